@@ -1,0 +1,205 @@
+//! Element types: an enum outside, generics only inside the CPU loops.
+//!
+//! | dtype | role |
+//! |---|---|
+//! | f32 | training and inference |
+//! | f64 | the oracle: gradient checks and reference runs |
+//! | bf16, f16 | storage; convert to f32 to compute |
+//! | i64 | labels and indices |
+//! | u8 | images and masks |
+
+use std::fmt;
+
+/// The element type of a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DType {
+    F32,
+    F64,
+    BF16,
+    F16,
+    I64,
+    U8,
+}
+
+impl DType {
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        match self {
+            DType::F64 | DType::I64 => 8,
+            DType::F32 => 4,
+            DType::BF16 | DType::F16 => 2,
+            DType::U8 => 1,
+        }
+    }
+
+    /// Whether arithmetic runs in this type. The 16-bit types store only.
+    pub fn computes(self) -> bool {
+        matches!(self, DType::F32 | DType::F64)
+    }
+
+    /// Any floating type, computing or not.
+    pub fn is_float(self) -> bool {
+        !matches!(self, DType::I64 | DType::U8)
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DType::F32 => "f32",
+            DType::F64 => "f64",
+            DType::BF16 => "bf16",
+            DType::F16 => "f16",
+            DType::I64 => "i64",
+            DType::U8 => "u8",
+        })
+    }
+}
+
+/// A Rust type that can be an element of a tensor.
+pub trait Element: bytemuck::Pod + Send + Sync + PartialEq + fmt::Debug {
+    /// The matching [`DType`].
+    const DTYPE: DType;
+    /// What fresh outputs are filled with in checked builds, so that an element nobody wrote cannot pass a test.
+    const POISON: Self;
+    /// Rounds to the nearest representable value; integers truncate, as `as` does.
+    fn from_f64(x: f64) -> Self;
+    /// Exact for all but large i64.
+    fn to_f64(self) -> f64;
+}
+
+macro_rules! element {
+    ($($t:ty, $dtype:ident, $poison:expr, $from:expr, $to:expr;)*) => {$(
+        impl Element for $t {
+            const DTYPE: DType = DType::$dtype;
+            const POISON: Self = $poison;
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self { ($from)(x) }
+            #[inline(always)]
+            fn to_f64(self) -> f64 { ($to)(self) }
+        }
+    )*};
+}
+
+element! {
+    f32, F32, f32::NAN, |x| x as f32, |x| x as f64;
+    f64, F64, f64::NAN, |x| x, |x| x;
+    half::bf16, BF16, half::bf16::NAN, half::bf16::from_f64, half::bf16::to_f64;
+    half::f16, F16, half::f16::NAN, half::f16::from_f64, half::f16::to_f64;
+    i64, I64, i64::MIN, |x| x as i64, |x| x as f64;
+    u8, U8, 0xA5, |x| x as u8, |x| x as f64;
+}
+
+/// The types arithmetic runs in: `f32` and `f64`. Only CPU loops are generic over it.
+pub trait Float:
+    Element
+    + PartialOrd
+    + Default
+    + std::iter::Sum
+    + std::ops::Add<Output = Self>
+    + std::ops::Sub<Output = Self>
+    + std::ops::Mul<Output = Self>
+    + std::ops::Div<Output = Self>
+    + std::ops::Neg<Output = Self>
+    + std::ops::AddAssign
+    + std::ops::SubAssign
+    + std::ops::MulAssign
+    + std::ops::DivAssign
+{
+    const ZERO: Self;
+    const ONE: Self;
+    const NEG_INFINITY: Self;
+    fn abs(self) -> Self;
+    fn exp(self) -> Self;
+    fn ln(self) -> Self;
+    fn sqrt(self) -> Self;
+    fn tanh(self) -> Self;
+    fn powf(self, exponent: Self) -> Self;
+    /// The error function, from `libm`: `gelu` needs it and the standard library has none.
+    fn erf(self) -> Self;
+    fn is_nan(self) -> bool;
+    fn is_finite(self) -> bool;
+}
+
+macro_rules! float {
+    ($($t:ident, $erf:path;)*) => {$(
+        impl Float for $t {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const NEG_INFINITY: Self = $t::NEG_INFINITY;
+            #[inline(always)]
+            fn abs(self) -> Self { $t::abs(self) }
+            #[inline(always)]
+            fn exp(self) -> Self { $t::exp(self) }
+            #[inline(always)]
+            fn ln(self) -> Self { $t::ln(self) }
+            #[inline(always)]
+            fn sqrt(self) -> Self { $t::sqrt(self) }
+            #[inline(always)]
+            fn tanh(self) -> Self { $t::tanh(self) }
+            #[inline(always)]
+            fn powf(self, exponent: Self) -> Self { $t::powf(self, exponent) }
+            #[inline(always)]
+            fn erf(self) -> Self { $erf(self) }
+            #[inline(always)]
+            fn is_nan(self) -> bool { $t::is_nan(self) }
+            #[inline(always)]
+            fn is_finite(self) -> bool { $t::is_finite(self) }
+        }
+    )*};
+}
+
+float! { f32, libm::erff; f64, libm::erf; }
+
+/// Runs a generic body with `$T` bound to the Rust type of a computing dtype: `float_type!(dtype, T => body)`.
+///
+/// Any other dtype is a typed error naming `$op`; ops refuse it in `infer` already.
+#[macro_export]
+macro_rules! float_type {
+    ($op:expr, $dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            $crate::core::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            $crate::core::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            other => Err($crate::core::Error::dtype($op, format!("{other} does not compute"))),
+        }
+    };
+}
+
+/// Runs a generic body with `$T` bound to the Rust type of any dtype: `element_type!(dtype, T => body)`.
+#[macro_export]
+macro_rules! element_type {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            $crate::core::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            $crate::core::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            $crate::core::DType::BF16 => {
+                type $T = half::bf16;
+                $body
+            }
+            $crate::core::DType::F16 => {
+                type $T = half::f16;
+                $body
+            }
+            $crate::core::DType::I64 => {
+                type $T = i64;
+                $body
+            }
+            $crate::core::DType::U8 => {
+                type $T = u8;
+                $body
+            }
+        }
+    };
+}

@@ -1,0 +1,13 @@
+//! The vocabulary every other module speaks: errors, shapes, element types and keyed random numbers.
+//!
+//! Nothing here knows about tensors, devices or files.
+
+pub mod dtype;
+pub mod error;
+pub mod rng;
+pub mod shape;
+
+pub use dtype::{DType, Element, Float};
+pub use error::{Error, ErrorKind, Result};
+pub use rng::Key;
+pub use shape::Shape;

@@ -1,0 +1,187 @@
+//! Recycled memory. A training step asks for the same few hundred sizes again and again; the operating system would
+//! hand out fresh zero pages each time, and the page faults of a fresh multi-megabyte buffer cost more than a ReLU over
+//! it. So a dropped buffer goes back to its pool's free list and is handed out again, old contents and all.
+//!
+//! Sizes are rounded up to a size class (four classes to each power of two, so at most a quarter is wasted).
+
+use crate::core::Element;
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Every buffer starts on a cache line, which is also the widest SIMD register.
+const ALIGN: usize = 64;
+const CLASSES: usize = 4 * 58;
+
+/// How much memory a pool holds, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PoolStats {
+    /// In buffers that are in use now.
+    pub in_use: usize,
+    /// The highest `in_use` so far.
+    pub peak: usize,
+    /// In free lists, ready to be handed out again.
+    pub cached: usize,
+}
+
+#[derive(Default)]
+struct Lists {
+    free: Vec<Vec<NonNull<u8>>>,
+    stats: PoolStats,
+}
+
+// SAFETY: the pointers are owned by the list that holds them; nothing else refers to a free block.
+unsafe impl Send for Lists {}
+
+/// A free list for each size class, shared by all buffers it made.
+pub struct BufferPool(Mutex<Lists>);
+
+impl BufferPool {
+    /// An empty pool.
+    pub fn new() -> Arc<BufferPool> {
+        let lists = Lists { free: vec![Vec::new(); CLASSES], stats: PoolStats::default() };
+        Arc::new(BufferPool(Mutex::new(lists)))
+    }
+
+    /// A buffer of at least `bytes`, with unspecified (but initialised) contents.
+    pub fn take(self: &Arc<Self>, bytes: usize) -> Buffer {
+        let class = class_of(bytes);
+        let capacity = class_bytes(class);
+        let recycled = {
+            let mut lists = self.lists();
+            lists.stats.in_use += capacity;
+            lists.stats.peak = lists.stats.peak.max(lists.stats.in_use);
+            let block = lists.free[class].pop();
+            if block.is_some() {
+                lists.stats.cached -= capacity;
+            }
+            block
+        };
+        let block = recycled.unwrap_or_else(|| fresh(class));
+        Buffer { block, bytes, class, pool: Arc::clone(self) }
+    }
+
+    /// What the pool holds now.
+    pub fn stats(&self) -> PoolStats {
+        self.lists().stats
+    }
+
+    /// Gives all free blocks back to the operating system.
+    pub fn empty_cache(&self) {
+        let mut lists = self.lists();
+        lists.stats.cached = 0;
+        for (class, list) in lists.free.iter_mut().enumerate() {
+            for block in list.drain(..) {
+                // SAFETY: the block came from `fresh(class)`, is on no other list, and no buffer refers to it.
+                unsafe { dealloc(block.as_ptr(), layout(class)) }
+            }
+        }
+    }
+
+    fn lists(&self) -> std::sync::MutexGuard<'_, Lists> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for BufferPool {
+    fn drop(&mut self) {
+        self.empty_cache();
+    }
+}
+
+/// Four classes to each power of two: 64, 80, 96, 112, 128, 160, 192, 224, 256, ... bytes.
+fn class_of(bytes: usize) -> usize {
+    let bytes = bytes.max(ALIGN);
+    let power = bytes.ilog2() as usize;
+    let quarter = 1usize << (power - 2);
+    let steps = (bytes - (1 << power)).div_ceil(quarter);
+    (power - 6) * 4 + steps
+}
+
+fn class_bytes(class: usize) -> usize {
+    let power = 6 + class / 4;
+    (1usize << power) + (class % 4) * (1usize << (power - 2))
+}
+
+fn layout(class: usize) -> Layout {
+    Layout::from_size_align(class_bytes(class), ALIGN).expect("a size class fits a layout")
+}
+
+fn fresh(class: usize) -> NonNull<u8> {
+    // SAFETY: the layout is never of size zero. Zeroed, so that a buffer's bytes are always initialised.
+    let block = unsafe { alloc_zeroed(layout(class)) };
+    NonNull::new(block).unwrap_or_else(|| std::alloc::handle_alloc_error(layout(class)))
+}
+
+/// An owned, 64-byte aligned block of bytes that goes back to its pool when dropped.
+pub struct Buffer {
+    block: NonNull<u8>,
+    bytes: usize,
+    class: usize,
+    pool: Arc<BufferPool>,
+}
+
+// SAFETY: a buffer owns its block alone, like a `Vec<u8>`.
+unsafe impl Send for Buffer {}
+// SAFETY: shared access gives only `&[u8]`.
+unsafe impl Sync for Buffer {}
+
+impl Buffer {
+    /// The contents.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the block holds at least `bytes` initialised bytes (zeroed when fresh) and lives as long as self.
+        unsafe { std::slice::from_raw_parts(self.block.as_ptr(), self.bytes) }
+    }
+
+    /// The contents, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `bytes`, and `&mut self` makes the access exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.block.as_ptr(), self.bytes) }
+    }
+
+    /// The contents as elements.
+    pub fn slice<T: Element>(&self) -> &[T] {
+        bytemuck::cast_slice(self.bytes())
+    }
+
+    /// The contents as elements, to be written.
+    pub fn slice_mut<T: Element>(&mut self) -> &mut [T] {
+        bytemuck::cast_slice_mut(self.bytes_mut())
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let capacity = class_bytes(self.class);
+        let mut lists = self.pool.lists();
+        lists.stats.in_use -= capacity;
+        lists.stats.cached += capacity;
+        lists.free[self.class].push(self.block);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_cover_every_size_and_waste_at_most_a_quarter() {
+        for bytes in (1..5000).chain([1 << 20, (1 << 20) + 1, 123_456_789]) {
+            let capacity = class_bytes(class_of(bytes));
+            assert!(capacity >= bytes, "{bytes} bytes in a class of {capacity}");
+            assert!(bytes < 64 || capacity - bytes <= bytes / 4, "{bytes} bytes waste {}", capacity - bytes);
+        }
+    }
+
+    #[test]
+    fn a_dropped_buffer_is_handed_out_again() {
+        let pool = BufferPool::new();
+        let first = pool.take(1000);
+        let address = first.bytes().as_ptr();
+        drop(first);
+        assert_eq!(pool.take(1010).bytes().as_ptr(), address);
+        assert_eq!(pool.stats().in_use, 0);
+        pool.empty_cache();
+        assert_eq!(pool.stats().cached, 0);
+    }
+}

@@ -1,0 +1,206 @@
+//! The CPU context: threads, memory and chosen rungs. There are no globals, so two contexts with different settings
+//! live side by side in one test.
+//!
+//! **Determinism.** Work is cut by the size of the problem, never by the number of threads: the same chunks are
+//! computed in the same way whoever computes them. So the same seed gives the same bits with 1, 2 or 16 threads.
+
+use super::buffer::{Buffer, BufferPool};
+use crate::core::{Error, Result};
+use crate::ladder::{self, GemmRung};
+use rayon::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Below this many elements a loop runs serially: waking a thread costs more than the loop.
+pub const SERIAL: usize = 16 * 1024;
+/// Elements in one chunk of an elementwise loop.
+pub const CHUNK: usize = 16 * 1024;
+
+/// Settings of a [`CpuCtx`].
+#[derive(Debug, Clone)]
+pub struct CpuOptions {
+    /// Worker threads; 0 takes one for each core.
+    pub threads: usize,
+    /// Fill every output with NaN before the op writes it, so that an unwritten element shows. On in debug builds.
+    pub poison: bool,
+    /// The GEMM rung to run, by number; see [`crate::ladder`].
+    pub gemm_rung: u32,
+}
+
+impl Default for CpuOptions {
+    fn default() -> Self {
+        CpuOptions { threads: 0, poison: cfg!(debug_assertions), gemm_rung: ladder::gemm::DEFAULT }
+    }
+}
+
+/// Threads, recycled memory and chosen rungs of one CPU device.
+pub struct CpuCtx {
+    pool: Option<rayon::ThreadPool>,
+    threads: usize,
+    buffers: Arc<BufferPool>,
+    poison: bool,
+    gemm: &'static GemmRung,
+    sequence: AtomicU64,
+}
+
+impl CpuCtx {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// An unknown rung, or the operating system refusing threads.
+    pub fn new(options: &CpuOptions) -> Result<CpuCtx> {
+        let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
+        let threads = if options.threads == 0 { cores() } else { options.threads };
+        // One thread needs no pool: the caller runs everything.
+        let pool = if threads == 1 {
+            None
+        } else {
+            let built = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .thread_name(|i| format!("receptive-{i}"))
+                .build()
+                .map_err(|e| Error::argument("threads", format!("cannot start {threads} threads: {e}")))?;
+            Some(built)
+        };
+        Ok(CpuCtx {
+            pool,
+            threads,
+            buffers: BufferPool::new(),
+            poison: options.poison,
+            gemm: ladder::gemm::rung(options.gemm_rung)?,
+            sequence: AtomicU64::new(0),
+        })
+    }
+
+    /// Worker threads.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// The memory pool.
+    pub fn buffers(&self) -> &Arc<BufferPool> {
+        &self.buffers
+    }
+
+    /// The GEMM rung in use.
+    pub fn gemm(&self) -> &'static GemmRung {
+        self.gemm
+    }
+
+    /// Whether outputs start as NaN.
+    pub fn poison(&self) -> bool {
+        self.poison
+    }
+
+    /// A scratch buffer with unspecified contents.
+    pub fn scratch(&self, bytes: usize) -> Buffer {
+        self.buffers.take(bytes)
+    }
+
+    /// The next place on this device's tape.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Runs `f` on a thread of the pool, so that parallel loops inside it start without a hand-over. Training does.
+    pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        match &self.pool {
+            Some(pool) => pool.install(f),
+            None => f(),
+        }
+    }
+
+    /// Calls `f(0) .. f(n - 1)`, in parallel when `work` (elements touched, about) is worth a thread.
+    pub fn tasks(&self, n: usize, work: usize, f: impl Fn(usize) + Sync + Send) {
+        match &self.pool {
+            Some(pool) if n > 1 && work > SERIAL => pool.install(|| (0..n).into_par_iter().for_each(f)),
+            _ => (0..n).for_each(f),
+        }
+    }
+
+    /// Cuts `out` into pieces of `chunk` elements and calls `f(piece number, piece)` on each, in parallel when `work`
+    /// is worth a thread.
+    pub fn pieces<T: Send>(
+        &self,
+        out: &mut [T],
+        chunk: usize,
+        work: usize,
+        f: impl Fn(usize, &mut [T]) + Sync + Send,
+    ) {
+        let chunk = chunk.max(1);
+        match &self.pool {
+            Some(pool) if out.len() > chunk && work > SERIAL => {
+                pool.install(|| out.par_chunks_mut(chunk).enumerate().for_each(|(i, piece)| f(i, piece)))
+            }
+            _ => out.chunks_mut(chunk).enumerate().for_each(|(i, piece)| f(i, piece)),
+        }
+    }
+
+    /// As [`pieces`](Self::pieces) over two outputs cut alike: `f(piece number, piece of a, piece of b)`.
+    pub fn pieces2<A: Send, B: Send>(
+        &self,
+        (a, chunk_a): (&mut [A], usize),
+        (b, chunk_b): (&mut [B], usize),
+        work: usize,
+        f: impl Fn(usize, &mut [A], &mut [B]) + Sync + Send,
+    ) {
+        let (chunk_a, chunk_b) = (chunk_a.max(1), chunk_b.max(1));
+        match &self.pool {
+            Some(pool) if a.len() > chunk_a && work > SERIAL => pool.install(|| {
+                a.par_chunks_mut(chunk_a)
+                    .zip(b.par_chunks_mut(chunk_b))
+                    .enumerate()
+                    .for_each(|(i, (a, b))| f(i, a, b))
+            }),
+            _ => a
+                .chunks_mut(chunk_a)
+                .zip(b.chunks_mut(chunk_b))
+                .enumerate()
+                .for_each(|(i, (a, b))| f(i, a, b)),
+        }
+    }
+
+    /// `y[i] = f(i)` over an elementwise output, cut by size.
+    pub fn fill_with<T: Send>(&self, y: &mut [T], f: impl Fn(usize) -> T + Sync + Send) {
+        let work = y.len();
+        self.pieces(y, CHUNK, work, |piece, y| {
+            let start = piece * CHUNK;
+            for (i, y) in y.iter_mut().enumerate() {
+                *y = f(start + i);
+            }
+        });
+    }
+
+    /// `y[i] = f(x[i])`.
+    pub fn map<X: Copy + Sync, Y: Send>(&self, x: &[X], y: &mut [Y], f: impl Fn(X) -> Y + Sync + Send) {
+        let work = y.len();
+        self.pieces(y, CHUNK, work, |piece, y| {
+            for (y, &x) in y.iter_mut().zip(&x[piece * CHUNK..]) {
+                *y = f(x);
+            }
+        });
+    }
+
+    /// `y[i] = f(a[i], b[i])`.
+    pub fn zip<A: Copy + Sync, B: Copy + Sync, Y: Send>(
+        &self,
+        a: &[A],
+        b: &[B],
+        y: &mut [Y],
+        f: impl Fn(A, B) -> Y + Sync + Send,
+    ) {
+        let work = y.len();
+        self.pieces(y, CHUNK, work, |piece, y| {
+            let start = piece * CHUNK;
+            for ((y, &a), &b) in y.iter_mut().zip(&a[start..]).zip(&b[start..]) {
+                *y = f(a, b);
+            }
+        });
+    }
+}
+
+impl std::fmt::Debug for CpuCtx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CpuCtx {{ threads: {}, gemm: {:?} }}", self.threads, self.gemm.name)
+    }
+}

@@ -1,0 +1,13 @@
+//! The CPU: recycled buffers, a thread pool with deterministic cutting, and the loops themselves.
+//!
+//! Slices in, slices out: nothing here knows a tensor, so every loop can be read, tested and timed alone.
+
+pub mod buffer;
+pub mod context;
+pub mod conv2d;
+pub mod gemm;
+pub mod view;
+
+pub use buffer::{Buffer, BufferPool, PoolStats};
+pub use context::{CpuCtx, CpuOptions};
+pub use view::{View, ViewMut};

@@ -1,0 +1,10 @@
+//! `receptive`: a from-scratch tensor engine for learning how convolutional networks work.
+
+pub mod core;
+pub mod cpu;
+pub mod ladder;
+pub mod ops;
+pub mod tensor;
+
+pub use crate::core::{DType, Error, ErrorKind, Key, Result, Shape};
+pub use crate::tensor::{Device, Tensor};

@@ -1,0 +1,104 @@
+//! Attributes as text, `key=value`, read with PyTorch's names, forms and defaults.
+
+use crate::core::{Error, Result};
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// The attributes given to an op, and the names of the tensors that come with them.
+pub struct Attrs<'a> {
+    op: &'static str,
+    values: &'a BTreeMap<String, String>,
+    inputs: &'a [&'a str],
+}
+
+impl<'a> Attrs<'a> {
+    pub(crate) fn new(op: &'static str, values: &'a BTreeMap<String, String>, inputs: &'a [&'a str]) -> Self {
+        Attrs { op, values, inputs }
+    }
+
+    /// Whether a tensor of this name comes with the call (an optional `bias`).
+    pub fn has_input(&self, name: &str) -> bool {
+        self.inputs.contains(&name)
+    }
+
+    /// The raw text; `None` as a value means the same as no value.
+    pub fn text(&self, key: &str) -> Option<&'a str> {
+        self.values.get(key).map(String::as_str).filter(|v| *v != "None")
+    }
+
+    /// A number or word, when given.
+    ///
+    /// # Errors
+    /// Text that is not a `T`.
+    pub fn get<T: FromStr>(&self, key: &str) -> Result<Option<T>> {
+        self.text(key).map(|text| self.parse(key, text)).transpose()
+    }
+
+    /// A number or word, with PyTorch's default.
+    ///
+    /// # Errors
+    /// Text that is not a `T`.
+    pub fn or<T: FromStr>(&self, key: &str, default: T) -> Result<T> {
+        Ok(self.get(key)?.unwrap_or(default))
+    }
+
+    /// A value that PyTorch requires.
+    ///
+    /// # Errors
+    /// Missing or malformed.
+    pub fn need<T: FromStr>(&self, key: &str) -> Result<T> {
+        self.get(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// A flag: `true`, `True`, `1` or `false`, `False`, `0`.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
+        match self.text(key) {
+            None => Ok(default),
+            Some("true" | "True" | "1") => Ok(true),
+            Some("false" | "False" | "0") => Ok(false),
+            Some(text) => Err(self.malformed(key, text, "true or false")),
+        }
+    }
+
+    /// A list: `2,1`, `(2, 1)`, `[2,1]` or a single `2`.
+    ///
+    /// # Errors
+    /// An item that is not a `T`.
+    pub fn list<T: FromStr>(&self, key: &str) -> Result<Option<Vec<T>>> {
+        let Some(text) = self.text(key) else { return Ok(None) };
+        let inner = text.trim_matches(|c: char| "()[]".contains(c) || c.is_whitespace());
+        let items = inner.split(',').map(str::trim).filter(|item| !item.is_empty());
+        items.map(|item| self.parse(key, item)).collect::<Result<Vec<T>>>().map(Some)
+    }
+
+    /// A pair for height and width: one number stands for both.
+    ///
+    /// # Errors
+    /// Not one or two numbers.
+    pub fn pair(&self, key: &str) -> Result<Option<[usize; 2]>> {
+        match self.list::<usize>(key)?.as_deref() {
+            None => Ok(None),
+            Some([both]) => Ok(Some([*both; 2])),
+            Some([h, w]) => Ok(Some([*h, *w])),
+            Some(_) => Err(self.malformed(key, self.text(key).unwrap_or(""), "one number or two: h,w")),
+        }
+    }
+
+    /// The error for a value PyTorch requires and nobody gave.
+    pub fn missing(&self, key: &str) -> Error {
+        Error::argument(self.op, format!("attribute `{key}` is required")).help(format!("--attr {key}=VALUE"))
+    }
+
+    /// The error for a value of the wrong form.
+    pub fn malformed(&self, key: &str, text: &str, expected: &str) -> Error {
+        Error::argument(self.op, format!("attribute {key}={text} is malformed")).expected(expected)
+    }
+
+    fn parse<T: FromStr>(&self, key: &str, text: &str) -> Result<T> {
+        let name = std::any::type_name::<T>().rsplit("::").next().unwrap_or_default();
+        text.parse().map_err(|_| self.malformed(key, text, name))
+    }
+}

@@ -1,0 +1,66 @@
+//! Conversion between element types.
+//!
+//! ```text
+//! y = round_to(x, dtype)        dx = convert(dy, dtype of x)        (the rounding's own derivative is taken as 1)
+//! ```
+//!
+//! To a narrower float rounds to nearest; to an integer truncates towards zero, saturating. The gradient exists between
+//! floating types only. PyTorch: `input.to(dtype)`.
+//!
+//! ```
+//! use receptive::{DType, Device, Tensor};
+//! let labels = Tensor::from_vec(&Device::cpu()?, vec![3u8, 1], &[2])?;
+//! assert_eq!(labels.to_dtype(DType::I64)?.to_vec::<i64>()?, [3, 1]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+
+use super::one;
+use crate::core::{DType, Element, Error, ErrorKind, Result};
+use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::element_type;
+use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
+use smallvec::smallvec;
+
+/// `input.to(dtype)`.
+#[derive(Debug)]
+pub struct Cast(DType);
+
+impl Op for Cast {
+    fn name(&self) -> &'static str {
+        "cast"
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        Ok(Plan::new(x[0].shape, self.0))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::NONE
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        element_type!(x[0].dtype, X => element_type!(self.0, Y => {
+            cx.map(x[0].get::<X>(), y[0].get::<Y>(), |v| Y::from_f64(v.to_f64()));
+        }));
+        Ok(())
+    }
+
+    fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        let from = saved.meta(0).dtype;
+        if !from.is_float() || !self.0.is_float() {
+            let what = format!("no gradient passes from {from} to {}", self.0);
+            return Err(Error::new(ErrorKind::NotDifferentiable, self.name(), what));
+        }
+        Ok(smallvec![Some(dy.to_dtype(from)?)])
+    }
+}
+
+impl Tensor {
+    /// The same values in another element type. PyTorch: `input.to(dtype)`.
+    ///
+    /// # Errors
+    /// None.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Tensor> {
+        if dtype == self.dtype() { Ok(self.clone()) } else { Ok(one(apply(Cast(dtype), &[self])?)) }
+    }
+}

@@ -1,0 +1,199 @@
+//! How an op runs: infer -> allocate -> run -> record. This file holds the only `match` on the device.
+
+use super::node::{Edge, Node, Saved};
+use super::op::{Meta, Op, Outputs, Plan, Update};
+use super::storage::{Cell, Data, Storage};
+use super::{Device, Tensor};
+use crate::core::{Element, Error, ErrorKind, Result};
+use crate::cpu::{Buffer, CpuCtx, View, ViewMut};
+use crate::element_type;
+use smallvec::SmallVec;
+use std::sync::{Arc, Mutex};
+
+/// Runs an op and records it when an input asks for a gradient. Returns the visible outputs.
+///
+/// # Errors
+/// What [`Op::infer`] and [`Op::cpu`] refuse; inputs on different devices.
+pub fn apply<O: Op>(op: O, inputs: &[&Tensor]) -> Result<Outputs> {
+    let ran = execute(&op, inputs)?;
+    // Boxing the op costs an allocation: only a recorded op needs it.
+    finish(ran, inputs, || Arc::new(op))
+}
+
+/// As [`apply`], for an op that is already shared: the `op` command and the tests make them from the table.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_dyn(op: &Arc<dyn Op>, inputs: &[&Tensor]) -> Result<Outputs> {
+    let ran = execute(&**op, inputs)?;
+    finish(ran, inputs, || Arc::clone(op))
+}
+
+struct Ran {
+    outputs: SmallVec<[Data; 2]>,
+    visible: usize,
+    device: Device,
+}
+
+fn execute(op: &dyn Op, inputs: &[&Tensor]) -> Result<Ran> {
+    let Some(first) = inputs.first() else {
+        return Err(Error::argument(op.name(), "needs at least one tensor"));
+    };
+    let device = first.device().clone();
+    check_devices(op.name(), inputs)?;
+    let metas: SmallVec<[Meta; 4]> = inputs.iter().map(|x| x.meta()).collect();
+    let plan = op.infer(&metas)?;
+    let visible = plan.visible;
+    let outputs = if let Some(offset) = plan.view {
+        let Meta { shape, dtype } = plan.outputs[0];
+        let data = first.data();
+        SmallVec::from_iter([Data { cell: data.cell.clone(), offset: data.offset + offset, shape, dtype }])
+    } else {
+        match &device {
+            Device::Cpu(cx) => run_cpu(op, cx, inputs, &plan)?,
+            Device::Meta(_) => plan.outputs.iter().map(|m| data(Storage::Meta, m)).collect(),
+        }
+    };
+    Ok(Ran { outputs, visible, device })
+}
+
+fn data(storage: Storage, meta: &Meta) -> Data {
+    Data { cell: Cell::new(storage), offset: 0, shape: meta.shape, dtype: meta.dtype }
+}
+
+fn run_cpu(op: &dyn Op, cx: &CpuCtx, inputs: &[&Tensor], plan: &Plan) -> Result<SmallVec<[Data; 2]>> {
+    // The same storage twice (x * x) is locked once: a second read lock could wait for a waiting writer.
+    let first_of = |i: usize| (0..i).find(|&j| inputs[j].shares_storage(inputs[i])).unwrap_or(i);
+    let guards: SmallVec<[_; 4]> =
+        (0..inputs.len()).map(|i| (first_of(i) == i).then(|| inputs[i].data().cell.read())).collect();
+    let views: SmallVec<[View; 4]> = (0..inputs.len())
+        .map(|i| {
+            let guard = guards[first_of(i)].as_ref().expect("the first of its storage is locked");
+            view(inputs[i], guard)
+        })
+        .collect();
+    let mut buffers: SmallVec<[Buffer; 2]> =
+        plan.outputs.iter().map(|m| cx.buffers().take(m.bytes())).collect();
+    let mut outs: SmallVec<[ViewMut; 2]> = buffers
+        .iter_mut()
+        .zip(&plan.outputs)
+        .map(|(b, m)| ViewMut { shape: m.shape, dtype: m.dtype, bytes: b.bytes_mut() })
+        .collect();
+    if cx.poison() {
+        outs.iter_mut().for_each(poison);
+    }
+    op.cpu(cx, &views, &mut outs)?;
+    drop(outs);
+    Ok(buffers.into_iter().zip(&plan.outputs).map(|(b, m)| data(Storage::Cpu(b), m)).collect())
+}
+
+fn view<'a>(tensor: &Tensor, storage: &'a Storage) -> View<'a> {
+    let data = tensor.data();
+    View { shape: data.shape, dtype: data.dtype, bytes: &storage.host()[data.range()] }
+}
+
+fn poison(out: &mut ViewMut) {
+    element_type!(out.dtype, T => out.get::<T>().fill(T::POISON));
+}
+
+fn finish(ran: Ran, inputs: &[&Tensor], op: impl FnOnce() -> Arc<dyn Op>) -> Result<Outputs> {
+    let Ran { mut outputs, visible, device } = ran;
+    let mut edge = Edge::None;
+    if inputs.iter().any(|x| x.tracks_grad()) {
+        let op = op();
+        edge = Edge::Node(Arc::new(Node {
+            seq: device.next_sequence(),
+            saved: Mutex::new(Some(Saved::new(&*op, &device, inputs, &outputs))),
+            inputs: inputs.iter().map(|x| x.edge().clone()).collect(),
+            input_metas: inputs.iter().map(|x| x.meta()).collect(),
+            output: Meta { shape: outputs[0].shape, dtype: outputs[0].dtype },
+            retained: Mutex::new(None),
+            op,
+        }));
+    }
+    outputs.truncate(visible);
+    let tensor = |data| Tensor::new(data, device.clone(), std::mem::take(&mut edge));
+    Ok(outputs.into_iter().map(tensor).collect())
+}
+
+/// Changes `targets` in place, reading `inputs`; every target's storage version rises.
+///
+/// # Errors
+/// Tensors on different devices, or a target that shares storage with another tensor of the call.
+pub fn update(op: &dyn Update, targets: &[&Tensor], inputs: &[&Tensor]) -> Result<()> {
+    let all: SmallVec<[&Tensor; 6]> = targets.iter().chain(inputs).copied().collect();
+    check_devices(op.name(), &all)?;
+    for (i, target) in targets.iter().enumerate() {
+        if all[i + 1..].iter().any(|x| x.shares_storage(target)) {
+            return Err(Error::argument(op.name(), "a tensor to change shares its memory with another one")
+                .with("target", target.shape())
+                .help("copy one of the two first"));
+        }
+    }
+    match all[0].device() {
+        Device::Meta(_) => Ok(()),
+        Device::Cpu(cx) => {
+            let mut written: SmallVec<[_; 4]> = targets.iter().map(|t| t.data().cell.write()).collect();
+            let guards: SmallVec<[_; 4]> = inputs.iter().map(|x| x.data().cell.read()).collect();
+            let views: SmallVec<[View; 4]> = inputs.iter().zip(&guards).map(|(x, g)| view(x, g)).collect();
+            let mut outs: SmallVec<[ViewMut; 4]> = targets
+                .iter()
+                .zip(written.iter_mut())
+                .map(|(t, g)| {
+                    let Data { shape, dtype, .. } = *t.data();
+                    ViewMut { shape, dtype, bytes: &mut g.host_mut()[t.data().range()] }
+                })
+                .collect();
+            op.cpu(cx, &mut outs, &views)
+        }
+    }
+}
+
+/// A tensor from the host's elements.
+pub(crate) fn upload<T: Element>(device: &Device, values: &[T], meta: &Meta) -> Data {
+    let storage = match device {
+        Device::Meta(_) => Storage::Meta,
+        Device::Cpu(cx) => {
+            let mut buffer = cx.buffers().take(meta.bytes());
+            buffer.slice_mut::<T>().copy_from_slice(values);
+            Storage::Cpu(buffer)
+        }
+    };
+    data(storage, meta)
+}
+
+/// A tensor with every element equal.
+pub(crate) fn filled(device: &Device, value: f64, meta: &Meta) -> Data {
+    let storage = match device {
+        Device::Meta(_) => Storage::Meta,
+        Device::Cpu(cx) => {
+            let mut buffer = cx.buffers().take(meta.bytes());
+            element_type!(meta.dtype, T => buffer.slice_mut::<T>().fill(T::from_f64(value)));
+            Storage::Cpu(buffer)
+        }
+    };
+    data(storage, meta)
+}
+
+/// Shows a tensor's bytes to `f`.
+pub(crate) fn download<R>(tensor: &Tensor, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    match tensor.device() {
+        Device::Cpu(_) => Ok(f(&tensor.data().cell.read().host()[tensor.data().range()])),
+        Device::Meta(_) => {
+            Err(Error::new(ErrorKind::Device, "tensor", "a meta tensor has a shape, but no elements")
+                .with("shape", tensor.shape()))
+        }
+    }
+}
+
+fn check_devices(op: &str, tensors: &[&Tensor]) -> Result<()> {
+    match tensors.iter().position(|x| !x.device().same(tensors[0].device())) {
+        None => Ok(()),
+        Some(i) => {
+            let (a, b) = (tensors[0].device(), tensors[i].device());
+            let what = format!("inputs 0 and {i} are on different devices ({a} and {b})");
+            Err(Error::new(ErrorKind::Device, op, what)
+                .help("move one with x.to_device(&device); each Device::cpu() is a device of its own"))
+        }
+    }
+}

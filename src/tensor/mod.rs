@@ -1,0 +1,27 @@
+//! Tensors, the contract of an op, the one place that runs ops, and the tape that differentiates them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `tensor.rs` | [`Tensor`]: shared storage, a shape, maybe a place on the tape |
+//! | `storage.rs` | the memory behind it, with a version that in-place updates raise |
+//! | `device.rs` | [`Device`]: a context each |
+//! | `op.rs` | [`Op`]: infer, run, backward |
+//! | `exec.rs` | infer -> allocate -> run -> record; the only `match` on the device |
+//! | `node.rs`, `backward.rs` | the tape and its iterative engine |
+
+mod backward;
+mod device;
+mod display;
+mod exec;
+mod node;
+mod op;
+mod storage;
+#[allow(clippy::module_inception)] // the file named after the type it holds
+mod tensor;
+
+pub use device::{Device, MetaCtx};
+pub use exec::{apply, apply_dyn, update};
+pub use node::{Node, Saved};
+pub(crate) use op::one_float;
+pub use op::{Field, Grads, Meta, Op, Outputs, Plan, Saves, Update, Window};
+pub use tensor::Tensor;

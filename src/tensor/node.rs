@@ -1,0 +1,167 @@
+//! The tape: one node for each recorded op, holding edges to where gradients go and only what backward reads.
+
+use super::op::{Meta, Op};
+use super::storage::Data;
+use super::{Device, Tensor};
+use crate::core::{Error, ErrorKind, Result};
+use smallvec::SmallVec;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Where a gradient goes.
+#[derive(Clone, Default)]
+pub(crate) enum Edge {
+    /// Nobody asks for it.
+    #[default]
+    None,
+    /// Into a leaf's accumulator.
+    Leaf(Arc<Leaf>),
+    /// On to the op that made the tensor.
+    Node(Arc<Node>),
+}
+
+/// The gradient of a leaf: a parameter, or any tensor that asked with `requires_grad`.
+#[derive(Default)]
+pub(crate) struct Leaf {
+    grad: Mutex<Option<Tensor>>,
+}
+
+impl Leaf {
+    pub fn grad(&self) -> std::sync::MutexGuard<'_, Option<Tensor>> {
+        self.grad.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A recorded op.
+pub struct Node {
+    pub(crate) seq: u64,
+    pub(crate) op: Arc<dyn Op>,
+    pub(crate) inputs: SmallVec<[Edge; 3]>,
+    pub(crate) output: Meta,
+    pub(crate) saved: Mutex<Option<Saved>>,
+    /// `Some` once `retain_grad` asked to keep the gradient that passes here.
+    pub(crate) retained: Mutex<Option<Option<Tensor>>>,
+    pub(crate) input_metas: SmallVec<[Meta; 3]>,
+}
+
+impl Node {
+    /// Its place on the tape: larger is later.
+    pub fn sequence(&self) -> u64 {
+        self.seq
+    }
+
+    /// The recorded op.
+    pub fn op(&self) -> &dyn Op {
+        &*self.op
+    }
+
+    /// Shapes of the op's inputs.
+    pub fn inputs(&self) -> &[Meta] {
+        &self.input_metas
+    }
+
+    /// Shape of the op's first output.
+    pub fn output(&self) -> Meta {
+        self.output
+    }
+
+    /// For each input the node that made it, where one was recorded.
+    pub fn parents(&self) -> impl Iterator<Item = Option<&Arc<Node>>> {
+        self.inputs.iter().map(|edge| match edge {
+            Edge::Node(node) => Some(node),
+            _ => None,
+        })
+    }
+}
+
+/// A network of a thousand layers is a chain of a thousand nodes; dropping it one inside the other would overflow the
+/// stack. So the first node to go takes its whole chain apart in a loop.
+impl Drop for Node {
+    fn drop(&mut self) {
+        let mut stack: Vec<Edge> = self.inputs.drain(..).collect();
+        while let Some(edge) = stack.pop() {
+            if let Edge::Node(node) = edge
+                && let Some(mut node) = Arc::into_inner(node)
+            {
+                stack.extend(node.inputs.drain(..));
+            }
+        }
+    }
+}
+
+/// A tensor kept for backward, with the version it had.
+struct SavedTensor {
+    data: Data,
+    version: u64,
+}
+
+/// What an op's backward receives: the tensors it asked to save, and the shapes of all inputs.
+pub struct Saved {
+    inputs: SmallVec<[Option<SavedTensor>; 3]>,
+    outputs: SmallVec<[Option<SavedTensor>; 2]>,
+    metas: SmallVec<[Meta; 3]>,
+    device: Device,
+}
+
+impl Saved {
+    pub(crate) fn new(op: &dyn Op, device: &Device, inputs: &[&Tensor], outputs: &[Data]) -> Saved {
+        let saves = op.saves();
+        let keep = |mask: u32, i: usize, data: &Data| {
+            (mask >> i & 1 == 1).then(|| SavedTensor { data: data.clone(), version: data.cell.version() })
+        };
+        Saved {
+            inputs: inputs.iter().enumerate().map(|(i, x)| keep(saves.inputs, i, x.data())).collect(),
+            outputs: outputs.iter().enumerate().map(|(i, y)| keep(saves.outputs, i, y)).collect(),
+            metas: inputs.iter().map(|x| x.meta()).collect(),
+            device: device.clone(),
+        }
+    }
+
+    /// Input `i`, which [`Op::saves`] must have named.
+    pub fn input(&self, i: usize) -> Tensor {
+        self.tensor(self.inputs[i].as_ref().expect("saves() names this input"))
+    }
+
+    /// Output `i` (hidden ones counted), which [`Op::saves`] must have named.
+    pub fn output(&self, i: usize) -> Tensor {
+        self.tensor(self.outputs[i].as_ref().expect("saves() names this output"))
+    }
+
+    /// Shape and dtype of input `i`, saved or not.
+    pub fn meta(&self, i: usize) -> Meta {
+        self.metas[i]
+    }
+
+    /// The number of inputs.
+    pub fn len(&self) -> usize {
+        self.metas.len()
+    }
+
+    /// Whether the op had no inputs.
+    pub fn is_empty(&self) -> bool {
+        self.metas.is_empty()
+    }
+
+    fn tensor(&self, saved: &SavedTensor) -> Tensor {
+        Tensor::new(saved.data.clone(), self.device.clone(), Edge::None)
+    }
+
+    /// # Errors
+    /// A saved tensor was changed in place since it was saved.
+    pub(crate) fn check_versions(&self, op: &dyn Op) -> Result<()> {
+        let named = |kind: &'static str| move |(i, s)| (kind, i, s);
+        let all = self.inputs.iter().enumerate().map(named("input"));
+        for (kind, i, saved) in all.chain(self.outputs.iter().enumerate().map(named("output"))) {
+            let Some(saved) = saved else { continue };
+            let now = saved.data.cell.version();
+            if now != saved.version {
+                let what = format!("{kind} {i}, saved for backward, was changed in place since");
+                return Err(Error::new(ErrorKind::StaleSaved, op.name(), what)
+                    .with(kind, saved.data.shape)
+                    .with("version then", saved.version)
+                    .with("now", now)
+                    .help("call backward before the optimiser's step, or change a copy"));
+            }
+        }
+        Ok(())
+    }
+}

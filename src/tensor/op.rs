@@ -1,0 +1,191 @@
+//! The contract of an op. One file implements it, one row of [`crate::ops::OPS`] registers it, and everything else
+//! (recording, gradients, checks, benches, the `op` command) follows from these methods.
+
+use super::{Saved, Tensor};
+use crate::core::{DType, Error, Result, Shape};
+use crate::cpu::{CpuCtx, View, ViewMut};
+use smallvec::{SmallVec, smallvec};
+use std::fmt::Debug;
+
+/// Shape and element type: all that `infer` may look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    pub shape: Shape,
+    pub dtype: DType,
+}
+
+impl Meta {
+    /// The number of elements.
+    pub fn numel(&self) -> usize {
+        self.shape.numel()
+    }
+
+    /// The dimensions.
+    pub fn dims(&self) -> &[usize] {
+        self.shape.dims()
+    }
+
+    /// Bytes of the contents.
+    pub fn bytes(&self) -> usize {
+        self.numel() * self.dtype.size()
+    }
+}
+
+/// Gradients of an op's inputs, in their order.
+pub type Grads = SmallVec<[Option<Tensor>; 3]>;
+/// An op's visible outputs.
+pub type Outputs = SmallVec<[Tensor; 2]>;
+
+/// What an op will produce, decided from the inputs' shapes alone.
+///
+/// Scratch memory is not part of the plan: a loop takes it from its context's recycled buffers, where it costs
+/// nothing after the first step.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub(crate) outputs: SmallVec<[Meta; 2]>,
+    pub(crate) visible: usize,
+    pub(crate) view: Option<usize>,
+}
+
+impl Plan {
+    /// One visible output.
+    pub fn new(shape: Shape, dtype: DType) -> Plan {
+        Plan { outputs: smallvec![Meta { shape, dtype }], visible: 1, view: None }
+    }
+
+    /// The output shares input 0's storage, `offset` elements into it; nothing is computed.
+    pub fn view(shape: Shape, dtype: DType, offset: usize) -> Plan {
+        Plan { view: Some(offset), ..Plan::new(shape, dtype) }
+    }
+
+    /// Another output that callers see (the indices of `max`). Only the first output carries a gradient.
+    pub fn and(mut self, shape: Shape, dtype: DType) -> Plan {
+        assert_eq!(self.visible, self.outputs.len(), "visible outputs come before hidden ones");
+        self.outputs.push(Meta { shape, dtype });
+        self.visible += 1;
+        self
+    }
+
+    /// Another output that only backward sees (a dropout mask, the winners of a pooling).
+    pub fn hidden(mut self, shape: Shape, dtype: DType) -> Plan {
+        self.outputs.push(Meta { shape, dtype });
+        self
+    }
+}
+
+/// Which inputs and outputs backward reads; all others are free to go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Saves {
+    pub(crate) inputs: u32,
+    pub(crate) outputs: u32,
+}
+
+impl Saves {
+    /// Nothing: the gradient needs only `dy` and shapes.
+    pub const NONE: Saves = Saves { inputs: 0, outputs: 0 };
+
+    /// These inputs, by position.
+    pub fn inputs(positions: &[usize]) -> Saves {
+        Saves { inputs: positions.iter().fold(0, |mask, &i| mask | 1 << i), outputs: 0 }
+    }
+
+    /// These outputs, by position, hidden ones counted.
+    pub fn outputs(positions: &[usize]) -> Saves {
+        Saves::NONE.and_outputs(positions)
+    }
+
+    /// These outputs besides.
+    pub fn and_outputs(self, positions: &[usize]) -> Saves {
+        Saves { outputs: positions.iter().fold(self.outputs, |mask, &i| mask | 1 << i), ..self }
+    }
+}
+
+/// A sliding window over rows and columns, `[vertical, horizontal]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    /// Before and after, for each direction (`padding=same` can need one more after).
+    pub padding: [[usize; 2]; 2],
+    pub dilation: [usize; 2],
+}
+
+/// Which inputs an output element depends on, for receptive fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// The element at the same place.
+    Pointwise,
+    /// The elements under a window.
+    Window(Window),
+    /// All of them.
+    Global,
+}
+
+/// One operation with its gradient.
+pub trait Op: Debug + Send + Sync + 'static {
+    /// Its name, as in [`crate::ops::OPS`] and in errors.
+    fn name(&self) -> &'static str;
+
+    /// Checks shapes and dtypes, every check once and here, and says what will be produced.
+    ///
+    /// # Errors
+    /// Inputs the op does not take. After `Ok`, running cannot fail on shapes.
+    fn infer(&self, x: &[Meta]) -> Result<Plan>;
+
+    /// What [`backward`](Self::backward) reads.
+    fn saves(&self) -> Saves;
+
+    /// Computes all outputs. Every element of every output must be written.
+    ///
+    /// # Errors
+    /// Contents that cannot be computed on (a label out of range).
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()>;
+
+    /// The gradient of each input, given that of the first output. Computes only those that `needs` asks for, and
+    /// returns them: it never accumulates, that is the engine's work.
+    ///
+    /// # Errors
+    /// A non-differentiable op says so.
+    fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads>;
+
+    /// Floating point operations of one run: a multiply-add counts two, anything else one an output element.
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
+    }
+
+    /// Which inputs an output element depends on.
+    fn field(&self) -> Field {
+        Field::Pointwise
+    }
+}
+
+/// A computation that changes tensors in place: the optimisers' steps, loading of weights.
+pub trait Update: Debug {
+    /// Its name in errors.
+    fn name(&self) -> &'static str;
+
+    /// Changes `targets`, reading `x`.
+    ///
+    /// # Errors
+    /// Contents that cannot be computed on.
+    fn cpu(&self, cx: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()>;
+}
+
+/// Checks that an op's floating inputs all have one computing dtype, and returns it.
+///
+/// # Errors
+/// A dtype that does not compute, or two that differ.
+pub(crate) fn one_float(op: &str, x: &[Meta]) -> Result<DType> {
+    let dtype = x[0].dtype;
+    if !dtype.computes() {
+        return Err(Error::dtype(op, format!("input has dtype {dtype}, which does not compute"))
+            .with("input", format_args!("{} {dtype}", x[0].shape))
+            .expected("f32 or f64")
+            .help("convert first: x.to_dtype(DType::F32)"));
+    }
+    if let Some((i, other)) = x.iter().enumerate().find(|(_, m)| m.dtype != dtype) {
+        return Err(Error::dtype(op, format!("input 0 is {dtype}, but input {i} is {}", other.dtype))
+            .help("convert one of them: x.to_dtype(dtype)"));
+    }
+    Ok(dtype)
+}

@@ -1,0 +1,284 @@
+//! The tensor: shared storage, a shape, and maybe a place on the tape.
+
+use super::node::{Edge, Leaf, Node};
+use super::op::{Meta, Update};
+use super::storage::Data;
+use super::{Device, exec};
+use crate::core::{DType, Element, Error, Result, Shape};
+use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::element_type;
+use std::sync::{Arc, PoisonError};
+
+/// An n-dimensional array, contiguous and row-major. Cloning shares it.
+///
+/// ```
+/// use receptive::{Device, Tensor};
+/// let cpu = Device::cpu()?;
+/// let x = Tensor::from_vec(&cpu, vec![1f32, 2.0, 3.0], &[3])?.requires_grad();
+/// let y = x.mul(&x)?.sum_all()?;
+/// y.backward()?;
+/// assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [2.0, 4.0, 6.0]);
+/// # Ok::<(), receptive::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Tensor(Arc<Inner>);
+
+struct Inner {
+    data: Data,
+    device: Device,
+    edge: Edge,
+}
+
+impl Tensor {
+    pub(crate) fn new(data: Data, device: Device, edge: Edge) -> Tensor {
+        Tensor(Arc::new(Inner { data, device, edge }))
+    }
+
+    /// A tensor with these elements in row-major order.
+    ///
+    /// # Errors
+    /// An element count that is not the product of `dims`.
+    pub fn from_slice<T: Element>(device: &Device, values: &[T], dims: &[usize]) -> Result<Tensor> {
+        let meta = Meta { shape: Shape::new(dims)?, dtype: T::DTYPE };
+        if meta.numel() != values.len() {
+            return Err(Error::shape("tensor", format!("{} values do not fill the shape", values.len()))
+                .with("shape", meta.shape)
+                .expected(format!("{} values", meta.numel())));
+        }
+        Ok(Tensor::new(exec::upload(device, values, &meta), device.clone(), Edge::None))
+    }
+
+    /// As [`from_slice`](Self::from_slice), from a vector.
+    ///
+    /// # Errors
+    /// As [`from_slice`](Self::from_slice).
+    pub fn from_vec<T: Element>(device: &Device, values: Vec<T>, dims: &[usize]) -> Result<Tensor> {
+        Self::from_slice(device, &values, dims)
+    }
+
+    /// A rank-0 tensor.
+    pub fn scalar<T: Element>(device: &Device, value: T) -> Tensor {
+        let meta = Meta { shape: Shape::SCALAR, dtype: T::DTYPE };
+        Tensor::new(exec::upload(device, &[value], &meta), device.clone(), Edge::None)
+    }
+
+    /// A tensor with every element equal to `value`.
+    ///
+    /// # Errors
+    /// An impossible shape.
+    pub fn full(device: &Device, value: f64, dims: &[usize], dtype: DType) -> Result<Tensor> {
+        let meta = Meta { shape: Shape::new(dims)?, dtype };
+        Ok(Tensor::new(exec::filled(device, value, &meta), device.clone(), Edge::None))
+    }
+
+    /// A tensor of zeros.
+    ///
+    /// # Errors
+    /// An impossible shape.
+    pub fn zeros(device: &Device, dims: &[usize], dtype: DType) -> Result<Tensor> {
+        Self::full(device, 0.0, dims, dtype)
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> &Shape {
+        &self.0.data.shape
+    }
+
+    /// The dimensions, outermost first.
+    pub fn dims(&self) -> &[usize] {
+        self.0.data.shape.dims()
+    }
+
+    /// The number of elements.
+    pub fn numel(&self) -> usize {
+        self.0.data.shape.numel()
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.0.data.dtype
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.0.device
+    }
+
+    /// Shape and element type.
+    pub fn meta(&self) -> Meta {
+        Meta { shape: self.0.data.shape, dtype: self.0.data.dtype }
+    }
+
+    /// The elements, copied to the host.
+    ///
+    /// # Errors
+    /// `T` is not the tensor's dtype; a meta tensor.
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        self.read::<T, _>(<[T]>::to_vec)
+    }
+
+    /// Shows the elements to `f` without a copy where they are in the host's memory. `f` must not change this tensor.
+    ///
+    /// # Errors
+    /// `T` is not the tensor's dtype; a meta tensor.
+    pub fn read<T: Element, R>(&self, f: impl FnOnce(&[T]) -> R) -> Result<R> {
+        if T::DTYPE != self.dtype() {
+            return Err(Error::dtype("to_vec", format!("the tensor is {}, not {}", self.dtype(), T::DTYPE))
+                .help("convert first: x.to_dtype(dtype)"));
+        }
+        exec::download(self, |bytes| f(bytemuck::cast_slice(bytes)))
+    }
+
+    /// Shows the raw bytes, little-endian, to `f`.
+    ///
+    /// # Errors
+    /// A meta tensor.
+    pub fn read_bytes<R>(&self, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        exec::download(self, f)
+    }
+
+    /// The elements as f64, whatever the dtype.
+    ///
+    /// # Errors
+    /// A meta tensor.
+    pub fn to_f64(&self) -> Result<Vec<f64>> {
+        element_type!(self.dtype(), T => self.read::<T, _>(|x| x.iter().map(|&v| v.to_f64()).collect()))
+    }
+
+    /// The one element as f64.
+    ///
+    /// # Errors
+    /// More or fewer than one element; a meta tensor.
+    pub fn item(&self) -> Result<f64> {
+        if self.numel() != 1 {
+            return Err(Error::shape("item", "not a single element").with("tensor", self.shape()));
+        }
+        Ok(self.to_f64()?[0])
+    }
+
+    /// The same elements without a place on the tape.
+    pub fn detach(&self) -> Tensor {
+        match self.0.edge {
+            Edge::None => self.clone(),
+            _ => Tensor::new(self.0.data.clone(), self.device().clone(), Edge::None),
+        }
+    }
+
+    /// This tensor as a leaf that accumulates gradients. Shares the elements.
+    pub fn requires_grad(&self) -> Tensor {
+        Tensor::new(self.0.data.clone(), self.device().clone(), Edge::Leaf(Arc::new(Leaf::default())))
+    }
+
+    /// Whether ops on this tensor are recorded.
+    pub fn tracks_grad(&self) -> bool {
+        !matches!(self.0.edge, Edge::None)
+    }
+
+    /// The gradient accumulated in a leaf, or kept by [`retain_grad`](Self::retain_grad).
+    pub fn grad(&self) -> Option<Tensor> {
+        match &self.0.edge {
+            Edge::None => None,
+            Edge::Leaf(leaf) => leaf.grad().clone(),
+            Edge::Node(node) => {
+                node.retained.lock().unwrap_or_else(PoisonError::into_inner).clone().flatten()
+            }
+        }
+    }
+
+    /// Forgets a leaf's gradient; its memory goes back to the pool.
+    pub fn zero_grad(&self) {
+        if let Edge::Leaf(leaf) = &self.0.edge {
+            *leaf.grad() = None;
+        }
+    }
+
+    /// Keeps the gradient that passes through this intermediate result, for [`grad`](Self::grad) to return.
+    pub fn retain_grad(&self) {
+        if let Edge::Node(node) = &self.0.edge {
+            node.retained.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(None);
+        }
+    }
+
+    /// The op that made this tensor, when it was recorded.
+    pub fn node(&self) -> Option<&Arc<Node>> {
+        match &self.0.edge {
+            Edge::Node(node) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// How often the storage was changed in place.
+    pub fn version(&self) -> u64 {
+        self.0.data.cell.version()
+    }
+
+    /// A copy with memory of its own, off the tape.
+    ///
+    /// # Errors
+    /// None on the CPU.
+    pub fn copy(&self) -> Result<Tensor> {
+        let fresh = Tensor::zeros(self.device(), self.dims(), self.dtype())?;
+        fresh.copy_from(&self.detach())?;
+        Ok(fresh)
+    }
+
+    /// Overwrites the elements in place with those of `source`, which keeps this tensor's address.
+    ///
+    /// # Errors
+    /// Another shape or dtype.
+    pub fn copy_from(&self, source: &Tensor) -> Result<()> {
+        if self.meta() != source.meta() {
+            return Err(Error::shape("copy_from", "source and target differ")
+                .with("source", format_args!("{} {}", source.shape(), source.dtype()))
+                .with("target", format_args!("{} {}", self.shape(), self.dtype())));
+        }
+        exec::update(&Copy, &[self], &[source])
+    }
+
+    /// The same elements on another device, off the tape.
+    ///
+    /// # Errors
+    /// A meta tensor has no elements to move.
+    pub fn to_device(&self, device: &Device) -> Result<Tensor> {
+        if self.device().same(device) {
+            return Ok(self.detach());
+        }
+        let data = element_type!(self.dtype(), T => {
+            self.read::<T, _>(|values| exec::upload(device, values, &self.meta()))?
+        });
+        Ok(Tensor::new(data, device.clone(), Edge::None))
+    }
+
+    /// Whether both look into the same memory.
+    pub fn shares_storage(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.0.data.cell, &other.0.data.cell)
+    }
+
+    /// Whether nothing else can see this memory, so that it may be changed.
+    pub(crate) fn owns_storage(&self) -> bool {
+        Arc::strong_count(&self.0) == 1 && Arc::strong_count(&self.0.data.cell) == 1
+    }
+
+    pub(crate) fn data(&self) -> &Data {
+        &self.0.data
+    }
+
+    pub(crate) fn edge(&self) -> &Edge {
+        &self.0.edge
+    }
+}
+
+/// `target = x`.
+#[derive(Debug)]
+struct Copy;
+
+impl Update for Copy {
+    fn name(&self) -> &'static str {
+        "copy_from"
+    }
+
+    fn cpu(&self, _cx: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()> {
+        targets[0].bytes.copy_from_slice(x[0].bytes);
+        Ok(())
+    }
+}
