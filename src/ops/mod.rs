@@ -10,7 +10,9 @@ mod attrs;
 mod case;
 
 pub mod cast;
+pub mod expand;
 pub mod relu;
+pub mod sum_to_size;
 
 pub use attrs::Attrs;
 pub use case::{Case, CaseInput, Fill, Tag};
@@ -74,7 +76,7 @@ pub struct OpSpec {
 }
 
 /// Every op.
-pub static OPS: &[&OpSpec] = &[&relu::SPEC];
+pub static OPS: &[&OpSpec] = &[&expand::SPEC, &relu::SPEC, &sum_to_size::SPEC];
 
 /// The row with this name.
 ///

@@ -1,0 +1,246 @@
+//! Broadcasting, both ways: stretching operands to the output's shape, and summing back over what was stretched.
+//!
+//! Most broadcasts look complicated and are not. Dimensions of size 1 vanish, and neighbours that every operand walks
+//! alike merge into one:
+//!
+//! ```text
+//! same shape      [8, 3, 5, 5] with [8, 3, 5, 5]      ->  one run of 600, both step
+//! a number        [8, 3, 5, 5] with []                ->  one run of 600, b stands still
+//! bias of linear  [64, 120]    with [120]             ->  64 runs of 120, both step
+//! bias of conv    [8, 3, 5, 5] with [3, 1, 1]         ->  24 runs of 25, b stands still in each
+//! ```
+//!
+//! What remains is an odometer over the outer dimensions and a plain slice loop, which the compiler vectorises, over
+//! the innermost one.
+
+use super::context::CHUNK;
+use super::{CpuCtx, View, ViewMut};
+use crate::core::shape::MAX_RANK;
+use crate::core::{Element, Float, Shape};
+use smallvec::SmallVec;
+use std::ops::Range;
+
+/// Columns of one piece when rows are added up: their sums stay in the first-level cache.
+const COLUMNS: usize = 512;
+/// Independent partial sums of a run: enough for SIMD lanes, and for additions in flight.
+const LANES: usize = 16;
+
+/// Merged dimensions, outermost first, with the stride of each of `K` operands. Never empty.
+struct Layout<const K: usize>(SmallVec<[(usize, [usize; K]); MAX_RANK]>);
+
+impl<const K: usize> Layout<K> {
+    /// The walk over `output`; a stretched dimension has stride 0.
+    fn new(output: &Shape, operands: [&Shape; K]) -> Self {
+        let mut merged: SmallVec<[(usize, [bool; K]); MAX_RANK]> = SmallVec::new();
+        for (d, &size) in output.dims().iter().enumerate().filter(|(_, size)| **size != 1) {
+            let steps = operands.map(|shape| {
+                let missing = output.rank() - shape.rank();
+                d >= missing && shape.dims()[d - missing] != 1
+            });
+            match merged.last_mut() {
+                Some((inner, same)) if *same == steps => *inner *= size,
+                _ => merged.push((size, steps)),
+            }
+        }
+        let mut strides = [1; K];
+        let mut dims: SmallVec<_> = SmallVec::new();
+        for &(size, steps) in merged.iter().rev() {
+            dims.push((size, std::array::from_fn(|k| if steps[k] { strides[k] } else { 0 })));
+            (0..K).filter(|&k| steps[k]).for_each(|k| strides[k] *= size);
+        }
+        dims.reverse();
+        Self::from_dims(dims)
+    }
+
+    fn from_dims(mut dims: SmallVec<[(usize, [usize; K]); MAX_RANK]>) -> Self {
+        if dims.is_empty() {
+            dims.push((1, [0; K]));
+        }
+        Layout(dims)
+    }
+
+    /// The innermost dimension's strides.
+    fn inner(&self) -> [usize; K] {
+        self.0[self.0.len() - 1].1
+    }
+
+    /// Cuts the elements `start .. start + len` into runs along the innermost dimension. Calls `f` with each run's
+    /// range, counted from `start`, and where every operand is at its beginning.
+    #[inline(always)]
+    fn runs(&self, start: usize, len: usize, mut f: impl FnMut(Range<usize>, [usize; K])) {
+        let (&(inner, step), outer) = self.0.split_last().expect("a layout is never empty");
+        if len == 0 {
+            return;
+        }
+        let (mut index, mut at) = ([0; MAX_RANK], [0; K]);
+        let (mut column, mut rest) = (start % inner, start / inner);
+        for (d, (size, strides)) in outer.iter().enumerate().rev() {
+            index[d] = rest % size;
+            rest /= size;
+            (0..K).for_each(|k| at[k] += index[d] * strides[k]);
+        }
+        let mut done = 0;
+        loop {
+            let run = (inner - column).min(len - done);
+            f(done..done + run, std::array::from_fn(|k| at[k] + column * step[k]));
+            done += run;
+            if done == len {
+                return;
+            }
+            column = 0;
+            for (d, (size, strides)) in outer.iter().enumerate().rev() {
+                index[d] += 1;
+                (0..K).for_each(|k| at[k] += strides[k]);
+                if index[d] < *size {
+                    break;
+                }
+                index[d] = 0;
+                (0..K).for_each(|k| at[k] -= size * strides[k]);
+            }
+        }
+    }
+}
+
+/// `y = f(a, b)` element by element, `a` and `b` stretched to the shape of `y`.
+pub fn zip<T: Element>(cx: &CpuCtx, a: View, b: View, y: &mut ViewMut, f: impl Fn(T, T) -> T + Sync + Send) {
+    let layout = Layout::new(&y.shape, [&a.shape, &b.shape]);
+    let steps = layout.inner().map(|stride| stride != 0);
+    let (a, b, y) = (a.get::<T>(), b.get::<T>(), y.get::<T>());
+    let work = y.len();
+    cx.pieces(y, CHUNK, work, |piece, y| {
+        layout.runs(piece * CHUNK, y.len(), |run, [i, j]| {
+            let y = &mut y[run];
+            match steps {
+                [true, true] => y.iter_mut().zip(&a[i..]).zip(&b[j..]).for_each(|((y, &a), &b)| *y = f(a, b)),
+                [true, false] => {
+                    let b = b[j];
+                    y.iter_mut().zip(&a[i..]).for_each(|(y, &a)| *y = f(a, b));
+                }
+                [false, true] => {
+                    let a = a[i];
+                    y.iter_mut().zip(&b[j..]).for_each(|(y, &b)| *y = f(a, b));
+                }
+                [false, false] => y.fill(f(a[i], b[j])),
+            }
+        });
+    });
+}
+
+/// `y = x`, stretched to the shape of `y`.
+pub fn expand<T: Element>(cx: &CpuCtx, x: View, y: &mut ViewMut) {
+    let layout = Layout::new(&y.shape, [&x.shape]);
+    let [step] = layout.inner();
+    let (x, y) = (x.get::<T>(), y.get::<T>());
+    let work = y.len();
+    cx.pieces(y, CHUNK, work, |piece, y| {
+        layout.runs(piece * CHUNK, y.len(), |run, [i]| {
+            let n = run.len();
+            match step {
+                0 => y[run].fill(x[i]),
+                _ => y[run].copy_from_slice(&x[i..i + n]),
+            }
+        });
+    });
+}
+
+/// `y = x` summed over the dimensions in which `y` would be stretched to the shape of `x`: the adjoint of [`expand`].
+///
+/// Cut by output; each element is summed in one order, whatever the cut and the number of threads.
+pub fn sum_to<T: Float>(cx: &CpuCtx, x: View, y: &mut ViewMut) {
+    // Each merged dimension of x is kept or summed over. Both groups are walks through x, by its own strides.
+    let (mut kept, mut summed) = (SmallVec::new(), SmallVec::new());
+    let mut stride = 1;
+    for &(size, [y_stride]) in Layout::new(&x.shape, [&y.shape]).0.iter().rev() {
+        if y_stride == 0 { &mut summed } else { &mut kept }.push((size, [stride]));
+        stride *= size;
+    }
+    kept.reverse();
+    summed.reverse();
+    let (kept, summed) = (Layout::from_dims(kept), Layout::from_dims(summed));
+    let (x, y) = (x.get::<T>(), y.get::<T>());
+    let (terms, work) = (if y.is_empty() { 0 } else { x.len() / y.len() }, x.len());
+    match kept.inner() {
+        // The innermost dimension is kept: whole rows are added up.
+        [1] => cx.pieces(y, COLUMNS, work, |piece, y| {
+            kept.runs(piece * COLUMNS, y.len(), |run, [base]| {
+                add_rows(&summed, terms, &x[base..], &mut y[run])
+            });
+        }),
+        // It is summed over: every output is a sum of runs.
+        [stride] => {
+            let chunk = (CHUNK / terms.max(1)).max(1);
+            cx.pieces(y, chunk, work, |piece, y| {
+                kept.runs(piece * chunk, y.len(), |run, [base]| {
+                    for (i, y) in y[run].iter_mut().enumerate() {
+                        *y = add_runs(&summed, terms, &x[base + i * stride..]);
+                    }
+                });
+            });
+        }
+    }
+}
+
+fn add_rows<T: Float>(summed: &Layout<1>, terms: usize, x: &[T], y: &mut [T]) {
+    let [stride] = summed.inner();
+    y.fill(T::ZERO);
+    summed.runs(0, terms, |run, [at]| {
+        for row in 0..run.len() {
+            y.iter_mut().zip(&x[at + row * stride..]).for_each(|(y, &x)| *y += x);
+        }
+    });
+}
+
+fn add_runs<T: Float>(summed: &Layout<1>, terms: usize, x: &[T]) -> T {
+    let mut total = 0.0;
+    summed.runs(0, terms, |run, [at]| total += sum(&x[at..at + run.len()]).to_f64());
+    T::from_f64(total)
+}
+
+/// The sum of a slice, in [`LANES`] partial sums.
+fn sum<T: Float>(x: &[T]) -> T {
+    let mut lanes = [T::ZERO; LANES];
+    let blocks = x.chunks_exact(LANES);
+    let tail: T = blocks.remainder().iter().copied().sum();
+    for block in blocks {
+        lanes.iter_mut().zip(block).for_each(|(lane, &x)| *lane += x);
+    }
+    lanes.into_iter().sum::<T>() + tail
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(dims: &[usize]) -> Shape {
+        Shape::new(dims).unwrap()
+    }
+
+    /// The point of merging: a convolution's bias is runs of whole planes, not an odometer over pixels.
+    #[test]
+    fn common_broadcasts_are_few_dimensions() {
+        let dims = |y: &[usize], b: &[usize]| Layout::new(&shape(y), [&shape(y), &shape(b)]).0.to_vec();
+        assert_eq!(dims(&[8, 3, 5, 5], &[8, 3, 5, 5]), [(600, [1, 1])]);
+        assert_eq!(dims(&[8, 3, 5, 5], &[]), [(600, [1, 0])]);
+        assert_eq!(dims(&[64, 120], &[120]), [(64, [120, 0]), (120, [1, 1])]);
+        assert_eq!(dims(&[8, 3, 5, 5], &[3, 1, 1]), [(8, [75, 0]), (3, [25, 1]), (25, [1, 0])]);
+    }
+
+    /// A piece starts anywhere, in the middle of a run too: all cuts must see the same elements.
+    #[test]
+    fn runs_do_not_depend_on_where_the_work_is_cut() {
+        let layout = Layout::new(&shape(&[4, 3, 5]), [&shape(&[3, 1]), &shape(&[4, 1, 5])]);
+        let walk = |start, len| {
+            let mut seen = Vec::new();
+            layout.runs(start, len, |run, [i, j]| {
+                let [a, b] = layout.inner();
+                seen.extend((0..run.len()).map(|k| (i + k * a, j + k * b)));
+            });
+            seen
+        };
+        let whole = walk(0, 60);
+        assert_eq!(whole[3 * 5 + 2 * 5 + 4 - 5], (1, 5 + 4));
+        for cut in 1..60 {
+            assert_eq!([walk(0, cut), walk(cut, 60 - cut)].concat(), whole, "cut at {cut}");
+        }
+    }
+}
