@@ -7,6 +7,8 @@ pub mod buffer;
 pub mod context;
 pub mod conv2d;
 pub mod gemm;
+pub mod reduce;
+pub mod softmax;
 pub mod view;
 
 pub use buffer::{Buffer, BufferPool, PoolStats};

@@ -8,14 +8,21 @@
 
 mod attrs;
 mod case;
+mod loss;
 
 pub mod cast;
 pub mod expand;
+pub mod flatten;
+pub mod log_softmax;
+pub mod nll_loss;
 pub mod relu;
+pub mod reshape;
+pub mod softmax;
 pub mod sum_to_size;
 
 pub use attrs::Attrs;
 pub use case::{Case, CaseInput, Fill, Tag};
+pub use loss::Reduction;
 
 use crate::core::{Error, ErrorKind, Result};
 use crate::tensor::{Op, Tensor};
@@ -76,7 +83,16 @@ pub struct OpSpec {
 }
 
 /// Every op.
-pub static OPS: &[&OpSpec] = &[&expand::SPEC, &relu::SPEC, &sum_to_size::SPEC];
+pub static OPS: &[&OpSpec] = &[
+    &expand::SPEC,
+    &flatten::SPEC,
+    &log_softmax::SPEC,
+    &nll_loss::SPEC,
+    &relu::SPEC,
+    &reshape::SPEC,
+    &softmax::SPEC,
+    &sum_to_size::SPEC,
+];
 
 /// The row with this name.
 ///

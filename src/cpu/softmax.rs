@@ -1,0 +1,124 @@
+//! Softmax and its logarithm along one dimension, with their gradients.
+//!
+//! A tensor is seen as `[outer, n, inner]` around the dimension. With `inner == 1` each row lies together in memory.
+//! Otherwise (class maps: `[N, C, H W]`) a tile of neighbouring columns is first brought together as rows, small
+//! enough for the cache, so that one kernel serves both. Work is cut at whole rows or planes, by size.
+
+use super::CpuCtx;
+use super::context::CHUNK;
+use super::reduce::{max_of, sum_of};
+use crate::core::Float;
+
+/// A tensor around the dimension that is normalised: the sizes before it, of it, and after it.
+pub type Around = (usize, usize, usize);
+
+/// What one `exp` costs in units of an addition, for deciding what is worth a thread.
+const EXP: usize = 8;
+/// Elements of a tile of columns.
+const TILE: usize = 2048;
+
+/// `y = exp(x - m) / sum exp(x - m)` with `m = max x`: the shift keeps `exp` from overflowing and cancels out.
+pub fn softmax<T: Float>(cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]) {
+    rows(cx, around, [x], y, |[x], y| {
+        let sum = shifted_exp(x, max_of(x), y);
+        y.iter_mut().for_each(|y| *y /= sum);
+    });
+}
+
+/// `y = x - m - ln(sum exp(x - m))`: the logarithm of [`softmax`], with no probability that could round to 0.
+pub fn log_softmax<T: Float>(cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]) {
+    rows(cx, around, [x], y, |[x], y| {
+        let m = max_of(x);
+        let log_sum = shifted_exp(x, m, y).ln();
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = x - m - log_sum;
+        }
+    });
+}
+
+/// `dx = y (dy - sum y dy)`.
+pub fn softmax_grad<T: Float>(cx: &CpuCtx, around: Around, y: &[T], dy: &[T], dx: &mut [T]) {
+    rows(cx, around, [y, dy], dx, |[y, dy], dx| {
+        for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
+            *dx = y * dy;
+        }
+        let dot = sum_of(dx);
+        for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
+            *dx = y * (dy - dot);
+        }
+    });
+}
+
+/// `dx = dy - exp(y) sum dy`.
+pub fn log_softmax_grad<T: Float>(cx: &CpuCtx, around: Around, y: &[T], dy: &[T], dx: &mut [T]) {
+    rows(cx, around, [y, dy], dx, |[y, dy], dx| {
+        let sum = sum_of(dy);
+        for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
+            *dx = dy - y.exp() * sum;
+        }
+    });
+}
+
+/// `y = exp(x - m)`; returns its sum.
+fn shifted_exp<T: Float>(x: &[T], m: T, y: &mut [T]) -> T {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = (x - m).exp();
+    }
+    sum_of(y)
+}
+
+/// Calls `kernel(rows of the inputs, row of y)` for every row along the dimension.
+fn rows<T: Float, const K: usize>(
+    cx: &CpuCtx,
+    (_, n, inner): Around,
+    x: [&[T]; K],
+    y: &mut [T],
+    kernel: impl Fn([&[T]; K], &mut [T]) + Sync + Send,
+) {
+    let work = y.len() * EXP;
+    if inner == 1 {
+        let piece = (CHUNK / EXP / n.max(1)).max(1) * n;
+        cx.pieces(y, piece, work, |p, y| {
+            for (i, y) in y.chunks_mut(n).enumerate() {
+                let start = p * piece + i * n;
+                kernel(x.map(|x| &x[start..start + n]), y);
+            }
+        });
+    } else {
+        let plane = n * inner;
+        cx.pieces(y, plane, work, |p, y| {
+            columns(cx, (n, inner), x.map(|x| &x[p * plane..][..plane]), y, &kernel)
+        });
+    }
+}
+
+/// One `[n, inner]` plane, tile by tile of columns.
+fn columns<T: Float, const K: usize>(
+    cx: &CpuCtx,
+    (n, inner): (usize, usize),
+    x: [&[T]; K],
+    y: &mut [T],
+    kernel: &impl Fn([&[T]; K], &mut [T]),
+) {
+    let width = (TILE / n).clamp(1, inner);
+    let mut buffer = cx.scratch((K + 1) * width * n * size_of::<T>());
+    let (tiles, out) = buffer.slice_mut::<T>().split_at_mut(K * width * n);
+    for first in (0..inner).step_by(width) {
+        let width = width.min(inner - first);
+        for (x, tile) in x.iter().zip(tiles.chunks_mut(width * n)) {
+            for i in 0..n {
+                for (j, &v) in x[i * inner + first..][..width].iter().enumerate() {
+                    tile[j * n + i] = v;
+                }
+            }
+        }
+        for (j, out) in out[..width * n].chunks_mut(n).enumerate() {
+            kernel(std::array::from_fn(|k| &tiles[(k * width + j) * n..][..n]), out);
+        }
+        for i in 0..n {
+            for (j, y) in y[i * inner + first..][..width].iter_mut().enumerate() {
+                *y = out[j * n + i];
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What the losses share: reductions, and how class labels lie against class scores.
+
+use crate::core::{Error, ErrorKind, Float, Result, Shape};
+use crate::cpu::{CpuCtx, reduce};
+use crate::tensor::Meta;
+use std::str::FromStr;
+
+/// How the losses of single elements become the result. PyTorch: `reduction`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reduction {
+    /// Not at all: one loss an element.
+    None,
+    /// The average; for class losses weighted by the class weights. NaN of nothing.
+    #[default]
+    Mean,
+    /// The sum.
+    Sum,
+}
+
+impl FromStr for Reduction {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Reduction> {
+        match text {
+            "none" => Ok(Reduction::None),
+            "mean" => Ok(Reduction::Mean),
+            "sum" => Ok(Reduction::Sum),
+            _ => Err(Error::argument("reduction", format!("`{text}` is not a reduction"))
+                .expected("mean, sum or none")),
+        }
+    }
+}
+
+impl Reduction {
+    /// The result's shape, from that of the single losses.
+    pub(super) fn shape(self, elements: Shape) -> Shape {
+        if self == Reduction::None { elements } else { Shape::SCALAR }
+    }
+
+    /// The gradient of single loss `i`, from the gradient of the result.
+    pub(super) fn spread<T: Copy>(self, dy: &[T], i: usize) -> T {
+        dy[if self == Reduction::None { i } else { 0 }]
+    }
+}
+
+/// The sum of all elements.
+pub(super) fn total<T: Float>(cx: &CpuCtx, x: &[T]) -> T {
+    let mut sum = [T::ZERO];
+    reduce::sum(cx, (1, x.len(), 1), x, &mut sum);
+    sum[0]
+}
+
+/// Class scores `[C]`, `[N, C]` or `[N, C, d1, ..]`, seen as `[n, c, d]`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scores {
+    input: Shape,
+    pub n: usize,
+    pub c: usize,
+    pub d: usize,
+    /// The shape of class labels that fit: the scores' without C.
+    pub labels: Shape,
+}
+
+impl Scores {
+    /// # Errors
+    /// A scalar; class weights that are not one a class.
+    pub fn new(op: &str, input: Shape, weight: Option<Shape>) -> Result<Scores> {
+        let dims = input.dims();
+        if dims.is_empty() {
+            return Err(Error::shape(op, "input is a scalar, without a dimension of classes")
+                .with("input", input)
+                .expected("[C], [N, C] or [N, C, d1, ...]"));
+        }
+        let class = usize::from(dims.len() > 1);
+        let (n, c, d) = input.around(class);
+        if let Some(weight) = weight.filter(|w| w.dims() != [c]) {
+            return Err(Error::shape(op, "class weights disagree with the classes of input")
+                .with("input", input)
+                .with("weight", weight)
+                .expected(format!("weight [{c}]")));
+        }
+        let labels: Vec<usize> =
+            dims.iter().enumerate().filter(|(i, _)| *i != class).map(|(_, &d)| d).collect();
+        Ok(Scores { input, n, c, d, labels: Shape::new(&labels)? })
+    }
+
+    /// The number of labels.
+    pub fn samples(&self) -> usize {
+        self.n * self.d
+    }
+
+    /// Where the score of `class` lies for sample `i` (in the labels' order).
+    pub fn at(&self, i: usize, class: usize) -> usize {
+        (i / self.d * self.c + class) * self.d + i % self.d
+    }
+
+    /// # Errors
+    /// Labels of another shape, or not i64.
+    pub fn check_target(&self, op: &str, target: &Meta) -> Result<()> {
+        if target.dtype != crate::DType::I64 {
+            return Err(Error::dtype(op, format!("target is {}, not class labels", target.dtype))
+                .with("target", format_args!("{} {}", target.shape, target.dtype))
+                .expected("i64")
+                .help("convert first: target.to_dtype(DType::I64)"));
+        }
+        if target.shape != self.labels {
+            return Err(Error::shape(op, "target disagrees with input")
+                .with("input", self.input)
+                .with("target", target.shape)
+                .expected(format!("target {}", self.labels)));
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// A label that is neither a class nor `ignore_index`: the first one is named, with its position.
+    pub fn check_labels(&self, op: &str, target: &[i64], ignore_index: i64) -> Result<()> {
+        let outside = |&label: &i64| label != ignore_index && !(0..self.c as i64).contains(&label);
+        let Some(flat) = target.iter().position(outside) else { return Ok(()) };
+        let strides = self.labels.strides();
+        let position: Vec<usize> =
+            self.labels.dims().iter().zip(strides).map(|(&size, stride)| flat / stride % size).collect();
+        let what =
+            format!("label {} at position {position:?} is out of range for {} classes", target[flat], self.c);
+        Err(Error::new(ErrorKind::Format, op, what).with("target", self.labels).expected(format!(
+            "labels from 0 to {}, or ignore_index {ignore_index}",
+            self.c.saturating_sub(1)
+        )))
+    }
+}
