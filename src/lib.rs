@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod ladder;
 pub mod ops;
 pub mod tensor;
+pub mod testing;
 
 pub use crate::core::{DType, Error, ErrorKind, Key, Result, Shape};
 pub use crate::tensor::{Device, Tensor};

@@ -96,6 +96,17 @@ impl Case {
     }
 }
 
+impl Case {
+    /// A random upstream gradient for the first output, of its dtype.
+    ///
+    /// # Errors
+    /// None: the shape exists already.
+    pub fn grad_output(&self, output: &Tensor) -> Result<Tensor> {
+        let drawn = CaseInput { name: "grad_output", dims: output.dims().to_vec(), fill: Fill::Normal };
+        drawn.tensor(output.device(), output.dtype(), Key::new(0).child(self.label).child(drawn.name))
+    }
+}
+
 impl CaseInput {
     fn tensor(&self, device: &Device, dtype: DType, key: Key) -> Result<Tensor> {
         let n: usize = self.dims.iter().product();

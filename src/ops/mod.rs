@@ -7,6 +7,7 @@
 //! `SPEC` with cases), add its module and its row here, run `cargo test`. Nothing else.
 
 mod attrs;
+mod call;
 mod case;
 mod loss;
 
@@ -21,6 +22,7 @@ pub mod softmax;
 pub mod sum_to_size;
 
 pub use attrs::Attrs;
+pub use call::Call;
 pub use case::{Case, CaseInput, Fill, Tag};
 pub use loss::Reduction;
 

@@ -1,0 +1,95 @@
+//! Calling an op by name, on tensors by name: what `receptive op`, the checks and the benches do with a row of the
+//! table.
+//!
+//! ```
+//! use receptive::{Device, Tensor, ops};
+//! use std::collections::BTreeMap;
+//! let x = Tensor::from_vec(&Device::cpu()?, vec![-1f64, 2.0], &[2])?;
+//! let inputs = BTreeMap::from([("input".to_owned(), x.clone())]);
+//! let call = ops::find("relu")?.call(&BTreeMap::new(), &inputs)?;
+//! assert_eq!(call.output().to_vec::<f64>()?, [0.0, 2.0]);
+//! let grads = call.backward(&x)?;
+//! assert_eq!(grads["grad.input"].to_vec::<f64>()?, [0.0, 2.0]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+
+use super::OpSpec;
+use crate::core::{Error, ErrorKind, Result};
+use crate::tensor::{Tensor, apply_dyn};
+use std::collections::BTreeMap;
+
+/// What an op returned, with the leaves its gradients go to.
+pub struct Call {
+    spec: &'static OpSpec,
+    outputs: Vec<Tensor>,
+    leaves: Vec<(String, Tensor)>,
+}
+
+impl OpSpec {
+    /// Runs the op on tensors by name (`input`, `weight`, `tensors.0`, ...), recording it for every differentiable
+    /// floating one.
+    ///
+    /// # Errors
+    /// Unknown, missing or malformed attributes and inputs; what the op refuses.
+    pub fn call(
+        &'static self,
+        attrs: &BTreeMap<String, String>,
+        inputs: &BTreeMap<String, Tensor>,
+    ) -> Result<Call> {
+        let asks = |name: &str| self.differentiable(name) && inputs[name].dtype().computes();
+        self.call_for(attrs, inputs, asks)
+    }
+
+    /// As [`call`](Self::call), recording only the inputs that `asks` names.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub fn call_for(
+        &'static self,
+        attrs: &BTreeMap<String, String>,
+        inputs: &BTreeMap<String, Tensor>,
+        asks: impl Fn(&str) -> bool,
+    ) -> Result<Call> {
+        let given: Vec<&str> = inputs.keys().map(String::as_str).collect();
+        let names = self.bind(&given)?;
+        let op = self.make(attrs, &names)?;
+        let leaf =
+            |name: &&str| if asks(name) { inputs[*name].requires_grad() } else { inputs[*name].detach() };
+        let tensors: Vec<Tensor> = names.iter().map(leaf).collect();
+        let outputs = apply_dyn(&op, &tensors.iter().collect::<Vec<_>>())?.into_vec();
+        let leaves = names.iter().map(|name| (*name).to_owned()).zip(tensors);
+        Ok(Call { spec: self, outputs, leaves: leaves.filter(|(_, x)| x.tracks_grad()).collect() })
+    }
+}
+
+impl Call {
+    /// The first output, which carries the gradient.
+    pub fn output(&self) -> &Tensor {
+        &self.outputs[0]
+    }
+
+    /// The visible outputs by name.
+    pub fn outputs(&self) -> BTreeMap<String, Tensor> {
+        self.spec.outputs.iter().map(|name| (*name).to_owned()).zip(self.outputs.iter().cloned()).collect()
+    }
+
+    /// Whether an input was recorded, so that [`backward`](Self::backward) has something to do.
+    pub fn tracks_grad(&self) -> bool {
+        !self.leaves.is_empty()
+    }
+
+    /// The gradients of the recorded inputs, as `grad.NAME`, from that of the first output.
+    ///
+    /// # Errors
+    /// A `dy` of another shape or dtype; an op without a gradient; a second call.
+    pub fn backward(&self, dy: &Tensor) -> Result<BTreeMap<String, Tensor>> {
+        self.output().backward_with(dy)?;
+        let grad = |(name, leaf): &(String, Tensor)| {
+            let grad = leaf.grad().ok_or_else(|| {
+                Error::new(ErrorKind::NoGradient, self.spec.name, format!("no gradient reached `{name}`"))
+            })?;
+            Ok((format!("grad.{name}"), grad))
+        };
+        self.leaves.iter().map(grad).collect()
+    }
+}

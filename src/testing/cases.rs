@@ -1,0 +1,72 @@
+//! Visiting the cases of the table.
+
+use crate::core::{DType, Result};
+use crate::cpu::CpuOptions;
+use crate::ops::{Call, Case, OPS, OpSpec, Tag};
+use crate::tensor::{Device, Tensor};
+use std::collections::BTreeMap;
+
+/// Why a check of one case failed: an [`Error`](crate::Error) of the op or a [`Mismatch`](super::Mismatch).
+pub type Failure = Box<dyn std::error::Error>;
+
+/// Runs `check` on every case of every op that has one of these tags, and panics with the list of all failures.
+///
+/// # Panics
+/// When a check failed, or when there was no case to check.
+pub fn for_each_case(tags: &[Tag], check: impl Fn(&'static OpSpec, &Case) -> Result<(), Failure>) {
+    let mut failures = Vec::new();
+    let mut checked = 0;
+    for spec in OPS {
+        for case in (spec.cases)().iter().filter(|case| tags.contains(&case.tag)) {
+            checked += 1;
+            if let Err(failure) = check(spec, case) {
+                failures.push(format!("{}, case `{}` {:?}: {failure}", spec.name, case.label, case.attrs));
+            }
+        }
+    }
+    assert!(checked > 0, "no case has one of the tags {tags:?}");
+    assert!(failures.is_empty(), "{} of {checked} cases failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// A CPU device for checks: outputs start as NaN.
+///
+/// # Panics
+/// When the operating system refuses the threads.
+pub fn checked_cpu(threads: usize) -> Device {
+    Device::cpu_with(&CpuOptions { threads, poison: true, ..CpuOptions::default() }).expect("a CPU device")
+}
+
+/// A case's inputs by name.
+///
+/// # Errors
+/// An impossible shape.
+pub fn inputs(case: &Case, device: &Device, dtype: DType) -> Result<BTreeMap<String, Tensor>> {
+    let tensors = case.tensors(device, dtype)?;
+    Ok(case.inputs.iter().map(|input| input.name.to_owned()).zip(tensors).collect())
+}
+
+/// Runs a case on its own inputs.
+///
+/// # Errors
+/// What the op refuses.
+pub fn call(spec: &'static OpSpec, case: &Case, device: &Device, dtype: DType) -> Result<Call> {
+    spec.call(&case.attrs, &inputs(case, device, dtype)?)
+}
+
+/// Runs a case forward, and backward where it is differentiable: all outputs and gradients by name.
+///
+/// # Errors
+/// What the op refuses.
+pub fn run(
+    spec: &'static OpSpec,
+    case: &Case,
+    device: &Device,
+    dtype: DType,
+) -> Result<BTreeMap<String, Tensor>> {
+    let call = call(spec, case, device, dtype)?;
+    let mut all = call.outputs();
+    if call.tracks_grad() {
+        all.extend(call.backward(&case.grad_output(call.output())?)?);
+    }
+    Ok(all)
+}

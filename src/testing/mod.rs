@@ -1,0 +1,14 @@
+//! The checking machinery that tests and benches share: everything here iterates the table of ops.
+//!
+//! | file | what |
+//! |---|---|
+//! | `close.rs` | comparing tensors, so that NaN fails and a failure names the element |
+//! | `cases.rs` | visiting every case of every op, and running one forward and backward |
+//! | `gradcheck.rs` | gradients against central differences |
+
+pub mod cases;
+pub mod close;
+pub mod gradcheck;
+
+pub use cases::{Failure, for_each_case};
+pub use close::{Mismatch, Place, Tolerance, close};

@@ -1,0 +1,9 @@
+//! Every gradient of every op against central differences.
+
+use receptive::ops::Tag;
+use receptive::testing::{for_each_case, gradcheck::gradcheck};
+
+#[test]
+fn every_op_every_case_every_input() {
+    for_each_case(&[Tag::Grad, Tag::Edge], gradcheck);
+}
