@@ -1,0 +1,5 @@
+//! Files of tensors.
+
+pub mod safetensors;
+
+pub use safetensors::TensorFile;
