@@ -98,6 +98,15 @@ impl Shape {
         })
     }
 
+    /// The shape with names, aligned from the right: `[64, C=3, H=32, W=32]`. For error messages.
+    pub fn named(&self, names: &[&str]) -> String {
+        let unnamed = self.rank().saturating_sub(names.len());
+        let names = names.iter().skip(names.len().saturating_sub(self.rank()));
+        let named = self.dims()[unnamed..].iter().zip(names).map(|(d, name)| format!("{name}={d}"));
+        let items: Vec<String> = self.dims()[..unnamed].iter().map(usize::to_string).chain(named).collect();
+        format!("[{}]", items.join(", "))
+    }
+
     /// PyTorch's broadcasting: align at the right, a dimension of 1 stretches.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod loss;
 pub mod cast;
 pub mod expand;
 pub mod flatten;
+pub mod linear;
 pub mod log_softmax;
 pub mod nll_loss;
 pub mod relu;
@@ -88,6 +89,7 @@ pub struct OpSpec {
 pub static OPS: &[&OpSpec] = &[
     &expand::SPEC,
     &flatten::SPEC,
+    &linear::SPEC,
     &log_softmax::SPEC,
     &nll_loss::SPEC,
     &relu::SPEC,
