@@ -6,8 +6,10 @@ pub mod dtype;
 pub mod error;
 pub mod rng;
 pub mod shape;
+pub mod window;
 
 pub use dtype::{DType, Element, Float};
 pub use error::{Error, ErrorKind, Result};
 pub use rng::Key;
 pub use shape::Shape;
+pub use window::{Padding, Window};

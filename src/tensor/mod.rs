@@ -19,9 +19,10 @@ mod storage;
 #[allow(clippy::module_inception)] // the file named after the type it holds
 mod tensor;
 
+pub use crate::core::Window;
 pub use device::{Device, MetaCtx};
 pub use exec::{apply, apply_dyn, update};
 pub use node::{Node, Saved};
 pub(crate) use op::one_float;
-pub use op::{Field, Grads, Meta, Op, Outputs, Plan, Saves, Update, Window};
+pub use op::{Field, Grads, Meta, Op, Outputs, Plan, Saves, Update};
 pub use tensor::Tensor;

@@ -2,7 +2,7 @@
 //! (recording, gradients, checks, benches, the `op` command) follows from these methods.
 
 use super::{Saved, Tensor};
-use crate::core::{DType, Error, Result, Shape};
+use crate::core::{DType, Error, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use smallvec::{SmallVec, smallvec};
 use std::fmt::Debug;
@@ -98,16 +98,6 @@ impl Saves {
     pub fn and_outputs(self, positions: &[usize]) -> Saves {
         Saves { outputs: positions.iter().fold(self.outputs, |mask, &i| mask | 1 << i), ..self }
     }
-}
-
-/// A sliding window over rows and columns, `[vertical, horizontal]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    pub kernel: [usize; 2],
-    pub stride: [usize; 2],
-    /// Before and after, for each direction (`padding=same` can need one more after).
-    pub padding: [[usize; 2]; 2],
-    pub dilation: [usize; 2],
 }
 
 /// Which inputs an output element depends on, for receptive fields.
