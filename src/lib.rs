@@ -2,6 +2,7 @@
 
 pub mod core;
 pub mod cpu;
+pub mod data;
 pub mod io;
 pub mod ladder;
 pub mod ops;

@@ -43,6 +43,8 @@ pub enum ErrorKind {
     Missing,
     /// The operating system refused: permissions, a full disk, a vanished file.
     Io,
+    /// A bug: a background thread panicked.
+    Internal,
 }
 
 /// What failed, where, with which shapes, and what to do. See the [module docs](self).

@@ -1,0 +1,243 @@
+//! What a data set is: images of one size as bytes, a label each, and names for the classes.
+
+use super::idx::Idx;
+use crate::core::{Error, Key, Result};
+use std::sync::Arc;
+
+/// Labelled images of one size. Shared by the loader's threads.
+pub trait Dataset: Send + Sync {
+    /// What it is called in messages: `mnist/train`.
+    fn name(&self) -> &str;
+
+    /// The number of images.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The size of every image: `[C, H, W]`.
+    fn image(&self) -> [usize; 3];
+
+    /// The class names; a label is an index into them.
+    fn classes(&self) -> &[String];
+
+    /// The class of image `i < len()`.
+    fn label(&self, i: usize) -> usize;
+
+    /// Writes image `i < len()`, `C * H * W` bytes, channel by channel.
+    ///
+    /// # Errors
+    /// A file that cannot be read or decoded. Sets in memory have none.
+    fn pixels(&self, i: usize, out: &mut [u8]) -> Result<()>;
+}
+
+/// A data set in memory.
+#[derive(Debug, Clone)]
+pub struct ImageSet {
+    name: String,
+    image: [usize; 3],
+    pixels: Vec<u8>,
+    labels: Vec<u32>,
+    classes: Vec<String>,
+}
+
+impl ImageSet {
+    /// `labels.len()` images of `[C, H, W]` bytes, one after the other.
+    ///
+    /// # Errors
+    /// Pixels and labels that do not match in number; no images; a label that is not below the number of classes.
+    pub fn new(
+        name: impl Into<String>,
+        image: [usize; 3],
+        pixels: Vec<u8>,
+        labels: Vec<u32>,
+        classes: Vec<String>,
+    ) -> Result<ImageSet> {
+        let name = name.into();
+        let bytes = image.iter().chain([&labels.len()]).try_fold(1usize, |n, &d| n.checked_mul(d));
+        if bytes != Some(pixels.len()) {
+            return Err(Error::shape(name, "images and labels disagree")
+                .with("pixels", pixels.len())
+                .with("labels", labels.len())
+                .with("image", format_args!("{image:?}"))
+                .expected("labels x C x H x W bytes of pixels"));
+        }
+        if pixels.is_empty() {
+            return Err(Error::format(name, "holds no images").with("image", format_args!("{image:?}")));
+        }
+        check_labels(&name, &labels, classes.len())?;
+        Ok(ImageSet { name, image, pixels, labels, classes })
+    }
+
+    /// Grey images and labels as IDX files hold them. Without class names the labels' own numbers are the names.
+    ///
+    /// # Errors
+    /// Wrong ranks; image and label counts that differ; no images; a label that is not below the number of classes.
+    pub fn from_idx(
+        name: impl Into<String>,
+        images: Idx,
+        labels: Idx,
+        classes: Option<Vec<String>>,
+    ) -> Result<ImageSet> {
+        let &[n, height, width] = &images.dims[..] else {
+            return Err(wrong_rank(&images, "[N, H, W] of grey images"));
+        };
+        let &[m] = &labels.dims[..] else {
+            return Err(wrong_rank(&labels, "[N] of labels"));
+        };
+        if n != m {
+            return Err(Error::format(&labels.file, format!("{m} labels do not go with {n} images"))
+                .with("images", &images.file)
+                .help("the two files must be of the same set and split"));
+        }
+        if images.data.is_empty() {
+            return Err(Error::format(&images.file, "holds no images")
+                .with("dimensions", format_args!("{:?}", images.dims)));
+        }
+        let numbers: Vec<u32> = labels.data.iter().map(|&label| label.into()).collect();
+        let classes = classes.unwrap_or_else(|| {
+            let highest = labels.data.iter().max().copied().unwrap_or(0);
+            (0..=highest).map(|class| class.to_string()).collect()
+        });
+        check_labels(&labels.file, &numbers, classes.len())?;
+        ImageSet::new(name, [1, height, width], images.data, numbers, classes)
+    }
+}
+
+fn wrong_rank(idx: &Idx, expected: &str) -> Error {
+    Error::format(&idx.file, format!("has {} dimensions", idx.dims.len()))
+        .with("dimensions", format_args!("{:?}", idx.dims))
+        .expected(expected)
+        .help("image and label files may be swapped")
+}
+
+fn check_labels(subject: &str, labels: &[u32], classes: usize) -> Result<()> {
+    match labels.iter().position(|&label| label as usize >= classes) {
+        None => Ok(()),
+        Some(i) => {
+            Err(Error::format(subject, format!("label {} at position {i} is out of range", labels[i]))
+                .expected(format!("0 to {} for {classes} classes", classes.saturating_sub(1))))
+        }
+    }
+}
+
+impl Dataset for ImageSet {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn image(&self) -> [usize; 3] {
+        self.image
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn label(&self, i: usize) -> usize {
+        self.labels[i] as usize
+    }
+
+    fn pixels(&self, i: usize, out: &mut [u8]) -> Result<()> {
+        let size = self.image.iter().product::<usize>();
+        out.copy_from_slice(&self.pixels[i * size..(i + 1) * size]);
+        Ok(())
+    }
+}
+
+/// Some images of another set, in an order of their own.
+#[derive(Clone)]
+pub struct Subset {
+    name: String,
+    base: Arc<dyn Dataset>,
+    indices: Vec<usize>,
+}
+
+impl Subset {
+    /// Image `i` is image `indices[i]` of `base`.
+    ///
+    /// # Errors
+    /// An index outside `base`.
+    pub fn new(name: impl Into<String>, base: Arc<dyn Dataset>, indices: Vec<usize>) -> Result<Subset> {
+        let name = name.into();
+        if let Some(i) = indices.iter().find(|&&i| i >= base.len()) {
+            let what = format!("image {i} is outside {} with its {} images", base.name(), base.len());
+            return Err(Error::argument(name, what));
+        }
+        Ok(Subset { name, base, indices })
+    }
+}
+
+impl Dataset for Subset {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    fn image(&self) -> [usize; 3] {
+        self.base.image()
+    }
+
+    fn classes(&self) -> &[String] {
+        self.base.classes()
+    }
+
+    fn label(&self, i: usize) -> usize {
+        self.base.label(self.indices[i])
+    }
+
+    fn pixels(&self, i: usize, out: &mut [u8]) -> Result<()> {
+        self.base.pixels(self.indices[i], out)
+    }
+}
+
+/// `floor(n / classes)` images of each class, in file order (`--subset N`).
+///
+/// Which ones: with a key, the first of each class in `key`'s permutation of the set, so that another seed studies other
+/// images; without one, the first of each class in the file.
+///
+/// # Errors
+/// Less than one image a class; a class that has not enough.
+pub fn stratified(base: &Arc<dyn Dataset>, n: usize, key: Option<Key>) -> Result<Subset> {
+    let classes = base.classes().len();
+    let each = n / classes.max(1);
+    if each == 0 {
+        return Err(Error::argument("subset", format!("{n} images are less than one of each class"))
+            .expected(format!("at least {classes}")));
+    }
+    let mut taken = vec![0; classes];
+    let mut indices = Vec::new();
+    let order = key.map_or_else(|| (0..base.len()).collect(), |key| key.permutation(base.len()));
+    for i in order {
+        let class = base.label(i);
+        if taken[class] < each {
+            taken[class] += 1;
+            indices.push(i);
+        }
+    }
+    if let Some(class) = taken.iter().position(|&count| count < each) {
+        let what = format!("{each} images of each class are more than {} has", base.name());
+        let most = smallest_class(&**base) * classes;
+        return Err(Error::argument("subset", what)
+            .with("asked for", n)
+            .with(&format!("images of class `{}`:", base.classes()[class]), taken[class])
+            .expected(format!("at most {most}")));
+    }
+    indices.sort_unstable();
+    Subset::new(base.name(), Arc::clone(base), indices)
+}
+
+fn smallest_class(set: &dyn Dataset) -> usize {
+    let mut counts = vec![0; set.classes().len()];
+    (0..set.len()).for_each(|i| counts[set.label(i)] += 1);
+    counts.into_iter().min().unwrap_or(0)
+}
