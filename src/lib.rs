@@ -1,5 +1,7 @@
 //! `receptive`: a from-scratch tensor engine for learning how convolutional networks work.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod core;
 pub mod cpu;
 pub mod data;

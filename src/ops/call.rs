@@ -40,6 +40,25 @@ impl OpSpec {
         self.call_for(attrs, inputs, asks)
     }
 
+    /// Runs the op forward on `tensors`, and backward when they include `grad_output`: outputs by name, gradients as
+    /// `grad.NAME`. This is `receptive op`, without the files.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call) and [`Call::backward`].
+    pub fn run(
+        &'static self,
+        attrs: &BTreeMap<String, String>,
+        mut tensors: BTreeMap<String, Tensor>,
+    ) -> Result<BTreeMap<String, Tensor>> {
+        let grad_output = tensors.remove("grad_output");
+        let call = self.call(attrs, &tensors)?;
+        let mut all = call.outputs();
+        if let Some(dy) = grad_output {
+            all.extend(call.backward(&dy)?);
+        }
+        Ok(all)
+    }
+
     /// As [`call`](Self::call), recording only the inputs that `asks` names.
     ///
     /// # Errors

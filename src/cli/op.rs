@@ -1,0 +1,131 @@
+//! `receptive op`: any op of the table on tensors from a file.
+
+use super::print_line;
+use crate::cpu::CpuOptions;
+use crate::io::TensorFile;
+use crate::ops::{self, OPS, OpSpec, Tag};
+use crate::tensor::Device;
+use crate::testing::cases;
+use crate::{DType, Result};
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Run one op on tensors from a safetensors file.
+///
+/// IN holds the inputs by their names in torch.nn.functional (`input`, `weight`, `tensors.0`, ...). OUT receives
+/// `output`, and `grad.NAME` of every differentiable input when IN has `grad_output`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The op; `--list` shows all
+    #[arg(required_unless_present_any = ["list", "cases"])]
+    name: Option<String>,
+    /// The file to read the inputs from
+    #[arg(long, value_name = "IN", required_unless_present_any = ["list", "cases"])]
+    input: Option<PathBuf>,
+    /// The file to write outputs and gradients to
+    #[arg(long, value_name = "OUT", required_unless_present_any = ["list", "cases"])]
+    output: Option<PathBuf>,
+    /// An attribute by its PyTorch name, such as stride=2,1
+    #[arg(long = "attr", value_name = "KEY=VALUE", value_parser = attribute)]
+    attrs: Vec<(String, String)>,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Worker threads; 0 takes one for each core
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// Print the table of ops
+    #[arg(long)]
+    list: bool,
+    /// With --list: one JSON object
+    #[arg(long, requires = "list")]
+    json: bool,
+    /// Write the inputs of every case to DIR and list the cases as JSON, for tests/golden/generate.py
+    #[arg(long, value_name = "DIR", hide = true)]
+    cases: Option<PathBuf>,
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Unknown ops, attributes and inputs; files that cannot be read or written; what the op refuses.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    if args.list {
+        return if args.json { print_line(&table_json().to_string()) } else { print_line(&table()) };
+    }
+    let device =
+        Device::from_name(&args.device, &CpuOptions { threads: args.threads, ..CpuOptions::default() })?;
+    if let Some(folder) = &args.cases {
+        return print_line(&write_cases(folder, &device)?.to_string());
+    }
+    let (Some(name), Some(input), Some(output)) = (&args.name, &args.input, &args.output) else {
+        bail!("give an op, --input and --output");
+    };
+    let mut attrs = BTreeMap::new();
+    for (key, value) in &args.attrs {
+        if attrs.insert(key.clone(), value.clone()).is_some() {
+            bail!("--attr {key} is given twice");
+        }
+    }
+    let spec = ops::find(name)?;
+    let inputs = TensorFile::read(input, &device)?.tensors;
+    Ok(TensorFile::new(spec.run(&attrs, inputs)?).write(output)?)
+}
+
+/// One line for each op: name, inputs, attributes and the PyTorch call it equals.
+fn table() -> String {
+    let input = |i: &ops::Input| {
+        let list = if i.list { ".0 .1 ..." } else { "" };
+        if i.optional { format!("[{}{list}]", i.name) } else { format!("{}{list}", i.name) }
+    };
+    let line = |spec: &&OpSpec| {
+        let inputs: Vec<String> = spec.inputs.iter().map(input).collect();
+        let line =
+            format!("{:<18} {:<34} {:<60} {}", spec.name, inputs.join(" "), spec.torch, spec.attrs.join(" "));
+        line.trim_end().to_owned()
+    };
+    OPS.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn table_json() -> Value {
+    let input = |i: &ops::Input| json!({ "name": i.name, "optional": i.optional, "list": i.list, "differentiable": i.differentiable });
+    let row = |spec: &&OpSpec| {
+        json!({
+            "name": spec.name,
+            "torch": spec.torch,
+            "inputs": spec.inputs.iter().map(input).collect::<Vec<_>>(),
+            "outputs": spec.outputs,
+            "attrs": spec.attrs,
+        })
+    };
+    json!({ "ops": OPS.iter().map(row).collect::<Vec<_>>() })
+}
+
+/// Writes `DIR/OP.safetensors` with `CASE/NAME` for every small case, and describes the cases.
+fn write_cases(folder: &Path, device: &Device) -> anyhow::Result<Value> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut all = Vec::new();
+    for spec in OPS {
+        let mut file = TensorFile::default();
+        for case in (spec.cases)().iter().filter(|case| case.tag != Tag::Bench) {
+            let mut inputs = cases::inputs(case, device, DType::F64)?;
+            let call = spec.call(&case.attrs, &inputs)?;
+            if call.tracks_grad() {
+                inputs.insert("grad_output".to_owned(), case.grad_output(call.output())?);
+            }
+            all.push(
+                json!({ "op": spec.name, "case": case.label, "attrs": case.attrs, "inputs": case.names() }),
+            );
+            file.tensors.extend(inputs.into_iter().map(|(name, x)| (format!("{}/{name}", case.label), x)));
+        }
+        file.write(&folder.join(spec.name).with_extension("safetensors"))?;
+    }
+    Ok(json!({ "cases": all }))
+}
