@@ -3,24 +3,43 @@
 //! A row carries all that the rest of the crate needs to know about an op. Gradient checks, golden vectors, benches,
 //! the `receptive op` command and the docs iterate the table; nobody writes a second list.
 //!
-//! **To add an op:** write `src/ops/name.rs` (formula, derivation, `impl Op`, a method on [`Tensor`](crate::Tensor),
+//! **To add an op:** write `src/ops/name.rs` (formula, derivation, `impl Op`, a method on [`Tensor`],
 //! `SPEC` with cases), add its module and its row here, run `cargo test`. Nothing else.
 
 mod attrs;
+mod binary;
 mod call;
 mod case;
 mod loss;
+mod unary;
 
+pub mod abs;
+pub mod add;
 pub mod cast;
+pub mod clamp;
+pub mod div;
+pub mod dropout;
+pub mod exp;
 pub mod expand;
 pub mod flatten;
+pub mod gelu;
+pub mod leaky_relu;
 pub mod linear;
+pub mod log;
 pub mod log_softmax;
+pub mod mul;
+pub mod neg;
 pub mod nll_loss;
+pub mod pow;
 pub mod relu;
 pub mod reshape;
+pub mod sigmoid;
+pub mod silu;
 pub mod softmax;
+pub mod sqrt;
+pub mod sub;
 pub mod sum_to_size;
+pub mod tanh;
 
 pub use attrs::Attrs;
 pub use call::Call;
@@ -87,15 +106,32 @@ pub struct OpSpec {
 
 /// Every op.
 pub static OPS: &[&OpSpec] = &[
+    &abs::SPEC,
+    &add::SPEC,
+    &clamp::SPEC,
+    &div::SPEC,
+    &dropout::SPEC,
+    &exp::SPEC,
     &expand::SPEC,
     &flatten::SPEC,
+    &gelu::SPEC,
+    &leaky_relu::SPEC,
     &linear::SPEC,
+    &log::SPEC,
     &log_softmax::SPEC,
+    &mul::SPEC,
+    &neg::SPEC,
     &nll_loss::SPEC,
+    &pow::SPEC,
     &relu::SPEC,
     &reshape::SPEC,
+    &sigmoid::SPEC,
+    &silu::SPEC,
     &softmax::SPEC,
+    &sqrt::SPEC,
+    &sub::SPEC,
     &sum_to_size::SPEC,
+    &tanh::SPEC,
 ];
 
 /// The row with this name.

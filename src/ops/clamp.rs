@@ -1,0 +1,303 @@
+//! Limiting values to a range.
+//!
+//! ```text
+//! y = min(max(x, min), max)        dx   = dy * [min <= x <= max]
+//!                                  dmin = dy * [x < min < max]
+//!                                  dmax = dy * [x > max or max < min]
+//! ```
+//!
+//! Each element takes one of three values, and its gradient goes where the value came from; on a boundary it goes to
+//! `x`, and where `max < min` the result is `max`. Either limit may be missing; they are two numbers or two tensors.
+//! NaN stays NaN, and a NaN limit makes NaN. PyTorch: `torch.clamp`.
+//!
+//! | tensor | shape | |
+//! |---|---|---|
+//! | input | any | |
+//! | min, max | any that broadcast with input | or numbers, as attributes |
+//! | output | all broadcast | |
+//!
+//! ```
+//! use receptive::{Device, Tensor};
+//! let x = Tensor::from_vec(&Device::cpu()?, vec![-3f32, 0.5, 7.0], &[3])?;
+//! assert_eq!(x.clamp(Some(0.0), Some(6.0))?.to_vec::<f32>()?, [0.0, 0.5, 6.0]);
+//! assert_eq!(x.clamp(None, Some(6.0))?.to_vec::<f32>()?, [-3.0, 0.5, 6.0]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+
+use super::unary::{Map, Reads, Unary};
+use super::{Attrs, Case, Fill, Input, OpSpec, no_second_gradient, one, unary};
+use crate::core::{Error, Float, Result};
+use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
+use crate::float_type;
+use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// Between two numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Clamp {
+    min: Option<f64>,
+    max: Option<f64>,
+}
+
+impl Clamp {
+    /// The limits; a missing one is infinite.
+    #[inline(always)]
+    fn limits<T: Float>(self) -> (T, T) {
+        let or = |limit: Option<f64>, missing| T::from_f64(limit.unwrap_or(missing));
+        (or(self.min, f64::NEG_INFINITY), or(self.max, f64::INFINITY))
+    }
+}
+
+impl Unary for Clamp {
+    const NAME: &'static str = "clamp";
+    const GRAD: &'static str = "clamp_grad";
+    const READS: Reads = Reads::Input;
+
+    fn check(self) -> Result<()> {
+        if self.min.is_none() && self.max.is_none() { Err(no_limits()) } else { Ok(()) }
+    }
+
+    fn y<T: Float>(self, x: T) -> T {
+        let (min, max) = self.limits();
+        at_most(at_least(x, min), max)
+    }
+
+    fn dx<T: Float>(self, x: T, dy: T) -> T {
+        let (min, max) = self.limits();
+        if min <= x && x <= max { dy } else { T::ZERO }
+    }
+}
+
+/// `max(x, min)`; NaN when either is.
+#[inline(always)]
+fn at_least<T: Float>(x: T, min: T) -> T {
+    if min <= x || x.is_nan() { x } else { min }
+}
+
+/// `min(x, max)`; NaN when either is.
+#[inline(always)]
+fn at_most<T: Float>(x: T, max: T) -> T {
+    if x <= max || x.is_nan() { x } else { max }
+}
+
+fn no_limits() -> Error {
+    Error::argument("clamp", "at least one of min and max is needed").help("clamp(Some(0.0), None)")
+}
+
+/// Which limits come as tensors, after the input and in this order.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    min: bool,
+    max: bool,
+}
+
+impl Limits {
+    /// The tensor after which `x`, `min` and `max` stand among the inputs.
+    fn split<X: Copy>(self, x: &[X]) -> (X, Option<X>, Option<X>) {
+        (x[0], self.min.then(|| x[1]), self.max.then(|| x[1 + self.min as usize]))
+    }
+}
+
+/// Between two tensors.
+#[derive(Debug)]
+struct ClampTensors(Limits);
+
+impl Op for ClampTensors {
+    fn name(&self) -> &'static str {
+        "clamp"
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        let dtype = one_float(self.name(), x)?;
+        let shapes = x[1..].iter().try_fold(x[0].shape, |shape, m| shape.broadcast(self.name(), &m.shape));
+        Ok(Plan::new(shapes?, dtype))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::inputs(if self.0.min && self.0.max { &[0, 1, 2] } else { &[0, 1] })
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let y = &mut y[0];
+        float_type!(self.name(), y.dtype, T => {
+            match self.0.split(x) {
+                (x, Some(min), None) => broadcast::zip::<T>(cx, x, min, y, at_least),
+                (x, None, Some(max)) => broadcast::zip::<T>(cx, x, max, y, at_most),
+                (x, Some(min), Some(max)) => {
+                    let (shape, dtype) = (y.shape, y.dtype);
+                    let mut raised = cx.scratch(y.bytes.len());
+                    let mut view = ViewMut { shape, dtype, bytes: raised.bytes_mut() };
+                    broadcast::zip::<T>(cx, x, min, &mut view, at_least);
+                    broadcast::zip::<T>(cx, View { shape, dtype, bytes: raised.bytes() }, max, y, at_most);
+                }
+                (_, None, None) => return Err(no_limits()),
+            }
+            Ok(())
+        })
+    }
+
+    fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
+        let stretched = (0..needs.len()).map(|i| saved.input(i).expand(dy.dims()));
+        let stretched: SmallVec<[Tensor; 3]> = stretched.collect::<Result<_>>()?;
+        let inputs: SmallVec<[&Tensor; 4]> = stretched.iter().chain([dy]).collect();
+        let limits = self.0;
+        let gradient = |i: usize| {
+            let part = match i {
+                0 => Part::Input,
+                1 if limits.min => Part::Min,
+                _ => Part::Max,
+            };
+            let whole = one(apply(ClampTensorsGrad { limits, part }, &inputs)?);
+            whole.sum_to_size(saved.meta(i).dims())
+        };
+        (0..needs.len()).map(|i| needs[i].then(|| gradient(i)).transpose()).collect()
+    }
+}
+
+/// Whose gradient.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Input,
+    Min,
+    Max,
+}
+
+/// One input's gradient, from all inputs stretched to the shape of `dy`, and `dy`.
+#[derive(Debug)]
+struct ClampTensorsGrad {
+    limits: Limits,
+    part: Part,
+}
+
+impl Op for ClampTensorsGrad {
+    fn name(&self) -> &'static str {
+        "clamp_grad"
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        Ok(Plan::new(x[0].shape, one_float(self.name(), x)?))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::NONE
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let (part, dy) = (self.part, x[x.len() - 1]);
+        let (x, min, max) = self.limits.split(x);
+        float_type!(self.name(), dy.dtype, T => {
+            let (x, dy) = (x.get::<T>(), dy.get::<T>());
+            let (min, max) = (min.map(|v| v.get::<T>()), max.map(|v| v.get::<T>()));
+            let infinity = -T::NEG_INFINITY;
+            cx.fill_with(y[0].get::<T>(), |i| {
+                let x = x[i];
+                let (min, max) = (min.map_or(-infinity, |v| v[i]), max.map_or(infinity, |v| v[i]));
+                let passes = match part {
+                    Part::Input => min <= x && x <= max,
+                    Part::Min => x < min && min < max,
+                    Part::Max => x > max || max < min,
+                };
+                if passes { dy[i] } else { T::ZERO }
+            });
+            Ok(())
+        })
+    }
+
+    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        Err(no_second_gradient(self.name()))
+    }
+}
+
+impl Tensor {
+    /// `min(max(x, min), max)`, element by element, with either limit missing. Any shape. PyTorch: `torch.clamp`.
+    ///
+    /// # Errors
+    /// Neither limit; a dtype that does not compute.
+    pub fn clamp(&self, min: Option<f64>, max: Option<f64>) -> Result<Tensor> {
+        self.map(Clamp { min, max })
+    }
+
+    /// As [`clamp`](Self::clamp) with tensors as limits, broadcast.
+    ///
+    /// # Errors
+    /// Neither limit; shapes that do not broadcast; dtypes that differ or do not compute.
+    pub fn clamp_tensors(&self, min: Option<&Tensor>, max: Option<&Tensor>) -> Result<Tensor> {
+        if min.is_none() && max.is_none() {
+            return Err(no_limits());
+        }
+        let inputs: SmallVec<[&Tensor; 3]> = [Some(self), min, max].into_iter().flatten().collect();
+        Ok(one(apply(ClampTensors(Limits { min: min.is_some(), max: max.is_some() }), &inputs)?))
+    }
+}
+
+fn build(attrs: &Attrs) -> Result<Arc<dyn Op>> {
+    let numbers = Clamp { min: attrs.get("min")?, max: attrs.get("max")? };
+    let tensors = Limits { min: attrs.has_input("min"), max: attrs.has_input("max") };
+    if !tensors.min && !tensors.max {
+        numbers.check()?;
+        return Ok(Arc::new(Map(numbers)));
+    }
+    if numbers.check().is_ok() {
+        return Err(Error::argument("clamp", "one limit is a tensor and one a number")
+            .expected("two tensors or two numbers")
+            .help("a number can be given as a tensor of rank 0"));
+    }
+    Ok(Arc::new(ClampTensors(tensors)))
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "clamp",
+    torch: "torch.clamp(input, min=None, max=None)",
+    inputs: &[Input::new("input"), Input::new("min").optional(), Input::new("max").optional()],
+    outputs: &["output"],
+    attrs: &["min", "max"],
+    build,
+    cases: || {
+        let tensors = |label, x: &[usize]| Case::new(label, "").filled("input", x, Fill::Uniform(-3.0, 3.0));
+        let (low, high) = (Fill::Uniform(-2.0, -0.5), Fill::Uniform(0.5, 2.0));
+        let mut cases = unary::cases("min=-0.5 max=1.25", Fill::Normal);
+        cases.extend([
+            Case::new("from below", "min=0.25").input("input", &[4, 5]),
+            Case::new("from above", "max=0.25").input("input", &[4, 5]),
+            Case::new("crossed limits", "min=1 max=-1").input("input", &[7]).edge(),
+            tensors("tensors", &[3, 4, 5]).filled("min", &[5], low).filled("max", &[4, 1], high),
+            tensors("crossed tensors", &[4, 5]).filled("min", &[5], high).filled("max", &[4, 1], low).edge(),
+            tensors("tensor from below", &[5]).filled("min", &[3, 5], low),
+            tensors("tensor from above", &[3, 1]).filled("max", &[4], high),
+            tensors("empty tensors", &[0, 4]).filled("min", &[4], low).filled("max", &[], high).edge(),
+        ]);
+        cases
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Device, ErrorKind};
+
+    /// NaN is smaller than no limit and larger than none: comparisons alone would let it turn into a number.
+    #[test]
+    fn nan_stays_nan_and_boundaries_pass_their_gradient() {
+        let cpu = Device::cpu().unwrap();
+        let x = Tensor::from_slice(&cpu, &[f64::NAN, -1.0, 0.0, 1.0, 2.0], &[5]).unwrap().requires_grad();
+        let (min, max) = (Tensor::scalar(&cpu, -1f64), Tensor::scalar(&cpu, 1f64));
+        for y in [x.clamp(Some(-1.0), Some(1.0)), x.clamp_tensors(Some(&min), Some(&max))] {
+            let y = y.unwrap();
+            let values = y.to_vec::<f64>().unwrap();
+            assert!(values[0].is_nan());
+            assert_eq!(values[1..], [-1.0, 0.0, 1.0, 1.0]);
+            x.zero_grad();
+            y.sum_to_size(&[]).unwrap().backward().unwrap();
+            assert_eq!(x.grad().unwrap().to_vec::<f64>().unwrap(), [0.0, 1.0, 1.0, 1.0, 0.0]);
+        }
+    }
+
+    #[test]
+    fn no_limit_at_all_is_refused() {
+        let x = Tensor::scalar(&Device::cpu().unwrap(), 1f32);
+        assert_eq!(x.clamp(None, None).unwrap_err().kind(), ErrorKind::Argument);
+        assert_eq!(x.clamp_tensors(None, None).unwrap_err().kind(), ErrorKind::Argument);
+    }
+}

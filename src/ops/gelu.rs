@@ -1,0 +1,140 @@
+//! Gaussian error linear unit.
+//!
+//! ```text
+//! none:  y = x P(x),   P(x) = (1 + erf(x / sqrt 2)) / 2              dx = dy * (P + x p),  p = e^(-x^2/2) / sqrt(2 pi)
+//! tanh:  y = x (1 + t) / 2,  t = tanh(k (x + c x^3))                dx = dy * ((1 + t) + x (1 - t^2) k (1 + 3 c x^2)) / 2
+//! ```
+//!
+//! `P` is the normal distribution, `p = P'` its density; `approximate=tanh` replaces `P` with `k = sqrt(2 / pi)`,
+//! `c = 0.044715`. Both derivatives are the product rule. Hendrycks and Gimpel 2016; PyTorch: `F.gelu`.
+//!
+//! | tensor | shape |
+//! |---|---|
+//! | input | any |
+//! | output | as input |
+//!
+//! ```
+//! use receptive::{Device, Tensor, ops::gelu::Approximate};
+//! let x = Tensor::from_vec(&Device::cpu()?, vec![0f32, 10.0, -1e9], &[3])?;
+//! assert_eq!(x.gelu(Approximate::None)?.to_vec::<f32>()?, [0.0, 10.0, 0.0]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+
+use super::unary::{Map, Reads, Unary, cases};
+use super::{Case, Fill, Input, OpSpec};
+use crate::core::{Float, Result};
+use crate::tensor::Tensor;
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+use std::sync::Arc;
+
+/// Which formula of the normal distribution is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approximate {
+    /// The exact one, by the error function.
+    None,
+    /// A fit by a hyperbolic tangent.
+    Tanh,
+}
+
+/// `x` times the normal distribution at `x`.
+#[derive(Debug, Clone, Copy)]
+pub struct Gelu {
+    approximate: Approximate,
+}
+
+impl Unary for Gelu {
+    const NAME: &'static str = "gelu";
+    const GRAD: &'static str = "gelu_grad";
+    const READS: Reads = Reads::Input;
+
+    fn y<T: Float>(self, x: T) -> T {
+        let half = T::from_f64(0.5);
+        match self.approximate {
+            Approximate::None => half * x * (T::ONE + (x * T::from_f64(FRAC_1_SQRT_2)).erf()),
+            Approximate::Tanh => half * x * (T::ONE + inner(x).tanh()),
+        }
+    }
+
+    fn dx<T: Float>(self, x: T, dy: T) -> T {
+        let half = T::from_f64(0.5);
+        match self.approximate {
+            Approximate::None => {
+                let p = (-half * x * x).exp() * T::from_f64(FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * 0.5);
+                dy * (half * (T::ONE + (x * T::from_f64(FRAC_1_SQRT_2)).erf()) + x * p)
+            }
+            Approximate::Tanh => {
+                let t = inner(x).tanh();
+                let flat = T::ONE - t * t;
+                // Far out the slope of t is 0, and its other factor may be infinite.
+                let bend = if flat == T::ZERO { flat } else { x * flat * inner_slope(x) };
+                dy * half * (T::ONE + t + bend)
+            }
+        }
+    }
+}
+
+const K: f64 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
+const C: f64 = 0.044715;
+
+/// `k (x + c x^3)`.
+#[inline(always)]
+fn inner<T: Float>(x: T) -> T {
+    T::from_f64(K) * x * (T::ONE + T::from_f64(C) * x * x)
+}
+
+/// `k (1 + 3 c x^2)`.
+#[inline(always)]
+fn inner_slope<T: Float>(x: T) -> T {
+    T::from_f64(K) * (T::ONE + T::from_f64(3.0 * C) * x * x)
+}
+
+impl Tensor {
+    /// `x` times the normal distribution at `x`. Any shape. PyTorch: `F.gelu`.
+    ///
+    /// # Errors
+    /// A dtype that does not compute.
+    pub fn gelu(&self, approximate: Approximate) -> Result<Tensor> {
+        self.map(Gelu { approximate })
+    }
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "gelu",
+    torch: "F.gelu(input, approximate='none')",
+    inputs: &[Input::new("input")],
+    outputs: &["output"],
+    attrs: &["approximate"],
+    build: |attrs| {
+        let approximate = match attrs.text("approximate") {
+            None | Some("none") => Approximate::None,
+            Some("tanh") => Approximate::Tanh,
+            Some(text) => return Err(attrs.malformed("approximate", text, "none or tanh")),
+        };
+        Ok(Arc::new(Map(Gelu { approximate })))
+    },
+    cases: || {
+        let mut cases = cases("", Fill::Normal);
+        cases.push(Case::new("tanh", "approximate=tanh").input("input", &[3, 7]));
+        cases
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Device;
+
+    /// x^3 overflows long before x does; the gradient must not become infinity times zero.
+    #[test]
+    fn large_inputs_are_the_identity_or_zero() {
+        for approximate in [Approximate::None, Approximate::Tanh] {
+            let x =
+                Tensor::from_slice(&Device::cpu().unwrap(), &[-1e30f32, 1e30], &[2]).unwrap().requires_grad();
+            let y = x.gelu(approximate).unwrap();
+            assert_eq!(y.to_vec::<f32>().unwrap(), [0.0, 1e30], "{approximate:?}");
+            y.sum_to_size(&[]).unwrap().backward().unwrap();
+            assert_eq!(x.grad().unwrap().to_vec::<f32>().unwrap(), [0.0, 1.0], "{approximate:?}");
+        }
+    }
+}

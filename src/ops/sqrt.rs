@@ -1,0 +1,64 @@
+//! Square root.
+//!
+//! ```text
+//! y = sqrt(x)        dx = dy / (2 y)
+//! ```
+//!
+//! From `y^2 = x`: `2 y dy/dx = 1`. The slope at 0 is infinite, below 0 the root is NaN. PyTorch: `torch.sqrt`.
+//!
+//! | tensor | shape |
+//! |---|---|
+//! | input | any |
+//! | output | as input |
+//!
+//! ```
+//! use receptive::{Device, Tensor};
+//! let x = Tensor::from_vec(&Device::cpu()?, vec![4f32, 0.25], &[2])?;
+//! assert_eq!(x.sqrt()?.to_vec::<f32>()?, [2.0, 0.5]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+
+use super::unary::{Map, Reads, Unary, cases};
+use super::{Fill, Input, OpSpec};
+use crate::core::{Float, Result};
+use crate::tensor::Tensor;
+use std::sync::Arc;
+
+/// `sqrt(x)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Sqrt;
+
+impl Unary for Sqrt {
+    const NAME: &'static str = "sqrt";
+    const GRAD: &'static str = "sqrt_grad";
+    const READS: Reads = Reads::Output;
+
+    fn y<T: Float>(self, x: T) -> T {
+        x.sqrt()
+    }
+
+    fn dx<T: Float>(self, y: T, dy: T) -> T {
+        dy / (y + y)
+    }
+}
+
+impl Tensor {
+    /// `sqrt(x)`, element by element. Any shape. PyTorch: `torch.sqrt(input)`.
+    ///
+    /// # Errors
+    /// A dtype that does not compute.
+    pub fn sqrt(&self) -> Result<Tensor> {
+        self.map(Sqrt)
+    }
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "sqrt",
+    torch: "torch.sqrt(input)",
+    inputs: &[Input::new("input")],
+    outputs: &["output"],
+    attrs: &[],
+    build: |_| Ok(Arc::new(Map(Sqrt))),
+    cases: || cases("", Fill::Uniform(0.25, 4.0)),
+};

@@ -1,0 +1,64 @@
+//! Hyperbolic tangent.
+//!
+//! ```text
+//! y = (e^x - e^-x) / (e^x + e^-x)        dx = dy * (1 - y^2)
+//! ```
+//!
+//! From the quotient rule: numerator and denominator are each other's derivative. PyTorch: `torch.tanh`.
+//!
+//! | tensor | shape |
+//! |---|---|
+//! | input | any |
+//! | output | as input |
+//!
+//! ```
+//! use receptive::{Device, Tensor};
+//! let x = Tensor::from_vec(&Device::cpu()?, vec![0f32, 1e9, -1e9], &[3])?;
+//! assert_eq!(x.tanh()?.to_vec::<f32>()?, [0.0, 1.0, -1.0]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+
+use super::unary::{Map, Reads, Unary, cases};
+use super::{Fill, Input, OpSpec};
+use crate::core::{Float, Result};
+use crate::tensor::Tensor;
+use std::sync::Arc;
+
+/// `tanh(x)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Tanh;
+
+impl Unary for Tanh {
+    const NAME: &'static str = "tanh";
+    const GRAD: &'static str = "tanh_grad";
+    const READS: Reads = Reads::Output;
+
+    fn y<T: Float>(self, x: T) -> T {
+        x.tanh()
+    }
+
+    fn dx<T: Float>(self, y: T, dy: T) -> T {
+        dy * (T::ONE - y * y)
+    }
+}
+
+impl Tensor {
+    /// `tanh(x)`, element by element. Any shape. PyTorch: `torch.tanh(input)`.
+    ///
+    /// # Errors
+    /// A dtype that does not compute.
+    pub fn tanh(&self) -> Result<Tensor> {
+        self.map(Tanh)
+    }
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "tanh",
+    torch: "torch.tanh(input)",
+    inputs: &[Input::new("input")],
+    outputs: &["output"],
+    attrs: &[],
+    build: |_| Ok(Arc::new(Map(Tanh))),
+    cases: || cases("", Fill::Normal),
+};

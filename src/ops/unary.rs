@@ -1,0 +1,123 @@
+//! What the ops of one tensor, element by element, have in common: all but their formula.
+
+use super::{Case, Fill, no_second_gradient, one};
+use crate::core::{Float, Result};
+use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::float_type;
+use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use smallvec::smallvec;
+use std::fmt::Debug;
+
+/// What a gradient is computed from, besides `dy`. Reading the output lets the input go; the next layer keeps the
+/// output alive anyway.
+pub(super) enum Reads {
+    Nothing,
+    Input,
+    Output,
+}
+
+/// An elementwise function and its derivative.
+pub(super) trait Unary: Debug + Copy + Send + Sync + 'static {
+    const NAME: &'static str;
+    /// The name of its gradient, in errors.
+    const GRAD: &'static str;
+    const READS: Reads;
+
+    /// Refuses attributes out of range.
+    fn check(self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The function.
+    fn y<T: Float>(self, x: T) -> T;
+
+    /// Its gradient, from the element that [`READS`](Self::READS) names and that of `dy`.
+    fn dx<T: Float>(self, read: T, dy: T) -> T;
+}
+
+/// The op of an elementwise function.
+#[derive(Debug)]
+pub(super) struct Map<F>(pub F);
+
+impl<F: Unary> Op for Map<F> {
+    fn name(&self) -> &'static str {
+        F::NAME
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        self.0.check()?;
+        Ok(Plan::new(x[0].shape, one_float(F::NAME, x)?))
+    }
+
+    fn saves(&self) -> Saves {
+        match F::READS {
+            Reads::Nothing => Saves::NONE,
+            Reads::Input => Saves::inputs(&[0]),
+            Reads::Output => Saves::outputs(&[0]),
+        }
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let f = self.0;
+        float_type!(F::NAME, x[0].dtype, T => {
+            cx.map(x[0].get::<T>(), y[0].get::<T>(), |x| f.y(x));
+            Ok(())
+        })
+    }
+
+    fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        let read = match F::READS {
+            Reads::Nothing => dy.clone(),
+            Reads::Input => saved.input(0),
+            Reads::Output => saved.output(0),
+        };
+        Ok(smallvec![Some(one(apply(MapGrad(self.0), &[&read, dy])?))])
+    }
+}
+
+/// `dx` from what the function reads and `dy`.
+#[derive(Debug)]
+struct MapGrad<F>(F);
+
+impl<F: Unary> Op for MapGrad<F> {
+    fn name(&self) -> &'static str {
+        F::GRAD
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        Ok(Plan::new(x[0].shape, one_float(F::GRAD, x)?))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::NONE
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let f = self.0;
+        float_type!(F::GRAD, x[0].dtype, T => {
+            cx.zip(x[0].get::<T>(), x[1].get::<T>(), y[0].get::<T>(), |read, dy| f.dx(read, dy));
+            Ok(())
+        })
+    }
+
+    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        Err(no_second_gradient(F::GRAD))
+    }
+}
+
+impl Tensor {
+    /// Applies an elementwise function.
+    pub(super) fn map<F: Unary>(&self, f: F) -> Result<Tensor> {
+        Ok(one(apply(Map(f), &[self])?))
+    }
+}
+
+/// The shapes every elementwise function is checked on.
+pub(super) fn cases(attrs: &str, fill: Fill) -> Vec<Case> {
+    vec![
+        Case::new("plain", attrs).filled("input", &[2, 3, 5], fill),
+        Case::new("scalar", attrs).filled("input", &[], fill).edge(),
+        Case::new("empty", attrs).filled("input", &[0, 3], fill).edge(),
+        Case::new("feature maps", attrs).filled("input", &[64, 16, 26, 26], fill).bench(),
+    ]
+}
