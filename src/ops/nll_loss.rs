@@ -129,7 +129,7 @@ impl Op for NllLoss {
         2 * x[1].numel() as u64
     }
 
-    fn field(&self) -> Field {
+    fn field(&self, _x: &[Meta]) -> Field {
         Field::Global
     }
 }
