@@ -1,0 +1,93 @@
+"""Calls an op of receptive's table in PyTorch, for the golden vectors and the random comparison.
+
+The table's own `torch` column says how: `F.linear(input, weight, bias=None)` is parsed, and every argument takes its
+value from a tensor or an attribute of that name, else from the default written there. OTHER lists the few ops for
+which PyTorch has no single call.
+"""
+
+import ast
+import json
+import subprocess
+
+import torch
+import torch.nn.functional as F
+
+SCOPE = {"torch": torch, "F": F}
+# Attributes that PyTorch wants as a sequence even when there is one number.
+SEQUENCES = {"size", "shape", "dims", "pad"}
+# Ops without a single PyTorch call of the same meaning: name -> function(tensors by name, attributes).
+OTHER = {}
+
+
+def table(binary):
+    """The rows of `receptive op --list --json`, by op name."""
+    out = subprocess.run([binary, "op", "--list", "--json"], check=True, capture_output=True, text=True)
+    return {row["name"]: row for row in json.loads(out.stdout)["ops"]}
+
+
+def value(name, text):
+    """An attribute's text as a Python value: `2,1`, `(2, 1)`, `true`, `None`, `1e-05`, `same`."""
+    named = {"true": True, "True": True, "false": False, "False": False, "None": None}
+    if text in named:
+        return named[text]
+    inner = text.strip("()[] ")
+    items = [number(item.strip()) for item in inner.split(",") if item.strip()]
+    if name in SEQUENCES or len(items) != 1 or text[:1] in "([":
+        return items
+    return items[0]
+
+
+def number(text):
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
+def call(row, attrs, tensors):
+    """The outputs of one op, in the order of the row's `outputs`."""
+    values = {key: value(key, text) for key, text in attrs.items()}
+    named = dict(tensors)
+    for entry in row["inputs"]:
+        if entry["list"]:
+            count = sum(name.startswith(entry["name"] + ".") for name in tensors)
+            named[entry["name"]] = [tensors[f"{entry['name']}.{i}"] for i in range(count)]
+    if row["name"] in OTHER:
+        out = OTHER[row["name"]](named, values)
+    else:
+        out = torch_call(row["torch"], {**values, **named})
+    return list(out) if isinstance(out, (tuple, list)) else [out]
+
+
+def torch_call(expression, known):
+    tree = ast.parse(expression, mode="eval").body
+    args = [known.get(arg.id) for arg in tree.args]
+    defaults = {k.arg: ast.literal_eval(k.value) for k in tree.keywords if not isinstance(k.value, ast.Name)}
+    keywords = {k.arg: known.get(k.arg, defaults.get(k.arg)) for k in tree.keywords}
+    target = tree.func
+    if isinstance(target.value, ast.Name) and target.value.id in known:
+        function = getattr(known[target.value.id], target.attr)
+    else:
+        function = eval(compile(ast.Expression(target), "torch", "eval"), SCOPE)
+    return function(*args, **keywords)
+
+
+def run(row, attrs, tensors):
+    """Outputs and, given `grad_output`, gradients: the content of the file that `receptive op` writes."""
+    tensors = dict(tensors)
+    dy = tensors.pop("grad_output", None)
+    takes_grad = {entry["name"] for entry in row["inputs"] if entry["differentiable"]}
+    leaves = {}
+    for name, x in tensors.items():
+        if dy is not None and x.is_floating_point() and name.split(".")[0] in takes_grad:
+            leaves[name] = tensors[name] = x.clone().requires_grad_()
+    outputs = call(row, attrs, tensors)
+    result = dict(zip(row["outputs"], (out.detach().contiguous() for out in outputs)))
+    if dy is not None:
+        outputs[0].backward(dy)
+        for name, x in leaves.items():
+            grad = torch.zeros_like(x) if x.grad is None else x.grad
+            result[f"grad.{name}"] = grad.contiguous()
+    return result
