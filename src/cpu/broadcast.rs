@@ -14,16 +14,12 @@
 //! the innermost one.
 
 use super::context::CHUNK;
+use super::reduce::{self, Dim};
 use super::{CpuCtx, View, ViewMut};
 use crate::core::shape::MAX_RANK;
 use crate::core::{Element, Float, Shape};
 use smallvec::SmallVec;
 use std::ops::Range;
-
-/// Columns of one piece when rows are added up: their sums stay in the first-level cache.
-const COLUMNS: usize = 512;
-/// Independent partial sums of a run: enough for SIMD lanes, and for additions in flight.
-const LANES: usize = 16;
 
 /// Merged dimensions, outermost first, with the stride of each of `K` operands. Never empty.
 struct Layout<const K: usize>(SmallVec<[(usize, [usize; K]); MAX_RANK]>);
@@ -49,10 +45,6 @@ impl<const K: usize> Layout<K> {
             (0..K).filter(|&k| steps[k]).for_each(|k| strides[k] *= size);
         }
         dims.reverse();
-        Self::from_dims(dims)
-    }
-
-    fn from_dims(mut dims: SmallVec<[(usize, [usize; K]); MAX_RANK]>) -> Self {
         if dims.is_empty() {
             dims.push((1, [0; K]));
         }
@@ -144,67 +136,11 @@ pub fn expand<T: Element>(cx: &CpuCtx, x: View, y: &mut ViewMut) {
 }
 
 /// `y = x` summed over the dimensions in which `y` would be stretched to the shape of `x`: the adjoint of [`expand`].
-///
-/// Cut by output; each element is summed in one order, whatever the cut and the number of threads.
 pub fn sum_to<T: Float>(cx: &CpuCtx, x: View, y: &mut ViewMut) {
-    // Each merged dimension of x is kept or summed over. Both groups are walks through x, by its own strides.
-    let (mut kept, mut summed) = (SmallVec::new(), SmallVec::new());
-    let mut stride = 1;
-    for &(size, [y_stride]) in Layout::new(&x.shape, [&y.shape]).0.iter().rev() {
-        if y_stride == 0 { &mut summed } else { &mut kept }.push((size, [stride]));
-        stride *= size;
-    }
-    kept.reverse();
-    summed.reverse();
-    let (kept, summed) = (Layout::from_dims(kept), Layout::from_dims(summed));
-    let (x, y) = (x.get::<T>(), y.get::<T>());
-    let (terms, work) = (if y.is_empty() { 0 } else { x.len() / y.len() }, x.len());
-    match kept.inner() {
-        // The innermost dimension is kept: whole rows are added up.
-        [1] => cx.pieces(y, COLUMNS, work, |piece, y| {
-            kept.runs(piece * COLUMNS, y.len(), |run, [base]| {
-                add_rows(&summed, terms, &x[base..], &mut y[run])
-            });
-        }),
-        // It is summed over: every output is a sum of runs.
-        [stride] => {
-            let chunk = (CHUNK / terms.max(1)).max(1);
-            cx.pieces(y, chunk, work, |piece, y| {
-                kept.runs(piece * chunk, y.len(), |run, [base]| {
-                    for (i, y) in y[run].iter_mut().enumerate() {
-                        *y = add_runs(&summed, terms, &x[base + i * stride..]);
-                    }
-                });
-            });
-        }
-    }
-}
-
-fn add_rows<T: Float>(summed: &Layout<1>, terms: usize, x: &[T], y: &mut [T]) {
-    let [stride] = summed.inner();
-    y.fill(T::ZERO);
-    summed.runs(0, terms, |run, [at]| {
-        for row in 0..run.len() {
-            y.iter_mut().zip(&x[at + row * stride..]).for_each(|(y, &x)| *y += x);
-        }
-    });
-}
-
-fn add_runs<T: Float>(summed: &Layout<1>, terms: usize, x: &[T]) -> T {
-    let mut total = 0.0;
-    summed.runs(0, terms, |run, [at]| total += sum(&x[at..at + run.len()]).to_f64());
-    T::from_f64(total)
-}
-
-/// The sum of a slice, in [`LANES`] partial sums.
-fn sum<T: Float>(x: &[T]) -> T {
-    let mut lanes = [T::ZERO; LANES];
-    let blocks = x.chunks_exact(LANES);
-    let tail: T = blocks.remainder().iter().copied().sum();
-    for block in blocks {
-        lanes.iter_mut().zip(block).for_each(|(lane, &x)| *lane += x);
-    }
-    lanes.into_iter().sum::<T>() + tail
+    let layout = Layout::new(&x.shape, [&y.shape]);
+    let dims: SmallVec<[Dim; MAX_RANK]> =
+        layout.0.iter().map(|&(size, [stride])| Dim { size, summed: stride == 0 }).collect();
+    reduce::sum_dims(cx, &dims, x.get::<T>(), y.get::<T>());
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 use super::CpuCtx;
 use super::context::CHUNK;
 use crate::core::Float;
+use crate::core::shape::MAX_RANK;
+use smallvec::SmallVec;
 
 /// Independent running sums within a block: as many as a vector register and its latency can hold.
 const LANES: usize = 16;
@@ -66,6 +68,31 @@ pub fn sum<T: Float>(cx: &CpuCtx, (before, n, after): (usize, usize, usize), x: 
     let partial = partial.slice_mut::<T>();
     sum_blocks(cx, (n, after), block, x, partial);
     sum(cx, (before, blocks, after), partial, y);
+}
+
+/// One of several dimensions, outermost first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dim {
+    pub size: usize,
+    pub summed: bool,
+}
+
+/// The sum over some of many dimensions: one after the other, innermost first, where rows are contiguous and most
+/// elements go. What is left for the outer ones is small.
+pub fn sum_dims<T: Float>(cx: &CpuCtx, dims: &[Dim], x: &[T], y: &mut [T]) {
+    let Some(d) = dims.iter().rposition(|dim| dim.summed) else {
+        return y.copy_from_slice(x);
+    };
+    let size = |dims: &[Dim]| dims.iter().map(|dim| dim.size).product::<usize>();
+    let around = (size(&dims[..d]), dims[d].size, size(&dims[d + 1..]));
+    let left: SmallVec<[Dim; MAX_RANK]> = dims[..d].iter().chain(&dims[d + 1..]).copied().collect();
+    if left.iter().all(|dim| !dim.summed) {
+        return sum(cx, around, x, y);
+    }
+    let mut partial = cx.scratch(around.0 * around.2 * size_of::<T>());
+    let partial = partial.slice_mut::<T>();
+    sum(cx, around, x, partial);
+    sum_dims(cx, &left, partial, y);
 }
 
 /// `y[b, k, a] = sum over i in block k of x[b, i, a]`.

@@ -16,6 +16,7 @@ mod unary;
 pub mod abs;
 pub mod add;
 pub mod cast;
+pub mod cat;
 pub mod clamp;
 pub mod div;
 pub mod dropout;
@@ -30,14 +31,17 @@ pub mod log_softmax;
 pub mod mul;
 pub mod neg;
 pub mod nll_loss;
+pub mod permute;
 pub mod pow;
 pub mod relu;
 pub mod reshape;
 pub mod sigmoid;
 pub mod silu;
+pub mod slice;
 pub mod softmax;
 pub mod sqrt;
 pub mod sub;
+pub mod sum;
 pub mod sum_to_size;
 pub mod tanh;
 
@@ -108,6 +112,7 @@ pub struct OpSpec {
 pub static OPS: &[&OpSpec] = &[
     &abs::SPEC,
     &add::SPEC,
+    &cat::SPEC,
     &clamp::SPEC,
     &div::SPEC,
     &dropout::SPEC,
@@ -122,14 +127,17 @@ pub static OPS: &[&OpSpec] = &[
     &mul::SPEC,
     &neg::SPEC,
     &nll_loss::SPEC,
+    &permute::SPEC,
     &pow::SPEC,
     &relu::SPEC,
     &reshape::SPEC,
     &sigmoid::SPEC,
     &silu::SPEC,
+    &slice::SPEC,
     &softmax::SPEC,
     &sqrt::SPEC,
     &sub::SPEC,
+    &sum::SPEC,
     &sum_to_size::SPEC,
     &tanh::SPEC,
 ];

@@ -106,7 +106,8 @@ impl Saved {
     pub(crate) fn new(op: &dyn Op, device: &Device, inputs: &[&Tensor], outputs: &[Data]) -> Saved {
         let saves = op.saves();
         let keep = |mask: u32, i: usize, data: &Data| {
-            (mask >> i & 1 == 1).then(|| SavedTensor { data: data.clone(), version: data.cell.version() })
+            (mask.checked_shr(i as u32).unwrap_or(0) & 1 == 1)
+                .then(|| SavedTensor { data: data.clone(), version: data.cell.version() })
         };
         Saved {
             inputs: inputs.iter().enumerate().map(|(i, x)| keep(saves.inputs, i, x.data())).collect(),

@@ -1,0 +1,177 @@
+//! Copies whose source position is a sum of one offset for each dimension: slices, permutations, padding.
+//!
+//! ```text
+//! y[i, j, k] = x[a[i] + b[j] + c[k]]          an offset OUTSIDE gives `fill` instead
+//! ```
+//!
+//! One table of offsets a dimension says all there is to know, so every such op shares two loops: this gather, and the
+//! scatter that is its gradient. Along the last dimension neighbours in the source are copied as one run.
+
+use super::CpuCtx;
+use super::context::CHUNK;
+use crate::core::shape::MAX_RANK;
+use crate::core::{Element, Float};
+use smallvec::SmallVec;
+
+/// The offset of an index without a source.
+pub const OUTSIDE: usize = usize::MAX;
+
+/// For each index of one output dimension, its share of the source position, or [`OUTSIDE`].
+pub type Axis = Vec<usize>;
+
+/// The axis of a dimension that is copied whole: index times stride.
+pub fn whole(size: usize, stride: usize) -> Axis {
+    (0..size).map(|i| i * stride).collect()
+}
+
+/// Neighbours along the last dimension: their number, and where the first one comes from.
+type Run = (usize, usize);
+
+/// `y[i, j, ..] = x[axes[0][i] + axes[1][j] + ..]`, or `fill`.
+pub fn gather<T: Element>(cx: &CpuCtx, x: &[T], axes: &[Axis], fill: T, y: &mut [T]) {
+    let Some((last, outer)) = axes.split_last() else {
+        return y.copy_from_slice(x);
+    };
+    let runs = runs(last);
+    let width = last.len();
+    let piece = (CHUNK / width.max(1)).max(1) * width;
+    let work = y.len();
+    cx.pieces(y, piece, work, |p, y| {
+        for (row, y) in (p * piece / width..).zip(y.chunks_mut(width)) {
+            let Some(base) = row_base(outer, row) else {
+                y.fill(fill);
+                continue;
+            };
+            if let Some(runs) = &runs {
+                let mut rest = y;
+                for &(len, from) in runs {
+                    let (run, tail) = rest.split_at_mut(len);
+                    match from {
+                        OUTSIDE => run.fill(fill),
+                        _ => run.copy_from_slice(&x[base + from..][..len]),
+                    }
+                    rest = tail;
+                }
+            } else {
+                for (y, &offset) in y.iter_mut().zip(last) {
+                    *y = if offset == OUTSIDE { fill } else { x[base + offset] };
+                }
+            }
+        }
+    });
+}
+
+/// `dx[axes[0][i] + axes[1][j] + ..] += dy[i, j, ..]` within each of the planes that `dx` and `dy` consist of: the
+/// adjoint of [`gather`]. Planes are independent; inside one the order is that of `dy`.
+pub fn scatter_add<T: Float>(cx: &CpuCtx, planes: usize, dy: &[T], axes: &[Axis], dx: &mut [T]) {
+    let size = dx.len() / planes.max(1);
+    let dy_size = dy.len() / planes.max(1);
+    cx.pieces(dx, size, dy.len(), |plane, dx| {
+        dx.fill(T::ZERO);
+        let dy = &dy[plane * dy_size..][..dy_size];
+        let Some((last, outer)) = axes.split_last() else {
+            return dx.copy_from_slice(dy);
+        };
+        for (row, dy) in dy.chunks(last.len().max(1)).enumerate() {
+            let Some(base) = row_base(outer, row) else { continue };
+            for (&dy, &offset) in dy.iter().zip(last).filter(|(_, offset)| **offset != OUTSIDE) {
+                dx[base + offset] += dy;
+            }
+        }
+    });
+}
+
+/// Where output row `row` begins in the source, unless it lies outside.
+fn row_base(outer: &[Axis], mut row: usize) -> Option<usize> {
+    let mut base = 0;
+    for axis in outer.iter().rev() {
+        let offset = axis[row % axis.len()];
+        if offset == OUTSIDE {
+            return None;
+        }
+        base += offset;
+        row /= axis.len();
+    }
+    Some(base)
+}
+
+/// The runs of an axis, when they are long enough to be worth it.
+fn runs(axis: &[usize]) -> Option<Vec<Run>> {
+    let mut runs: Vec<Run> = Vec::new();
+    for &offset in axis {
+        match runs.last_mut() {
+            Some((len, OUTSIDE)) if offset == OUTSIDE => *len += 1,
+            Some((len, from)) if *from != OUTSIDE && offset == *from + *len => *len += 1,
+            _ => runs.push((1, offset)),
+        }
+    }
+    (runs.len() <= 2 || runs.len() * 4 <= axis.len()).then_some(runs)
+}
+
+/// Rows and columns of the tiles in which a transpose reads and writes: both sides stay in the first-level cache.
+const TILE: usize = 16;
+
+/// `y = x` with its dimensions in another order: dimension `d` of `y` is dimension `order[d]` of `x`.
+pub fn permute<T: Element>(
+    cx: &CpuCtx,
+    dims: &[usize],
+    strides: &[usize],
+    order: &[usize],
+    x: &[T],
+    y: &mut [T],
+) {
+    let axes = merged(dims, strides, order);
+    match axes.iter().position(|&(_, stride)| stride == 1) {
+        Some(inner) if inner + 1 < axes.len() => transpose(cx, &axes, inner, x, y),
+        _ => {
+            let axes: Vec<Axis> = axes.iter().map(|&(size, stride)| whole(size, stride)).collect();
+            gather(cx, x, &axes, T::POISON, y);
+        }
+    }
+}
+
+/// The output's dimensions as (size, source stride), without those of size 1, neighbours in both merged.
+pub fn merged(dims: &[usize], strides: &[usize], order: &[usize]) -> SmallVec<[(usize, usize); MAX_RANK]> {
+    let mut axes: SmallVec<[(usize, usize); MAX_RANK]> = SmallVec::new();
+    for (size, stride) in order.iter().map(|&d| (dims[d], strides[d])).filter(|&(size, _)| size != 1) {
+        match axes.last_mut() {
+            Some(outer) if outer.1 == size * stride => *outer = (outer.0 * size, stride),
+            _ => axes.push((size, stride)),
+        }
+    }
+    axes
+}
+
+/// A permutation that moves the source's innermost dimension to place `inner`: planes of (that one, the last one) are
+/// transposed tile by tile.
+fn transpose<T: Element>(cx: &CpuCtx, axes: &[(usize, usize)], inner: usize, x: &[T], y: &mut [T]) {
+    let outer: Vec<Axis> = axes[..inner].iter().map(|&(size, stride)| whole(size, stride)).collect();
+    let between: Vec<Axis> =
+        axes[inner + 1..axes.len() - 1].iter().map(|&(size, stride)| whole(size, stride)).collect();
+    let (columns, step) = axes[axes.len() - 1];
+    let planes: usize = between.iter().map(Vec::len).product();
+    let row = planes * columns;
+    let rows = axes[inner].0;
+    // Blocks of rows are pieces of their own only when they cannot straddle two outer indices.
+    let block = if outer.is_empty() { (CHUNK / row.max(1)).max(1).next_multiple_of(TILE) } else { rows };
+    let work = y.len();
+    cx.pieces(y, block * row, work, |p, y| {
+        let (start, first) =
+            if outer.is_empty() { (0, p * block) } else { (row_base(&outer, p).unwrap_or(0), 0) };
+        let rows = y.len() / row;
+        for plane in 0..planes {
+            let x = &x[start + first + row_base(&between, plane).unwrap_or(0)..];
+            for r0 in (0..rows).step_by(TILE) {
+                for c0 in (0..columns).step_by(TILE) {
+                    let c1 = columns.min(c0 + TILE);
+                    for r in r0..rows.min(r0 + TILE) {
+                        let y = &mut y[r * row + plane * columns..][c0..c1];
+                        for (y, c) in y.iter_mut().zip(c0..) {
+                            *y = x[r + c * step];
+                        }
+                    }
+                }
+            }
+        }
+    });
+}
