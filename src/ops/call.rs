@@ -15,12 +15,15 @@
 
 use super::OpSpec;
 use crate::core::{Error, ErrorKind, Result};
-use crate::tensor::{Tensor, apply_dyn};
+use crate::tensor::{Meta, Op, Tensor, apply_dyn};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What an op returned, with the leaves its gradients go to.
 pub struct Call {
     spec: &'static OpSpec,
+    op: Arc<dyn Op>,
+    inputs: Vec<Meta>,
     outputs: Vec<Tensor>,
     leaves: Vec<(String, Tensor)>,
 }
@@ -76,8 +79,10 @@ impl OpSpec {
             |name: &&str| if asks(name) { inputs[*name].requires_grad() } else { inputs[*name].detach() };
         let tensors: Vec<Tensor> = names.iter().map(leaf).collect();
         let outputs = apply_dyn(&op, &tensors.iter().collect::<Vec<_>>())?.into_vec();
+        let inputs = tensors.iter().map(Tensor::meta).collect();
         let leaves = names.iter().map(|name| (*name).to_owned()).zip(tensors);
-        Ok(Call { spec: self, outputs, leaves: leaves.filter(|(_, x)| x.tracks_grad()).collect() })
+        let leaves = leaves.filter(|(_, x)| x.tracks_grad()).collect();
+        Ok(Call { spec: self, op, inputs, outputs, leaves })
     }
 }
 
@@ -90,6 +95,11 @@ impl Call {
     /// The visible outputs by name.
     pub fn outputs(&self) -> BTreeMap<String, Tensor> {
         self.spec.outputs.iter().map(|name| (*name).to_owned()).zip(self.outputs.iter().cloned()).collect()
+    }
+
+    /// Floating point operations of the forward run.
+    pub fn flops(&self) -> u64 {
+        self.op.flops(&self.inputs, &self.outputs.iter().map(Tensor::meta).collect::<Vec<_>>())
     }
 
     /// Whether an input was recorded, so that [`backward`](Self::backward) has something to do.

@@ -1,0 +1,127 @@
+"""Random ops against PyTorch: values and gradients, f32 and f64, through `receptive op`.
+
+    cargo build --release && python tests/peer/random_ops.py [--binary target/release/receptive] [--cases 480] [--seed 0]
+
+Draws an op, a shape, attributes and inputs for each case, and a random upstream gradient where the op has one. f32 must
+lie within 1e-5 + 3e-5 of the largest value, f64 within 1e-10 (absolute below 1, else of the largest value). Prints one
+line for each op and exits non-zero when a case failed, with the command that repeats it.
+"""
+
+import argparse
+import concurrent.futures
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+
+import torch
+from safetensors.torch import load_file, save_file
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/golden"))
+import torch_ops  # noqa: E402
+from random_cases import DRAW  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", default=str(ROOT / "target/release/receptive"))
+    parser.add_argument("--cases", type=int, default=480)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--op", help="only this op")
+    parser.add_argument("--jobs", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = torch_ops.table(args.binary)
+    missing = sorted(set(rows) - set(DRAW))
+    if missing:
+        sys.exit(f"no generator for {', '.join(missing)}: add it to tests/peer/random_cases.py")
+    ops = [args.op] if args.op else sorted(rows)
+    each = -(-args.cases // len(ops))
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        jobs = [pool.submit(check, args, rows[op], i, pathlib.Path(folder)) for op in ops for i in range(each)]
+        results = [job.result() for job in jobs]
+    failed = 0
+    for op in ops:
+        mine = [r for r in results if r["op"] == op]
+        bad = [r for r in mine if r["failure"]]
+        failed += len(bad)
+        worst = {d: max((r["used"] for r in mine if r["dtype"] == d), default=0.0) for d in ("f32", "f64")}
+        print(f"{op:<18} {len(mine):>3} cases, {len(bad)} failed; worst share of the tolerance:"
+              f" f32 {worst['f32']:.3f}, f64 {worst['f64']:.3f}")
+        for r in bad:
+            print(f"  {r['dtype']} --op {op} (case {r['number']}) {r['attrs']} {r['shapes']}\n    {r['failure']}")
+    print(f"{len(results)} cases, {failed} failed (torch {torch.__version__}, seed {args.seed})")
+    sys.exit(failed > 0)
+
+
+def check(args, row, number, folder):
+    """One case: every second one in f64."""
+    rng = random.Random(f"{args.seed} {row['name']} {number}")
+    generator = torch.Generator().manual_seed(rng.getrandbits(62))
+    dtype = torch.float64 if number % 2 else torch.float32
+    attrs, tensors = DRAW[row["name"]](rng, generator)
+    attrs = {key: text(v) for key, v in attrs.items()}
+    tensors = {name: x.to(dtype) if x.is_floating_point() else x for name, x in tensors.items()}
+    report = {
+        "op": row["name"], "number": number, "attrs": attrs, "dtype": "f64" if number % 2 else "f32",
+        "shapes": {name: list(x.shape) for name, x in tensors.items()}, "used": 0.0, "failure": None,
+    }
+    exact = {name: x.double() if x.is_floating_point() else x for name, x in tensors.items()}
+    output = torch_ops.call(row, attrs, exact)[0]
+    takes_grad = {entry["name"] for entry in row["inputs"] if entry["differentiable"]}
+    if output.is_floating_point() and any(name.split(".")[0] in takes_grad for name in tensors):
+        dy = torch.randn(output.shape, generator=generator, dtype=torch.float64).to(dtype)
+        tensors["grad_output"], exact["grad_output"] = dy, dy.double()
+    want = torch_ops.run(row, attrs, exact)
+    given, made = folder / f"{row['name']}-{number}.in", folder / f"{row['name']}-{number}.out"
+    save_file({name: x.contiguous() for name, x in tensors.items()}, given)
+    command = [args.binary, "op", row["name"], "--input", str(given), "--output", str(made), "--threads", "2"]
+    command += [part for key, value in attrs.items() for part in ("--attr", f"{key}={value}")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        report["failure"] = f"exit code {done.returncode}: {done.stderr.strip()}"
+        return report
+    got = load_file(made)
+    report["failure"], report["used"] = compare(got, want, dtype)
+    return report
+
+
+def text(v):
+    """An attribute as the command line takes it."""
+    if isinstance(v, bool):
+        return str(v).lower()
+    return ",".join(map(str, v)) if isinstance(v, (list, tuple)) and v else str(v)
+
+
+def compare(got, want, dtype):
+    """The first failure, and the largest share of its tolerance that any tensor used."""
+    if set(got) != set(want):
+        return f"got {sorted(got)}, want {sorted(want)}", float("inf")
+    used = 0.0
+    for name, w in want.items():
+        g = got[name]
+        kind = dtype if w.is_floating_point() else torch.int64
+        if g.shape != w.shape or g.dtype != kind:
+            return f"{name}: got {list(g.shape)} {g.dtype}, want {list(w.shape)} {kind}", float("inf")
+        if not w.is_floating_point():
+            if not torch.equal(g, w):
+                return f"{name}: {int((g != w).sum())} of {w.numel()} integers differ", float("inf")
+            continue
+        g = g.double()
+        finite = w[w.isfinite()].abs()
+        largest = float(finite.max()) if finite.numel() else 0.0
+        allowed = 1e-5 + 3e-5 * largest if dtype == torch.float32 else 1e-10 * max(1.0, largest)
+        equal = (g == w) | (g.isnan() & w.isnan())
+        error = torch.where(equal, 0.0, (g - w).abs())
+        if not bool((error <= allowed).all()):
+            at = int(torch.where(error.isnan(), torch.inf, error).argmax())
+            return f"{name}: element {at}: got {g.flatten()[at]}, want {w.flatten()[at]}, allowed {allowed:.3g}", float("inf")
+        if error.numel():
+            used = max(used, float(error.max()) / allowed)
+    return None, used
+
+
+if __name__ == "__main__":
+    main()
