@@ -6,7 +6,7 @@
 
 use super::buffer::{Buffer, BufferPool};
 use crate::core::{Error, Result};
-use crate::ladder::{self, GemmRung};
+use crate::ladder::{self, ConvRung, GemmRung};
 use rayon::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,11 +25,18 @@ pub struct CpuOptions {
     pub poison: bool,
     /// The GEMM rung to run, by number; see [`crate::ladder`].
     pub gemm_rung: u32,
+    /// The convolution rung to run, by number.
+    pub conv_rung: u32,
 }
 
 impl Default for CpuOptions {
     fn default() -> Self {
-        CpuOptions { threads: 0, poison: cfg!(debug_assertions), gemm_rung: ladder::gemm::DEFAULT }
+        CpuOptions {
+            threads: 0,
+            poison: cfg!(debug_assertions),
+            gemm_rung: ladder::gemm::DEFAULT,
+            conv_rung: ladder::conv2d::DEFAULT,
+        }
     }
 }
 
@@ -40,6 +47,7 @@ pub struct CpuCtx {
     buffers: Arc<BufferPool>,
     poison: bool,
     gemm: &'static GemmRung,
+    conv: &'static ConvRung,
     sequence: AtomicU64,
 }
 
@@ -68,6 +76,7 @@ impl CpuCtx {
             buffers: BufferPool::new(),
             poison: options.poison,
             gemm: ladder::gemm::rung(options.gemm_rung)?,
+            conv: ladder::conv2d::rung(options.conv_rung)?,
             sequence: AtomicU64::new(0),
         })
     }
@@ -85,6 +94,11 @@ impl CpuCtx {
     /// The GEMM rung in use.
     pub fn gemm(&self) -> &'static GemmRung {
         self.gemm
+    }
+
+    /// The convolution rung in use.
+    pub fn conv(&self) -> &'static ConvRung {
+        self.conv
     }
 
     /// Whether outputs start as NaN.
@@ -201,6 +215,7 @@ impl CpuCtx {
 
 impl std::fmt::Debug for CpuCtx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "CpuCtx {{ threads: {}, gemm: {:?} }}", self.threads, self.gemm.name)
+        let Self { threads, gemm, conv, .. } = self;
+        write!(f, "CpuCtx {{ threads: {threads}, gemm: {:?}, conv: {:?} }}", gemm.name, conv.name)
     }
 }

@@ -23,7 +23,13 @@ impl<'a, T> Mat<'a, T> {
         Mat { data, row: 1, col: cols }
     }
 
-    fn from(&self, i: usize, j: usize) -> Self {
+    /// The transpose of this matrix.
+    pub fn t(self) -> Self {
+        Mat { row: self.col, col: self.row, ..self }
+    }
+
+    /// The part of the matrix that starts at `(i, j)`.
+    pub fn from(&self, i: usize, j: usize) -> Self {
         let start = (i * self.row + j * self.col).min(self.data.len());
         Mat { data: &self.data[start..], ..*self }
     }

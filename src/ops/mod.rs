@@ -10,6 +10,7 @@ mod attrs;
 mod binary;
 mod call;
 mod case;
+mod conv2d_grad;
 mod loss;
 mod unary;
 
@@ -18,6 +19,7 @@ pub mod add;
 pub mod cast;
 pub mod cat;
 pub mod clamp;
+pub mod conv2d;
 pub mod div;
 pub mod dropout;
 pub mod exp;
@@ -50,7 +52,7 @@ pub use call::Call;
 pub use case::{Case, CaseInput, Fill, Tag};
 pub use loss::Reduction;
 
-use crate::core::{Error, ErrorKind, Result};
+use crate::core::{Error, ErrorKind, Result, Shape};
 use crate::tensor::{Op, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -114,6 +116,7 @@ pub static OPS: &[&OpSpec] = &[
     &add::SPEC,
     &cat::SPEC,
     &clamp::SPEC,
+    &conv2d::SPEC,
     &div::SPEC,
     &dropout::SPEC,
     &exp::SPEC,
@@ -212,4 +215,26 @@ pub(crate) fn one(outputs: crate::tensor::Outputs) -> Tensor {
 pub(crate) fn no_second_gradient(op: &str) -> Error {
     Error::new(ErrorKind::NotDifferentiable, op, "gradients of gradients are not recorded")
         .help("detach the tensor first")
+}
+
+/// The four dimensions of a batch of images, a single image being a batch of one.
+///
+/// # Errors
+/// Neither `[N, C, H, W]` nor `[C, H, W]`.
+pub(crate) fn images(op: &str, input: &Shape) -> Result<[usize; 4]> {
+    match *input.dims() {
+        [n, c, h, w] => Ok([n, c, h, w]),
+        [c, h, w] => Ok([1, c, h, w]),
+        _ => Err(Error::shape(op, format!("input has {} dimensions", input.rank()))
+            .with("input", input)
+            .expected("[N, C, H, W], or [C, H, W] for a single image")),
+    }
+}
+
+/// `dims`, without the batch when `input` has none.
+///
+/// # Errors
+/// Too many elements.
+pub(crate) fn like_images(input: &Shape, dims: [usize; 4]) -> Result<Shape> {
+    Shape::new(&dims[4 - input.rank()..])
 }

@@ -107,6 +107,7 @@ pub static SPEC: OpSpec = OpSpec {
             Case::new("to a scalar", "size=()").input("input", &[3, 35]).edge(),
             Case::new("new dimension", "size=2,3").input("input", &[1, 2, 3]).edge(),
             Case::new("of nothing", "size=2,1").input("input", &[2, 0]).edge(),
+            Case::new("channels of an empty batch", "size=2,1,1").input("input", &[0, 2, 3, 4]).edge(),
             Case::new("nothing", "size=0").input("input", &[2, 0]).edge(),
             Case::new("feature maps", "size=16,1,1").input("input", &[64, 16, 26, 26]).bench(),
         ]

@@ -1,0 +1,127 @@
+//! Two-dimensional convolution on the CPU: the rungs of [`crate::ladder::conv2d`].
+//!
+//! Each rung has the three loops of a training step. With the window's taps `p = i * stride - padding + k * dilation`
+//! over rows, and likewise `q` over columns, for every group:
+//!
+//! | loop | computes |
+//! |---|---|
+//! | forward | `y[n,o,i,j] = b[o] + sum over c,kh,kw of x[n,c,p,q] w[o,c,kh,kw]` |
+//! | grad_input | `dx[n,c,p,q] = sum over o,kh,kw of dy[n,o,i,j] w[o,c,kh,kw]` |
+//! | grad_weight | `dw[o,c,kh,kw] = sum over n,i,j of dy[n,o,i,j] x[n,c,p,q]` |
+
+mod direct;
+mod im2col;
+mod unfold;
+
+use super::CpuCtx;
+use super::gemm::GemmFloat;
+use crate::core::Window;
+
+/// The sizes of one convolution.
+#[derive(Debug, Clone, Copy)]
+pub struct Geometry {
+    /// Images in the batch.
+    pub n: usize,
+    /// Input channels, height and width.
+    pub c: usize,
+    pub h: usize,
+    pub w: usize,
+    /// Output channels, height and width.
+    pub o: usize,
+    pub oh: usize,
+    pub ow: usize,
+    pub groups: usize,
+    pub window: Window,
+}
+
+impl Geometry {
+    /// Input channels of one group.
+    pub fn cg(&self) -> usize {
+        self.c / self.groups
+    }
+
+    /// Output channels of one group.
+    pub fn og(&self) -> usize {
+        self.o / self.groups
+    }
+
+    /// Taps of the kernel.
+    pub fn taps(&self) -> usize {
+        self.window.kernel[0] * self.window.kernel[1]
+    }
+
+    /// Terms of one output's sum: the inner dimension of the matrix product.
+    pub fn k(&self) -> usize {
+        self.cg() * self.taps()
+    }
+
+    /// Pixels of one input channel.
+    pub fn plane(&self) -> usize {
+        self.h * self.w
+    }
+
+    /// Pixels of one output channel.
+    pub fn out_plane(&self) -> usize {
+        self.oh * self.ow
+    }
+
+    /// Multiply-adds of each of the three loops.
+    pub fn work(&self) -> usize {
+        self.n * self.o * self.out_plane() * self.k()
+    }
+
+    /// A 1x1 kernel on every pixel: the image is its own column matrix.
+    pub fn pointwise(&self) -> bool {
+        let Window { kernel, stride, padding, .. } = self.window;
+        kernel == [1, 1] && stride == [1, 1] && padding == [[0; 2]; 2]
+    }
+}
+
+/// `y` from `(x, weight, bias)`.
+pub type ForwardFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], Option<&[T]>, &mut [T]);
+/// `dx` from `(dy, weight)`.
+pub type GradInputFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], &mut [T]);
+/// `dw` from `(dy, x)`.
+pub type GradWeightFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], &mut [T]);
+
+/// One rung's loops for one element type.
+#[derive(Debug, Clone, Copy)]
+pub struct ConvFns<T> {
+    pub forward: ForwardFn<T>,
+    pub grad_input: GradInputFn<T>,
+    pub grad_weight: GradWeightFn<T>,
+}
+
+impl<T: GemmFloat> ConvFns<T> {
+    /// Rung 01, the definition.
+    pub const DIRECT: ConvFns<T> = ConvFns {
+        forward: direct::forward,
+        grad_input: direct::grad_input,
+        grad_weight: direct::grad_weight,
+    };
+
+    /// Rung 02, a matrix product over gathered columns.
+    pub const IM2COL: ConvFns<T> = ConvFns {
+        forward: im2col::forward,
+        grad_input: im2col::grad_input,
+        grad_weight: im2col::grad_weight,
+    };
+}
+
+/// Picks a rung's version for an element type, so that generic loops can call it.
+pub trait ConvFloat: GemmFloat {
+    /// This context's convolution for `Self`.
+    fn conv(cx: &CpuCtx) -> &'static ConvFns<Self>;
+}
+
+impl ConvFloat for f32 {
+    fn conv(cx: &CpuCtx) -> &'static ConvFns<f32> {
+        &cx.conv().f32
+    }
+}
+
+impl ConvFloat for f64 {
+    fn conv(cx: &CpuCtx) -> &'static ConvFns<f64> {
+        &cx.conv().f64
+    }
+}
