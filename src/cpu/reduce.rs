@@ -126,6 +126,48 @@ fn sum_blocks<T: Float>(cx: &CpuCtx, (n, after): (usize, usize), block: usize, x
     });
 }
 
+/// Whether `b` replaces `a` as the largest so far: NaN counts as largest, and the first of equals stays.
+fn beats<T: Float>(b: T, a: T) -> bool {
+    b > a || (b.is_nan() && !a.is_nan())
+}
+
+/// The largest elements of `x: [before, n, after]` along `n`, and their first indices. `n` is not 0 unless there is no
+/// output.
+pub fn arg_max<T: Float>(
+    cx: &CpuCtx,
+    (_, n, after): (usize, usize, usize),
+    x: &[T],
+    values: &mut [T],
+    indices: &mut [i64],
+) {
+    if after > 1 {
+        cx.pieces2((values, after), (indices, after), x.len(), |b, values, indices| {
+            let x = &x[b * n * after..][..n * after];
+            values.copy_from_slice(&x[..after]);
+            indices.fill(0);
+            for (k, row) in x.chunks_exact(after).enumerate().skip(1) {
+                for ((&v, value), index) in row.iter().zip(values.iter_mut()).zip(indices.iter_mut()) {
+                    if beats(v, *value) {
+                        (*value, *index) = (v, k as i64);
+                    }
+                }
+            }
+        });
+        return;
+    }
+    let rows = (CHUNK / n.max(1)).max(1);
+    cx.pieces2((values, rows), (indices, rows), x.len(), |p, values, indices| {
+        for (i, (value, index)) in values.iter_mut().zip(indices).enumerate() {
+            let row = &x[(p * rows + i) * n..][..n];
+            // Finding the value is fast in lanes; finding its place afterwards stops at the first.
+            let max = max_of(row);
+            let place = row.iter().position(|v| v.is_nan()).or_else(|| row.iter().position(|&v| v == max));
+            let place = place.unwrap_or(0);
+            (*value, *index) = (row[place], place as i64);
+        }
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,10 +16,12 @@ mod unary;
 
 pub mod abs;
 pub mod add;
+pub mod argmax;
 pub mod cast;
 pub mod cat;
 pub mod clamp;
 pub mod conv2d;
+pub mod cross_entropy;
 pub mod div;
 pub mod dropout;
 pub mod exp;
@@ -30,9 +32,13 @@ pub mod leaky_relu;
 pub mod linear;
 pub mod log;
 pub mod log_softmax;
+pub mod max;
+pub mod mean;
+pub mod mse_loss;
 pub mod mul;
 pub mod neg;
 pub mod nll_loss;
+pub mod pad;
 pub mod permute;
 pub mod pow;
 pub mod relu;
@@ -114,9 +120,11 @@ pub struct OpSpec {
 pub static OPS: &[&OpSpec] = &[
     &abs::SPEC,
     &add::SPEC,
+    &argmax::SPEC,
     &cat::SPEC,
     &clamp::SPEC,
     &conv2d::SPEC,
+    &cross_entropy::SPEC,
     &div::SPEC,
     &dropout::SPEC,
     &exp::SPEC,
@@ -127,9 +135,13 @@ pub static OPS: &[&OpSpec] = &[
     &linear::SPEC,
     &log::SPEC,
     &log_softmax::SPEC,
+    &max::SPEC,
+    &mean::SPEC,
+    &mse_loss::SPEC,
     &mul::SPEC,
     &neg::SPEC,
     &nll_loss::SPEC,
+    &pad::SPEC,
     &permute::SPEC,
     &pow::SPEC,
     &relu::SPEC,

@@ -16,7 +16,10 @@ SCOPE = {"torch": torch, "F": F}
 # Attributes that PyTorch wants as a sequence even when there is one number.
 SEQUENCES = {"size", "shape", "dims", "pad"}
 # Ops without a single PyTorch call of the same meaning: name -> function(tensors by name, attributes).
-OTHER = {}
+OTHER = {
+    # torch.max(input) and torch.max(input, dim, keepdim) are two functions; neither takes dim=None.
+    "max": lambda t, a: torch.max(t["input"], **a) if a.get("dim") is not None else torch.max(t["input"]),
+}
 
 
 def table(binary):
