@@ -1,14 +1,15 @@
 //! Limiting values to a range.
 //!
 //! ```text
-//! y = min(max(x, min), max)        dx   = dy * [min <= x <= max]
-//!                                  dmin = dy * [x < min < max]
+//! y = min(max(x, min), max)        dx   = dy * [min < x < max]
+//!                                  dmin = dy * [x < min <= max]
 //!                                  dmax = dy * [x > max or max < min]
 //! ```
 //!
-//! Each element takes one of three values, and its gradient goes where the value came from; on a boundary it goes to
-//! `x`, and where `max < min` the result is `max`. Either limit may be missing; they are two numbers or two tensors.
-//! NaN stays NaN, and a NaN limit makes NaN. PyTorch: `torch.clamp`.
+//! Each element takes one of three values, and its gradient goes where the value came from; where `max < min` that is
+//! `max`. On a boundary two of them are equal: a number as limit stops the gradient there, a tensor shares it with `x`,
+//! half each, as in PyTorch 2.15 (`torch.clamp`). Either limit may be missing; they are two numbers or two tensors.
+//! NaN stays NaN, and a NaN limit makes NaN.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -26,7 +27,7 @@
 
 use super::unary::{Map, Reads, Unary};
 use super::{Attrs, Case, Fill, Input, OpSpec, no_second_gradient, one, unary};
-use crate::core::{Error, Float, Result};
+use crate::core::{Element, Error, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -65,7 +66,9 @@ impl Unary for Clamp {
 
     fn dx<T: Float>(self, x: T, dy: T) -> T {
         let (min, max) = self.limits();
-        if min <= x && x <= max { dy } else { T::ZERO }
+        let above = self.min.is_none() || min < x;
+        let below = self.max.is_none() || x < max;
+        if above && below { dy } else { T::ZERO }
     }
 }
 
@@ -163,6 +166,39 @@ enum Part {
     Max,
 }
 
+/// How much of `dy` it receives.
+enum Share {
+    Nothing,
+    Half,
+    All,
+}
+
+fn share<T: Float>(part: Part, x: T, min: Option<T>, max: Option<T>) -> Share {
+    let (all, half) = match (min, max) {
+        (Some(min), Some(max)) => {
+            let tie = min < max && (x == min || x == max);
+            match part {
+                Part::Input => (!(x < min || x > max), tie),
+                Part::Min => (x < min && min <= max, tie && x == min),
+                Part::Max => (x > max && min <= max || max < min, tie && x == max),
+            }
+        }
+        (Some(min), None) => (!loses(part, min > x, min < x), x == min),
+        (None, Some(max)) => (!loses(part, max < x, max > x), x == max),
+        (None, None) => (true, false),
+    };
+    match (half, all) {
+        (true, _) => Share::Half,
+        (false, true) => Share::All,
+        (false, false) => Share::Nothing,
+    }
+}
+
+/// Whether `part` is not the value: `limited` says that the limit is, `free` that the input is.
+fn loses(part: Part, limited: bool, free: bool) -> bool {
+    if matches!(part, Part::Input) { limited } else { free }
+}
+
 /// One input's gradient, from all inputs stretched to the shape of `dy`, and `dy`.
 #[derive(Debug)]
 struct ClampTensorsGrad {
@@ -189,16 +225,12 @@ impl Op for ClampTensorsGrad {
         float_type!(self.name(), dy.dtype, T => {
             let (x, dy) = (x.get::<T>(), dy.get::<T>());
             let (min, max) = (min.map(|v| v.get::<T>()), max.map(|v| v.get::<T>()));
-            let infinity = -T::NEG_INFINITY;
             cx.fill_with(y[0].get::<T>(), |i| {
-                let x = x[i];
-                let (min, max) = (min.map_or(-infinity, |v| v[i]), max.map_or(infinity, |v| v[i]));
-                let passes = match part {
-                    Part::Input => min <= x && x <= max,
-                    Part::Min => x < min && min < max,
-                    Part::Max => x > max || max < min,
-                };
-                if passes { dy[i] } else { T::ZERO }
+                match share(part, x[i], min.map(|v| v[i]), max.map(|v| v[i])) {
+                    Share::Nothing => T::ZERO,
+                    Share::Half => dy[i] * T::from_f64(0.5),
+                    Share::All => dy[i],
+                }
             });
             Ok(())
         })
@@ -277,21 +309,32 @@ mod tests {
     use super::*;
     use crate::{Device, ErrorKind};
 
-    /// NaN is smaller than no limit and larger than none: comparisons alone would let it turn into a number.
+    /// NaN is smaller than no limit and larger than none: comparisons alone would let it turn into a number. The
+    /// gradients on the boundaries are those of PyTorch 2.15.
     #[test]
-    fn nan_stays_nan_and_boundaries_pass_their_gradient() {
+    fn nan_stays_nan_and_boundaries_are_pytorchs() {
         let cpu = Device::cpu().unwrap();
-        let x = Tensor::from_slice(&cpu, &[f64::NAN, -1.0, 0.0, 1.0, 2.0], &[5]).unwrap().requires_grad();
-        let (min, max) = (Tensor::scalar(&cpu, -1f64), Tensor::scalar(&cpu, 1f64));
-        for y in [x.clamp(Some(-1.0), Some(1.0)), x.clamp_tensors(Some(&min), Some(&max))] {
-            let y = y.unwrap();
-            let values = y.to_vec::<f64>().unwrap();
-            assert!(values[0].is_nan());
-            assert_eq!(values[1..], [-1.0, 0.0, 1.0, 1.0]);
+        let x = Tensor::from_slice(&cpu, &[-2.0, -1.0, 0.0, 1.0, f64::NAN], &[5]).unwrap().requires_grad();
+        let limit = |v: f64| Some(Tensor::scalar(&cpu, v).requires_grad());
+        let check = |y: Tensor, values: [f64; 4], dx: [f64; 5]| {
+            let got = y.to_vec::<f64>().unwrap();
+            assert_eq!(got[..4], values);
+            assert!(got[4].is_nan());
             x.zero_grad();
             y.sum_to_size(&[]).unwrap().backward().unwrap();
-            assert_eq!(x.grad().unwrap().to_vec::<f64>().unwrap(), [0.0, 1.0, 1.0, 1.0, 0.0]);
-        }
+            assert_eq!(x.grad().unwrap().to_vec::<f64>().unwrap(), dx);
+        };
+        let numbers = x.clamp(Some(-1.0), Some(1.0)).unwrap();
+        check(numbers, [-1.0, -1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0, 0.0]);
+        let (min, max) = (limit(-1.0), limit(1.0));
+        let tensors = x.clamp_tensors(min.as_ref(), max.as_ref()).unwrap();
+        check(tensors, [-1.0, -1.0, 0.0, 1.0], [0.0, 0.5, 1.0, 0.5, 1.0]);
+        assert_eq!(min.unwrap().grad().unwrap().item().unwrap(), 1.5);
+        assert_eq!(max.unwrap().grad().unwrap().item().unwrap(), 0.5);
+        let below = x.clamp_tensors(limit(-1.0).as_ref(), None).unwrap();
+        check(below, [-1.0, -1.0, 0.0, 1.0], [0.0, 0.5, 1.0, 1.0, 1.0]);
+        let crossed = x.clamp_tensors(limit(1.0).as_ref(), limit(-1.0).as_ref()).unwrap();
+        check(crossed, [-1.0; 4], [0.0, 0.0, 0.0, 0.0, 1.0]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Binary for Pow {
     }
 
     fn y<T: Float>(self, x: T, e: T) -> T {
-        power(x, e)
+        if self.exponent.is_some() { power_of_number(x, e) } else { power(x, e) }
     }
 
     fn saves(self) -> Saves {
@@ -70,6 +70,19 @@ fn power<T: Float>(x: T, e: T) -> T {
     }
 }
 
+/// As PyTorch with a number as exponent: roots are roots, which differ from `powf` at -0 and -infinity.
+#[inline(always)]
+fn power_of_number<T: Float>(x: T, e: T) -> T {
+    let half = T::from_f64(0.5);
+    if e == half {
+        x.sqrt()
+    } else if e == -half {
+        T::ONE / x.sqrt()
+    } else {
+        power(x, e)
+    }
+}
+
 /// `e * x^(e-1)`, and 0 for `e = 0`: the derivative in `x`.
 #[derive(Debug, Clone, Copy)]
 struct Slope {
@@ -84,7 +97,13 @@ impl Binary for Slope {
     }
 
     fn y<T: Float>(self, x: T, e: T) -> T {
-        if e == T::ZERO { T::ZERO } else { e * power(x, e - T::ONE) }
+        if e == T::ZERO {
+            T::ZERO
+        } else if self.exponent.is_some() {
+            e * power_of_number(x, e - T::ONE)
+        } else {
+            e * power(x, e - T::ONE)
+        }
     }
 
     fn saves(self) -> Saves {
