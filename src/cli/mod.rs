@@ -1,5 +1,6 @@
 //! The `receptive` program: one file for each subcommand, thin over the library.
 
+pub mod data;
 pub mod op;
 
 use clap::{Parser, Subcommand};
@@ -15,12 +16,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Data(data::Args),
     Op(op::Args),
 }
 
 /// Runs the program. The exit code is 0 only when what was asked was done.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Data(args) => data::run(&args),
         Command::Op(args) => op::run(&args),
     };
     match result {

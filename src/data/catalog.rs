@@ -80,7 +80,7 @@ const CLOTHES: &[&str] = &[
 pub static SETS: &[SetSpec] = &[
     SetSpec {
         name: "sample",
-        about: "5,000 + 1,000 Fashion-MNIST images, 28x28 grey, inside the program",
+        about: "5,000 + 1,000 images of Fashion-MNIST, 28x28 grey (Zalando Research, MIT)",
         source: Source::Embedded,
         classes: CLOTHES,
         mean: &[0.2860],

@@ -30,7 +30,8 @@ pub struct Idx {
 const SMALL: u64 = 64 << 20;
 /// Beyond [`SMALL`], how many times its own length. MNIST's images compress 5 to 1, deflate's limit is 1032 to 1.
 const BELIEVABLE: u64 = 100;
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// What every gzipped file starts with.
+pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
 const REFETCH: &str =
     "the file is damaged or not an IDX file: delete it and get it again (receptive data fetch NAME)";
 

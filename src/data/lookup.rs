@@ -172,13 +172,49 @@ pub fn locate(spec: &SetSpec, source: &IdxSource, dirs: &DataDirs) -> Result<[Pa
             Err(why) => write!(looked, "\n    {}: {why}", folder.display()).expect("a String takes all"),
         }
     }
-    let mut help = format!("receptive data fetch {}", spec.name);
-    if let Some((_, package)) = source.package {
-        write!(help, ", or on Debian and Ubuntu: apt install {package}").expect("a String takes all");
-    }
     Err(Error::new(ErrorKind::Missing, spec.name, "this data set is not on this machine")
         .expected(format!("its four IDX files, .gz or plain, in one of{looked}"))
-        .help(help))
+        .help(how_to_get(spec, source)))
+}
+
+/// A row of `receptive data list`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Listing {
+    /// The set's name.
+    pub name: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// Whether it can be loaded now.
+    pub available: bool,
+    /// Its folder, when it is available and not inside the program.
+    pub folder: Option<PathBuf>,
+    /// Bytes on the disk.
+    pub bytes: u64,
+    /// How to get it, when it is not available.
+    pub get: Option<String>,
+}
+
+/// Every known set, and whether it is on this machine.
+pub fn list(dirs: &DataDirs) -> Vec<Listing> {
+    let row = |spec: &SetSpec| {
+        let SetSpec { name, about, .. } = *spec;
+        let here = Listing { name, about, available: true, folder: None, bytes: 0, get: None };
+        let Source::Idx(source) = &spec.source else {
+            return here;
+        };
+        let Ok(files) = locate(spec, source, dirs) else {
+            return Listing { available: false, get: Some(how_to_get(spec, source)), ..here };
+        };
+        let bytes = files.iter().filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum();
+        Listing { folder: files[0].parent().map(Path::to_owned), bytes, ..here }
+    };
+    SETS.iter().map(row).collect()
+}
+
+fn how_to_get(spec: &SetSpec, source: &IdxSource) -> String {
+    let package =
+        source.package.map(|(_, package)| format!(", or on Debian and Ubuntu: apt install {package}"));
+    format!("receptive data fetch {}{}", spec.name, package.unwrap_or_default())
 }
 
 /// The four files in `folder`, or what it lacks.

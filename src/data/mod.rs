@@ -26,6 +26,7 @@
 
 pub mod catalog;
 pub mod dataset;
+pub mod fetch;
 pub mod idx;
 pub mod loader;
 pub mod lookup;
@@ -33,6 +34,7 @@ pub mod normalize;
 
 pub use catalog::{SETS, SetSpec};
 pub use dataset::{Dataset, ImageSet, Subset, stratified};
+pub use fetch::{FetchOptions, fetch};
 pub use loader::{Batch, Epoch, Loader, LoaderOptions};
-pub use lookup::{DataDirs, Splits, load};
+pub use lookup::{DataDirs, Splits, list, load};
 pub use normalize::Normalize;

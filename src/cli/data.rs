@@ -1,0 +1,157 @@
+//! `receptive data`: which data sets are here, and getting those that are not.
+
+use super::print_line;
+use crate::data::catalog::{Source, spec};
+use crate::data::fetch::{Event, FetchOptions, fetch};
+use crate::data::lookup::Listing;
+use crate::data::{DataDirs, list};
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+/// List the data sets, or fetch one.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Show each data set: what it is, where it lies, how to get it
+    List {
+        /// Where to look first
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download a data set; what was cut off is resumed
+    Fetch {
+        /// mnist or fashion-mnist
+        name: String,
+        /// Where to put it; else $RECEPTIVE_DATA, else ~/.cache/receptive
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        /// Another mirror: the address that the files' names are appended to
+        #[arg(long, value_name = "BASE")]
+        url: Option<String>,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// An unknown set; what [`fetch`] refuses.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::List { data_dir, json } => {
+            let rows = list(&DataDirs::from_env(data_dir.as_deref()));
+            if *json {
+                return print_line(&json!({ "sets": rows }).to_string());
+            }
+            rows.iter().try_for_each(|row| print_line(&describe(row)))
+        }
+        Command::Fetch { name, data_dir, url, json } => {
+            let spec = spec(name)?;
+            if matches!(spec.source, Source::Embedded) {
+                eprintln!("{name} is inside the program: there is nothing to fetch");
+                return if *json {
+                    print_line(&json!({ "name": name, "folder": null }).to_string())
+                } else {
+                    Ok(())
+                };
+            }
+            let roots = DataDirs::from_env(data_dir.as_deref()).roots;
+            let root = roots.first().context("there is no home folder: say where with --data-dir")?;
+            let options = FetchOptions { url: url.clone(), ..FetchOptions::default() };
+            let mut view = View::new();
+            let folder = fetch(spec, root, &options, &mut |event| view.show(event))?;
+            eprintln!("{name} is in {}", folder.display());
+            if *json { print_line(&json!({ "name": name, "folder": folder }).to_string()) } else { Ok(()) }
+        }
+    }
+}
+
+fn describe(row: &Listing) -> String {
+    let place = match (&row.folder, &row.get) {
+        (Some(folder), _) => format!("{} ({:.1} MB)", folder.display(), row.bytes as f64 / 1e6),
+        (None, Some(get)) => format!("not here; get it with: {get}"),
+        (None, None) => "inside the program".to_owned(),
+    };
+    format!("{:<14} {}\n{:<14} {place}", row.name, row.about, "")
+}
+
+/// A bar on a terminal, a line a file elsewhere.
+struct View {
+    bar: Option<ProgressBar>,
+    started: Option<PathBuf>,
+}
+
+impl View {
+    fn new() -> View {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = "{prefix} {bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+            ProgressBar::new(0)
+                .with_style(ProgressStyle::with_template(style).expect("the template is valid"))
+        });
+        View { bar, started: None }
+    }
+
+    fn show(&mut self, event: Event) {
+        match event {
+            Event::Progress { file, done, total } => {
+                if self.started.as_deref() != Some(file) {
+                    self.started = Some(file.to_owned());
+                    self.start(file, done, total);
+                }
+                if let Some(bar) = &self.bar {
+                    bar.set_position(done);
+                }
+            }
+            Event::Present(file) => self.say(&format!("{}: already here", name(file))),
+            Event::Fetched(file) => self.say(&format!("{}: fetched, sha256 is right", name(file))),
+        }
+    }
+
+    fn start(&self, file: &Path, done: u64, total: Option<u64>) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_prefix(name(file));
+                bar.set_length(total.unwrap_or(0));
+                bar.set_position(done);
+                bar.reset_eta();
+            }
+            None => {
+                let size = total.map_or_else(|| "size unknown".to_owned(), |n| format!("{n} bytes"));
+                let resumed = if done > 0 { format!(", going on after {done}") } else { String::new() };
+                eprintln!("{}: {size}{resumed}", name(file));
+            }
+        }
+    }
+
+    fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn name(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
