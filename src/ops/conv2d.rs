@@ -38,6 +38,7 @@
 //! ```
 
 use super::conv2d_grad::{Conv2dGradInput, Conv2dGradWeight};
+use super::images::{images, like_images};
 use super::{Attrs, Case, Input, OpSpec, one};
 use crate::core::{Error, Padding, Result, Shape, Window};
 use crate::cpu::conv2d::{ConvFloat, Geometry};
@@ -96,7 +97,7 @@ impl Conv2dOptions {
     /// All sizes, every one checked.
     pub(super) fn geometry(&self, op: &str, input: &Shape, weight: &Shape) -> Result<Geometry> {
         let window = self.window(op, weight)?;
-        let (&[n, c, h, w], groups) = (&super::images(op, input)?, self.groups);
+        let (&[n, c, h, w], groups) = (&images(op, input)?, self.groups);
         let (o, cg) = (weight.dims()[0], weight.dims()[1]);
         if groups == 0 || !c.is_multiple_of(groups) || !o.is_multiple_of(groups) {
             return Err(channels(
@@ -149,7 +150,7 @@ impl Op for Conv2d {
                 .with("weight", x[1].shape.named(&["O", "C/groups", "KH", "KW"]))
                 .expected(format!("[{}]", g.o)));
         }
-        Ok(Plan::new(super::like_images(&x[0].shape, [g.n, g.o, g.oh, g.ow])?, dtype))
+        Ok(Plan::new(like_images(&x[0].shape, [g.n, g.o, g.oh, g.ow])?, dtype))
     }
 
     fn saves(&self) -> Saves {

@@ -1,6 +1,7 @@
 //! The gradients of [`conv2d`](super::conv2d), ops of their own. Formulas and derivation stand there.
 
 use super::conv2d::{Conv2dOptions, product_flops};
+use super::images::images;
 use crate::core::{Error, Result, Shape};
 use crate::cpu::conv2d::{ConvFloat, Geometry};
 use crate::cpu::{CpuCtx, View, ViewMut};
@@ -87,7 +88,7 @@ impl Op for Conv2dGradWeight {
 }
 
 fn check(op: &str, g: &Geometry, dy: &Meta) -> Result<()> {
-    if super::images(op, &dy.shape)? == [g.n, g.o, g.oh, g.ow] {
+    if images(op, &dy.shape)? == [g.n, g.o, g.oh, g.ow] {
         return Ok(());
     }
     Err(Error::shape(op, "dy is not the shape of the output")

@@ -11,12 +11,14 @@ mod binary;
 mod call;
 mod case;
 mod conv2d_grad;
+mod images;
 mod loss;
 mod unary;
 
 pub mod abs;
 pub mod add;
 pub mod argmax;
+pub mod avg_pool2d;
 pub mod cast;
 pub mod cat;
 pub mod clamp;
@@ -33,6 +35,7 @@ pub mod linear;
 pub mod log;
 pub mod log_softmax;
 pub mod max;
+pub mod max_pool2d;
 pub mod mean;
 pub mod mse_loss;
 pub mod mul;
@@ -58,7 +61,7 @@ pub use call::Call;
 pub use case::{Case, CaseInput, Fill, Tag};
 pub use loss::Reduction;
 
-use crate::core::{Error, ErrorKind, Result, Shape};
+use crate::core::{Error, ErrorKind, Result};
 use crate::tensor::{Op, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,6 +124,7 @@ pub static OPS: &[&OpSpec] = &[
     &abs::SPEC,
     &add::SPEC,
     &argmax::SPEC,
+    &avg_pool2d::SPEC,
     &cat::SPEC,
     &clamp::SPEC,
     &conv2d::SPEC,
@@ -136,6 +140,7 @@ pub static OPS: &[&OpSpec] = &[
     &log::SPEC,
     &log_softmax::SPEC,
     &max::SPEC,
+    &max_pool2d::SPEC,
     &mean::SPEC,
     &mse_loss::SPEC,
     &mul::SPEC,
@@ -227,26 +232,4 @@ pub(crate) fn one(outputs: crate::tensor::Outputs) -> Tensor {
 pub(crate) fn no_second_gradient(op: &str) -> Error {
     Error::new(ErrorKind::NotDifferentiable, op, "gradients of gradients are not recorded")
         .help("detach the tensor first")
-}
-
-/// The four dimensions of a batch of images, a single image being a batch of one.
-///
-/// # Errors
-/// Neither `[N, C, H, W]` nor `[C, H, W]`.
-pub(crate) fn images(op: &str, input: &Shape) -> Result<[usize; 4]> {
-    match *input.dims() {
-        [n, c, h, w] => Ok([n, c, h, w]),
-        [c, h, w] => Ok([1, c, h, w]),
-        _ => Err(Error::shape(op, format!("input has {} dimensions", input.rank()))
-            .with("input", input)
-            .expected("[N, C, H, W], or [C, H, W] for a single image")),
-    }
-}
-
-/// `dims`, without the batch when `input` has none.
-///
-/// # Errors
-/// Too many elements.
-pub(crate) fn like_images(input: &Shape, dims: [usize; 4]) -> Result<Shape> {
-    Shape::new(&dims[4 - input.rank()..])
 }

@@ -1,0 +1,39 @@
+//! Shapes of image batches, for the ops that slide windows over them.
+
+use crate::core::{Error, Result, Shape, Window};
+
+/// The four dimensions of a batch of images, a single image being a batch of one.
+///
+/// # Errors
+/// Neither `[N, C, H, W]` nor `[C, H, W]`.
+pub fn images(op: &str, input: &Shape) -> Result<[usize; 4]> {
+    match *input.dims() {
+        [n, c, h, w] => Ok([n, c, h, w]),
+        [c, h, w] => Ok([1, c, h, w]),
+        _ => Err(Error::shape(op, format!("input has {} dimensions", input.rank()))
+            .with("input", input)
+            .expected("[N, C, H, W], or [C, H, W] for a single image")),
+    }
+}
+
+/// `dims`, without the batch when `input` has none.
+///
+/// # Errors
+/// Too many elements.
+pub fn like_images(input: &Shape, dims: [usize; 4]) -> Result<Shape> {
+    Shape::new(&dims[4 - input.rank()..])
+}
+
+/// The output shape of a pooling.
+///
+/// # Errors
+/// Not images, images without pixels, or a window that does not fit.
+pub fn pooled(op: &str, input: &Shape, window: &Window, ceil_mode: bool) -> Result<Shape> {
+    let [n, c, h, w] = images(op, input)?;
+    if h == 0 || w == 0 {
+        return Err(Error::shape(op, "the images have no pixels").with("input", input));
+    }
+    window.check_pool_padding(op)?;
+    let [oh, ow] = window.output(op, [h, w], ceil_mode).map_err(|e| e.with("input", input))?;
+    like_images(input, [n, c, oh, ow])
+}
