@@ -84,6 +84,7 @@ impl PadMode {
                     0
                 }
             }
+            // Beyond one turn PyTorch leaves elements unwritten.
             PadMode::Circular => size - cropped,
         };
         if cropped <= size && border <= limit.max(0) {
