@@ -4,7 +4,7 @@
 //! y[kept] = (1 / n) sum over the dims of x[kept, averaged],   n = their sizes' product        dx[kept, averaged] = dy[kept] / n
 //! ```
 //!
-//! The [`sum`](super::sum), divided by how many were added; each summand's share of the gradient is the n-th part. The
+//! The [`sum`], divided by how many were added; each summand's share of the gradient is the n-th part. The
 //! mean of nothing is 0 / 0 = NaN, as in PyTorch (`torch.mean`).
 //!
 //! | tensor | shape |
