@@ -1,0 +1,49 @@
+//! Activation functions as layers, so that containers can hold them and instruments can see them.
+
+use super::{Ctx, Module};
+use crate::core::Result;
+use crate::ops::gelu::Approximate;
+use crate::tensor::Tensor;
+
+macro_rules! activation {
+    ($($(#[$doc:meta])* $name:ident $(($field:ty))?, |$this:ident, $x:ident| $forward:expr, $describe:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name $((pub $field))?;
+
+        impl Module for $name {
+            fn forward(&self, _cx: &Ctx, $x: &Tensor) -> Result<Tensor> {
+                let $this = self;
+                $forward
+            }
+
+            fn kind(&self) -> &'static str {
+                stringify!($name)
+            }
+
+            fn describe(&self) -> String {
+                let $this = self;
+                format!("{}({})", $this.kind(), $describe)
+            }
+        }
+    )*};
+}
+
+activation! {
+    /// `max(x, 0)`. PyTorch: `nn.ReLU`.
+    Relu, |_m, x| x.relu(), "";
+    /// `x` above 0, `slope * x` below. PyTorch: `nn.LeakyReLU`.
+    LeakyRelu(f64), |m, x| x.leaky_relu(m.0), format!("negative_slope={}", m.0);
+    /// `1 / (1 + exp(-x))`. PyTorch: `nn.Sigmoid`.
+    Sigmoid, |_m, x| x.sigmoid(), "";
+    /// The hyperbolic tangent. PyTorch: `nn.Tanh`.
+    Tanh, |_m, x| x.tanh(), "";
+    /// `x Phi(x)`, exact. PyTorch: `nn.GELU`.
+    Gelu, |_m, x| x.gelu(Approximate::None), "";
+    /// `x sigmoid(x)`. PyTorch: `nn.SiLU`.
+    Silu, |_m, x| x.silu(), "";
+    /// Logarithm of the softmax over a dimension. PyTorch: `nn.LogSoftmax`.
+    LogSoftmax(isize), |m, x| x.log_softmax(m.0), format!("dim={}", m.0);
+    /// Softmax over a dimension. PyTorch: `nn.Softmax`.
+    Softmax(isize), |m, x| x.softmax(m.0), format!("dim={}", m.0);
+}

@@ -1,0 +1,110 @@
+//! What a layer knows about the pass it runs in.
+//!
+//! A context is a link in a chain on the stack: each layer's context points to its parent's, so naming a layer costs
+//! nothing until somebody asks for the path (an error, a hook, a dropout mask's key).
+
+use super::{Module, Param};
+use crate::core::{Key, Result};
+use crate::tensor::Tensor;
+
+/// Training or evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Dropout drops; batch norm uses and updates batch statistics.
+    Train,
+    /// Dropout passes; batch norm uses running statistics.
+    Eval,
+}
+
+/// Watches every layer of a forward pass; the model does not know.
+pub trait Hook {
+    /// Called after the layer at `path` (as in `state_dict`) turned `x` into `y`. To see the gradient of `y` as well,
+    /// call [`Tensor::retain_grad`] on it here and read it after backward.
+    ///
+    /// # Errors
+    /// An error stops the forward pass.
+    fn layer(&self, path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()>;
+}
+
+/// The context of a forward pass: mode, randomness, gradients on or off, the running layer's path.
+#[derive(Clone, Copy)]
+pub struct Ctx<'a> {
+    mode: Mode,
+    key: Key,
+    grad: bool,
+    hook: Option<&'a dyn Hook>,
+    parent: Option<&'a Ctx<'a>>,
+    name: &'a str,
+}
+
+impl<'a> Ctx<'a> {
+    /// A training step of the model called `name`: gradients on, dropout keyed by `key` (see [`Key::step`]).
+    pub fn train(name: &'a str, key: Key) -> Ctx<'a> {
+        Ctx { mode: Mode::Train, key, grad: true, hook: None, parent: None, name }
+    }
+
+    /// Evaluation: nothing is recorded, nothing is random.
+    pub fn eval(name: &'a str) -> Ctx<'a> {
+        Ctx { mode: Mode::Eval, grad: false, ..Ctx::train(name, Key::new(0)) }
+    }
+
+    /// The same, with a hook that sees every layer.
+    pub fn with_hook(self, hook: &'a dyn Hook) -> Ctx<'a> {
+        Ctx { hook: Some(hook), ..self }
+    }
+
+    /// The same, with recording on or off.
+    pub fn with_grad(self, grad: bool) -> Ctx<'a> {
+        Ctx { grad, ..self }
+    }
+
+    /// Whether this is a training step.
+    pub fn is_training(&self) -> bool {
+        self.mode == Mode::Train
+    }
+
+    /// Runs the child `name` on `x`: extends the path, reports it in errors and shows the result to the hook.
+    ///
+    /// # Errors
+    /// What the child's forward returns, with the path added.
+    pub fn run(&self, name: &str, module: &dyn Module, x: &Tensor) -> Result<Tensor> {
+        let child = Ctx { parent: Some(self), name, ..*self };
+        let y = module.forward(&child, x).map_err(|e| e.at(|| child.path()))?;
+        if let Some(hook) = self.hook {
+            hook.layer(&child.layer_path(), module, x, &y)?;
+        }
+        Ok(y)
+    }
+
+    /// A parameter's value for this pass: recorded when gradients are on and the parameter is not frozen.
+    ///
+    /// # Errors
+    /// The model was not initialised.
+    pub fn value(&self, param: &Param) -> Result<Tensor> {
+        let value = param.value()?;
+        Ok(if self.grad && !param.is_frozen() { value.clone() } else { value.detach() })
+    }
+
+    /// The key of this layer's random numbers in this step.
+    pub fn key(&self) -> Key {
+        match self.parent {
+            None => self.key,
+            Some(parent) => parent.key().child(self.name),
+        }
+    }
+
+    /// The path for people: `resnet18/layer1.0/conv1`.
+    pub fn path(&self) -> String {
+        let Some(parent) = self.parent else { return self.name.to_owned() };
+        // A position in a sequence belongs to the name before it, as in state_dict: layer1.0.
+        let position = parent.parent.is_some() && self.name.bytes().all(|b| b.is_ascii_digit());
+        format!("{}{}{}", parent.path(), if position { '.' } else { '/' }, self.name)
+    }
+
+    /// The path as in `state_dict`, without the model's name: `layer1.0.conv1`.
+    pub fn layer_path(&self) -> String {
+        let Some(parent) = self.parent else { return String::new() };
+        let above = parent.layer_path();
+        if above.is_empty() { self.name.to_owned() } else { format!("{above}.{}", self.name) }
+    }
+}

@@ -1,0 +1,59 @@
+//! The fully connected layer.
+
+use super::{Ctx, Init, Module, Param, Visitor};
+use crate::core::{Error, Result};
+use crate::tensor::Tensor;
+
+/// `y = x W^T + b` on the last dimension. `weight [out, in]`, `bias [out]`. PyTorch: `nn.Linear`.
+#[derive(Debug)]
+pub struct Linear {
+    weight: Param,
+    bias: Option<Param>,
+}
+
+impl Linear {
+    /// With a bias; PyTorch's default initialisation.
+    pub fn new(in_features: usize, out_features: usize) -> Linear {
+        let init = Init::fan_in(in_features);
+        let weight = Param::new(&[out_features, in_features], init);
+        Linear { weight, bias: Some(Param::new(&[out_features], init)) }
+    }
+
+    /// The same without a bias.
+    pub fn no_bias(self) -> Linear {
+        Linear { bias: None, ..self }
+    }
+}
+
+impl Module for Linear {
+    fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+        let [out, features] = [self.weight.dims()[0], self.weight.dims()[1]];
+        let last = x.dims().last().copied().unwrap_or(0);
+        if last != features {
+            // The answer to "which size does the first FC need?", where the question comes up.
+            return Err(Error::shape("linear", "input features disagree with weight")
+                .with("input", x.shape())
+                .with("weight", format_args!("[O={out}, I={features}]"))
+                .help(format!("for this input the layer is Linear::new({last}, {out})")));
+        }
+        let bias = self.bias.as_ref().map(|b| cx.value(b)).transpose()?;
+        x.linear(&cx.value(&self.weight)?, bias.as_ref())
+    }
+
+    fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
+        visitor.param("weight", &self.weight);
+        if let Some(bias) = &self.bias {
+            visitor.param("bias", bias);
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        "Linear"
+    }
+
+    fn describe(&self) -> String {
+        let [out, features] = [self.weight.dims()[0], self.weight.dims()[1]];
+        let bias = if self.bias.is_some() { "" } else { ", bias=False" };
+        format!("Linear(in_features={features}, out_features={out}{bias})")
+    }
+}

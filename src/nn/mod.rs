@@ -1,0 +1,34 @@
+//! Layers: parameters with names, and the context a forward pass runs in.
+//!
+//! | file | what |
+//! |---|---|
+//! | `module.rs`, `state.rs` | [`Module`]: forward and visit; [`ModuleExt`]: state_dict, loading, counting |
+//! | `param.rs`, `init.rs` | [`Param`]: a tensor that is drawn when the model is initialised, and how |
+//! | `ctx.rs` | [`Ctx`]: train or eval, randomness, the path of the running layer, hooks |
+//! | the rest | one kind of layer each |
+
+mod activation;
+mod conv;
+mod ctx;
+mod init;
+mod linear;
+mod loss;
+mod module;
+mod param;
+mod pool;
+mod regular;
+mod sequential;
+mod state;
+
+pub use activation::{Gelu, LeakyRelu, LogSoftmax, Relu, Sigmoid, Silu, Softmax, Tanh};
+pub use conv::Conv2d;
+pub use ctx::{Ctx, Hook, Mode};
+pub use init::{Init, Scheme};
+pub use linear::Linear;
+pub use loss::Loss;
+pub use module::{Module, Visitor};
+pub use param::{Pair, Param, Role};
+pub use pool::{AvgPool2d, MaxPool2d};
+pub use regular::{Dropout, Flatten};
+pub use sequential::Sequential;
+pub use state::{LoadReport, ModuleExt};

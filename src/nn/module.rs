@@ -1,0 +1,53 @@
+//! The contract of a layer.
+
+use super::{Ctx, Param};
+use crate::core::Result;
+use crate::tensor::Tensor;
+
+/// A layer, or a network made of layers.
+pub trait Module: Send + Sync {
+    /// Computes the output. Children run through [`Ctx::run`], parameters come from [`Ctx::value`].
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor>;
+
+    /// Shows its parameters and children by name, in PyTorch's order. A layer without any does nothing.
+    fn visit<'a>(&'a self, _visitor: &mut Visitor<'a>) {}
+
+    /// PyTorch's name for the kind of layer, as `Conv2d`.
+    fn kind(&self) -> &'static str;
+
+    /// The kind with its settings, as `Conv2d(1, 6, kernel_size=5, padding=2)`.
+    fn describe(&self) -> String {
+        format!("{}()", self.kind())
+    }
+}
+
+/// Collects parameters and modules by path.
+#[derive(Default)]
+pub struct Visitor<'a> {
+    prefix: String,
+    pub(super) params: Vec<(String, &'a Param)>,
+    pub(super) modules: Vec<(String, &'a dyn Module)>,
+}
+
+impl<'a> Visitor<'a> {
+    /// Shows a parameter or buffer.
+    pub fn param(&mut self, name: &str, param: &'a Param) {
+        self.params.push((self.path(name), param));
+    }
+
+    /// Shows a child, and through it its own children.
+    pub fn child(&mut self, name: &str, module: &'a dyn Module) {
+        let path = self.path(name);
+        self.modules.push((path.clone(), module));
+        let above = std::mem::replace(&mut self.prefix, path);
+        module.visit(self);
+        self.prefix = above;
+    }
+
+    fn path(&self, name: &str) -> String {
+        if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
+    }
+}

@@ -1,0 +1,54 @@
+//! Layers in a row.
+
+use super::{Ctx, Module, Visitor};
+use crate::core::Result;
+use crate::tensor::Tensor;
+
+/// Runs its layers one after another. They are named by position, as PyTorch's `nn.Sequential` names them, unless given
+/// names.
+///
+/// ```
+/// use receptive::nn::{Flatten, Linear, ModuleExt, Relu, Sequential};
+/// let net = Sequential::new().push(Flatten).push(Linear::new(784, 50)).push(Relu).push(Linear::new(50, 10));
+/// let names: Vec<String> = net.params().into_iter().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["1.weight", "1.bias", "3.weight", "3.bias"]);
+/// ```
+#[derive(Default)]
+pub struct Sequential {
+    layers: Vec<(String, Box<dyn Module>)>,
+}
+
+impl Sequential {
+    /// No layers: the identity.
+    pub fn new() -> Sequential {
+        Sequential::default()
+    }
+
+    /// Adds a layer named by its position.
+    pub fn push(self, layer: impl Module + 'static) -> Sequential {
+        let name = self.layers.len().to_string();
+        self.named(&name, layer)
+    }
+
+    /// Adds a layer with a name.
+    pub fn named(mut self, name: &str, layer: impl Module + 'static) -> Sequential {
+        self.layers.push((name.to_owned(), Box::new(layer)));
+        self
+    }
+}
+
+impl Module for Sequential {
+    fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+        self.layers.iter().try_fold(x.clone(), |x, (name, layer)| cx.run(name, &**layer, &x))
+    }
+
+    fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
+        for (name, layer) in &self.layers {
+            visitor.child(name, &**layer);
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        "Sequential"
+    }
+}

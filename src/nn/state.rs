@@ -1,0 +1,154 @@
+//! What every model can do because it can be visited: initialise, count, save and load by PyTorch's names.
+
+use super::{Module, Param, Role, Scheme, Visitor};
+use crate::core::{DType, Error, ErrorKind, Key, Result};
+use crate::tensor::{Device, Tensor};
+use std::collections::BTreeMap;
+
+/// What loading a state_dict found, name by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// In the model, not in the file.
+    pub missing: Vec<String>,
+    /// In the file, not in the model.
+    pub unexpected: Vec<String>,
+    /// In both with different shapes: name, the model's shape, the file's.
+    pub misshapen: Vec<(String, Vec<usize>, Vec<usize>)>,
+}
+
+impl LoadReport {
+    /// Whether every name and shape matched.
+    pub fn is_clean(&self) -> bool {
+        self.missing.is_empty() && self.unexpected.is_empty() && self.misshapen.is_empty()
+    }
+
+    /// One line for each mismatch.
+    pub fn lines(&self) -> Vec<String> {
+        let missing = self.missing.iter().map(|name| format!("missing {name}"));
+        let unexpected = self.unexpected.iter().map(|name| format!("unexpected {name}"));
+        let misshapen = self
+            .misshapen
+            .iter()
+            .map(|(name, model, file)| format!("{name} is {file:?} in the file, {model:?} in the model"));
+        missing.chain(unexpected).chain(misshapen).collect()
+    }
+}
+
+/// What every module can do.
+pub trait ModuleExt: Module {
+    /// Parameters and buffers by path, in the order of construction.
+    fn params(&self) -> Vec<(String, &Param)>;
+
+    /// All layers by path, parents before children.
+    fn modules(&self) -> Vec<(String, &dyn Module)>;
+
+    /// Gives every parameter its values, drawn from `seed` and its path.
+    ///
+    /// # Errors
+    /// An impossible shape.
+    fn init(&self, device: &Device, dtype: DType, seed: u64) -> Result<()> {
+        self.init_with(device, dtype, seed, Scheme::Default)
+    }
+
+    /// As [`init`](Self::init), by another rule than the layers' own.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    fn init_with(&self, device: &Device, dtype: DType, seed: u64, scheme: Scheme) -> Result<()> {
+        let root = Key::new(seed).child("init");
+        for (path, param) in self.params() {
+            param.initialise(device, dtype, root.child(&path), scheme.rule(&path, param.dims()))?;
+        }
+        Ok(())
+    }
+
+    /// The number of trained values.
+    fn num_parameters(&self) -> usize {
+        self.params().iter().filter(|(_, p)| p.role() == Role::Weight).map(|(_, p)| p.numel()).sum()
+    }
+
+    /// The trained tensors by path, frozen ones left out: what an optimiser takes.
+    ///
+    /// # Errors
+    /// The model was not initialised.
+    fn trainable(&self) -> Result<Vec<(String, Tensor)>> {
+        let weights = self.params().into_iter().filter(|(_, p)| p.role() == Role::Weight && !p.is_frozen());
+        weights.map(|(path, p)| Ok((path, p.value()?.clone()))).collect()
+    }
+
+    /// Forgets all gradients.
+    ///
+    /// # Errors
+    /// The model was not initialised.
+    fn zero_grad(&self) -> Result<()> {
+        self.params().iter().try_for_each(|(_, p)| p.value().map(Tensor::zero_grad))
+    }
+
+    /// Every parameter and buffer by its PyTorch name. The tensors share memory with the model.
+    ///
+    /// # Errors
+    /// The model was not initialised.
+    fn state_dict(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.params().into_iter().map(|(path, p)| Ok((path, p.value()?.detach()))).collect()
+    }
+
+    /// Compares names and shapes with those of `weights`.
+    fn compare(&self, weights: &BTreeMap<String, Tensor>) -> LoadReport {
+        let mut report = LoadReport::default();
+        let params = self.params();
+        for (path, param) in &params {
+            match weights.get(path) {
+                None => report.missing.push(path.clone()),
+                Some(w) if w.dims() != param.dims() => {
+                    report.misshapen.push((path.clone(), param.dims().to_vec(), w.dims().to_vec()));
+                }
+                Some(_) => {}
+            }
+        }
+        let known = |name: &&String| params.iter().any(|(path, _)| path == *name);
+        report.unexpected = weights.keys().filter(|name| !known(name)).cloned().collect();
+        report
+    }
+
+    /// Copies what matches by name and shape into the model, converting dtype and device, and says what did not match.
+    ///
+    /// # Errors
+    /// The model was not initialised.
+    fn load_matching(&self, weights: &BTreeMap<String, Tensor>) -> Result<LoadReport> {
+        for (path, param) in self.params() {
+            let value = param.value()?;
+            if let Some(w) = weights.get(&path).filter(|w| w.dims() == param.dims()) {
+                value.copy_from(&w.to_dtype(value.dtype())?.to_device(value.device())?)?;
+            }
+        }
+        Ok(self.compare(weights))
+    }
+
+    /// Copies `weights` into the model; nothing is changed unless every name and shape matches.
+    ///
+    /// # Errors
+    /// Lists missing, unexpected and misshapen names.
+    fn load_state_dict(&self, weights: &BTreeMap<String, Tensor>) -> Result<()> {
+        let report = self.compare(weights);
+        if !report.is_clean() {
+            let what = format!("does not fit this model:\n    {}", report.lines().join("\n    "));
+            return Err(Error::new(ErrorKind::Format, "state_dict", what)
+                .help("the names must be those of the model's own state_dict, e.g. conv1.weight"));
+        }
+        self.load_matching(weights).map(|_| ())
+    }
+}
+
+impl<M: Module + ?Sized> ModuleExt for M {
+    fn params(&self) -> Vec<(String, &Param)> {
+        let mut visitor = Visitor::default();
+        self.visit(&mut visitor);
+        visitor.params
+    }
+
+    fn modules(&self) -> Vec<(String, &dyn Module)> {
+        let mut visitor = Visitor::default();
+        self.visit(&mut visitor);
+        visitor.modules
+    }
+}
