@@ -174,6 +174,26 @@ impl CpuCtx {
         }
     }
 
+    /// Over three equally long outputs at once: `f(piece number, piece of a, piece of b, piece of c)`.
+    pub fn pieces3<T: Send>(
+        &self,
+        (a, b, c): (&mut [T], &mut [T], &mut [T]),
+        chunk: usize,
+        f: impl Fn(usize, &mut [T], &mut [T], &mut [T]) + Sync + Send,
+    ) {
+        match &self.pool {
+            Some(pool) if a.len() > SERIAL => pool.install(|| {
+                let pieces =
+                    a.par_chunks_mut(chunk).zip(b.par_chunks_mut(chunk)).zip(c.par_chunks_mut(chunk));
+                pieces.enumerate().for_each(|(i, ((a, b), c))| f(i, a, b, c));
+            }),
+            _ => {
+                let pieces = a.chunks_mut(chunk).zip(b.chunks_mut(chunk)).zip(c.chunks_mut(chunk));
+                pieces.enumerate().for_each(|(i, ((a, b), c))| f(i, a, b, c));
+            }
+        }
+    }
+
     /// `y[i] = f(i)` over an elementwise output, cut by size.
     pub fn fill_with<T: Send>(&self, y: &mut [T], f: impl Fn(usize) -> T + Sync + Send) {
         let work = y.len();

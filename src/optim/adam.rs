@@ -1,0 +1,126 @@
+//! Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019).
+//!
+//! ```text
+//! g = dw + weight_decay * w             AdamW instead: w = w - lr * weight_decay * w, g = dw
+//! m = beta1 * m + (1 - beta1) * g       v = beta2 * v + (1 - beta2) * g^2       (both start at 0)
+//! w = w - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+//! ```
+//!
+//! The divisions by `1 - beta^t` undo the pull of the zero start. In Adam the decay passes through the moments and is
+//! rescaled with them; AdamW decouples it. PyTorch: `optim.Adam`, `optim.AdamW`.
+
+use super::{Optimizer, Slots};
+use crate::core::{Error, Result};
+use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::float_type;
+use crate::tensor::{Tensor, Update, update};
+use std::collections::BTreeMap;
+
+const BETAS: [f64; 2] = [0.9, 0.999];
+const EPS: f64 = 1e-8;
+
+/// `optim.Adam` and `optim.AdamW`, with PyTorch's default betas and eps.
+pub struct Adam {
+    slots: Slots<2>,
+    weight_decay: f64,
+    decoupled: bool,
+    steps: u64,
+}
+
+impl Adam {
+    /// Adam: the decay is part of the gradient.
+    ///
+    /// # Errors
+    /// A negative or non-finite decay.
+    pub fn new(params: Vec<(String, Tensor)>, weight_decay: f64) -> Result<Adam> {
+        Self::build(params, weight_decay, false)
+    }
+
+    /// AdamW: the decay is applied to the weights directly.
+    ///
+    /// # Errors
+    /// A negative or non-finite decay.
+    pub fn decoupled(params: Vec<(String, Tensor)>, weight_decay: f64) -> Result<Adam> {
+        Self::build(params, weight_decay, true)
+    }
+
+    fn build(params: Vec<(String, Tensor)>, weight_decay: f64, decoupled: bool) -> Result<Adam> {
+        if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
+            let what = format!("{weight_decay} is not a number from 0 up");
+            return Err(Error::argument("weight-decay", what));
+        }
+        let slots = Slots::new(params, ["exp_avg", "exp_avg_sq"])?;
+        Ok(Adam { slots, weight_decay, decoupled, steps: 0 })
+    }
+}
+
+impl Optimizer for Adam {
+    fn step(&mut self, lr: f64) -> Result<()> {
+        self.steps += 1;
+        let [correction1, correction2] = BETAS.map(|beta| 1.0 - beta.powf(self.steps as f64));
+        let step = AdamStep {
+            rate: lr / correction1,
+            root_correction: correction2.sqrt(),
+            shrink: if self.decoupled { 1.0 - lr * self.weight_decay } else { 1.0 },
+            decay: if self.decoupled { 0.0 } else { self.weight_decay },
+        };
+        for slot in &self.slots.slots {
+            let [m, v] = &slot.state;
+            update(&step, &[&slot.param, m, v], &[&slot.grad()?])?;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> BTreeMap<String, Tensor> {
+        self.slots.named()
+    }
+
+    fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    fn restore(&mut self, state: &BTreeMap<String, Tensor>, steps: u64) -> Result<()> {
+        self.steps = steps;
+        self.slots.restore(state)
+    }
+
+    fn zero_grad(&self) {
+        self.slots.zero_grad();
+    }
+}
+
+/// Targets `w`, `m`, `v`; input `dw`.
+#[derive(Debug)]
+struct AdamStep {
+    rate: f64,
+    root_correction: f64,
+    shrink: f64,
+    decay: f64,
+}
+
+impl Update for AdamStep {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn cpu(&self, cx: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()> {
+        float_type!(self.name(), x[0].dtype, T => {
+            let [rate, root, shrink, decay] =
+                [self.rate, self.root_correction, self.shrink, self.decay].map(|v| v as T);
+            let [c1, b2, c2] = [1.0 - BETAS[0], BETAS[1], 1.0 - BETAS[1]].map(|v| v as T);
+            let dw = x[0].get::<T>();
+            let [w, m, v] = targets else { unreachable!("step passes w, m and v") };
+            let chunk = crate::cpu::context::CHUNK;
+            cx.pieces3((w.get::<T>(), m.get::<T>(), v.get::<T>()), chunk, |piece, w, m, v| {
+                for (((w, m), v), &dw) in w.iter_mut().zip(m).zip(v).zip(&dw[piece * chunk..]) {
+                    *w *= shrink;
+                    let g = dw + decay * *w;
+                    *m += (g - *m) * c1; // beta1 m + (1 - beta1) g, rounded as PyTorch's lerp
+                    *v = *v * b2 + g * g * c2;
+                    *w -= rate * *m / (v.sqrt() / root + EPS as T);
+                }
+            });
+            Ok(())
+        })
+    }
+}
