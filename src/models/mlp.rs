@@ -1,0 +1,44 @@
+//! Networks without convolutions: the notebooks' starting point.
+
+use super::ModelConfig;
+use crate::core::Result;
+use crate::nn::{Flatten, Linear, LogSoftmax, Module, Relu, Sequential};
+
+/// Softmax regression: 7,850 parameters on MNIST.
+pub(super) fn softmax(config: &ModelConfig) -> Result<Box<dyn Module>> {
+    Ok(Box::new(
+        Sequential::new()
+            .named("flatten", Flatten)
+            .named("linear", Linear::new(pixels(config), config.classes))
+            .named("log_softmax", LogSoftmax(1)),
+    ))
+}
+
+/// The notebooks' TwoLayerMLP: two linear maps in a row are one linear map, which is what it is there to show.
+/// 39,760 parameters on MNIST.
+pub(super) fn mlp2(config: &ModelConfig) -> Result<Box<dyn Module>> {
+    Ok(Box::new(
+        Sequential::new()
+            .named("flatten", Flatten)
+            .named("linear1", Linear::new(pixels(config), 50))
+            .named("linear2", Linear::new(50, config.classes))
+            .named("log_softmax", LogSoftmax(1)),
+    ))
+}
+
+/// The notebooks' MLP: 575,050 parameters on MNIST, 1,746,506 on CIFAR-10.
+pub(super) fn mlp(config: &ModelConfig) -> Result<Box<dyn Module>> {
+    let sizes = [pixels(config), 512, 256, 128, 64, config.classes];
+    let mut net = Sequential::new().named("flatten", Flatten);
+    for (i, pair) in sizes.windows(2).enumerate() {
+        if i > 0 {
+            net = net.named(&format!("relu{i}"), Relu);
+        }
+        net = net.named(&format!("linears.{i}"), Linear::new(pair[0], pair[1]));
+    }
+    Ok(Box::new(net.named("log_softmax", LogSoftmax(1))))
+}
+
+fn pixels(config: &ModelConfig) -> usize {
+    config.input.iter().product()
+}
