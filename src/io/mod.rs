@@ -1,5 +1,7 @@
-//! Files of tensors.
+//! Files: tensors by name, and replacing a file as a whole.
 
+mod atomic;
 pub mod safetensors;
 
+pub use atomic::{replace, write_atomically};
 pub use safetensors::TensorFile;

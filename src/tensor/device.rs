@@ -67,6 +67,14 @@ impl Device {
         }
     }
 
+    /// Runs `f` where this device's loops start fastest: on the CPU, on a thread of its pool. Training does.
+    pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        match self {
+            Device::Cpu(cx) => cx.install(f),
+            Device::Meta(_) => f(),
+        }
+    }
+
     /// Whether both are the same context.
     pub fn same(&self, other: &Device) -> bool {
         match (self, other) {

@@ -1,0 +1,63 @@
+//! What may watch the training loop, and stop it.
+
+use super::{Outcome, PhaseReport, StepReport, Trainer};
+use crate::core::Result;
+
+/// Whether to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    Continue,
+    /// Stop after this step; the run can be resumed.
+    Stop,
+}
+
+/// Watches a run. Callbacks are called in the order they were added; an error from one ends the run.
+pub trait Callback: Send {
+    /// Before the first step (of a resumed run: its next step).
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn on_start(&mut self, _trainer: &Trainer) -> Result<()> {
+        Ok(())
+    }
+
+    /// After each optimiser step.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn on_step(&mut self, _trainer: &Trainer, _report: &StepReport) -> Result<Flow> {
+        Ok(Flow::Continue)
+    }
+
+    /// After each validation batch: samples done, samples in all. After a stop, resuming validates the epoch again.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn on_validation(&mut self, _trainer: &Trainer, _done: usize, _of: usize) -> Result<Flow> {
+        Ok(Flow::Continue)
+    }
+
+    /// After each phase.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn on_phase(&mut self, _trainer: &Trainer, _report: &PhaseReport) -> Result<()> {
+        Ok(())
+    }
+
+    /// After both phases, when the best weights are up to date: the place for a checkpoint.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn on_epoch(&mut self, _trainer: &Trainer) -> Result<Flow> {
+        Ok(Flow::Continue)
+    }
+
+    /// At the end or after a stop. The model still has its last weights; the best are in the trainer's state.
+    ///
+    /// # Errors
+    /// Is returned by `fit`.
+    fn on_end(&mut self, _trainer: &Trainer, _outcome: &Outcome) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! `checkpoint.safetensors`: the one truth for resuming.
+//!
+//! | names | what |
+//! |---|---|
+//! | `model.*` | weights and buffers now |
+//! | `optim.*` | momentum or moments |
+//! | `best.*` | weights and buffers of the best epoch |
+//! | metadata `position` | epoch, batch, step, sums, best accuracy, bytes of `metrics.jsonl`, as JSON |
+
+use super::state::Position;
+use super::{State, Trainer};
+use crate::core::{Error, Result};
+use crate::io::{TensorFile, replace};
+use crate::nn::ModuleExt;
+use crate::tensor::{Device, Tensor};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const POSITION: &str = "position";
+
+/// What a checkpoint holds.
+pub struct Checkpoint {
+    /// The position, with the best weights.
+    pub state: State,
+    pub weights: BTreeMap<String, Tensor>,
+    pub optimizer: BTreeMap<String, Tensor>,
+    pub optimizer_steps: u64,
+    /// Bytes of `metrics.jsonl` that belong to it.
+    pub metrics_bytes: u64,
+}
+
+impl Checkpoint {
+    /// Writes the trainer's state, atomically.
+    ///
+    /// # Errors
+    /// A file that cannot be written; the checkpoint before it is untouched.
+    pub fn save(path: &Path, trainer: &Trainer, finished: bool, metrics_bytes: u64) -> Result<()> {
+        let mut tensors = BTreeMap::new();
+        let mut add = |prefix: &str, named: BTreeMap<String, Tensor>| {
+            tensors.extend(named.into_iter().map(|(name, t)| (format!("{prefix}.{name}"), t)));
+        };
+        add("model", trainer.model.state_dict()?);
+        add("optim", trainer.optimizer.state());
+        if let Some(best) = &trainer.state.best {
+            add("best", best.weights.clone());
+        }
+        let steps = trainer.optimizer.steps();
+        let position = Position { finished, ..Position::of(&trainer.state, steps, metrics_bytes) };
+        let position = serde_json::to_string(&position).expect("a position has a JSON form");
+        let metadata = BTreeMap::from([(POSITION.to_owned(), position)]);
+        replace(path, |temporary| TensorFile { tensors, metadata }.write(temporary))
+    }
+
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged or not a checkpoint.
+    pub fn load(path: &Path, device: &Device) -> Result<Checkpoint> {
+        let TensorFile { tensors, metadata } = TensorFile::read(path, device)?;
+        let position: Position = metadata
+            .get(POSITION)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .ok_or_else(|| Error::format(path.display(), "is not a checkpoint of a run"))?;
+        let mut parts = ["model", "optim", "best"].map(|_| BTreeMap::new());
+        for (name, tensor) in tensors {
+            let (prefix, rest) = name.split_once('.').unwrap_or((&name, ""));
+            let part = match prefix {
+                "model" => 0,
+                "optim" => 1,
+                "best" => 2,
+                _ => return Err(Error::format(path.display(), format!("holds an unknown tensor `{name}`"))),
+            };
+            parts[part].insert(rest.to_owned(), tensor);
+        }
+        let [weights, optimizer, best] = parts;
+        Ok(Checkpoint {
+            state: position.state(best),
+            weights,
+            optimizer,
+            optimizer_steps: position.optimizer_steps,
+            metrics_bytes: position.metrics_bytes,
+        })
+    }
+
+    /// Puts the trainer where the checkpoint was made.
+    ///
+    /// # Errors
+    /// Weights or optimiser state of another model.
+    pub fn restore(self, trainer: &mut Trainer) -> Result<()> {
+        trainer.model.load_state_dict(&self.weights)?;
+        trainer.optimizer.restore(&self.optimizer, self.optimizer_steps)?;
+        trainer.state = self.state;
+        Ok(())
+    }
+}

@@ -1,0 +1,36 @@
+//! Training: the notebooks' loop, and everything that happens around it.
+//!
+//! The [`Trainer`] knows epochs, phases, the best weights and how to stop; it knows nothing of files, terminals or
+//! signals. Those are callbacks: the run folder writes metrics and checkpoints, the command line draws a bar.
+//!
+//! | file | what |
+//! |---|---|
+//! | `trainer.rs` | the loop: a train and a validation phase each epoch |
+//! | `state.rs` | the position in the loop: all that a checkpoint must hold beside the tensors |
+//! | `callback.rs` | what may watch the loop, and stop it |
+//! | `metrics.rs` | mean loss and accuracy; the reports of a step, a phase, a run |
+//! | `non_finite.rs` | which layer first turned NaN |
+//! | `config.rs` | everything a run depends on, as `config.toml` holds it |
+//! | `setup.rs` | model, data and trainer from a configuration |
+//! | `run_dir.rs`, `checkpoint.rs`, `curves.rs` | the run folder |
+
+mod callback;
+mod checkpoint;
+mod config;
+mod curves;
+mod metrics;
+mod non_finite;
+mod run_dir;
+mod setup;
+mod state;
+mod trainer;
+
+pub use callback::{Callback, Flow};
+pub use checkpoint::Checkpoint;
+pub use config::{FORMAT, RunConfig};
+pub use curves::draw_curves;
+pub use metrics::{Outcome, Phase, PhaseReport, StepReport, Tally};
+pub use run_dir::{Recorder, RunDir};
+pub use setup::Setup;
+pub use state::{Best, State};
+pub use trainer::{Trainer, TrainerOptions, evaluate};

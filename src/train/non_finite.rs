@@ -1,0 +1,47 @@
+//! Finding where a NaN was born. When a loss is not finite, the same forward pass is run again with a hook that looks at
+//! every layer's output: the first one that is not finite is where to look.
+
+use crate::core::{Error, ErrorKind, Result};
+use crate::nn::{Ctx, Hook, Module, ModuleExt};
+use crate::tensor::Tensor;
+use std::cell::RefCell;
+
+/// The error for a loss that is not finite: names the parameter or layer that first went non-finite.
+pub(super) fn explain(cx: Ctx, model: &dyn Module, images: &Tensor, loss: f64, step: u64) -> Error {
+    let place = first_place(cx, model, images).unwrap_or_else(|error| format!("unknown: {error}"));
+    Error::new(ErrorKind::NonFinite, "train", format!("the loss became {loss} in step {step}"))
+        .with("first not finite:", place)
+        .help("lower the learning rate, or clip gradients; the last checkpoint is intact")
+}
+
+fn first_place(cx: Ctx, model: &dyn Module, images: &Tensor) -> Result<String> {
+    if !finite(images)? {
+        return Ok("the input images".into());
+    }
+    for (name, param) in model.params() {
+        if !finite(param.value()?)? {
+            return Ok(format!("parameter {name}, after the step before"));
+        }
+    }
+    let watch = Watch::default();
+    model.forward(&cx.with_grad(false).with_hook(&watch), images)?;
+    let layer = watch.0.into_inner();
+    Ok(layer.map_or_else(|| "the loss itself".into(), |layer| format!("output of {layer}")))
+}
+
+#[derive(Default)]
+struct Watch(RefCell<Option<String>>);
+
+impl Hook for Watch {
+    fn layer(&self, path: &str, module: &dyn Module, _x: &Tensor, y: &Tensor) -> Result<()> {
+        let mut first = self.0.borrow_mut();
+        if first.is_none() && !finite(y)? {
+            *first = Some(format!("{path} ({})", module.kind()));
+        }
+        Ok(())
+    }
+}
+
+fn finite(x: &Tensor) -> Result<bool> {
+    Ok(!x.dtype().is_float() || x.to_f64()?.iter().all(|v| v.is_finite()))
+}

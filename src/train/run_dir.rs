@@ -1,0 +1,281 @@
+//! The run folder: `config.toml`, `metrics.jsonl`, `checkpoint.safetensors`, and their exports.
+//!
+//! Nothing in it is ever half written: files are made under a temporary name, synced, and renamed over the old one, and
+//! the folder is synced. `metrics.jsonl` grows by lines; a checkpoint records how long it was, and resuming cuts it back
+//! to that. So a run killed at any moment goes on as if it had not been.
+
+use super::checkpoint::Checkpoint;
+use super::config::RunConfig;
+use super::curves::draw_curves;
+use super::{Callback, Flow, Outcome, Phase, PhaseReport, StepReport, Trainer};
+use crate::core::{Error, ErrorKind, Result};
+use crate::io::{TensorFile, replace, write_atomically};
+use crate::nn::ModuleExt;
+use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Between two checkpoints of a long epoch.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+
+/// A line of `metrics.jsonl`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Line {
+    Step { step: u64, loss: f64 },
+    Epoch { epoch: usize, phase: Phase, loss: f64, accuracy: f64, seconds: f64 },
+    Done { best_accuracy: f64, best_epoch: usize, seconds: f64 },
+}
+
+/// A folder that holds one run. While this value lives, no other process can train in the folder.
+pub struct RunDir {
+    path: PathBuf,
+    /// Holds the operating system's lock on `config.toml`, which a killed process cannot leave behind.
+    _lock: File,
+}
+
+impl RunDir {
+    /// Starts a run: makes the folder and writes its configuration.
+    ///
+    /// # Errors
+    /// A folder that already holds a run, or that cannot be written.
+    pub fn create(path: &Path, config: &RunConfig) -> Result<RunDir> {
+        fs::create_dir_all(path).map_err(|e| Error::io(path, "make the run folder", e))?;
+        let file = path.join("config.toml");
+        if file.exists() {
+            return Err(Error::argument(path.display().to_string(), "already holds a run").help(format!(
+                "go on with it: receptive train --resume {}   or choose another folder with --out",
+                path.display()
+            )));
+        }
+        write_atomically(&file, config.to_toml().as_bytes())?;
+        Self::lock(path)
+    }
+
+    /// Opens a run that was started before.
+    ///
+    /// # Errors
+    /// A folder that is not a run, or one in which another process is training.
+    pub fn open(path: &Path) -> Result<(RunDir, RunConfig)> {
+        let config = Self::config(path)?;
+        Ok((Self::lock(path)?, config))
+    }
+
+    /// The configuration of the run in `path`.
+    ///
+    /// # Errors
+    /// A folder that is not a run, or one made by another version.
+    pub fn config(path: &Path) -> Result<RunConfig> {
+        let file = path.join("config.toml");
+        let text = fs::read_to_string(&file).map_err(|e| {
+            let what =
+                if path.is_dir() { "is not a run folder: it has no config.toml" } else { "is not a folder" };
+            match e.kind() {
+                std::io::ErrorKind::NotFound => {
+                    Error::new(ErrorKind::Missing, path.display().to_string(), what)
+                        .help("a run folder is what `receptive train` printed as its output")
+                }
+                _ => Error::io(&file, "read", e),
+            }
+        })?;
+        RunConfig::from_toml(&text, &file.display().to_string())
+    }
+
+    fn lock(path: &Path) -> Result<RunDir> {
+        let file = path.join("config.toml");
+        let lock = File::open(&file).map_err(|e| Error::io(&file, "open", e))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(RunDir { path: path.to_owned(), _lock: lock }),
+            Err(fs::TryLockError::WouldBlock) => {
+                let what = "another process is training in this folder";
+                Err(Error::new(ErrorKind::Io, path.display().to_string(), what)
+                    .help("wait for it, or use another --out"))
+            }
+            Err(fs::TryLockError::Error(e)) => Err(Error::io(&file, "lock", e)),
+        }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the checkpoint is, or will be.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join("checkpoint.safetensors")
+    }
+
+    /// A callback that keeps this folder. `metrics_bytes` is what the checkpoint recorded, 0 for a new run; `stop` is
+    /// raised by Ctrl-C.
+    ///
+    /// # Errors
+    /// A `metrics.jsonl` that cannot be opened, or is shorter than the checkpoint says.
+    pub fn recorder(
+        &self,
+        title: String,
+        log_steps: bool,
+        metrics_bytes: u64,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Recorder> {
+        let path = self.path.join("metrics.jsonl");
+        let refused = |doing| move |e| Error::io(&self.path.join("metrics.jsonl"), doing, e);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(refused("open"))?;
+        let length = file.metadata().map_err(refused("open"))?.len();
+        if length < metrics_bytes {
+            let what =
+                format!("holds {length} bytes, but the checkpoint was made when it held {metrics_bytes}");
+            return Err(
+                Error::format(path.display(), what).help("the file was cut; restore it, or start a new run")
+            );
+        }
+        file.set_len(metrics_bytes).map_err(refused("cut"))?;
+        file.seek(SeekFrom::End(0)).map_err(refused("seek in"))?;
+        let history = read_history(&path)?;
+        Ok(Recorder {
+            folder: self.path.clone(),
+            title,
+            log_steps,
+            metrics: Metrics { path, file: BufWriter::new(file), bytes: metrics_bytes },
+            written: history.len(),
+            history,
+            stop,
+            saved: Instant::now(),
+        })
+    }
+}
+
+/// The phases recorded in a `metrics.jsonl`, for curves. Lines of other kinds are passed over.
+fn read_history(path: &Path) -> Result<Vec<PhaseReport>> {
+    let text = fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
+    let report = |line| match serde_json::from_str(line) {
+        Ok(Line::Epoch { epoch, phase, loss, accuracy, seconds }) => {
+            Some(PhaseReport { epoch, phase, loss, accuracy, seconds })
+        }
+        _ => None,
+    };
+    Ok(text.lines().filter_map(report).collect())
+}
+
+/// `metrics.jsonl`, open at its end.
+struct Metrics {
+    path: PathBuf,
+    file: BufWriter<File>,
+    bytes: u64,
+}
+
+impl Metrics {
+    fn line(&mut self, line: Line) -> Result<()> {
+        let mut text = serde_json::to_string(&line).expect("a line has a JSON form");
+        text.push('\n');
+        self.file.write_all(text.as_bytes()).map_err(|e| Error::io(&self.path, "write", e))?;
+        self.bytes += text.len() as u64;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_data());
+        synced.map_err(|e| Error::io(&self.path, "write", e))
+    }
+}
+
+/// Keeps a run folder up to date while the trainer runs.
+pub struct Recorder {
+    folder: PathBuf,
+    title: String,
+    log_steps: bool,
+    metrics: Metrics,
+    history: Vec<PhaseReport>,
+    /// Reports that are in `metrics.jsonl` already.
+    written: usize,
+    stop: Arc<AtomicBool>,
+    saved: Instant,
+}
+
+impl Recorder {
+    /// Metrics first: a checkpoint must never count lines that are not on the disk.
+    fn checkpoint(&mut self, trainer: &Trainer, finished: bool) -> Result<()> {
+        self.metrics.sync()?;
+        Checkpoint::save(&self.folder.join("checkpoint.safetensors"), trainer, finished, self.metrics.bytes)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    fn export(&self, name: &str, weights: BTreeMap<String, Tensor>) -> Result<()> {
+        replace(&self.folder.join(name), |temporary| TensorFile::new(weights).write(temporary))
+    }
+
+    fn curves(&self) -> Result<()> {
+        let svg = draw_curves(&self.title, &self.history)?;
+        write_atomically(&self.folder.join("curves.svg"), svg.as_bytes())
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+impl Callback for Recorder {
+    fn on_step(&mut self, trainer: &Trainer, report: &StepReport) -> Result<Flow> {
+        if self.log_steps {
+            self.metrics.line(Line::Step { step: report.step, loss: report.loss })?;
+        }
+        let stopping = self.stopping();
+        if stopping || self.saved.elapsed() >= CHECKPOINT_EVERY {
+            self.checkpoint(trainer, false)?;
+        }
+        Ok(if stopping { Flow::Stop } else { Flow::Continue })
+    }
+
+    fn on_validation(&mut self, trainer: &Trainer, _done: usize, _of: usize) -> Result<Flow> {
+        if !self.stopping() {
+            return Ok(Flow::Continue);
+        }
+        self.checkpoint(trainer, false)?;
+        Ok(Flow::Stop)
+    }
+
+    fn on_phase(&mut self, _trainer: &Trainer, report: &PhaseReport) -> Result<()> {
+        // Written with the epoch: a checkpoint made during validation must not hold the train phase's line, which
+        // resuming writes again.
+        self.history.push(*report);
+        Ok(())
+    }
+
+    fn on_epoch(&mut self, trainer: &Trainer) -> Result<Flow> {
+        for i in self.written..self.history.len() {
+            let PhaseReport { epoch, phase, loss, accuracy, seconds } = self.history[i];
+            self.metrics.line(Line::Epoch { epoch, phase, loss, accuracy, seconds })?;
+        }
+        self.written = self.history.len();
+        // Not yet finished, even after the last epoch: the exports and the last line are still to come.
+        self.checkpoint(trainer, false)?;
+        self.curves()?;
+        Ok(if self.stopping() { Flow::Stop } else { Flow::Continue })
+    }
+
+    fn on_end(&mut self, trainer: &Trainer, outcome: &Outcome) -> Result<()> {
+        self.export("last.safetensors", trainer.model.state_dict()?)?;
+        if let Some(best) = &trainer.state.best {
+            self.export("best.safetensors", best.weights.clone())?;
+        }
+        self.curves()?;
+        if outcome.finished {
+            let Outcome { best_accuracy, best_epoch, seconds, .. } = *outcome;
+            self.metrics.line(Line::Done { best_accuracy, best_epoch, seconds })?;
+            self.checkpoint(trainer, true)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! The position in a run. Together with the weights and the optimiser's tensors it determines every later step: all
+//! randomness is keyed by seed, epoch and step, so there is no generator state to save.
+
+use super::Tally;
+use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Where a run is.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Epochs finished.
+    pub epoch: usize,
+    /// Training batches finished in the current epoch.
+    pub batch: usize,
+    /// Optimiser steps finished in the run.
+    pub step: u64,
+    /// Sums of the current epoch's train phase.
+    pub tally: Tally,
+    /// Seconds of training and validation so far.
+    pub seconds: f64,
+    /// The best validation result so far, with its weights.
+    pub best: Option<Best>,
+    /// Whether the last epoch is done.
+    pub finished: bool,
+}
+
+/// The best validation result and the weights that gave it.
+#[derive(Debug, Clone)]
+pub struct Best {
+    pub accuracy: f64,
+    pub epoch: usize,
+    pub weights: BTreeMap<String, Tensor>,
+}
+
+/// [`State`] without tensors, as a checkpoint's header holds it. Floating numbers are kept as bits: text would have to
+/// be proven to round-trip, and cannot hold NaN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Position {
+    pub epoch: usize,
+    pub batch: usize,
+    pub step: u64,
+    pub loss_bits: u64,
+    pub correct: u64,
+    pub n: u64,
+    pub seconds_bits: u64,
+    /// Accuracy bits and epoch.
+    pub best: Option<(u64, usize)>,
+    pub finished: bool,
+    /// Steps the optimiser has taken.
+    pub optimizer_steps: u64,
+    /// Bytes of `metrics.jsonl` that belong to this checkpoint.
+    pub metrics_bytes: u64,
+}
+
+impl Position {
+    pub fn of(state: &State, optimizer_steps: u64, metrics_bytes: u64) -> Position {
+        Position {
+            epoch: state.epoch,
+            batch: state.batch,
+            step: state.step,
+            loss_bits: state.tally.loss.to_bits(),
+            correct: state.tally.correct,
+            n: state.tally.n,
+            seconds_bits: state.seconds.to_bits(),
+            best: state.best.as_ref().map(|b| (b.accuracy.to_bits(), b.epoch)),
+            finished: state.finished,
+            optimizer_steps,
+            metrics_bytes,
+        }
+    }
+
+    pub fn state(&self, best_weights: BTreeMap<String, Tensor>) -> State {
+        let best = self.best.map(|(accuracy, epoch)| Best {
+            accuracy: f64::from_bits(accuracy),
+            epoch,
+            weights: best_weights,
+        });
+        State {
+            epoch: self.epoch,
+            batch: self.batch,
+            step: self.step,
+            tally: Tally { loss: f64::from_bits(self.loss_bits), correct: self.correct, n: self.n },
+            seconds: f64::from_bits(self.seconds_bits),
+            best,
+            finished: self.finished,
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The training loop of the notebooks (`train_val_model`): each epoch a train phase and a validation phase, sample
+//! weighted mean loss and accuracy, and at the end the weights with the best validation accuracy.
+
+use super::{Best, Callback, Flow, Outcome, Phase, PhaseReport, State, StepReport, Tally, non_finite};
+use crate::core::{Key, Result};
+use crate::data::{Batch, Loader};
+use crate::nn::{Ctx, Loss, Module, ModuleExt};
+use crate::optim::{Optimizer, Position, Schedule, clip_grad_norm};
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Settings of a run, beside model, data and optimiser.
+#[derive(Debug, Clone)]
+pub struct TrainerOptions {
+    /// The model's name, the root of the paths in errors.
+    pub name: String,
+    pub epochs: usize,
+    /// Stop after this many steps of the whole run, as at its end.
+    pub max_steps: Option<u64>,
+    pub lr: f64,
+    pub schedule: Schedule,
+    /// Clip the gradients' joint norm to this.
+    pub clip_norm: Option<f64>,
+    pub seed: u64,
+}
+
+/// A run: model, optimiser and position.
+pub struct Trainer<'a> {
+    /// The model; its weights change in place.
+    pub model: &'a dyn Module,
+    pub loss: Loss,
+    pub options: TrainerOptions,
+    pub optimizer: Box<dyn Optimizer>,
+    /// The position; set it before [`fit`](Self::fit) to resume.
+    pub state: State,
+    /// Batches in a training epoch.
+    pub batches: usize,
+    callbacks: Vec<Box<dyn Callback + 'a>>,
+    session: Session,
+}
+
+/// Time in this process, on top of what a resumed run brought along.
+struct Session {
+    start: Instant,
+    before: f64,
+}
+
+impl<'a> Trainer<'a> {
+    /// A run at its beginning.
+    pub fn new(
+        model: &'a dyn Module,
+        loss: Loss,
+        optimizer: Box<dyn Optimizer>,
+        options: TrainerOptions,
+    ) -> Trainer<'a> {
+        let session = Session { start: Instant::now(), before: 0.0 };
+        let state = State::default();
+        Trainer { model, loss, options, optimizer, state, batches: 0, callbacks: Vec::new(), session }
+    }
+
+    /// Adds a watcher.
+    pub fn callback(mut self, callback: impl Callback + 'a) -> Trainer<'a> {
+        self.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// Steps of the whole run.
+    pub fn total_steps(&self) -> u64 {
+        let all = (self.options.epochs * self.batches) as u64;
+        self.options.max_steps.map_or(all, |max| max.min(all))
+    }
+
+    /// Runs from the current position to the end, or until a callback stops it. At the end the model holds the
+    /// weights of the best epoch.
+    ///
+    /// # Errors
+    /// Data that cannot be read, shapes that do not fit, a loss that is not finite, a callback's error.
+    pub fn fit(&mut self, train: &Loader, val: &Loader) -> Result<Outcome> {
+        self.batches = train.batches();
+        self.session = Session { start: Instant::now(), before: self.state.seconds };
+        let mut callbacks = std::mem::take(&mut self.callbacks);
+        let result = self.run(train, val, &mut callbacks);
+        self.callbacks = callbacks;
+        result
+    }
+
+    fn run(&mut self, train: &Loader, val: &Loader, callbacks: &mut Callbacks<'a>) -> Result<Outcome> {
+        // A run killed between its last epoch and its last line has nothing left to train.
+        self.state.finished |= self.at_end();
+        callbacks.iter_mut().try_for_each(|c| c.on_start(self))?;
+        let mut flow = Flow::Continue;
+        while !self.state.finished && flow == Flow::Continue {
+            flow = self.epoch(train, val, callbacks)?;
+        }
+        self.state.seconds = self.seconds();
+        let outcome = self.outcome();
+        callbacks.iter_mut().try_for_each(|c| c.on_end(self, &outcome))?;
+        if let (true, Some(best)) = (outcome.finished, &self.state.best) {
+            self.model.load_state_dict(&best.weights)?;
+        }
+        Ok(outcome)
+    }
+
+    /// How the run stands.
+    pub fn outcome(&self) -> Outcome {
+        let best = self.state.best.as_ref();
+        Outcome {
+            best_accuracy: best.map_or(0.0, |b| b.accuracy),
+            best_epoch: best.map_or(0, |b| b.epoch),
+            seconds: self.state.seconds,
+            finished: self.state.finished,
+        }
+    }
+
+    fn epoch(&mut self, train: &Loader, val: &Loader, callbacks: &mut Callbacks<'a>) -> Result<Flow> {
+        let start = Instant::now();
+        for batch in train.epoch(self.state.epoch as u64, self.state.batch)? {
+            if self.state.step >= self.total_steps() {
+                break;
+            }
+            let report = self.step(&batch?)?;
+            if each(callbacks, |c| c.on_step(self, &report))? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+        }
+        self.report(Phase::Train, self.state.tally, start, callbacks)?;
+        let start = Instant::now();
+        let of = val.dataset().len();
+        let watched = evaluate(self.model, &self.options.name, self.loss, val, |done| {
+            each(callbacks, |c| c.on_validation(self, done, of))
+        })?;
+        let Some(tally) = watched else { return Ok(Flow::Stop) };
+        self.report(Phase::Val, tally, start, callbacks)?;
+        self.keep_best(tally.accuracy())?;
+        self.state.epoch += 1;
+        self.state.batch = 0;
+        self.state.tally = Tally::default();
+        self.state.finished = self.at_end();
+        self.state.seconds = self.seconds();
+        each(callbacks, |c| c.on_epoch(self))
+    }
+
+    /// Whether the last epoch, or the one that reached the last step, is validated.
+    fn at_end(&self) -> bool {
+        let State { epoch, batch, step, .. } = self.state;
+        epoch >= self.options.epochs || (epoch > 0 && batch == 0 && step >= self.total_steps())
+    }
+
+    /// Forward, loss, backward, update.
+    fn step(&mut self, batch: &Batch) -> Result<StepReport> {
+        let step = self.state.step;
+        let key = Key::new(self.options.seed).child("forward").step(step);
+        let name = self.options.name.clone();
+        let cx = Ctx::train(&name, key);
+        self.optimizer.zero_grad();
+        let output = self.model.forward(&cx, &batch.images)?;
+        let loss = self.loss.compute(&output, &batch.labels)?;
+        let value = loss.item()?;
+        if !value.is_finite() {
+            return Err(non_finite::explain(cx, self.model, &batch.images, value, step));
+        }
+        loss.backward()?;
+        if let Some(max_norm) = self.options.clip_norm {
+            clip_grad_norm(&self.model.trainable()?, max_norm)?;
+        }
+        self.optimizer.step(self.learning_rate())?;
+        self.state.tally.add(value, &output, &batch.labels)?;
+        self.state.step += 1;
+        self.state.batch += 1;
+        self.state.seconds = self.seconds();
+        Ok(StepReport { step, loss: value, samples: batch.labels.numel() })
+    }
+
+    /// The rate of the next step.
+    pub fn learning_rate(&self) -> f64 {
+        let at = Position {
+            epoch: self.state.epoch,
+            epochs: self.options.epochs,
+            step: self.state.step,
+            steps: self.total_steps(),
+        };
+        self.options.schedule.rate(self.options.lr, at)
+    }
+
+    fn report(
+        &mut self,
+        phase: Phase,
+        tally: Tally,
+        start: Instant,
+        callbacks: &mut Callbacks<'a>,
+    ) -> Result<()> {
+        let report = PhaseReport {
+            epoch: self.state.epoch,
+            phase,
+            loss: tally.mean_loss(),
+            accuracy: tally.accuracy(),
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        callbacks.iter_mut().try_for_each(|c| c.on_phase(self, &report))
+    }
+
+    fn keep_best(&mut self, accuracy: f64) -> Result<()> {
+        if self.state.best.as_ref().is_some_and(|best| accuracy <= best.accuracy) {
+            return Ok(());
+        }
+        let copy = |(name, weight): (String, Tensor)| Ok((name, weight.copy()?));
+        let weights = self.model.state_dict()?.into_iter().map(copy).collect::<Result<BTreeMap<_, _>>>()?;
+        self.state.best = Some(Best { accuracy, epoch: self.state.epoch, weights });
+        Ok(())
+    }
+
+    fn seconds(&self) -> f64 {
+        self.session.before + self.session.start.elapsed().as_secs_f64()
+    }
+}
+
+type Callbacks<'a> = Vec<Box<dyn Callback + 'a>>;
+
+/// Asks every callback, also after one said stop: each must see every event.
+fn each<'a>(
+    callbacks: &mut Callbacks<'a>,
+    mut ask: impl FnMut(&mut (dyn Callback + 'a)) -> Result<Flow>,
+) -> Result<Flow> {
+    let mut flow = Flow::Continue;
+    for callback in callbacks {
+        if ask(&mut **callback)? == Flow::Stop {
+            flow = Flow::Stop;
+        }
+    }
+    Ok(flow)
+}
+
+/// Mean loss and accuracy of a model over a data set, nothing recorded. `progress` hears the samples done so far, and may
+/// stop it: then there is no result.
+///
+/// # Errors
+/// Data that cannot be read, shapes that do not fit, an error from `progress`.
+pub fn evaluate(
+    model: &dyn Module,
+    name: &str,
+    loss: Loss,
+    data: &Loader,
+    mut progress: impl FnMut(usize) -> Result<Flow>,
+) -> Result<Option<Tally>> {
+    let cx = Ctx::eval(name);
+    let mut tally = Tally::default();
+    for batch in data.epoch(0, 0)? {
+        let batch = batch?;
+        let output = model.forward(&cx, &batch.images)?;
+        tally.add(loss.compute(&output, &batch.labels)?.item()?, &output, &batch.labels)?;
+        if progress(tally.n as usize)? == Flow::Stop {
+            return Ok(None);
+        }
+    }
+    Ok(Some(tally))
+}

@@ -1,0 +1,212 @@
+//! Training: it learns, it is the same on any number of threads, and nothing that happens to it loses anything.
+
+use receptive::data::{Batch, Dataset, ImageSet, Loader, LoaderOptions, Normalize};
+use receptive::models::{self, OptimizerKind};
+use receptive::nn::{Ctx, Loss, ModuleExt};
+use receptive::optim::{Adam, Optimizer};
+use receptive::train::{Callback, Flow, RunConfig, Setup, StepReport, Trainer};
+use receptive::{DType, Device, ErrorKind, Key, Result, Tensor};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+fn config(model: &str) -> RunConfig {
+    RunConfig::new(models::find(model).unwrap(), "sample")
+}
+
+fn first_batch(setup: &Setup) -> Batch {
+    setup.loaders().unwrap().0.epoch(0, 0).unwrap().next().unwrap().unwrap()
+}
+
+fn bits(weights: &BTreeMap<String, Tensor>) -> BTreeMap<String, Vec<u32>> {
+    let bits = |t: &Tensor| t.read::<f32, _>(|v| v.iter().map(|x| x.to_bits()).collect()).unwrap();
+    weights.iter().map(|(name, t)| (name.clone(), bits(t))).collect()
+}
+
+/// A network that cannot learn 32 images by heart has a broken gradient somewhere.
+#[test]
+fn every_network_overfits_one_batch() {
+    for spec in models::MODELS {
+        let setup = Setup::new(RunConfig { batch_size: 32, ..config(spec.name) }).unwrap();
+        let batch = first_batch(&setup);
+        let mut adam = Adam::new(setup.model.trainable().unwrap(), 0.0).unwrap();
+        let mut loss = f64::INFINITY;
+        for step in 0..300 {
+            adam.zero_grad();
+            let output =
+                setup.model.forward(&Ctx::train("net", Key::new(0).step(step)), &batch.images).unwrap();
+            let value = spec.loss.compute(&output, &batch.labels).unwrap();
+            value.backward().unwrap();
+            adam.step(0.003).unwrap();
+            loss = value.item().unwrap();
+        }
+        assert!(loss < 0.05, "{}: loss {loss} after 300 steps on one batch", spec.name);
+    }
+}
+
+/// The notebooks' small-data experiment: 160 images, 16 of each class.
+#[test]
+fn the_160_image_experiment_learns() {
+    let config = RunConfig { subset: Some(160), batch_size: 16, epochs: 25, ..config("lenet5") };
+    let setup = Setup::new(config).unwrap();
+    let mut counts = [0; 10];
+    (0..setup.train.len()).for_each(|i| counts[setup.train.label(i)] += 1);
+    assert_eq!(counts, [16; 10]);
+    let (train, val) = setup.loaders().unwrap();
+    let outcome = setup.trainer().unwrap().fit(&train, &val).unwrap();
+    assert!(outcome.best_accuracy > 0.62, "{}", outcome.best_accuracy);
+}
+
+fn weights_after(threads: usize, model: &str) -> BTreeMap<String, Vec<u32>> {
+    let config = RunConfig { threads, epochs: 1, max_steps: Some(25), ..config(model) };
+    let setup = Setup::new(config).unwrap();
+    let (train, val) = setup.loaders().unwrap();
+    let mut trainer = setup.trainer().unwrap();
+    setup.device.install(|| trainer.fit(&train, &val)).unwrap();
+    bits(&setup.model.state_dict().unwrap())
+}
+
+/// Work is cut by the problem's size, so who computes a piece cannot matter.
+#[test]
+fn one_two_and_three_threads_give_the_same_bits() {
+    for model in ["lenet5", "minivgg", "mlp"] {
+        let one = weights_after(1, model);
+        assert_eq!(one, weights_after(2, model), "{model}: 2 threads");
+        assert_eq!(one, weights_after(3, model), "{model}: 3 threads");
+    }
+}
+
+struct StopAt(u64);
+
+impl Callback for StopAt {
+    fn on_step(&mut self, trainer: &Trainer, _report: &StepReport) -> Result<Flow> {
+        Ok(if trainer.state.step == self.0 { Flow::Stop } else { Flow::Continue })
+    }
+}
+
+/// The model ends with the best epoch's weights, not the last one's.
+#[test]
+fn the_best_weights_are_restored_at_the_end() {
+    // A rate that ruins the network in the second epoch: its first is the best.
+    let config =
+        RunConfig { epochs: 2, scheduler: "multistep:1:200".into(), subset: Some(1000), ..config("mlp2") };
+    let setup = Setup::new(config).unwrap();
+    let (train, val) = setup.loaders().unwrap();
+    let mut trainer = setup.trainer().unwrap();
+    let outcome = trainer.fit(&train, &val).unwrap();
+    assert_eq!(outcome.best_epoch, 0);
+    let tally = receptive::train::evaluate(&*setup.model, "mlp2", Loss::Nll, &val, |_| Ok(Flow::Continue));
+    assert_eq!(tally.unwrap().unwrap().accuracy(), outcome.best_accuracy);
+}
+
+/// A stop keeps the position: going on gives the bits of an uninterrupted run.
+#[test]
+fn stopping_and_going_on_changes_nothing() {
+    let run = |stop: Option<u64>| {
+        let setup = Setup::new(RunConfig { epochs: 2, subset: Some(500), ..config("lenet5") }).unwrap();
+        let (train, val) = setup.loaders().unwrap();
+        let mut trainer = setup.trainer().unwrap().callback(StopAt(stop.unwrap_or(u64::MAX)));
+        let mut outcome = trainer.fit(&train, &val).unwrap();
+        if stop.is_some() {
+            assert!(!outcome.finished);
+            outcome = trainer.fit(&train, &val).unwrap();
+        }
+        assert!(outcome.finished);
+        (bits(&setup.model.state_dict().unwrap()), outcome.best_accuracy.to_bits())
+    };
+    let whole = run(None);
+    for stop in [1, 8, 11] {
+        assert_eq!(run(Some(stop)), whole, "stopped after step {stop}");
+    }
+}
+
+/// A loss that is not a number stops the run and names the layer where it began.
+#[test]
+fn a_nan_loss_names_the_layer() {
+    let setup = Setup::new(config("lenet5")).unwrap();
+    // An image so bright that the second convolution overflows: everything before it is finite.
+    let [conv1, conv2] =
+        ["conv1.weight", "conv2.weight"].map(|name| setup.model.state_dict().unwrap()[name].clone());
+    for weight in [conv1, conv2] {
+        weight.copy_from(&Tensor::full(&setup.device, 1e20, weight.dims(), DType::F32).unwrap()).unwrap();
+    }
+    let (train, val) = setup.loaders().unwrap();
+    let error = setup.trainer().unwrap().fit(&train, &val).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NonFinite);
+    assert!(error.to_string().contains("output of conv2 (Conv2d)"), "{error}");
+}
+
+/// A step too far makes the weights infinite; the next loss says which one.
+#[test]
+fn an_exploded_parameter_is_named() {
+    let mut config = RunConfig { lr: 1e38, ..config("mlp2") };
+    config.set_optimizer(OptimizerKind::Sgd);
+    let config = RunConfig { lr: 1e38, ..config };
+    let setup = Setup::new(config).unwrap();
+    let (train, val) = setup.loaders().unwrap();
+    let error = setup.trainer().unwrap().fit(&train, &val).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NonFinite);
+    assert!(error.to_string().contains("first not finite:"), "{error}");
+}
+
+#[test]
+fn settings_out_of_range_name_their_flag() {
+    let wrong = [
+        (RunConfig { epochs: 0, ..config("mlp") }, "--epochs"),
+        (RunConfig { batch_size: 0, ..config("mlp") }, "--batch-size"),
+        (RunConfig { lr: f64::NAN, ..config("mlp") }, "--lr"),
+        (RunConfig { lr: -1.0, ..config("mlp") }, "--lr"),
+        (RunConfig { momentum: f64::INFINITY, ..config("mlp") }, "--momentum"),
+        (RunConfig { weight_decay: -0.1, ..config("mlp") }, "--weight-decay"),
+        (RunConfig { max_steps: Some(0), ..config("mlp") }, "--max-steps"),
+        (RunConfig { scheduler: "step:0:1".into(), ..config("mlp") }, "scheduler"),
+        (RunConfig { augment: "magic".into(), ..config("mlp") }, "--augment"),
+        (RunConfig { precision: "f8".into(), ..config("mlp") }, "--precision"),
+        (RunConfig { subset: Some(6000), ..config("mlp") }, "subset"),
+        (RunConfig { classes: Some(3), ..config("mlp") }, "--classes"),
+        (RunConfig { model: "lenet6".into(), ..config("mlp") }, "lenet6"),
+        (RunConfig { data: "nist".into(), ..config("mlp") }, "nist"),
+        (RunConfig { device: "tpu".into(), ..config("mlp") }, "device"),
+    ];
+    for (config, flag) in wrong {
+        let error = Setup::new(config).err().unwrap_or_else(|| panic!("{flag} was accepted"));
+        assert!(error.to_string().contains(flag), "{flag}: {error}");
+    }
+}
+
+/// A layer that the forward pass leaves out is an error that names it, not a silently frozen weight.
+#[test]
+fn a_parameter_without_gradient_is_named() {
+    let setup = Setup::new(config("mlp2")).unwrap();
+    let batch = first_batch(&setup);
+    let mut adam = Adam::new(setup.model.trainable().unwrap(), 0.0).unwrap();
+    let output = setup.model.forward(&Ctx::eval("net"), &batch.images).unwrap();
+    assert!(!output.tracks_grad());
+    let error = adam.step(0.1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoGradient);
+    assert!(error.to_string().contains("linear1.weight"), "{error}");
+}
+
+/// One class only: the smallest data set there is must train, not divide by zero.
+#[test]
+fn one_image_of_one_class_trains() {
+    let device = Device::cpu().unwrap();
+    let set = ImageSet::new("one", [1, 8, 8], vec![7; 64], vec![0], vec!["seven".into()]).unwrap();
+    let set: Arc<dyn Dataset> = Arc::new(set);
+    let loader =
+        Loader::new(Arc::clone(&set), LoaderOptions::new(4, Normalize::unit(1), device.clone())).unwrap();
+    let shape = models::ModelConfig { input: [1, 8, 8], classes: 1 };
+    let net = (models::find("softmax").unwrap().build)(&shape).unwrap();
+    net.init(&device, DType::F32, 0).unwrap();
+    let options = receptive::train::TrainerOptions {
+        name: "softmax".into(),
+        epochs: 2,
+        max_steps: None,
+        lr: 0.1,
+        schedule: receptive::optim::Schedule::OneCycle,
+        clip_norm: Some(1.0),
+        seed: 0,
+    };
+    let adam = Box::new(Adam::new(net.trainable().unwrap(), 0.0).unwrap());
+    let outcome = Trainer::new(&*net, Loss::Nll, adam, options).fit(&loader, &loader).unwrap();
+    assert_eq!(outcome.best_accuracy, 1.0);
+}
