@@ -1,4 +1,44 @@
 //! `receptive`: a from-scratch tensor engine for learning how convolutional networks work.
+//!
+//! # What is where
+//!
+//! Dependencies point one way, from the bottom of this table to its top.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`core`] | errors, shapes, element types, keyed random numbers |
+//! | [`cpu`] | slices in, slices out: threads, recycled memory, the loops |
+//! | [`ladder`] | every version of a kernel, from naive to fast, one table a family |
+//! | [`tensor`] | the tensor, the contract of an op, the tape and its engine |
+//! | [`ops`] | one file and one row each: formula, derivation, loops, cases |
+//! | [`io`] | files of tensors, replacing a file as a whole |
+//! | [`nn`] | layers and the context they run in |
+//! | [`models`], [`optim`], [`data`] | the networks, the optimisers, the images |
+//! | [`train`] | the loop, and the run folder that survives anything |
+//! | [`testing`] | comparators, gradient checks, the cases of every op |
+//!
+//! # Life of a training step
+//!
+//! 1. The loader's own thread has a batch ready: bytes, normalised to f32 ([`data::Loader`]).
+//! 2. `forward`: each layer calls ops. An op first *infers*: every check and the output shapes ([`tensor::Op::infer`]).
+//!    Then memory is taken from the pool of recycled buffers, the loop runs, and if an input asks for gradients a node
+//!    goes on the tape with only what backward will read.
+//! 3. The loss is a scalar. `backward` takes nodes off the tape, latest first; each op returns the gradients of its
+//!    inputs, and the engine alone adds them up, in that one order.
+//! 4. The optimiser changes every parameter in place. Storage versions rise, so that a tensor saved before and used after
+//!    is a typed error, never a wrong gradient.
+//! 5. All buffers of the step went back to the pool; the next step asks for the same sizes and gets them.
+//!
+//! # Where it departs from the plan it started from
+//!
+//! - **A leaf adopts its first gradient** instead of adding it into a buffer of its own: adding would cost a pass over
+//!   memory for every parameter. Within a step the buffer is stable, and later gradients are added in place.
+//! - **Layers are described, then filled.** `Conv2d::new(3, 6, 5)` has no values; `model.init(&device, dtype, seed)` draws
+//!   each parameter from the key of its path. So construction needs no device, and `summary` runs any network on the
+//!   [`Device::Meta`] device, where nothing is allocated or computed.
+//! - **Scratch memory is not planned in `infer`**: loops take it from the same recycled buffers.
+//! - **Weights are written here, not by the `safetensors` crate** (see [`io`]): its files order tensors by element type first,
+//!   and ours promise sorted names.
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -7,9 +47,13 @@ pub mod cpu;
 pub mod data;
 pub mod io;
 pub mod ladder;
+pub mod models;
+pub mod nn;
 pub mod ops;
+pub mod optim;
 pub mod tensor;
 pub mod testing;
+pub mod train;
 
 pub use crate::core::{DType, Error, ErrorKind, Key, Result, Shape};
 pub use crate::tensor::{Device, Tensor};

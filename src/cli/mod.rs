@@ -2,6 +2,8 @@
 
 pub mod data;
 pub mod op;
+mod progress;
+pub mod train;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -17,6 +19,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Data(data::Args),
+    Train(Box<train::Args>),
     Op(op::Args),
 }
 
@@ -24,6 +27,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Data(args) => data::run(&args),
+        Command::Train(args) => train::run(*args),
         Command::Op(args) => op::run(&args),
     };
     match result {
@@ -51,4 +55,15 @@ fn message(error: &anyhow::Error) -> String {
 fn print_line(text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
+
+/// Tells the user something in passing. A closed pipe must not end a training run: what cannot be said is dropped.
+fn say(line: &str) {
+    let _ = print_line(line);
+}
+
+/// As [`say`], where stdout is kept for the result.
+fn say_on_stderr(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

@@ -1,0 +1,119 @@
+//! What a training run shows: a bar on a terminal, plain lines elsewhere.
+
+use crate::Result;
+use crate::train::{Callback, Flow, Outcome, Phase, PhaseReport, StepReport, Trainer};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::time::{Duration, Instant};
+
+/// Between two plain lines inside an epoch.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Draws the run's progress.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    say: fn(&str),
+    /// Epochs between two printed results.
+    log_interval: usize,
+    train: Option<PhaseReport>,
+    epoch_start: Instant,
+    samples: usize,
+    last_line: Instant,
+}
+
+impl Progress {
+    /// `terminal`: draw a bar on stderr. `say` prints a line.
+    pub fn new(terminal: bool, log_interval: usize, say: fn(&str)) -> Progress {
+        let style = "{prefix} {bar:24} {pos}/{len}  {msg}  {eta} left";
+        let bar = terminal.then(|| {
+            let style = ProgressStyle::with_template(style).expect("the template is valid");
+            ProgressBar::new(0).with_style(style.progress_chars("=> "))
+        });
+        let now = Instant::now();
+        Progress { bar, say, log_interval, train: None, epoch_start: now, samples: 0, last_line: now }
+    }
+
+    fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| (self.say)(line)),
+            None => (self.say)(line),
+        }
+    }
+
+    fn now(&self, trainer: &Trainer) -> String {
+        let tally = trainer.state.tally;
+        let rate = self.samples as f64 / self.epoch_start.elapsed().as_secs_f64();
+        format!(
+            "loss {:.4}  accuracy {:5.2} %  {rate:.0} images/s",
+            tally.mean_loss(),
+            100.0 * tally.accuracy()
+        )
+    }
+
+    /// From 1, with the number of epochs.
+    fn epoch(trainer: &Trainer) -> String {
+        format!("epoch {}/{}", trainer.state.epoch + 1, trainer.options.epochs)
+    }
+}
+
+impl Callback for Progress {
+    fn on_start(&mut self, trainer: &Trainer) -> Result<()> {
+        if let Some(bar) = &self.bar {
+            // The whole run's steps, so that the time left is the run's.
+            bar.set_length(trainer.total_steps());
+            bar.set_position(trainer.state.step);
+            bar.reset_eta();
+            bar.set_prefix(Self::epoch(trainer));
+        }
+        self.epoch_start = Instant::now();
+        Ok(())
+    }
+
+    fn on_step(&mut self, trainer: &Trainer, report: &StepReport) -> Result<Flow> {
+        self.samples += report.samples;
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(trainer.state.step);
+                bar.set_message(self.now(trainer));
+            }
+            None if self.last_line.elapsed() >= LINE_EVERY => {
+                self.last_line = Instant::now();
+                let (epoch, step, steps) = (Self::epoch(trainer), trainer.state.step, trainer.total_steps());
+                self.say(&format!("{epoch}  step {step}/{steps}  {}", self.now(trainer)));
+            }
+            None => {}
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_phase(&mut self, trainer: &Trainer, report: &PhaseReport) -> Result<()> {
+        if report.phase == Phase::Train {
+            self.train = Some(*report);
+            return Ok(());
+        }
+        let last = report.epoch + 1 == trainer.options.epochs;
+        if let (Some(train), true) = (self.train, last || report.epoch % self.log_interval == 0) {
+            let part = |r: &PhaseReport| format!("loss {:.4}  accuracy {:5.2} %", r.loss, 100.0 * r.accuracy);
+            let seconds = train.seconds + report.seconds;
+            let epoch = Self::epoch(trainer);
+            self.say(&format!("{epoch}  train {}  val {}  {seconds:.1} s", part(&train), part(report)));
+        }
+        self.last_line = Instant::now();
+        Ok(())
+    }
+
+    fn on_epoch(&mut self, trainer: &Trainer) -> Result<Flow> {
+        self.samples = 0;
+        self.epoch_start = Instant::now();
+        if let (Some(bar), false) = (&self.bar, trainer.state.finished) {
+            bar.set_prefix(Self::epoch(trainer));
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_end(&mut self, _trainer: &Trainer, _outcome: &Outcome) -> Result<()> {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,271 @@
+//! The run folder, through the program itself: what it holds, and that nothing is lost whatever happens.
+#![cfg(feature = "cli")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+fn receptive(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_receptive"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A small run: 3 epochs of 8 steps.
+fn train(out: &Path) -> Command {
+    train_epochs(out, "3")
+}
+
+fn train_epochs(out: &Path, epochs: &str) -> Command {
+    let flags = ["--data", "sample", "--subset", "500", "--log-steps", "--threads", "1"];
+    let mut command = receptive(&["train", "lenet5", "--out", text(out)]);
+    command.args(flags).args(["--epochs", epochs]);
+    command
+}
+
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// The message of a command that must fail.
+fn refuse(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{command:?} succeeded");
+    assert!(message.starts_with("error: ") && !message.contains("panicked"), "{command:?}\n{message}");
+    message
+}
+
+/// `metrics.jsonl` without the seconds, which no two runs share.
+fn metrics(run: &Path) -> Vec<serde_json::Value> {
+    let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let parse = |line: &str| {
+        let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+        value.as_object_mut().unwrap().remove("seconds");
+        value
+    };
+    lines.lines().map(parse).collect()
+}
+
+fn assert_same_run(a: &Path, b: &Path) {
+    for file in ["last.safetensors", "best.safetensors"] {
+        assert!(fs::read(a.join(file)).unwrap() == fs::read(b.join(file)).unwrap(), "{file} differs");
+    }
+    assert_eq!(metrics(a), metrics(b));
+}
+
+struct Runs(tempfile::TempDir);
+
+impl Runs {
+    fn new() -> Runs {
+        Runs(tempfile::tempdir().unwrap())
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+#[test]
+fn a_finished_run_holds_what_it_promises_and_resuming_changes_nothing() {
+    let runs = Runs::new();
+    let run = runs.at("run");
+    succeed(&mut train(&run));
+    let mut names: Vec<String> =
+        fs::read_dir(&run).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let promised = [
+        "best.safetensors",
+        "checkpoint.safetensors",
+        "config.toml",
+        "curves.svg",
+        "last.safetensors",
+        "metrics.jsonl",
+    ];
+    assert_eq!(names, promised);
+    let lines = metrics(&run);
+    assert_eq!(lines.len(), 3 * 8 + 3 * 2 + 1);
+    assert_eq!(lines[0]["event"], "step");
+    assert_eq!(lines[0]["step"], 0);
+    assert_eq!(
+        (&lines[8]["event"], &lines[8]["phase"], &lines[9]["phase"]),
+        (&"epoch".into(), &"train".into(), &"val".into())
+    );
+    let done = &lines[30];
+    assert_eq!(done["event"], "done");
+    let accuracies = lines.iter().filter(|l| l["phase"] == "val").map(|l| l["accuracy"].as_f64().unwrap());
+    assert_eq!(done["best_accuracy"].as_f64().unwrap(), accuracies.fold(0.0, f64::max));
+    let contents = || promised.map(|name| fs::read(run.join(name)).unwrap());
+    let before = contents();
+    succeed(&mut receptive(&["train", "--resume", text(&run)]));
+    assert!(before == contents(), "resuming a finished run changed it");
+}
+
+/// Killed at moments spread over the run, it ends with the very bytes of a run that was left alone.
+#[test]
+fn kill_and_resume_bit_for_bit() {
+    let runs = Runs::new();
+    let (whole, broken) = (runs.at("whole"), runs.at("broken"));
+    let start = std::time::Instant::now();
+    succeed(&mut train(&whole));
+    let duration = start.elapsed();
+    let mut command = train(&broken);
+    for kill in 1..=6 {
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(duration * kill / 6);
+        let _ = child.kill(); // it may have finished already
+        child.wait().unwrap();
+        if !broken.join("config.toml").exists() {
+            continue; // killed before it had begun
+        }
+        command = receptive(&["train", "--resume", text(&broken)]);
+    }
+    succeed(&mut command);
+    assert_same_run(&whole, &broken);
+}
+
+/// Ctrl-C ends the step, saves, says how to go on, and exits non-zero: what was asked was not done.
+#[cfg(unix)]
+#[test]
+fn interrupted_and_resumed_bit_for_bit() {
+    let runs = Runs::new();
+    let (whole, broken) = (runs.at("whole"), runs.at("broken"));
+    succeed(&mut train(&whole));
+    let child = train(&broken).spawn().unwrap();
+    while !broken.join("metrics.jsonl").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(message.contains(&format!("receptive train --resume {}", text(&broken))), "{message}");
+    succeed(&mut receptive(&["train", "--resume", text(&broken)]));
+    assert_same_run(&whole, &broken);
+}
+
+/// `--max-steps` counts steps of the whole run and ends it as if it were over.
+#[test]
+fn max_steps_ends_normally() {
+    let runs = Runs::new();
+    let run = runs.at("run");
+    succeed(train(&run).args(["--max-steps", "11"]));
+    let lines = metrics(&run);
+    assert_eq!(lines.iter().filter(|l| l["event"] == "step").count(), 11);
+    assert_eq!(lines.iter().filter(|l| l["event"] == "epoch").count(), 4);
+    assert_eq!(lines.last().unwrap()["event"], "done");
+}
+
+#[test]
+fn weights_load_back_and_misfits_are_listed() {
+    let runs = Runs::new();
+    let run = runs.at("run");
+    succeed(train(&run).args(["--max-steps", "2"]));
+    let weights = run.join("last.safetensors");
+    succeed(train(&runs.at("again")).args(["--max-steps", "1", "--init", text(&weights)]));
+    let message = refuse(&mut receptive(&[
+        "train",
+        "mlp2",
+        "--data",
+        "sample",
+        "--init",
+        text(&weights),
+        "--out",
+        text(&runs.at("misfit")),
+    ]));
+    assert!(
+        message.contains("missing linear1.weight") && message.contains("unexpected conv1.bias"),
+        "{message}"
+    );
+    let partial = ["--init", text(&weights), "--init-partial", "--max-steps", "1", "--out"];
+    let mut command = receptive(&["train", "mlp2", "--data", "sample"]);
+    let output = succeed(command.args(partial).arg(runs.at("partial")));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("missing linear1.weight"));
+    fs::write(&weights, b"not tensors").unwrap();
+    let message = refuse(train(&runs.at("broken")).args(["--init", text(&weights)]));
+    assert!(message.contains("last.safetensors"), "{message}");
+    let message = refuse(train(&runs.at("none")).args(["--init", "nowhere.safetensors"]));
+    assert!(message.contains("nowhere.safetensors"), "{message}");
+}
+
+#[test]
+fn folders_that_cannot_be_resumed_say_why() {
+    let runs = Runs::new();
+    let message = refuse(&mut receptive(&["train", "--resume", text(&runs.at("nowhere"))]));
+    assert!(message.contains("nowhere"), "{message}");
+    let empty = runs.at("empty");
+    fs::create_dir(&empty).unwrap();
+    let message = refuse(&mut receptive(&["train", "--resume", text(&empty)]));
+    assert!(message.contains("not a run folder"), "{message}");
+
+    let run = runs.at("run");
+    succeed(train(&run).args(["--max-steps", "2"]));
+    let message = refuse(&mut train(&run));
+    assert!(message.contains("already holds a run") && message.contains("--resume"), "{message}");
+
+    let file = run.join("config.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    fs::write(&file, config.replace("format = 1", "format = 99\nfuture = true")).unwrap();
+    let message = refuse(&mut receptive(&["train", "--resume", text(&run)]));
+    assert!(message.contains("another version"), "{message}");
+    fs::write(&file, "format = [").unwrap();
+    refuse(&mut receptive(&["train", "--resume", text(&run)]));
+    fs::write(&file, &config).unwrap();
+
+    let checkpoint = run.join("checkpoint.safetensors");
+    let whole = fs::read(&checkpoint).unwrap();
+    for damaged in [&whole[..whole.len() / 2], &whole[..4], &[], &[whole.as_slice(), b"tail"].concat()] {
+        fs::write(&checkpoint, damaged).unwrap();
+        let message = refuse(&mut receptive(&["train", "--resume", text(&run)]));
+        assert!(message.contains("checkpoint.safetensors"), "{message}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_or_unwritable_disk_is_an_error_and_the_checkpoint_survives() {
+    let runs = Runs::new();
+    let message = refuse(&mut train(Path::new("/proc/receptive-cannot-write-here")));
+    assert!(message.contains("/proc/receptive-cannot-write-here"), "{message}");
+    let file = runs.at("file");
+    fs::write(&file, "x").unwrap();
+    refuse(&mut train(&file));
+
+    // No file may grow beyond 64 KiB: the first checkpoint hits the limit as it would hit a full disk.
+    let run = runs.at("run");
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 128; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_receptive")]);
+    limited.args(["train", "lenet5", "--data", "sample", "--subset", "500", "--epochs", "3", "--log-steps"]);
+    let message = refuse(limited.args(["--threads", "1", "--out", text(&run)]));
+    assert!(message.contains("checkpoint.safetensors") && message.contains("disk"), "{message}");
+    assert!(!run.join("checkpoint.safetensors.tmp").exists(), "a half-written file was left behind");
+
+    // With room again the run goes on, and ends as if nothing had happened.
+    succeed(&mut receptive(&["train", "--resume", text(&run)]));
+    let whole = runs.at("whole");
+    succeed(&mut train(&whole));
+    assert_same_run(&whole, &run);
+}
+
+/// Two processes in one folder would overwrite each other; a killed one leaves no lock behind (see the kill test).
+#[cfg(unix)]
+#[test]
+fn a_folder_is_trained_in_by_one_process_at_a_time() {
+    let runs = Runs::new();
+    let run = runs.at("run");
+    let mut first = train_epochs(&run, "200").spawn().unwrap();
+    while !run.join("checkpoint.safetensors").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let message = refuse(&mut receptive(&["train", "--resume", text(&run)]));
+    assert!(message.contains("another process"), "{message}");
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
