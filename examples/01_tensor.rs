@@ -1,0 +1,35 @@
+//! Lesson 1: a tensor is a block of numbers and a shape.
+//!
+//!     cargo run --release --example 01_tensor
+
+use receptive::{Device, Result, Tensor};
+
+fn main() -> Result<()> {
+    // A device is a context: threads and recycled memory. Every tensor lives on one.
+    let cpu = Device::cpu()?;
+
+    // Twelve numbers, seen as 3 rows of 4. Memory is always row-major: the last dimension runs fastest.
+    let x = Tensor::from_vec(&cpu, (0..12).map(|i| i as f32).collect(), &[3, 4])?;
+    println!("x =\n{x}\n");
+
+    // reshape moves nothing: both tensors look into the same memory.
+    let image = x.reshape(&[1, 1, 3, 4])?;
+    println!("as an image [N, C, H, W]: {:?}, same memory: {}\n", image.dims(), image.shares_storage(&x));
+
+    // permute does move: its rows were columns before.
+    println!("transposed =\n{}\n", x.permute(&[1, 0])?);
+
+    // Broadcasting: a row of 4 is added to each of the 3 rows, because dimensions align from the right.
+    let row = Tensor::from_vec(&cpu, vec![100f32, 200.0, 300.0, 400.0], &[4])?;
+    println!("x + row =\n{}\n", x.add(&row)?);
+
+    // Reductions name the dimension they remove.
+    println!("sum over rows    {}", x.sum(&[0], false)?);
+    println!("sum over columns {}", x.sum(&[1], false)?);
+    println!("mean of all      {}\n", x.mean_all()?);
+
+    // Shapes that do not fit are errors that say what to do, not panics.
+    let error = x.add(&Tensor::from_vec(&cpu, vec![1f32; 3], &[3])?).unwrap_err();
+    println!("x + a row of 3:\n{error}");
+    Ok(())
+}

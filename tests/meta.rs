@@ -1,0 +1,163 @@
+//! The tree describes itself, and this checks that it tells the truth.
+
+use receptive::ops::OPS;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// All Rust files below a folder.
+fn sources(folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{folder} has no Rust files");
+    found.sort();
+    found
+}
+
+/// A file nobody declares is compiled by nobody: its tests pass by never running.
+#[test]
+fn every_file_is_declared_as_a_module() {
+    for path in sources("src") {
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        if ["lib", "main"].contains(&stem) && path.parent() == Some(&root().join("src")) {
+            continue;
+        }
+        let (folder, name) = match stem {
+            "mod" => (path.parent().unwrap().parent().unwrap(), path.parent().unwrap().file_name().unwrap()),
+            _ => (path.parent().unwrap(), path.file_stem().unwrap()),
+        };
+        let parent =
+            ["mod.rs", "lib.rs"].map(|file| folder.join(file)).into_iter().find(|file| file.exists());
+        let sibling = folder.with_extension("rs");
+        let parent = parent.unwrap_or(sibling);
+        let declaration = format!("mod {};", name.to_str().unwrap());
+        assert!(
+            read(&parent).contains(&declaration),
+            "{} is not declared in {}",
+            path.display(),
+            parent.display()
+        );
+    }
+}
+
+/// An op's file without a row is invisible to every check; a row's name is its file's.
+#[test]
+fn every_op_file_is_a_row_and_opens_with_its_lesson() {
+    let rows: BTreeSet<&str> = OPS.iter().map(|spec| spec.name).collect();
+    assert_eq!(rows.len(), OPS.len(), "two rows have one name");
+    for path in sources("src/ops") {
+        let text = read(&path);
+        if !text.contains("pub static SPEC") {
+            continue;
+        }
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(rows.contains(name), "src/ops/{name}.rs has a SPEC, but OPS has no row `{name}`");
+        let header: String =
+            text.lines().take_while(|line| line.starts_with("//!")).collect::<Vec<_>>().join("\n");
+        for (what, sign) in
+            [("a formula", "```text"), ("a shape table", "| tensor"), ("a worked example", "Ok::<()")]
+        {
+            assert!(header.contains(sign), "src/ops/{name}.rs: its header lacks {what} ({sign})");
+        }
+    }
+}
+
+#[test]
+fn every_op_has_cases_with_attributes_it_knows() {
+    for spec in OPS {
+        let cases = (spec.cases)();
+        assert!(!cases.is_empty(), "{} has no cases", spec.name);
+        let labels: BTreeSet<&str> = cases.iter().map(|case| case.label).collect();
+        assert_eq!(labels.len(), cases.len(), "{}: two cases have one label", spec.name);
+        for case in &cases {
+            let made = spec.bind(&case.names()).and_then(|names| spec.make(&case.attrs, &names));
+            assert!(made.is_ok(), "{}/{}: {}", spec.name, case.label, made.unwrap_err());
+        }
+    }
+}
+
+/// `unsafe` lives where memory and devices are, and says why each time.
+#[test]
+fn unsafe_code_is_confined_and_explained() {
+    for path in sources("src") {
+        let text = read(&path);
+        let uses: Vec<usize> = (text.lines().enumerate())
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+            .filter(|(_, line)| {
+                line.contains("unsafe {") || line.contains("unsafe impl") || line.contains("unsafe fn")
+            })
+            .map(|(i, _)| i)
+            .collect();
+        let inside = ["src/cpu", "src/cuda"].iter().any(|folder| path.starts_with(root().join(folder)));
+        assert!(uses.is_empty() || inside, "{}: unsafe outside cpu/ and cuda/", path.display());
+        let lines: Vec<&str> = text.lines().collect();
+        for i in uses {
+            let explained = lines[i.saturating_sub(6)..i]
+                .iter()
+                .any(|line| line.contains("SAFETY:") || line.contains("# Safety"));
+            assert!(explained, "{}:{}: unsafe without a SAFETY reason", path.display(), i + 1);
+        }
+    }
+}
+
+/// One idea a file.
+#[test]
+fn files_stay_short() {
+    for path in ["src", "tests", "benches", "examples"].iter().flat_map(|folder| sources(folder)) {
+        let lines = read(&path).lines().count();
+        assert!(lines <= 450, "{} has {lines} lines", path.display());
+    }
+}
+
+/// Every lesson, and every command with its flags that the README shows, exists.
+#[cfg(feature = "cli")]
+#[test]
+fn readme_commands_exist() {
+    let readme = read(&root().join("README.md"));
+    let help = |arguments: &[&str]| {
+        let out = std::process::Command::new(env!("CARGO_BIN_EXE_receptive"));
+        let out = { out }.args(arguments).arg("--help").output().unwrap();
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let mut checked = 0;
+    for line in readme.lines().map(str::trim) {
+        let command =
+            line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("receptive "));
+        let Some(command) = command else { continue };
+        let words: Vec<&str> = command.split('#').next().unwrap().split_whitespace().collect();
+        let depth = if help(&[words[0]]).contains("Commands:") { 2 } else { 1 };
+        let text = help(&words[..depth]);
+        assert!(text.contains("Usage:"), "README shows `{line}`, but there is no such command");
+        for flag in words.iter().filter(|word| word.starts_with("--")) {
+            assert!(
+                text.contains(flag),
+                "README shows `{line}`, but `{}` has no {flag}",
+                words[..depth].join(" ")
+            );
+        }
+        checked += 1;
+    }
+    assert!(checked >= 5, "the README shows only {checked} commands");
+    for path in sources("examples") {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(readme.contains(name), "the README does not mention the lesson {name}");
+    }
+}
