@@ -97,6 +97,11 @@ impl Call {
         self.spec.outputs.iter().map(|name| (*name).to_owned()).zip(self.outputs.iter().cloned()).collect()
     }
 
+    /// Shapes of the inputs, in the order the op takes them.
+    pub fn inputs(&self) -> &[Meta] {
+        &self.inputs
+    }
+
     /// Floating point operations of the forward run.
     pub fn flops(&self) -> u64 {
         self.op.flops(&self.inputs, &self.outputs.iter().map(Tensor::meta).collect::<Vec<_>>())

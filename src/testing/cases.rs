@@ -2,7 +2,7 @@
 
 use crate::core::{DType, Result};
 use crate::cpu::CpuOptions;
-use crate::ops::{Call, Case, OPS, OpSpec, Tag};
+use crate::ops::{Call, Case, CaseInput, Fill, OPS, OpSpec, Tag};
 use crate::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
 
@@ -43,6 +43,19 @@ pub fn checked_cpu(threads: usize) -> Device {
 pub fn inputs(case: &Case, device: &Device, dtype: DType) -> Result<BTreeMap<String, Tensor>> {
     let tensors = case.tensors(device, dtype)?;
     Ok(case.inputs.iter().map(|input| input.name.to_owned()).zip(tensors).collect())
+}
+
+/// A case's inputs on the meta device: shapes, but no elements.
+///
+/// # Errors
+/// An impossible shape.
+pub fn shapes(case: &Case, dtype: DType) -> Result<BTreeMap<String, Tensor>> {
+    let meta = Device::meta();
+    let shape = |input: &CaseInput| {
+        let dtype = if matches!(input.fill, Fill::Labels(_)) { DType::I64 } else { dtype };
+        Ok((input.name.to_owned(), Tensor::zeros(&meta, &input.dims, dtype)?))
+    };
+    case.inputs.iter().map(shape).collect()
 }
 
 /// Runs a case on its own inputs.

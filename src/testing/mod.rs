@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `close.rs` | comparing tensors, so that NaN fails and a failure names the element |
 //! | `cases.rs` | visiting every case of every op, and running one forward and backward |
+//! | `conformance.rs` | f32 against f64 |
 //! | `gradcheck.rs` | gradients against central differences |
 
 pub mod cases;
 pub mod close;
+pub mod conformance;
 pub mod gradcheck;
 
 pub use cases::{Failure, for_each_case};

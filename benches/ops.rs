@@ -1,0 +1,58 @@
+//! `cargo bench --bench ops [FILTER]`: every large case of every op, forward and backward, in f32.
+//!
+//! A case is checked against f64 before it is timed. Rates are floating point operations (`elem/s`) and bytes of inputs
+//! and outputs a second.
+
+use criterion::{BatchSize, Criterion, Throughput};
+use receptive::ops::{Case, OPS, OpSpec, Tag};
+use receptive::testing::{cases, conformance};
+use receptive::{DType, Device};
+use std::time::Duration;
+
+fn main() {
+    if cfg!(debug_assertions) {
+        eprintln!("error: timings of a debug build mean nothing\n  help: cargo bench --bench ops");
+        std::process::exit(1);
+    }
+    let mut criterion = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .configure_from_args();
+    let device = Device::cpu().expect("a CPU device");
+    for spec in OPS {
+        for case in (spec.cases)().iter().filter(|case| case.tag == Tag::Bench) {
+            bench(&mut criterion, spec, case, &device);
+        }
+    }
+    criterion.final_summary();
+}
+
+fn bench(criterion: &mut Criterion, spec: &'static OpSpec, case: &Case, device: &Device) {
+    let mut group = criterion.benchmark_group(format!("{}/{}", spec.name, case.label));
+    // Shapes alone say how much there is to do; elements are drawn only when the filter lets the case run.
+    let shapes =
+        cases::shapes(case, DType::F32).and_then(|x| spec.call(&case.attrs, &x)).expect("a valid case");
+    let tensors = shapes.inputs().iter().copied().chain([shapes.output().meta()]);
+    let bytes = tensors.map(|x| x.bytes() as u64).sum();
+    group.throughput(Throughput::ElementsAndBytes { elements: shapes.flops(), bytes });
+    let prepare = || {
+        if let Err(failure) = conformance::f32_against_f64(spec, case, device) {
+            panic!("{}, case `{}` is wrong, so it is not timed: {failure}", spec.name, case.label);
+        }
+        cases::inputs(case, device, DType::F32).expect("a valid case")
+    };
+    group.bench_function("forward", |b| {
+        let inputs = prepare();
+        b.iter(|| spec.call_for(&case.attrs, &inputs, |_| false).expect("a checked case"));
+    });
+    if shapes.tracks_grad() {
+        group.bench_function("backward", |b| {
+            let inputs = prepare();
+            let call = || spec.call(&case.attrs, &inputs).expect("a checked case");
+            let dy = case.grad_output(call().output()).expect("a checked case");
+            let backward = |call: receptive::ops::Call| call.backward(&dy).expect("a checked case");
+            b.iter_batched(call, backward, BatchSize::PerIteration);
+        });
+    }
+}

@@ -1,0 +1,30 @@
+//! The fast against the exact: f32 against f64.
+
+use super::cases::{self, Failure};
+use super::close::{Place, Tolerance, close};
+use crate::core::DType;
+use crate::ops::{Case, OpSpec};
+use crate::tensor::Device;
+
+/// Runs a case in f32 and in f64, forward and backward, and compares.
+///
+/// An output or gradient is a sum of K products of numbers that round at 2^-24, so the error grows with sqrt(K). K is
+/// at most the op's operations, or its largest tensor, over the elements of the result.
+///
+/// # Errors
+/// The worst element of the first tensor that is wrong.
+pub fn f32_against_f64(spec: &'static OpSpec, case: &Case, device: &Device) -> Result<(), Failure> {
+    let inputs = cases::inputs(case, device, DType::F64)?;
+    let call = spec.call(&case.attrs, &inputs)?;
+    let sizes = inputs.values().chain([call.output()]).map(|x| x.numel() as u64);
+    let work = sizes.chain([call.flops()]).max().unwrap_or(1);
+    drop(call);
+    let want = cases::run(spec, case, device, DType::F64)?;
+    let got = cases::run(spec, case, device, DType::F32)?;
+    for (name, want) in &want {
+        let k = work as f64 / want.numel().max(1) as f64;
+        let tolerance = Tolerance::new(1e-6, 1e-6 * k.max(1.0).sqrt());
+        close(Place { op: spec.name, case: case.label, tensor: name }, &got[name], want, tolerance)?;
+    }
+    Ok(())
+}

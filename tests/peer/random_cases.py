@@ -1,0 +1,372 @@
+"""How random cases are drawn: DRAW maps an op to a function (rng, generator) -> (attributes, tensors by name).
+
+Tensors are made in f32, so that f32 and f64 runs see equal numbers. `rng` draws shapes and settings, `generator` elements.
+"""
+
+import torch
+
+
+def normal(g, shape):
+    return torch.randn(shape, generator=g)
+
+
+def uniform(g, shape, low, high):
+    return low + (high - low) * torch.rand(shape, generator=g)
+
+
+def labels(g, shape, classes):
+    return torch.randint(0, classes, shape, generator=g)
+
+
+def shape(rng, low=0, high=4, empty=True):
+    """A shape of `low` to `high` dimensions, once in a while with nothing in it."""
+    dims = [rng.choice([1, 2, 3, 4, 5, 7, 8, 13, 17]) for _ in range(rng.randint(low, high))]
+    if empty and dims and rng.random() < 0.05:
+        dims[rng.randrange(len(dims))] = 0
+    return dims
+
+
+def stretched(rng, dims):
+    """A shape that broadcasts to `dims`."""
+    kept = dims[rng.randint(0, len(dims)) if rng.random() < 0.4 else 0:]
+    return [1 if rng.random() < 0.3 else d for d in kept]
+
+
+def pair(rng, low, high):
+    """One number for both directions or two."""
+    return rng.randint(low, high) if rng.random() < 0.5 else [rng.randint(low, high), rng.randint(low, high)]
+
+
+def both(value):
+    return [value, value] if isinstance(value, int) else value
+
+
+def maybe(rng, chance=0.5):
+    return rng.random() < chance
+
+
+def number(rng, low=-2.0, high=2.0):
+    """A number that f32 holds exactly, as an attribute."""
+    return round(rng.uniform(low, high) * 64) / 64
+
+
+def unary(low=None, high=None, **attributes):
+    def draw(rng, g):
+        dims = shape(rng)
+        x = normal(g, dims) if low is None else uniform(g, dims, low, high)
+        return {key: choose(rng) for key, choose in attributes.items() if maybe(rng)}, {"input": x}
+
+    return draw
+
+
+def binary(positive=False, **attributes):
+    """Two tensors of which either may stretch, or a tensor and a number."""
+
+    def draw(rng, g):
+        dims = shape(rng)
+        attrs = {key: choose(rng) for key, choose in attributes.items() if maybe(rng)}
+        other_dims = stretched(rng, dims)
+        dims = stretched(rng, dims) if maybe(rng, 0.3) else dims
+        sign = torch.where(torch.rand(other_dims, generator=g) < 0.5, -1.0, 1.0)
+        other = uniform(g, other_dims, 0.3, 2.0) * sign if positive else normal(g, other_dims)
+        tensors = {"input": normal(g, dims)}
+        if maybe(rng, 0.2):
+            attrs["other"] = number(rng, 0.25, 2)
+        else:
+            tensors["other"] = other
+        return attrs, tensors
+
+    return draw
+
+
+def power(rng, g):
+    dims = shape(rng)
+    if maybe(rng):
+        whole = maybe(rng)
+        exponent = rng.choice([0, 1, 2, 3, -1, 0.5]) if whole else number(rng, -2, 3)
+        return {"exponent": exponent}, {"input": uniform(g, dims, 0.3, 2.5)}
+    return {}, {"input": uniform(g, dims, 0.3, 2.5), "exponent": uniform(g, stretched(rng, dims), -2, 3)}
+
+
+def clamp(rng, g):
+    dims = shape(rng)
+    if maybe(rng, 0.3):
+        low = uniform(g, stretched(rng, dims), -1.5, 0)
+        high = uniform(g, stretched(rng, dims), -0.5, 1.5)
+        ends = rng.choice([("min",), ("max",), ("min", "max")])
+        return {}, {"input": normal(g, dims), **{end: {"min": low, "max": high}[end] for end in ends}}
+    ends = rng.choice([("min",), ("max",), ("min", "max")])
+    return {end: number(rng, -1, 1) for end in ends}, {"input": normal(g, dims)}
+
+
+def matmul(rng, g):
+    m, k, n = (rng.choice([0, 1, 2, 3, 5, 8, 17, 40]) if maybe(rng, 0.1) else rng.randint(1, 40) for _ in range(3))
+    left, right = rng.choice([(1, 1), (1, 2), (2, 1), (2, 2), (2, 2), (3, 3), (3, 2), (2, 3), (4, 3), (1, 3), (3, 1)])
+    batch = [rng.randint(1, 4) for _ in range(2)]
+    front = lambda rank: [1 if maybe(rng, 0.2) else d for d in batch[len(batch) - max(rank - 2, 0):]]  # noqa: E731
+    x = front(left) + ([k] if left == 1 else [m, k])
+    y = front(right) + ([k] if right == 1 else [k, n])
+    return {}, {"input": normal(g, x), "other": normal(g, y)}
+
+
+def linear(rng, g):
+    i, o = rng.randint(1, 70), rng.randint(1, 40)
+    tensors = {"input": normal(g, shape(rng, 0, 3) + [i]), "weight": normal(g, [o, i])}
+    if maybe(rng, 0.7):
+        tensors["bias"] = normal(g, [o])
+    return {}, tensors
+
+
+def reduction(rng, g):
+    """sum and mean: all, one dimension, a list; keepdim."""
+    dims = shape(rng)
+    attrs = {"keepdim": True} if maybe(rng, 0.3) else {}
+    if dims and maybe(rng, 0.75):
+        count = rng.randint(1, len(dims))
+        chosen = [d - len(dims) if maybe(rng, 0.3) else d for d in rng.sample(range(len(dims)), count)]
+        attrs["dim"] = chosen[0] if count == 1 and maybe(rng) else tuple(chosen)
+    elif "keepdim" in attrs:
+        attrs["dim"] = None
+    return attrs, {"input": normal(g, dims)}
+
+
+def largest(rng, g):
+    dims = shape(rng, empty=False)
+    attrs = {}
+    if dims and maybe(rng, 0.75):
+        attrs["dim"] = rng.randrange(-len(dims), len(dims))
+        if maybe(rng, 0.4):
+            attrs["keepdim"] = maybe(rng)
+    return attrs, {"input": normal(g, dims)}
+
+
+def one_dim(rng, g):
+    dims = shape(rng, 1, 4)
+    return {"dim": rng.randrange(-len(dims), len(dims))}, {"input": 3 * normal(g, dims)}
+
+
+def factors(rng, n):
+    """A random shape of `n` elements."""
+    dims = []
+    while n > 1 and len(dims) < 4:
+        d = rng.choice([d for d in range(1, n + 1) if n % d == 0])
+        dims.append(d)
+        n //= d
+    return dims + ([n] if n > 1 or not dims else [])
+
+
+def reshape(rng, g):
+    dims = shape(rng, 1, 4, empty=False)
+    count = 1
+    for d in dims:
+        count *= d
+    to = factors(rng, count)
+    if maybe(rng, 0.4):
+        to[rng.randrange(len(to))] = -1
+    return {"shape": tuple(to)}, {"input": normal(g, dims)}
+
+
+def flatten(rng, g):
+    dims = shape(rng, 1, 5)
+    start = rng.randrange(len(dims))
+    end = rng.randint(start, len(dims) - 1)
+    attrs = {}
+    if maybe(rng, 0.8):
+        attrs["start_dim"] = start - len(dims) if maybe(rng, 0.3) else start
+    if maybe(rng, 0.6):
+        attrs["end_dim"] = end - len(dims) if maybe(rng, 0.3) else end
+    return attrs, {"input": normal(g, dims)}
+
+
+def permute(rng, g):
+    dims = shape(rng, 1, 5)
+    order = rng.sample(range(len(dims)), len(dims))
+    return {"dims": tuple(d - len(dims) if maybe(rng, 0.2) else d for d in order)}, {"input": normal(g, dims)}
+
+
+def cat(rng, g):
+    dims = shape(rng, 1, 4, empty=False)
+    dim = rng.randrange(len(dims))
+    attrs = {"dim": dim - len(dims) if maybe(rng, 0.3) else dim} if dim or maybe(rng) else {}
+    parts = [dims[:dim] + [rng.randint(0, 5)] + dims[dim + 1:] for _ in range(rng.randint(1, 4))]
+    return attrs, {f"tensors.{i}": normal(g, part) for i, part in enumerate(parts)}
+
+
+def slice_(rng, g):
+    dims = shape(rng, 1, 4, empty=False)
+    dim = rng.randrange(len(dims))
+    attrs = {"dim": dim - len(dims) if maybe(rng, 0.3) else dim}
+    size = dims[dim]
+    if maybe(rng, 0.7):
+        attrs["start"] = rng.randint(-size - 1, size)
+    if maybe(rng, 0.7):
+        attrs["end"] = rng.randint(-size, size + 3)
+    if maybe(rng, 0.4):
+        attrs["step"] = rng.randint(1, 3)
+    return attrs, {"input": normal(g, dims)}
+
+
+def pad(rng, g):
+    mode = rng.choice(["constant", "constant", "reflect", "replicate", "circular"])
+    dims = [rng.randint(1, 3), rng.randint(1, 3), rng.randint(5, 9), rng.randint(5, 9)]
+    count = rng.randint(1, 4) if mode == "constant" else 2
+    low, high = (-1, 4) if mode == "constant" else (0, 4)
+    if mode == "constant":
+        dims = [max(d, 2) for d in dims]
+    attrs = {"pad": tuple(max(rng.randint(low, high), -1 if i < 4 else 0) for i in range(2 * count))}
+    if mode != "constant":
+        attrs["mode"] = mode
+    elif maybe(rng):
+        attrs["value"] = number(rng)
+    return attrs, {"input": normal(g, dims)}
+
+
+def expand(rng, g):
+    dims = shape(rng, 0, 4)
+    return {"size": tuple(dims)}, {"input": normal(g, stretched(rng, dims))}
+
+
+def sum_to_size(rng, g):
+    dims = shape(rng, 0, 4)
+    return {"size": tuple(stretched(rng, dims))}, {"input": normal(g, dims)}
+
+
+def conv2d(rng, g):
+    groups = rng.choice([1, 1, 1, 2, 3, 4])
+    c, o = groups * rng.randint(1, 4), groups * rng.randint(1, 5)
+    kernel = [rng.randint(1, 5), rng.randint(1, 5)]
+    attrs = {}
+    padding, dilation = 0, 1
+    if maybe(rng):
+        dilation = attrs["dilation"] = pair(rng, 1, 3)
+    how = rng.random()
+    if how < 0.2:
+        attrs["padding"] = "same"
+    elif how < 0.7:
+        padding = attrs["padding"] = pair(rng, 0, 3)
+    elif how < 0.75:
+        attrs["padding"] = "valid"
+    if attrs.get("padding") != "same" and maybe(rng, 0.6):
+        attrs["stride"] = pair(rng, 1, 4)
+    if groups > 1:
+        attrs["groups"] = groups
+    need = [max(1, d * (k - 1) + 1 - 2 * p) for k, d, p in zip(kernel, both(dilation), both(padding))]
+    n = 0 if maybe(rng, 0.03) else rng.randint(1, 4)
+    image = [size + rng.randint(0, 9) for size in need]
+    tensors = {"input": normal(g, [n, c, *image]), "weight": normal(g, [o, c // groups, *kernel])}
+    if maybe(rng, 0.6):
+        tensors["bias"] = normal(g, [o])
+    return attrs, tensors
+
+
+def pool(rng, g, dilated):
+    attrs = {"kernel_size": pair(rng, 1, 4)}
+    kernel = both(attrs["kernel_size"])
+    padding, dilation = [0, 0], [1, 1]
+    if maybe(rng, 0.6):
+        attrs["stride"] = pair(rng, 1, 4)
+    if maybe(rng):
+        padding = attrs["padding"] = [rng.randint(0, k // 2) for k in kernel]
+    if dilated and maybe(rng, 0.4):
+        attrs["dilation"] = pair(rng, 1, 3)
+        dilation = both(attrs["dilation"])
+    if maybe(rng, 0.4):
+        attrs["ceil_mode"] = True
+    need = [max(1, d * (k - 1) + 1 - 2 * p) for k, d, p in zip(kernel, dilation, padding)]
+    image = [size + rng.randint(0, 9) for size in need]
+    return attrs, {"input": normal(g, [rng.randint(1, 4), rng.randint(1, 5), *image])}
+
+
+def max_pool2d(rng, g):
+    return pool(rng, g, dilated=True)
+
+
+def avg_pool2d(rng, g):
+    attrs, tensors = pool(rng, g, dilated=False)
+    if maybe(rng, 0.4):
+        attrs["count_include_pad"] = maybe(rng, 0.3)
+    if maybe(rng, 0.2):
+        attrs["divisor_override"] = rng.randint(1, 7)
+    return attrs, tensors
+
+
+def class_loss(rng, g):
+    c = rng.randint(1, 12)
+    batch, rest = rng.choice([([], []), ([5], []), ([33], []), ([4], [3]), ([2], [4, 5]), ([3], [1, 2, 3])])
+    tensors = {"input": normal(g, batch + [c] + rest), "target": labels(g, batch + rest, c)}
+    attrs = {"reduction": rng.choice(["mean", "sum", "none"])} if maybe(rng, 0.7) else {}
+    if maybe(rng, 0.4):
+        tensors["weight"] = uniform(g, [c], 0.2, 2)
+    if maybe(rng, 0.3):
+        attrs["ignore_index"] = rng.choice([0, c - 1, -1])
+    elif maybe(rng, 0.2) and batch:
+        tensors["target"].view(-1)[0] = -100
+    return attrs, tensors
+
+
+def cross_entropy(rng, g):
+    """Labels as in nll_loss, or a probability for each class; both may be smoothed."""
+    attrs, tensors = class_loss(rng, g)
+    if maybe(rng, 0.3):
+        x = tensors["input"]
+        tensors["target"] = torch.softmax(normal(g, list(x.shape)), min(x.dim() - 1, 1))
+        attrs.pop("ignore_index", None)
+    if maybe(rng, 0.4):
+        attrs["label_smoothing"] = rng.choice([0.1, 0.25, 0.5, 1.0])
+    return attrs, tensors
+
+
+def mse_loss(rng, g):
+    dims = shape(rng)
+    attrs = {"reduction": rng.choice(["mean", "sum", "none"])} if maybe(rng, 0.7) else {}
+    return attrs, {"input": normal(g, dims), "target": normal(g, stretched(rng, dims) if maybe(rng, 0.3) else dims)}
+
+
+def dropout(rng, g):
+    # The masks differ between libraries, so only the settings without chance can agree.
+    attrs = rng.choice([{"training": False}, {"p": 0}, {"p": 1}, {"p": 0.3, "training": False}])
+    return dict(attrs), {"input": normal(g, shape(rng))}
+
+
+DRAW = {
+    "abs": unary(),
+    "add": binary(alpha=number),
+    "argmax": largest,
+    "avg_pool2d": avg_pool2d,
+    "cat": cat,
+    "clamp": clamp,
+    "conv2d": conv2d,
+    "cross_entropy": cross_entropy,
+    "div": binary(positive=True, rounding_mode=lambda rng: rng.choice(["floor", "trunc"])),
+    "dropout": dropout,
+    "exp": unary(),
+    "expand": expand,
+    "flatten": flatten,
+    "gelu": unary(approximate=lambda rng: rng.choice(["none", "tanh"])),
+    "leaky_relu": unary(negative_slope=lambda rng: rng.choice([0.01, 0.2, 0.5, 0])),
+    "linear": linear,
+    "log": unary(0.05, 4),
+    "log_softmax": one_dim,
+    "matmul": matmul,
+    "max": largest,
+    "max_pool2d": max_pool2d,
+    "mean": reduction,
+    "mse_loss": mse_loss,
+    "mul": binary(),
+    "neg": unary(),
+    "nll_loss": class_loss,
+    "pad": pad,
+    "permute": permute,
+    "pow": power,
+    "relu": unary(),
+    "reshape": reshape,
+    "sigmoid": unary(),
+    "silu": unary(),
+    "slice": slice_,
+    "softmax": one_dim,
+    "sqrt": unary(0.05, 4),
+    "sub": binary(alpha=number),
+    "sum": reduction,
+    "sum_to_size": sum_to_size,
+    "tanh": unary(),
+}
