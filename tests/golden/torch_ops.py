@@ -1,16 +1,19 @@
 """Calls an op of receptive's table in PyTorch, for the golden vectors and the random comparison.
 
-The table's own `torch` column says how: `F.linear(input, weight, bias=None)` is parsed, and every argument takes its
-value from a tensor or an attribute of that name, else from the default written there. OTHER lists the few ops for
-which PyTorch has no single call.
+The table's own `torch` column says how: `F.softmax(input, dim)` is parsed, and every argument takes its value from the
+tensor or attribute of that name. OTHER lists the few ops for which PyTorch has no single call.
 """
 
 import ast
 import json
 import subprocess
+import warnings
 
 import torch
 import torch.nn.functional as F
+
+# PyTorch warns about copies that padding='same' makes and losses that broadcast: both are meant here.
+warnings.simplefilter("ignore", UserWarning)
 
 SCOPE = {"torch": torch, "F": F}
 # Attributes that PyTorch wants as a sequence even when there is one number.
@@ -60,21 +63,26 @@ def call(row, attrs, tensors):
     if row["name"] in OTHER:
         out = OTHER[row["name"]](named, values)
     else:
-        out = torch_call(row["torch"], {**values, **named})
+        out = torch_call(row, {**values, **named})
     return list(out) if isinstance(out, (tuple, list)) else [out]
 
 
-def torch_call(expression, known):
-    tree = ast.parse(expression, mode="eval").body
-    args = [known.get(arg.id) for arg in tree.args]
-    defaults = {k.arg: ast.literal_eval(k.value) for k in tree.keywords if not isinstance(k.value, ast.Name)}
-    keywords = {k.arg: known.get(k.arg, defaults.get(k.arg)) for k in tree.keywords}
+def torch_call(row, known):
+    """Calls the row's `torch` with the arguments that are known; PyTorch's own defaults stand for the others, except
+    that a keyword which is no attribute of the op (`return_indices=True`) has the value written there."""
+    tree = ast.parse(row["torch"], mode="eval").body
+    own = set(row["attrs"]) | {entry["name"] for entry in row["inputs"]}
+    fixed = {k.arg: ast.literal_eval(k.value) for k in tree.keywords if k.arg not in own}
+    names = [arg.id for arg in tree.args]
+    gap = next((i for i, name in enumerate(names) if name not in known), len(names))
+    by_keyword = names[gap:] + [keyword.arg for keyword in tree.keywords]
+    keywords = {name: known[name] for name in by_keyword if name in known}
     target = tree.func
     if isinstance(target.value, ast.Name) and target.value.id in known:
         function = getattr(known[target.value.id], target.attr)
     else:
         function = eval(compile(ast.Expression(target), "torch", "eval"), SCOPE)
-    return function(*args, **keywords)
+    return function(*(known[name] for name in names[:gap]), **keywords, **fixed)
 
 
 def run(row, attrs, tensors):
