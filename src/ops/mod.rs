@@ -34,6 +34,7 @@ pub mod leaky_relu;
 pub mod linear;
 pub mod log;
 pub mod log_softmax;
+pub mod matmul;
 pub mod max;
 pub mod max_pool2d;
 pub mod mean;
@@ -140,6 +141,7 @@ pub static OPS: &[&OpSpec] = &[
     &log::SPEC,
     &log_softmax::SPEC,
     &max::SPEC,
+    &matmul::SPEC,
     &max_pool2d::SPEC,
     &mean::SPEC,
     &mse_loss::SPEC,
