@@ -91,7 +91,7 @@ impl Callback for Progress {
             return Ok(());
         }
         let last = report.epoch + 1 == trainer.options.epochs;
-        if let (Some(train), true) = (self.train, last || report.epoch % self.log_interval == 0) {
+        if let (Some(train), true) = (self.train, last || report.epoch.is_multiple_of(self.log_interval)) {
             let part = |r: &PhaseReport| format!("loss {:.4}  accuracy {:5.2} %", r.loss, 100.0 * r.accuracy);
             let seconds = train.seconds + report.seconds;
             let epoch = Self::epoch(trainer);
