@@ -45,6 +45,7 @@ pub mod cli;
 pub mod core;
 pub mod cpu;
 pub mod data;
+pub mod inspect;
 pub mod io;
 pub mod ladder;
 pub mod models;

@@ -1,8 +1,16 @@
 //! The `receptive` program: one file for each subcommand, thin over the library.
 
+mod args;
+pub mod bench;
 pub mod data;
+pub mod doctor;
+pub mod eval;
 pub mod op;
+mod picture;
+pub mod predict;
 mod progress;
+pub mod summary;
+mod table;
 pub mod train;
 
 use clap::{Parser, Subcommand};
@@ -18,25 +26,42 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Data(data::Args),
     Train(Box<train::Args>),
+    Eval(eval::Args),
+    Predict(predict::Args),
+    Summary(summary::Args),
+    Data(data::Args),
     Op(op::Args),
+    Bench(bench::Args),
+    Doctor(doctor::Args),
 }
 
 /// Runs the program. The exit code is 0 only when what was asked was done.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Data(args) => data::run(&args),
         Command::Train(args) => train::run(*args),
+        Command::Eval(args) => eval::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Summary(args) => summary::run(&args),
+        Command::Data(args) => data::run(&args),
         Command::Op(args) => op::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has had enough, as `head` does: no message, and the code of a SIGPIPE.
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(141),
         Err(error) => {
-            eprintln!("error: {}", message(&error));
+            say_on_stderr(&format!("error: {}", message(&error)));
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// The error and its causes, without a cause whose words the error already has.

@@ -1,7 +1,7 @@
 //! `receptive op`: any op of the table on tensors from a file.
 
+use super::args::DeviceArgs;
 use super::print_line;
-use crate::cpu::CpuOptions;
 use crate::io::TensorFile;
 use crate::ops::{self, OPS, OpSpec, Tag};
 use crate::tensor::Device;
@@ -30,12 +30,8 @@ pub struct Args {
     /// An attribute by its PyTorch name, such as stride=2,1
     #[arg(long = "attr", value_name = "KEY=VALUE", value_parser = attribute)]
     attrs: Vec<(String, String)>,
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Worker threads; 0 takes one for each core
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print the table of ops
     #[arg(long)]
     list: bool,
@@ -60,8 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.list {
         return if args.json { print_line(&table_json().to_string()) } else { print_line(&table()) };
     }
-    let device =
-        Device::from_name(&args.device, &CpuOptions { threads: args.threads, ..CpuOptions::default() })?;
+    let device = args.device.open()?;
     if let Some(folder) = &args.cases {
         return print_line(&write_cases(folder, &device)?.to_string());
     }

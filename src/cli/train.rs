@@ -1,5 +1,6 @@
 //! `receptive train`: a model name is enough; everything else has its notebook's default.
 
+use super::args::{Switch, model_help};
 use super::progress::Progress;
 use crate::ErrorKind;
 use crate::data::{DataDirs, load};
@@ -11,12 +12,6 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Switch {
-    On,
-    Off,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum OptimizerArg {
@@ -31,8 +26,7 @@ const NOT_WITH_RESUME: [&str; 5] = ["model", "data", "data_dir", "out", "init"];
 /// Train a network; the run folder keeps its weights, metrics and curves.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The network: softmax, mlp2, mlp, lenet5, minivgg
-    #[arg(required_unless_present = "resume")]
+    #[arg(required_unless_present = "resume", help = model_help())]
     model: Option<String>,
     /// Go on with a stopped run; everything is taken from its folder
     #[arg(long, value_name = "DIR", conflicts_with_all = NOT_WITH_RESUME)]

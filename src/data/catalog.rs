@@ -1,5 +1,6 @@
 //! The table of known data sets. Lookup, `receptive data list` and `receptive data fetch` read it; nothing repeats it.
 
+use super::Normalize;
 use crate::core::{Error, Result};
 
 /// One row: a data set by its name on the command line.
@@ -11,6 +12,8 @@ pub struct SetSpec {
     pub about: &'static str,
     /// Where its images come from.
     pub source: Source,
+    /// The size of its images, `[C, H, W]`.
+    pub image: [usize; 3],
     /// Class names by label.
     pub classes: &'static [&'static str],
     /// Published mean of the training pixels (in `0..=1`), a channel each.
@@ -21,6 +24,13 @@ pub struct SetSpec {
     pub normalize: bool,
     /// Which images validate.
     pub validation: Validation,
+}
+
+impl SetSpec {
+    /// Its published statistics.
+    pub fn statistics(&self) -> Normalize {
+        Normalize { mean: self.mean.to_vec(), std: self.std.to_vec() }
+    }
 }
 
 /// Where a set's images come from.
@@ -82,6 +92,7 @@ pub static SETS: &[SetSpec] = &[
         name: "sample",
         about: "5,000 + 1,000 images of Fashion-MNIST, 28x28 grey (Zalando Research, MIT)",
         source: Source::Embedded,
+        image: [1, 28, 28],
         classes: CLOTHES,
         mean: &[0.2860],
         std: &[0.3530],
@@ -102,6 +113,7 @@ pub static SETS: &[SetSpec] = &[
                 "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
             ],
         }),
+        image: [1, 28, 28],
         classes: DIGITS,
         mean: &[0.1307],
         std: &[0.3081],
@@ -122,6 +134,7 @@ pub static SETS: &[SetSpec] = &[
                 "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
             ],
         }),
+        image: [1, 28, 28],
         classes: CLOTHES,
         mean: &[0.2860],
         std: &[0.3530],

@@ -49,10 +49,7 @@ impl Splits {
     /// How this set's pixels become numbers: by its statistics (`Some(true)`), only `/ 255` (`Some(false)`), or what the
     /// set's notebook does (`None`): MNIST uses its statistics, the others `/ 255`.
     pub fn normalize(&self, choice: Option<bool>) -> Normalize {
-        match choice.unwrap_or(self.normalized) {
-            true => self.statistics.clone(),
-            false => Normalize::unit(self.statistics.mean.len()),
-        }
+        self.statistics.clone().when(choice.unwrap_or(self.normalized))
     }
 }
 
@@ -74,9 +71,8 @@ pub fn load(data: &str, dirs: &DataDirs) -> Result<Splits> {
         Source::Idx(source) => read_all(&locate(spec, source, dirs)?)?,
     };
     let classes = spec.classes.iter().map(|&class| class.to_owned()).collect();
-    let statistics = Normalize { mean: spec.mean.to_vec(), std: spec.std.to_vec() };
     let (train, test) = pair(spec.name, idx, Some(classes))?;
-    split(spec.name, train, test, spec.validation, (statistics, spec.normalize))
+    split(spec.name, train, test, spec.validation, (spec.statistics(), spec.normalize))
 }
 
 fn load_folder(data: &str) -> Result<Splits> {

@@ -18,6 +18,11 @@ impl Normalize {
         Normalize { mean: vec![0.0; channels], std: vec![1.0; channels] }
     }
 
+    /// These statistics, or only `/ 255`.
+    pub fn when(self, normalized: bool) -> Normalize {
+        if normalized { self } else { Normalize::unit(self.mean.len()) }
+    }
+
     /// The statistics of a set, for one that comes without published ones. A constant channel gets deviation 1.
     ///
     /// # Errors

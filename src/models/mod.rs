@@ -114,15 +114,19 @@ pub static MODELS: &[ModelSpec] = &[
     },
 ];
 
+/// The names of all networks, for messages.
+pub fn names() -> String {
+    MODELS.iter().map(|spec| spec.name).collect::<Vec<_>>().join(", ")
+}
+
 /// The row with this name.
 ///
 /// # Errors
 /// No such network; the message lists all.
 pub fn find(name: &str) -> Result<&'static ModelSpec> {
     MODELS.iter().find(|spec| spec.name == name).ok_or_else(|| {
-        let known: Vec<&str> = MODELS.iter().map(|spec| spec.name).collect();
         Error::new(ErrorKind::Missing, "model", format!("there is no model `{name}`"))
-            .expected(format!("one of {}", known.join(", ")))
+            .expected(format!("one of {}", names()))
     })
 }
 

@@ -6,7 +6,7 @@ use crate::ops::gelu::Approximate;
 use crate::tensor::Tensor;
 
 macro_rules! activation {
-    ($($(#[$doc:meta])* $name:ident $(($field:ty))?, |$this:ident, $x:ident| $forward:expr, $describe:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $(($field:ty))? = $kind:literal, |$this:ident, $x:ident| $forward:expr, $describe:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy)]
         pub struct $name $((pub $field))?;
@@ -18,7 +18,7 @@ macro_rules! activation {
             }
 
             fn kind(&self) -> &'static str {
-                stringify!($name)
+                $kind
             }
 
             fn describe(&self) -> String {
@@ -31,19 +31,19 @@ macro_rules! activation {
 
 activation! {
     /// `max(x, 0)`. PyTorch: `nn.ReLU`.
-    Relu, |_m, x| x.relu(), "";
+    Relu = "ReLU", |_m, x| x.relu(), "";
     /// `x` above 0, `slope * x` below. PyTorch: `nn.LeakyReLU`.
-    LeakyRelu(f64), |m, x| x.leaky_relu(m.0), format!("negative_slope={}", m.0);
+    LeakyRelu(f64) = "LeakyReLU", |m, x| x.leaky_relu(m.0), format!("negative_slope={}", m.0);
     /// `1 / (1 + exp(-x))`. PyTorch: `nn.Sigmoid`.
-    Sigmoid, |_m, x| x.sigmoid(), "";
+    Sigmoid = "Sigmoid", |_m, x| x.sigmoid(), "";
     /// The hyperbolic tangent. PyTorch: `nn.Tanh`.
-    Tanh, |_m, x| x.tanh(), "";
+    Tanh = "Tanh", |_m, x| x.tanh(), "";
     /// `x Phi(x)`, exact. PyTorch: `nn.GELU`.
-    Gelu, |_m, x| x.gelu(Approximate::None), "";
+    Gelu = "GELU", |_m, x| x.gelu(Approximate::None), "";
     /// `x sigmoid(x)`. PyTorch: `nn.SiLU`.
-    Silu, |_m, x| x.silu(), "";
+    Silu = "SiLU", |_m, x| x.silu(), "";
     /// Logarithm of the softmax over a dimension. PyTorch: `nn.LogSoftmax`.
-    LogSoftmax(isize), |m, x| x.log_softmax(m.0), format!("dim={}", m.0);
+    LogSoftmax(isize) = "LogSoftmax", |m, x| x.log_softmax(m.0), format!("dim={}", m.0);
     /// Softmax over a dimension. PyTorch: `nn.Softmax`.
-    Softmax(isize), |m, x| x.softmax(m.0), format!("dim={}", m.0);
+    Softmax(isize) = "Softmax", |m, x| x.softmax(m.0), format!("dim={}", m.0);
 }

@@ -1,4 +1,4 @@
-//! The checking machinery that tests and benches share: everything here iterates the table of ops.
+//! The machinery that tests and benches share. Everything that checks ops iterates their table.
 //!
 //! | file | what |
 //! |---|---|
@@ -6,11 +6,13 @@
 //! | `cases.rs` | visiting every case of every op, and running one forward and backward |
 //! | `conformance.rs` | f32 against f64 |
 //! | `gradcheck.rs` | gradients against central differences |
+//! | `steps.rs` | timing whole training steps |
 
 pub mod cases;
 pub mod close;
 pub mod conformance;
 pub mod gradcheck;
+pub mod steps;
 
 pub use cases::{Failure, for_each_case};
 pub use close::{Mismatch, Place, Tolerance, close};

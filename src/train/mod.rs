@@ -12,6 +12,7 @@
 //! | `non_finite.rs` | which layer first turned NaN |
 //! | `config.rs` | everything a run depends on, as `config.toml` holds it |
 //! | `setup.rs` | model, data and trainer from a configuration |
+//! | `trained.rs` | a trained network, loaded to be asked |
 //! | `run_dir.rs`, `checkpoint.rs`, `curves.rs` | the run folder |
 
 mod callback;
@@ -23,6 +24,7 @@ mod non_finite;
 mod run_dir;
 mod setup;
 mod state;
+mod trained;
 mod trainer;
 
 pub use callback::{Callback, Flow};
@@ -33,4 +35,5 @@ pub use metrics::{Outcome, Phase, PhaseReport, StepReport, Tally};
 pub use run_dir::{Recorder, RunDir};
 pub use setup::Setup;
 pub use state::{Best, State};
+pub use trained::{Split, Trained, TrainedOptions};
 pub use trainer::{Trainer, TrainerOptions, evaluate};

@@ -115,6 +115,7 @@ fn set() -> SetSpec {
             url: "http://127.0.0.1:1/never-asked",
             sha256: contents().each_ref().map(sum),
         }),
+        image: [1, 28, 28],
         classes: &[],
         mean: &[0.0],
         std: &[1.0],

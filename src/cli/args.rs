@@ -1,0 +1,135 @@
+//! What several subcommands' flags have in common.
+
+use crate::cpu::CpuOptions;
+use crate::data::catalog;
+use crate::models;
+use crate::tensor::Device;
+use crate::train::{Split, TrainedOptions};
+use clap::ValueEnum;
+use std::path::PathBuf;
+
+/// More pixels than any image here has; below it no size arithmetic overflows.
+const MOST: usize = 1 << 30;
+
+/// `1x28x28`: channels, height, width.
+pub fn image_shape(text: &str) -> Result<[usize; 3], String> {
+    let sizes: Option<Vec<usize>> = text.split('x').map(|size| size.parse().ok()).collect();
+    let shape = sizes.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok());
+    let shape = shape.ok_or("expected CxHxW, as 3x32x32: channels, height, width")?;
+    let pixels = shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
+    match pixels {
+        Some(1..=MOST) => Ok(shape),
+        _ => {
+            Err("channels, height and width must be at least 1, and the image not absurdly large".to_owned())
+        }
+    }
+}
+
+/// `1x28x28`.
+pub fn image_text([c, h, w]: [usize; 3]) -> String {
+    format!("{c}x{h}x{w}")
+}
+
+/// The help text of a MODEL argument.
+pub fn model_help() -> String {
+    format!("The network: {}", models::names())
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DeviceArgs {
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Worker threads; 0 takes one for each core
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+impl DeviceArgs {
+    /// The device.
+    pub fn open(&self) -> crate::Result<Device> {
+        Device::from_name(&self.device, &CpuOptions { threads: self.threads, ..CpuOptions::default() })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SplitArg {
+    Train,
+    Val,
+    Test,
+}
+
+impl From<SplitArg> for Split {
+    fn from(split: SplitArg) -> Split {
+        match split {
+            SplitArg::Train => Split::Train,
+            SplitArg::Val => Split::Val,
+            SplitArg::Test => Split::Test,
+        }
+    }
+}
+
+/// Which trained network.
+#[derive(Debug, Clone, clap::Args)]
+pub struct TrainedArgs {
+    /// A run folder, or a safetensors file of weights
+    #[arg(value_name = "RUN|WEIGHTS")]
+    path: PathBuf,
+    #[arg(long, help = format!("{}; a run folder knows it", model_help()))]
+    model: Option<String>,
+    #[arg(long, help = format!("{}, or a folder of IDX files; a run folder knows it", catalog::names()))]
+    data: Option<String>,
+    /// Folder that holds mnist/, fashion-mnist/, ...
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Normalise by the set's statistics [default: as the run or the notebook did]
+    #[arg(long, value_enum)]
+    normalize: Option<Switch>,
+    /// Number of outputs [default: the run's, or the set's classes]
+    #[arg(long)]
+    classes: Option<usize>,
+    /// auto, cpu, cuda or cuda:N [default: the run's, or auto]
+    #[arg(long)]
+    device: Option<String>,
+    /// Worker threads; 0 takes one for each core [default: the run's, or 0]
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl TrainedArgs {
+    /// As the library takes them.
+    pub fn options(self) -> TrainedOptions {
+        TrainedOptions {
+            path: self.path,
+            model: self.model,
+            data: self.data,
+            data_dir: self.data_dir,
+            normalize: self.normalize.map(|switch| switch == Switch::On),
+            classes: self.classes,
+            device: self.device,
+            threads: self.threads,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absurd_shapes_are_refused_before_any_arithmetic() {
+        assert_eq!(image_shape("3x32x16"), Ok([3, 32, 16]));
+        let bad = ["", "28x28", "1x28x28x1", "0x28x28", "1xx28", "-1x2x2", "1x2x2.5"];
+        let huge = ["4294967296x4294967296x4294967296", "1x99999999999x1"];
+        for text in bad.iter().chain(&huge) {
+            assert!(image_shape(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `receptive bench`: timing, where `cargo bench` is not at hand or one number is wanted.
+
+use super::args::{DeviceArgs, image_shape, image_text, model_help};
+use super::print_line;
+use crate::models::{self, ModelConfig};
+use crate::testing::steps::{StepBench, StepTimes};
+
+/// Time a network's training steps.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Step(StepArgs),
+}
+
+/// Whole training steps (forward, loss, backward, SGD with momentum 0.9), and the forward pass alone.
+#[derive(Debug, clap::Args)]
+struct StepArgs {
+    #[arg(help = model_help())]
+    model: String,
+    #[arg(long, default_value_t = 64)]
+    batch_size: usize,
+    /// The images' channels, height and width [default: the notebook's]
+    #[arg(long, value_name = "CxHxW", value_parser = image_shape)]
+    input: Option<[usize; 3]>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// About how long the timed steps shall take
+    #[arg(long, default_value_t = 4.0, value_name = "S")]
+    seconds: f64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// An unknown network; an image too small for it; a debug build.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let What::Step(args) = &args.what;
+    let spec = models::find(&args.model)?;
+    let config = ModelConfig { input: args.input.unwrap_or(spec.input), classes: 10 };
+    let bench = StepBench { config, batch_size: args.batch_size, seconds: args.seconds };
+    let times = bench.run(spec, &args.device.open()?)?;
+    print_line(&if args.json { serde_json::to_string(&times)? } else { text(&times) })
+}
+
+fn text(times: &StepTimes) -> String {
+    let StepTimes { model, device, threads, batch_size, runs, parameters, .. } = times;
+    let peak = times.peak_bytes.map_or("unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
+    format!(
+        "{model}, {parameters} parameters, batch {batch_size} of {}, {device} with {threads} threads\n\
+         step     median {:.3} ms, minimum {:.3} ms, n = {runs}\n\
+         forward  median {:.3} ms\n\
+         peak memory {peak}",
+        image_text(times.input),
+        times.step_ms_median,
+        times.step_ms_min,
+        times.forward_ms_median,
+    )
+}

@@ -1,0 +1,97 @@
+//! `receptive predict`: class probabilities of one image.
+
+use super::args::{SplitArg, TrainedArgs};
+use super::picture::Picture;
+use super::print_line;
+use super::table::table;
+use crate::train::Trained;
+use anyhow::bail;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Class probabilities of a PNG or JPEG image, or of an image of the data set.
+///
+/// A picture is laid on white where it is transparent, made grey for a network with one channel, and stretched to the
+/// network's size (bilinear). MNIST and Fashion-MNIST are light on dark: a dark drawing on light paper needs --invert.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    trained: TrainedArgs,
+    /// A picture
+    #[arg(long, value_name = "FILE", required_unless_present = "index", conflicts_with = "index")]
+    image: Option<PathBuf>,
+    /// Light and dark swapped
+    #[arg(long, requires = "image")]
+    invert: bool,
+    /// An image of the data set, counted from 0
+    #[arg(long, value_name = "I")]
+    index: Option<usize>,
+    /// The split that --index counts in
+    #[arg(long, value_enum, default_value_t = SplitArg::Val)]
+    split: SplitArg,
+    /// How many classes to show, the likeliest first [default: all in JSON, else 5]
+    #[arg(long, value_name = "K")]
+    top: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// No such run, file, model or data; a file that is no picture; an index out of range.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    if args.top == Some(0) {
+        bail!("--top: 0 is out of range\n  expected 1 or more");
+    }
+    let trained = Trained::open(args.trained.options(), args.index.is_some())?;
+    let (pixels, label, what) = match (&args.image, args.index) {
+        (Some(file), _) => {
+            let picture = Picture::read(file)?;
+            let what = format!("{}, {}", file.display(), picture.conversion(trained.image, args.invert));
+            (picture.pixels(trained.image, args.invert)?, None, what)
+        }
+        (None, Some(index)) => {
+            let (pixels, label, what) = sample(&trained, index, args.split)?;
+            (pixels, Some(label), what)
+        }
+        (None, None) => bail!("give --image FILE or --index I"),
+    };
+    let probabilities = trained.predict(&pixels)?;
+    let name = |class: usize| trained.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+    let best = order[0];
+    order.truncate(args.top.unwrap_or(if args.json { usize::MAX } else { 5 }));
+    if args.json {
+        let row = |&class: &usize| json!({ "class": name(class), "index": class, "probability": probabilities[class] });
+        let classes: Vec<_> = order.iter().map(row).collect();
+        let label = label.map(|label| json!({ "class": name(label), "index": label }));
+        let (class, probability) = (name(best), probabilities[best]);
+        let object = json!({
+            "class": class, "index": best, "probability": probability, "probabilities": classes, "label": label,
+        });
+        return print_line(&object.to_string());
+    }
+    print_line(&match label {
+        Some(label) => format!("{what}: it is {}", name(label)),
+        None => what,
+    })?;
+    let rows: Vec<_> = order
+        .iter()
+        .map(|&class| vec![name(class), format!("{:.2} %", 100.0 * probabilities[class])])
+        .collect();
+    print_line(&table(&rows, 1))
+}
+
+/// An image of the data set, its label, and what it is called.
+fn sample(trained: &Trained, index: usize, split: SplitArg) -> anyhow::Result<(Vec<u8>, usize, String)> {
+    let set = trained.split(split.into())?;
+    if index >= set.len() {
+        bail!("--index: {} has no image {index}\n  expected 0 to {}", set.name(), set.len() - 1);
+    }
+    let mut pixels = vec![0; trained.image.iter().product()];
+    set.pixels(index, &mut pixels)?;
+    Ok((pixels, set.label(index), format!("image {index} of {}", set.name())))
+}

@@ -1,0 +1,120 @@
+//! `receptive summary`: a network layer by layer, and the dry run that says which size the first FC needs.
+
+use super::args::{image_shape, image_text, model_help};
+use super::table::{short, table, thousands};
+use super::{print_line, say_on_stderr};
+use crate::inspect::{Extent, LayerSummary, Stopped, Summary, describe, summary};
+use crate::models::{self, ModelConfig, ModelSpec};
+use crate::nn::Module;
+
+/// Show a network layer by layer: output shape, parameters, FLOPs, activation bytes and receptive field, for one image.
+///
+/// A shape that does not fit shows the layers up to the failing one, and what would fit.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[arg(help = model_help())]
+    model: String,
+    /// The image's channels, height and width [default: the notebook's]
+    #[arg(long, value_name = "CxHxW", value_parser = image_shape)]
+    input: Option<[usize; 3]>,
+    /// Build the network for images of this shape instead of --input's: its layers stay, the image changes
+    #[arg(long, value_name = "CxHxW", value_parser = image_shape)]
+    built_for: Option<[usize; 3]>,
+    /// Number of outputs
+    #[arg(long, default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    classes: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// An unknown network; a shape that does not fit.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let spec = models::find(&args.model)?;
+    let input = args.input.unwrap_or(spec.input);
+    let (model, result) = dry_run(spec, args.built_for.unwrap_or(input), input, args.classes)?;
+    let image = image_text(input);
+    match result {
+        Ok(summary) if args.json => print_line(&serde_json::to_string(&summary)?),
+        Ok(summary) => {
+            print_line(&format!("{}: {}", spec.name, describe(&*model)))?;
+            print_line(&format!("\none image of {image}:\n{}", layers(&summary.layers)))?;
+            print_line(&totals(&summary))
+        }
+        Err(Stopped { layers: done, error }) => {
+            let path = error.path().unwrap_or(spec.name);
+            let chain = format!("one image of {image}, up to {path}:\n{}", layers(&done));
+            if args.json {
+                say_on_stderr(&chain)
+            } else {
+                print_line(&chain)?
+            }
+            Err(error.into())
+        }
+    }
+}
+
+type DryRun = (Box<dyn Module>, Result<Summary, Stopped>);
+
+/// The network for images of shape `built_for`, and what happens to an image of shape `input` in it. Where `built_for` is
+/// too small, the network is built for its notebook's images instead, to show at which layer nothing is left.
+fn dry_run(
+    spec: &ModelSpec,
+    built_for: [usize; 3],
+    input: [usize; 3],
+    classes: usize,
+) -> crate::Result<DryRun> {
+    match (spec.build)(&ModelConfig { input: built_for, classes }) {
+        Ok(model) => {
+            let result = summary(&*model, spec.name, input);
+            Ok((model, result))
+        }
+        Err(too_small) => {
+            let [_, h, w] = spec.input;
+            let model = (spec.build)(&ModelConfig { input: [built_for[0], h, w], classes })?;
+            let stopped = summary(&*model, spec.name, input).err().ok_or(too_small)?;
+            Ok((model, Err(stopped)))
+        }
+    }
+}
+
+fn layers(layers: &[LayerSummary]) -> String {
+    let header = ["layer", "kind", "weights", "output", "parameters", "FLOPs", "bytes", "sees"];
+    let row = |layer: &LayerSummary| {
+        let product = |dims: &[usize]| dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+        let shapes: Vec<String> = layer.shapes.values().map(|dims| product(dims)).collect();
+        vec![
+            layer.path.clone(),
+            layer.kind.to_owned(),
+            shapes.join(" "),
+            product(&layer.output),
+            thousands(layer.parameters),
+            short(layer.flops as f64),
+            short(layer.activation_bytes as f64),
+            match layer.receptive_field {
+                Extent::Square(size) => format!("{size}x{size}"),
+                Extent::Rectangle([h, w]) => format!("{h}x{w}"),
+            },
+        ]
+    };
+    let rows: Vec<Vec<String>> =
+        std::iter::once(header.map(str::to_owned).to_vec()).chain(layers.iter().map(row)).collect();
+    table(&rows, 3)
+}
+
+fn totals(summary: &Summary) -> String {
+    format!(
+        "{} parameters, {}FLOP and {}B of activations an image; `sees` is the receptive field in pixels",
+        thousands(summary.parameters),
+        spaced(short(summary.flops as f64)),
+        spaced(short(summary.activation_bytes as f64)),
+    )
+}
+
+/// A number before its unit: the prefix belongs to the unit, so a number without one needs the space itself.
+fn spaced(number: String) -> String {
+    if number.contains(' ') { number } else { number + " " }
+}

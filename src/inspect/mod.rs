@@ -1,0 +1,18 @@
+//! Instruments that look into a network without the network knowing: they run it, watch its layers through a
+//! [`Hook`](crate::nn::Hook), and read its tape.
+//!
+//! | file | what |
+//! |---|---|
+//! | `tape.rs` | the ops recorded between two tensors |
+//! | `receptive_field.rs` | [`ReceptiveField`]: which input pixels an output sees |
+//! | `summary.rs` | [`summary`]: shapes, parameters, FLOPs and receptive field, layer by layer; [`describe`] |
+//! | `machine.rs` | [`Machine`]: the processor, its SIMD and memory, and the GEMM speed it reaches |
+
+mod machine;
+mod receptive_field;
+mod summary;
+mod tape;
+
+pub use machine::{Machine, gemm_roof, peak_resident_bytes};
+pub use receptive_field::{ReceptiveField, receptive_field};
+pub use summary::{Extent, LayerSummary, Stopped, Summary, describe, summary};

@@ -1,0 +1,148 @@
+//! Times whole training steps of a network.
+//!
+//! A step is what a training loop repeats: forget the gradients, forward, loss, backward, SGD (rate 0.01, momentum 0.9).
+//! Three steps warm up, a fourth is timed to see how many fit the given time (at least 5, at most 500), and the
+//! forward pass alone (evaluation, nothing recorded) is timed a quarter as often. Images and labels are random: time
+//! does not depend on them.
+
+use crate::core::{DType, Error, Key, Result, Shape};
+use crate::inspect::peak_resident_bytes;
+use crate::models::{ModelConfig, ModelSpec};
+use crate::nn::{Ctx, ModuleExt};
+use crate::optim::{Optimizer, Sgd};
+use crate::tensor::{Device, Tensor};
+use serde::Serialize;
+use std::time::Instant;
+
+/// Steps before the first timed one.
+const WARM_UP: u64 = 3;
+const LR: f64 = 0.01;
+const MOMENTUM: f64 = 0.9;
+
+/// What to time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepBench {
+    pub config: ModelConfig,
+    pub batch_size: usize,
+    /// About how long the timed steps shall take.
+    pub seconds: f64,
+}
+
+/// What was measured, in milliseconds and bytes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepTimes {
+    pub model: &'static str,
+    pub device: String,
+    /// Worker threads.
+    pub threads: usize,
+    pub batch_size: usize,
+    /// Channels, height, width.
+    pub input: [usize; 3],
+    /// Timed steps.
+    pub runs: usize,
+    pub step_ms_median: f64,
+    pub step_ms_min: f64,
+    pub forward_ms_median: f64,
+    /// The process's peak resident memory, where the system tells.
+    pub peak_bytes: Option<u64>,
+    pub parameters: usize,
+}
+
+impl StepBench {
+    /// Times `spec` on `device`.
+    ///
+    /// # Errors
+    /// A debug build, whose times mean nothing; a batch size or time of 0; an image too small for the network.
+    pub fn run(&self, spec: &'static ModelSpec, device: &Device) -> Result<StepTimes> {
+        if cfg!(debug_assertions) {
+            return Err(Error::argument("bench", "this is a debug build: its times mean nothing")
+                .help(format!("cargo run --release -- bench step {}", spec.name)));
+        }
+        if self.batch_size == 0 {
+            return Err(Error::argument("--batch-size", "0 is out of range").expected("1 or more"));
+        }
+        if !(self.seconds > 0.0 && self.seconds <= 3600.0) {
+            return Err(Error::argument("--seconds", format!("{} is out of range", self.seconds))
+                .expected("a number above 0, at most 3600"));
+        }
+        device.install(|| self.time(spec, device))
+    }
+
+    fn time(&self, spec: &'static ModelSpec, device: &Device) -> Result<StepTimes> {
+        let model = (spec.build)(&self.config)?;
+        model.init(device, DType::F32, 0)?;
+        let (x, labels) = self.batch(device)?;
+        let mut optimizer = Sgd::new(model.trainable()?, MOMENTUM, false, 0.0)?;
+        let key = Key::new(0).child("forward");
+        let mut steps = 0;
+        let mut step = || -> Result<()> {
+            optimizer.zero_grad();
+            let output = model.forward(&Ctx::train(spec.name, key.step(steps)), &x)?;
+            spec.loss.compute(&output, &labels)?.backward()?;
+            steps += 1;
+            optimizer.step(LR)
+        };
+        for _ in 0..WARM_UP {
+            step()?;
+        }
+        let one = milliseconds(1, &mut step)?[0];
+        let runs = ((self.seconds * 1e3 / one) as usize).clamp(5, 500);
+        let times = milliseconds(runs, &mut step)?;
+        let mut forward = || model.forward(&Ctx::eval(spec.name), &x).map(drop);
+        forward()?;
+        let forward_times = milliseconds((runs / 4).max(5), &mut forward)?;
+        Ok(StepTimes {
+            model: spec.name,
+            device: device.to_string(),
+            threads: device.as_cpu().map_or(0, |cx| cx.threads()),
+            batch_size: self.batch_size,
+            input: self.config.input,
+            runs,
+            step_ms_median: median(&times),
+            step_ms_min: times[0],
+            forward_ms_median: median(&forward_times),
+            peak_bytes: peak_resident_bytes(),
+            parameters: model.num_parameters(),
+        })
+    }
+
+    /// Normal pixels and uniform labels.
+    fn batch(&self, device: &Device) -> Result<(Tensor, Tensor)> {
+        let (n, [c, h, w]) = (self.batch_size, self.config.input);
+        let key = Key::new(0);
+        let (pixel, label) = (key.child("images"), key.child("labels"));
+        let pixels = Shape::new(&[n, c, h, w])?.numel() as u64;
+        let values: Vec<f32> = (0..pixels).map(|i| pixel.normal(i) as f32).collect();
+        let labels: Vec<i64> = (0..n as u64).map(|i| label.below(i, self.config.classes) as i64).collect();
+        Ok((Tensor::from_vec(device, values, &[n, c, h, w])?, Tensor::from_vec(device, labels, &[n])?))
+    }
+}
+
+/// The times of `n` runs, sorted.
+fn milliseconds(n: usize, f: &mut impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+    let mut times = Vec::with_capacity(n);
+    for _ in 0..n {
+        let start = Instant::now();
+        f()?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times)
+}
+
+/// Of sorted times, at least one.
+fn median(times: &[f64]) -> f64 {
+    let half = times.len() / 2;
+    if times.len() % 2 == 1 { times[half] } else { (times[half - 1] + times[half]) / 2.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_count_is_between_the_middle_two() {
+        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), 3.0);
+        assert_eq!(median(&[1.0, 2.0, 9.0]), 2.0);
+    }
+}

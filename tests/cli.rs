@@ -1,0 +1,250 @@
+//! The program as scripts use it: exit codes, one JSON object on stdout, and errors that name the way out.
+#![cfg(feature = "cli")]
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Runs the program with no data sets but the sample.
+fn receptive(args: &[&str]) -> Output {
+    let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let mut program = Command::new(env!("CARGO_BIN_EXE_receptive"));
+    program.args(args).env("HOME", nowhere).env_remove("RECEPTIVE_DATA").output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Success, and stdout.
+fn ok(args: &[&str]) -> String {
+    let output = receptive(args);
+    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// Success, and the one object on the one line of stdout.
+fn json(args: &[&str]) -> Value {
+    let stdout = ok(&[args, &["--json"]].concat());
+    assert_eq!(stdout.matches('\n').count(), 1, "{args:?}: {stdout}");
+    let value: Value = serde_json::from_str(&stdout).unwrap();
+    assert!(value.is_object(), "{args:?}: {stdout}");
+    value
+}
+
+/// Failure, nothing on stdout, and the one message on stderr.
+fn error(args: &[&str]) -> String {
+    let output = receptive(args);
+    let stderr = text(&output.stderr);
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{args:?}: {:?} {stderr}", output.status);
+    assert_eq!(text(&output.stdout), "", "{args:?}");
+    assert_eq!(stderr.matches("error:").count(), 1, "{args:?}: {stderr}");
+    assert!(stderr.starts_with("error: ") && !stderr.contains("panicked"), "{args:?}: {stderr}");
+    stderr
+}
+
+/// A run of a few steps in a folder of its own.
+fn trained(extra: &[&str]) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run").display().to_string();
+    let args = ["train", "lenet5", "--data", "sample", "--max-steps", "20", "--out", &run];
+    ok(&[&args, extra].concat());
+    (folder, run)
+}
+
+#[test]
+fn help_lists_every_subcommand() {
+    let help = ok(&["--help"]);
+    for name in ["train", "eval", "predict", "summary", "data", "op", "bench", "doctor"] {
+        assert!(help.lines().any(|line| line.trim_start().starts_with(name)), "{name} is not in\n{help}");
+        assert!(ok(&[name, "--help"]).contains("Usage:"));
+    }
+}
+
+#[test]
+fn summary_counts_what_the_notebooks_count() {
+    let counts = [("lenet5", "1x28x28", 61_706), ("lenet5", "3x32x32", 83_126), ("mlp2", "1x28x28", 39_760)];
+    for (model, input, count) in counts {
+        let summary = json(&["summary", model, "--input", input]);
+        assert_eq!(summary["parameters"], count, "{model} {input}");
+        let layers = summary["layers"].as_array().unwrap();
+        let sum: u64 = layers.iter().map(|layer| layer["parameters"].as_u64().unwrap()).sum();
+        assert_eq!(sum, count);
+    }
+    let summary = json(&["summary", "lenet5"]);
+    let conv2 = summary["layers"].as_array().unwrap().iter().find(|layer| layer["path"] == "conv2").unwrap();
+    assert_eq!(conv2["kind"], "Conv2d");
+    assert_eq!(conv2["output"], serde_json::json!([16, 10, 10]));
+    assert_eq!(conv2["flops"], 1600 * (2 * 6 * 25 + 1));
+    assert_eq!(conv2["receptive_field"], 14);
+    assert!(ok(&["summary", "lenet5"]).contains("(conv1): Conv2d(1, 6, kernel_size=5, padding=2)"));
+}
+
+/// The notebooks' debug run: the layers that fit, then the layer that does not and what would.
+#[test]
+fn a_wrong_shape_shows_the_chain_up_to_the_failing_layer() {
+    let output = receptive(&["summary", "lenet5", "--built-for", "1x28x28", "--input", "1x32x32"]);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout.contains("pool2") && stdout.contains("16x6x6") && !stdout.contains("fc2"), "{stdout}");
+    assert!(stderr.contains("at lenet5/fc1") && stderr.contains("Linear::new(576, 120)"), "{stderr}");
+
+    let output = receptive(&["summary", "lenet5", "--input", "1x4x4", "--json"]);
+    let stderr = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""));
+    assert!(
+        stderr.contains("pool1") && stderr.contains("6x2x2") && stderr.contains("at lenet5/conv2"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn doctor_and_data_print_one_object() {
+    let doctor = json(&["doctor"]);
+    assert_eq!(doctor["cuda"]["available"], false);
+    assert!(doctor["threads"].as_u64().unwrap() >= 1 && doctor["gemm_gflops"].as_f64().unwrap() > 0.0);
+    assert!(doctor["problems"].as_array().unwrap().iter().all(|p| p["remedy"].is_string()));
+    json(&["data", "list"]);
+    json(&["op", "--list"]);
+}
+
+/// eval and predict on a run folder, and on its weights file with model and data named, agree.
+#[test]
+fn a_run_and_its_weights_give_the_same_answers() {
+    let (_folder, run) = trained(&["--json"]);
+    let best = format!("{run}/best.safetensors");
+    let named = ["--model", "lenet5", "--data", "sample"];
+    let eval = json(&["eval", &run]);
+    assert_eq!(eval["n"], 1000);
+    assert!(eval["loss"].as_f64().unwrap() > 0.0 && eval["accuracy"].as_f64().unwrap() > 0.1, "{eval}");
+    assert_eq!(json(&[&["eval", &best], &named[..]].concat()), eval);
+    assert_eq!(json(&["eval", &run, "--threads", "1", "--batch-size", "250"]), eval);
+
+    let predicted = json(&["predict", &run, "--index", "3"]);
+    assert_eq!(json(&[&["predict", &best, "--index", "3"], &named[..]].concat()), predicted);
+    let rows = predicted["probabilities"].as_array().unwrap();
+    let sum: f64 = rows.iter().map(|row| row["probability"].as_f64().unwrap()).sum();
+    assert!(rows.len() == 10 && (sum - 1.0).abs() < 1e-5, "{predicted}");
+    assert_eq!(
+        json(&["predict", &run, "--index", "3", "--top", "2"])["probabilities"].as_array().unwrap().len(),
+        2
+    );
+
+    // Without best.safetensors the checkpoint knows.
+    std::fs::remove_file(&best).unwrap();
+    assert_eq!(json(&["eval", &run]), eval);
+    assert!(error(&["eval", &best, named[0], named[1], named[2], named[3]]).contains("best.safetensors"));
+    assert!(error(&["eval", &run, "--model", "mlp"]).contains("trained lenet5"));
+    assert!(error(&["predict", &run, "--index", "1000"]).contains("0 to 999"));
+}
+
+/// A picture of a data set's image is classified as the image itself.
+#[test]
+fn a_picture_is_read_as_the_network_sees_it() {
+    use receptive::data::{DataDirs, load};
+    let (folder, run) = trained(&[]);
+    let set = load("sample", &DataDirs::default()).unwrap().val;
+    let mut pixels = vec![0; 784];
+    set.pixels(5, &mut pixels).unwrap();
+    let file = folder.path().join("five.png");
+    let file = file.to_str().unwrap();
+    image::GrayImage::from_raw(28, 28, pixels.clone()).unwrap().save(file).unwrap();
+    let seen = json(&["predict", &run, "--index", "5"]);
+    assert_eq!(json(&["predict", &run, "--image", file])["probabilities"], seen["probabilities"]);
+
+    let negative = pixels.iter().map(|p| 255 - p).collect();
+    image::GrayImage::from_raw(28, 28, negative).unwrap().save(file).unwrap();
+    assert_eq!(json(&["predict", &run, "--image", file, "--invert"])["probabilities"], seen["probabilities"]);
+
+    let whole = std::fs::read(file).unwrap();
+    std::fs::write(file, &whole[..whole.len() / 2]).unwrap();
+    assert!(error(&["predict", &run, "--image", file]).contains("damaged"));
+    std::fs::write(file, "no picture").unwrap();
+    assert!(error(&["predict", &run, "--image", file]).contains("neither a PNG nor a JPEG"));
+    assert!(error(&["predict", &run, "--image", &run]).contains("not a regular file"));
+    assert!(error(&["predict", &run, "--image", "nowhere.png"]).contains("nowhere.png"));
+}
+
+#[test]
+fn unknown_names_are_answered_with_the_known_ones() {
+    let cases: [(&[&str], &str); 11] = [
+        (&["train", "lenet"], "lenet5"),
+        (&["train", "lenet5", "--data", "minst"], "fashion-mnist"),
+        (&["train", "lenet5", "--optimizer", "lion"], "adamw"),
+        (&["train", "lenet5", "--data", "sample", "--scheduler", "linear"], "onecycle"),
+        (&["summary", "resnet"], "minivgg"),
+        (&["bench", "step", "--input", "28x28", "lenet5"], "CxHxW"),
+        (&["eval", "nowhere.safetensors"], "--model"),
+        (&["train", "lenet5", "--data", "sample", "--device", "gpu"], "cuda:N"),
+        (&["doctor", "--device", "cuda"], "--device cpu"),
+        (&["trian"], "train"),
+        (&["summary", "lenet5", "--inputs", "1x28x28"], "--input"),
+    ];
+    for (args, known) in cases {
+        let message = error(args);
+        assert!(message.contains(known), "{args:?} should name {known}: {message}");
+    }
+}
+
+#[test]
+fn settings_out_of_range_are_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let bad: [(&str, &str); 8] = [
+        ("--batch-size", "0"),
+        ("--epochs", "0"),
+        ("--lr", "NaN"),
+        ("--lr", "-1"),
+        ("--lr", "inf"),
+        ("--momentum", "NaN"),
+        ("--max-steps", "0"),
+        ("--subset", "3"),
+    ];
+    for (flag, value) in bad {
+        let flag_value = format!("{flag}={value}");
+        let message =
+            error(&["train", "lenet5", "--data", "sample", &flag_value, "--out", out.to_str().unwrap()]);
+        assert!(message.contains(flag.trim_start_matches('-')), "{flag_value}: {message}");
+        assert!(flag == "--subset" || !out.exists(), "{flag_value} left a folder behind");
+    }
+    error(&["eval", "w.safetensors", "--model", "lenet5", "--data", "sample", "--batch-size", "0"]);
+    error(&["summary", "lenet5", "--classes", "0"]);
+    error(&["summary", "lenet5", "--input", "0x28x28"]);
+}
+
+/// `receptive summary ... | head -1`: no panic, no message.
+#[test]
+#[cfg(unix)]
+fn a_reader_that_leaves_is_no_error_message() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_receptive"));
+    let mut child =
+        program.args(["summary", "lenet5"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(text(&output.stderr), "");
+}
+
+/// Times of a debug build mean nothing.
+#[test]
+#[cfg(debug_assertions)]
+fn a_debug_build_refuses_to_bench() {
+    assert!(error(&["bench", "step", "lenet5", "--json"]).contains("--release"));
+}
+
+#[test]
+#[cfg(not(debug_assertions))]
+fn bench_step_reports_what_scripts_read() {
+    let args = ["bench", "step", "lenet5", "--batch-size", "8", "--threads", "1", "--seconds", "0.2"];
+    let times = json(&args);
+    let number = |key: &str| times[key].as_f64().unwrap_or_else(|| panic!("{key} in {times}"));
+    assert_eq!((times["model"].as_str(), times["device"].as_str()), (Some("lenet5"), Some("cpu")));
+    assert_eq!(times["input"], serde_json::json!([1, 28, 28]));
+    assert_eq!((number("threads"), number("batch_size"), number("parameters")), (1.0, 8.0, 61_706.0));
+    assert!((5.0..=500.0).contains(&number("runs")));
+    assert!(number("step_ms_min") > 0.0 && number("step_ms_min") <= number("step_ms_median"));
+    assert!(number("forward_ms_median") < number("step_ms_median"));
+    assert!(number("peak_bytes") > 1e6);
+    assert!(error(&["bench", "step", "lenet5", "--batch-size", "0"]).contains("--batch-size"));
+    assert!(error(&["bench", "step", "lenet5", "--seconds", "NaN"]).contains("--seconds"));
+    assert!(error(&["bench", "step", "lenet5", "--input", "1x4x4"]).contains("too small"));
+}

@@ -1,0 +1,106 @@
+//! The zoo against the notebooks: parameter counts, shapes and the names in their `state_dict`.
+
+use receptive::inspect::summary;
+use receptive::models::{self, MODELS, ModelConfig};
+use receptive::nn::{Ctx, Module, ModuleExt};
+use receptive::{DType, Device, Tensor};
+
+const MNIST: [usize; 3] = [1, 28, 28];
+const CIFAR: [usize; 3] = [3, 32, 32];
+
+fn build(name: &str, input: [usize; 3]) -> Box<dyn Module> {
+    (models::find(name).unwrap().build)(&ModelConfig { input, classes: 10 }).unwrap()
+}
+
+/// The counts the notebooks print. A wrong padding or a missing bias shows here first.
+#[test]
+fn parameter_counts_are_the_notebooks() {
+    let counts = [
+        ("softmax", MNIST, 7_850),
+        ("mlp2", MNIST, 39_760),
+        ("mlp", MNIST, 575_050),
+        ("mlp", CIFAR, 1_746_506),
+        ("lenet5", MNIST, 61_706),
+        ("lenet5", CIFAR, 83_126),
+        ("minivgg", MNIST, 123_502),
+        ("minivgg", CIFAR, 166_030),
+    ];
+    for (name, input, count) in counts {
+        assert_eq!(build(name, input).num_parameters(), count, "{name} for {input:?}");
+    }
+}
+
+/// Image size after the convolutions, and the features the first FC takes.
+#[test]
+fn shapes_after_each_stage_are_the_notebooks() {
+    type Stage<'a> = (&'a str, &'a [usize]);
+    let stages: [(&str, [usize; 3], &[Stage]); 4] = [
+        (
+            "lenet5",
+            MNIST,
+            &[
+                ("conv1", &[6, 28, 28]),
+                ("pool1", &[6, 14, 14]),
+                ("conv2", &[16, 10, 10]),
+                ("flatten", &[400]),
+            ],
+        ),
+        ("lenet5", CIFAR, &[("conv1", &[6, 32, 32]), ("pool2", &[16, 6, 6]), ("flatten", &[576])]),
+        ("minivgg", MNIST, &[("conv12", &[16, 24, 24]), ("conv22", &[32, 10, 10]), ("flatten", &[800])]),
+        ("minivgg", CIFAR, &[("pool1", &[16, 14, 14]), ("conv22", &[32, 12, 12]), ("flatten", &[1152])]),
+    ];
+    for (name, input, expected) in stages {
+        let summary = summary(&*build(name, input), name, input).unwrap();
+        for (path, output) in expected {
+            let layer = summary.layers.iter().find(|layer| layer.path == *path).unwrap();
+            assert_eq!(layer.output, *output, "{name} for {input:?}: {path}");
+        }
+    }
+}
+
+/// Every network, on every size it may meet: a batch goes in, log-probabilities of its classes come out.
+#[test]
+fn a_batch_becomes_log_probabilities() {
+    let cpu = Device::cpu().unwrap();
+    for spec in MODELS {
+        for (input, classes) in [(MNIST, 10), (CIFAR, 10), ([2, 33, 29], 3)] {
+            let model = (spec.build)(&ModelConfig { input, classes }).unwrap();
+            model.init(&cpu, DType::F32, 0).unwrap();
+            let x = Tensor::full(&cpu, 0.5, &[3, input[0], input[1], input[2]], DType::F32).unwrap();
+            let y = model.forward(&Ctx::eval(spec.name), &x).unwrap();
+            assert_eq!(y.dims(), [3, classes], "{} for {input:?}", spec.name);
+            let sums: Vec<f64> =
+                y.to_f64().unwrap().chunks(classes).map(|row| row.iter().map(|v| v.exp()).sum()).collect();
+            assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-5), "{}: {sums:?}", spec.name);
+        }
+    }
+}
+
+/// PyTorch's `state_dict` of the notebooks' classes loads by these names, in this order.
+#[test]
+fn state_dict_names_are_the_notebooks() {
+    let layers = |name: &str| match name {
+        "softmax" => vec!["linear"],
+        "mlp2" => vec!["linear1", "linear2"],
+        "mlp" => vec!["linears.0", "linears.1", "linears.2", "linears.3", "linears.4"],
+        "lenet5" => vec!["conv1", "conv2", "fc1", "fc2", "fc3"],
+        "minivgg" => vec!["conv11", "conv12", "conv21", "conv22", "fc1", "fc2", "fc3"],
+        other => panic!("{other}: write its notebook's names here"),
+    };
+    for spec in MODELS {
+        let names: Vec<String> = build(spec.name, MNIST).params().into_iter().map(|(name, _)| name).collect();
+        let expected: Vec<String> =
+            layers(spec.name).iter().flat_map(|l| [format!("{l}.weight"), format!("{l}.bias")]).collect();
+        assert_eq!(names, expected, "{}", spec.name);
+    }
+}
+
+/// An image that vanishes in the convolutions is refused where the network is described.
+#[test]
+fn images_too_small_are_refused() {
+    for name in ["lenet5", "minivgg"] {
+        let build = models::find(name).unwrap().build;
+        let error = build(&ModelConfig { input: [1, 4, 4], classes: 10 }).err().unwrap();
+        assert!(error.to_string().contains("too small"), "{error}");
+    }
+}
