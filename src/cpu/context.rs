@@ -125,111 +125,14 @@ impl CpuCtx {
     }
 
     /// Calls `f(0) .. f(n - 1)`, in parallel when `work` (elements touched, about) is worth a thread.
-    pub fn tasks(&self, n: usize, work: usize, f: impl Fn(usize) + Sync + Send) {
+    ///
+    /// This is the only place where loops meet the thread pool. It takes a `dyn` closure on purpose: rayon's machinery
+    /// is compiled once, not once for every loop of every op and element type, which halves the build.
+    pub fn tasks(&self, n: usize, work: usize, f: &(dyn Fn(usize) + Sync)) {
         match &self.pool {
             Some(pool) if n > 1 && work > SERIAL => pool.install(|| (0..n).into_par_iter().for_each(f)),
             _ => (0..n).for_each(f),
         }
-    }
-
-    /// Cuts `out` into pieces of `chunk` elements and calls `f(piece number, piece)` on each, in parallel when `work`
-    /// is worth a thread.
-    pub fn pieces<T: Send>(
-        &self,
-        out: &mut [T],
-        chunk: usize,
-        work: usize,
-        f: impl Fn(usize, &mut [T]) + Sync + Send,
-    ) {
-        let chunk = chunk.max(1);
-        match &self.pool {
-            Some(pool) if out.len() > chunk && work > SERIAL => {
-                pool.install(|| out.par_chunks_mut(chunk).enumerate().for_each(|(i, piece)| f(i, piece)))
-            }
-            _ => out.chunks_mut(chunk).enumerate().for_each(|(i, piece)| f(i, piece)),
-        }
-    }
-
-    /// As [`pieces`](Self::pieces) over two outputs cut alike: `f(piece number, piece of a, piece of b)`.
-    pub fn pieces2<A: Send, B: Send>(
-        &self,
-        (a, chunk_a): (&mut [A], usize),
-        (b, chunk_b): (&mut [B], usize),
-        work: usize,
-        f: impl Fn(usize, &mut [A], &mut [B]) + Sync + Send,
-    ) {
-        let (chunk_a, chunk_b) = (chunk_a.max(1), chunk_b.max(1));
-        match &self.pool {
-            Some(pool) if a.len() > chunk_a && work > SERIAL => pool.install(|| {
-                a.par_chunks_mut(chunk_a)
-                    .zip(b.par_chunks_mut(chunk_b))
-                    .enumerate()
-                    .for_each(|(i, (a, b))| f(i, a, b))
-            }),
-            _ => a
-                .chunks_mut(chunk_a)
-                .zip(b.chunks_mut(chunk_b))
-                .enumerate()
-                .for_each(|(i, (a, b))| f(i, a, b)),
-        }
-    }
-
-    /// Over three equally long outputs at once: `f(piece number, piece of a, piece of b, piece of c)`.
-    pub fn pieces3<T: Send>(
-        &self,
-        (a, b, c): (&mut [T], &mut [T], &mut [T]),
-        chunk: usize,
-        f: impl Fn(usize, &mut [T], &mut [T], &mut [T]) + Sync + Send,
-    ) {
-        match &self.pool {
-            Some(pool) if a.len() > SERIAL => pool.install(|| {
-                let pieces =
-                    a.par_chunks_mut(chunk).zip(b.par_chunks_mut(chunk)).zip(c.par_chunks_mut(chunk));
-                pieces.enumerate().for_each(|(i, ((a, b), c))| f(i, a, b, c));
-            }),
-            _ => {
-                let pieces = a.chunks_mut(chunk).zip(b.chunks_mut(chunk)).zip(c.chunks_mut(chunk));
-                pieces.enumerate().for_each(|(i, ((a, b), c))| f(i, a, b, c));
-            }
-        }
-    }
-
-    /// `y[i] = f(i)` over an elementwise output, cut by size.
-    pub fn fill_with<T: Send>(&self, y: &mut [T], f: impl Fn(usize) -> T + Sync + Send) {
-        let work = y.len();
-        self.pieces(y, CHUNK, work, |piece, y| {
-            let start = piece * CHUNK;
-            for (i, y) in y.iter_mut().enumerate() {
-                *y = f(start + i);
-            }
-        });
-    }
-
-    /// `y[i] = f(x[i])`.
-    pub fn map<X: Copy + Sync, Y: Send>(&self, x: &[X], y: &mut [Y], f: impl Fn(X) -> Y + Sync + Send) {
-        let work = y.len();
-        self.pieces(y, CHUNK, work, |piece, y| {
-            for (y, &x) in y.iter_mut().zip(&x[piece * CHUNK..]) {
-                *y = f(x);
-            }
-        });
-    }
-
-    /// `y[i] = f(a[i], b[i])`.
-    pub fn zip<A: Copy + Sync, B: Copy + Sync, Y: Send>(
-        &self,
-        a: &[A],
-        b: &[B],
-        y: &mut [Y],
-        f: impl Fn(A, B) -> Y + Sync + Send,
-    ) {
-        let work = y.len();
-        self.pieces(y, CHUNK, work, |piece, y| {
-            let start = piece * CHUNK;
-            for ((y, &a), &b) in y.iter_mut().zip(&a[start..]).zip(&b[start..]) {
-                *y = f(a, b);
-            }
-        });
     }
 }
 

@@ -1,0 +1,126 @@
+//! Cutting outputs into pieces, one task each.
+//!
+//! The pieces depend on the size of the problem alone, so every piece is computed in the same way whichever thread takes
+//! it: that is what makes results independent of the number of threads.
+
+use super::CpuCtx;
+use super::context::CHUNK;
+use std::marker::PhantomData;
+
+/// A slice of which tasks take disjoint pieces.
+struct Pieces<'a, T> {
+    start: *mut T,
+    len: usize,
+    chunk: usize,
+    borrow: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: it stands for a `&mut [T]` whose pieces go to different threads, which needs `T: Send`; `piece`'s contract
+// keeps the pieces apart.
+unsafe impl<T: Send> Sync for Pieces<'_, T> {}
+
+impl<'a, T> Pieces<'a, T> {
+    fn new(slice: &'a mut [T], chunk: usize) -> Self {
+        Pieces { start: slice.as_mut_ptr(), len: slice.len(), chunk: chunk.max(1), borrow: PhantomData }
+    }
+
+    fn count(&self) -> usize {
+        self.len.div_ceil(self.chunk)
+    }
+
+    /// Piece `i < count()`; the last may be short.
+    ///
+    /// # Safety
+    /// No two calls with the same `i` may have their results alive at once.
+    #[allow(clippy::mut_from_ref)] // the contract above makes the results disjoint
+    unsafe fn piece(&self, i: usize) -> &mut [T] {
+        let first = i * self.chunk;
+        assert!(first < self.len, "piece {i} is beyond the end");
+        let len = self.chunk.min(self.len - first);
+        // SAFETY: `first + len <= self.len`, and by contract nothing else refers to this piece.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(first), len) }
+    }
+}
+
+impl CpuCtx {
+    /// Cuts `out` into pieces of `chunk` elements and calls `f(piece number, piece)` on each, in parallel when `work`
+    /// (elements touched, about) is worth a thread.
+    pub fn pieces<T: Send>(
+        &self,
+        out: &mut [T],
+        chunk: usize,
+        work: usize,
+        f: impl Fn(usize, &mut [T]) + Sync + Send,
+    ) {
+        let out = Pieces::new(out, chunk);
+        // SAFETY: `tasks` calls each number once.
+        self.tasks(out.count(), work, &|i| f(i, unsafe { out.piece(i) }));
+    }
+
+    /// As [`pieces`](Self::pieces) over two outputs cut into equally many: `f(piece number, piece of a, piece of b)`.
+    pub fn pieces2<A: Send, B: Send>(
+        &self,
+        (a, chunk_a): (&mut [A], usize),
+        (b, chunk_b): (&mut [B], usize),
+        work: usize,
+        f: impl Fn(usize, &mut [A], &mut [B]) + Sync + Send,
+    ) {
+        let (a, b) = (Pieces::new(a, chunk_a), Pieces::new(b, chunk_b));
+        // SAFETY: `tasks` calls each number once, and a and b are different slices.
+        self.tasks(a.count().min(b.count()), work, &|i| f(i, unsafe { a.piece(i) }, unsafe { b.piece(i) }));
+    }
+
+    /// Over three equally long outputs at once: `f(piece number, piece of a, piece of b, piece of c)`.
+    pub fn pieces3<T: Send>(
+        &self,
+        (a, b, c): (&mut [T], &mut [T], &mut [T]),
+        chunk: usize,
+        f: impl Fn(usize, &mut [T], &mut [T], &mut [T]) + Sync + Send,
+    ) {
+        let work = a.len();
+        let [a, b, c] = [a, b, c].map(|slice| Pieces::new(slice, chunk));
+        self.tasks(a.count(), work, &|i| {
+            // SAFETY: `tasks` calls each number once, and the three are different slices.
+            let (a, b, c) = unsafe { (a.piece(i), b.piece(i), c.piece(i)) };
+            f(i, a, b, c);
+        });
+    }
+
+    /// `y[i] = f(i)` over an elementwise output, cut by size.
+    pub fn fill_with<T: Send>(&self, y: &mut [T], f: impl Fn(usize) -> T + Sync + Send) {
+        let work = y.len();
+        self.pieces(y, CHUNK, work, |piece, y| {
+            let start = piece * CHUNK;
+            for (i, y) in y.iter_mut().enumerate() {
+                *y = f(start + i);
+            }
+        });
+    }
+
+    /// `y[i] = f(x[i])`.
+    pub fn map<X: Copy + Sync, Y: Send>(&self, x: &[X], y: &mut [Y], f: impl Fn(X) -> Y + Sync + Send) {
+        let work = y.len();
+        self.pieces(y, CHUNK, work, |piece, y| {
+            for (y, &x) in y.iter_mut().zip(&x[piece * CHUNK..]) {
+                *y = f(x);
+            }
+        });
+    }
+
+    /// `y[i] = f(a[i], b[i])`.
+    pub fn zip<A: Copy + Sync, B: Copy + Sync, Y: Send>(
+        &self,
+        a: &[A],
+        b: &[B],
+        y: &mut [Y],
+        f: impl Fn(A, B) -> Y + Sync + Send,
+    ) {
+        let work = y.len();
+        self.pieces(y, CHUNK, work, |piece, y| {
+            let start = piece * CHUNK;
+            for ((y, &a), &b) in y.iter_mut().zip(&a[start..]).zip(&b[start..]) {
+                *y = f(a, b);
+            }
+        });
+    }
+}
