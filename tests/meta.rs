@@ -73,7 +73,7 @@ fn every_op_file_is_a_row_and_opens_with_its_lesson() {
         let header: String =
             text.lines().take_while(|line| line.starts_with("//!")).collect::<Vec<_>>().join("\n");
         for (what, sign) in
-            [("a formula", "```text"), ("a shape table", "| tensor"), ("a worked example", "Ok::<()")]
+            [("a formula", "```text"), ("a shape table", "|---|"), ("a worked example", "Ok::<()")]
         {
             assert!(header.contains(sign), "src/ops/{name}.rs: its header lacks {what} ({sign})");
         }

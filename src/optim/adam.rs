@@ -9,22 +9,20 @@
 //! The divisions by `1 - beta^t` undo the pull of the zero start. In Adam the decay passes through the moments and is
 //! rescaled with them; AdamW decouples it. PyTorch: `optim.Adam`, `optim.AdamW`.
 
-use super::{Optimizer, Slots};
+use super::{Memory, Optimizer};
 use crate::core::{Error, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::float_type;
 use crate::tensor::{Tensor, Update, update};
-use std::collections::BTreeMap;
 
 const BETAS: [f64; 2] = [0.9, 0.999];
 const EPS: f64 = 1e-8;
 
 /// `optim.Adam` and `optim.AdamW`, with PyTorch's default betas and eps.
 pub struct Adam {
-    slots: Slots<2>,
+    memory: Memory,
     weight_decay: f64,
     decoupled: bool,
-    steps: u64,
 }
 
 impl Adam {
@@ -49,43 +47,33 @@ impl Adam {
             let what = format!("{weight_decay} is not a number from 0 up");
             return Err(Error::argument("weight-decay", what));
         }
-        let slots = Slots::new(params, ["exp_avg", "exp_avg_sq"])?;
-        Ok(Adam { slots, weight_decay, decoupled, steps: 0 })
+        let memory = Memory::new(params, &["exp_avg", "exp_avg_sq"])?;
+        Ok(Adam { memory, weight_decay, decoupled })
     }
 }
 
 impl Optimizer for Adam {
     fn step(&mut self, lr: f64) -> Result<()> {
-        self.steps += 1;
-        let [correction1, correction2] = BETAS.map(|beta| 1.0 - beta.powf(self.steps as f64));
+        self.memory.steps += 1;
+        let [correction1, correction2] = BETAS.map(|beta| 1.0 - beta.powf(self.memory.steps as f64));
         let step = AdamStep {
             rate: lr / correction1,
             root_correction: correction2.sqrt(),
             shrink: if self.decoupled { 1.0 - lr * self.weight_decay } else { 1.0 },
             decay: if self.decoupled { 0.0 } else { self.weight_decay },
         };
-        for slot in &self.slots.slots {
-            let [m, v] = &slot.state;
-            update(&step, &[&slot.param, m, v], &[&slot.grad()?])?;
+        for slot in &self.memory.slots {
+            update(&step, &[&slot.param, &slot.state[0], &slot.state[1]], &[&slot.grad()?])?;
         }
         Ok(())
     }
 
-    fn state(&self) -> BTreeMap<String, Tensor> {
-        self.slots.named()
+    fn memory(&self) -> &Memory {
+        &self.memory
     }
 
-    fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    fn restore(&mut self, state: &BTreeMap<String, Tensor>, steps: u64) -> Result<()> {
-        self.steps = steps;
-        self.slots.restore(state)
-    }
-
-    fn zero_grad(&self) {
-        self.slots.zero_grad();
+    fn memory_mut(&mut self) -> &mut Memory {
+        &mut self.memory
     }
 }
 

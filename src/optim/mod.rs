@@ -18,7 +18,7 @@ use crate::core::{Error, ErrorKind, Result};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
-/// One step of gradient descent, and the state it carries from step to step.
+/// One step of gradient descent, and the memory it carries from step to step.
 pub trait Optimizer: Send {
     /// Updates every parameter in place from its gradient, with learning rate `lr`.
     ///
@@ -26,73 +26,76 @@ pub trait Optimizer: Send {
     /// A parameter that no gradient reached.
     fn step(&mut self, lr: f64) -> Result<()>;
 
-    /// The state tensors by name (`momentum_buffer.conv1.weight`), sharing memory, for checkpoints.
-    fn state(&self) -> BTreeMap<String, Tensor>;
+    /// The parameters, with what the optimiser remembers of each.
+    fn memory(&self) -> &Memory;
+
+    /// As [`memory`](Self::memory), to restore it from a checkpoint.
+    fn memory_mut(&mut self) -> &mut Memory;
 
     /// Steps taken so far: Adam's bias correction depends on it.
-    fn steps(&self) -> u64;
-
-    /// Restores what [`state`](Self::state) and [`steps`](Self::steps) gave.
-    ///
-    /// # Errors
-    /// A name that is missing, or of another shape.
-    fn restore(&mut self, state: &BTreeMap<String, Tensor>, steps: u64) -> Result<()>;
+    fn steps(&self) -> u64 {
+        self.memory().steps
+    }
 
     /// Forgets all gradients.
-    fn zero_grad(&self);
+    fn zero_grad(&self) {
+        self.memory().slots.iter().for_each(|slot| slot.param.zero_grad());
+    }
 }
 
 /// A parameter with its name and the optimiser's own tensors for it.
-struct Slot<const N: usize> {
+struct Slot {
     name: String,
     param: Tensor,
-    state: [Tensor; N],
+    state: Vec<Tensor>,
 }
 
-/// The slots of all parameters, with `N` state tensors each, named by `keys`.
-struct Slots<const N: usize> {
-    slots: Vec<Slot<N>>,
-    keys: [&'static str; N],
+/// What an optimiser remembers: a few tensors for each parameter, and the number of steps.
+pub struct Memory {
+    slots: Vec<Slot>,
+    /// What the tensors are called in a checkpoint, as in PyTorch's state: `exp_avg`.
+    keys: &'static [&'static str],
+    steps: u64,
 }
 
-impl<const N: usize> Slots<N> {
-    /// State starts at zero.
-    fn new(params: Vec<(String, Tensor)>, keys: [&'static str; N]) -> Result<Slots<N>> {
-        let mut slots = Vec::with_capacity(params.len());
-        for (name, param) in params {
-            let zero = || Tensor::zeros(param.device(), param.dims(), param.dtype());
-            let state: Vec<Tensor> = keys.iter().map(|_| zero()).collect::<Result<_>>()?;
-            let state = state.try_into().expect("one tensor for each key");
-            slots.push(Slot { name, param, state });
-        }
-        Ok(Slots { slots, keys })
-    }
-
-    fn named(&self) -> BTreeMap<String, Tensor> {
-        let each = |slot: &Slot<N>| {
-            let named = self.keys.iter().zip(&slot.state);
-            named.map(|(key, t)| (format!("{key}.{}", slot.name), t.clone())).collect::<Vec<_>>()
+impl Memory {
+    /// One tensor of zeros for each parameter and key.
+    fn new(params: Vec<(String, Tensor)>, keys: &'static [&'static str]) -> Result<Memory> {
+        let slot = |(name, param): (String, Tensor)| {
+            let zeros = |_| Tensor::zeros(param.device(), param.dims(), param.dtype());
+            let state = keys.iter().map(zeros).collect::<Result<_>>()?;
+            Ok(Slot { name, param, state })
         };
-        self.slots.iter().flat_map(each).collect()
+        Ok(Memory { slots: params.into_iter().map(slot).collect::<Result<_>>()?, keys, steps: 0 })
     }
 
-    fn restore(&self, state: &BTreeMap<String, Tensor>) -> Result<()> {
-        for (name, target) in self.named() {
-            let saved = state.get(&name).ok_or_else(|| {
+    /// The tensors by name (`momentum_buffer.conv1.weight`). They share memory with the optimiser.
+    pub fn tensors(&self) -> BTreeMap<String, Tensor> {
+        let named = |slot: &Slot| {
+            let tensors = self.keys.iter().zip(&slot.state);
+            tensors.map(|(key, t)| (format!("{key}.{}", slot.name), t.clone())).collect::<Vec<_>>()
+        };
+        self.slots.iter().flat_map(named).collect()
+    }
+
+    /// Restores what [`tensors`](Self::tensors) and [`Optimizer::steps`] gave.
+    ///
+    /// # Errors
+    /// A name that is missing, or of another shape.
+    pub fn restore(&mut self, saved: &BTreeMap<String, Tensor>, steps: u64) -> Result<()> {
+        for (name, target) in self.tensors() {
+            let source = saved.get(&name).ok_or_else(|| {
                 Error::new(ErrorKind::Missing, "optimiser", format!("the saved state has no `{name}`"))
                     .help("it was saved by another optimiser or another model")
             })?;
-            target.copy_from(&saved.to_device(target.device())?)?;
+            target.copy_from(&source.to_device(target.device())?)?;
         }
+        self.steps = steps;
         Ok(())
-    }
-
-    fn zero_grad(&self) {
-        self.slots.iter().for_each(|slot| slot.param.zero_grad());
     }
 }
 
-impl<const N: usize> Slot<N> {
+impl Slot {
     fn grad(&self) -> Result<Tensor> {
         self.param.grad().ok_or_else(|| no_gradient(&self.name))
     }

@@ -9,20 +9,18 @@
 //! PyTorch: `optim.SGD` with `dampening = 0`. The learning rate stands outside the velocity, as there: a schedule takes
 //! effect at once.
 
-use super::{Optimizer, Slots};
+use super::{Memory, Optimizer};
 use crate::core::{Error, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::float_type;
 use crate::tensor::{Tensor, Update, update};
-use std::collections::BTreeMap;
 
 /// `optim.SGD`.
 pub struct Sgd {
-    slots: Slots<1>,
+    memory: Memory,
     momentum: f64,
     nesterov: bool,
     weight_decay: f64,
-    steps: u64,
 }
 
 impl Sgd {
@@ -44,8 +42,8 @@ impl Sgd {
         if nesterov && momentum == 0.0 {
             return Err(Error::argument("nesterov", "needs a momentum above 0").help("--momentum 0.9"));
         }
-        let slots = Slots::new(params, ["momentum_buffer"])?;
-        Ok(Sgd { slots, momentum, nesterov, weight_decay, steps: 0 })
+        let memory = Memory::new(params, &["momentum_buffer"])?;
+        Ok(Sgd { memory, momentum, nesterov, weight_decay })
     }
 }
 
@@ -53,28 +51,19 @@ impl Optimizer for Sgd {
     fn step(&mut self, lr: f64) -> Result<()> {
         let Sgd { momentum, nesterov, weight_decay, .. } = *self;
         let step = SgdStep { lr, momentum, nesterov, weight_decay };
-        for slot in &self.slots.slots {
+        for slot in &self.memory.slots {
             update(&step, &[&slot.param, &slot.state[0]], &[&slot.grad()?])?;
         }
-        self.steps += 1;
+        self.memory.steps += 1;
         Ok(())
     }
 
-    fn state(&self) -> BTreeMap<String, Tensor> {
-        self.slots.named()
+    fn memory(&self) -> &Memory {
+        &self.memory
     }
 
-    fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    fn restore(&mut self, state: &BTreeMap<String, Tensor>, steps: u64) -> Result<()> {
-        self.steps = steps;
-        self.slots.restore(state)
-    }
-
-    fn zero_grad(&self) {
-        self.slots.zero_grad();
+    fn memory_mut(&mut self) -> &mut Memory {
+        &mut self.memory
     }
 }
 

@@ -40,7 +40,7 @@ impl Checkpoint {
             tensors.extend(named.into_iter().map(|(name, t)| (format!("{prefix}.{name}"), t)));
         };
         add("model", trainer.model.state_dict()?);
-        add("optim", trainer.optimizer.state());
+        add("optim", trainer.optimizer.memory().tensors());
         if let Some(best) = &trainer.state.best {
             add("best", best.weights.clone());
         }
@@ -88,7 +88,7 @@ impl Checkpoint {
     /// Weights or optimiser state of another model.
     pub fn restore(self, trainer: &mut Trainer) -> Result<()> {
         trainer.model.load_state_dict(&self.weights)?;
-        trainer.optimizer.restore(&self.optimizer, self.optimizer_steps)?;
+        trainer.optimizer.memory_mut().restore(&self.optimizer, self.optimizer_steps)?;
         trainer.state = self.state;
         Ok(())
     }
