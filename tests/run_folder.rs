@@ -228,6 +228,17 @@ fn folders_that_cannot_be_resumed_say_why() {
     }
 }
 
+/// A mistake in a flag must not burn the folder's name: the corrected command is given the same `--out`.
+#[test]
+fn a_run_that_never_began_leaves_nothing_behind() {
+    let runs = Runs::new();
+    let run = runs.at("run");
+    refuse(train(&run).args(["--init", "nowhere.safetensors"]));
+    refuse(train(&run).args(["--classes", "2"]));
+    assert!(!run.exists());
+    succeed(train(&run).args(["--max-steps", "1"]));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_full_or_unwritable_disk_is_an_error_and_the_checkpoint_survives() {

@@ -121,7 +121,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             (RunDir::create(&path, &config)?, config)
         }
     };
-    let outcome = session(&folder, config, say)?;
+    let outcome = match session(&folder, config, say) {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            if args.resume.is_none() {
+                folder.discard_unbegun();
+            }
+            return Err(error);
+        }
+    };
     if args.json {
         let run = folder.path().display().to_string();
         let Outcome { best_accuracy, best_epoch, seconds, .. } = outcome;

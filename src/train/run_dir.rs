@@ -101,6 +101,15 @@ impl RunDir {
         }
     }
 
+    /// Takes back a run that failed before its first step (a missing file, a wrong shape), so that the same command can
+    /// be given again, corrected. Does nothing once metrics were opened.
+    pub fn discard_unbegun(self) {
+        if !self.path.join("metrics.jsonl").exists() {
+            // Best effort: the error that led here is the one to report. Only an empty folder goes.
+            let _ = fs::remove_file(self.path.join("config.toml")).and_then(|()| fs::remove_dir(&self.path));
+        }
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
