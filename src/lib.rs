@@ -37,8 +37,9 @@
 //!   each parameter from the key of its path. So construction needs no device, and `summary` runs any network on the
 //!   [`Device::Meta`] device, where nothing is allocated or computed.
 //! - **Scratch memory is not planned in `infer`**: loops take it from the same recycled buffers.
-//! - **Weights are written here, not by the `safetensors` crate** (see [`io`]): its files order tensors by element type first,
-//!   and ours promise sorted names.
+//! - **Weights are written here; the `safetensors` crate reads them** (see [`io::safetensors`]): it would list tensors by
+//!   element type first and metadata in no fixed order, and ours promise sorted names and the same bytes for the same
+//!   tensors.
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -4,35 +4,39 @@
 //! { "fc1.weight": {"dtype": "F32", "shape": [10, 784], "data_offsets": [0, 31360]}, "__metadata__": {...}, ... }
 //! ```
 //!
-//! The format is small, so reader and writer are here: a reader that names the file and the tensor in every error and
-//! checks all sizes before it allocates, and a writer whose bytes depend on the tensors alone. The header lists names
-//! in order; the elements lie with the widest types first, so that each tensor is aligned (as PyTorch's reader needs).
+//! Headers are parsed and checked by the `safetensors` crate; the elements are then read tensor by tensor, never the
+//! file as a whole. Writing is ours, because equal tensors shall be equal bytes with their names in order: the crate
+//! lists names by type first, and metadata in an order that changes from run to run. The elements lie with the widest
+//! types first, so that each tensor is aligned (as PyTorch's reader needs).
 
 use crate::core::{DType, Element, Error, ErrorKind, Result, Shape};
 use crate::element_type;
 use crate::tensor::{Device, Tensor};
-use serde::{Deserialize, Serialize};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
-/// The longest header that is read, in bytes: the limit of the format's own library.
+/// The longest header that is read, in bytes: the limit of the `safetensors` crate.
 const MAX_HEADER: u64 = 100_000_000;
-const METADATA: &str = "__metadata__";
+/// The element types, ours and the format's.
+const DTYPES: [(DType, Dtype); 6] = [
+    (DType::F32, Dtype::F32),
+    (DType::F64, Dtype::F64),
+    (DType::BF16, Dtype::BF16),
+    (DType::F16, Dtype::F16),
+    (DType::I64, Dtype::I64),
+    (DType::U8, Dtype::U8),
+];
 
 /// The tensors of a file by name, and its free-form text.
 #[derive(Debug, Default)]
 pub struct TensorFile {
     pub tensors: BTreeMap<String, Tensor>,
     pub metadata: BTreeMap<String, String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    dtype: String,
-    shape: Vec<usize>,
-    data_offsets: [u64; 2],
 }
 
 impl TensorFile {
@@ -73,14 +77,14 @@ impl TensorFile {
         }
         let mut header = vec![0; header_length as usize];
         source.read_exact(&mut header).map_err(refused)?;
-        let mut header: BTreeMap<String, serde_json::Value> =
-            serde_json::from_slice(&header).map_err(|e| bad(format!("its header is not JSON ({e})")))?;
-        let metadata = match header.remove(METADATA) {
-            Some(text) => serde_json::from_value(text).map_err(|e| bad(format!("{METADATA}: {e}")))?,
-            None => BTreeMap::new(),
-        };
+        let header: Metadata = serde_json::from_slice(&header).map_err(|e| bad(e.to_string()))?;
+        let (filled, size) = (header.data_len() as u64, length - 8 - header_length);
+        if filled != size {
+            return Err(bad(format!("its tensors end at byte {filled} of {size}")));
+        }
         let mut tensors = BTreeMap::new();
-        for (key, dtype, shape) in layout(header, length - 8 - header_length, name)? {
+        for key in header.offset_keys() {
+            let (dtype, shape) = understood(header.info(&key).expect("one of its keys"), &key, name)?;
             let tensor = element_type!(dtype, T => {
                 let mut values = vec![T::from_f64(0.0); shape.numel()];
                 source.read_exact(bytemuck::cast_slice_mut(&mut values)).map_err(refused)?;
@@ -88,6 +92,7 @@ impl TensorFile {
             });
             tensors.insert(key, tensor);
         }
+        let metadata = header.metadata().clone().into_iter().flatten().collect();
         Ok(TensorFile { tensors, metadata })
     }
 
@@ -112,14 +117,13 @@ impl TensorFile {
         let mut offset = 0;
         let mut header = BTreeMap::new();
         for (key, tensor) in &order {
-            let end = offset + tensor.meta().bytes() as u64;
-            let shape = tensor.dims().to_vec();
-            let entry = Entry { dtype: tag(tensor.dtype()).to_owned(), shape, data_offsets: [offset, end] };
-            header.insert(key.as_str(), serde_json::to_value(entry).expect("plain data"));
+            let end = offset + tensor.meta().bytes();
+            let (dtype, shape) = (format_of(tensor.dtype()), tensor.dims().to_vec());
+            header.insert(key.as_str(), json!(TensorInfo { dtype, shape, data_offsets: (offset, end) }));
             offset = end;
         }
         if !self.metadata.is_empty() {
-            header.insert(METADATA, serde_json::to_value(&self.metadata).expect("plain data"));
+            header.insert("__metadata__", json!(self.metadata));
         }
         let mut header = serde_json::to_vec(&header).expect("plain data");
         header.resize(header.len().next_multiple_of(8), b' ');
@@ -130,62 +134,22 @@ impl TensorFile {
     }
 }
 
-/// The tensors in the order their elements lie, after checking that they fill `size` bytes without gap or overlap.
-fn layout(
-    header: BTreeMap<String, serde_json::Value>,
-    size: u64,
-    name: &Path,
-) -> Result<Vec<(String, DType, Shape)>> {
-    let mut entries = Vec::with_capacity(header.len());
-    for (key, value) in header {
-        let bad = |what: String| Error::format(name.display(), format!("tensor `{key}`: {what}"));
-        let entry: Entry = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
-        let dtype = dtype(&entry.dtype).ok_or_else(|| {
-            let what = format!("tensor `{key}` has dtype {}", entry.dtype);
-            Error::new(ErrorKind::DType, name.display().to_string(), what)
-                .expected("F32, F64, BF16, F16, I64 or U8")
-                .help("convert labels and masks to int64 before saving: tensor.long()")
-        })?;
-        let shape = Shape::new(&entry.shape).map_err(|e| bad(e.to_string()))?;
-        let [start, end] = entry.data_offsets;
-        let needed = (shape.numel() * dtype.size()) as u64;
-        if end > size || end.checked_sub(start) != Some(needed) {
-            return Err(bad(format!("bytes {start}..{end} of {size} do not hold {shape} {}", entry.dtype)));
-        }
-        entries.push((start, end, key, dtype, shape));
-    }
-    entries.sort_by_key(|e| (e.0, e.1));
-    let mut filled = 0;
-    for (start, end, key, ..) in &entries {
-        if *start != filled {
-            let what =
-                format!("tensor `{key}` starts at byte {start}, not where the one before ends ({filled})");
-            return Err(Error::format(name.display(), what));
-        }
-        filled = *end;
-    }
-    if filled != size {
-        let what = format!("the tensors end at byte {filled} of {size}");
-        return Err(Error::format(name.display(), what));
-    }
-    Ok(entries.into_iter().map(|(_, _, key, dtype, shape)| (key, dtype, shape)).collect())
+/// A tensor's type and shape in our terms.
+fn understood(info: &TensorInfo, key: &str, name: &Path) -> Result<(DType, Shape)> {
+    let shape =
+        Shape::new(&info.shape).map_err(|e| Error::format(name.display(), format!("tensor `{key}`: {e}")))?;
+    let Some(&(dtype, _)) = DTYPES.iter().find(|d| d.1 == info.dtype) else {
+        let what = format!("tensor `{key}` has dtype {}", info.dtype);
+        return Err(Error::new(ErrorKind::DType, name.display().to_string(), what)
+            .expected("F32, F64, BF16, F16, I64 or U8")
+            .help("convert labels and masks to int64 before saving: tensor.long()"));
+    };
+    Ok((dtype, shape))
 }
 
-/// The format's name of a dtype.
-fn tag(dtype: DType) -> &'static str {
-    match dtype {
-        DType::F32 => "F32",
-        DType::F64 => "F64",
-        DType::BF16 => "BF16",
-        DType::F16 => "F16",
-        DType::I64 => "I64",
-        DType::U8 => "U8",
-    }
-}
-
-fn dtype(text: &str) -> Option<DType> {
-    let all = [DType::F32, DType::F64, DType::BF16, DType::F16, DType::I64, DType::U8];
-    all.into_iter().find(|&dtype| tag(dtype) == text)
+/// The format's name of a type.
+fn format_of(dtype: DType) -> Dtype {
+    DTYPES.iter().find(|d| d.0 == dtype).expect("every type is in the table").1
 }
 
 #[cfg(test)]
@@ -240,17 +204,18 @@ mod tests {
         let cases = [
             (vec![], "too short"),
             (u64::MAX.to_le_bytes().to_vec(), "header of 18446744073709551615 bytes"),
-            (bytes("{", 0), "not JSON"),
-            (bytes("[1]", 0), "not JSON"),
-            (bytes(r#"{"w":3}"#, 0), "tensor `w`"),
-            (bytes(&entry("F32", "[2]", "[0,4]"), 4), "do not hold [2] F32"),
-            (bytes(&entry("F32", "[2]", "[0,8]"), 4), "bytes 0..8 of 4"),
-            (bytes(&entry("F32", "[1]", "[8,4]"), 8), "bytes 8..4"),
-            (bytes(&entry("F32", "[1]", "[4,8]"), 8), "starts at byte 4"),
+            (bytes("{", 0), "EOF"),
+            (bytes("[1]", 0), "invalid type"),
+            (bytes(r#"{"w":3}"#, 0), "invalid type"),
+            (bytes(&entry("F32", "[2]", "[0,4]"), 4), "invalid shape"),
+            (bytes(&entry("F32", "[2]", "[0,8]"), 4), "end at byte 8 of 4"),
+            (bytes(&entry("F32", "[1]", "[8,4]"), 8), "offset for tensor `w`"),
+            (bytes(&entry("F32", "[1]", "[4,8]"), 8), "offset for tensor `w`"),
             (bytes(&entry("F32", "[1]", "[0,4]"), 8), "end at byte 4 of 8"),
-            (bytes(&entry("F32", &huge, "[0,4]"), 4), "too many elements"),
-            (bytes(&entry("F32", "[1,1,1,1,1,1,1]", "[0,4]"), 4), "at most 6 dimensions"),
-            (bytes(&entry("F32", "[-1]", "[0,4]"), 4), "tensor `w`"),
+            (bytes(&entry("F32", &huge, "[0,4]"), 4), "overflow"),
+            (bytes(&entry("F32", "[1,1,1,1,1,1,1]", "[0,4]"), 4), "tensor `w`: "),
+            (bytes(&entry("Q4", "[1]", "[0,1]"), 1), "Q4"),
+            (bytes(&entry("F32", "[-1]", "[0,4]"), 4), "integer `-1`"),
         ];
         for (file, expected) in cases {
             let error = read(&file).unwrap_err();

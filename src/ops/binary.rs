@@ -1,31 +1,39 @@
 //! What the ops of two broadcast operands have in common: all but their formula. The second operand is a tensor, or a
 //! number given as an attribute.
 
-use super::{Attrs, Case, Fill, one};
+use super::{Attrs, Case, Fill, no_second_gradient, one};
 use crate::core::{Element, Error, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use std::fmt::Debug;
 
-/// A function of two elements, and its gradients.
+/// A function of two elements, and its gradients: none by default, as for a function that is itself a gradient.
 pub(super) trait Binary: Debug + Copy + Send + Sync + 'static {
     const NAME: &'static str;
 
     /// The second operand, where it is a number and not a tensor.
-    fn number(self) -> Option<f64>;
+    fn number(self) -> Option<f64> {
+        None
+    }
 
     /// The function.
     fn y<T: Float>(self, a: T, b: T) -> T;
 
     /// What the gradients read.
-    fn saves(self) -> Saves;
+    fn saves(self) -> Saves {
+        Saves::NONE
+    }
 
     /// The gradient of the first operand, in the output's shape.
-    fn da(self, saved: &Saved, dy: &Tensor) -> Result<Tensor>;
+    fn da(self, _saved: &Saved, _dy: &Tensor) -> Result<Tensor> {
+        Err(no_second_gradient(Self::NAME))
+    }
 
     /// The gradient of the second operand, in the output's shape.
-    fn db(self, saved: &Saved, dy: &Tensor) -> Result<Tensor>;
+    fn db(self, _saved: &Saved, _dy: &Tensor) -> Result<Tensor> {
+        Err(no_second_gradient(Self::NAME))
+    }
 }
 
 /// The op of a function of two operands.

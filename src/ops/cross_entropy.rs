@@ -39,10 +39,10 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::loss::{Reduction, Scores, total};
+use super::cross_entropy_goal::Goal;
+use super::loss::{Reduction, Scores};
 use super::{Case, Fill, Input, OpSpec, one};
 use crate::core::{DType, Error, Float, Result, Shape};
-use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut, softmax};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -66,76 +66,6 @@ impl Default for CrossEntropy {
     }
 }
 
-/// What each sample should have been.
-#[derive(Clone, Copy)]
-enum Target<'a, T> {
-    Labels(&'a [i64]),
-    Probabilities(&'a [T]),
-}
-
-/// `w[c] q[i, c]`, from a call's tensors.
-struct Goal<'a, T> {
-    settings: CrossEntropy,
-    s: Scores,
-    target: Target<'a, T>,
-    weight: Option<&'a [T]>,
-}
-
-impl<'a, T: Float> Goal<'a, T> {
-    fn new(settings: CrossEntropy, input: Shape, target: View<'a>, weight: Option<View<'a>>) -> Result<Self> {
-        let s = Scores::new("cross_entropy", input, None)?;
-        let target = match target.dtype {
-            DType::I64 => Target::Labels(target.get()),
-            _ => Target::Probabilities(target.get()),
-        };
-        Ok(Goal { settings, s, target, weight: weight.map(|w| w.get()) })
-    }
-
-    fn weight(&self, class: usize) -> T {
-        self.weight.map_or(T::ONE, |w| w[class])
-    }
-
-    /// The label of sample `i`; none where it is ignored or the target is a distribution.
-    fn label(&self, i: usize) -> Option<usize> {
-        match self.target {
-            Target::Labels(labels) => {
-                Some(labels[i]).filter(|&l| l != self.settings.ignore_index).map(|l| l as usize)
-            }
-            Target::Probabilities(_) => None,
-        }
-    }
-
-    /// Calls `f(c, w[c] q[i, c])` for every class that sample `i` asks for: all of them, one label, or none at all.
-    #[inline(always)]
-    fn each(&self, i: usize, mut f: impl FnMut(usize, T)) {
-        let smoothing = T::from_f64(self.settings.label_smoothing);
-        let (rest, even) = (T::ONE - smoothing, smoothing / T::from_f64(self.s.c as f64));
-        match self.target {
-            Target::Probabilities(t) => {
-                (0..self.s.c).for_each(|c| f(c, self.weight(c) * (rest * t[self.s.at(i, c)] + even)))
-            }
-            Target::Labels(_) => {
-                let Some(label) = self.label(i) else { return };
-                if smoothing != T::ZERO {
-                    (0..self.s.c).for_each(|c| f(c, self.weight(c) * even));
-                }
-                f(label, self.weight(label) * rest);
-            }
-        }
-    }
-
-    /// The divisor of the mean.
-    fn divisor(&self, cx: &CpuCtx, scratch: &mut [T]) -> T {
-        match self.target {
-            Target::Labels(_) => {
-                cx.fill_with(scratch, |i| self.label(i).map_or(T::ZERO, |label| self.weight(label)));
-                total(cx, scratch)
-            }
-            Target::Probabilities(_) => T::from_f64(self.s.samples() as f64),
-        }
-    }
-}
-
 impl CrossEntropy {
     fn forward<T: Float>(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let goal = Goal::<T>::new(*self, x[0].shape, x[1], x.get(2).copied())?;
@@ -149,19 +79,8 @@ impl CrossEntropy {
             goal.each(i, |c, wq| sum -= wq * log_p[s.at(i, c)]);
             sum
         };
-        divisor.get::<T>()[0] = T::ONE;
-        if self.reduction == Reduction::None {
-            cx.fill_with(output.get::<T>(), loss);
-            return Ok(());
-        }
-        let mut scratch = cx.scratch(s.samples() * size_of::<T>());
-        let single = scratch.slice_mut::<T>();
-        cx.fill_with(single, loss);
-        let sum = total(cx, single);
-        if self.reduction == Reduction::Mean {
-            divisor.get::<T>()[0] = goal.divisor(cx, single);
-        }
-        output.get::<T>()[0] = sum / divisor.get::<T>()[0];
+        let divide_by = |scratch: &mut [T]| goal.divisor(cx, scratch);
+        divisor.get::<T>()[0] = self.reduction.reduce(cx, s.samples(), loss, divide_by, output.get::<T>());
         Ok(())
     }
 }
@@ -249,12 +168,7 @@ impl CrossEntropyGrad {
         let s = goal.s;
         let (log_p, divisor, dy) = (x[0].get::<T>(), x[1].get::<T>()[0], x[2].get::<T>());
         let rest = T::from_f64(1.0 - self.forward.label_smoothing);
-        let plane = s.c * s.d;
-        let planes = (CHUNK / plane.max(1)).max(1);
-        let work = gradient.len();
-        cx.pieces(gradient, planes * plane, work, |piece, gradient| {
-            let start = piece * planes * plane;
-            let samples = piece * planes * s.d..(piece * planes * plane + gradient.len()) / s.c;
+        s.pieces(cx, gradient, |samples, start, gradient| {
             for i in samples {
                 let g = self.forward.reduction.spread(dy, i) / divisor;
                 if self.of == Of::Target {
@@ -341,26 +255,28 @@ fn cases() -> Vec<Case> {
     let soft = |case: Case, dims: &[usize]| {
         case.input("input", dims).filled("target", dims, Fill::Uniform(0.0, 1.0))
     };
-    let weighted = |case: Case, classes| case.filled("weight", &[classes], Fill::Uniform(0.5, 2.0));
+    let weighted = |case: Case| case.filled("weight", &[3], Fill::Uniform(0.5, 2.0));
     vec![
         labels(Case::new("mean", ""), &[4, 5], &[4]),
         labels(Case::new("sum", "reduction=sum"), &[4, 5], &[4]),
         labels(Case::new("none", "reduction=none"), &[4, 5], &[4]),
         labels(Case::new("a class ignored", "ignore_index=1"), &[9, 3], &[9]),
         labels(Case::new("smoothed", "label_smoothing=0.1"), &[4, 5], &[4]),
-        weighted(labels(Case::new("weighted", ""), &[4, 3], &[4]), 3),
-        weighted(
-            labels(Case::new("all at once", "ignore_index=0 label_smoothing=0.3"), &[2, 3, 4, 5], &[2, 4, 5]),
-            3,
-        ),
-        weighted(
-            labels(Case::new("maps, single", "reduction=none label_smoothing=0.2"), &[2, 3, 4], &[2, 4]),
-            3,
-        ),
+        weighted(labels(Case::new("weighted", ""), &[4, 3], &[4])),
+        weighted(labels(
+            Case::new("all at once", "ignore_index=0 label_smoothing=0.3"),
+            &[2, 3, 4, 5],
+            &[2, 4, 5],
+        )),
+        weighted(labels(
+            Case::new("maps, single", "reduction=none label_smoothing=0.2"),
+            &[2, 3, 4],
+            &[2, 4],
+        )),
         soft(Case::new("probabilities", ""), &[4, 5]),
         soft(Case::new("probabilities, sum", "reduction=sum label_smoothing=0.2"), &[4, 5]),
-        weighted(soft(Case::new("probability maps", "label_smoothing=0.1"), &[2, 3, 4, 2]), 3),
-        weighted(soft(Case::new("probabilities, single", "reduction=none"), &[2, 3, 4]), 3),
+        weighted(soft(Case::new("probability maps", "label_smoothing=0.1"), &[2, 3, 4, 2])),
+        weighted(soft(Case::new("probabilities, single", "reduction=none"), &[2, 3, 4])),
         labels(Case::new("one sample", ""), &[5], &[]).edge(),
         soft(Case::new("one sample's probabilities", ""), &[5]).edge(),
         labels(Case::new("one class", ""), &[3, 1], &[3]).edge(),

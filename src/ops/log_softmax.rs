@@ -21,84 +21,28 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::{Input, OpSpec, one};
-use crate::core::Result;
-use crate::cpu::{CpuCtx, View, ViewMut, softmax as loops};
-use crate::float_type;
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
-use smallvec::smallvec;
+use super::along::{Along, Normalizer};
+use super::{Input, OpSpec};
+use crate::core::{Float, Result};
+use crate::cpu::CpuCtx;
+use crate::cpu::softmax::{self as loops, Around};
+use crate::tensor::Tensor;
 use std::sync::Arc;
 
-/// `F.log_softmax(input, dim)`.
-#[derive(Debug)]
-pub struct LogSoftmax {
-    pub dim: isize,
-}
+/// `F.log_softmax(input, dim)`, but for its dimension.
+#[derive(Debug, Clone, Copy)]
+pub struct LogSoftmax;
 
-impl Op for LogSoftmax {
-    fn name(&self) -> &'static str {
-        "log_softmax"
+impl Normalizer for LogSoftmax {
+    const NAME: &'static str = "log_softmax";
+    const GRAD: &'static str = "log_softmax_grad";
+
+    fn y<T: Float>(self, cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]) {
+        loops::log_softmax(cx, around, x, y);
     }
 
-    fn infer(&self, x: &[Meta]) -> Result<Plan> {
-        x[0].shape.dim(self.name(), self.dim)?;
-        Ok(Plan::new(x[0].shape, one_float(self.name(), x)?))
-    }
-
-    fn saves(&self) -> Saves {
-        Saves::outputs(&[0])
-    }
-
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        let around = x[0].shape.around(x[0].shape.dim(self.name(), self.dim)?);
-        float_type!(self.name(), x[0].dtype, T => {
-            loops::log_softmax(cx, around, x[0].get::<T>(), y[0].get::<T>());
-            Ok(())
-        })
-    }
-
-    fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Ok(smallvec![Some(one(apply(LogSoftmaxGrad { dim: self.dim }, &[&saved.output(0), dy])?))])
-    }
-
-    fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
-        4 * x[0].numel() as u64
-    }
-
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Global
-    }
-}
-
-/// `dx = dy - exp(y) sum dy` from `(y, dy)`.
-#[derive(Debug)]
-struct LogSoftmaxGrad {
-    dim: isize,
-}
-
-impl Op for LogSoftmaxGrad {
-    fn name(&self) -> &'static str {
-        "log_softmax_grad"
-    }
-
-    fn infer(&self, x: &[Meta]) -> Result<Plan> {
-        Ok(Plan::new(x[0].shape, one_float(self.name(), x)?))
-    }
-
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        let around = x[0].shape.around(x[0].shape.dim(self.name(), self.dim)?);
-        float_type!(self.name(), x[0].dtype, T => {
-            loops::log_softmax_grad(cx, around, x[0].get::<T>(), x[1].get::<T>(), y[0].get::<T>());
-            Ok(())
-        })
-    }
-
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(super::no_second_gradient(self.name()))
+    fn dx<T: Float>(self, cx: &CpuCtx, around: Around, y: &[T], dy: &[T], dx: &mut [T]) {
+        loops::log_softmax_grad(cx, around, y, dy, dx);
     }
 }
 
@@ -108,7 +52,7 @@ impl Tensor {
     /// # Errors
     /// A `dim` out of range; a dtype that does not compute.
     pub fn log_softmax(&self, dim: isize) -> Result<Tensor> {
-        Ok(one(apply(LogSoftmax { dim }, &[self])?))
+        self.along(dim, LogSoftmax)
     }
 }
 
@@ -119,6 +63,6 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["dim"],
-    build: |attrs| Ok(Arc::new(LogSoftmax { dim: attrs.need("dim")? })),
+    build: |attrs| Ok(Arc::new(Along { dim: attrs.need("dim")?, f: LogSoftmax })),
     cases: super::softmax::cases,
 };

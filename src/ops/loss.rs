@@ -1,8 +1,10 @@
 //! What the losses share: reductions, and how class labels lie against class scores.
 
 use crate::core::{Error, ErrorKind, Float, Result, Shape};
+use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, reduce};
 use crate::tensor::Meta;
+use std::ops::Range;
 use std::str::FromStr;
 
 /// How the losses of single elements become the result. PyTorch: `reduction`.
@@ -35,6 +37,29 @@ impl Reduction {
     /// The result's shape, from that of the single losses.
     pub(super) fn shape(self, elements: Shape) -> Shape {
         if self == Reduction::None { elements } else { Shape::SCALAR }
+    }
+
+    /// Reduces `n` single losses to `y`, and returns what it divided them by: for a mean `divisor`, which gets scratch
+    /// memory of `n` elements, else 1.
+    pub(super) fn reduce<T: Float>(
+        self,
+        cx: &CpuCtx,
+        n: usize,
+        loss: impl Fn(usize) -> T + Sync + Send,
+        divisor: impl FnOnce(&mut [T]) -> T,
+        y: &mut [T],
+    ) -> T {
+        if self == Reduction::None {
+            cx.fill_with(y, loss);
+            return T::ONE;
+        }
+        let mut scratch = cx.scratch(n * size_of::<T>());
+        let single = scratch.slice_mut::<T>();
+        cx.fill_with(single, loss);
+        let sum = total(cx, single);
+        let divisor = if self == Reduction::Mean { divisor(single) } else { T::ONE };
+        y[0] = sum / divisor;
+        divisor
     }
 
     /// The gradient of single loss `i`, from the gradient of the result.
@@ -92,6 +117,24 @@ impl Scores {
     /// Where the score of `class` lies for sample `i` (in the labels' order).
     pub fn at(&self, i: usize, class: usize) -> usize {
         (i / self.d * self.c + class) * self.d + i % self.d
+    }
+
+    /// Cuts the gradient of the scores at whole planes, and calls `f(samples, start, piece)` for each piece: its
+    /// samples (in the labels' order), and where in the gradient it starts.
+    pub fn pieces<T: Send>(
+        &self,
+        cx: &CpuCtx,
+        gradient: &mut [T],
+        f: impl Fn(Range<usize>, usize, &mut [T]) + Sync + Send,
+    ) {
+        let plane = self.c * self.d;
+        let planes = (CHUNK / plane.max(1)).max(1);
+        let work = gradient.len();
+        cx.pieces(gradient, planes * plane, work, |piece, gradient| {
+            let first = piece * planes;
+            let samples = first * self.d..first * self.d + gradient.len() / self.c;
+            f(samples, first * plane, gradient);
+        });
     }
 
     /// # Errors

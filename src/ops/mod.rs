@@ -6,11 +6,13 @@
 //! **To add an op:** write `src/ops/name.rs` (formula, derivation, `impl Op`, a method on [`Tensor`],
 //! `SPEC` with cases), add its module and its row here, run `cargo test`. Nothing else.
 
+mod along;
 mod attrs;
 mod binary;
 mod call;
 mod case;
 mod conv2d_grad;
+mod cross_entropy_goal;
 mod images;
 mod loss;
 mod unary;

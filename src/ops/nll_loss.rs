@@ -32,7 +32,6 @@
 use super::loss::{Reduction, Scores, total};
 use super::{Case, Fill, Input, OpSpec, one};
 use crate::core::{Float, Result, Shape};
-use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -69,21 +68,11 @@ impl NllLoss {
             }
             -(self.weight(weight, label) * input[s.at(i, label as usize)])
         };
-        let mut divisor = T::ONE;
-        if self.reduction == Reduction::None {
-            cx.fill_with(y[0].get::<T>(), loss);
-        } else {
-            let mut scratch = cx.scratch(s.samples() * size_of::<T>());
-            let single = scratch.slice_mut::<T>();
-            cx.fill_with(single, loss);
-            let sum = total(cx, single);
-            if self.reduction == Reduction::Mean {
-                cx.map(target, single, |label| self.weight(weight, label));
-                divisor = total(cx, single);
-            }
-            y[0].get::<T>()[0] = sum / divisor;
-        }
-        y[1].get::<T>()[0] = divisor;
+        let divisor = |scratch: &mut [T]| {
+            cx.map(target, scratch, |label| self.weight(weight, label));
+            total(cx, scratch)
+        };
+        y[1].get::<T>()[0] = self.reduction.reduce(cx, s.samples(), loss, divisor, y[0].get::<T>());
     }
 }
 
@@ -160,14 +149,10 @@ impl Op for NllLossGrad {
         float_type!(self.name(), x[1].dtype, T => {
             let (divisor, dy) = (x[1].get::<T>()[0], x[2].get::<T>());
             let weight = x.get(3).map(View::get::<T>);
-            let dx = y[0].get::<T>();
-            let (plane, work) = (s.c * s.d, dx.len());
-            let planes = (CHUNK / plane.max(1)).max(1);
-            cx.pieces(dx, planes * plane, work, |piece, dx| {
+            s.pieces(cx, y[0].get::<T>(), |samples, start, dx| {
                 dx.fill(T::ZERO);
-                let start = piece * planes * plane;
-                let first = piece * planes * s.d;
-                for (i, &label) in (first..).zip(&target[first..first + dx.len() / s.c]) {
+                for i in samples {
+                    let label = target[i];
                     if label != self.forward.ignore_index {
                         let g = self.forward.reduction.spread(dy, i) / divisor;
                         dx[s.at(i, label as usize) - start] = -(self.forward.weight(weight, label) * g);

@@ -22,7 +22,7 @@
 //! ```
 
 use super::binary::{Binary, Zip, cases, operand};
-use super::{Case, Fill, Input, OpSpec, no_second_gradient};
+use super::{Case, Fill, Input, OpSpec};
 use crate::core::{Float, Result};
 use crate::tensor::{Saved, Saves, Tensor};
 use std::sync::Arc;
@@ -105,18 +105,6 @@ impl Binary for Slope {
             e * power(x, e - T::ONE)
         }
     }
-
-    fn saves(self) -> Saves {
-        Saves::NONE
-    }
-
-    fn da(self, _saved: &Saved, _dy: &Tensor) -> Result<Tensor> {
-        Err(no_second_gradient(Self::NAME))
-    }
-
-    fn db(self, _saved: &Saved, _dy: &Tensor) -> Result<Tensor> {
-        Err(no_second_gradient(Self::NAME))
-    }
 }
 
 /// `x^e * ln(x)`, and 0 for `x = 0, e >= 0`: the derivative in `e`.
@@ -126,24 +114,8 @@ struct Growth;
 impl Binary for Growth {
     const NAME: &'static str = "pow_grad_exponent";
 
-    fn number(self) -> Option<f64> {
-        None
-    }
-
     fn y<T: Float>(self, x: T, e: T) -> T {
         if x == T::ZERO && e >= T::ZERO { T::ZERO } else { power(x, e) * x.ln() }
-    }
-
-    fn saves(self) -> Saves {
-        Saves::NONE
-    }
-
-    fn da(self, _saved: &Saved, _dy: &Tensor) -> Result<Tensor> {
-        Err(no_second_gradient(Self::NAME))
-    }
-
-    fn db(self, _saved: &Saved, _dy: &Tensor) -> Result<Tensor> {
-        Err(no_second_gradient(Self::NAME))
     }
 }
 
