@@ -59,10 +59,10 @@ impl Callback for Progress {
     fn on_start(&mut self, trainer: &Trainer) -> Result<()> {
         if let Some(bar) = &self.bar {
             // The whole run's steps, so that the time left is the run's.
+            bar.set_prefix(Self::epoch(trainer));
             bar.set_length(trainer.total_steps());
             bar.set_position(trainer.state.step);
             bar.reset_eta();
-            bar.set_prefix(Self::epoch(trainer));
         }
         self.epoch_start = Instant::now();
         Ok(())
@@ -81,6 +81,13 @@ impl Callback for Progress {
                 self.say(&format!("{epoch}  step {step}/{steps}  {}", self.now(trainer)));
             }
             None => {}
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_validation(&mut self, _trainer: &Trainer, done: usize, of: usize) -> Result<Flow> {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("validating {done}/{of}"));
         }
         Ok(Flow::Continue)
     }
