@@ -190,8 +190,10 @@ fn unknown_names_are_answered_with_the_known_ones() {
 fn settings_out_of_range_are_refused_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    let bad: [(&str, &str); 8] = [
+    let bad: [(&str, &str); 10] = [
         ("--batch-size", "0"),
+        ("--threads", "9999999"),
+        ("--weight-decay", "-1"),
         ("--epochs", "0"),
         ("--lr", "NaN"),
         ("--lr", "-1"),
@@ -201,11 +203,10 @@ fn settings_out_of_range_are_refused_before_anything_is_made() {
         ("--subset", "3"),
     ];
     for (flag, value) in bad {
-        let flag_value = format!("{flag}={value}");
-        let message =
-            error(&["train", "lenet5", "--data", "sample", &flag_value, "--out", out.to_str().unwrap()]);
-        assert!(message.contains(flag.trim_start_matches('-')), "{flag_value}: {message}");
-        assert!(flag == "--subset" || !out.exists(), "{flag_value} left a folder behind");
+        let args = ["train", "lenet5", "--data", "sample", flag, value, "--out", out.to_str().unwrap()];
+        let message = error(&args);
+        assert!(message.contains(flag.trim_start_matches('-')), "{flag} {value}: {message}");
+        assert!(!out.exists(), "{flag} {value} left a folder behind");
     }
     error(&["eval", "w.safetensors", "--model", "lenet5", "--data", "sample", "--batch-size", "0"]);
     error(&["summary", "lenet5", "--classes", "0"]);
@@ -247,4 +248,61 @@ fn bench_step_reports_what_scripts_read() {
     assert!(error(&["bench", "step", "lenet5", "--batch-size", "0"]).contains("--batch-size"));
     assert!(error(&["bench", "step", "lenet5", "--seconds", "NaN"]).contains("--seconds"));
     assert!(error(&["bench", "step", "lenet5", "--input", "1x4x4"]).contains("too small"));
+}
+
+/// Nobody asked for a set: the sample, saying so. Somebody did: an error, and no folder.
+#[test]
+fn a_missing_set_is_replaced_only_where_none_was_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let [fallback, named] = ["fallback", "named"].map(|name| folder.path().join(name).display().to_string());
+    let output = receptive(&["train", "mlp2", "--max-steps", "1", "--json", "--out", &fallback]);
+    let stderr = text(&output.stderr);
+    assert!(output.status.success() && stderr.contains("mnist is not on this machine"), "{stderr}");
+    assert!(stderr.contains("receptive data fetch mnist"), "{stderr}");
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["run"], fallback.as_str());
+    let config = std::fs::read_to_string(format!("{fallback}/config.toml")).unwrap();
+    assert!(config.contains("data = \"sample\"") && config.contains("optimizer = \"adam\""), "{config}");
+
+    let message = error(&["train", "mlp2", "--data", "mnist", "--max-steps", "1", "--out", &named]);
+    assert!(message.contains("receptive data fetch mnist") && !Path::new(&named).exists(), "{message}");
+}
+
+/// `--resume` takes all settings from the folder: one that is given beside it would be lost without a word.
+#[test]
+fn a_resumed_run_takes_no_other_settings() {
+    for setting in [&["lenet5"][..], &["--epochs", "9"], &["--seed", "0"], &["--no-shuffle"], &["--live"]] {
+        let message = error(&[&["train", "--resume", "run"], setting].concat());
+        assert!(message.contains("cannot be used with"), "{setting:?}: {message}");
+    }
+    assert!(error(&["train", "--resume", "nowhere", "--json"]).contains("nowhere"));
+}
+
+/// Weights are named in order, and the same tensors are the same bytes: the header holds nothing else.
+#[test]
+fn weights_files_are_sorted_and_without_metadata() {
+    let (_folder, run) = trained(&[]);
+    for name in ["best.safetensors", "last.safetensors"] {
+        let bytes = std::fs::read(format!("{run}/{name}")).unwrap();
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let header = text(&bytes[8..8 + length]);
+        let names = ["conv1", "conv2", "fc1", "fc2", "fc3"]
+            .map(|layer| [".bias", ".weight"].map(|p| format!("\"{layer}{p}\"")));
+        let positions: Vec<usize> =
+            names.iter().flatten().map(|name| header.find(name.as_str()).unwrap()).collect();
+        assert!(positions.is_sorted() && header.matches("\"dtype\"").count() == 10, "{header}");
+        assert!(!header.contains("__metadata__"));
+    }
+}
+
+#[test]
+fn flags_of_later_versions_are_answered() {
+    for later in [&["--resize", "32"][..], &["--live"], &["--live", "8000"], &["--arch", "net.toml"]] {
+        let message = error(&[&["train", "lenet5", "--data", "sample"], later].concat());
+        assert!(message.contains(later[0]) && message.contains("not available in this version"), "{message}");
+    }
+    for (flag, value) in [("--precision", "bf16"), ("--augment", "standard")] {
+        let message = error(&["train", "lenet5", "--data", "sample", flag, value]);
+        assert!(message.contains(flag) && message.contains("not available in this version"), "{message}");
+    }
 }

@@ -5,7 +5,7 @@ use super::print_line;
 use crate::data::catalog;
 use crate::train::Trained;
 use anyhow::bail;
-use serde_json::json;
+use serde::Serialize;
 
 /// Loss and accuracy of a run's best weights, or of a weights file, on a data set.
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,14 @@ pub struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Report {
+    loss: f64,
+    accuracy: f64,
+    n: u64,
 }
 
 /// Runs the subcommand.
@@ -42,11 +50,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             trained.spec.name
         );
     }
-    let (loss, accuracy) = (tally.mean_loss(), tally.accuracy());
+    let report = Report { loss: tally.mean_loss(), accuracy: tally.accuracy(), n: tally.n };
     if args.json {
-        return print_line(&json!({ "loss": loss, "accuracy": accuracy, "n": tally.n }).to_string());
+        return print_line(&serde_json::to_string(&report)?);
     }
+    let Report { loss, accuracy, n } = report;
     let set = trained.split(args.split.into())?.name();
     let (name, percent) = (trained.spec.name, 100.0 * accuracy);
-    print_line(&format!("{name} on the {} images of {set}: loss {loss:.4}, accuracy {percent:.2} %", tally.n))
+    print_line(&format!("{name} on the {n} images of {set}: loss {loss:.4}, accuracy {percent:.2} %"))
 }

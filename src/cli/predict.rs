@@ -14,11 +14,12 @@ use std::path::PathBuf;
 /// A picture is laid on white where it is transparent, made grey for a network with one channel, and stretched to the
 /// network's size (bilinear). MNIST and Fashion-MNIST are light on dark: a dark drawing on light paper needs --invert.
 #[derive(Debug, clap::Args)]
+#[command(allow_negative_numbers = true)]
 pub struct Args {
     #[command(flatten)]
     trained: TrainedArgs,
     /// A picture
-    #[arg(long, value_name = "FILE", required_unless_present = "index", conflicts_with = "index")]
+    #[arg(long, value_name = "FILE", conflicts_with = "index")]
     image: Option<PathBuf>,
     /// Light and dark swapped
     #[arg(long, requires = "image")]
@@ -56,7 +57,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let (pixels, label, what) = sample(&trained, index, args.split)?;
             (pixels, Some(label), what)
         }
-        (None, None) => bail!("give --image FILE or --index I"),
+        (None, None) => {
+            bail!("predict: no image is named\n  help: --image FILE, or --index I of the data set")
+        }
     };
     let probabilities = trained.predict(&pixels)?;
     let name = |class: usize| trained.classes.get(class).cloned().unwrap_or_else(|| class.to_string());

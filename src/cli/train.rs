@@ -3,7 +3,7 @@
 use super::args::{Switch, model_help};
 use super::progress::Progress;
 use crate::ErrorKind;
-use crate::data::{DataDirs, load};
+use crate::data::{DataDirs, find};
 use crate::models::{self, ModelSpec, OptimizerKind};
 use crate::train::{Checkpoint, Outcome, RunConfig, RunDir, Setup, evaluate};
 use anyhow::{Context, bail};
@@ -20,17 +20,35 @@ enum OptimizerArg {
     Adamw,
 }
 
-/// A resumed run takes its settings from its folder.
-const NOT_WITH_RESUME: [&str; 5] = ["model", "data", "data_dir", "out", "init"];
-
 /// Train a network; the run folder keeps its weights, metrics and curves.
 #[derive(Debug, clap::Args)]
+#[command(allow_negative_numbers = true, mut_args = not_with_resume)]
 pub struct Args {
-    #[arg(required_unless_present = "resume", help = model_help())]
+    #[arg(required_unless_present_any = ["resume", "arch"], help = model_help())]
     model: Option<String>,
     /// Go on with a stopped run; everything is taken from its folder
-    #[arg(long, value_name = "DIR", conflicts_with_all = NOT_WITH_RESUME)]
+    #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    later: Later,
+    /// Print one JSON object on stdout, everything else on stderr
+    #[arg(long)]
+    json: bool,
+}
+
+/// A resumed run takes everything from its folder: a setting given beside it would be lost without a word.
+fn not_with_resume(arg: clap::Arg) -> clap::Arg {
+    match arg.get_id().as_str() {
+        "resume" | "json" => arg,
+        _ => arg.conflicts_with("resume"),
+    }
+}
+
+/// All that a new run can be told.
+#[derive(Debug, clap::Args)]
+struct Settings {
     /// sample, mnist, fashion-mnist, or a folder of IDX files [default: the notebook's, else the sample]
     #[arg(long)]
     data: Option<String>,
@@ -104,9 +122,28 @@ pub struct Args {
     /// The run folder [default: runs/MODEL-DATA-N]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Print one JSON object on stdout, everything else on stderr
-    #[arg(long)]
-    json: bool,
+}
+
+/// Flags of the command line's contract whose features are still to come: they are answered, not unknown.
+#[derive(Debug, clap::Args)]
+struct Later {
+    #[arg(long, value_name = "N", hide = true)]
+    resize: Option<usize>,
+    #[arg(long, value_name = "PORT", num_args = 0..=1, hide = true)]
+    live: Option<Option<u16>>,
+    #[arg(long, value_name = "FILE", hide = true)]
+    arch: Option<PathBuf>,
+}
+
+impl Later {
+    fn refuse(&self) -> anyhow::Result<()> {
+        let given =
+            [("resize", self.resize.is_some()), ("live", self.live.is_some()), ("arch", self.arch.is_some())];
+        match given.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => bail!("--{flag}: is not available in this version\n  help: leave it away"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Runs the command.
@@ -115,9 +152,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (folder, config) = match &args.resume {
         Some(path) => RunDir::open(path)?,
         None => {
-            let config = configure(&args, say)?;
+            args.later.refuse()?;
+            let model = args.model.as_deref().context("a model name is required")?;
+            let config = configure(models::find(model)?, &args.settings, say)?;
             config.check()?;
-            let path = args.out.unwrap_or_else(|| free_folder(&config));
+            let path = args.settings.out.unwrap_or_else(|| free_folder(&config));
             (RunDir::create(&path, &config)?, config)
         }
     };
@@ -142,8 +181,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// The flags over the model's defaults.
-fn configure(args: &Args, say: fn(&str)) -> anyhow::Result<RunConfig> {
-    let spec = models::find(args.model.as_deref().context("a model name is required")?)?;
+fn configure(spec: &ModelSpec, args: &Settings, say: fn(&str)) -> anyhow::Result<RunConfig> {
     let mut data = data_set(args, spec, say)?;
     if Path::new(&data).is_dir() {
         data = std::path::absolute(&data)?.display().to_string();
@@ -194,13 +232,13 @@ impl From<OptimizerArg> for OptimizerKind {
 }
 
 /// `--data`, or the notebook's set where it is on this machine, or the embedded sample.
-fn data_set(args: &Args, spec: &ModelSpec, say: fn(&str)) -> anyhow::Result<String> {
+fn data_set(args: &Settings, spec: &ModelSpec, say: fn(&str)) -> anyhow::Result<String> {
     if let Some(data) = &args.data {
         return Ok(data.clone());
     }
     let wanted = spec.recipe.data;
-    match load(wanted, &DataDirs::from_env(args.data_dir.as_deref())) {
-        Ok(_) => Ok(wanted.to_owned()),
+    match find(wanted, &DataDirs::from_env(args.data_dir.as_deref())) {
+        Ok(()) => Ok(wanted.to_owned()),
         Err(e) if e.kind() == ErrorKind::Missing => {
             say(&format!(
                 "{wanted} is not on this machine: training on the embedded sample of Fashion-MNIST."

@@ -51,14 +51,21 @@ pub struct CpuCtx {
     sequence: AtomicU64,
 }
 
+/// More threads than any machine this runs on has cores; beyond it a mistyped number would start threads for minutes.
+const MOST_THREADS: usize = 1024;
+
 impl CpuCtx {
     /// Starts the threads.
     ///
     /// # Errors
-    /// An unknown rung, or the operating system refusing threads.
+    /// An unknown rung, an absurd number of threads, or the operating system refusing them.
     pub fn new(options: &CpuOptions) -> Result<CpuCtx> {
         let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
         let threads = if options.threads == 0 { cores() } else { options.threads };
+        if threads > MOST_THREADS {
+            return Err(Error::argument("threads", format!("{threads} threads are out of range"))
+                .expected(format!("at most {MOST_THREADS}, or 0 for one for each core")));
+        }
         // One thread needs no pool: the caller runs everything.
         let pool = if threads == 1 {
             None

@@ -75,20 +75,37 @@ pub fn load(data: &str, dirs: &DataDirs) -> Result<Splits> {
     split(spec.name, train, test, spec.validation, (spec.statistics(), spec.normalize))
 }
 
+/// Whether `data` is on this machine; its files are not read.
+///
+/// # Errors
+/// [`ErrorKind::Argument`] and [`ErrorKind::Missing`] as [`load`].
+pub fn find(data: &str, dirs: &DataDirs) -> Result<()> {
+    match SETS.iter().find(|set| set.name == data) {
+        None => folder_files(data).map(drop),
+        Some(spec) => match &spec.source {
+            Source::Embedded => Ok(()),
+            Source::Idx(source) => locate(spec, source, dirs).map(drop),
+        },
+    }
+}
+
 fn load_folder(data: &str) -> Result<Splits> {
+    let (train, test) = pair(data, read_all(&folder_files(data)?)?, None)?;
+    let statistics = Normalize::measure(&train)?;
+    split(data, train, test, Validation::Test, (statistics, false))
+}
+
+fn folder_files(data: &str) -> Result<[PathBuf; 4]> {
     let folder = Path::new(data);
     if !folder.is_dir() {
         return Err(Error::argument("data", format!("`{data}` is neither a data set nor a folder"))
             .expected(format!("{} or a folder with IDX files", names())));
     }
-    let files = look(folder).map_err(|why| {
+    look(folder).map_err(|why| {
         Error::new(ErrorKind::Missing, data, why)
             .expected(format!("{}, .gz or plain", IDX_FILES.join(", ")))
             .help("put these files there, or name a data set")
-    })?;
-    let (train, test) = pair(data, read_all(&files)?, None)?;
-    let statistics = Normalize::measure(&train)?;
-    split(data, train, test, Validation::Test, (statistics, false))
+    })
 }
 
 fn sample() -> Result<[Idx; 4]> {

@@ -36,5 +36,5 @@ pub use catalog::{SETS, SetSpec};
 pub use dataset::{Dataset, ImageSet, Subset, stratified};
 pub use fetch::{FetchOptions, fetch};
 pub use loader::{Batch, Epoch, Loader, LoaderOptions};
-pub use lookup::{DataDirs, Splits, list, load};
+pub use lookup::{DataDirs, Splits, find, list, load};
 pub use normalize::Normalize;

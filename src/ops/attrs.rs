@@ -4,6 +4,32 @@ use crate::core::{Error, Result};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+/// What an attribute's text is read as.
+pub trait AttrValue: FromStr {
+    /// The right form, for the error of a wrong one.
+    const FORM: &'static str;
+}
+
+impl AttrValue for usize {
+    const FORM: &'static str = "a whole number from 0 up";
+}
+
+impl AttrValue for u64 {
+    const FORM: &'static str = usize::FORM;
+}
+
+impl AttrValue for isize {
+    const FORM: &'static str = "a whole number";
+}
+
+impl AttrValue for i64 {
+    const FORM: &'static str = isize::FORM;
+}
+
+impl AttrValue for f64 {
+    const FORM: &'static str = "a number";
+}
+
 /// The attributes given to an op, and the names of the tensors that come with them.
 pub struct Attrs<'a> {
     op: &'static str,
@@ -30,7 +56,7 @@ impl<'a> Attrs<'a> {
     ///
     /// # Errors
     /// Text that is not a `T`.
-    pub fn get<T: FromStr>(&self, key: &str) -> Result<Option<T>> {
+    pub fn get<T: AttrValue>(&self, key: &str) -> Result<Option<T>> {
         self.text(key).map(|text| self.parse(key, text)).transpose()
     }
 
@@ -38,7 +64,7 @@ impl<'a> Attrs<'a> {
     ///
     /// # Errors
     /// Text that is not a `T`.
-    pub fn or<T: FromStr>(&self, key: &str, default: T) -> Result<T> {
+    pub fn or<T: AttrValue>(&self, key: &str, default: T) -> Result<T> {
         Ok(self.get(key)?.unwrap_or(default))
     }
 
@@ -46,7 +72,7 @@ impl<'a> Attrs<'a> {
     ///
     /// # Errors
     /// Missing or malformed.
-    pub fn need<T: FromStr>(&self, key: &str) -> Result<T> {
+    pub fn need<T: AttrValue>(&self, key: &str) -> Result<T> {
         self.get(key)?.ok_or_else(|| self.missing(key))
     }
 
@@ -67,7 +93,7 @@ impl<'a> Attrs<'a> {
     ///
     /// # Errors
     /// An item that is not a `T`.
-    pub fn list<T: FromStr>(&self, key: &str) -> Result<Option<Vec<T>>> {
+    pub fn list<T: AttrValue>(&self, key: &str) -> Result<Option<Vec<T>>> {
         let Some(text) = self.text(key) else { return Ok(None) };
         let inner = text.trim_matches(|c: char| "()[]".contains(c) || c.is_whitespace());
         let items = inner.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -97,8 +123,7 @@ impl<'a> Attrs<'a> {
         Error::argument(self.op, format!("attribute {key}={text} is malformed")).expected(expected)
     }
 
-    fn parse<T: FromStr>(&self, key: &str, text: &str) -> Result<T> {
-        let name = std::any::type_name::<T>().rsplit("::").next().unwrap_or_default();
-        text.parse().map_err(|_| self.malformed(key, text, name))
+    fn parse<T: AttrValue>(&self, key: &str, text: &str) -> Result<T> {
+        text.parse().map_err(|_| self.malformed(key, text, T::FORM))
     }
 }

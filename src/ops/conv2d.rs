@@ -72,7 +72,10 @@ impl Conv2dOptions {
         let padding = match attrs.text("padding") {
             None | Some("valid") => Padding::Valid,
             Some("same") => Padding::Same,
-            Some(_) => Padding::Explicit(attrs.pair("padding")?.unwrap_or([0, 0])),
+            Some(_) => {
+                let form = |e: Error| e.expected("same, valid, one number or two: h,w");
+                Padding::Explicit(attrs.pair("padding").map_err(form)?.unwrap_or([0, 0]))
+            }
         };
         Ok(Conv2dOptions {
             stride: attrs.pair("stride")?.unwrap_or([1, 1]),

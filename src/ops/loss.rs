@@ -3,6 +3,7 @@
 use crate::core::{Error, ErrorKind, Float, Result, Shape};
 use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, reduce};
+use crate::ops::AttrValue;
 use crate::tensor::Meta;
 use std::ops::Range;
 use std::str::FromStr;
@@ -28,9 +29,13 @@ impl FromStr for Reduction {
             "mean" => Ok(Reduction::Mean),
             "sum" => Ok(Reduction::Sum),
             _ => Err(Error::argument("reduction", format!("`{text}` is not a reduction"))
-                .expected("mean, sum or none")),
+                .expected(Reduction::FORM)),
         }
     }
+}
+
+impl AttrValue for Reduction {
+    const FORM: &'static str = "mean, sum or none";
 }
 
 impl Reduction {

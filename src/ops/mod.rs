@@ -59,7 +59,7 @@ pub mod sum;
 pub mod sum_to_size;
 pub mod tanh;
 
-pub use attrs::Attrs;
+pub use attrs::{AttrValue, Attrs};
 pub use call::Call;
 pub use case::{Case, CaseInput, Fill, Tag};
 pub use loss::Reduction;

@@ -38,25 +38,24 @@ fn panel(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let line = |phase: Phase| {
         let of_phase = reports.iter().filter(move |r| r.phase == phase);
-        of_phase.map(|r| ((r.epoch + 1) as f64, value(r))).filter(|(_, y)| y.is_finite()).collect::<Vec<_>>()
+        of_phase.map(|r| (r.epoch + 1, value(r))).filter(|(_, y)| y.is_finite()).collect::<Vec<_>>()
     };
     let (train, val) = (line(Phase::Train), line(Phase::Val));
     let values = || train.iter().chain(&val).map(|p| p.1);
     let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
     let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
     let margin = ((high - low) * 0.06).max(1e-3);
-    let last = train.iter().chain(&val).map(|p| p.0).fold(2.0, f64::max);
+    let last = train.iter().chain(&val).map(|p| p.0).max().unwrap_or(1).max(2);
     let mut chart = ChartBuilder::on(area)
         .margin(12)
         .x_label_area_size(34)
         .y_label_area_size(52)
-        .build_cartesian_2d(1.0..last, low - margin..high + margin)?;
+        .build_cartesian_2d(1..last, low - margin..high + margin)?;
     chart
         .configure_mesh()
-        .light_line_style(WHITE)
+        .light_line_style(TRANSPARENT)
         .x_desc("epoch")
         .y_desc(name)
-        .x_label_formatter(&|x| format!("{x:.0}"))
         .y_label_formatter(&|y| format!("{y:.3}"))
         .draw()?;
     for (label, points, color) in [("train", train, TRAIN), ("validation", val, VAL)] {
@@ -69,4 +68,26 @@ fn panel(
     }
     chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.3)).draw()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every epoch is named once at most, whatever the run's length; the title may hold any character.
+    #[test]
+    fn epochs_are_whole_numbers_and_titles_are_escaped() {
+        for epochs in [0, 1, 2, 5, 15, 100] {
+            let report = |epoch, phase| PhaseReport { epoch, phase, loss: 2.0, accuracy: 0.1, seconds: 1.0 };
+            let reports: Vec<PhaseReport> =
+                (0..epochs).flat_map(|e| [Phase::Train, Phase::Val].map(|phase| report(e, phase))).collect();
+            let svg = draw_curves("mlp on a&b<c", &reports).unwrap();
+            assert!(svg.contains("mlp on a&amp;b&lt;c"), "{svg}");
+            // Two panels with an axis each; values have decimals, epochs have none.
+            let ticks = svg.lines().filter_map(|line| line.parse::<usize>().ok());
+            let mut count = std::collections::BTreeMap::new();
+            ticks.for_each(|tick| *count.entry(tick).or_insert(0) += 1);
+            assert!(count.len() >= 2 && count.values().all(|&n| n == 2), "{epochs} epochs: {count:?}");
+        }
+    }
 }
