@@ -115,6 +115,8 @@ fn what_does_not_fit_is_refused() {
     files.refused("conv2d", &["stride=2x1"], "stride=2x1 is malformed\n  expected a whole number from 0 up");
     files.refused("conv2d", &["padding=half"], "expected same, valid, one number or two: h,w");
     files.refused("conv2d", &["groups=1", "groups=1"], "--attr groups is given twice");
+    files.write(&[IMAGE, ("grad_output", &[1.], &[])]);
+    files.refused("argmax", &[], "argmax: has no gradient");
     files.write(&[IMAGE]);
     files.refused("conv2d", &[], "input `weight` is missing");
     files.refused("max_pool2d", &[], "attribute `kernel_size` is required");

@@ -57,6 +57,11 @@ impl OpSpec {
         let call = self.call(attrs, &tensors)?;
         let mut all = call.outputs();
         if let Some(dy) = grad_output {
+            if !call.tracks_grad() {
+                let what = "has no gradient with respect to any of these inputs";
+                return Err(Error::new(ErrorKind::NotDifferentiable, self.name, what)
+                    .help("leave grad_output out of the file"));
+            }
             all.extend(call.backward(&dy)?);
         }
         Ok(all)
