@@ -8,19 +8,20 @@ use std::cell::RefCell;
 
 /// The error for a loss that is not finite: names the parameter or layer that first went non-finite.
 pub(super) fn explain(cx: Ctx, model: &dyn Module, images: &Tensor, loss: f64, step: u64) -> Error {
-    let place = first_place(cx, model, images).unwrap_or_else(|error| format!("unknown: {error}"));
+    let place = first_place(cx, model, images, step).unwrap_or_else(|error| format!("unknown: {error}"));
     Error::new(ErrorKind::NonFinite, "train", format!("the loss became {loss} in step {step}"))
         .with("first not finite:", place)
         .help("lower the learning rate, or clip gradients; the last checkpoint is intact")
 }
 
-fn first_place(cx: Ctx, model: &dyn Module, images: &Tensor) -> Result<String> {
+fn first_place(cx: Ctx, model: &dyn Module, images: &Tensor, step: u64) -> Result<String> {
     if !finite(images)? {
         return Ok("the input images".into());
     }
     for (name, param) in model.params() {
         if !finite(param.value()?)? {
-            return Ok(format!("parameter {name}, after the step before"));
+            let since = if step == 0 { "from the start" } else { "after the step before" };
+            return Ok(format!("parameter {name}, {since}"));
         }
     }
     let watch = Watch::default();
