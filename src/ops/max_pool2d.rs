@@ -60,7 +60,6 @@ impl MaxPool2dOptions {
 
     fn from_attrs(attrs: &Attrs) -> Result<Self> {
         let default = Self::new(attrs.pair("kernel_size")?.ok_or_else(|| attrs.missing("kernel_size"))?);
-        attrs.flag("return_indices", true)?; // accepted as PyTorch's; the op computes both outputs either way
         Ok(MaxPool2dOptions {
             stride: attrs.pair("stride")?.unwrap_or(default.stride),
             padding: attrs.pair("padding")?.unwrap_or(default.padding),
@@ -190,7 +189,7 @@ pub static SPEC: OpSpec = OpSpec {
     torch: "F.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices=True)",
     inputs: &[Input::new("input")],
     outputs: &["output", "indices"],
-    attrs: &["kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"],
+    attrs: &["kernel_size", "stride", "padding", "dilation", "ceil_mode"],
     build: |attrs| Ok(Arc::new(MaxPool2d(MaxPool2dOptions::from_attrs(attrs)?))),
     cases,
 };
