@@ -187,3 +187,16 @@ fn an_intermediate_result_keeps_its_gradient_on_request() {
     assert_eq!((grad(&y), grad(&x)), (vec![3.0], vec![12.0]));
     assert!(forgotten.grad().is_none());
 }
+
+/// More than any machine has is an error that says how much, and work goes on after it.
+#[test]
+fn too_large_a_tensor_is_an_error() {
+    let cpu = Device::cpu().unwrap();
+    let error = Tensor::zeros(&cpu, &[1 << 30, 1 << 28], DType::F32).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+    assert!(error.to_string().contains("1152921504606846976 bytes"), "{error}");
+    let column = Tensor::zeros(&cpu, &[1 << 20, 1], DType::F64).unwrap();
+    let error = column.expand(&[1 << 20, 1 << 36]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+    assert_eq!(column.sum_all().unwrap().item().unwrap(), 0.0);
+}

@@ -37,6 +37,8 @@ pub enum ErrorKind {
     NoGradient,
     /// A loss, activation or gradient became NaN or infinite.
     NonFinite,
+    /// The machine has no memory for a tensor.
+    OutOfMemory,
     /// A file's content is wrong: magic, length, checksum, labels out of range.
     Format,
     /// Something that was asked for by name is not there.

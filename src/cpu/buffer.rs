@@ -43,22 +43,28 @@ impl BufferPool {
         Arc::new(BufferPool(Mutex::new(lists)))
     }
 
-    /// A buffer of at least `bytes`, with unspecified (but initialised) contents.
+    /// A buffer of at least `bytes`, with unspecified (but initialised) contents. For scratch memory, which is small
+    /// beside the tensors: where there is none left the process ends, as for any small allocation in Rust.
     pub fn take(self: &Arc<Self>, bytes: usize) -> Buffer {
+        self.try_take(bytes).unwrap_or_else(|| {
+            let layout = Layout::from_size_align(bytes.max(1), 1).unwrap_or(Layout::new::<u8>());
+            std::alloc::handle_alloc_error(layout)
+        })
+    }
+
+    /// As [`take`](Self::take), or `None` where the machine has no such memory.
+    pub fn try_take(self: &Arc<Self>, bytes: usize) -> Option<Buffer> {
         let class = class_of(bytes);
         let capacity = class_bytes(class);
-        let recycled = {
-            let mut lists = self.lists();
-            lists.stats.in_use += capacity;
-            lists.stats.peak = lists.stats.peak.max(lists.stats.in_use);
-            let block = lists.free[class].pop();
-            if block.is_some() {
-                lists.stats.cached -= capacity;
-            }
-            block
-        };
-        let block = recycled.unwrap_or_else(|| fresh(class));
-        Buffer { block, bytes, class, pool: Arc::clone(self) }
+        let recycled = self.lists().free[class].pop();
+        let fresh = recycled.is_none();
+        let block = recycled.or_else(|| fresh_block(class))?;
+        let mut lists = self.lists();
+        lists.stats.cached -= if fresh { 0 } else { capacity };
+        lists.stats.in_use += capacity;
+        lists.stats.peak = lists.stats.peak.max(lists.stats.in_use);
+        drop(lists);
+        Some(Buffer { block, bytes, class, pool: Arc::clone(self) })
     }
 
     /// What the pool holds now.
@@ -71,9 +77,10 @@ impl BufferPool {
         let mut lists = self.lists();
         lists.stats.cached = 0;
         for (class, list) in lists.free.iter_mut().enumerate() {
+            let Some(layout) = layout(class) else { continue };
             for block in list.drain(..) {
-                // SAFETY: the block came from `fresh(class)`, is on no other list, and no buffer refers to it.
-                unsafe { dealloc(block.as_ptr(), layout(class)) }
+                // SAFETY: the block came from `fresh_block(class)`, is on no other list, and no buffer refers to it.
+                unsafe { dealloc(block.as_ptr(), layout) }
             }
         }
     }
@@ -103,14 +110,14 @@ fn class_bytes(class: usize) -> usize {
     (1usize << power) + (class % 4) * (1usize << (power - 2))
 }
 
-fn layout(class: usize) -> Layout {
-    Layout::from_size_align(class_bytes(class), ALIGN).expect("a size class fits a layout")
+/// `None` for more than an address space holds.
+fn layout(class: usize) -> Option<Layout> {
+    Layout::from_size_align(class_bytes(class), ALIGN).ok()
 }
 
-fn fresh(class: usize) -> NonNull<u8> {
+fn fresh_block(class: usize) -> Option<NonNull<u8>> {
     // SAFETY: the layout is never of size zero. Zeroed, so that a buffer's bytes are always initialised.
-    let block = unsafe { alloc_zeroed(layout(class)) };
-    NonNull::new(block).unwrap_or_else(|| std::alloc::handle_alloc_error(layout(class)))
+    NonNull::new(unsafe { alloc_zeroed(layout(class)?) })
 }
 
 /// An owned, 64-byte aligned block of bytes that goes back to its pool when dropped.

@@ -29,7 +29,7 @@ impl Tensor {
                 .with("tensor", self.shape())
                 .help("reduce with sum or mean first, or give dy: y.backward_with(&dy)"));
         }
-        let ones = exec::filled(self.device(), 1.0, &self.meta());
+        let ones = exec::filled(self.device(), 1.0, &self.meta())?;
         self.run_backward(Tensor::new(ones, self.device().clone(), Edge::None), false)
     }
 

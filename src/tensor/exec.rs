@@ -73,7 +73,7 @@ fn run_cpu(op: &dyn Op, cx: &CpuCtx, inputs: &[&Tensor], plan: &Plan) -> Result<
         })
         .collect();
     let mut buffers: SmallVec<[Buffer; 2]> =
-        plan.outputs.iter().map(|m| cx.buffers().take(m.bytes())).collect();
+        plan.outputs.iter().map(|m| allocate(op.name(), cx, m)).collect::<Result<_>>()?;
     let mut outs: SmallVec<[ViewMut; 2]> = buffers
         .iter_mut()
         .zip(&plan.outputs)
@@ -88,6 +88,17 @@ fn run_cpu(op: &dyn Op, cx: &CpuCtx, inputs: &[&Tensor], plan: &Plan) -> Result<
     }
     drop(outs);
     Ok(buffers.into_iter().zip(&plan.outputs).map(|(b, m)| data(Storage::Cpu(b), m)).collect())
+}
+
+fn allocate(what: &str, cx: &CpuCtx, meta: &Meta) -> Result<Buffer> {
+    cx.buffers().try_take(meta.bytes()).ok_or_else(|| {
+        let used = cx.buffers().stats();
+        Error::new(ErrorKind::OutOfMemory, what, format!("no memory for {} bytes", meta.bytes()))
+            .with("tensor", format_args!("{} {}", meta.shape, meta.dtype))
+            .with("bytes in use", used.in_use)
+            .with("cached", used.cached)
+            .help("a smaller batch or image needs less")
+    })
 }
 
 fn view<'a>(tensor: &Tensor, storage: &'a Storage) -> View<'a> {
@@ -153,29 +164,29 @@ pub fn update(op: &dyn Update, targets: &[&Tensor], inputs: &[&Tensor]) -> Resul
 }
 
 /// A tensor from the host's elements.
-pub(crate) fn upload<T: Element>(device: &Device, values: &[T], meta: &Meta) -> Data {
+pub(crate) fn upload<T: Element>(device: &Device, values: &[T], meta: &Meta) -> Result<Data> {
     let storage = match device {
         Device::Meta(_) => Storage::Meta,
         Device::Cpu(cx) => {
-            let mut buffer = cx.buffers().take(meta.bytes());
+            let mut buffer = allocate("tensor", cx, meta)?;
             buffer.slice_mut::<T>().copy_from_slice(values);
             Storage::Cpu(buffer)
         }
     };
-    data(storage, meta)
+    Ok(data(storage, meta))
 }
 
 /// A tensor with every element equal.
-pub(crate) fn filled(device: &Device, value: f64, meta: &Meta) -> Data {
+pub(crate) fn filled(device: &Device, value: f64, meta: &Meta) -> Result<Data> {
     let storage = match device {
         Device::Meta(_) => Storage::Meta,
         Device::Cpu(cx) => {
-            let mut buffer = cx.buffers().take(meta.bytes());
+            let mut buffer = allocate("tensor", cx, meta)?;
             element_type!(meta.dtype, T => buffer.slice_mut::<T>().fill(T::from_f64(value)));
             Storage::Cpu(buffer)
         }
     };
-    data(storage, meta)
+    Ok(data(storage, meta))
 }
 
 /// Shows a tensor's bytes to `f`.

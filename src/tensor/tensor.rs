@@ -45,7 +45,7 @@ impl Tensor {
                 .with("shape", meta.shape)
                 .expected(format!("{} values", meta.numel())));
         }
-        Ok(Tensor::new(exec::upload(device, values, &meta), device.clone(), Edge::None))
+        Ok(Tensor::new(exec::upload(device, values, &meta)?, device.clone(), Edge::None))
     }
 
     /// As [`from_slice`](Self::from_slice), from a vector.
@@ -59,16 +59,17 @@ impl Tensor {
     /// A rank-0 tensor.
     pub fn scalar<T: Element>(device: &Device, value: T) -> Tensor {
         let meta = Meta { shape: Shape::SCALAR, dtype: T::DTYPE };
-        Tensor::new(exec::upload(device, &[value], &meta), device.clone(), Edge::None)
+        let data = exec::upload(device, &[value], &meta).expect("there is room for one number");
+        Tensor::new(data, device.clone(), Edge::None)
     }
 
     /// A tensor with every element equal to `value`.
     ///
     /// # Errors
-    /// An impossible shape.
+    /// An impossible shape; no memory for it.
     pub fn full(device: &Device, value: f64, dims: &[usize], dtype: DType) -> Result<Tensor> {
         let meta = Meta { shape: Shape::new(dims)?, dtype };
-        Ok(Tensor::new(exec::filled(device, value, &meta), device.clone(), Edge::None))
+        Ok(Tensor::new(exec::filled(device, value, &meta)?, device.clone(), Edge::None))
     }
 
     /// A tensor of zeros.
@@ -244,7 +245,7 @@ impl Tensor {
             return Ok(self.detach());
         }
         let data = element_type!(self.dtype(), T => {
-            self.read::<T, _>(|values| exec::upload(device, values, &self.meta()))?
+            self.read::<T, _>(|values| exec::upload(device, values, &self.meta()))??
         });
         Ok(Tensor::new(data, device.clone(), Edge::None))
     }
