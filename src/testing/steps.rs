@@ -112,9 +112,12 @@ impl StepBench {
         let key = Key::new(0);
         let (pixel, label) = (key.child("images"), key.child("labels"));
         let pixels = Shape::new(&[n, c, h, w])?.numel() as u64;
+        // Asked for on the device first: a batch beyond this machine is its error, not the allocator's end of the process.
+        let images = Tensor::zeros(device, &[n, c, h, w], DType::F32)?;
         let values: Vec<f32> = (0..pixels).map(|i| pixel.normal(i) as f32).collect();
         let labels: Vec<i64> = (0..n as u64).map(|i| label.below(i, self.config.classes) as i64).collect();
-        Ok((Tensor::from_vec(device, values, &[n, c, h, w])?, Tensor::from_vec(device, labels, &[n])?))
+        images.copy_from(&Tensor::from_vec(device, values, &[n, c, h, w])?)?;
+        Ok((images, Tensor::from_vec(device, labels, &[n])?))
     }
 }
 
@@ -144,5 +147,13 @@ mod tests {
     fn the_median_of_an_even_count_is_between_the_middle_two() {
         assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), 3.0);
         assert_eq!(median(&[1.0, 2.0, 9.0]), 2.0);
+    }
+
+    #[test]
+    fn a_batch_beyond_this_machine_is_an_error() {
+        let config = ModelConfig { input: [1, 28, 28], classes: 10 };
+        let bench = StepBench { config, batch_size: 1 << 45, seconds: 1.0 };
+        let error = bench.batch(&Device::cpu().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), crate::core::ErrorKind::OutOfMemory, "{error}");
     }
 }
