@@ -60,11 +60,6 @@ impl Key {
         Key { step, ..self }
     }
 
-    /// The 64-bit key and the step, as a device kernel receives them.
-    pub fn parts(self) -> (u64, u64) {
-        (self.key, self.step)
-    }
-
     /// Four elements at once: elements `4 * block .. 4 * block + 4`.
     #[inline]
     pub fn block(self, block: u64) -> [u32; 4] {

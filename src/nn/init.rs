@@ -13,8 +13,6 @@ pub enum Init {
     Constant(f64),
     /// Uniform in `[-bound, bound)`.
     Uniform(f64),
-    /// Normal with mean 0 and this deviation.
-    Normal(f64),
 }
 
 /// A rule for a whole model, over the layers' own.
@@ -47,7 +45,6 @@ impl Init {
         match self {
             Init::Constant(value) => vec![value; count],
             Init::Uniform(bound) => (0..n).map(|i| (2.0 * key.uniform(i) - 1.0) * bound).collect(),
-            Init::Normal(deviation) => (0..n).map(|i| key.normal(i) * deviation).collect(),
         }
     }
 }

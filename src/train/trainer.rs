@@ -151,8 +151,7 @@ impl<'a> Trainer<'a> {
     fn step(&mut self, batch: &Batch) -> Result<StepReport> {
         let step = self.state.step;
         let key = Key::new(self.options.seed).child("forward").step(step);
-        let name = self.options.name.clone();
-        let cx = Ctx::train(&name, key);
+        let cx = Ctx::train(&self.options.name, key);
         self.optimizer.zero_grad();
         let output = self.model.forward(&cx, &batch.images)?;
         let loss = self.loss.compute(&output, &batch.labels)?;
