@@ -9,7 +9,7 @@ const MNIST: [usize; 3] = [1, 28, 28];
 const CIFAR: [usize; 3] = [3, 32, 32];
 
 fn build(name: &str, input: [usize; 3]) -> Box<dyn Module> {
-    (models::find(name).unwrap().build)(&ModelConfig { input, classes: 10 }).unwrap()
+    models::find(name).unwrap().build(&ModelConfig::new(input, 10)).unwrap()
 }
 
 /// The counts the notebooks print. A wrong padding or a missing bias shows here first.
@@ -64,7 +64,7 @@ fn a_batch_becomes_log_probabilities() {
     let cpu = Device::cpu().unwrap();
     for spec in MODELS {
         for (input, classes) in [(MNIST, 10), (CIFAR, 10), ([2, 33, 29], 3)] {
-            let model = (spec.build)(&ModelConfig { input, classes }).unwrap();
+            let model = (spec.build)(&ModelConfig::new(input, classes)).unwrap();
             model.init(&cpu, DType::F32, 0).unwrap();
             let x = Tensor::full(&cpu, 0.5, &[3, input[0], input[1], input[2]], DType::F32).unwrap();
             let y = model.forward(&Ctx::eval(spec.name), &x).unwrap();
@@ -99,8 +99,8 @@ fn state_dict_names_are_the_notebooks() {
 #[test]
 fn images_too_small_are_refused() {
     for name in ["lenet5", "minivgg"] {
-        let build = models::find(name).unwrap().build;
-        let error = build(&ModelConfig { input: [1, 4, 4], classes: 10 }).err().unwrap();
+        let network = models::find(name).unwrap();
+        let error = network.build(&ModelConfig::new([1, 4, 4], 10)).err().unwrap();
         assert!(error.to_string().contains("too small"), "{error}");
     }
 }

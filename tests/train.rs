@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn config(model: &str) -> RunConfig {
-    RunConfig::new(models::find(model).unwrap(), "sample")
+    RunConfig::new(&models::find(model).unwrap(), "sample")
 }
 
 fn first_batch(setup: &Setup) -> Batch {
@@ -194,8 +194,8 @@ fn one_image_of_one_class_trains() {
     let set: Arc<dyn Dataset> = Arc::new(set);
     let loader =
         Loader::new(Arc::clone(&set), LoaderOptions::new(4, Normalize::unit(1), device.clone())).unwrap();
-    let shape = models::ModelConfig { input: [1, 8, 8], classes: 1 };
-    let net = (models::find("softmax").unwrap().build)(&shape).unwrap();
+    let shape = models::ModelConfig::new([1, 8, 8], 1);
+    let net = models::find("softmax").unwrap().build(&shape).unwrap();
     net.init(&device, DType::F32, 0).unwrap();
     let options = receptive::train::TrainerOptions {
         name: "softmax".into(),

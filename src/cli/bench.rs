@@ -43,10 +43,10 @@ struct StepArgs {
 /// An unknown network; an image too small for it; a debug build.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let What::Step(args) = &args.what;
-    let spec = models::find(&args.model)?;
-    let config = ModelConfig { input: args.input.unwrap_or(spec.input), classes: 10 };
+    let network = models::find(&args.model)?;
+    let config = ModelConfig::new(args.input.unwrap_or(network.input), network.classes);
     let bench = StepBench { config, batch_size: args.batch_size, seconds: args.seconds };
-    let times = bench.run(spec, &args.device.open()?)?;
+    let times = bench.run(&network, &args.device.open()?)?;
     print_line(&if args.json { serde_json::to_string(&times)? } else { text(&times) })
 }
 

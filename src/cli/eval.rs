@@ -47,7 +47,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if !tally.loss.is_finite() {
         bail!(
             "{}: the loss is not finite\n  help: the weights are damaged, or their training diverged",
-            trained.spec.name
+            trained.network.name
         );
     }
     let report = Report { loss: tally.mean_loss(), accuracy: tally.accuracy(), n: tally.n };
@@ -56,6 +56,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let Report { loss, accuracy, n } = report;
     let set = trained.split(args.split.into())?.name();
-    let (name, percent) = (trained.spec.name, 100.0 * accuracy);
+    let (name, percent) = (&trained.network.name, 100.0 * accuracy);
     print_line(&format!("{name} on the {n} images of {set}: loss {loss:.4}, accuracy {percent:.2} %"))
 }

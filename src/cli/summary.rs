@@ -4,7 +4,7 @@ use super::args::{image_shape, image_text, model_help};
 use super::table::{short, table, thousands};
 use super::{print_line, say_on_stderr};
 use crate::inspect::{Extent, LayerSummary, Stopped, Summary, describe, summary};
-use crate::models::{self, ModelConfig, ModelSpec};
+use crate::models::{self, ModelConfig, Network};
 use crate::nn::Module;
 
 /// Show a network layer by layer: output shape, parameters, FLOPs, activation bytes and receptive field, for one image.
@@ -20,9 +20,9 @@ pub struct Args {
     /// Build the network for images of this shape instead of --input's: its layers stay, the image changes
     #[arg(long, value_name = "CxHxW", value_parser = image_shape)]
     built_for: Option<[usize; 3]>,
-    /// Number of outputs
-    #[arg(long, default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
-    classes: usize,
+    /// Number of outputs [default: the notebook's]
+    #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    classes: Option<usize>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -33,19 +33,20 @@ pub struct Args {
 /// # Errors
 /// An unknown network; a shape that does not fit.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let spec = models::find(&args.model)?;
-    let input = args.input.unwrap_or(spec.input);
-    let (model, result) = dry_run(spec, args.built_for.unwrap_or(input), input, args.classes)?;
+    let network = models::find(&args.model)?;
+    let input = args.input.unwrap_or(network.input);
+    let (model, result) =
+        dry_run(&network, args.built_for.unwrap_or(input), input, args.classes.unwrap_or(network.classes))?;
     let image = image_text(input);
     match result {
         Ok(summary) if args.json => print_line(&serde_json::to_string(&summary)?),
         Ok(summary) => {
-            print_line(&format!("{}: {}", spec.name, describe(&*model)))?;
+            print_line(&format!("{}: {}", network.name, describe(&*model)))?;
             print_line(&format!("\none image of {image}:\n{}", layers(&summary.layers)))?;
             print_line(&totals(&summary))
         }
         Err(Stopped { layers: done, error }) => {
-            let path = error.path().unwrap_or(spec.name);
+            let path = error.path().unwrap_or(&network.name);
             let chain = format!("one image of {image}, up to {path}:\n{}", layers(&done));
             if args.json {
                 say_on_stderr(&chain)
@@ -62,20 +63,20 @@ type DryRun = (Box<dyn Module>, Result<Summary, Stopped>);
 /// The network for images of shape `built_for`, and what happens to an image of shape `input` in it. Where `built_for` is
 /// too small, the network is built for its notebook's images instead, to show at which layer nothing is left.
 fn dry_run(
-    spec: &ModelSpec,
+    network: &Network,
     built_for: [usize; 3],
     input: [usize; 3],
     classes: usize,
 ) -> crate::Result<DryRun> {
-    match (spec.build)(&ModelConfig { input: built_for, classes }) {
+    match network.build(&ModelConfig::new(built_for, classes)) {
         Ok(model) => {
-            let result = summary(&*model, spec.name, input);
+            let result = summary(&*model, &network.name, input);
             Ok((model, result))
         }
         Err(too_small) => {
-            let [_, h, w] = spec.input;
-            let model = (spec.build)(&ModelConfig { input: [built_for[0], h, w], classes })?;
-            let stopped = summary(&*model, spec.name, input).err().ok_or(too_small)?;
+            let [_, h, w] = network.input;
+            let model = network.build(&ModelConfig::new([built_for[0], h, w], classes))?;
+            let stopped = summary(&*model, &network.name, input).err().ok_or(too_small)?;
             Ok((model, Err(stopped)))
         }
     }

@@ -4,7 +4,7 @@ use super::args::{Switch, model_help};
 use super::progress::Progress;
 use crate::ErrorKind;
 use crate::data::{DataDirs, find};
-use crate::models::{self, ModelSpec, OptimizerKind};
+use crate::models::{self, Network, OptimizerKind};
 use crate::train::{Checkpoint, Outcome, RunConfig, RunDir, Setup, evaluate};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
@@ -154,7 +154,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         None => {
             args.later.refuse()?;
             let model = args.model.as_deref().context("a model name is required")?;
-            let config = configure(models::find(model)?, &args.settings, say)?;
+            let config = configure(&models::find(model)?, &args.settings, say)?;
             config.check()?;
             let path = args.settings.out.unwrap_or_else(|| free_folder(&config));
             (RunDir::create(&path, &config)?, config)
@@ -181,13 +181,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// The flags over the model's defaults.
-fn configure(spec: &ModelSpec, args: &Settings, say: fn(&str)) -> anyhow::Result<RunConfig> {
-    let mut data = data_set(args, spec, say)?;
+fn configure(network: &Network, args: &Settings, say: fn(&str)) -> anyhow::Result<RunConfig> {
+    let mut data = data_set(args, network, say)?;
     if Path::new(&data).is_dir() {
         data = std::path::absolute(&data)?.display().to_string();
     }
     let absolute = |path: &Option<PathBuf>| path.as_deref().map(std::path::absolute).transpose();
-    let mut config = RunConfig::new(spec, &data);
+    let mut config = RunConfig::new(network, &data);
     if let Some(optimizer) = args.optimizer {
         config.set_optimizer(optimizer.into());
     }
@@ -232,11 +232,11 @@ impl From<OptimizerArg> for OptimizerKind {
 }
 
 /// `--data`, or the notebook's set where it is on this machine, or the embedded sample.
-fn data_set(args: &Settings, spec: &ModelSpec, say: fn(&str)) -> anyhow::Result<String> {
+fn data_set(args: &Settings, network: &Network, say: fn(&str)) -> anyhow::Result<String> {
     if let Some(data) = &args.data {
         return Ok(data.clone());
     }
-    let wanted = spec.recipe.data;
+    let wanted = network.recipe.data;
     match find(wanted, &DataDirs::from_env(args.data_dir.as_deref())) {
         Ok(()) => Ok(wanted.to_owned()),
         Err(e) if e.kind() == ErrorKind::Missing => {
@@ -298,7 +298,7 @@ fn session(folder: &RunDir, config: RunConfig, say: fn(&str)) -> anyhow::Result<
         let loader = setup.in_order(test)?;
         let go_on = |_| Ok(crate::train::Flow::Continue);
         let tally =
-            evaluate(&*setup.model, &config.model, setup.spec.loss, &loader, go_on)?.unwrap_or_default();
+            evaluate(&*setup.model, &config.model, setup.network.loss, &loader, go_on)?.unwrap_or_default();
         let (accuracy, loss) = (100.0 * tally.accuracy(), tally.mean_loss());
         say(&format!("test accuracy of these weights {accuracy:.2} %, loss {loss:.4}"));
     }

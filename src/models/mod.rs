@@ -5,10 +5,13 @@
 
 mod lenet;
 mod mlp;
+mod network;
 mod vgg;
 
+pub use network::Network;
+
 use crate::core::{Error, ErrorKind, Result};
-use crate::nn::{Loss, Module};
+use crate::nn::{Loss, Module, Scheme};
 use crate::optim::Schedule;
 
 /// What a network is built for.
@@ -16,8 +19,17 @@ use crate::optim::Schedule;
 pub struct ModelConfig {
     /// Channels, height, width.
     pub input: [usize; 3],
-    /// The number of classes.
+    /// The number of classes, or of mask channels.
     pub classes: usize,
+    /// Channels of the first stage, for networks whose row has a [`width`](ModelSpec::width); `None`: the row's.
+    pub width: Option<usize>,
+}
+
+impl ModelConfig {
+    /// For images `[C, H, W]` and this many outputs, at the network's own width.
+    pub fn new(input: [usize; 3], classes: usize) -> ModelConfig {
+        ModelConfig { input, classes, width: None }
+    }
 }
 
 /// The optimisers by their names on the command line.
@@ -38,7 +50,13 @@ pub struct Recipe {
     pub optimizer: OptimizerKind,
     pub lr: f64,
     pub momentum: f64,
+    pub nesterov: bool,
+    pub weight_decay: f64,
     pub schedule: Schedule,
+    /// How the weights are drawn.
+    pub scheme: Scheme,
+    /// The side its images are resized to; `None`: the set's own size.
+    pub resize: Option<usize>,
 }
 
 /// One row of the zoo.
@@ -49,12 +67,29 @@ pub struct ModelSpec {
     pub about: &'static str,
     /// The input it is made for.
     pub input: [usize; 3],
+    /// The outputs it is made for.
+    pub classes: usize,
+    /// Channels of its first stage, where a user may choose them.
+    pub width: Option<usize>,
     /// What its output is trained against.
     pub loss: Loss,
     /// The notebook's settings.
     pub recipe: Recipe,
     /// Describes the layers; the result has no values until it is initialised.
     pub build: fn(&ModelConfig) -> Result<Box<dyn Module>>,
+}
+
+impl ModelSpec {
+    /// A row with the settings most rows share: ten classes, trained by `nll_loss` on log-probabilities.
+    const fn new(
+        name: &'static str,
+        about: &'static str,
+        input: [usize; 3],
+        recipe: Recipe,
+        build: fn(&ModelConfig) -> Result<Box<dyn Module>>,
+    ) -> ModelSpec {
+        ModelSpec { name, about, input, classes: 10, width: None, loss: Loss::Nll, recipe, build }
+    }
 }
 
 /// MNIST with plain SGD, as rows M3, M4, M7 and M8 of the notebooks.
@@ -66,52 +101,47 @@ const fn mnist(epochs: usize) -> Recipe {
         optimizer: OptimizerKind::Sgd,
         lr: 0.01,
         momentum: 0.5,
+        nesterov: false,
+        weight_decay: 0.0,
         schedule: Schedule::Constant,
+        scheme: Scheme::Default,
+        resize: None,
     }
 }
 
+const MNIST: [usize; 3] = [1, 28, 28];
+
 /// Every network.
 pub static MODELS: &[ModelSpec] = &[
-    ModelSpec {
-        name: "softmax",
-        about: "a linear classifier: softmax regression on pixels",
-        input: [1, 28, 28],
-        loss: Loss::Nll,
-        recipe: mnist(10),
-        build: mlp::softmax,
-    },
-    ModelSpec {
-        name: "mlp2",
-        about: "two linear layers with nothing between: still a linear classifier",
-        input: [1, 28, 28],
-        loss: Loss::Nll,
-        recipe: mnist(10),
-        build: mlp::mlp2,
-    },
-    ModelSpec {
-        name: "mlp",
-        about: "five linear layers with ReLU between",
-        input: [1, 28, 28],
-        loss: Loss::Nll,
-        recipe: mnist(10),
-        build: mlp::mlp,
-    },
-    ModelSpec {
-        name: "lenet5",
-        about: "LeCun's LeNet-5 (1998) with ReLU and max pooling",
-        input: [1, 28, 28],
-        loss: Loss::Nll,
-        recipe: mnist(5),
-        build: lenet::lenet5,
-    },
-    ModelSpec {
-        name: "minivgg",
-        about: "VGG's idea in small: pairs of 3x3 convolutions",
-        input: [1, 28, 28],
-        loss: Loss::Nll,
-        recipe: mnist(5),
-        build: vgg::minivgg,
-    },
+    ModelSpec::new(
+        "softmax",
+        "a linear classifier: softmax regression on pixels",
+        MNIST,
+        mnist(10),
+        mlp::softmax,
+    ),
+    ModelSpec::new(
+        "mlp2",
+        "two linear layers with nothing between: still a linear classifier",
+        MNIST,
+        mnist(10),
+        mlp::mlp2,
+    ),
+    ModelSpec::new("mlp", "five linear layers with ReLU between", MNIST, mnist(10), mlp::mlp),
+    ModelSpec::new(
+        "lenet5",
+        "LeCun's LeNet-5 (1998) with ReLU and max pooling",
+        MNIST,
+        mnist(5),
+        lenet::lenet5,
+    ),
+    ModelSpec::new(
+        "minivgg",
+        "VGG's idea in small: pairs of 3x3 convolutions",
+        MNIST,
+        mnist(5),
+        vgg::minivgg,
+    ),
 ];
 
 /// The names of all networks, for messages.
@@ -119,12 +149,12 @@ pub fn names() -> String {
     MODELS.iter().map(|spec| spec.name).collect::<Vec<_>>().join(", ")
 }
 
-/// The row with this name.
+/// The network with this name.
 ///
 /// # Errors
 /// No such network; the message lists all.
-pub fn find(name: &str) -> Result<&'static ModelSpec> {
-    MODELS.iter().find(|spec| spec.name == name).ok_or_else(|| {
+pub fn find(name: &str) -> Result<Network> {
+    MODELS.iter().find(|spec| spec.name == name).map(Network::from).ok_or_else(|| {
         Error::new(ErrorKind::Missing, "model", format!("there is no model `{name}`"))
             .expected(format!("one of {}", names()))
     })

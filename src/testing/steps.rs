@@ -7,7 +7,7 @@
 
 use crate::core::{DType, Error, Key, Result, Shape};
 use crate::inspect::peak_resident_bytes;
-use crate::models::{ModelConfig, ModelSpec};
+use crate::models::{ModelConfig, Network};
 use crate::nn::{Ctx, ModuleExt};
 use crate::optim::{Optimizer, Sgd};
 use crate::tensor::{Device, Tensor};
@@ -31,7 +31,7 @@ pub struct StepBench {
 /// What was measured, in milliseconds and bytes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepTimes {
-    pub model: &'static str,
+    pub model: String,
     pub device: String,
     /// Worker threads.
     pub threads: usize,
@@ -49,14 +49,14 @@ pub struct StepTimes {
 }
 
 impl StepBench {
-    /// Times `spec` on `device`.
+    /// Times `network` on `device`.
     ///
     /// # Errors
     /// A debug build, whose times mean nothing; a batch size or time of 0; an image too small for the network.
-    pub fn run(&self, spec: &'static ModelSpec, device: &Device) -> Result<StepTimes> {
+    pub fn run(&self, network: &Network, device: &Device) -> Result<StepTimes> {
         if cfg!(debug_assertions) {
             return Err(Error::argument("bench", "this is a debug build: its times mean nothing")
-                .help(format!("cargo run --release -- bench step {}", spec.name)));
+                .help(format!("cargo run --release -- bench step {}", network.name)));
         }
         if self.batch_size == 0 {
             return Err(Error::argument("--batch-size", "0 is out of range").expected("1 or more"));
@@ -65,11 +65,11 @@ impl StepBench {
             return Err(Error::argument("--seconds", format!("{} is out of range", self.seconds))
                 .expected("a number above 0, at most 3600"));
         }
-        device.install(|| self.time(spec, device))
+        device.install(|| self.time(network, device))
     }
 
-    fn time(&self, spec: &'static ModelSpec, device: &Device) -> Result<StepTimes> {
-        let model = (spec.build)(&self.config)?;
+    fn time(&self, network: &Network, device: &Device) -> Result<StepTimes> {
+        let model = network.build(&self.config)?;
         model.init(device, DType::F32, 0)?;
         let (x, labels) = self.batch(device)?;
         let mut optimizer = Sgd::new(model.trainable()?, MOMENTUM, false, 0.0)?;
@@ -77,8 +77,8 @@ impl StepBench {
         let mut steps = 0;
         let mut step = || -> Result<()> {
             optimizer.zero_grad();
-            let output = model.forward(&Ctx::train(spec.name, key.step(steps)), &x)?;
-            spec.loss.compute(&output, &labels)?.backward()?;
+            let output = model.forward(&Ctx::train(&network.name, key.step(steps)), &x)?;
+            network.loss.compute(&output, &labels)?.backward()?;
             steps += 1;
             optimizer.step(LR)
         };
@@ -88,11 +88,11 @@ impl StepBench {
         let one = milliseconds(1, &mut step)?[0];
         let runs = ((self.seconds * 1e3 / one) as usize).clamp(5, 500);
         let times = milliseconds(runs, &mut step)?;
-        let mut forward = || model.forward(&Ctx::eval(spec.name), &x).map(drop);
+        let mut forward = || model.forward(&Ctx::eval(&network.name), &x).map(drop);
         forward()?;
         let forward_times = milliseconds((runs / 4).max(5), &mut forward)?;
         Ok(StepTimes {
-            model: spec.name,
+            model: network.name.clone(),
             device: device.to_string(),
             threads: device.as_cpu().map_or(0, |cx| cx.threads()),
             batch_size: self.batch_size,
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_batch_beyond_this_machine_is_an_error() {
-        let config = ModelConfig { input: [1, 28, 28], classes: 10 };
+        let config = ModelConfig::new([1, 28, 28], 10);
         let bench = StepBench { config, batch_size: 1 << 45, seconds: 1.0 };
         let error = bench.batch(&Device::cpu().unwrap()).unwrap_err();
         assert_eq!(error.kind(), crate::core::ErrorKind::OutOfMemory, "{error}");

@@ -2,7 +2,7 @@
 //! can be resumed or repeated.
 
 use crate::core::{Error, ErrorKind, Result};
-use crate::models::{ModelSpec, OptimizerKind};
+use crate::models::{Network, OptimizerKind};
 use crate::optim::Schedule;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -52,13 +52,13 @@ pub struct RunConfig {
 
 impl RunConfig {
     /// The settings of the model's notebook. The sample has no notebook: every classifier learns it with Adam in a minute.
-    pub fn new(model: &ModelSpec, data: &str) -> RunConfig {
+    pub fn new(model: &Network, data: &str) -> RunConfig {
         let recipe = &model.recipe;
         let sample = data == "sample";
         let mut config = RunConfig {
             format: FORMAT,
             receptive: env!("CARGO_PKG_VERSION").to_owned(),
-            model: model.name.to_owned(),
+            model: model.name.clone(),
             data: data.to_owned(),
             data_dir: None,
             epochs: if sample { 15 } else { recipe.epochs },

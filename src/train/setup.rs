@@ -5,7 +5,7 @@ use crate::core::{DType, Error, Key, Result};
 use crate::cpu::CpuOptions;
 use crate::data::{DataDirs, Dataset, Loader, LoaderOptions, Splits, load, stratified};
 use crate::io::TensorFile;
-use crate::models::{self, ModelConfig, ModelSpec, OptimizerKind};
+use crate::models::{self, ModelConfig, Network, OptimizerKind};
 use crate::nn::{LoadReport, Module, ModuleExt};
 use crate::optim::{Adam, Optimizer, Sgd};
 use crate::tensor::Device;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// The parts of a run, ready to be put together.
 pub struct Setup {
     pub config: RunConfig,
-    pub spec: &'static ModelSpec,
+    pub network: Network,
     pub device: Device,
     pub model: Box<dyn Module>,
     pub splits: Splits,
@@ -29,7 +29,7 @@ impl Setup {
     /// Settings out of range; an unknown model; data that are missing or damaged; a network the images are too small for.
     pub fn new(config: RunConfig) -> Result<Setup> {
         config.check()?;
-        let spec = models::find(&config.model)?;
+        let network = models::find(&config.model)?;
         let options = CpuOptions { threads: config.threads, ..CpuOptions::default() };
         let device = Device::from_name(&config.device, &options)?;
         let splits = load(&config.data, &DataDirs::from_env(config.data_dir.as_deref()))?;
@@ -40,10 +40,10 @@ impl Setup {
                 Arc::new(stratified(&splits.train, n, Some(key))?)
             }
         };
-        let shape = ModelConfig { input: train.image(), classes: classes(&config, &*train)? };
-        let model = (spec.build)(&shape)?;
+        let shape = ModelConfig::new(train.image(), classes(&config, &*train)?);
+        let model = network.build(&shape)?;
         model.init(&device, DType::F32, config.seed)?;
-        Ok(Setup { config, spec, device, model, splits, train })
+        Ok(Setup { config, network, device, model, splits, train })
     }
 
     /// Loads the weights `--init` names. The report says what a partial load left out.
@@ -101,7 +101,7 @@ impl Setup {
             clip_norm: config.clip_norm,
             seed: config.seed,
         };
-        Ok(Trainer::new(&*self.model, self.spec.loss, self.optimizer()?, options))
+        Ok(Trainer::new(&*self.model, self.network.loss, self.optimizer()?, options))
     }
 
     fn optimizer(&self) -> Result<Box<dyn Optimizer>> {

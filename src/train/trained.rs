@@ -7,7 +7,7 @@ use crate::core::{DType, Error, ErrorKind, Result};
 use crate::cpu::CpuOptions;
 use crate::data::{DataDirs, Dataset, Loader, LoaderOptions, Normalize, SETS, Splits, load};
 use crate::io::TensorFile;
-use crate::models::{self, ModelConfig, ModelSpec};
+use crate::models::{self, ModelConfig, Network};
 use crate::nn::{Ctx, Module, ModuleExt};
 use crate::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ pub enum Split {
 
 /// A trained network and what it knows of its data.
 pub struct Trained {
-    pub spec: &'static ModelSpec,
+    pub network: Network,
     pub device: Device,
     pub model: Box<dyn Module>,
     /// The data set's name.
@@ -69,21 +69,21 @@ impl Trained {
             Error::new(ErrorKind::Missing, path, "a weights file does not say its model")
                 .help("add --model NAME (and --data NAME), or give the run folder")
         })?;
-        let spec = models::find(name)?;
+        let network = models::find(name)?;
         let threads = options.threads.unwrap_or(0);
         let device_name = options.device.as_deref().unwrap_or("auto");
         let device = Device::from_name(device_name, &CpuOptions { threads, ..CpuOptions::default() })?;
-        let data = options.data.as_deref().unwrap_or(spec.recipe.data);
+        let data = options.data.as_deref().unwrap_or(network.recipe.data);
         let Facts { image, classes, normalize, splits } = facts(data, &options, images)?;
         let outputs = options.classes.unwrap_or(classes.len());
-        let model = (spec.build)(&ModelConfig { input: image, classes: outputs })?;
+        let model = network.build(&ModelConfig::new(image, outputs))?;
         model.init(&device, DType::F32, 0)?;
         let [c, h, w] = image;
         model.load_state_dict(&weights(&options.path, &device)?).map_err(|e| {
             let path = options.path.display();
             e.help(format!("is {path} of a {name} for {c}x{h}x{w} images and {outputs} classes?"))
         })?;
-        Ok(Trained { spec, device, model, data: data.to_owned(), image, classes, normalize, splits })
+        Ok(Trained { network, device, model, data: data.to_owned(), image, classes, normalize, splits })
     }
 
     /// The images of a split.
@@ -110,8 +110,9 @@ impl Trained {
         let options = LoaderOptions::new(batch_size, self.normalize.clone(), self.device.clone());
         let loader = Loader::new(Arc::clone(self.split(split)?), options)?;
         let all = |_| Ok(Flow::Continue);
-        let tally =
-            self.device.install(|| evaluate(&*self.model, self.spec.name, self.spec.loss, &loader, all))?;
+        let tally = self
+            .device
+            .install(|| evaluate(&*self.model, &self.network.name, self.network.loss, &loader, all))?;
         Ok(tally.unwrap_or_default())
     }
 
@@ -127,11 +128,11 @@ impl Trained {
             planes.flat_map(|(plane, table)| plane.iter().map(|&byte| table[usize::from(byte)])).collect();
         let x = Tensor::from_vec(&self.device, values, &[1, c, h, w])?;
         let probabilities = self.device.install(|| {
-            let output = self.model.forward(&Ctx::eval(self.spec.name), &x)?;
-            self.spec.loss.probabilities(&output)?.to_f64()
+            let output = self.model.forward(&Ctx::eval(&self.network.name), &x)?;
+            self.network.loss.probabilities(&output)?.to_f64()
         })?;
         if probabilities.iter().any(|p| !p.is_finite()) {
-            return Err(Error::new(ErrorKind::NonFinite, self.spec.name, "the output is not finite")
+            return Err(Error::new(ErrorKind::NonFinite, &*self.network.name, "the output is not finite")
                 .help("the weights are damaged, or their training diverged"));
         }
         Ok(probabilities)

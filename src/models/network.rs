@@ -1,0 +1,67 @@
+//! A network that can be built and trained: a row of the zoo, or an arch file.
+
+use super::{ModelConfig, ModelSpec, Recipe};
+use crate::core::{Error, Result};
+use crate::nn::{Loss, Module};
+use std::fmt;
+use std::sync::Arc;
+
+type Build = dyn Fn(&ModelConfig) -> Result<Box<dyn Module>> + Send + Sync;
+
+/// What the trainer, the benches and the instruments know of a network.
+#[derive(Clone)]
+pub struct Network {
+    /// Its name in messages, and the root of the paths in errors.
+    pub name: String,
+    /// The input it is made for, `[C, H, W]`.
+    pub input: [usize; 3],
+    /// The outputs it is made for.
+    pub classes: usize,
+    /// What its output is trained against.
+    pub loss: Loss,
+    /// How it is trained unless told otherwise.
+    pub recipe: Recipe,
+    /// Channels of its first stage, where a user may choose them.
+    pub width: Option<usize>,
+    build: Arc<Build>,
+}
+
+impl From<&'static ModelSpec> for Network {
+    fn from(spec: &'static ModelSpec) -> Network {
+        Network {
+            name: spec.name.to_owned(),
+            input: spec.input,
+            classes: spec.classes,
+            loss: spec.loss,
+            recipe: spec.recipe.clone(),
+            width: spec.width,
+            build: Arc::new(spec.build),
+        }
+    }
+}
+
+impl Network {
+    /// Describes the layers for `config`; the result has no values until it is initialised.
+    ///
+    /// # Errors
+    /// An image too small for the network; a width of 0, or for a network that has none to choose.
+    pub fn build(&self, config: &ModelConfig) -> Result<Box<dyn Module>> {
+        match (config.width, self.width) {
+            (Some(_), None) => {
+                Err(Error::argument("--width", format!("{} has no width to choose", self.name))
+                    .help("leave it away"))
+            }
+            (Some(0), _) => Err(Error::argument("--width", "0 is out of range").expected("1 or more")),
+            (width, own) => (self.build)(&ModelConfig { width: width.or(own), ..*config }),
+        }
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("name", &self.name)
+            .field("input", &self.input)
+            .finish_non_exhaustive()
+    }
+}
