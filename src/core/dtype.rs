@@ -112,6 +112,8 @@ pub trait Float:
     fn abs(self) -> Self;
     fn exp(self) -> Self;
     fn ln(self) -> Self;
+    /// `ln(1 + self)`, exact where `self` is tiny.
+    fn ln_1p(self) -> Self;
     fn sqrt(self) -> Self;
     fn tanh(self) -> Self;
     fn powf(self, exponent: Self) -> Self;
@@ -133,6 +135,8 @@ macro_rules! float {
             fn exp(self) -> Self { $t::exp(self) }
             #[inline(always)]
             fn ln(self) -> Self { $t::ln(self) }
+            #[inline(always)]
+            fn ln_1p(self) -> Self { $t::ln_1p(self) }
             #[inline(always)]
             fn sqrt(self) -> Self { $t::sqrt(self) }
             #[inline(always)]

@@ -118,6 +118,27 @@ pub fn zip<T: Element>(cx: &CpuCtx, a: View, b: View, y: &mut ViewMut, f: impl F
     });
 }
 
+/// `y[o] = f(places)`: `places[k]` is where operand `k`, of the shape `shapes[k]` and any element type, is read for `o`
+/// when it is stretched to the shape of `y`. For more than the two equal operands of [`zip`].
+pub fn gather<T: Element, const K: usize>(
+    cx: &CpuCtx,
+    shapes: [&Shape; K],
+    y: &mut ViewMut,
+    f: impl Fn([usize; K]) -> T + Sync + Send,
+) {
+    let layout = Layout::new(&y.shape, shapes);
+    let step = layout.inner();
+    let y = y.get::<T>();
+    let work = y.len();
+    cx.pieces(y, CHUNK, work, |piece, y| {
+        layout.runs(piece * CHUNK, y.len(), |run, at| {
+            for (i, y) in y[run].iter_mut().enumerate() {
+                *y = f(std::array::from_fn(|k| at[k] + i * step[k]));
+            }
+        });
+    });
+}
+
 /// `y = x`, stretched to the shape of `y`.
 pub fn expand<T: Element>(cx: &CpuCtx, x: View, y: &mut ViewMut) {
     let layout = Layout::new(&y.shape, [&x.shape]);

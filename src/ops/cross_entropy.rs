@@ -40,7 +40,7 @@
 //! ```
 
 use super::cross_entropy_goal::Goal;
-use super::loss::{Reduction, Scores};
+use super::loss::{Of, Reduction, Scores};
 use super::{Case, Fill, Input, OpSpec, one};
 use crate::core::{DType, Error, Float, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, softmax};
@@ -146,13 +146,6 @@ impl Op for CrossEntropy {
     fn field(&self, _x: &[Meta]) -> Field {
         Field::Global
     }
-}
-
-/// Whose gradient.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Of {
-    Input = 0,
-    Target = 1,
 }
 
 /// `dx` or `dt` from `(ln p, divisor, dy, target)` and maybe `weight`.

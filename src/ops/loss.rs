@@ -2,7 +2,7 @@
 
 use crate::core::{Error, ErrorKind, Float, Result, Shape};
 use crate::cpu::context::CHUNK;
-use crate::cpu::{CpuCtx, reduce};
+use crate::cpu::{CpuCtx, ViewMut, reduce};
 use crate::ops::AttrValue;
 use crate::tensor::Meta;
 use std::ops::Range;
@@ -67,10 +67,40 @@ impl Reduction {
         divisor
     }
 
+    /// As [`reduce`](Self::reduce), for single losses of this shape that `losses` writes in a loop of its own and that
+    /// all count alike.
+    pub(super) fn collect<T: Float>(
+        self,
+        cx: &CpuCtx,
+        shape: Shape,
+        y: &mut ViewMut,
+        losses: impl FnOnce(&mut ViewMut),
+    ) {
+        if self == Reduction::None {
+            return losses(y);
+        }
+        let mut scratch = cx.scratch(shape.numel() * size_of::<T>());
+        let mut single = ViewMut { shape, dtype: y.dtype, bytes: scratch.bytes_mut() };
+        losses(&mut single);
+        y.get::<T>()[0] = total(cx, single.get::<T>()) / self.count(shape.numel());
+    }
+
+    /// What divides the sum of `n` single losses that count alike.
+    pub(super) fn count<T: Float>(self, n: usize) -> T {
+        if self == Reduction::Mean { T::from_f64(n as f64) } else { T::ONE }
+    }
+
     /// The gradient of single loss `i`, from the gradient of the result.
     pub(super) fn spread<T: Copy>(self, dy: &[T], i: usize) -> T {
         dy[if self == Reduction::None { i } else { 0 }]
     }
+}
+
+/// Whose gradient.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Of {
+    Input = 0,
+    Target = 1,
 }
 
 /// The sum of all elements.

@@ -21,6 +21,7 @@ pub mod abs;
 pub mod add;
 pub mod argmax;
 pub mod avg_pool2d;
+pub mod binary_cross_entropy_with_logits;
 pub mod cast;
 pub mod cat;
 pub mod clamp;
@@ -128,6 +129,7 @@ pub static OPS: &[&OpSpec] = &[
     &add::SPEC,
     &argmax::SPEC,
     &avg_pool2d::SPEC,
+    &binary_cross_entropy_with_logits::SPEC,
     &cat::SPEC,
     &clamp::SPEC,
     &conv2d::SPEC,

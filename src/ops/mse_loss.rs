@@ -26,7 +26,7 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::loss::{Reduction, total};
+use super::loss::Reduction;
 use super::{Case, Input, OpSpec, one};
 use crate::core::{Element, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
@@ -44,17 +44,8 @@ pub struct MseLoss {
 impl MseLoss {
     fn forward<T: Float>(&self, cx: &CpuCtx, x: &[View], y: &mut ViewMut) -> Result<()> {
         let square = |x: T, t: T| (x - t) * (x - t);
-        if self.reduction == Reduction::None {
-            broadcast::zip::<T>(cx, x[0], x[1], y, square);
-            return Ok(());
-        }
         let shape = x[0].shape.broadcast("mse_loss", &x[1].shape)?;
-        let mut scratch = cx.scratch(shape.numel() * size_of::<T>());
-        let mut single = ViewMut { shape, dtype: y.dtype, bytes: scratch.bytes_mut() };
-        broadcast::zip::<T>(cx, x[0], x[1], &mut single, square);
-        let sum = total(cx, single.get::<T>());
-        let mean = self.reduction == Reduction::Mean;
-        y.get::<T>()[0] = if mean { sum / T::from_f64(shape.numel() as f64) } else { sum };
+        self.reduction.collect::<T>(cx, shape, y, |y| broadcast::zip::<T>(cx, x[0], x[1], y, square));
         Ok(())
     }
 }
@@ -116,7 +107,7 @@ impl Op for MseLossGrad {
     }
 
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        let n = y[0].shape.numel() as f64;
+        let n = y[0].shape.numel();
         float_type!(self.name(), x[0].dtype, T => {
             let two = T::from_f64(2.0);
             match self.0.reduction {
@@ -127,8 +118,7 @@ impl Op for MseLossGrad {
                     }
                 }
                 reduction => {
-                    let count = if reduction == Reduction::Mean { T::from_f64(n) } else { T::ONE };
-                    let g = two * x[2].get::<T>()[0] / count;
+                    let g = two * x[2].get::<T>()[0] / reduction.count::<T>(n);
                     broadcast::zip::<T>(cx, x[0], x[1], &mut y[0], |a, b| g * (a - b));
                 }
             }

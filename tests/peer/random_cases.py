@@ -322,6 +322,18 @@ def mse_loss(rng, g):
     return attrs, {"input": normal(g, dims), "target": normal(g, stretched(rng, dims) if maybe(rng, 0.3) else dims)}
 
 
+def binary_cross_entropy_with_logits(rng, g):
+    dims = shape(rng)
+    large = rng.choice([1, 1, 30, 1e4])
+    tensors = {"input": large * normal(g, dims), "target": uniform(g, dims, 0, 1)}
+    if maybe(rng):
+        tensors["target"] = tensors["target"].round()
+    for name in ("weight", "pos_weight"):
+        if maybe(rng):
+            tensors[name] = uniform(g, stretched(rng, dims), 0.1, 3)
+    return {"reduction": rng.choice(["mean", "sum", "none"])} if maybe(rng, 0.7) else {}, tensors
+
+
 def dropout(rng, g):
     # The masks differ between libraries, so only the settings without chance can agree.
     attrs = rng.choice([{"training": False}, {"p": 0}, {"p": 1}, {"p": 0.3, "training": False}])
@@ -333,6 +345,7 @@ DRAW = {
     "add": binary(alpha=number),
     "argmax": largest,
     "avg_pool2d": avg_pool2d,
+    "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
     "cat": cat,
     "clamp": clamp,
     "conv2d": conv2d,
