@@ -133,6 +133,25 @@ proptest! {
         }
     }
 
+    /// <conv(x), y> = <x, conv_transpose(y)>: one weight, read as [O, C / groups, ..] there and as [C, O / groups, ..]
+    /// here. `output_padding` restores what the stride's rounding dropped.
+    #[test]
+    fn conv_transpose2d_is_the_adjoint_of_conv2d((settings, x, w) in convolution(), seed: u64) {
+        let cpu = checked_cpu(1);
+        let (x, w) = (normal(&cpu, seed, &x), normal(&cpu, seed ^ 1, &w));
+        let conv = run("conv2d", &settings, &[("input", &x), ("weight", &w)]).remove("output").unwrap();
+        let y = normal(&cpu, seed ^ 2, conv.dims());
+        let back = |extra: [usize; 2]| {
+            let settings = format!("{settings} output_padding={},{}", extra[0], extra[1]);
+            ops::find("conv_transpose2d").unwrap().run(&attrs(&settings), tensors(&[("input", &y), ("weight", &w)]))
+        };
+        let dropped = (0..2).flat_map(|h| (0..2).map(move |w| [h, w]));
+        let sizes = dropped.filter_map(|extra| back(extra).ok()).map(|mut out| out.remove("output").unwrap());
+        let z = sizes.into_iter().find(|z| z.dims() == x.dims()).expect("one output_padding gives the size of x");
+        let scale = 1.0 + dot(&x, &x).sqrt() * dot(&z, &z).sqrt();
+        prop_assert!((dot(&conv, &y) - dot(&x, &z)).abs() <= 1e-12 * scale);
+    }
+
     #[test]
     fn softmax_rows_are_probabilities(rows in 0usize..5, columns in 1usize..40, scale in 0.0..200.0, seed: u64) {
         let x = normal(&checked_cpu(1), seed, &[rows, columns]).mul_scalar(scale).unwrap();

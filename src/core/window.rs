@@ -10,6 +10,7 @@
 //! and there are `floor((input + padding - extent) / stride) + 1` outputs, with `extent = dilation * (kernel - 1) + 1`.
 
 use super::error::{Error, Result};
+use std::iter::StepBy;
 use std::ops::Range;
 
 /// Settings stay below this, so that no product of two and an input size overflows.
@@ -99,6 +100,43 @@ impl Window {
         Ok(output)
     }
 
+    /// The height and width that the transposed window makes of an input's: `(input - 1) * stride + extent` less the
+    /// padding, and `output_padding` more at the end.
+    ///
+    /// # Errors
+    /// Settings out of range; output padding that is not below the stride or the dilation; an input without pixels;
+    /// padding that cuts everything off.
+    pub fn transposed_output(
+        &self,
+        op: &str,
+        input: [usize; 2],
+        output_padding: [usize; 2],
+    ) -> Result<[usize; 2]> {
+        self.check(op)?;
+        let limit = [0, 1].map(|axis| self.stride[axis].max(self.dilation[axis]));
+        if (0..2).any(|axis| output_padding[axis] >= limit[axis]) {
+            return Err(Error::argument(op, "output_padding is not below the stride or the dilation")
+                .with("output_padding", format_args!("{output_padding:?}"))
+                .expected(format!("below {limit:?}")));
+        }
+        if input.contains(&0) {
+            return Err(Error::shape(op, "the images have no pixels"));
+        }
+        let mut output = [0; 2];
+        for axis in 0..2 {
+            let windows = (input[axis] - 1).saturating_mul(self.stride[axis]);
+            let whole = windows.saturating_add(self.extent(axis) + output_padding[axis]);
+            output[axis] = whole.saturating_sub(self.padding[axis][0] + self.padding[axis][1]);
+            if output[axis] == 0 {
+                return Err(Error::shape(op, "padding leaves nothing of the output")
+                    .with("padding", format_args!("{:?}", self.padding.map(|p| p[0])))
+                    .expected(format!("less than {whole} rows or columns in all"))
+                    .help("pad less, or use a larger kernel, stride or image"));
+            }
+        }
+        Ok(output)
+    }
+
     fn check(&self, op: &str) -> Result<()> {
         let settings = [
             ("kernel_size", self.kernel, 1),
@@ -162,6 +200,14 @@ impl Window {
         let end = (input + before).saturating_sub(start).div_ceil(dilation);
         first..end.min(self.kernel[axis]).max(first)
     }
+
+    /// The positions in an input of size `input` that output `i` reads.
+    #[inline]
+    pub fn positions(&self, axis: usize, i: usize, input: usize) -> StepBy<Range<usize>> {
+        let taps = self.taps(axis, i, input);
+        let first = if taps.is_empty() { 0 } else { self.position(axis, i, taps.start) };
+        (first..first + taps.len() * self.dilation[axis]).step_by(self.dilation[axis])
+    }
 }
 
 #[cfg(test)]
@@ -191,6 +237,7 @@ mod tests {
                 assert_eq!(w.inside(0, k, input, outputs).contains(&i), real, "{w:?} output {i} tap {k}");
                 assert_eq!(w.taps(0, i, input).contains(&k), real, "{w:?} output {i} tap {k}");
                 assert!(!real || w.position(0, i, k) == p as usize);
+                assert_eq!(w.positions(0, i, input).any(|q| q as isize == p), real);
             }
         }
     }

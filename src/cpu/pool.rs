@@ -3,6 +3,7 @@
 use super::CpuCtx;
 use super::context::CHUNK;
 use crate::core::{Float, Window};
+use std::iter::StepBy;
 use std::ops::Range;
 
 /// The planes of a pooling: how many, and their sizes before and after.
@@ -67,6 +68,44 @@ impl Planes {
     }
 }
 
+/// The mean of each window: `under(output)` tells the window's rows and columns, and what its sum is divided by.
+pub fn average<T: Float>(
+    cx: &CpuCtx,
+    planes: &Planes,
+    under: impl Fn(usize) -> ([Range<usize>; 2], f64) + Sync + Send,
+    x: &[T],
+    y: &mut [T],
+) {
+    planes.gather(cx, x, y, |x, y| {
+        for (o, y) in y.iter_mut().enumerate() {
+            let ([rows, columns], divisor) = under(o);
+            let row = |p| &x[p * planes.w..][columns.clone()];
+            let sum: T = rows.flat_map(row).copied().sum();
+            *y = sum / T::from_f64(divisor);
+        }
+    });
+}
+
+/// The adjoint of [`average`]: every dy is shared out to its window.
+pub fn share<T: Float>(
+    cx: &CpuCtx,
+    planes: &Planes,
+    under: impl Fn(usize) -> ([Range<usize>; 2], f64) + Sync + Send,
+    dy: &[T],
+    dx: &mut [T],
+) {
+    planes.scatter(cx, dy.len(), dx, |out, dx| {
+        dx.fill(T::ZERO);
+        for (o, &dy) in dy[out].iter().enumerate() {
+            let ([rows, columns], divisor) = under(o);
+            let share = dy / T::from_f64(divisor);
+            for p in rows {
+                dx[p * planes.w..][columns.clone()].iter_mut().for_each(|dx| *dx += share);
+            }
+        }
+    });
+}
+
 /// The largest element of each window, and its flat position in the plane.
 pub fn max<T: Float>(
     cx: &CpuCtx,
@@ -76,33 +115,58 @@ pub fn max<T: Float>(
     y: &mut [T],
     indices: &mut [i64],
 ) {
-    let (plane, per_task) = (planes.oh * planes.ow, planes.per_task());
     let halves = window.kernel == [2, 2] && window.stride == [2, 2];
     let whole = planes.oh * 2 <= planes.h && planes.ow * 2 <= planes.w;
-    let simple = halves && whole && window.padding == [[0; 2]; 2] && window.dilation == [1, 1];
+    if halves && whole && window.padding == [[0; 2]; 2] && window.dilation == [1, 1] {
+        return winners(cx, planes, x, y, indices, max_2x2);
+    }
+    let size = [planes.h, planes.w];
+    max_of(cx, planes, |axis, i| window.positions(axis, i, size[axis]), x, y, indices);
+}
+
+/// As [`max`] for any windows: `under(axis, i)` are the rows, or columns, of output row, or column, i.
+pub fn max_of<T: Float>(
+    cx: &CpuCtx,
+    planes: &Planes,
+    under: impl Fn(usize, usize) -> StepBy<Range<usize>> + Sync + Send,
+    x: &[T],
+    y: &mut [T],
+    indices: &mut [i64],
+) {
+    winners(cx, planes, x, y, indices, |planes, x, y, indices| max_any(planes, &under, x, y, indices));
+}
+
+/// Calls `f(planes, a plane's inputs, its outputs, their indices)` for every plane.
+fn winners<T: Float>(
+    cx: &CpuCtx,
+    planes: &Planes,
+    x: &[T],
+    y: &mut [T],
+    indices: &mut [i64],
+    f: impl Fn(&Planes, &[T], &mut [T], &mut [i64]) + Sync + Send,
+) {
+    let (plane, per_task) = (planes.oh * planes.ow, planes.per_task());
     cx.pieces2((y, per_task * plane), (indices, per_task * plane), x.len(), |task, y, indices| {
         let pairs = y.chunks_exact_mut(plane).zip(indices.chunks_exact_mut(plane));
         for (i, (y, indices)) in pairs.enumerate() {
-            let x = &x[planes.input(task * per_task + i)];
-            if simple {
-                max_2x2(planes, x, y, indices);
-            } else {
-                max_any(planes, window, x, y, indices);
-            }
+            f(planes, &x[planes.input(task * per_task + i)], y, indices);
         }
     });
 }
 
 /// Any window. NaN wins over every number, and a later NaN over an earlier one, as in PyTorch.
-fn max_any<T: Float>(planes: &Planes, window: &Window, x: &[T], y: &mut [T], indices: &mut [i64]) {
+fn max_any<T: Float>(
+    planes: &Planes,
+    under: impl Fn(usize, usize) -> StepBy<Range<usize>>,
+    x: &[T],
+    y: &mut [T],
+    indices: &mut [i64],
+) {
     for (o, (y, index)) in y.iter_mut().zip(indices).enumerate() {
-        let (i, j) = (o / planes.ow, o % planes.ow);
-        let columns = window.taps(1, j, planes.w);
+        let columns = under(1, o % planes.ow);
         (*y, *index) = (T::NEG_INFINITY, -1);
-        for a in window.taps(0, i, planes.h) {
-            let row = window.position(0, i, a) * planes.w;
-            for b in columns.clone() {
-                let at = row + window.position(1, j, b);
+        for row in under(0, o / planes.ow) {
+            for at in columns.clone().map(|column| row * planes.w + column) {
                 if x[at] > *y || x[at].is_nan() || *index < 0 {
                     (*y, *index) = (x[at], at as i64);
                 }

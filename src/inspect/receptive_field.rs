@@ -19,10 +19,14 @@
 //! | pool2 | 2 2 0 | 16 | 4 | -2 |
 //! | fc1 | all | 28 | 0 | 0 |
 //!
+//! A transposed window divides the jump by its stride, as if zeros had been put between the pixels. What is reported there
+//! is the smallest such rectangle for all outputs: single ones may see less, and a jump below one pixel counts as one.
+//!
 //! Two branches that meet (a residual, a concatenation) see the union. A field may reach beyond the image: that part is
 //! padding. (Araujo, Norris, Sim: "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.)
 
 use super::tape::ops_before;
+use crate::core::Window;
 use crate::tensor::{Field, Tensor};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -65,6 +69,7 @@ impl ReceptiveField {
             Field::Pointwise => return self,
             Field::Global => return ReceptiveField::whole(image),
             Field::Window(window) => window,
+            Field::Transposed(window) => return self.transposed(window),
         };
         let mut next = self;
         for axis in 0..2 {
@@ -74,6 +79,18 @@ impl ReceptiveField {
             next.jump[axis] *= window.stride[axis];
         }
         next
+    }
+
+    /// A transposed window is an ordinary one over the image with `stride - 1` zeros between its pixels.
+    fn transposed(mut self, window: Window) -> ReceptiveField {
+        for axis in 0..2 {
+            let jump = self.jump[axis].div_ceil(window.stride[axis]);
+            let (reach, padding) = (window.extent(axis) - 1, window.padding[axis][0]);
+            self.size[axis] += reach * jump;
+            self.start[axis] += (padding * jump) as isize - (reach * jump) as isize;
+            self.jump[axis] = jump;
+        }
+        self
     }
 
     /// What an output that depends on both sees.
@@ -122,7 +139,7 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{Conv2d, Ctx, Linear, Module, ModuleExt, Sequential};
+    use crate::nn::{Conv2d, ConvTranspose2d, Ctx, Linear, MaxPool2d, Module, ModuleExt, Sequential};
     use crate::{DType, Device, Result};
 
     /// Runs `net` on a meta image.
@@ -190,6 +207,32 @@ mod tests {
         for (pixel, &gradient) in dx.iter().enumerate() {
             let seen = inside(0, i, pixel / 12) && inside(1, j, pixel % 12);
             assert_eq!(gradient != 0.0, seen, "pixel {} {}", pixel / 12, pixel % 12);
+        }
+    }
+
+    /// U-Net's shape, half the size and back: every gradient arrives inside the field.
+    #[test]
+    fn upsampling_halves_the_jump() {
+        let cpu = Device::cpu().unwrap();
+        let net = Sequential::new()
+            .push(MaxPool2d::new(2))
+            .push(ConvTranspose2d::new(1, 1, 2).stride(2))
+            .push(Conv2d::new(1, 1, 3).padding(1));
+        net.init(&cpu, DType::F64, 3).unwrap();
+        for output in [39, 52, 65] {
+            let pixels = (0..144).map(f64::from).collect();
+            let x = Tensor::from_vec(&cpu, pixels, &[1, 1, 12, 12]).unwrap().requires_grad();
+            let y = net.forward(&Ctx::eval("net").with_grad(true), &x).unwrap();
+            let field = receptive_field(&y, [12, 12]);
+            assert_eq!((field.size, field.jump, field.start), ([5, 5], [1, 1], [-2, -2]));
+            let mut dy = vec![0.0; 144];
+            dy[output] = 1.0;
+            y.backward_with(&Tensor::from_vec(&cpu, dy, y.dims()).unwrap()).unwrap();
+            for (pixel, _) in x.grad().unwrap().to_f64().unwrap().iter().enumerate().filter(|p| *p.1 != 0.0) {
+                let from = |at: usize, out: usize| at as isize - out as isize + 2;
+                let [row, column] = [from(pixel / 12, output / 12), from(pixel % 12, output % 12)];
+                assert!((0..5).contains(&row) && (0..5).contains(&column), "output {output} sees {pixel}");
+            }
         }
     }
 

@@ -115,8 +115,14 @@ impl Module for Conv2d {
             ("groups", o.groups.to_string(), "1"),
             ("bias", if self.bias.is_some() { "True" } else { "False" }.into(), "True"),
         ];
-        let changed = settings.iter().filter(|(_, value, default)| value != default);
-        let changed: String = changed.map(|(name, value, _)| format!(", {name}={value}")).collect();
+        let changed = changed(&settings);
         format!("Conv2d({}, {out}, kernel_size={}{changed})", self.in_channels, Pair(kernel))
     }
+}
+
+/// The settings that differ from their default, as PyTorch prints them: `, stride=2, bias=False`. Each is (name, value,
+/// default).
+pub(super) fn changed(settings: &[(&str, String, &str)]) -> String {
+    let changed = settings.iter().filter(|(_, value, default)| value != default);
+    changed.map(|(name, value, _)| format!(", {name}={value}")).collect()
 }

@@ -9,6 +9,7 @@
 
 mod activation;
 mod conv;
+mod conv_transpose;
 mod ctx;
 mod init;
 mod linear;
@@ -22,13 +23,14 @@ mod state;
 
 pub use activation::{Gelu, LeakyRelu, LogSoftmax, Relu, Sigmoid, Silu, Softmax, Tanh};
 pub use conv::Conv2d;
+pub use conv_transpose::ConvTranspose2d;
 pub use ctx::{Ctx, Hook, Mode};
 pub use init::{Init, Scheme};
 pub use linear::Linear;
 pub use loss::Loss;
 pub use module::{Module, Visitor};
 pub use param::{Pair, Param, Role};
-pub use pool::{AvgPool2d, MaxPool2d};
+pub use pool::{AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d};
 pub use regular::{Dropout, Flatten};
 pub use sequential::Sequential;
 pub use state::{LoadReport, ModuleExt};

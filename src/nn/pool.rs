@@ -2,6 +2,7 @@
 
 use super::{Ctx, Module, Pair};
 use crate::core::Result;
+use crate::ops::OutputSize;
 use crate::ops::avg_pool2d::AvgPool2dOptions;
 use crate::ops::max_pool2d::MaxPool2dOptions;
 use crate::tensor::Tensor;
@@ -64,4 +65,49 @@ pool! {
 pool! {
     /// The mean under each window. PyTorch: `nn.AvgPool2d`.
     AvgPool2d, AvgPool2dOptions, avg_pool2d
+}
+
+macro_rules! adaptive {
+    ($(#[$doc:meta])* $name:ident, $method:ident) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name(OutputSize);
+
+        impl $name {
+            /// To this height and width; `None` keeps the input's.
+            pub fn new(output_size: impl Into<OutputSize>) -> $name {
+                $name(output_size.into())
+            }
+        }
+
+        impl Module for $name {
+            fn forward(&self, _cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+                x.$method(self.0)
+            }
+
+            fn kind(&self) -> &'static str {
+                stringify!($name)
+            }
+
+            fn describe(&self) -> String {
+                format!("{}(output_size={})", self.kind(), self.0)
+            }
+        }
+    };
+}
+
+adaptive! {
+    /// Means over windows that make the output a chosen size. PyTorch: `nn.AdaptiveAvgPool2d`.
+    ///
+    /// ```
+    /// use receptive::nn::{AdaptiveAvgPool2d, Module};
+    /// assert_eq!(AdaptiveAvgPool2d::new(1).describe(), "AdaptiveAvgPool2d(output_size=1)");
+    /// assert_eq!(AdaptiveAvgPool2d::new([Some(3), None]).describe(), "AdaptiveAvgPool2d(output_size=(3, None))");
+    /// ```
+    AdaptiveAvgPool2d, adaptive_avg_pool2d
+}
+
+adaptive! {
+    /// Maxima over windows that make the output a chosen size. PyTorch: `nn.AdaptiveMaxPool2d`.
+    AdaptiveMaxPool2d, adaptive_max_pool2d
 }

@@ -26,8 +26,8 @@
 
 use super::images::{images, pooled};
 use super::{Attrs, Case, Input, OpSpec, one};
-use crate::core::{Element, Error, Float, Result, Shape, Window};
-use crate::cpu::pool::Planes;
+use crate::core::{Error, Result, Shape, Window};
+use crate::cpu::pool::{self, Planes};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -123,14 +123,7 @@ impl Op for AvgPool2d {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
         float_type!(self.name(), x[0].dtype, T => {
-            planes.gather(cx, x[0].get::<T>(), y[0].get::<T>(), |x, y| {
-                for (o, y) in y.iter_mut().enumerate() {
-                    let ([rows, columns], divisor) = self.0.under(&planes, o);
-                    let row = |p| &x[p * planes.w..][columns.clone()];
-                    let sum: T = rows.flat_map(row).copied().sum();
-                    *y = sum / T::from_f64(divisor);
-                }
-            });
+            pool::average(cx, &planes, |o| self.0.under(&planes, o), x[0].get::<T>(), y[0].get());
             Ok(())
         })
     }
@@ -172,17 +165,7 @@ impl Op for AvgPool2dGrad {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         float_type!(self.name(), x[0].dtype, T => {
-            let dy = x[0].get::<T>();
-            planes.scatter(cx, dy.len(), y[0].get::<T>(), |out, dx| {
-                dx.fill(T::ZERO);
-                for (o, &dy) in dy[out].iter().enumerate() {
-                    let ([rows, columns], divisor) = self.options.under(&planes, o);
-                    let share = dy / T::from_f64(divisor);
-                    for p in rows {
-                        dx[p * planes.w..][columns.clone()].iter_mut().for_each(|dx| *dx += share);
-                    }
-                }
-            });
+            pool::share(cx, &planes, |o| self.options.under(&planes, o), x[0].get::<T>(), y[0].get());
             Ok(())
         })
     }

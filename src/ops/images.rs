@@ -19,8 +19,9 @@ pub fn images(op: &str, input: &Shape) -> Result<[usize; 4]> {
 /// `dims`, without the batch when `input` has none.
 ///
 /// # Errors
-/// Too many elements.
+/// Too many elements in a batch, or in one image of an empty batch.
 pub fn like_images(input: &Shape, dims: [usize; 4]) -> Result<Shape> {
+    Shape::new(&dims[1..])?;
     Shape::new(&dims[4 - input.rank()..])
 }
 

@@ -119,8 +119,8 @@ impl Op for MaxPool2d {
 
 /// `dx` from `(dy, indices)`: every dy is added to its winner.
 #[derive(Debug)]
-struct MaxPool2dGrad {
-    input: Shape,
+pub(super) struct MaxPool2dGrad {
+    pub input: Shape,
 }
 
 impl Op for MaxPool2dGrad {

@@ -6,18 +6,22 @@
 //! **To add an op:** write `src/ops/name.rs` (formula, derivation, `impl Op`, a method on [`Tensor`],
 //! `SPEC` with cases), add its module and its row here, run `cargo test`. Nothing else.
 
+mod adaptive;
 mod along;
 mod attrs;
 mod binary;
 mod call;
 mod case;
 mod conv2d_grad;
+mod conv_transpose2d_grad;
 mod cross_entropy_goal;
 mod images;
 mod loss;
 mod unary;
 
 pub mod abs;
+pub mod adaptive_avg_pool2d;
+pub mod adaptive_max_pool2d;
 pub mod add;
 pub mod argmax;
 pub mod avg_pool2d;
@@ -26,6 +30,7 @@ pub mod cast;
 pub mod cat;
 pub mod clamp;
 pub mod conv2d;
+pub mod conv_transpose2d;
 pub mod cross_entropy;
 pub mod div;
 pub mod dropout;
@@ -60,6 +65,7 @@ pub mod sum;
 pub mod sum_to_size;
 pub mod tanh;
 
+pub use adaptive::OutputSize;
 pub use attrs::{AttrValue, Attrs};
 pub use call::Call;
 pub use case::{Case, CaseInput, Fill, Tag};
@@ -126,6 +132,8 @@ pub struct OpSpec {
 /// Every op.
 pub static OPS: &[&OpSpec] = &[
     &abs::SPEC,
+    &adaptive_avg_pool2d::SPEC,
+    &adaptive_max_pool2d::SPEC,
     &add::SPEC,
     &argmax::SPEC,
     &avg_pool2d::SPEC,
@@ -133,6 +141,7 @@ pub static OPS: &[&OpSpec] = &[
     &cat::SPEC,
     &clamp::SPEC,
     &conv2d::SPEC,
+    &conv_transpose2d::SPEC,
     &cross_entropy::SPEC,
     &div::SPEC,
     &dropout::SPEC,

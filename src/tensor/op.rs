@@ -107,6 +107,8 @@ pub enum Field {
     Pointwise,
     /// The elements under a window.
     Window(Window),
+    /// The elements whose window in the output, transposed, covers the place.
+    Transposed(Window),
     /// All of them.
     Global,
 }

@@ -37,7 +37,7 @@ def value(name, text):
     if text in named:
         return named[text]
     inner = text.strip("()[] ")
-    items = [number(item.strip()) for item in inner.split(",") if item.strip()]
+    items = [None if item.strip() == "None" else number(item.strip()) for item in inner.split(",") if item.strip()]
     if name in SEQUENCES or len(items) != 1 or text[:1] in "([":
         return items
     return items[0]

@@ -290,6 +290,39 @@ def avg_pool2d(rng, g):
     return attrs, tensors
 
 
+def conv_transpose2d(rng, g):
+    groups = rng.choice([1, 1, 1, 2, 3, 4])
+    c, o = rng.randint(1, 4), rng.randint(1, 5)
+    kernel = [rng.randint(1, 5), rng.randint(1, 5)]
+    attrs = {}
+    if maybe(rng, 0.7):
+        attrs["stride"] = pair(rng, 1, 4)
+    if maybe(rng, 0.3):
+        attrs["dilation"] = pair(rng, 1, 3)
+    if groups > 1:
+        attrs["groups"] = groups
+    stride, dilation = both(attrs.get("stride", 1)), both(attrs.get("dilation", 1))
+    image = [rng.randint(1, 9), rng.randint(1, 9)]
+    extra = [0, 0]
+    if maybe(rng, 0.4):
+        extra = attrs["output_padding"] = [rng.randint(0, max(s, d) - 1) for s, d in zip(stride, dilation)]
+    if maybe(rng):
+        whole = [(n - 1) * s + d * (k - 1) + e + 1 for n, s, d, k, e in zip(image, stride, dilation, kernel, extra)]
+        attrs["padding"] = [rng.randint(0, min(4, (size - 1) // 2)) for size in whole]
+    batch = [] if maybe(rng, 0.1) else [0 if maybe(rng, 0.03) else rng.randint(1, 4)]
+    tensors = {"input": normal(g, [*batch, groups * c, *image]), "weight": normal(g, [groups * c, o, *kernel])}
+    if maybe(rng, 0.6):
+        tensors["bias"] = normal(g, [groups * o])
+    return attrs, tensors
+
+
+def adaptive_pool2d(rng, g):
+    size = [rng.randint(1, 12), rng.randint(1, 12)]
+    wanted = rng.choice([1, rng.randint(1, 14), [rng.randint(1, 14), rng.randint(1, 14)], [None, 3], [2, None]])
+    batch = [] if maybe(rng, 0.1) else [0 if maybe(rng, 0.03) else rng.randint(1, 4)]
+    return {"output_size": wanted}, {"input": normal(g, [*batch, rng.randint(1, 5), *size])}
+
+
 def class_loss(rng, g):
     c = rng.randint(1, 12)
     batch, rest = rng.choice([([], []), ([5], []), ([33], []), ([4], [3]), ([2], [4, 5]), ([3], [1, 2, 3])])
@@ -342,6 +375,8 @@ def dropout(rng, g):
 
 DRAW = {
     "abs": unary(),
+    "adaptive_avg_pool2d": adaptive_pool2d,
+    "adaptive_max_pool2d": adaptive_pool2d,
     "add": binary(alpha=number),
     "argmax": largest,
     "avg_pool2d": avg_pool2d,
@@ -349,6 +384,7 @@ DRAW = {
     "cat": cat,
     "clamp": clamp,
     "conv2d": conv2d,
+    "conv_transpose2d": conv_transpose2d,
     "cross_entropy": cross_entropy,
     "div": binary(positive=True, rounding_mode=lambda rng: rng.choice(["floor", "trunc"])),
     "dropout": dropout,

@@ -26,7 +26,7 @@ pub struct Geometry {
     pub c: usize,
     pub h: usize,
     pub w: usize,
-    /// Output channels, height and width.
+    /// Output channels, height and width. A transposed convolution may ask for fewer rows and columns than would fit.
     pub o: usize,
     pub oh: usize,
     pub ow: usize,
