@@ -8,6 +8,7 @@ pub mod context;
 pub mod conv2d;
 pub mod gather;
 pub mod gemm;
+pub mod norm;
 mod parallel;
 pub mod pool;
 pub mod reduce;

@@ -42,7 +42,46 @@ impl<'a, T> Pieces<'a, T> {
     }
 }
 
+/// One task's share of a slice that is cut into pieces: `first`, `first + step`, `first + 2 step`, ...
+pub struct Strided<'a, T> {
+    pieces: &'a Pieces<'a, T>,
+    first: usize,
+    step: usize,
+}
+
+impl<T> Strided<'_, T> {
+    /// Its piece number `s`.
+    pub fn piece(&mut self, s: usize) -> &mut [T] {
+        // SAFETY: shares differ in `first` below `step`, so no other share has this piece, and `&mut self` keeps the
+        // pieces of this one apart.
+        unsafe { self.pieces.piece(s * self.step + self.first) }
+    }
+}
+
 impl CpuCtx {
+    /// Calls `f(group, its pieces of y, its piece of own)` for each of `groups`: `y` is cut into pieces of `chunk`
+    /// elements of which group g has numbers g, g + groups, g + 2 groups, ..., and `own` into one piece a group. Small
+    /// groups share a task; in parallel when `work` (elements touched, about) is worth a thread.
+    pub fn groups<Y: Send, O: Send>(
+        &self,
+        groups: usize,
+        (y, chunk): (&mut [Y], usize),
+        own: &mut [O],
+        work: usize,
+        f: impl Fn(usize, &mut Strided<Y>, &mut [O]) + Sync + Send,
+    ) {
+        let together = (CHUNK * groups / work.max(1)).clamp(1, groups.max(1));
+        let width = own.len() / groups.max(1);
+        let (y, own) = (Pieces::new(y, chunk), Pieces::new(own, width));
+        self.tasks(groups.div_ceil(together), work, &|task| {
+            for g in task * together..groups.min((task + 1) * together) {
+                let mut share = Strided { pieces: &y, first: g, step: groups };
+                // SAFETY: `tasks` calls each number once, and each group belongs to one task.
+                f(g, &mut share, unsafe { own.piece(g) });
+            }
+        });
+    }
+
     /// Cuts `out` into pieces of `chunk` elements and calls `f(piece number, piece)` on each, in parallel when `work`
     /// (elements touched, about) is worth a thread.
     pub fn pieces<T: Send>(

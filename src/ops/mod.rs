@@ -17,6 +17,7 @@ mod conv_transpose2d_grad;
 mod cross_entropy_goal;
 mod images;
 mod loss;
+mod norm;
 mod unary;
 
 pub mod abs;
@@ -25,6 +26,7 @@ pub mod adaptive_max_pool2d;
 pub mod add;
 pub mod argmax;
 pub mod avg_pool2d;
+pub mod batch_norm;
 pub mod binary_cross_entropy_with_logits;
 pub mod cast;
 pub mod cat;
@@ -137,6 +139,7 @@ pub static OPS: &[&OpSpec] = &[
     &add::SPEC,
     &argmax::SPEC,
     &avg_pool2d::SPEC,
+    &batch_norm::SPEC,
     &binary_cross_entropy_with_logits::SPEC,
     &cat::SPEC,
     &clamp::SPEC,

@@ -5,7 +5,7 @@
 Needs torch (2.15 made the committed files), numpy and safetensors; running the tests needs none of them. The inputs and
 upstream gradients come from the Rust side (`receptive op --cases`, keyed generator with seed 0), so nothing here is
 random. Writes tests/golden/OP.safetensors with `CASE/input`, `CASE/grad_output`, `CASE/output`, `CASE/grad.input`, ...
-(inputs in f32, which holds them exactly).
+(inputs in f32, which holds them exactly). An output with the name of an input (running_mean) is `CASE/new.NAME`.
 """
 
 import json
@@ -48,6 +48,7 @@ def write(row, cases, inputs):
         except Exception as error:
             print(f"{row['name']}, case `{label}` {case['attrs']}: {error}", file=sys.stderr)
             continue
+        result = {f"new.{name}" if name in tensors else name: x for name, x in result.items()}
         given = {name: x.float() if x.is_floating_point() else x for name, x in tensors.items()}
         assert all(torch.equal(given[name].to(x.dtype), x) for name, x in tensors.items()), "f32 holds every input"
         vectors.update({start + name: x.clone() for name, x in {**given, **result}.items()})

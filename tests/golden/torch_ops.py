@@ -18,8 +18,23 @@ warnings.simplefilter("ignore", UserWarning)
 SCOPE = {"torch": torch, "F": F}
 # Attributes that PyTorch wants as a sequence even when there is one number.
 SEQUENCES = {"size", "shape", "dims", "pad"}
+
+
+def tracking(function):
+    """A normalisation that changes its running statistics in place: of copies, which are outputs here."""
+
+    def call(t, a):
+        running = [t[name].clone() if name in t else None for name in ("running_mean", "running_var")]
+        output = function(t["input"], *running, t.get("weight"), t.get("bias"), **a)
+        return [output] + [x for x in running if x is not None]
+
+    return call
+
+
 # Ops without a single PyTorch call of the same meaning: name -> function(tensors by name, attributes).
 OTHER = {
+    "batch_norm": tracking(F.batch_norm),
+    "instance_norm": tracking(F.instance_norm),
     # torch.max(input) and torch.max(input, dim, keepdim) are two functions; neither takes dim=None.
     "max": lambda t, a: torch.max(t["input"], **a) if a.get("dim") is not None else torch.max(t["input"]),
 }

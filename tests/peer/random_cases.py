@@ -355,6 +355,46 @@ def mse_loss(rng, g):
     return attrs, {"input": normal(g, dims), "target": normal(g, stretched(rng, dims) if maybe(rng, 0.3) else dims)}
 
 
+def parameters(rng, g, dims):
+    """A weight and a bias, either or none."""
+    return {name: normal(g, dims) for name in ("weight", "bias") if maybe(rng, 0.7)}
+
+
+def channels(rng, spatial):
+    """`[N, C, *]` with some values a channel."""
+    return [rng.randint(1, 5), rng.randint(1, 6)] + [rng.choice([1, 2, 3, 4, 7, 9, 33]) for _ in range(spatial)]
+
+
+def tracked(rng, g, dims, flag, fewest):
+    """batch_norm and instance_norm: `flag` says whether the statistics are the input's own."""
+    own = maybe(rng, 0.7)
+    attrs = {flag: own} if own != (flag == "use_input_stats") or maybe(rng) else {}
+    if own and fewest(dims) == 1:
+        dims[-1] += 1 if len(dims) > 2 else 0
+        dims[0] += 1
+    if maybe(rng):
+        attrs["momentum"] = rng.choice([0.0, 0.01, 0.25, 1.0])
+    if maybe(rng):
+        attrs["eps"] = rng.choice([1e-5, 1e-3, 0.1])
+    offset = rng.choice([0, 0, 3, -20])
+    tensors = {"input": offset + normal(g, dims), **parameters(rng, g, dims[1:2])}
+    if not own or maybe(rng, 0.7):
+        tensors["running_mean"], tensors["running_var"] = normal(g, dims[1:2]), uniform(g, dims[1:2], 0.3, 3)
+    return attrs, tensors
+
+
+def product(dims):
+    count = 1
+    for d in dims:
+        count *= d
+    return count
+
+
+def batch_norm(rng, g):
+    dims = channels(rng, rng.randint(0, 3))
+    return tracked(rng, g, dims, "training", lambda d: d[0] * product(d[2:]))
+
+
 def binary_cross_entropy_with_logits(rng, g):
     dims = shape(rng)
     large = rng.choice([1, 1, 30, 1e4])
@@ -380,6 +420,7 @@ DRAW = {
     "add": binary(alpha=number),
     "argmax": largest,
     "avg_pool2d": avg_pool2d,
+    "batch_norm": batch_norm,
     "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
     "cat": cat,
     "clamp": clamp,

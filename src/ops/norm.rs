@@ -1,0 +1,291 @@
+//! What the four normalisations have in common: all but their layout.
+//!
+//! ```text
+//! xhat = (x - m) r,   r = 1 / sqrt(v + eps)        y = xhat w + b        m, v over a group of n elements
+//! ```
+//!
+//! The gradient, with `g = dy w`. Where m and v are given, `dx = g r`. Where they are the group's own, x moves them too:
+//! `dm/dx[i] = 1/n` and `dv/dx[i] = 2 (x[i] - m) / n`, and the chain rule collects
+//!
+//! ```text
+//! dx[i] = r (g[i] - mean(g) - xhat[i] mean(g xhat))        dw = sum dy xhat        db = sum dy
+//! ```
+//!
+//! What is subtracted is the part of g along the two directions, all ones and xhat, that normalisation throws away.
+
+use super::{Attrs, no_second_gradient};
+use crate::core::{DType, Error, Float, Result, Shape};
+use crate::cpu::norm::{Gradients, Layout, STATS, Tape, backward, forward};
+use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::float_type;
+use crate::tensor::{Field, Grads, Meta, Op, Outputs, Plan, Saved, Saves, Tensor, apply, one_float};
+use smallvec::{SmallVec, smallvec};
+use std::fmt::Debug;
+
+/// A kind of normalisation.
+pub(super) trait Kind: Debug + Copy + Send + Sync + 'static {
+    const NAME: &'static str;
+    /// The name of its gradient, in errors.
+    const GRAD: &'static str;
+
+    /// Checks the input and says which of its elements share statistics and weights.
+    fn layout(&self, input: &Shape) -> Result<Layout>;
+
+    /// The shape of weight and bias.
+    fn weight(&self, input: &Shape) -> Result<Shape> {
+        Shape::new(&input.dims()[1..2])
+    }
+
+    /// Whether statistics are those of the input. If not they are the running ones.
+    fn own(&self) -> bool {
+        true
+    }
+
+    /// The weight of the input's statistics in the running ones.
+    fn momentum(&self) -> f64 {
+        0.0
+    }
+
+    /// What one output depends on.
+    fn field(&self) -> Field {
+        Field::Global
+    }
+}
+
+/// Which of the optional inputs come along; in this order, after the input.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Given {
+    running_mean: bool,
+    running_var: bool,
+    weight: bool,
+    bias: bool,
+}
+
+impl Given {
+    pub fn new(attrs: &Attrs) -> Given {
+        let [running_mean, running_var, weight, bias] =
+            ["running_mean", "running_var", "weight", "bias"].map(|name| attrs.has_input(name));
+        Given { running_mean, running_var, weight, bias }
+    }
+
+    fn running(&self) -> bool {
+        self.running_mean && self.running_var
+    }
+
+    fn weight(&self) -> Option<usize> {
+        self.weight.then_some(1 + self.running_mean as usize + self.running_var as usize)
+    }
+
+    fn bias(&self) -> Option<usize> {
+        let before = [self.running_mean, self.running_var, self.weight];
+        self.bias.then_some(1 + before.iter().filter(|given| **given).count())
+    }
+
+    /// Visible outputs: the statistics follow those before them.
+    fn visible(&self) -> usize {
+        if self.running() { 3 } else { 1 }
+    }
+}
+
+/// The op of such a kind.
+#[derive(Debug)]
+pub(super) struct Norm<K> {
+    pub kind: K,
+    pub eps: f64,
+    pub given: Given,
+}
+
+impl<K: Kind> Norm<K> {
+    fn check(&self, x: &[Meta]) -> Result<()> {
+        let Given { running_mean, running_var, .. } = self.given;
+        if running_mean != running_var || !(self.kind.own() || running_mean) {
+            return Err(Error::argument(K::NAME, "needs both running_mean and running_var")
+                .help("give both; or neither, and take the input's own statistics"));
+        }
+        if !(self.eps >= 0.0 && self.eps.is_finite()) {
+            return Err(Error::argument(K::NAME, format!("eps {} is not a number from 0 up", self.eps)));
+        }
+        let channels = || Shape::new(&x[0].dims()[1..2]);
+        let expected = [
+            (running_mean.then_some(1), "running_mean", true),
+            (running_var.then_some(2), "running_var", true),
+            (self.given.weight(), "weight", false),
+            (self.given.bias(), "bias", false),
+        ];
+        for (place, name, running) in expected {
+            let Some(place) = place else { continue };
+            let want = if running { channels()? } else { self.kind.weight(&x[0].shape)? };
+            if x[place].shape != want {
+                return Err(Error::shape(K::NAME, format!("{name} disagrees with input"))
+                    .with("input", x[0].shape)
+                    .with(name, x[place].shape)
+                    .expected(format!("{name} {want}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn run<T: Float>(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let l = self.kind.layout(&x[0].shape)?;
+        let affine = [self.given.weight(), self.given.bias()].map(|place| place.map(|i| x[i].get::<T>()));
+        let running = self.given.running().then(|| [x[1].get::<T>(), x[2].get::<T>()]);
+        let (y, stats) = y.split_at_mut(self.given.visible());
+        let stats = stats[0].get::<f64>();
+        let given = if self.kind.own() { None } else { running };
+        forward(cx, l, self.eps, x[0].get(), given, affine, y[0].get::<T>(), stats);
+        let Some(old) = running else { return Ok(()) };
+        let [_, mean, variance] = y else { unreachable!("infer plans three outputs") };
+        for (k, (old, new)) in old.into_iter().zip([mean.get::<T>(), variance.get::<T>()]).enumerate() {
+            if self.kind.own() && l.count() > 0 {
+                self.track(l, stats, k, old, new);
+            } else {
+                new.copy_from_slice(old);
+            }
+        }
+        Ok(())
+    }
+
+    /// `new = (1 - momentum) old + momentum now`: the mean (`k` = 0), or the unbiased variance (`k` = 1), averaged over
+    /// the groups of a channel.
+    fn track<T: Float>(&self, l: Layout, stats: &[f64], k: usize, old: &[T], new: &mut [T]) {
+        let (channels, n, momentum) = (old.len(), l.count() as f64, self.kind.momentum());
+        let factor = if k == 0 { 1.0 } else { n / (n - 1.0) } / (l.groups / channels) as f64;
+        for (c, (old, new)) in old.iter().zip(new).enumerate() {
+            let now: f64 = stats[STATS * c + k..].iter().step_by(STATS * channels).sum();
+            *new = T::from_f64((1.0 - momentum) * old.to_f64() + momentum * now * factor);
+        }
+    }
+}
+
+impl<K: Kind> Op for Norm<K> {
+    fn name(&self) -> &'static str {
+        K::NAME
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        let dtype = one_float(K::NAME, x)?;
+        let l = self.kind.layout(&x[0].shape)?;
+        self.check(x)?;
+        let mut plan = Plan::new(x[0].shape, dtype);
+        if self.given.running() {
+            plan = plan.and(x[1].shape, dtype).and(x[2].shape, dtype);
+        }
+        Ok(plan.hidden(Shape::new(&[l.groups, STATS])?, DType::F64))
+    }
+
+    fn saves(&self) -> Saves {
+        let inputs: SmallVec<[usize; 2]> = [0].into_iter().chain(self.given.weight()).collect();
+        Saves::inputs(&inputs).and_outputs(&[self.given.visible()])
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        float_type!(K::NAME, x[0].dtype, T => self.run::<T>(cx, x, y))
+    }
+
+    fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
+        let input = saved.input(0);
+        let (weight, bias) = (self.given.weight(), self.given.bias());
+        let grad = NormGrad {
+            name: K::GRAD,
+            layout: self.kind.layout(input.shape())?,
+            own: self.kind.own(),
+            parameter: self.kind.weight(input.shape())?,
+            needs: [Some(0), weight, bias].map(|place| place.is_some_and(|i| needs[i])),
+        };
+        let (stats, weight_value) = (saved.output(self.given.visible()), weight.map(|i| saved.input(i)));
+        let inputs: SmallVec<[&Tensor; 4]> =
+            [dy, &input, &stats].into_iter().chain(weight_value.as_ref()).collect();
+        let mut outputs = apply(grad, &inputs)?.into_iter();
+        let mut grads: Grads = smallvec![None; saved.len()];
+        for place in [Some(0), weight, bias].into_iter().flatten().filter(|&i| needs[i]) {
+            grads[place] = outputs.next();
+        }
+        Ok(grads)
+    }
+
+    /// Subtract, multiply, add; for the input's own statistics four more: a sum, a difference, and its square added.
+    fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
+        x[0].numel() as u64 * if self.kind.own() { 7 } else { 3 }
+    }
+
+    fn field(&self, _x: &[Meta]) -> Field {
+        self.kind.field()
+    }
+}
+
+/// Those of `dx`, `dw`, `db` that are needed, from `(dy, input, statistics)` and maybe `weight`.
+#[derive(Debug)]
+struct NormGrad {
+    name: &'static str,
+    layout: Layout,
+    own: bool,
+    parameter: Shape,
+    needs: [bool; 3],
+}
+
+impl Op for NormGrad {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        let dtype = one_float(self.name, &x[..2])?;
+        let shapes = [x[0].shape, self.parameter, self.parameter];
+        let mut needed = shapes.into_iter().zip(self.needs).filter(|(_, need)| *need).map(|(shape, _)| shape);
+        let first = needed.next().ok_or_else(|| Error::argument(self.name, "no gradient is needed"))?;
+        Ok(needed.fold(Plan::new(first, dtype), |plan, shape| plan.and(shape, dtype)))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::NONE
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        float_type!(self.name, x[0].dtype, T => {
+            let mut outputs = y.iter_mut().map(|y| y.get::<T>());
+            let mut asked = |need| if need { outputs.next().unwrap_or_default() } else { &mut [] };
+            let [dx, dweight, dbias] = self.needs.map(&mut asked);
+            let tape = Tape {
+                dy: x[0].get::<T>(),
+                x: x[1].get(),
+                stats: x[2].get(),
+                weight: x.get(3).map(View::get),
+                own: self.own,
+            };
+            backward(cx, self.layout, tape, Gradients { dx, dweight, dbias });
+            Ok(())
+        })
+    }
+
+    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        Err(no_second_gradient(self.name))
+    }
+}
+
+/// Runs a normalisation: the output, and the new running statistics where there are running ones.
+pub(super) fn normalise<K: Kind>(
+    kind: K,
+    eps: f64,
+    input: &Tensor,
+    running: Option<[&Tensor; 2]>,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+) -> Result<Outputs> {
+    let tracked = running.is_some();
+    let given =
+        Given { running_mean: tracked, running_var: tracked, weight: weight.is_some(), bias: bias.is_some() };
+    let inputs: SmallVec<[&Tensor; 5]> =
+        [input].into_iter().chain(running.into_iter().flatten()).chain(weight).chain(bias).collect();
+    apply(Norm { kind, eps, given }, &inputs)
+}
+
+/// `[N, C, *]` as N, C and the product of the rest.
+///
+/// # Errors
+/// Fewer than two dimensions.
+pub(super) fn batch_of_channels(op: &str, input: &Shape) -> Result<[usize; 3]> {
+    match input.dims() {
+        [n, c, rest @ ..] => Ok([*n, *c, rest.iter().product()]),
+        _ => Err(Error::shape(op, "input has no channels").with("input", input).expected("[N, C, ...]")),
+    }
+}
