@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     println!("{} parameters", net.num_parameters());
 
     // Batches are made ahead by a thread of their own, in an order drawn anew each epoch.
-    let options = LoaderOptions::new(64, splits.normalize(None), cpu.clone());
+    let options = LoaderOptions::new(64, splits.normalizer(splits.facts.normalization)?, cpu.clone());
     let shuffled = LoaderOptions { shuffle: Some(Key::new(0).child("shuffle")), ..options.clone() };
     let train = Loader::new(splits.train.clone(), shuffled)?;
     let val = Loader::new(splits.val.clone(), options)?;
@@ -48,7 +48,7 @@ fn main() -> Result<()> {
             adam.zero_grad();
             let cx = Ctx::train("lenet5", Key::new(0).child("forward").step(adam.steps()));
             let loss = Loss::Nll
-                .compute(&receptive::nn::Module::forward(&net, &cx, &batch.images)?, &batch.labels)?;
+                .compute(&receptive::nn::Module::forward(&net, &cx, &batch.images)?, &batch.targets)?;
             loss.backward()?;
             adam.step(0.001)?;
             if batch.index % 200 == 0 {

@@ -144,8 +144,9 @@ fn a_picture_is_read_as_the_network_sees_it() {
     use receptive::data::{DataDirs, load};
     let (folder, run) = trained(&[]);
     let set = load("sample", &DataDirs::default()).unwrap().val;
-    let mut pixels = vec![0; 784];
-    set.pixels(5, &mut pixels).unwrap();
+    let mut image = receptive::data::Image::default();
+    set.read(5, &mut image).unwrap();
+    let pixels = image.pixels;
     let file = folder.path().join("five.png");
     let file = file.to_str().unwrap();
     image::GrayImage::from_raw(28, 28, pixels.clone()).unwrap().save(file).unwrap();

@@ -34,7 +34,7 @@ fn every_network_overfits_one_batch() {
             adam.zero_grad();
             let output =
                 setup.model.forward(&Ctx::train("net", Key::new(0).step(step)), &batch.images).unwrap();
-            let value = spec.loss.compute(&output, &batch.labels).unwrap();
+            let value = spec.loss.compute(&output, &batch.targets).unwrap();
             value.backward().unwrap();
             adam.step(0.003).unwrap();
             loss = value.item().unwrap();

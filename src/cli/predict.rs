@@ -4,6 +4,7 @@ use super::args::{SplitArg, TrainedArgs};
 use super::picture::Picture;
 use super::print_line;
 use super::table::table;
+use crate::data::Image;
 use crate::train::Trained;
 use anyhow::bail;
 use serde_json::json;
@@ -47,21 +48,21 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         bail!("--top: 0 is out of range\n  expected 1 or more");
     }
     let trained = Trained::open(args.trained.options(), args.index.is_some())?;
-    let (pixels, label, what) = match (&args.image, args.index) {
+    let (image, label, what) = match (&args.image, args.index) {
         (Some(file), _) => {
             let picture = Picture::read(file)?;
             let what = format!("{}, {}", file.display(), picture.conversion(trained.image, args.invert));
-            (picture.pixels(trained.image, args.invert)?, None, what)
+            (Image::new(trained.image, picture.pixels(trained.image, args.invert)?)?, None, what)
         }
         (None, Some(index)) => {
-            let (pixels, label, what) = sample(&trained, index, args.split)?;
-            (pixels, Some(label), what)
+            let (image, label, what) = sample(&trained, index, args.split)?;
+            (image, Some(label), what)
         }
         (None, None) => {
             bail!("predict: no image is named\n  help: --image FILE, or --index I of the data set")
         }
     };
-    let probabilities = trained.predict(&pixels)?;
+    let probabilities = trained.predict(image)?;
     let name = |class: usize| trained.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
@@ -89,12 +90,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// An image of the data set, its label, and what it is called.
-fn sample(trained: &Trained, index: usize, split: SplitArg) -> anyhow::Result<(Vec<u8>, usize, String)> {
+fn sample(trained: &Trained, index: usize, split: SplitArg) -> anyhow::Result<(Image, usize, String)> {
     let set = trained.split(split.into())?;
     if index >= set.len() {
         bail!("--index: {} has no image {index}\n  expected 0 to {}", set.name(), set.len() - 1);
     }
-    let mut pixels = vec![0; trained.image.iter().product()];
-    set.pixels(index, &mut pixels)?;
-    Ok((pixels, set.label(index), format!("image {index} of {}", set.name())))
+    let mut image = Image::default();
+    set.read(index, &mut image)?;
+    Ok((image, set.label(index), format!("image {index} of {}", set.name())))
 }

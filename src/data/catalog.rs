@@ -1,6 +1,6 @@
 //! The table of known data sets. Lookup, `receptive data list` and `receptive data fetch` read it; nothing repeats it.
 
-use super::Normalize;
+use super::{Facts, ImageSize, Normalization, Normalize};
 use crate::core::{Error, Result};
 
 /// One row: a data set by its name on the command line.
@@ -12,24 +12,36 @@ pub struct SetSpec {
     pub about: &'static str,
     /// Where its images come from.
     pub source: Source,
-    /// The size of its images, `[C, H, W]`.
-    pub image: [usize; 3],
+    /// The size of its images.
+    pub size: ImageSize,
+    /// Whether an image keeps its meaning when it is mirrored.
+    pub flip: bool,
     /// Class names by label.
     pub classes: &'static [&'static str],
     /// Published mean of the training pixels (in `0..=1`), a channel each.
     pub mean: &'static [f64],
     /// Published standard deviation, likewise.
     pub std: &'static [f64],
-    /// Whether pixels are normalised by them unless `--normalize` says otherwise; else they are only divided by 255.
-    pub normalize: bool,
+    /// What its notebooks do with the pixels.
+    pub normalization: Normalization,
     /// Which images validate.
     pub validation: Validation,
 }
 
 impl SetSpec {
-    /// Its published statistics.
-    pub fn statistics(&self) -> Normalize {
-        Normalize { mean: self.mean.to_vec(), std: self.std.to_vec() }
+    /// What preparing its images takes.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            size: self.size,
+            flip: self.flip,
+            statistics: Normalize { mean: self.mean.to_vec(), std: self.std.to_vec() },
+            normalization: self.normalization,
+        }
+    }
+
+    /// Its class names.
+    pub fn classes(&self) -> Vec<String> {
+        self.classes.iter().map(|&class| class.to_owned()).collect()
     }
 }
 
@@ -92,11 +104,12 @@ pub static SETS: &[SetSpec] = &[
         name: "sample",
         about: "5,000 + 1,000 images of Fashion-MNIST, 28x28 grey (Zalando Research, MIT)",
         source: Source::Embedded,
-        image: [1, 28, 28],
+        size: ImageSize::Fixed([1, 28, 28]),
+        flip: true,
         classes: CLOTHES,
         mean: &[0.2860],
         std: &[0.3530],
-        normalize: false,
+        normalization: Normalization::Unit,
         validation: Validation::Test,
     },
     SetSpec {
@@ -113,11 +126,12 @@ pub static SETS: &[SetSpec] = &[
                 "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
             ],
         }),
-        image: [1, 28, 28],
+        size: ImageSize::Fixed([1, 28, 28]),
+        flip: false,
         classes: DIGITS,
         mean: &[0.1307],
         std: &[0.3081],
-        normalize: true,
+        normalization: Normalization::Statistics,
         validation: Validation::Test,
     },
     SetSpec {
@@ -134,11 +148,12 @@ pub static SETS: &[SetSpec] = &[
                 "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
             ],
         }),
-        image: [1, 28, 28],
+        size: ImageSize::Fixed([1, 28, 28]),
+        flip: true,
         classes: CLOTHES,
         mean: &[0.2860],
         std: &[0.3530],
-        normalize: false,
+        normalization: Normalization::Unit,
         validation: Validation::HeldOut,
     },
 ];

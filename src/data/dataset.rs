@@ -1,10 +1,11 @@
-//! What a data set is: images of one size as bytes, a label each, and names for the classes.
+//! What a data set is: images as bytes, a label or a mask each, and names for the classes.
 
 use super::idx::Idx;
-use crate::core::{Error, Key, Result};
+use super::{Image, ImageSize};
+use crate::core::{Error, ErrorKind, Key, Result};
 use std::sync::Arc;
 
-/// Labelled images of one size. Shared by the loader's threads.
+/// Labelled images. Shared by the loader's threads.
 pub trait Dataset: Send + Sync {
     /// What it is called in messages: `mnist/train`.
     fn name(&self) -> &str;
@@ -17,8 +18,8 @@ pub trait Dataset: Send + Sync {
         self.len() == 0
     }
 
-    /// The size of every image: `[C, H, W]`.
-    fn image(&self) -> [usize; 3];
+    /// The size of its images.
+    fn size(&self) -> ImageSize;
 
     /// The class names; a label is an index into them.
     fn classes(&self) -> &[String];
@@ -26,18 +27,37 @@ pub trait Dataset: Send + Sync {
     /// The class of image `i < len()`.
     fn label(&self, i: usize) -> usize;
 
-    /// Writes image `i < len()`, `C * H * W` bytes, channel by channel.
+    /// Reads image `i < len()`, of [`size`](Self::size).
     ///
     /// # Errors
     /// A file that cannot be read or decoded. Sets in memory have none.
-    fn pixels(&self, i: usize, out: &mut [u8]) -> Result<()>;
+    fn read(&self, i: usize, image: &mut Image) -> Result<()>;
+
+    /// Whether its images have masks, for segmentation.
+    fn has_masks(&self) -> bool {
+        false
+    }
+
+    /// Reads the mask of image `i < len()`: one channel of the image's height and width, 1 where the object is, else 0.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`]: a set without masks. A file that cannot be read or decoded.
+    fn mask(&self, _i: usize, _mask: &mut Image) -> Result<()> {
+        Err(no_masks(self.name()))
+    }
+}
+
+/// A set was asked for masks and has none.
+pub(super) fn no_masks(set: &str) -> Error {
+    Error::new(ErrorKind::Missing, set, "this data set has labels, but no masks")
+        .help("segmentation needs a set with masks: --data pets")
 }
 
 /// A data set in memory.
 #[derive(Debug, Clone)]
 pub struct ImageSet {
     name: String,
-    image: [usize; 3],
+    size: [usize; 3],
     pixels: Vec<u8>,
     labels: Vec<u32>,
     classes: Vec<String>,
@@ -50,25 +70,25 @@ impl ImageSet {
     /// Pixels and labels that do not match in number; no images; a label that is not below the number of classes.
     pub fn new(
         name: impl Into<String>,
-        image: [usize; 3],
+        size: [usize; 3],
         pixels: Vec<u8>,
         labels: Vec<u32>,
         classes: Vec<String>,
     ) -> Result<ImageSet> {
         let name = name.into();
-        let bytes = image.iter().chain([&labels.len()]).try_fold(1usize, |n, &d| n.checked_mul(d));
+        let bytes = size.iter().chain([&labels.len()]).try_fold(1usize, |n, &d| n.checked_mul(d));
         if bytes != Some(pixels.len()) {
             return Err(Error::shape(name, "images and labels disagree")
                 .with("pixels", pixels.len())
                 .with("labels", labels.len())
-                .with("image", format_args!("{image:?}"))
+                .with("image", format_args!("{size:?}"))
                 .expected("labels x C x H x W bytes of pixels"));
         }
         if pixels.is_empty() {
-            return Err(Error::format(name, "holds no images").with("image", format_args!("{image:?}")));
+            return Err(Error::format(name, "holds no images").with("image", format_args!("{size:?}")));
         }
         check_labels(&name, &labels, classes.len())?;
-        Ok(ImageSet { name, image, pixels, labels, classes })
+        Ok(ImageSet { name, size, pixels, labels, classes })
     }
 
     /// Grey images and labels as IDX files hold them. Without class names the labels' own numbers are the names.
@@ -132,8 +152,8 @@ impl Dataset for ImageSet {
         self.labels.len()
     }
 
-    fn image(&self) -> [usize; 3] {
-        self.image
+    fn size(&self) -> ImageSize {
+        ImageSize::Fixed(self.size)
     }
 
     fn classes(&self) -> &[String] {
@@ -144,9 +164,9 @@ impl Dataset for ImageSet {
         self.labels[i] as usize
     }
 
-    fn pixels(&self, i: usize, out: &mut [u8]) -> Result<()> {
-        let size = self.image.iter().product::<usize>();
-        out.copy_from_slice(&self.pixels[i * size..(i + 1) * size]);
+    fn read(&self, i: usize, image: &mut Image) -> Result<()> {
+        let bytes = self.size.iter().product::<usize>();
+        image.set(self.size, &self.pixels[i * bytes..(i + 1) * bytes]);
         Ok(())
     }
 }
@@ -183,8 +203,8 @@ impl Dataset for Subset {
         self.indices.len()
     }
 
-    fn image(&self) -> [usize; 3] {
-        self.base.image()
+    fn size(&self) -> ImageSize {
+        self.base.size()
     }
 
     fn classes(&self) -> &[String] {
@@ -195,8 +215,16 @@ impl Dataset for Subset {
         self.base.label(self.indices[i])
     }
 
-    fn pixels(&self, i: usize, out: &mut [u8]) -> Result<()> {
-        self.base.pixels(self.indices[i], out)
+    fn read(&self, i: usize, image: &mut Image) -> Result<()> {
+        self.base.read(self.indices[i], image)
+    }
+
+    fn has_masks(&self) -> bool {
+        self.base.has_masks()
+    }
+
+    fn mask(&self, i: usize, mask: &mut Image) -> Result<()> {
+        self.base.mask(self.indices[i], mask)
     }
 }
 

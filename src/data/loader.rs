@@ -11,7 +11,9 @@
 //! at any batch without making those before it, which is what a resumed run does. The threads are not the compute pool's:
 //! reading never waits for a convolution, nor the other way round.
 
-use super::{Dataset, Normalize};
+use super::dataset::no_masks;
+use super::normalize::Table;
+use super::{Dataset, Image, Pipeline, Scratch};
 use crate::core::{DType, Error, ErrorKind, Float, Key, Result};
 use crate::float_type;
 use crate::tensor::{Device, Tensor};
@@ -19,17 +21,27 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// Some images with their labels, on the device.
+/// Some images with their targets, on the device.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// Which batch of the epoch this is.
     pub index: usize,
-    /// `[B, C, H, W]`, normalised, of the loader's dtype.
+    /// `[B, C, H, W]`, transformed and normalised, of the loader's dtype.
     pub images: Tensor,
-    /// `[B]`, i64.
-    pub labels: Tensor,
+    /// As [`Target`] says.
+    pub targets: Tensor,
     /// The images' positions in the data set.
     pub samples: Vec<usize>,
+}
+
+/// What a network is to give for an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Target {
+    /// The class: `[B]`, i64.
+    #[default]
+    Class,
+    /// The mask: `[B, 1, H, W]` of 0 and 1, of the loader's dtype.
+    Mask,
 }
 
 /// How a [`Loader`] makes its batches.
@@ -39,8 +51,12 @@ pub struct LoaderOptions {
     pub batch_size: usize,
     /// A new permutation each epoch, drawn with this key; `None` keeps the file's order.
     pub shuffle: Option<Key>,
-    /// How bytes become numbers.
-    pub normalize: Normalize,
+    /// How images become a network's numbers.
+    pub pipeline: Pipeline,
+    /// What random transforms draw with, anew each epoch.
+    pub augment_key: Key,
+    /// What the images' targets are.
+    pub target: Target,
     /// Where the batches go.
     pub device: Device,
     /// f32, or f64 for reference runs.
@@ -52,12 +68,14 @@ pub struct LoaderOptions {
 }
 
 impl LoaderOptions {
-    /// f32, file order, one thread, three batches ahead.
-    pub fn new(batch_size: usize, normalize: Normalize, device: Device) -> LoaderOptions {
+    /// f32, classes, file order, one thread, three batches ahead. A [`Normalize`](super::Normalize) is a pipeline, too.
+    pub fn new(batch_size: usize, pipeline: impl Into<Pipeline>, device: Device) -> LoaderOptions {
         LoaderOptions {
             batch_size,
             shuffle: None,
-            normalize,
+            pipeline: pipeline.into(),
+            augment_key: Key::new(0),
+            target: Target::Class,
             device,
             dtype: DType::F32,
             workers: 1,
@@ -72,28 +90,39 @@ pub struct Loader(Arc<Shared>);
 struct Shared {
     dataset: Arc<dyn Dataset>,
     options: LoaderOptions,
+    /// What the pipeline makes of every image.
+    image: [usize; 3],
 }
 
 impl Loader {
     /// Checks the options against the data set.
     ///
     /// # Errors
-    /// A batch size, number of workers or queue of 0; no images; a dtype that does not compute; normalisation for another
-    /// number of channels.
+    /// A batch size, number of workers or queue of 0; no images, or no masks where they are wanted; a dtype that does not
+    /// compute; a pipeline for other images, or one that leaves them different in size.
     pub fn new(dataset: Arc<dyn Dataset>, options: LoaderOptions) -> Result<Loader> {
         let sizes =
             [("batch size", options.batch_size), ("workers", options.workers), ("queue", options.queue)];
         if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
             return Err(Error::argument(*name, "cannot be 0").expected("at least 1"));
         }
-        let image = dataset.image();
-        if dataset.is_empty() || image.contains(&0) {
+        let size = dataset.size();
+        if dataset.is_empty() || size.fixed().is_some_and(|size| size.contains(&0)) {
             return Err(Error::argument(dataset.name(), "holds no images")
                 .with("length", dataset.len())
-                .with("image", format_args!("{image:?}")));
+                .with("size", format_args!("{size:?}")));
         }
-        float_type!("loader", options.dtype, T => options.normalize.table::<T>(image[0]).map(drop))?;
-        Ok(Loader(Arc::new(Shared { dataset, options })))
+        if options.target == Target::Mask && !dataset.has_masks() {
+            return Err(no_masks(dataset.name()));
+        }
+        let image = options.pipeline.output(size)?;
+        float_type!("loader", options.dtype, T => options.pipeline.normalize.table::<T>(image).map(drop))?;
+        Ok(Loader(Arc::new(Shared { dataset, options, image })))
+    }
+
+    /// The size of the images it gives, `[C, H, W]`.
+    pub fn image(&self) -> [usize; 3] {
+        self.0.image
     }
 
     /// What it reads.
@@ -125,7 +154,7 @@ impl Loader {
             let mine = (first_batch + worker..batches).step_by(options.workers);
             let thread = std::thread::Builder::new()
                 .name(format!("loader {worker}"))
-                .spawn(move || shared.work(&order, mine, &sender))
+                .spawn(move || shared.work(epoch, &order, mine, &sender))
                 .map_err(|e| Error::new(ErrorKind::Io, "loader", format!("cannot start a thread: {e}")))?;
             Ok(Worker { queue, thread })
         };
@@ -138,12 +167,13 @@ impl Shared {
     /// A worker's life: its share of the batches, until there are no more, one fails, or nobody listens.
     fn work(
         &self,
+        epoch: u64,
         order: &[usize],
         batches: impl Iterator<Item = usize>,
         sender: &SyncSender<Result<Batch>>,
     ) {
         let result =
-            float_type!("loader", self.options.dtype, T => self.send_all::<T>(order, batches, sender));
+            float_type!("loader", self.options.dtype, T => self.send_all::<T>(epoch, order, batches, sender));
         if let Err(error) = result {
             // Nobody listening means the epoch was dropped: then there is nobody to tell.
             let _ = sender.send(Err(error));
@@ -152,14 +182,25 @@ impl Shared {
 
     fn send_all<T: Float>(
         &self,
+        epoch: u64,
         order: &[usize],
         batches: impl Iterator<Item = usize>,
         sender: &SyncSender<Result<Batch>>,
     ) -> Result<()> {
-        let table = self.options.normalize.table::<T>(self.dataset.image()[0])?;
-        let mut values = Vec::new();
+        let batch_size = self.options.batch_size;
+        let mut bench = Bench {
+            key: self.options.augment_key.step(epoch),
+            table: self.options.pipeline.normalize.table::<T>(self.image)?,
+            image: Image::default(),
+            mask: Image::default(),
+            scratch: Scratch::default(),
+            images: Vec::new(),
+            masks: Vec::new(),
+        };
         for index in batches {
-            let batch = self.make(&table, order, index, &mut values)?;
+            let start = index * batch_size;
+            let samples = &order[start..order.len().min(start + batch_size)];
+            let batch = self.make(&mut bench, samples, index)?;
             if sender.send(Ok(batch)).is_err() {
                 break;
             }
@@ -167,34 +208,65 @@ impl Shared {
         Ok(())
     }
 
-    fn make<T: Float>(
-        &self,
-        table: &[[T; 256]],
-        order: &[usize],
-        index: usize,
-        values: &mut Vec<T>,
-    ) -> Result<Batch> {
-        let LoaderOptions { batch_size, device, .. } = &self.options;
-        let start = index * batch_size;
-        let samples = &order[start..order.len().min(start + batch_size)];
-        let [channels, height, width] = self.dataset.image();
-        let plane = height * width;
-        let mut bytes = vec![0; channels * plane];
-        values.clear();
+    fn make<T: Float>(&self, bench: &mut Bench<T>, samples: &[usize], index: usize) -> Result<Batch> {
+        let LoaderOptions { device, target, .. } = &self.options;
+        let [channels, height, width] = self.image;
+        bench.images.clear();
+        bench.masks.clear();
         for &i in samples {
-            self.dataset.pixels(i, &mut bytes)?;
-            for (plane, table) in bytes.chunks_exact(plane).zip(table) {
-                values.extend(plane.iter().map(|&byte| table[usize::from(byte)]));
+            self.add(bench, i).map_err(|e| e.at(|| format!("{}, image {i}", self.dataset.name())))?;
+        }
+        let targets = match target {
+            Target::Class => {
+                let labels: Vec<i64> = samples.iter().map(|&i| self.dataset.label(i) as i64).collect();
+                Tensor::from_slice(device, &labels, &[samples.len()])?
+            }
+            Target::Mask => Tensor::from_slice(device, &bench.masks, &[samples.len(), 1, height, width])?,
+        };
+        let images = Tensor::from_slice(device, &bench.images, &[samples.len(), channels, height, width])?;
+        Ok(Batch { index, images, targets, samples: samples.to_vec() })
+    }
+
+    /// Adds one sample to the batch being made.
+    fn add<T: Float>(&self, bench: &mut Bench<T>, i: usize) -> Result<()> {
+        let Bench { key, table, image, mask, scratch, images, masks } = bench;
+        let pipeline = &self.options.pipeline;
+        self.dataset.read(i, image)?;
+        let [_, h, w] = image.size;
+        match self.options.target {
+            Target::Class => pipeline.apply(*key, i, image, None, scratch)?,
+            Target::Mask => {
+                self.dataset.mask(i, mask)?;
+                check_size("the mask", [1, h, w], mask.size)?;
+                pipeline.apply(*key, i, image, Some(mask), scratch)?;
+                masks.extend(mask.pixels.iter().map(|&byte| T::from_f64(f64::from(byte))));
             }
         }
-        let labels: Vec<i64> = samples.iter().map(|&i| self.dataset.label(i) as i64).collect();
-        Ok(Batch {
-            index,
-            images: Tensor::from_slice(device, values, &[samples.len(), channels, height, width])?,
-            labels: Tensor::from_slice(device, &labels, &[samples.len()])?,
-            samples: samples.to_vec(),
-        })
+        check_size("the image", self.image, image.size)?;
+        table.extend(image, images);
+        Ok(())
     }
+}
+
+/// A set that does not keep its word would shift every later image of the batch.
+fn check_size(what: &str, expected: [usize; 3], found: [usize; 3]) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::shape("loader", format!("{what} has another size"))
+        .with("found", format_args!("{found:?}"))
+        .expected(format!("{expected:?}")))
+}
+
+/// What a worker makes batches with, used again for each.
+struct Bench<T> {
+    key: Key,
+    table: Table<T>,
+    image: Image,
+    mask: Image,
+    scratch: Scratch,
+    images: Vec<T>,
+    masks: Vec<T>,
 }
 
 struct Worker {

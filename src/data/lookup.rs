@@ -5,7 +5,7 @@
 
 use super::catalog::{IDX_FILES, IdxSource, SETS, SetSpec, Source, Validation, names};
 use super::idx::{self, Idx};
-use super::{Dataset, ImageSet, Normalize, Subset};
+use super::{Augment, Dataset, Facts, ImageSet, Normalization, Normalize, Pipeline, Subset};
 use crate::core::{Error, ErrorKind, Key, Result};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -41,15 +41,42 @@ pub struct Splits {
     pub val: Arc<dyn Dataset>,
     /// Images for the end, where the set keeps some apart.
     pub test: Option<Arc<dyn Dataset>>,
-    statistics: Normalize,
-    normalized: bool,
+    /// What preparing its images takes.
+    pub facts: Facts,
 }
 
 impl Splits {
-    /// How this set's pixels become numbers: by its statistics (`Some(true)`), only `/ 255` (`Some(false)`), or what the
-    /// set's notebook does (`None`): MNIST uses its statistics, the others `/ 255`.
-    pub fn normalize(&self, choice: Option<bool>) -> Normalize {
-        self.statistics.clone().when(choice.unwrap_or(self.normalized))
+    /// The numbers that normalise this set's images as they are.
+    ///
+    /// # Errors
+    /// An image that cannot be read, images that differ in size: only [`Normalization::Pixels`].
+    pub fn normalizer(&self, normalization: Normalization) -> Result<Normalize> {
+        match normalization {
+            Normalization::Pixels => Normalize::measure_pixels(&*self.train, &[]),
+            _ => self.facts.normalize(normalization),
+        }
+    }
+
+    /// What happens to images in training and in evaluation: see [`augment`](super::augment).
+    ///
+    /// [`Normalization::Pixels`] is measured over the training images as evaluation sees them.
+    ///
+    /// # Errors
+    /// Photographs without `resize`; sizes out of range; an image that cannot be read.
+    pub fn pipelines(
+        &self,
+        augment: Augment,
+        resize: Option<usize>,
+        normalization: Normalization,
+    ) -> Result<(Pipeline, Pipeline)> {
+        if normalization != Normalization::Pixels {
+            return self.facts.pipelines(augment, resize, self.facts.normalize(normalization)?);
+        }
+        let any = Normalize::unit(self.facts.size.channels());
+        let (mut train, mut eval) = self.facts.pipelines(augment, resize, any)?;
+        eval.normalize = Normalize::measure_pixels(&*self.train, &eval.steps)?;
+        train.normalize = eval.normalize.clone();
+        Ok((train, eval))
     }
 }
 
@@ -70,9 +97,8 @@ pub fn load(data: &str, dirs: &DataDirs) -> Result<Splits> {
         Source::Embedded => sample()?,
         Source::Idx(source) => read_all(&locate(spec, source, dirs)?)?,
     };
-    let classes = spec.classes.iter().map(|&class| class.to_owned()).collect();
-    let (train, test) = pair(spec.name, idx, Some(classes))?;
-    split(spec.name, train, test, spec.validation, (spec.statistics(), spec.normalize))
+    let (train, test) = pair(spec.name, idx, Some(spec.classes()))?;
+    split(spec.name, train, test, spec.validation, spec.facts())
 }
 
 /// Whether `data` is on this machine; its files are not read.
@@ -92,7 +118,8 @@ pub fn find(data: &str, dirs: &DataDirs) -> Result<()> {
 fn load_folder(data: &str) -> Result<Splits> {
     let (train, test) = pair(data, read_all(&folder_files(data)?)?, None)?;
     let statistics = Normalize::measure(&train)?;
-    split(data, train, test, Validation::Test, (statistics, false))
+    let facts = Facts { size: train.size(), flip: false, statistics, normalization: Normalization::Unit };
+    split(data, train, test, Validation::Test, facts)
 }
 
 fn folder_files(data: &str) -> Result<[PathBuf; 4]> {
@@ -133,10 +160,10 @@ fn pair(name: &str, idx: [Idx; 4], classes: Option<Vec<String>>) -> Result<(Imag
     let train = ImageSet::from_idx(format!("{name}/train"), train_images, train_labels, classes)?;
     let classes = Some(train.classes().to_vec());
     let test = ImageSet::from_idx(format!("{name}/test"), test_images, test_labels, classes)?;
-    if train.image() != test.image() {
+    if train.size() != test.size() {
         return Err(Error::format(test_file, "training and test images differ in size")
-            .with("train", format_args!("{:?}", train.image()))
-            .with("test", format_args!("{:?}", test.image())));
+            .with("train", format_args!("{:?}", train.size()))
+            .with("test", format_args!("{:?}", test.size())));
     }
     Ok((train, test))
 }
@@ -146,7 +173,7 @@ fn split(
     train: ImageSet,
     test: ImageSet,
     validation: Validation,
-    (statistics, normalized): (Normalize, bool),
+    facts: Facts,
 ) -> Result<Splits> {
     let (train, test): (Arc<dyn Dataset>, Arc<dyn Dataset>) = (Arc::new(train), Arc::new(test));
     let (train, val, test) = match validation {
@@ -156,7 +183,7 @@ fn split(
             (train, val, Some(test))
         }
     };
-    Ok(Splits { name: name.to_owned(), train, val, test, statistics, normalized })
+    Ok(Splits { name: name.to_owned(), train, val, test, facts })
 }
 
 /// A sixth of the images, drawn with seed 42, validates; both parts keep the file's order.

@@ -4,7 +4,11 @@
 //! |---|---|
 //! | `idx.rs` | the IDX format of MNIST and Fashion-MNIST, plain or gzipped, believed only as far as the file goes |
 //! | `dataset.rs` | [`Dataset`], [`ImageSet`] in memory, [`Subset`] |
-//! | `normalize.rs` | pixels (u8) to numbers: `/ 255`, then `(x - mean) / std` a channel |
+//! | `image.rs` | [`Image`]: one image as bytes |
+//! | `transform.rs` | [`Pipeline`]: padding, mirroring, cropping, resizing, each drawn by key |
+//! | `resize.rs` | bilinear with antialias, and nearest for masks |
+//! | `augment.rs` | [`Augment`]: which pipelines a set and three settings give |
+//! | `normalize.rs` | pixels (u8) to numbers: `/ 255`, then `(x - mean) / std` a channel or a pixel |
 //! | `catalog.rs` | the table of known sets: one row each |
 //! | `lookup.rs` | where a set lies on this machine, and [`load`] |
 //! | `loader.rs` | [`Loader`]: shuffled batches, made ahead by threads of its own |
@@ -15,7 +19,7 @@
 //! use receptive::data::{DataDirs, Loader, LoaderOptions, load};
 //! use receptive::{Device, Key};
 //! let splits = load("sample", &DataDirs::default())?;
-//! let mut options = LoaderOptions::new(64, splits.normalize(None), Device::cpu()?);
+//! let mut options = LoaderOptions::new(64, splits.normalizer(splits.facts.normalization)?, Device::cpu()?);
 //! options.shuffle = Some(Key::new(42).child("shuffle"));
 //! let loader = Loader::new(splits.train, options)?;
 //! assert_eq!(loader.batches(), 79); // 78 of 64 images, and the last 8
@@ -24,17 +28,24 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+pub mod augment;
 pub mod catalog;
 pub mod dataset;
 pub mod fetch;
 pub mod idx;
+pub mod image;
 pub mod loader;
 pub mod lookup;
 pub mod normalize;
+mod resize;
+pub mod transform;
 
+pub use augment::{Augment, Facts};
 pub use catalog::{SETS, SetSpec};
 pub use dataset::{Dataset, ImageSet, Subset, stratified};
 pub use fetch::{FetchOptions, fetch};
-pub use loader::{Batch, Epoch, Loader, LoaderOptions};
+pub use image::{Image, ImageSize};
+pub use loader::{Batch, Epoch, Loader, LoaderOptions, Target};
 pub use lookup::{DataDirs, Splits, find, list, load};
-pub use normalize::Normalize;
+pub use normalize::{Normalization, Normalize};
+pub use transform::{Pipeline, Scratch, Transform};

@@ -1,14 +1,72 @@
-//! From bytes to numbers: `x / 255`, then `(x - mean) / std` of the channel. (torchvision: `ToTensor`, `Normalize`.)
+//! From bytes to numbers: `x / 255`, then `(x - mean) / std`. (torchvision: `ToTensor`, `Normalize`; scikit-learn:
+//! `StandardScaler`, which has a mean and a deviation for every pixel.)
 
-use super::Dataset;
-use crate::core::{Error, Float, Result};
+use super::transform::{Scratch, Transform};
+use super::{Dataset, Image};
+use crate::core::{Error, Float, Key, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 
-/// Mean and deviation of each channel, of pixels in `0..=1`.
+/// Which numbers normalise a set's pixels (`--normalize`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Normalization {
+    /// Only `/ 255`.
+    #[serde(rename = "off")]
+    Unit,
+    /// By the set's statistics, a channel each.
+    #[serde(rename = "on")]
+    Statistics,
+    /// `(x - 0.5) / 0.5`: into `-1..=1`.
+    #[serde(rename = "half")]
+    Half,
+    /// Every pixel by its own mean and deviation over the training images.
+    #[serde(rename = "pixels")]
+    Pixels,
+}
+
+impl Normalization {
+    const NAMES: [(Normalization, &str); 4] = [
+        (Normalization::Unit, "off"),
+        (Normalization::Statistics, "on"),
+        (Normalization::Half, "half"),
+        (Normalization::Pixels, "pixels"),
+    ];
+}
+
+impl fmt::Display for Normalization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(name_of(&Self::NAMES, self))
+    }
+}
+
+impl FromStr for Normalization {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Normalization> {
+        by_name(&Self::NAMES, "normalize", text)
+    }
+}
+
+/// The name of a value in a table of names.
+pub(super) fn name_of<T: PartialEq>(names: &[(T, &'static str)], value: &T) -> &'static str {
+    names.iter().find(|(named, _)| named == value).map_or("", |(_, name)| name)
+}
+
+/// The value with this name.
+pub(super) fn by_name<T: Copy>(names: &[(T, &str)], subject: &str, text: &str) -> Result<T> {
+    names.iter().find(|(_, name)| *name == text).map(|&(value, _)| value).ok_or_else(|| {
+        let known: Vec<_> = names.iter().map(|(_, name)| *name).collect();
+        Error::argument(subject, format!("there is no `{text}`")).expected(known.join(", "))
+    })
+}
+
+/// Mean and deviation of each channel, or of each pixel, of pixels in `0..=1`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalize {
-    /// What is subtracted, a channel each.
+    /// What is subtracted: `C` numbers, or `C * H * W`.
     pub mean: Vec<f64>,
-    /// What is divided by, a channel each.
+    /// What is divided by, as many.
     pub std: Vec<f64>,
 }
 
@@ -18,57 +76,126 @@ impl Normalize {
         Normalize { mean: vec![0.0; channels], std: vec![1.0; channels] }
     }
 
-    /// These statistics, or only `/ 255`.
-    pub fn when(self, normalized: bool) -> Normalize {
-        if normalized { self } else { Normalize::unit(self.mean.len()) }
+    /// `(x - 0.5) / 0.5`.
+    pub fn half(channels: usize) -> Normalize {
+        Normalize { mean: vec![0.5; channels], std: vec![0.5; channels] }
     }
 
-    /// The statistics of a set, for one that comes without published ones. A constant channel gets deviation 1.
+    /// The statistics of each channel over a set, for one that comes without published ones. A constant channel gets
+    /// deviation 1.
     ///
     /// # Errors
     /// An image that cannot be read.
     pub fn measure(set: &dyn Dataset) -> Result<Normalize> {
-        let [channels, height, width] = set.image();
-        let plane = height * width;
-        let mut counts = vec![[0u64; 256]; channels];
-        let mut pixels = vec![0; channels * plane];
+        let mut moments = vec![Moments::default(); set.size().channels()];
+        let mut image = Image::default();
         for i in 0..set.len() {
-            set.pixels(i, &mut pixels)?;
-            for (counts, plane) in counts.iter_mut().zip(pixels.chunks_exact(plane)) {
-                plane.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
+            set.read(i, &mut image)?;
+            for (moments, plane) in moments.iter_mut().zip(image.planes()) {
+                plane.iter().for_each(|&byte| moments.add(byte));
             }
         }
-        let n = (set.len() * plane) as f64;
-        let moment = |counts: &[u64; 256], f: &dyn Fn(f64) -> f64| {
-            counts.iter().enumerate().map(|(v, &count)| count as f64 * f(v as f64 / 255.0)).sum::<f64>() / n
-        };
-        let mean: Vec<f64> = counts.iter().map(|counts| moment(counts, &|x| x)).collect();
-        let deviation = |(counts, &mean): (&[u64; 256], &f64)| {
-            let std = moment(counts, &|x| (x - mean).powi(2)).sqrt();
-            if std > 0.0 { std } else { 1.0 }
-        };
-        let std = counts.iter().zip(&mean).map(deviation).collect();
-        Ok(Normalize { mean, std })
+        Ok(Moments::normalize(&moments))
     }
 
-    /// What each byte becomes, channel by channel, rounded as PyTorch rounds: every step in `T`.
+    /// The statistics of each pixel over a set, after `steps` (which draw no random numbers). A constant pixel gets
+    /// deviation 1. (scikit-learn: `StandardScaler`.)
     ///
     /// # Errors
-    /// A number of channels other than `channels`; a deviation that is not above 0.
-    pub(crate) fn table<T: Float>(&self, channels: usize) -> Result<Vec<[T; 256]>> {
-        if self.mean.len() != channels || self.std.len() != channels {
-            return Err(Error::argument("normalize", format!("the images have {channels} channels"))
-                .with("mean", format_args!("{:?}", self.mean))
-                .with("std", format_args!("{:?}", self.std))
-                .expected("one mean and one deviation a channel"));
+    /// An image that cannot be read; images that differ in size after the steps.
+    pub fn measure_pixels(set: &dyn Dataset, steps: &[Transform]) -> Result<Normalize> {
+        let size = Transform::output_of_all(steps, set.size())?;
+        let mut moments = vec![Moments::default(); size.iter().product()];
+        let (mut image, mut scratch) = (Image::default(), Scratch::default());
+        for i in 0..set.len() {
+            set.read(i, &mut image)?;
+            Transform::apply_all(steps, Key::new(0), i, &mut image, None, &mut scratch)?;
+            moments.iter_mut().zip(&image.pixels).for_each(|(moments, &byte)| moments.add(byte));
         }
-        if let Some(std) = self.std.iter().find(|std| !std.is_finite() || **std <= 0.0) {
-            return Err(Error::argument("normalize", format!("a deviation of {std} cannot divide")));
+        Ok(Moments::normalize(&moments))
+    }
+
+    /// Refuses numbers that cannot normalise images of this size.
+    pub(crate) fn check(&self, size: [usize; 3]) -> Result<()> {
+        let n = self.mean.len();
+        if self.std.len() != n || (n != size[0] && n != size.iter().product::<usize>()) {
+            return Err(Error::argument("normalize", format!("the images are {size:?}"))
+                .with("means", n)
+                .with("deviations", self.std.len())
+                .expected(format!("one of each for each of the {} channels, or for each pixel", size[0])));
         }
-        let row = |(&mean, &std): (&f64, &f64)| {
-            let (mean, std) = (T::from_f64(mean), T::from_f64(std));
-            std::array::from_fn(|v| (T::from_f64(v as f64) / T::from_f64(255.0) - mean) / std)
+        match self.std.iter().find(|std| !std.is_finite() || **std <= 0.0) {
+            None => Ok(()),
+            Some(std) => Err(Error::argument("normalize", format!("a deviation of {std} cannot divide"))),
+        }
+    }
+
+    /// Prepared for images of this size.
+    ///
+    /// # Errors
+    /// Neither one number a channel nor one a pixel; a deviation that is not above 0.
+    pub(crate) fn table<T: Float>(&self, size: [usize; 3]) -> Result<Table<T>> {
+        self.check(size)?;
+        let unit = |v: usize| T::from_f64(v as f64) / T::from_f64(255.0);
+        let numbers = || self.mean.iter().zip(&self.std).map(|(&m, &s)| (T::from_f64(m), T::from_f64(s)));
+        Ok(if self.mean.len() == size[0] {
+            let row = |(mean, std): (T, T)| std::array::from_fn(|v| (unit(v) - mean) / std);
+            Table::Channels(numbers().map(row).collect())
+        } else {
+            Table::Pixels { unit: std::array::from_fn(unit), numbers: numbers().collect() }
+        })
+    }
+}
+
+/// What each byte becomes, rounded as PyTorch rounds: every step in `T`.
+pub(crate) enum Table<T> {
+    /// A channel has only 256 answers.
+    Channels(Vec<[T; 256]>),
+    /// Mean and deviation of each pixel.
+    Pixels { unit: [T; 256], numbers: Vec<(T, T)> },
+}
+
+impl<T: Float> Table<T> {
+    /// Appends an image's numbers to `out`.
+    pub(crate) fn extend(&self, image: &Image, out: &mut Vec<T>) {
+        match self {
+            Table::Channels(tables) => {
+                for (plane, table) in image.planes().zip(tables) {
+                    out.extend(plane.iter().map(|&byte| table[usize::from(byte)]));
+                }
+            }
+            Table::Pixels { unit, numbers } => {
+                let number = |(&byte, &(mean, std)): (&u8, &(T, T))| (unit[usize::from(byte)] - mean) / std;
+                out.extend(image.pixels.iter().zip(numbers).map(number));
+            }
+        }
+    }
+}
+
+/// Exact sums over bytes.
+#[derive(Clone, Copy, Default)]
+struct Moments {
+    n: u64,
+    sum: u64,
+    squares: u64,
+}
+
+impl Moments {
+    fn add(&mut self, byte: u8) {
+        let v = u64::from(byte);
+        self.n += 1;
+        self.sum += v;
+        self.squares += v * v;
+    }
+
+    fn normalize(all: &[Moments]) -> Normalize {
+        let mean = |m: &Moments| m.sum as f64 / m.n.max(1) as f64 / 255.0;
+        // n^2 times the variance, without rounding: a constant pixel is exactly 0.
+        let spread = |m: &Moments| u128::from(m.n) * u128::from(m.squares) - u128::from(m.sum).pow(2);
+        let std = |m: &Moments| match spread(m) {
+            0 => 1.0,
+            spread => (spread as f64).sqrt() / m.n as f64 / 255.0,
         };
-        Ok(self.mean.iter().zip(&self.std).map(row).collect())
+        Normalize { mean: all.iter().map(mean).collect(), std: all.iter().map(std).collect() }
     }
 }

@@ -3,7 +3,10 @@
 use super::{RunConfig, Trainer, TrainerOptions};
 use crate::core::{DType, Error, Key, Result};
 use crate::cpu::CpuOptions;
-use crate::data::{DataDirs, Dataset, Loader, LoaderOptions, Splits, load, stratified};
+use crate::data::{
+    Augment, DataDirs, Dataset, Facts, Loader, LoaderOptions, Normalization, Pipeline, Splits, load,
+    stratified,
+};
 use crate::io::TensorFile;
 use crate::models::{self, ModelConfig, Network, OptimizerKind};
 use crate::nn::{LoadReport, Module, ModuleExt};
@@ -20,6 +23,8 @@ pub struct Setup {
     pub splits: Splits,
     /// The training set after `--subset`.
     pub train: Arc<dyn Dataset>,
+    /// What happens to images in training and in evaluation.
+    pub pipelines: (Pipeline, Pipeline),
 }
 
 impl Setup {
@@ -40,10 +45,12 @@ impl Setup {
                 Arc::new(stratified(&splits.train, n, Some(key))?)
             }
         };
-        let shape = ModelConfig::new(train.image(), classes(&config, &*train)?);
+        let normalization = normalization(config.normalize, &splits.facts);
+        let pipelines = splits.pipelines(Augment::None, None, normalization)?;
+        let shape = ModelConfig::new(pipelines.0.output(train.size())?, classes(&config, &*train)?);
         let model = network.build(&shape)?;
         model.init(&device, DType::F32, config.seed)?;
-        Ok(Setup { config, network, device, model, splits, train })
+        Ok(Setup { config, network, device, model, splits, train, pipelines })
     }
 
     /// Loads the weights `--init` names. The report says what a partial load left out.
@@ -69,7 +76,8 @@ impl Setup {
         let key = Key::new(self.config.seed).child("shuffle");
         let train = LoaderOptions {
             shuffle: self.config.shuffle.then_some(key),
-            ..self.loader_options(self.config.batch_size)
+            augment_key: Key::new(self.config.seed).child("augment"),
+            ..self.loader_options(self.config.batch_size, &self.pipelines.0)
         };
         Ok((Loader::new(Arc::clone(&self.train), train)?, self.in_order(&self.splits.val)?))
     }
@@ -79,11 +87,11 @@ impl Setup {
     /// # Errors
     /// A batch size of 0.
     pub fn in_order(&self, data: &Arc<dyn Dataset>) -> Result<Loader> {
-        Loader::new(Arc::clone(data), self.loader_options(self.config.val_batch_size))
+        Loader::new(Arc::clone(data), self.loader_options(self.config.val_batch_size, &self.pipelines.1))
     }
 
-    fn loader_options(&self, batch_size: usize) -> LoaderOptions {
-        LoaderOptions::new(batch_size, self.splits.normalize(self.config.normalize), self.device.clone())
+    fn loader_options(&self, batch_size: usize, pipeline: &Pipeline) -> LoaderOptions {
+        LoaderOptions::new(batch_size, pipeline.clone(), self.device.clone())
     }
 
     /// The trainer at the beginning of the run.
@@ -112,6 +120,15 @@ impl Setup {
             OptimizerKind::Adam => Box::new(Adam::new(params, weight_decay)?),
             OptimizerKind::Adamw => Box::new(Adam::decoupled(params, weight_decay)?),
         })
+    }
+}
+
+/// What was chosen, or what the set's notebook does.
+pub(super) fn normalization(choice: Option<bool>, facts: &Facts) -> Normalization {
+    match choice {
+        None => facts.normalization,
+        Some(true) => Normalization::Statistics,
+        Some(false) => Normalization::Unit,
     }
 }
 

@@ -2,10 +2,13 @@
 
 use super::checkpoint::Checkpoint;
 use super::metrics::Tally;
+use super::setup::normalization;
 use super::{Flow, RunDir, evaluate};
-use crate::core::{DType, Error, ErrorKind, Result};
+use crate::core::{DType, Error, ErrorKind, Key, Result};
 use crate::cpu::CpuOptions;
-use crate::data::{DataDirs, Dataset, Loader, LoaderOptions, Normalize, SETS, Splits, load};
+use crate::data::{
+    Augment, DataDirs, Dataset, Image, Loader, LoaderOptions, Pipeline, SETS, Scratch, Splits, load,
+};
 use crate::io::TensorFile;
 use crate::models::{self, ModelConfig, Network};
 use crate::nn::{Ctx, Module, ModuleExt};
@@ -52,7 +55,7 @@ pub struct Trained {
     pub image: [usize; 3],
     /// The names of its classes.
     pub classes: Vec<String>,
-    normalize: Normalize,
+    pipeline: Pipeline,
     splits: Option<Splits>,
 }
 
@@ -74,7 +77,7 @@ impl Trained {
         let device_name = options.device.as_deref().unwrap_or("auto");
         let device = Device::from_name(device_name, &CpuOptions { threads, ..CpuOptions::default() })?;
         let data = options.data.as_deref().unwrap_or(network.recipe.data);
-        let Facts { image, classes, normalize, splits } = facts(data, &options, images)?;
+        let Facts { image, classes, pipeline, splits } = facts(data, &options, images)?;
         let outputs = options.classes.unwrap_or(classes.len());
         let model = network.build(&ModelConfig::new(image, outputs))?;
         model.init(&device, DType::F32, 0)?;
@@ -83,7 +86,7 @@ impl Trained {
             let path = options.path.display();
             e.help(format!("is {path} of a {name} for {c}x{h}x{w} images and {outputs} classes?"))
         })?;
-        Ok(Trained { network, device, model, data: data.to_owned(), image, classes, normalize, splits })
+        Ok(Trained { network, device, model, data: data.to_owned(), image, classes, pipeline, splits })
     }
 
     /// The images of a split.
@@ -107,7 +110,7 @@ impl Trained {
     /// # Errors
     /// A batch size of 0; data that cannot be read.
     pub fn evaluate(&self, split: Split, batch_size: usize) -> Result<Tally> {
-        let options = LoaderOptions::new(batch_size, self.normalize.clone(), self.device.clone());
+        let options = LoaderOptions::new(batch_size, self.pipeline.clone(), self.device.clone());
         let loader = Loader::new(Arc::clone(self.split(split)?), options)?;
         let all = |_| Ok(Flow::Continue);
         let tally = self
@@ -116,16 +119,14 @@ impl Trained {
         Ok(tally.unwrap_or_default())
     }
 
-    /// The probability of each class for one image: `C * H * W` bytes, channel by channel.
+    /// The probability of each class for one image, as the data set would hold it.
     ///
     /// # Errors
-    /// Another number of bytes; weights that give no probabilities (NaN).
-    pub fn predict(&self, pixels: &[u8]) -> Result<Vec<f64>> {
-        let [c, h, w] = self.image;
-        let table = self.normalize.table::<f32>(c)?;
-        let planes = pixels.chunks_exact(h * w).zip(&table);
-        let values: Vec<f32> =
-            planes.flat_map(|(plane, table)| plane.iter().map(|&byte| table[usize::from(byte)])).collect();
+    /// An image of another size; weights that give no probabilities (NaN).
+    pub fn predict(&self, mut image: Image) -> Result<Vec<f64>> {
+        self.pipeline.apply(Key::new(0), 0, &mut image, None, &mut Scratch::default())?;
+        let values = self.pipeline.numbers::<f32>(&image)?;
+        let [c, h, w] = image.size;
         let x = Tensor::from_vec(&self.device, values, &[1, c, h, w])?;
         let probabilities = self.device.install(|| {
             let output = self.model.forward(&Ctx::eval(&self.network.name), &x)?;
@@ -186,24 +187,25 @@ fn weights(path: &Path, device: &Device) -> Result<BTreeMap<String, Tensor>> {
 struct Facts {
     image: [usize; 3],
     classes: Vec<String>,
-    normalize: Normalize,
+    pipeline: Pipeline,
     splits: Option<Splits>,
 }
 
 fn facts(data: &str, options: &TrainedOptions, images: bool) -> Result<Facts> {
     if let Some(set) = SETS.iter().find(|set| set.name == data && !images) {
-        return Ok(Facts {
-            image: set.image,
-            classes: set.classes.iter().map(|&class| class.to_owned()).collect(),
-            normalize: set.statistics().when(options.normalize.unwrap_or(set.normalize)),
-            splits: None,
-        });
+        let facts = set.facts();
+        let numbers = facts.normalize(normalization(options.normalize, &facts))?;
+        let (_, pipeline) = facts.pipelines(Augment::None, None, numbers)?;
+        let image = pipeline.output(facts.size)?;
+        return Ok(Facts { image, classes: set.classes(), pipeline, splits: None });
     }
     let splits = load(data, &DataDirs::from_env(options.data_dir.as_deref()))?;
+    let normalization = normalization(options.normalize, &splits.facts);
+    let (_, pipeline) = splits.pipelines(Augment::None, None, normalization)?;
     Ok(Facts {
-        image: splits.train.image(),
+        image: pipeline.output(splits.facts.size)?,
         classes: splits.train.classes().to_vec(),
-        normalize: splits.normalize(options.normalize),
+        pipeline,
         splits: Some(splits),
     })
 }

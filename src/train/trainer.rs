@@ -154,7 +154,7 @@ impl<'a> Trainer<'a> {
         let cx = Ctx::train(&self.options.name, key);
         self.optimizer.zero_grad();
         let output = self.model.forward(&cx, &batch.images)?;
-        let loss = self.loss.compute(&output, &batch.labels)?;
+        let loss = self.loss.compute(&output, &batch.targets)?;
         let value = loss.item()?;
         if !value.is_finite() {
             return Err(non_finite::explain(cx, self.model, &batch.images, value, step));
@@ -164,11 +164,11 @@ impl<'a> Trainer<'a> {
             clip_grad_norm(&self.model.trainable()?, max_norm)?;
         }
         self.optimizer.step(self.learning_rate())?;
-        self.state.tally.add(value, &output, &batch.labels)?;
+        self.state.tally.add(value, &output, &batch.targets)?;
         self.state.step += 1;
         self.state.batch += 1;
         self.state.seconds = self.seconds();
-        Ok(StepReport { step, loss: value, samples: batch.labels.numel() })
+        Ok(StepReport { step, loss: value, samples: batch.targets.numel() })
     }
 
     /// The rate of the next step.
@@ -247,7 +247,7 @@ pub fn evaluate(
     for batch in data.epoch(0, 0)? {
         let batch = batch?;
         let output = model.forward(&cx, &batch.images)?;
-        tally.add(loss.compute(&output, &batch.labels)?.item()?, &output, &batch.labels)?;
+        tally.add(loss.compute(&output, &batch.targets)?.item()?, &output, &batch.targets)?;
         if progress(tally.n as usize)? == Flow::Stop {
             return Ok(None);
         }

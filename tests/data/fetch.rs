@@ -3,6 +3,7 @@
 use super::files::{gz, images, labels};
 use receptive::data::catalog::{IDX_FILES, IdxSource, SetSpec, Source, Validation};
 use receptive::data::fetch::{Event, FetchOptions, fetch};
+use receptive::data::{ImageSize, Normalization};
 use receptive::{Error, ErrorKind};
 use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader, Write};
@@ -115,11 +116,12 @@ fn set() -> SetSpec {
             url: "http://127.0.0.1:1/never-asked",
             sha256: contents().each_ref().map(sum),
         }),
-        image: [1, 28, 28],
+        size: ImageSize::Fixed([1, 28, 28]),
+        flip: false,
         classes: &[],
         mean: &[0.0],
         std: &[1.0],
-        normalize: false,
+        normalization: Normalization::Unit,
         validation: Validation::Test,
     }
 }

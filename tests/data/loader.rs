@@ -1,6 +1,6 @@
 //! The loader: every image once, the same batches whatever makes them, and failures that reach the caller.
 
-use receptive::data::{Dataset, Loader, LoaderOptions, Normalize, stratified};
+use receptive::data::{Dataset, Image, ImageSize, Loader, LoaderOptions, Normalize, stratified};
 use receptive::{DType, Device, Error, ErrorKind, Key, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,8 +27,8 @@ impl Dataset for Numbered {
     fn len(&self) -> usize {
         100
     }
-    fn image(&self) -> [usize; 3] {
-        [1, 1, 1]
+    fn size(&self) -> ImageSize {
+        ImageSize::Fixed([1, 1, 1])
     }
     fn classes(&self) -> &[String] {
         &self.classes
@@ -36,13 +36,13 @@ impl Dataset for Numbered {
     fn label(&self, i: usize) -> usize {
         i % 10
     }
-    fn pixels(&self, i: usize, out: &mut [u8]) -> Result<()> {
+    fn read(&self, i: usize, image: &mut Image) -> Result<()> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         match self.bad {
             Some((bad, true)) if bad == i => panic!("image {i} explodes"),
             Some((bad, false)) if bad == i => Err(Error::format("numbered", format!("image {i} is torn"))),
             _ => {
-                out[0] = i as u8;
+                image.reset([1, 1, 1])[0] = i as u8;
                 Ok(())
             }
         }
@@ -62,7 +62,7 @@ fn numbers(loader: &Loader, epoch: u64, first: usize) -> Vec<Vec<usize>> {
         let pixels = batch.images.to_vec::<f32>().unwrap();
         let numbers: Vec<usize> = pixels.iter().map(|p| (p * 255.0).round() as usize).collect();
         let labels: Vec<i64> = numbers.iter().map(|&i| i as i64 % 10).collect();
-        assert_eq!(batch.labels.to_vec::<i64>().unwrap(), labels);
+        assert_eq!(batch.targets.to_vec::<i64>().unwrap(), labels);
         assert_eq!(batch.samples, numbers);
         numbers
     };
@@ -156,15 +156,15 @@ fn impossible_loaders_are_refused() {
     assert!(refused(&|o| o.workers = 0).starts_with("workers: cannot be 0"));
     assert!(refused(&|o| o.queue = 0).starts_with("queue: cannot be 0"));
     assert!(refused(&|o| o.dtype = DType::I64).contains("i64 does not compute"));
-    assert!(refused(&|o| o.normalize = Normalize::unit(3)).contains("the images have 1 channels"));
-    assert!(refused(&|o| o.normalize.std[0] = f64::NAN).contains("cannot divide"));
+    assert!(refused(&|o| o.pipeline = Normalize::unit(3).into()).contains("the images are [1, 1, 1]"));
+    assert!(refused(&|o| o.pipeline.normalize.std[0] = f64::NAN).contains("cannot divide"));
 }
 
 /// Bit for bit what `(x / 255 - mean) / std` gives in each precision.
 #[test]
 fn pixels_are_normalised_in_the_asked_precision() {
     let normalize = Normalize { mean: vec![0.1307], std: vec![0.3081] };
-    let f32s = LoaderOptions { normalize: normalize.clone(), ..options(100, None) };
+    let f32s = LoaderOptions { pipeline: normalize.clone().into(), ..options(100, None) };
     let batch = |options| Loader::new(Numbered::new(None), options).unwrap().epoch(0, 0).unwrap().next();
     let got = batch(f32s.clone()).unwrap().unwrap().images.to_vec::<f32>().unwrap();
     assert!((0..100).all(|i| got[i] == (i as f32 / 255.0 - 0.1307) / 0.3081));
@@ -178,8 +178,8 @@ fn a_stratified_subset_has_equally_many_of_each_class() {
     let base: Arc<dyn Dataset> = Numbered::new(None);
     let indices = |n, key| {
         let subset = stratified(&base, n, key).unwrap();
-        let mut pixel = [0];
-        let read = |i| subset.pixels(i, &mut pixel).map(|()| usize::from(pixel[0])).unwrap();
+        let mut image = Image::default();
+        let read = |i| subset.read(i, &mut image).map(|()| usize::from(image.pixels[0])).unwrap();
         (0..subset.len()).map(read).collect::<Vec<_>>()
     };
     assert!(indices(39, None).into_iter().eq(0..30), "floor(39 / 10) of each, the first in the file");

@@ -2,9 +2,16 @@
 
 use super::files::{gz, images, labels, write_set};
 use receptive::ErrorKind;
-use receptive::data::{DataDirs, Dataset, ImageSet, Normalize, load};
+use receptive::data::{
+    DataDirs, Dataset, Image, ImageSet, ImageSize, Normalization, Normalize, Splits, load,
+};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// As its notebook normalises.
+fn notebook(splits: &Splits) -> Normalize {
+    splits.normalizer(splits.facts.normalization).unwrap()
+}
 
 #[test]
 fn statistics_are_measured_over_all_images() {
@@ -26,11 +33,12 @@ fn the_embedded_sample_is_stratified_and_loads_at_once() {
         let mut counts = [0; 10];
         (0..set.len()).for_each(|i| counts[set.label(i)] += 1);
         assert_eq!(counts, [each; 10]);
-        assert_eq!((set.image(), &*set.classes()[9]), ([1, 28, 28], "Ankle boot"));
+        assert_eq!((set.size(), &*set.classes()[9]), (ImageSize::Fixed([1, 28, 28]), "Ankle boot"));
     }
-    assert_eq!(splits.normalize(None), Normalize::unit(1));
+    assert_eq!(notebook(&splits), Normalize::unit(1));
     // The published statistics are those of all 60,000; 5,000 of them come close.
-    let (measured, published) = (Normalize::measure(&*splits.train).unwrap(), splits.normalize(Some(true)));
+    let (measured, published) =
+        (Normalize::measure(&*splits.train).unwrap(), splits.facts.statistics.clone());
     assert!((measured.mean[0] - published.mean[0]).abs() < 0.01, "{measured:?}");
     assert!((measured.std[0] - published.std[0]).abs() < 0.01, "{measured:?}");
 }
@@ -45,8 +53,8 @@ fn sets_are_found_in_order_and_under_every_spelling() {
     write_set(&first.path().join("MNIST/raw"), 10, |name| (name.replacen("-idx", ".idx", 1), false));
     let splits = load("mnist", &dirs).unwrap();
     assert_eq!((splits.train.len(), splits.val.len(), splits.test.is_none()), (10, 10, true));
-    assert_eq!(splits.normalize(None), Normalize { mean: vec![0.1307], std: vec![0.3081] });
-    assert_eq!(splits.normalize(Some(false)), Normalize::unit(1));
+    assert_eq!(notebook(&splits), Normalize { mean: vec![0.1307], std: vec![0.3081] });
+    assert_eq!(splits.normalizer(Normalization::Unit).unwrap(), Normalize::unit(1));
 }
 
 /// Fashion-MNIST keeps its test images for the end: a sixth of the training images validates, always the same.
@@ -56,8 +64,8 @@ fn fashion_mnist_holds_out_a_sixth() {
     write_set(&root.path().join("fashion-mnist"), 60, |name| (name.to_owned(), false));
     let dirs = DataDirs { roots: vec![root.path().into()], system: false };
     let all = |set: &Arc<dyn Dataset>| {
-        let mut pixel = [0; 4];
-        (0..set.len()).map(|i| set.pixels(i, &mut pixel).map(|()| pixel[0]).unwrap()).collect::<Vec<_>>()
+        let mut image = Image::default();
+        (0..set.len()).map(|i| set.read(i, &mut image).map(|()| image.pixels[0]).unwrap()).collect::<Vec<_>>()
     };
     let splits = load("fashion-mnist", &dirs).unwrap();
     let (train, val) = (all(&splits.train), all(&splits.val));
@@ -74,7 +82,7 @@ fn a_folder_of_unknown_name_works() {
     write_set(root.path(), 12, |name| (format!("{name}.gz"), false)); // the first bytes tell, not the name
     let splits = load(root.path().to_str().unwrap(), &DataDirs::default()).unwrap();
     assert_eq!((splits.train.len(), splits.train.classes().len()), (12, 10));
-    assert_eq!(splits.normalize(None), Normalize::unit(1));
+    assert_eq!(notebook(&splits), Normalize::unit(1));
 }
 
 #[test]

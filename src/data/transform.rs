@@ -1,0 +1,398 @@
+//! What happens to an image between the file and the batch. (torchvision: `transforms.v2`.)
+//!
+//! A [`Pipeline`] is some [`Transform`]s and a [`Normalize`]. A random transform draws from a key and the image's position
+//! in its set, so a sample looks the same whichever thread makes it, and whether or not the run was resumed before it.
+//! An image and its mask go through the same geometry, drawn once: pixels are resized bilinearly, masks by the nearest.
+
+use super::resize::{Resizer, nearest};
+use super::{Image, ImageSize, Normalize};
+use crate::core::{Error, Float, Key, Result};
+
+/// The longest side a transform makes, and the most padding.
+const LONGEST: usize = 1 << 14;
+
+/// One step. Sizes are `[height, width]`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Transform {
+    /// A border of `fill` on all four sides. Masks get 0.
+    Pad { padding: usize, fill: u8 },
+    /// Mirrored with this probability.
+    RandomHorizontalFlip(f64),
+    /// A window of this size, anywhere inside the image.
+    RandomCrop([usize; 2]),
+    /// A window with a random share (`scale`) of the area and a random `ratio` of width to height, resized.
+    RandomResizedCrop { size: [usize; 2], scale: [f64; 2], ratio: [f64; 2] },
+    /// Stretched to this size, bilinearly with antialias.
+    Resize([usize; 2]),
+    /// Resized so that the shorter side has this length.
+    ResizeShorter(usize),
+    /// The middle; what is missing of a smaller image is 0.
+    CenterCrop([usize; 2]),
+    /// One square of this side, anywhere inside the image, filled with a byte for each channel. Masks keep theirs.
+    /// (DeVries and Taylor, "Improved regularization of convolutional neural networks with Cutout", 2017.)
+    Cutout { side: usize, fill: Vec<u8> },
+}
+
+/// Buffers that applying needs, to be used again.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    image: Image,
+    resizer: Resizer,
+}
+
+/// From a set's images to a network's numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipeline {
+    /// In order.
+    pub steps: Vec<Transform>,
+    /// The last step, from bytes to numbers.
+    pub normalize: Normalize,
+}
+
+impl From<Normalize> for Pipeline {
+    /// No transforms.
+    fn from(normalize: Normalize) -> Pipeline {
+        Pipeline { steps: Vec::new(), normalize }
+    }
+}
+
+impl Pipeline {
+    /// The size of what comes out, `[C, H, W]`.
+    ///
+    /// # Errors
+    /// Steps that an image of this size cannot take; images that still differ in size at the end; a normalisation for
+    /// other images.
+    pub fn output(&self, size: ImageSize) -> Result<[usize; 3]> {
+        let size = Transform::output_of_all(&self.steps, size)?;
+        self.normalize.check(size)?;
+        Ok(size)
+    }
+
+    /// Transforms image number `sample`, and its mask alike. `key` is that of the epoch.
+    ///
+    /// # Errors
+    /// An image that is too small for a step.
+    pub fn apply(
+        &self,
+        key: Key,
+        sample: usize,
+        image: &mut Image,
+        mask: Option<&mut Image>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        Transform::apply_all(&self.steps, key, sample, image, mask, scratch)
+    }
+
+    /// The numbers of an image that went through the steps, `C * H * W` of them.
+    ///
+    /// # Errors
+    /// A normalisation for other images.
+    pub fn numbers<T: Float>(&self, image: &Image) -> Result<Vec<T>> {
+        let mut numbers = Vec::new();
+        self.normalize.table(image.size)?.extend(image, &mut numbers);
+        Ok(numbers)
+    }
+}
+
+impl Transform {
+    pub(super) fn output_of_all(steps: &[Transform], size: ImageSize) -> Result<[usize; 3]> {
+        match steps.iter().try_fold(size, |size, step| step.output(size))? {
+            ImageSize::Fixed(size) => Ok(size),
+            ImageSize::Varied { .. } => Err(Error::shape("resize", "the images differ in size")
+                .expected("one size for all images of a batch")
+                .help("add --resize N to make them N x N")),
+        }
+    }
+
+    pub(super) fn apply_all(
+        steps: &[Transform],
+        key: Key,
+        sample: usize,
+        image: &mut Image,
+        mut mask: Option<&mut Image>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        for (i, step) in steps.iter().enumerate() {
+            // 256 draws for each of 256 steps.
+            let mut draws = Draws { key, next: (sample as u64) << 16 | (i as u64) << 8 };
+            let change = step.draw(image.size, &mut draws)?;
+            change.apply(image, scratch, true);
+            if let Some(mask) = mask.as_deref_mut() {
+                change.apply(mask, scratch, false);
+            }
+        }
+        Ok(())
+    }
+
+    /// The size after this step.
+    ///
+    /// # Errors
+    /// A size of 0, or beyond any image; images smaller than a crop; a fill for another number of channels;
+    /// probabilities and ranges out of range.
+    pub fn output(&self, size: ImageSize) -> Result<ImageSize> {
+        self.check(size)?;
+        let sized = |[h, w]: [usize; 2]| ImageSize::Fixed([size.channels(), h, w]);
+        Ok(match (self, size) {
+            (Transform::Pad { padding, .. }, ImageSize::Fixed([_, h, w])) => {
+                sized([h + 2 * padding, w + 2 * padding])
+            }
+            (Transform::ResizeShorter(side), ImageSize::Fixed([_, h, w])) => sized(shorter(*side, [h, w])),
+            (Transform::RandomCrop(to) | Transform::CenterCrop(to) | Transform::Resize(to), _)
+            | (Transform::RandomResizedCrop { size: to, .. }, _) => sized(*to),
+            _ => size,
+        })
+    }
+
+    fn check(&self, size: ImageSize) -> Result<()> {
+        let side = |n: usize| match n {
+            1..=LONGEST => Ok(()),
+            _ => Err(Error::argument(self.name(), format!("{n} pixels are out of range"))
+                .expected(format!("1 to {LONGEST}"))),
+        };
+        let range = |[low, high]: [f64; 2], most: f64| match 0.0 < low && low <= high && high <= most {
+            true => Ok(()),
+            false => Err(Error::argument(self.name(), format!("{low} to {high} is out of range"))
+                .expected(format!("above 0, at most {most}"))),
+        };
+        match self {
+            Transform::Pad { padding, .. } => side((*padding).max(1)),
+            Transform::RandomHorizontalFlip(p) if (0.0..=1.0).contains(p) => Ok(()),
+            Transform::RandomHorizontalFlip(p) => {
+                Err(Error::argument(self.name(), format!("{p} is no probability")).expected("0 to 1"))
+            }
+            Transform::RandomCrop([h, w]) => {
+                side(*h)?;
+                side(*w)?;
+                size.fixed().map_or(Ok(()), |size| self.fits(size, [*h, *w]))
+            }
+            Transform::Resize([h, w]) | Transform::CenterCrop([h, w]) => side(*h).and(side(*w)),
+            Transform::ResizeShorter(n) => side(*n),
+            Transform::RandomResizedCrop { size: [h, w], scale, ratio } => {
+                side(*h).and(side(*w)).and(range(*scale, 1.0)).and(range(*ratio, 1e3))
+            }
+            Transform::Cutout { side: n, fill } => {
+                side(*n)?;
+                if fill.len() != size.channels() {
+                    let what = format!("{} bytes do not fill {} channels", fill.len(), size.channels());
+                    return Err(Error::argument(self.name(), what));
+                }
+                size.fixed().map_or(Ok(()), |size| self.fits(size, [*n, *n]))
+            }
+        }
+    }
+
+    fn fits(&self, [_, h, w]: [usize; 3], [height, width]: [usize; 2]) -> Result<()> {
+        if height <= h && width <= w {
+            return Ok(());
+        }
+        Err(Error::shape(self.name(), "the image is smaller than the window")
+            .with("image", format_args!("{h}x{w}"))
+            .with("window", format_args!("{height}x{width}")))
+    }
+
+    /// torchvision's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Transform::Pad { .. } => "Pad",
+            Transform::RandomHorizontalFlip(_) => "RandomHorizontalFlip",
+            Transform::RandomCrop(_) => "RandomCrop",
+            Transform::RandomResizedCrop { .. } => "RandomResizedCrop",
+            Transform::Resize(_) | Transform::ResizeShorter(_) => "Resize",
+            Transform::CenterCrop(_) => "CenterCrop",
+            Transform::Cutout { .. } => "Cutout",
+        }
+    }
+
+    /// What this step does to an image of this size.
+    fn draw(&self, size: [usize; 3], draws: &mut Draws) -> Result<Change<'_>> {
+        let [_, h, w] = size;
+        Ok(match self {
+            Transform::Pad { padding, fill } => {
+                let start = -(*padding as isize);
+                let size = [h + 2 * padding, w + 2 * padding];
+                Change::Window { top: start, left: start, size, fill: *fill }
+            }
+            Transform::RandomHorizontalFlip(p) if draws.uniform() < *p => Change::Flip,
+            Transform::RandomHorizontalFlip(_) => Change::Nothing,
+            Transform::RandomCrop([height, width]) => {
+                self.fits(size, [*height, *width])?;
+                let (top, left) = (draws.below(h - height + 1), draws.below(w - width + 1));
+                Change::window(top, left, [*height, *width])
+            }
+            Transform::RandomResizedCrop { size, scale, ratio } => {
+                let (top, left, window) = resized_crop([h, w], *scale, *ratio, draws);
+                Change::ResizedCrop { top, left, window, size: *size }
+            }
+            Transform::Resize(size) => Change::Resize(*size),
+            Transform::ResizeShorter(side) => {
+                let to = shorter(*side, [h, w]);
+                if to.iter().any(|&n| n > LONGEST) {
+                    return Err(Error::shape(self.name(), "the image is too long and thin")
+                        .with("image", format_args!("{h}x{w}"))
+                        .with("resized", format_args!("{}x{}", to[0], to[1])));
+                }
+                Change::Resize(to)
+            }
+            Transform::CenterCrop(size) => {
+                Change::Window { top: middle(h, size[0]), left: middle(w, size[1]), size: *size, fill: 0 }
+            }
+            Transform::Cutout { side, fill } => {
+                self.fits(size, [*side, *side])?;
+                let (top, left) = (draws.below(h - side + 1), draws.below(w - side + 1));
+                Change::Erase { top, left, side: *side, fill }
+            }
+        })
+    }
+}
+
+/// Random numbers of one step for one image.
+struct Draws {
+    key: Key,
+    next: u64,
+}
+
+impl Draws {
+    fn uniform(&mut self) -> f64 {
+        self.next += 1;
+        self.key.uniform(4 * (self.next - 1))
+    }
+
+    fn between(&mut self, [low, high]: [f64; 2]) -> f64 {
+        low + (high - low) * self.uniform()
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        self.next += 1;
+        self.key.below(self.next - 1, n)
+    }
+}
+
+/// The size with this shorter side. (torchvision rounds the longer one down.)
+fn shorter(side: usize, [h, w]: [usize; 2]) -> [usize; 2] {
+    if h <= w { [side, side * w / h] } else { [side * h / w, side] }
+}
+
+/// Where a window in the middle starts, rounded as torchvision does; before the image where that is smaller.
+fn middle(length: usize, window: usize) -> isize {
+    match length.checked_sub(window) {
+        Some(rest) => (rest as f64 / 2.0).round_ties_even() as isize,
+        None => -((window - length) as isize / 2),
+    }
+}
+
+/// Ten tries to fit a window of random area and shape, then the middle. (torchvision: `RandomResizedCrop.get_params`.)
+fn resized_crop(
+    [h, w]: [usize; 2],
+    scale: [f64; 2],
+    ratio: [f64; 2],
+    draws: &mut Draws,
+) -> (usize, usize, [usize; 2]) {
+    let area = (h * w) as f64;
+    for _ in 0..10 {
+        let target = area * draws.between(scale);
+        let aspect = draws.between(ratio.map(f64::ln)).exp();
+        let width = (target * aspect).sqrt().round_ties_even() as usize;
+        let height = (target / aspect).sqrt().round_ties_even() as usize;
+        if (1..=h).contains(&height) && (1..=w).contains(&width) {
+            return (draws.below(h - height + 1), draws.below(w - width + 1), [height, width]);
+        }
+    }
+    let has = w as f64 / h as f64;
+    let [height, width] = if has < ratio[0] {
+        [(w as f64 / ratio[0]).round_ties_even() as usize, w]
+    } else if has > ratio[1] {
+        [h, (h as f64 * ratio[1]).round_ties_even() as usize]
+    } else {
+        [h, w]
+    };
+    let (height, width) = (height.clamp(1, h), width.clamp(1, w));
+    ((h - height) / 2, (w - width) / 2, [height, width])
+}
+
+/// A transform with its random numbers drawn.
+enum Change<'a> {
+    Nothing,
+    Flip,
+    /// A window that may reach beyond the image: there it is `fill`.
+    Window {
+        top: isize,
+        left: isize,
+        size: [usize; 2],
+        fill: u8,
+    },
+    Resize([usize; 2]),
+    ResizedCrop {
+        top: usize,
+        left: usize,
+        window: [usize; 2],
+        size: [usize; 2],
+    },
+    Erase {
+        top: usize,
+        left: usize,
+        side: usize,
+        fill: &'a [u8],
+    },
+}
+
+impl Change<'_> {
+    fn window<'a>(top: usize, left: usize, size: [usize; 2]) -> Change<'a> {
+        Change::Window { top: top as isize, left: left as isize, size, fill: 0 }
+    }
+
+    /// `smooth`: pixels; otherwise a mask.
+    fn apply(&self, image: &mut Image, scratch: &mut Scratch, smooth: bool) {
+        match *self {
+            Change::Nothing => {}
+            Change::Flip => {
+                let width = image.size[2];
+                image.pixels.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+            }
+            Change::Window { top, left, size, fill } => {
+                cut(image, top, left, size, if smooth { fill } else { 0 }, &mut scratch.image);
+                std::mem::swap(image, &mut scratch.image);
+            }
+            Change::Resize(size) if size == image.size[1..] => {}
+            Change::Resize(size) => {
+                if smooth {
+                    scratch.resizer.bilinear(image, size, &mut scratch.image);
+                } else {
+                    nearest(image, size, &mut scratch.image);
+                }
+                std::mem::swap(image, &mut scratch.image);
+            }
+            Change::ResizedCrop { top, left, window, size } => {
+                Change::window(top, left, window).apply(image, scratch, smooth);
+                Change::Resize(size).apply(image, scratch, smooth);
+            }
+            Change::Erase { top, left, side, fill } if smooth => {
+                let [_, h, w] = image.size;
+                for (plane, &fill) in image.pixels.chunks_exact_mut(h * w).zip(fill) {
+                    plane.chunks_exact_mut(w).skip(top).take(side).for_each(|r| r[left..][..side].fill(fill));
+                }
+            }
+            Change::Erase { .. } => {}
+        }
+    }
+}
+
+/// Copies a window of `image` to `out`; beyond the image it is `fill`.
+fn cut(image: &Image, top: isize, left: isize, [height, width]: [usize; 2], fill: u8, out: &mut Image) {
+    let [channels, h, w] = image.size;
+    out.reset([channels, height, width]);
+    // Columns of the window that lie in the image, and where they start there.
+    let before = left.min(0).unsigned_abs().min(width);
+    let from = left.max(0) as usize;
+    let inside = (width - before).min(w.saturating_sub(from));
+    for (plane, target) in image.planes().zip(out.pixels.chunks_exact_mut(height * width)) {
+        for (row, target) in (top..).zip(target.chunks_exact_mut(width)) {
+            if row < 0 || row as usize >= h || inside == 0 {
+                target.fill(fill);
+                continue;
+            }
+            target[..before].fill(fill);
+            target[before..before + inside].copy_from_slice(&plane[row as usize * w + from..][..inside]);
+            target[before + inside..].fill(fill);
+        }
+    }
+}
