@@ -25,7 +25,7 @@ fn bits(weights: &BTreeMap<String, Tensor>) -> BTreeMap<String, Vec<u32>> {
 /// A network that cannot learn 32 images by heart has a broken gradient somewhere.
 #[test]
 fn every_network_overfits_one_batch() {
-    for spec in models::MODELS {
+    for spec in models::MODELS.iter().filter(|spec| spec.input == [1, 28, 28]) {
         let setup = Setup::new(RunConfig { batch_size: 32, ..config(spec.name) }).unwrap();
         let batch = first_batch(&setup);
         let mut adam = Adam::new(setup.model.trainable().unwrap(), 0.0).unwrap();

@@ -1,12 +1,15 @@
 //! What several subcommands' flags have in common.
 
+use crate::core::{Error, ErrorKind};
 use crate::cpu::CpuOptions;
 use crate::data::catalog;
-use crate::models;
+use crate::models::{self, Network};
 use crate::tensor::Device;
 use crate::train::{Split, TrainedOptions};
 use clap::ValueEnum;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 /// More pixels than any image here has; below it no size arithmetic overflows.
 const MOST: usize = 1 << 30;
@@ -33,6 +36,54 @@ pub fn image_text([c, h, w]: [usize; 3]) -> String {
 /// The help text of a MODEL argument.
 pub fn model_help() -> String {
     format!("The network: {}", models::names())
+}
+
+/// The largest arch file that is read.
+const ARCH_BYTES: u64 = 1 << 20;
+
+/// Which network: a row of the zoo, or an arch file.
+#[derive(Debug, Clone, clap::Args)]
+pub struct NetworkArgs {
+    #[arg(conflicts_with = "arch", help = model_help())]
+    model: Option<String>,
+    /// A network of your own: a TOML file that lists its layers
+    #[arg(long, value_name = "FILE")]
+    arch: Option<PathBuf>,
+    /// Channels of the first stage, for a network that lets you choose them
+    #[arg(long, value_name = "N")]
+    pub width: Option<usize>,
+}
+
+impl NetworkArgs {
+    /// The network.
+    ///
+    /// # Errors
+    /// No network of that name, or none named at all; an arch file that cannot be read or does not describe one.
+    pub fn open(&self) -> crate::Result<Network> {
+        match (&self.model, &self.arch) {
+            (Some(name), _) => models::find(name),
+            (None, Some(file)) => models::from_arch(&read_arch(file)?, &file.display().to_string()),
+            (None, None) => Err(Error::new(ErrorKind::Missing, "model", "no network is named")
+                .expected(format!("one of {}", models::names()))
+                .help("or a network of your own: --arch FILE.toml")),
+        }
+    }
+}
+
+/// The text of an arch file.
+///
+/// # Errors
+/// A file that cannot be read, is too large or no text.
+pub fn read_arch(file: &Path) -> crate::Result<String> {
+    let refused = |e| Error::io(file, "read", e);
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a file that is too large, whatever the system says of its size.
+    File::open(file).and_then(|f| f.take(ARCH_BYTES + 1).read_to_end(&mut bytes)).map_err(refused)?;
+    if bytes.len() as u64 > ARCH_BYTES {
+        return Err(Error::format(file.display(), "is too large for an arch file").expected("at most 1 MiB"));
+    }
+    String::from_utf8(bytes)
+        .map_err(|_| Error::format(file.display(), "is not a text").expected("TOML, in UTF-8"))
 }
 
 /// Where to compute.

@@ -1,8 +1,8 @@
 //! `receptive bench`: timing, where `cargo bench` is not at hand or one number is wanted.
 
-use super::args::{DeviceArgs, image_shape, image_text, model_help};
+use super::args::{DeviceArgs, NetworkArgs, image_shape, image_text};
 use super::print_line;
-use crate::models::{self, ModelConfig};
+use crate::models::ModelConfig;
 use crate::testing::steps::{StepBench, StepTimes};
 
 /// Time a network's training steps.
@@ -20,8 +20,8 @@ enum What {
 /// Whole training steps (forward, loss, backward, SGD with momentum 0.9), and the forward pass alone.
 #[derive(Debug, clap::Args)]
 struct StepArgs {
-    #[arg(help = model_help())]
-    model: String,
+    #[command(flatten)]
+    network: NetworkArgs,
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
     /// The images' channels, height and width [default: the notebook's]
@@ -43,8 +43,12 @@ struct StepArgs {
 /// An unknown network; an image too small for it; a debug build.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let What::Step(args) = &args.what;
-    let network = models::find(&args.model)?;
-    let config = ModelConfig::new(args.input.unwrap_or(network.input), network.classes);
+    let network = args.network.open()?;
+    let config = ModelConfig {
+        input: args.input.unwrap_or(network.input),
+        classes: network.classes,
+        width: args.network.width,
+    };
     let bench = StepBench { config, batch_size: args.batch_size, seconds: args.seconds };
     let times = bench.run(&network, &args.device.open()?)?;
     print_line(&if args.json { serde_json::to_string(&times)? } else { text(&times) })

@@ -1,10 +1,10 @@
 //! `receptive summary`: a network layer by layer, and the dry run that says which size the first FC needs.
 
-use super::args::{image_shape, image_text, model_help};
+use super::args::{NetworkArgs, image_shape, image_text};
 use super::table::{short, table, thousands};
 use super::{print_line, say_on_stderr};
 use crate::inspect::{Extent, LayerSummary, Stopped, Summary, describe, summary};
-use crate::models::{self, ModelConfig, Network};
+use crate::models::{ModelConfig, Network};
 use crate::nn::Module;
 
 /// Show a network layer by layer: output shape, parameters, FLOPs, activation bytes and receptive field, for one image.
@@ -12,8 +12,8 @@ use crate::nn::Module;
 /// A shape that does not fit shows the layers up to the failing one, and what would fit.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    #[arg(help = model_help())]
-    model: String,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// The image's channels, height and width [default: the notebook's]
     #[arg(long, value_name = "CxHxW", value_parser = image_shape)]
     input: Option<[usize; 3]>,
@@ -33,10 +33,14 @@ pub struct Args {
 /// # Errors
 /// An unknown network; a shape that does not fit.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let network = models::find(&args.model)?;
+    let network = args.network.open()?;
     let input = args.input.unwrap_or(network.input);
-    let (model, result) =
-        dry_run(&network, args.built_for.unwrap_or(input), input, args.classes.unwrap_or(network.classes))?;
+    let config = ModelConfig {
+        input: args.built_for.unwrap_or(input),
+        classes: args.classes.unwrap_or(network.classes),
+        width: args.network.width,
+    };
+    let (model, result) = dry_run(&network, config, input)?;
     let image = image_text(input);
     match result {
         Ok(summary) if args.json => print_line(&serde_json::to_string(&summary)?),
@@ -60,24 +64,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 type DryRun = (Box<dyn Module>, Result<Summary, Stopped>);
 
-/// The network for images of shape `built_for`, and what happens to an image of shape `input` in it. Where `built_for` is
-/// too small, the network is built for its notebook's images instead, to show at which layer nothing is left.
-fn dry_run(
-    network: &Network,
-    built_for: [usize; 3],
-    input: [usize; 3],
-    classes: usize,
-) -> crate::Result<DryRun> {
-    match network.build(&ModelConfig::new(built_for, classes)) {
+/// The network for `config`, and what happens to an image of shape `input` in it. Where the images of `config` are too
+/// small, the network is built for its notebook's images instead, to show at which layer nothing is left.
+fn dry_run(network: &Network, config: ModelConfig, input: [usize; 3]) -> crate::Result<DryRun> {
+    match network.build(&config) {
         Ok(model) => {
             let result = summary(&*model, &network.name, input);
             Ok((model, result))
         }
         Err(too_small) => {
             let [_, h, w] = network.input;
-            let model = network.build(&ModelConfig::new([built_for[0], h, w], classes))?;
-            let stopped = summary(&*model, &network.name, input).err().ok_or(too_small)?;
-            Ok((model, Err(stopped)))
+            let model = network.build(&ModelConfig { input: [config.input[0], h, w], ..config })?;
+            let Err(stopped) = summary(&*model, &network.name, input) else { return Err(too_small) };
+            // Of an arch file, the first error knows the line.
+            let error = if network.arch.is_some() { too_small } else { stopped.error };
+            Ok((model, Err(Stopped { error, ..stopped })))
         }
     }
 }

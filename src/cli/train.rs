@@ -236,7 +236,7 @@ fn data_set(args: &Settings, network: &Network, say: fn(&str)) -> anyhow::Result
     if let Some(data) = &args.data {
         return Ok(data.clone());
     }
-    let wanted = network.recipe.data;
+    let wanted = &*network.recipe.data;
     match find(wanted, &DataDirs::from_env(args.data_dir.as_deref())) {
         Ok(()) => Ok(wanted.to_owned()),
         Err(e) if e.kind() == ErrorKind::Missing => {

@@ -1,13 +1,30 @@
-//! LeNet-5 (LeCun, Bottou, Bengio, Haffner 1998), as the notebooks have it: ReLU and max pooling.
+//! LeNet-5 (LeCun, Bottou, Bengio, Haffner 1998) in the notebooks' variants.
 
-use super::{ModelConfig, image_after};
+use super::{MNIST, ModelConfig, ModelSpec, Recipe, with_features};
 use crate::core::Result;
-use crate::nn::{Conv2d, Flatten, Linear, LogSoftmax, MaxPool2d, Module, Relu, Sequential};
+use crate::nn::{AvgPool2d, Conv2d, Flatten, Linear, LogSoftmax, MaxPool2d, Module, Relu, Sequential, Tanh};
 
-/// 61,706 parameters on MNIST, 83,126 on CIFAR-10.
-pub(super) fn lenet5(config: &ModelConfig) -> Result<Box<dyn Module>> {
-    let [h, w] = image_after("lenet5", config, &[(5, 1, 2), (2, 2, 0), (5, 1, 0), (2, 2, 0)])?;
-    Ok(Box::new(
+/// Row M7. 61,706 parameters on MNIST, 83,126 on CIFAR-10.
+pub(super) static LENET5: ModelSpec = ModelSpec::new(
+    "lenet5",
+    "LeCun's LeNet-5 (1998) with ReLU and max pooling",
+    MNIST,
+    || Recipe::sgd("mnist", 64, 5, 0.01).momentum(0.5),
+    lenet5,
+);
+
+/// Rows M11 and C7. 61,706 parameters on MNIST, 62,006 on CIFAR-10.
+pub(super) static LENET5_TANH: ModelSpec = ModelSpec::new(
+    "lenet5-tanh",
+    "LeNet-5 as it was: tanh and average pooling",
+    MNIST,
+    || Recipe::adam("mnist", 10, 3, 0.001),
+    lenet5_tanh,
+)
+.logits();
+
+fn lenet5(config: &ModelConfig) -> Result<Box<dyn Module>> {
+    let (net, features) = with_features("lenet5", config, |config| {
         Sequential::new()
             .named("conv1", Conv2d::new(config.input[0], 6, 5).padding(2))
             .named("relu1", Relu)
@@ -16,11 +33,38 @@ pub(super) fn lenet5(config: &ModelConfig) -> Result<Box<dyn Module>> {
             .named("relu2", Relu)
             .named("pool2", MaxPool2d::new(2))
             .named("flatten", Flatten)
-            .named("fc1", Linear::new(16 * h * w, 120))
+    })?;
+    Ok(Box::new(
+        net.named("fc1", Linear::new(features, 120))
             .named("relu3", Relu)
             .named("fc2", Linear::new(120, 84))
             .named("relu4", Relu)
             .named("fc3", Linear::new(84, config.classes))
             .named("log_softmax", LogSoftmax(1)),
     ))
+}
+
+fn lenet5_tanh(config: &ModelConfig) -> Result<Box<dyn Module>> {
+    let (layers, features) = with_features("lenet5-tanh", config, |config| {
+        let [channels, h, w] = config.input;
+        // LeCun's images are 32x32, digits in a margin of 2; the padding gives MNIST's 28x28 that margin.
+        let margin = if h.min(w) < 32 { 2 } else { 0 };
+        Sequential::new()
+            .push(Conv2d::new(channels, 6, 5).padding(margin))
+            .push(Tanh)
+            .push(AvgPool2d::new(2))
+            .push(Tanh)
+            .push(Conv2d::new(6, 16, 5))
+            .push(Tanh)
+            .push(AvgPool2d::new(2))
+            .push(Tanh)
+            .push(Flatten)
+    })?;
+    let layers = layers
+        .push(Linear::new(features, 120))
+        .push(Tanh)
+        .push(Linear::new(120, 84))
+        .push(Tanh)
+        .push(Linear::new(84, config.classes));
+    Ok(Box::new(Sequential::new().named("layers", layers)))
 }

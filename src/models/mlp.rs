@@ -1,11 +1,38 @@
 //! Networks without convolutions: the notebooks' starting point.
 
-use super::ModelConfig;
+use super::{MNIST, ModelConfig, ModelSpec, Recipe};
 use crate::core::Result;
 use crate::nn::{Flatten, Linear, LogSoftmax, Module, Relu, Sequential};
 
-/// Softmax regression: 7,850 parameters on MNIST.
-pub(super) fn softmax(config: &ModelConfig) -> Result<Box<dyn Module>> {
+/// 7,850 parameters on MNIST.
+pub(super) static SOFTMAX: ModelSpec = ModelSpec::new(
+    "softmax",
+    "a linear classifier: softmax regression on pixels",
+    MNIST,
+    || Recipe::sgd("mnist", 64, 10, 0.01).momentum(0.5),
+    softmax,
+);
+
+/// Rows M3 of the notebooks: two linear maps in a row are one linear map, which is what it is there to show.
+/// 39,760 parameters on MNIST.
+pub(super) static MLP2: ModelSpec = ModelSpec::new(
+    "mlp2",
+    "two linear layers with nothing between: still a linear classifier",
+    MNIST,
+    || Recipe::sgd("mnist", 64, 10, 0.01).momentum(0.5),
+    mlp2,
+);
+
+/// Row M4. 575,050 parameters on MNIST, 1,746,506 on CIFAR-10.
+pub(super) static MLP: ModelSpec = ModelSpec::new(
+    "mlp",
+    "five linear layers with ReLU between",
+    MNIST,
+    || Recipe::sgd("mnist", 64, 10, 0.01).momentum(0.5),
+    mlp,
+);
+
+fn softmax(config: &ModelConfig) -> Result<Box<dyn Module>> {
     Ok(Box::new(
         Sequential::new()
             .named("flatten", Flatten)
@@ -14,9 +41,7 @@ pub(super) fn softmax(config: &ModelConfig) -> Result<Box<dyn Module>> {
     ))
 }
 
-/// The notebooks' TwoLayerMLP: two linear maps in a row are one linear map, which is what it is there to show.
-/// 39,760 parameters on MNIST.
-pub(super) fn mlp2(config: &ModelConfig) -> Result<Box<dyn Module>> {
+fn mlp2(config: &ModelConfig) -> Result<Box<dyn Module>> {
     Ok(Box::new(
         Sequential::new()
             .named("flatten", Flatten)
@@ -26,8 +51,7 @@ pub(super) fn mlp2(config: &ModelConfig) -> Result<Box<dyn Module>> {
     ))
 }
 
-/// The notebooks' MLP: 575,050 parameters on MNIST, 1,746,506 on CIFAR-10.
-pub(super) fn mlp(config: &ModelConfig) -> Result<Box<dyn Module>> {
+fn mlp(config: &ModelConfig) -> Result<Box<dyn Module>> {
     let sizes = [pixels(config), 512, 256, 128, 64, config.classes];
     let mut net = Sequential::new().named("flatten", Flatten);
     for (i, pair) in sizes.windows(2).enumerate() {

@@ -23,24 +23,31 @@ pub struct Network {
     pub recipe: Recipe,
     /// Channels of its first stage, where a user may choose them.
     pub width: Option<usize>,
+    /// The text of the arch file it came from: with it a run can be repeated without the file.
+    pub arch: Option<String>,
     build: Arc<Build>,
 }
 
 impl From<&'static ModelSpec> for Network {
     fn from(spec: &'static ModelSpec) -> Network {
-        Network {
-            name: spec.name.to_owned(),
-            input: spec.input,
-            classes: spec.classes,
-            loss: spec.loss,
-            recipe: spec.recipe.clone(),
-            width: spec.width,
-            build: Arc::new(spec.build),
-        }
+        let network = Network::new(spec.name, spec.input, spec.classes, (spec.recipe)(), spec.build);
+        Network { loss: spec.loss, width: spec.width, ..network }
     }
 }
 
 impl Network {
+    /// A network that ends in logits and has no width to choose.
+    pub(super) fn new(
+        name: &str,
+        input: [usize; 3],
+        classes: usize,
+        recipe: Recipe,
+        build: impl Fn(&ModelConfig) -> Result<Box<dyn Module>> + Send + Sync + 'static,
+    ) -> Network {
+        let (name, build) = (name.to_owned(), Arc::new(build));
+        Network { name, input, classes, loss: Loss::CrossEntropy, recipe, width: None, arch: None, build }
+    }
+
     /// Describes the layers for `config`; the result has no values until it is initialised.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod norm;
 mod param;
 mod pool;
 mod regular;
+mod residual;
 mod sequential;
 mod state;
 
@@ -34,5 +35,6 @@ pub use norm::{BatchNorm1d, BatchNorm2d};
 pub use param::{Pair, Param, Role};
 pub use pool::{AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d};
 pub use regular::{Dropout, Flatten};
+pub use residual::Residual;
 pub use sequential::Sequential;
 pub use state::{LoadReport, ModuleExt};

@@ -24,6 +24,24 @@ pub trait Module: Send + Sync {
     }
 }
 
+impl<M: Module + ?Sized> Module for Box<M> {
+    fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+        (**self).forward(cx, x)
+    }
+
+    fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
+        (**self).visit(visitor);
+    }
+
+    fn kind(&self) -> &'static str {
+        (**self).kind()
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
+}
+
 /// Collects parameters and modules by path.
 #[derive(Default)]
 pub struct Visitor<'a> {

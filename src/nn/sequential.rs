@@ -24,9 +24,19 @@ impl Sequential {
         Sequential::default()
     }
 
+    /// The number of layers.
+    pub fn len(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Whether it is the identity.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
     /// Adds a layer named by its position.
     pub fn push(self, layer: impl Module + 'static) -> Sequential {
-        let name = self.layers.len().to_string();
+        let name = self.len().to_string();
         self.named(&name, layer)
     }
 

@@ -76,8 +76,8 @@ impl Trained {
         let threads = options.threads.unwrap_or(0);
         let device_name = options.device.as_deref().unwrap_or("auto");
         let device = Device::from_name(device_name, &CpuOptions { threads, ..CpuOptions::default() })?;
-        let data = options.data.as_deref().unwrap_or(network.recipe.data);
-        let Facts { image, classes, pipeline, splits } = facts(data, &options, images)?;
+        let data = options.data.clone().unwrap_or_else(|| network.recipe.data.clone().into_owned());
+        let Facts { image, classes, pipeline, splits } = facts(&data, &options, images)?;
         let outputs = options.classes.unwrap_or(classes.len());
         let model = network.build(&ModelConfig::new(image, outputs))?;
         model.init(&device, DType::F32, 0)?;
@@ -86,7 +86,7 @@ impl Trained {
             let path = options.path.display();
             e.help(format!("is {path} of a {name} for {c}x{h}x{w} images and {outputs} classes?"))
         })?;
-        Ok(Trained { network, device, model, data: data.to_owned(), image, classes, pipeline, splits })
+        Ok(Trained { network, device, model, data, image, classes, pipeline, splits })
     }
 
     /// The images of a split.

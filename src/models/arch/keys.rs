@@ -1,0 +1,165 @@
+//! Tables of an arch file as typed values; every error names the file and the line.
+
+use crate::core::{Error, ErrorKind, Result};
+use crate::nn::Pair;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Numbers beyond this are mistakes; products of a few still fit a usize.
+const MOST: i64 = 1 << 20;
+
+/// The file, for messages.
+pub(super) struct Source<'a> {
+    pub file: &'a str,
+    pub text: &'a str,
+}
+
+impl Source<'_> {
+    /// An error at a byte of the file.
+    pub fn error(&self, kind: ErrorKind, at: usize, what: impl Into<String>) -> Error {
+        let before = &self.text.as_bytes()[..at.min(self.text.len())];
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        Error::new(kind, format!("{}:{line}", self.file), what)
+    }
+
+    /// A wrong word or value at a byte of the file.
+    pub fn wrong(&self, at: usize, what: impl Into<String>) -> Error {
+        self.error(ErrorKind::Format, at, what)
+    }
+}
+
+/// One table: the file's own, or a layer's.
+pub(super) struct Keys<'a> {
+    pub source: &'a Source<'a>,
+    /// `layers.4 (conv2d)`; empty for the file's own table.
+    pub name: String,
+    /// Where the table begins.
+    pub at: usize,
+    pub table: &'a DeTable<'a>,
+}
+
+impl<'a> Keys<'a> {
+    /// An error about the table as a whole.
+    pub fn wrong(&self, what: impl AsRef<str>) -> Error {
+        self.source.wrong(self.at, self.about(what.as_ref()))
+    }
+
+    /// An error about a key that is there.
+    pub fn wrong_key(&self, key: &str, what: impl AsRef<str>) -> Error {
+        let at = self.table.get(key).map_or(self.at, |value| value.span().start);
+        self.source.wrong(at, self.about(what.as_ref()))
+    }
+
+    fn about(&self, what: &str) -> String {
+        if self.name.is_empty() { what.to_owned() } else { format!("{}: {what}", self.name) }
+    }
+
+    /// Refuses keys that nobody will read.
+    pub fn only(&self, known: &[&str]) -> Result<()> {
+        let Some(key) = self.table.keys().find(|key| !known.contains(&&**key.get_ref())) else {
+            return Ok(());
+        };
+        let what = self.about(&format!("there is no key `{}`", key.get_ref()));
+        let list = if known.is_empty() {
+            "no keys but kind".to_owned()
+        } else {
+            format!("one of {}", known.join(", "))
+        };
+        Err(self.source.wrong(key.span().start, what).expected(list))
+    }
+
+    /// The value of a key, when it is there.
+    pub fn get<T: Value<'a>>(&self, key: &str) -> Result<Option<T>> {
+        let Some(value) = self.table.get(key) else { return Ok(None) };
+        T::read(value).map(Some).ok_or_else(|| {
+            let written = self.source.text.get(value.span()).unwrap_or("").trim();
+            let short: String = written.chars().take(40).collect();
+            self.wrong_key(key, format!("{key} = {short} will not do")).expected(T::EXPECTED)
+        })
+    }
+
+    /// The value of a key that must be there.
+    pub fn need<T: Value<'a>>(&self, key: &str) -> Result<T> {
+        self.get(key)?.ok_or_else(|| {
+            self.wrong(format!("`{key}` is missing")).expected(format!("{key} = {}", T::EXPECTED))
+        })
+    }
+
+    /// A size that follows from the layer before: it may be written, and is then checked.
+    pub fn follows(&self, key: &str, size: usize, dims: &[usize]) -> Result<usize> {
+        match self.get::<usize>(key)? {
+            Some(stated) if stated != size => Err(self
+                .wrong_key(key, format!("{key} = {stated}, but what comes in is {dims:?}"))
+                .expected(format!("{key} = {size}"))
+                .help("it may be left out: it follows from the layer before")),
+            _ => Ok(size),
+        }
+    }
+}
+
+/// What a key's value can be.
+pub(super) trait Value<'a>: Sized {
+    const EXPECTED: &'static str;
+    fn read(value: &'a Spanned<DeValue<'a>>) -> Option<Self>;
+}
+
+fn integer(value: &DeValue) -> Option<i64> {
+    let number = value.as_integer()?;
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+impl Value<'_> for usize {
+    const EXPECTED: &'static str = "a whole number from 0 to 1048576";
+
+    fn read(value: &Spanned<DeValue>) -> Option<usize> {
+        integer(value.get_ref()).filter(|n| (0..=MOST).contains(n)).map(|n| n as usize)
+    }
+}
+
+impl Value<'_> for Pair {
+    const EXPECTED: &'static str = "a whole number, or two: [vertical, horizontal]";
+
+    fn read(value: &Spanned<DeValue>) -> Option<Pair> {
+        match value.get_ref().as_array() {
+            None => usize::read(value).map(Pair::from),
+            Some(both) if both.len() == 2 => Some(Pair([usize::read(&both[0])?, usize::read(&both[1])?])),
+            Some(_) => None,
+        }
+    }
+}
+
+impl Value<'_> for f64 {
+    const EXPECTED: &'static str = "a finite number";
+
+    fn read(value: &Spanned<DeValue>) -> Option<f64> {
+        let number = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().parse().ok()?,
+            other => integer(other)? as f64,
+        };
+        Some(number).filter(|n: &f64| n.is_finite())
+    }
+}
+
+impl Value<'_> for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    fn read(value: &Spanned<DeValue>) -> Option<bool> {
+        value.get_ref().as_bool()
+    }
+}
+
+impl<'a> Value<'a> for &'a str {
+    const EXPECTED: &'static str = "a text in quotes";
+
+    fn read(value: &'a Spanned<DeValue<'a>>) -> Option<&'a str> {
+        value.get_ref().as_str()
+    }
+}
+
+impl<'a> Value<'a> for &'a [Spanned<DeValue<'a>>] {
+    const EXPECTED: &'static str = "a list in brackets";
+
+    fn read(value: &'a Spanned<DeValue<'a>>) -> Option<Self> {
+        value.get_ref().as_array().map(|list| &**list)
+    }
+}

@@ -1,0 +1,272 @@
+//! Arch files: a network as an ordered list of layers, the notebooks' arch dictionary in TOML.
+//!
+//! ```toml
+//! name = "tiny"
+//! input = [1, 28, 28]
+//! layers = [
+//!     { kind = "conv2d", out_channels = 8, kernel_size = 3 },
+//!     { kind = "relu" },
+//!     { kind = "max_pool2d", kernel_size = 2 },
+//!     { kind = "residual", layers = [{ kind = "conv2d", out_channels = 8, kernel_size = 3, padding = "same" }] },
+//!     { kind = "flatten" },
+//!     { kind = "linear", out_features = 10 },
+//! ]
+//! ```
+//!
+//! The file says what a layer does; how many channels or features come in follows from the layers before and the input's
+//! size. Keys are PyTorch's names. A parameter is named by its layer's position: `layers.0.weight`. `sequential` holds
+//! layers of its own (`layers.3.0.weight`), `repeat` stands for its layers written `times` times, `residual` adds what
+//! came in, or its `shortcut` of it, to what its layers make of it.
+
+mod keys;
+mod kinds;
+
+use super::{ModelConfig, Network, OptimizerKind, Recipe};
+use crate::core::{DType, Error, Result};
+use crate::nn::{Ctx, Loss, Module, ModuleExt, Residual, Scheme, Sequential};
+use crate::tensor::{Device, Tensor};
+use keys::{Keys, Source};
+use kinds::{KINDS, Kind, Make};
+use std::cell::Cell;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// More layers than any network here has: a file must not be able to fill the memory. (How deep blocks can lie in each
+/// other is limited by the TOML parser.)
+const MOST_LAYERS: usize = 10_000;
+/// More pixels than any image here has.
+const MOST_PIXELS: usize = 1 << 30;
+
+type Items<'a> = &'a [Spanned<DeValue<'a>>];
+
+/// The network that an arch file describes. `file` is its name in messages.
+///
+/// # Errors
+/// Text that is not TOML, kinds and keys that do not exist, values that will not do, layers that do not fit what comes
+/// in: each with the file's name and the line.
+pub fn from_arch(text: &str, file: &str) -> Result<Network> {
+    let source = Source { file, text };
+    let table = parse(&source)?;
+    let top = Keys { source: &source, name: String::new(), at: 0, table: &table };
+    top.only(&[
+        "name",
+        "input",
+        "loss",
+        "data",
+        "batch_size",
+        "epochs",
+        "optimizer",
+        "lr",
+        "momentum",
+        "nesterov",
+        "weight_decay",
+        "scheduler",
+        "scheme",
+        "resize",
+        "layers",
+    ])?;
+    let name = top.get::<&str>("name")?.unwrap_or("arch");
+    let input = image(&top)?;
+    let (_, output) = layers(&top, name, input)?;
+    let ends_in_log_softmax =
+        top.need::<Items>("layers")?.last().is_some_and(|last| kind_of(last) == Some("log_softmax"));
+    let (text, file) = (text.to_owned(), file.to_owned());
+    let mut network = Network::new(name, input, output, recipe(&top)?, {
+        let (name, text) = (name.to_owned(), text.clone());
+        move |config| build(&text, &file, &name, config)
+    });
+    network.loss = loss(&top)?.unwrap_or(if ends_in_log_softmax { Loss::Nll } else { Loss::CrossEntropy });
+    network.arch = Some(text);
+    Ok(network)
+}
+
+fn parse<'a>(source: &Source<'a>) -> Result<DeTable<'a>> {
+    let table = DeTable::parse(source.text).map_err(|e| {
+        let at = e.span().map_or(0, |span| span.start);
+        source.wrong(at, format!("is not TOML: {}", e.message()))
+    })?;
+    Ok(table.into_inner())
+}
+
+fn build(text: &str, file: &str, name: &str, config: &ModelConfig) -> Result<Box<dyn Module>> {
+    let source = Source { file, text };
+    let table = parse(&source)?;
+    let top = Keys { source: &source, name: String::new(), at: 0, table: &table };
+    let (model, outputs) = layers(&top, name, config.input)?;
+    if outputs != config.classes {
+        let what = format!("the last layer has {outputs} outputs, {} are wanted", config.classes);
+        return Err(top.wrong_key("layers", what).help("set the last layer's out_features or out_channels"));
+    }
+    Ok(Box::new(model))
+}
+
+/// The layers for an image of this size, and the classes or mask channels that come out.
+fn layers(top: &Keys, name: &str, [c, h, w]: [usize; 3]) -> Result<(Sequential, usize)> {
+    let items = list(top, "layers")?;
+    let x = Tensor::zeros(&Device::meta(), &[1, c, h, w], DType::F32)?;
+    let placer = Placer { source: top.source, model: name, placed: Cell::new(0) };
+    let (layers, y) = placer.place(items, "layers", Sequential::new(), x)?;
+    match y.dims() {
+        &[_, outputs] | &[_, outputs, _, _] => Ok((Sequential::new().named("layers", layers), outputs)),
+        dims => Err(top
+            .wrong_key("layers", format!("the last layer gives {dims:?}"))
+            .expected("[N, classes], or [N, channels, H, W] for masks")),
+    }
+}
+
+/// Makes layers one after another, each for what the one before gives on the meta device.
+struct Placer<'a> {
+    source: &'a Source<'a>,
+    model: &'a str,
+    placed: Cell<usize>,
+}
+
+impl<'a> Placer<'a> {
+    /// Adds `items` to `net`, which gives `x`; returns what comes out of them.
+    fn place(
+        &self,
+        items: Items<'a>,
+        path: &str,
+        mut net: Sequential,
+        mut x: Tensor,
+    ) -> Result<(Sequential, Tensor)> {
+        for item in items {
+            let at = item.span().start;
+            self.placed.set(self.placed.get() + 1);
+            if self.placed.get() > MOST_LAYERS {
+                return Err(self.source.wrong(at, format!("more than {MOST_LAYERS} layers")));
+            }
+            let here = format!("{path}.{}", net.len());
+            let (kind, keys) = self.open(item, &here)?;
+            (net, x) = match kind.make {
+                Make::Layer(make) => {
+                    let y = self.probe(&*make(&keys, x.dims())?, &keys, &x)?;
+                    (net.push(make(&keys, x.dims())?), y)
+                }
+                Make::Sequential => {
+                    let (block, y) = self.place(list(&keys, "layers")?, &here, Sequential::new(), x)?;
+                    (net.push(block), y)
+                }
+                Make::Repeat => {
+                    let mut all = (net, x);
+                    for _ in 0..keys.need::<usize>("times")? {
+                        all = self.place(list(&keys, "layers")?, path, all.0, all.1)?;
+                    }
+                    all
+                }
+                Make::Residual => {
+                    let (block, y) = self.residual(&keys, &here, x)?;
+                    (net.push(block), y)
+                }
+            };
+        }
+        Ok((net, x))
+    }
+
+    fn residual(&self, keys: &Keys<'a>, path: &str, x: Tensor) -> Result<(Residual, Tensor)> {
+        let (body, y) = self.place(list(keys, "layers")?, path, Sequential::new(), x.clone())?;
+        let mut block = Residual::new(body);
+        let mut beside = x;
+        if let Some(items) = keys.get::<Items>("shortcut")? {
+            let path = format!("{path}.shortcut");
+            let (shortcut, z) = self.place(items, &path, Sequential::new(), beside)?;
+            (block, beside) = (block.shortcut("shortcut", shortcut), z);
+        }
+        if y.dims() != beside.dims() {
+            let what =
+                format!("its layers give {:?}, to be added to {:?}", &y.dims()[1..], &beside.dims()[1..]);
+            return Err(keys.wrong(what).help("a shortcut with a 1x1 conv2d can change channels and size"));
+        }
+        Ok((block, y))
+    }
+
+    /// The kind and the keys of one entry of a list of layers.
+    fn open(&self, item: &'a Spanned<DeValue<'a>>, path: &str) -> Result<(&'static Kind, Keys<'a>)> {
+        let at = item.span().start;
+        let table = item.get_ref().as_table().ok_or_else(|| {
+            self.source.wrong(at, format!("{path} is no layer")).expected("a table, as { kind = \"relu\" }")
+        })?;
+        let mut keys = Keys { source: self.source, name: path.to_owned(), at, table };
+        let name = keys.need::<&str>("kind")?;
+        let kind = KINDS.iter().find(|kind| kind.name == name).ok_or_else(|| {
+            let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+            keys.wrong_key("kind", format!("there is no kind `{name}`"))
+                .expected(format!("one of {}", known.join(", ")))
+        })?;
+        keys.name = format!("{path} ({name})");
+        let known: Vec<&str> = std::iter::once("kind").chain(kind.keys.iter().copied()).collect();
+        keys.only(&known)?;
+        Ok((kind, keys))
+    }
+
+    /// What a layer makes of `x`, by shape.
+    fn probe(&self, layer: &dyn Module, keys: &Keys, x: &Tensor) -> Result<Tensor> {
+        let run = || {
+            layer.init(x.device(), DType::F32, 0)?;
+            layer.forward(&Ctx::eval(self.model), x)
+        };
+        run().map_err(|e| self.source.error(e.kind(), keys.at, format!("{}: {e}", keys.name)))
+    }
+}
+
+/// A list of layers, which is not empty.
+fn list<'a>(keys: &Keys<'a>, key: &str) -> Result<Items<'a>> {
+    let items = keys.need::<Items>(key)?;
+    if items.is_empty() { Err(keys.wrong_key(key, "there are no layers")) } else { Ok(items) }
+}
+
+fn kind_of<'a>(item: &'a Spanned<DeValue<'a>>) -> Option<&'a str> {
+    item.get_ref().as_table()?.get("kind")?.get_ref().as_str()
+}
+
+fn image(top: &Keys) -> Result<[usize; 3]> {
+    let sizes: Items = top.need("input")?;
+    let wrong = || {
+        top.wrong_key("input", "is no image size")
+            .expected("[channels, height, width], each 1 or more, as [1, 28, 28]")
+    };
+    let sizes: Option<Vec<usize>> = sizes.iter().map(keys::Value::read).collect();
+    let image = sizes.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok()).ok_or_else(wrong)?;
+    let pixels = image.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
+    if matches!(pixels, Some(1..=MOST_PIXELS)) { Ok(image) } else { Err(wrong()) }
+}
+
+fn loss(top: &Keys) -> Result<Option<Loss>> {
+    let known = [("nll", Loss::Nll), ("cross_entropy", Loss::CrossEntropy)];
+    choice(top, "loss", &known)
+}
+
+/// How it is trained; Adam at 0.001 on the embedded sample unless the file says otherwise.
+fn recipe(top: &Keys) -> Result<Recipe> {
+    let own = Recipe::adam("sample", 64, 15, 0.001);
+    let kinds = [("sgd", OptimizerKind::Sgd), ("adam", OptimizerKind::Adam), ("adamw", OptimizerKind::Adamw)];
+    let schemes = [("default", Scheme::Default), ("xavier", Scheme::Xavier)];
+    let schedule = top
+        .get::<&str>("scheduler")?
+        .map(|text| text.parse().map_err(|e: Error| top.wrong_key("scheduler", e.to_string())));
+    Ok(Recipe {
+        data: top.get::<&str>("data")?.map_or(own.data, |data| data.to_owned().into()),
+        batch_size: top.get("batch_size")?.unwrap_or(own.batch_size),
+        epochs: top.get("epochs")?.unwrap_or(own.epochs),
+        optimizer: choice(top, "optimizer", &kinds)?.unwrap_or(own.optimizer),
+        lr: top.get("lr")?.unwrap_or(own.lr),
+        momentum: top.get("momentum")?.unwrap_or(own.momentum),
+        nesterov: top.get("nesterov")?.unwrap_or(own.nesterov),
+        weight_decay: top.get("weight_decay")?.unwrap_or(own.weight_decay),
+        schedule: schedule.transpose()?.unwrap_or(own.schedule),
+        scheme: choice(top, "scheme", &schemes)?.unwrap_or(own.scheme),
+        resize: top.get("resize")?,
+    })
+}
+
+/// One of a few words.
+fn choice<T: Copy>(top: &Keys, key: &str, known: &[(&str, T)]) -> Result<Option<T>> {
+    let Some(word) = top.get::<&str>(key)? else { return Ok(None) };
+    let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+    match known.iter().find(|(name, _)| *name == word) {
+        Some(&(_, value)) => Ok(Some(value)),
+        None => Err(top
+            .wrong_key(key, format!("there is no {key} `{word}`"))
+            .expected(format!("one of {}", names.join(", ")))),
+    }
+}

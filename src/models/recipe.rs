@@ -1,0 +1,71 @@
+//! How a network is trained unless told otherwise.
+
+use crate::nn::Scheme;
+use crate::optim::Schedule;
+use std::borrow::Cow;
+
+/// The optimisers by their names on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    Sgd,
+    Adam,
+    Adamw,
+}
+
+/// How the notebook trains a network: the defaults of `receptive train`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recipe {
+    pub data: Cow<'static, str>,
+    pub batch_size: usize,
+    pub epochs: usize,
+    pub optimizer: OptimizerKind,
+    pub lr: f64,
+    pub momentum: f64,
+    pub nesterov: bool,
+    pub weight_decay: f64,
+    pub schedule: Schedule,
+    /// How the weights are drawn.
+    pub scheme: Scheme,
+    /// The side its images are resized to; `None`: the set's own size.
+    pub resize: Option<usize>,
+}
+
+impl Recipe {
+    /// Plain SGD at a constant rate.
+    pub fn sgd(data: &'static str, batch_size: usize, epochs: usize, lr: f64) -> Recipe {
+        Recipe {
+            data: Cow::Borrowed(data),
+            batch_size,
+            epochs,
+            optimizer: OptimizerKind::Sgd,
+            lr,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+            schedule: Schedule::Constant,
+            scheme: Scheme::Default,
+            resize: None,
+        }
+    }
+
+    /// Adam at a constant rate.
+    pub fn adam(data: &'static str, batch_size: usize, epochs: usize, lr: f64) -> Recipe {
+        Recipe { optimizer: OptimizerKind::Adam, ..Recipe::sgd(data, batch_size, epochs, lr) }
+    }
+
+    /// Fashion-MNIST as rows F train on it: plain SGD from Xavier's weights.
+    pub(super) fn fashion(batch_size: usize, epochs: usize, lr: f64) -> Recipe {
+        Recipe { scheme: Scheme::Xavier, ..Recipe::sgd("fashion-mnist", batch_size, epochs, lr) }
+    }
+
+    /// With this momentum.
+    pub fn momentum(self, momentum: f64) -> Recipe {
+        Recipe { momentum, ..self }
+    }
+
+    /// With images of this side.
+    pub fn resize(self, side: usize) -> Recipe {
+        Recipe { resize: Some(side), ..self }
+    }
+}

@@ -1,0 +1,188 @@
+//! Arch files: the same networks from a list of layers, and every way a file can be wrong.
+
+use super::{CIFAR, MNIST, build};
+use receptive::ErrorKind;
+use receptive::inspect::{describe, summary};
+use receptive::models::{ModelConfig, OptimizerKind, from_arch};
+use receptive::nn::{Loss, Module, ModuleExt};
+
+const LENET: &str = include_str!("../../examples/arch/lenet5_tanh.toml");
+
+fn names(model: &dyn Module) -> Vec<String> {
+    model.params().into_iter().map(|(name, _)| name).collect()
+}
+
+/// A file of these layers, the first on line 3.
+fn file(layers: &[&str]) -> String {
+    format!("input = [2, 12, 12]\nlayers = [\n{}\n]\n", layers.join(",\n"))
+}
+
+#[test]
+fn the_example_is_lenet5_tanh() {
+    let network = from_arch(LENET, "lenet5_tanh.toml").unwrap();
+    assert_eq!((network.name.as_str(), network.input, network.classes), ("lenet5-tanh", MNIST, 10));
+    assert_eq!((network.loss, network.arch.as_deref()), (Loss::CrossEntropy, Some(LENET)));
+    let recipe = &network.recipe;
+    assert_eq!((&*recipe.data, recipe.batch_size, recipe.epochs), ("mnist", 10, 3));
+    assert_eq!((recipe.optimizer, recipe.lr), (OptimizerKind::Adam, 0.001));
+    let (ours, zoo) = (network.build(&ModelConfig::new(MNIST, 10)).unwrap(), build("lenet5-tanh", MNIST));
+    assert_eq!(describe(&*ours), describe(&*zoo));
+    assert_eq!(names(&*ours), names(&*zoo));
+    assert_eq!(ours.num_parameters(), 61_706);
+    // The same file for other images: the first FC follows.
+    let cifar = network.build(&ModelConfig::new(CIFAR, 10)).unwrap();
+    assert_eq!(summary(&*cifar, "lenet5-tanh", CIFAR).unwrap().layers[8].output, [16 * 6 * 6]);
+}
+
+/// Blocks nest, a repetition is written out, and names are those of the places.
+#[test]
+fn blocks_are_named_by_their_places() {
+    let conv = r#"{ kind = "conv2d", out_channels = 4, kernel_size = 3, padding = "same", bias = false }"#;
+    let shortcut = r#"{ kind = "conv2d", out_channels = 4, kernel_size = 1 }"#;
+    let text = file(&[
+        &format!(
+            r#"{{ kind = "residual", layers = [{conv}, {{ kind = "relu" }}], shortcut = [{shortcut}] }}"#
+        ),
+        &format!(r#"{{ kind = "repeat", times = 2, layers = [{conv}, {{ kind = "relu" }}] }}"#),
+        &format!(r#"{{ kind = "sequential", layers = [{conv}, {{ kind = "flatten" }}] }}"#),
+        r#"{ kind = "linear", out_features = 7, in_features = 576 }"#,
+        r#"{ kind = "log_softmax" }"#,
+    ]);
+    let network = from_arch(&text, "net.toml").unwrap();
+    assert_eq!((network.classes, network.loss), (7, Loss::Nll));
+    let model = network.build(&ModelConfig::new([2, 12, 12], 7)).unwrap();
+    let expected = [
+        "layers.0.0.weight",
+        "layers.0.shortcut.0.weight",
+        "layers.0.shortcut.0.bias",
+        "layers.1.weight",
+        "layers.3.weight",
+        "layers.5.0.weight",
+        "layers.6.weight",
+        "layers.6.bias",
+    ];
+    assert_eq!(names(&*model), expected);
+    let error = network.build(&ModelConfig::new([2, 12, 12], 10)).err().unwrap().to_string();
+    assert!(error.contains("7 outputs, 10 are wanted"), "{error}");
+}
+
+/// Each names the file, the line and what would be right.
+#[test]
+fn what_is_wrong_is_named_with_its_line() {
+    let relu = r#"{ kind = "relu" }"#;
+    let flatten = r#"{ kind = "flatten" }"#;
+    let linear = r#"{ kind = "linear", out_features = 3 }"#;
+    let nested =
+        (0..40).fold(relu.to_owned(), |inner, _| format!(r#"{{ kind = "sequential", layers = [{inner}] }}"#));
+    let layers: &[(&[&str], usize, &str)] = &[
+        (
+            &[relu, r#"{ kind = "convolution" }"#],
+            4,
+            "there is no kind `convolution`\n  expected one of conv2d,",
+        ),
+        (&[r#"{ kind = "relu", slope = 1 }"#], 3, "layers.0 (relu): there is no key `slope`"),
+        (
+            &[r#"{ kind = "conv2d", out_channel = 1 }"#],
+            3,
+            "no key `out_channel`\n  expected one of kind, in_channels",
+        ),
+        (&[relu, r#"{ kind = "conv2d", out_channels = 1 }"#], 4, "`kernel_size` is missing"),
+        (
+            &[r#"{ kind = "conv2d", out_channels = "six", kernel_size = 3 }"#],
+            3,
+            "out_channels = \"six\" will not do",
+        ),
+        (&[r#"{ kind = "conv2d", out_channels = -6, kernel_size = 3 }"#], 3, "out_channels = -6 will not do"),
+        (
+            &[r#"{ kind = "conv2d", out_channels = 6, kernel_size = [3, 3, 3] }"#],
+            3,
+            "or two: [vertical, horizontal]",
+        ),
+        (
+            &[r#"{ kind = "conv2d", out_channels = 9999999999, kernel_size = 3 }"#],
+            3,
+            "out_channels = 9999999999",
+        ),
+        (&[r#"{ kind = "conv2d", out_channels = 6, kernel_size = 0 }"#], 3, "layers.0 (conv2d): "),
+        (
+            &[r#"{ kind = "conv2d", out_channels = 6, kernel_size = 3, stride = 0 }"#],
+            3,
+            "layers.0 (conv2d): ",
+        ),
+        (
+            &[r#"{ kind = "conv2d", out_channels = 6, kernel_size = 3, groups = 4 }"#],
+            3,
+            "layers.0 (conv2d): ",
+        ),
+        (
+            &[relu, r#"{ kind = "conv2d", in_channels = 3, out_channels = 6, kernel_size = 3 }"#],
+            4,
+            "expected in_channels = 2",
+        ),
+        (&[relu, r#"{ kind = "conv2d", out_channels = 6, kernel_size = 13 }"#], 4, "the kernel is larger"),
+        (&[relu, r#"{ kind = "max_pool2d", kernel_size = 30 }"#], 4, "layers.1 (max_pool2d): "),
+        (&[linear], 3, "takes a row of features, but [2, 12, 12] comes in"),
+        (
+            &[flatten, r#"{ kind = "conv2d", out_channels = 6, kernel_size = 3 }"#],
+            4,
+            "takes an image, but [288] comes in",
+        ),
+        (
+            &[flatten, r#"{ kind = "linear", in_features = 5, out_features = 3 }"#],
+            4,
+            "expected in_features = 288",
+        ),
+        (&[r#"{ kind = "dropout", p = 1.5 }"#], 3, "p = 1.5 is no probability"),
+        (&[r#"{ kind = "dropout", p = nan }"#], 3, "p = nan will not do"),
+        (&[r#"{ out_channels = 1 }"#], 3, "layers.0: `kind` is missing"),
+        (&["3"], 3, "layers.0 is no layer"),
+        (
+            &[relu, r#"{ kind = "residual", layers = [{ kind = "max_pool2d", kernel_size = 2 }] }"#],
+            4,
+            "[2, 6, 6], to be added to [2, 12, 12]",
+        ),
+        (&[r#"{ kind = "repeat", times = 9, layers = [] }"#], 3, "there are no layers"),
+        (&[r#"{ kind = "sequential" }"#], 3, "`layers` is missing"),
+        (
+            &[r#"{ kind = "repeat", times = 1000000, layers = [{ kind = "relu" }] }"#],
+            3,
+            "more than 10000 layers",
+        ),
+        (&[&nested], 3, "recursion"),
+    ];
+    for (layers, line, expected) in layers {
+        refused(&file(layers), *line, expected);
+    }
+}
+
+fn refused(text: &str, line: usize, expected: &str) {
+    let error = from_arch(text, "net.toml").unwrap_err();
+    let message = error.to_string();
+    assert!(message.starts_with(&format!("net.toml:{line}: ")), "{message}\nfor\n{text}");
+    assert!(message.contains(expected), "{message}\nhas not: {expected}");
+    assert!(matches!(error.kind(), ErrorKind::Format | ErrorKind::Shape | ErrorKind::Argument), "{message}");
+}
+
+#[test]
+fn the_file_as_a_whole_can_be_wrong() {
+    let relu = "layers = [{ kind = \"relu\" }]";
+    for (text, line, expected) in [
+        ("", 1, "`input` is missing"),
+        ("input = [1, 2, 3]", 1, "`layers` is missing"),
+        ("input = [1, 2, 3]\nlayers = []", 2, "there are no layers"),
+        ("input = [1, 2, 3]\nlayers = 5", 2, "layers = 5 will not do"),
+        ("input = [1, 2\nlayers", 2, "is not TOML"),
+        ("\u{0}\u{1}", 1, "is not TOML"),
+        (&format!("input = [1, 0, 3]\n{relu}"), 1, "is no image size"),
+        (&format!("input = [1, 2]\n{relu}"), 1, "is no image size"),
+        (&format!("input = \"1x2x3\"\n{relu}"), 1, "will not do"),
+        (&format!("input = [1, 2, 3]\ninputs = 3\n{relu}"), 2, "there is no key `inputs`"),
+        (&format!("input = [1, 2, 3]\nloss = \"l2\"\n{relu}"), 2, "there is no loss `l2`"),
+        (&format!("input = [1, 2, 3]\noptimizer = \"sdg\"\n{relu}"), 2, "expected one of sgd, adam, adamw"),
+        (&format!("input = [1, 2, 3]\nlr = \"fast\"\n{relu}"), 2, "expected a finite number"),
+        (&format!("input = [1, 2, 3]\nscheduler = \"step\"\n{relu}"), 2, "`step` is not a schedule"),
+        (&format!("input = [1048576, 1048576, 1048576]\n{relu}"), 1, "is no image size"),
+    ] {
+        refused(text, line, expected);
+    }
+}

@@ -1,0 +1,16 @@
+//! The zoo against the notebooks, and arch files against the zoo.
+
+mod arch;
+mod init;
+mod zoo;
+
+use receptive::models::{self, ModelConfig};
+use receptive::nn::Module;
+
+const MNIST: [usize; 3] = [1, 28, 28];
+const CIFAR: [usize; 3] = [3, 32, 32];
+
+fn build(name: &str, input: [usize; 3]) -> Box<dyn Module> {
+    let network = models::find(name).unwrap();
+    network.build(&ModelConfig::new(input, network.classes)).unwrap()
+}
