@@ -320,7 +320,7 @@ fn fuzz(spec: &'static ops::OpSpec, key: Key) {
 fn call(spec: &'static ops::OpSpec, case: &Case, device: &Device) -> receptive::Result<ops::Call> {
     let ones = |input: &ops::CaseInput| {
         let labels = matches!(input.fill, Fill::Labels(_));
-        let dtype = if labels { DType::I64 } else { DType::F64 };
+        let dtype = input.fill.dtype(DType::F64);
         Ok((input.name.to_owned(), Tensor::full(device, if labels { 0.0 } else { 1.0 }, &input.dims, dtype)?))
     };
     spec.call(&case.attrs, &case.inputs.iter().map(ones).collect::<receptive::Result<Named>>()?)

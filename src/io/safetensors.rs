@@ -22,14 +22,15 @@ use std::path::Path;
 
 /// The longest header that is read, in bytes: the limit of the `safetensors` crate.
 const MAX_HEADER: u64 = 100_000_000;
-/// The element types, ours and the format's.
-const DTYPES: [(DType, Dtype); 6] = [
+/// The element types, ours and the format's. BOOL is read as a U8 mask and never written.
+const DTYPES: [(DType, Dtype); 7] = [
     (DType::F32, Dtype::F32),
     (DType::F64, Dtype::F64),
     (DType::BF16, Dtype::BF16),
     (DType::F16, Dtype::F16),
     (DType::I64, Dtype::I64),
     (DType::U8, Dtype::U8),
+    (DType::U8, Dtype::BOOL),
 ];
 
 /// The tensors of a file by name, and its free-form text.
@@ -141,13 +142,13 @@ fn understood(info: &TensorInfo, key: &str, name: &Path) -> Result<(DType, Shape
     let Some(&(dtype, _)) = DTYPES.iter().find(|d| d.1 == info.dtype) else {
         let what = format!("tensor `{key}` has dtype {}", info.dtype);
         return Err(Error::new(ErrorKind::DType, name.display().to_string(), what)
-            .expected("F32, F64, BF16, F16, I64 or U8")
+            .expected("F32, F64, BF16, F16, I64, U8 or BOOL")
             .help("convert labels and masks to int64 before saving: tensor.long()"));
     };
     Ok((dtype, shape))
 }
 
-/// The format's name of a type.
+/// The format's name of a type: the first in the table.
 fn format_of(dtype: DType) -> Dtype {
     DTYPES.iter().find(|d| d.0 == dtype).expect("every type is in the table").1
 }
@@ -223,6 +224,14 @@ mod tests {
             let text = error.to_string();
             assert!(text.starts_with("x.safetensors: ") && text.contains(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn bool_is_read_as_a_mask() {
+        let header = r#"{"mask":{"dtype":"BOOL","shape":[2],"data_offsets":[0,2]}}"#;
+        let mut file = bytes(header, 2);
+        *file.last_mut().unwrap() = 1;
+        assert_eq!(read(&file).unwrap().tensors["mask"].to_vec::<u8>().unwrap(), [0, 1]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::core::Result;
 use crate::ops::Reduction;
 use crate::ops::cross_entropy::CrossEntropy;
+use crate::ops::dice_loss::DiceLoss;
 use crate::ops::nll_loss::NllLoss;
 use crate::tensor::Tensor;
 
@@ -15,6 +16,10 @@ pub enum Loss {
     CrossEntropy,
     /// For outputs that are logits of yes or no, one an element. PyTorch: `nn.BCEWithLogitsLoss`.
     BceWithLogits,
+    /// The overlap with the true mask, for logits of yes or no `[N, C, H, W]`. See [`crate::ops::dice_loss`].
+    Dice,
+    /// The sum of the two before: pixels and overlap.
+    BceDice,
 }
 
 impl Loss {
@@ -31,6 +36,12 @@ impl Loss {
                 let mask = mask(output, target)?;
                 output.binary_cross_entropy_with_logits(&mask, None, None, Reduction::Mean)
             }
+            Loss::Dice => output.dice_loss(&mask(output, target)?, DiceLoss::default()),
+            Loss::BceDice => {
+                let mask = mask(output, target)?;
+                let pixels = Loss::BceWithLogits.compute(output, &mask)?;
+                pixels.add(&Loss::Dice.compute(output, &mask)?)
+            }
         }
     }
 
@@ -43,7 +54,7 @@ impl Loss {
         match self {
             Loss::Nll => output.exp(),
             Loss::CrossEntropy => output.softmax(1),
-            Loss::BceWithLogits => output.sigmoid(),
+            Loss::BceWithLogits | Loss::Dice | Loss::BceDice => output.sigmoid(),
         }
     }
 }
@@ -70,7 +81,7 @@ mod tests {
         let x = Tensor::from_slice(&cpu, &[0f32, 2.0, -1.0, 3.0], &[2, 1, 2, 1]).unwrap();
         let bytes = Tensor::from_slice(&cpu, &[1u8, 0, 0, 1], &[2, 2, 1]).unwrap();
         let floats = Tensor::from_slice(&cpu, &[1f32, 0.0, 0.0, 1.0], &[2, 1, 2, 1]).unwrap();
-        for loss in [Loss::BceWithLogits] {
+        for loss in [Loss::BceWithLogits, Loss::Dice, Loss::BceDice] {
             let got = loss.compute(&x, &bytes).unwrap().item().unwrap();
             assert_eq!(got, loss.compute(&x, &floats).unwrap().item().unwrap(), "{loss:?}");
             let wrong = loss.compute(&x, &bytes.reshape(&[4, 1]).unwrap());

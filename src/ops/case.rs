@@ -29,6 +29,19 @@ pub enum Fill {
     Uniform(f64, f64),
     /// i64 labels below the number.
     Labels(usize),
+    /// u8 zeros and ones.
+    Mask,
+}
+
+impl Fill {
+    /// The element type, where floating elements are `float`.
+    pub fn dtype(self, float: DType) -> DType {
+        match self {
+            Fill::Labels(_) => DType::I64,
+            Fill::Mask => DType::U8,
+            _ => float,
+        }
+    }
 }
 
 /// One input of a case.
@@ -110,22 +123,21 @@ impl Case {
 impl CaseInput {
     fn tensor(&self, device: &Device, dtype: DType, key: Key) -> Result<Tensor> {
         let n: usize = self.dims.iter().product();
-        if let Fill::Labels(classes) = self.fill {
-            let labels = (0..n).map(|i| key.below(i as u64, classes) as i64).collect();
-            return Tensor::from_vec::<i64>(device, labels, &self.dims);
-        }
+        let below = |limit| (0..n as u64).map(|i| key.below(i, limit) as f64).collect();
         let values: Vec<f64> = match self.fill {
+            Fill::Labels(classes) => below(classes),
+            Fill::Mask => below(2),
             Fill::Normal => (0..n as u64).map(|i| away_from_zero(key.normal(i))).collect(),
             Fill::Uniform(low, high) => {
                 (0..n as u64).map(|i| round(low + (high - low) * key.uniform(i))).collect()
             }
-            _ => key
+            Fill::Distinct => key
                 .permutation(n)
                 .iter()
                 .map(|&p| round((p as f64 - n as f64 / 2.0 + 0.3) * 0.0625))
                 .collect(),
         };
-        Tensor::from_vec::<f64>(device, values, &self.dims)?.to_dtype(dtype)
+        Tensor::from_vec::<f64>(device, values, &self.dims)?.to_dtype(self.fill.dtype(dtype))
     }
 }
 

@@ -34,6 +34,7 @@ pub mod clamp;
 pub mod conv2d;
 pub mod conv_transpose2d;
 pub mod cross_entropy;
+pub mod dice_loss;
 pub mod div;
 pub mod dropout;
 pub mod exp;
@@ -44,6 +45,7 @@ pub mod leaky_relu;
 pub mod linear;
 pub mod log;
 pub mod log_softmax;
+pub mod masked_fill;
 pub mod matmul;
 pub mod max;
 pub mod max_pool2d;
@@ -66,6 +68,7 @@ pub mod sub;
 pub mod sum;
 pub mod sum_to_size;
 pub mod tanh;
+pub mod r#where;
 
 pub use adaptive::OutputSize;
 pub use attrs::{AttrValue, Attrs};
@@ -146,6 +149,7 @@ pub static OPS: &[&OpSpec] = &[
     &conv2d::SPEC,
     &conv_transpose2d::SPEC,
     &cross_entropy::SPEC,
+    &dice_loss::SPEC,
     &div::SPEC,
     &dropout::SPEC,
     &exp::SPEC,
@@ -156,6 +160,7 @@ pub static OPS: &[&OpSpec] = &[
     &linear::SPEC,
     &log::SPEC,
     &log_softmax::SPEC,
+    &masked_fill::SPEC,
     &max::SPEC,
     &matmul::SPEC,
     &max_pool2d::SPEC,
@@ -178,6 +183,7 @@ pub static OPS: &[&OpSpec] = &[
     &sum::SPEC,
     &sum_to_size::SPEC,
     &tanh::SPEC,
+    &r#where::SPEC,
 ];
 
 /// The row with this name.

@@ -2,7 +2,7 @@
 
 use crate::core::{DType, Result};
 use crate::cpu::CpuOptions;
-use crate::ops::{Call, Case, CaseInput, Fill, OPS, OpSpec, Tag};
+use crate::ops::{Call, Case, CaseInput, OPS, OpSpec, Tag};
 use crate::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
 
@@ -52,8 +52,7 @@ pub fn inputs(case: &Case, device: &Device, dtype: DType) -> Result<BTreeMap<Str
 pub fn shapes(case: &Case, dtype: DType) -> Result<BTreeMap<String, Tensor>> {
     let meta = Device::meta();
     let shape = |input: &CaseInput| {
-        let dtype = if matches!(input.fill, Fill::Labels(_)) { DType::I64 } else { dtype };
-        Ok((input.name.to_owned(), Tensor::zeros(&meta, &input.dims, dtype)?))
+        Ok((input.name.to_owned(), Tensor::zeros(&meta, &input.dims, input.fill.dtype(dtype))?))
     };
     case.inputs.iter().map(shape).collect()
 }

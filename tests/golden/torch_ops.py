@@ -18,6 +18,8 @@ warnings.simplefilter("ignore", UserWarning)
 SCOPE = {"torch": torch, "F": F}
 # Attributes that PyTorch wants as a sequence even when there is one number.
 SEQUENCES = {"size", "shape", "dims", "pad"}
+# Inputs that the files hold as bytes and PyTorch wants as booleans.
+MASKS = {"condition", "mask"}
 
 
 def tracking(function):
@@ -31,9 +33,19 @@ def tracking(function):
     return call
 
 
+def dice_loss(t, a):
+    """No function of PyTorch, but the row's expression in PyTorch's terms."""
+    p, target, smooth = t["input"].sigmoid(), t["target"], a.get("smooth", 1.0)
+    overlap, total = (2 * p * target).flatten(2).sum(2), (p + target).flatten(2).sum(2)
+    loss = 1 - (overlap + smooth) / (total + smooth)
+    reduction = a.get("reduction", "mean")
+    return loss if reduction == "none" else getattr(loss, reduction)()
+
+
 # Ops without a single PyTorch call of the same meaning: name -> function(tensors by name, attributes).
 OTHER = {
     "batch_norm": tracking(F.batch_norm),
+    "dice_loss": dice_loss,
     "instance_norm": tracking(F.instance_norm),
     # torch.max(input) and torch.max(input, dim, keepdim) are two functions; neither takes dim=None.
     "max": lambda t, a: torch.max(t["input"], **a) if a.get("dim") is not None else torch.max(t["input"]),
@@ -72,6 +84,8 @@ def call(row, attrs, tensors):
     values = {key: value(key, text) for key, text in attrs.items()}
     named = dict(tensors)
     for entry in row["inputs"]:
+        if entry["name"] in MASKS:
+            named[entry["name"]] = named[entry["name"]].bool()
         if entry["list"]:
             count = sum(name.startswith(entry["name"] + ".") for name in tensors)
             named[entry["name"]] = [tensors[f"{entry['name']}.{i}"] for i in range(count)]

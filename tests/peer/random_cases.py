@@ -407,6 +407,36 @@ def binary_cross_entropy_with_logits(rng, g):
     return {"reduction": rng.choice(["mean", "sum", "none"])} if maybe(rng, 0.7) else {}, tensors
 
 
+def mask(rng, g, dims):
+    """As bytes or booleans, which both mark."""
+    bits = torch.rand(dims, generator=g) < rng.random()
+    return bits if maybe(rng) else bits.to(torch.uint8)
+
+
+def where(rng, g):
+    dims = shape(rng)
+    condition, x, other = (stretched(rng, dims) if maybe(rng, 0.3) else dims for _ in range(3))
+    return {}, {"condition": mask(rng, g, condition), "input": normal(g, x), "other": normal(g, other)}
+
+
+def masked_fill(rng, g):
+    dims = shape(rng)
+    x, masked = (stretched(rng, dims) if maybe(rng, 0.3) else dims for _ in range(2))
+    tensors = {"input": normal(g, x), "mask": mask(rng, g, masked)}
+    if maybe(rng, 0.3):
+        return {}, {**tensors, "value": normal(g, [])}
+    return {"value": rng.choice([0, 1.5, "-inf", number(rng)])}, tensors
+
+
+def dice_loss(rng, g):
+    dims = shape(rng, 3, 5)
+    target = uniform(g, dims, 0, 1)
+    attrs = {"reduction": rng.choice(["mean", "sum", "none"])} if maybe(rng, 0.7) else {}
+    if maybe(rng):
+        attrs["smooth"] = rng.choice([0.5, 1, 2.5, 1e-5])
+    return attrs, {"input": rng.choice([1, 10]) * normal(g, dims), "target": target.round() if maybe(rng) else target}
+
+
 def dropout(rng, g):
     # The masks differ between libraries, so only the settings without chance can agree.
     attrs = rng.choice([{"training": False}, {"p": 0}, {"p": 1}, {"p": 0.3, "training": False}])
@@ -427,6 +457,7 @@ DRAW = {
     "conv2d": conv2d,
     "conv_transpose2d": conv_transpose2d,
     "cross_entropy": cross_entropy,
+    "dice_loss": dice_loss,
     "div": binary(positive=True, rounding_mode=lambda rng: rng.choice(["floor", "trunc"])),
     "dropout": dropout,
     "exp": unary(),
@@ -437,6 +468,7 @@ DRAW = {
     "linear": linear,
     "log": unary(0.05, 4),
     "log_softmax": one_dim,
+    "masked_fill": masked_fill,
     "matmul": matmul,
     "max": largest,
     "max_pool2d": max_pool2d,
@@ -459,4 +491,5 @@ DRAW = {
     "sum": reduction,
     "sum_to_size": sum_to_size,
     "tanh": unary(),
+    "where": where,
 }
