@@ -73,7 +73,8 @@ struct Settings {
     nesterov: bool,
     #[arg(long, default_value_t = 0.0)]
     weight_decay: f64,
-    /// constant, step:EVERY:GAMMA, multistep:E1,E2:GAMMA, cosine or onecycle
+    /// constant, step:EVERY:GAMMA, multistep:E1,E2:GAMMA, exponential:GAMMA, cosine, onecycle, triangle:EPOCH,
+    /// plateau:PATIENCE:FACTOR, or warmup:STEPS/REST before any of them
     #[arg(long)]
     scheduler: Option<String>,
     /// Scale gradients so that their joint norm is at most this

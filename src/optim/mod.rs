@@ -6,12 +6,14 @@
 
 mod adam;
 mod clip;
+mod plateau;
 mod schedule;
 mod sgd;
 
 pub use adam::Adam;
 pub use clip::{clip_grad_norm, clip_grad_value};
-pub use schedule::{Position, Schedule};
+pub use plateau::Plateau;
+pub use schedule::{Length, Position, Schedule};
 pub use sgd::Sgd;
 
 use crate::core::{Error, ErrorKind, Result};

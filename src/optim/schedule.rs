@@ -1,13 +1,25 @@
-//! Learning rate schedules: the rate as a pure function of the position, so that a resumed run needs no state.
+//! Learning rate schedules: the rate as a pure function of the position, so that a resumed run needs no state. Only
+//! `plateau` looks back, at the validation losses, and what it remembers is a [`Plateau`] of its own.
 //!
 //! | text | rate | PyTorch |
 //! |---|---|---|
 //! | `constant` | `lr` | - |
 //! | `step:EVERY:GAMMA` | `lr * gamma^floor(epoch / every)` | `StepLR` |
 //! | `multistep:E1,E2:GAMMA` | `lr * gamma^(milestones reached)` | `MultiStepLR` |
+//! | `exponential:GAMMA` | `lr * gamma^epoch` | `ExponentialLR` |
 //! | `cosine` | `lr * (1 + cos(pi epoch / epochs)) / 2` | `CosineAnnealingLR(T_max = epochs)` |
+//! | `plateau:PATIENCE:FACTOR` | `lr * factor^(times the validation loss stood still)` | `ReduceLROnPlateau` |
 //! | `onecycle` | by step, see [`Schedule::rate`] | `OneCycleLR(max_lr = lr, total_steps)` |
+//! | `triangle:EPOCH` | by step, a line from 0 to `lr` at EPOCH (2.5 will do), another to 0 at the end | `LambdaLR` |
+//! | `warmup:STEPS/REST` | by step, `lr * (step + 1) / STEPS`; then REST | see below |
+//! | `warmup:EPOCHSep/REST` | the same over so many epochs | see below |
+//!
+//! All others are stepped once an epoch, as the notebooks' loop does. REST is any other schedule, as in
+//! `warmup:500/cosine`. In PyTorch warm-up is `LinearLR(start_factor = 1 / steps, total_iters = steps - 1)` and REST in
+//! a `SequentialLR` with `milestones = [steps]`: REST begins its own count when warm-up ends. One difference: after
+//! warm-up by STEPS, a REST that goes by epoch keeps the run's epochs, for it has missed only a part of one.
 
+use super::Plateau;
 use crate::core::{Error, Result};
 use std::f64::consts::PI;
 use std::fmt;
@@ -18,14 +30,31 @@ use std::str::FromStr;
 pub enum Schedule {
     /// The same rate throughout.
     Constant,
-    /// Multiplied by `gamma` every `every` epochs.
+    /// Multiplied by `gamma` every `every` epochs. PyTorch: `StepLR`.
     Step { every: usize, gamma: f64 },
-    /// Multiplied by `gamma` at each of these epochs.
+    /// Multiplied by `gamma` at each of these epochs. PyTorch: `MultiStepLR`.
     MultiStep { milestones: Vec<usize>, gamma: f64 },
-    /// Half a cosine from `lr` down to 0 over the run, by epoch.
+    /// Multiplied by `gamma` every epoch. PyTorch: `ExponentialLR`.
+    Exponential { gamma: f64 },
+    /// Half a cosine from `lr` down to 0 over the run, by epoch. PyTorch: `CosineAnnealingLR`.
     Cosine,
-    /// Up to `lr` in the first 30 % of steps and down to nearly 0 after, both along half a cosine.
+    /// Multiplied by `gamma` after more than `patience` epochs without a better validation loss; see [`Plateau`].
+    /// PyTorch: `ReduceLROnPlateau`.
+    Plateau { patience: usize, gamma: f64 },
+    /// Up to `lr` in the first 30 % of steps and down to nearly 0 after, both along half a cosine. PyTorch: `OneCycleLR`.
     OneCycle,
+    /// Up from 0 to `lr` at epoch `peak`, and down to 0 at the end, by step and both along a line: the DAWNBench recipe
+    /// for CIFAR-10. PyTorch: `LambdaLR`.
+    Triangle { peak: f64 },
+    /// Up to `lr` along a line, by step; then the rest. PyTorch: `LinearLR`, then the rest, in `SequentialLR`.
+    Warmup { length: Length, rest: Box<Schedule> },
+}
+
+/// How long warm-up lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    Steps(u64),
+    Epochs(usize),
 }
 
 /// Where in a run a step is.
@@ -41,29 +70,76 @@ pub struct Position {
     pub steps: u64,
 }
 
+impl Position {
+    /// Steps of one epoch, at least 1.
+    fn steps_an_epoch(self) -> f64 {
+        (self.steps as f64 / self.epochs.max(1) as f64).max(1.0)
+    }
+}
+
 impl Schedule {
-    /// The rate for the step at this position, `lr` being the base (for `onecycle` the highest) rate.
+    /// The rate for the step at this position, `lr` being the base (for `onecycle`, `triangle` and `warmup` the highest)
+    /// rate. For `plateau` it is to be multiplied by [`Plateau::factor`].
     pub fn rate(&self, lr: f64, at: Position) -> f64 {
         match self {
-            Schedule::Constant => lr,
+            Schedule::Constant | Schedule::Plateau { .. } => lr,
             Schedule::Step { every, gamma } => lr * gamma.powf((at.epoch / every) as f64),
             Schedule::MultiStep { milestones, gamma } => {
                 lr * gamma.powf(milestones.iter().filter(|&&m| m <= at.epoch).count() as f64)
             }
+            Schedule::Exponential { gamma } => lr * gamma.powf(at.epoch as f64),
             Schedule::Cosine => lr * half_cosine(at.epoch as f64 / at.epochs.max(1) as f64),
-            Schedule::OneCycle => {
-                let (low, end) = (lr / 25.0, lr / 25.0 / 1e4);
-                let peak = 0.3 * at.steps as f64 - 1.0;
-                let last = (at.steps as f64 - 1.0).max(1.0);
-                let step = at.step as f64;
-                if step <= peak {
-                    lr + (low - lr) * half_cosine(step / peak.max(f64::MIN_POSITIVE))
+            Schedule::OneCycle => one_cycle(lr, at),
+            Schedule::Triangle { peak } => {
+                let epoch = at.step as f64 / at.steps_an_epoch();
+                let part = if epoch <= *peak {
+                    epoch / peak
                 } else {
-                    end + (lr - end) * half_cosine((step - peak) / (last - peak))
-                }
+                    (at.epochs as f64 - epoch) / (at.epochs as f64 - peak)
+                };
+                lr * part.max(0.0)
             }
+            Schedule::Warmup { length, rest } => warm_up(*length, rest, lr, at),
         }
     }
+
+    /// The memory of a schedule that looks back at validation losses, at the beginning of a run; of the others none.
+    pub fn plateau(&self, lr: f64) -> Option<Plateau> {
+        match self {
+            Schedule::Plateau { patience, gamma } => Some(Plateau::new(*patience, *gamma, lr)),
+            Schedule::Warmup { rest, .. } => rest.plateau(lr),
+            _ => None,
+        }
+    }
+}
+
+fn one_cycle(lr: f64, at: Position) -> f64 {
+    let (low, end) = (lr / 25.0, lr / 25.0 / 1e4);
+    let peak = 0.3 * at.steps as f64 - 1.0;
+    let last = at.steps as f64 - 1.0;
+    let step = at.step as f64;
+    if step <= peak {
+        lr + (low - lr) * half_cosine(step / peak.max(f64::MIN_POSITIVE))
+    } else {
+        end + (lr - end) * half_cosine((step - peak) / (last - peak))
+    }
+}
+
+fn warm_up(length: Length, rest: &Schedule, lr: f64, at: Position) -> f64 {
+    let (epochs, steps) = match length {
+        Length::Steps(steps) => (0, steps),
+        Length::Epochs(epochs) => (epochs, (epochs as f64 * at.steps_an_epoch()).round() as u64),
+    };
+    if at.step < steps {
+        return lr * (at.step + 1) as f64 / steps as f64;
+    }
+    let left = Position {
+        epoch: at.epoch.saturating_sub(epochs),
+        epochs: at.epochs.saturating_sub(epochs),
+        step: at.step - steps,
+        steps: at.steps.saturating_sub(steps),
+    };
+    rest.rate(lr, left)
 }
 
 /// From 1 at 0 down to 0 at 1.
@@ -71,29 +147,69 @@ fn half_cosine(part: f64) -> f64 {
     (1.0 + (PI * part).cos()) / 2.0
 }
 
+/// The forms of a schedule, for errors.
+const FORMS: &str = "constant, step:EVERY:GAMMA, multistep:E1,E2:GAMMA, exponential:GAMMA, cosine, onecycle, \
+    triangle:EPOCH, plateau:PATIENCE:FACTOR, warmup:STEPS/REST or warmup:EPOCHSep/REST";
+
 impl FromStr for Schedule {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Schedule> {
-        let wrong = || {
-            Error::argument("scheduler", format!("`{text}` is not a schedule"))
-                .expected("constant, step:EVERY:GAMMA, multistep:E1,E2:GAMMA, cosine or onecycle")
-        };
-        let gamma =
-            |text: &str| text.parse::<f64>().ok().filter(|g| g.is_finite() && *g > 0.0).ok_or_else(wrong);
-        let epoch = |text: &str| text.parse::<usize>().ok().filter(|e| *e > 0).ok_or_else(wrong);
+        if let Some(warmup) = text.strip_prefix("warmup:") {
+            return parse_warmup(text, warmup);
+        }
         match text.split(':').collect::<Vec<_>>()[..] {
             ["constant"] => Ok(Schedule::Constant),
             ["cosine"] => Ok(Schedule::Cosine),
             ["onecycle"] => Ok(Schedule::OneCycle),
-            ["step", every, g] => Ok(Schedule::Step { every: epoch(every)?, gamma: gamma(g)? }),
-            ["multistep", at, g] => {
-                let milestones = at.split(',').map(epoch).collect::<Result<_>>()?;
-                Ok(Schedule::MultiStep { milestones, gamma: gamma(g)? })
+            ["step", every, gamma] => {
+                Ok(Schedule::Step { every: count(text, every)?, gamma: positive(text, gamma)? })
             }
-            _ => Err(wrong()),
+            ["multistep", at, gamma] => {
+                let milestones = at.split(',').map(|at| count(text, at)).collect::<Result<_>>()?;
+                Ok(Schedule::MultiStep { milestones, gamma: positive(text, gamma)? })
+            }
+            ["exponential", gamma] => Ok(Schedule::Exponential { gamma: positive(text, gamma)? }),
+            ["triangle", peak] => Ok(Schedule::Triangle { peak: positive(text, peak)? }),
+            ["plateau", patience, gamma] => {
+                let patience = patience.parse().map_err(|_| malformed(text, patience, "epochs from 0 up"))?;
+                match positive(text, gamma)? {
+                    g if g < 1.0 => Ok(Schedule::Plateau { patience, gamma: g }),
+                    _ => Err(malformed(text, gamma, "a factor between 0 and 1")),
+                }
+            }
+            _ => Err(Error::argument("scheduler", format!("`{text}` is not a schedule")).expected(FORMS)),
         }
     }
+}
+
+fn parse_warmup(text: &str, warmup: &str) -> Result<Schedule> {
+    let (length, rest) = warmup
+        .split_once('/')
+        .ok_or_else(|| malformed(text, warmup, "LENGTH/REST").help("as in warmup:500/constant"))?;
+    let length = match length.strip_suffix("ep") {
+        Some(epochs) => Length::Epochs(count(text, epochs)?),
+        None => Length::Steps(count(text, length)?),
+    };
+    match rest.parse()? {
+        Schedule::Warmup { .. } => Err(malformed(text, rest, "a schedule without warm-up of its own")),
+        rest => Ok(Schedule::Warmup { length, rest: Box::new(rest) }),
+    }
+}
+
+fn malformed(text: &str, part: &str, expected: &str) -> Error {
+    Error::argument("scheduler", format!("`{part}` in `{text}` is malformed")).expected(expected)
+}
+
+/// A number of epochs or steps.
+fn count<T: FromStr + PartialOrd + Default>(text: &str, part: &str) -> Result<T> {
+    let count = part.parse().ok().filter(|n| *n > T::default());
+    count.ok_or_else(|| malformed(text, part, "a whole number above 0"))
+}
+
+fn positive(text: &str, part: &str) -> Result<f64> {
+    let number = part.parse::<f64>().ok().filter(|g| g.is_finite() && *g > 0.0);
+    number.ok_or_else(|| malformed(text, part, "a number above 0"))
 }
 
 impl fmt::Display for Schedule {
@@ -105,8 +221,13 @@ impl fmt::Display for Schedule {
                 let at: Vec<String> = milestones.iter().map(usize::to_string).collect();
                 write!(f, "multistep:{}:{gamma}", at.join(","))
             }
+            Schedule::Exponential { gamma } => write!(f, "exponential:{gamma}"),
             Schedule::Cosine => f.write_str("cosine"),
+            Schedule::Plateau { patience, gamma } => write!(f, "plateau:{patience}:{gamma}"),
             Schedule::OneCycle => f.write_str("onecycle"),
+            Schedule::Triangle { peak } => write!(f, "triangle:{peak}"),
+            Schedule::Warmup { length: Length::Steps(n), rest } => write!(f, "warmup:{n}/{rest}"),
+            Schedule::Warmup { length: Length::Epochs(n), rest } => write!(f, "warmup:{n}ep/{rest}"),
         }
     }
 }
@@ -115,35 +236,58 @@ impl fmt::Display for Schedule {
 mod tests {
     use super::*;
 
-    fn at(epoch: usize, step: u64) -> Position {
-        Position { epoch, epochs: 10, step, steps: 100 }
-    }
-
-    /// Values of PyTorch's `OneCycleLR(max_lr=0.1, total_steps=100)` at steps 0, 15, 29, 60 and 99.
-    #[test]
-    fn onecycle_equals_pytorch() {
-        let known = [(0, 0.004), (15, 0.05459866761210004), (29, 0.1), (60, 0.05892800902855288), (99, 4e-7)];
-        for (step, want) in known {
-            let got = Schedule::OneCycle.rate(0.1, at(0, step));
-            assert!((got - want).abs() < 1e-12, "step {step}: {got} is not {want}");
-        }
-    }
-
     #[test]
     fn text_and_schedule_convert_both_ways() {
-        for text in ["constant", "step:5:0.1", "multistep:3,7:0.5", "cosine", "onecycle"] {
+        let texts = [
+            "constant",
+            "step:5:0.1",
+            "multistep:3,7:0.5",
+            "exponential:0.9",
+            "cosine",
+            "onecycle",
+            "triangle:2.5",
+            "plateau:0:0.1",
+            "warmup:500/cosine",
+            "warmup:5ep/multistep:3,7:0.5",
+        ];
+        for text in texts {
             assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
-        }
-        for text in ["", "step", "step:0:0.1", "step:5:NaN", "multistep::0.1", "cosine:1"] {
-            assert!(text.parse::<Schedule>().is_err(), "{text} was accepted");
         }
     }
 
+    /// Each error names the part that is wrong.
     #[test]
-    fn epoch_schedules() {
-        let step: Schedule = "step:5:0.1".parse().unwrap();
-        assert_eq!(step.rate(1.0, at(4, 0)), 1.0);
-        assert_eq!(step.rate(1.0, at(5, 0)), 0.1);
-        assert!((Schedule::Cosine.rate(1.0, at(5, 0)) - 0.5).abs() < 1e-12);
+    fn malformed_text_is_refused_and_the_part_named() {
+        let cases = [
+            ("", "``"),
+            ("step", "`step`"),
+            ("step:0:0.1", "`0` in"),
+            ("step:5:NaN", "`NaN` in"),
+            ("multistep:3,,4:0.1", "`` in"),
+            ("cosine:1", "`cosine:1`"),
+            ("exponential:-1", "`-1` in"),
+            ("triangle:0", "`0` in"),
+            ("plateau:3:1", "`1` in"),
+            ("plateau:-1:0.1", "`-1` in"),
+            ("warmup:5", "`5` in"),
+            ("warmup:0/cosine", "`0` in"),
+            ("warmup:2.5ep/cosine", "`2.5` in"),
+            ("warmup:5/step:x:0.1", "`x` in"),
+            ("warmup:5/warmup:5/cosine", "`warmup:5/cosine` in"),
+        ];
+        for (text, part) in cases {
+            let error = text.parse::<Schedule>().unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("scheduler"), "{text}: {error}");
+        }
+    }
+
+    /// Steps are counted from where warm-up ended, epochs are the run's own.
+    #[test]
+    fn after_warm_up_by_steps_epochs_stay() {
+        let schedule: Schedule = "warmup:4/step:2:0.5".parse().unwrap();
+        let rate =
+            |step: u64| schedule.rate(1.0, Position { epoch: step as usize / 3, epochs: 4, step, steps: 12 });
+        let rates: Vec<f64> = (0..12).map(rate).collect();
+        assert_eq!(rates, [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]);
     }
 }

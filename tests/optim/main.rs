@@ -1,5 +1,7 @@
 //! The optimisers against PyTorch's, step by step (vectors made by `generate.py`), and what they promise beside.
 
+mod schedules;
+
 use receptive::io::TensorFile;
 use receptive::optim::{Adam, Optimizer, Sgd, clip_grad_norm, clip_grad_value};
 use receptive::{DType, Device, ErrorKind, Tensor};
