@@ -2,9 +2,13 @@
 //!
 //! PyTorch's default for conv and linear layers is `kaiming_uniform_(a = sqrt 5)`, which works out to
 //! `U(-1/sqrt(fan_in), 1/sqrt(fan_in))` for weight and bias alike. Xavier (Glorot & Bengio 2010) keeps the variance of
-//! activations and of gradients: `U(-b, b)` with `b = sqrt(6 / (fan_in + fan_out))`.
+//! activations and of gradients: `U(-b, b)` with `b = sqrt(6 / (fan_in + fan_out))`. Kaiming (He et al. 2015) accounts
+//! for the half that ReLU cuts off: `N(0, 2 / fan_out)`.
 
-use crate::core::Key;
+use crate::core::{Error, Key, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 
 /// The rule one parameter is drawn by.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,16 +17,25 @@ pub enum Init {
     Constant(f64),
     /// Uniform in `[-bound, bound)`.
     Uniform(f64),
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f64),
 }
 
-/// A rule for a whole model, over the layers' own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// A rule for a whole model, over the layers' own: `default`, `xavier`, `glorot` or `kaiming`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scheme {
     /// Each layer's own: PyTorch's defaults.
     #[default]
     Default,
-    /// Xavier-uniform for every `weight` of two or more dimensions; the rest keep their own.
+    /// Xavier-uniform for every `weight` of two or more dimensions; the rest keep their own. PyTorch:
+    /// `xavier_uniform_`.
     Xavier,
+    /// The same, and each bias within the bound of its weight. scikit-learn: `MLPClassifier` (with ReLU).
+    Glorot,
+    /// Kaiming-normal by `fan_out` for the weights of convolutions, whose biases are 0; the rest keep their own, as in
+    /// torchvision's ResNet. PyTorch: `kaiming_normal_(mode="fan_out", nonlinearity="relu")`.
+    Kaiming,
 }
 
 impl Init {
@@ -34,9 +47,14 @@ impl Init {
 
     /// Xavier-uniform for a weight `[out, in, ...]`; trailing dimensions are the receptive field.
     pub fn xavier(dims: &[usize]) -> Init {
-        let field: usize = dims[2..].iter().product();
-        let fans = (dims[0] + dims[1]) * field;
+        let fans = (dims[0] + dims[1]) * field(dims);
         Init::Uniform((6.0 / fans.max(1) as f64).sqrt())
+    }
+
+    /// Kaiming-normal for a weight `[out, in, ...]` before ReLU, by what each input reaches.
+    pub fn kaiming(dims: &[usize]) -> Init {
+        let fan_out = dims[0] * field(dims);
+        Init::Normal((2.0 / fan_out.max(1) as f64).sqrt())
     }
 
     /// `count` values.
@@ -45,14 +63,98 @@ impl Init {
         match self {
             Init::Constant(value) => vec![value; count],
             Init::Uniform(bound) => (0..n).map(|i| (2.0 * key.uniform(i) - 1.0) * bound).collect(),
+            Init::Normal(deviation) => (0..n).map(|i| key.normal(i) * deviation).collect(),
         }
     }
 }
 
+/// Elements of the receptive field of a weight `[out, in, ...]`.
+fn field(dims: &[usize]) -> usize {
+    dims[2..].iter().product()
+}
+
 impl Scheme {
-    /// What this scheme draws the parameter `path` by, when it overrides the layer.
-    pub(crate) fn rule(self, path: &str, dims: &[usize]) -> Option<Init> {
-        let weight = path.rsplit('.').next() == Some("weight");
-        (self == Scheme::Xavier && weight && dims.len() >= 2).then(|| Init::xavier(dims))
+    /// All schemes by name.
+    pub const NAMES: [(&str, Scheme); 4] = [
+        ("default", Scheme::Default),
+        ("xavier", Scheme::Xavier),
+        ("glorot", Scheme::Glorot),
+        ("kaiming", Scheme::Kaiming),
+    ];
+
+    /// What this scheme draws the parameter `path` by, when it overrides the layer. `dims` are the parameter's, `weight`
+    /// those of its layer's `weight`.
+    pub(crate) fn rule(self, path: &str, dims: &[usize], weight: Option<&[usize]>) -> Option<Init> {
+        let of = weight.filter(|weight| weight.len() >= 2)?;
+        match (self, path.rsplit('.').next()?) {
+            (Scheme::Xavier | Scheme::Glorot, "weight") => Some(Init::xavier(dims)),
+            (Scheme::Glorot, "bias") => Some(Init::xavier(of)),
+            (Scheme::Kaiming, "weight") if of.len() == 4 => Some(Init::kaiming(dims)),
+            (Scheme::Kaiming, "bias") if of.len() == 4 => Some(Init::Constant(0.0)),
+            _ => None,
+        }
+    }
+}
+
+impl FromStr for Scheme {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Scheme> {
+        let found = Scheme::NAMES.iter().find(|(name, _)| *name == text);
+        found.map(|(_, scheme)| *scheme).ok_or_else(|| {
+            Error::argument("scheme", format!("`{text}` is not a rule of initialisation"))
+                .expected(Scheme::NAMES.map(|(name, _)| name).join(", "))
+        })
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = Scheme::NAMES.iter().find(|(_, scheme)| scheme == self);
+        f.write_str(named.expect("every scheme has a name").0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_convert_both_ways() {
+        for (name, scheme) in Scheme::NAMES {
+            assert_eq!(name.parse::<Scheme>().unwrap(), scheme);
+            assert_eq!(scheme.to_string(), name);
+            assert_eq!(serde_json::to_value(scheme).unwrap(), name);
+            assert_eq!(serde_json::from_value::<Scheme>(name.into()).unwrap(), scheme);
+        }
+        assert!("he".parse::<Scheme>().unwrap_err().to_string().contains("`he`"));
+    }
+
+    /// Bounds and deviations of scikit-learn's and PyTorch's rules, and that norms and buffers are left alone.
+    #[test]
+    fn every_scheme_knows_its_parameters() {
+        let (linear, conv, norm) = ([100, 784], [64, 3, 7, 7], [64]);
+        let glorot = Init::Uniform((6.0f64 / 884.0).sqrt());
+        assert_eq!(Scheme::Glorot.rule("fc.weight", &linear, Some(&linear)), Some(glorot));
+        assert_eq!(Scheme::Glorot.rule("fc.bias", &[100], Some(&linear)), Some(glorot));
+        assert_eq!(Scheme::Xavier.rule("fc.weight", &linear, Some(&linear)), Some(glorot));
+        assert_eq!(Scheme::Xavier.rule("fc.bias", &[100], Some(&linear)), None);
+        let kaiming = Init::Normal((2.0f64 / (64.0 * 49.0)).sqrt());
+        assert_eq!(Scheme::Kaiming.rule("conv1.weight", &conv, Some(&conv)), Some(kaiming));
+        assert_eq!(Scheme::Kaiming.rule("conv1.bias", &[64], Some(&conv)), Some(Init::Constant(0.0)));
+        assert_eq!(Scheme::Kaiming.rule("fc.weight", &linear, Some(&linear)), None);
+        for (_, scheme) in Scheme::NAMES {
+            assert_eq!(scheme.rule("bn1.weight", &norm, Some(&norm)), None);
+            assert_eq!(scheme.rule("bn1.bias", &norm, Some(&norm)), None);
+            assert_eq!(scheme.rule("bn1.running_mean", &norm, Some(&norm)), None);
+        }
+    }
+
+    #[test]
+    fn normal_has_its_deviation() {
+        let drawn = Init::Normal(0.25).draw(20_000, Key::new(1));
+        let mean = drawn.iter().sum::<f64>() / 20_000.0;
+        let variance = drawn.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 20_000.0;
+        assert!(mean.abs() < 0.01 && (variance.sqrt() - 0.25).abs() < 0.005, "{mean} {variance}");
     }
 }

@@ -56,8 +56,13 @@ pub trait ModuleExt: Module {
     /// As [`init`](Self::init).
     fn init_with(&self, device: &Device, dtype: DType, seed: u64, scheme: Scheme) -> Result<()> {
         let root = Key::new(seed).child("init");
-        for (path, param) in self.params() {
-            param.initialise(device, dtype, root.child(&path), scheme.rule(&path, param.dims()))?;
+        let params = self.params();
+        let dims: BTreeMap<&str, &[usize]> =
+            params.iter().map(|(path, p)| (path.as_str(), p.dims())).collect();
+        for (path, param) in &params {
+            let layer = path.rsplit_once('.').map_or(String::new(), |(layer, _)| format!("{layer}."));
+            let weight = dims.get(format!("{layer}weight").as_str()).copied();
+            param.initialise(device, dtype, root.child(path), scheme.rule(path, param.dims(), weight))?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@
 //! The divisions by `1 - beta^t` undo the pull of the zero start. In Adam the decay passes through the moments and is
 //! rescaled with them; AdamW decouples it. PyTorch: `optim.Adam`, `optim.AdamW`.
 
-use super::{Memory, Optimizer};
+use super::{Decay, Memory, Optimizer};
 use crate::core::{Error, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::float_type;
@@ -23,6 +23,7 @@ pub struct Adam {
     memory: Memory,
     weight_decay: f64,
     decoupled: bool,
+    decay: Decay,
 }
 
 impl Adam {
@@ -42,13 +43,18 @@ impl Adam {
         Self::build(params, weight_decay, true)
     }
 
+    /// The same with the decay on some parameters only.
+    pub fn decay(self, decay: Decay) -> Adam {
+        Adam { decay, ..self }
+    }
+
     fn build(params: Vec<(String, Tensor)>, weight_decay: f64, decoupled: bool) -> Result<Adam> {
         if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
             let what = format!("{weight_decay} is not a number from 0 up");
             return Err(Error::argument("weight-decay", what));
         }
         let memory = Memory::new(params, &["exp_avg", "exp_avg_sq"])?;
-        Ok(Adam { memory, weight_decay, decoupled })
+        Ok(Adam { memory, weight_decay, decoupled, decay: Decay::All })
     }
 }
 
@@ -56,13 +62,14 @@ impl Optimizer for Adam {
     fn step(&mut self, lr: f64) -> Result<()> {
         self.memory.steps += 1;
         let [correction1, correction2] = BETAS.map(|beta| 1.0 - beta.powf(self.memory.steps as f64));
-        let step = AdamStep {
-            rate: lr / correction1,
-            root_correction: correction2.sqrt(),
-            shrink: if self.decoupled { 1.0 - lr * self.weight_decay } else { 1.0 },
-            decay: if self.decoupled { 0.0 } else { self.weight_decay },
-        };
         for slot in &self.memory.slots {
+            let weight_decay = self.decay.of(&slot.param, self.weight_decay);
+            let step = AdamStep {
+                rate: lr / correction1,
+                root_correction: correction2.sqrt(),
+                shrink: if self.decoupled { 1.0 - lr * weight_decay } else { 1.0 },
+                decay: if self.decoupled { 0.0 } else { weight_decay },
+            };
             update(&step, &[&slot.param, &slot.state[0], &slot.state[1]], &[&slot.grad()?])?;
         }
         Ok(())

@@ -45,6 +45,24 @@ pub trait Optimizer: Send {
     }
 }
 
+/// Which parameters weight decay is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Decay {
+    /// All, as PyTorch does with a single group of parameters.
+    #[default]
+    All,
+    /// Those of two or more dimensions: not biases, nor the scales of norms. scikit-learn's `alpha`; in PyTorch two
+    /// groups of parameters.
+    WeightsOnly,
+}
+
+impl Decay {
+    /// The decay of one parameter.
+    fn of(self, param: &Tensor, weight_decay: f64) -> f64 {
+        if self == Decay::WeightsOnly && param.dims().len() < 2 { 0.0 } else { weight_decay }
+    }
+}
+
 /// A parameter with its name and the optimiser's own tensors for it.
 struct Slot {
     name: String,

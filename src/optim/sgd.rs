@@ -9,7 +9,7 @@
 //! PyTorch: `optim.SGD` with `dampening = 0`. The learning rate stands outside the velocity, as there: a schedule takes
 //! effect at once.
 
-use super::{Memory, Optimizer};
+use super::{Decay, Memory, Optimizer};
 use crate::core::{Error, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::float_type;
@@ -21,6 +21,7 @@ pub struct Sgd {
     momentum: f64,
     nesterov: bool,
     weight_decay: f64,
+    decay: Decay,
 }
 
 impl Sgd {
@@ -43,15 +44,21 @@ impl Sgd {
             return Err(Error::argument("nesterov", "needs a momentum above 0").help("--momentum 0.9"));
         }
         let memory = Memory::new(params, &["momentum_buffer"])?;
-        Ok(Sgd { memory, momentum, nesterov, weight_decay })
+        Ok(Sgd { memory, momentum, nesterov, weight_decay, decay: Decay::All })
+    }
+
+    /// The same with the decay on some parameters only.
+    pub fn decay(self, decay: Decay) -> Sgd {
+        Sgd { decay, ..self }
     }
 }
 
 impl Optimizer for Sgd {
     fn step(&mut self, lr: f64) -> Result<()> {
-        let Sgd { momentum, nesterov, weight_decay, .. } = *self;
-        let step = SgdStep { lr, momentum, nesterov, weight_decay };
+        let Sgd { momentum, nesterov, .. } = *self;
         for slot in &self.memory.slots {
+            let weight_decay = self.decay.of(&slot.param, self.weight_decay);
+            let step = SgdStep { lr, momentum, nesterov, weight_decay };
             update(&step, &[&slot.param, &slot.state[0]], &[&slot.grad()?])?;
         }
         self.memory.steps += 1;

@@ -22,6 +22,19 @@ fn xavier_is_for_weights_alone() {
     }
 }
 
+/// Glorot draws a bias within the bound of its own layer's weight.
+#[test]
+fn glorot_is_for_biases_too() {
+    let net = build("mlp", MNIST);
+    net.init_with(&Device::cpu().unwrap(), DType::F64, 3, Scheme::Glorot).unwrap();
+    let state = net.state_dict().unwrap();
+    for name in ["linears.0.weight", "linears.0.bias"] {
+        let bound = (6.0f64 / (784.0 + 512.0)).sqrt();
+        let largest = state[name].to_f64().unwrap().iter().fold(0.0, |max: f64, w| max.max(w.abs()));
+        assert!(largest <= bound && largest > 0.98 * bound, "{name}: {largest} against {bound}");
+    }
+}
+
 /// A frozen parameter receives no gradient and is not handed to the optimiser; unfrozen, both again.
 #[test]
 fn frozen_parameters_are_left_alone() {

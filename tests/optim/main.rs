@@ -3,7 +3,7 @@
 mod schedules;
 
 use receptive::io::TensorFile;
-use receptive::optim::{Adam, Optimizer, Sgd, clip_grad_norm, clip_grad_value};
+use receptive::optim::{Adam, Decay, Optimizer, Sgd, clip_grad_norm, clip_grad_value};
 use receptive::{DType, Device, ErrorKind, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -89,6 +89,37 @@ fn a_restored_optimizer_goes_on_bit_for_bit() {
         assert_eq!(w.to_vec::<f64>().unwrap(), copy.to_vec::<f64>().unwrap(), "{name}");
         let missing = restored.memory_mut().restore(&BTreeMap::new(), 1);
         assert_eq!(missing.unwrap_err().kind(), ErrorKind::Missing, "{name}");
+    }
+}
+
+/// With `WeightsOnly` a matrix decays and a bias takes the very steps it takes without decay.
+#[test]
+fn biases_can_be_left_out_of_weight_decay() {
+    type Decaying = fn(Vec<(String, Tensor)>, f64, Decay) -> Box<dyn Optimizer>;
+    let makes: [Decaying; 3] = [
+        |p, w, on| Box::new(Sgd::new(p, 0.9, true, w).unwrap().decay(on)),
+        |p, w, on| Box::new(Adam::new(p, w).unwrap().decay(on)),
+        |p, w, on| Box::new(Adam::decoupled(p, w).unwrap().decay(on)),
+    ];
+    let vectors = vectors(&Device::cpu().unwrap());
+    for make in makes {
+        let run = |weight_decay, on| {
+            let matrix = vectors["w0"].copy().unwrap().requires_grad();
+            let bias = vectors["w0"].reshape(&[12]).unwrap().copy().unwrap().requires_grad();
+            let params = vec![("weight".into(), matrix.clone()), ("bias".into(), bias.clone())];
+            let mut optimizer = make(params, weight_decay, on);
+            for step in 0..3 {
+                let grad = &vectors[&format!("grad.{step}")];
+                set_grad(&matrix, grad);
+                set_grad(&bias, &grad.reshape(&[12]).unwrap());
+                optimizer.step(0.1).unwrap();
+            }
+            [matrix, bias].map(|w| w.to_vec::<f64>().unwrap())
+        };
+        let [none, all, weights] = [(0.0, Decay::All), (0.1, Decay::All), (0.1, Decay::WeightsOnly)]
+            .map(|(weight_decay, on)| run(weight_decay, on));
+        assert_eq!(weights, [all[0].clone(), none[1].clone()]);
+        assert_ne!(all, none);
     }
 }
 
