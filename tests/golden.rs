@@ -13,7 +13,9 @@ use std::path::Path;
 fn is_random(spec: &OpSpec, case: &Case) -> bool {
     // A dropout mask comes from this crate's own keyed generator; PyTorch draws another. Its file tests the mask.
     let value = |key: &str| case.attrs.get(key).map(String::as_str);
-    spec.name == "dropout" && value("training") != Some("false") && !matches!(value("p"), Some("0" | "1"))
+    spec.name.starts_with("dropout")
+        && value("training") != Some("false")
+        && !matches!(value("p"), Some("0" | "1"))
 }
 
 fn vectors(

@@ -347,18 +347,20 @@ fn input_gradient<T: Float>(
     x: &[T],
     dx: &mut [T],
 ) {
-    let a = T::from_f64(scale.inverse * weight);
     let Some(means) = means else {
-        return dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy * a);
+        let factor = T::from_f64(scale.inverse * weight);
+        return dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy * factor);
     };
-    let (mean, [b, c]) = (scale.mean, centring(scale, means));
-    dx.iter_mut().zip(dy).zip(x).for_each(|((dx, &dy), &x)| *dx = dy * a + (x - mean) * b + c);
+    let (mean, inverse, w) = (scale.mean, T::from_f64(scale.inverse), T::from_f64(weight));
+    let [b, c] = centring(scale, means);
+    dx.iter_mut().zip(dy).zip(x).for_each(|((dx, &dy), &x)| *dx = (dy * w - c - (x - mean) * b) * inverse);
 }
 
-/// The factors `b`, `c` of `-(mean(g) + xhat mean(g xhat)) * inverse = (x - mean) b + c`.
+/// The factors `b`, `c` of `mean(g) + xhat mean(g xhat) = (x - mean) b + c`. They are subtracted from `g` before it is
+/// multiplied by the inverse deviation, which may be large and nothing be left.
 fn centring<T: Float>(scale: Scale<T>, [g, product]: [f64; 2]) -> [T; 2] {
     let slope = scale.inverse * product;
-    [-scale.inverse * slope, -scale.inverse * (g + scale.lost * slope)].map(T::from_f64)
+    [slope, g + scale.lost * slope].map(T::from_f64)
 }
 
 /// The same where every element of a slice has its own weight; a group is one slice then.
@@ -385,8 +387,8 @@ fn elementwise_backward<T: Float>(cx: &CpuCtx, l: Layout, tape: Tape<T>, out: Gr
                 means[0] += g / l.len as f64;
                 means[1] += scale.inverse * (product + scale.lost * g) / l.len as f64;
             }
-            let (a, [b, c]) = (T::from_f64(scale.inverse), centring(scale, [means[0], means[1]]));
-            dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = *dx * a + (x - scale.mean) * b + c);
+            let (inverse, [b, c]) = (T::from_f64(scale.inverse), centring(scale, [means[0], means[1]]));
+            dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = (*dx - c - (x - scale.mean) * b) * inverse);
         });
     }
     if out.dweight.is_empty() && out.dbias.is_empty() {

@@ -8,6 +8,7 @@
 //! | the rest | one kind of layer each |
 
 mod activation;
+mod batch_norm;
 mod conv;
 mod conv_transpose;
 mod ctx;
@@ -16,6 +17,7 @@ mod linear;
 mod loss;
 mod module;
 mod norm;
+mod norm_parts;
 mod param;
 mod pool;
 mod regular;
@@ -24,6 +26,7 @@ mod sequential;
 mod state;
 
 pub use activation::{Gelu, LeakyRelu, LogSoftmax, Relu, Sigmoid, Silu, Softmax, Tanh};
+pub use batch_norm::{BatchNorm1d, BatchNorm2d};
 pub use conv::Conv2d;
 pub use conv_transpose::ConvTranspose2d;
 pub use ctx::{Ctx, Hook, Mode};
@@ -31,10 +34,10 @@ pub use init::{Init, Scheme};
 pub use linear::Linear;
 pub use loss::Loss;
 pub use module::{Module, Visitor};
-pub use norm::{BatchNorm1d, BatchNorm2d};
+pub use norm::{GroupNorm, InstanceNorm2d, LayerNorm, LocalResponseNorm};
 pub use param::{Pair, Param, Role};
 pub use pool::{AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d};
-pub use regular::{Dropout, Flatten};
+pub use regular::{Dropout, Dropout2d, Flatten};
 pub use residual::Residual;
 pub use sequential::Sequential;
 pub use state::{LoadReport, ModuleExt};

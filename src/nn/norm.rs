@@ -1,152 +1,179 @@
-//! Normalisation layers.
+//! Normalisation layers that look at each sample alone.
 
-use super::{Ctx, Init, Module, Param, Visitor};
-use crate::core::{DType, Float, Result};
-use crate::cpu::{CpuCtx, View, ViewMut};
-use crate::float_type;
-use crate::ops::batch_norm::BatchNormOptions;
-use crate::tensor::{Tensor, Update, update};
+use super::norm_parts::{Affine, Running, flag, python};
+use super::{Ctx, Module, Visitor};
+use crate::core::Result;
+use crate::ops::instance_norm::InstanceNormOptions;
+use crate::ops::local_response_norm::LocalResponseNormOptions;
+use crate::tensor::Tensor;
 
-/// A weight that starts at 1 and a bias that starts at 0.
+/// PyTorch's default of every normalisation.
+const EPS: f64 = 1e-5;
+
+/// Normalises every sample over its last dimensions; `weight` and `bias` have their shape. PyTorch: `nn.LayerNorm`.
+///
+/// ```
+/// use receptive::nn::{LayerNorm, Module};
+/// let text = "LayerNorm((5,), eps=1e-05, elementwise_affine=True, bias=True)";
+/// assert_eq!(LayerNorm::new(&[5]).describe(), text);
+/// ```
 #[derive(Debug)]
-struct Affine {
-    weight: Param,
-    bias: Param,
+pub struct LayerNorm {
+    normalized_shape: Vec<usize>,
+    affine: Option<Affine>,
+    eps: f64,
 }
 
-impl Affine {
-    fn new(dims: &[usize]) -> Affine {
-        let param = |value| Param::new(dims, Init::Constant(value));
-        Affine { weight: param(1.0), bias: param(0.0) }
+impl LayerNorm {
+    /// eps 1e-5, with a weight and a bias for every element.
+    pub fn new(normalized_shape: &[usize]) -> LayerNorm {
+        let affine = Some(Affine::new(normalized_shape));
+        LayerNorm { normalized_shape: normalized_shape.to_vec(), affine, eps: EPS }
     }
 
-    fn visit<'a>(affine: &'a Option<Affine>, visitor: &mut Visitor<'a>) {
-        if let Some(Affine { weight, bias }) = affine {
-            visitor.param("weight", weight);
-            visitor.param("bias", bias);
-        }
+    /// What is added to the variance.
+    pub fn eps(self, eps: f64) -> LayerNorm {
+        LayerNorm { eps, ..self }
     }
 
-    /// Weight and bias for this pass.
-    fn values(affine: &Option<Affine>, cx: &Ctx) -> Result<[Option<Tensor>; 2]> {
-        let Some(Affine { weight, bias }) = affine else { return Ok([None, None]) };
-        Ok([Some(cx.value(weight)?), Some(cx.value(bias)?)])
+    /// The same without weight and bias.
+    pub fn no_affine(self) -> LayerNorm {
+        LayerNorm { affine: None, ..self }
     }
 }
 
-/// The running statistics of a layer: buffers, updated in place by every training pass.
-#[derive(Debug)]
-struct Running {
-    mean: Param,
-    var: Param,
-    batches: Param,
-}
-
-impl Running {
-    fn new(features: usize) -> Running {
-        let buffer = |value| Param::buffer(&[features], Init::Constant(value), None);
-        let batches = Param::buffer(&[], Init::Constant(0.0), Some(DType::I64));
-        Running { mean: buffer(0.0), var: buffer(1.0), batches }
+impl Module for LayerNorm {
+    fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+        let [weight, bias] = Affine::values(&self.affine, cx)?;
+        x.layer_norm(&self.normalized_shape, weight.as_ref(), bias.as_ref(), self.eps)
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
-        visitor.param("running_mean", &self.mean);
-        visitor.param("running_var", &self.var);
-        visitor.param("num_batches_tracked", &self.batches);
+        Affine::visit(&self.affine, visitor);
     }
 
-    fn values(&self) -> Result<[&Tensor; 2]> {
-        Ok([self.mean.value()?, self.var.value()?])
+    fn kind(&self) -> &'static str {
+        "LayerNorm"
     }
 
-    /// Counts a batch and stores what the op made of its statistics.
-    fn track(&self, [mean, var]: [Tensor; 2], cumulative: bool) -> Result<()> {
-        let targets = [self.mean.value()?, self.var.value()?, self.batches.value()?];
-        update(&Track { cumulative }, &targets, &[&mean, &var])
+    fn describe(&self) -> String {
+        let dims: Vec<String> = self.normalized_shape.iter().map(usize::to_string).collect();
+        let comma = if dims.len() == 1 { "," } else { "" };
+        let (shape, eps, affine) = (dims.join(", "), python(self.eps), flag(self.affine.is_some()));
+        format!("LayerNorm(({shape}{comma}), eps={eps}, elementwise_affine={affine}, bias={affine})")
     }
 }
 
-/// Targets `running_mean`, `running_var`, `num_batches_tracked`; inputs their new values, or with `cumulative` the
-/// batch's own statistics, of which each batch so far shall count the same.
+/// Normalises groups of channels of every sample; `weight [C]`, `bias [C]`. PyTorch: `nn.GroupNorm`.
+///
+/// ```
+/// use receptive::nn::{GroupNorm, Module};
+/// assert_eq!(GroupNorm::new(2, 6).describe(), "GroupNorm(2, 6, eps=1e-05, affine=True, bias=True)");
+/// ```
 #[derive(Debug)]
-struct Track {
-    cumulative: bool,
+pub struct GroupNorm {
+    groups: usize,
+    channels: usize,
+    affine: Option<Affine>,
+    eps: f64,
 }
 
-impl Track {
-    fn store<T: Float>(&self, batches: i64, target: &mut [T], x: &[T]) {
-        if !self.cumulative {
-            return target.copy_from_slice(x);
-        }
-        let share = 1.0 / batches as f64;
-        for (running, x) in target.iter_mut().zip(x) {
-            *running = T::from_f64((1.0 - share) * running.to_f64() + share * x.to_f64());
-        }
+impl GroupNorm {
+    /// eps 1e-5, with a weight and a bias for every channel. `groups` divides `channels`.
+    pub fn new(groups: usize, channels: usize) -> GroupNorm {
+        GroupNorm { groups, channels, affine: Some(Affine::new(&[channels])), eps: EPS }
+    }
+
+    /// What is added to the variance.
+    pub fn eps(self, eps: f64) -> GroupNorm {
+        GroupNorm { eps, ..self }
+    }
+
+    /// The same without weight and bias.
+    pub fn no_affine(self) -> GroupNorm {
+        GroupNorm { affine: None, ..self }
     }
 }
 
-impl Update for Track {
-    fn name(&self) -> &'static str {
-        "running statistics"
+impl Module for GroupNorm {
+    fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+        let [weight, bias] = Affine::values(&self.affine, cx)?;
+        x.group_norm(self.groups, weight.as_ref(), bias.as_ref(), self.eps)
     }
 
-    fn cpu(&self, _cx: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()> {
-        let [mean, var, batches] = targets else { unreachable!("three targets") };
-        let batches = &mut batches.get::<i64>()[0];
-        *batches += 1;
-        float_type!(self.name(), mean.dtype, T => {
-            self.store::<T>(*batches, mean.get(), x[0].get());
-            self.store::<T>(*batches, var.get(), x[1].get());
-            Ok(())
-        })
+    fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
+        Affine::visit(&self.affine, visitor);
     }
-}
 
-/// A number as Python prints it: `1e-05`, `0.1`, `1.0`.
-fn python(x: f64) -> String {
-    let text = format!("{x:?}");
-    match text.split_once("e-") {
-        Some((digits, exponent)) if exponent.len() < 2 => format!("{digits}e-0{exponent}"),
-        _ => text,
+    fn kind(&self) -> &'static str {
+        "GroupNorm"
+    }
+
+    fn describe(&self) -> String {
+        let GroupNorm { groups, channels, .. } = self;
+        let (eps, affine) = (python(self.eps), flag(self.affine.is_some()));
+        format!("GroupNorm({groups}, {channels}, eps={eps}, affine={affine}, bias={affine})")
     }
 }
 
-/// A flag as Python prints it.
-fn flag(on: bool) -> &'static str {
-    if on { "True" } else { "False" }
-}
-
-/// What [`BatchNorm1d`] and [`BatchNorm2d`] share.
+/// Normalises every channel of every image, `[N, C, H, W]` or `[C, H, W]`. PyTorch: `nn.InstanceNorm2d`, which by
+/// default has no parameters and keeps no statistics, and never counts `num_batches_tracked`.
+///
+/// ```
+/// use receptive::nn::{InstanceNorm2d, Module};
+/// let text = "InstanceNorm2d(3, eps=1e-05, momentum=0.1, affine=False, bias=False, track_running_stats=False)";
+/// assert_eq!(InstanceNorm2d::new(3).describe(), text);
+/// ```
 #[derive(Debug)]
-struct BatchNorm {
-    features: usize,
+pub struct InstanceNorm2d {
+    channels: usize,
     affine: Option<Affine>,
     running: Option<Running>,
     eps: f64,
-    momentum: Option<f64>,
+    momentum: f64,
 }
 
-impl BatchNorm {
-    fn new(features: usize) -> BatchNorm {
-        let BatchNormOptions { eps, momentum, .. } = BatchNormOptions::default();
-        let (affine, running) = (Some(Affine::new(&[features])), Some(Running::new(features)));
-        BatchNorm { features, affine, running, eps, momentum: Some(momentum) }
+impl InstanceNorm2d {
+    /// eps 1e-5, momentum 0.1, without parameters.
+    pub fn new(channels: usize) -> InstanceNorm2d {
+        let InstanceNormOptions { momentum, eps, .. } = InstanceNormOptions::default();
+        InstanceNorm2d { channels, affine: None, running: None, eps, momentum }
     }
 
+    /// What is added to the variance.
+    pub fn eps(self, eps: f64) -> InstanceNorm2d {
+        InstanceNorm2d { eps, ..self }
+    }
+
+    /// How much of a batch's statistics goes into the running ones.
+    pub fn momentum(self, momentum: f64) -> InstanceNorm2d {
+        InstanceNorm2d { momentum, ..self }
+    }
+
+    /// The same with weight and bias.
+    pub fn affine(self) -> InstanceNorm2d {
+        InstanceNorm2d { affine: Some(Affine::new(&[self.channels])), ..self }
+    }
+
+    /// The same with running statistics, which evaluation uses.
+    pub fn track_running_stats(self) -> InstanceNorm2d {
+        InstanceNorm2d { running: Some(Running::new(self.channels)), ..self }
+    }
+}
+
+impl Module for InstanceNorm2d {
     fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+        let single = if let &[c, h, w] = x.dims() { Some(x.reshape(&[1, c, h, w])?) } else { None };
         let [weight, bias] = Affine::values(&self.affine, cx)?;
         let running = self.running.as_ref().map(Running::values).transpose()?;
-        let settings = BatchNormOptions {
-            training: cx.is_training() || running.is_none(),
-            // All of the batch's statistics: `track` averages them.
-            momentum: self.momentum.unwrap_or(1.0),
-            eps: self.eps,
-        };
-        let (y, tracked) = x.batch_norm(running, weight.as_ref(), bias.as_ref(), settings)?;
+        let use_input_stats = cx.is_training() || running.is_none();
+        let settings = InstanceNormOptions { use_input_stats, momentum: self.momentum, eps: self.eps };
+        let (y, tracked) =
+            single.as_ref().unwrap_or(x).instance_norm(running, weight.as_ref(), bias.as_ref(), settings)?;
         if let (true, Some(running), Some(tracked)) = (cx.is_training(), &self.running, tracked) {
-            running.track(tracked, self.momentum.is_none())?;
+            running.store(&tracked)?;
         }
-        Ok(y)
+        if single.is_some() { y.reshape(x.dims()) } else { Ok(y) }
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
@@ -156,94 +183,63 @@ impl BatchNorm {
         }
     }
 
-    fn settings(&self) -> String {
-        let momentum = self.momentum.map_or("None".into(), python);
-        let affine = flag(self.affine.is_some());
+    fn kind(&self) -> &'static str {
+        "InstanceNorm2d"
+    }
+
+    fn describe(&self) -> String {
+        let (eps, momentum, affine) = (python(self.eps), python(self.momentum), flag(self.affine.is_some()));
+        let tracks = flag(self.running.is_some());
         format!(
-            "({}, eps={}, momentum={momentum}, affine={affine}, bias={affine}, track_running_stats={})",
-            self.features,
-            python(self.eps),
-            flag(self.running.is_some())
+            "InstanceNorm2d({}, eps={eps}, momentum={momentum}, affine={affine}, bias={affine}, track_running_stats={tracks})",
+            self.channels
         )
     }
 }
 
-macro_rules! batch_norm {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub struct $name(BatchNorm);
+/// Divides every value by a power of its neighbouring channels' energy. PyTorch: `nn.LocalResponseNorm`.
+///
+/// ```
+/// use receptive::nn::{LocalResponseNorm, Module};
+/// let text = "LocalResponseNorm(5, alpha=0.0001, beta=0.75, k=1.0)";
+/// assert_eq!(LocalResponseNorm::new(5).describe(), text);
+/// ```
+#[derive(Debug)]
+pub struct LocalResponseNorm(LocalResponseNormOptions);
 
-        impl $name {
-            /// eps 1e-5, momentum 0.1; weight 1, bias 0, running mean 0 and variance 1 to start with.
-            pub fn new(features: usize) -> $name {
-                $name(BatchNorm::new(features))
-            }
+impl LocalResponseNorm {
+    /// Windows of `size` channels; alpha 1e-4, beta 0.75, k 1.
+    pub fn new(size: usize) -> LocalResponseNorm {
+        LocalResponseNorm(LocalResponseNormOptions::new(size))
+    }
 
-            /// What is added to the variance.
-            pub fn eps(mut self, eps: f64) -> $name {
-                self.0.eps = eps;
-                self
-            }
+    /// The weight of the neighbours' energy.
+    pub fn alpha(self, alpha: f64) -> LocalResponseNorm {
+        LocalResponseNorm(LocalResponseNormOptions { alpha, ..self.0 })
+    }
 
-            /// How much of a batch's statistics goes into the running ones; `None` averages over all batches so far.
-            pub fn momentum(mut self, momentum: impl Into<Option<f64>>) -> $name {
-                self.0.momentum = momentum.into();
-                self
-            }
+    /// The power.
+    pub fn beta(self, beta: f64) -> LocalResponseNorm {
+        LocalResponseNorm(LocalResponseNormOptions { beta, ..self.0 })
+    }
 
-            /// The same without weight and bias.
-            pub fn no_affine(mut self) -> $name {
-                self.0.affine = None;
-                self
-            }
-
-            /// The same without running statistics: the batch's own in evaluation too.
-            pub fn no_running_stats(mut self) -> $name {
-                self.0.running = None;
-                self
-            }
-        }
-
-        impl Module for $name {
-            fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
-                self.0.forward(cx, x)
-            }
-
-            fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
-                self.0.visit(visitor);
-            }
-
-            fn kind(&self) -> &'static str {
-                stringify!($name)
-            }
-
-            fn describe(&self) -> String {
-                format!("{}{}", self.kind(), self.0.settings())
-            }
-        }
-    };
+    /// What is added to the energy.
+    pub fn k(self, k: f64) -> LocalResponseNorm {
+        LocalResponseNorm(LocalResponseNormOptions { k, ..self.0 })
+    }
 }
 
-batch_norm! {
-    /// Batch normalisation of features `[N, C]` or sequences `[N, C, L]`. PyTorch: `nn.BatchNorm1d`; see
-    /// [`BatchNorm2d`].
-    BatchNorm1d
-}
+impl Module for LocalResponseNorm {
+    fn forward(&self, _cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+        x.local_response_norm(self.0)
+    }
 
-batch_norm! {
-    /// Batch normalisation of images `[N, C, H, W]`: `weight [C]`, `bias [C]`, and the buffers `running_mean [C]`,
-    /// `running_var [C]` and `num_batches_tracked` (i64, a scalar). PyTorch: `nn.BatchNorm2d`.
-    ///
-    /// A training pass normalises by the batch's statistics and updates the buffers in place, before the optimiser's
-    /// step and also where weight and bias are frozen: to keep the statistics of a frozen layer run it in evaluation,
-    /// as in PyTorch. On the meta device nothing is updated.
-    ///
-    /// ```
-    /// use receptive::nn::{BatchNorm2d, Module};
-    /// let norm = BatchNorm2d::new(64);
-    /// let text = "BatchNorm2d(64, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)";
-    /// assert_eq!(norm.describe(), text);
-    /// ```
-    BatchNorm2d
+    fn kind(&self) -> &'static str {
+        "LocalResponseNorm"
+    }
+
+    fn describe(&self) -> String {
+        let LocalResponseNormOptions { size, alpha, beta, k } = self.0;
+        format!("LocalResponseNorm({size}, alpha={}, beta={}, k={})", python(alpha), python(beta), python(k))
+    }
 }

@@ -24,7 +24,7 @@
 //! ```
 
 use super::{Case, Input, OpSpec, no_second_gradient, one};
-use crate::core::{DType, Element, Error, Float, Key, Result};
+use crate::core::{DType, Element, Error, Float, Key, Result, Shape};
 use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::float_type;
@@ -56,11 +56,7 @@ impl Op for Dropout {
 
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
         let (shape, dtype) = (x[0].shape, one_float(self.name(), x)?);
-        if !(0.0..=1.0).contains(&self.p) {
-            return Err(Error::argument(self.name(), format!("p = {} is not a probability", self.p))
-                .with("input", shape)
-                .expected("p from 0 to 1"));
-        }
+        check_probability(self.name(), self.p, &shape)?;
         let dropped = || Plan::new(shape, dtype).hidden(shape, DType::U8);
         Ok(if self.drops() { dropped() } else { Plan::view(shape, dtype, 0) })
     }
@@ -70,7 +66,7 @@ impl Op for Dropout {
     }
 
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        let (key, threshold) = (self.key, (self.p * (1u64 << 32) as f64).round() as u64);
+        let (key, threshold) = (self.key, threshold(self.p));
         let [y, mask] = y else { unreachable!("infer plans an output and a mask") };
         float_type!(self.name(), x[0].dtype, T => {
             let (x, y, mask) = (x[0].get::<T>(), y.get::<T>(), mask.get::<u8>());
@@ -97,9 +93,25 @@ impl Op for Dropout {
     }
 }
 
+/// # Errors
+/// `p` outside 0 to 1, or NaN.
+pub(super) fn check_probability(op: &str, p: f64, input: &Shape) -> Result<()> {
+    if (0.0..=1.0).contains(&p) {
+        return Ok(());
+    }
+    Err(Error::argument(op, format!("p = {p} is not a probability"))
+        .with("input", input)
+        .expected("p from 0 to 1"))
+}
+
+/// Below it 32 random bits drop their element.
+pub(super) fn threshold(p: f64) -> u64 {
+    (p * (1u64 << 32) as f64).round() as u64
+}
+
 /// A choice and not a product: with p = 1 the scale is infinite.
 #[inline(always)]
-fn kept<T: Float>(x: T, mask: u8, scale: T) -> T {
+pub(super) fn kept<T: Float>(x: T, mask: u8, scale: T) -> T {
     if mask == 0 { T::ZERO } else { x * scale }
 }
 

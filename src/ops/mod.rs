@@ -37,12 +37,17 @@ pub mod cross_entropy;
 pub mod dice_loss;
 pub mod div;
 pub mod dropout;
+pub mod dropout2d;
 pub mod exp;
 pub mod expand;
 pub mod flatten;
 pub mod gelu;
+pub mod group_norm;
+pub mod instance_norm;
+pub mod layer_norm;
 pub mod leaky_relu;
 pub mod linear;
+pub mod local_response_norm;
 pub mod log;
 pub mod log_softmax;
 pub mod masked_fill;
@@ -152,12 +157,17 @@ pub static OPS: &[&OpSpec] = &[
     &dice_loss::SPEC,
     &div::SPEC,
     &dropout::SPEC,
+    &dropout2d::SPEC,
     &exp::SPEC,
     &expand::SPEC,
     &flatten::SPEC,
     &gelu::SPEC,
+    &group_norm::SPEC,
+    &instance_norm::SPEC,
+    &layer_norm::SPEC,
     &leaky_relu::SPEC,
     &linear::SPEC,
+    &local_response_norm::SPEC,
     &log::SPEC,
     &log_softmax::SPEC,
     &masked_fill::SPEC,

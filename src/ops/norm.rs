@@ -136,7 +136,7 @@ impl<K: Kind> Norm<K> {
         let Some(old) = running else { return Ok(()) };
         let [_, mean, variance] = y else { unreachable!("infer plans three outputs") };
         for (k, (old, new)) in old.into_iter().zip([mean.get::<T>(), variance.get::<T>()]).enumerate() {
-            if self.kind.own() && l.count() > 0 {
+            if self.kind.own() && x[0].shape.numel() > 0 {
                 self.track(l, stats, k, old, new);
             } else {
                 new.copy_from_slice(old);

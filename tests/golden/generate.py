@@ -60,7 +60,7 @@ def write(row, cases, inputs):
 
 def random(op, attrs):
     """Dropout draws its own mask: PyTorch's differs."""
-    return op == "dropout" and attrs.get("training", "true").lower() == "true" and attrs.get("p") not in ("0", "1")
+    return op.startswith("dropout") and attrs.get("training", "true").lower() == "true" and attrs.get("p") not in ("0", "1")
 
 
 main()

@@ -17,7 +17,7 @@ warnings.simplefilter("ignore", UserWarning)
 
 SCOPE = {"torch": torch, "F": F}
 # Attributes that PyTorch wants as a sequence even when there is one number.
-SEQUENCES = {"size", "shape", "dims", "pad"}
+SEQUENCES = {"size", "shape", "dims", "pad", "normalized_shape"}
 # Inputs that the files hold as bytes and PyTorch wants as booleans.
 MASKS = {"condition", "mask"}
 
@@ -47,6 +47,8 @@ OTHER = {
     "batch_norm": tracking(F.batch_norm),
     "dice_loss": dice_loss,
     "instance_norm": tracking(F.instance_norm),
+    # Here `size` is a number, elsewhere always a sequence.
+    "local_response_norm": lambda t, a: F.local_response_norm(t["input"], **{**a, "size": a["size"][0]}),
     # torch.max(input) and torch.max(input, dim, keepdim) are two functions; neither takes dim=None.
     "max": lambda t, a: torch.max(t["input"], **a) if a.get("dim") is not None else torch.max(t["input"]),
 }

@@ -407,6 +407,35 @@ def binary_cross_entropy_with_logits(rng, g):
     return {"reduction": rng.choice(["mean", "sum", "none"])} if maybe(rng, 0.7) else {}, tensors
 
 
+def instance_norm(rng, g):
+    dims = channels(rng, rng.randint(1, 3))
+    return tracked(rng, g, dims, "use_input_stats", lambda d: product(d[2:]))
+
+
+def layer_norm(rng, g):
+    dims = shape(rng, 1, 4)
+    last = dims[rng.randrange(len(dims)):]
+    attrs = {"eps": rng.choice([1e-3, 0.1])} if maybe(rng) else {}
+    return {"normalized_shape": tuple(last), **attrs}, {"input": normal(g, dims), **parameters(rng, g, last)}
+
+
+def group_norm(rng, g):
+    groups = rng.randint(1, 4)
+    dims = [rng.randint(2, 5), groups * rng.randint(1, 5)] + channels(rng, rng.randint(0, 3))[2:]
+    attrs = {"eps": rng.choice([1e-3, 0.1])} if maybe(rng) else {}
+    return {"num_groups": groups, **attrs}, {"input": normal(g, dims), **parameters(rng, g, dims[1:2])}
+
+
+def local_response_norm(rng, g):
+    settings = {"alpha": [1e-4, 0.5, 2.0], "beta": [0.5, 0.75, 1.0, 2.0], "k": [1.0, 0.5, 2.0]}
+    attrs = {key: rng.choice(values) for key, values in settings.items() if maybe(rng)}
+    return {"size": rng.randint(1, 8), **attrs}, {"input": normal(g, channels(rng, rng.randint(1, 3)))}
+
+
+def dropout2d(rng, g):
+    return dropout(rng, g)[0], {"input": normal(g, channels(rng, rng.randint(1, 2)))}
+
+
 def mask(rng, g, dims):
     """As bytes or booleans, which both mark."""
     bits = torch.rand(dims, generator=g) < rng.random()
@@ -460,12 +489,17 @@ DRAW = {
     "dice_loss": dice_loss,
     "div": binary(positive=True, rounding_mode=lambda rng: rng.choice(["floor", "trunc"])),
     "dropout": dropout,
+    "dropout2d": dropout2d,
     "exp": unary(),
     "expand": expand,
     "flatten": flatten,
     "gelu": unary(approximate=lambda rng: rng.choice(["none", "tanh"])),
+    "group_norm": group_norm,
+    "instance_norm": instance_norm,
+    "layer_norm": layer_norm,
     "leaky_relu": unary(negative_slope=lambda rng: rng.choice([0.01, 0.2, 0.5, 0])),
     "linear": linear,
+    "local_response_norm": local_response_norm,
     "log": unary(0.05, 4),
     "log_softmax": one_dim,
     "masked_fill": masked_fill,

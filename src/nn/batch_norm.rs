@@ -1,0 +1,147 @@
+//! Batch normalisation layers.
+
+use super::norm_parts::{Affine, Running, flag, python};
+use super::{Ctx, Module, Visitor};
+use crate::core::{Error, Result};
+use crate::ops::batch_norm::BatchNormOptions;
+use crate::tensor::Tensor;
+
+/// A layer's name, the inputs it takes, and their ranks.
+type Takes = (&'static str, &'static str, &'static [usize]);
+
+/// What [`BatchNorm1d`] and [`BatchNorm2d`] share.
+#[derive(Debug)]
+struct BatchNorm {
+    features: usize,
+    affine: Option<Affine>,
+    running: Option<Running>,
+    eps: f64,
+    momentum: Option<f64>,
+}
+
+impl BatchNorm {
+    fn new(features: usize) -> BatchNorm {
+        let BatchNormOptions { eps, momentum, .. } = BatchNormOptions::default();
+        let (affine, running) = (Some(Affine::new(&[features])), Some(Running::new(features)));
+        BatchNorm { features, affine, running, eps, momentum: Some(momentum) }
+    }
+
+    fn forward(&self, cx: &Ctx, x: &Tensor, (kind, shapes, ranks): Takes) -> Result<Tensor> {
+        if !ranks.contains(&x.dims().len()) {
+            return Err(Error::shape(kind, format!("input has {} dimensions", x.dims().len()))
+                .with("input", x.shape())
+                .expected(shapes));
+        }
+        let [weight, bias] = Affine::values(&self.affine, cx)?;
+        let running = self.running.as_ref().map(Running::values).transpose()?;
+        let settings = BatchNormOptions {
+            training: cx.is_training() || running.is_none(),
+            // All of the batch's statistics: `track` averages them.
+            momentum: self.momentum.unwrap_or(1.0),
+            eps: self.eps,
+        };
+        let (y, tracked) = x.batch_norm(running, weight.as_ref(), bias.as_ref(), settings)?;
+        if let (true, Some(running), Some(tracked)) = (cx.is_training(), &self.running, tracked) {
+            running.track(&tracked, self.momentum.is_none())?;
+        }
+        Ok(y)
+    }
+
+    fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
+        Affine::visit(&self.affine, visitor);
+        if let Some(running) = &self.running {
+            running.visit(visitor);
+        }
+    }
+
+    fn settings(&self) -> String {
+        let momentum = self.momentum.map_or("None".into(), python);
+        let affine = flag(self.affine.is_some());
+        format!(
+            "({}, eps={}, momentum={momentum}, affine={affine}, bias={affine}, track_running_stats={})",
+            self.features,
+            python(self.eps),
+            flag(self.running.is_some())
+        )
+    }
+}
+
+macro_rules! batch_norm {
+    ($(#[$doc:meta])* $name:ident, $shapes:literal, $ranks:expr) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name(BatchNorm);
+
+        impl $name {
+            /// eps 1e-5, momentum 0.1; weight 1, bias 0, running mean 0 and variance 1 to start with.
+            pub fn new(features: usize) -> $name {
+                $name(BatchNorm::new(features))
+            }
+
+            /// What is added to the variance.
+            pub fn eps(mut self, eps: f64) -> $name {
+                self.0.eps = eps;
+                self
+            }
+
+            /// How much of a batch's statistics goes into the running ones; `None` averages over all batches so far.
+            pub fn momentum(mut self, momentum: impl Into<Option<f64>>) -> $name {
+                self.0.momentum = momentum.into();
+                self
+            }
+
+            /// The same without weight and bias.
+            pub fn no_affine(mut self) -> $name {
+                self.0.affine = None;
+                self
+            }
+
+            /// The same without running statistics: the batch's own in evaluation too.
+            pub fn no_running_stats(mut self) -> $name {
+                self.0.running = None;
+                self
+            }
+        }
+
+        impl Module for $name {
+            fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+                self.0.forward(cx, x, (stringify!($name), $shapes, $ranks))
+            }
+
+            fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
+                self.0.visit(visitor);
+            }
+
+            fn kind(&self) -> &'static str {
+                stringify!($name)
+            }
+
+            fn describe(&self) -> String {
+                format!("{}{}", self.kind(), self.0.settings())
+            }
+        }
+    };
+}
+
+batch_norm! {
+    /// Batch normalisation of features `[N, C]` or sequences `[N, C, L]`. PyTorch: `nn.BatchNorm1d`; see
+    /// [`BatchNorm2d`].
+    BatchNorm1d, "[N, C] or [N, C, L]", &[2, 3]
+}
+
+batch_norm! {
+    /// Batch normalisation of images `[N, C, H, W]`: `weight [C]`, `bias [C]`, and the buffers `running_mean [C]`,
+    /// `running_var [C]` and `num_batches_tracked` (i64, a scalar). PyTorch: `nn.BatchNorm2d`.
+    ///
+    /// A training pass normalises by the batch's statistics and updates the buffers in place, before the optimiser's
+    /// step and also where weight and bias are frozen: to keep the statistics of a frozen layer run it in evaluation,
+    /// as in PyTorch. On the meta device nothing is updated.
+    ///
+    /// ```
+    /// use receptive::nn::{BatchNorm2d, Module};
+    /// let norm = BatchNorm2d::new(64);
+    /// let text = "BatchNorm2d(64, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)";
+    /// assert_eq!(norm.describe(), text);
+    /// ```
+    BatchNorm2d, "[N, C, H, W]", &[4]
+}

@@ -1,0 +1,124 @@
+//! What normalisation layers are made of: a weight and a bias, and the buffers of running statistics.
+
+use super::{Ctx, Init, Param, Visitor};
+use crate::core::{DType, Float, Result};
+use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::float_type;
+use crate::tensor::{Tensor, Update, update};
+
+/// A weight that starts at 1 and a bias that starts at 0.
+#[derive(Debug)]
+pub(super) struct Affine {
+    weight: Param,
+    bias: Param,
+}
+
+impl Affine {
+    pub fn new(dims: &[usize]) -> Affine {
+        let param = |value| Param::new(dims, Init::Constant(value));
+        Affine { weight: param(1.0), bias: param(0.0) }
+    }
+
+    pub fn visit<'a>(affine: &'a Option<Affine>, visitor: &mut Visitor<'a>) {
+        if let Some(Affine { weight, bias }) = affine {
+            visitor.param("weight", weight);
+            visitor.param("bias", bias);
+        }
+    }
+
+    /// Weight and bias for this pass.
+    pub fn values(affine: &Option<Affine>, cx: &Ctx) -> Result<[Option<Tensor>; 2]> {
+        let Some(Affine { weight, bias }) = affine else { return Ok([None, None]) };
+        Ok([Some(cx.value(weight)?), Some(cx.value(bias)?)])
+    }
+}
+
+/// The running statistics of a layer: buffers, updated in place by every training pass.
+#[derive(Debug)]
+pub(super) struct Running {
+    mean: Param,
+    var: Param,
+    batches: Param,
+}
+
+impl Running {
+    /// Mean 0, variance 1, no batches.
+    pub fn new(features: usize) -> Running {
+        let buffer = |value| Param::buffer(&[features], Init::Constant(value), None);
+        let batches = Param::buffer(&[], Init::Constant(0.0), Some(DType::I64));
+        Running { mean: buffer(0.0), var: buffer(1.0), batches }
+    }
+
+    pub fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
+        visitor.param("running_mean", &self.mean);
+        visitor.param("running_var", &self.var);
+        visitor.param("num_batches_tracked", &self.batches);
+    }
+
+    /// Running mean and variance.
+    pub fn values(&self) -> Result<[&Tensor; 2]> {
+        Ok([self.mean.value()?, self.var.value()?])
+    }
+
+    /// Counts a batch and stores what the op made of its statistics; `cumulative`: they are the batch's own, of which
+    /// each batch so far shall count the same.
+    pub fn track(&self, [mean, var]: &[Tensor; 2], cumulative: bool) -> Result<()> {
+        let targets = [self.mean.value()?, self.var.value()?, self.batches.value()?];
+        update(&Track { cumulative }, &targets, &[mean, var])
+    }
+
+    /// Stores new statistics without counting, as PyTorch's instance normalisation does.
+    pub fn store(&self, [mean, var]: &[Tensor; 2]) -> Result<()> {
+        self.mean.value()?.copy_from(mean)?;
+        self.var.value()?.copy_from(var)
+    }
+}
+
+/// Targets `running_mean`, `running_var`, `num_batches_tracked`; inputs mean and variance.
+#[derive(Debug)]
+struct Track {
+    cumulative: bool,
+}
+
+impl Track {
+    fn store<T: Float>(&self, batches: i64, target: &mut [T], x: &[T]) {
+        if !self.cumulative {
+            return target.copy_from_slice(x);
+        }
+        let share = 1.0 / batches as f64;
+        for (running, x) in target.iter_mut().zip(x) {
+            *running = T::from_f64((1.0 - share) * running.to_f64() + share * x.to_f64());
+        }
+    }
+}
+
+impl Update for Track {
+    fn name(&self) -> &'static str {
+        "running statistics"
+    }
+
+    fn cpu(&self, _cx: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()> {
+        let [mean, var, batches] = targets else { unreachable!("three targets") };
+        let batches = &mut batches.get::<i64>()[0];
+        *batches += 1;
+        float_type!(self.name(), mean.dtype, T => {
+            self.store::<T>(*batches, mean.get(), x[0].get());
+            self.store::<T>(*batches, var.get(), x[1].get());
+            Ok(())
+        })
+    }
+}
+
+/// A number as Python prints it: `1e-05`, `0.1`, `1.0`.
+pub(super) fn python(x: f64) -> String {
+    let text = format!("{x:?}");
+    match text.split_once("e-") {
+        Some((digits, exponent)) if exponent.len() < 2 => format!("{digits}e-0{exponent}"),
+        _ => text,
+    }
+}
+
+/// A flag as Python prints it.
+pub(super) fn flag(on: bool) -> &'static str {
+    if on { "True" } else { "False" }
+}

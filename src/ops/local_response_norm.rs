@@ -1,0 +1,245 @@
+//! Local response normalisation: every value is divided by a power of its neighbourhood's energy, across channels.
+//!
+//! ```text
+//! s[c] = k + a sum over j in window(c) of x[j]^2,   a = alpha / size,   window(c) = c - size/2 .. c + (size-1)/2
+//! y[c] = x[c] s[c]^-beta
+//!
+//! dx[i] = dy[i] s[i]^-beta - 2 a beta x[i] sum over c with i in window(c) of t[c],   t = dy x s^(-beta - 1)
+//! ```
+//!
+//! at each pixel; channels beyond the ends count as 0, and the divisor `size` stays. The first term of the gradient is
+//! the numerator's; the second the denominator's: x[i] is in the windows of `i - (size-1)/2 .. i + size/2`. Strong
+//! responses push down their neighbours', as in the visual cortex. PyTorch: `F.local_response_norm`. Krizhevsky,
+//! Sutskever, Hinton 2012 (AlexNet).
+//!
+//! | tensor | shape | |
+//! |---|---|---|
+//! | input | `[N, C, *]` | rank 3 and up |
+//! | output | as input | |
+//! | energy | as input | s; hidden from callers, kept for backward |
+//!
+//! ```
+//! use receptive::ops::local_response_norm::LocalResponseNormOptions;
+//! use receptive::{Device, Tensor};
+//! let x = Tensor::from_vec(&Device::cpu()?, vec![1f32, 2.0, 4.0], &[1, 3, 1])?;
+//! // Two channels a window, the one before and the channel itself: s = 1 + (0 + 1), 1 + (1 + 4), 1 + (4 + 16).
+//! let settings = LocalResponseNormOptions { alpha: 2.0, beta: 1.0, ..LocalResponseNormOptions::new(2) };
+//! assert_eq!(x.local_response_norm(settings)?.to_vec::<f32>()?, [1.0 / 2.0, 2.0 / 6.0, 4.0 / 21.0]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+
+use super::norm::batch_of_channels;
+use super::{Case, Input, OpSpec, no_second_gradient, one};
+use crate::core::{Element, Error, Float, Result};
+use crate::cpu::context::CHUNK;
+use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::float_type;
+use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use smallvec::smallvec;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The settings of `F.local_response_norm`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LocalResponseNormOptions {
+    /// Channels in a window.
+    pub size: usize,
+    pub alpha: f64,
+    pub beta: f64,
+    pub k: f64,
+}
+
+impl LocalResponseNormOptions {
+    /// PyTorch's defaults: alpha 1e-4, beta 0.75, k 1.
+    pub fn new(size: usize) -> LocalResponseNormOptions {
+        LocalResponseNormOptions { size, alpha: 1e-4, beta: 0.75, k: 1.0 }
+    }
+
+    fn a(&self) -> f64 {
+        self.alpha / self.size as f64
+    }
+}
+
+const NAME: &str = "local_response_norm";
+
+/// Elements of a task: whole planes.
+fn plane_pieces(len: usize) -> usize {
+    (CHUNK / len.max(1)).max(1) * len
+}
+
+/// The channels `c - before .. c + after` that exist.
+fn window(c: usize, before: usize, after: usize, channels: usize) -> Range<usize> {
+    c.saturating_sub(before)..(c.saturating_add(after).saturating_add(1)).min(channels)
+}
+
+/// `f(y, x)` over all pixels of plane `p` and each of its window's planes.
+fn windows<T: Float>(
+    (channels, len): (usize, usize),
+    [before, after]: [usize; 2],
+    p: usize,
+    x: &[T],
+    y: &mut [T],
+    f: impl Fn(&mut T, T),
+) {
+    let (n, c) = (p / channels, p % channels);
+    for j in window(c, before, after, channels) {
+        let x = &x[(n * channels + j) * len..][..len];
+        y.iter_mut().zip(x).for_each(|(y, &x)| f(y, x));
+    }
+}
+
+impl Op for LocalResponseNormOptions {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        let (shape, dtype) = (x[0].shape, one_float(NAME, x)?);
+        if shape.rank() < 3 {
+            return Err(Error::shape(NAME, format!("input has {} dimensions", shape.rank()))
+                .with("input", shape)
+                .expected("[N, C, *], three dimensions or more"));
+        }
+        if self.size == 0 {
+            return Err(Error::argument(NAME, "a window of size 0 sees nothing").expected("size from 1"));
+        }
+        Ok(Plan::new(shape, dtype).hidden(shape, dtype))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::inputs(&[0]).and_outputs(&[1])
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let [_, channels, len] = batch_of_channels(NAME, &x[0].shape)?;
+        let [y, energy] = y else { unreachable!("infer plans two outputs") };
+        float_type!(NAME, x[0].dtype, T => {
+            let (x, k, a, beta) =
+                (x[0].get::<T>(), T::from_f64(self.k), T::from_f64(self.a()), T::from_f64(-self.beta));
+            let (piece, reach) = (plane_pieces(len), [self.size / 2, (self.size - 1) / 2]);
+            cx.pieces2((y.get::<T>(), piece), (energy.get::<T>(), piece), 8 * x.len(), |i, y, s| {
+                for (p, (y, s)) in (i * piece / len..).zip(y.chunks_mut(len).zip(s.chunks_mut(len))) {
+                    s.fill(T::ZERO);
+                    windows((channels, len), reach, p, x, s, |s, x| *s += x * x);
+                    for ((y, s), &x) in y.iter_mut().zip(s).zip(&x[p * len..]) {
+                        *s = k + a * *s;
+                        *y = x * s.powf(beta);
+                    }
+                }
+            });
+            Ok(())
+        })
+    }
+
+    fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        let grad = LocalResponseNormGrad(*self);
+        Ok(smallvec![Some(one(apply(grad, &[dy, &saved.input(0), &saved.output(1)])?))])
+    }
+
+    /// A square added for each channel of the window, the factors, and one for the power.
+    fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
+        (2 * self.size as u64 + 4).saturating_mul(x[0].numel() as u64)
+    }
+
+    /// Windows lie across channels: in the image an output sees its own pixel.
+    fn field(&self, _x: &[Meta]) -> Field {
+        Field::Pointwise
+    }
+}
+
+/// `dx` from `(dy, input, energy)`.
+#[derive(Debug)]
+struct LocalResponseNormGrad(LocalResponseNormOptions);
+
+impl Op for LocalResponseNormGrad {
+    fn name(&self) -> &'static str {
+        "local_response_norm_grad"
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        Ok(Plan::new(x[0].shape, one_float(self.name(), x)?))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::NONE
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let [_, channels, len] = batch_of_channels(self.name(), &x[0].shape)?;
+        let LocalResponseNormOptions { size, beta, .. } = self.0;
+        float_type!(self.name(), x[0].dtype, T => {
+            let (dy, x, s, dx) = (x[0].get::<T>(), x[1].get::<T>(), x[2].get::<T>(), y[0].get::<T>());
+            let (power, factor) = (T::from_f64(-beta - 1.0), T::from_f64(-2.0 * self.0.a() * beta));
+            let mut t = cx.scratch(size_of_val(x));
+            let t = t.slice_mut::<T>();
+            cx.pieces2((dx, CHUNK), (t, CHUNK), 8 * x.len(), |i, dx, t| {
+                let (dy, x, s) = (&dy[i * CHUNK..], &x[i * CHUNK..], &s[i * CHUNK..]);
+                for ((((dx, t), &dy), &x), &s) in dx.iter_mut().zip(t).zip(dy).zip(x).zip(s) {
+                    let slope = dy * s.powf(power);
+                    (*dx, *t) = (slope * s, slope * x);
+                }
+            });
+            let (piece, reach) = (plane_pieces(len), [(size - 1) / 2, size / 2]);
+            cx.pieces(dx, piece, 2 * x.len(), |i, dx| {
+                for (p, dx) in (i * piece / len..).zip(dx.chunks_mut(len)) {
+                    let mut sum = cx.scratch(size_of_val(dx));
+                    let sum = sum.slice_mut::<T>();
+                    sum.fill(T::ZERO);
+                    windows((channels, len), reach, p, t, sum, |sum, t| *sum += t);
+                    for ((dx, &x), &sum) in dx.iter_mut().zip(&x[p * len..]).zip(&*sum) {
+                        *dx += factor * x * sum;
+                    }
+                }
+            });
+            Ok(())
+        })
+    }
+
+    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        Err(no_second_gradient(self.name()))
+    }
+}
+
+impl Tensor {
+    /// Divides each value of `[N, C, *]` by a power of its neighbouring channels' energy. PyTorch:
+    /// `F.local_response_norm`.
+    ///
+    /// # Errors
+    /// Fewer than three dimensions; a window of size 0.
+    pub fn local_response_norm(&self, settings: LocalResponseNormOptions) -> Result<Tensor> {
+        Ok(one(apply(settings, &[self])?))
+    }
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: NAME,
+    torch: "F.local_response_norm(input, size, alpha=0.0001, beta=0.75, k=1.0)",
+    inputs: &[Input::new("input")],
+    outputs: &["output"],
+    attrs: &["size", "alpha", "beta", "k"],
+    build: |attrs| {
+        let default = LocalResponseNormOptions::new(attrs.need("size")?);
+        Ok(Arc::new(LocalResponseNormOptions {
+            alpha: attrs.or("alpha", default.alpha)?,
+            beta: attrs.or("beta", default.beta)?,
+            k: attrs.or("k", default.k)?,
+            ..default
+        }))
+    },
+    cases,
+};
+
+fn cases() -> Vec<Case> {
+    let case = |label, attrs, input: &[usize]| Case::new(label, attrs).input("input", input);
+    vec![
+        case("defaults", "size=5", &[2, 7, 2, 3]),
+        case("strong", "size=3 alpha=2 beta=0.5 k=2", &[2, 5, 3]),
+        case("even window", "size=4 alpha=1", &[2, 6, 2, 2]),
+        case("volumes", "size=2 alpha=0.5 beta=2", &[2, 3, 2, 2, 2]),
+        case("window of one", "size=1 alpha=1", &[1, 3, 4]).edge(),
+        case("wider than the channels", "size=9 alpha=3", &[2, 3, 2]).edge(),
+        case("empty batch", "size=3", &[0, 4, 2, 2]).edge(),
+        case("alexnet", "size=5", &[32, 64, 27, 27]).bench(),
+    ]
+}
