@@ -124,9 +124,10 @@ fn fold<T: Float, const N: usize, const K: usize>(
             (0..K).for_each(|k| sums[k][lane] += added[k]);
         }
     }
-    for i in 0..chunks[0].1.len() {
-        let added = f(chunks.map(|x| x.1[i]));
-        (0..K).for_each(|k| sums[k][i] += added[k]);
+    let rest = chunks.map(|x| x.1);
+    for (lane, _) in rest[0].iter().enumerate() {
+        let added = f(rest.map(|x| x[lane]));
+        (0..K).for_each(|k| sums[k][lane] += added[k]);
     }
 }
 
