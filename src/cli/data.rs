@@ -31,7 +31,7 @@ enum Command {
     },
     /// Download a data set; what was cut off is resumed
     Fetch {
-        /// mnist or fashion-mnist
+        /// mnist, fashion-mnist, cifar10 or pets
         name: String,
         /// Where to put it; else $RECEPTIVE_DATA, else ~/.cache/receptive
         #[arg(long, value_name = "DIR")]
@@ -116,7 +116,7 @@ impl View {
                 }
             }
             Event::Present(file) => self.say(&format!("{}: already here", name(file))),
-            Event::Fetched(file) => self.say(&format!("{}: fetched, sha256 is right", name(file))),
+            Event::Fetched(file) => self.say(&format!("{}: fetched, its checksum is right", name(file))),
         }
     }
 

@@ -6,7 +6,6 @@ pub mod data;
 pub mod doctor;
 pub mod eval;
 pub mod op;
-mod picture;
 pub mod predict;
 mod progress;
 pub mod summary;

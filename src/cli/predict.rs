@@ -1,14 +1,13 @@
 //! `receptive predict`: class probabilities of one image.
 
-use super::args::{SplitArg, TrainedArgs};
-use super::picture::Picture;
+use super::args::{SplitArg, TrainedArgs, image_text};
 use super::print_line;
 use super::table::table;
-use crate::data::Image;
+use crate::data::{Image, picture};
 use crate::train::Trained;
 use anyhow::bail;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Class probabilities of a PNG or JPEG image, or of an image of the data set.
 ///
@@ -50,9 +49,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let trained = Trained::open(args.trained.options(), args.index.is_some())?;
     let (image, label, what) = match (&args.image, args.index) {
         (Some(file), _) => {
-            let picture = Picture::read(file)?;
-            let what = format!("{}, {}", file.display(), picture.conversion(trained.image, args.invert));
-            (Image::new(trained.image, picture.pixels(trained.image, args.invert)?)?, None, what)
+            let (image, what) = read(&trained, file, args.invert)?;
+            (image, None, what)
         }
         (None, Some(index)) => {
             let (image, label, what) = sample(&trained, index, args.split)?;
@@ -87,6 +85,36 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .map(|&class| vec![name(class), format!("{:.2} %", 100.0 * probabilities[class])])
         .collect();
     print_line(&table(&rows, 1))
+}
+
+/// A picture as the data set would hold it, and what was done to it.
+fn read(trained: &Trained, file: &Path, invert: bool) -> anyhow::Result<(Image, String)> {
+    let mut image = Image::default();
+    picture::read(file, &mut image)?;
+    let [_, h, w] = image.size;
+    let channels = trained.size.channels();
+    match channels {
+        // Before resizing, so that rounding happens once.
+        1 => image = picture::grey(&image),
+        3 => {}
+        _ => bail!(
+            "predict: a picture has 1 or 3 channels, not {channels}\n  help: use --index to take an image of the data set"
+        ),
+    }
+    let how = match trained.size.fixed() {
+        Some([_, h, w]) => {
+            image = image.resized([h, w]);
+            "stretched"
+        }
+        None => "resized",
+    };
+    if invert {
+        image.pixels.iter_mut().for_each(|byte| *byte = !*byte);
+    }
+    let grey = if channels == 1 { " grey" } else { "" };
+    let inverted = if invert { ", inverted" } else { "" };
+    let to = image_text(trained.image);
+    Ok((image, format!("{}, {h}x{w} pixels {how} to {to}{grey} (bilinear){inverted}", file.display())))
 }
 
 /// An image of the data set, its label, and what it is called.

@@ -18,7 +18,7 @@ pub struct SetSpec {
     pub flip: bool,
     /// Class names by label.
     pub classes: &'static [&'static str],
-    /// Published mean of the training pixels (in `0..=1`), a channel each.
+    /// Published mean of the training pixels (in `0..=1`), a channel each; of photographs, [`IMAGENET`]'s.
     pub mean: &'static [f64],
     /// Published standard deviation, likewise.
     pub std: &'static [f64],
@@ -52,6 +52,42 @@ pub enum Source {
     Embedded,
     /// Four IDX files in a folder.
     Idx(IdxSource),
+    /// CIFAR's binary folder.
+    Cifar(ArchiveSource),
+    /// The folder of the Oxford-IIIT pets.
+    Pets(ArchiveSource),
+}
+
+impl Source {
+    /// Its folder in a data folder; the first is where `fetch` puts it, others are accepted (torchvision's layout).
+    pub fn folders(&self) -> &'static [&'static str] {
+        match self {
+            Source::Embedded => &[],
+            Source::Idx(source) => source.folders,
+            Source::Cifar(source) | Source::Pets(source) => source.folders,
+        }
+    }
+
+    /// Where a system package puts it, and that package's name.
+    pub fn package(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Source::Idx(source) => source.package,
+            _ => None,
+        }
+    }
+}
+
+/// A set that comes as archives, `.tar.gz`.
+#[derive(Debug)]
+pub struct ArchiveSource {
+    /// See [`Source::folders`].
+    pub folders: &'static [&'static str],
+    /// Where `fetch` gets the archives.
+    pub url: &'static str,
+    /// Each archive's name and published MD5.
+    pub archives: &'static [(&'static str, &'static str)],
+    /// The folder inside the archives whose content is the set's folder; empty where they have none.
+    pub inside: &'static str,
 }
 
 /// A set of four IDX files.
@@ -84,6 +120,9 @@ pub enum Validation {
     HeldOut,
 }
 
+/// Mean and deviation of ImageNet's photographs, which every published pretrained network was trained with.
+pub const IMAGENET: (&[f64], &[f64]) = (&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
+
 const DIGITS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 const CLOTHES: &[&str] = &[
     "T-shirt/top",
@@ -96,6 +135,48 @@ const CLOTHES: &[&str] = &[
     "Sneaker",
     "Bag",
     "Ankle boot",
+];
+
+const OBJECTS: &[&str] =
+    &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+const BREEDS: &[&str] = &[
+    "Abyssinian",
+    "american_bulldog",
+    "american_pit_bull_terrier",
+    "basset_hound",
+    "beagle",
+    "Bengal",
+    "Birman",
+    "Bombay",
+    "boxer",
+    "British_Shorthair",
+    "chihuahua",
+    "Egyptian_Mau",
+    "english_cocker_spaniel",
+    "english_setter",
+    "german_shorthaired",
+    "great_pyrenees",
+    "havanese",
+    "japanese_chin",
+    "keeshond",
+    "leonberger",
+    "Maine_Coon",
+    "miniature_pinscher",
+    "newfoundland",
+    "Persian",
+    "pomeranian",
+    "pug",
+    "Ragdoll",
+    "Russian_Blue",
+    "saint_bernard",
+    "samoyed",
+    "scottish_terrier",
+    "shiba_inu",
+    "Siamese",
+    "Sphynx",
+    "staffordshire_bull_terrier",
+    "wheaten_terrier",
+    "yorkshire_terrier",
 ];
 
 /// Every known set.
@@ -155,6 +236,43 @@ pub static SETS: &[SetSpec] = &[
         std: &[0.3530],
         normalization: Normalization::Unit,
         validation: Validation::HeldOut,
+    },
+    SetSpec {
+        name: "cifar10",
+        about: "50,000 + 10,000 photographs of 10 classes, 32x32 in colour (Krizhevsky)",
+        source: Source::Cifar(ArchiveSource {
+            folders: &["cifar-10-batches-bin"],
+            url: "https://www.cs.toronto.edu/~kriz/",
+            archives: &[("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530")],
+            inside: "cifar-10-batches-bin",
+        }),
+        size: ImageSize::Fixed([3, 32, 32]),
+        flip: true,
+        classes: OBJECTS,
+        mean: &[0.4914, 0.4822, 0.4465],
+        std: &[0.2470, 0.2435, 0.2616],
+        normalization: Normalization::Unit,
+        validation: Validation::Test,
+    },
+    SetSpec {
+        name: "pets",
+        about: "3,680 + 3,669 photographs of 37 breeds, with masks (Oxford-IIIT, CC BY-SA 4.0)",
+        source: Source::Pets(ArchiveSource {
+            folders: &["pets", "oxford-iiit-pet"],
+            url: "https://www.robots.ox.ac.uk/~vgg/data/pets/data/",
+            archives: &[
+                ("images.tar.gz", "5c4f3ee8e5d25df40f4fd59a7f44e54c"),
+                ("annotations.tar.gz", "95a8c909bbe2e81eed6a22bccdf3f68f"),
+            ],
+            inside: "",
+        }),
+        size: ImageSize::Varied { channels: 3 },
+        flip: true,
+        classes: BREEDS,
+        mean: IMAGENET.0,
+        std: IMAGENET.1,
+        normalization: Normalization::Unit,
+        validation: Validation::Test,
     },
 ];
 

@@ -8,12 +8,16 @@
 //!                  cut off: kept, the next fetch asks for the rest      wrong: removed
 //! ```
 //!
-//! The sum is that of the unpacked content, so a mirror may have compressed it in its own way.
+//! The sum is that of the unpacked content, so a mirror may have compressed it in its own way. A set that comes as archives
+//! is published with their MD5s; they are unpacked beside its folder, which appears when it is complete.
 
-use super::catalog::{IDX_FILES, SetSpec, Source};
+use super::archive::{of_cifar, of_pets, unpack};
+use super::catalog::{ArchiveSource, IDX_FILES, IdxSource, SetSpec, Source};
 use super::idx::GZIP;
+use super::lookup::look;
 use crate::core::{Error, ErrorKind, Result};
 use flate2::bufread::MultiGzDecoder;
+use md5::Md5;
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -60,24 +64,121 @@ pub fn fetch(
     options: &FetchOptions,
     report: &mut dyn FnMut(Event),
 ) -> Result<PathBuf> {
-    let Source::Idx(source) = &spec.source else {
-        return Ok(root.to_owned());
-    };
+    match &spec.source {
+        Source::Embedded => Ok(root.to_owned()),
+        Source::Idx(source) => fetch_idx(source, root, options, report),
+        Source::Cifar(source) | Source::Pets(source) => fetch_archives(spec, source, root, options, report),
+    }
+}
+
+fn fetch_idx(
+    source: &IdxSource,
+    root: &Path,
+    options: &FetchOptions,
+    report: &mut dyn FnMut(Event),
+) -> Result<PathBuf> {
     let folder = root.join(source.folders[0]);
-    std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "create this folder", e))?;
     let base = options.url.as_deref().unwrap_or(source.url);
     for (name, sum) in IDX_FILES.into_iter().zip(source.sha256) {
-        let url = format!("{}/{name}.gz", base.trim_end_matches('/'));
-        let file = folder.join(format!("{name}.gz"));
-        if file.is_file() && unpacked_sum(&file).is_ok_and(|found| found == sum) {
-            report(Event::Present(&file));
-            continue;
-        }
-        let part = folder.join(format!("{name}.gz.part"));
-        Download { curl: &options.curl, url: &url, part: &part, file: &file }.run(sum, report)?;
-        report(Event::Fetched(&file));
+        fetch_file(&folder, &format!("{name}.gz"), base, Sum::Content(sum), options, report)?;
     }
     Ok(folder)
+}
+
+fn fetch_archives(
+    spec: &SetSpec,
+    source: &ArchiveSource,
+    root: &Path,
+    options: &FetchOptions,
+    report: &mut dyn FnMut(Event),
+) -> Result<PathBuf> {
+    let folder = root.join(source.folders[0]);
+    if look(&spec.source, &folder).is_ok() {
+        report(Event::Present(&folder));
+        return Ok(folder);
+    }
+    let base = options.url.as_deref().unwrap_or(source.url);
+    let work = root.join(format!("{}.part", spec.name));
+    for (name, sum) in source.archives {
+        fetch_file(&work, name, base, Sum::Archive(sum), options, report)?;
+    }
+    let unpacked = work.join("unpacked");
+    if unpacked.exists() {
+        std::fs::remove_dir_all(&unpacked).map_err(|e| Error::io(&unpacked, "remove", e))?;
+    }
+    let wanted = if matches!(spec.source, Source::Cifar(_)) { of_cifar } else { of_pets };
+    for (name, _) in source.archives {
+        unpack(&work.join(name), source.inside, wanted, &unpacked)?;
+    }
+    look(&spec.source, &unpacked).map_err(|why| Error::format(work.display(), format!("unpacked, {why}")))?;
+    std::fs::rename(&unpacked, &folder).map_err(|e| {
+        Error::io(&folder, "rename to", e)
+            .help("a folder that is not complete may be in the way: move it elsewhere")
+    })?;
+    std::fs::remove_dir_all(&work).map_err(|e| Error::io(&work, "remove", e))?;
+    Ok(folder)
+}
+
+/// One file into `folder`, unless it is there.
+fn fetch_file(
+    folder: &Path,
+    name: &str,
+    base: &str,
+    sum: Sum,
+    options: &FetchOptions,
+    report: &mut dyn FnMut(Event),
+) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create this folder", e))?;
+    let url = format!("{}/{name}", base.trim_end_matches('/'));
+    let file = folder.join(name);
+    if file.is_file() && sum.is_of(&file) {
+        report(Event::Present(&file));
+        return Ok(());
+    }
+    let part = folder.join(format!("{name}.part"));
+    Download { curl: &options.curl, url: &url, part: &part, file: &file }.run(sum, report)?;
+    report(Event::Fetched(&file));
+    Ok(())
+}
+
+/// The published sum of a file.
+#[derive(Clone, Copy)]
+enum Sum<'a> {
+    /// SHA-256 of what the file unpacks to.
+    Content(&'a str),
+    /// MD5 of the file as it is.
+    Archive(&'a str),
+}
+
+impl Sum<'_> {
+    fn published(&self) -> &str {
+        match self {
+            Sum::Content(sum) | Sum::Archive(sum) => sum,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Sum::Content(_) => "sha256 of the unpacked content:",
+            Sum::Archive(_) => "md5 of the archive:",
+        }
+    }
+
+    /// The sum, in hexadecimal, that a file has.
+    fn measure(&self, path: &Path) -> std::io::Result<String> {
+        let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
+        match self {
+            Sum::Archive(_) => digest::<Md5>(&mut file),
+            Sum::Content(_) if file.fill_buf()?.starts_with(&GZIP) => {
+                digest::<Sha256>(&mut MultiGzDecoder::new(file).take(MAX_UNPACKED))
+            }
+            Sum::Content(_) => digest::<Sha256>(&mut file.take(MAX_UNPACKED)),
+        }
+    }
+
+    fn is_of(&self, path: &Path) -> bool {
+        self.measure(path).is_ok_and(|found| found == self.published())
+    }
 }
 
 /// One file on its way.
@@ -95,10 +196,10 @@ struct Head {
 }
 
 impl Download<'_> {
-    fn run(&self, sum: &str, report: &mut dyn FnMut(Event)) -> Result<()> {
+    fn run(&self, sum: Sum, report: &mut dyn FnMut(Event)) -> Result<()> {
         let have = std::fs::metadata(self.part).map_or(0, |meta| meta.len());
         // Stopped between the last byte and the rename: nothing is left to ask for.
-        if have == 0 || !unpacked_sum(self.part).is_ok_and(|found| found == sum) {
+        if have == 0 || !sum.is_of(self.part) {
             self.download(have, report)?;
             self.check(sum)?;
         }
@@ -196,16 +297,16 @@ impl Download<'_> {
         }
     }
 
-    fn check(&self, sum: &str) -> Result<()> {
-        let (what, found) = match unpacked_sum(self.part) {
-            Ok(found) if found == sum => return Ok(()),
+    fn check(&self, sum: Sum) -> Result<()> {
+        let (what, found) = match sum.measure(self.part) {
+            Ok(found) if found == sum.published() => return Ok(()),
             Ok(found) => ("this is not the published file".to_owned(), found),
             Err(e) => (format!("this is not the published file: {e}"), "none".to_owned()),
         };
         std::fs::remove_file(self.part).map_err(|e| Error::io(self.part, "remove", e))?;
         Err(Error::format(self.url, what)
-            .with("sha256 of the unpacked content:", found)
-            .expected(sum)
+            .with(sum.name(), found)
+            .expected(sum.published())
             .help("what came was removed; try again, or name another mirror with --url"))
     }
 
@@ -269,13 +370,8 @@ fn read_head(answer: &mut dyn BufRead) -> std::io::Result<Option<Head>> {
     }
 }
 
-/// The SHA-256, in hexadecimal, of a file's content: unpacked if it is gzipped.
-fn unpacked_sum(path: &Path) -> std::io::Result<String> {
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
-    let zipped = file.fill_buf()?.starts_with(&GZIP);
-    let content: &mut dyn Read = if zipped { &mut MultiGzDecoder::new(file) } else { &mut file };
-    let mut content = content.take(MAX_UNPACKED);
-    let (mut hash, mut chunk) = (Sha256::new(), vec![0; 1 << 16]);
+fn digest<D: Digest>(content: &mut dyn Read) -> std::io::Result<String> {
+    let (mut hash, mut chunk) = (D::new(), vec![0; 1 << 16]);
     loop {
         match content.read(&mut chunk)? {
             0 => break,

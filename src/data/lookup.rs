@@ -1,11 +1,14 @@
 //! Where a data set lies on this machine, and loading it.
 //!
 //! Looked through in order: `--data-dir`, `$RECEPTIVE_DATA`, `~/.cache/receptive`, the folder of a system package. A set
-//! is found where all of its files are; of each file the plain one is taken before the gzipped one.
+//! is found where all of its files are; of an IDX file the plain one is taken before the gzipped one.
 
-use super::catalog::{IDX_FILES, IdxSource, SETS, SetSpec, Source, Validation, names};
+use super::catalog::{IDX_FILES, IMAGENET, SETS, SetSpec, Source, Validation, names, spec};
 use super::idx::{self, Idx};
-use super::{Augment, Dataset, Facts, ImageSet, Normalization, Normalize, Pipeline, Subset};
+use super::{
+    Augment, Dataset, Facts, ImageSet, ImageSize, Normalization, Normalize, Pipeline, Subset, cifar, folder,
+    pets,
+};
 use crate::core::{Error, ErrorKind, Key, Result};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -80,11 +83,12 @@ impl Splits {
     }
 }
 
-/// Loads a set by its name, or from a folder with the four IDX files.
+/// Loads a set by its name, or from a folder: four IDX files, CIFAR's binary files, the pets' layout, or images sorted into
+/// `train/CLASS` and `val/CLASS`.
 ///
-/// MNIST and the sample validate on their test images. Fashion-MNIST holds a sixth (10,000) of its training images out for
-/// that, drawn with seed 42, and keeps its test images for the end. A folder is treated as MNIST, without normalisation;
-/// its classes are numbered up to the highest training label.
+/// MNIST, CIFAR-10, the pets and the sample validate on their test images. Fashion-MNIST holds a sixth (10,000) of its
+/// training images out for that, drawn with seed 42, and keeps its test images for the end. A folder of IDX files is
+/// treated as MNIST, without normalisation; its classes are numbered up to the highest training label.
 ///
 /// # Errors
 /// [`ErrorKind::Argument`]: neither a known name nor a folder. [`ErrorKind::Missing`]: not on this machine; lists where it
@@ -93,11 +97,12 @@ pub fn load(data: &str, dirs: &DataDirs) -> Result<Splits> {
     let Some(spec) = SETS.iter().find(|set| set.name == data) else {
         return load_folder(data);
     };
-    let idx = match &spec.source {
-        Source::Embedded => sample()?,
-        Source::Idx(source) => read_all(&locate(spec, source, dirs)?)?,
+    let (train, test) = match &spec.source {
+        Source::Embedded => pair(spec.name, sample()?, Some(spec.classes()))?,
+        Source::Idx(_) => pair(spec.name, read_all(&locate(spec, dirs)?.1)?, Some(spec.classes()))?,
+        Source::Cifar(_) => pair_of(cifar::read(spec.name, &locate(spec, dirs)?.0)?),
+        Source::Pets(_) => pair_of(pets::read(spec.name, &locate(spec, dirs)?.0, spec.classes)?),
     };
-    let (train, test) = pair(spec.name, idx, Some(spec.classes()))?;
     split(spec.name, train, test, spec.validation, spec.facts())
 }
 
@@ -107,32 +112,84 @@ pub fn load(data: &str, dirs: &DataDirs) -> Result<Splits> {
 /// [`ErrorKind::Argument`] and [`ErrorKind::Missing`] as [`load`].
 pub fn find(data: &str, dirs: &DataDirs) -> Result<()> {
     match SETS.iter().find(|set| set.name == data) {
-        None => folder_files(data).map(drop),
-        Some(spec) => match &spec.source {
-            Source::Embedded => Ok(()),
-            Source::Idx(source) => locate(spec, source, dirs).map(drop),
-        },
+        None => layout(data).map(drop),
+        Some(SetSpec { source: Source::Embedded, .. }) => Ok(()),
+        Some(spec) => locate(spec, dirs).map(drop),
     }
 }
 
-fn load_folder(data: &str) -> Result<Splits> {
-    let (train, test) = pair(data, read_all(&folder_files(data)?)?, None)?;
-    let statistics = Normalize::measure(&train)?;
-    let facts = Facts { size: train.size(), flip: false, statistics, normalization: Normalization::Unit };
-    split(data, train, test, Validation::Test, facts)
+/// What lies in a folder that is no known set.
+enum Layout {
+    Idx(Vec<PathBuf>),
+    /// As this known set's.
+    As(&'static SetSpec),
+    Images,
 }
 
-fn folder_files(data: &str) -> Result<[PathBuf; 4]> {
+/// Told by what is there: one file of a layout is enough, so that what is missing of it is named.
+fn layout(data: &str) -> Result<Layout> {
     let folder = Path::new(data);
     if !folder.is_dir() {
         return Err(Error::argument("data", format!("`{data}` is neither a data set nor a folder"))
-            .expected(format!("{} or a folder with IDX files", names())));
+            .expected(format!("{} or a folder of IDX files, CIFAR batches or images", names())));
     }
-    look(folder).map_err(|why| {
+    let has = |name: &str| folder.join(name).exists();
+    if has("train") {
+        return Ok(Layout::Images);
+    }
+    if has(cifar::META) || cifar::BATCHES.iter().any(|batch| has(batch)) {
+        return Ok(Layout::As(spec("cifar10")?));
+    }
+    if has("images") && has("annotations") {
+        return Ok(Layout::As(spec("pets")?));
+    }
+    idx_files(folder).map(Layout::Idx).map_err(|why| {
         Error::new(ErrorKind::Missing, data, why)
-            .expected(format!("{}, .gz or plain", IDX_FILES.join(", ")))
+            .expected(format!(
+                "{}, .gz or plain; or train/CLASS/*.png and val/CLASS/*.png",
+                IDX_FILES.join(", ")
+            ))
             .help("put these files there, or name a data set")
     })
+}
+
+fn load_folder(data: &str) -> Result<Splits> {
+    let root = Path::new(data);
+    match layout(data)? {
+        Layout::Idx(files) => {
+            let (train, test) = pair(data, read_all(&files)?, None)?;
+            let statistics = Normalize::measure(&*train)?;
+            let normalization = Normalization::Unit;
+            let facts = Facts { size: train.size(), flip: false, statistics, normalization };
+            split(data, train, test, Validation::Test, facts)
+        }
+        Layout::As(spec) => {
+            let (train, test) = match spec.source {
+                Source::Pets(_) => pair_of(pets::read(data, root, spec.classes)?),
+                _ => pair_of(cifar::read(data, root)?),
+            };
+            split(data, train, test, spec.validation, spec.facts())
+        }
+        Layout::Images => {
+            let (train, val, test) = folder::read(data, root)?;
+            let (mean, std) = (IMAGENET.0.to_vec(), IMAGENET.1.to_vec());
+            let facts = Facts {
+                size: ImageSize::Varied { channels: 3 },
+                flip: true,
+                statistics: Normalize { mean, std },
+                normalization: Normalization::Unit,
+            };
+            let (train, val) = pair_of((train, val));
+            let test = test.map(|test| Arc::new(test) as Arc<dyn Dataset>);
+            Ok(Splits { name: data.to_owned(), train, val, test, facts })
+        }
+    }
+}
+
+type Pair = (Arc<dyn Dataset>, Arc<dyn Dataset>);
+
+fn pair_of<T: Dataset + 'static>((train, test): (T, T)) -> Pair {
+    (Arc::new(train), Arc::new(test))
 }
 
 fn sample() -> Result<[Idx; 4]> {
@@ -149,12 +206,14 @@ fn sample() -> Result<[Idx; 4]> {
     ])
 }
 
-fn read_all([a, b, c, d]: &[PathBuf; 4]) -> Result<[Idx; 4]> {
-    Ok([idx::read(a)?, idx::read(b)?, idx::read(c)?, idx::read(d)?])
+/// The four files of [`idx_files`].
+fn read_all(files: &[PathBuf]) -> Result<[Idx; 4]> {
+    let [a, b, c, d] = std::array::from_fn(|i| idx::read(&files[i]));
+    Ok([a?, b?, c?, d?])
 }
 
 /// Training and test set, of equal image size and classes.
-fn pair(name: &str, idx: [Idx; 4], classes: Option<Vec<String>>) -> Result<(ImageSet, ImageSet)> {
+fn pair(name: &str, idx: [Idx; 4], classes: Option<Vec<String>>) -> Result<Pair> {
     let [train_images, train_labels, test_images, test_labels] = idx;
     let test_file = test_images.file.clone();
     let train = ImageSet::from_idx(format!("{name}/train"), train_images, train_labels, classes)?;
@@ -165,17 +224,16 @@ fn pair(name: &str, idx: [Idx; 4], classes: Option<Vec<String>>) -> Result<(Imag
             .with("train", format_args!("{:?}", train.size()))
             .with("test", format_args!("{:?}", test.size())));
     }
-    Ok((train, test))
+    Ok(pair_of((train, test)))
 }
 
 fn split(
     name: &str,
-    train: ImageSet,
-    test: ImageSet,
+    train: Arc<dyn Dataset>,
+    test: Arc<dyn Dataset>,
     validation: Validation,
     facts: Facts,
 ) -> Result<Splits> {
-    let (train, test): (Arc<dyn Dataset>, Arc<dyn Dataset>) = (Arc::new(train), Arc::new(test));
     let (train, val, test) = match validation {
         Validation::Test => (train, test, None),
         Validation::HeldOut => {
@@ -187,7 +245,7 @@ fn split(
 }
 
 /// A sixth of the images, drawn with seed 42, validates; both parts keep the file's order.
-fn hold_out(name: &str, all: &Arc<dyn Dataset>) -> Result<(Arc<dyn Dataset>, Arc<dyn Dataset>)> {
+fn hold_out(name: &str, all: &Arc<dyn Dataset>) -> Result<Pair> {
     let mut val = Key::new(42).child("split").permutation(all.len());
     let mut train = val.split_off(all.len() / 6);
     val.sort_unstable();
@@ -198,23 +256,29 @@ fn hold_out(name: &str, all: &Arc<dyn Dataset>) -> Result<(Arc<dyn Dataset>, Arc
     Ok((part("train", train)?, part("val", val)?))
 }
 
-/// The set's four files, from the first place that has them all.
+/// The folder of a set and what it consists of, from the first place that has it all.
 ///
 /// # Errors
 /// [`ErrorKind::Missing`]: nowhere; names every place and how to get the set.
-pub fn locate(spec: &SetSpec, source: &IdxSource, dirs: &DataDirs) -> Result<[PathBuf; 4]> {
-    let in_roots = dirs.roots.iter().flat_map(|root| source.folders.iter().map(move |f| root.join(f)));
-    let packaged = source.package.filter(|_| dirs.system).map(|(folder, _)| PathBuf::from(folder));
+fn locate(spec: &SetSpec, dirs: &DataDirs) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let folders = spec.source.folders();
+    let in_roots = dirs.roots.iter().flat_map(|root| folders.iter().map(move |f| root.join(f)));
+    let packaged = spec.source.package().filter(|_| dirs.system).map(|(folder, _)| PathBuf::from(folder));
     let mut looked = String::new();
     for folder in in_roots.chain(packaged) {
-        match look(&folder) {
-            Ok(files) => return Ok(files),
+        match look(&spec.source, &folder) {
+            Ok(files) => return Ok((folder, files)),
             Err(why) => write!(looked, "\n    {}: {why}", folder.display()).expect("a String takes all"),
         }
     }
+    let what = match spec.source {
+        Source::Idx(_) => "its four IDX files, .gz or plain,",
+        Source::Cifar(_) => "its binary files",
+        _ => "its images and annotations",
+    };
     Err(Error::new(ErrorKind::Missing, spec.name, "this data set is not on this machine")
-        .expected(format!("its four IDX files, .gz or plain, in one of{looked}"))
-        .help(how_to_get(spec, source)))
+        .expected(format!("{what} in one of{looked}"))
+        .help(how_to_get(spec)))
 }
 
 /// A row of `receptive data list`.
@@ -239,38 +303,56 @@ pub fn list(dirs: &DataDirs) -> Vec<Listing> {
     let row = |spec: &SetSpec| {
         let SetSpec { name, about, .. } = *spec;
         let here = Listing { name, about, available: true, folder: None, bytes: 0, get: None };
-        let Source::Idx(source) = &spec.source else {
+        if matches!(spec.source, Source::Embedded) {
             return here;
-        };
-        let Ok(files) = locate(spec, source, dirs) else {
-            return Listing { available: false, get: Some(how_to_get(spec, source)), ..here };
-        };
-        let bytes = files.iter().filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum();
-        Listing { folder: files[0].parent().map(Path::to_owned), bytes, ..here }
+        }
+        match locate(spec, dirs) {
+            Ok((folder, files)) => {
+                Listing { folder: Some(folder), bytes: files.iter().map(|file| bytes(file)).sum(), ..here }
+            }
+            Err(_) => Listing { available: false, get: Some(how_to_get(spec)), ..here },
+        }
     };
     SETS.iter().map(row).collect()
 }
 
-fn how_to_get(spec: &SetSpec, source: &IdxSource) -> String {
+/// Of a file, or of all files of a folder.
+fn bytes(path: &Path) -> u64 {
+    let length = |path: PathBuf| path.metadata().map_or(0, |meta| meta.len());
+    match path.read_dir() {
+        Ok(entries) => entries.flatten().map(|entry| length(entry.path())).sum(),
+        Err(_) => length(path.to_owned()),
+    }
+}
+
+fn how_to_get(spec: &SetSpec) -> String {
     let package =
-        source.package.map(|(_, package)| format!(", or on Debian and Ubuntu: apt install {package}"));
+        spec.source.package().map(|(_, package)| format!(", or on Debian and Ubuntu: apt install {package}"));
     format!("receptive data fetch {}{}", spec.name, package.unwrap_or_default())
 }
 
-/// The four files in `folder`, or what it lacks.
-fn look(folder: &Path) -> std::result::Result<[PathBuf; 4], String> {
+/// What a set consists of in `folder`, or what is not there.
+pub(super) fn look(source: &Source, folder: &Path) -> std::result::Result<Vec<PathBuf>, String> {
     if !folder.is_dir() {
         return Err("no such folder".into());
     }
-    let mut files: [PathBuf; 4] = Default::default();
-    for (file, name) in files.iter_mut().zip(IDX_FILES) {
+    let names = match source {
+        Source::Embedded => Vec::new(),
+        Source::Idx(_) => return idx_files(folder),
+        Source::Cifar(_) => [&cifar::BATCHES[..], &[cifar::META]].concat(),
+        Source::Pets(_) => [pets::LISTS, pets::FOLDERS].concat(),
+    };
+    let there = |name: &str| Some(folder.join(name)).filter(|path| path.exists());
+    names.into_iter().map(|name| there(name).ok_or_else(|| format!("{name} is not there"))).collect()
+}
+
+/// The four files of an IDX set in `folder`, or what it lacks.
+fn idx_files(folder: &Path) -> std::result::Result<Vec<PathBuf>, String> {
+    let file = |name: &str| {
         let dotted = name.replacen("-idx", ".idx", 1); // as some mirrors unpack them
         let spellings = [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
-        *file = spellings
-            .iter()
-            .map(|spelling| folder.join(spelling))
-            .find(|path| path.is_file())
-            .ok_or_else(|| format!("{name} is not there"))?;
-    }
-    Ok(files)
+        let mut paths = spellings.iter().map(|spelling| folder.join(spelling));
+        paths.find(|path| path.is_file()).ok_or_else(|| format!("{name} is not there"))
+    };
+    IDX_FILES.into_iter().map(file).collect()
 }

@@ -3,7 +3,12 @@
 //! | file | what |
 //! |---|---|
 //! | `idx.rs` | the IDX format of MNIST and Fashion-MNIST, plain or gzipped, believed only as far as the file goes |
+//! | `cifar.rs` | CIFAR-10's binary folder |
+//! | `pets.rs` | the Oxford-IIIT pets: lists, photographs, trimaps |
+//! | `folder.rs` | images sorted into folders by class |
+//! | `picture.rs` | decoding PNG, JPEG and GIF files within limits |
 //! | `dataset.rs` | [`Dataset`], [`ImageSet`] in memory, [`Subset`] |
+//! | `file_set.rs` | images in files of their own, decoded when asked for |
 //! | `image.rs` | [`Image`]: one image as bytes |
 //! | `transform.rs` | [`Pipeline`]: padding, mirroring, cropping, resizing, each drawn by key |
 //! | `resize.rs` | bilinear with antialias, and nearest for masks |
@@ -12,7 +17,7 @@
 //! | `catalog.rs` | the table of known sets: one row each |
 //! | `lookup.rs` | where a set lies on this machine, and [`load`] |
 //! | `loader.rs` | [`Loader`]: shuffled batches, made ahead by threads of its own |
-//! | `fetch.rs` | downloading a set |
+//! | `fetch.rs`, `archive.rs` | downloading a set, unpacking it |
 //! | `sample/` | 5,000 + 1,000 Fashion-MNIST images, embedded in the program |
 //!
 //! ```
@@ -28,15 +33,21 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+mod archive;
 pub mod augment;
 pub mod catalog;
+pub mod cifar;
 pub mod dataset;
 pub mod fetch;
+mod file_set;
+mod folder;
 pub mod idx;
 pub mod image;
 pub mod loader;
 pub mod lookup;
 pub mod normalize;
+mod pets;
+pub mod picture;
 mod resize;
 pub mod transform;
 

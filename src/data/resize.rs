@@ -57,6 +57,15 @@ impl Axis {
     }
 }
 
+impl Image {
+    /// Stretched to `[height, width]`, bilinearly with antialias.
+    pub fn resized(&self, size: [usize; 2]) -> Image {
+        let mut out = Image::default();
+        Resizer::default().bilinear(self, size, &mut out);
+        out
+    }
+}
+
 fn byte(sum: i32) -> u8 {
     (sum >> PLACES).clamp(0, 255) as u8
 }

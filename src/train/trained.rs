@@ -7,7 +7,8 @@ use super::{Flow, RunDir, evaluate};
 use crate::core::{DType, Error, ErrorKind, Key, Result};
 use crate::cpu::CpuOptions;
 use crate::data::{
-    Augment, DataDirs, Dataset, Image, Loader, LoaderOptions, Pipeline, SETS, Scratch, Splits, load,
+    Augment, DataDirs, Dataset, Image, ImageSize, Loader, LoaderOptions, Pipeline, SETS, Scratch, Splits,
+    load,
 };
 use crate::io::TensorFile;
 use crate::models::{self, ModelConfig, Network};
@@ -51,7 +52,9 @@ pub struct Trained {
     pub model: Box<dyn Module>,
     /// The data set's name.
     pub data: String,
-    /// The size of its images, `[C, H, W]`.
+    /// The size of its images.
+    pub size: ImageSize,
+    /// What the network sees of them, `[C, H, W]`.
     pub image: [usize; 3],
     /// The names of its classes.
     pub classes: Vec<String>,
@@ -77,7 +80,7 @@ impl Trained {
         let device_name = options.device.as_deref().unwrap_or("auto");
         let device = Device::from_name(device_name, &CpuOptions { threads, ..CpuOptions::default() })?;
         let data = options.data.clone().unwrap_or_else(|| network.recipe.data.clone().into_owned());
-        let Facts { image, classes, pipeline, splits } = facts(&data, &options, images)?;
+        let Facts { size, image, classes, pipeline, splits } = facts(&data, &options, images)?;
         let outputs = options.classes.unwrap_or(classes.len());
         let model = network.build(&ModelConfig::new(image, outputs))?;
         model.init(&device, DType::F32, 0)?;
@@ -86,7 +89,7 @@ impl Trained {
             let path = options.path.display();
             e.help(format!("is {path} of a {name} for {c}x{h}x{w} images and {outputs} classes?"))
         })?;
-        Ok(Trained { network, device, model, data, image, classes, pipeline, splits })
+        Ok(Trained { network, device, model, data, size, image, classes, pipeline, splits })
     }
 
     /// The images of a split.
@@ -185,6 +188,7 @@ fn weights(path: &Path, device: &Device) -> Result<BTreeMap<String, Tensor>> {
 
 /// What a network must know of its data.
 struct Facts {
+    size: ImageSize,
     image: [usize; 3],
     classes: Vec<String>,
     pipeline: Pipeline,
@@ -197,12 +201,13 @@ fn facts(data: &str, options: &TrainedOptions, images: bool) -> Result<Facts> {
         let numbers = facts.normalize(normalization(options.normalize, &facts))?;
         let (_, pipeline) = facts.pipelines(Augment::None, None, numbers)?;
         let image = pipeline.output(facts.size)?;
-        return Ok(Facts { image, classes: set.classes(), pipeline, splits: None });
+        return Ok(Facts { size: facts.size, image, classes: set.classes(), pipeline, splits: None });
     }
     let splits = load(data, &DataDirs::from_env(options.data_dir.as_deref()))?;
     let normalization = normalization(options.normalize, &splits.facts);
     let (_, pipeline) = splits.pipelines(Augment::None, None, normalization)?;
     Ok(Facts {
+        size: splits.facts.size,
         image: pipeline.output(splits.facts.size)?,
         classes: splits.train.classes().to_vec(),
         pipeline,

@@ -19,7 +19,7 @@ fn list_shows_each_set_and_where_it_lies() {
     assert_eq!(text.lines().count(), 1);
     let sets: serde_json::Value = serde_json::from_str(&text).unwrap();
     let names: Vec<_> = sets["sets"].as_array().unwrap().iter().map(|set| &set["name"]).collect();
-    assert_eq!(names, ["sample", "mnist", "fashion-mnist"]);
+    assert_eq!(names, ["sample", "mnist", "fashion-mnist", "cifar10", "pets"]);
     assert_eq!(sets["sets"][0]["available"], true);
     assert_eq!(sets["sets"][1]["folder"], folder.to_str().unwrap());
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 /// How the server misbehaves.
 #[derive(Clone, Copy, PartialEq)]
-enum Manner {
+pub enum Manner {
     Good,
     /// Sends half of the first file that is asked for from its start, and hangs up.
     CutsOff,
@@ -24,11 +24,13 @@ enum Manner {
     /// Sends what is not even gzip's.
     LoginPage,
     NotFound,
+    /// Sends this, whatever was asked for.
+    Sends(&'static [u8]),
     /// Sends to another address first.
     Redirects,
 }
 
-struct Server {
+pub struct Server {
     url: String,
     /// `NAME range`, in order.
     requests: Arc<Mutex<Vec<String>>>,
@@ -42,7 +44,7 @@ fn contents() -> [Vec<u8>; 4] {
 }
 
 impl Server {
-    fn start(manner: Manner) -> Server {
+    pub fn start(manner: Manner) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/set", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -57,7 +59,7 @@ impl Server {
         Server { url, requests }
     }
 
-    fn requests(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.requests.lock().unwrap())
     }
 }
@@ -83,13 +85,14 @@ fn answer(mut stream: TcpStream, manner: Manner, seen: &Mutex<Vec<String>>) -> s
     let name = path.rsplit('/').next().unwrap();
     seen.lock().unwrap().push(format!("{name} {range:?}"));
     let known = IDX_FILES.iter().position(|file| name.strip_suffix(".gz") == Some(file));
-    let Some(file) = known.filter(|_| manner != Manner::NotFound) else {
-        return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found");
-    };
-    let body = match manner {
-        Manner::Lies => gz(&labels(3)),
-        Manner::LoginPage => b"\x1f\x8bplease log in".to_vec(),
-        _ => gz(&contents()[file]),
+    let body = match (manner, known) {
+        (Manner::Sends(bytes), _) => bytes.to_vec(),
+        (Manner::NotFound, _) | (_, None) => {
+            return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found");
+        }
+        (Manner::Lies, _) => gz(&labels(3)),
+        (Manner::LoginPage, _) => b"\x1f\x8bplease log in".to_vec(),
+        (_, Some(file)) => gz(&contents()[file]),
     };
     let start = range.filter(|_| manner != Manner::IgnoresRanges).unwrap_or(0);
     if start >= body.len() {
@@ -128,10 +131,14 @@ fn set() -> SetSpec {
 
 /// Fetches; returns what was reported as arrived or present, too.
 fn fetch_from(server: &Server, root: &Path) -> (Result<PathBuf, Error>, Vec<String>) {
+    fetch_set(&set(), server, root)
+}
+
+pub fn fetch_set(set: &SetSpec, server: &Server, root: &Path) -> (Result<PathBuf, Error>, Vec<String>) {
     let options = FetchOptions { url: Some(server.url.clone()), ..FetchOptions::default() };
     let mut events = Vec::new();
     let name = |file: &Path| file.file_name().unwrap().to_str().unwrap().to_owned();
-    let result = fetch(&set(), root, &options, &mut |event| match event {
+    let result = fetch(set, root, &options, &mut |event| match event {
         Event::Present(file) => events.push(format!("present {}", name(file))),
         Event::Fetched(file) => events.push(format!("fetched {}", name(file))),
         Event::Progress { done, total, .. } => assert!(total.is_none_or(|total| done <= total)),
@@ -148,7 +155,7 @@ fn assert_complete(root: &Path) {
 }
 
 /// Says so and returns true on a machine without curl, where [`fetch`] can only report that; its message is tested below.
-fn no_curl() -> bool {
+pub fn no_curl() -> bool {
     let missing = std::process::Command::new("curl").arg("--version").output().is_err();
     if missing {
         eprintln!("skipped: curl is not installed");

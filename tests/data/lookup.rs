@@ -103,7 +103,10 @@ fn a_missing_set_says_where_it_was_looked_for_and_how_to_get_it() {
     }
     let unknown = load("mnits", &dirs).err().unwrap();
     assert_eq!(unknown.kind(), ErrorKind::Argument);
-    assert!(unknown.to_string().contains("sample, mnist, fashion-mnist or a folder"), "{unknown}");
+    assert!(
+        unknown.to_string().contains("sample, mnist, fashion-mnist, cifar10, pets or a folder"),
+        "{unknown}"
+    );
     let no_files = load(root.path().to_str().unwrap(), &dirs).err().unwrap();
     assert!(no_files.to_string().contains("train-images-idx3-ubyte is not there"), "{no_files}");
 }

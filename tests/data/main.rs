@@ -1,9 +1,14 @@
 //! Data: reading, finding, loading, and every way a file can be bad.
 
+mod archives;
 mod bad_idx;
+mod bad_sets;
 #[cfg(feature = "cli")]
 mod cli;
 mod fetch;
 mod files;
 mod loader;
 mod lookup;
+#[cfg(feature = "images")]
+mod pictures;
+mod transforms;

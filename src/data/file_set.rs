@@ -1,0 +1,85 @@
+//! Images in files of their own, decoded when they are asked for.
+//!
+//! Nothing is kept between epochs: decoding a photograph takes a worker a few milliseconds, and a step on a batch of
+//! photographs takes far longer than that.
+
+use super::dataset::no_masks;
+use super::{Dataset, Image, ImageSize, picture};
+use crate::core::{Error, Result};
+use std::path::PathBuf;
+
+/// One image of a [`FileSet`].
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub image: PathBuf,
+    pub label: usize,
+    /// The trimap: 1 for the object, 2 for the background, 3 for the border between them.
+    pub trimap: Option<PathBuf>,
+}
+
+/// Pictures of any size, as three channels.
+#[derive(Debug)]
+pub(super) struct FileSet {
+    name: String,
+    entries: Vec<Entry>,
+    classes: Vec<String>,
+    masks: bool,
+}
+
+impl FileSet {
+    /// Labels are below the number of classes; all have a trimap or none.
+    pub fn new(name: String, entries: Vec<Entry>, classes: Vec<String>) -> FileSet {
+        let masks = !entries.is_empty() && entries.iter().all(|entry| entry.trimap.is_some());
+        FileSet { name, entries, classes, masks }
+    }
+}
+
+impl Dataset for FileSet {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn size(&self) -> ImageSize {
+        ImageSize::Varied { channels: 3 }
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn label(&self, i: usize) -> usize {
+        self.entries[i].label
+    }
+
+    fn read(&self, i: usize, image: &mut Image) -> Result<()> {
+        picture::read(&self.entries[i].image, image)
+    }
+
+    fn has_masks(&self) -> bool {
+        self.masks
+    }
+
+    /// The object and its border: 1 and 3 of the trimap. (The border is a band of a few pixels in which the annotators did
+    /// not decide; it is mostly fur.)
+    fn mask(&self, i: usize, mask: &mut Image) -> Result<()> {
+        let Entry { image, trimap, .. } = &self.entries[i];
+        let trimap = trimap.as_ref().ok_or_else(|| no_masks(&self.name))?;
+        picture::read_grey(trimap, mask)?;
+        let size = picture::dimensions(image)?;
+        if mask.size[1..] != size {
+            return Err(Error::format(trimap.display(), "the trimap has another size than its image")
+                .with("trimap", format_args!("{:?}", &mask.size[1..]))
+                .with("image", format_args!("{size:?}")));
+        }
+        if let Some(wrong) = mask.pixels.iter().find(|value| !(1..=3).contains(*value)) {
+            return Err(Error::format(trimap.display(), format!("the trimap has a pixel of value {wrong}"))
+                .expected("1 (object), 2 (background) or 3 (border)"));
+        }
+        mask.pixels.iter_mut().for_each(|value| *value = u8::from(*value != 2));
+        Ok(())
+    }
+}
