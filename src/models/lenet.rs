@@ -2,7 +2,10 @@
 
 use super::{MNIST, ModelConfig, ModelSpec, Recipe, with_features};
 use crate::core::Result;
-use crate::nn::{AvgPool2d, Conv2d, Flatten, Linear, LogSoftmax, MaxPool2d, Module, Relu, Sequential, Tanh};
+use crate::nn::{
+    AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, Flatten, Linear, LogSoftmax, MaxPool2d, Module, Relu,
+    Sequential, Sigmoid, Tanh,
+};
 
 /// Row M7. 61,706 parameters on MNIST, 83,126 on CIFAR-10.
 pub(super) static LENET5: ModelSpec = ModelSpec::new(
@@ -20,6 +23,16 @@ pub(super) static LENET5_TANH: ModelSpec = ModelSpec::new(
     MNIST,
     || Recipe::adam("mnist", 10, 3, 0.001),
     lenet5_tanh,
+)
+.logits();
+
+/// Row F3. 44,878 parameters on 1x28x28.
+pub(super) static LENET5_BN: ModelSpec = ModelSpec::new(
+    "lenet5-bn",
+    "LeNet-5 with batch norm, sigmoid and average pooling",
+    MNIST,
+    || Recipe::fashion(256, 10, 1.0),
+    lenet5_bn,
 )
 .logits();
 
@@ -67,4 +80,28 @@ fn lenet5_tanh(config: &ModelConfig) -> Result<Box<dyn Module>> {
         .push(Tanh)
         .push(Linear::new(84, config.classes));
     Ok(Box::new(Sequential::new().named("layers", layers)))
+}
+
+fn lenet5_bn(config: &ModelConfig) -> Result<Box<dyn Module>> {
+    let (net, features) = with_features("lenet5-bn", config, |config| {
+        Sequential::new()
+            .push(Conv2d::new(config.input[0], 6, 5))
+            .push(BatchNorm2d::new(6))
+            .push(Sigmoid)
+            .push(AvgPool2d::new(2))
+            .push(Conv2d::new(6, 16, 5))
+            .push(BatchNorm2d::new(16))
+            .push(Sigmoid)
+            .push(AvgPool2d::new(2))
+            .push(Flatten)
+    })?;
+    Ok(Box::new(
+        net.push(Linear::new(features, 120))
+            .push(BatchNorm1d::new(120))
+            .push(Sigmoid)
+            .push(Linear::new(120, 84))
+            .push(BatchNorm1d::new(84))
+            .push(Sigmoid)
+            .push(Linear::new(84, config.classes)),
+    ))
 }

@@ -5,10 +5,14 @@
 
 mod alexnet;
 mod arch;
+mod googlenet;
 mod lenet;
 mod mlp;
 mod network;
 mod recipe;
+mod resnet;
+mod resnet9;
+mod unet;
 mod vgg;
 
 pub use arch::from_arch;
@@ -73,9 +77,16 @@ impl ModelSpec {
     const fn logits(self) -> ModelSpec {
         ModelSpec { loss: Loss::CrossEntropy, ..self }
     }
+
+    /// The same with this number of outputs.
+    const fn classes(self, classes: usize) -> ModelSpec {
+        ModelSpec { classes, ..self }
+    }
 }
 
 const MNIST: [usize; 3] = [1, 28, 28];
+const CIFAR: [usize; 3] = [3, 32, 32];
+const IMAGENET: [usize; 3] = [3, 224, 224];
 
 /// Every network.
 pub static MODELS: &[&ModelSpec] = &[
@@ -84,10 +95,28 @@ pub static MODELS: &[&ModelSpec] = &[
     &mlp::MLP,
     &lenet::LENET5,
     &lenet::LENET5_TANH,
+    &lenet::LENET5_BN,
     &vgg::MINIVGG,
     &alexnet::ALEXNET,
     &vgg::VGG11,
     &vgg::VGG11_SMALL,
+    &googlenet::GOOGLENET,
+    &resnet::RESNET_CIFAR,
+    &resnet9::RESNET9,
+    &resnet::RESNET18,
+    &unet::UNET,
+    &unet::UNET_RESNET34,
+    &alexnet::TV_ALEXNET,
+    &vgg::TV_VGG11,
+    &vgg::TV_VGG13,
+    &vgg::TV_VGG16,
+    &vgg::TV_VGG19,
+    &resnet::TV_RESNET18,
+    &resnet::TV_RESNET34,
+    &resnet::TV_RESNET50,
+    &resnet::TV_RESNET101,
+    &resnet::TV_RESNET152,
+    &googlenet::TV_GOOGLENET,
 ];
 
 /// The names of all networks, for messages.

@@ -59,6 +59,16 @@ impl Recipe {
         Recipe { scheme: Scheme::Xavier, ..Recipe::sgd("fashion-mnist", batch_size, epochs, lr) }
     }
 
+    /// The breeds of Oxford-IIIT Pets at 224x224, for torchvision's networks.
+    pub(super) fn pets() -> Recipe {
+        Recipe::sgd("pets", 32, 10, 0.01).momentum(0.9).resize(224)
+    }
+
+    /// From weights drawn as torchvision draws them for residual networks.
+    pub(super) fn kaiming(self) -> Recipe {
+        Recipe { scheme: Scheme::Kaiming, ..self }
+    }
+
     /// With this momentum.
     pub fn momentum(self, momentum: f64) -> Recipe {
         Recipe { momentum, ..self }

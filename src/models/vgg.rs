@@ -1,9 +1,11 @@
 //! VGG's idea (Simonyan & Zisserman 2015): stacks of 3x3 convolutions between poolings.
 
 use super::alexnet::two_hidden;
-use super::{MNIST, ModelConfig, ModelSpec, Recipe, with_features};
+use super::{IMAGENET, MNIST, ModelConfig, ModelSpec, Recipe, with_features};
 use crate::core::Result;
-use crate::nn::{Conv2d, Flatten, Linear, LogSoftmax, MaxPool2d, Module, Relu, Sequential};
+use crate::nn::{
+    AdaptiveAvgPool2d, Conv2d, Flatten, Linear, LogSoftmax, MaxPool2d, Module, Relu, Sequential,
+};
 
 /// Row M8. 123,502 parameters on MNIST, 166,030 on CIFAR-10.
 pub(super) static MINIVGG: ModelSpec = ModelSpec::new(
@@ -33,6 +35,33 @@ pub(super) static VGG11_SMALL: ModelSpec = ModelSpec::new(
     |config| vgg11("vgg11-small", config, |config| blocks(config, 16)),
 )
 .logits();
+
+/// Convolutions in each of the five blocks.
+const VGG11_BLOCKS: [usize; 5] = [1, 1, 2, 2, 2];
+
+/// 132,863,336 parameters.
+pub(super) static TV_VGG11: ModelSpec =
+    tv_row("tv-vgg11", "torchvision's VGG-11", |config| Ok(torchvision(config, VGG11_BLOCKS)));
+
+/// 133,047,848 parameters.
+pub(super) static TV_VGG13: ModelSpec =
+    tv_row("tv-vgg13", "torchvision's VGG-13", |config| Ok(torchvision(config, [2, 2, 2, 2, 2])));
+
+/// 138,357,544 parameters.
+pub(super) static TV_VGG16: ModelSpec =
+    tv_row("tv-vgg16", "torchvision's VGG-16", |config| Ok(torchvision(config, [2, 2, 3, 3, 3])));
+
+/// 143,667,240 parameters.
+pub(super) static TV_VGG19: ModelSpec =
+    tv_row("tv-vgg19", "torchvision's VGG-19", |config| Ok(torchvision(config, [2, 2, 4, 4, 4])));
+
+const fn tv_row(
+    name: &'static str,
+    about: &'static str,
+    build: fn(&ModelConfig) -> Result<Box<dyn Module>>,
+) -> ModelSpec {
+    ModelSpec::new(name, about, IMAGENET, || Recipe::pets().kaiming(), build).logits().classes(1000)
+}
 
 fn minivgg(config: &ModelConfig) -> Result<Box<dyn Module>> {
     let (net, features) = with_features("minivgg", config, |config| {
@@ -72,13 +101,38 @@ fn vgg11(
 fn blocks(config: &ModelConfig, width: usize) -> Sequential {
     let mut net = Sequential::new();
     let mut from = config.input[0];
-    for (convolutions, times) in [(1, 1), (1, 2), (2, 4), (2, 8), (2, 8)] {
-        let mut block = Sequential::new();
-        for _ in 0..convolutions {
-            block = block.push(Conv2d::new(from, times * width, 3).padding(1)).push(Relu);
-            from = times * width;
-        }
-        net = net.push(block.push(MaxPool2d::new(2)));
+    for (convolutions, to) in VGG11_BLOCKS.into_iter().zip(widths(width)) {
+        net = net.push(block(Sequential::new(), convolutions, from, to));
+        from = to;
     }
     net.push(Flatten)
+}
+
+/// The channels of the five blocks.
+fn widths(first: usize) -> [usize; 5] {
+    [1, 2, 4, 8, 8].map(|times| times * first)
+}
+
+/// 3x3 convolutions with ReLU, then a pooling that halves the image.
+fn block(mut net: Sequential, convolutions: usize, from: usize, to: usize) -> Sequential {
+    for i in 0..convolutions {
+        net = net.push(Conv2d::new(if i == 0 { from } else { to }, to, 3).padding(1)).push(Relu);
+    }
+    net.push(MaxPool2d::new(2))
+}
+
+fn torchvision(config: &ModelConfig, convolutions: [usize; 5]) -> Box<dyn Module> {
+    let mut features = Sequential::new();
+    let mut from = config.input[0];
+    for (convolutions, to) in convolutions.into_iter().zip(widths(64)) {
+        features = block(features, convolutions, from, to);
+        from = to;
+    }
+    Box::new(
+        Sequential::new()
+            .named("features", features)
+            .named("avgpool", AdaptiveAvgPool2d::new(7))
+            .named("flatten", Flatten)
+            .named("classifier", two_hidden(Sequential::new(), 512 * 7 * 7, config.classes)),
+    )
 }

@@ -42,6 +42,8 @@ activation! {
     Gelu = "GELU", |_m, x| x.gelu(Approximate::None), "";
     /// `x sigmoid(x)`. PyTorch: `nn.SiLU`.
     Silu = "SiLU", |_m, x| x.silu(), "";
+    /// `factor * x`: logits are scaled before the loss in networks that are trained fast.
+    Scale(f64) = "Scale", |m, x| x.mul_scalar(m.0), format!("{}", m.0);
     /// Logarithm of the softmax over a dimension. PyTorch: `nn.LogSoftmax`.
     LogSoftmax(isize) = "LogSoftmax", |m, x| x.log_softmax(m.0), format!("dim={}", m.0);
     /// Softmax over a dimension. PyTorch: `nn.Softmax`.

@@ -9,6 +9,7 @@
 
 mod activation;
 mod batch_norm;
+mod branch;
 mod conv;
 mod conv_transpose;
 mod ctx;
@@ -21,12 +22,12 @@ mod norm_parts;
 mod param;
 mod pool;
 mod regular;
-mod residual;
 mod sequential;
 mod state;
 
-pub use activation::{Gelu, LeakyRelu, LogSoftmax, Relu, Sigmoid, Silu, Softmax, Tanh};
+pub use activation::{Gelu, LeakyRelu, LogSoftmax, Relu, Scale, Sigmoid, Silu, Softmax, Tanh};
 pub use batch_norm::{BatchNorm1d, BatchNorm2d};
+pub use branch::{Concat, Residual};
 pub use conv::Conv2d;
 pub use conv_transpose::ConvTranspose2d;
 pub use ctx::{Ctx, Hook, Mode};
@@ -38,6 +39,5 @@ pub use norm::{GroupNorm, InstanceNorm2d, LayerNorm, LocalResponseNorm};
 pub use param::{Pair, Param, Role};
 pub use pool::{AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d};
 pub use regular::{Dropout, Dropout2d, Flatten};
-pub use residual::Residual;
 pub use sequential::Sequential;
 pub use state::{LoadReport, ModuleExt};

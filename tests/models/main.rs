@@ -2,6 +2,7 @@
 
 mod arch;
 mod init;
+mod names;
 mod zoo;
 
 use receptive::models::{self, ModelConfig};

@@ -3,11 +3,12 @@
 use super::{CIFAR, MNIST, build};
 use receptive::inspect::summary;
 use receptive::models::{self, MODELS, ModelConfig, Network};
-use receptive::nn::{Ctx, Loss, Module, ModuleExt, Role};
+use receptive::nn::{Ctx, Loss, Module, ModuleExt};
 use receptive::{DType, Device, Tensor};
 use std::collections::BTreeSet;
 
 const GREY: [usize; 3] = [1, 224, 224];
+const RGB: [usize; 3] = [3, 224, 224];
 
 /// The counts the notebooks print. A wrong padding or a missing bias shows here first.
 const COUNTS: &[(&str, [usize; 3], usize)] = &[
@@ -24,7 +25,41 @@ const COUNTS: &[(&str, [usize; 3], usize)] = &[
     ("alexnet", GREY, 46_764_746),
     ("vgg11", GREY, 128_806_154),
     ("vgg11-small", GREY, 43_093_322),
+    ("lenet5-bn", MNIST, 44_878),
+    ("resnet-cifar", CIFAR, 195_738),
+    ("resnet9", CIFAR, 6_573_120),
+    ("resnet18", GREY, 11_178_378),
+    ("googlenet", [1, 96, 96], 5_977_530),
+    // Another first convolution: 64 filters of 7x7 see two channels more.
+    ("googlenet", RGB, 5_977_530 + 64 * 2 * 49),
+    ("unet", [3, 128, 128], 31_031_745),
+    ("unet-resnet34", [3, 128, 128], UNET_RESNET34),
+    ("tv-alexnet", RGB, 61_100_840),
+    ("tv-vgg11", RGB, 132_863_336),
+    ("tv-vgg13", RGB, 133_047_848),
+    ("tv-vgg16", RGB, 138_357_544),
+    ("tv-vgg19", RGB, 143_667_240),
+    ("tv-resnet18", RGB, 11_689_512),
+    ("tv-resnet34", RGB, RESNET34),
+    ("tv-resnet50", RGB, 25_557_032),
+    ("tv-resnet101", RGB, 44_549_160),
+    ("tv-resnet152", RGB, 60_192_808),
+    ("tv-googlenet", RGB, 6_624_904),
 ];
+
+const RESNET34: usize = 21_797_672;
+
+/// The encoder without its classifier, four steps up, a fifth to the image's size, and the last 1x1 convolution.
+const UNET_RESNET34: usize = {
+    const fn conv(from: usize, to: usize, kernel: usize) -> usize {
+        to * (from * kernel * kernel + 1)
+    }
+    const fn up(from: usize, beside: usize, to: usize) -> usize {
+        conv(from, to, 2) + conv(to + beside, to, 3) + conv(to, to, 3)
+    }
+    let decoder = up(512, 256, 256) + up(256, 128, 128) + up(128, 64, 64) + up(64, 64, 64);
+    RESNET34 - (512 * 1000 + 1000) + decoder + up(64, 0, 32) + conv(32, 1, 1)
+};
 
 #[test]
 fn parameter_counts_are_the_notebooks() {
@@ -76,6 +111,62 @@ const STAGES: &[(&str, [usize; 3], Stages)] = &[
             ("4.4", &[512, 7, 7]),
         ],
     ),
+    (
+        "resnet18",
+        GREY,
+        &[
+            ("0.0", &[64, 112, 112]),
+            ("0.3", &[64, 56, 56]),
+            ("1.1.relu", &[64, 56, 56]),
+            ("2.1.relu", &[128, 28, 28]),
+            ("3.1.relu", &[256, 14, 14]),
+            ("4.1.relu", &[512, 7, 7]),
+            ("5", &[512, 1, 1]),
+        ],
+    ),
+    (
+        "googlenet",
+        [1, 96, 96],
+        &[
+            ("0.2", &[64, 24, 24]),
+            ("1.4", &[192, 12, 12]),
+            ("2.2", &[480, 6, 6]),
+            ("3.5", &[832, 3, 3]),
+            ("4.2", &[1024, 1, 1]),
+        ],
+    ),
+    (
+        "resnet-cifar",
+        CIFAR,
+        &[
+            ("layer1.1.relu", &[16, 32, 32]),
+            ("layer2.1.relu", &[32, 16, 16]),
+            ("layer3.1.relu", &[64, 8, 8]),
+            ("flatten", &[64]),
+        ],
+    ),
+    (
+        "unet",
+        [3, 128, 128],
+        &[
+            ("enc1.3", &[64, 128, 128]),
+            ("enc4.3", &[512, 16, 16]),
+            ("bottleneck.3", &[1024, 8, 8]),
+            ("upconv4", &[512, 16, 16]),
+            ("dec1.3", &[64, 128, 128]),
+            ("conv_final", &[1, 128, 128]),
+        ],
+    ),
+    (
+        "unet-resnet34",
+        [3, 128, 96],
+        &[
+            ("encoder.relu", &[64, 64, 48]),
+            ("encoder.layer4.2.relu", &[512, 4, 3]),
+            ("upconv4", &[256, 8, 6]),
+            ("conv_final", &[1, 128, 96]),
+        ],
+    ),
 ];
 
 #[test]
@@ -113,7 +204,7 @@ fn every_network_runs_and_shows_all_its_layers() {
 #[test]
 fn small_networks_take_any_size() {
     let cpu = Device::cpu().unwrap();
-    for name in ["softmax", "mlp2", "mlp", "lenet5", "lenet5-tanh", "minivgg"] {
+    for name in ["softmax", "mlp2", "mlp", "lenet5", "lenet5-tanh", "lenet5-bn", "minivgg", "resnet-cifar"] {
         let network = models::find(name).unwrap();
         for (input, classes) in [(MNIST, 10), (CIFAR, 10), ([2, 33, 29], 3)] {
             let model = network.build(&ModelConfig::new(input, classes)).unwrap();
@@ -129,48 +220,6 @@ fn small_networks_take_any_size() {
     }
 }
 
-/// `a.0,2` for `a.0` and `a.2`: the layers with weight and bias.
-fn expand(layers: &str) -> Vec<String> {
-    let (mut names, mut prefix) = (Vec::new(), "");
-    for word in layers.split_whitespace().flat_map(|word| word.split(',').enumerate()) {
-        let name = match word {
-            (0, first) => {
-                prefix = first.rsplit_once('.').map_or("", |(prefix, _)| prefix);
-                first.to_owned()
-            }
-            (_, more) if prefix.is_empty() => more.to_owned(),
-            (_, more) => format!("{prefix}.{more}"),
-        };
-        names.push(name);
-    }
-    names
-}
-
-/// PyTorch's `state_dict` of the notebooks' classes loads by these names, in this order. Layers with weight and bias.
-const NAMES: &[(&str, &str)] = &[
-    ("softmax", "linear"),
-    ("mlp2", "linear1 linear2"),
-    ("mlp", "linears.0,1,2,3,4"),
-    ("lenet5", "conv1 conv2 fc1 fc2 fc3"),
-    ("lenet5-tanh", "layers.0,4,9,11,13"),
-    ("minivgg", "conv11 conv12 conv21 conv22 fc1 fc2 fc3"),
-    ("alexnet", "0,3,6,8,10,14,17,20"),
-    ("vgg11", "0.0 1.0 2.0,2 3.0,2 4.0,2 6 9 12"),
-    ("vgg11-small", "0.0 1.0 2.0,2 3.0,2 4.0,2 6 9 12"),
-];
-
-#[test]
-fn state_dict_names_are_pytorchs() {
-    for &(name, layers) in NAMES {
-        let model = build(name, models::find(name).unwrap().input);
-        let weights = model.params().into_iter().filter(|(_, param)| param.role() == Role::Weight);
-        let names: Vec<String> = weights.map(|(name, _)| name).collect();
-        let expected: Vec<String> =
-            expand(layers).iter().flat_map(|l| [format!("{l}.weight"), format!("{l}.bias")]).collect();
-        assert_eq!(names, expected, "{name}");
-    }
-}
-
 /// An image that vanishes in the convolutions is refused where the network is described.
 #[test]
 fn images_too_small_are_refused() {
@@ -179,4 +228,36 @@ fn images_too_small_are_refused() {
         let error = network.build(&ModelConfig::new([1, 4, 4], 10)).err().unwrap();
         assert!(error.to_string().contains("too small"), "{error}");
     }
+}
+
+/// What goes down by halves must come up to the same size; the width is the first stage's channels.
+#[test]
+fn unets_name_the_multiple_and_take_a_width() {
+    for (name, multiple) in [("unet", 16), ("unet-resnet34", 32)] {
+        let network = models::find(name).unwrap();
+        let error = network.build(&ModelConfig::new([3, 100, 128], 1)).err().unwrap().to_string();
+        assert!(error.contains("100x128") && error.contains(&format!("multiples of {multiple}")), "{error}");
+        // The same where only the image is wrong, not what the network was built for.
+        let model = network.build(&ModelConfig::new([3, 128, 128], 1)).unwrap();
+        let stopped = summary(&*model, name, [3, 128, 90]).unwrap_err();
+        assert!(stopped.error.to_string().contains(&format!("multiples of {multiple}")), "{}", stopped.error);
+    }
+    let narrow = ModelConfig { width: Some(8), ..ModelConfig::new([3, 64, 64], 1) };
+    let unet = models::find("unet").unwrap().build(&narrow).unwrap();
+    let summary = summary(&*unet, "unet", [3, 64, 64]).unwrap();
+    assert_eq!(summary.layers[0].output, [8, 64, 64]);
+    assert!(models::find("resnet18").unwrap().build(&narrow).is_err());
+}
+
+/// Branches that meet see the union: 1 + (2 + 2) from two 3x3 convolutions of a block, and what the stem sees.
+#[test]
+fn fields_grow_through_residuals_and_concatenations() {
+    let field = |name: &str, input: [usize; 3], path: &str| {
+        let summary = summary(&*build(name, input), name, input).unwrap();
+        summary.layers.iter().find(|layer| layer.path == path).unwrap().receptive_field
+    };
+    assert_eq!(field("resnet-cifar", CIFAR, "layer1.1.relu"), [11, 11].into());
+    // After the stem 27 pixels at steps of 8; the widest branch, 5x5, adds 4 steps; the pooling that follows 2.
+    assert_eq!(field("googlenet", [1, 96, 96], "1.4"), [27, 27].into());
+    assert_eq!(field("googlenet", [1, 96, 96], "2.1.p1_1"), [27 + 4 * 8, 27 + 4 * 8].into());
 }

@@ -232,7 +232,13 @@ fn image(top: &Keys) -> Result<[usize; 3]> {
 }
 
 fn loss(top: &Keys) -> Result<Option<Loss>> {
-    let known = [("nll", Loss::Nll), ("cross_entropy", Loss::CrossEntropy)];
+    let known = [
+        ("nll", Loss::Nll),
+        ("cross_entropy", Loss::CrossEntropy),
+        ("bce_with_logits", Loss::BceWithLogits),
+        ("dice", Loss::Dice),
+        ("bce_dice", Loss::BceDice),
+    ];
     choice(top, "loss", &known)
 }
 
@@ -240,7 +246,6 @@ fn loss(top: &Keys) -> Result<Option<Loss>> {
 fn recipe(top: &Keys) -> Result<Recipe> {
     let own = Recipe::adam("sample", 64, 15, 0.001);
     let kinds = [("sgd", OptimizerKind::Sgd), ("adam", OptimizerKind::Adam), ("adamw", OptimizerKind::Adamw)];
-    let schemes = [("default", Scheme::Default), ("xavier", Scheme::Xavier)];
     let schedule = top
         .get::<&str>("scheduler")?
         .map(|text| text.parse().map_err(|e: Error| top.wrong_key("scheduler", e.to_string())));
@@ -254,7 +259,7 @@ fn recipe(top: &Keys) -> Result<Recipe> {
         nesterov: top.get("nesterov")?.unwrap_or(own.nesterov),
         weight_decay: top.get("weight_decay")?.unwrap_or(own.weight_decay),
         schedule: schedule.transpose()?.unwrap_or(own.schedule),
-        scheme: choice(top, "scheme", &schemes)?.unwrap_or(own.scheme),
+        scheme: choice(top, "scheme", &Scheme::NAMES)?.unwrap_or(own.scheme),
         resize: top.get("resize")?,
     })
 }
