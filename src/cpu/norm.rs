@@ -13,7 +13,7 @@
 //! A group is one task, forward and backward: its statistics and then its elements. A channel of a batch that the first
 //! loop brought into the cache is still there for the second, so main memory is read once and written once.
 //!
-//! **Digits.** `E[x^2] - E[x]^2` loses all of them where the mean is large. Here every block of [`BLOCK`] elements has
+//! **Digits.** `E[x^2] - E[x]^2` loses all of them where the mean is large. Here every block of 1024 elements has
 //! its own two passes (mean, then deviations from it) while it is in the first-level cache; blocks are merged in f64
 //! (Chan, Golub, LeVeque 1979). What rounding the mean to `T` loses goes into the bias.
 

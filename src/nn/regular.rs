@@ -1,4 +1,4 @@
-//! Layers without parameters that are not activations: dropout and flatten.
+//! Layers without parameters that are not activations: dropouts and flatten.
 
 use super::{Ctx, Module};
 use crate::core::Result;

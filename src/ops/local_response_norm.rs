@@ -8,7 +8,7 @@
 //! ```
 //!
 //! at each pixel; channels beyond the ends count as 0, and the divisor `size` stays. The first term of the gradient is
-//! the numerator's; the second the denominator's: x[i] is in the windows of `i - (size-1)/2 .. i + size/2`. Strong
+//! the numerator's; the second the denominator's: `x[i]` is in the windows of `i - (size-1)/2 .. i + size/2`. Strong
 //! responses push down their neighbours', as in the visual cortex. PyTorch: `F.local_response_norm`. Krizhevsky,
 //! Sutskever, Hinton 2012 (AlexNet).
 //!
