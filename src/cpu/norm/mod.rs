@@ -17,16 +17,14 @@
 //! its own two passes (mean, then deviations from it) while it is in the first-level cache; blocks are merged in f64
 //! (Chan, Golub, LeVeque 1979). What rounding the mean to `T` loses goes into the bias.
 
+mod sums;
+
 use super::CpuCtx;
 use crate::core::Float;
-use std::ops::Range;
+use sums::{BLOCK, Block, LANES, Moments, fold, totals};
 
 /// Numbers kept of each group: mean, variance, inverse deviation.
 pub const STATS: usize = 3;
-/// Elements whose sums are formed in `T`, in lanes, before they are added in f64.
-const BLOCK: usize = 1024;
-/// Independent running sums within a block.
-const LANES: usize = 16;
 /// Columns of a task where weights differ from element to element.
 const COLUMNS: usize = 64;
 
@@ -45,22 +43,6 @@ pub struct Layout {
     pub cycle: usize,
 }
 
-/// Some equally long ranges of a group, at equal distances.
-#[derive(Clone, Copy)]
-struct Block {
-    start: usize,
-    count: usize,
-    stride: usize,
-    len: usize,
-}
-
-impl Block {
-    #[inline(always)]
-    fn ranges(self) -> impl Iterator<Item = Range<usize>> {
-        (0..self.count).map(move |i| self.start + i * self.stride..self.start + i * self.stride + self.len)
-    }
-}
-
 impl Layout {
     /// Elements of a group.
     pub fn count(&self) -> usize {
@@ -74,6 +56,13 @@ impl Layout {
     /// Runs of a slice: weights of a group.
     fn runs(&self) -> usize {
         self.len / self.run
+    }
+
+    /// Groups of single elements far apart (features, `[N, C]`) are quicker worked on as rows: the layout of the
+    /// transposed matrix.
+    fn turned(&self) -> Option<Layout> {
+        let rows = Layout { slices: 1, len: self.slices, run: self.slices, ..*self };
+        (self.len == 1 && self.slices > 1).then_some(rows)
     }
 
     /// Whether neighbours have different weights.
@@ -109,81 +98,15 @@ impl Layout {
     }
 }
 
-/// `sums[k] += f(x[0][i], x[1][i], ..)[k]` over all i, in lanes. The inputs are equally long.
-#[inline(always)]
-fn fold<T: Float, const N: usize, const K: usize>(
-    sums: &mut [[T; LANES]; K],
-    x: [&[T]; N],
-    f: impl Fn([T; N]) -> [T; K],
-) {
-    let chunks = x.map(|x| x.as_chunks::<LANES>());
-    for i in 0..chunks[0].0.len() {
-        let at: [&[T; LANES]; N] = std::array::from_fn(|n| &chunks[n].0[i]);
-        for lane in 0..LANES {
-            let added = f(at.map(|x| x[lane]));
-            (0..K).for_each(|k| sums[k][lane] += added[k]);
+/// `y[c, r] = x[r, c]` for rows of `columns` elements.
+fn transpose<T: Float>(cx: &CpuCtx, columns: usize, x: &[T], y: &mut [T]) {
+    let (rows, work) = (x.len() / columns, y.len());
+    cx.pieces(y, LANES * rows, work, |piece, y| {
+        for (r, x) in x.chunks_exact(columns).enumerate() {
+            let x = &x[piece * LANES..];
+            y[r..].iter_mut().step_by(rows).zip(x).for_each(|(y, &x)| *y = x);
         }
-    }
-    let rest = chunks.map(|x| x.1);
-    for (lane, _) in rest[0].iter().enumerate() {
-        let added = f(rest.map(|x| x[lane]));
-        (0..K).for_each(|k| sums[k][lane] += added[k]);
-    }
-}
-
-/// The lanes added up.
-fn totals<T: Float, const K: usize>(sums: [[T; LANES]; K]) -> [f64; K] {
-    sums.map(|lanes| lanes.iter().map(|lane| lane.to_f64()).sum())
-}
-
-/// Number, mean and sum of squared deviations of elements.
-#[derive(Clone, Copy)]
-struct Moments {
-    n: f64,
-    mean: f64,
-    squares: f64,
-}
-
-impl Moments {
-    const NONE: Moments = Moments { n: 0.0, mean: 0.0, squares: 0.0 };
-
-    /// Two passes over a block: the mean, roughly, and the deviations from it, which also correct it.
-    fn of<T: Float>(x: &[T], block: Block) -> Moments {
-        let n = (block.count * block.len) as f64;
-        let mut sums = [[T::ZERO; LANES]];
-        block.ranges().for_each(|r| fold(&mut sums, [&x[r]], |[x]| [x]));
-        let centre = T::from_f64(totals(sums)[0] / n);
-        let mut sums = [[T::ZERO; LANES]; 2];
-        for r in block.ranges() {
-            fold(&mut sums, [&x[r]], |[x]| {
-                let d = x - centre;
-                [d, d * d]
-            });
-        }
-        let [d, squares] = totals(sums);
-        Moments { n, mean: centre.to_f64() + d / n, squares: squares - d * d / n }
-    }
-
-    /// Both together.
-    fn merge(self, other: Moments) -> Moments {
-        if self.n == 0.0 {
-            return other;
-        }
-        let n = self.n + other.n;
-        let apart = other.mean - self.mean;
-        Moments {
-            n,
-            mean: self.mean + apart * (other.n / n),
-            squares: self.squares + other.squares + apart * apart * (self.n * other.n / n),
-        }
-    }
-
-    /// Mean and biased variance.
-    fn statistics(self) -> [f64; 2] {
-        // Equal elements may leave a rounding error below 0; NaN stays.
-        let variance = self.squares / self.n;
-        [self.mean, if variance < 0.0 { 0.0 } else { variance }]
-    }
+    });
 }
 
 /// A group's mean as a `T`, what that lost, and the inverse deviation: `xhat = (x - mean + lost) inverse`.
@@ -216,6 +139,13 @@ pub fn forward<T: Float>(
 ) {
     if l.numel() == 0 {
         return stats.fill(0.0);
+    }
+    if let Some(turned) = l.turned() {
+        let mut buffer = cx.scratch(2 * size_of_val(x));
+        let (xt, yt) = buffer.slice_mut().split_at_mut(x.len());
+        transpose(cx, l.groups, x, xt);
+        forward(cx, turned, eps, xt, given, [weight, bias], yt, stats);
+        return transpose(cx, l.slices, yt, y);
     }
     cx.groups(l.groups, (y, l.len), stats, x.len(), |g, y, stats| {
         let [mean, variance] = match given {
@@ -282,6 +212,16 @@ pub fn backward<T: Float>(cx: &CpuCtx, l: Layout, tape: Tape<T>, out: Gradients<
     if l.numel() == 0 {
         out.dweight.fill(T::ZERO);
         return out.dbias.fill(T::ZERO);
+    }
+    if let Some(turned) = l.turned() {
+        let mut buffer = cx.scratch(3 * size_of_val(tape.x));
+        let (x, rest) = buffer.slice_mut().split_at_mut(tape.x.len());
+        let (dy, dx) = rest.split_at_mut(x.len());
+        transpose(cx, l.groups, tape.x, x);
+        transpose(cx, l.groups, tape.dy, dy);
+        let dx = if out.dx.is_empty() { &mut [] } else { dx };
+        backward(cx, turned, Tape { x, dy, ..tape }, Gradients { dx: &mut *dx, ..out });
+        return transpose(cx, l.slices, dx, out.dx);
     }
     if l.elementwise() {
         return elementwise_backward(cx, l, tape, out);
