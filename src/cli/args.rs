@@ -135,7 +135,7 @@ pub struct TrainedArgs {
     path: PathBuf,
     #[arg(long, help = format!("{}; a run folder knows it", model_help()))]
     model: Option<String>,
-    #[arg(long, help = format!("{}, or a folder of IDX files; a run folder knows it", catalog::names()))]
+    #[arg(long, help = format!("{}, or a folder of images; a run folder knows it", catalog::names()))]
     data: Option<String>,
     /// Folder that holds mnist/, fashion-mnist/, ...
     #[arg(long, value_name = "DIR")]
