@@ -4,6 +4,7 @@
 
 pub mod dtype;
 pub mod error;
+pub mod resample;
 pub mod rng;
 pub mod shape;
 pub mod window;

@@ -12,6 +12,7 @@ pub mod norm;
 mod parallel;
 pub mod pool;
 pub mod reduce;
+pub mod resample;
 pub mod softmax;
 pub mod view;
 

@@ -24,6 +24,7 @@ mod pool;
 mod regular;
 mod sequential;
 mod state;
+mod upsample;
 
 pub use activation::{Gelu, LeakyRelu, LogSoftmax, Relu, Scale, Sigmoid, Silu, Softmax, Tanh};
 pub use batch_norm::{BatchNorm1d, BatchNorm2d};
@@ -41,3 +42,4 @@ pub use pool::{AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d};
 pub use regular::{Dropout, Dropout2d, Flatten};
 pub use sequential::Sequential;
 pub use state::{LoadReport, ModuleExt};
+pub use upsample::{Factors, Upsample};

@@ -44,6 +44,7 @@ pub mod flatten;
 pub mod gelu;
 pub mod group_norm;
 pub mod instance_norm;
+pub mod interpolate;
 pub mod layer_norm;
 pub mod leaky_relu;
 pub mod linear;
@@ -164,6 +165,7 @@ pub static OPS: &[&OpSpec] = &[
     &gelu::SPEC,
     &group_norm::SPEC,
     &instance_norm::SPEC,
+    &interpolate::SPEC,
     &layer_norm::SPEC,
     &leaky_relu::SPEC,
     &linear::SPEC,

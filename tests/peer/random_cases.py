@@ -38,7 +38,7 @@ def pair(rng, low, high):
 
 
 def both(value):
-    return [value, value] if isinstance(value, int) else value
+    return [value, value] if isinstance(value, (int, float)) else value
 
 
 def maybe(rng, chance=0.5):
@@ -323,6 +323,29 @@ def adaptive_pool2d(rng, g):
     return {"output_size": wanted}, {"input": normal(g, [*batch, rng.randint(1, 5), *size])}
 
 
+def interpolate(rng, g):
+    image, attrs = [rng.randint(1, 15), rng.randint(1, 15)], {}
+    if maybe(rng):
+        attrs["size"] = [rng.randint(1, 24), rng.randint(1, 24)]
+    else:
+        factor = lambda n: rng.choice([2, 3, 1, 0.5, number(rng, 0.25, 3.3)]) if n > 4 else rng.choice([1, 2, 1.5])  # noqa: E731
+        attrs["scale_factor"] = [factor(n) for n in image] if maybe(rng) else rng.choice([2, 1.3, 3])
+        if maybe(rng, 0.3):
+            attrs["recompute_scale_factor"] = True
+    mode = rng.choice(["nearest", "nearest-exact", "area", "bilinear", "bilinear", "bilinear"])
+    if mode != "nearest" or maybe(rng):
+        attrs["mode"] = mode
+    if mode == "bilinear":
+        for key in ("align_corners", "antialias"):
+            if maybe(rng, 0.4):
+                attrs[key] = True
+        # PyTorch 2.15 repeats the first row down an antialiased image of one column.
+        width = attrs["size"][1] if "size" in attrs else int(image[1] * both(attrs["scale_factor"])[1])
+        if width == 1:
+            attrs.pop("antialias", None)
+    return attrs, {"input": normal(g, [0 if maybe(rng, 0.03) else rng.randint(1, 3), rng.randint(1, 4), *image])}
+
+
 def class_loss(rng, g):
     c = rng.randint(1, 12)
     batch, rest = rng.choice([([], []), ([5], []), ([33], []), ([4], [3]), ([2], [4, 5]), ([3], [1, 2, 3])])
@@ -496,6 +519,7 @@ DRAW = {
     "gelu": unary(approximate=lambda rng: rng.choice(["none", "tanh"])),
     "group_norm": group_norm,
     "instance_norm": instance_norm,
+    "interpolate": interpolate,
     "layer_norm": layer_norm,
     "leaky_relu": unary(negative_slope=lambda rng: rng.choice([0.01, 0.2, 0.5, 0])),
     "linear": linear,

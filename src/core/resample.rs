@@ -1,0 +1,205 @@
+//! Resizing along one axis as a sparse matrix: which inputs an output mixes, and in which proportions.
+//!
+//! Nearest, bilinear, antialiased bilinear and area resizing of an image are all separable and linear: one small matrix
+//! for the rows and one for the columns, `Y = R X C'`. Each row of such a matrix has a short run of weights, kept here as
+//! (start, weights). The gradient is the same product with the matrices transposed.
+//!
+//! With `scale = input / output` (or `1 / scale_factor`), output i lies at
+//!
+//! ```text
+//! nearest          floor(i scale)
+//! nearest-exact    floor((i + 1/2) scale)                           pixel centres, as Pillow
+//! bilinear         (i + 1/2) scale - 1/2, between two neighbours    align_corners: i (input - 1) / (output - 1)
+//!   antialias      a triangle of half-width max(scale, 1) around the centre (i + 1/2) scale, normalised
+//! area             the mean of floor(i scale) .. ceil((i + 1) scale)
+//! ```
+
+use super::dtype::Float;
+use std::ops::Range;
+
+/// How an axis is resized. PyTorch: `mode`, `align_corners` and `antialias` of `F.interpolate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// The input at or before the place.
+    Nearest,
+    /// The input whose pixel covers the place.
+    NearestExact,
+    /// Between two neighbours.
+    Bilinear { align_corners: bool, antialias: bool },
+    /// The mean of what an output covers.
+    Area,
+}
+
+/// The sparse matrix `[outputs, inputs]` of one axis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights<T = f64> {
+    inputs: usize,
+    /// For each output the first input it mixes, and where its weights are.
+    runs: Vec<(usize, Range<usize>)>,
+    values: Vec<T>,
+}
+
+impl Weights {
+    /// The matrix that makes `outputs` of `inputs`, both at least 1. `scale`, the distance of two outputs in inputs, is
+    /// `inputs / outputs` unless given; `align_corners` and area have their own.
+    pub fn new(inputs: usize, outputs: usize, filter: Filter, scale: Option<f64>) -> Weights {
+        let mut all = Weights { inputs, runs: Vec::with_capacity(outputs), values: Vec::new() };
+        let scale = match filter {
+            Filter::Bilinear { align_corners: true, .. } if outputs < 2 => 0.0,
+            Filter::Bilinear { align_corners: true, .. } => (inputs - 1) as f64 / (outputs - 1) as f64,
+            _ => scale.unwrap_or(inputs as f64 / outputs as f64),
+        };
+        let last = inputs - 1;
+        for i in 0..outputs {
+            match filter {
+                // PyTorch rounds to f32 here, whatever the images' dtype.
+                Filter::Nearest if inputs == outputs => all.push(i, [1.0]),
+                Filter::Nearest if outputs == 2 * inputs => all.push(i / 2, [1.0]),
+                Filter::Nearest => all.push(((i as f32 * scale as f32) as usize).min(last), [1.0]),
+                Filter::NearestExact => {
+                    let place = ((i as f64 + 0.5) * f64::from(scale as f32)) as f32;
+                    all.push((place as usize).min(last), [1.0]);
+                }
+                Filter::Bilinear { antialias: true, .. } => all.push_triangle(i, scale),
+                Filter::Bilinear { .. } if inputs == outputs => all.push(i, [1.0]),
+                Filter::Bilinear { align_corners, .. } => {
+                    let centre = if align_corners { 0.0 } else { 0.5 };
+                    all.push_between((scale * (i as f64 + centre) - centre).max(0.0));
+                }
+                Filter::Area => {
+                    let (start, end) = (i * inputs / outputs, ((i + 1) * inputs).div_ceil(outputs));
+                    let share = 1.0 / (end - start) as f64;
+                    all.push(start, std::iter::repeat_n(share, end - start));
+                }
+            }
+        }
+        all
+    }
+
+    fn push(&mut self, start: usize, values: impl IntoIterator<Item = f64>) {
+        let first = self.values.len();
+        self.values.extend(values);
+        self.runs.push((start, first..self.values.len()));
+    }
+
+    /// The two neighbours of a place; beyond the last input only that one.
+    fn push_between(&mut self, place: f64) {
+        let start = place as usize;
+        if start + 1 >= self.inputs {
+            return self.push(self.inputs - 1, [1.0]);
+        }
+        let after = place - start as f64;
+        self.push(start, [1.0 - after, after]);
+    }
+
+    /// A triangle around the place of output `i`, as wide as the inputs it stands for.
+    fn push_triangle(&mut self, i: usize, scale: f64) {
+        let (width, centre) = (scale.max(1.0), scale * (i as f64 + 0.5));
+        let start = (centre - width + 0.5).max(0.0) as usize;
+        let end = ((centre + width + 0.5) as usize).min(self.inputs);
+        let height = |p: usize| (1.0 - ((p as f64 - centre + 0.5) / width).abs()).max(0.0);
+        let total: f64 = (start..end).map(height).sum();
+        self.push(start, (start..end).map(|p| height(p) / total));
+    }
+
+    /// The matrix `[inputs, outputs]` of the gradient.
+    pub fn transposed(&self) -> Weights {
+        let outputs = self.runs.len();
+        let mut all = Weights { inputs: outputs, runs: Vec::with_capacity(self.inputs), values: Vec::new() };
+        let mut first = 0;
+        for p in 0..self.inputs {
+            // Runs start and end in rising order, so the outputs that mix p are neighbours.
+            while first < outputs && self.of(first).0 + self.of(first).1.len() <= p {
+                first += 1;
+            }
+            let weight = |i: usize| p.checked_sub(self.of(i).0).map(|at| self.of(i).1[at]);
+            all.push(first, (first..outputs).map_while(weight));
+        }
+        all
+    }
+
+    /// The same weights in another type.
+    pub fn cast<T: Float>(&self) -> Weights<T> {
+        let values = self.values.iter().map(|&w| T::from_f64(w)).collect();
+        Weights { inputs: self.inputs, runs: self.runs.clone(), values }
+    }
+}
+
+impl<T> Weights<T> {
+    /// The number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// The first input that output `i` mixes, and the weights of that and the following ones.
+    #[inline]
+    pub fn of(&self, i: usize) -> (usize, &[T]) {
+        let (start, place) = &self.runs[i];
+        (*start, &self.values[place.clone()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BILINEAR: Filter = Filter::Bilinear { align_corners: false, antialias: false };
+    const CORNERS: Filter = Filter::Bilinear { align_corners: true, antialias: false };
+    const SMOOTH: Filter = Filter::Bilinear { align_corners: false, antialias: true };
+
+    /// The values of 0, 1, 2, ... resized: where each output looks.
+    fn places(inputs: usize, outputs: usize, filter: Filter, scale: Option<f64>) -> Vec<f64> {
+        let weights = Weights::new(inputs, outputs, filter, scale);
+        let place = |i: usize| {
+            let (start, weights) = weights.of(i);
+            weights.iter().zip(start..).map(|(w, p)| w * p as f64).sum::<f64>()
+        };
+        (0..outputs).map(|i| (place(i) * 1e4).round() / 1e4).collect()
+    }
+
+    /// Values of `F.interpolate(torch.arange(5.), ...)`, PyTorch 2.15.
+    #[test]
+    fn places_follow_pytorch() {
+        assert_eq!(places(5, 3, Filter::Nearest, None), [0.0, 1.0, 3.0]);
+        assert_eq!(places(5, 3, Filter::NearestExact, None), [0.0, 2.0, 4.0]);
+        assert_eq!(places(5, 3, BILINEAR, None), [0.3333, 2.0, 3.6667]);
+        assert_eq!(places(5, 3, SMOOTH, None), [0.4286, 2.0, 3.5714]);
+        assert_eq!(places(5, 3, CORNERS, None), [0.0, 2.0, 4.0]);
+        assert_eq!(places(5, 8, BILINEAR, None), [0.0, 0.4375, 1.0625, 1.6875, 2.3125, 2.9375, 3.5625, 4.0]);
+        let by_factor = Some(1.0 / 1.7);
+        assert_eq!(
+            places(5, 8, BILINEAR, by_factor),
+            [0.0, 0.3824, 0.9706, 1.5588, 2.1471, 2.7353, 3.3235, 3.9118]
+        );
+        assert_eq!(places(5, 8, Filter::Nearest, by_factor), [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 4.0]);
+        assert_eq!(places(5, 2, Filter::Area, None), [1.0, 3.0]);
+    }
+
+    /// Every output is a mean of inputs, and the transposed matrix has the same entries.
+    #[test]
+    fn rows_sum_to_one_and_transpose() {
+        let filters = [Filter::Nearest, Filter::NearestExact, BILINEAR, CORNERS, SMOOTH, Filter::Area];
+        for filter in filters {
+            for (inputs, outputs) in [(1, 1), (1, 4), (5, 1), (7, 3), (3, 8), (16, 5), (6, 6), (4, 8)] {
+                let weights = Weights::new(inputs, outputs, filter, None);
+                let transposed = weights.transposed();
+                assert_eq!((weights.outputs(), transposed.outputs()), (outputs, inputs));
+                let entry = |w: &Weights, i: usize, p: usize| {
+                    let (start, values) = w.of(i);
+                    p.checked_sub(start).and_then(|at| values.get(at)).copied().unwrap_or(0.0)
+                };
+                for i in 0..outputs {
+                    let sum: f64 = weights.of(i).1.iter().sum();
+                    assert!(
+                        (sum - 1.0).abs() < 1e-12,
+                        "{filter:?} {inputs} to {outputs}: row {i} sums to {sum}"
+                    );
+                    for p in 0..inputs {
+                        let same = entry(&weights, i, p) == entry(&transposed, p, i);
+                        assert!(same, "{filter:?} {inputs} to {outputs} at {i}, {p}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The resizing layer.
+
+use super::{Ctx, Module, Pair};
+use crate::core::Result;
+use crate::ops::interpolate::{InterpolateOptions, Mode, Target};
+use crate::tensor::Tensor;
+
+/// Resizes images, taking the nearest pixel unless told otherwise. PyTorch: `nn.Upsample`.
+///
+/// ```
+/// use receptive::nn::{Module, Upsample};
+/// assert_eq!(Upsample::scale(2).describe(), "Upsample(scale_factor=2.0, mode='nearest')");
+/// assert_eq!(Upsample::size((3, 4)).bilinear().describe(), "Upsample(size=(3, 4), mode='bilinear')");
+/// ```
+#[derive(Debug)]
+pub struct Upsample(InterpolateOptions);
+
+/// A factor for each direction; one number stands for both.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Factors([f64; 2]);
+
+impl From<usize> for Factors {
+    fn from(both: usize) -> Factors {
+        Factors([both as f64; 2])
+    }
+}
+
+impl From<f64> for Factors {
+    fn from(both: f64) -> Factors {
+        Factors([both; 2])
+    }
+}
+
+impl From<(usize, usize)> for Factors {
+    fn from((h, w): (usize, usize)) -> Factors {
+        Factors([h as f64, w as f64])
+    }
+}
+
+impl From<(f64, f64)> for Factors {
+    fn from((h, w): (f64, f64)) -> Factors {
+        Factors([h, w])
+    }
+}
+
+impl Upsample {
+    /// To this height and width.
+    pub fn size(size: impl Into<Pair>) -> Upsample {
+        Upsample(InterpolateOptions::size(size.into().0))
+    }
+
+    /// By this factor.
+    pub fn scale(factors: impl Into<Factors>) -> Upsample {
+        Upsample(InterpolateOptions::scale(factors.into().0))
+    }
+
+    /// Mixes the four neighbours instead of taking the nearest.
+    pub fn bilinear(self) -> Upsample {
+        Upsample(InterpolateOptions { mode: Mode::Bilinear, ..self.0 })
+    }
+
+    /// Keeps the centres of the corner pixels in place. Bilinear only.
+    pub fn align_corners(self) -> Upsample {
+        Upsample(InterpolateOptions { align_corners: true, ..self.0 })
+    }
+}
+
+impl Module for Upsample {
+    fn forward(&self, _cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+        x.interpolate(&self.0)
+    }
+
+    fn kind(&self) -> &'static str {
+        "Upsample"
+    }
+
+    fn describe(&self) -> String {
+        let target = match self.0.target {
+            Target::Size(size) => format!("size={}", Pair(size)),
+            Target::Scale([h, w]) if h == w => format!("scale_factor={h:?}"),
+            Target::Scale([h, w]) => format!("scale_factor=({h:?}, {w:?})"),
+        };
+        let mode = if self.0.mode == Mode::Bilinear { "bilinear" } else { "nearest" };
+        format!("Upsample({target}, mode='{mode}')")
+    }
+}
