@@ -55,7 +55,8 @@ fn main() -> Result<()> {
                 println!("epoch {epoch}  batch {:4}  loss {:.4}", batch.index, loss.item()?);
             }
         }
-        let tally = evaluate(&net, "lenet5", Loss::Nll, &val, |_| Ok(Flow::Continue))?.unwrap_or_default();
+        let tally =
+            evaluate(&net, "lenet5", Loss::Nll, &val, |_, _, _| Ok(Flow::Continue))?.unwrap_or_default();
         println!("epoch {epoch}  validation accuracy {:.2} %", 100.0 * tally.accuracy());
     }
     Ok(())

@@ -15,6 +15,7 @@
 //! | [`nn`] | layers and the context they run in |
 //! | [`models`], [`optim`], [`data`] | the networks, the optimisers, the images |
 //! | [`train`] | the loop, and the run folder that survives anything |
+//! | [`reproduce`] | the notebooks' experiments, a row each |
 //! | [`testing`] | comparators, gradient checks, the cases of every op |
 //!
 //! # Life of a training step
@@ -53,6 +54,7 @@ pub mod models;
 pub mod nn;
 pub mod ops;
 pub mod optim;
+pub mod reproduce;
 pub mod tensor;
 pub mod testing;
 pub mod train;

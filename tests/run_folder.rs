@@ -212,7 +212,7 @@ fn folders_that_cannot_be_resumed_say_why() {
 
     let file = run.join("config.toml");
     let config = fs::read_to_string(&file).unwrap();
-    fs::write(&file, config.replace("format = 1", "format = 99\nfuture = true")).unwrap();
+    fs::write(&file, config.replacen("format = ", "future = true\nformat = 99", 1)).unwrap();
     let message = refuse(&mut receptive(&["train", "--resume", text(&run)]));
     assert!(message.contains("another version"), "{message}");
     fs::write(&file, "format = [").unwrap();

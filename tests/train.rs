@@ -4,7 +4,7 @@ use receptive::data::{Batch, Dataset, ImageSet, Loader, LoaderOptions, Normalize
 use receptive::models::{self, OptimizerKind};
 use receptive::nn::{Ctx, Loss, ModuleExt};
 use receptive::optim::{Adam, Optimizer};
-use receptive::train::{Callback, Flow, RunConfig, Setup, StepReport, Trainer};
+use receptive::train::{Callback, Flow, Keep, RunConfig, Setup, StepReport, Trainer};
 use receptive::{DType, Device, ErrorKind, Key, Result, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ fn the_160_image_experiment_learns() {
     assert_eq!(counts, [16; 10]);
     let (train, val) = setup.loaders().unwrap();
     let outcome = setup.trainer().unwrap().fit(&train, &val).unwrap();
-    assert!(outcome.best_accuracy > 0.62, "{}", outcome.best_accuracy);
+    assert!(outcome.best.accuracy > 0.62, "{}", outcome.best.accuracy);
 }
 
 fn weights_after(threads: usize, model: &str) -> BTreeMap<String, Vec<u32>> {
@@ -94,8 +94,9 @@ fn the_best_weights_are_restored_at_the_end() {
     let mut trainer = setup.trainer().unwrap();
     let outcome = trainer.fit(&train, &val).unwrap();
     assert_eq!(outcome.best_epoch, 0);
-    let tally = receptive::train::evaluate(&*setup.model, "mlp2", Loss::Nll, &val, |_| Ok(Flow::Continue));
-    assert_eq!(tally.unwrap().unwrap().accuracy(), outcome.best_accuracy);
+    let tally =
+        receptive::train::evaluate(&*setup.model, "mlp2", Loss::Nll, &val, |_, _, _| Ok(Flow::Continue));
+    assert_eq!(tally.unwrap().unwrap().accuracy(), outcome.best.accuracy);
 }
 
 /// A stop keeps the position: going on gives the bits of an uninterrupted run.
@@ -111,7 +112,7 @@ fn stopping_and_going_on_changes_nothing() {
             outcome = trainer.fit(&train, &val).unwrap();
         }
         assert!(outcome.finished);
-        (bits(&setup.model.state_dict().unwrap()), outcome.best_accuracy.to_bits())
+        (bits(&setup.model.state_dict().unwrap()), outcome.best.accuracy.to_bits())
     };
     let whole = run(None);
     for stop in [1, 8, 11] {
@@ -159,7 +160,8 @@ fn settings_out_of_range_name_their_flag() {
         (RunConfig { weight_decay: -0.1, ..config("mlp") }, "--weight-decay"),
         (RunConfig { max_steps: Some(0), ..config("mlp") }, "--max-steps"),
         (RunConfig { scheduler: "step:0:1".into(), ..config("mlp") }, "scheduler"),
-        (RunConfig { augment: "magic".into(), ..config("mlp") }, "--augment"),
+        (RunConfig { accumulate: 0, ..config("mlp") }, "--accumulate"),
+        (RunConfig { fraction: Some(1.5), ..config("mlp") }, "--fraction"),
         (RunConfig { precision: "f8".into(), ..config("mlp") }, "--precision"),
         (RunConfig { subset: Some(6000), ..config("mlp") }, "subset"),
         (RunConfig { classes: Some(3), ..config("mlp") }, "--classes"),
@@ -198,15 +200,79 @@ fn one_image_of_one_class_trains() {
     let net = models::find("softmax").unwrap().build(&shape).unwrap();
     net.init(&device, DType::F32, 0).unwrap();
     let options = receptive::train::TrainerOptions {
-        name: "softmax".into(),
-        epochs: 2,
-        max_steps: None,
-        lr: 0.1,
         schedule: receptive::optim::Schedule::OneCycle,
         clip_norm: Some(1.0),
-        seed: 0,
+        ..receptive::train::TrainerOptions::new("softmax", 2, 0.1)
     };
     let adam = Box::new(Adam::new(net.trainable().unwrap(), 0.0).unwrap());
     let outcome = Trainer::new(&*net, Loss::Nll, adam, options).fit(&loader, &loader).unwrap();
-    assert_eq!(outcome.best_accuracy, 1.0);
+    assert_eq!(outcome.best.accuracy, 1.0);
+}
+
+/// Two batches of 16 make the step of one batch of 32, also where the last group is short.
+#[test]
+fn accumulated_batches_are_one_large_batch() {
+    let weights = |batch_size, accumulate| {
+        let config = RunConfig { batch_size, accumulate, subset: Some(80), epochs: 2, ..config("lenet5") };
+        let setup = Setup::new(RunConfig { keep: Keep::Last, ..config }).unwrap();
+        let (train, val) = setup.loaders().unwrap();
+        let mut trainer = setup.trainer().unwrap();
+        trainer.fit(&train, &val).unwrap();
+        assert_eq!(trainer.state.step, 2 * 3);
+        setup.model.state_dict().unwrap()
+    };
+    let (whole, parts) = (weights(32, 1), weights(16, 2));
+    for (name, w) in &whole {
+        let pairs = w.to_f64().unwrap().into_iter().zip(parts[name].to_f64().unwrap());
+        let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        // Adam divides by the gradient's size: where that is rounding, the steps differ by up to twice the rate.
+        assert!(worst < 2e-4, "{name}: {worst}");
+    }
+}
+
+/// A rate so small that nothing changes: the first epoch stays the best, and patience ends the run two epochs later.
+#[test]
+fn patience_ends_a_run_that_stands_still() {
+    let config = RunConfig { subset: Some(20), epochs: 9, lr: 1e-30, early_stop: Some(2), ..config("mlp2") };
+    let setup = Setup::new(config).unwrap();
+    let (train, val) = setup.loaders().unwrap();
+    let mut trainer = setup.trainer().unwrap();
+    let outcome = trainer.fit(&train, &val).unwrap();
+    assert_eq!((outcome.finished, outcome.best_epoch, trainer.state.epoch), (true, 0, 3));
+}
+
+/// The best weights are restored unless the last are asked for.
+#[test]
+fn a_run_ends_with_the_weights_it_was_told_to_keep() {
+    let ends_with_best = |keep| {
+        // A rate that soon makes things worse, so that best and last differ.
+        let config = RunConfig { subset: Some(100), epochs: 4, lr: 0.1, keep, ..config("mlp") };
+        let setup = Setup::new(config).unwrap();
+        let (train, val) = setup.loaders().unwrap();
+        let mut trainer = setup.trainer().unwrap();
+        trainer.fit(&train, &val).unwrap();
+        let best = trainer.state.best.unwrap();
+        assert!(best.epoch < 3, "the last epoch was the best: this test shows nothing");
+        bits(&best.weights) == bits(&setup.model.state_dict().unwrap())
+    };
+    assert!(ends_with_best(Keep::Best));
+    assert!(!ends_with_best(Keep::Last));
+}
+
+/// The rate falls when the validation loss stands still, and a restored state goes on from there.
+#[test]
+fn a_plateau_lowers_the_rate() {
+    let config = RunConfig {
+        subset: Some(20),
+        epochs: 4,
+        lr: 1e-6,
+        scheduler: "plateau:1:0.5".into(),
+        ..config("mlp2")
+    };
+    let setup = Setup::new(RunConfig { optimizer: OptimizerKind::Sgd, ..config }).unwrap();
+    let (train, val) = setup.loaders().unwrap();
+    let mut trainer = setup.trainer().unwrap();
+    trainer.fit(&train, &val).unwrap();
+    // The first epoch sets the best; the second is tolerated, the third is not; the fourth is tolerated again.
+    assert_eq!(trainer.learning_rate(), 0.5e-6);
 }

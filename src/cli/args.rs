@@ -2,7 +2,7 @@
 
 use crate::core::{Error, ErrorKind};
 use crate::cpu::CpuOptions;
-use crate::data::catalog;
+use crate::data::{Normalization, catalog};
 use crate::models::{self, Network};
 use crate::tensor::Device;
 use crate::train::{Split, TrainedOptions};
@@ -60,21 +60,24 @@ impl NetworkArgs {
     /// # Errors
     /// No network of that name, or none named at all; an arch file that cannot be read or does not describe one.
     pub fn open(&self) -> crate::Result<Network> {
-        match (&self.model, &self.arch) {
-            (Some(name), _) => models::find(name),
-            (None, Some(file)) => models::from_arch(&read_arch(file)?, &file.display().to_string()),
-            (None, None) => Err(Error::new(ErrorKind::Missing, "model", "no network is named")
+        network(self.model.as_deref(), self.arch.as_deref())?.ok_or_else(|| {
+            Error::new(ErrorKind::Missing, "model", "no network is named")
                 .expected(format!("one of {}", models::names()))
-                .help("or a network of your own: --arch FILE.toml")),
-        }
+                .help("or a network of your own: --arch FILE.toml")
+        })
     }
 }
 
-/// The text of an arch file.
-///
-/// # Errors
-/// A file that cannot be read, is too large or no text.
-pub fn read_arch(file: &Path) -> crate::Result<String> {
+/// The network of that name or file, if one is named.
+fn network(model: Option<&str>, arch: Option<&Path>) -> crate::Result<Option<Network>> {
+    match (model, arch) {
+        (Some(name), _) => models::find(name).map(Some),
+        (None, Some(file)) => models::from_arch(&read_arch(file)?, &file.display().to_string()).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn read_arch(file: &Path) -> crate::Result<String> {
     let refused = |e| Error::io(file, "read", e);
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too large, whatever the system says of its size.
@@ -98,16 +101,20 @@ pub struct DeviceArgs {
 }
 
 impl DeviceArgs {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.device
+    }
+
+    /// Worker threads; 0: one for each core.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
     /// The device.
     pub fn open(&self) -> crate::Result<Device> {
         Device::from_name(&self.device, &CpuOptions { threads: self.threads, ..CpuOptions::default() })
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Switch {
-    On,
-    Off,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -133,16 +140,25 @@ pub struct TrainedArgs {
     /// A run folder, or a safetensors file of weights
     #[arg(value_name = "RUN|WEIGHTS")]
     path: PathBuf,
-    #[arg(long, help = format!("{}; a run folder knows it", model_help()))]
+    #[arg(long, help = format!("{}; a run folder knows it", model_help()), conflicts_with = "arch")]
     model: Option<String>,
+    /// The network as an ordered list of layers; a run folder knows it
+    #[arg(long, value_name = "FILE.toml")]
+    arch: Option<PathBuf>,
+    /// Channels of the first stage, for networks that have one to choose; a run folder knows it
+    #[arg(long, value_name = "N")]
+    width: Option<usize>,
     #[arg(long, help = format!("{}, or a folder of images; a run folder knows it", catalog::names()))]
     data: Option<String>,
-    /// Folder that holds mnist/, fashion-mnist/, ...
+    /// Folder that holds mnist/, cifar-10-batches-bin/, pets/, ...
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Normalise by the set's statistics [default: as the run or the notebook did]
-    #[arg(long, value_enum)]
-    normalize: Option<Switch>,
+    /// on, off, half or pixels [default: as the run or the notebook did]
+    #[arg(long)]
+    normalize: Option<Normalization>,
+    /// Resize images to NxN [default: as the run or the notebook did]
+    #[arg(long, value_name = "N")]
+    resize: Option<usize>,
     /// Number of outputs [default: the run's, or the set's classes]
     #[arg(long)]
     classes: Option<usize>,
@@ -156,17 +172,22 @@ pub struct TrainedArgs {
 
 impl TrainedArgs {
     /// As the library takes them.
-    pub fn options(self) -> TrainedOptions {
-        TrainedOptions {
+    ///
+    /// # Errors
+    /// An unknown model; an arch file that cannot be read or built.
+    pub fn options(self) -> crate::Result<TrainedOptions> {
+        Ok(TrainedOptions {
+            network: network(self.model.as_deref(), self.arch.as_deref())?,
             path: self.path,
-            model: self.model,
+            width: self.width,
             data: self.data,
             data_dir: self.data_dir,
-            normalize: self.normalize.map(|switch| switch == Switch::On),
+            normalize: self.normalize,
+            resize: self.resize,
             classes: self.classes,
             device: self.device,
             threads: self.threads,
-        }
+        })
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::args::{SplitArg, TrainedArgs};
 use super::print_line;
+use super::table::table;
 use crate::data::catalog;
-use crate::train::Trained;
+use crate::train::{Confusion, Overlap, Trained};
 use anyhow::bail;
 use serde::Serialize;
 
@@ -28,6 +29,21 @@ struct Report {
     loss: f64,
     accuracy: f64,
     n: u64,
+    /// `dice` and `iou`: means over the pictures.
+    #[serde(flatten)]
+    overlap: Option<Overlap>,
+    #[serde(flatten)]
+    classes: Option<Classes>,
+}
+
+/// What is known of each class.
+#[derive(Debug, Serialize)]
+struct Classes {
+    classes: Vec<String>,
+    /// The fraction of each class's samples that were taken for it.
+    per_class: Vec<Option<f64>>,
+    /// A row a true class, a column a predicted one.
+    confusion: Confusion,
 }
 
 /// Runs the subcommand.
@@ -35,7 +51,7 @@ struct Report {
 /// # Errors
 /// No such run, file, model or data; weights that do not fit the model.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let options = args.trained.options();
+    let options = args.trained.options()?;
     if options.data.is_none() && options.path.is_file() {
         bail!(
             "a weights file does not say its data: add --data NAME\n  help: {} or a folder",
@@ -43,19 +59,48 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         );
     }
     let trained = Trained::open(options, true)?;
-    let tally = trained.evaluate(args.split.into(), args.batch_size)?;
+    let mut confusion = Confusion::new(trained.outputs());
+    let masks = trained.network.loss.takes_masks();
+    let tally = trained.evaluate(args.split.into(), args.batch_size, |batch, output| match masks {
+        true => Ok(()),
+        false => confusion.add(output, &batch.targets),
+    })?;
     if !tally.loss.is_finite() {
         bail!(
             "{}: the loss is not finite\n  help: the weights are damaged, or their training diverged",
             trained.network.name
         );
     }
-    let report = Report { loss: tally.mean_loss(), accuracy: tally.accuracy(), n: tally.n };
+    let scores = tally.scores();
+    let names = (0..trained.outputs()).map(|class| trained.class_name(class)).collect();
+    let report = Report {
+        loss: tally.mean_loss(),
+        accuracy: scores.accuracy,
+        n: tally.n,
+        overlap: scores.overlap,
+        classes: (!masks).then(|| Classes { classes: names, per_class: confusion.per_class(), confusion }),
+    };
     if args.json {
         return print_line(&serde_json::to_string(&report)?);
     }
-    let Report { loss, accuracy, n } = report;
     let set = trained.split(args.split.into())?.name();
-    let (name, percent) = (&trained.network.name, 100.0 * accuracy);
-    print_line(&format!("{name} on the {n} images of {set}: loss {loss:.4}, accuracy {percent:.2} %"))
+    let (name, loss, n) = (&trained.network.name, report.loss, report.n);
+    print_line(&format!("{name} on the {n} images of {set}: loss {loss:.4}, {scores}"))?;
+    report.classes.map_or(Ok(()), |classes| print_line(&classes.text()))
+}
+
+impl Classes {
+    fn text(&self) -> String {
+        let percent =
+            |share: &Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.2} %", 100.0 * share));
+        let row = |(name, share): (&String, &Option<f64>)| vec![name.clone(), percent(share)];
+        let rows: Vec<_> = self.classes.iter().zip(&self.per_class).map(row).collect();
+        let wrong = self.confusion.worst(5);
+        let confused = wrong.iter().map(|&(label, class, count)| {
+            format!("\n  {count} x {} taken for {}", self.classes[label], self.classes[class])
+        });
+        let confused: String = confused.collect();
+        let heading = if confused.is_empty() { "" } else { "\n\nmost often confused:" };
+        format!("\n{}{heading}{confused}", table(&rows, 1))
+    }
 }

@@ -8,12 +8,15 @@ pub mod eval;
 pub mod op;
 pub mod predict;
 mod progress;
+pub mod reproduce;
 pub mod summary;
 mod table;
 pub mod train;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Convolutional networks from scratch: train them, look inside them, time them.
 #[derive(Debug, Parser)]
@@ -29,6 +32,7 @@ enum Command {
     Eval(eval::Args),
     Predict(predict::Args),
     Summary(summary::Args),
+    Reproduce(reproduce::Args),
     Data(data::Args),
     Op(op::Args),
     Bench(bench::Args),
@@ -41,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Reproduce(args) => reproduce::run(args),
         Command::Summary(args) => summary::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Op(args) => op::run(&args),
@@ -90,4 +95,18 @@ fn say(line: &str) {
 fn say_on_stderr(line: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// A flag that the first Ctrl-C raises; the second one ends the process.
+fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping after this step; once more to stop at once");
+    })
+    .map_err(|e| anyhow::anyhow!("cannot listen for Ctrl-C: {e}"))?;
+    Ok(stop)
 }

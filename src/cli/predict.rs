@@ -46,7 +46,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.top == Some(0) {
         bail!("--top: 0 is out of range\n  expected 1 or more");
     }
-    let trained = Trained::open(args.trained.options(), args.index.is_some())?;
+    let trained = Trained::open(args.trained.options()?, args.index.is_some())?;
     let (image, label, what) = match (&args.image, args.index) {
         (Some(file), _) => {
             let (image, what) = read(&trained, file, args.invert)?;

@@ -42,11 +42,7 @@ impl Progress {
     fn now(&self, trainer: &Trainer) -> String {
         let tally = trainer.state.tally;
         let rate = self.samples as f64 / self.epoch_start.elapsed().as_secs_f64();
-        format!(
-            "loss {:.4}  accuracy {:5.2} %  {rate:.0} images/s",
-            tally.mean_loss(),
-            100.0 * tally.accuracy()
-        )
+        format!("loss {:.4}  {}  {rate:.0} images/s", tally.mean_loss(), tally.scores())
     }
 
     /// From 1, with the number of epochs.
@@ -99,7 +95,7 @@ impl Callback for Progress {
         }
         let last = report.epoch + 1 == trainer.options.epochs;
         if let (Some(train), true) = (self.train, last || report.epoch.is_multiple_of(self.log_interval)) {
-            let part = |r: &PhaseReport| format!("loss {:.4}  accuracy {:5.2} %", r.loss, 100.0 * r.accuracy);
+            let part = |r: &PhaseReport| format!("loss {:.4}  {}", r.loss, r.scores);
             let seconds = train.seconds + report.seconds;
             let epoch = Self::epoch(trainer);
             self.say(&format!("{epoch}  train {}  val {}  {seconds:.1} s", part(&train), part(report)));

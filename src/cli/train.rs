@@ -1,17 +1,17 @@
 //! `receptive train`: a model name is enough; everything else has its notebook's default.
 
-use super::args::{Switch, model_help};
+use super::args::NetworkArgs;
 use super::progress::Progress;
 use crate::ErrorKind;
-use crate::data::{DataDirs, find};
-use crate::models::{self, Network, OptimizerKind};
-use crate::train::{Checkpoint, Outcome, RunConfig, RunDir, Setup, evaluate};
-use anyhow::{Context, bail};
+use crate::data::{Augment, DataDirs, Normalization, catalog, find};
+use crate::models::{Network, OptimizerKind};
+use crate::nn::Scheme;
+use crate::optim::Decay;
+use crate::train::{Done, Keep, Outcome, Overlap, RunConfig, RunDir, train};
+use anyhow::bail;
 use clap::ValueEnum;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum OptimizerArg {
@@ -24,8 +24,8 @@ enum OptimizerArg {
 #[derive(Debug, clap::Args)]
 #[command(allow_negative_numbers = true, mut_args = not_with_resume)]
 pub struct Args {
-    #[arg(required_unless_present_any = ["resume", "arch"], help = model_help())]
-    model: Option<String>,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Go on with a stopped run; everything is taken from its folder
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
@@ -49,10 +49,9 @@ fn not_with_resume(arg: clap::Arg) -> clap::Arg {
 /// All that a new run can be told.
 #[derive(Debug, clap::Args)]
 struct Settings {
-    /// sample, mnist, fashion-mnist, or a folder of IDX files [default: the notebook's, else the sample]
-    #[arg(long)]
+    #[arg(long, help = format!("{}, or a folder of images [default: the notebook's, else the sample]", catalog::names()))]
     data: Option<String>,
-    /// Folder that holds mnist/, fashion-mnist/, ...
+    /// Folder that holds mnist/, cifar-10-batches-bin/, pets/, ...
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[arg(long)]
@@ -71,24 +70,43 @@ struct Settings {
     momentum: Option<f64>,
     #[arg(long)]
     nesterov: bool,
-    #[arg(long, default_value_t = 0.0)]
-    weight_decay: f64,
+    /// L2 penalty; of adamw the decoupled decay
+    #[arg(long)]
+    weight_decay: Option<f64>,
     /// constant, step:EVERY:GAMMA, multistep:E1,E2:GAMMA, exponential:GAMMA, cosine, onecycle, triangle:EPOCH,
-    /// plateau:PATIENCE:FACTOR, or warmup:STEPS/REST before any of them
+    /// plateau:PATIENCE:FACTOR, or warmup:STEPS/ before one of them
     #[arg(long)]
     scheduler: Option<String>,
+    /// Decay weights only: neither biases nor the scales of norms
+    #[arg(long)]
+    decay_weights_only: bool,
     /// Scale gradients so that their joint norm is at most this
     #[arg(long, value_name = "NORM")]
     clip_norm: Option<f64>,
     /// Train on N images, the same number of each class
     #[arg(long, value_name = "N")]
     subset: Option<usize>,
-    /// none or standard
-    #[arg(long, default_value = "none")]
-    augment: String,
-    /// Normalise by the set's statistics [default: as the notebook does]
-    #[arg(long, value_enum)]
-    normalize: Option<Switch>,
+    /// Batches whose gradients make one step
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    accumulate: usize,
+    /// End after N epochs without a better validation score
+    #[arg(long, value_name = "N")]
+    early_stop: Option<usize>,
+    /// Which weights are tested in the end: best or last
+    #[arg(long, value_enum, default_value_t = Keep::Best)]
+    keep: Keep,
+    /// Use this share of all images, of every class alike
+    #[arg(long, value_name = "F")]
+    fraction: Option<f64>,
+    /// none, standard (pad, flip, crop) or cutout (the same and a hole) [default: as the notebook does]
+    #[arg(long)]
+    augment: Option<Augment>,
+    /// on (the set's statistics), off (only / 255), half ((x - 0.5) / 0.5) or pixels (every pixel by its own) [default: as the notebook does]
+    #[arg(long)]
+    normalize: Option<Normalization>,
+    /// Resize images to NxN [default: as the notebook does]
+    #[arg(long, value_name = "N")]
+    resize: Option<usize>,
     /// Number of outputs [default: the set's classes]
     #[arg(long)]
     classes: Option<usize>,
@@ -102,12 +120,21 @@ struct Settings {
     threads: usize,
     #[arg(long, default_value = "f32")]
     precision: String,
+    /// Threads that read and prepare images
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
+    /// How weights are drawn: default, xavier, ... [default: as the notebook does]
+    #[arg(long)]
+    init_scheme: Option<Scheme>,
     /// Start from these weights (safetensors, PyTorch's names)
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
     /// Load what matches of --init, list the rest
     #[arg(long, requires = "init")]
     init_partial: bool,
+    /// Layers that stay as they are, by the beginning of their names: encoder, conv1, layer1.0
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    freeze: Vec<String>,
     /// Take the images in file order
     #[arg(long)]
     no_shuffle: bool,
@@ -128,20 +155,14 @@ struct Settings {
 /// Flags of the command line's contract whose features are still to come: they are answered, not unknown.
 #[derive(Debug, clap::Args)]
 struct Later {
-    #[arg(long, value_name = "N", hide = true)]
-    resize: Option<usize>,
     #[arg(long, value_name = "PORT", num_args = 0..=1, hide = true)]
     live: Option<Option<u16>>,
-    #[arg(long, value_name = "FILE", hide = true)]
-    arch: Option<PathBuf>,
 }
 
 impl Later {
     fn refuse(&self) -> anyhow::Result<()> {
-        let given =
-            [("resize", self.resize.is_some()), ("live", self.live.is_some()), ("arch", self.arch.is_some())];
-        match given.iter().find(|(_, given)| *given) {
-            Some((flag, _)) => bail!("--{flag}: is not available in this version\n  help: leave it away"),
+        match self.live {
+            Some(_) => bail!("--live: is not available in this version\n  help: leave it away"),
             None => Ok(()),
         }
     }
@@ -154,8 +175,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Some(path) => RunDir::open(path)?,
         None => {
             args.later.refuse()?;
-            let model = args.model.as_deref().context("a model name is required")?;
-            let config = configure(&models::find(model)?, &args.settings, say)?;
+            let config = configure(&args.network.open()?, &args, say)?;
             config.check()?;
             let path = args.settings.out.unwrap_or_else(|| free_folder(&config));
             (RunDir::create(&path, &config)?, config)
@@ -172,17 +192,22 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     if args.json {
         let run = folder.path().display().to_string();
-        let Outcome { best_accuracy, best_epoch, seconds, .. } = outcome;
-        let object = serde_json::json!({
-            "run": run, "best_accuracy": best_accuracy, "best_epoch": best_epoch, "seconds": seconds
+        let Outcome { best, best_epoch, seconds, .. } = outcome;
+        let mut object = serde_json::json!({
+            "run": run, "best_accuracy": best.accuracy, "best_epoch": best_epoch, "seconds": seconds
         });
+        if let Some(Overlap { dice, iou }) = best.overlap {
+            object["best_dice"] = dice.into();
+            object["best_iou"] = iou.into();
+        }
         super::print_line(&object.to_string())?;
     }
     Ok(())
 }
 
 /// The flags over the model's defaults.
-fn configure(network: &Network, args: &Settings, say: fn(&str)) -> anyhow::Result<RunConfig> {
+fn configure(network: &Network, args: &Args, say: fn(&str)) -> anyhow::Result<RunConfig> {
+    let (width, args) = (args.network.width, &args.settings);
     let mut data = data_set(args, network, say)?;
     if Path::new(&data).is_dir() {
         data = std::path::absolute(&data)?.display().to_string();
@@ -199,14 +224,26 @@ fn configure(network: &Network, args: &Settings, say: fn(&str)) -> anyhow::Resul
     config.lr = args.lr.unwrap_or(config.lr);
     config.momentum = args.momentum.unwrap_or(config.momentum);
     config.scheduler = args.scheduler.clone().unwrap_or(config.scheduler);
+    config.weight_decay = args.weight_decay.unwrap_or(config.weight_decay);
+    config.augment = args.augment.unwrap_or(config.augment);
+    config.normalize = args.normalize.unwrap_or(config.normalize);
+    config.scheme = args.init_scheme.unwrap_or(config.scheme);
+    // The notebook's Nesterov belongs to its own optimiser and momentum.
+    config.nesterov &= args.optimizer.is_none() && args.momentum.is_none();
     Ok(RunConfig {
         data_dir: absolute(&args.data_dir)?,
-        nesterov: args.nesterov,
-        weight_decay: args.weight_decay,
+        width,
+        nesterov: args.nesterov || config.nesterov,
+        decay: if args.decay_weights_only { Decay::WeightsOnly } else { Decay::All },
         clip_norm: args.clip_norm,
+        accumulate: args.accumulate,
+        early_stop: args.early_stop,
+        keep: args.keep,
         subset: args.subset,
-        augment: args.augment.clone(),
-        normalize: args.normalize.map(|switch| switch == Switch::On),
+        fraction: args.fraction,
+        resize: args.resize.or(config.resize),
+        workers: args.workers,
+        freeze: args.freeze.clone(),
         classes: args.classes,
         seed: args.seed,
         device: args.device.clone(),
@@ -260,79 +297,18 @@ fn free_folder(config: &RunConfig) -> PathBuf {
 
 /// Trains from where the folder is to the end.
 fn session(folder: &RunDir, config: RunConfig, say: fn(&str)) -> anyhow::Result<Outcome> {
-    let setup = Setup::new(config)?;
-    let config = &setup.config;
     let path = folder.path().display();
-    let mut trainer = setup.trainer()?;
-    let mut metrics_bytes = 0;
-    if folder.checkpoint().exists() {
-        let checkpoint = Checkpoint::load(&folder.checkpoint(), &setup.device)?;
-        metrics_bytes = checkpoint.metrics_bytes;
-        checkpoint.restore(&mut trainer)?;
-        if trainer.state.finished {
-            let best = trainer.state.best.as_ref().map_or(0.0, |best| best.accuracy);
-            say(&format!("{path} is finished: best validation accuracy {:.2} %", 100.0 * best));
-            return Ok(trainer.outcome());
-        }
-        say(&format!("going on with {path} after step {}", trainer.state.step));
-    } else if let Some(report) = setup.load_init()? {
-        report.lines().iter().for_each(|line| say(&format!("--init: {line}")));
-    }
-    say(&headline(&setup));
-    let stop = interrupt()?;
-    let title = format!("{} on {}", config.model, config.data);
-    let recorder = folder.recorder(title, config.log_steps, metrics_bytes, Arc::clone(&stop))?;
     let terminal = std::io::stderr().is_terminal();
-    let mut trainer = trainer.callback(recorder).callback(Progress::new(terminal, config.log_interval, say));
-    let (train, val) = setup.loaders()?;
-    let outcome = setup.device.install(|| trainer.fit(&train, &val))?;
+    let progress = Progress::new(terminal, config.log_interval, say);
+    let Done { outcome, test, .. } = train(folder, config, super::interrupt()?, progress, &say)?;
     if !outcome.finished {
-        bail!("stopped after step {}; go on with: receptive train --resume {path}", trainer.state.step);
+        bail!("stopped; go on with: receptive train --resume {path}");
     }
-    let Outcome { best_accuracy, best_epoch, seconds, .. } = outcome;
-    say(&format!(
-        "best validation accuracy {:.2} % in epoch {}, {seconds:.1} s in all",
-        100.0 * best_accuracy,
-        best_epoch + 1
-    ));
-    if let Some(test) = &setup.splits.test {
-        let loader = setup.in_order(test)?;
-        let go_on = |_| Ok(crate::train::Flow::Continue);
-        let tally =
-            evaluate(&*setup.model, &config.model, setup.network.loss, &loader, go_on)?.unwrap_or_default();
-        let (accuracy, loss) = (100.0 * tally.accuracy(), tally.mean_loss());
-        say(&format!("test accuracy of these weights {accuracy:.2} %, loss {loss:.4}"));
+    let Outcome { best, best_epoch, seconds, .. } = outcome;
+    say(&format!("best validation {best} in epoch {}, {seconds:.1} s in all", best_epoch + 1));
+    if let Some(test) = test {
+        say(&format!("test: {}, loss {:.4}", test.scores(), test.mean_loss()));
     }
     say(&format!("weights, metrics and curves are in {path}"));
     Ok(outcome)
-}
-
-fn headline(setup: &Setup) -> String {
-    use crate::nn::ModuleExt;
-    let (c, data) = (&setup.config, &setup.splits);
-    format!(
-        "{}: {} parameters, {} training and {} validation images of {}, batch {}, {:?} {}",
-        c.model,
-        setup.model.num_parameters(),
-        setup.train.len(),
-        data.val.len(),
-        data.name,
-        c.batch_size,
-        c.optimizer,
-        c.lr
-    )
-}
-
-/// A flag that the first Ctrl-C raises; the second one ends the process.
-fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("stopping after this step; once more to stop at once");
-    })
-    .context("cannot listen for Ctrl-C")?;
-    Ok(stop)
 }

@@ -1,6 +1,6 @@
 //! The table of known data sets. Lookup, `receptive data list` and `receptive data fetch` read it; nothing repeats it.
 
-use super::{Facts, ImageSize, Normalization, Normalize};
+use super::{Augment, Facts, ImageSize, Normalization, Normalize};
 use crate::core::{Error, Result};
 
 /// One row: a data set by its name on the command line.
@@ -24,6 +24,8 @@ pub struct SetSpec {
     pub std: &'static [f64],
     /// What its notebooks do with the pixels.
     pub normalization: Normalization,
+    /// How its notebooks vary the training images.
+    pub augment: Augment,
     /// Which images validate.
     pub validation: Validation,
 }
@@ -191,6 +193,7 @@ pub static SETS: &[SetSpec] = &[
         mean: &[0.2860],
         std: &[0.3530],
         normalization: Normalization::Unit,
+        augment: Augment::None,
         validation: Validation::Test,
     },
     SetSpec {
@@ -213,6 +216,7 @@ pub static SETS: &[SetSpec] = &[
         mean: &[0.1307],
         std: &[0.3081],
         normalization: Normalization::Statistics,
+        augment: Augment::None,
         validation: Validation::Test,
     },
     SetSpec {
@@ -235,6 +239,7 @@ pub static SETS: &[SetSpec] = &[
         mean: &[0.2860],
         std: &[0.3530],
         normalization: Normalization::Unit,
+        augment: Augment::None,
         validation: Validation::HeldOut,
     },
     SetSpec {

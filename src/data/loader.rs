@@ -34,6 +34,18 @@ pub struct Batch {
     pub samples: Vec<usize>,
 }
 
+impl Batch {
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+}
+
 /// What a network is to give for an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Target {

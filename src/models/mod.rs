@@ -17,7 +17,7 @@ mod vgg;
 
 pub use arch::from_arch;
 pub use network::Network;
-pub use recipe::{OptimizerKind, Recipe};
+pub use recipe::{OptimizerKind, Prepare, Recipe};
 
 use crate::core::{DType, Error, ErrorKind, Result};
 use crate::nn::{Ctx, Loss, Module, ModuleExt, Sequential};

@@ -1,5 +1,6 @@
 //! How a network is trained unless told otherwise.
 
+use crate::data::{Augment, Normalization};
 use crate::nn::Scheme;
 use crate::optim::Schedule;
 use std::borrow::Cow;
@@ -29,6 +30,17 @@ pub struct Recipe {
     pub scheme: Scheme,
     /// The side its images are resized to; `None`: the set's own size.
     pub resize: Option<usize>,
+    /// How its notebooks prepare a set's images, where that is not the set's own way.
+    pub prepare: &'static [Prepare],
+}
+
+/// How a set's images become a network's input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prepare {
+    /// The data set.
+    pub data: &'static str,
+    pub augment: Augment,
+    pub normalize: Normalization,
 }
 
 impl Recipe {
@@ -46,6 +58,7 @@ impl Recipe {
             schedule: Schedule::Constant,
             scheme: Scheme::Default,
             resize: None,
+            prepare: &[],
         }
     }
 

@@ -45,6 +45,14 @@ impl Loss {
         }
     }
 
+    /// Whether it is one of yes or no for each pixel: targets are masks, not class labels.
+    pub fn takes_masks(self) -> bool {
+        match self {
+            Loss::Nll | Loss::CrossEntropy => false,
+            Loss::BceWithLogits | Loss::Dice | Loss::BceDice => true,
+        }
+    }
+
     /// Probabilities from the network's output: of the classes for `[N, classes]`, of yes for each element where the
     /// loss is one of yes or no.
     ///

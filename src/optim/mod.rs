@@ -18,6 +18,7 @@ pub use sgd::Sgd;
 
 use crate::core::{Error, ErrorKind, Result};
 use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One step of gradient descent, and the memory it carries from step to step.
@@ -46,13 +47,15 @@ pub trait Optimizer: Send {
 }
 
 /// Which parameters weight decay is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Decay {
     /// All, as PyTorch does with a single group of parameters.
     #[default]
     All,
     /// Those of two or more dimensions: not biases, nor the scales of norms. scikit-learn's `alpha`; in PyTorch two
     /// groups of parameters.
+    #[serde(rename = "weights")]
     WeightsOnly,
 }
 

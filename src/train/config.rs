@@ -1,14 +1,17 @@
 //! Everything a run depends on, as `config.toml` holds it. It is written before data are loaded, so that any run folder
 //! can be resumed or repeated.
 
+use super::Keep;
 use crate::core::{Error, ErrorKind, Result};
-use crate::models::{Network, OptimizerKind};
-use crate::optim::Schedule;
+use crate::data::{Augment, Normalization, SETS};
+use crate::models::{self, Network, OptimizerKind};
+use crate::nn::Scheme;
+use crate::optim::{Decay, Schedule};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The layout of run folders; raised when an older program could not resume a newer run or the other way round.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The settings of a run. Field names are the command line's flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +22,10 @@ pub struct RunConfig {
     /// Its version, for people.
     pub receptive: String,
     pub model: String,
+    /// The arch file's text, for a network that has one.
+    pub arch: Option<String>,
+    /// Channels of the first stage; `None`: the network's own.
+    pub width: Option<usize>,
     pub data: String,
     pub data_dir: Option<PathBuf>,
     pub epochs: usize,
@@ -29,21 +36,38 @@ pub struct RunConfig {
     pub momentum: f64,
     pub nesterov: bool,
     pub weight_decay: f64,
+    /// What decays.
+    pub decay: Decay,
     /// As [`Schedule`] prints it.
     pub scheduler: String,
     pub clip_norm: Option<f64>,
+    /// Batches whose gradients make one step.
+    pub accumulate: usize,
+    /// End after this many epochs without a better validation score.
+    pub early_stop: Option<usize>,
+    /// Which weights the run ends with.
+    pub keep: Keep,
     pub subset: Option<usize>,
-    pub augment: String,
-    /// `None`: as the set's notebook does.
-    pub normalize: Option<bool>,
+    /// The share of every split that is used.
+    pub fraction: Option<f64>,
+    pub augment: Augment,
+    pub normalize: Normalization,
+    /// The side images are resized to.
+    pub resize: Option<usize>,
     pub classes: Option<usize>,
     pub seed: u64,
     pub device: String,
     /// 0: one for each core.
     pub threads: usize,
     pub precision: String,
+    /// Threads that read and prepare images.
+    pub workers: usize,
+    /// How weights are drawn.
+    pub scheme: Scheme,
     pub init: Option<PathBuf>,
     pub init_partial: bool,
+    /// Paths, or beginnings of paths, of layers whose weights stay as they are.
+    pub freeze: Vec<String>,
     pub shuffle: bool,
     pub max_steps: Option<u64>,
     pub log_steps: bool,
@@ -51,14 +75,18 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
-    /// The settings of the model's notebook. The sample has no notebook: every classifier learns it with Adam in a minute.
+    /// The settings of the network's notebook. The sample has no notebook: every classifier learns it with Adam in minutes.
     pub fn new(model: &Network, data: &str) -> RunConfig {
         let recipe = &model.recipe;
         let sample = data == "sample";
-        let mut config = RunConfig {
+        let set = SETS.iter().find(|set| set.name == data);
+        let prepare = recipe.prepare.iter().find(|prepare| prepare.data == data);
+        let config = RunConfig {
             format: FORMAT,
             receptive: env!("CARGO_PKG_VERSION").to_owned(),
             model: model.name.clone(),
+            arch: model.arch.clone(),
+            width: None,
             data: data.to_owned(),
             data_dir: None,
             epochs: if sample { 15 } else { recipe.epochs },
@@ -67,27 +95,48 @@ impl RunConfig {
             optimizer: recipe.optimizer,
             lr: recipe.lr,
             momentum: recipe.momentum,
-            nesterov: false,
-            weight_decay: 0.0,
+            nesterov: recipe.nesterov,
+            weight_decay: recipe.weight_decay,
+            decay: Decay::All,
             scheduler: recipe.schedule.to_string(),
             clip_norm: None,
+            accumulate: 1,
+            early_stop: None,
+            keep: Keep::Best,
             subset: None,
-            augment: "none".to_owned(),
-            normalize: None,
+            fraction: None,
+            augment: prepare.map(|p| p.augment).or(set.map(|set| set.augment)).unwrap_or(Augment::None),
+            normalize: prepare
+                .map(|p| p.normalize)
+                .or(set.map(|set| set.normalization))
+                .unwrap_or(Normalization::Unit),
+            resize: recipe.resize,
             classes: None,
             seed: 0,
             device: "auto".to_owned(),
             threads: 0,
             precision: "f32".to_owned(),
+            workers: 1,
+            scheme: recipe.scheme,
             init: None,
             init_partial: false,
+            freeze: Vec::new(),
             shuffle: true,
             max_steps: None,
             log_steps: false,
             log_interval: 1,
         };
         if sample {
-            config.set_optimizer(OptimizerKind::Adam);
+            let plain = RunConfig {
+                nesterov: false,
+                weight_decay: 0.0,
+                scheduler: Schedule::Constant.to_string(),
+                scheme: Scheme::Default,
+                optimizer: OptimizerKind::Adam,
+                lr: 0.001,
+                ..config
+            };
+            return plain;
         }
         config
     }
@@ -110,11 +159,18 @@ impl RunConfig {
             ("batch-size", self.batch_size),
             ("val-batch-size", self.val_batch_size),
             ("log-interval", self.log_interval),
+            ("accumulate", self.accumulate),
+            ("workers", self.workers),
         ];
         if let Some((flag, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(out_of_range(flag, 0, "1 or more"));
         }
-        for (flag, value) in [("subset", self.subset.map(|n| n as u64)), ("max-steps", self.max_steps)] {
+        for (flag, value) in [
+            ("subset", self.subset.map(|n| n as u64)),
+            ("max-steps", self.max_steps),
+            ("resize", self.resize.map(|n| n as u64)),
+            ("early-stop", self.early_stop.map(|n| n as u64)),
+        ] {
             if value == Some(0) {
                 return Err(out_of_range(flag, 0, "1 or more"));
             }
@@ -130,9 +186,23 @@ impl RunConfig {
         if self.clip_norm.is_some_and(|norm| !(norm > 0.0 && norm.is_finite())) {
             return Err(out_of_range("clip-norm", self.clip_norm.unwrap_or_default(), "a number above 0"));
         }
-        one_of("augment", &self.augment, &["none"])?;
+        if self.fraction.is_some_and(|fraction| !(fraction > 0.0 && fraction <= 1.0)) {
+            let fraction = self.fraction.unwrap_or_default();
+            return Err(out_of_range("fraction", fraction, "a number above 0, at most 1"));
+        }
         one_of("precision", &self.precision, &["f32"])?;
         self.schedule().map(|_| ())
+    }
+
+    /// The network.
+    ///
+    /// # Errors
+    /// An unknown name; an arch text that cannot be built.
+    pub fn network(&self) -> Result<Network> {
+        match &self.arch {
+            None => models::find(&self.model),
+            Some(text) => models::from_arch(text, &format!("{}.toml", self.model)),
+        }
     }
 
     /// The schedule.

@@ -25,7 +25,8 @@ fn draw(svg: &mut String, title: &str, reports: &[PhaseReport]) -> Result<(), Bo
     let root = root.titled(title, ("sans-serif", 18))?;
     let (left, right) = root.split_horizontally(SIZE.0 / 2);
     panel(&left, "loss", reports, |r| r.loss)?;
-    panel(&right, "accuracy", reports, |r| r.accuracy)?;
+    let overlap = reports.iter().any(|r| r.scores.overlap.is_some());
+    panel(&right, if overlap { "Dice" } else { "accuracy" }, reports, |r| r.scores.first())?;
     root.present()?;
     Ok(())
 }
@@ -72,13 +73,15 @@ fn panel(
 
 #[cfg(test)]
 mod tests {
+    use super::super::Scores;
     use super::*;
 
     /// Every epoch is named once at most, whatever the run's length; the title may hold any character.
     #[test]
     fn epochs_are_whole_numbers_and_titles_are_escaped() {
         for epochs in [0, 1, 2, 5, 15, 100] {
-            let report = |epoch, phase| PhaseReport { epoch, phase, loss: 2.0, accuracy: 0.1, seconds: 1.0 };
+            let scores = Scores { accuracy: 0.1, overlap: None };
+            let report = |epoch, phase| PhaseReport { epoch, phase, loss: 2.0, scores, seconds: 1.0 };
             let reports: Vec<PhaseReport> =
                 (0..epochs).flat_map(|e| [Phase::Train, Phase::Val].map(|phase| report(e, phase))).collect();
             let svg = draw_curves("mlp on a&b<c", &reports).unwrap();

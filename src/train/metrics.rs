@@ -1,34 +1,105 @@
-//! Mean loss and accuracy, and the reports that callbacks receive.
+//! Mean loss, accuracy and overlap, and the reports that callbacks receive.
+//!
+//! A classifier decides once a sample: the class with the largest output. A segmenter decides once a pixel: pet or not,
+//! by the sign of the logit. Of masks the accuracy says little (two thirds of a pet picture are background), so the
+//! overlap of each picture is kept too, predicted pixels P against true pixels T:
+//!
+//! ```text
+//!   Dice = 2 |P and T| / (|P| + |T|)        IoU = |P and T| / |P or T|        both 1 when P and T are empty
+//! ```
 
-use crate::core::Result;
+use crate::core::{Error, Result};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Sums over the samples seen so far in a phase. Losses are weighted by batch size, so the mean is over samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Tally {
     /// Sum of the samples' losses.
     pub loss: f64,
-    /// Samples whose largest output is at their label.
-    pub correct: u64,
     /// Samples.
     pub n: u64,
+    /// Decisions taken: one a sample, or one a pixel of a mask.
+    pub decisions: u64,
+    /// Decisions that were right.
+    pub correct: u64,
+    /// Of masks: sums over the pictures.
+    pub overlap: Option<Overlap>,
+}
+
+/// How well masks cover each other; in a [`Tally`] the sum over pictures, in a report the mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Overlap {
+    /// Twice the common pixels over the pixels of both (Dice 1945).
+    pub dice: f64,
+    /// Common pixels over those of either (Jaccard 1912).
+    pub iou: f64,
+}
+
+impl Overlap {
+    /// Of two masks with `common` pixels in both.
+    pub fn of(common: u64, predicted: u64, truth: u64) -> Overlap {
+        if predicted + truth == 0 {
+            return Overlap { dice: 1.0, iou: 1.0 };
+        }
+        let (common, both) = (common as f64, (predicted + truth) as f64);
+        Overlap { dice: 2.0 * common / both, iou: common / (both - common) }
+    }
 }
 
 impl Tally {
-    /// Adds a batch with this mean loss.
+    /// Adds a batch with this mean loss: i64 `targets` are class labels, floating ones masks of 0 and 1.
     ///
     /// # Errors
-    /// An output that is not `[N, classes]`.
-    pub fn add(&mut self, mean_loss: f64, output: &Tensor, labels: &Tensor) -> Result<()> {
-        let n = labels.numel() as u64;
+    /// An output that is not `[N, classes]`, or not of the masks' shape.
+    pub fn add(&mut self, mean_loss: f64, output: &Tensor, targets: &Tensor) -> Result<()> {
+        let n = targets.dims().first().map_or(1, |&n| n as u64);
+        if targets.dtype().is_float() {
+            self.add_masks(output, targets)?
+        } else {
+            self.add_classes(output, targets)?
+        }
+        self.loss += mean_loss * n as f64;
+        self.n += n;
+        Ok(())
+    }
+
+    fn add_classes(&mut self, output: &Tensor, labels: &Tensor) -> Result<()> {
         let predicted = output.detach().argmax(Some(1), false)?;
         let hits = predicted.read::<i64, _>(|p| {
             labels.read::<i64, _>(|l| p.iter().zip(l).filter(|(p, l)| p == l).count())
         })??;
-        self.loss += mean_loss * n as f64;
         self.correct += hits as u64;
-        self.n += n;
+        self.decisions += labels.numel() as u64;
+        Ok(())
+    }
+
+    fn add_masks(&mut self, logits: &Tensor, masks: &Tensor) -> Result<()> {
+        if logits.dims() != masks.dims() {
+            return Err(Error::shape("metrics", "the output is not of the masks' shape")
+                .with("output", logits.shape())
+                .with("masks", masks.shape()));
+        }
+        let images = masks.dims()[0];
+        let (logits, masks) = (logits.detach().to_f64()?, masks.to_f64()?);
+        // An empty batch has no pictures to divide by.
+        let pixels = (masks.len() / images.max(1)).max(1);
+        let overlap = self.overlap.get_or_insert_default();
+        for (logits, mask) in logits.chunks_exact(pixels).zip(masks.chunks_exact(pixels)) {
+            let [mut common, mut predicted, mut truth] = [0; 3];
+            for (&logit, &mask) in logits.iter().zip(mask) {
+                let (p, t) = (u64::from(logit > 0.0), u64::from(mask > 0.5));
+                common += p & t;
+                predicted += p;
+                truth += t;
+            }
+            let of_image = Overlap::of(common, predicted, truth);
+            overlap.dice += of_image.dice;
+            overlap.iou += of_image.iou;
+            self.decisions += pixels as u64;
+            self.correct += pixels as u64 + 2 * common - predicted - truth;
+        }
         Ok(())
     }
 
@@ -37,9 +108,42 @@ impl Tally {
         self.loss / self.n.max(1) as f64
     }
 
-    /// The fraction of samples predicted correctly.
+    /// The fraction of decisions that were right.
     pub fn accuracy(&self) -> f64 {
-        self.correct as f64 / self.n.max(1) as f64
+        self.correct as f64 / self.decisions.max(1) as f64
+    }
+
+    /// What was achieved, as means.
+    pub fn scores(&self) -> Scores {
+        let n = self.n.max(1) as f64;
+        let overlap = self.overlap.map(|sum| Overlap { dice: sum.dice / n, iou: sum.iou / n });
+        Scores { accuracy: self.accuracy(), overlap }
+    }
+}
+
+/// How good a network is on a set of images.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Scores {
+    /// The fraction of decisions that were right.
+    pub accuracy: f64,
+    /// Of masks: means over the pictures.
+    pub overlap: Option<Overlap>,
+}
+
+impl Scores {
+    /// The number the best epoch is chosen by: mean Dice of masks, accuracy of classes.
+    pub fn first(&self) -> f64 {
+        self.overlap.map_or(self.accuracy, |overlap| overlap.dice)
+    }
+}
+
+impl fmt::Display for Scores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = 100.0 * self.accuracy;
+        match self.overlap {
+            None => write!(f, "accuracy {percent:5.2} %"),
+            Some(Overlap { dice, iou }) => write!(f, "Dice {dice:.4}  IoU {iou:.4}  pixels {percent:5.2} %"),
+        }
     }
 }
 
@@ -68,20 +172,49 @@ pub struct PhaseReport {
     pub epoch: usize,
     pub phase: Phase,
     pub loss: f64,
-    /// A fraction.
-    pub accuracy: f64,
+    pub scores: Scores,
     pub seconds: f64,
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
-    /// Best validation accuracy, a fraction.
-    pub best_accuracy: f64,
-    /// The epoch that reached it first.
+    /// Validation scores of the best epoch.
+    pub best: Scores,
+    /// The best epoch, the first of equals.
     pub best_epoch: usize,
     /// Seconds of training and validation, all sessions of a resumed run together.
     pub seconds: f64,
     /// False when a callback stopped the run before its end.
     pub finished: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Device;
+
+    /// Two pictures of four pixels: the means are over pictures, not over all pixels together.
+    #[test]
+    fn overlap_is_a_mean_over_pictures() {
+        let cpu = Device::cpu().unwrap();
+        let logits = [1.0f32, 1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0];
+        let masks = [1.0f32, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        let tensor = |values: &[f32]| Tensor::from_slice(&cpu, values, &[2, 1, 2, 2]).unwrap();
+        let mut tally = Tally::default();
+        tally.add(0.5, &tensor(&logits), &tensor(&masks)).unwrap();
+        // The first: 1 common, 2 predicted, 2 true. The second: nothing there, nothing claimed.
+        let overlap = tally.scores().overlap.unwrap();
+        assert_eq!((overlap.dice, overlap.iou), ((0.5 + 1.0) / 2.0, (1.0 / 3.0 + 1.0) / 2.0));
+        assert_eq!((tally.n, tally.decisions, tally.correct), (2, 8, 6));
+        assert_eq!((tally.loss, tally.scores().first()), (1.0, 0.75));
+    }
+
+    #[test]
+    fn masks_of_another_shape_are_refused() {
+        let cpu = Device::cpu().unwrap();
+        let [a, b] =
+            [[1, 1, 2, 2], [1, 1, 2, 1]].map(|d| Tensor::zeros(&cpu, &d, crate::DType::F32).unwrap());
+        assert!(Tally::default().add(0.0, &a, &b).is_err());
+    }
 }

@@ -9,19 +9,23 @@
 //! | `state.rs` | the position in the loop: all that a checkpoint must hold beside the tensors |
 //! | `callback.rs` | what may watch the loop, and stop it |
 //! | `metrics.rs` | mean loss and accuracy; the reports of a step, a phase, a run |
+//! | `confusion.rs` | which class is taken for which |
 //! | `non_finite.rs` | which layer first turned NaN |
 //! | `config.rs` | everything a run depends on, as `config.toml` holds it |
 //! | `setup.rs` | model, data and trainer from a configuration |
+//! | `session.rs` | a run folder trained to its end |
 //! | `trained.rs` | a trained network, loaded to be asked |
 //! | `run_dir.rs`, `checkpoint.rs`, `curves.rs` | the run folder |
 
 mod callback;
 mod checkpoint;
 mod config;
+mod confusion;
 mod curves;
 mod metrics;
 mod non_finite;
 mod run_dir;
+mod session;
 mod setup;
 mod state;
 mod trained;
@@ -30,10 +34,12 @@ mod trainer;
 pub use callback::{Callback, Flow};
 pub use checkpoint::Checkpoint;
 pub use config::{FORMAT, RunConfig};
+pub use confusion::Confusion;
 pub use curves::draw_curves;
-pub use metrics::{Outcome, Phase, PhaseReport, StepReport, Tally};
+pub use metrics::{Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Tally};
 pub use run_dir::{Recorder, RunDir};
+pub use session::{Done, train};
 pub use setup::Setup;
 pub use state::{Best, State};
 pub use trained::{Split, Trained, TrainedOptions};
-pub use trainer::{Trainer, TrainerOptions, evaluate};
+pub use trainer::{Keep, Trainer, TrainerOptions, evaluate};

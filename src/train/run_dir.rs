@@ -7,7 +7,7 @@
 use super::checkpoint::Checkpoint;
 use super::config::RunConfig;
 use super::curves::draw_curves;
-use super::{Callback, Flow, Outcome, Phase, PhaseReport, StepReport, Trainer};
+use super::{Callback, Flow, Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Trainer};
 use crate::core::{Error, ErrorKind, Result};
 use crate::io::{TensorFile, replace, write_atomically};
 use crate::nn::ModuleExt;
@@ -28,9 +28,29 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Line {
-    Step { step: u64, loss: f64 },
-    Epoch { epoch: usize, phase: Phase, loss: f64, accuracy: f64, seconds: f64 },
-    Done { best_accuracy: f64, best_epoch: usize, seconds: f64 },
+    Step {
+        step: u64,
+        loss: f64,
+    },
+    Epoch {
+        epoch: usize,
+        phase: Phase,
+        loss: f64,
+        accuracy: f64,
+        /// `dice` and `iou` of masks; absent for classes.
+        #[serde(flatten)]
+        overlap: Option<Overlap>,
+        seconds: f64,
+    },
+    Done {
+        best_accuracy: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        best_dice: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        best_iou: Option<f64>,
+        best_epoch: usize,
+        seconds: f64,
+    },
 }
 
 /// A folder that holds one run. While this value lives, no other process can train in the folder.
@@ -169,8 +189,8 @@ impl RunDir {
 fn read_history(path: &Path) -> Result<Vec<PhaseReport>> {
     let text = fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
     let report = |line| match serde_json::from_str(line) {
-        Ok(Line::Epoch { epoch, phase, loss, accuracy, seconds }) => {
-            Some(PhaseReport { epoch, phase, loss, accuracy, seconds })
+        Ok(Line::Epoch { epoch, phase, loss, accuracy, overlap, seconds }) => {
+            Some(PhaseReport { epoch, phase, loss, scores: Scores { accuracy, overlap }, seconds })
         }
         _ => None,
     };
@@ -264,8 +284,9 @@ impl Callback for Recorder {
 
     fn on_epoch(&mut self, trainer: &Trainer) -> Result<Flow> {
         for i in self.written..self.history.len() {
-            let PhaseReport { epoch, phase, loss, accuracy, seconds } = self.history[i];
-            self.metrics.line(Line::Epoch { epoch, phase, loss, accuracy, seconds })?;
+            let PhaseReport { epoch, phase, loss, scores: Scores { accuracy, overlap }, seconds } =
+                self.history[i];
+            self.metrics.line(Line::Epoch { epoch, phase, loss, accuracy, overlap, seconds })?;
         }
         self.written = self.history.len();
         // Not yet finished, even after the last epoch: the exports and the last line are still to come.
@@ -281,8 +302,10 @@ impl Callback for Recorder {
         }
         self.curves()?;
         if outcome.finished {
-            let Outcome { best_accuracy, best_epoch, seconds, .. } = *outcome;
-            self.metrics.line(Line::Done { best_accuracy, best_epoch, seconds })?;
+            let Outcome { best: Scores { accuracy: best_accuracy, overlap }, best_epoch, seconds, .. } =
+                *outcome;
+            let [best_dice, best_iou] = [overlap.map(|o| o.dice), overlap.map(|o| o.iou)];
+            self.metrics.line(Line::Done { best_accuracy, best_dice, best_iou, best_epoch, seconds })?;
             self.checkpoint(trainer, true)?;
         }
         Ok(())

@@ -4,14 +4,14 @@ use super::{RunConfig, Trainer, TrainerOptions};
 use crate::core::{DType, Error, Key, Result};
 use crate::cpu::CpuOptions;
 use crate::data::{
-    Augment, DataDirs, Dataset, Facts, Loader, LoaderOptions, Normalization, Pipeline, Splits, load,
-    stratified,
+    DataDirs, Dataset, Loader, LoaderOptions, Pipeline, Splits, Subset, Target, load, stratified,
 };
 use crate::io::TensorFile;
-use crate::models::{self, ModelConfig, Network, OptimizerKind};
+use crate::models::{ModelConfig, Network, OptimizerKind};
 use crate::nn::{LoadReport, Module, ModuleExt};
 use crate::optim::{Adam, Optimizer, Sgd};
-use crate::tensor::Device;
+use crate::tensor::{Device, Tensor};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The parts of a run, ready to be put together.
@@ -20,6 +20,7 @@ pub struct Setup {
     pub network: Network,
     pub device: Device,
     pub model: Box<dyn Module>,
+    /// The data set, after `--fraction`.
     pub splits: Splits,
     /// The training set after `--subset`.
     pub train: Arc<dyn Dataset>,
@@ -34,10 +35,13 @@ impl Setup {
     /// Settings out of range; an unknown model; data that are missing or damaged; a network the images are too small for.
     pub fn new(config: RunConfig) -> Result<Setup> {
         config.check()?;
-        let network = models::find(&config.model)?;
-        let options = CpuOptions { threads: config.threads, ..CpuOptions::default() };
-        let device = Device::from_name(&config.device, &options)?;
-        let splits = load(&config.data, &DataDirs::from_env(config.data_dir.as_deref()))?;
+        let network = config.network()?;
+        let device = device(&config)?;
+        let splits = splits(&config)?;
+        // Of the whole set: a part has other statistics.
+        let pipelines = splits.pipelines(config.augment, config.resize, config.normalize)?;
+        let image = pipelines.1.output(splits.facts.size)?;
+        let splits = part(splits, &config)?;
         let train: Arc<dyn Dataset> = match config.subset {
             None => Arc::clone(&splits.train),
             Some(n) => {
@@ -45,21 +49,21 @@ impl Setup {
                 Arc::new(stratified(&splits.train, n, Some(key))?)
             }
         };
-        let normalization = normalization(config.normalize, &splits.facts);
-        let pipelines = splits.pipelines(Augment::None, None, normalization)?;
-        let shape = ModelConfig::new(pipelines.0.output(train.size())?, classes(&config, &*train)?);
-        let model = network.build(&shape)?;
-        model.init(&device, DType::F32, config.seed)?;
+        let model = build(&config, &network, image, train.classes().len())?;
+        model.init_with(&device, DType::F32, config.seed, config.scheme)?;
+        freeze(&*model, &config.freeze)?;
         Ok(Setup { config, network, device, model, splits, train, pipelines })
     }
 
     /// Loads the weights `--init` names. The report says what a partial load left out.
     ///
+    /// A file of the encoder alone (torchvision's `resnet34` for `unet-resnet34`) may lack the `encoder.` before its names.
+    ///
     /// # Errors
     /// A file that cannot be read; names or shapes that differ, unless a partial load was asked for.
     pub fn load_init(&self) -> Result<Option<LoadReport>> {
         let Some(path) = &self.config.init else { return Ok(None) };
-        let weights = TensorFile::read(path, &self.device)?.tensors;
+        let weights = under_encoder(&*self.model, TensorFile::read(path, &self.device)?.tensors);
         if self.config.init_partial {
             return self.model.load_matching(&weights).map(Some);
         }
@@ -71,27 +75,31 @@ impl Setup {
     /// The loaders of the train and the validation phase.
     ///
     /// # Errors
-    /// A batch size of 0.
+    /// A batch size of 0; no masks where they are needed.
     pub fn loaders(&self) -> Result<(Loader, Loader)> {
-        let key = Key::new(self.config.seed).child("shuffle");
+        let key = Key::new(self.config.seed);
         let train = LoaderOptions {
-            shuffle: self.config.shuffle.then_some(key),
-            augment_key: Key::new(self.config.seed).child("augment"),
+            shuffle: self.config.shuffle.then_some(key.child("shuffle")),
+            augment_key: key.child("augment"),
             ..self.loader_options(self.config.batch_size, &self.pipelines.0)
         };
         Ok((Loader::new(Arc::clone(&self.train), train)?, self.in_order(&self.splits.val)?))
     }
 
-    /// A loader over another split, in file order.
+    /// A loader over another split, in file order and as evaluation sees it.
     ///
     /// # Errors
-    /// A batch size of 0.
+    /// As [`loaders`](Self::loaders).
     pub fn in_order(&self, data: &Arc<dyn Dataset>) -> Result<Loader> {
         Loader::new(Arc::clone(data), self.loader_options(self.config.val_batch_size, &self.pipelines.1))
     }
 
     fn loader_options(&self, batch_size: usize, pipeline: &Pipeline) -> LoaderOptions {
-        LoaderOptions::new(batch_size, pipeline.clone(), self.device.clone())
+        LoaderOptions {
+            target: target(&self.network),
+            workers: self.config.workers,
+            ..LoaderOptions::new(batch_size, pipeline.clone(), self.device.clone())
+        }
     }
 
     /// The trainer at the beginning of the run.
@@ -107,37 +115,106 @@ impl Setup {
             lr: config.lr,
             schedule: config.schedule()?,
             clip_norm: config.clip_norm,
+            accumulate: config.accumulate,
+            patience: config.early_stop,
+            keep: config.keep,
             seed: config.seed,
         };
         Ok(Trainer::new(&*self.model, self.network.loss, self.optimizer()?, options))
     }
 
     fn optimizer(&self) -> Result<Box<dyn Optimizer>> {
-        let RunConfig { momentum, nesterov, weight_decay, .. } = self.config;
+        let RunConfig { momentum, nesterov, weight_decay, decay, .. } = self.config;
         let params = self.model.trainable()?;
         Ok(match self.config.optimizer {
-            OptimizerKind::Sgd => Box::new(Sgd::new(params, momentum, nesterov, weight_decay)?),
-            OptimizerKind::Adam => Box::new(Adam::new(params, weight_decay)?),
-            OptimizerKind::Adamw => Box::new(Adam::decoupled(params, weight_decay)?),
+            OptimizerKind::Sgd => Box::new(Sgd::new(params, momentum, nesterov, weight_decay)?.decay(decay)),
+            OptimizerKind::Adam => Box::new(Adam::new(params, weight_decay)?.decay(decay)),
+            OptimizerKind::Adamw => Box::new(Adam::decoupled(params, weight_decay)?.decay(decay)),
         })
     }
 }
 
-/// What was chosen, or what the set's notebook does.
-pub(super) fn normalization(choice: Option<bool>, facts: &Facts) -> Normalization {
-    match choice {
-        None => facts.normalization,
-        Some(true) => Normalization::Statistics,
-        Some(false) => Normalization::Unit,
-    }
+/// Where a configuration computes.
+pub(super) fn device(config: &RunConfig) -> Result<Device> {
+    let options = CpuOptions { threads: config.threads, ..CpuOptions::default() };
+    Device::from_name(&config.device, &options)
 }
 
-fn classes(config: &RunConfig, data: &dyn Dataset) -> Result<usize> {
-    let has = data.classes().len();
-    match config.classes {
-        None => Ok(has),
-        Some(classes) if classes >= has => Ok(classes),
-        Some(classes) => Err(Error::argument("--classes", format!("{classes} outputs are too few"))
-            .expected(format!("at least the {has} classes of {}", data.name()))),
+/// What a network is trained against.
+pub(super) fn target(network: &Network) -> Target {
+    if network.loss.takes_masks() { Target::Mask } else { Target::Class }
+}
+
+/// The network for these images, without values. A segmenter has the outputs it was made for, a classifier the set's.
+pub(super) fn build(
+    config: &RunConfig,
+    network: &Network,
+    image: [usize; 3],
+    set_classes: usize,
+) -> Result<Box<dyn Module>> {
+    let least = if network.loss.takes_masks() { network.classes } else { set_classes };
+    let classes = config.classes.unwrap_or(least);
+    if classes < least {
+        return Err(Error::argument("--classes", format!("{classes} outputs are too few"))
+            .expected(format!("at least the {least} classes of {}", config.data)));
     }
+    network.build(&ModelConfig { input: image, classes, width: config.width })
+}
+
+/// The data set of a configuration.
+pub(super) fn splits(config: &RunConfig) -> Result<Splits> {
+    load(&config.data, &DataDirs::from_env(config.data_dir.as_deref()))
+}
+
+/// The same share of each split, and of each class in it.
+pub(super) fn part(splits: Splits, config: &RunConfig) -> Result<Splits> {
+    let Some(fraction) = config.fraction else { return Ok(splits) };
+    let key = Key::new(config.seed).child("fraction");
+    let share = |set: Arc<dyn Dataset>| -> Result<Arc<dyn Dataset>> {
+        Ok(Arc::new(of_each_class(set, fraction, key)?))
+    };
+    let test = splits.test.map(share).transpose()?;
+    Ok(Splits { train: share(splits.train)?, val: share(splits.val)?, test, ..splits })
+}
+
+/// This share of each class, rounded up, in file order.
+fn of_each_class(set: Arc<dyn Dataset>, fraction: f64, key: Key) -> Result<Subset> {
+    let mut members = vec![Vec::new(); set.classes().len()];
+    key.permutation(set.len()).into_iter().for_each(|i| members[set.label(i)].push(i));
+    for class in &mut members {
+        class.truncate((class.len() as f64 * fraction).ceil() as usize);
+    }
+    let mut indices = members.concat();
+    indices.sort_unstable();
+    Subset::new(set.name().to_owned(), set, indices)
+}
+
+/// Freezes the parameters whose names begin with one of these, at a dot.
+fn freeze(model: &dyn Module, names: &[String]) -> Result<()> {
+    let params = model.params();
+    for name in names {
+        let below = |path: &str| {
+            path.strip_prefix(&**name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let mut chosen = params.iter().filter(|(path, _)| below(path)).peekable();
+        if chosen.peek().is_none() {
+            let first = params.iter().filter_map(|(path, _)| path.split('.').next());
+            let mut layers: Vec<&str> = first.collect();
+            layers.dedup();
+            return Err(Error::argument("--freeze", format!("no parameter's name begins with `{name}`"))
+                .expected(layers.join(", ")));
+        }
+        chosen.for_each(|(_, param)| param.freeze(true));
+    }
+    Ok(())
+}
+
+/// Names the model lacks, but has inside its encoder, are taken as the encoder's.
+fn under_encoder(model: &dyn Module, weights: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+    let known: Vec<String> = model.params().into_iter().map(|(path, _)| path).collect();
+    let place = |name: String| {
+        let inside = format!("encoder.{name}");
+        if !known.contains(&name) && known.contains(&inside) { inside } else { name }
+    };
+    weights.into_iter().map(|(name, tensor)| (place(name), tensor)).collect()
 }

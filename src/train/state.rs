@@ -1,7 +1,8 @@
 //! The position in a run. Together with the weights and the optimiser's tensors it determines every later step: all
 //! randomness is keyed by seed, epoch and step, so there is no generator state to save.
 
-use super::Tally;
+use super::{Overlap, Scores, Tally};
+use crate::optim::Plateau;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ pub struct State {
     pub seconds: f64,
     /// The best validation result so far, with its weights.
     pub best: Option<Best>,
+    /// What `plateau` remembers of the validation losses; `None` for other schedules, and before the run.
+    pub plateau: Option<Plateau>,
     /// Whether the last epoch is done.
     pub finished: bool,
 }
@@ -28,29 +31,48 @@ pub struct State {
 /// The best validation result and the weights that gave it.
 #[derive(Debug, Clone)]
 pub struct Best {
-    pub accuracy: f64,
+    pub scores: Scores,
     pub epoch: usize,
     pub weights: BTreeMap<String, Tensor>,
 }
 
 /// [`State`] without tensors, as a checkpoint's header holds it. Floating numbers are kept as bits: text would have to
 /// be proven to round-trip, and cannot hold NaN.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Position {
     pub epoch: usize,
     pub batch: usize,
     pub step: u64,
     pub loss_bits: u64,
     pub correct: u64,
+    pub decisions: u64,
     pub n: u64,
+    pub overlap_bits: Option<[u64; 2]>,
     pub seconds_bits: u64,
-    /// Accuracy bits and epoch.
-    pub best: Option<(u64, usize)>,
+    pub best: Option<BestPosition>,
+    pub plateau: Option<Plateau>,
     pub finished: bool,
     /// Steps the optimiser has taken.
     pub optimizer_steps: u64,
     /// Bytes of `metrics.jsonl` that belong to this checkpoint.
     pub metrics_bytes: u64,
+}
+
+/// [`Best`] without its weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct BestPosition {
+    pub accuracy_bits: u64,
+    pub overlap_bits: Option<[u64; 2]>,
+    pub epoch: usize,
+}
+
+/// Numbers a checkpoint keeps as bits.
+fn bits(overlap: Overlap) -> [u64; 2] {
+    [overlap.dice.to_bits(), overlap.iou.to_bits()]
+}
+
+fn overlap([dice, iou]: [u64; 2]) -> Overlap {
+    Overlap { dice: f64::from_bits(dice), iou: f64::from_bits(iou) }
 }
 
 impl Position {
@@ -61,9 +83,16 @@ impl Position {
             step: state.step,
             loss_bits: state.tally.loss.to_bits(),
             correct: state.tally.correct,
+            decisions: state.tally.decisions,
             n: state.tally.n,
+            overlap_bits: state.tally.overlap.map(bits),
             seconds_bits: state.seconds.to_bits(),
-            best: state.best.as_ref().map(|b| (b.accuracy.to_bits(), b.epoch)),
+            best: state.best.as_ref().map(|b| BestPosition {
+                accuracy_bits: b.scores.accuracy.to_bits(),
+                overlap_bits: b.scores.overlap.map(bits),
+                epoch: b.epoch,
+            }),
+            plateau: state.plateau.clone(),
             finished: state.finished,
             optimizer_steps,
             metrics_bytes,
@@ -71,18 +100,28 @@ impl Position {
     }
 
     pub fn state(&self, best_weights: BTreeMap<String, Tensor>) -> State {
-        let best = self.best.map(|(accuracy, epoch)| Best {
-            accuracy: f64::from_bits(accuracy),
-            epoch,
+        let best = self.best.as_ref().map(|best| Best {
+            scores: Scores {
+                accuracy: f64::from_bits(best.accuracy_bits),
+                overlap: best.overlap_bits.map(overlap),
+            },
+            epoch: best.epoch,
             weights: best_weights,
         });
         State {
             epoch: self.epoch,
             batch: self.batch,
             step: self.step,
-            tally: Tally { loss: f64::from_bits(self.loss_bits), correct: self.correct, n: self.n },
+            tally: Tally {
+                loss: f64::from_bits(self.loss_bits),
+                n: self.n,
+                decisions: self.decisions,
+                correct: self.correct,
+                overlap: self.overlap_bits.map(overlap),
+            },
             seconds: f64::from_bits(self.seconds_bits),
             best,
+            plateau: self.plateau.clone(),
             finished: self.finished,
         }
     }

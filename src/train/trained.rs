@@ -2,34 +2,37 @@
 
 use super::checkpoint::Checkpoint;
 use super::metrics::Tally;
-use super::setup::normalization;
-use super::{Flow, RunDir, evaluate};
+use super::setup::{build, device, part, splits, target};
+use super::{Flow, RunConfig, RunDir, evaluate};
 use crate::core::{DType, Error, ErrorKind, Key, Result};
-use crate::cpu::CpuOptions;
 use crate::data::{
-    Augment, DataDirs, Dataset, Image, ImageSize, Loader, LoaderOptions, Pipeline, SETS, Scratch, Splits,
-    load,
+    Augment, Batch, Dataset, Image, ImageSize, Loader, LoaderOptions, Normalization, Pipeline, SETS, Scratch,
+    Splits,
 };
 use crate::io::TensorFile;
-use crate::models::{self, ModelConfig, Network};
+use crate::models::Network;
 use crate::nn::{Ctx, Module, ModuleExt};
 use crate::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Where weights are, and what they were trained for. A run folder knows all but `path`; for a weights file the model
-/// must be said. What is said overrides the run folder, but for the model.
+/// Where weights are, and what they were trained for. A run folder knows all but `path`; for a weights file the network
+/// must be said. What is said overrides the run folder, but for the network.
 #[derive(Debug, Clone, Default)]
 pub struct TrainedOptions {
     /// A run folder, or a safetensors file with the model's `state_dict`.
     pub path: PathBuf,
-    pub model: Option<String>,
-    /// A data set's name or a folder of IDX files. Without one: the set of the model's notebook.
+    pub network: Option<Network>,
+    /// Channels of the network's first stage.
+    pub width: Option<usize>,
+    /// A data set's name or a folder. Without one: the set of the network's notebook.
     pub data: Option<String>,
     pub data_dir: Option<PathBuf>,
-    /// Normalise by the set's statistics; `None`: as the set's notebook does.
-    pub normalize: Option<bool>,
+    /// `None`: as the set's notebook does.
+    pub normalize: Option<Normalization>,
+    /// The side images are resized to.
+    pub resize: Option<usize>,
     /// The number of outputs; `None`: the set's classes.
     pub classes: Option<usize>,
     pub device: Option<String>,
@@ -47,15 +50,15 @@ pub enum Split {
 
 /// A trained network and what it knows of its data.
 pub struct Trained {
+    /// How it was trained, or would be: what was said over the run folder's or the notebook's settings.
+    pub config: RunConfig,
     pub network: Network,
     pub device: Device,
     pub model: Box<dyn Module>,
-    /// The data set's name.
-    pub data: String,
-    /// The size of its images.
-    pub size: ImageSize,
-    /// What the network sees of them, `[C, H, W]`.
+    /// The size of the network's input, `[C, H, W]`.
     pub image: [usize; 3],
+    /// The size of the data set's own images.
+    pub size: ImageSize,
     /// The names of its classes.
     pub classes: Vec<String>,
     pipeline: Pipeline,
@@ -67,29 +70,30 @@ impl Trained {
     /// statistics are in the program.
     ///
     /// # Errors
-    /// No such folder, file, model or data set; weights that do not fit the model.
+    /// No such folder, file or data set; weights that do not fit the network.
     pub fn open(options: TrainedOptions, images: bool) -> Result<Trained> {
-        let options = complete(options)?;
-        let name = options.model.as_deref().ok_or_else(|| {
-            let path = options.path.display().to_string();
-            Error::new(ErrorKind::Missing, path, "a weights file does not say its model")
-                .help("add --model NAME (and --data NAME), or give the run folder")
-        })?;
-        let network = models::find(name)?;
-        let threads = options.threads.unwrap_or(0);
-        let device_name = options.device.as_deref().unwrap_or("auto");
-        let device = Device::from_name(device_name, &CpuOptions { threads, ..CpuOptions::default() })?;
-        let data = options.data.clone().unwrap_or_else(|| network.recipe.data.clone().into_owned());
-        let Facts { size, image, classes, pipeline, splits } = facts(&data, &options, images)?;
-        let outputs = options.classes.unwrap_or(classes.len());
-        let model = network.build(&ModelConfig::new(image, outputs))?;
+        let path = options.path.clone();
+        Self::with(configuration(options)?, &path, images)
+    }
+
+    /// Loads the weights in `path` into the network of a configuration.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn with(config: RunConfig, path: &Path, images: bool) -> Result<Trained> {
+        let network = config.network()?;
+        let device = device(&config)?;
+        let Facts { size, classes, pipeline, splits } = facts(&config, images)?;
+        let image = pipeline.output(size)?;
+        let model = build(&config, &network, image, classes.len())?;
         model.init(&device, DType::F32, 0)?;
         let [c, h, w] = image;
-        model.load_state_dict(&weights(&options.path, &device)?).map_err(|e| {
-            let path = options.path.display();
+        model.load_state_dict(&weights(path, &device)?).map_err(|e| {
+            let (path, name, outputs) =
+                (path.display(), &network.name, config.classes.unwrap_or(classes.len()));
             e.help(format!("is {path} of a {name} for {c}x{h}x{w} images and {outputs} classes?"))
         })?;
-        Ok(Trained { network, device, model, data, size, image, classes, pipeline, splits })
+        Ok(Trained { config, network, device, model, image, size, classes, pipeline, splits })
     }
 
     /// The images of a split.
@@ -97,10 +101,9 @@ impl Trained {
     /// # Errors
     /// Opened without images.
     pub fn split(&self, split: Split) -> Result<&Arc<dyn Dataset>> {
-        let splits = self
-            .splits
-            .as_ref()
-            .ok_or_else(|| Error::new(ErrorKind::Missing, &*self.data, "was opened without its images"))?;
+        let splits = self.splits.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Missing, &*self.config.data, "was opened without its images")
+        })?;
         Ok(match split {
             Split::Train => &splits.train,
             Split::Val => &splits.val,
@@ -108,29 +111,66 @@ impl Trained {
         })
     }
 
-    /// Mean loss and accuracy on a split.
+    /// The network's outputs: at least the set's classes.
+    pub fn outputs(&self) -> usize {
+        self.config.classes.unwrap_or(self.classes.len())
+    }
+
+    /// The name of a class; its number where it has none.
+    pub fn class_name(&self, class: usize) -> String {
+        self.classes.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// A loader over a split, in file order and prepared for this network.
     ///
     /// # Errors
-    /// A batch size of 0; data that cannot be read.
-    pub fn evaluate(&self, split: Split, batch_size: usize) -> Result<Tally> {
-        let options = LoaderOptions::new(batch_size, self.pipeline.clone(), self.device.clone());
-        let loader = Loader::new(Arc::clone(self.split(split)?), options)?;
-        let all = |_| Ok(Flow::Continue);
-        let tally = self
-            .device
-            .install(|| evaluate(&*self.model, &self.network.name, self.network.loss, &loader, all))?;
+    /// A batch size of 0; no masks where they are needed.
+    pub fn loader(&self, split: Split, batch_size: usize) -> Result<Loader> {
+        let options = LoaderOptions {
+            target: target(&self.network),
+            workers: self.config.workers,
+            ..LoaderOptions::new(batch_size, self.pipeline.clone(), self.device.clone())
+        };
+        Loader::new(Arc::clone(self.split(split)?), options)
+    }
+
+    /// Mean loss and scores on a split. `watch` sees each batch with its output.
+    ///
+    /// # Errors
+    /// As [`loader`](Self::loader); data that cannot be read; an error from `watch`.
+    pub fn evaluate(
+        &self,
+        split: Split,
+        batch_size: usize,
+        mut watch: impl FnMut(&Batch, &Tensor) -> Result<()> + Send,
+    ) -> Result<Tally> {
+        let loader = self.loader(split, batch_size)?;
+        let (name, loss) = (&self.network.name, self.network.loss);
+        let tally = self.device.install(|| {
+            evaluate(&*self.model, name, loss, &loader, |batch, output, _| {
+                watch(batch, output).map(|()| Flow::Continue)
+            })
+        })?;
         Ok(tally.unwrap_or_default())
     }
 
-    /// The probability of each class for one image, as the data set would hold it.
+    /// One image as the network takes it, `[1, C, H, W]`.
     ///
     /// # Errors
-    /// An image of another size; weights that give no probabilities (NaN).
-    pub fn predict(&self, mut image: Image) -> Result<Vec<f64>> {
+    /// An image of another number of channels, or too small for a step of its preparation.
+    pub fn prepare(&self, mut image: Image) -> Result<Tensor> {
         self.pipeline.apply(Key::new(0), 0, &mut image, None, &mut Scratch::default())?;
         let values = self.pipeline.numbers::<f32>(&image)?;
         let [c, h, w] = image.size;
-        let x = Tensor::from_vec(&self.device, values, &[1, c, h, w])?;
+        Tensor::from_vec(&self.device, values, &[1, c, h, w])
+    }
+
+    /// The probability of each class for one image, as the data set would hold it; of a segmenter that of each pixel.
+    ///
+    /// # Errors
+    /// An image of another size; weights that give no probabilities (NaN).
+    pub fn predict(&self, image: Image) -> Result<Vec<f64>> {
+        let x = self.prepare(image)?;
         let probabilities = self.device.install(|| {
             let output = self.model.forward(&Ctx::eval(&self.network.name), &x)?;
             self.network.loss.probabilities(&output)?.to_f64()
@@ -143,28 +183,45 @@ impl Trained {
     }
 }
 
-/// Fills in what a run folder knows.
-fn complete(options: TrainedOptions) -> Result<TrainedOptions> {
-    if !options.path.is_dir() {
-        return Ok(options);
-    }
+/// What was said, over what the run folder knows, over the notebook's settings.
+fn configuration(options: TrainedOptions) -> Result<RunConfig> {
+    let base = if options.path.is_dir() { of_run(&options)? } else { of_file(&options)? };
+    Ok(RunConfig {
+        data_dir: options.data_dir.or(base.data_dir),
+        normalize: options.normalize.unwrap_or(base.normalize),
+        resize: options.resize.or(base.resize),
+        width: options.width.or(base.width),
+        classes: options.classes.or(base.classes),
+        device: options.device.unwrap_or(base.device),
+        threads: options.threads.unwrap_or(base.threads),
+        ..base
+    })
+}
+
+fn of_run(options: &TrainedOptions) -> Result<RunConfig> {
     let run = RunDir::config(&options.path)?;
-    if let Some(model) = options.model.as_ref().filter(|model| **model != run.model) {
-        let what = format!("this run trained {}, not {model}", run.model);
+    if let Some(network) = options.network.as_ref().filter(|network| network.name != run.model) {
+        let what = format!("this run trained {}, not {}", run.model, network.name);
         return Err(Error::argument(options.path.display().to_string(), what).help("leave --model away"));
     }
-    // The run's choices belong to its data set: another set is taken as its own notebook takes it.
-    let same_data = options.data.as_ref().is_none_or(|data| *data == run.data);
-    Ok(TrainedOptions {
-        model: Some(run.model),
-        data: Some(options.data.unwrap_or(run.data)),
-        data_dir: options.data_dir.or(run.data_dir),
-        normalize: options.normalize.or(run.normalize.filter(|_| same_data)),
-        classes: options.classes.or(run.classes),
-        device: options.device.or(Some(run.device)),
-        threads: options.threads.or(Some(run.threads)),
-        path: options.path,
-    })
+    match &options.data {
+        // How images are prepared belongs to their set: another set is taken as its own notebook takes it.
+        Some(data) if *data != run.data => {
+            let RunConfig { augment, normalize, .. } = RunConfig::new(&run.network()?, data);
+            Ok(RunConfig { data: data.clone(), augment, normalize, ..run })
+        }
+        _ => Ok(run),
+    }
+}
+
+fn of_file(options: &TrainedOptions) -> Result<RunConfig> {
+    let network = options.network.as_ref().ok_or_else(|| {
+        let path = options.path.display().to_string();
+        Error::new(ErrorKind::Missing, path, "a weights file does not say its model")
+            .help("add --model NAME (and --data NAME), or give the run folder")
+    })?;
+    let data = options.data.as_deref().unwrap_or(&network.recipe.data);
+    Ok(RunConfig { augment: Augment::None, ..RunConfig::new(network, data) })
 }
 
 /// The best weights of a run, or those of a file.
@@ -189,28 +246,23 @@ fn weights(path: &Path, device: &Device) -> Result<BTreeMap<String, Tensor>> {
 /// What a network must know of its data.
 struct Facts {
     size: ImageSize,
-    image: [usize; 3],
     classes: Vec<String>,
     pipeline: Pipeline,
     splits: Option<Splits>,
 }
 
-fn facts(data: &str, options: &TrainedOptions, images: bool) -> Result<Facts> {
+fn facts(config: &RunConfig, images: bool) -> Result<Facts> {
+    let RunConfig { data, augment, resize, normalize, .. } = config;
+    // Statistics of every pixel are not in the program: they take the training images.
+    let images = images || *normalize == Normalization::Pixels;
     if let Some(set) = SETS.iter().find(|set| set.name == data && !images) {
         let facts = set.facts();
-        let numbers = facts.normalize(normalization(options.normalize, &facts))?;
-        let (_, pipeline) = facts.pipelines(Augment::None, None, numbers)?;
-        let image = pipeline.output(facts.size)?;
-        return Ok(Facts { size: facts.size, image, classes: set.classes(), pipeline, splits: None });
+        let (_, pipeline) = facts.pipelines(*augment, *resize, facts.normalize(*normalize)?)?;
+        return Ok(Facts { size: facts.size, classes: set.classes(), pipeline, splits: None });
     }
-    let splits = load(data, &DataDirs::from_env(options.data_dir.as_deref()))?;
-    let normalization = normalization(options.normalize, &splits.facts);
-    let (_, pipeline) = splits.pipelines(Augment::None, None, normalization)?;
-    Ok(Facts {
-        size: splits.facts.size,
-        image: pipeline.output(splits.facts.size)?,
-        classes: splits.train.classes().to_vec(),
-        pipeline,
-        splits: Some(splits),
-    })
+    let splits = splits(config)?;
+    let (_, pipeline) = splits.pipelines(*augment, *resize, *normalize)?;
+    let splits = part(splits, config)?;
+    let (size, classes) = (splits.facts.size, splits.train.classes().to_vec());
+    Ok(Facts { size, classes, pipeline, splits: Some(splits) })
 }

@@ -5,8 +5,9 @@ use super::{Best, Callback, Flow, Outcome, Phase, PhaseReport, State, StepReport
 use crate::core::{Key, Result};
 use crate::data::{Batch, Loader};
 use crate::nn::{Ctx, Loss, Module, ModuleExt};
-use crate::optim::{Optimizer, Position, Schedule, clip_grad_norm};
+use crate::optim::{Optimizer, Plateau, Position, Schedule, clip_grad_norm};
 use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -22,7 +23,43 @@ pub struct TrainerOptions {
     pub schedule: Schedule,
     /// Clip the gradients' joint norm to this.
     pub clip_norm: Option<f64>,
+    /// Batches whose gradients make one optimiser step. The step is that of one batch with all their samples.
+    pub accumulate: usize,
+    /// End after this many epochs without a better validation score.
+    pub patience: Option<usize>,
+    /// Which weights the model holds in the end.
+    pub keep: Keep,
     pub seed: u64,
+}
+
+impl TrainerOptions {
+    /// The model's name, epochs, and a constant learning rate; one batch a step, the best weights kept, seed 0.
+    pub fn new(name: impl Into<String>, epochs: usize, lr: f64) -> TrainerOptions {
+        TrainerOptions {
+            name: name.into(),
+            epochs,
+            max_steps: None,
+            lr,
+            schedule: Schedule::Constant,
+            clip_norm: None,
+            accumulate: 1,
+            patience: None,
+            keep: Keep::Best,
+            seed: 0,
+        }
+    }
+}
+
+/// Which weights a run ends with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// Those of the best validation score, as the notebooks' `train_val_model` restores them.
+    #[default]
+    Best,
+    /// Those after the last step.
+    Last,
 }
 
 /// A run: model, optimiser and position.
@@ -55,7 +92,7 @@ impl<'a> Trainer<'a> {
         options: TrainerOptions,
     ) -> Trainer<'a> {
         let session = Session { start: Instant::now(), before: 0.0 };
-        let state = State::default();
+        let state = State { plateau: options.schedule.plateau(options.lr), ..State::default() };
         Trainer { model, loss, options, optimizer, state, batches: 0, callbacks: Vec::new(), session }
     }
 
@@ -65,9 +102,9 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Steps of the whole run.
+    /// Steps of the whole run, if nothing ends it early.
     pub fn total_steps(&self) -> u64 {
-        let all = (self.options.epochs * self.batches) as u64;
+        let all = (self.options.epochs * self.batches.div_ceil(self.options.accumulate)) as u64;
         self.options.max_steps.map_or(all, |max| max.min(all))
     }
 
@@ -96,7 +133,8 @@ impl<'a> Trainer<'a> {
         self.state.seconds = self.seconds();
         let outcome = self.outcome();
         callbacks.iter_mut().try_for_each(|c| c.on_end(self, &outcome))?;
-        if let (true, Some(best)) = (outcome.finished, &self.state.best) {
+        let keep_best = outcome.finished && self.options.keep == Keep::Best;
+        if let Some(best) = self.state.best.as_ref().filter(|_| keep_best) {
             self.model.load_state_dict(&best.weights)?;
         }
         Ok(outcome)
@@ -106,7 +144,7 @@ impl<'a> Trainer<'a> {
     pub fn outcome(&self) -> Outcome {
         let best = self.state.best.as_ref();
         Outcome {
-            best_accuracy: best.map_or(0.0, |b| b.accuracy),
+            best: best.map(|b| b.scores).unwrap_or_default(),
             best_epoch: best.map_or(0, |b| b.epoch),
             seconds: self.state.seconds,
             finished: self.state.finished,
@@ -115,11 +153,13 @@ impl<'a> Trainer<'a> {
 
     fn epoch(&mut self, train: &Loader, val: &Loader, callbacks: &mut Callbacks<'a>) -> Result<Flow> {
         let start = Instant::now();
-        for batch in train.epoch(self.state.epoch as u64, self.state.batch)? {
-            if self.state.step >= self.total_steps() {
+        let mut batches = train.epoch(self.state.epoch as u64, self.state.batch)?;
+        while self.state.step < self.total_steps() {
+            let group = batches.by_ref().take(self.options.accumulate).collect::<Result<Vec<_>>>()?;
+            if group.is_empty() {
                 break;
             }
-            let report = self.step(&batch?)?;
+            let report = self.step(&group)?;
             if each(callbacks, |c| c.on_step(self, &report))? == Flow::Stop {
                 return Ok(Flow::Stop);
             }
@@ -127,12 +167,15 @@ impl<'a> Trainer<'a> {
         self.report(Phase::Train, self.state.tally, start, callbacks)?;
         let start = Instant::now();
         let of = val.dataset().len();
-        let watched = evaluate(self.model, &self.options.name, self.loss, val, |done| {
-            each(callbacks, |c| c.on_validation(self, done, of))
+        let watched = evaluate(self.model, &self.options.name, self.loss, val, |_, _, tally| {
+            each(callbacks, |c| c.on_validation(self, tally.n as usize, of))
         })?;
         let Some(tally) = watched else { return Ok(Flow::Stop) };
         self.report(Phase::Val, tally, start, callbacks)?;
-        self.keep_best(tally.accuracy())?;
+        self.keep_best(tally)?;
+        if let Some(plateau) = &mut self.state.plateau {
+            plateau.observe(tally.mean_loss());
+        }
         self.state.epoch += 1;
         self.state.batch = 0;
         self.state.tally = Tally::default();
@@ -141,34 +184,54 @@ impl<'a> Trainer<'a> {
         each(callbacks, |c| c.on_epoch(self))
     }
 
-    /// Whether the last epoch, or the one that reached the last step, is validated.
+    /// Whether the last epoch, or the one that reached the last step or the end of patience, is validated.
     fn at_end(&self) -> bool {
         let State { epoch, batch, step, .. } = self.state;
-        epoch >= self.options.epochs || (epoch > 0 && batch == 0 && step >= self.total_steps())
+        let between = epoch > 0 && batch == 0;
+        let best = self.state.best.as_ref().map_or(0, |best| best.epoch);
+        let stale = self.options.patience.is_some_and(|patience| epoch > best + patience);
+        epoch >= self.options.epochs || (between && (step >= self.total_steps() || stale))
     }
 
-    /// Forward, loss, backward, update.
-    fn step(&mut self, batch: &Batch) -> Result<StepReport> {
+    /// Forward, loss and backward of each batch, then one update.
+    fn step(&mut self, group: &[Batch]) -> Result<StepReport> {
+        let step = self.state.step;
+        let samples = group.iter().map(Batch::len).sum();
+        let mut loss = 0.0;
+        self.optimizer.zero_grad();
+        for (i, batch) in group.iter().enumerate() {
+            let share = batch.len() as f64 / samples as f64;
+            loss += share * self.gradients(batch, i as u64, share)?;
+        }
+        if let Some(max_norm) = self.options.clip_norm {
+            clip_grad_norm(&self.model.trainable()?, max_norm)?;
+        }
+        self.optimizer.step(self.learning_rate())?;
+        self.state.step += 1;
+        self.state.batch += group.len();
+        self.state.seconds = self.seconds();
+        Ok(StepReport { step, loss, samples })
+    }
+
+    /// Adds `share` of a batch's gradients; returns its mean loss.
+    fn gradients(&mut self, batch: &Batch, part: u64, share: f64) -> Result<f64> {
         let step = self.state.step;
         let key = Key::new(self.options.seed).child("forward").step(step);
-        let cx = Ctx::train(&self.options.name, key);
-        self.optimizer.zero_grad();
+        // The parts of an accumulated step draw masks of their own; the first is that of a step of one batch.
+        let cx = Ctx::train(&self.options.name, if part == 0 { key } else { key.step(part) });
         let output = self.model.forward(&cx, &batch.images)?;
         let loss = self.loss.compute(&output, &batch.targets)?;
         let value = loss.item()?;
         if !value.is_finite() {
             return Err(non_finite::explain(cx, self.model, &batch.images, value, step));
         }
-        loss.backward()?;
-        if let Some(max_norm) = self.options.clip_norm {
-            clip_grad_norm(&self.model.trainable()?, max_norm)?;
+        if share == 1.0 {
+            loss.backward()?
+        } else {
+            loss.mul_scalar(share)?.backward()?
         }
-        self.optimizer.step(self.learning_rate())?;
         self.state.tally.add(value, &output, &batch.targets)?;
-        self.state.step += 1;
-        self.state.batch += 1;
-        self.state.seconds = self.seconds();
-        Ok(StepReport { step, loss: value, samples: batch.targets.numel() })
+        Ok(value)
     }
 
     /// The rate of the next step.
@@ -179,7 +242,8 @@ impl<'a> Trainer<'a> {
             step: self.state.step,
             steps: self.total_steps(),
         };
-        self.options.schedule.rate(self.options.lr, at)
+        let factor = self.state.plateau.as_ref().map_or(1.0, Plateau::factor);
+        factor * self.options.schedule.rate(self.options.lr, at)
     }
 
     fn report(
@@ -193,19 +257,19 @@ impl<'a> Trainer<'a> {
             epoch: self.state.epoch,
             phase,
             loss: tally.mean_loss(),
-            accuracy: tally.accuracy(),
+            scores: tally.scores(),
             seconds: start.elapsed().as_secs_f64(),
         };
         callbacks.iter_mut().try_for_each(|c| c.on_phase(self, &report))
     }
 
-    fn keep_best(&mut self, accuracy: f64) -> Result<()> {
-        if self.state.best.as_ref().is_some_and(|best| accuracy <= best.accuracy) {
+    fn keep_best(&mut self, tally: Tally) -> Result<()> {
+        if self.state.best.as_ref().is_some_and(|best| tally.scores().first() <= best.scores.first()) {
             return Ok(());
         }
         let copy = |(name, weight): (String, Tensor)| Ok((name, weight.copy()?));
         let weights = self.model.state_dict()?.into_iter().map(copy).collect::<Result<BTreeMap<_, _>>>()?;
-        self.state.best = Some(Best { accuracy, epoch: self.state.epoch, weights });
+        self.state.best = Some(Best { scores: tally.scores(), epoch: self.state.epoch, weights });
         Ok(())
     }
 
@@ -230,17 +294,17 @@ fn each<'a>(
     Ok(flow)
 }
 
-/// Mean loss and accuracy of a model over a data set, nothing recorded. `progress` hears the samples done so far, and may
-/// stop it: then there is no result.
+/// Mean loss and accuracy of a model over a data set, nothing recorded. `watch` sees each batch with its output and the
+/// sums so far, and may stop it: then there is no result.
 ///
 /// # Errors
-/// Data that cannot be read, shapes that do not fit, an error from `progress`.
+/// Data that cannot be read, shapes that do not fit, an error from `watch`.
 pub fn evaluate(
     model: &dyn Module,
     name: &str,
     loss: Loss,
     data: &Loader,
-    mut progress: impl FnMut(usize) -> Result<Flow>,
+    mut watch: impl FnMut(&Batch, &Tensor, &Tally) -> Result<Flow>,
 ) -> Result<Option<Tally>> {
     let cx = Ctx::eval(name);
     let mut tally = Tally::default();
@@ -248,7 +312,7 @@ pub fn evaluate(
         let batch = batch?;
         let output = model.forward(&cx, &batch.images)?;
         tally.add(loss.compute(&output, &batch.targets)?.item()?, &output, &batch.targets)?;
-        if progress(tally.n as usize)? == Flow::Stop {
+        if watch(&batch, &output, &tally)? == Flow::Stop {
             return Ok(None);
         }
     }

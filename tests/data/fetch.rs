@@ -125,6 +125,7 @@ fn set() -> SetSpec {
         mean: &[0.0],
         std: &[1.0],
         normalization: Normalization::Unit,
+        augment: receptive::data::Augment::None,
         validation: Validation::Test,
     }
 }

@@ -250,6 +250,7 @@ fn recipe(top: &Keys) -> Result<Recipe> {
         .get::<&str>("scheduler")?
         .map(|text| text.parse().map_err(|e: Error| top.wrong_key("scheduler", e.to_string())));
     Ok(Recipe {
+        prepare: &[],
         data: top.get::<&str>("data")?.map_or(own.data, |data| data.to_owned().into()),
         batch_size: top.get("batch_size")?.unwrap_or(own.batch_size),
         epochs: top.get("epochs")?.unwrap_or(own.epochs),

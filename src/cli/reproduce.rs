@@ -1,0 +1,100 @@
+//! `receptive reproduce`: the notebooks' experiments, each one command.
+
+use super::args::DeviceArgs;
+use super::progress::Progress;
+use super::table::table;
+use super::{interrupt, print_line, say, say_on_stderr};
+use crate::reproduce::{EXPERIMENTS, Experiment, Options, Report, find, list, run as run_one};
+use anyhow::bail;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// Run the notebooks' experiments with their settings, and compare with what they printed.
+///
+/// What is finished is not run again, and what was stopped goes on where it was. The table is also written to
+/// results.md and results.json in the folder.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which experiments, as M7; `all` for every one
+    #[arg(required_unless_present = "list", value_name = "ID")]
+    ids: Vec<String>,
+    /// Show all experiments with this machine's last results
+    #[arg(long, conflicts_with = "ids")]
+    list: bool,
+    /// Train this many epochs instead of the notebook's
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Run K seeds: 0 to K - 1
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// Use this share of all images, of every class alike
+    #[arg(long, value_name = "F")]
+    fraction: Option<f64>,
+    /// Channels of the first stage, for networks that have one to choose
+    #[arg(long, value_name = "N")]
+    width: Option<usize>,
+    /// Folder that holds mnist/, cifar-10-batches-bin/, pets/, ...
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Where the runs and the table are kept
+    #[arg(long, value_name = "DIR", default_value = "runs/reproduce")]
+    out: PathBuf,
+    /// Print one JSON object on stdout, everything else on stderr
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// An unknown experiment; data that are missing; a folder that cannot be written.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    if args.list {
+        return print(&list(&args.out)?, args.json);
+    }
+    let experiments = chosen(&args.ids)?;
+    let say = if args.json { say_on_stderr } else { say };
+    let options = Options {
+        out: args.out,
+        epochs: args.epochs,
+        fraction: args.fraction,
+        width: args.width,
+        data_dir: args.data_dir.as_deref().map(std::path::absolute).transpose()?,
+        device: args.device.name().to_owned(),
+        threads: args.device.threads(),
+    };
+    let stop = interrupt()?;
+    let terminal = std::io::stderr().is_terminal();
+    let mut report = Report { rows: Vec::new() };
+    for experiment in experiments {
+        let mut results = Vec::new();
+        for seed in 0..args.seeds {
+            say(&format!(
+                "{} with seed {seed}: {}",
+                experiment.id,
+                options.folder(experiment, seed).display()
+            ));
+            let watch = |config: &crate::train::RunConfig| Progress::new(terminal, config.log_interval, say);
+            match run_one(experiment, seed, &options, &stop, watch, &say)? {
+                Ok(result) => results.push(result),
+                Err(stopped) => bail!("stopped in {}; the same command goes on", stopped.0.display()),
+            }
+        }
+        report.rows.extend(Report::of(experiment, &results)?.rows);
+        report.write(&options.out)?;
+    }
+    print(&report, args.json)
+}
+
+fn chosen(ids: &[String]) -> crate::Result<Vec<&'static Experiment>> {
+    match ids {
+        [all] if all == "all" => Ok(EXPERIMENTS.iter().collect()),
+        _ => ids.iter().map(|id| find(id)).collect(),
+    }
+}
+
+fn print(report: &Report, json: bool) -> anyhow::Result<()> {
+    print_line(&if json { serde_json::to_string(report)? } else { table(&report.cells(), 5) })
+}

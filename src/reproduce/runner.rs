@@ -1,0 +1,221 @@
+//! One experiment with one seed. Its folder holds ordinary run folders, so a killed experiment goes on where it was, and
+//! `result.json` once everything is measured.
+//!
+//! ```text
+//!   OUT/M3-seed0/first/  second/  result.json          OUT/F1-seed0-epochs1-fraction0.1/...
+//! ```
+
+use super::{Experiment, Measure};
+use crate::core::{Error, ErrorKind, Result};
+use crate::inspect::Machine;
+use crate::io::write_atomically;
+use crate::train::{Callback, Done, Overlap, RunConfig, RunDir, Split, Trained, train};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// What may differ from the notebook's settings; all of it is stated in the table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Where experiments lie.
+    pub out: PathBuf,
+    pub epochs: Option<usize>,
+    pub fraction: Option<f64>,
+    pub width: Option<usize>,
+    pub data_dir: Option<PathBuf>,
+    pub device: String,
+    /// 0: one for each core.
+    pub threads: usize,
+}
+
+/// What one seed gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeedResult {
+    pub id: String,
+    pub seed: u64,
+    /// In percent, in the order of the experiment's figures.
+    pub figures: Vec<f64>,
+    /// Seconds of training and validation.
+    pub seconds: f64,
+    /// Of the first run.
+    pub epochs: usize,
+    pub fraction: Option<f64>,
+    pub width: Option<usize>,
+    /// Training images a second, all phases counted.
+    pub images_per_second: f64,
+    /// The processor and its cores.
+    pub machine: String,
+    pub device: String,
+    pub threads: usize,
+    /// The version that measured it.
+    pub receptive: String,
+}
+
+/// A run that was stopped before its end, with its folder.
+#[derive(Debug)]
+pub struct Stopped(pub PathBuf);
+
+impl Options {
+    /// The folder of an experiment with this seed: other settings are another folder.
+    pub fn folder(&self, experiment: &Experiment, seed: u64) -> PathBuf {
+        let mut name = format!("{}-seed{seed}", experiment.id);
+        if let Some(epochs) = self.epochs {
+            name += &format!("-epochs{epochs}");
+        }
+        if let Some(fraction) = self.fraction {
+            name += &format!("-fraction{fraction}");
+        }
+        if let Some(width) = self.width {
+            name += &format!("-width{width}");
+        }
+        self.out.join(name)
+    }
+
+    /// The notebook's settings with what differs.
+    fn config(&self, experiment: &Experiment, seed: u64) -> Result<RunConfig> {
+        let config = experiment.config()?;
+        Ok(RunConfig {
+            seed,
+            epochs: self.epochs.unwrap_or(config.epochs),
+            fraction: self.fraction,
+            width: self.width,
+            data_dir: self.data_dir.clone(),
+            device: self.device.clone(),
+            threads: self.threads,
+            ..config
+        })
+    }
+}
+
+/// Runs an experiment with one seed, or goes on with it, or reads what it gave. `watch` makes a watcher for each run;
+/// `say` hears what a person should know.
+///
+/// # Errors
+/// As [`train`]; a folder made with other settings.
+pub fn run<C: Callback>(
+    experiment: &Experiment,
+    seed: u64,
+    options: &Options,
+    stop: &Arc<AtomicBool>,
+    mut watch: impl FnMut(&RunConfig) -> C,
+    say: &dyn Fn(&str),
+) -> Result<std::result::Result<SeedResult, Stopped>> {
+    let folder = options.folder(experiment, seed);
+    let file = folder.join("result.json");
+    if let Some(result) = read(&file)? {
+        return Ok(Ok(result));
+    }
+    let first = options.config(experiment, seed)?;
+    let mut runs = vec![(folder.join("first"), first)];
+    if let Some(epochs) = experiment.then_epochs {
+        let init = std::path::absolute(folder.join("first/last.safetensors"))
+            .map_err(|e| Error::io(&folder, "find", e))?;
+        let second = RunConfig { epochs, init: Some(init), ..runs[0].1.clone() };
+        runs.push((folder.join("second"), second));
+    }
+    let mut done = Vec::new();
+    for (path, config) in &runs {
+        let dir = open(path, config)?;
+        let outcome = train(&dir, config.clone(), Arc::clone(stop), watch(config), say)?;
+        if !outcome.outcome.finished {
+            return Ok(Err(Stopped(path.clone())));
+        }
+        done.push(outcome);
+    }
+    let result = measured(experiment, &runs, &done)?;
+    let text = serde_json::to_string_pretty(&result).expect("a result has a JSON form");
+    write_atomically(&file, text.as_bytes())?;
+    Ok(Ok(result))
+}
+
+/// What a `result.json` says; `None` when there is none.
+///
+/// # Errors
+/// A file that cannot be read, or is not a result.
+pub(super) fn read(file: &Path) -> Result<Option<SeedResult>> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io(file, "read", e)),
+    };
+    let broken =
+        |e| Error::format(file.display(), format!("is not a result: {e}")).help("remove it to measure again");
+    serde_json::from_str(&text).map(Some).map_err(broken)
+}
+
+/// A new run folder, or the one that is there, if it is of these settings.
+fn open(path: &Path, config: &RunConfig) -> Result<RunDir> {
+    if !path.join("config.toml").exists() {
+        return RunDir::create(path, config);
+    }
+    let (dir, found) = RunDir::open(path)?;
+    if found != *config {
+        return Err(Error::new(
+            ErrorKind::Argument,
+            path.display().to_string(),
+            "was made with other settings",
+        )
+        .help("remove the folder, or choose another with --out"));
+    }
+    Ok(dir)
+}
+
+fn measured(experiment: &Experiment, runs: &[(PathBuf, RunConfig)], done: &[Done]) -> Result<SeedResult> {
+    let config = &runs[0].1;
+    let figures = experiment.figures.iter().map(|figure| {
+        let share = match figure.measure {
+            Measure::Best => done[0].outcome.best.first(),
+            Measure::BestOfSecond => done[done.len() - 1].outcome.best.first(),
+            Measure::Last(split) => {
+                last(runs)?.evaluate(split, config.val_batch_size, |_, _| Ok(()))?.scores().first()
+            }
+            Measure::AllObject => all_object(&last(runs)?)?,
+        };
+        Ok(100.0 * share)
+    });
+    let figures = figures.collect::<Result<_>>()?;
+    let seconds: f64 = done.iter().map(|done| done.outcome.seconds).sum();
+    let samples: usize =
+        done.iter().zip(runs).map(|(done, (_, config))| done.train_images * config.epochs).sum();
+    Ok(SeedResult {
+        id: experiment.id.to_owned(),
+        seed: config.seed,
+        figures,
+        seconds,
+        epochs: config.epochs,
+        fraction: config.fraction,
+        width: config.width,
+        images_per_second: samples as f64 / seconds,
+        machine: machine(),
+        device: config.device.clone(),
+        threads: config.threads,
+        receptive: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+fn machine() -> String {
+    let Machine { cpu, cores, .. } = Machine::detect();
+    format!("{}, {cores} cores", cpu.as_deref().unwrap_or("unknown processor"))
+}
+
+/// The weights after the last step.
+fn last(runs: &[(PathBuf, RunConfig)]) -> Result<Trained> {
+    let (path, config) = &runs[runs.len() - 1];
+    Trained::with(config.clone(), &path.join("last.safetensors"), true)
+}
+
+/// Mean Dice on the test images of calling every pixel the object.
+fn all_object(trained: &Trained) -> Result<f64> {
+    let loader = trained.loader(Split::Test, trained.config.val_batch_size)?;
+    let mut sum = 0.0;
+    for batch in loader.epoch(0, 0)? {
+        let batch = batch?;
+        let masks = batch.targets.to_f64()?;
+        for mask in masks.chunks_exact((masks.len() / batch.len()).max(1)) {
+            let object = mask.iter().filter(|&&pixel| pixel > 0.5).count() as u64;
+            sum += Overlap::of(object, mask.len() as u64, object).dice;
+        }
+    }
+    Ok(sum / loader.dataset().len() as f64)
+}

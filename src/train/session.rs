@@ -1,0 +1,85 @@
+//! From a run folder to trained weights: what `receptive train` and `receptive reproduce` do.
+
+use super::{Callback, Checkpoint, Flow, Keep, Outcome, RunConfig, RunDir, Setup, Tally, evaluate};
+use crate::core::Result;
+use crate::nn::ModuleExt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// How training in a folder ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Done {
+    pub outcome: Outcome,
+    /// Images of a training epoch.
+    pub train_images: usize,
+    /// The weights the run ends with, on the images that neither trained nor chose them; for a set without such images,
+    /// and weights that were not chosen, on the validation images. `None`: stopped, finished before, or nothing is left to
+    /// test on.
+    pub test: Option<Tally>,
+}
+
+/// Trains from where the folder is to the end, or until `stop` is raised. `say` hears what a person should know.
+///
+/// # Errors
+/// Settings that cannot train, data that are missing or damaged, a folder that cannot be written.
+pub fn train<'a>(
+    folder: &RunDir,
+    config: RunConfig,
+    stop: Arc<AtomicBool>,
+    watch: impl Callback + 'a,
+    say: &dyn Fn(&str),
+) -> Result<Done> {
+    let setup = Setup::new(config)?;
+    let config = &setup.config;
+    let mut trainer = setup.trainer()?;
+    let mut metrics_bytes = 0;
+    if folder.checkpoint().exists() {
+        let checkpoint = Checkpoint::load(&folder.checkpoint(), &setup.device)?;
+        metrics_bytes = checkpoint.metrics_bytes;
+        checkpoint.restore(&mut trainer)?;
+        let (path, step) = (folder.path().display(), trainer.state.step);
+        if trainer.state.finished {
+            let outcome = trainer.outcome();
+            say(&format!("{path} is finished: best validation {}", outcome.best));
+            return Ok(Done { outcome, train_images: setup.train.len(), test: None });
+        }
+        say(&format!("going on with {path} after step {step}"));
+    } else if let Some(report) = setup.load_init()? {
+        report.lines().iter().for_each(|line| say(&format!("--init: {line}")));
+    }
+    say(&headline(&setup));
+    let title = format!("{} on {}", config.model, config.data);
+    let recorder = folder.recorder(title, config.log_steps, metrics_bytes, stop)?;
+    let mut trainer = trainer.callback(recorder).callback(watch);
+    let (train, val) = setup.loaders()?;
+    let outcome = setup.device.install(|| trainer.fit(&train, &val))?;
+    let test = if outcome.finished { test(&setup)? } else { None };
+    Ok(Done { outcome, train_images: setup.train.len(), test })
+}
+
+fn test(setup: &Setup) -> Result<Option<Tally>> {
+    let images = match (&setup.splits.test, setup.config.keep) {
+        (Some(test), _) => test,
+        (None, Keep::Last) => &setup.splits.val,
+        (None, Keep::Best) => return Ok(None),
+    };
+    let loader = setup.in_order(images)?;
+    let to_the_end = |_: &_, _: &_, _: &_| Ok(Flow::Continue);
+    let (name, loss) = (&setup.config.model, setup.network.loss);
+    setup.device.install(|| evaluate(&*setup.model, name, loss, &loader, to_the_end))
+}
+
+fn headline(setup: &Setup) -> String {
+    let (c, data) = (&setup.config, &setup.splits);
+    format!(
+        "{}: {} parameters, {} training and {} validation images of {}, batch {}, {:?} {}",
+        c.model,
+        setup.model.num_parameters(),
+        setup.train.len(),
+        data.val.len(),
+        data.name,
+        c.batch_size,
+        c.optimizer,
+        c.lr
+    )
+}
