@@ -257,6 +257,7 @@ pub static SETS: &[SetSpec] = &[
         mean: &[0.4914, 0.4822, 0.4465],
         std: &[0.2470, 0.2435, 0.2616],
         normalization: Normalization::Unit,
+        augment: Augment::Standard,
         validation: Validation::Test,
     },
     SetSpec {
@@ -277,6 +278,7 @@ pub static SETS: &[SetSpec] = &[
         mean: IMAGENET.0,
         std: IMAGENET.1,
         normalization: Normalization::Unit,
+        augment: Augment::None,
         validation: Validation::Test,
     },
 ];

@@ -1,7 +1,8 @@
 //! LeNet-5 (LeCun, Bottou, Bengio, Haffner 1998) in the notebooks' variants.
 
-use super::{MNIST, ModelConfig, ModelSpec, Recipe, with_features};
+use super::{MNIST, ModelConfig, ModelSpec, Prepare, Recipe, with_features};
 use crate::core::Result;
+use crate::data::{Augment, Normalization};
 use crate::nn::{
     AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, Flatten, Linear, LogSoftmax, MaxPool2d, Module, Relu,
     Sequential, Sigmoid, Tanh,
@@ -21,7 +22,13 @@ pub(super) static LENET5_TANH: ModelSpec = ModelSpec::new(
     "lenet5-tanh",
     "LeNet-5 as it was: tanh and average pooling",
     MNIST,
-    || Recipe::adam("mnist", 10, 3, 0.001),
+    || {
+        Recipe::adam("mnist", 10, 3, 0.001).prepare(&[Prepare {
+            data: "cifar10",
+            augment: Augment::None,
+            normalize: Normalization::Half,
+        }])
+    },
     lenet5_tanh,
 )
 .logits();

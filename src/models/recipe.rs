@@ -87,6 +87,11 @@ impl Recipe {
         Recipe { momentum, ..self }
     }
 
+    /// With images prepared like this.
+    pub(super) fn prepare(self, prepare: &'static [Prepare]) -> Recipe {
+        Recipe { prepare, ..self }
+    }
+
     /// With images of this side.
     pub fn resize(self, side: usize) -> Recipe {
         Recipe { resize: Some(side), ..self }

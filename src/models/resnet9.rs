@@ -1,7 +1,8 @@
 //! ResNet-9 (Page 2018, "How to train your ResNet"): the network that won DAWNBench's race to 94 % on CIFAR-10.
 
-use super::{CIFAR, ModelConfig, ModelSpec, Recipe};
+use super::{CIFAR, ModelConfig, ModelSpec, Prepare, Recipe};
 use crate::core::Result;
+use crate::data::{Augment, Normalization};
 use crate::nn::{
     AdaptiveMaxPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, Module, Relu, Residual, Scale,
     Sequential,
@@ -17,7 +18,11 @@ pub(super) static RESNET9: ModelSpec = ModelSpec::new(
         nesterov: true,
         weight_decay: 5e-4,
         schedule: Schedule::Triangle { peak: 5.0 },
-        ..Recipe::sgd("cifar10", 512, 24, 0.4).momentum(0.9)
+        ..Recipe::sgd("cifar10", 512, 24, 0.4).momentum(0.9).prepare(&[Prepare {
+            data: "cifar10",
+            augment: Augment::Cutout,
+            normalize: Normalization::Statistics,
+        }])
     },
     resnet9,
 )

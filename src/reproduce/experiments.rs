@@ -1,10 +1,10 @@
 //! The table of experiments: what the course notebooks trained, with which settings, and what they got.
 
 use crate::core::{Error, ErrorKind, Result};
-use crate::data::{Augment, Normalization};
+use crate::data::Normalization;
 use crate::models::{self, Network, Recipe};
 use crate::nn::Scheme;
-use crate::optim::{Decay, Schedule};
+use crate::optim::Decay;
 use crate::train::{Keep, RunConfig, Split};
 
 /// One row.
@@ -12,8 +12,8 @@ pub struct Experiment {
     /// As on the command line: `M7`.
     pub id: &'static str,
     pub net: Net,
-    /// Data set, batch size, epochs, optimiser and rates.
-    pub recipe: fn() -> Recipe,
+    /// Data set, batch size, epochs, optimiser and rates; `None`: the network's own recipe is this experiment's.
+    pub recipe: Option<fn() -> Recipe>,
     /// What the recipe does not say.
     pub adjust: fn(&mut RunConfig),
     /// Epochs of a second run, which starts from the first one's weights.
@@ -66,7 +66,9 @@ impl Experiment {
             Net::Zoo(name) => models::find(name)?,
             Net::Arch(text) => models::from_arch(text, self.id)?,
         };
-        network.recipe = (self.recipe)();
+        if let Some(recipe) = self.recipe {
+            network.recipe = recipe();
+        }
         Ok(network)
     }
 
@@ -125,10 +127,6 @@ fn cifar_adam(epochs: usize) -> Recipe {
     Recipe::adam("cifar10", 100, epochs, 0.001)
 }
 
-fn fashion(batch_size: usize, epochs: usize, lr: f64) -> Recipe {
-    Recipe { scheme: Scheme::Xavier, ..Recipe::sgd("fashion-mnist", batch_size, epochs, lr) }
-}
-
 fn as_it_is(_: &mut RunConfig) {}
 
 fn keep_last(config: &mut RunConfig) {
@@ -166,10 +164,10 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "M1",
         net: Net::Zoo("softmax"),
-        recipe: || Recipe {
+        recipe: Some(|| Recipe {
             weight_decay: 1.0 / (50.0 * 60_000.0),
             ..Recipe::sgd("mnist", 64, 4, SAG_STEP_OF_64)
-        },
+        }),
         adjust: scikit,
         then_epochs: None,
         figures: &[last("test", Split::Test, &[89.97])],
@@ -179,12 +177,12 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "M2",
         net: Net::Arch(SCIKIT_MLP),
-        recipe: || Recipe {
+        recipe: Some(|| Recipe {
             nesterov: true,
             weight_decay: 1e-4 / 64.0,
             scheme: Scheme::Glorot,
             ..Recipe::sgd("mnist", 64, 5, 0.01).momentum(0.9)
-        },
+        }),
         adjust: scikit,
         then_epochs: None,
         figures: &[last("train", Split::Train, &[98.91]), last("test", Split::Test, &[97.19])],
@@ -194,7 +192,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "M3",
         net: Net::Zoo("mlp2"),
-        recipe: || mnist(1),
+        recipe: Some(|| mnist(1)),
         adjust: as_it_is,
         then_epochs: Some(10),
         figures: &[
@@ -207,7 +205,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "M4",
         net: Net::Zoo("mlp"),
-        recipe: || mnist(10),
+        recipe: Some(|| mnist(10)),
         adjust: as_it_is,
         then_epochs: None,
         figures: &[best(&[97.68])],
@@ -217,7 +215,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "M5",
         net: Net::Zoo("mlp"),
-        recipe: mnist160,
+        recipe: Some(mnist160),
         adjust: subset160,
         then_epochs: None,
         figures: &[best(&[77.08])],
@@ -227,7 +225,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "M6",
         net: Net::Zoo("mlp"),
-        recipe: || Recipe::adam("mnist", 16, 100, 0.001),
+        recipe: Some(|| Recipe::adam("mnist", 16, 100, 0.001)),
         adjust: subset160,
         then_epochs: None,
         figures: &[best(&[78.35])],
@@ -237,7 +235,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "M7",
         net: Net::Zoo("lenet5"),
-        recipe: || mnist(5),
+        recipe: None,
         adjust: as_it_is,
         then_epochs: None,
         figures: &[best(&[98.30, 98.45])],
@@ -247,7 +245,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "M8",
         net: Net::Zoo("minivgg"),
-        recipe: || mnist(5),
+        recipe: None,
         adjust: as_it_is,
         then_epochs: None,
         figures: &[best(&[98.63, 98.62])],
@@ -257,7 +255,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "M9",
         net: Net::Zoo("lenet5"),
-        recipe: mnist160,
+        recipe: Some(mnist160),
         adjust: subset160,
         then_epochs: None,
         figures: &[best(&[83.46, 84.34])],
@@ -267,7 +265,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "M10",
         net: Net::Zoo("minivgg"),
-        recipe: mnist160,
+        recipe: Some(mnist160),
         adjust: subset160,
         then_epochs: None,
         figures: &[best(&[82.02, 84.01])],
@@ -277,7 +275,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "M11",
         net: Net::Zoo("lenet5-tanh"),
-        recipe: || Recipe::adam("mnist", 10, 3, 0.001),
+        recipe: None,
         adjust: keep_last,
         then_epochs: None,
         figures: &[last("test", Split::Test, &[98.68])],
@@ -287,7 +285,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "C1",
         net: Net::Zoo("lenet5"),
-        recipe: || cifar(0.001, 0.5),
+        recipe: Some(|| cifar(0.001, 0.5)),
         adjust: as_it_is,
         then_epochs: None,
         figures: &[best(&[28.98, 23.19])],
@@ -297,7 +295,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "C2",
         net: Net::Zoo("lenet5"),
-        recipe: || cifar(0.01, 0.9),
+        recipe: Some(|| cifar(0.01, 0.9)),
         adjust: as_it_is,
         then_epochs: None,
         figures: &[best(&[67.87, 67.18])],
@@ -307,7 +305,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "C3",
         net: Net::Zoo("lenet5"),
-        recipe: || cifar_adam(25),
+        recipe: Some(|| cifar_adam(25)),
         adjust: as_it_is,
         then_epochs: None,
         figures: &[best(&[66.88, 65.14])],
@@ -317,7 +315,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "C4",
         net: Net::Zoo("minivgg"),
-        recipe: || cifar(0.01, 0.9),
+        recipe: Some(|| cifar(0.01, 0.9)),
         adjust: as_it_is,
         then_epochs: None,
         figures: &[best(&[76.62, 75.50])],
@@ -327,7 +325,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "C5",
         net: Net::Zoo("minivgg"),
-        recipe: || cifar_adam(25),
+        recipe: Some(|| cifar_adam(25)),
         adjust: as_it_is,
         then_epochs: None,
         figures: &[best(&[74.86, 74.00])],
@@ -337,7 +335,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "C6",
         net: Net::Zoo("resnet-cifar"),
-        recipe: || cifar_adam(25),
+        recipe: None,
         adjust: as_it_is,
         then_epochs: None,
         figures: &[best(&[85.66, 85.61])],
@@ -347,12 +345,8 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "C7",
         net: Net::Zoo("lenet5-tanh"),
-        recipe: || Recipe::adam("cifar10", 10, 3, 0.001),
-        adjust: |config| {
-            keep_last(config);
-            config.augment = Augment::None;
-            config.normalize = Normalization::Half;
-        },
+        recipe: Some(|| Recipe::adam("cifar10", 10, 3, 0.001)),
+        adjust: keep_last,
         then_epochs: None,
         figures: &[last("test", Split::Test, &[51.64])],
         seconds: NO_TIME,
@@ -361,7 +355,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "C8",
         net: Net::Zoo("mlp"),
-        recipe: || cifar_adam(50),
+        recipe: Some(|| cifar_adam(50)),
         adjust: as_it_is,
         then_epochs: None,
         figures: &[best(&[])],
@@ -371,16 +365,8 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "C9",
         net: Net::Zoo("resnet9"),
-        recipe: || Recipe {
-            nesterov: true,
-            weight_decay: 5e-4,
-            schedule: Schedule::Triangle { peak: 5.0 },
-            ..Recipe::sgd("cifar10", 512, 24, 0.4).momentum(0.9)
-        },
-        adjust: |config| {
-            config.augment = Augment::Cutout;
-            config.normalize = Normalization::Statistics;
-        },
+        recipe: None,
+        adjust: as_it_is,
         then_epochs: None,
         figures: &[best(&[94.0])],
         seconds: &[100.0],
@@ -389,7 +375,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "F1",
         net: Net::Zoo("alexnet"),
-        recipe: || fashion(128, 5, 0.01).resize(224),
+        recipe: None,
         adjust: keep_last,
         then_epochs: None,
         figures: &[last("test", Split::Test, &[])],
@@ -399,7 +385,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "F2",
         net: Net::Zoo("vgg11-small"),
-        recipe: || fashion(128, 5, 0.05).resize(224),
+        recipe: None,
         adjust: keep_last,
         then_epochs: None,
         figures: &[last("test", Split::Test, &[])],
@@ -409,7 +395,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "F3",
         net: Net::Zoo("lenet5-bn"),
-        recipe: || fashion(256, 10, 1.0),
+        recipe: None,
         adjust: keep_last,
         then_epochs: None,
         figures: &[last("test", Split::Test, &[])],
@@ -419,7 +405,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "F4",
         net: Net::Zoo("resnet18"),
-        recipe: || fashion(256, 5, 0.05).resize(96),
+        recipe: None,
         adjust: keep_last,
         then_epochs: None,
         figures: &[last("test", Split::Test, &[])],
@@ -429,7 +415,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "F5",
         net: Net::Zoo("googlenet"),
-        recipe: || fashion(128, 10, 0.1).resize(96),
+        recipe: None,
         adjust: keep_last,
         then_epochs: None,
         figures: &[last("test", Split::Test, &[])],
@@ -439,7 +425,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "P1",
         net: Net::Zoo("unet"),
-        recipe: || Recipe::adam("pets", 4, 10, 0.001).resize(128),
+        recipe: None,
         adjust: |config| {
             keep_last(config);
             config.workers = 2;

@@ -41,6 +41,7 @@ fn set(archive: &[u8]) -> SetSpec {
         mean: &[0.0; 3],
         std: &[1.0; 3],
         normalization: Normalization::Unit,
+        augment: receptive::data::Augment::None,
         validation: Validation::Test,
     }
 }
