@@ -5,6 +5,7 @@ pub mod bench;
 pub mod data;
 pub mod doctor;
 pub mod eval;
+mod logits;
 pub mod op;
 pub mod predict;
 mod progress;

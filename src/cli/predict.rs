@@ -1,11 +1,12 @@
 //! `receptive predict`: class probabilities of one image.
 
 use super::args::{SplitArg, TrainedArgs, image_text};
+use super::logits::{self, Weights};
 use super::print_line;
 use super::table::table;
 use crate::data::{Image, picture};
-use crate::train::Trained;
-use anyhow::bail;
+use crate::train::{Trained, TrainedOptions};
+use anyhow::{Context, bail};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,12 @@ pub struct Args {
     /// The split that --index counts in
     #[arg(long, value_enum, default_value_t = SplitArg::Val)]
     split: SplitArg,
+    /// Instead of an image: a safetensors file whose `input` [N, C, H, W] goes in as it is
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "index"], requires = "output")]
+    tensor: Option<PathBuf>,
+    /// Where the raw `output` for --tensor is written
+    #[arg(long, value_name = "FILE", requires = "tensor")]
+    output: Option<PathBuf>,
     /// How many classes to show, the likeliest first [default: all in JSON, else 5]
     #[arg(long, value_name = "K")]
     top: Option<usize>,
@@ -45,6 +52,9 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<()> {
     if args.top == Some(0) {
         bail!("--top: 0 is out of range\n  expected 1 or more");
+    }
+    if let (Some(tensor), Some(output)) = (&args.tensor, &args.output) {
+        return raw(args.trained.options()?, tensor, output);
     }
     let trained = Trained::open(args.trained.options()?, args.index.is_some())?;
     let (image, label, what) = match (&args.image, args.index) {
@@ -115,6 +125,19 @@ fn read(trained: &Trained, file: &Path, invert: bool) -> anyhow::Result<(Image, 
     let inverted = if invert { ", inverted" } else { "" };
     let to = image_text(trained.image);
     Ok((image, format!("{}, {h}x{w} pixels {how} to {to}{grey} (bilinear){inverted}", file.display())))
+}
+
+/// The raw output for a tensor. No data set is needed: the tensor and the weights say all.
+fn raw(options: TrainedOptions, tensor: &Path, output: &Path) -> anyhow::Result<()> {
+    let weights = Weights {
+        network: options.network.context("--tensor needs a file of weights and --model or --arch")?,
+        path: &options.path,
+        width: options.width,
+        classes: options.classes,
+        device: options.device.as_deref(),
+        threads: options.threads.unwrap_or(0),
+    };
+    Ok(logits::run(&weights, tensor, output)?)
 }
 
 /// An image of the data set, its label, and what it is called.

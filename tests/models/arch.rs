@@ -66,6 +66,101 @@ fn blocks_are_named_by_their_places() {
     assert!(error.contains("7 outputs, 10 are wanted"), "{error}");
 }
 
+/// Every kind of layer, with all its keys: the shapes that come out, and the settings as PyTorch prints them.
+#[test]
+fn every_kind_takes_its_keys() {
+    let kinds: &[(&str, &[usize], &str)] = &[
+        (
+            r#"{ kind = "conv2d", in_channels = 2, out_channels = 4, kernel_size = [3, 5], stride = 2, padding = [1, 2], dilation = 1, groups = 2, bias = false }"#,
+            &[4, 6, 6],
+            "Conv2d(2, 4, kernel_size=(3, 5), stride=2, padding=(1, 2), groups=2, bias=False)",
+        ),
+        (
+            r#"{ kind = "conv_transpose2d", in_channels = 4, out_channels = 4, kernel_size = 3, stride = 2, padding = 1, output_padding = 1, dilation = 1, groups = 2, bias = false }"#,
+            &[4, 12, 12],
+            "ConvTranspose2d(4, 4, kernel_size=3, stride=2, padding=1, output_padding=1, groups=2, bias=False)",
+        ),
+        (
+            r#"{ kind = "max_pool2d", kernel_size = 3, stride = 2, padding = 1, ceil_mode = true }"#,
+            &[4, 7, 7],
+            "MaxPool2d(kernel_size=3, stride=2, padding=1, ceil_mode=True)",
+        ),
+        (
+            r#"{ kind = "avg_pool2d", kernel_size = 2, stride = 1, padding = 1, ceil_mode = false }"#,
+            &[4, 8, 8],
+            "AvgPool2d(kernel_size=2, stride=1, padding=1)",
+        ),
+        (
+            r#"{ kind = "batch_norm2d", num_features = 4, eps = 1, momentum = 0.5, affine = false, track_running_stats = false }"#,
+            &[4, 8, 8],
+            "BatchNorm2d(4",
+        ),
+        (
+            r#"{ kind = "group_norm", num_groups = 2, num_channels = 4, eps = 0.5, affine = false }"#,
+            &[4, 8, 8],
+            "GroupNorm(2, 4",
+        ),
+        (
+            r#"{ kind = "instance_norm2d", num_features = 4, eps = 0.5, momentum = 0.5, affine = true, track_running_stats = true }"#,
+            &[4, 8, 8],
+            "InstanceNorm2d(4",
+        ),
+        (
+            r#"{ kind = "local_response_norm", size = 2, alpha = 0.5, beta = 0.5, k = 2 }"#,
+            &[4, 8, 8],
+            "LocalResponseNorm(2, alpha=0.5, beta=0.5, k=2.0)",
+        ),
+        (r#"{ kind = "layer_norm", eps = 0.5, elementwise_affine = false }"#, &[4, 8, 8], "LayerNorm("),
+        (
+            r#"{ kind = "adaptive_max_pool2d", output_size = [6, 4] }"#,
+            &[4, 6, 4],
+            "AdaptiveMaxPool2d(output_size=(6, 4))",
+        ),
+        (
+            r#"{ kind = "adaptive_avg_pool2d", output_size = 3 }"#,
+            &[4, 3, 3],
+            "AdaptiveAvgPool2d(output_size=3)",
+        ),
+        (
+            r#"{ kind = "upsample", scale_factor = 2, mode = "bilinear", align_corners = true }"#,
+            &[4, 6, 6],
+            "Upsample(scale_factor=2.0, mode='bilinear')",
+        ),
+        (r#"{ kind = "upsample", size = 3 }"#, &[4, 3, 3], "Upsample(size=3, mode='nearest')"),
+        (r#"{ kind = "relu" }"#, &[4, 3, 3], "ReLU()"),
+        (r#"{ kind = "leaky_relu", negative_slope = 0.5 }"#, &[4, 3, 3], "LeakyReLU(negative_slope=0.5)"),
+        (r#"{ kind = "sigmoid" }"#, &[4, 3, 3], "Sigmoid()"),
+        (r#"{ kind = "tanh" }"#, &[4, 3, 3], "Tanh()"),
+        (r#"{ kind = "gelu" }"#, &[4, 3, 3], "GELU("),
+        (r#"{ kind = "silu" }"#, &[4, 3, 3], "SiLU()"),
+        (r#"{ kind = "dropout2d", p = 0.25 }"#, &[4, 3, 3], "Dropout2d(p=0.25)"),
+        (r#"{ kind = "softmax" }"#, &[4, 3, 3], "Softmax(dim=1)"),
+        (r#"{ kind = "flatten" }"#, &[36], "Flatten()"),
+        (
+            r#"{ kind = "linear", in_features = 36, out_features = 5, bias = false }"#,
+            &[5],
+            "Linear(in_features=36, out_features=5, bias=False)",
+        ),
+        (
+            r#"{ kind = "batch_norm1d", num_features = 5, eps = 1, momentum = 0.5, affine = false, track_running_stats = true }"#,
+            &[5],
+            "BatchNorm1d(5",
+        ),
+        (r#"{ kind = "dropout", p = 0.25 }"#, &[5], "Dropout(p=0.25)"),
+        (r#"{ kind = "log_softmax" }"#, &[5], "LogSoftmax(dim=1)"),
+    ];
+    let lines: Vec<&str> = kinds.iter().map(|(line, _, _)| *line).collect();
+    let network = from_arch(&file(&lines), "all.toml").unwrap();
+    let model = network.build(&ModelConfig::new([2, 12, 12], 5)).unwrap();
+    let layers = summary(&*model, "all", [2, 12, 12]).unwrap().layers;
+    assert_eq!(layers.len(), kinds.len());
+    let printed = describe(&*model);
+    for ((layer, (line, shape, text)), print) in layers.iter().zip(kinds).zip(printed.lines().skip(2)) {
+        assert_eq!(layer.output, *shape, "{line}");
+        assert!(print.contains(text), "{print} is not {text}");
+    }
+}
+
 /// Each names the file, the line and what would be right.
 #[test]
 fn what_is_wrong_is_named_with_its_line() {
@@ -135,6 +230,8 @@ fn what_is_wrong_is_named_with_its_line() {
         (&[r#"{ kind = "dropout", p = 1.5 }"#], 3, "p = 1.5 is no probability"),
         (&[r#"{ kind = "dropout", p = nan }"#], 3, "p = nan will not do"),
         (&[r#"{ out_channels = 1 }"#], 3, "layers.0: `kind` is missing"),
+        (&[r#"{ kind = "upsample" }"#], 3, "one of `size` and `scale_factor`"),
+        (&[r#"{ kind = "upsample", size = 4, mode = "cubic" }"#], 3, "there is no mode `cubic`"),
         (&["3"], 3, "layers.0 is no layer"),
         (
             &[relu, r#"{ kind = "residual", layers = [{ kind = "max_pool2d", kernel_size = 2 }] }"#],

@@ -3,8 +3,9 @@
 use super::keys::Keys;
 use crate::core::Result;
 use crate::nn::{
-    AvgPool2d, Conv2d, Dropout, Flatten, Gelu, LeakyRelu, Linear, LogSoftmax, MaxPool2d, Module, Pair, Relu,
-    Sigmoid, Silu, Softmax, Tanh,
+    AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, ConvTranspose2d,
+    Dropout, Dropout2d, Flatten, Gelu, GroupNorm, InstanceNorm2d, LayerNorm, LeakyRelu, Linear,
+    LocalResponseNorm, LogSoftmax, MaxPool2d, Module, Pair, Relu, Sigmoid, Silu, Softmax, Tanh, Upsample,
 };
 
 /// One kind. Its keys are PyTorch's names; those with a default may be left out.
@@ -40,6 +41,21 @@ pub(super) static KINDS: &[Kind] = &[
         &["in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias"],
         conv2d,
     ),
+    layer(
+        "conv_transpose2d",
+        &[
+            "in_channels",
+            "out_channels",
+            "kernel_size",
+            "stride",
+            "padding",
+            "output_padding",
+            "dilation",
+            "groups",
+            "bias",
+        ],
+        conv_transpose2d,
+    ),
     layer("linear", &["in_features", "out_features", "bias"], linear),
     layer("max_pool2d", &["kernel_size", "stride", "padding", "ceil_mode"], |keys, _| {
         let mut pool = MaxPool2d::new(keys.need::<Pair>("kernel_size")?);
@@ -53,6 +69,60 @@ pub(super) static KINDS: &[Kind] = &[
         pool = set(pool, keys.get::<Pair>("padding")?, AvgPool2d::padding);
         Ok(Box::new(on(pool, keys.get("ceil_mode")?, AvgPool2d::ceil_mode)))
     }),
+    layer("adaptive_avg_pool2d", &["output_size"], |keys, _| {
+        Ok(Box::new(AdaptiveAvgPool2d::new(keys.need::<Pair>("output_size")?.0)))
+    }),
+    layer("adaptive_max_pool2d", &["output_size"], |keys, _| {
+        Ok(Box::new(AdaptiveMaxPool2d::new(keys.need::<Pair>("output_size")?.0)))
+    }),
+    layer(
+        "batch_norm1d",
+        &["num_features", "eps", "momentum", "affine", "track_running_stats"],
+        |keys, dims| {
+            let mut norm = BatchNorm1d::new(keys.follows("num_features", size(keys, dims, 1)?, dims)?);
+            norm = set(norm, keys.get("eps")?, BatchNorm1d::eps);
+            norm = set(norm, keys.get::<f64>("momentum")?, BatchNorm1d::momentum);
+            norm = off(norm, keys.get("affine")?, BatchNorm1d::no_affine);
+            Ok(Box::new(off(norm, keys.get("track_running_stats")?, BatchNorm1d::no_running_stats)))
+        },
+    ),
+    layer(
+        "batch_norm2d",
+        &["num_features", "eps", "momentum", "affine", "track_running_stats"],
+        |keys, dims| {
+            let mut norm = BatchNorm2d::new(keys.follows("num_features", channels(keys, dims)?, dims)?);
+            norm = set(norm, keys.get("eps")?, BatchNorm2d::eps);
+            norm = set(norm, keys.get::<f64>("momentum")?, BatchNorm2d::momentum);
+            norm = off(norm, keys.get("affine")?, BatchNorm2d::no_affine);
+            Ok(Box::new(off(norm, keys.get("track_running_stats")?, BatchNorm2d::no_running_stats)))
+        },
+    ),
+    layer("layer_norm", &["eps", "elementwise_affine"], |keys, dims| {
+        let norm = set(LayerNorm::new(&dims[1..]), keys.get("eps")?, LayerNorm::eps);
+        Ok(Box::new(off(norm, keys.get("elementwise_affine")?, LayerNorm::no_affine)))
+    }),
+    layer("group_norm", &["num_groups", "num_channels", "eps", "affine"], |keys, dims| {
+        let channels = keys.follows("num_channels", size(keys, dims, 1)?, dims)?;
+        let norm = set(GroupNorm::new(keys.need("num_groups")?, channels), keys.get("eps")?, GroupNorm::eps);
+        Ok(Box::new(off(norm, keys.get("affine")?, GroupNorm::no_affine)))
+    }),
+    layer(
+        "instance_norm2d",
+        &["num_features", "eps", "momentum", "affine", "track_running_stats"],
+        |keys, dims| {
+            let mut norm = InstanceNorm2d::new(keys.follows("num_features", channels(keys, dims)?, dims)?);
+            norm = set(norm, keys.get("eps")?, InstanceNorm2d::eps);
+            norm = set(norm, keys.get("momentum")?, InstanceNorm2d::momentum);
+            norm = on(norm, keys.get("affine")?, InstanceNorm2d::affine);
+            Ok(Box::new(on(norm, keys.get("track_running_stats")?, InstanceNorm2d::track_running_stats)))
+        },
+    ),
+    layer("local_response_norm", &["size", "alpha", "beta", "k"], |keys, _| {
+        let mut norm = LocalResponseNorm::new(keys.need("size")?);
+        norm = set(norm, keys.get("alpha")?, LocalResponseNorm::alpha);
+        norm = set(norm, keys.get("beta")?, LocalResponseNorm::beta);
+        Ok(Box::new(set(norm, keys.get("k")?, LocalResponseNorm::k)))
+    }),
     layer("relu", &[], |_, _| Ok(Box::new(Relu))),
     layer("leaky_relu", &["negative_slope"], |keys, _| {
         Ok(Box::new(LeakyRelu(keys.get("negative_slope")?.unwrap_or(0.01))))
@@ -64,7 +134,9 @@ pub(super) static KINDS: &[Kind] = &[
     layer("softmax", &[], |_, _| Ok(Box::new(Softmax(1)))),
     layer("log_softmax", &[], |_, _| Ok(Box::new(LogSoftmax(1)))),
     layer("dropout", &["p"], |keys, _| Ok(Box::new(Dropout(probability(keys)?)))),
+    layer("dropout2d", &["p"], |keys, _| Ok(Box::new(Dropout2d(probability(keys)?)))),
     layer("flatten", &[], |_, _| Ok(Box::new(Flatten))),
+    layer("upsample", &["size", "scale_factor", "mode", "align_corners"], upsample),
     Kind { name: "sequential", keys: &["layers"], make: Make::Sequential },
     Kind { name: "repeat", keys: &["times", "layers"], make: Make::Repeat },
     Kind { name: "residual", keys: &["layers", "shortcut"], make: Make::Residual },
@@ -100,6 +172,18 @@ fn conv2d(keys: &Keys, dims: &[usize]) -> Result<Box<dyn Module>> {
     Ok(Box::new(conv))
 }
 
+fn conv_transpose2d(keys: &Keys, dims: &[usize]) -> Result<Box<dyn Module>> {
+    let channels = keys.follows("in_channels", channels(keys, dims)?, dims)?;
+    let kernel = keys.need::<Pair>("kernel_size")?;
+    let mut conv = ConvTranspose2d::new(channels, keys.need("out_channels")?, kernel);
+    conv = set(conv, keys.get::<Pair>("stride")?, ConvTranspose2d::stride);
+    conv = set(conv, keys.get::<Pair>("padding")?, ConvTranspose2d::padding);
+    conv = set(conv, keys.get::<Pair>("output_padding")?, ConvTranspose2d::output_padding);
+    conv = set(conv, keys.get::<Pair>("dilation")?, ConvTranspose2d::dilation);
+    conv = set(conv, keys.get("groups")?, ConvTranspose2d::groups);
+    Ok(Box::new(off(conv, keys.get("bias")?, ConvTranspose2d::no_bias)))
+}
+
 fn linear(keys: &Keys, dims: &[usize]) -> Result<Box<dyn Module>> {
     let &[_, features] = dims else {
         return Err(keys
@@ -109,6 +193,28 @@ fn linear(keys: &Keys, dims: &[usize]) -> Result<Box<dyn Module>> {
     let features = keys.follows("in_features", features, dims)?;
     let linear = Linear::new(features, keys.need("out_features")?);
     Ok(Box::new(off(linear, keys.get("bias")?, Linear::no_bias)))
+}
+
+fn upsample(keys: &Keys, _: &[usize]) -> Result<Box<dyn Module>> {
+    let up = match (keys.get::<Pair>("size")?, keys.get::<f64>("scale_factor")?) {
+        (Some(size), None) => Upsample::size(size),
+        (None, Some(factor)) => Upsample::scale(factor),
+        _ => return Err(keys.wrong("one of `size` and `scale_factor` must be given")),
+    };
+    let up = match keys.get("mode")?.unwrap_or("nearest") {
+        "nearest" => up,
+        "bilinear" => up.bilinear(),
+        other => {
+            let what = format!("there is no mode `{other}`");
+            return Err(keys.wrong_key("mode", what).expected("nearest or bilinear"));
+        }
+    };
+    Ok(Box::new(on(up, keys.get("align_corners")?, Upsample::align_corners)))
+}
+
+/// The size of a dimension that comes in.
+fn size(keys: &Keys, dims: &[usize], dim: usize) -> Result<usize> {
+    dims.get(dim).copied().ok_or_else(|| keys.wrong(format!("{:?} comes in, which is too flat", &dims[1..])))
 }
 
 /// The channels of an image that comes in.

@@ -103,7 +103,8 @@ fn build(text: &str, file: &str, name: &str, config: &ModelConfig) -> Result<Box
 /// The layers for an image of this size, and the classes or mask channels that come out.
 fn layers(top: &Keys, name: &str, [c, h, w]: [usize; 3]) -> Result<(Sequential, usize)> {
     let items = list(top, "layers")?;
-    let x = Tensor::zeros(&Device::meta(), &[1, c, h, w], DType::F32)?;
+    // Two images: a norm without running statistics has nothing to go by in one.
+    let x = Tensor::zeros(&Device::meta(), &[2, c, h, w], DType::F32)?;
     let placer = Placer { source: top.source, model: name, placed: Cell::new(0) };
     let (layers, y) = placer.place(items, "layers", Sequential::new(), x)?;
     match y.dims() {

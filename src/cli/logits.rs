@@ -1,0 +1,47 @@
+//! `receptive predict --tensor`: what a network's weights make of a tensor, to compare with another program.
+
+use crate::core::{DType, Error, ErrorKind, Result};
+use crate::cpu::CpuOptions;
+use crate::io::TensorFile;
+use crate::models::{ModelConfig, Network};
+use crate::nn::{Ctx, ModuleExt};
+use crate::tensor::Device;
+use std::path::Path;
+
+/// Which weights of which network, and where to compute.
+pub struct Weights<'a> {
+    pub network: Network,
+    /// A safetensors file with the network's `state_dict`.
+    pub path: &'a Path,
+    pub width: Option<usize>,
+    /// `None`: the network's own number.
+    pub classes: Option<usize>,
+    pub device: Option<&'a str>,
+    pub threads: usize,
+}
+
+/// Reads `input` `[N, C, H, W]`, already normalised, from one safetensors file, and writes the network's raw `output` to
+/// another.
+///
+/// # Errors
+/// Files that cannot be read or written; no tensor `input`; weights or images that do not fit the network.
+pub fn run(weights: &Weights, tensor: &Path, output: &Path) -> Result<()> {
+    let options = CpuOptions { threads: weights.threads, ..CpuOptions::default() };
+    let device = Device::from_name(weights.device.unwrap_or("auto"), &options)?;
+    let missing = |what: &str| Error::new(ErrorKind::Missing, tensor.display().to_string(), what);
+    let mut file = TensorFile::read(tensor, &device)?;
+    let x = file.tensors.remove("input").ok_or_else(|| missing("holds no tensor `input`"))?;
+    let &[_, c, h, w] = x.dims() else {
+        return Err(Error::shape(tensor.display().to_string(), "`input` is no batch of images")
+            .with("input", x.shape())
+            .expected("[N, C, H, W]"));
+    };
+    let network = &weights.network;
+    let classes = weights.classes.unwrap_or(network.classes);
+    let model = network.build(&ModelConfig { input: [c, h, w], classes, width: weights.width })?;
+    model.init(&device, DType::F32, 0)?;
+    model.load_state_dict(&TensorFile::read(weights.path, &device)?.tensors)?;
+    let x = x.to_dtype(DType::F32)?;
+    let y = device.install(|| model.forward(&Ctx::eval(&network.name), &x))?;
+    TensorFile { tensors: [("output".to_owned(), y)].into(), ..TensorFile::default() }.write(output)
+}
