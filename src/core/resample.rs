@@ -31,7 +31,7 @@ pub enum Filter {
 }
 
 /// The sparse matrix `[outputs, inputs]` of one axis.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Weights<T = f64> {
     inputs: usize,
     /// For each output the first input it mixes, and where its weights are.
@@ -118,14 +118,24 @@ impl Weights {
         all
     }
 
+    /// The same runs with every weight turned into another number.
+    pub fn map<T>(&self, f: impl Fn(f64) -> T) -> Weights<T> {
+        let values = self.values.iter().map(|&w| f(w)).collect();
+        Weights { inputs: self.inputs, runs: self.runs.clone(), values }
+    }
+
     /// The same weights in another type.
     pub fn cast<T: Float>(&self) -> Weights<T> {
-        let values = self.values.iter().map(|&w| T::from_f64(w)).collect();
-        Weights { inputs: self.inputs, runs: self.runs.clone(), values }
+        self.map(T::from_f64)
     }
 }
 
 impl<T> Weights<T> {
+    /// The number of inputs.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// The number of outputs.
     pub fn outputs(&self) -> usize {
         self.runs.len()
@@ -136,6 +146,11 @@ impl<T> Weights<T> {
     pub fn of(&self, i: usize) -> (usize, &[T]) {
         let (start, place) = &self.runs[i];
         (*start, &self.values[place.clone()])
+    }
+
+    /// [`of`](Self::of) every output.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &[T])> {
+        (0..self.outputs()).map(|i| self.of(i))
     }
 }
 
