@@ -1,6 +1,6 @@
 //! Training: it learns, it is the same on any number of threads, and nothing that happens to it loses anything.
 
-use receptive::data::{Batch, Dataset, ImageSet, Loader, LoaderOptions, Normalize};
+use receptive::data::{Augment, Batch, Dataset, ImageSet, Loader, LoaderOptions, Normalize};
 use receptive::models::{self, OptimizerKind};
 use receptive::nn::{Ctx, Loss, ModuleExt};
 use receptive::optim::{Adam, Optimizer};
@@ -18,7 +18,10 @@ fn first_batch(setup: &Setup) -> Batch {
 }
 
 fn bits(weights: &BTreeMap<String, Tensor>) -> BTreeMap<String, Vec<u32>> {
-    let bits = |t: &Tensor| t.read::<f32, _>(|v| v.iter().map(|x| x.to_bits()).collect()).unwrap();
+    let bits = |t: &Tensor| match t.dtype() {
+        DType::I64 => t.to_vec::<i64>().unwrap().into_iter().map(|count| count as u32).collect(),
+        _ => t.read::<f32, _>(|v| v.iter().map(|x| x.to_bits()).collect()).unwrap(),
+    };
     weights.iter().map(|(name, t)| (name.clone(), bits(t))).collect()
 }
 
@@ -102,8 +105,19 @@ fn the_best_weights_are_restored_at_the_end() {
 /// A stop keeps the position: going on gives the bits of an uninterrupted run.
 #[test]
 fn stopping_and_going_on_changes_nothing() {
+    stops_change_nothing(RunConfig { epochs: 2, subset: Some(500), ..config("lenet5") });
+}
+
+/// Running statistics, random crops, groups of batches and a second worker go on where they were, too.
+#[test]
+fn stopping_changes_neither_statistics_nor_augmentation() {
+    let config = RunConfig { epochs: 2, subset: Some(500), batch_size: 20, ..config("lenet5-bn") };
+    stops_change_nothing(RunConfig { augment: Augment::Cutout, workers: 2, accumulate: 3, ..config });
+}
+
+fn stops_change_nothing(config: RunConfig) {
     let run = |stop: Option<u64>| {
-        let setup = Setup::new(RunConfig { epochs: 2, subset: Some(500), ..config("lenet5") }).unwrap();
+        let setup = Setup::new(config.clone()).unwrap();
         let (train, val) = setup.loaders().unwrap();
         let mut trainer = setup.trainer().unwrap().callback(StopAt(stop.unwrap_or(u64::MAX)));
         let mut outcome = trainer.fit(&train, &val).unwrap();

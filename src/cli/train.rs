@@ -277,7 +277,7 @@ fn data_set(args: &Settings, network: &Network, say: fn(&str)) -> anyhow::Result
     let wanted = &*network.recipe.data;
     match find(wanted, &DataDirs::from_env(args.data_dir.as_deref())) {
         Ok(()) => Ok(wanted.to_owned()),
-        Err(e) if e.kind() == ErrorKind::Missing => {
+        Err(e) if e.kind() == ErrorKind::Missing && !network.loss.takes_masks() => {
             say(&format!(
                 "{wanted} is not on this machine: training on the embedded sample of Fashion-MNIST."
             ));
