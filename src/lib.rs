@@ -14,6 +14,7 @@
 //! | [`io`] | files of tensors, replacing a file as a whole |
 //! | [`nn`] | layers and the context they run in |
 //! | [`models`], [`optim`], [`data`] | the networks, the optimisers, the images |
+//! | [`draw`] | SVG and PNG, letters included |
 //! | [`train`] | the loop, and the run folder that survives anything |
 //! | [`reproduce`] | the notebooks' experiments, a row each |
 //! | [`testing`] | comparators, gradient checks, the cases of every op |
@@ -47,6 +48,7 @@ pub mod cli;
 pub mod core;
 pub mod cpu;
 pub mod data;
+pub mod draw;
 pub mod inspect;
 pub mod io;
 pub mod ladder;

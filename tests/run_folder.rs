@@ -85,9 +85,13 @@ fn a_finished_run_holds_what_it_promises_and_resuming_changes_nothing() {
         "best.safetensors",
         "checkpoint.safetensors",
         "config.toml",
+        "confusion.svg",
         "curves.svg",
         "last.safetensors",
         "metrics.jsonl",
+        "mistakes.svg",
+        "predictions.svg",
+        "weights.svg",
     ];
     assert_eq!(names, promised);
     let lines = metrics(&run);

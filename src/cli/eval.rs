@@ -5,8 +5,10 @@ use super::print_line;
 use super::table::table;
 use crate::data::catalog;
 use crate::train::{Confusion, Overlap, Trained};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// Loss and accuracy of a run's best weights, or of a weights file, on a data set.
 #[derive(Debug, clap::Args)]
@@ -18,6 +20,9 @@ pub struct Args {
     split: SplitArg,
     #[arg(long, default_value_t = 250)]
     batch_size: usize,
+    /// Draw pictures into DIR [default: the run folder]: predictions, mistakes, confusion, first weights; masks
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    pictures: Option<Option<PathBuf>>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -58,6 +63,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             catalog::names()
         );
     }
+    let folder = args.pictures.map(|named| pictures_folder(named, &options.path)).transpose()?;
     let trained = Trained::open(options, true)?;
     let mut confusion = Confusion::new(trained.outputs());
     let masks = trained.network.loss.takes_masks();
@@ -80,6 +86,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         overlap: scores.overlap,
         classes: (!masks).then(|| Classes { classes: names, per_class: confusion.per_class(), confusion }),
     };
+    if let Some(folder) = folder {
+        let names = trained.subject(args.split.into())?.write_pictures(&folder, &AtomicBool::new(false))?;
+        super::say_on_stderr(&format!("drawn in {}: {}", folder.display(), names.join(", ")));
+    }
     if args.json {
         return print_line(&serde_json::to_string(&report)?);
     }
@@ -87,6 +97,19 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (name, loss, n) = (&trained.network.name, report.loss, report.n);
     print_line(&format!("{name} on the {n} images of {set}: loss {loss:.4}, {scores}"))?;
     report.classes.map_or(Ok(()), |classes| print_line(&classes.text()))
+}
+
+/// The folder that was named, made where it is missing; else that of the run.
+fn pictures_folder(named: Option<PathBuf>, run: &Path) -> anyhow::Result<PathBuf> {
+    let Some(folder) = named else {
+        if run.is_dir() {
+            return Ok(run.to_owned());
+        }
+        bail!("a weights file has no folder of its own for pictures\n  help: --pictures DIR");
+    };
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("--pictures: cannot make {}", folder.display()))?;
+    Ok(folder)
 }
 
 impl Classes {

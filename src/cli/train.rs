@@ -20,7 +20,7 @@ enum OptimizerArg {
     Adamw,
 }
 
-/// Train a network; the run folder keeps its weights, metrics and curves.
+/// Train a network; the run folder keeps its weights, metrics and pictures.
 #[derive(Debug, clap::Args)]
 #[command(allow_negative_numbers = true, mut_args = not_with_resume)]
 pub struct Args {
@@ -309,6 +309,6 @@ fn session(folder: &RunDir, config: RunConfig, say: fn(&str)) -> anyhow::Result<
     if let Some(test) = test {
         say(&format!("test: {}, loss {:.4}", test.scores(), test.mean_loss()));
     }
-    say(&format!("weights, metrics and curves are in {path}"));
+    say(&format!("weights, metrics and pictures are in {path}"));
     Ok(outcome)
 }

@@ -15,15 +15,16 @@
 //! | `setup.rs` | model, data and trainer from a configuration |
 //! | `session.rs` | a run folder trained to its end |
 //! | `trained.rs` | a trained network, loaded to be asked |
-//! | `run_dir.rs`, `checkpoint.rs`, `curves.rs` | the run folder |
+//! | `run_dir.rs`, `checkpoint.rs` | the run folder |
+//! | `pictures/` | the pictures in it |
 
 mod callback;
 mod checkpoint;
 mod config;
 mod confusion;
-mod curves;
 mod metrics;
 mod non_finite;
+pub mod pictures;
 mod run_dir;
 mod session;
 mod setup;
@@ -35,7 +36,6 @@ pub use callback::{Callback, Flow};
 pub use checkpoint::Checkpoint;
 pub use config::{FORMAT, RunConfig};
 pub use confusion::Confusion;
-pub use curves::draw_curves;
 pub use metrics::{Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Tally};
 pub use run_dir::{Recorder, RunDir};
 pub use session::{Done, train};

@@ -6,7 +6,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::config::RunConfig;
-use super::curves::draw_curves;
+use super::pictures::draw_curves;
 use super::{Callback, Flow, Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Trainer};
 use crate::core::{Error, ErrorKind, Result};
 use crate::io::{TensorFile, replace, write_atomically};
@@ -246,7 +246,7 @@ impl Recorder {
     }
 
     fn curves(&self) -> Result<()> {
-        let svg = draw_curves(&self.title, &self.history)?;
+        let svg = draw_curves(&self.title, &self.history);
         write_atomically(&self.folder.join("curves.svg"), svg.as_bytes())
     }
 

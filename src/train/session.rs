@@ -49,11 +49,17 @@ pub fn train<'a>(
     }
     say(&headline(&setup));
     let title = format!("{} on {}", config.model, config.data);
-    let recorder = folder.recorder(title, config.log_steps, metrics_bytes, stop)?;
+    let recorder = folder.recorder(title, config.log_steps, metrics_bytes, Arc::clone(&stop))?;
     let mut trainer = trainer.callback(recorder).callback(watch);
     let (train, val) = setup.loaders()?;
     let outcome = setup.device.install(|| trainer.fit(&train, &val))?;
     let test = if outcome.finished { test(&setup)? } else { None };
+    if outcome.finished {
+        // The run is complete: pictures that cannot be drawn take nothing from it.
+        if let Err(error) = setup.subject().write_pictures(folder.path(), &stop) {
+            say(&format!("some pictures could not be drawn: {error}"));
+        }
+    }
     Ok(Done { outcome, train_images: setup.train.len(), test })
 }
 

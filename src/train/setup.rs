@@ -1,5 +1,6 @@
 //! From a configuration to a run: device, model, data, optimiser.
 
+use super::pictures::Subject;
 use super::{RunConfig, Trainer, TrainerOptions};
 use crate::core::{DType, Error, Key, Result};
 use crate::cpu::CpuOptions;
@@ -99,6 +100,21 @@ impl Setup {
             target: target(&self.network),
             workers: self.config.workers,
             ..LoaderOptions::new(batch_size, pipeline.clone(), self.device.clone())
+        }
+    }
+
+    /// What the pictures show: the network as it is now, and the images of validation.
+    pub fn subject(&self) -> Subject<'_> {
+        let data = Arc::clone(&self.splits.val);
+        let outputs = self.config.classes.unwrap_or(data.classes().len());
+        Subject {
+            network: &self.network,
+            model: &*self.model,
+            device: &self.device,
+            data,
+            pipeline: &self.pipelines.1,
+            outputs,
+            batch_size: self.config.val_batch_size,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::metrics::Tally;
+use super::pictures::{Masked, Subject, segment};
 use super::setup::{build, device, part, splits, target};
 use super::{Flow, RunConfig, RunDir, evaluate};
 use crate::core::{DType, Error, ErrorKind, Key, Result};
@@ -154,6 +155,22 @@ impl Trained {
         Ok(tally.unwrap_or_default())
     }
 
+    /// What pictures of a split show.
+    ///
+    /// # Errors
+    /// Opened without images.
+    pub fn subject(&self, split: Split) -> Result<Subject<'_>> {
+        Ok(Subject {
+            network: &self.network,
+            model: &*self.model,
+            device: &self.device,
+            data: Arc::clone(self.split(split)?),
+            pipeline: &self.pipeline,
+            outputs: self.outputs(),
+            batch_size: self.config.val_batch_size,
+        })
+    }
+
     /// One image as the network takes it, `[1, C, H, W]`.
     ///
     /// # Errors
@@ -180,6 +197,15 @@ impl Trained {
                 .help("the weights are damaged, or their training diverged"));
         }
         Ok(probabilities)
+    }
+
+    /// What a segmenter says of one image, as the data set would hold it, beside its true mask where that is known.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict); an output that is no mask of the image.
+    pub fn segment(&self, image: Image, truth: Option<Image>) -> Result<Masked> {
+        let segment = || segment(&self.network, &*self.model, &self.device, &self.pipeline, image, truth);
+        self.device.install(segment)
     }
 }
 

@@ -1,0 +1,17 @@
+//! Drawing, with nothing but numbers: pictures that look the same on every machine, fonts or no fonts.
+//!
+//! | file | what |
+//! |---|---|
+//! | `svg.rs` | [`Svg`]: shapes, lettering and images on a white page |
+//! | `font.rs`, `font/` | the outlines of the letters, from DejaVu Sans; how wide a text is |
+//! | `png.rs` | [`png`]: an image as a PNG file |
+//! | `color.rs` | [`Rgb`], and scales that colour-blind readers tell apart |
+
+pub mod color;
+pub mod font;
+mod png;
+mod svg;
+
+pub use color::Rgb;
+pub use png::png;
+pub use svg::{Anchor, Svg};

@@ -1,0 +1,201 @@
+//! An SVG page whose letters are outlines and whose images are inside it: one file, no fonts, the same bytes each time.
+//!
+//! Each letter that occurs is defined once and then used. The text itself stays in the page as `aria-label`, for screen
+//! readers and for searching.
+
+use super::color::{Rgb, WHITE};
+use super::font::{EM, glyph, width};
+use super::png;
+use crate::data::Image;
+use std::collections::BTreeSet;
+use std::fmt::{Display, Formatter, Write};
+
+/// Which part of a text is at its point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// A page of pixels; x to the right, y downwards.
+#[derive(Debug)]
+pub struct Svg {
+    size: [f64; 2],
+    body: String,
+    letters: BTreeSet<char>,
+}
+
+impl Svg {
+    /// A white page.
+    pub fn new(width: f64, height: f64) -> Svg {
+        Svg { size: [width, height], body: String::new(), letters: BTreeSet::new() }
+    }
+
+    fn add(&mut self, element: std::fmt::Arguments<'_>) {
+        self.body.write_fmt(element).expect("a string takes all");
+        self.body.push('\n');
+    }
+
+    /// A filled rectangle.
+    pub fn rect(&mut self, [x, y]: [f64; 2], [w, h]: [f64; 2], fill: Rgb) {
+        let [x, y, w, h] = [x, y, w, h].map(Num);
+        self.add(format_args!(r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" fill="{fill}"/>"#));
+    }
+
+    /// The outline of a rectangle, one pixel wide, outside it.
+    pub fn frame(&mut self, [x, y]: [f64; 2], [w, h]: [f64; 2], color: Rgb) {
+        let [x, y, w, h] = [x - 0.5, y - 0.5, w + 1.0, h + 1.0].map(Num);
+        self.add(format_args!(
+            r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" fill="none" stroke="{color}"/>"#
+        ));
+    }
+
+    /// A line through these points.
+    pub fn line(&mut self, points: &[[f64; 2]], color: Rgb, width: f64) {
+        let points: Vec<String> = points.iter().map(|&[x, y]| format!("{},{}", Num(x), Num(y))).collect();
+        let (points, width) = (points.join(" "), Num(width));
+        self.add(format_args!(
+            r#"<polyline points="{points}" fill="none" stroke="{color}" stroke-width="{width}"/>"#
+        ));
+    }
+
+    /// A disc.
+    pub fn dot(&mut self, [x, y]: [f64; 2], radius: f64, color: Rgb) {
+        let [x, y, r] = [x, y, radius].map(Num);
+        self.add(format_args!(r#"<circle cx="{x}" cy="{y}" r="{r}" fill="{color}"/>"#));
+    }
+
+    /// A text on a base line.
+    pub fn text(&mut self, text: &str, at: [f64; 2], size: f64, anchor: Anchor, color: Rgb) {
+        self.letters_of(text, at, size, anchor, color, "");
+    }
+
+    /// A text that is read from below.
+    pub fn text_upwards(&mut self, text: &str, at: [f64; 2], size: f64, anchor: Anchor, color: Rgb) {
+        self.letters_of(text, at, size, anchor, color, " rotate(-90)");
+    }
+
+    fn letters_of(
+        &mut self,
+        text: &str,
+        [x, y]: [f64; 2],
+        size: f64,
+        anchor: Anchor,
+        color: Rgb,
+        turn: &str,
+    ) {
+        let back = match anchor {
+            Anchor::Start => 0.0,
+            Anchor::Middle => width(text, size) / 2.0,
+            Anchor::End => width(text, size),
+        };
+        let mut uses = String::new();
+        let mut pen = -back * EM / size;
+        for glyph in text.chars().map(glyph) {
+            if !glyph.outline.is_empty() {
+                self.letters.insert(glyph.character);
+                write!(uses, r##"<use href="#u{:x}" x="{}"/>"##, glyph.character as u32, pen.round())
+                    .expect("a string takes all");
+            }
+            pen += f64::from(glyph.advance);
+        }
+        let (x, y, scale) = (Num(x), Num(y), size / EM);
+        let label = Escaped(text);
+        self.add(format_args!(
+            r#"<g role="img" aria-label="{label}" fill="{color}" transform="translate({x} {y}){turn} scale({scale:.5})">{uses}</g>"#
+        ));
+    }
+
+    /// An image, every pixel a square of `scale` by `scale`.
+    pub fn image(&mut self, image: &Image, [x, y]: [f64; 2], scale: usize) {
+        let [_, h, w] = image.size.map(|side| side * scale);
+        let (x, y, data) = (Num(x), Num(y), base64(&png(image, scale)));
+        // Enlarged already: the style is for screens with more than one dot a pixel.
+        self.add(format_args!(
+            r#"<image x="{x}" y="{y}" width="{w}" height="{h}" style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>"#
+        ));
+    }
+
+    /// The document.
+    pub fn finish(self) -> String {
+        let [w, h] = self.size.map(|side| Num(side.ceil()));
+        let mut page = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\">\n<defs>\n"
+        );
+        for &letter in &self.letters {
+            let (code, outline) = (letter as u32, glyph(letter).outline);
+            writeln!(page, r#"<path id="u{code:x}" d="{outline}"/>"#).expect("a string takes all");
+        }
+        page + &format!(
+            "</defs>\n<rect width=\"{w}\" height=\"{h}\" fill=\"{WHITE}\"/>\n{}</svg>\n",
+            self.body
+        )
+    }
+}
+
+/// Two decimals at most.
+struct Num(f64);
+
+impl Display for Num {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        // Adding 0 makes -0 a plain 0.
+        write!(f, "{}", (self.0 * 100.0).round() / 100.0 + 0.0)
+    }
+}
+
+/// A text as an XML attribute holds it. XML has no way to write most control characters.
+struct Escaped<'a>(&'a str);
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '&' => f.write_str("&amp;"),
+            '<' => f.write_str("&lt;"),
+            '>' => f.write_str("&gt;"),
+            '"' => f.write_str("&quot;"),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => f.write_char('\u{fffd}'),
+            c => f.write_char(c),
+        })
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let bits = three.iter().enumerate().fold(0u32, |bits, (i, &b)| bits | u32::from(b) << (16 - 8 * i));
+        for digit in 0..4 {
+            let known = digit <= three.len();
+            text.push(if known { DIGITS[(bits >> (18 - 6 * digit) & 63) as usize] as char } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::color::INK;
+
+    /// RFC 4648's own examples.
+    #[test]
+    fn base64_pads() {
+        let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
+        cases.iter().for_each(|(plain, coded)| assert_eq!(base64(plain.as_bytes()), *coded));
+    }
+
+    /// No `<text>`: a viewer would need a font for it. Each letter is defined once, whatever the text.
+    #[test]
+    fn letters_are_outlines_and_texts_are_escaped() {
+        let mut svg = Svg::new(100.0, 50.0);
+        svg.text("a<a & \"b\"\u{1}\u{4e2d}", [50.0, 20.0], 12.0, Anchor::Middle, INK);
+        svg.text_upwards("ab", [0.0, 0.0], 12.0, Anchor::End, INK);
+        let page = svg.finish();
+        assert!(page.contains("aria-label=\"a&lt;a &amp; &quot;b&quot;\u{fffd}\u{4e2d}\""), "{page}");
+        assert!(!page.contains("<text") && !page.contains("font-family"));
+        assert_eq!(page.matches(r#"id="u61""#).count(), 1);
+        assert_eq!(page.matches(r##"href="#u61""##).count(), 3);
+        assert_eq!(page.matches(r##"href="#ufffd""##).count(), 2);
+    }
+}

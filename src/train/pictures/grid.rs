@@ -1,0 +1,90 @@
+//! `predictions.svg` and `mistakes.svg`: images, what they are, and what they were taken for.
+
+use super::layout::{GAP, TEXT, TITLE, heading, note, sized};
+use crate::data::Image;
+use crate::draw::color::{BLUE, FAINT, INK, VERMILION};
+use crate::draw::font::{fit, width};
+use crate::draw::{Anchor, Svg};
+
+const SIDE: usize = 112;
+const COLUMNS: usize = 5;
+/// Two lines of text below an image.
+const LINES: f64 = 38.0;
+const WIDEST: f64 = 176.0;
+
+/// An image with its true and its predicted class.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// As the data set holds it.
+    pub image: Image,
+    pub truth: String,
+    pub predicted: String,
+    /// The probability of the predicted class.
+    pub probability: f64,
+    pub right: bool,
+}
+
+/// Draws images in rows, each with its true and predicted label. `remark` goes below the title.
+pub fn draw_grid(title: &str, remark: &str, cells: &[Judged]) -> String {
+    let labels: Vec<[String; 2]> = cells.iter().map(labels).collect();
+    let widest = labels.iter().flatten().map(|label| width(label, TEXT)).fold(SIDE as f64, f64::max);
+    let cell = [widest.min(WIDEST) + GAP, SIDE as f64 + LINES + GAP];
+    let rows = cells.len().div_ceil(COLUMNS);
+    let page = GAP + COLUMNS as f64 * cell[0];
+    let top = TITLE + 22.0;
+    let mut svg = Svg::new(page, top + rows as f64 * cell[1]);
+    heading(&mut svg, title, page);
+    note(&mut svg, remark, page);
+    for (i, (judged, [truth, predicted])) in cells.iter().zip(&labels).enumerate() {
+        let [x, y] = [GAP + (i % COLUMNS) as f64 * cell[0], top + (i / COLUMNS) as f64 * cell[1]];
+        let (image, scale) = sized(&judged.image, SIDE);
+        let [h, w] = [image.size[1] * scale, image.size[2] * scale].map(|side| side as f64);
+        let y = y + SIDE as f64 - h;
+        svg.image(&image, [x, y], scale);
+        let (color, below) = (if judged.right { BLUE } else { VERMILION }, y + h);
+        svg.frame([x, y], [w, h], FAINT);
+        let room = cell[0] - GAP;
+        svg.text(&fit(truth, TEXT, room), [x, below + 16.0], TEXT, Anchor::Start, INK);
+        svg.text(&fit(predicted, TEXT, room), [x, below + 32.0], TEXT, Anchor::Start, color);
+    }
+    svg.finish()
+}
+
+/// The sign says what the colour says. The number comes before the name, which may be cut.
+fn labels(judged: &Judged) -> [String; 2] {
+    let sign = if judged.right { '✓' } else { '✗' };
+    let percent = (100.0 * judged.probability).round();
+    [format!("true: {}", judged.truth), format!("{sign} {percent} % {}", judged.predicted)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(name: &str, right: bool) -> Judged {
+        let image = Image::new([1, 2, 2], vec![0, 80, 160, 255]).unwrap();
+        let name = name.to_owned();
+        Judged { image, truth: name.clone(), predicted: name, probability: 0.987, right }
+    }
+
+    #[test]
+    fn right_and_wrong_differ_in_colour_and_sign() {
+        let svg = draw_grid("t", "r", &[judged("<cat>", true), judged("dog", false)]);
+        assert!(
+            svg.contains("✓ 99 % &lt;cat&gt;") && svg.contains("✗ 99 % dog") && svg.contains("true: dog")
+        );
+        assert!(svg.contains(&BLUE.to_string()) && svg.contains(&VERMILION.to_string()));
+    }
+
+    /// No images at all, fewer than a row, names longer than a cell.
+    #[test]
+    fn any_number_of_images_and_any_name_fit() {
+        assert!(!draw_grid("none", "", &[]).contains("<image"));
+        let svg = draw_grid("t", "r", &vec![judged(&"long ".repeat(40), false); 26]);
+        assert_eq!(svg.matches("<image").count(), 26);
+        let size =
+            |name: &str| svg.split(name).nth(1).unwrap().split('"').next().unwrap().parse::<f64>().unwrap();
+        assert_eq!(size(" width=\""), GAP + 5.0 * (WIDEST + GAP));
+        assert!(svg.contains("true: long long") && svg.contains('…'));
+    }
+}

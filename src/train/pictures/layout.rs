@@ -1,0 +1,100 @@
+//! What the pictures have in common: headings, cells in rows, numbers as text.
+
+use crate::data::Image;
+use crate::draw::color::{FAINT, INK};
+use crate::draw::font::fit;
+use crate::draw::{Anchor, Svg, font};
+
+/// The height a heading takes.
+pub(super) const TITLE: f64 = 40.0;
+/// Letters of labels.
+pub(super) const TEXT: f64 = 12.0;
+/// Between things.
+pub(super) const GAP: f64 = 16.0;
+
+/// The title of a page of this width.
+pub(super) fn heading(svg: &mut Svg, title: &str, width: f64) {
+    let title = fit(title, 16.0, width - 2.0 * GAP);
+    svg.text(&title, [GAP, 26.0], 16.0, Anchor::Start, INK);
+}
+
+/// A line below the heading.
+pub(super) fn note(svg: &mut Svg, text: &str, width: f64) {
+    svg.text(&fit(text, TEXT, width - 2.0 * GAP), [GAP, TITLE + 6.0], TEXT, Anchor::Start, FAINT);
+}
+
+/// A number with a minus sign that is one.
+pub(super) fn number(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    match text.strip_prefix('-') {
+        Some(digits) if digits.bytes().any(|b| (b'1'..=b'9').contains(&b)) => format!("−{digits}"),
+        Some(zero) => zero.to_owned(),
+        None => text,
+    }
+}
+
+/// `10,000`.
+pub(super) fn count(n: usize) -> String {
+    let digits = n.to_string();
+    let part = |(i, digit): (usize, char)| {
+        let comma = i > 0 && (digits.len() - i) % 3 == 0;
+        comma.then_some(',').into_iter().chain([digit])
+    };
+    digits.chars().enumerate().flat_map(part).collect()
+}
+
+/// What a class is called in a picture: its number, where its name has letters that cannot be drawn.
+pub(super) fn class_names(classes: &[String], outputs: usize) -> Vec<String> {
+    let name = |class: usize| match classes.get(class) {
+        Some(name) if !name.trim().is_empty() && font::covers(name) => name.replace('_', " "),
+        _ => class.to_string(),
+    };
+    (0..outputs.max(classes.len())).map(name).collect()
+}
+
+/// The factor by which an image is enlarged to a side of about `side` pixels, and the image, made smaller where it is
+/// larger than that.
+pub(super) fn sized(image: &Image, side: usize) -> (Image, usize) {
+    let [_, h, w] = image.size;
+    let longest = h.max(w).max(1);
+    if longest <= side {
+        return (image.clone(), side / longest);
+    }
+    let smaller = |n: usize| (n * side / longest).max(1);
+    (image.resized([smaller(h), smaller(w)]), 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(
+            [0, 999, 1000, 10_000, 1_234_567].map(count),
+            ["0", "999", "1,000", "10,000", "1,234,567"]
+        );
+        assert_eq!(
+            (number(-0.25, 1), number(-0.01, 1), number(1.5, 2)),
+            ("−0.2".into(), "0.0".into(), "1.50".into())
+        );
+    }
+
+    #[test]
+    fn classes_that_cannot_be_written_are_numbered() {
+        let classes = ["great_pyrenees", "\u{732b}", " ", "café"].map(str::to_owned);
+        assert_eq!(class_names(&classes, 5), ["great pyrenees", "1", "2", "café", "4"]);
+    }
+
+    #[test]
+    fn small_images_grow_by_whole_factors_and_large_ones_shrink() {
+        let sides = |h, w| {
+            let (image, scale) = sized(&Image::new([1, h, w], vec![0; h * w]).unwrap(), 112);
+            [image.size[1] * scale, image.size[2] * scale]
+        };
+        assert_eq!(sides(28, 28), [112, 112]);
+        assert_eq!(sides(32, 32), [96, 96]);
+        assert_eq!(sides(448, 224), [112, 56]);
+        assert_eq!(sides(1, 9000), [1, 112]);
+    }
+}

@@ -1,0 +1,201 @@
+//! From a trained network and its data to its pictures.
+
+use super::layout::{class_names, count};
+use super::matrix::confusion_title;
+use super::{FirstLayer, Judged, Masked, draw_confusion, draw_grid, draw_triptychs, draw_weights};
+use crate::core::{Error, ErrorKind, Key, Result};
+use crate::data::{Dataset, Image, Loader, LoaderOptions, Pipeline, Scratch, Subset};
+use crate::io::write_atomically;
+use crate::models::Network;
+use crate::nn::{Ctx, Module, ModuleExt};
+use crate::tensor::{Device, Tensor};
+use crate::train::{Confusion, Flow, evaluate};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Images that a classifier is asked about: all that MNIST and CIFAR-10 validate on.
+const ASKED: usize = 10_000;
+/// Images in a grid.
+const GRID: usize = 25;
+/// Images with their masks.
+const TRIPTYCHS: usize = 6;
+
+/// A trained network with images to show.
+pub struct Subject<'a> {
+    pub network: &'a Network,
+    pub model: &'a dyn Module,
+    pub device: &'a Device,
+    /// The images: those of validation, as a rule.
+    pub data: Arc<dyn Dataset>,
+    /// How they are prepared for the network.
+    pub pipeline: &'a Pipeline,
+    /// The network's outputs: at least the set's classes.
+    pub outputs: usize,
+    pub batch_size: usize,
+}
+
+/// What a classifier said of an image.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    sample: usize,
+    truth: usize,
+    class: usize,
+    probability: f64,
+}
+
+impl Subject<'_> {
+    /// Draws all pictures into a folder, each file replaced as a whole, and names them. Raising `stop` ends it early,
+    /// with what is done by then. A picture that cannot be drawn does not keep the others away.
+    ///
+    /// # Errors
+    /// The first of: weights or outputs that are not finite, an image that cannot be read, a file that cannot be written.
+    pub fn write_pictures(&self, folder: &Path, stop: &AtomicBool) -> Result<Vec<&'static str>> {
+        let weights = self.weights();
+        let outputs = self.device.install(|| match self.network.loss.takes_masks() {
+            true => self.masks(),
+            false => self.classes(stop),
+        });
+        let (drawn, errors): (Vec<_>, Vec<_>) = [weights, outputs].into_iter().partition(Result::is_ok);
+        let mut names = Vec::new();
+        for (name, svg) in drawn.into_iter().flatten().flatten() {
+            write_atomically(&folder.join(name), svg.as_bytes())?;
+            names.push(name);
+        }
+        errors.into_iter().next().unwrap_or(Ok(Vec::new())).map(|_| names)
+    }
+
+    fn title(&self) -> String {
+        format!("{} on {}", self.network.name, self.data.name())
+    }
+
+    /// The first weights, where they act on pixels: a convolution, or a linear layer on whole images.
+    fn weights(&self) -> Result<Vec<(&'static str, String)>> {
+        let params = self.model.params();
+        let mut layers = params.iter().filter(|(_, param)| param.dims().len() >= 2);
+        let Some((path, param)) = layers.next() else { return Ok(Vec::new()) };
+        let image = self.pipeline.output(self.data.size())?;
+        let dims = match (param.dims(), image) {
+            (&[o, c, h, w], _) => [o, c, h, w],
+            (&[o, i], [c, h, w]) if i == c * h * w => [o, c, h, w],
+            _ => return Ok(Vec::new()),
+        };
+        // Of the only layer the outputs are the classes.
+        let alone = layers.next().is_none() && dims[0] == self.outputs;
+        let names = if alone { class_names(self.data.classes(), self.outputs) } else { Vec::new() };
+        let layer = FirstLayer { path: path.clone(), dims, values: param.value()?.detach().to_f64()?, names };
+        let title = format!("{}: first layer", self.title());
+        Ok(vec![("weights.svg", draw_weights(&title, &layer)?)])
+    }
+
+    /// Up to `most` images of the set, drawn at random, the same ones every time, in the set's order.
+    fn some(&self, most: usize) -> Vec<usize> {
+        let mut samples = Key::new(0).child("pictures").permutation(self.data.len());
+        samples.truncate(most);
+        samples.sort_unstable();
+        samples
+    }
+
+    fn classes(&self, stop: &AtomicBool) -> Result<Vec<(&'static str, String)>> {
+        let Some((answers, confusion)) = self.ask(stop)? else { return Ok(Vec::new()) };
+        let title = self.title();
+        let names = class_names(self.data.classes(), self.outputs);
+        let asked = match (count(answers.len()), count(self.data.len())) {
+            (some, all) if some != all => format!("{some} of {all} images"),
+            (all, _) => format!("{all} images"),
+        };
+        let wrong = |a: &&Answer| a.truth != a.class;
+        let mut mistakes: Vec<Answer> = answers.iter().filter(wrong).copied().collect();
+        mistakes.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.sample.cmp(&b.sample)));
+        let all = count(mistakes.len());
+        mistakes.truncate(GRID);
+        let remark = match mistakes.len() {
+            0 => format!("no mistakes in {asked}"),
+            shown => format!("the {shown} most confident of {all} mistakes in {asked}"),
+        };
+        let any = Key::new(0).child("grid").permutation(answers.len());
+        let shown: Vec<Answer> = any.into_iter().take(GRID).map(|i| answers[i]).collect();
+        let drawn =
+            format!("{} images, drawn at random; ✓ right, ✗ wrong, with the probability", shown.len());
+        let confused = draw_confusion(&confusion_title(&title, &confusion), &names, &confusion);
+        Ok(vec![
+            ("predictions.svg", draw_grid(&title, &drawn, &self.judged(&shown, &names)?)),
+            ("mistakes.svg", draw_grid(&title, &remark, &self.judged(&mistakes, &names)?)),
+            ("confusion.svg", confused),
+        ])
+    }
+
+    /// What the network says of the images; `None` when stopped.
+    fn ask(&self, stop: &AtomicBool) -> Result<Option<(Vec<Answer>, Confusion)>> {
+        let samples = self.some(ASKED);
+        let images = Arc::new(Subset::new(self.data.name(), Arc::clone(&self.data), samples.clone())?);
+        let options = LoaderOptions::new(self.batch_size, self.pipeline.clone(), self.device.clone());
+        let loader = Loader::new(images, options)?;
+        let (mut answers, mut confusion) = (Vec::new(), Confusion::new(self.outputs));
+        let (name, loss) = (&self.network.name, self.network.loss);
+        let done = evaluate(self.model, name, loss, &loader, |batch, output, _| {
+            confusion.add(output, &batch.targets)?;
+            let probabilities = loss.probabilities(output)?.to_f64()?;
+            if probabilities.iter().any(|p| !p.is_finite()) {
+                return Err(not_finite(name));
+            }
+            let rows = probabilities.chunks_exact(probabilities.len() / batch.len());
+            for (&i, row) in batch.samples.iter().zip(rows) {
+                let best = |best: usize, class: usize| if row[class] > row[best] { class } else { best };
+                let (sample, class) = (samples[i], (0..row.len()).fold(0, best));
+                let truth = self.data.label(sample);
+                answers.push(Answer { sample, truth, class, probability: row[class] });
+            }
+            Ok(if stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue })
+        })?;
+        Ok(done.map(|_| (answers, confusion)))
+    }
+
+    /// With the set's own pixels.
+    fn judged(&self, answers: &[Answer], names: &[String]) -> Result<Vec<Judged>> {
+        let judged = |a: &Answer| {
+            let mut image = Image::default();
+            self.data.read(a.sample, &mut image)?;
+            let (truth, predicted) = (names[a.truth].clone(), names[a.class].clone());
+            Ok(Judged { image, truth, predicted, probability: a.probability, right: a.truth == a.class })
+        };
+        answers.iter().map(judged).collect()
+    }
+
+    fn masks(&self) -> Result<Vec<(&'static str, String)>> {
+        let masked = self.some(TRIPTYCHS).into_iter().map(|i| {
+            let (mut image, mut mask) = (Image::default(), Image::default());
+            self.data.read(i, &mut image)?;
+            self.data.mask(i, &mut mask)?;
+            segment(self.network, self.model, self.device, self.pipeline, image, Some(mask))
+        });
+        let masked: Vec<Masked> = masked.collect::<Result<_>>()?;
+        let remark = format!("{} of {} images, drawn at random", masked.len(), count(self.data.len()));
+        Ok(vec![("masks.svg", draw_triptychs(&self.title(), &remark, &masked))])
+    }
+}
+
+/// What a segmenter says of an image as the set holds it, and its true mask where it is known, all of the network's size.
+pub(in crate::train) fn segment(
+    network: &Network,
+    model: &dyn Module,
+    device: &Device,
+    pipeline: &Pipeline,
+    mut image: Image,
+    mut truth: Option<Image>,
+) -> Result<Masked> {
+    pipeline.apply(Key::new(0), 0, &mut image, truth.as_mut(), &mut Scratch::default())?;
+    let [c, h, w] = image.size;
+    let x = Tensor::from_vec(device, pipeline.numbers::<f32>(&image)?, &[1, c, h, w])?;
+    let logits = model.forward(&Ctx::eval(&network.name), &x)?.to_f64()?;
+    if logits.iter().any(|v| !v.is_finite()) {
+        return Err(not_finite(&network.name));
+    }
+    let predicted = logits.into_iter().map(|v| u8::from(v > 0.0)).collect();
+    Ok(Masked { image, truth, predicted: Image::new([1, h, w], predicted)? })
+}
+
+fn not_finite(name: &str) -> Error {
+    Error::new(ErrorKind::NonFinite, name, "the output is not finite")
+        .help("the weights are damaged, or their training diverged")
+}
