@@ -15,10 +15,13 @@ pub(super) struct Kind {
     pub make: Make,
 }
 
+/// A layer from its keys, for an input of these dimensions.
+type Layer = fn(&Keys, &[usize]) -> Result<Box<dyn Module>>;
+
 /// How it becomes a layer.
 pub(super) enum Make {
-    /// A layer for an input of these dimensions.
-    Layer(fn(&Keys, &[usize]) -> Result<Box<dyn Module>>),
+    /// A layer of its own.
+    Layer(Layer),
     /// Its `layers`, one after another.
     Sequential,
     /// Its `layers`, as if they were written `times` times.
@@ -27,11 +30,7 @@ pub(super) enum Make {
     Residual,
 }
 
-const fn layer(
-    name: &'static str,
-    keys: &'static [&'static str],
-    make: fn(&Keys, &[usize]) -> Result<Box<dyn Module>>,
-) -> Kind {
+const fn layer(name: &'static str, keys: &'static [&'static str], make: Layer) -> Kind {
     Kind { name, keys, make: Make::Layer(make) }
 }
 
