@@ -1,6 +1,8 @@
 //! The zoo against the notebooks, and arch files against the zoo.
 
 mod arch;
+#[cfg(feature = "cli")]
+mod cli;
 mod init;
 mod names;
 mod zoo;

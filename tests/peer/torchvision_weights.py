@@ -4,7 +4,7 @@
     python3 tests/peer/torchvision_weights.py --bin target/release/receptive [MODEL...]
 
 For each network: random weights from a fixed seed, running statistics randomised too, saved with safetensors; four random
-images through both in evaluation mode. No logit may differ by more than 1e-4. Needs
+images through both in evaluation mode. No logit may differ by more than 1e-4, nor by more than 1e-4 of the largest. Needs
 torch, torchvision, safetensors. Exits non-zero on any failure.
 """
 import argparse, subprocess, sys, tempfile
@@ -49,7 +49,7 @@ def main():
             got = load_file(f"{folder}/out.safetensors")["output"]
         worst, size = float((got - want).abs().max()), float(want.abs().max())
         same = bool((got.argmax(1) == want.argmax(1)).all())
-        good = worst <= TOLERANCE and same
+        good = worst <= TOLERANCE * min(size, 1.0) and same
         failed += not good
         print(f"{name:10} {'ok' if good else 'FAILED'}  largest difference {worst:.1e}, largest logit {size:.3g}", flush=True)
     sys.exit(failed > 0)

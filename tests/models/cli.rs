@@ -1,0 +1,92 @@
+//! Arch files and raw outputs on the command line.
+
+use super::{MNIST, build};
+use receptive::io::TensorFile;
+use receptive::nn::{Ctx, Module, ModuleExt};
+use receptive::{DType, Device, Tensor};
+use std::fs;
+use std::process::{Command, Output};
+
+const ARCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/arch/lenet5_tanh.toml");
+
+fn receptive(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_receptive")).args(arguments).output().unwrap()
+}
+
+/// A command that fails without a panic; its message.
+fn refused(arguments: &[&str]) -> String {
+    let output = receptive(arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
+    stderr
+}
+
+#[test]
+fn summary_reads_an_arch_file_and_follows_another_image() {
+    for (input, parameters) in [("1x28x28", 61_706), ("3x32x32", 83_126)] {
+        let output = receptive(&["summary", "--arch", ARCH, "--input", input, "--json"]);
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(summary["parameters"], parameters, "{input}");
+    }
+    let error = refused(&["summary", "--arch", ARCH, "--input", "1x8x8"]);
+    assert!(error.contains("lenet5_tanh.toml:22: layers.4 (conv2d)"), "{error}");
+}
+
+/// Files that are no arch file at all.
+#[test]
+fn bad_arch_files_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net.toml");
+    let file = path.to_str().unwrap();
+    assert!(refused(&["summary", "--arch", file]).contains("net.toml: cannot read"));
+    assert!(refused(&["summary", "--arch", folder.path().to_str().unwrap()]).contains("cannot read"));
+    let too_large = vec![b'#'; (1 << 20) + 1];
+    for (content, expected) in [
+        (&b"name = \"\xff\xfe\""[..], "is not a text"),
+        (&b"\x00\x01\x02"[..], "is not TOML"),
+        (&b""[..], "`input` is missing"),
+        (&too_large[..], "too large"),
+    ] {
+        fs::write(&path, content).unwrap();
+        let error = refused(&["summary", "--arch", file]);
+        assert!(error.contains("net.toml") && error.contains(expected), "{error}");
+    }
+}
+
+/// `predict --tensor` writes exactly what the network gives, and names what is wrong with its input.
+#[test]
+fn predict_writes_raw_outputs() {
+    let cpu = Device::cpu().unwrap();
+    let model = build("lenet5-bn", MNIST);
+    model.init(&cpu, DType::F32, 5).unwrap();
+    let values = (0..2 * 784).map(|i| (i % 97) as f32 / 97.0).collect();
+    let x = Tensor::from_vec::<f32>(&cpu, values, &[2, 1, 28, 28]).unwrap();
+    let expected = model.forward(&Ctx::eval("net"), &x).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let write = |name: &str, tensors| {
+        TensorFile { tensors, ..TensorFile::default() }.write(&folder.path().join(name)).unwrap();
+    };
+    write("weights", model.state_dict().unwrap());
+    write("in", [("input".to_owned(), x.clone())].into());
+    write("flat", [("input".to_owned(), x.reshape(&[2, 784]).unwrap())].into());
+    write("other", [("image".to_owned(), x)].into());
+    let predict = |input: &str, model: &str| {
+        let (weights, input, output) = (file("weights"), file(input), file("out"));
+        let arguments = ["predict", &weights, "--model", model, "--tensor", &input, "--output", &output];
+        arguments.map(str::to_owned)
+    };
+    let output = receptive(&predict("in", "lenet5-bn").each_ref().map(String::as_str));
+    assert!(output.status.success(), "{output:?}");
+    let got = TensorFile::read(&folder.path().join("out"), &cpu).unwrap().tensors;
+    assert_eq!(got["output"].to_f64().unwrap(), expected.to_f64().unwrap());
+    for (input, model, expected) in [
+        ("flat", "lenet5-bn", "is no batch of images"),
+        ("other", "lenet5-bn", "holds no tensor `input`"),
+        ("in", "lenet5", "missing conv1.weight"),
+    ] {
+        let error = refused(&predict(input, model).each_ref().map(String::as_str));
+        assert!(error.contains(expected), "{error}");
+    }
+}
