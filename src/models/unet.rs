@@ -120,7 +120,7 @@ impl UNet {
     /// Refuses an image whose halves would not fit what they are put beside.
     fn check(&self, name: &str, image: [usize; 2]) -> Result<()> {
         let (m, [h, w]) = (self.multiple, image);
-        if h > 0 && w > 0 && h % m == 0 && w % m == 0 {
+        if h > 0 && w > 0 && h.is_multiple_of(m) && w.is_multiple_of(m) {
             return Ok(());
         }
         let [nh, nw] = image.map(|side| side.next_multiple_of(m).max(m));
