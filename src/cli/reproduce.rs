@@ -2,7 +2,7 @@
 
 use super::args::DeviceArgs;
 use super::progress::Progress;
-use super::table::table;
+use super::table::aligned;
 use super::{interrupt, print_line, say, say_on_stderr};
 use crate::reproduce::{EXPERIMENTS, Experiment, Options, Report, find, list, run as run_one};
 use anyhow::bail;
@@ -96,5 +96,11 @@ fn chosen(ids: &[String]) -> crate::Result<Vec<&'static Experiment>> {
 }
 
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {
-    print_line(&if json { serde_json::to_string(report)? } else { table(&report.cells(), 5) })
+    if json {
+        return print_line(&serde_json::to_string(report)?);
+    }
+    let cells = report.cells();
+    // Three columns of numbers, between those that name a row and the remark.
+    let remark = cells[0].len() - 1;
+    print_line(&aligned(&cells, |column| column < 5 || column == remark))
 }

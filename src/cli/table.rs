@@ -2,13 +2,18 @@
 
 /// Rows of cells as aligned lines: the first `left` columns to the left, the rest, numbers, to the right.
 pub fn table(rows: &[Vec<String>], left: usize) -> String {
+    aligned(rows, |column| column < left)
+}
+
+/// Rows of cells as aligned lines: the columns that `left` names to the left, the others to the right.
+pub fn aligned(rows: &[Vec<String>], left: impl Fn(usize) -> bool) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).enumerate().map(|(i, (cell, &width))| {
-            if i < left { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+            if left(i) { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
         });
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
@@ -63,5 +68,6 @@ mod tests {
     fn names_stand_left_and_numbers_right() {
         let rows = [vec!["conv1".into(), "9".into()], vec!["fc".into(), "100".into()]];
         assert_eq!(table(&rows, 1), "conv1    9\nfc     100");
+        assert_eq!(aligned(&rows, |column| column == 1), "conv1  9\n   fc  100");
     }
 }
