@@ -117,7 +117,15 @@ pub fn run<C: Callback>(
     let mut done = Vec::new();
     for (path, config) in &runs {
         let dir = open(path, config)?;
-        let outcome = train(&dir, config.clone(), Arc::clone(stop), watch(config), say)?;
+        let outcome = match train(&dir, config.clone(), Arc::clone(stop), watch(config), say) {
+            Ok(outcome) => outcome,
+            Err(e) => {
+                dir.discard_unbegun();
+                // Best effort, and only an empty folder goes.
+                let _ = std::fs::remove_dir(&folder);
+                return Err(e);
+            }
+        };
         if !outcome.outcome.finished {
             return Ok(Err(Stopped(path.clone())));
         }

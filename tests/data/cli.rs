@@ -12,7 +12,7 @@ fn receptive(args: &[&str], home: &std::path::Path) -> Output {
 fn list_shows_each_set_and_where_it_lies() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join(".cache/receptive/mnist");
-    write_set(&folder, 10, |name| (name.to_owned(), false));
+    write_set(&folder, 10, 2, |name| (name.to_owned(), false));
     let output = receptive(&["list", "--json"], home.path());
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();

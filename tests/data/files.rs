@@ -29,14 +29,14 @@ pub fn gz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The four files of a set of `n` training and `n` test images of 2x2 pixels; `spell` gives each file's name on disk and
-/// whether to gzip it.
-pub fn write_set(folder: &Path, n: usize, spell: impl Fn(&str) -> (String, bool)) {
+/// The four files of a set of `n` training and `n` test images of `side` x `side` pixels; `spell` gives each file's name on
+/// disk and whether to gzip it.
+pub fn write_set(folder: &Path, n: usize, side: usize, spell: impl Fn(&str) -> (String, bool)) {
     std::fs::create_dir_all(folder).unwrap();
     for (name, bytes) in receptive::data::catalog::IDX_FILES.into_iter().zip([
-        images(n, 2, 2),
+        images(n, side, side),
         labels(n),
-        images(n, 2, 2),
+        images(n, side, side),
         labels(n),
     ]) {
         let (name, zip) = spell(name);

@@ -48,9 +48,9 @@ fn the_embedded_sample_is_stratified_and_loads_at_once() {
 fn sets_are_found_in_order_and_under_every_spelling() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let dirs = DataDirs { roots: vec![first.path().into(), second.path().into()], system: false };
-    write_set(&second.path().join("mnist"), 20, |name| (format!("{name}.gz"), true));
+    write_set(&second.path().join("mnist"), 20, 2, |name| (format!("{name}.gz"), true));
     assert_eq!(load("mnist", &dirs).unwrap().train.len(), 20);
-    write_set(&first.path().join("MNIST/raw"), 10, |name| (name.replacen("-idx", ".idx", 1), false));
+    write_set(&first.path().join("MNIST/raw"), 10, 2, |name| (name.replacen("-idx", ".idx", 1), false));
     let splits = load("mnist", &dirs).unwrap();
     assert_eq!((splits.train.len(), splits.val.len(), splits.test.is_none()), (10, 10, true));
     assert_eq!(notebook(&splits), Normalize { mean: vec![0.1307], std: vec![0.3081] });
@@ -61,7 +61,7 @@ fn sets_are_found_in_order_and_under_every_spelling() {
 #[test]
 fn fashion_mnist_holds_out_a_sixth() {
     let root = tempfile::tempdir().unwrap();
-    write_set(&root.path().join("fashion-mnist"), 60, |name| (name.to_owned(), false));
+    write_set(&root.path().join("fashion-mnist"), 60, 2, |name| (name.to_owned(), false));
     let dirs = DataDirs { roots: vec![root.path().into()], system: false };
     let all = |set: &Arc<dyn Dataset>| {
         let mut image = Image::default();
@@ -79,7 +79,7 @@ fn fashion_mnist_holds_out_a_sixth() {
 #[test]
 fn a_folder_of_unknown_name_works() {
     let root = tempfile::tempdir().unwrap();
-    write_set(root.path(), 12, |name| (format!("{name}.gz"), false)); // the first bytes tell, not the name
+    write_set(root.path(), 12, 2, |name| (format!("{name}.gz"), false)); // the first bytes tell, not the name
     let splits = load(root.path().to_str().unwrap(), &DataDirs::default()).unwrap();
     assert_eq!((splits.train.len(), splits.train.classes().len()), (12, 10));
     assert_eq!(notebook(&splits), Normalize::unit(1));
@@ -89,7 +89,7 @@ fn a_folder_of_unknown_name_works() {
 fn a_missing_set_says_where_it_was_looked_for_and_how_to_get_it() {
     let root = tempfile::tempdir().unwrap();
     let dirs = DataDirs { roots: vec![root.path().into()], system: false };
-    write_set(&root.path().join("fashion-mnist"), 10, |name| (name.to_owned(), false));
+    write_set(&root.path().join("fashion-mnist"), 10, 2, |name| (name.to_owned(), false));
     std::fs::remove_file(root.path().join("fashion-mnist/t10k-labels-idx1-ubyte")).unwrap();
     let error = load("fashion-mnist", &dirs).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Missing);
@@ -115,7 +115,7 @@ fn a_missing_set_says_where_it_was_looked_for_and_how_to_get_it() {
 #[test]
 fn training_and_test_images_must_be_of_one_size() {
     let root = tempfile::tempdir().unwrap();
-    write_set(root.path(), 10, |name| (name.to_owned(), false));
+    write_set(root.path(), 10, 2, |name| (name.to_owned(), false));
     std::fs::write(root.path().join("t10k-images-idx3-ubyte"), gz(&images(10, 3, 3))).unwrap();
     std::fs::write(root.path().join("t10k-labels-idx1-ubyte"), labels(10)).unwrap();
     let error = load(root.path().to_str().unwrap(), &DataDirs::default()).err().unwrap().to_string();

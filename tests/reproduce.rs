@@ -1,0 +1,210 @@
+//! The notebooks' experiments: the table is sound, and a row runs, stops, goes on and is compared.
+
+#[path = "data/files.rs"]
+mod files;
+
+use receptive::data::{Normalize, SETS};
+use receptive::inspect::summary;
+use receptive::models::ModelConfig;
+use receptive::reproduce::{EXPERIMENTS, Experiment, Measure, Options, SeedResult, Stopped, find, run};
+use receptive::train::{Callback, Flow, RunConfig, StepReport, Trainer};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[test]
+fn the_table_is_sound() {
+    let ids: BTreeSet<&str> = EXPERIMENTS.iter().map(|row| row.id).collect();
+    assert_eq!((ids.len(), EXPERIMENTS.len()), (26, 26));
+    for row in EXPERIMENTS {
+        let id = row.id;
+        let labels: BTreeSet<&str> = row.figures.iter().map(|figure| figure.label).collect();
+        assert!(!labels.is_empty() && labels.len() == row.figures.len(), "{id}: two figures have one label");
+        for figure in row.figures {
+            let second = figure.measure == Measure::BestOfSecond;
+            assert!(!second || row.then_epochs.is_some(), "{id}: there is no second run to measure");
+            // Better than chance, and no better than can be.
+            assert!(figure.published.iter().all(|percent| (20.0..100.0).contains(percent)), "{id}");
+        }
+        assert!(row.seconds.iter().all(|seconds| (10.0..10_000.0).contains(seconds)), "{id}");
+        assert_eq!(find(&id.to_lowercase()).unwrap().id, id);
+    }
+}
+
+/// The settings can train, and the network takes the images of its set as they are prepared.
+#[test]
+fn every_experiment_can_be_built() {
+    for row in EXPERIMENTS {
+        let config = row.config().unwrap();
+        config.check().unwrap_or_else(|e| panic!("{}: {e}", row.id));
+        let network = row.network().unwrap();
+        assert_eq!((&config.model, &*config.data), (&network.name, &*network.recipe.data), "{}", row.id);
+        let set = SETS.iter().find(|set| set.name == config.data).unwrap();
+        let any = Normalize::unit(set.size.channels());
+        let (train, eval) = set.facts().pipelines(config.augment, config.resize, any).unwrap();
+        let image = eval.output(set.size).unwrap();
+        assert_eq!(train.output(set.size).unwrap(), image, "{}", row.id);
+        let masks = network.loss.takes_masks();
+        let classes = if masks { network.classes } else { set.classes.len() };
+        let model =
+            network.build(&ModelConfig::new(image, classes)).unwrap_or_else(|e| panic!("{}: {e}", row.id));
+        let seen = summary(&*model, &network.name, image)
+            .unwrap_or_else(|stopped| panic!("{}: {}", row.id, stopped.error));
+        let expected = if masks { vec![classes, image[1], image[2]] } else { vec![classes] };
+        assert_eq!(seen.layers.last().unwrap().output, expected, "{}", row.id);
+    }
+}
+
+/// A folder with an MNIST of 400 + 400 images.
+fn small_mnist() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    files::write_set(&folder.path().join("mnist"), 400, 28, |name| (name.to_owned(), false));
+    folder
+}
+
+/// Stops the run after this step.
+struct StopAt(u64, Arc<AtomicBool>);
+
+impl Callback for StopAt {
+    fn on_step(&mut self, _: &Trainer, report: &StepReport) -> receptive::Result<Flow> {
+        self.1.fetch_or(report.step == self.0, Ordering::Relaxed);
+        Ok(Flow::Continue)
+    }
+}
+
+fn options(out: &Path, data: &Path) -> Options {
+    Options {
+        out: out.to_owned(),
+        epochs: None,
+        fraction: None,
+        width: None,
+        data_dir: Some(data.to_owned()),
+        device: "cpu".to_owned(),
+        threads: 1,
+    }
+}
+
+/// Runs a row with seed 0, stopping each of its runs after this step.
+fn run_to(row: &Experiment, options: &Options, step: u64) -> receptive::Result<Result<SeedResult, Stopped>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    run(row, 0, options, &stop, |_: &RunConfig| StopAt(step, Arc::clone(&stop)), &|_| {})
+}
+
+const NEVER: u64 = u64::MAX;
+
+/// Stopped in its first run, then in its second, it gives the figures of one that nobody stopped.
+#[test]
+fn a_stopped_experiment_goes_on_to_the_same_figures() {
+    let (data, outs) = (small_mnist(), [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()]);
+    let [whole, parts] = outs.each_ref().map(|out| options(out.path(), data.path()));
+    let row = find("M3").unwrap();
+    let undisturbed = run_to(row, &whole, NEVER).unwrap().unwrap();
+
+    let folder = parts.folder(row, 0);
+    let Stopped(first) = run_to(row, &parts, 3).unwrap().unwrap_err();
+    assert_eq!(first, folder.join("first"));
+    let other = Options { data_dir: Some(outs[0].path().to_owned()), ..parts.clone() };
+    let refused = run_to(row, &other, NEVER).unwrap_err().to_string();
+    assert!(refused.contains("other settings") && refused.contains("--out"), "{refused}");
+
+    // 7 steps in the first run: its 20th is in the second.
+    let Stopped(second) = run_to(row, &parts, 20).unwrap().unwrap_err();
+    assert_eq!(second, folder.join("second"));
+    assert!(!folder.join("result.json").exists());
+    let resumed = run_to(row, &parts, NEVER).unwrap().unwrap();
+    assert_eq!(resumed.figures, undisturbed.figures);
+
+    // What is measured is read, not run: the runs could be gone.
+    std::fs::remove_dir_all(folder.join("first")).unwrap();
+    std::fs::remove_dir_all(folder.join("second")).unwrap();
+    assert_eq!(run_to(row, &parts, NEVER).unwrap().unwrap(), resumed);
+    std::fs::write(folder.join("result.json"), "{}").unwrap();
+    let broken = run_to(row, &parts, NEVER).unwrap_err().to_string();
+    assert!(broken.contains("result.json") && broken.contains("measure again"), "{broken}");
+}
+
+#[cfg(feature = "cli")]
+mod command {
+    use super::*;
+    use serde_json::Value;
+    use std::process::{Command, Output};
+
+    fn receptive(args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_receptive")).arg("reproduce").args(args).output().unwrap()
+    }
+
+    fn json(args: &[&str]) -> Vec<Value> {
+        let output = receptive(&[args, &["--json"]].concat());
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["rows"].as_array().unwrap().clone()
+    }
+
+    /// What differed from the notebook is said, and no speed is claimed for a part.
+    #[test]
+    fn a_part_of_an_experiment_says_so() {
+        let (data, out) = (small_mnist(), tempfile::tempdir().unwrap());
+        let [data, folder] = [&data, &out].map(|folder| folder.path().to_str().unwrap());
+        let parts = ["--epochs", "1", "--fraction", "0.5", "--data-dir", data, "--out", folder];
+        let rows = json(&[&["m7", "--seeds", "2"], &parts[..]].concat());
+        assert_eq!(rows.len(), 1);
+        let row = &rows[0];
+        assert_eq!((&row["id"], &row["n"], &row["model"]), (&"M7".into(), &2.into(), &"lenet5".into()));
+        assert_eq!(row["published"], serde_json::json!([98.30, 98.45]));
+        let settings = row["settings"].as_str().unwrap();
+        assert!(
+            settings.contains("1 of 5 epochs") && settings.contains("50.000 % of the data"),
+            "{settings}"
+        );
+        assert!(row["faster"].is_null() && row["seconds"].as_f64().unwrap() > 0.0);
+        assert!(
+            row["lowest"].as_f64() <= row["mean"].as_f64() && row["mean"].as_f64() <= row["highest"].as_f64()
+        );
+
+        // The Markdown holds what the list shows.
+        let markdown = std::fs::read_to_string(out.path().join("results.md")).unwrap();
+        let text = receptive(&["--list", "--out", folder]);
+        let text = String::from_utf8(text.stdout).unwrap();
+        let line = text.lines().find(|line| line.starts_with("M7 ")).unwrap();
+        assert!(
+            markdown.starts_with("| id |") && markdown.contains(settings) && line.ends_with(settings),
+            "{line}"
+        );
+
+        let listed = json(&["--list", "--out", folder]);
+        let ids: BTreeSet<&str> = listed.iter().map(|row| row["id"].as_str().unwrap()).collect();
+        assert_eq!(ids.len(), EXPERIMENTS.len());
+        let measured: Vec<&Value> = listed.iter().filter(|row| !row["mean"].is_null()).collect();
+        assert_eq!(measured, [row]);
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_answered() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = out.path().to_str().unwrap();
+        for (args, expected) in [
+            (&["M99"][..], "receptive reproduce --list"),
+            (&["M7", "M99"], "there is no experiment `M99`"),
+            (&[], "<ID>"),
+            (&["M7", "--list"], "cannot be used with"),
+            (&["M7", "--seeds", "0"], "--seeds"),
+            (&["M7", "--fraction", "0", "--out", folder], "--fraction"),
+            (&["M7", "--data-dir", folder, "--out", folder], "receptive data fetch mnist"),
+        ] {
+            let output = Command::new(env!("CARGO_BIN_EXE_receptive"))
+                .arg("reproduce")
+                .args(args)
+                .arg("--json")
+                .env("HOME", folder)
+                .env_remove("RECEPTIVE_DATA")
+                .output()
+                .unwrap();
+            let message = String::from_utf8(output.stderr).unwrap();
+            assert!(!output.status.success() && output.stdout.is_empty(), "{args:?}: {message}");
+            assert!(message.contains(expected) && !message.contains("panicked"), "{args:?}: {message}");
+        }
+        // A run that never began leaves no folder whose settings the next one would have to have.
+        assert_eq!(out.path().read_dir().unwrap().count(), 0);
+    }
+}
