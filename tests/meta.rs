@@ -1,6 +1,10 @@
 //! The tree describes itself, and this checks that it tells the truth.
 
+use receptive::data::SETS;
+use receptive::models::{MODELS, ModelConfig, Network, from_arch};
+use receptive::nn::ModuleExt;
 use receptive::ops::OPS;
+use receptive::reproduce::{EXPERIMENTS, Report};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -159,5 +163,65 @@ fn readme_commands_exist() {
     for path in sources("examples") {
         let name = path.file_stem().unwrap().to_str().unwrap();
         assert!(readme.contains(name), "the README does not mention the lesson {name}");
+    }
+}
+
+/// The cells of the README's table rows between two of its lines.
+fn readme_rows(from: &str, to: &str) -> Vec<Vec<String>> {
+    let readme = read(&root().join("README.md"));
+    let (_, rest) = readme.split_once(from).unwrap_or_else(|| panic!("the README has no `{from}`"));
+    let (part, _) = rest.split_once(to).unwrap_or_else(|| panic!("the README has no `{to}` after `{from}`"));
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    part.lines().filter(|line| line.starts_with('|')).map(cells).collect()
+}
+
+/// Every network, in order, with the image it is made for and its parameters counted anew.
+#[test]
+fn readme_lists_the_zoo() {
+    let rows = readme_rows("## Networks", "## Measured");
+    let networks = MODELS.iter().map(|&spec| {
+        let network = Network::from(spec);
+        let config = ModelConfig::new(network.input, network.classes);
+        let parameters = network.build(&config).unwrap().num_parameters();
+        let [c, h, w] = network.input;
+        (format!("`{}`", network.name), format!("{c}x{h}x{w}"), parameters.to_string(), spec.about.to_owned())
+    });
+    let shown = rows[2..].iter().map(|row| {
+        let [name, image, parameters, _flops, about] = &row[..] else { panic!("{row:?}") };
+        (name.clone(), image.clone(), parameters.replace(',', ""), about.clone())
+    });
+    assert_eq!(shown.collect::<Vec<_>>(), networks.collect::<Vec<_>>());
+}
+
+/// What the README shows of `receptive reproduce` has its columns, and only experiments that exist, in their order.
+#[test]
+fn readme_shows_reproduced_experiments() {
+    let rows = readme_rows("<!-- reproduce:begin -->", "<!-- reproduce:end -->");
+    assert_eq!(rows[0], Report { rows: Vec::new() }.cells()[0], "the columns are those of results.md");
+    let place = |row: &Vec<String>| EXPERIMENTS.iter().position(|experiment| experiment.id == row[0]);
+    let places: Vec<_> = rows[2..].iter().map(place).collect();
+    assert!(!places.is_empty() && places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}");
+}
+
+/// Every data set is explained.
+#[test]
+fn readme_lists_the_data_sets() {
+    let rows = readme_rows("## Data", "## How it is checked");
+    for set in SETS {
+        let name = format!("`{}`", set.name);
+        assert!(rows.iter().any(|row| row[0] == name), "the README's table of data has no {name}");
+    }
+}
+
+/// An arch file that is shown can be built.
+#[test]
+fn example_arch_files_are_networks() {
+    let files: Vec<_> =
+        fs::read_dir(root().join("examples/arch")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 2);
+    for path in files {
+        if let Err(e) = from_arch(&read(&path), path.to_str().unwrap()) {
+            panic!("{e}");
+        }
     }
 }

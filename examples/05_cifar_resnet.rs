@@ -1,0 +1,107 @@
+//! Lesson 5: a residual network. Why deep networks need the shortcut, and what a real training run adds to the five lines:
+//! images varied at random, batch norm, a learning rate that rises and falls.
+//!
+//!     cargo run --release --example 05_cifar_resnet
+//!
+//! Trains on 1,000 images of CIFAR-10 where it is on this machine, else of the embedded Fashion-MNIST sample.
+
+use receptive::data::{Augment, DataDirs, Dataset, Loader, LoaderOptions, Normalization, load, stratified};
+use receptive::models::{self, ModelConfig};
+use receptive::nn::{Conv2d, Ctx, Module, ModuleExt, Relu, Residual, Sequential};
+use receptive::optim::{Adam, Schedule};
+use receptive::train::{Callback, Confusion, Flow, PhaseReport, Trainer, TrainerOptions, evaluate};
+use receptive::{DType, Device, Key, Result, Tensor};
+use std::sync::Arc;
+
+fn main() -> Result<()> {
+    let cpu = Device::cpu()?;
+
+    // Before any training: send a gradient of norm 1 back through a pile of convolutions, and measure what arrives.
+    println!("gradient that arrives at the input, of norm 1 at the output:");
+    println!("{:>6} {:>12} {:>16}", "layers", "one by one", "with shortcuts");
+    for depth in [1, 4, 16, 64] {
+        println!("{depth:6} {:12.1e} {:16.1e}", arriving(&cpu, depth, false)?, arriving(&cpu, depth, true)?);
+    }
+    // Each layer shrinks it, and 64 factors below 1 leave nothing to learn from. A block x + f(x) has the derivative
+    // 1 + f'(x): whatever f does, the 1 lets the gradient through. Now it grows instead, block by block; batch norm inside
+    // the blocks keeps that in bounds.
+
+    let dirs = DataDirs::from_env(None);
+    let splits = load("cifar10", &dirs).or_else(|_| {
+        println!(
+            "\nCIFAR-10 is not here (`receptive data fetch cifar10` gets it): the sample instead, in grey."
+        );
+        load("sample", &dirs)
+    })?;
+    let train = Arc::new(stratified(&splits.train, 1000, Some(Key::new(0)))?);
+    let val = Arc::new(stratified(&splits.val, 500, None)?);
+
+    // The notebook's ResNet: 14 layers with weights in three stages, each with half the side and twice the channels of the
+    // one before. It averages over whatever side is left, so 28x28 images fit it as 32x32 ones do.
+    let image = splits.facts.size.fixed().expect("both sets have images of one size");
+    let spec = models::find("resnet-cifar")?;
+    let net = spec.build(&ModelConfig::new(image, splits.train.classes().len()))?;
+    net.init(&cpu, DType::F32, 0)?;
+    println!("\n{}: {} images of {image:?}, {} parameters", splits.name, train.len(), net.num_parameters());
+
+    // Each epoch sees every image padded, perhaps mirrored, and cropped anew: a cat moved by two pixels is still a cat. What
+    // judges sees it as it is. The statistics make each channel's mean 0 and deviation 1.
+    let (varied, plain) = splits.pipelines(Augment::Standard, None, Normalization::Statistics)?;
+    let shuffle = Some(Key::new(0).child("shuffle"));
+    let train_options = LoaderOptions { shuffle, ..LoaderOptions::new(50, varied, cpu.clone()) };
+    let train = Loader::new(train, train_options)?;
+    let val = Loader::new(val, LoaderOptions::new(250, plain, cpu.clone()))?;
+
+    // The trainer is lesson 4's loop, and keeps the weights of the best epoch. The rate starts low, where the weights are
+    // random and gradients wild, and ends low, where a large step would jump over the minimum.
+    let options =
+        TrainerOptions { schedule: Schedule::OneCycle, ..TrainerOptions::new("resnet-cifar", 5, 0.003) };
+    let adam = Box::new(Adam::new(net.trainable()?, 0.0)?);
+    Trainer::new(&*net, spec.loss, adam, options).callback(Print).fit(&train, &val)?;
+
+    // One number hides what a network has not understood. This does not.
+    let mut confusion = Confusion::new(splits.train.classes().len());
+    evaluate(&*net, "resnet-cifar", spec.loss, &val, |batch, output, _| {
+        confusion.add(output, &batch.targets).map(|()| Flow::Continue)
+    })?;
+    println!("most often confused, of 50 images a class:");
+    for (label, class, count) in confusion.worst(3) {
+        let classes = splits.train.classes();
+        println!("  {count:2} times {} was taken for {}", classes[label], classes[class]);
+    }
+
+    println!("\nThe whole of it, 50,000 images for 25 epochs: receptive reproduce C6");
+    println!("Try: Augment::None above. Training accuracy rises, validation accuracy need not: why?");
+    println!("Try: Schedule::Constant. How do the first and the last epochs differ?");
+    Ok(())
+}
+
+/// The norm of what a gradient of norm 1 has become after `depth` layers, on its way back to the input.
+fn arriving(cpu: &Device, depth: usize, shortcuts: bool) -> Result<f64> {
+    let mut net = Sequential::new();
+    for _ in 0..depth {
+        let layer = Sequential::new().push(Conv2d::new(8, 8, 3).padding(1)).push(Relu);
+        net = if shortcuts { net.push(Residual::new(layer)) } else { net.push(layer) };
+    }
+    net.init(cpu, DType::F32, 0)?;
+    let noise = |name| {
+        let key = Key::new(0).child(name);
+        Tensor::from_vec(cpu, (0..8 * 256).map(|i| key.normal(i) as f32).collect(), &[1, 8, 16, 16])
+    };
+    let (x, dy) = (noise("input")?.requires_grad(), noise("gradient")?);
+    net.forward(&Ctx::train("pile", Key::new(0)), &x)?.backward_with(&dy)?;
+    let norm = |t: &Tensor| Ok(t.to_f64()?.iter().map(|v| v * v).sum::<f64>().sqrt());
+    Ok(norm(&x.grad().expect("x is a leaf"))? / norm(&dy)?)
+}
+
+/// Callbacks watch the trainer; this one prints, as the command line's draws a bar.
+struct Print;
+
+impl Callback for Print {
+    fn on_phase(&mut self, trainer: &Trainer, report: &PhaseReport) -> Result<()> {
+        let PhaseReport { epoch, phase, loss, scores, .. } = report;
+        let rate = trainer.learning_rate();
+        println!("epoch {} {:5}  loss {loss:.4}  {scores}  rate {rate:.5}", epoch + 1, format!("{phase:?}"));
+        Ok(())
+    }
+}

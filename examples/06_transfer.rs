@@ -1,0 +1,120 @@
+//! Lesson 6: transfer learning. What a network learned from many images of one kind helps it with few of another.
+//!
+//!     cargo run --release --example 06_transfer
+//!
+//! Learns clothes, then shoes, from the embedded Fashion-MNIST sample; needs no data set.
+
+use receptive::data::{
+    DataDirs, Dataset, Image, ImageSet, Loader, LoaderOptions, Normalize, load, stratified,
+};
+use receptive::models::{self, ModelConfig};
+use receptive::nn::{Loss, Module, ModuleExt};
+use receptive::optim::Adam;
+use receptive::train::{Trainer, TrainerOptions};
+use receptive::{DType, Device, Key, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// T-shirts, trousers, pullovers, dresses, coats, shirts and bags: what the first network learns.
+const CLOTHES: [usize; 7] = [0, 1, 2, 3, 4, 6, 8];
+/// Sandals, sneakers and ankle boots: what the second is asked.
+const SHOES: [usize; 3] = [5, 7, 9];
+/// How many shoes of each kind it may see.
+const FEW: usize = 5;
+const SEEDS: u64 = 5;
+
+fn main() -> Result<()> {
+    let cpu = Device::cpu()?;
+    let all = load("sample", &DataDirs::default())?;
+
+    // Step 1: a network that has seen many clothes.
+    let (clothes, clothes_val) = (only(&all.train, &CLOTHES)?, only(&all.val, &CLOTHES)?);
+    let teacher = lenet(&cpu, CLOTHES.len(), 0)?;
+    let accuracy = train(&*teacher, &clothes, &clothes_val, 0, 8, 0.001)?;
+    println!("{} images of {} kinds of clothes: {:.1} %\n", clothes.len(), CLOTHES.len(), 100.0 * accuracy);
+
+    // Step 2: its weights in a network for shoes. They go by name; what does not fit is left as it was, and listed.
+    // (`TensorFile::new(learned).write(path)` would make a file of them: it is PyTorch's state_dict.)
+    let learned = teacher.state_dict()?;
+    println!("into a network for {} kinds of shoes:", SHOES.len());
+    for line in lenet(&cpu, SHOES.len(), 0)?.load_matching(&learned)?.lines() {
+        println!("  {line}");
+    }
+
+    // Step 3: a few shoes. 15 images say little, so what counts is the mean over several draws of images and weights.
+    println!("\n{FEW} shoes of each kind, mean validation accuracy of {SEEDS} seeds:");
+    println!("  {:28} {:>10} {:>12}", "taken over", "rest alone", "then all");
+    let (shoes, shoes_val) = (only(&all.train, &SHOES)?, only(&all.val, &SHOES)?);
+    let taken: [&[&str]; 4] =
+        [&[], &["conv1", "conv2"], &["conv1", "conv2", "fc1"], &["conv1", "conv2", "fc1", "fc2"]];
+    for layers in taken {
+        let is_taken = |name: &str| layers.iter().any(|layer| name.starts_with(layer));
+        let part: BTreeMap<_, _> = learned.clone().into_iter().filter(|(name, _)| is_taken(name)).collect();
+        let mut sums = [0.0; 2];
+        for seed in 0..SEEDS {
+            let few: Arc<dyn Dataset> =
+                Arc::new(stratified(&shoes, FEW * SHOES.len(), Some(Key::new(seed)))?);
+            let net = lenet(&cpu, SHOES.len(), seed)?;
+            net.load_matching(&part)?;
+            // First the new layers alone. A frozen parameter leaves nothing on the tape, and the optimiser does not see it.
+            let trunk = || net.params().into_iter().filter(|(name, _)| is_taken(name));
+            trunk().for_each(|(_, parameter)| parameter.freeze(true));
+            sums[0] += train(&*net, &few, &shoes_val, seed, 30, 0.001)?;
+            // Then all, slowly. Before, a head of noise would have sent noise into layers that were good already.
+            trunk().for_each(|(_, parameter)| parameter.freeze(false));
+            sums[1] += train(&*net, &few, &shoes_val, seed, 30, 0.0003)?;
+        }
+        let [alone, then_all] = sums.map(|sum| 100.0 * sum / SEEDS as f64);
+        let taken = if layers.is_empty() { "nothing".to_owned() } else { layers.join(" ") };
+        println!("  {taken:28} {alone:8.1} % {then_all:10.1} %");
+    }
+    // Edges and textures are the same on a coat and on a boot, so convolutions are worth taking. The deeper a layer, the more
+    // it is about the question it was trained for: what tells shirts from coats is in the way of telling boots apart.
+
+    println!("\nOn the command line, torchvision's weights in a U-Net:");
+    println!("  receptive train unet-resnet34 --init resnet34.safetensors --init-partial --freeze encoder");
+    println!("Try: FEW = 100. What is left of the lead?");
+    println!("Try: do not freeze, and train all at 0.001 at once. Which step can be saved?");
+    Ok(())
+}
+
+/// The images of some classes, which are numbered anew from 0.
+fn only(set: &Arc<dyn Dataset>, classes: &[usize]) -> Result<Arc<dyn Dataset>> {
+    let (mut pixels, mut labels, mut image) = (Vec::new(), Vec::new(), Image::default());
+    for i in 0..set.len() {
+        if let Some(label) = classes.iter().position(|&class| class == set.label(i)) {
+            set.read(i, &mut image)?;
+            pixels.extend_from_slice(&image.pixels);
+            labels.push(label as u32);
+        }
+    }
+    let names = classes.iter().map(|&class| set.classes()[class].clone()).collect();
+    Ok(Arc::new(ImageSet::new(set.name(), image.size, pixels, labels, names)?))
+}
+
+/// LeNet-5 with weights drawn from `seed`.
+fn lenet(cpu: &Device, classes: usize, seed: u64) -> Result<Box<dyn Module>> {
+    let net = models::find("lenet5")?.build(&ModelConfig::new([1, 28, 28], classes))?;
+    net.init(cpu, DType::F32, seed)?;
+    Ok(net)
+}
+
+/// Trains what is not frozen; the best validation accuracy.
+fn train(
+    net: &dyn Module,
+    train: &Arc<dyn Dataset>,
+    val: &Arc<dyn Dataset>,
+    seed: u64,
+    epochs: usize,
+    lr: f64,
+) -> Result<f64> {
+    let trainable = net.trainable()?;
+    let cpu = trainable[0].1.device().clone();
+    let in_order = LoaderOptions::new(32, Normalize::unit(1), cpu);
+    let shuffled = LoaderOptions { shuffle: Some(Key::new(seed).child("shuffle")), ..in_order.clone() };
+    let train = Loader::new(Arc::clone(train), shuffled)?;
+    let val = Loader::new(Arc::clone(val), in_order)?;
+    let options = TrainerOptions { seed, ..TrainerOptions::new("lenet5", epochs, lr) };
+    let adam = Box::new(Adam::new(trainable, 0.0)?);
+    Ok(Trainer::new(net, Loss::Nll, adam, options).fit(&train, &val)?.best.accuracy)
+}

@@ -1,0 +1,85 @@
+//! Lesson 8: a network as a file. Describe layers, read the summary, read the mistakes, train.
+//!
+//!     cargo run --release --example 08_arch_file
+//!
+//! Trains on the embedded Fashion-MNIST sample; needs no data set.
+
+use receptive::data::{DataDirs, Loader, LoaderOptions, load};
+use receptive::inspect::{Extent, summary};
+use receptive::models::{ModelConfig, from_arch};
+use receptive::nn::ModuleExt;
+use receptive::optim::Adam;
+use receptive::train::{Callback, PhaseReport, Trainer, TrainerOptions};
+use receptive::{DType, Device, Key, Result};
+
+/// Open it beside this file.
+const FILE: &str = "examples/arch/residual.toml";
+const TEXT: &str = include_str!("arch/residual.toml");
+
+fn main() -> Result<()> {
+    let network = from_arch(TEXT, FILE)?;
+    let config = ModelConfig::new(network.input, network.classes);
+    let net = network.build(&config)?;
+
+    // The summary follows one image through the network without computing anything: on the meta device tensors have shapes,
+    // but no values. `sees` is the receptive field, how much of the image one output depends on.
+    let seen = summary(&*net, &network.name, network.input).map_err(|stopped| stopped.error)?;
+    println!("{:20} {:10} {:12} {:>10} {:>7}", "layer", "kind", "output", "parameters", "sees");
+    for layer in &seen.layers {
+        let sees = match layer.receptive_field {
+            Extent::Square(n) => format!("{n}x{n}"),
+            Extent::Rectangle([h, w]) => format!("{h}x{w}"),
+        };
+        let output = format!("{:?}", layer.output);
+        println!("{:20} {:10} {output:12} {:10} {sees:>7}", layer.path, layer.kind, layer.parameters);
+    }
+    println!("{} parameters, {} FLOPs an image", seen.parameters, seen.flops);
+    // Two things to see. Nearly half of the parameters are the last layer's, which has a weight for every place. And behind
+    // each stride of 2 the same 3x3 kernel widens the view by twice as many pixels: 2, then 4, then 8.
+
+    // Channels and features that come in are not written: they follow. So the same file takes colour images.
+    let colour = network.build(&ModelConfig { input: [3, 32, 32], ..config })?;
+    println!("the same layers for 3x32x32 images: {} parameters", colour.num_parameters());
+
+    // Whatever is wrong is found before anything is computed, with its line.
+    let mistakes = [
+        ("a word that does not exist", "padding = \"same\"", "pading = \"same\""),
+        ("a kernel larger than its image", "kernel_size = 3, stride = 2", "kernel_size = 31, stride = 2"),
+        ("a sum of two shapes", "kernel_size = 1, stride = 2", "kernel_size = 1"),
+        ("an image where a row is expected", "{ kind = \"flatten\" },", ""),
+    ];
+    for (what, right, wrong) in mistakes {
+        let error = from_arch(&TEXT.replace(right, wrong), FILE).expect_err(what);
+        println!("\n{what}:\n{error}");
+    }
+
+    // From here on it is a network like any other.
+    let cpu = Device::cpu()?;
+    let splits = load("sample", &DataDirs::default())?;
+    let in_order = LoaderOptions::new(64, splits.normalizer(splits.facts.normalization)?, cpu.clone());
+    let shuffled = LoaderOptions { shuffle: Some(Key::new(0).child("shuffle")), ..in_order.clone() };
+    let (train, val) = (Loader::new(splits.train, shuffled)?, Loader::new(splits.val, in_order)?);
+    let net = network.build(&config)?;
+    net.init(&cpu, DType::F32, 0)?;
+    let adam = Box::new(Adam::new(net.trainable()?, 0.0)?);
+    println!();
+    let options = TrainerOptions::new(&*network.name, 3, 0.003);
+    Trainer::new(&*net, network.loss, adam, options).callback(Print).fit(&train, &val)?;
+
+    println!("\nOn the command line: receptive train --arch {FILE}");
+    println!(
+        "Try: times = 3 in the file. What does the last convolution see, and how large is the linear layer?"
+    );
+    println!("Try: {{ kind = \"batch_norm2d\" }} behind each conv2d. In which epoch is 83 % passed now?");
+    Ok(())
+}
+
+struct Print;
+
+impl Callback for Print {
+    fn on_phase(&mut self, _: &Trainer, report: &PhaseReport) -> Result<()> {
+        let PhaseReport { epoch, phase, loss, scores, .. } = report;
+        println!("epoch {} {:5}  loss {loss:.4}  {scores}", epoch + 1, format!("{phase:?}"));
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! Lesson 9: reproducing a result. A row of the table, its run folder, a run that is stopped and goes on, and the figure.
+//!
+//!     cargo run --release --example 09_reproduce
+//!
+//! Runs M3, the first network of the course, in full where MNIST is on this machine, else a row like it on the embedded
+//! Fashion-MNIST sample.
+
+use receptive::data::{self, DataDirs};
+use receptive::models::{OptimizerKind, Recipe};
+use receptive::reproduce::{
+    self, Experiment, Figure, Measure, Net, Options, Report, SeedResult, Stopped, run,
+};
+use receptive::train::{Callback, Flow, RunConfig, StepReport, Trainer};
+use receptive::{Error, Result};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A row is a network, settings, and the numbers it is judged by. This one is M3's twin for the sample, which has settings
+/// of its own for every network (Adam, 15 epochs): M3's are set over them.
+static ON_THE_SAMPLE: Experiment = Experiment {
+    id: "S3",
+    net: Net::Zoo("mlp2"),
+    recipe: Some(|| Recipe::sgd("sample", 64, 1, 0.01).momentum(0.5)),
+    adjust: |config| (config.optimizer, config.lr, config.epochs) = (OptimizerKind::Sgd, 0.01, 1),
+    then_epochs: Some(10),
+    figures: &[
+        Figure { label: "1 epoch", measure: Measure::Best, published: &[] },
+        Figure { label: "saved, reloaded, 10 more", measure: Measure::BestOfSecond, published: &[] },
+    ],
+    seconds: &[],
+    remark: "nobody has published this one",
+};
+
+fn main() -> Result<()> {
+    let here = data::find("mnist", &DataDirs::from_env(None)).is_ok();
+    let row = if here { reproduce::find("M3")? } else { &ON_THE_SAMPLE };
+    if !here {
+        println!(
+            "MNIST is not here (`receptive data fetch mnist` gets it): a row like M3 on the sample instead."
+        );
+    }
+
+    // The notebook's settings, all of them: what a row does not say is its network's own recipe.
+    let RunConfig { model, data, batch_size, epochs, lr, momentum, .. } = row.config()?;
+    println!(
+        "{}: {model} on {data}, {epochs} epoch, batch {batch_size}, SGD {lr}, momentum {momentum};",
+        row.id
+    );
+    println!("    then its weights are loaded into a new run, of {} epochs", row.then_epochs.unwrap_or(0));
+
+    // What may differ is little, and part of the folder's name and of the table: half the epochs are not the experiment.
+    let out = std::env::temp_dir().join(format!("receptive-lesson-9-{}", std::process::id()));
+    let options = Options {
+        out: out.clone(),
+        epochs: None,
+        fraction: None,
+        width: None,
+        data_dir: None,
+        device: "auto".to_owned(),
+        threads: 0,
+    };
+
+    // Ctrl-C raises a flag; the run finishes the step it is in, and stops. Here a callback presses it after step 50.
+    let stop = Arc::new(AtomicBool::new(false));
+    let press = |_: &RunConfig| CtrlC { at: 50, stop: Arc::clone(&stop) };
+    let quiet = |_: &str| {};
+    let Err(Stopped(folder)) = run(row, 0, &options, &stop, press, &quiet)? else {
+        return Err(Error::argument("lesson 9", "was over before step 50"));
+    };
+    println!("\nCtrl-C after step 50. The run folder holds:");
+    show(&folder)?;
+
+    // The same call goes on. All that is random is drawn from the seed and the position, so a position is all there is to
+    // restore: the weights at the end have the same bytes as those of a run that nobody stopped.
+    stop.store(false, Ordering::Relaxed);
+    let mut results = Vec::new();
+    for seed in 0..3 {
+        let never = |_: &RunConfig| CtrlC { at: u64::MAX, stop: Arc::clone(&stop) };
+        match run(row, seed, &options, &stop, never, &|line| println!("  {line}"))? {
+            Ok(result) => results.push(result),
+            Err(stopped) => return Err(Error::argument("lesson 9", format!("stopped: {stopped:?}"))),
+        }
+    }
+    println!("\nat its end:");
+    show(&folder)?;
+
+    // One seed is an anecdote: others draw other weights and another order. Mean and range say what to expect, and whether
+    // a published figure is inside.
+    println!("\nseed by seed, best validation accuracy after 1 epoch and after 10 more:");
+    for SeedResult { seed, figures, seconds, .. } in &results {
+        println!("  seed {seed}: {:.2} %  {:.2} %  {seconds:.1} s", figures[0], figures[1]);
+    }
+    println!("\nthe row, as results.md has it:\n{}", Report::of(row, &results)?.markdown());
+    fs::remove_dir_all(&out).map_err(|e| Error::io(&out, "remove", e))?;
+
+    println!(
+        "The same from the command line: receptive reproduce M3 --seeds 3; all rows: receptive reproduce --list"
+    );
+    println!("Try: 10 seeds. Does the range grow or shrink, and the mean's error?");
+    println!("Try: threads: 1. Which numbers change, and which do not?");
+    Ok(())
+}
+
+/// The files of a folder and what each is for.
+fn show(folder: &Path) -> Result<()> {
+    for (name, what) in [
+        ("config.toml", "every setting: enough to run it again"),
+        ("metrics.jsonl", "a line an epoch and phase"),
+        ("checkpoint.safetensors", "weights, optimiser, position: enough to go on"),
+        ("best.safetensors", "the weights of the best epoch, with PyTorch's names"),
+        ("last.safetensors", "those after the last step"),
+        ("curves.svg", "loss and accuracy by epoch"),
+    ] {
+        let size = fs::metadata(folder.join(name)).map_or("-".to_owned(), |file| file.len().to_string());
+        println!("  {name:24} {size:>8} bytes  {what}");
+    }
+    Ok(())
+}
+
+/// Stands in for somebody at the keyboard.
+struct CtrlC {
+    at: u64,
+    stop: Arc<AtomicBool>,
+}
+
+impl Callback for CtrlC {
+    fn on_step(&mut self, _: &Trainer, report: &StepReport) -> Result<Flow> {
+        self.stop.fetch_or(report.step + 1 == self.at, Ordering::Relaxed);
+        Ok(Flow::Continue)
+    }
+}
