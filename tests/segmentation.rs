@@ -18,7 +18,7 @@ struct Squares {
 }
 
 impl Squares {
-    fn new(name: &'static str, n: usize) -> Arc<dyn Dataset> {
+    fn shared(name: &'static str, n: usize) -> Arc<dyn Dataset> {
         Arc::new(Squares { name, n, classes: vec!["square".into()] })
     }
 
@@ -67,7 +67,7 @@ impl Dataset for Squares {
 fn loader(name: &'static str, n: usize, device: &Device) -> Loader {
     let options =
         LoaderOptions { target: Target::Mask, ..LoaderOptions::new(8, Normalize::unit(1), device.clone()) };
-    Loader::new(Squares::new(name, n), options).unwrap()
+    Loader::new(Squares::shared(name, n), options).unwrap()
 }
 
 /// A U-Net that cannot find a bright square has a broken way down, up or across. Calling everything a square gives a Dice

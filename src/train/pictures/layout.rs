@@ -37,7 +37,7 @@ pub(super) fn number(value: f64, decimals: usize) -> String {
 pub(super) fn count(n: usize) -> String {
     let digits = n.to_string();
     let part = |(i, digit): (usize, char)| {
-        let comma = i > 0 && (digits.len() - i) % 3 == 0;
+        let comma = i > 0 && (digits.len() - i).is_multiple_of(3);
         comma.then_some(',').into_iter().chain([digit])
     };
     digits.chars().enumerate().flat_map(part).collect()
