@@ -16,7 +16,7 @@ const MISSING: char = '\u{fffd}';
 /// A letter.
 #[derive(Debug, Clone, Copy)]
 pub struct Glyph {
-    /// The character it is: [`MISSING`] for one that is not here.
+    /// The character it is: `MISSING` for one that is not here.
     pub character: char,
     /// How far the pen moves on.
     pub advance: u32,
