@@ -6,6 +6,7 @@ pub mod data;
 pub mod doctor;
 pub mod eval;
 mod logits;
+mod mask;
 pub mod op;
 pub mod predict;
 mod progress;

@@ -1,7 +1,8 @@
-//! `receptive predict`: class probabilities of one image.
+//! `receptive predict`: class probabilities of one image, or its mask.
 
 use super::args::{SplitArg, TrainedArgs, image_text};
 use super::logits::{self, Weights};
+use super::mask;
 use super::print_line;
 use super::table::table;
 use crate::data::{Image, picture};
@@ -10,7 +11,7 @@ use anyhow::{Context, bail};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Class probabilities of a PNG or JPEG image, or of an image of the data set.
+/// Class probabilities, or the mask, of a PNG or JPEG image or an image of the data set.
 ///
 /// A picture is laid on white where it is transparent, made grey for a network with one channel, and stretched to the
 /// network's size (bilinear). MNIST and Fashion-MNIST are light on dark: a dark drawing on light paper needs --invert.
@@ -40,6 +41,9 @@ pub struct Args {
     /// How many classes to show, the likeliest first [default: all in JSON, else 5]
     #[arg(long, value_name = "K")]
     top: Option<usize>,
+    /// Of a segmenter: where its mask goes: .png, white on black; .svg, beside the image (and the true mask)
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -70,6 +74,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             bail!("predict: no image is named\n  help: --image FILE, or --index I of the data set")
         }
     };
+    if trained.network.loss.takes_masks() {
+        if args.top.is_some() {
+            bail!("--top: {} gives a mask, not classes", trained.network.name);
+        }
+        let truth = args.index.map(|index| true_mask(&trained, index, args.split)).transpose()?;
+        return mask::run(&trained, image, truth, &what, args.out.as_deref(), args.json);
+    }
+    if args.out.is_some() {
+        bail!("--out: {} gives classes, not a mask", trained.network.name);
+    }
     let probabilities = trained.predict(image)?;
     let name = |class: usize| trained.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
@@ -149,4 +163,10 @@ fn sample(trained: &Trained, index: usize, split: SplitArg) -> anyhow::Result<(I
     let mut image = Image::default();
     set.read(index, &mut image)?;
     Ok((image, set.label(index), format!("image {index} of {}", set.name())))
+}
+
+fn true_mask(trained: &Trained, index: usize, split: SplitArg) -> anyhow::Result<Image> {
+    let mut mask = Image::default();
+    trained.split(split.into())?.mask(index, &mut mask)?;
+    Ok(mask)
 }

@@ -54,7 +54,7 @@ fn panel(svg: &mut Svg, left: f64, name: &str, lines: &[Vec<[f64; 2]>; 2], falli
     }
     svg.frame([left, top], PANEL, FAINT);
     svg.text("epoch", [left + w / 2.0, top + h + 36.0], LABELS, Anchor::Middle, INK);
-    svg.text_upwards(name, [left - 54.0, top + h / 2.0], LABELS, Anchor::Middle, INK);
+    svg.text_upwards(name, [left - 50.0, top + h / 2.0], LABELS, Anchor::Middle, INK);
     for (points, color) in lines.iter().zip([BLUE, VERMILION]) {
         let points: Vec<_> = points.iter().map(|&p| place(p)).collect();
         svg.line(&points, color, 2.0);

@@ -28,33 +28,37 @@ pub struct Judged {
 pub fn draw_grid(title: &str, remark: &str, cells: &[Judged]) -> String {
     let labels: Vec<[String; 2]> = cells.iter().map(labels).collect();
     let widest = labels.iter().flatten().map(|label| width(label, TEXT)).fold(SIDE as f64, f64::max);
-    let cell = [widest.min(WIDEST) + GAP, SIDE as f64 + LINES + GAP];
+    let images: Vec<(Image, usize)> = cells.iter().map(|judged| sized(&judged.image, SIDE)).collect();
+    let tallest = images.iter().map(|(image, scale)| image.size[1] * scale).max().unwrap_or(0) as f64;
+    let cell = [widest.min(WIDEST) + GAP, tallest + LINES + GAP];
     let rows = cells.len().div_ceil(COLUMNS);
     let page = GAP + COLUMNS as f64 * cell[0];
     let top = TITLE + 22.0;
     let mut svg = Svg::new(page, top + rows as f64 * cell[1]);
     heading(&mut svg, title, page);
     note(&mut svg, remark, page);
-    for (i, (judged, [truth, predicted])) in cells.iter().zip(&labels).enumerate() {
+    for (i, ((judged, [truth, predicted]), (image, scale))) in
+        cells.iter().zip(&labels).zip(&images).enumerate()
+    {
         let [x, y] = [GAP + (i % COLUMNS) as f64 * cell[0], top + (i / COLUMNS) as f64 * cell[1]];
-        let (image, scale) = sized(&judged.image, SIDE);
         let [h, w] = [image.size[1] * scale, image.size[2] * scale].map(|side| side as f64);
-        let y = y + SIDE as f64 - h;
-        svg.image(&image, [x, y], scale);
+        let y = y + tallest - h;
+        svg.image(image, [x, y], *scale);
         let (color, below) = (if judged.right { BLUE } else { VERMILION }, y + h);
         svg.frame([x, y], [w, h], FAINT);
-        let room = cell[0] - GAP;
-        svg.text(&fit(truth, TEXT, room), [x, below + 16.0], TEXT, Anchor::Start, INK);
-        svg.text(&fit(predicted, TEXT, room), [x, below + 32.0], TEXT, Anchor::Start, color);
+        svg.text(truth, [x, below + 16.0], TEXT, Anchor::Start, INK);
+        svg.text(predicted, [x, below + 32.0], TEXT, Anchor::Start, color);
     }
     svg.finish()
 }
 
-/// The sign says what the colour says. The number comes before the name, which may be cut.
+/// The sign says what the colour says. A name that is too long is cut, but never the number after it.
 fn labels(judged: &Judged) -> [String; 2] {
     let sign = if judged.right { '✓' } else { '✗' };
-    let percent = (100.0 * judged.probability).round();
-    [format!("true: {}", judged.truth), format!("{sign} {percent} % {}", judged.predicted)]
+    let percent = format!(", {} %", (100.0 * judged.probability).round());
+    let name = format!("{sign} {}", judged.predicted);
+    let name = fit(&name, TEXT, WIDEST - width(&percent, TEXT));
+    [fit(&format!("true: {}", judged.truth), TEXT, WIDEST).into_owned(), format!("{name}{percent}")]
 }
 
 #[cfg(test)]
@@ -71,7 +75,7 @@ mod tests {
     fn right_and_wrong_differ_in_colour_and_sign() {
         let svg = draw_grid("t", "r", &[judged("<cat>", true), judged("dog", false)]);
         assert!(
-            svg.contains("✓ 99 % &lt;cat&gt;") && svg.contains("✗ 99 % dog") && svg.contains("true: dog")
+            svg.contains("✓ &lt;cat&gt;, 99 %") && svg.contains("✗ dog, 99 %") && svg.contains("true: dog")
         );
         assert!(svg.contains(&BLUE.to_string()) && svg.contains(&VERMILION.to_string()));
     }
@@ -84,7 +88,7 @@ mod tests {
         assert_eq!(svg.matches("<image").count(), 26);
         let size =
             |name: &str| svg.split(name).nth(1).unwrap().split('"').next().unwrap().parse::<f64>().unwrap();
-        assert_eq!(size(" width=\""), GAP + 5.0 * (WIDEST + GAP));
-        assert!(svg.contains("true: long long") && svg.contains('…'));
+        assert!(size(" width=\"") <= GAP + 5.0 * (WIDEST + GAP));
+        assert!(svg.contains("true: long long") && svg.contains("…, 99 %"));
     }
 }

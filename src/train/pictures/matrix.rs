@@ -29,8 +29,8 @@ impl Sizes {
     }
 }
 
-/// Draws counts by true class (rows) and predicted class (columns). A cell's strength is its share of the row; at the
-/// right is the share of each class that was taken for it.
+/// Draws counts by true class (rows) and predicted class (columns). A cell's strength is the root of its share of the row;
+/// at the right is the share of each class that was taken for it.
 pub fn draw_confusion(title: &str, names: &[String], confusion: &Confusion) -> String {
     let counts = &confusion.counts;
     let most = counts.iter().flatten().max().copied().unwrap_or(0);
@@ -46,12 +46,7 @@ pub fn draw_confusion(title: &str, names: &[String], confusion: &Confusion) -> S
     let page = (left + side + 64.0).max(360.0);
     let mut svg = Svg::new(page, top + side + GAP);
     heading(&mut svg, title, page);
-    let strength = if sizes.counts.is_some() {
-        "colour: share of the row"
-    } else {
-        "colour: share of the row, no counts"
-    };
-    note(&mut svg, &format!("blue: right, orange: wrong; {strength}; at the right: recall"), page);
+    note(&mut svg, "blue: right, orange: wrong; the deeper, the more of its row; percent: recall", page);
     svg.text("predicted", [left + side / 2.0, TITLE + 28.0], TEXT, Anchor::Middle, INK);
     svg.text_upwards("true", [GAP + 8.0, top + side / 2.0], TEXT, Anchor::Middle, INK);
     cells(&mut svg, counts, &sizes, [left, top]);
@@ -79,8 +74,8 @@ fn cells(svg: &mut Svg, counts: &[Vec<u64>], sizes: &Sizes, [left, top]: [f64; 2
         let total: u64 = row.iter().sum();
         for (j, &n) in row.iter().enumerate().filter(|&(_, &n)| n > 0) {
             let color = if i == j { BLUE } else { VERMILION };
-            // A single mistake must be seen, too.
-            let fill = WHITE.mix(color, 0.12 + 0.88 * n as f64 / total as f64);
+            // The root: a good network's mistakes are a few per cent, and are to be told apart.
+            let fill = WHITE.mix(color, 0.05 + 0.95 * (n as f64 / total as f64).sqrt());
             let [x, y] = [left + j as f64 * cell, top + i as f64 * cell];
             svg.rect([x, y], [cell, cell], fill);
             if let Some(size) = sizes.counts {

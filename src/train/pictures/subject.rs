@@ -65,8 +65,10 @@ impl Subject<'_> {
         errors.into_iter().next().unwrap_or(Ok(Vec::new())).map(|_| names)
     }
 
+    /// `lenet5 on mnist/test`. Of a folder's path only the end: where it lies is no part of the picture.
     fn title(&self) -> String {
-        format!("{} on {}", self.network.name, self.data.name())
+        let parts: Vec<&str> = self.data.name().split('/').collect();
+        format!("{} on {}", self.network.name, parts[parts.len().saturating_sub(2)..].join("/"))
     }
 
     /// The first weights, where they act on pixels: a convolution, or a linear layer on whole images.

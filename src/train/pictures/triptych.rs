@@ -45,7 +45,7 @@ pub fn draw_triptychs(title: &str, remark: &str, masked: &[Masked]) -> String {
     let row = [3.0 * (side + 6.0) + 2.0 * GAP, side + 22.0 + GAP];
     let columns = if masked.len() > 1 && row[0] < 640.0 { 2 } else { 1 };
     let page = (GAP + row[0] * columns as f64).max(360.0);
-    let top = TITLE + 40.0;
+    let top = TITLE + 22.0;
     let mut svg = Svg::new(page, top + row[1] * masked.len().div_ceil(columns) as f64);
     heading(&mut svg, title, page);
     note(&mut svg, remark, page);

@@ -61,13 +61,17 @@ pub fn draw_weights(title: &str, layer: &FirstLayer) -> Result<String> {
     let largest = layer.largest()?;
     let [outputs, c, h, w] = layer.dims;
     let shown = outputs.min(MOST);
-    let columns = if shown > 10 { 8 } else { 5 };
+    let columns = match shown {
+        0..=6 => shown.max(1),
+        7..=10 => 5,
+        _ => 8,
+    };
     // Kernels are small: they are enlarged most.
     let scale = (if h.max(w) <= 16 { 64 } else { 96 } / h.max(w).max(1)).max(1);
     let side = [w, h].map(|n| (n * scale) as f64);
     let cell = [side[0].max(64.0) + GAP, side[1] + 16.0 + GAP];
     let top = TITLE + 22.0;
-    let page = (GAP + columns as f64 * cell[0]).max(BAR[0] + 200.0);
+    let page = (GAP + columns as f64 * cell[0]).max(BAR[0] + 160.0);
     let bottom = top + shown.div_ceil(columns) as f64 * cell[1];
     let mut svg = Svg::new(page, bottom + if c == 3 { 78.0 } else { 46.0 });
     heading(&mut svg, title, page);
@@ -87,7 +91,7 @@ pub fn draw_weights(title: &str, layer: &FirstLayer) -> Result<String> {
 /// The scale: one bar, or one for each colour.
 fn legend(svg: &mut Svg, [x, y]: [f64; 2], largest: f64, color: bool) {
     let bars: &[&str] = if color { &["red", "green", "blue"] } else { &["weight"] };
-    let left = x + width("green ", TEXT).max(width("weight ", TEXT));
+    let left = x + width("green ", TEXT).max(width("weight ", TEXT)).ceil();
     for (k, name) in bars.iter().enumerate() {
         let y = y + 16.0 * k as f64;
         svg.text(name, [left - 6.0, y + 10.0], TEXT, Anchor::End, FAINT);

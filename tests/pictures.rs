@@ -1,0 +1,161 @@
+//! The pictures of a run, through the program itself: they are there, they are the same each time, they need no fonts.
+#![cfg(feature = "cli")]
+
+use receptive::nn::ModuleExt;
+use receptive::train::{RunConfig, Setup};
+use receptive::{ErrorKind, Tensor, models};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The program's stdout; it must succeed.
+fn ok(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_receptive")).args(args).output().unwrap();
+    assert!(output.status.success(), "{args:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The program's stderr; it must fail.
+fn error(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_receptive")).args(args).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && message.starts_with("error: "), "{args:?}\n{message}");
+    message
+}
+
+/// The pictures in a folder by name.
+fn pictures(folder: &Path) -> Vec<(String, String)> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> = entries
+        .filter(|path| path.extension().is_some_and(|e| e == "svg"))
+        .map(|path| {
+            (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap())
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+fn names(pictures: &[(String, String)]) -> Vec<&str> {
+    pictures.iter().map(|(name, _)| name.as_str()).collect()
+}
+
+/// A run draws them when it ends, and `eval --pictures` draws the very same ones from its weights.
+#[test]
+fn a_classifier_draws_the_same_pictures_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, again) = (folder.path().join("run"), folder.path().join("new/again"));
+    let small = ["--data", "sample", "--fraction", "0.1", "--epochs", "1", "--threads", "1"];
+    ok(&[&["train", "softmax", "--out", text(&run)][..], &small].concat());
+    let drawn = pictures(&run);
+    assert_eq!(
+        names(&drawn),
+        ["confusion.svg", "curves.svg", "mistakes.svg", "predictions.svg", "weights.svg"]
+    );
+    for (name, svg) in &drawn {
+        assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"), "{name}");
+        let needs_fonts = svg.contains("<text") || svg.contains("font-family");
+        assert!(!needs_fonts && svg.len() < 200_000, "{name}: {} bytes", svg.len());
+        let outside = svg.replace("xmlns=\"http://", "").contains("http://");
+        assert!(!outside, "{name} refers to another file");
+    }
+    let svg = |name: &str| &drawn.iter().find(|(n, _)| n == name).unwrap().1;
+    assert_eq!(svg("predictions.svg").matches("<image").count(), 25);
+    assert_eq!(svg("weights.svg").matches("<image").count(), 10);
+    assert!(svg("weights.svg").contains("Ankle boot") && svg("confusion.svg").contains("Ankle boot"));
+
+    ok(&["eval", text(&run), "--pictures", text(&again)]);
+    let second = pictures(&again);
+    assert_eq!(names(&second), ["confusion.svg", "mistakes.svg", "predictions.svg", "weights.svg"]);
+    assert!(second.iter().all(|picture| drawn.contains(picture)), "other bytes from the same weights");
+
+    // Into the run folder itself, where one was deleted.
+    fs::remove_file(run.join("mistakes.svg")).unwrap();
+    ok(&["eval", text(&run), "--pictures"]);
+    assert!(pictures(&run) == drawn);
+    let weights = run.join("best.safetensors");
+    let named = ["--model", "softmax", "--data", "sample", "--pictures"];
+    assert!(error(&[&["eval", text(&weights)][..], &named].concat()).contains("--pictures DIR"));
+    assert!(error(&["predict", text(&run), "--index", "0", "--out", "m.png"]).contains("not a mask"));
+}
+
+/// A pets folder: bright squares on dark ground are the pets.
+fn squares(root: &Path) {
+    fs::create_dir_all(root.join("images")).unwrap();
+    fs::create_dir_all(root.join("annotations/trimaps")).unwrap();
+    let lines =
+        |range: std::ops::Range<u32>| range.map(|i| format!("beagle_{i} 5 2 1\n")).collect::<String>();
+    fs::write(root.join("annotations/trainval.txt"), lines(0..12)).unwrap();
+    fs::write(root.join("annotations/test.txt"), lines(12..16)).unwrap();
+    for i in 0..16 {
+        let inside = |x: u32, y: u32| (4 + i..30 + i).contains(&x) && (8..30).contains(&y);
+        let photo =
+            image::RgbImage::from_fn(48, 40, |x, y| image::Rgb([if inside(x, y) { 240 } else { 20 }; 3]));
+        let trimap =
+            image::GrayImage::from_fn(48, 40, |x, y| image::Luma([if inside(x, y) { 1 } else { 2 }]));
+        // A PNG by content: formats are told by what is in the file.
+        photo.save_with_format(root.join(format!("images/beagle_{i}.jpg")), image::ImageFormat::Png).unwrap();
+        trimap.save(root.join(format!("annotations/trimaps/beagle_{i}.png"))).unwrap();
+    }
+}
+
+#[test]
+fn a_segmenter_draws_masks_and_predict_writes_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, run) = (folder.path().join("pets"), folder.path().join("run"));
+    squares(&root);
+    let small =
+        ["--width", "4", "--resize", "32", "--epochs", "30", "--batch-size", "4", "--augment", "none"];
+    ok(&[&["train", "unet", "--data", text(&root), "--out", text(&run)][..], &small].concat());
+    let drawn = pictures(&run);
+    assert_eq!(names(&drawn), ["curves.svg", "masks.svg", "weights.svg"]);
+    // Four validation images: fewer than there is room for.
+    assert_eq!(drawn[1].1.matches("<image").count(), 4 * 3);
+    assert!(drawn[0].1.contains("\"Dice\"") && drawn[1].1.contains("predicted, Dice 0."));
+
+    let (png, svg) = (folder.path().join("mask.png"), folder.path().join("mask.svg"));
+    let said = ok(&["predict", text(&run), "--index", "1", "--out", text(&png), "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let mask = image::open(&png).unwrap().into_luma8();
+    assert_eq!((mask.dimensions(), &said["height"], &said["width"]), ((48, 40), &40.into(), &48.into()));
+    assert!(mask.pixels().all(|p| p.0 == [0] || p.0 == [255]), "a mask is black and white");
+    let white = mask.pixels().filter(|p| p.0 == [255]).count() as f64 / (48.0 * 40.0);
+    let [share, dice] = ["object_share", "dice"].map(|key| said[key].as_f64().unwrap());
+    assert!((white - share).abs() < 0.08 && dice > 0.6, "{white} {said}");
+    let photo = root.join("images/beagle_13.jpg");
+    let said = ok(&["predict", text(&run), "--image", text(&photo), "--out", text(&svg)]);
+    assert!(said.contains("of the pixels are the object") && !said.contains("Dice"), "{said}");
+    assert_eq!(fs::read_to_string(&svg).unwrap().matches("<image").count(), 2);
+    let other = folder.path().join("mask.jpg");
+    let index = ["predict", text(&run), "--index", "1"];
+    assert!(error(&[&index[..], &["--out", text(&other)]].concat()).contains(".png"));
+    assert!(error(&[&index[..], &["--top", "3"]].concat()).contains("not classes"));
+}
+
+/// Damaged weights are named, and leave no picture of nonsense.
+#[test]
+fn weights_that_are_not_finite_are_refused() {
+    let config =
+        RunConfig { fraction: Some(0.01), ..RunConfig::new(&models::find("softmax").unwrap(), "sample") };
+    let setup = Setup::new(config).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let draw = || setup.subject().write_pictures(folder.path(), &AtomicBool::new(false));
+    assert_eq!(draw().unwrap().len(), 4);
+    pictures(folder.path()).iter().for_each(|(name, _)| fs::remove_file(folder.path().join(name)).unwrap());
+    let stopped = setup.subject().write_pictures(folder.path(), &AtomicBool::new(true)).unwrap();
+    assert_eq!(stopped, ["weights.svg"], "what takes long is left out when stopped");
+    fs::remove_file(folder.path().join("weights.svg")).unwrap();
+
+    let (_, weight) = setup.model.params().into_iter().find(|(path, _)| path.ends_with("weight")).unwrap();
+    let value = weight.value().unwrap();
+    let nan = vec![f32::NAN; weight.numel()];
+    value.copy_from(&Tensor::from_vec(&setup.device, nan, weight.dims()).unwrap()).unwrap();
+    let error = draw().unwrap_err();
+    assert!(error.kind() == ErrorKind::NonFinite && error.to_string().contains("weight"), "{error}");
+    assert!(pictures(folder.path()).is_empty());
+}
