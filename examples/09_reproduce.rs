@@ -37,9 +37,7 @@ fn main() -> Result<()> {
     let here = data::find("mnist", &DataDirs::from_env(None)).is_ok();
     let row = if here { reproduce::find("M3")? } else { &ON_THE_SAMPLE };
     if !here {
-        println!(
-            "MNIST is not here (`receptive data fetch mnist` gets it): a row like M3 on the sample instead."
-        );
+        println!("MNIST is not here (`receptive data fetch mnist` gets it): a row like M3, on the sample.");
     }
 
     // The notebook's settings, all of them: what a row does not say is its network's own recipe.
@@ -70,7 +68,7 @@ fn main() -> Result<()> {
         return Err(Error::argument("lesson 9", "was over before step 50"));
     };
     println!("\nCtrl-C after step 50. The run folder holds:");
-    show(&folder)?;
+    show(&folder);
 
     // The same call goes on. All that is random is drawn from the seed and the position, so a position is all there is to
     // restore: the weights at the end have the same bytes as those of a run that nobody stopped.
@@ -84,7 +82,7 @@ fn main() -> Result<()> {
         }
     }
     println!("\nat its end:");
-    show(&folder)?;
+    show(&folder);
 
     // One seed is an anecdote: others draw other weights and another order. Mean and range say what to expect, and whether
     // a published figure is inside.
@@ -95,16 +93,14 @@ fn main() -> Result<()> {
     println!("\nthe row, as results.md has it:\n{}", Report::of(row, &results)?.markdown());
     fs::remove_dir_all(&out).map_err(|e| Error::io(&out, "remove", e))?;
 
-    println!(
-        "The same from the command line: receptive reproduce M3 --seeds 3; all rows: receptive reproduce --list"
-    );
+    println!("On the command line: receptive reproduce M3 --seeds 3 (all rows: receptive reproduce --list)");
     println!("Try: 10 seeds. Does the range grow or shrink, and the mean's error?");
     println!("Try: threads: 1. Which numbers change, and which do not?");
     Ok(())
 }
 
-/// The files of a folder and what each is for.
-fn show(folder: &Path) -> Result<()> {
+/// The files a folder has, and what each is for.
+fn show(folder: &Path) {
     for (name, what) in [
         ("config.toml", "every setting: enough to run it again"),
         ("metrics.jsonl", "a line an epoch and phase"),
@@ -112,11 +108,15 @@ fn show(folder: &Path) -> Result<()> {
         ("best.safetensors", "the weights of the best epoch, with PyTorch's names"),
         ("last.safetensors", "those after the last step"),
         ("curves.svg", "loss and accuracy by epoch"),
+        ("predictions.svg", "images with true and predicted label"),
+        ("mistakes.svg", "the mistakes it was surest of"),
+        ("confusion.svg", "which class is taken for which"),
+        ("weights.svg", "the first layer's weights as images"),
     ] {
-        let size = fs::metadata(folder.join(name)).map_or("-".to_owned(), |file| file.len().to_string());
-        println!("  {name:24} {size:>8} bytes  {what}");
+        if let Ok(file) = fs::metadata(folder.join(name)) {
+            println!("  {name:24} {:8} bytes  {what}", file.len());
+        }
     }
-    Ok(())
 }
 
 /// Stands in for somebody at the keyboard.

@@ -178,7 +178,7 @@ fn readme_rows(from: &str, to: &str) -> Vec<Vec<String>> {
 /// Every network, in order, with the image it is made for and its parameters counted anew.
 #[test]
 fn readme_lists_the_zoo() {
-    let rows = readme_rows("## Networks", "## Measured");
+    let rows = readme_rows("## Networks", "## Data");
     let networks = MODELS.iter().map(|&spec| {
         let network = Network::from(spec);
         let config = ModelConfig::new(network.input, network.classes);
