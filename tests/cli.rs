@@ -1,27 +1,12 @@
 //! The program as scripts use it: exit codes, one JSON object on stdout, and errors that name the way out.
 #![cfg(feature = "cli")]
 
+mod program;
+
+use program::{error, ok, receptive, text};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
-/// Runs the program with no data sets but the sample.
-fn receptive(args: &[&str]) -> Output {
-    let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let mut program = Command::new(env!("CARGO_BIN_EXE_receptive"));
-    program.args(args).env("HOME", nowhere).env_remove("RECEPTIVE_DATA").output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// Success, and stdout.
-fn ok(args: &[&str]) -> String {
-    let output = receptive(args);
-    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
-    text(&output.stdout)
-}
+use std::process::{Command, Stdio};
 
 /// Success, and the one object on the one line of stdout.
 fn json(args: &[&str]) -> Value {
@@ -30,17 +15,6 @@ fn json(args: &[&str]) -> Value {
     let value: Value = serde_json::from_str(&stdout).unwrap();
     assert!(value.is_object(), "{args:?}: {stdout}");
     value
-}
-
-/// Failure, nothing on stdout, and the one message on stderr.
-fn error(args: &[&str]) -> String {
-    let output = receptive(args);
-    let stderr = text(&output.stderr);
-    assert!(matches!(output.status.code(), Some(1 | 2)), "{args:?}: {:?} {stderr}", output.status);
-    assert_eq!(text(&output.stdout), "", "{args:?}");
-    assert_eq!(stderr.matches("error:").count(), 1, "{args:?}: {stderr}");
-    assert!(stderr.starts_with("error: ") && !stderr.contains("panicked"), "{args:?}: {stderr}");
-    stderr
 }
 
 /// A run of a few steps in a folder of its own.
@@ -55,7 +29,7 @@ fn trained(extra: &[&str]) -> (tempfile::TempDir, String) {
 #[test]
 fn help_lists_every_subcommand() {
     let help = ok(&["--help"]);
-    for name in ["train", "eval", "predict", "summary", "data", "op", "bench", "doctor"] {
+    for name in ["train", "eval", "predict", "summary", "data", "op", "bench", "reproduce", "doctor"] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(name)), "{name} is not in\n{help}");
         assert!(ok(&[name, "--help"]).contains("Usage:"));
     }

@@ -1,31 +1,18 @@
 //! The pictures of a run, through the program itself: they are there, they are the same each time, they need no fonts.
 #![cfg(feature = "cli")]
 
+mod program;
+
+use program::{error, ok};
 use receptive::nn::ModuleExt;
 use receptive::train::{RunConfig, Setup};
 use receptive::{ErrorKind, Tensor, models};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-/// The program's stdout; it must succeed.
-fn ok(args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_receptive")).args(args).output().unwrap();
-    assert!(output.status.success(), "{args:?}\n{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The program's stderr; it must fail.
-fn error(args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_receptive")).args(args).output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && message.starts_with("error: "), "{args:?}\n{message}");
-    message
 }
 
 /// The pictures in a folder by name.

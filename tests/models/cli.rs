@@ -1,34 +1,25 @@
 //! Arch files and raw outputs on the command line.
 
+use super::program::{error, ok, receptive, text};
 use super::{MNIST, build};
 use receptive::io::TensorFile;
 use receptive::nn::{Ctx, Module, ModuleExt};
 use receptive::{DType, Device, Tensor};
 use std::fs;
-use std::process::{Command, Output};
 
 const ARCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/arch/lenet5_tanh.toml");
-
-fn receptive(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_receptive")).args(arguments).output().unwrap()
-}
-
-/// A command that fails without a panic; its message.
-fn refused(arguments: &[&str]) -> String {
-    let output = receptive(arguments);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
-    stderr
-}
 
 #[test]
 fn summary_reads_an_arch_file_and_follows_another_image() {
     for (input, parameters) in [("1x28x28", 61_706), ("3x32x32", 83_126)] {
-        let output = receptive(&["summary", "--arch", ARCH, "--input", input, "--json"]);
-        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let output = ok(&["summary", "--arch", ARCH, "--input", input, "--json"]);
+        let summary: serde_json::Value = serde_json::from_str(&output).unwrap();
         assert_eq!(summary["parameters"], parameters, "{input}");
     }
-    let error = refused(&["summary", "--arch", ARCH, "--input", "1x8x8"]);
+    // The layers up to the failing one are on stdout.
+    let output = receptive(&["summary", "--arch", ARCH, "--input", "1x8x8"]);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("lenet5_tanh.toml:22: layers.4 (conv2d)"), "{error}");
 }
 
@@ -38,8 +29,8 @@ fn bad_arch_files_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.toml");
     let file = path.to_str().unwrap();
-    assert!(refused(&["summary", "--arch", file]).contains("net.toml: cannot read"));
-    assert!(refused(&["summary", "--arch", folder.path().to_str().unwrap()]).contains("cannot read"));
+    assert!(error(&["summary", "--arch", file]).contains("net.toml: cannot read"));
+    assert!(error(&["summary", "--arch", folder.path().to_str().unwrap()]).contains("cannot read"));
     let too_large = vec![b'#'; (1 << 20) + 1];
     for (content, expected) in [
         (&b"name = \"\xff\xfe\""[..], "is not a text"),
@@ -48,7 +39,7 @@ fn bad_arch_files_are_refused_by_name() {
         (&too_large[..], "too large"),
     ] {
         fs::write(&path, content).unwrap();
-        let error = refused(&["summary", "--arch", file]);
+        let error = error(&["summary", "--arch", file]);
         assert!(error.contains("net.toml") && error.contains(expected), "{error}");
     }
 }
@@ -77,8 +68,7 @@ fn predict_writes_raw_outputs() {
         let arguments = ["predict", &weights, "--model", model, "--tensor", &input, "--output", &output];
         arguments.map(str::to_owned)
     };
-    let output = receptive(&predict("in", "lenet5-bn").each_ref().map(String::as_str));
-    assert!(output.status.success(), "{output:?}");
+    ok(&predict("in", "lenet5-bn").each_ref().map(String::as_str));
     let got = TensorFile::read(&folder.path().join("out"), &cpu).unwrap().tensors;
     assert_eq!(got["output"].to_f64().unwrap(), expected.to_f64().unwrap());
     for (input, model, expected) in [
@@ -86,7 +76,7 @@ fn predict_writes_raw_outputs() {
         ("other", "lenet5-bn", "holds no tensor `input`"),
         ("in", "lenet5", "missing conv1.weight"),
     ] {
-        let error = refused(&predict(input, model).each_ref().map(String::as_str));
+        let error = error(&predict(input, model).each_ref().map(String::as_str));
         assert!(error.contains(expected), "{error}");
     }
 }

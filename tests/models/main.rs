@@ -5,6 +5,9 @@ mod arch;
 mod cli;
 mod init;
 mod names;
+#[cfg(feature = "cli")]
+#[path = "../program/mod.rs"]
+mod program;
 mod zoo;
 
 use receptive::models::{self, ModelConfig};
