@@ -29,6 +29,13 @@ pub struct CpuOptions {
     pub conv_rung: u32,
 }
 
+impl CpuOptions {
+    /// The default with this many worker threads; 0 takes one for each core.
+    pub fn with_threads(threads: usize) -> CpuOptions {
+        CpuOptions { threads, ..CpuOptions::default() }
+    }
+}
+
 impl Default for CpuOptions {
     fn default() -> Self {
         CpuOptions {

@@ -174,7 +174,7 @@ mod tests {
     use crate::cpu::CpuOptions;
 
     fn context(threads: usize) -> CpuCtx {
-        CpuCtx::new(&CpuOptions { threads, ..CpuOptions::default() }).unwrap()
+        CpuCtx::new(&CpuOptions::with_threads(threads)).unwrap()
     }
 
     /// One after the other, a million times 0.1 is 100958.3 in f32.

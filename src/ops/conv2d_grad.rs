@@ -3,7 +3,7 @@
 use super::conv2d::{Conv2dOptions, product_flops};
 use super::images::images;
 use crate::core::{Error, Result, Shape};
-use crate::cpu::conv2d::{ConvFloat, Geometry};
+use crate::cpu::conv2d::ConvFloat;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, one_float};
@@ -23,7 +23,8 @@ impl Op for Conv2dGradInput {
 
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
         let dtype = one_float(self.name(), x)?;
-        check(self.name(), &self.options.geometry(self.name(), &self.input, &x[1].shape)?, &x[0])?;
+        let g = self.options.geometry(self.name(), &self.input, &x[1].shape)?;
+        check_dy(self.name(), [g.n, g.o, g.oh, g.ow], &x[0])?;
         Ok(Plan::new(self.input, dtype))
     }
 
@@ -62,7 +63,8 @@ impl Op for Conv2dGradWeight {
 
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
         let dtype = one_float(self.name(), x)?;
-        check(self.name(), &self.options.geometry(self.name(), &x[1].shape, &self.weight)?, &x[0])?;
+        let g = self.options.geometry(self.name(), &x[1].shape, &self.weight)?;
+        check_dy(self.name(), [g.n, g.o, g.oh, g.ow], &x[0])?;
         Ok(Plan::new(self.weight, dtype))
     }
 
@@ -87,11 +89,12 @@ impl Op for Conv2dGradWeight {
     }
 }
 
-fn check(op: &str, g: &Geometry, dy: &Meta) -> Result<()> {
-    if images(op, &dy.shape)? == [g.n, g.o, g.oh, g.ow] {
+/// Refuses a `dy` that is not of the output's shape.
+pub(super) fn check_dy(op: &str, output: [usize; 4], dy: &Meta) -> Result<()> {
+    if images(op, &dy.shape)? == output {
         return Ok(());
     }
     Err(Error::shape(op, "dy is not the shape of the output")
         .with("dy", dy.shape)
-        .expected(format!("{:?}", [g.n, g.o, g.oh, g.ow])))
+        .expected(format!("{output:?}")))
 }

@@ -3,9 +3,9 @@
 
 use super::conv_transpose2d::ConvTranspose2dOptions;
 use super::conv2d::product_flops;
-use super::images::images;
-use crate::core::{Error, Result, Shape};
-use crate::cpu::conv2d::{ConvFloat, Geometry};
+use super::conv2d_grad::check_dy;
+use crate::core::{Result, Shape};
+use crate::cpu::conv2d::ConvFloat;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, one_float};
@@ -24,7 +24,8 @@ impl Op for ConvTranspose2dGradInput {
 
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
         let dtype = one_float(self.name(), x)?;
-        check(self.name(), &self.options.geometry(self.name(), &self.input, &x[1].shape)?, &x[0])?;
+        let g = self.options.geometry(self.name(), &self.input, &x[1].shape)?;
+        check_dy(self.name(), [g.n, g.c, g.h, g.w], &x[0])?;
         Ok(Plan::new(self.input, dtype))
     }
 
@@ -63,7 +64,8 @@ impl Op for ConvTranspose2dGradWeight {
 
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
         let dtype = one_float(self.name(), x)?;
-        check(self.name(), &self.options.geometry(self.name(), &x[1].shape, &self.weight)?, &x[0])?;
+        let g = self.options.geometry(self.name(), &x[1].shape, &self.weight)?;
+        check_dy(self.name(), [g.n, g.c, g.h, g.w], &x[0])?;
         Ok(Plan::new(self.weight, dtype))
     }
 
@@ -86,13 +88,4 @@ impl Op for ConvTranspose2dGradWeight {
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
         product_flops(&self.weight, &x[1])
     }
-}
-
-fn check(op: &str, g: &Geometry, dy: &Meta) -> Result<()> {
-    if images(op, &dy.shape)? == [g.n, g.c, g.h, g.w] {
-        return Ok(());
-    }
-    Err(Error::shape(op, "dy is not the shape of the output")
-        .with("dy", dy.shape)
-        .expected(format!("{:?}", [g.n, g.c, g.h, g.w])))
 }

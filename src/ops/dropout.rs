@@ -192,7 +192,7 @@ mod tests {
     use crate::{Device, ErrorKind};
 
     fn ones(threads: usize, n: usize) -> Tensor {
-        let cpu = Device::cpu_with(&CpuOptions { threads, ..Default::default() }).unwrap();
+        let cpu = Device::cpu_with(&CpuOptions::with_threads(threads)).unwrap();
         Tensor::full(&cpu, 1.0, &[n], DType::F32).unwrap().requires_grad()
     }
 

@@ -134,7 +134,7 @@ mod tests {
                 expected[(0..4).map(|d| index[d] % size[d] * strides[d]).sum::<usize>()] += v;
             }
             for threads in [1, 2] {
-                let cpu = Device::cpu_with(&CpuOptions { threads, ..Default::default() }).unwrap();
+                let cpu = Device::cpu_with(&CpuOptions::with_threads(threads)).unwrap();
                 let x = Tensor::from_slice(&cpu, &values, &dims).unwrap();
                 // Integers: every order gives the same sum.
                 assert_eq!(x.sum_to_size(&size).unwrap().to_vec::<f64>().unwrap(), expected, "{size:?}");
