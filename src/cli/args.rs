@@ -2,30 +2,23 @@
 
 use crate::core::{Error, ErrorKind};
 use crate::cpu::CpuOptions;
-use crate::data::{Normalization, catalog};
+use crate::data::{Image, Normalization, catalog};
 use crate::models::{self, Network};
 use crate::tensor::Device;
-use crate::train::{Split, TrainedOptions};
-use clap::ValueEnum;
+use crate::train::TrainedOptions;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// More pixels than any image here has; below it no size arithmetic overflows.
-const MOST: usize = 1 << 30;
 
 /// `1x28x28`: channels, height, width.
 pub fn image_shape(text: &str) -> Result<[usize; 3], String> {
     let sizes: Option<Vec<usize>> = text.split('x').map(|size| size.parse().ok()).collect();
     let shape = sizes.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok());
     let shape = shape.ok_or("expected CxHxW, as 3x32x32: channels, height, width")?;
-    let pixels = shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
-    match pixels {
-        Some(1..=MOST) => Ok(shape),
-        _ => {
-            Err("channels, height and width must be at least 1, and the image not absurdly large".to_owned())
-        }
+    if Image::is_size(shape) {
+        return Ok(shape);
     }
+    Err("channels, height and width must be at least 1, and the image not absurdly large".to_owned())
 }
 
 /// `1x28x28`.
@@ -113,24 +106,7 @@ impl DeviceArgs {
 
     /// The device.
     pub fn open(&self) -> crate::Result<Device> {
-        Device::from_name(&self.device, &CpuOptions { threads: self.threads, ..CpuOptions::default() })
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SplitArg {
-    Train,
-    Val,
-    Test,
-}
-
-impl From<SplitArg> for Split {
-    fn from(split: SplitArg) -> Split {
-        match split {
-            SplitArg::Train => Split::Train,
-            SplitArg::Val => Split::Val,
-            SplitArg::Test => Split::Test,
-        }
+        Device::from_name(&self.device, &CpuOptions::with_threads(self.threads))
     }
 }
 

@@ -1,10 +1,10 @@
 //! `receptive eval`: loss and accuracy of trained weights.
 
-use super::args::{SplitArg, TrainedArgs};
+use super::args::TrainedArgs;
 use super::print_line;
 use super::table::table;
 use crate::data::catalog;
-use crate::train::{Confusion, Overlap, Trained};
+use crate::train::{Confusion, Overlap, Split, Trained};
 use anyhow::{Context, bail};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ pub struct Args {
     #[command(flatten)]
     trained: TrainedArgs,
     /// Which images
-    #[arg(long, value_enum, default_value_t = SplitArg::Val)]
-    split: SplitArg,
+    #[arg(long, value_enum, default_value_t = Split::Val)]
+    split: Split,
     #[arg(long, default_value_t = 250)]
     batch_size: usize,
     /// Draw pictures into DIR [default: the run folder]: predictions, mistakes, confusion, first weights; masks
@@ -67,7 +67,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let trained = Trained::open(options, true)?;
     let mut confusion = Confusion::new(trained.outputs());
     let masks = trained.network.loss.takes_masks();
-    let tally = trained.evaluate(args.split.into(), args.batch_size, |batch, output| match masks {
+    let tally = trained.evaluate(args.split, args.batch_size, |batch, output| match masks {
         true => Ok(()),
         false => confusion.add(output, &batch.targets),
     })?;
@@ -87,13 +87,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         classes: (!masks).then(|| Classes { classes: names, per_class: confusion.per_class(), confusion }),
     };
     if let Some(folder) = folder {
-        let names = trained.subject(args.split.into())?.write_pictures(&folder, &AtomicBool::new(false))?;
+        let names = trained.subject(args.split)?.write_pictures(&folder, &AtomicBool::new(false))?;
         super::say_on_stderr(&format!("drawn in {}: {}", folder.display(), names.join(", ")));
     }
     if args.json {
         return print_line(&serde_json::to_string(&report)?);
     }
-    let set = trained.split(args.split.into())?.name();
+    let set = trained.split(args.split)?.name();
     let (name, loss, n) = (&trained.network.name, report.loss, report.n);
     print_line(&format!("{name} on the {n} images of {set}: loss {loss:.4}, {scores}"))?;
     report.classes.map_or(Ok(()), |classes| print_line(&classes.text()))

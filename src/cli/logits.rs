@@ -26,7 +26,7 @@ pub struct Weights<'a> {
 /// # Errors
 /// Files that cannot be read or written; no tensor `input`; weights or images that do not fit the network.
 pub fn run(weights: &Weights, tensor: &Path, output: &Path) -> Result<()> {
-    let options = CpuOptions { threads: weights.threads, ..CpuOptions::default() };
+    let options = CpuOptions::with_threads(weights.threads);
     let device = Device::from_name(weights.device.unwrap_or("auto"), &options)?;
     let missing = |what: &str| Error::new(ErrorKind::Missing, tensor.display().to_string(), what);
     let mut file = TensorFile::read(tensor, &device)?;

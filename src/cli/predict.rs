@@ -1,12 +1,12 @@
 //! `receptive predict`: class probabilities of one image, or its mask.
 
-use super::args::{SplitArg, TrainedArgs, image_text};
+use super::args::{TrainedArgs, image_text};
 use super::logits::{self, Weights};
 use super::mask;
 use super::print_line;
 use super::table::table;
 use crate::data::{Image, picture};
-use crate::train::{Trained, TrainedOptions};
+use crate::train::{Split, Trained, TrainedOptions};
 use anyhow::{Context, bail};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -30,8 +30,8 @@ pub struct Args {
     #[arg(long, value_name = "I")]
     index: Option<usize>,
     /// The split that --index counts in
-    #[arg(long, value_enum, default_value_t = SplitArg::Val)]
-    split: SplitArg,
+    #[arg(long, value_enum, default_value_t = Split::Val)]
+    split: Split,
     /// Instead of an image: a safetensors file whose `input` [N, C, H, W] goes in as it is
     #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "index"], requires = "output")]
     tensor: Option<PathBuf>,
@@ -85,7 +85,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         bail!("--out: {} gives classes, not a mask", trained.network.name);
     }
     let probabilities = trained.predict(image)?;
-    let name = |class: usize| trained.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
+    let name = |class: usize| trained.class_name(class);
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
     let best = order[0];
@@ -155,8 +155,8 @@ fn raw(options: TrainedOptions, tensor: &Path, output: &Path) -> anyhow::Result<
 }
 
 /// An image of the data set, its label, and what it is called.
-fn sample(trained: &Trained, index: usize, split: SplitArg) -> anyhow::Result<(Image, usize, String)> {
-    let set = trained.split(split.into())?;
+fn sample(trained: &Trained, index: usize, split: Split) -> anyhow::Result<(Image, usize, String)> {
+    let set = trained.split(split)?;
     if index >= set.len() {
         bail!("--index: {} has no image {index}\n  expected 0 to {}", set.name(), set.len() - 1);
     }
@@ -165,8 +165,8 @@ fn sample(trained: &Trained, index: usize, split: SplitArg) -> anyhow::Result<(I
     Ok((image, set.label(index), format!("image {index} of {}", set.name())))
 }
 
-fn true_mask(trained: &Trained, index: usize, split: SplitArg) -> anyhow::Result<Image> {
+fn true_mask(trained: &Trained, index: usize, split: Split) -> anyhow::Result<Image> {
     let mut mask = Image::default();
-    trained.split(split.into())?.mask(index, &mut mask)?;
+    trained.split(split)?.mask(index, &mut mask)?;
     Ok(mask)
 }

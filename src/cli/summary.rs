@@ -1,8 +1,9 @@
 //! `receptive summary`: a network layer by layer, and the dry run that says which size the first FC needs.
 
 use super::args::{NetworkArgs, image_shape, image_text};
-use super::table::{short, table, thousands};
+use super::table::{short, table};
 use super::{print_line, say_on_stderr};
+use crate::core::text::thousands;
 use crate::inspect::{Extent, LayerSummary, Stopped, Summary, describe, summary};
 use crate::models::{ModelConfig, Network};
 use crate::nn::Module;

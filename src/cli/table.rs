@@ -20,19 +20,6 @@ pub fn aligned(rows: &[Vec<String>], left: impl Fn(usize) -> bool) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// `61,706`.
-pub fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A large number with three digits and a decimal prefix: `846 k`, `1.23 G`.
 pub fn short(n: f64) -> String {
     let (mut value, mut prefixes) = (n, ["", " k", " M", " G", " T", " P"].iter());
@@ -59,7 +46,6 @@ mod tests {
 
     #[test]
     fn numbers_for_people() {
-        assert_eq!([0, 999, 61_706, 1_000_000].map(thousands), ["0", "999", "61,706", "1,000,000"]);
         let short: Vec<String> = [0.0, 84.0, 999.0, 1000.0, 846_144.0, 999_600.0, 1.234e9].map(short).into();
         assert_eq!(short, ["0", "84", "999", "1.00 k", "846 k", "1.00 M", "1.23 G"]);
     }

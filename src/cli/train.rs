@@ -9,16 +9,8 @@ use crate::nn::Scheme;
 use crate::optim::Decay;
 use crate::train::{Done, Keep, Outcome, Overlap, RunConfig, RunDir, train};
 use anyhow::bail;
-use clap::ValueEnum;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum OptimizerArg {
-    Sgd,
-    Adam,
-    Adamw,
-}
 
 /// Train a network; the run folder keeps its weights, metrics and pictures.
 #[derive(Debug, clap::Args)]
@@ -61,7 +53,7 @@ struct Settings {
     #[arg(long)]
     val_batch_size: Option<usize>,
     #[arg(long, value_enum)]
-    optimizer: Option<OptimizerArg>,
+    optimizer: Option<OptimizerKind>,
     /// Learning rate
     #[arg(long)]
     lr: Option<f64>,
@@ -215,7 +207,7 @@ fn configure(network: &Network, args: &Args, say: fn(&str)) -> anyhow::Result<Ru
     let absolute = |path: &Option<PathBuf>| path.as_deref().map(std::path::absolute).transpose();
     let mut config = RunConfig::new(network, &data);
     if let Some(optimizer) = args.optimizer {
-        config.set_optimizer(optimizer.into());
+        config.set_optimizer(optimizer);
     }
     let set = |value: Option<usize>, target: &mut usize| *target = value.unwrap_or(*target);
     set(args.epochs, &mut config.epochs);
@@ -257,16 +249,6 @@ fn configure(network: &Network, args: &Args, say: fn(&str)) -> anyhow::Result<Ru
         log_interval: args.log_interval,
         ..config
     })
-}
-
-impl From<OptimizerArg> for OptimizerKind {
-    fn from(arg: OptimizerArg) -> OptimizerKind {
-        match arg {
-            OptimizerArg::Sgd => OptimizerKind::Sgd,
-            OptimizerArg::Adam => OptimizerKind::Adam,
-            OptimizerArg::Adamw => OptimizerKind::Adamw,
-        }
-    }
 }
 
 /// `--data`, or the notebook's set where it is on this machine, or the embedded sample.

@@ -7,10 +7,12 @@ pub mod error;
 pub mod resample;
 pub mod rng;
 pub mod shape;
+pub mod text;
 pub mod window;
 
 pub use dtype::{DType, Element, Float};
 pub use error::{Error, ErrorKind, Result};
 pub use rng::Key;
 pub use shape::Shape;
+pub use text::Named;
 pub use window::{Padding, Window};

@@ -12,9 +12,8 @@
 //! `--resize` stretches images of one size after that. Only sets whose images keep their meaning are mirrored: a digit does
 //! not.
 
-use super::normalize::{by_name, name_of};
 use super::{ImageSize, Normalization, Normalize, Pipeline, Transform};
-use crate::core::{Error, Result};
+use crate::core::{Error, Named, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -28,14 +27,15 @@ pub enum Augment {
     Cutout,
 }
 
-impl Augment {
-    const NAMES: [(Augment, &str); 3] =
-        [(Augment::None, "none"), (Augment::Standard, "standard"), (Augment::Cutout, "cutout")];
+impl Named for Augment {
+    const WHAT: &'static str = "augment";
+    const NAMES: &'static [(&'static str, Augment)] =
+        &[("none", Augment::None), ("standard", Augment::Standard), ("cutout", Augment::Cutout)];
 }
 
 impl fmt::Display for Augment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(name_of(&Self::NAMES, self))
+        f.pad(self.name())
     }
 }
 
@@ -43,7 +43,7 @@ impl FromStr for Augment {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Augment> {
-        by_name(&Self::NAMES, "augment", text)
+        Self::named(text)
     }
 }
 

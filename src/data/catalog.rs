@@ -288,12 +288,17 @@ pub fn names() -> String {
     SETS.iter().map(|set| set.name).collect::<Vec<_>>().join(", ")
 }
 
+/// The row with this name, if there is one.
+pub fn known(name: &str) -> Option<&'static SetSpec> {
+    SETS.iter().find(|set| set.name == name)
+}
+
 /// The row with this name.
 ///
 /// # Errors
 /// No such set.
 pub fn spec(name: &str) -> Result<&'static SetSpec> {
-    SETS.iter().find(|set| set.name == name).ok_or_else(|| {
+    known(name).ok_or_else(|| {
         Error::argument("data", format!("there is no data set `{name}`"))
             .expected(format!("one of {}", names()))
     })

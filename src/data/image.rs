@@ -2,6 +2,9 @@
 
 use crate::core::{Error, Result};
 
+/// More pixels than any image here has; below it no arithmetic on sizes overflows.
+const MOST_PIXELS: usize = 1 << 30;
+
 /// An image, channel by channel. A buffer to use again: reading and transforming keep its allocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
@@ -38,6 +41,12 @@ impl Image {
         self.size = size;
         self.pixels.clear();
         self.pixels.extend_from_slice(pixels);
+    }
+
+    /// Whether `[C, H, W]` can be an image's size: nothing is 0, and it is not absurdly large.
+    pub fn is_size(size: [usize; 3]) -> bool {
+        let pixels = size.iter().try_fold(1usize, |n, &side| n.checked_mul(side));
+        matches!(pixels, Some(1..=MOST_PIXELS))
     }
 
     /// The channels' `[H, W]` planes.

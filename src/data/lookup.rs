@@ -3,7 +3,7 @@
 //! Looked through in order: `--data-dir`, `$RECEPTIVE_DATA`, `~/.cache/receptive`, the folder of a system package. A set
 //! is found where all of its files are; of an IDX file the plain one is taken before the gzipped one.
 
-use super::catalog::{IDX_FILES, IMAGENET, SETS, SetSpec, Source, Validation, names, spec};
+use super::catalog::{IDX_FILES, IMAGENET, SETS, SetSpec, Source, Validation, known, names, spec};
 use super::idx::{self, Idx};
 use super::{
     Augment, Dataset, Facts, ImageSet, ImageSize, Normalization, Normalize, Pipeline, Subset, cifar, folder,
@@ -94,7 +94,7 @@ impl Splits {
 /// [`ErrorKind::Argument`]: neither a known name nor a folder. [`ErrorKind::Missing`]: not on this machine; lists where it
 /// was looked for and how to get it. [`ErrorKind::Format`]: damaged files.
 pub fn load(data: &str, dirs: &DataDirs) -> Result<Splits> {
-    let Some(spec) = SETS.iter().find(|set| set.name == data) else {
+    let Some(spec) = known(data) else {
         return load_folder(data);
     };
     let (train, test) = match &spec.source {
@@ -111,7 +111,7 @@ pub fn load(data: &str, dirs: &DataDirs) -> Result<Splits> {
 /// # Errors
 /// [`ErrorKind::Argument`] and [`ErrorKind::Missing`] as [`load`].
 pub fn find(data: &str, dirs: &DataDirs) -> Result<()> {
-    match SETS.iter().find(|set| set.name == data) {
+    match known(data) {
         None => layout(data).map(drop),
         Some(SetSpec { source: Source::Embedded, .. }) => Ok(()),
         Some(spec) => locate(spec, dirs).map(drop),

@@ -3,7 +3,7 @@
 
 use super::transform::{Scratch, Transform};
 use super::{Dataset, Image};
-use crate::core::{Error, Float, Key, Result};
+use crate::core::{Error, Float, Key, Named, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -25,18 +25,19 @@ pub enum Normalization {
     Pixels,
 }
 
-impl Normalization {
-    const NAMES: [(Normalization, &str); 4] = [
-        (Normalization::Unit, "off"),
-        (Normalization::Statistics, "on"),
-        (Normalization::Half, "half"),
-        (Normalization::Pixels, "pixels"),
+impl Named for Normalization {
+    const WHAT: &'static str = "normalize";
+    const NAMES: &'static [(&'static str, Normalization)] = &[
+        ("off", Normalization::Unit),
+        ("on", Normalization::Statistics),
+        ("half", Normalization::Half),
+        ("pixels", Normalization::Pixels),
     ];
 }
 
 impl fmt::Display for Normalization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(name_of(&Self::NAMES, self))
+        f.pad(self.name())
     }
 }
 
@@ -44,21 +45,8 @@ impl FromStr for Normalization {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Normalization> {
-        by_name(&Self::NAMES, "normalize", text)
+        Self::named(text)
     }
-}
-
-/// The name of a value in a table of names.
-pub(super) fn name_of<T: PartialEq>(names: &[(T, &'static str)], value: &T) -> &'static str {
-    names.iter().find(|(named, _)| named == value).map_or("", |(_, name)| name)
-}
-
-/// The value with this name.
-pub(super) fn by_name<T: Copy>(names: &[(T, &str)], subject: &str, text: &str) -> Result<T> {
-    names.iter().find(|(_, name)| *name == text).map(|&(value, _)| value).ok_or_else(|| {
-        let known: Vec<_> = names.iter().map(|(_, name)| *name).collect();
-        Error::argument(subject, format!("there is no `{text}`")).expected(known.join(", "))
-    })
 }
 
 /// Mean and deviation of each channel, or of each pixel, of pixels in `0..=1`.

@@ -1,5 +1,6 @@
 //! How a network is trained unless told otherwise.
 
+use crate::core::Named;
 use crate::data::{Augment, Normalization};
 use crate::nn::Scheme;
 use crate::optim::Schedule;
@@ -7,11 +8,18 @@ use std::borrow::Cow;
 
 /// The optimisers by their names on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
     Sgd,
     Adam,
     Adamw,
+}
+
+impl Named for OptimizerKind {
+    const WHAT: &'static str = "optimizer";
+    const NAMES: &'static [(&'static str, OptimizerKind)] =
+        &[("sgd", OptimizerKind::Sgd), ("adam", OptimizerKind::Adam), ("adamw", OptimizerKind::Adamw)];
 }
 
 /// How the notebook trains a network: the defaults of `receptive train`.

@@ -5,7 +5,7 @@
 //! activations and of gradients: `U(-b, b)` with `b = sqrt(6 / (fan_in + fan_out))`. Kaiming (He et al. 2015) accounts
 //! for the half that ReLU cuts off: `N(0, 2 / fan_out)`.
 
-use crate::core::{Error, Key, Result};
+use crate::core::{Error, Key, Named, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -73,15 +73,17 @@ fn field(dims: &[usize]) -> usize {
     dims[2..].iter().product()
 }
 
-impl Scheme {
-    /// All schemes by name.
-    pub const NAMES: [(&str, Scheme); 4] = [
+impl Named for Scheme {
+    const WHAT: &'static str = "scheme";
+    const NAMES: &'static [(&'static str, Scheme)] = &[
         ("default", Scheme::Default),
         ("xavier", Scheme::Xavier),
         ("glorot", Scheme::Glorot),
         ("kaiming", Scheme::Kaiming),
     ];
+}
 
+impl Scheme {
     /// What this scheme draws the parameter `path` by, when it overrides the layer. `dims` are the parameter's, `weight`
     /// those of its layer's `weight`.
     pub(crate) fn rule(self, path: &str, dims: &[usize], weight: Option<&[usize]>) -> Option<Init> {
@@ -100,18 +102,13 @@ impl FromStr for Scheme {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Scheme> {
-        let found = Scheme::NAMES.iter().find(|(name, _)| *name == text);
-        found.map(|(_, scheme)| *scheme).ok_or_else(|| {
-            Error::argument("scheme", format!("`{text}` is not a rule of initialisation"))
-                .expected(Scheme::NAMES.map(|(name, _)| name).join(", "))
-        })
+        Self::named(text)
     }
 }
 
 impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = Scheme::NAMES.iter().find(|(_, scheme)| scheme == self);
-        f.write_str(named.expect("every scheme has a name").0)
+        f.pad(self.name())
     }
 }
 
@@ -121,7 +118,7 @@ mod tests {
 
     #[test]
     fn names_convert_both_ways() {
-        for (name, scheme) in Scheme::NAMES {
+        for &(name, scheme) in Scheme::NAMES {
             assert_eq!(name.parse::<Scheme>().unwrap(), scheme);
             assert_eq!(scheme.to_string(), name);
             assert_eq!(serde_json::to_value(scheme).unwrap(), name);
@@ -143,7 +140,7 @@ mod tests {
         assert_eq!(Scheme::Kaiming.rule("conv1.weight", &conv, Some(&conv)), Some(kaiming));
         assert_eq!(Scheme::Kaiming.rule("conv1.bias", &[64], Some(&conv)), Some(Init::Constant(0.0)));
         assert_eq!(Scheme::Kaiming.rule("fc.weight", &linear, Some(&linear)), None);
-        for (_, scheme) in Scheme::NAMES {
+        for &(_, scheme) in Scheme::NAMES {
             assert_eq!(scheme.rule("bn1.weight", &norm, Some(&norm)), None);
             assert_eq!(scheme.rule("bn1.bias", &norm, Some(&norm)), None);
             assert_eq!(scheme.rule("bn1.running_mean", &norm, Some(&norm)), None);

@@ -1,6 +1,6 @@
 //! What a network is trained against.
 
-use crate::core::Result;
+use crate::core::{Named, Result};
 use crate::ops::Reduction;
 use crate::ops::cross_entropy::CrossEntropy;
 use crate::ops::dice_loss::DiceLoss;
@@ -20,6 +20,17 @@ pub enum Loss {
     Dice,
     /// The sum of the two before: pixels and overlap.
     BceDice,
+}
+
+impl Named for Loss {
+    const WHAT: &'static str = "loss";
+    const NAMES: &'static [(&'static str, Loss)] = &[
+        ("nll", Loss::Nll),
+        ("cross_entropy", Loss::CrossEntropy),
+        ("bce_with_logits", Loss::BceWithLogits),
+        ("dice", Loss::Dice),
+        ("bce_dice", Loss::BceDice),
+    ];
 }
 
 impl Loss {

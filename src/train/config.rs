@@ -2,8 +2,8 @@
 //! can be resumed or repeated.
 
 use super::Keep;
-use crate::core::{Error, ErrorKind, Result};
-use crate::data::{Augment, Normalization, SETS};
+use crate::core::{Error, Result};
+use crate::data::{Augment, Normalization, catalog};
 use crate::models::{self, Network, OptimizerKind};
 use crate::nn::Scheme;
 use crate::optim::{Decay, Schedule};
@@ -79,7 +79,7 @@ impl RunConfig {
     pub fn new(model: &Network, data: &str) -> RunConfig {
         let recipe = &model.recipe;
         let sample = data == "sample";
-        let set = SETS.iter().find(|set| set.name == data);
+        let set = catalog::known(data);
         let prepare = recipe.prepare.iter().find(|prepare| prepare.data == data);
         let config = RunConfig {
             format: FORMAT,
@@ -190,7 +190,10 @@ impl RunConfig {
             let fraction = self.fraction.unwrap_or_default();
             return Err(out_of_range("fraction", fraction, "a number above 0, at most 1"));
         }
-        one_of("precision", &self.precision, &["f32"])?;
+        if self.precision != "f32" {
+            let what = format!("`{}` is not available in this version", self.precision);
+            return Err(Error::argument("--precision", what).expected("f32"));
+        }
         self.schedule().map(|_| ())
     }
 
@@ -245,16 +248,4 @@ impl RunConfig {
 
 fn out_of_range(flag: &str, value: impl std::fmt::Display, expected: &str) -> Error {
     Error::argument(format!("--{flag}"), format!("{value} is out of range")).expected(expected)
-}
-
-fn one_of(flag: &str, value: &str, known: &[&str]) -> Result<()> {
-    if known.contains(&value) {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Argument,
-        format!("--{flag}"),
-        format!("`{value}` is not available in this version"),
-    )
-    .expected(known.join(", ")))
 }

@@ -96,11 +96,7 @@ impl Setup {
     }
 
     fn loader_options(&self, batch_size: usize, pipeline: &Pipeline) -> LoaderOptions {
-        LoaderOptions {
-            target: target(&self.network),
-            workers: self.config.workers,
-            ..LoaderOptions::new(batch_size, pipeline.clone(), self.device.clone())
-        }
+        loader_options(&self.config, &self.network, &self.device, pipeline, batch_size)
     }
 
     /// What the pictures show: the network as it is now, and the images of validation.
@@ -152,13 +148,22 @@ impl Setup {
 
 /// Where a configuration computes.
 pub(super) fn device(config: &RunConfig) -> Result<Device> {
-    let options = CpuOptions { threads: config.threads, ..CpuOptions::default() };
-    Device::from_name(&config.device, &options)
+    Device::from_name(&config.device, &CpuOptions::with_threads(config.threads))
 }
 
-/// What a network is trained against.
-pub(super) fn target(network: &Network) -> Target {
-    if network.loss.takes_masks() { Target::Mask } else { Target::Class }
+/// How a network's batches are made: in file order, of what it is trained against.
+pub(super) fn loader_options(
+    config: &RunConfig,
+    network: &Network,
+    device: &Device,
+    pipeline: &Pipeline,
+    batch_size: usize,
+) -> LoaderOptions {
+    LoaderOptions {
+        target: if network.loss.takes_masks() { Target::Mask } else { Target::Class },
+        workers: config.workers,
+        ..LoaderOptions::new(batch_size, pipeline.clone(), device.clone())
+    }
 }
 
 /// The network for these images, without values. A segmenter has the outputs it was made for, a classifier the set's.

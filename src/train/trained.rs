@@ -2,13 +2,12 @@
 
 use super::checkpoint::Checkpoint;
 use super::metrics::Tally;
-use super::pictures::{Masked, Subject, segment};
-use super::setup::{build, device, part, splits, target};
+use super::pictures::{Masked, Subject, not_finite, prepare, segment};
+use super::setup::{build, device, loader_options, part, splits};
 use super::{Flow, RunConfig, RunDir, evaluate};
-use crate::core::{DType, Error, ErrorKind, Key, Result};
+use crate::core::{DType, Error, ErrorKind, Result};
 use crate::data::{
-    Augment, Batch, Dataset, Image, ImageSize, Loader, LoaderOptions, Normalization, Pipeline, SETS, Scratch,
-    Splits,
+    Augment, Batch, Dataset, Image, ImageSize, Loader, Normalization, Pipeline, Splits, catalog,
 };
 use crate::io::TensorFile;
 use crate::models::Network;
@@ -42,6 +41,7 @@ pub struct TrainedOptions {
 
 /// Which images of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Split {
     Train,
     Val,
@@ -127,11 +127,7 @@ impl Trained {
     /// # Errors
     /// A batch size of 0; no masks where they are needed.
     pub fn loader(&self, split: Split, batch_size: usize) -> Result<Loader> {
-        let options = LoaderOptions {
-            target: target(&self.network),
-            workers: self.config.workers,
-            ..LoaderOptions::new(batch_size, self.pipeline.clone(), self.device.clone())
-        };
+        let options = loader_options(&self.config, &self.network, &self.device, &self.pipeline, batch_size);
         Loader::new(Arc::clone(self.split(split)?), options)
     }
 
@@ -176,10 +172,7 @@ impl Trained {
     /// # Errors
     /// An image of another number of channels, or too small for a step of its preparation.
     pub fn prepare(&self, mut image: Image) -> Result<Tensor> {
-        self.pipeline.apply(Key::new(0), 0, &mut image, None, &mut Scratch::default())?;
-        let values = self.pipeline.numbers::<f32>(&image)?;
-        let [c, h, w] = image.size;
-        Tensor::from_vec(&self.device, values, &[1, c, h, w])
+        prepare(&self.pipeline, &self.device, &mut image, None)
     }
 
     /// The probability of each class for one image, as the data set would hold it; of a segmenter that of each pixel.
@@ -193,8 +186,7 @@ impl Trained {
             self.network.loss.probabilities(&output)?.to_f64()
         })?;
         if probabilities.iter().any(|p| !p.is_finite()) {
-            return Err(Error::new(ErrorKind::NonFinite, &*self.network.name, "the output is not finite")
-                .help("the weights are damaged, or their training diverged"));
+            return Err(not_finite(&self.network.name));
         }
         Ok(probabilities)
     }
@@ -281,7 +273,7 @@ fn facts(config: &RunConfig, images: bool) -> Result<Facts> {
     let RunConfig { data, augment, resize, normalize, .. } = config;
     // Statistics of every pixel are not in the program: they take the training images.
     let images = images || *normalize == Normalization::Pixels;
-    if let Some(set) = SETS.iter().find(|set| set.name == data && !images) {
+    if let Some(set) = catalog::known(data).filter(|_| !images) {
         let facts = set.facts();
         let (_, pipeline) = facts.pipelines(*augment, *resize, facts.normalize(*normalize)?)?;
         return Ok(Facts { size: facts.size, classes: set.classes(), pipeline, splits: None });

@@ -21,9 +21,10 @@
 mod keys;
 mod kinds;
 
-use super::{ModelConfig, Network, OptimizerKind, Recipe};
-use crate::core::{DType, Error, Result};
-use crate::nn::{Ctx, Loss, Module, ModuleExt, Residual, Scheme, Sequential};
+use super::{ModelConfig, Network, Recipe};
+use crate::core::{DType, Error, Named, Result};
+use crate::data::Image;
+use crate::nn::{Ctx, Loss, Module, ModuleExt, Residual, Sequential};
 use crate::tensor::{Device, Tensor};
 use keys::{Keys, Source};
 use kinds::{KINDS, Kind, Make};
@@ -34,8 +35,6 @@ use toml::de::{DeTable, DeValue};
 /// More layers than any network here has: a file must not be able to fill the memory. (How deep blocks can lie in each
 /// other is limited by the TOML parser.)
 const MOST_LAYERS: usize = 10_000;
-/// More pixels than any image here has.
-const MOST_PIXELS: usize = 1 << 30;
 
 type Items<'a> = &'a [Spanned<DeValue<'a>>];
 
@@ -75,7 +74,8 @@ pub fn from_arch(text: &str, file: &str) -> Result<Network> {
         let (name, text) = (name.to_owned(), text.clone());
         move |config| build(&text, &file, &name, config)
     });
-    network.loss = loss(&top)?.unwrap_or(if ends_in_log_softmax { Loss::Nll } else { Loss::CrossEntropy });
+    network.loss =
+        choice(&top, "loss")?.unwrap_or(if ends_in_log_softmax { Loss::Nll } else { Loss::CrossEntropy });
     network.arch = Some(text);
     Ok(network)
 }
@@ -227,26 +227,13 @@ fn image(top: &Keys) -> Result<[usize; 3]> {
             .expected("[channels, height, width], each 1 or more, as [1, 28, 28]")
     };
     let sizes: Option<Vec<usize>> = sizes.iter().map(keys::Value::read).collect();
-    let image = sizes.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok()).ok_or_else(wrong)?;
-    let pixels = image.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
-    if matches!(pixels, Some(1..=MOST_PIXELS)) { Ok(image) } else { Err(wrong()) }
-}
-
-fn loss(top: &Keys) -> Result<Option<Loss>> {
-    let known = [
-        ("nll", Loss::Nll),
-        ("cross_entropy", Loss::CrossEntropy),
-        ("bce_with_logits", Loss::BceWithLogits),
-        ("dice", Loss::Dice),
-        ("bce_dice", Loss::BceDice),
-    ];
-    choice(top, "loss", &known)
+    let image = sizes.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok());
+    image.filter(|&size| Image::is_size(size)).ok_or_else(wrong)
 }
 
 /// How it is trained; Adam at 0.001 on the embedded sample unless the file says otherwise.
 fn recipe(top: &Keys) -> Result<Recipe> {
     let own = Recipe::adam("sample", 64, 15, 0.001);
-    let kinds = [("sgd", OptimizerKind::Sgd), ("adam", OptimizerKind::Adam), ("adamw", OptimizerKind::Adamw)];
     let schedule = top
         .get::<&str>("scheduler")?
         .map(|text| text.parse().map_err(|e: Error| top.wrong_key("scheduler", e.to_string())));
@@ -255,25 +242,20 @@ fn recipe(top: &Keys) -> Result<Recipe> {
         data: top.get::<&str>("data")?.map_or(own.data, |data| data.to_owned().into()),
         batch_size: top.get("batch_size")?.unwrap_or(own.batch_size),
         epochs: top.get("epochs")?.unwrap_or(own.epochs),
-        optimizer: choice(top, "optimizer", &kinds)?.unwrap_or(own.optimizer),
+        optimizer: choice(top, "optimizer")?.unwrap_or(own.optimizer),
         lr: top.get("lr")?.unwrap_or(own.lr),
         momentum: top.get("momentum")?.unwrap_or(own.momentum),
         nesterov: top.get("nesterov")?.unwrap_or(own.nesterov),
         weight_decay: top.get("weight_decay")?.unwrap_or(own.weight_decay),
         schedule: schedule.transpose()?.unwrap_or(own.schedule),
-        scheme: choice(top, "scheme", &Scheme::NAMES)?.unwrap_or(own.scheme),
+        scheme: choice(top, "scheme")?.unwrap_or(own.scheme),
         resize: top.get("resize")?,
     })
 }
 
 /// One of a few words.
-fn choice<T: Copy>(top: &Keys, key: &str, known: &[(&str, T)]) -> Result<Option<T>> {
+fn choice<T: Named>(top: &Keys, key: &str) -> Result<Option<T>> {
     let Some(word) = top.get::<&str>(key)? else { return Ok(None) };
-    let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-    match known.iter().find(|(name, _)| *name == word) {
-        Some(&(_, value)) => Ok(Some(value)),
-        None => Err(top
-            .wrong_key(key, format!("there is no {key} `{word}`"))
-            .expected(format!("one of {}", names.join(", ")))),
-    }
+    let unknown = || top.wrong_key(key, format!("there is no {key} `{word}`")).expected(T::known());
+    T::find(word).map(Some).ok_or_else(unknown)
 }

@@ -33,16 +33,6 @@ pub(super) fn number(value: f64, decimals: usize) -> String {
     }
 }
 
-/// `10,000`.
-pub(super) fn count(n: usize) -> String {
-    let digits = n.to_string();
-    let part = |(i, digit): (usize, char)| {
-        let comma = i > 0 && (digits.len() - i).is_multiple_of(3);
-        comma.then_some(',').into_iter().chain([digit])
-    };
-    digits.chars().enumerate().flat_map(part).collect()
-}
-
 /// What a class is called in a picture: its number, where its name has letters that cannot be drawn.
 pub(super) fn class_names(classes: &[String], outputs: usize) -> Vec<String> {
     let name = |class: usize| match classes.get(class) {
@@ -70,10 +60,6 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!(
-            [0, 999, 1000, 10_000, 1_234_567].map(count),
-            ["0", "999", "1,000", "10,000", "1,234,567"]
-        );
         assert_eq!(
             (number(-0.25, 1), number(-0.01, 1), number(1.5, 2)),
             ("−0.2".into(), "0.0".into(), "1.50".into())

@@ -1,6 +1,7 @@
 //! `confusion.svg`: which class is taken for which.
 
-use super::layout::{GAP, TEXT, TITLE, count, heading, note};
+use super::layout::{GAP, TEXT, TITLE, heading, note};
+use crate::core::text::thousands;
 use crate::draw::color::{BLUE, FAINT, HAIR, INK, VERMILION, WHITE};
 use crate::draw::font::{fit, width};
 use crate::draw::{Anchor, Svg};
@@ -105,7 +106,7 @@ pub(super) fn confusion_title(of: &str, confusion: &Confusion) -> String {
     let n: u64 = confusion.counts.iter().flatten().sum();
     let right: u64 = confusion.counts.iter().enumerate().map(|(i, row)| row[i]).sum();
     let percent = 100.0 * right as f64 / n.max(1) as f64;
-    format!("{of}: {percent:.2} % of {} right", count(n as usize))
+    format!("{of}: {percent:.2} % of {} right", thousands(n as usize))
 }
 
 #[cfg(test)]

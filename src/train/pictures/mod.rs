@@ -8,6 +8,7 @@
 //! | `matrix.rs` | `confusion.svg` | which class is taken for which |
 //! | `weights.rs` | `weights.svg` | the first layer's weights as images |
 //! | `triptych.rs` | `masks.svg` | of a segmenter, instead of labels: input, true mask, predicted mask |
+//! | `layout.rs` | | what they share: headings, numbers, class names, sizes |
 //! | `subject.rs` | | from a network and its data to all of these |
 //!
 //! Data in, an SVG document out ([`crate::draw`]): the letters are outlines, so no fonts are needed, and the same data are
@@ -25,6 +26,6 @@ pub use curves::draw_curves;
 pub use grid::{Judged, draw_grid};
 pub use matrix::draw_confusion;
 pub use subject::Subject;
-pub(super) use subject::segment;
+pub(super) use subject::{not_finite, prepare, segment};
 pub use triptych::{Masked, draw_triptychs, mask_picture};
 pub use weights::{FirstLayer, draw_weights};

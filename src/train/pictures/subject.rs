@@ -1,8 +1,9 @@
 //! From a trained network and its data to its pictures.
 
-use super::layout::{class_names, count};
+use super::layout::class_names;
 use super::matrix::confusion_title;
 use super::{FirstLayer, Judged, Masked, draw_confusion, draw_grid, draw_triptychs, draw_weights};
+use crate::core::text::thousands;
 use crate::core::{Error, ErrorKind, Key, Result};
 use crate::data::{Dataset, Image, Loader, LoaderOptions, Pipeline, Scratch, Subset};
 use crate::io::write_atomically;
@@ -102,14 +103,14 @@ impl Subject<'_> {
         let Some((answers, confusion)) = self.ask(stop)? else { return Ok(Vec::new()) };
         let title = self.title();
         let names = class_names(self.data.classes(), self.outputs);
-        let asked = match (count(answers.len()), count(self.data.len())) {
+        let asked = match (thousands(answers.len()), thousands(self.data.len())) {
             (some, all) if some != all => format!("{some} of {all} images"),
             (all, _) => format!("{all} images"),
         };
         let wrong = |a: &&Answer| a.truth != a.class;
         let mut mistakes: Vec<Answer> = answers.iter().filter(wrong).copied().collect();
         mistakes.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.sample.cmp(&b.sample)));
-        let all = count(mistakes.len());
+        let all = thousands(mistakes.len());
         mistakes.truncate(GRID);
         let remark = match mistakes.len() {
             0 => format!("no mistakes in {asked}"),
@@ -172,9 +173,21 @@ impl Subject<'_> {
             segment(self.network, self.model, self.device, self.pipeline, image, Some(mask))
         });
         let masked: Vec<Masked> = masked.collect::<Result<_>>()?;
-        let remark = format!("{} of {} images, drawn at random", masked.len(), count(self.data.len()));
+        let remark = format!("{} of {} images, drawn at random", masked.len(), thousands(self.data.len()));
         Ok(vec![("masks.svg", draw_triptychs(&self.title(), &remark, &masked))])
     }
+}
+
+/// An image as the network takes it, `[1, C, H, W]`; it and its mask become what the pipeline's steps make of them.
+pub(in crate::train) fn prepare(
+    pipeline: &Pipeline,
+    device: &Device,
+    image: &mut Image,
+    mask: Option<&mut Image>,
+) -> Result<Tensor> {
+    pipeline.apply(Key::new(0), 0, image, mask, &mut Scratch::default())?;
+    let [c, h, w] = image.size;
+    Tensor::from_vec(device, pipeline.numbers::<f32>(image)?, &[1, c, h, w])
 }
 
 /// What a segmenter says of an image as the set holds it, and its true mask where it is known, all of the network's size.
@@ -186,9 +199,8 @@ pub(in crate::train) fn segment(
     mut image: Image,
     mut truth: Option<Image>,
 ) -> Result<Masked> {
-    pipeline.apply(Key::new(0), 0, &mut image, truth.as_mut(), &mut Scratch::default())?;
-    let [c, h, w] = image.size;
-    let x = Tensor::from_vec(device, pipeline.numbers::<f32>(&image)?, &[1, c, h, w])?;
+    let x = prepare(pipeline, device, &mut image, truth.as_mut())?;
+    let [_, h, w] = image.size;
     let logits = model.forward(&Ctx::eval(&network.name), &x)?.to_f64()?;
     if logits.iter().any(|v| !v.is_finite()) {
         return Err(not_finite(&network.name));
@@ -197,7 +209,8 @@ pub(in crate::train) fn segment(
     Ok(Masked { image, truth, predicted: Image::new([1, h, w], predicted)? })
 }
 
-fn not_finite(name: &str) -> Error {
+/// The error about an output with NaN or infinities.
+pub(in crate::train) fn not_finite(name: &str) -> Error {
     Error::new(ErrorKind::NonFinite, name, "the output is not finite")
         .help("the weights are damaged, or their training diverged")
 }

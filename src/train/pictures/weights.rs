@@ -1,6 +1,7 @@
 //! `weights.svg`: the first layer's weights as images: what each output looks for in the pixels.
 
-use super::layout::{GAP, TEXT, TITLE, count, heading, note, number};
+use super::layout::{GAP, TEXT, TITLE, heading, note, number};
+use crate::core::text::thousands;
 use crate::core::{Error, ErrorKind, Result};
 use crate::data::Image;
 use crate::draw::color::{FAINT, INK, diverging};
@@ -76,7 +77,7 @@ pub fn draw_weights(title: &str, layer: &FirstLayer) -> Result<String> {
     let mut svg = Svg::new(page, bottom + if c == 3 { 78.0 } else { 46.0 });
     heading(&mut svg, title, page);
     let part = if shown < outputs { format!("the first {shown} of ") } else { String::new() };
-    note(&mut svg, &format!("{}: {part}{} outputs, each {c}×{h}×{w}", layer.path, count(outputs)), page);
+    note(&mut svg, &format!("{}: {part}{} outputs, each {c}×{h}×{w}", layer.path, thousands(outputs)), page);
     for o in 0..shown {
         let [x, y] = [GAP + (o % columns) as f64 * cell[0], top + (o / columns) as f64 * cell[1]];
         svg.image(&layer.image(o, largest), [x, y], scale);

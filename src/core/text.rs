@@ -1,0 +1,69 @@
+//! Words and numbers as people read and write them.
+
+use super::{Error, Result};
+
+/// A value that is one of a few, each with a name: one table for reading, writing and error messages.
+pub trait Named: Copy + PartialEq + 'static {
+    /// What the values are, in messages: `augment`.
+    const WHAT: &'static str;
+    /// Every value by its name.
+    const NAMES: &'static [(&'static str, Self)];
+
+    /// The name.
+    fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, value)| *value == self).map_or("", |(name, _)| name)
+    }
+
+    /// The value with this name.
+    fn find(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|&(_, value)| value)
+    }
+
+    /// What an error about an unknown name expects.
+    fn known() -> String {
+        let names: Vec<&str> = Self::NAMES.iter().map(|(name, _)| *name).collect();
+        format!("one of {}", names.join(", "))
+    }
+
+    /// The value with this name, or an error.
+    ///
+    /// # Errors
+    /// No such name; the message lists all.
+    fn named(name: &str) -> Result<Self> {
+        let unknown = || Error::argument(Self::WHAT, format!("there is no `{name}`")).expected(Self::known());
+        Self::find(name).ok_or_else(unknown)
+    }
+}
+
+/// `61,706`.
+pub fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let part = |(i, digit): (usize, char)| {
+        let comma = i > 0 && (digits.len() - i).is_multiple_of(3);
+        comma.then_some(',').into_iter().chain([digit])
+    };
+    digits.chars().enumerate().flat_map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_commas() {
+        let numbers = [0, 999, 1000, 61_706, 1_234_567].map(thousands);
+        assert_eq!(numbers, ["0", "999", "1,000", "61,706", "1,234,567"]);
+    }
+
+    impl Named for bool {
+        const WHAT: &'static str = "switch";
+        const NAMES: &'static [(&'static str, bool)] = &[("on", true), ("off", false)];
+    }
+
+    #[test]
+    fn names_are_found_both_ways() {
+        assert_eq!((true.name(), bool::named("off").unwrap()), ("on", false));
+        let error = bool::named("up").unwrap_err().to_string();
+        assert!(error.contains("switch: there is no `up`") && error.contains("one of on, off"), "{error}");
+    }
+}
