@@ -13,11 +13,17 @@
 //! | [`ops`] | one file and one row each: formula, derivation, loops, cases |
 //! | [`io`] | files of tensors, replacing a file as a whole |
 //! | [`nn`] | layers and the context they run in |
-//! | [`models`], [`optim`], [`data`] | the networks, the optimisers, the images |
+//! | [`optim`], [`data`] | the optimisers, the images |
+//! | [`models`] | the networks, a row each, and arch files |
+//! | [`inspect`] | a network layer by layer, counted without computing; the machine |
 //! | [`draw`] | SVG and PNG, letters included |
 //! | [`train`] | the loop, and the run folder that survives anything |
 //! | [`reproduce`] | the notebooks' experiments, a row each |
 //! | [`testing`] | comparators, gradient checks, the cases of every op |
+//! | `cli` | the `receptive` program, thin over all of these |
+//!
+//! Two features, both on by default: `cli` is the program, `images` reads PNG, JPEG and GIF files. Without them the
+//! library has everything but these.
 //!
 //! # Life of a training step
 //!

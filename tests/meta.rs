@@ -62,6 +62,35 @@ fn every_file_is_declared_as_a_module() {
     }
 }
 
+/// A table of files that leaves one out sends its reader past it.
+#[test]
+fn tables_of_files_are_complete() {
+    let header = |path: &Path| -> String {
+        read(path).lines().filter(|line| line.starts_with("//!")).collect::<Vec<_>>().join("\n")
+    };
+    for path in sources("src") {
+        let header = header(&path);
+        if !path.ends_with("mod.rs") || !header.contains("//! | file |") {
+            continue;
+        }
+        for entry in fs::read_dir(path.parent().unwrap()).unwrap() {
+            let entry = entry.unwrap();
+            let slash = if entry.path().is_dir() { "/" } else { "" };
+            let name = entry.file_name().into_string().unwrap() + slash;
+            let listed = name == "mod.rs" || header.contains(&format!("`{name}"));
+            assert!(listed, "{}: its table of files lacks {name}", path.display());
+        }
+    }
+    let tour = root().join("src/lib.rs");
+    let modules: Vec<_> = read(&tour)
+        .lines()
+        .filter_map(|l| l.strip_prefix("pub mod ")?.strip_suffix(';').map(str::to_owned))
+        .collect();
+    for module in modules {
+        assert!(header(&tour).contains(&format!("`{module}`")), "the tour in src/lib.rs lacks {module}");
+    }
+}
+
 /// An op's file without a row is invisible to every check; a row's name is its file's.
 #[test]
 fn every_op_file_is_a_row_and_opens_with_its_lesson() {

@@ -1,4 +1,4 @@
-//! Downloading a data set: resumed where it was cut off, believed only when its SHA-256 is right.
+//! Downloading a data set: resumed where it was cut off, believed only when its published sum is right.
 //!
 //! The bytes come through the system's `curl`: a TLS stack of the program's own would add 35 s to its build. curl writes
 //! header and body to a pipe; everything else happens here: what to ask for, the `.part` file, the sum, the rename.

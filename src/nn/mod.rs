@@ -5,7 +5,11 @@
 //! | `module.rs`, `state.rs` | [`Module`]: forward and visit; [`ModuleExt`]: state_dict, loading, counting |
 //! | `param.rs`, `init.rs` | [`Param`]: a tensor that is drawn when the model is initialised, and how |
 //! | `ctx.rs` | [`Ctx`]: train or eval, randomness, the path of the running layer, hooks |
-//! | the rest | one kind of layer each |
+//! | `conv.rs`, `conv_transpose.rs`, `linear.rs` | the layers with weights |
+//! | `batch_norm.rs`, `norm.rs`, `norm_parts.rs` | the normalisations, and what they share |
+//! | `activation.rs`, `pool.rs`, `upsample.rs`, `regular.rs` | layers without parameters |
+//! | `sequential.rs`, `branch.rs` | layers of layers: one after another, side by side |
+//! | `loss.rs` | [`Loss`]: what an output is trained against |
 
 mod activation;
 mod batch_norm;

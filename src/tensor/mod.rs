@@ -8,6 +8,7 @@
 //! | `op.rs` | [`Op`]: infer, run, backward |
 //! | `exec.rs` | infer -> allocate -> run -> record; the only `match` on the device |
 //! | `node.rs`, `backward.rs` | the tape and its iterative engine |
+//! | `display.rs` | a tensor as text |
 
 mod backward;
 mod device;
