@@ -149,7 +149,7 @@ fn unknown_names_are_answered_with_the_known_ones() {
         (&["train", "lenet5", "--data", "sample", "--scheduler", "linear"], "onecycle"),
         (&["summary", "resnet"], "minivgg"),
         (&["bench", "step", "--input", "28x28", "lenet5"], "CxHxW"),
-        (&["eval", "nowhere.safetensors"], "--model"),
+        (&["eval", "nowhere.safetensors"], "no such run"),
         (&["train", "lenet5", "--data", "sample", "--device", "gpu"], "cuda:N"),
         (&["doctor", "--device", "cuda"], "--device cpu"),
         (&["trian"], "train"),
@@ -165,7 +165,7 @@ fn unknown_names_are_answered_with_the_known_ones() {
 fn settings_out_of_range_are_refused_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    let bad: [(&str, &str); 10] = [
+    let bad: [(&str, &str); 13] = [
         ("--batch-size", "0"),
         ("--threads", "9999999"),
         ("--weight-decay", "-1"),
@@ -176,6 +176,9 @@ fn settings_out_of_range_are_refused_before_anything_is_made() {
         ("--momentum", "NaN"),
         ("--max-steps", "0"),
         ("--subset", "3"),
+        ("--workers", "100000"),
+        ("--classes", "99999999999"),
+        ("--freeze", "conv1,conv2,fc1,fc2,fc3"),
     ];
     for (flag, value) in bad {
         let args = ["train", "lenet5", "--data", "sample", flag, value, "--out", out.to_str().unwrap()];
@@ -220,6 +223,8 @@ fn bench_step_reports_what_scripts_read() {
     assert!(number("step_ms_min") > 0.0 && number("step_ms_min") <= number("step_ms_median"));
     assert!(number("forward_ms_median") < number("step_ms_median"));
     assert!(number("peak_bytes") > 1e6);
+    let segmenter = ["--width", "2", "--input", "3x16x16", "--batch-size", "2", "--seconds", "0.1"];
+    assert_eq!(json(&[&["bench", "step", "unet"], &segmenter[..]].concat())["model"], "unet");
     assert!(error(&["bench", "step", "lenet5", "--batch-size", "0"]).contains("--batch-size"));
     assert!(error(&["bench", "step", "lenet5", "--seconds", "NaN"]).contains("--seconds"));
     assert!(error(&["bench", "step", "lenet5", "--input", "1x4x4"]).contains("too small"));

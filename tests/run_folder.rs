@@ -239,6 +239,11 @@ fn a_run_that_never_began_leaves_nothing_behind() {
     let run = runs.at("run");
     refuse(train(&run).args(["--init", "nowhere.safetensors"]));
     refuse(train(&run).args(["--classes", "2"]));
+    let mut single =
+        receptive(&["train", "lenet5-bn", "--data", "sample", "--batch-size", "1", "--out", text(&run)]);
+    assert!(refuse(&mut single).contains("a single value a channel"));
+    let mut unmasked = receptive(&["train", "unet", "--data", "sample", "--out", text(&run)]);
+    assert!(refuse(&mut unmasked).contains("no masks"));
     assert!(!run.exists());
     succeed(train(&run).args(["--max-steps", "1"]));
 }

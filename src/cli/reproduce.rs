@@ -91,7 +91,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 fn chosen(ids: &[String]) -> crate::Result<Vec<&'static Experiment>> {
     match ids {
         [all] if all == "all" => Ok(EXPERIMENTS.iter().collect()),
-        _ => ids.iter().map(|id| find(id)).collect(),
+        _ => {
+            let mut chosen: Vec<&Experiment> = Vec::new();
+            for id in ids {
+                let experiment = find(id)?;
+                if chosen.iter().all(|known| known.id != experiment.id) {
+                    chosen.push(experiment);
+                }
+            }
+            Ok(chosen)
+        }
     }
 }
 

@@ -57,14 +57,17 @@ impl Init {
         Init::Normal((2.0 / fan_out.max(1) as f64).sqrt())
     }
 
-    /// `count` values.
-    pub(crate) fn draw(self, count: usize, key: Key) -> Vec<f64> {
-        let n = count as u64;
+    /// `count` values, or `None` where the machine has no memory for them.
+    pub(crate) fn draw(self, count: usize, key: Key) -> Option<Vec<f64>> {
+        let mut values = Vec::new();
+        values.try_reserve_exact(count).ok()?;
+        let n = 0..count as u64;
         match self {
-            Init::Constant(value) => vec![value; count],
-            Init::Uniform(bound) => (0..n).map(|i| (2.0 * key.uniform(i) - 1.0) * bound).collect(),
-            Init::Normal(deviation) => (0..n).map(|i| key.normal(i) * deviation).collect(),
+            Init::Constant(value) => values.resize(count, value),
+            Init::Uniform(bound) => values.extend(n.map(|i| (2.0 * key.uniform(i) - 1.0) * bound)),
+            Init::Normal(deviation) => values.extend(n.map(|i| key.normal(i) * deviation)),
         }
+        Some(values)
     }
 }
 
@@ -149,7 +152,7 @@ mod tests {
 
     #[test]
     fn normal_has_its_deviation() {
-        let drawn = Init::Normal(0.25).draw(20_000, Key::new(1));
+        let drawn = Init::Normal(0.25).draw(20_000, Key::new(1)).unwrap();
         let mean = drawn.iter().sum::<f64>() / 20_000.0;
         let variance = drawn.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 20_000.0;
         assert!(mean.abs() < 0.01 && (variance.sqrt() - 0.25).abs() < 0.005, "{mean} {variance}");

@@ -100,7 +100,11 @@ impl Param {
         let drawn = match device {
             Device::Meta(_) => Tensor::zeros(device, &self.dims, dtype)?,
             _ => {
-                let values = rule.unwrap_or(self.init).draw(count, key);
+                let values = rule.unwrap_or(self.init).draw(count, key).ok_or_else(|| {
+                    Error::new(ErrorKind::OutOfMemory, "init", format!("no memory for {count} weights"))
+                        .with("dims", format_args!("{:?}", self.dims))
+                        .help("make the network narrower, or its images smaller")
+                })?;
                 Tensor::from_vec(device, values, &self.dims)?.to_dtype(dtype)?
             }
         };

@@ -97,12 +97,14 @@ pub trait ModuleExt: Module {
         self.params().into_iter().map(|(path, p)| Ok((path, p.value()?.detach()))).collect()
     }
 
-    /// Compares names and shapes with those of `weights`.
+    /// Compares names and shapes with those of `weights`. Only `num_batches_tracked` may be missing.
     fn compare(&self, weights: &BTreeMap<String, Tensor>) -> LoadReport {
         let mut report = LoadReport::default();
         let params = self.params();
         for (path, param) in &params {
             match weights.get(path) {
+                // Older files do not have it: as PyTorch does, the count goes on from what it is.
+                None if path.ends_with(".num_batches_tracked") => {}
                 None => report.missing.push(path.clone()),
                 Some(w) if w.dims() != param.dims() => {
                     report.misshapen.push((path.clone(), param.dims().to_vec(), w.dims().to_vec()));

@@ -71,14 +71,15 @@ impl StepBench {
     fn time(&self, network: &Network, device: &Device) -> Result<StepTimes> {
         let model = network.build(&self.config)?;
         model.init(device, DType::F32, 0)?;
-        let (x, labels) = self.batch(device)?;
+        let x = self.images(device)?;
+        let target = self.target(network, &*model, &x)?;
         let mut optimizer = Sgd::new(model.trainable()?, MOMENTUM, false, 0.0)?;
         let key = Key::new(0).child("forward");
         let mut steps = 0;
         let mut step = || -> Result<()> {
             optimizer.zero_grad();
             let output = model.forward(&Ctx::train(&network.name, key.step(steps)), &x)?;
-            network.loss.compute(&output, &labels)?.backward()?;
+            network.loss.compute(&output, &target)?.backward()?;
             steps += 1;
             optimizer.step(LR)
         };
@@ -106,18 +107,28 @@ impl StepBench {
         })
     }
 
-    /// Normal pixels and uniform labels.
-    fn batch(&self, device: &Device) -> Result<(Tensor, Tensor)> {
+    /// Normal pixels.
+    fn images(&self, device: &Device) -> Result<Tensor> {
         let (n, [c, h, w]) = (self.batch_size, self.config.input);
-        let key = Key::new(0);
-        let (pixel, label) = (key.child("images"), key.child("labels"));
+        let pixel = Key::new(0).child("images");
         let pixels = Shape::new(&[n, c, h, w])?.numel() as u64;
         // Asked for on the device first: a batch beyond this machine is its error, not the allocator's end of the process.
         let images = Tensor::zeros(device, &[n, c, h, w], DType::F32)?;
         let values: Vec<f32> = (0..pixels).map(|i| pixel.normal(i) as f32).collect();
-        let labels: Vec<i64> = (0..n as u64).map(|i| label.below(i, self.config.classes) as i64).collect();
         images.copy_from(&Tensor::from_vec(device, values, &[n, c, h, w])?)?;
-        Ok((images, Tensor::from_vec(device, labels, &[n])?))
+        Ok(images)
+    }
+
+    /// Uniform labels; for a segmenter, masks of the size of its output.
+    fn target(&self, network: &Network, model: &dyn Module, x: &Tensor) -> Result<Tensor> {
+        let (dims, below) = match network.loss.takes_masks() {
+            true => (model.forward(&Ctx::eval(&network.name), x)?.dims().to_vec(), 2),
+            false => (vec![self.batch_size], self.config.classes),
+        };
+        let label = Key::new(0).child("labels");
+        let count = Shape::new(&dims)?.numel() as u64;
+        let labels: Vec<i64> = (0..count).map(|i| label.below(i, below) as i64).collect();
+        Tensor::from_vec(x.device(), labels, &dims)
     }
 }
 

@@ -13,6 +13,11 @@ use std::path::PathBuf;
 /// The layout of run folders; raised when an older program could not resume a newer run or the other way round.
 pub const FORMAT: u32 = 2;
 
+/// More threads than any machine prepares images with.
+const MOST_WORKERS: usize = 1024;
+/// More outputs than any classifier has.
+const MOST_CLASSES: usize = 1_000_000;
+
 /// The settings of a run. Field names are the command line's flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -164,6 +169,13 @@ impl RunConfig {
         ];
         if let Some((flag, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(out_of_range(flag, 0, "1 or more"));
+        }
+        for (flag, value, most) in
+            [("workers", self.workers, MOST_WORKERS), ("classes", self.classes.unwrap_or(0), MOST_CLASSES)]
+        {
+            if value > most {
+                return Err(out_of_range(flag, value, &format!("at most {most}")));
+            }
         }
         for (flag, value) in [
             ("subset", self.subset.map(|n| n as u64)),

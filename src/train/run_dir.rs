@@ -121,11 +121,15 @@ impl RunDir {
         }
     }
 
-    /// Takes back a run that failed before its first step (a missing file, a wrong shape), so that the same command can
-    /// be given again, corrected. Does nothing once metrics were opened.
+    /// Takes back a run that failed before anything was recorded (a missing file, a wrong shape, a batch too small for
+    /// batch norm), so that the same command can be given again, corrected. Does nothing once there are metrics or a
+    /// checkpoint.
     pub fn discard_unbegun(self) {
-        if !self.path.join("metrics.jsonl").exists() {
+        let metrics = self.path.join("metrics.jsonl");
+        let recorded = fs::metadata(&metrics).is_ok_and(|file| file.len() > 0);
+        if !recorded && !self.checkpoint().exists() {
             // Best effort: the error that led here is the one to report. Only an empty folder goes.
+            let _ = fs::remove_file(metrics);
             let _ = fs::remove_file(self.path.join("config.toml")).and_then(|()| fs::remove_dir(&self.path));
         }
     }

@@ -47,11 +47,12 @@ pub fn train<'a>(
     } else if let Some(report) = setup.load_init()? {
         report.lines().iter().for_each(|line| say(&format!("--init: {line}")));
     }
+    // Before the recorder: what they refuse, a set without masks, leaves no run behind.
+    let (train, val) = setup.loaders()?;
     say(&headline(&setup));
     let title = format!("{} on {}", config.model, config.data);
     let recorder = folder.recorder(title, config.log_steps, metrics_bytes, Arc::clone(&stop))?;
     let mut trainer = trainer.callback(recorder).callback(watch);
-    let (train, val) = setup.loaders()?;
     let outcome = setup.device.install(|| trainer.fit(&train, &val))?;
     let test = if outcome.finished { test(&setup)? } else { None };
     if outcome.finished {

@@ -179,6 +179,11 @@ pub(super) fn build(
         return Err(Error::argument("--classes", format!("{classes} outputs are too few"))
             .expected(format!("at least the {least} classes of {}", config.data)));
     }
+    if network.loss.takes_masks() && classes != least {
+        return Err(Error::argument("--classes", format!("{classes} outputs have no masks to learn from"))
+            .expected(format!("{least}: {} masks an object and its background", config.data))
+            .help("leave it away"));
+    }
     network.build(&ModelConfig { input: image, classes, width: config.width })
 }
 
@@ -226,6 +231,11 @@ fn freeze(model: &dyn Module, names: &[String]) -> Result<()> {
                 .expected(layers.join(", ")));
         }
         chosen.for_each(|(_, param)| param.freeze(true));
+    }
+    if model.trainable()?.is_empty() {
+        return Err(
+            Error::argument("--freeze", "nothing is left to train").help("leave a layer free, say the last")
+        );
     }
     Ok(())
 }

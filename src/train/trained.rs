@@ -203,7 +203,16 @@ impl Trained {
 
 /// What was said, over what the run folder knows, over the notebook's settings.
 fn configuration(options: TrainedOptions) -> Result<RunConfig> {
-    let base = if options.path.is_dir() { of_run(&options)? } else { of_file(&options)? };
+    let path = &options.path;
+    if !path.exists() {
+        return Err(Error::new(
+            ErrorKind::Missing,
+            path.display().to_string(),
+            "there is no such run or file",
+        )
+        .expected("a run folder of `receptive train`, or a safetensors file of weights"));
+    }
+    let base = if path.is_dir() { of_run(&options)? } else { of_file(&options)? };
     Ok(RunConfig {
         data_dir: options.data_dir.or(base.data_dir),
         normalize: options.normalize.unwrap_or(base.normalize),
@@ -222,11 +231,16 @@ fn of_run(options: &TrainedOptions) -> Result<RunConfig> {
         let what = format!("this run trained {}, not {}", run.model, network.name);
         return Err(Error::argument(options.path.display().to_string(), what).help("leave --model away"));
     }
-    match &options.data {
+    // A run keeps the whole path of a folder.
+    let whole = |data: &String| match Path::new(data).is_dir() {
+        true => std::path::absolute(data).map_or(data.clone(), |path| path.display().to_string()),
+        false => data.clone(),
+    };
+    match options.data.as_ref().map(whole) {
         // How images are prepared belongs to their set: another set is taken as its own notebook takes it.
-        Some(data) if *data != run.data => {
-            let RunConfig { augment, normalize, .. } = RunConfig::new(&run.network()?, data);
-            Ok(RunConfig { data: data.clone(), augment, normalize, ..run })
+        Some(data) if data != run.data => {
+            let RunConfig { augment, normalize, .. } = RunConfig::new(&run.network()?, &data);
+            Ok(RunConfig { data, augment, normalize, ..run })
         }
         _ => Ok(run),
     }
