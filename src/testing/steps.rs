@@ -8,7 +8,7 @@
 use crate::core::{DType, Error, Key, Result, Shape};
 use crate::inspect::peak_resident_bytes;
 use crate::models::{ModelConfig, Network};
-use crate::nn::{Ctx, ModuleExt};
+use crate::nn::{Ctx, Module, ModuleExt};
 use crate::optim::{Optimizer, Sgd};
 use crate::tensor::{Device, Tensor};
 use serde::Serialize;

@@ -269,6 +269,7 @@ fn the_file_as_a_whole_can_be_wrong() {
         ("input = [1, 2, 3]\nlayers = []", 2, "there are no layers"),
         ("input = [1, 2, 3]\nlayers = 5", 2, "layers = 5 will not do"),
         ("input = [1, 2\nlayers", 2, "is not TOML"),
+        (&format!("name = \"../up\"\ninput = [1, 2, 3]\n{relu}"), 1, "will not do"),
         ("\u{0}\u{1}", 1, "is not TOML"),
         (&format!("input = [1, 0, 3]\n{relu}"), 1, "is no image size"),
         (&format!("input = [1, 2]\n{relu}"), 1, "is no image size"),

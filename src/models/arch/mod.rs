@@ -64,7 +64,7 @@ pub fn from_arch(text: &str, file: &str) -> Result<Network> {
         "resize",
         "layers",
     ])?;
-    let name = top.get::<&str>("name")?.unwrap_or("arch");
+    let name = name(&top)?;
     let input = image(&top)?;
     let (_, output) = layers(&top, name, input)?;
     let ends_in_log_softmax =
@@ -218,6 +218,18 @@ fn list<'a>(keys: &Keys<'a>, key: &str) -> Result<Items<'a>> {
 
 fn kind_of<'a>(item: &'a Spanned<DeValue<'a>>) -> Option<&'a str> {
     item.get_ref().as_table()?.get("kind")?.get_ref().as_str()
+}
+
+/// The network's name. Run folders are named after it, so it must be no path.
+fn name<'a>(top: &'a Keys) -> Result<&'a str> {
+    let name = top.get::<&str>("name")?.unwrap_or("arch");
+    let plain = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
+    if name.starts_with(char::is_alphanumeric) && name.chars().all(plain) {
+        return Ok(name);
+    }
+    Err(top
+        .wrong_key("name", format!("name = {name:?} will not do"))
+        .expected("letters, digits, - and _: run folders are named after it"))
 }
 
 fn image(top: &Keys) -> Result<[usize; 3]> {
