@@ -175,6 +175,7 @@ fn settings_out_of_range_name_their_flag() {
         (RunConfig { max_steps: Some(0), ..config("mlp") }, "--max-steps"),
         (RunConfig { scheduler: "step:0:1".into(), ..config("mlp") }, "scheduler"),
         (RunConfig { accumulate: 0, ..config("mlp") }, "--accumulate"),
+        (RunConfig { nesterov: true, ..config("mlp") }, "--nesterov"),
         (RunConfig { fraction: Some(1.5), ..config("mlp") }, "--fraction"),
         (RunConfig { precision: "f8".into(), ..config("mlp") }, "--precision"),
         (RunConfig { subset: Some(6000), ..config("mlp") }, "subset"),

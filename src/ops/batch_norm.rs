@@ -74,7 +74,7 @@ impl Kind for BatchNormOptions {
             return Err(Error::shape(Self::NAME, "a single value a channel has no deviation to train on")
                 .with("input", input)
                 .expected("more than 1 value a channel when training")
-                .help("a larger batch or image; a last batch of one can be dropped"));
+                .help("a larger batch or image; a batch size that leaves no last batch of one"));
         }
         if self.training && self.eps <= 0.0 {
             return Err(Error::argument(Self::NAME, format!("eps {} is not above 0", self.eps)));

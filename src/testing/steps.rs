@@ -128,7 +128,9 @@ impl StepBench {
         let label = Key::new(0).child("labels");
         let count = Shape::new(&dims)?.numel() as u64;
         let labels: Vec<i64> = (0..count).map(|i| label.below(i, below) as i64).collect();
-        Tensor::from_vec(x.device(), labels, &dims)
+        let labels = Tensor::from_vec(x.device(), labels, &dims)?;
+        // Masks come from the loader in the network's dtype: converting them is no part of a step.
+        if network.loss.takes_masks() { labels.to_dtype(x.dtype()) } else { Ok(labels) }
     }
 }
 
@@ -164,7 +166,7 @@ mod tests {
     fn a_batch_beyond_this_machine_is_an_error() {
         let config = ModelConfig::new([1, 28, 28], 10);
         let bench = StepBench { config, batch_size: 1 << 45, seconds: 1.0 };
-        let error = bench.batch(&Device::cpu().unwrap()).unwrap_err();
+        let error = bench.images(&Device::cpu().unwrap()).unwrap_err();
         assert_eq!(error.kind(), crate::core::ErrorKind::OutOfMemory, "{error}");
     }
 }

@@ -202,6 +202,10 @@ impl RunConfig {
             let fraction = self.fraction.unwrap_or_default();
             return Err(out_of_range("fraction", fraction, "a number above 0, at most 1"));
         }
+        if self.nesterov && self.optimizer != OptimizerKind::Sgd {
+            return Err(Error::argument("--nesterov", "is a momentum of sgd, not of this optimiser")
+                .help("leave it away, or add --optimizer sgd"));
+        }
         if self.precision != "f32" {
             let what = format!("`{}` is not available in this version", self.precision);
             return Err(Error::argument("--precision", what).expected("f32"));
