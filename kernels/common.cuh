@@ -14,6 +14,11 @@
 
 constexpr int WARP = 32;
 
+// Whether four floats from here on can be read or written as one float4, with a quarter of the instructions.
+__device__ inline bool aligned16(const void* p) {
+    return reinterpret_cast<unsigned long long>(p) % 16 == 0;
+}
+
 // The sum of a warp's values, in every lane. A butterfly: after step k each lane holds the sum of 2^(k+1) lanes, always
 // added in the same pairs, so the bits never change from run to run.
 __device__ inline float warp_sum(float v) {
