@@ -72,3 +72,35 @@ struct Tensors {
     float decays[80];
     int count;
 };
+
+// A batch of matrix products: C[z] = finish(A[z] B[z]) with A[z] [m, k], B[z] [k, n] and C[z] [m, n], where
+// finish(sum) = relu(sum + C if beta + bias). Strides count elements; a transposed matrix is one with its strides
+// swapped. The batch has up to four dimensions, so that an operand broadcast in some of them has stride 0 there.
+struct Gemm {
+    // One value a column, or a row (see bias_period), or null.
+    const float* bias;
+    long long a_row;
+    long long a_col;
+    long long b_row;
+    long long b_col;
+    // Elements from one row of C to the next; its columns are neighbours.
+    long long ldc;
+    long long a_batch[4];
+    long long b_batch[4];
+    long long c_batch;
+    // Elements from one split's C to the next one's.
+    long long c_split;
+    int batch[4];
+    int m;
+    int n;
+    int k;
+    // The sum over k is cut into `splits` parts of k_split terms (the last may be shorter), each written to its own C.
+    int splits;
+    int k_split;
+    // The matrix of the batch that blockIdx.z = 0 computes: a grid is at most 65535 deep.
+    int first;
+    // 0: the bias is one value a column. p > 0: one a row, and row i of matrix z takes bias[(z % p) * m + i].
+    int bias_period;
+    int beta;
+    int relu;
+};

@@ -1,0 +1,129 @@
+// What the rungs of the GEMM ladder share: where a block's matrices lie, and what becomes of a finished sum.
+#pragma once
+
+#include "common.cuh"
+
+// One operand of a block, seen without its name: A has m rows and B has n columns ("lines"), each of k numbers. The
+// number k of line l is data[l * line + k * step]. What is written for A serves B, and any transpose.
+struct Operand {
+    const float* data;
+    long long line;
+    long long step;
+    int lines;
+    // The range of k that this block sums over.
+    int k_first;
+    int k_end;
+
+    __device__ bool inside(int l, int k) const { return l < lines && k < k_end; }
+    __device__ const float* at(int l, int k) const { return data + l * line + k * step; }
+    __device__ float get(int l, int k) const { return inside(l, k) ? *at(l, k) : 0.0f; }
+    // Whether four neighbours along k, or four lines, may be read at once from places that are multiples of four.
+    __device__ bool quads_along_k() const { return step == 1 && line % 4 == 0 && aligned() && k_first % 4 == 0; }
+    __device__ bool quads_along_lines() const { return line == 1 && step % 4 == 0 && aligned(); }
+    __device__ bool aligned() const { return (size_t)data % 16 == 0; }
+};
+
+// What a block multiplies: matrix z of the batch, one range of k.
+struct Share {
+    Operand a;
+    Operand b;
+};
+
+// Where matrix z begins, for an operand with these strides between the batch's matrices.
+__device__ inline long long batch_offset(const int (&batch)[4], const long long (&stride)[4], int z) {
+    long long offset = 0;
+#pragma unroll
+    for (int d = 3; d >= 0; d--) {
+        offset += z % batch[d] * stride[d];
+        z /= batch[d];
+    }
+    return offset;
+}
+
+__device__ inline Share share(const float* a, const float* b, const Gemm& g) {
+    const int split = blockIdx.z % g.splits;
+    const int z = g.first + blockIdx.z / g.splits;
+    const int k_first = split * g.k_split;
+    const int k_end = min(g.k, k_first + g.k_split);
+    return {
+        {a + batch_offset(g.batch, g.a_batch, z), g.a_row, g.a_col, g.m, k_first, k_end},
+        {b + batch_offset(g.batch, g.b_batch, z), g.b_col, g.b_row, g.n, k_first, k_end},
+    };
+}
+
+// The epilogue: a finished sum meets C, bias and ReLU while it is still in a register. Three passes over C are saved.
+struct Epilogue {
+    float* c;
+    long long ldc;
+    int m;
+    int n;
+    bool beta;
+    bool relu;
+    // Null, or one value a row or a column.
+    const float* row_bias;
+    const float* col_bias;
+    // Whether four neighbours that begin at a multiple of four may be written at once.
+    bool quads;
+
+    __device__ Epilogue(const Gemm& g, float* c, int z, int split) : ldc(g.ldc), m(g.m), n(g.n) {
+        this->c = c + z * g.c_batch + split * g.c_split;
+        beta = g.beta, relu = g.relu;
+        row_bias = g.bias && g.bias_period ? g.bias + (long long)(z % g.bias_period) * g.m : nullptr;
+        col_bias = g.bias && !g.bias_period ? g.bias : nullptr;
+        quads = (size_t)this->c % 16 == 0 && ldc % 4 == 0;
+    }
+
+    // Of the matrix that this block computes. Made after the sums, so that it costs them no registers.
+    __device__ Epilogue(const Gemm& g, float* c)
+        : Epilogue(g, c, g.first + blockIdx.z / g.splits, blockIdx.z % g.splits) {}
+
+    __device__ float finished(int i, int j, float sum) const {
+        if (beta) sum += c[i * ldc + j];
+        if (row_bias) sum += row_bias[i];
+        if (col_bias) sum += col_bias[j];
+        return relu && sum < 0.0f ? 0.0f : sum;
+    }
+
+    __device__ void put(int i, int j, float sum) const {
+        if (i < m && j < n) c[i * ldc + j] = finished(i, j, sum);
+    }
+
+    // Four neighbours of a row; j is a multiple of four.
+    __device__ void put4(int i, int j, const float* sum) const {
+        if (i >= m) return;
+        if (quads && j + 4 <= n) {
+            float v[4];
+#pragma unroll
+            for (int q = 0; q < 4; q++) v[q] = finished(i, j + q, sum[q]);
+            *reinterpret_cast<float4*>(c + i * ldc + j) = make_float4(v[0], v[1], v[2], v[3]);
+        } else {
+#pragma unroll
+            for (int q = 0; q < 4; q++) put(i, j + q, sum[q]);
+        }
+    }
+};
+
+// The tile of C that a block computes. Tiles are counted along x alone, which may be 2^31 - 1 wide, row by row.
+struct Tile {
+    int row;
+    int col;
+};
+
+template <int ROWS, int COLS> __device__ Tile tile_of(const Gemm& g) {
+    const int across = (g.n + COLS - 1) / COLS;
+    return {(int)(blockIdx.x / across) * ROWS, (int)(blockIdx.x % across) * COLS};
+}
+
+// Fills tile[k][l] (rows of PITCH floats) with the numbers k_first .. + K of lines first .. + LINES, and zeros beyond the
+// edges. Neighbouring threads read neighbours in memory, whichever way the operand lies.
+template <int LINES, int K, int PITCH, int THREADS>
+__device__ void fill_tile(float* tile, const Operand& o, int first, int k_first) {
+    static_assert(LINES * K % THREADS == 0, "every thread copies the same number of elements");
+#pragma unroll
+    for (int pass = 0; pass < LINES * K / THREADS; pass++) {
+        const int e = pass * THREADS + threadIdx.x;
+        const int l = o.step == 1 ? e / K : e % LINES;
+        const int k = o.step == 1 ? e % K : e / LINES;
+        tile[k * PITCH + l] = o.get(first + l, k_first + k);
+    }
+}

@@ -1,0 +1,72 @@
+// The register tile of the fast f32 rungs (gemm 06 and 07, conv2d 03): TM x TN sums a thread, fed by float4 loads.
+//
+// A thread's rows come in groups of four, BM / (TM / 4) apart, its columns likewise. With BM = BN = 128 and TM = TN = 8:
+//
+//             columns  4 tx .. +3            64 + 4 tx .. +3
+//   rows 4 ty .. +3      [ 4 x 4 ]             [ 4 x 4 ]          a warp is 4 (ty) x 8 (tx) threads: its eight tx read
+//                                                                 8 * 16 = 128 neighbouring bytes of B, one pass through
+//   64 + 4 ty .. +3      [ 4 x 4 ]             [ 4 x 4 ]          the 32 banks, and its four ty a broadcast of A
+//
+// Eight neighbouring columns a thread (rung 05) would put every second tx on the same banks.
+#pragma once
+
+#include "gemm/gemm.cuh"
+
+template <int BM, int BN, int TM, int TN> struct ThreadTile {
+    static constexpr int ACROSS = BN / TN;
+    static constexpr int THREADS = BM / TM * ACROSS;
+    // Rows of a tile of A in shared memory, tile[k][m], are PITCH_A floats long: 4 more than BM, so that a thread that
+    // stores along k meets other banks than its neighbours, while float4 loads stay aligned.
+    static constexpr int PITCH_A = BM + 4;
+    static constexpr int PITCH_B = BN + 4;
+    static_assert(TM % 4 == 0 && TN % 4 == 0 && ACROSS % 8 == 0 && (BM / TM) % 4 == 0, "a warp is 4 x 8 threads");
+
+    int ty;
+    int tx;
+    float sum[TM][TN];
+
+    __device__ ThreadTile() {
+        const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+        ty = warp / (ACROSS / 8) * 4 + lane / 8;
+        tx = warp % (ACROSS / 8) * 8 + lane % 8;
+#pragma unroll
+        for (int i = 0; i < TM; i++)
+#pragma unroll
+            for (int j = 0; j < TN; j++) sum[i][j] = 0.0f;
+    }
+
+    // The row, column in the block's tile of this thread's sum i, j.
+    __device__ int row(int i) const { return i / 4 * (BM / (TM / 4)) + 4 * ty + i % 4; }
+    __device__ int col(int j) const { return j / 4 * (BN / (TN / 4)) + 4 * tx + j % 4; }
+
+    // One term of every sum: an outer product of BM numbers of A and BN of B.
+    __device__ void add(const float* a, const float* b) {
+        float a_k[TM], b_k[TN];
+#pragma unroll
+        for (int i = 0; i < TM; i += 4) load4(a + row(i), a_k + i);
+#pragma unroll
+        for (int j = 0; j < TN; j += 4) load4(b + col(j), b_k + j);
+#pragma unroll
+        for (int i = 0; i < TM; i++)
+#pragma unroll
+            for (int j = 0; j < TN; j++) sum[i][j] += a_k[i] * b_k[j];
+    }
+
+    // K terms, from tiles stored as [K][PITCH].
+    template <int K> __device__ void add_tiles(const float* a, const float* b) {
+#pragma unroll
+        for (int k = 0; k < K; k++) add(a + k * PITCH_A, b + k * PITCH_B);
+    }
+
+    __device__ void finish(const Epilogue& out, Tile tile) const {
+#pragma unroll
+        for (int i = 0; i < TM; i++)
+#pragma unroll
+            for (int j = 0; j < TN; j += 4) out.put4(tile.row + row(i), tile.col + col(j), sum[i] + j);
+    }
+
+    __device__ static void load4(const float* from, float* to) {
+        const float4 v = *reinterpret_cast<const float4*>(from);
+        to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+    }
+};
