@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`core`] | errors, shapes, element types, keyed random numbers |
 //! | [`cpu`] | slices in, slices out: threads, recycled memory, the loops |
+//! | [`cuda`] | device memory, launches, captured graphs; the kernels stand in `kernels/` |
 //! | [`ladder`] | every version of a kernel, from naive to fast, one table a family |
 //! | [`tensor`] | the tensor, the contract of an op, the tape and its engine |
 //! | [`ops`] | one file and one row each: formula, derivation, loops, cases |
@@ -22,8 +23,8 @@
 //! | [`testing`] | comparators, gradient checks, the cases of every op |
 //! | `cli` | the `receptive` program, thin over all of these |
 //!
-//! Two features, both on by default: `cli` is the program, `images` reads PNG, JPEG and GIF files. Without them the
-//! library has everything but these.
+//! Three features, all on by default: `cli` is the program, `images` reads PNG, JPEG and GIF files, `cuda` runs on NVIDIA
+//! GPUs where a driver is installed. Without them the library has everything but these.
 //!
 //! # Life of a training step
 //!
@@ -53,6 +54,7 @@
 pub mod cli;
 pub mod core;
 pub mod cpu;
+pub mod cuda;
 pub mod data;
 pub mod draw;
 pub mod inspect;

@@ -2,29 +2,23 @@
 
 use receptive::ops::{Case, OpSpec, Tag};
 use receptive::testing::cases::{self, Failure, checked_cpu};
-use receptive::testing::conformance::f32_against_f64;
+use receptive::testing::conformance::{Affordable, f32_against_f64};
 use receptive::testing::{Place, Tolerance, close, for_each_case};
 use receptive::{DType, Tensor};
 
-/// Large cases with more elements or operations than this are left to the benches, which check before they time.
-const AFFORDABLE: (usize, u64) = (1 << 20, 100_000_000);
-
-fn affordable(spec: &'static OpSpec, case: &Case) -> Result<bool, Failure> {
-    let elements: usize = case.inputs.iter().map(|x| x.dims.iter().product::<usize>()).sum();
-    let flops = || spec.call(&case.attrs, &cases::shapes(case, DType::F32)?).map(|call| call.flops());
-    Ok(elements <= AFFORDABLE.0 && flops()? <= AFFORDABLE.1)
-}
+const AFFORDABLE: Affordable = Affordable { elements: 1 << 20, flops: 100_000_000 };
 
 #[test]
 fn f32_conforms_to_f64() {
     for_each_case(&[Tag::Grad, Tag::Edge, Tag::Bench], |spec, case| {
-        if affordable(spec, case)? { f32_against_f64(spec, case, &checked_cpu(2)) } else { Ok(()) }
+        let cpu = checked_cpu(2);
+        if AFFORDABLE.holds(spec, case)? { f32_against_f64(spec, case, &cpu, &cpu) } else { Ok(()) }
     });
 }
 
 /// Work is cut by the problem's size, so the threads that do it leave no trace.
 fn threads_leave_no_trace(spec: &'static OpSpec, case: &Case) -> Result<(), Failure> {
-    if !affordable(spec, case)? {
+    if !AFFORDABLE.holds(spec, case)? {
         return Ok(());
     }
     let bits = |x: &Tensor| x.read_bytes(<[u8]>::to_vec);

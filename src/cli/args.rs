@@ -1,10 +1,9 @@
 //! What several subcommands' flags have in common.
 
 use crate::core::{Error, ErrorKind};
-use crate::cpu::CpuOptions;
 use crate::data::{Image, Normalization, catalog};
 use crate::models::{self, Network};
-use crate::tensor::Device;
+use crate::tensor::{Device, DeviceOptions};
 use crate::train::TrainedOptions;
 use std::fs::File;
 use std::io::Read;
@@ -106,7 +105,7 @@ impl DeviceArgs {
 
     /// The device.
     pub fn open(&self) -> crate::Result<Device> {
-        Device::from_name(&self.device, &CpuOptions::with_threads(self.threads))
+        Device::from_name(&self.device, &DeviceOptions::with_threads(self.threads))
     }
 }
 

@@ -1,11 +1,10 @@
 //! `receptive predict --tensor`: what a network's weights make of a tensor, to compare with another program.
 
 use crate::core::{DType, Error, ErrorKind, Result};
-use crate::cpu::CpuOptions;
 use crate::io::TensorFile;
 use crate::models::{ModelConfig, Network};
 use crate::nn::{Ctx, ModuleExt};
-use crate::tensor::Device;
+use crate::tensor::{Device, DeviceOptions};
 use std::path::Path;
 
 /// Which weights of which network, and where to compute.
@@ -26,7 +25,7 @@ pub struct Weights<'a> {
 /// # Errors
 /// Files that cannot be read or written; no tensor `input`; weights or images that do not fit the network.
 pub fn run(weights: &Weights, tensor: &Path, output: &Path) -> Result<()> {
-    let options = CpuOptions::with_threads(weights.threads);
+    let options = DeviceOptions::with_threads(weights.threads);
     let device = Device::from_name(weights.device.unwrap_or("auto"), &options)?;
     let missing = |what: &str| Error::new(ErrorKind::Missing, tensor.display().to_string(), what);
     let mut file = TensorFile::read(tensor, &device)?;

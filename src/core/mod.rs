@@ -7,6 +7,7 @@ pub mod error;
 pub mod resample;
 pub mod rng;
 pub mod shape;
+pub mod size_class;
 pub mod text;
 pub mod window;
 

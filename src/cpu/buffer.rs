@@ -2,16 +2,16 @@
 //! hand out fresh zero pages each time, and the page faults of a fresh multi-megabyte buffer cost more than a ReLU over
 //! it. So a dropped buffer goes back to its pool's free list and is handed out again, old contents and all.
 //!
-//! Sizes are rounded up to a size class (four classes to each power of two, so at most a quarter is wasted).
+//! Sizes are rounded up to a [size class](crate::core::size_class).
 
 use crate::core::Element;
+use crate::core::size_class::{CLASSES, SMALLEST, class_bytes, class_of};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Every buffer starts on a cache line, which is also the widest SIMD register.
-const ALIGN: usize = 64;
-const CLASSES: usize = 4 * 58;
+/// Every buffer starts on a cache line.
+const ALIGN: usize = SMALLEST;
 
 /// How much memory a pool holds, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -96,20 +96,6 @@ impl Drop for BufferPool {
     }
 }
 
-/// Four classes to each power of two: 64, 80, 96, 112, 128, 160, 192, 224, 256, ... bytes.
-fn class_of(bytes: usize) -> usize {
-    let bytes = bytes.max(ALIGN);
-    let power = bytes.ilog2() as usize;
-    let quarter = 1usize << (power - 2);
-    let steps = (bytes - (1 << power)).div_ceil(quarter);
-    (power - 6) * 4 + steps
-}
-
-fn class_bytes(class: usize) -> usize {
-    let power = 6 + class / 4;
-    (1usize << power) + (class % 4) * (1usize << (power - 2))
-}
-
 /// `None` for more than an address space holds.
 fn layout(class: usize) -> Option<Layout> {
     Layout::from_size_align(class_bytes(class), ALIGN).ok()
@@ -170,15 +156,6 @@ impl Drop for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn classes_cover_every_size_and_waste_at_most_a_quarter() {
-        for bytes in (1..5000).chain([1 << 20, (1 << 20) + 1, 123_456_789]) {
-            let capacity = class_bytes(class_of(bytes));
-            assert!(capacity >= bytes, "{bytes} bytes in a class of {capacity}");
-            assert!(bytes < 64 || capacity - bytes <= bytes / 4, "{bytes} bytes waste {}", capacity - bytes);
-        }
-    }
 
     #[test]
     fn a_dropped_buffer_is_handed_out_again() {

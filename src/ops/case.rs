@@ -3,7 +3,8 @@
 //! A case is plain data, so the golden vectors' generator reads the same list (`receptive op --cases`) that the Rust
 //! tests iterate.
 
-use crate::core::{DType, Key, Result};
+use crate::core::{DType, Element, Key, Result};
+use crate::element_type;
 use crate::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
 
@@ -137,7 +138,9 @@ impl CaseInput {
                 .map(|&p| round((p as f64 - n as f64 / 2.0 + 0.3) * 0.0625))
                 .collect(),
         };
-        Tensor::from_vec::<f64>(device, values, &self.dims)?.to_dtype(self.fill.dtype(dtype))
+        element_type!(self.fill.dtype(dtype), T => {
+            Tensor::from_vec::<T>(device, values.into_iter().map(T::from_f64).collect(), &self.dims)
+        })
     }
 }
 

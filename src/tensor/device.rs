@@ -2,6 +2,7 @@
 
 use crate::core::{Error, Result};
 use crate::cpu::{CpuCtx, CpuOptions};
+use crate::cuda::{CudaCtx, CudaOptions};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Device {
     /// Rayon-parallel loops on this machine's processor.
     Cpu(Arc<CpuCtx>),
+    /// Kernels on an NVIDIA GPU.
+    Cuda(Arc<CudaCtx>),
     /// Shapes only, as PyTorch's `meta`: ops infer and record, but nothing is allocated or computed. `summary` runs
     /// every network here, whatever its size.
     Meta(Arc<MetaCtx>),
@@ -40,6 +43,14 @@ impl Device {
         Ok(Device::Cpu(Arc::new(CpuCtx::new(options)?)))
     }
 
+    /// A GPU with these settings.
+    ///
+    /// # Errors
+    /// No driver, no such GPU, or one too old.
+    pub fn cuda_with(options: &CudaOptions) -> Result<Device> {
+        Ok(Device::Cuda(Arc::new(CudaCtx::new(options)?)))
+    }
+
     /// A device for shapes only.
     pub fn meta() -> Device {
         Device::Meta(Arc::default())
@@ -49,11 +60,16 @@ impl Device {
     ///
     /// # Errors
     /// An unknown name, or a device this build or machine does not have.
-    pub fn from_name(name: &str, options: &CpuOptions) -> Result<Device> {
-        match name {
-            "auto" | "cpu" => Device::cpu_with(options),
-            "cuda" => Err(no_cuda()),
-            _ if name.strip_prefix("cuda:").is_some_and(|n| n.parse::<u32>().is_ok()) => Err(no_cuda()),
+    pub fn from_name(name: &str, options: &DeviceOptions) -> Result<Device> {
+        let ordinal = match name {
+            "cuda" => Some(0),
+            _ => name.strip_prefix("cuda:").and_then(|n| n.parse().ok()),
+        };
+        match (name, ordinal) {
+            // Without a usable GPU this is no error: nobody asked for one.
+            ("auto", _) => Device::cuda_with(&options.cuda(0)?).or_else(|_| Device::cpu_with(&options.cpu())),
+            ("cpu", _) => Device::cpu_with(&options.cpu()),
+            (_, Some(ordinal)) => Device::cuda_with(&options.cuda(ordinal)?),
             _ => Err(Error::argument("device", format!("`{name}` is not a device"))
                 .expected("auto, cpu, cuda or cuda:N")),
         }
@@ -63,15 +79,31 @@ impl Device {
     pub fn as_cpu(&self) -> Option<&Arc<CpuCtx>> {
         match self {
             Device::Cpu(cx) => Some(cx),
-            Device::Meta(_) => None,
+            Device::Cuda(_) | Device::Meta(_) => None,
         }
+    }
+
+    /// The CUDA context, when this is a GPU.
+    pub fn as_cuda(&self) -> Option<&Arc<CudaCtx>> {
+        match self {
+            Device::Cuda(cx) => Some(cx),
+            Device::Cpu(_) | Device::Meta(_) => None,
+        }
+    }
+
+    /// Waits until all that was asked of this device is done, for timing.
+    ///
+    /// # Errors
+    /// On a GPU, a kernel that failed.
+    pub fn synchronize(&self) -> Result<()> {
+        self.as_cuda().map_or(Ok(()), |cx| cx.synchronize())
     }
 
     /// Runs `f` where this device's loops start fastest: on the CPU, on a thread of its pool. Training does.
     pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
         match self {
             Device::Cpu(cx) => cx.install(f),
-            Device::Meta(_) => f(),
+            Device::Cuda(_) | Device::Meta(_) => f(),
         }
     }
 
@@ -79,6 +111,7 @@ impl Device {
     pub fn same(&self, other: &Device) -> bool {
         match (self, other) {
             (Device::Cpu(a), Device::Cpu(b)) => Arc::ptr_eq(a, b),
+            (Device::Cuda(a), Device::Cuda(b)) => Arc::ptr_eq(a, b),
             (Device::Meta(a), Device::Meta(b)) => Arc::ptr_eq(a, b),
             _ => false,
         }
@@ -87,22 +120,41 @@ impl Device {
     pub(crate) fn next_sequence(&self) -> u64 {
         match self {
             Device::Cpu(cx) => cx.next_sequence(),
+            Device::Cuda(cx) => cx.next_sequence(),
             Device::Meta(cx) => cx.sequence.fetch_add(1, Ordering::Relaxed),
         }
     }
 }
 
-fn no_cuda() -> Error {
-    Error::new(crate::core::ErrorKind::Device, "device", "this build has no CUDA backend")
-        .help("run with --device cpu, or leave --device away")
+/// Settings of a device that is opened by name: each kind takes those it knows.
+#[derive(Debug, Clone, Default)]
+pub struct DeviceOptions {
+    /// Worker threads of a CPU; 0 takes one for each core.
+    pub threads: usize,
+}
+
+impl DeviceOptions {
+    /// The default with this many worker threads; 0 takes one for each core.
+    pub fn with_threads(threads: usize) -> DeviceOptions {
+        DeviceOptions { threads }
+    }
+
+    fn cpu(&self) -> CpuOptions {
+        CpuOptions::with_threads(self.threads)
+    }
+
+    fn cuda(&self, ordinal: usize) -> Result<CudaOptions> {
+        Ok(CudaOptions { ordinal, ..CudaOptions::default() })
+    }
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Device::Cpu(_) => "cpu",
-            Device::Meta(_) => "meta",
-        })
+        match self {
+            Device::Cpu(_) => f.write_str("cpu"),
+            Device::Cuda(cx) => write!(f, "cuda:{}", cx.options().ordinal),
+            Device::Meta(_) => f.write_str("meta"),
+        }
     }
 }
 

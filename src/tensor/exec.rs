@@ -4,8 +4,9 @@ use super::node::{Edge, Node, Saved};
 use super::op::{Meta, Op, Outputs, Plan, Update};
 use super::storage::{Cell, Data, Storage};
 use super::{Device, Tensor};
-use crate::core::{Element, Error, ErrorKind, Result};
+use crate::core::{DType, Element, Error, ErrorKind, Result};
 use crate::cpu::{Buffer, CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView};
 use crate::element_type;
 use smallvec::SmallVec;
 use std::sync::{Arc, Mutex};
@@ -51,6 +52,7 @@ fn execute(op: &dyn Op, inputs: &[&Tensor]) -> Result<Ran> {
     } else {
         match &device {
             Device::Cpu(cx) => run_cpu(op, cx, inputs, &plan)?,
+            Device::Cuda(cx) => run_cuda(op, cx, inputs, &plan)?,
             Device::Meta(_) => plan.outputs.iter().map(|m| data(Storage::Meta, m)).collect(),
         }
     };
@@ -88,6 +90,33 @@ fn run_cpu(op: &dyn Op, cx: &CpuCtx, inputs: &[&Tensor], plan: &Plan) -> Result<
     }
     drop(outs);
     Ok(buffers.into_iter().zip(&plan.outputs).map(|(b, m)| data(Storage::Cpu(b), m)).collect())
+}
+
+fn run_cuda(op: &dyn Op, cx: &CudaCtx, inputs: &[&Tensor], plan: &Plan) -> Result<SmallVec<[Data; 2]>> {
+    let x: SmallVec<[DeviceView; 4]> = inputs.iter().map(|x| device_view(x.data())).collect();
+    let outputs: SmallVec<[Data; 2]> = plan
+        .outputs
+        .iter()
+        .map(|m| Ok(data(Storage::Cuda(cx.take(m.bytes(), op.name())?), m)))
+        .collect::<Result<_>>()?;
+    let y: SmallVec<[DeviceView; 2]> = outputs.iter().map(device_view).collect();
+    if cx.options().poison {
+        y.iter().zip(&plan.outputs).try_for_each(|(y, m)| cx.fill_bytes(y.bytes(), 0xff, m.bytes()))?;
+    }
+    if plan.outputs.iter().any(|m| m.numel() > 0) {
+        op.cuda(cx, &x, &y)?;
+        if cx.options().check {
+            cx.check_fault()?;
+        }
+    }
+    Ok(outputs)
+}
+
+/// A tensor's place on its GPU. It is read and written in the order of the queue, so no lock is held: whoever comes
+/// later is queued later.
+fn device_view(data: &Data) -> DeviceView {
+    let address = data.cell.read().device().address() + data.range().start as u64;
+    DeviceView { shape: data.shape, dtype: data.dtype, address }
 }
 
 fn allocate(what: &str, cx: &CpuCtx, meta: &Meta) -> Result<Buffer> {
@@ -146,6 +175,14 @@ pub fn update(op: &dyn Update, targets: &[&Tensor], inputs: &[&Tensor]) -> Resul
     }
     match all[0].device() {
         Device::Meta(_) => Ok(()),
+        Device::Cuda(cx) => {
+            // The versions rise, as for any writer.
+            targets.iter().for_each(|t| drop(t.data().cell.write()));
+            let views = |all: &[&Tensor]| -> SmallVec<[DeviceView; 6]> {
+                all.iter().map(|x| device_view(x.data())).collect()
+            };
+            op.cuda(cx, &views(targets), &views(inputs))
+        }
         Device::Cpu(cx) => {
             let mut written: SmallVec<[_; 4]> = targets.iter().map(|t| t.data().cell.write()).collect();
             let guards: SmallVec<[_; 4]> = inputs.iter().map(|x| x.data().cell.read()).collect();
@@ -172,6 +209,11 @@ pub(crate) fn upload<T: Element>(device: &Device, values: &[T], meta: &Meta) -> 
             buffer.slice_mut::<T>().copy_from_slice(values);
             Storage::Cpu(buffer)
         }
+        Device::Cuda(cx) => {
+            let buffer = cx.take(meta.bytes(), "tensor")?;
+            cx.upload(buffer.ptr::<T>(), values)?;
+            Storage::Cuda(buffer)
+        }
     };
     Ok(data(storage, meta))
 }
@@ -185,6 +227,19 @@ pub(crate) fn filled(device: &Device, value: f64, meta: &Meta) -> Result<Data> {
             element_type!(meta.dtype, T => buffer.slice_mut::<T>().fill(T::from_f64(value)));
             Storage::Cpu(buffer)
         }
+        Device::Cuda(cx) => {
+            let buffer = cx.take(meta.bytes(), "tensor")?;
+            if value == 0.0 {
+                cx.fill_bytes(buffer.ptr(), 0, meta.bytes())?;
+            } else if meta.dtype == DType::F32 {
+                cx.fill_f32(buffer.ptr(), value as f32, meta.numel())?;
+            } else {
+                element_type!(meta.dtype, T => {
+                    cx.upload(buffer.ptr::<T>(), &vec![T::from_f64(value); meta.numel()])?
+                });
+            }
+            Storage::Cuda(buffer)
+        }
     };
     Ok(data(storage, meta))
 }
@@ -193,6 +248,10 @@ pub(crate) fn filled(device: &Device, value: f64, meta: &Meta) -> Result<Data> {
 pub(crate) fn download<R>(tensor: &Tensor, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
     match tensor.device() {
         Device::Cpu(_) => Ok(f(&tensor.data().cell.read().host()[tensor.data().range()])),
+        Device::Cuda(cx) => {
+            let from = device_view(tensor.data());
+            cx.download(from.bytes(), tensor.meta().bytes(), f)
+        }
         Device::Meta(_) => {
             Err(Error::new(ErrorKind::Device, "tensor", "a meta tensor has a shape, but no elements")
                 .with("shape", tensor.shape()))

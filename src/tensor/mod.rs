@@ -21,7 +21,7 @@ mod storage;
 mod tensor;
 
 pub use crate::core::Window;
-pub use device::{Device, MetaCtx};
+pub use device::{Device, DeviceOptions, MetaCtx};
 pub use exec::{apply, apply_dyn, update};
 pub use node::{Node, Saved};
 pub(crate) use op::one_float;

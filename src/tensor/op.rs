@@ -2,8 +2,9 @@
 //! (recording, gradients, checks, benches, the `op` command) follows from these methods.
 
 use super::{Saved, Tensor};
-use crate::core::{DType, Error, Result, Shape, Window};
+use crate::core::{DType, Error, ErrorKind, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView};
 use smallvec::{SmallVec, smallvec};
 use std::fmt::Debug;
 
@@ -133,6 +134,14 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// Contents that cannot be computed on (a label out of range).
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()>;
 
+    /// As [`cpu`](Self::cpu), on a GPU: queues the kernels and returns.
+    ///
+    /// # Errors
+    /// A dtype there is no kernel for; the driver refusing.
+    fn cuda(&self, _cx: &CudaCtx, _x: &[DeviceView], _y: &[DeviceView]) -> Result<()> {
+        Err(Error::new(ErrorKind::Device, self.name(), "has no CUDA kernel"))
+    }
+
     /// The gradient of each input, given that of the first output. Computes only those that `needs` asks for, and
     /// returns them: it never accumulates, that is the engine's work.
     ///
@@ -161,6 +170,14 @@ pub trait Update: Debug {
     /// # Errors
     /// Contents that cannot be computed on.
     fn cpu(&self, cx: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()>;
+
+    /// As [`cpu`](Self::cpu), on a GPU: queues the kernels and returns.
+    ///
+    /// # Errors
+    /// A dtype there is no kernel for; the driver refusing.
+    fn cuda(&self, _cx: &CudaCtx, _targets: &[DeviceView], _x: &[DeviceView]) -> Result<()> {
+        Err(Error::new(ErrorKind::Device, self.name(), "has no CUDA kernel"))
+    }
 }
 
 /// Checks that an op's floating inputs all have one computing dtype, and returns it.

@@ -5,12 +5,14 @@
 
 use crate::core::{DType, Shape};
 use crate::cpu::Buffer;
+use crate::cuda::{DeviceBuffer, Ptr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The bytes of a tensor on its device.
 pub(crate) enum Storage {
     Cpu(Buffer),
+    Cuda(DeviceBuffer),
     Meta,
 }
 
@@ -19,14 +21,22 @@ impl Storage {
     pub fn host(&self) -> &[u8] {
         match self {
             Storage::Cpu(buffer) => buffer.bytes(),
-            Storage::Meta => &[],
+            Storage::Cuda(_) | Storage::Meta => &[],
+        }
+    }
+
+    /// The address of the bytes, when they are in a GPU's memory.
+    pub fn device(&self) -> Ptr<u8> {
+        match self {
+            Storage::Cuda(buffer) => buffer.ptr(),
+            Storage::Cpu(_) | Storage::Meta => Ptr::NULL,
         }
     }
 
     pub fn host_mut(&mut self) -> &mut [u8] {
         match self {
             Storage::Cpu(buffer) => buffer.bytes_mut(),
-            Storage::Meta => &mut [],
+            Storage::Cuda(_) | Storage::Meta => &mut [],
         }
     }
 }

@@ -6,20 +6,25 @@ use crate::core::DType;
 use crate::ops::{Case, OpSpec};
 use crate::tensor::Device;
 
-/// Runs a case in f32 and in f64, forward and backward, and compares.
+/// Runs a case in f32 on `device` and in f64 on `exact`, forward and backward, and compares.
 ///
 /// An output or gradient is a sum of K products of numbers that round at 2^-24, so the error grows with sqrt(K). K is
 /// at most the op's operations, or its largest tensor, over the elements of the result.
 ///
 /// # Errors
 /// The worst element of the first tensor that is wrong.
-pub fn f32_against_f64(spec: &'static OpSpec, case: &Case, device: &Device) -> Result<(), Failure> {
-    let inputs = cases::inputs(case, device, DType::F64)?;
+pub fn f32_against_f64(
+    spec: &'static OpSpec,
+    case: &Case,
+    device: &Device,
+    exact: &Device,
+) -> Result<(), Failure> {
+    let inputs = cases::inputs(case, exact, DType::F64)?;
     let call = spec.call(&case.attrs, &inputs)?;
     let sizes = inputs.values().chain([call.output()]).map(|x| x.numel() as u64);
     let work = sizes.chain([call.flops()]).max().unwrap_or(1);
     drop(call);
-    let want = cases::run(spec, case, device, DType::F64)?;
+    let want = cases::run(spec, case, exact, DType::F64)?;
     let got = cases::run(spec, case, device, DType::F32)?;
     for (name, want) in &want {
         let k = work as f64 / want.numel().max(1) as f64;
@@ -27,4 +32,23 @@ pub fn f32_against_f64(spec: &'static OpSpec, case: &Case, device: &Device) -> R
         close(Place { op: spec.name, case: case.label, tensor: name }, &got[name], want, tolerance)?;
     }
     Ok(())
+}
+
+/// Large cases with more elements or operations than this are left to the benches, which check before they time.
+#[derive(Debug, Clone, Copy)]
+pub struct Affordable {
+    pub elements: usize,
+    pub flops: u64,
+}
+
+impl Affordable {
+    /// Whether a case is within.
+    ///
+    /// # Errors
+    /// What the op refuses.
+    pub fn holds(self, spec: &'static OpSpec, case: &Case) -> Result<bool, Failure> {
+        let elements: usize = case.inputs.iter().map(|x| x.dims.iter().product::<usize>()).sum();
+        let flops = || spec.call(&case.attrs, &cases::shapes(case, DType::F32)?).map(|call| call.flops());
+        Ok(elements <= self.elements && flops()? <= self.flops)
+    }
 }

@@ -3,7 +3,6 @@
 use super::pictures::Subject;
 use super::{RunConfig, Trainer, TrainerOptions};
 use crate::core::{DType, Error, Key, Result};
-use crate::cpu::CpuOptions;
 use crate::data::{
     DataDirs, Dataset, Loader, LoaderOptions, Pipeline, Splits, Subset, Target, load, stratified,
 };
@@ -11,7 +10,7 @@ use crate::io::TensorFile;
 use crate::models::{ModelConfig, Network, OptimizerKind};
 use crate::nn::{LoadReport, Module, ModuleExt};
 use crate::optim::{Adam, Optimizer, Sgd};
-use crate::tensor::{Device, Tensor};
+use crate::tensor::{Device, DeviceOptions, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -148,7 +147,7 @@ impl Setup {
 
 /// Where a configuration computes.
 pub(super) fn device(config: &RunConfig) -> Result<Device> {
-    Device::from_name(&config.device, &CpuOptions::with_threads(config.threads))
+    Device::from_name(&config.device, &DeviceOptions::with_threads(config.threads))
 }
 
 /// How a network's batches are made: in file order, of what it is trained against.

@@ -1,0 +1,168 @@
+//! Turns `kernels/` into what the crate embeds: PTX, and a typed launch function for every kernel.
+//!
+//! | input | output in `OUT_DIR` |
+//! |---|---|
+//! | `kernels/**/*.cu` | `NAME.ptx`, made by nvcc; without nvcc a copy of `kernels/prebuilt/NAME.ptx` |
+//! | their `extern "C" __global__ void name(...)` lines | `kernels.rs`: a launch function each, so that an argument of the wrong type does not compile |
+//! | `kernels/args.cuh` | the `#[repr(C)]` twins of its structs, in `kernels.rs` too |
+//!
+//! nvcc is `$NVCC`, or that of `$CUDA_HOME`, `$CUDA_PATH`, `$PATH` or `/usr/local/cuda`, and nowhere else.
+//! `RECEPTIVE_KERNELS=nvcc|prebuilt` decides by hand, `RECEPTIVE_UPDATE_PREBUILT=1` also writes `kernels/prebuilt`.
+//!
+//! Each prebuilt file says from which sources it was made. A kernel that was edited since is an error here, not a wrong
+//! result later.
+
+#[path = "build/declarations.rs"]
+mod declarations;
+#[path = "build/nvcc.rs"]
+mod nvcc;
+#[path = "build/rust.rs"]
+mod rust;
+
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build");
+    println!("cargo:rerun-if-changed=kernels");
+    for name in ["NVCC", "NVCC_CCBIN", "CUDA_HOME", "CUDA_PATH", MODE, UPDATE] {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("kernels");
+    let out = PathBuf::from(variable("OUT_DIR"));
+    let sources = sources(&root);
+    let with_ptx = env::var_os("CARGO_FEATURE_CUDA").is_some();
+    let from =
+        if with_ptx { compile(&sources, &root, &out) } else { "nothing: built without CUDA".to_owned() };
+    let text = rust::bindings(&sources, &read(&root.join("args.cuh")), with_ptx.then_some(&*out), &from);
+    write(&out.join("kernels.rs"), &text);
+}
+
+const MODE: &str = "RECEPTIVE_KERNELS";
+const UPDATE: &str = "RECEPTIVE_UPDATE_PREBUILT";
+
+/// One `.cu` file.
+struct Source {
+    path: PathBuf,
+    /// `gemm_01_naive` for `gemm/01_naive.cu`.
+    name: String,
+    text: String,
+    /// Of this file and of every header.
+    hash: String,
+}
+
+/// Every `.cu` file, in the order of their names.
+fn sources(root: &Path) -> Vec<Source> {
+    let mut files = Vec::new();
+    walk(root, &mut files);
+    files.sort();
+    let is = |path: &Path, extension| path.extension().is_some_and(|e| e == extension);
+    let headers: String = files.iter().filter(|path| is(path, "cuh")).map(|path| read(path)).collect();
+    let source = |path: &PathBuf| {
+        let text = read(path);
+        let inside = path.strip_prefix(root).expect("a file below the folder that was walked");
+        let name = inside.with_extension("").to_string_lossy().replace(['/', '\\'], "_");
+        let hash = Sha256::digest(format!("{text}{headers}"));
+        let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Source { path: path.clone(), name, text, hash }
+    };
+    files.iter().filter(|path| is(path, "cu")).map(source).collect()
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in
+        fs::read_dir(folder).unwrap_or_else(|e| fail(&format!("cannot read {}: {e}", folder.display())))
+    {
+        let path = entry.expect("a folder's entry").path();
+        if path.is_dir() { walk(&path, files) } else { files.push(path) }
+    }
+}
+
+/// Makes `OUT_DIR/NAME.ptx` of every source. Returns what they were made with.
+fn compile(sources: &[Source], root: &Path, out: &Path) -> String {
+    let mode = env::var(MODE).unwrap_or_default();
+    let nvcc = match &*mode {
+        "prebuilt" => None,
+        "" | "auto" | "nvcc" => nvcc::find(),
+        _ => fail(&format!("{MODE}={mode}: expected auto, nvcc or prebuilt")),
+    };
+    let prebuilt = root.join("prebuilt");
+    let Some(nvcc) = nvcc else {
+        if mode == "nvcc" {
+            refuse(&format!("{MODE}=nvcc, but there is no nvcc"));
+        }
+        for source in sources {
+            let file = prebuilt.join(format!("{}.ptx", source.name));
+            let text = fs::read_to_string(&file).unwrap_or_else(|e| {
+                refuse(&format!("there is no nvcc, and {} cannot be read: {e}", file.display()))
+            });
+            if !text.starts_with(&stamp(source)) {
+                refuse(&format!(
+                    "{} (or a header) changed after {} was made from it, and there is no nvcc to make it anew",
+                    source.path.display(),
+                    file.display()
+                ));
+            }
+            write(&out.join(format!("{}.ptx", source.name)), &text);
+        }
+        return "prebuilt PTX".to_owned();
+    };
+    // What an earlier build made of the same sources with the same nvcc is kept.
+    let head = |source: &Source| format!("{}// {}\n", stamp(source), nvcc.version);
+    let file = |source: &Source| out.join(format!("{}.ptx", source.name));
+    let current =
+        |source: &Source| fs::read_to_string(file(source)).is_ok_and(|text| text.starts_with(&head(source)));
+    let stale: Vec<&Source> = sources.iter().filter(|source| !current(source)).collect();
+    nvcc.compile_all(&stale, root, out);
+    for source in stale {
+        let file = file(source);
+        write(&file, &(head(source) + &read(&file)));
+    }
+    if env::var(UPDATE).is_ok_and(|v| v == "1") {
+        let _ = fs::remove_dir_all(&prebuilt);
+        fs::create_dir_all(&prebuilt).unwrap_or_else(|e| fail(&format!("{}: {e}", prebuilt.display())));
+        for source in sources {
+            let name = format!("{}.ptx", source.name);
+            write(&prebuilt.join(&name), &read(&out.join(&name)));
+        }
+    }
+    nvcc.version
+}
+
+/// The first line of a PTX file.
+fn stamp(source: &Source) -> String {
+    format!("// made from {} and the headers, sha256 {}\n", source.name, source.hash)
+}
+
+/// The text of a file, whatever the line ends it was checked out with.
+fn read(path: &Path) -> String {
+    fs::read_to_string(path)
+        .unwrap_or_else(|e| fail(&format!("cannot read {}: {e}", path.display())))
+        .replace('\r', "")
+}
+
+fn write(path: &Path, text: &str) {
+    fs::write(path, text).unwrap_or_else(|e| fail(&format!("cannot write {}: {e}", path.display())));
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| fail(&format!("cargo did not set {name}")))
+}
+
+/// Ends the build with one clear message.
+fn fail(what: &str) -> ! {
+    eprintln!("\n{what}\n");
+    std::process::exit(1)
+}
+
+/// As [`fail`], where there are three ways out.
+fn refuse(what: &str) -> ! {
+    fail(&format!(
+        "feature `cuda`: {what}.\n  \
+         - install nvcc: tools/get-nvcc.sh (pip, no root, 270 MB), then set NVCC to what it prints; or\n  \
+         - install the CUDA toolkit, 11.8 or later, or set NVCC=/path/to/nvcc; or\n  \
+         - build without CUDA: cargo build --no-default-features --features cli"
+    ))
+}

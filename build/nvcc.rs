@@ -1,0 +1,101 @@
+//! Finding nvcc, and running it.
+
+use crate::{Source, fail, read, refuse, write};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Every GPU since the A100 runs this; the driver translates it for newer ones.
+const ARCH: &str = "80";
+/// nvcc stamps its own instruction set version, whatever the code uses, and a driver older than that refuses it.
+/// So the stamp is lowered to the first of these that assembles.
+const ISA_VERSIONS: [&str; 4] = ["7.0", "7.1", "7.4", "7.8"];
+
+pub struct Nvcc {
+    program: PathBuf,
+    /// `nvcc V13.0.88`.
+    pub version: String,
+}
+
+/// The first nvcc that runs.
+pub fn find() -> Option<Nvcc> {
+    if let Some(named) = env::var_os("NVCC") {
+        let nvcc = open(PathBuf::from(&named));
+        return Some(nvcc.unwrap_or_else(|| refuse(&format!("NVCC={} does not run", named.display()))));
+    }
+    let homes = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(env::var_os);
+    let in_homes = homes.map(|home| PathBuf::from(home).join("bin/nvcc"));
+    in_homes.chain(["nvcc".into(), "/usr/local/cuda/bin/nvcc".into()]).find_map(open)
+}
+
+fn open(program: PathBuf) -> Option<Nvcc> {
+    let output = Command::new(&program).arg("--version").output().ok().filter(|o| o.status.success())?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = text.split_whitespace().find(|word| word.starts_with('V')).unwrap_or("of unknown version");
+    Some(Nvcc { version: format!("nvcc {version}"), program })
+}
+
+impl Nvcc {
+    /// `OUT/NAME.ptx` of every source, as many at once as there are cores.
+    pub fn compile_all(&self, sources: &[&Source], root: &Path, out: &Path) {
+        let next = AtomicUsize::new(0);
+        let worker = || {
+            while let Some(source) = sources.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.compile(source, root, &out.join(format!("{}.ptx", source.name)));
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..std::thread::available_parallelism().map_or(1, |n| n.get()) {
+                scope.spawn(worker);
+            }
+        });
+    }
+
+    fn compile(&self, source: &Source, root: &Path, ptx: &Path) {
+        let mut command = Command::new(&self.program);
+        // No -lineinfo: it would write this machine's paths into the PTX. The working folder keeps them out of names.
+        command
+            .current_dir(root)
+            .args(["-ptx", "-O3", "-std=c++17", "-I", "."])
+            .arg(format!("-arch=compute_{ARCH}"));
+        command.arg(source.path.strip_prefix(root).expect("a source lies below the root")).arg("-o").arg(ptx);
+        if let Some(compiler) = env::var_os("NVCC_CCBIN") {
+            command.arg("-ccbin").arg(compiler);
+        }
+        let output = command.output().unwrap_or_else(|e| fail(&format!("{}: {e}", self.program.display())));
+        if !output.status.success() {
+            let log = [output.stdout, output.stderr].concat();
+            fail(&format!("nvcc refused {}:\n{}", source.path.display(), String::from_utf8_lossy(&log)));
+        }
+        self.lower_version(ptx);
+    }
+
+    /// Stamps the lowest version that assembles. Without `ptxas` beside nvcc the file stays as it is.
+    fn lower_version(&self, ptx: &Path) {
+        let ptxas = self.program.with_file_name("ptxas");
+        let text = read(ptx);
+        for version in ISA_VERSIONS {
+            let lowered: Vec<String> = text
+                .lines()
+                .map(|line| {
+                    if line.starts_with(".version ") {
+                        format!(".version {version}")
+                    } else {
+                        line.to_owned()
+                    }
+                })
+                .collect();
+            write(ptx, &(lowered.join("\n") + "\n"));
+            let assembled = Command::new(&ptxas)
+                .arg(format!("-arch=sm_{ARCH}"))
+                .arg(ptx)
+                .args(["-o", "/dev/null"])
+                .output();
+            if assembled.is_ok_and(|o| o.status.success()) {
+                return;
+            }
+        }
+        write(ptx, &text);
+    }
+}

@@ -1,0 +1,94 @@
+//! Writes `kernels.rs`: the structs, the launch functions, and the table of modules with their PTX.
+
+use crate::declarations::{self, Field, Type};
+use crate::{Source, fail};
+use std::fmt::Write;
+use std::path::Path;
+
+/// The text of `kernels.rs`. `ptx` is the folder of the PTX files, where they are embedded.
+pub fn bindings(sources: &[Source], args: &str, ptx: Option<&Path>, from: &str) -> String {
+    let mut text = String::new();
+    let structs = declarations::structs("args.cuh", args);
+    for s in &structs {
+        let members = |member: &dyn Fn(&Field) -> String| -> String {
+            s.fields.iter().map(|f| format!("{}: {},\n", name(&f.name), member(f))).collect()
+        };
+        // Written out: the derived one stops at arrays of 32.
+        let zero = |f: &Field| {
+            f.ty.array.map_or("Default::default()".to_owned(), |n| format!("[Default::default(); {n}]"))
+        };
+        let _ = write!(
+            text,
+            "/// As in `kernels/args.cuh`.\n#[repr(C)]\n#[derive(Debug, Clone, Copy)]\n\
+             pub struct {0} {{\npub {1}}}\n\nimpl Default for {0} {{\nfn default() -> Self {{\n{0} {{\n{2}}}\n}}\n}}\n\n",
+            s.name,
+            members(&|f| rust_type(&f.ty)).trim_end_matches('\n').replace('\n', "\npub "),
+            members(&zero),
+        );
+    }
+    let mut table = String::from("pub(super) static MODULES: &[Module] = &[\n");
+    let mut number = 0;
+    for source in sources {
+        let path = source.path.to_string_lossy().replace('\\', "/");
+        let file = path.split_once("kernels/").map_or(&*path, |(_, inside)| inside);
+        let mut names = String::new();
+        for kernel in declarations::kernels(file, &source.text) {
+            launch_function(&mut text, file, &kernel, number);
+            let _ = write!(names, "{:?}, ", kernel.name);
+            number += 1;
+        }
+        let content = ptx.map_or("\"\"".to_owned(), |folder| {
+            format!("include_str!({:?})", folder.join(format!("{}.ptx", source.name)))
+        });
+        let _ = writeln!(table, "    Module {{ file: {file:?}, ptx: {content}, kernels: &[{names}] }},");
+    }
+    let _ =
+        write!(text, "{table}];\n\n/// What the PTX was made with.\npub const MADE_WITH: &str = {from:?};\n");
+    text
+}
+
+fn launch_function(text: &mut String, file: &str, kernel: &declarations::Kernel, number: usize) {
+    let name_of = |f: &Field| name(&f.name);
+    let declared: String =
+        kernel.fields.iter().map(|f| format!(", {}: {}", name_of(f), rust_type(&f.ty))).collect();
+    let passed: Vec<String> = kernel.fields.iter().map(|f| format!("argument(&{})", name_of(f))).collect();
+    let _ = write!(
+        text,
+        "/// Launches `{0}` of `kernels/{file}`.\n///\n/// # Errors\n/// What the driver refuses.\n\
+         #[allow(clippy::too_many_arguments)] // as many as the kernel has\n\
+         pub fn {0}(cx: &CudaCtx, launch: Launch{declared}) -> Result<()> {{\n    \
+         // SAFETY: number and types of the arguments are those of the declaration this was generated from.\n    \
+         unsafe {{ cx.launch({number}, launch, &mut [{1}]) }}\n}}\n\n",
+        kernel.name,
+        passed.join(", ")
+    );
+}
+
+/// Single capitals are matrices, as in the kernels; Rust wants them small.
+fn name(name: &str) -> String {
+    let lower = name.to_lowercase();
+    if ["in", "ref", "type", "where", "move", "loop", "box"].contains(&&*lower) {
+        format!("{lower}_")
+    } else {
+        lower
+    }
+}
+
+fn rust_type(ty: &Type) -> String {
+    let scalar = match &*ty.base {
+        "float" => "f32",
+        "double" => "f64",
+        "int" => "i32",
+        "unsigned" => "u32",
+        "long long" => "i64",
+        "unsigned long long" => "u64",
+        "unsigned char" => "u8",
+        "unsigned short" => "u16",
+        "__nv_bfloat16" => "half::bf16",
+        "void" if ty.pointer => "u8",
+        other if other.chars().next().is_some_and(char::is_uppercase) => other,
+        other => fail(&format!("kernels take no argument of type `{other}`")),
+    };
+    let one = if ty.pointer { format!("Ptr<{scalar}>") } else { scalar.to_owned() };
+    ty.array.map_or(one.clone(), |n| format!("[{one}; {n}]"))
+}

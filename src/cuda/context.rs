@@ -1,0 +1,350 @@
+//! The CUDA context: a GPU with its stream, memory, kernels and settings. There are no globals, so two contexts with
+//! different settings live side by side in one test, on one GPU.
+
+use super::driver::{Driver, Event, Pinned, RawGraph, kernel_name};
+use super::graph::{Capture, GraphMemory};
+use super::launch::{Launch, Ptr};
+use super::pool::{DeviceBuffer, DevicePool, DevicePoolStats};
+use super::staging::{Readback, SpareBuffers, Staging};
+use crate::core::{Error, ErrorKind, Result};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A `.cu` file's PTX and the kernels in it.
+pub(super) struct Module {
+    pub file: &'static str,
+    #[cfg_attr(not(feature = "cuda"), allow(dead_code))] // read by the driver alone
+    pub ptx: &'static str,
+    pub kernels: &'static [&'static str],
+}
+
+/// Settings of a [`CudaCtx`].
+#[derive(Debug, Clone)]
+pub struct CudaOptions {
+    /// Which GPU.
+    pub ordinal: usize,
+    /// Fill every output with NaN before the op writes it, so that an unwritten element shows. On in debug builds.
+    pub poison: bool,
+    /// Wait after every launch, so that an error names its kernel. On in debug builds.
+    pub check: bool,
+}
+
+impl Default for CudaOptions {
+    fn default() -> Self {
+        CudaOptions { ordinal: 0, poison: cfg!(debug_assertions), check: cfg!(debug_assertions) }
+    }
+}
+
+/// What a GPU says of itself.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Facts {
+    pub ordinal: usize,
+    pub name: String,
+    /// Compute capability, major and minor.
+    pub capability: [i32; 2],
+    pub multiprocessors: usize,
+    /// Bytes.
+    pub memory: usize,
+    /// The CUDA version the driver supports.
+    pub driver: String,
+}
+
+/// A GPU, ready to work.
+pub struct CudaCtx {
+    options: CudaOptions,
+    driver: Arc<Driver>,
+    pool: Arc<DevicePool>,
+    staging: Mutex<Staging>,
+    spare: Arc<SpareBuffers>,
+    capture: Capture,
+    fault: Fault,
+    /// The number of the training step, where kernels that draw random numbers find it.
+    step: DeviceBuffer,
+    sequence: AtomicU64,
+}
+
+/// Where kernels report contents that cannot be computed on. A kernel cannot return an error: it writes the position of
+/// the first bad element here, and the next who waits for the device turns it into one.
+struct Fault {
+    word: DeviceBuffer,
+    /// Who was asked last, and what should have been there.
+    watch: Mutex<Option<(&'static str, String)>>,
+}
+
+impl CudaCtx {
+    /// Opens the GPU.
+    ///
+    /// # Errors
+    /// No driver, no such GPU, or one too old.
+    pub fn new(options: &CudaOptions) -> Result<CudaCtx> {
+        let driver = Arc::new(Driver::open(options.ordinal)?);
+        let pool = DevicePool::new(Arc::clone(&driver));
+        let zeroed = |bytes| -> Result<DeviceBuffer> {
+            let buffer = pool.take(bytes, "context")?;
+            // SAFETY: the buffer holds these bytes.
+            unsafe { driver.fill_bytes(buffer.ptr::<u8>().address(), 0, bytes)? };
+            Ok(buffer)
+        };
+        Ok(CudaCtx {
+            options: options.clone(),
+            staging: Mutex::new(Staging::new(&driver)?),
+            fault: Fault { word: zeroed(size_of::<u64>())?, watch: Mutex::default() },
+            step: zeroed(size_of::<u64>())?,
+            spare: Arc::default(),
+            capture: Capture::default(),
+            sequence: AtomicU64::new(0),
+            driver,
+            pool,
+        })
+    }
+
+    /// What the GPU says of itself.
+    pub fn facts(&self) -> Facts {
+        self.driver.facts()
+    }
+
+    /// Settings.
+    pub fn options(&self) -> &CudaOptions {
+        &self.options
+    }
+
+    /// Loads every kernel now; otherwise each file is loaded when one of its kernels first runs.
+    ///
+    /// # Errors
+    /// A file that the driver does not take.
+    pub fn load_all(&self) -> Result<()> {
+        self.driver.load_all()
+    }
+
+    /// What the memory pool holds.
+    pub fn memory_stats(&self) -> DevicePoolStats {
+        self.pool.stats()
+    }
+
+    /// Counts the peak of memory in use from here on.
+    pub fn reset_peak(&self) {
+        self.pool.reset_peak();
+    }
+
+    /// Gives all free device memory back to the driver.
+    pub fn empty_cache(&self) {
+        self.pool.empty_cache();
+    }
+
+    /// Waits until all that was queued is done.
+    ///
+    /// # Errors
+    /// A kernel that failed; contents that could not be computed on.
+    pub fn synchronize(&self) -> Result<()> {
+        self.driver.synchronize()?;
+        self.check_fault()
+    }
+
+    /// A scratch buffer of `n` elements with unspecified contents.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn scratch<T>(&self, n: usize) -> Result<DeviceBuffer> {
+        self.take(n * size_of::<T>(), "scratch")
+    }
+
+    /// A buffer with unspecified contents, for `owner`.
+    pub(crate) fn take(&self, bytes: usize, owner: &'static str) -> Result<DeviceBuffer> {
+        self.pool.take(bytes, owner)
+    }
+
+    /// Queues a copy of `values` to the device. They may change as soon as this returns. In a capture they become part
+    /// of the graph.
+    ///
+    /// # Errors
+    /// The driver refusing.
+    pub fn upload<T: bytemuck::NoUninit>(&self, to: Ptr<T>, values: &[T]) -> Result<()> {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if self.capture.active() {
+            let mut kept = self.driver.pinned(bytes.len())?;
+            kept.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+            // SAFETY: the graph keeps the memory; the tensor at `to` is the caller's.
+            unsafe { self.driver.copy_to_device(to.address(), &kept.bytes()[..bytes.len()])? };
+            self.capture.keep(kept);
+            return Ok(());
+        }
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the tensor at `to` is the caller's, and of this length.
+        unsafe { staging.upload(&self.driver, to.address(), bytes) }
+    }
+
+    /// Waits for all that was queued, then shows `bytes` bytes at `from` to `f`.
+    ///
+    /// # Errors
+    /// A kernel that failed; contents that could not be computed on; a capture going on.
+    pub fn download<R>(&self, from: Ptr<u8>, bytes: usize, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let result = self.read_later(&[(from, bytes)])?.read(f)?;
+        self.check_fault()?;
+        Ok(result)
+    }
+
+    /// Queues a copy of these places to the host, one after the other.
+    ///
+    /// # Errors
+    /// The driver refusing; a capture going on.
+    pub fn read_later(&self, from: &[(Ptr<u8>, usize)]) -> Result<Readback> {
+        if self.capture.active() {
+            return Err(Error::new(
+                ErrorKind::Device,
+                "cuda",
+                "a result cannot be read while a graph is captured",
+            )
+            .help("train with --graph off"));
+        }
+        let places: Vec<(u64, usize)> = from.iter().map(|(ptr, bytes)| (ptr.address(), *bytes)).collect();
+        // SAFETY: the callers of this crate pass tensors they hold.
+        unsafe { Readback::queue(&self.driver, &self.spare, &places) }
+    }
+
+    /// Queues a copy within the device.
+    pub(crate) fn copy(&self, to: Ptr<u8>, from: Ptr<u8>, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        // SAFETY: the callers of this crate pass tensors they hold.
+        unsafe { self.driver.copy_on_device(to.address(), from.address(), bytes) }
+    }
+
+    /// Queues filling with a byte: 0, or 255 for NaN.
+    pub(crate) fn fill_bytes(&self, at: Ptr<u8>, byte: u8, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        // SAFETY: the callers of this crate pass tensors they hold.
+        unsafe { self.driver.fill_bytes(at.address(), byte, bytes) }
+    }
+
+    /// Queues filling with a number.
+    pub(crate) fn fill_f32(&self, at: Ptr<f32>, value: f32, n: usize) -> Result<()> {
+        if n == 0 {
+            return Ok(());
+        }
+        // SAFETY: the callers of this crate pass tensors they hold.
+        unsafe { self.driver.fill_words(at.address(), value.to_bits(), n) }
+    }
+
+    /// Queues kernel number `kernel`. An empty grid is nothing to do.
+    ///
+    /// # Safety
+    /// As [`Driver::launch`]; the generated functions in [`super::kernels`] hold to it.
+    pub(super) unsafe fn launch(
+        &self,
+        kernel: usize,
+        launch: Launch,
+        arguments: &mut [*mut c_void],
+    ) -> Result<()> {
+        if launch.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.driver.launch(kernel, launch, arguments)? };
+        self.check(kernel_name(kernel))
+    }
+
+    /// In checked builds, waits for what was just queued and says whose error it is.
+    pub(super) fn check(&self, what: &str) -> Result<()> {
+        if !self.options.check || self.capture.active() {
+            return Ok(());
+        }
+        self.driver.synchronize().map_err(|e| e.with("kernel", what))
+    }
+
+    /// Where a kernel of `op` reports the position of an element it cannot compute on; `what` says what is wrong with it.
+    pub fn fault(&self, op: &'static str, what: impl Into<String>) -> Ptr<u64> {
+        *self.fault.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some((op, what.into()));
+        self.fault.word.ptr()
+    }
+
+    /// Whether a kernel found contents it could not compute on. Asks the device only where one could have.
+    pub(crate) fn check_fault(&self) -> Result<()> {
+        let watched = self.fault.watch.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some((op, what)) = watched else { return Ok(()) };
+        let word = self.fault.word.ptr::<u8>();
+        let found =
+            self.read_later(&[(word, size_of::<u64>())])?.read(bytemuck::pod_read_unaligned::<u64>)?;
+        if found == 0 {
+            return Ok(());
+        }
+        self.fill_bytes(word, 0, size_of::<u64>())?;
+        Err(Error::format(op, format!("{what} at position {}", u64::MAX - found)))
+    }
+
+    /// Where kernels find the number of the training step, while a graph is captured: a replay must not repeat the
+    /// random numbers of the step that was captured. Otherwise no address: the number is an argument.
+    pub fn live_step(&self) -> Ptr<u64> {
+        if self.capture.active() { self.step.ptr() } else { Ptr::NULL }
+    }
+
+    /// Sets the number of the training step for the replays to come.
+    ///
+    /// # Errors
+    /// The driver refusing.
+    pub fn set_step(&self, step: u64) -> Result<()> {
+        self.upload(self.step.ptr(), &[step])
+    }
+
+    /// Memory for a graph to be captured.
+    pub fn graph_memory(self: &Arc<Self>) -> GraphMemory {
+        GraphMemory::new(self)
+    }
+
+    pub(super) fn begin_capture(&self) -> Result<()> {
+        self.capture.begin()?;
+        self.driver.begin_capture().inspect_err(|_| drop(self.capture.end()))
+    }
+
+    pub(super) fn end_capture(&self) -> (Result<RawGraph>, Vec<Pinned>) {
+        let raw = self.driver.end_capture();
+        (raw, self.capture.end())
+    }
+
+    /// Marks this point of the queue, for timing.
+    ///
+    /// # Errors
+    /// The driver refusing.
+    pub fn mark(&self) -> Result<Mark> {
+        Ok(Mark(self.driver.record()?))
+    }
+
+    pub(super) fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    pub(super) fn pool(&self) -> &DevicePool {
+        &self.pool
+    }
+
+    /// The next place on this device's tape.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// A point in the queue.
+pub struct Mark(Event);
+
+impl Mark {
+    /// Milliseconds of the device's clock from this point to a later one; waits for that one.
+    ///
+    /// # Errors
+    /// A kernel in between that failed.
+    pub fn milliseconds_to(&self, later: &Mark) -> Result<f64> {
+        later.0.wait()?;
+        self.0.milliseconds_to(&later.0)
+    }
+}
+
+impl std::fmt::Debug for CudaCtx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CudaCtx {{ options: {:?} }}", self.options)
+    }
+}

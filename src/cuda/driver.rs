@@ -1,0 +1,492 @@
+//! The driver's calls, each made safe or marked with what the caller must hold to. Nothing here panics where there is no
+//! driver: its library is opened first, and every call is checked.
+
+use super::context::Facts;
+use super::kernels::MODULES;
+use super::launch::Launch;
+use crate::core::{Error, ErrorKind, Result};
+use cudarc::driver::DriverError;
+use cudarc::driver::result::{self, device, event, graph, module, primary_ctx, stream};
+use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult};
+use std::ffi::{CString, c_void};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// The oldest driver with all that is called here: CUDA 11.4, driver 470.
+const OLDEST: i32 = 11_040;
+/// The oldest GPU the kernels are made for: compute capability 8.0, the A100 and the RTX 30 series.
+const CAPABILITY: [i32; 2] = [8, 0];
+/// Dynamic shared memory a kernel gets without asking.
+const SHARED_UNASKED: u32 = 48 * 1024;
+
+/// A device with its context and its one stream.
+pub struct Driver {
+    ordinal: usize,
+    context: sys::CUcontext,
+    device: sys::CUdevice,
+    stream: sys::CUstream,
+    modules: Vec<OnceLock<sys::CUmodule>>,
+    /// By kernel number; the largest dynamic shared memory asked for so far.
+    functions: Mutex<Vec<Option<(sys::CUfunction, u32)>>>,
+}
+
+// SAFETY: the driver's handles may be used from any thread; each call sets the context of its own thread first.
+unsafe impl Send for Driver {}
+// SAFETY: as above; the driver locks inside.
+unsafe impl Sync for Driver {}
+
+/// A captured graph, ready to be launched.
+pub struct RawGraph(sys::CUgraphExec);
+
+// SAFETY: a handle, as above.
+unsafe impl Send for RawGraph {}
+
+/// A point in the stream.
+pub struct Event(sys::CUevent);
+
+// SAFETY: a handle, as above.
+unsafe impl Send for Event {}
+
+/// Page-locked host memory: the device copies from and to it while the host goes on.
+pub struct Pinned {
+    start: *mut u8,
+    bytes: usize,
+}
+
+// SAFETY: owns its memory alone, like a `Vec<u8>`.
+unsafe impl Send for Pinned {}
+// SAFETY: shared access gives only `&[u8]`.
+unsafe impl Sync for Pinned {}
+
+impl Driver {
+    /// Opens GPU number `ordinal`.
+    ///
+    /// # Errors
+    /// No driver, an old one, no such GPU, one too old for the kernels.
+    pub fn open(ordinal: usize) -> Result<Driver> {
+        // SAFETY: opens a library by name and looks for symbols in it; runs none of its code but its initialisers.
+        if !unsafe { sys::is_culib_present() } {
+            return Err(unavailable("there is no NVIDIA driver: libcuda was not found")
+                .help("install the driver, or use --device cpu"));
+        }
+        let version = driver_version()?;
+        if version < OLDEST {
+            let [have, need] = [version, OLDEST].map(version_text);
+            return Err(unavailable(format!("the driver supports CUDA {have}, which is too old"))
+                .expected(format!("CUDA {need} or later"))
+                .help("update the NVIDIA driver"));
+        }
+        result::init().map_err(|e| explain("start the driver", e))?;
+        let count = device::get_count().map_err(|e| explain("count the GPUs", e))? as usize;
+        if ordinal >= count {
+            return Err(unavailable(format!("there is no GPU number {ordinal}")).with("GPUs", count));
+        }
+        let device = device::get(ordinal as i32).map_err(|e| explain("open the GPU", e))?;
+        let capability = [
+            Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+            Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+        ]
+        .map(|a| attribute(device, a));
+        if capability < CAPABILITY {
+            let name = device::get_name(device).unwrap_or_default();
+            let [major, minor] = capability;
+            return Err(unavailable(format!("{name} has compute capability {major}.{minor}"))
+                .expected("8.0 or later (A100, RTX 30 series)"));
+        }
+        // SAFETY: the device came from the driver; the context is released in `drop`.
+        let context = unsafe { primary_ctx::retain(device) }.map_err(|e| explain("open the GPU", e))?;
+        let mut driver = Driver {
+            ordinal,
+            context,
+            device,
+            stream: std::ptr::null_mut(),
+            modules: MODULES.iter().map(|_| OnceLock::new()).collect(),
+            functions: Mutex::new(Vec::new()),
+        };
+        driver.bind()?;
+        driver.stream =
+            stream::create(stream::StreamKind::NonBlocking).map_err(|e| explain("make a stream", e))?;
+        Ok(driver)
+    }
+
+    /// What the GPU says of itself.
+    pub fn facts(&self) -> Facts {
+        let of = |a| attribute(self.device, a);
+        Facts {
+            ordinal: self.ordinal,
+            name: device::get_name(self.device).unwrap_or_default(),
+            capability: [
+                of(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
+                of(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR),
+            ],
+            multiprocessors: of(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT) as usize,
+            // SAFETY: the device came from the driver.
+            memory: unsafe { device::total_mem(self.device) }.unwrap_or(0),
+            driver: driver_version().map_or_else(|_| "unknown".to_owned(), version_text),
+        }
+    }
+
+    /// Makes the context this thread's current one: the driver keeps one a thread.
+    fn bind(&self) -> Result<()> {
+        // SAFETY: the context lives until `drop`.
+        unsafe { result::ctx::set_current(self.context) }.map_err(|e| explain("use the GPU", e))
+    }
+
+    /// Fresh device memory; `None` where the device has no more.
+    pub fn allocate(&self, bytes: usize) -> Result<Option<u64>> {
+        self.bind()?;
+        // SAFETY: the memory has no contents yet; only kernels and copies touch it.
+        match unsafe { result::malloc_sync(bytes) } {
+            Ok(address) => Ok(Some(address)),
+            Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => Ok(None),
+            Err(e) => Err(explain("allocate device memory", e)),
+        }
+    }
+
+    /// Gives memory back. Waits for what is running.
+    ///
+    /// # Safety
+    /// `address` came from [`allocate`](Self::allocate), is not freed yet and nothing uses it any more.
+    pub unsafe fn free(&self, address: u64) {
+        if self.bind().is_ok() {
+            // SAFETY: the caller's promise. A failure leaves the memory to the end of the process.
+            let _ = unsafe { result::free_sync(address) };
+        }
+    }
+
+    /// Free and total bytes of the device.
+    pub fn memory(&self) -> Result<(usize, usize)> {
+        self.bind()?;
+        result::mem_get_info().map_err(|e| explain("ask for free memory", e))
+    }
+
+    /// Page-locked host memory.
+    pub fn pinned(&self, bytes: usize) -> Result<Pinned> {
+        self.bind()?;
+        let bytes = bytes.max(1);
+        // SAFETY: the memory is filled with zeros before anyone sees it.
+        let start = unsafe { result::malloc_host(bytes, 0) }.map_err(|e| explain("lock host memory", e))?;
+        let start = start.cast::<u8>();
+        // SAFETY: the driver gave `bytes` bytes at `start`.
+        unsafe { start.write_bytes(0, bytes) };
+        Ok(Pinned { start, bytes })
+    }
+
+    /// Queues a copy to the device.
+    ///
+    /// # Safety
+    /// `to` has room for `from`; `from` stays alive and unchanged until the stream has passed this point.
+    pub unsafe fn copy_to_device(&self, to: u64, from: &[u8]) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the caller's promise.
+        unsafe { result::memcpy_htod_async(to, from, self.stream) }.map_err(|e| explain("copy to the GPU", e))
+    }
+
+    /// Queues a copy to the host.
+    ///
+    /// # Safety
+    /// `from` holds as many bytes as `to`; nobody reads or frees `to` until the stream has passed this point.
+    pub unsafe fn copy_to_host(&self, to: &mut [u8], from: u64) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the caller's promise.
+        unsafe { result::memcpy_dtoh_async(to, from, self.stream) }
+            .map_err(|e| explain("copy from the GPU", e))
+    }
+
+    /// Queues a copy within the device.
+    ///
+    /// # Safety
+    /// Both places hold `bytes` bytes of live device memory.
+    pub unsafe fn copy_on_device(&self, to: u64, from: u64, bytes: usize) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the caller's promise.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }
+            .map_err(|e| explain("copy on the GPU", e))
+    }
+
+    /// Queues filling with a byte.
+    ///
+    /// # Safety
+    /// `bytes` bytes of live device memory stand at `at`.
+    pub unsafe fn fill_bytes(&self, at: u64, byte: u8, bytes: usize) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the caller's promise.
+        unsafe { result::memset_d8_async(at, byte, bytes, self.stream) }
+            .map_err(|e| explain("fill memory", e))
+    }
+
+    /// Queues filling with a 32-bit word.
+    ///
+    /// # Safety
+    /// `words` words of live device memory stand at `at`, which is divisible by 4.
+    pub unsafe fn fill_words(&self, at: u64, word: u32, words: usize) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the caller's promise.
+        unsafe { sys::cuMemsetD32Async(at, word, words, self.stream) }
+            .result()
+            .map_err(|e| explain("fill memory", e))
+    }
+
+    /// Waits until the stream is empty.
+    pub fn synchronize(&self) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the stream lives until `drop`.
+        unsafe { stream::synchronize(self.stream) }.map_err(|e| explain("wait for the GPU", e))
+    }
+
+    /// Marks this point of the stream.
+    pub fn record(&self) -> Result<Event> {
+        self.bind()?;
+        let new = || event::create(sys::CUevent_flags::CU_EVENT_DEFAULT);
+        let event = Event(new().map_err(|e| explain("make an event", e))?);
+        // SAFETY: both handles are alive.
+        unsafe { event::record(event.0, self.stream) }.map_err(|e| explain("record an event", e))?;
+        Ok(event)
+    }
+
+    /// Queues a kernel.
+    ///
+    /// # Safety
+    /// `arguments` point to as many values, of the types, as the kernel declares; addresses among them hold what the
+    /// kernel reads and writes.
+    pub unsafe fn launch(&self, kernel: usize, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {
+        self.bind()?;
+        let function = self.function(kernel, launch.shared)?;
+        let [grid, block] = [launch.grid, launch.block].map(|[x, y, z]| (x, y, z));
+        // SAFETY: the function is loaded; the rest is the caller's promise.
+        unsafe { result::launch_kernel(function, grid, block, launch.shared, self.stream, arguments) }
+            .map_err(|e| {
+                explain("launch a kernel", e)
+                    .with("kernel", kernel_name(kernel))
+                    .with("grid", format_args!("{:?}", launch.grid))
+                    .with("block", format_args!("{:?}", launch.block))
+                    .with("shared bytes", launch.shared)
+            })
+    }
+
+    /// A kernel by number, loaded when it is first asked for, with leave to use this much shared memory.
+    fn function(&self, kernel: usize, shared: u32) -> Result<sys::CUfunction> {
+        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        if functions.len() <= kernel {
+            functions.resize(kernel + 1, None);
+        }
+        let (function, allowed) = match functions[kernel] {
+            Some(known) => known,
+            None => (self.load(kernel)?, SHARED_UNASKED),
+        };
+        if shared > allowed {
+            let what = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            // SAFETY: the function is loaded.
+            unsafe { result::function::set_function_attribute(function, what, shared as i32) }
+                .map_err(|e| explain("get shared memory", e).with("kernel", kernel_name(kernel)))?;
+        }
+        functions[kernel] = Some((function, shared.max(allowed)));
+        Ok(function)
+    }
+
+    fn load(&self, kernel: usize) -> Result<sys::CUfunction> {
+        let (number, name) = locate(kernel);
+        let loaded = &self.modules[number];
+        let module = match loaded.get() {
+            Some(module) => *module,
+            None => {
+                let ptx = CString::new(MODULES[number].ptx).map_err(|_| {
+                    unavailable("the PTX holds a zero byte").with("file", MODULES[number].file)
+                })?;
+                // SAFETY: the text ends with a zero byte.
+                let module = unsafe { module::load_data(ptx.as_ptr().cast()) }
+                    .map_err(|e| explain("load kernels", e).with("file", MODULES[number].file))?;
+                *loaded.get_or_init(|| module)
+            }
+        };
+        let symbol = CString::new(name).map_err(|_| unavailable("a kernel's name holds a zero byte"))?;
+        // SAFETY: the module is loaded and stays so until `drop`.
+        unsafe { module::get_function(module, symbol) }
+            .map_err(|e| explain("find a kernel", e).with("kernel", name))
+    }
+
+    /// Loads every module. Launches load those they need; this is for `doctor`, which reports what does not load.
+    pub fn load_all(&self) -> Result<()> {
+        self.bind()?;
+        let kernels: usize = MODULES.iter().map(|m| m.kernels.len()).sum();
+        (0..kernels).try_for_each(|kernel| self.function(kernel, 0).map(drop))
+    }
+
+    /// From here to [`end_capture`](Self::end_capture), what is queued is written down instead of run.
+    pub fn begin_capture(&self) -> Result<()> {
+        self.bind()?;
+        // Relaxed: what a first use needs (memory, a module) may still be fetched.
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+        // SAFETY: the stream is alive.
+        unsafe { stream::begin_capture(self.stream, mode) }.map_err(|e| explain("begin a capture", e))
+    }
+
+    /// The graph of what was queued since [`begin_capture`](Self::begin_capture).
+    pub fn end_capture(&self) -> Result<RawGraph> {
+        self.bind()?;
+        // SAFETY: the stream is alive.
+        let captured =
+            unsafe { stream::end_capture(self.stream) }.map_err(|e| explain("end a capture", e))?;
+        // SAFETY: the graph was just made; it is not needed once it is instantiated.
+        let ready = unsafe {
+            let ready = graph::instantiate(captured, sys::CUgraphInstantiate_flags(0));
+            let _ = graph::destroy(captured);
+            ready
+        };
+        ready.map(RawGraph).map_err(|e| explain("make a graph", e))
+    }
+
+    /// Queues a whole graph.
+    ///
+    /// # Safety
+    /// All memory its nodes use is alive.
+    pub unsafe fn launch_graph(&self, graph: &RawGraph) -> Result<()> {
+        self.bind()?;
+        // SAFETY: graph and stream are alive; the rest is the caller's promise.
+        unsafe { graph::launch(graph.0, self.stream) }.map_err(|e| explain("launch a graph", e))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if self.bind().is_err() {
+            return;
+        }
+        // SAFETY: all handles are this driver's own and used no more. Failures here have no one to be told to.
+        unsafe {
+            let _ = stream::synchronize(self.stream);
+            for module in self.modules.iter().filter_map(OnceLock::get) {
+                let _ = module::unload(*module);
+            }
+            let _ = stream::destroy(self.stream);
+            let _ = primary_ctx::release(self.device);
+        }
+    }
+}
+
+impl Drop for RawGraph {
+    fn drop(&mut self) {
+        // SAFETY: the handle is this graph's own.
+        let _ = unsafe { graph::exec_destroy(self.0) };
+    }
+}
+
+impl Event {
+    /// Whether the stream has passed this point.
+    pub fn passed(&self) -> Result<bool> {
+        // SAFETY: the event is alive.
+        match unsafe { event::query(self.0) } {
+            Ok(()) => Ok(true),
+            Err(DriverError(CUresult::CUDA_ERROR_NOT_READY)) => Ok(false),
+            Err(e) => Err(explain("wait for the GPU", e)),
+        }
+    }
+
+    /// Waits until the stream has passed this point.
+    pub fn wait(&self) -> Result<()> {
+        // SAFETY: the event is alive.
+        unsafe { event::synchronize(self.0) }.map_err(|e| explain("wait for the GPU", e))
+    }
+
+    /// Milliseconds from this point to a later one, both passed.
+    pub fn milliseconds_to(&self, later: &Event) -> Result<f64> {
+        // SAFETY: both events are alive.
+        unsafe { event::elapsed(self.0, later.0) }
+            .map(f64::from)
+            .map_err(|e| explain("read the GPU's clock", e))
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        // SAFETY: the handle is this event's own.
+        let _ = unsafe { event::destroy(self.0) };
+    }
+}
+
+impl Pinned {
+    /// The contents.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: `bytes` initialised bytes stand at `start` for as long as self lives.
+        unsafe { std::slice::from_raw_parts(self.start, self.bytes) }
+    }
+
+    /// The contents, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `bytes`, and `&mut self` makes the access exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.start, self.bytes) }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // SAFETY: the memory is this value's own.
+        let _ = unsafe { result::free_host(self.start.cast()) };
+    }
+}
+
+fn locate(kernel: usize) -> (usize, &'static str) {
+    let mut before = 0;
+    for (number, module) in MODULES.iter().enumerate() {
+        if let Some(name) = module.kernels.get(kernel - before) {
+            return (number, name);
+        }
+        before += module.kernels.len();
+    }
+    unreachable!("kernels are numbered through the modules")
+}
+
+/// The name of kernel number `kernel`.
+pub fn kernel_name(kernel: usize) -> &'static str {
+    locate(kernel).1
+}
+
+fn attribute(device: sys::CUdevice, attribute: Attribute) -> i32 {
+    // SAFETY: the device came from the driver.
+    unsafe { device::get_attribute(device, attribute) }.unwrap_or(0)
+}
+
+fn driver_version() -> Result<i32> {
+    let mut version = 0;
+    // SAFETY: writes one integer.
+    unsafe { sys::cuDriverGetVersion(&raw mut version) }
+        .result()
+        .map_err(|e| explain("ask the driver", e))?;
+    Ok(version)
+}
+
+fn version_text(version: i32) -> String {
+    format!("{}.{}", version / 1000, version % 1000 / 10)
+}
+
+fn unavailable(what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Device, "cuda", what)
+}
+
+/// The driver's answer in words, with what to do about it.
+fn explain(doing: &str, error: DriverError) -> Error {
+    use CUresult as R;
+    let (why, help) = match error.0 {
+        R::CUDA_ERROR_NO_DEVICE => ("a driver is installed, but it finds no GPU", "use --device cpu"),
+        R::CUDA_ERROR_STUB_LIBRARY => {
+            ("libcuda is the toolkit's stub for linking, not a driver", "take the stub off LD_LIBRARY_PATH")
+        }
+        R::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH => {
+            ("the driver's library and its kernel module have different versions", "restart the machine")
+        }
+        R::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
+        | R::CUDA_ERROR_INVALID_PTX
+        | R::CUDA_ERROR_NO_BINARY_FOR_GPU => {
+            ("the driver cannot translate the kernels for this GPU", "update the NVIDIA driver")
+        }
+        R::CUDA_ERROR_OUT_OF_MEMORY => ("out of memory", "a smaller batch or image needs less"),
+        R::CUDA_ERROR_ILLEGAL_ADDRESS => {
+            ("a kernel read or wrote outside its memory", "this is a bug; a debug build names the kernel")
+        }
+        R::CUDA_ERROR_LAUNCH_FAILED => ("a kernel failed", "this is a bug; a debug build names the kernel"),
+        R::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED | R::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED => {
+            ("this cannot be part of a CUDA graph", "train with --graph off")
+        }
+        _ => ("the driver refused", "see `receptive doctor`"),
+    };
+    unavailable(format!("cannot {doing}: {why}")).with("driver", format_args!("{:?}", error.0)).help(help)
+}

@@ -1,0 +1,167 @@
+//! What a launch is made of: device addresses, views of tensors, a grid of blocks.
+
+use crate::core::{DType, Error, Result, Shape};
+use std::ffi::c_void;
+use std::marker::PhantomData;
+
+/// The address of `T`s on the device. It can be computed with and handed to kernels, but not followed on the host.
+#[repr(transparent)]
+pub struct Ptr<T> {
+    address: u64,
+    to: PhantomData<*const T>,
+}
+
+impl<T> Clone for Ptr<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Ptr<T> {}
+
+impl<T> Default for Ptr<T> {
+    fn default() -> Self {
+        Ptr::NULL
+    }
+}
+
+impl<T> std::fmt::Debug for Ptr<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#x}", self.address)
+    }
+}
+
+impl<T> Ptr<T> {
+    /// No address: an input that was left away.
+    pub const NULL: Ptr<T> = Ptr { address: 0, to: PhantomData };
+
+    pub(crate) fn new(address: u64) -> Ptr<T> {
+        Ptr { address, to: PhantomData }
+    }
+
+    /// The address of the element `offset` places on.
+    pub fn at(self, offset: usize) -> Ptr<T> {
+        Ptr::new(self.address + (offset * size_of::<T>()) as u64)
+    }
+
+    /// The same address, of elements of another type.
+    pub fn cast<U>(self) -> Ptr<U> {
+        Ptr::new(self.address)
+    }
+
+    /// The address as a number, to check its alignment.
+    pub fn address(self) -> u64 {
+        self.address
+    }
+}
+
+/// A tensor's place on the device: what an op's launch code receives.
+#[derive(Debug, Clone, Copy)]
+pub struct DeviceView {
+    pub shape: Shape,
+    pub dtype: DType,
+    pub(crate) address: u64,
+}
+
+impl DeviceView {
+    /// The dimensions.
+    pub fn dims(&self) -> &[usize] {
+        self.shape.dims()
+    }
+
+    /// The number of elements.
+    pub fn numel(&self) -> usize {
+        self.shape.numel()
+    }
+
+    /// The address of f32 elements.
+    ///
+    /// # Errors
+    /// Another dtype: kernels compute in f32.
+    pub fn f32(&self) -> Result<Ptr<f32>> {
+        self.of(DType::F32)
+    }
+
+    /// The address of f64 elements.
+    ///
+    /// # Errors
+    /// Another dtype.
+    pub fn f64(&self) -> Result<Ptr<f64>> {
+        self.of(DType::F64)
+    }
+
+    /// The address of i64 elements.
+    ///
+    /// # Errors
+    /// Another dtype.
+    pub fn i64(&self) -> Result<Ptr<i64>> {
+        self.of(DType::I64)
+    }
+
+    /// The address of u8 elements.
+    ///
+    /// # Errors
+    /// Another dtype.
+    pub fn u8(&self) -> Result<Ptr<u8>> {
+        self.of(DType::U8)
+    }
+
+    /// The address of the bytes, whatever they mean.
+    pub fn bytes(&self) -> Ptr<u8> {
+        Ptr::new(self.address)
+    }
+
+    fn of<T>(&self, dtype: DType) -> Result<Ptr<T>> {
+        if self.dtype == dtype {
+            return Ok(Ptr::new(self.address));
+        }
+        Err(Error::dtype("cuda", format!("a kernel for {dtype} got a tensor of {}", self.dtype))
+            .with("tensor", self.shape)
+            .help("CUDA computes in f32: convert with x.to_dtype(DType::F32), or use --device cpu"))
+    }
+}
+
+/// Threads of a block where the kernel leaves the choice.
+const THREADS: u32 = 256;
+/// Blocks of a grid-stride loop at most: enough to fill any GPU several times over.
+const BLOCKS: usize = 65_535;
+
+/// How many blocks of how many threads run a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Launch {
+    pub(crate) grid: [u32; 3],
+    pub(crate) block: [u32; 3],
+    pub(crate) shared: u32,
+}
+
+impl Launch {
+    /// Blocks of 256 threads over `n` elements, for a kernel with a grid-stride loop.
+    pub fn over(n: usize) -> Launch {
+        Launch::blocks([n.div_ceil(THREADS as usize).clamp(1, BLOCKS), 1, 1], THREADS)
+    }
+
+    /// So many blocks of so many threads. A grid has at most 2^31 - 1 blocks in x, 65535 in y and z.
+    pub fn blocks(grid: [usize; 3], threads: u32) -> Launch {
+        Launch { grid: grid.map(|n| u32::try_from(n).unwrap_or(u32::MAX)), block: [threads, 1, 1], shared: 0 }
+    }
+
+    /// The same with blocks of two dimensions, x first.
+    pub fn block2(self, x: u32, y: u32) -> Launch {
+        Launch { block: [x, y, 1], ..self }
+    }
+
+    /// The same with this many bytes of dynamic shared memory a block.
+    pub fn shared(self, bytes: usize) -> Launch {
+        Launch { shared: bytes as u32, ..self }
+    }
+
+    /// Whether a grid has no block at all: nothing to do, which the driver would call an error.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.grid.contains(&0)
+    }
+}
+
+/// A kernel's argument as the driver takes it.
+pub(crate) fn argument<T>(value: &T) -> *mut c_void {
+    std::ptr::from_ref(value).cast_mut().cast()
+}

@@ -1,0 +1,221 @@
+//! Recycled device memory. Asking the driver for memory takes as long as a small kernel, and giving it back waits for
+//! all that is running; so a dropped buffer goes to a free list and is handed out again. That is safe at once: who
+//! writes to it next is queued behind all who read it before.
+//!
+//! **Arenas.** A captured graph has the addresses of its buffers burnt in, and writes to them whenever it is replayed. So a
+//! graph has an arena of its own: what is allocated while the arena is open comes from its free lists and goes back to
+//! them, and nothing else is ever handed a block of it. Closed for good, its blocks join those of everybody.
+//!
+//! Each block in use remembers who asked for it, so that "out of memory" can say who holds what.
+
+use super::driver::Driver;
+use super::launch::Ptr;
+use crate::core::size_class::{class_bytes, class_of};
+use crate::core::{Error, ErrorKind, Result};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How much device memory a pool holds, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct DevicePoolStats {
+    /// In buffers that are in use now.
+    pub in_use: usize,
+    /// The highest `in_use` so far.
+    pub peak: usize,
+    /// In free lists, ready to be handed out again.
+    pub cached: usize,
+    /// Calls to the driver for more.
+    pub allocations: u64,
+}
+
+/// Whose free lists: 0 is everybody's.
+pub(super) type Arena = u64;
+const SHARED: Arena = 0;
+
+struct Block {
+    class: usize,
+    arena: Arena,
+    owner: &'static str,
+}
+
+#[derive(Default)]
+struct Lists {
+    free: HashMap<(Arena, usize), Vec<u64>>,
+    used: HashMap<u64, Block>,
+    open: Arena,
+    arenas: Arena,
+    stats: DevicePoolStats,
+}
+
+/// The memory of one device.
+pub(super) struct DevicePool {
+    driver: Arc<Driver>,
+    lists: Mutex<Lists>,
+}
+
+impl DevicePool {
+    pub fn new(driver: Arc<Driver>) -> Arc<DevicePool> {
+        Arc::new(DevicePool { driver, lists: Mutex::default() })
+    }
+
+    /// A buffer of at least `bytes`, with unspecified contents, for `owner`.
+    ///
+    /// # Errors
+    /// The device has no such memory, even after all free blocks are given back. What is in use stays as it is.
+    pub fn take(self: &Arc<Self>, bytes: usize, owner: &'static str) -> Result<DeviceBuffer> {
+        let class = class_of(bytes);
+        let mut lists = self.lists();
+        let arena = lists.open;
+        let address = match lists.free.get_mut(&(arena, class)).and_then(Vec::pop) {
+            Some(address) => {
+                lists.stats.cached -= class_bytes(class);
+                address
+            }
+            None => self.fresh(&mut lists, class, bytes, owner)?,
+        };
+        lists.used.insert(address, Block { class, arena, owner });
+        lists.stats.in_use += class_bytes(class);
+        lists.stats.peak = lists.stats.peak.max(lists.stats.in_use);
+        drop(lists);
+        Ok(DeviceBuffer { address, bytes, pool: Arc::clone(self) })
+    }
+
+    fn fresh(&self, lists: &mut Lists, class: usize, bytes: usize, owner: &'static str) -> Result<u64> {
+        lists.stats.allocations += 1;
+        if let Some(address) = self.driver.allocate(class_bytes(class))? {
+            return Ok(address);
+        }
+        self.give_back(lists);
+        match self.driver.allocate(class_bytes(class))? {
+            Some(address) => Ok(address),
+            None => Err(self.exhausted(lists, bytes, owner)),
+        }
+    }
+
+    fn exhausted(&self, lists: &Lists, bytes: usize, owner: &str) -> Error {
+        let mut holders = BTreeMap::<&str, (usize, usize)>::new();
+        for block in lists.used.values() {
+            let (count, held) = holders.entry(block.owner).or_default();
+            *count += 1;
+            *held += class_bytes(block.class);
+        }
+        let mut holders: Vec<_> = holders.into_iter().collect();
+        holders.sort_by_key(|&(_, (_, held))| std::cmp::Reverse(held));
+        let (free, total) = self.driver.memory().unwrap_or((0, 0));
+        let error =
+            Error::new(ErrorKind::OutOfMemory, owner, format!("the GPU has no memory for {}", mib(bytes)));
+        let most = holders.iter().take(5).fold(error, |error, (name, (count, held))| {
+            error.with(&format!("held by {name}"), format_args!("{} in {count}", mib(*held)))
+        });
+        most.with("free", format_args!("{} of {}", mib(free), mib(total))).help(
+            "a smaller batch or image needs less; another process may hold the rest (nvidia-smi shows it)",
+        )
+    }
+
+    /// What the pool holds now.
+    pub fn stats(&self) -> DevicePoolStats {
+        self.lists().stats
+    }
+
+    /// The highest use is counted from here on.
+    pub fn reset_peak(&self) {
+        let mut lists = self.lists();
+        lists.stats.peak = lists.stats.in_use;
+    }
+
+    /// Gives everybody's free blocks back to the driver.
+    pub fn empty_cache(&self) {
+        self.give_back(&mut self.lists());
+    }
+
+    fn give_back(&self, lists: &mut Lists) {
+        for (&(arena, class), list) in &mut lists.free {
+            if arena != SHARED {
+                continue;
+            }
+            lists.stats.cached -= list.len() * class_bytes(class);
+            for address in list.drain(..) {
+                // SAFETY: the block came from the driver, is on no other list, and no buffer refers to it.
+                unsafe { self.driver.free(address) }
+            }
+        }
+    }
+
+    /// A new arena.
+    pub fn arena(&self) -> Arena {
+        let mut lists = self.lists();
+        lists.arenas += 1;
+        lists.arenas
+    }
+
+    /// Until told otherwise, memory comes from this arena. Returns where it came from before.
+    pub fn open(&self, arena: Arena) -> Arena {
+        std::mem::replace(&mut self.lists().open, arena)
+    }
+
+    /// An arena's blocks are everybody's from here on, also those still in use.
+    pub fn dissolve(&self, arena: Arena) {
+        let mut lists = self.lists();
+        let lists = &mut *lists;
+        let classes: Vec<_> = lists.free.keys().filter(|(of, _)| *of == arena).copied().collect();
+        for key in classes {
+            let blocks = lists.free.remove(&key).unwrap_or_default();
+            lists.free.entry((SHARED, key.1)).or_default().extend(blocks);
+        }
+        lists.used.values_mut().filter(|block| block.arena == arena).for_each(|block| block.arena = SHARED);
+    }
+
+    fn lists(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for DevicePool {
+    fn drop(&mut self) {
+        let lists = self.lists.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for address in lists.free.values_mut().flat_map(std::mem::take) {
+            // SAFETY: as in `give_back`; every buffer keeps the pool alive, so none is left.
+            unsafe { self.driver.free(address) }
+        }
+    }
+}
+
+fn mib(bytes: usize) -> String {
+    format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
+}
+
+/// An owned block of device memory that goes back to its pool when dropped.
+pub struct DeviceBuffer {
+    address: u64,
+    bytes: usize,
+    pool: Arc<DevicePool>,
+}
+
+impl DeviceBuffer {
+    /// Where it starts; at least 256-byte aligned.
+    pub fn ptr<T>(&self) -> Ptr<T> {
+        Ptr::new(self.address)
+    }
+
+    /// Its size, as asked for.
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether it was asked for with no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+}
+
+impl Drop for DeviceBuffer {
+    fn drop(&mut self) {
+        let mut lists = self.pool.lists();
+        let lists = &mut *lists;
+        if let Some(Block { class, arena, .. }) = lists.used.remove(&self.address) {
+            lists.stats.in_use -= class_bytes(class);
+            lists.stats.cached += class_bytes(class);
+            lists.free.entry((arena, class)).or_default().push(self.address);
+        }
+    }
+}

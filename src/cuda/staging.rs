@@ -1,0 +1,147 @@
+//! Page-locked host memory, through which everything travels. The device copies from it and to it on its own, while the
+//! host goes on; from ordinary memory the driver would first copy to such a buffer of its own, and wait.
+//!
+//! **To the device**: two halves in turn. While one is being read by the device the other is filled. Before a half is
+//! filled again, the event at its last copy must have passed.
+//!
+//! **To the host**: a [`Readback`] queues a copy and an event; who wants the bytes waits for that event, or looks later.
+
+use super::driver::{Driver, Event, Pinned};
+use crate::core::Result;
+use std::sync::Arc;
+
+/// Bytes of a half.
+const HALF: usize = 2 << 20;
+
+/// The way to the device.
+pub(super) struct Staging {
+    halves: [Half; 2],
+    current: usize,
+    filled: usize,
+}
+
+struct Half {
+    memory: Pinned,
+    /// Where its last copy ends in the stream.
+    busy: Option<Event>,
+}
+
+impl Staging {
+    pub fn new(driver: &Driver) -> Result<Staging> {
+        let half = || Ok(Half { memory: driver.pinned(HALF)?, busy: None });
+        Ok(Staging { halves: [half()?, half()?], current: 0, filled: 0 })
+    }
+
+    /// Queues a copy of `from`, which may change as soon as this returns, to the device address `to`.
+    ///
+    /// # Safety
+    /// `to` has room for it.
+    pub unsafe fn upload(&mut self, driver: &Driver, to: u64, from: &[u8]) -> Result<()> {
+        let mut done = 0;
+        while done < from.len() {
+            if self.filled == HALF {
+                self.turn(driver)?;
+            }
+            let piece = (from.len() - done).min(HALF - self.filled);
+            let place = self.filled..self.filled + piece;
+            let staged = &mut self.halves[self.current].memory.bytes_mut()[place.clone()];
+            staged.copy_from_slice(&from[done..done + piece]);
+            let staged = &self.halves[self.current].memory.bytes()[place];
+            // SAFETY: the caller's promise; this part of the half is not written again before its event has passed.
+            unsafe { driver.copy_to_device(to + done as u64, staged)? };
+            done += piece;
+            // The next piece starts on a cache line.
+            self.filled = (self.filled + piece).next_multiple_of(64);
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, driver: &Driver) -> Result<()> {
+        self.halves[self.current].busy = Some(driver.record()?);
+        self.current = 1 - self.current;
+        self.filled = 0;
+        match self.halves[self.current].busy.take() {
+            Some(event) => event.wait(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Bytes on their way from the device.
+pub struct Readback {
+    memory: Option<Pinned>,
+    event: Option<Event>,
+    bytes: usize,
+    spare: Arc<SpareBuffers>,
+}
+
+/// Page-locked buffers of finished readbacks: locking memory takes longer than a training step of a small network.
+#[derive(Default)]
+pub(super) struct SpareBuffers(std::sync::Mutex<Vec<Pinned>>);
+
+impl SpareBuffers {
+    fn take(&self, driver: &Driver, bytes: usize) -> Result<Pinned> {
+        let mut spare = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match spare.iter().position(|pinned| pinned.bytes().len() >= bytes) {
+            Some(place) => Ok(spare.swap_remove(place)),
+            None => driver.pinned(bytes.next_power_of_two()),
+        }
+    }
+
+    fn put(&self, pinned: Pinned) {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(pinned);
+    }
+}
+
+impl Readback {
+    /// Queues a copy of these device places, one after the other.
+    ///
+    /// # Safety
+    /// Each place holds so many bytes of live device memory.
+    pub(super) unsafe fn queue(
+        driver: &Driver,
+        spare: &Arc<SpareBuffers>,
+        from: &[(u64, usize)],
+    ) -> Result<Readback> {
+        let bytes = from.iter().map(|(_, bytes)| bytes).sum();
+        let mut memory = spare.take(driver, bytes)?;
+        let mut at = 0;
+        for &(address, bytes) in from.iter().filter(|(_, bytes)| *bytes > 0) {
+            // SAFETY: the caller's promise; the buffer is kept, unread, until the event has passed.
+            unsafe { driver.copy_to_host(&mut memory.bytes_mut()[at..at + bytes], address)? };
+            at += bytes;
+        }
+        let event = Some(driver.record()?);
+        Ok(Readback { memory: Some(memory), event, bytes, spare: Arc::clone(spare) })
+    }
+
+    /// Whether the bytes have arrived.
+    ///
+    /// # Errors
+    /// A kernel before it failed.
+    pub fn arrived(&self) -> Result<bool> {
+        self.event.as_ref().map_or(Ok(true), Event::passed)
+    }
+
+    /// Waits for the bytes and shows them to `f`.
+    ///
+    /// # Errors
+    /// A kernel before them failed.
+    pub fn read<R>(mut self, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        if let Some(event) = self.event.take() {
+            event.wait()?;
+        }
+        let memory = self.memory.as_ref().map_or(&[][..], |memory| &memory.bytes()[..self.bytes]);
+        Ok(f(memory))
+    }
+}
+
+impl Drop for Readback {
+    fn drop(&mut self) {
+        // The device may still be writing: the buffer is spare only afterwards. One whose stream failed is given up.
+        let arrived = self.event.take().is_none_or(|event| event.wait().is_ok());
+        if let Some(memory) = self.memory.take().filter(|_| arrived) {
+            self.spare.put(memory);
+        }
+    }
+}
