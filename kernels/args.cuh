@@ -104,3 +104,50 @@ struct Gemm {
     int beta;
     int relu;
 };
+
+// Which elements of a normalisation share statistics and which a weight: src/cpu/norm/mod.rs explains it.
+struct Norm {
+    long long groups;
+    long long slices;
+    long long len;
+    long long run;
+    long long cycle;
+};
+
+// A pooling of planes [h, w] to [oh, ow]: window rows i * sh - ph + k * dh, k = 0 .. kh, and columns likewise.
+struct Pool {
+    long long h;
+    long long w;
+    long long oh;
+    long long ow;
+    long long kh;
+    long long kw;
+    long long sh;
+    long long sw;
+    long long ph;
+    long long pw;
+    long long dh;
+    long long dw;
+};
+
+// A resizing of one axis: output i mixes the inputs from start[i] on with weights[first[i] .. first[i + 1]].
+struct Resample {
+    const int* start;
+    const int* first;
+    const float* weights;
+    long long inputs;
+    long long outputs;
+};
+
+// Class scores [n, c, d] and what each of the n d samples should have been: `labels` [n, d], or `probabilities` like
+// the scores; the other is null. `weight` [c] may be null.
+struct Goal {
+    const long long* labels;
+    const float* probabilities;
+    const float* weight;
+    long long n;
+    long long c;
+    long long d;
+    long long ignore_index;
+    double smoothing;
+};
