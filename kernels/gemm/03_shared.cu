@@ -27,7 +27,7 @@ extern "C" __global__ void __launch_bounds__(1024)
     __shared__ float tile_a[T * PITCH];
     __shared__ float tile_b[T * PITCH];
     const Share s = share(a, b, g);
-    const Tile tile = tile_of<T, T>(g);
+    const Tile tile = tile_of<T, T>(g.m, g.n);
     const int row = threadIdx.x / T, col = threadIdx.x % T;
     float sum = 0.0f;
     for (int k0 = s.a.k_first; k0 < s.a.k_end; k0 += T) {

@@ -23,7 +23,7 @@ extern "C" __global__ void __launch_bounds__(512)
     __shared__ float tile_a[K * PITCH];
     __shared__ float tile_b[K * PITCH];
     const Share s = share(a, b, g);
-    const Tile tile = tile_of<T, T>(g);
+    const Tile tile = tile_of<T, T>(g.m, g.n);
     const int row = threadIdx.x / T * TM, col = threadIdx.x % T;
     float sum[TM] = {};
     for (int k0 = s.a.k_first; k0 < s.a.k_end; k0 += K) {

@@ -23,7 +23,7 @@ extern "C" __global__ void __launch_bounds__(256)
     __shared__ __align__(16) float tile_a[K * PITCH];
     __shared__ __align__(16) float tile_b[K * PITCH];
     const Share s = share(a, b, g);
-    const Tile tile = tile_of<T, T>(g);
+    const Tile tile = tile_of<T, T>(g.m, g.n);
     const int row = threadIdx.x / (T / TN) * TM, col = threadIdx.x % (T / TN) * TN;
     float sum[TM][TN] = {};
     for (int k0 = s.a.k_first; k0 < s.a.k_end; k0 += K) {

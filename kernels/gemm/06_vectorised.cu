@@ -84,7 +84,7 @@ extern "C" __global__ void __launch_bounds__(256, 2)
     __shared__ __align__(16) float tile_a[2][K * Sums::PITCH_A];
     __shared__ __align__(16) float tile_b[2][K * Sums::PITCH_B];
     const Share s = share(a, b, g);
-    const Tile tile = tile_of<T, T>(g);
+    const Tile tile = tile_of<T, T>(g.m, g.n);
     Staged<T, K, Sums::PITCH_A, Sums::THREADS> next_a(s.a, tile.row);
     Staged<T, K, Sums::PITCH_B, Sums::THREADS> next_b(s.b, tile.col);
     Sums sums;

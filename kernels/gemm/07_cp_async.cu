@@ -80,7 +80,7 @@ template <int BM, int BN, int TM, int TN> __device__ void pipelined(float* memor
     constexpr int TILE_A = K * Sums::PITCH_A, TILE_B = K * Sums::PITCH_B;
     float* const ring_a = memory;
     float* const ring_b = memory + STAGES * TILE_A;
-    const Tile tile = tile_of<BM, BN>(g);
+    const Tile tile = tile_of<BM, BN>(g.m, g.n);
     const int steps = (s.a.k_end - s.a.k_first + K - 1) / K;
     Copier<BM, K, Sums::PITCH_A, Sums::THREADS> copy_a(s.a, tile.row);
     Copier<BN, K, Sums::PITCH_B, Sums::THREADS> copy_b(s.b, tile.col);

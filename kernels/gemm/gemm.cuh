@@ -88,6 +88,16 @@ struct Epilogue {
         if (i < m && j < n) c[i * ldc + j] = finished(i, j, sum);
     }
 
+    // Two neighbours of a row; j is even.
+    __device__ void put2(int i, int j, float first, float second) const {
+        if (i < m && quads && j + 2 <= n) {
+            *reinterpret_cast<float2*>(c + i * ldc + j) = make_float2(finished(i, j, first), finished(i, j + 1, second));
+        } else {
+            put(i, j, first);
+            put(i, j + 1, second);
+        }
+    }
+
     // Four neighbours of a row; j is a multiple of four.
     __device__ void put4(int i, int j, const float* sum) const {
         if (i >= m) return;
@@ -103,15 +113,24 @@ struct Epilogue {
     }
 };
 
-// The tile of C that a block computes. Tiles are counted along x alone, which may be 2^31 - 1 wide, row by row.
+// The tile of C that a block computes. Tiles are counted along x alone, which may be 2^31 - 1 wide. They are visited in
+// strips 16 tiles wide, so that the blocks that run at the same time need few rows of A and few columns of B, and find
+// them in L2:
+//
+//      0  1 ..  15 | 16 x down ..            132 multiprocessors, two blocks each, work on about 16 x 16 tiles
+//     16 17 ..  31 |                         at a time instead of on 4 x 64
+//     ..           |
 struct Tile {
     int row;
     int col;
 };
 
-template <int ROWS, int COLS> __device__ Tile tile_of(const Gemm& g) {
-    const int across = (g.n + COLS - 1) / COLS;
-    return {(int)(blockIdx.x / across) * ROWS, (int)(blockIdx.x % across) * COLS};
+template <int ROWS, int COLS> __device__ Tile tile_of(int m, int n) {
+    constexpr int STRIP = 16;
+    const int down = (m + ROWS - 1) / ROWS, across = (n + COLS - 1) / COLS;
+    const int strip = blockIdx.x / (down * STRIP), within = blockIdx.x % (down * STRIP);
+    const int width = min(STRIP, across - strip * STRIP);
+    return {within / width * ROWS, (strip * STRIP + within % width) * COLS};
 }
 
 // Fills tile[k][l] (rows of PITCH floats) with the numbers k_first .. + K of lines first .. + LINES, and zeros beyond the
