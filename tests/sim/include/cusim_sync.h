@@ -1,0 +1,156 @@
+// Barriers, shuffles, votes and atomics, as calls into the engine.
+#pragma once
+
+#define CUSIM_WHERE cusim::Where where = CUSIM_HERE // as a last default argument: the line of the caller
+
+inline void __syncthreads(CUSIM_WHERE) { cusim::block_barrier(cusim::Barrier::Plain, 0, where); }
+inline int __syncthreads_count(int predicate, CUSIM_WHERE) {
+    return cusim::block_barrier(cusim::Barrier::Count, predicate, where);
+}
+inline int __syncthreads_and(int predicate, CUSIM_WHERE) {
+    return cusim::block_barrier(cusim::Barrier::And, predicate, where);
+}
+inline int __syncthreads_or(int predicate, CUSIM_WHERE) {
+    return cusim::block_barrier(cusim::Barrier::Or, predicate, where);
+}
+
+namespace cusim {
+
+inline void sync_lanes(void* const*, unsigned) {}
+constexpr WarpOp SYNCWARP{"__syncwarp", sync_lanes, true};
+
+// Which lane a lane reads is what the four shuffles differ in: (lane, argument, width) -> source.
+struct ShflIdx {
+    static constexpr const char* name = "__shfl_sync";
+    static int source(int lane, int from, int width) { return (lane & ~(width - 1)) + (from & (width - 1)); }
+};
+struct ShflXor {
+    static constexpr const char* name = "__shfl_xor_sync";
+    static int source(int lane, int bits, int width) {
+        const int from = lane ^ bits;
+        return from < (lane & ~(width - 1)) + width ? from : lane;
+    }
+};
+struct ShflDown {
+    static constexpr const char* name = "__shfl_down_sync";
+    static int source(int lane, int delta, int width) {
+        return (lane & (width - 1)) + delta < width ? lane + delta : lane;
+    }
+};
+struct ShflUp {
+    static constexpr const char* name = "__shfl_up_sync";
+    static int source(int lane, int delta, int width) { return (lane & (width - 1)) >= delta ? lane - delta : lane; }
+};
+
+template <class Kind, class T> struct Shuffle {
+    T given, received;
+    int argument, width;
+
+    static void operate(void* const lanes[32], unsigned mask) {
+        for (int lane = 0; lane < 32; lane++) {
+            if (!lanes[lane]) continue;
+            auto& mine = *static_cast<Shuffle*>(lanes[lane]);
+            const int source = Kind::source(lane, mine.argument, mine.width);
+            if (!lanes[source])
+                fail("%s: lane %d reads lane %d, which %s", Kind::name, lane, source,
+                     mask >> source & 1 ? "has exited" : "is not in the mask");
+            mine.received = static_cast<Shuffle*>(lanes[source])->given;
+        }
+    }
+    static constexpr WarpOp OP{Kind::name, operate, false};
+};
+
+template <class Kind, class T> T shuffle(unsigned mask, T value, int argument, int width, Where where) {
+    Shuffle<Kind, T> data{value, value, argument, width};
+    warp_collective(Shuffle<Kind, T>::OP, mask, &data, where);
+    return data.received;
+}
+
+struct Ballot {
+    int predicate;
+    unsigned votes, voters;
+
+    static void operate(void* const lanes[32], unsigned) {
+        unsigned votes = 0, voters = 0;
+        for (int lane = 0; lane < 32; lane++)
+            if (lanes[lane]) {
+                voters |= 1u << lane;
+                votes |= unsigned(static_cast<Ballot*>(lanes[lane])->predicate != 0) << lane;
+            }
+        for (int lane = 0; lane < 32; lane++)
+            if (auto* mine = static_cast<Ballot*>(lanes[lane])) mine->votes = votes, mine->voters = voters;
+    }
+};
+constexpr WarpOp BALLOT{"__ballot_sync", Ballot::operate, false};
+
+inline Ballot ballot(unsigned mask, int predicate, Where where) {
+    Ballot data{predicate, 0, 0};
+    warp_collective(BALLOT, mask, &data, where);
+    return data;
+}
+
+} // namespace cusim
+
+inline void __syncwarp(unsigned mask = 0xffffffffu, CUSIM_WHERE) {
+    int nothing;
+    cusim::warp_collective(cusim::SYNCWARP, mask, &nothing, where);
+}
+template <class T> T __shfl_sync(unsigned mask, T v, int lane, int width = 32, CUSIM_WHERE) {
+    return cusim::shuffle<cusim::ShflIdx>(mask, v, lane, width, where);
+}
+template <class T> T __shfl_xor_sync(unsigned mask, T v, int bits, int width = 32, CUSIM_WHERE) {
+    return cusim::shuffle<cusim::ShflXor>(mask, v, bits, width, where);
+}
+template <class T> T __shfl_down_sync(unsigned mask, T v, unsigned delta, int width = 32, CUSIM_WHERE) {
+    return cusim::shuffle<cusim::ShflDown>(mask, v, int(delta), width, where);
+}
+template <class T> T __shfl_up_sync(unsigned mask, T v, unsigned delta, int width = 32, CUSIM_WHERE) {
+    return cusim::shuffle<cusim::ShflUp>(mask, v, int(delta), width, where);
+}
+inline unsigned __ballot_sync(unsigned mask, int predicate, CUSIM_WHERE) {
+    return cusim::ballot(mask, predicate, where).votes;
+}
+inline int __any_sync(unsigned mask, int predicate, CUSIM_WHERE) {
+    return cusim::ballot(mask, predicate, where).votes != 0;
+}
+inline int __all_sync(unsigned mask, int predicate, CUSIM_WHERE) {
+    const auto result = cusim::ballot(mask, predicate, where);
+    return result.votes == result.voters;
+}
+
+inline void __threadfence() {}
+inline void __threadfence_block() {}
+
+// Only one CUDA thread runs at a time, and a switch happens at barriers alone: a plain read, change and write is atomic.
+namespace cusim {
+template <class T, class F> CUSIM_UNWATCHED T read_modify_write(T* p, F change) {
+    watch(p, sizeof(T), Access::Atomic);
+    const T old = *p;
+    *p = change(old);
+    return old;
+}
+} // namespace cusim
+template <class T> T atomicAdd(T* p, T v) {
+    return cusim::read_modify_write(p, [=](T old) { return T(old + v); });
+}
+template <class T> T atomicSub(T* p, T v) {
+    return cusim::read_modify_write(p, [=](T old) { return T(old - v); });
+}
+template <class T> T atomicMax(T* p, T v) {
+    return cusim::read_modify_write(p, [=](T old) { return old > v ? old : v; });
+}
+template <class T> T atomicMin(T* p, T v) {
+    return cusim::read_modify_write(p, [=](T old) { return old < v ? old : v; });
+}
+template <class T> T atomicOr(T* p, T v) {
+    return cusim::read_modify_write(p, [=](T old) { return T(old | v); });
+}
+template <class T> T atomicAnd(T* p, T v) {
+    return cusim::read_modify_write(p, [=](T old) { return T(old & v); });
+}
+template <class T> T atomicExch(T* p, T v) {
+    return cusim::read_modify_write(p, [=](T) { return v; });
+}
+template <class T> T atomicCAS(T* p, T expected, T v) {
+    return cusim::read_modify_write(p, [=](T old) { return old == expected ? v : old; });
+}

@@ -1,0 +1,537 @@
+#include "engine.h"
+
+#include "faults.h"
+#include "fiber.h"
+#include "memory.h"
+#include "status.h"
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <numeric>
+#include <sys/mman.h>
+#include <vector>
+
+namespace cusim {
+
+Builtins builtins;
+
+namespace {
+
+enum class State : uint8_t {
+    Fresh,   // has not begun
+    Ready,   // stopped on its fiber, may go on
+    AtWarp,  // waits for other lanes of its warp
+    AtBlock, // waits at __syncthreads
+    Done,
+};
+
+struct AsyncCopy {
+    void* to;
+    const void* from;
+    unsigned bytes, valid, group;
+};
+
+struct Thread {
+    State state;
+    Fiber* fiber;
+    uint3 index;
+    Where where; // where it waits
+
+    // at a block barrier
+    Barrier barrier;
+    int predicate, result;
+
+    // at a warp operation
+    const WarpOp* op;
+    unsigned mask;
+    void* data;
+    bool completes; // woken to run the operation for all, since the last lane that was waited for has exited
+
+    uint32_t warp_syncs;
+    unsigned copy_group; // the group that cp.async adds to
+    std::vector<AsyncCopy> copies;
+};
+
+constexpr unsigned MAX_THREADS = 1024, LANES = 32;
+Thread threads[MAX_THREADS];
+unsigned thread_count;
+Thread* current; // null while the scheduler runs
+
+// The running launch.
+const Kernel* kernel;
+void* const* kernel_arguments;
+Shape shape;
+Outcome outcome;
+uint32_t blocks_run, launch_first_block, barriers_passed;
+
+// ---- fibers -----------------------------------------------------------------------------------------------------------
+
+Fiber scheduler;
+std::vector<Fiber*> idle;
+unsigned fibers_made;
+Thread* next_to_start; // what an idle fiber begins with when it is switched to
+
+// The lanes of the warp whose turn it is, in the order of this turn.
+unsigned lanes[LANES], lane_count, cursor;
+
+void to_scheduler() {
+    Fiber& mine = *current->fiber;
+    current = nullptr;
+    switch_fiber(mine, scheduler);
+}
+
+void make_current(Thread& t) {
+    current = &t;
+    builtins.thread_index = t.index;
+}
+
+// A fiber runs one thread after another for as long as they end without waiting: a kernel with no barrier costs a call per
+// thread, not a switch. Only a thread that waits keeps its fiber.
+[[noreturn]] void fiber_main() {
+    for (;;) {
+        Thread* t = next_to_start;
+        Fiber* mine = t->fiber;
+        for (;;) {
+            make_current(*t);
+            kernel->call(kernel_arguments);
+            t->state = State::Done;
+            t->fiber = nullptr;
+            if (cursor == lane_count || threads[lanes[cursor]].state != State::Fresh) break;
+            t = &threads[lanes[cursor++]];
+            t->fiber = mine;
+        }
+        current = nullptr;
+        idle.push_back(mine);
+        switch_fiber(*mine, scheduler);
+    }
+}
+
+// Lets a thread run until it waits, ends or fails.
+void resume(Thread& t) {
+    if (t.state == State::Fresh) {
+        if (idle.empty()) {
+            auto* fiber = new Fiber;
+            fiber->create(fiber_main, fibers_made++);
+            idle.push_back(fiber);
+        }
+        t.fiber = idle.back();
+        idle.pop_back();
+        next_to_start = &t;
+        switch_fiber(scheduler, *t.fiber);
+    } else {
+        make_current(t);
+        switch_fiber(scheduler, *t.fiber);
+    }
+}
+
+// After a failed launch some fibers stopped in the middle of a kernel, and will not be resumed: their stacks are lost.
+// Errors are rare, and the context is beyond use after one, as on a GPU.
+void abandon_fibers() {
+    for (Thread& t : threads) t.fiber = nullptr, t.state = State::Done;
+}
+
+// ---- the order of turns -----------------------------------------------------------------------------------------------
+
+uint64_t random_state;
+unsigned random_below(unsigned n) {
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return unsigned(random_state % n);
+}
+
+// 0 .. n - 1 as the option asks.
+void fill_order(unsigned* order, unsigned n) {
+    std::iota(order, order + n, 0u);
+    if (options().order == Order::Reverse) std::reverse(order, order + n);
+    if (options().order == Order::Random)
+        for (unsigned k = n; k > 1; k--) std::swap(order[k - 1], order[random_below(k)]);
+}
+
+// ---- warps ------------------------------------------------------------------------------------------------------------
+
+unsigned warp_begin(unsigned id) { return id & ~(LANES - 1); }
+unsigned id_of(const Thread& t) { return unsigned(&t - threads); }
+
+// The lanes of `mask` that can still come: neither exited nor beyond the block's last thread.
+unsigned live_lanes(unsigned first, unsigned mask) {
+    for (unsigned lane = 0; lane < LANES; lane++)
+        if (first + lane >= thread_count || threads[first + lane].state == State::Done) mask &= ~(1u << lane);
+    return mask;
+}
+
+bool waits_at_same(const Thread& a, const Thread& b) {
+    return b.state == State::AtWarp && b.op == a.op && b.mask == a.mask && b.where.line == a.where.line;
+}
+
+// Whether all lanes that `t` waits for are there.
+bool is_complete(const Thread& t) {
+    const unsigned first = warp_begin(id_of(t)), wanted = live_lanes(first, t.mask);
+    for (unsigned lane = 0; lane < LANES; lane++)
+        if (wanted >> lane & 1 && &threads[first + lane] != &t && !waits_at_same(t, threads[first + lane])) return false;
+    return true;
+}
+
+// Runs the operation on the data of all its lanes, and lets them go. By a thread: `operate` may fail.
+void complete(Thread& t) {
+    const unsigned first = warp_begin(id_of(t)), mask = live_lanes(first, t.mask);
+    void* data[LANES] = {};
+    uint32_t syncs = 0;
+    for (unsigned lane = 0; lane < LANES; lane++)
+        if (mask >> lane & 1) {
+            data[lane] = threads[first + lane].data;
+            syncs = std::max(syncs, threads[first + lane].warp_syncs);
+        }
+    t.op->operate(data, t.mask);
+    for (unsigned lane = 0; lane < LANES; lane++)
+        if (mask >> lane & 1) {
+            threads[first + lane].state = State::Ready;
+            if (t.op->orders_memory) threads[first + lane].warp_syncs = syncs + 1;
+        }
+}
+
+std::string place(const Where& w) { return std::string(w.file) + ":" + std::to_string(w.line); }
+
+std::string mask_text(unsigned mask) {
+    char text[16];
+    snprintf(text, sizeof text, "%08x", mask);
+    return text;
+}
+
+std::string what_thread_does(unsigned id) {
+    if (id >= thread_count) return "does not exist: the block has " + std::to_string(thread_count) + " threads";
+    const Thread& t = threads[id];
+    switch (t.state) {
+    case State::AtWarp:
+        return "waits at " + std::string(t.op->name) + " at " + place(t.where) + " with mask " + mask_text(t.mask);
+    case State::AtBlock: return "waits at __syncthreads at " + place(t.where);
+    case State::Done: return "has exited";
+    default: return "runs";
+    }
+}
+
+void report(int status, unsigned thread, const std::string& what) {
+    const uint3 b = builtins.block_index, t = threads[thread].index;
+    char head[300];
+    snprintf(head, sizeof head, "kernel %s, block (%u,%u,%u), thread (%u,%u,%u): ", kernel->name, b.x, b.y, b.z, t.x, t.y, t.z);
+    outcome = {status, head + what};
+}
+
+// No lane of the warp can go on. True: there is one that can complete its operation after all.
+bool settle_warp(unsigned first, unsigned count) {
+    Thread* stuck = nullptr;
+    for (unsigned lane = 0; lane < count; lane++) {
+        Thread& t = threads[first + lane];
+        if (t.state != State::AtWarp) continue;
+        if (is_complete(t)) {
+            t.completes = true;
+            t.state = State::Ready;
+            return true;
+        }
+        if (!stuck) stuck = &t;
+    }
+    if (!stuck) return false;
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        if (!(live_lanes(first, stuck->mask) >> lane & 1)) continue;
+        Thread& other = threads[first + lane];
+        if (&other == stuck || waits_at_same(*stuck, other)) continue;
+        report(CUDA_ERROR_LAUNCH_FAILED, id_of(*stuck),
+               "diverged warp: this lane " + what_thread_does(id_of(*stuck)) + ", but lane " + std::to_string(lane) +
+                   " of that mask " + what_thread_does(first + lane));
+        break;
+    }
+    return false;
+}
+
+// Runs the threads of a warp until each waits at a block barrier or has ended.
+void run_warp(unsigned warp) {
+    const unsigned first = warp * LANES;
+    lane_count = std::min(LANES, thread_count - first);
+    do {
+        bool ran = true;
+        while (ran) {
+            ran = false;
+            fill_order(lanes, lane_count);
+            for (unsigned lane = 0; lane < lane_count; lane++) lanes[lane] += first;
+            for (cursor = 0; cursor < lane_count;) {
+                Thread& t = threads[lanes[cursor++]];
+                if (t.state != State::Fresh && t.state != State::Ready) continue;
+                ran = true;
+                resume(t);
+                if (outcome.status) return;
+            }
+        }
+    } while (settle_warp(first, lane_count));
+}
+
+// ---- blocks -----------------------------------------------------------------------------------------------------------
+
+// Dynamic shared memory ends (to 16 bytes) at a page out of bounds. A pattern lies before its beginning.
+constexpr size_t SHARED_PATTERN_BYTES = 64;
+constexpr unsigned char PATTERN = 0xeb, UNWRITTEN = 0xff;
+char *shared_begin, *shared_end;
+
+char* shared_area_end() {
+    static char* const end = [] {
+        const size_t bytes = (MAX_SHARED + SHARED_PATTERN_BYTES + 4095) / 4096 * 4096;
+        auto* p = static_cast<char*>(mmap(nullptr, bytes + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        if (p == MAP_FAILED || mprotect(p + bytes, 4096, PROT_NONE)) abort();
+        return p + bytes;
+    }();
+    return end;
+}
+
+void prepare_shared() {
+    if (kernel->shared_begin) memset(kernel->shared_begin, UNWRITTEN, size_t(kernel->shared_end - kernel->shared_begin));
+    const size_t bytes = (shape.shared_bytes + 15) / 16 * 16;
+    shared_begin = shared_area_end() - bytes;
+    shared_end = shared_begin + shape.shared_bytes;
+    if (!bytes) return;
+    memset(shared_begin - SHARED_PATTERN_BYTES, PATTERN, SHARED_PATTERN_BYTES);
+    memset(shared_begin, UNWRITTEN, shape.shared_bytes);
+    memset(shared_end, PATTERN, bytes - shape.shared_bytes);
+}
+
+void check_shared() {
+    if (!shape.shared_bytes) return;
+    for (const char* p = shared_begin - SHARED_PATTERN_BYTES; p < shared_area_end(); p++) {
+        if (p == shared_begin) p = shared_end;
+        if (p == shared_area_end() || static_cast<unsigned char>(*p) == PATTERN) continue;
+        report(CUDA_ERROR_ILLEGAL_ADDRESS, 0,
+               "some thread of this block wrote just outside of its " + std::to_string(shape.shared_bytes) +
+                   " bytes of dynamic shared memory");
+        return;
+    }
+}
+
+// All threads wait at a block barrier or have ended: lets them go on if it is the same barrier. False: the block is done.
+bool pass_barrier() {
+    Thread* first = nullptr;
+    unsigned exited = thread_count, true_count = 0, waiting = 0;
+    for (unsigned i = 0; i < thread_count; i++) {
+        Thread& t = threads[i];
+        if (t.state == State::Done) {
+            exited = std::min(exited, i);
+            continue;
+        }
+        if (!first) first = &t;
+        if (first->where.line != t.where.line || first->barrier != t.barrier) {
+            report(CUDA_ERROR_LAUNCH_FAILED, i,
+                   "diverged barrier: this thread " + what_thread_does(i) + ", but thread " +
+                       std::to_string(id_of(*first)) + " waits at " + place(first->where));
+            return false;
+        }
+        waiting++;
+        true_count += t.predicate != 0;
+    }
+    if (!first) return false;
+    if (exited < thread_count && options().strict) {
+        report(CUDA_ERROR_LAUNCH_FAILED, id_of(*first),
+               "missed barrier: this thread " + what_thread_does(id_of(*first)) + ", but thread " +
+                   std::to_string(exited) + " has exited without coming there");
+        return false;
+    }
+    for (unsigned i = 0; i < thread_count; i++) {
+        Thread& t = threads[i];
+        if (t.state != State::AtBlock) continue;
+        t.state = State::Ready;
+        t.result = t.barrier == Barrier::Count ? int(true_count)
+                   : t.barrier == Barrier::And ? true_count == waiting
+                                               : true_count != 0;
+    }
+    barriers_passed++;
+    return true;
+}
+
+void run_block() {
+    prepare_shared();
+    barriers_passed = 0;
+    for (unsigned i = 0; i < thread_count; i++) {
+        Thread& t = threads[i];
+        t.state = State::Fresh;
+        t.completes = false;
+        t.warp_syncs = 0;
+        t.copy_group = 0;
+        if (!t.copies.empty()) t.copies.clear();
+    }
+    const unsigned warps = (thread_count + LANES - 1) / LANES;
+    unsigned order[MAX_THREADS / LANES];
+    do {
+        fill_order(order, warps);
+        for (unsigned k = 0; k < warps; k++) {
+            run_warp(order[k]);
+            if (outcome.status) return;
+        }
+    } while (pass_barrier());
+    if (!outcome.status) check_shared();
+    blocks_run++;
+}
+
+// Blocks in the order of the option. Random: steps of one fixed length that has no divisor in common with their number, so
+// that each comes once.
+void run_grid() {
+    const dim3 g = shape.grid;
+    const uint64_t total = uint64_t(g.x) * g.y * g.z;
+    uint64_t at = 0, step = 1;
+    if (options().order == Order::Reverse) at = total - 1, step = total - 1;
+    if (options().order == Order::Random) {
+        at = random_below(unsigned(std::min<uint64_t>(total, 1u << 31)));
+        do step = 1 + random_below(unsigned(std::min<uint64_t>(total, 1u << 31)));
+        while (std::gcd(step, total) != 1);
+    }
+    for (uint64_t done = 0; done < total && !outcome.status; done++) {
+        builtins.block_index = {unsigned(at % g.x), unsigned(at / g.x % g.y), unsigned(at / g.x / g.y)};
+        run_block();
+        at = (at + step) % total;
+    }
+}
+
+Kernel const* kernels;
+
+} // namespace
+
+Kernel::Kernel(const char* name, void (*call)(void* const*), const size_t* sizes, size_t count, char* begin, char* end)
+    : name(name), call(call), argument_sizes(sizes), argument_count(count), shared_begin(begin), shared_end(end),
+      next(kernels) {
+    kernels = this;
+}
+
+const Kernel* find_kernel(const std::string& name) {
+    for (const Kernel* k = kernels; k; k = k->next)
+        if (name == k->name) return k;
+    return nullptr;
+}
+
+Options& options() {
+    static Options the = [] {
+        Options o;
+        if (const char* text = getenv("CUSIM_ORDER"))
+            o.order = std::string(text) == "reverse"  ? Order::Reverse
+                      : std::string(text) == "random" ? Order::Random
+                                                      : Order::Forward;
+        if (const char* text = getenv("CUSIM_SEED")) o.seed = strtoull(text, nullptr, 10);
+        if (const char* text = getenv("CUSIM_STRICT")) o.strict = *text && *text != '0';
+        return o;
+    }();
+    return the;
+}
+
+Outcome run_kernel(const Kernel& k, const Shape& s, void* const* arguments) {
+    kernel = &k;
+    kernel_arguments = arguments;
+    shape = s;
+    outcome = {};
+    random_state = options().seed * 0x9e3779b97f4a7c15ull | 1;
+    launch_first_block = blocks_run;
+    builtins.block_size = s.block;
+    builtins.grid_size = s.grid;
+    thread_count = s.block.x * s.block.y * s.block.z;
+    for (unsigned i = 0; i < thread_count; i++)
+        threads[i].index = {i % s.block.x, i / s.block.x % s.block.y, i / s.block.x / s.block.y};
+
+    FaultGuard guard;
+    run_grid();
+    if (outcome.status) abandon_fibers();
+    return std::move(outcome);
+}
+
+// ---- called by kernels ------------------------------------------------------------------------------------------------
+
+void* dynamic_shared(Where where) {
+    if (!shape.shared_bytes)
+        fail("uses dynamic shared memory at %s:%d, but was launched with none", where.file, where.line);
+    return shared_begin;
+}
+
+int block_barrier(Barrier kind, int predicate, Where where) {
+    Thread& t = *current;
+    t.barrier = kind;
+    t.predicate = predicate;
+    t.where = where;
+    t.state = State::AtBlock;
+    to_scheduler();
+    return t.result;
+}
+
+void warp_collective(const WarpOp& op, unsigned mask, void* data, Where where) {
+    Thread& t = *current;
+    const unsigned lane = id_of(t) % LANES;
+    if (!(mask >> lane & 1))
+        fail("calls %s at %s:%d with mask %08x, which leaves out its own lane %u", op.name, where.file, where.line, mask, lane);
+    t.op = &op;
+    t.mask = mask;
+    t.data = data;
+    t.where = where;
+    if (is_complete(t)) {
+        complete(t);
+        return;
+    }
+    t.state = State::AtWarp;
+    to_scheduler();
+    if (t.completes) {
+        t.completes = false;
+        t.state = State::AtWarp;
+        complete(t);
+    }
+}
+
+void async_copy(void* to, const void* from, unsigned bytes, unsigned valid, Where where) {
+    if (reinterpret_cast<uintptr_t>(to) % bytes || (valid && reinterpret_cast<uintptr_t>(from) % bytes))
+        fail("cp.async of %u bytes at %s:%d: an address is no multiple of %u", bytes, where.file, where.line, bytes);
+    watch(to, bytes, Access::Write);
+    memset(to, UNWRITTEN, bytes);
+    current->copies.push_back({to, from, bytes, valid, current->copy_group});
+}
+
+void async_commit() { current->copy_group++; }
+
+void async_wait(unsigned groups_left) {
+    Thread& t = *current;
+    size_t kept = 0;
+    for (const AsyncCopy& c : t.copies) {
+        if (c.group + groups_left >= t.copy_group) {
+            t.copies[kept++] = c; // of one of the newest groups, or of the one not committed yet
+            continue;
+        }
+        watch(c.from, c.valid, Access::Read);
+        watch(c.to, c.bytes, Access::Write);
+        memcpy(c.to, c.from, c.valid);
+        memset(static_cast<char*>(c.to) + c.valid, 0, c.bytes - c.valid);
+    }
+    t.copies.resize(kept);
+}
+
+void fail(const char* format, ...) {
+    char text[1000];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    report(CUDA_ERROR_LAUNCH_FAILED, id_of(*current), text);
+    to_scheduler();
+    abort(); // the scheduler never comes back to a thread that failed
+}
+
+void fail_at(int status, const void* code, const std::string& what) {
+    report(status, id_of(*current), what + " at " + source_line(code));
+    to_scheduler();
+    abort();
+}
+
+bool is_running() { return current != nullptr; }
+
+Position position() { return {launch_first_block, blocks_run, barriers_passed, current->warp_syncs, id_of(*current)}; }
+
+bool is_shared(const void* p) {
+    return is_dynamic_shared(p) || (p >= kernel->shared_begin && p < kernel->shared_end);
+}
+
+bool is_dynamic_shared(const void* p) { return p >= shared_begin && p < shared_end; }
+
+bool is_own_stack(const void* p) {
+    return p >= current->fiber->stack && p < current->fiber->stack + FIBER_STACK;
+}
+
+} // namespace cusim

@@ -1,0 +1,56 @@
+// Runs a kernel: all blocks of the grid, one after another, with a fiber for each thread of a block.
+#pragma once
+#include "cusim_engine.h"
+
+#include <cstdint>
+#include <string>
+
+namespace cusim {
+
+enum class Order { Forward, Reverse, Random };
+
+struct Options {
+    Order order = Order::Forward; // in which blocks, warps and lanes take turns
+    uint64_t seed = 1;
+    bool strict = false; // a barrier that some threads have left the kernel without reaching is an error
+};
+Options& options(); // read from the environment at first use
+
+struct Shape {
+    dim3 grid, block;
+    size_t shared_bytes; // dynamic shared memory
+};
+
+struct Outcome {
+    int status = 0;     // a Status
+    std::string report; // one line or more on what went wrong and where
+};
+
+const Kernel* find_kernel(const std::string& name);
+Outcome run_kernel(const Kernel& kernel, const Shape& shape, void* const* arguments);
+
+constexpr size_t MAX_SHARED = 227 << 10; // of a block, asked for by attribute
+constexpr size_t MAX_SHARED_UNASKED = 48 << 10;
+
+// ---- for the checks compiled in by SAN= (checks.cpp) ------------------------------------------------------------------
+
+// Where the running thread stands, as the order of its memory accesses is concerned.
+struct Position {
+    uint32_t launch_first_block; // the number of the launch's first block among all blocks that ever ran
+    uint32_t block;              // the number of this block
+    uint32_t barriers;           // block barriers passed
+    uint32_t warp_syncs;         // __syncwarp passed by this thread, and those it heard of
+    uint32_t thread;             // number within the block
+};
+Position position();
+bool is_running(); // a CUDA thread is (as against the engine between two threads, or the host)
+
+bool is_shared(const void* p);        // static or dynamic shared memory of the running block
+bool is_dynamic_shared(const void* p); // within what the launch asked for
+bool is_own_stack(const void* p);      // a local variable of the running thread
+
+// As fail(), with a code other than ERROR_LAUNCH_FAILED, and the place given by an address of code.
+[[noreturn]] void fail_at(int status, const void* code, const std::string& what);
+std::string source_line(const void* code); // "kernels/relu.cu:12"
+
+} // namespace cusim

@@ -1,0 +1,109 @@
+#include "faults.h"
+
+#include "engine.h"
+#include "memory.h"
+#include "status.h"
+
+#include <csignal>
+#include <cstdio>
+#include <dlfcn.h>
+#include <pthread.h>
+#include <ucontext.h>
+#include <vector>
+
+namespace cusim {
+namespace {
+
+struct sigaction previous_segv, previous_bus;
+pthread_t launching;
+volatile bool armed = false;
+
+const void* program_counter(const void* context) {
+    const auto& machine = static_cast<const ucontext_t*>(context)->uc_mcontext;
+#if defined(__x86_64__)
+    return reinterpret_cast<const void*>(machine.gregs[REG_RIP]);
+#elif defined(__aarch64__)
+    return reinterpret_cast<const void*>(machine.pc);
+#else
+    (void)machine;
+    return nullptr;
+#endif
+}
+
+bool is_write(const void* context) {
+#if defined(__x86_64__)
+    return static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[REG_ERR] & 2;
+#else
+    (void)context;
+    return false;
+#endif
+}
+
+// Runs on the signal stack. fail_at() leaves it by switching to the scheduler: the faulty thread is never resumed.
+void on_fault(int signal, siginfo_t* info, void* context) {
+    if (!armed || !pthread_equal(launching, pthread_self()) || !is_running()) {
+        sigaction(signal, signal == SIGSEGV ? &previous_segv : &previous_bus, nullptr); // happens again, to the other handler
+        return;
+    }
+    const void* code = program_counter(context);
+    // An x86 processor gives no address for a misaligned 16-byte access (nor for an absurd one).
+    if (info->si_code == SI_KERNEL || info->si_code == BUS_ADRALN)
+        fail_at(CUDA_ERROR_MISALIGNED_ADDRESS, code, "an access of 16 bytes at an address that is no multiple of 16, or a wild address,");
+    const auto address = reinterpret_cast<Address>(info->si_addr);
+    const char* verb = is_write(context) ? "writes" : "reads";
+    if (is_own_stack(static_cast<char*>(info->si_addr) + 4096) && !is_own_stack(info->si_addr))
+        fail_at(CUDA_ERROR_LAUNCH_FAILED, code, "this thread's stack is full (local arrays?)");
+    if (is_dynamic_shared(static_cast<char*>(info->si_addr) - 4096))
+        fail_at(CUDA_ERROR_ILLEGAL_ADDRESS, code, std::string(verb) + " beyond the end of dynamic shared memory");
+    fail_at(CUDA_ERROR_ILLEGAL_ADDRESS, code, std::string(verb) + " " + describe_address(address, 1));
+}
+
+// A handler needs a stack of its own, for each OS thread that launches: the fault may be that the fiber's is full.
+void use_signal_stack() {
+    thread_local std::vector<char> memory;
+    if (!memory.empty()) return;
+    memory.resize(256 << 10);
+    stack_t stack{};
+    stack.ss_sp = memory.data();
+    stack.ss_size = memory.size();
+    sigaltstack(&stack, nullptr);
+}
+
+} // namespace
+
+FaultGuard::FaultGuard() {
+    static const bool installed = [] {
+        struct sigaction action {};
+        action.sa_sigaction = on_fault;
+        action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER; // not deferred: the handler does not return
+        sigaction(SIGSEGV, &action, &previous_segv);
+        sigaction(SIGBUS, &action, &previous_bus);
+        return true;
+    }();
+    (void)installed;
+    use_signal_stack();
+    launching = pthread_self();
+    armed = true;
+}
+
+FaultGuard::~FaultGuard() { armed = false; }
+
+// Asks addr2line, which is there wherever g++ is. Reports are rare: starting a program for one does not matter.
+std::string source_line(const void* code) {
+    Dl_info info{};
+    if (!dladdr(code, &info) || !info.dli_fname) return "an unknown place";
+    const auto offset = reinterpret_cast<uintptr_t>(code) - reinterpret_cast<uintptr_t>(info.dli_fbase);
+    char command[1200], line[600] = "";
+    snprintf(command, sizeof command, "addr2line -e '%s' %#zx 2>/dev/null", info.dli_fname, size_t(offset));
+    if (FILE* pipe = popen(command, "r")) {
+        if (!fgets(line, sizeof line, pipe)) line[0] = 0;
+        pclose(pipe);
+    }
+    std::string text = line;
+    text = text.substr(0, text.find_first_of(" \n"));
+    if (text.empty() || text[0] == '?') return info.dli_sname ? info.dli_sname : "an unknown place";
+    const size_t tree = text.find("kernels/");
+    return tree == std::string::npos ? text : text.substr(tree);
+}
+
+} // namespace cusim

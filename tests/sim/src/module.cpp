@@ -1,0 +1,112 @@
+#include "module.h"
+
+#include "status.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <regex>
+
+namespace cusim {
+namespace {
+
+// The number behind a directive, as 256 in ".maxntid 256, 1, 1"; 0 if it is not there.
+double number_after(const std::string& text, const std::string& directive) {
+    const size_t at = text.find(directive);
+    return at == std::string::npos ? 0 : strtod(text.c_str() + at + directive.size(), nullptr);
+}
+
+// The bytes that declarations as these hold: ".param .u64 x", ".param .align 8 .b8 x[32]", ".shared .align 4 .b8 s[4096]".
+size_t declared_bytes(const std::string& declaration) {
+    static const std::regex type(R"(\.[bsuf](8|16|32|64)\b)"), length(R"(\[(\d+)\])");
+    std::smatch found;
+    if (!std::regex_search(declaration, found, type)) return 0;
+    size_t bytes = std::stoul(found[1]) / 8;
+    if (std::regex_search(declaration, found, length)) bytes *= std::stoul(found[1]);
+    return bytes;
+}
+
+// An entry's parts: "(parameters) directives {body}".
+struct Entry {
+    std::string parameters, directives, body;
+};
+
+bool find_entry(const std::string& text, const std::string& name, Entry& entry) {
+    const size_t at = text.find(".entry " + name + "(");
+    if (at == std::string::npos) return false;
+    const size_t open = text.find('(', at), close = text.find(')', open), brace = text.find('{', close);
+    if (brace == std::string::npos) return false;
+    entry.parameters = text.substr(open + 1, close - open - 1);
+    entry.directives = text.substr(close + 1, brace - close - 1);
+    entry.body = text.substr(brace, text.find("\n}", brace) - brace);
+    return true;
+}
+
+std::vector<size_t> parameter_sizes(const std::string& parameters) {
+    std::vector<size_t> sizes;
+    for (size_t at = parameters.find(".param"); at != std::string::npos;) {
+        const size_t next = parameters.find(".param", at + 1);
+        sizes.push_back(declared_bytes(parameters.substr(at, next - at)));
+        at = next;
+    }
+    return sizes;
+}
+
+// Static shared memory of an entry: the arrays declared in its body, and those of the module that it names.
+size_t shared_bytes(const std::string& text, const Entry& entry) {
+    static const std::regex declaration(R"(\.shared\s[^;]*?([\w$]+)\[\d+\];)");
+    size_t bytes = 0;
+    for (std::sregex_iterator it(text.begin(), text.end(), declaration), end; it != end; ++it)
+        if (entry.body.find((*it)[1].str()) != std::string::npos) bytes += declared_bytes(it->str());
+    return bytes;
+}
+
+} // namespace
+
+int newest_ptx_of_driver(int driver) {
+    const int major = driver / 1000, minor = driver % 1000 / 10;
+    if (major == 12 && minor > 5) return 80 + minor - 1; // 12.6 brought no new PTX
+    return (major - 4) * 10 + minor;
+}
+
+int load_module(const std::string& text, int driver, int capability, Module& module) {
+    const int version = int(number_after(text, ".version ") * 10 + 0.5), target = int(number_after(text, ".target sm_"));
+    if (!version || !target) {
+        fprintf(stderr, "simulated GPU: this module is no PTX text\n");
+        return CUDA_ERROR_INVALID_PTX;
+    }
+    if (version > newest_ptx_of_driver(driver)) return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
+    if (target > capability) return CUDA_ERROR_NO_BINARY_FOR_GPU;
+    module.text = text;
+    return CUDA_SUCCESS;
+}
+
+int find_function(Module& module, const std::string& name, Function** function) {
+    const auto known = module.functions.find(name);
+    if (known != module.functions.end()) {
+        *function = &known->second;
+        return CUDA_SUCCESS;
+    }
+    Entry entry;
+    if (!find_entry(module.text, name, entry)) return CUDA_ERROR_NOT_FOUND;
+    const Kernel* kernel = find_kernel(name);
+    if (!kernel) {
+        fprintf(stderr, "simulated GPU: the PTX has kernel %s, but the sources this library was built from do not\n", name.c_str());
+        return CUDA_ERROR_NOT_FOUND;
+    }
+    const auto sizes = parameter_sizes(entry.parameters);
+    if (!std::equal(sizes.begin(), sizes.end(), kernel->argument_sizes, kernel->argument_sizes + kernel->argument_count)) {
+        fprintf(stderr, "simulated GPU: kernel %s takes other arguments in the PTX than in the source: one of them is stale\n",
+                name.c_str());
+        return CUDA_ERROR_INVALID_PTX;
+    }
+    Function f;
+    f.kernel = kernel;
+    if (const auto threads = unsigned(number_after(entry.directives, ".maxntid "))) f.max_threads = threads;
+    f.static_shared = shared_bytes(module.text, entry);
+    f.max_dynamic_shared = MAX_SHARED_UNASKED - std::min(f.static_shared, MAX_SHARED_UNASKED);
+    *function = &module.functions.emplace(name, f).first->second;
+    return CUDA_SUCCESS;
+}
+
+} // namespace cusim
