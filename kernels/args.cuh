@@ -151,3 +151,14 @@ struct Goal {
     long long ignore_index;
     double smoothing;
 };
+
+// A batch made from a set on the device: images [batch, c, h, w] of a set [n, c, source_h, source_w].
+struct Gather {
+    int batch;
+    int c;
+    int source_h;
+    int source_w;
+    int h;
+    int w;
+    int per_channel;
+};

@@ -10,11 +10,16 @@
 //! emptied in turn: so the number of threads and the length of the queues change nothing but the time. An epoch can start
 //! at any batch without making those before it, which is what a resumed run does. The threads are not the compute pool's:
 //! reading never waits for a convolution, nor the other way round.
+//!
+//! On a GPU a small set is [resident](super::Resident): its batches are made there, and no thread is needed. Those of other
+//! sets are made on the host and sent when their turn comes.
 
 use super::dataset::no_masks;
 use super::normalize::Table;
-use super::{Dataset, Image, Pipeline, Scratch};
+use super::resident::PLACEMENT;
+use super::{Dataset, Image, Pipeline, Resident, Scratch};
 use crate::core::{DType, Error, ErrorKind, Float, Key, Result};
+use crate::cpu::CpuOptions;
 use crate::float_type;
 use crate::tensor::{Device, Tensor};
 use std::sync::Arc;
@@ -38,6 +43,15 @@ impl Batch {
     /// The number of images.
     pub fn len(&self) -> usize {
         self.samples.len()
+    }
+
+    /// The same on this device.
+    fn to_device(self, device: &Device) -> Result<Batch> {
+        if self.images.device().same(device) {
+            return Ok(self);
+        }
+        let (images, targets) = (self.images.to_device(device)?, self.targets.to_device(device)?);
+        Ok(Batch { images, targets, ..self })
     }
 
     /// Whether there are none.
@@ -102,6 +116,10 @@ pub struct Loader(Arc<Shared>);
 struct Shared {
     dataset: Arc<dyn Dataset>,
     options: LoaderOptions,
+    /// Where threads make batches: the device itself, or the host of a GPU.
+    host: Device,
+    /// The set on a GPU.
+    resident: Option<Resident>,
     /// What the pipeline makes of every image.
     image: [usize; 3],
 }
@@ -129,7 +147,18 @@ impl Loader {
         }
         let image = options.pipeline.output(size)?;
         float_type!("loader", options.dtype, T => options.pipeline.normalize.table::<T>(image).map(drop))?;
-        Ok(Loader(Arc::new(Shared { dataset, options, image })))
+        let classes_on_gpu = options.device.as_cuda().is_some()
+            && options.target == Target::Class
+            && options.dtype == DType::F32;
+        let resident = match classes_on_gpu {
+            true => Resident::new(&*dataset, &options.pipeline, options.augment_key, &options.device)?,
+            false => None,
+        };
+        let host = match options.device.as_cuda() {
+            Some(_) => Device::cpu_with(&CpuOptions::with_threads(1))?,
+            None => options.device.clone(),
+        };
+        Ok(Loader(Arc::new(Shared { dataset, options, host, resident, image })))
     }
 
     /// The size of the images it gives, `[C, H, W]`.
@@ -147,19 +176,44 @@ impl Loader {
         self.0.dataset.len().div_ceil(self.0.options.batch_size)
     }
 
+    /// Images in a batch.
+    pub fn batch_size(&self) -> usize {
+        self.0.options.batch_size
+    }
+
+    /// The set on the device, where it lives there.
+    pub fn resident(&self) -> Option<&Resident> {
+        self.0.resident.as_ref()
+    }
+
+    /// The samples of an epoch, in order.
+    pub fn order(&self, epoch: u64) -> Vec<usize> {
+        let n = self.0.dataset.len();
+        match self.0.options.shuffle {
+            Some(key) => key.step(epoch).permutation(n),
+            None => (0..n).collect(),
+        }
+    }
+
     /// The batches of one epoch from `first_batch` on. Dropping it early stops its threads.
     ///
     /// # Errors
     /// The operating system refusing threads.
     pub fn epoch(&self, epoch: u64, first_batch: usize) -> Result<Epoch> {
         let options = &self.0.options;
-        let n = self.0.dataset.len();
-        let order = Arc::new(match options.shuffle {
-            Some(key) => key.step(epoch).permutation(n),
-            None => (0..n).collect(),
-        });
+        let order = Arc::new(self.order(epoch));
         let capacity = options.queue.div_ceil(options.workers);
         let batches = self.batches();
+        let mut made = Epoch {
+            source: Source::Resident { shared: Arc::clone(&self.0), order: Arc::clone(&order), epoch },
+            device: options.device.clone(),
+            first: first_batch.min(batches),
+            next: first_batch.min(batches),
+            end: batches,
+        };
+        if self.0.resident.is_some() {
+            return Ok(made);
+        }
         let spawn = |worker: usize| {
             let (sender, queue) = sync_channel(capacity);
             let (shared, order) = (Arc::clone(&self.0), Arc::clone(&order));
@@ -170,8 +224,8 @@ impl Loader {
                 .map_err(|e| Error::new(ErrorKind::Io, "loader", format!("cannot start a thread: {e}")))?;
             Ok(Worker { queue, thread })
         };
-        let workers = (0..options.workers).map(spawn).collect::<Result<_>>()?;
-        Ok(Epoch { workers, first: first_batch.min(batches), next: first_batch.min(batches), end: batches })
+        made.source = Source::Workers((0..options.workers).map(spawn).collect::<Result<_>>()?);
+        Ok(made)
     }
 }
 
@@ -221,7 +275,7 @@ impl Shared {
     }
 
     fn make<T: Float>(&self, bench: &mut Bench<T>, samples: &[usize], index: usize) -> Result<Batch> {
-        let LoaderOptions { device, target, .. } = &self.options;
+        let (device, target) = (&self.host, &self.options.target);
         let [channels, height, width] = self.image;
         bench.images.clear();
         bench.masks.clear();
@@ -288,10 +342,30 @@ struct Worker {
 
 /// The batches of one epoch, in order. Ends after the first error.
 pub struct Epoch {
-    workers: Vec<Worker>,
+    source: Source,
+    device: Device,
     first: usize,
     next: usize,
     end: usize,
+}
+
+enum Source {
+    Workers(Vec<Worker>),
+    Resident { shared: Arc<Shared>, order: Arc<Vec<usize>>, epoch: u64 },
+}
+
+impl Shared {
+    /// Batch `index`, made on the device.
+    fn gather(&self, epoch: u64, order: &[usize], index: usize) -> Result<Batch> {
+        let start = index * self.options.batch_size;
+        let samples = &order[start..order.len().min(start + self.options.batch_size)];
+        let resident = self.resident.as_ref().expect("an epoch without workers has one");
+        let [images, targets] = resident.batch(samples.len())?;
+        let rows = resident.placements(epoch, samples)?;
+        let placements = Tensor::from_slice(&self.options.device, &rows, &[samples.len(), PLACEMENT])?;
+        resident.gather(&placements, &images, &targets)?;
+        Ok(Batch { index, images, targets, samples: samples.to_vec() })
+    }
 }
 
 impl Iterator for Epoch {
@@ -301,10 +375,15 @@ impl Iterator for Epoch {
         if self.next == self.end {
             return None;
         }
-        let turn = (self.next - self.first) % self.workers.len();
-        let batch = match self.workers[turn].queue.recv() {
-            Ok(batch) => batch,
-            Err(_) => Err(panicked(self.workers.swap_remove(turn))),
+        let batch = match &mut self.source {
+            Source::Resident { shared, order, epoch } => shared.gather(*epoch, order, self.next),
+            Source::Workers(workers) => {
+                let turn = (self.next - self.first) % workers.len();
+                match workers[turn].queue.recv() {
+                    Ok(batch) => batch.and_then(|batch| batch.to_device(&self.device)),
+                    Err(_) => Err(panicked(workers.swap_remove(turn))),
+                }
+            }
         };
         self.next = if batch.is_ok() { self.next + 1 } else { self.end };
         Some(batch)
@@ -319,7 +398,8 @@ impl Iterator for Epoch {
 impl Drop for Epoch {
     fn drop(&mut self) {
         // A closed queue ends its worker at the next batch it offers; all are closed before the first is waited for.
-        let threads: Vec<_> = self.workers.drain(..).map(|worker| worker.thread).collect();
+        let Source::Workers(workers) = &mut self.source else { return };
+        let threads: Vec<_> = workers.drain(..).map(|worker| worker.thread).collect();
         for thread in threads {
             // A panic that `next` did not meet concerns batches nobody asked for.
             let _ = thread.join();

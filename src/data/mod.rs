@@ -17,6 +17,7 @@
 //! | `catalog.rs` | the table of known sets: one row each |
 //! | `lookup.rs` | where a set lies on this machine, and [`load`] |
 //! | `loader.rs` | [`Loader`]: shuffled batches, made ahead by threads of its own |
+//! | `resident.rs` | [`Resident`]: a small set on a GPU, where its batches are made |
 //! | `fetch.rs`, `archive.rs` | downloading a set, unpacking it |
 //! | `sample/` | 5,000 + 1,000 Fashion-MNIST images, embedded in the program |
 //!
@@ -48,6 +49,7 @@ pub mod lookup;
 pub mod normalize;
 mod pets;
 pub mod picture;
+pub mod resident;
 mod resize;
 pub mod transform;
 
@@ -59,4 +61,5 @@ pub use image::{Image, ImageSize};
 pub use loader::{Batch, Epoch, Loader, LoaderOptions, Target};
 pub use lookup::{DataDirs, Splits, find, list, load};
 pub use normalize::{Normalization, Normalize};
+pub use resident::Resident;
 pub use transform::{Pipeline, Scratch, Transform};

@@ -113,15 +113,29 @@ impl Transform {
         scratch: &mut Scratch,
     ) -> Result<()> {
         for (i, step) in steps.iter().enumerate() {
-            // 256 draws for each of 256 steps.
-            let mut draws = Draws { key, next: (sample as u64) << 16 | (i as u64) << 8 };
-            let change = step.draw(image.size, &mut draws)?;
+            let change = step.draw(image.size, &mut Draws::of(key, sample, i))?;
             change.apply(image, scratch, true);
             if let Some(mask) = mask.as_deref_mut() {
                 change.apply(mask, scratch, false);
             }
         }
         Ok(())
+    }
+
+    /// What the steps do to an image of this size, their random numbers drawn.
+    pub(super) fn draw_all(
+        steps: &[Transform],
+        key: Key,
+        sample: usize,
+        mut size: [usize; 3],
+    ) -> Result<Vec<Change<'_>>> {
+        let mut changes = Vec::with_capacity(steps.len());
+        for (i, step) in steps.iter().enumerate() {
+            let change = step.draw(size, &mut Draws::of(key, sample, i))?;
+            size = change.output(size);
+            changes.push(change);
+        }
+        Ok(changes)
     }
 
     /// The size after this step.
@@ -252,6 +266,11 @@ struct Draws {
 }
 
 impl Draws {
+    /// Of step `i` for an image: 256 draws for each of 256 steps.
+    fn of(key: Key, sample: usize, i: usize) -> Draws {
+        Draws { key, next: (sample as u64) << 16 | (i as u64) << 8 }
+    }
+
     fn uniform(&mut self) -> f64 {
         self.next += 1;
         self.key.uniform(4 * (self.next - 1))
@@ -310,7 +329,7 @@ fn resized_crop(
 }
 
 /// A transform with its random numbers drawn.
-enum Change<'a> {
+pub(super) enum Change<'a> {
     Nothing,
     Flip,
     /// A window that may reach beyond the image: there it is `fill`.
@@ -338,6 +357,16 @@ enum Change<'a> {
 impl Change<'_> {
     fn window<'a>(top: usize, left: usize, size: [usize; 2]) -> Change<'a> {
         Change::Window { top: top as isize, left: left as isize, size, fill: 0 }
+    }
+
+    /// The size of an image after it.
+    fn output(&self, [c, h, w]: [usize; 3]) -> [usize; 3] {
+        match *self {
+            Change::Nothing | Change::Flip | Change::Erase { .. } => [c, h, w],
+            Change::Window { size, .. } | Change::Resize(size) | Change::ResizedCrop { size, .. } => {
+                [c, size[0], size[1]]
+            }
+        }
     }
 
     /// `smooth`: pixels; otherwise a mask.
