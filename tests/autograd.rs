@@ -191,7 +191,7 @@ fn an_intermediate_result_keeps_its_gradient_on_request() {
 /// More than any machine has is an error that says how much, and work goes on after it.
 #[test]
 fn too_large_a_tensor_is_an_error() {
-    let cpu = Device::cpu().unwrap();
+    let cpu = cpu();
     let error = Tensor::zeros(&cpu, &[1 << 30, 1 << 28], DType::F32).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfMemory);
     assert!(error.to_string().contains("1152921504606846976 bytes"), "{error}");
@@ -199,4 +199,25 @@ fn too_large_a_tensor_is_an_error() {
     let error = column.expand(&[1 << 20, 1 << 36]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfMemory);
     assert_eq!(column.sum_all().unwrap().item().unwrap(), 0.0);
+}
+
+/// Values written in place are seen by every view, and by the check for changed saved tensors.
+#[test]
+fn written_values_keep_the_address_and_raise_the_version() {
+    let cpu = cpu();
+    let x = Tensor::from_slice(&cpu, &[1f32, 2.0, 3.0], &[3]).unwrap();
+    let (rest, version) = (x.narrow(0, 1, 2).unwrap(), x.version());
+    rest.write(&[5f32, 6.0]).unwrap();
+    assert_eq!(x.to_vec::<f32>().unwrap(), [1.0, 5.0, 6.0]);
+    assert!(x.version() > version);
+    assert!(x.write(&[1f32]).is_err() && x.write(&[1f64, 2.0, 3.0]).is_err());
+}
+
+/// An update whose targets overlap would read what it has just written.
+#[test]
+fn targets_that_share_memory_are_refused() {
+    let cpu = cpu();
+    let x = leaf(&cpu, &[1.0, 2.0, 3.0]);
+    let (first, last) = (x.detach().narrow(0, 0, 1).unwrap(), x.detach().narrow(0, 2, 1).unwrap());
+    assert_eq!(first.copy_from(&last).unwrap_err().kind(), ErrorKind::Argument);
 }

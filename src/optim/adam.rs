@@ -10,10 +10,11 @@
 //! rescaled with them; AdamW decouples it. PyTorch: `optim.Adam`, `optim.AdamW`.
 
 use super::{Decay, Memory, Optimizer};
-use crate::core::{Error, Result};
+use crate::core::{Error, Float, Result};
+use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::float_type;
-use crate::tensor::{Tensor, Update, update};
+use crate::tensor::{Tensor, Update};
 
 const BETAS: [f64; 2] = [0.9, 0.999];
 const EPS: f64 = 1e-8;
@@ -53,26 +54,22 @@ impl Adam {
             let what = format!("{weight_decay} is not a number from 0 up");
             return Err(Error::argument("weight-decay", what));
         }
-        let memory = Memory::new(params, &["exp_avg", "exp_avg_sq"])?;
+        let memory = Memory::new(params, &["exp_avg", "exp_avg_sq"], 4)?;
         Ok(Adam { memory, weight_decay, decoupled, decay: Decay::All })
     }
 }
 
 impl Optimizer for Adam {
-    fn step(&mut self, lr: f64) -> Result<()> {
+    fn set(&mut self, lr: f64) -> Result<()> {
         self.memory.steps += 1;
         let [correction1, correction2] = BETAS.map(|beta| 1.0 - beta.powf(self.memory.steps as f64));
-        for slot in &self.memory.slots {
-            let weight_decay = self.decay.of(&slot.param, self.weight_decay);
-            let step = AdamStep {
-                rate: lr / correction1,
-                root_correction: correction2.sqrt(),
-                shrink: if self.decoupled { 1.0 - lr * weight_decay } else { 1.0 },
-                decay: if self.decoupled { 0.0 } else { weight_decay },
-            };
-            update(&step, &[&slot.param, &slot.state[0], &slot.state[1]], &[&slot.grad()?])?;
-        }
-        Ok(())
+        let decay = self.weight_decay;
+        let (shrink, decay) = if self.decoupled { (1.0 - lr * decay, 0.0) } else { (1.0, decay) };
+        self.memory.set(&[lr / correction1, correction2.sqrt(), shrink, decay])
+    }
+
+    fn apply(&self) -> Result<()> {
+        self.memory.apply(&AdamStep { decays: self.memory.covered(self.decay) })
     }
 
     fn memory(&self) -> &Memory {
@@ -84,13 +81,12 @@ impl Optimizer for Adam {
     }
 }
 
-/// Targets `w`, `m`, `v`; input `dw`.
+/// Targets `w`, `m`, `v` of each parameter; inputs `dw` of each, and the numbers: the corrected learning rate, the root of
+/// the second correction, the factor of decoupled decay, and the decay that is part of the gradient.
 #[derive(Debug)]
 struct AdamStep {
-    rate: f64,
-    root_correction: f64,
-    shrink: f64,
-    decay: f64,
+    /// Which parameters decay.
+    decays: Vec<bool>,
 }
 
 impl Update for AdamStep {
@@ -99,22 +95,24 @@ impl Update for AdamStep {
     }
 
     fn cpu(&self, cx: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()> {
-        float_type!(self.name(), x[0].dtype, T => {
-            let [rate, root, shrink, decay] =
-                [self.rate, self.root_correction, self.shrink, self.decay].map(|v| v as T);
+        let (numbers, grads) = x.split_last().expect("the numbers come last");
+        float_type!(self.name(), numbers.dtype, T => {
+            let &[rate, root, shrink, decay] = numbers.get::<T>() else { unreachable!("four numbers") };
             let [c1, b2, c2] = [1.0 - BETAS[0], BETAS[1], 1.0 - BETAS[1]].map(|v| v as T);
-            let dw = x[0].get::<T>();
-            let [w, m, v] = targets else { unreachable!("step passes w, m and v") };
-            let chunk = crate::cpu::context::CHUNK;
-            cx.pieces3((w.get::<T>(), m.get::<T>(), v.get::<T>()), chunk, |piece, w, m, v| {
-                for (((w, m), v), &dw) in w.iter_mut().zip(m).zip(v).zip(&dw[piece * chunk..]) {
-                    *w *= shrink;
-                    let g = dw + decay * *w;
-                    *m += (g - *m) * c1; // beta1 m + (1 - beta1) g, rounded as PyTorch's lerp
-                    *v = *v * b2 + g * g * c2;
-                    *w -= rate * *m / (v.sqrt() / root + EPS as T);
-                }
-            });
+            for ((slot, dw), &decays) in targets.chunks_exact_mut(3).zip(grads).zip(&self.decays) {
+                let [w, m, v] = slot else { unreachable!("chunks of three") };
+                let (shrink, decay) = if decays { (shrink, decay) } else { (T::ONE, T::ZERO) };
+                let dw = dw.get::<T>();
+                cx.pieces3((w.get::<T>(), m.get::<T>(), v.get::<T>()), CHUNK, |piece, w, m, v| {
+                    for (((w, m), v), &dw) in w.iter_mut().zip(m).zip(v).zip(&dw[piece * CHUNK..]) {
+                        *w *= shrink;
+                        let g = dw + decay * *w;
+                        *m += (g - *m) * c1; // beta1 m + (1 - beta1) g, rounded as PyTorch's lerp
+                        *v = *v * b2 + g * g * c2;
+                        *w -= rate * *m / (v.sqrt() / root + EPS as T);
+                    }
+                });
+            }
             Ok(())
         })
     }

@@ -1,28 +1,23 @@
 //! Gradient clipping, against the rare batch whose gradient would throw the weights far away.
 
 use super::no_gradient;
-use crate::core::{Error, Result};
-use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::core::{DType, Error, Float, Result};
+use crate::cpu::{CpuCtx, View, ViewMut, reduce};
 use crate::float_type;
 use crate::tensor::{Tensor, Update, update};
 
-/// Scales all gradients by one factor so that their joint 2-norm is at most `max_norm`; returns the norm before.
-/// PyTorch: `nn.utils.clip_grad_norm_`.
+/// Scales all gradients by one factor so that their joint 2-norm is at most `max_norm`; returns the norm before, a scalar
+/// in f64. On a GPU nobody waits for it: it is there when it is read. PyTorch: `nn.utils.clip_grad_norm_`.
 ///
 /// # Errors
-/// A `max_norm` that is not above 0; a parameter without a gradient.
-pub fn clip_grad_norm(params: &[(String, Tensor)], max_norm: f64) -> Result<f64> {
+/// A `max_norm` that is not above 0; no parameter, or one without a gradient.
+pub fn clip_grad_norm(params: &[(String, Tensor)], max_norm: f64) -> Result<Tensor> {
     positive("clip_grad_norm", max_norm)?;
     let grads = gradients(params)?;
-    let mut squares = 0.0;
-    for grad in &grads {
-        squares += grad.mul(grad)?.sum_all()?.item()?;
-    }
-    let norm = squares.sqrt();
-    let factor = max_norm / (norm + 1e-6);
-    if factor < 1.0 {
-        grads.iter().try_for_each(|grad| update(&Scale(factor), &[grad], &[]))?;
-    }
+    let first = grads.first().ok_or_else(|| Error::argument("clip_grad_norm", "there are no parameters"))?;
+    let norm = Tensor::zeros(first.device(), &[], DType::F64)?;
+    let targets: Vec<&Tensor> = std::iter::once(&norm).chain(&grads).collect();
+    update(&ClipNorm(max_norm), &targets, &[])?;
     Ok(norm)
 }
 
@@ -32,7 +27,8 @@ pub fn clip_grad_norm(params: &[(String, Tensor)], max_norm: f64) -> Result<f64>
 /// A `max` that is not above 0; a parameter without a gradient.
 pub fn clip_grad_value(params: &[(String, Tensor)], max: f64) -> Result<()> {
     positive("clip_grad_value", max)?;
-    gradients(params)?.iter().try_for_each(|grad| update(&Limit(max), &[grad], &[]))
+    let grads = gradients(params)?;
+    if grads.is_empty() { Ok(()) } else { update(&Limit(max), &grads.iter().collect::<Vec<_>>(), &[]) }
 }
 
 fn positive(what: &str, limit: f64) -> Result<()> {
@@ -43,24 +39,50 @@ fn gradients(params: &[(String, Tensor)]) -> Result<Vec<Tensor>> {
     params.iter().map(|(name, p)| p.grad().ok_or_else(|| no_gradient(name))).collect()
 }
 
-/// `target *= factor`.
+/// Targets: the norm, which is written, and the gradients, which are multiplied by `most / norm` where that is below 1.
 #[derive(Debug)]
-struct Scale(f64);
+struct ClipNorm(f64);
 
-impl Update for Scale {
+impl ClipNorm {
+    fn squares<T: Float>(cx: &CpuCtx, grad: &[T]) -> f64 {
+        let mut squares = cx.scratch(size_of_val(grad));
+        let (squares, mut sum) = (squares.slice_mut::<T>(), [T::ZERO]);
+        cx.map(grad, squares, |g| g * g);
+        reduce::sum(cx, (1, grad.len(), 1), squares, &mut sum);
+        sum[0].to_f64()
+    }
+}
+
+impl Update for ClipNorm {
     fn name(&self) -> &'static str {
         "clip_grad_norm"
     }
 
-    fn cpu(&self, _cx: &CpuCtx, targets: &mut [ViewMut], _x: &[View]) -> Result<()> {
-        float_type!(self.name(), targets[0].dtype, T => {
-            targets[0].get::<T>().iter_mut().for_each(|g| *g *= self.0 as T);
-            Ok(())
-        })
+    fn cpu(&self, cx: &CpuCtx, targets: &mut [ViewMut], _x: &[View]) -> Result<()> {
+        let (norm, grads) = targets.split_first_mut().expect("the norm comes first");
+        let mut squares = 0.0;
+        for grad in grads.iter_mut() {
+            float_type!(self.name(), grad.dtype, T => {
+                squares += Self::squares::<T>(cx, grad.get());
+                Ok(())
+            })?;
+        }
+        let norm = &mut norm.get::<f64>()[0];
+        *norm = squares.sqrt();
+        let factor = self.0 / (*norm + 1e-6);
+        if factor < 1.0 {
+            for grad in grads {
+                float_type!(self.name(), grad.dtype, T => {
+                    grad.get::<T>().iter_mut().for_each(|g| *g *= factor as T);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
     }
 }
 
-/// `target = clamp(target, -max, max)`.
+/// `target = clamp(target, -max, max)`, for each target.
 #[derive(Debug)]
 struct Limit(f64);
 
@@ -70,10 +92,13 @@ impl Update for Limit {
     }
 
     fn cpu(&self, _cx: &CpuCtx, targets: &mut [ViewMut], _x: &[View]) -> Result<()> {
-        float_type!(self.name(), targets[0].dtype, T => {
-            let max = self.0 as T;
-            targets[0].get::<T>().iter_mut().for_each(|g| *g = g.clamp(-max, max));
-            Ok(())
-        })
+        for grad in targets {
+            float_type!(self.name(), grad.dtype, T => {
+                let max = self.0 as T;
+                grad.get::<T>().iter_mut().for_each(|g| *g = g.clamp(-max, max));
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 }

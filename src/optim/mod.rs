@@ -3,6 +3,10 @@
 //! An optimiser holds the parameters it was given by name, and its own state (momentum, moments) by the same names, so a
 //! checkpoint can save and restore it. A parameter without a gradient is an error that names it, not a silent skip: it
 //! is nearly always a layer that was left out of the forward pass.
+//!
+//! A step has two halves. [`Optimizer::set`] writes the numbers that differ from step to step (the learning rate, Adam's
+//! bias corrections) into a small tensor beside the parameters; [`Optimizer::apply`] changes all parameters in one
+//! update that reads them there. A captured CUDA graph holds the second half and is replayed as it is.
 
 mod adam;
 mod clip;
@@ -16,18 +20,35 @@ pub use plateau::Plateau;
 pub use schedule::{Length, Position, Schedule};
 pub use sgd::Sgd;
 
-use crate::core::{Error, ErrorKind, Result};
-use crate::tensor::Tensor;
+use crate::core::{Element, Error, ErrorKind, Result};
+use crate::element_type;
+use crate::tensor::{Meta, Tensor, Update, one_float, update};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
 /// One step of gradient descent, and the memory it carries from step to step.
 pub trait Optimizer: Send {
-    /// Updates every parameter in place from its gradient, with learning rate `lr`.
+    /// Begins the next step: counts it, and writes its numbers to where [`apply`](Self::apply) reads them.
+    ///
+    /// # Errors
+    /// On a GPU, the driver refusing.
+    fn set(&mut self, lr: f64) -> Result<()>;
+
+    /// Updates every parameter in place from its gradient, with the numbers that were set last.
     ///
     /// # Errors
     /// A parameter that no gradient reached.
-    fn step(&mut self, lr: f64) -> Result<()>;
+    fn apply(&self) -> Result<()>;
+
+    /// One whole step, with learning rate `lr`.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    fn step(&mut self, lr: f64) -> Result<()> {
+        self.set(lr)?;
+        self.apply()
+    }
 
     /// The parameters, with what the optimiser remembers of each.
     fn memory(&self) -> &Memory;
@@ -60,9 +81,9 @@ pub enum Decay {
 }
 
 impl Decay {
-    /// The decay of one parameter.
-    fn of(self, param: &Tensor, weight_decay: f64) -> f64 {
-        if self == Decay::WeightsOnly && param.dims().len() < 2 { 0.0 } else { weight_decay }
+    /// Whether it is for this parameter.
+    fn covers(self, param: &Tensor) -> bool {
+        self == Decay::All || param.dims().len() >= 2
     }
 }
 
@@ -79,17 +100,51 @@ pub struct Memory {
     /// What the tensors are called in a checkpoint, as in PyTorch's state: `exp_avg`.
     keys: &'static [&'static str],
     steps: u64,
+    /// The numbers of the current step, in the parameters' dtype; none where there are no parameters.
+    numbers: Option<Tensor>,
 }
 
 impl Memory {
-    /// One tensor of zeros for each parameter and key.
-    fn new(params: Vec<(String, Tensor)>, keys: &'static [&'static str]) -> Result<Memory> {
+    /// One tensor of zeros for each parameter and key, and room for the `numbers` of a step.
+    fn new(params: Vec<(String, Tensor)>, keys: &'static [&'static str], numbers: usize) -> Result<Memory> {
+        let metas: Vec<Meta> = params.iter().map(|(_, param)| param.meta()).collect();
+        let numbers = match params.first() {
+            Some((_, first)) => {
+                Some(Tensor::zeros(first.device(), &[numbers], one_float("optimiser", &metas)?)?)
+            }
+            None => None,
+        };
         let slot = |(name, param): (String, Tensor)| {
             let zeros = |_| Tensor::zeros(param.device(), param.dims(), param.dtype());
             let state = keys.iter().map(zeros).collect::<Result<_>>()?;
             Ok(Slot { name, param, state })
         };
-        Ok(Memory { slots: params.into_iter().map(slot).collect::<Result<_>>()?, keys, steps: 0 })
+        let slots = params.into_iter().map(slot).collect::<Result<_>>()?;
+        Ok(Memory { slots, keys, steps: 0, numbers })
+    }
+
+    /// Writes the numbers of the current step.
+    fn set(&self, values: &[f64]) -> Result<()> {
+        let Some(numbers) = &self.numbers else { return Ok(()) };
+        element_type!(numbers.dtype(), T => {
+            let values: SmallVec<[T; 4]> = values.iter().map(|&v| T::from_f64(v)).collect();
+            numbers.write(&values)
+        })
+    }
+
+    /// Runs `step` over all parameters: its targets are each parameter followed by its own tensors, its inputs all
+    /// gradients and, last, the numbers.
+    fn apply(&self, step: &dyn Update) -> Result<()> {
+        let Some(numbers) = &self.numbers else { return Ok(()) };
+        let grads = self.slots.iter().map(Slot::grad).collect::<Result<Vec<Tensor>>>()?;
+        let targets = self.slots.iter().flat_map(|slot| std::iter::once(&slot.param).chain(&slot.state));
+        let inputs = grads.iter().chain([numbers]);
+        update(step, &targets.collect::<Vec<_>>(), &inputs.collect::<Vec<_>>())
+    }
+
+    /// For each parameter, whether `decay` is for it.
+    fn covered(&self, decay: Decay) -> Vec<bool> {
+        self.slots.iter().map(|slot| decay.covers(&slot.param)).collect()
     }
 
     /// The tensors by name (`momentum_buffer.conv1.weight`). They share memory with the optimiser.

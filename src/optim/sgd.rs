@@ -10,10 +10,11 @@
 //! effect at once.
 
 use super::{Decay, Memory, Optimizer};
-use crate::core::{Error, Result};
+use crate::core::{Error, Float, Result};
+use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::float_type;
-use crate::tensor::{Tensor, Update, update};
+use crate::tensor::{Tensor, Update};
 
 /// `optim.SGD`.
 pub struct Sgd {
@@ -43,7 +44,7 @@ impl Sgd {
         if nesterov && momentum == 0.0 {
             return Err(Error::argument("nesterov", "needs a momentum above 0").help("--momentum 0.9"));
         }
-        let memory = Memory::new(params, &["momentum_buffer"])?;
+        let memory = Memory::new(params, &["momentum_buffer"], 3)?;
         Ok(Sgd { memory, momentum, nesterov, weight_decay, decay: Decay::All })
     }
 
@@ -54,15 +55,14 @@ impl Sgd {
 }
 
 impl Optimizer for Sgd {
-    fn step(&mut self, lr: f64) -> Result<()> {
-        let Sgd { momentum, nesterov, .. } = *self;
-        for slot in &self.memory.slots {
-            let weight_decay = self.decay.of(&slot.param, self.weight_decay);
-            let step = SgdStep { lr, momentum, nesterov, weight_decay };
-            update(&step, &[&slot.param, &slot.state[0]], &[&slot.grad()?])?;
-        }
+    fn set(&mut self, lr: f64) -> Result<()> {
         self.memory.steps += 1;
-        Ok(())
+        self.memory.set(&[lr, self.momentum, self.weight_decay])
+    }
+
+    fn apply(&self) -> Result<()> {
+        let decays = self.memory.covered(self.decay);
+        self.memory.apply(&SgdStep { nesterov: self.nesterov, decays })
     }
 
     fn memory(&self) -> &Memory {
@@ -74,13 +74,12 @@ impl Optimizer for Sgd {
     }
 }
 
-/// Targets `w`, `v`; input `dw`.
+/// Targets `w`, `v` of each parameter; inputs `dw` of each, and the numbers: learning rate, momentum, weight decay.
 #[derive(Debug)]
 struct SgdStep {
-    lr: f64,
-    momentum: f64,
     nesterov: bool,
-    weight_decay: f64,
+    /// Which parameters decay.
+    decays: Vec<bool>,
 }
 
 impl Update for SgdStep {
@@ -89,18 +88,20 @@ impl Update for SgdStep {
     }
 
     fn cpu(&self, cx: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()> {
-        float_type!(self.name(), x[0].dtype, T => {
-            let [lr, momentum, decay] = [self.lr, self.momentum, self.weight_decay].map(|v| v as T);
-            let dw = x[0].get::<T>();
-            let [w, v] = targets else { unreachable!("step passes w and v") };
-            let chunk = crate::cpu::context::CHUNK;
-            cx.pieces2((w.get::<T>(), chunk), (v.get::<T>(), chunk), dw.len(), |piece, w, v| {
-                for ((w, v), &dw) in w.iter_mut().zip(v).zip(&dw[piece * chunk..]) {
-                    let g = dw + decay * *w;
-                    *v = momentum * *v + g;
-                    *w -= lr * if self.nesterov { g + momentum * *v } else { *v };
-                }
-            });
+        let (numbers, grads) = x.split_last().expect("the numbers come last");
+        float_type!(self.name(), numbers.dtype, T => {
+            let &[lr, momentum, decay] = numbers.get::<T>() else { unreachable!("three numbers") };
+            for ((slot, dw), &decays) in targets.chunks_exact_mut(2).zip(grads).zip(&self.decays) {
+                let [w, v] = slot else { unreachable!("chunks of two") };
+                let (dw, decay) = (dw.get::<T>(), if decays { decay } else { T::ZERO });
+                cx.pieces2((w.get::<T>(), CHUNK), (v.get::<T>(), CHUNK), dw.len(), |piece, w, v| {
+                    for ((w, v), &dw) in w.iter_mut().zip(v).zip(&dw[piece * CHUNK..]) {
+                        let g = dw + decay * *w;
+                        *v = momentum * *v + g;
+                        *w -= lr * if self.nesterov { g + momentum * *v } else { *v };
+                    }
+                });
+            }
             Ok(())
         })
     }

@@ -166,13 +166,7 @@ fn finish(ran: Ran, inputs: &[&Tensor], op: impl FnOnce() -> Arc<dyn Op>) -> Res
 pub fn update(op: &dyn Update, targets: &[&Tensor], inputs: &[&Tensor]) -> Result<()> {
     let all: SmallVec<[&Tensor; 6]> = targets.iter().chain(inputs).copied().collect();
     check_devices(op.name(), &all)?;
-    for (i, target) in targets.iter().enumerate() {
-        if all[i + 1..].iter().any(|x| x.shares_storage(target)) {
-            return Err(Error::argument(op.name(), "a tensor to change shares its memory with another one")
-                .with("target", target.shape())
-                .help("copy one of the two first"));
-        }
-    }
+    check_alone(op.name(), &all, targets.len())?;
     match all[0].device() {
         Device::Meta(_) => Ok(()),
         Device::Cuda(cx) => {
@@ -198,6 +192,36 @@ pub fn update(op: &dyn Update, targets: &[&Tensor], inputs: &[&Tensor]) -> Resul
             op.cpu(cx, &mut outs, &views)
         }
     }
+}
+
+/// # Errors
+/// One of the first `targets` tensors shares storage with another of them all.
+fn check_alone(op: &str, all: &[&Tensor], targets: usize) -> Result<()> {
+    let mut cells: Vec<_> = all.iter().enumerate().map(|(i, x)| (Arc::as_ptr(&x.data().cell), i)).collect();
+    cells.sort_unstable();
+    // Of those with one cell the first stands lowest, and targets stand before inputs.
+    match cells.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[0].1 < targets) {
+        None => Ok(()),
+        Some(pair) => Err(Error::argument(op, "a tensor to change shares its memory with another one")
+            .with("target", all[pair[0].1].shape())
+            .help("copy one of the two first")),
+    }
+}
+
+/// Overwrites a tensor's elements with the host's.
+pub(crate) fn write<T: Element>(tensor: &Tensor, values: &[T]) -> Result<()> {
+    let mut guard = tensor.data().cell.write();
+    match tensor.device() {
+        Device::Meta(_) => {}
+        Device::Cpu(_) => {
+            guard.host_mut()[tensor.data().range()].copy_from_slice(bytemuck::cast_slice(values));
+        }
+        Device::Cuda(cx) => {
+            drop(guard);
+            cx.upload(device_view(tensor.data()).bytes().cast(), values)?;
+        }
+    }
+    Ok(())
 }
 
 /// A tensor from the host's elements.

@@ -236,6 +236,19 @@ impl Tensor {
         exec::update(&Copy, &[self], &[source])
     }
 
+    /// Overwrites the elements in place with the host's, which keeps this tensor's address.
+    ///
+    /// # Errors
+    /// `T` is not the tensor's dtype, or another number of elements.
+    pub fn write<T: Element>(&self, values: &[T]) -> Result<()> {
+        if T::DTYPE != self.dtype() || values.len() != self.numel() {
+            return Err(Error::shape("write", "the values do not fit the tensor")
+                .with("values", format_args!("{} {}", values.len(), T::DTYPE))
+                .with("tensor", format_args!("{} {}", self.shape(), self.dtype())));
+        }
+        exec::write(self, values)
+    }
+
     /// The same elements on another device, off the tape.
     ///
     /// # Errors

@@ -201,7 +201,7 @@ impl<'a> Trainer<'a> {
         self.optimizer.zero_grad();
         for (i, batch) in group.iter().enumerate() {
             let share = batch.len() as f64 / samples as f64;
-            loss += share * self.gradients(batch, i as u64, share)?;
+            loss += share * self.gradients(batch, i, share)?;
         }
         if let Some(max_norm) = self.options.clip_norm {
             clip_grad_norm(&self.model.trainable()?, max_norm)?;
@@ -214,11 +214,9 @@ impl<'a> Trainer<'a> {
     }
 
     /// Adds `share` of a batch's gradients; returns its mean loss.
-    fn gradients(&mut self, batch: &Batch, part: u64, share: f64) -> Result<f64> {
+    fn gradients(&mut self, batch: &Batch, part: usize, share: f64) -> Result<f64> {
         let step = self.state.step;
-        let key = Key::new(self.options.seed).child("forward").step(step);
-        // The parts of an accumulated step draw masks of their own; the first is that of a step of one batch.
-        let cx = Ctx::train(&self.options.name, if part == 0 { key } else { key.step(part) });
+        let cx = Ctx::train(&self.options.name, forward_key(self.options.seed, step, part));
         let output = self.model.forward(&cx, &batch.images)?;
         let loss = self.loss.compute(&output, &batch.targets)?;
         let value = loss.item()?;
@@ -278,6 +276,13 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// Names the random numbers of a part of a step. The parts of an accumulated step draw masks of their own; the first draws
+/// those of a step of one batch.
+fn forward_key(seed: u64, step: u64, part: usize) -> Key {
+    let key = Key::new(seed).child("forward").step(step);
+    if part == 0 { key } else { key.child(&format!("part {part}")) }
+}
+
 type Callbacks<'a> = Vec<Box<dyn Callback + 'a>>;
 
 /// Asks every callback, also after one said stop: each must see every event.
@@ -317,4 +322,20 @@ pub fn evaluate(
         }
     }
     Ok(Some(tally))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A part's number in place of the step's gave every step's second batch the same dropout mask.
+    #[test]
+    fn every_part_of_every_step_draws_masks_of_its_own() {
+        let bits = |(step, part)| forward_key(1, step, part).child("dropout").bits(0);
+        let all = (0..4).flat_map(|step| (0..4).map(move |part| (step, part)));
+        let mut drawn: Vec<u32> = all.map(bits).collect();
+        drawn.sort_unstable();
+        drawn.dedup();
+        assert_eq!(drawn.len(), 16);
+    }
 }

@@ -130,7 +130,7 @@ fn clipping_equals_pytorch() {
     let w = vectors["w0"].copy().unwrap().requires_grad();
     let params = [("w".to_owned(), w.clone())];
     set_grad(&w, &vectors["grad.0"]);
-    let norm = clip_grad_norm(&params, 0.5).unwrap();
+    let norm = clip_grad_norm(&params, 0.5).unwrap().item().unwrap();
     let squares: f64 = vectors["grad.0"].to_f64().unwrap().iter().map(|g| g * g).sum();
     assert!((norm - squares.sqrt()).abs() < 1e-12);
     assert_close("clip_grad_norm", &w.grad().unwrap(), &vectors["clip_norm"], 1e-12);
