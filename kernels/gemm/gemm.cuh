@@ -65,12 +65,16 @@ struct Epilogue {
     // Whether four neighbours that begin at a multiple of four may be written at once.
     bool quads;
 
-    __device__ Epilogue(const Gemm& g, float* c, int z, int split) : ldc(g.ldc), m(g.m), n(g.n) {
-        this->c = c + z * g.c_batch + split * g.c_split;
+    // A matrix that takes the sums as they are.
+    __device__ Epilogue(float* c, long long ldc, int m, int n)
+        : c(c), ldc(ldc), m(m), n(n), beta(false), relu(false), row_bias(nullptr), col_bias(nullptr),
+          quads((size_t)c % 16 == 0 && ldc % 4 == 0) {}
+
+    __device__ Epilogue(const Gemm& g, float* c, int z, int split)
+        : Epilogue(c + z * g.c_batch + split * g.c_split, g.ldc, g.m, g.n) {
         beta = g.beta, relu = g.relu;
         row_bias = g.bias && g.bias_period ? g.bias + (long long)(z % g.bias_period) * g.m : nullptr;
         col_bias = g.bias && !g.bias_period ? g.bias : nullptr;
-        quads = (size_t)this->c % 16 == 0 && ldc % 4 == 0;
     }
 
     // Of the matrix that this block computes. Made after the sums, so that it costs them no registers.

@@ -1,8 +1,8 @@
 // The tensor-core tile of gemm 08 and conv2d 04: a block of warps, each with WM x WN sums in mma.sync fragments.
 //
-// Shared memory holds 16 words of k for every line of A and of B (a word is one tf32 number or two bf16 ones) and 4 words
-// of padding: lines are then 80 bytes apart, and the eight 16-byte rows that ldmatrix reads at once fall into different
-// banks (5 l mod 8 takes every value).
+// Shared memory holds 16 (or 8) words of k for every line of A and of B (a word is one tf32 number or two bf16 ones) and 4
+// words of padding: lines are then 80 (or 48) bytes apart, and the eight 16-byte rows that ldmatrix reads at once fall into
+// different banks (5 l mod 8 takes every value, and so does 3 l mod 8).
 //
 //        line 0 | w0 .. w7 | w8 .. w15 | pad |        one mma step takes 8 words of k: 2 steps a tile
 //        line 1 | ..                         |
@@ -42,9 +42,8 @@ struct Bf16 {
     }
 };
 
-template <class T, int BM, int BN, int WM, int WN> struct MmaTile {
+template <class T, int BM, int BN, int WM, int WN, int WORDS = 16> struct MmaTile {
     static constexpr int THREADS = BM / WM * (BN / WN) * WARP;
-    static constexpr int WORDS = 16;
     static constexpr int PITCH = WORDS + 4;
     static constexpr int K = WORDS * T::PACK;
     // Words of shared memory: two buffers of a tile of each operand.

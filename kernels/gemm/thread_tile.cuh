@@ -19,6 +19,9 @@ template <int BM, int BN, int TM, int TN> struct ThreadTile {
     // stores along k meets other banks than its neighbours, while float4 loads stay aligned.
     static constexpr int PITCH_A = BM + 4;
     static constexpr int PITCH_B = BN + 4;
+    // Terms of a tile of quads, and the floats that two buffers of such tiles take.
+    static constexpr int K = 16;
+    static constexpr int MEMORY = 2 * K * (PITCH_A + PITCH_B);
     static_assert(TM % 4 == 0 && TN % 4 == 0 && ACROSS % 8 == 0 && (BM / TM) % 4 == 0, "a warp is 4 x 8 threads");
 
     int ty;
@@ -52,13 +55,53 @@ template <int BM, int BN, int TM, int TN> struct ThreadTile {
             for (int j = 0; j < TN; j++) sum[i][j] += a_k[i] * b_k[j];
     }
 
-    // K terms, from tiles stored as [K][PITCH].
-    template <int K> __device__ void add_tiles(const float* a, const float* b) {
+    // TERMS terms, from tiles stored as [TERMS][PITCH].
+    template <int TERMS> __device__ void add_tiles(const float* a, const float* b) {
 #pragma unroll
-        for (int k = 0; k < K; k++) add(a + k * PITCH_A, b + k * PITCH_B);
+        for (int k = 0; k < TERMS; k++) add(a + k * PITCH_A, b + k * PITCH_B);
     }
 
-    __device__ void finish(const Epilogue& out, Tile tile) const {
+    // Stores a thread's quads as columns of tile[k][line].
+    template <class Quads>
+    __device__ static void store(float* tile, int pitch, const Quads& q, const float (&quad)[Quads::PASSES][4]) {
+        if (!q.active()) return;
+#pragma unroll
+        for (int pass = 0; pass < Quads::PASSES; pass++)
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                tile[(q.k + pass * q.k_jump + i) * pitch + q.line + pass * q.line_jump] = quad[pass][i];
+    }
+
+    // All sums of a block whose operands come as quads (gemm/quads.cuh): `steps` tiles of K terms, double-buffered through
+    // registers as in rung 06.
+    template <class A, class B> __device__ void add_all(float* memory, A& a, B& b, int steps) {
+        constexpr int TILE_A = K * PITCH_A, TILE = TILE_A + K * PITCH_B;
+        float next_a[A::PASSES][4], next_b[B::PASSES][4];
+        a.fetch(next_a);
+        b.fetch(next_b);
+        store(memory, PITCH_A, a, next_a);
+        store(memory + TILE_A, PITCH_B, b, next_b);
+        __syncthreads();
+#pragma unroll 1
+        for (int step = 0; step < steps; step++) {
+            const bool more = step + 1 < steps;
+            if (more) {
+                a.fetch(next_a);
+                b.fetch(next_b);
+            }
+            const float* const now = memory + step % 2 * TILE;
+            float* const then = memory + (step + 1) % 2 * TILE;
+            add_tiles<K>(now, now + TILE_A);
+            if (more) {
+                store(then, PITCH_A, a, next_a);
+                store(then + TILE_A, PITCH_B, b, next_b);
+            }
+            __syncthreads();
+        }
+    }
+
+    // Hands every sum to out.put4(row, column, four neighbours of the row).
+    template <class Out> __device__ void finish(const Out& out, Tile tile) const {
 #pragma unroll
         for (int i = 0; i < TM; i++)
 #pragma unroll
