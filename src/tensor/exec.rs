@@ -114,7 +114,7 @@ fn run_cuda(op: &dyn Op, cx: &CudaCtx, inputs: &[&Tensor], plan: &Plan) -> Resul
 
 /// A tensor's place on its GPU. It is read and written in the order of the queue, so no lock is held: whoever comes
 /// later is queued later.
-fn device_view(data: &Data) -> DeviceView {
+pub(super) fn device_view(data: &Data) -> DeviceView {
     let address = data.cell.read().device().address() + data.range().start as u64;
     DeviceView { shape: data.shape, dtype: data.dtype, address }
 }

@@ -6,6 +6,7 @@ use super::storage::Data;
 use super::{Device, exec};
 use crate::core::{DType, Element, Error, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::Ptr;
 use crate::element_type;
 use std::sync::{Arc, PoisonError};
 
@@ -221,6 +222,11 @@ impl Tensor {
         let fresh = Tensor::zeros(self.device(), self.dims(), self.dtype())?;
         fresh.copy_from(&self.detach())?;
         Ok(fresh)
+    }
+
+    /// Where the elements are on a GPU, and their bytes.
+    pub(crate) fn device_bytes(&self) -> (Ptr<u8>, usize) {
+        (exec::device_view(self.data()).bytes(), self.meta().bytes())
     }
 
     /// Overwrites the elements in place with those of `source`, which keeps this tensor's address.

@@ -3,10 +3,13 @@
 use super::{Outcome, PhaseReport, StepReport, Trainer};
 use crate::core::Result;
 
-/// Whether to go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether to go on. The later one wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flow {
     Continue,
+    /// Go on, but report all steps that are queued first: the callback needs the trainer's state to be that of the step
+    /// last reported. See [`Trainer::settled`].
+    Settle,
     /// Stop after this step; the run can be resumed.
     Stop,
 }

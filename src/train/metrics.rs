@@ -8,8 +8,9 @@
 //!   Dice = 2 |P and T| / (|P| + |T|)        IoU = |P and T| / |P or T|        both 1 when P and T are empty
 //! ```
 
-use crate::core::{Error, Result};
-use crate::tensor::Tensor;
+use crate::core::{Element, Error, Result};
+use crate::element_type;
+use crate::tensor::{Meta, Tensor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -54,42 +55,60 @@ impl Tally {
     /// # Errors
     /// An output that is not `[N, classes]`, or not of the masks' shape.
     pub fn add(&mut self, mean_loss: f64, output: &Tensor, targets: &Tensor) -> Result<()> {
+        let decisions = Tally::decisions(output, targets)?;
+        decisions.read_bytes(|decided| targets.read_bytes(|t| self.count(mean_loss, &targets.meta(), decided, t)))?
+    }
+
+    /// What is decided about each sample, on the device: of classes the one with the largest output, of masks the logits.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub(super) fn decisions(output: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        if !targets.dtype().is_float() {
+            return output.detach().argmax(Some(1), false);
+        }
+        if output.meta() != targets.meta() {
+            return Err(Error::shape("metrics", "the output is not of the masks' shape")
+                .with("output", format_args!("{} {}", output.shape(), output.dtype()))
+                .with("masks", format_args!("{} {}", targets.shape(), targets.dtype())));
+        }
+        Ok(output.detach())
+    }
+
+    /// As [`add`](Self::add), from a copy of decisions, targets and the f32 loss, one after the other. Returns the loss.
+    pub(super) fn add_read(&mut self, bytes: &[u8], targets: &Meta) -> f64 {
+        let (numbers, loss) = bytes.split_at(bytes.len() - size_of::<f32>());
+        let loss = f64::from(bytemuck::pod_read_unaligned::<f32>(loss));
+        let (decided, truth) = numbers.split_at(numbers.len() / 2);
+        self.count(loss, targets, decided, truth);
+        loss
+    }
+
+    /// Decisions and targets have the same shape and size of elements.
+    fn count(&mut self, mean_loss: f64, targets: &Meta, decided: &[u8], truth: &[u8]) {
         let n = targets.dims().first().map_or(1, |&n| n as u64);
-        if targets.dtype().is_float() {
-            self.add_masks(output, targets)?
+        if targets.dtype.is_float() {
+            element_type!(targets.dtype, T => {
+                let pixels: usize = targets.dims().iter().skip(1).product();
+                self.count_masks::<T>(pixels, bytemuck::cast_slice(decided), bytemuck::cast_slice(truth))
+            });
         } else {
-            self.add_classes(output, targets)?
+            let pairs = decided.chunks_exact(size_of::<i64>()).zip(truth.chunks_exact(size_of::<i64>()));
+            self.correct += pairs.filter(|(decided, truth)| decided == truth).count() as u64;
+            self.decisions += targets.numel() as u64;
         }
         self.loss += mean_loss * n as f64;
         self.n += n;
-        Ok(())
     }
 
-    fn add_classes(&mut self, output: &Tensor, labels: &Tensor) -> Result<()> {
-        let predicted = output.detach().argmax(Some(1), false)?;
-        let hits = predicted.read::<i64, _>(|p| {
-            labels.read::<i64, _>(|l| p.iter().zip(l).filter(|(p, l)| p == l).count())
-        })??;
-        self.correct += hits as u64;
-        self.decisions += labels.numel() as u64;
-        Ok(())
-    }
-
-    fn add_masks(&mut self, logits: &Tensor, masks: &Tensor) -> Result<()> {
-        if logits.dims() != masks.dims() {
-            return Err(Error::shape("metrics", "the output is not of the masks' shape")
-                .with("output", logits.shape())
-                .with("masks", masks.shape()));
-        }
-        let images = masks.dims()[0];
-        let (logits, masks) = (logits.detach().to_f64()?, masks.to_f64()?);
+    fn count_masks<T: Element>(&mut self, pixels: usize, logits: &[T], masks: &[T]) {
         // An empty batch has no pictures to divide by.
-        let pixels = (masks.len() / images.max(1)).max(1);
+        let pixels = pixels.max(1);
         let overlap = self.overlap.get_or_insert_default();
         for (logits, mask) in logits.chunks_exact(pixels).zip(masks.chunks_exact(pixels)) {
             let [mut common, mut predicted, mut truth] = [0; 3];
             for (&logit, &mask) in logits.iter().zip(mask) {
-                let (p, t) = (u64::from(logit > 0.0), u64::from(mask > 0.5));
+                let (p, t) = (u64::from(logit.to_f64() > 0.0), u64::from(mask.to_f64() > 0.5));
                 common += p & t;
                 predicted += p;
                 truth += t;
@@ -100,7 +119,6 @@ impl Tally {
             self.decisions += pixels as u64;
             self.correct += pixels as u64 + 2 * common - predicted - truth;
         }
-        Ok(())
     }
 
     /// Mean loss over the samples.

@@ -6,6 +6,7 @@
 //! | file | what |
 //! |---|---|
 //! | `trainer.rs` | the loop: a train and a validation phase each epoch |
+//! | `replay.rs` | the steps of a GPU, captured once and replayed |
 //! | `state.rs` | the position in the loop: all that a checkpoint must hold beside the tensors |
 //! | `callback.rs` | what may watch the loop, and stop it |
 //! | `metrics.rs` | mean loss and accuracy; the reports of a step, a phase, a run |
@@ -25,6 +26,7 @@ mod confusion;
 mod metrics;
 mod non_finite;
 pub mod pictures;
+mod replay;
 mod run_dir;
 mod session;
 mod setup;
@@ -37,6 +39,7 @@ pub use checkpoint::Checkpoint;
 pub use config::{FORMAT, RunConfig};
 pub use confusion::Confusion;
 pub use metrics::{Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Tally};
+pub use replay::GraphMode;
 pub use run_dir::{Recorder, RunDir};
 pub use session::{Done, train};
 pub use setup::Setup;

@@ -9,8 +9,12 @@ use std::cell::RefCell;
 /// The error for a loss that is not finite: names the parameter or layer that first went non-finite.
 pub(super) fn explain(cx: Ctx, model: &dyn Module, images: &Tensor, loss: f64, step: u64) -> Error {
     let place = first_place(cx, model, images, step).unwrap_or_else(|error| format!("unknown: {error}"));
+    error(loss, step).with("first not finite:", place)
+}
+
+/// The same where there is nothing to look at any more.
+pub(super) fn error(loss: f64, step: u64) -> Error {
     Error::new(ErrorKind::NonFinite, "train", format!("the loss became {loss} in step {step}"))
-        .with("first not finite:", place)
         .help("lower the learning rate, or clip gradients; the last checkpoint is intact")
 }
 

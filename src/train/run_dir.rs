@@ -266,6 +266,10 @@ impl Callback for Recorder {
         }
         let stopping = self.stopping();
         if stopping || self.saved.elapsed() >= CHECKPOINT_EVERY {
+            if !trainer.settled() {
+                // Weights ahead of the lines that were written would be a checkpoint with a gap.
+                return Ok(Flow::Settle);
+            }
             self.checkpoint(trainer, false)?;
         }
         Ok(if stopping { Flow::Stop } else { Flow::Continue })

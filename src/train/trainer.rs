@@ -1,7 +1,8 @@
 //! The training loop of the notebooks (`train_val_model`): each epoch a train phase and a validation phase, sample
 //! weighted mean loss and accuracy, and at the end the weights with the best validation accuracy.
 
-use super::{Best, Callback, Flow, Outcome, Phase, PhaseReport, State, StepReport, Tally, non_finite};
+use super::replay::{Queue, Replay};
+use super::{Best, Callback, Flow, GraphMode, Outcome, Phase, PhaseReport, State, StepReport, Tally, non_finite};
 use crate::core::{Key, Result};
 use crate::data::{Batch, Loader};
 use crate::nn::{Ctx, Loss, Module, ModuleExt};
@@ -30,6 +31,8 @@ pub struct TrainerOptions {
     /// Which weights the model holds in the end.
     pub keep: Keep,
     pub seed: u64,
+    /// Whether a GPU's steps are captured and replayed.
+    pub graph: GraphMode,
 }
 
 impl TrainerOptions {
@@ -46,6 +49,7 @@ impl TrainerOptions {
             patience: None,
             keep: Keep::Best,
             seed: 0,
+            graph: GraphMode::Auto,
         }
     }
 }
@@ -75,6 +79,10 @@ pub struct Trainer<'a> {
     pub batches: usize,
     callbacks: Vec<Box<dyn Callback + 'a>>,
     session: Session,
+    /// The captured step, once there is one.
+    pub(super) replay: Option<Replay>,
+    /// Its replays that were not looked at yet.
+    pub(super) queue: Queue,
 }
 
 /// Time in this process, on top of what a resumed run brought along.
@@ -93,7 +101,18 @@ impl<'a> Trainer<'a> {
     ) -> Trainer<'a> {
         let session = Session { start: Instant::now(), before: 0.0 };
         let state = State { plateau: options.schedule.plateau(options.lr), ..State::default() };
-        Trainer { model, loss, options, optimizer, state, batches: 0, callbacks: Vec::new(), session }
+        Trainer {
+            model,
+            loss,
+            options,
+            optimizer,
+            state,
+            batches: 0,
+            callbacks: Vec::new(),
+            session,
+            replay: None,
+            queue: Queue::default(),
+        }
     }
 
     /// Adds a watcher.
@@ -118,6 +137,7 @@ impl<'a> Trainer<'a> {
         self.session = Session { start: Instant::now(), before: self.state.seconds };
         let mut callbacks = std::mem::take(&mut self.callbacks);
         let result = self.run(train, val, &mut callbacks);
+        self.replay = None;
         self.callbacks = callbacks;
         result
     }
@@ -153,16 +173,12 @@ impl<'a> Trainer<'a> {
 
     fn epoch(&mut self, train: &Loader, val: &Loader, callbacks: &mut Callbacks<'a>) -> Result<Flow> {
         let start = Instant::now();
-        let mut batches = train.epoch(self.state.epoch as u64, self.state.batch)?;
-        while self.state.step < self.total_steps() {
-            let group = batches.by_ref().take(self.options.accumulate).collect::<Result<Vec<_>>>()?;
-            if group.is_empty() {
-                break;
-            }
-            let report = self.step(&group)?;
-            if each(callbacks, |c| c.on_step(self, &report))? == Flow::Stop {
-                return Ok(Flow::Stop);
-            }
+        let trained = match self.graph_device()? {
+            Some(cx) => self.replay_epoch(&cx, train, callbacks)?,
+            None => self.eager_epoch(train, callbacks)?,
+        };
+        if trained == Flow::Stop {
+            return Ok(Flow::Stop);
         }
         self.report(Phase::Train, self.state.tally, start, callbacks)?;
         let start = Instant::now();
@@ -184,6 +200,22 @@ impl<'a> Trainer<'a> {
         each(callbacks, |c| c.on_epoch(self))
     }
 
+    /// The training phase of an epoch.
+    fn eager_epoch(&mut self, train: &Loader, callbacks: &mut Callbacks<'a>) -> Result<Flow> {
+        let mut batches = train.epoch(self.state.epoch as u64, self.state.batch)?;
+        while self.state.step < self.total_steps() {
+            let group = batches.by_ref().take(self.options.accumulate).collect::<Result<Vec<_>>>()?;
+            if group.is_empty() {
+                break;
+            }
+            let report = self.step(&group)?;
+            if each(callbacks, |c| c.on_step(self, &report))? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
     /// Whether the last epoch, or the one that reached the last step or the end of patience, is validated.
     fn at_end(&self) -> bool {
         let State { epoch, batch, step, .. } = self.state;
@@ -194,7 +226,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Forward, loss and backward of each batch, then one update.
-    fn step(&mut self, group: &[Batch]) -> Result<StepReport> {
+    pub(super) fn step(&mut self, group: &[Batch]) -> Result<StepReport> {
         let step = self.state.step;
         let samples = group.iter().map(Batch::len).sum();
         let mut loss = 0.0;
@@ -271,30 +303,28 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.session.before + self.session.start.elapsed().as_secs_f64()
     }
 }
 
 /// Names the random numbers of a part of a step. The parts of an accumulated step draw masks of their own; the first draws
 /// those of a step of one batch.
-fn forward_key(seed: u64, step: u64, part: usize) -> Key {
+pub(super) fn forward_key(seed: u64, step: u64, part: usize) -> Key {
     let key = Key::new(seed).child("forward").step(step);
     if part == 0 { key } else { key.child(&format!("part {part}")) }
 }
 
-type Callbacks<'a> = Vec<Box<dyn Callback + 'a>>;
+pub(super) type Callbacks<'a> = Vec<Box<dyn Callback + 'a>>;
 
 /// Asks every callback, also after one said stop: each must see every event.
-fn each<'a>(
+pub(super) fn each<'a>(
     callbacks: &mut Callbacks<'a>,
     mut ask: impl FnMut(&mut (dyn Callback + 'a)) -> Result<Flow>,
 ) -> Result<Flow> {
     let mut flow = Flow::Continue;
     for callback in callbacks {
-        if ask(&mut **callback)? == Flow::Stop {
-            flow = Flow::Stop;
-        }
+        flow = flow.max(ask(&mut **callback)?);
     }
     Ok(flow)
 }

@@ -1,0 +1,313 @@
+//! Training steps replayed from a CUDA graph.
+//!
+//! The first full batch is an eager step, and then the same step is captured: gathering the batch, forward, loss,
+//! backward, optimiser. From then on a step is three small uploads and one launch:
+//!
+//! ```text
+//!   which images (or the images)  ->  fixed place
+//!   learning rate, step number    ->  fixed place      replay      queue a copy of loss and decisions to the host
+//! ```
+//!
+//! The host does not wait for a step's loss. It goes on queueing, and looks at losses [`GROUP`] at a time, while the device
+//! still has as many steps to do; callbacks hear of steps then. So when they do, the trainer may be ahead of the step that
+//! is reported: who needs the two to agree asks [`Trainer::settled`], and for it with [`Flow::Settle`].
+//!
+//! A short last batch, validation and anything else run eagerly, and their memory is never the graph's.
+
+use super::trainer::{Callbacks, each, forward_key};
+use super::{Flow, StepReport, Tally, Trainer, non_finite};
+use crate::core::{DType, Error, Named, Result};
+use crate::cuda::{CudaCtx, Graph, Readback};
+use crate::data::resident::PLACEMENT;
+use crate::data::{Batch, Loader};
+use crate::nn::{Ctx, ModuleExt};
+use crate::optim::clip_grad_norm;
+use crate::tensor::{Meta, Tensor};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Steps whose losses are looked at together.
+const GROUP: usize = 16;
+
+/// Whether training steps are captured as a CUDA graph (`--graph`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GraphMode {
+    /// Where the device and the settings allow it.
+    #[default]
+    Auto,
+    /// Anything that stands in the way is an error.
+    On,
+    /// Never.
+    Off,
+}
+
+impl Named for GraphMode {
+    const WHAT: &'static str = "graph";
+    const NAMES: &'static [(&'static str, GraphMode)] =
+        &[("auto", GraphMode::Auto), ("on", GraphMode::On), ("off", GraphMode::Off)];
+}
+
+impl std::str::FromStr for GraphMode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<GraphMode> {
+        Self::named(text)
+    }
+}
+
+/// A captured step and the places it reads from and writes to.
+pub(super) struct Replay {
+    graph: Graph,
+    inputs: Inputs,
+    results: Results,
+}
+
+/// What a step is fed with.
+struct Inputs {
+    /// Of a resident set: which images.
+    placements: Option<Tensor>,
+    images: Tensor,
+    targets: Tensor,
+}
+
+/// What is read back of a step.
+struct Results {
+    loss: Tensor,
+    decisions: Tensor,
+}
+
+/// The steps that were queued and not looked at yet.
+#[derive(Default)]
+pub(super) struct Queue(VecDeque<Queued>);
+
+struct Queued {
+    step: u64,
+    samples: usize,
+    targets: Meta,
+    readback: Readback,
+}
+
+impl Queue {
+    /// Whether nothing is queued.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Trainer<'_> {
+    /// The device, if steps are to be replayed there.
+    ///
+    /// # Errors
+    /// `--graph on`, and something stands in the way.
+    pub(super) fn graph_device(&self) -> Result<Option<Arc<CudaCtx>>> {
+        let device = self.model.params().first().map(|(_, p)| p.value().map(|v| v.device().clone())).transpose()?;
+        let cuda = device.and_then(|device| device.as_cuda().cloned());
+        let obstacle = match (&cuda, self.options.accumulate) {
+            (None, _) => Some("the device is no GPU"),
+            (_, 2..) => Some("gradients are accumulated over several batches"),
+            _ => None,
+        };
+        match (self.options.graph, obstacle) {
+            (GraphMode::Off, _) | (GraphMode::Auto, Some(_)) => Ok(None),
+            (GraphMode::On, Some(obstacle)) => Err(Error::argument("--graph", format!("cannot be on: {obstacle}"))
+                .help("--graph auto uses a graph where it can")),
+            (GraphMode::Auto | GraphMode::On, None) => Ok(cuda),
+        }
+    }
+
+    /// The training phase of an epoch, steps replayed.
+    pub(super) fn replay_epoch(
+        &mut self,
+        cx: &Arc<CudaCtx>,
+        train: &Loader,
+        callbacks: &mut Callbacks,
+    ) -> Result<Flow> {
+        let epoch = self.state.epoch as u64;
+        // A resident set needs no batches made for it, only the order of its images.
+        let order = train.resident().map(|_| train.order(epoch));
+        let mut batches = match order {
+            None => Some(train.epoch(epoch, self.state.batch)?),
+            Some(_) => None,
+        };
+        while self.state.step < self.total_steps() && self.state.batch < self.batches {
+            let index = self.state.batch;
+            let feed = match (&order, &mut batches) {
+                (Some(order), _) => {
+                    let start = index * train.batch_size();
+                    Feed::Samples(&order[start..order.len().min(start + train.batch_size())])
+                }
+                (None, Some(batches)) => match batches.next().transpose()? {
+                    Some(batch) => Feed::Batch(batch),
+                    None => break,
+                },
+                (None, None) => break,
+            };
+            let flow = if feed.len() == train.batch_size() {
+                self.replay_step(cx, train, &feed)?;
+                self.look(2 * GROUP - 1, callbacks)?
+            } else {
+                // A short batch has other shapes than the graph.
+                let settled = self.look(0, callbacks)?;
+                let batch = match feed {
+                    Feed::Batch(batch) => batch,
+                    Feed::Samples(_) => train.epoch(epoch, index)?.next().expect("the epoch goes on")?,
+                };
+                let report = self.step(&[batch])?;
+                settled.max(each(callbacks, |c| c.on_step(self, &report))?)
+            };
+            if flow == Flow::Settle && self.look(0, callbacks)? == Flow::Stop || flow == Flow::Stop {
+                self.look(0, callbacks)?;
+                return Ok(Flow::Stop);
+            }
+        }
+        self.look(0, callbacks)
+    }
+
+    /// Queues one step.
+    fn replay_step(&mut self, cx: &Arc<CudaCtx>, train: &Loader, feed: &Feed) -> Result<()> {
+        let lr = self.learning_rate();
+        let mut replay = match self.replay.take() {
+            Some(replay) => replay,
+            None => return self.first_step(cx, train, feed),
+        };
+        replay.inputs.fill(train, self.state.epoch as u64, feed)?;
+        self.optimizer.set(lr)?;
+        cx.set_step(self.state.step)?;
+        replay.graph.replay()?;
+        let readback = replay.results.queue(cx, &replay.inputs.targets)?;
+        self.queued(feed.len(), replay.inputs.targets.meta(), readback);
+        self.replay = Some(replay);
+        Ok(())
+    }
+
+    /// An eager step in the memory of the graph to be, and then its capture.
+    fn first_step(&mut self, cx: &Arc<CudaCtx>, train: &Loader, feed: &Feed) -> Result<()> {
+        let memory = cx.graph_memory();
+        let inputs = memory.with(|| Inputs::new(train, feed))?;
+        inputs.fill(train, self.state.epoch as u64, feed)?;
+        let lr = self.learning_rate();
+        self.optimizer.set(lr)?;
+        let step = self.state.step;
+        let readback = memory.with(|| self.compute(train, &inputs, step)?.queue(cx, &inputs.targets))?;
+        self.queued(feed.len(), inputs.targets.meta(), readback);
+        let mut results = None;
+        let captured = memory.capture(|| {
+            results = Some(self.compute(train, &inputs, step)?);
+            Ok(())
+        });
+        match (captured, results) {
+            (Ok(graph), Some(results)) => self.replay = Some(Replay { graph, inputs, results }),
+            (Err(error), _) if self.options.graph == GraphMode::On => return Err(error),
+            // Something in this model cannot be captured: it trains as well without.
+            _ => self.options.graph = GraphMode::Off,
+        }
+        Ok(())
+    }
+
+    /// What the graph holds: a whole step on `inputs`.
+    fn compute(&mut self, train: &Loader, inputs: &Inputs, step: u64) -> Result<Results> {
+        if let (Some(resident), Some(placements)) = (train.resident(), &inputs.placements) {
+            resident.gather(placements, &inputs.images, &inputs.targets)?;
+        }
+        self.optimizer.zero_grad();
+        let cx = Ctx::train(&self.options.name, forward_key(self.options.seed, step, 0));
+        let output = self.model.forward(&cx, &inputs.images)?;
+        let loss = self.loss.compute(&output, &inputs.targets)?;
+        loss.backward()?;
+        if let Some(max_norm) = self.options.clip_norm {
+            clip_grad_norm(&self.model.trainable()?, max_norm)?;
+        }
+        self.optimizer.apply()?;
+        Ok(Results { loss: loss.detach(), decisions: Tally::decisions(&output, &inputs.targets)? })
+    }
+
+    fn queued(&mut self, samples: usize, targets: Meta, readback: Readback) {
+        self.queue.0.push_back(Queued { step: self.state.step, samples, targets, readback });
+        self.state.step += 1;
+        self.state.batch += 1;
+        self.state.seconds = self.seconds();
+    }
+
+    /// Looks at the oldest queued steps where there are more than `most`: a group of them, or all if `most` is 0.
+    fn look(&mut self, most: usize, callbacks: &mut Callbacks) -> Result<Flow> {
+        let mut flow = Flow::Continue;
+        let leave = if self.queue.0.len() > most { most.saturating_sub(GROUP - 1) } else { most };
+        while self.queue.0.len() > leave {
+            let Some(Queued { step, samples, targets, readback }) = self.queue.0.pop_front() else { break };
+            let loss = readback.read(|bytes| self.state.tally.add_read(bytes, &targets))?;
+            if !loss.is_finite() {
+                return Err(self.not_finite(loss, step));
+            }
+            let report = StepReport { step, loss, samples };
+            flow = flow.max(each(callbacks, |c| c.on_step(self, &report))?);
+        }
+        Ok(flow)
+    }
+
+    /// The weights have gone on since that step: the search looks at them as they are now.
+    fn not_finite(&self, loss: f64, step: u64) -> Error {
+        let cx = Ctx::train(&self.options.name, forward_key(self.options.seed, step, 0));
+        match &self.replay {
+            Some(replay) => non_finite::explain(cx, self.model, &replay.inputs.images, loss, step),
+            None => non_finite::error(loss, step),
+        }
+    }
+
+    /// Whether nothing is queued: the trainer's state is that of the step last reported.
+    pub fn settled(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+/// A batch, made or to be made by the device.
+enum Feed<'a> {
+    Samples(&'a [usize]),
+    Batch(Batch),
+}
+
+impl Feed<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Feed::Samples(samples) => samples.len(),
+            Feed::Batch(batch) => batch.len(),
+        }
+    }
+}
+
+impl Inputs {
+    fn new(train: &Loader, feed: &Feed) -> Result<Inputs> {
+        match (train.resident(), feed) {
+            (Some(resident), _) => {
+                let [images, targets] = resident.batch(feed.len())?;
+                let placements = Tensor::zeros(images.device(), &[feed.len(), PLACEMENT], DType::I64)?;
+                Ok(Inputs { placements: Some(placements), images, targets })
+            }
+            (None, Feed::Batch(batch)) => {
+                Ok(Inputs { placements: None, images: batch.images.copy()?, targets: batch.targets.copy()? })
+            }
+            (None, Feed::Samples(_)) => unreachable!("samples alone are fed from a resident set"),
+        }
+    }
+
+    fn fill(&self, train: &Loader, epoch: u64, feed: &Feed) -> Result<()> {
+        match (feed, train.resident(), &self.placements) {
+            (Feed::Samples(samples), Some(resident), Some(placements)) => {
+                placements.write(&resident.placements(epoch, samples)?)
+            }
+            (Feed::Batch(batch), ..) => {
+                self.images.copy_from(&batch.images)?;
+                self.targets.copy_from(&batch.targets)
+            }
+            (Feed::Samples(_), ..) => unreachable!("samples alone are fed from a resident set"),
+        }
+    }
+}
+
+impl Results {
+    /// Queues a copy to the host, as [`Tally::add_read`] expects it.
+    fn queue(&self, cx: &CudaCtx, targets: &Tensor) -> Result<Readback> {
+        cx.read_later(&[&self.decisions, targets, &self.loss].map(Tensor::device_bytes))
+    }
+}
