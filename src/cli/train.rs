@@ -7,7 +7,7 @@ use crate::data::{Augment, DataDirs, Normalization, catalog, find};
 use crate::models::{Network, OptimizerKind};
 use crate::nn::Scheme;
 use crate::optim::Decay;
-use crate::train::{Done, Keep, Outcome, Overlap, RunConfig, RunDir, train};
+use crate::train::{Done, GraphMode, Keep, Outcome, Overlap, RunConfig, RunDir, train};
 use anyhow::bail;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -112,6 +112,9 @@ struct Settings {
     threads: usize,
     #[arg(long, default_value = "f32")]
     precision: String,
+    /// Capture a step as a CUDA graph and replay it: auto, on or off
+    #[arg(long, default_value = "auto")]
+    graph: GraphMode,
     /// Threads that read and prepare images
     #[arg(long, default_value_t = 1)]
     workers: usize,
@@ -241,6 +244,7 @@ fn configure(network: &Network, args: &Args, say: fn(&str)) -> anyhow::Result<Ru
         device: args.device.clone(),
         threads: args.threads,
         precision: args.precision.clone(),
+        graph: args.graph,
         init: absolute(&args.init)?,
         init_partial: args.init_partial,
         shuffle: !args.no_shuffle,

@@ -1,7 +1,7 @@
 //! Everything a run depends on, as `config.toml` holds it. It is written before data are loaded, so that any run folder
 //! can be resumed or repeated.
 
-use super::Keep;
+use super::{GraphMode, Keep};
 use crate::core::{Error, Result};
 use crate::data::{Augment, Normalization, catalog};
 use crate::models::{self, Network, OptimizerKind};
@@ -65,6 +65,9 @@ pub struct RunConfig {
     /// 0: one for each core.
     pub threads: usize,
     pub precision: String,
+    /// Whether a GPU's steps are captured and replayed.
+    #[serde(default)]
+    pub graph: GraphMode,
     /// Threads that read and prepare images.
     pub workers: usize,
     /// How weights are drawn.
@@ -121,6 +124,7 @@ impl RunConfig {
             device: "auto".to_owned(),
             threads: 0,
             precision: "f32".to_owned(),
+            graph: GraphMode::Auto,
             workers: 1,
             scheme: recipe.scheme,
             init: None,

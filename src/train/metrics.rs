@@ -56,7 +56,9 @@ impl Tally {
     /// An output that is not `[N, classes]`, or not of the masks' shape.
     pub fn add(&mut self, mean_loss: f64, output: &Tensor, targets: &Tensor) -> Result<()> {
         let decisions = Tally::decisions(output, targets)?;
-        decisions.read_bytes(|decided| targets.read_bytes(|t| self.count(mean_loss, &targets.meta(), decided, t)))?
+        decisions.read_bytes(|decided| {
+            targets.read_bytes(|t| self.count(mean_loss, &targets.meta(), decided, t))
+        })?
     }
 
     /// What is decided about each sample, on the device: of classes the one with the largest output, of masks the logits.

@@ -102,7 +102,8 @@ impl Trainer<'_> {
     /// # Errors
     /// `--graph on`, and something stands in the way.
     pub(super) fn graph_device(&self) -> Result<Option<Arc<CudaCtx>>> {
-        let device = self.model.params().first().map(|(_, p)| p.value().map(|v| v.device().clone())).transpose()?;
+        let device =
+            self.model.params().first().map(|(_, p)| p.value().map(|v| v.device().clone())).transpose()?;
         let cuda = device.and_then(|device| device.as_cuda().cloned());
         let obstacle = match (&cuda, self.options.accumulate) {
             (None, _) => Some("the device is no GPU"),
@@ -111,8 +112,10 @@ impl Trainer<'_> {
         };
         match (self.options.graph, obstacle) {
             (GraphMode::Off, _) | (GraphMode::Auto, Some(_)) => Ok(None),
-            (GraphMode::On, Some(obstacle)) => Err(Error::argument("--graph", format!("cannot be on: {obstacle}"))
-                .help("--graph auto uses a graph where it can")),
+            (GraphMode::On, Some(obstacle)) => {
+                Err(Error::argument("--graph", format!("cannot be on: {obstacle}"))
+                    .help("--graph auto uses a graph where it can"))
+            }
             (GraphMode::Auto | GraphMode::On, None) => Ok(cuda),
         }
     }
@@ -168,7 +171,7 @@ impl Trainer<'_> {
     /// Queues one step.
     fn replay_step(&mut self, cx: &Arc<CudaCtx>, train: &Loader, feed: &Feed) -> Result<()> {
         let lr = self.learning_rate();
-        let mut replay = match self.replay.take() {
+        let replay = match self.replay.take() {
             Some(replay) => replay,
             None => return self.first_step(cx, train, feed),
         };

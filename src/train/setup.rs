@@ -130,6 +130,7 @@ impl Setup {
             patience: config.early_stop,
             keep: config.keep,
             seed: config.seed,
+            graph: config.graph,
         };
         Ok(Trainer::new(&*self.model, self.network.loss, self.optimizer()?, options))
     }

@@ -2,7 +2,9 @@
 //! weighted mean loss and accuracy, and at the end the weights with the best validation accuracy.
 
 use super::replay::{Queue, Replay};
-use super::{Best, Callback, Flow, GraphMode, Outcome, Phase, PhaseReport, State, StepReport, Tally, non_finite};
+use super::{
+    Best, Callback, Flow, GraphMode, Outcome, Phase, PhaseReport, State, StepReport, Tally, non_finite,
+};
 use crate::core::{Key, Result};
 use crate::data::{Batch, Loader};
 use crate::nn::{Ctx, Loss, Module, ModuleExt};
