@@ -1,10 +1,13 @@
 //! `cargo bench --bench ops [FILTER]`: every large case of every op, forward and backward, in f32.
 //!
+//! `RECEPTIVE_DEVICE=cuda` runs them on a GPU; a run is timed until the device has finished it.
+//!
 //! A case is checked against f64 before it is timed. Rates are floating point operations (`elem/s`) and bytes of inputs
 //! and outputs a second.
 
 use criterion::{BatchSize, Criterion, Throughput};
 use receptive::ops::{Case, OPS, OpSpec, Tag};
+use receptive::tensor::DeviceOptions;
 use receptive::testing::{cases, conformance};
 use receptive::{DType, Device};
 use std::time::Duration;
@@ -19,7 +22,11 @@ fn main() {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();
-    let device = Device::cpu().expect("a CPU device");
+    let name = std::env::var("RECEPTIVE_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+    let device = Device::from_name(&name, &DeviceOptions::default()).unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    });
     for spec in OPS {
         for case in (spec.cases)().iter().filter(|case| case.tag == Tag::Bench) {
             bench(&mut criterion, spec, case, &device);
@@ -37,21 +44,30 @@ fn bench(criterion: &mut Criterion, spec: &'static OpSpec, case: &Case, device: 
     let bytes = tensors.map(|x| x.bytes() as u64).sum();
     group.throughput(Throughput::ElementsAndBytes { elements: shapes.flops(), bytes });
     let prepare = || {
-        if let Err(failure) = conformance::f32_against_f64(spec, case, device) {
+        let exact = cases::checked_cpu(0);
+        if let Err(failure) = conformance::f32_against_f64(spec, case, device, &exact) {
             panic!("{}, case `{}` is wrong, so it is not timed: {failure}", spec.name, case.label);
         }
         cases::inputs(case, device, DType::F32).expect("a valid case")
     };
     group.bench_function("forward", |b| {
         let inputs = prepare();
-        b.iter(|| spec.call_for(&case.attrs, &inputs, |_| false).expect("a checked case"));
+        b.iter(|| {
+            let call = spec.call_for(&case.attrs, &inputs, |_| false).expect("a checked case");
+            device.synchronize().expect("a checked case");
+            call
+        });
     });
     if shapes.tracks_grad() {
         group.bench_function("backward", |b| {
             let inputs = prepare();
             let call = || spec.call(&case.attrs, &inputs).expect("a checked case");
             let dy = case.grad_output(call().output()).expect("a checked case");
-            let backward = |call: receptive::ops::Call| call.backward(&dy).expect("a checked case");
+            let backward = |call: receptive::ops::Call| {
+                let grads = call.backward(&dy).expect("a checked case");
+                device.synchronize().expect("a checked case");
+                grads
+            };
             b.iter_batched(call, backward, BatchSize::PerIteration);
         });
     }

@@ -4,6 +4,7 @@ use super::args::{DeviceArgs, NetworkArgs, image_shape, image_text};
 use super::print_line;
 use crate::models::ModelConfig;
 use crate::testing::steps::{StepBench, StepTimes};
+use crate::train::GraphMode;
 
 /// Time a network's training steps.
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,9 @@ struct StepArgs {
     /// About how long the timed steps shall take
     #[arg(long, default_value_t = 4.0, value_name = "S")]
     seconds: f64,
+    /// Capture a step as a CUDA graph and replay it: auto, on or off
+    #[arg(long, default_value = "auto")]
+    graph: GraphMode,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -49,7 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         classes: network.classes,
         width: args.network.width,
     };
-    let bench = StepBench { config, batch_size: args.batch_size, seconds: args.seconds };
+    let bench = StepBench { config, batch_size: args.batch_size, seconds: args.seconds, graph: args.graph };
     let times = bench.run(&network, &args.device.open()?)?;
     print_line(&if args.json { serde_json::to_string(&times)? } else { text(&times) })
 }
@@ -57,8 +61,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn text(times: &StepTimes) -> String {
     let StepTimes { model, device, threads, batch_size, runs, parameters, .. } = times;
     let peak = times.peak_bytes.map_or("unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
+    let how = match times.graph {
+        true => "steps replayed from a CUDA graph".to_owned(),
+        false if times.threads > 0 => format!("{threads} threads"),
+        false => "no graph".to_owned(),
+    };
     format!(
-        "{model}, {parameters} parameters, batch {batch_size} of {}, {device} with {threads} threads\n\
+        "{model}, {parameters} parameters, batch {batch_size} of {}, {device}, {how}\n\
          step     median {:.3} ms, minimum {:.3} ms, n = {runs}\n\
          forward  median {:.3} ms\n\
          peak memory {peak}",

@@ -3,12 +3,13 @@
 use super::args::DeviceArgs;
 use super::print_line;
 use super::table::table;
+use crate::core::Error;
+use crate::cuda::Facts;
 use crate::data::lookup::Listing;
 use crate::data::{DataDirs, list};
-use crate::inspect::{Machine, gemm_roof};
-use crate::tensor::Device;
+use crate::inspect::{Gpu, Machine, gemm_roof, ptx};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long the matrix product is measured.
@@ -49,6 +50,11 @@ struct Cuda {
     available: bool,
     /// Why not.
     reason: Option<String>,
+    /// What the kernels in this program were made with.
+    kernels: &'static str,
+    /// The GPU, if it works.
+    #[serde(flatten)]
+    gpu: Option<Gpu>,
 }
 
 #[derive(Serialize)]
@@ -64,22 +70,29 @@ struct Problem {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let device = args.device.open()?;
     let machine = Machine::detect();
-    let cuda = Device::from_name("cuda", &Default::default());
+    let cuda = Gpu::detect(0);
+    let (gpu, trouble) = (cuda.as_ref().ok().cloned(), cuda.err());
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
-        features: vec!["cli"],
+        features: features(),
         debug: cfg!(debug_assertions),
-        problems: problems(&machine),
+        problems: problems(&machine, trouble.as_ref()),
         machine,
         threads: device.as_cpu().map_or(0, |cx| cx.threads()),
         gemm_gflops: gemm_roof(&device, MEASURE)?,
-        cuda: Cuda { available: cuda.is_ok(), reason: cuda.err().map(|e| e.to_string()) },
+        cuda: Cuda { available: gpu.is_some(), reason: trouble.map(|e| e.to_string()), kernels: ptx(), gpu },
         data: list(&DataDirs::from_env(args.data_dir.as_deref())),
     };
     print_line(&if args.json { serde_json::to_string(&report)? } else { text(&report) })
 }
 
-fn problems(machine: &Machine) -> Vec<Problem> {
+fn features() -> Vec<&'static str> {
+    let all = [("cli", true), ("images", cfg!(feature = "images")), ("cuda", cfg!(feature = "cuda"))];
+    all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
+}
+
+/// No GPU is no problem; one that is there and does not work is.
+fn problems(machine: &Machine, gpu: Option<&Error>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut add = |problem: &str, remedy: &str| {
         problems.push(Problem { problem: problem.to_owned(), remedy: remedy.to_owned() });
@@ -93,6 +106,11 @@ fn problems(machine: &Machine) -> Vec<Problem> {
             "use a processor made after 2013",
         );
     }
+    if let Some(error) = gpu.filter(|_| Path::new("/dev/nvidiactl").exists()) {
+        let text = error.to_string();
+        let remedy = text.split("help: ").nth(1).unwrap_or("use --device cpu").trim();
+        add(text.lines().next().unwrap_or("the GPU does not work"), remedy);
+    }
     if machine.available_bytes.is_some_and(|bytes| bytes < LITTLE_MEMORY) {
         add("less than 1 GiB of memory is free", "close other programs, or lower --batch-size");
     }
@@ -105,7 +123,19 @@ fn text(report: &Report) -> String {
         bytes.map_or("?".to_owned(), |b| format!("{:.1}", b as f64 / (1u64 << 30) as f64))
     };
     let simd = if machine.simd.is_empty() { "no SIMD".to_owned() } else { machine.simd.join(" ") };
-    let cuda = report.cuda.reason.as_deref().and_then(|reason| reason.lines().next()).unwrap_or("available");
+    let cuda = match (&report.cuda.gpu, &report.cuda.reason) {
+        (Some(gpu), _) => {
+            let Facts { name, capability: [major, minor], multiprocessors, driver, .. } = &gpu.facts;
+            let memory = gib(Some(gpu.facts.memory as u64));
+            format!(
+                "{name}, compute capability {major}.{minor}, {multiprocessors} multiprocessors, {memory} GiB, driver \
+                 for CUDA {driver}; kernels loaded in {:.0} ms, a product checked against the CPU",
+                gpu.load_ms
+            )
+        }
+        (None, Some(reason)) => reason.lines().map(str::trim).collect::<Vec<_>>().join("; "),
+        (None, None) => String::new(),
+    };
     let rows = [
         ("receptive", format!("{}, features: {}", report.version, report.features.join(" "))),
         (
@@ -115,7 +145,8 @@ fn text(report: &Report) -> String {
         ("threads", report.threads.to_string()),
         ("memory", format!("{} GiB, {} GiB free", gib(machine.memory_bytes), gib(machine.available_bytes))),
         ("matrix product", format!("{:.1} GFLOP/s (f32, 512 x 512 x 512)", report.gemm_gflops)),
-        ("cuda", cuda.to_owned()),
+        ("cuda", cuda),
+        ("kernels", report.cuda.kernels.to_owned()),
     ];
     let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]);
     let data = report.data.iter().map(|set| {

@@ -6,13 +6,16 @@
 //! | `tape.rs` | the ops recorded between two tensors |
 //! | `receptive_field.rs` | [`ReceptiveField`]: which input pixels an output sees |
 //! | `summary.rs` | [`summary`]: shapes, parameters, FLOPs and receptive field, layer by layer; [`describe`] |
+//! | `gpu.rs` | [`Gpu`]: the GPU, and whether the kernels work on it |
 //! | `machine.rs` | [`Machine`]: the processor, its SIMD and memory, and the GEMM speed it reaches |
 
+mod gpu;
 mod machine;
 mod receptive_field;
 mod summary;
 mod tape;
 
+pub use gpu::{Gpu, ptx};
 pub use machine::{Machine, gemm_roof, peak_resident_bytes};
 pub use receptive_field::{ReceptiveField, receptive_field};
 pub use summary::{Extent, LayerSummary, Stopped, Summary, describe, summary};

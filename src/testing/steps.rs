@@ -4,13 +4,18 @@
 //! Three steps warm up, a fourth is timed to see how many fit the given time (at least 5, at most 500), and the
 //! forward pass alone (evaluation, nothing recorded) is timed a quarter as often. Images and labels are random: time
 //! does not depend on them.
+//!
+//! On a GPU a step is captured as a CUDA graph and replayed, unless told otherwise, and each is timed until the device has
+//! finished it.
 
 use crate::core::{DType, Error, Key, Result, Shape};
+use crate::cuda::Graph;
 use crate::inspect::peak_resident_bytes;
 use crate::models::{ModelConfig, Network};
 use crate::nn::{Ctx, Module, ModuleExt};
 use crate::optim::{Optimizer, Sgd};
 use crate::tensor::{Device, Tensor};
+use crate::train::GraphMode;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -26,6 +31,8 @@ pub struct StepBench {
     pub batch_size: usize,
     /// About how long the timed steps shall take.
     pub seconds: f64,
+    /// Whether a GPU's step is captured and replayed.
+    pub graph: GraphMode,
 }
 
 /// What was measured, in milliseconds and bytes.
@@ -35,6 +42,8 @@ pub struct StepTimes {
     pub device: String,
     /// Worker threads.
     pub threads: usize,
+    /// Whether the steps were replayed from a CUDA graph.
+    pub graph: bool,
     pub batch_size: usize,
     /// Channels, height, width.
     pub input: [usize; 3],
@@ -43,7 +52,7 @@ pub struct StepTimes {
     pub step_ms_median: f64,
     pub step_ms_min: f64,
     pub forward_ms_median: f64,
-    /// The process's peak resident memory, where the system tells.
+    /// The process's peak resident memory, where the system tells; on a GPU the peak of its tensors.
     pub peak_bytes: Option<u64>,
     pub parameters: usize,
 }
@@ -75,13 +84,25 @@ impl StepBench {
         let target = self.target(network, &*model, &x)?;
         let mut optimizer = Sgd::new(model.trainable()?, MOMENTUM, false, 0.0)?;
         let key = Key::new(0).child("forward");
+        let compute = |step: u64, optimizer: &Sgd| -> Result<()> {
+            optimizer.zero_grad();
+            let output = model.forward(&Ctx::train(&network.name, key.step(step)), &x)?;
+            network.loss.compute(&output, &target)?.backward()?;
+            optimizer.apply()
+        };
+        let graph = self.capture(device, || compute(0, &optimizer))?;
         let mut steps = 0;
         let mut step = || -> Result<()> {
-            optimizer.zero_grad();
-            let output = model.forward(&Ctx::train(&network.name, key.step(steps)), &x)?;
-            network.loss.compute(&output, &target)?.backward()?;
+            optimizer.set(LR)?;
+            match (&graph, device.as_cuda()) {
+                (Some(graph), Some(cx)) => {
+                    cx.set_step(steps)?;
+                    graph.replay()?;
+                }
+                _ => compute(steps, &optimizer)?,
+            }
             steps += 1;
-            optimizer.step(LR)
+            device.synchronize()
         };
         for _ in 0..WARM_UP {
             step()?;
@@ -89,22 +110,43 @@ impl StepBench {
         let one = milliseconds(1, &mut step)?[0];
         let runs = ((self.seconds * 1e3 / one) as usize).clamp(5, 500);
         let times = milliseconds(runs, &mut step)?;
-        let mut forward = || model.forward(&Ctx::eval(&network.name), &x).map(drop);
+        let mut forward = || {
+            model.forward(&Ctx::eval(&network.name), &x)?;
+            device.synchronize()
+        };
         forward()?;
         let forward_times = milliseconds((runs / 4).max(5), &mut forward)?;
         Ok(StepTimes {
             model: network.name.clone(),
             device: device.to_string(),
             threads: device.as_cpu().map_or(0, |cx| cx.threads()),
+            graph: graph.is_some(),
             batch_size: self.batch_size,
             input: self.config.input,
             runs,
             step_ms_median: median(&times),
             step_ms_min: times[0],
             forward_ms_median: median(&forward_times),
-            peak_bytes: peak_resident_bytes(),
+            peak_bytes: match device.as_cuda() {
+                Some(cx) => Some(cx.memory_stats().peak as u64),
+                None => peak_resident_bytes(),
+            },
             parameters: model.num_parameters(),
         })
+    }
+
+    /// The step as a graph, where there is a GPU and one is wanted: run once, so that its memory is there, then captured.
+    fn capture(&self, device: &Device, step: impl Fn() -> Result<()>) -> Result<Option<Graph>> {
+        match (device.as_cuda(), self.graph) {
+            (Some(cx), GraphMode::Auto | GraphMode::On) => {
+                let memory = cx.graph_memory();
+                memory.with(&step)?;
+                memory.capture(step).map(Some)
+            }
+            (None, GraphMode::On) => Err(Error::argument("--graph", "cannot be on: the device is no GPU")
+                .help("--graph auto uses a graph where it can")),
+            _ => Ok(None),
+        }
     }
 
     /// Normal pixels.
@@ -165,7 +207,7 @@ mod tests {
     #[test]
     fn a_batch_beyond_this_machine_is_an_error() {
         let config = ModelConfig::new([1, 28, 28], 10);
-        let bench = StepBench { config, batch_size: 1 << 45, seconds: 1.0 };
+        let bench = StepBench { config, batch_size: 1 << 45, seconds: 1.0, graph: GraphMode::Auto };
         let error = bench.images(&Device::cpu().unwrap()).unwrap_err();
         assert_eq!(error.kind(), crate::core::ErrorKind::OutOfMemory, "{error}");
     }

@@ -1,0 +1,61 @@
+//! The GPU: what it is, whether the kernels load on it, and whether they compute.
+
+use crate::core::{Error, ErrorKind, Key, Result};
+use crate::cuda::{CudaOptions, Facts, kernels};
+use crate::tensor::{Device, Tensor};
+use serde::Serialize;
+use std::time::Instant;
+
+/// A GPU that works.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Gpu {
+    #[serde(flatten)]
+    pub facts: Facts,
+    /// How long translating and loading all kernels took.
+    pub load_ms: f64,
+    /// Matrix product on the GPU against the CPU: the largest difference.
+    pub largest_difference: f64,
+}
+
+/// What the PTX in this program was made with.
+pub fn ptx() -> &'static str {
+    kernels::MADE_WITH
+}
+
+impl Gpu {
+    /// Opens the GPU, loads every kernel and multiplies two matrices with them.
+    ///
+    /// # Errors
+    /// No driver, no GPU, or one too old; kernels that do not load or compute something else.
+    pub fn detect(ordinal: usize) -> Result<Gpu> {
+        let device = Device::cuda_with(&CudaOptions { ordinal, ..CudaOptions::default() })?;
+        let cx = device.as_cuda().expect("a device just opened as CUDA");
+        let start = Instant::now();
+        cx.load_all()?;
+        let load_ms = start.elapsed().as_secs_f64() * 1e3;
+        let largest_difference = compare(&device)?;
+        Ok(Gpu { facts: cx.facts(), load_ms, largest_difference })
+    }
+}
+
+/// The largest difference between this device's product of two matrices and the CPU's.
+fn compare(device: &Device) -> Result<f64> {
+    let cpu = Device::cpu()?;
+    let product = |device: &Device| {
+        let matrix = |name: &str, dims: [usize; 2]| {
+            let key = Key::new(0).child(name);
+            let values = (0..(dims[0] * dims[1]) as u64).map(|i| key.uniform(i) as f32).collect();
+            Tensor::from_vec::<f32>(device, values, &dims)
+        };
+        matrix("a", [67, 130])?.matmul(&matrix("b", [130, 35])?)?.to_vec::<f32>()
+    };
+    let pairs = product(device)?.into_iter().zip(product(&cpu)?);
+    let differences: Vec<f64> = pairs.map(|(a, b)| f64::from((a - b).abs())).collect();
+    let largest = differences.iter().copied().fold(0.0, f64::max);
+    // Sums of 130 products below 1. `max` passes over NaN.
+    if !differences.iter().all(|&d| d < 1e-3) {
+        let what = format!("a matrix product differs from the CPU's by up to {largest}, or is not a number");
+        return Err(Error::new(ErrorKind::Device, "cuda", what).help("do not use this GPU; please report it"));
+    }
+    Ok(largest)
+}
