@@ -15,10 +15,12 @@ cd "$(dirname "$0")/../.."
 kernels=${KERNELS:-kernels} jobs=$(nproc)
 
 # -ffp-contract=off: a*b+c is rounded twice everywhere, so that results do not depend on the processor.
-flags=(-std=c++17 -g1 -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing -Itests/sim/include)
+flags=(-std=c++17 -g1 -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing -Itests/sim/include
+  "-ffile-prefix-map=$PWD=." -ffile-prefix-map=./=)
 engine_flags=(-O2 -Wall -Wextra)
 # The checks are calls that the compiler puts before each load and store. It must not merge, widen or hoist these first.
-checked=(-DCUSIM_CHECKED -O1 -fno-tree-vectorize -fno-store-merging -fno-if-conversion -fno-if-conversion2)
+checked=(-DCUSIM_CHECKED -O1 -fno-tree-vectorize -fno-store-merging -fno-if-conversion -fno-if-conversion2
+  -fno-tree-sra)
 case ${SAN:-} in
   "") kernel_flags=(-O2) ;;
   address) kernel_flags=("${checked[@]}" -fsanitize=kernel-address --param asan-instrumentation-with-call-threshold=0

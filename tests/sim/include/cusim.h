@@ -28,14 +28,7 @@
 #define __shared__ static __attribute__((section(CUSIM_SHARED_SECTION)))
 
 // Dynamic shared memory is asked of the engine. (For nvcc, kernels/ptx.cuh has the other definition.)
-#define DYN_SHARED(T, name) T* const name = static_cast<T*>(cusim::dynamic_shared(CUSIM_HERE))
-
-// Code that the checking builds must not watch: the inside of an atomic is no plain load and store.
-#ifdef CUSIM_CHECKED
-#define CUSIM_UNWATCHED __attribute__((noinline, no_sanitize("thread", "kernel-address")))
-#else
-#define CUSIM_UNWATCHED
-#endif
+#define DYN_SHARED(T, name) T* const name = static_cast<T*>(cusim::dynamic_shared({__builtin_FILE(), __builtin_LINE()}))
 
 #define threadIdx (cusim::builtins.thread_index)
 #define blockIdx (cusim::builtins.block_index)

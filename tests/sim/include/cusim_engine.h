@@ -7,6 +7,13 @@
 #include <type_traits>
 #include <utility>
 
+// Code that the checking builds must not watch: it handles memory of other threads, or of the host, on purpose.
+#ifdef CUSIM_CHECKED
+#define CUSIM_UNWATCHED __attribute__((noinline, no_sanitize("thread", "kernel-address")))
+#else
+#define CUSIM_UNWATCHED
+#endif
+
 namespace cusim {
 
 // A place in the source of a kernel, for reports.
@@ -14,7 +21,6 @@ struct Where {
     const char* file;
     int line;
 };
-#define CUSIM_HERE (cusim::Where{__builtin_FILE(), __builtin_LINE()})
 
 // The running thread's coordinates. The engine writes them whenever it goes from one thread to another.
 struct Builtins {
@@ -48,12 +54,12 @@ void async_copy(void* shared, const void* global, unsigned bytes, unsigned valid
 void async_commit();
 void async_wait(unsigned groups_left);
 
-// For the checking builds: this access is done on the thread's behalf by the emulation of an instruction.
+// For the checking builds: an access done on the running thread's behalf, by the emulation of an instruction.
 enum class Access { Read, Write, Atomic };
 #ifdef CUSIM_CHECKED
-void watch(const void* address, size_t bytes, Access access);
+void watch(const void* address, size_t bytes, Access access, Where where);
 #else
-inline void watch(const void*, size_t, Access) {}
+inline void watch(const void*, size_t, Access, Where) {}
 #endif
 
 // A kernel as the driver sees it: a name, and a way to call it with an array of pointers to its arguments.
@@ -73,10 +79,10 @@ template <class... Args, void (*kernel)(Args...)> struct Invoke<kernel> {
     static constexpr size_t count = sizeof...(Args);
     static constexpr size_t sizes[count + 1] = {sizeof(Args)..., 0};
 
-    template <size_t... I> static void spread(void* const* arguments, std::index_sequence<I...>) {
+    template <size_t... I> CUSIM_UNWATCHED static void spread(void* const* arguments, std::index_sequence<I...>) {
         kernel(*static_cast<std::remove_reference_t<Args>*>(arguments[I])...);
     }
-    static void call(void* const* arguments) { spread(arguments, std::index_sequence_for<Args...>{}); }
+    CUSIM_UNWATCHED static void call(void* const* arguments) { spread(arguments, std::index_sequence_for<Args...>{}); }
 };
 
 } // namespace cusim

@@ -1,22 +1,24 @@
 // Barriers, shuffles, votes and atomics, as calls into the engine.
 #pragma once
 
-#define CUSIM_WHERE cusim::Where where = CUSIM_HERE // as a last default argument: the line of the caller
+// As the last parameters of a function: the line that calls it. And what these make, inside.
+#define CUSIM_CALLER const char* caller_file = __builtin_FILE(), int caller_line = __builtin_LINE()
+#define CUSIM_PLACE (cusim::Where{caller_file, caller_line})
 
-inline void __syncthreads(CUSIM_WHERE) { cusim::block_barrier(cusim::Barrier::Plain, 0, where); }
-inline int __syncthreads_count(int predicate, CUSIM_WHERE) {
-    return cusim::block_barrier(cusim::Barrier::Count, predicate, where);
+inline void __syncthreads(CUSIM_CALLER) { cusim::block_barrier(cusim::Barrier::Plain, 0, CUSIM_PLACE); }
+inline int __syncthreads_count(int predicate, CUSIM_CALLER) {
+    return cusim::block_barrier(cusim::Barrier::Count, predicate, CUSIM_PLACE);
 }
-inline int __syncthreads_and(int predicate, CUSIM_WHERE) {
-    return cusim::block_barrier(cusim::Barrier::And, predicate, where);
+inline int __syncthreads_and(int predicate, CUSIM_CALLER) {
+    return cusim::block_barrier(cusim::Barrier::And, predicate, CUSIM_PLACE);
 }
-inline int __syncthreads_or(int predicate, CUSIM_WHERE) {
-    return cusim::block_barrier(cusim::Barrier::Or, predicate, where);
+inline int __syncthreads_or(int predicate, CUSIM_CALLER) {
+    return cusim::block_barrier(cusim::Barrier::Or, predicate, CUSIM_PLACE);
 }
 
 namespace cusim {
 
-inline void sync_lanes(void* const*, unsigned) {}
+CUSIM_UNWATCHED inline void sync_lanes(void* const*, unsigned) {}
 constexpr WarpOp SYNCWARP{"__syncwarp", sync_lanes, true};
 
 // Which lane a lane reads is what the four shuffles differ in: (lane, argument, width) -> source.
@@ -46,7 +48,7 @@ template <class Kind, class T> struct Shuffle {
     T given, received;
     int argument, width;
 
-    static void operate(void* const lanes[32], unsigned mask) {
+    CUSIM_UNWATCHED static void operate(void* const lanes[32], unsigned mask) {
         for (int lane = 0; lane < 32; lane++) {
             if (!lanes[lane]) continue;
             auto& mine = *static_cast<Shuffle*>(lanes[lane]);
@@ -70,7 +72,7 @@ struct Ballot {
     int predicate;
     unsigned votes, voters;
 
-    static void operate(void* const lanes[32], unsigned) {
+    CUSIM_UNWATCHED static void operate(void* const lanes[32], unsigned) {
         unsigned votes = 0, voters = 0;
         for (int lane = 0; lane < 32; lane++)
             if (lanes[lane]) {
@@ -91,30 +93,30 @@ inline Ballot ballot(unsigned mask, int predicate, Where where) {
 
 } // namespace cusim
 
-inline void __syncwarp(unsigned mask = 0xffffffffu, CUSIM_WHERE) {
+inline void __syncwarp(unsigned mask = 0xffffffffu, CUSIM_CALLER) {
     int nothing;
-    cusim::warp_collective(cusim::SYNCWARP, mask, &nothing, where);
+    cusim::warp_collective(cusim::SYNCWARP, mask, &nothing, CUSIM_PLACE);
 }
-template <class T> T __shfl_sync(unsigned mask, T v, int lane, int width = 32, CUSIM_WHERE) {
-    return cusim::shuffle<cusim::ShflIdx>(mask, v, lane, width, where);
+template <class T> T __shfl_sync(unsigned mask, T v, int lane, int width = 32, CUSIM_CALLER) {
+    return cusim::shuffle<cusim::ShflIdx>(mask, v, lane, width, CUSIM_PLACE);
 }
-template <class T> T __shfl_xor_sync(unsigned mask, T v, int bits, int width = 32, CUSIM_WHERE) {
-    return cusim::shuffle<cusim::ShflXor>(mask, v, bits, width, where);
+template <class T> T __shfl_xor_sync(unsigned mask, T v, int bits, int width = 32, CUSIM_CALLER) {
+    return cusim::shuffle<cusim::ShflXor>(mask, v, bits, width, CUSIM_PLACE);
 }
-template <class T> T __shfl_down_sync(unsigned mask, T v, unsigned delta, int width = 32, CUSIM_WHERE) {
-    return cusim::shuffle<cusim::ShflDown>(mask, v, int(delta), width, where);
+template <class T> T __shfl_down_sync(unsigned mask, T v, unsigned delta, int width = 32, CUSIM_CALLER) {
+    return cusim::shuffle<cusim::ShflDown>(mask, v, int(delta), width, CUSIM_PLACE);
 }
-template <class T> T __shfl_up_sync(unsigned mask, T v, unsigned delta, int width = 32, CUSIM_WHERE) {
-    return cusim::shuffle<cusim::ShflUp>(mask, v, int(delta), width, where);
+template <class T> T __shfl_up_sync(unsigned mask, T v, unsigned delta, int width = 32, CUSIM_CALLER) {
+    return cusim::shuffle<cusim::ShflUp>(mask, v, int(delta), width, CUSIM_PLACE);
 }
-inline unsigned __ballot_sync(unsigned mask, int predicate, CUSIM_WHERE) {
-    return cusim::ballot(mask, predicate, where).votes;
+inline unsigned __ballot_sync(unsigned mask, int predicate, CUSIM_CALLER) {
+    return cusim::ballot(mask, predicate, CUSIM_PLACE).votes;
 }
-inline int __any_sync(unsigned mask, int predicate, CUSIM_WHERE) {
-    return cusim::ballot(mask, predicate, where).votes != 0;
+inline int __any_sync(unsigned mask, int predicate, CUSIM_CALLER) {
+    return cusim::ballot(mask, predicate, CUSIM_PLACE).votes != 0;
 }
-inline int __all_sync(unsigned mask, int predicate, CUSIM_WHERE) {
-    const auto result = cusim::ballot(mask, predicate, where);
+inline int __all_sync(unsigned mask, int predicate, CUSIM_CALLER) {
+    const auto result = cusim::ballot(mask, predicate, CUSIM_PLACE);
     return result.votes == result.voters;
 }
 
@@ -123,34 +125,34 @@ inline void __threadfence_block() {}
 
 // Only one CUDA thread runs at a time, and a switch happens at barriers alone: a plain read, change and write is atomic.
 namespace cusim {
-template <class T, class F> CUSIM_UNWATCHED T read_modify_write(T* p, F change) {
-    watch(p, sizeof(T), Access::Atomic);
+template <class T, class F> CUSIM_UNWATCHED T read_modify_write(T* p, Where where, F change) {
+    watch(p, sizeof(T), Access::Atomic, where);
     const T old = *p;
     *p = change(old);
     return old;
 }
 } // namespace cusim
-template <class T> T atomicAdd(T* p, T v) {
-    return cusim::read_modify_write(p, [=](T old) { return T(old + v); });
+template <class T> T atomicAdd(T* p, T v, CUSIM_CALLER) {
+    return cusim::read_modify_write(p, CUSIM_PLACE, [=](T old) { return T(old + v); });
 }
-template <class T> T atomicSub(T* p, T v) {
-    return cusim::read_modify_write(p, [=](T old) { return T(old - v); });
+template <class T> T atomicSub(T* p, T v, CUSIM_CALLER) {
+    return cusim::read_modify_write(p, CUSIM_PLACE, [=](T old) { return T(old - v); });
 }
-template <class T> T atomicMax(T* p, T v) {
-    return cusim::read_modify_write(p, [=](T old) { return old > v ? old : v; });
+template <class T> T atomicMax(T* p, T v, CUSIM_CALLER) {
+    return cusim::read_modify_write(p, CUSIM_PLACE, [=](T old) { return old > v ? old : v; });
 }
-template <class T> T atomicMin(T* p, T v) {
-    return cusim::read_modify_write(p, [=](T old) { return old < v ? old : v; });
+template <class T> T atomicMin(T* p, T v, CUSIM_CALLER) {
+    return cusim::read_modify_write(p, CUSIM_PLACE, [=](T old) { return old < v ? old : v; });
 }
-template <class T> T atomicOr(T* p, T v) {
-    return cusim::read_modify_write(p, [=](T old) { return T(old | v); });
+template <class T> T atomicOr(T* p, T v, CUSIM_CALLER) {
+    return cusim::read_modify_write(p, CUSIM_PLACE, [=](T old) { return T(old | v); });
 }
-template <class T> T atomicAnd(T* p, T v) {
-    return cusim::read_modify_write(p, [=](T old) { return T(old & v); });
+template <class T> T atomicAnd(T* p, T v, CUSIM_CALLER) {
+    return cusim::read_modify_write(p, CUSIM_PLACE, [=](T old) { return T(old & v); });
 }
-template <class T> T atomicExch(T* p, T v) {
-    return cusim::read_modify_write(p, [=](T) { return v; });
+template <class T> T atomicExch(T* p, T v, CUSIM_CALLER) {
+    return cusim::read_modify_write(p, CUSIM_PLACE, [=](T) { return v; });
 }
-template <class T> T atomicCAS(T* p, T expected, T v) {
-    return cusim::read_modify_write(p, [=](T old) { return old == expected ? v : old; });
+template <class T> T atomicCAS(T* p, T expected, T v, CUSIM_CALLER) {
+    return cusim::read_modify_write(p, CUSIM_PLACE, [=](T old) { return old == expected ? v : old; });
 }

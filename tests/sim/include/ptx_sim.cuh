@@ -4,11 +4,11 @@
 
 // ---- Asynchronous copies: the engine puts the bytes in place when the thread waits for them, and NaN until then -------
 
-inline void cp_async_4(void* to, const void* from, bool real, CUSIM_WHERE) {
-    cusim::async_copy(to, from, 4, real ? 4 : 0, where);
+inline void cp_async_4(void* to, const void* from, bool real, CUSIM_CALLER) {
+    cusim::async_copy(to, from, 4, real ? 4 : 0, CUSIM_PLACE);
 }
-inline void cp_async_16(void* to, const void* from, int real, CUSIM_WHERE) {
-    cusim::async_copy(to, from, 16, unsigned(real), where);
+inline void cp_async_16(void* to, const void* from, int real, CUSIM_CALLER) {
+    cusim::async_copy(to, from, 16, unsigned(real), CUSIM_PLACE);
 }
 inline void cp_async_commit() { cusim::async_commit(); }
 template <int N> void cp_async_wait() { cusim::async_wait(N); }
@@ -27,16 +27,18 @@ inline void need_all_lanes(const char* name, void* const lanes[32]) {
 struct LdMatrix {
     const void* row;
     unsigned (*out)[4];
+    Where where;
     static constexpr const char* NAME = "ldmatrix.x4";
 
     CUSIM_UNWATCHED static void operate(void* const lanes[32], unsigned) {
         need_all_lanes(NAME, lanes);
         for (int matrix = 0; matrix < 4; matrix++)
             for (int row = 0; row < 8; row++) {
-                const void* address = static_cast<LdMatrix*>(lanes[8 * matrix + row])->row;
+                const auto& from = *static_cast<LdMatrix*>(lanes[8 * matrix + row]);
+                const void* address = from.row;
                 if (reinterpret_cast<uintptr_t>(address) % 16)
                     fail("%s: the address of lane %d is no multiple of 16", NAME, 8 * matrix + row);
-                watch(address, 16, Access::Read);
+                watch(address, 16, Access::Read, from.where);
                 for (int word = 0; word < 4; word++)
                     memcpy(&(*static_cast<LdMatrix*>(lanes[4 * row + word])->out)[matrix],
                            static_cast<const char*>(address) + 4 * word, 4);
@@ -92,17 +94,17 @@ template <class Number> struct Mma {
 
 } // namespace cusim
 
-inline void ldmatrix_x4(unsigned (&out)[4], const void* row, CUSIM_WHERE) {
-    cusim::LdMatrix data{row, &out};
-    cusim::warp_collective(cusim::LDMATRIX, 0xffffffffu, &data, where);
+inline void ldmatrix_x4(unsigned (&out)[4], const void* row, CUSIM_CALLER) {
+    cusim::LdMatrix data{row, &out, CUSIM_PLACE};
+    cusim::warp_collective(cusim::LDMATRIX, 0xffffffffu, &data, CUSIM_PLACE);
 }
-inline void mma_m16n8k8_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, CUSIM_WHERE) {
+inline void mma_m16n8k8_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, CUSIM_CALLER) {
     cusim::Mma<cusim::Tf32> data{&d, &a, {b0, b1}};
-    cusim::warp_collective(cusim::Mma<cusim::Tf32>::OP, 0xffffffffu, &data, where);
+    cusim::warp_collective(cusim::Mma<cusim::Tf32>::OP, 0xffffffffu, &data, CUSIM_PLACE);
 }
-inline void mma_m16n8k16_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, CUSIM_WHERE) {
+inline void mma_m16n8k16_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, CUSIM_CALLER) {
     cusim::Mma<cusim::Bf16> data{&d, &a, {b0, b1}};
-    cusim::warp_collective(cusim::Mma<cusim::Bf16>::OP, 0xffffffffu, &data, where);
+    cusim::warp_collective(cusim::Mma<cusim::Bf16>::OP, 0xffffffffu, &data, CUSIM_PLACE);
 }
 
 // ---- Rounding -----------------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ struct AsyncCopy {
     void* to;
     const void* from;
     unsigned bytes, valid, group;
+    Where where;
 };
 
 struct Thread {
@@ -266,19 +267,26 @@ void run_warp(unsigned warp) {
     } while (settle_warp(first, lane_count));
 }
 
+// Ends a thread that has reported an error: the scheduler never comes back to it.
+[[noreturn]] void stop() {
+    to_scheduler();
+    abort();
+}
+
 // ---- blocks -----------------------------------------------------------------------------------------------------------
 
 // Dynamic shared memory ends (to 16 bytes) at a page out of bounds. A pattern lies before its beginning.
-constexpr size_t SHARED_PATTERN_BYTES = 64;
+constexpr size_t SHARED_PATTERN_BYTES = 64, GUARD = 4096;
+constexpr size_t SHARED_AREA = (MAX_SHARED + SHARED_PATTERN_BYTES + GUARD - 1) / GUARD * GUARD;
 constexpr unsigned char PATTERN = 0xeb, UNWRITTEN = 0xff;
 char *shared_begin, *shared_end;
 
 char* shared_area_end() {
     static char* const end = [] {
-        const size_t bytes = (MAX_SHARED + SHARED_PATTERN_BYTES + 4095) / 4096 * 4096;
-        auto* p = static_cast<char*>(mmap(nullptr, bytes + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-        if (p == MAP_FAILED || mprotect(p + bytes, 4096, PROT_NONE)) abort();
-        return p + bytes;
+        void* p = mmap(nullptr, SHARED_AREA + GUARD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        char* end = static_cast<char*>(p) + SHARED_AREA;
+        if (p == MAP_FAILED || mprotect(end, GUARD, PROT_NONE)) abort();
+        return end;
     }();
     return end;
 }
@@ -478,11 +486,20 @@ void warp_collective(const WarpOp& op, unsigned mask, void* data, Where where) {
 }
 
 void async_copy(void* to, const void* from, unsigned bytes, unsigned valid, Where where) {
-    if (reinterpret_cast<uintptr_t>(to) % bytes || (valid && reinterpret_cast<uintptr_t>(from) % bytes))
+    const auto source = reinterpret_cast<Address>(from);
+    if (valid > bytes) fail("cp.async at %s:%d: %u of %u bytes are valid", where.file, where.line, valid, bytes);
+    if (reinterpret_cast<Address>(to) % bytes || (valid && source % bytes))
         fail("cp.async of %u bytes at %s:%d: an address is no multiple of %u", bytes, where.file, where.line, bytes);
-    watch(to, bytes, Access::Write);
+    if (!is_shared(to) || !is_shared(static_cast<char*>(to) + bytes - 1))
+        fail("cp.async at %s:%d writes to what is not shared memory", where.file, where.line);
+    if (!is_device_range(source, valid)) {
+        report(CUDA_ERROR_ILLEGAL_ADDRESS, id_of(*current),
+               "cp.async at " + place(where) + " reads " + describe_address(source, valid));
+        stop();
+    }
+    watch(to, bytes, Access::Write, where);
     memset(to, UNWRITTEN, bytes);
-    current->copies.push_back({to, from, bytes, valid, current->copy_group});
+    current->copies.push_back({to, from, bytes, valid, current->copy_group, where});
 }
 
 void async_commit() { current->copy_group++; }
@@ -495,8 +512,8 @@ void async_wait(unsigned groups_left) {
             t.copies[kept++] = c; // of one of the newest groups, or of the one not committed yet
             continue;
         }
-        watch(c.from, c.valid, Access::Read);
-        watch(c.to, c.bytes, Access::Write);
+        watch(c.from, c.valid, Access::Read, c.where);
+        watch(c.to, c.bytes, Access::Write, c.where);
         memcpy(c.to, c.from, c.valid);
         memset(static_cast<char*>(c.to) + c.valid, 0, c.bytes - c.valid);
     }
@@ -510,25 +527,32 @@ void fail(const char* format, ...) {
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     report(CUDA_ERROR_LAUNCH_FAILED, id_of(*current), text);
-    to_scheduler();
-    abort(); // the scheduler never comes back to a thread that failed
+    stop();
 }
 
 void fail_at(int status, const void* code, const std::string& what) {
     report(status, id_of(*current), what + " at " + source_line(code));
-    to_scheduler();
-    abort();
+    stop();
+}
+
+void fail_at(int status, Where where, const std::string& what) {
+    report(status, id_of(*current), what + " at " + place(where));
+    stop();
 }
 
 bool is_running() { return current != nullptr; }
 
-Position position() { return {launch_first_block, blocks_run, barriers_passed, current->warp_syncs, id_of(*current)}; }
+Position position() { return {launch_first_block + 1, blocks_run + 1, barriers_passed, current->warp_syncs, id_of(*current)}; }
 
 bool is_shared(const void* p) {
     return is_dynamic_shared(p) || (p >= kernel->shared_begin && p < kernel->shared_end);
 }
 
 bool is_dynamic_shared(const void* p) { return p >= shared_begin && p < shared_end; }
+
+bool is_near_dynamic_shared(const void* p) {
+    return p >= shared_area_end() - SHARED_AREA && p < shared_area_end() + GUARD;
+}
 
 bool is_own_stack(const void* p) {
     return p >= current->fiber->stack && p < current->fiber->stack + FIBER_STACK;

@@ -34,9 +34,9 @@ constexpr size_t MAX_SHARED_UNASKED = 48 << 10;
 
 // ---- for the checks compiled in by SAN= (checks.cpp) ------------------------------------------------------------------
 
-// Where the running thread stands, as the order of its memory accesses is concerned.
+// Where the running thread stands, as far as the order of its memory accesses is concerned.
 struct Position {
-    uint32_t launch_first_block; // the number of the launch's first block among all blocks that ever ran
+    uint32_t launch_first_block; // the number of the launch's first block among all blocks that ever ran, from 1
     uint32_t block;              // the number of this block
     uint32_t barriers;           // block barriers passed
     uint32_t warp_syncs;         // __syncwarp passed by this thread, and those it heard of
@@ -45,12 +45,14 @@ struct Position {
 Position position();
 bool is_running(); // a CUDA thread is (as against the engine between two threads, or the host)
 
-bool is_shared(const void* p);        // static or dynamic shared memory of the running block
-bool is_dynamic_shared(const void* p); // within what the launch asked for
-bool is_own_stack(const void* p);      // a local variable of the running thread
+bool is_shared(const void* p);              // static or dynamic shared memory of the running block
+bool is_dynamic_shared(const void* p);      // within what the launch asked for
+bool is_near_dynamic_shared(const void* p); // or in the memory round it
+bool is_own_stack(const void* p);           // a local variable of the running thread
 
-// As fail(), with a code other than ERROR_LAUNCH_FAILED, and the place given by an address of code.
+// As fail(), with a code other than ERROR_LAUNCH_FAILED, and with a place: an address of code, or a line.
 [[noreturn]] void fail_at(int status, const void* code, const std::string& what);
+[[noreturn]] void fail_at(int status, Where where, const std::string& what);
 std::string source_line(const void* code); // "kernels/relu.cu:12"
 
 } // namespace cusim

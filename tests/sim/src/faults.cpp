@@ -39,6 +39,17 @@ bool is_write(const void* context) {
 #endif
 }
 
+// An x86 processor gives no address for an access of 16 bytes that is misaligned (nor for an absurd address).
+bool is_misaligned(int signal, const siginfo_t* info, const void* context) {
+#if defined(__x86_64__)
+    constexpr int GENERAL_PROTECTION = 13;
+    if (static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[REG_TRAPNO] == GENERAL_PROTECTION) return true;
+#else
+    (void)context;
+#endif
+    return signal == SIGBUS && info->si_code == BUS_ADRALN;
+}
+
 // Runs on the signal stack. fail_at() leaves it by switching to the scheduler: the faulty thread is never resumed.
 void on_fault(int signal, siginfo_t* info, void* context) {
     if (!armed || !pthread_equal(launching, pthread_self()) || !is_running()) {
@@ -46,16 +57,15 @@ void on_fault(int signal, siginfo_t* info, void* context) {
         return;
     }
     const void* code = program_counter(context);
-    // An x86 processor gives no address for a misaligned 16-byte access (nor for an absurd one).
-    if (info->si_code == SI_KERNEL || info->si_code == BUS_ADRALN)
-        fail_at(CUDA_ERROR_MISALIGNED_ADDRESS, code, "an access of 16 bytes at an address that is no multiple of 16, or a wild address,");
+    if (is_misaligned(signal, info, context))
+        fail_at(CUDA_ERROR_MISALIGNED_ADDRESS, code, "16 bytes at an address that is no multiple of 16, or a wild address,");
     const auto address = reinterpret_cast<Address>(info->si_addr);
     const char* verb = is_write(context) ? "writes" : "reads";
     if (is_own_stack(static_cast<char*>(info->si_addr) + 4096) && !is_own_stack(info->si_addr))
         fail_at(CUDA_ERROR_LAUNCH_FAILED, code, "this thread's stack is full (local arrays?)");
-    if (is_dynamic_shared(static_cast<char*>(info->si_addr) - 4096))
+    if (is_near_dynamic_shared(info->si_addr))
         fail_at(CUDA_ERROR_ILLEGAL_ADDRESS, code, std::string(verb) + " beyond the end of dynamic shared memory");
-    fail_at(CUDA_ERROR_ILLEGAL_ADDRESS, code, std::string(verb) + " " + describe_address(address, 1));
+    fail_at(CUDA_ERROR_ILLEGAL_ADDRESS, code, std::string(verb) + " at " + describe_address(address, 1));
 }
 
 // A handler needs a stack of its own, for each OS thread that launches: the fault may be that the fiber's is full.
@@ -100,10 +110,9 @@ std::string source_line(const void* code) {
         pclose(pipe);
     }
     std::string text = line;
-    text = text.substr(0, text.find_first_of(" \n"));
+    if (text.rfind("./", 0) == 0) text.erase(0, 2);
     if (text.empty() || text[0] == '?') return info.dli_sname ? info.dli_sname : "an unknown place";
-    const size_t tree = text.find("kernels/");
-    return tree == std::string::npos ? text : text.substr(tree);
+    return text.substr(0, text.find_first_of(" \n"));
 }
 
 } // namespace cusim

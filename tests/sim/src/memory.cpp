@@ -37,6 +37,7 @@ Space& space() {
 
 constexpr size_t REMEMBERED = 4096;
 std::map<Address, Allocation> live, freed; // by beginning; the last freed ones are kept, to name them in a report
+Allocation latest{0, 0, false}; // where is_device_range() last looked: often it is asked of neighbours
 std::map<Address, size_t> pinned;
 size_t used = 0;
 
@@ -97,6 +98,7 @@ bool device_free(Address begin) {
     a.live = false;
     used -= a.bytes;
     live.erase(it);
+    latest = {0, 0, false};
     freed[a.begin] = a;
     if (freed.size() > REMEMBERED) freed.erase(freed.begin()); // addresses only grow: the first was freed long ago
     // Gives the pages back and leaves a hole that nothing will ever be put into.
@@ -117,8 +119,14 @@ const Allocation* nearest_allocation(Address address) {
 }
 
 bool is_device_range(Address begin, size_t bytes) {
-    const Allocation* a = nearest_allocation(begin);
-    return bytes == 0 || (a && a->live && begin + bytes <= a->begin + a->bytes);
+    if (bytes == 0) return true;
+    if (begin >= latest.begin && begin + bytes <= latest.begin + latest.bytes) return true;
+    const auto after = live.upper_bound(begin);
+    if (after == live.begin()) return false;
+    const Allocation& a = std::prev(after)->second;
+    if (begin + bytes > a.begin + a.bytes) return false;
+    latest = a;
+    return true;
 }
 
 bool in_device_space(Address address) { return address >= space().begin && address < space().end; }

@@ -3,9 +3,10 @@
 #include "status.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
-#include <regex>
+#include <cstring>
 
 namespace cusim {
 namespace {
@@ -18,12 +19,13 @@ double number_after(const std::string& text, const std::string& directive) {
 
 // The bytes that declarations as these hold: ".param .u64 x", ".param .align 8 .b8 x[32]", ".shared .align 4 .b8 s[4096]".
 size_t declared_bytes(const std::string& declaration) {
-    static const std::regex type(R"(\.[bsuf](8|16|32|64)\b)"), length(R"(\[(\d+)\])");
-    std::smatch found;
-    if (!std::regex_search(declaration, found, type)) return 0;
-    size_t bytes = std::stoul(found[1]) / 8;
-    if (std::regex_search(declaration, found, length)) bytes *= std::stoul(found[1]);
-    return bytes;
+    size_t bits = 0;
+    for (size_t at = 0; !bits && (at = declaration.find('.', at)) != std::string::npos; at++) {
+        const char type = declaration[at + 1], digit = declaration[at + 2];
+        if (strchr("bsuf", type) && isdigit(digit)) bits = strtoul(declaration.c_str() + at + 2, nullptr, 10);
+    }
+    const size_t bracket = declaration.find('[');
+    return bits / 8 * (bracket == std::string::npos ? 1 : strtoul(declaration.c_str() + bracket + 1, nullptr, 10));
 }
 
 // An entry's parts: "(parameters) directives {body}".
@@ -54,10 +56,14 @@ std::vector<size_t> parameter_sizes(const std::string& parameters) {
 
 // Static shared memory of an entry: the arrays declared in its body, and those of the module that it names.
 size_t shared_bytes(const std::string& text, const Entry& entry) {
-    static const std::regex declaration(R"(\.shared\s[^;]*?([\w$]+)\[\d+\];)");
     size_t bytes = 0;
-    for (std::sregex_iterator it(text.begin(), text.end(), declaration), end; it != end; ++it)
-        if (entry.body.find((*it)[1].str()) != std::string::npos) bytes += declared_bytes(it->str());
+    for (size_t at = 0; (at = text.find(".shared .align", at)) != std::string::npos; at++) {
+        const std::string declaration = text.substr(at, text.find(';', at) - at);
+        const size_t bracket = declaration.find('['), space = declaration.rfind(' ', bracket);
+        if (bracket == std::string::npos) continue;
+        const std::string name = declaration.substr(space + 1, bracket - space - 1);
+        if (entry.body.find(name) != std::string::npos) bytes += declared_bytes(declaration);
+    }
     return bytes;
 }
 

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# The simulator's own tests: planted bugs that it must see, correct kernels about which it must not say a word, and the
+# driver's rules for capture and graphs. Prints a table; fails on any miss.
+#
+#   tests/sim/check.sh [OUT]
+set -euo pipefail
+out=${1:-target/sim-check}
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+cd "$(dirname "$0")/../.."
+
+# The test kernels use the project's ptx.cuh.
+export CPATH=$PWD/kernels
+KERNELS=tests/sim/tests tests/sim/build.sh "$out/plain"
+SAN=address KERNELS=tests/sim/tests tests/sim/build.sh "$out/address"
+SAN=thread KERNELS=tests/sim/tests tests/sim/build.sh "$out/thread"
+for program in planted driver; do
+  g++ -std=c++17 -O1 -Wall -Wextra "tests/sim/tests/$program.cpp" -L"$out/plain" -lcuda -lpthread -o "$out/$program"
+done
+
+failed=0
+for build in plain address thread; do
+  LD_LIBRARY_PATH=$out/$build "$out/planted" "$build" || failed=1
+done
+LD_LIBRARY_PATH=$out/plain "$out/driver" || failed=1
+((failed)) && { echo "the simulator missed something" >&2; exit 1; }
+echo "all seen"
