@@ -61,13 +61,15 @@ struct Pad {
 };
 
 // Some of the tensors an optimiser updates together: weight, gradient, first and second moment (or velocity), how many
-// elements each has, the first of the blocks that work on it, and whether its weights decay (1) or not (0).
+// elements each has, the first of the blocks that work on it, and whether its weights decay (1) or not (0). Each block
+// takes `chunk` elements, a multiple of 4.
 struct Tensors {
     float* w[80];
     float* dw[80];
     float* m[80];
     float* v[80];
     long long n[80];
+    long long chunk;
     int first[80];
     float decays[80];
     int count;

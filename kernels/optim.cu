@@ -2,7 +2,7 @@
 //
 // A network has a hundred parameters, most of them small. One launch for each would take longer to start than to run.
 // So up to 80 tensors go into one launch (their addresses are passed by value, in 4 KB of parameters), and blocks are
-// dealt out to chunks of CHUNK elements:
+// dealt out to chunks of 4096 elements:
 //
 //      tensor      0: 9408        1: 64    2: 36864           ...
 //      blocks      0  1  2        3        4 .. 12            `first` = 0, 3, 4, 13, ..: found by bisection
@@ -15,9 +15,6 @@
 // Limited by: memory; 16 bytes a thread at once where a tensor is aligned. Ragged edges: the last chunk of a tensor is
 // shorter.
 #include "common.cuh"
-
-// Elements of one block of 256 threads. The host deals out blocks with the same number (src/optim).
-constexpr long long CHUNK = 4096;
 
 struct Share {
     int t;
@@ -33,8 +30,8 @@ __device__ inline Share share(const Tensors& all) {
         if (all.first[middle] <= (int)blockIdx.x) low = middle;
         else high = middle;
     }
-    const long long begin = ((int)blockIdx.x - all.first[low]) * CHUNK;
-    return Share{low, begin, min(all.n[low], begin + CHUNK)};
+    const long long begin = ((int)blockIdx.x - all.first[low]) * all.chunk;
+    return Share{low, begin, min(all.n[low], begin + all.chunk)};
 }
 
 // Calls f on each element of this block's share: f(w, dw, m, v) changes w and the moments that exist.

@@ -60,6 +60,11 @@ impl Key {
         Key { step, ..self }
     }
 
+    /// Key and step, for kernels that draw on a GPU.
+    pub(crate) fn parts(self) -> (u64, u64) {
+        (self.key, self.step)
+    }
+
     /// Four elements at once: elements `4 * block .. 4 * block + 4`.
     #[inline]
     pub fn block(self, block: u64) -> [u32; 4] {

@@ -22,11 +22,11 @@ use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Merged dimensions, outermost first, with the stride of each of `K` operands. Never empty.
-struct Layout<const K: usize>(SmallVec<[(usize, [usize; K]); MAX_RANK]>);
+pub(crate) struct Layout<const K: usize>(SmallVec<[(usize, [usize; K]); MAX_RANK]>);
 
 impl<const K: usize> Layout<K> {
     /// The walk over `output`; a stretched dimension has stride 0.
-    fn new(output: &Shape, operands: [&Shape; K]) -> Self {
+    pub(crate) fn new(output: &Shape, operands: [&Shape; K]) -> Self {
         let mut merged: SmallVec<[(usize, [bool; K]); MAX_RANK]> = SmallVec::new();
         for (d, &size) in output.dims().iter().enumerate().filter(|(_, size)| **size != 1) {
             let steps = operands.map(|shape| {
@@ -49,6 +49,11 @@ impl<const K: usize> Layout<K> {
             dims.push((1, [0; K]));
         }
         Layout(dims)
+    }
+
+    /// Size and strides of each dimension, outermost first.
+    pub(crate) fn dims(&self) -> &[(usize, [usize; K])] {
+        &self.0
     }
 
     /// The innermost dimension's strides.

@@ -74,6 +74,11 @@ impl DeviceView {
         self.shape.numel()
     }
 
+    /// Bytes of the contents.
+    pub fn size(&self) -> usize {
+        self.numel() * self.dtype.size()
+    }
+
     /// The address of f32 elements.
     ///
     /// # Errors

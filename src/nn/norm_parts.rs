@@ -3,6 +3,7 @@
 use super::{Ctx, Init, Param, Visitor};
 use crate::core::{DType, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Tensor, Update, update};
 
@@ -106,6 +107,14 @@ impl Update for Track {
             self.store::<T>(*batches, var.get(), x[1].get());
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, targets: &[DeviceView], x: &[DeviceView]) -> Result<()> {
+        let [mean, var, batches] = targets else { unreachable!("three targets") };
+        let ([mean, var], batches) = ([mean.f32()?, var.f32()?], batches.i64()?);
+        let (n, block, cumulative) =
+            (x[0].numel() as i64, Launch::blocks([1; 3], 256), self.cumulative as i32);
+        kernels::track_f32(cx, block, mean, var, batches, x[0].f32()?, x[1].f32()?, n, cumulative)
     }
 }
 

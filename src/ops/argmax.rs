@@ -20,9 +20,10 @@
 //! ```
 
 use super::max::reduced;
-use super::{Case, Fill, Input, OpSpec, one};
+use super::{Case, Fill, Input, OpSpec, cuda, one};
 use crate::core::{DType, Error, ErrorKind, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, reduce};
+use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use std::sync::Arc;
@@ -57,6 +58,12 @@ impl Op for Argmax {
             reduce::arg_max(cx, around, x[0].get::<T>(), values.slice_mut(), indices);
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (_, around) = reduced(self.name(), &x[0].shape, self.dim, self.keepdim)?;
+        let values = cx.scratch::<f32>(y[0].numel())?;
+        cuda::reduce::arg_max(cx, around, x[0].f32()?, values.ptr(), y[0].i64()?)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -1,9 +1,12 @@
 //! What the ops of two broadcast operands have in common: all but their formula. The second operand is a tensor, or a
 //! number given as an attribute.
 
+use super::cuda::{over_quads, walk};
 use super::{Attrs, Case, Fill, no_second_gradient, one};
 use crate::core::{Element, Error, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
+use crate::cuda::kernels::Walk;
+use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use std::fmt::Debug;
@@ -20,6 +23,9 @@ pub(super) trait Binary: Debug + Copy + Send + Sync + 'static {
     /// The function.
     fn y<T: Float>(self, a: T, b: T) -> T;
 
+    /// Launches its kernel.
+    fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()>;
+
     /// What the gradients read.
     fn saves(self) -> Saves {
         Saves::NONE
@@ -34,6 +40,16 @@ pub(super) trait Binary: Debug + Copy + Send + Sync + 'static {
     fn db(self, _saved: &Saved, _dy: &Tensor) -> Result<Tensor> {
         Err(no_second_gradient(Self::NAME))
     }
+}
+
+/// What the kernel of a function of two operands takes. Without `b` the number stands for it.
+pub(super) struct Operands {
+    pub grid: Launch,
+    pub a: Ptr<f32>,
+    pub b: Ptr<f32>,
+    pub number: f32,
+    pub y: Ptr<f32>,
+    pub walk: Walk,
 }
 
 /// The op of a function of two operands.
@@ -67,6 +83,17 @@ impl<F: Binary> Op for Zip<F> {
             }
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let y = &y[0];
+        let (b, walk) = match x {
+            [a, b] => (b.f32()?, walk(&y.shape, [&a.shape, &b.shape])),
+            _ => (Ptr::NULL, walk(&y.shape, [&x[0].shape])),
+        };
+        let number = self.0.number().unwrap_or(0.0) as f32;
+        self.0
+            .cuda(cx, Operands { grid: over_quads(y.numel()), a: x[0].f32()?, b, number, y: y.f32()?, walk })
     }
 
     /// A stretched operand was read many times: its gradient is the sum over its copies.

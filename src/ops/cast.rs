@@ -17,6 +17,7 @@
 use super::one;
 use crate::core::{DType, Element, Error, ErrorKind, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::element_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
 use smallvec::smallvec;
@@ -45,6 +46,11 @@ impl Op for Cast {
         Ok(())
     }
 
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (n, from, to) = (x[0].numel(), code(x[0].dtype), code(self.0));
+        kernels::cast(cx, Launch::over(n), x[0].bytes(), y[0].bytes(), from, to, n as i64)
+    }
+
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let from = saved.meta(0).dtype;
         if !from.is_float() || !self.0.is_float() {
@@ -52,6 +58,18 @@ impl Op for Cast {
             return Err(Error::new(ErrorKind::NotDifferentiable, self.name(), what));
         }
         Ok(smallvec![Some(dy.to_dtype(from)?)])
+    }
+}
+
+/// The element types as `kernels/cast.cu` numbers them.
+fn code(dtype: DType) -> i32 {
+    match dtype {
+        DType::F32 => 0,
+        DType::F64 => 1,
+        DType::BF16 => 2,
+        DType::F16 => 3,
+        DType::I64 => 4,
+        DType::U8 => 5,
     }
 }
 

@@ -21,10 +21,12 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda::copy;
 use super::{Case, Input, OpSpec, one};
 use crate::core::{Error, Result, Shape};
 use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView};
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -103,6 +105,18 @@ impl Op for Cat {
                 }
             }
         });
+        Ok(())
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (rows, length, after) = y[0].shape.around(y[0].shape.dim(self.name(), self.dim)?);
+        let (bytes, row) = (y[0].dtype.size(), length * after);
+        let mut to = y[0].bytes();
+        for x in x.iter().filter(|x| x.numel() > 0) {
+            let part = x.numel() / rows;
+            copy(cx, x.bytes(), to, bytes, &[(rows, part, row), (part, 1, 1)])?;
+            to = to.at(part * bytes);
+        }
         Ok(())
     }
 

@@ -25,10 +25,12 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda::{over_quads, walk};
 use super::unary::{Map, Reads, Unary};
 use super::{Attrs, Case, Fill, Input, OpSpec, no_second_gradient, one, unary};
 use crate::core::{Element, Error, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
+use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr, kernels};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::SmallVec;
@@ -69,6 +71,17 @@ impl Unary for Clamp {
         let above = self.min.is_none() || min < x;
         let below = self.max.is_none() || x < max;
         if above && below { dy } else { T::ZERO }
+    }
+
+    fn y_cuda(self, cx: &CudaCtx, grid: Launch, x: Ptr<f32>, y: Ptr<f32>, n: i64) -> Result<()> {
+        let (min, max) = self.limits::<f32>();
+        kernels::clamp_fwd_f32(cx, grid, x, y, min, max, n)
+    }
+
+    fn dx_cuda(self, cx: &CudaCtx, grid: Launch, [x, dy]: [Ptr<f32>; 2], dx: Ptr<f32>, n: i64) -> Result<()> {
+        let ((min, max), [above, below]) =
+            (self.limits::<f32>(), [self.min, self.max].map(|v| v.is_some() as i32));
+        kernels::clamp_bwd_f32(cx, grid, x, dy, dx, min, max, above, below, n)
     }
 }
 
@@ -140,6 +153,29 @@ impl Op for ClampTensors {
         })
     }
 
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (y, (x, min, max)) = (&y[0], self.0.split(&x.iter().collect::<SmallVec<[_; 3]>>()));
+        let grid = over_quads(y.numel());
+        match (min, max) {
+            (Some(min), None) => {
+                let walk = walk(&y.shape, [&x.shape, &min.shape]);
+                kernels::at_least_f32(cx, grid, x.f32()?, min.f32()?, y.f32()?, walk)
+            }
+            (None, Some(max)) => {
+                let walk = walk(&y.shape, [&x.shape, &max.shape]);
+                kernels::at_most_f32(cx, grid, x.f32()?, max.f32()?, y.f32()?, walk)
+            }
+            (Some(min), Some(max)) => {
+                let raised = cx.scratch::<f32>(y.numel())?;
+                let first = walk(&y.shape, [&x.shape, &min.shape]);
+                kernels::at_least_f32(cx, grid, x.f32()?, min.f32()?, raised.ptr(), first)?;
+                let second = walk(&y.shape, [&y.shape, &max.shape]);
+                kernels::at_most_f32(cx, grid, raised.ptr(), max.f32()?, y.f32()?, second)
+            }
+            (None, None) => Err(no_limits()),
+        }
+    }
+
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
         let stretched = (0..needs.len()).map(|i| saved.input(i).expand(dy.dims()));
         let stretched: SmallVec<[Tensor; 3]> = stretched.collect::<Result<_>>()?;
@@ -161,9 +197,9 @@ impl Op for ClampTensors {
 /// Whose gradient.
 #[derive(Debug, Clone, Copy)]
 enum Part {
-    Input,
-    Min,
-    Max,
+    Input = 0,
+    Min = 1,
+    Max = 2,
 }
 
 /// How much of `dy` it receives.
@@ -234,6 +270,16 @@ impl Op for ClampTensorsGrad {
             });
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let n = y[0].numel();
+        let x: SmallVec<[Ptr<f32>; 4]> = x.iter().map(DeviceView::f32).collect::<Result<_>>()?;
+        let dy = x[x.len() - 1];
+        let (x, min, max) = self.limits.split(&x);
+        let (min, max) = (min.unwrap_or(Ptr::NULL), max.unwrap_or(Ptr::NULL));
+        let part = self.part as i32;
+        kernels::clamp_tensors_bwd_f32(cx, Launch::over(n), x, min, max, dy, y[0].f32()?, part, n as i64)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

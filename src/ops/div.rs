@@ -21,9 +21,10 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::binary::{Binary, Zip, cases, operand};
+use super::binary::{Binary, Operands, Zip, cases, operand};
 use super::{Attrs, Case, Fill, Input, OpSpec};
 use crate::core::{Float, Result};
+use crate::cuda::{CudaCtx, kernels};
 use crate::tensor::{Saved, Saves, Tensor};
 use std::sync::Arc;
 
@@ -65,6 +66,15 @@ impl Binary for Div {
             Rounding::Trunc => T::from_f64((a / b).to_f64().trunc()),
             Rounding::Floor => T::from_f64(floor_div(a.to_f64(), b.to_f64())),
         }
+    }
+
+    fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()> {
+        let kernel = match self.rounding {
+            Rounding::None => kernels::div_f32,
+            Rounding::Trunc => kernels::div_trunc_f32,
+            Rounding::Floor => kernels::div_floor_f32,
+        };
+        kernel(cx, on.grid, on.a, on.b, on.number, on.y, on.walk)
     }
 
     fn saves(self) -> Saves {

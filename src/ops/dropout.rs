@@ -23,10 +23,12 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda::over_quads;
 use super::{Case, Input, OpSpec, no_second_gradient, one};
 use crate::core::{DType, Element, Error, Float, Key, Result, Shape};
 use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -82,6 +84,13 @@ impl Op for Dropout {
             });
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let ((key, step), n) = (self.key.parts(), x[0].numel());
+        let (threshold, scale) = (threshold(self.p), (1.0 / (1.0 - self.p)) as f32);
+        let ([x, y], mask, live) = ([x[0].f32()?, y[0].f32()?], y[1].u8()?, cx.live_step());
+        kernels::dropout_fwd_f32(cx, over_quads(n), x, y, mask, n as i64, threshold, scale, key, step, live)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
@@ -140,6 +149,11 @@ impl Op for DropoutGrad {
             cx.zip(x[0].get::<T>(), x[1].get::<u8>(), y[0].get::<T>(), |dy, m| kept(dy, m, scale));
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (n, scale) = (x[0].numel(), (1.0 / (1.0 - self.p)) as f32);
+        kernels::drop_f32(cx, Launch::over(n), x[0].f32()?, x[1].u8()?, y[0].f32()?, scale, 1, n as i64)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

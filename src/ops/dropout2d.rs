@@ -23,12 +23,14 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda::over_quads;
 use super::dropout::{check_probability, kept, threshold};
 use super::norm::batch_of_channels;
 use super::{Case, Input, OpSpec, no_second_gradient, one};
 use crate::core::{DType, Float, Key, Result, Shape};
 use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -61,6 +63,13 @@ fn scale<T: Float>(cx: &CpuCtx, p: f64, x: &[T], mask: &[u8], y: &mut [T]) {
             y.iter_mut().zip(x).for_each(|(y, &x)| *y = kept(x, m, scale));
         }
     });
+}
+
+/// As [`scale`], on a GPU.
+fn scale_cuda(cx: &CudaCtx, p: f64, x: &DeviceView, mask: &DeviceView, y: &DeviceView) -> Result<()> {
+    let (n, scale) = (x.numel(), (1.0 / (1.0 - p)) as f32);
+    let len = n / mask.numel().max(1);
+    kernels::drop_f32(cx, Launch::over(n), x.f32()?, mask.u8()?, y.f32()?, scale, len as i64, n as i64)
 }
 
 impl Op for Dropout2d {
@@ -96,6 +105,13 @@ impl Op for Dropout2d {
         })
     }
 
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let ((key, step), mask, channels) = (self.key.parts(), y[1].u8()?, y[1].numel());
+        let grid = over_quads(channels);
+        kernels::dropout_mask(cx, grid, mask, channels as i64, threshold(self.p), key, step, cx.live_step())?;
+        scale_cuda(cx, self.p, &x[0], &y[1], &y[0])
+    }
+
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let dx = match self.drops() {
             true => one(apply(Dropout2dGrad { p: self.p }, &[dy, &saved.output(1)])?),
@@ -129,6 +145,10 @@ impl Op for Dropout2dGrad {
             scale::<T>(cx, self.p, x[0].get(), x[1].get(), y[0].get());
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        scale_cuda(cx, self.p, &x[0], &x[1], &y[0])
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -20,10 +20,12 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda::copy;
 use super::{Case, Input, OpSpec, one};
 use crate::core::shape::MAX_RANK;
 use crate::core::{Error, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
+use crate::cuda::{CudaCtx, DeviceView};
 use crate::element_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
 use smallvec::{SmallVec, smallvec};
@@ -80,6 +82,13 @@ impl Op for Expand {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         element_type!(x[0].dtype, T => broadcast::expand::<T>(cx, x[0], &mut y[0]));
         Ok(())
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let layout = broadcast::Layout::new(&y[0].shape, [&y[0].shape, &x[0].shape]);
+        let dims: SmallVec<[_; MAX_RANK]> =
+            layout.dims().iter().map(|&(n, [to, from])| (n, from, to)).collect();
+        copy(cx, x[0].bytes(), y[0].bytes(), x[0].dtype.size(), &dims)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

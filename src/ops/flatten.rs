@@ -22,6 +22,7 @@
 use super::{Case, Input, OpSpec, one};
 use crate::core::{Error, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView};
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
@@ -63,6 +64,10 @@ impl Op for Flatten {
     fn cpu(&self, _cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         y[0].bytes.copy_from_slice(x[0].bytes);
         Ok(())
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        cx.copy(y[0].bytes(), x[0].bytes(), x[0].size())
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

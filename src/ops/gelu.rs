@@ -23,6 +23,7 @@
 use super::unary::{Map, Reads, Unary, cases};
 use super::{Case, Fill, Input, OpSpec};
 use crate::core::{Float, Result};
+use crate::cuda::{CudaCtx, Launch, Ptr, kernels};
 use crate::tensor::Tensor;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use std::sync::Arc;
@@ -69,6 +70,20 @@ impl Unary for Gelu {
                 let bend = if flat == T::ZERO { flat } else { x * flat * inner_slope(x) };
                 dy * half * (T::ONE + t + bend)
             }
+        }
+    }
+
+    fn y_cuda(self, cx: &CudaCtx, grid: Launch, x: Ptr<f32>, y: Ptr<f32>, n: i64) -> Result<()> {
+        match self.approximate {
+            Approximate::None => kernels::gelu_fwd_f32(cx, grid, x, y, n),
+            Approximate::Tanh => kernels::gelu_tanh_fwd_f32(cx, grid, x, y, n),
+        }
+    }
+
+    fn dx_cuda(self, cx: &CudaCtx, grid: Launch, [x, dy]: [Ptr<f32>; 2], dx: Ptr<f32>, n: i64) -> Result<()> {
+        match self.approximate {
+            Approximate::None => kernels::gelu_bwd_f32(cx, grid, x, dy, dx, n),
+            Approximate::Tanh => kernels::gelu_tanh_bwd_f32(cx, grid, x, dy, dx, n),
         }
     }
 }

@@ -22,6 +22,7 @@
 use super::unary::{Map, Reads, Unary, cases};
 use super::{Case, Fill, Input, OpSpec};
 use crate::core::{Float, Result};
+use crate::cuda::{CudaCtx, Launch, Ptr, kernels};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
@@ -42,6 +43,14 @@ impl Unary for LeakyRelu {
 
     fn dx<T: Float>(self, x: T, dy: T) -> T {
         if x > T::ZERO { dy } else { dy * T::from_f64(self.negative_slope) }
+    }
+
+    fn y_cuda(self, cx: &CudaCtx, grid: Launch, x: Ptr<f32>, y: Ptr<f32>, n: i64) -> Result<()> {
+        kernels::leaky_relu_fwd_f32(cx, grid, x, y, self.negative_slope as f32, n)
+    }
+
+    fn dx_cuda(self, cx: &CudaCtx, grid: Launch, [x, dy]: [Ptr<f32>; 2], dx: Ptr<f32>, n: i64) -> Result<()> {
+        kernels::leaky_relu_bwd_f32(cx, grid, x, dy, dx, self.negative_slope as f32, n)
     }
 }
 

@@ -21,6 +21,7 @@
 use super::unary::{Map, Reads, Unary, cases};
 use super::{Fill, Input, OpSpec};
 use crate::core::{Float, Result};
+use crate::cuda::{CudaCtx, Launch, Ptr, kernels};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
@@ -39,6 +40,21 @@ impl Unary for Log {
 
     fn dx<T: Float>(self, x: T, dy: T) -> T {
         dy / x
+    }
+
+    fn y_cuda(self, cx: &CudaCtx, grid: Launch, x: Ptr<f32>, y: Ptr<f32>, n: i64) -> Result<()> {
+        kernels::log_fwd_f32(cx, grid, x, y, n)
+    }
+
+    fn dx_cuda(
+        self,
+        cx: &CudaCtx,
+        grid: Launch,
+        [read, dy]: [Ptr<f32>; 2],
+        dx: Ptr<f32>,
+        n: i64,
+    ) -> Result<()> {
+        kernels::log_bwd_f32(cx, grid, read, dy, dx, n)
     }
 }
 

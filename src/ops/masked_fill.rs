@@ -25,10 +25,12 @@
 //! ```
 
 use super::binary::operand;
+use super::cuda::walk;
 use super::r#where::{MaskedGrad, check_mask, choose};
 use super::{Case, Fill, Input, OpSpec, one};
 use crate::core::{Element, Error, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr, kernels};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::{SmallVec, smallvec};
@@ -72,6 +74,16 @@ impl Op for MaskedFill {
             choose::<T>(cx, x[1], value, x[0], &mut y[0]);
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (value, number) = match self.value {
+            Some(number) => (Ptr::NULL, number as f32),
+            None => (x[2].f32()?, 0.0),
+        };
+        let (n, mask, input) = (y[0].numel(), x[1].u8()?, x[0].f32()?);
+        let walk = walk(&y[0].shape, [&x[1].shape, &Shape::SCALAR, &x[0].shape]);
+        kernels::where_f32(cx, Launch::over(n), mask, value, input, number, y[0].f32()?, walk)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {

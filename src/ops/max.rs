@@ -27,9 +27,10 @@
 //! ```
 
 use super::sum::Dims;
-use super::{Case, Fill, Input, OpSpec, one};
+use super::{Case, Fill, Input, OpSpec, cuda, one};
 use crate::core::{DType, Element, Error, Float, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, reduce};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -90,6 +91,15 @@ impl Op for Max {
         })
     }
 
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (_, around) = reduced(self.name(), &x[0].shape, self.dim, self.keepdim)?;
+        let (x, values) = (x[0].f32()?, y[0].f32()?);
+        match y {
+            [_, indices] => cuda::reduce::arg_max(cx, around, x, values, indices.i64()?),
+            _ => cuda::reduce::arg_max(cx, around, x, values, cx.scratch::<i64>(1)?.ptr()),
+        }
+    }
+
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let dx = match self.dim {
             Some(dim) => apply(MaxDimGrad { input: saved.meta(0), dim }, &[&saved.output(1), dy])?,
@@ -135,6 +145,13 @@ impl Op for MaxGrad {
         })
     }
 
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (n, [x, max, dy]) = (x[0].numel(), [x[0].f32()?, x[1].f32()?, x[2].f32()?]);
+        let winners = cx.scratch::<f32>(1)?;
+        cuda::reduce::count_max(cx, n, x, max, winners.ptr())?;
+        kernels::max_bwd_f32(cx, Launch::over(n), x, max, dy, winners.ptr(), y[0].f32()?, n as i64)
+    }
+
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         Err(super::no_second_gradient(self.name()))
     }
@@ -175,6 +192,14 @@ impl Op for MaxDimGrad {
             });
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let shape = self.input.shape;
+        let (_, n, after) = shape.around(shape.dim(self.name(), self.dim)?);
+        let (grid, [n, after, all]) =
+            (Launch::over(shape.numel()), [n, after, shape.numel()].map(|v| v as i64));
+        kernels::max_dim_bwd_f32(cx, grid, x[0].i64()?, x[1].f32()?, y[0].f32()?, n, after, all)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

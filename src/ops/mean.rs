@@ -20,10 +20,12 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda::reduce;
 use super::sum::{self, Dims};
 use super::{Case, Input, OpSpec, one};
 use crate::core::{Element, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
+use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -56,6 +58,12 @@ impl Op for Mean {
             y.iter_mut().for_each(|y| *y /= count);
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (kept, _) = self.0.reduce(self.name(), &x[0].shape)?;
+        let count = x[0].numel() as f64 / kept.numel() as f64;
+        reduce::sum_to(cx, (&x[0].shape, x[0].f32()?), (&kept, y[0].f32()?), count)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -15,6 +15,7 @@ mod case;
 mod conv2d_grad;
 mod conv_transpose2d_grad;
 mod cross_entropy_goal;
+mod cuda;
 mod images;
 mod loss;
 mod norm;

@@ -26,10 +26,12 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda::{over_quads, reduce, walk};
 use super::loss::Reduction;
 use super::{Case, Input, OpSpec, one};
 use crate::core::{Element, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -67,6 +69,19 @@ impl Op for MseLoss {
 
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[0].dtype, T => self.forward::<T>(cx, x, &mut y[0]))
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let shape = x[0].shape.broadcast(self.name(), &x[1].shape)?;
+        let (n, walk, [a, b]) =
+            (shape.numel(), walk(&shape, [&x[0].shape, &x[1].shape]), [x[0].f32()?, x[1].f32()?]);
+        let losses = |to| kernels::squared_difference_f32(cx, over_quads(n), a, b, to, walk);
+        if self.reduction == Reduction::None {
+            return losses(y[0].f32()?);
+        }
+        let single = cx.scratch::<f32>(n)?;
+        losses(single.ptr())?;
+        reduce::sum(cx, (1, n, 1), single.ptr(), y[0].f32()?, self.reduction.count::<f64>(n))
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
@@ -124,6 +139,12 @@ impl Op for MseLossGrad {
             }
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (y, walk) = (&y[0], walk(&y[0].shape, [&x[0].shape, &x[1].shape, &x[2].shape]));
+        let (n, [a, b, dy]) = (y.numel(), [x[0].f32()?, x[1].f32()?, x[2].f32()?]);
+        kernels::mse_loss_bwd_f32(cx, Launch::over(n), a, b, dy, y.f32()?, self.0.reduction.count(n), walk)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -20,9 +20,10 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::binary::{Binary, Zip, cases, operand};
+use super::binary::{Binary, Operands, Zip, cases, operand};
 use super::{Fill, Input, OpSpec};
 use crate::core::{Float, Result};
+use crate::cuda::{CudaCtx, kernels};
 use crate::tensor::{Saved, Saves, Tensor};
 use std::sync::Arc;
 
@@ -41,6 +42,10 @@ impl Binary for Mul {
 
     fn y<T: Float>(self, a: T, b: T) -> T {
         a * b
+    }
+
+    fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()> {
+        kernels::mul_f32(cx, on.grid, on.a, on.b, on.number, on.y, on.walk)
     }
 
     fn saves(self) -> Saves {

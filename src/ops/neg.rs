@@ -21,6 +21,7 @@
 use super::unary::{Map, Reads, Unary, cases};
 use super::{Fill, Input, OpSpec};
 use crate::core::{Float, Result};
+use crate::cuda::{CudaCtx, Launch, Ptr, kernels};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
@@ -39,6 +40,14 @@ impl Unary for Neg {
 
     fn dx<T: Float>(self, _: T, dy: T) -> T {
         -dy
+    }
+
+    fn y_cuda(self, cx: &CudaCtx, grid: Launch, x: Ptr<f32>, y: Ptr<f32>, n: i64) -> Result<()> {
+        kernels::neg_f32(cx, grid, x, y, n)
+    }
+
+    fn dx_cuda(self, cx: &CudaCtx, grid: Launch, [_, dy]: [Ptr<f32>; 2], dx: Ptr<f32>, n: i64) -> Result<()> {
+        kernels::neg_f32(cx, grid, dy, dx, n)
     }
 }
 

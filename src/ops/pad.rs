@@ -29,9 +29,10 @@
 //! ```
 
 use super::{Case, Input, OpSpec, one};
-use crate::core::{Element, Error, Result, Shape};
+use crate::core::{DType, Element, Error, Result, Shape};
 use crate::cpu::gather::{self, Axis, OUTSIDE};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use crate::{element_type, float_type};
 use smallvec::{SmallVec, smallvec};
@@ -51,6 +52,16 @@ pub enum PadMode {
 }
 
 impl PadMode {
+    /// The mode as `kernels/args.cuh` numbers it.
+    fn code(self) -> i32 {
+        match self {
+            PadMode::Constant(_) => 0,
+            PadMode::Reflect => 1,
+            PadMode::Replicate => 2,
+            PadMode::Circular => 3,
+        }
+    }
+
     /// Which index of a dimension of `size` lies at `j`, when the dimension is padded by `(before, after)`.
     fn source(self, j: isize, size: isize, (before, after): (isize, isize)) -> Option<usize> {
         let index = match self {
@@ -149,10 +160,33 @@ impl Pad {
         (self.untouched(input)..).zip(self.borders()).map(axis).collect()
     }
 
+    /// What the kernels take: the padded dimensions, innermost first, and all others as one.
+    fn kernel(&self, input: &Shape, output: &Shape) -> kernels::Pad {
+        let (planes, strides) = (self.planes(input), input.strides());
+        let mut pad = kernels::Pad { n: output.numel() as i64, mode: self.mode.code(), ..Default::default() };
+        let innermost = (self.untouched(input)..input.rank()).rev();
+        let padded = innermost.zip(self.pad.chunks_exact(2));
+        let dims = padded.map(|(d, border)| (output.dims()[d], input.dims()[d], strides[d], border[0]));
+        let others = (planes, planes, input.numel() / planes.max(1), 0);
+        let others = (self.untouched(input) > 0).then_some(others);
+        for (i, (out, size, stride, before)) in dims.chain(others).enumerate() {
+            (pad.out[i], pad.size[i], pad.stride[i]) = (out as i64, size as i64, stride as i64);
+            (pad.before[i], pad.step[i], pad.rank) = (before as i64, 1, i as i32 + 1);
+        }
+        pad
+    }
+
     /// The number of planes that are padded alike.
     fn planes(&self, input: &Shape) -> usize {
         input.dims()[..self.untouched(input)].iter().product()
     }
+}
+
+/// The bits of a number as an element.
+fn bits(dtype: DType, value: f64) -> u64 {
+    let mut bytes = [0; 8];
+    element_type!(dtype, T => bytes[..size_of::<T>()].copy_from_slice(bytemuck::bytes_of(&T::from_f64(value))));
+    u64::from_le_bytes(bytes)
 }
 
 impl Op for Pad {
@@ -181,6 +215,13 @@ impl Op for Pad {
             gather::gather(cx, x[0].get::<T>(), &axes, T::from_f64(value), y[0].get::<T>());
         });
         Ok(())
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let value = if let PadMode::Constant(value) = self.mode { value } else { f64::NAN };
+        let (n, bytes) = (y[0].numel(), x[0].dtype.size() as i32);
+        let pad = self.kernel(&x[0].shape, &y[0].shape);
+        kernels::pad(cx, Launch::over(n), x[0].bytes(), y[0].bytes(), bytes, bits(x[0].dtype, value), pad)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
@@ -224,6 +265,11 @@ impl Op for PadGrad {
             gather::scatter_add(cx, planes, x[0].get::<T>(), &axes, y[0].get::<T>());
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (n, pad) = (y[0].numel(), self.forward.kernel(&self.input.shape, &x[0].shape));
+        kernels::pad_bwd_f32(cx, Launch::over(n), x[0].f32()?, y[0].f32()?, n as i64, pad)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

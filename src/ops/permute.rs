@@ -20,10 +20,11 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::{Case, Input, OpSpec, one};
+use super::{Case, Input, OpSpec, cuda, one};
 use crate::core::shape::MAX_RANK;
 use crate::core::{Error, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, gather};
+use crate::cuda::{CudaCtx, DeviceView};
 use crate::element_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
 use smallvec::{SmallVec, smallvec};
@@ -81,6 +82,12 @@ impl Op for Permute {
             gather::permute(cx, x[0].dims(), &strides, &order, x[0].get::<T>(), y[0].get::<T>());
         });
         Ok(())
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (order, strides) = (self.order(&x[0].shape)?, x[0].shape.strides());
+        let (from, to) = (x[0].bytes(), y[0].bytes());
+        cuda::permute(cx, (x[0].dims(), &strides, &order), x[0].dtype.size(), from, to)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

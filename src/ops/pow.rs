@@ -21,9 +21,10 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::binary::{Binary, Zip, cases, operand};
+use super::binary::{Binary, Operands, Zip, cases, operand};
 use super::{Case, Fill, Input, OpSpec};
 use crate::core::{Float, Result};
+use crate::cuda::{CudaCtx, kernels};
 use crate::tensor::{Saved, Saves, Tensor};
 use std::sync::Arc;
 
@@ -42,6 +43,10 @@ impl Binary for Pow {
 
     fn y<T: Float>(self, x: T, e: T) -> T {
         if self.exponent.is_some() { power_of_number(x, e) } else { power(x, e) }
+    }
+
+    fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()> {
+        kernels::pow_f32(cx, on.grid, on.a, on.b, on.number, on.y, on.walk)
     }
 
     fn saves(self) -> Saves {
@@ -105,6 +110,10 @@ impl Binary for Slope {
             e * power(x, e - T::ONE)
         }
     }
+
+    fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()> {
+        kernels::pow_slope_f32(cx, on.grid, on.a, on.b, on.number, on.y, on.walk)
+    }
 }
 
 /// `x^e * ln(x)`, and 0 for `x = 0, e >= 0`: the derivative in `e`.
@@ -116,6 +125,10 @@ impl Binary for Growth {
 
     fn y<T: Float>(self, x: T, e: T) -> T {
         if x == T::ZERO && e >= T::ZERO { T::ZERO } else { power(x, e) * x.ln() }
+    }
+
+    fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()> {
+        kernels::pow_growth_f32(cx, on.grid, on.a, on.b, on.number, on.y, on.walk)
     }
 }
 

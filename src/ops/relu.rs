@@ -22,6 +22,7 @@
 use super::unary::{Map, Reads, Unary, cases};
 use super::{Fill, Input, OpSpec};
 use crate::core::{Float, Result};
+use crate::cuda::{CudaCtx, Launch, Ptr, kernels};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
@@ -40,6 +41,21 @@ impl Unary for Relu {
 
     fn dx<T: Float>(self, y: T, dy: T) -> T {
         if y <= T::ZERO { T::ZERO } else { dy }
+    }
+
+    fn y_cuda(self, cx: &CudaCtx, grid: Launch, x: Ptr<f32>, y: Ptr<f32>, n: i64) -> Result<()> {
+        kernels::relu_fwd_f32(cx, grid, x, y, n)
+    }
+
+    fn dx_cuda(
+        self,
+        cx: &CudaCtx,
+        grid: Launch,
+        [read, dy]: [Ptr<f32>; 2],
+        dx: Ptr<f32>,
+        n: i64,
+    ) -> Result<()> {
+        kernels::relu_bwd_f32(cx, grid, read, dy, dx, n)
     }
 }
 

@@ -22,9 +22,12 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda::copy;
 use super::{Case, Input, OpSpec, one};
 use crate::core::{Element, Error, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, gather};
+use crate::cuda::kernels::{self, Pad};
+use crate::cuda::{CudaCtx, DeviceView, Launch};
 use crate::element_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
 use smallvec::{SmallVec, smallvec};
@@ -92,6 +95,13 @@ impl Op for Slice {
         Ok(())
     }
 
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let Resolved { around: (before, size, after), start, step, len, .. } = self.resolve(&x[0].shape)?;
+        let bytes = x[0].dtype.size();
+        let dims = [(before, size * after, len * after), (len, step * after, after), (after, 1, 1)];
+        copy(cx, x[0].bytes().at(start * after * bytes), y[0].bytes(), bytes, &dims)
+    }
+
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         Ok(smallvec![Some(one(apply(SliceGrad { input: saved.meta(0), forward: *self }, &[dy])?))])
     }
@@ -99,6 +109,11 @@ impl Op for Slice {
     fn flops(&self, _x: &[Meta], _y: &[Meta]) -> u64 {
         0
     }
+}
+
+fn innermost_first(dims: [usize; 3]) -> [i64; 6] {
+    let [outer, middle, inner] = dims.map(|d| d as i64);
+    [inner, middle, outer, 0, 0, 0]
 }
 
 /// `dy` put back among zeros.
@@ -131,6 +146,26 @@ impl Op for SliceGrad {
             gather::gather(cx, x[0].get::<T>(), &axes, T::from_f64(0.0), y[0].get::<T>());
         });
         Ok(())
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let shape = self.input.shape;
+        let Resolved { around: (before, size, after), start, step, len, .. } =
+            self.forward.resolve(&shape)?;
+        // A constant border round elements that lie `step` apart.
+        let mut pad = Pad { n: shape.numel() as i64, rank: 3, ..Pad::default() };
+        (pad.out, pad.size) = (innermost_first([before, size, after]), innermost_first([before, len, after]));
+        pad.stride = innermost_first([len * after, after, 1]);
+        (pad.before, pad.step) = (innermost_first([0, start, 0]), innermost_first([1, step, 1]));
+        kernels::pad(
+            cx,
+            Launch::over(shape.numel()),
+            x[0].bytes(),
+            y[0].bytes(),
+            x[0].dtype.size() as i32,
+            0,
+            pad,
+        )
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -19,9 +19,10 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::binary::{Binary, Zip, cases, operand};
+use super::binary::{Binary, Operands, Zip, cases, operand};
 use super::{Case, Fill, Input, OpSpec};
 use crate::core::{Float, Result};
+use crate::cuda::{CudaCtx, kernels};
 use crate::tensor::{Saved, Saves, Tensor};
 use std::sync::Arc;
 
@@ -41,6 +42,10 @@ impl Binary for Sub {
 
     fn y<T: Float>(self, a: T, b: T) -> T {
         a - T::from_f64(self.alpha) * b
+    }
+
+    fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()> {
+        kernels::add_f32(cx, on.grid, on.a, on.b, on.number, on.y, -self.alpha as f32, on.walk)
     }
 
     fn saves(self) -> Saves {

@@ -22,10 +22,12 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda::reduce;
 use super::{Attrs, Case, Input, OpSpec, one};
 use crate::core::shape::MAX_RANK;
 use crate::core::{Error, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
+use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::{SmallVec, smallvec};
@@ -91,6 +93,11 @@ impl Op for Sum {
             broadcast::sum_to::<T>(cx, x[0], &mut y[0]);
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (kept, _) = self.0.reduce(self.name(), &x[0].shape)?;
+        reduce::sum_to(cx, (&x[0].shape, x[0].f32()?), (&kept, y[0].f32()?), 1.0)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -21,9 +21,11 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda::reduce;
 use super::{Case, Input, OpSpec, one};
 use crate::core::{Error, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
+use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -62,6 +64,10 @@ impl Op for SumToSize {
             broadcast::sum_to::<T>(cx, x[0], &mut y[0]);
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        reduce::sum_to(cx, (&x[0].shape, x[0].f32()?), (&y[0].shape, y[0].f32()?), 1.0)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -1,8 +1,10 @@
 //! What the ops of one tensor, element by element, have in common: all but their formula.
 
+use super::cuda::over_quads;
 use super::{Case, Fill, no_second_gradient, one};
 use crate::core::{Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -33,6 +35,12 @@ pub(super) trait Unary: Debug + Copy + Send + Sync + 'static {
 
     /// Its gradient, from the element that [`READS`](Self::READS) names and that of `dy`.
     fn dx<T: Float>(self, read: T, dy: T) -> T;
+
+    /// Launches the kernel of the function over `n` elements.
+    fn y_cuda(self, cx: &CudaCtx, grid: Launch, x: Ptr<f32>, y: Ptr<f32>, n: i64) -> Result<()>;
+
+    /// Launches the kernel of its gradient: `[read, dy]` give `dx`.
+    fn dx_cuda(self, cx: &CudaCtx, grid: Launch, from: [Ptr<f32>; 2], dx: Ptr<f32>, n: i64) -> Result<()>;
 }
 
 /// The op of an elementwise function.
@@ -63,6 +71,11 @@ impl<F: Unary> Op for Map<F> {
             cx.map(x[0].get::<T>(), y[0].get::<T>(), |x| f.y(x));
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let n = y[0].numel();
+        self.0.y_cuda(cx, over_quads(n), x[0].f32()?, y[0].f32()?, n as i64)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
@@ -98,6 +111,11 @@ impl<F: Unary> Op for MapGrad<F> {
             cx.zip(x[0].get::<T>(), x[1].get::<T>(), y[0].get::<T>(), |read, dy| f.dx(read, dy));
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let n = y[0].numel();
+        self.0.dx_cuda(cx, over_quads(n), [x[0].f32()?, x[1].f32()?], y[0].f32()?, n as i64)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -24,9 +24,11 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda::walk;
 use super::{Case, Fill, Input, OpSpec, no_second_gradient, one};
 use crate::core::{DType, Error, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
+use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr, kernels};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -57,6 +59,12 @@ impl Op for Where {
             choose::<T>(cx, x[0], x[1], x[2], &mut y[0]);
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (a, b) = (x[1].f32()?, x[2].f32()?);
+        let walk = walk(&y[0].shape, [&x[0].shape, &x[1].shape, &x[2].shape]);
+        kernels::where_f32(cx, Launch::over(y[0].numel()), x[0].u8()?, a, b, 0.0, y[0].f32()?, walk)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
@@ -121,6 +129,13 @@ impl Op for MaskedGrad {
             });
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (dy, n) = (x[1].f32()?, y[0].numel());
+        let (a, b) = if self.keep { (dy, Ptr::NULL) } else { (Ptr::NULL, dy) };
+        let walk = walk(&y[0].shape, [&x[0].shape, &x[1].shape, &x[1].shape]);
+        kernels::where_f32(cx, Launch::over(n), x[0].u8()?, a, b, 0.0, y[0].f32()?, walk)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

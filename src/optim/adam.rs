@@ -9,10 +9,12 @@
 //! The divisions by `1 - beta^t` undo the pull of the zero start. In Adam the decay passes through the moments and is
 //! rescaled with them; AdamW decouples it. PyTorch: `optim.Adam`, `optim.AdamW`.
 
+use super::groups::{Member, in_groups};
 use super::{Decay, Memory, Optimizer};
 use crate::core::{Error, Float, Result};
 use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, kernels};
 use crate::float_type;
 use crate::tensor::{Tensor, Update};
 
@@ -115,5 +117,15 @@ impl Update for AdamStep {
             }
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, targets: &[DeviceView], x: &[DeviceView]) -> Result<()> {
+        let (numbers, grads) = x.split_last().expect("the numbers come last");
+        let members = targets.chunks_exact(3).zip(grads).zip(&self.decays).map(|((slot, dw), &decays)| {
+            Member { w: Some(&slot[0]), dw: Some(dw), moments: [Some(&slot[1]), Some(&slot[2])], decays }
+        });
+        let numbers = numbers.f32()?;
+        let [c1, b2, c2] = [1.0 - BETAS[0], BETAS[1], 1.0 - BETAS[1]].map(|v| v as f32);
+        in_groups(members, |grid, group| kernels::adam_f32(cx, grid, group, numbers, c1, b2, c2, EPS as f32))
     }
 }

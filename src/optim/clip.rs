@@ -1,8 +1,10 @@
 //! Gradient clipping, against the rare batch whose gradient would throw the weights far away.
 
+use super::groups::{Member, blocks, in_groups};
 use super::no_gradient;
 use crate::core::{DType, Error, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, reduce};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Tensor, Update, update};
 
@@ -80,6 +82,26 @@ impl Update for ClipNorm {
         }
         Ok(())
     }
+
+    fn cuda(&self, cx: &CudaCtx, targets: &[DeviceView], _x: &[DeviceView]) -> Result<()> {
+        let (norm, grads) = targets.split_first().expect("the norm comes first");
+        let parts: usize = grads.iter().map(|grad| blocks(grad.numel())).sum();
+        let (partial, factor) = (cx.scratch::<f64>(parts)?, cx.scratch::<f32>(1)?);
+        let mut first = 0;
+        in_groups(members(grads), |grid, group| {
+            let at = first;
+            first += (0..group.count as usize).map(|i| blocks(group.n[i] as usize)).sum::<usize>();
+            kernels::squares_f32_f64(cx, grid, group, partial.ptr(), at as i64)
+        })?;
+        let one = Launch::blocks([1; 3], 256);
+        kernels::clip_factor(cx, one, partial.ptr(), parts as i64, self.0, norm.f64()?, factor.ptr())?;
+        in_groups(members(grads), |grid, group| kernels::scale_gradients_f32(cx, grid, group, factor.ptr()))
+    }
+}
+
+/// Gradients alone, for the kernels.
+fn members(grads: &[DeviceView]) -> impl Iterator<Item = Member<'_>> {
+    grads.iter().map(|grad| Member { dw: Some(grad), ..Member::default() })
 }
 
 /// `target = clamp(target, -max, max)`, for each target.
@@ -100,5 +122,11 @@ impl Update for Limit {
             })?;
         }
         Ok(())
+    }
+
+    fn cuda(&self, cx: &CudaCtx, targets: &[DeviceView], _x: &[DeviceView]) -> Result<()> {
+        in_groups(members(targets), |grid, group| {
+            kernels::limit_gradients_f32(cx, grid, group, self.0 as f32)
+        })
     }
 }

@@ -10,6 +10,7 @@
 
 mod adam;
 mod clip;
+mod groups;
 mod plateau;
 mod schedule;
 mod sgd;

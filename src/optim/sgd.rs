@@ -9,10 +9,12 @@
 //! PyTorch: `optim.SGD` with `dampening = 0`. The learning rate stands outside the velocity, as there: a schedule takes
 //! effect at once.
 
+use super::groups::{Member, in_groups};
 use super::{Decay, Memory, Optimizer};
 use crate::core::{Error, Float, Result};
 use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, kernels};
 use crate::float_type;
 use crate::tensor::{Tensor, Update};
 
@@ -104,5 +106,14 @@ impl Update for SgdStep {
             }
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, targets: &[DeviceView], x: &[DeviceView]) -> Result<()> {
+        let (numbers, grads) = x.split_last().expect("the numbers come last");
+        let members = targets.chunks_exact(2).zip(grads).zip(&self.decays).map(|((slot, dw), &decays)| {
+            Member { w: Some(&slot[0]), dw: Some(dw), moments: [Some(&slot[1]), None], decays }
+        });
+        let numbers = numbers.f32()?;
+        in_groups(members, |grid, group| kernels::sgd_f32(cx, grid, group, numbers, self.nesterov as i32))
     }
 }

@@ -14,6 +14,7 @@ use super::node::{Edge, Leaf, Node, Saved};
 use super::op::Update;
 use crate::core::{Error, ErrorKind, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -174,5 +175,10 @@ impl Update for AddAssign {
             });
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, targets: &[DeviceView], x: &[DeviceView]) -> Result<()> {
+        let n = x[0].numel();
+        kernels::add_assign_f32(cx, Launch::over(n.div_ceil(4)), x[0].f32()?, targets[0].f32()?, n as i64)
     }
 }

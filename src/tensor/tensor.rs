@@ -6,7 +6,7 @@ use super::storage::Data;
 use super::{Device, exec};
 use crate::core::{DType, Element, Error, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut};
-use crate::cuda::Ptr;
+use crate::cuda::{CudaCtx, DeviceView, Ptr};
 use crate::element_type;
 use std::sync::{Arc, PoisonError};
 
@@ -300,5 +300,9 @@ impl Update for Copy {
     fn cpu(&self, _cx: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()> {
         targets[0].bytes.copy_from_slice(x[0].bytes);
         Ok(())
+    }
+
+    fn cuda(&self, cx: &CudaCtx, targets: &[DeviceView], x: &[DeviceView]) -> Result<()> {
+        cx.copy(targets[0].bytes(), x[0].bytes(), x[0].size())
     }
 }

@@ -1,0 +1,190 @@
+//! Reductions in passes: long ones are cut into chunks of a fixed length, so that the whole GPU works, and the partial
+//! results are reduced in turn. The cut depends on the shape alone.
+
+use crate::core::shape::MAX_RANK;
+use crate::core::{Result, Shape};
+use crate::cpu::broadcast::Layout;
+use crate::cpu::reduce::Dim;
+use crate::cuda::{CudaCtx, DeviceBuffer, Launch, Ptr, kernels};
+use smallvec::SmallVec;
+
+/// Elements of a contiguous row that one warp or block adds up.
+const ROW: usize = 4096;
+/// Rows that one block adds up element by element.
+const COLUMN: usize = 256;
+
+/// The length of a chunk of `n`, and how many there are: one of nothing.
+fn chunks(n: usize, after: usize) -> (usize, usize) {
+    let chunk = if after == 1 { ROW } else { COLUMN };
+    (chunk, n.div_ceil(chunk).max(1))
+}
+
+/// How many of a block's 256 threads work on a chunk of a row, and the grid for that many chunks.
+fn rows_launch(n: usize, units: usize) -> (i32, Launch) {
+    let width = if n <= 1024 { 32 } else { 256 };
+    (width as i32, blocks(units.div_ceil(256 / width)))
+}
+
+/// Blocks of 256 threads for a kernel that takes one unit after the other.
+fn blocks(units: usize) -> Launch {
+    Launch::blocks([units.min(65_535), 1, 1], 256)
+}
+
+/// What a pass reads: elements, or the partial sums of the pass before.
+enum Summands {
+    Elements(Ptr<f32>),
+    Partial(DeviceBuffer),
+}
+
+/// `y[b, a] = sum over i of x[b, i, a] / divisor` for `x: [before, n, after]`.
+pub(crate) fn sum(
+    cx: &CudaCtx,
+    (before, n, after): (usize, usize, usize),
+    x: Ptr<f32>,
+    y: Ptr<f32>,
+    divisor: f64,
+) -> Result<()> {
+    let dim = |size, summed| Dim { size, summed };
+    let dims = [dim(before, false), dim(n, true), dim(after, false)];
+    sum_dims(cx, SmallVec::from_iter(dims), Summands::Elements(x), y, divisor)
+}
+
+/// `y = x / divisor`, summed over the dimensions in which `small` would be stretched to `large`, the shape of `x`.
+pub(crate) fn sum_to(
+    cx: &CudaCtx,
+    (large, x): (&Shape, Ptr<f32>),
+    (small, y): (&Shape, Ptr<f32>),
+    divisor: f64,
+) -> Result<()> {
+    let layout = Layout::new(large, [small]);
+    let dims = layout.dims().iter().map(|&(size, [stride])| Dim { size, summed: stride == 0 });
+    sum_dims(cx, dims.collect(), Summands::Elements(x), y, divisor)
+}
+
+/// One dimension after the other, innermost first, as on the CPU.
+fn sum_dims(
+    cx: &CudaCtx,
+    mut dims: SmallVec<[Dim; MAX_RANK]>,
+    mut x: Summands,
+    y: Ptr<f32>,
+    divisor: f64,
+) -> Result<()> {
+    let size = |dims: &[Dim]| dims.iter().map(|dim| dim.size).product::<usize>();
+    loop {
+        // A sum of nothing but single elements is one more pass over rows of length 1.
+        let d = dims.iter().rposition(|dim| dim.summed).unwrap_or_else(|| {
+            dims.push(Dim { size: 1, summed: true });
+            dims.len() - 1
+        });
+        let around = (size(&dims[..d]), dims[d].size, size(&dims[d + 1..]));
+        let (chunk, count) = chunks(around.1, around.2);
+        dims[d] = Dim { size: count, summed: count > 1 };
+        if dims.iter().all(|dim| !dim.summed) {
+            return pass_to_elements(cx, around, chunk, &x, y, divisor);
+        }
+        let partial = cx.scratch::<f64>(around.0 * count * around.2)?;
+        pass_to_partial(cx, around, chunk, &x, partial.ptr())?;
+        x = Summands::Partial(partial);
+    }
+}
+
+fn pass_to_elements(
+    cx: &CudaCtx,
+    (before, n, after): (usize, usize, usize),
+    chunk: usize,
+    x: &Summands,
+    y: Ptr<f32>,
+    divisor: f64,
+) -> Result<()> {
+    let [b, k, a, c] = [before, n, after, chunk].map(|v| v as i64);
+    if after == 1 {
+        let (width, launch) = rows_launch(n, before);
+        return match x {
+            Summands::Elements(x) => kernels::sum_rows_f32_f32(cx, launch, *x, y, b, k, c, divisor, width),
+            Summands::Partial(x) => {
+                kernels::sum_rows_f64_f32(cx, launch, x.ptr(), y, b, k, c, divisor, width)
+            }
+        };
+    }
+    let launch = blocks(before * after.div_ceil(32));
+    match x {
+        Summands::Elements(x) => kernels::sum_columns_f32_f32(cx, launch, *x, y, b, k, a, c, divisor),
+        Summands::Partial(x) => kernels::sum_columns_f64_f32(cx, launch, x.ptr(), y, b, k, a, c, divisor),
+    }
+}
+
+fn pass_to_partial(
+    cx: &CudaCtx,
+    (before, n, after): (usize, usize, usize),
+    chunk: usize,
+    x: &Summands,
+    y: Ptr<f64>,
+) -> Result<()> {
+    let [b, k, a, c] = [before, n, after, chunk].map(|v| v as i64);
+    let units = before * n.div_ceil(chunk).max(1);
+    if after == 1 {
+        let (width, launch) = rows_launch(n, units);
+        return match x {
+            Summands::Elements(x) => kernels::sum_rows_f32_f64(cx, launch, *x, y, b, k, c, width),
+            Summands::Partial(x) => kernels::sum_rows_f64_f64(cx, launch, x.ptr(), y, b, k, c, width),
+        };
+    }
+    let launch = blocks(units * after.div_ceil(32));
+    match x {
+        Summands::Elements(x) => kernels::sum_columns_f32_f64(cx, launch, *x, y, b, k, a, c),
+        Summands::Partial(x) => kernels::sum_columns_f64_f64(cx, launch, x.ptr(), y, b, k, a, c),
+    }
+}
+
+/// The largest elements of `x: [before, n, after]` along `n`, and their first indices. `n` is not 0.
+pub(in crate::ops) fn arg_max(
+    cx: &CudaCtx,
+    (before, n, after): (usize, usize, usize),
+    x: Ptr<f32>,
+    values: Ptr<f32>,
+    indices: Ptr<i64>,
+) -> Result<()> {
+    let (chunk, count) = chunks(n, after);
+    let (mut n, mut count, mut from) = (n, count, (x, Ptr::NULL));
+    let mut _held;
+    while count > 1 {
+        let outputs = before * count * after;
+        let partial = [cx.scratch::<f32>(outputs)?, cx.scratch::<i64>(outputs)?];
+        let to = (partial[0].ptr(), partial[1].ptr());
+        best(cx, (before, n, after), chunk, from, to)?;
+        (n, count, from, _held) = (count, chunks(count, after).1, to, partial);
+    }
+    best(cx, (before, n, after), chunk, from, (values, indices))
+}
+
+/// One pass: the best of each chunk. `from` holds values, and their indices where they are not simply their places.
+fn best(
+    cx: &CudaCtx,
+    (before, n, after): (usize, usize, usize),
+    chunk: usize,
+    (x, from): (Ptr<f32>, Ptr<i64>),
+    (values, indices): (Ptr<f32>, Ptr<i64>),
+) -> Result<()> {
+    let [b, k, a, c] = [before, n, after, chunk].map(|v| v as i64);
+    let units = before * n.div_ceil(chunk).max(1);
+    if after == 1 {
+        let (width, launch) = rows_launch(n, units);
+        return kernels::arg_max_rows_f32(cx, launch, x, from, values, indices, b, k, c, width);
+    }
+    kernels::arg_max_columns_f32(cx, Launch::over(units * after), x, from, values, indices, b, k, a, c)
+}
+
+/// How many elements of `x` equal the largest.
+pub(in crate::ops) fn count_max(
+    cx: &CudaCtx,
+    n: usize,
+    x: Ptr<f32>,
+    largest: Ptr<f32>,
+    count: Ptr<f32>,
+) -> Result<()> {
+    let (chunk, parts) = chunks(n, 1);
+    let partial = cx.scratch::<f64>(parts)?;
+    kernels::count_max_f32_f64(cx, blocks(parts), x, largest, partial.ptr(), n as i64, chunk as i64)?;
+    let dims = SmallVec::from_iter([Dim { size: parts, summed: true }]);
+    sum_dims(cx, dims, Summands::Partial(partial), count, 1.0)
+}

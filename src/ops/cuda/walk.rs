@@ -1,0 +1,25 @@
+//! Broadcasting: the layout that the CPU loops walk, as the struct that kernels take.
+
+use crate::core::Shape;
+use crate::cpu::broadcast::Layout;
+use crate::cuda::Launch;
+use crate::cuda::kernels::Walk;
+
+/// The walk over `y` of up to three operands that are stretched to its shape.
+pub(in crate::ops) fn walk<const K: usize>(y: &Shape, operands: [&Shape; K]) -> Walk {
+    let mut walk = Walk { n: y.numel() as i64, ..Walk::default() };
+    let layout = Layout::new(y, operands);
+    for (d, (size, strides)) in layout.dims().iter().rev().enumerate() {
+        walk.size[d] = *size as i64;
+        for (to, &stride) in [&mut walk.a, &mut walk.b, &mut walk.c].into_iter().zip(strides) {
+            to[d] = stride as i64;
+        }
+    }
+    walk.rank = layout.dims().len() as i32;
+    walk
+}
+
+/// A grid over `n` elements of which each thread takes four neighbours.
+pub(in crate::ops) fn over_quads(n: usize) -> Launch {
+    Launch::over(n.div_ceil(4))
+}
