@@ -49,6 +49,11 @@ impl<T> Ptr<T> {
         Ptr::new(self.address)
     }
 
+    /// Whether it is [`NULL`](Self::NULL).
+    pub fn is_null(self) -> bool {
+        self.address == 0
+    }
+
     /// The address as a number, to check its alignment.
     pub fn address(self) -> u64 {
         self.address
@@ -148,6 +153,23 @@ impl Launch {
     /// So many blocks of so many threads. A grid has at most 2^31 - 1 blocks in x, 65535 in y and z.
     pub fn blocks(grid: [usize; 3], threads: u32) -> Launch {
         Launch { grid: grid.map(|n| u32::try_from(n).unwrap_or(u32::MAX)), block: [threads, 1, 1], shared: 0 }
+    }
+
+    /// Blocks of 256 threads for `n` teams of `lanes` each: 1, 32 or 256 (`kernels/lines.cuh`).
+    pub fn teams(n: usize, lanes: usize) -> Launch {
+        Launch::blocks([(n * lanes).div_ceil(THREADS as usize), 1, 1], THREADS)
+    }
+
+    /// Teams for all lines of a tensor `[outer, n, inner]` along n, and how many threads each has: neighbouring columns
+    /// take one each; rows, and columns that are too few to fill a GPU, a warp or a block. Decided by the shape alone.
+    pub fn lines((outer, n, inner): (usize, usize, usize)) -> (Launch, i32) {
+        let lines = outer * inner;
+        let lanes = match n {
+            _ if inner > 1 && (n <= 32 || lines >= 4096) => 1,
+            0..=1024 => 32,
+            _ => 256,
+        };
+        (Launch::teams(lines, lanes), lanes as i32)
     }
 
     /// The same with blocks of two dimensions, x first.

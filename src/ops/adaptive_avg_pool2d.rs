@@ -27,6 +27,7 @@ use super::{Case, Input, OpSpec, one};
 use crate::core::{Result, Shape};
 use crate::cpu::pool::{self, Planes};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -65,6 +66,14 @@ impl Op for AdaptiveAvgPool2d {
             pool::average(cx, &planes, |o| window(&planes, o), x[0].get::<T>(), y[0].get());
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let planes = Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
+        let lanes = pool::lanes(x[0].numel() / y[0].numel());
+        let (x, n, y) = (x[0].f32()?, y[0].numel(), y[0].f32()?);
+        let (launch, windows) = (Launch::teams(n, lanes), planes.windows(None));
+        kernels::adaptive_avg_pool2d_fwd_f32(cx, launch, x, y, windows, lanes as i32, n as i64)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
@@ -106,6 +115,13 @@ impl Op for AdaptiveAvgPool2dGrad {
             pool::share(cx, &planes, |o| window(&planes, o), x[0].get::<T>(), y[0].get());
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
+        let (launch, windows) = (Launch::over(y[0].numel()), planes.windows(None));
+        let (dy, dx, n) = (x[0].f32()?, y[0].f32()?, y[0].numel() as i64);
+        kernels::adaptive_avg_pool2d_bwd_f32(cx, launch, dy, dx, windows, n)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -29,6 +29,7 @@ use super::max_pool2d::MaxPool2dGrad;
 use super::{Case, Fill, Input, OpSpec, one};
 use crate::core::{DType, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, pool};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -67,8 +68,15 @@ impl Op for AdaptiveMaxPool2d {
         })
     }
 
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let planes = pool::Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
+        let (launch, windows) = (Launch::over(y[0].numel()), planes.windows(None));
+        let (x, output, indices, n) = (x[0].f32()?, y[0].f32()?, y[1].i64()?, y[0].numel() as i64);
+        kernels::adaptive_max_pool2d_fwd_f32(cx, launch, x, output, indices, windows, n)
+    }
+
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        let op = MaxPool2dGrad { input: saved.meta(0).shape };
+        let op = MaxPool2dGrad { input: saved.meta(0).shape, window: None };
         Ok(smallvec![Some(one(apply(op, &[dy, &saved.output(1)])?))])
     }
 

@@ -4,6 +4,7 @@ use super::{no_second_gradient, one};
 use crate::core::{Float, Result};
 use crate::cpu::softmax::Around;
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -14,6 +15,8 @@ pub(super) trait Normalizer: Debug + Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// The name of its gradient, in errors.
     const GRAD: &'static str;
+    /// Whether it is the logarithm: one kernel computes both.
+    const LOGARITHM: bool;
 
     /// The function.
     fn y<T: Float>(self, cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]);
@@ -51,6 +54,13 @@ impl<F: Normalizer> Op for Along<F> {
         })
     }
 
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let around = x[0].shape.around(x[0].shape.dim(F::NAME, self.dim)?);
+        let ((launch, lanes), [n, inner, lines]) = (Launch::lines(around), sizes(around));
+        let logarithm = i32::from(F::LOGARITHM);
+        kernels::softmax_fwd_f32(cx, launch, x[0].f32()?, y[0].f32()?, n, inner, lines, lanes, logarithm)
+    }
+
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let grad = AlongGrad { dim: self.dim, f: self.f };
         Ok(smallvec![Some(one(apply(grad, &[&saved.output(0), dy])?))])
@@ -63,6 +73,11 @@ impl<F: Normalizer> Op for Along<F> {
     fn field(&self, _x: &[Meta]) -> Field {
         Field::Global
     }
+}
+
+/// Elements of a line, their distance, and the number of lines, as kernels take them.
+fn sizes((outer, n, inner): Around) -> [i64; 3] {
+    [n, inner, outer * inner].map(|size| size as i64)
 }
 
 /// `dx` from the output and `dy`.
@@ -91,6 +106,13 @@ impl<F: Normalizer> Op for AlongGrad<F> {
             self.f.dx::<T>(cx, around, x[0].get(), x[1].get(), y[0].get());
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let around = x[0].shape.around(x[0].shape.dim(F::GRAD, self.dim)?);
+        let ((launch, lanes), [n, inner, lines]) = (Launch::lines(around), sizes(around));
+        let (y, dy, dx, logarithm) = (x[0].f32()?, x[1].f32()?, y[0].f32()?, i32::from(F::LOGARITHM));
+        kernels::softmax_bwd_f32(cx, launch, y, dy, dx, n, inner, lines, lanes, logarithm)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

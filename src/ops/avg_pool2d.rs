@@ -29,6 +29,7 @@ use super::{Attrs, Case, Input, OpSpec, one};
 use crate::core::{Error, Result, Shape, Window};
 use crate::cpu::pool::{self, Planes};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -97,6 +98,11 @@ impl AvgPool2dOptions {
         let divisor = self.divisor_override.map_or((counted(0) * counted(1)) as f64, |d| d as f64);
         (real, divisor)
     }
+
+    /// As kernels take it: whether padding counts, and the divisor, 0 for the number of elements.
+    fn divides_by(&self) -> (i32, f32) {
+        (i32::from(self.count_include_pad), self.divisor_override.map_or(0.0, |d| d as f32))
+    }
 }
 
 /// `F.avg_pool2d`.
@@ -126,6 +132,15 @@ impl Op for AvgPool2d {
             pool::average(cx, &planes, |o| self.0.under(&planes, o), x[0].get::<T>(), y[0].get());
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let planes = Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
+        let (windows, (padded, divisor)) = (planes.windows(Some(&self.0.window())), self.0.divides_by());
+        let lanes = pool::lanes(self.0.kernel_size.iter().product());
+        let (x, n, y) = (x[0].f32()?, y[0].numel(), y[0].f32()?);
+        let launch = Launch::teams(n, lanes);
+        kernels::avg_pool2d_fwd_f32(cx, launch, x, y, windows, padded, divisor, lanes as i32, n as i64)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
@@ -168,6 +183,14 @@ impl Op for AvgPool2dGrad {
             pool::share(cx, &planes, |o| self.options.under(&planes, o), x[0].get::<T>(), y[0].get());
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
+        let windows = planes.windows(Some(&self.options.window()));
+        let (launch, (padded, divisor)) = (Launch::over(y[0].numel()), self.options.divides_by());
+        let (dy, dx, n) = (x[0].f32()?, y[0].f32()?, y[0].numel() as i64);
+        kernels::avg_pool2d_bwd_f32(cx, launch, dy, dx, windows, padded, divisor, n)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

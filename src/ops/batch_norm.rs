@@ -114,7 +114,7 @@ impl Tensor {
         bias: Option<&Tensor>,
         settings: BatchNormOptions,
     ) -> Result<Normalised> {
-        Ok(with_running(normalise(settings, settings.eps, self, running, weight, bias)?))
+        Ok(with_running(normalise(settings, settings.eps, self, running, weight, bias, None)?))
     }
 }
 

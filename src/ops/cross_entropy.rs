@@ -44,6 +44,7 @@ use super::loss::{Of, Reduction, Scores};
 use super::{Case, Fill, Input, OpSpec, one};
 use crate::core::{DType, Error, Float, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, softmax};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::{SmallVec, smallvec};
@@ -67,6 +68,11 @@ impl Default for CrossEntropy {
 }
 
 impl CrossEntropy {
+    fn goal(&self, s: Scores, target: &DeviceView, weight: Option<&DeviceView>) -> Result<kernels::Goal> {
+        let (ignore_index, smoothing) = (self.ignore_index, self.label_smoothing);
+        Ok(kernels::Goal { ignore_index, smoothing, ..s.goal(target, weight)? })
+    }
+
     fn forward<T: Float>(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let goal = Goal::<T>::new(*self, x[0].shape, x[1], x.get(2).copied())?;
         let s = goal.s;
@@ -123,6 +129,19 @@ impl Op for CrossEntropy {
             scores.check_labels(self.name(), x[1].get(), self.ignore_index)?;
         }
         float_type!(self.name(), x[0].dtype, T => self.forward::<T>(cx, x, y))
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let scores = Scores::new(self.name(), x[0].shape, None)?;
+        let goal = self.goal(scores, &x[1], x.get(2))?;
+        let (launch, lanes) = Launch::lines((scores.n, scores.c, scores.d));
+        let (input, log_p, fault) =
+            (x[0].f32()?, y[1].f32()?, scores.fault(cx, self.name(), self.ignore_index));
+        let losses = |losses, shares| {
+            kernels::cross_entropy_fwd_f32(cx, launch, input, goal, lanes, log_p, losses, shares, fault)
+        };
+        let weighted = x[1].dtype == DType::I64;
+        self.reduction.reduce_cuda(cx, scores.samples(), weighted, losses, y[0].f32()?, y[2].f32()?)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
@@ -199,6 +218,19 @@ impl Op for CrossEntropyGrad {
 
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[0].dtype, T => self.run::<T>(cx, x, y[0].get::<T>()))
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let scores = Scores::new(self.name(), x[0].shape, None)?;
+        let goal = self.forward.goal(scores, &x[3], x.get(4))?;
+        let (log_p, divisor, dy, gradient) = (x[0].f32()?, x[1].f32()?, x[2].f32()?, y[0].f32()?);
+        let each = i32::from(self.forward.reduction == Reduction::None);
+        if self.of == Of::Target {
+            let launch = Launch::over(y[0].numel());
+            return kernels::cross_entropy_target_f32(cx, launch, log_p, divisor, dy, goal, each, gradient);
+        }
+        let (launch, lanes) = Launch::lines((scores.n, scores.c, scores.d));
+        kernels::cross_entropy_bwd_f32(cx, launch, log_p, divisor, dy, goal, lanes, each, gradient)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

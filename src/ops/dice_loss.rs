@@ -38,6 +38,7 @@ use super::sigmoid::sigmoid;
 use super::{Case, Fill, Input, OpSpec, no_second_gradient, one};
 use crate::core::{Error, Float, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, reduce};
+use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr, kernels};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -124,6 +125,23 @@ impl Op for DiceLoss {
         })
     }
 
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        /// Elements of a row that a block sums.
+        const PART: usize = 8192;
+        let (rows, d) = rows(&x[0].shape);
+        let parts = d.div_ceil(PART);
+        let sums = cx.scratch::<f64>(2 * rows * parts)?;
+        let (input, target, p) = (x[0].f32()?, x[1].f32()?, y[1].f32()?);
+        let launch = Launch::blocks([rows * parts, 1, 1], 256);
+        kernels::dice_sums_f32(cx, launch, input, target, d as i64, PART as i64, p, sums.ptr())?;
+        let (ratio, total, smooth) = (y[2].f32()?, y[3].f32()?, self.smooth);
+        let (sums, n, parts) = (sums.ptr(), rows as i64, parts as i64);
+        let losses = |losses, _| {
+            kernels::dice_ratio_f32(cx, Launch::over(rows), sums, n, parts, smooth, ratio, total, losses)
+        };
+        self.reduction.reduce_cuda(cx, rows, false, losses, y[0].f32()?, Ptr::NULL)
+    }
+
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
         let [p, ratio, total] = [1, 2, 3].map(|i| saved.output(i));
         let inputs = [&p, &saved.input(1), &ratio, &total, dy];
@@ -181,6 +199,15 @@ impl Op for DiceLossGrad {
             });
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (rows, d) = rows(&x[0].shape);
+        let [p, t, ratio, total, dy] = [x[0].f32()?, x[1].f32()?, x[2].f32()?, x[3].f32()?, x[4].f32()?];
+        let each = i32::from(self.reduction == Reduction::None);
+        let (of_target, divisor) = (i32::from(self.of == Of::Target), self.reduction.count(rows));
+        let (launch, d, n, dx) = (Launch::over(y[0].numel()), d as i64, y[0].numel() as i64, y[0].f32()?);
+        kernels::dice_bwd_f32(cx, launch, p, t, ratio, total, dy, d, divisor, each, of_target, dx, n)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

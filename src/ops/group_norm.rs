@@ -77,7 +77,7 @@ impl Tensor {
         bias: Option<&Tensor>,
         eps: f64,
     ) -> Result<Tensor> {
-        Ok(one(normalise(GroupNorm { num_groups }, eps, self, None, weight, bias)?))
+        Ok(one(normalise(GroupNorm { num_groups }, eps, self, None, weight, bias, None)?))
     }
 }
 

@@ -104,7 +104,7 @@ impl Tensor {
         bias: Option<&Tensor>,
         settings: InstanceNormOptions,
     ) -> Result<Normalised> {
-        Ok(with_running(normalise(settings, settings.eps, self, running, weight, bias)?))
+        Ok(with_running(normalise(settings, settings.eps, self, running, weight, bias, None)?))
     }
 }
 

@@ -75,7 +75,7 @@ impl Tensor {
         eps: f64,
     ) -> Result<Tensor> {
         let kind = LayerNorm { normalized_shape: Shape::new(normalized_shape)? };
-        Ok(one(normalise(kind, eps, self, None, weight, bias)?))
+        Ok(one(normalise(kind, eps, self, None, weight, bias, None)?))
     }
 }
 

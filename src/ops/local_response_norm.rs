@@ -30,9 +30,10 @@
 
 use super::norm::batch_of_channels;
 use super::{Case, Input, OpSpec, no_second_gradient, one};
-use crate::core::{Element, Error, Float, Result};
+use crate::core::{Element, Error, Float, Result, Shape};
 use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -57,6 +58,12 @@ impl LocalResponseNormOptions {
 
     fn a(&self) -> f64 {
         self.alpha / self.size as f64
+    }
+
+    /// Channels, pixels of a channel, channels of a window, and all elements, as kernels take them.
+    fn sizes(&self, input: &Shape) -> Result<[i64; 4]> {
+        let [_, channels, len] = batch_of_channels(NAME, input)?;
+        Ok([channels, len, self.size.min(2 * channels), input.numel()].map(|size| size as i64))
     }
 }
 
@@ -131,6 +138,13 @@ impl Op for LocalResponseNormOptions {
         })
     }
 
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (launch, [channels, len, size, n]) = (Launch::over(x[0].numel()), self.sizes(&x[0].shape)?);
+        let (input, output, energy) = (x[0].f32()?, y[0].f32()?, y[1].f32()?);
+        let [k, a, beta] = [self.k, self.a(), self.beta].map(|v| v as f32);
+        kernels::lrn_fwd_f32(cx, launch, input, output, energy, channels, len, size, k, a, beta, n)
+    }
+
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let grad = LocalResponseNormGrad(*self);
         Ok(smallvec![Some(one(apply(grad, &[dy, &saved.input(0), &saved.output(1)])?))])
@@ -193,6 +207,15 @@ impl Op for LocalResponseNormGrad {
             });
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (launch, [channels, len, size, n]) = (Launch::over(x[0].numel()), self.0.sizes(&x[0].shape)?);
+        let (dy, input, energy, dx) = (x[0].f32()?, x[1].f32()?, x[2].f32()?, y[0].f32()?);
+        let (beta, factor) = (self.0.beta as f32, (-2.0 * self.0.a() * self.0.beta) as f32);
+        let t = cx.scratch::<f32>(x[0].numel())?;
+        kernels::lrn_slope_f32(cx, launch, dy, input, energy, dx, t.ptr(), beta, n)?;
+        kernels::lrn_bwd_f32(cx, launch, input, t.ptr(), dx, channels, len, size, factor, n)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -36,6 +36,7 @@ pub struct LogSoftmax;
 impl Normalizer for LogSoftmax {
     const NAME: &'static str = "log_softmax";
     const GRAD: &'static str = "log_softmax_grad";
+    const LOGARITHM: bool = true;
 
     fn y<T: Float>(self, cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]) {
         loops::log_softmax(cx, around, x, y);

@@ -1,8 +1,9 @@
 //! What the losses share: reductions, and how class labels lie against class scores.
 
-use crate::core::{Error, ErrorKind, Float, Result, Shape};
+use crate::core::{DType, Error, ErrorKind, Float, Result, Shape};
 use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, ViewMut, reduce};
+use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr, kernels};
 use crate::ops::AttrValue;
 use crate::tensor::Meta;
 use std::ops::Range;
@@ -65,6 +66,36 @@ impl Reduction {
         let divisor = if self == Reduction::Mean { divisor(single) } else { T::ONE };
         y[0] = sum / divisor;
         divisor
+    }
+
+    /// As [`reduce`](Self::reduce) on a GPU: `launch` writes `n` single losses to the first place it is given and, where
+    /// `weighted`, their shares of the divisor to the second. `divisor` may be null.
+    pub(super) fn reduce_cuda(
+        self,
+        cx: &CudaCtx,
+        n: usize,
+        weighted: bool,
+        launch: impl FnOnce(Ptr<f32>, Ptr<f32>) -> Result<()>,
+        y: Ptr<f32>,
+        divisor: Ptr<f32>,
+    ) -> Result<()> {
+        /// Losses that a block sums.
+        const PART: usize = 4096;
+        let shares = cx.scratch::<f32>(n)?;
+        if self == Reduction::None {
+            launch(y, shares.ptr())?;
+            return if divisor.is_null() { Ok(()) } else { cx.fill_f32(divisor, 1.0, 1) };
+        }
+        let single = cx.scratch::<f32>(n)?;
+        launch(single.ptr(), shares.ptr())?;
+        let weighted = weighted && self == Reduction::Mean;
+        let (parts, shares) = (n.div_ceil(PART), if weighted { shares.ptr() } else { Ptr::NULL });
+        let sums = cx.scratch::<f64>(2 * parts)?;
+        let grid = Launch::blocks([parts, 1, 1], 256);
+        kernels::loss_partial_f32(cx, grid, single.ptr(), shares, n as i64, PART as i64, sums.ptr())?;
+        let given = if weighted { 0.0 } else { self.count(n) };
+        let grid = Launch::blocks([1, 1, 1], 256);
+        kernels::loss_total_f32(cx, grid, sums.ptr(), parts as i64, given, y, divisor)
     }
 
     /// As [`reduce`](Self::reduce), for single losses of this shape that `losses` writes in a loop of its own and that
@@ -154,6 +185,28 @@ impl Scores {
         (i / self.d * self.c + class) * self.d + i % self.d
     }
 
+    /// As kernels take them, with what each sample should have been.
+    pub fn goal(&self, target: &DeviceView, weight: Option<&DeviceView>) -> Result<kernels::Goal> {
+        let mut goal = kernels::Goal {
+            weight: weight.map_or(Ok(Ptr::NULL), DeviceView::f32)?,
+            n: self.n as i64,
+            c: self.c as i64,
+            d: self.d as i64,
+            ..Default::default()
+        };
+        match target.dtype {
+            DType::I64 => goal.labels = target.i64()?,
+            _ => goal.probabilities = target.f32()?,
+        }
+        Ok(goal)
+    }
+
+    /// Where kernels report a label that is neither a class nor `ignore_index`.
+    pub fn fault(&self, cx: &CudaCtx, op: &'static str, ignore_index: i64) -> Ptr<u64> {
+        let classes = self.c;
+        cx.fault(op, format!("a label is out of range for {classes} classes, and not {ignore_index},"))
+    }
+
     /// Cuts the gradient of the scores at whole planes, and calls `f(samples, start, piece)` for each piece: its
     /// samples (in the labels' order), and where in the gradient it starts.
     pub fn pieces<T: Send>(
@@ -175,7 +228,7 @@ impl Scores {
     /// # Errors
     /// Labels of another shape, or not i64.
     pub fn check_target(&self, op: &str, target: &Meta) -> Result<()> {
-        if target.dtype != crate::DType::I64 {
+        if target.dtype != DType::I64 {
             return Err(Error::dtype(op, format!("target is {}, not class labels", target.dtype))
                 .with("target", format_args!("{} {}", target.shape, target.dtype))
                 .expected("i64")

@@ -33,6 +33,7 @@ use super::images::{images, pooled};
 use super::{Attrs, Case, Fill, Input, OpSpec, one};
 use crate::core::{DType, Float, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut, pool};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -103,8 +104,15 @@ impl Op for MaxPool2d {
         })
     }
 
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let planes = pool::Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
+        let (launch, windows) = (Launch::over(y[0].numel()), planes.windows(Some(&self.0.window())));
+        let (x, output, indices, n) = (x[0].f32()?, y[0].f32()?, y[1].i64()?, y[0].numel() as i64);
+        kernels::max_pool2d_fwd_f32(cx, launch, x, output, indices, windows, n)
+    }
+
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        let op = MaxPool2dGrad { input: saved.meta(0).shape };
+        let op = MaxPool2dGrad { input: saved.meta(0).shape, window: Some(self.0.window()) };
         Ok(smallvec![Some(one(apply(op, &[dy, &saved.output(1)])?))])
     }
 
@@ -121,6 +129,8 @@ impl Op for MaxPool2d {
 #[derive(Debug)]
 pub(super) struct MaxPool2dGrad {
     pub input: Shape,
+    /// None where windows are adaptive.
+    pub window: Option<Window>,
 }
 
 impl Op for MaxPool2dGrad {
@@ -150,6 +160,16 @@ impl Op for MaxPool2dGrad {
             });
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let planes = pool::Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
+        let (launch, windows) = (Launch::over(y[0].numel()), planes.windows(self.window.as_ref()));
+        let (dy, indices, dx, n) = (x[0].f32()?, x[1].i64()?, y[0].f32()?, y[0].numel() as i64);
+        match self.window {
+            Some(_) => kernels::max_pool2d_bwd_f32(cx, launch, dy, indices, dx, windows, n),
+            None => kernels::adaptive_max_pool2d_bwd_f32(cx, launch, dy, indices, dx, windows, n),
+        }
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

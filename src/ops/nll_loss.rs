@@ -33,6 +33,7 @@ use super::loss::{Reduction, Scores, total};
 use super::{Case, Fill, Input, OpSpec, one};
 use crate::core::{Float, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::{SmallVec, smallvec};
@@ -56,6 +57,10 @@ impl NllLoss {
     /// The weight of a label, 0 for the ignored one.
     fn weight<T: Float>(&self, weight: Option<&[T]>, label: i64) -> T {
         if label == self.ignore_index { T::ZERO } else { weight.map_or(T::ONE, |w| w[label as usize]) }
+    }
+
+    fn goal(&self, s: Scores, target: &DeviceView, weight: Option<&DeviceView>) -> Result<kernels::Goal> {
+        Ok(kernels::Goal { ignore_index: self.ignore_index, ..s.goal(target, weight)? })
     }
 
     fn forward<T: Float>(&self, cx: &CpuCtx, s: Scores, x: &[View], y: &mut [ViewMut]) {
@@ -100,6 +105,16 @@ impl Op for NllLoss {
             self.forward::<T>(cx, scores, x, y);
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let scores = Scores::new(self.name(), x[0].shape, None)?;
+        let goal = self.goal(scores, &x[1], x.get(2))?;
+        let (input, n, fault) = (x[0].f32()?, scores.samples(), scores.fault(cx, self.name(), self.ignore_index));
+        let losses = |losses, shares| {
+            kernels::nll_loss_fwd_f32(cx, Launch::over(n), input, goal, losses, shares, fault)
+        };
+        self.reduction.reduce_cuda(cx, n, true, losses, y[0].f32()?, y[1].f32()?)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
@@ -161,6 +176,13 @@ impl Op for NllLossGrad {
             });
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let scores = Scores::new(self.name(), self.input.shape, None)?;
+        let goal = self.forward.goal(scores, &x[0], x.get(3))?;
+        let (launch, each) = (Launch::over(y[0].numel()), self.forward.reduction == Reduction::None);
+        kernels::nll_loss_bwd_f32(cx, launch, x[1].f32()?, x[2].f32()?, goal, i32::from(each), y[0].f32()?)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

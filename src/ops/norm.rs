@@ -15,8 +15,9 @@
 
 use super::{Attrs, no_second_gradient};
 use crate::core::{DType, Error, Float, Result, Shape};
-use crate::cpu::norm::{Gradients, Layout, STATS, Tape, backward, forward};
+use crate::cpu::norm::{Finish, Gradients, Layout, STATS, Tape, backward, forward};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Ptr, norm as cuda};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Outputs, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::{SmallVec, smallvec};
@@ -46,6 +47,11 @@ pub(super) trait Kind: Debug + Copy + Send + Sync + 'static {
         0.0
     }
 
+    /// Whether negative outputs become 0.
+    fn relu(&self) -> bool {
+        false
+    }
+
     /// What one output depends on.
     fn field(&self) -> Field {
         Field::Global
@@ -59,13 +65,14 @@ pub(super) struct Given {
     running_var: bool,
     weight: bool,
     bias: bool,
+    residual: bool,
 }
 
 impl Given {
     pub fn new(attrs: &Attrs) -> Given {
-        let [running_mean, running_var, weight, bias] =
-            ["running_mean", "running_var", "weight", "bias"].map(|name| attrs.has_input(name));
-        Given { running_mean, running_var, weight, bias }
+        let [running_mean, running_var, weight, bias, residual] =
+            ["running_mean", "running_var", "weight", "bias", "residual"].map(|name| attrs.has_input(name));
+        Given { running_mean, running_var, weight, bias, residual }
     }
 
     fn running(&self) -> bool {
@@ -73,12 +80,20 @@ impl Given {
     }
 
     fn weight(&self) -> Option<usize> {
-        self.weight.then_some(1 + self.running_mean as usize + self.running_var as usize)
+        self.weight.then_some(self.after([self.running_mean, self.running_var, false, false]))
     }
 
     fn bias(&self) -> Option<usize> {
-        let before = [self.running_mean, self.running_var, self.weight];
-        self.bias.then_some(1 + before.iter().filter(|given| **given).count())
+        self.bias.then_some(self.after([self.running_mean, self.running_var, self.weight, false]))
+    }
+
+    fn residual(&self) -> Option<usize> {
+        self.residual.then_some(self.after([self.running_mean, self.running_var, self.weight, self.bias]))
+    }
+
+    /// The place after the input and these.
+    fn after(&self, before: [bool; 4]) -> usize {
+        1 + before.iter().filter(|given| **given).count()
     }
 
     /// Visible outputs: the statistics follow those before them.
@@ -106,15 +121,18 @@ impl<K: Kind> Norm<K> {
             return Err(Error::argument(K::NAME, format!("eps {} is not a number from 0 up", self.eps)));
         }
         let channels = || Shape::new(&x[0].dims()[1..2]);
-        let expected = [
-            (running_mean.then_some(1), "running_mean", true),
-            (running_var.then_some(2), "running_var", true),
-            (self.given.weight(), "weight", false),
-            (self.given.bias(), "bias", false),
+        let affine = || self.kind.weight(&x[0].shape);
+        let input = || Ok(x[0].shape);
+        let expected: [(_, _, &dyn Fn() -> Result<Shape>); 5] = [
+            (running_mean.then_some(1), "running_mean", &channels),
+            (running_var.then_some(2), "running_var", &channels),
+            (self.given.weight(), "weight", &affine),
+            (self.given.bias(), "bias", &affine),
+            (self.given.residual(), "residual", &input),
         ];
-        for (place, name, running) in expected {
+        for (place, name, want) in expected {
             let Some(place) = place else { continue };
-            let want = if running { channels()? } else { self.kind.weight(&x[0].shape)? };
+            let want = want()?;
             if x[place].shape != want {
                 return Err(Error::shape(K::NAME, format!("{name} disagrees with input"))
                     .with("input", x[0].shape)
@@ -129,10 +147,12 @@ impl<K: Kind> Norm<K> {
         let l = self.kind.layout(&x[0].shape)?;
         let affine = [self.given.weight(), self.given.bias()].map(|place| place.map(|i| x[i].get::<T>()));
         let running = self.given.running().then(|| [x[1].get::<T>(), x[2].get::<T>()]);
+        let finish =
+            Finish { residual: self.given.residual().map(|i| x[i].get::<T>()), relu: self.kind.relu() };
         let (y, stats) = y.split_at_mut(self.given.visible());
         let stats = stats[0].get::<f64>();
         let given = if self.kind.own() { None } else { running };
-        forward(cx, l, self.eps, x[0].get(), given, affine, y[0].get::<T>(), stats);
+        forward(cx, l, self.eps, x[0].get(), given, affine, finish, y[0].get::<T>(), stats);
         let Some(old) = running else { return Ok(()) };
         let [_, mean, variance] = y else { unreachable!("infer plans three outputs") };
         for (k, (old, new)) in old.into_iter().zip([mean.get::<T>(), variance.get::<T>()]).enumerate() {
@@ -175,29 +195,58 @@ impl<K: Kind> Op for Norm<K> {
 
     fn saves(&self) -> Saves {
         let inputs: SmallVec<[usize; 2]> = [0].into_iter().chain(self.given.weight()).collect();
-        Saves::inputs(&inputs).and_outputs(&[self.given.visible()])
+        let saves = Saves::inputs(&inputs).and_outputs(&[self.given.visible()]);
+        if self.kind.relu() { saves.and_outputs(&[0]) } else { saves }
     }
 
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(K::NAME, x[0].dtype, T => self.run::<T>(cx, x, y))
     }
 
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let input = |place: Option<usize>| place.map_or(Ok(Ptr::NULL), |i| x[i].f32());
+        let running = || -> Result<cuda::Running> {
+            Ok(cuda::Running {
+                channels: x[1].numel(),
+                momentum: self.kind.momentum(),
+                old: [x[1].f32()?, x[2].f32()?],
+                new: [y[1].f32()?, y[2].f32()?],
+            })
+        };
+        let forward = cuda::Forward {
+            x: x[0].f32()?,
+            weight: input(self.given.weight())?,
+            bias: input(self.given.bias())?,
+            residual: input(self.given.residual())?,
+            relu: self.kind.relu(),
+            eps: self.eps,
+            own: self.kind.own(),
+            running: self.given.running().then(running).transpose()?,
+            y: y[0].f32()?,
+            stats: y[self.given.visible()].f64()?,
+        };
+        cuda::forward(cx, self.kind.layout(&x[0].shape)?, &forward)
+    }
+
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
         let input = saved.input(0);
-        let (weight, bias) = (self.given.weight(), self.given.bias());
+        let weight = self.given.weight();
+        let places = [Some(0), weight, self.given.bias(), self.given.residual()];
         let grad = NormGrad {
             name: K::GRAD,
             layout: self.kind.layout(input.shape())?,
             own: self.kind.own(),
             parameter: self.kind.weight(input.shape())?,
-            needs: [Some(0), weight, bias].map(|place| place.is_some_and(|i| needs[i])),
+            relu: self.kind.relu(),
+            needs: places.map(|place| place.is_some_and(|i| needs[i])),
         };
         let (stats, weight_value) = (saved.output(self.given.visible()), weight.map(|i| saved.input(i)));
-        let inputs: SmallVec<[&Tensor; 4]> =
-            [dy, &input, &stats].into_iter().chain(weight_value.as_ref()).collect();
+        let y = self.kind.relu().then(|| saved.output(0));
+        let inputs: SmallVec<[&Tensor; 5]> =
+            [dy, &input, &stats].into_iter().chain(y.as_ref()).chain(weight_value.as_ref()).collect();
         let mut outputs = apply(grad, &inputs)?.into_iter();
         let mut grads: Grads = smallvec![None; saved.len()];
-        for place in [Some(0), weight, bias].into_iter().flatten().filter(|&i| needs[i]) {
+        for place in places.into_iter().flatten().filter(|&i| needs[i]) {
             grads[place] = outputs.next();
         }
         Ok(grads)
@@ -213,14 +262,23 @@ impl<K: Kind> Op for Norm<K> {
     }
 }
 
-/// Those of `dx`, `dw`, `db` that are needed, from `(dy, input, statistics)` and maybe `weight`.
+/// Those of `dx`, `dw`, `db` and the residual's gradient that are needed, from `(dy, input, statistics)`, with ReLU the
+/// output, and maybe `weight`.
 #[derive(Debug)]
 struct NormGrad {
     name: &'static str,
     layout: Layout,
     own: bool,
     parameter: Shape,
-    needs: [bool; 3],
+    relu: bool,
+    needs: [bool; 4],
+}
+
+impl NormGrad {
+    /// Where `weight` is among the inputs.
+    fn weight(&self) -> usize {
+        3 + usize::from(self.relu)
+    }
 }
 
 impl Op for NormGrad {
@@ -230,7 +288,7 @@ impl Op for NormGrad {
 
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
         let dtype = one_float(self.name, &x[..2])?;
-        let shapes = [x[0].shape, self.parameter, self.parameter];
+        let shapes = [x[0].shape, self.parameter, self.parameter, x[0].shape];
         let mut needed = shapes.into_iter().zip(self.needs).filter(|(_, need)| *need).map(|(shape, _)| shape);
         let first = needed.next().ok_or_else(|| Error::argument(self.name, "no gradient is needed"))?;
         Ok(needed.fold(Plan::new(first, dtype), |plan, shape| plan.and(shape, dtype)))
@@ -244,17 +302,44 @@ impl Op for NormGrad {
         float_type!(self.name, x[0].dtype, T => {
             let mut outputs = y.iter_mut().map(|y| y.get::<T>());
             let mut asked = |need| if need { outputs.next().unwrap_or_default() } else { &mut [] };
-            let [dx, dweight, dbias] = self.needs.map(&mut asked);
-            let tape = Tape {
-                dy: x[0].get::<T>(),
-                x: x[1].get(),
-                stats: x[2].get(),
-                weight: x.get(3).map(View::get),
-                own: self.own,
-            };
+            let [dx, dweight, dbias, dresidual] = self.needs.map(&mut asked);
+            let mut dy = x[0].get::<T>();
+            // What the ReLU lets through is the residual's gradient, and what normalisation receives.
+            let mut scratch = cx.scratch(if self.relu && dresidual.is_empty() { size_of_val(dy) } else { 0 });
+            if self.relu {
+                let through = if dresidual.is_empty() { scratch.slice_mut() } else { dresidual };
+                let relu = |dy, y| if y <= T::ZERO { T::ZERO } else { dy };
+                cx.zip(dy, x[3].get::<T>(), through, relu);
+                dy = through;
+            }
+            let (input, stats, weight) = (x[1].get(), x[2].get(), x.get(self.weight()).map(View::get));
+            let tape = Tape { dy, x: input, stats, weight, own: self.own };
             backward(cx, self.layout, tape, Gradients { dx, dweight, dbias });
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let mut outputs = y.iter();
+        let mut asked = |need: bool| {
+            let output = if need { outputs.next() } else { None };
+            output.map_or(Ok(Ptr::NULL), DeviceView::f32)
+        };
+        let [dx, dweight, dbias, dresidual] = self.needs.map(&mut asked);
+        let backward = cuda::Backward {
+            dy: x[0].f32()?,
+            x: x[1].f32()?,
+            y: if self.relu { x[3].f32()? } else { Ptr::NULL },
+            stats: x[2].f64()?,
+            weight: x.get(self.weight()).map_or(Ok(Ptr::NULL), DeviceView::f32)?,
+            weights: self.parameter.numel(),
+            own: self.own,
+            dx: dx?,
+            dweight: dweight?,
+            dbias: dbias?,
+            dresidual: dresidual?,
+        };
+        cuda::backward(cx, self.layout, &backward)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
@@ -270,12 +355,19 @@ pub(super) fn normalise<K: Kind>(
     running: Option<[&Tensor; 2]>,
     weight: Option<&Tensor>,
     bias: Option<&Tensor>,
+    residual: Option<&Tensor>,
 ) -> Result<Outputs> {
     let tracked = running.is_some();
-    let given =
-        Given { running_mean: tracked, running_var: tracked, weight: weight.is_some(), bias: bias.is_some() };
-    let inputs: SmallVec<[&Tensor; 5]> =
-        [input].into_iter().chain(running.into_iter().flatten()).chain(weight).chain(bias).collect();
+    let given = Given {
+        running_mean: tracked,
+        running_var: tracked,
+        weight: weight.is_some(),
+        bias: bias.is_some(),
+        residual: residual.is_some(),
+    };
+    let running = running.into_iter().flatten();
+    let inputs: SmallVec<[&Tensor; 6]> =
+        [input].into_iter().chain(running).chain(weight).chain(bias).chain(residual).collect();
     apply(Norm { kind, eps, given }, &inputs)
 }
 

@@ -37,6 +37,7 @@ pub struct Softmax;
 impl Normalizer for Softmax {
     const NAME: &'static str = "softmax";
     const GRAD: &'static str = "softmax_grad";
+    const LOGARITHM: bool = false;
 
     fn y<T: Float>(self, cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]) {
         loops::softmax(cx, around, x, y);

@@ -20,6 +20,7 @@
 mod sums;
 
 use super::CpuCtx;
+use super::context::CHUNK;
 use crate::core::Float;
 use sums::{BLOCK, Block, LANES, Moments, fold, totals};
 
@@ -49,12 +50,13 @@ impl Layout {
         self.slices * self.len
     }
 
-    fn numel(&self) -> usize {
+    /// Elements of all groups.
+    pub fn numel(&self) -> usize {
         self.groups * self.count()
     }
 
     /// Runs of a slice: weights of a group.
-    fn runs(&self) -> usize {
+    pub fn runs(&self) -> usize {
         self.len / self.run
     }
 
@@ -66,7 +68,7 @@ impl Layout {
     }
 
     /// Whether neighbours have different weights.
-    fn elementwise(&self) -> bool {
+    pub fn elementwise(&self) -> bool {
         self.run == 1 && self.len > 1
     }
 
@@ -124,8 +126,31 @@ impl<T: Float> Scale<T> {
     }
 }
 
-/// `y = (x - mean) / sqrt(variance + eps) * weight + bias`, group by group; `stats` receives mean, variance and inverse
-/// deviation of each. Without `given` mean and variance of each group they are the group's own, the variance biased.
+/// What follows a normalisation in residual nets: `y = max(0, y + residual)`, or a part of that.
+#[derive(Clone, Copy)]
+pub struct Finish<'a, T> {
+    pub residual: Option<&'a [T]>,
+    pub relu: bool,
+}
+
+impl<T: Float> Finish<'_, T> {
+    /// Nothing follows.
+    const NONE: Self = Finish { residual: None, relu: false };
+
+    /// Finishes the outputs from `start` on.
+    fn apply(self, start: usize, y: &mut [T]) {
+        if let Some(residual) = self.residual {
+            y.iter_mut().zip(&residual[start..]).for_each(|(y, &r)| *y += r);
+        }
+        if self.relu {
+            y.iter_mut().for_each(|y| *y = if *y <= T::ZERO { T::ZERO } else { *y });
+        }
+    }
+}
+
+/// `y = (x - mean) / sqrt(variance + eps) * weight + bias`, group by group, and the finish; `stats` receives mean,
+/// variance and inverse deviation of each. Without `given` mean and variance of each group they are the group's own, the
+/// variance biased.
 #[allow(clippy::too_many_arguments)] // the formula's own
 pub fn forward<T: Float>(
     cx: &CpuCtx,
@@ -134,6 +159,7 @@ pub fn forward<T: Float>(
     x: &[T],
     given: Option<[&[T]; 2]>,
     [weight, bias]: [Option<&[T]>; 2],
+    finish: Finish<T>,
     y: &mut [T],
     stats: &mut [f64],
 ) {
@@ -144,8 +170,9 @@ pub fn forward<T: Float>(
         let mut buffer = cx.scratch(2 * size_of_val(x));
         let (xt, yt) = buffer.slice_mut().split_at_mut(x.len());
         transpose(cx, l.groups, x, xt);
-        forward(cx, turned, eps, xt, given, [weight, bias], yt, stats);
-        return transpose(cx, l.slices, yt, y);
+        forward(cx, turned, eps, xt, given, [weight, bias], Finish::NONE, yt, stats);
+        transpose(cx, l.slices, yt, y);
+        return cx.pieces(y, CHUNK, x.len(), |piece, y| finish.apply(piece * CHUNK, y));
     }
     cx.groups(l.groups, (y, l.len), stats, x.len(), |g, y, stats| {
         let [mean, variance] = match given {
@@ -168,12 +195,13 @@ pub fn forward<T: Float>(
                 if let Some(bias) = bias {
                     y.iter_mut().zip(&bias[first..]).for_each(|(y, &b)| *y += b);
                 }
-                continue;
+            } else {
+                for (j, (x, y)) in x.chunks_exact(l.run).zip(y.chunks_exact_mut(l.run)).enumerate() {
+                    let w = weight.map_or(1.0, |w| w[first + j].to_f64());
+                    normalise(scale, x, w, bias.map_or(0.0, |b| b[first + j].to_f64()), y);
+                }
             }
-            for (j, (x, y)) in x.chunks_exact(l.run).zip(y.chunks_exact_mut(l.run)).enumerate() {
-                let w = weight.map_or(1.0, |w| w[first + j].to_f64());
-                normalise(scale, x, w, bias.map_or(0.0, |b| b[first + j].to_f64()), y);
-            }
+            finish.apply(l.start(g, s), y);
         }
     });
 }
