@@ -204,19 +204,7 @@ pub fn backward(cx: &CudaCtx, l: Layout, b: &Backward) -> Result<()> {
     }
     let (launch, n) = (Launch::over(l.numel()), l.numel() as i64);
     let x = if b.own { b.x } else { Ptr::NULL };
-    kernels::norm_bwd_f32(
-        cx,
-        launch,
-        b.dy,
-        x,
-        b.y,
-        factors.ptr(),
-        b.weight,
-        b.dx,
-        b.dresidual,
-        l.into(),
-        n,
-    )
+    kernels::norm_bwd_f32(cx, launch, b.dy, x, b.y, factors.ptr(), b.weight, b.dx, b.dresidual, l.into(), n)
 }
 
 /// The gradients of weights that differ from element to element: sums down the columns.

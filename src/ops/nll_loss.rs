@@ -110,7 +110,8 @@ impl Op for NllLoss {
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let scores = Scores::new(self.name(), x[0].shape, None)?;
         let goal = self.goal(scores, &x[1], x.get(2))?;
-        let (input, n, fault) = (x[0].f32()?, scores.samples(), scores.fault(cx, self.name(), self.ignore_index));
+        let (input, n, fault) =
+            (x[0].f32()?, scores.samples(), scores.fault(cx, self.name(), self.ignore_index));
         let losses = |losses, shares| {
             kernels::nll_loss_fwd_f32(cx, Launch::over(n), input, goal, losses, shares, fault)
         };
