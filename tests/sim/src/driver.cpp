@@ -28,6 +28,7 @@ thread_local void* bound_context = nullptr;
 
 std::set<Event*> events;
 std::set<Module*> modules;
+std::set<Function*> functions;
 std::set<Graph*> graphs, executables;
 
 long long setting(const char* name, long long otherwise) {
@@ -58,12 +59,7 @@ template <class T> T* known(const std::set<T*>& set, void* handle) {
     return set.count(p) ? p : nullptr;
 }
 
-Function* known_function(void* handle) {
-    for (Module* m : modules)
-        for (auto& [name, f] : m->functions)
-            if (&f == handle) return &f;
-    return nullptr;
-}
+Function* known_function(void* handle) { return known(functions, handle); }
 
 // Everything that was queued on any stream, and the look for spoilt patterns that waiting for the device is a good time for.
 int flush_all() {
@@ -359,6 +355,7 @@ API cuModuleUnload(void* handle) {
     Module* module = known(modules, handle);
     if (!module) return CUDA_ERROR_INVALID_HANDLE;
     if (const int error = flush_all()) return error;
+    for (auto& [name, f] : module->functions) functions.erase(&f);
     modules.erase(module);
     delete module;
     return CUDA_SUCCESS;
@@ -369,6 +366,7 @@ API cuModuleGetFunction(void** function, void* handle, const char* name) {
     if (!module) return CUDA_ERROR_INVALID_HANDLE;
     Function* found;
     if (const int error = find_function(*module, name, &found)) return error;
+    functions.insert(found);
     *function = found;
     return CUDA_SUCCESS;
 }

@@ -34,10 +34,10 @@ struct AsyncCopy {
     Where where;
 };
 
+// What is needed of a thread that waits. One that runs from its beginning to its end touches only the two arrays below.
 struct Thread {
-    State state;
+    uint32_t block; // for which the rest was set up
     Fiber* fiber;
-    uint3 index;
     Where where; // where it waits
 
     // at a block barrier
@@ -55,10 +55,12 @@ struct Thread {
     std::vector<AsyncCopy> copies;
 };
 
-constexpr unsigned MAX_THREADS = 1024, LANES = 32;
+constexpr unsigned MAX_THREADS = 1024, LANES = 32, NONE = ~0u;
 Thread threads[MAX_THREADS];
-unsigned thread_count;
-Thread* current; // null while the scheduler runs
+State states[MAX_THREADS];
+uint3 indices[MAX_THREADS];
+unsigned thread_count, done_count;
+unsigned current = NONE; // the running thread; none while the scheduler runs
 
 // The running launch.
 const Kernel* kernel;
@@ -72,65 +74,74 @@ uint32_t blocks_run, launch_first_block, barriers_passed;
 Fiber scheduler;
 std::vector<Fiber*> idle;
 unsigned fibers_made;
-Thread* next_to_start; // what an idle fiber begins with when it is switched to
+Fiber* running;         // the fiber that runs, or ran last
+unsigned next_to_start; // the thread that an idle fiber begins with when it is switched to
 
 // The lanes of the warp whose turn it is, in the order of this turn.
 unsigned lanes[LANES], lane_count, cursor;
 
 void to_scheduler() {
-    Fiber& mine = *current->fiber;
-    current = nullptr;
-    switch_fiber(mine, scheduler);
+    current = NONE;
+    switch_fiber(*running, scheduler);
 }
 
-void make_current(Thread& t) {
-    current = &t;
-    builtins.thread_index = t.index;
+void make_current(unsigned id) {
+    current = id;
+    builtins.thread_index = indices[id];
 }
 
 // A fiber runs one thread after another for as long as they end without waiting: a kernel with no barrier costs a call per
 // thread, not a switch. Only a thread that waits keeps its fiber.
 [[noreturn]] void fiber_main() {
     for (;;) {
-        Thread* t = next_to_start;
-        Fiber* mine = t->fiber;
-        for (;;) {
-            make_current(*t);
+        for (unsigned id = next_to_start;; id = lanes[cursor++]) {
+            make_current(id);
             kernel->call(kernel_arguments);
-            t->state = State::Done;
-            t->fiber = nullptr;
-            if (cursor == lane_count || threads[lanes[cursor]].state != State::Fresh) break;
-            t = &threads[lanes[cursor++]];
-            t->fiber = mine;
+            states[id] = State::Done;
+            done_count++;
+            if (cursor == lane_count || states[lanes[cursor]] != State::Fresh) break;
         }
-        current = nullptr;
-        idle.push_back(mine);
-        switch_fiber(*mine, scheduler);
+        idle.push_back(running);
+        to_scheduler();
     }
 }
 
 // Lets a thread run until it waits, ends or fails.
-void resume(Thread& t) {
-    if (t.state == State::Fresh) {
+void resume(unsigned id) {
+    if (states[id] == State::Fresh) {
         if (idle.empty()) {
             auto* fiber = new Fiber;
             fiber->create(fiber_main, fibers_made++);
             idle.push_back(fiber);
         }
-        t.fiber = idle.back();
+        running = idle.back();
         idle.pop_back();
-        next_to_start = &t;
-        switch_fiber(scheduler, *t.fiber);
+        next_to_start = id;
     } else {
-        make_current(t);
-        switch_fiber(scheduler, *t.fiber);
+        running = threads[id].fiber;
+        make_current(id);
     }
+    switch_fiber(scheduler, *running);
 }
 
-// After a failed launch some fibers stopped in the middle of a kernel, and will not be resumed: their stacks are lost.
-// Errors are rare, and the context is beyond use after one, as on a GPU.
-void abandon_fibers() {
-    for (Thread& t : threads) t.fiber = nullptr, t.state = State::Done;
+// The running thread, set up for this block.
+Thread& current_thread() {
+    Thread& t = threads[current];
+    if (t.block != blocks_run + 1) {
+        t.block = blocks_run + 1;
+        t.completes = false;
+        t.warp_syncs = 0;
+        t.copy_group = 0;
+        t.copies.clear();
+    }
+    return t;
+}
+
+// Stops the running thread until the scheduler lets it go on.
+void wait_as(State state) {
+    states[current] = state;
+    threads[current].fiber = running;
+    to_scheduler();
 }
 
 // ---- the order of turns -----------------------------------------------------------------------------------------------
@@ -143,9 +154,9 @@ unsigned random_below(unsigned n) {
     return unsigned(random_state % n);
 }
 
-// 0 .. n - 1 as the option asks.
-void fill_order(unsigned* order, unsigned n) {
-    std::iota(order, order + n, 0u);
+// first .. first + n - 1, in the order that the option asks for.
+void fill_order(unsigned* order, unsigned first, unsigned n) {
+    std::iota(order, order + n, first);
     if (options().order == Order::Reverse) std::reverse(order, order + n);
     if (options().order == Order::Random)
         for (unsigned k = n; k > 1; k--) std::swap(order[k - 1], order[random_below(k)]);
@@ -155,22 +166,24 @@ void fill_order(unsigned* order, unsigned n) {
 
 unsigned warp_begin(unsigned id) { return id & ~(LANES - 1); }
 unsigned id_of(const Thread& t) { return unsigned(&t - threads); }
+State state_of(const Thread& t) { return states[id_of(t)]; }
 
 // The lanes of `mask` that can still come: neither exited nor beyond the block's last thread.
 unsigned live_lanes(unsigned first, unsigned mask) {
+    if (done_count == 0 && first + LANES <= thread_count) return mask;
     for (unsigned lane = 0; lane < LANES; lane++)
-        if (first + lane >= thread_count || threads[first + lane].state == State::Done) mask &= ~(1u << lane);
+        if (first + lane >= thread_count || states[first + lane] == State::Done) mask &= ~(1u << lane);
     return mask;
 }
 
 bool waits_at_same(const Thread& a, const Thread& b) {
-    return b.state == State::AtWarp && b.op == a.op && b.mask == a.mask && b.where.line == a.where.line;
+    return state_of(b) == State::AtWarp && b.op == a.op && b.mask == a.mask && b.where.line == a.where.line;
 }
 
-// Whether all lanes that `t` waits for are there.
+// Whether all lanes that `t` waits for are there. From the last one down: it is mostly the one that is missing.
 bool is_complete(const Thread& t) {
     const unsigned first = warp_begin(id_of(t)), wanted = live_lanes(first, t.mask);
-    for (unsigned lane = 0; lane < LANES; lane++)
+    for (unsigned lane = LANES; lane-- > 0;)
         if (wanted >> lane & 1 && &threads[first + lane] != &t && !waits_at_same(t, threads[first + lane])) return false;
     return true;
 }
@@ -188,7 +201,7 @@ void complete(Thread& t) {
     t.op->operate(data, t.mask);
     for (unsigned lane = 0; lane < LANES; lane++)
         if (mask >> lane & 1) {
-            threads[first + lane].state = State::Ready;
+            states[first + lane] = State::Ready;
             if (t.op->orders_memory) threads[first + lane].warp_syncs = syncs + 1;
         }
 }
@@ -204,7 +217,7 @@ std::string mask_text(unsigned mask) {
 std::string what_thread_does(unsigned id) {
     if (id >= thread_count) return "does not exist: the block has " + std::to_string(thread_count) + " threads";
     const Thread& t = threads[id];
-    switch (t.state) {
+    switch (states[id]) {
     case State::AtWarp:
         return "waits at " + std::string(t.op->name) + " at " + place(t.where) + " with mask " + mask_text(t.mask);
     case State::AtBlock: return "waits at __syncthreads at " + place(t.where);
@@ -214,7 +227,7 @@ std::string what_thread_does(unsigned id) {
 }
 
 void report(int status, unsigned thread, const std::string& what) {
-    const uint3 b = builtins.block_index, t = threads[thread].index;
+    const uint3 b = builtins.block_index, t = indices[thread];
     char head[300];
     snprintf(head, sizeof head, "kernel %s, block (%u,%u,%u), thread (%u,%u,%u): ", kernel->name, b.x, b.y, b.z, t.x, t.y, t.z);
     outcome = {status, head + what};
@@ -225,10 +238,10 @@ bool settle_warp(unsigned first, unsigned count) {
     Thread* stuck = nullptr;
     for (unsigned lane = 0; lane < count; lane++) {
         Thread& t = threads[first + lane];
-        if (t.state != State::AtWarp) continue;
+        if (state_of(t) != State::AtWarp) continue;
         if (is_complete(t)) {
             t.completes = true;
-            t.state = State::Ready;
+            states[first + lane] = State::Ready;
             return true;
         }
         if (!stuck) stuck = &t;
@@ -254,15 +267,16 @@ void run_warp(unsigned warp) {
         bool ran = true;
         while (ran) {
             ran = false;
-            fill_order(lanes, lane_count);
-            for (unsigned lane = 0; lane < lane_count; lane++) lanes[lane] += first;
+            fill_order(lanes, first, lane_count);
+            const unsigned done_before = done_count;
             for (cursor = 0; cursor < lane_count;) {
-                Thread& t = threads[lanes[cursor++]];
-                if (t.state != State::Fresh && t.state != State::Ready) continue;
+                const unsigned id = lanes[cursor++];
+                if (states[id] != State::Fresh && states[id] != State::Ready) continue;
                 ran = true;
-                resume(t);
+                resume(id);
                 if (outcome.status) return;
             }
+            if (done_count - done_before == lane_count) return;
         }
     } while (settle_warp(first, lane_count));
 }
@@ -316,11 +330,12 @@ void check_shared() {
 
 // All threads wait at a block barrier or have ended: lets them go on if it is the same barrier. False: the block is done.
 bool pass_barrier() {
+    if (done_count == thread_count) return false;
     Thread* first = nullptr;
     unsigned exited = thread_count, true_count = 0, waiting = 0;
     for (unsigned i = 0; i < thread_count; i++) {
         Thread& t = threads[i];
-        if (t.state == State::Done) {
+        if (states[i] == State::Done) {
             exited = std::min(exited, i);
             continue;
         }
@@ -334,7 +349,6 @@ bool pass_barrier() {
         waiting++;
         true_count += t.predicate != 0;
     }
-    if (!first) return false;
     if (exited < thread_count && options().strict) {
         report(CUDA_ERROR_LAUNCH_FAILED, id_of(*first),
                "missed barrier: this thread " + what_thread_does(id_of(*first)) + ", but thread " +
@@ -343,8 +357,8 @@ bool pass_barrier() {
     }
     for (unsigned i = 0; i < thread_count; i++) {
         Thread& t = threads[i];
-        if (t.state != State::AtBlock) continue;
-        t.state = State::Ready;
+        if (states[i] != State::AtBlock) continue;
+        states[i] = State::Ready;
         t.result = t.barrier == Barrier::Count ? int(true_count)
                    : t.barrier == Barrier::And ? true_count == waiting
                                                : true_count != 0;
@@ -356,18 +370,12 @@ bool pass_barrier() {
 void run_block() {
     prepare_shared();
     barriers_passed = 0;
-    for (unsigned i = 0; i < thread_count; i++) {
-        Thread& t = threads[i];
-        t.state = State::Fresh;
-        t.completes = false;
-        t.warp_syncs = 0;
-        t.copy_group = 0;
-        if (!t.copies.empty()) t.copies.clear();
-    }
+    done_count = 0;
+    std::fill(states, states + thread_count, State::Fresh);
     const unsigned warps = (thread_count + LANES - 1) / LANES;
     unsigned order[MAX_THREADS / LANES];
     do {
-        fill_order(order, warps);
+        fill_order(order, 0, warps);
         for (unsigned k = 0; k < warps; k++) {
             run_warp(order[k]);
             if (outcome.status) return;
@@ -435,13 +443,18 @@ Outcome run_kernel(const Kernel& k, const Shape& s, void* const* arguments) {
     launch_first_block = blocks_run;
     builtins.block_size = s.block;
     builtins.grid_size = s.grid;
-    thread_count = s.block.x * s.block.y * s.block.z;
-    for (unsigned i = 0; i < thread_count; i++)
-        threads[i].index = {i % s.block.x, i / s.block.x % s.block.y, i / s.block.x / s.block.y};
+    static dim3 numbered(0, 0, 0); // the block size for which `indices` holds
+    if (numbered.x != s.block.x || numbered.y != s.block.y || numbered.z != s.block.z) {
+        numbered = s.block;
+        thread_count = s.block.x * s.block.y * s.block.z;
+        for (unsigned i = 0; i < thread_count; i++)
+            indices[i] = {i % s.block.x, i / s.block.x % s.block.y, i / s.block.x / s.block.y};
+    }
 
+    // A launch that fails leaves fibers in the middle of a kernel. They are not used again: their stacks are lost, which is
+    // no matter, since the context is beyond use after an error.
     FaultGuard guard;
     run_grid();
-    if (outcome.status) abandon_fibers();
     return std::move(outcome);
 }
 
@@ -454,35 +467,29 @@ void* dynamic_shared(Where where) {
 }
 
 int block_barrier(Barrier kind, int predicate, Where where) {
-    Thread& t = *current;
+    Thread& t = current_thread();
     t.barrier = kind;
     t.predicate = predicate;
     t.where = where;
-    t.state = State::AtBlock;
-    to_scheduler();
+    wait_as(State::AtBlock);
     return t.result;
 }
 
 void warp_collective(const WarpOp& op, unsigned mask, void* data, Where where) {
-    Thread& t = *current;
-    const unsigned lane = id_of(t) % LANES;
+    Thread& t = current_thread();
+    const unsigned lane = current % LANES;
     if (!(mask >> lane & 1))
         fail("calls %s at %s:%d with mask %08x, which leaves out its own lane %u", op.name, where.file, where.line, mask, lane);
     t.op = &op;
     t.mask = mask;
     t.data = data;
     t.where = where;
-    if (is_complete(t)) {
-        complete(t);
-        return;
-    }
-    t.state = State::AtWarp;
-    to_scheduler();
-    if (t.completes) {
+    if (!is_complete(t)) {
+        wait_as(State::AtWarp);
+        if (!t.completes) return;
         t.completes = false;
-        t.state = State::AtWarp;
-        complete(t);
     }
+    complete(t);
 }
 
 void async_copy(void* to, const void* from, unsigned bytes, unsigned valid, Where where) {
@@ -493,19 +500,20 @@ void async_copy(void* to, const void* from, unsigned bytes, unsigned valid, Wher
     if (!is_shared(to) || !is_shared(static_cast<char*>(to) + bytes - 1))
         fail("cp.async at %s:%d writes to what is not shared memory", where.file, where.line);
     if (!is_device_range(source, valid)) {
-        report(CUDA_ERROR_ILLEGAL_ADDRESS, id_of(*current),
+        report(CUDA_ERROR_ILLEGAL_ADDRESS, current,
                "cp.async at " + place(where) + " reads " + describe_address(source, valid));
         stop();
     }
     watch(to, bytes, Access::Write, where);
     memset(to, UNWRITTEN, bytes);
-    current->copies.push_back({to, from, bytes, valid, current->copy_group, where});
+    Thread& t = current_thread();
+    t.copies.push_back({to, from, bytes, valid, t.copy_group, where});
 }
 
-void async_commit() { current->copy_group++; }
+void async_commit() { current_thread().copy_group++; }
 
 void async_wait(unsigned groups_left) {
-    Thread& t = *current;
+    Thread& t = current_thread();
     size_t kept = 0;
     for (const AsyncCopy& c : t.copies) {
         if (c.group + groups_left >= t.copy_group) {
@@ -526,23 +534,25 @@ void fail(const char* format, ...) {
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    report(CUDA_ERROR_LAUNCH_FAILED, id_of(*current), text);
+    report(CUDA_ERROR_LAUNCH_FAILED, current, text);
     stop();
 }
 
 void fail_at(int status, const void* code, const std::string& what) {
-    report(status, id_of(*current), what + " at " + source_line(code));
+    report(status, current, what + " at " + source_line(code));
     stop();
 }
 
 void fail_at(int status, Where where, const std::string& what) {
-    report(status, id_of(*current), what + " at " + place(where));
+    report(status, current, what + " at " + place(where));
     stop();
 }
 
-bool is_running() { return current != nullptr; }
+bool is_running() { return current != NONE; }
 
-Position position() { return {launch_first_block + 1, blocks_run + 1, barriers_passed, current->warp_syncs, id_of(*current)}; }
+Position position() {
+    return {launch_first_block + 1, blocks_run + 1, barriers_passed, current_thread().warp_syncs, current};
+}
 
 bool is_shared(const void* p) {
     return is_dynamic_shared(p) || (p >= kernel->shared_begin && p < kernel->shared_end);
@@ -555,7 +565,7 @@ bool is_near_dynamic_shared(const void* p) {
 }
 
 bool is_own_stack(const void* p) {
-    return p >= current->fiber->stack && p < current->fiber->stack + FIBER_STACK;
+    return p >= running->stack && p < running->stack + FIBER_STACK;
 }
 
 } // namespace cusim

@@ -31,10 +31,15 @@ struct Profile {
     }
 };
 
+const bool trace = is_set("CUSIM_TRACE"), profile = is_set("CUSIM_PROFILE");
+
 } // namespace
 
+LaunchTimer::LaunchTimer(const Kernel& kernel, const Shape& shape) : kernel(kernel), shape(shape) {
+    if (trace || profile) begin = std::chrono::steady_clock::now();
+}
+
 LaunchTimer::~LaunchTimer() {
-    static const bool trace = is_set("CUSIM_TRACE"), profile = is_set("CUSIM_PROFILE");
     if (!trace && !profile) return;
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     const dim3 g = shape.grid, b = shape.block;

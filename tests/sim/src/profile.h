@@ -6,10 +6,9 @@
 
 namespace cusim {
 
-class LaunchTimer {
+class LaunchTimer { // from its making to its end
 public:
-    LaunchTimer(const Kernel& kernel, const Shape& shape)
-        : kernel(kernel), shape(shape), begin(std::chrono::steady_clock::now()) {}
+    LaunchTimer(const Kernel& kernel, const Shape& shape);
     ~LaunchTimer();
 
 private:
