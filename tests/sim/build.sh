@@ -15,7 +15,7 @@ cd "$(dirname "$0")/../.."
 kernels=${KERNELS:-kernels} jobs=$(nproc)
 
 # -ffp-contract=off: a*b+c is rounded twice everywhere, so that results do not depend on the processor.
-flags=(-std=c++17 -g1 -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing -Itests/sim/include
+flags=(-std=c++17 -g1 -gdwarf-4 -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing -Itests/sim/include
   "-ffile-prefix-map=$PWD=." -ffile-prefix-map=./=)
 engine_flags=(-O2 -Wall -Wextra)
 # The checks are calls that the compiler puts before each load and store. It must not merge, widen or hoist these first.
@@ -81,7 +81,7 @@ for source in $sources; do
   } >"$out/obj/$name.cpp.new"
   cmp -s "$out/obj/$name.cpp.new" "$out/obj/$name.cpp" || mv "$out/obj/$name.cpp.new" "$out/obj/$name.cpp"
   objects+=("$out/obj/$name.o")
-  compile "$out/obj/$name.o" "$out/obj/$name.cpp" "${kernel_flags[@]}" -w -I. -I"$kernels" \
+  compile "$out/obj/$name.o" "$out/obj/$name.cpp" "${kernel_flags[@]}" -w -I. -I"$kernels" -Ikernels \
     -DCUSIM_SHARED_SECTION="\"$section\"" -include cusim.h
 done
 while ((running)); do wait -n || failed=1; running=$((running - 1)); done

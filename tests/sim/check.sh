@@ -9,8 +9,6 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 cd "$(dirname "$0")/../.."
 
-# The test kernels use the project's ptx.cuh.
-export CPATH=$PWD/kernels
 KERNELS=tests/sim/tests tests/sim/build.sh "$out/plain"
 SAN=address KERNELS=tests/sim/tests tests/sim/build.sh "$out/address"
 SAN=thread KERNELS=tests/sim/tests tests/sim/build.sh "$out/thread"
