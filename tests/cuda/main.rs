@@ -5,6 +5,7 @@
 
 mod conformance;
 mod memory;
+mod training;
 
 use receptive::Device;
 use receptive::cuda::{CudaCtx, CudaOptions};

@@ -1,0 +1,167 @@
+//! Whole training runs: the losses of the CPU, eager and from a captured graph.
+
+use crate::{context, cuda};
+use receptive::data::{Dataset, ImageSet, Loader, LoaderOptions, Normalize, Pipeline, Transform};
+use receptive::models::{self, ModelConfig};
+use receptive::nn::ModuleExt;
+use receptive::optim::{Adam, Optimizer, Sgd};
+use receptive::train::{Callback, Flow, GraphMode, StepReport, Trainer, TrainerOptions};
+use receptive::{DType, Device, Key, Result};
+use std::sync::{Arc, Mutex};
+
+/// Noise with labels: `n` images of the network's size.
+fn noise(n: usize, size: [usize; 3]) -> Arc<dyn Dataset> {
+    let byte = |i: usize| (Key::new(5).bits(i as u64) >> 24) as u8;
+    let pixels = (0..n * size.iter().product::<usize>()).map(byte).collect();
+    let labels = (0..n as u64).map(|i| Key::new(6).below(i, 10) as u32).collect();
+    Arc::new(ImageSet::new("noise", size, pixels, labels, (0..10).map(|c| c.to_string()).collect()).unwrap())
+}
+
+/// What a run is made of, beside the device.
+#[derive(Clone, Copy)]
+struct Run {
+    model: &'static str,
+    batch: usize,
+    /// With a last short batch: the shapes no graph was captured for.
+    images: usize,
+    epochs: usize,
+    adam: bool,
+    resident: bool,
+    clip_norm: Option<f64>,
+}
+
+const RUN: Run =
+    Run { model: "lenet5", batch: 8, images: 35, epochs: 2, adam: false, resident: true, clip_norm: None };
+
+/// A run's losses: of each step, and of each phase.
+struct Seen {
+    losses: Vec<(u64, f64)>,
+    phases: Vec<f64>,
+}
+
+struct Watch(Arc<Mutex<Seen>>);
+
+impl Callback for Watch {
+    fn on_step(&mut self, _trainer: &Trainer, report: &StepReport) -> Result<Flow> {
+        self.0.lock().unwrap().losses.push((report.step, report.loss));
+        Ok(Flow::Continue)
+    }
+
+    fn on_phase(&mut self, _trainer: &Trainer, report: &receptive::train::PhaseReport) -> Result<()> {
+        self.0.lock().unwrap().phases.push(report.loss);
+        Ok(())
+    }
+}
+
+impl Run {
+    fn on(self, device: &Device, graph: GraphMode) -> Seen {
+        let network = models::find(self.model).unwrap();
+        let size = network.input;
+        let model = network.build(&ModelConfig::new(size, 10)).unwrap();
+        model.init(device, DType::F32, 3).unwrap();
+        let mut steps = vec![Transform::Pad { padding: 2, fill: 0 }, Transform::RandomHorizontalFlip(0.5)];
+        // A resized crop is no placement: the threads make those batches.
+        let last = match self.resident {
+            true => Transform::RandomCrop([size[1], size[2]]),
+            false => Transform::RandomResizedCrop {
+                size: [size[1], size[2]],
+                scale: [0.5, 1.0],
+                ratio: [0.8, 1.25],
+            },
+        };
+        steps.push(last);
+        let loader = |n, pipeline, shuffle| {
+            let options =
+                LoaderOptions { shuffle, ..LoaderOptions::new(self.batch, pipeline, device.clone()) };
+            Loader::new(noise(n, size), options).unwrap()
+        };
+        let plain = Normalize::unit(size[0]);
+        let train = loader(self.images, Pipeline { steps, normalize: plain.clone() }, Some(Key::new(8)));
+        assert_eq!(train.resident().is_some(), self.resident && device.as_cuda().is_some());
+        let val = loader(5, plain.into(), None);
+        let params = model.trainable().unwrap();
+        let optimizer: Box<dyn Optimizer> = match self.adam {
+            true => Box::new(Adam::decoupled(params, 0.01).unwrap()),
+            false => Box::new(Sgd::new(params, 0.9, true, 1e-4).unwrap()),
+        };
+        let options = TrainerOptions {
+            graph,
+            clip_norm: self.clip_norm,
+            schedule: "cosine".parse().unwrap(),
+            ..TrainerOptions::new(self.model, self.epochs, if self.adam { 0.002 } else { 0.02 })
+        };
+        let seen = Arc::new(Mutex::new(Seen { losses: vec![], phases: vec![] }));
+        let mut trainer =
+            Trainer::new(&*model, network.loss, optimizer, options).callback(Watch(Arc::clone(&seen)));
+        trainer.fit(&train, &val).unwrap();
+        drop(trainer);
+        Arc::into_inner(seen).unwrap().into_inner().unwrap()
+    }
+
+    /// The same losses as on the CPU, one after the other, eager and from a graph.
+    fn check(self) {
+        let Some(device) = cuda() else { return };
+        let want = self.on(&Device::cpu().unwrap(), GraphMode::Off);
+        for graph in [GraphMode::Off, GraphMode::On] {
+            let got = self.on(&device, graph);
+            assert_eq!(got.losses.len(), want.losses.len());
+            for (&(step, got), &(place, want)) in got.losses.iter().zip(&want.losses) {
+                assert_eq!(step, place);
+                assert!(
+                    (got - want).abs() <= 1e-4 * want.abs(),
+                    "{} {graph:?} step {step}: {got}, CPU {want}",
+                    self.model
+                );
+            }
+            for (got, want) in got.phases.iter().zip(&want.phases) {
+                assert!(
+                    (got - want).abs() <= 1e-3 * want.abs(),
+                    "{} {graph:?}: {got}, CPU {want}",
+                    self.model
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn lenet5_trains_as_on_the_cpu() {
+    RUN.check();
+}
+
+#[test]
+fn minivgg_trains_as_on_the_cpu() {
+    Run { model: "minivgg", batch: 4, images: 18, epochs: 1, ..RUN }.check();
+}
+
+/// Batch norm, its running statistics and a residual.
+#[test]
+fn resnet_cifar_trains_as_on_the_cpu() {
+    Run { model: "resnet-cifar", batch: 2, images: 9, epochs: 1, ..RUN }.check();
+}
+
+/// Adam's bias corrections change every step, and so do dropped elements: a graph must not repeat the first ones.
+#[test]
+fn adam_and_dropout_go_on_in_a_graph() {
+    Run { model: "mlp", batch: 8, images: 35, adam: true, ..RUN }.check();
+}
+
+#[test]
+fn clipped_gradients_go_on_in_a_graph() {
+    Run { clip_norm: Some(0.5), ..RUN }.check();
+}
+
+/// Batches that the host makes are copied to where the graph reads.
+#[test]
+fn batches_of_the_host_feed_a_graph() {
+    Run { resident: false, epochs: 1, ..RUN }.check();
+}
+
+/// The graph's memory is its own: what runs beside it neither reads nor writes it, and it is given back.
+#[test]
+fn a_run_leaves_no_memory_behind() {
+    let Some(device) = cuda() else { return };
+    let before = context(&device).memory_stats().in_use;
+    RUN.on(&device, GraphMode::On);
+    assert_eq!(context(&device).memory_stats().in_use, before);
+}
