@@ -1,9 +1,9 @@
 //! Every op against PyTorch: outputs and gradients of `tests/golden/OP.safetensors`, which `tests/golden/generate.py`
-//! wrote, in f64 and in f32.
+//! wrote, in f64 and in f32, and where there is a GPU (or the simulator) there.
 
 use receptive::io::TensorFile;
 use receptive::ops::{Case, OpSpec, Tag};
-use receptive::testing::cases::{self, Failure, checked_cpu};
+use receptive::testing::cases::{self, Failure, checked_cpu, checked_cuda};
 use receptive::testing::{Place, Tolerance, close, for_each_case};
 use receptive::{DType, Device, Tensor};
 use std::collections::BTreeMap;
@@ -39,15 +39,20 @@ fn vectors(
     Ok(found)
 }
 
-fn check(spec: &'static OpSpec, case: &Case, dtype: DType, tolerance: Tolerance) -> Result<(), Failure> {
+fn check(
+    spec: &'static OpSpec,
+    case: &Case,
+    device: &Device,
+    dtype: DType,
+    tolerance: Tolerance,
+) -> Result<(), Failure> {
     if is_random(spec, case) {
         return Ok(());
     }
-    let device = checked_cpu(1);
-    let mut want = vectors(spec, case, &device, dtype)?;
+    let mut want = vectors(spec, case, device, dtype)?;
     let mut inputs = BTreeMap::new();
     let mut renewed = BTreeMap::new();
-    for (name, now) in cases::inputs(case, &device, dtype)? {
+    for (name, now) in cases::inputs(case, device, dtype)? {
         let then = want.remove(&name).ok_or("the vector is of other inputs; run tests/golden/generate.py")?;
         let what = format!("{name} (changed since tests/golden/generate.py ran?)");
         close(
@@ -75,14 +80,24 @@ fn check(spec: &'static OpSpec, case: &Case, dtype: DType, tolerance: Tolerance)
     Ok(())
 }
 
+/// Of f32.
+const SINGLE: Tolerance = Tolerance::new(1e-5, 3e-5);
+
 #[test]
 fn f64_agrees_with_pytorch() {
     let tolerance = Tolerance::new(1e-11, 1e-10);
-    for_each_case(&[Tag::Grad, Tag::Edge], |spec, case| check(spec, case, DType::F64, tolerance));
+    let cpu = checked_cpu(1);
+    for_each_case(&[Tag::Grad, Tag::Edge], |spec, case| check(spec, case, &cpu, DType::F64, tolerance));
 }
 
 #[test]
 fn f32_agrees_with_pytorch() {
-    let tolerance = Tolerance::new(1e-5, 3e-5);
-    for_each_case(&[Tag::Grad, Tag::Edge], |spec, case| check(spec, case, DType::F32, tolerance));
+    let cpu = checked_cpu(1);
+    for_each_case(&[Tag::Grad, Tag::Edge], |spec, case| check(spec, case, &cpu, DType::F32, SINGLE));
+}
+
+#[test]
+fn cuda_agrees_with_pytorch() {
+    let Some(cuda) = checked_cuda() else { return };
+    for_each_case(&[Tag::Grad, Tag::Edge], |spec, case| check(spec, case, &cuda, DType::F32, SINGLE));
 }

@@ -4,7 +4,7 @@ use super::args::DeviceArgs;
 use super::print_line;
 use crate::io::TensorFile;
 use crate::ops::{self, OPS, OpSpec, Tag};
-use crate::tensor::Device;
+use crate::tensor::{Device, Tensor};
 use crate::testing::cases;
 use crate::{DType, Result};
 use anyhow::{Context, bail};
@@ -71,7 +71,32 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let spec = ops::find(name)?;
     let inputs = TensorFile::read(input, &device)?.tensors;
-    Ok(TensorFile::new(spec.run(&attrs, inputs)?).write(output)?)
+    Ok(TensorFile::new(run_spec(spec, &attrs, inputs, &device)?).write(output)?)
+}
+
+type Tensors = BTreeMap<String, Tensor>;
+
+/// Runs the op in the file's precision. A GPU takes f16 and bf16 too: they are computed on in f32, and what comes out is
+/// rounded to what went in.
+fn run_spec(
+    spec: &'static OpSpec,
+    attrs: &BTreeMap<String, String>,
+    inputs: Tensors,
+    device: &Device,
+) -> crate::Result<Tensors> {
+    let half = |x: &Tensor| matches!(x.dtype(), DType::F16 | DType::BF16);
+    let Some(narrow) = inputs.values().find(|x| half(x)).map(Tensor::dtype) else {
+        return spec.run(attrs, inputs);
+    };
+    if device.as_cuda().is_none() {
+        return spec.run(attrs, inputs);
+    }
+    let cast = |all: Tensors, of: &dyn Fn(&Tensor) -> bool, to: DType| -> crate::Result<Tensors> {
+        let one = |(name, x): (String, Tensor)| Ok((name, if of(&x) { x.to_dtype(to)? } else { x }));
+        all.into_iter().map(one).collect()
+    };
+    let wide = cast(inputs, &half, DType::F32)?;
+    cast(spec.run(attrs, wide)?, &|x| x.dtype() == DType::F32, narrow)
 }
 
 /// One line for each op: name, inputs, attributes and the PyTorch call it equals.

@@ -2,6 +2,7 @@
 
 use crate::core::{DType, Result};
 use crate::cpu::CpuOptions;
+use crate::cuda::CudaOptions;
 use crate::ops::{Call, Case, CaseInput, OPS, OpSpec, Tag};
 use crate::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
@@ -34,6 +35,21 @@ pub fn for_each_case(tags: &[Tag], check: impl Fn(&'static OpSpec, &Case) -> Res
 /// When the operating system refuses the threads.
 pub fn checked_cpu(threads: usize) -> Device {
     Device::cpu_with(&CpuOptions { threads, poison: true, ..CpuOptions::default() }).expect("a CPU device")
+}
+
+/// A CUDA device for checks, where there is one: outputs start as NaN, and an error names its kernel.
+///
+/// # Panics
+/// When there is none and `RECEPTIVE_REQUIRE_CUDA=1` says that there must be.
+pub fn checked_cuda() -> Option<Device> {
+    match Device::cuda_with(&CudaOptions { poison: true, check: true, ..CudaOptions::default() }) {
+        Ok(device) => Some(device),
+        Err(error) if std::env::var("RECEPTIVE_REQUIRE_CUDA").is_ok_and(|v| v == "1") => panic!("{error}"),
+        Err(error) => {
+            eprintln!("passed over: {error}");
+            None
+        }
+    }
 }
 
 /// A case's inputs by name.

@@ -8,22 +8,11 @@ mod memory;
 mod training;
 
 use receptive::Device;
-use receptive::cuda::{CudaCtx, CudaOptions};
+use receptive::cuda::CudaCtx;
+use receptive::testing::cases::checked_cuda as cuda;
 use std::sync::Arc;
 
-/// The device with every check on, if there is one.
-fn cuda() -> Option<Device> {
-    match Device::cuda_with(&CudaOptions { poison: true, check: true, ..CudaOptions::default() }) {
-        Ok(device) => Some(device),
-        Err(error) if std::env::var("RECEPTIVE_REQUIRE_CUDA").is_ok_and(|v| v == "1") => panic!("{error}"),
-        Err(error) => {
-            eprintln!("passed over: {error}");
-            None
-        }
-    }
-}
-
-/// Its context.
+/// A device's context.
 fn context(device: &Device) -> &Arc<CudaCtx> {
     device.as_cuda().expect("a CUDA device")
 }

@@ -1,6 +1,7 @@
-"""Random ops against PyTorch: values and gradients, f32 and f64, through `receptive op`.
+"""Random ops against PyTorch: values and gradients, f32 and f64 (on CUDA f32), through `receptive op`.
 
     cargo build --release && python tests/peer/random_ops.py [--binary target/release/receptive] [--cases 480] [--seed 0]
+        [--device cpu]
 
 Draws an op, a shape, attributes and inputs for each case, and a random upstream gradient where the op has one. f32 must
 lie within 1e-5 + 3e-5 of the largest value, f64 within 1e-10 (absolute below 1, else of the largest value). Prints one
@@ -31,6 +32,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--op", help="only this op")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows = torch_ops.table(args.binary)
@@ -57,15 +59,16 @@ def main():
 
 
 def check(args, row, number, folder):
-    """One case: every second one in f64."""
+    """One case: on the CPU every second one in f64."""
     rng = random.Random(f"{args.seed} {row['name']} {number}")
     generator = torch.Generator().manual_seed(rng.getrandbits(62))
-    dtype = torch.float64 if number % 2 else torch.float32
+    double = number % 2 == 1 and args.device == "cpu"
+    dtype = torch.float64 if double else torch.float32
     attrs, tensors = DRAW[row["name"]](rng, generator)
     attrs = {key: text(v) for key, v in attrs.items()}
     tensors = {name: x.to(dtype) if x.is_floating_point() else x for name, x in tensors.items()}
     report = {
-        "op": row["name"], "number": number, "attrs": attrs, "dtype": "f64" if number % 2 else "f32",
+        "op": row["name"], "number": number, "attrs": attrs, "dtype": "f64" if double else "f32",
         "shapes": {name: list(x.shape) for name, x in tensors.items()}, "used": 0.0, "failure": None,
     }
     exact = {name: x.double() if x.is_floating_point() else x for name, x in tensors.items()}
@@ -77,7 +80,8 @@ def check(args, row, number, folder):
     want = torch_ops.run(row, attrs, exact)
     given, made = folder / f"{row['name']}-{number}.in", folder / f"{row['name']}-{number}.out"
     save_file({name: x.contiguous() for name, x in tensors.items()}, given)
-    command = [args.binary, "op", row["name"], "--input", str(given), "--output", str(made), "--threads", "2"]
+    command = [args.binary, "op", row["name"], "--input", str(given), "--output", str(made)]
+    command += ["--device", args.device, "--threads", "2"]
     command += [part for key, value in attrs.items() for part in ("--attr", f"{key}={value}")]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Packs what a machine with a GPU needs to test and time this project: no Rust, no CUDA toolkit, only a driver there.
+#
+#   tools/gpu-bundle.sh [DIR]       DIR: target/gpu-bundle; makes DIR and DIR.tar.gz
+#
+# There: ./run.sh [--quick] writes results.txt. It runs, in this order: doctor, conformance of every op and case,
+# PyTorch's golden vectors, training against the CPU eager and from graphs, the ladders' checks, compute-sanitizer where
+# it is installed, both ladders' tables, and step times next to PyTorch where python3 has it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bundle=${1:-target/gpu-bundle}
+rm -rf "$bundle" "$bundle.tar.gz"
+mkdir -p "$bundle/bin" "$bundle/tests/golden"
+
+# The name and the path of each executable, as cargo reports them.
+cargo build --release --bin receptive
+cargo test --release --no-run --test cuda --test golden --test ladder --message-format=json >"$bundle/built.json"
+cargo bench --no-run --bench ladder --bench ops --message-format=json >>"$bundle/built.json"
+python3 - "$bundle" <<'PYTHON'
+import json, pathlib, shutil, sys
+bundle = pathlib.Path(sys.argv[1])
+for line in open(bundle / "built.json"):
+    made = json.loads(line)
+    if made.get("executable") and made["target"]["kind"][0] in ("test", "bench"):
+        shutil.copy(made["executable"], bundle / "bin" / f'{made["target"]["kind"][0]}-{made["target"]["name"]}')
+PYTHON
+rm "$bundle/built.json"
+target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
+cp "$target/release/receptive" "$bundle/bin/"
+strip "$bundle"/bin/*
+cp tests/golden/*.safetensors "$bundle/tests/golden/"
+cp tools/gpu-run.sh "$bundle/run.sh"
+git rev-parse HEAD >"$bundle/commit" 2>/dev/null || echo unknown >"$bundle/commit"
+tar -C "$(dirname "$bundle")" -czf "$bundle.tar.gz" "$(basename "$bundle")"
+du -sh "$bundle" "$bundle.tar.gz"
