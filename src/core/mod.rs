@@ -4,6 +4,7 @@
 
 pub mod dtype;
 pub mod error;
+pub mod geometry;
 pub mod resample;
 pub mod rng;
 pub mod shape;
@@ -13,6 +14,7 @@ pub mod window;
 
 pub use dtype::{DType, Element, Float};
 pub use error::{Error, ErrorKind, Result};
+pub use geometry::Geometry;
 pub use rng::Key;
 pub use shape::Shape;
 pub use text::Named;

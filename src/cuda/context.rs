@@ -2,11 +2,13 @@
 //! different settings live side by side in one test, on one GPU.
 
 use super::driver::{Driver, Event, Pinned, RawGraph, kernel_name};
+use super::gemm::Tiled;
 use super::graph::{Capture, GraphMemory};
 use super::launch::{Launch, Ptr};
 use super::pool::{DeviceBuffer, DevicePool, DevicePoolStats};
 use super::staging::{Readback, SpareBuffers, Staging};
-use crate::core::{Error, ErrorKind, Result};
+use crate::core::{Error, ErrorKind, Geometry, Result};
+use crate::ladder::{self, CudaConvRung, CudaGemmRung, Precision};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,11 +30,26 @@ pub struct CudaOptions {
     pub poison: bool,
     /// Wait after every launch, so that an error names its kernel. On in debug builds.
     pub check: bool,
+    /// What matrix products may round their factors to.
+    pub precision: Precision,
+    /// The GEMM rung to run, by number; none: the fastest of this precision. See [`crate::ladder`].
+    pub gemm_rung: Option<u32>,
+    /// The convolution rung to run where it can, by number; none: chosen by shape.
+    pub conv_rung: Option<u32>,
 }
 
 impl Default for CudaOptions {
     fn default() -> Self {
-        CudaOptions { ordinal: 0, poison: cfg!(debug_assertions), check: cfg!(debug_assertions) }
+        let checked = cfg!(debug_assertions);
+        let precision = Precision::default();
+        CudaOptions {
+            ordinal: 0,
+            poison: checked,
+            check: checked,
+            precision,
+            gemm_rung: None,
+            conv_rung: None,
+        }
     }
 }
 
@@ -53,6 +70,8 @@ pub struct Facts {
 /// A GPU, ready to work.
 pub struct CudaCtx {
     options: CudaOptions,
+    gemm: &'static CudaGemmRung,
+    conv: Option<&'static CudaConvRung>,
     driver: Arc<Driver>,
     pool: Arc<DevicePool>,
     staging: Mutex<Staging>,
@@ -76,8 +95,11 @@ impl CudaCtx {
     /// Opens the GPU.
     ///
     /// # Errors
-    /// No driver, no such GPU, or one too old.
+    /// No driver, no such GPU, or one too old; an unknown rung.
     pub fn new(options: &CudaOptions) -> Result<CudaCtx> {
+        let gemm = options.gemm_rung.unwrap_or(ladder::gemm::cuda_default(options.precision));
+        let gemm = ladder::gemm::cuda_rung(gemm)?;
+        let conv = options.conv_rung.map(ladder::conv2d::cuda_rung).transpose()?;
         let driver = Arc::new(Driver::open(options.ordinal)?);
         let pool = DevicePool::new(Arc::clone(&driver));
         let zeroed = |bytes| -> Result<DeviceBuffer> {
@@ -88,6 +110,8 @@ impl CudaCtx {
         };
         Ok(CudaCtx {
             options: options.clone(),
+            gemm,
+            conv,
             staging: Mutex::new(Staging::new(&driver)?),
             fault: Fault { word: zeroed(size_of::<u64>())?, watch: Mutex::default() },
             step: zeroed(size_of::<u64>())?,
@@ -107,6 +131,17 @@ impl CudaCtx {
     /// Settings.
     pub fn options(&self) -> &CudaOptions {
         &self.options
+    }
+
+    /// The kernels of the GEMM rung in use.
+    pub(crate) fn gemm_kernels(&self) -> &'static [Tiled] {
+        self.gemm.at(self.options.precision).0
+    }
+
+    /// The convolution rung for these sizes.
+    pub(crate) fn conv(&self, g: &Geometry) -> &'static CudaConvRung {
+        let by_shape = || ladder::conv2d::cuda_default(g, self.options.precision);
+        self.conv.filter(|rung| (rung.supports)(g)).unwrap_or_else(by_shape)
     }
 
     /// Loads every kernel now; otherwise each file is loaded when one of its kernels first runs.

@@ -1,10 +1,56 @@
-//! Ladders: every version of a kernel, from naive to fast, in one table a family.
+//! Ladders: every version of a kernel, from naive to fast, in one table a family and device.
 //!
-//! A rung is promoted, never copied: training runs the very function the table names, `--gemm-rung N` trains with any
-//! of them, and the benches check each against an f64 reference before they time it.
+//! A rung is promoted, never copied: training runs the very function the table names, `--gemm-rung N` and
+//! `--conv-rung N` train with any of them, on the CPU as on the GPU, and `cargo bench --bench ladder` checks each
+//! against an f64 reference before it times it.
 
 pub mod conv2d;
 pub mod gemm;
 
-pub use conv2d::ConvRung;
-pub use gemm::GemmRung;
+pub use conv2d::{ConvRung, CudaConvRung};
+pub use gemm::{CudaGemmRung, GemmRung};
+
+use crate::core::{Error, Named, Result};
+
+/// What a GPU's matrix products may round their factors to. Sums are f32 always, and so are all tensors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 24 significant bits: nothing is rounded.
+    #[default]
+    F32,
+    /// 11 significant bits.
+    Tf32,
+    /// 8 significant bits.
+    Bf16,
+}
+
+impl Named for Precision {
+    const WHAT: &'static str = "precision";
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("f32", Precision::F32), ("tf32", Precision::Tf32), ("bf16", Precision::Bf16)];
+}
+
+impl Precision {
+    /// How far rounding moves a factor, relative to itself, at most.
+    pub fn rounding(self) -> f64 {
+        match self {
+            Precision::F32 => 0.0,
+            Precision::Tf32 => 2f64.powi(-11),
+            Precision::Bf16 => 2f64.powi(-8),
+        }
+    }
+}
+
+/// The row with this number of a ladder's table.
+fn find<R>(
+    flag: &str,
+    rungs: &'static [R],
+    number: u32,
+    of: impl Fn(&R) -> (u32, &'static str),
+) -> Result<&'static R> {
+    rungs.iter().find(|r| of(r).0 == number).ok_or_else(|| {
+        let known: Vec<String> =
+            rungs.iter().map(&of).map(|(number, name)| format!("{number} ({name})")).collect();
+        Error::argument(flag, format!("there is no rung {number}")).expected(known.join(", "))
+    })
+}

@@ -43,6 +43,8 @@ use super::{Attrs, Case, Input, OpSpec, one};
 use crate::core::{Error, Padding, Result, Shape, Window};
 use crate::cpu::conv2d::{ConvFloat, Geometry};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::conv2d as cuda;
+use crate::cuda::{CudaCtx, DeviceView, Ptr};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -167,6 +169,13 @@ impl Op for Conv2d {
             (T::conv(cx).forward)(cx, &g, x[0].get(), x[1].get(), bias, y[0].get());
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
+        let bias = x.get(2).map_or(Ok(Ptr::NULL), DeviceView::f32)?;
+        let to = cuda::Forward { x: x[0].f32()?, weight: x[1].f32()?, bias, relu: false, y: y[0].f32()? };
+        cuda::forward(cx, &g, to)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {

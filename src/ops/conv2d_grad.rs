@@ -5,6 +5,8 @@ use super::images::images;
 use crate::core::{Error, Result, Shape};
 use crate::cpu::conv2d::ConvFloat;
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::conv2d as cuda;
+use crate::cuda::{CudaCtx, DeviceView, Ptr};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, one_float};
 
@@ -38,6 +40,12 @@ impl Op for Conv2dGradInput {
             (T::conv(cx).grad_input)(cx, &g, x[0].get(), x[1].get(), y[0].get());
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let g = self.options.geometry(self.name(), &self.input, &x[1].shape)?;
+        let to = cuda::GradInput { dy: x[0].f32()?, weight: x[1].f32()?, bias: Ptr::NULL, dx: y[0].f32()? };
+        cuda::grad_input(cx, &g, to)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
@@ -78,6 +86,11 @@ impl Op for Conv2dGradWeight {
             (T::conv(cx).grad_weight)(cx, &g, x[0].get(), x[1].get(), y[0].get());
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let g = self.options.geometry(self.name(), &x[1].shape, &self.weight)?;
+        cuda::grad_weight(cx, &g, cuda::GradWeight { dy: x[0].f32()?, x: x[1].f32()?, dw: y[0].f32()? })
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -49,6 +49,8 @@ use super::{Attrs, Case, Input, OpSpec, one};
 use crate::core::{Error, Result, Shape, Window};
 use crate::cpu::conv2d::{ConvFloat, Geometry};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::conv2d as cuda;
+use crate::cuda::{CudaCtx, DeviceView, Ptr};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -163,6 +165,16 @@ impl Op for ConvTranspose2d {
             }
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
+        let bias = x.get(2).map_or(Ok(Ptr::NULL), DeviceView::f32)?;
+        cuda::grad_input(
+            cx,
+            &g,
+            cuda::GradInput { dy: x[0].f32()?, weight: x[1].f32()?, bias, dx: y[0].f32()? },
+        )
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {

@@ -7,6 +7,8 @@ use super::conv2d_grad::check_dy;
 use crate::core::{Result, Shape};
 use crate::cpu::conv2d::ConvFloat;
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::conv2d as cuda;
+use crate::cuda::{CudaCtx, DeviceView, Ptr};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, one_float};
 
@@ -39,6 +41,12 @@ impl Op for ConvTranspose2dGradInput {
             (T::conv(cx).forward)(cx, &g, x[0].get(), x[1].get(), None, y[0].get());
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let g = self.options.geometry(self.name(), &self.input, &x[1].shape)?;
+        let (x, weight, y) = (x[0].f32()?, x[1].f32()?, y[0].f32()?);
+        cuda::forward(cx, &g, cuda::Forward { x, weight, bias: Ptr::NULL, relu: false, y })
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
@@ -79,6 +87,11 @@ impl Op for ConvTranspose2dGradWeight {
             (T::conv(cx).grad_weight)(cx, &g, x[1].get(), x[0].get(), y[0].get());
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let g = self.options.geometry(self.name(), &x[1].shape, &self.weight)?;
+        cuda::grad_weight(cx, &g, cuda::GradWeight { dy: x[1].f32()?, x: x[0].f32()?, dw: y[0].f32()? })
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -34,6 +34,8 @@ use super::{Case, Input, OpSpec, one};
 use crate::core::{Error, Float, Result, Shape};
 use crate::cpu::gemm::{Mat, gemm};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::gemm as cuda;
+use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -96,6 +98,13 @@ impl Op for Linear {
             gemm(cx, rows, i, o, Mat::new(x[0].get(), i), Mat::transposed(x[1].get(), i), beta, out);
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (rows, o, i) = sizes(&x[0].shape, x[1].dims()[0]);
+        let (a, b) = (cuda::Mat::new(x[0].f32()?, i), cuda::Mat::transposed(x[1].f32()?, i));
+        let bias = x.get(2).map_or(Ok(cuda::Bias::None), |b| b.f32().map(cuda::Bias::Columns))?;
+        cuda::gemm(cx, &cuda::Product { bias, ..cuda::Product::new([rows, i, o], a, b, y[0].f32()?) })
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
@@ -163,6 +172,16 @@ impl Op for LinearGrad {
             }
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (rows, i, o) = sizes(&x[0].shape, last(&x[1].shape));
+        let (dy, other, out) = (x[0].f32()?, cuda::Mat::new(x[1].f32()?, i), y[0].f32()?);
+        let product = match self {
+            LinearGrad::Input => cuda::Product::new([rows, o, i], cuda::Mat::new(dy, o), other, out),
+            LinearGrad::Weight => cuda::Product::new([o, rows, i], cuda::Mat::transposed(dy, o), other, out),
+        };
+        cuda::gemm(cx, &product)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -35,6 +35,8 @@ use super::{Case, Input, OpSpec, one};
 use crate::core::{Error, Result, Shape};
 use crate::cpu::gemm::{GemmFloat, Mat, gemm};
 use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::gemm as cuda;
+use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -120,6 +122,13 @@ const MACS: usize = 16;
 /// From this many matrices on, each is one task; fewer are cut into tiles one by one.
 const PARALLEL_BATCH: usize = 8;
 
+/// How far an operand whose matrices have `size` elements steps in each of four batch dimensions; 0 where it is stretched.
+fn steps(batch: &Shape, size: usize) -> [usize; 4] {
+    let (strides, missing) = (batch.strides(), 4 - batch.rank());
+    let step = |d: usize| if batch.dims()[d] > 1 { strides[d] * size } else { 0 };
+    std::array::from_fn(|d| d.checked_sub(missing).map_or(0, step))
+}
+
 /// Where element `i` of a broadcast shape lies in an operand of shape `from`.
 fn stretched(shape: &Shape, from: &Shape, i: usize) -> usize {
     let (strides, own) = (shape.strides(), from.strides());
@@ -150,6 +159,26 @@ impl Op for MatMul {
             self.run::<T>(cx, &sizes, x[0].get(), x[1].get(), y[0].get());
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let s = self.sizes(&x[0].shape, &x[1].shape)?;
+        let Sizes { m, k, n, .. } = s;
+        let mat = |data, rows, columns, transpose| match transpose {
+            true => cuda::Mat::transposed(data, rows),
+            false => cuda::Mat::new(data, columns),
+        };
+        let [ta, tb] = self.transpose;
+        let (a, b, c) = (mat(x[0].f32()?, m, k, ta), mat(x[1].f32()?, k, n, tb), y[0].f32()?);
+        let product = |rows| cuda::Product::new([rows, k, n], a, b, c);
+        // A single right-hand matrix: the rows of the whole batch are one matrix.
+        if s.batch[1].numel() == 1 && !ta {
+            return cuda::gemm(cx, &product(s.batch[0].numel() * m));
+        }
+        let mut dims = [1; 4];
+        dims[4 - s.batch[2].rank()..].copy_from_slice(s.batch[2].dims());
+        let batch = cuda::Batch { dims, a: steps(&s.batch[0], m * k), b: steps(&s.batch[1], k * n) };
+        cuda::gemm(cx, &cuda::Product { batch, ..product(m) })
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {

@@ -15,67 +15,7 @@ mod unfold;
 
 use super::CpuCtx;
 use super::gemm::GemmFloat;
-use crate::core::Window;
-
-/// The sizes of one convolution.
-#[derive(Debug, Clone, Copy)]
-pub struct Geometry {
-    /// Images in the batch.
-    pub n: usize,
-    /// Input channels, height and width.
-    pub c: usize,
-    pub h: usize,
-    pub w: usize,
-    /// Output channels, height and width. A transposed convolution may ask for fewer rows and columns than would fit.
-    pub o: usize,
-    pub oh: usize,
-    pub ow: usize,
-    pub groups: usize,
-    pub window: Window,
-}
-
-impl Geometry {
-    /// Input channels of one group.
-    pub fn cg(&self) -> usize {
-        self.c / self.groups
-    }
-
-    /// Output channels of one group.
-    pub fn og(&self) -> usize {
-        self.o / self.groups
-    }
-
-    /// Taps of the kernel.
-    pub fn taps(&self) -> usize {
-        self.window.kernel[0] * self.window.kernel[1]
-    }
-
-    /// Terms of one output's sum: the inner dimension of the matrix product.
-    pub fn k(&self) -> usize {
-        self.cg() * self.taps()
-    }
-
-    /// Pixels of one input channel.
-    pub fn plane(&self) -> usize {
-        self.h * self.w
-    }
-
-    /// Pixels of one output channel.
-    pub fn out_plane(&self) -> usize {
-        self.oh * self.ow
-    }
-
-    /// Multiply-adds of each of the three loops.
-    pub fn work(&self) -> usize {
-        self.n * self.o * self.out_plane() * self.k()
-    }
-
-    /// A 1x1 kernel on every pixel: the image is its own column matrix.
-    pub fn pointwise(&self) -> bool {
-        let Window { kernel, stride, padding, .. } = self.window;
-        kernel == [1, 1] && stride == [1, 1] && padding == [[0; 2]; 2]
-    }
-}
+pub use crate::core::Geometry;
 
 /// `y` from `(x, weight, bias)`.
 pub type ForwardFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], Option<&[T]>, &mut [T]);

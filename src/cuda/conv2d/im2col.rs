@@ -1,0 +1,107 @@
+//! conv2d / 02 im2col: columns in memory, and a rung of the GEMM ladder; `kernels/conv2d/02_im2col.cu`.
+
+use super::{Forward, GradInput, GradWeight, SCRATCH, by_images, sizes};
+use crate::core::{Geometry, Result};
+use crate::cuda::gemm::{Batch, Bias, Mat, Product, gemm, int32, sum_splits};
+use crate::cuda::kernels::{self, Gemm};
+use crate::cuda::{CudaCtx, DeviceBuffer, Launch, Ptr};
+
+/// Entries of one image's columns, over all groups.
+fn columns(g: &Geometry) -> usize {
+    g.c * g.taps() * g.out_plane()
+}
+
+/// Images whose columns, and whose parts of the gradient of the weights, fit the scratch memory.
+fn chunk(g: &Geometry) -> usize {
+    SCRATCH / columns(g).max(g.o * g.k()).max(1)
+}
+
+/// The columns of `n` images, [n, c, kh, kw, oh, ow], and the memory they are in: none if the image is its own columns.
+fn unfold(cx: &CudaCtx, g: &Geometry, n: usize, x: Ptr<f32>) -> Result<(Ptr<f32>, Option<DeviceBuffer>)> {
+    if g.pointwise() && [g.h, g.w] == [g.oh, g.ow] {
+        return Ok((x, None));
+    }
+    let buffer = cx.scratch::<f32>(n * columns(g))?;
+    kernels::conv2d_unfold_f32(cx, Launch::over(n * columns(g)), x, buffer.ptr(), sizes(g, n)?)?;
+    Ok((buffer.ptr(), Some(buffer)))
+}
+
+fn rows(bias: Ptr<f32>, g: &Geometry) -> Bias {
+    if bias.address() == 0 { Bias::None } else { Bias::Rows { data: bias, period: g.groups } }
+}
+
+pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
+    let (k, pixels) = (g.k(), g.out_plane());
+    by_images(g, chunk(g), |first, n| {
+        let (columns_at, _columns) = unfold(cx, g, n, to.x.at(first * g.c * g.plane()))?;
+        let (a, b) = (Mat::new(to.weight, k), Mat::new(columns_at, pixels));
+        let product = Product::new([g.og(), k, pixels], a, b, to.y.at(first * g.o * pixels));
+        let batch = Batch::two([n, g.groups], [0, g.og() * k], [columns(g), k * pixels]);
+        gemm(cx, &Product { batch, bias: rows(to.bias, g), relu: to.relu, ..product })
+    })
+}
+
+pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
+    let (k, pixels) = (g.k(), g.out_plane());
+    by_images(g, chunk(g), |first, n| {
+        let dx = to.dx.at(first * g.c * g.plane());
+        let a = Mat::transposed(to.weight, k);
+        let b = Mat::new(to.dy.at(first * g.o * pixels), pixels);
+        let batch = Batch::two([n, g.groups], [0, g.og() * k], [g.o * pixels, g.og() * pixels]);
+        let product = |c| Product { batch, ..Product::new([k, g.og(), pixels], a, b, c) };
+        if g.pointwise() && [g.h, g.w] == [g.oh, g.ow] {
+            return gemm(cx, &Product { bias: rows(to.bias, g), ..product(dx) });
+        }
+        let buffer = cx.scratch::<f32>(n * columns(g))?;
+        gemm(cx, &product(buffer.ptr()))?;
+        kernels::conv2d_fold_f32(
+            cx,
+            Launch::over(n * g.c * g.plane()),
+            buffer.ptr(),
+            to.bias,
+            dx,
+            sizes(g, n)?,
+        )
+    })
+}
+
+/// Every image's product is a part of the sum; the parts are added in the order of the images.
+pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
+    let (k, pixels) = (g.k(), g.out_plane());
+    let size = g.o * k;
+    if g.n == 0 {
+        return cx.fill_bytes(to.dw.cast(), 0, size * size_of::<f32>());
+    }
+    by_images(g, chunk(g), |first, n| {
+        let (columns_at, _columns) = unfold(cx, g, n, to.x.at(first * g.c * g.plane()))?;
+        let parts = cx.scratch::<f32>(n * size)?;
+        let a = Mat::new(to.dy.at(first * g.o * pixels), pixels);
+        let b = Mat::transposed(columns_at, pixels);
+        let batch = Batch::two([n, g.groups], [g.o * pixels, g.og() * pixels], [columns(g), k * pixels]);
+        gemm(cx, &Product { batch, ..Product::new([g.og(), pixels, k], a, b, parts.ptr()) })?;
+        let add = i32::from(first > 0);
+        sum_parts(cx, g, parts.ptr(), n, to.dw, add)
+    })
+}
+
+/// `dw`, plus what it holds if `add`, from parts of the shape of the weights.
+pub(super) fn sum_parts(
+    cx: &CudaCtx,
+    g: &Geometry,
+    parts: Ptr<f32>,
+    n: usize,
+    dw: Ptr<f32>,
+    add: i32,
+) -> Result<()> {
+    let (m, columns) = (int32("channels", g.o)?, int32("weights", g.k())?);
+    let whole = Gemm {
+        m,
+        n: columns,
+        ldc: i64::from(columns),
+        batch: [1; 4],
+        splits: int32("parts", n)?,
+        beta: add,
+        ..Gemm::default()
+    };
+    sum_splits(cx, parts, dw, g.o * g.k(), whole)
+}

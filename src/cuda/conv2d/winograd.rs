@@ -1,0 +1,197 @@
+//! conv2d / 05 Winograd F(2x2, 3x3): 16 matrix products between transforms; `kernels/conv2d/05_winograd.cu`.
+
+use super::{Forward, GradInput, GradWeight, SCRATCH, by_images};
+use crate::core::{Geometry, Result};
+use crate::cuda::gemm::{Batch, Mat, Product, gemm, int32};
+use crate::cuda::{CudaCtx, DeviceBuffer, Launch, Ptr, kernels};
+
+/// Elements of a transformed tile.
+const TILE: usize = 16;
+
+/// Whether the transforms fit: 3x3, no stride, no dilation.
+pub fn supports(g: &Geometry) -> bool {
+    let w = &g.window;
+    w.kernel == [3, 3] && w.stride == [1, 1] && w.dilation == [1, 1]
+}
+
+/// A batch of images that tiles of 2x2 outputs are laid over.
+#[derive(Clone, Copy)]
+struct Images {
+    n: usize,
+    channels: usize,
+    h: usize,
+    w: usize,
+    /// Tiles of one image.
+    down: usize,
+    across: usize,
+}
+
+impl Images {
+    /// Images of `channels` channels and [h, w] pixels, under the tiles of [down, across] outputs.
+    fn new(n: usize, channels: usize, [h, w]: [usize; 2], outputs: [usize; 2]) -> Images {
+        let [down, across] = outputs.map(|size| size.div_ceil(2));
+        Images { n, channels, h, w, down, across }
+    }
+
+    fn tiles(&self) -> usize {
+        self.n * self.down * self.across
+    }
+
+    /// Threads of a transform, one for each tile of each channel.
+    fn launch(&self) -> Launch {
+        Launch::over(self.tiles() * self.channels)
+    }
+
+    fn sizes(&self) -> Result<[i32; 6]> {
+        let Images { n, channels, h, w, down, across } = *self;
+        let named = [
+            ("images", n),
+            ("channels", channels),
+            ("rows", h),
+            ("columns", w),
+            ("tiles", down),
+            ("tiles", across),
+        ];
+        let mut sizes = [0; 6];
+        for (size, (what, value)) in sizes.iter_mut().zip(named) {
+            *size = int32(what, value)?;
+        }
+        Ok(sizes)
+    }
+
+    fn scratch(&self, cx: &CudaCtx) -> Result<DeviceBuffer> {
+        cx.scratch::<f32>(TILE * self.channels * self.tiles())
+    }
+
+    /// V of these images, whose windows begin `pad` rows and columns before the tiles.
+    fn pixels(&self, cx: &CudaCtx, x: Ptr<f32>, pad: [i32; 2]) -> Result<DeviceBuffer> {
+        let (v, [n, c, h, w, down, across]) = (self.scratch(cx)?, self.sizes()?);
+        let [ph, pw] = pad;
+        kernels::conv2d_winograd_pixels_f32(cx, self.launch(), x, v.ptr(), n, c, h, w, ph, pw, down, across)?;
+        Ok(v)
+    }
+
+    /// A dy A' of these gradients.
+    fn grads(&self, cx: &CudaCtx, dy: Ptr<f32>) -> Result<DeviceBuffer> {
+        let (v, [n, c, h, w, down, across]) = (self.scratch(cx)?, self.sizes()?);
+        kernels::conv2d_winograd_grads_f32(cx, self.launch(), dy, v.ptr(), n, c, h, w, down, across)?;
+        Ok(v)
+    }
+
+    /// These images, from the products.
+    fn outputs(
+        &self,
+        cx: &CudaCtx,
+        products: Ptr<f32>,
+        bias: Ptr<f32>,
+        y: Ptr<f32>,
+        relu: bool,
+    ) -> Result<()> {
+        let [n, c, h, w, down, across] = self.sizes()?;
+        let relu = i32::from(relu);
+        kernels::conv2d_winograd_outputs_f32(
+            cx,
+            self.launch(),
+            products,
+            bias,
+            y,
+            relu,
+            n,
+            c,
+            h,
+            w,
+            down,
+            across,
+        )
+    }
+}
+
+/// U; `turned` for the gradient of the input.
+fn taps(cx: &CudaCtx, g: &Geometry, weight: Ptr<f32>, turned: bool) -> Result<DeviceBuffer> {
+    let size = g.o * g.cg();
+    let u = cx.scratch::<f32>(TILE * size)?;
+    let [groups, og, cg] =
+        [int32("groups", g.groups)?, int32("channels", g.og())?, int32("channels", g.cg())?];
+    let turned = i32::from(turned);
+    kernels::conv2d_winograd_taps_f32(cx, Launch::over(size), weight, u.ptr(), groups, og, cg, turned)?;
+    Ok(u)
+}
+
+/// Images that are transformed at once.
+fn chunk(g: &Geometry) -> usize {
+    let tiles = |h: usize, w: usize| h.div_ceil(2) * w.div_ceil(2);
+    SCRATCH / (TILE * (g.c + g.o) * tiles(g.h.max(g.oh), g.w.max(g.ow))).max(1)
+}
+
+/// A convolution from one batch of images to another, `groups` groups each, by the transformed taps `u`.
+struct Convolution<'a> {
+    from: Images,
+    to: Images,
+    groups: usize,
+    u: &'a DeviceBuffer,
+    pad: [i32; 2],
+}
+
+impl Convolution<'_> {
+    fn run(&self, cx: &CudaCtx, x: Ptr<f32>, bias: Ptr<f32>, relu: bool, y: Ptr<f32>) -> Result<()> {
+        let (tiles, groups) = (self.from.tiles(), self.groups);
+        let [m, k] = [self.to.channels / groups, self.from.channels / groups];
+        let v = self.from.pixels(cx, x, self.pad)?;
+        let products = self.to.scratch(cx)?;
+        let (a, b) = (Mat::new(self.u.ptr(), k), Mat::new(v.ptr(), tiles));
+        let (a_step, b_step) = (m * k, k * tiles);
+        let batch = Batch::two([TILE, groups], [groups * a_step, a_step], [groups * b_step, b_step]);
+        gemm(cx, &Product { batch, ..Product::new([m, k, tiles], a, b, products.ptr()) })?;
+        self.to.outputs(cx, products.ptr(), bias, y, relu)
+    }
+}
+
+/// Rows and columns of padding before the image.
+fn padding(g: &Geometry) -> Result<[i32; 2]> {
+    let before = |axis: usize| int32("rows of padding", g.window.padding[axis][0]);
+    Ok([before(0)?, before(1)?])
+}
+
+pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
+    let (u, pad, outputs) = (taps(cx, g, to.weight, false)?, padding(g)?, [g.oh, g.ow]);
+    by_images(g, chunk(g), |first, n| {
+        let from = Images::new(n, g.c, [g.h, g.w], outputs);
+        let run =
+            Convolution { from, to: Images::new(n, g.o, outputs, outputs), groups: g.groups, u: &u, pad };
+        let (x, y) = (to.x.at(first * g.c * g.plane()), to.y.at(first * g.o * g.out_plane()));
+        run.run(cx, x, to.bias, to.relu, y)
+    })
+}
+
+pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
+    let (u, outputs) = (taps(cx, g, to.weight, true)?, [g.h, g.w]);
+    let pad = padding(g)?.map(|before| 2 - before);
+    by_images(g, chunk(g), |first, n| {
+        let from = Images::new(n, g.o, [g.oh, g.ow], outputs);
+        let run =
+            Convolution { from, to: Images::new(n, g.c, outputs, outputs), groups: g.groups, u: &u, pad };
+        let (dy, dx) = (to.dy.at(first * g.o * g.out_plane()), to.dx.at(first * g.c * g.plane()));
+        run.run(cx, dy, to.bias, false, dx)
+    })
+}
+
+pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
+    let size = g.o * g.cg();
+    if g.n == 0 {
+        return cx.fill_bytes(to.dw.cast(), 0, g.o * g.k() * size_of::<f32>());
+    }
+    let (pad, outputs, (og, cg)) = (padding(g)?, [g.oh, g.ow], (g.og(), g.cg()));
+    by_images(g, chunk(g), |first, n| {
+        let pixels = Images::new(n, g.c, [g.h, g.w], outputs);
+        let grads = Images::new(n, g.o, outputs, outputs);
+        let tiles = pixels.tiles();
+        let v = pixels.pixels(cx, to.x.at(first * g.c * g.plane()), pad)?;
+        let dv = grads.grads(cx, to.dy.at(first * g.o * g.out_plane()))?;
+        let du = cx.scratch::<f32>(TILE * size)?;
+        let (a, b) = (Mat::new(dv.ptr(), tiles), Mat::transposed(v.ptr(), tiles));
+        let batch = Batch::two([TILE, g.groups], [g.o * tiles, og * tiles], [g.c * tiles, cg * tiles]);
+        gemm(cx, &Product { batch, ..Product::new([og, tiles, cg], a, b, du.ptr()) })?;
+        let add = i32::from(first > 0);
+        kernels::conv2d_winograd_weights_f32(cx, Launch::over(size), du.ptr(), to.dw, size as i64, add)
+    })
+}

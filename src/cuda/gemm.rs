@@ -1,0 +1,257 @@
+//! General matrix multiplication on the GPU: what the rungs of [`crate::ladder::gemm`] share on the host. It turns a
+//! product into the argument struct of `kernels/args.cuh`, picks a tile, cuts long sums, and launches.
+
+use super::kernels::{self, Gemm};
+use super::{CudaCtx, Launch, Ptr};
+use crate::core::{Error, Result};
+
+/// A matrix in device memory: element `(i, j)` is `data[i * row + j * col]`. A transpose swaps the strides.
+#[derive(Debug, Clone, Copy)]
+pub struct Mat {
+    pub data: Ptr<f32>,
+    pub row: usize,
+    pub col: usize,
+}
+
+impl Mat {
+    /// A row-major matrix with `cols` columns.
+    pub fn new(data: Ptr<f32>, cols: usize) -> Mat {
+        Mat { data, row: cols, col: 1 }
+    }
+
+    /// The transpose of a row-major matrix that has `cols` columns as stored.
+    pub fn transposed(data: Ptr<f32>, cols: usize) -> Mat {
+        Mat { data, row: 1, col: cols }
+    }
+}
+
+/// What is added to each sum.
+#[derive(Debug, Clone, Copy)]
+pub enum Bias {
+    None,
+    /// One value a column.
+    Columns(Ptr<f32>),
+    /// One value a row; matrix `z` of the batch takes the `z % period`-th run of them.
+    Rows {
+        data: Ptr<f32>,
+        period: usize,
+    },
+}
+
+/// The matrices of a batch: how many in each of up to four dimensions, outermost first, and how far each operand steps
+/// in them. A step of 0 uses the same matrix again: that is how an operand is broadcast.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch {
+    pub dims: [usize; 4],
+    pub a: [usize; 4],
+    pub b: [usize; 4],
+}
+
+impl Batch {
+    /// A single product.
+    pub const ONE: Batch = Batch { dims: [1; 4], a: [0; 4], b: [0; 4] };
+
+    /// Two dimensions.
+    pub fn two(dims: [usize; 2], a: [usize; 2], b: [usize; 2]) -> Batch {
+        let front = |[x, y]: [usize; 2], fill| [fill, fill, x, y];
+        Batch { dims: front(dims, 1), a: front(a, 0), b: front(b, 0) }
+    }
+
+    fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+}
+
+/// `C[m, n] = relu(beta C + A[m, k] B[k, n] + bias)` for every matrix of a batch. C is contiguous, one matrix after the
+/// other.
+#[derive(Debug, Clone, Copy)]
+pub struct Product {
+    pub m: usize,
+    pub k: usize,
+    pub n: usize,
+    pub a: Mat,
+    pub b: Mat,
+    pub c: Ptr<f32>,
+    pub batch: Batch,
+    pub bias: Bias,
+    /// Whether the sums are added to what C holds.
+    pub add: bool,
+    pub relu: bool,
+}
+
+impl Product {
+    /// `C = A B`, once.
+    pub fn new([m, k, n]: [usize; 3], a: Mat, b: Mat, c: Ptr<f32>) -> Product {
+        Product { m, k, n, a, b, c, batch: Batch::ONE, bias: Bias::None, add: false, relu: false }
+    }
+
+    fn arguments(&self) -> Result<Gemm> {
+        let (bias, period) = match self.bias {
+            Bias::None => (Ptr::NULL, 0),
+            Bias::Columns(data) => (data, 0),
+            Bias::Rows { data, period } => (data, period),
+        };
+        let Batch { dims, a, b } = self.batch;
+        let mut batch = [0; 4];
+        for (int, dim) in batch.iter_mut().zip(dims) {
+            *int = int32("batch", dim)?;
+        }
+        Ok(Gemm {
+            bias,
+            a_row: self.a.row as i64,
+            a_col: self.a.col as i64,
+            b_row: self.b.row as i64,
+            b_col: self.b.col as i64,
+            ldc: self.n as i64,
+            a_batch: a.map(|step| step as i64),
+            b_batch: b.map(|step| step as i64),
+            c_batch: (self.m * self.n) as i64,
+            c_split: 0,
+            batch,
+            m: int32("rows", self.m)?,
+            n: int32("columns", self.n)?,
+            k: int32("terms", self.k)?,
+            splits: 1,
+            k_split: int32("terms", self.k)?,
+            first: 0,
+            bias_period: int32("bias", period)?,
+            beta: i32::from(self.add),
+            relu: i32::from(self.relu),
+        })
+    }
+}
+
+/// Kernels count a single dimension with 32 bits.
+pub(super) fn int32(what: &str, value: usize) -> Result<i32> {
+    i32::try_from(value).map_err(|_| {
+        Error::argument("cuda", format!("{value} {what} are more than a kernel counts"))
+            .expected(format!("at most {}", i32::MAX))
+    })
+}
+
+/// The launch function of a kernel.
+pub type GemmKernel = fn(&CudaCtx, Launch, Ptr<f32>, Ptr<f32>, Ptr<f32>, Gemm) -> Result<()>;
+
+/// One kernel of a rung.
+#[derive(Debug, Clone, Copy)]
+pub struct Tiled {
+    pub kernel: GemmKernel,
+    /// Rows and columns of C that a block computes; none: each of 256 threads computes one output.
+    pub tile: Option<[usize; 2]>,
+    /// Threads of a block.
+    pub threads: u32,
+    /// Multiply-adds it does in the time in which the rung's best one does 100, all multiprocessors busy. By judgement
+    /// from the tiles' arithmetic intensity, until measured.
+    pub pace: usize,
+}
+
+/// Blocks that keep a large GPU busy: two for each of an H100's 132 multiprocessors. A constant, so that sums are cut
+/// in the same way on every GPU.
+const BUSY: usize = 264;
+/// A part of a sum has at least this many terms: shorter ones would be mostly waiting and adding up.
+const LEAST_TERMS: usize = 256;
+/// Parts are a multiple of this, so that loads of four stay aligned.
+const TERMS_ALIGN: usize = 32;
+/// Blocks of a grid in z.
+const DEPTH: usize = 65_535;
+
+/// Into how many parts to cut sums of `k` terms, when there are this many tiles.
+pub(super) fn splits(tiles: usize, k: usize) -> usize {
+    (BUSY / tiles.max(1)).min(k / LEAST_TERMS).max(1)
+}
+
+/// Terms of each part, and how many parts there are then.
+pub(super) fn cut(k: usize, splits: usize) -> [usize; 2] {
+    let terms = k.div_ceil(splits).next_multiple_of(TERMS_ALIGN).min(k).max(1);
+    [terms, k.div_ceil(terms).max(1)]
+}
+
+impl Tiled {
+    /// Tiles of C, and parts of each sum.
+    fn grid(&self, p: &Product) -> [usize; 2] {
+        match self.tile {
+            None => [(p.m * p.n).div_ceil(self.threads as usize), 1],
+            Some([rows, cols]) => {
+                let tiles = p.m.div_ceil(rows) * p.n.div_ceil(cols);
+                [tiles, splits(tiles * p.batch.len(), p.k)]
+            }
+        }
+    }
+
+    /// How long a product takes, in units that only compare: the rounds in which the GPU's multiprocessors get through
+    /// the blocks, times a block's work, plus what adding up the parts costs.
+    fn cost(&self, p: &Product) -> usize {
+        let Some([rows, cols]) = self.tile else { return 0 };
+        let [tiles, splits] = self.grid(p);
+        let rounds = (tiles * p.batch.len() * splits).div_ceil(BUSY);
+        let adding = if splits > 1 { p.m * p.n * p.batch.len() / BUSY * splits } else { 0 };
+        rounds * rows * cols * (p.k.div_ceil(splits) + LEAST_TERMS / 4) * 100 / self.pace + 4 * adding
+    }
+
+    /// The kernel of `kernels` that should be fastest for this product.
+    pub fn best<'a>(kernels: &'a [Tiled], p: &Product) -> &'a Tiled {
+        kernels.iter().min_by_key(|kernel| kernel.cost(p)).expect("a rung has a kernel")
+    }
+
+    /// Runs the product.
+    ///
+    /// # Errors
+    /// A dimension beyond 2^31 - 1; no memory for the parts of long sums; the driver refusing.
+    pub fn run(&self, cx: &CudaCtx, p: &Product) -> Result<()> {
+        if p.m * p.n * p.batch.len() == 0 {
+            return Ok(());
+        }
+        let g = p.arguments()?;
+        let [tiles, wanted] = self.grid(p);
+        let [terms, splits] = cut(p.k, wanted);
+        if splits == 1 {
+            return self.launch(cx, p, tiles, p.c, g);
+        }
+        let size = p.m * p.n * p.batch.len();
+        let parts = cx.scratch::<f32>(splits * size)?;
+        let plain = Gemm { bias: Ptr::NULL, beta: 0, relu: 0, c_split: size as i64, ..g };
+        let part = Gemm { splits: int32("parts", splits)?, k_split: int32("terms", terms)?, ..plain };
+        self.launch(cx, p, tiles, parts.ptr(), part)?;
+        sum_splits(cx, parts.ptr(), p.c, size, Gemm { splits: part.splits, ..g })
+    }
+
+    fn launch(&self, cx: &CudaCtx, p: &Product, tiles: usize, c: Ptr<f32>, g: Gemm) -> Result<()> {
+        let (splits, batch) = (g.splits as usize, p.batch.len());
+        let at_once = (DEPTH / splits).max(1);
+        for first in (0..batch).step_by(at_once) {
+            let depth = at_once.min(batch - first) * splits;
+            let grid = Launch::blocks([tiles, 1, depth], self.threads);
+            (self.kernel)(cx, grid, p.a.data, p.b.data, c, Gemm { first: int32("matrices", first)?, ..g })?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds up `g.splits` parts of `size` sums each, in their order, and finishes them.
+pub(super) fn sum_splits(cx: &CudaCtx, parts: Ptr<f32>, c: Ptr<f32>, size: usize, g: Gemm) -> Result<()> {
+    kernels::gemm_sum_splits_f32(cx, Launch::over(size), parts, c, g)
+}
+
+/// `C = A B` and the like by the rung this context chose.
+///
+/// # Errors
+/// As [`Tiled::run`].
+pub fn gemm(cx: &CudaCtx, p: &Product) -> Result<()> {
+    Tiled::best(cx.gemm_kernels(), p).run(cx, p)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_the_sum_and_none_is_empty() {
+        for k in [0, 1, 31, 256, 1000, 60_000, 802_816] {
+            for tiles in [1, 7, 100, 300] {
+                let [terms, parts] = cut(k, splits(tiles, k));
+                assert!(terms * parts >= k && (parts == 1 || terms * (parts - 1) < k), "{k} {tiles}");
+                assert!(parts == 1 || terms % TERMS_ALIGN == 0);
+            }
+        }
+    }
+}
