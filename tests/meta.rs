@@ -5,6 +5,7 @@ use receptive::models::{MODELS, ModelConfig, Network, from_arch};
 use receptive::nn::ModuleExt;
 use receptive::ops::OPS;
 use receptive::reproduce::{EXPERIMENTS, Report};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -125,6 +126,70 @@ fn every_op_has_cases_with_attributes_it_knows() {
             assert!(made.is_ok(), "{}/{}: {}", spec.name, case.label, made.unwrap_err());
         }
     }
+}
+
+/// All files below `kernels/` with one of these extensions, generated ones left out.
+fn kernels(extensions: &[&str]) -> Vec<PathBuf> {
+    let folders = ["kernels", "kernels/gemm", "kernels/conv2d"].map(|folder| root().join(folder));
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| extensions.contains(&e.to_str().unwrap())))
+        .collect();
+    files.sort();
+    files
+}
+
+/// A kernel's file is a lesson: what it teaches, what it moves, what limits it.
+#[test]
+fn every_kernel_file_opens_with_its_lesson() {
+    for path in kernels(&["cu", "cuh"]) {
+        let text = read(&path);
+        let header: String = text
+            .lines()
+            .take_while(|line| line.starts_with("//"))
+            .collect::<Vec<_>>()
+            .join("\n")
+            .to_lowercase();
+        assert!(!header.is_empty(), "{}: no header", path.display());
+        if path.extension().is_some_and(|e| e == "cu") {
+            for sign in ["bytes", "limited by"] {
+                assert!(header.contains(sign), "{}: its header lacks `{sign}`", path.display());
+            }
+        }
+        assert!(text.lines().count() <= 450, "{} is long", path.display());
+        let own = path.ends_with("ptx.cuh") || !text.contains("asm ") && !text.contains("asm(");
+        assert!(own, "{}: inline PTX belongs in ptx.cuh", path.display());
+    }
+}
+
+/// A stale file would run yesterday's kernels wherever there is no nvcc.
+#[test]
+fn prebuilt_ptx_is_that_of_the_sources() {
+    let headers: String = {
+        let mut files = kernels(&["cuh"]);
+        files.sort();
+        files.iter().map(|path| read(path)).collect()
+    };
+    let mut expected = BTreeSet::new();
+    for path in kernels(&["cu"]) {
+        let inside = path.strip_prefix(root().join("kernels")).unwrap().with_extension("");
+        let name = inside.to_str().unwrap().replace('/', "_");
+        let hash = Sha256::digest(format!("{}{headers}", read(&path)));
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let ptx = read(&root().join("kernels/prebuilt").join(&name).with_extension("ptx"));
+        let stamp = ptx.lines().next().unwrap_or_default();
+        assert!(
+            stamp.ends_with(&hash),
+            "{name}.ptx is stale: RECEPTIVE_UPDATE_PREBUILT=1 cargo build with nvcc"
+        );
+        expected.insert(name + ".ptx");
+    }
+    let found: BTreeSet<String> = fs::read_dir(root().join("kernels/prebuilt"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(found, expected);
 }
 
 /// `unsafe` lives where memory and devices are, and says why each time.
