@@ -299,10 +299,11 @@ impl CudaCtx {
         self.fault.word.ptr()
     }
 
-    /// Whether a kernel found contents it could not compute on. Asks the device only where one could have.
+    /// Whether a kernel found contents it could not compute on. Asks the device only where one could have, and not while a
+    /// graph is captured: nothing runs then.
     pub(crate) fn check_fault(&self) -> Result<()> {
         let watched = self.fault.watch.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some((op, what)) = watched else { return Ok(()) };
+        let Some((op, what)) = watched.filter(|_| !self.capture.active()) else { return Ok(()) };
         let word = self.fault.word.ptr::<u8>();
         let found =
             self.read_later(&[(word, size_of::<u64>())])?.read(bytemuck::pod_read_unaligned::<u64>)?;
