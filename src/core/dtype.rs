@@ -84,8 +84,10 @@ macro_rules! element {
 element! {
     f32, F32, f32::NAN, |x| x as f32, |x| x as f64;
     f64, F64, f64::NAN, |x| x, |x| x;
-    half::bf16, BF16, half::bf16::NAN, half::bf16::from_f64, half::bf16::to_f64;
-    half::f16, F16, half::f16::NAN, half::f16::from_f64, half::f16::to_f64;
+    // By way of f32, as in PyTorch: their own conversions from f64 drop its last 32 bits before they round, and so the last
+    // three of an f32.
+    half::bf16, BF16, half::bf16::NAN, |x| half::bf16::from_f32(x as f32), half::bf16::to_f64;
+    half::f16, F16, half::f16::NAN, |x| half::f16::from_f32(x as f32), half::f16::to_f64;
     i64, I64, i64::MIN, |x| x as i64, |x| x as f64;
     u8, U8, 0xA5, |x| x as u8, |x| x as f64;
 }

@@ -40,9 +40,7 @@ impl Op for Cast {
     }
 
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        element_type!(x[0].dtype, X => element_type!(self.0, Y => {
-            cx.map(x[0].get::<X>(), y[0].get::<Y>(), |v| Y::from_f64(v.to_f64()));
-        }));
+        element_type!(x[0].dtype, X => element_type!(self.0, Y => convert::<X, Y>(cx, x[0].get(), y[0].get())));
         Ok(())
     }
 
@@ -59,6 +57,11 @@ impl Op for Cast {
         }
         Ok(smallvec![Some(dy.to_dtype(from)?)])
     }
+}
+
+/// Generic, so that the conversions are those of [`Element`]: the 16-bit types have others of the same name.
+fn convert<X: Element, Y: Element>(cx: &CpuCtx, x: &[X], y: &mut [Y]) {
+    cx.map(x, y, |v| Y::from_f64(v.to_f64()));
 }
 
 /// The element types as `kernels/cast.cu` numbers them.
@@ -80,5 +83,21 @@ impl Tensor {
     /// None.
     pub fn to_dtype(&self, dtype: DType) -> Result<Tensor> {
         if dtype == self.dtype() { Ok(self.clone()) } else { Ok(one(apply(Cast(dtype), &[self])?)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{DType, Device, Tensor};
+
+    /// The last bits of an f32 decide which way a value in the middle of two 16-bit ones goes.
+    #[test]
+    fn narrow_floats_are_the_nearest() {
+        let bit = f32::EPSILON;
+        let x = Tensor::from_slice(&Device::cpu().unwrap(), &[1.0, 1.0 + bit], &[2]).unwrap();
+        for (dtype, step) in [(DType::BF16, 1.0 / 128.0), (DType::F16, 1.0 / 1024.0)] {
+            let y = x.add_scalar(step / 2.0).unwrap().to_dtype(dtype).unwrap();
+            assert_eq!(y.to_f64().unwrap(), [1.0, 1.0 + step], "{dtype}");
+        }
     }
 }

@@ -28,7 +28,7 @@ use super::{Case, Input, OpSpec, no_second_gradient, one};
 use crate::core::{DType, Element, Error, Float, Key, Result, Shape};
 use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
-use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
+use crate::cuda::{CudaCtx, DeviceView, kernels};
 use crate::float_type;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -153,7 +153,7 @@ impl Op for DropoutGrad {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (n, scale) = (x[0].numel(), (1.0 / (1.0 - self.p)) as f32);
-        kernels::drop_f32(cx, Launch::over(n), x[0].f32()?, x[1].u8()?, y[0].f32()?, scale, 1, n as i64)
+        kernels::dropout_bwd_f32(cx, over_quads(n), x[0].f32()?, x[1].u8()?, y[0].f32()?, scale, n as i64)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -23,7 +23,6 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::cuda::over_quads;
 use super::dropout::{check_probability, kept, threshold};
 use super::norm::batch_of_channels;
 use super::{Case, Input, OpSpec, no_second_gradient, one};
@@ -69,7 +68,7 @@ fn scale<T: Float>(cx: &CpuCtx, p: f64, x: &[T], mask: &[u8], y: &mut [T]) {
 fn scale_cuda(cx: &CudaCtx, p: f64, x: &DeviceView, mask: &DeviceView, y: &DeviceView) -> Result<()> {
     let (n, scale) = (x.numel(), (1.0 / (1.0 - p)) as f32);
     let len = n / mask.numel().max(1);
-    kernels::drop_f32(cx, Launch::over(n), x.f32()?, mask.u8()?, y.f32()?, scale, len as i64, n as i64)
+    kernels::dropout2d_f32(cx, Launch::over(n), x.f32()?, mask.u8()?, y.f32()?, scale, len as i64, n as i64)
 }
 
 impl Op for Dropout2d {
@@ -107,7 +106,7 @@ impl Op for Dropout2d {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let ((key, step), mask, channels) = (self.key.parts(), y[1].u8()?, y[1].numel());
-        let grid = over_quads(channels);
+        let grid = Launch::over(channels);
         kernels::dropout_mask(cx, grid, mask, channels as i64, threshold(self.p), key, step, cx.live_step())?;
         scale_cuda(cx, self.p, &x[0], &y[1], &y[0])
     }

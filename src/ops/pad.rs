@@ -185,7 +185,7 @@ impl Pad {
 /// The bits of a number as an element.
 fn bits(dtype: DType, value: f64) -> u64 {
     let mut bytes = [0; 8];
-    element_type!(dtype, T => bytes[..size_of::<T>()].copy_from_slice(bytemuck::bytes_of(&T::from_f64(value))));
+    element_type!(dtype, T => bytes[..size_of::<T>()].copy_from_slice(bytemuck::bytes_of(&<T as Element>::from_f64(value))));
     u64::from_le_bytes(bytes)
 }
 
@@ -212,7 +212,7 @@ impl Op for Pad {
         }
         let value = if let PadMode::Constant(value) = self.mode { value } else { f64::NAN };
         element_type!(x[0].dtype, T => {
-            gather::gather(cx, x[0].get::<T>(), &axes, T::from_f64(value), y[0].get::<T>());
+            gather::gather(cx, x[0].get::<T>(), &axes, <T as Element>::from_f64(value), y[0].get::<T>());
         });
         Ok(())
     }

@@ -248,7 +248,7 @@ pub(crate) fn filled(device: &Device, value: f64, meta: &Meta) -> Result<Data> {
         Device::Meta(_) => Storage::Meta,
         Device::Cpu(cx) => {
             let mut buffer = allocate("tensor", cx, meta)?;
-            element_type!(meta.dtype, T => buffer.slice_mut::<T>().fill(T::from_f64(value)));
+            element_type!(meta.dtype, T => buffer.slice_mut::<T>().fill(<T as Element>::from_f64(value)));
             Storage::Cpu(buffer)
         }
         Device::Cuda(cx) => {
@@ -259,7 +259,7 @@ pub(crate) fn filled(device: &Device, value: f64, meta: &Meta) -> Result<Data> {
                 cx.fill_f32(buffer.ptr(), value as f32, meta.numel())?;
             } else {
                 element_type!(meta.dtype, T => {
-                    cx.upload(buffer.ptr::<T>(), &vec![T::from_f64(value); meta.numel()])?
+                    cx.upload(buffer.ptr::<T>(), &vec![<T as Element>::from_f64(value); meta.numel()])?
                 });
             }
             Storage::Cuda(buffer)

@@ -4,8 +4,10 @@
 //! `tests/sim/suite.sh` runs them on a machine with no GPU.
 
 mod conformance;
+mod elements;
 mod memory;
 mod training;
+mod updates;
 
 use receptive::Device;
 use receptive::cuda::CudaCtx;
