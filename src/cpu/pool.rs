@@ -3,7 +3,6 @@
 use super::CpuCtx;
 use super::context::CHUNK;
 use crate::core::{Float, Window};
-use crate::cuda::kernels;
 use std::iter::StepBy;
 use std::ops::Range;
 
@@ -20,17 +19,6 @@ impl Planes {
     /// From the shapes `[N, C, H, W]` of input and output.
     pub fn new([_, _, h, w]: [usize; 4], [_, _, oh, ow]: [usize; 4]) -> Self {
         Planes { h, w, oh, ow }
-    }
-
-    /// As kernels take them, with their windows; adaptive pooling has its own.
-    pub fn windows(&self, window: Option<&Window>) -> kernels::Pool {
-        let [h, w, oh, ow] = [self.h, self.w, self.oh, self.ow].map(|size| size as i64);
-        let planes = kernels::Pool { h, w, oh, ow, ..Default::default() };
-        let Some(window) = window else { return planes };
-        let pair = |axes: [usize; 2]| axes.map(|size| size as i64);
-        let ([kh, kw], [sh, sw]) = (pair(window.kernel), pair(window.stride));
-        let ([ph, pw], [dh, dw]) = (pair(window.padding.map(|p| p[0])), pair(window.dilation));
-        kernels::Pool { kh, kw, sh, sw, ph, pw, dh, dw, ..planes }
     }
 
     fn input(&self, plane: usize) -> Range<usize> {
@@ -78,11 +66,6 @@ impl Planes {
             }
         });
     }
-}
-
-/// Threads that share a window of so many elements on a GPU: a warp a large one.
-pub fn lanes(elements: usize) -> usize {
-    if elements >= 32 { 32 } else { 1 }
 }
 
 /// The mean of each window: `under(output)` tells the window's rows and columns, and what its sum is divided by.

@@ -1,12 +1,12 @@
 //! Activation functions as layers, so that containers can hold them and instruments can see them.
 
-use super::{Ctx, Module};
+use super::{Ctx, Fusion, Module};
 use crate::core::Result;
 use crate::ops::gelu::Approximate;
 use crate::tensor::Tensor;
 
 macro_rules! activation {
-    ($($(#[$doc:meta])* $name:ident $(($field:ty))? = $kind:literal, |$this:ident, $x:ident| $forward:expr, $describe:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $(($field:ty))? = $kind:literal, |$this:ident, $x:ident| $forward:expr, $describe:expr $(, $fusion:ident)?;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy)]
         pub struct $name $((pub $field))?;
@@ -21,6 +21,10 @@ macro_rules! activation {
                 $kind
             }
 
+            $(fn fusion(&self) -> Fusion<'_> {
+                Fusion::$fusion
+            })?
+
             fn describe(&self) -> String {
                 let $this = self;
                 format!("{}({})", $this.kind(), $describe)
@@ -31,7 +35,7 @@ macro_rules! activation {
 
 activation! {
     /// `max(x, 0)`. PyTorch: `nn.ReLU`.
-    Relu = "ReLU", |_m, x| x.relu(), "";
+    Relu = "ReLU", |_m, x| x.relu(), "", Relu;
     /// `x` above 0, `slope * x` below. PyTorch: `nn.LeakyReLU`.
     LeakyRelu(f64) = "LeakyReLU", |m, x| x.leaky_relu(m.0), format!("negative_slope={}", m.0);
     /// `1 / (1 + exp(-x))`. PyTorch: `nn.Sigmoid`.

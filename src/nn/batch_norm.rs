@@ -1,7 +1,7 @@
 //! Batch normalisation layers.
 
 use super::norm_parts::{Affine, Running, flag, python};
-use super::{Ctx, Module, Visitor};
+use super::{BeforeRelu, Ctx, Fusion, Module, Visitor};
 use crate::core::{Error, Result};
 use crate::ops::batch_norm::BatchNormOptions;
 use crate::tensor::Tensor;
@@ -26,7 +26,14 @@ impl BatchNorm {
         BatchNorm { features, affine, running, eps, momentum: Some(momentum) }
     }
 
-    fn forward(&self, cx: &Ctx, x: &Tensor, (kind, shapes, ranks): Takes) -> Result<Tensor> {
+    /// `relu`: as one op with what follows, a residual added and a rectifier.
+    fn forward(
+        &self,
+        cx: &Ctx,
+        x: &Tensor,
+        (kind, shapes, ranks): Takes,
+        relu: Option<Option<&Tensor>>,
+    ) -> Result<Tensor> {
         if !ranks.contains(&x.dims().len()) {
             return Err(Error::shape(kind, format!("input has {} dimensions", x.dims().len()))
                 .with("input", x.shape())
@@ -40,7 +47,11 @@ impl BatchNorm {
             momentum: self.momentum.unwrap_or(1.0),
             eps: self.eps,
         };
-        let (y, tracked) = x.batch_norm(running, weight.as_ref(), bias.as_ref(), settings)?;
+        let (weight, bias) = (weight.as_ref(), bias.as_ref());
+        let (y, tracked) = match relu {
+            Some(residual) => x.batch_norm_relu(running, weight, bias, residual, settings)?,
+            None => x.batch_norm(running, weight, bias, settings)?,
+        };
         if let (true, Some(running), Some(tracked)) = (cx.is_training(), &self.running, tracked) {
             running.track(&tracked, self.momentum.is_none())?;
         }
@@ -103,9 +114,23 @@ macro_rules! batch_norm {
             }
         }
 
+        impl BeforeRelu for $name {
+            fn forward_relu(&self, cx: &Ctx, x: &Tensor, residual: Option<&Tensor>) -> Result<Tensor> {
+                self.0.forward(cx, x, (stringify!($name), $shapes, $ranks), Some(residual))
+            }
+
+            fn takes_residual(&self, x: &Tensor, residual: &Tensor) -> bool {
+                x.dims() == residual.dims()
+            }
+        }
+
         impl Module for $name {
             fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
-                self.0.forward(cx, x, (stringify!($name), $shapes, $ranks))
+                self.0.forward(cx, x, (stringify!($name), $shapes, $ranks), None)
+            }
+
+            fn fusion(&self) -> Fusion<'_> {
+                Fusion::BeforeRelu(self)
             }
 
             fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {

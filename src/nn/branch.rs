@@ -1,6 +1,6 @@
 //! Layers beside each other: a residual's sum, a concatenation's channels.
 
-use super::{Ctx, Module, Sequential, Visitor};
+use super::{Ctx, Module, Sequential, Visitor, fuse};
 use crate::core::Result;
 use crate::tensor::Tensor;
 
@@ -40,16 +40,12 @@ impl Residual {
 
 impl Module for Residual {
     fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
-        let y = self.body.forward(cx, x)?;
-        let beside = match &self.shortcut {
-            Some((name, layer)) => cx.run(name, &**layer, x)?,
-            None => x.clone(),
+        let beside = || match &self.shortcut {
+            Some((name, layer)) => cx.run(name, &**layer, x),
+            None => Ok(x.clone()),
         };
-        let sum = y.add(&beside)?;
-        match &self.then {
-            Some((name, layer)) => cx.run(name, &**layer, &sum),
-            None => Ok(sum),
-        }
+        let then = self.then.as_ref().map(|(name, layer)| (*name, &**layer));
+        fuse::residual(cx, self.body.layers(), x, beside, then)
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {

@@ -1,6 +1,6 @@
 //! The convolutional layer.
 
-use super::{Ctx, Init, Module, Pair, Param, Visitor};
+use super::{BeforeRelu, Ctx, Fusion, Init, Module, Pair, Param, Visitor};
 use crate::core::Result;
 use crate::core::window::Padding;
 use crate::ops::conv2d::Conv2dOptions;
@@ -77,16 +77,36 @@ impl Conv2d {
         Conv2d { bias: None, ..self }
     }
 
+    /// Weight and bias for this pass.
+    fn values(&self, cx: &Ctx) -> Result<(Tensor, Option<Tensor>)> {
+        Ok((cx.value(&self.weight)?, self.bias.as_ref().map(|b| cx.value(b)).transpose()?))
+    }
+
     fn out_and_kernel(&self) -> [[usize; 2]; 2] {
         let d = self.weight.dims();
         [[d[0], d[1]], [d[2], d[3]]]
     }
 }
 
+impl BeforeRelu for Conv2d {
+    fn forward_relu(&self, cx: &Ctx, x: &Tensor, _residual: Option<&Tensor>) -> Result<Tensor> {
+        let (weight, bias) = self.values(cx)?;
+        x.conv2d_relu(&weight, bias.as_ref(), &self.options)
+    }
+
+    fn takes_residual(&self, _x: &Tensor, _residual: &Tensor) -> bool {
+        false
+    }
+}
+
 impl Module for Conv2d {
     fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
-        let bias = self.bias.as_ref().map(|b| cx.value(b)).transpose()?;
-        x.conv2d(&cx.value(&self.weight)?, bias.as_ref(), &self.options)
+        let (weight, bias) = self.values(cx)?;
+        x.conv2d(&weight, bias.as_ref(), &self.options)
+    }
+
+    fn fusion(&self) -> Fusion<'_> {
+        Fusion::BeforeRelu(self)
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {

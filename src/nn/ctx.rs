@@ -68,12 +68,24 @@ impl<'a> Ctx<'a> {
     /// # Errors
     /// What the child's forward returns, with the path added.
     pub fn run(&self, name: &str, module: &dyn Module, x: &Tensor) -> Result<Tensor> {
+        self.child(name, |child| {
+            let y = module.forward(child, x)?;
+            if let Some(hook) = self.hook {
+                hook.layer(&child.layer_path(), module, x, &y)?;
+            }
+            Ok(y)
+        })
+    }
+
+    /// Calls `f` with the context of the child `name`, and reports the path in its errors.
+    pub(super) fn child<T>(&self, name: &str, f: impl FnOnce(&Ctx) -> Result<T>) -> Result<T> {
         let child = Ctx { parent: Some(self), name, ..*self };
-        let y = module.forward(&child, x).map_err(|e| e.at(|| child.path()))?;
-        if let Some(hook) = self.hook {
-            hook.layer(&child.layer_path(), module, x, &y)?;
-        }
-        Ok(y)
+        f(&child).map_err(|e| e.at(|| child.path()))
+    }
+
+    /// Whether a hook sees every layer.
+    pub(super) fn is_watched(&self) -> bool {
+        self.hook.is_some()
     }
 
     /// A parameter's value for this pass: recorded when gradients are on and the parameter is not frozen.

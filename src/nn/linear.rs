@@ -1,6 +1,6 @@
 //! The fully connected layer.
 
-use super::{Ctx, Init, Module, Param, Visitor};
+use super::{BeforeRelu, Ctx, Fusion, Init, Module, Param, Visitor};
 use crate::core::{Error, Result};
 use crate::tensor::Tensor;
 
@@ -25,8 +25,8 @@ impl Linear {
     }
 }
 
-impl Module for Linear {
-    fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+impl Linear {
+    fn run(&self, cx: &Ctx, x: &Tensor, relu: bool) -> Result<Tensor> {
         let [out, features] = [self.weight.dims()[0], self.weight.dims()[1]];
         let last = x.dims().last().copied().unwrap_or(0);
         if last != features {
@@ -37,7 +37,28 @@ impl Module for Linear {
                 .help(format!("for this input the layer is Linear::new({last}, {out})")));
         }
         let bias = self.bias.as_ref().map(|b| cx.value(b)).transpose()?;
-        x.linear(&cx.value(&self.weight)?, bias.as_ref())
+        let weight = cx.value(&self.weight)?;
+        if relu { x.linear_relu(&weight, bias.as_ref()) } else { x.linear(&weight, bias.as_ref()) }
+    }
+}
+
+impl BeforeRelu for Linear {
+    fn forward_relu(&self, cx: &Ctx, x: &Tensor, _residual: Option<&Tensor>) -> Result<Tensor> {
+        self.run(cx, x, true)
+    }
+
+    fn takes_residual(&self, _x: &Tensor, _residual: &Tensor) -> bool {
+        false
+    }
+}
+
+impl Module for Linear {
+    fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+        self.run(cx, x, false)
+    }
+
+    fn fusion(&self) -> Fusion<'_> {
+        Fusion::BeforeRelu(self)
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {

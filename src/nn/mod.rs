@@ -9,6 +9,7 @@
 //! | `batch_norm.rs`, `norm.rs`, `norm_parts.rs` | the normalisations, and what they share |
 //! | `activation.rs`, `pool.rs`, `upsample.rs`, `regular.rs` | layers without parameters |
 //! | `sequential.rs`, `branch.rs` | layers of layers: one after another, side by side |
+//! | `fuse.rs` | neighbours that run as one op |
 //! | `loss.rs` | [`Loss`]: what an output is trained against |
 
 mod activation;
@@ -17,6 +18,7 @@ mod branch;
 mod conv;
 mod conv_transpose;
 mod ctx;
+mod fuse;
 mod init;
 mod linear;
 mod loss;
@@ -36,6 +38,7 @@ pub use branch::{Concat, Residual};
 pub use conv::Conv2d;
 pub use conv_transpose::ConvTranspose2d;
 pub use ctx::{Ctx, Hook, Mode};
+pub use fuse::{BeforeRelu, Fusion};
 pub use init::{Init, Scheme};
 pub use linear::Linear;
 pub use loss::Loss;

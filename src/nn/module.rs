@@ -1,6 +1,6 @@
 //! The contract of a layer.
 
-use super::{Ctx, Param};
+use super::{Ctx, Fusion, Param};
 use crate::core::Result;
 use crate::tensor::Tensor;
 
@@ -17,6 +17,11 @@ pub trait Module: Send + Sync {
 
     /// PyTorch's name for the kind of layer, as `Conv2d`.
     fn kind(&self) -> &'static str;
+
+    /// What it can be part of, where a neighbour and it run as one op.
+    fn fusion(&self) -> Fusion<'_> {
+        Fusion::None
+    }
 
     /// The kind with its settings, as `Conv2d(1, 6, kernel_size=5, padding=2)`.
     fn describe(&self) -> String {
@@ -35,6 +40,10 @@ impl<M: Module + ?Sized> Module for Box<M> {
 
     fn kind(&self) -> &'static str {
         (**self).kind()
+    }
+
+    fn fusion(&self) -> Fusion<'_> {
+        (**self).fusion()
     }
 
     fn describe(&self) -> String {

@@ -1,5 +1,6 @@
 //! Layers in a row.
 
+use super::fuse::{Layer, in_a_row};
 use super::{Ctx, Module, Visitor};
 use crate::core::Result;
 use crate::tensor::Tensor;
@@ -15,7 +16,7 @@ use crate::tensor::Tensor;
 /// ```
 #[derive(Default)]
 pub struct Sequential {
-    layers: Vec<(String, Box<dyn Module>)>,
+    layers: Vec<Layer>,
 }
 
 impl Sequential {
@@ -34,6 +35,11 @@ impl Sequential {
         self.layers.is_empty()
     }
 
+    /// Its layers.
+    pub(super) fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
     /// Adds a layer named by its position.
     pub fn push(self, layer: impl Module + 'static) -> Sequential {
         let name = self.len().to_string();
@@ -49,7 +55,7 @@ impl Sequential {
 
 impl Module for Sequential {
     fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
-        self.layers.iter().try_fold(x.clone(), |x, (name, layer)| cx.run(name, &**layer, &x))
+        in_a_row(cx, &self.layers, x)
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {

@@ -22,6 +22,7 @@
 //! ```
 
 use super::adaptive::{OutputSize, under};
+use super::cuda;
 use super::images::images;
 use super::{Case, Input, OpSpec, one};
 use crate::core::{Result, Shape};
@@ -70,9 +71,9 @@ impl Op for AdaptiveAvgPool2d {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
-        let lanes = pool::lanes(x[0].numel() / y[0].numel());
+        let lanes = cuda::lanes(x[0].numel() / y[0].numel());
         let (x, n, y) = (x[0].f32()?, y[0].numel(), y[0].f32()?);
-        let (launch, windows) = (Launch::teams(n, lanes), planes.windows(None));
+        let (launch, windows) = (Launch::teams(n, lanes), cuda::windows(&planes, None));
         kernels::adaptive_avg_pool2d_fwd_f32(cx, launch, x, y, windows, lanes as i32, n as i64)
     }
 
@@ -119,7 +120,7 @@ impl Op for AdaptiveAvgPool2dGrad {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
-        let (launch, windows) = (Launch::over(y[0].numel()), planes.windows(None));
+        let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, None));
         let (dy, dx, n) = (x[0].f32()?, y[0].f32()?, y[0].numel() as i64);
         kernels::adaptive_avg_pool2d_bwd_f32(cx, launch, dy, dx, windows, n)
     }

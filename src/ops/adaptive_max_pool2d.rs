@@ -24,6 +24,7 @@
 //! ```
 
 use super::adaptive::{OutputSize, under};
+use super::cuda;
 use super::images::images;
 use super::max_pool2d::MaxPool2dGrad;
 use super::{Case, Fill, Input, OpSpec, one};
@@ -70,7 +71,7 @@ impl Op for AdaptiveMaxPool2d {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
-        let (launch, windows) = (Launch::over(y[0].numel()), planes.windows(None));
+        let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, None));
         let (x, output, indices, n) = (x[0].f32()?, y[0].f32()?, y[1].i64()?, y[0].numel() as i64);
         kernels::adaptive_max_pool2d_fwd_f32(cx, launch, x, output, indices, windows, n)
     }

@@ -24,6 +24,7 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda;
 use super::images::{images, pooled};
 use super::{Attrs, Case, Input, OpSpec, one};
 use crate::core::{Error, Result, Shape, Window};
@@ -136,8 +137,9 @@ impl Op for AvgPool2d {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
-        let (windows, (padded, divisor)) = (planes.windows(Some(&self.0.window())), self.0.divides_by());
-        let lanes = pool::lanes(self.0.kernel_size.iter().product());
+        let (windows, (padded, divisor)) =
+            (cuda::windows(&planes, Some(&self.0.window())), self.0.divides_by());
+        let lanes = cuda::lanes(self.0.kernel_size.iter().product());
         let (x, n, y) = (x[0].f32()?, y[0].numel(), y[0].f32()?);
         let launch = Launch::teams(n, lanes);
         kernels::avg_pool2d_fwd_f32(cx, launch, x, y, windows, padded, divisor, lanes as i32, n as i64)
@@ -187,7 +189,7 @@ impl Op for AvgPool2dGrad {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
-        let windows = planes.windows(Some(&self.options.window()));
+        let windows = cuda::windows(&planes, Some(&self.options.window()));
         let (launch, (padded, divisor)) = (Launch::over(y[0].numel()), self.options.divides_by());
         let (dy, dx, n) = (x[0].f32()?, y[0].f32()?, y[0].numel() as i64);
         kernels::avg_pool2d_bwd_f32(cx, launch, dy, dx, windows, padded, divisor, n)

@@ -41,7 +41,7 @@
 //! ```
 
 use super::norm::{Given, Kind, Norm, batch_of_channels, normalise};
-use super::{Case, Fill, Input, OpSpec};
+use super::{Attrs, Case, Fill, Input, OpSpec};
 use crate::core::{Error, Result, Shape};
 use crate::cpu::norm::Layout;
 use crate::tensor::{Field, Tensor};
@@ -61,6 +61,17 @@ pub struct BatchNormOptions {
 impl Default for BatchNormOptions {
     fn default() -> Self {
         BatchNormOptions { training: false, momentum: 0.1, eps: 1e-5 }
+    }
+}
+
+impl BatchNormOptions {
+    pub(super) fn from_attrs(attrs: &Attrs) -> Result<Self> {
+        let default = BatchNormOptions::default();
+        Ok(BatchNormOptions {
+            training: attrs.flag("training", default.training)?,
+            momentum: attrs.or("momentum", default.momentum)?,
+            eps: attrs.or("eps", default.eps)?,
+        })
     }
 }
 
@@ -142,12 +153,7 @@ pub static SPEC: OpSpec = OpSpec {
     outputs: &["output", "running_mean", "running_var"],
     attrs: &["training", "momentum", "eps"],
     build: |attrs| {
-        let default = BatchNormOptions::default();
-        let kind = BatchNormOptions {
-            training: attrs.flag("training", default.training)?,
-            momentum: attrs.or("momentum", default.momentum)?,
-            eps: attrs.or("eps", default.eps)?,
-        };
+        let kind = BatchNormOptions::from_attrs(attrs)?;
         Ok(Arc::new(Norm { kind, eps: kind.eps, given: Given::new(attrs) }))
     },
     cases,

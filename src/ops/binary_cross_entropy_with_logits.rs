@@ -36,12 +36,15 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda;
 use super::loss::{Of, Reduction};
 use super::sigmoid::sigmoid;
 use super::{Case, Fill, Input, OpSpec, no_second_gradient, one};
 use crate::core::{Error, Float, Result, Shape};
 use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
+use crate::cuda::kernels::{self, Walk};
+use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::{SmallVec, smallvec};
@@ -64,6 +67,16 @@ fn softplus<T: Float>(x: T) -> T {
 }
 
 impl BinaryCrossEntropyWithLogits {
+    /// How kernels walk the weights, stretched to the input's shape, and where they are; nowhere where there is none.
+    fn walk(&self, input: &Shape, weights: &[DeviceView]) -> Result<(Walk, [Ptr<f32>; 2])> {
+        let mut given = weights.iter();
+        let mut next = |present: bool| if present { given.next() } else { None };
+        let weights = [next(self.weight), next(self.pos_weight)];
+        let [w, p] = weights.map(|v| v.map_or(Shape::SCALAR, |v| v.shape));
+        let at = |v: Option<&DeviceView>| v.map_or(Ok(Ptr::NULL), DeviceView::f32);
+        Ok((cuda::walk(input, [input, &w, &p]), [at(weights[0])?, at(weights[1])?]))
+    }
+
     /// `y = w f(x, t, p)`, the weights stretched to the shape of `y`; a missing one is a single 1.
     fn weighted<T: Float>(
         &self,
@@ -120,6 +133,15 @@ impl Op for BinaryCrossEntropyWithLogits {
             self.reduction.collect::<T>(cx, x[0].shape, &mut y[0], losses);
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (walk, [weight, pos_weight]) = self.walk(&x[0].shape, &x[2..])?;
+        let (input, target, n) = (x[0].f32()?, x[1].f32()?, x[0].numel());
+        let losses = |losses, _| {
+            kernels::bce_fwd_f32(cx, Launch::over(n), input, target, weight, pos_weight, losses, walk)
+        };
+        self.reduction.reduce_cuda(cx, n, false, losses, y[0].f32()?, Ptr::NULL)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
@@ -183,6 +205,15 @@ impl Op for BinaryCrossEntropyWithLogitsGrad {
             });
             Ok(())
         })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (walk, [weight, pos_weight]) = self.forward.walk(&x[1].shape, &x[3..])?;
+        let (dy, input, target, dx) = (x[0].f32()?, x[1].f32()?, x[2].f32()?, y[0].f32()?);
+        let each = i32::from(self.forward.reduction == Reduction::None);
+        let (of_target, n) = (i32::from(self.of == Of::Target), self.forward.reduction.count(y[0].numel()));
+        let launch = Launch::over(y[0].numel());
+        kernels::bce_bwd_f32(cx, launch, dy, input, target, weight, pos_weight, n, each, of_target, dx, walk)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -70,7 +70,7 @@ impl Default for Conv2dOptions {
 }
 
 impl Conv2dOptions {
-    fn from_attrs(attrs: &Attrs) -> Result<Self> {
+    pub(super) fn from_attrs(attrs: &Attrs) -> Result<Self> {
         let padding = match attrs.text("padding") {
             None | Some("valid") => Padding::Valid,
             Some("same") => Padding::Same,
@@ -139,6 +139,16 @@ fn channels(op: &str, input: &Shape, weight: &Shape, what: String) -> Error {
 #[derive(Debug)]
 pub struct Conv2d(pub Conv2dOptions);
 
+impl Conv2d {
+    /// `relu`: negative outputs become 0.
+    pub(super) fn launch(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView], relu: bool) -> Result<()> {
+        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
+        let bias = x.get(2).map_or(Ok(Ptr::NULL), DeviceView::f32)?;
+        let to = cuda::Forward { x: x[0].f32()?, weight: x[1].f32()?, bias, relu, y: y[0].f32()? };
+        cuda::forward(cx, &g, to)
+    }
+}
+
 impl Op for Conv2d {
     fn name(&self) -> &'static str {
         "conv2d"
@@ -172,10 +182,7 @@ impl Op for Conv2d {
     }
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
-        let bias = x.get(2).map_or(Ok(Ptr::NULL), DeviceView::f32)?;
-        let to = cuda::Forward { x: x[0].f32()?, weight: x[1].f32()?, bias, relu: false, y: y[0].f32()? };
-        cuda::forward(cx, &g, to)
+        self.launch(cx, x, y, false)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {

@@ -45,6 +45,17 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Linear;
 
+impl Linear {
+    /// `relu`: negative outputs become 0.
+    pub(super) fn launch(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView], relu: bool) -> Result<()> {
+        let (rows, o, i) = sizes(&x[0].shape, x[1].dims()[0]);
+        let (a, b) = (cuda::Mat::new(x[0].f32()?, i), cuda::Mat::transposed(x[1].f32()?, i));
+        let bias = x.get(2).map_or(Ok(cuda::Bias::None), |b| b.f32().map(cuda::Bias::Columns))?;
+        let product = cuda::Product::new([rows, i, o], a, b, y[0].f32()?);
+        cuda::gemm(cx, &cuda::Product { bias, relu, ..product })
+    }
+}
+
 impl Op for Linear {
     fn name(&self) -> &'static str {
         "linear"
@@ -101,10 +112,7 @@ impl Op for Linear {
     }
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        let (rows, o, i) = sizes(&x[0].shape, x[1].dims()[0]);
-        let (a, b) = (cuda::Mat::new(x[0].f32()?, i), cuda::Mat::transposed(x[1].f32()?, i));
-        let bias = x.get(2).map_or(Ok(cuda::Bias::None), |b| b.f32().map(cuda::Bias::Columns))?;
-        cuda::gemm(cx, &cuda::Product { bias, ..cuda::Product::new([rows, i, o], a, b, y[0].f32()?) })
+        self.launch(cx, x, y, false)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {

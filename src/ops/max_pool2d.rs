@@ -29,6 +29,7 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda;
 use super::images::{images, pooled};
 use super::{Attrs, Case, Fill, Input, OpSpec, one};
 use crate::core::{DType, Float, Result, Shape, Window};
@@ -106,7 +107,7 @@ impl Op for MaxPool2d {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
-        let (launch, windows) = (Launch::over(y[0].numel()), planes.windows(Some(&self.0.window())));
+        let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, Some(&self.0.window())));
         let (x, output, indices, n) = (x[0].f32()?, y[0].f32()?, y[1].i64()?, y[0].numel() as i64);
         kernels::max_pool2d_fwd_f32(cx, launch, x, output, indices, windows, n)
     }
@@ -164,7 +165,7 @@ impl Op for MaxPool2dGrad {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
-        let (launch, windows) = (Launch::over(y[0].numel()), planes.windows(self.window.as_ref()));
+        let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, self.window.as_ref()));
         let (dy, indices, dx, n) = (x[0].f32()?, x[1].i64()?, y[0].f32()?, y[0].numel() as i64);
         match self.window {
             Some(_) => kernels::max_pool2d_bwd_f32(cx, launch, dy, indices, dx, windows, n),

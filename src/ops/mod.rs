@@ -20,6 +20,7 @@ mod images;
 mod loss;
 mod norm;
 mod unary;
+mod with_relu;
 
 pub mod abs;
 pub mod adaptive_avg_pool2d;
@@ -28,11 +29,13 @@ pub mod add;
 pub mod argmax;
 pub mod avg_pool2d;
 pub mod batch_norm;
+pub mod batch_norm_relu;
 pub mod binary_cross_entropy_with_logits;
 pub mod cast;
 pub mod cat;
 pub mod clamp;
 pub mod conv2d;
+pub mod conv2d_relu;
 pub mod conv_transpose2d;
 pub mod cross_entropy;
 pub mod dice_loss;
@@ -49,6 +52,7 @@ pub mod interpolate;
 pub mod layer_norm;
 pub mod leaky_relu;
 pub mod linear;
+pub mod linear_relu;
 pub mod local_response_norm;
 pub mod log;
 pub mod log_softmax;
@@ -150,10 +154,12 @@ pub static OPS: &[&OpSpec] = &[
     &argmax::SPEC,
     &avg_pool2d::SPEC,
     &batch_norm::SPEC,
+    &batch_norm_relu::SPEC,
     &binary_cross_entropy_with_logits::SPEC,
     &cat::SPEC,
     &clamp::SPEC,
     &conv2d::SPEC,
+    &conv2d_relu::SPEC,
     &conv_transpose2d::SPEC,
     &cross_entropy::SPEC,
     &dice_loss::SPEC,
@@ -170,6 +176,7 @@ pub static OPS: &[&OpSpec] = &[
     &layer_norm::SPEC,
     &leaky_relu::SPEC,
     &linear::SPEC,
+    &linear_relu::SPEC,
     &local_response_norm::SPEC,
     &log::SPEC,
     &log_softmax::SPEC,

@@ -13,11 +13,12 @@
 //!
 //! What is subtracted is the part of g along the two directions, all ones and xhat, that normalisation throws away.
 
+use super::cuda::norm as cuda;
 use super::{Attrs, no_second_gradient};
 use crate::core::{DType, Error, Float, Result, Shape};
 use crate::cpu::norm::{Finish, Gradients, Layout, STATS, Tape, backward, forward};
 use crate::cpu::{CpuCtx, View, ViewMut};
-use crate::cuda::{CudaCtx, DeviceView, Ptr, norm as cuda};
+use crate::cuda::{CudaCtx, DeviceView, Ptr};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Outputs, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::{SmallVec, smallvec};

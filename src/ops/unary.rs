@@ -90,7 +90,7 @@ impl<F: Unary> Op for Map<F> {
 
 /// `dx` from what the function reads and `dy`.
 #[derive(Debug)]
-struct MapGrad<F>(F);
+pub(super) struct MapGrad<F>(pub F);
 
 impl<F: Unary> Op for MapGrad<F> {
     fn name(&self) -> &'static str {

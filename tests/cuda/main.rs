@@ -5,6 +5,7 @@
 
 mod conformance;
 mod elements;
+mod losses;
 mod memory;
 mod training;
 mod updates;

@@ -33,6 +33,11 @@ def tracking(function):
     return call
 
 
+def batch_norm_relu(t, a):
+    output, *running = tracking(F.batch_norm)(t, a)
+    return [F.relu(output + t["residual"] if "residual" in t else output), *running]
+
+
 def dice_loss(t, a):
     """No function of PyTorch, but the row's expression in PyTorch's terms."""
     p, target, smooth = t["input"].sigmoid(), t["target"], a.get("smooth", 1.0)
@@ -45,8 +50,11 @@ def dice_loss(t, a):
 # Ops without a single PyTorch call of the same meaning: name -> function(tensors by name, attributes).
 OTHER = {
     "batch_norm": tracking(F.batch_norm),
+    "batch_norm_relu": batch_norm_relu,
+    "conv2d_relu": lambda t, a: F.relu(F.conv2d(t["input"], t["weight"], t.get("bias"), **a)),
     "dice_loss": dice_loss,
     "instance_norm": tracking(F.instance_norm),
+    "linear_relu": lambda t, a: F.relu(F.linear(t["input"], t["weight"], t.get("bias"))),
     # Here `size` is a number, elsewhere always a sequence.
     "local_response_norm": lambda t, a: F.local_response_norm(t["input"], **{**a, "size": a["size"][0]}),
     # torch.max(input) and torch.max(input, dim, keepdim) are two functions; neither takes dim=None.

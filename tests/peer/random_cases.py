@@ -418,6 +418,13 @@ def batch_norm(rng, g):
     return tracked(rng, g, dims, "training", lambda d: d[0] * product(d[2:]))
 
 
+def batch_norm_relu(rng, g):
+    attrs, tensors = batch_norm(rng, g)
+    if maybe(rng):
+        tensors["residual"] = normal(g, list(tensors["input"].shape))
+    return attrs, tensors
+
+
 def binary_cross_entropy_with_logits(rng, g):
     dims = shape(rng)
     large = rng.choice([1, 1, 30, 1e4])
@@ -503,10 +510,12 @@ DRAW = {
     "argmax": largest,
     "avg_pool2d": avg_pool2d,
     "batch_norm": batch_norm,
+    "batch_norm_relu": batch_norm_relu,
     "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
     "cat": cat,
     "clamp": clamp,
     "conv2d": conv2d,
+    "conv2d_relu": conv2d,
     "conv_transpose2d": conv_transpose2d,
     "cross_entropy": cross_entropy,
     "dice_loss": dice_loss,
@@ -523,6 +532,7 @@ DRAW = {
     "layer_norm": layer_norm,
     "leaky_relu": unary(negative_slope=lambda rng: rng.choice([0.01, 0.2, 0.5, 0])),
     "linear": linear,
+    "linear_relu": linear,
     "local_response_norm": local_response_norm,
     "log": unary(0.05, 4),
     "log_softmax": one_dim,

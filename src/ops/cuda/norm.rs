@@ -1,9 +1,8 @@
 //! The launches of normalisation: what [`crate::cpu::norm`] computes, by `kernels/norm.cu` and `kernels/norm_grad.cu`.
 
-use super::kernels;
-use super::{CudaCtx, Launch, Ptr};
 use crate::core::Result;
 use crate::cpu::norm::{Layout, STATS};
+use crate::cuda::{CudaCtx, Launch, Ptr, kernels};
 
 impl From<Layout> for kernels::Norm {
     fn from(l: Layout) -> Self {
@@ -35,7 +34,7 @@ impl Cut {
 
 /// What forward reads and writes; [`Ptr::NULL`] for what there is not.
 #[derive(Debug, Clone, Copy)]
-pub struct Forward {
+pub(in crate::ops) struct Forward {
     pub x: Ptr<f32>,
     pub weight: Ptr<f32>,
     pub bias: Ptr<f32>,
@@ -54,7 +53,7 @@ pub struct Forward {
 
 /// Mean and variance of `channels`, before and after.
 #[derive(Debug, Clone, Copy)]
-pub struct Running {
+pub(in crate::ops) struct Running {
     pub channels: usize,
     pub momentum: f64,
     pub old: [Ptr<f32>; 2],
@@ -65,7 +64,7 @@ pub struct Running {
 ///
 /// # Errors
 /// No memory; the driver refusing.
-pub fn forward(cx: &CudaCtx, l: Layout, f: &Forward) -> Result<()> {
+pub(in crate::ops) fn forward(cx: &CudaCtx, l: Layout, f: &Forward) -> Result<()> {
     if l.numel() == 0 {
         cx.fill_bytes(f.stats.cast(), 0, l.groups * STATS * size_of::<f64>())?;
         let Some(Running { channels, old, new, .. }) = f.running else { return Ok(()) };
@@ -120,7 +119,7 @@ pub fn forward(cx: &CudaCtx, l: Layout, f: &Forward) -> Result<()> {
 
 /// What backward starts from and the gradients that are asked for; [`Ptr::NULL`] for what there is not.
 #[derive(Debug, Clone, Copy)]
-pub struct Backward {
+pub(in crate::ops) struct Backward {
     pub dy: Ptr<f32>,
     pub x: Ptr<f32>,
     /// The output, where ReLU cut it off.
@@ -141,7 +140,7 @@ pub struct Backward {
 ///
 /// # Errors
 /// No memory; the driver refusing.
-pub fn backward(cx: &CudaCtx, l: Layout, b: &Backward) -> Result<()> {
+pub(in crate::ops) fn backward(cx: &CudaCtx, l: Layout, b: &Backward) -> Result<()> {
     let parameters = !(b.dweight.is_null() && b.dbias.is_null());
     if l.numel() == 0 {
         let mut asked = [b.dweight, b.dbias].into_iter().filter(|ptr| !ptr.is_null());

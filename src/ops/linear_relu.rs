@@ -1,0 +1,77 @@
+//! Fully connected layer and the rectifier behind it in one op.
+//!
+//! ```text
+//! y = max(0, x W' + b)        d = dy [y > 0]        dx, dw, db: those of linear from d
+//! ```
+//!
+//! The output is rectified before it is written (`with_relu.rs`), and backward needs only the output.
+//! [`linear`](super::linear) has the rest of the formulas. PyTorch: `F.relu(F.linear(..))`.
+//!
+//! | tensor | shape | |
+//! |---|---|---|
+//! | input | `[*, I]` | any leading dimensions, also none |
+//! | weight | `[O, I]` | |
+//! | bias | `[O]` | optional |
+//! | output | `[*, O]` | |
+//!
+//! ```
+//! use receptive::{Device, Tensor};
+//! let cpu = Device::cpu()?;
+//! let x = Tensor::from_vec(&cpu, vec![1f32, 2.0], &[1, 2])?;
+//! let weight = Tensor::from_vec(&cpu, vec![1f32, 1.0, 1.0, -1.0], &[2, 2])?;
+//! assert_eq!(x.linear_relu(&weight, None)?.to_vec::<f32>()?, [3.0, 0.0]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+
+use super::linear::{Linear, SPEC as PLAIN};
+use super::with_relu::{BeforeRelu, WithRelu};
+use super::{Case, OpSpec, one};
+use crate::core::Result;
+use crate::cuda::{CudaCtx, DeviceView};
+use crate::tensor::{Tensor, apply};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+impl BeforeRelu for Linear {
+    const WITH_RELU: &'static str = "linear_relu";
+
+    fn cuda_relu(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        self.launch(cx, x, y, true)
+    }
+}
+
+impl Tensor {
+    /// As [`linear`](Self::linear), and negative outputs become 0. PyTorch: `F.relu(F.linear(..))`.
+    ///
+    /// # Errors
+    /// As `linear`.
+    pub fn linear_relu(&self, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let inputs: SmallVec<[&Tensor; 3]> = [self, weight].into_iter().chain(bias).collect();
+        Ok(one(apply(WithRelu(Linear), &inputs)?))
+    }
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "linear_relu",
+    torch: "F.relu(F.linear(input, weight, bias))",
+    inputs: PLAIN.inputs,
+    outputs: PLAIN.outputs,
+    attrs: PLAIN.attrs,
+    build: |_| Ok(Arc::new(WithRelu(Linear))),
+    cases,
+};
+
+fn cases() -> Vec<Case> {
+    let case = |label, input: &[usize], weight: [usize; 2]| {
+        Case::new(label, "").input("input", input).input("weight", &weight).input("bias", &weight[..1])
+    };
+    vec![
+        case("plain", &[4, 7], [5, 7]),
+        Case::new("no bias", "").input("input", &[4, 7]).input("weight", &[5, 7]),
+        case("leading dimensions", &[2, 3, 6], [4, 6]),
+        case("one row", &[6], [4, 6]).edge(),
+        case("empty batch", &[0, 6], [4, 6]).edge(),
+        case("lenet5 fc1", &[64, 400], [120, 400]).bench(),
+    ]
+}

@@ -1,0 +1,27 @@
+//! Losses: a label that is no class is found by the kernel and reported as the CPU reports it.
+
+use crate::cuda;
+use receptive::ops::cross_entropy::CrossEntropy;
+use receptive::ops::nll_loss::NllLoss;
+use receptive::{ErrorKind, Tensor};
+
+/// The kernel reads no score of that class, the first such label is named, and the device goes on working.
+#[test]
+fn a_label_out_of_range_is_an_error_after_which_work_goes_on() {
+    let Some(device) = cuda() else { return };
+    let x = Tensor::from_slice(&device, &[0.5f32; 12], &[4, 3]).unwrap();
+    let labels = |values: [i64; 4]| Tensor::from_slice(&device, &values, &[4]).unwrap();
+    let (good, bad) = (labels([0, 2, -100, 1]), labels([0, -100, 3, -1]));
+    let losses: [&dyn Fn(&Tensor) -> receptive::Result<f64>; 2] =
+        [&|target| x.cross_entropy(target, None, CrossEntropy::default())?.item(), &|target| {
+            x.nll_loss(target, None, NllLoss::default())?.item()
+        }];
+    for loss in losses {
+        let want = loss(&good).unwrap();
+        let error = loss(&bad).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format);
+        let text = error.to_string();
+        assert!(text.contains("out of range for 3 classes") && text.contains("position 2"), "{text}");
+        assert_eq!(loss(&good).unwrap(), want);
+    }
+}
