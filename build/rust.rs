@@ -20,7 +20,8 @@ pub fn bindings(sources: &[Source], args: &str, ptx: Option<&Path>, from: &str) 
         let _ = write!(
             text,
             "/// As in `kernels/args.cuh`.\n#[repr(C)]\n#[derive(Debug, Clone, Copy)]\n\
-             pub struct {0} {{\npub {1}}}\n\nimpl Default for {0} {{\nfn default() -> Self {{\n{0} {{\n{2}}}\n}}\n}}\n\n",
+             pub struct {0} {{\npub {1}}}\n\n#[allow(clippy::derivable_impls)] // not with long arrays\n\
+             impl Default for {0} {{\nfn default() -> Self {{\n{0} {{\n{2}}}\n}}\n}}\n\n",
             s.name,
             members(&|f| rust_type(&f.ty)).trim_end_matches('\n').replace('\n', "\npub "),
             members(&zero),

@@ -53,7 +53,7 @@ fn merged(dims: &[Dim]) -> SmallVec<[Dim; MAX_RANK]> {
 fn doubles(dims: &[Dim], addresses: u64, bytes: usize) -> bool {
     let (&(size, from, to), outer) = dims.split_last().expect("merged dims are never empty");
     let even = outer.iter().all(|(_, from, to)| from % 2 == 0 && to % 2 == 0);
-    size % 2 == 0 && from == 1 && to == 1 && even && addresses % (2 * bytes as u64) == 0
+    size % 2 == 0 && from == 1 && to == 1 && even && addresses.is_multiple_of(2 * bytes as u64)
 }
 
 /// Rows and columns below this make tiles of which most is empty.
