@@ -45,6 +45,11 @@
 //! - **Layers are described, then filled.** `Conv2d::new(3, 6, 5)` has no values; `model.init(&device, dtype, seed)` draws
 //!   each parameter from the key of its path. So construction needs no device, and `summary` runs any network on the
 //!   [`Device::Meta`] device, where nothing is allocated or computed.
+//! - **Launch functions are generated.** `build.rs` reads each kernel's declaration and writes a typed function for it, so
+//!   that the two cannot disagree; the structs they share are generated the same way.
+//! - **`--precision bf16` and `tf32` are about products.** Tensor cores multiply what was rounded while it was loaded, and add
+//!   in f32; tensors stay f32 in memory. So every op has one kernel, not one for each precision.
+//! - **f64 stays on the CPU**, where it is the oracle: a GPU for learners computes it 64 times slower than f32.
 //! - **Scratch memory is not planned in `infer`**: loops take it from the same recycled buffers.
 //! - **Weights are written here; the `safetensors` crate reads them** (see [`io::safetensors`]): it would list tensors by
 //!   element type first and metadata in no fixed order, and ours promise sorted names and the same bytes for the same
