@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `driver.rs` | the driver's calls, made safe; the only file that knows `cudarc` |
+//! | `driver/` | the driver's calls, made safe; the only place that knows `cudarc` |
 //! | `absent.rs` | the same calls where the crate was built without CUDA: none can be made |
 //! | `pool.rs` | recycled device memory, and arenas for captured graphs |
 //! | `staging.rs` | page-locked host memory, through which everything travels |

@@ -46,7 +46,7 @@ impl Batch {
     }
 
     /// The same on this device.
-    fn to_device(self, device: &Device) -> Result<Batch> {
+    fn sent_to(self, device: &Device) -> Result<Batch> {
         if self.images.device().same(device) {
             return Ok(self);
         }
@@ -380,7 +380,7 @@ impl Iterator for Epoch {
             Source::Workers(workers) => {
                 let turn = (self.next - self.first) % workers.len();
                 match workers[turn].queue.recv() {
-                    Ok(batch) => batch.and_then(|batch| batch.to_device(&self.device)),
+                    Ok(batch) => batch.and_then(|batch| batch.sent_to(&self.device)),
                     Err(_) => Err(panicked(workers.swap_remove(turn))),
                 }
             }

@@ -139,7 +139,7 @@ impl CaseInput {
                 .collect(),
         };
         element_type!(self.fill.dtype(dtype), T => {
-            Tensor::from_vec::<T>(device, values.into_iter().map(T::from_f64).collect(), &self.dims)
+            Tensor::from_vec::<T>(device, values.into_iter().map(<T as Element>::from_f64).collect(), &self.dims)
         })
     }
 }

@@ -2,7 +2,7 @@
 //! (recording, gradients, checks, benches, the `op` command) follows from these methods.
 
 use super::{Saved, Tensor};
-use crate::core::{DType, Error, ErrorKind, Result, Shape, Window};
+use crate::core::{DType, Error, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
 use smallvec::{SmallVec, smallvec};
@@ -138,9 +138,7 @@ pub trait Op: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// A dtype there is no kernel for; the driver refusing.
-    fn cuda(&self, _cx: &CudaCtx, _x: &[DeviceView], _y: &[DeviceView]) -> Result<()> {
-        Err(Error::new(ErrorKind::Device, self.name(), "has no CUDA kernel"))
-    }
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()>;
 
     /// The gradient of each input, given that of the first output. Computes only those that `needs` asks for, and
     /// returns them: it never accumulates, that is the engine's work.
@@ -175,9 +173,7 @@ pub trait Update: Debug {
     ///
     /// # Errors
     /// A dtype there is no kernel for; the driver refusing.
-    fn cuda(&self, _cx: &CudaCtx, _targets: &[DeviceView], _x: &[DeviceView]) -> Result<()> {
-        Err(Error::new(ErrorKind::Device, self.name(), "has no CUDA kernel"))
-    }
+    fn cuda(&self, cx: &CudaCtx, targets: &[DeviceView], x: &[DeviceView]) -> Result<()>;
 }
 
 /// Checks that an op's floating inputs all have one computing dtype, and returns it.

@@ -1,13 +1,19 @@
 //! The driver's calls, each made safe or marked with what the caller must hold to. Nothing here panics where there is no
 //! driver: its library is opened first, and every call is checked.
 
+mod explain;
+mod handles;
+
+pub use handles::{Event, Pinned, RawGraph};
+
 use super::context::Facts;
 use super::kernels::MODULES;
 use super::launch::Launch;
-use crate::core::{Error, ErrorKind, Result};
+use crate::core::Result;
 use cudarc::driver::DriverError;
 use cudarc::driver::result::{self, device, event, graph, module, primary_ctx, stream};
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult};
+use explain::{explain, unavailable};
 use std::ffi::{CString, c_void};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -33,29 +39,6 @@ pub struct Driver {
 unsafe impl Send for Driver {}
 // SAFETY: as above; the driver locks inside.
 unsafe impl Sync for Driver {}
-
-/// A captured graph, ready to be launched.
-pub struct RawGraph(sys::CUgraphExec);
-
-// SAFETY: a handle, as above.
-unsafe impl Send for RawGraph {}
-
-/// A point in the stream.
-pub struct Event(sys::CUevent);
-
-// SAFETY: a handle, as above.
-unsafe impl Send for Event {}
-
-/// Page-locked host memory: the device copies from and to it while the host goes on.
-pub struct Pinned {
-    start: *mut u8,
-    bytes: usize,
-}
-
-// SAFETY: owns its memory alone, like a `Vec<u8>`.
-unsafe impl Send for Pinned {}
-// SAFETY: shared access gives only `&[u8]`.
-unsafe impl Sync for Pinned {}
 
 impl Driver {
     /// Opens GPU number `ordinal`.
@@ -363,67 +346,6 @@ impl Drop for Driver {
     }
 }
 
-impl Drop for RawGraph {
-    fn drop(&mut self) {
-        // SAFETY: the handle is this graph's own.
-        let _ = unsafe { graph::exec_destroy(self.0) };
-    }
-}
-
-impl Event {
-    /// Whether the stream has passed this point.
-    pub fn passed(&self) -> Result<bool> {
-        // SAFETY: the event is alive.
-        match unsafe { event::query(self.0) } {
-            Ok(()) => Ok(true),
-            Err(DriverError(CUresult::CUDA_ERROR_NOT_READY)) => Ok(false),
-            Err(e) => Err(explain("wait for the GPU", e)),
-        }
-    }
-
-    /// Waits until the stream has passed this point.
-    pub fn wait(&self) -> Result<()> {
-        // SAFETY: the event is alive.
-        unsafe { event::synchronize(self.0) }.map_err(|e| explain("wait for the GPU", e))
-    }
-
-    /// Milliseconds from this point to a later one, both passed.
-    pub fn milliseconds_to(&self, later: &Event) -> Result<f64> {
-        // SAFETY: both events are alive.
-        unsafe { event::elapsed(self.0, later.0) }
-            .map(f64::from)
-            .map_err(|e| explain("read the GPU's clock", e))
-    }
-}
-
-impl Drop for Event {
-    fn drop(&mut self) {
-        // SAFETY: the handle is this event's own.
-        let _ = unsafe { event::destroy(self.0) };
-    }
-}
-
-impl Pinned {
-    /// The contents.
-    pub fn bytes(&self) -> &[u8] {
-        // SAFETY: `bytes` initialised bytes stand at `start` for as long as self lives.
-        unsafe { std::slice::from_raw_parts(self.start, self.bytes) }
-    }
-
-    /// The contents, to be written.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `bytes`, and `&mut self` makes the access exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.start, self.bytes) }
-    }
-}
-
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        // SAFETY: the memory is this value's own.
-        let _ = unsafe { result::free_host(self.start.cast()) };
-    }
-}
-
 fn locate(kernel: usize) -> (usize, &'static str) {
     let mut before = 0;
     for (number, module) in MODULES.iter().enumerate() {
@@ -456,37 +378,4 @@ fn driver_version() -> Result<i32> {
 
 fn version_text(version: i32) -> String {
     format!("{}.{}", version / 1000, version % 1000 / 10)
-}
-
-fn unavailable(what: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Device, "cuda", what)
-}
-
-/// The driver's answer in words, with what to do about it.
-fn explain(doing: &str, error: DriverError) -> Error {
-    use CUresult as R;
-    let (why, help) = match error.0 {
-        R::CUDA_ERROR_NO_DEVICE => ("a driver is installed, but it finds no GPU", "use --device cpu"),
-        R::CUDA_ERROR_STUB_LIBRARY => {
-            ("libcuda is the toolkit's stub for linking, not a driver", "take the stub off LD_LIBRARY_PATH")
-        }
-        R::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH => {
-            ("the driver's library and its kernel module have different versions", "restart the machine")
-        }
-        R::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
-        | R::CUDA_ERROR_INVALID_PTX
-        | R::CUDA_ERROR_NO_BINARY_FOR_GPU => {
-            ("the driver cannot translate the kernels for this GPU", "update the NVIDIA driver")
-        }
-        R::CUDA_ERROR_OUT_OF_MEMORY => ("out of memory", "a smaller batch or image needs less"),
-        R::CUDA_ERROR_ILLEGAL_ADDRESS => {
-            ("a kernel read or wrote outside its memory", "this is a bug; a debug build names the kernel")
-        }
-        R::CUDA_ERROR_LAUNCH_FAILED => ("a kernel failed", "this is a bug; a debug build names the kernel"),
-        R::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED | R::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED => {
-            ("this cannot be part of a CUDA graph", "train with --graph off")
-        }
-        _ => ("the driver refused", "see `receptive doctor`"),
-    };
-    unavailable(format!("cannot {doing}: {why}")).with("driver", format_args!("{:?}", error.0)).help(help)
 }
