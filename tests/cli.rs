@@ -283,9 +283,15 @@ fn flags_of_later_versions_are_answered() {
         let message = error(&[&["train", "lenet5", "--data", "sample"], later].concat());
         assert!(message.contains(later[0]) && message.contains("not available in this version"), "{message}");
     }
-    let message = error(&["train", "lenet5", "--data", "sample", "--precision", "bf16"]);
+}
+
+#[test]
+fn kernels_are_chosen_by_number_and_precision_by_name() {
+    let message = error(&["train", "lenet5", "--data", "sample", "--precision", "f8"]);
+    assert!(message.contains("f8") && message.contains("f32, tf32, bf16"), "{message}");
+    let message = error(&["bench", "step", "mlp", "--device", "cpu", "--conv-rung", "77"]);
     assert!(
-        message.contains("--precision") && message.contains("not available in this version"),
+        message.contains("conv-rung: there is no rung 77") && message.contains("1 (direct)"),
         "{message}"
     );
 }

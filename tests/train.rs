@@ -177,7 +177,7 @@ fn settings_out_of_range_name_their_flag() {
         (RunConfig { accumulate: 0, ..config("mlp") }, "--accumulate"),
         (RunConfig { nesterov: true, ..config("mlp") }, "--nesterov"),
         (RunConfig { fraction: Some(1.5), ..config("mlp") }, "--fraction"),
-        (RunConfig { precision: "f8".into(), ..config("mlp") }, "--precision"),
+        (RunConfig { gemm_rung: Some(77), device: "cpu".into(), ..config("mlp") }, "gemm-rung"),
         (RunConfig { subset: Some(6000), ..config("mlp") }, "subset"),
         (RunConfig { classes: Some(3), ..config("mlp") }, "--classes"),
         (RunConfig { model: "lenet6".into(), ..config("mlp") }, "lenet6"),

@@ -30,7 +30,7 @@ if command -v compute-sanitizer >/dev/null; then
   done
 fi
 if [[ ${1:-} != --quick ]]; then
-  step "ladders" env RECEPTIVE_DEVICE=cuda bin/bench-ladder --bench
+  step "ladders" bin/bench-ladder --bench --device cuda
   for setting in "mlp 64 1x28x28" "lenet5 64 1x28x28" "minivgg 64 1x28x28" "lenet5 100 3x32x32" "minivgg 100 3x32x32" \
     "resnet-cifar 100 3x32x32" "resnet9 512 3x32x32" "alexnet 16 3x224x224" "vgg11 4 3x224x224" "resnet18 32 3x96x96" \
     "unet 4 3x128x128"; do

@@ -143,7 +143,13 @@ template <int LINES, int K, int THREADS> struct WeightQuads : Placement<LINES, K
     }
 };
 
-// Where a product's columns are pixels: row c of it is channel c of every image.
+// The places of V neighbouring columns, null beyond the last one.
+template <int V> struct Places {
+    float* to[V];
+    bool together;
+};
+
+// Where a product's columns are pixels: its row r is channel r of every image.
 struct ImageOut {
     float* out;
     // Null, or one value a row.
@@ -152,24 +158,41 @@ struct ImageOut {
     long long plane;
     int width;
     int channels;
-    int pixels;
     bool relu;
     Pixels grid;
 
-    __device__ void put(int row, int col, float sum) const {
-        if (row >= channels || col >= pixels) return;
-        const Odometer at = odometer(col, grid.rows, grid.cols);
-        const int r = grid.row0 + at.b * grid.row_step, c = grid.col0 + at.c * grid.col_step;
-        if (bias) sum += bias[row];
-        out[at.a * image_size + row * plane + (long long)r * width + c] = relu && sum < 0.0f ? 0.0f : sum;
-    }
-    __device__ void put2(int row, int col, float first, float second) const {
-        put(row, col, first);
-        put(row, col + 1, second);
-    }
-    __device__ void put4(int row, int col, const float* sum) const {
+    template <int V> __device__ Places<V> columns(int col) const {
+        Places<V> places;
+        const int count = grid.count();
+        Odometer at = odometer(col, grid.rows, grid.cols);
 #pragma unroll
-        for (int q = 0; q < 4; q++) put(row, col + q, sum[q]);
+        for (int q = 0; q < V; q++) {
+            const int r = grid.row0 + at.b * grid.row_step, c = grid.col0 + at.c * grid.col_step;
+            places.to[q] = col + q < count ? out + at.a * image_size + (long long)r * width + c : nullptr;
+            count_up(at, {0, 0, 1}, grid.rows, grid.cols);
+        }
+        // Where every pixel of the image is one of the grid, neighbours are neighbours in memory.
+        const bool dense = grid.row_step == 1 && grid.col_step == 1 && plane % V == 0;
+        places.together = dense && places.to[V - 1] && (size_t)out % (V * sizeof(float)) == 0;
+        return places;
+    }
+
+    template <int V> __device__ void put(const Places<V>& places, int row, const float* sum) const {
+        if (row >= channels) return;
+        const float b = bias ? bias[row] : 0.0f;
+        float v[V];
+#pragma unroll
+        for (int q = 0; q < V; q++) {
+            v[q] = sum[q] + b;
+            if (relu && v[q] < 0.0f) v[q] = 0.0f;
+        }
+        if (places.together) {
+            store_together<V>(places.to[0] + row * plane, v);
+        } else {
+#pragma unroll
+            for (int q = 0; q < V; q++)
+                if (places.to[q]) places.to[q][row * plane] = v[q];
+        }
     }
 };
 
@@ -187,8 +210,8 @@ __device__ void conv_forward(Word* memory, const float* x, const float* w, const
     TapQuads<BN, Sums::K, Sums::THREADS> b(window, pixels, tile.col, g.sh, -g.ph, g.sw, -g.pw);
     Sums sums;
     sums.add_all(memory, a, b, (k + Sums::K - 1) / Sums::K);
-    sums.finish(ImageOut{y + group * og * out_plane, bias ? bias + group * og : nullptr, g.o * out_plane, out_plane, g.ow,
-                         og, pixels.count(), relu != 0, pixels},
+    sums.finish(ImageOut{y + group * og * out_plane, bias ? bias + group * og : nullptr, g.o * out_plane, out_plane, g.ow, og,
+                         relu != 0, pixels},
                 tile);
 }
 
@@ -247,7 +270,7 @@ __device__ void conv_grad_input(Word* memory, const float* dy, const float* w, c
     TapQuads<BN, Sums::K, Sums::THREADS> b(window, pixels, tile.col, 1, rows.output, 1, cols.output);
     Sums sums;
     sums.add_all(memory, a, b, (channels * kh * kw + Sums::K - 1) / Sums::K);
-    sums.finish(ImageOut{dx + group * cg * in_plane, bias ? bias + group * cg : nullptr, g.c * in_plane, in_plane, g.w, cg,
-                         pixels.count(), false, pixels},
+    sums.finish(ImageOut{dx + group * cg * in_plane, bias ? bias + group * cg : nullptr, g.c * in_plane, in_plane, g.w, cg, false,
+                         pixels},
                 tile);
 }

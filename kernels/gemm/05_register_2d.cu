@@ -48,5 +48,5 @@ extern "C" __global__ void __launch_bounds__(256)
 #pragma unroll
     for (int i = 0; i < TM; i++)
 #pragma unroll
-        for (int j = 0; j < TN; j += 4) out.put4(tile.row + row + i, tile.col + col + j, sum[i] + j);
+        for (int j = 0; j < TN; j += 4) out.put<4>(tile.col + col + j, tile.row + row + i, sum[i] + j);
 }

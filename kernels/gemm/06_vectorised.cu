@@ -30,9 +30,8 @@ template <int LINES, int K, int PITCH, int THREADS> struct Staged {
     bool along_lines;
     bool wide;
     const float* from;
-    // In memory: from one of the four to the next, and to the next tile.
-    long long stride;
-    long long advance;
+    // From one k to the next in memory.
+    long long step;
     int to;
     // Lines, and numbers k, from this quad's place to the edge.
     int lines;
@@ -47,8 +46,7 @@ template <int LINES, int K, int PITCH, int THREADS> struct Staged {
         const int l = along_lines ? t % (LINES / 4) * 4 : o.step == 1 ? t / (K / 4) : t % LINES;
         const int k = along_lines ? t / (LINES / 4) : o.step == 1 ? t % (K / 4) * 4 : t / LINES * 4;
         from = o.at(first + l, o.k_first + k);
-        stride = along_lines ? o.line : o.step;
-        advance = K * o.step;
+        step = o.step;
         to = k * PITCH + l;
         lines = o.lines - first - l;
         ks = o.k_end - o.k_first - k;
@@ -61,9 +59,9 @@ template <int LINES, int K, int PITCH, int THREADS> struct Staged {
             quad[0] = v.x, quad[1] = v.y, quad[2] = v.z, quad[3] = v.w;
         } else {
 #pragma unroll
-            for (int i = 0; i < 4; i++) quad[i] = i < real ? from[i * stride] : 0.0f;
+            for (int i = 0; i < 4; i++) quad[i] = i < real ? from[along_lines ? i : i * step] : 0.0f;
         }
-        from += advance;
+        from += K * step;
         ks -= K;
     }
 
@@ -95,7 +93,8 @@ extern "C" __global__ void __launch_bounds__(256, 2)
     next_b.store(tile_b[0]);
     __syncthreads();
     int now = 0;
-    for (int k0 = s.a.k_first; k0 < s.a.k_end; k0 += K) {
+#pragma unroll 1
+    for (int left = s.a.k_end - s.a.k_first; left > 0; left -= K) {
         // Beyond the last tile the fetch finds itself outside and reads nothing.
         next_a.fetch();
         next_b.fetch();

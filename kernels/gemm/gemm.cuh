@@ -51,6 +51,13 @@ __device__ inline Share share(const float* a, const float* b, const Gemm& g) {
     };
 }
 
+// Writes 2 or 4 neighbours at once, to an address that is a multiple of their size.
+template <int V> __device__ void store_together(float* to, const float* v) {
+    static_assert(V == 2 || V == 4, "as many as one store can write");
+    if constexpr (V == 4) *reinterpret_cast<float4*>(to) = make_float4(v[0], v[1], v[2], v[3]);
+    if constexpr (V == 2) *reinterpret_cast<float2*>(to) = make_float2(v[0], v[1]);
+}
+
 // The epilogue: a finished sum meets C, bias and ReLU while it is still in a register. Three passes over C are saved.
 struct Epilogue {
     float* c;
@@ -92,27 +99,19 @@ struct Epilogue {
         if (i < m && j < n) c[i * ldc + j] = finished(i, j, sum);
     }
 
-    // Two neighbours of a row; j is even.
-    __device__ void put2(int i, int j, float first, float second) const {
-        if (i < m && quads && j + 2 <= n) {
-            *reinterpret_cast<float2*>(c + i * ldc + j) = make_float2(finished(i, j, first), finished(i, j + 1, second));
-        } else {
-            put(i, j, first);
-            put(i, j + 1, second);
-        }
-    }
-
-    // Four neighbours of a row; j is a multiple of four.
-    __device__ void put4(int i, int j, const float* sum) const {
+    // A tile of sums asks once for the place of V neighbouring columns, and then puts V sums of a row there at a time. The
+    // first column is a multiple of V.
+    template <int V> __device__ int columns(int j) const { return j; }
+    template <int V> __device__ void put(int j, int i, const float* sum) const {
         if (i >= m) return;
-        if (quads && j + 4 <= n) {
-            float v[4];
+        if (quads && j + V <= n) {
+            float v[V];
 #pragma unroll
-            for (int q = 0; q < 4; q++) v[q] = finished(i, j + q, sum[q]);
-            *reinterpret_cast<float4*>(c + i * ldc + j) = make_float4(v[0], v[1], v[2], v[3]);
+            for (int q = 0; q < V; q++) v[q] = finished(i, j + q, sum[q]);
+            store_together<V>(c + i * ldc + j, v);
         } else {
 #pragma unroll
-            for (int q = 0; q < 4; q++) put(i, j + q, sum[q]);
+            for (int q = 0; q < V; q++) put(i, j + q, sum[q]);
         }
     }
 };

@@ -124,18 +124,18 @@ template <class T, int BM, int BN, int WM, int WN, int WORDS = 16> struct MmaTil
         }
     }
 
-    // Hands every sum to out.put2(row, column, sum, sum one column on).
+    // Hands every sum to `out`, two neighbours of a row at a time.
     template <class Out> __device__ void finish(const Out& out, Tile tile) const {
         const int lane = threadIdx.x % WARP;
+        const int row = tile.row + row0 + lane / 4, col = tile.col + col0 + lane % 4 * 2;
 #pragma unroll
-        for (int i = 0; i < WM / 16; i++)
+        for (int j = 0; j < WN / 8; j++) {
+            const auto columns = out.template columns<2>(col + j * 8);
 #pragma unroll
-            for (int j = 0; j < WN / 8; j++)
-#pragma unroll
-                for (int half = 0; half < 2; half++) {
-                    const int row = tile.row + row0 + i * 16 + half * 8 + lane / 4;
-                    const int col = tile.col + col0 + j * 8 + lane % 4 * 2;
-                    out.put2(row, col, sum[i][j][half * 2], sum[i][j][half * 2 + 1]);
-                }
+            for (int i = 0; i < WM / 16; i++) {
+                out.template put<2>(columns, row + i * 16, sum[i][j]);
+                out.template put<2>(columns, row + i * 16 + 8, sum[i][j] + 2);
+            }
+        }
     }
 };

@@ -100,12 +100,14 @@ template <int BM, int BN, int TM, int TN> struct ThreadTile {
         }
     }
 
-    // Hands every sum to out.put4(row, column, four neighbours of the row).
+    // Hands every sum to `out`, four neighbours of a row at a time.
     template <class Out> __device__ void finish(const Out& out, Tile tile) const {
 #pragma unroll
-        for (int i = 0; i < TM; i++)
+        for (int j = 0; j < TN; j += 4) {
+            const auto columns = out.template columns<4>(tile.col + col(j));
 #pragma unroll
-            for (int j = 0; j < TN; j += 4) out.put4(tile.row + row(i), tile.col + col(j), sum[i] + j);
+            for (int i = 0; i < TM; i++) out.template put<4>(columns, tile.row + row(i), sum[i] + j);
+        }
     }
 
     __device__ static void load4(const float* from, float* to) {

@@ -2,6 +2,7 @@
 
 use crate::core::{Error, ErrorKind};
 use crate::data::{Image, Normalization, catalog};
+use crate::ladder::Precision;
 use crate::models::{self, Network};
 use crate::tensor::{Device, DeviceOptions};
 use crate::train::TrainedOptions;
@@ -107,6 +108,27 @@ impl DeviceArgs {
     pub fn open(&self) -> crate::Result<Device> {
         Device::from_name(&self.device, &DeviceOptions::with_threads(self.threads))
     }
+
+    /// The device, computing by these kernels.
+    pub fn open_with(&self, kernels: &KernelArgs) -> crate::Result<Device> {
+        let KernelArgs { precision, gemm_rung, conv_rung } = *kernels;
+        let options = DeviceOptions { threads: self.threads, precision, gemm_rung, conv_rung };
+        Device::from_name(&self.device, &options)
+    }
+}
+
+/// Which kernels compute.
+#[derive(Debug, Clone, clap::Args)]
+pub struct KernelArgs {
+    /// What a GPU's matrix products may round their factors to: f32 (nothing), tf32 or bf16
+    #[arg(long, default_value_t = Precision::F32)]
+    pub precision: Precision,
+    /// The rung of the device's GEMM ladder to run [default: the fastest]
+    #[arg(long, value_name = "N")]
+    pub gemm_rung: Option<u32>,
+    /// The rung of the device's convolution ladder to run, where it can [default: by shape]
+    #[arg(long, value_name = "N")]
+    pub conv_rung: Option<u32>,
 }
 
 /// Which trained network.

@@ -1,6 +1,6 @@
 //! `receptive bench`: timing, where `cargo bench` is not at hand or one number is wanted.
 
-use super::args::{DeviceArgs, NetworkArgs, image_shape, image_text};
+use super::args::{DeviceArgs, KernelArgs, NetworkArgs, image_shape, image_text};
 use super::print_line;
 use crate::models::ModelConfig;
 use crate::testing::steps::{StepBench, StepTimes};
@@ -30,6 +30,8 @@ struct StepArgs {
     input: Option<[usize; 3]>,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    kernels: KernelArgs,
     /// About how long the timed steps shall take
     #[arg(long, default_value_t = 4.0, value_name = "S")]
     seconds: f64,
@@ -54,7 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         width: args.network.width,
     };
     let bench = StepBench { config, batch_size: args.batch_size, seconds: args.seconds, graph: args.graph };
-    let times = bench.run(&network, &args.device.open()?)?;
+    let times = bench.run(&network, &args.device.open_with(&args.kernels)?)?;
     print_line(&if args.json { serde_json::to_string(&times)? } else { text(&times) })
 }
 

@@ -1,6 +1,6 @@
 //! `receptive op`: any op of the table on tensors from a file.
 
-use super::args::DeviceArgs;
+use super::args::{DeviceArgs, KernelArgs};
 use super::print_line;
 use crate::io::TensorFile;
 use crate::ops::{self, OPS, OpSpec, Tag};
@@ -32,6 +32,8 @@ pub struct Args {
     attrs: Vec<(String, String)>,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    kernels: KernelArgs,
     /// Print the table of ops
     #[arg(long)]
     list: bool,
@@ -56,7 +58,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.list {
         return if args.json { print_line(&table_json().to_string()) } else { print_line(&table()) };
     }
-    let device = args.device.open()?;
+    let device = args.device.open_with(&args.kernels)?;
     if let Some(folder) = &args.cases {
         return print_line(&write_cases(folder, &device)?.to_string());
     }

@@ -1,6 +1,6 @@
 //! `receptive train`: a model name is enough; everything else has its notebook's default.
 
-use super::args::NetworkArgs;
+use super::args::{KernelArgs, NetworkArgs};
 use super::progress::Progress;
 use crate::ErrorKind;
 use crate::data::{Augment, DataDirs, Normalization, catalog, find};
@@ -110,8 +110,8 @@ struct Settings {
     /// Threads [default: one for each core]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     threads: usize,
-    #[arg(long, default_value = "f32")]
-    precision: String,
+    #[command(flatten)]
+    kernels: KernelArgs,
     /// Capture a step as a CUDA graph and replay it: auto, on or off
     #[arg(long, default_value = "auto")]
     graph: GraphMode,
@@ -243,7 +243,9 @@ fn configure(network: &Network, args: &Args, say: fn(&str)) -> anyhow::Result<Ru
         seed: args.seed,
         device: args.device.clone(),
         threads: args.threads,
-        precision: args.precision.clone(),
+        precision: args.kernels.precision,
+        gemm_rung: args.kernels.gemm_rung,
+        conv_rung: args.kernels.conv_rung,
         graph: args.graph,
         init: absolute(&args.init)?,
         init_partial: args.init_partial,

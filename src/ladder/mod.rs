@@ -11,9 +11,14 @@ pub use conv2d::{ConvRung, CudaConvRung};
 pub use gemm::{CudaGemmRung, GemmRung};
 
 use crate::core::{Error, Named, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 
-/// What a GPU's matrix products may round their factors to. Sums are f32 always, and so are all tensors.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What matrix products may round their factors to. Sums are f32 always, and so are all tensors. Only a GPU's tensor cores
+/// make use of the permission.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 24 significant bits: nothing is rounded.
     #[default]
@@ -28,6 +33,20 @@ impl Named for Precision {
     const WHAT: &'static str = "precision";
     const NAMES: &'static [(&'static str, Self)] =
         &[("f32", Precision::F32), ("tf32", Precision::Tf32), ("bf16", Precision::Bf16)];
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Precision> {
+        Self::named(text)
+    }
 }
 
 impl Precision {

@@ -3,6 +3,7 @@
 use crate::core::{Error, Result};
 use crate::cpu::{CpuCtx, CpuOptions};
 use crate::cuda::{CudaCtx, CudaOptions};
+use crate::ladder::Precision;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,9 +68,9 @@ impl Device {
         };
         match (name, ordinal) {
             // Without a usable GPU this is no error: nobody asked for one.
-            ("auto", _) => Device::cuda_with(&options.cuda(0)?).or_else(|_| Device::cpu_with(&options.cpu())),
+            ("auto", _) => Device::cuda_with(&options.cuda(0)).or_else(|_| Device::cpu_with(&options.cpu())),
             ("cpu", _) => Device::cpu_with(&options.cpu()),
-            (_, Some(ordinal)) => Device::cuda_with(&options.cuda(ordinal)?),
+            (_, Some(ordinal)) => Device::cuda_with(&options.cuda(ordinal)),
             _ => Err(Error::argument("device", format!("`{name}` is not a device"))
                 .expected("auto, cpu, cuda or cuda:N")),
         }
@@ -131,20 +132,32 @@ impl Device {
 pub struct DeviceOptions {
     /// Worker threads of a CPU; 0 takes one for each core.
     pub threads: usize,
+    /// What a GPU's matrix products may round their factors to.
+    pub precision: Precision,
+    /// The GEMM rung to run, by its number on the device's ladder; none: the device's own choice. See [`crate::ladder`].
+    pub gemm_rung: Option<u32>,
+    /// The convolution rung to run, likewise.
+    pub conv_rung: Option<u32>,
 }
 
 impl DeviceOptions {
     /// The default with this many worker threads; 0 takes one for each core.
     pub fn with_threads(threads: usize) -> DeviceOptions {
-        DeviceOptions { threads }
+        DeviceOptions { threads, ..DeviceOptions::default() }
     }
 
     fn cpu(&self) -> CpuOptions {
-        CpuOptions::with_threads(self.threads)
+        let default = CpuOptions::with_threads(self.threads);
+        CpuOptions {
+            gemm_rung: self.gemm_rung.unwrap_or(default.gemm_rung),
+            conv_rung: self.conv_rung.unwrap_or(default.conv_rung),
+            ..default
+        }
     }
 
-    fn cuda(&self, ordinal: usize) -> Result<CudaOptions> {
-        Ok(CudaOptions { ordinal, ..CudaOptions::default() })
+    fn cuda(&self, ordinal: usize) -> CudaOptions {
+        let Self { precision, gemm_rung, conv_rung, .. } = *self;
+        CudaOptions { ordinal, precision, gemm_rung, conv_rung, ..CudaOptions::default() }
     }
 }
 

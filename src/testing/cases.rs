@@ -42,7 +42,15 @@ pub fn checked_cpu(threads: usize) -> Device {
 /// # Panics
 /// When there is none and `RECEPTIVE_REQUIRE_CUDA=1` says that there must be.
 pub fn checked_cuda() -> Option<Device> {
-    match Device::cuda_with(&CudaOptions { poison: true, check: true, ..CudaOptions::default() }) {
+    checked_cuda_with(CudaOptions::default())
+}
+
+/// As [`checked_cuda`], with other settings beside the checks.
+///
+/// # Panics
+/// As [`checked_cuda`].
+pub fn checked_cuda_with(options: CudaOptions) -> Option<Device> {
+    match Device::cuda_with(&CudaOptions { poison: true, check: true, ..options }) {
         Ok(device) => Some(device),
         Err(error) if std::env::var("RECEPTIVE_REQUIRE_CUDA").is_ok_and(|v| v == "1") => panic!("{error}"),
         Err(error) => {

@@ -19,6 +19,20 @@ pub fn f32_against_f64(
     device: &Device,
     exact: &Device,
 ) -> Result<(), Failure> {
+    rounded_against_f64(spec, case, device, exact, 0.0)
+}
+
+/// As [`f32_against_f64`], where `device` moves each factor of a product by up to `rounding`, relative to itself.
+///
+/// # Errors
+/// The worst element of the first tensor that is wrong.
+pub fn rounded_against_f64(
+    spec: &'static OpSpec,
+    case: &Case,
+    device: &Device,
+    exact: &Device,
+    rounding: f64,
+) -> Result<(), Failure> {
     let inputs = cases::inputs(case, exact, DType::F64)?;
     let call = spec.call(&case.attrs, &inputs)?;
     let sizes = inputs.values().chain([call.output()]).map(|x| x.numel() as u64);
@@ -28,7 +42,9 @@ pub fn f32_against_f64(
     let got = cases::run(spec, case, device, DType::F32)?;
     for (name, want) in &want {
         let k = work as f64 / want.numel().max(1) as f64;
-        let tolerance = Tolerance::new(1e-6, 1e-6 * k.max(1.0).sqrt());
+        // Two factors are rounded in each product.
+        let relative = (1e-6 + 2.0 * rounding) * k.max(1.0).sqrt();
+        let tolerance = Tolerance::new(1e-6, relative);
         close(Place { op: spec.name, case: case.label, tensor: name }, &got[name], want, tolerance)?;
     }
     Ok(())

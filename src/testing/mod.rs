@@ -6,12 +6,14 @@
 //! | `cases.rs` | visiting every case of every op, and running one forward and backward |
 //! | `conformance.rs` | f32 against f64 |
 //! | `gradcheck.rs` | gradients against central differences |
+//! | `roofline.rs` | how fast a GPU can be, measured |
 //! | `steps.rs` | timing whole training steps |
 
 pub mod cases;
 pub mod close;
 pub mod conformance;
 pub mod gradcheck;
+pub mod roofline;
 pub mod steps;
 
 pub use cases::{Failure, for_each_case};

@@ -4,6 +4,7 @@
 use super::{GraphMode, Keep};
 use crate::core::{Error, Result};
 use crate::data::{Augment, Normalization, catalog};
+use crate::ladder::Precision;
 use crate::models::{self, Network, OptimizerKind};
 use crate::nn::Scheme;
 use crate::optim::{Decay, Schedule};
@@ -64,7 +65,11 @@ pub struct RunConfig {
     pub device: String,
     /// 0: one for each core.
     pub threads: usize,
-    pub precision: String,
+    /// What matrix products may round their factors to.
+    pub precision: Precision,
+    /// The rungs of the ladders to run; `None`: the device's own choice.
+    pub gemm_rung: Option<u32>,
+    pub conv_rung: Option<u32>,
     /// Whether a GPU's steps are captured and replayed.
     #[serde(default)]
     pub graph: GraphMode,
@@ -123,7 +128,9 @@ impl RunConfig {
             seed: 0,
             device: "auto".to_owned(),
             threads: 0,
-            precision: "f32".to_owned(),
+            precision: Precision::F32,
+            gemm_rung: None,
+            conv_rung: None,
             graph: GraphMode::Auto,
             workers: 1,
             scheme: recipe.scheme,
@@ -209,10 +216,6 @@ impl RunConfig {
         if self.nesterov && self.optimizer != OptimizerKind::Sgd {
             return Err(Error::argument("--nesterov", "is a momentum of sgd, not of this optimiser")
                 .help("leave it away, or add --optimizer sgd"));
-        }
-        if self.precision != "f32" {
-            let what = format!("`{}` is not available in this version", self.precision);
-            return Err(Error::argument("--precision", what).expected("f32"));
         }
         self.schedule().map(|_| ())
     }

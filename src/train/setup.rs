@@ -148,7 +148,8 @@ impl Setup {
 
 /// Where a configuration computes.
 pub(super) fn device(config: &RunConfig) -> Result<Device> {
-    Device::from_name(&config.device, &DeviceOptions::with_threads(config.threads))
+    let RunConfig { threads, precision, gemm_rung, conv_rung, .. } = *config;
+    Device::from_name(&config.device, &DeviceOptions { threads, precision, gemm_rung, conv_rung })
 }
 
 /// How a network's batches are made: in file order, of what it is trained against.

@@ -83,7 +83,8 @@ impl Trained {
     /// As [`open`](Self::open).
     pub fn with(config: RunConfig, path: &Path, images: bool) -> Result<Trained> {
         let network = config.network()?;
-        let device = device(&config)?;
+        // The rungs were for training, perhaps on another device.
+        let device = device(&RunConfig { gemm_rung: None, conv_rung: None, ..config.clone() })?;
         let Facts { size, classes, pipeline, splits } = facts(&config, images)?;
         let image = pipeline.output(size)?;
         let model = build(&config, &network, image, classes.len())?;

@@ -1,4 +1,6 @@
-//! Every rung of a ladder against its definition, rung 01, in f64.
+//! Every rung of a ladder against its definition, rung 01, in f64: the CPU's here, the GPU's in `cuda.rs`.
+
+mod cuda;
 
 use proptest::prelude::*;
 use receptive::cpu::CpuOptions;
