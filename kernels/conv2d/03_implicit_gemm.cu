@@ -20,6 +20,8 @@
 // layers with few channels.
 // Limited by: the FMA units, and address arithmetic: about ten integer instructions for an entry, which then serves 64
 // multiply-adds. 04 gives the multiply-adds to the tensor cores.
+// Resources (ptxas, sm_80): 107 to 128 registers, 25 KiB shared (95 to 113 and 21 for the low tile), nothing spilled: two
+// blocks a multiprocessor.
 // Ragged edges: rows beyond O and pixels beyond the last read zero and are not stored.
 #include "conv2d/implicit_weight.cuh"
 #include "gemm/thread_tile.cuh"

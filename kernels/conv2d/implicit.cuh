@@ -210,9 +210,9 @@ __device__ void conv_forward(Word* memory, const float* x, const float* w, const
     TapQuads<BN, Sums::K, Sums::THREADS> b(window, pixels, tile.col, g.sh, -g.ph, g.sw, -g.pw);
     Sums sums;
     sums.add_all(memory, a, b, (k + Sums::K - 1) / Sums::K);
-    sums.finish(ImageOut{y + group * og * out_plane, bias ? bias + group * og : nullptr, g.o * out_plane, out_plane, g.ow, og,
-                         relu != 0, pixels},
-                tile);
+    const float* const own_bias = bias ? bias + group * og : nullptr;
+    float* const out = y + group * og * out_plane;
+    sums.finish(ImageOut{out, own_bias, g.o * out_plane, out_plane, g.ow, og, relu != 0, pixels}, tile);
 }
 
 // The input pixels of one phase along one axis, and the taps that can reach them.
@@ -265,12 +265,13 @@ __device__ void conv_grad_input(Word* memory, const float* dy, const float* w, c
     // No taps: one that no channel has, so that the odometers may divide.
     const int kh = max(1, rows.taps), kw = max(1, cols.taps), channels = rows.taps && cols.taps ? og : 0;
     const float* const taps = w + (long long)group * og * cg * g.kh * g.kw + rows.tap0 * g.kw + cols.tap0;
-    const Window window = {dy + group * og * out_plane, g.o * out_plane, channels, g.oh, g.ow, kh, kw, -rows.back, -cols.back};
+    const float* const images = dy + group * og * out_plane;
+    const Window window = {images, g.o * out_plane, channels, g.oh, g.ow, kh, kw, -rows.back, -cols.back};
     WeightQuads<BM, Sums::K, Sums::THREADS> a(taps, g, tile.row, channels, kh, kw, rows.tap_step * g.kw, cols.tap_step);
     TapQuads<BN, Sums::K, Sums::THREADS> b(window, pixels, tile.col, 1, rows.output, 1, cols.output);
     Sums sums;
     sums.add_all(memory, a, b, (channels * kh * kw + Sums::K - 1) / Sums::K);
-    sums.finish(ImageOut{dx + group * cg * in_plane, bias ? bias + group * cg : nullptr, g.c * in_plane, in_plane, g.w, cg, false,
-                         pixels},
-                tile);
+    const float* const own_bias = bias ? bias + group * cg : nullptr;
+    float* const out = dx + group * cg * in_plane;
+    sums.finish(ImageOut{out, own_bias, g.c * in_plane, in_plane, g.w, cg, false, pixels}, tile);
 }

@@ -19,6 +19,7 @@
 // multiply-adds: 5.3 of them a word (10.7 in bf16) instead of 07's 4.
 // Limited by: the wait for memory, with one tile under way; from there on by mma.sync, which on sm_90 reaches about 60 % of
 // what the asynchronous wgmma does.
+// Resources (ptxas, sm_80): 122 registers in tf32, 128 in bf16, 40 KiB shared, nothing spilled: two blocks a multiprocessor.
 // Ragged edges: zeros in the tiles, no store.
 #include "gemm/mma_tile.cuh"
 

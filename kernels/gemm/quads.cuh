@@ -32,7 +32,8 @@ template <int LINES, int K, int THREADS> struct Placement {
     __device__ bool active() const { return LINES * QUADS >= THREADS || (line < LINES && k < K); }
 };
 
-// An operand with strides, as matrices have. `fetch` reads this thread's quads of a tile, and of the next when called again.
+// An operand with strides, as matrices have. `fetch` reads this thread's quads of a tile, and of the next one when it is
+// called again.
 template <int LINES, int K, int THREADS> struct StridedQuads : Placement<LINES, K, THREADS> {
     using Place = Placement<LINES, K, THREADS>;
     bool wide;
