@@ -30,6 +30,9 @@ pub struct CudaOptions {
     pub poison: bool,
     /// Wait after every launch, so that an error names its kernel. On in debug builds.
     pub check: bool,
+    /// Allocate each buffer by itself, of just its size, and free it when dropped: for tools that look for accesses out
+    /// of bounds. Slow.
+    pub exact: bool,
     /// What matrix products may round their factors to.
     pub precision: Precision,
     /// The GEMM rung to run, by number; none: the fastest of this precision. See [`crate::ladder`].
@@ -46,6 +49,7 @@ impl Default for CudaOptions {
             ordinal: 0,
             poison: checked,
             check: checked,
+            exact: false,
             precision,
             gemm_rung: None,
             conv_rung: None,
@@ -101,7 +105,7 @@ impl CudaCtx {
         let gemm = ladder::gemm::cuda_rung(gemm)?;
         let conv = options.conv_rung.map(ladder::conv2d::cuda_rung).transpose()?;
         let driver = Arc::new(Driver::open(options.ordinal)?);
-        let pool = DevicePool::new(Arc::clone(&driver));
+        let pool = DevicePool::new(Arc::clone(&driver), options.exact);
         let zeroed = |bytes| -> Result<DeviceBuffer> {
             let buffer = pool.take(bytes, "context")?;
             // SAFETY: the buffer holds these bytes.

@@ -7,6 +7,10 @@
 //! them, and nothing else is ever handed a block of it. Closed for good, its blocks join those of everybody.
 //!
 //! Each block in use remembers who asked for it, so that "out of memory" can say who holds what.
+//!
+//! **Exact.** A recycled block is up to a quarter larger than what it is used for, and never freed: an access beyond the
+//! end goes unseen. With [`CudaOptions::exact`](super::CudaOptions) each buffer outside of an arena is an allocation of its
+//! own and is freed when dropped, so that the simulator or compute-sanitizer sees every byte that is not its.
 
 use super::driver::Driver;
 use super::launch::Ptr;
@@ -34,6 +38,8 @@ const SHARED: Arena = 0;
 
 struct Block {
     class: usize,
+    /// Bytes of the driver's.
+    size: usize,
     arena: Arena,
     owner: &'static str,
 }
@@ -50,12 +56,13 @@ struct Lists {
 /// The memory of one device.
 pub(super) struct DevicePool {
     driver: Arc<Driver>,
+    exact: bool,
     lists: Mutex<Lists>,
 }
 
 impl DevicePool {
-    pub fn new(driver: Arc<Driver>) -> Arc<DevicePool> {
-        Arc::new(DevicePool { driver, lists: Mutex::default() })
+    pub fn new(driver: Arc<Driver>, exact: bool) -> Arc<DevicePool> {
+        Arc::new(DevicePool { driver, exact, lists: Mutex::default() })
     }
 
     /// A buffer of at least `bytes`, with unspecified contents, for `owner`.
@@ -66,27 +73,30 @@ impl DevicePool {
         let class = class_of(bytes);
         let mut lists = self.lists();
         let arena = lists.open;
-        let address = match lists.free.get_mut(&(arena, class)).and_then(Vec::pop) {
+        let exact = self.exact && arena == SHARED;
+        let size = if exact { bytes.max(1) } else { class_bytes(class) };
+        let recycled = if exact { None } else { lists.free.get_mut(&(arena, class)).and_then(Vec::pop) };
+        let address = match recycled {
             Some(address) => {
-                lists.stats.cached -= class_bytes(class);
+                lists.stats.cached -= size;
                 address
             }
-            None => self.fresh(&mut lists, class, bytes, owner)?,
+            None => self.fresh(&mut lists, size, bytes, owner)?,
         };
-        lists.used.insert(address, Block { class, arena, owner });
-        lists.stats.in_use += class_bytes(class);
+        lists.used.insert(address, Block { class, size, arena, owner });
+        lists.stats.in_use += size;
         lists.stats.peak = lists.stats.peak.max(lists.stats.in_use);
         drop(lists);
         Ok(DeviceBuffer { address, bytes, pool: Arc::clone(self) })
     }
 
-    fn fresh(&self, lists: &mut Lists, class: usize, bytes: usize, owner: &'static str) -> Result<u64> {
+    fn fresh(&self, lists: &mut Lists, size: usize, bytes: usize, owner: &'static str) -> Result<u64> {
         lists.stats.allocations += 1;
-        if let Some(address) = self.driver.allocate(class_bytes(class))? {
+        if let Some(address) = self.driver.allocate(size)? {
             return Ok(address);
         }
         self.give_back(lists);
-        match self.driver.allocate(class_bytes(class))? {
+        match self.driver.allocate(size)? {
             Some(address) => Ok(address),
             None => Err(self.exhausted(lists, bytes, owner)),
         }
@@ -97,7 +107,7 @@ impl DevicePool {
         for block in lists.used.values() {
             let (count, held) = holders.entry(block.owner).or_default();
             *count += 1;
-            *held += class_bytes(block.class);
+            *held += block.size;
         }
         let mut holders: Vec<_> = holders.into_iter().collect();
         holders.sort_by_key(|&(_, (_, held))| std::cmp::Reverse(held));
@@ -212,9 +222,13 @@ impl Drop for DeviceBuffer {
     fn drop(&mut self) {
         let mut lists = self.pool.lists();
         let lists = &mut *lists;
-        if let Some(Block { class, arena, .. }) = lists.used.remove(&self.address) {
-            lists.stats.in_use -= class_bytes(class);
-            lists.stats.cached += class_bytes(class);
+        let Some(Block { class, size, arena, .. }) = lists.used.remove(&self.address) else { return };
+        lists.stats.in_use -= size;
+        if self.pool.exact && arena == SHARED {
+            // SAFETY: the block came from the driver, is on no list, and this was the one buffer that refers to it.
+            unsafe { self.pool.driver.free(self.address) }
+        } else {
+            lists.stats.cached += size;
             lists.free.entry((arena, class)).or_default().push(self.address);
         }
     }

@@ -37,15 +37,16 @@ pub fn checked_cpu(threads: usize) -> Device {
     Device::cpu_with(&CpuOptions { threads, poison: true, ..CpuOptions::default() }).expect("a CPU device")
 }
 
-/// A CUDA device for checks, where there is one: outputs start as NaN, and an error names its kernel.
+/// A CUDA device for checks, where there is one: outputs start as NaN, an error names its kernel, and no buffer is larger
+/// than it must be.
 ///
 /// # Panics
 /// When there is none and `RECEPTIVE_REQUIRE_CUDA=1` says that there must be.
 pub fn checked_cuda() -> Option<Device> {
-    checked_cuda_with(CudaOptions::default())
+    checked_cuda_with(CudaOptions { exact: true, ..CudaOptions::default() })
 }
 
-/// As [`checked_cuda`], with other settings beside the checks.
+/// As [`checked_cuda`], with other settings beside the checks, and with recycled memory unless they ask for `exact`.
 ///
 /// # Panics
 /// As [`checked_cuda`].

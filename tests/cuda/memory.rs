@@ -1,7 +1,14 @@
 //! Memory: what goes there comes back, blocks are recycled, an arena is private, and running out is an error.
 
-use crate::{context, cuda};
-use receptive::{DType, ErrorKind, Tensor};
+use crate::{context, cuda as exact_cuda};
+use receptive::cuda::CudaOptions;
+use receptive::testing::cases::checked_cuda_with;
+use receptive::{DType, Device, ErrorKind, Tensor};
+
+/// The device as it is used, with recycled memory.
+fn cuda() -> Option<Device> {
+    checked_cuda_with(CudaOptions::default())
+}
 
 #[test]
 fn what_goes_to_the_device_comes_back() {
@@ -34,6 +41,20 @@ fn dropped_memory_is_handed_out_again_and_given_back_when_asked() {
     assert!(after.cached >= 4000 && after.peak >= after.in_use);
     cx.empty_cache();
     assert_eq!(cx.memory_stats().cached, 0);
+}
+
+/// Where accesses are checked, memory is of just the size it is used for, and freed at once.
+#[test]
+fn exact_memory_is_not_recycled() {
+    let Some(device) = exact_cuda() else { return };
+    let before = context(&device).memory_stats();
+    let tensor = Tensor::zeros(&device, &[1001], DType::F32).unwrap();
+    assert_eq!(context(&device).memory_stats().in_use - before.in_use, 4004);
+    drop(tensor);
+    drop(Tensor::zeros(&device, &[1001], DType::F32).unwrap());
+    let after = context(&device).memory_stats();
+    assert_eq!((after.in_use, after.cached), (before.in_use, before.cached));
+    assert_eq!(after.allocations, before.allocations + 2);
 }
 
 /// A tensor that nobody can hold names those who hold most, and leaves the device usable.
