@@ -1,7 +1,8 @@
 // Compiles a CUDA kernel file as ordinary C++, so that it runs on a CPU under the simulator.
 //
-// build.sh passes this file to g++ with -include, so the kernels themselves know nothing of it: the words that nvcc adds
-// to C++ become macros here, and what a kernel calls (barriers, shuffles, atomics, inline PTX) comes from the headers below.
+// build.sh passes this file to g++ with -include, so the kernels themselves know nothing of it: the words
+// that nvcc adds to C++ become macros here, and what a kernel calls (barriers, shuffles, atomics, inline PTX)
+// comes from the headers below.
 #pragma once
 
 #include <math.h>
@@ -22,13 +23,14 @@
 #define __grid_constant__
 #define __restrict__ __restrict
 
-// A block's static shared memory is a static array: blocks run one after another, so one copy is enough. All of a file's
-// arrays lie in one ELF section of their own, which the engine fills with NaN before every block: an element that is read
-// before it was written shows in the result.
+// A block's static shared memory is a static array: blocks run one after another, so one copy is enough. All
+// of a file's arrays lie in one ELF section of their own, which the engine fills with NaN before every block:
+// an element that is read before it was written shows in the result.
 #define __shared__ static __attribute__((section(CUSIM_SHARED_SECTION)))
 
 // Dynamic shared memory is asked of the engine. (For nvcc, kernels/ptx.cuh has the other definition.)
-#define DYN_SHARED(T, name) T* const name = static_cast<T*>(cusim::dynamic_shared({__builtin_FILE(), __builtin_LINE()}))
+#define DYN_SHARED(T, name)                                                                                  \
+    T* const name = static_cast<T*>(cusim::dynamic_shared({__builtin_FILE(), __builtin_LINE()}))
 
 #define threadIdx (cusim::builtins.thread_index)
 #define blockIdx (cusim::builtins.block_index)
@@ -37,10 +39,10 @@
 constexpr int warpSize = 32;
 
 // build.sh writes one of these lines for each kernel that it finds in a file.
-#define CUSIM_REGISTER(kernel)                                                                                         \
-    static cusim::Kernel cusim_registered_##kernel(#kernel, cusim::Invoke<&kernel>::call,                              \
-                                                   cusim::Invoke<&kernel>::sizes, cusim::Invoke<&kernel>::count,       \
-                                                   cusim_shared_begin, cusim_shared_end);
+#define CUSIM_REGISTER(kernel)                                                                               \
+    static cusim::Kernel cusim_registered_##kernel(                                                          \
+        #kernel, cusim::Invoke<&kernel>::call, cusim::Invoke<&kernel>::sizes, cusim::Invoke<&kernel>::count, \
+        cusim_shared_begin, cusim_shared_end);
 
 #include "cusim_math.h"
 #include "cusim_sync.h"

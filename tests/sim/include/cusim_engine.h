@@ -7,7 +7,8 @@
 #include <type_traits>
 #include <utility>
 
-// Code that the checking builds must not watch: it handles memory of other threads, or of the host, on purpose.
+// Code that the checking builds must not watch: it handles memory of other threads, or of the host, on
+// purpose.
 #ifdef CUSIM_CHECKED
 #define CUSIM_UNWATCHED __attribute__((noinline, no_sanitize("thread", "kernel-address")))
 #else
@@ -36,9 +37,10 @@ void* dynamic_shared(Where where);
 enum class Barrier { Plain, Count, And, Or };
 int block_barrier(Barrier kind, int predicate, Where where);
 
-// Blocks the calling lane until every lane of `mask` that has not exited has come to the same operation at the same line.
-// The last of them runs `operate` once on the data of all; then all go on. `lanes[i]` is null for a lane that takes no part.
-// `orders_memory`: what the lanes wrote before is seen by the others afterwards (__syncwarp; a shuffle promises no such thing).
+// Blocks the calling lane until every lane of `mask` that has not exited has come to the same operation at
+// the same line. The last of them runs `operate` once on the data of all; then all go on. `lanes[i]` is null
+// for a lane that takes no part. `orders_memory`: what the lanes wrote before is seen by the others
+// afterwards (__syncwarp; a shuffle promises no such thing).
 struct WarpOp {
     const char* name;
     void (*operate)(void* const lanes[32], unsigned mask);
@@ -49,7 +51,8 @@ void warp_collective(const WarpOp& op, unsigned mask, void* data, Where where);
 // Ends the launch with an error of the running thread. Does not return.
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
-// cp.async: the bytes arrive at wait_group; until then the destination holds NaN. `valid` < `bytes` fills up with zeros.
+// cp.async: the bytes arrive at wait_group; until then the destination holds NaN. `valid` < `bytes` fills up
+// with zeros.
 void async_copy(void* shared, const void* global, unsigned bytes, unsigned valid, Where where);
 void async_commit();
 void async_wait(unsigned groups_left);
@@ -71,7 +74,8 @@ struct Kernel {
     char *shared_begin, *shared_end; // the static shared memory of the file that the kernel is in
     const Kernel* next;
 
-    Kernel(const char* name, void (*call)(void* const*), const size_t* sizes, size_t count, char* begin, char* end);
+    Kernel(const char* name, void (*call)(void* const*), const size_t* sizes, size_t count, char* begin,
+           char* end);
 };
 
 template <auto kernel> struct Invoke;
@@ -79,10 +83,13 @@ template <class... Args, void (*kernel)(Args...)> struct Invoke<kernel> {
     static constexpr size_t count = sizeof...(Args);
     static constexpr size_t sizes[count + 1] = {sizeof(Args)..., 0};
 
-    template <size_t... I> CUSIM_UNWATCHED static void spread(void* const* arguments, std::index_sequence<I...>) {
+    template <size_t... I>
+    CUSIM_UNWATCHED static void spread(void* const* arguments, std::index_sequence<I...>) {
         kernel(*static_cast<std::remove_reference_t<Args>*>(arguments[I])...);
     }
-    CUSIM_UNWATCHED static void call(void* const* arguments) { spread(arguments, std::index_sequence_for<Args...>{}); }
+    CUSIM_UNWATCHED static void call(void* const* arguments) {
+        spread(arguments, std::index_sequence_for<Args...>{});
+    }
 };
 
 } // namespace cusim

@@ -1,5 +1,6 @@
-// The device functions that C++ does not have of itself. The fast, inexact ones (__expf, __fdividef, ...) are computed
-// exactly here: the simulator shows what a formula gives, not how the GPU's special-function unit rounds it.
+// The device functions that C++ does not have of itself. The fast, inexact ones (__expf, __fdividef, ...) are
+// computed exactly here: the simulator shows what a formula gives, not how the GPU's special-function unit
+// rounds it.
 #pragma once
 
 template <class A, class B> constexpr auto min(A a, B b) { return b < a ? b : a; }
@@ -24,7 +25,8 @@ inline float __fdividef(float a, float b) { return a / b; }
 inline float __saturatef(float x) { return x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f; }
 inline float normcdff(float x) { return 0.5f * erfcf(-x * float(M_SQRT1_2)); }
 
-// _rn: this one operation, rounded to nearest, never fused with its neighbour. (The build forbids fusing everywhere.)
+// _rn: this one operation, rounded to nearest, never fused with its neighbour. (The build forbids fusing
+// everywhere.)
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fsub_rn(float a, float b) { return a - b; }
 inline float __fmul_rn(float a, float b) { return a * b; }

@@ -2,7 +2,7 @@
 #pragma once
 
 // As the last parameters of a function: the line that calls it. And what these make, inside.
-#define CUSIM_CALLER const char* caller_file = __builtin_FILE(), int caller_line = __builtin_LINE()
+#define CUSIM_CALLER const char *caller_file = __builtin_FILE(), int caller_line = __builtin_LINE()
 #define CUSIM_PLACE (cusim::Where{caller_file, caller_line})
 
 inline void __syncthreads(CUSIM_CALLER) { cusim::block_barrier(cusim::Barrier::Plain, 0, CUSIM_PLACE); }
@@ -41,7 +41,9 @@ struct ShflDown {
 };
 struct ShflUp {
     static constexpr const char* name = "__shfl_up_sync";
-    static int source(int lane, int delta, int width) { return (lane & (width - 1)) >= delta ? lane - delta : lane; }
+    static int source(int lane, int delta, int width) {
+        return (lane & (width - 1)) >= delta ? lane - delta : lane;
+    }
 };
 
 template <class Kind, class T> struct Shuffle {
@@ -123,7 +125,8 @@ inline int __all_sync(unsigned mask, int predicate, CUSIM_CALLER) {
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 
-// Only one CUDA thread runs at a time, and a switch happens at barriers alone: a plain read, change and write is atomic.
+// Only one CUDA thread runs at a time, and a switch happens at barriers alone: a plain read, change and write
+// is atomic.
 namespace cusim {
 template <class T, class F> CUSIM_UNWATCHED T read_modify_write(T* p, Where where, F change) {
     watch(p, sizeof(T), Access::Atomic, where);

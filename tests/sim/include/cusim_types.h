@@ -12,15 +12,12 @@ struct dim3 {
     dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
 
-// The alignment is the GPU's: a float4 at an address that 16 does not divide is an error there, and found here.
-#define CUSIM_VECTORS(T, NAME)                                                                                         \
-    struct alignas(2 * sizeof(T)) NAME##2 {                                                                            \
-        T x, y;                                                                                                        \
-    };                                                                                                                 \
-    struct alignas(4 * sizeof(T) > 16 ? 16 : 4 * sizeof(T)) NAME##4 {                                                  \
-        T x, y, z, w;                                                                                                  \
-    };                                                                                                                 \
-    inline NAME##2 make_##NAME##2(T x, T y) { return {x, y}; }                                                         \
+// The alignment is the GPU's: a float4 at an address that 16 does not divide is an error there, and found
+// here.
+#define CUSIM_VECTORS(T, NAME)                                                                               \
+    struct alignas(2 * sizeof(T)) NAME##2 { T x, y; };                                                       \
+    struct alignas(4 * sizeof(T) > 16 ? 16 : 4 * sizeof(T)) NAME##4 { T x, y, z, w; };                       \
+    inline NAME##2 make_##NAME##2(T x, T y) { return {x, y}; }                                               \
     inline NAME##4 make_##NAME##4(T x, T y, T z, T w) { return {x, y, z, w}; }
 CUSIM_VECTORS(float, float)
 CUSIM_VECTORS(double, double)
@@ -34,7 +31,8 @@ CUSIM_VECTORS(signed char, char)
 CUSIM_VECTORS(unsigned char, uchar)
 #undef CUSIM_VECTORS
 
-// The upper half of a float: 8 bits of exponent, 7 of mantissa. Rounds to nearest, ties to even; NaN becomes 0x7fff.
+// The upper half of a float: 8 bits of exponent, 7 of mantissa. Rounds to nearest, ties to even; NaN becomes
+// 0x7fff.
 struct __nv_bfloat16 {
     uint16_t bits;
 

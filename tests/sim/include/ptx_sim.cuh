@@ -1,8 +1,10 @@
-// The functions of kernels/ptx.cuh for the simulator: what each instruction does to the data of a warp's 32 lanes, after
-// the layouts that the PTX manual gives. kernels/ptx.cuh includes this file in place of its inline assembly.
+// The functions of kernels/ptx.cuh for the simulator: what each instruction does to the data of a warp's 32
+// lanes, after the layouts that the PTX manual gives. kernels/ptx.cuh includes this file in place of its
+// inline assembly.
 #pragma once
 
-// ---- Asynchronous copies: the engine puts the bytes in place when the thread waits for them, and NaN until then -------
+// ---- Asynchronous copies: the engine puts the bytes in place when the thread waits for them, and NaN until
+// then ----
 
 inline void cp_async_4(void* to, const void* from, bool real, CUSIM_CALLER) {
     cusim::async_copy(to, from, 4, real ? 4 : 0, CUSIM_PLACE);
@@ -15,14 +17,14 @@ template <int N> void cp_async_wait() { cusim::async_wait(N); }
 
 namespace cusim {
 
-// A lane of a matrix instruction takes part with all others; that one is missing is found by the engine, except that an
-// exited lane is let off there.
+// A lane of a matrix instruction takes part with all others; that one is missing is found by the engine,
+// except that an exited lane is let off there.
 inline void need_all_lanes(const char* name, void* const lanes[32]) {
     for (int lane = 0; lane < 32; lane++)
         if (!lanes[lane]) fail("%s: lane %d has exited, and all 32 are needed", name, lane);
 }
 
-// ---- ldmatrix -----------------------------------------------------------------------------------------------------------
+// ---- ldmatrix -------------------------------------------------------------------------------------------
 
 struct LdMatrix {
     const void* row;
@@ -47,7 +49,7 @@ struct LdMatrix {
 };
 constexpr WarpOp LDMATRIX{LdMatrix::NAME, LdMatrix::operate, false};
 
-// ---- mma.sync -----------------------------------------------------------------------------------------------------------
+// ---- mma.sync -------------------------------------------------------------------------------------------
 
 struct Tf32 { // one number a word; the instruction does not look at the lowest 13 bits
     static constexpr const char* NAME = "mma.sync.m16n8k8.tf32";
@@ -63,8 +65,8 @@ struct Bf16 { // two numbers a word, each the upper half of a float
     }
 };
 
-// D[16, 8] += A[16, 8 words] B[8 words, 8], in the layout that kernels/ptx.cuh draws. Products are exact and are summed in
-// double: closer than any tensor core, whose sums are cut off at some bit of its own choice.
+// D[16, 8] += A[16, 8 words] B[8 words, 8], in the layout that kernels/ptx.cuh draws. Products are exact and
+// are summed in double: closer than any tensor core, whose sums are cut off at some bit of its own choice.
 template <class Number> struct Mma {
     float (*d)[4];
     const unsigned (*a)[4];
@@ -107,7 +109,7 @@ inline void mma_m16n8k16_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0
     cusim::warp_collective(cusim::Mma<cusim::Bf16>::OP, 0xffffffffu, &data, CUSIM_PLACE);
 }
 
-// ---- Rounding -----------------------------------------------------------------------------------------------------------
+// ---- Rounding -------------------------------------------------------------------------------------------
 
 // Half a unit of the tenth fraction bit is added to the magnitude, and what lies below is cut off.
 inline unsigned round_tf32(float v) {

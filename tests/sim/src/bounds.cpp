@@ -1,5 +1,5 @@
-// SAN=address: no access leaves the array it is meant for. The compiler leaves a gap after each static array (the
-// kernel's __shared__ ones among them) and tells here where the arrays are.
+// SAN=address: no access leaves the array it is meant for. The compiler leaves a gap after each static array
+// (the kernel's __shared__ ones among them) and tells here where the arrays are.
 #ifdef CUSIM_BOUNDS
 
 #include "checks.h"
@@ -35,7 +35,8 @@ template <class Place> void check_array(const void* p, size_t bytes, bool write,
     const auto* at = static_cast<const char*>(p);
     if (cusim::is_dynamic_shared(p)) {
         if (!cusim::is_dynamic_shared(at + bytes - 1))
-            cusim::fail_at(cusim::CUDA_ERROR_ILLEGAL_ADDRESS, place, "an access beyond the end of dynamic shared memory");
+            cusim::fail_at(cusim::CUDA_ERROR_ILLEGAL_ADDRESS, place,
+                           "an access beyond the end of dynamic shared memory");
         return;
     }
     const auto after = arrays().upper_bound(at);
@@ -43,8 +44,10 @@ template <class Place> void check_array(const void* p, size_t bytes, bool write,
     const Array& array = std::prev(after)->second;
     if (at + bytes <= array.begin + array.bytes) return;
     cusim::fail_at(cusim::CUDA_ERROR_ILLEGAL_ADDRESS, place,
-                   std::string(write ? "writes" : "reads") + " at " + std::to_string(at - array.begin - long(array.bytes)) +
-                       " bytes past the end of __shared__ " + array.name + " (" + std::to_string(array.bytes) + " bytes)");
+                   std::string(write ? "writes" : "reads") + " at " +
+                       std::to_string(at - array.begin - long(array.bytes)) +
+                       " bytes past the end of __shared__ " + array.name + " (" +
+                       std::to_string(array.bytes) + " bytes)");
 }
 
 } // namespace
@@ -62,8 +65,8 @@ void __asan_before_dynamic_init(const char*) {}
 void __asan_after_dynamic_init() {}
 void __asan_handle_no_return() {}
 
-#define CUSIM_ACCESS(N)                                                                                                \
-    void __asan_load##N##_noabort(const void* p) { check_array(p, N, false, __builtin_return_address(0)); }            \
+#define CUSIM_ACCESS(N)                                                                                      \
+    void __asan_load##N##_noabort(const void* p) { check_array(p, N, false, __builtin_return_address(0)); }  \
     void __asan_store##N##_noabort(const void* p) { check_array(p, N, true, __builtin_return_address(0)); }
 CUSIM_ACCESS(1)
 CUSIM_ACCESS(2)

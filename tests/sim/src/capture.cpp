@@ -17,7 +17,8 @@ Stream* default_stream() {
     return stream;
 }
 
-// Whether a capture going on forbids this thread what might wait: one of its own unless relaxed, or anyone's global one.
+// Whether a capture going on forbids this thread what might wait: one of its own unless relaxed, or anyone's
+// global one.
 bool forbids(const Stream& s) {
     if (s.capture != Capture::Active || s.mode == CaptureMode::Relaxed) return false;
     return s.mode == CaptureMode::Global || s.capturing_thread == std::this_thread::get_id();
@@ -75,7 +76,8 @@ int touch_stream(Stream& stream) {
             s->invalidate();
             refused = CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
         }
-    if (refused) fprintf(stderr, "simulated GPU: work on the default stream while another is being captured\n");
+    if (refused)
+        fprintf(stderr, "simulated GPU: work on the default stream while another is being captured\n");
     return refused;
 }
 
@@ -114,7 +116,8 @@ int wait_for_stream(Stream& stream) {
 
 int wait_for_event(Event& event) {
     if (event.captured) {
-        if (event.stream && all().count(event.stream) && event.stream->capture == Capture::Active) event.stream->invalidate();
+        if (event.stream && all().count(event.stream) && event.stream->capture == Capture::Active)
+            event.stream->invalidate();
         return CUDA_ERROR_CAPTURED_EVENT;
     }
     return unsafe_call("a look at an event");
@@ -123,10 +126,12 @@ int wait_for_event(Event& event) {
 int capture_wait(Stream& stream, Event& event) {
     if (stream.capture == Capture::Invalidated) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
     const bool capturing = stream.capture == Capture::Active;
-    if (!event.recorded || (event.captured && event.stream == &stream) || (!event.captured && !capturing)) return CUDA_SUCCESS;
-    // One side is being captured and the other is not. (A second stream that joins a capture this way is real, but not
-    // simulated: the project captures one stream.)
-    fprintf(stderr, "simulated GPU: a stream waits for an event of another, and one of the two is being captured\n");
+    if (!event.recorded || (event.captured && event.stream == &stream) || (!event.captured && !capturing))
+        return CUDA_SUCCESS;
+    // One side is being captured and the other is not. (A second stream that joins a capture this way is
+    // real, but not simulated: the project captures one stream.)
+    fprintf(stderr,
+            "simulated GPU: a stream waits for an event of another, and one of the two is being captured\n");
     if (capturing) stream.invalidate();
     return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
 }

@@ -14,12 +14,14 @@ void delete_stream(Stream* stream);
 int begin_capture(Stream& stream, CaptureMode mode);
 int end_capture(Stream& stream, std::unique_ptr<Graph>& graph);
 
-// Each returns a Status, CUDA_SUCCESS if the call may go on. A forbidden call ends the capture: its work fails from then
-// on, and so does end_capture.
+// Each returns a Status, CUDA_SUCCESS if the call may go on. A forbidden call ends the capture: its work
+// fails from then on, and so does end_capture.
 
-// Work on `stream`: on the default stream it would have to wait for all blocking streams, a capturing one among them.
+// Work on `stream`: on the default stream it would have to wait for all blocking streams, a capturing one
+// among them.
 int touch_stream(Stream& stream);
-// A call that waits for the device, or may do so inside the driver, as an allocation may. `what` is named in a report.
+// A call that waits for the device, or may do so inside the driver, as an allocation may. `what` is named in
+// a report.
 int unsafe_call(const char* what);
 int unsafe_wait();
 int wait_for_stream(Stream& stream);

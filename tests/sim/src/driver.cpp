@@ -1,7 +1,8 @@
 // The driver API, as far as the project calls it: a library that can stand in for libcuda.so.
 //
-// Each call checks what the real one checks and returns the same code; none of them ends the program. What a code does not
-// tell is printed. All calls take one lock, so that a program may call from several threads, as it may a driver.
+// Each call checks what the real one checks and returns the same code; none of them ends the program. What a
+// code does not tell is printed. All calls take one lock, so that a program may call from several threads, as
+// it may a driver.
 #include "capture.h"
 #include "memory.h"
 #include "module.h"
@@ -50,8 +51,8 @@ struct Call {
         else if (needs >= Context) refused = context_error;
     }
 };
-#define ENTER(...)                                                                                                     \
-    const Call call{__VA_ARGS__};                                                                                      \
+#define ENTER(...)                                                                                           \
+    const Call call{__VA_ARGS__};                                                                            \
     if (call.refused) return call.refused
 
 template <class T> T* known(const std::set<T*>& set, void* handle) {
@@ -61,7 +62,8 @@ template <class T> T* known(const std::set<T*>& set, void* handle) {
 
 Function* known_function(void* handle) { return known(functions, handle); }
 
-// Everything that was queued on any stream, and the look for spoilt patterns that waiting for the device is a good time for.
+// Everything that was queued on any stream, and the look for spoilt patterns that waiting for the device is a
+// good time for.
 int flush_all() {
     for (Stream* s : streams()) s->flush();
     if (context_error) return context_error;
@@ -75,7 +77,8 @@ int flush_all() {
 
 bool on_device(Address p, size_t bytes, const char* what) {
     if (is_device_range(p, bytes)) return true;
-    fprintf(stderr, "simulated GPU: %s of %zu bytes touches %s\n", what, bytes, describe_address(p, bytes).c_str());
+    fprintf(stderr, "simulated GPU: %s of %zu bytes touches %s\n", what, bytes,
+            describe_address(p, bytes).c_str());
     return false;
 }
 
@@ -92,14 +95,15 @@ int submit(void* handle, Work work) {
     return stream->add(std::move(work));
 }
 
-// As submit(), for a copy with one end on the host. A GPU reads and writes only pinned host memory on its own; with any
-// other, the driver reads the source before the call returns, or waits until the copy is done.
+// As submit(), for a copy with one end on the host. A GPU reads and writes only pinned host memory on its
+// own; with any other, the driver reads the source before the call returns, or waits until the copy is done.
 int submit_host_copy(void* handle, Work work, bool to_device) {
     Stream* stream = known_stream(handle);
     if (!stream) return CUDA_ERROR_INVALID_HANDLE;
     const bool pinned = is_pinned(to_device ? work.from : work.to, work.bytes);
     if (stream->capture == Capture::Active && !pinned) {
-        fprintf(stderr, "simulated GPU: a copy from or to host memory that is not pinned cannot be captured\n");
+        fprintf(stderr,
+                "simulated GPU: a copy from or to host memory that is not pinned cannot be captured\n");
         stream->invalidate();
         return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     }
@@ -121,11 +125,11 @@ int run_now(const Work& work) {
 
 } // namespace
 
-// ---- errors, versions, devices -----------------------------------------------------------------------------------------
+// ---- errors, versions, devices --------------------------------------------------------------------------
 
 API cuGetErrorName(int status, const char** name) {
     switch (status) {
-#define X(number, label, text)                                                                                         \
+#define X(number, label, text)                                                                               \
     case number: *name = "CUDA_" #label; return CUDA_SUCCESS;
         CUSIM_STATUS_LIST(X)
 #undef X
@@ -135,7 +139,7 @@ API cuGetErrorName(int status, const char** name) {
 }
 API cuGetErrorString(int status, const char** string) {
     switch (status) {
-#define X(number, label, text)                                                                                         \
+#define X(number, label, text)                                                                               \
     case number: *string = text; return CUDA_SUCCESS;
         CUSIM_STATUS_LIST(X)
 #undef X
@@ -188,36 +192,39 @@ API cuDeviceGetAttribute(int* value, int attribute, int device) {
     ENTER(Call::Driver);
     if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
     switch (attribute) {
-    case 1: *value = 1024; break;                    // threads per block
-    case 2: case 3: *value = 1024; break;            // block x, y
-    case 4: *value = 64; break;                      // block z
-    case 5: *value = 2147483647; break;              // grid x
-    case 6: case 7: *value = 65535; break;           // grid y, z
+    case 1: *value = 1024; break; // threads per block
+    case 2:
+    case 3: *value = 1024; break;       // block x, y
+    case 4: *value = 64; break;         // block z
+    case 5: *value = 2147483647; break; // grid x
+    case 6:
+    case 7: *value = 65535; break;                   // grid y, z
     case 8: *value = int(MAX_SHARED_UNASKED); break; // shared memory per block
     case 9: *value = 65536; break;                   // constant memory
     case 10: *value = 32; break;                     // warp size
     case 12: *value = 65536; break;                  // registers per block
     case 13: *value = 1000000; break;                // clock, kHz
-    case 16: *value = 4; break;                      // multiprocessors: few, so that a grid-stride loop makes several turns
-    case 31: *value = 1; break;                      // concurrent kernels
-    case 36: *value = 1000000; break;                // memory clock, kHz
-    case 37: *value = 64; break;                     // memory bus, bits
-    case 38: *value = 1 << 20; break;                // L2 cache, bytes
-    case 39: *value = 2048; break;                   // threads per multiprocessor
-    case 40: case 41: *value = 1; break;             // async engines, unified addressing
+    case 16: *value = 4; break;       // multiprocessors: few, so that a grid-stride loop makes several turns
+    case 31: *value = 1; break;       // concurrent kernels
+    case 36: *value = 1000000; break; // memory clock, kHz
+    case 37: *value = 64; break;      // memory bus, bits
+    case 38: *value = 1 << 20; break; // L2 cache, bytes
+    case 39: *value = 2048; break;    // threads per multiprocessor
+    case 40:
+    case 41: *value = 1; break; // async engines, unified addressing
     case 75: *value = capability() / 10; break;
     case 76: *value = capability() % 10; break;
-    case 81: *value = 228 << 10; break;              // shared memory per multiprocessor
-    case 82: *value = 65536; break;                  // registers per multiprocessor
-    case 97: *value = int(MAX_SHARED); break;        // shared memory per block, if asked for
-    case 106: *value = 32; break;                    // blocks per multiprocessor
-    case 111: *value = 1024; break;                  // shared memory a block needs for itself
-    default: *value = 0;                             // memory pools and all else: not there
+    case 81: *value = 228 << 10; break;       // shared memory per multiprocessor
+    case 82: *value = 65536; break;           // registers per multiprocessor
+    case 97: *value = int(MAX_SHARED); break; // shared memory per block, if asked for
+    case 106: *value = 32; break;             // blocks per multiprocessor
+    case 111: *value = 1024; break;           // shared memory a block needs for itself
+    default: *value = 0;                      // memory pools and all else: not there
     }
     return CUDA_SUCCESS;
 }
 
-// ---- context -----------------------------------------------------------------------------------------------------------
+// ---- context --------------------------------------------------------------------------------------------
 
 API cuDevicePrimaryCtxRetain(void** context, int device) {
     ENTER(Call::Driver);
@@ -255,7 +262,7 @@ API cuCtxSynchronize() {
     return flush_all();
 }
 
-// ---- memory ------------------------------------------------------------------------------------------------------------
+// ---- memory ---------------------------------------------------------------------------------------------
 
 API cuMemGetInfo_v2(size_t* free, size_t* total) {
     ENTER();
@@ -304,7 +311,8 @@ API cuMemcpyDtoHAsync_v2(void* to, Address from, size_t bytes, void* stream) {
 }
 API cuMemcpyDtoDAsync_v2(Address to, Address from, size_t bytes, void* stream) {
     ENTER();
-    if (!on_device(to, bytes, "a copy to") || !on_device(from, bytes, "a copy from")) return CUDA_ERROR_INVALID_VALUE;
+    if (!on_device(to, bytes, "a copy to") || !on_device(from, bytes, "a copy from"))
+        return CUDA_ERROR_INVALID_VALUE;
     return submit(stream, Work::copy(pointer(to), pointer(from), bytes));
 }
 API cuMemcpyHtoD_v2(Address to, const void* from, size_t bytes) {
@@ -319,7 +327,8 @@ API cuMemcpyDtoH_v2(void* to, Address from, size_t bytes) {
 }
 API cuMemcpyDtoD_v2(Address to, Address from, size_t bytes) {
     ENTER();
-    if (!on_device(to, bytes, "a copy to") || !on_device(from, bytes, "a copy from")) return CUDA_ERROR_INVALID_VALUE;
+    if (!on_device(to, bytes, "a copy to") || !on_device(from, bytes, "a copy from"))
+        return CUDA_ERROR_INVALID_VALUE;
     return run_now(Work::copy(pointer(to), pointer(from), bytes));
 }
 API cuMemsetD8Async(Address to, unsigned char value, size_t count, void* stream) {
@@ -338,18 +347,22 @@ API cuMemsetD8_v2(Address to, unsigned char value, size_t count) {
     return run_now(Work::fill(pointer(to), value, 1, count));
 }
 
-// ---- modules and launches ----------------------------------------------------------------------------------------------
+// ---- modules and launches -------------------------------------------------------------------------------
 
 API cuModuleLoadData(void** module, const void* image) {
     ENTER();
     if (const int refused = unsafe_call("cuModuleLoadData")) return refused;
     auto loaded = std::make_unique<Module>();
-    if (const int error = load_module(static_cast<const char*>(image), driver_version(), capability(), *loaded)) return error;
+    if (const int error =
+            load_module(static_cast<const char*>(image), driver_version(), capability(), *loaded))
+        return error;
     modules.insert(loaded.get());
     *module = loaded.release();
     return CUDA_SUCCESS;
 }
-API cuModuleLoadDataEx(void** module, const void* image, unsigned, int*, void**) { return cuModuleLoadData(module, image); }
+API cuModuleLoadDataEx(void** module, const void* image, unsigned, int*, void**) {
+    return cuModuleLoadData(module, image);
+}
 API cuModuleUnload(void* handle) {
     ENTER();
     Module* module = known(modules, handle);
@@ -371,7 +384,12 @@ API cuModuleGetFunction(void** function, void* handle, const char* name) {
     return CUDA_SUCCESS;
 }
 
-enum { MAX_THREADS_PER_BLOCK = 0, SHARED_SIZE_BYTES = 1, MAX_DYNAMIC_SHARED_SIZE_BYTES = 8, SHARED_CARVEOUT = 9 };
+enum {
+    MAX_THREADS_PER_BLOCK = 0,
+    SHARED_SIZE_BYTES = 1,
+    MAX_DYNAMIC_SHARED_SIZE_BYTES = 8,
+    SHARED_CARVEOUT = 9
+};
 
 API cuFuncGetAttribute(int* value, int attribute, void* handle) {
     ENTER();
@@ -390,7 +408,8 @@ API cuFuncSetAttribute(void* handle, int attribute, int value) {
     Function* f = known_function(handle);
     if (!f) return CUDA_ERROR_INVALID_HANDLE;
     if (attribute == SHARED_CARVEOUT) return CUDA_SUCCESS;
-    if (attribute != MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 || size_t(value) + f->static_shared > MAX_SHARED)
+    if (attribute != MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 ||
+        size_t(value) + f->static_shared > MAX_SHARED)
         return CUDA_ERROR_INVALID_VALUE;
     f->max_dynamic_shared = size_t(value);
     return CUDA_SUCCESS;
@@ -415,19 +434,23 @@ API cuLaunchKernel(void* handle, unsigned gx, unsigned gy, unsigned gz, unsigned
     const auto threads = (unsigned long long)bx * by * bz;
     if (!gx || !gy || !gz || !threads) wrong = "an empty grid or block";
     else if (gx > 2147483647u || gy > 65535 || gz > 65535) wrong = "a grid beyond 2^31 - 1, 65535, 65535";
-    else if (bx > 1024 || by > 1024 || bz > 64 || threads > 1024) wrong = "a block beyond 1024 threads (64 in z)";
+    else if (bx > 1024 || by > 1024 || bz > 64 || threads > 1024)
+        wrong = "a block beyond 1024 threads (64 in z)";
     else if (threads > f->max_threads) wrong = "more threads than its __launch_bounds__";
-    else if (shared_bytes > f->max_dynamic_shared) wrong = "more dynamic shared memory than was asked for by cuFuncSetAttribute";
+    else if (shared_bytes > f->max_dynamic_shared)
+        wrong = "more dynamic shared memory than was asked for by cuFuncSetAttribute";
     else if (f->kernel->argument_count && !arguments) wrong = "no arguments";
     if (wrong) {
-        fprintf(stderr, "simulated GPU: kernel %s, grid (%u,%u,%u), block (%u,%u,%u), %u bytes of shared memory: %s\n",
-                f->kernel->name, gx, gy, gz, bx, by, bz, shared_bytes, wrong);
+        fprintf(
+            stderr,
+            "simulated GPU: kernel %s, grid (%u,%u,%u), block (%u,%u,%u), %u bytes of shared memory: %s\n",
+            f->kernel->name, gx, gy, gz, bx, by, bz, shared_bytes, wrong);
         return CUDA_ERROR_INVALID_VALUE;
     }
     return submit(stream, Work::launch(f, {dim3(gx, gy, gz), dim3(bx, by, bz), shared_bytes}, arguments));
 }
 
-// ---- streams and events ------------------------------------------------------------------------------------------------
+// ---- streams and events ---------------------------------------------------------------------------------
 
 API cuStreamCreate(void** stream, unsigned flags) {
     ENTER();
@@ -468,7 +491,8 @@ API cuStreamWaitEvent(void* handle, void* event_handle, unsigned) {
     Event* event = known(events, event_handle);
     if (!stream || !event) return CUDA_ERROR_INVALID_HANDLE;
     if (const int refused = capture_wait(*stream, *event)) return refused;
-    return event->stream && event->stream != stream && !event->captured ? event->stream->flush() : CUDA_SUCCESS;
+    return event->stream && event->stream != stream && !event->captured ? event->stream->flush()
+                                                                        : CUDA_SUCCESS;
 }
 
 API cuEventCreate(void** event, unsigned flags) {
@@ -511,14 +535,17 @@ API cuEventQuery(void* handle) { return cuEventSynchronize(handle); }
 API cuEventElapsedTime(float* milliseconds, void* begin_handle, void* end_handle) {
     ENTER();
     const Event *begin = known(events, begin_handle), *end = known(events, end_handle);
-    if (!begin || !end || !begin->recorded || !end->recorded || !begin->timed || !end->timed) return CUDA_ERROR_INVALID_HANDLE;
+    if (!begin || !end || !begin->recorded || !end->recorded || !begin->timed || !end->timed)
+        return CUDA_ERROR_INVALID_HANDLE;
     if (begin->captured || end->captured) return CUDA_ERROR_CAPTURED_EVENT;
     *milliseconds = std::chrono::duration<float, std::milli>(end->time - begin->time).count();
     return CUDA_SUCCESS;
 }
-API cuEventElapsedTime_v2(float* milliseconds, void* begin, void* end) { return cuEventElapsedTime(milliseconds, begin, end); }
+API cuEventElapsedTime_v2(float* milliseconds, void* begin, void* end) {
+    return cuEventElapsedTime(milliseconds, begin, end);
+}
 
-// ---- capture and graphs ------------------------------------------------------------------------------------------------
+// ---- capture and graphs ---------------------------------------------------------------------------------
 
 API cuStreamBeginCapture_v2(void* handle, int mode) {
     ENTER();

@@ -16,6 +16,7 @@
 namespace cusim {
 
 Builtins builtins;
+uintptr_t own_stack;
 
 namespace {
 
@@ -34,7 +35,8 @@ struct AsyncCopy {
     Where where;
 };
 
-// What is needed of a thread that waits. One that runs from its beginning to its end touches only the two arrays below.
+// What is needed of a thread that waits. One that runs from its beginning to its end touches only the two
+// arrays below.
 struct Thread {
     uint32_t block; // for which the rest was set up
     Fiber* fiber;
@@ -69,7 +71,7 @@ Shape shape;
 Outcome outcome;
 uint32_t blocks_run, launch_first_block, barriers_passed;
 
-// ---- fibers -----------------------------------------------------------------------------------------------------------
+// ---- fibers ---------------------------------------------------------------------------------------------
 
 Fiber scheduler;
 std::vector<Fiber*> idle;
@@ -90,8 +92,8 @@ void make_current(unsigned id) {
     builtins.thread_index = indices[id];
 }
 
-// A fiber runs one thread after another for as long as they end without waiting: a kernel with no barrier costs a call per
-// thread, not a switch. Only a thread that waits keeps its fiber.
+// A fiber runs one thread after another for as long as they end without waiting: a kernel with no barrier
+// costs a call per thread, not a switch. Only a thread that waits keeps its fiber.
 [[noreturn]] void fiber_main() {
     for (;;) {
         for (unsigned id = next_to_start;; id = lanes[cursor++]) {
@@ -121,6 +123,7 @@ void resume(unsigned id) {
         running = threads[id].fiber;
         make_current(id);
     }
+    own_stack = reinterpret_cast<uintptr_t>(running->stack);
     switch_fiber(scheduler, *running);
 }
 
@@ -144,7 +147,7 @@ void wait_as(State state) {
     to_scheduler();
 }
 
-// ---- the order of turns -----------------------------------------------------------------------------------------------
+// ---- the order of turns ---------------------------------------------------------------------------------
 
 uint64_t random_state;
 unsigned random_below(unsigned n) {
@@ -162,7 +165,7 @@ void fill_order(unsigned* order, unsigned first, unsigned n) {
         for (unsigned k = n; k > 1; k--) std::swap(order[k - 1], order[random_below(k)]);
 }
 
-// ---- warps ------------------------------------------------------------------------------------------------------------
+// ---- warps ----------------------------------------------------------------------------------------------
 
 unsigned warp_begin(unsigned id) { return id & ~(LANES - 1); }
 unsigned id_of(const Thread& t) { return unsigned(&t - threads); }
@@ -180,11 +183,13 @@ bool waits_at_same(const Thread& a, const Thread& b) {
     return state_of(b) == State::AtWarp && b.op == a.op && b.mask == a.mask && b.where.line == a.where.line;
 }
 
-// Whether all lanes that `t` waits for are there. From the last one down: it is mostly the one that is missing.
+// Whether all lanes that `t` waits for are there. From the last one down: it is mostly the one that is
+// missing.
 bool is_complete(const Thread& t) {
     const unsigned first = warp_begin(id_of(t)), wanted = live_lanes(first, t.mask);
     for (unsigned lane = LANES; lane-- > 0;)
-        if (wanted >> lane & 1 && &threads[first + lane] != &t && !waits_at_same(t, threads[first + lane])) return false;
+        if (wanted >> lane & 1 && &threads[first + lane] != &t && !waits_at_same(t, threads[first + lane]))
+            return false;
     return true;
 }
 
@@ -215,11 +220,13 @@ std::string mask_text(unsigned mask) {
 }
 
 std::string what_thread_does(unsigned id) {
-    if (id >= thread_count) return "does not exist: the block has " + std::to_string(thread_count) + " threads";
+    if (id >= thread_count)
+        return "does not exist: the block has " + std::to_string(thread_count) + " threads";
     const Thread& t = threads[id];
     switch (states[id]) {
     case State::AtWarp:
-        return "waits at " + std::string(t.op->name) + " at " + place(t.where) + " with mask " + mask_text(t.mask);
+        return "waits at " + std::string(t.op->name) + " at " + place(t.where) + " with mask " +
+               mask_text(t.mask);
     case State::AtBlock: return "waits at __syncthreads at " + place(t.where);
     case State::Done: return "has exited";
     default: return "runs";
@@ -229,7 +236,8 @@ std::string what_thread_does(unsigned id) {
 void report(int status, unsigned thread, const std::string& what) {
     const uint3 b = builtins.block_index, t = indices[thread];
     char head[300];
-    snprintf(head, sizeof head, "kernel %s, block (%u,%u,%u), thread (%u,%u,%u): ", kernel->name, b.x, b.y, b.z, t.x, t.y, t.z);
+    snprintf(head, sizeof head, "kernel %s, block (%u,%u,%u), thread (%u,%u,%u): ", kernel->name, b.x, b.y,
+             b.z, t.x, t.y, t.z);
     outcome = {status, head + what};
 }
 
@@ -252,8 +260,8 @@ bool settle_warp(unsigned first, unsigned count) {
         Thread& other = threads[first + lane];
         if (&other == stuck || waits_at_same(*stuck, other)) continue;
         report(CUDA_ERROR_LAUNCH_FAILED, id_of(*stuck),
-               "diverged warp: this lane " + what_thread_does(id_of(*stuck)) + ", but lane " + std::to_string(lane) +
-                   " of that mask " + what_thread_does(first + lane));
+               "diverged warp: this lane " + what_thread_does(id_of(*stuck)) + ", but lane " +
+                   std::to_string(lane) + " of that mask " + what_thread_does(first + lane));
         break;
     }
     return false;
@@ -287,7 +295,7 @@ void run_warp(unsigned warp) {
     abort();
 }
 
-// ---- blocks -----------------------------------------------------------------------------------------------------------
+// ---- blocks ---------------------------------------------------------------------------------------------
 
 // Dynamic shared memory ends (to 16 bytes) at a page out of bounds. A pattern lies before its beginning.
 constexpr size_t SHARED_PATTERN_BYTES = 64, GUARD = 4096;
@@ -297,7 +305,8 @@ char *shared_begin, *shared_end;
 
 char* shared_area_end() {
     static char* const end = [] {
-        void* p = mmap(nullptr, SHARED_AREA + GUARD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void* p =
+            mmap(nullptr, SHARED_AREA + GUARD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         char* end = static_cast<char*>(p) + SHARED_AREA;
         if (p == MAP_FAILED || mprotect(end, GUARD, PROT_NONE)) abort();
         return end;
@@ -306,7 +315,8 @@ char* shared_area_end() {
 }
 
 void prepare_shared() {
-    if (kernel->shared_begin) memset(kernel->shared_begin, UNWRITTEN, size_t(kernel->shared_end - kernel->shared_begin));
+    if (kernel->shared_begin)
+        memset(kernel->shared_begin, UNWRITTEN, size_t(kernel->shared_end - kernel->shared_begin));
     const size_t bytes = (shape.shared_bytes + 15) / 16 * 16;
     shared_begin = shared_area_end() - bytes;
     shared_end = shared_begin + shape.shared_bytes;
@@ -328,7 +338,8 @@ void check_shared() {
     }
 }
 
-// All threads wait at a block barrier or have ended: lets them go on if it is the same barrier. False: the block is done.
+// All threads wait at a block barrier or have ended: lets them go on if it is the same barrier. False: the
+// block is done.
 bool pass_barrier() {
     if (done_count == thread_count) return false;
     Thread* first = nullptr;
@@ -385,8 +396,8 @@ void run_block() {
     blocks_run++;
 }
 
-// Blocks in the order of the option. Random: steps of one fixed length that has no divisor in common with their number, so
-// that each comes once.
+// Blocks in the order of the option. Random: steps of one fixed length that has no divisor in common with
+// their number, so that each comes once.
 void run_grid() {
     const dim3 g = shape.grid;
     const uint64_t total = uint64_t(g.x) * g.y * g.z;
@@ -408,9 +419,10 @@ Kernel const* kernels;
 
 } // namespace
 
-Kernel::Kernel(const char* name, void (*call)(void* const*), const size_t* sizes, size_t count, char* begin, char* end)
-    : name(name), call(call), argument_sizes(sizes), argument_count(count), shared_begin(begin), shared_end(end),
-      next(kernels) {
+Kernel::Kernel(const char* name, void (*call)(void* const*), const size_t* sizes, size_t count, char* begin,
+               char* end)
+    : name(name), call(call), argument_sizes(sizes), argument_count(count), shared_begin(begin),
+      shared_end(end), next(kernels) {
     kernels = this;
 }
 
@@ -451,14 +463,14 @@ Outcome run_kernel(const Kernel& k, const Shape& s, void* const* arguments) {
             indices[i] = {i % s.block.x, i / s.block.x % s.block.y, i / s.block.x / s.block.y};
     }
 
-    // A launch that fails leaves fibers in the middle of a kernel. They are not used again: their stacks are lost, which is
-    // no matter, since the context is beyond use after an error.
+    // A launch that fails leaves fibers in the middle of a kernel. They are not used again: their stacks are
+    // lost, which is no matter, since the context is beyond use after an error.
     FaultGuard guard;
     run_grid();
     return std::move(outcome);
 }
 
-// ---- called by kernels ------------------------------------------------------------------------------------------------
+// ---- called by kernels ----------------------------------------------------------------------------------
 
 void* dynamic_shared(Where where) {
     if (!shape.shared_bytes)
@@ -479,7 +491,8 @@ void warp_collective(const WarpOp& op, unsigned mask, void* data, Where where) {
     Thread& t = current_thread();
     const unsigned lane = current % LANES;
     if (!(mask >> lane & 1))
-        fail("calls %s at %s:%d with mask %08x, which leaves out its own lane %u", op.name, where.file, where.line, mask, lane);
+        fail("calls %s at %s:%d with mask %08x, which leaves out its own lane %u", op.name, where.file,
+             where.line, mask, lane);
     t.op = &op;
     t.mask = mask;
     t.data = data;
@@ -494,9 +507,11 @@ void warp_collective(const WarpOp& op, unsigned mask, void* data, Where where) {
 
 void async_copy(void* to, const void* from, unsigned bytes, unsigned valid, Where where) {
     const auto source = reinterpret_cast<Address>(from);
-    if (valid > bytes) fail("cp.async at %s:%d: %u of %u bytes are valid", where.file, where.line, valid, bytes);
+    if (valid > bytes)
+        fail("cp.async at %s:%d: %u of %u bytes are valid", where.file, where.line, valid, bytes);
     if (reinterpret_cast<Address>(to) % bytes || (valid && source % bytes))
-        fail("cp.async of %u bytes at %s:%d: an address is no multiple of %u", bytes, where.file, where.line, bytes);
+        fail("cp.async of %u bytes at %s:%d: an address is no multiple of %u", bytes, where.file, where.line,
+             bytes);
     if (!is_shared(to) || !is_shared(static_cast<char*>(to) + bytes - 1))
         fail("cp.async at %s:%d writes to what is not shared memory", where.file, where.line);
     if (!is_device_range(source, valid)) {
@@ -562,10 +577,6 @@ bool is_dynamic_shared(const void* p) { return p >= shared_begin && p < shared_e
 
 bool is_near_dynamic_shared(const void* p) {
     return p >= shared_area_end() - SHARED_AREA && p < shared_area_end() + GUARD;
-}
-
-bool is_own_stack(const void* p) {
-    return p >= running->stack && p < running->stack + FIBER_STACK;
 }
 
 } // namespace cusim

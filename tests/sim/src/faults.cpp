@@ -43,32 +43,38 @@ bool is_write(const void* context) {
 bool is_misaligned(int signal, const siginfo_t* info, const void* context) {
 #if defined(__x86_64__)
     constexpr int GENERAL_PROTECTION = 13;
-    if (static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[REG_TRAPNO] == GENERAL_PROTECTION) return true;
+    if (static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[REG_TRAPNO] == GENERAL_PROTECTION)
+        return true;
 #else
     (void)context;
 #endif
     return signal == SIGBUS && info->si_code == BUS_ADRALN;
 }
 
-// Runs on the signal stack. fail_at() leaves it by switching to the scheduler: the faulty thread is never resumed.
+// Runs on the signal stack. fail_at() leaves it by switching to the scheduler: the faulty thread is never
+// resumed.
 void on_fault(int signal, siginfo_t* info, void* context) {
     if (!armed || !pthread_equal(launching, pthread_self()) || !is_running()) {
-        sigaction(signal, signal == SIGSEGV ? &previous_segv : &previous_bus, nullptr); // happens again, to the other handler
+        sigaction(signal, signal == SIGSEGV ? &previous_segv : &previous_bus,
+                  nullptr); // happens again, to the other handler
         return;
     }
     const void* code = program_counter(context);
     if (is_misaligned(signal, info, context))
-        fail_at(CUDA_ERROR_MISALIGNED_ADDRESS, code, "16 bytes at an address that is no multiple of 16, or a wild address,");
+        fail_at(CUDA_ERROR_MISALIGNED_ADDRESS, code,
+                "16 bytes at an address that is no multiple of 16, or a wild address,");
     const auto address = reinterpret_cast<Address>(info->si_addr);
     const char* verb = is_write(context) ? "writes" : "reads";
     if (is_own_stack(static_cast<char*>(info->si_addr) + 4096) && !is_own_stack(info->si_addr))
         fail_at(CUDA_ERROR_LAUNCH_FAILED, code, "this thread's stack is full (local arrays?)");
     if (is_near_dynamic_shared(info->si_addr))
-        fail_at(CUDA_ERROR_ILLEGAL_ADDRESS, code, std::string(verb) + " beyond the end of dynamic shared memory");
+        fail_at(CUDA_ERROR_ILLEGAL_ADDRESS, code,
+                std::string(verb) + " beyond the end of dynamic shared memory");
     fail_at(CUDA_ERROR_ILLEGAL_ADDRESS, code, std::string(verb) + " at " + describe_address(address, 1));
 }
 
-// A handler needs a stack of its own, for each OS thread that launches: the fault may be that the fiber's is full.
+// A handler needs a stack of its own, for each OS thread that launches: the fault may be that the fiber's is
+// full.
 void use_signal_stack() {
     thread_local std::vector<char> memory;
     if (!memory.empty()) return;
@@ -98,7 +104,8 @@ FaultGuard::FaultGuard() {
 
 FaultGuard::~FaultGuard() { armed = false; }
 
-// Asks addr2line, which is there wherever g++ is. Reports are rare: starting a program for one does not matter.
+// Asks addr2line, which is there wherever g++ is. Reports are rare: starting a program for one does not
+// matter.
 std::string source_line(const void* code) {
     Dl_info info{};
     if (!dladdr(code, &info) || !info.dli_fname) return "an unknown place";

@@ -3,7 +3,8 @@
 
 namespace cusim {
 
-// While one of these lives, such a signal on this OS thread is a kernel's. Others get the handlers that were there before.
+// While one of these lives, such a signal on this OS thread is a kernel's. Others get the handlers that were
+// there before.
 struct FaultGuard {
     FaultGuard();
     ~FaultGuard();

@@ -9,7 +9,8 @@
 #define CUSIM_UCONTEXT
 #endif
 
-// Stacks all alike would put every fiber's newest frame into the same cache sets: shifted by a few lines, they spread.
+// Stacks all alike would put every fiber's newest frame into the same cache sets: shifted by a few lines,
+// they spread.
 static size_t stagger(unsigned number) { return number % 32 * 192; }
 
 static char* map_stack() {
@@ -46,12 +47,14 @@ void cusim::switch_fiber(Fiber& from, Fiber& to) {
 
 #else
 
-// Saves the registers that a called function must keep on the current stack, puts the stack pointer into *save, takes the
-// other stack and restores from there. All the rest the compiler has already saved: to it, this is a function call.
+// Saves the registers that a called function must keep on the current stack, puts the stack pointer into
+// *save, takes the other stack and restores from there. All the rest the compiler has already saved: to it,
+// this is a function call.
 extern "C" void cusim_switch(void** save, void* next);
 
 #if defined(__x86_64__)
-// The address to go on at is popped and jumped to: a `ret` would spoil the processor's guess of where calls return to.
+// The address to go on at is popped and jumped to: a `ret` would spoil the processor's guess of where calls
+// return to.
 asm(R"(
 .text
 .globl cusim_switch
@@ -76,8 +79,8 @@ cusim_switch:
     jmpq *%rcx
 .size cusim_switch, . - cusim_switch
 )");
-// What the first switch to a new fiber pops: six registers, then the address of its entry. The word above it is there so
-// that the entry finds the stack as after a call (8 bytes off a multiple of 16).
+// What the first switch to a new fiber pops: six registers, then the address of its entry. The word above it
+// is there so that the entry finds the stack as after a call (8 bytes off a multiple of 16).
 static void* first_context(char* top, void (*entry)()) {
     auto** words = reinterpret_cast<void**>(top) - 2;
     words[0] = reinterpret_cast<void*>(entry);

@@ -36,7 +36,8 @@ Space& space() {
 }
 
 constexpr size_t REMEMBERED = 4096;
-std::map<Address, Allocation> live, freed; // by beginning; the last freed ones are kept, to name them in a report
+std::map<Address, Allocation> live,
+    freed;                      // by beginning; the last freed ones are kept, to name them in a report
 Allocation latest{0, 0, false}; // where is_device_range() last looked: often it is asked of neighbours
 std::map<Address, size_t> pinned;
 size_t used = 0;
@@ -94,13 +95,15 @@ bool device_free(Address begin) {
     if (it == live.end()) return false;
     Allocation a = it->second;
     if (is_spoilt(a))
-        fprintf(stderr, "simulated GPU: something wrote just outside of the freed %s\n", describe_address(begin, 1).c_str());
+        fprintf(stderr, "simulated GPU: something wrote just outside of the freed %s\n",
+                describe_address(begin, 1).c_str());
     a.live = false;
     used -= a.bytes;
     live.erase(it);
     latest = {0, 0, false};
     freed[a.begin] = a;
-    if (freed.size() > REMEMBERED) freed.erase(freed.begin()); // addresses only grow: the first was freed long ago
+    if (freed.size() > REMEMBERED)
+        freed.erase(freed.begin()); // addresses only grow: the first was freed long ago
     // Gives the pages back and leaves a hole that nothing will ever be put into.
     mmap(pointer(first_page(a)), last_page(a) - first_page(a), PROT_NONE,
          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
@@ -146,8 +149,8 @@ std::string describe_address(Address address, size_t bytes) {
     else if (!a)
         snprintf(text, sizeof text, "address %#llx, before all device memory", (unsigned long long)address);
     else if (address + bytes <= a->begin + a->bytes)
-        snprintf(text, sizeof text, "byte %llu of %s allocation of %zu bytes", (unsigned long long)(address - a->begin),
-                 a->live ? "an" : "a freed", a->bytes);
+        snprintf(text, sizeof text, "byte %llu of %s allocation of %zu bytes",
+                 (unsigned long long)(address - a->begin), a->live ? "an" : "a freed", a->bytes);
     else
         snprintf(text, sizeof text, "%lld bytes past the end of %s allocation of %zu bytes", (long long)past,
                  a->live ? "an" : "a freed", a->bytes);
@@ -156,7 +159,8 @@ std::string describe_address(Address address, size_t bytes) {
 
 std::string find_underrun() {
     for (const auto& [begin, a] : live)
-        if (is_spoilt(a)) return "something wrote just outside of an allocation of " + std::to_string(a.bytes) + " bytes";
+        if (is_spoilt(a))
+            return "something wrote just outside of an allocation of " + std::to_string(a.bytes) + " bytes";
     return "";
 }
 

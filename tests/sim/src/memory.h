@@ -1,9 +1,10 @@
 // Device memory and pinned host memory.
 //
-// All device memory comes from one large reserved range of addresses, of which nothing can be touched until it is
-// allocated. An allocation ends (to 16 bytes) at a page that stays out of bounds, so running over the end is an error at
-// once; addresses are never given out twice, so freed memory stays out of bounds too. The bytes before the beginning in
-// the first page hold a pattern, looked at when the memory is freed and when the host waits for the device.
+// All device memory comes from one large reserved range of addresses, of which nothing can be touched until
+// it is allocated. An allocation ends (to 16 bytes) at a page that stays out of bounds, so running over the
+// end is an error at once; addresses are never given out twice, so freed memory stays out of bounds too. The
+// bytes before the beginning in the first page hold a pattern, looked at when the memory is freed and when
+// the host waits for the device.
 //
 //      reserved | pattern [ allocation, filled with NaN ) | reserved ...
 //               ^ page                                    ^ page

@@ -17,7 +17,8 @@ double number_after(const std::string& text, const std::string& directive) {
     return at == std::string::npos ? 0 : strtod(text.c_str() + at + directive.size(), nullptr);
 }
 
-// The bytes that declarations as these hold: ".param .u64 x", ".param .align 8 .b8 x[32]", ".shared .align 4 .b8 s[4096]".
+// The bytes that declarations as these hold: ".param .u64 x", ".param .align 8 .b8 x[32]", ".shared .align 4
+// .b8 s[4096]".
 size_t declared_bytes(const std::string& declaration) {
     size_t bits = 0;
     for (size_t at = 0; !bits && (at = declaration.find('.', at)) != std::string::npos; at++) {
@@ -25,7 +26,8 @@ size_t declared_bytes(const std::string& declaration) {
         if (strchr("bsuf", type) && isdigit(digit)) bits = strtoul(declaration.c_str() + at + 2, nullptr, 10);
     }
     const size_t bracket = declaration.find('[');
-    return bits / 8 * (bracket == std::string::npos ? 1 : strtoul(declaration.c_str() + bracket + 1, nullptr, 10));
+    return bits / 8 *
+           (bracket == std::string::npos ? 1 : strtoul(declaration.c_str() + bracket + 1, nullptr, 10));
 }
 
 // An entry's parts: "(parameters) directives {body}".
@@ -76,7 +78,8 @@ int newest_ptx_of_driver(int driver) {
 }
 
 int load_module(const std::string& text, int driver, int capability, Module& module) {
-    const int version = int(number_after(text, ".version ") * 10 + 0.5), target = int(number_after(text, ".target sm_"));
+    const int version = int(number_after(text, ".version ") * 10 + 0.5),
+              target = int(number_after(text, ".target sm_"));
     if (!version || !target) {
         fprintf(stderr, "simulated GPU: this module is no PTX text\n");
         return CUDA_ERROR_INVALID_PTX;
@@ -97,12 +100,17 @@ int find_function(Module& module, const std::string& name, Function** function) 
     if (!find_entry(module.text, name, entry)) return CUDA_ERROR_NOT_FOUND;
     const Kernel* kernel = find_kernel(name);
     if (!kernel) {
-        fprintf(stderr, "simulated GPU: the PTX has kernel %s, but the sources this library was built from do not\n", name.c_str());
+        fprintf(stderr,
+                "simulated GPU: the PTX has kernel %s, but the sources this library was built from do not\n",
+                name.c_str());
         return CUDA_ERROR_NOT_FOUND;
     }
     const auto sizes = parameter_sizes(entry.parameters);
-    if (!std::equal(sizes.begin(), sizes.end(), kernel->argument_sizes, kernel->argument_sizes + kernel->argument_count)) {
-        fprintf(stderr, "simulated GPU: kernel %s takes other arguments in the PTX than in the source: one of them is stale\n",
+    if (!std::equal(sizes.begin(), sizes.end(), kernel->argument_sizes,
+                    kernel->argument_sizes + kernel->argument_count)) {
+        fprintf(stderr,
+                "simulated GPU: kernel %s takes other arguments in the PTX than in the source: one of them "
+                "is stale\n",
                 name.c_str());
         return CUDA_ERROR_INVALID_PTX;
     }

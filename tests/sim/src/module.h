@@ -1,6 +1,6 @@
-// Modules: what a driver reads out of PTX text before it can launch a kernel. The text is not run (the kernels are
-// compiled from their C++ source), but it is what a GPU would get: a kernel that it lacks, or that takes other arguments
-// there, is reported.
+// Modules: what a driver reads out of PTX text before it can launch a kernel. The text is not run (the
+// kernels are compiled from their C++ source), but it is what a GPU would get: a kernel that it lacks, or
+// that takes other arguments there, is reported.
 #pragma once
 #include "engine.h"
 
@@ -12,9 +12,9 @@ namespace cusim {
 
 struct Function {
     const Kernel* kernel;
-    unsigned max_threads = 1024;     // .maxntid, from __launch_bounds__
-    size_t static_shared = 0;        // bytes
-    size_t max_dynamic_shared;       // what cuFuncSetAttribute asked for
+    unsigned max_threads = 1024; // .maxntid, from __launch_bounds__
+    size_t static_shared = 0;    // bytes
+    size_t max_dynamic_shared;   // what cuFuncSetAttribute asked for
 };
 
 struct Module {

@@ -24,8 +24,10 @@ struct Profile {
 
     ~Profile() {
         std::vector<std::pair<const char*, Totals>> rows(kernels.begin(), kernels.end());
-        std::sort(rows.begin(), rows.end(), [](auto& a, auto& b) { return a.second.seconds > b.second.seconds; });
-        fprintf(stderr, "%-44s %9s %13s %10s\n", "kernel (CPU time on the simulated GPU)", "launches", "threads", "ms");
+        std::sort(rows.begin(), rows.end(),
+                  [](auto& a, auto& b) { return a.second.seconds > b.second.seconds; });
+        fprintf(stderr, "%-44s %9s %13s %10s\n", "kernel (CPU time on the simulated GPU)", "launches",
+                "threads", "ms");
         for (const auto& [name, t] : rows)
             fprintf(stderr, "%-44s %9llu %13llu %10.1f\n", name, t.launches, t.threads, t.seconds * 1e3);
     }
@@ -44,8 +46,8 @@ LaunchTimer::~LaunchTimer() {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     const dim3 g = shape.grid, b = shape.block;
     if (trace)
-        fprintf(stderr, "%-44s grid (%u,%u,%u) block (%u,%u,%u) shared %zu: %.3f ms\n", kernel.name, g.x, g.y, g.z, b.x, b.y,
-                b.z, shape.shared_bytes, seconds * 1e3);
+        fprintf(stderr, "%-44s grid (%u,%u,%u) block (%u,%u,%u) shared %zu: %.3f ms\n", kernel.name, g.x, g.y,
+                g.z, b.x, b.y, b.z, shape.shared_bytes, seconds * 1e3);
     if (!profile) return;
     static Profile table;
     Totals& t = table.kernels[kernel.name];

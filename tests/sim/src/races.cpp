@@ -1,15 +1,16 @@
 // SAN=thread: two threads touch the same memory, one of them writes, and nothing orders the two accesses.
 //
-// For each 4 bytes of device and shared memory the last write and the last reads are kept: by which thread of which block,
-// after how many barriers, at which line. A new access is ordered after an old one if
+// For each 4 bytes of device and shared memory the last write and the last reads are kept: by which thread of
+// which block, after how many barriers, at which line. A new access is ordered after an old one if
 //
 //   - the old one belongs to an earlier launch, or to the same thread;
 //   - both belong to one block, and a __syncthreads lies between them;
 //   - both belong to one warp, and a __syncwarp of both threads lies between them;
 //   - both are atomic (not ordered, but no race).
 //
-// Two blocks of a launch are never ordered. None of this depends on the order in which the threads really ran, so that one
-// run finds what a GPU would show once in a thousand. Shared memory that this block has not written yet must not be read.
+// Two blocks of a launch are never ordered. None of this depends on the order in which the threads really
+// ran, so that one run finds what a GPU would show once in a thousand. Shared memory that this block has not
+// written yet must not be read.
 #ifdef CUSIM_RACES
 
 #include "checks.h"
@@ -23,7 +24,8 @@
 namespace cusim {
 namespace {
 
-// ---- places in the source, as 4 bytes: an offset into this library's code, or a number in a list of lines -------------
+// ---- places in the source, as 4 bytes: an offset into this library's code, or a number in a list of lines
+// ----
 
 extern "C" __attribute__((visibility("hidden"))) const char __ehdr_start[];
 
@@ -43,9 +45,14 @@ std::string site_text(uint32_t site) {
     return std::string(w.file) + ":" + std::to_string(w.line);
 }
 
-// ---- what is remembered of an access -----------------------------------------------------------------------------------
+// ---- what is remembered of an access --------------------------------------------------------------------
 
-enum class Who : uint8_t { One, Warp, Block, Grid }; // several threads: of one warp, of one block, of several blocks
+enum class Who : uint8_t {
+    One,
+    Warp,
+    Block,
+    Grid
+}; // several threads: of one warp, of one block, of several blocks
 
 struct Cell {
     uint32_t block = 0; // 0: no access yet
@@ -83,7 +90,7 @@ Page& page_of(Address address) {
     return *r.page;
 }
 
-// ---- the rules ---------------------------------------------------------------------------------------------------------
+// ---- the rules ------------------------------------------------------------------------------------------
 
 struct Request {
     Position me;
@@ -107,18 +114,23 @@ bool is_ordered(const Cell& old, const Request& now) {
 
 [[noreturn]] void report_race(const Cell& old, const char* old_verb, const Request& now) {
     const bool other_block = old.block != now.me.block;
-    const std::string where = now.shared ? "shared memory" : describe_address(reinterpret_cast<Address>(now.p), now.bytes);
-    const std::string who = other_block ? "another block" : "thread " + std::to_string(old.thread) + " of this block";
-    const std::string verb = now.access == Access::Read ? "reads" : now.access == Access::Write ? "writes" : "atomically changes";
-    const std::string text = "race: this thread " + verb + " " + where + " at " + site_text(now.site) + "; " + who + " " +
-                             old_verb + " it at " + site_text(old.site) +
+    const std::string where =
+        now.shared ? "shared memory" : describe_address(reinterpret_cast<Address>(now.p), now.bytes);
+    const std::string who =
+        other_block ? "another block" : "thread " + std::to_string(old.thread) + " of this block";
+    const std::string verb = now.access == Access::Read    ? "reads"
+                             : now.access == Access::Write ? "writes"
+                                                           : "atomically changes";
+    const std::string text = "race: this thread " + verb + " " + where + " at " + site_text(now.site) + "; " +
+                             who + " " + old_verb + " it at " + site_text(old.site) +
                              (other_block ? ", and blocks are not ordered" : ", and no barrier lies between");
     fail("%s", text.c_str());
 }
 
 void check(const Granule& g, const Request& now) {
     const bool both_atomic = g.write.atomic && now.access == Access::Atomic;
-    if (!is_ordered(g.write, now) && !both_atomic) report_race(g.write, g.write.atomic ? "atomically changed" : "wrote", now);
+    if (!is_ordered(g.write, now) && !both_atomic)
+        report_race(g.write, g.write.atomic ? "atomically changed" : "wrote", now);
     if (now.access != Access::Read && !is_ordered(g.read, now)) report_race(g.read, "read", now);
 }
 
@@ -171,7 +183,8 @@ void look(const Request& now) {
             written |= all;
         }
         if (now.shared && now.access != Access::Write && !written) {
-            const std::string text = "reads shared memory that no thread of this block has written, at " + site_text(now.site);
+            const std::string text =
+                "reads shared memory that no thread of this block has written, at " + site_text(now.site);
             fail("%s", text.c_str());
         }
         record(narrow ? page.bytes[a % 4096] : word, now);
@@ -194,20 +207,28 @@ void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 
-#define CUSIM_ACCESS(NAME, BYTES)                                                                                      \
-    void __tsan_read##NAME(void* p) { cusim::look_at(p, BYTES, cusim::Access::Read, __builtin_return_address(0)); }    \
-    void __tsan_write##NAME(void* p) { cusim::look_at(p, BYTES, cusim::Access::Write, __builtin_return_address(0)); }  \
-    void __tsan_volatile_read##NAME(void* p) { __tsan_read##NAME(p); }                                                 \
-    void __tsan_volatile_write##NAME(void* p) { __tsan_write##NAME(p); }                                               \
-    void __tsan_unaligned_read##NAME(void* p) { __tsan_read##NAME(p); }                                                \
+#define CUSIM_ACCESS(NAME, BYTES)                                                                            \
+    void __tsan_read##NAME(void* p) {                                                                        \
+        cusim::look_at(p, BYTES, cusim::Access::Read, __builtin_return_address(0));                          \
+    }                                                                                                        \
+    void __tsan_write##NAME(void* p) {                                                                       \
+        cusim::look_at(p, BYTES, cusim::Access::Write, __builtin_return_address(0));                         \
+    }                                                                                                        \
+    void __tsan_volatile_read##NAME(void* p) { __tsan_read##NAME(p); }                                       \
+    void __tsan_volatile_write##NAME(void* p) { __tsan_write##NAME(p); }                                     \
+    void __tsan_unaligned_read##NAME(void* p) { __tsan_read##NAME(p); }                                      \
     void __tsan_unaligned_write##NAME(void* p) { __tsan_write##NAME(p); }
 CUSIM_ACCESS(1, 1)
 CUSIM_ACCESS(2, 2)
 CUSIM_ACCESS(4, 4)
 CUSIM_ACCESS(8, 8)
 CUSIM_ACCESS(16, 16)
-void __tsan_read_range(void* p, size_t n) { cusim::look_at(p, n, cusim::Access::Read, __builtin_return_address(0)); }
-void __tsan_write_range(void* p, size_t n) { cusim::look_at(p, n, cusim::Access::Write, __builtin_return_address(0)); }
+void __tsan_read_range(void* p, size_t n) {
+    cusim::look_at(p, n, cusim::Access::Read, __builtin_return_address(0));
+}
+void __tsan_write_range(void* p, size_t n) {
+    cusim::look_at(p, n, cusim::Access::Write, __builtin_return_address(0));
+}
 }
 
 #endif

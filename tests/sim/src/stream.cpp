@@ -58,7 +58,8 @@ int Work::run() const {
     case Kind::Launch: break;
     }
     std::vector<void*> arguments;
-    for (const size_t at : argument_offsets) arguments.push_back(const_cast<char*>(argument_bytes.data()) + at);
+    for (const size_t at : argument_offsets)
+        arguments.push_back(const_cast<char*>(argument_bytes.data()) + at);
     const LaunchTimer timer(*function->kernel, shape);
     const Outcome outcome = run_kernel(*function->kernel, shape, arguments.data());
     if (outcome.status) {
@@ -77,7 +78,8 @@ std::string Work::stale() const {
             if (!in_device_space(word)) continue;
             const Allocation* a = nearest_allocation(word);
             if (a && !a->live && word < a->begin + a->bytes)
-                return std::string("an argument of kernel ") + function->kernel->name + " points to " + describe_address(word, 1);
+                return std::string("an argument of kernel ") + function->kernel->name + " points to " +
+                       describe_address(word, 1);
         }
         return "";
     }
@@ -85,7 +87,8 @@ std::string Work::stale() const {
         const auto address = reinterpret_cast<Address>(p);
         if (in_device_space(address) && !is_device_range(address, bytes))
             return "a copy or fill touches " + describe_address(address, bytes);
-        if (p && !in_device_space(address) && !is_pinned(p, bytes)) return "a copy touches host memory that is pinned no more";
+        if (p && !in_device_space(address) && !is_pinned(p, bytes))
+            return "a copy touches host memory that is pinned no more";
     }
     return "";
 }

@@ -1,8 +1,8 @@
 // Streams, events, capture and graphs.
 //
-// A piece of work (a launch, a copy, a fill) is an object here. An ordinary stream runs it at once; with CUSIM_ASYNC=1 it is
-// queued until the host waits, as late as a GPU could possibly be; a capturing stream appends it to a graph. Running a
-// graph is running its pieces in order.
+// A piece of work (a launch, a copy, a fill) is an object here. An ordinary stream runs it at once; with
+// CUSIM_ASYNC=1 it is queued until the host waits, as late as a GPU could possibly be; a capturing stream
+// appends it to a graph. Running a graph is running its pieces in order.
 #pragma once
 #include "memory.h"
 #include "module.h"
@@ -28,7 +28,8 @@ struct Work {
     void* to = nullptr;
     const void* from = nullptr;
     size_t bytes = 0;
-    std::shared_ptr<std::vector<char>> staged = {}; // pageable host memory, copied when the copy was asked for
+    std::shared_ptr<std::vector<char>> staged =
+        {}; // pageable host memory, copied when the copy was asked for
     unsigned value = 0, unit = 1;
 
     static Work launch(Function* function, const Shape& shape, void* const* arguments);
@@ -44,7 +45,7 @@ struct Graph {
     std::vector<Work> nodes;
 };
 
-enum class Capture { None, Active, Invalidated };       // the numbers are the driver's
+enum class Capture { None, Active, Invalidated };        // the numbers are the driver's
 enum class CaptureMode { Global, ThreadLocal, Relaxed }; // here as well
 
 struct Stream {
@@ -67,7 +68,8 @@ struct Event {
     std::chrono::steady_clock::time_point time;
 };
 
-// The first error of a kernel, which every later call returns as well: the context is beyond use, as on a GPU.
+// The first error of a kernel, which every later call returns as well: the context is beyond use, as on a
+// GPU.
 extern int context_error;
 
 bool is_async(); // CUSIM_ASYNC=1

@@ -15,8 +15,10 @@ struct Result {
 };
 constexpr int NAN_FOUND = 250, WRONG = 251, CRASHED = 252;
 
-// Runs `body` in a child with these settings; its result is what `body` returns (0 to 255, or a driver's code).
-inline Result run_apart(const std::vector<std::pair<std::string, std::string>>& settings, const std::function<int()>& body) {
+// Runs `body` in a child with these settings; its result is what `body` returns (0 to 255, or a driver's
+// code).
+inline Result run_apart(const std::vector<std::pair<std::string, std::string>>& settings,
+                        const std::function<int()>& body) {
     int output[2], code[2];
     if (pipe(output) || pipe(code)) exit(1);
     fflush(stdout);
@@ -36,7 +38,8 @@ inline Result run_apart(const std::vector<std::pair<std::string, std::string>>& 
     close(code[1]);
     Result result{CRASHED, ""};
     char buffer[1000];
-    for (ssize_t n; (n = read(output[0], buffer, sizeof buffer)) > 0;) result.report.append(buffer, size_t(n));
+    for (ssize_t n; (n = read(output[0], buffer, sizeof buffer)) > 0;)
+        result.report.append(buffer, size_t(n));
     if (read(code[0], &result.status, sizeof result.status) != sizeof result.status) result.status = CRASHED;
     close(output[0]);
     close(code[0]);

@@ -1,5 +1,5 @@
-// The driver's rules: what it refuses and with which code; stream capture, graphs and their replay; late execution.
-// Each case runs in a process of its own and ends at the first thing that is not as it must be.
+// The driver's rules: what it refuses and with which code; stream capture, graphs and their replay; late
+// execution. Each case runs in a process of its own and ends at the first thing that is not as it must be.
 #include "check.h"
 
 #include <cstring>
@@ -44,13 +44,13 @@ namespace {
 
 enum Mode { GLOBAL, THREAD_LOCAL, RELAXED };
 
-#define EXPECT(got, wanted)                                                                                            \
-    do {                                                                                                               \
-        const long long g = (got), w = (wanted);                                                                       \
-        if (g != w) {                                                                                                  \
-            printf("line %d: %s is %lld, must be %lld\n", __LINE__, #got, g, w);                                       \
-            return WRONG;                                                                                              \
-        }                                                                                                              \
+#define EXPECT(got, wanted)                                                                                  \
+    do {                                                                                                     \
+        const long long g = (got), w = (wanted);                                                             \
+        if (g != w) {                                                                                        \
+            printf("line %d: %s is %lld, must be %lld\n", __LINE__, #got, g, w);                             \
+            return WRONG;                                                                                    \
+        }                                                                                                    \
     } while (0)
 
 void* new_stream(unsigned flags = 1) {
@@ -80,7 +80,7 @@ int queue_copy(void* stream, const Device<float>& x, const Device<float>& y) {
 
 std::vector<float> all(float v) { return std::vector<float>(64, v); }
 
-// ---- errors of single calls --------------------------------------------------------------------------------------------
+// ---- errors of single calls -----------------------------------------------------------------------------
 
 int refuses_nonsense() {
     const char* text;
@@ -118,7 +118,8 @@ int limits_a_launch() {
     void* kernel = load_kernel("dynamic_shared", {8, 8}, ".maxntid 128, 1, 1");
     void* arguments[] = {&x.p, &y.p};
     const auto go = [&](Size3 grid, Size3 block, unsigned shared) {
-        return cuLaunchKernel(kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z, shared, nullptr, arguments, nullptr);
+        return cuLaunchKernel(kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z, shared, nullptr,
+                              arguments, nullptr);
     };
     int value;
     EXPECT(cuFuncGetAttribute(&value, 0, kernel), 0);
@@ -186,7 +187,7 @@ int times_events() {
     return 0;
 }
 
-// ---- capture and graphs ------------------------------------------------------------------------------------------------
+// ---- capture and graphs ---------------------------------------------------------------------------------
 
 int replays_a_graph() {
     void* stream = new_stream();
@@ -295,11 +296,13 @@ int forbids_waiting() {
     EXPECT(forbidden(RELAXED, 900, [](void* stream) { return cuStreamQuery(stream); }), 0);
     EXPECT(forbidden(RELAXED, 900, [](void*) { return cuCtxSynchronize(); }), 0);
     EXPECT(forbidden(GLOBAL, 900, [](void*) { return cuEventQuery(new_event()); }), 0);
-    EXPECT(forbidden(THREAD_LOCAL, 907, [](void* stream) {
-               void* event = new_event();
-               must(cuEventRecord(event, stream), "cuEventRecord");
-               return cuEventSynchronize(event);
-           }), 0);
+    EXPECT(forbidden(THREAD_LOCAL, 907,
+                     [](void* stream) {
+                         void* event = new_event();
+                         must(cuEventRecord(event, stream), "cuEventRecord");
+                         return cuEventSynchronize(event);
+                     }),
+           0);
     return 0;
 }
 
@@ -308,10 +311,12 @@ int forbids_allocating() {
     EXPECT(forbidden(THREAD_LOCAL, 900, [](void*) { return allocate_something(); }), 0);
     Device<float> x(64);
     EXPECT(forbidden(THREAD_LOCAL, 900, [&](void*) { return cuMemFree_v2(x.address); }), 0);
-    EXPECT(forbidden(THREAD_LOCAL, 900, [&](void*) {
-               void* module;
-               return cuModuleLoadData(&module, declare_kernel("copy_right", {8, 8, 4}).c_str());
-           }), 0);
+    EXPECT(forbidden(THREAD_LOCAL, 900,
+                     [&](void*) {
+                         void* module;
+                         return cuModuleLoadData(&module, declare_kernel("copy_right", {8, 8, 4}).c_str());
+                     }),
+           0);
     void *stream = new_stream(), *graph;
     EXPECT(cuStreamBeginCapture_v2(stream, RELAXED), 0);
     EXPECT(allocate_something(), 0); // relaxed: at one's own risk
@@ -345,7 +350,9 @@ int minds_other_threads() {
 int forbids_pageable_memory() {
     Device<float> x(64);
     const float host[64] = {};
-    EXPECT(forbidden(THREAD_LOCAL, 900, [&](void* stream) { return cuMemcpyHtoDAsync_v2(x.address, host, 256, stream); }), 0);
+    EXPECT(forbidden(THREAD_LOCAL, 900,
+                     [&](void* stream) { return cuMemcpyHtoDAsync_v2(x.address, host, 256, stream); }),
+           0);
     return 0;
 }
 
@@ -370,7 +377,7 @@ int keeps_two_streams_apart() {
     return 0;
 }
 
-// ---- late execution (CUSIM_ASYNC=1) ------------------------------------------------------------------------------------
+// ---- late execution (CUSIM_ASYNC=1) ---------------------------------------------------------------------
 
 int runs_late() {
     void* stream = new_stream();
@@ -435,7 +442,8 @@ int main() {
     printf("\n%-4s %s\n", "", "the driver");
     for (const Case& c : CASES) {
         const Result seen = run_apart(c.settings, c.body);
-        printf("%-4s %s%s\n", seen.status ? "MISS" : "ok", c.name, c.settings.empty() ? "" : (" with " + c.settings[0].first).c_str());
+        printf("%-4s %s%s\n", seen.status ? "MISS" : "ok", c.name,
+               c.settings.empty() ? "" : (" with " + c.settings[0].first).c_str());
         if (seen.status) printf("     %s: %s\n", status_text(seen.status).c_str(), seen.report.c_str());
         misses += seen.status != 0;
     }

@@ -1,4 +1,5 @@
-// A small host program's view of the driver: device arrays, and launches by name. What goes wrong is returned, not hidden.
+// A small host program's view of the driver: device arrays, and launches by name. What goes wrong is
+// returned, not hidden.
 //
 //   Device<float> x({1, 2, 3}), y(3);
 //   int status = launch("relu_fwd_f32", {1}, {32}, 0, x.p, y.p, 3ll);
@@ -23,7 +24,8 @@ int cuMemcpyDtoH_v2(void*, unsigned long long, size_t);
 int cuModuleLoadData(void**, const void*);
 int cuModuleGetFunction(void**, void*, const char*);
 int cuFuncSetAttribute(void*, int, int);
-int cuLaunchKernel(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**, void**);
+int cuLaunchKernel(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**,
+                   void**);
 }
 
 inline void must(int status, const char* what) {
@@ -66,16 +68,20 @@ struct Size3 {
 };
 
 // PTX that declares a kernel and does nothing: enough for the simulator, which runs the compiled C++ source.
-inline std::string declare_kernel(const std::string& name, const std::vector<size_t>& argument_sizes, const char* directives = "") {
+inline std::string declare_kernel(const std::string& name, const std::vector<size_t>& argument_sizes,
+                                  const char* directives = "") {
     std::string text = ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry " + name + "(";
     for (size_t i = 0; i < argument_sizes.size(); i++)
-        text += (i ? ",\n" : "\n") + std::string(".param .align 1 .b8 p") + std::to_string(i) + "[" + std::to_string(argument_sizes[i]) + "]";
+        text += (i ? ",\n" : "\n") + std::string(".param .align 1 .b8 p") + std::to_string(i) + "[" +
+                std::to_string(argument_sizes[i]) + "]";
     return text + "\n)\n" + directives + "\n{\nret;\n}\n";
 }
 
-inline void* load_kernel(const std::string& name, const std::vector<size_t>& argument_sizes, const char* directives = "") {
+inline void* load_kernel(const std::string& name, const std::vector<size_t>& argument_sizes,
+                         const char* directives = "") {
     void *module, *function;
-    must(cuModuleLoadData(&module, declare_kernel(name, argument_sizes, directives).c_str()), "cuModuleLoadData");
+    must(cuModuleLoadData(&module, declare_kernel(name, argument_sizes, directives).c_str()),
+         "cuModuleLoadData");
     must(cuModuleGetFunction(&function, module, name.c_str()), name.c_str());
     return function;
 }
@@ -83,9 +89,10 @@ inline void* load_kernel(const std::string& name, const std::vector<size_t>& arg
 template <class... Args>
 int launch(const std::string& name, Size3 grid, Size3 block, unsigned shared_bytes, Args... args) {
     void* function = load_kernel(name, {sizeof(Args)...});
-    if (shared_bytes > 48 << 10) must(cuFuncSetAttribute(function, 8, int(shared_bytes)), "cuFuncSetAttribute");
+    if (shared_bytes > 48 << 10)
+        must(cuFuncSetAttribute(function, 8, int(shared_bytes)), "cuFuncSetAttribute");
     void* pointers[] = {static_cast<void*>(&args)..., nullptr};
-    const int status =
-        cuLaunchKernel(function, grid.x, grid.y, grid.z, block.x, block.y, block.z, shared_bytes, nullptr, pointers, nullptr);
+    const int status = cuLaunchKernel(function, grid.x, grid.y, grid.z, block.x, block.y, block.z,
+                                      shared_bytes, nullptr, pointers, nullptr);
     return status ? status : cuCtxSynchronize();
 }

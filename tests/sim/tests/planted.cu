@@ -1,7 +1,8 @@
-// Kernels with one planted bug each, and beside most of them the same kernel done right. planted.cpp says what must be seen.
+// Kernels with one planted bug each, and beside most of them the same kernel done right. planted.cpp says
+// what must be seen.
 #include "ptx.cuh"
 
-// ---- barriers -----------------------------------------------------------------------------------------------------------
+// ---- barriers -------------------------------------------------------------------------------------------
 
 // Adds up rows of 64 numbers, each thread reading what another has put into shared memory.
 extern "C" __global__ void rows_right(const float* x, float* y) {
@@ -62,7 +63,7 @@ extern "C" __global__ void votes_right(const float* x, float* y) {
     y[threadIdx.x] = positive + 100 * all + 1000 * any;
 }
 
-// ---- warps --------------------------------------------------------------------------------------------------------------
+// ---- warps ----------------------------------------------------------------------------------------------
 
 // Each lane adds up what its neighbour has put into shared memory, in two rounds.
 extern "C" __global__ void neighbour_right(const float* x, float* y) {
@@ -99,7 +100,8 @@ extern "C" __global__ void shuffles_right(const float* x, float* y) {
     float v = x[threadIdx.x];
     for (int bits = 16; bits; bits /= 2) v += __shfl_xor_sync(0xffffffffu, v, bits);
     const float first = __shfl_sync(0xffffffffu, x[threadIdx.x], 0, 8);
-    const float above = __shfl_up_sync(0xffffffffu, x[threadIdx.x], 1), below = __shfl_down_sync(0xffffffffu, x[threadIdx.x], 1);
+    const float above = __shfl_up_sync(0xffffffffu, x[threadIdx.x], 1),
+                below = __shfl_down_sync(0xffffffffu, x[threadIdx.x], 1);
     const unsigned odd = __ballot_sync(0xffffffffu, threadIdx.x % 2);
     y[threadIdx.x] = v + 2 * first + 3 * above + 4 * below + (odd == 0xaaaaaaaau ? 1 : 0);
 }
@@ -133,7 +135,7 @@ extern "C" __global__ void warp_against_block(const float* x, float* y) {
     y[threadIdx.x] = v;
 }
 
-// ---- memory out of bounds -----------------------------------------------------------------------------------------------
+// ---- memory out of bounds -------------------------------------------------------------------------------
 
 extern "C" __global__ void copy_right(const float* x, float* y, int n) {
     if (threadIdx.x < n) y[threadIdx.x] = x[threadIdx.x];
@@ -141,7 +143,9 @@ extern "C" __global__ void copy_right(const float* x, float* y, int n) {
 
 extern "C" __global__ void write_past_end(const float* x, float* y) { y[threadIdx.x + 1] = x[threadIdx.x]; }
 
-extern "C" __global__ void write_before_begin(const float* x, float* y) { y[int(threadIdx.x) - 1] = x[threadIdx.x]; }
+extern "C" __global__ void write_before_begin(const float* x, float* y) {
+    y[int(threadIdx.x) - 1] = x[threadIdx.x];
+}
 
 extern "C" __global__ void add_at(const float* x, float* y) { y[threadIdx.x] += x[0]; }
 
@@ -186,7 +190,7 @@ __device__ __attribute__((noinline)) float fill_stack(const float* x, int depth)
 }
 extern "C" __global__ void too_many_locals(const float* x, float* y) { y[threadIdx.x] = fill_stack(x, 100); }
 
-// ---- memory not written -------------------------------------------------------------------------------------------------
+// ---- memory not written ---------------------------------------------------------------------------------
 
 extern "C" __global__ void shared_not_written(const float* x, float* y) {
     __shared__ float s[64];
@@ -195,7 +199,7 @@ extern "C" __global__ void shared_not_written(const float* x, float* y) {
     y[threadIdx.x] = s[threadIdx.x];
 }
 
-// ---- asynchronous copies ------------------------------------------------------------------------------------------------
+// ---- asynchronous copies --------------------------------------------------------------------------------
 
 template <int left> __device__ void through_async_copies(const float* x, float* y, float* s) {
     for (int stage = 0; stage < 2; stage++) {
@@ -251,10 +255,12 @@ extern "C" __global__ void async_zeros_right(const float* x, float* y) {
     y[threadIdx.x] = s[threadIdx.x];
 }
 
-// ---- matrix instructions ------------------------------------------------------------------------------------------------
+// ---- matrix instructions --------------------------------------------------------------------------------
 
 // C[16, 8] = A[16, 8] B[8, 8] in tf32, and C[16, 8] = A[16, 16] B[16, 8] in bf16, through ldmatrix.
-template <class Mma> __device__ void warp_matrix(const unsigned* a, const unsigned* b, float* c, unsigned* sa, unsigned* sb, Mma mma) {
+template <class Mma>
+__device__ void warp_matrix(const unsigned* a, const unsigned* b, float* c, unsigned* sa, unsigned* sb,
+                            Mma mma) {
     const int lane = threadIdx.x, group = lane / 4, t = lane % 4;
     for (int i = lane; i < 16 * 8; i += 32) sa[i] = a[i];
     for (int i = lane; i < 8 * 8; i += 32) sb[i] = b[i]; // [column, word along k]
@@ -268,11 +274,13 @@ template <class Mma> __device__ void warp_matrix(const unsigned* a, const unsign
 }
 extern "C" __global__ void matrix_tf32_right(const unsigned* a, const unsigned* b, float* c) {
     __shared__ __align__(16) unsigned sa[16 * 8], sb[8 * 8];
-    warp_matrix(a, b, c, sa, sb, [](float (&d)[4], unsigned (&a)[4], unsigned (&b)[4]) { mma_m16n8k8_tf32(d, a, b[0], b[1]); });
+    warp_matrix(a, b, c, sa, sb,
+                [](float(&d)[4], unsigned(&a)[4], unsigned(&b)[4]) { mma_m16n8k8_tf32(d, a, b[0], b[1]); });
 }
 extern "C" __global__ void matrix_bf16_right(const unsigned* a, const unsigned* b, float* c) {
     __shared__ __align__(16) unsigned sa[16 * 8], sb[8 * 8];
-    warp_matrix(a, b, c, sa, sb, [](float (&d)[4], unsigned (&a)[4], unsigned (&b)[4]) { mma_m16n8k16_bf16(d, a, b[0], b[1]); });
+    warp_matrix(a, b, c, sa, sb,
+                [](float(&d)[4], unsigned(&a)[4], unsigned(&b)[4]) { mma_m16n8k16_bf16(d, a, b[0], b[1]); });
 }
 extern "C" __global__ void matrix_lane_exited(const unsigned* a, const unsigned* b, float* c) {
     if (threadIdx.x == 31) return;
@@ -282,7 +290,7 @@ extern "C" __global__ void matrix_lane_exited(const unsigned* a, const unsigned*
     c[threadIdx.x] = d[0];
 }
 
-// ---- races in device memory ---------------------------------------------------------------------------------------------
+// ---- races in device memory -----------------------------------------------------------------------------
 
 extern "C" __global__ void count_right(float* y) { atomicAdd(y, 1.0f); }
 
