@@ -14,7 +14,7 @@
 use super::normalize::Table;
 use super::transform::{Change, Transform};
 use super::{Dataset, Image, Pipeline};
-use crate::core::{DType, Key, Result};
+use crate::core::{DType, ErrorKind, Key, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::tensor::{Device, Tensor, Update, update};
@@ -42,7 +42,7 @@ impl Resident {
     /// Puts a set on the device; `None` where it is too large or its transforms are not placements.
     ///
     /// # Errors
-    /// An image that cannot be read; no memory on the device.
+    /// An image that cannot be read; the device refusing.
     pub(super) fn new(
         set: &dyn Dataset,
         pipeline: &Pipeline,
@@ -65,8 +65,12 @@ impl Resident {
         }
         let [c, h, w] = source;
         let table = numbers(&pipeline.normalize.table::<f32>(image)?);
+        let pixels = match Tensor::from_vec(device, pixels, &[set.len(), c, h, w]) {
+            Err(full) if full.kind() == ErrorKind::OutOfMemory => return Ok(None),
+            pixels => pixels?,
+        };
         Ok(Some(Resident {
-            pixels: Tensor::from_vec(device, pixels, &[set.len(), c, h, w])?,
+            pixels,
             labels: Tensor::from_vec(device, labels, &[set.len()])?,
             table: Tensor::from_slice(device, &table, &[table.len()])?,
             pipeline: pipeline.clone(),
