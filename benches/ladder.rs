@@ -108,8 +108,11 @@ fn main() -> Result<()> {
         std::process::exit(1);
     }
     let mut args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let named = args.iter().position(|arg| arg == "--device").map(|at| args.drain(at..).take(2).nth(1));
-    let named = named.flatten().unwrap_or_else(|| "auto".to_owned());
+    let mut named = "auto".to_owned();
+    if let Some(at) = args.iter().position(|arg| arg == "--device").filter(|at| at + 1 < args.len()) {
+        named = args.remove(at + 1);
+        args.remove(at);
+    }
     let filter = args.pop().unwrap_or_default();
     let device = Device::from_name(&named, &Default::default())?;
     let chosen = |layer: &Layer| format!("{} {}", layer.op, layer.label).contains(&filter);
