@@ -46,6 +46,8 @@ const UPDATE: &str = "RECEPTIVE_UPDATE_PREBUILT";
 /// One `.cu` file.
 struct Source {
     path: PathBuf,
+    /// `gemm/01_naive.cu`.
+    file: String,
     /// `gemm_01_naive` for `gemm/01_naive.cu`.
     name: String,
     text: String,
@@ -63,10 +65,11 @@ fn sources(root: &Path) -> Vec<Source> {
     let source = |path: &PathBuf| {
         let text = read(path);
         let inside = path.strip_prefix(root).expect("a file below the folder that was walked");
-        let name = inside.with_extension("").to_string_lossy().replace(['/', '\\'], "_");
+        let file = inside.to_string_lossy().replace('\\', "/");
+        let name = file.trim_end_matches(".cu").replace('/', "_");
         let hash = Sha256::digest(format!("{text}{headers}"));
         let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        Source { path: path.clone(), name, text, hash }
+        Source { path: path.clone(), file, name, text, hash }
     };
     files.iter().filter(|path| is(path, "cu")).map(source).collect()
 }

@@ -30,21 +30,25 @@ pub fn bindings(sources: &[Source], args: &str, ptx: Option<&Path>, from: &str) 
     let mut table = String::from("pub(super) static MODULES: &[Module] = &[\n");
     let mut number = 0;
     for source in sources {
-        let path = source.path.to_string_lossy().replace('\\', "/");
-        let file = path.split_once("kernels/").map_or(&*path, |(_, inside)| inside);
+        let file = &*source.file;
         let mut names = String::new();
         for kernel in declarations::kernels(file, &source.text) {
             launch_function(&mut text, file, &kernel, number);
             let _ = write!(names, "{:?}, ", kernel.name);
             number += 1;
         }
-        let content = ptx.map_or("\"\"".to_owned(), |folder| {
-            format!("include_str!({:?})", folder.join(format!("{}.ptx", source.name)))
-        });
-        let _ = writeln!(table, "    Module {{ file: {file:?}, ptx: {content}, kernels: &[{names}] }},");
+        if let Some(folder) = ptx {
+            let content = folder.join(format!("{}.ptx", source.name));
+            let _ = writeln!(
+                table,
+                "    Module {{ file: {file:?}, ptx: include_str!({content:?}), kernels: &[{names}] }},"
+            );
+        }
     }
-    let _ =
-        write!(text, "{table}];\n\n/// What the PTX was made with.\npub const MADE_WITH: &str = {from:?};\n");
+    if ptx.is_some() {
+        let _ = write!(text, "{table}];\n\n");
+    }
+    let _ = write!(text, "/// What the PTX was made with.\npub const MADE_WITH: &str = {from:?};\n");
     text
 }
 

@@ -13,14 +13,6 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A `.cu` file's PTX and the kernels in it.
-pub(super) struct Module {
-    pub file: &'static str,
-    #[cfg_attr(not(feature = "cuda"), allow(dead_code))] // read by the driver alone
-    pub ptx: &'static str,
-    pub kernels: &'static [&'static str],
-}
-
 /// Settings of a [`CudaCtx`].
 #[derive(Debug, Clone)]
 pub struct CudaOptions {
