@@ -5,6 +5,7 @@
 
 mod conformance;
 mod elements;
+mod large;
 mod losses;
 mod memory;
 mod training;
