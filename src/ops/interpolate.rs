@@ -28,13 +28,14 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::cuda;
 use super::images::like_images;
 use super::{Attrs, Case, Input, OpSpec, one};
 use crate::core::resample::{Filter, Weights};
 use crate::core::{Error, Result, Shape, Window};
 use crate::cpu::resample::resample;
 use crate::cpu::{CpuCtx, View, ViewMut};
-use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
+use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -224,7 +225,7 @@ impl Op for Interpolate {
     }
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        launch(cx, self.0.weights(x[0].dims(), y[0].dims()), &x[0], &y[0])
+        cuda::resample(cx, self.0.weights(x[0].dims(), y[0].dims()), &x[0], &y[0])
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
@@ -239,37 +240,6 @@ impl Op for Interpolate {
     fn field(&self, x: &[Meta]) -> Field {
         self.0.field(&x[0].shape)
     }
-}
-
-/// `Y = R X C'` for every plane on a GPU, where the matrices go first: starts of the runs, places of their weights, and
-/// the weights, all of 4 bytes.
-fn launch(cx: &CudaCtx, axes: [Weights; 2], x: &DeviceView, y: &DeviceView) -> Result<()> {
-    let mut words: Vec<u32> = Vec::new();
-    let places = axes.each_ref().map(|axis| {
-        let start = words.len();
-        words.extend(axis.iter().map(|(start, _)| start as u32));
-        let first = words.len();
-        let ends = axis.iter().scan(0, |end, (_, weights)| {
-            *end += weights.len() as u32;
-            Some(*end)
-        });
-        words.extend(std::iter::once(0).chain(ends));
-        let weights = words.len();
-        words.extend(axis.iter().flat_map(|(_, weights)| weights).map(|&w| (w as f32).to_bits()));
-        [start, first, weights]
-    });
-    let buffer = cx.scratch::<u32>(words.len())?;
-    let at = buffer.ptr::<u32>();
-    cx.upload(at, &words)?;
-    let matrix = |k: usize| kernels::Resample {
-        start: at.at(places[k][0]).cast(),
-        first: at.at(places[k][1]).cast(),
-        weights: at.at(places[k][2]).cast(),
-        inputs: axes[k].inputs() as i64,
-        outputs: axes[k].outputs() as i64,
-    };
-    let (launch, n) = (Launch::over(y.numel()), y.numel() as i64);
-    kernels::interpolate_f32(cx, launch, x.f32()?, y.f32()?, matrix(0), matrix(1), n)
 }
 
 /// A multiply-add for each of the pixels that bilinear mixes, four unless it smooths.
@@ -312,7 +282,7 @@ impl Op for InterpolateGrad {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let weights = self.options.weights(self.input.dims(), x[0].dims());
-        launch(cx, weights.map(|w| w.transposed()), &x[0], &y[0])
+        cuda::resample(cx, weights.map(|w| w.transposed()), &x[0], &y[0])
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
