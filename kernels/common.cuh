@@ -63,11 +63,10 @@ __device__ inline float block_max(float v, float* scratch) {
 }
 
 // A kernel cannot return an error. It writes what it found here and goes on; the host reads the word the next time it
-// waits for the device, and turns it into the error that the CPU would have given. The first fault at the lowest
-// position wins: positions only ever fall, so the report does not depend on which thread came first.
+// waits for the device, and turns it into an error.
 //
-// `fault[0]` is the position plus one counted down from the largest number (0: no fault); `values[position]` is still
-// there for the host to read.
+// The word is the position of the element, counted down from the largest number; 0 is no fault. So the lowest position
+// wins, whichever thread came first.
 __device__ inline void report_fault(unsigned long long* fault, long long position) {
     atomicMax(fault, ~0ull - (unsigned long long)position);
 }

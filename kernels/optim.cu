@@ -83,8 +83,9 @@ extern "C" __global__ void __launch_bounds__(256) sgd_f32(Tensors all, const flo
     update(all, s, Sgd{scalars[0], scalars[1], scalars[2] * all.decays[s.t], nesterov != 0});
 }
 
-// w = shrink w;  g = dw + decay w;  m = m + (1 - beta1) (g - m);  v = beta2 v + (1 - beta2) g^2 w = w - rate m /
-// (sqrt(v) / root + eps), rate = lr / (1 - beta1^t), root = sqrt(1 - beta2^t)
+// w = shrink w;  g = dw + decay w;  m = m + (1 - beta1) (g - m);  v = beta2 v + (1 - beta2) g^2;
+//
+//      w = w - rate m / (sqrt(v) / root + eps)         rate = lr / (1 - beta1^t), root = sqrt(1 - beta2^t)
 struct Adam {
     static constexpr int MOMENTS = 2;
     float rate;

@@ -62,7 +62,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 fn text(times: &StepTimes) -> String {
     let StepTimes { model, device, threads, batch_size, runs, parameters, .. } = times;
-    let peak = times.peak_bytes.map_or("unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
+    let peak = times
+        .peak_bytes
+        .map_or("unknown".to_owned(), |bytes| format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64));
     let how = match times.graph {
         true => "steps replayed from a CUDA graph".to_owned(),
         false if times.threads > 0 => format!("{threads} threads"),

@@ -36,10 +36,12 @@ struct Report {
     features: Vec<&'static str>,
     debug: bool,
     machine: Machine,
-    /// Worker threads in use.
-    threads: usize,
-    /// f32 matrix product, GFLOP/s.
-    gemm_gflops: f64,
+    /// What is measured.
+    device: String,
+    /// Worker threads in use; none where a GPU computes.
+    threads: Option<usize>,
+    /// f32 matrix product, GFLOP/s, if the device computes.
+    gemm_gflops: Option<f64>,
     cuda: Cuda,
     data: Vec<Listing>,
     problems: Vec<Problem>,
@@ -72,14 +74,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let machine = Machine::detect();
     let cuda = Gpu::detect(0);
     let (gpu, trouble) = (cuda.as_ref().ok().cloned(), cuda.err());
+    let measured = gemm_roof(&device, MEASURE);
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         features: features(),
         debug: cfg!(debug_assertions),
-        problems: problems(&machine, trouble.as_ref()),
+        problems: problems(&machine, trouble.as_ref(), measured.as_ref().err()),
         machine,
-        threads: device.as_cpu().map_or(0, |cx| cx.threads()),
-        gemm_gflops: gemm_roof(&device, MEASURE)?,
+        device: device.to_string(),
+        threads: device.as_cpu().map(|cx| cx.threads()),
+        gemm_gflops: measured.ok(),
         cuda: Cuda { available: gpu.is_some(), reason: trouble.map(|e| e.to_string()), kernels: ptx(), gpu },
         data: list(&DataDirs::from_env(args.data_dir.as_deref())),
     };
@@ -91,8 +95,8 @@ fn features() -> Vec<&'static str> {
     all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
 }
 
-/// No GPU is no problem; one that is there and does not work is.
-fn problems(machine: &Machine, gpu: Option<&Error>) -> Vec<Problem> {
+/// No GPU is no problem; one that is there and does not work is, and so is a device that cannot be measured.
+fn problems(machine: &Machine, gpu: Option<&Error>, device: Option<&Error>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut add = |problem: &str, remedy: &str| {
         problems.push(Problem { problem: problem.to_owned(), remedy: remedy.to_owned() });
@@ -106,10 +110,11 @@ fn problems(machine: &Machine, gpu: Option<&Error>) -> Vec<Problem> {
             "use a processor made after 2013",
         );
     }
-    if let Some(error) = gpu.filter(|_| Path::new("/dev/nvidiactl").exists()) {
+    let gpu = gpu.filter(|_| Path::new("/dev/nvidiactl").exists());
+    if let Some(error) = device.or(gpu) {
         let text = error.to_string();
         let remedy = text.split("help: ").nth(1).unwrap_or("use --device cpu").trim();
-        add(text.lines().next().unwrap_or("the GPU does not work"), remedy);
+        add(text.lines().next().unwrap_or("the device does not work"), remedy);
     }
     if machine.available_bytes.is_some_and(|bytes| bytes < LITTLE_MEMORY) {
         add("less than 1 GiB of memory is free", "close other programs, or lower --batch-size");
@@ -136,15 +141,16 @@ fn text(report: &Report) -> String {
         (None, Some(reason)) => reason.lines().map(str::trim).collect::<Vec<_>>().join("; "),
         (None, None) => String::new(),
     };
+    let product = report.gemm_gflops.map_or("failed".to_owned(), |rate| format!("{rate:.1} GFLOP/s"));
     let rows = [
         ("receptive", format!("{}, features: {}", report.version, report.features.join(" "))),
         (
             "processor",
             format!("{}, {} cores, {simd}", machine.cpu.as_deref().unwrap_or("unknown"), machine.cores),
         ),
-        ("threads", report.threads.to_string()),
+        ("threads", report.threads.map_or("none: a GPU computes".to_owned(), |n| n.to_string())),
         ("memory", format!("{} GiB, {} GiB free", gib(machine.memory_bytes), gib(machine.available_bytes))),
-        ("matrix product", format!("{:.1} GFLOP/s (f32, 512 x 512 x 512)", report.gemm_gflops)),
+        ("matrix product", format!("{product} (f32, 512 x 512 x 512, {})", report.device)),
         ("cuda", cuda),
         ("kernels", report.cuda.kernels.to_owned()),
     ];

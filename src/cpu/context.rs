@@ -61,6 +61,15 @@ pub struct CpuCtx {
 /// More threads than any machine this runs on has cores; beyond it a mistyped number would start threads for minutes.
 const MOST_THREADS: usize = 1024;
 
+/// Refuses an absurd number of threads.
+pub(crate) fn check_threads(threads: usize) -> Result<()> {
+    if threads <= MOST_THREADS {
+        return Ok(());
+    }
+    Err(Error::argument("threads", format!("{threads} threads are out of range"))
+        .expected(format!("at most {MOST_THREADS}, or 0 for one for each core")))
+}
+
 impl CpuCtx {
     /// Starts the threads.
     ///
@@ -69,10 +78,7 @@ impl CpuCtx {
     pub fn new(options: &CpuOptions) -> Result<CpuCtx> {
         let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
         let threads = if options.threads == 0 { cores() } else { options.threads };
-        if threads > MOST_THREADS {
-            return Err(Error::argument("threads", format!("{threads} threads are out of range"))
-                .expected(format!("at most {MOST_THREADS}, or 0 for one for each core")));
-        }
+        check_threads(threads)?;
         // One thread needs no pool: the caller runs everything.
         let pool = if threads == 1 {
             None

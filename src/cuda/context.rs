@@ -93,10 +93,11 @@ impl CudaCtx {
     /// # Errors
     /// No driver, no such GPU, or one too old; an unknown rung.
     pub fn new(options: &CudaOptions) -> Result<CudaCtx> {
+        // First: without a GPU nobody asks which rungs it has.
+        let driver = Arc::new(Driver::open(options.ordinal)?);
         let gemm = options.gemm_rung.unwrap_or(ladder::gemm::cuda_default(options.precision));
         let gemm = ladder::gemm::cuda_rung(gemm)?;
         let conv = options.conv_rung.map(ladder::conv2d::cuda_rung).transpose()?;
-        let driver = Arc::new(Driver::open(options.ordinal)?);
         let pool = DevicePool::new(Arc::clone(&driver), options.exact);
         let zeroed = |bytes| -> Result<DeviceBuffer> {
             let buffer = pool.take(bytes, "context")?;
@@ -344,7 +345,7 @@ impl CudaCtx {
     /// # Errors
     /// The driver refusing.
     pub fn mark(&self) -> Result<Mark> {
-        Ok(Mark(self.driver.record()?))
+        Ok(Mark { event: self.driver.record()?, _driver: Arc::clone(&self.driver) })
     }
 
     pub(super) fn driver(&self) -> &Driver {
@@ -362,7 +363,11 @@ impl CudaCtx {
 }
 
 /// A point in the queue.
-pub struct Mark(Event);
+pub struct Mark {
+    event: Event,
+    /// An event ends with the driver's context, so it comes last.
+    _driver: Arc<Driver>,
+}
 
 impl Mark {
     /// Milliseconds of the device's clock from this point to a later one; waits for that one.
@@ -370,8 +375,8 @@ impl Mark {
     /// # Errors
     /// A kernel in between that failed.
     pub fn milliseconds_to(&self, later: &Mark) -> Result<f64> {
-        later.0.wait()?;
-        self.0.milliseconds_to(&later.0)
+        later.event.wait()?;
+        self.event.milliseconds_to(&later.event)
     }
 }
 

@@ -46,7 +46,7 @@ impl GraphMemory {
         let ran = self.with(f);
         let (raw, constants) = self.cx.end_capture();
         ran?;
-        Ok(Graph { raw: raw?, _constants: constants, memory: self })
+        Ok(Graph { raw: raw?, constants, memory: self })
     }
 }
 
@@ -60,7 +60,7 @@ impl Drop for GraphMemory {
 pub struct Graph {
     raw: RawGraph,
     /// What was uploaded during the capture is uploaded again at each replay, from here.
-    _constants: Vec<Pinned>,
+    constants: Vec<Pinned>,
     memory: GraphMemory,
 }
 
@@ -75,10 +75,14 @@ impl Graph {
         unsafe { self.memory.cx.driver().launch_graph(&self.raw)? };
         self.memory.cx.check("a replayed graph")
     }
+}
 
-    /// Runs `f` with all memory coming from this graph's, for what reads its results.
-    pub fn memory(&self) -> &GraphMemory {
-        &self.memory
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // A replay in the queue may still read the constants. A failure has no one to be told to.
+        if !self.constants.is_empty() {
+            let _ = self.memory.cx.driver().synchronize();
+        }
     }
 }
 

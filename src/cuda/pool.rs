@@ -112,12 +112,18 @@ impl DevicePool {
         let mut holders: Vec<_> = holders.into_iter().collect();
         holders.sort_by_key(|&(_, (_, held))| std::cmp::Reverse(held));
         let (free, total) = self.driver.memory().unwrap_or((0, 0));
-        let error =
-            Error::new(ErrorKind::OutOfMemory, owner, format!("the GPU has no memory for {}", mib(bytes)));
+        let error = Error::new(
+            ErrorKind::OutOfMemory,
+            owner,
+            format!("the GPU has no memory for {}", size_text(bytes)),
+        );
         let most = holders.iter().take(5).fold(error, |error, (name, (count, held))| {
-            error.with(&format!("held by {name}"), format_args!("{} in {count}", mib(*held)))
+            error.with(&format!("held by {name}"), format_args!("{} in {count}", size_text(*held)))
         });
-        most.with("free", format_args!("{} of {}", mib(free), mib(total))).help(
+        let arenas = lists.free.iter().filter(|((arena, _), _)| *arena != SHARED);
+        let kept: usize = arenas.map(|(&(_, class), list)| list.len() * class_bytes(class)).sum();
+        let most = if kept > 0 { most.with("kept for a graph", size_text(kept)) } else { most };
+        most.with("free", format_args!("{} of {}", size_text(free), size_text(total))).help(
             "a smaller batch or image needs less; another process may hold the rest (nvidia-smi shows it)",
         )
     }
@@ -190,8 +196,12 @@ impl Drop for DevicePool {
     }
 }
 
-fn mib(bytes: usize) -> String {
-    format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
+fn size_text(bytes: usize) -> String {
+    match bytes {
+        0..0x400 => format!("{bytes} bytes"),
+        0x400..0x10_0000 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / (1024.0 * 1024.0)),
+    }
 }
 
 /// An owned block of device memory that goes back to its pool when dropped.

@@ -73,6 +73,8 @@ pub struct Readback {
     event: Option<Event>,
     bytes: usize,
     spare: Arc<SpareBuffers>,
+    /// Buffers and events end with the driver's context: it must outlive them, so it comes last.
+    _driver: Arc<Driver>,
 }
 
 /// Page-locked buffers of finished readbacks: locking memory takes longer than a training step of a small network.
@@ -99,7 +101,7 @@ impl Readback {
     /// # Safety
     /// Each place holds so many bytes of live device memory.
     pub(super) unsafe fn queue(
-        driver: &Driver,
+        driver: &Arc<Driver>,
         spare: &Arc<SpareBuffers>,
         from: &[(u64, usize)],
     ) -> Result<Readback> {
@@ -112,7 +114,8 @@ impl Readback {
             at += bytes;
         }
         let event = Some(driver.record()?);
-        Ok(Readback { memory: Some(memory), event, bytes, spare: Arc::clone(spare) })
+        let (spare, _driver) = (Arc::clone(spare), Arc::clone(driver));
+        Ok(Readback { memory: Some(memory), event, bytes, spare, _driver })
     }
 
     /// Whether the bytes have arrived.

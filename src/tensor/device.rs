@@ -1,6 +1,7 @@
 //! Where tensors live: a context of threads and memory, or nowhere.
 
-use crate::core::{Error, Result};
+use crate::core::{Error, ErrorKind, Result};
+use crate::cpu::context::check_threads;
 use crate::cpu::{CpuCtx, CpuOptions};
 use crate::cuda::{CudaCtx, CudaOptions};
 use crate::ladder::Precision;
@@ -60,15 +61,19 @@ impl Device {
     /// A device by its name on the command line: `auto`, `cpu`, `cuda`, `cuda:N`.
     ///
     /// # Errors
-    /// An unknown name, or a device this build or machine does not have.
+    /// An unknown name, a device this build or machine does not have, an unknown rung, an absurd number of threads.
     pub fn from_name(name: &str, options: &DeviceOptions) -> Result<Device> {
         let ordinal = match name {
             "cuda" => Some(0),
             _ => name.strip_prefix("cuda:").and_then(|n| n.parse().ok()),
         };
+        check_threads(options.threads)?;
         match (name, ordinal) {
-            // Without a usable GPU this is no error: nobody asked for one.
-            ("auto", _) => Device::cuda_with(&options.cuda(0)).or_else(|_| Device::cpu_with(&options.cpu())),
+            ("auto", _) => match Device::cuda_with(&options.cuda(0)) {
+                // Without a usable GPU this is no error: nobody asked for one.
+                Err(error) if error.kind() == ErrorKind::Device => Device::cpu_with(&options.cpu()),
+                opened => opened,
+            },
             ("cpu", _) => Device::cpu_with(&options.cpu()),
             (_, Some(ordinal)) => Device::cuda_with(&options.cuda(ordinal)),
             _ => Err(Error::argument("device", format!("`{name}` is not a device"))

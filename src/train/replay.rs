@@ -135,6 +135,11 @@ impl Trainer<'_> {
             Some(_) => None,
         };
         while self.state.step < self.total_steps() && self.state.batch < self.batches {
+            if self.options.graph == GraphMode::Off {
+                // The first step could not be captured.
+                let settled = self.look(0, callbacks)?;
+                return if settled == Flow::Stop { Ok(settled) } else { self.eager_epoch(train, callbacks) };
+            }
             let index = self.state.batch;
             let feed = match (&order, &mut batches) {
                 (Some(order), _) => {

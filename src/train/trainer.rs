@@ -139,7 +139,7 @@ impl<'a> Trainer<'a> {
         self.session = Session { start: Instant::now(), before: self.state.seconds };
         let mut callbacks = std::mem::take(&mut self.callbacks);
         let result = self.run(train, val, &mut callbacks);
-        self.replay = None;
+        (self.replay, self.queue) = (None, Queue::default());
         self.callbacks = callbacks;
         result
     }
@@ -203,7 +203,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// The training phase of an epoch.
-    fn eager_epoch(&mut self, train: &Loader, callbacks: &mut Callbacks<'a>) -> Result<Flow> {
+    pub(super) fn eager_epoch(&mut self, train: &Loader, callbacks: &mut Callbacks) -> Result<Flow> {
         let mut batches = train.epoch(self.state.epoch as u64, self.state.batch)?;
         while self.state.step < self.total_steps() {
             let group = batches.by_ref().take(self.options.accumulate).collect::<Result<Vec<_>>>()?;

@@ -2,8 +2,23 @@
 
 use crate::{context, cuda as exact_cuda};
 use receptive::cuda::CudaOptions;
+use receptive::tensor::DeviceOptions;
 use receptive::testing::cases::checked_cuda_with;
 use receptive::{DType, Device, ErrorKind, Tensor};
+
+/// Only where there is no GPU does `auto` take the CPU: not where a GPU refuses a setting.
+#[test]
+fn auto_takes_the_gpu_or_says_why_not() {
+    if cuda().is_none() {
+        return;
+    }
+    let auto = |options| Device::from_name("auto", &options);
+    assert!(auto(DeviceOptions::with_threads(1)).unwrap().as_cuda().is_some());
+    let options = DeviceOptions { gemm_rung: Some(99), ..DeviceOptions::with_threads(1) };
+    assert!(auto(options).unwrap_err().to_string().contains("there is no rung 99"));
+    let error = Device::from_name("cuda", &DeviceOptions::with_threads(1 << 30)).unwrap_err();
+    assert!(error.to_string().contains("threads"), "{error}");
+}
 
 /// The device as it is used, with recycled memory.
 fn cuda() -> Option<Device> {
@@ -68,6 +83,33 @@ fn running_out_of_memory_is_an_error_after_which_work_goes_on() {
     assert!(text.contains("held by tensor 4.0 MiB in 1") && text.contains("a smaller batch"), "{text}");
     drop(held);
     assert_eq!(Tensor::full(&device, 2.0, &[2], DType::F32).unwrap().to_vec::<f32>().unwrap(), [2.0; 2]);
+}
+
+/// Memory that only a graph may use is named too, so that the sums add up.
+#[test]
+fn running_out_of_memory_names_what_is_kept_for_a_graph() {
+    let Some(device) = cuda() else { return };
+    let memory = context(&device).graph_memory();
+    memory.with(|| drop(Tensor::zeros(&device, &[1 << 20], DType::F32).unwrap()));
+    let exhausted = || Tensor::zeros(&device, &[1 << 45], DType::F32).unwrap_err().to_string();
+    assert!(exhausted().contains("kept for a graph 4.0 MiB"), "{}", exhausted());
+    drop(memory);
+    assert!(!exhausted().contains("kept for a graph"), "{}", exhausted());
+}
+
+/// Bytes on their way, and points in time, hold on to the device they come from.
+#[test]
+fn a_result_outlives_its_device() {
+    let Some(device) = cuda() else { return };
+    let x = Tensor::full(&device, 3.0, &[5], DType::F32).unwrap();
+    let cx = context(&device);
+    let [first, last] = [cx.mark().unwrap(), cx.mark().unwrap()];
+    let place = cx.scratch::<f32>(5).unwrap();
+    cx.upload(place.ptr(), &x.to_vec::<f32>().unwrap()).unwrap();
+    let readback = cx.read_later(&[(place.ptr(), 20)]).unwrap();
+    drop((place, x, device));
+    assert_eq!(readback.read(|bytes| bytemuck::cast_slice::<u8, f32>(bytes).to_vec()).unwrap(), [3.0; 5]);
+    assert!(first.milliseconds_to(&last).unwrap() >= 0.0);
 }
 
 /// What a graph writes to must never be handed to anyone else, and is everybody's again when the graph is gone.

@@ -3,10 +3,11 @@
 use crate::{context, cuda};
 use receptive::data::{Dataset, ImageSet, Loader, LoaderOptions, Normalize, Pipeline, Transform};
 use receptive::models::{self, ModelConfig};
-use receptive::nn::ModuleExt;
+use receptive::nn::{Ctx, Module, ModuleExt, Visitor};
 use receptive::optim::{Adam, Optimizer, Sgd};
 use receptive::train::{Callback, Flow, GraphMode, StepReport, Trainer, TrainerOptions};
-use receptive::{DType, Device, Key, Result};
+use receptive::{DType, Device, Key, Result, Tensor};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Noise with labels: `n` images of the network's size.
@@ -55,9 +56,17 @@ impl Callback for Watch {
 
 impl Run {
     fn on(self, device: &Device, graph: GraphMode) -> Seen {
+        self.train(&*self.network(), device, graph).unwrap()
+    }
+
+    fn network(self) -> Box<dyn Module> {
+        let network = models::find(self.model).unwrap();
+        network.build(&ModelConfig::new(network.input, 10)).unwrap()
+    }
+
+    fn train(self, model: &dyn Module, device: &Device, graph: GraphMode) -> Result<Seen> {
         let network = models::find(self.model).unwrap();
         let size = network.input;
-        let model = network.build(&ModelConfig::new(size, 10)).unwrap();
         model.init(device, DType::F32, 3).unwrap();
         let mut steps = vec![Transform::Pad { padding: 2, fill: 0 }, Transform::RandomHorizontalFlip(0.5)];
         // A resized crop is no placement: the threads make those batches.
@@ -92,10 +101,10 @@ impl Run {
         };
         let seen = Arc::new(Mutex::new(Seen { losses: vec![], phases: vec![] }));
         let mut trainer =
-            Trainer::new(&*model, network.loss, optimizer, options).callback(Watch(Arc::clone(&seen)));
-        trainer.fit(&train, &val).unwrap();
+            Trainer::new(model, network.loss, optimizer, options).callback(Watch(Arc::clone(&seen)));
+        trainer.fit(&train, &val)?;
         drop(trainer);
-        Arc::into_inner(seen).unwrap().into_inner().unwrap()
+        Ok(Arc::into_inner(seen).unwrap().into_inner().unwrap())
     }
 
     /// The same losses as on the CPU, one after the other, eager and from a graph.
@@ -155,6 +164,46 @@ fn clipped_gradients_go_on_in_a_graph() {
 #[test]
 fn batches_of_the_host_feed_a_graph() {
     Run { resident: false, epochs: 1, ..RUN }.check();
+}
+
+/// A network that looks at what it computes, which a graph cannot hold.
+struct Peeking {
+    network: Box<dyn Module>,
+    forwards: AtomicUsize,
+}
+
+impl Module for Peeking {
+    fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+        self.forwards.fetch_add(1, Ordering::Relaxed);
+        let y = self.network.forward(cx, x)?;
+        y.to_vec::<f32>()?;
+        Ok(y)
+    }
+
+    fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
+        self.network.visit(visitor);
+    }
+
+    fn kind(&self) -> &'static str {
+        "Peeking"
+    }
+}
+
+/// A step that cannot be captured is tried once, and all others run without a graph; `--graph on` says why not.
+#[test]
+fn what_cannot_be_captured_trains_without_a_graph() {
+    let Some(device) = cuda() else { return };
+    for resident in [true, false] {
+        let run = Run { resident, epochs: 1, ..RUN };
+        let peeking = || Peeking { network: run.network(), forwards: AtomicUsize::new(0) };
+        let network = peeking();
+        let got = run.train(&network, &device, GraphMode::Auto).unwrap();
+        assert_eq!(got.losses, run.on(&device, GraphMode::Off).losses);
+        // A validation batch, and the capture.
+        assert_eq!(network.forwards.into_inner(), got.losses.len() + 2);
+        let error = run.train(&peeking(), &device, GraphMode::On).map(|seen| seen.losses).unwrap_err();
+        assert!(error.to_string().contains("--graph off"), "{error}");
+    }
 }
 
 /// The graph's memory is its own: what runs beside it neither reads nor writes it, and it is given back.

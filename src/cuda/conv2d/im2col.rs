@@ -18,7 +18,7 @@ fn chunk(g: &Geometry) -> usize {
 
 /// The columns of `n` images, [n, c, kh, kw, oh, ow], and the memory they are in: none if the image is its own columns.
 fn unfold(cx: &CudaCtx, g: &Geometry, n: usize, x: Ptr<f32>) -> Result<(Ptr<f32>, Option<DeviceBuffer>)> {
-    if g.pointwise() && [g.h, g.w] == [g.oh, g.ow] {
+    if g.pointwise() {
         return Ok((x, None));
     }
     let buffer = cx.scratch::<f32>(n * columns(g))?;
@@ -27,7 +27,7 @@ fn unfold(cx: &CudaCtx, g: &Geometry, n: usize, x: Ptr<f32>) -> Result<(Ptr<f32>
 }
 
 fn rows(bias: Ptr<f32>, g: &Geometry) -> Bias {
-    if bias.address() == 0 { Bias::None } else { Bias::Rows { data: bias, period: g.groups } }
+    if bias.is_null() { Bias::None } else { Bias::Rows { data: bias, period: g.groups } }
 }
 
 pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
@@ -49,7 +49,7 @@ pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
         let b = Mat::new(to.dy.at(first * g.o * pixels), pixels);
         let batch = Batch::two([n, g.groups], [0, g.og() * k], [g.o * pixels, g.og() * pixels]);
         let product = |c| Product { batch, ..Product::new([k, g.og(), pixels], a, b, c) };
-        if g.pointwise() && [g.h, g.w] == [g.oh, g.ow] {
+        if g.pointwise() {
             return gemm(cx, &Product { bias: rows(to.bias, g), ..product(dx) });
         }
         let buffer = cx.scratch::<f32>(n * columns(g))?;

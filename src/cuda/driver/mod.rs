@@ -61,7 +61,9 @@ impl Driver {
         result::init().map_err(|e| explain("start the driver", e))?;
         let count = device::get_count().map_err(|e| explain("count the GPUs", e))? as usize;
         if ordinal >= count {
-            return Err(unavailable(format!("there is no GPU number {ordinal}")).with("GPUs", count));
+            return Err(unavailable(format!("there is no GPU number {ordinal}"))
+                .with("GPUs", count)
+                .help("they are counted from 0; --device cpu needs none"));
         }
         let device = device::get(ordinal as i32).map_err(|e| explain("open the GPU", e))?;
         let capability = [
