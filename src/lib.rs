@@ -38,6 +38,9 @@
 //!    is a typed error, never a wrong gradient.
 //! 5. All buffers of the step went back to the pool; the next step asks for the same sizes and gets them.
 //!
+//! On a GPU the loop of an op is a launch, which returns at once, and the whole step is captured as a CUDA graph the first
+//! time and replayed from then on ([`cuda`]).
+//!
 //! # Where it departs from the plan it started from
 //!
 //! - **A leaf adopts its first gradient** instead of adding it into a buffer of its own: adding would cost a pass over

@@ -152,7 +152,8 @@ impl Trainer<'_> {
                 },
                 (None, None) => break,
             };
-            let flow = if feed.len() == train.batch_size() {
+            // Off: the step turned out not to be one that can be captured.
+            let flow = if feed.len() == train.batch_size() && self.options.graph != GraphMode::Off {
                 self.replay_step(cx, train, &feed)?;
                 self.look(2 * GROUP - 1, callbacks)?
             } else {
