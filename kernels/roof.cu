@@ -10,6 +10,8 @@
 //        +------------------------------> flop per byte
 //
 // A kernel with F flop and B bytes takes at least max(F / flop rate, B / byte rate).
+//
+// Bytes: none; and 8 an element. Limited by: the multiply-add units; and memory. That is what the two are for.
 #include "common.cuh"
 
 // 2 * 8 * `rounds` flop a thread. The result is stored only so that the compiler must compute it.
