@@ -2,7 +2,7 @@
 //! by one kernel. For small images that is the difference between a GPU that waits for its data and one that does not.
 //!
 //! Random numbers are drawn on the host, by the very code that the loader's threads use, so the images are the same to
-//! the bit. What is sent for each image is its [`Placement`]: which image, and which of its pixels each output pixel is.
+//! the bit. What is sent for each image is its placement: which image, and which of its pixels each output pixel is.
 //! Pads, flips, crops and a hole at the end can be said that way; a resize cannot, and is left to the threads.
 //!
 //! ```text
@@ -21,7 +21,7 @@ use crate::tensor::{Device, Tensor, Update, update};
 
 /// Sets with more bytes stay on the host.
 const LARGEST: usize = 1 << 30;
-/// Numbers in a [`Placement`].
+/// Numbers of a placement.
 pub(crate) const PLACEMENT: usize = 12;
 
 /// Images, labels and the numbers that bytes become, on the device.
