@@ -53,7 +53,7 @@ impl Nvcc {
     }
 
     fn compile(&self, source: &Source, root: &Path, ptx: &Path) {
-        let mut command = Command::new(&self.program);
+        let mut command = at_fixed_addresses(&self.program);
         // No -lineinfo: it would write this machine's paths into the PTX. The working folder keeps them out of names.
         command
             .current_dir(root)
@@ -95,4 +95,20 @@ impl Nvcc {
         }
         write(ptx, &text);
     }
+}
+
+/// nvcc orders some registers by where its data happen to lie, so that the same source gives PTX that differs now and then.
+/// Without address randomisation it does not. Where the system will not have that, it runs as it is.
+fn at_fixed_addresses(program: &Path) -> Command {
+    let fixed = || {
+        let mut command = Command::new("setarch");
+        command.arg("-R");
+        command
+    };
+    if fixed().arg("true").output().is_ok_and(|o| o.status.success()) {
+        let mut command = fixed();
+        command.arg(program);
+        return command;
+    }
+    Command::new(program)
 }
