@@ -152,8 +152,7 @@ impl Trainer<'_> {
                 },
                 (None, None) => break,
             };
-            // Off: the step turned out not to be one that can be captured.
-            let flow = if feed.len() == train.batch_size() && self.options.graph != GraphMode::Off {
+            let flow = if feed.len() == train.batch_size() {
                 self.replay_step(cx, train, &feed)?;
                 self.look(2 * GROUP - 1, callbacks)?
             } else {
