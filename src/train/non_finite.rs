@@ -12,8 +12,13 @@ pub(super) fn explain(cx: Ctx, model: &dyn Module, images: &Tensor, loss: f64, s
     error(loss, step).with("first not finite:", place)
 }
 
-/// The same where there is nothing to look at any more.
-pub(super) fn error(loss: f64, step: u64) -> Error {
+/// The same for a replayed step: the weights have gone on since, so there is nothing to look at any more.
+pub(super) fn replayed(loss: f64, step: u64) -> Error {
+    error(loss, step)
+        .with("first not finite:", "unknown, the weights have gone on since; --graph off finds it")
+}
+
+fn error(loss: f64, step: u64) -> Error {
     Error::new(ErrorKind::NonFinite, "train", format!("the loss became {loss} in step {step}"))
         .help("lower the learning rate, or clip gradients; the last checkpoint is intact")
 }

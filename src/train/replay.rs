@@ -246,21 +246,12 @@ impl Trainer<'_> {
             let Some(Queued { step, samples, targets, readback }) = self.queue.0.pop_front() else { break };
             let loss = readback.read(|bytes| self.state.tally.add_read(bytes, &targets))?;
             if !loss.is_finite() {
-                return Err(self.not_finite(loss, step));
+                return Err(non_finite::replayed(loss, step));
             }
             let report = StepReport { step, loss, samples };
             flow = flow.max(each(callbacks, |c| c.on_step(self, &report))?);
         }
         Ok(flow)
-    }
-
-    /// The weights have gone on since that step: the search looks at them as they are now.
-    fn not_finite(&self, loss: f64, step: u64) -> Error {
-        let cx = Ctx::train(&self.options.name, forward_key(self.options.seed, step, 0));
-        match &self.replay {
-            Some(replay) => non_finite::explain(cx, self.model, &replay.inputs.images, loss, step),
-            None => non_finite::error(loss, step),
-        }
     }
 
     /// Whether nothing is queued: the trainer's state is that of the step last reported.
