@@ -101,6 +101,8 @@ fn compile(sources: &[Source], root: &Path, out: &Path) -> String {
             let text = fs::read_to_string(&file).unwrap_or_else(|e| {
                 refuse(&format!("there is no nvcc, and {} cannot be read: {e}", file.display()))
             });
+            // A checkout may have turned line ends into those of its system.
+            let text = text.replace('\r', "");
             if !text.starts_with(&stamp(source)) {
                 refuse(&format!(
                     "{} (or a header) changed after {} was made from it, and there is no nvcc to make it anew",

@@ -1,4 +1,4 @@
-// Sums and maxima along a dimension: x is [before, n, after], y is [before, after].
+// Sums along a dimension: x is [before, n, after], y is [before, after].
 //
 //      after = 1, rows:      each row is contiguous; 32 or 256 threads read it side by side and add up their lanes
 //      after > 1, columns:   32 columns side by side, 8 rows at a time; each thread adds down its column
