@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The sanitizer pass: every case of every op small enough for it, each access checked, in several orders of the threads.
+# The sanitizer pass: every case of every op small enough for it, and every rung of the ladders, each access checked, in
+# several orders of the threads.
 #
 #   tests/sim/sanitize.sh [DIR]        DIR: where the three simulated drivers are built (target/sim)
 #
@@ -15,16 +16,17 @@ out=$(cd "${1:-target/sim}" && pwd)
 tests/sim/build.sh "$out"
 SAN=address tests/sim/build.sh "$out/address"
 SAN=thread tests/sim/build.sh "$out/thread"
-cargo test --release --test cuda --test golden --no-run
+cargo test --release --test cuda --test golden --test ladder --no-run
 
-export RECEPTIVE_REQUIRE_CUDA=1 CUSIM_STRICT=1
+export RECEPTIVE_REQUIRE_CUDA=1 CUSIM_STRICT=1 PROPTEST_CASES=2
 SECONDS=0 failed=0
 pass() { # NAME FOLDER SETTING...
   local name=$1 folder=$2 began=$SECONDS
   shift 2
   local verdict=clean
   env "LD_LIBRARY_PATH=$folder" "$@" cargo test --release --quiet --test cuda conformance &&
-    env "LD_LIBRARY_PATH=$folder" "$@" cargo test --release --quiet --test golden cuda || verdict=FAILED failed=1
+    env "LD_LIBRARY_PATH=$folder" "$@" cargo test --release --quiet --test golden cuda &&
+    env "LD_LIBRARY_PATH=$folder" "$@" cargo test --release --quiet --test ladder cuda || verdict=FAILED failed=1
   table+=$(printf '\n%-26s %-7s %4d s' "$name" "$verdict" $((SECONDS - began)))
 }
 table=
