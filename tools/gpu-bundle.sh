@@ -15,7 +15,7 @@ mkdir -p "$bundle/bin" "$bundle/tests/golden"
 # The name and the path of each executable, as cargo reports them.
 cargo build --release --bin receptive
 cargo test --release --no-run --test cuda --test golden --test ladder --message-format=json >"$bundle/built.json"
-cargo bench --no-run --bench ladder --bench ops --message-format=json >>"$bundle/built.json"
+cargo bench --no-run --bench ladder --message-format=json >>"$bundle/built.json"
 python3 - "$bundle" <<'PYTHON'
 import json, pathlib, shutil, sys
 bundle = pathlib.Path(sys.argv[1])
