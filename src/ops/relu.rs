@@ -19,10 +19,9 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::unary::{Map, Reads, Unary, cases};
+use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use super::{Fill, Input, OpSpec};
 use crate::core::{Float, Result};
-use crate::cuda::{CudaCtx, Launch, Ptr, kernels};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
@@ -43,20 +42,7 @@ impl Unary for Relu {
         if y <= T::ZERO { T::ZERO } else { dy }
     }
 
-    fn y_cuda(self, cx: &CudaCtx, grid: Launch, x: Ptr<f32>, y: Ptr<f32>, n: i64) -> Result<()> {
-        kernels::relu_fwd_f32(cx, grid, x, y, n)
-    }
-
-    fn dx_cuda(
-        self,
-        cx: &CudaCtx,
-        grid: Launch,
-        [read, dy]: [Ptr<f32>; 2],
-        dx: Ptr<f32>,
-        n: i64,
-    ) -> Result<()> {
-        kernels::relu_bwd_f32(cx, grid, read, dy, dx, n)
-    }
+    plain_kernels!(relu_fwd_f32, relu_bwd_f32);
 }
 
 impl Tensor {

@@ -19,10 +19,9 @@
 //! ```
 
 use super::sigmoid::sigmoid;
-use super::unary::{Map, Reads, Unary, cases};
+use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use super::{Fill, Input, OpSpec};
 use crate::core::{Float, Result};
-use crate::cuda::{CudaCtx, Launch, Ptr, kernels};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
@@ -44,20 +43,7 @@ impl Unary for Silu {
         dy * s * (T::ONE + x * (T::ONE - s))
     }
 
-    fn y_cuda(self, cx: &CudaCtx, grid: Launch, x: Ptr<f32>, y: Ptr<f32>, n: i64) -> Result<()> {
-        kernels::silu_fwd_f32(cx, grid, x, y, n)
-    }
-
-    fn dx_cuda(
-        self,
-        cx: &CudaCtx,
-        grid: Launch,
-        [read, dy]: [Ptr<f32>; 2],
-        dx: Ptr<f32>,
-        n: i64,
-    ) -> Result<()> {
-        kernels::silu_bwd_f32(cx, grid, read, dy, dx, n)
-    }
+    plain_kernels!(silu_fwd_f32, silu_bwd_f32);
 }
 
 impl Tensor {

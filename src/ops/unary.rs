@@ -43,6 +43,35 @@ pub(super) trait Unary: Debug + Copy + Send + Sync + 'static {
     fn dx_cuda(self, cx: &CudaCtx, grid: Launch, from: [Ptr<f32>; 2], dx: Ptr<f32>, n: i64) -> Result<()>;
 }
 
+/// The launches of a function without settings, by the names of its two kernels.
+macro_rules! plain_kernels {
+    ($forward:ident, $backward:ident) => {
+        fn y_cuda(
+            self,
+            cx: &$crate::cuda::CudaCtx,
+            grid: $crate::cuda::Launch,
+            x: $crate::cuda::Ptr<f32>,
+            y: $crate::cuda::Ptr<f32>,
+            n: i64,
+        ) -> $crate::Result<()> {
+            $crate::cuda::kernels::$forward(cx, grid, x, y, n)
+        }
+
+        fn dx_cuda(
+            self,
+            cx: &$crate::cuda::CudaCtx,
+            grid: $crate::cuda::Launch,
+            [read, dy]: [$crate::cuda::Ptr<f32>; 2],
+            dx: $crate::cuda::Ptr<f32>,
+            n: i64,
+        ) -> $crate::Result<()> {
+            $crate::cuda::kernels::$backward(cx, grid, read, dy, dx, n)
+        }
+    };
+}
+
+pub(super) use plain_kernels;
+
 /// The op of an elementwise function.
 #[derive(Debug)]
 pub(super) struct Map<F>(pub F);
