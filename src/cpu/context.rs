@@ -5,6 +5,7 @@
 //! computed in the same way whoever computes them. So the same seed gives the same bits with 1, 2 or 16 threads.
 
 use super::buffer::{Buffer, BufferPool};
+use super::simd::Simd;
 use crate::core::{Error, Result};
 use crate::ladder::{self, ConvRung, GemmRung};
 use rayon::prelude::*;
@@ -27,6 +28,8 @@ pub struct CpuOptions {
     pub gemm_rung: u32,
     /// The convolution rung to run, by number.
     pub conv_rung: u32,
+    /// The vector instructions to use; none takes `RECEPTIVE_SIMD`, or the best there are.
+    pub simd: Option<Simd>,
 }
 
 impl CpuOptions {
@@ -43,6 +46,7 @@ impl Default for CpuOptions {
             poison: cfg!(debug_assertions),
             gemm_rung: ladder::gemm::DEFAULT,
             conv_rung: ladder::conv2d::DEFAULT,
+            simd: None,
         }
     }
 }
@@ -53,6 +57,7 @@ pub struct CpuCtx {
     threads: usize,
     buffers: Arc<BufferPool>,
     poison: bool,
+    simd: Simd,
     gemm: &'static GemmRung,
     conv: &'static ConvRung,
     sequence: AtomicU64,
@@ -74,7 +79,7 @@ impl CpuCtx {
     /// Starts the threads.
     ///
     /// # Errors
-    /// An unknown rung, an absurd number of threads, or the operating system refusing them.
+    /// An unknown rung or SIMD level, one this processor does not have, an absurd number of threads, or the operating system refusing them.
     pub fn new(options: &CpuOptions) -> Result<CpuCtx> {
         let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
         let threads = if options.threads == 0 { cores() } else { options.threads };
@@ -95,6 +100,7 @@ impl CpuCtx {
             threads,
             buffers: BufferPool::new(),
             poison: options.poison,
+            simd: options.simd.map_or_else(Simd::from_environment, Simd::supported)?,
             gemm: ladder::gemm::rung(options.gemm_rung)?,
             conv: ladder::conv2d::rung(options.conv_rung)?,
             sequence: AtomicU64::new(0),
@@ -109,6 +115,11 @@ impl CpuCtx {
     /// The memory pool.
     pub fn buffers(&self) -> &Arc<BufferPool> {
         &self.buffers
+    }
+
+    /// The vector instructions in use.
+    pub fn simd(&self) -> Simd {
+        self.simd
     }
 
     /// The GEMM rung in use.

@@ -13,9 +13,11 @@ mod parallel;
 pub mod pool;
 pub mod reduce;
 pub mod resample;
+pub mod simd;
 pub mod softmax;
 pub mod view;
 
 pub use buffer::{Buffer, BufferPool, PoolStats};
 pub use context::{CpuCtx, CpuOptions};
+pub use simd::Simd;
 pub use view::{View, ViewMut};
