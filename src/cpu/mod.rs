@@ -9,12 +9,14 @@ pub mod conv2d;
 pub mod gather;
 pub mod gemm;
 pub mod norm;
+pub mod outer;
 mod parallel;
 pub mod pool;
 pub mod reduce;
 pub mod resample;
 pub mod simd;
 pub mod softmax;
+pub mod vector;
 pub mod view;
 
 pub use buffer::{Buffer, BufferPool, PoolStats};

@@ -1,8 +1,10 @@
 //! General matrix multiplication on the CPU: the rungs of [`crate::ladder::gemm`], and the cutting into tiles that
 //! all of them share.
 
+mod packed;
+
 use super::CpuCtx;
-use crate::core::Float;
+use crate::core::{Element, Float};
 
 /// A matrix in memory: element `(i, j)` is `data[i * row + j * col]`. A transpose swaps the strides.
 #[derive(Clone, Copy)]
@@ -51,6 +53,14 @@ pub fn naive<T: Float>(m: usize, k: usize, n: usize, a: Mat<T>, b: Mat<T>, beta:
     }
 }
 
+/// Panics unless the three matrices hold all that a product of these sizes, none of m and n 0, reads and writes.
+fn check_bounds<T: Element>([m, k, n]: [usize; 3], a: &Mat<T>, b: &Mat<T>, c: &[T], ldc: usize) {
+    let last = |mat: &Mat<T>, rows: usize, cols: usize| (rows - 1) * mat.row + (cols - 1) * mat.col;
+    assert!(k == 0 || last(a, m, k) < a.data.len(), "A is too short");
+    assert!(k == 0 || last(b, k, n) < b.data.len(), "B is too short");
+    assert!((m - 1) * ldc + n - 1 < c.len(), "C is too short");
+}
+
 macro_rules! yardstick {
     ($name:ident, $t:ty, $gemm:path) => {
         /// The `matrixmultiply` crate: packed panels and a SIMD micro-kernel chosen at run time.
@@ -68,11 +78,8 @@ macro_rules! yardstick {
             if m == 0 || n == 0 {
                 return;
             }
-            let last = |mat: &Mat<$t>, rows: usize, cols: usize| (rows - 1) * mat.row + (cols - 1) * mat.col;
-            assert!(k == 0 || last(&a, m, k) < a.data.len(), "A is too short");
-            assert!(k == 0 || last(&b, k, n) < b.data.len(), "B is too short");
-            assert!((m - 1) * ldc + n - 1 < c.len(), "C is too short");
-            // SAFETY: the asserts above bound every element the call reads or writes; C is exclusively borrowed.
+            check_bounds([m, k, n], &a, &b, c, ldc);
+            // SAFETY: the assertions bound every element the call reads or writes; C is exclusively borrowed.
             unsafe {
                 $gemm(
                     m,

@@ -1,0 +1,311 @@
+//! gemm / 04, 05, 06: packed panels under a register tile.
+//!
+//! What changed since 03: the inner loop is no longer the compiler's. A tile of C stays in registers for a whole block of
+//! K ([`outer`]), and B is first copied into panels as wide as that tile, so that the tile reads it as one stream.
+//!
+//! ```text
+//!        B [K, N]                 panels of 48 columns            C [M, N]
+//!   +----------------+          +------+------+--            +---------------+
+//!   |  :    :    :   |  pack    | K x  | K x  |      A ->    |   8 x 48 tile |
+//!   |  :    :    :   |  ---->   |  48  |  48  |   8 rows     |   of C in 24  |
+//!   |  :    :    :   |          |      |      |              |   registers   |
+//!   +----------------+          +------+------+--            +---------------+
+//! ```
+//!
+//! Bytes moved: B once read and once written while packed; then for each tile and step of k, 3 registers of B from the
+//! first- or second-level cache and 8 numbers of A. Arithmetic intensity: 24 multiply-adds of registers for 11 loads, so
+//! the multiply-add units are what limits it.
+//!
+//! **Which factor is B.** `C = A B` is also `C' = B' A'`. The factor that becomes B is read by whole registers along
+//! columns of C and must be packed; the other is read number by number and needs no packing where its rows are
+//! contiguous. A linear layer on a batch of 64, `Y = X W'`, is computed as `Y' = W X'`: the large W is read once, as it
+//! lies, and only X' is packed. [`Plan`] weighs both.
+//!
+//! **Few rows.** With at most a tile's rows of A every number of B is used once, and packing it would be most of the
+//! work. It is read where it lies then, some rows at a time over a long stretch of columns, as memory likes it.
+
+use super::Mat;
+use crate::cpu::CpuCtx;
+use crate::cpu::outer::{Left, Strided, by_tile, next_rows, outer};
+use crate::cpu::simd::Simd;
+use crate::cpu::vector::{Kernel, Vector};
+
+/// Steps of k that a tile of C stays in registers: 8 rows of A (8 KiB) and a panel of B (48 KiB) stay near.
+const DEPTH: usize = 256;
+/// The same where B is read where it lies: as many streams as the prefetcher follows.
+const STREAMS: usize = 16;
+/// Elements of B that are packed at a time: 16 MiB.
+const PACKED: usize = 1 << 22;
+/// Multiply-adds that are worth a task, and the most tasks of a product.
+const TASK: usize = 1 << 18;
+const MOST_TASKS: usize = 16;
+
+/// Where `C[i, j]` lies.
+#[derive(Clone, Copy)]
+struct Out {
+    data: *mut f32,
+    row: usize,
+    col: usize,
+}
+
+// SAFETY: tasks write disjoint elements, and the whole lies in one exclusively borrowed slice.
+unsafe impl Send for Out {}
+// SAFETY: as above.
+unsafe impl Sync for Out {}
+
+/// A product, turned the cheaper way.
+#[derive(Clone, Copy)]
+struct Plan<'a> {
+    m: usize,
+    k: usize,
+    n: usize,
+    a: Mat<'a, f32>,
+    b: Mat<'a, f32>,
+    beta: f32,
+    c: Out,
+    /// Columns of a panel.
+    width: usize,
+    /// Whether B is read where it lies.
+    in_place: bool,
+}
+
+/// `C = beta C + A B` at this level; with a context, its threads share the work. Row-major C, `ldc` from row to row.
+#[allow(clippy::too_many_arguments)] // the signature of BLAS
+pub fn gemm(
+    simd: Simd,
+    cx: Option<&CpuCtx>,
+    [m, k, n]: [usize; 3],
+    a: Mat<f32>,
+    b: Mat<f32>,
+    beta: f32,
+    c: &mut [f32],
+    ldc: usize,
+) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    super::check_bounds([m, k, n], &a, &b, c, ldc);
+    let straight = Plan::new(simd, [m, k, n], a, b, beta, Out { data: c.as_mut_ptr(), row: ldc, col: 1 });
+    let turned =
+        Plan::new(simd, [n, k, m], b.t(), a.t(), beta, Out { data: c.as_mut_ptr(), row: 1, col: ldc });
+    let plan = if turned.cost(simd) < straight.cost(simd) { turned } else { straight };
+    // Columns of B that are packed at a time.
+    let together =
+        if plan.in_place { n.max(m) } else { (PACKED / k.max(1) / plan.width).max(1) * plan.width };
+    for first in (0..plan.n).step_by(together) {
+        plan.columns(first, together.min(plan.n - first)).run(simd, cx);
+    }
+}
+
+impl<'a> Plan<'a> {
+    fn new(simd: Simd, [m, k, n]: [usize; 3], a: Mat<'a, f32>, b: Mat<'a, f32>, beta: f32, c: Out) -> Self {
+        let [rows, vectors] = tile(simd);
+        let in_place = b.col == 1 && m <= rows;
+        Plan { m, k, n, a, b, beta, c, width: vectors * simd.lanes(), in_place }
+    }
+
+    /// About how many cycles: multiply-adds of registers, numbers packed (by registers or one by one), numbers of C
+    /// stored (likewise).
+    fn cost(&self, simd: Simd) -> usize {
+        let lanes = simd.lanes();
+        let each = |col: usize| if col == 1 { 1 } else { lanes };
+        let packing = if self.in_place { 0 } else { self.k * self.n.div_ceil(lanes) * each(self.b.col) };
+        let storing = self.m * self.n.div_ceil(lanes) * each(self.c.col);
+        self.m * self.k * self.n.div_ceil(lanes) + packing + storing
+    }
+
+    /// The part of the product that is columns `first .. first + n` of C.
+    fn columns(self, first: usize, n: usize) -> Self {
+        // SAFETY: a place within C, or its end.
+        let data = unsafe { self.c.data.add(first * self.c.col) };
+        Plan { n, b: self.b.from(0, first), c: Out { data, ..self.c }, ..self }
+    }
+
+    fn run(self, simd: Simd, cx: Option<&CpuCtx>) {
+        let panels = self.n.div_ceil(self.width);
+        let work = self.m * self.k * self.n;
+        let all = |tasks: usize, f: &(dyn Fn(usize) + Sync)| match cx {
+            Some(cx) if work >= TASK => cx.tasks(tasks, work, f),
+            _ => (0..tasks).for_each(f),
+        };
+        let size = self.k * self.width;
+        let mut packed = cx.map(|cx| cx.scratch(if self.in_place { 0 } else { panels * size * 4 }));
+        let mut own = Vec::new();
+        let packed = match &mut packed {
+            Some(buffer) => buffer.slice_mut::<f32>(),
+            None => {
+                own.resize(if self.in_place { 0 } else { panels * size }, 0.0);
+                &mut own[..]
+            }
+        };
+        if !self.in_place {
+            let to = Out { data: packed.as_mut_ptr(), row: size, col: 1 };
+            all(panels, &|p| {
+                // SAFETY: panel p is `size` elements of its own.
+                let panel = unsafe { std::slice::from_raw_parts_mut(to.at(p, 0), size) };
+                simd.dispatch(Pack { plan: &self, first: p * self.width, panel });
+            });
+        }
+        let rows = tile(simd)[0];
+        let wanted = (work / TASK).clamp(1, MOST_TASKS);
+        let height = self.m.div_ceil(wanted).next_multiple_of(rows);
+        let bands = self.m.div_ceil(height);
+        let stretch = panels.div_ceil(wanted.div_ceil(bands));
+        let stretches = panels.div_ceil(stretch);
+        let packed = &*packed;
+        all(bands * stretches, &|task| {
+            let (band, stretch_number) = (task / stretches, task % stretches);
+            let (i, first) = (band * height, stretch_number * stretch);
+            simd.dispatch(Task {
+                plan: &self,
+                packed,
+                rows: i..self.m.min(i + height),
+                panels: first..panels.min(first + stretch),
+            });
+        });
+    }
+}
+
+impl Out {
+    /// # Safety
+    /// Within the memory it stands for.
+    unsafe fn at(&self, i: usize, j: usize) -> *mut f32 {
+        // SAFETY: the caller's.
+        unsafe { self.data.add(i * self.row + j * self.col) }
+    }
+}
+
+/// Rows and vectors of a level's tile.
+fn tile(simd: Simd) -> [usize; 2] {
+    struct Tile;
+    impl Kernel for Tile {
+        type Output = [usize; 2];
+        #[inline(always)]
+        fn run<V: Vector>(self) -> [usize; 2] {
+            V::TILE
+        }
+    }
+    simd.dispatch(Tile)
+}
+
+/// Copies `width` columns of B from `first` on: `panel[k * width + j] = B[k, first + j]`, 0 beyond the last.
+struct Pack<'a> {
+    plan: &'a Plan<'a>,
+    first: usize,
+    panel: &'a mut [f32],
+}
+
+impl Kernel for Pack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Pack { plan: &Plan { b, n, width, .. }, first, panel } = self;
+        let columns = width.min(n - first);
+        if columns < width {
+            panel.fill(0.0);
+        }
+        if b.col == 1 {
+            for (k, to) in panel.chunks_exact_mut(width).enumerate() {
+                let from = &b.data[k * b.row + first..][..columns];
+                to[..columns].copy_from_slice(from);
+            }
+            return;
+        }
+        // Blocks that a transpose keeps in the first-level cache.
+        for (block, to) in panel.chunks_mut(V::LANES * width).enumerate() {
+            let k = block * V::LANES;
+            for j in 0..columns {
+                let from = (first + j) * b.col + k * b.row;
+                let from = b.data[from..].iter().step_by(b.row);
+                to[j..].iter_mut().step_by(width).zip(from).for_each(|(to, &x)| *to = x);
+            }
+        }
+    }
+}
+
+/// Some rows and panels of C.
+struct Task<'a> {
+    plan: &'a Plan<'a>,
+    packed: &'a [f32],
+    rows: std::ops::Range<usize>,
+    panels: std::ops::Range<usize>,
+}
+
+impl Kernel for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Task { plan, packed, rows, panels } = self;
+        let Plan { k, n, a, b, width, in_place, .. } = *plan;
+        let depth = if in_place { STREAMS } else { DEPTH };
+        for from in (0..k.max(1)).step_by(depth) {
+            let depth = depth.min(k - from);
+            // The first block of K starts the sums, later ones go on.
+            let beta = if from == 0 { plan.beta } else { 1.0 };
+            for p in panels.clone() {
+                let columns = width.min(n - p * width);
+                let (b, stride) = if in_place {
+                    (&b.data[(from * b.row + p * width).min(b.data.len())..], b.row)
+                } else {
+                    (&packed[p * k * width + from * width..], width)
+                };
+                let mut i = rows.start;
+                while i < rows.end {
+                    let r = next_rows::<V>(rows.end - i);
+                    let a = a.from(i, from);
+                    let left = Left { data: a.data.as_ptr(), row: a.row, col: a.col };
+                    // SAFETY: `check_bounds` bounds the rows of A and C, the panel is whole, and of a B in place the
+                    // mask leaves out what lies beyond the last column.
+                    unsafe {
+                        let c = Out { data: plan.c.at(i, p * width), ..plan.c };
+                        let args = (depth, left, b.as_ptr(), stride, columns);
+                        by_tile!(r, columns.div_ceil(V::LANES), V, block(args, beta, c));
+                    }
+                    i += r;
+                }
+            }
+        }
+    }
+}
+
+/// One tile: `C = beta C + A B`.
+///
+/// # Safety
+/// A, B and C can be accessed in the tile's bounds; `columns` is more than N - 1 and at most N vectors.
+#[inline(always)]
+unsafe fn block<V: Vector, const R: usize, const N: usize>(
+    (k, a, b, stride, columns): (usize, Left, *const f32, usize, usize),
+    beta: f32,
+    c: Out,
+) {
+    let mask = V::first(columns - (N - 1) * V::LANES);
+    // SAFETY: the caller's.
+    unsafe {
+        let sums = outer::<V, R, N>(k, a, b, Strided(stride), mask);
+        if c.col == 1 {
+            for (r, row) in sums.into_iter().enumerate() {
+                for (v, sum) in row.into_iter().enumerate() {
+                    let to = c.at(r, v * V::LANES);
+                    let part = if v + 1 < N { V::first(V::LANES) } else { mask };
+                    let sum = if beta == 0.0 { sum } else { sum.add(V::load_part(to, part)) };
+                    sum.store_part(to, part);
+                }
+            }
+            return;
+        }
+        let mut tile = [[0f32; 48]; R];
+        for (row, tile) in sums.into_iter().zip(&mut tile) {
+            for (v, sum) in row.into_iter().enumerate() {
+                sum.store(tile[v * V::LANES..].as_mut_ptr());
+            }
+        }
+        for j in 0..columns {
+            for (r, row) in tile.iter().enumerate() {
+                let to = c.at(r, j);
+                *to = if beta == 0.0 { row[j] } else { *to + row[j] };
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Registers of floats, written once for every [`Simd`] level: what hand-written kernels are made of.
+//!
+//! A kernel is generic over [`Vector`] and is run by [`Simd::dispatch`], which compiles it for each level. Everything on
+//! its hot path must be `#[inline(always)]`: an instruction is only one instruction inside a function that may use it.
+
+use super::Simd;
+
+/// A register of `LANES` floats.
+///
+/// # Safety
+/// Loads and stores are those of raw pointers: the caller vouches for every element touched. The instructions must
+/// exist on the processor: kernels reach them through [`Simd::dispatch`] alone.
+pub unsafe trait Vector: Copy {
+    /// Floats in it.
+    const LANES: usize;
+    /// Rows and vectors of the largest [outer product](super::outer) whose sums stay in registers.
+    const TILE: [usize; 2];
+    /// Which lanes a part takes.
+    type Mask: Copy;
+
+    /// The first `n <= LANES` lanes.
+    fn first(n: usize) -> Self::Mask;
+    /// All lanes equal.
+    fn splat(x: f32) -> Self;
+    /// Lanes from memory of any alignment.
+    ///
+    /// # Safety
+    /// `LANES` floats can be read.
+    unsafe fn load(from: *const f32) -> Self;
+    /// The mask's lanes, the others 0.
+    ///
+    /// # Safety
+    /// The mask's lanes can be read.
+    unsafe fn load_part(from: *const f32, mask: Self::Mask) -> Self;
+    /// Lanes to memory of any alignment.
+    ///
+    /// # Safety
+    /// `LANES` floats can be written.
+    unsafe fn store(self, to: *mut f32);
+    /// The mask's lanes.
+    ///
+    /// # Safety
+    /// The mask's lanes can be written.
+    unsafe fn store_part(self, to: *mut f32, mask: Self::Mask);
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    /// `self * by + plus`, rounded once where the level has fused multiply-adds.
+    fn mul_add(self, by: Self, plus: Self) -> Self;
+    /// The larger of each lane; `other`'s where one of them is NaN.
+    fn max(self, other: Self) -> Self;
+    /// The sum of the lanes, in one fixed order.
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        let mut lanes = [0f32; 16];
+        // SAFETY: no level has more than 16 lanes.
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        let mut width = Self::LANES;
+        while width > 1 {
+            width /= 2;
+            for i in 0..width {
+                lanes[i] += lanes[i + width];
+            }
+        }
+        lanes[0]
+    }
+}
+
+/// A computation to be compiled for every level.
+pub trait Kernel {
+    type Output;
+    /// Its body. Implementations are `#[inline(always)]`.
+    fn run<V: Vector>(self) -> Self::Output;
+}
+
+impl Simd {
+    /// Runs a kernel with this level's registers.
+    #[inline(always)]
+    pub fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx512 => self.run(
+                #[inline(always)]
+                || kernel.run::<x86::Zmm>(),
+            ),
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx2 => self.run(
+                #[inline(always)]
+                || kernel.run::<x86::Ymm>(),
+            ),
+            _ => kernel.run::<Four>(),
+        }
+    }
+}
+
+/// Four floats, in plain Rust: the compiler makes them one register of SSE2 or NEON.
+#[derive(Clone, Copy)]
+pub struct Four([f32; 4]);
+
+// SAFETY: plain loops over exactly the lanes asked for.
+unsafe impl Vector for Four {
+    const LANES: usize = 4;
+    const TILE: [usize; 2] = [4, 2];
+    type Mask = usize;
+
+    #[inline(always)]
+    fn first(n: usize) -> usize {
+        n
+    }
+    #[inline(always)]
+    fn splat(x: f32) -> Self {
+        Four([x; 4])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller's.
+        Four(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, n: usize) -> Self {
+        // SAFETY: the caller's, for lanes below n.
+        Four(std::array::from_fn(|i| if i < n { unsafe { *from.add(i) } } else { 0.0 }))
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller's.
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut f32, n: usize) {
+        for (i, &lane) in self.0.iter().enumerate().take(n) {
+            // SAFETY: the caller's, for lanes below n.
+            unsafe { *to.add(i) = lane }
+        }
+    }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Four(std::array::from_fn(|i| self.0[i] + other.0[i]))
+    }
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Four(std::array::from_fn(|i| self.0[i] - other.0[i]))
+    }
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Four(std::array::from_fn(|i| self.0[i] * other.0[i]))
+    }
+    #[inline(always)]
+    fn mul_add(self, by: Self, plus: Self) -> Self {
+        Four(std::array::from_fn(|i| self.0[i] * by.0[i] + plus.0[i]))
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Four(std::array::from_fn(|i| if self.0[i] > other.0[i] { self.0[i] } else { other.0[i] }))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Vector;
+    use std::arch::x86_64::*;
+
+    /// AVX-512: sixteen floats.
+    #[derive(Clone, Copy)]
+    pub struct Zmm(__m512);
+
+    /// AVX2: eight floats.
+    #[derive(Clone, Copy)]
+    pub struct Ymm(__m256);
+
+    macro_rules! arithmetic {
+        ($t:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident) => {
+            #[inline(always)]
+            fn splat(x: f32) -> Self {
+                // SAFETY: kernels of this level run where its instructions exist, here and below.
+                $t(unsafe { $splat(x) })
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const f32) -> Self {
+                // SAFETY: the caller's.
+                $t(unsafe { $load(from) })
+            }
+            #[inline(always)]
+            unsafe fn store(self, to: *mut f32) {
+                // SAFETY: the caller's.
+                unsafe { $store(to, self.0) }
+            }
+            #[inline(always)]
+            fn add(self, other: Self) -> Self {
+                // SAFETY: see `splat`.
+                $t(unsafe { $add(self.0, other.0) })
+            }
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self {
+                // SAFETY: see `splat`.
+                $t(unsafe { $sub(self.0, other.0) })
+            }
+            #[inline(always)]
+            fn mul(self, other: Self) -> Self {
+                // SAFETY: see `splat`.
+                $t(unsafe { $mul(self.0, other.0) })
+            }
+            #[inline(always)]
+            fn mul_add(self, by: Self, plus: Self) -> Self {
+                // SAFETY: see `splat`.
+                $t(unsafe { $fma(self.0, by.0, plus.0) })
+            }
+            #[inline(always)]
+            fn max(self, other: Self) -> Self {
+                // SAFETY: see `splat`.
+                $t(unsafe { $max(self.0, other.0) })
+            }
+        };
+    }
+
+    // SAFETY: each method is the instruction of its name.
+    unsafe impl Vector for Zmm {
+        const LANES: usize = 16;
+        const TILE: [usize; 2] = [8, 3];
+        type Mask = __mmask16;
+
+        #[inline(always)]
+        fn first(n: usize) -> __mmask16 {
+            ((1u32 << n) - 1) as __mmask16
+        }
+        #[inline(always)]
+        unsafe fn load_part(from: *const f32, mask: __mmask16) -> Self {
+            // SAFETY: the caller's: lanes outside the mask are not touched.
+            Zmm(unsafe { _mm512_maskz_loadu_ps(mask, from) })
+        }
+        #[inline(always)]
+        unsafe fn store_part(self, to: *mut f32, mask: __mmask16) {
+            // SAFETY: the caller's: lanes outside the mask are not touched.
+            unsafe { _mm512_mask_storeu_ps(to, mask, self.0) }
+        }
+        arithmetic!(
+            Zmm,
+            _mm512_set1_ps,
+            _mm512_loadu_ps,
+            _mm512_storeu_ps,
+            _mm512_add_ps,
+            _mm512_sub_ps,
+            _mm512_mul_ps,
+            _mm512_fmadd_ps,
+            _mm512_max_ps
+        );
+    }
+
+    // SAFETY: each method is the instruction of its name.
+    unsafe impl Vector for Ymm {
+        const LANES: usize = 8;
+        const TILE: [usize; 2] = [4, 3];
+        type Mask = __m256i;
+
+        #[inline(always)]
+        fn first(n: usize) -> __m256i {
+            // SAFETY: see `splat`.
+            unsafe {
+                _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_part(from: *const f32, mask: __m256i) -> Self {
+            // SAFETY: the caller's: lanes outside the mask are not touched.
+            Ymm(unsafe { _mm256_maskload_ps(from, mask) })
+        }
+        #[inline(always)]
+        unsafe fn store_part(self, to: *mut f32, mask: __m256i) {
+            // SAFETY: the caller's: lanes outside the mask are not touched.
+            unsafe { _mm256_maskstore_ps(to, mask, self.0) }
+        }
+        arithmetic!(
+            Ymm,
+            _mm256_set1_ps,
+            _mm256_loadu_ps,
+            _mm256_storeu_ps,
+            _mm256_add_ps,
+            _mm256_sub_ps,
+            _mm256_mul_ps,
+            _mm256_fmadd_ps,
+            _mm256_max_ps
+        );
+    }
+}
