@@ -268,11 +268,11 @@ fn cpu(chosen: impl Fn(&Layer) -> bool) -> Result<()> {
                 use cpu_gemm::{Mat, gemm};
                 let seconds = [
                     clock(&mut || {
-                        gemm(&cx, rows, i, o, Mat::new(&x, i), Mat::transposed(&w, i), 0.0, &mut y)
+                        gemm(&cx, [rows, i, o], Mat::new(&x, i), Mat::transposed(&w, i), 0.0, &mut y)
                     }),
-                    clock(&mut || gemm(&cx, rows, o, i, Mat::new(&y, o), Mat::new(&w, i), 0.0, &mut x)),
+                    clock(&mut || gemm(&cx, [rows, o, i], Mat::new(&y, o), Mat::new(&w, i), 0.0, &mut x)),
                     clock(&mut || {
-                        gemm(&cx, o, rows, i, Mat::transposed(&y, o), Mat::new(&x, i), 0.0, &mut w)
+                        gemm(&cx, [o, rows, i], Mat::transposed(&y, o), Mat::new(&x, i), 0.0, &mut w)
                     }),
                 ];
                 lines.push(Line { rung: name, seconds });

@@ -75,6 +75,17 @@ pub(crate) fn check_threads(threads: usize) -> Result<()> {
         .expected(format!("at most {MOST_THREADS}, or 0 for one for each core")))
 }
 
+/// The rung with this number, if this level has its instructions.
+fn gemm_rung(number: u32, simd: Simd) -> Result<&'static GemmRung> {
+    let rung = ladder::gemm::rung(number)?;
+    if rung.needs <= simd {
+        return Ok(rung);
+    }
+    Err(Error::argument("gemm-rung", format!("rung {number} ({}) needs {}", rung.name, rung.needs))
+        .with("SIMD level in use", simd)
+        .help(format!("rung {} runs everywhere", ladder::gemm::DEFAULT)))
+}
+
 impl CpuCtx {
     /// Starts the threads.
     ///
@@ -84,6 +95,7 @@ impl CpuCtx {
         let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
         let threads = if options.threads == 0 { cores() } else { options.threads };
         check_threads(threads)?;
+        let simd = options.simd.map_or_else(Simd::from_environment, Simd::supported)?;
         // One thread needs no pool: the caller runs everything.
         let pool = if threads == 1 {
             None
@@ -100,8 +112,8 @@ impl CpuCtx {
             threads,
             buffers: BufferPool::new(),
             poison: options.poison,
-            simd: options.simd.map_or_else(Simd::from_environment, Simd::supported)?,
-            gemm: ladder::gemm::rung(options.gemm_rung)?,
+            simd,
+            gemm: gemm_rung(options.gemm_rung, simd)?,
             conv: ladder::conv2d::rung(options.conv_rung)?,
             sequence: AtomicU64::new(0),
         })

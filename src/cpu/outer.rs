@@ -70,6 +70,39 @@ pub unsafe fn outer<V: Vector, const R: usize, const N: usize>(
     rows: impl Rows,
     mask: V::Mask,
 ) -> [[V; N]; R] {
+    // SAFETY: the caller's.
+    unsafe {
+        match V::spared(mask) {
+            true => sums(
+                k,
+                a,
+                b,
+                rows,
+                #[inline(always)]
+                |last| V::load(last),
+            ),
+            false => sums(
+                k,
+                a,
+                b,
+                rows,
+                #[inline(always)]
+                |last| V::load_part(last, mask),
+            ),
+        }
+    }
+}
+
+/// # Safety
+/// As [`outer`], the last vector of a row being read by `load`.
+#[inline(always)]
+unsafe fn sums<V: Vector, const R: usize, const N: usize>(
+    k: usize,
+    a: Left,
+    b: *const f32,
+    rows: impl Rows,
+    load: impl Fn(*const f32) -> V,
+) -> [[V; N]; R] {
     let mut sums = [[V::splat(0.0); N]; R];
     for p in 0..k {
         // SAFETY: the caller's.
@@ -79,7 +112,7 @@ pub unsafe fn outer<V: Vector, const R: usize, const N: usize>(
             for v in 0..N - 1 {
                 row[v] = V::load(b.add(v * V::LANES));
             }
-            row[N - 1] = V::load_part(b.add((N - 1) * V::LANES), mask);
+            row[N - 1] = load(b.add((N - 1) * V::LANES));
             for r in 0..R {
                 let a = V::splat(*a.data.add(r * a.row + p * a.col));
                 for v in 0..N {
@@ -91,14 +124,17 @@ pub unsafe fn outer<V: Vector, const R: usize, const N: usize>(
     sums
 }
 
-/// Calls `$f::<$V, R, N>($args)` for the run-time numbers of rows and vectors `$r` and `$n`, which are at most
-/// [`Vector::TILE`] and, for rows, a power of two: [`next_rows`] cuts others.
+/// Calls `$f::<$V, R, N>($args)` for the run-time numbers of rows and vectors `$r`, from [`next_rows`], and `$n`, at most
+/// [`Vector::TILE`]'s.
 macro_rules! by_tile {
     ($r:expr, $n:expr, $V:ident, $f:ident($($arg:expr),* $(,)?)) => {
         match ($r, $n) {
             (8, 3) => $f::<$V, 8, 3>($($arg),*),
             (8, 2) => $f::<$V, 8, 2>($($arg),*),
             (8, 1) => $f::<$V, 8, 1>($($arg),*),
+            (6, 3) => $f::<$V, 6, 3>($($arg),*),
+            (6, 2) => $f::<$V, 6, 2>($($arg),*),
+            (6, 1) => $f::<$V, 6, 1>($($arg),*),
             (4, 3) => $f::<$V, 4, 3>($($arg),*),
             (4, 2) => $f::<$V, 4, 2>($($arg),*),
             (4, 1) => $f::<$V, 4, 1>($($arg),*),
@@ -114,8 +150,13 @@ macro_rules! by_tile {
 }
 pub(crate) use by_tile;
 
-/// How many of `left >= 1` rows the next tile takes: the largest power of two, at most V's.
+/// How many of `left >= 1` rows the next tile takes: 8, 6, 4, 2 or 1, at most V's.
 #[inline(always)]
 pub fn next_rows<V: Vector>(left: usize) -> usize {
-    if left >= V::TILE[0] { V::TILE[0] } else { 1 << left.ilog2() }
+    match left.min(V::TILE[0]) {
+        8.. => 8,
+        6.. => 6,
+        4.. => 4,
+        rows => rows.clamp(1, 2),
+    }
 }

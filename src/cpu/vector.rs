@@ -20,6 +20,8 @@ pub unsafe trait Vector: Copy {
 
     /// The first `n <= LANES` lanes.
     fn first(n: usize) -> Self::Mask;
+    /// Whether the mask takes all lanes and a plain load is cheaper than one through it.
+    fn spared(mask: Self::Mask) -> bool;
     /// All lanes equal.
     fn splat(x: f32) -> Self;
     /// Lanes from memory of any alignment.
@@ -106,6 +108,10 @@ unsafe impl Vector for Four {
     #[inline(always)]
     fn first(n: usize) -> usize {
         n
+    }
+    #[inline(always)]
+    fn spared(n: usize) -> bool {
+        n == Self::LANES
     }
     #[inline(always)]
     fn splat(x: f32) -> Self {
@@ -224,6 +230,10 @@ mod x86 {
             ((1u32 << n) - 1) as __mmask16
         }
         #[inline(always)]
+        fn spared(_: __mmask16) -> bool {
+            false
+        }
+        #[inline(always)]
         unsafe fn load_part(from: *const f32, mask: __mmask16) -> Self {
             // SAFETY: the caller's: lanes outside the mask are not touched.
             Zmm(unsafe { _mm512_maskz_loadu_ps(mask, from) })
@@ -249,7 +259,7 @@ mod x86 {
     // SAFETY: each method is the instruction of its name.
     unsafe impl Vector for Ymm {
         const LANES: usize = 8;
-        const TILE: [usize; 2] = [4, 3];
+        const TILE: [usize; 2] = [6, 2];
         type Mask = __m256i;
 
         #[inline(always)]
@@ -258,6 +268,11 @@ mod x86 {
             unsafe {
                 _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
             }
+        }
+        #[inline(always)]
+        fn spared(mask: __m256i) -> bool {
+            // SAFETY: see `splat`.
+            unsafe { _mm256_movemask_epi8(mask) == -1 }
         }
         #[inline(always)]
         unsafe fn load_part(from: *const f32, mask: __m256i) -> Self {

@@ -3,7 +3,8 @@
 
 use super::{Precision, find};
 use crate::core::Result;
-use crate::cpu::gemm as cpu;
+use crate::cpu::Simd;
+use crate::cpu::gemm::{self as cpu, GemmFns};
 use crate::cuda::gemm::Tiled;
 use crate::cuda::kernels;
 
@@ -16,10 +17,12 @@ pub struct GemmRung {
     pub name: &'static str,
     /// The one idea a reader takes from it.
     pub teaches: &'static str,
+    /// The vector instructions it is written for; it runs with these or better.
+    pub needs: Simd,
     /// The f32 version.
-    pub f32: cpu::GemmFn<f32>,
+    pub f32: GemmFns<f32>,
     /// The f64 version: the oracle's arithmetic.
-    pub f64: cpu::GemmFn<f64>,
+    pub f64: GemmFns<f64>,
 }
 
 /// All rungs, slowest first.
@@ -28,20 +31,62 @@ pub static RUNGS: &[GemmRung] = &[
         number: 1,
         name: "naive",
         teaches: "the definition: one dot product an output",
-        f32: cpu::naive::<f32>,
-        f64: cpu::naive::<f64>,
+        needs: Simd::Portable,
+        f32: GemmFns::serial(cpu::naive::gemm),
+        f64: GemmFns::serial(cpu::naive::gemm),
+    },
+    GemmRung {
+        number: 2,
+        name: "reordered",
+        teaches: "neighbours in memory are used one after the other, so the compiler makes vectors of them",
+        needs: Simd::Portable,
+        f32: GemmFns::serial(cpu::reordered::gemm),
+        f64: GemmFns::serial(cpu::reordered::gemm),
+    },
+    GemmRung {
+        number: 3,
+        name: "blocked",
+        teaches: "a block of B stays in the cache until all rows have used it",
+        needs: Simd::Portable,
+        f32: GemmFns::serial(cpu::blocked::gemm),
+        f64: GemmFns::serial(cpu::blocked::gemm),
+    },
+    GemmRung {
+        number: 4,
+        name: "packed AVX2",
+        teaches: "a tile of C stays in registers; B is packed into panels that it reads as a stream",
+        needs: Simd::Avx2,
+        f32: GemmFns::serial(cpu::packed::avx2),
+        f64: GemmFns::YARDSTICK,
+    },
+    GemmRung {
+        number: 5,
+        name: "packed AVX-512",
+        teaches: "registers twice as wide and twice as many: a tile of 8 x 48",
+        needs: Simd::Avx512,
+        f32: GemmFns::serial(cpu::packed::avx512),
+        f64: GemmFns::YARDSTICK,
+    },
+    GemmRung {
+        number: 6,
+        name: "parallel",
+        teaches: "tiles of C, cut by the problem's size, go to all threads",
+        needs: Simd::Portable,
+        f32: GemmFns { alone: cpu::packed::alone, together: cpu::packed::together },
+        f64: GemmFns::YARDSTICK,
     },
     GemmRung {
         number: 9,
         name: "matrixmultiply",
-        teaches: "the yardstick: packed panels and a SIMD micro-kernel, from the matrixmultiply crate",
-        f32: cpu::yardstick_f32,
-        f64: cpu::yardstick_f64,
+        teaches: "the yardstick: packed panels and a SIMD micro-kernel, from the matrixmultiply crate, on all threads",
+        needs: Simd::Portable,
+        f32: GemmFns::YARDSTICK,
+        f64: GemmFns::YARDSTICK,
     },
 ];
 
 /// The rung that runs unless another is asked for.
-pub const DEFAULT: u32 = 9;
+pub const DEFAULT: u32 = 6;
 
 /// The rung with this number.
 ///

@@ -106,7 +106,7 @@ impl Op for Linear {
                 out.chunks_exact_mut(o).for_each(|row| row.copy_from_slice(bias.get()));
                 beta = T::ONE;
             }
-            gemm(cx, rows, i, o, Mat::new(x[0].get(), i), Mat::transposed(x[1].get(), i), beta, out);
+            gemm(cx, [rows, i, o], Mat::new(x[0].get(), i), Mat::transposed(x[1].get(), i), beta, out);
             Ok(())
         })
     }
@@ -175,8 +175,8 @@ impl Op for LinearGrad {
         float_type!(self.name(), x[0].dtype, T => {
             let (dy, other, out) = (x[0].get::<T>(), Mat::new(x[1].get::<T>(), i), y[0].get::<T>());
             match self {
-                LinearGrad::Input => gemm(cx, rows, o, i, Mat::new(dy, o), other, T::ZERO, out),
-                LinearGrad::Weight => gemm(cx, o, rows, i, Mat::transposed(dy, o), other, T::ZERO, out),
+                LinearGrad::Input => gemm(cx, [rows, o, i], Mat::new(dy, o), other, T::ZERO, out),
+                LinearGrad::Weight => gemm(cx, [o, rows, i], Mat::transposed(dy, o), other, T::ZERO, out),
             }
             Ok(())
         })

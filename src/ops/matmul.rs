@@ -96,7 +96,7 @@ impl MatMul {
         let [ta, tb] = self.transpose;
         // A single right-hand matrix: the rows of the whole batch are one matrix.
         if s.batch[1].numel() == 1 && !ta {
-            return gemm(cx, s.batch[0].numel() * m, k, n, mat(a, m, k, ta), mat(b, k, n, tb), T::ZERO, c);
+            return gemm(cx, [s.batch[0].numel() * m, k, n], mat(a, m, k, ta), mat(b, k, n, tb), T::ZERO, c);
         }
         let factors = |i: usize| {
             let (i, j) = (stretched(&s.batch[2], &s.batch[0], i), stretched(&s.batch[2], &s.batch[1], i));
@@ -106,12 +106,12 @@ impl MatMul {
         if batch < PARALLEL_BATCH {
             for (i, c) in c.chunks_exact_mut((m * n).max(1)).enumerate() {
                 let (a, b) = factors(i);
-                gemm(cx, m, k, n, a, b, T::ZERO, c);
+                gemm(cx, [m, k, n], a, b, T::ZERO, c);
             }
         } else {
             cx.pieces(c, m * n, batch * m * n * k / MACS, |i, c| {
                 let (a, b) = factors(i);
-                T::gemm(cx)(m, k, n, a, b, T::ZERO, c, n);
+                (T::gemm(cx).alone)(cx, [m, k, n], a, b, T::ZERO, c, n);
             });
         }
     }

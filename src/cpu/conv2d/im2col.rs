@@ -177,10 +177,10 @@ impl<'a> Tiling<'a> {
         (ldc, start): (usize, usize),
         inner: usize,
     ) {
-        let run = T::gemm(self.cx);
+        let run = T::gemm(self.cx).alone;
         let rows = if inner == 0 { c.len() / ldc.max(1) } else { TASK_ROWS };
         self.cx.pieces(c, rows * ldc, inner, |task, c| {
-            run(c.len() / ldc, k, n, a.from(task * rows, 0), b, beta, &mut c[start..], ldc);
+            run(self.cx, [c.len() / ldc, k, n], a.from(task * rows, 0), b, beta, &mut c[start..], ldc);
         });
     }
 }

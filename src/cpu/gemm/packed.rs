@@ -69,11 +69,63 @@ struct Plan<'a> {
     in_place: bool,
 }
 
-/// `C = beta C + A B` at this level; with a context, its threads share the work. Row-major C, `ldc` from row to row.
-#[allow(clippy::too_many_arguments)] // the signature of BLAS
-pub fn gemm(
+/// Rung 04, `C = beta C + A B` with AVX2: see [`GemmFn`](super::GemmFn).
+pub fn avx2(cx: &CpuCtx, sizes: [usize; 3], a: Mat<f32>, b: Mat<f32>, beta: f32, c: &mut [f32], ldc: usize) {
+    gemm(Threads { cx, simd: Simd::Avx2, share: false }, sizes, a, b, beta, c, ldc);
+}
+
+/// Rung 05, the same with AVX-512.
+pub fn avx512(
+    cx: &CpuCtx,
+    sizes: [usize; 3],
+    a: Mat<f32>,
+    b: Mat<f32>,
+    beta: f32,
+    c: &mut [f32],
+    ldc: usize,
+) {
+    gemm(Threads { cx, simd: Simd::Avx512, share: false }, sizes, a, b, beta, c, ldc);
+}
+
+/// The same with the context's own level.
+pub fn alone(cx: &CpuCtx, sizes: [usize; 3], a: Mat<f32>, b: Mat<f32>, beta: f32, c: &mut [f32], ldc: usize) {
+    gemm(Threads { cx, simd: cx.simd(), share: false }, sizes, a, b, beta, c, ldc);
+}
+
+/// Rung 06: panels are packed, and tiles of C computed, by all threads.
+pub fn together(
+    cx: &CpuCtx,
+    sizes: [usize; 3],
+    a: Mat<f32>,
+    b: Mat<f32>,
+    beta: f32,
+    c: &mut [f32],
+    ldc: usize,
+) {
+    gemm(Threads { cx, simd: cx.simd(), share: true }, sizes, a, b, beta, c, ldc);
+}
+
+/// Who computes, and with what.
+#[derive(Clone, Copy)]
+struct Threads<'a> {
+    cx: &'a CpuCtx,
     simd: Simd,
-    cx: Option<&CpuCtx>,
+    /// Whether other threads take part.
+    share: bool,
+}
+
+impl Threads<'_> {
+    /// Calls `f(0) .. f(n - 1)` for a product of `work` multiply-adds.
+    fn all(&self, n: usize, work: usize, f: &(dyn Fn(usize) + Sync)) {
+        match self.share && work >= TASK {
+            true => self.cx.tasks(n, work, f),
+            false => (0..n).for_each(f),
+        }
+    }
+}
+
+fn gemm(
+    threads: Threads,
     [m, k, n]: [usize; 3],
     a: Mat<f32>,
     b: Mat<f32>,
@@ -85,15 +137,15 @@ pub fn gemm(
         return;
     }
     super::check_bounds([m, k, n], &a, &b, c, ldc);
+    let simd = threads.simd;
     let straight = Plan::new(simd, [m, k, n], a, b, beta, Out { data: c.as_mut_ptr(), row: ldc, col: 1 });
     let turned =
         Plan::new(simd, [n, k, m], b.t(), a.t(), beta, Out { data: c.as_mut_ptr(), row: 1, col: ldc });
     let plan = if turned.cost(simd) < straight.cost(simd) { turned } else { straight };
     // Columns of B that are packed at a time.
-    let together =
-        if plan.in_place { n.max(m) } else { (PACKED / k.max(1) / plan.width).max(1) * plan.width };
+    let together = if plan.in_place { plan.n } else { (PACKED / k.max(1) / plan.width).max(1) * plan.width };
     for first in (0..plan.n).step_by(together) {
-        plan.columns(first, together.min(plan.n - first)).run(simd, cx);
+        plan.columns(first, together.min(plan.n - first)).run(threads);
     }
 }
 
@@ -121,26 +173,15 @@ impl<'a> Plan<'a> {
         Plan { n, b: self.b.from(0, first), c: Out { data, ..self.c }, ..self }
     }
 
-    fn run(self, simd: Simd, cx: Option<&CpuCtx>) {
+    fn run(self, threads: Threads) {
+        let Threads { cx, simd, .. } = threads;
         let panels = self.n.div_ceil(self.width);
-        let work = self.m * self.k * self.n;
-        let all = |tasks: usize, f: &(dyn Fn(usize) + Sync)| match cx {
-            Some(cx) if work >= TASK => cx.tasks(tasks, work, f),
-            _ => (0..tasks).for_each(f),
-        };
-        let size = self.k * self.width;
-        let mut packed = cx.map(|cx| cx.scratch(if self.in_place { 0 } else { panels * size * 4 }));
-        let mut own = Vec::new();
-        let packed = match &mut packed {
-            Some(buffer) => buffer.slice_mut::<f32>(),
-            None => {
-                own.resize(if self.in_place { 0 } else { panels * size }, 0.0);
-                &mut own[..]
-            }
-        };
+        let (work, size) = (self.m * self.k * self.n, self.k * self.width);
+        let mut packed = cx.scratch(if self.in_place { 0 } else { panels * size * size_of::<f32>() });
+        let packed = packed.slice_mut::<f32>();
         if !self.in_place {
             let to = Out { data: packed.as_mut_ptr(), row: size, col: 1 };
-            all(panels, &|p| {
+            threads.all(panels, work, &|p| {
                 // SAFETY: panel p is `size` elements of its own.
                 let panel = unsafe { std::slice::from_raw_parts_mut(to.at(p, 0), size) };
                 simd.dispatch(Pack { plan: &self, first: p * self.width, panel });
@@ -153,7 +194,7 @@ impl<'a> Plan<'a> {
         let stretch = panels.div_ceil(wanted.div_ceil(bands));
         let stretches = panels.div_ceil(stretch);
         let packed = &*packed;
-        all(bands * stretches, &|task| {
+        threads.all(bands * stretches, work, &|task| {
             let (band, stretch_number) = (task / stretches, task % stretches);
             let (i, first) = (band * height, stretch_number * stretch);
             simd.dispatch(Task {

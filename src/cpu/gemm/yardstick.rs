@@ -1,0 +1,111 @@
+//! gemm / 09: the `matrixmultiply` crate, packed panels and a SIMD micro-kernel of its own choosing. What the rungs below
+//! are measured against, and what f64 runs on from rung 4 on.
+
+use super::{Mat, check_bounds};
+use crate::core::Element;
+use crate::cpu::CpuCtx;
+
+/// A type that the crate multiplies.
+pub trait Yardstick: Element {
+    /// # Safety
+    /// All elements that the sizes and strides name are in bounds, and C's are nobody else's.
+    #[allow(clippy::too_many_arguments)] // the crate's own
+    unsafe fn multiply(
+        sizes: [usize; 3],
+        a: (*const Self, [isize; 2]),
+        b: (*const Self, [isize; 2]),
+        beta: Self,
+        c: (*mut Self, [isize; 2]),
+    );
+}
+
+macro_rules! yardstick {
+    ($t:ty, $gemm:path) => {
+        impl Yardstick for $t {
+            unsafe fn multiply(
+                [m, k, n]: [usize; 3],
+                (a, [ar, ac]): (*const $t, [isize; 2]),
+                (b, [br, bc]): (*const $t, [isize; 2]),
+                beta: $t,
+                (c, [cr, cc]): (*mut $t, [isize; 2]),
+            ) {
+                // SAFETY: the caller's.
+                unsafe { $gemm(m, k, n, 1.0, a, ar, ac, b, br, bc, beta, c, cr, cc) }
+            }
+        }
+    };
+}
+
+yardstick!(f32, matrixmultiply::sgemm);
+yardstick!(f64, matrixmultiply::dgemm);
+
+/// `C = beta C + A B`: see [`GemmFn`](super::GemmFn).
+pub fn gemm<T: Yardstick>(
+    _cx: &CpuCtx,
+    [m, k, n]: [usize; 3],
+    a: Mat<T>,
+    b: Mat<T>,
+    beta: T,
+    c: &mut [T],
+    ldc: usize,
+) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    check_bounds([m, k, n], &a, &b, c, ldc);
+    let strides = |mat: &Mat<T>| [mat.row as isize, mat.col as isize];
+    // SAFETY: the assertions bound every element the call reads or writes; C is exclusively borrowed.
+    unsafe {
+        let (a, b) = ((a.data.as_ptr(), strides(&a)), (b.data.as_ptr(), strides(&b)));
+        T::multiply([m, k, n], a, b, beta, (c.as_mut_ptr(), [ldc as isize, 1]));
+    }
+}
+
+/// Multiply-adds below which one product is not worth a second thread.
+const SERIAL: usize = 1 << 18;
+/// Rows of C that one task computes.
+const TILE_ROWS: usize = 32;
+/// Columns of C that one task computes when C has few rows.
+const TILE_COLS: usize = 128;
+
+/// As [`gemm`], cut into tiles of C, a task each, by the problem's size.
+pub fn parallel<T: Yardstick>(
+    cx: &CpuCtx,
+    [m, k, n]: [usize; 3],
+    a: Mat<T>,
+    b: Mat<T>,
+    beta: T,
+    c: &mut [T],
+    ldc: usize,
+) where
+    T: crate::core::Float,
+{
+    let work = m * k * n;
+    if work < SERIAL || m * n == 0 {
+        return gemm(cx, [m, k, n], a, b, beta, c, ldc);
+    }
+    if m >= 2 * TILE_ROWS {
+        let end = (m - 1) * ldc + n;
+        return cx.pieces(&mut c[..end], TILE_ROWS * ldc, work, |tile, c| {
+            let rows = (c.len() + ldc - n) / ldc;
+            gemm(cx, [rows, k, n], a.from(tile * TILE_ROWS, 0), b, beta, c, ldc);
+        });
+    }
+    // Column tiles of a row-major C interleave in memory, so each task computes into a tile of its own, which is copied
+    // in afterwards.
+    let tiles = n.div_ceil(TILE_COLS);
+    let mut buffer = cx.scratch(tiles * m * TILE_COLS * size_of::<T>());
+    let scratch = buffer.slice_mut::<T>();
+    cx.pieces(scratch, m * TILE_COLS, work, |tile, t| {
+        let first = tile * TILE_COLS;
+        gemm(cx, [m, k, TILE_COLS.min(n - first)], a, b.from(0, first), T::ZERO, t, TILE_COLS);
+    });
+    for i in 0..m {
+        for (tile, out) in c[i * ldc..][..n].chunks_mut(TILE_COLS).enumerate() {
+            let t = &scratch[(tile * m + i) * TILE_COLS..];
+            for (c, &t) in out.iter_mut().zip(t) {
+                *c = if beta == T::ZERO { t } else { *c + t };
+            }
+        }
+    }
+}
