@@ -6,6 +6,7 @@ pub mod broadcast;
 pub mod buffer;
 pub mod context;
 pub mod conv2d;
+pub mod dots;
 pub mod gather;
 pub mod gemm;
 pub mod norm;

@@ -15,6 +15,8 @@ pub unsafe trait Vector: Copy {
     const LANES: usize;
     /// Rows and vectors of the largest [outer product](super::outer) whose sums stay in registers.
     const TILE: [usize; 2];
+    /// Rows of both factors of the largest block of [dot products](super::dots) whose sums stay in registers.
+    const DOTS: [usize; 2];
     /// Which lanes a part takes.
     type Mask: Copy;
 
@@ -103,6 +105,7 @@ pub struct Four([f32; 4]);
 unsafe impl Vector for Four {
     const LANES: usize = 4;
     const TILE: [usize; 2] = [4, 2];
+    const DOTS: [usize; 2] = [2, 4];
     type Mask = usize;
 
     #[inline(always)]
@@ -223,6 +226,7 @@ mod x86 {
     unsafe impl Vector for Zmm {
         const LANES: usize = 16;
         const TILE: [usize; 2] = [8, 3];
+        const DOTS: [usize; 2] = [4, 6];
         type Mask = __mmask16;
 
         #[inline(always)]
@@ -260,6 +264,7 @@ mod x86 {
     unsafe impl Vector for Ymm {
         const LANES: usize = 8;
         const TILE: [usize; 2] = [6, 2];
+        const DOTS: [usize; 2] = [2, 4];
         type Mask = __m256i;
 
         #[inline(always)]

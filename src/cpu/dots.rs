@@ -1,0 +1,184 @@
+//! The other kernel: a block of dot products, for the gradients of weights.
+//!
+//! ```text
+//!                        p = pixels --->
+//!   A[0]      x x x x | x x x x | ...         acc[r][c] += A[r][p ..] * B[c][p ..]     lane by lane
+//!   ...
+//!   A[R-1]    x x x x | x x x x | ...         A[r] . B[c]  =  the sum of the lanes of acc[r][c], once at the end
+//!
+//!   B[0]      x x x x | x x x x | ...
+//!   ...
+//!   B[C-1]    x x x x | x x x x | ...
+//! ```
+//!
+//! [`outer`](super::outer) has one factor's numbers next to each other along the *outputs*. Here both factors have them
+//! along the *sum*: `dw[o, k]` sums over pixels, and pixels are what lies side by side in an image. So the lanes run along
+//! the sum. With AVX-512, R = 4 and C = 6: 24 sums, and a step of 16 pixels loads 10 registers for 24 multiply-adds.
+
+use super::outer::Rows;
+use super::vector::Vector;
+
+/// Lane by lane, `sums[r][c] = sum over p < n of A[r][p] B[c][p]`, where row r of A starts at `a + a_rows.at(r)` and row c
+/// of B at `b + b_rows.at(c)`. [`Vector::sum`] makes each a dot product; until then, sums of several stretches may be
+/// added.
+///
+/// # Safety
+/// `n` floats of each of the R and C rows can be read.
+#[inline(always)]
+pub unsafe fn dots<V: Vector, const R: usize, const C: usize>(
+    n: usize,
+    (a, a_rows): (*const f32, impl Rows),
+    (b, b_rows): (*const f32, impl Rows),
+) -> [[V; C]; R] {
+    let mut sums = [[V::splat(0.0); C]; R];
+    // SAFETY: the caller's.
+    let (a, b): ([_; R], [_; C]) = unsafe {
+        (std::array::from_fn(|r| a.add(a_rows.at(r))), std::array::from_fn(|c| b.add(b_rows.at(c))))
+    };
+    let whole = n / V::LANES * V::LANES;
+    for p in (0..whole).step_by(V::LANES) {
+        // SAFETY: whole registers end at `whole`, which is at most n.
+        unsafe { add_products(&mut sums, |r| V::load(a[r].add(p)), |c| V::load(b[c].add(p))) };
+    }
+    if whole < n {
+        let mask = V::first(n - whole);
+        // SAFETY: the mask ends at n.
+        unsafe {
+            add_products(
+                &mut sums,
+                |r| V::load_part(a[r].add(whole), mask),
+                |c| V::load_part(b[c].add(whole), mask),
+            );
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn add_products<V: Vector, const R: usize, const C: usize>(
+    sums: &mut [[V; C]; R],
+    a: impl Fn(usize) -> V,
+    b: impl Fn(usize) -> V,
+) {
+    let a: [V; R] = std::array::from_fn(a);
+    for c in 0..C {
+        let b = b(c);
+        for r in 0..R {
+            sums[r][c] = a[r].mul_add(b, sums[r][c]);
+        }
+    }
+}
+
+/// Calls `$f::<$V, R, C>($args)` for the run-time numbers of rows `$r` and `$c`, as [`next_dots`] cuts them.
+macro_rules! by_dots {
+    ($r:expr, $c:expr, $V:ident, $f:ident($($arg:expr),* $(,)?)) => {
+        match ($r, $c) {
+            (4, 6) => $f::<$V, 4, 6>($($arg),*),
+            (4, 4) => $f::<$V, 4, 4>($($arg),*),
+            (4, 2) => $f::<$V, 4, 2>($($arg),*),
+            (4, 1) => $f::<$V, 4, 1>($($arg),*),
+            (2, 6) => $f::<$V, 2, 6>($($arg),*),
+            (2, 4) => $f::<$V, 2, 4>($($arg),*),
+            (2, 2) => $f::<$V, 2, 2>($($arg),*),
+            (2, 1) => $f::<$V, 2, 1>($($arg),*),
+            (1, 6) => $f::<$V, 1, 6>($($arg),*),
+            (1, 4) => $f::<$V, 1, 4>($($arg),*),
+            (1, 2) => $f::<$V, 1, 2>($($arg),*),
+            (1, 1) => $f::<$V, 1, 1>($($arg),*),
+            other => unreachable!("no block of {other:?} dot products"),
+        }
+    };
+}
+pub(crate) use by_dots;
+
+/// How many of `left >= 1` rows of A (`which` 0) or B (1) the next block takes: V's number, or the largest power of two.
+#[inline(always)]
+pub fn next_dots<V: Vector>(which: usize, left: usize) -> usize {
+    if left >= V::DOTS[which] { V::DOTS[which] } else { (1 << left.ilog2()).min(4) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::outer::{Strided, Table};
+    use crate::cpu::simd::Simd;
+    use crate::cpu::vector::Kernel;
+
+    /// All of `rows x columns` dot products of length n, block by block.
+    struct All<'a> {
+        n: usize,
+        a: &'a [f32],
+        b: &'a [f32],
+        offsets: &'a [u32],
+        out: &'a mut [f32],
+    }
+
+    impl Kernel for All<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<V: Vector>(self) {
+            let (rows, columns) = (self.a.len() / self.n, self.offsets.len());
+            let mut r = 0;
+            while r < rows {
+                let (height, mut c) = (next_dots::<V>(0, rows - r), 0);
+                while c < columns {
+                    let width = next_dots::<V>(1, columns - c);
+                    let a = (self.a[r * self.n..].as_ptr(), Strided(self.n));
+                    let b = (self.b.as_ptr(), Table(&self.offsets[c..]));
+                    // SAFETY: `rows` rows of A lie n apart, and each offset leaves n floats of b.
+                    unsafe {
+                        by_dots!(
+                            height,
+                            width,
+                            V,
+                            block(self.n, a, b, &mut self.out[r * columns + c..], columns)
+                        );
+                    }
+                    c += width;
+                }
+                r += height;
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn block<V: Vector, const R: usize, const C: usize>(
+        n: usize,
+        a: (*const f32, impl Rows),
+        b: (*const f32, impl Rows),
+        out: &mut [f32],
+        columns: usize,
+    ) {
+        // SAFETY: the caller's.
+        let sums = unsafe { dots::<V, R, C>(n, a, b) };
+        for (r, row) in sums.into_iter().enumerate() {
+            row.into_iter().enumerate().for_each(|(c, sum)| out[r * columns + c] = sum.sum());
+        }
+    }
+
+    #[test]
+    fn every_size_at_every_level() {
+        let b: Vec<f32> = (0..200).map(|i| (i as f32 * 0.7).sin()).collect();
+        for level in [Simd::Portable, Simd::Avx2, Simd::Avx512].into_iter().filter_map(|l| l.supported().ok())
+        {
+            for (rows, columns) in [(1, 1), (4, 6), (7, 9), (3, 25), (6, 13)] {
+                for n in [1, 3, 15, 16, 17, 64, 77] {
+                    let a: Vec<f32> = (0..rows * n).map(|i| (i as f32 * 1.3).cos()).collect();
+                    let offsets: Vec<u32> = (0..columns as u32).map(|c| c * 5 % 123).collect();
+                    let mut out = vec![f32::NAN; rows * columns];
+                    level.dispatch(All { n, a: &a, b: &b, offsets: &offsets, out: &mut out });
+                    for (i, &got) in out.iter().enumerate() {
+                        let (a, b) = (&a[i / columns * n..][..n], &b[offsets[i % columns] as usize..]);
+                        let dot: f64 = a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+                        let error = (f64::from(got) - dot).abs();
+                        assert!(
+                            error <= 1e-5,
+                            "{level} {rows}x{columns} of {n}, output {i}: {got} is not {dot}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
