@@ -19,18 +19,31 @@ use super::outer::Rows;
 use super::vector::Vector;
 
 /// Lane by lane, `sums[r][c] = sum over p < n of A[r][p] B[c][p]`, where row r of A starts at `a + a_rows.at(r)` and row c
-/// of B at `b + b_rows.at(c)`. [`Vector::sum`] makes each a dot product; until then, sums of several stretches may be
-/// added.
+/// of B at `b + b_rows.at(c)`. [`Vector::sum`] makes each a dot product.
 ///
 /// # Safety
 /// `n` floats of each of the R and C rows can be read.
 #[inline(always)]
 pub unsafe fn dots<V: Vector, const R: usize, const C: usize>(
     n: usize,
+    a: (*const f32, impl Rows),
+    b: (*const f32, impl Rows),
+) -> [[V; C]; R] {
+    // SAFETY: the caller's.
+    unsafe { add_dots([[V::splat(0.0); C]; R], n, a, b) }
+}
+
+/// As [`dots`], to sums that other stretches have begun.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub unsafe fn add_dots<V: Vector, const R: usize, const C: usize>(
+    mut sums: [[V; C]; R],
+    n: usize,
     (a, a_rows): (*const f32, impl Rows),
     (b, b_rows): (*const f32, impl Rows),
 ) -> [[V; C]; R] {
-    let mut sums = [[V::splat(0.0); C]; R];
     // SAFETY: the caller's.
     let (a, b): ([_; R], [_; C]) = unsafe {
         (std::array::from_fn(|r| a.add(a_rows.at(r))), std::array::from_fn(|c| b.add(b_rows.at(c))))
