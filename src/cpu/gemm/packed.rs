@@ -30,10 +30,16 @@ use crate::cpu::outer::{Left, Strided, by_tile, next_rows, outer};
 use crate::cpu::simd::Simd;
 use crate::cpu::vector::{Kernel, Vector};
 
+/// Tiles of rows up to which B is read where it lies.
+const FEW: usize = 1;
 /// Steps of k that a tile of C stays in registers: 8 rows of A (8 KiB) and a panel of B (48 KiB) stay near.
 const DEPTH: usize = 256;
 /// The same where B is read where it lies: as many streams as the prefetcher follows.
-const STREAMS: usize = 16;
+const STREAMS: usize = 8;
+/// Elements of B that all rows of a task use before the next are taken: 384 KiB, of a second-level cache of 1 MiB.
+const NEAR: usize = 96 << 10;
+/// Rows of the largest tile.
+const MOST_ROWS: usize = 8;
 /// Elements of B that are packed at a time: 16 MiB.
 const PACKED: usize = 1 << 22;
 /// Multiply-adds that are worth a task, and the most tasks of a product.
@@ -152,7 +158,7 @@ fn gemm(
 impl<'a> Plan<'a> {
     fn new(simd: Simd, [m, k, n]: [usize; 3], a: Mat<'a, f32>, b: Mat<'a, f32>, beta: f32, c: Out) -> Self {
         let [rows, vectors] = tile(simd);
-        let in_place = b.col == 1 && m <= rows;
+        let in_place = b.col == 1 && m <= FEW * rows;
         Plan { m, k, n, a, b, beta, c, width: vectors * simd.lanes(), in_place }
     }
 
@@ -281,32 +287,57 @@ impl Kernel for Task<'_> {
         let Task { plan, packed, rows, panels } = self;
         let Plan { k, n, a, b, width, in_place, .. } = *plan;
         let depth = if in_place { STREAMS } else { DEPTH };
+        let mut copied = [0f32; DEPTH * MOST_ROWS];
         for from in (0..k.max(1)).step_by(depth) {
             let depth = depth.min(k - from);
             // The first block of K starts the sums, later ones go on.
             let beta = if from == 0 { plan.beta } else { 1.0 };
-            for p in panels.clone() {
-                let columns = width.min(n - p * width);
-                let (b, stride) = if in_place {
-                    (&b.data[(from * b.row + p * width).min(b.data.len())..], b.row)
-                } else {
-                    (&packed[p * k * width + from * width..], width)
-                };
+            let near = (NEAR / (depth * width).max(1)).max(1);
+            for first in panels.clone().step_by(near) {
+                let panels = first..panels.end.min(first + near);
                 let mut i = rows.start;
                 while i < rows.end {
                     let r = next_rows::<V>(rows.end - i);
-                    let a = a.from(i, from);
-                    let left = Left { data: a.data.as_ptr(), row: a.row, col: a.col };
-                    // SAFETY: `check_bounds` bounds the rows of A and C, the panel is whole, and of a B in place the
-                    // mask leaves out what lies beyond the last column.
-                    unsafe {
-                        let c = Out { data: plan.c.at(i, p * width), ..plan.c };
-                        let args = (depth, left, b.as_ptr(), stride, columns);
-                        by_tile!(r, columns.div_ceil(V::LANES), V, block(args, beta, c));
+                    let tile = a.from(i, from);
+                    let mut left = Left { data: tile.data.as_ptr(), row: tile.row, col: tile.col };
+                    if tile.col != 1 && panels.len() > 1 {
+                        gather::<V>(tile, depth, r, &mut copied);
+                        left = Left { data: copied.as_ptr(), row: 1, col: r };
+                    }
+                    for p in panels.clone() {
+                        let columns = width.min(n - p * width);
+                        let (b, stride) = if in_place {
+                            (&b.data[(from * b.row + p * width).min(b.data.len())..], b.row)
+                        } else {
+                            (&packed[p * k * width + from * width..], width)
+                        };
+                        // SAFETY: `check_bounds` bounds the rows of A and C, the panel is whole, and of a B in place
+                        // the mask leaves out what lies beyond the last column.
+                        unsafe {
+                            let c = Out { data: plan.c.at(i, p * width), ..plan.c };
+                            let args = (depth, left, b.as_ptr(), stride, columns);
+                            by_tile!(r, columns.div_ceil(V::LANES), V, block(args, beta, c));
+                        }
                     }
                     i += r;
                 }
             }
+        }
+    }
+}
+
+/// Copies `r` rows and `depth` columns of A: `to[k * r + i] = A[i, k]`.
+#[inline(always)]
+fn gather<V: Vector>(a: Mat<f32>, depth: usize, r: usize, to: &mut [f32]) {
+    let mask = V::first(r.min(V::LANES));
+    for (k, to) in to[..depth * r].chunks_exact_mut(r).enumerate() {
+        let from = &a.data[k * a.col..];
+        if a.row == 1 && r <= V::LANES {
+            assert!(r <= from.len(), "A is too short");
+            // SAFETY: both slices have r elements.
+            unsafe { V::load_part(from.as_ptr(), mask).store_part(to.as_mut_ptr(), mask) }
+        } else {
+            to.iter_mut().zip(from.iter().step_by(a.row)).for_each(|(to, &a)| *to = a);
         }
     }
 }
