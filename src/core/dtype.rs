@@ -8,6 +8,7 @@
 //! | i64 | labels and indices |
 //! | u8 | images and masks |
 
+use super::math::{self, double};
 use std::fmt;
 
 /// The element type of a tensor.
@@ -114,39 +115,37 @@ pub trait Float:
     fn abs(self) -> Self;
     fn exp(self) -> Self;
     fn ln(self) -> Self;
-    /// `ln(1 + self)`, exact where `self` is tiny.
-    fn ln_1p(self) -> Self;
     fn sqrt(self) -> Self;
     fn tanh(self) -> Self;
     fn powf(self, exponent: Self) -> Self;
-    /// The error function, from `libm`: `gelu` needs it and the standard library has none.
-    fn erf(self) -> Self;
+    /// `ln(1 + e^self)`.
+    fn softplus(self) -> Self;
+    /// The standard normal distribution's mass below `self`, and its density there.
+    fn normal(self) -> (Self, Self);
+    /// `1 / (1 + e^-self)`, by way of `e^-|self|`, which cannot overflow.
+    #[inline(always)]
+    fn sigmoid(self) -> Self {
+        let z = (-self.abs()).exp();
+        (if self < Self::ZERO { z } else { Self::ONE }) / (Self::ONE + z)
+    }
     fn is_nan(self) -> bool;
     fn is_finite(self) -> bool;
 }
 
 macro_rules! float {
-    ($($t:ident, $erf:path;)*) => {$(
+    ($($t:ident, $normal:path, { $($function:ident: $path:path),* };)*) => {$(
         impl Float for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const NEG_INFINITY: Self = $t::NEG_INFINITY;
-            #[inline(always)]
-            fn abs(self) -> Self { $t::abs(self) }
-            #[inline(always)]
-            fn exp(self) -> Self { $t::exp(self) }
-            #[inline(always)]
-            fn ln(self) -> Self { $t::ln(self) }
-            #[inline(always)]
-            fn ln_1p(self) -> Self { $t::ln_1p(self) }
-            #[inline(always)]
-            fn sqrt(self) -> Self { $t::sqrt(self) }
-            #[inline(always)]
-            fn tanh(self) -> Self { $t::tanh(self) }
+            $(
+                #[inline(always)]
+                fn $function(self) -> Self { $path(self) }
+            )*
             #[inline(always)]
             fn powf(self, exponent: Self) -> Self { $t::powf(self, exponent) }
             #[inline(always)]
-            fn erf(self) -> Self { $erf(self) }
+            fn normal(self) -> (Self, Self) { $normal(self) }
             #[inline(always)]
             fn is_nan(self) -> bool { $t::is_nan(self) }
             #[inline(always)]
@@ -155,7 +154,14 @@ macro_rules! float {
     )*};
 }
 
-float! { f32, libm::erff; f64, libm::erf; }
+float! {
+    f32, math::normal, {
+        abs: f32::abs, sqrt: f32::sqrt, exp: math::exp, ln: math::ln, tanh: math::tanh, softplus: math::softplus
+    };
+    f64, double::normal, {
+        abs: f64::abs, sqrt: f64::sqrt, exp: f64::exp, ln: f64::ln, tanh: f64::tanh, softplus: double::softplus
+    };
+}
 
 /// Runs a generic body with `$T` bound to the Rust type of a computing dtype: `float_type!(dtype, T => body)`.
 ///

@@ -5,6 +5,7 @@
 pub mod dtype;
 pub mod error;
 pub mod geometry;
+pub mod math;
 pub mod resample;
 pub mod rng;
 pub mod shape;

@@ -125,14 +125,22 @@ impl CpuCtx {
         });
     }
 
+    /// Runs an elementwise loop over `T`, compiled for the vectors of this processor. Mark the closure
+    /// `#[inline(always)]`. In f64, the oracle's type, a loop is what it is on any processor, and compiled once.
+    #[inline(always)]
+    pub fn vectors<T>(&self, f: impl FnOnce()) {
+        if const { size_of::<T>() < 8 } { self.simd().run(f) } else { f() }
+    }
+
     /// `y[i] = f(i)` over an elementwise output, cut by size.
     pub fn fill_with<T: Send>(&self, y: &mut [T], f: impl Fn(usize) -> T + Sync + Send) {
         let work = y.len();
         self.pieces(y, CHUNK, work, |piece, y| {
             let start = piece * CHUNK;
-            for (i, y) in y.iter_mut().enumerate() {
-                *y = f(start + i);
-            }
+            self.vectors::<T>(
+                #[inline(always)]
+                || y.iter_mut().enumerate().for_each(|(i, y)| *y = f(start + i)),
+            );
         });
     }
 
@@ -140,9 +148,10 @@ impl CpuCtx {
     pub fn map<X: Copy + Sync, Y: Send>(&self, x: &[X], y: &mut [Y], f: impl Fn(X) -> Y + Sync + Send) {
         let work = y.len();
         self.pieces(y, CHUNK, work, |piece, y| {
-            for (y, &x) in y.iter_mut().zip(&x[piece * CHUNK..]) {
-                *y = f(x);
-            }
+            self.vectors::<Y>(
+                #[inline(always)]
+                || y.iter_mut().zip(&x[piece * CHUNK..]).for_each(|(y, &x)| *y = f(x)),
+            );
         });
     }
 
@@ -156,10 +165,11 @@ impl CpuCtx {
     ) {
         let work = y.len();
         self.pieces(y, CHUNK, work, |piece, y| {
-            let start = piece * CHUNK;
-            for ((y, &a), &b) in y.iter_mut().zip(&a[start..]).zip(&b[start..]) {
-                *y = f(a, b);
-            }
+            let (a, b) = (&a[piece * CHUNK..], &b[piece * CHUNK..]);
+            self.vectors::<Y>(
+                #[inline(always)]
+                || y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b)),
+            );
         });
     }
 }

@@ -19,26 +19,31 @@ const TILE: usize = 2048;
 
 /// `y = exp(x - m) / sum exp(x - m)` with `m = max x`: the shift keeps `exp` from overflowing and cancels out.
 pub fn softmax<T: Float>(cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]) {
-    rows(cx, around, [x], y, |[x], y| {
+    #[inline(always)]
+    fn row<T: Float>([x]: [&[T]; 1], y: &mut [T]) {
         let sum = shifted_exp(x, max_of(x), y);
         y.iter_mut().for_each(|y| *y /= sum);
-    });
+    }
+    rows(cx, around, [x], y, row);
 }
 
 /// `y = x - m - ln(sum exp(x - m))`: the logarithm of [`softmax`], with no probability that could round to 0.
 pub fn log_softmax<T: Float>(cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]) {
-    rows(cx, around, [x], y, |[x], y| {
+    #[inline(always)]
+    fn row<T: Float>([x]: [&[T]; 1], y: &mut [T]) {
         let m = max_of(x);
         let log_sum = shifted_exp(x, m, y).ln();
         for (y, &x) in y.iter_mut().zip(x) {
             *y = x - m - log_sum;
         }
-    });
+    }
+    rows(cx, around, [x], y, row);
 }
 
 /// `dx = y (dy - sum y dy)`.
 pub fn softmax_grad<T: Float>(cx: &CpuCtx, around: Around, y: &[T], dy: &[T], dx: &mut [T]) {
-    rows(cx, around, [y, dy], dx, |[y, dy], dx| {
+    #[inline(always)]
+    fn row<T: Float>([y, dy]: [&[T]; 2], dx: &mut [T]) {
         for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
             *dx = y * dy;
         }
@@ -46,20 +51,24 @@ pub fn softmax_grad<T: Float>(cx: &CpuCtx, around: Around, y: &[T], dy: &[T], dx
         for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
             *dx = y * (dy - dot);
         }
-    });
+    }
+    rows(cx, around, [y, dy], dx, row);
 }
 
 /// `dx = dy - exp(y) sum dy`.
 pub fn log_softmax_grad<T: Float>(cx: &CpuCtx, around: Around, y: &[T], dy: &[T], dx: &mut [T]) {
-    rows(cx, around, [y, dy], dx, |[y, dy], dx| {
+    #[inline(always)]
+    fn row<T: Float>([y, dy]: [&[T]; 2], dx: &mut [T]) {
         let sum = sum_of(dy);
         for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
             *dx = dy - y.exp() * sum;
         }
-    });
+    }
+    rows(cx, around, [y, dy], dx, row);
 }
 
 /// `y = exp(x - m)`; returns its sum.
+#[inline(always)]
 fn shifted_exp<T: Float>(x: &[T], m: T, y: &mut [T]) -> T {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = (x - m).exp();
@@ -79,10 +88,15 @@ fn rows<T: Float, const K: usize>(
     if inner == 1 {
         let piece = (CHUNK / EXP / n.max(1)).max(1) * n;
         cx.pieces(y, piece, work, |p, y| {
-            for (i, y) in y.chunks_mut(n).enumerate() {
-                let start = p * piece + i * n;
-                kernel(x.map(|x| &x[start..start + n]), y);
-            }
+            cx.vectors::<T>(
+                #[inline(always)]
+                || {
+                    for (i, y) in y.chunks_mut(n).enumerate() {
+                        let start = p * piece + i * n;
+                        kernel(x.map(|x| &x[start..start + n]), y);
+                    }
+                },
+            );
         });
     } else {
         let plane = n * inner;
@@ -112,9 +126,14 @@ fn columns<T: Float, const K: usize>(
                 }
             }
         }
-        for (j, out) in out[..width * n].chunks_mut(n).enumerate() {
-            kernel(std::array::from_fn(|k| &tiles[(k * width + j) * n..][..n]), out);
-        }
+        cx.vectors::<T>(
+            #[inline(always)]
+            || {
+                for (j, out) in out[..width * n].chunks_mut(n).enumerate() {
+                    kernel(std::array::from_fn(|k| &tiles[(k * width + j) * n..][..n]), out);
+                }
+            },
+        );
         for i in 0..n {
             for (j, y) in y[i * inner + first..][..width].iter_mut().enumerate() {
                 *y = out[j * n + i];

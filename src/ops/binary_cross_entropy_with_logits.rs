@@ -38,7 +38,6 @@
 
 use super::cuda;
 use super::loss::{Of, Reduction};
-use super::sigmoid::sigmoid;
 use super::{Case, Fill, Input, OpSpec, no_second_gradient, one};
 use crate::core::{Error, Float, Result, Shape};
 use crate::cpu::context::CHUNK;
@@ -57,13 +56,6 @@ pub struct BinaryCrossEntropyWithLogits {
     pub weight: bool,
     pub pos_weight: bool,
     pub reduction: Reduction,
-}
-
-/// `ln(1 + e^x)`.
-#[inline(always)]
-fn softplus<T: Float>(x: T) -> T {
-    let positive = if x > T::ZERO { x } else { T::ZERO };
-    positive + (-x.abs()).exp().ln_1p()
 }
 
 impl BinaryCrossEntropyWithLogits {
@@ -128,7 +120,7 @@ impl Op for BinaryCrossEntropyWithLogits {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (pair, weights) = ([x[0], x[1]], &x[2..]);
         float_type!(self.name(), x[0].dtype, T => {
-            let loss = |x: T, t: T, p: T| p * t * softplus(-x) + (T::ONE - t) * softplus(x);
+            let loss = |x: T, t: T, p: T| p * t * (-x).softplus() + (T::ONE - t) * x.softplus();
             let losses = |y: &mut ViewMut| self.weighted(cx, pair, weights, y, loss);
             self.reduction.collect::<T>(cx, x[0].shape, &mut y[0], losses);
             Ok(())
@@ -191,10 +183,10 @@ impl Op for BinaryCrossEntropyWithLogitsGrad {
         float_type!(self.name(), dy.dtype, T => {
             match self.of {
                 Of::Input => forward.weighted(cx, pair, weights, y, |x: T, t, p| {
-                    (T::ONE - t) * sigmoid(x) - p * t * sigmoid(-x)
+                    (T::ONE - t) * x.sigmoid() - p * t * (-x).sigmoid()
                 }),
                 Of::Target => forward.weighted(cx, pair, weights, y, |x: T, _, p| {
-                    p * softplus(-x) - softplus(x)
+                    p * (-x).softplus() - x.softplus()
                 }),
             }
             let (y, dy) = (y.get::<T>(), dy.get::<T>());

@@ -34,7 +34,6 @@
 //! ```
 
 use super::loss::{Of, Reduction};
-use super::sigmoid::sigmoid;
 use super::{Case, Fill, Input, OpSpec, no_second_gradient, one};
 use crate::core::{Error, Float, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, reduce};
@@ -69,7 +68,7 @@ impl DiceLoss {
         let (rows, d) = rows(&x[0].shape);
         let [y, p, ratio, total] = y else { unreachable!("infer plans four outputs") };
         let (p, t, smooth) = (p.get::<T>(), x[1].get::<T>(), T::from_f64(self.smooth));
-        cx.map(x[0].get::<T>(), p, sigmoid);
+        cx.map(x[0].get::<T>(), p, T::sigmoid);
         let mut scratch = cx.scratch(size_of_val(p));
         let scratch = scratch.slice_mut::<T>();
         let mut sums = |f: fn(T, T) -> T, sums: &mut [T]| {

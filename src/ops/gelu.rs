@@ -51,7 +51,7 @@ impl Unary for Gelu {
     fn y<T: Float>(self, x: T) -> T {
         let half = T::from_f64(0.5);
         match self.approximate {
-            Approximate::None => half * x * (T::ONE + (x * T::from_f64(FRAC_1_SQRT_2)).erf()),
+            Approximate::None => x * x.normal().0,
             Approximate::Tanh => half * x * (T::ONE + inner(x).tanh()),
         }
     }
@@ -60,8 +60,8 @@ impl Unary for Gelu {
         let half = T::from_f64(0.5);
         match self.approximate {
             Approximate::None => {
-                let p = (-half * x * x).exp() * T::from_f64(FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * 0.5);
-                dy * (half * (T::ONE + (x * T::from_f64(FRAC_1_SQRT_2)).erf()) + x * p)
+                let (below, density) = x.normal();
+                dy * (below + x * density)
             }
             Approximate::Tanh => {
                 let t = inner(x).tanh();

@@ -35,7 +35,7 @@ impl Unary for Sigmoid {
     const READS: Reads = Reads::Output;
 
     fn y<T: Float>(self, x: T) -> T {
-        sigmoid(x)
+        x.sigmoid()
     }
 
     fn dx<T: Float>(self, y: T, dy: T) -> T {
@@ -43,12 +43,6 @@ impl Unary for Sigmoid {
     }
 
     plain_kernels!(sigmoid_fwd_f32, sigmoid_bwd_f32);
-}
-
-/// `1 / (1 + e^-x)`.
-#[inline(always)]
-pub(super) fn sigmoid<T: Float>(x: T) -> T {
-    T::ONE / (T::ONE + (-x).exp())
 }
 
 impl Tensor {

@@ -18,7 +18,6 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::sigmoid::sigmoid;
 use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use super::{Fill, Input, OpSpec};
 use crate::core::{Float, Result};
@@ -35,11 +34,11 @@ impl Unary for Silu {
     const READS: Reads = Reads::Input;
 
     fn y<T: Float>(self, x: T) -> T {
-        x / (T::ONE + (-x).exp())
+        x * x.sigmoid()
     }
 
     fn dx<T: Float>(self, x: T, dy: T) -> T {
-        let s = sigmoid(x);
+        let s = x.sigmoid();
         dy * s * (T::ONE + x * (T::ONE - s))
     }
 
