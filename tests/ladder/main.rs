@@ -1,6 +1,7 @@
 //! Every rung of a ladder against its definition, rung 01, in f64: the CPU's here, the GPU's in `cuda.rs`.
 
 mod cuda;
+mod gemm;
 
 use proptest::prelude::*;
 use receptive::cpu::CpuOptions;

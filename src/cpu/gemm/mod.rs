@@ -1,5 +1,6 @@
 //! General matrix multiplication on the CPU: the rungs of [`crate::ladder::gemm`], a file each.
 
+mod along;
 pub mod blocked;
 pub mod naive;
 pub mod packed;

@@ -21,7 +21,7 @@
 //! contiguous. A linear layer on a batch of 64, `Y = X W'`, is computed as `Y' = W X'`: the large W is read once, as it
 //! lies, and only X' is packed. [`Plan`] weighs both.
 //!
-//! **Few rows.** With at most a tile's rows of A every number of B is used once, and packing it would be most of the
+//! **Few rows.** Where rows of both factors lie along `k`, that is [`along`](super::along). Otherwise, with at most a tile's rows of A every number of B is used once, and packing it would be most of the
 //! work. It is read where it lies then, some rows at a time over a long stretch of columns, as memory likes it.
 
 use super::Mat;
@@ -143,7 +143,10 @@ fn gemm(
         return;
     }
     super::check_bounds([m, k, n], &a, &b, c, ldc);
-    let simd = threads.simd;
+    let Threads { cx, simd, share } = threads;
+    if super::along::suits([m, k, n], &a, &b) {
+        return super::along::gemm((cx, simd, share), [m, k, n], a, b, beta, c, ldc);
+    }
     let straight = Plan::new(simd, [m, k, n], a, b, beta, Out { data: c.as_mut_ptr(), row: ldc, col: 1 });
     let turned =
         Plan::new(simd, [n, k, m], b.t(), a.t(), beta, Out { data: c.as_mut_ptr(), row: 1, col: ldc });

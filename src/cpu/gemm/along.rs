@@ -1,0 +1,122 @@
+//! Few outputs, long sums: `C = A B'` where rows of both factors lie along `k`, as in a linear layer on a small batch.
+//!
+//! ```text
+//!   A: some rows (the batch)           k --->
+//!   B': many rows (the weights)        k --->       C[i, j] = A[i] . B'[j]
+//! ```
+//!
+//! With a batch of 4 every number of the weights is used 4 times; packing it, or spreading it over a register for 4
+//! lanes, would be most of the work. Here registers run along `k` ([`dots`](crate::cpu::dots)): both factors are read as
+//! they lie, the weights once. What limits it: memory, from which 4 bytes come for every 2 flop of each image.
+
+use super::Mat;
+use crate::cpu::CpuCtx;
+use crate::cpu::dots::{by_dots, dots, next_dots};
+use crate::cpu::outer::Strided;
+use crate::cpu::simd::Simd;
+use crate::cpu::vector::{Kernel, Vector};
+
+/// Rows of A beyond which an outer product's tile is full anyway.
+const FEW: usize = 16;
+/// The shortest sums worth it: each ends in an addition across the lanes.
+const LONG: usize = 128;
+/// Steps of k that all rows of A use before the next are taken: 256 KiB of A at most.
+const DEPTH: usize = 4096;
+/// Multiply-adds that are worth a task, and the most tasks of a product.
+const TASK: usize = 1 << 18;
+const MOST_TASKS: usize = 64;
+
+/// Whether this is the way to compute a product of these sizes.
+pub fn suits([m, k, _]: [usize; 3], a: &Mat<f32>, b: &Mat<f32>) -> bool {
+    m <= FEW && k >= LONG && a.col == 1 && b.row == 1
+}
+
+/// `C = beta C + A B` for factors that [`suits`] accepts and whose bounds were checked; in parallel if `share`.
+#[allow(clippy::too_many_arguments)] // the signature of BLAS
+pub fn gemm(
+    (cx, simd, share): (&CpuCtx, Simd, bool),
+    [m, k, n]: [usize; 3],
+    a: Mat<f32>,
+    b: Mat<f32>,
+    beta: f32,
+    c: &mut [f32],
+    ldc: usize,
+) {
+    let work = m * k * n;
+    let columns = n.div_ceil((work / TASK).clamp(1, MOST_TASKS)).next_multiple_of(4);
+    // C', so that a task's outputs lie together.
+    let mut buffer = cx.scratch(n * m * size_of::<f32>());
+    let turned = buffer.slice_mut::<f32>();
+    let task = |i: usize, out: &mut [f32]| {
+        let b = b.from(0, i * columns);
+        simd.dispatch(Columns { m, k, a, b, out });
+    };
+    match share && work >= TASK {
+        true => cx.pieces(turned, columns * m, work, task),
+        false => turned.chunks_mut(columns * m).enumerate().for_each(|(i, out)| task(i, out)),
+    }
+    for (i, c) in c.chunks_mut(ldc).take(m).enumerate() {
+        for (c, &sum) in c[..n].iter_mut().zip(turned[i..].iter().step_by(m)) {
+            *c = if beta == 0.0 { sum } else { *c + sum };
+        }
+    }
+}
+
+/// Some columns of C, as rows of `m` outputs.
+struct Columns<'a> {
+    m: usize,
+    k: usize,
+    a: Mat<'a, f32>,
+    b: Mat<'a, f32>,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Columns<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Columns { m, k, a, b, out } = self;
+        let n = out.len() / m;
+        for from in (0..k).step_by(DEPTH) {
+            let depth = DEPTH.min(k - from);
+            let mut j = 0;
+            while j < n {
+                let (height, mut i) = (next_dots::<V>(0, n - j), 0);
+                let rows = (b.from(from, j).data.as_ptr(), Strided(b.col));
+                while i < m {
+                    let width = next_dots::<V>(1, m - i);
+                    let columns = (a.from(i, from).data.as_ptr(), Strided(a.row));
+                    let out = &mut out[j * m + i..];
+                    // SAFETY: the bounds of A and B were checked, and `depth` ends within k.
+                    unsafe { by_dots!(height, width, V, block(depth, rows, columns, out, m, from > 0)) };
+                    i += width;
+                }
+                j += height;
+            }
+        }
+    }
+}
+
+/// `out[r * m + c] = A[r] . B[c]`, or that added.
+///
+/// # Safety
+/// `n` floats of each of the rows can be read.
+#[inline(always)]
+unsafe fn block<V: Vector, const R: usize, const C: usize>(
+    n: usize,
+    a: (*const f32, Strided),
+    b: (*const f32, Strided),
+    out: &mut [f32],
+    m: usize,
+    add: bool,
+) {
+    // SAFETY: the caller's.
+    let sums = unsafe { dots::<V, R, C>(n, a, b) };
+    for (r, row) in sums.into_iter().enumerate() {
+        for (c, sum) in row.into_iter().enumerate() {
+            let out = &mut out[r * m + c];
+            *out = if add { *out + sum.sum() } else { sum.sum() };
+        }
+    }
+}
