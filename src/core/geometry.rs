@@ -1,9 +1,10 @@
 //! The sizes of a convolution, which every loop and kernel of it is told.
 
 use super::Window;
+use serde::Serialize;
 
 /// The sizes of one convolution.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Geometry {
     /// Images in the batch.
     pub n: usize,

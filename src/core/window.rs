@@ -10,6 +10,7 @@
 //! and there are `floor((input + padding - extent) / stride) + 1` outputs, with `extent = dilation * (kernel - 1) + 1`.
 
 use super::error::{Error, Result};
+use serde::Serialize;
 use std::iter::StepBy;
 use std::ops::Range;
 
@@ -17,7 +18,7 @@ use std::ops::Range;
 const LARGEST: usize = 1 << 24;
 
 /// A sliding window, `[vertical, horizontal]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Window {
     pub kernel: [usize; 2],
     pub stride: [usize; 2],

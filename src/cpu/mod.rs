@@ -15,6 +15,7 @@ mod parallel;
 pub mod pool;
 pub mod reduce;
 pub mod resample;
+pub mod roof;
 pub mod simd;
 pub mod softmax;
 pub mod vector;

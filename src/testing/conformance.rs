@@ -2,9 +2,10 @@
 
 use super::cases::{self, Failure};
 use super::close::{Place, Tolerance, close};
-use crate::core::DType;
+use crate::core::{DType, Result};
 use crate::ops::{Case, OpSpec};
-use crate::tensor::Device;
+use crate::tensor::{Device, Tensor};
+use std::collections::BTreeMap;
 
 /// Runs a case in f32 on `device` and in f64 on `exact`, forward and backward, and compares.
 ///
@@ -33,21 +34,47 @@ pub fn rounded_against_f64(
     exact: &Device,
     rounding: f64,
 ) -> Result<(), Failure> {
-    let inputs = cases::inputs(case, exact, DType::F64)?;
-    let call = spec.call(&case.attrs, &inputs)?;
-    let sizes = inputs.values().chain([call.output()]).map(|x| x.numel() as u64);
-    let work = sizes.chain([call.flops()]).max().unwrap_or(1);
-    drop(call);
-    let want = cases::run(spec, case, exact, DType::F64)?;
-    let got = cases::run(spec, case, device, DType::F32)?;
-    for (name, want) in &want {
-        let k = work as f64 / want.numel().max(1) as f64;
-        // Two factors are rounded in each product.
-        let relative = (1e-6 + 2.0 * rounding) * k.max(1.0).sqrt();
-        let tolerance = Tolerance::new(1e-6, relative);
-        close(Place { op: spec.name, case: case.label, tensor: name }, &got[name], want, tolerance)?;
+    Reference::new(spec, case, exact)?.check(device, rounding)
+}
+
+/// A case's outputs and gradients in f64, to compare several devices with.
+pub struct Reference {
+    spec: &'static OpSpec,
+    case: Case,
+    want: BTreeMap<String, Tensor>,
+    /// The op's operations, or its largest tensor.
+    work: u64,
+}
+
+impl Reference {
+    /// Computes them on `exact`.
+    ///
+    /// # Errors
+    /// What the op refuses.
+    pub fn new(spec: &'static OpSpec, case: &Case, exact: &Device) -> Result<Reference> {
+        let shapes = cases::shapes(case, DType::F64)?;
+        let call = spec.call(&case.attrs, &shapes)?;
+        let sizes = shapes.values().chain([call.output()]).map(|x| x.numel() as u64);
+        let work = sizes.chain([call.flops()]).max().unwrap_or(1);
+        Ok(Reference { spec, case: case.clone(), want: cases::run(spec, case, exact, DType::F64)?, work })
     }
-    Ok(())
+
+    /// Compares f32 on `device`, which moves each factor of a product by up to `rounding`.
+    ///
+    /// # Errors
+    /// The worst element of the first tensor that is wrong.
+    pub fn check(&self, device: &Device, rounding: f64) -> Result<(), Failure> {
+        let got = cases::run(self.spec, &self.case, device, DType::F32)?;
+        for (name, want) in &self.want {
+            let k = self.work as f64 / want.numel().max(1) as f64;
+            // Two factors are rounded in each product.
+            let relative = (1e-6 + 2.0 * rounding) * k.max(1.0).sqrt();
+            let tolerance = Tolerance::new(1e-6, relative);
+            let place = Place { op: self.spec.name, case: self.case.label, tensor: name };
+            close(place, &got[name], want, tolerance)?;
+        }
+        Ok(())
+    }
 }
 
 /// Large cases with more elements or operations than this are left to the benches, which check before they time.

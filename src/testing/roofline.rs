@@ -1,10 +1,13 @@
-//! How fast a GPU can be, measured: the roof that benches give percentages of.
+//! How fast a device can be, measured: the roof that benches give percentages of.
 
 use crate::core::Result;
+use crate::cpu::{CpuCtx, roof};
 use crate::cuda::{CudaCtx, Launch, kernels};
+use serde::Serialize;
+use std::time::Instant;
 
 /// What a device reaches when it does nothing else.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Roof {
     /// f32 operations a second, a multiply-add counting two.
     pub flops: f64,
@@ -16,8 +19,14 @@ pub struct Roof {
 const BLOCKS: usize = 132 * 16;
 /// Flop of a thread and round.
 const CHAINS: usize = 2 * 8;
-/// Floats that are copied: far more than any cache holds.
+/// Floats that are copied on a GPU: far more than any cache holds.
 const COPIED: usize = 1 << 27;
+
+/// Rounds of multiply-adds on a CPU: some 2 ms.
+const ROUNDS: usize = 1 << 19;
+/// Floats that are copied on a CPU: far more than its caches hold, and so many a task.
+const COPIED_CPU: usize = 1 << 25;
+const COPIED_TASK: usize = 1 << 18;
 
 impl Roof {
     /// Measures a GPU, in about a tenth of a second.
@@ -29,16 +38,49 @@ impl Roof {
         let threads = BLOCKS * 256;
         let y = cx.scratch::<f32>(threads)?;
         let launch = Launch::blocks([BLOCKS, 1, 1], 256);
-        let fma = fastest(cx, || kernels::roof_fma_f32(cx, launch, y.ptr(), rounds))?;
+        let seconds = |run: &dyn Fn() -> Result<()>| {
+            let start = cx.mark()?;
+            run()?;
+            Ok(start.milliseconds_to(&cx.mark()?)? / 1e3)
+        };
+        let fma = fastest(5, || seconds(&|| kernels::roof_fma_f32(cx, launch, y.ptr(), rounds)))?;
         let [from, to] = [cx.scratch::<f32>(COPIED)?, cx.scratch::<f32>(COPIED)?];
         let quads = COPIED / 4;
-        let copy = fastest(cx, || {
-            kernels::roof_copy_f32(cx, Launch::over(quads), from.ptr(), to.ptr(), quads as i64)
-        })?;
+        let copy = || kernels::roof_copy_f32(cx, Launch::over(quads), from.ptr(), to.ptr(), quads as i64);
+        let copy = fastest(5, || seconds(&copy))?;
         Ok(Roof {
             flops: (threads * CHAINS * rounds as usize) as f64 / fma,
             bytes: (2 * COPIED * size_of::<f32>()) as f64 / copy,
         })
+    }
+
+    /// Measures all threads of a CPU context together, in about a quarter of a second: multiply-adds at its SIMD level,
+    /// and a copy of 128 MiB.
+    ///
+    /// # Errors
+    /// None.
+    pub fn of_cpu(cx: &CpuCtx) -> Result<Roof> {
+        let (threads, simd) = (cx.threads(), cx.simd());
+        let seconds = |run: &mut dyn FnMut()| {
+            let start = Instant::now();
+            run();
+            Ok(start.elapsed().as_secs_f64())
+        };
+        let flops = threads as f64 * roof::multiply_adds(simd, 1);
+        let mut add = || {
+            cx.tasks(threads, usize::MAX, &|_| {
+                roof::multiply_adds(simd, ROUNDS);
+            })
+        };
+        let fma = fastest(60, || seconds(&mut add))? / ROUNDS as f64;
+        let (from, mut to) = (vec![1f32; COPIED_CPU], vec![0f32; COPIED_CPU]);
+        let mut copy = || {
+            cx.pieces(&mut to, COPIED_TASK, COPIED_CPU, |i, to| {
+                to.copy_from_slice(&from[i * COPIED_TASK..][..to.len()])
+            })
+        };
+        let copy = fastest(5, || seconds(&mut copy))?;
+        Ok(Roof { flops: flops / fma, bytes: (2 * COPIED_CPU * size_of::<f32>()) as f64 / copy })
     }
 
     /// The least seconds that so much work can take.
@@ -47,14 +89,8 @@ impl Roof {
     }
 }
 
-/// Seconds of the fastest of five runs, after one to warm up.
-fn fastest(cx: &CudaCtx, run: impl Fn() -> Result<()>) -> Result<f64> {
-    run()?;
-    let mut best = f64::INFINITY;
-    for _ in 0..5 {
-        let start = cx.mark()?;
-        run()?;
-        best = best.min(start.milliseconds_to(&cx.mark()?)? / 1e3);
-    }
-    Ok(best)
+/// Seconds of the fastest of `n` runs, after one to warm up.
+fn fastest(n: usize, mut seconds: impl FnMut() -> Result<f64>) -> Result<f64> {
+    seconds()?;
+    (0..n).try_fold(f64::INFINITY, |best, _| Ok(best.min(seconds()?)))
 }

@@ -8,6 +8,7 @@
 //! On a GPU a step is captured as a CUDA graph and replayed, unless told otherwise, and each is timed until the device has
 //! finished it.
 
+use super::bench::{Times, release_build};
 use crate::core::{DType, Error, Key, Result, Shape};
 use crate::cuda::Graph;
 use crate::inspect::peak_resident_bytes;
@@ -16,7 +17,7 @@ use crate::nn::{Ctx, Module, ModuleExt};
 use crate::optim::{Optimizer, Sgd};
 use crate::tensor::{Device, Tensor};
 use crate::train::GraphMode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 /// Steps before the first timed one.
@@ -36,7 +37,7 @@ pub struct StepBench {
 }
 
 /// What was measured, in milliseconds and bytes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepTimes {
     pub model: String,
     pub device: String,
@@ -63,10 +64,7 @@ impl StepBench {
     /// # Errors
     /// A debug build, whose times mean nothing; a batch size or time of 0; an image too small for the network.
     pub fn run(&self, network: &Network, device: &Device) -> Result<StepTimes> {
-        if cfg!(debug_assertions) {
-            return Err(Error::argument("bench", "this is a debug build: its times mean nothing")
-                .help(format!("cargo run --release -- bench step {}", network.name)));
-        }
+        release_build(&format!("cargo run --release -- bench step {}", network.name))?;
         if self.batch_size == 0 {
             return Err(Error::argument("--batch-size", "0 is out of range").expected("1 or more"));
         }
@@ -107,7 +105,7 @@ impl StepBench {
         for _ in 0..WARM_UP {
             step()?;
         }
-        let one = milliseconds(1, &mut step)?[0];
+        let one = milliseconds(1, &mut step)?.min;
         let runs = ((self.seconds * 1e3 / one) as usize).clamp(5, 500);
         let times = milliseconds(runs, &mut step)?;
         let mut forward = || {
@@ -124,9 +122,9 @@ impl StepBench {
             batch_size: self.batch_size,
             input: self.config.input,
             runs,
-            step_ms_median: median(&times),
-            step_ms_min: times[0],
-            forward_ms_median: median(&forward_times),
+            step_ms_median: times.median,
+            step_ms_min: times.min,
+            forward_ms_median: forward_times.median,
             peak_bytes: match device.as_cuda() {
                 Some(cx) => Some(cx.memory_stats().peak as u64),
                 None => peak_resident_bytes(),
@@ -176,33 +174,19 @@ impl StepBench {
     }
 }
 
-/// The times of `n` runs, sorted.
-fn milliseconds(n: usize, f: &mut impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+fn milliseconds(n: usize, f: &mut impl FnMut() -> Result<()>) -> Result<Times> {
     let mut times = Vec::with_capacity(n);
     for _ in 0..n {
         let start = Instant::now();
         f()?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
-    times.sort_by(f64::total_cmp);
-    Ok(times)
-}
-
-/// Of sorted times, at least one.
-fn median(times: &[f64]) -> f64 {
-    let half = times.len() / 2;
-    if times.len() % 2 == 1 { times[half] } else { (times[half - 1] + times[half]) / 2.0 }
+    Ok(Times::of(times))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_median_of_an_even_count_is_between_the_middle_two() {
-        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), 3.0);
-        assert_eq!(median(&[1.0, 2.0, 9.0]), 2.0);
-    }
 
     #[test]
     fn a_batch_beyond_this_machine_is_an_error() {

@@ -1,0 +1,160 @@
+//! The CPU's ladders.
+
+use crate::table::{Check, Line, print, words};
+use receptive::core::Geometry;
+use receptive::cpu::conv2d::ConvFns;
+use receptive::cpu::gemm::{Mat, gemm};
+use receptive::cpu::{CpuCtx, CpuOptions};
+use receptive::ladder;
+use receptive::testing::bench::{Arguments, Provenance, Times};
+use receptive::testing::layers::{LOOPS, Layer, all, noise};
+use receptive::testing::roofline::Roof;
+use receptive::{Device, Error, Result};
+use serde::Serialize;
+use std::path::Path;
+use std::time::Instant;
+
+/// Seconds beyond which one run of a loop is not waited for.
+const PATIENCE: f64 = 0.5;
+/// What a rung's speed is judged by, before a layer is given to it.
+const PROBE: [usize; 3] = [8, 16, 32];
+
+/// A rung of either ladder.
+struct Rung {
+    number: u32,
+    name: &'static str,
+    /// How to run with it.
+    options: CpuOptions,
+    /// Seconds of a floating point operation, judged by a small layer.
+    pace: f64,
+}
+
+/// One figure: a rung on one loop of a layer.
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    layer: &'a Layer,
+    r#loop: &'static str,
+    rung: u32,
+    name: &'static str,
+    flops: f64,
+    seconds: Times,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    provenance: Provenance,
+    /// Of all threads, and of one.
+    roof: Roof,
+    roof_of_one: Roof,
+    rows: Vec<Row<'a>>,
+}
+
+pub fn run(threads: usize, arguments: &Arguments, json: Option<&str>) -> Result<()> {
+    let cx = CpuCtx::new(&CpuOptions::with_threads(threads))?;
+    let provenance = Provenance::new(cx.threads(), cx.simd(), "median of 5 to 200 runs");
+    println!("{provenance}");
+    let (roof, roof_of_one) =
+        (Roof::of_cpu(&cx)?, Roof::of_cpu(&CpuCtx::new(&CpuOptions::with_threads(1))?)?);
+    println!("roof, {} threads: {}", cx.threads(), words(roof));
+    println!("roof, one thread: {}", words(roof_of_one));
+    let layers = all()?;
+    let ladders = [gemm_rungs(&cx)?, conv_rungs(&cx)?];
+    let exact = Device::cpu()?;
+    let mut rows = Vec::new();
+    for layer in layers.iter().filter(|layer| arguments.chosen(&layer.name())) {
+        let check = Check::new(layer, &exact)?;
+        let mut lines = Vec::new();
+        let rungs = &ladders[usize::from(layer.op != "linear")];
+        for rung in rungs.iter().filter(|rung| rung.pace * layer.flops() < PATIENCE) {
+            let name = format!("{:02} {}", rung.number, rung.name);
+            check.passes(&name, &Device::cpu_with(&rung.options)?, 0.0);
+            let times = time(layer, &CpuCtx::new(&rung.options)?, clock);
+            rows.extend(LOOPS.into_iter().zip(times).map(|(r#loop, seconds)| Row {
+                layer,
+                r#loop,
+                rung: rung.number,
+                name: rung.name,
+                flops: layer.flops(),
+                seconds,
+            }));
+            lines.push(Line { rung: name, times });
+        }
+        print(layer, &lines, &|layer, seconds| Some(layer.flops() / roof.flops / seconds));
+    }
+    match json {
+        Some(file) => write(file, &Report { provenance, roof, roof_of_one, rows }),
+        None => Ok(()),
+    }
+}
+
+fn write(file: &str, report: &Report) -> Result<()> {
+    let text = serde_json::to_string_pretty(report).map_err(|e| Error::format(file, e.to_string()))?;
+    std::fs::write(file, text).map_err(|e| Error::io(Path::new(file), "write", e))
+}
+
+/// The rungs that this processor has the instructions for.
+fn gemm_rungs(cx: &CpuCtx) -> Result<Vec<Rung>> {
+    let probe = Layer::linear("probe", 128, 128, 128);
+    let new = |rung: &ladder::GemmRung| {
+        let options = CpuOptions { gemm_rung: rung.number, ..CpuOptions::with_threads(cx.threads()) };
+        paced(Rung { number: rung.number, name: rung.name, options, pace: 0.0 }, &probe)
+    };
+    ladder::gemm::RUNGS.iter().filter(|rung| rung.needs <= cx.simd()).map(new).collect()
+}
+
+fn conv_rungs(cx: &CpuCtx) -> Result<Vec<Rung>> {
+    let probe = Layer::conv("probe", PROBE, [16, 1], 3, 1);
+    let new = |rung: &ladder::ConvRung| {
+        let options = CpuOptions { conv_rung: rung.number, ..CpuOptions::with_threads(cx.threads()) };
+        paced(Rung { number: rung.number, name: rung.name, options, pace: 0.0 }, &probe)
+    };
+    ladder::conv2d::RUNGS.iter().map(new).collect()
+}
+
+/// The rung with its pace on `probe`: that of its slowest loop.
+fn paced(rung: Rung, probe: &Layer) -> Result<Rung> {
+    let once = |run: &mut dyn FnMut()| {
+        let mut seconds = || {
+            let start = Instant::now();
+            run();
+            start.elapsed().as_secs_f64()
+        };
+        Times::of(vec![seconds(), seconds(), seconds()])
+    };
+    let times = time(probe, &CpuCtx::new(&rung.options)?, once);
+    let slowest = times.iter().map(|times| times.min).fold(0.0, f64::max);
+    Ok(Rung { pace: slowest / probe.flops(), ..rung })
+}
+
+/// The times of a layer's three loops, as `clock` takes them.
+fn time(layer: &Layer, cx: &CpuCtx, clock: impl Fn(&mut dyn FnMut()) -> Times) -> [Times; 3] {
+    let [mut x, mut w, mut y] = layer.sizes().map(noise);
+    let g = &layer.g;
+    if layer.op == "linear" {
+        let Geometry { n: rows, c: i, o, .. } = *g;
+        return [
+            clock(&mut || gemm(cx, [rows, i, o], Mat::new(&x, i), Mat::transposed(&w, i), 0.0, &mut y)),
+            clock(&mut || gemm(cx, [rows, o, i], Mat::new(&y, o), Mat::new(&w, i), 0.0, &mut x)),
+            clock(&mut || gemm(cx, [o, rows, i], Mat::transposed(&y, o), Mat::new(&x, i), 0.0, &mut w)),
+        ];
+    }
+    let ConvFns { forward, grad_input, grad_weight } = cx.conv().f32;
+    [
+        clock(&mut || forward(cx, g, &x, &w, None, &mut y)),
+        clock(&mut || grad_input(cx, g, &y, &w, &mut x)),
+        clock(&mut || grad_weight(cx, g, &y, &x, &mut w)),
+    ]
+}
+
+/// Seconds of 5 to 200 runs, about a fifth of a second of them, after one to warm up.
+fn clock(run: &mut dyn FnMut()) -> Times {
+    let mut once = || {
+        let start = Instant::now();
+        run();
+        start.elapsed().as_secs_f64()
+    };
+    let first = once();
+    let runs = (0.2 / first.max(1e-6)).clamp(5.0, 200.0) as usize;
+    Times::of((0..runs).map(|_| once()).collect())
+}

@@ -1,0 +1,77 @@
+//! The check before, and the table after.
+
+use receptive::testing::bench::Times;
+use receptive::testing::conformance::Reference;
+use receptive::testing::layers::{LOOPS, Layer};
+use receptive::testing::roofline::Roof;
+use receptive::{Device, Result};
+
+/// One rung, and the times of each loop in seconds.
+pub struct Line {
+    pub rung: String,
+    pub times: [Times; 3],
+}
+
+/// The most f64 work that a check may cost.
+const CHECKED: f64 = 2e11;
+
+/// The exact answers of a layer, which its rungs are checked against.
+pub struct Check<'a> {
+    layer: &'a Layer,
+    reference: Option<Reference>,
+}
+
+impl<'a> Check<'a> {
+    /// Computes them, unless there is too much to compute.
+    pub fn new(layer: &'a Layer, exact: &Device) -> Result<Check<'a>> {
+        let spec = receptive::ops::find(layer.op)?;
+        if layer.flops() > CHECKED {
+            println!("{}: too large to be checked here", layer.name());
+            return Ok(Check { layer, reference: None });
+        }
+        Ok(Check { layer, reference: Some(Reference::new(spec, &layer.case(), exact)?) })
+    }
+
+    /// Compares a device, which moves factors by up to `rounding`.
+    pub fn passes(&self, rung: &str, device: &Device, rounding: f64) {
+        if let Some(reference) = &self.reference
+            && let Err(failure) = reference.check(device, rounding)
+        {
+            panic!("{rung} is wrong on {}, so it is not timed: {failure}", self.layer.name());
+        }
+    }
+}
+
+/// Of the roof, the part of one loop's work that was reached in so many seconds.
+pub type OfRoof<'a> = &'a dyn Fn(&Layer, f64) -> Option<f64>;
+
+pub fn print(layer: &Layer, lines: &[Line], of_roof: OfRoof) {
+    let (flops, bytes) = (layer.flops(), layer.bytes());
+    for (which, name) in LOOPS.iter().enumerate() {
+        let work = format!("{:.3} GFLOP, {:.2} MB", flops / 1e9, bytes / 1e6);
+        println!("\n{} {}, {name}: {work}", layer.name(), layer.shapes());
+        println!(
+            "  {:<28} {:>10} {:>6} {:>10} {:>9} {:>9} {:>9}",
+            "rung", "ms", "n", "GFLOP/s", "GB/s", "% of best", "% of roof"
+        );
+        let best = lines.iter().map(|line| line.times[which].median).fold(f64::INFINITY, f64::min);
+        for line in lines {
+            let Times { median: seconds, runs, .. } = line.times[which];
+            let of_roof =
+                of_roof(layer, seconds).map_or("-".to_owned(), |part| format!("{:.1}", 100.0 * part));
+            println!(
+                "  {:<28} {:>10.4} {runs:>6} {:>10.1} {:>9.1} {:>9.1} {of_roof:>9}",
+                line.rung,
+                seconds * 1e3,
+                flops / seconds / 1e9,
+                bytes / seconds / 1e9,
+                100.0 * best / seconds,
+            );
+        }
+    }
+}
+
+/// The roof in words.
+pub fn words(roof: Roof) -> String {
+    format!("{:.1} GFLOP/s of f32 multiply-adds, {:.1} GB/s copied", roof.flops / 1e9, roof.bytes / 1e9)
+}

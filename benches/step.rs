@@ -1,0 +1,127 @@
+//! `cargo bench --bench step -- [--threads N] [--seconds S] [--save FILE] [--baseline FILE] [FILTER]`: whole training steps
+//! of the step table's networks ([`receptive::testing::step_cases`]).
+//!
+//! A step is forward, loss, backward and SGD with momentum. Each network runs in a process of its own, so that its peak memory
+//! is its own too. `--save` writes the figures as JSON; `--baseline` reads such a file and shows, case by case, how many times
+//! faster this run is, their geometric mean, and a mark where it is slower by more than 5 %.
+
+use receptive::cpu::{CpuCtx, CpuOptions};
+use receptive::testing::bench::{Arguments, Provenance, release_build};
+use receptive::testing::step_cases::{STEP_CASES, StepCase};
+use receptive::testing::steps::StepTimes;
+use receptive::{Device, Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+/// A case slower than its baseline by more than this part is marked: the machine's own noise is less.
+const SLOWER: f64 = 0.05;
+
+/// What `--save` writes and `--baseline` reads.
+#[derive(Serialize, Deserialize)]
+struct Table {
+    provenance: Provenance,
+    cases: BTreeMap<String, StepTimes>,
+}
+
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> Result<()> {
+    release_build("cargo bench --bench step")?;
+    let known = ["--threads N", "--seconds S", "--save FILE", "--baseline FILE", "--case NAME"];
+    let arguments = Arguments::parse(std::env::args().skip(1), &known)?;
+    let threads = arguments.number("--threads")?.unwrap_or(0);
+    let seconds = arguments.number("--seconds")?.unwrap_or(4.0);
+    if let Some(name) = arguments.text("--case") {
+        return one(name, threads, seconds);
+    }
+    // Read first: a baseline that is not there is no news for after the measurement.
+    let baseline = arguments.text("--baseline").map(read).transpose()?;
+    let cx = CpuCtx::new(&CpuOptions::with_threads(threads))?;
+    let provenance = Provenance::new(cx.threads(), cx.simd(), "median of at least 5 steps");
+    println!("now       {provenance}");
+    if let Some(baseline) = &baseline {
+        println!("baseline  {}", baseline.provenance);
+    }
+    let mut table = Table { provenance, cases: BTreeMap::new() };
+    let mut ratios = Vec::new();
+    println!(
+        "{:<20} {:>10} {:>10} {:>11} {:>9} {:>5}   {}",
+        "case", "step ms", "minimum", "forward ms", "peak MB", "n", "times the baseline's speed"
+    );
+    for case in STEP_CASES.iter().filter(|case| arguments.chosen(case.name)) {
+        let times = in_a_process(case, cx.threads(), seconds)?;
+        let before = baseline.as_ref().and_then(|table| table.cases.get(case.name));
+        let ratio = before.map(|before| before.step_ms_median / times.step_ms_median);
+        print(case, &times, ratio);
+        ratios.extend(ratio);
+        table.cases.insert(case.name.to_owned(), times);
+    }
+    if !ratios.is_empty() {
+        let mean = (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp();
+        let slower = ratios.iter().filter(|&&ratio| is_slower(ratio)).count();
+        println!("geometric mean of {} cases: {mean:.3} times as fast; {slower} slower", ratios.len());
+    }
+    arguments.text("--save").map_or(Ok(()), |file| write(file, &table))
+}
+
+fn is_slower(ratio: f64) -> bool {
+    !(ratio >= 1.0 - SLOWER)
+}
+
+fn print(case: &StepCase, times: &StepTimes, ratio: Option<f64>) {
+    let peak = times.peak_bytes.map_or("-".to_owned(), |bytes| format!("{:.0}", bytes as f64 / 1e6));
+    let ratio = ratio.map_or(String::new(), |ratio| {
+        format!("{ratio:.3}{}", if is_slower(ratio) { "  SLOWER" } else { "" })
+    });
+    println!(
+        "{:<20} {:>10.3} {:>10.3} {:>11.3} {peak:>9} {:>5}   {ratio}",
+        case.name, times.step_ms_median, times.step_ms_min, times.forward_ms_median, times.runs
+    );
+}
+
+/// Measures a case in this process, and prints its times as JSON.
+fn one(name: &str, threads: usize, seconds: f64) -> Result<()> {
+    let case = STEP_CASES.iter().find(|case| case.name == name);
+    let case = case.ok_or_else(|| Error::argument("--case", format!("there is no case `{name}`")))?;
+    let (network, config) = case.network()?;
+    let device = Device::cpu_with(&CpuOptions::with_threads(threads))?;
+    let times = case.bench(config, seconds).run(&network, &device)?;
+    println!("{}", serde_json::to_string(&times).map_err(|e| Error::format("step times", e.to_string()))?);
+    Ok(())
+}
+
+/// Measures a case in a process of its own: this program again.
+fn in_a_process(case: &StepCase, threads: usize, seconds: f64) -> Result<StepTimes> {
+    let failed = |what: String| Error::argument(case.name, what);
+    let program = std::env::current_exe().map_err(|e| failed(e.to_string()))?;
+    let (threads, seconds) = (threads.to_string(), seconds.to_string());
+    let output = Command::new(program)
+        .args(["--case", case.name, "--threads", &threads, "--seconds", &seconds])
+        .output()
+        .map_err(|e| failed(e.to_string()))?;
+    if !output.status.success() {
+        return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|e| failed(e.to_string()))
+}
+
+fn write(file: &str, table: &Table) -> Result<()> {
+    let text = serde_json::to_string_pretty(table).map_err(|e| Error::format(file, e.to_string()))?;
+    std::fs::write(file, text + "\n").map_err(|e| Error::io(Path::new(file), "write", e))
+}
+
+fn read(file: &str) -> Result<Table> {
+    let help = format!("cargo bench --bench step -- --save {file}");
+    let text =
+        std::fs::read_to_string(file).map_err(|e| Error::io(Path::new(file), "read", e).help(&help))?;
+    serde_json::from_str(&text).map_err(|e| {
+        Error::format(file, format!("is no baseline: {e}")).help(format!("write it anew: {help}"))
+    })
+}

@@ -1,0 +1,181 @@
+//! What every bench needs beside its measurement: flags, the refusal of a debug build, where a figure comes from, and the
+//! statistic.
+
+use crate::core::{Error, Result};
+use crate::inspect::Machine;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::process::Command;
+
+/// What stands behind `cargo bench --bench NAME --`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Arguments {
+    values: BTreeMap<String, String>,
+    /// Only what contains this is measured; empty for all.
+    pub filter: String,
+}
+
+impl Arguments {
+    /// Reads flags, each with a value, and at most one filter. `known` are the flags there are, as `--threads N`.
+    ///
+    /// # Errors
+    /// An unknown flag, one without its value, a second filter.
+    pub fn parse(arguments: impl IntoIterator<Item = String>, known: &[&str]) -> Result<Arguments> {
+        let mut found = Arguments::default();
+        // Cargo adds --bench by itself.
+        let mut arguments = arguments.into_iter().filter(|argument| argument != "--bench");
+        while let Some(argument) = arguments.next() {
+            if !argument.starts_with("--") {
+                if !found.filter.is_empty() {
+                    return Err(Error::argument(argument, "is a second filter")
+                        .help("quote a filter of two words: cargo bench --bench ladder -- 'conv2d vgg11'"));
+                }
+                found.filter = argument;
+                continue;
+            }
+            if !known.iter().any(|flag| flag.split(' ').next() == Some(&argument)) {
+                return Err(Error::argument(argument, "there is no such flag")
+                    .expected(format!("{}, or a filter", known.join(", "))));
+            }
+            let Some(value) = arguments.next() else {
+                return Err(Error::argument(argument, "has no value").expected(known.join(", ")));
+            };
+            found.values.insert(argument, value);
+        }
+        Ok(found)
+    }
+
+    /// The value of a flag.
+    pub fn text(&self, flag: &str) -> Option<&str> {
+        self.values.get(flag).map(String::as_str)
+    }
+
+    /// The value of a flag as a number.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn number<T: std::str::FromStr>(&self, flag: &str) -> Result<Option<T>> {
+        let parse = |text: &str| text.parse().map_err(|_| not_a_number(flag, text));
+        self.text(flag).map(parse).transpose()
+    }
+
+    /// Whether something of this name is to be measured.
+    pub fn chosen(&self, name: &str) -> bool {
+        name.contains(&self.filter)
+    }
+}
+
+fn not_a_number(flag: &str, text: &str) -> Error {
+    Error::argument(flag, format!("`{text}` is no number")).help(format!("{flag} 2"))
+}
+
+/// Refuses a debug build; `command` is the right one.
+///
+/// # Errors
+/// This is a debug build.
+pub fn release_build(command: &str) -> Result<()> {
+    if cfg!(debug_assertions) {
+        return Err(Error::argument("bench", "this is a debug build: its times mean nothing").help(command));
+    }
+    Ok(())
+}
+
+/// Where and how a figure was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The commit of the source, with `+` where files were changed since; `unknown` outside a repository.
+    pub commit: String,
+    /// The processor's own name, where the system tells.
+    pub cpu: Option<String>,
+    /// Threads the system lets this process run at once.
+    pub cores: usize,
+    /// Threads that were used.
+    pub threads: usize,
+    /// The vector instructions that were used.
+    pub simd: String,
+    /// What a figure is of the runs, as `median`.
+    pub statistic: String,
+}
+
+impl Provenance {
+    /// Of what this process measures with so many threads at a SIMD level.
+    pub fn new(threads: usize, simd: impl ToString, statistic: &str) -> Provenance {
+        let Machine { cpu, cores, .. } = Machine::detect();
+        let (simd, statistic) = (simd.to_string(), statistic.to_owned());
+        Provenance { commit: commit(), cpu, cores, threads, simd, statistic }
+    }
+}
+
+impl std::fmt::Display for Provenance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Provenance { commit, cpu, cores, threads, simd, statistic } = self;
+        let cpu = cpu.as_deref().unwrap_or("unknown processor");
+        write!(f, "{cpu}, {cores} cores, {threads} threads, {simd}; commit {commit}; {statistic}")
+    }
+}
+
+fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR")]).args(arguments).output();
+        let output = output.ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let Some(hash) = git(&["rev-parse", "--short", "HEAD"]) else { return "unknown".to_owned() };
+    let changed =
+        git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|text| !text.is_empty());
+    hash + if changed { "+" } else { "" }
+}
+
+/// The times of some runs, in the unit they were given.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Times {
+    pub median: f64,
+    pub min: f64,
+    pub runs: usize,
+}
+
+impl Times {
+    /// Of at least one time.
+    ///
+    /// # Panics
+    /// None was given.
+    pub fn of(mut times: Vec<f64>) -> Times {
+        times.sort_by(f64::total_cmp);
+        let (runs, half) = (times.len(), times.len() / 2);
+        let median = if runs % 2 == 1 { times[half] } else { (times[half - 1] + times[half]) / 2.0 };
+        Times { median, min: times[0], runs }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Arguments> {
+        Arguments::parse(text.split_whitespace().map(str::to_owned), &["--threads N", "--json FILE"])
+    }
+
+    #[test]
+    fn flags_filter_and_cargos_own_flag() {
+        let arguments = parse("--bench --threads 2 vgg11").unwrap();
+        assert_eq!(arguments.number::<usize>("--threads").unwrap(), Some(2));
+        assert_eq!((arguments.text("--json"), &*arguments.filter), (None, "vgg11"));
+        assert!(arguments.chosen("conv2d vgg11 0") && !arguments.chosen("lenet5"));
+    }
+
+    #[test]
+    fn a_mistaken_flag_names_those_there_are() {
+        for (line, what) in [("--thread 2", "--threads N"), ("--json", "no value"), ("a b", "second filter")]
+        {
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+        }
+        assert!(parse("--threads two").unwrap().number::<usize>("--threads").is_err());
+    }
+
+    #[test]
+    fn the_median_of_an_even_count_is_between_the_middle_two() {
+        assert_eq!(Times::of(vec![9.0, 2.0, 4.0, 1.0]), Times { median: 3.0, min: 1.0, runs: 4 });
+        assert_eq!(Times::of(vec![9.0, 1.0, 2.0]).median, 2.0);
+    }
+}
