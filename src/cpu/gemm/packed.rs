@@ -151,8 +151,9 @@ fn gemm(
     let turned =
         Plan::new(simd, [n, k, m], b.t(), a.t(), beta, Out { data: c.as_mut_ptr(), row: 1, col: ldc });
     let plan = if turned.cost(simd) < straight.cost(simd) { turned } else { straight };
-    // Columns of B that are packed at a time.
-    let together = if plan.in_place { plan.n } else { (PACKED / k.max(1) / plan.width).max(1) * plan.width };
+    // B is packed in equal parts.
+    let parts = if plan.in_place { 1 } else { (k * plan.n).div_ceil(PACKED) };
+    let together = plan.n.div_ceil(parts.max(1)).next_multiple_of(plan.width);
     for first in (0..plan.n).step_by(together) {
         plan.columns(first, together.min(plan.n - first)).run(threads);
     }
