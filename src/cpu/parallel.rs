@@ -6,6 +6,7 @@
 use super::CpuCtx;
 use super::context::CHUNK;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// A slice of which tasks take disjoint pieces.
 struct Pieces<'a, T> {
@@ -36,9 +37,19 @@ impl<'a, T> Pieces<'a, T> {
     unsafe fn piece(&self, i: usize) -> &mut [T] {
         let first = i * self.chunk;
         assert!(first < self.len, "piece {i} is beyond the end");
-        let len = self.chunk.min(self.len - first);
-        // SAFETY: `first + len <= self.len`, and by contract nothing else refers to this piece.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(first), len) }
+        // SAFETY: by contract nothing else refers to this piece.
+        unsafe { self.range(first..first + self.chunk.min(self.len - first)) }
+    }
+
+    /// Any range.
+    ///
+    /// # Safety
+    /// No two results that overlap may be alive at once.
+    #[allow(clippy::mut_from_ref)] // the contract above makes the results disjoint
+    unsafe fn range(&self, range: Range<usize>) -> &mut [T] {
+        assert!(range.start <= range.end && range.end <= self.len, "{range:?} is beyond the end");
+        // SAFETY: it is within the slice, and by contract nothing else refers to it.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
     }
 }
 
@@ -58,26 +69,62 @@ impl<T> Strided<'_, T> {
     }
 }
 
+/// One task's share of a matrix: some of its columns.
+pub struct Columns<'a, T> {
+    matrix: &'a Pieces<'a, T>,
+    row: usize,
+    columns: Range<usize>,
+}
+
+impl<T> Columns<'_, T> {
+    /// Their elements of row `r`.
+    pub fn row(&mut self, r: usize) -> &mut [T] {
+        // SAFETY: shares have different columns, and `&mut self` keeps the rows of this one apart.
+        unsafe { self.matrix.range(r * self.row + self.columns.start..r * self.row + self.columns.end) }
+    }
+}
+
 impl CpuCtx {
-    /// Calls `f(group, its pieces of y, its piece of own)` for each of `groups`: `y` is cut into pieces of `chunk`
-    /// elements of which group g has numbers g, g + groups, g + 2 groups, ..., and `own` into one piece a group. Small
-    /// groups share a task; in parallel when `work` (elements touched, about) is worth a thread.
-    pub fn groups<Y: Send, O: Send>(
+    /// Cuts matrices with rows of `row` elements into strips of `width` columns, and calls `f(columns, the strip of
+    /// each y, its piece of own)` for each: `own` has equally much of every column. In parallel when `work` (elements
+    /// touched, about) is worth a thread.
+    pub fn columns<Y: Send, O: Send, const K: usize>(
         &self,
-        groups: usize,
-        (y, chunk): (&mut [Y], usize),
+        (y, row): ([&mut [Y]; K], usize),
+        width: usize,
         own: &mut [O],
         work: usize,
-        f: impl Fn(usize, &mut Strided<Y>, &mut [O]) + Sync + Send,
+        f: impl Fn(Range<usize>, [Columns<Y>; K], &mut [O]) + Sync + Send,
+    ) {
+        let each = own.len() / row.max(1);
+        let (y, own) = (y.map(|y| Pieces::new(y, 1)), Pieces::new(own, each * width));
+        self.tasks(row.div_ceil(width), work, &|task| {
+            let columns = task * width..row.min((task + 1) * width);
+            let strips = std::array::from_fn(|k| Columns { matrix: &y[k], row, columns: columns.clone() });
+            // SAFETY: `tasks` calls each number once.
+            f(columns, strips, unsafe { own.piece(task) });
+        });
+    }
+
+    /// Calls `f(group, its pieces of each y, its piece of own)` for each of `groups`: every `y` is cut into pieces of
+    /// `chunk` elements of which group g has numbers g, g + groups, g + 2 groups, ..., and `own` into one piece a group.
+    /// Small groups share a task; in parallel when `work` (elements touched, about) is worth a thread.
+    pub fn groups<Y: Send, O: Send, const K: usize>(
+        &self,
+        groups: usize,
+        (y, chunk): ([&mut [Y]; K], usize),
+        own: &mut [O],
+        work: usize,
+        f: impl Fn(usize, [Strided<Y>; K], &mut [O]) + Sync + Send,
     ) {
         let together = (CHUNK * groups / work.max(1)).clamp(1, groups.max(1));
         let width = own.len() / groups.max(1);
-        let (y, own) = (Pieces::new(y, chunk), Pieces::new(own, width));
+        let (y, own) = (y.map(|y| Pieces::new(y, chunk)), Pieces::new(own, width));
         self.tasks(groups.div_ceil(together), work, &|task| {
             for g in task * together..groups.min((task + 1) * together) {
-                let mut share = Strided { pieces: &y, first: g, step: groups };
+                let shares = std::array::from_fn(|k| Strided { pieces: &y[k], first: g, step: groups });
                 // SAFETY: `tasks` calls each number once, and each group belongs to one task.
-                f(g, &mut share, unsafe { own.piece(g) });
+                f(g, shares, if width == 0 { &mut [] } else { unsafe { own.piece(g) } });
             }
         });
     }

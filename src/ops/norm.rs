@@ -16,7 +16,7 @@
 use super::cuda::norm as cuda;
 use super::{Attrs, no_second_gradient};
 use crate::core::{DType, Error, Float, Result, Shape};
-use crate::cpu::norm::{Finish, Gradients, Layout, STATS, Tape, backward, forward};
+use crate::cpu::norm::{Finish, Gate, Gradients, Layout, STATS, Source, Tape, backward, forward};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Ptr};
 use crate::float_type;
@@ -146,14 +146,23 @@ impl<K: Kind> Norm<K> {
 
     fn run<T: Float>(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let l = self.kind.layout(&x[0].shape)?;
-        let affine = [self.given.weight(), self.given.bias()].map(|place| place.map(|i| x[i].get::<T>()));
+        let input = |place: Option<usize>| place.map(|i| x[i].get::<T>());
         let running = self.given.running().then(|| [x[1].get::<T>(), x[2].get::<T>()]);
-        let finish =
-            Finish { residual: self.given.residual().map(|i| x[i].get::<T>()), relu: self.kind.relu() };
+        let from = Source {
+            x: x[0].get(),
+            given: if self.kind.own() { None } else { running },
+            weight: input(self.given.weight()),
+            bias: input(self.given.bias()),
+            eps: self.eps,
+            finish: match input(self.given.residual()) {
+                Some(residual) => Finish::Residual(residual),
+                None if self.kind.relu() => Finish::Relu,
+                None => Finish::None,
+            },
+        };
         let (y, stats) = y.split_at_mut(self.given.visible());
+        forward(cx, l, from, y[0].get::<T>(), stats[0].get());
         let stats = stats[0].get::<f64>();
-        let given = if self.kind.own() { None } else { running };
-        forward(cx, l, self.eps, x[0].get(), given, affine, finish, y[0].get::<T>(), stats);
         let Some(old) = running else { return Ok(()) };
         let [_, mean, variance] = y else { unreachable!("infer plans three outputs") };
         for (k, (old, new)) in old.into_iter().zip([mean.get::<T>(), variance.get::<T>()]).enumerate() {
@@ -195,7 +204,8 @@ impl<K: Kind> Op for Norm<K> {
     }
 
     fn saves(&self) -> Saves {
-        let inputs: SmallVec<[usize; 2]> = [0].into_iter().chain(self.given.weight()).collect();
+        let bias = self.given.bias().filter(|_| self.kind.relu());
+        let inputs: SmallVec<[usize; 3]> = [0].into_iter().chain(self.given.weight()).chain(bias).collect();
         let saves = Saves::inputs(&inputs).and_outputs(&[self.given.visible()]);
         if self.kind.relu() { saves.and_outputs(&[0]) } else { saves }
     }
@@ -231,20 +241,24 @@ impl<K: Kind> Op for Norm<K> {
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
         let input = saved.input(0);
-        let weight = self.given.weight();
-        let places = [Some(0), weight, self.given.bias(), self.given.residual()];
+        let (weight, bias, residual) = (self.given.weight(), self.given.bias(), self.given.residual());
+        let places = [Some(0), weight, bias, residual];
+        let relu = self.kind.relu();
         let grad = NormGrad {
             name: K::GRAD,
             layout: self.kind.layout(input.shape())?,
             own: self.kind.own(),
             parameter: self.kind.weight(input.shape())?,
-            relu: self.kind.relu(),
+            relu,
+            weight: weight.is_some(),
+            added: residual.is_some(),
             needs: places.map(|place| place.is_some_and(|i| needs[i])),
         };
-        let (stats, weight_value) = (saved.output(self.given.visible()), weight.map(|i| saved.input(i)));
-        let y = self.kind.relu().then(|| saved.output(0));
-        let inputs: SmallVec<[&Tensor; 5]> =
-            [dy, &input, &stats].into_iter().chain(y.as_ref()).chain(weight_value.as_ref()).collect();
+        let stats = saved.output(self.given.visible());
+        let y = relu.then(|| saved.output(0));
+        let [weight, bias] = [weight, bias.filter(|_| relu)].map(|place| place.map(|i| saved.input(i)));
+        let inputs: SmallVec<[&Tensor; 6]> =
+            [dy, &input, &stats].into_iter().chain(&y).chain(&weight).chain(&bias).collect();
         let mut outputs = apply(grad, &inputs)?.into_iter();
         let mut grads: Grads = smallvec![None; saved.len()];
         for place in places.into_iter().flatten().filter(|&i| needs[i]) {
@@ -264,7 +278,7 @@ impl<K: Kind> Op for Norm<K> {
 }
 
 /// Those of `dx`, `dw`, `db` and the residual's gradient that are needed, from `(dy, input, statistics)`, with ReLU the
-/// output, and maybe `weight`.
+/// output, and maybe `weight`; with ReLU maybe `bias`.
 #[derive(Debug)]
 struct NormGrad {
     name: &'static str,
@@ -272,13 +286,17 @@ struct NormGrad {
     own: bool,
     parameter: Shape,
     relu: bool,
+    weight: bool,
+    /// Whether a residual was added before the ReLU.
+    added: bool,
     needs: [bool; 4],
 }
 
 impl NormGrad {
-    /// Where `weight` is among the inputs.
-    fn weight(&self) -> usize {
-        3 + usize::from(self.relu)
+    /// `weight`, and with ReLU the `bias`, among the inputs.
+    fn affine<'a, V>(&self, x: &'a [V]) -> [Option<&'a V>; 2] {
+        let (first, weight) = (3 + usize::from(self.relu), usize::from(self.weight));
+        [x.get(first).filter(|_| self.weight), x.get(first + weight).filter(|_| self.relu)]
     }
 }
 
@@ -304,18 +322,14 @@ impl Op for NormGrad {
             let mut outputs = y.iter_mut().map(|y| y.get::<T>());
             let mut asked = |need| if need { outputs.next().unwrap_or_default() } else { &mut [] };
             let [dx, dweight, dbias, dresidual] = self.needs.map(&mut asked);
-            let mut dy = x[0].get::<T>();
-            // What the ReLU lets through is the residual's gradient, and what normalisation receives.
-            let mut scratch = cx.scratch(if self.relu && dresidual.is_empty() { size_of_val(dy) } else { 0 });
-            if self.relu {
-                let through = if dresidual.is_empty() { scratch.slice_mut() } else { dresidual };
-                let relu = |dy, y| if y <= T::ZERO { T::ZERO } else { dy };
-                cx.zip(dy, x[3].get::<T>(), through, relu);
-                dy = through;
-            }
-            let (input, stats, weight) = (x[1].get(), x[2].get(), x.get(self.weight()).map(View::get));
-            let tape = Tape { dy, x: input, stats, weight, own: self.own };
-            backward(cx, self.layout, tape, Gradients { dx, dweight, dbias });
+            let [weight, bias] = self.affine(x).map(|v| v.map(View::get::<T>));
+            let gate = match (self.relu, self.added) {
+                (false, _) => Gate::Open,
+                (true, false) => Gate::Normalised(bias),
+                (true, true) => Gate::Output(x[3].get()),
+            };
+            let tape = Tape { dy: x[0].get(), x: x[1].get(), stats: x[2].get(), weight, own: self.own, gate };
+            backward(cx, self.layout, tape, Gradients { dx, dweight, dbias, dresidual });
             Ok(())
         })
     }
@@ -332,7 +346,7 @@ impl Op for NormGrad {
             x: x[1].f32()?,
             y: if self.relu { x[3].f32()? } else { Ptr::NULL },
             stats: x[2].f64()?,
-            weight: x.get(self.weight()).map_or(Ok(Ptr::NULL), DeviceView::f32)?,
+            weight: self.affine(x)[0].map_or(Ok(Ptr::NULL), DeviceView::f32)?,
             weights: self.parameter.numel(),
             own: self.own,
             dx: dx?,

@@ -11,22 +11,28 @@
 //! | layer_norm, rows of D | rows | 1 | D | 1 | 1 |
 //!
 //! A group is one task, forward and backward: its statistics and then its elements. A channel of a batch that the first
-//! loop brought into the cache is still there for the second, so main memory is read once and written once.
+//! loop brought into the cache is still there for the second, so main memory is read once and written once. Where a
+//! group is a column (features, `[N, C]`), a task has 64 of them side by side.
 //!
 //! **Digits.** `E[x^2] - E[x]^2` loses all of them where the mean is large. Here every block of 1024 elements has
 //! its own two passes (mean, then deviations from it) while it is in the first-level cache; blocks are merged in f64
 //! (Chan, Golub, LeVeque 1979). What rounding the mean to `T` loses goes into the bias.
 
+mod backward;
+mod columns;
 mod sums;
 
+pub use backward::{Gate, Gradients, Tape, backward};
+
 use super::CpuCtx;
-use super::context::CHUNK;
+use super::parallel::Strided;
 use crate::core::Float;
-use sums::{BLOCK, Block, LANES, Moments, fold, totals};
+use std::ops::Range;
+use sums::{BLOCK, Block, Moments};
 
 /// Numbers kept of each group: mean, variance, inverse deviation.
 pub const STATS: usize = 3;
-/// Columns of a task where weights differ from element to element.
+/// Columns of a task where neighbours belong to different groups, or have different weights.
 const COLUMNS: usize = 64;
 
 /// Which elements share statistics and which share a weight. See the [module docs](self).
@@ -60,11 +66,9 @@ impl Layout {
         self.len / self.run
     }
 
-    /// Groups of single elements far apart (features, `[N, C]`) are quicker worked on as rows: the layout of the
-    /// transposed matrix.
-    fn turned(&self) -> Option<Layout> {
-        let rows = Layout { slices: 1, len: self.slices, run: self.slices, ..*self };
-        (self.len == 1 && self.slices > 1).then_some(rows)
+    /// Whether groups are the columns of a matrix (features, `[N, C]`): neighbours belong to different groups.
+    fn features(&self) -> bool {
+        self.len == 1 && self.slices > 1
     }
 
     /// Whether neighbours have different weights.
@@ -82,33 +86,23 @@ impl Layout {
         (s * self.groups + g) * self.len
     }
 
-    /// Cuts the `len` elements from `start` on, in each slice of a group, into blocks of about [`BLOCK`].
+    /// Slice `s` of group `g`.
     #[inline(always)]
-    fn blocks(&self, start: usize, len: usize, mut f: impl FnMut(Block)) {
-        let stride = self.groups * self.len;
-        let (ranges, width) = ((BLOCK / len).max(1), len.min(BLOCK));
-        for s in (0..self.slices).step_by(ranges) {
-            for offset in (0..len).step_by(width) {
-                f(Block {
-                    start: start + s * stride + offset,
-                    count: ranges.min(self.slices - s),
-                    stride,
-                    len: width.min(len - offset),
-                });
+    fn slice<'a, T>(&self, x: &'a [T], g: usize, s: usize) -> &'a [T] {
+        &x[self.start(g, s)..][..self.len]
+    }
+
+    /// Cuts a part of all slices of a group into blocks of about [`BLOCK`] elements.
+    #[inline(always)]
+    fn blocks(&self, part: Range<usize>, mut f: impl FnMut(Block)) {
+        let (together, width) = ((BLOCK / part.len()).max(1), part.len().min(BLOCK));
+        for s in (0..self.slices).step_by(together) {
+            for from in part.clone().step_by(width) {
+                let slices = s..self.slices.min(s + together);
+                f(Block { slices, part: from..part.end.min(from + width) });
             }
         }
     }
-}
-
-/// `y[c, r] = x[r, c]` for rows of `columns` elements.
-fn transpose<T: Float>(cx: &CpuCtx, columns: usize, x: &[T], y: &mut [T]) {
-    let (rows, work) = (x.len() / columns, y.len());
-    cx.pieces(y, LANES * rows, work, |piece, y| {
-        for (r, x) in x.chunks_exact(columns).enumerate() {
-            let x = &x[piece * LANES..];
-            y[r..].iter_mut().step_by(rows).zip(x).for_each(|(y, &x)| *y = x);
-        }
-    });
 }
 
 /// A group's mean as a `T`, what that lost, and the inverse deviation: `xhat = (x - mean + lost) inverse`.
@@ -120,265 +114,137 @@ struct Scale<T> {
 }
 
 impl<T: Float> Scale<T> {
+    #[inline(always)]
     fn new(stats: &[f64]) -> Scale<T> {
         let mean = T::from_f64(stats[0]);
         Scale { mean, lost: mean.to_f64() - stats[0], inverse: stats[2] }
     }
-}
 
-/// What follows a normalisation in residual nets: `y = max(0, y + residual)`, or a part of that.
-#[derive(Clone, Copy)]
-pub struct Finish<'a, T> {
-    pub residual: Option<&'a [T]>,
-    pub relu: bool,
-}
-
-impl<T: Float> Finish<'_, T> {
-    /// Nothing follows.
-    const NONE: Self = Finish { residual: None, relu: false };
-
-    /// Finishes the outputs from `start` on.
-    fn apply(self, start: usize, y: &mut [T]) {
-        if let Some(residual) = self.residual {
-            y.iter_mut().zip(&residual[start..]).for_each(|(y, &r)| *y += r);
-        }
-        if self.relu {
-            y.iter_mut().for_each(|y| *y = if *y <= T::ZERO { T::ZERO } else { *y });
-        }
+    /// `a` and `b` of `xhat weight + bias = (x - mean) a + b`.
+    #[inline(always)]
+    fn line(self, weight: f64, bias: f64) -> [T; 2] {
+        let factor = self.inverse * weight;
+        [T::from_f64(factor), T::from_f64(bias + self.lost * factor)]
     }
+
+    /// The factors `b`, `c` of `mean(g) + xhat mean(g xhat) = (x - mean) b + c`. They are subtracted from `g` before it is
+    /// multiplied by the inverse deviation, which may be large and nothing be left.
+    #[inline(always)]
+    fn centring(self, [g, product]: [f64; 2]) -> [T; 2] {
+        let slope = self.inverse * product;
+        [T::from_f64(slope), T::from_f64(g + self.lost * slope)]
+    }
+}
+
+/// What follows a normalisation in residual nets.
+#[derive(Clone, Copy)]
+pub enum Finish<'a, T> {
+    /// Nothing.
+    None,
+    /// `max(0, y)`.
+    Relu,
+    /// `max(0, y + residual)`.
+    Residual(&'a [T]),
+}
+
+/// `max(0, y)`; NaN stays.
+#[inline(always)]
+fn relu<T: Float>(y: T) -> T {
+    if y <= T::ZERO { T::ZERO } else { y }
+}
+
+/// What [`forward`] computes from.
+#[derive(Clone, Copy)]
+pub struct Source<'a, T> {
+    pub x: &'a [T],
+    /// Mean and variance of each group; without them they are the group's own, the variance biased.
+    pub given: Option<[&'a [T]; 2]>,
+    pub weight: Option<&'a [T]>,
+    pub bias: Option<&'a [T]>,
+    pub eps: f64,
+    pub finish: Finish<'a, T>,
+}
+
+/// Weight, or bias, number `w`.
+#[inline(always)]
+fn number<T: Float>(values: Option<&[T]>, w: usize, otherwise: f64) -> f64 {
+    values.map_or(otherwise, |values| values[w].to_f64())
 }
 
 /// `y = (x - mean) / sqrt(variance + eps) * weight + bias`, group by group, and the finish; `stats` receives mean,
-/// variance and inverse deviation of each. Without `given` mean and variance of each group they are the group's own, the
-/// variance biased.
-#[allow(clippy::too_many_arguments)] // the formula's own
-pub fn forward<T: Float>(
-    cx: &CpuCtx,
-    l: Layout,
-    eps: f64,
-    x: &[T],
-    given: Option<[&[T]; 2]>,
-    [weight, bias]: [Option<&[T]>; 2],
-    finish: Finish<T>,
-    y: &mut [T],
-    stats: &mut [f64],
-) {
+/// variance and inverse deviation of each.
+pub fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Source<T>, y: &mut [T], stats: &mut [f64]) {
     if l.numel() == 0 {
         return stats.fill(0.0);
     }
-    if let Some(turned) = l.turned() {
-        let mut buffer = cx.scratch(2 * size_of_val(x));
-        let (xt, yt) = buffer.slice_mut().split_at_mut(x.len());
-        transpose(cx, l.groups, x, xt);
-        forward(cx, turned, eps, xt, given, [weight, bias], Finish::NONE, yt, stats);
-        transpose(cx, l.slices, yt, y);
-        return cx.pieces(y, CHUNK, x.len(), |piece, y| finish.apply(piece * CHUNK, y));
+    if l.features() {
+        return columns::forward(cx, l, from, y, stats);
     }
-    cx.groups(l.groups, (y, l.len), stats, x.len(), |g, y, stats| {
-        let [mean, variance] = match given {
-            Some(given) => given.map(|v| v[g].to_f64()),
-            None => {
-                let mut moments = Moments::NONE;
-                l.blocks(l.start(g, 0), l.len, |block| moments = moments.merge(Moments::of(x, block)));
-                moments.statistics()
-            }
-        };
-        stats.copy_from_slice(&[mean, variance, 1.0 / (variance + eps).sqrt()]);
-        let (scale, first) = (Scale::new(stats), l.first_weight(g));
-        for s in 0..l.slices {
-            let (x, y) = (&x[l.start(g, s)..][..l.len], y.piece(s));
-            if l.elementwise() {
-                normalise(scale, x, 1.0, 0.0, y);
-                if let Some(weight) = weight {
-                    y.iter_mut().zip(&weight[first..]).for_each(|(y, &w)| *y *= w);
-                }
-                if let Some(bias) = bias {
-                    y.iter_mut().zip(&bias[first..]).for_each(|(y, &b)| *y += b);
-                }
-            } else {
-                for (j, (x, y)) in x.chunks_exact(l.run).zip(y.chunks_exact_mut(l.run)).enumerate() {
-                    let w = weight.map_or(1.0, |w| w[first + j].to_f64());
-                    normalise(scale, x, w, bias.map_or(0.0, |b| b[first + j].to_f64()), y);
-                }
-            }
-            finish.apply(l.start(g, s), y);
-        }
+    cx.groups(l.groups, ([y], l.len), stats, from.x.len(), |g, [y], stats| {
+        cx.simd().run(
+            #[inline(always)]
+            || group(l, from, g, y, stats),
+        );
     });
 }
 
-/// `y = xhat * weight + bias`.
 #[inline(always)]
-fn normalise<T: Float>(scale: Scale<T>, x: &[T], weight: f64, bias: f64, y: &mut [T]) {
-    let factor = scale.inverse * weight;
-    let (mean, a, b) = (scale.mean, T::from_f64(factor), T::from_f64(bias + scale.lost * factor));
-    y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - mean) * a + b);
-}
-
-/// What backward starts from.
-#[derive(Clone, Copy)]
-pub struct Tape<'a, T> {
-    pub dy: &'a [T],
-    pub x: &'a [T],
-    /// Of each group, from [`forward`].
-    pub stats: &'a [f64],
-    pub weight: Option<&'a [T]>,
-    /// Whether the statistics were the groups' own, so that they depend on `x`.
-    pub own: bool,
-}
-
-/// The gradients that are asked for; an empty slice is not.
-pub struct Gradients<'a, T> {
-    pub dx: &'a mut [T],
-    pub dweight: &'a mut [T],
-    pub dbias: &'a mut [T],
-}
-
-/// With `g = dy * weight` and means over the group,
-/// `dx = (g - mean(g) - xhat mean(g xhat)) * inverse deviation`, or `g * inverse deviation` for given statistics;
-/// `dweight = sum dy xhat`, `dbias = sum dy` over the elements that share them.
-pub fn backward<T: Float>(cx: &CpuCtx, l: Layout, tape: Tape<T>, out: Gradients<T>) {
-    if l.numel() == 0 {
-        out.dweight.fill(T::ZERO);
-        return out.dbias.fill(T::ZERO);
-    }
-    if let Some(turned) = l.turned() {
-        let mut buffer = cx.scratch(3 * size_of_val(tape.x));
-        let (x, rest) = buffer.slice_mut().split_at_mut(tape.x.len());
-        let (dy, dx) = rest.split_at_mut(x.len());
-        transpose(cx, l.groups, tape.x, x);
-        transpose(cx, l.groups, tape.dy, dy);
-        let dx = if out.dx.is_empty() { &mut [] } else { dx };
-        backward(cx, turned, Tape { x, dy, ..tape }, Gradients { dx: &mut *dx, ..out });
-        return transpose(cx, l.slices, dx, out.dx);
-    }
-    if l.elementwise() {
-        return elementwise_backward(cx, l, tape, out);
-    }
-    let Tape { dy, x, .. } = tape;
-    let (runs, asked) = (l.runs(), !out.dx.is_empty());
-    let summed = tape.own || !out.dweight.is_empty() || !out.dbias.is_empty();
-    let mut sums = cx.scratch(l.groups * runs * 2 * size_of::<f64>());
-    let sums = sums.slice_mut::<f64>();
-    cx.groups(l.groups, (&mut *out.dx, l.len), sums, 2 * x.len(), |g, dx, sums| {
-        let scale = Scale::<T>::new(&tape.stats[STATS * g..]);
-        let weight = |j: usize| tape.weight.map_or(1.0, |w| w[l.first_weight(g) + j].to_f64());
-        if summed {
-            for (j, sums) in sums.chunks_exact_mut(2).enumerate() {
-                sums.copy_from_slice(&run_sums(l, tape, scale, l.start(g, 0) + j * l.run));
-            }
+fn group<T: Float>(l: Layout, from: Source<T>, g: usize, y: Strided<T>, stats: &mut [f64]) {
+    let [mean, variance] = match from.given {
+        Some(given) => given.map(|v| v[g].to_f64()),
+        None => {
+            let mut moments = Moments::NONE;
+            l.blocks(
+                0..l.len,
+                #[inline(always)]
+                |block| moments = moments.merge(Moments::of(block, |s| l.slice(from.x, g, s))),
+            );
+            moments.statistics()
         }
-        if !asked {
-            return;
-        }
-        let mut means = [0.0; 2];
-        if tape.own {
-            for (j, sums) in sums.chunks_exact(2).enumerate() {
-                (0..2).for_each(|k| means[k] += weight(j) * sums[k] / l.count() as f64);
-            }
-        }
-        for (s, j) in (0..l.slices).flat_map(|s| (0..runs).map(move |j| (s, j))) {
-            let (from, part) = (l.start(g, s) + j * l.run, j * l.run..(j + 1) * l.run);
-            let (dy, x) = (&dy[from..][..l.run], &x[from..][..l.run]);
-            input_gradient(scale, tape.own.then_some(means), weight(j), dy, x, &mut dx.piece(s)[part]);
-        }
-    });
-    // Weight k belongs to run k % runs of the groups k / runs, k / runs + cycle, ...
-    let each = l.cycle * runs;
-    for (k, gradient) in [out.dbias, out.dweight].into_iter().enumerate() {
-        for (w, d) in gradient.iter_mut().enumerate() {
-            *d = T::from_f64(sums[2 * w + k..].iter().step_by(2 * each).sum());
-        }
-    }
-}
-
-/// `sum dy` and `sum dy xhat` over the run at `start` in all slices of a group.
-fn run_sums<T: Float>(l: Layout, tape: Tape<T>, scale: Scale<T>, start: usize) -> [f64; 2] {
-    let mut both = [0.0; 2];
-    l.blocks(start, l.run, |block| {
-        let mut sums = [[T::ZERO; LANES]; 2];
-        for r in block.ranges() {
-            fold(&mut sums, [&tape.dy[r.clone()], &tape.x[r]], |[dy, x]| [dy, dy * (x - scale.mean)]);
-        }
-        let [dy, product] = totals(sums);
-        both[0] += dy;
-        both[1] += scale.inverse * (product + scale.lost * dy);
-    });
-    both
-}
-
-/// `dx` where all elements have one weight; `means` of `g` and `g xhat`, unless the statistics were given.
-#[inline(always)]
-fn input_gradient<T: Float>(
-    scale: Scale<T>,
-    means: Option<[f64; 2]>,
-    weight: f64,
-    dy: &[T],
-    x: &[T],
-    dx: &mut [T],
-) {
-    let Some(means) = means else {
-        let factor = T::from_f64(scale.inverse * weight);
-        return dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy * factor);
     };
-    let (mean, inverse, w) = (scale.mean, T::from_f64(scale.inverse), T::from_f64(weight));
-    let [b, c] = centring(scale, means);
-    dx.iter_mut().zip(dy).zip(x).for_each(|((dx, &dy), &x)| *dx = (dy * w - c - (x - mean) * b) * inverse);
+    stats.copy_from_slice(&[mean, variance, 1.0 / (variance + from.eps).sqrt()]);
+    let scale = Scale::new(stats);
+    match from.finish {
+        Finish::None if l.elementwise() => elementwise(l, from, g, scale, y),
+        Finish::None => runs(l, from, g, scale, y, from.x, |y, _| y),
+        Finish::Relu => runs(l, from, g, scale, y, from.x, |y, _| relu(y)),
+        Finish::Residual(residual) => runs(l, from, g, scale, y, residual, |y, residual| relu(y + residual)),
+    }
 }
 
-/// The factors `b`, `c` of `mean(g) + xhat mean(g xhat) = (x - mean) b + c`. They are subtracted from `g` before it is
-/// multiplied by the inverse deviation, which may be large and nothing be left.
-fn centring<T: Float>(scale: Scale<T>, [g, product]: [f64; 2]) -> [T; 2] {
-    let slope = scale.inverse * product;
-    [slope, g + scale.lost * slope].map(T::from_f64)
+/// `y = finish(xhat weight + bias, other)`. The last slices come first: they are still in the cache.
+#[inline(always)]
+fn runs<T: Float>(
+    l: Layout,
+    from: Source<T>,
+    g: usize,
+    scale: Scale<T>,
+    mut y: Strided<T>,
+    other: &[T],
+    finish: impl Fn(T, T) -> T,
+) {
+    let Scale { mean, .. } = scale;
+    for (s, j) in (0..l.slices).rev().flat_map(|s| (0..l.runs()).map(move |j| (s, j))) {
+        let (part, w) = (j * l.run..(j + 1) * l.run, l.first_weight(g) + j);
+        let [a, b] = scale.line(number(from.weight, w, 1.0), number(from.bias, w, 0.0));
+        let (x, other) = (&l.slice(from.x, g, s)[part.clone()], &l.slice(other, g, s)[part.clone()]);
+        let y = &mut y.piece(s)[part];
+        y.iter_mut().zip(x).zip(other).for_each(|((y, &x), &other)| *y = finish((x - mean) * a + b, other));
+    }
 }
 
-/// The same where every element of a slice has its own weight; a group is one slice then.
-fn elementwise_backward<T: Float>(cx: &CpuCtx, l: Layout, tape: Tape<T>, out: Gradients<T>) {
-    if !out.dx.is_empty() {
-        let mut means = cx.scratch(l.groups * 2 * size_of::<f64>());
-        let means = means.slice_mut::<f64>();
-        cx.groups(l.groups, (&mut *out.dx, l.len), means, 2 * tape.x.len(), |g, dx, means| {
-            let scale = Scale::<T>::new(&tape.stats[STATS * g..]);
-            let start = l.start(g, 0);
-            let (dx, x, dy) = (dx.piece(0), &tape.x[start..][..l.len], &tape.dy[start..][..l.len]);
-            match tape.weight {
-                Some(w) => {
-                    let w = &w[l.first_weight(g)..][..l.len];
-                    dx.iter_mut().zip(dy).zip(w).for_each(|((dx, &dy), &w)| *dx = dy * w);
-                }
-                None => dx.copy_from_slice(dy),
-            }
-            means.fill(0.0);
-            for (g, x) in dx.chunks(BLOCK).zip(x.chunks(BLOCK)) {
-                let mut sums = [[T::ZERO; LANES]; 2];
-                fold(&mut sums, [g, x], |[g, x]| [g, g * (x - scale.mean)]);
-                let [g, product] = totals(sums);
-                means[0] += g / l.len as f64;
-                means[1] += scale.inverse * (product + scale.lost * g) / l.len as f64;
-            }
-            let (inverse, [b, c]) = (T::from_f64(scale.inverse), centring(scale, [means[0], means[1]]));
-            dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = (*dx - c - (x - scale.mean) * b) * inverse);
-        });
-    }
-    if out.dweight.is_empty() && out.dbias.is_empty() {
-        return;
-    }
-    let mut sums = cx.scratch(l.cycle * l.len * 2 * size_of::<f64>());
-    let sums = sums.slice_mut::<f64>();
-    for (first, sums) in sums.chunks_exact_mut(2 * l.len).enumerate() {
-        cx.pieces(sums, 2 * COLUMNS, 2 * tape.x.len(), |piece, sums| {
-            sums.fill(0.0);
-            for g in (first..l.groups).step_by(l.cycle) {
-                let &[mean, _, inverse] = &tape.stats[STATS * g..][..STATS] else { unreachable!() };
-                let at = l.start(g, 0) + piece * COLUMNS;
-                for ((sums, dy), x) in sums.chunks_exact_mut(2).zip(&tape.dy[at..]).zip(&tape.x[at..]) {
-                    sums[0] += dy.to_f64();
-                    sums[1] += dy.to_f64() * (x.to_f64() - mean) * inverse;
-                }
-            }
-        });
-    }
-    for (k, gradient) in [out.dbias, out.dweight].into_iter().enumerate() {
-        gradient.iter_mut().zip(sums.chunks_exact(2)).for_each(|(d, sums)| *d = T::from_f64(sums[k]));
+/// The same where neighbours have different weights.
+#[inline(always)]
+fn elementwise<T: Float>(l: Layout, from: Source<T>, g: usize, scale: Scale<T>, mut y: Strided<T>) {
+    let ([a, b], first) = (scale.line(1.0, 0.0), l.first_weight(g));
+    for s in 0..l.slices {
+        let y = y.piece(s);
+        y.iter_mut().zip(l.slice(from.x, g, s)).for_each(|(y, &x)| *y = (x - scale.mean) * a + b);
+        if let Some(weight) = from.weight {
+            y.iter_mut().zip(&weight[first..]).for_each(|(y, &w)| *y *= w);
+        }
+        if let Some(bias) = from.bias {
+            y.iter_mut().zip(&bias[first..]).for_each(|(y, &b)| *y += b);
+        }
     }
 }

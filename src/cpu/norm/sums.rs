@@ -5,23 +5,20 @@ use std::ops::Range;
 
 /// Elements whose sums are formed in `T`, in lanes, before they are added in f64.
 pub const BLOCK: usize = 1024;
-/// Independent running sums within a block.
-pub const LANES: usize = 16;
+/// Independent running sums within a block: two vector registers of the widest level, whose additions overlap.
+pub const LANES: usize = 2 * HALF;
+const HALF: usize = 16;
 
-/// Some equally long ranges of a group, at equal distances.
-#[derive(Clone, Copy)]
+/// A part of some slices of a group.
 pub struct Block {
-    pub start: usize,
-    pub count: usize,
-    pub stride: usize,
-    pub len: usize,
+    pub slices: Range<usize>,
+    pub part: Range<usize>,
 }
 
 impl Block {
-    /// The ranges, in order.
-    #[inline(always)]
-    pub fn ranges(self) -> impl Iterator<Item = Range<usize>> {
-        (0..self.count).map(move |i| self.start + i * self.stride..self.start + i * self.stride + self.len)
+    /// Its elements.
+    fn len(&self) -> usize {
+        self.slices.len() * self.part.len()
     }
 }
 
@@ -29,27 +26,70 @@ impl Block {
 #[inline(always)]
 pub fn fold<T: Float, const N: usize, const K: usize>(
     sums: &mut [[T; LANES]; K],
-    x: [&[T]; N],
+    mut x: [&[T]; N],
     f: impl Fn([T; N]) -> [T; K],
 ) {
-    let chunks = x.map(|x| x.as_chunks::<LANES>());
-    for i in 0..chunks[0].0.len() {
-        let at: [&[T; LANES]; N] = std::array::from_fn(|n| &chunks[n].0[i]);
-        for lane in 0..LANES {
-            let added = f(at.map(|x| x[lane]));
-            (0..K).for_each(|k| sums[k][lane] += added[k]);
+    // Two copies of half of the lanes: small enough for the compiler to keep them in registers.
+    let [mut even, mut odd] = [[[T::ZERO; HALF]; K]; 2];
+    for k in 0..K {
+        even[k].copy_from_slice(&sums[k][..HALF]);
+        odd[k].copy_from_slice(&sums[k][HALF..]);
+    }
+    let mut chunks = [&[][..]; N];
+    for n in 0..N {
+        (chunks[n], x[n]) = x[n].as_chunks::<HALF>();
+    }
+    for i in 0..chunks[0].len() / 2 {
+        step(&mut even, chunks, 2 * i, &f);
+        step(&mut odd, chunks, 2 * i + 1, &f);
+    }
+    if chunks[0].len() % 2 == 1 {
+        step(&mut even, chunks, chunks[0].len() - 1, &f);
+    }
+    for k in 0..K {
+        sums[k][..HALF].copy_from_slice(&even[k]);
+        sums[k][HALF..].copy_from_slice(&odd[k]);
+    }
+    for lane in 0..x[0].len() {
+        let mut at = [T::ZERO; N];
+        for n in 0..N {
+            at[n] = x[n][lane];
+        }
+        let added = f(at);
+        for k in 0..K {
+            sums[k][HALF + lane] += added[k];
         }
     }
-    let rest = chunks.map(|x| x.1);
-    for (lane, _) in rest[0].iter().enumerate() {
-        let added = f(rest.map(|x| x[lane]));
-        (0..K).for_each(|k| sums[k][lane] += added[k]);
+}
+
+/// `sums[k] += f(..)[k]` over chunk `i`.
+#[inline(always)]
+fn step<T: Float, const N: usize, const K: usize>(
+    sums: &mut [[T; HALF]; K],
+    chunks: [&[[T; HALF]]; N],
+    i: usize,
+    f: impl Fn([T; N]) -> [T; K],
+) {
+    for lane in 0..HALF {
+        let mut at = [T::ZERO; N];
+        for n in 0..N {
+            at[n] = chunks[n][i][lane];
+        }
+        let added = f(at);
+        for k in 0..K {
+            sums[k][lane] += added[k];
+        }
     }
 }
 
 /// The lanes added up.
+#[inline(always)]
 pub fn totals<T: Float, const K: usize>(sums: [[T; LANES]; K]) -> [f64; K] {
-    sums.map(|lanes| lanes.iter().map(|lane| lane.to_f64()).sum())
+    let mut totals = [0.0; K];
+    for k in 0..K {
+        totals[k] = sums[k].iter().map(|lane| lane.to_f64()).sum();
+    }
+    totals
 }
 
 /// Number, mean and sum of squared deviations of elements.
@@ -64,24 +104,41 @@ impl Moments {
     /// Of no elements.
     pub const NONE: Moments = Moments { n: 0.0, mean: 0.0, squares: 0.0 };
 
-    /// Two passes over a block: the mean, roughly, and the deviations from it, which also correct it.
-    pub fn of<T: Float>(x: &[T], block: Block) -> Moments {
-        let n = (block.count * block.len) as f64;
+    /// Two passes over a block: the mean, roughly, and the deviations from it, which also correct it. `at(s)` is a
+    /// group's slice `s`.
+    #[inline(always)]
+    pub fn of<'a, T: Float>(block: Block, at: impl Fn(usize) -> &'a [T]) -> Moments {
+        let n = block.len() as f64;
         let mut sums = [[T::ZERO; LANES]];
-        block.ranges().for_each(|r| fold(&mut sums, [&x[r]], |[x]| [x]));
+        for s in block.slices.clone() {
+            fold(
+                &mut sums,
+                [&at(s)[block.part.clone()]],
+                #[inline(always)]
+                |[x]| [x],
+            );
+        }
         let centre = T::from_f64(totals(sums)[0] / n);
         let mut sums = [[T::ZERO; LANES]; 2];
-        for r in block.ranges() {
-            fold(&mut sums, [&x[r]], |[x]| {
-                let d = x - centre;
-                [d, d * d]
-            });
+        for s in block.slices {
+            fold(
+                &mut sums,
+                [&at(s)[block.part.clone()]],
+                #[inline(always)]
+                |[x]| [x - centre, (x - centre) * (x - centre)],
+            );
         }
-        let [d, squares] = totals(sums);
+        Moments::around(centre, n, totals(sums))
+    }
+
+    /// From the sums of `n` elements' deviations from about their mean, and of the squares of those.
+    #[inline(always)]
+    pub fn around<T: Float>(centre: T, n: f64, [d, squares]: [f64; 2]) -> Moments {
         Moments { n, mean: centre.to_f64() + d / n, squares: squares - d * d / n }
     }
 
     /// Both together.
+    #[inline(always)]
     pub fn merge(self, other: Moments) -> Moments {
         if self.n == 0.0 {
             return other;
@@ -96,6 +153,7 @@ impl Moments {
     }
 
     /// Mean and biased variance.
+    #[inline(always)]
     pub fn statistics(self) -> [f64; 2] {
         // Equal elements may leave a rounding error below 0; NaN stays.
         let variance = self.squares / self.n;

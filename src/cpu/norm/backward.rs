@@ -1,0 +1,237 @@
+//! The gradient of a normalisation, and of the rectifier behind it.
+
+use super::sums::{LANES, fold, totals};
+use super::{BLOCK, COLUMNS, Layout, STATS, Scale, columns, number};
+use crate::core::Float;
+use crate::cpu::CpuCtx;
+use crate::cpu::parallel::Strided;
+use std::ops::Range;
+
+/// What the rectifier behind a normalisation let through. Computing the output again is quicker than reading it.
+#[derive(Clone, Copy)]
+pub enum Gate<'a, T> {
+    /// Everything: there was none.
+    Open,
+    /// Where the normalised value is above 0; with its bias.
+    Normalised(Option<&'a [T]>),
+    /// Where this output is above 0: a residual had been added.
+    Output(&'a [T]),
+}
+
+/// What backward starts from.
+#[derive(Clone, Copy)]
+pub struct Tape<'a, T> {
+    pub dy: &'a [T],
+    pub x: &'a [T],
+    /// Of each group, from [`forward`](super::forward).
+    pub stats: &'a [f64],
+    pub weight: Option<&'a [T]>,
+    /// Whether the statistics were the groups' own, so that they depend on `x`.
+    pub own: bool,
+    pub gate: Gate<'a, T>,
+}
+
+/// The gradients that are asked for; an empty slice is not.
+pub struct Gradients<'a, T> {
+    pub dx: &'a mut [T],
+    pub dweight: &'a mut [T],
+    pub dbias: &'a mut [T],
+    /// Of what was added before the rectifier.
+    pub dresidual: &'a mut [T],
+}
+
+/// With `d = dy`, or 0 where the gate is closed, `g = d * weight`, and means over the group,
+/// `dx = (g - mean(g) - xhat mean(g xhat)) * inverse deviation`, or `g * inverse deviation` for given statistics;
+/// `dweight = sum d xhat`, `dbias = sum d` over the elements that share them; `dresidual = d`.
+pub fn backward<T: Float>(cx: &CpuCtx, l: Layout, tape: Tape<T>, out: Gradients<T>) {
+    if l.numel() == 0 {
+        out.dweight.fill(T::ZERO);
+        return out.dbias.fill(T::ZERO);
+    }
+    if l.elementwise() {
+        return elementwise(cx, l, tape, out);
+    }
+    let summed = tape.own || !out.dweight.is_empty() || !out.dbias.is_empty();
+    let mut sums = cx.scratch(l.groups * l.runs() * 2 * size_of::<f64>());
+    let sums = sums.slice_mut::<f64>();
+    let asked = [!out.dx.is_empty(), !out.dresidual.is_empty()];
+    let wants = Wants { sums: summed, dx: asked[0], dresidual: asked[1] };
+    if l.features() {
+        columns::backward(cx, l, tape, wants, [&mut *out.dx, &mut *out.dresidual], sums);
+    } else {
+        let (outputs, work) = ([&mut *out.dx, &mut *out.dresidual], 2 * tape.x.len());
+        cx.groups(l.groups, (outputs, l.len), sums, work, |g, outputs, sums| {
+            cx.simd().run(
+                #[inline(always)]
+                || group(l, tape, wants, g, outputs, sums),
+            );
+        });
+    }
+    // Weight k belongs to run k % runs of the groups k / runs, k / runs + cycle, ...
+    let each = l.cycle * l.runs();
+    for (k, gradient) in [out.dbias, out.dweight].into_iter().enumerate() {
+        for (w, d) in gradient.iter_mut().enumerate() {
+            *d = T::from_f64(sums[2 * w + k..].iter().step_by(2 * each).sum());
+        }
+    }
+}
+
+/// What is asked of a task.
+#[derive(Clone, Copy)]
+pub(super) struct Wants {
+    pub sums: bool,
+    pub dx: bool,
+    pub dresidual: bool,
+}
+
+#[inline(always)]
+fn group<T: Float>(
+    l: Layout,
+    tape: Tape<T>,
+    wants: Wants,
+    g: usize,
+    outputs: [Strided<T>; 2],
+    sums: &mut [f64],
+) {
+    let scale = Scale::<T>::new(&tape.stats[STATS * g..]);
+    match tape.gate {
+        Gate::Open => passes(l, tape, wants, g, outputs, sums, tape.x, |dy, _, _| dy),
+        // Only channels are rectified, and a channel has one weight.
+        Gate::Normalised(bias) => {
+            let w = l.first_weight(g);
+            let [a, b] = scale.line(number(tape.weight, w, 1.0), number(bias, w, 0.0));
+            let pass = |dy, x: T, _| if (x - scale.mean) * a + b <= T::ZERO { T::ZERO } else { dy };
+            passes(l, tape, wants, g, outputs, sums, tape.x, pass);
+        }
+        Gate::Output(y) => {
+            passes(l, tape, wants, g, outputs, sums, y, |dy, _, y| if y <= T::ZERO { T::ZERO } else { dy });
+        }
+    }
+}
+
+/// The sums of a group, which need all of it, and then its gradients; `d = pass(dy, x, other)`.
+#[allow(clippy::too_many_arguments)] // a task's own
+#[inline(always)]
+fn passes<T: Float>(
+    l: Layout,
+    tape: Tape<T>,
+    wants: Wants,
+    g: usize,
+    [mut dx, mut dresidual]: [Strided<T>; 2],
+    sums: &mut [f64],
+    other: &[T],
+    pass: impl Fn(T, T, T) -> T,
+) {
+    let scale = Scale::<T>::new(&tape.stats[STATS * g..]);
+    let rows = |s: usize, part: Range<usize>| {
+        let row = |x| &l.slice(x, g, s)[part.clone()];
+        [row(tape.dy), row(tape.x), row(other)]
+    };
+    let weight = |j: usize| number(tape.weight, l.first_weight(g) + j, 1.0);
+    let part = |j: usize| j * l.run..(j + 1) * l.run;
+    let mut means = [0.0; 2];
+    for (j, both) in sums.chunks_exact_mut(2).enumerate().filter(|_| wants.sums) {
+        both.fill(0.0);
+        l.blocks(
+            part(j),
+            #[inline(always)]
+            |block| {
+                let mut sums = [[T::ZERO; LANES]; 2];
+                for s in block.slices {
+                    fold(
+                        &mut sums,
+                        rows(s, block.part.clone()),
+                        #[inline(always)]
+                        |[dy, x, other]| {
+                            let d = pass(dy, x, other);
+                            [d, d * (x - scale.mean)]
+                        },
+                    );
+                }
+                let [d, product] = totals(sums);
+                both[0] += d;
+                both[1] += scale.inverse * (product + scale.lost * d);
+            },
+        );
+        (0..2).for_each(|k| means[k] += weight(j) * both[k] / l.count() as f64);
+    }
+    // The last slices come first: they are still in the cache.
+    for (s, j) in (0..l.slices).rev().flat_map(|s| (0..l.runs()).map(move |j| (s, j))) {
+        let [dy, x, other] = rows(s, part(j));
+        let d = dy.iter().zip(x).zip(other).map(
+            #[inline(always)]
+            |((&dy, &x), &other)| pass(dy, x, other),
+        );
+        if wants.dresidual {
+            dresidual.piece(s).iter_mut().zip(d.clone()).for_each(|(dresidual, d)| *dresidual = d);
+        }
+        if !wants.dx {
+            continue;
+        }
+        let dx = dx.piece(s)[part(j)].iter_mut().zip(d);
+        if tape.own {
+            let (inverse, w, [b, c]) =
+                (T::from_f64(scale.inverse), T::from_f64(weight(j)), scale.centring(means));
+            dx.zip(x).for_each(|((dx, d), &x)| *dx = (d * w - c - (x - scale.mean) * b) * inverse);
+        } else {
+            let [a, _] = scale.line(weight(j), 0.0);
+            dx.for_each(|(dx, d)| *dx = d * a);
+        }
+    }
+}
+
+/// The same where every element of a slice has its own weight; a group is one slice then, and nothing is rectified.
+fn elementwise<T: Float>(cx: &CpuCtx, l: Layout, tape: Tape<T>, out: Gradients<T>) {
+    if !out.dx.is_empty() {
+        cx.groups(l.groups, ([&mut *out.dx], l.len), &mut [(); 0], 2 * tape.x.len(), |g, [mut dx], _| {
+            cx.simd().run(
+                #[inline(always)]
+                || elementwise_input(l, tape, g, dx.piece(0)),
+            );
+        });
+    }
+    if out.dweight.is_empty() && out.dbias.is_empty() {
+        return;
+    }
+    let mut sums = cx.scratch(l.cycle * l.len * 2 * size_of::<f64>());
+    let sums = sums.slice_mut::<f64>();
+    for (first, sums) in sums.chunks_exact_mut(2 * l.len).enumerate() {
+        cx.pieces(sums, 2 * COLUMNS, 2 * tape.x.len(), |piece, sums| {
+            sums.fill(0.0);
+            for g in (first..l.groups).step_by(l.cycle) {
+                let &[mean, _, inverse] = &tape.stats[STATS * g..][..STATS] else { unreachable!() };
+                let at = l.start(g, 0) + piece * COLUMNS;
+                for ((sums, dy), x) in sums.chunks_exact_mut(2).zip(&tape.dy[at..]).zip(&tape.x[at..]) {
+                    sums[0] += dy.to_f64();
+                    sums[1] += dy.to_f64() * (x.to_f64() - mean) * inverse;
+                }
+            }
+        });
+    }
+    for (k, gradient) in [out.dbias, out.dweight].into_iter().enumerate() {
+        gradient.iter_mut().zip(sums.chunks_exact(2)).for_each(|(d, sums)| *d = T::from_f64(sums[k]));
+    }
+}
+
+#[inline(always)]
+fn elementwise_input<T: Float>(l: Layout, tape: Tape<T>, g: usize, dx: &mut [T]) {
+    let scale = Scale::<T>::new(&tape.stats[STATS * g..]);
+    let [x, dy] = [tape.x, tape.dy].map(|x| l.slice(x, g, 0));
+    match tape.weight {
+        Some(w) => {
+            let w = &w[l.first_weight(g)..][..l.len];
+            dx.iter_mut().zip(dy).zip(w).for_each(|((dx, &dy), &w)| *dx = dy * w);
+        }
+        None => dx.copy_from_slice(dy),
+    }
+    let mut means = [0.0; 2];
+    for (g, x) in dx.chunks(BLOCK).zip(x.chunks(BLOCK)) {
+        let mut sums = [[T::ZERO; LANES]; 2];
+        fold(&mut sums, [g, x], |[g, x]| [g, g * (x - scale.mean)]);
+        let [g, product] = totals(sums);
+        means[0] += g / l.len as f64;
+        means[1] += scale.inverse * (product + scale.lost * g) / l.len as f64;
+    }
+    let (inverse, [b, c]) = (T::from_f64(scale.inverse), scale.centring(means));
+    dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = (*dx - c - (x - scale.mean) * b) * inverse);
+}

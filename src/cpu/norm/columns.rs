@@ -1,0 +1,247 @@
+//! Groups that are the columns of a matrix (features, `[N, C]`): a task has some of them side by side, so rows are read
+//! as they lie in memory and every column has a lane of its own.
+
+use super::backward::{Gate, Tape, Wants};
+use super::sums::Moments;
+use super::{COLUMNS, Finish, Layout, STATS, Scale, Source, number, relu};
+use crate::core::Float;
+use crate::cpu::CpuCtx;
+use crate::cpu::parallel::Columns;
+use std::ops::Range;
+
+/// Rows whose sums are formed in `T` before they are added in f64.
+const ROWS: usize = 128;
+
+/// A number for each column of a task.
+type Strip<T> = [T; COLUMNS];
+
+/// A strip of a matrix with `row` elements a row.
+#[derive(Clone)]
+struct Part<'a, T> {
+    x: &'a [T],
+    row: usize,
+    columns: Range<usize>,
+}
+
+impl<'a, T> Part<'a, T> {
+    #[inline(always)]
+    fn row(&self, r: usize) -> &'a [T] {
+        &self.x[r * self.row..][self.columns.clone()]
+    }
+}
+
+/// As [`super::forward`].
+pub(super) fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Source<T>, y: &mut [T], stats: &mut [f64]) {
+    cx.columns(([y], l.groups), COLUMNS, stats, from.x.len(), |columns, [y], stats| {
+        cx.simd().run(
+            #[inline(always)]
+            || strip(l, from, columns, y, stats),
+        );
+    });
+}
+
+#[inline(always)]
+fn strip<T: Float>(l: Layout, from: Source<T>, columns: Range<usize>, y: Columns<T>, stats: &mut [f64]) {
+    let x = Part { x: from.x, row: l.groups, columns };
+    match from.given {
+        Some(given) => {
+            for (stats, c) in stats.chunks_exact_mut(STATS).zip(x.columns.clone()) {
+                (0..2).for_each(|k| stats[k] = given[k][c].to_f64());
+            }
+        }
+        None => statistics(l, &x, stats),
+    }
+    for stats in stats.chunks_exact_mut(STATS) {
+        stats[2] = 1.0 / (stats[1] + from.eps).sqrt();
+    }
+    match from.finish {
+        Finish::None => normalise(l, from, &x, stats, y, from.x, |y, _| y),
+        Finish::Relu => normalise(l, from, &x, stats, y, from.x, |y, _| relu(y)),
+        Finish::Residual(residual) => normalise(l, from, &x, stats, y, residual, |y, other| relu(y + other)),
+    }
+}
+
+/// Mean and variance of each column, as [`Moments::of`] makes them.
+#[inline(always)]
+fn statistics<T: Float>(l: Layout, x: &Part<T>, stats: &mut [f64]) {
+    let mut moments = [Moments::NONE; COLUMNS];
+    for first in (0..l.slices).step_by(ROWS) {
+        let (rows, n) = (first..l.slices.min(first + ROWS), (l.slices - first).min(ROWS) as f64);
+        let [mut sum, mut squares]: [Strip<T>; 2] = [[T::ZERO; COLUMNS]; 2];
+        for r in rows.clone() {
+            sum.iter_mut().zip(x.row(r)).for_each(|(sum, &x)| *sum += x);
+        }
+        let centre = sum.map(|sum| T::from_f64(sum.to_f64() / n));
+        sum = [T::ZERO; COLUMNS];
+        for r in rows {
+            for (((sum, squares), centre), &x) in sum.iter_mut().zip(&mut squares).zip(&centre).zip(x.row(r))
+            {
+                let d = x - *centre;
+                *sum += d;
+                *squares += d * d;
+            }
+        }
+        for (c, moments) in moments[..x.columns.len()].iter_mut().enumerate() {
+            *moments = moments.merge(Moments::around(centre[c], n, [sum[c], squares[c]].map(T::to_f64)));
+        }
+    }
+    for (stats, moments) in stats.chunks_exact_mut(STATS).zip(moments) {
+        stats[..2].copy_from_slice(&moments.statistics());
+    }
+}
+
+/// `mean`, `a` and `b` of each column's `(x - mean) a + b = xhat weight + bias`.
+#[inline(always)]
+fn lines<T: Float>(
+    columns: &Range<usize>,
+    stats: &[f64],
+    weight: Option<&[T]>,
+    bias: Option<&[T]>,
+) -> [Strip<T>; 3] {
+    let mut lines = [[T::ZERO; COLUMNS]; 3];
+    for (i, (stats, c)) in stats.chunks_exact(STATS).zip(columns.clone()).enumerate() {
+        let scale = Scale::<T>::new(stats);
+        let [a, b] = scale.line(number(weight, c, 1.0), number(bias, c, 0.0));
+        (0..3).for_each(|k| lines[k][i] = [scale.mean, a, b][k]);
+    }
+    lines
+}
+
+#[inline(always)]
+fn normalise<T: Float>(
+    l: Layout,
+    from: Source<T>,
+    x: &Part<T>,
+    stats: &[f64],
+    mut y: Columns<T>,
+    other: &[T],
+    finish: impl Fn(T, T) -> T,
+) {
+    let [mean, a, b] = lines(&x.columns, stats, from.weight, from.bias);
+    let other = Part { x: other, ..x.clone() };
+    for r in 0..l.slices {
+        let values = y.row(r).iter_mut().zip(x.row(r)).zip(other.row(r));
+        for (((y, &x), &other), ((mean, a), b)) in values.zip(mean.iter().zip(&a).zip(&b)) {
+            *y = finish((x - *mean) * *a + *b, other);
+        }
+    }
+}
+
+/// As [`super::backward()`]; `sums` receives `sum d` and `sum d xhat` of each column.
+pub(super) fn backward<T: Float>(
+    cx: &CpuCtx,
+    l: Layout,
+    tape: Tape<T>,
+    wants: Wants,
+    outputs: [&mut [T]; 2],
+    sums: &mut [f64],
+) {
+    cx.columns((outputs, l.groups), COLUMNS, sums, 2 * tape.x.len(), |columns, outputs, sums| {
+        cx.simd().run(
+            #[inline(always)]
+            || {
+                let stats = &tape.stats[STATS * columns.start..STATS * columns.end];
+                let bias = match tape.gate {
+                    Gate::Normalised(bias) => bias,
+                    _ => None,
+                };
+                let lines = lines(&columns, stats, tape.weight, bias);
+                let x = Part { x: tape.x, row: l.groups, columns };
+                let strip = Gradient { l, tape, wants, stats, lines, x };
+                match tape.gate {
+                    Gate::Open => strip.passes(outputs, sums, tape.x, |dy, _, _| dy),
+                    Gate::Normalised(_) => {
+                        strip.passes(
+                            outputs,
+                            sums,
+                            tape.x,
+                            |dy, y, _| if y <= T::ZERO { T::ZERO } else { dy },
+                        );
+                    }
+                    Gate::Output(y) => {
+                        strip.passes(outputs, sums, y, |dy, _, y| if y <= T::ZERO { T::ZERO } else { dy });
+                    }
+                }
+            },
+        );
+    });
+}
+
+struct Gradient<'a, T> {
+    l: Layout,
+    tape: Tape<'a, T>,
+    wants: Wants,
+    stats: &'a [f64],
+    lines: [Strip<T>; 3],
+    x: Part<'a, T>,
+}
+
+impl<T: Float> Gradient<'_, T> {
+    /// The sums, and then the gradients; `d = pass(dy, normalised x, other)`.
+    #[inline(always)]
+    fn passes(
+        self,
+        [mut dx, mut dresidual]: [Columns<T>; 2],
+        sums: &mut [f64],
+        other: &[T],
+        pass: impl Fn(T, T, T) -> T,
+    ) {
+        let (rows, columns) = (self.l.slices, self.x.columns.clone());
+        let (dy, other) = (Part { x: self.tape.dy, ..self.x.clone() }, Part { x: other, ..self.x.clone() });
+        // `d` and `x - mean` of a row.
+        let row = |r: usize, d: &mut Strip<T>, centred: &mut Strip<T>| {
+            let n = columns.len();
+            let (dy, x, other) = (&dy.row(r)[..n], &self.x.row(r)[..n], &other.row(r)[..n]);
+            let [mean, a, b] = &self.lines;
+            for c in 0..n.min(COLUMNS) {
+                centred[c] = x[c] - mean[c];
+                d[c] = pass(dy[c], centred[c] * a[c] + b[c], other[c]);
+            }
+        };
+        let [mut d, mut centred]: [Strip<T>; 2] = [[T::ZERO; COLUMNS]; 2];
+        let scales = || self.stats.chunks_exact(STATS).map(Scale::<T>::new);
+        if self.wants.sums {
+            sums.fill(0.0);
+            for first in (0..rows).step_by(ROWS) {
+                let [mut sum, mut product]: [Strip<T>; 2] = [[T::ZERO; COLUMNS]; 2];
+                for r in first..rows.min(first + ROWS) {
+                    row(r, &mut d, &mut centred);
+                    for c in 0..COLUMNS {
+                        sum[c] += d[c];
+                        product[c] += d[c] * centred[c];
+                    }
+                }
+                for ((sums, scale), (d, product)) in
+                    sums.chunks_exact_mut(2).zip(scales()).zip(sum.iter().zip(&product))
+                {
+                    sums[0] += d.to_f64();
+                    sums[1] += scale.inverse * (product.to_f64() + scale.lost * d.to_f64());
+                }
+            }
+        }
+        // dx = (d w - f - (x - mean) e) inverse
+        let [mut w, mut e, mut f, mut inverse]: [Strip<T>; 4] = [[T::ZERO; COLUMNS]; 4];
+        for (c, scale) in scales().enumerate() {
+            let weight = number(self.tape.weight, columns.start + c, 1.0);
+            if self.tape.own {
+                let mean = |k: usize| weight * sums[2 * c + k] / rows as f64;
+                [e[c], f[c]] = scale.centring([mean(0), mean(1)]);
+            }
+            (w[c], inverse[c]) = (T::from_f64(weight), T::from_f64(scale.inverse));
+        }
+        for r in 0..rows {
+            row(r, &mut d, &mut centred);
+            if self.wants.dresidual {
+                dresidual.row(r).copy_from_slice(&d[..columns.len()]);
+            }
+            if self.wants.dx {
+                for c in 0..COLUMNS {
+                    let g = d[c] * w[c];
+                    let left = if self.tape.own { g - f[c] - centred[c] * e[c] } else { g };
+                    d[c] = left * inverse[c];
+                }
+                dx.row(r).copy_from_slice(&d[..columns.len()]);
+            }
+        }
+    }
+}
