@@ -155,6 +155,8 @@ mod tests {
         }
     }
 
+    /// # Safety
+    /// As [`dots`].
     #[inline(always)]
     unsafe fn block<V: Vector, const R: usize, const C: usize>(
         n: usize,
