@@ -41,7 +41,7 @@ use super::conv2d_grad::{Conv2dGradInput, Conv2dGradWeight};
 use super::images::{images, like_images};
 use super::{Attrs, Case, Input, OpSpec, one};
 use crate::core::{Error, Padding, Result, Shape, Window};
-use crate::cpu::conv2d::{ConvFloat, Geometry};
+use crate::cpu::conv2d::{ConvFloat, Finish, Geometry};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::conv2d as cuda;
 use crate::cuda::{CudaCtx, DeviceView, Ptr};
@@ -141,6 +141,16 @@ pub struct Conv2d(pub Conv2dOptions);
 
 impl Conv2d {
     /// `relu`: negative outputs become 0.
+    pub(super) fn run(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut], relu: bool) -> Result<()> {
+        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
+        float_type!(self.name(), x[0].dtype, T => {
+            let finish = Finish { bias: x.get(2).map(|b| b.get::<T>()), relu };
+            (T::conv(cx).forward)(cx, &g, x[0].get(), x[1].get(), finish, y[0].get());
+            Ok(())
+        })
+    }
+
+    /// As `run`.
     pub(super) fn launch(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView], relu: bool) -> Result<()> {
         let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
         let bias = x.get(2).map_or(Ok(Ptr::NULL), DeviceView::f32)?;
@@ -173,12 +183,7 @@ impl Op for Conv2d {
     }
 
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
-        float_type!(self.name(), x[0].dtype, T => {
-            let bias = x.get(2).map(|b| b.get::<T>());
-            (T::conv(cx).forward)(cx, &g, x[0].get(), x[1].get(), bias, y[0].get());
-            Ok(())
-        })
+        self.run(cx, x, y, false)
     }
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {

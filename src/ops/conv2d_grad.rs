@@ -37,7 +37,7 @@ impl Op for Conv2dGradInput {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let g = self.options.geometry(self.name(), &self.input, &x[1].shape)?;
         float_type!(self.name(), x[0].dtype, T => {
-            (T::conv(cx).grad_input)(cx, &g, x[0].get(), x[1].get(), y[0].get());
+            (T::conv(cx).grad_input)(cx, &g, x[0].get(), x[1].get(), None, y[0].get());
             Ok(())
         })
     }

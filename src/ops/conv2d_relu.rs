@@ -30,6 +30,7 @@ use super::conv2d::{Conv2d, Conv2dOptions, SPEC as PLAIN};
 use super::with_relu::{BeforeRelu, WithRelu};
 use super::{Case, OpSpec, one};
 use crate::core::Result;
+use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
 use crate::tensor::{Tensor, apply};
 use smallvec::SmallVec;
@@ -37,6 +38,10 @@ use std::sync::Arc;
 
 impl BeforeRelu for Conv2d {
     const WITH_RELU: &'static str = "conv2d_relu";
+
+    fn cpu_relu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        self.run(cx, x, y, true)
+    }
 
     fn cuda_relu(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         self.launch(cx, x, y, true)

@@ -154,15 +154,8 @@ impl Op for ConvTranspose2d {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
         float_type!(self.name(), x[0].dtype, T => {
-            let y = y[0].get::<T>();
-            (T::conv(cx).grad_input)(cx, &g, x[0].get(), x[1].get(), y);
-            if let Some(bias) = x.get(2) {
-                let (bias, work) = (bias.get::<T>(), y.len());
-                cx.pieces(y, g.plane(), work, |plane, y| {
-                    let b = bias[plane % g.c];
-                    y.iter_mut().for_each(|y| *y += b);
-                });
-            }
+            let bias = x.get(2).map(|b| b.get::<T>());
+            (T::conv(cx).grad_input)(cx, &g, x[0].get(), x[1].get(), bias, y[0].get());
             Ok(())
         })
     }

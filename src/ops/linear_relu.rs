@@ -24,16 +24,22 @@
 //! ```
 
 use super::linear::{Linear, SPEC as PLAIN};
-use super::with_relu::{BeforeRelu, WithRelu};
+use super::with_relu::{BeforeRelu, WithRelu, rectify};
 use super::{Case, OpSpec, one};
 use crate::core::Result;
+use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
-use crate::tensor::{Tensor, apply};
+use crate::tensor::{Op, Tensor, apply};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
 impl BeforeRelu for Linear {
     const WITH_RELU: &'static str = "linear_relu";
+
+    fn cpu_relu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        self.cpu(cx, x, y)?;
+        rectify(self.name(), cx, x[0].dtype, &mut y[0])
+    }
 
     fn cuda_relu(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         self.launch(cx, x, y, true)

@@ -4,13 +4,13 @@
 //! y = max(0, f(x))        d = dy [y > 0], and from there f's own gradients
 //! ```
 //!
-//! A GPU's kernel has each sum in a register when it is done, and rectifies it before it is written; on a CPU the output
-//! is rectified where it lies. Backward reads the output, as that of `relu` does, so `f(x)` itself is kept by nobody.
+//! A kernel that has each sum in a register when it is done rectifies it before it is written; others rectify the output
+//! where it lies. Backward reads the output, as that of `relu` does, so `f(x)` itself is kept by nobody.
 
 use super::one;
 use super::relu::Relu;
 use super::unary::{MapGrad, Unary};
-use crate::core::Result;
+use crate::core::{DType, Result};
 use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
@@ -22,8 +22,21 @@ pub(super) trait BeforeRelu: Op {
     /// The name of both together.
     const WITH_RELU: &'static str;
 
+    /// As [`Op::cpu`], rectified.
+    fn cpu_relu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()>;
+
     /// As [`Op::cuda`], rectified.
     fn cuda_relu(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()>;
+}
+
+/// Rectifies an output where it lies.
+pub(super) fn rectify(op: &str, cx: &CpuCtx, dtype: DType, y: &mut ViewMut) -> Result<()> {
+    float_type!(op, dtype, T => {
+        let y = y.get::<T>();
+        let work = y.len();
+        cx.pieces(y, CHUNK, work, |_, y| y.iter_mut().for_each(|y| *y = Relu.y(*y)));
+        Ok(())
+    })
 }
 
 /// Both together.
@@ -44,13 +57,7 @@ impl<O: BeforeRelu> Op for WithRelu<O> {
     }
 
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        self.0.cpu(cx, x, y)?;
-        float_type!(self.name(), x[0].dtype, T => {
-            let y = y[0].get::<T>();
-            let work = y.len();
-            cx.pieces(y, CHUNK, work, |_, y| y.iter_mut().for_each(|y| *y = Relu.y(*y)));
-            Ok(())
-        })
+        self.0.cpu_relu(cx, x, y)
     }
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {

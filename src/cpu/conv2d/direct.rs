@@ -14,18 +14,18 @@
 //!
 //! Arithmetic intensity: 2 flop per 8 bytes loaded. Next: 02 gathers the taps into a matrix and lets a GEMM reuse them.
 
-use super::Geometry;
+use super::{Finish, Geometry};
 use crate::core::Float;
 use crate::cpu::CpuCtx;
 
-pub fn forward<T: Float>(cx: &CpuCtx, g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>, y: &mut [T]) {
+pub fn forward<T: Float>(cx: &CpuCtx, g: &Geometry, x: &[T], weight: &[T], finish: Finish<T>, y: &mut [T]) {
     let (window, [kh, kw]) = (g.window, g.window.kernel);
     cx.pieces(y, g.out_plane(), g.work(), |plane, y| {
         let (n, o) = (plane / g.o, plane % g.o);
         let first_channel = o / g.og() * g.cg();
         for (pixel, y) in y.iter_mut().enumerate() {
             let (i, j) = (pixel / g.ow, pixel % g.ow);
-            let mut sum = bias.map_or(T::ZERO, |b| b[o]);
+            let mut sum = finish.bias.map_or(T::ZERO, |b| b[o]);
             for c in 0..g.cg() {
                 let image = &x[(n * g.c + first_channel + c) * g.plane()..];
                 for a in window.taps(0, i, g.h) {
@@ -37,17 +37,25 @@ pub fn forward<T: Float>(cx: &CpuCtx, g: &Geometry, x: &[T], weight: &[T], bias:
             }
             *y = sum;
         }
+        finish.rectify(y);
     });
 }
 
 /// Each pixel asks which outputs it took part in.
-pub fn grad_input<T: Float>(cx: &CpuCtx, g: &Geometry, dy: &[T], weight: &[T], dx: &mut [T]) {
+pub fn grad_input<T: Float>(
+    cx: &CpuCtx,
+    g: &Geometry,
+    dy: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    dx: &mut [T],
+) {
     let [kh, kw] = g.window.kernel;
     cx.pieces(dx, g.plane(), g.work(), |plane, dx| {
         let (n, c) = (plane / g.c, plane % g.c);
         let group = c / g.cg();
         for (pixel, dx) in dx.iter_mut().enumerate() {
-            let mut sum = T::ZERO;
+            let mut sum = bias.map_or(T::ZERO, |b| b[c]);
             for o in group * g.og()..(group + 1) * g.og() {
                 for a in 0..kh {
                     let Some(i) = reader(g, 0, pixel / g.w, a, g.oh) else { continue };

@@ -20,8 +20,9 @@
 //! Blocks of images go to different threads. The weights' gradient is summed within fixed chunks of the batch, which
 //! are added in one order: the cut depends on sizes only, so the bits do not depend on the number of threads.
 
-use super::Geometry;
 use super::unfold::{fold, unfold};
+use super::{Finish, Geometry};
+use crate::core::Float;
 use crate::cpu::context::CHUNK;
 use crate::cpu::gemm::{GemmFloat, Mat};
 use crate::cpu::{Buffer, CpuCtx};
@@ -190,17 +191,15 @@ pub fn forward<T: GemmFloat>(
     g: &Geometry,
     x: &[T],
     weight: &[T],
-    bias: Option<&[T]>,
+    finish: Finish<T>,
     y: &mut [T],
 ) {
     let tiling = Tiling::new(cx, g);
     let image = g.o * g.out_plane();
     let blocks = g.n.div_ceil(tiling.images);
-    let beta = if bias.is_some() { T::ONE } else { T::ZERO };
+    let beta = if finish.bias.is_some() { T::ONE } else { T::ZERO };
     cx.pieces(y, tiling.images * image, tiling.work(), |block, y| {
-        if let Some(bias) = bias {
-            y.chunks_exact_mut(g.out_plane()).zip(bias.iter().cycle()).for_each(|(y, &b)| y.fill(b));
-        }
+        start_with(finish.bias, g.out_plane(), y);
         let (mut columns, mut products) = tiling.scratch::<T>();
         for tile in tiling.tiles(tiling.block(block * tiling.images)) {
             let inner = tiling.inner_work(blocks, &tile);
@@ -226,18 +225,35 @@ pub fn forward<T: GemmFloat>(
                 }
             }
         }
+        finish.rectify(y);
     });
 }
 
-pub fn grad_input<T: GemmFloat>(cx: &CpuCtx, g: &Geometry, dy: &[T], weight: &[T], dx: &mut [T]) {
+/// Every sum of a plane starts with its channel's bias.
+fn start_with<T: Float>(bias: Option<&[T]>, plane: usize, y: &mut [T]) {
+    if let Some(bias) = bias {
+        y.chunks_exact_mut(plane).zip(bias.iter().cycle()).for_each(|(y, &b)| y.fill(b));
+    }
+}
+
+pub fn grad_input<T: GemmFloat>(
+    cx: &CpuCtx,
+    g: &Geometry,
+    dy: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    dx: &mut [T],
+) {
     let tiling = Tiling::new(cx, g);
     let image = g.c * g.plane();
     let blocks = g.n.div_ceil(tiling.images);
+    let beta = if bias.is_some() { T::ONE } else { T::ZERO };
     cx.pieces(dx, tiling.images * image, tiling.work(), |block, dx| {
         let (mut columns, mut outputs) = tiling.scratch::<T>();
-        if !tiling.is_own_columns() {
+        if bias.is_none() && !tiling.is_own_columns() {
             dx.fill(T::ZERO);
         }
+        start_with(bias, g.plane(), dx);
         for tile in tiling.tiles(tiling.block(block * tiling.images)) {
             let inner = tiling.inner_work(blocks, &tile);
             for group in 0..g.groups {
@@ -246,7 +262,7 @@ pub fn grad_input<T: GemmFloat>(cx: &CpuCtx, g: &Geometry, dy: &[T], weight: &[T
                 let size = (g.og(), tile.width);
                 let channels = group * g.cg() * g.plane()..(group + 1) * g.cg() * g.plane();
                 if tiling.is_own_columns() {
-                    tiling.gemm(size, a, b, T::ZERO, &mut dx[channels], (g.plane(), 0), inner);
+                    tiling.gemm(size, a, b, beta, &mut dx[channels], (g.plane(), 0), inner);
                     continue;
                 }
                 let columns = &mut columns.slice_mut()[..g.k() * tile.width];

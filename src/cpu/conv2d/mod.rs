@@ -15,12 +15,34 @@ mod unfold;
 
 use super::CpuCtx;
 use super::gemm::GemmFloat;
+use crate::core::Float;
 pub use crate::core::Geometry;
 
-/// `y` from `(x, weight, bias)`.
-pub type ForwardFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], Option<&[T]>, &mut [T]);
-/// `dx` from `(dy, weight)`.
-pub type GradInputFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], &mut [T]);
+/// What becomes of each sum before it is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Finish<'a, T> {
+    /// A number added to each channel.
+    pub bias: Option<&'a [T]>,
+    /// Whether negative outputs become 0.
+    pub relu: bool,
+}
+
+impl<T: Float> Finish<'_, T> {
+    /// Nothing at all.
+    pub const NONE: Self = Finish { bias: None, relu: false };
+
+    /// Rectifies a plane whose sums are done, if asked to.
+    fn rectify(&self, y: &mut [T]) {
+        if self.relu {
+            y.iter_mut().for_each(|y| *y = if *y <= T::ZERO { T::ZERO } else { *y });
+        }
+    }
+}
+
+/// `y` from `(x, weight)`.
+pub type ForwardFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], Finish<T>, &mut [T]);
+/// `dx` from `(dy, weight)`, and a bias of its channels for a transposed convolution, whose output it is.
+pub type GradInputFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], Option<&[T]>, &mut [T]);
 /// `dw` from `(dy, x)`.
 pub type GradWeightFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], &mut [T]);
 
