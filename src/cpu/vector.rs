@@ -46,6 +46,24 @@ pub unsafe trait Vector: Copy {
     /// # Safety
     /// The mask's lanes can be written.
     unsafe fn store_part(self, to: *mut f32, mask: Self::Mask);
+    /// The lanes whose bits are set, from the lowest on, `step` floats from one to the next.
+    ///
+    /// # Safety
+    /// Those places can be written.
+    #[inline(always)]
+    unsafe fn store_lanes(self, to: *mut f32, lanes: u32, step: usize) {
+        let mut all = [0f32; 16];
+        // SAFETY: no level has more than 16 lanes.
+        unsafe { self.store(all.as_mut_ptr()) };
+        let mut at = 0;
+        for (i, &lane) in all.iter().enumerate().take(Self::LANES) {
+            if lanes >> i & 1 == 1 {
+                // SAFETY: the caller's.
+                unsafe { *to.add(at) = lane };
+                at += step;
+            }
+        }
+    }
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
@@ -246,6 +264,34 @@ mod x86 {
         unsafe fn store_part(self, to: *mut f32, mask: __mmask16) {
             // SAFETY: the caller's: lanes outside the mask are not touched.
             unsafe { _mm512_mask_storeu_ps(to, mask, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn store_lanes(self, to: *mut f32, lanes: u32, step: usize) {
+            // Compressed in a register: compressing into memory takes a hundred cycles on some processors.
+            // SAFETY: the caller's; see `splat`.
+            unsafe {
+                let (packed, n) = (_mm512_maskz_compress_ps(lanes as __mmask16, self.0), lanes.count_ones());
+                let first = (1u32 << n) - 1;
+                match step {
+                    1 => _mm512_mask_storeu_ps(to, first as __mmask16, packed),
+                    2 => {
+                        // Apart by one: eight lanes to a register, every second one stored.
+                        let lower = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+                        let upper = _mm512_add_epi32(lower, _mm512_set1_epi32(8));
+                        let apart = |lanes: u32| _pdep_u32(lanes, 0x5555) as __mmask16;
+                        _mm512_mask_storeu_ps(to, apart(first & 0xff), _mm512_permutexvar_ps(lower, packed));
+                        let rest = apart(first >> 8);
+                        if rest != 0 {
+                            _mm512_mask_storeu_ps(to.add(16), rest, _mm512_permutexvar_ps(upper, packed));
+                        }
+                    }
+                    _ => {
+                        let mut all = [0f32; 16];
+                        _mm512_storeu_ps(all.as_mut_ptr(), packed);
+                        all[..n as usize].iter().enumerate().for_each(|(i, &x)| *to.add(i * step) = x);
+                    }
+                }
+            }
         }
         arithmetic!(
             Zmm,

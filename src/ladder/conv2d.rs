@@ -37,6 +37,13 @@ pub static RUNGS: &[ConvRung] = &[
         f32: ConvFns::IM2COL,
         f64: ConvFns::IM2COL,
     },
+    ConvRung {
+        number: 3,
+        name: "implicit GEMM",
+        teaches: "the columns are never written: a table says where in the padded image each of their rows begins",
+        f32: ConvFns::IMPLICIT,
+        f64: ConvFns::IM2COL,
+    },
 ];
 
 /// The rung that runs unless another is asked for.

@@ -11,6 +11,7 @@
 
 mod direct;
 mod im2col;
+mod implicit;
 mod unfold;
 
 use super::CpuCtx;
@@ -66,6 +67,15 @@ impl<T: GemmFloat> ConvFns<T> {
     pub const IM2COL: ConvFns<T> = ConvFns {
         forward: im2col::forward,
         grad_input: im2col::grad_input,
+        grad_weight: im2col::grad_weight,
+    };
+}
+
+impl ConvFns<f32> {
+    /// Rung 03, a matrix product whose columns are never written.
+    pub const IMPLICIT: ConvFns<f32> = ConvFns {
+        forward: implicit::forward,
+        grad_input: implicit::grad_input,
         grad_weight: im2col::grad_weight,
     };
 }

@@ -1,0 +1,473 @@
+//! Outputs from flat pixels: the forward loop, and the gradient of the input, which is the same loop over dy.
+
+use super::super::{Finish, Geometry};
+use super::layout::{Block, Layout, Taps};
+use crate::cpu::CpuCtx;
+use crate::cpu::outer::{Left, Table, by_tile, next_rows, outer};
+use crate::cpu::vector::{Kernel, Vector};
+use std::ops::Range;
+
+/// Floats of a block's padded copy: 512 KiB, half of a second-level cache.
+const COPY: usize = 1 << 17;
+/// Multiply-adds that are worth a task, and the most tasks.
+const TASK: usize = 1 << 20;
+const MOST_TASKS: usize = 16;
+/// The fewest flat pixels of a band of rows.
+const BAND: usize = 192;
+/// Output channels of a task are a multiple of every level's tile.
+const ROWS: usize = 24;
+
+/// `y` from `(x, weight)`.
+pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Finish<f32>, y: &mut [f32]) {
+    let taps = [0, 1].map(|axis| Taps::forward(g, axis));
+    let layout = Layout::new(std::slice::from_ref(&taps), [g.cg(), g.groups], [g.h, g.w], g.window.stride);
+    let to = Outputs::new(y, g.n, [g.og(), g.groups], [g.oh, g.ow]);
+    let pass = Pass { taps, first: 0, weights: Weights::Rows(weight) };
+    convolve(cx, x, layout, &[pass], to, finish, [1, 1]);
+}
+
+/// `dx` from `(dy, weight)`: for each phase of the stride a convolution of dy with the taps that meet it.
+pub fn grad_input(
+    cx: &CpuCtx,
+    g: &Geometry,
+    dy: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    dx: &mut [f32],
+) {
+    let [sh, sw] = g.window.stride;
+    let phases = [sh.min(g.h), sw.min(g.w)];
+    let phases = (0..phases[0]).flat_map(|a| (0..phases[1]).map(move |b| [a, b]));
+    let taps = phases.map(|phase| [0, 1].map(|axis| Taps::grad_input(g, axis, phase[axis])));
+    let taps: Vec<[Taps; 2]> = taps.collect();
+    let layout = Layout::new(&taps, [g.og(), g.groups], [g.oh, g.ow], [1, 1]);
+    let mut buffer = cx.scratch(size_of_val(weight));
+    let turned = buffer.slice_mut::<f32>();
+    let mut rest = &mut *turned;
+    let mut passes = Vec::with_capacity(taps.len());
+    for (i, taps) in taps.into_iter().enumerate() {
+        let k = g.og() * taps[0].taps.len() * taps[1].taps.len();
+        let (own, others) = std::mem::take(&mut rest).split_at_mut(g.c * k);
+        rest = others;
+        turn(cx, g, &taps, weight, own);
+        let phase = [i / sw.min(g.w), i % sw.min(g.w)];
+        passes.push(Pass { taps, first: phase[0] * g.w + phase[1], weights: Weights::Panels(own) });
+    }
+    let to = Outputs::new(dx, g.n, [g.cg(), g.groups], [g.h, g.w]);
+    convolve(cx, dy, layout, &passes, to, Finish { bias, relu: false }, g.window.stride);
+}
+
+/// The outputs of one phase: all of them for a forward loop.
+struct Pass<'a> {
+    taps: [Taps; 2],
+    /// The place of its first output in a plane.
+    first: usize,
+    weights: Weights<'a>,
+}
+
+impl Pass<'_> {
+    fn height(&self) -> usize {
+        self.taps[0].outputs
+    }
+
+    fn width(&self) -> usize {
+        self.taps[1].outputs
+    }
+}
+
+/// The left factor of a pass, for all groups.
+#[derive(Clone, Copy)]
+enum Weights<'a> {
+    /// One row of K numbers after the other.
+    Rows(&'a [f32]),
+    /// As a tile reads them: for each tile of R rows K times R numbers.
+    Panels(&'a [f32]),
+}
+
+impl Weights<'_> {
+    /// `rows` rows from `first` on, which a tile starts with.
+    fn tile(&self, first: usize, rows: usize, k: usize) -> Left {
+        match self {
+            Weights::Rows(all) => Left { data: all[first * k..].as_ptr(), row: k, col: 1 },
+            Weights::Panels(all) => Left { data: all[first * k..].as_ptr(), row: 1, col: rows },
+        }
+    }
+}
+
+/// Turns the taps of a pass around: from `w[o, c, kh, kw]` to rows c of `k = (o, kh, kw)`, in panels.
+fn turn(cx: &CpuCtx, g: &Geometry, [rows, columns]: &[Taps; 2], weight: &[f32], to: &mut [f32]) {
+    struct Turn<'a> {
+        g: &'a Geometry,
+        taps: &'a [usize],
+        weight: &'a [f32],
+        group: usize,
+        /// The first of the channels.
+        first: usize,
+        to: &'a mut [f32],
+    }
+    impl Kernel for Turn<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<V: Vector>(self) {
+            let Turn { g, taps, weight, group, mut first, mut to } = self;
+            let k = g.og() * taps.len();
+            while !to.is_empty() {
+                let rows = next_rows::<V>(to.len() / k);
+                let (panel, rest) = to.split_at_mut(rows * k);
+                for (o, panel) in panel.chunks_exact_mut(rows * taps.len()).enumerate() {
+                    let kernels = &weight[((group * g.og() + o) * g.cg() + first) * g.taps()..];
+                    for (&tap, to) in taps.iter().zip(panel.chunks_exact_mut(rows)) {
+                        let from = kernels[tap..].iter().step_by(g.taps());
+                        to.iter_mut().zip(from).for_each(|(to, &w)| *to = w);
+                    }
+                }
+                first += rows;
+                to = rest;
+            }
+        }
+    }
+    let taps: Vec<usize> = rows
+        .taps
+        .iter()
+        .flat_map(|row| columns.taps.iter().map(|column| row.k * g.window.kernel[1] + column.k))
+        .collect();
+    let k = g.og() * taps.len();
+    let work = to.len();
+    for (group, to) in to.chunks_exact_mut((g.cg() * k).max(1)).enumerate() {
+        cx.pieces(to, ROWS * k, work, |piece, to| {
+            cx.simd().dispatch(Turn { g, taps: &taps, weight, group, first: piece * ROWS, to });
+        });
+    }
+}
+
+/// The tensor that is written, `[images, groups * channels, height, width]`.
+struct Outputs {
+    data: *mut f32,
+    images: usize,
+    channels: usize,
+    groups: usize,
+    size: [usize; 2],
+}
+
+// SAFETY: tasks write disjoint elements, and the whole is exclusively borrowed while they run.
+unsafe impl Sync for Outputs {}
+
+impl Outputs {
+    fn new(y: &mut [f32], images: usize, [channels, groups]: [usize; 2], size: [usize; 2]) -> Self {
+        assert_eq!(y.len(), images * channels * groups * size[0] * size[1], "the output's size");
+        Outputs { data: y.as_mut_ptr(), images, channels, groups, size }
+    }
+
+    fn plane(&self) -> usize {
+        self.size[0] * self.size[1]
+    }
+
+    fn image(&self) -> usize {
+        self.channels * self.groups * self.plane()
+    }
+}
+
+/// How a convolution is cut into tasks, by its sizes alone.
+struct Cut {
+    /// Images of a block; more than one only where a block has all of their rows.
+    images: usize,
+    rows: usize,
+    /// Output channels of a task.
+    channels: usize,
+}
+
+impl Cut {
+    fn new(layout: &Layout, to: &Outputs, rows: usize, work: usize) -> Cut {
+        let wanted = (work / TASK).clamp(1, MOST_TASKS);
+        let row = layout.planes() * layout.pitch;
+        let fits = (COPY / row.max(1)).saturating_sub(layout.halo()).max(1);
+        let (images, height) = if fits >= rows && to.images >= wanted {
+            let fits = COPY / (row * (rows + layout.halo())).max(1);
+            (to.images.div_ceil(wanted).min(fits).max(1), rows)
+        } else {
+            // Bands of equal height, of which there are enough, and which are not too narrow.
+            let least = BAND.div_ceil(layout.pitch);
+            let band = rows.div_ceil(wanted.div_ceil(to.images)).max(least).min(fits).min(rows);
+            (1, rows.div_ceil(rows.div_ceil(band)))
+        };
+        let blocks = to.images.div_ceil(images) * rows.div_ceil(height);
+        let parts = wanted.div_ceil(blocks);
+        Cut { images, rows: height, channels: to.channels.div_ceil(parts).next_multiple_of(ROWS) }
+    }
+}
+
+/// All that the tasks of a convolution share.
+struct Convolution<'a> {
+    source: &'a [f32],
+    layout: Layout,
+    block: Block,
+    passes: &'a [Pass<'a>],
+    offsets: Vec<Vec<u32>>,
+    to: Outputs,
+    finish: Finish<'a, f32>,
+    /// Outputs of a pass are so many rows and columns apart.
+    stride: [usize; 2],
+}
+
+fn convolve(
+    cx: &CpuCtx,
+    source: &[f32],
+    layout: Layout,
+    passes: &[Pass],
+    to: Outputs,
+    finish: Finish<f32>,
+    stride: [usize; 2],
+) {
+    if to.image() * to.images == 0 {
+        return;
+    }
+    let rows = passes.iter().map(Pass::height).max().unwrap_or(0);
+    let terms = passes.iter().map(|pass| pass.taps[0].taps.len() * pass.taps[1].taps.len()).sum::<usize>();
+    let pixels = rows * passes.iter().map(Pass::width).max().unwrap_or(0);
+    let work = to.images * to.channels * to.groups * pixels * layout.channels() * terms;
+    let cut = Cut::new(&layout, &to, rows, work);
+    let block = layout.block(cut.images, cut.rows);
+    let offsets = passes.iter().map(|pass| layout.offsets(&pass.taps, &block)).collect();
+    let all = Convolution { source, layout, block, passes, offsets, to, finish, stride };
+    let bands = rows.div_ceil(cut.rows);
+    let parts = all.to.channels.div_ceil(cut.channels);
+    let blocks = all.to.images.div_ceil(cut.images);
+    cx.tasks(blocks * bands * parts, work / 16, &|task| {
+        let (place, part) = (task / parts, task % parts);
+        let (first, row) = (place / bands * cut.images, place % bands * cut.rows);
+        let mut scratch = cx.scratch(all.block.floats * size_of::<f32>());
+        cx.simd().dispatch(Task {
+            all: &all,
+            images: first..all.to.images.min(first + cut.images),
+            row,
+            channels: part * cut.channels..all.to.channels.min((part + 1) * cut.channels),
+            scratch: scratch.slice_mut::<f32>(),
+        });
+    });
+}
+
+/// A block of images, or rows of one, and some output channels of every group.
+struct Task<'a> {
+    all: &'a Convolution<'a>,
+    images: Range<usize>,
+    row: usize,
+    channels: Range<usize>,
+    scratch: &'a mut [f32],
+}
+
+impl Kernel for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Task { all, images, row, channels, scratch } = self;
+        let Convolution { source, layout, block, passes, to, .. } = all;
+        let runs: Vec<Runs> = passes.iter().map(|pass| all.runs::<V>(pass, images.len(), row)).collect();
+        for group in 0..to.groups {
+            let image = if layout.in_place {
+                layout.place(source, images.start, group, row)
+            } else {
+                // SAFETY: the scratch has the block's size.
+                unsafe { layout.fill::<V>(block, source, images.clone(), group, row, scratch.as_mut_ptr()) };
+                &*scratch
+            };
+            for (pass, (offsets, runs)) in passes.iter().zip(all.offsets.iter().zip(&runs)) {
+                let mut o = channels.start;
+                while o < channels.end {
+                    let rows = next_rows::<V>(channels.end - o);
+                    let channel = group * to.channels + o;
+                    let tile = Tile {
+                        weights: pass.weights.tile(channel, rows, offsets.len()),
+                        offsets,
+                        bias: all.finish.bias.map(|b| b[channel..][..rows].as_ptr()),
+                        relu: all.finish.relu,
+                        plane: to.plane(),
+                        step: all.stride[1],
+                    };
+                    for run in 0..runs.count {
+                        // Without taps there is no image either.
+                        let image = &image[(run * block.image).min(image.len())..];
+                        // SAFETY: a place in the outputs.
+                        let y = unsafe {
+                            to.data.add((images.start + run) * to.image() + channel * to.plane() + runs.start)
+                        };
+                        // SAFETY: see there.
+                        unsafe { runs.go::<V>(&tile, rows, image, y) };
+                    }
+                    o += rows;
+                }
+            }
+        }
+    }
+}
+
+/// Some lanes of one vector of flat pixels, and where their outputs go.
+#[derive(Clone, Copy)]
+struct Spot {
+    lanes: u32,
+    at: usize,
+}
+
+/// Stretches of flat pixels, and which of them are outputs.
+struct Runs {
+    /// Stretches, one image or all of them each.
+    count: usize,
+    /// Flat pixels of each.
+    pixels: usize,
+    /// Where the spots of each vector of a stretch begin.
+    vectors: Vec<u32>,
+    spots: Vec<Spot>,
+    /// The place of the first output.
+    start: usize,
+}
+
+impl Convolution<'_> {
+    /// The flat pixels of a block's `images`, or of a band of rows from `row` on.
+    #[inline(always)]
+    fn runs<V: Vector>(&self, pass: &Pass, images: usize, row: usize) -> Runs {
+        let rows = self.block.rows.min(pass.height().saturating_sub(row));
+        let (pitch, image) = (self.layout.pitch, self.block.image);
+        let each = rows.saturating_sub(1) * pitch + pass.width();
+        let all = (images - 1) * image + each;
+        // One long stretch wastes what lies between the images, short ones what their last vectors have too much.
+        let together = !self.layout.in_place && all.div_ceil(V::LANES) < images * each.div_ceil(V::LANES);
+        let (count, images, pixels) = if together { (1, images, all) } else { (images, 1, each) };
+        let pixels = if rows * pass.width() == 0 { 0 } else { pixels };
+        let step = [self.stride[0] * self.to.size[1], self.stride[1]];
+        let dense = step == [pass.width(), 1];
+        let start = pass.first + row * step[0];
+        let mut runs = Runs { count, pixels, vectors: vec![0], spots: Vec::new(), start };
+        if pixels == 0 {
+            return runs;
+        }
+        let mut joined = false;
+        for b in 0..images {
+            for i in 0..rows {
+                let from = b * image + i * pitch;
+                let mut j = 0;
+                while j < pass.width() {
+                    let (vector, lane) = ((from + j) / V::LANES, (from + j) % V::LANES);
+                    let n = (V::LANES - lane).min(pass.width() - j);
+                    let lanes = ((1u32 << n) - 1) << lane;
+                    let fresh = vector + 1 >= runs.vectors.len();
+                    while runs.vectors.len() <= vector + 1 {
+                        runs.vectors.push(runs.spots.len() as u32);
+                    }
+                    match runs.spots.last_mut() {
+                        Some(last) if joined && !fresh => last.lanes |= lanes,
+                        _ => runs
+                            .spots
+                            .push(Spot { lanes, at: b * self.to.image() + i * step[0] + j * step[1] }),
+                    }
+                    *runs.vectors.last_mut().expect("pushed") = runs.spots.len() as u32;
+                    joined = dense;
+                    j += n;
+                }
+            }
+            joined = false;
+        }
+        runs
+    }
+}
+
+impl Runs {
+    /// All tiles of one stretch.
+    ///
+    /// # Safety
+    /// `image` holds what the tile's offsets reach from each flat pixel, and y what the spots name.
+    #[inline(always)]
+    unsafe fn go<V: Vector>(&self, tile: &Tile, rows: usize, image: &[f32], y: *mut f32) {
+        let vectors = self.pixels.div_ceil(V::LANES);
+        let tiles = vectors.div_ceil(V::TILE[1]);
+        let mut first = 0;
+        for t in 0..tiles {
+            // As even as can be: of 4 vectors 2 and 2.
+            let n = (vectors - first).div_ceil(tiles - t);
+            let pixels = (self.pixels - first * V::LANES).min(n * V::LANES);
+            let spots = (&self.vectors[first..=first + n], &self.spots[..]);
+            // SAFETY: the caller's.
+            unsafe {
+                let from = image.as_ptr().add(first * V::LANES);
+                by_tile!(rows, n, V, compute(tile, from, pixels, spots, y));
+            }
+            first += n;
+        }
+    }
+}
+
+/// What all tiles of some output channels share.
+struct Tile<'a> {
+    weights: Left,
+    offsets: &'a [u32],
+    bias: Option<*const f32>,
+    relu: bool,
+    /// Floats from one output channel to the next, and from one output of a row to the next.
+    plane: usize,
+    step: usize,
+}
+
+/// R channels of N vectors of flat pixels, `pixels` in all.
+///
+/// # Safety
+/// As [`Runs::go`].
+#[inline(always)]
+unsafe fn compute<V: Vector, const R: usize, const N: usize>(
+    t: &Tile,
+    from: *const f32,
+    pixels: usize,
+    (vectors, spots): (&[u32], &[Spot]),
+    y: *mut f32,
+) {
+    let mask = V::first(pixels - (N - 1) * V::LANES);
+    // SAFETY: the caller's, here and below.
+    let mut sums = unsafe { outer::<V, R, N>(t.offsets.len(), t.weights, from, Table(t.offsets), mask) };
+    for r in 0..R {
+        let bias = t.bias.map(|bias| V::splat(unsafe { *bias.add(r) }));
+        for v in 0..N {
+            let sum = bias.map_or(sums[r][v], |bias| sums[r][v].add(bias));
+            sums[r][v] = if t.relu { V::splat(0.0).max(sum) } else { sum };
+        }
+    }
+    let spots = |v: usize| &spots[vectors[v] as usize..vectors[v + 1] as usize];
+    // Written out, because sums that a loop picks would be kept in memory from the first product on.
+    unsafe {
+        t.store(std::array::from_fn::<V, R, _>(|r| sums[r][0]), spots(0), y);
+        if N > 1 {
+            t.store(std::array::from_fn::<V, R, _>(|r| sums[r][1]), spots(1), y);
+        }
+        if N > 2 {
+            t.store(std::array::from_fn::<V, R, _>(|r| sums[r][2]), spots(2), y);
+        }
+    }
+}
+
+impl Tile<'_> {
+    /// One vector of pixels of R channels.
+    ///
+    /// # Safety
+    /// y can be written where the spots say.
+    #[inline(always)]
+    unsafe fn store<V: Vector, const R: usize>(&self, sums: [V; R], spots: &[Spot], y: *mut f32) {
+        let whole = (1u32 << V::LANES) - 1;
+        // SAFETY: the caller's.
+        unsafe {
+            for spot in spots {
+                let to = y.add(spot.at);
+                if self.step > 1 {
+                    let sums = sums;
+                    sums.iter().enumerate().for_each(|(r, sum)| {
+                        sum.store_lanes(to.add(r * self.plane), spot.lanes, self.step);
+                    });
+                } else if spot.lanes == whole {
+                    for r in 0..R {
+                        sums[r].store(to.add(r * self.plane));
+                    }
+                } else {
+                    for r in 0..R {
+                        sums[r].store_lanes(to.add(r * self.plane), spot.lanes, 1);
+                    }
+                }
+            }
+        }
+    }
+}

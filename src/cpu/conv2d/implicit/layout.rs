@@ -1,0 +1,321 @@
+//! Where the images lie while they are convolved: padded, side by side, so that a tap is one offset.
+//!
+//! ```text
+//!   a padded plane: rows of `pitch`, the zeros after a row are also those before the next one
+//!
+//!   left |  top rows above the first output's
+//!   ---> |  x x x x x x x 0 |    output (i, j) is the flat pixel  f = i * pitch + j
+//!      0 |  x x x x x x x 0 |    and its tap (c, kh, kw) reads    f + offset[c, kh, kw]
+//!      0 |  x x x x x x x 0 |
+//!      0 |  0 0 0 0 0 0 0 0 |    pixels with j beyond the last output are computed, and not stored
+//! ```
+//!
+//! **Strides.** Tap k of output i reads position `i s + k d - p`. Written as `s (i + shift) + phase`, with
+//! `0 <= phase < s`, it is position `i + shift` of every s-th column, and those are copied side by side: one plane for each
+//! phase that a tap reads. So a convolution with a stride is one without, over more planes.
+//!
+//! **The gradient of the input** reads dy in the same way: position `s t + r` of dx was read by tap k of output
+//! `t + (r + p - k d) / s` where s divides that. For each phase r of dx some of the taps remain, with shifts of their own,
+//! and no phases of dy.
+
+use super::super::Geometry;
+use crate::cpu::vector::Vector;
+use smallvec::SmallVec;
+use std::ops::Range;
+
+/// One tap along one axis: it reads position `i + shift` of the source's `phase` for output i.
+#[derive(Debug, Clone, Copy)]
+pub struct Tap {
+    /// Its number in the kernel.
+    pub k: usize,
+    pub phase: usize,
+    pub shift: isize,
+}
+
+/// The taps of one axis and how many outputs they have.
+#[derive(Debug, Clone)]
+pub struct Taps {
+    pub taps: SmallVec<[Tap; 8]>,
+    pub outputs: usize,
+}
+
+impl Taps {
+    /// What y reads of x.
+    pub fn forward(g: &Geometry, axis: usize) -> Taps {
+        let (window, stride) = (&g.window, g.window.stride[axis] as isize);
+        let taps = (0..window.kernel[axis]).map(|k| {
+            let from = (k * window.dilation[axis]) as isize - window.padding[axis][0] as isize;
+            Tap { k, phase: from.rem_euclid(stride) as usize, shift: from.div_euclid(stride) }
+        });
+        Taps { taps: taps.collect(), outputs: [g.oh, g.ow][axis] }
+    }
+
+    /// What positions `phase`, `phase + stride`, ... of dx read of dy.
+    pub fn grad_input(g: &Geometry, axis: usize, phase: usize) -> Taps {
+        let (window, stride) = (&g.window, g.window.stride[axis] as isize);
+        let taps = (0..window.kernel[axis]).filter_map(|k| {
+            let from = (phase + window.padding[axis][0]) as isize - (k * window.dilation[axis]) as isize;
+            (from.rem_euclid(stride) == 0).then_some(Tap { k, phase: 0, shift: from.div_euclid(stride) })
+        });
+        let size = [g.h, g.w][axis];
+        Taps { taps: taps.collect(), outputs: size.saturating_sub(phase).div_ceil(stride as usize) }
+    }
+}
+
+/// The planes that some outputs of a few images read, or are to read: what is copied, and where it lies.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Channels of the source, of one group, and of all.
+    channels: usize,
+    all_channels: usize,
+    /// Its height and width, and the distance of positions of one phase.
+    size: [usize; 2],
+    stride: [usize; 2],
+    /// Phases that a tap reads.
+    phases: SmallVec<[[usize; 2]; 4]>,
+    /// Rows and columns read before an output's own position, and after it.
+    before: [usize; 2],
+    after: [usize; 2],
+    /// Floats from row to row of a plane.
+    pub pitch: usize,
+    /// Whether the source can be read where it lies.
+    pub in_place: bool,
+}
+
+impl Layout {
+    /// For outputs that read by any of `passes` `[rows, columns]` of taps, of a source `[channels of a group, groups]` of
+    /// this size.
+    pub fn new(
+        passes: &[[Taps; 2]],
+        [channels, groups]: [usize; 2],
+        size: [usize; 2],
+        stride: [usize; 2],
+    ) -> Layout {
+        let [rows, columns] = [0, 1].map(|axis| Reach::new(passes.iter().map(|pass| &pass[axis])));
+        let mut phases = SmallVec::new();
+        for [rows, columns] in passes {
+            for phase in rows.taps.iter().flat_map(|r| columns.taps.iter().map(|c| [r.phase, c.phase])) {
+                if !phases.contains(&phase) {
+                    phases.push(phase);
+                }
+            }
+        }
+        let width = phases.iter().map(|&[_, b]| positions(size[1], stride[1], b)).max().unwrap_or(0);
+        let pitch = (width.min(columns.end) + columns.before).max(columns.end).max(1);
+        let whole = stride == [1, 1] && rows.before + columns.before == 0;
+        Layout {
+            channels,
+            all_channels: channels * groups,
+            size,
+            stride,
+            phases,
+            before: [rows.before, columns.before],
+            after: [rows.after, columns.after],
+            pitch: if whole && columns.end <= size[1] { size[1] } else { pitch },
+            in_place: whole && rows.end <= size[0] && columns.end <= size[1],
+        }
+    }
+
+    /// The same, copied even where that is not needed.
+    pub fn copied(self) -> Layout {
+        Layout { in_place: false, ..self }
+    }
+
+    /// Planes of one group.
+    pub fn planes(&self) -> usize {
+        self.channels * self.phases.len()
+    }
+
+    /// Channels of one group.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Where outputs from row `first` on of an image and group read, if in place.
+    pub fn place<'a>(&self, source: &'a [f32], image: usize, group: usize, first: usize) -> &'a [f32] {
+        let [h, w] = self.size;
+        &source[(image * self.all_channels + group * self.channels) * h * w + first * w..]
+    }
+
+    /// Rows read beside an output's own.
+    pub fn halo(&self) -> usize {
+        self.before[0] + self.after[0]
+    }
+
+    /// The offsets of all taps of a pass, channel by channel, within planes as `block` has them.
+    pub fn offsets(&self, [rows, columns]: &[Taps; 2], block: &Block) -> Vec<u32> {
+        let mut offsets = Vec::with_capacity(self.channels * rows.taps.len() * columns.taps.len());
+        for c in 0..self.channels {
+            for row in &rows.taps {
+                for column in &columns.taps {
+                    let phase = [row.phase, column.phase];
+                    let phase = self.phases.iter().position(|&p| p == phase).expect("a phase is listed");
+                    let plane = (c * self.phases.len() + phase) * block.plane;
+                    let shift = row.shift * self.pitch as isize + column.shift;
+                    offsets.push((plane + block.origin).wrapping_add_signed(shift) as u32);
+                }
+            }
+        }
+        offsets
+    }
+
+    /// A block of `images`, with `rows` of outputs each.
+    pub fn block(&self, images: usize, rows: usize) -> Block {
+        if self.in_place {
+            let (image, plane) =
+                (self.all_channels * self.size[0] * self.size[1], self.size[0] * self.size[1]);
+            return Block { images, rows, origin: 0, image, plane, floats: 0 };
+        }
+        let height = if images == 1 { rows + self.after[0] } else { self.height(rows) };
+        let image = height * self.pitch;
+        let area = (self.before[0] * self.pitch + images * image).next_multiple_of(LINE);
+        // An odd number of cache lines, so that planes do not meet in the same sets.
+        let plane = area + (1 - area / LINE % 2) * LINE;
+        let floats = self.before[1] + self.planes() * plane + LINE;
+        Block { images, rows, origin: self.before[1] + self.before[0] * self.pitch, image, plane, floats }
+    }
+
+    /// Rows from one image of a block to the next: below the last real row there are as many rows of zeros as the next
+    /// image's first outputs read above it.
+    fn height(&self, rows: usize) -> usize {
+        (self.used(rows) + self.before[0]).max(rows + self.after[0])
+    }
+
+    /// Rows of a plane that are real and that `rows` outputs from the first row on read.
+    fn used(&self, rows: usize) -> usize {
+        let real = self.phases.iter().map(|&[a, _]| positions(self.size[0], self.stride[0], a)).max();
+        real.unwrap_or(0).min(rows + self.after[0])
+    }
+
+    /// Copies what outputs from row `first` on read of some images' channels of a group.
+    ///
+    /// # Safety
+    /// `to` has `block.floats`.
+    #[inline(always)]
+    pub unsafe fn fill<V: Vector>(
+        &self,
+        block: &Block,
+        source: &[f32],
+        images: Range<usize>,
+        group: usize,
+        first: usize,
+        to: *mut f32,
+    ) {
+        let [h, w] = self.size;
+        // SAFETY (all writes): rows are written in the order they lie in, each a whole number of vectors; what the last
+        // vector has too much the next row overwrites, or it falls into the line after the last plane.
+        unsafe { zeros::<V>(to, self.before[1]) };
+        let mut plane = unsafe { to.add(self.before[1]) };
+        for c in 0..self.channels {
+            for &[a, b] in &self.phases {
+                let [rows, columns] = [positions(h, self.stride[0], a), positions(w, self.stride[1], b)];
+                let columns = columns.min(self.pitch - self.before[1]);
+                let mut row = plane;
+                for image in images.clone() {
+                    let from = &source[(image * self.all_channels + group * self.channels + c) * h * w..];
+                    let above = if image == images.start { self.before[0] } else { 0 };
+                    for r in 0..above + block.image / self.pitch {
+                        // Rows of the phase's plane: `first` less what is read above.
+                        let read = r < above + block.rows + self.after[0];
+                        let at = (first + r).checked_sub(above).filter(|&at| read && at < rows);
+                        match at {
+                            Some(at) => {
+                                let from =
+                                    &from[(at * self.stride[0] + a) * w + b.min(w.saturating_sub(1))..];
+                                unsafe { copy::<V>(from, self.stride[1], columns, self.pitch, row) };
+                            }
+                            None => unsafe { zeros::<V>(row, self.pitch) },
+                        }
+                        row = unsafe { row.add(self.pitch) };
+                    }
+                }
+                plane = unsafe { plane.add(block.plane) };
+                unsafe { zeros::<V>(row, plane.offset_from_unsigned(row)) };
+            }
+        }
+    }
+}
+
+/// A few images, or a band of rows of one, of a [`Layout`].
+#[derive(Debug, Clone, Copy)]
+pub struct Block {
+    pub images: usize,
+    /// Rows of outputs.
+    pub rows: usize,
+    /// Where in a plane the first output's own position lies.
+    origin: usize,
+    /// Floats from one image to the next, and from one plane to the next.
+    pub image: usize,
+    plane: usize,
+    /// Floats of a copy; none where the source is read in place.
+    pub floats: usize,
+}
+
+/// Floats of a cache line, and of the longest vector.
+const LINE: usize = 16;
+
+/// How far the taps of one axis reach.
+struct Reach {
+    before: usize,
+    after: usize,
+    /// Positions from the first output's own to the last that is read.
+    end: usize,
+}
+
+impl Reach {
+    fn new<'a>(passes: impl Iterator<Item = &'a Taps>) -> Reach {
+        let mut reach = Reach { before: 0, after: 0, end: 0 };
+        for Taps { taps, outputs } in passes {
+            let shifts = taps.iter().map(|tap| tap.shift);
+            let after = shifts.clone().max().unwrap_or(0).max(0) as usize;
+            reach.before = reach.before.max((-shifts.min().unwrap_or(0)).max(0) as usize);
+            reach.after = reach.after.max(after);
+            reach.end = reach.end.max(outputs + after);
+        }
+        reach
+    }
+}
+
+/// How many positions below `size` are `phase`, `phase + stride`, ...
+fn positions(size: usize, stride: usize, phase: usize) -> usize {
+    size.saturating_sub(phase).div_ceil(stride)
+}
+
+/// `n` zeros, and up to a vector more.
+///
+/// # Safety
+/// They can be written.
+#[inline(always)]
+unsafe fn zeros<V: Vector>(to: *mut f32, n: usize) {
+    for j in (0..n).step_by(V::LANES) {
+        // SAFETY: the caller's.
+        unsafe { V::splat(0.0).store(to.add(j)) };
+    }
+}
+
+/// A row: `n` floats of `from` that are `step` apart, zeros up to `pitch`, and up to a vector more.
+///
+/// # Safety
+/// They can be written; `n <= pitch`.
+#[inline(always)]
+unsafe fn copy<V: Vector>(from: &[f32], step: usize, n: usize, pitch: usize, to: *mut f32) {
+    if step > 1 {
+        // SAFETY: the caller's.
+        unsafe { zeros::<V>(to.add(n), pitch - n) };
+        let to = unsafe { std::slice::from_raw_parts_mut(to, n) };
+        to.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, &x)| *to = x);
+        return;
+    }
+    let from = &from[..n];
+    for j in (0..pitch).step_by(V::LANES) {
+        // SAFETY: the caller's; reading ends at n.
+        unsafe {
+            let part = match n.saturating_sub(j) {
+                0 => V::splat(0.0),
+                left if left >= V::LANES => V::load(from.as_ptr().add(j)),
+                left => V::load_part(from.as_ptr().add(j), V::first(left)),
+            };
+            part.store(to.add(j));
+        }
+    }
+}

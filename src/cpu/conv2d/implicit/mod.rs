@@ -1,0 +1,29 @@
+//! conv2d / 03 implicit GEMM: the columns are never written.
+//!
+//! What changed since 02: im2col wrote each pixel KH*KW times and read it back. A row of those columns is the image itself,
+//! moved by as much as its tap is away, so the micro-kernel reads it from the image: row k of the GEMM's right factor
+//! starts at `image + offset[k]`, and `offset` is a table of one number for each (c, kh, kw).
+//!
+//! ```text
+//!      k = (c, kh, kw) --->                flat pixels f --->
+//!   O +-----------------+            k  +-------------------+         a tile of y: 8 channels x 48 flat pixels,
+//!   | | weight [O, K]   |     x         | image[offset[k]+f]|         24 registers, for the whole of k
+//!   v +-----------------+               +-------------------+
+//! ```
+//!
+//! **Flat pixels.** Rows of the image lie `pitch` apart, with zeros between them for the padding, so a tile of consecutive
+//! numbers may run over the ends of rows: a few sums there are no outputs, and are left out when the tile is stored. How
+//! strides, dilation and gradients come to the same form is told in `layout.rs`.
+//!
+//! Bytes moved: the image once into its padded copy (not even that without padding), then from the second-level cache, KH*KW
+//! times through the first. Arithmetic intensity: a step of k loads 3 registers and 8 weights for 24 multiply-adds of
+//! registers. What limits it: the multiply-adds themselves, times the share of flat pixels that are outputs. Next: 04 needs
+//! fewer of them.
+//!
+//! A task is a block of images, or a band of rows of one, and some of the output channels, as much as keeps the padded
+//! block in the second-level cache. Blocks are cut by sizes alone, so the bits do not depend on the number of threads.
+
+mod forward;
+mod layout;
+
+pub use forward::{forward, grad_input};
