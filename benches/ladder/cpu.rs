@@ -2,7 +2,7 @@
 
 use crate::table::{Check, Line, print, words};
 use receptive::core::Geometry;
-use receptive::cpu::conv2d::ConvFns;
+use receptive::cpu::conv2d::{ConvFns, Finish};
 use receptive::cpu::gemm::{Mat, gemm};
 use receptive::cpu::{CpuCtx, CpuOptions};
 use receptive::ladder;
@@ -141,8 +141,8 @@ fn time(layer: &Layer, cx: &CpuCtx, clock: impl Fn(&mut dyn FnMut()) -> Times) -
     }
     let ConvFns { forward, grad_input, grad_weight } = cx.conv().f32;
     [
-        clock(&mut || forward(cx, g, &x, &w, None, &mut y)),
-        clock(&mut || grad_input(cx, g, &y, &w, &mut x)),
+        clock(&mut || forward(cx, g, &x, &w, Finish::NONE, &mut y)),
+        clock(&mut || grad_input(cx, g, &y, &w, None, &mut x)),
         clock(&mut || grad_weight(cx, g, &y, &x, &mut w)),
     ]
 }

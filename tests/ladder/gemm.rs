@@ -1,14 +1,10 @@
 //! Every GEMM rung at every SIMD level against sums in f64.
 
+use super::levels;
 use proptest::prelude::*;
 use receptive::cpu::gemm::{GemmFn, Mat};
 use receptive::cpu::{CpuCtx, CpuOptions, Simd};
 use receptive::ladder::gemm::RUNGS;
-
-/// The levels of this processor.
-fn levels() -> impl Iterator<Item = Simd> {
-    [Simd::Portable, Simd::Avx2, Simd::Avx512].into_iter().filter_map(|level| level.supported().ok())
-}
 
 fn context(simd: Simd, gemm_rung: u32, threads: usize) -> CpuCtx {
     CpuCtx::new(&CpuOptions { simd: Some(simd), gemm_rung, threads, ..Default::default() }).unwrap()

@@ -116,11 +116,6 @@ impl Layout {
         }
     }
 
-    /// The same, copied even where that is not needed.
-    pub fn copied(self) -> Layout {
-        Layout { in_place: false, ..self }
-    }
-
     /// Planes of one group.
     pub fn planes(&self) -> usize {
         self.channels * self.phases.len()
@@ -164,7 +159,7 @@ impl Layout {
         if self.in_place {
             let (image, plane) =
                 (self.all_channels * self.size[0] * self.size[1], self.size[0] * self.size[1]);
-            return Block { images, rows, origin: 0, image, plane, floats: 0 };
+            return Block { rows, origin: 0, image, plane, floats: 0 };
         }
         let height = if images == 1 { rows + self.after[0] } else { self.height(rows) };
         let image = height * self.pitch;
@@ -172,7 +167,7 @@ impl Layout {
         // An odd number of cache lines, so that planes do not meet in the same sets.
         let plane = area + (1 - area / LINE % 2) * LINE;
         let floats = self.before[1] + self.planes() * plane + LINE;
-        Block { images, rows, origin: self.before[1] + self.before[0] * self.pitch, image, plane, floats }
+        Block { rows, origin: self.before[1] + self.before[0] * self.pitch, image, plane, floats }
     }
 
     /// Rows from one image of a block to the next: below the last real row there are as many rows of zeros as the next
@@ -236,10 +231,9 @@ impl Layout {
     }
 }
 
-/// A few images, or a band of rows of one, of a [`Layout`].
+/// Where a few images, or a band of rows of one, lie.
 #[derive(Debug, Clone, Copy)]
 pub struct Block {
-    pub images: usize,
     /// Rows of outputs.
     pub rows: usize,
     /// Where in a plane the first output's own position lies.
