@@ -5,6 +5,7 @@ use receptive::models::{MODELS, ModelConfig, Network, from_arch};
 use receptive::nn::ModuleExt;
 use receptive::ops::OPS;
 use receptive::reproduce::{EXPERIMENTS, Report};
+use receptive::testing::step_cases::{STEP_CASES, StepCase};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs;
@@ -295,6 +296,19 @@ fn readme_shows_reproduced_experiments() {
     let place = |row: &Vec<String>| EXPERIMENTS.iter().position(|experiment| experiment.id == row[0]);
     let places: Vec<_> = rows[2..].iter().map(place).collect();
     assert!(!places.is_empty() && places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}");
+}
+
+/// PyTorch's side of the step table has its rows: the same networks on the same images.
+#[test]
+fn peers_have_the_step_table() {
+    let peers = read(&root().join("tests/peer/networks.py"));
+    for StepCase { name, model, batch_size, input: [c, h, w] } in STEP_CASES {
+        let row = peers.lines().find(|line| line.starts_with(&format!("    \"{name}\": (\"{model}\", ")));
+        let row = row.unwrap_or_else(|| panic!("tests/peer/networks.py has no row {name} of {model}"));
+        assert!(row.ends_with(&format!("({batch_size}, {c}, {h}, {w})),")), "{row}");
+    }
+    let rows = peers.split_once("CASES = {").map(|(_, rows)| rows.matches("\": (\"").count());
+    assert_eq!(rows, Some(STEP_CASES.len()));
 }
 
 /// Every data set is explained.

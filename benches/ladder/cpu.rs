@@ -149,12 +149,12 @@ fn time(layer: &Layer, cx: &CpuCtx, clock: impl Fn(&mut dyn FnMut()) -> Times) -
 
 /// Seconds of 5 to 200 runs, about a fifth of a second of them, after one to warm up.
 fn clock(run: &mut dyn FnMut()) -> Times {
-    let mut once = || {
+    run();
+    let (mut times, begin) = (Vec::new(), Instant::now());
+    while times.len() < 5 || (times.len() < 200 && begin.elapsed().as_secs_f64() < 0.2) {
         let start = Instant::now();
         run();
-        start.elapsed().as_secs_f64()
-    };
-    let first = once();
-    let runs = (0.2 / first.max(1e-6)).clamp(5.0, 200.0) as usize;
-    Times::of((0..runs).map(|_| once()).collect())
+        times.push(start.elapsed().as_secs_f64());
+    }
+    Times::of(times)
 }
