@@ -22,6 +22,8 @@ pub trait Yardstick: Element {
 macro_rules! yardstick {
     ($t:ty, $gemm:path) => {
         impl Yardstick for $t {
+            /// # Safety
+            /// The trait's.
             unsafe fn multiply(
                 [m, k, n]: [usize; 3],
                 (a, [ar, ac]): (*const $t, [isize; 2]),
