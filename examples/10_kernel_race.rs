@@ -26,14 +26,14 @@ fn main() -> Result<()> {
     // compute the same sums. What they change is the order of the work: what is near when it is needed, how many sums are
     // under way at once, how many cores take part.
     let rungs = gemm::RUNGS.iter().map(|rung| {
-        let options = CpuOptions { gemm_rung: rung.number, conv_rung: IM2COL, ..default() };
+        let options = CpuOptions { gemm_rung: rung.number, conv_rung: Some(IM2COL), ..default() };
         (format!("{:02} {}", rung.number, rung.name), rung.teaches, options)
     });
     race("Matrix products, under convolution by im2col", rungs, &splits)?;
 
     // The other ladder asks whether a convolution has to be a matrix product at all.
     let rungs = conv2d::RUNGS.iter().map(|rung| {
-        let options = CpuOptions { conv_rung: rung.number, ..default() };
+        let options = CpuOptions { conv_rung: Some(rung.number), ..default() };
         (format!("{:02} {}", rung.number, rung.name), rung.teaches, options)
     });
     race("Convolutions, over the default matrix product", rungs, &splits)?;

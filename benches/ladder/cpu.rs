@@ -2,7 +2,7 @@
 
 use crate::table::{Check, Line, print, words};
 use receptive::core::Geometry;
-use receptive::cpu::conv2d::{ConvFns, Finish};
+use receptive::cpu::conv2d::{Finish, Loop};
 use receptive::cpu::gemm::{Mat, gemm};
 use receptive::cpu::{CpuCtx, CpuOptions};
 use receptive::ladder;
@@ -27,6 +27,8 @@ struct Rung {
     options: CpuOptions,
     /// Seconds of a floating point operation, judged by a small layer.
     pace: f64,
+    /// Whether it can compute a layer.
+    supports: fn(&Geometry) -> bool,
 }
 
 /// One figure: a rung on one loop of a layer.
@@ -66,7 +68,8 @@ pub fn run(threads: usize, arguments: &Arguments, json: Option<&str>) -> Result<
         let check = Check::new(layer, &exact)?;
         let mut lines = Vec::new();
         let rungs = &ladders[usize::from(layer.op != "linear")];
-        for rung in rungs.iter().filter(|rung| rung.pace * layer.flops() < PATIENCE) {
+        let can = |rung: &&Rung| (rung.supports)(&layer.g) && rung.pace * layer.flops() < PATIENCE;
+        for rung in rungs.iter().filter(can) {
             let name = format!("{:02} {}", rung.number, rung.name);
             check.passes(&name, &Device::cpu_with(&rung.options)?, 0.0);
             let times = time(layer, &CpuCtx::new(&rung.options)?, clock);
@@ -98,7 +101,7 @@ fn gemm_rungs(cx: &CpuCtx) -> Result<Vec<Rung>> {
     let probe = Layer::linear("probe", 128, 128, 128);
     let new = |rung: &ladder::GemmRung| {
         let options = CpuOptions { gemm_rung: rung.number, ..CpuOptions::with_threads(cx.threads()) };
-        paced(Rung { number: rung.number, name: rung.name, options, pace: 0.0 }, &probe)
+        paced(Rung { number: rung.number, name: rung.name, options, pace: 0.0, supports: |_| true }, &probe)
     };
     ladder::gemm::RUNGS.iter().filter(|rung| rung.needs <= cx.simd()).map(new).collect()
 }
@@ -106,8 +109,11 @@ fn gemm_rungs(cx: &CpuCtx) -> Result<Vec<Rung>> {
 fn conv_rungs(cx: &CpuCtx) -> Result<Vec<Rung>> {
     let probe = Layer::conv("probe", PROBE, [16, 1], 3, 1);
     let new = |rung: &ladder::ConvRung| {
-        let options = CpuOptions { conv_rung: rung.number, ..CpuOptions::with_threads(cx.threads()) };
-        paced(Rung { number: rung.number, name: rung.name, options, pace: 0.0 }, &probe)
+        let options = CpuOptions { conv_rung: Some(rung.number), ..CpuOptions::with_threads(cx.threads()) };
+        paced(
+            Rung { number: rung.number, name: rung.name, options, pace: 0.0, supports: rung.supports },
+            &probe,
+        )
     };
     ladder::conv2d::RUNGS.iter().map(new).collect()
 }
@@ -139,11 +145,12 @@ fn time(layer: &Layer, cx: &CpuCtx, clock: impl Fn(&mut dyn FnMut()) -> Times) -
             clock(&mut || gemm(cx, [o, rows, i], Mat::transposed(&y, o), Mat::new(&x, i), 0.0, &mut w)),
         ];
     }
-    let ConvFns { forward, grad_input, grad_weight } = cx.conv().f32;
+    let [forward, grad_input, grad_weight] =
+        [Loop::Forward, Loop::GradInput, Loop::GradWeight].map(|which| cx.conv(g, which).f32);
     [
-        clock(&mut || forward(cx, g, &x, &w, Finish::NONE, &mut y)),
-        clock(&mut || grad_input(cx, g, &y, &w, None, &mut x)),
-        clock(&mut || grad_weight(cx, g, &y, &x, &mut w)),
+        clock(&mut || (forward.forward)(cx, g, &x, &w, Finish::NONE, &mut y)),
+        clock(&mut || (grad_input.grad_input)(cx, g, &y, &w, None, &mut x)),
+        clock(&mut || (grad_weight.grad_weight)(cx, g, &y, &x, &mut w)),
     ]
 }
 

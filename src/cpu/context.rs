@@ -6,7 +6,8 @@
 
 use super::buffer::{Buffer, BufferPool};
 use super::simd::Simd;
-use crate::core::{Error, Result};
+use crate::core::{Error, Geometry, Result};
+use crate::ladder::conv2d::Loop;
 use crate::ladder::{self, ConvRung, GemmRung};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -26,8 +27,8 @@ pub struct CpuOptions {
     pub poison: bool,
     /// The GEMM rung to run, by number; see [`crate::ladder`].
     pub gemm_rung: u32,
-    /// The convolution rung to run, by number.
-    pub conv_rung: u32,
+    /// The convolution rung to run, by number; none takes the fastest for each convolution.
+    pub conv_rung: Option<u32>,
     /// The vector instructions to use; none takes `RECEPTIVE_SIMD`, or the best there are.
     pub simd: Option<Simd>,
 }
@@ -45,7 +46,7 @@ impl Default for CpuOptions {
             threads: 0,
             poison: cfg!(debug_assertions),
             gemm_rung: ladder::gemm::DEFAULT,
-            conv_rung: ladder::conv2d::DEFAULT,
+            conv_rung: None,
             simd: None,
         }
     }
@@ -59,7 +60,7 @@ pub struct CpuCtx {
     poison: bool,
     simd: Simd,
     gemm: &'static GemmRung,
-    conv: &'static ConvRung,
+    conv: Option<&'static ConvRung>,
     sequence: AtomicU64,
 }
 
@@ -114,7 +115,7 @@ impl CpuCtx {
             poison: options.poison,
             simd,
             gemm: gemm_rung(options.gemm_rung, simd)?,
-            conv: ladder::conv2d::rung(options.conv_rung)?,
+            conv: options.conv_rung.map(ladder::conv2d::rung).transpose()?,
             sequence: AtomicU64::new(0),
         })
     }
@@ -139,9 +140,9 @@ impl CpuCtx {
         self.gemm
     }
 
-    /// The convolution rung in use.
-    pub fn conv(&self) -> &'static ConvRung {
-        self.conv
+    /// The convolution rung that computes this loop.
+    pub fn conv(&self, g: &Geometry, which: Loop) -> &'static ConvRung {
+        ladder::conv2d::choose(self.conv, g, which)
     }
 
     /// Whether outputs start as NaN.
@@ -182,6 +183,11 @@ impl CpuCtx {
 impl std::fmt::Debug for CpuCtx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { threads, gemm, conv, .. } = self;
-        write!(f, "CpuCtx {{ threads: {threads}, gemm: {:?}, conv: {:?} }}", gemm.name, conv.name)
+        write!(
+            f,
+            "CpuCtx {{ threads: {threads}, gemm: {:?}, conv: {:?} }}",
+            gemm.name,
+            conv.map(|rung| rung.name)
+        )
     }
 }

@@ -19,6 +19,8 @@ pub unsafe trait Vector: Copy {
     const DOTS: [usize; 2];
     /// Which lanes a part takes.
     type Mask: Copy;
+    /// `LANES` registers.
+    type Block: Copy + AsRef<[Self]> + AsMut<[Self]>;
 
     /// The first `n <= LANES` lanes.
     fn first(n: usize) -> Self::Mask;
@@ -71,6 +73,10 @@ pub unsafe trait Vector: Copy {
     fn mul_add(self, by: Self, plus: Self) -> Self;
     /// The larger of each lane; `other`'s where one of them is NaN.
     fn max(self, other: Self) -> Self;
+    /// `LANES` registers of zeros.
+    fn block() -> Self::Block;
+    /// Rows become columns: lane j of register i goes to lane i of register j.
+    fn transpose(rows: Self::Block) -> Self::Block;
     /// The sum of the lanes, in one fixed order.
     #[inline(always)]
     fn sum(self) -> f32 {
@@ -125,6 +131,7 @@ unsafe impl Vector for Four {
     const TILE: [usize; 2] = [4, 2];
     const DOTS: [usize; 2] = [2, 4];
     type Mask = usize;
+    type Block = [Self; 4];
 
     #[inline(always)]
     fn first(n: usize) -> usize {
@@ -179,6 +186,14 @@ unsafe impl Vector for Four {
     #[inline(always)]
     fn max(self, other: Self) -> Self {
         Four(std::array::from_fn(|i| if self.0[i] > other.0[i] { self.0[i] } else { other.0[i] }))
+    }
+    #[inline(always)]
+    fn block() -> [Self; 4] {
+        [Four([0.0; 4]); 4]
+    }
+    #[inline(always)]
+    fn transpose(rows: [Self; 4]) -> [Self; 4] {
+        std::array::from_fn(|j| Four(std::array::from_fn(|i| rows[i].0[j])))
     }
 }
 
@@ -246,6 +261,7 @@ mod x86 {
         const TILE: [usize; 2] = [8, 3];
         const DOTS: [usize; 2] = [4, 6];
         type Mask = __mmask16;
+        type Block = [Self; 16];
 
         #[inline(always)]
         fn first(n: usize) -> __mmask16 {
@@ -259,6 +275,41 @@ mod x86 {
         unsafe fn load_part(from: *const f32, mask: __mmask16) -> Self {
             // SAFETY: the caller's: lanes outside the mask are not touched.
             Zmm(unsafe { _mm512_maskz_loadu_ps(mask, from) })
+        }
+        #[inline(always)]
+        fn block() -> [Self; 16] {
+            [Self::splat(0.0); 16]
+        }
+        #[inline(always)]
+        fn transpose(r: [Self; 16]) -> [Self; 16] {
+            // 4 x 4 blocks within quarters of registers, then the quarters: twice two rounds of 16 shuffles.
+            let mut t = r;
+            for i in 0..4 {
+                let [a, b, c, d] = [0, 1, 2, 3].map(|k| r[4 * i + k].0);
+                // SAFETY: see `splat`.
+                unsafe {
+                    let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+                    let (ef, gh) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+                    t[4 * i] = Zmm(_mm512_shuffle_ps::<0x44>(ab, cd));
+                    t[4 * i + 1] = Zmm(_mm512_shuffle_ps::<0xee>(ab, cd));
+                    t[4 * i + 2] = Zmm(_mm512_shuffle_ps::<0x44>(ef, gh));
+                    t[4 * i + 3] = Zmm(_mm512_shuffle_ps::<0xee>(ef, gh));
+                }
+            }
+            let mut columns = t;
+            for i in 0..4 {
+                let [a, b, c, d] = [0, 4, 8, 12].map(|k| t[i + k].0);
+                // SAFETY: see `splat`.
+                unsafe {
+                    let (ab, cd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0x88>(c, d));
+                    let (ef, gh) = (_mm512_shuffle_f32x4::<0xdd>(a, b), _mm512_shuffle_f32x4::<0xdd>(c, d));
+                    columns[i] = Zmm(_mm512_shuffle_f32x4::<0x88>(ab, cd));
+                    columns[i + 4] = Zmm(_mm512_shuffle_f32x4::<0x88>(ef, gh));
+                    columns[i + 8] = Zmm(_mm512_shuffle_f32x4::<0xdd>(ab, cd));
+                    columns[i + 12] = Zmm(_mm512_shuffle_f32x4::<0xdd>(ef, gh));
+                }
+            }
+            columns
         }
         #[inline(always)]
         unsafe fn store_part(self, to: *mut f32, mask: __mmask16) {
@@ -312,6 +363,7 @@ mod x86 {
         const TILE: [usize; 2] = [6, 2];
         const DOTS: [usize; 2] = [2, 4];
         type Mask = __m256i;
+        type Block = [Self; 8];
 
         #[inline(always)]
         fn first(n: usize) -> __m256i {
@@ -331,6 +383,36 @@ mod x86 {
             Ymm(unsafe { _mm256_maskload_ps(from, mask) })
         }
         #[inline(always)]
+        fn block() -> [Self; 8] {
+            [Self::splat(0.0); 8]
+        }
+        #[inline(always)]
+        fn transpose(r: [Self; 8]) -> [Self; 8] {
+            let mut t = r;
+            for i in 0..2 {
+                let [a, b, c, d] = [0, 1, 2, 3].map(|k| r[4 * i + k].0);
+                // SAFETY: see `splat`.
+                unsafe {
+                    let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+                    let (ef, gh) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+                    t[4 * i] = Ymm(_mm256_shuffle_ps::<0x44>(ab, cd));
+                    t[4 * i + 1] = Ymm(_mm256_shuffle_ps::<0xee>(ab, cd));
+                    t[4 * i + 2] = Ymm(_mm256_shuffle_ps::<0x44>(ef, gh));
+                    t[4 * i + 3] = Ymm(_mm256_shuffle_ps::<0xee>(ef, gh));
+                }
+            }
+            let mut columns = t;
+            for i in 0..4 {
+                let (a, b) = (t[i].0, t[i + 4].0);
+                // SAFETY: see `splat`.
+                unsafe {
+                    columns[i] = Ymm(_mm256_permute2f128_ps::<0x20>(a, b));
+                    columns[i + 4] = Ymm(_mm256_permute2f128_ps::<0x31>(a, b));
+                }
+            }
+            columns
+        }
+        #[inline(always)]
         unsafe fn store_part(self, to: *mut f32, mask: __m256i) {
             // SAFETY: the caller's: lanes outside the mask are not touched.
             unsafe { _mm256_maskstore_ps(to, mask, self.0) }
@@ -346,5 +428,40 @@ mod x86 {
             _mm256_fmadd_ps,
             _mm256_max_ps
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Transposed;
+
+    impl Kernel for Transposed {
+        type Output = ();
+        #[inline(always)]
+        fn run<V: Vector>(self) {
+            let numbers: Vec<f32> = (0..V::LANES * V::LANES).map(|i| i as f32).collect();
+            let mut rows = V::block();
+            for (row, from) in rows.as_mut().iter_mut().zip(numbers.chunks_exact(V::LANES)) {
+                // SAFETY: `from` is LANES long, and so is `lanes` below.
+                *row = unsafe { V::load(from.as_ptr()) };
+            }
+            for (j, column) in V::transpose(rows).as_ref().iter().enumerate() {
+                let mut lanes = vec![0f32; V::LANES];
+                unsafe { column.store(lanes.as_mut_ptr()) };
+                let expected: Vec<f32> = numbers.iter().skip(j).step_by(V::LANES).copied().collect();
+                assert_eq!(lanes, expected, "column {j} of {}", V::LANES);
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_transposes() {
+        for level in [Simd::Portable, Simd::Avx2, Simd::Avx512] {
+            if let Ok(level) = level.supported() {
+                level.dispatch(Transposed);
+            }
+        }
     }
 }

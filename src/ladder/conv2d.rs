@@ -3,7 +3,7 @@
 
 use super::{Precision, find};
 use crate::core::{Geometry, Result};
-use crate::cpu::conv2d::ConvFns;
+use crate::cpu::conv2d::{ConvFns, winograd_supports};
 use crate::cuda::conv2d as cuda;
 
 /// One version of convolution on the CPU.
@@ -19,6 +19,16 @@ pub struct ConvRung {
     pub f32: ConvFns<f32>,
     /// The f64 version: the oracle's arithmetic.
     pub f64: ConvFns<f64>,
+    /// Whether it can compute a convolution of these sizes; elsewhere the default for them runs.
+    pub supports: fn(&Geometry) -> bool,
+}
+
+/// The three loops of a training step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loop {
+    Forward,
+    GradInput,
+    GradWeight,
 }
 
 /// All rungs, slowest first.
@@ -29,6 +39,7 @@ pub static RUNGS: &[ConvRung] = &[
         teaches: "the definition: seven nested loops",
         f32: ConvFns::DIRECT,
         f64: ConvFns::DIRECT,
+        supports: |_| true,
     },
     ConvRung {
         number: 2,
@@ -36,6 +47,7 @@ pub static RUNGS: &[ConvRung] = &[
         teaches: "taps gathered into columns turn convolution into a matrix product",
         f32: ConvFns::IM2COL,
         f64: ConvFns::IM2COL,
+        supports: |_| true,
     },
     ConvRung {
         number: 3,
@@ -43,11 +55,32 @@ pub static RUNGS: &[ConvRung] = &[
         teaches: "the columns are never written: a table says where in the padded image each of their rows begins",
         f32: ConvFns::IMPLICIT,
         f64: ConvFns::IM2COL,
+        supports: |_| true,
+    },
+    ConvRung {
+        number: 4,
+        name: "Winograd",
+        teaches: "3x3 taps in 16 multiplications for 2x2 outputs instead of 36, between transforms",
+        f32: ConvFns::WINOGRAD,
+        f64: ConvFns::IM2COL,
+        supports: winograd_supports,
     },
 ];
 
-/// The rung that runs unless another is asked for.
-pub const DEFAULT: u32 = 2;
+/// The rung that computes this loop: the one asked for, where it can, or the fastest by judgement.
+pub fn choose(asked: Option<&'static ConvRung>, g: &Geometry, which: Loop) -> &'static ConvRung {
+    asked.filter(|rung| (rung.supports)(g)).unwrap_or_else(|| {
+        let winograd = winograd_supports(g) && g.c.min(g.o) >= 16;
+        let number = if winograd {
+            4
+        } else if which == Loop::GradWeight {
+            2
+        } else {
+            3
+        };
+        &RUNGS[number - 1]
+    })
+}
 
 /// The rung with this number.
 ///

@@ -41,7 +41,7 @@ use super::conv2d_grad::{Conv2dGradInput, Conv2dGradWeight};
 use super::images::{images, like_images};
 use super::{Attrs, Case, Input, OpSpec, one};
 use crate::core::{Error, Padding, Result, Shape, Window};
-use crate::cpu::conv2d::{ConvFloat, Finish, Geometry};
+use crate::cpu::conv2d::{ConvFloat, Finish, Geometry, Loop};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::conv2d as cuda;
 use crate::cuda::{CudaCtx, DeviceView, Ptr};
@@ -145,7 +145,7 @@ impl Conv2d {
         let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
         float_type!(self.name(), x[0].dtype, T => {
             let finish = Finish { bias: x.get(2).map(|b| b.get::<T>()), relu };
-            (T::conv(cx).forward)(cx, &g, x[0].get(), x[1].get(), finish, y[0].get());
+            (T::conv(cx, &g, Loop::Forward).forward)(cx, &g, x[0].get(), x[1].get(), finish, y[0].get());
             Ok(())
         })
     }

@@ -3,7 +3,7 @@
 use super::conv2d::{Conv2dOptions, product_flops};
 use super::images::images;
 use crate::core::{Error, Result, Shape};
-use crate::cpu::conv2d::ConvFloat;
+use crate::cpu::conv2d::{ConvFloat, Loop};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::conv2d as cuda;
 use crate::cuda::{CudaCtx, DeviceView, Ptr};
@@ -37,7 +37,7 @@ impl Op for Conv2dGradInput {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let g = self.options.geometry(self.name(), &self.input, &x[1].shape)?;
         float_type!(self.name(), x[0].dtype, T => {
-            (T::conv(cx).grad_input)(cx, &g, x[0].get(), x[1].get(), None, y[0].get());
+            (T::conv(cx, &g, Loop::GradInput).grad_input)(cx, &g, x[0].get(), x[1].get(), None, y[0].get());
             Ok(())
         })
     }
@@ -83,7 +83,7 @@ impl Op for Conv2dGradWeight {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let g = self.options.geometry(self.name(), &x[1].shape, &self.weight)?;
         float_type!(self.name(), x[0].dtype, T => {
-            (T::conv(cx).grad_weight)(cx, &g, x[0].get(), x[1].get(), y[0].get());
+            (T::conv(cx, &g, Loop::GradWeight).grad_weight)(cx, &g, x[0].get(), x[1].get(), y[0].get());
             Ok(())
         })
     }

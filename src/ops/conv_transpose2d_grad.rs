@@ -5,7 +5,7 @@ use super::conv_transpose2d::ConvTranspose2dOptions;
 use super::conv2d::product_flops;
 use super::conv2d_grad::check_dy;
 use crate::core::{Result, Shape};
-use crate::cpu::conv2d::{ConvFloat, Finish};
+use crate::cpu::conv2d::{ConvFloat, Finish, Loop};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::conv2d as cuda;
 use crate::cuda::{CudaCtx, DeviceView, Ptr};
@@ -38,7 +38,7 @@ impl Op for ConvTranspose2dGradInput {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let g = self.options.geometry(self.name(), &self.input, &x[1].shape)?;
         float_type!(self.name(), x[0].dtype, T => {
-            (T::conv(cx).forward)(cx, &g, x[0].get(), x[1].get(), Finish::NONE, y[0].get());
+            (T::conv(cx, &g, Loop::Forward).forward)(cx, &g, x[0].get(), x[1].get(), Finish::NONE, y[0].get());
             Ok(())
         })
     }
@@ -84,7 +84,7 @@ impl Op for ConvTranspose2dGradWeight {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let g = self.options.geometry(self.name(), &x[1].shape, &self.weight)?;
         float_type!(self.name(), x[0].dtype, T => {
-            (T::conv(cx).grad_weight)(cx, &g, x[1].get(), x[0].get(), y[0].get());
+            (T::conv(cx, &g, Loop::GradWeight).grad_weight)(cx, &g, x[1].get(), x[0].get(), y[0].get());
             Ok(())
         })
     }

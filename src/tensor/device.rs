@@ -155,7 +155,7 @@ impl DeviceOptions {
         let default = CpuOptions::with_threads(self.threads);
         CpuOptions {
             gemm_rung: self.gemm_rung.unwrap_or(default.gemm_rung),
-            conv_rung: self.conv_rung.unwrap_or(default.conv_rung),
+            conv_rung: self.conv_rung,
             ..default
         }
     }

@@ -26,7 +26,7 @@ fn devices() -> &'static [(String, Device)] {
         rungs
             .map(|(conv_rung, level)| {
                 let options = CpuOptions {
-                    conv_rung,
+                    conv_rung: Some(conv_rung),
                     simd: Some(level),
                     threads: 2,
                     poison: true,
@@ -42,12 +42,14 @@ fn devices() -> &'static [(String, Device)] {
 /// accepted, which must not depend on the rung.
 fn check(op: &str, case: &Case) -> bool {
     let spec = find(op).unwrap();
-    let by = |conv_rung| run_with(spec, case, CpuOptions { conv_rung, threads: 2, ..Default::default() });
+    let by =
+        |rung| run_with(spec, case, CpuOptions { conv_rung: Some(rung), threads: 2, ..Default::default() });
     let Ok(definition) = by(1) else {
         assert!(ladder::conv2d::RUNGS.iter().all(|rung| by(rung.number).is_err()));
         return false;
     };
-    let exact = Device::cpu_with(&CpuOptions { conv_rung: 1, threads: 1, ..Default::default() }).unwrap();
+    let exact =
+        Device::cpu_with(&CpuOptions { conv_rung: Some(1), threads: 1, ..Default::default() }).unwrap();
     let reference = Reference::new(spec, case, &exact).unwrap();
     for (label, device) in devices() {
         reference.check(device, 0.0).unwrap_or_else(|error| panic!("{label}: {error}"));
@@ -72,6 +74,33 @@ fn conv_rungs_agree_on_every_case() {
     }
 }
 
+fn layer(attrs: &'static str, input: [usize; 4], weight: [usize; 4]) -> Case {
+    Case::new("layer", attrs).input("input", &input).input("weight", &weight).input("bias", &weight[..1])
+}
+
+/// What Winograd's tiles could get wrong: odd sizes, images of a tile and of many blocks, few and ragged channels, no and
+/// more padding than a kernel needs.
+#[test]
+fn conv_rungs_agree_at_the_edges_of_tiles() {
+    for (attrs, input, weight) in [
+        ("padding=1", [3, 5, 7, 9], [11, 5, 3, 3]),
+        ("padding=0,2", [2, 17, 13, 5], [33, 17, 3, 3]),
+        ("padding=3,1", [3, 3, 1, 1], [2, 3, 3, 3]),
+        ("padding=4", [2, 1, 2, 3], [1, 1, 3, 3]),
+        ("padding=same", [70, 4, 2, 2], [5, 4, 3, 3]),
+        ("", [9, 20, 5, 5], [40, 20, 3, 3]),
+        ("", [1, 2, 3, 3], [3, 2, 3, 3]),
+        ("padding=1", [1, 16, 5, 150], [16, 16, 3, 3]),
+        ("padding=1", [1, 3, 150, 5], [50, 3, 3, 3]),
+        ("padding=1", [2, 100, 6, 6], [130, 100, 3, 3]),
+        ("padding=1", [1, 260, 4, 4], [9, 260, 3, 3]),
+        ("padding=1", [1, 16, 32, 32], [528, 16, 3, 3]),
+        ("padding=1", [0, 3, 4, 4], [2, 3, 3, 3]),
+    ] {
+        assert!(check("conv2d", &layer(attrs, input, weight)), "{input:?}");
+    }
+}
+
 /// Sizes beyond one tile, one block of images, one band of rows, one part of the channels.
 #[test]
 fn conv_rungs_agree_beyond_a_block() {
@@ -85,11 +114,7 @@ fn conv_rungs_agree_beyond_a_block() {
         ("", [5, 70, 9, 10], [33, 70, 1, 1]),
         ("stride=4 padding=3", [3, 1, 67, 66], [40, 1, 11, 11]),
     ] {
-        let case = Case::new("large", attrs)
-            .input("input", &input)
-            .input("weight", &weight)
-            .input("bias", &weight[..1]);
-        assert!(check("conv2d", &case), "{input:?}");
+        assert!(check("conv2d", &layer(attrs, input, weight)), "{input:?}");
     }
 }
 
@@ -98,17 +123,16 @@ fn conv_rungs_agree_beyond_a_block() {
 fn conv_bits_do_not_depend_on_the_number_of_threads() {
     for (attrs, input, weight) in [
         ("padding=1", [5, 6, 19, 17], [20, 6, 3, 3]),
+        ("padding=1", [9, 40, 20, 20], [40, 40, 3, 3]),
+        ("padding=1", [1, 16, 32, 32], [528, 16, 3, 3]),
         ("padding=2 groups=2", [1, 8, 40, 40], [34, 4, 5, 5]),
         ("", [67, 8, 7, 7], [16, 8, 3, 3]),
         ("", [3, 20, 24, 24], [40, 20, 1, 1]),
     ] {
-        let case = Case::new("threads", attrs)
-            .input("input", &input)
-            .input("weight", &weight)
-            .input("bias", &weight[..1]);
-        for (conv_rung, dtype) in
-            ladder::conv2d::RUNGS.iter().flat_map(|r| [DType::F32, DType::F64].map(|d| (r.number, d)))
-        {
+        let case = layer(attrs, input, weight);
+        // The definition is as slow as it is simple.
+        let rungs = ladder::conv2d::RUNGS[1..].iter().map(|rung| Some(rung.number)).chain([None]);
+        for (conv_rung, dtype) in rungs.flat_map(|rung| [(rung, DType::F32), (rung, DType::F64)]) {
             let by = |threads| {
                 let device =
                     Device::cpu_with(&CpuOptions { threads, conv_rung, ..Default::default() }).unwrap();
@@ -118,7 +142,7 @@ fn conv_bits_do_not_depend_on_the_number_of_threads() {
             for threads in [2, 3] {
                 for (name, got) in by(threads) {
                     let bits = |t: &Tensor| t.read_bytes(<[u8]>::to_vec).unwrap();
-                    let what = format!("{name} of {input:?} by rung {conv_rung} with {threads} threads");
+                    let what = format!("{name} of {input:?} by rung {conv_rung:?} with {threads} threads");
                     assert!(bits(&got) == bits(&one[&name]), "{what} in {dtype}");
                 }
             }
@@ -128,8 +152,11 @@ fn conv_bits_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn an_unknown_rung_lists_those_there_are() {
-    let error = Device::cpu_with(&CpuOptions { conv_rung: 77, ..Default::default() }).unwrap_err();
-    assert!(error.to_string().contains("expected 1 (direct), 2 (im2col), 3 (implicit GEMM)"), "{error}");
+    let error = Device::cpu_with(&CpuOptions { conv_rung: Some(77), ..Default::default() }).unwrap_err();
+    assert!(
+        error.to_string().contains("expected 1 (direct), 2 (im2col), 3 (implicit GEMM), 4 (Winograd)"),
+        "{error}"
+    );
 }
 
 proptest! {

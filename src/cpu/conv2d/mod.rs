@@ -13,11 +13,14 @@ mod direct;
 mod im2col;
 mod implicit;
 mod unfold;
+mod winograd;
 
 use super::CpuCtx;
 use super::gemm::GemmFloat;
 use crate::core::Float;
 pub use crate::core::Geometry;
+pub use crate::ladder::conv2d::Loop;
+pub use winograd::supports as winograd_supports;
 
 /// What becomes of each sum before it is written.
 #[derive(Debug, Clone, Copy)]
@@ -78,22 +81,29 @@ impl ConvFns<f32> {
         grad_input: implicit::grad_input,
         grad_weight: im2col::grad_weight,
     };
+
+    /// Rung 04, fewer multiplications.
+    pub const WINOGRAD: ConvFns<f32> = ConvFns {
+        forward: winograd::forward,
+        grad_input: winograd::grad_input,
+        grad_weight: winograd::grad_weight,
+    };
 }
 
 /// Picks a rung's version for an element type, so that generic loops can call it.
 pub trait ConvFloat: GemmFloat {
-    /// This context's convolution for `Self`.
-    fn conv(cx: &CpuCtx) -> &'static ConvFns<Self>;
+    /// This context's rung for a loop.
+    fn conv(cx: &CpuCtx, g: &Geometry, which: Loop) -> &'static ConvFns<Self>;
 }
 
 impl ConvFloat for f32 {
-    fn conv(cx: &CpuCtx) -> &'static ConvFns<f32> {
-        &cx.conv().f32
+    fn conv(cx: &CpuCtx, g: &Geometry, which: Loop) -> &'static ConvFns<f32> {
+        &cx.conv(g, which).f32
     }
 }
 
 impl ConvFloat for f64 {
-    fn conv(cx: &CpuCtx) -> &'static ConvFns<f64> {
-        &cx.conv().f64
+    fn conv(cx: &CpuCtx, g: &Geometry, which: Loop) -> &'static ConvFns<f64> {
+        &cx.conv(g, which).f64
     }
 }

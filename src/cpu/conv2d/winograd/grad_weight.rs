@@ -1,0 +1,310 @@
+//! The gradient of the weights. y is bilinear in U and V, so the adjoints of the transforms give it:
+//!
+//! ```text
+//! Y = A dy A'        dU[xi] = sum over tiles of Y[xi] V[xi]'        dw = G' dU G
+//! ```
+//!
+//! With channels together, `dU [O, C]` is a sum of outer products, one a tile, of what the transforms wrote as they wrote
+//! it. How the sum is cut depends on the size of dU:
+//!
+//! | dU | tasks | |
+//! |---|---|---|
+//! | small | chunks of the batch, each with a dU of its own | V and Y stay in the second-level cache; dUs added in order |
+//! | large | all transforms of some blocks of tiles, then 16 positions x some outputs | one dU, V and Y pass through the third |
+
+use super::transforms::{Place, Plane, grads, pixels, weights};
+use super::{Block, MACS, Shared, Tiling, pitch};
+use crate::cpu::CpuCtx;
+use crate::cpu::conv2d::Geometry;
+use crate::cpu::outer::{Left, Strided, by_tile, next_rows, outer};
+use crate::cpu::vector::{Kernel, Vector};
+use std::ops::Range;
+
+/// Floats of a dU that each chunk may have for itself: 512 KiB.
+const SMALL: usize = 1 << 17;
+/// The most chunks.
+const CHUNKS: usize = 16;
+/// Floats of V and Y between the transforms and the products of a large dU: 8 MiB.
+const BETWEEN: usize = 1 << 21;
+/// Rows of dU that are one task.
+const ROWS: usize = 64;
+
+/// What all tasks know.
+#[derive(Clone, Copy)]
+struct Sum<'a> {
+    g: &'a Geometry,
+    dy: &'a [f32],
+    x: &'a [f32],
+    tiling: Tiling,
+    /// Channels in whole registers: the rows of dU and their length.
+    o: usize,
+    c: usize,
+    /// Floats from tile to tile in Y and V.
+    pitch: [usize; 2],
+    /// Floats of the largest patch.
+    patch: usize,
+}
+
+pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f32]) {
+    if g.n == 0 {
+        return dw.fill(0.0);
+    }
+    let (simd, lanes) = (cx.simd(), cx.simd().lanes());
+    let tiling = Tiling::new(g.n, [g.oh, g.ow]);
+    let sum = Sum {
+        g,
+        dy,
+        x,
+        tiling,
+        o: g.o.next_multiple_of(lanes),
+        c: g.c.next_multiple_of(lanes),
+        pitch: [g.o, g.c].map(|channels| pitch(channels, lanes)),
+        patch: (2 * tiling.rows + 2) * (2 * tiling.cols + 2) * lanes,
+    };
+    let small = 16 * sum.o * sum.c <= SMALL;
+    let chunk = tiling.len().div_ceil(if small { CHUNKS } else { 1 });
+    let chunks = tiling.len().div_ceil(chunk);
+    let mut du = cx.scratch(chunks * sum.size() * 4);
+    let to = Shared(du.slice_mut::<f32>().as_mut_ptr());
+    if small {
+        cx.tasks(chunks, g.work() / MACS, &|i| {
+            let blocks = i * chunk..tiling.len().min((i + 1) * chunk);
+            // SAFETY: a dU of this chunk.
+            let du = unsafe { to.get().add(i * sum.size()) };
+            simd.dispatch(Chunk { cx, sum: &sum, blocks, du });
+        });
+    } else {
+        sum.by_phases(cx, to);
+    }
+    let du = &*du.slice::<f32>();
+    cx.pieces(dw, 9 * g.c, du.len(), |o, dw| simd.dispatch(Back { sum: &sum, du, o, dw }));
+}
+
+impl Sum<'_> {
+    /// Floats of dU.
+    fn size(&self) -> usize {
+        16 * self.o * self.c
+    }
+
+    /// All of dU, some blocks of tiles after the other.
+    fn by_phases(&self, cx: &CpuCtx, du: Shared) {
+        let (tiling, simd) = (self.tiling, cx.simd());
+        let together = (BETWEEN / (16 * tiling.largest() * (self.pitch[0] + self.pitch[1]))).max(1);
+        let room = 16 * together.min(tiling.len()) * tiling.largest();
+        let mut buffers = self.pitch.map(|pitch| cx.scratch(room * pitch * 4));
+        let [y, v] = buffers.each_mut().map(|b| Shared(b.slice_mut::<f32>().as_mut_ptr()));
+        for first in (0..tiling.len()).step_by(together) {
+            let blocks = first..tiling.len().min(first + together);
+            // Where each block's tiles begin, and behind the last.
+            let mut begins = vec![0];
+            for block in blocks.clone() {
+                begins.push(begins[begins.len() - 1] + tiling.block(block).len());
+            }
+            let tiles = begins[blocks.len()];
+            let work = tiles * 16 * (self.o + self.c);
+            cx.tasks(blocks.len(), work, &|i| {
+                let mut patch = cx.scratch(self.patch * 4);
+                let (begin, patch) = (begins[i], patch.slice_mut::<f32>());
+                simd.dispatch(Transform {
+                    sum: self,
+                    block: tiling.block(first + i),
+                    begin,
+                    tiles,
+                    patch,
+                    y: y.get(),
+                    v: v.get(),
+                });
+            });
+            let parts = self.o.div_ceil(ROWS);
+            cx.tasks(16 * parts, tiles * self.o * self.c, &|task| {
+                let (position, part) = (task / parts, task % parts);
+                let rows = part * ROWS..self.o.min((part + 1) * ROWS);
+                // SAFETY: positions are `tiles` rows of Y and V apart, and o x c of dU.
+                unsafe {
+                    simd.dispatch(Products {
+                        sum: self,
+                        tiles,
+                        rows,
+                        more: first > 0,
+                        y: y.get().add(position * tiles * self.pitch[0]),
+                        v: v.get().add(position * tiles * self.pitch[1]),
+                        du: du.get().add(position * self.o * self.c),
+                    });
+                }
+            });
+        }
+    }
+}
+
+/// Y and V of one block.
+struct Transform<'a> {
+    sum: &'a Sum<'a>,
+    block: Block,
+    /// The place of its first tile, and all tiles between two positions.
+    begin: usize,
+    tiles: usize,
+    patch: &'a mut [f32],
+    y: *mut f32,
+    v: *mut f32,
+}
+
+impl Kernel for Transform<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Transform { sum, block, begin, tiles, patch, y, v } = self;
+        let Sum { g, dy, x, pitch: [y_pitch, v_pitch], .. } = *sum;
+        let patch = patch.as_mut_ptr();
+        let (read, written) = (block.read(g.window.padding.map(|p| p[0] as isize)), block.written());
+        let (x_plane, y_plane) = (Plane { h: g.h, w: g.w }, Plane { h: g.oh, w: g.ow });
+        for (i, image) in block.images.clone().enumerate() {
+            let tile = begin + i * block.in_image();
+            for first in (0..g.c).step_by(V::LANES) {
+                // SAFETY: the planes exist, the patch has room, and tile and channels lie in V.
+                unsafe {
+                    let planes = x.as_ptr().add((image * g.c + first) * g.plane());
+                    read.gather::<V>(planes, V::LANES.min(g.c - first), x_plane, patch);
+                    let place = Place { position: tiles * v_pitch, tile: v_pitch };
+                    pixels::<V>(block.size(), patch, v.add(tile * v_pitch + first), place);
+                }
+            }
+            for first in (0..g.o).step_by(V::LANES) {
+                // SAFETY: as above, in Y.
+                unsafe {
+                    let planes = dy.as_ptr().add((image * g.o + first) * g.out_plane());
+                    written.gather::<V>(planes, V::LANES.min(g.o - first), y_plane, patch);
+                    let place = Place { position: tiles * y_pitch, tile: y_pitch };
+                    grads::<V>(block.size(), patch, y.add(tile * y_pitch + first), place);
+                }
+            }
+        }
+    }
+}
+
+/// `dU += Y' V` for some rows of one position.
+struct Products<'a> {
+    sum: &'a Sum<'a>,
+    tiles: usize,
+    rows: Range<usize>,
+    /// Whether dU has begun.
+    more: bool,
+    y: *const f32,
+    v: *const f32,
+    du: *mut f32,
+}
+
+impl Kernel for Products<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Products { sum, tiles, rows, more, y, v, du } = self;
+        let width = V::LANES * V::TILE[1];
+        for first in (0..sum.c).step_by(width) {
+            let vectors = (sum.c - first).min(width) / V::LANES;
+            let mut o = rows.start;
+            while o < rows.end {
+                let r = next_rows::<V>(rows.end - o);
+                // SAFETY: Y and V have `tiles` rows of whole registers, dU o rows.
+                unsafe {
+                    let left = Left { data: y.add(o), row: 1, col: sum.pitch[0] };
+                    let v = (v.add(first), sum.pitch[1]);
+                    by_tile!(r, vectors, V, products(tiles, left, v, more, du.add(o * sum.c + first), sum.c));
+                }
+                o += r;
+            }
+        }
+    }
+}
+
+/// One tile of dU.
+///
+/// # Safety
+/// All can be accessed so far.
+#[inline(always)]
+unsafe fn products<V: Vector, const R: usize, const N: usize>(
+    tiles: usize,
+    y: Left,
+    (v, pitch): (*const f32, usize),
+    more: bool,
+    du: *mut f32,
+    row: usize,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let sums = outer::<V, R, N>(tiles, y, v, Strided(pitch), V::first(V::LANES));
+        for (r, sums) in sums.into_iter().enumerate() {
+            for (n, sum) in sums.into_iter().enumerate() {
+                let to = du.add(r * row + n * V::LANES);
+                if more { sum.add(V::load(to)) } else { sum }.store(to);
+            }
+        }
+    }
+}
+
+/// dU of some blocks, one after the other.
+struct Chunk<'a> {
+    cx: &'a CpuCtx,
+    sum: &'a Sum<'a>,
+    blocks: Range<usize>,
+    du: *mut f32,
+}
+
+impl Kernel for Chunk<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Chunk { cx, sum, blocks, du } = self;
+        let room = 16 * sum.tiling.largest();
+        let [y_len, v_len] = sum.pitch.map(|pitch| room * pitch);
+        let mut scratch = cx.scratch((sum.patch + y_len + v_len) * 4);
+        let (patch, rest) = scratch.slice_mut::<f32>().split_at_mut(sum.patch);
+        let (y, v) = rest.split_at_mut(y_len);
+        let (y, v) = (y.as_mut_ptr(), v.as_mut_ptr());
+        let first = blocks.start;
+        for number in blocks {
+            let block = sum.tiling.block(number);
+            let tiles = block.len();
+            Transform { sum, block, begin: 0, tiles, patch, y, v }.run::<V>();
+            for position in 0..16 {
+                // SAFETY: positions are `tiles` rows of Y and V apart, and o x c of dU.
+                let (y, v, du) = unsafe {
+                    let [y_pitch, v_pitch] = sum.pitch;
+                    (
+                        y.add(position * tiles * y_pitch),
+                        v.add(position * tiles * v_pitch),
+                        du.add(position * sum.o * sum.c),
+                    )
+                };
+                Products { sum, tiles, rows: 0..sum.o, more: number > first, y, v, du }.run::<V>();
+            }
+        }
+    }
+}
+
+/// The weights of one output channel from all dUs, added in order.
+struct Back<'a> {
+    sum: &'a Sum<'a>,
+    du: &'a [f32],
+    o: usize,
+    dw: &'a mut [f32],
+}
+
+impl Kernel for Back<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Back { sum, du, o, dw } = self;
+        let count = du.len() / sum.size();
+        for (group, dw) in dw.chunks_mut(9 * V::LANES).enumerate() {
+            // SAFETY: row o of `count` dUs, and 9 weights for each channel.
+            unsafe {
+                let du = du.as_ptr().add(o * sum.c + group * V::LANES);
+                weights::<V>((du, count, sum.size()), sum.o * sum.c, dw.len() / 9, dw.as_mut_ptr());
+            }
+        }
+    }
+}

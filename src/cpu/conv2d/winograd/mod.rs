@@ -1,0 +1,170 @@
+//! conv2d / 04 Winograd F(2x2, 3x3): fewer multiplications instead of faster ones (Lavin and Gray 2016).
+//!
+//! What changed since 03: the algorithm. A 2 x 2 block of outputs of a 3 x 3 convolution with stride 1 needs 2*2*9 = 36
+//! multiplications when computed tap by tap. Transformed, it needs 16: one for each element of the 4 x 4 pixels it reads.
+//!
+//! ```text
+//!  d  4 x 4 pixels      V = B' d B                        B' = | 1  0 -1  0 |   G = |1/2*  2  0  0 |   A' = | 1  1  1  0 |
+//!  g  3 x 3 taps        U = G g G'                             | 0  1  1  0 |       |      1  1  1 |        | 0  1 -1 -1 |
+//!  y  2 x 2 outputs       = A' (U . V) A  by elements          | 0 -1  1  0 |       |      1 -1  1 |
+//!                                                              | 0  1  0 -1 |       |      0  0  2 |
+//! ```
+//!
+//! Summed over channels, the 16 elements are 16 independent matrix products of [tiles, C] by [C, O]:
+//!
+//! ```text
+//!   x --gather--> patch --B' d B--> V [16][tile][C] \
+//!                                                     M [16][tile][O] --A' m A--> patch --scatter--> y (+ bias, ReLU)
+//!   w --------------------G g G'--> U [16][C][O]    /
+//!                                                                  all of it for one block of about 64 tiles at a time
+//! ```
+//!
+//! A patch has the channels of one register together: `transforms.rs` says why. V and U are read by [`outer`] as they
+//! were written, with tiles as rows and output channels along the registers; a tile of the product has no ragged edge
+//! but the number of tiles.
+//!
+//! Bytes moved: a block's V and M, 64 bytes a tile and channel, stay in the second-level cache; U, 16/9 of the weights,
+//! is read from the third once a block. Intensity: for C = O = 64, a tile takes 16 * 64 * 64 multiply-adds for transforms
+//! of 128 channels, each about 3 cycles of a 16-lane register: 1 part in 10. Limited by: the multiply-adds; with 16
+//! channels, the transforms. With few pixels and many channels (512 and more on 3 x 3), the transform of the weights.
+//!
+//! Error: the transforms add and subtract neighbours, so larger numbers are rounded; the sums are 9 times shorter. The
+//! largest error on uniform data is 1e-7 of the largest value for C = 16, 2e-7 for 64, 4e-7 for 512.
+//!
+//! 3 x 3, stride 1, dilation 1, one group: [`supports`]; other convolutions take another rung.
+//!
+//! [`outer`]: crate::cpu::outer
+
+mod forward;
+mod grad_weight;
+mod transforms;
+
+pub use forward::{forward, grad_input};
+pub use grad_weight::grad_weight;
+
+use super::Geometry;
+use std::ops::Range;
+use transforms::Patch;
+
+/// About how many tiles are transformed together.
+const TILES: usize = 64;
+
+/// Whether this rung can compute a convolution of these sizes.
+pub fn supports(g: &Geometry) -> bool {
+    let w = g.window;
+    w.kernel == [3, 3] && w.stride == [1, 1] && w.dilation == [1, 1] && g.groups == 1
+}
+
+/// Multiply-adds that take about as long as touching one element; contexts weigh work in elements.
+const MACS: usize = 32;
+
+/// Where tasks write.
+#[derive(Clone, Copy)]
+struct Shared(*mut f32);
+// SAFETY: tasks write disjoint elements of one exclusively borrowed slice.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn get(&self) -> *mut f32 {
+        self.0
+    }
+}
+
+/// How the tiles of all outputs are cut into blocks, by sizes alone.
+#[derive(Clone, Copy)]
+struct Tiling {
+    n: usize,
+    /// Tiles of an image.
+    down: usize,
+    across: usize,
+    /// Images, rows and columns of a block.
+    images: usize,
+    rows: usize,
+    cols: usize,
+}
+
+/// Tiles that are transformed together: the same rows and columns of some images.
+struct Block {
+    images: Range<usize>,
+    rows: Range<usize>,
+    cols: Range<usize>,
+}
+
+impl Tiling {
+    fn new(n: usize, [h, w]: [usize; 2]) -> Self {
+        let (down, across) = (h.div_ceil(2), w.div_ceil(2));
+        let cols = across.div_ceil(across.div_ceil(TILES));
+        let rows = down.div_ceil(down.div_ceil((TILES / cols).max(1)));
+        let whole = rows == down && cols == across;
+        let images = if whole { (TILES / (down * across)).clamp(1, n.max(1)) } else { 1 };
+        Tiling { n, down, across, images, rows, cols }
+    }
+
+    /// Blocks.
+    fn len(&self) -> usize {
+        self.n.div_ceil(self.images) * self.in_image()
+    }
+
+    fn in_image(&self) -> usize {
+        self.down.div_ceil(self.rows) * self.across.div_ceil(self.cols)
+    }
+
+    /// Tiles of the largest block.
+    fn largest(&self) -> usize {
+        self.images * self.rows * self.cols
+    }
+
+    fn block(&self, number: usize) -> Block {
+        let part = |number: usize, size: usize, all: usize| number * size..all.min((number + 1) * size);
+        let across = self.across.div_ceil(self.cols);
+        let in_image = number % self.in_image();
+        Block {
+            images: part(number / self.in_image(), self.images, self.n),
+            rows: part(in_image / across, self.rows, self.down),
+            cols: part(in_image % across, self.cols, self.across),
+        }
+    }
+}
+
+impl Block {
+    fn len(&self) -> usize {
+        self.images.len() * self.in_image()
+    }
+
+    fn in_image(&self) -> usize {
+        self.rows.len() * self.cols.len()
+    }
+
+    fn size(&self) -> [usize; 2] {
+        [self.rows.len(), self.cols.len()]
+    }
+
+    /// The pixels that its tiles read, where the padding is `before` rows and columns.
+    fn read(&self, before: [isize; 2]) -> Patch {
+        Patch {
+            row: 2 * self.rows.start as isize - before[0],
+            col: 2 * self.cols.start as isize - before[1],
+            height: 2 * self.rows.len() + 2,
+            width: 2 * self.cols.len() + 2,
+        }
+    }
+
+    /// The pixels that its tiles write.
+    fn written(&self) -> Patch {
+        Patch {
+            row: 2 * self.rows.start as isize,
+            col: 2 * self.cols.start as isize,
+            height: 2 * self.rows.len(),
+            width: 2 * self.cols.len(),
+        }
+    }
+}
+
+/// Floats from one tile's channels to the next's: whole registers, and not a large power of two, of which a cache keeps
+/// few at a time.
+fn pitch(channels: usize, lanes: usize) -> usize {
+    let whole = channels.next_multiple_of(lanes);
+    if whole.is_multiple_of(256) { whole + lanes } else { whole }
+}

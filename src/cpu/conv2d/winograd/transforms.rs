@@ -1,0 +1,420 @@
+//! The matrices of Winograd's F(2x2, 3x3), and the ways between channels apart and channels together.
+//!
+//! Images lie with their channels apart; everything between the transforms lies with channels together, so that a
+//! register holds one pixel of `LANES` channels. Every tile is the same for it then: narrow images, odd sizes and
+//! padding leave no lane empty. Blocks of `LANES` channels by `LANES` pixels are transposed on the way in and out, which
+//! costs a quarter of transposing the four times larger V.
+
+use crate::cpu::vector::Vector;
+use std::ops::Range;
+
+/// `B' d B` by columns and rows: 4 pixels.
+#[inline(always)]
+pub fn pixels_1d<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 4] {
+    [a.sub(c), b.add(c), c.sub(b), b.sub(d)]
+}
+
+/// `G g G'`: 3 taps.
+#[inline(always)]
+fn taps_1d<V: Vector>([a, b, c]: [V; 3]) -> [V; 4] {
+    let half = V::splat(0.5);
+    let (outer, inner) = (a.add(c).mul(half), b.mul(half));
+    [a, outer.add(inner), outer.sub(inner), c]
+}
+
+/// `A' m A`: 4 sums, 2 outputs.
+#[inline(always)]
+fn outputs_1d<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 2] {
+    [a.add(b).add(c), b.sub(c).sub(d)]
+}
+
+/// `A dy A'`, the adjoint of [`outputs_1d`].
+#[inline(always)]
+fn grads_1d<V: Vector>([a, b]: [V; 2]) -> [V; 4] {
+    [a, a.add(b), a.sub(b), V::splat(0.0).sub(b)]
+}
+
+/// `G' du G`, the adjoint of [`taps_1d`].
+#[inline(always)]
+fn weights_1d<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 3] {
+    let half = V::splat(0.5);
+    let (sum, difference) = (b.add(c).mul(half), b.sub(c).mul(half));
+    [a.add(sum), difference, sum.add(d)]
+}
+
+/// A transform of one dimension applied to the columns of a square, then to the rows of the result.
+#[inline(always)]
+fn both<V: Vector, const I: usize, const J: usize>(
+    m: [[V; I]; I],
+    f: impl Fn([V; I]) -> [V; J],
+) -> [[V; J]; J] {
+    let zero = V::splat(0.0);
+    let mut half = [[zero; I]; J];
+    for i in 0..I {
+        let mut column = [zero; I];
+        for k in 0..I {
+            column[k] = m[k][i];
+        }
+        let column = f(column);
+        for k in 0..J {
+            half[k][i] = column[k];
+        }
+    }
+    let mut all = [[zero; J]; J];
+    for k in 0..J {
+        all[k] = f(half[k]);
+    }
+    all
+}
+
+/// A rectangle of pixels of one image and `LANES` channels, channels together. It may hang over the image.
+#[derive(Clone, Copy)]
+pub struct Patch {
+    /// Its first pixel in the image.
+    pub row: isize,
+    pub col: isize,
+    pub height: usize,
+    pub width: usize,
+}
+
+/// Some pixels of a patch: where they begin in the plane and in the patch, and how many there are.
+struct Run {
+    start: usize,
+    place: usize,
+    columns: usize,
+    rows: usize,
+}
+
+/// Pixels of one channel in memory: height and width.
+#[derive(Clone, Copy)]
+pub struct Plane {
+    pub h: usize,
+    pub w: usize,
+}
+
+impl Patch {
+    /// Its rows or columns that lie in the image, counted in the patch.
+    fn inside(first: isize, len: usize, size: usize) -> Range<usize> {
+        let start = (-first).clamp(0, len as isize);
+        let end = (size as isize - first).clamp(start, len as isize);
+        start as usize..end as usize
+    }
+
+    /// Runs of its pixels that are contiguous in the plane: all of its rows where it takes all columns, else each row.
+    #[inline(always)]
+    fn runs(&self, plane: Plane) -> impl Iterator<Item = Run> {
+        let rows = Self::inside(self.row, self.height, plane.h);
+        let cols = Self::inside(self.col, self.width, plane.w);
+        let (count, height) = if cols.len() == plane.w { (1, rows.len()) } else { (rows.len(), 1) };
+        let count = if rows.is_empty() || cols.is_empty() { 0 } else { count };
+        let (at, first) = (*self, rows.start);
+        (0..count).map(move |i| Run {
+            start: (at.row + (first + i) as isize) as usize * plane.w
+                + (at.col + cols.start as isize) as usize,
+            place: (first + i) * at.width + cols.start,
+            columns: cols.len(),
+            rows: height,
+        })
+    }
+
+    /// Gathers `channels <= LANES` planes: pixel (i, j) goes to register `i * width + j`, zeros outside the image.
+    ///
+    /// # Safety
+    /// `from` begins `channels` planes, `to` has room for the patch.
+    #[inline(always)]
+    pub unsafe fn gather<V: Vector>(&self, from: *const f32, channels: usize, plane: Plane, to: *mut f32) {
+        let (size, zero) = (plane.h * plane.w, V::splat(0.0));
+        let rows = Self::inside(self.row, self.height, plane.h);
+        let cols = Self::inside(self.col, self.width, plane.w);
+        for row in 0..self.height {
+            let real = if rows.contains(&row) { cols.clone() } else { 0..0 };
+            for col in (0..real.start).chain(real.end..self.width) {
+                // SAFETY: within the patch.
+                unsafe { zero.store(to.add((row * self.width + col) * V::LANES)) };
+            }
+        }
+        for Run { start, place, columns, rows } in self.runs(plane) {
+            let (mut col, mut at) = (0, place);
+            for first in (0..columns * rows).step_by(V::LANES) {
+                let pixels = V::LANES.min(columns * rows - first);
+                let mut block = V::block();
+                // SAFETY: pixels of the run, in planes that exist.
+                unsafe {
+                    let from = from.add(start + first);
+                    if pixels == V::LANES && channels == V::LANES {
+                        for (c, row) in block.as_mut().iter_mut().enumerate() {
+                            *row = V::load(from.add(c * size));
+                        }
+                    } else {
+                        let mask = V::first(pixels);
+                        for (c, row) in block.as_mut().iter_mut().enumerate().take(channels) {
+                            *row = V::load_part(from.add(c * size), mask);
+                        }
+                    }
+                }
+                let block = V::transpose(block);
+                for pixel in &block.as_ref()[..pixels] {
+                    // SAFETY: within the patch.
+                    unsafe { pixel.store(to.add(at * V::LANES)) };
+                    (col, at) = (col + 1, at + 1);
+                    if col == columns {
+                        (col, at) = (0, at + self.width - columns);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The way back: writes what lies in the image to `channels <= LANES` planes.
+    ///
+    /// # Safety
+    /// `from` holds the patch, `to` begins `channels` planes of which nobody else uses these pixels.
+    #[inline(always)]
+    pub unsafe fn scatter<V: Vector>(&self, from: *const f32, channels: usize, plane: Plane, to: *mut f32) {
+        let size = plane.h * plane.w;
+        for Run { start, place, columns, rows } in self.runs(plane) {
+            let (mut col, mut at) = (0, place);
+            for first in (0..columns * rows).step_by(V::LANES) {
+                let pixels = V::LANES.min(columns * rows - first);
+                let mut block = V::block();
+                for pixel in &mut block.as_mut()[..pixels] {
+                    // SAFETY: within the patch.
+                    *pixel = unsafe { V::load(from.add(at * V::LANES)) };
+                    (col, at) = (col + 1, at + 1);
+                    if col == columns {
+                        (col, at) = (0, at + self.width - columns);
+                    }
+                }
+                let block = V::transpose(block);
+                // SAFETY: pixels of the run, in planes that exist.
+                unsafe {
+                    let to = to.add(start + first);
+                    if pixels == V::LANES && channels == V::LANES {
+                        for (c, row) in block.as_ref().iter().enumerate() {
+                            row.store(to.add(c * size));
+                        }
+                    } else {
+                        let mask = V::first(pixels);
+                        for (c, row) in block.as_ref().iter().enumerate().take(channels) {
+                            row.store_part(to.add(c * size), mask);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where the 16 numbers of a tile lie: `position` apart, those of the next tile `tile` on.
+#[derive(Clone, Copy)]
+pub struct Place {
+    pub position: usize,
+    pub tile: usize,
+}
+
+/// `V = B' d B` of `rows x cols` tiles from a patch of `2 rows + 2` by `2 cols + 2` pixels. Neighbours share two columns
+/// of pixels, transformed once.
+///
+/// # Safety
+/// Patch and tiles can be accessed.
+#[inline(always)]
+pub unsafe fn pixels<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to: *mut f32, place: Place) {
+    let width = 2 * cols + 2;
+    for i in 0..rows {
+        // SAFETY: the caller's, here and below.
+        let mut left = unsafe {
+            let patch = patch.add(2 * i * width * V::LANES);
+            [column::<V>(patch, width), column::<V>(patch.add(V::LANES), width)]
+        };
+        for j in 0..cols {
+            let (right, to) = unsafe {
+                let patch = patch.add((2 * i * width + 2 * j + 2) * V::LANES);
+                let right = [column::<V>(patch, width), column::<V>(patch.add(V::LANES), width)];
+                (right, to.add((i * cols + j) * place.tile))
+            };
+            for r in 0..4 {
+                let row = pixels_1d([left[0][r], left[1][r], right[0][r], right[1][r]]);
+                for (s, v) in row.into_iter().enumerate() {
+                    // SAFETY: the caller's.
+                    unsafe { v.store(to.add((4 * r + s) * place.position)) };
+                }
+            }
+            left = right;
+        }
+    }
+}
+
+/// Four pixels of a column, transformed.
+#[inline(always)]
+unsafe fn column<V: Vector>(patch: *const f32, width: usize) -> [V; 4] {
+    let mut pixels = [V::splat(0.0); 4];
+    for (row, pixel) in pixels.iter_mut().enumerate() {
+        // SAFETY: the caller's.
+        *pixel = unsafe { V::load(patch.add(row * width * V::LANES)) };
+    }
+    pixels_1d(pixels)
+}
+
+/// `A dy A'` of `rows x cols` tiles from a patch of `2 rows` by `2 cols` pixels.
+///
+/// # Safety
+/// Patch and tiles can be accessed.
+#[inline(always)]
+pub unsafe fn grads<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to: *mut f32, place: Place) {
+    for tile in 0..rows * cols {
+        let (i, j) = (tile / cols, tile % cols);
+        let mut dy = [[V::splat(0.0); 2]; 2];
+        // SAFETY: the caller's.
+        unsafe {
+            for r in 0..2 {
+                for s in 0..2 {
+                    dy[r][s] = V::load(patch.add(((2 * i + r) * 2 * cols + 2 * j + s) * V::LANES));
+                }
+            }
+            store_tile(both(dy, grads_1d), to.add(tile * place.tile), place.position);
+        }
+    }
+}
+
+/// `y = A' m A`, plus `bias`, rectified if so wished: a patch of `2 rows` by `2 cols` pixels.
+///
+/// # Safety
+/// Patch and tiles can be accessed.
+#[inline(always)]
+pub unsafe fn outputs<V: Vector>(
+    [rows, cols]: [usize; 2],
+    from: *const f32,
+    place: Place,
+    (bias, relu): (V, bool),
+    patch: *mut f32,
+) {
+    let zero = V::splat(0.0);
+    for i in 0..rows {
+        for j in 0..cols {
+            // SAFETY: the caller's.
+            unsafe {
+                let mut m = load_tile::<V>(from.add((i * cols + j) * place.tile), place.position);
+                // This one is a term, with sign +, of all four outputs.
+                m[1][1] = m[1][1].add(bias);
+                let y: [[V; 2]; 2] = both(m, outputs_1d);
+                for (r, row) in y.into_iter().enumerate() {
+                    for (s, y) in row.into_iter().enumerate() {
+                        let y = if relu { zero.max(y) } else { y };
+                        y.store(patch.add(((2 * i + r) * 2 * cols + 2 * j + s) * V::LANES));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn load_tile<V: Vector>(from: *const f32, position: usize) -> [[V; 4]; 4] {
+    let mut m = [[V::splat(0.0); 4]; 4];
+    for r in 0..4 {
+        for s in 0..4 {
+            // SAFETY: the caller's.
+            m[r][s] = unsafe { V::load(from.add((4 * r + s) * position)) };
+        }
+    }
+    m
+}
+
+#[inline(always)]
+unsafe fn store_tile<V: Vector>(v: [[V; 4]; 4], to: *mut f32, position: usize) {
+    for (r, row) in v.into_iter().enumerate() {
+        for (s, v) in row.into_iter().enumerate() {
+            // SAFETY: the caller's.
+            unsafe { v.store(to.add((4 * r + s) * position)) };
+        }
+    }
+}
+
+/// Weights as a loop reads them: taps of (output o, input k) begin at `o * output + k * input`.
+#[derive(Clone, Copy)]
+pub struct Taps {
+    pub output: usize,
+    pub input: usize,
+    /// Whether the taps run backwards: turned by 180 degrees.
+    pub turned: bool,
+}
+
+/// Input channels whose taps are transposed together, where they lie together.
+const TOGETHER: usize = 16;
+
+/// `U = G g G'` of `outputs <= LANES` output channels and all `k` input channels; U of the next input channel is
+/// `place.tile` on.
+///
+/// # Safety
+/// Weights and U can be accessed.
+#[inline(always)]
+pub unsafe fn taps<V: Vector>(
+    weight: *const f32,
+    lie: Taps,
+    (outputs, k): (usize, usize),
+    to: *mut f32,
+    place: Place,
+) {
+    let together = if lie.input == 9 { TOGETHER } else { 1 };
+    let mut columns = [0f32; (TOGETHER * 9 + 16) * 16];
+    for first in (0..k).step_by(together) {
+        let len = 9 * together.min(k - first);
+        for t in (0..len).step_by(V::LANES) {
+            let mask = V::first(V::LANES.min(len - t));
+            let mut block = V::block();
+            for (o, row) in block.as_mut().iter_mut().enumerate().take(outputs) {
+                // SAFETY: `len - t` more weights follow.
+                *row = unsafe { V::load_part(weight.add(first * lie.input + o * lie.output + t), mask) };
+            }
+            for (j, column) in V::transpose(block).as_ref().iter().enumerate() {
+                // SAFETY: `columns` has room for a whole block behind the last taps.
+                unsafe { column.store(columns[(t + j) * V::LANES..].as_mut_ptr()) };
+            }
+        }
+        for i in 0..len / 9 {
+            let mut g = [[V::splat(0.0); 3]; 3];
+            for tap in 0..9 {
+                let from = 9 * i + if lie.turned { 8 - tap } else { tap };
+                // SAFETY: written above.
+                g[tap / 3][tap % 3] = unsafe { V::load(columns[from * V::LANES..].as_ptr()) };
+            }
+            // SAFETY: the caller's.
+            unsafe { store_tile(both(g, taps_1d), to.add((first + i) * place.tile), place.position) };
+        }
+    }
+}
+
+/// `dw = G' dU G` of `channels <= LANES` channels, 9 numbers each, where dU is the sum of `count` that lie `size` apart.
+///
+/// # Safety
+/// dU and weights can be accessed.
+#[inline(always)]
+pub unsafe fn weights<V: Vector>(
+    (from, count, size): (*const f32, usize, usize),
+    position: usize,
+    channels: usize,
+    dw: *mut f32,
+) {
+    // SAFETY: the caller's, here and below.
+    let mut du = unsafe { load_tile::<V>(from, position) };
+    for i in 1..count {
+        let more = unsafe { load_tile::<V>(from.add(i * size), position) };
+        for (row, more) in du.iter_mut().zip(more) {
+            for (sum, more) in row.iter_mut().zip(more) {
+                *sum = sum.add(more);
+            }
+        }
+    }
+    let dw_tile: [[V; 3]; 3] = both(du, weights_1d);
+    for t in (0..9).step_by(V::LANES) {
+        let mut block = V::block();
+        for (row, tap) in block.as_mut().iter_mut().zip(t..9) {
+            *row = dw_tile[tap / 3][tap % 3];
+        }
+        let mask = V::first(V::LANES.min(9 - t));
+        for (c, taps) in V::transpose(block).as_ref().iter().enumerate().take(channels) {
+            // SAFETY: the caller's.
+            unsafe { taps.store_part(dw.add(9 * c + t), mask) };
+        }
+    }
+}
