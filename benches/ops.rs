@@ -2,6 +2,9 @@
 //!
 //! `RECEPTIVE_DEVICE=cuda` runs them on a GPU; a run is timed until the device has finished it.
 //!
+//! `engine` is the exception: tensors of four elements, where all time goes to what is around a loop: checks, memory,
+//! recording, and the way back.
+//!
 //! A case is checked against f64 before it is timed. Rates are floating point operations (`elem/s`) and bytes of inputs
 //! and outputs a second.
 
@@ -9,7 +12,7 @@ use criterion::{BatchSize, Criterion, Throughput};
 use receptive::ops::{Case, OPS, OpSpec, Tag};
 use receptive::tensor::DeviceOptions;
 use receptive::testing::{cases, conformance};
-use receptive::{DType, Device};
+use receptive::{DType, Device, Tensor};
 use std::time::Duration;
 
 fn main() {
@@ -32,7 +35,24 @@ fn main() {
             bench(&mut criterion, spec, case, &device);
         }
     }
+    engine(&mut criterion, &device);
     criterion.final_summary();
+}
+
+/// What an op costs besides its loop: one run of it, recorded or not, and a node's share of a backward pass.
+fn engine(criterion: &mut Criterion, device: &Device) {
+    const NODES: usize = 1000;
+    let x = Tensor::zeros(device, &[4], DType::F32).expect("four numbers");
+    let leaf = x.requires_grad();
+    let mut group = criterion.benchmark_group("engine");
+    group.bench_function("add", |b| b.iter(|| x.add(&x).expect("same shape")));
+    group.bench_function("add, recorded", |b| b.iter(|| leaf.add(&x).expect("same shape")));
+    group.throughput(Throughput::Elements(NODES as u64));
+    group.bench_function("backward of a chain, elements are its nodes", |b| {
+        let chain = || (0..NODES).fold(leaf.clone(), |y, _| y.relu().expect("f32"));
+        let backward = |y: Tensor| y.backward_with(&x).expect("recorded");
+        b.iter_batched(chain, backward, BatchSize::PerIteration);
+    });
 }
 
 fn bench(criterion: &mut Criterion, spec: &'static OpSpec, case: &Case, device: &Device) {

@@ -156,22 +156,6 @@ impl CpuCtx {
         self.tasks(a.count().min(b.count()), work, &|i| f(i, unsafe { a.piece(i) }, unsafe { b.piece(i) }));
     }
 
-    /// Over three equally long outputs at once: `f(piece number, piece of a, piece of b, piece of c)`.
-    pub fn pieces3<T: Send>(
-        &self,
-        (a, b, c): (&mut [T], &mut [T], &mut [T]),
-        chunk: usize,
-        f: impl Fn(usize, &mut [T], &mut [T], &mut [T]) + Sync + Send,
-    ) {
-        let work = a.len();
-        let [a, b, c] = [a, b, c].map(|slice| Pieces::new(slice, chunk));
-        self.tasks(a.count(), work, &|i| {
-            // SAFETY: `tasks` calls each number once, and the three are different slices.
-            let (a, b, c) = unsafe { (a.piece(i), b.piece(i), c.piece(i)) };
-            f(i, a, b, c);
-        });
-    }
-
     /// Runs an elementwise loop over `T`, compiled for the vectors of this processor. Mark the closure
     /// `#[inline(always)]`. In f64, the oracle's type, a loop is what it is on any processor, and compiled once.
     #[inline(always)]
@@ -218,5 +202,42 @@ impl CpuCtx {
                 || y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b)),
             );
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::Float;
+    use crate::cpu::{CpuOptions, Simd};
+
+    #[inline(always)]
+    fn below(x: f32) -> f32 {
+        x.normal().0
+    }
+
+    /// Elementary functions in vectors of any width, and alone.
+    #[test]
+    fn every_level_computes_the_same_bits() {
+        let x: Vec<f32> =
+            (0..5003).map(|i| (i as f32 * 0.37).sin() * (i as f32 * 0.013 - 9.0).exp2()).collect();
+        for level in [Simd::Portable, Simd::Avx2, Simd::Avx512] {
+            let Ok(simd) = level.supported() else { continue };
+            let cx = CpuCtx::new(&CpuOptions { simd: Some(simd), ..CpuOptions::with_threads(2) }).unwrap();
+            let mut y = vec![0f32; x.len()];
+            macro_rules! compare {
+                ($($f:expr),*) => {$(
+                    cx.map(
+                        &x,
+                        &mut y,
+                        #[inline(always)]
+                        |x| $f(x),
+                    );
+                    let alone = x.iter().map(|&x| $f(std::hint::black_box(x)));
+                    assert!(y.iter().map(|y| y.to_bits()).eq(alone.map(f32::to_bits)), "{} {level}", stringify!($f));
+                )*};
+            }
+            compare!(Float::exp, Float::ln, Float::tanh, Float::sigmoid, Float::softplus, below);
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::ops::gelu::Approximate;
 use crate::tensor::Tensor;
 
 macro_rules! activation {
-    ($($(#[$doc:meta])* $name:ident $(($field:ty))? = $kind:literal, |$this:ident, $x:ident| $forward:expr, $describe:expr $(, $fusion:ident)?;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $(($field:ty))? = $kind:literal, |$this:ident, $x:ident| $forward:expr, $describe:expr $(, $fusion:expr)?;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy)]
         pub struct $name $((pub $field))?;
@@ -22,7 +22,8 @@ macro_rules! activation {
             }
 
             $(fn fusion(&self) -> Fusion<'_> {
-                Fusion::$fusion
+                let $this = self;
+                $fusion
             })?
 
             fn describe(&self) -> String {
@@ -35,7 +36,7 @@ macro_rules! activation {
 
 activation! {
     /// `max(x, 0)`. PyTorch: `nn.ReLU`.
-    Relu = "ReLU", |_m, x| x.relu(), "", Relu;
+    Relu = "ReLU", |_m, x| x.relu(), "", Fusion::Relu;
     /// `x` above 0, `slope * x` below. PyTorch: `nn.LeakyReLU`.
     LeakyRelu(f64) = "LeakyReLU", |m, x| x.leaky_relu(m.0), format!("negative_slope={}", m.0);
     /// `1 / (1 + exp(-x))`. PyTorch: `nn.Sigmoid`.
@@ -49,7 +50,8 @@ activation! {
     /// `factor * x`: logits are scaled before the loss in networks that are trained fast.
     Scale(f64) = "Scale", |m, x| x.mul_scalar(m.0), format!("{}", m.0);
     /// Logarithm of the softmax over a dimension. PyTorch: `nn.LogSoftmax`.
-    LogSoftmax(isize) = "LogSoftmax", |m, x| x.log_softmax(m.0), format!("dim={}", m.0);
+    LogSoftmax(isize) = "LogSoftmax", |m, x| x.log_softmax(m.0), format!("dim={}", m.0),
+        if m.0 == 1 { Fusion::LogSoftmax } else { Fusion::None };
     /// Softmax over a dimension. PyTorch: `nn.Softmax`.
     Softmax(isize) = "Softmax", |m, x| x.softmax(m.0), format!("dim={}", m.0);
 }

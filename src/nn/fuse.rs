@@ -6,6 +6,7 @@
 //! | Linear, ReLU | [`linear_relu`](crate::ops::linear_relu) |
 //! | BatchNorm, ReLU | [`batch_norm_relu`](crate::ops::batch_norm_relu) |
 //! | BatchNorm, the sum of a residual block, ReLU | the same, with a residual |
+//! | LogSoftmax at the end, [`Loss::Nll`](super::Loss) | [`cross_entropy`](crate::ops::cross_entropy) |
 //!
 //! Values, gradients and statistics are those of the layers one by one. While a hook watches they do run one by one: it
 //! is to see every layer's output, also those that nobody else needs.
@@ -22,6 +23,19 @@ pub enum Fusion<'a> {
     Relu,
     /// A layer that can do the work of the rectifier behind it.
     BeforeRelu(&'a dyn BeforeRelu),
+    /// A log_softmax over the classes, dimension 1: a loss behind it may do its work.
+    LogSoftmax,
+    /// A network that ends in one.
+    BeforeLoss(&'a dyn BeforeLoss),
+}
+
+/// A network that can leave its last layer, a log_softmax, to the loss.
+pub trait BeforeLoss {
+    /// As [`Module::forward`] up to the last layer: the scores of the classes.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    fn scores(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor>;
 }
 
 /// A layer that can rectify its own output.

@@ -1,5 +1,6 @@
 //! What a network is trained against.
 
+use super::{Ctx, Fusion, Module};
 use crate::core::{Named, Result};
 use crate::ops::Reduction;
 use crate::ops::cross_entropy::CrossEntropy;
@@ -56,6 +57,22 @@ impl Loss {
         }
     }
 
+    /// Runs `model` on a batch: the mean loss, as [`compute`](Self::compute) has it, and the output. Of a network that ends
+    /// in log_softmax the output may be the scores before it, which rank the classes alike: one op computes logarithm and
+    /// loss, unless a hook watches.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, a label that is no class.
+    pub fn of(self, model: &dyn Module, cx: &Ctx, x: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (loss, output) = match model.fusion() {
+            Fusion::BeforeLoss(model) if self == Loss::Nll && !cx.is_watched() => {
+                (Loss::CrossEntropy, model.scores(cx, x)?)
+            }
+            _ => (self, model.forward(cx, x)?),
+        };
+        Ok((loss.compute(&output, target)?, output))
+    }
+
     /// Whether it is one of yes or no for each pixel: targets are masks, not class labels.
     pub fn takes_masks(self) -> bool {
         match self {
@@ -92,7 +109,43 @@ fn mask(output: &Tensor, target: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Device, ErrorKind};
+    use crate::core::Key;
+    use crate::nn::{Hook, Linear, LogSoftmax, ModuleExt, Sequential};
+    use crate::{DType, Device, ErrorKind};
+
+    struct Watching;
+
+    impl Hook for Watching {
+        fn layer(&self, _path: &str, _module: &dyn Module, _x: &Tensor, _y: &Tensor) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    /// One op for log_softmax and nll_loss: the same loss and gradients to the last bit; the plain two while a hook watches.
+    #[test]
+    fn a_last_log_softmax_is_left_to_the_loss() {
+        let cpu = Device::cpu().unwrap();
+        let x = Tensor::from_vec(&cpu, (0..48).map(|i| (i as f32 * 0.7).sin() * 3.0).collect(), &[8, 6]);
+        let (x, target) = (x.unwrap(), Tensor::from_slice(&cpu, &[0i64, 3, 2, 4, 1, 0, 4, 2], &[8]).unwrap());
+        let net = Sequential::new().push(Linear::new(6, 5)).push(LogSoftmax(1));
+        net.init(&cpu, DType::F32, 3).unwrap();
+        let weight = net.trainable().unwrap().remove(0).1;
+        let run = |cx: &Ctx| {
+            weight.zero_grad();
+            let (loss, output) = Loss::Nll.of(&net, cx, &x, &target).unwrap();
+            loss.backward().unwrap();
+            let made_by = loss.node().unwrap().op().name();
+            (loss.item().unwrap(), weight.grad().unwrap().to_vec::<f32>().unwrap(), made_by, output)
+        };
+        let cx = Ctx::train("net", Key::new(0));
+        let (fused, plain) = (run(&cx), run(&cx.with_hook(&Watching)));
+        assert_eq!((fused.0, &fused.1), (plain.0, &plain.1));
+        assert_eq!((fused.2, plain.2), ("cross_entropy", "nll_loss"));
+        let log_p = fused.3.log_softmax(1).unwrap().to_vec::<f32>().unwrap();
+        assert_eq!(log_p, plain.3.to_vec::<f32>().unwrap());
+        // A dimension that is not the classes' stays with the network.
+        assert!(matches!(Sequential::new().push(LogSoftmax(0)).fusion(), Fusion::None));
+    }
 
     #[test]
     fn a_mask_may_lack_the_channel_and_be_u8() {

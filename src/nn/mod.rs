@@ -38,7 +38,7 @@ pub use branch::{Concat, Residual};
 pub use conv::Conv2d;
 pub use conv_transpose::ConvTranspose2d;
 pub use ctx::{Ctx, Hook, Mode};
-pub use fuse::{BeforeRelu, Fusion};
+pub use fuse::{BeforeLoss, BeforeRelu, Fusion};
 pub use init::{Init, Scheme};
 pub use linear::Linear;
 pub use loss::Loss;

@@ -1,7 +1,7 @@
 //! Layers in a row.
 
 use super::fuse::{Layer, in_a_row};
-use super::{Ctx, Module, Visitor};
+use super::{BeforeLoss, Ctx, Fusion, Module, Visitor};
 use crate::core::Result;
 use crate::tensor::Tensor;
 
@@ -66,5 +66,19 @@ impl Module for Sequential {
 
     fn kind(&self) -> &'static str {
         "Sequential"
+    }
+
+    fn fusion(&self) -> Fusion<'_> {
+        match self.layers.last() {
+            Some((_, last)) if matches!(last.fusion(), Fusion::LogSoftmax) => Fusion::BeforeLoss(self),
+            _ => Fusion::None,
+        }
+    }
+}
+
+impl BeforeLoss for Sequential {
+    fn scores(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+        let body = self.layers.split_last().map_or(&[][..], |(_, body)| body);
+        in_a_row(cx, body, x)
     }
 }

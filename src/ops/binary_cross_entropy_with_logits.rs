@@ -78,6 +78,15 @@ impl BinaryCrossEntropyWithLogits {
         y: &mut ViewMut,
         f: impl Fn(T, T, T) -> T + Sync + Send,
     ) {
+        if weights.is_empty() {
+            return cx.zip(
+                x.get::<T>(),
+                t.get::<T>(),
+                y.get::<T>(),
+                #[inline(always)]
+                |x, t| f(x, t, T::ONE),
+            );
+        }
         let one = [T::ONE];
         let none = (Shape::SCALAR, &one[..]);
         let mut given = weights.iter().map(|v| (v.shape, v.get::<T>()));
@@ -181,20 +190,24 @@ impl Op for BinaryCrossEntropyWithLogitsGrad {
         let (dy, pair, weights) = (x[0], [x[1], x[2]], &x[3..]);
         let (forward, y) = (self.forward, &mut y[0]);
         float_type!(self.name(), dy.dtype, T => {
+            // One gradient for all elements is a factor in their loop; one for each needs a loop of its own.
+            let (dy, n) = (dy.get::<T>(), forward.reduction.count::<T>(pair[0].shape.numel()));
+            let each = forward.reduction == Reduction::None;
+            let g = if each { T::ONE } else { dy[0] / n };
             match self.of {
                 Of::Input => forward.weighted(cx, pair, weights, y, |x: T, t, p| {
-                    (T::ONE - t) * x.sigmoid() - p * t * (-x).sigmoid()
+                    g * ((T::ONE - t) * x.sigmoid() - p * t * (-x).sigmoid())
                 }),
                 Of::Target => forward.weighted(cx, pair, weights, y, |x: T, _, p| {
-                    p * (-x).softplus() - x.softplus()
+                    g * (p * (-x).softplus() - x.softplus())
                 }),
             }
-            let (y, dy) = (y.get::<T>(), dy.get::<T>());
-            let (work, n) = (y.len(), forward.reduction.count::<T>(y.len()));
-            cx.pieces(y, CHUNK, work, |piece, y| {
-                let first = piece * CHUNK;
-                y.iter_mut().enumerate().for_each(|(i, y)| *y *= forward.reduction.spread(dy, first + i) / n);
-            });
+            if each {
+                let (y, work) = (y.get::<T>(), dy.len());
+                cx.pieces(y, CHUNK, work, |piece, y| {
+                    y.iter_mut().zip(&dy[piece * CHUNK..]).for_each(|(y, &dy)| *y *= dy);
+                });
+            }
             Ok(())
         })
     }

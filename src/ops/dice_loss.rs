@@ -71,14 +71,15 @@ impl DiceLoss {
         cx.map(x[0].get::<T>(), p, T::sigmoid);
         let mut scratch = cx.scratch(size_of_val(p));
         let scratch = scratch.slice_mut::<T>();
-        let mut sums = |f: fn(T, T) -> T, sums: &mut [T]| {
-            cx.zip(p, t, scratch, f);
-            reduce::sum(cx, (rows, d, 1), scratch, sums);
+        let sum = |x: &[T], sums: &mut [T]| {
+            reduce::sum(cx, (rows, d, 1), x, sums);
             sums.iter_mut().for_each(|sum| *sum += smooth);
         };
         let (ratio, total) = (ratio.get::<T>(), total.get::<T>());
-        sums(|p, t| (p + p) * t, ratio);
-        sums(|p, t| p + t, total);
+        cx.zip(p, t, scratch, |p, t| (p + p) * t);
+        sum(scratch, ratio);
+        cx.zip(p, t, scratch, |p, t| p + t);
+        sum(scratch, total);
         ratio.iter_mut().zip(&*total).for_each(|(a, &b)| *a /= b);
         let ratio = &*ratio;
         self.reduction.reduce(cx, rows, |i| T::ONE - ratio[i], |_| T::from_f64(rows as f64), y.get::<T>());
@@ -188,12 +189,13 @@ impl Op for DiceLossGrad {
             let of = self.of;
             cx.pieces(y[0].get::<T>(), d, p.len(), |row, y| {
                 let scale = self.reduction.spread(dy, row) / n / total[row];
-                let elements = y.iter_mut().zip(&p[row * d..]).zip(&t[row * d..]);
+                let (ratio, p, t) = (ratio[row], &p[row * d..], &t[row * d..]);
+                let elements = y.iter_mut().zip(p).zip(t);
                 match of {
                     Of::Input => elements.for_each(|((y, &p), &t)| {
-                        *y = (ratio[row] - t - t) * scale * p * (T::ONE - p);
+                        *y = (ratio - t - t) * scale * p * (T::ONE - p);
                     }),
-                    Of::Target => elements.for_each(|((y, &p), _)| *y = (ratio[row] - p - p) * scale),
+                    Of::Target => elements.for_each(|((y, &p), _)| *y = (ratio - p - p) * scale),
                 }
             });
             Ok(())

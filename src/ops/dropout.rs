@@ -74,13 +74,14 @@ impl Op for Dropout {
             let (x, y, mask) = (x[0].get::<T>(), y.get::<T>(), mask.get::<u8>());
             let (work, scale) = (x.len(), T::from_f64(1.0 / (1.0 - self.p)));
             cx.pieces2((y, CHUNK), (mask, CHUNK), work, |piece, y, mask| {
-                let first = (piece * CHUNK / 4) as u64;
-                for (block, mask) in mask.chunks_mut(4).enumerate() {
-                    let bits = key.block(first + block as u64);
-                    mask.iter_mut().zip(bits).for_each(|(m, bits)| *m = (bits as u64 >= threshold) as u8);
-                }
-                let elements = y.iter_mut().zip(&x[piece * CHUNK..]).zip(mask);
-                elements.for_each(|((y, &x), &mut m)| *y = kept(x, m, scale));
+                draw(cx, key, (piece * CHUNK / 4) as u64, threshold, mask);
+                cx.vectors::<T>(
+                    #[inline(always)]
+                    || {
+                        let elements = y.iter_mut().zip(&x[piece * CHUNK..]).zip(&*mask);
+                        elements.for_each(|((y, &x), &m)| *y = kept(x, m, scale));
+                    },
+                );
             });
             Ok(())
         })
@@ -116,6 +117,24 @@ pub(super) fn check_probability(op: &str, p: f64, input: &Shape) -> Result<()> {
 /// Below it 32 random bits drop their element.
 pub(super) fn threshold(p: f64) -> u64 {
     (p * (1u64 << 32) as f64).round() as u64
+}
+
+/// The mask of the elements from `4 * block` on: 1 where the key's bits reach the threshold.
+fn draw(cx: &CpuCtx, key: Key, block: u64, threshold: u64, mask: &mut [u8]) {
+    /// Blocks drawn side by side: a vector of the widest registers.
+    const LANES: usize = 16;
+    let kept = |bits: u32| (bits as u64 >= threshold) as u8;
+    cx.vectors::<u8>(
+        #[inline(always)]
+        || {
+            for (block, mask) in (block..).step_by(LANES).zip(mask.chunks_mut(4 * LANES)) {
+                let bits = key.blocks::<LANES>(block);
+                for (i, mask) in mask.chunks_mut(4).enumerate() {
+                    mask.iter_mut().zip(bits).for_each(|(m, bits)| *m = kept(bits[i]));
+                }
+            }
+        },
+    );
 }
 
 /// A choice and not a product: with p = 1 the scale is infinite.

@@ -33,10 +33,12 @@ impl Unary for Exp {
     const GRAD: &'static str = "exp_grad";
     const READS: Reads = Reads::Output;
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T) -> T {
         x.exp()
     }
 
+    #[inline(always)]
     fn dx<T: Float>(self, y: T, dy: T) -> T {
         dy * y
     }

@@ -20,10 +20,9 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::unary::{Map, Reads, Unary, cases};
+use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use super::{Case, Fill, Input, OpSpec};
 use crate::core::{Float, Result};
-use crate::cuda::{CudaCtx, Launch, Ptr, kernels};
 use crate::tensor::Tensor;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use std::sync::Arc;
@@ -39,53 +38,51 @@ pub enum Approximate {
 
 /// `x` times the normal distribution at `x`.
 #[derive(Debug, Clone, Copy)]
-pub struct Gelu {
-    approximate: Approximate,
-}
+struct Exact;
 
-impl Unary for Gelu {
+impl Unary for Exact {
     const NAME: &'static str = "gelu";
     const GRAD: &'static str = "gelu_grad";
     const READS: Reads = Reads::Input;
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T) -> T {
-        let half = T::from_f64(0.5);
-        match self.approximate {
-            Approximate::None => x * x.normal().0,
-            Approximate::Tanh => half * x * (T::ONE + inner(x).tanh()),
-        }
+        x * x.normal().0
     }
 
+    #[inline(always)]
     fn dx<T: Float>(self, x: T, dy: T) -> T {
-        let half = T::from_f64(0.5);
-        match self.approximate {
-            Approximate::None => {
-                let (below, density) = x.normal();
-                dy * (below + x * density)
-            }
-            Approximate::Tanh => {
-                let t = inner(x).tanh();
-                let flat = T::ONE - t * t;
-                // Far out the slope of t is 0, and its other factor may be infinite.
-                let bend = if flat == T::ZERO { flat } else { x * flat * inner_slope(x) };
-                dy * half * (T::ONE + t + bend)
-            }
-        }
+        let (below, density) = x.normal();
+        dy * (below + x * density)
     }
 
-    fn y_cuda(self, cx: &CudaCtx, grid: Launch, x: Ptr<f32>, y: Ptr<f32>, n: i64) -> Result<()> {
-        match self.approximate {
-            Approximate::None => kernels::gelu_fwd_f32(cx, grid, x, y, n),
-            Approximate::Tanh => kernels::gelu_tanh_fwd_f32(cx, grid, x, y, n),
-        }
+    plain_kernels!(gelu_fwd_f32, gelu_bwd_f32);
+}
+
+/// The same by a hyperbolic tangent.
+#[derive(Debug, Clone, Copy)]
+struct Fitted;
+
+impl Unary for Fitted {
+    const NAME: &'static str = Exact::NAME;
+    const GRAD: &'static str = Exact::GRAD;
+    const READS: Reads = Reads::Input;
+
+    #[inline(always)]
+    fn y<T: Float>(self, x: T) -> T {
+        T::from_f64(0.5) * x * (T::ONE + inner(x).tanh())
     }
 
-    fn dx_cuda(self, cx: &CudaCtx, grid: Launch, [x, dy]: [Ptr<f32>; 2], dx: Ptr<f32>, n: i64) -> Result<()> {
-        match self.approximate {
-            Approximate::None => kernels::gelu_bwd_f32(cx, grid, x, dy, dx, n),
-            Approximate::Tanh => kernels::gelu_tanh_bwd_f32(cx, grid, x, dy, dx, n),
-        }
+    #[inline(always)]
+    fn dx<T: Float>(self, x: T, dy: T) -> T {
+        let t = inner(x).tanh();
+        let flat = T::ONE - t * t;
+        // Far out the slope of t is 0, and its other factor may be infinite.
+        let bend = if flat == T::ZERO { flat } else { x * flat * inner_slope(x) };
+        dy * T::from_f64(0.5) * (T::ONE + t + bend)
     }
+
+    plain_kernels!(gelu_tanh_fwd_f32, gelu_tanh_bwd_f32);
 }
 
 const K: f64 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
@@ -109,7 +106,10 @@ impl Tensor {
     /// # Errors
     /// A dtype that does not compute.
     pub fn gelu(&self, approximate: Approximate) -> Result<Tensor> {
-        self.map(Gelu { approximate })
+        match approximate {
+            Approximate::None => self.map(Exact),
+            Approximate::Tanh => self.map(Fitted),
+        }
     }
 }
 
@@ -120,13 +120,10 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["approximate"],
-    build: |attrs| {
-        let approximate = match attrs.text("approximate") {
-            None | Some("none") => Approximate::None,
-            Some("tanh") => Approximate::Tanh,
-            Some(text) => return Err(attrs.malformed("approximate", text, "none or tanh")),
-        };
-        Ok(Arc::new(Map(Gelu { approximate })))
+    build: |attrs| match attrs.text("approximate") {
+        None | Some("none") => Ok(Arc::new(Map(Exact))),
+        Some("tanh") => Ok(Arc::new(Map(Fitted))),
+        Some(text) => Err(attrs.malformed("approximate", text, "none or tanh")),
     },
     cases: || {
         let mut cases = cases("", Fill::Normal);

@@ -37,10 +37,12 @@ impl Unary for LeakyRelu {
     const GRAD: &'static str = "leaky_relu_grad";
     const READS: Reads = Reads::Input;
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T) -> T {
         if x > T::ZERO { x } else { x * T::from_f64(self.negative_slope) }
     }
 
+    #[inline(always)]
     fn dx<T: Float>(self, x: T, dy: T) -> T {
         if x > T::ZERO { dy } else { dy * T::from_f64(self.negative_slope) }
     }

@@ -95,6 +95,18 @@ fn windows<T: Float>(
     }
 }
 
+/// `y = y s^-beta`: by two roots where beta is 3/4, as it nearly always is.
+fn divide<T: Float>(cx: &CpuCtx, y: &mut [T], s: &[T], beta: f64) {
+    if beta == 0.75 {
+        return cx.vectors::<T>(
+            #[inline(always)]
+            || y.iter_mut().zip(s).for_each(|(y, &s)| *y /= s.sqrt() * s.sqrt().sqrt()),
+        );
+    }
+    let power = T::from_f64(-beta);
+    y.iter_mut().zip(s).for_each(|(y, &s)| *y *= s.powf(power));
+}
+
 impl Op for LocalResponseNormOptions {
     fn name(&self) -> &'static str {
         NAME
@@ -121,17 +133,15 @@ impl Op for LocalResponseNormOptions {
         let [_, channels, len] = batch_of_channels(NAME, &x[0].shape)?;
         let [y, energy] = y else { unreachable!("infer plans two outputs") };
         float_type!(NAME, x[0].dtype, T => {
-            let (x, k, a, beta) =
-                (x[0].get::<T>(), T::from_f64(self.k), T::from_f64(self.a()), T::from_f64(-self.beta));
+            let (x, k, a) = (x[0].get::<T>(), T::from_f64(self.k), T::from_f64(self.a()));
             let (piece, reach) = (plane_pieces(len), [self.size / 2, (self.size - 1) / 2]);
             cx.pieces2((y.get::<T>(), piece), (energy.get::<T>(), piece), 8 * x.len(), |i, y, s| {
                 for (p, (y, s)) in (i * piece / len..).zip(y.chunks_mut(len).zip(s.chunks_mut(len))) {
                     s.fill(T::ZERO);
                     windows((channels, len), reach, p, x, s, |s, x| *s += x * x);
-                    for ((y, s), &x) in y.iter_mut().zip(s).zip(&x[p * len..]) {
-                        *s = k + a * *s;
-                        *y = x * s.powf(beta);
-                    }
+                    s.iter_mut().for_each(|s| *s = k + a * *s);
+                    y.copy_from_slice(&x[p * len..][..len]);
+                    divide(cx, y, s, self.beta);
                 }
             });
             Ok(())
@@ -183,15 +193,14 @@ impl Op for LocalResponseNormGrad {
         let LocalResponseNormOptions { size, beta, .. } = self.0;
         float_type!(self.name(), x[0].dtype, T => {
             let (dy, x, s, dx) = (x[0].get::<T>(), x[1].get::<T>(), x[2].get::<T>(), y[0].get::<T>());
-            let (power, factor) = (T::from_f64(-beta - 1.0), T::from_f64(-2.0 * self.0.a() * beta));
+            let factor = T::from_f64(-2.0 * self.0.a() * beta);
             let mut t = cx.scratch(size_of_val(x));
             let t = t.slice_mut::<T>();
             cx.pieces2((dx, CHUNK), (t, CHUNK), 8 * x.len(), |i, dx, t| {
-                let (dy, x, s) = (&dy[i * CHUNK..], &x[i * CHUNK..], &s[i * CHUNK..]);
-                for ((((dx, t), &dy), &x), &s) in dx.iter_mut().zip(t).zip(dy).zip(x).zip(s) {
-                    let slope = dy * s.powf(power);
-                    (*dx, *t) = (slope * s, slope * x);
-                }
+                let (x, s) = (&x[i * CHUNK..], &s[i * CHUNK..]);
+                dx.copy_from_slice(&dy[i * CHUNK..][..dx.len()]);
+                divide(cx, dx, s, beta);
+                t.iter_mut().zip(&*dx).zip(x).zip(s).for_each(|(((t, &dx), &x), &s)| *t = dx / s * x);
             });
             let (piece, reach) = (plane_pieces(len), [(size - 1) / 2, size / 2]);
             cx.pieces(dx, piece, 2 * x.len(), |i, dx| {

@@ -33,10 +33,12 @@ impl Unary for Log {
     const GRAD: &'static str = "log_grad";
     const READS: Reads = Reads::Input;
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T) -> T {
         x.ln()
     }
 
+    #[inline(always)]
     fn dx<T: Float>(self, x: T, dy: T) -> T {
         dy / x
     }

@@ -34,10 +34,12 @@ impl Unary for Relu {
     const GRAD: &'static str = "relu_grad";
     const READS: Reads = Reads::Output;
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T) -> T {
         if x <= T::ZERO { T::ZERO } else { x }
     }
 
+    #[inline(always)]
     fn dx<T: Float>(self, y: T, dy: T) -> T {
         if y <= T::ZERO { T::ZERO } else { dy }
     }

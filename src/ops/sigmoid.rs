@@ -34,10 +34,12 @@ impl Unary for Sigmoid {
     const GRAD: &'static str = "sigmoid_grad";
     const READS: Reads = Reads::Output;
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T) -> T {
         x.sigmoid()
     }
 
+    #[inline(always)]
     fn dx<T: Float>(self, y: T, dy: T) -> T {
         dy * (T::ONE - y) * y
     }

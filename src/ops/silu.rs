@@ -33,10 +33,12 @@ impl Unary for Silu {
     const GRAD: &'static str = "silu_grad";
     const READS: Reads = Reads::Input;
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T) -> T {
         x * x.sigmoid()
     }
 
+    #[inline(always)]
     fn dx<T: Float>(self, x: T, dy: T) -> T {
         let s = x.sigmoid();
         dy * s * (T::ONE + x * (T::ONE - s))

@@ -33,10 +33,12 @@ impl Unary for Tanh {
     const GRAD: &'static str = "tanh_grad";
     const READS: Reads = Reads::Output;
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T) -> T {
         x.tanh()
     }
 
+    #[inline(always)]
     fn dx<T: Float>(self, y: T, dy: T) -> T {
         dy * (T::ONE - y * y)
     }

@@ -97,7 +97,12 @@ impl<F: Unary> Op for Map<F> {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let f = self.0;
         float_type!(F::NAME, x[0].dtype, T => {
-            cx.map(x[0].get::<T>(), y[0].get::<T>(), |x| f.y(x));
+            cx.map(
+                x[0].get::<T>(),
+                y[0].get::<T>(),
+                #[inline(always)]
+                |x| f.y(x),
+            );
             Ok(())
         })
     }
@@ -137,7 +142,13 @@ impl<F: Unary> Op for MapGrad<F> {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let f = self.0;
         float_type!(F::GRAD, x[0].dtype, T => {
-            cx.zip(x[0].get::<T>(), x[1].get::<T>(), y[0].get::<T>(), |read, dy| f.dx(read, dy));
+            cx.zip(
+                x[0].get::<T>(),
+                x[1].get::<T>(),
+                y[0].get::<T>(),
+                #[inline(always)]
+                |read, dy| f.dx(read, dy),
+            );
             Ok(())
         })
     }

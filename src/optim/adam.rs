@@ -10,9 +10,8 @@
 //! rescaled with them; AdamW decouples it. PyTorch: `optim.Adam`, `optim.AdamW`.
 
 use super::groups::{Member, in_groups};
-use super::{Decay, Memory, Optimizer};
+use super::{Decay, Memory, Optimizer, each};
 use crate::core::{Error, Float, Result};
-use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, kernels};
 use crate::float_type;
@@ -101,20 +100,22 @@ impl Update for AdamStep {
         float_type!(self.name(), numbers.dtype, T => {
             let &[rate, root, shrink, decay] = numbers.get::<T>() else { unreachable!("four numbers") };
             let [c1, b2, c2] = [1.0 - BETAS[0], BETAS[1], 1.0 - BETAS[1]].map(|v| v as T);
-            for ((slot, dw), &decays) in targets.chunks_exact_mut(3).zip(grads).zip(&self.decays) {
-                let [w, m, v] = slot else { unreachable!("chunks of three") };
-                let (shrink, decay) = if decays { (shrink, decay) } else { (T::ONE, T::ZERO) };
-                let dw = dw.get::<T>();
-                cx.pieces3((w.get::<T>(), m.get::<T>(), v.get::<T>()), CHUNK, |piece, w, m, v| {
-                    for (((w, m), v), &dw) in w.iter_mut().zip(m).zip(v).zip(&dw[piece * CHUNK..]) {
+            each::<T, 3>(
+                cx,
+                targets,
+                grads,
+                #[inline(always)]
+                |slot, [w, m, v], dw| {
+                    let (shrink, decay) = if self.decays[slot] { (shrink, decay) } else { (T::ONE, T::ZERO) };
+                    for (((w, m), v), &dw) in w.iter_mut().zip(m).zip(v).zip(dw) {
                         *w *= shrink;
                         let g = dw + decay * *w;
                         *m += (g - *m) * c1; // beta1 m + (1 - beta1) g, rounded as PyTorch's lerp
                         *v = *v * b2 + g * g * c2;
                         *w -= rate * *m / (v.sqrt() / root + EPS as T);
                     }
-                });
-            }
+                },
+            );
             Ok(())
         })
     }

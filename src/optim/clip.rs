@@ -3,7 +3,8 @@
 use super::groups::{Member, blocks, in_groups};
 use super::no_gradient;
 use crate::core::{DType, Error, Float, Result};
-use crate::cpu::{CpuCtx, View, ViewMut, reduce};
+use crate::cpu::context::CHUNK;
+use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Tensor, Update, update};
@@ -45,14 +46,36 @@ fn gradients(params: &[(String, Tensor)]) -> Result<Vec<Tensor>> {
 #[derive(Debug)]
 struct ClipNorm(f64);
 
-impl ClipNorm {
-    fn squares<T: Float>(cx: &CpuCtx, grad: &[T]) -> f64 {
-        let mut squares = cx.scratch(size_of_val(grad));
-        let (squares, mut sum) = (squares.slice_mut::<T>(), [T::ZERO]);
-        cx.map(grad, squares, |g| g * g);
-        reduce::sum(cx, (1, grad.len(), 1), squares, &mut sum);
-        sum[0].to_f64()
-    }
+/// The sum of squares, in f64: in lanes over each chunk, then over the chunks.
+fn squares<T: Float>(cx: &CpuCtx, grad: &[T]) -> f64 {
+    const LANES: usize = 8;
+    let mut scratch = cx.scratch(grad.len().div_ceil(CHUNK) * size_of::<f64>());
+    let sums = scratch.slice_mut::<f64>();
+    cx.pieces(sums, 1, grad.len(), |i, sum| {
+        let (vectors, rest) = grad[i * CHUNK..grad.len().min((i + 1) * CHUNK)].as_chunks::<LANES>();
+        let mut lanes = [0.0; LANES];
+        cx.vectors::<T>(
+            #[inline(always)]
+            || {
+                for vector in vectors {
+                    lanes.iter_mut().zip(vector).for_each(|(lane, g)| *lane += g.to_f64() * g.to_f64());
+                }
+            },
+        );
+        sum[0] = lanes.iter().sum::<f64>() + rest.iter().map(|g| g.to_f64() * g.to_f64()).sum::<f64>();
+    });
+    sums.iter().sum()
+}
+
+/// `g = f(g)`, element by element.
+fn change<T: Float>(cx: &CpuCtx, grad: &mut [T], f: impl Fn(T) -> T + Sync + Send) {
+    let work = grad.len();
+    cx.pieces(grad, CHUNK, work, |_, grad| {
+        cx.vectors::<T>(
+            #[inline(always)]
+            || grad.iter_mut().for_each(|g| *g = f(*g)),
+        );
+    });
 }
 
 impl Update for ClipNorm {
@@ -62,20 +85,20 @@ impl Update for ClipNorm {
 
     fn cpu(&self, cx: &CpuCtx, targets: &mut [ViewMut], _x: &[View]) -> Result<()> {
         let (norm, grads) = targets.split_first_mut().expect("the norm comes first");
-        let mut squares = 0.0;
+        let mut sum = 0.0;
         for grad in grads.iter_mut() {
             float_type!(self.name(), grad.dtype, T => {
-                squares += Self::squares::<T>(cx, grad.get());
+                sum += squares::<T>(cx, grad.get());
                 Ok(())
             })?;
         }
         let norm = &mut norm.get::<f64>()[0];
-        *norm = squares.sqrt();
+        *norm = sum.sqrt();
         let factor = self.0 / (*norm + 1e-6);
         if factor < 1.0 {
             for grad in grads {
                 float_type!(self.name(), grad.dtype, T => {
-                    grad.get::<T>().iter_mut().for_each(|g| *g *= factor as T);
+                    change::<T>(cx, grad.get(), |g| g * factor as T);
                     Ok(())
                 })?;
             }
@@ -113,11 +136,11 @@ impl Update for Limit {
         "clip_grad_value"
     }
 
-    fn cpu(&self, _cx: &CpuCtx, targets: &mut [ViewMut], _x: &[View]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, targets: &mut [ViewMut], _x: &[View]) -> Result<()> {
         for grad in targets {
             float_type!(self.name(), grad.dtype, T => {
                 let max = self.0 as T;
-                grad.get::<T>().iter_mut().for_each(|g| *g = g.clamp(-max, max));
+                change::<T>(cx, grad.get(), |g| g.clamp(-max, max));
                 Ok(())
             })?;
         }

@@ -21,7 +21,9 @@ pub use plateau::Plateau;
 pub use schedule::{Length, Position, Schedule};
 pub use sgd::Sgd;
 
-use crate::core::{Element, Error, ErrorKind, Result};
+use crate::core::{Element, Error, ErrorKind, Float, Result};
+use crate::cpu::context::CHUNK;
+use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::element_type;
 use crate::tensor::{Meta, Tensor, Update, one_float, update};
 use serde::{Deserialize, Serialize};
@@ -172,6 +174,46 @@ impl Memory {
         self.steps = steps;
         Ok(())
     }
+}
+
+/// Calls `f(parameter, its targets, dw)` on pieces of all parameters, each with K targets: in one parallel loop, cut into
+/// tasks of about equal size over all of them together.
+fn each<T: Float, const K: usize>(
+    cx: &CpuCtx,
+    targets: &mut [ViewMut],
+    grads: &[View],
+    f: impl Fn(usize, [&mut [T]; K], &[T]) + Sync + Send,
+) {
+    let mut pieces: Vec<(usize, [&mut [T]; K], &[T])> = Vec::new();
+    for (slot, (targets, dw)) in targets.chunks_exact_mut(K).zip(grads).enumerate() {
+        let mut targets = targets.iter_mut().map(|t| t.get::<T>().chunks_mut(CHUNK));
+        let mut targets: [_; K] = std::array::from_fn(|_| targets.next().expect("chunks of K"));
+        for dw in dw.get::<T>().chunks(CHUNK) {
+            let piece = targets.each_mut().map(|t| t.next().expect("as long as dw"));
+            pieces.push((slot, piece, dw));
+        }
+    }
+    let mut tasks: Vec<&mut [(usize, [&mut [T]; K], &[T])]> = Vec::new();
+    let (mut rest, mut work) = (&mut pieces[..], 0);
+    while !rest.is_empty() {
+        let mut size = 0;
+        let full = rest.iter().position(|(_, _, dw)| {
+            size += dw.len();
+            size >= CHUNK
+        });
+        let (task, after) = rest.split_at_mut(full.map_or(rest.len(), |last| last + 1));
+        tasks.push(task);
+        (rest, work) = (after, work + size);
+    }
+    cx.pieces(&mut tasks, 1, work * (K + 1), |_, tasks| {
+        for (slot, targets, dw) in tasks.iter_mut().flat_map(|task| task.iter_mut()) {
+            let targets = targets.each_mut().map(|t| &mut **t);
+            cx.vectors::<T>(
+                #[inline(always)]
+                || f(*slot, targets, dw),
+            );
+        }
+    });
 }
 
 impl Slot {

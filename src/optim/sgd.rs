@@ -10,9 +10,8 @@
 //! effect at once.
 
 use super::groups::{Member, in_groups};
-use super::{Decay, Memory, Optimizer};
+use super::{Decay, Memory, Optimizer, each};
 use crate::core::{Error, Float, Result};
-use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, kernels};
 use crate::float_type;
@@ -93,17 +92,21 @@ impl Update for SgdStep {
         let (numbers, grads) = x.split_last().expect("the numbers come last");
         float_type!(self.name(), numbers.dtype, T => {
             let &[lr, momentum, decay] = numbers.get::<T>() else { unreachable!("three numbers") };
-            for ((slot, dw), &decays) in targets.chunks_exact_mut(2).zip(grads).zip(&self.decays) {
-                let [w, v] = slot else { unreachable!("chunks of two") };
-                let (dw, decay) = (dw.get::<T>(), if decays { decay } else { T::ZERO });
-                cx.pieces2((w.get::<T>(), CHUNK), (v.get::<T>(), CHUNK), dw.len(), |piece, w, v| {
-                    for ((w, v), &dw) in w.iter_mut().zip(v).zip(&dw[piece * CHUNK..]) {
+            let nesterov = self.nesterov;
+            each::<T, 2>(
+                cx,
+                targets,
+                grads,
+                #[inline(always)]
+                |slot, [w, v], dw| {
+                    let decay = if self.decays[slot] { decay } else { T::ZERO };
+                    for ((w, v), &dw) in w.iter_mut().zip(v).zip(dw) {
                         let g = dw + decay * *w;
                         *v = momentum * *v + g;
-                        *w -= lr * if self.nesterov { g + momentum * *v } else { *v };
+                        *w -= lr * if nesterov { g + momentum * *v } else { *v };
                     }
-                });
-            }
+                },
+            );
             Ok(())
         })
     }

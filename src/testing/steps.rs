@@ -84,8 +84,8 @@ impl StepBench {
         let key = Key::new(0).child("forward");
         let compute = |step: u64, optimizer: &Sgd| -> Result<()> {
             optimizer.zero_grad();
-            let output = model.forward(&Ctx::train(&network.name, key.step(step)), &x)?;
-            network.loss.compute(&output, &target)?.backward()?;
+            let cx = Ctx::train(&network.name, key.step(step));
+            network.loss.of(&*model, &cx, &x, &target)?.0.backward()?;
             optimizer.apply()
         };
         let graph = self.capture(device, || compute(0, &optimizer))?;

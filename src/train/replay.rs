@@ -221,8 +221,7 @@ impl Trainer<'_> {
         }
         self.optimizer.zero_grad();
         let cx = Ctx::train(&self.options.name, forward_key(self.options.seed, step, 0));
-        let output = self.model.forward(&cx, &inputs.images)?;
-        let loss = self.loss.compute(&output, &inputs.targets)?;
+        let (loss, output) = self.loss.of(self.model, &cx, &inputs.images, &inputs.targets)?;
         loss.backward()?;
         if let Some(max_norm) = self.options.clip_norm {
             clip_grad_norm(&self.model.trainable()?, max_norm)?;

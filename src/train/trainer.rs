@@ -251,8 +251,7 @@ impl<'a> Trainer<'a> {
     fn gradients(&mut self, batch: &Batch, part: usize, share: f64) -> Result<f64> {
         let step = self.state.step;
         let cx = Ctx::train(&self.options.name, forward_key(self.options.seed, step, part));
-        let output = self.model.forward(&cx, &batch.images)?;
-        let loss = self.loss.compute(&output, &batch.targets)?;
+        let (loss, output) = self.loss.of(self.model, &cx, &batch.images, &batch.targets)?;
         let value = loss.item()?;
         if !value.is_finite() {
             return Err(non_finite::explain(cx, self.model, &batch.images, value, step));
