@@ -64,7 +64,7 @@ fn race(
                 continue;
             }
         };
-        let (ms, loss) = device.install(|| train(&device, splits))?;
+        let (ms, loss) = train(&device, splits)?;
         let faster = before.map_or("-".to_owned(), |before: f64| format!("{:.2}", before / ms));
         println!("{rung:22} {ms:9.2} {faster:>13} {loss:9.5}   {teaches}");
         // Sums in another order round differently, but they are the same sums.

@@ -64,7 +64,7 @@ fn weights_after(threads: usize, model: &str) -> BTreeMap<String, Vec<u32>> {
     let setup = Setup::new(config).unwrap();
     let (train, val) = setup.loaders().unwrap();
     let mut trainer = setup.trainer().unwrap();
-    setup.device.install(|| trainer.fit(&train, &val)).unwrap();
+    trainer.fit(&train, &val).unwrap();
     bits(&setup.model.state_dict().unwrap())
 }
 

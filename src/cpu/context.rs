@@ -6,10 +6,10 @@
 
 use super::buffer::{Buffer, BufferPool};
 use super::simd::Simd;
+use super::team::Team;
 use crate::core::{Error, Geometry, Result};
 use crate::ladder::conv2d::Loop;
 use crate::ladder::{self, ConvRung, GemmRung};
-use rayon::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -54,7 +54,7 @@ impl Default for CpuOptions {
 
 /// Threads, recycled memory and chosen rungs of one CPU device.
 pub struct CpuCtx {
-    pool: Option<rayon::ThreadPool>,
+    team: Option<Team>,
     threads: usize,
     buffers: Arc<BufferPool>,
     poison: bool,
@@ -97,19 +97,9 @@ impl CpuCtx {
         let threads = if options.threads == 0 { cores() } else { options.threads };
         check_threads(threads)?;
         let simd = options.simd.map_or_else(Simd::from_environment, Simd::supported)?;
-        // One thread needs no pool: the caller runs everything.
-        let pool = if threads == 1 {
-            None
-        } else {
-            let built = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .thread_name(|i| format!("receptive-{i}"))
-                .build()
-                .map_err(|e| Error::argument("threads", format!("cannot start {threads} threads: {e}")))?;
-            Some(built)
-        };
         Ok(CpuCtx {
-            pool,
+            // One thread needs no help.
+            team: (threads > 1).then(|| Team::new(threads)).transpose()?,
             threads,
             buffers: BufferPool::new(),
             poison: options.poison,
@@ -160,21 +150,13 @@ impl CpuCtx {
         self.sequence.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Runs `f` on a thread of the pool, so that parallel loops inside it start without a hand-over. Training does.
-    pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
-        match &self.pool {
-            Some(pool) => pool.install(f),
-            None => f(),
-        }
-    }
-
     /// Calls `f(0) .. f(n - 1)`, in parallel when `work` (elements touched, about) is worth a thread.
     ///
-    /// This is the only place where loops meet the thread pool. It takes a `dyn` closure on purpose: rayon's machinery
-    /// is compiled once, not once for every loop of every op and element type, which halves the build.
+    /// This is the only place where loops meet other threads. It takes a `dyn` closure on purpose: the machinery is
+    /// compiled once, not once for every loop of every op and element type.
     pub fn tasks(&self, n: usize, work: usize, f: &(dyn Fn(usize) + Sync)) {
-        match &self.pool {
-            Some(pool) if n > 1 && work > SERIAL => pool.install(|| (0..n).into_par_iter().for_each(f)),
+        match &self.team {
+            Some(team) if n > 1 && work > SERIAL => team.run(n, f),
             _ => (0..n).for_each(f),
         }
     }

@@ -18,6 +18,7 @@ pub mod resample;
 pub mod roof;
 pub mod simd;
 pub mod softmax;
+pub mod team;
 pub mod vector;
 pub mod view;
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// not mix with tensors of the other.
 #[derive(Clone)]
 pub enum Device {
-    /// Rayon-parallel loops on this machine's processor.
+    /// Parallel loops on this machine's processor.
     Cpu(Arc<CpuCtx>),
     /// Kernels on an NVIDIA GPU.
     Cuda(Arc<CudaCtx>),
@@ -103,14 +103,6 @@ impl Device {
     /// On a GPU, a kernel that failed.
     pub fn synchronize(&self) -> Result<()> {
         self.as_cuda().map_or(Ok(()), |cx| cx.synchronize())
-    }
-
-    /// Runs `f` where this device's loops start fastest: on the CPU, on a thread of its pool. Training does.
-    pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
-        match self {
-            Device::Cpu(cx) => cx.install(f),
-            Device::Cuda(_) | Device::Meta(_) => f(),
-        }
     }
 
     /// Whether both are the same context.

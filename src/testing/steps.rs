@@ -72,7 +72,7 @@ impl StepBench {
             return Err(Error::argument("--seconds", format!("{} is out of range", self.seconds))
                 .expected("a number above 0, at most 3600"));
         }
-        device.install(|| self.time(network, device))
+        self.time(network, device)
     }
 
     fn time(&self, network: &Network, device: &Device) -> Result<StepTimes> {

@@ -53,7 +53,7 @@ pub fn train<'a>(
     let title = format!("{} on {}", config.model, config.data);
     let recorder = folder.recorder(title, config.log_steps, metrics_bytes, Arc::clone(&stop))?;
     let mut trainer = trainer.callback(recorder).callback(watch);
-    let outcome = setup.device.install(|| trainer.fit(&train, &val))?;
+    let outcome = trainer.fit(&train, &val)?;
     let test = if outcome.finished { test(&setup)? } else { None };
     if outcome.finished {
         // The run is complete: pictures that cannot be drawn take nothing from it.
@@ -73,7 +73,7 @@ fn test(setup: &Setup) -> Result<Option<Tally>> {
     let loader = setup.in_order(images)?;
     let to_the_end = |_: &_, _: &_, _: &_| Ok(Flow::Continue);
     let (name, loss) = (&setup.config.model, setup.network.loss);
-    setup.device.install(|| evaluate(&*setup.model, name, loss, &loader, to_the_end))
+    evaluate(&*setup.model, name, loss, &loader, to_the_end)
 }
 
 fn headline(setup: &Setup) -> String {

@@ -144,10 +144,8 @@ impl Trained {
     ) -> Result<Tally> {
         let loader = self.loader(split, batch_size)?;
         let (name, loss) = (&self.network.name, self.network.loss);
-        let tally = self.device.install(|| {
-            evaluate(&*self.model, name, loss, &loader, |batch, output, _| {
-                watch(batch, output).map(|()| Flow::Continue)
-            })
+        let tally = evaluate(&*self.model, name, loss, &loader, |batch, output, _| {
+            watch(batch, output).map(|()| Flow::Continue)
         })?;
         Ok(tally.unwrap_or_default())
     }
@@ -182,10 +180,8 @@ impl Trained {
     /// An image of another size; weights that give no probabilities (NaN).
     pub fn predict(&self, image: Image) -> Result<Vec<f64>> {
         let x = self.prepare(image)?;
-        let probabilities = self.device.install(|| {
-            let output = self.model.forward(&Ctx::eval(&self.network.name), &x)?;
-            self.network.loss.probabilities(&output)?.to_f64()
-        })?;
+        let output = self.model.forward(&Ctx::eval(&self.network.name), &x)?;
+        let probabilities = self.network.loss.probabilities(&output)?.to_f64()?;
         if probabilities.iter().any(|p| !p.is_finite()) {
             return Err(not_finite(&self.network.name));
         }
@@ -197,8 +193,7 @@ impl Trained {
     /// # Errors
     /// As [`predict`](Self::predict); an output that is no mask of the image.
     pub fn segment(&self, image: Image, truth: Option<Image>) -> Result<Masked> {
-        let segment = || segment(&self.network, &*self.model, &self.device, &self.pipeline, image, truth);
-        self.device.install(segment)
+        segment(&self.network, &*self.model, &self.device, &self.pipeline, image, truth)
     }
 }
 

@@ -53,10 +53,10 @@ impl Subject<'_> {
     /// The first of: weights or outputs that are not finite, an image that cannot be read, a file that cannot be written.
     pub fn write_pictures(&self, folder: &Path, stop: &AtomicBool) -> Result<Vec<&'static str>> {
         let weights = self.weights();
-        let outputs = self.device.install(|| match self.network.loss.takes_masks() {
+        let outputs = match self.network.loss.takes_masks() {
             true => self.masks(),
             false => self.classes(stop),
-        });
+        };
         let (drawn, errors): (Vec<_>, Vec<_>) = [weights, outputs].into_iter().partition(Result::is_ok);
         let mut names = Vec::new();
         for (name, svg) in drawn.into_iter().flatten().flatten() {
