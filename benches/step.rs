@@ -51,10 +51,9 @@ fn run() -> Result<()> {
     }
     let mut table = Table { provenance, cases: BTreeMap::new() };
     let mut ratios = Vec::new();
-    println!(
-        "{:<20} {:>10} {:>10} {:>11} {:>9} {:>5}   {}",
-        "case", "step ms", "minimum", "forward ms", "peak MB", "n", "times the baseline's speed"
-    );
+    let head = ["case", "step ms", "minimum", "forward ms", "peak MB", "n", "times the baseline's speed"];
+    let [case, step, minimum, forward, peak, n, ratio] = head;
+    println!("{case:<20} {step:>10} {minimum:>10} {forward:>11} {peak:>9} {n:>5}   {ratio}");
     for case in STEP_CASES.iter().filter(|case| arguments.chosen(case.name)) {
         let times = in_a_process(case, cx.threads(), seconds)?;
         let before = baseline.as_ref().and_then(|table| table.cases.get(case.name));
@@ -72,7 +71,7 @@ fn run() -> Result<()> {
 }
 
 fn is_slower(ratio: f64) -> bool {
-    !(ratio >= 1.0 - SLOWER)
+    ratio < 1.0 - SLOWER
 }
 
 fn print(case: &StepCase, times: &StepTimes, ratio: Option<f64>) {

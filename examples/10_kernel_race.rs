@@ -69,7 +69,8 @@ fn race(
         println!("{rung:22} {ms:9.2} {faster:>13} {loss:9.5}   {teaches}");
         // Sums in another order round differently, but they are the same sums.
         let first = *first.get_or_insert(loss);
-        if !((loss - first).abs() <= 1e-3) {
+        let agrees = (loss - first).abs() <= 1e-3;
+        if !agrees {
             return Err(Error::argument(rung, format!("the loss is {loss}, not {first}")));
         }
         before = Some(ms);
