@@ -16,6 +16,8 @@ use std::time::Instant;
 
 /// Seconds beyond which one run of a loop is not waited for.
 const PATIENCE: f64 = 0.5;
+/// As [`LOOPS`].
+const THREE: [Loop; 3] = [Loop::Forward, Loop::GradInput, Loop::GradWeight];
 /// What a rung's speed is judged by, before a layer is given to it.
 const PROBE: [usize; 3] = [8, 16, 32];
 
@@ -39,6 +41,8 @@ struct Row<'a> {
     r#loop: &'static str,
     rung: u32,
     name: &'static str,
+    /// Whether training takes it.
+    trains: bool,
     flops: f64,
     seconds: Times,
 }
@@ -73,21 +77,50 @@ pub fn run(threads: usize, arguments: &Arguments, json: Option<&str>) -> Result<
             let name = format!("{:02} {}", rung.number, rung.name);
             check.passes(&name, &Device::cpu_with(&rung.options)?, 0.0);
             let times = time(layer, &CpuCtx::new(&rung.options)?, clock);
-            rows.extend(LOOPS.into_iter().zip(times).map(|(r#loop, seconds)| Row {
+            let trains = in_training(layer).map(|number| number == rung.number);
+            rows.extend(LOOPS.into_iter().zip(times).zip(trains).map(|((r#loop, seconds), trains)| Row {
                 layer,
                 r#loop,
                 rung: rung.number,
                 name: rung.name,
+                trains,
                 flops: layer.flops(),
                 seconds,
             }));
-            lines.push(Line { rung: name, times });
+            lines.push(Line { rung: name, times, trains });
         }
         print(layer, &lines, &|layer, seconds| Some(layer.flops() / roof.flops / seconds));
     }
+    print_missed(&rows);
     match json {
         Some(file) => write(file, &Report { provenance, roof, roof_of_one, rows }),
         None => Ok(()),
+    }
+}
+
+/// The numbers of the rungs that training takes for a layer's loops.
+fn in_training(layer: &Layer) -> [u32; 3] {
+    match layer.op {
+        "linear" => [ladder::gemm::DEFAULT; 3],
+        _ => THREE.map(|which| ladder::conv2d::choose(None, &layer.g, which).number),
+    }
+}
+
+/// Lists the loops whose fastest rung is not the one that training takes, if the difference is worth a line.
+fn print_missed(rows: &[Row]) {
+    println!("\nloops where another rung is faster by more than 5 % than the one in training:");
+    for row in rows.iter().filter(|row| row.trains) {
+        let same = |other: &&Row| (other.layer, other.r#loop) == (row.layer, row.r#loop);
+        let median = |row: &&Row| row.seconds.median;
+        let best = rows.iter().filter(same).min_by(|a, b| median(a).total_cmp(&median(b)));
+        if let Some(best) = best.filter(|best| row.seconds.median > 1.05 * best.seconds.median) {
+            let times = row.seconds.median / best.seconds.median;
+            let of = format!("{} {}, {}", row.layer.name(), row.layer.shapes(), row.r#loop);
+            println!(
+                "  {of}: {:02} {} takes {times:.2} times as long as {:02} {}",
+                row.rung, row.name, best.rung, best.name
+            );
+        }
     }
 }
 
@@ -145,8 +178,7 @@ fn time(layer: &Layer, cx: &CpuCtx, clock: impl Fn(&mut dyn FnMut()) -> Times) -
             clock(&mut || gemm(cx, [o, rows, i], Mat::transposed(&y, o), Mat::new(&x, i), 0.0, &mut w)),
         ];
     }
-    let [forward, grad_input, grad_weight] =
-        [Loop::Forward, Loop::GradInput, Loop::GradWeight].map(|which| cx.conv(g, which).f32);
+    let [forward, grad_input, grad_weight] = THREE.map(|which| cx.conv(g, which).f32);
     [
         clock(&mut || (forward.forward)(cx, g, &x, &w, Finish::NONE, &mut y)),
         clock(&mut || (grad_input.grad_input)(cx, g, &y, &w, None, &mut x)),

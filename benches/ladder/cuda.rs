@@ -74,7 +74,8 @@ fn gemm_lines(
         check.passes(&name, &Device::cuda_with(&options)?, rounds_to.rounding());
         let [forward, grad_input, grad_weight] =
             products.each_ref().map(|product| time(cx, &|| Tiled::best(kernels, product).run(cx, product)));
-        lines.push(Line { rung: name, times: [forward?, grad_input?, grad_weight?] });
+        let trains = [ladder::gemm::cuda_default(precision) == rung.number; 3];
+        lines.push(Line { rung: name, times: [forward?, grad_input?, grad_weight?], trains });
     }
     Ok(())
 }
@@ -99,7 +100,8 @@ fn conv_lines(
             time(cx, &|| (run.grad_input)(cx, g, GradInput { dy: y, weight, bias, dx: x }))?,
             time(cx, &|| (run.grad_weight)(cx, g, GradWeight { dy: y, x, dw: weight }))?,
         ];
-        lines.push(Line { rung: name, times });
+        let trains = [ladder::conv2d::cuda_default(g, precision).number == rung.number; 3];
+        lines.push(Line { rung: name, times, trains });
     }
     Ok(())
 }

@@ -10,6 +10,8 @@ use receptive::{Device, Result};
 pub struct Line {
     pub rung: String,
     pub times: [Times; 3],
+    /// For which loops training takes this rung.
+    pub trains: [bool; 3],
 }
 
 /// The most f64 work that a check may cost.
@@ -60,12 +62,13 @@ pub fn print(layer: &Layer, lines: &[Line], of_roof: OfRoof) {
             let of_roof =
                 of_roof(layer, seconds).map_or("-".to_owned(), |part| format!("{:.1}", 100.0 * part));
             println!(
-                "  {:<28} {:>10.4} {runs:>6} {:>10.1} {:>9.1} {:>9.1} {of_roof:>9}",
+                "  {:<28} {:>10.4} {runs:>6} {:>10.1} {:>9.1} {:>9.1} {of_roof:>9}{}",
                 line.rung,
                 seconds * 1e3,
                 flops / seconds / 1e9,
                 bytes / seconds / 1e9,
                 100.0 * best / seconds,
+                if line.trains[which] { "  in training" } else { "" },
             );
         }
     }

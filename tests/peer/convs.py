@@ -6,8 +6,8 @@
 
 For every layer that the ladder's JSON lists, PyTorch computes the same three loops (forward, grad input, grad weight), with as
 many threads: median of 5 to 200 runs, about a fifth of a second of them, after one to warm up, as there. Shown are GFLOP/s, the
-part of the roof of multiply-adds that the ladder's run measured, and how many times faster the fastest rung is than PyTorch;
-products have `matrixmultiply` beside them. FILTER is a part of a layer's name (`conv2d vgg11`). Needs torch.
+part of the roof of multiply-adds that the ladder's run measured, and how many times faster the rung that training takes is than
+PyTorch; products have `matrixmultiply` beside them. FILTER is a part of a layer's name (`conv2d vgg11`). Needs torch.
 """
 import argparse, collections, json, math, statistics, time
 import torch
@@ -62,7 +62,7 @@ def main():
             layers[name, json.dumps(row["geometry"])][row["loop"]].append(row)
     print(f"{source['cpu']}, {source['threads']} threads, commit {source['commit']}, torch {torch.__version__}"
           f"{', channels_last' if args.channels_last else ''}; median of 5 to 200 runs; roof {roof / 1e9:.1f} GFLOP/s\n")
-    head = ["layer", "input", "weight", "loop", "fastest rung", "GFLOP/s", "% of roof", YARDSTICK, "PyTorch", "% of roof",
+    head = ["layer", "input", "weight", "loop", "rung in training", "GFLOP/s", "% of roof", YARDSTICK, "PyTorch", "% of roof",
             "times faster"]
     widths = [40, 18, 16, 12, 18, 9, 9, 14, 9, 9, 12]
     line = (lambda cells: f"| {' | '.join(cells)} |") if args.markdown else \
@@ -72,15 +72,15 @@ def main():
     for (name, _), by_loop in layers.items():
         peer = loops(next(iter(by_loop.values()))[0], args.channels_last)
         for loop, rows in by_loop.items():
-            best = min(rows, key=lambda row: row["seconds"]["median"])
-            ours, theirs = best["seconds"]["median"], seconds(peer[loop])
-            g, flops = best["geometry"], best["flops"]
+            own = next(row for row in rows if row["trains"])
+            ours, theirs = own["seconds"]["median"], seconds(peer[loop])
+            g, flops = own["geometry"], own["flops"]
             rate = lambda seconds: f"{flops / seconds / 1e9:.1f}"
             part = lambda seconds: f"{100 * flops / seconds / roof:.1f}"
             beside = [rate(row["seconds"]["median"]) for row in rows if row["name"] == YARDSTICK] or ["-"]
-            ratios[best["op"]].append(theirs / ours)
+            ratios[own["op"]].append(theirs / ours)
             image, kernel = f"{g['n']}x{g['c']}x{g['h']}x{g['w']}", "x".join(map(str, g["window"]["kernel"]))
-            print(line([name, image, f"{g['o']}x{g['c'] // g['groups']}x{kernel}", loop, f"{best['rung']:02} {best['name']}",
+            print(line([name, image, f"{g['o']}x{g['c'] // g['groups']}x{kernel}", loop, f"{own['rung']:02} {own['name']}",
                         rate(ours), part(ours), beside[0], rate(theirs), part(theirs), f"{theirs / ours:.2f}"]), flush=True)
     for op, values in ratios.items():
         mean = math.exp(statistics.fmean(map(math.log, values)))
