@@ -67,18 +67,14 @@ pub static RUNGS: &[ConvRung] = &[
     },
 ];
 
+/// Channels from which Winograd's transforms pay: forward, gradient of the input, gradient of the weights.
+const TRANSFORMS_PAY: [usize; 3] = [16, 16, 16];
+
 /// The rung that computes this loop: the one asked for, where it can, or the fastest by judgement.
 pub fn choose(asked: Option<&'static ConvRung>, g: &Geometry, which: Loop) -> &'static ConvRung {
     asked.filter(|rung| (rung.supports)(g)).unwrap_or_else(|| {
-        let winograd = winograd_supports(g) && g.c.min(g.o) >= 16;
-        let number = if winograd {
-            4
-        } else if which == Loop::GradWeight {
-            2
-        } else {
-            3
-        };
-        &RUNGS[number - 1]
+        let winograd = winograd_supports(g) && g.c.min(g.o) >= TRANSFORMS_PAY[which as usize];
+        &RUNGS[if winograd { 3 } else { 2 }]
     })
 }
 

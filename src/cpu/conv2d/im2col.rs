@@ -21,9 +21,8 @@
 //! are added in one order: the cut depends on sizes only, so the bits do not depend on the number of threads.
 
 use super::unfold::{fold, unfold};
-use super::{Finish, Geometry};
+use super::{Finish, Geometry, add_in_order};
 use crate::core::Float;
-use crate::cpu::context::CHUNK;
 use crate::cpu::gemm::{GemmFloat, Mat};
 use crate::cpu::{Buffer, CpuCtx};
 use std::ops::Range;
@@ -307,15 +306,4 @@ pub fn grad_weight<T: GemmFloat>(cx: &CpuCtx, g: &Geometry, dy: &[T], x: &[T], d
         sum(i * chunk..((i + 1) * chunk).min(g.n), partial);
     });
     add_in_order(cx, partials, dw);
-}
-
-/// The sum of the partial sums, from the first to the last.
-fn add_in_order<T: GemmFloat>(cx: &CpuCtx, partials: &[T], dw: &mut [T]) {
-    let size = dw.len();
-    cx.pieces(dw, CHUNK, partials.len(), |piece, dw| {
-        dw.fill(T::ZERO);
-        for partial in partials.chunks_exact(size) {
-            dw.iter_mut().zip(&partial[piece * CHUNK..]).for_each(|(d, &p)| *d += p);
-        }
-    });
 }

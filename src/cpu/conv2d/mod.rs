@@ -16,6 +16,7 @@ mod unfold;
 mod winograd;
 
 use super::CpuCtx;
+use super::context::CHUNK;
 use super::gemm::GemmFloat;
 use crate::core::Float;
 pub use crate::core::Geometry;
@@ -79,7 +80,7 @@ impl ConvFns<f32> {
     pub const IMPLICIT: ConvFns<f32> = ConvFns {
         forward: implicit::forward,
         grad_input: implicit::grad_input,
-        grad_weight: im2col::grad_weight,
+        grad_weight: implicit::grad_weight,
     };
 
     /// Rung 04, fewer multiplications.
@@ -88,6 +89,17 @@ impl ConvFns<f32> {
         grad_input: winograd::grad_input,
         grad_weight: winograd::grad_weight,
     };
+}
+
+/// The sum of the partial sums, from the first to the last.
+fn add_in_order<T: Float>(cx: &CpuCtx, partials: &[T], dw: &mut [T]) {
+    let size = dw.len();
+    cx.pieces(dw, CHUNK, partials.len(), |piece, dw| {
+        dw.fill(T::ZERO);
+        for partial in partials.chunks_exact(size) {
+            dw.iter_mut().zip(&partial[piece * CHUNK..]).for_each(|(d, &p)| *d += p);
+        }
+    });
 }
 
 /// Picks a rung's version for an element type, so that generic loops can call it.

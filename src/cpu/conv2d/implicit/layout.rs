@@ -280,7 +280,7 @@ fn positions(size: usize, stride: usize, phase: usize) -> usize {
 /// # Safety
 /// They can be written.
 #[inline(always)]
-unsafe fn zeros<V: Vector>(to: *mut f32, n: usize) {
+pub unsafe fn zeros<V: Vector>(to: *mut f32, n: usize) {
     for j in (0..n).step_by(V::LANES) {
         // SAFETY: the caller's.
         unsafe { V::splat(0.0).store(to.add(j)) };
@@ -292,7 +292,7 @@ unsafe fn zeros<V: Vector>(to: *mut f32, n: usize) {
 /// # Safety
 /// They can be written; `n <= pitch`.
 #[inline(always)]
-unsafe fn copy<V: Vector>(from: &[f32], step: usize, n: usize, pitch: usize, to: *mut f32) {
+pub unsafe fn copy<V: Vector>(from: &[f32], step: usize, n: usize, pitch: usize, to: *mut f32) {
     if step > 1 {
         // SAFETY: the caller's.
         unsafe { zeros::<V>(to.add(n), pitch - n) };

@@ -24,6 +24,8 @@
 //! block in the second-level cache. Blocks are cut by sizes alone, so the bits do not depend on the number of threads.
 
 mod forward;
+mod grad_weight;
 mod layout;
 
 pub use forward::{forward, grad_input};
+pub use grad_weight::grad_weight;

@@ -1,0 +1,289 @@
+//! The gradient of the weights: dot products along the flat pixels.
+//!
+//! ```text
+//!                flat pixels f --->                                  dw[o, k] = sum over f of dy[o, f] image[offset[k] + f]
+//!   dy[o]        d d d d 0 d d d d 0 ...
+//!                                             times
+//!   image[k]     x x x x x x x x x x ...  from offset[k] on          4 channels o and 6 taps k at a time, in registers
+//! ```
+//!
+//! dy is laid out like the flat pixels of the outputs, with zeros where there is no output, so that what lies there in the
+//! image adds nothing. Both factors are read as they lie: neither is transposed, and no column is written. Limited by the
+//! multiply-adds, and where planes are small by adding up the lanes of each sum.
+//!
+//! Tasks are chunks of the batch with sums of their own, which are added in one order, and where a chunk's sums would be
+//! large, parts of the output channels: cut by sizes alone.
+
+use super::super::{Geometry, add_in_order};
+use super::layout::{Block, Layout, Taps, copy, zeros};
+use crate::cpu::CpuCtx;
+use crate::cpu::dots::{add_dots, by_dots, next_dots};
+use crate::cpu::outer::{Strided, Table};
+use crate::cpu::vector::{Kernel, Vector};
+use std::ops::Range;
+
+/// Multiply-adds that are worth a task, and the most tasks.
+const TASK: usize = 1 << 20;
+const MOST_TASKS: usize = 8;
+/// Floats of image and dy that a block may have: 512 KiB, half of a second-level cache.
+const BLOCK: usize = 1 << 17;
+/// Flat pixels of a block: fewer would spend their time on adding up lanes, more fall out of the first-level cache.
+const PIXELS: Range<usize> = 512..4096;
+/// Elements of all partial sums together: 2 MiB.
+const PARTIALS: usize = 1 << 19;
+/// Output channels of a part are a multiple of this.
+const ROWS: usize = 8;
+
+/// How the sum is cut.
+struct Plan<'a> {
+    g: &'a Geometry,
+    x: &'a [f32],
+    dy: &'a [f32],
+    layout: Layout,
+    block: Block,
+    offsets: Vec<u32>,
+    /// Images and output rows of a block.
+    images: usize,
+    rows: usize,
+    /// Output channels of a part, of one group.
+    channels: usize,
+}
+
+/// `dw` from `(dy, x)`.
+pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f32]) {
+    if g.n == 0 || dw.is_empty() {
+        return dw.fill(0.0);
+    }
+    let taps = [0, 1].map(|axis| Taps::forward(g, axis));
+    let layout = Layout::new(std::slice::from_ref(&taps), [g.cg(), g.groups], [g.h, g.w], g.window.stride);
+    let tasks = (g.work() / TASK).clamp(1, MOST_TASKS);
+    let pixels = (BLOCK / (layout.planes() + g.og())).clamp(PIXELS.start, PIXELS.end);
+    let rows = (pixels / layout.pitch).clamp(1, g.oh);
+    let rows = g.oh.div_ceil(g.oh.div_ceil(rows));
+    let most = (PARTIALS / dw.len()).clamp(1, tasks);
+    let images = if rows < g.oh { 1 } else { (pixels / (g.oh * layout.pitch)).clamp(1, g.n.div_ceil(most)) };
+    let blocks = g.n.div_ceil(images) * g.oh.div_ceil(rows);
+    let chunk = blocks.div_ceil(most);
+    let chunks = blocks.div_ceil(chunk);
+    let channels = g.og().div_ceil(tasks.div_ceil(chunks)).next_multiple_of(ROWS);
+    let parts = g.og().div_ceil(channels);
+    let block = layout.block(images, rows);
+    let offsets = layout.offsets(&taps, &block);
+    let plan = Plan { g, x, dy, layout, block, offsets, images, rows, channels };
+    let run = |partials: &mut [f32]| {
+        let to = Partials { data: partials.as_mut_ptr(), size: partials.len() / chunks };
+        cx.tasks(chunks * parts, g.work() / 16, &|task| {
+            let (chunk_number, part) = (task / parts, task % parts);
+            let first = chunk_number * chunk;
+            let channels = part * channels..g.og().min((part + 1) * channels);
+            let mut scratch =
+                cx.scratch((plan.block.floats + plan.dy_floats(channels.len())) * size_of::<f32>());
+            cx.simd().dispatch(Task {
+                plan: &plan,
+                blocks: first..blocks.min(first + chunk),
+                channels,
+                scratch: scratch.slice_mut::<f32>(),
+                dw: to.chunk(chunk_number),
+            });
+        });
+    };
+    if chunks == 1 {
+        return run(dw);
+    }
+    let mut partials = cx.scratch(chunks * size_of_val(dw));
+    run(partials.slice_mut::<f32>());
+    add_in_order(cx, partials.slice_mut::<f32>(), dw);
+}
+
+/// The sums of every chunk.
+struct Partials {
+    data: *mut f32,
+    size: usize,
+}
+
+// SAFETY: tasks write disjoint elements, and the whole is exclusively borrowed while they run.
+unsafe impl Sync for Partials {}
+
+impl Partials {
+    fn chunk(&self, chunk: usize) -> *mut f32 {
+        self.data.wrapping_add(chunk * self.size)
+    }
+}
+
+impl Plan<'_> {
+    /// Whether dy's rows already lie as the flat pixels of the outputs do.
+    fn dy_in_place(&self) -> bool {
+        self.layout.in_place && self.layout.pitch == self.g.ow
+    }
+
+    /// Floats from one image of a copy of dy to the next, and from one channel to the next.
+    fn dy_strides(&self) -> [usize; 2] {
+        let image = if self.layout.in_place { self.rows * self.layout.pitch } else { self.block.image };
+        [image, self.images * image + 16]
+    }
+
+    /// Floats of a copy of dy.
+    fn dy_floats(&self, channels: usize) -> usize {
+        if self.dy_in_place() { 0 } else { channels * self.dy_strides()[1] + 16 }
+    }
+}
+
+/// Some blocks, and some output channels of every group.
+struct Task<'a> {
+    plan: &'a Plan<'a>,
+    blocks: Range<usize>,
+    channels: Range<usize>,
+    scratch: &'a mut [f32],
+    /// The sums of this task's chunk, of all channels.
+    dw: *mut f32,
+}
+
+impl Kernel for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Task { plan, blocks, channels, scratch, dw } = self;
+        let Plan { g, layout, block, offsets, .. } = plan;
+        let (copied, copied_dy) = scratch.split_at_mut(block.floats);
+        let bands = g.oh.div_ceil(plan.rows);
+        for (i, number) in blocks.enumerate() {
+            let (image, row) = (number / bands * plan.images, number % bands * plan.rows);
+            let images = image..g.n.min(image + plan.images);
+            let rows = plan.rows.min(g.oh - row);
+            for group in 0..g.groups {
+                let first = group * g.og() + channels.start;
+                let image = if layout.in_place {
+                    layout.place(plan.x, images.start, group, row)
+                } else {
+                    // SAFETY: the copy has the block's size.
+                    unsafe {
+                        layout.fill::<V>(block, plan.x, images.clone(), group, row, copied.as_mut_ptr())
+                    };
+                    &*copied
+                };
+                let (dy, [dy_image, dy_row]) = if plan.dy_in_place() {
+                    let strides = [g.o * g.out_plane(), g.out_plane()];
+                    (&plan.dy[images.start * strides[0] + first * strides[1] + row * g.ow..], strides)
+                } else {
+                    // SAFETY: `dy_floats` is its size.
+                    unsafe {
+                        plan.fill_dy::<V>(images.clone(), row..row + rows, first, channels.len(), copied_dy)
+                    };
+                    (&*copied_dy, plan.dy_strides())
+                };
+                let each = (rows - 1) * layout.pitch + g.ow;
+                let all = (images.len() - 1) * block.image + each;
+                let together =
+                    !layout.in_place && all.div_ceil(V::LANES) < images.len() * each.div_ceil(V::LANES);
+                let stretches = if together { (1, all) } else { (images.len(), each) };
+                let sums = Sums {
+                    stretches,
+                    dy: (dy.as_ptr(), dy_image, dy_row),
+                    image: (image.as_ptr(), block.image),
+                    offsets,
+                    rows: channels.len(),
+                    more: i > 0,
+                };
+                // SAFETY: the image and dy have these sizes; the sums of a task's channels are its own.
+                unsafe { sums.all::<V>(dw.add(first * g.k())) };
+            }
+        }
+    }
+}
+
+impl Plan<'_> {
+    /// Copies some rows of some channels of dy, zeros wherever there is no output.
+    ///
+    /// # Safety
+    /// `to` has `dy_floats`.
+    #[inline(always)]
+    unsafe fn fill_dy<V: Vector>(
+        &self,
+        images: Range<usize>,
+        rows: Range<usize>,
+        first: usize,
+        channels: usize,
+        to: &mut [f32],
+    ) {
+        let (g, pitch) = (self.g, self.layout.pitch);
+        let [image_stride, stride] = self.dy_strides();
+        for c in 0..channels {
+            for (i, image) in images.clone().enumerate() {
+                let plane = &self.dy[(image * g.o + first + c) * g.out_plane()..][..g.out_plane()];
+                // SAFETY: rows are written in the order they lie in, whole vectors each, of which the next row overwrites
+                // what is too much; behind the last there is room.
+                unsafe {
+                    let mut row = to.as_mut_ptr().add(c * stride + i * image_stride);
+                    for from in plane[rows.start * g.ow..rows.end * g.ow].chunks_exact(g.ow) {
+                        copy::<V>(from, 1, g.ow, pitch, row);
+                        row = row.add(pitch);
+                    }
+                    zeros::<V>(row, image_stride - rows.len() * pitch);
+                }
+            }
+        }
+    }
+}
+
+/// Sums over some flat pixels.
+struct Sums<'a> {
+    /// How many stretches of flat pixels, and how long each is.
+    stretches: (usize, usize),
+    /// dy, from stretch to stretch, from channel to channel.
+    dy: (*const f32, usize, usize),
+    image: (*const f32, usize),
+    offsets: &'a [u32],
+    /// Output channels.
+    rows: usize,
+    /// Whether sums have begun.
+    more: bool,
+}
+
+impl Sums<'_> {
+    /// All of `rows x offsets` sums.
+    ///
+    /// # Safety
+    /// Image, dy and dw have these sizes.
+    #[inline(always)]
+    unsafe fn all<V: Vector>(&self, dw: *mut f32) {
+        let mut o = 0;
+        while o < self.rows {
+            let (rows, mut k) = (next_dots::<V>(0, self.rows - o), 0);
+            while k < self.offsets.len() {
+                let columns = next_dots::<V>(1, self.offsets.len() - k);
+                // SAFETY: the caller's.
+                unsafe { by_dots!(rows, columns, V, block(self, o, k, dw)) };
+                k += columns;
+            }
+            o += rows;
+        }
+    }
+}
+
+/// R channels from o on and C taps from k on.
+///
+/// # Safety
+/// As [`Sums::all`].
+#[inline(always)]
+unsafe fn block<V: Vector, const R: usize, const C: usize>(s: &Sums, o: usize, k: usize, dw: *mut f32) {
+    let mut sums = [[V::splat(0.0); C]; R];
+    let (stretches, pixels) = s.stretches;
+    for i in 0..stretches {
+        // SAFETY: the caller's.
+        unsafe {
+            let dy = (s.dy.0.add(i * s.dy.1 + o * s.dy.2), Strided(s.dy.2));
+            let image = (s.image.0.add(i * s.image.1), Table(&s.offsets[k..k + C]));
+            sums = add_dots::<V, R, C>(sums, pixels, dy, image);
+        }
+    }
+    for r in 0..R {
+        for c in 0..C {
+            // SAFETY: the caller's.
+            unsafe {
+                let to = dw.add((o + r) * s.offsets.len() + k + c);
+                *to = if s.more { *to + sums[r][c].sum() } else { sums[r][c].sum() };
+            }
+        }
+    }
+}
