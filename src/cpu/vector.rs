@@ -38,6 +38,20 @@ pub unsafe trait Vector: Copy {
     /// # Safety
     /// The mask's lanes can be read.
     unsafe fn load_part(from: *const f32, mask: Self::Mask) -> Self;
+    /// Every second float, from the first one on.
+    ///
+    /// # Safety
+    /// `2 * LANES` floats can be read.
+    #[inline(always)]
+    unsafe fn load_second(from: *const f32) -> Self {
+        let mut lanes = [0f32; 16];
+        for (i, lane) in lanes.iter_mut().enumerate().take(Self::LANES) {
+            // SAFETY: the caller's.
+            *lane = unsafe { *from.add(2 * i) };
+        }
+        // SAFETY: no level has more than 16 lanes.
+        unsafe { Self::load(lanes.as_ptr()) }
+    }
     /// Lanes to memory of any alignment.
     ///
     /// # Safety
@@ -310,6 +324,15 @@ mod x86 {
                 }
             }
             columns
+        }
+        #[inline(always)]
+        unsafe fn load_second(from: *const f32) -> Self {
+            // SAFETY: the caller's; see `splat`.
+            unsafe {
+                let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+                let [low, high] = [_mm512_loadu_ps(from), _mm512_loadu_ps(from.add(16))];
+                Zmm(_mm512_permutex2var_ps(low, even, high))
+            }
         }
         #[inline(always)]
         unsafe fn store_part(self, to: *mut f32, mask: __mmask16) {

@@ -1,7 +1,7 @@
 //! Outputs from flat pixels: the forward loop, and the gradient of the input, which is the same loop over dy.
 
 use super::super::{Finish, Geometry};
-use super::layout::{Block, Layout, Taps};
+use super::layout::{Block, Layout, Tap, Taps};
 use crate::cpu::CpuCtx;
 use crate::cpu::outer::{Left, Table, by_tile, next_rows, outer};
 use crate::cpu::vector::{Kernel, Vector};
@@ -41,18 +41,18 @@ pub fn grad_input(
     let taps = phases.map(|phase| [0, 1].map(|axis| Taps::grad_input(g, axis, phase[axis])));
     let taps: Vec<[Taps; 2]> = taps.collect();
     let layout = Layout::new(&taps, [g.og(), g.groups], [g.oh, g.ow], [1, 1]);
+    let numbers: Vec<Vec<usize>> = taps.iter().map(|taps| kernel_numbers(g, taps)).collect();
     let mut buffer = cx.scratch(size_of_val(weight));
-    let turned = buffer.slice_mut::<f32>();
-    let mut rest = &mut *turned;
-    let mut passes = Vec::with_capacity(taps.len());
-    for (i, taps) in taps.into_iter().enumerate() {
-        let k = g.og() * taps[0].taps.len() * taps[1].taps.len();
-        let (own, others) = std::mem::take(&mut rest).split_at_mut(g.c * k);
-        rest = others;
-        turn(cx, g, &taps, weight, own);
-        let phase = [i / sw.min(g.w), i % sw.min(g.w)];
-        passes.push(Pass { taps, first: phase[0] * g.w + phase[1], weights: Weights::Panels(own) });
-    }
+    let turned = turn(cx, g, &numbers, weight, buffer.slice_mut::<f32>());
+    let passes: Vec<Pass> = taps
+        .into_iter()
+        .zip(turned)
+        .enumerate()
+        .map(|(i, (taps, turned))| {
+            let phase = [i / sw.min(g.w), i % sw.min(g.w)];
+            Pass { taps, first: phase[0] * g.w + phase[1], weights: Weights::Panels(turned) }
+        })
+        .collect();
     let to = Outputs::new(dx, g.n, [g.cg(), g.groups], [g.h, g.w]);
     convolve(cx, dy, layout, &passes, to, Finish { bias, relu: false }, g.window.stride);
 }
@@ -94,49 +94,94 @@ impl Weights<'_> {
     }
 }
 
-/// Turns the taps of a pass around: from `w[o, c, kh, kw]` to rows c of `k = (o, kh, kw)`, in panels.
-fn turn(cx: &CpuCtx, g: &Geometry, [rows, columns]: &[Taps; 2], weight: &[f32], to: &mut [f32]) {
-    struct Turn<'a> {
-        g: &'a Geometry,
-        taps: &'a [usize],
-        weight: &'a [f32],
-        group: usize,
-        /// The first of the channels.
-        first: usize,
-        to: &'a mut [f32],
-    }
-    impl Kernel for Turn<'_> {
-        type Output = ();
-        #[inline(always)]
-        fn run<V: Vector>(self) {
-            let Turn { g, taps, weight, group, mut first, mut to } = self;
-            let k = g.og() * taps.len();
-            while !to.is_empty() {
-                let rows = next_rows::<V>(to.len() / k);
-                let (panel, rest) = to.split_at_mut(rows * k);
-                for (o, panel) in panel.chunks_exact_mut(rows * taps.len()).enumerate() {
-                    let kernels = &weight[((group * g.og() + o) * g.cg() + first) * g.taps()..];
-                    for (&tap, to) in taps.iter().zip(panel.chunks_exact_mut(rows)) {
-                        let from = kernels[tap..].iter().step_by(g.taps());
-                        to.iter_mut().zip(from).for_each(|(to, &w)| *to = w);
+/// The taps of a pass by their numbers in a kernel.
+fn kernel_numbers(g: &Geometry, [rows, columns]: &[Taps; 2]) -> Vec<usize> {
+    let columns = &columns.taps;
+    let row = |row: &Tap| row.k * g.window.kernel[1];
+    rows.taps.iter().flat_map(|r| columns.iter().map(move |column| row(r) + column.k)).collect()
+}
+
+/// Turns the weights around for some passes, each with its taps: from `w[o, c, kh, kw]` to rows c of `k = (o, kh, kw)`, in
+/// panels. The panels of one pass lie behind those of the one before.
+fn turn<'a>(
+    cx: &CpuCtx,
+    g: &Geometry,
+    passes: &[Vec<usize>],
+    weight: &[f32],
+    to: &'a mut [f32],
+) -> Vec<&'a [f32]> {
+    let data = Shared(to.as_mut_ptr());
+    let parts = g.cg().div_ceil(TURNED);
+    cx.tasks(g.groups * parts, to.len(), &|task| {
+        let (group, first) = (task / parts, task % parts * TURNED);
+        let channels = first..g.cg().min(first + TURNED);
+        cx.simd().dispatch(Turn { g, passes, weight, group, channels, to: data.get() });
+    });
+    let mut rest = &*to;
+    let own = passes.iter().map(|taps| {
+        let (own, others) = rest.split_at(g.c * g.og() * taps.len());
+        rest = others;
+        own
+    });
+    own.collect()
+}
+
+/// Channels that a task turns around, and output channels whose weights it keeps near meanwhile.
+const TURNED: usize = 5 * ROWS;
+const NEAR: usize = 32;
+
+/// Some channels of a group, of all passes.
+struct Turn<'a> {
+    g: &'a Geometry,
+    passes: &'a [Vec<usize>],
+    weight: &'a [f32],
+    group: usize,
+    channels: Range<usize>,
+    to: *mut f32,
+}
+
+impl Kernel for Turn<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Turn { g, passes, weight, group, channels, to } = self;
+        for near in (0..g.og()).step_by(NEAR) {
+            let mut panels = to;
+            for taps in passes {
+                let k = g.og() * taps.len();
+                for o in near..g.og().min(near + NEAR) {
+                    let kernels = &weight[(group * g.og() + o) * g.k()..][..g.k()];
+                    let mut c = channels.start;
+                    while c < channels.end {
+                        let rows = next_rows::<V>(channels.end - c);
+                        let at = (group * g.cg() + c) * k + o * taps.len() * rows;
+                        for (i, &tap) in taps.iter().enumerate() {
+                            for r in 0..rows {
+                                // SAFETY: within the panel of channels c .. c + rows, which is K * rows floats from
+                                // channel c's place on, and which only this task writes.
+                                unsafe { *panels.add(at + i * rows + r) = kernels[(c + r) * g.taps() + tap] };
+                            }
+                        }
+                        c += rows;
                     }
                 }
-                first += rows;
-                to = rest;
+                // SAFETY: the end of the pass's panels.
+                panels = unsafe { panels.add(g.c * k) };
             }
         }
     }
-    let taps: Vec<usize> = rows
-        .taps
-        .iter()
-        .flat_map(|row| columns.taps.iter().map(|column| row.k * g.window.kernel[1] + column.k))
-        .collect();
-    let k = g.og() * taps.len();
-    let work = to.len();
-    for (group, to) in to.chunks_exact_mut((g.cg() * k).max(1)).enumerate() {
-        cx.pieces(to, ROWS * k, work, |piece, to| {
-            cx.simd().dispatch(Turn { g, taps: &taps, weight, group, first: piece * ROWS, to });
-        });
+}
+
+/// Memory that tasks write disjoint parts of.
+struct Shared(*mut f32);
+
+// SAFETY: as said, and the whole is exclusively borrowed while they run.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn get(&self) -> *mut f32 {
+        self.0
     }
 }
 
@@ -330,7 +375,7 @@ impl Convolution<'_> {
         let each = rows.saturating_sub(1) * pitch + pass.width();
         let all = (images - 1) * image + each;
         // One long stretch wastes what lies between the images, short ones what their last vectors have too much.
-        let together = !self.layout.in_place && all.div_ceil(V::LANES) < images * each.div_ceil(V::LANES);
+        let together = !self.layout.in_place && all.div_ceil(V::LANES) <= images * each.div_ceil(V::LANES);
         let (count, images, pixels) = if together { (1, images, all) } else { (images, 1, each) };
         let pixels = if rows * pass.width() == 0 { 0 } else { pixels };
         let step = [self.stride[0] * self.to.size[1], self.stride[1]];
@@ -454,10 +499,9 @@ impl Tile<'_> {
             for spot in spots {
                 let to = y.add(spot.at);
                 if self.step > 1 {
-                    let sums = sums;
-                    sums.iter().enumerate().for_each(|(r, sum)| {
-                        sum.store_lanes(to.add(r * self.plane), spot.lanes, self.step);
-                    });
+                    for r in 0..R {
+                        sums[r].store_lanes(to.add(r * self.plane), spot.lanes, self.step);
+                    }
                 } else if spot.lanes == whole {
                     for r in 0..R {
                         sums[r].store(to.add(r * self.plane));

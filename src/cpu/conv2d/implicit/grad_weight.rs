@@ -28,9 +28,12 @@ const MOST_TASKS: usize = 8;
 /// Floats of image and dy that a block may have: 512 KiB, half of a second-level cache.
 const BLOCK: usize = 1 << 17;
 /// Flat pixels of a block: fewer would spend their time on adding up lanes, more fall out of the first-level cache.
-const PIXELS: Range<usize> = 512..4096;
+const PIXELS: Range<usize> = 1024..4096;
 /// Elements of all partial sums together: 2 MiB.
 const PARTIALS: usize = 1 << 19;
+/// Outputs of a long row, and terms of a sum that are few beside it.
+const LONG: usize = 96;
+const FEW: usize = 32;
 /// Output channels of a part are a multiple of this.
 const ROWS: usize = 8;
 
@@ -45,8 +48,8 @@ struct Plan<'a> {
     /// Images and output rows of a block.
     images: usize,
     rows: usize,
-    /// Output channels of a part, of one group.
-    channels: usize,
+    /// Whether each row of outputs is a stretch of its own, which spares copying dy and pays where rows are long.
+    by_row: bool,
 }
 
 /// `dw` from `(dy, x)`.
@@ -60,8 +63,11 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     let pixels = (BLOCK / (layout.planes() + g.og())).clamp(PIXELS.start, PIXELS.end);
     let rows = (pixels / layout.pitch).clamp(1, g.oh);
     let rows = g.oh.div_ceil(g.oh.div_ceil(rows));
-    let most = (PARTIALS / dw.len()).clamp(1, tasks);
-    let images = if rows < g.oh { 1 } else { (pixels / (g.oh * layout.pitch)).clamp(1, g.n.div_ceil(most)) };
+    let enough = g.n * g.oh * layout.pitch / PIXELS.start;
+    let most = (PARTIALS / dw.len()).min(enough).clamp(1, tasks);
+    let by_row = g.ow >= LONG && g.k() <= FEW;
+    let images =
+        if by_row || rows < g.oh { 1 } else { (pixels / (g.oh * layout.pitch)).clamp(1, g.n.div_ceil(most)) };
     let blocks = g.n.div_ceil(images) * g.oh.div_ceil(rows);
     let chunk = blocks.div_ceil(most);
     let chunks = blocks.div_ceil(chunk);
@@ -69,7 +75,7 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     let parts = g.og().div_ceil(channels);
     let block = layout.block(images, rows);
     let offsets = layout.offsets(&taps, &block);
-    let plan = Plan { g, x, dy, layout, block, offsets, images, rows, channels };
+    let plan = Plan { g, x, dy, layout, block, offsets, images, rows, by_row };
     let run = |partials: &mut [f32]| {
         let to = Partials { data: partials.as_mut_ptr(), size: partials.len() / chunks };
         cx.tasks(chunks * parts, g.work() / 16, &|task| {
@@ -111,9 +117,10 @@ impl Partials {
 }
 
 impl Plan<'_> {
-    /// Whether dy's rows already lie as the flat pixels of the outputs do.
+    /// Whether dy is read where it lies: its rows already lie as the flat pixels of the outputs do, or are taken one by
+    /// one.
     fn dy_in_place(&self) -> bool {
-        self.layout.in_place && self.layout.pitch == self.g.ow
+        self.by_row || self.layout.in_place && self.layout.pitch == self.g.ow
     }
 
     /// Floats from one image of a copy of dy to the next, and from one channel to the next.
@@ -175,12 +182,16 @@ impl Kernel for Task<'_> {
                 let each = (rows - 1) * layout.pitch + g.ow;
                 let all = (images.len() - 1) * block.image + each;
                 let together =
-                    !layout.in_place && all.div_ceil(V::LANES) < images.len() * each.div_ceil(V::LANES);
-                let stretches = if together { (1, all) } else { (images.len(), each) };
+                    !layout.in_place && all.div_ceil(V::LANES) <= images.len() * each.div_ceil(V::LANES);
+                let (stretches, strides) = match (plan.by_row, together) {
+                    (true, _) => ((rows, g.ow), [g.ow, layout.pitch]),
+                    (_, true) => ((1, all), [0, 0]),
+                    (_, false) => ((images.len(), each), [dy_image, block.image]),
+                };
                 let sums = Sums {
                     stretches,
-                    dy: (dy.as_ptr(), dy_image, dy_row),
-                    image: (image.as_ptr(), block.image),
+                    dy: (dy.as_ptr(), strides[0], dy_row),
+                    image: (image.as_ptr(), strides[1]),
                     offsets,
                     rows: channels.len(),
                     more: i > 0,

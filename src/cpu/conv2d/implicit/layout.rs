@@ -294,10 +294,18 @@ pub unsafe fn zeros<V: Vector>(to: *mut f32, n: usize) {
 #[inline(always)]
 pub unsafe fn copy<V: Vector>(from: &[f32], step: usize, n: usize, pitch: usize, to: *mut f32) {
     if step > 1 {
-        // SAFETY: the caller's.
-        unsafe { zeros::<V>(to.add(n), pitch - n) };
-        let to = unsafe { std::slice::from_raw_parts_mut(to, n) };
-        to.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, &x)| *to = x);
+        let mut j = 0;
+        // SAFETY: the caller's; reading ends within `from`.
+        unsafe {
+            while step == 2 && j < n && 2 * (j + V::LANES) <= from.len() {
+                V::load_second(from.as_ptr().add(2 * j)).store(to.add(j));
+                j += V::LANES;
+            }
+            for j in j..n {
+                *to.add(j) = from[j * step];
+            }
+            zeros::<V>(to.add(n), pitch - n);
+        }
         return;
     }
     let from = &from[..n];
