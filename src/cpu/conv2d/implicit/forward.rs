@@ -1,9 +1,12 @@
 //! Outputs from flat pixels: the forward loop, and the gradient of the input, which is the same loop over dy.
 
 use super::super::{Finish, Geometry};
-use super::layout::{Block, Layout, Tap, Taps};
+use super::ROWS;
+use super::layout::{Block, Layout, Taps};
+use super::tile::{Runs, Spot, Tile};
+use super::weights::{Weights, kernel_numbers, turn};
 use crate::cpu::CpuCtx;
-use crate::cpu::outer::{Left, Table, by_tile, next_rows, outer};
+use crate::cpu::outer::next_rows;
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 
@@ -14,9 +17,6 @@ const TASK: usize = 1 << 20;
 const MOST_TASKS: usize = 16;
 /// The fewest flat pixels of a band of rows.
 const BAND: usize = 192;
-/// Output channels of a task are a multiple of every level's tile.
-const ROWS: usize = 24;
-
 /// `y` from `(x, weight)`.
 pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Finish<f32>, y: &mut [f32]) {
     let taps = [0, 1].map(|axis| Taps::forward(g, axis));
@@ -72,116 +72,6 @@ impl Pass<'_> {
 
     fn width(&self) -> usize {
         self.taps[1].outputs
-    }
-}
-
-/// The left factor of a pass, for all groups.
-#[derive(Clone, Copy)]
-enum Weights<'a> {
-    /// One row of K numbers after the other.
-    Rows(&'a [f32]),
-    /// As a tile reads them: for each tile of R rows K times R numbers.
-    Panels(&'a [f32]),
-}
-
-impl Weights<'_> {
-    /// `rows` rows from `first` on, which a tile starts with.
-    fn tile(&self, first: usize, rows: usize, k: usize) -> Left {
-        match self {
-            Weights::Rows(all) => Left { data: all[first * k..].as_ptr(), row: k, col: 1 },
-            Weights::Panels(all) => Left { data: all[first * k..].as_ptr(), row: 1, col: rows },
-        }
-    }
-}
-
-/// The taps of a pass by their numbers in a kernel.
-fn kernel_numbers(g: &Geometry, [rows, columns]: &[Taps; 2]) -> Vec<usize> {
-    let columns = &columns.taps;
-    let row = |row: &Tap| row.k * g.window.kernel[1];
-    rows.taps.iter().flat_map(|r| columns.iter().map(move |column| row(r) + column.k)).collect()
-}
-
-/// Turns the weights around for some passes, each with its taps: from `w[o, c, kh, kw]` to rows c of `k = (o, kh, kw)`, in
-/// panels. The panels of one pass lie behind those of the one before.
-fn turn<'a>(
-    cx: &CpuCtx,
-    g: &Geometry,
-    passes: &[Vec<usize>],
-    weight: &[f32],
-    to: &'a mut [f32],
-) -> Vec<&'a [f32]> {
-    let data = Shared(to.as_mut_ptr());
-    let parts = g.cg().div_ceil(TURNED);
-    cx.tasks(g.groups * parts, to.len(), &|task| {
-        let (group, first) = (task / parts, task % parts * TURNED);
-        let channels = first..g.cg().min(first + TURNED);
-        cx.simd().dispatch(Turn { g, passes, weight, group, channels, to: data.get() });
-    });
-    let mut rest = &*to;
-    let own = passes.iter().map(|taps| {
-        let (own, others) = rest.split_at(g.c * g.og() * taps.len());
-        rest = others;
-        own
-    });
-    own.collect()
-}
-
-/// Channels that a task turns around, and output channels whose weights it keeps near meanwhile.
-const TURNED: usize = 5 * ROWS;
-const NEAR: usize = 32;
-
-/// Some channels of a group, of all passes.
-struct Turn<'a> {
-    g: &'a Geometry,
-    passes: &'a [Vec<usize>],
-    weight: &'a [f32],
-    group: usize,
-    channels: Range<usize>,
-    to: *mut f32,
-}
-
-impl Kernel for Turn<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        let Turn { g, passes, weight, group, channels, to } = self;
-        for near in (0..g.og()).step_by(NEAR) {
-            let mut panels = to;
-            for taps in passes {
-                let k = g.og() * taps.len();
-                for o in near..g.og().min(near + NEAR) {
-                    let kernels = &weight[(group * g.og() + o) * g.k()..][..g.k()];
-                    let mut c = channels.start;
-                    while c < channels.end {
-                        let rows = next_rows::<V>(channels.end - c);
-                        let at = (group * g.cg() + c) * k + o * taps.len() * rows;
-                        for (i, &tap) in taps.iter().enumerate() {
-                            for r in 0..rows {
-                                // SAFETY: within the panel of channels c .. c + rows, which is K * rows floats from
-                                // channel c's place on, and which only this task writes.
-                                unsafe { *panels.add(at + i * rows + r) = kernels[(c + r) * g.taps() + tap] };
-                            }
-                        }
-                        c += rows;
-                    }
-                }
-                // SAFETY: the end of the pass's panels.
-                panels = unsafe { panels.add(g.c * k) };
-            }
-        }
-    }
-}
-
-/// Memory that tasks write disjoint parts of.
-struct Shared(*mut f32);
-
-// SAFETY: as said, and the whole is exclusively borrowed while they run.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn get(&self) -> *mut f32 {
-        self.0
     }
 }
 
@@ -346,26 +236,6 @@ impl Kernel for Task<'_> {
     }
 }
 
-/// Some lanes of one vector of flat pixels, and where their outputs go.
-#[derive(Clone, Copy)]
-struct Spot {
-    lanes: u32,
-    at: usize,
-}
-
-/// Stretches of flat pixels, and which of them are outputs.
-struct Runs {
-    /// Stretches, one image or all of them each.
-    count: usize,
-    /// Flat pixels of each.
-    pixels: usize,
-    /// Where the spots of each vector of a stretch begin.
-    vectors: Vec<u32>,
-    spots: Vec<Spot>,
-    /// The place of the first output.
-    start: usize,
-}
-
 impl Convolution<'_> {
     /// The flat pixels of a block's `images`, or of a band of rows from `row` on.
     #[inline(always)]
@@ -412,106 +282,5 @@ impl Convolution<'_> {
             joined = false;
         }
         runs
-    }
-}
-
-impl Runs {
-    /// All tiles of one stretch.
-    ///
-    /// # Safety
-    /// `image` holds what the tile's offsets reach from each flat pixel, and y what the spots name.
-    #[inline(always)]
-    unsafe fn go<V: Vector>(&self, tile: &Tile, rows: usize, image: &[f32], y: *mut f32) {
-        let vectors = self.pixels.div_ceil(V::LANES);
-        let tiles = vectors.div_ceil(V::TILE[1]);
-        let mut first = 0;
-        for t in 0..tiles {
-            // As even as can be: of 4 vectors 2 and 2.
-            let n = (vectors - first).div_ceil(tiles - t);
-            let pixels = (self.pixels - first * V::LANES).min(n * V::LANES);
-            let spots = (&self.vectors[first..=first + n], &self.spots[..]);
-            // SAFETY: the caller's.
-            unsafe {
-                let from = image.as_ptr().add(first * V::LANES);
-                by_tile!(rows, n, V, compute(tile, from, pixels, spots, y));
-            }
-            first += n;
-        }
-    }
-}
-
-/// What all tiles of some output channels share.
-struct Tile<'a> {
-    weights: Left,
-    offsets: &'a [u32],
-    bias: Option<*const f32>,
-    relu: bool,
-    /// Floats from one output channel to the next, and from one output of a row to the next.
-    plane: usize,
-    step: usize,
-}
-
-/// R channels of N vectors of flat pixels, `pixels` in all.
-///
-/// # Safety
-/// As [`Runs::go`].
-#[inline(always)]
-unsafe fn compute<V: Vector, const R: usize, const N: usize>(
-    t: &Tile,
-    from: *const f32,
-    pixels: usize,
-    (vectors, spots): (&[u32], &[Spot]),
-    y: *mut f32,
-) {
-    let mask = V::first(pixels - (N - 1) * V::LANES);
-    // SAFETY: the caller's, here and below.
-    let mut sums = unsafe { outer::<V, R, N>(t.offsets.len(), t.weights, from, Table(t.offsets), mask) };
-    for r in 0..R {
-        let bias = t.bias.map(|bias| V::splat(unsafe { *bias.add(r) }));
-        for v in 0..N {
-            let sum = bias.map_or(sums[r][v], |bias| sums[r][v].add(bias));
-            sums[r][v] = if t.relu { V::splat(0.0).max(sum) } else { sum };
-        }
-    }
-    let spots = |v: usize| &spots[vectors[v] as usize..vectors[v + 1] as usize];
-    // Written out, because sums that a loop picks would be kept in memory from the first product on.
-    unsafe {
-        t.store(std::array::from_fn::<V, R, _>(|r| sums[r][0]), spots(0), y);
-        if N > 1 {
-            t.store(std::array::from_fn::<V, R, _>(|r| sums[r][1]), spots(1), y);
-        }
-        if N > 2 {
-            t.store(std::array::from_fn::<V, R, _>(|r| sums[r][2]), spots(2), y);
-        }
-    }
-}
-
-impl Tile<'_> {
-    /// One vector of pixels of R channels.
-    ///
-    /// # Safety
-    /// y can be written where the spots say.
-    #[inline(always)]
-    unsafe fn store<V: Vector, const R: usize>(&self, sums: [V; R], spots: &[Spot], y: *mut f32) {
-        let whole = (1u32 << V::LANES) - 1;
-        // SAFETY: the caller's.
-        unsafe {
-            for spot in spots {
-                let to = y.add(spot.at);
-                if self.step > 1 {
-                    for r in 0..R {
-                        sums[r].store_lanes(to.add(r * self.plane), spot.lanes, self.step);
-                    }
-                } else if spot.lanes == whole {
-                    for r in 0..R {
-                        sums[r].store(to.add(r * self.plane));
-                    }
-                } else {
-                    for r in 0..R {
-                        sums[r].store_lanes(to.add(r * self.plane), spot.lanes, 1);
-                    }
-                }
-            }
-        }
     }
 }

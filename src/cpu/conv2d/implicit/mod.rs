@@ -26,6 +26,11 @@
 mod forward;
 mod grad_weight;
 mod layout;
+mod tile;
+mod weights;
 
 pub use forward::{forward, grad_input};
 pub use grad_weight::grad_weight;
+
+/// Output channels of a task are a multiple of every level's tile.
+const ROWS: usize = 24;

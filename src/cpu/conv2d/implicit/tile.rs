@@ -1,0 +1,125 @@
+//! A tile of outputs: some channels of a few vectors of flat pixels, and where its lanes go.
+
+use crate::cpu::outer::{Left, Table, by_tile, outer};
+use crate::cpu::vector::Vector;
+
+/// Some lanes of one vector of flat pixels, and where their outputs go.
+#[derive(Clone, Copy)]
+pub struct Spot {
+    pub lanes: u32,
+    pub at: usize,
+}
+
+/// Stretches of flat pixels, and which of them are outputs.
+pub struct Runs {
+    /// Stretches, one image or all of them each.
+    pub count: usize,
+    /// Flat pixels of each.
+    pub pixels: usize,
+    /// Where the spots of each vector of a stretch begin.
+    pub vectors: Vec<u32>,
+    pub spots: Vec<Spot>,
+    /// The place of the first output.
+    pub start: usize,
+}
+
+impl Runs {
+    /// All tiles of one stretch.
+    ///
+    /// # Safety
+    /// `image` holds what the tile's offsets reach from each flat pixel, and y what the spots name.
+    #[inline(always)]
+    pub unsafe fn go<V: Vector>(&self, tile: &Tile, rows: usize, image: &[f32], y: *mut f32) {
+        let vectors = self.pixels.div_ceil(V::LANES);
+        let tiles = vectors.div_ceil(V::TILE[1]);
+        let mut first = 0;
+        for t in 0..tiles {
+            // As even as can be: of 4 vectors 2 and 2.
+            let n = (vectors - first).div_ceil(tiles - t);
+            let pixels = (self.pixels - first * V::LANES).min(n * V::LANES);
+            let spots = (&self.vectors[first..=first + n], &self.spots[..]);
+            // SAFETY: the caller's.
+            unsafe {
+                let from = image.as_ptr().add(first * V::LANES);
+                by_tile!(rows, n, V, compute(tile, from, pixels, spots, y));
+            }
+            first += n;
+        }
+    }
+}
+
+/// What all tiles of some output channels share.
+pub struct Tile<'a> {
+    pub weights: Left,
+    pub offsets: &'a [u32],
+    pub bias: Option<*const f32>,
+    pub relu: bool,
+    /// Floats from one output channel to the next, and from one output of a row to the next.
+    pub plane: usize,
+    pub step: usize,
+}
+
+/// R channels of N vectors of flat pixels, `pixels` in all.
+///
+/// # Safety
+/// As [`Runs::go`].
+#[inline(always)]
+unsafe fn compute<V: Vector, const R: usize, const N: usize>(
+    t: &Tile,
+    from: *const f32,
+    pixels: usize,
+    (vectors, spots): (&[u32], &[Spot]),
+    y: *mut f32,
+) {
+    let mask = V::first(pixels - (N - 1) * V::LANES);
+    // SAFETY: the caller's, here and below.
+    let mut sums = unsafe { outer::<V, R, N>(t.offsets.len(), t.weights, from, Table(t.offsets), mask) };
+    for r in 0..R {
+        let bias = t.bias.map(|bias| V::splat(unsafe { *bias.add(r) }));
+        for v in 0..N {
+            let sum = bias.map_or(sums[r][v], |bias| sums[r][v].add(bias));
+            sums[r][v] = if t.relu { V::splat(0.0).max(sum) } else { sum };
+        }
+    }
+    let spots = |v: usize| &spots[vectors[v] as usize..vectors[v + 1] as usize];
+    // Written out, because sums that a loop picks would be kept in memory from the first product on.
+    unsafe {
+        t.store(std::array::from_fn::<V, R, _>(|r| sums[r][0]), spots(0), y);
+        if N > 1 {
+            t.store(std::array::from_fn::<V, R, _>(|r| sums[r][1]), spots(1), y);
+        }
+        if N > 2 {
+            t.store(std::array::from_fn::<V, R, _>(|r| sums[r][2]), spots(2), y);
+        }
+    }
+}
+
+impl Tile<'_> {
+    /// One vector of pixels of R channels.
+    ///
+    /// # Safety
+    /// y can be written where the spots say.
+    #[inline(always)]
+    unsafe fn store<V: Vector, const R: usize>(&self, sums: [V; R], spots: &[Spot], y: *mut f32) {
+        let whole = (1u32 << V::LANES) - 1;
+        // SAFETY: the caller's.
+        unsafe {
+            for spot in spots {
+                let to = y.add(spot.at);
+                if self.step > 1 {
+                    for r in 0..R {
+                        sums[r].store_lanes(to.add(r * self.plane), spot.lanes, self.step);
+                    }
+                } else if spot.lanes == whole {
+                    for r in 0..R {
+                        sums[r].store(to.add(r * self.plane));
+                    }
+                } else {
+                    for r in 0..R {
+                        sums[r].store_lanes(to.add(r * self.plane), spot.lanes, 1);
+                    }
+                }
+            }
+        }
+    }
+}

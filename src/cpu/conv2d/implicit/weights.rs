@@ -1,0 +1,119 @@
+//! The left factor: weights as they lie, or turned around for the gradient of the input.
+
+use super::super::Geometry;
+use super::ROWS;
+use super::layout::{Tap, Taps};
+use crate::cpu::CpuCtx;
+use crate::cpu::outer::{Left, next_rows};
+use crate::cpu::vector::{Kernel, Vector};
+use std::ops::Range;
+
+/// The left factor of a pass, for all groups.
+#[derive(Clone, Copy)]
+pub enum Weights<'a> {
+    /// One row of K numbers after the other.
+    Rows(&'a [f32]),
+    /// As a tile reads them: for each tile of R rows K times R numbers.
+    Panels(&'a [f32]),
+}
+
+impl Weights<'_> {
+    /// `rows` rows from `first` on, which a tile starts with.
+    pub fn tile(&self, first: usize, rows: usize, k: usize) -> Left {
+        match self {
+            Weights::Rows(all) => Left { data: all[first * k..].as_ptr(), row: k, col: 1 },
+            Weights::Panels(all) => Left { data: all[first * k..].as_ptr(), row: 1, col: rows },
+        }
+    }
+}
+
+/// The taps of a pass by their numbers in a kernel.
+pub fn kernel_numbers(g: &Geometry, [rows, columns]: &[Taps; 2]) -> Vec<usize> {
+    let columns = &columns.taps;
+    let row = |row: &Tap| row.k * g.window.kernel[1];
+    rows.taps.iter().flat_map(|r| columns.iter().map(move |column| row(r) + column.k)).collect()
+}
+
+/// Turns the weights around for some passes, each with its taps: from `w[o, c, kh, kw]` to rows c of `k = (o, kh, kw)`, in
+/// panels. The panels of one pass lie behind those of the one before.
+pub fn turn<'a>(
+    cx: &CpuCtx,
+    g: &Geometry,
+    passes: &[Vec<usize>],
+    weight: &[f32],
+    to: &'a mut [f32],
+) -> Vec<&'a [f32]> {
+    let data = Shared(to.as_mut_ptr());
+    let parts = g.cg().div_ceil(TURNED);
+    cx.tasks(g.groups * parts, to.len(), &|task| {
+        let (group, first) = (task / parts, task % parts * TURNED);
+        let channels = first..g.cg().min(first + TURNED);
+        cx.simd().dispatch(Turn { g, passes, weight, group, channels, to: data.get() });
+    });
+    let mut rest = &*to;
+    let own = passes.iter().map(|taps| {
+        let (own, others) = rest.split_at(g.c * g.og() * taps.len());
+        rest = others;
+        own
+    });
+    own.collect()
+}
+
+/// Channels that a task turns around, and output channels whose weights it keeps near meanwhile.
+const TURNED: usize = 5 * ROWS;
+const NEAR: usize = 32;
+
+/// Some channels of a group, of all passes.
+struct Turn<'a> {
+    g: &'a Geometry,
+    passes: &'a [Vec<usize>],
+    weight: &'a [f32],
+    group: usize,
+    channels: Range<usize>,
+    to: *mut f32,
+}
+
+impl Kernel for Turn<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Turn { g, passes, weight, group, channels, to } = self;
+        for near in (0..g.og()).step_by(NEAR) {
+            let mut panels = to;
+            for taps in passes {
+                let k = g.og() * taps.len();
+                for o in near..g.og().min(near + NEAR) {
+                    let kernels = &weight[(group * g.og() + o) * g.k()..][..g.k()];
+                    let mut c = channels.start;
+                    while c < channels.end {
+                        let rows = next_rows::<V>(channels.end - c);
+                        let at = (group * g.cg() + c) * k + o * taps.len() * rows;
+                        for (i, &tap) in taps.iter().enumerate() {
+                            for r in 0..rows {
+                                // SAFETY: within the panel of channels c .. c + rows, which is K * rows floats from
+                                // channel c's place on, and which only this task writes.
+                                unsafe { *panels.add(at + i * rows + r) = kernels[(c + r) * g.taps() + tap] };
+                            }
+                        }
+                        c += rows;
+                    }
+                }
+                // SAFETY: the end of the pass's panels.
+                panels = unsafe { panels.add(g.c * k) };
+            }
+        }
+    }
+}
+
+/// Memory that tasks write disjoint parts of.
+struct Shared(*mut f32);
+
+// SAFETY: as said, and the whole is exclusively borrowed while they run.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn get(&self) -> *mut f32 {
+        self.0
+    }
+}

@@ -1,0 +1,250 @@
+//! Registers of floats, written once for every [`Simd`] level: what hand-written kernels are made of.
+//!
+//! A kernel is generic over [`Vector`] and is run by [`Simd::dispatch`], which compiles it for each level. Everything on
+//! its hot path must be `#[inline(always)]`: an instruction is only one instruction inside a function that may use it.
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use super::Simd;
+
+/// A register of `LANES` floats.
+///
+/// # Safety
+/// Loads and stores are those of raw pointers: the caller vouches for every element touched. The instructions must
+/// exist on the processor: kernels reach them through [`Simd::dispatch`] alone.
+pub unsafe trait Vector: Copy {
+    /// Floats in it.
+    const LANES: usize;
+    /// Rows and vectors of the largest [outer product](super::outer) whose sums stay in registers.
+    const TILE: [usize; 2];
+    /// Rows of both factors of the largest block of [dot products](super::dots) whose sums stay in registers.
+    const DOTS: [usize; 2];
+    /// Which lanes a part takes.
+    type Mask: Copy;
+    /// `LANES` registers.
+    type Block: Copy + AsRef<[Self]> + AsMut<[Self]>;
+
+    /// The first `n <= LANES` lanes.
+    fn first(n: usize) -> Self::Mask;
+    /// Whether the mask takes all lanes and a plain load is cheaper than one through it.
+    fn spared(mask: Self::Mask) -> bool;
+    /// All lanes equal.
+    fn splat(x: f32) -> Self;
+    /// Lanes from memory of any alignment.
+    ///
+    /// # Safety
+    /// `LANES` floats can be read.
+    unsafe fn load(from: *const f32) -> Self;
+    /// The mask's lanes, the others 0.
+    ///
+    /// # Safety
+    /// The mask's lanes can be read.
+    unsafe fn load_part(from: *const f32, mask: Self::Mask) -> Self;
+    /// Every second float, from the first one on.
+    ///
+    /// # Safety
+    /// `2 * LANES` floats can be read.
+    #[inline(always)]
+    unsafe fn load_second(from: *const f32) -> Self {
+        let mut lanes = [0f32; 16];
+        for (i, lane) in lanes.iter_mut().enumerate().take(Self::LANES) {
+            // SAFETY: the caller's.
+            *lane = unsafe { *from.add(2 * i) };
+        }
+        // SAFETY: no level has more than 16 lanes.
+        unsafe { Self::load(lanes.as_ptr()) }
+    }
+    /// Lanes to memory of any alignment.
+    ///
+    /// # Safety
+    /// `LANES` floats can be written.
+    unsafe fn store(self, to: *mut f32);
+    /// The mask's lanes.
+    ///
+    /// # Safety
+    /// The mask's lanes can be written.
+    unsafe fn store_part(self, to: *mut f32, mask: Self::Mask);
+    /// The lanes whose bits are set, from the lowest on, `step` floats from one to the next.
+    ///
+    /// # Safety
+    /// Those places can be written.
+    #[inline(always)]
+    unsafe fn store_lanes(self, to: *mut f32, lanes: u32, step: usize) {
+        let mut all = [0f32; 16];
+        // SAFETY: no level has more than 16 lanes.
+        unsafe { self.store(all.as_mut_ptr()) };
+        let mut at = 0;
+        for (i, &lane) in all.iter().enumerate().take(Self::LANES) {
+            if lanes >> i & 1 == 1 {
+                // SAFETY: the caller's.
+                unsafe { *to.add(at) = lane };
+                at += step;
+            }
+        }
+    }
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    /// `self * by + plus`, rounded once where the level has fused multiply-adds.
+    fn mul_add(self, by: Self, plus: Self) -> Self;
+    /// The larger of each lane; `other`'s where one of them is NaN.
+    fn max(self, other: Self) -> Self;
+    /// `LANES` registers of zeros.
+    fn block() -> Self::Block;
+    /// Rows become columns: lane j of register i goes to lane i of register j.
+    fn transpose(rows: Self::Block) -> Self::Block;
+    /// The sum of the lanes, in one fixed order.
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        let mut lanes = [0f32; 16];
+        // SAFETY: no level has more than 16 lanes.
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        let mut width = Self::LANES;
+        while width > 1 {
+            width /= 2;
+            for i in 0..width {
+                lanes[i] += lanes[i + width];
+            }
+        }
+        lanes[0]
+    }
+}
+
+/// A computation to be compiled for every level.
+pub trait Kernel {
+    type Output;
+    /// Its body. Implementations are `#[inline(always)]`.
+    fn run<V: Vector>(self) -> Self::Output;
+}
+
+impl Simd {
+    /// Runs a kernel with this level's registers.
+    #[inline(always)]
+    pub fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx512 => self.run(
+                #[inline(always)]
+                || kernel.run::<x86::Zmm>(),
+            ),
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx2 => self.run(
+                #[inline(always)]
+                || kernel.run::<x86::Ymm>(),
+            ),
+            _ => kernel.run::<Four>(),
+        }
+    }
+}
+
+/// Four floats, in plain Rust: the compiler makes them one register of SSE2 or NEON.
+#[derive(Clone, Copy)]
+pub struct Four([f32; 4]);
+
+// SAFETY: plain loops over exactly the lanes asked for.
+unsafe impl Vector for Four {
+    const LANES: usize = 4;
+    const TILE: [usize; 2] = [4, 2];
+    const DOTS: [usize; 2] = [2, 4];
+    type Mask = usize;
+    type Block = [Self; 4];
+
+    #[inline(always)]
+    fn first(n: usize) -> usize {
+        n
+    }
+    #[inline(always)]
+    fn spared(n: usize) -> bool {
+        n == Self::LANES
+    }
+    #[inline(always)]
+    fn splat(x: f32) -> Self {
+        Four([x; 4])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller's.
+        Four(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, n: usize) -> Self {
+        // SAFETY: the caller's, for lanes below n.
+        Four(std::array::from_fn(|i| if i < n { unsafe { *from.add(i) } } else { 0.0 }))
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller's.
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut f32, n: usize) {
+        for (i, &lane) in self.0.iter().enumerate().take(n) {
+            // SAFETY: the caller's, for lanes below n.
+            unsafe { *to.add(i) = lane }
+        }
+    }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Four(std::array::from_fn(|i| self.0[i] + other.0[i]))
+    }
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Four(std::array::from_fn(|i| self.0[i] - other.0[i]))
+    }
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Four(std::array::from_fn(|i| self.0[i] * other.0[i]))
+    }
+    #[inline(always)]
+    fn mul_add(self, by: Self, plus: Self) -> Self {
+        Four(std::array::from_fn(|i| self.0[i] * by.0[i] + plus.0[i]))
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Four(std::array::from_fn(|i| if self.0[i] > other.0[i] { self.0[i] } else { other.0[i] }))
+    }
+    #[inline(always)]
+    fn block() -> [Self; 4] {
+        [Four([0.0; 4]); 4]
+    }
+    #[inline(always)]
+    fn transpose(rows: [Self; 4]) -> [Self; 4] {
+        std::array::from_fn(|j| Four(std::array::from_fn(|i| rows[i].0[j])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Transposed;
+
+    impl Kernel for Transposed {
+        type Output = ();
+        #[inline(always)]
+        fn run<V: Vector>(self) {
+            let numbers: Vec<f32> = (0..V::LANES * V::LANES).map(|i| i as f32).collect();
+            let mut rows = V::block();
+            for (row, from) in rows.as_mut().iter_mut().zip(numbers.chunks_exact(V::LANES)) {
+                // SAFETY: `from` is LANES long, and so is `lanes` below.
+                *row = unsafe { V::load(from.as_ptr()) };
+            }
+            for (j, column) in V::transpose(rows).as_ref().iter().enumerate() {
+                let mut lanes = vec![0f32; V::LANES];
+                unsafe { column.store(lanes.as_mut_ptr()) };
+                let expected: Vec<f32> = numbers.iter().skip(j).step_by(V::LANES).copied().collect();
+                assert_eq!(lanes, expected, "column {j} of {}", V::LANES);
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_transposes() {
+        for level in [Simd::Portable, Simd::Avx2, Simd::Avx512] {
+            if let Ok(level) = level.supported() {
+                level.dispatch(Transposed);
+            }
+        }
+    }
+}
