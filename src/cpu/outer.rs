@@ -31,6 +31,7 @@ pub trait Rows: Copy {
 pub struct Strided(pub usize);
 
 impl Rows for Strided {
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn at(self, k: usize) -> usize {
         k * self.0
@@ -42,6 +43,7 @@ impl Rows for Strided {
 pub struct Table<'a>(pub &'a [u32]);
 
 impl Rows for Table<'_> {
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn at(self, k: usize) -> usize {
         // SAFETY: the caller's.

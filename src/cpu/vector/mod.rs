@@ -162,6 +162,7 @@ unsafe impl Vector for Four {
     fn splat(x: f32) -> Self {
         Four([x; 4])
     }
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: the caller's.

@@ -72,6 +72,7 @@ unsafe impl Vector for Zmm {
     fn spared(_: __mmask16) -> bool {
         false
     }
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn load_part(from: *const f32, mask: __mmask16) -> Self {
         // SAFETY: the caller's: lanes outside the mask are not touched.
@@ -112,6 +113,7 @@ unsafe impl Vector for Zmm {
         }
         columns
     }
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn load_second(from: *const f32) -> Self {
         // SAFETY: the caller's; see `splat`.
@@ -121,6 +123,7 @@ unsafe impl Vector for Zmm {
             Zmm(_mm512_permutex2var_ps(low, even, high))
         }
     }
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn store_part(self, to: *mut f32, mask: __mmask16) {
         // SAFETY: the caller's: lanes outside the mask are not touched.
@@ -220,6 +223,7 @@ unsafe impl Vector for Ymm {
         }
         columns
     }
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn store_part(self, to: *mut f32, mask: __m256i) {
         // SAFETY: the caller's: lanes outside the mask are not touched.

@@ -197,10 +197,11 @@ impl Layout {
         to: *mut f32,
     ) {
         let [h, w] = self.size;
-        // SAFETY (all writes): rows are written in the order they lie in, each a whole number of vectors; what the last
-        // vector has too much the next row overwrites, or it falls into the line after the last plane.
+        // Rows are written in the order they lie in, each a whole number of vectors: what the last vector has too much the
+        // next row overwrites, or it falls into the line after the last plane.
+        // SAFETY: so all is within `block.floats`, here and below.
         unsafe { zeros::<V>(to, self.before[1]) };
-        let mut plane = unsafe { to.add(self.before[1]) };
+        let mut plane = to.wrapping_add(self.before[1]);
         for c in 0..self.channels {
             for &[a, b] in &self.phases {
                 let [rows, columns] = [positions(h, self.stride[0], a), positions(w, self.stride[1], b)];
@@ -213,18 +214,17 @@ impl Layout {
                         // Rows of the phase's plane: `first` less what is read above.
                         let read = r < above + block.rows + self.after[0];
                         let at = (first + r).checked_sub(above).filter(|&at| read && at < rows);
-                        match at {
-                            Some(at) => {
-                                let from =
-                                    &from[(at * self.stride[0] + a) * w + b.min(w.saturating_sub(1))..];
-                                unsafe { copy::<V>(from, self.stride[1], columns, self.pitch, row) };
-                            }
-                            None => unsafe { zeros::<V>(row, self.pitch) },
+                        let real = at.map_or(0, |_| columns);
+                        let at = (at.unwrap_or(0) * self.stride[0] + a) * w + b;
+                        // SAFETY: see above.
+                        unsafe {
+                            copy::<V>(&from[at.min(from.len())..], self.stride[1], real, self.pitch, row);
                         }
-                        row = unsafe { row.add(self.pitch) };
+                        row = row.wrapping_add(self.pitch);
                     }
                 }
-                plane = unsafe { plane.add(block.plane) };
+                plane = plane.wrapping_add(block.plane);
+                // SAFETY: see above; both point into `to`.
                 unsafe { zeros::<V>(row, plane.offset_from_unsigned(row)) };
             }
         }

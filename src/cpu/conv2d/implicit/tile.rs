@@ -72,9 +72,10 @@ unsafe fn compute<V: Vector, const R: usize, const N: usize>(
     y: *mut f32,
 ) {
     let mask = V::first(pixels - (N - 1) * V::LANES);
-    // SAFETY: the caller's, here and below.
+    // SAFETY: the caller's.
     let mut sums = unsafe { outer::<V, R, N>(t.offsets.len(), t.weights, from, Table(t.offsets), mask) };
     for r in 0..R {
+        // SAFETY: the tile has R channels.
         let bias = t.bias.map(|bias| V::splat(unsafe { *bias.add(r) }));
         for v in 0..N {
             let sum = bias.map_or(sums[r][v], |bias| sums[r][v].add(bias));
@@ -83,6 +84,7 @@ unsafe fn compute<V: Vector, const R: usize, const N: usize>(
     }
     let spots = |v: usize| &spots[vectors[v] as usize..vectors[v + 1] as usize];
     // Written out, because sums that a loop picks would be kept in memory from the first product on.
+    // SAFETY: the caller's.
     unsafe {
         t.store(std::array::from_fn::<V, R, _>(|r| sums[r][0]), spots(0), y);
         if N > 1 {
