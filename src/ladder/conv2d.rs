@@ -3,7 +3,7 @@
 
 use super::{Precision, find};
 use crate::core::{Geometry, Result};
-use crate::cpu::conv2d::{ConvFns, winograd_supports};
+use crate::cpu::conv2d::{ConvFns, implicit_supports, winograd_supports};
 use crate::cuda::conv2d as cuda;
 
 /// One version of convolution on the CPU.
@@ -55,7 +55,7 @@ pub static RUNGS: &[ConvRung] = &[
         teaches: "the columns are never written: a table says where in the padded image each of their rows begins",
         f32: ConvFns::IMPLICIT,
         f64: ConvFns::IM2COL,
-        supports: |_| true,
+        supports: implicit_supports,
     },
     ConvRung {
         number: 4,
@@ -74,7 +74,12 @@ const TRANSFORMS_PAY: [usize; 3] = [16, 16, 16];
 pub fn choose(asked: Option<&'static ConvRung>, g: &Geometry, which: Loop) -> &'static ConvRung {
     asked.filter(|rung| (rung.supports)(g)).unwrap_or_else(|| {
         let winograd = winograd_supports(g) && g.c.min(g.o) >= TRANSFORMS_PAY[which as usize];
-        &RUNGS[if winograd { 3 } else { 2 }]
+        let number = match (winograd, implicit_supports(g)) {
+            (true, _) => 4,
+            (_, true) => 3,
+            _ => 2,
+        };
+        &RUNGS[number - 1]
     })
 }
 

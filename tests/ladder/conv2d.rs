@@ -112,6 +112,7 @@ fn conv_rungs_agree_beyond_a_block() {
         ("stride=2", [9, 40, 16, 16], [48, 40, 2, 2]),
         ("padding=1 groups=40", [3, 40, 17, 33], [40, 1, 3, 3]),
         ("", [5, 70, 9, 10], [33, 70, 1, 1]),
+        ("dilation=5000 padding=5000", [2, 3, 4, 5], [6, 3, 3, 3]),
         ("stride=4 padding=3", [3, 1, 67, 66], [40, 1, 11, 11]),
     ] {
         assert!(check("conv2d", &layer(attrs, input, weight)), "{input:?}");

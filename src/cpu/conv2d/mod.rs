@@ -21,6 +21,7 @@ use super::gemm::GemmFloat;
 use crate::core::Float;
 pub use crate::core::Geometry;
 pub use crate::ladder::conv2d::Loop;
+pub use implicit::supports as implicit_supports;
 pub use winograd::supports as winograd_supports;
 
 /// What becomes of each sum before it is written.

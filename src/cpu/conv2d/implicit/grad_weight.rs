@@ -28,7 +28,7 @@ const MOST_TASKS: usize = 8;
 /// Floats of image and dy that a block may have: 512 KiB, half of a second-level cache.
 const BLOCK: usize = 1 << 17;
 /// Flat pixels of a block: fewer would spend their time on adding up lanes, more fall out of the first-level cache.
-const PIXELS: Range<usize> = 1024..4096;
+const PIXELS: Range<usize> = 2048..8192;
 /// Elements of all partial sums together: 2 MiB.
 const PARTIALS: usize = 1 << 19;
 /// Outputs of a long row, and terms of a sum that are few beside it.
@@ -63,7 +63,7 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     let pixels = (BLOCK / (layout.planes() + g.og())).clamp(PIXELS.start, PIXELS.end);
     let rows = (pixels / layout.pitch).clamp(1, g.oh);
     let rows = g.oh.div_ceil(g.oh.div_ceil(rows));
-    let enough = g.n * g.oh * layout.pitch / PIXELS.start;
+    let enough = 2 * g.n * g.oh * layout.pitch / PIXELS.start;
     let most = (PARTIALS / dw.len()).min(enough).clamp(1, tasks);
     let by_row = g.ow >= LONG && g.k() <= FEW;
     let images =
@@ -71,7 +71,9 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     let blocks = g.n.div_ceil(images) * g.oh.div_ceil(rows);
     let chunk = blocks.div_ceil(most);
     let chunks = blocks.div_ceil(chunk);
-    let channels = g.og().div_ceil(tasks.div_ceil(chunks)).next_multiple_of(ROWS);
+    // Each part copies the image for itself, which few taps of each copied number do not repay.
+    let most = if layout.planes() > g.cg() { MOST_TASKS / 2 } else { MOST_TASKS };
+    let channels = g.og().div_ceil(tasks.min(most).div_ceil(chunks)).next_multiple_of(ROWS);
     let parts = g.og().div_ceil(channels);
     let block = layout.block(images, rows);
     let offsets = layout.offsets(&taps, &block);

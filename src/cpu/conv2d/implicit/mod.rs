@@ -23,6 +23,8 @@
 //! A task is a block of images, or a band of rows of one, and some of the output channels, as much as keeps the padded
 //! block in the second-level cache. Blocks are cut by sizes alone, so the bits do not depend on the number of threads.
 
+use super::Geometry;
+
 mod forward;
 mod grad_weight;
 mod layout;
@@ -31,6 +33,23 @@ mod weights;
 
 pub use forward::{forward, grad_input};
 pub use grad_weight::grad_weight;
+
+/// Whether padded planes make sense: a kernel may reach so far beyond the image, by padding and dilation, that its zeros
+/// would be many times the image, and their places beyond the table's numbers.
+pub fn supports(g: &Geometry) -> bool {
+    let padded = |axis: usize, size: usize| {
+        size + g.window.padding[axis][0]
+            + g.window.padding[axis][1]
+            + g.window.extent(axis)
+            + g.window.stride[axis]
+    };
+    let plane = padded(0, g.h.max(g.oh)).saturating_mul(padded(1, g.w.max(g.ow)));
+    let image = g.plane().max(g.out_plane()).max(KILO);
+    plane / 64 <= image && plane.saturating_mul(g.cg().max(g.og())) <= u32::MAX as usize
+}
+
+/// Pixels of an image that counts as small, however large its padding.
+const KILO: usize = 1024;
 
 /// Output channels of a task are a multiple of every level's tile.
 const ROWS: usize = 24;
