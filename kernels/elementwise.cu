@@ -206,8 +206,8 @@ extern "C" __global__ void relu_fwd_f32(const float* __restrict__ x, float* __re
     forward(Relu{}, x, y, n);
 }
 
-extern "C" __global__ void relu_bwd_f32(const float* __restrict__ y, const float* __restrict__ dy,
-                                        float* __restrict__ dx, long long n) {
+// dx may be written over dy: each element is read before it is written, by the same thread.
+extern "C" __global__ void relu_bwd_f32(const float* __restrict__ y, const float* dy, float* dx, long long n) {
     backward(Relu{}, y, dy, dx, n);
 }
 

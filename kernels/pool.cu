@@ -14,9 +14,9 @@
 //
 // and are visited in row-major order, in which the CPU's scatter adds, too: the same bits.
 //
-// Bytes: forward a plane in and its outputs out; indices are 8 bytes an output. Backward the same turned round.
+// Bytes: forward a plane in and its outputs out, and a byte for each window's winner. Backward the same turned round.
 // Limited by: memory, through the caches (windows overlap, so do their reads).
-// Ragged edges: taps outside the plane are skipped; a window that holds nothing has no winner (index -1).
+// Ragged edges: taps outside the plane are skipped; a window that holds nothing has no winner (-1).
 #include "lines.cuh"
 
 // Positions first, first + step, ... below end.
@@ -41,6 +41,12 @@ struct Sliding {
         const long long before = p + padding - (kernel - 1) * dilation, end = (p + padding) / stride + 1;
         return {before > 0 ? ceil_div(before, stride) : 0, end < outputs ? end : outputs, 1};
     }
+
+    // Whether one of the outputs_of does.
+    __device__ bool reads(long long i, long long p) const { return (p + padding - i * stride) % dilation == 0; }
+
+    // The tap with which output i reads input p.
+    __device__ long long tap(long long i, long long p) const { return (p + padding - i * stride) / dilation; }
 };
 
 // An adaptive window: output i covers what the i-th of `outputs` equal parts touches. Both directions have one formula.
@@ -54,31 +60,60 @@ struct Adaptive {
 __device__ inline Sliding rows_of(const Pool& p) { return {p.h, p.oh, p.kh, p.sh, p.ph, p.dh}; }
 __device__ inline Sliding columns_of(const Pool& p) { return {p.w, p.ow, p.kw, p.sw, p.pw, p.dw}; }
 
-// The largest element of each window and its place in the plane. The first of equals wins; NaN wins over every number,
-// and a later NaN over an earlier one, as in PyTorch.
+// The largest element of window (i, j) of output o, and its place in the plane, -1 for none. The first of equals wins;
+// NaN wins over every number, and a later NaN over an earlier one, as in PyTorch.
 template <class Axis>
-__device__ void max_fwd(const float* x, float* y, long long* indices, Axis rows, Axis columns, long long n) {
-    GRID_STRIDE(o, n) {
-        const float* plane = x + o / columns.outputs / rows.outputs * rows.size * columns.size;
-        const Span r = rows.inputs_of(o / columns.outputs % rows.outputs), c = columns.inputs_of(o % columns.outputs);
-        float best = -INFINITY;
-        long long winner = -1;
-        for (long long p = r.first; p < r.end; p += r.step) {
-            for (long long q = c.first; q < c.end; q += c.step) {
-                const float v = plane[p * columns.size + q];
-                if (v > best || isnan(v) || winner < 0) {
-                    best = v;
-                    winner = p * columns.size + q;
-                }
+__device__ float max_of(const float* x, const Axis& rows, const Axis& columns, long long o, long long& winner) {
+    const float* plane = x + o / columns.outputs / rows.outputs * rows.size * columns.size;
+    const Span r = rows.inputs_of(o / columns.outputs % rows.outputs), c = columns.inputs_of(o % columns.outputs);
+    float best = -INFINITY;
+    winner = -1;
+    for (long long p = r.first; p < r.end; p += r.step) {
+        for (long long q = c.first; q < c.end; q += c.step) {
+            const float v = plane[p * columns.size + q];
+            if (v > best || isnan(v) || winner < 0) {
+                best = v;
+                winner = p * columns.size + q;
             }
         }
-        y[o] = best;
-        indices[o] = winner;
+    }
+    return best;
+}
+
+// Backward asks every output once who won. A tap's number in its window is a byte, its place in the plane would be eight.
+template <class Tap>
+__device__ void max_fwd(const float* x, float* y, Tap* taps, long long* indices, Sliding rows, Sliding columns,
+                        long long n) {
+    GRID_STRIDE(o, n) {
+        long long winner;
+        y[o] = max_of(x, rows, columns, o, winner);
+        const long long i = o / columns.outputs % rows.outputs, j = o % columns.outputs;
+        const long long p = winner / columns.size, q = winner % columns.size;
+        taps[o] = winner < 0 ? (Tap)-1 : (Tap)(rows.tap(i, p) * columns.kernel + columns.tap(j, q));
+        if (indices) indices[o] = winner;
     }
 }
 
-template <class Axis>
-__device__ void max_bwd(const float* dy, const long long* indices, float* dx, Axis rows, Axis columns, long long n) {
+template <class Tap>
+__device__ void max_bwd(const float* dy, const Tap* taps, float* dx, Sliding rows, Sliding columns, long long n) {
+    GRID_STRIDE(i, n) {
+        const long long area = rows.size * columns.size, row = i % area / columns.size, column = i % columns.size;
+        const long long outputs = i / area * rows.outputs * columns.outputs;
+        const Span r = rows.outputs_of(row), c = columns.outputs_of(column);
+        float sum = 0.0f;
+        for (long long p = r.first; p < r.end; p++) {
+            for (long long q = c.first; q < c.end; q++) {
+                if (!rows.reads(p, row) || !columns.reads(q, column)) continue;
+                const long long o = outputs + p * columns.outputs + q;
+                if (taps[o] == (Tap)(rows.tap(p, row) * columns.kernel + columns.tap(q, column))) sum += dy[o];
+            }
+        }
+        dx[i] = sum;
+    }
+}
+
+__device__ inline void adaptive_max_bwd(const float* dy, const long long* indices, float* dx, Adaptive rows,
+                                        Adaptive columns, long long n) {
     GRID_STRIDE(i, n) {
         const long long area = rows.size * columns.size, at = i % area;
         const long long outputs = i / area * rows.outputs * columns.outputs;
@@ -148,14 +183,27 @@ __device__ void avg_bwd(const float* dy, float* dx, Axis rows, Axis columns, int
     }
 }
 
+// Taps as bytes, and for windows of 255 taps and more as wide as can be. `indices` may be null.
 extern "C" __global__ void max_pool2d_fwd_f32(const float* __restrict__ x, float* __restrict__ y,
-                                              long long* __restrict__ indices, Pool p, long long n) {
-    max_fwd(x, y, indices, rows_of(p), columns_of(p), n);
+                                              unsigned char* __restrict__ taps, long long* __restrict__ indices, Pool p,
+                                              long long n) {
+    max_fwd(x, y, taps, indices, rows_of(p), columns_of(p), n);
 }
 
-extern "C" __global__ void max_pool2d_bwd_f32(const float* __restrict__ dy, const long long* __restrict__ indices,
+extern "C" __global__ void max_pool2d_fwd_wide_f32(const float* __restrict__ x, float* __restrict__ y,
+                                                   long long* __restrict__ taps, long long* __restrict__ indices, Pool p,
+                                                   long long n) {
+    max_fwd(x, y, taps, indices, rows_of(p), columns_of(p), n);
+}
+
+extern "C" __global__ void max_pool2d_bwd_f32(const float* __restrict__ dy, const unsigned char* __restrict__ taps,
                                               float* __restrict__ dx, Pool p, long long n) {
-    max_bwd(dy, indices, dx, rows_of(p), columns_of(p), n);
+    max_bwd(dy, taps, dx, rows_of(p), columns_of(p), n);
+}
+
+extern "C" __global__ void max_pool2d_bwd_wide_f32(const float* __restrict__ dy, const long long* __restrict__ taps,
+                                                   float* __restrict__ dx, Pool p, long long n) {
+    max_bwd(dy, taps, dx, rows_of(p), columns_of(p), n);
 }
 
 extern "C" __global__ void avg_pool2d_fwd_f32(const float* __restrict__ x, float* __restrict__ y, Pool p, int padded,
@@ -170,13 +218,13 @@ extern "C" __global__ void avg_pool2d_bwd_f32(const float* __restrict__ dy, floa
 
 extern "C" __global__ void adaptive_max_pool2d_fwd_f32(const float* __restrict__ x, float* __restrict__ y,
                                                        long long* __restrict__ indices, Pool p, long long n) {
-    max_fwd(x, y, indices, Adaptive{p.h, p.oh}, Adaptive{p.w, p.ow}, n);
+    GRID_STRIDE(o, n) y[o] = max_of(x, Adaptive{p.h, p.oh}, Adaptive{p.w, p.ow}, o, indices[o]);
 }
 
 extern "C" __global__ void adaptive_max_pool2d_bwd_f32(const float* __restrict__ dy,
                                                        const long long* __restrict__ indices,
                                                        float* __restrict__ dx, Pool p, long long n) {
-    max_bwd(dy, indices, dx, Adaptive{p.h, p.oh}, Adaptive{p.w, p.ow}, n);
+    adaptive_max_bwd(dy, indices, dx, Adaptive{p.h, p.oh}, Adaptive{p.w, p.ow}, n);
 }
 
 extern "C" __global__ void adaptive_avg_pool2d_fwd_f32(const float* __restrict__ x, float* __restrict__ y, Pool p,

@@ -10,41 +10,71 @@ use crate::core::Float;
 use crate::core::shape::MAX_RANK;
 use smallvec::SmallVec;
 
-/// Independent running sums within a block: as many as a vector register and its latency can hold.
-const LANES: usize = 16;
+/// Independent running sums within a block: two registers of the widest level, whose additions overlap.
+const LANES: usize = 2 * HALF;
+const HALF: usize = 16;
 /// Elements of a row that are summed before their sum is added to others.
 const BLOCK: usize = 1024;
 /// The same where whole rows are added up element by element.
 const ROWS: usize = 64;
+/// So many rows are enough work for all threads without cutting any.
+const MANY: usize = 64;
 
 /// The sum of a row: pairwise over blocks, in lanes within a block.
+#[inline(always)]
 pub fn sum_of<T: Float>(x: &[T]) -> T {
-    if x.len() > BLOCK {
-        let half = x.len().div_ceil(2 * BLOCK) * BLOCK;
-        return sum_of(&x[..half]) + sum_of(&x[half..]);
+    // Sums of 1, 2, 4, ... blocks, as the digits of the number of blocks so far say: a binary counter.
+    let mut sums = [T::ZERO; usize::BITS as usize];
+    let mut count = 0usize;
+    for block in x.chunks(BLOCK) {
+        let (mut sum, mut digit) = (block_sum(block), 0);
+        while count >> digit & 1 == 1 {
+            sum = sums[digit] + sum;
+            digit += 1;
+        }
+        sums[digit] = sum;
+        count += 1;
     }
-    let (chunks, rest) = x.as_chunks::<LANES>();
-    let mut lanes = [T::ZERO; LANES];
-    for chunk in chunks {
-        for (lane, &v) in lanes.iter_mut().zip(chunk) {
-            *lane += v;
+    let mut total = T::ZERO;
+    for (digit, &sum) in sums.iter().enumerate().take((usize::BITS - count.leading_zeros()) as usize) {
+        if count >> digit & 1 == 1 {
+            total = sum + total;
         }
     }
-    for (lane, &v) in lanes.iter_mut().zip(rest) {
-        *lane += v;
+    total
+}
+
+#[inline(always)]
+fn block_sum<T: Float>(x: &[T]) -> T {
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let [mut even, mut odd] = [[T::ZERO; HALF]; 2];
+    for chunk in chunks {
+        for lane in 0..HALF {
+            even[lane] += chunk[lane];
+        }
+        for lane in 0..HALF {
+            odd[lane] += chunk[HALF + lane];
+        }
     }
-    let mut width = LANES;
+    for (lane, &v) in rest.iter().enumerate() {
+        even[lane % HALF] += v;
+    }
+    for lane in 0..HALF {
+        even[lane] += odd[lane];
+    }
+    let mut width = HALF;
     while width > 1 {
         width /= 2;
         for i in 0..width {
-            let other = lanes[i + width];
-            lanes[i] += other;
+            let other = even[i + width];
+            even[i] += other;
         }
     }
-    lanes[0]
+    even[0]
 }
 
 /// The largest element, passing over NaN; minus infinity for an empty row.
+#[inline(always)]
 pub fn max_of<T: Float>(x: &[T]) -> T {
     let larger = |a: T, b: T| if b > a { b } else { a };
     let (chunks, rest) = x.as_chunks::<LANES>();
@@ -59,7 +89,11 @@ pub fn max_of<T: Float>(x: &[T]) -> T {
 
 /// `y[b, a] = sum over i of x[b, i, a]` for `x: [before, n, after]`.
 pub fn sum<T: Float>(cx: &CpuCtx, (before, n, after): (usize, usize, usize), x: &[T], y: &mut [T]) {
-    let block = if after == 1 { CHUNK } else { ROWS };
+    let block = match after {
+        1 if before >= MANY => n,
+        1 => CHUNK,
+        _ => ROWS,
+    };
     if n <= block {
         return sum_blocks(cx, (n, after), n.max(1), x, y);
     }
@@ -104,25 +138,85 @@ fn sum_blocks<T: Float>(cx: &CpuCtx, (n, after): (usize, usize), block: usize, x
         &x[(b * n + k * block) * after..(b * n + n.min((k + 1) * block)) * after]
     };
     let piece = (CHUNK / block).max(1);
-    cx.pieces(y, piece, x.len(), |p, y| {
+    cx.pieces(y, piece, x.len(), |p, mut y| {
         let mut at = p * piece;
-        let mut y = y;
-        while !y.is_empty() {
-            let (r, a) = (at / after, at % after);
-            let (head, tail) = y.split_at_mut(y.len().min(after - a));
-            if after == 1 {
-                head[0] = sum_of(source(r));
-            } else {
-                head.fill(T::ZERO);
-                for row in source(r).chunks_exact(after) {
-                    for (sum, &v) in head.iter_mut().zip(&row[a..]) {
-                        *sum += v;
+        cx.simd().run(
+            #[inline(always)]
+            || {
+                while !y.is_empty() {
+                    let (r, a) = (at / after, at % after);
+                    let run = (after - a).min(y.len());
+                    let (head, tail) = std::mem::take(&mut y).split_at_mut(run);
+                    if after == 1 {
+                        head[0] = sum_of(source(r));
+                    } else {
+                        head.fill(T::ZERO);
+                        for row in source(r).chunks_exact(after) {
+                            for (sum, &v) in head.iter_mut().zip(&row[a..]) {
+                                *sum += v;
+                            }
+                        }
                     }
+                    at += head.len();
+                    y = tail;
                 }
-            }
-            at += head.len();
-            y = tail;
+            },
+        );
+    });
+}
+
+/// What a rectifier lets through of the elements from `start` on.
+#[inline(always)]
+fn rectify<T: Float>(y: &[T], dy: Option<&[T]>, start: usize, d: &mut [T]) {
+    if let Some(dy) = dy {
+        d.copy_from_slice(&dy[start..][..d.len()]);
+    }
+    d.iter_mut().zip(&y[start..]).for_each(|(d, &y)| *d = if y <= T::ZERO { T::ZERO } else { *d });
+}
+
+/// The gradient through a rectifier, where `d` holds that of its output `y` or is to receive `dy` first; and its sums
+/// over all but the channels of `[n, channels, len]`, if they are asked for. The same sums as those of [`sum_dims`], made
+/// while each plane is in the cache.
+pub fn relu_grad<T: Float>(
+    cx: &CpuCtx,
+    [n, channels, len]: [usize; 3],
+    y: &[T],
+    dy: Option<&[T]>,
+    d: &mut [T],
+    sums: Option<&mut [T]>,
+) {
+    let (planes, work) = (n * channels, 2 * y.len());
+    if let Some(sums) = sums {
+        // Few or tiny planes are not worth a sum each; a single channel's are one row.
+        if len >= HALF && planes >= MANY && channels > 1 {
+            let together = (CHUNK / len).max(1);
+            let mut rows = cx.scratch(planes * size_of::<T>());
+            let rows = rows.slice_mut::<T>();
+            cx.pieces2((&mut *d, together * len), (&mut *rows, together), work, |piece, d, rows| {
+                cx.simd().run(
+                    #[inline(always)]
+                    || {
+                        for (i, (d, row)) in d.chunks_exact_mut(len).zip(rows).enumerate() {
+                            rectify(y, dy, (piece * together + i) * len, d);
+                            *row = sum_of(d);
+                        }
+                    },
+                );
+            });
+            return sum(cx, (1, n, channels), rows, sums);
         }
+        relu_grad(cx, [n, channels, len], y, dy, d, None);
+        let dim = |size, summed| Dim { size, summed };
+        return match channels {
+            1 => sum_dims(cx, &[dim(n * len, true)], d, sums),
+            _ => sum_dims(cx, &[dim(n, true), dim(channels, false), dim(len, true)], d, sums),
+        };
+    }
+    cx.pieces(d, CHUNK, work, |piece, d| {
+        cx.simd().run(
+            #[inline(always)]
+            || rectify(y, dy, piece * CHUNK, d),
+        );
     });
 }
 

@@ -26,9 +26,8 @@
 use super::adaptive::{OutputSize, under};
 use super::cuda;
 use super::images::images;
-use super::max_pool2d::MaxPool2dGrad;
 use super::{Case, Fill, Input, OpSpec, one};
-use crate::core::{DType, Result};
+use crate::core::{DType, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, pool};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
@@ -64,7 +63,7 @@ impl Op for AdaptiveMaxPool2d {
             under(i, input, outputs).step_by(1)
         };
         float_type!(self.name(), x[0].dtype, T => {
-            pool::max_of(cx, &planes, window, x[0].get::<T>(), output.get(), indices.get());
+            pool::adaptive_max(cx, &planes, window, x[0].get::<T>(), output.get(), indices.get());
             Ok(())
         })
     }
@@ -77,7 +76,7 @@ impl Op for AdaptiveMaxPool2d {
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        let op = MaxPool2dGrad { input: saved.meta(0).shape, window: None };
+        let op = AdaptiveMaxPool2dGrad { input: saved.meta(0).shape };
         Ok(smallvec![Some(one(apply(op, &[dy, &saved.output(1)])?))])
     }
 
@@ -87,6 +86,49 @@ impl Op for AdaptiveMaxPool2d {
 
     fn field(&self, x: &[Meta]) -> Field {
         self.0.field(&x[0].shape)
+    }
+}
+
+/// `dx` from `(dy, indices)`: every dy is added to its winner.
+#[derive(Debug)]
+struct AdaptiveMaxPool2dGrad {
+    input: Shape,
+}
+
+impl Op for AdaptiveMaxPool2dGrad {
+    fn name(&self) -> &'static str {
+        "adaptive_max_pool2d_grad"
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        Ok(Plan::new(self.input, one_float(self.name(), &x[..1])?))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::NONE
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let planes = pool::Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
+        float_type!(self.name(), x[0].dtype, T => {
+            pool::adaptive_max_grad(cx, &planes, x[0].get::<T>(), x[1].get(), y[0].get());
+            Ok(())
+        })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let planes = pool::Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
+        let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, None));
+        let (dy, indices, dx, n) = (x[0].f32()?, x[1].i64()?, y[0].f32()?, y[0].numel() as i64);
+        kernels::adaptive_max_pool2d_bwd_f32(cx, launch, dy, indices, dx, windows, n)
+    }
+
+    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        Err(super::no_second_gradient(self.name()))
+    }
+
+    fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
+        x[0].numel() as u64
     }
 }
 

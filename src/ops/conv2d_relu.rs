@@ -38,6 +38,7 @@ use std::sync::Arc;
 
 impl BeforeRelu for Conv2d {
     const WITH_RELU: &'static str = "conv2d_relu";
+    const AFTER: usize = 2;
 
     fn cpu_relu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         self.run(cx, x, y, true)

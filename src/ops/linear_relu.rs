@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 impl BeforeRelu for Linear {
     const WITH_RELU: &'static str = "linear_relu";
+    const AFTER: usize = 0;
 
     fn cpu_relu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         self.cpu(cx, x, y)?;

@@ -17,7 +17,8 @@
 //! |---|---|---|
 //! | input | `[N, C, H, W]` or `[C, H, W]` | |
 //! | output | `[N, C, H', W']` or `[C, H', W']` | `H' = floor((H + 2 pH - dH (kH - 1) - 1) / sH) + 1`, ceil with `ceil_mode` |
-//! | indices | as output, i64 | flat position of the winner in its `H x W` plane; -1 where a window sees only padding |
+//! | indices | as output, i64 | flat position of the winner in its `H x W` plane; -1 where a window sees only padding; if asked for |
+//! | taps | as output, u8 | place of the winner within its window, 255 for none; i64 and -1 where windows have 255 taps or more; hidden from callers, kept for backward |
 //!
 //! ```
 //! use receptive::ops::max_pool2d::MaxPool2dOptions;
@@ -32,13 +33,29 @@
 use super::cuda;
 use super::images::{images, pooled};
 use super::{Attrs, Case, Fill, Input, OpSpec, one};
-use crate::core::{DType, Float, Result, Shape, Window};
+use crate::core::{DType, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut, pool};
-use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
+use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr, kernels};
 use crate::float_type;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
+
+/// Runs `$body` with `$K` as the type of taps.
+macro_rules! tap_type {
+    ($dtype:expr, $K:ident => $body:expr) => {
+        match $dtype {
+            DType::U8 => {
+                type $K = u8;
+                $body
+            }
+            _ => {
+                type $K = i64;
+                $body
+            }
+        }
+    };
+}
 
 /// Settings of a max pooling, with PyTorch's names. Pairs are `[vertical, horizontal]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,9 +94,20 @@ impl MaxPool2dOptions {
     }
 }
 
-/// `F.max_pool2d`, with its indices as second output.
+/// `F.max_pool2d`.
 #[derive(Debug)]
-pub struct MaxPool2d(pub MaxPool2dOptions);
+pub struct MaxPool2d {
+    pub options: MaxPool2dOptions,
+    /// Whether callers see the indices, as second output.
+    pub return_indices: bool,
+}
+
+impl MaxPool2d {
+    fn taps(&self) -> DType {
+        let [kh, kw] = self.options.kernel_size;
+        if kh * kw < u8::MAX as usize { DType::U8 } else { DType::I64 }
+    }
+}
 
 impl Op for MaxPool2d {
     fn name(&self) -> &'static str {
@@ -88,50 +116,65 @@ impl Op for MaxPool2d {
 
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
         let dtype = one_float(self.name(), x)?;
-        let shape = pooled(self.name(), &x[0].shape, &self.0.window(), self.0.ceil_mode)?;
-        Ok(Plan::new(shape, dtype).and(shape, DType::I64))
+        let shape = pooled(self.name(), &x[0].shape, &self.options.window(), self.options.ceil_mode)?;
+        let plan = Plan::new(shape, dtype);
+        let plan = if self.return_indices { plan.and(shape, DType::I64) } else { plan };
+        Ok(plan.hidden(shape, self.taps()))
     }
 
     fn saves(&self) -> Saves {
-        Saves::outputs(&[1])
+        Saves::outputs(&[1 + usize::from(self.return_indices)])
     }
 
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
-        let [output, indices] = y else { unreachable!("infer plans two outputs") };
+        let window = self.options.window();
+        let (outputs, taps) = y.split_at_mut(1 + usize::from(self.return_indices));
+        let (output, indices) = outputs.split_at_mut(1);
         float_type!(self.name(), x[0].dtype, T => {
-            pool::max(cx, &planes, &self.0.window(), x[0].get::<T>(), output.get(), indices.get());
+            tap_type!(taps[0].dtype, K => {
+                let taps = taps[0].get::<K>();
+                pool::max(cx, &planes, &window, x[0].get::<T>(), output[0].get(), taps);
+                if let [indices] = indices {
+                    pool::places(cx, &planes, &window, taps, indices.get());
+                }
+            });
             Ok(())
         })
     }
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
-        let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, Some(&self.0.window())));
-        let (x, output, indices, n) = (x[0].f32()?, y[0].f32()?, y[1].i64()?, y[0].numel() as i64);
-        kernels::max_pool2d_fwd_f32(cx, launch, x, output, indices, windows, n)
+        let windows = cuda::windows(&planes, Some(&self.options.window()));
+        let (launch, n) = (Launch::over(y[0].numel()), y[0].numel() as i64);
+        let indices = if self.return_indices { y[1].i64()? } else { Ptr::NULL };
+        let (x, output, taps) = (x[0].f32()?, y[0].f32()?, &y[y.len() - 1]);
+        match taps.dtype {
+            DType::U8 => kernels::max_pool2d_fwd_f32(cx, launch, x, output, taps.u8()?, indices, windows, n),
+            _ => kernels::max_pool2d_fwd_wide_f32(cx, launch, x, output, taps.i64()?, indices, windows, n),
+        }
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        let op = MaxPool2dGrad { input: saved.meta(0).shape, window: Some(self.0.window()) };
-        Ok(smallvec![Some(one(apply(op, &[dy, &saved.output(1)])?))])
+        let op = MaxPool2dGrad { input: saved.meta(0).shape, window: self.options.window() };
+        let taps = saved.output(1 + usize::from(self.return_indices));
+        Ok(smallvec![Some(one(apply(op, &[dy, &taps])?))])
     }
 
     fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
-        (y[0].numel() * self.0.kernel_size[0] * self.0.kernel_size[1]) as u64
+        (y[0].numel() * self.options.kernel_size[0] * self.options.kernel_size[1]) as u64
     }
 
     fn field(&self, _x: &[Meta]) -> Field {
-        Field::Window(self.0.window())
+        Field::Window(self.options.window())
     }
 }
 
-/// `dx` from `(dy, indices)`: every dy is added to its winner.
+/// `dx` from `(dy, taps)`: every dy is added to its winner.
 #[derive(Debug)]
-pub(super) struct MaxPool2dGrad {
-    pub input: Shape,
-    /// None where windows are adaptive.
-    pub window: Option<Window>,
+struct MaxPool2dGrad {
+    input: Shape,
+    window: Window,
 }
 
 impl Op for MaxPool2dGrad {
@@ -150,26 +193,19 @@ impl Op for MaxPool2dGrad {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         float_type!(self.name(), x[0].dtype, T => {
-            let (dy, indices) = (x[0].get::<T>(), x[1].get::<i64>());
-            planes.scatter(cx, dy.len(), y[0].get::<T>(), |out, dx| {
-                dx.fill(T::ZERO);
-                for (&dy, &winner) in dy[out.clone()].iter().zip(&indices[out]) {
-                    if let Some(dx) = usize::try_from(winner).ok().and_then(|i| dx.get_mut(i)) {
-                        *dx += dy;
-                    }
-                }
-            });
+            let (dy, dx) = (x[0].get::<T>(), y[0].get::<T>());
+            tap_type!(x[1].dtype, K => pool::max_grad(cx, &planes, &self.window, dy, x[1].get::<K>(), dx));
             Ok(())
         })
     }
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
-        let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, self.window.as_ref()));
-        let (dy, indices, dx, n) = (x[0].f32()?, x[1].i64()?, y[0].f32()?, y[0].numel() as i64);
-        match self.window {
-            Some(_) => kernels::max_pool2d_bwd_f32(cx, launch, dy, indices, dx, windows, n),
-            None => kernels::adaptive_max_pool2d_bwd_f32(cx, launch, dy, indices, dx, windows, n),
+        let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, Some(&self.window)));
+        let (dy, dx, n) = (x[0].f32()?, y[0].f32()?, y[0].numel() as i64);
+        match x[1].dtype {
+            DType::U8 => kernels::max_pool2d_bwd_f32(cx, launch, dy, x[1].u8()?, dx, windows, n),
+            _ => kernels::max_pool2d_bwd_wide_f32(cx, launch, dy, x[1].i64()?, dx, windows, n),
         }
     }
 
@@ -189,7 +225,7 @@ impl Tensor {
     /// Another rank, a window larger than the padded input, padding of more than half the window, zero kernel, stride
     /// or dilation, a dtype that does not compute.
     pub fn max_pool2d(&self, options: &MaxPool2dOptions) -> Result<Tensor> {
-        Ok(one(apply(MaxPool2d(*options), &[self])?))
+        Ok(one(apply(MaxPool2d { options: *options, return_indices: false }, &[self])?))
     }
 
     /// As [`max_pool2d`](Self::max_pool2d), with the flat position of each winner in its plane. PyTorch:
@@ -198,7 +234,8 @@ impl Tensor {
     /// # Errors
     /// As [`max_pool2d`](Self::max_pool2d).
     pub fn max_pool2d_with_indices(&self, options: &MaxPool2dOptions) -> Result<(Tensor, Tensor)> {
-        let mut outputs = apply(MaxPool2d(*options), &[self])?.into_iter();
+        let op = MaxPool2d { options: *options, return_indices: true };
+        let mut outputs = apply(op, &[self])?.into_iter();
         let mut next = || outputs.next().expect("infer plans two outputs");
         Ok((next(), next()))
     }
@@ -211,7 +248,10 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output", "indices"],
     attrs: &["kernel_size", "stride", "padding", "dilation", "ceil_mode"],
-    build: |attrs| Ok(Arc::new(MaxPool2d(MaxPool2dOptions::from_attrs(attrs)?))),
+    build: |attrs| {
+        let options = MaxPool2dOptions::from_attrs(attrs)?;
+        Ok(Arc::new(MaxPool2d { options, return_indices: true }))
+    },
     cases,
 };
 
@@ -275,6 +315,34 @@ mod tests {
             assert_eq!(win([0.0, -0.0, 0.0, -0.0]).1, 0);
             let (y, i) = win([nan, 1.0, nan, 5.0]);
             assert!(y.is_nan() && i == 2);
+        }
+    }
+
+    /// 225 taps are numbered by a byte, 256 are not; both find the place and pass the gradient on to it.
+    #[test]
+    fn windows_of_any_size_know_their_winner() {
+        let (h, w, cpu) = (16, 19, Device::cpu().unwrap());
+        let values: Vec<f64> = (0..h * w).map(|i| (i * 7919 % 1009) as f64).collect();
+        for k in [15, 16] {
+            let options =
+                MaxPool2dOptions { stride: [1, 3], padding: [2, 1], ..MaxPool2dOptions::new([k, k]) };
+            let (y, indices) = pool(&values, &[1, h, w], options);
+            let (oh, ow) = (h + 4 - k + 1, (w + 2 - k) / 3 + 1);
+            let mut gradient = vec![0.0; h * w];
+            for (o, (y, index)) in y.iter().zip(&indices).enumerate() {
+                let under = |start: usize, before: usize, size: usize| {
+                    start.saturating_sub(before)..(start + k - before).min(size)
+                };
+                let places =
+                    under(o / ow, 2, h).flat_map(|p| under(o % ow * 3, 1, w).map(move |q| p * w + q));
+                let winner = places.max_by(|&a, &b| values[a].total_cmp(&values[b])).unwrap();
+                assert_eq!((*y, *index), (values[winner], winner as i64), "{k} output {o}");
+                gradient[winner] += o as f64;
+            }
+            let x = Tensor::from_slice(&cpu, &values, &[1, h, w]).unwrap().requires_grad();
+            let dy = Tensor::from_vec(&cpu, (0..oh * ow).map(|o| o as f64).collect(), &[1, oh, ow]).unwrap();
+            x.max_pool2d(&options).unwrap().backward_with(&dy).unwrap();
+            assert_eq!(x.grad().unwrap().to_f64().unwrap(), gradient, "{k}");
         }
     }
 

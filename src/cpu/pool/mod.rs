@@ -1,9 +1,13 @@
 //! Loops of the 2-d poolings: every plane of every image for itself.
 
+mod max;
+
+pub use max::{Tap, adaptive_max, adaptive_max_grad, max, max_grad, places};
+
 use super::CpuCtx;
 use super::context::CHUNK;
-use crate::core::{Float, Window};
-use std::iter::StepBy;
+use super::reduce::sum_of;
+use crate::core::Float;
 use std::ops::Range;
 
 /// The planes of a pooling: how many, and their sizes before and after.
@@ -77,12 +81,19 @@ pub fn average<T: Float>(
     y: &mut [T],
 ) {
     planes.gather(cx, x, y, |x, y| {
-        for (o, y) in y.iter_mut().enumerate() {
-            let ([rows, columns], divisor) = under(o);
-            let row = |p| &x[p * planes.w..][columns.clone()];
-            let sum: T = rows.flat_map(row).copied().sum();
-            *y = sum / T::from_f64(divisor);
-        }
+        cx.simd().run(
+            #[inline(always)]
+            || {
+                for (o, y) in y.iter_mut().enumerate() {
+                    let ([rows, columns], divisor) = under(o);
+                    let sum = match columns.len() == planes.w {
+                        true => sum_of(&x[rows.start * planes.w..rows.end.max(rows.start) * planes.w]),
+                        false => rows.flat_map(|p| &x[p * planes.w..][columns.clone()]).copied().sum(),
+                    };
+                    *y = sum / T::from_f64(divisor);
+                }
+            },
+        );
     });
 }
 
@@ -95,102 +106,18 @@ pub fn share<T: Float>(
     dx: &mut [T],
 ) {
     planes.scatter(cx, dy.len(), dx, |out, dx| {
-        dx.fill(T::ZERO);
-        for (o, &dy) in dy[out].iter().enumerate() {
-            let ([rows, columns], divisor) = under(o);
-            let share = dy / T::from_f64(divisor);
-            for p in rows {
-                dx[p * planes.w..][columns.clone()].iter_mut().for_each(|dx| *dx += share);
-            }
-        }
-    });
-}
-
-/// The largest element of each window, and its flat position in the plane.
-pub fn max<T: Float>(
-    cx: &CpuCtx,
-    planes: &Planes,
-    window: &Window,
-    x: &[T],
-    y: &mut [T],
-    indices: &mut [i64],
-) {
-    let halves = window.kernel == [2, 2] && window.stride == [2, 2];
-    let whole = planes.oh * 2 <= planes.h && planes.ow * 2 <= planes.w;
-    if halves && whole && window.padding == [[0; 2]; 2] && window.dilation == [1, 1] {
-        return winners(cx, planes, x, y, indices, max_2x2);
-    }
-    let size = [planes.h, planes.w];
-    max_of(cx, planes, |axis, i| window.positions(axis, i, size[axis]), x, y, indices);
-}
-
-/// As [`max`] for any windows: `under(axis, i)` are the rows, or columns, of output row, or column, i.
-pub fn max_of<T: Float>(
-    cx: &CpuCtx,
-    planes: &Planes,
-    under: impl Fn(usize, usize) -> StepBy<Range<usize>> + Sync + Send,
-    x: &[T],
-    y: &mut [T],
-    indices: &mut [i64],
-) {
-    winners(cx, planes, x, y, indices, |planes, x, y, indices| max_any(planes, &under, x, y, indices));
-}
-
-/// Calls `f(planes, a plane's inputs, its outputs, their indices)` for every plane.
-fn winners<T: Float>(
-    cx: &CpuCtx,
-    planes: &Planes,
-    x: &[T],
-    y: &mut [T],
-    indices: &mut [i64],
-    f: impl Fn(&Planes, &[T], &mut [T], &mut [i64]) + Sync + Send,
-) {
-    let (plane, per_task) = (planes.oh * planes.ow, planes.per_task());
-    cx.pieces2((y, per_task * plane), (indices, per_task * plane), x.len(), |task, y, indices| {
-        let pairs = y.chunks_exact_mut(plane).zip(indices.chunks_exact_mut(plane));
-        for (i, (y, indices)) in pairs.enumerate() {
-            f(planes, &x[planes.input(task * per_task + i)], y, indices);
-        }
-    });
-}
-
-/// Any window. NaN wins over every number, and a later NaN over an earlier one, as in PyTorch.
-fn max_any<T: Float>(
-    planes: &Planes,
-    under: impl Fn(usize, usize) -> StepBy<Range<usize>>,
-    x: &[T],
-    y: &mut [T],
-    indices: &mut [i64],
-) {
-    for (o, (y, index)) in y.iter_mut().zip(indices).enumerate() {
-        let columns = under(1, o % planes.ow);
-        (*y, *index) = (T::NEG_INFINITY, -1);
-        for row in under(0, o / planes.ow) {
-            for at in columns.clone().map(|column| row * planes.w + column) {
-                if x[at] > *y || x[at].is_nan() || *index < 0 {
-                    (*y, *index) = (x[at], at as i64);
+        cx.simd().run(
+            #[inline(always)]
+            || {
+                dx.fill(T::ZERO);
+                for (o, &dy) in dy[out].iter().enumerate() {
+                    let ([rows, columns], divisor) = under(o);
+                    let share = dy / T::from_f64(divisor);
+                    for p in rows {
+                        dx[p * planes.w..][columns.clone()].iter_mut().for_each(|dx| *dx += share);
+                    }
                 }
-            }
-        }
-    }
-}
-
-/// Four neighbours side by side, the commonest window: no border, no inner loops.
-fn max_2x2<T: Float>(planes: &Planes, x: &[T], y: &mut [T], indices: &mut [i64]) {
-    let rows = x.chunks_exact(2 * planes.w);
-    let outputs = y.chunks_exact_mut(planes.ow).zip(indices.chunks_exact_mut(planes.ow));
-    for (i, (x, (y, indices))) in rows.zip(outputs).enumerate() {
-        let (upper, lower) = x.split_at(planes.w);
-        let taps = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
-        for (j, ((&[a, b], &[c, d]), (y, index))) in taps.zip(y.iter_mut().zip(indices)).enumerate() {
-            let (mut best, mut at) = (a, 0);
-            for (x, place) in [(b, 1), (c, planes.w), (d, planes.w + 1)] {
-                if x > best || x.is_nan() {
-                    (best, at) = (x, place);
-                }
-            }
-            *y = best;
-            *index = (2 * i * planes.w + 2 * j + at) as i64;
-        }
-    }
+            },
+        );
+    });
 }
