@@ -2,8 +2,6 @@
 
 /// The smallest block, in bytes: a cache line, which is also the widest SIMD register.
 pub const SMALLEST: usize = 64;
-/// How many classes there are.
-pub const CLASSES: usize = 4 * 58;
 
 /// The class that `bytes` fit in. Sizes run 64, 80, 96, 112, 128, 160, 192, 224, 256, ...
 pub fn class_of(bytes: usize) -> usize {

@@ -2,14 +2,18 @@
 //! hand out fresh zero pages each time, and the page faults of a fresh multi-megabyte buffer cost more than a ReLU over
 //! it. So a dropped buffer goes back to its pool's free list and is handed out again, old contents and all.
 //!
-//! Sizes are rounded up to a [size class](crate::core::size_class).
+//! Small sizes are rounded up to a [size class](crate::core::size_class) with a free list each; large ones are ranges of
+//! an [`Arena`].
 
+use super::arena::{self, Arena};
 use crate::core::Element;
-use crate::core::size_class::{CLASSES, SMALLEST, class_bytes, class_of};
+use crate::core::size_class::{SMALLEST, class_bytes, class_of};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Bytes from which on a block is large.
+const LARGE: usize = 256 << 10;
 /// Every buffer starts on a cache line.
 const ALIGN: usize = SMALLEST;
 
@@ -24,23 +28,24 @@ pub struct PoolStats {
     pub cached: usize,
 }
 
-#[derive(Default)]
 struct Lists {
+    /// Of each class of small blocks.
     free: Vec<Vec<NonNull<u8>>>,
+    large: Arena,
     stats: PoolStats,
 }
 
 // SAFETY: the pointers are owned by the list that holds them; nothing else refers to a free block.
 unsafe impl Send for Lists {}
 
-/// A free list for each size class, shared by all buffers it made.
+/// Free memory, shared by all buffers it made.
 pub struct BufferPool(Mutex<Lists>);
 
 impl BufferPool {
     /// An empty pool.
     pub fn new() -> Arc<BufferPool> {
-        let lists = Lists { free: vec![Vec::new(); CLASSES], stats: PoolStats::default() };
-        Arc::new(BufferPool(Mutex::new(lists)))
+        let free = vec![Vec::new(); class_of(LARGE) + 1];
+        Arc::new(BufferPool(Mutex::new(Lists { free, large: Arena::default(), stats: PoolStats::default() })))
     }
 
     /// A buffer of at least `bytes`, with unspecified (but initialised) contents. For scratch memory, which is small
@@ -54,33 +59,34 @@ impl BufferPool {
 
     /// As [`take`](Self::take), or `None` where the machine has no such memory.
     pub fn try_take(self: &Arc<Self>, bytes: usize) -> Option<Buffer> {
-        let class = class_of(bytes);
-        let capacity = class_bytes(class);
-        let recycled = self.lists().free[class].pop();
-        let fresh = recycled.is_none();
-        let block = recycled.or_else(|| fresh_block(class))?;
         let mut lists = self.lists();
-        lists.stats.cached -= if fresh { 0 } else { capacity };
-        lists.stats.in_use += capacity;
+        let block = if bytes < LARGE {
+            let class = class_of(bytes);
+            lists.free[class].pop().or_else(|| fresh_block(class))
+        } else {
+            lists.large.take(bytes)
+        }?;
+        lists.stats.in_use += capacity(bytes);
         lists.stats.peak = lists.stats.peak.max(lists.stats.in_use);
         drop(lists);
-        Some(Buffer { block, bytes, class, pool: Arc::clone(self) })
+        Some(Buffer { block, bytes, pool: Arc::clone(self) })
     }
 
     /// What the pool holds now.
     pub fn stats(&self) -> PoolStats {
-        self.lists().stats
+        let lists = self.lists();
+        let small = lists.free.iter().enumerate().map(|(class, list)| list.len() * class_bytes(class));
+        PoolStats { cached: small.sum::<usize>() + lists.large.free(), ..lists.stats }
     }
 
-    /// Gives all free blocks back to the operating system.
+    /// Gives free blocks back to the operating system.
     pub fn empty_cache(&self) {
         let mut lists = self.lists();
-        lists.stats.cached = 0;
+        lists.large.trim();
         for (class, list) in lists.free.iter_mut().enumerate() {
-            let Some(layout) = layout(class) else { continue };
             for block in list.drain(..) {
                 // SAFETY: the block came from `fresh_block(class)`, is on no other list, and no buffer refers to it.
-                unsafe { dealloc(block.as_ptr(), layout) }
+                unsafe { dealloc(block.as_ptr(), layout(class)) }
             }
         }
     }
@@ -96,21 +102,24 @@ impl Drop for BufferPool {
     }
 }
 
-/// `None` for more than an address space holds.
-fn layout(class: usize) -> Option<Layout> {
-    Layout::from_size_align(class_bytes(class), ALIGN).ok()
+/// The bytes of the block that holds so many.
+fn capacity(bytes: usize) -> usize {
+    if bytes < LARGE { class_bytes(class_of(bytes)) } else { arena::capacity(bytes) }
+}
+
+fn layout(class: usize) -> Layout {
+    Layout::from_size_align(class_bytes(class), ALIGN).expect("small blocks have a layout")
 }
 
 fn fresh_block(class: usize) -> Option<NonNull<u8>> {
     // SAFETY: the layout is never of size zero. Zeroed, so that a buffer's bytes are always initialised.
-    NonNull::new(unsafe { alloc_zeroed(layout(class)?) })
+    NonNull::new(unsafe { alloc_zeroed(layout(class)) })
 }
 
 /// An owned, 64-byte aligned block of bytes that goes back to its pool when dropped.
 pub struct Buffer {
     block: NonNull<u8>,
     bytes: usize,
-    class: usize,
     pool: Arc<BufferPool>,
 }
 
@@ -145,11 +154,13 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let capacity = class_bytes(self.class);
         let mut lists = self.pool.lists();
-        lists.stats.in_use -= capacity;
-        lists.stats.cached += capacity;
-        lists.free[self.class].push(self.block);
+        lists.stats.in_use -= capacity(self.bytes);
+        if self.bytes < LARGE {
+            lists.free[class_of(self.bytes)].push(self.block);
+        } else {
+            lists.large.give(self.block, self.bytes);
+        }
     }
 }
 
@@ -160,12 +171,15 @@ mod tests {
     #[test]
     fn a_dropped_buffer_is_handed_out_again() {
         let pool = BufferPool::new();
-        let first = pool.take(1000);
-        let address = first.bytes().as_ptr();
-        drop(first);
-        assert_eq!(pool.take(1010).bytes().as_ptr(), address);
-        assert_eq!(pool.stats().in_use, 0);
-        pool.empty_cache();
-        assert_eq!(pool.stats().cached, 0);
+        for [bytes, again] in [[1000, 1010], [5_000_000, 5_000_001]] {
+            let first = pool.take(bytes);
+            let address = first.bytes().as_ptr();
+            assert!(first.bytes().iter().all(|&b| b == 0));
+            drop(first);
+            assert_eq!(pool.take(again).bytes().as_ptr(), address);
+            assert_eq!(pool.stats().in_use, 0);
+            pool.empty_cache();
+            assert_eq!(pool.stats().cached, 0);
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Slices in, slices out: nothing here knows a tensor, so every loop can be read, tested and timed alone.
 
+mod arena;
 pub mod broadcast;
 pub mod buffer;
 pub mod context;
