@@ -68,6 +68,7 @@ pub unsafe fn add_dots<V: Vector, const R: usize, const C: usize>(
 }
 
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // references to the sums would keep them in memory
 fn add_products<V: Vector, const R: usize, const C: usize>(
     sums: &mut [[V; C]; R],
     a: impl Fn(usize) -> V,

@@ -290,12 +290,12 @@ unsafe fn block<V: Vector, const R: usize, const C: usize>(s: &Sums, o: usize, k
             sums = add_dots::<V, R, C>(sums, pixels, dy, image);
         }
     }
-    for r in 0..R {
-        for c in 0..C {
+    for (r, row) in sums.into_iter().enumerate() {
+        for (c, sum) in row.into_iter().enumerate() {
             // SAFETY: the caller's.
             unsafe {
                 let to = dw.add((o + r) * s.offsets.len() + k + c);
-                *to = if s.more { *to + sums[r][c].sum() } else { sums[r][c].sum() };
+                *to = if s.more { *to + sum.sum() } else { sum.sum() };
             }
         }
     }

@@ -64,6 +64,7 @@ pub struct Tile<'a> {
 /// # Safety
 /// As [`Runs::go`].
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // references to the sums would keep them in memory
 unsafe fn compute<V: Vector, const R: usize, const N: usize>(
     t: &Tile,
     from: *const f32,
@@ -102,6 +103,7 @@ impl Tile<'_> {
     /// # Safety
     /// y can be written where the spots say.
     #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // as above
     unsafe fn store<V: Vector, const R: usize>(&self, sums: [V; R], spots: &[Spot], y: *mut f32) {
         let whole = (1u32 << V::LANES) - 1;
         // SAFETY: the caller's.
