@@ -157,7 +157,8 @@ impl CpuCtx {
     }
 
     /// Runs an elementwise loop over `T`, compiled for the vectors of this processor. Mark the closure
-    /// `#[inline(always)]`. In f64, the oracle's type, a loop is what it is on any processor, and compiled once.
+    /// `#[inline(always)]`, and write the loop with `for`: a closure within it may end up in a function of its own, which
+    /// has no vectors. In f64, the oracle's type, a loop is what it is on any processor, and compiled once.
     #[inline(always)]
     pub fn vectors<T>(&self, f: impl FnOnce()) {
         if const { size_of::<T>() < 8 } { self.simd().run(f) } else { f() }
@@ -170,7 +171,11 @@ impl CpuCtx {
             let start = piece * CHUNK;
             self.vectors::<T>(
                 #[inline(always)]
-                || y.iter_mut().enumerate().for_each(|(i, y)| *y = f(start + i)),
+                || {
+                    for (i, y) in y.iter_mut().enumerate() {
+                        *y = f(start + i);
+                    }
+                },
             );
         });
     }
@@ -181,7 +186,11 @@ impl CpuCtx {
         self.pieces(y, CHUNK, work, |piece, y| {
             self.vectors::<Y>(
                 #[inline(always)]
-                || y.iter_mut().zip(&x[piece * CHUNK..]).for_each(|(y, &x)| *y = f(x)),
+                || {
+                    for (y, &x) in y.iter_mut().zip(&x[piece * CHUNK..]) {
+                        *y = f(x);
+                    }
+                },
             );
         });
     }
@@ -199,7 +208,11 @@ impl CpuCtx {
             let (a, b) = (&a[piece * CHUNK..], &b[piece * CHUNK..]);
             self.vectors::<Y>(
                 #[inline(always)]
-                || y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b)),
+                || {
+                    for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+                        *y = f(a, b);
+                    }
+                },
             );
         });
     }

@@ -58,6 +58,12 @@ pub struct BinaryCrossEntropyWithLogits {
     pub reduction: Reduction,
 }
 
+/// The loss of one element, before its weight.
+#[inline(always)]
+fn loss<T: Float>(x: T, t: T, p: T) -> T {
+    p * t * (-x).softplus() + (T::ONE - t) * x.softplus()
+}
+
 impl BinaryCrossEntropyWithLogits {
     /// How kernels walk the weights, stretched to the input's shape, and where they are; nowhere where there is none.
     fn walk(&self, input: &Shape, weights: &[DeviceView]) -> Result<(Walk, [Ptr<f32>; 2])> {
@@ -129,8 +135,7 @@ impl Op for BinaryCrossEntropyWithLogits {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (pair, weights) = ([x[0], x[1]], &x[2..]);
         float_type!(self.name(), x[0].dtype, T => {
-            let loss = |x: T, t: T, p: T| p * t * (-x).softplus() + (T::ONE - t) * x.softplus();
-            let losses = |y: &mut ViewMut| self.weighted(cx, pair, weights, y, loss);
+            let losses = |y: &mut ViewMut| self.weighted(cx, pair, weights, y, loss::<T>);
             self.reduction.collect::<T>(cx, x[0].shape, &mut y[0], losses);
             Ok(())
         })
@@ -195,9 +200,14 @@ impl Op for BinaryCrossEntropyWithLogitsGrad {
             let each = forward.reduction == Reduction::None;
             let g = if each { T::ONE } else { dy[0] / n };
             match self.of {
-                Of::Input => forward.weighted(cx, pair, weights, y, |x: T, t, p| {
-                    g * ((T::ONE - t) * x.sigmoid() - p * t * (-x).sigmoid())
-                }),
+                Of::Input => forward.weighted(
+                    cx,
+                    pair,
+                    weights,
+                    y,
+                    #[inline(always)]
+                    |x: T, t, p| g * ((T::ONE - t) * x.sigmoid() - p * t * (-x).sigmoid()),
+                ),
                 Of::Target => forward.weighted(cx, pair, weights, y, |x: T, _, p| {
                     g * (p * (-x).softplus() - x.softplus())
                 }),

@@ -123,15 +123,20 @@ pub(super) fn threshold(p: f64) -> u64 {
 fn draw(cx: &CpuCtx, key: Key, block: u64, threshold: u64, mask: &mut [u8]) {
     /// Blocks drawn side by side: a vector of the widest registers.
     const LANES: usize = 16;
-    let kept = |bits: u32| (bits as u64 >= threshold) as u8;
+    // Compared in 32 bits; nothing reaches 2^32.
+    let (least, none) = (threshold as u32, threshold > u32::MAX as u64);
     cx.vectors::<u8>(
         #[inline(always)]
         || {
             for (block, mask) in (block..).step_by(LANES).zip(mask.chunks_mut(4 * LANES)) {
-                let bits = key.blocks::<LANES>(block);
-                for (i, mask) in mask.chunks_mut(4).enumerate() {
-                    mask.iter_mut().zip(bits).for_each(|(m, bits)| *m = kept(bits[i]));
+                // The four bytes of a block as one word.
+                let mut words = [0u32; LANES];
+                for (k, bits) in key.blocks::<LANES>(block).iter().enumerate() {
+                    for (word, &bits) in words.iter_mut().zip(bits) {
+                        *word |= ((bits >= least && !none) as u32) << (8 * k);
+                    }
                 }
+                mask.copy_from_slice(&words.map(u32::to_le_bytes).as_flattened()[..mask.len()]);
             }
         },
     );
