@@ -143,7 +143,7 @@ impl Team {
     /// Calls helpers that sleep, where there are tasks for them.
     fn wake(&self, n: usize) {
         let awake = self.shared.awake.load(Ordering::Relaxed);
-        for number in awake..self.helpers.min(n - 1) {
+        for number in awake..self.helpers.min(n.saturating_sub(1)) {
             self.shared.awake.fetch_add(1, Ordering::Relaxed);
             let shared = Arc::clone(&self.shared);
             self.pool.spawn(move || shared.help(if number % 2 == 0 { End::Back } else { End::Front }));
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn every_task_runs_once_from_whichever_thread() {
         let team = Team::new(3).unwrap();
-        for n in (1..200).chain([10_000]) {
+        for n in (0..200).chain([10_000]) {
             let runs: Vec<AtomicUsize> = (0..n).map(|_| AtomicUsize::new(0)).collect();
             team.run(n, &|i| {
                 runs[i].fetch_add(1, Ordering::Relaxed);

@@ -90,7 +90,7 @@ impl BinaryCrossEntropyWithLogits {
                 t.get::<T>(),
                 y.get::<T>(),
                 #[inline(always)]
-                |x, t| f(x, t, T::ONE),
+                move |x, t| f(x, t, T::ONE),
             );
         }
         let one = [T::ONE];
@@ -206,7 +206,7 @@ impl Op for BinaryCrossEntropyWithLogitsGrad {
                     weights,
                     y,
                     #[inline(always)]
-                    |x: T, t, p| g * ((T::ONE - t) * x.sigmoid() - p * t * (-x).sigmoid()),
+                    move |x: T, t, p| g * ((T::ONE - t) * x.sigmoid() - p * t * (-x).sigmoid()),
                 ),
                 Of::Target => forward.weighted(cx, pair, weights, y, |x: T, _, p| {
                     g * (p * (-x).softplus() - x.softplus())
