@@ -24,14 +24,14 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 #[inline(always)]
 fn lanes<const N: usize>(mut counter: [[u32; N]; 4], mut key: [u32; 2]) -> [[u32; N]; 4] {
     for _ in 0..10 {
-        for i in 0..N {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|word| counter[word][i]);
-            let p0 = MULTIPLIER[0] as u64 * a as u64;
-            let p1 = MULTIPLIER[1] as u64 * c as u64;
-            counter[0][i] = (p1 >> 32) as u32 ^ b ^ key[0];
-            counter[1][i] = p1 as u32;
-            counter[2][i] = (p0 >> 32) as u32 ^ d ^ key[1];
-            counter[3][i] = p0 as u32;
+        let [a, b, c, d] = &mut counter;
+        for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
+            let p0 = MULTIPLIER[0] as u64 * *a as u64;
+            let p1 = MULTIPLIER[1] as u64 * *c as u64;
+            *a = (p1 >> 32) as u32 ^ *b ^ key[0];
+            *b = p1 as u32;
+            *c = (p0 >> 32) as u32 ^ *d ^ key[1];
+            *d = p0 as u32;
         }
         key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
     }

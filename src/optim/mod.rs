@@ -176,6 +176,9 @@ impl Memory {
     }
 }
 
+/// A piece of a parameter: which one, its targets, `dw`.
+type Piece<'a, T, const K: usize> = (usize, [&'a mut [T]; K], &'a [T]);
+
 /// Calls `f(parameter, its targets, dw)` on pieces of all parameters, each with K targets: in one parallel loop, cut into
 /// tasks of about equal size over all of them together.
 fn each<T: Float, const K: usize>(
@@ -184,7 +187,7 @@ fn each<T: Float, const K: usize>(
     grads: &[View],
     f: impl Fn(usize, [&mut [T]; K], &[T]) + Sync + Send,
 ) {
-    let mut pieces: Vec<(usize, [&mut [T]; K], &[T])> = Vec::new();
+    let mut pieces: Vec<Piece<T, K>> = Vec::new();
     for (slot, (targets, dw)) in targets.chunks_exact_mut(K).zip(grads).enumerate() {
         let mut targets = targets.iter_mut().map(|t| t.get::<T>().chunks_mut(CHUNK));
         let mut targets: [_; K] = std::array::from_fn(|_| targets.next().expect("chunks of K"));
@@ -193,7 +196,7 @@ fn each<T: Float, const K: usize>(
             pieces.push((slot, piece, dw));
         }
     }
-    let mut tasks: Vec<&mut [(usize, [&mut [T]; K], &[T])]> = Vec::new();
+    let mut tasks: Vec<&mut [Piece<T, K>]> = Vec::new();
     let (mut rest, mut work) = (&mut pieces[..], 0);
     while !rest.is_empty() {
         let mut size = 0;
