@@ -64,7 +64,7 @@ impl Layer {
         let tiling = Tiling::new(self.n, [self.to.h, self.to.w]);
         let o = self.o.next_multiple_of(lanes);
         let work = self.n * self.to.h * self.to.w * self.c * self.o;
-        let mut u = cx.scratch(16 * self.c * o * 4);
+        let mut u = cx.scratch(Place::new(self.c, o, lanes).len() * 4);
         let all = Shared(u.slice_mut::<f32>().as_mut_ptr());
         cx.tasks(o / lanes, self.c * o * 16, &|group| {
             simd.dispatch(Weights { layer: &self, weight, group, u: all.get() });
@@ -101,7 +101,7 @@ impl Kernel for Weights<'_> {
         let Layer { c, o, taps: lie, .. } = *self.layer;
         let first = self.group * V::LANES;
         let (start, width) = self.layer.panel::<V>(self.group);
-        let place = Place { position: c * o.next_multiple_of(V::LANES), tile: width };
+        let place = Place { tile: width, ..Place::new(c, o.next_multiple_of(V::LANES), V::LANES) };
         // SAFETY: U is that large, and its registers of this group belong to this task.
         unsafe {
             let weight = self.weight.as_ptr().add(first * lie.output);
@@ -130,11 +130,12 @@ impl Kernel for Tiles<'_> {
         let Layer { c, o, from, to, before, .. } = *layer;
         let tiles = block.len();
         let (pixels_read, pixels_written) = (block.read(before), block.written());
-        let v_place = Place { position: tiles * pitch(c, V::LANES), tile: pitch(c, V::LANES) };
+        let v_place = Place::new(tiles, pitch(c, V::LANES), V::LANES);
         let m_pitch = o.next_multiple_of(V::LANES).min(TOGETHER);
-        let m_place = Place { position: tiles * m_pitch, tile: m_pitch };
+        let m_place = Place::new(tiles, m_pitch, V::LANES);
+        let u_place = Place::new(c, o.next_multiple_of(V::LANES), V::LANES);
         let patch_len = pixels_read.height * pixels_read.width * V::LANES;
-        let (v_len, m_len) = (16 * v_place.position, 16 * m_place.position);
+        let (v_len, m_len) = (v_place.len(), m_place.len());
         let mut scratch = cx.scratch((patch_len + v_len + m_len) * 4);
         let (patch, rest) = scratch.slice_mut::<f32>().split_at_mut(patch_len);
         let (v, m) = rest.split_at_mut(v_len);
@@ -153,7 +154,7 @@ impl Kernel for Tiles<'_> {
             let end = o.min(start + m_pitch);
             for position in 0..16 {
                 let v = &v[position * v_place.position..];
-                let u = &u[position * c * o.next_multiple_of(V::LANES)..];
+                let u = &u[position * u_place.position..];
                 for first in (start..end).step_by(V::LANES * V::TILE[1]) {
                     let (place, width) = layer.panel::<V>(first / V::LANES);
                     let m = &mut m[position * m_place.position + first - start..];

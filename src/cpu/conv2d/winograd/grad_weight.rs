@@ -25,7 +25,9 @@ const SMALL: usize = 1 << 17;
 /// The most chunks.
 const CHUNKS: usize = 16;
 /// Floats of V and Y between the transforms and the products of a large dU: 8 MiB.
-const BETWEEN: usize = 1 << 21;
+const BETWEEN: usize = 1 << 22;
+/// Tiles between them beyond which deeper sums gain nothing, and the third-level cache loses them.
+const DEEP: usize = 256;
 /// Rows of dU that are one task.
 const ROWS: usize = 64;
 
@@ -43,6 +45,7 @@ struct Sum<'a> {
     pitch: [usize; 2],
     /// Floats of the largest patch.
     patch: usize,
+    lanes: usize,
 }
 
 pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f32]) {
@@ -60,6 +63,7 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
         c: g.c.next_multiple_of(lanes),
         pitch: [g.o, g.c].map(|channels| pitch(channels, lanes)),
         patch: (2 * tiling.rows + 2) * (2 * tiling.cols + 2) * lanes,
+        lanes,
     };
     let small = 16 * sum.o * sum.c <= SMALL;
     let chunk = tiling.len().div_ceil(if small { CHUNKS } else { 1 });
@@ -81,6 +85,11 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
 }
 
 impl Sum<'_> {
+    /// Where Y and V of so many tiles lie.
+    fn places(&self, tiles: usize) -> [Place; 2] {
+        self.pitch.map(|pitch| Place::new(tiles, pitch, self.lanes))
+    }
+
     /// Floats of dU.
     fn size(&self) -> usize {
         16 * self.o * self.c
@@ -89,9 +98,10 @@ impl Sum<'_> {
     /// All of dU, some blocks of tiles after the other.
     fn by_phases(&self, cx: &CpuCtx, du: Shared) {
         let (tiling, simd) = (self.tiling, cx.simd());
-        let together = (BETWEEN / (16 * tiling.largest() * (self.pitch[0] + self.pitch[1]))).max(1);
-        let room = 16 * together.min(tiling.len()) * tiling.largest();
-        let mut buffers = self.pitch.map(|pitch| cx.scratch(room * pitch * 4));
+        let tiles = (BETWEEN / (16 * (self.pitch[0] + self.pitch[1]))).min(DEEP);
+        let together = (tiles / tiling.largest()).max(1);
+        let most = self.places(together.min(tiling.len()) * tiling.largest());
+        let mut buffers = most.map(|place| cx.scratch(place.len() * 4));
         let [y, v] = buffers.each_mut().map(|b| Shared(b.slice_mut::<f32>().as_mut_ptr()));
         for first in (0..tiling.len()).step_by(together) {
             let blocks = first..tiling.len().min(first + together);
@@ -101,6 +111,7 @@ impl Sum<'_> {
                 begins.push(begins[begins.len() - 1] + tiling.block(block).len());
             }
             let tiles = begins[blocks.len()];
+            let places = self.places(tiles);
             let work = tiles * 16 * (self.o + self.c);
             cx.tasks(blocks.len(), work, &|i| {
                 let mut patch = cx.scratch(self.patch * 4);
@@ -109,7 +120,7 @@ impl Sum<'_> {
                     sum: self,
                     block: tiling.block(first + i),
                     begin,
-                    tiles,
+                    places,
                     patch,
                     y: y.get(),
                     v: v.get(),
@@ -119,18 +130,8 @@ impl Sum<'_> {
             cx.tasks(16 * parts, tiles * self.o * self.c, &|task| {
                 let (position, part) = (task / parts, task % parts);
                 let rows = part * ROWS..self.o.min((part + 1) * ROWS);
-                // SAFETY: positions are `tiles` rows of Y and V apart, and o x c of dU.
-                unsafe {
-                    simd.dispatch(Products {
-                        sum: self,
-                        tiles,
-                        rows,
-                        more: first > 0,
-                        y: y.get().add(position * tiles * self.pitch[0]),
-                        v: v.get().add(position * tiles * self.pitch[1]),
-                        du: du.get().add(position * self.o * self.c),
-                    });
-                }
+                let (more, [y, v, du]) = (first > 0, [y, v, du].map(|shared| shared.get()));
+                simd.dispatch(Products { sum: self, tiles, position, rows, more, y, v, du });
             });
         }
     }
@@ -140,9 +141,9 @@ impl Sum<'_> {
 struct Transform<'a> {
     sum: &'a Sum<'a>,
     block: Block,
-    /// The place of its first tile, and all tiles between two positions.
+    /// The number of its first tile.
     begin: usize,
-    tiles: usize,
+    places: [Place; 2],
     patch: &'a mut [f32],
     y: *mut f32,
     v: *mut f32,
@@ -153,8 +154,8 @@ impl Kernel for Transform<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Transform { sum, block, begin, tiles, patch, y, v } = self;
-        let Sum { g, dy, x, pitch: [y_pitch, v_pitch], .. } = *sum;
+        let Transform { sum, block, begin, places: [y_place, v_place], patch, y, v } = self;
+        let Sum { g, dy, x, .. } = *sum;
         let patch = patch.as_mut_ptr();
         let (read, written) = (block.read(g.window.padding.map(|p| p[0] as isize)), block.written());
         let (x_plane, y_plane) = (Plane { h: g.h, w: g.w }, Plane { h: g.oh, w: g.ow });
@@ -165,8 +166,7 @@ impl Kernel for Transform<'_> {
                 unsafe {
                     let planes = x.as_ptr().add((image * g.c + first) * g.plane());
                     read.gather::<V>(planes, V::LANES.min(g.c - first), x_plane, patch);
-                    let place = Place { position: tiles * v_pitch, tile: v_pitch };
-                    pixels::<V>(block.size(), patch, v.add(tile * v_pitch + first), place);
+                    pixels::<V>(block.size(), patch, v.add(tile * v_place.tile + first), v_place);
                 }
             }
             for first in (0..g.o).step_by(V::LANES) {
@@ -174,8 +174,7 @@ impl Kernel for Transform<'_> {
                 unsafe {
                     let planes = dy.as_ptr().add((image * g.o + first) * g.out_plane());
                     written.gather::<V>(planes, V::LANES.min(g.o - first), y_plane, patch);
-                    let place = Place { position: tiles * y_pitch, tile: y_pitch };
-                    grads::<V>(block.size(), patch, y.add(tile * y_pitch + first), place);
+                    grads::<V>(block.size(), patch, y.add(tile * y_place.tile + first), y_place);
                 }
             }
         }
@@ -186,6 +185,7 @@ impl Kernel for Transform<'_> {
 struct Products<'a> {
     sum: &'a Sum<'a>,
     tiles: usize,
+    position: usize,
     rows: Range<usize>,
     /// Whether dU has begun.
     more: bool,
@@ -199,8 +199,14 @@ impl Kernel for Products<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Products { sum, tiles, rows, more, y, v, du } = self;
+        let Products { sum, tiles, position, rows, more, y, v, du } = self;
         let width = V::LANES * V::TILE[1];
+        let [y_place, v_place] = sum.places(tiles);
+        // SAFETY: all have 16 positions.
+        let (y, v, du) = unsafe {
+            let du = du.add(position * sum.o * sum.c);
+            (y.add(position * y_place.position), v.add(position * v_place.position), du)
+        };
         for first in (0..sum.c).step_by(width) {
             let vectors = (sum.c - first).min(width) / V::LANES;
             let mut o = rows.start;
@@ -257,8 +263,7 @@ impl Kernel for Chunk<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Chunk { cx, sum, blocks, du } = self;
-        let room = 16 * sum.tiling.largest();
-        let [y_len, v_len] = sum.pitch.map(|pitch| room * pitch);
+        let [y_len, v_len] = sum.places(sum.tiling.largest()).map(Place::len);
         let mut scratch = cx.scratch((sum.patch + y_len + v_len) * 4);
         let (patch, rest) = scratch.slice_mut::<f32>().split_at_mut(sum.patch);
         let (y, v) = rest.split_at_mut(y_len);
@@ -267,18 +272,9 @@ impl Kernel for Chunk<'_> {
         for number in blocks {
             let block = sum.tiling.block(number);
             let tiles = block.len();
-            Transform { sum, block, begin: 0, tiles, patch, y, v }.run::<V>();
+            Transform { sum, block, begin: 0, places: sum.places(tiles), patch, y, v }.run::<V>();
             for position in 0..16 {
-                // SAFETY: positions are `tiles` rows of Y and V apart, and o x c of dU.
-                let (y, v, du) = unsafe {
-                    let [y_pitch, v_pitch] = sum.pitch;
-                    (
-                        y.add(position * tiles * y_pitch),
-                        v.add(position * tiles * v_pitch),
-                        du.add(position * sum.o * sum.c),
-                    )
-                };
-                Products { sum, tiles, rows: 0..sum.o, more: number > first, y, v, du }.run::<V>();
+                Products { sum, tiles, position, rows: 0..sum.o, more: number > first, y, v, du }.run::<V>();
             }
         }
     }

@@ -212,6 +212,19 @@ pub struct Place {
     pub tile: usize,
 }
 
+impl Place {
+    /// Of so many tiles. Positions are a register more apart than need be: a cache finds few lines at a time that lie a
+    /// multiple of 4 KiB apart, and a tile's 16 numbers are written together.
+    pub fn new(tiles: usize, tile: usize, lanes: usize) -> Self {
+        Place { position: tiles * tile + lanes, tile }
+    }
+
+    /// Floats of all 16 positions.
+    pub fn len(self) -> usize {
+        16 * self.position
+    }
+}
+
 /// `V = B' d B` of `rows x cols` tiles from a patch of `2 rows + 2` by `2 cols + 2` pixels. Neighbours share two columns
 /// of pixels, transformed once.
 ///
