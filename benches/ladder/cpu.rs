@@ -4,7 +4,7 @@ use crate::table::{Check, Line, print, words};
 use receptive::core::Geometry;
 use receptive::cpu::conv2d::{Finish, Loop};
 use receptive::cpu::gemm::{Mat, gemm};
-use receptive::cpu::{CpuCtx, CpuOptions};
+use receptive::cpu::{CpuCtx, CpuOptions, Simd};
 use receptive::ladder;
 use receptive::testing::bench::{Arguments, Provenance, Times};
 use receptive::testing::layers::{LOOPS, Layer, all, noise};
@@ -77,7 +77,7 @@ pub fn run(threads: usize, arguments: &Arguments, json: Option<&str>) -> Result<
             let name = format!("{:02} {}", rung.number, rung.name);
             check.passes(&name, &Device::cpu_with(&rung.options)?, 0.0);
             let times = time(layer, &CpuCtx::new(&rung.options)?, clock);
-            let trains = in_training(layer).map(|number| number == rung.number);
+            let trains = in_training(layer, cx.simd()).map(|number| number == rung.number);
             rows.extend(LOOPS.into_iter().zip(times).zip(trains).map(|((r#loop, seconds), trains)| Row {
                 layer,
                 r#loop,
@@ -99,10 +99,10 @@ pub fn run(threads: usize, arguments: &Arguments, json: Option<&str>) -> Result<
 }
 
 /// The numbers of the rungs that training takes for a layer's loops.
-fn in_training(layer: &Layer) -> [u32; 3] {
+fn in_training(layer: &Layer, simd: Simd) -> [u32; 3] {
     match layer.op {
         "linear" => [ladder::gemm::DEFAULT; 3],
-        _ => THREE.map(|which| ladder::conv2d::choose(None, &layer.g, which).number),
+        _ => THREE.map(|which| ladder::conv2d::choose(None, simd, &layer.g, which).number),
     }
 }
 

@@ -132,7 +132,7 @@ impl CpuCtx {
 
     /// The convolution rung that computes this loop.
     pub fn conv(&self, g: &Geometry, which: Loop) -> &'static ConvRung {
-        ladder::conv2d::choose(self.conv, g, which)
+        ladder::conv2d::choose(self.conv, self.simd, g, which)
     }
 
     /// Whether outputs start as NaN.

@@ -3,7 +3,8 @@
 
 use super::{Precision, find};
 use crate::core::{Geometry, Result};
-use crate::cpu::conv2d::{ConvFns, implicit_supports, winograd_supports};
+use crate::cpu::Simd;
+use crate::cpu::conv2d::{ConvFns, cheapest, implicit_supports, winograd_supports};
 use crate::cuda::conv2d as cuda;
 
 /// One version of convolution on the CPU.
@@ -67,20 +68,9 @@ pub static RUNGS: &[ConvRung] = &[
     },
 ];
 
-/// Channels from which Winograd's transforms pay: forward, gradient of the input, gradient of the weights.
-const TRANSFORMS_PAY: [usize; 3] = [16, 16, 16];
-
-/// The rung that computes this loop: the one asked for, where it can, or the fastest by judgement.
-pub fn choose(asked: Option<&'static ConvRung>, g: &Geometry, which: Loop) -> &'static ConvRung {
-    asked.filter(|rung| (rung.supports)(g)).unwrap_or_else(|| {
-        let winograd = winograd_supports(g) && g.c.min(g.o) >= TRANSFORMS_PAY[which as usize];
-        let number = match (winograd, implicit_supports(g)) {
-            (true, _) => 4,
-            (_, true) => 3,
-            _ => 2,
-        };
-        &RUNGS[number - 1]
-    })
+/// The rung that computes a loop: the one asked for, where it can, or [the cheapest](crate::cpu::conv2d::cheapest).
+pub fn choose(asked: Option<&'static ConvRung>, simd: Simd, g: &Geometry, which: Loop) -> &'static ConvRung {
+    asked.filter(|rung| (rung.supports)(g)).unwrap_or_else(|| &RUNGS[cheapest(simd, g, which) as usize - 1])
 }
 
 /// The rung with this number.

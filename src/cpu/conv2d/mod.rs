@@ -9,6 +9,7 @@
 //! | grad_input | `dx[n,c,p,q] = sum over o,kh,kw of dy[n,o,i,j] w[o,c,kh,kw]` |
 //! | grad_weight | `dw[o,c,kh,kw] = sum over n,i,j of dy[n,o,i,j] x[n,c,p,q]` |
 
+mod choice;
 mod direct;
 mod im2col;
 mod implicit;
@@ -21,6 +22,7 @@ use super::gemm::GemmFloat;
 use crate::core::Float;
 pub use crate::core::Geometry;
 pub use crate::ladder::conv2d::Loop;
+pub use choice::cheapest;
 pub use implicit::supports as implicit_supports;
 pub use winograd::supports as winograd_supports;
 

@@ -1,5 +1,10 @@
 //! The forward pass, and the gradient of the input, which is one: a convolution of dy with the taps turned by 180 degrees
-//! and the channels' roles exchanged.
+//! and the channels' roles exchanged. How it is cut depends on what there is more of:
+//!
+//! | more | tasks | |
+//! |---|---|---|
+//! | tiles | all of U, then blocks of tiles | V and M of a block stay in the second-level cache, U is read once a block |
+//! | weights | all of V, then some output channels | U is never whole: it is made when it is used, 128 input channels at a time |
 
 use super::transforms::{Place, Plane, Taps, outputs, pixels, taps};
 use super::{Block, MACS, Shared, Tiling, pitch};
@@ -7,14 +12,20 @@ use crate::cpu::CpuCtx;
 use crate::cpu::conv2d::{Finish, Geometry};
 use crate::cpu::outer::{Left, Strided, by_tile, next_rows, outer};
 use crate::cpu::vector::{Kernel, Vector};
+use std::ops::Range;
 
 /// Output channels between two transforms, whose sums stay in the second-level cache: a multiple of every level's panels.
 const TOGETHER: usize = 96;
+/// Floats of U from which it is large, 2 MiB, and tiles up to which it is worth more than they are.
+const LARGE: usize = 1 << 19;
+const FEW: usize = 192;
+/// Registers of output channels that are a task where tiles are few, and input channels whose part of U is made at a time.
+const PANEL: usize = 2;
+const DEPTH: usize = 128;
 
 /// A convolution as both loops see it.
 #[derive(Clone, Copy)]
-struct Layer {
-    n: usize,
+struct Layer<'a> {
     /// Channels and pixels read and written.
     c: usize,
     o: usize,
@@ -22,20 +33,31 @@ struct Layer {
     to: Plane,
     /// Padding, which may be negative.
     before: [isize; 2],
+    x: &'a [f32],
+    weight: &'a [f32],
     taps: Taps,
+    finish: Finish<'a, f32>,
+    y: Shared,
+    tiling: Tiling,
+    lanes: usize,
 }
 
 pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Finish<f32>, y: &mut [f32]) {
     let layer = Layer {
-        n: g.n,
         c: g.c,
         o: g.o,
         from: Plane { h: g.h, w: g.w },
         to: Plane { h: g.oh, w: g.ow },
         before: g.window.padding.map(|p| p[0] as isize),
+        x,
+        weight,
         taps: Taps { output: g.c * 9, input: 9, turned: false },
+        finish,
+        y: Shared(y.as_mut_ptr()),
+        tiling: Tiling::new(g.n, [g.oh, g.ow]),
+        lanes: cx.simd().lanes(),
     };
-    layer.run(cx, x, weight, finish, y);
+    layer.run(cx);
 }
 
 pub fn grad_input(
@@ -47,48 +69,148 @@ pub fn grad_input(
     dx: &mut [f32],
 ) {
     let layer = Layer {
-        n: g.n,
         c: g.o,
         o: g.c,
         from: Plane { h: g.oh, w: g.ow },
         to: Plane { h: g.h, w: g.w },
         before: g.window.padding.map(|p| 2 - p[0] as isize),
+        x: dy,
+        weight,
         taps: Taps { output: 9, input: g.c * 9, turned: true },
+        finish: Finish { bias, relu: false },
+        y: Shared(dx.as_mut_ptr()),
+        tiling: Tiling::new(g.n, [g.h, g.w]),
+        lanes: cx.simd().lanes(),
     };
-    layer.run(cx, dy, weight, Finish { bias, relu: false }, dx);
+    layer.run(cx);
 }
 
-impl Layer {
-    fn run(self, cx: &CpuCtx, x: &[f32], weight: &[f32], finish: Finish<f32>, y: &mut [f32]) {
-        let (simd, lanes) = (cx.simd(), cx.simd().lanes());
-        let tiling = Tiling::new(self.n, [self.to.h, self.to.w]);
-        let o = self.o.next_multiple_of(lanes);
-        let work = self.n * self.to.h * self.to.w * self.c * self.o;
-        let mut u = cx.scratch(Place::new(self.c, o, lanes).len() * 4);
+impl Layer<'_> {
+    fn run(&self, cx: &CpuCtx) {
+        if self.tiling.tiles() <= FEW && self.u_place().len() >= LARGE {
+            self.by_channels(cx);
+        } else {
+            self.by_blocks(cx);
+        }
+    }
+
+    fn by_blocks(&self, cx: &CpuCtx) {
+        let mut u = cx.scratch(self.u_place().len() * 4);
         let all = Shared(u.slice_mut::<f32>().as_mut_ptr());
-        cx.tasks(o / lanes, self.c * o * 16, &|group| {
-            simd.dispatch(Weights { layer: &self, weight, group, u: all.get() });
+        cx.tasks(self.o.div_ceil(self.lanes), self.u_place().len(), &|group| {
+            cx.simd().dispatch(Weights { layer: self, group, u: all.get() });
         });
-        let (u, y) = (&*u.slice::<f32>(), Shared(y.as_mut_ptr()));
-        cx.tasks(tiling.len(), work / MACS, &|number| {
-            let block = tiling.block(number);
-            simd.dispatch(Tiles { cx, layer: &self, block: &block, x, u, finish, y: y.get() });
+        let u = &*u.slice::<f32>();
+        cx.tasks(self.tiling.len(), self.work(self.tiling.tiles()), &|number| {
+            let block = self.tiling.block(number);
+            cx.simd().dispatch(Tiles { cx, layer: self, block: &block, u });
         });
     }
 
-    /// The place of a register of output channels in U: `[16][panel of 3 registers][C][its width]`.
+    fn by_channels(&self, cx: &CpuCtx) {
+        let tiling = self.tiling;
+        let (blocks, tiles) = tiling.blocks(0, tiling.len());
+        let place = Place::new(tiles, pitch(self.c, self.lanes), self.lanes);
+        let mut buffer = cx.scratch(place.len() * 4);
+        let v = Shared(buffer.slice_mut::<f32>().as_mut_ptr());
+        cx.tasks(blocks.len(), place.len(), &|i| {
+            let mut patch = cx.scratch(tiling.patch(self.lanes) * 4);
+            let (patch, block) = (patch.slice_mut::<f32>(), &blocks[i]);
+            cx.simd().dispatch(Transform { layer: self, block, place, patch, v: v.get() });
+        });
+        let v = &*buffer.slice::<f32>();
+        cx.tasks(self.o.div_ceil(PANEL * self.lanes), self.work(tiles), &|panel| {
+            cx.simd().dispatch(Panel { cx, layer: self, panel, blocks: &blocks, tiles, place, v });
+        });
+    }
+
+    /// The work of some tiles, for the context to judge.
+    fn work(&self, tiles: usize) -> usize {
+        16 * tiles * self.c * self.o / MACS
+    }
+
+    /// Positions of a whole U: `[16][panel][C][channels of the panel]`.
+    fn u_place(&self) -> Place {
+        Place::new(self.c, self.o.next_multiple_of(self.lanes), self.lanes)
+    }
+
+    /// Where a register of output channels begins in U, and how many channels its panel has.
     fn panel<V: Vector>(&self, group: usize) -> (usize, usize) {
-        let groups = self.o.div_ceil(V::LANES);
         let first = group / V::TILE[1] * V::TILE[1];
-        let width = (groups - first).min(V::TILE[1]);
+        let width = (self.o.div_ceil(V::LANES) - first).min(V::TILE[1]);
         (first * V::LANES * self.c + (group - first) * V::LANES, width * V::LANES)
     }
+
+    /// Makes a register of output channels of U, for the input channels `inputs`.
+    ///
+    /// # Safety
+    /// U has room for `inputs.len()` registers from `u` on.
+    #[inline(always)]
+    unsafe fn taps<V: Vector>(&self, group: usize, inputs: Range<usize>, u: *mut f32, place: Place) {
+        let first = group * V::LANES;
+        // SAFETY: the weights of these channels exist; the caller's for U.
+        unsafe {
+            let weight = self.weight.as_ptr().add(first * self.taps.output + inputs.start * self.taps.input);
+            taps::<V>(weight, self.taps, (V::LANES.min(self.o - first), inputs.len()), u, place);
+        }
+    }
+
+    /// Makes V of a block.
+    ///
+    /// # Safety
+    /// V has room for the block's tiles at their place.
+    #[inline(always)]
+    unsafe fn pixels<V: Vector>(&self, block: &Block, place: Place, patch: &mut [f32], v: *mut f32) {
+        let read = block.read(self.before);
+        let size = self.from.h * self.from.w;
+        for (image, tile) in block.images() {
+            for first in (0..self.c).step_by(V::LANES) {
+                // SAFETY: the planes exist, the patch has room, and tile and channels lie in V.
+                unsafe {
+                    let planes = self.x.as_ptr().add((image * self.c + first) * size);
+                    read.gather::<V>(planes, V::LANES.min(self.c - first), self.from, patch.as_mut_ptr());
+                    pixels::<V>(block.size(), patch.as_ptr(), v.add(tile * place.tile + first), place);
+                }
+            }
+        }
+    }
+
+    /// Makes y of a block and the output channels `outputs`, of which M has the sums.
+    ///
+    /// # Safety
+    /// M has the block's tiles at their place, and nobody else writes these channels of y there.
+    #[inline(always)]
+    unsafe fn outputs<V: Vector>(
+        &self,
+        block: &Block,
+        channels: Range<usize>,
+        (m, place): (*const f32, Place),
+        patch: &mut [f32],
+    ) {
+        let written = block.written();
+        let size = self.to.h * self.to.w;
+        for (image, tile) in block.images() {
+            for first in channels.clone().step_by(V::LANES) {
+                let count = V::LANES.min(channels.end - first);
+                // SAFETY: the bias and the planes exist, the patch has room; the caller's for M and y.
+                unsafe {
+                    let bias = match self.finish.bias {
+                        Some(bias) => V::load_part(bias.as_ptr().add(first), V::first(count)),
+                        None => V::splat(0.0),
+                    };
+                    let m = m.add(tile * place.tile + first - channels.start);
+                    outputs::<V>(block.size(), m, place, (bias, self.finish.relu), patch.as_mut_ptr());
+                    let planes = self.y.get().add((image * self.o + first) * size);
+                    written.scatter::<V>(patch.as_ptr(), count, self.to, planes);
+                }
+            }
+        }
+    }
 }
 
-/// Transforms the weights of one register of output channels.
+/// Makes one register of output channels of the whole U.
 struct Weights<'a> {
-    layer: &'a Layer,
-    weight: &'a [f32],
+    layer: &'a Layer<'a>,
     group: usize,
     u: *mut f32,
 }
@@ -98,27 +220,20 @@ impl Kernel for Weights<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Layer { c, o, taps: lie, .. } = *self.layer;
-        let first = self.group * V::LANES;
-        let (start, width) = self.layer.panel::<V>(self.group);
-        let place = Place { tile: width, ..Place::new(c, o.next_multiple_of(V::LANES), V::LANES) };
+        let Weights { layer, group, u } = self;
+        let (start, width) = layer.panel::<V>(group);
+        let place = Place { tile: width, ..layer.u_place() };
         // SAFETY: U is that large, and its registers of this group belong to this task.
-        unsafe {
-            let weight = self.weight.as_ptr().add(first * lie.output);
-            taps::<V>(weight, lie, (V::LANES.min(o - first), c), self.u.add(start), place);
-        }
+        unsafe { layer.taps::<V>(group, 0..layer.c, u.add(start), place) };
     }
 }
 
-/// Computes one block of tiles.
+/// Computes one block of tiles with the whole U.
 struct Tiles<'a> {
     cx: &'a CpuCtx,
-    layer: &'a Layer,
+    layer: &'a Layer<'a>,
     block: &'a Block,
-    x: &'a [f32],
     u: &'a [f32],
-    finish: Finish<'a, f32>,
-    y: *mut f32,
 }
 
 impl Kernel for Tiles<'_> {
@@ -126,83 +241,113 @@ impl Kernel for Tiles<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Tiles { cx, layer, block, x, u, .. } = self;
-        let Layer { c, o, from, to, before, .. } = *layer;
-        let tiles = block.len();
-        let (pixels_read, pixels_written) = (block.read(before), block.written());
+        let Tiles { cx, layer, block, u } = self;
+        let (c, o, tiles) = (layer.c, layer.o, block.len());
         let v_place = Place::new(tiles, pitch(c, V::LANES), V::LANES);
-        let m_pitch = o.next_multiple_of(V::LANES).min(TOGETHER);
-        let m_place = Place::new(tiles, m_pitch, V::LANES);
-        let u_place = Place::new(c, o.next_multiple_of(V::LANES), V::LANES);
-        let patch_len = pixels_read.height * pixels_read.width * V::LANES;
-        let (v_len, m_len) = (v_place.len(), m_place.len());
-        let mut scratch = cx.scratch((patch_len + v_len + m_len) * 4);
-        let (patch, rest) = scratch.slice_mut::<f32>().split_at_mut(patch_len);
-        let (v, m) = rest.split_at_mut(v_len);
-        for (i, image) in block.images.clone().enumerate() {
-            for first in (0..c).step_by(V::LANES) {
-                // SAFETY: the planes exist, the patch has room, and tile and channels lie in V.
-                unsafe {
-                    let planes = x.as_ptr().add((image * c + first) * from.h * from.w);
-                    pixels_read.gather::<V>(planes, V::LANES.min(c - first), from, patch.as_mut_ptr());
-                    let v = v.as_mut_ptr().add(i * block.in_image() * v_place.tile + first);
-                    pixels::<V>(block.size(), patch.as_ptr(), v, v_place);
-                }
-            }
-        }
-        for start in (0..o).step_by(m_pitch) {
-            let end = o.min(start + m_pitch);
-            for position in 0..16 {
-                let v = &v[position * v_place.position..];
-                let u = &u[position * u_place.position..];
-                for first in (start..end).step_by(V::LANES * V::TILE[1]) {
-                    let (place, width) = layer.panel::<V>(first / V::LANES);
-                    let m = &mut m[position * m_place.position + first - start..];
-                    // SAFETY: V has `tiles` rows of c channels, U c rows of `width`, M `tiles` rows.
-                    unsafe {
-                        product::<V>(
-                            (tiles, c, width),
-                            v.as_ptr(),
-                            v_place.tile,
-                            u.as_ptr().add(place),
-                            m.as_mut_ptr(),
-                            m_pitch,
-                        );
+        let m_place = Place::new(tiles, o.next_multiple_of(V::LANES).min(TOGETHER), V::LANES);
+        let patch = layer.tiling.patch(V::LANES);
+        let mut scratch = cx.scratch((patch + v_place.len() + m_place.len()) * 4);
+        let (patch, rest) = scratch.slice_mut::<f32>().split_at_mut(patch);
+        let (v, m) = rest.split_at_mut(v_place.len());
+        // SAFETY: V and M have room for `tiles` tiles, U for c rows of each panel.
+        unsafe {
+            layer.pixels::<V>(block, v_place, patch, v.as_mut_ptr());
+            for start in (0..o).step_by(m_place.tile) {
+                let end = o.min(start + m_place.tile);
+                for position in 0..16 {
+                    let v = v.as_ptr().add(position * v_place.position);
+                    for first in (start..end).step_by(V::LANES * V::TILE[1]) {
+                        let (place, width) = layer.panel::<V>(first / V::LANES);
+                        let u = u.as_ptr().add(position * layer.u_place().position + place);
+                        let m = m.as_mut_ptr().add(position * m_place.position + first - start);
+                        product::<V>((tiles, c), (v, v_place.tile), (u, width), (m, m_place.tile), false);
                     }
                 }
-            }
-            for (i, image) in block.images.clone().enumerate() {
-                for first in (start..end).step_by(V::LANES) {
-                    let channels = V::LANES.min(o - first);
-                    // SAFETY: as on the way in; the pixels of y belong to this block.
-                    unsafe {
-                        let bias = match self.finish.bias {
-                            Some(bias) => V::load_part(bias.as_ptr().add(first), V::first(channels)),
-                            None => V::splat(0.0),
-                        };
-                        let m = m.as_ptr().add(i * block.in_image() * m_pitch + first - start);
-                        outputs::<V>(block.size(), m, m_place, (bias, self.finish.relu), patch.as_mut_ptr());
-                        let planes = self.y.add((image * o + first) * to.h * to.w);
-                        pixels_written.scatter::<V>(patch.as_ptr(), channels, to, planes);
-                    }
-                }
+                layer.outputs::<V>(block, start..end, (m.as_ptr(), m_place), patch);
             }
         }
     }
 }
 
-/// `M = V U` for one position: `rows` tiles, k channels in, `width` channels out.
+/// V of one block among others.
+struct Transform<'a> {
+    layer: &'a Layer<'a>,
+    block: &'a Block,
+    place: Place,
+    patch: &'a mut [f32],
+    v: *mut f32,
+}
+
+impl Kernel for Transform<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Transform { layer, block, place, patch, v } = self;
+        // SAFETY: V has room for all blocks, and this task has this one.
+        unsafe { layer.pixels::<V>(block, place, patch, v) };
+    }
+}
+
+/// Computes some registers of output channels of some blocks, whose V are made.
+struct Panel<'a> {
+    cx: &'a CpuCtx,
+    layer: &'a Layer<'a>,
+    panel: usize,
+    blocks: &'a [Block],
+    tiles: usize,
+    place: Place,
+    v: &'a [f32],
+}
+
+impl Kernel for Panel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Panel { cx, layer, panel, blocks, tiles, place, v } = self;
+        let first = panel * PANEL * V::LANES;
+        let end = layer.o.min(first + PANEL * V::LANES);
+        let width = (end - first).next_multiple_of(V::LANES);
+        let (u_place, m_place) = (Place::new(DEPTH, width, V::LANES), Place::new(tiles, width, V::LANES));
+        let patch = layer.tiling.patch(V::LANES);
+        let mut scratch = cx.scratch((patch + u_place.len() + m_place.len()) * 4);
+        let (patch, rest) = scratch.slice_mut::<f32>().split_at_mut(patch);
+        let (u, m) = rest.split_at_mut(u_place.len());
+        let (u, m) = (u.as_mut_ptr(), m.as_mut_ptr());
+        // SAFETY: V and M have room for `tiles` tiles, U for DEPTH rows.
+        unsafe {
+            for k in (0..layer.c).step_by(DEPTH) {
+                let depth = DEPTH.min(layer.c - k);
+                for group in 0..width / V::LANES {
+                    let u = u.add(group * V::LANES);
+                    layer.taps::<V>(first / V::LANES + group, k..k + depth, u, u_place);
+                }
+                for position in 0..16 {
+                    let v = v.as_ptr().add(position * place.position + k);
+                    let u = u.add(position * u_place.position);
+                    let m = m.add(position * m_place.position);
+                    product::<V>((tiles, depth), (v, place.tile), (u, width), (m, width), k > 0);
+                }
+            }
+            for block in blocks {
+                layer.outputs::<V>(block, first..end, (m, m_place), patch);
+            }
+        }
+    }
+}
+
+/// `M = V U`, or `M += V U`, for one position: `rows` tiles, k channels in, `width` channels out.
 ///
 /// # Safety
-/// V, U and M can be accessed so far.
+/// V, U and M, each with the floats from row to row, can be accessed so far.
 #[inline(always)]
 unsafe fn product<V: Vector>(
-    (rows, k, width): (usize, usize, usize),
-    v: *const f32,
-    v_pitch: usize,
-    u: *const f32,
-    m: *mut f32,
-    m_pitch: usize,
+    (rows, k): (usize, usize),
+    (v, v_pitch): (*const f32, usize),
+    (u, width): (*const f32, usize),
+    (m, m_pitch): (*mut f32, usize),
+    more: bool,
 ) {
     let mut i = 0;
     while i < rows {
@@ -210,27 +355,30 @@ unsafe fn product<V: Vector>(
         // SAFETY: the caller's.
         unsafe {
             let left = Left { data: v.add(i * v_pitch), row: v_pitch, col: 1 };
-            by_tile!(r, width / V::LANES, V, rows_of(k, left, u, width, m.add(i * m_pitch), m_pitch));
+            let m = (m.add(i * m_pitch), m_pitch);
+            by_tile!(r, width / V::LANES, V, rows_of(k, left, (u, width), m, more));
         }
         i += r;
     }
 }
 
+/// # Safety
+/// As [`product`]'s.
 #[inline(always)]
 unsafe fn rows_of<V: Vector, const R: usize, const N: usize>(
     k: usize,
-    a: Left,
-    u: *const f32,
-    width: usize,
-    m: *mut f32,
-    m_pitch: usize,
+    v: Left,
+    (u, width): (*const f32, usize),
+    (m, m_pitch): (*mut f32, usize),
+    more: bool,
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let sums = outer::<V, R, N>(k, a, u, Strided(width), V::first(V::LANES));
+        let sums = outer::<V, R, N>(k, v, u, Strided(width), V::first(V::LANES));
         for (r, row) in sums.into_iter().enumerate() {
             for (n, sum) in row.into_iter().enumerate() {
-                sum.store(m.add(r * m_pitch + n * V::LANES));
+                let to = m.add(r * m_pitch + n * V::LANES);
+                if more { sum.add(V::load(to)) } else { sum }.store(to);
             }
         }
     }

@@ -24,7 +24,7 @@ use std::ops::Range;
 const SMALL: usize = 1 << 17;
 /// The most chunks.
 const CHUNKS: usize = 16;
-/// Floats of V and Y between the transforms and the products of a large dU: 8 MiB.
+/// Floats of V and Y between the transforms and the products of a large dU: 16 MiB.
 const BETWEEN: usize = 1 << 22;
 /// Tiles between them beyond which deeper sums gain nothing, and the third-level cache loses them.
 const DEEP: usize = 256;
@@ -43,8 +43,6 @@ struct Sum<'a> {
     c: usize,
     /// Floats from tile to tile in Y and V.
     pitch: [usize; 2],
-    /// Floats of the largest patch.
-    patch: usize,
     lanes: usize,
 }
 
@@ -62,7 +60,6 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
         o: g.o.next_multiple_of(lanes),
         c: g.c.next_multiple_of(lanes),
         pitch: [g.o, g.c].map(|channels| pitch(channels, lanes)),
-        patch: (2 * tiling.rows + 2) * (2 * tiling.cols + 2) * lanes,
         lanes,
     };
     let small = 16 * sum.o * sum.c <= SMALL;
@@ -98,33 +95,18 @@ impl Sum<'_> {
     /// All of dU, some blocks of tiles after the other.
     fn by_phases(&self, cx: &CpuCtx, du: Shared) {
         let (tiling, simd) = (self.tiling, cx.simd());
-        let tiles = (BETWEEN / (16 * (self.pitch[0] + self.pitch[1]))).min(DEEP);
-        let together = (tiles / tiling.largest()).max(1);
-        let most = self.places(together.min(tiling.len()) * tiling.largest());
+        let together = tiling.together((BETWEEN / (16 * (self.pitch[0] + self.pitch[1]))).min(DEEP));
+        let most = self.places(together * tiling.largest());
         let mut buffers = most.map(|place| cx.scratch(place.len() * 4));
         let [y, v] = buffers.each_mut().map(|b| Shared(b.slice_mut::<f32>().as_mut_ptr()));
         for first in (0..tiling.len()).step_by(together) {
-            let blocks = first..tiling.len().min(first + together);
-            // Where each block's tiles begin, and behind the last.
-            let mut begins = vec![0];
-            for block in blocks.clone() {
-                begins.push(begins[begins.len() - 1] + tiling.block(block).len());
-            }
-            let tiles = begins[blocks.len()];
+            let (blocks, tiles) = tiling.blocks(first, together);
             let places = self.places(tiles);
             let work = tiles * 16 * (self.o + self.c);
             cx.tasks(blocks.len(), work, &|i| {
-                let mut patch = cx.scratch(self.patch * 4);
-                let (begin, patch) = (begins[i], patch.slice_mut::<f32>());
-                simd.dispatch(Transform {
-                    sum: self,
-                    block: tiling.block(first + i),
-                    begin,
-                    places,
-                    patch,
-                    y: y.get(),
-                    v: v.get(),
-                });
+                let mut patch = cx.scratch(tiling.patch(self.lanes) * 4);
+                let (block, patch) = (&blocks[i], patch.slice_mut::<f32>());
+                simd.dispatch(Transform { sum: self, block, places, patch, y: y.get(), v: v.get() });
             });
             let parts = self.o.div_ceil(ROWS);
             cx.tasks(16 * parts, tiles * self.o * self.c, &|task| {
@@ -140,9 +122,7 @@ impl Sum<'_> {
 /// Y and V of one block.
 struct Transform<'a> {
     sum: &'a Sum<'a>,
-    block: Block,
-    /// The number of its first tile.
-    begin: usize,
+    block: &'a Block,
     places: [Place; 2],
     patch: &'a mut [f32],
     y: *mut f32,
@@ -154,13 +134,12 @@ impl Kernel for Transform<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Transform { sum, block, begin, places: [y_place, v_place], patch, y, v } = self;
+        let Transform { sum, block, places: [y_place, v_place], patch, y, v } = self;
         let Sum { g, dy, x, .. } = *sum;
         let patch = patch.as_mut_ptr();
         let (read, written) = (block.read(g.window.padding.map(|p| p[0] as isize)), block.written());
         let (x_plane, y_plane) = (Plane { h: g.h, w: g.w }, Plane { h: g.oh, w: g.ow });
-        for (i, image) in block.images.clone().enumerate() {
-            let tile = begin + i * block.in_image();
+        for (image, tile) in block.images() {
             for first in (0..g.c).step_by(V::LANES) {
                 // SAFETY: the planes exist, the patch has room, and tile and channels lie in V.
                 unsafe {
@@ -263,16 +242,17 @@ impl Kernel for Chunk<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Chunk { cx, sum, blocks, du } = self;
+        let patch = sum.tiling.patch(V::LANES);
         let [y_len, v_len] = sum.places(sum.tiling.largest()).map(Place::len);
-        let mut scratch = cx.scratch((sum.patch + y_len + v_len) * 4);
-        let (patch, rest) = scratch.slice_mut::<f32>().split_at_mut(sum.patch);
+        let mut scratch = cx.scratch((patch + y_len + v_len) * 4);
+        let (patch, rest) = scratch.slice_mut::<f32>().split_at_mut(patch);
         let (y, v) = rest.split_at_mut(y_len);
         let (y, v) = (y.as_mut_ptr(), v.as_mut_ptr());
         let first = blocks.start;
         for number in blocks {
             let block = sum.tiling.block(number);
             let tiles = block.len();
-            Transform { sum, block, begin: 0, places: sum.places(tiles), patch, y, v }.run::<V>();
+            Transform { sum, block: &block, places: sum.places(tiles), patch, y, v }.run::<V>();
             for position in 0..16 {
                 Products { sum, tiles, position, rows: 0..sum.o, more: number > first, y, v, du }.run::<V>();
             }

@@ -25,7 +25,7 @@
 //!
 //! Bytes moved: a block's V and M, 64 bytes a tile and channel, stay in the second-level cache; U, 16/9 of the weights,
 //! is read from the third once a block. Intensity: for C = O = 64, a tile takes 16 * 64 * 64 multiply-adds for transforms
-//! of 128 channels, each about 3 cycles of a 16-lane register: 1 part in 10. Limited by: the multiply-adds; with 16
+//! of 128 channels, each about 3 cycles with AVX-512, in which the products take 4,096: 1 part in 10. Limited by: the multiply-adds; with 16
 //! channels, the transforms. With few pixels and many channels (512 and more on 3 x 3), the transform of the weights.
 //!
 //! Error: the transforms add and subtract neighbours, so larger numbers are rounded; the sums are 9 times shorter. The
@@ -87,6 +87,8 @@ struct Tiling {
 
 /// Tiles that are transformed together: the same rows and columns of some images.
 struct Block {
+    /// The place of its first tile among those of all blocks of a phase.
+    begin: usize,
     images: Range<usize>,
     rows: Range<usize>,
     cols: Range<usize>,
@@ -107,6 +109,12 @@ impl Tiling {
         self.n.div_ceil(self.images) * self.in_image()
     }
 
+    /// Tiles.
+    fn tiles(&self) -> usize {
+        self.n * self.down * self.across
+    }
+
+    /// Blocks of an image, or of some small ones.
     fn in_image(&self) -> usize {
         self.down.div_ceil(self.rows) * self.across.div_ceil(self.cols)
     }
@@ -116,11 +124,33 @@ impl Tiling {
         self.images * self.rows * self.cols
     }
 
+    /// Floats of the largest patch.
+    fn patch(&self, lanes: usize) -> usize {
+        (2 * self.rows + 2) * (2 * self.cols + 2) * lanes
+    }
+
+    /// How many blocks have about so many tiles: at least one, at most all.
+    fn together(&self, tiles: usize) -> usize {
+        (tiles / self.largest()).clamp(1, self.len().max(1))
+    }
+
+    /// Up to `count` blocks from `first` on, one behind the other, and the number of their tiles.
+    fn blocks(&self, first: usize, count: usize) -> (Vec<Block>, usize) {
+        let mut tiles = 0;
+        let blocks = (first..self.len().min(first + count)).map(|number| {
+            let block = Block { begin: tiles, ..self.block(number) };
+            tiles += block.len();
+            block
+        });
+        (blocks.collect(), tiles)
+    }
+
     fn block(&self, number: usize) -> Block {
         let part = |number: usize, size: usize, all: usize| number * size..all.min((number + 1) * size);
         let across = self.across.div_ceil(self.cols);
         let in_image = number % self.in_image();
         Block {
+            begin: 0,
             images: part(number / self.in_image(), self.images, self.n),
             rows: part(in_image / across, self.rows, self.down),
             cols: part(in_image % across, self.cols, self.across),
@@ -135,6 +165,11 @@ impl Block {
 
     fn in_image(&self) -> usize {
         self.rows.len() * self.cols.len()
+    }
+
+    /// Its images, and the place of each one's first tile.
+    fn images(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.images.clone().zip((self.begin..).step_by(self.in_image()))
     }
 
     fn size(&self) -> [usize; 2] {

@@ -1,0 +1,99 @@
+//! Which rung computes a loop when none is asked for: the one that should take least by this table.
+//!
+//! The candidates are 03, implicit GEMM, and 04, Winograd, where they can ([`implicit_supports`], [`winograd_supports`]), and
+//! 02 where neither can.
+//! A rung's time is taken to be a sum of three terms, each a count times a constant:
+//!
+//! | term | implicit GEMM | Winograd |
+//! |---|---|---|
+//! | product | a register of multiply-adds: `N H' W' 9 C O / lanes` | of those of the 16 products, ragged registers whole |
+//! | pixel | a number of x or y gathered or written | a tile of one register of channels, there or back |
+//! | weight | a weight laid out or summed up | a register of U or dU |
+//!
+//! The constants are nanoseconds on one core of the machine whose results the README shows, though only their ratios
+//! matter: non-negative least squares of relative errors over 105 layers of 1 to 256 channels on images of 3x3 to 112x112,
+//! at each level (0.78 to 1.19 of the true time for 8 of 10). Choosing by them costs 1 % more than always taking the faster
+//! rung, over the 945 loops they were fitted to. `cargo bench --bench ladder` marks the rung that runs and lists the layers
+//! where another was faster, with `RECEPTIVE_SIMD` at each level: many of those are a reason to fit again.
+
+use super::{Geometry, Loop, implicit_supports, winograd_supports};
+use crate::cpu::Simd;
+
+/// `[product, pixel, weight]`.
+type Costs = [f64; 3];
+
+/// A level, whether the loop is the weights' gradient (the other two cost the same), and both rungs.
+static TABLE: [(Simd, bool, Costs, Costs); 6] = [
+    (Simd::Avx512, false, [0.29, 0.21, 6.8], [0.29, 33.6, 7.3]),
+    (Simd::Avx512, true, [0.34, 0.13, 14.9], [0.30, 36.0, 5.4]),
+    (Simd::Avx2, false, [0.14, 0.43, 20.2], [0.29, 17.9, 11.0]),
+    (Simd::Avx2, true, [0.18, 0.19, 16.4], [0.18, 19.9, 1.7]),
+    (Simd::Portable, false, [0.23, 0.50, 14.8], [0.23, 24.5, 3.3]),
+    (Simd::Portable, true, [0.62, 0.31, 70.9], [0.50, 11.2, 0.0]),
+];
+
+/// The number of the cheapest rung.
+pub fn cheapest(simd: Simd, g: &Geometry, which: Loop) -> u32 {
+    let row = TABLE.iter().find(|row| (row.0, row.1) == (simd, which == Loop::GradWeight));
+    let (Some(&(_, _, implicit, winograd)), true) = (row, winograd_supports(g)) else {
+        return if implicit_supports(g) { 3 } else { 2 };
+    };
+    let estimate = |costs: Costs, counts: Costs| costs.iter().zip(counts).map(|(a, b)| a * b).sum::<f64>();
+    let [by_implicit, by_winograd] = counts(simd.lanes(), g, which);
+    let slower = estimate(implicit, by_implicit) < estimate(winograd, by_winograd);
+    if slower && implicit_supports(g) { 3 } else { 4 }
+}
+
+/// How often each rung does what the table has the costs of.
+fn counts(lanes: usize, g: &Geometry, which: Loop) -> [Costs; 2] {
+    // The gradient of the input is a forward pass from O channels to C.
+    let (c, o, h, w) = match which {
+        Loop::GradInput => (g.o, g.c, g.h, g.w),
+        Loop::Forward | Loop::GradWeight => (g.c, g.o, g.oh, g.ow),
+    };
+    let registers = |channels: usize| channels.div_ceil(lanes);
+    let tiles = g.n * h.div_ceil(2) * w.div_ceil(2);
+    let products = if which == Loop::GradWeight { o * registers(c) } else { c * registers(o) };
+    let per_lane = 1.0 / lanes as f64;
+    let weights = (c * o) as f64;
+    [
+        [g.work() as f64 * per_lane, (g.n * (g.c * g.plane() + g.o * g.out_plane())) as f64, 9.0 * weights],
+        [
+            (16 * tiles * products) as f64,
+            (tiles * (registers(c) + registers(o))) as f64,
+            16.0 * weights * per_lane,
+        ],
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::Window;
+
+    fn layer([n, c, o, size]: [usize; 4], stride: usize) -> Geometry {
+        let window = Window { kernel: [3; 2], stride: [stride; 2], padding: [[1; 2]; 2], dilation: [1; 2] };
+        let out = (size - 1) / stride + 1;
+        Geometry { n, c, h: size, w: size, o, oh: out, ow: out, groups: 1, window }
+    }
+
+    /// Few input channels leave a register of them almost empty; many are what the transforms are for.
+    #[test]
+    fn channels_decide() {
+        for simd in [Simd::Avx2, Simd::Avx512] {
+            for which in [Loop::Forward, Loop::GradWeight] {
+                assert_eq!(cheapest(simd, &layer([8, 1, 16, 32], 1), which), 3, "{simd} {which:?}");
+                assert_eq!(cheapest(simd, &layer([8, 64, 64, 32], 1), which), 4, "{simd} {which:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_winograd_cannot_compute_is_never_given_to_it() {
+        for (simd, ..) in TABLE {
+            for which in [Loop::Forward, Loop::GradInput, Loop::GradWeight] {
+                assert_eq!(cheapest(simd, &layer([8, 64, 64, 32], 2), which), 3);
+            }
+        }
+    }
+}
