@@ -100,7 +100,7 @@ impl Layer<'_> {
         cx.tasks(self.o.div_ceil(self.lanes), self.u_place().len(), &|group| {
             cx.simd().dispatch(Weights { layer: self, group, u: all.get() });
         });
-        let u = &*u.slice::<f32>();
+        let u = u.slice::<f32>();
         cx.tasks(self.tiling.len(), self.work(self.tiling.tiles()), &|number| {
             let block = self.tiling.block(number);
             cx.simd().dispatch(Tiles { cx, layer: self, block: &block, u });
@@ -118,7 +118,7 @@ impl Layer<'_> {
             let (patch, block) = (patch.slice_mut::<f32>(), &blocks[i]);
             cx.simd().dispatch(Transform { layer: self, block, place, patch, v: v.get() });
         });
-        let v = &*buffer.slice::<f32>();
+        let v = buffer.slice::<f32>();
         cx.tasks(self.o.div_ceil(PANEL * self.lanes), self.work(tiles), &|panel| {
             cx.simd().dispatch(Panel { cx, layer: self, panel, blocks: &blocks, tiles, place, v });
         });

@@ -77,7 +77,7 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     } else {
         sum.by_phases(cx, to);
     }
-    let du = &*du.slice::<f32>();
+    let du = du.slice::<f32>();
     cx.pieces(dw, 9 * g.c, du.len(), |o, dw| simd.dispatch(Back { sum: &sum, du, o, dw }));
 }
 

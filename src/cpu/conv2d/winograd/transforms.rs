@@ -277,13 +277,14 @@ pub unsafe fn grads<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to: 
     for tile in 0..rows * cols {
         let (i, j) = (tile / cols, tile % cols);
         let mut dy = [[V::splat(0.0); 2]; 2];
+        for (r, row) in dy.iter_mut().enumerate() {
+            for (s, pixel) in row.iter_mut().enumerate() {
+                // SAFETY: the caller's.
+                *pixel = unsafe { V::load(patch.add(((2 * i + r) * 2 * cols + 2 * j + s) * V::LANES)) };
+            }
+        }
         // SAFETY: the caller's.
         unsafe {
-            for r in 0..2 {
-                for s in 0..2 {
-                    dy[r][s] = V::load(patch.add(((2 * i + r) * 2 * cols + 2 * j + s) * V::LANES));
-                }
-            }
             store_tile(both(dy, grads_1d), to.add(tile * place.tile), place.position);
         }
     }
@@ -324,10 +325,10 @@ pub unsafe fn outputs<V: Vector>(
 #[inline(always)]
 unsafe fn load_tile<V: Vector>(from: *const f32, position: usize) -> [[V; 4]; 4] {
     let mut m = [[V::splat(0.0); 4]; 4];
-    for r in 0..4 {
-        for s in 0..4 {
+    for (r, row) in m.iter_mut().enumerate() {
+        for (s, m) in row.iter_mut().enumerate() {
             // SAFETY: the caller's.
-            m[r][s] = unsafe { V::load(from.add((4 * r + s) * position)) };
+            *m = unsafe { V::load(from.add((4 * r + s) * position)) };
         }
     }
     m
