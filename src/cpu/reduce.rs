@@ -111,16 +111,23 @@ pub struct Dim {
     pub summed: bool,
 }
 
+impl Dim {
+    /// Whether there is anything to add up: a dimension of size 1 is its own sum.
+    fn is_sum(&self) -> bool {
+        self.summed && self.size != 1
+    }
+}
+
 /// The sum over some of many dimensions: one after the other, innermost first, where rows are contiguous and most
 /// elements go. What is left for the outer ones is small.
 pub fn sum_dims<T: Float>(cx: &CpuCtx, dims: &[Dim], x: &[T], y: &mut [T]) {
-    let Some(d) = dims.iter().rposition(|dim| dim.summed) else {
+    let Some(d) = dims.iter().rposition(Dim::is_sum) else {
         return y.copy_from_slice(x);
     };
     let size = |dims: &[Dim]| dims.iter().map(|dim| dim.size).product::<usize>();
     let around = (size(&dims[..d]), dims[d].size, size(&dims[d + 1..]));
     let left: SmallVec<[Dim; MAX_RANK]> = dims[..d].iter().chain(&dims[d + 1..]).copied().collect();
-    if left.iter().all(|dim| !dim.summed) {
+    if !left.iter().any(Dim::is_sum) {
         return sum(cx, around, x, y);
     }
     let mut partial = cx.scratch(around.0 * around.2 * size_of::<T>());
