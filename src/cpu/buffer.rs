@@ -3,7 +3,7 @@
 //! it. So a dropped buffer goes back to its pool's free list and is handed out again, old contents and all.
 //!
 //! Small sizes are rounded up to a [size class](crate::core::size_class) with a free list each; large ones are ranges of
-//! an [`Arena`].
+//! an arena (`arena.rs`).
 
 use super::arena::{self, Arena};
 use crate::core::Element;

@@ -15,8 +15,11 @@ pub trait Tap: Element {
     /// As this type.
     fn new(number: u32) -> Self;
 
-    /// The number; [`NONE`] for none.
+    /// The number; [`u32::MAX`] for none.
     fn number(self) -> u32;
+
+    /// The row of a tap, in windows that are `kw` wide.
+    fn row(number: u32, kw: u32) -> u32;
 }
 
 /// The number of no tap: of a window that sees only padding.
@@ -33,6 +36,12 @@ impl Tap for u8 {
     fn number(self) -> u32 {
         if self == u8::MAX { NONE } else { u32::from(self) }
     }
+
+    /// By a product: a vector has no division. Exact where both are bytes.
+    #[inline(always)]
+    fn row(number: u32, kw: u32) -> u32 {
+        number.wrapping_mul((1 << 16) / kw + 1) >> 16
+    }
 }
 
 /// For larger ones.
@@ -45,6 +54,11 @@ impl Tap for i64 {
     #[inline(always)]
     fn number(self) -> u32 {
         self as u32
+    }
+
+    #[inline(always)]
+    fn row(number: u32, kw: u32) -> u32 {
+        number / kw
     }
 }
 
@@ -85,7 +99,7 @@ pub fn max<T: Float, K: Tap>(
     taps: &mut [K],
 ) {
     let halving = is_halving(planes, window);
-    let rows = if halving { 0 } else { window.kernel[0] * window.stride[1] * phase_len(planes, window) };
+    let rows = if halving { 0 } else { planes.h * window.stride[1] * phase_len(planes, window) };
     winners(cx, planes, x, y, taps, |x, y, taps| {
         let mut rows = cx.scratch(rows * size_of::<T>());
         let rows = rows.slice_mut();
@@ -132,20 +146,22 @@ fn slide<T: Float, K: Tap>(
     let across: SmallVec<[(Range<usize>, usize); 8]> = (0..kw)
         .map(|k| (window.inside(1, k, w, ow), k * dilation % stride * phase + k * dilation / stride))
         .collect();
+    // All rows first: what was just written in parts is slow to read as a whole.
+    for (row, x) in rows.chunks_exact_mut(stride * phase).zip(x.chunks_exact(w)) {
+        for (s, row) in row.chunks_exact_mut(phase).enumerate() {
+            pick(window, s, x, row);
+        }
+    }
     let outputs = y.chunks_exact_mut(ow).zip(taps.chunks_exact_mut(ow));
     for (i, (y, taps)) in outputs.enumerate() {
-        let heights = window.taps(0, i, h);
-        for (kh, rows) in heights.clone().zip(rows.chunks_exact_mut(stride * phase)) {
-            let x = &x[window.position(0, i, kh) * w..][..w];
-            rows.chunks_exact_mut(phase).enumerate().for_each(|(s, row)| pick(window, s, x, row));
-        }
         let strips = y.chunks_mut(STRIP).zip(taps.chunks_mut(STRIP));
         for (first, (y, taps)) in (0..).step_by(STRIP).zip(strips) {
             let (mut best, mut winner) = ([T::NEG_INFINITY; STRIP], [NONE; STRIP]);
-            for (kh, rows) in heights.clone().zip(rows.chunks_exact(stride * phase)) {
+            for kh in window.taps(0, i, h) {
+                let row = &rows[window.position(0, i, kh) * stride * phase..][..stride * phase];
                 for (tap, (inside, at)) in (kh * kw..).zip(&across) {
                     let [from, to] = [inside.start, inside.end].map(|end| end.saturating_sub(first) as u32);
-                    let x: &[T; STRIP] = rows[at + first..].first_chunk().expect("rows end in a strip");
+                    let x: &[T; STRIP] = row[at + first..].first_chunk().expect("rows end in a strip");
                     // New arrays: written in place they would be written only where something changed.
                     let (old, before) = (best, winner);
                     for j in 0..STRIP {
@@ -202,77 +218,55 @@ pub fn max_grad<T: Float, K: Tap>(
     taps: &[K],
     dx: &mut [T],
 ) {
-    let Window { kernel: [kh, kw], dilation, .. } = *window;
-    let halving = is_halving(planes, window);
-    // From a window's first tap to the others, in the plane.
-    let steps: Vec<usize> = (0..if halving { 0 } else { kh * kw })
-        .map(|tap| tap / kw * dilation[0] * planes.w + tap % kw * dilation[1])
-        .collect();
+    let corners = corners(planes, window);
     planes.scatter(cx, dy.len(), dx, |out, dx| {
-        let (dy, taps) = (&dy[out.clone()], &taps[out]);
-        if halving {
-            return cx.simd().run(
-                #[inline(always)]
-                || halve_grad(planes, dy, taps, dx),
-            );
-        }
-        dx.fill(T::ZERO);
-        for (i, (dy, taps)) in dy.chunks_exact(planes.ow).zip(taps.chunks_exact(planes.ow)).enumerate() {
-            for (j, (&dy, &tap)) in dy.iter().zip(taps).enumerate() {
-                let Some(&step) = steps.get(tap.number() as usize) else { continue };
-                // A first tap in the padding is at a place below 0; the winner is not.
-                if let Some(dx) = dx.get_mut(corner(planes, window, i, j).wrapping_add(step)) {
-                    *dx += dy;
+        cx.simd().run(
+            #[inline(always)]
+            || {
+                dx.fill(T::ZERO);
+                let strips = dy[out.clone()].chunks(STRIP).zip(taps[out].chunks(STRIP));
+                for ((dy, taps), corners) in strips.zip(corners.chunks(STRIP)) {
+                    // Places side by side, in vectors; then one after the other, as windows may overlap.
+                    let mut places = [NONE; STRIP];
+                    for ((place, &tap), &corner) in places.iter_mut().zip(taps).zip(corners) {
+                        *place = place_of(planes, window, tap, corner);
+                    }
+                    for (&dy, &place) in dy.iter().zip(&places) {
+                        if let Some(dx) = dx.get_mut(place as usize) {
+                            *dx += dy;
+                        }
+                    }
                 }
-            }
-        }
+            },
+        );
     });
 }
 
-/// The place of the first tap of a window in its plane, modulo 2^64: it may lie in the padding.
-fn corner(planes: &Planes, window: &Window, i: usize, j: usize) -> usize {
-    let [p, q] =
-        [(0, i), (1, j)].map(|(axis, at)| (at * window.stride[axis]).wrapping_sub(window.padding[axis][0]));
-    p.wrapping_mul(planes.w).wrapping_add(q)
+/// The place of the first tap of each window in its plane, modulo 2^32: it may lie in the padding.
+fn corners(planes: &Planes, window: &Window) -> Vec<u32> {
+    let first =
+        |axis: usize, i: usize| (i * window.stride[axis]).wrapping_sub(window.padding[axis][0]) as u32;
+    let rows = (0..planes.oh).map(|i| first(0, i).wrapping_mul(planes.w as u32));
+    rows.flat_map(|row| (0..planes.ow).map(move |j| row.wrapping_add(first(1, j)))).collect()
 }
 
+/// The place of a tap of the window at `corner`; [`NONE`] of none.
 #[inline(always)]
-fn halve_grad<T: Float, K: Tap>(planes: &Planes, dy: &[T], taps: &[K], dx: &mut [T]) {
-    let (rows, rest) = dx.split_at_mut(2 * planes.w * planes.oh);
-    rest.fill(T::ZERO);
-    let outputs = dy.chunks_exact(planes.ow).zip(taps.chunks_exact(planes.ow));
-    for (dx, (dy, taps)) in rows.chunks_exact_mut(2 * planes.w).zip(outputs) {
-        let (upper, lower) = dx.split_at_mut(planes.w);
-        upper[2 * planes.ow..].fill(T::ZERO);
-        lower[2 * planes.ow..].fill(T::ZERO);
-        let pairs = upper.chunks_mut(2 * STRIP).zip(lower.chunks_mut(2 * STRIP));
-        for ((upper, lower), (dy, taps)) in pairs.zip(dy.chunks(STRIP).zip(taps.chunks(STRIP))) {
-            // What each of the four taps gets, side by side; then in pairs.
-            let mut shares = [[T::ZERO; STRIP]; 4];
-            for (t, share) in (0..).zip(&mut shares) {
-                for ((share, &dy), tap) in share.iter_mut().zip(dy).zip(taps) {
-                    *share = if tap.number() == t { dy } else { T::ZERO };
-                }
-            }
-            let [a, b, c, d] = shares;
-            upper.as_chunks_mut().0.iter_mut().zip(a.iter().zip(&b)).for_each(|(y, (&a, &b))| *y = [a, b]);
-            lower.as_chunks_mut().0.iter_mut().zip(c.iter().zip(&d)).for_each(|(y, (&c, &d))| *y = [c, d]);
-        }
-    }
+fn place_of<K: Tap>(planes: &Planes, window: &Window, tap: K, corner: u32) -> u32 {
+    let (kw, number) = (window.kernel[1] as u32, tap.number());
+    let row = K::row(number, kw);
+    let column = number.wrapping_sub(row.wrapping_mul(kw));
+    let down = row.wrapping_mul((window.dilation[0] * planes.w) as u32);
+    let place = corner.wrapping_add(down).wrapping_add(column.wrapping_mul(window.dilation[1] as u32));
+    if number == NONE { NONE } else { place }
 }
 
 /// The places in the plane that taps stand for; -1 for none.
 pub fn places<K: Tap>(cx: &CpuCtx, planes: &Planes, window: &Window, taps: &[K], places: &mut [i64]) {
-    let (kw, dilation) = (window.kernel[1], window.dilation);
-    cx.fill_with(places, |o| {
-        let (j, i) = (o % planes.ow, o / planes.ow % planes.oh);
-        match taps[o].number() as usize {
-            tap if tap == NONE as usize => -1,
-            tap => {
-                let step = tap / kw * dilation[0] * planes.w + tap % kw * dilation[1];
-                corner(planes, window, i, j).wrapping_add(step) as i64
-            }
-        }
+    let corners = corners(planes, window);
+    cx.fill_with(places, |o| match place_of(planes, window, taps[o], corners[o % corners.len()]) {
+        NONE => -1,
+        place => i64::from(place),
     });
 }
 
