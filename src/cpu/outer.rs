@@ -111,14 +111,14 @@ unsafe fn sums<V: Vector, const R: usize, const N: usize>(
         unsafe {
             let b = b.add(rows.at(p));
             let mut row = [V::splat(0.0); N];
-            for v in 0..N - 1 {
-                row[v] = V::load(b.add(v * V::LANES));
+            for (v, row) in row[..N - 1].iter_mut().enumerate() {
+                *row = V::load(b.add(v * V::LANES));
             }
             row[N - 1] = load(b.add((N - 1) * V::LANES));
-            for r in 0..R {
+            for (r, sums) in sums.iter_mut().enumerate() {
                 let a = V::splat(*a.data.add(r * a.row + p * a.col));
-                for v in 0..N {
-                    sums[r][v] = a.mul_add(row[v], sums[r][v]);
+                for (sum, &b) in sums.iter_mut().zip(&row) {
+                    *sum = a.mul_add(b, *sum);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The fastest that arithmetic can be: multiply-adds that wait for nothing, neither memory nor each other.
 //!
-//! A multiply-add takes some 4 cycles, and a core starts one or two in each: [`CHAINS`] sums that do not depend on one
+//! A multiply-add takes some 4 cycles, and a core starts one or two in each: `CHAINS` sums that do not depend on one
 //! another keep it busy. All of them live in registers. With AVX2 and AVX-512 product and sum are one instruction; the
 //! portable level has no such instruction to count on, so its roof is that of a product and a sum.
 

@@ -2,7 +2,7 @@
 //!
 //! A step of a small network is a hundred loops of a few microseconds each. Waking a sleeping thread takes 40 of them on a
 //! virtual machine, so a helper that has finished does not sleep at once: it watches for the next loop, for
-//! [`PATIENCE`]. Threads come from rayon's pool, which also wakes them when they do sleep; until they arrive, and
+//! `PATIENCE`. Threads come from rayon's pool, which also wakes them when they do sleep; until they arrive, and
 //! also when none ever does, the caller runs the tasks itself.
 //!
 //! ```text

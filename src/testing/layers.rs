@@ -121,7 +121,7 @@ fn others() -> [Layer; 4] {
     ]
 }
 
-/// Square products, every distinct linear layer and convolution of the step table's networks, and [`others`].
+/// Square products, every distinct linear layer and convolution of the step table's networks, and some others.
 ///
 /// # Errors
 /// None: the networks of the table can be built.

@@ -19,9 +19,9 @@
 //! **Which factor is B.** `C = A B` is also `C' = B' A'`. The factor that becomes B is read by whole registers along
 //! columns of C and must be packed; the other is read number by number and needs no packing where its rows are
 //! contiguous. A linear layer on a batch of 64, `Y = X W'`, is computed as `Y' = W X'`: the large W is read once, as it
-//! lies, and only X' is packed. [`Plan`] weighs both.
+//! lies, and only X' is packed. `Plan` weighs both.
 //!
-//! **Few rows.** Where rows of both factors lie along `k`, that is [`along`](super::along). Otherwise, with at most a tile's rows of A every number of B is used once, and packing it would be most of the
+//! **Few rows.** Where rows of both factors lie along `k`, that is `along.rs`. Otherwise, with at most a tile's rows of A every number of B is used once, and packing it would be most of the
 //! work. It is read where it lies then, some rows at a time over a long stretch of columns, as memory likes it.
 
 use super::Mat;

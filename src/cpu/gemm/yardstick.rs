@@ -2,7 +2,7 @@
 //! are measured against, and what f64 runs on from rung 4 on.
 
 use super::{Mat, check_bounds};
-use crate::core::Element;
+use crate::core::{Element, Float};
 use crate::cpu::CpuCtx;
 
 /// A type that the crate multiplies.
@@ -71,7 +71,7 @@ const TILE_ROWS: usize = 32;
 const TILE_COLS: usize = 128;
 
 /// As [`gemm`], cut into tiles of C, a task each, by the problem's size.
-pub fn parallel<T: Yardstick>(
+pub fn parallel<T: Yardstick + Float>(
     cx: &CpuCtx,
     [m, k, n]: [usize; 3],
     a: Mat<T>,
@@ -79,9 +79,7 @@ pub fn parallel<T: Yardstick>(
     beta: T,
     c: &mut [T],
     ldc: usize,
-) where
-    T: crate::core::Float,
-{
+) {
     let work = m * k * n;
     if work < SERIAL || m * n == 0 {
         return gemm(cx, [m, k, n], a, b, beta, c, ldc);
