@@ -258,6 +258,9 @@ pub unsafe fn pixels<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to:
 }
 
 /// Four pixels of a column, transformed.
+///
+/// # Safety
+/// They can be read.
 #[inline(always)]
 unsafe fn column<V: Vector>(patch: *const f32, width: usize) -> [V; 4] {
     let mut pixels = [V::splat(0.0); 4];
@@ -322,6 +325,10 @@ pub unsafe fn outputs<V: Vector>(
     }
 }
 
+/// The 16 numbers of a tile.
+///
+/// # Safety
+/// They can be read.
 #[inline(always)]
 unsafe fn load_tile<V: Vector>(from: *const f32, position: usize) -> [[V; 4]; 4] {
     let mut m = [[V::splat(0.0); 4]; 4];
@@ -334,6 +341,10 @@ unsafe fn load_tile<V: Vector>(from: *const f32, position: usize) -> [[V; 4]; 4]
     m
 }
 
+/// Writes the 16 numbers of a tile.
+///
+/// # Safety
+/// They can be written.
 #[inline(always)]
 unsafe fn store_tile<V: Vector>(v: [[V; 4]; 4], to: *mut f32, position: usize) {
     for (r, row) in v.into_iter().enumerate() {
