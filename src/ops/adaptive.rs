@@ -67,7 +67,11 @@ impl AttrValue for Item {
 }
 
 impl OutputSize {
-    pub(super) fn from_attrs(attrs: &Attrs) -> Result<OutputSize> {
+    /// From attributes as text.
+    ///
+    /// # Errors
+    /// No `output_size`, or text of the wrong form.
+    pub fn from_attrs(attrs: &Attrs) -> Result<OutputSize> {
         let key = "output_size";
         match attrs.list::<Item>(key)?.as_deref() {
             None => Err(attrs.missing(key)),
