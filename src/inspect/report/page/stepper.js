@@ -99,9 +99,7 @@
       { class: "total" },
       "sum ",
       S.value("sum", sum),
-      bias === null ? null : [" + bias ", S.value("bias", bias)],
-      " = ",
-      S.value("total", value, digits),
+      bias === null ? null : [" + bias ", S.value("bias", bias), " = ", S.value("total", value, digits)],
     );
 
   S.sum = (values) => values.reduce((total, value) => total + value, 0);
@@ -122,6 +120,16 @@
     show(names[0][0]);
   };
 
+  // Two grids and what they make: under each other where there is no room.
+  S.equation = (first, second, result) =>
+    R.el(
+      "div",
+      { class: "grids" },
+      first.root,
+      R.el("div", { class: "signed" }, R.el("span", { class: "sign", "aria-hidden": "true" }, "\u00d7"), second.root),
+      R.el("div", { class: "signed" }, R.el("span", { class: "sign", "aria-hidden": "true" }, "="), result.root),
+    );
+
   // The strength of a colour behind a number: a share of the largest, weak enough to read on.
   S.tint = (value, most) => {
     if (!(most > 0) || !Number.isFinite(value)) return "";
@@ -129,8 +137,17 @@
     return `color-mix(in srgb, var(${value < 0 ? "--negative" : "--positive"}) ${share}%, var(--paper))`;
   };
 
-  // Rows x columns of numbers on their colours. show(cell, most): cell(r, c) => {value, text, kind, attrs}; over(r, c) hears
-  // the pointer, over(null) that it left.
+  // A number short enough for a cell, beside others of which `most` is the largest.
+  S.brief = (value, most) => {
+    const order = Math.floor(Math.log10(most > 0 ? most : 1));
+    const decimals = (order < -1 ? 1 : 2) - order;
+    if (value === 0 || !Number.isFinite(value)) return R.number(value);
+    if (decimals > 4 || decimals < -1) return R.number(value, 2);
+    return value.toFixed(Math.max(0, decimals)).replace("-", "\u2212");
+  };
+
+  // Rows x columns of numbers on their colours. show(tell, most): tell(r, c) => {value, text, kind, attrs}, most the largest
+  // value, which has the strongest colour; over(r, c) hears the pointer, over(null) that it left.
   S.grid = (label, role, rows, columns, over) => {
     const cells = Array.from({ length: rows }, () => Array.from({ length: columns }, () => R.el("td", { "data-role": role })));
     const table = R.el(
@@ -152,7 +169,7 @@
         row.forEach((td, c) => {
           const { value, text, kind, attrs } = tell(r, c);
           td.className = kind || "";
-          td.textContent = text !== undefined ? text : R.number(value, 3);
+          td.textContent = text !== undefined ? text : S.brief(value, most);
           td.title = value === undefined ? "" : R.number(value, 6);
           td.dataset.value = String(value);
           Object.assign(td.dataset, attrs);
@@ -167,7 +184,7 @@
   // One of a range: two buttons and a slider.
   S.dial = (name, min, max, value, changed) => {
     const input = R.el("input", { type: "range", min, max, value, "aria-label": name });
-    const output = R.el("output", {}, `${name} ${value}`);
+    const output = R.el("output", { "aria-live": "off" }, `${name} ${value}`);
     const step = (by, sign, word) =>
       R.el("button", { type: "button", "aria-label": `${word} ${name}`, onclick: () => go(Number(input.value) + by) }, sign);
     const set = (to) => {

@@ -73,15 +73,12 @@
       },
       tell: (r, c) => (r * columns + c < n ? tell(r * columns + c) : ""),
       moved: (r, c) => r * columns + c < n && choose(r * columns + c),
-      hint: "Point at a cell, or use the arrow keys, to see its products.",
+      readout: R.el("p", { class: "tapped" }),
     });
     plane.root.style.maxWidth = `${Math.max(columns * 1.6, 3)}rem`;
     const root = R.el("div", { class: "parts" }, R.el("h4", {}, label), plane.root, plane.readout);
     return { root, redraw: plane.redraw, choose: (i) => plane.move(Math.floor(i / columns), i % columns) };
   };
-
-  S.times = () => R.el("span", { class: "sign", "aria-hidden": "true" }, "\u00d7");
-  S.equals = () => R.el("span", { class: "sign", "aria-hidden": "true" }, "=");
 
   // The window view: patch x kernel = products, for one input channel, and the sums of all.
   const windowView = (L, g, over, choose) => {
@@ -111,18 +108,32 @@
       kernel.show(cell("weight"), state.mostWeight);
       products.show(cell("product"), R.largest(here.map((term) => term.product)));
     };
+    const tapped = R.el("p", { class: "tapped" });
+    const tell = (a, b) => {
+      if (a === null) return "Point at a number to see where it comes from.";
+      const term = state.all[state.channel * g.taps + a * kw + b];
+      const from = term.padding ? "padding" : `input (${term.p}, ${term.q})`;
+      const product = `${R.number(term.x, 6)} \u00d7 ${R.number(term.weight, 6)} = ${R.number(term.product, 6)}`;
+      return `Tap (${a}, ${b}) reads ${from}: ${product}.`;
+    };
+    const mark = (a, b) => {
+      [patch, kernel, products].forEach((grid) => grid.mark(a, b));
+      tapped.textContent = tell(a, b);
+    };
     return {
       root: R.el(
         "div",
         { class: "view" },
-        R.el("div", { class: "grids" }, patch.root, S.times(), kernel.root, S.equals(), products.root),
+        S.equation(patch, kernel, products),
+        tapped,
         parts && parts.root,
       ),
-      mark: (a, b) => [patch, kernel, products].forEach((grid) => grid.mark(a, b)),
+      mark,
       update: (next) => {
         state = next;
         sums = S.sums(next.all, g);
         fill();
+        mark(null);
         if (!parts) return;
         parts.redraw();
         parts.choose(next.channel);
@@ -202,7 +213,7 @@
       if (g.dilation[0] > 1 || g.dilation[1] > 1)
         for (let r = 0; r < g.kernel[0]; r++)
           for (let c = 0; c < g.kernel[1]; c++) taps.push({ kind: "tap", at: [g.reach(0, i, r), g.reach(1, j, c)] });
-      const one = a === null || a === undefined ? [] : [{ kind: "one", at: [g.reach(0, i, a), g.reach(1, j, b)] }];
+      const one = a === null ? [] : [{ kind: "one", at: [g.reach(0, i, a), g.reach(1, j, b)] }];
       input.mark([{ kind: "window", at: [top, left], size: g.extent }, ...taps, ...one]);
       input.look([top, top + g.extent[0]], [left, left + g.extent[1]]);
       output.mark([{ kind: "window", at: [i, j] }]);

@@ -123,8 +123,10 @@
       output.say(`dy of output channel ${out}: the outputs that read (${p}, ${q})`);
       const cell = (key) => (a, b) => {
         const term = find(a, b);
-        if (term) return { value: key === "dy" ? 1 : term[key], attrs: { tap: `${a},${b}`, reads: `${term.i},${term.j}` } };
-        return { value: undefined, text: "", kind: "padding", attrs: { tap: `${a},${b}`, reads: "" } };
+        const attrs = { tap: `${a},${b}`, output: term ? `${term.i},${term.j}` : "" };
+        if (term && key === "dy") return { value: 1, text: "1", attrs };
+        if (term) return { value: term[key], attrs };
+        return { value: undefined, text: "", kind: "padding", attrs };
       };
       upstreamGrid.show(cell("dy"), 2);
       kernel.show(cell("weight"), mostWeight);
@@ -140,7 +142,7 @@
       const others = to - from > 1 ? `Output channel ${out} adds ${R.number(here, 6)}; all ${to - from} together` : "All of them";
       result.replaceChildren(R.el("p", { class: "note" }, `${others}:`), total(value));
     };
-    const grids = R.el("div", { class: "grids" }, upstreamGrid.root, S.times(), kernel.root, S.equals(), products.root);
+    const grids = S.equation(upstreamGrid, kernel, products);
     const note =
       "An empty cell is a weight that this input never met: the stride stepped over it, or no output is there.";
     return {
@@ -245,7 +247,7 @@
     };
     const cursor = { controls: [outputs.root, inputs.root, row.root, column.root], player };
     return {
-      root: mode(L, cursor, [input.root, kernel.root, output.root], says, [readout, result]),
+      root: mode(L, cursor, [input.root, output.root], says, [kernel.root, readout, result]),
       update,
       stop: player.stop,
     };

@@ -6,12 +6,16 @@
   // Cells shown along a side; of a larger plane those around what is looked at.
   const MOST = 40;
 
-  // Strokes through the cells of a border that is `margin` wide: [[above, below], [left, right]].
+  // Strokes through the cells of a border that is `margin` wide: [[above, below], [left, right]]. Large cells have three.
   const hatch = ([h, w], [[above, below], [left, right]]) => {
     const strokes = [];
+    const large = Math.max(h, w) <= 20;
     for (let r = -above; r < h + below; r++)
-      for (let c = -left; c < w + right; c++)
-        if (r < 0 || r >= h || c < 0 || c >= w) strokes.push(`M${c} ${r + 1}l1 -1`);
+      for (let c = -left; c < w + right; c++) {
+        if (r >= 0 && r < h && c >= 0 && c < w) continue;
+        strokes.push(`M${c} ${r + 1}l1 -1`);
+        if (large) strokes.push(`M${c} ${r + 0.5}l.5 -.5M${c + 0.5} ${r + 1}l.5 -.5`);
+      }
     return strokes.join("");
   };
 
@@ -120,10 +124,10 @@
       },
       // [{kind, at: [row, column], size: [rows, columns]}]
       mark: (items) => {
+        const rect = (kind, at, [height, width]) => R.svg("rect", { class: kind, x: at[1], y: at[0], width, height });
+        // Under each outline a wider one in the colour of the paper, to be seen on any other.
         marks.replaceChildren(
-          ...items.map(({ kind, at, size = [1, 1] }) =>
-            R.svg("rect", { class: kind, x: at[1], y: at[0], width: size[1], height: size[0] }),
-          ),
+          ...items.flatMap(({ kind, at, size = [1, 1] }) => [rect("halo", at, size), rect(kind, at, size)]),
         );
       },
     };

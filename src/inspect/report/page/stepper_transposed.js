@@ -60,7 +60,6 @@
     const says = R.el("p", { class: "says", "data-role": "says" });
     const result = R.el("div", { class: "result" });
     const mosts = [R.largest(L.x.values), R.largest(L.w.values), R.largest(L.y.values)];
-    const row = R.el("div", { class: "grids" }, grids[0].root, S.times(), grids[1].root, S.equals(), grids[2].root);
     const root = (...more) =>
       R.el(
         "div",
@@ -68,7 +67,7 @@
         R.el("div", { class: "controls" }, cursor.controls, more, cursor.player.root),
         R.el("div", { class: "maps-pair" }, input.root, output.root),
         says,
-        row,
+        S.equation(...grids),
         result,
         S.held(L),
       );
