@@ -26,9 +26,11 @@
 
 use super::Mat;
 use crate::cpu::CpuCtx;
-use crate::cpu::outer::{Left, Strided, by_tile, next_rows, outer};
+use crate::cpu::outer::{Left, Strided, by_tile, next_of, next_rows, outer};
 use crate::cpu::simd::Simd;
 use crate::cpu::vector::{Kernel, Vector};
+use serde::Serialize;
+use std::ops::Range;
 
 /// Tiles of rows up to which B is read where it lies.
 const FEW: usize = 1;
@@ -75,6 +77,65 @@ struct Plan<'a> {
     width: usize,
     /// Whether B is read where it lies.
     in_place: bool,
+    /// Whether the factors changed places: this is `C' = B' A'`.
+    turned: bool,
+}
+
+/// How a product is cut into tiles, without computing it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cut {
+    /// Whether `C' = B' A'` is computed: the rows of tiles are columns of C then.
+    pub turned: bool,
+    /// Whether B is copied into panels as wide as a tile; else it is read where it lies.
+    pub packed: bool,
+    /// Rows and columns of a whole tile, MR and NR.
+    pub tile: [usize; 2],
+    /// Rows of the tiles after the last whole one.
+    pub rest: Vec<usize>,
+    /// Steps of k that a tile stays in registers for.
+    pub depth: usize,
+}
+
+impl Cut {
+    /// The rows, of `m`, of the tile that row `i` is in.
+    pub fn rows(&self, m: usize, i: usize) -> Range<usize> {
+        let mut start = i - i % self.tile[0];
+        let whole = m - m % self.tile[0];
+        if start < whole {
+            return start..start + self.tile[0];
+        }
+        for &rows in &self.rest {
+            if i < start + rows {
+                return start..start + rows;
+            }
+            start += rows;
+        }
+        start..m
+    }
+
+    /// The columns, of `n`, of the tile that column `j` is in.
+    pub fn columns(&self, n: usize, j: usize) -> Range<usize> {
+        let start = j - j % self.tile[1];
+        start..n.min(start + self.tile[1])
+    }
+}
+
+/// How `C[m, n] = A[m, k] B[k, n]` is cut at a level, all three row-major; `None` where it is computed by dot products.
+pub fn cut(simd: Simd, [m, k, n]: [usize; 3]) -> Option<Cut> {
+    let (a, b) = (Mat::new(&[], k), Mat::new(&[], n));
+    if super::along::suits([m, k, n], &a, &b) {
+        return None;
+    }
+    let plan = Plan::cheapest(simd, [m, k, n], a, b, 0.0, std::ptr::null_mut(), n);
+    let rows = tile(simd)[0];
+    let mut rest = Vec::new();
+    let mut left = plan.m % rows;
+    while left > 0 {
+        rest.push(next_of(left, rows));
+        left -= next_of(left, rows);
+    }
+    let depth = plan.depth();
+    Some(Cut { turned: plan.turned, packed: !plan.in_place, tile: [rows, plan.width], rest, depth })
 }
 
 /// Rung 04, `C = beta C + A B` with AVX2: see [`GemmFn`](super::GemmFn).
@@ -149,10 +210,7 @@ fn gemm(
     if super::along::suits([m, k, n], &a, &b) {
         return super::along::gemm((cx, simd, share), [m, k, n], a, b, beta, c, ldc);
     }
-    let straight = Plan::new(simd, [m, k, n], a, b, beta, Out { data: c.as_mut_ptr(), row: ldc, col: 1 });
-    let turned =
-        Plan::new(simd, [n, k, m], b.t(), a.t(), beta, Out { data: c.as_mut_ptr(), row: 1, col: ldc });
-    let plan = if turned.cost(simd) < straight.cost(simd) { turned } else { straight };
+    let plan = Plan::cheapest(simd, [m, k, n], a, b, beta, c.as_mut_ptr(), ldc);
     // B is packed in equal parts.
     let parts = if plan.in_place { 1 } else { (k * plan.n).div_ceil(PACKED) };
     let together = plan.n.div_ceil(parts.max(1)).next_multiple_of(plan.width);
@@ -165,7 +223,28 @@ impl<'a> Plan<'a> {
     fn new(simd: Simd, [m, k, n]: [usize; 3], a: Mat<'a, f32>, b: Mat<'a, f32>, beta: f32, c: Out) -> Self {
         let [rows, vectors] = tile(simd);
         let in_place = b.col == 1 && m <= FEW * rows;
-        Plan { m, k, n, a, b, beta, c, width: vectors * simd.lanes(), in_place }
+        Plan { m, k, n, a, b, beta, c, width: vectors * simd.lanes(), in_place, turned: false }
+    }
+
+    /// The product as it stands, or turned.
+    #[allow(clippy::too_many_arguments)] // the signature of BLAS
+    fn cheapest(
+        simd: Simd,
+        [m, k, n]: [usize; 3],
+        a: Mat<'a, f32>,
+        b: Mat<'a, f32>,
+        beta: f32,
+        data: *mut f32,
+        ldc: usize,
+    ) -> Self {
+        let straight = Plan::new(simd, [m, k, n], a, b, beta, Out { data, row: ldc, col: 1 });
+        let turned = Plan::new(simd, [n, k, m], b.t(), a.t(), beta, Out { data, row: 1, col: ldc });
+        if turned.cost(simd) < straight.cost(simd) { Plan { turned: true, ..turned } } else { straight }
+    }
+
+    /// Steps of k that a tile stays in registers for.
+    fn depth(&self) -> usize {
+        if self.in_place { STREAMS } else { DEPTH }
     }
 
     /// About how many cycles: multiply-adds of registers, registers packed (as they lie, or turned), registers of C stored
@@ -308,8 +387,8 @@ unsafe fn pack_turned<V: Vector>(b: Mat<f32>, columns: usize, panel: &mut [f32],
 struct Task<'a> {
     plan: &'a Plan<'a>,
     packed: &'a [f32],
-    rows: std::ops::Range<usize>,
-    panels: std::ops::Range<usize>,
+    rows: Range<usize>,
+    panels: Range<usize>,
 }
 
 impl Kernel for Task<'_> {
@@ -319,7 +398,7 @@ impl Kernel for Task<'_> {
     fn run<V: Vector>(self) {
         let Task { plan, packed, rows, panels } = self;
         let Plan { k, n, a, b, width, in_place, .. } = *plan;
-        let depth = if in_place { STREAMS } else { DEPTH };
+        let depth = plan.depth();
         let mut copied = [0f32; DEPTH * MOST_ROWS];
         for from in (0..k.max(1)).step_by(depth) {
             let depth = depth.min(k - from);

@@ -1,0 +1,3 @@
+//! The instruments of `receptive::inspect`, each against what it claims to measure.
+
+mod steps;
