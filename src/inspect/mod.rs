@@ -8,11 +8,13 @@
 //! | `steps/` | [`conv_steps`] and its like: every number behind one output |
 //! | `summary.rs` | [`summary`]: shapes, parameters, FLOPs and receptive field, layer by layer; [`describe`] |
 //! | `gpu.rs` | [`Gpu`]: the GPU, and whether the kernels work on it |
+//! | `report/` | [`report`]: a network and an image, looked into, as data and as one page |
 //! | `machine.rs` | [`Machine`]: the processor, its SIMD and memory, and the GEMM speed it reaches |
 
 mod gpu;
 mod machine;
 mod receptive_field;
+pub mod report;
 pub mod steps;
 mod summary;
 mod tape;
