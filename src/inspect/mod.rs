@@ -15,6 +15,13 @@
 //! | `machine.rs` | [`Machine`]: the processor, its SIMD and memory, and the GEMM speed it reaches |
 
 mod autograd_graph;
+//! | `array.rs` | [`Array`]: numbers with a shape, what instruments hand out |
+//! | `activations.rs` | [`activations`]: what every layer takes and makes of it |
+//! | `filters.rs` | [`filters`]: the kernels of the convolutional layers |
+
+mod activations;
+mod array;
+mod filters;
 mod gpu;
 mod layer_health;
 mod machine;
@@ -28,6 +35,9 @@ mod tape;
 pub use autograd_graph::{
     AutogradGraph, GraphEdge, GraphNode, GraphNodeKind, TapeNames, autograd_graph, model_graph,
 };
+pub use activations::{Activation, activations};
+pub use array::Array;
+pub use filters::{Filters, filters};
 pub use gpu::{Gpu, ptx};
 pub use layer_health::{BINS, Histogram, LayerHealth, Spread, copy_weights, layer_health};
 pub use machine::{Machine, gemm_roof, peak_resident_bytes};
