@@ -17,12 +17,14 @@
 //! | `session.rs` | a run folder trained to its end |
 //! | `trained.rs` | a trained network, loaded to be asked |
 //! | `run_dir.rs`, `checkpoint.rs` | the run folder |
+//! | `health.rs` | every layer's health, sampled into it |
 //! | `pictures/` | the pictures in it |
 
 mod callback;
 mod checkpoint;
 mod config;
 mod confusion;
+mod health;
 mod metrics;
 mod non_finite;
 pub mod pictures;
@@ -36,8 +38,9 @@ mod trainer;
 
 pub use callback::{Callback, Flow};
 pub use checkpoint::Checkpoint;
-pub use config::{FORMAT, RunConfig};
+pub use config::{FORMAT, HEALTH_EVERY, RunConfig};
 pub use confusion::Confusion;
+pub use health::{HealthRecorder, HealthSample};
 pub use metrics::{Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Tally};
 pub use replay::GraphMode;
 pub use run_dir::{Recorder, RunDir};
