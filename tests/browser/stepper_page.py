@@ -91,9 +91,9 @@ def near(what, got, expected, scale=1.0):
 
 
 def open_layer(browser, path):
-    """Opens a layer and its steps."""
-    find = "return Receptive.report.layers.findIndex((layer) => layer.path === arguments[0])"
-    browser.click(browser.find(f'.diagram [data-layer="{browser.run(find, path)}"] .back'))
+    """Opens a layer, by its address, and its steps."""
+    browser.run("location.hash = `layer=${encodeURIComponent(arguments[0])}`", path)
+    browser.until(lambda: browser.text(".panel h3") == path, f"{path} is open")
     press(browser, "Step by step")
 
 
@@ -296,7 +296,7 @@ def grad_input(browser, conv, shots):
         choose(browser, "output-channel", 2)
         c = int(browser.find('.stepper select[data-role="input-channel"]').get_attribute("value")) if conv.c > 1 else 0
         read = [(a, b) for a in range(k) for b in range(k) if 0 <= p + pad - a < conv.h and 0 <= q + pad - b < conv.w]
-        kernel = {tap: number for tap, number in cells(browser, "grad-weight").items() if not math.isnan(number)}
+        kernel = {tap: number for tap, number in cells(browser, "grad-weight").items() if number is not None}
         same("taps that read the input", sorted(kernel), read)
         for a, b in read:
             same("weight", kernel[a, b], conv.weight(2, c, a, b))
