@@ -261,9 +261,12 @@
   S.held = ({ y }) => {
     const [channels, h, w] = y.full;
     const of = [];
-    if (y.channels < channels) of.push(`channels 0 to ${y.channels - 1} of ${R.thousands(channels)}`);
-    if (y.rows[1] - y.rows[0] < h) of.push(`rows ${R.span(y.rows[0], y.rows[1] - y.rows[0])} of ${h}`);
-    if (y.columns[1] - y.columns[0] < w) of.push(`columns ${R.span(y.columns[0], y.columns[1] - y.columns[0])} of ${w}`);
+    const part = (name, [from, to], all) => {
+      if (to - from < all) of.push(`${name}${to - from > 1 ? "s" : ""} ${R.span(from, to - from)} of ${R.thousands(all)}`);
+    };
+    part(y.vector ? "output" : "channel", [0, y.channels], channels);
+    part("row", y.rows, h);
+    part("column", y.columns, w);
     if (!of.length) return null;
     return R.el("p", { class: "note" }, `Of this layer's output the page holds ${of.join(", ")}, and all that they read.`);
   };

@@ -61,7 +61,7 @@
 
   // Sums of parts, a cell each, pointed at to choose one.
   S.parts = (label, n, values, tell, choose) => {
-    const columns = Math.min(n, 32);
+    const columns = Math.min(n, n > 256 ? 64 : 32);
     const rows = Math.ceil(n / columns);
     const plane = R.plane({
       label,
