@@ -132,7 +132,7 @@ fn open(options: TrainedOptions, fresh: bool, must: bool) -> crate::Result<Train
         result => return result,
     };
     if fresh && options.network.as_ref().is_some_and(|network| !network.loss.takes_masks()) {
-        let sample = TrainedOptions { data: Some("sample".to_owned()), resize: None, ..options.clone() };
+        let sample = TrainedOptions { data: Some("sample".to_owned()), ..options.clone() };
         if let Ok(trained) = open(sample, true) {
             say_on_stderr(&format!(
                 "{} is not on this machine: built for the embedded sample of Fashion-MNIST",
