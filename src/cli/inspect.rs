@@ -104,7 +104,11 @@ fn said(report: &Report) -> String {
 /// Refuses a page's place where it surely cannot be written.
 fn writable(out: &Path) -> anyhow::Result<()> {
     if out.is_dir() {
-        bail!("--out: {} is a folder\n  expected a file, as {}", out.display(), out.join("page.html").display());
+        bail!(
+            "--out: {} is a folder\n  expected a file, as {}",
+            out.display(),
+            out.join("page.html").display()
+        );
     }
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let found = folder.metadata().with_context(|| format!("--out: cannot write to {}", folder.display()))?;
@@ -128,7 +132,7 @@ fn open(options: TrainedOptions, fresh: bool, must: bool) -> crate::Result<Train
         result => return result,
     };
     if fresh && options.network.as_ref().is_some_and(|network| !network.loss.takes_masks()) {
-        let sample = TrainedOptions { data: Some("sample".to_owned()), resize: None, ..options.clone() };
+        let sample = TrainedOptions { data: Some("sample".to_owned()), ..options.clone() };
         if let Ok(trained) = open(sample, true) {
             say_on_stderr(&format!(
                 "{} is not on this machine: built for the embedded sample of Fashion-MNIST",
