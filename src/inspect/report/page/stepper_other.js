@@ -318,7 +318,8 @@
       { class: "note" },
       "In training the mean and the variance are those of the batch. The histograms before and after stand under Distribution.",
     );
-    root.append(frame(L, cursor, [input.root, output.root], says, [result, note]));
+    const maps = L.y.vector ? [] : [input.root, output.root];
+    root.append(frame(L, cursor, maps, says, [result, note]));
     update();
   };
 
