@@ -143,17 +143,26 @@
     const decimals = (order < -1 ? 1 : 2) - order;
     if (value === 0 || !Number.isFinite(value)) return R.number(value);
     if (decimals > 4 || decimals < -1) return R.number(value, 2);
-    return value.toFixed(Math.max(0, decimals)).replace(/^-(?=.*[1-9])/, "\u2212").replace("-", "");
+    return value
+      .toFixed(Math.max(0, decimals))
+      .replace(/^-(?=.*[1-9])/, "\u2212")
+      .replace("-", "");
   };
 
   // Rows x columns of numbers on their colours. show(tell, most): tell(r, c) => {value, text, kind, attrs}, most the largest
   // value, which has the strongest colour; over(r, c) hears the pointer, over(null) that it left.
   S.grid = (label, role, rows, columns, over) => {
-    const cells = Array.from({ length: rows }, () => Array.from({ length: columns }, () => R.el("td", { "data-role": role })));
+    const cells = Array.from({ length: rows }, () =>
+      Array.from({ length: columns }, () => R.el("td", { "data-role": role })),
+    );
     const table = R.el(
       "table",
       { class: "grid", "aria-label": label },
-      R.el("tbody", {}, cells.map((row) => R.el("tr", {}, row))),
+      R.el(
+        "tbody",
+        {},
+        cells.map((row) => R.el("tr", {}, row)),
+      ),
     );
     table.style.setProperty("--columns", columns);
     if (columns > 7) table.classList.add("fine");
@@ -177,7 +186,8 @@
         }),
       );
     };
-    const mark = (r, c) => cells.forEach((row, i) => row.forEach((td, j) => td.classList.toggle("on", i === r && j === c)));
+    const mark = (r, c) =>
+      cells.forEach((row, i) => row.forEach((td, j) => td.classList.toggle("on", i === r && j === c)));
     return { root: R.el("figure", {}, R.el("figcaption", {}, label), table), table, show, mark };
   };
 
@@ -186,7 +196,11 @@
     const input = R.el("input", { type: "range", min, max, value, "aria-label": name });
     const output = R.el("output", { "aria-live": "off" }, `${name} ${value}`);
     const step = (by, sign, word) =>
-      R.el("button", { type: "button", "aria-label": `${word} ${name}`, onclick: () => go(Number(input.value) + by) }, sign);
+      R.el(
+        "button",
+        { type: "button", "aria-label": `${word} ${name}`, onclick: () => go(Number(input.value) + by) },
+        sign,
+      );
     const set = (to) => {
       input.value = to;
       output.textContent = `${name} ${to}`;
@@ -262,13 +276,18 @@
     const [channels, h, w] = y.full;
     const of = [];
     const part = (name, [from, to], all) => {
-      if (to - from < all) of.push(`${name}${to - from > 1 ? "s" : ""} ${R.span(from, to - from)} of ${R.thousands(all)}`);
+      if (to - from < all)
+        of.push(`${name}${to - from > 1 ? "s" : ""} ${R.span(from, to - from)} of ${R.thousands(all)}`);
     };
     part(y.vector ? "output" : "channel", [0, y.channels], channels);
     part("row", y.rows, h);
     part("column", y.columns, w);
     if (!of.length) return null;
-    return R.el("p", { class: "note" }, `Of this layer's output the page holds ${of.join(", ")}, and all that they read.`);
+    return R.el(
+      "p",
+      { class: "note" },
+      `Of this layer's output the page holds ${of.join(", ")}, and all that they read.`,
+    );
   };
 
   // Where an output is, in words.

@@ -121,13 +121,7 @@
       tapped.textContent = tell(a, b);
     };
     return {
-      root: R.el(
-        "div",
-        { class: "view" },
-        S.equation(patch, kernel, products),
-        tapped,
-        parts && parts.root,
-      ),
+      root: R.el("div", { class: "view" }, S.equation(patch, kernel, products), tapped, parts && parts.root),
       mark,
       update: (next) => {
         state = next;

@@ -55,7 +55,15 @@
     const table = R.el(
       "table",
       { class: "terms", "aria-label": "Column and row" },
-      R.el("thead", {}, R.el("tr", {}, head.map((name, i) => R.el("th", { class: i > 3 ? "number" : null }, name)))),
+      R.el(
+        "thead",
+        {},
+        R.el(
+          "tr",
+          {},
+          head.map((name, i) => R.el("th", { class: i > 3 ? "number" : null }, name)),
+        ),
+      ),
       body,
     );
     const number = (role, value) =>
@@ -124,7 +132,9 @@
     for (let r = 0; r < h; r++)
       for (let c = 0; c < w; c++) {
         const here = rows[0] + r === row && columns[0] + c === column;
-        cells.push(R.svg("rect", { class: here ? "one" : "cell", x: c + 0.06, y: r + 0.06, width: 0.88, height: 0.88 }));
+        cells.push(
+          R.svg("rect", { class: here ? "one" : "cell", x: c + 0.06, y: r + 0.06, width: 0.88, height: 0.88 }),
+        );
       }
     const label = `Tile of ${h} by ${w} outputs, row ${row - rows[0]} and column ${column - columns[0]} of it marked`;
     const viewBox = `0 0 ${w} ${h}`;
@@ -174,7 +184,15 @@
     const table = R.el(
       "table",
       { class: "terms", "aria-label": "Blocks of K" },
-      R.el("thead", {}, R.el("tr", {}, head.map((name, i) => R.el("th", { class: i ? "number" : null }, name)))),
+      R.el(
+        "thead",
+        {},
+        R.el(
+          "tr",
+          {},
+          head.map((name, i) => R.el("th", { class: i ? "number" : null }, name)),
+        ),
+      ),
       body,
     );
     return {

@@ -83,7 +83,11 @@
       moved: cursor.move,
     });
     const output = S.map({ label: "dy", part: L.y, moved: cursor.move });
-    const ones = S.like(L.y, 1, new Float64Array((L.y.rows[1] - L.y.rows[0]) * (L.y.columns[1] - L.y.columns[0])).fill(1));
+    const ones = S.like(
+      L.y,
+      1,
+      new Float64Array((L.y.rows[1] - L.y.rows[0]) * (L.y.columns[1] - L.y.columns[0])).fill(1),
+    );
     let out = 0;
     let terms = [];
     const find = (a, b) => terms.find((term) => term.o === out && term.a === a && term.b === b);
@@ -139,7 +143,8 @@
         `Input (${p}, ${q}) of channel ${c} was read by ${R.plural(new Set(terms.map((t) => `${t.i},${t.j}`)).size, "place")} of the output: ` +
         `its gradient is the sum of ${of} dy \u00d7 weight = ${R.number(value, 6)}.`;
       const here = sum(terms.filter((term) => term.o === out).map((term) => term.product));
-      const others = to - from > 1 ? `Output channel ${out} adds ${R.number(here, 6)}; all ${to - from} together` : "All of them";
+      const others =
+        to - from > 1 ? `Output channel ${out} adds ${R.number(here, 6)}; all ${to - from} together` : "All of them";
       result.replaceChildren(R.el("p", { class: "note" }, `${others}:`), total(value));
     };
     const grids = S.equation(upstreamGrid, kernel, products);

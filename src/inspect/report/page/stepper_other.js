@@ -35,7 +35,13 @@
         const [from, to] = [Math.floor((i * n) / outputs), Math.ceil(((i + 1) * n) / outputs)];
         return range(to - from).map((k) => from + k);
       };
-      return { under, padding: [[0, 0], [0, 0]] };
+      return {
+        under,
+        padding: [
+          [0, 0],
+          [0, 0],
+        ],
+      };
     }
     const kernel = S.pair(attrs.kernel_size, 1);
     const stride = attrs.stride === undefined || attrs.stride === null ? kernel : S.pair(attrs.stride, 1);
@@ -43,7 +49,11 @@
     const under = (axis, i) => range(kernel[axis]).map((k) => i * stride[axis] - padding[axis] + k * dilation[axis]);
     // What ceil_mode reaches beyond the padding is drawn as padding, too.
     const beyond = (axis) => under(axis, y.full[axis + 1] - 1)[kernel[axis] - 1] - x.full[axis + 1] + 1;
-    return { under, padding: [0, 1].map((axis) => [padding[axis], Math.max(padding[axis], beyond(axis))]), border: padding };
+    return {
+      under,
+      padding: [0, 1].map((axis) => [padding[axis], Math.max(padding[axis], beyond(axis))]),
+      border: padding,
+    };
   };
 
   // Of equal values the first wins, row by row.
@@ -161,7 +171,9 @@
     const note = max
       ? "The gradient goes to the winner alone. Padding counts as minus infinity and never wins."
       : "The gradient is shared out among the window in equal parts.";
-    root.append(frame(L, cursor, [input.root, output.root], says, [holder, result, R.el("p", { class: "note" }, note)]));
+    root.append(
+      frame(L, cursor, [input.root, output.root], says, [holder, result, R.el("p", { class: "note" }, note)]),
+    );
     update();
   };
 
@@ -210,7 +222,11 @@
       R.el(
         "thead",
         {},
-        R.el("tr", {}, ["k", "x", "weight", "product"].map((name) => R.el("th", { class: "number" }, name))),
+        R.el(
+          "tr",
+          {},
+          ["k", "x", "weight", "product"].map((name) => R.el("th", { class: "number" }, name)),
+        ),
       ),
       body,
     );
@@ -263,7 +279,13 @@
       "ol",
       { class: "chain" },
       steps.map(({ name, how, role, value, digits }) =>
-        R.el("li", {}, R.el("span", { class: "name" }, name), S.value(role, value, digits), R.el("span", { class: "how" }, how)),
+        R.el(
+          "li",
+          {},
+          R.el("span", { class: "name" }, name),
+          S.value(role, value, digits),
+          R.el("span", { class: "how" }, how),
+        ),
       ),
     );
 
@@ -351,7 +373,15 @@
     const table = R.el(
       "table",
       { class: "terms classes", "aria-label": "Scores and their shares" },
-      R.el("thead", {}, R.el("tr", {}, head.map((name, i) => R.el("th", { class: i ? "number" : null }, name)))),
+      R.el(
+        "thead",
+        {},
+        R.el(
+          "tr",
+          {},
+          head.map((name, i) => R.el("th", { class: i ? "number" : null }, name)),
+        ),
+      ),
       R.el("tbody", {}, rows),
     );
     const update = () => {
@@ -362,11 +392,26 @@
       const agreed = S.agree(value, given, Math.abs(value) + (log ? Math.abs(scores[k]) + Math.abs(most) : 0), 8);
       const share = `exp(${R.number(scores[k], 6)} \u2212 ${R.number(most, 6)}) / ${R.number(all, 6)} = ${R.number(exps[k] / all, 6)}`;
       speak(says, cursor, `Class ${k}: ${share}${log ? `, and its logarithm is ${agreed.computed}` : ""}.`);
-      const line = R.el("p", { class: "total" }, "sum of the exponentials ", S.value("sum", all), ", class ", String(k), " ", S.value("total", value, agreed.digits));
+      const line = R.el(
+        "p",
+        { class: "total" },
+        "sum of the exponentials ",
+        S.value("sum", all),
+        ", class ",
+        String(k),
+        " ",
+        S.value("total", value, agreed.digits),
+      );
       result.replaceChildren(line, S.verdict(agreed, value, given));
     };
     const note = "The largest score is subtracted from all: that cancels out, and keeps exp from overflowing.";
-    root.append(frame(L, cursor, [], says, [R.el("div", { class: "scroll tall" }, table), result, R.el("p", { class: "note" }, note)]));
+    root.append(
+      frame(L, cursor, [], says, [
+        R.el("div", { class: "scroll tall" }, table),
+        result,
+        R.el("p", { class: "note" }, note),
+      ]),
+    );
     update();
   };
 })();

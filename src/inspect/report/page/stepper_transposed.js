@@ -164,7 +164,11 @@
       const shows = [() => x, weight, (a, b) => x * weight(a, b)];
       shows.forEach((show, k) =>
         grids[k].show(
-          (a, b) => ({ value: show(a, b), kind: cut(a, b) ? "padding" : "", attrs: { tap: `${a},${b}`, channel: out } }),
+          (a, b) => ({
+            value: show(a, b),
+            kind: cut(a, b) ? "padding" : "",
+            attrs: { tap: `${a},${b}`, channel: out },
+          }),
           k < 2 ? mosts[k] : Math.abs(x) * mosts[1],
         ),
       );
@@ -184,7 +188,10 @@
       const n = g.kernel[0] * g.kernel[1];
       ui.speak(
         `Input (${i}, ${j}) of channel ${c}, ${R.number(x, 6)}, is multiplied by ${R.plural(n, "weight")} and added to the outputs ` +
-          `from (${top}, ${left}) to (${top + g.extent[0] - 1}, ${left + g.extent[1] - 1}) of channel ${out}.`.replace(/-/g, "\u2212"),
+          `from (${top}, ${left}) to (${top + g.extent[0] - 1}, ${left + g.extent[1] - 1}) of channel ${out}.`.replace(
+            /-/g,
+            "\u2212",
+          ),
       );
       ui.result.replaceChildren(
         R.el("p", { class: "note" }, "Hatched products fall outside the output. Windows that overlap add up."),
