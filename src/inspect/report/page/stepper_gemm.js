@@ -51,19 +51,10 @@
     const drawing = R.el("div", {});
     const lead = R.el("p", { class: "note" });
     const body = R.el("tbody", {});
-    const head = ["k", "channel", "tap", "reads", "x", "weight", "product", "sum so far"];
-    const table = R.el(
-      "table",
-      { class: "terms", "aria-label": "Column and row" },
-      R.el(
-        "thead",
-        {},
-        R.el(
-          "tr",
-          {},
-          head.map((name, i) => R.el("th", { class: i > 3 ? "number" : null }, name)),
-        ),
-      ),
+    const heads = ["k", "channel", "tap", "reads", "x", "weight", "product", "sum so far"];
+    const table = S.table(
+      "Column and row",
+      heads.map((name, i) => [name, i > 3]),
       body,
     );
     const number = (role, value) =>
@@ -180,19 +171,10 @@
     const lead = R.el("p", { class: "note", "data-role": "tile" });
     const drawing = R.el("div", {});
     const body = R.el("tbody", {});
-    const head = ["block of k", "sum of the block", "sum so far"];
-    const table = R.el(
-      "table",
-      { class: "terms", "aria-label": "Blocks of K" },
-      R.el(
-        "thead",
-        {},
-        R.el(
-          "tr",
-          {},
-          head.map((name, i) => R.el("th", { class: i ? "number" : null }, name)),
-        ),
-      ),
+    const heads = ["block of k", "sum of the block", "sum so far"];
+    const table = S.table(
+      "Blocks of K",
+      heads.map((name, i) => [name, i > 0]),
       body,
     );
     return {

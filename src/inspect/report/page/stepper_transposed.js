@@ -57,25 +57,14 @@
       S.grid("kernel", "weight", kh, kw),
       S.grid("products", "product", kh, kw),
     ];
-    const says = R.el("p", { class: "says", "data-role": "says" });
+    const says = S.says(cursor.player);
     const result = R.el("div", { class: "result" });
     const mosts = [R.largest(L.x.values), R.largest(L.w.values), R.largest(L.y.values)];
-    const root = (...more) =>
-      R.el(
-        "div",
-        { class: "mode" },
-        R.el("div", { class: "controls" }, cursor.controls, more, cursor.player.root),
-        R.el("div", { class: "maps-pair" }, input.root, output.root),
-        says,
-        S.equation(...grids),
-        result,
-        S.held(L),
-      );
-    const speak = (words) => {
-      says.setAttribute("aria-live", cursor.player.playing() ? "off" : "polite");
-      says.textContent = words;
+    const root = (more) => {
+      const controls = { controls: [cursor.controls, more], player: cursor.player };
+      return S.frame(L, controls, [input.root, output.root], says.root, S.equation(...grids), result);
     };
-    return { cursor, input, output, heard, grids, result, mosts, root, speak };
+    return { cursor, input, output, heard, grids, result, mosts, root, speak: says.say };
   };
 
   const gather = (L, g) => {
