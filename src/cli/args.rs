@@ -168,6 +168,27 @@ pub struct TrainedArgs {
 }
 
 impl TrainedArgs {
+    /// As the library takes them; the path may also be a network's name or an arch file, whose weights are to be drawn.
+    /// Says whether it is.
+    ///
+    /// # Errors
+    /// As [`options`](Self::options); nothing of that name.
+    pub fn options_or_fresh(mut self) -> crate::Result<(TrainedOptions, bool)> {
+        let name = self.path.display().to_string();
+        if self.path.extension().is_some_and(|extension| extension == "toml") {
+            self.arch = Some(self.path.clone());
+        } else if self.path.exists() {
+            return Ok((self.options()?, false));
+        } else if models::find(&name).is_ok() {
+            self.model = Some(name);
+        } else {
+            return Err(Error::new(ErrorKind::Missing, name, "there is no such run, file or network").expected(
+                format!("a run folder of `receptive train`, a file of weights, or one of {}", models::names()),
+            ));
+        }
+        Ok((self.options()?, true))
+    }
+
     /// As the library takes them.
     ///
     /// # Errors

@@ -5,9 +5,11 @@ pub mod bench;
 pub mod data;
 pub mod doctor;
 pub mod eval;
+pub mod inspect;
 mod logits;
 mod mask;
 pub mod op;
+mod picture;
 pub mod predict;
 mod progress;
 pub mod reproduce;
@@ -34,6 +36,7 @@ enum Command {
     Eval(eval::Args),
     Predict(predict::Args),
     Summary(summary::Args),
+    Inspect(inspect::Args),
     Reproduce(reproduce::Args),
     Data(data::Args),
     Op(op::Args),
@@ -49,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Predict(args) => predict::run(args),
         Command::Reproduce(args) => reproduce::run(args),
         Command::Summary(args) => summary::run(&args),
+        Command::Inspect(args) => inspect::run(args),
         Command::Data(args) => data::run(&args),
         Command::Op(args) => op::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -1,11 +1,11 @@
 //! `receptive predict`: class probabilities of one image, or its mask.
 
-use super::args::{TrainedArgs, image_text};
+use super::args::TrainedArgs;
 use super::logits::{self, Weights};
-use super::mask;
 use super::print_line;
 use super::table::table;
-use crate::data::{Image, picture};
+use super::{mask, picture};
+use crate::inspect::report::Shown;
 use crate::train::{Split, Trained, TrainedOptions};
 use anyhow::{Context, bail};
 use serde_json::json;
@@ -61,15 +61,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return raw(args.trained.options()?, tensor, output);
     }
     let trained = Trained::open(args.trained.options()?, args.index.is_some())?;
-    let (image, label, what) = match (&args.image, args.index) {
-        (Some(file), _) => {
-            let (image, what) = read(&trained, file, args.invert)?;
-            (image, None, what)
-        }
-        (None, Some(index)) => {
-            let (image, label, what) = sample(&trained, index, args.split)?;
-            (image, Some(label), what)
-        }
+    let Shown { image, mask: truth, label, what } = match (&args.image, args.index) {
+        (Some(file), _) => picture::read(&trained, file, args.invert)?,
+        (None, Some(index)) => Shown::of_set(&trained, args.split, index)?,
         (None, None) => {
             bail!("predict: no image is named\n  help: --image FILE, or --index I of the data set")
         }
@@ -78,7 +72,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         if args.top.is_some() {
             bail!("--top: {} gives a mask, not classes", trained.network.name);
         }
-        let truth = args.index.map(|index| true_mask(&trained, index, args.split)).transpose()?;
         return mask::run(&trained, image, truth, &what, args.out.as_deref(), args.json);
     }
     if args.out.is_some() {
@@ -111,36 +104,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     print_line(&table(&rows, 1))
 }
 
-/// A picture as the data set would hold it, and what was done to it.
-fn read(trained: &Trained, file: &Path, invert: bool) -> anyhow::Result<(Image, String)> {
-    let mut image = Image::default();
-    picture::read(file, &mut image)?;
-    let [_, h, w] = image.size;
-    let channels = trained.size.channels();
-    match channels {
-        // Before resizing, so that rounding happens once.
-        1 => image = picture::grey(&image),
-        3 => {}
-        _ => bail!(
-            "predict: a picture has 1 or 3 channels, not {channels}\n  help: use --index to take an image of the data set"
-        ),
-    }
-    let how = match trained.size.fixed() {
-        Some([_, h, w]) => {
-            image = image.resized([h, w]);
-            "stretched"
-        }
-        None => "resized",
-    };
-    if invert {
-        image.pixels.iter_mut().for_each(|byte| *byte = !*byte);
-    }
-    let grey = if channels == 1 { " grey" } else { "" };
-    let inverted = if invert { ", inverted" } else { "" };
-    let to = image_text(trained.image);
-    Ok((image, format!("{}, {h}x{w} pixels {how} to {to}{grey} (bilinear){inverted}", file.display())))
-}
-
 /// The raw output for a tensor. No data set is needed: the tensor and the weights say all.
 fn raw(options: TrainedOptions, tensor: &Path, output: &Path) -> anyhow::Result<()> {
     let weights = Weights {
@@ -152,21 +115,4 @@ fn raw(options: TrainedOptions, tensor: &Path, output: &Path) -> anyhow::Result<
         threads: options.threads.unwrap_or(0),
     };
     Ok(logits::run(&weights, tensor, output)?)
-}
-
-/// An image of the data set, its label, and what it is called.
-fn sample(trained: &Trained, index: usize, split: Split) -> anyhow::Result<(Image, usize, String)> {
-    let set = trained.split(split)?;
-    if index >= set.len() {
-        bail!("--index: {} has no image {index}\n  expected 0 to {}", set.name(), set.len() - 1);
-    }
-    let mut image = Image::default();
-    set.read(index, &mut image)?;
-    Ok((image, set.label(index), format!("image {index} of {}", set.name())))
-}
-
-fn true_mask(trained: &Trained, index: usize, split: Split) -> anyhow::Result<Image> {
-    let mut mask = Image::default();
-    trained.split(split)?.mask(index, &mut mask)?;
-    Ok(mask)
 }

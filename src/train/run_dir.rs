@@ -107,6 +107,15 @@ impl RunDir {
         RunConfig::from_toml(&text, &file.display().to_string())
     }
 
+    /// The phases that the run in `path` has recorded, in order; none before its first epoch's end.
+    ///
+    /// # Errors
+    /// A `metrics.jsonl` that cannot be read.
+    pub fn history(path: &Path) -> Result<Vec<PhaseReport>> {
+        let file = path.join("metrics.jsonl");
+        if file.exists() { read_history(&file) } else { Ok(Vec::new()) }
+    }
+
     fn lock(path: &Path) -> Result<RunDir> {
         let file = path.join("config.toml");
         let lock = File::open(&file).map_err(|e| Error::io(&file, "open", e))?;

@@ -77,25 +77,48 @@ impl Trained {
         Self::with(configuration(options)?, &path, images)
     }
 
+    /// The network as it is before training: built for its data, its weights drawn as a run of seed 0 draws them. `path` is
+    /// not read.
+    ///
+    /// # Errors
+    /// No network named; no such data set; images the network is too small for.
+    pub fn fresh(options: TrainedOptions, images: bool) -> Result<Trained> {
+        let base = of_file(&options)?;
+        Self::drawn(said_over(options, base), images)
+    }
+
     /// Loads the weights in `path` into the network of a configuration.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn with(config: RunConfig, path: &Path, images: bool) -> Result<Trained> {
+        let trained = Self::drawn(config, images)?;
+        let Trained { network, device, model, image: [c, h, w], .. } = &trained;
+        model.load_state_dict(&weights(path, device)?).map_err(|e| {
+            let (path, name, outputs) = (path.display(), &network.name, trained.outputs());
+            e.help(format!("is {path} of a {name} for {c}x{h}x{w} images and {outputs} classes?"))
+        })?;
+        Ok(trained)
+    }
+
+    /// The network of a configuration, its weights drawn from the run's seed.
+    fn drawn(config: RunConfig, images: bool) -> Result<Trained> {
         let network = config.network()?;
         // The rungs were for training, perhaps on another device.
         let device = device(&RunConfig { gemm_rung: None, conv_rung: None, ..config.clone() })?;
         let Facts { size, classes, pipeline, splits } = facts(&config, images)?;
         let image = pipeline.output(size)?;
         let model = build(&config, &network, image, classes.len())?;
-        model.init(&device, DType::F32, 0)?;
-        let [c, h, w] = image;
-        model.load_state_dict(&weights(path, &device)?).map_err(|e| {
-            let (path, name, outputs) =
-                (path.display(), &network.name, config.classes.unwrap_or(classes.len()));
-            e.help(format!("is {path} of a {name} for {c}x{h}x{w} images and {outputs} classes?"))
-        })?;
+        model.init_with(&device, DType::F32, config.seed, config.scheme)?;
         Ok(Trained { config, network, device, model, image, size, classes, pipeline, splits })
+    }
+
+    /// The same network once more, described and without values.
+    ///
+    /// # Errors
+    /// None that loading it had not.
+    pub fn blueprint(&self) -> Result<Box<dyn Module>> {
+        build(&self.config, &self.network, self.image, self.classes.len())
     }
 
     /// The images of a split.
@@ -111,6 +134,11 @@ impl Trained {
             Split::Val => &splits.val,
             Split::Test => splits.test.as_ref().unwrap_or(&splits.val),
         })
+    }
+
+    /// Whether it was opened with its images.
+    pub fn has_images(&self) -> bool {
+        self.splits.is_some()
     }
 
     /// The network's outputs: at least the set's classes.
@@ -171,7 +199,15 @@ impl Trained {
     /// # Errors
     /// An image of another number of channels, or too small for a step of its preparation.
     pub fn prepare(&self, mut image: Image) -> Result<Tensor> {
-        prepare(&self.pipeline, &self.device, &mut image, None)
+        self.see(&mut image, None)
+    }
+
+    /// As [`prepare`](Self::prepare); the image and its mask become what the network sees, before normalising.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn see(&self, image: &mut Image, mask: Option<&mut Image>) -> Result<Tensor> {
+        prepare(&self.pipeline, &self.device, image, mask)
     }
 
     /// The probability of each class for one image, as the data set would hold it; of a segmenter that of each pixel.
@@ -209,7 +245,12 @@ fn configuration(options: TrainedOptions) -> Result<RunConfig> {
         .expected("a run folder of `receptive train`, or a safetensors file of weights"));
     }
     let base = if path.is_dir() { of_run(&options)? } else { of_file(&options)? };
-    Ok(RunConfig {
+    Ok(said_over(options, base))
+}
+
+/// What was said, over these settings.
+fn said_over(options: TrainedOptions, base: RunConfig) -> RunConfig {
+    RunConfig {
         data_dir: options.data_dir.or(base.data_dir),
         normalize: options.normalize.unwrap_or(base.normalize),
         resize: options.resize.or(base.resize),
@@ -218,7 +259,7 @@ fn configuration(options: TrainedOptions) -> Result<RunConfig> {
         device: options.device.unwrap_or(base.device),
         threads: options.threads.unwrap_or(base.threads),
         ..base
-    })
+    }
 }
 
 fn of_run(options: &TrainedOptions) -> Result<RunConfig> {

@@ -44,7 +44,7 @@ pub(super) fn class_names(classes: &[String], outputs: usize) -> Vec<String> {
 
 /// The factor by which an image is enlarged to a side of about `side` pixels, and the image, made smaller where it is
 /// larger than that.
-pub(super) fn sized(image: &Image, side: usize) -> (Image, usize) {
+pub fn sized(image: &Image, side: usize) -> (Image, usize) {
     let [_, h, w] = image.size;
     let longest = h.max(w).max(1);
     if longest <= side {

@@ -24,8 +24,9 @@ mod weights;
 
 pub use curves::draw_curves;
 pub use grid::{Judged, draw_grid};
+pub use layout::sized;
 pub use matrix::draw_confusion;
-pub use subject::Subject;
+pub use subject::{ASKED, Answer, Answers, Subject};
 pub(super) use subject::{not_finite, prepare, segment};
 pub use triptych::{Masked, draw_triptychs, mask_picture};
 pub use weights::{FirstLayer, draw_weights};

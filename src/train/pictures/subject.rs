@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Images that a classifier is asked about: all that MNIST and CIFAR-10 validate on.
-const ASKED: usize = 10_000;
+pub const ASKED: usize = 10_000;
 /// Images in a grid.
 const GRID: usize = 25;
 /// Images with their masks.
@@ -37,12 +37,45 @@ pub struct Subject<'a> {
 }
 
 /// What a classifier said of an image.
-#[derive(Debug, Clone, Copy)]
-struct Answer {
-    sample: usize,
-    truth: usize,
-    class: usize,
-    probability: f64,
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// Its number in the set.
+    pub sample: usize,
+    /// Its class.
+    pub truth: usize,
+    /// The class it was taken for.
+    pub class: usize,
+    /// The probability of the class it was taken for.
+    pub probability: f64,
+    /// The probability of its own class.
+    pub truth_probability: f64,
+}
+
+/// What a classifier said of some images of a set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answers {
+    /// In the set's order.
+    pub answers: Vec<Answer>,
+    pub confusion: Confusion,
+}
+
+impl Answers {
+    /// The mistakes it was surest of first.
+    pub fn most_confident_mistakes(&self) -> Vec<Answer> {
+        self.mistakes(|a, b| b.probability.total_cmp(&a.probability))
+    }
+
+    /// The mistakes that cost most first: those that left least probability to the image's own class.
+    pub fn worst_mistakes(&self) -> Vec<Answer> {
+        self.mistakes(|a, b| a.truth_probability.total_cmp(&b.truth_probability))
+    }
+
+    fn mistakes(&self, order: impl Fn(&Answer, &Answer) -> std::cmp::Ordering) -> Vec<Answer> {
+        let wrong = |a: &&Answer| a.truth != a.class;
+        let mut mistakes: Vec<Answer> = self.answers.iter().filter(wrong).copied().collect();
+        mistakes.sort_by(|a, b| order(a, b).then(a.sample.cmp(&b.sample)));
+        mistakes
+    }
 }
 
 impl Subject<'_> {
@@ -100,16 +133,15 @@ impl Subject<'_> {
     }
 
     fn classes(&self, stop: &AtomicBool) -> Result<Vec<(&'static str, String)>> {
-        let Some((answers, confusion)) = self.ask(stop)? else { return Ok(Vec::new()) };
+        let Some(said) = self.ask(ASKED, stop)? else { return Ok(Vec::new()) };
+        let Answers { answers, confusion } = &said;
         let title = self.title();
         let names = class_names(self.data.classes(), self.outputs);
         let asked = match (thousands(answers.len()), thousands(self.data.len())) {
             (some, all) if some != all => format!("{some} of {all} images"),
             (all, _) => format!("{all} images"),
         };
-        let wrong = |a: &&Answer| a.truth != a.class;
-        let mut mistakes: Vec<Answer> = answers.iter().filter(wrong).copied().collect();
-        mistakes.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.sample.cmp(&b.sample)));
+        let mut mistakes = said.most_confident_mistakes();
         let all = thousands(mistakes.len());
         mistakes.truncate(GRID);
         let remark = match mistakes.len() {
@@ -120,17 +152,20 @@ impl Subject<'_> {
         let shown: Vec<Answer> = any.into_iter().take(GRID).map(|i| answers[i]).collect();
         let drawn =
             format!("{} images, drawn at random; ✓ right, ✗ wrong, with the probability", shown.len());
-        let confused = draw_confusion(&confusion_title(&title, &confusion), &names, &confusion);
+        let confused = draw_confusion(&confusion_title(&title, confusion), &names, confusion);
         Ok(vec![
-            ("predictions.svg", draw_grid(&title, &drawn, &self.judged(&shown, &names)?)),
-            ("mistakes.svg", draw_grid(&title, &remark, &self.judged(&mistakes, &names)?)),
+            ("predictions.svg", draw_grid(&title, &drawn, &self.judged(&shown)?)),
+            ("mistakes.svg", draw_grid(&title, &remark, &self.judged(&mistakes)?)),
             ("confusion.svg", confused),
         ])
     }
 
-    /// What the network says of the images; `None` when stopped.
-    fn ask(&self, stop: &AtomicBool) -> Result<Option<(Vec<Answer>, Confusion)>> {
-        let samples = self.some(ASKED);
+    /// What a classifier says of up to `most` of the images, drawn at random, the same ones every time; `None` when stopped.
+    ///
+    /// # Errors
+    /// Weights or outputs that are not finite; an image that cannot be read.
+    pub fn ask(&self, most: usize, stop: &AtomicBool) -> Result<Option<Answers>> {
+        let samples = self.some(most);
         let images = Arc::new(Subset::new(self.data.name(), Arc::clone(&self.data), samples.clone())?);
         let options = LoaderOptions::new(self.batch_size, self.pipeline.clone(), self.device.clone());
         let loader = Loader::new(images, options)?;
@@ -147,15 +182,20 @@ impl Subject<'_> {
                 let best = |best: usize, class: usize| if row[class] > row[best] { class } else { best };
                 let (sample, class) = (samples[i], (0..row.len()).fold(0, best));
                 let truth = self.data.label(sample);
-                answers.push(Answer { sample, truth, class, probability: row[class] });
+                let (probability, truth_probability) = (row[class], row[truth]);
+                answers.push(Answer { sample, truth, class, probability, truth_probability });
             }
             Ok(if stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue })
         })?;
-        Ok(done.map(|_| (answers, confusion)))
+        Ok(done.map(|_| Answers { answers, confusion }))
     }
 
-    /// With the set's own pixels.
-    fn judged(&self, answers: &[Answer], names: &[String]) -> Result<Vec<Judged>> {
+    /// Answers with the set's own pixels and the classes' names.
+    ///
+    /// # Errors
+    /// An image that cannot be read.
+    pub fn judged(&self, answers: &[Answer]) -> Result<Vec<Judged>> {
+        let names = class_names(self.data.classes(), self.outputs);
         let judged = |a: &Answer| {
             let mut image = Image::default();
             self.data.read(a.sample, &mut image)?;
@@ -165,14 +205,23 @@ impl Subject<'_> {
         answers.iter().map(judged).collect()
     }
 
-    fn masks(&self) -> Result<Vec<(&'static str, String)>> {
-        let masked = self.some(TRIPTYCHS).into_iter().map(|i| {
+    /// What a segmenter says of up to `most` of the images, drawn at random, the same ones every time: each with its number
+    /// in the set.
+    ///
+    /// # Errors
+    /// Outputs that are not finite, or no masks; an image that cannot be read.
+    pub fn segment_some(&self, most: usize) -> Result<Vec<(usize, Masked)>> {
+        let masked = self.some(most).into_iter().map(|i| {
             let (mut image, mut mask) = (Image::default(), Image::default());
             self.data.read(i, &mut image)?;
             self.data.mask(i, &mut mask)?;
-            segment(self.network, self.model, self.device, self.pipeline, image, Some(mask))
+            Ok((i, segment(self.network, self.model, self.device, self.pipeline, image, Some(mask))?))
         });
-        let masked: Vec<Masked> = masked.collect::<Result<_>>()?;
+        masked.collect()
+    }
+
+    fn masks(&self) -> Result<Vec<(&'static str, String)>> {
+        let masked: Vec<Masked> = self.segment_some(TRIPTYCHS)?.into_iter().map(|(_, masked)| masked).collect();
         let remark = format!("{} of {} images, drawn at random", masked.len(), thousands(self.data.len()));
         Ok(vec![("masks.svg", draw_triptychs(&self.title(), &remark, &masked))])
     }

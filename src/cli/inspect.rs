@@ -1,0 +1,141 @@
+//! `receptive inspect`: a network and an image, looked into, as one page.
+
+use super::args::TrainedArgs;
+use super::{picture, print_line, say_on_stderr};
+use crate::ErrorKind;
+use crate::core::text::thousands;
+use crate::inspect::report::{Numbers, Report, Shown, Weights, report};
+use crate::io::write_atomically;
+use crate::train::{Split, Trained, TrainedOptions};
+use anyhow::{Context, bail};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Look into a network: one HTML page with its layers, feature maps, filters, receptive fields, what the answer rests on,
+/// the course of a run and its mistakes. It needs no network and no other file.
+///
+/// A run folder or weights are shown as trained; a MODEL alone, or an arch file (NAME.toml), with weights as they are drawn
+/// before training.
+#[derive(Debug, clap::Args)]
+#[command(mut_arg("path", |path| path
+    .value_name("RUN|WEIGHTS|MODEL")
+    .help("A run folder, a safetensors file of weights, a network's name, or an arch file")))]
+pub struct Args {
+    #[command(flatten)]
+    trained: TrainedArgs,
+    /// A picture to look at [default: the first validation image]
+    #[arg(long, value_name = "FILE", conflicts_with = "index")]
+    image: Option<PathBuf>,
+    /// Light and dark swapped
+    #[arg(long, requires = "image")]
+    invert: bool,
+    /// An image of the data set, counted from 0
+    #[arg(long, value_name = "I")]
+    index: Option<usize>,
+    /// The split that --index counts in
+    #[arg(long, value_enum, default_value_t = Split::Val)]
+    split: Split,
+    /// Where the page goes [default: RUN/inspect.html, or inspect-MODEL.html here]
+    #[arg(long, value_name = "FILE.html")]
+    out: Option<PathBuf>,
+    /// Print one JSON object with the page's numbers
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    numbers: Numbers<'a>,
+    /// Where the page is.
+    page: String,
+    page_bytes: usize,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// No such run, file, network or data; a file that is no picture; an index out of range; a page that cannot be written.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let (options, fresh) = args.trained.options_or_fresh()?;
+    // Looking takes a while: what cannot be written is said before.
+    args.out.as_deref().map_or(Ok(()), writable)?;
+    let (path, index) = (options.path.clone(), args.index);
+    let trained = open(options, fresh, index.is_some())?;
+    let weights = match (fresh, path.is_dir()) {
+        (true, _) => Weights::Drawn { seed: trained.config.seed },
+        (false, true) => Weights::Run { path: path.clone() },
+        (false, false) => Weights::File { path },
+    };
+    let out = args.out.unwrap_or_else(|| match &weights {
+        Weights::Run { path } => path.join("inspect.html"),
+        _ => PathBuf::from(format!("inspect-{}.html", trained.network.name)),
+    });
+    let shown = match (&args.image, index) {
+        (Some(file), _) => picture::read(&trained, file, args.invert)?,
+        (None, Some(index)) => Shown::of_set(&trained, args.split, index)?,
+        (None, None) => Shown::any(&trained)?,
+    };
+    if fresh {
+        say_on_stderr(&format!("{}: freshly drawn weights, nothing is trained", trained.network.name));
+    }
+    let report = report(&trained, weights, shown, say_on_stderr)?;
+    let html = report.to_html();
+    write_atomically(&out, html.as_bytes())?;
+    let (page, page_bytes) = (out.display().to_string(), html.len());
+    if args.json {
+        let printed = Printed { numbers: report.numbers(), page, page_bytes };
+        return print_line(&serde_json::to_string(&printed)?);
+    }
+    print_line(&said(&report))?;
+    print_line(&format!("written to {page} ({} kB)", thousands(page_bytes.div_ceil(1000))))
+}
+
+fn said(report: &Report) -> String {
+    let what = &report.image.what;
+    match (report.numbers().prediction.first(), &report.mask) {
+        (Some(best), _) => format!("{what}: {}, {:.2} %", best.class, 100.0 * best.probability),
+        (None, Some(mask)) => format!("{what}: {:.2} % of the pixels are the object", 100.0 * mask.share),
+        (None, None) => what.clone(),
+    }
+}
+
+/// Refuses a page's place where it surely cannot be written.
+fn writable(out: &Path) -> anyhow::Result<()> {
+    if out.is_dir() {
+        bail!("--out: {} is a folder\n  expected a file, as {}", out.display(), out.join("page.html").display());
+    }
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let found = folder.metadata().with_context(|| format!("--out: cannot write to {}", folder.display()))?;
+    if !found.is_dir() {
+        bail!("--out: {} is not a folder", folder.display());
+    }
+    Ok(())
+}
+
+/// The network with its images, where they are on this machine; a set that was named, or that --index counts in, must be.
+/// A classifier whose set is not here and that has no weights yet is built for the embedded sample, if that fits, as
+/// `receptive train` does.
+fn open(options: TrainedOptions, fresh: bool, must: bool) -> crate::Result<Trained> {
+    let open = |options: TrainedOptions, images: bool| match fresh {
+        true => Trained::fresh(options, images),
+        false => Trained::open(options, images),
+    };
+    let named = options.data.is_some();
+    let missing = match open(options.clone(), true) {
+        Err(e) if e.kind() == ErrorKind::Missing && !named => e,
+        result => return result,
+    };
+    if fresh && options.network.as_ref().is_some_and(|network| !network.loss.takes_masks()) {
+        let sample = TrainedOptions { data: Some("sample".to_owned()), resize: None, ..options.clone() };
+        if let Ok(trained) = open(sample, true) {
+            say_on_stderr(&format!(
+                "{} is not on this machine: built for the embedded sample of Fashion-MNIST",
+                trained.network.recipe.data
+            ));
+            return Ok(trained);
+        }
+    }
+    if must { Err(missing) } else { open(options, false) }
+}

@@ -1,0 +1,128 @@
+//! What the answer rests on: Grad-CAM, saliency and occlusion for the likeliest classes, or for a mask.
+
+use super::packed::Packed;
+use crate::core::Result;
+use crate::inspect::{Array, Goal, OcclusionOptions, gradcam, gradcam_layer, occlusion, saliency};
+use crate::nn::Module;
+use crate::tensor::Tensor;
+use serde::Serialize;
+
+/// Classes that are asked about.
+const CLASSES: usize = 3;
+/// Floating point operations that covering parts of the image may take for one class: half a minute's work.
+const FLOPS: u64 = 1_000_000_000_000;
+/// Most and fewest places along one side where a patch is laid.
+const PLACES: [usize; 2] = [16, 5];
+
+/// What speaks for one class, or for the mask.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Attribution {
+    pub goal: Goal,
+    /// The class's name, or `mask`.
+    pub name: String,
+    /// The class's score before softmax, or the sum of the logits over the predicted mask.
+    pub score: f64,
+    /// `None` where no layer keeps places.
+    pub gradcam: Option<LayerHeat>,
+    pub saliency: Heat,
+    pub occlusion: Option<PatchHeat>,
+}
+
+/// A map of the image, or of a layer's places: `[rows, columns]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heat(pub Array);
+
+/// A map at a layer's own resolution.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LayerHeat {
+    pub layer: String,
+    pub map: Heat,
+}
+
+/// What covering a place costs the score.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PatchHeat {
+    /// The patch's side, and the distance between two of them, in pixels.
+    pub size: usize,
+    pub stride: usize,
+    pub map: Heat,
+}
+
+impl Serialize for Heat {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        Packed::exact(&self.0.dims, self.0.values.clone()).serialize(serializer)
+    }
+}
+
+/// The goals for a classifier's probabilities: its likeliest classes. Each with its name.
+pub fn goals(probabilities: &[f64], name: impl Fn(usize) -> String) -> Vec<(Goal, String)> {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+    order.into_iter().take(CLASSES).map(|class| (Goal::Class(class), name(class))).collect()
+}
+
+/// Asks the network about each goal. `x` is `[1, C, H, W]`, `flops` what a forward pass on it takes.
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn attribution(
+    model: &dyn Module,
+    name: &str,
+    x: &Tensor,
+    flops: u64,
+    goals: &[(Goal, String)],
+) -> Result<Vec<Attribution>> {
+    let layer = gradcam_layer(model, name, x)?;
+    let patch = patch([x.dims()[2], x.dims()[3]], flops);
+    let one = |(goal, called): &(Goal, String)| {
+        let saliency = saliency(model, name, x, *goal)?;
+        let gradcam = match &layer {
+            None => None,
+            Some(layer) => {
+                let heat = gradcam(model, name, x, layer, *goal)?;
+                Some(LayerHeat { layer: layer.clone(), map: Heat(heat.map) })
+            }
+        };
+        let covered = occlusion(model, name, x, *goal, &patch)?;
+        Ok(Attribution {
+            goal: *goal,
+            name: called.clone(),
+            score: saliency.score,
+            gradcam,
+            saliency: Heat(saliency.map),
+            occlusion: Some(PatchHeat { size: patch.size, stride: patch.stride, map: Heat(covered.map) }),
+        })
+    };
+    goals.iter().map(one).collect()
+}
+
+/// Patches about twice as wide as the distance between them, as many as the operations allow.
+fn patch([h, w]: [usize; 2], flops: u64) -> OcclusionOptions {
+    let affordable = ((FLOPS / flops.max(1)) as f64).sqrt() as usize;
+    let places = affordable.clamp(PLACES[1], PLACES[0]);
+    let stride = h.min(w).div_ceil(places).max(1);
+    OcclusionOptions { size: (2 * stride).min(h.min(w)), stride, ..OcclusionOptions::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patches_cover_small_images_finely_and_large_networks_coarsely() {
+        let sides = |image, flops| {
+            let OcclusionOptions { size, stride, .. } = patch(image, flops);
+            (size, stride)
+        };
+        assert_eq!(sides([28, 28], 1_000_000), (4, 2));
+        assert_eq!(sides([224, 224], 23_000_000_000), (76, 38));
+        assert_eq!(sides([1, 5], 1), (1, 1));
+    }
+
+    #[test]
+    fn the_likeliest_classes_come_first() {
+        let goals = goals(&[0.1, 0.6, 0.0, 0.3], |class| format!("c{class}"));
+        let expected = [(1, "c1"), (3, "c3"), (0, "c0")].map(|(i, name)| (Goal::Class(i), name.to_owned()));
+        assert_eq!(goals, expected);
+    }
+}

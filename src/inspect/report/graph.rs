@@ -1,0 +1,194 @@
+//! How the layers hang together, read off the tape of a dry run.
+//!
+//! Layers run one after another, but their outputs do not all go to the next one: a residual is added further down, the
+//! branches of an inception block are put side by side. Which goes where is on the tape. An op that several layers' outputs
+//! meet in, and that belongs to no layer, is a row of its own: a sum, a concatenation.
+
+use crate::core::{DType, Result};
+use crate::inspect::receptive_field::{Fields, ReceptiveField};
+use crate::nn::{Ctx, Hook, Module, ModuleExt};
+use crate::tensor::{Device, Field, Node, Tensor};
+use serde::Serialize;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A row of the diagram.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    #[serde(flatten)]
+    pub what: What,
+    /// The output's shape without the batch dimension.
+    pub output: Vec<usize>,
+    /// The rows its inputs come from; `None` is the image.
+    pub from: Vec<Option<usize>>,
+}
+
+/// What a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum What {
+    /// A layer that holds no others, by its place in running order.
+    Layer(usize),
+    /// The op that joins several outputs.
+    Join(&'static str),
+}
+
+/// The diagram, and what each layer's outputs see of the image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Graph {
+    /// In running order.
+    pub rows: Vec<Row>,
+    /// Of each layer, in running order: what an output sees of the image, and of the layer's own input.
+    pub fields: Vec<(ReceptiveField, Field)>,
+}
+
+/// Follows an image of shape `[C, H, W]` through a network that holds no values yet.
+///
+/// # Errors
+/// A shape that does not fit.
+pub fn graph(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Graph> {
+    let meta = Device::meta();
+    model.init(&meta, DType::F32, 0)?;
+    let [c, h, w] = input;
+    // An op of its own, so that the image is a place on the tape like any other.
+    let image = Tensor::zeros(&meta, &[1, c, h, w], DType::F32)?.requires_grad().mul_scalar(1.0)?;
+    let tracer = Tracer { fields: Fields::new([h, w]), rows: Vec::new(), made: BTreeMap::new(), seen: Vec::new() };
+    let watch = Watch(RefCell::new(tracer));
+    if let Some(node) = image.node() {
+        watch.0.borrow_mut().made.insert(node.sequence(), None);
+    }
+    let y = model.forward(&Ctx::eval(name).with_grad(true).with_hook(&watch), &image)?;
+    let mut tracer = watch.0.into_inner();
+    // What joins behind the last layer is a row, too.
+    tracer.source(&y);
+    Ok(Graph { rows: tracer.rows, fields: tracer.seen })
+}
+
+struct Watch(RefCell<Tracer>);
+
+struct Tracer {
+    fields: Fields,
+    rows: Vec<Row>,
+    /// The row that made the tensor at this place on the tape; `None` is the image.
+    made: BTreeMap<u64, Option<usize>>,
+    seen: Vec<(ReceptiveField, Field)>,
+}
+
+impl Tracer {
+    /// The row a tensor comes from.
+    fn source(&mut self, x: &Tensor) -> Option<usize> {
+        x.node().and_then(|node| self.source_of(node))
+    }
+
+    /// Goes back over ops with one input to what is known, and makes a row where several meet.
+    fn source_of(&mut self, node: &Arc<Node>) -> Option<usize> {
+        let mut node = Arc::clone(node);
+        loop {
+            if let Some(&row) = self.made.get(&node.sequence()) {
+                return row;
+            }
+            let parents: Vec<Arc<Node>> = node.parents().flatten().cloned().collect();
+            match &parents[..] {
+                [] => return None,
+                [one] => node = Arc::clone(one),
+                several => {
+                    let from: Vec<Option<usize>> = several.iter().map(|parent| self.source_of(parent)).collect();
+                    // One output met with itself, as in x * sigmoid(x), joins nothing.
+                    let row = match from.iter().all(|row| *row == from[0]) {
+                        true => from[0],
+                        false => Some(self.push(What::Join(node.op().name()), node.output().dims(), from)),
+                    };
+                    self.made.insert(node.sequence(), row);
+                    return row;
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, what: What, output: &[usize], from: Vec<Option<usize>>) -> usize {
+        self.rows.push(Row { what, output: output[1..].to_vec(), from });
+        self.rows.len() - 1
+    }
+}
+
+impl Hook for Watch {
+    fn layer(&self, _path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
+        if !module.modules().is_empty() {
+            return Ok(());
+        }
+        let tracer = &mut *self.0.borrow_mut();
+        let from = vec![tracer.source(x)];
+        let row = tracer.push(What::Layer(tracer.seen.len()), y.dims(), from);
+        let field = tracer.fields.of(y);
+        // A layer that passes its input on recorded nothing: what it sees is the place itself.
+        let own = y.node().filter(|node| x.node().is_none_or(|before| before.sequence() < node.sequence()));
+        tracer.seen.push((field, own.map_or(Field::Pointwise, |node| node.op().field(node.inputs()))));
+        if let Some(node) = y.node() {
+            tracer.made.insert(node.sequence(), Some(row));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{Concat, Conv2d, Dropout, Relu, Residual, Sequential};
+
+    fn rows(net: &Sequential) -> Vec<(What, Vec<Option<usize>>)> {
+        let graph = graph(net, "net", [1, 8, 8]).unwrap();
+        graph.rows.into_iter().map(|row| (row.what, row.from)).collect()
+    }
+
+    fn conv(from: usize, to: usize) -> Conv2d {
+        Conv2d::new(from, to, 3).padding(1)
+    }
+
+    /// A sum has two inputs, the body and what went beside it; dropout, which passes its input on, is a row all the same.
+    #[test]
+    fn a_residual_joins_its_two_paths() {
+        let body = Sequential::new().named("conv1", conv(2, 2)).named("drop", Dropout(0.5));
+        let net = Sequential::new().push(conv(1, 2)).push(Residual::new(body).then("relu", Relu));
+        let expected = [
+            (What::Layer(0), vec![None]),
+            (What::Layer(1), vec![Some(0)]),
+            (What::Layer(2), vec![Some(1)]),
+            (What::Join("add"), vec![Some(2), Some(0)]),
+            (What::Layer(3), vec![Some(3)]),
+        ];
+        assert_eq!(rows(&net), expected);
+    }
+
+    /// Branches start from the image itself; their concatenation is the last row, although no layer follows.
+    #[test]
+    fn branches_start_together_and_meet() {
+        let net = Sequential::new().push(Concat::new().branch("a", conv(1, 2)).branch("b", conv(1, 3)));
+        let expected = [
+            (What::Layer(0), vec![None]),
+            (What::Layer(1), vec![None]),
+            (What::Join("cat"), vec![Some(0), Some(1)]),
+        ];
+        assert_eq!(rows(&net), expected);
+        let graph = graph(&net, "net", [1, 8, 8]).unwrap();
+        assert_eq!((&graph.rows[2].output[..], graph.fields[1].0.size), (&[5, 8, 8][..], [3, 3]));
+    }
+
+    /// Every network's layers are those of its summary, in the same order, and every row's inputs come before it.
+    #[test]
+    fn every_network_of_the_zoo_has_a_diagram() {
+        for spec in crate::models::MODELS {
+            let config = crate::models::ModelConfig::new(spec.input, spec.classes);
+            let graph = graph(&*(spec.build)(&config).unwrap(), spec.name, spec.input).unwrap();
+            let summary = crate::inspect::summary(&*(spec.build)(&config).unwrap(), spec.name, spec.input).unwrap();
+            let layers: Vec<_> = graph.rows.iter().filter(|row| matches!(row.what, What::Layer(_))).collect();
+            assert_eq!(layers.len(), summary.layers.len(), "{}", spec.name);
+            for (row, layer) in layers.iter().zip(&summary.layers) {
+                assert_eq!(row.output, layer.output, "{} {}", spec.name, layer.path);
+            }
+            for (i, row) in graph.rows.iter().enumerate() {
+                assert!(row.from.iter().flatten().all(|&from| from < i), "{} row {i}", spec.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! One page from many small files: markup, style, scripts and the report, put together once.
+//!
+//! The files stand in `page/`. Nothing in the page points out of it, so it can be opened from a disk, mailed, or kept beside
+//! a run for years.
+
+const PAGE: &str = include_str!("page/page.html");
+
+const STYLES: [&str; 3] =
+    [include_str!("page/base.css"), include_str!("page/page.css"), include_str!("page/stepper.css")];
+
+/// In the order they need each other; `main.js` starts the page.
+const SCRIPTS: [&str; 21] = [
+    include_str!("page/data.js"),
+    include_str!("page/dom.js"),
+    include_str!("page/draw.js"),
+    include_str!("page/charts.js"),
+    include_str!("page/overview.js"),
+    include_str!("page/diagram.js"),
+    include_str!("page/maps.js"),
+    include_str!("page/values.js"),
+    include_str!("page/stepper.js"),
+    include_str!("page/stepper_map.js"),
+    include_str!("page/stepper_conv.js"),
+    include_str!("page/stepper_gemm.js"),
+    include_str!("page/stepper_grad.js"),
+    include_str!("page/stepper_transposed.js"),
+    include_str!("page/stepper_other.js"),
+    include_str!("page/layer.js"),
+    include_str!("page/field.js"),
+    include_str!("page/heat.js"),
+    include_str!("page/health.js"),
+    include_str!("page/confusion.js"),
+    include_str!("page/main.js"),
+];
+
+/// The page of a report in JSON.
+pub fn page(title: &str, report: &str) -> String {
+    let script = |script: &&str| format!("<script>\n{script}</script>\n");
+    let scripts: String = SCRIPTS.iter().map(script).collect();
+    // Inside a string of JSON, where alone it can be, `<` may as well be written like this: so no text ends the element.
+    let report = report.replace('<', "\\u003c");
+    let parts = [("title", escaped(title)), ("style", STYLES.concat()), ("report", report), ("scripts", scripts)];
+    let mut page = String::with_capacity(PAGE.len() + parts.iter().map(|(_, part)| part.len()).sum::<usize>());
+    let mut rest = PAGE;
+    for (name, part) in &parts {
+        let (before, after) = rest.split_once(&format!("{{{{{name}}}}}")).expect("page.html names every part");
+        page.push_str(before);
+        page.push_str(part);
+        rest = after;
+    }
+    page + rest
+}
+
+/// A text as HTML holds it between tags.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A class may be called anything; it must not end the script it stands in.
+    #[test]
+    fn no_text_leaves_its_element() {
+        let report = serde_json::json!({ "classes": ["</script><script>alert(1)</script>", "<!--", "{{scripts}}"] });
+        let page = page("a < b & c", &report.to_string());
+        assert!(page.contains("<title>a &lt; b &amp; c"));
+        assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
+        assert!(!page.contains("alert(1)</script>") && !page.contains("<!--\""));
+        let json = page.split_once("id=\"report\">").unwrap().1.split_once("</script>").unwrap().0;
+        assert_eq!(serde_json::from_str::<serde_json::Value>(json).unwrap(), report);
+    }
+
+    /// Neither markup nor style nor script asks for anything outside the page.
+    #[test]
+    fn nothing_points_outside() {
+        let page = page("", "{}");
+        for part in ["src=", "href=", "url(", "@import", "import(", "fetch(", "XMLHttpRequest", "innerHTML", "eval("] {
+            for (at, _) in page.match_indices(part) {
+                let after = page[at + part.len()..].trim_start_matches(['"', '\'']);
+                assert!(part.ends_with('=') && after.starts_with(['#', '$']), "{part} {:?}", &after[..20]);
+            }
+        }
+    }
+}

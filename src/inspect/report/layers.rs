@@ -1,0 +1,278 @@
+//! One pass over an image, every layer watched: its numbers, its maps, its filters, its steps.
+
+use super::graph::Graph;
+use super::maps::Maps;
+use super::packed::Packed;
+use super::steps::{Steps, Values, has_steps, parameter, steps};
+use crate::core::{Error, ErrorKind, Result};
+use crate::inspect::layer_health::distribution;
+use crate::inspect::{Histogram, LayerSummary, ReceptiveField, Spread, Summary};
+use crate::nn::{Ctx, Hook, Module, ModuleExt};
+use crate::tensor::Tensor;
+use serde::Serialize;
+use std::cell::RefCell;
+use std::time::Instant;
+
+/// Bytes of maps, of steps and of filters, before base64. Together with images and heatmaps that stays below 12 MB.
+const MAPS: usize = 2_600_000;
+const STEPS: usize = 2_000_000;
+const FILTERS: usize = 600_000;
+/// Passes that are timed.
+const RUNS: usize = 5;
+/// Filters shown, and input channels of each, where there are too many.
+const TILES: usize = 16;
+
+/// A layer that holds no others.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LayerReport {
+    #[serde(flatten)]
+    pub facts: LayerFacts,
+    /// Of the output's values.
+    pub histogram: Histogram,
+    /// Of the input's values, for a normalisation.
+    pub before: Option<Distribution>,
+    /// Of a normalisation that has them: what each channel is multiplied by, and what is added.
+    pub affine: Option<Affine>,
+    pub maps: Maps,
+    pub filters: Option<FilterTiles>,
+    pub steps: Option<Steps>,
+}
+
+/// The numbers of a layer, for one image.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LayerFacts {
+    /// As in `state_dict`: `layer1.0.conv1`.
+    pub path: String,
+    /// PyTorch's name for the kind of layer.
+    pub kind: &'static str,
+    /// The kind with its settings.
+    pub describe: String,
+    /// Shapes without the batch dimension.
+    pub input: Vec<usize>,
+    pub output: Vec<usize>,
+    pub parameters: usize,
+    /// Of the forward pass; a multiply-add counts two.
+    pub flops: u64,
+    /// Bytes of the output, f32; 0 for a view of the input.
+    pub bytes: usize,
+    /// Seconds of its forward pass on this machine, the median of a few.
+    pub seconds: f64,
+    /// What an output sees of the image.
+    pub receptive_field: ReceptiveField,
+    /// Of the output's values.
+    pub values: Spread,
+}
+
+/// How values are distributed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Distribution {
+    pub values: Spread,
+    pub histogram: Histogram,
+}
+
+/// A normalisation's weight (gamma) and bias (beta).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Affine {
+    pub weight: Packed,
+    pub bias: Packed,
+}
+
+/// Filters to look at, `[filters, channels, rows, columns]`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FilterTiles {
+    pub shown: Packed,
+    /// Filters and channels in all: the first of them are shown.
+    pub of: [usize; 2],
+}
+
+/// Watches a forward pass on `x`, `[1, C, H, W]`, in evaluation. `summary` and `graph` are of the same network.
+///
+/// # Errors
+/// Shapes that do not fit; a layer whose output is not finite.
+pub fn layers(
+    model: &dyn Module,
+    name: &str,
+    x: &Tensor,
+    summary: &Summary,
+    graph: &Graph,
+) -> Result<(Tensor, Vec<LayerReport>)> {
+    let seconds = seconds(model, name, x)?;
+    let count = |wanted: &dyn Fn(&LayerSummary) -> bool| summary.layers.iter().filter(|l| wanted(l)).count().max(1);
+    let budget = Budget {
+        maps: MAPS / count(&|_| true),
+        steps: STEPS / count(&|layer| has_steps(layer.kind)),
+        filters: FILTERS / count(&|layer| layer.shapes.contains_key("weight")),
+    };
+    let watch = Gather { model: name, summary, graph, seconds, budget, layers: RefCell::default() };
+    let y = model.forward(&Ctx::eval(name).with_hook(&watch), x)?;
+    Ok((y, watch.layers.into_inner()))
+}
+
+/// Bytes a layer.
+struct Budget {
+    maps: usize,
+    steps: usize,
+    filters: usize,
+}
+
+struct Gather<'a> {
+    model: &'a str,
+    summary: &'a Summary,
+    graph: &'a Graph,
+    seconds: Vec<f64>,
+    budget: Budget,
+    layers: RefCell<Vec<LayerReport>>,
+}
+
+impl Hook for Gather<'_> {
+    fn layer(&self, path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
+        if module.modules().is_empty() {
+            let i = self.layers.borrow().len();
+            let layer = self.report(i, module, x, y).map_err(|e| e.at(|| format!("{}/{path}", self.model)))?;
+            self.layers.borrow_mut().push(layer);
+        }
+        Ok(())
+    }
+}
+
+impl Gather<'_> {
+    fn report(&self, i: usize, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<LayerReport> {
+        let (summary, kind) = (&self.summary.layers[i], module.kind());
+        let (input, output) = (&x.dims()[1..], &y.dims()[1..]);
+        let values = y.to_vec::<f32>()?;
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(Error::new(ErrorKind::NonFinite, kind, "the output is not finite")
+                .help("the weights are damaged, or their training diverged"));
+        }
+        let before = if kind.contains("Norm") || has_steps(kind) { Some(x.to_vec::<f32>()?) } else { None };
+        let (x, y) = (before.as_deref().map(|values| Values { dims: input, values }), Values { dims: output, values: &values });
+        let (field, op) = self.graph.fields[i];
+        let steps = x.as_ref().map(|x| steps(module, op, x, &y, self.budget.steps)).transpose()?.flatten();
+        let before = x.filter(|_| kind.contains("Norm")).map(|x| distribution(x.values));
+        let (spread, histogram) = distribution(&values);
+        Ok(LayerReport {
+            histogram,
+            before: before.map(|(values, histogram)| Distribution { values, histogram }),
+            affine: affine(module)?,
+            maps: Maps::of(output, &values, self.budget.maps),
+            filters: self.filters(kind, module, input)?,
+            steps,
+            facts: LayerFacts {
+                path: summary.path.clone(),
+                kind,
+                describe: module.describe(),
+                input: input.to_vec(),
+                output: output.to_vec(),
+                parameters: summary.parameters,
+                flops: summary.flops,
+                bytes: summary.activation_bytes,
+                seconds: self.seconds[i],
+                receptive_field: field,
+                values: spread,
+            },
+        })
+    }
+
+    /// Kernels of a convolution; of a linear layer that reads the image itself, an image for each output.
+    fn filters(&self, kind: &str, module: &dyn Module, input: &[usize]) -> Result<Option<FilterTiles>> {
+        let Some((dims, values)) = parameter(module, "weight")? else { return Ok(None) };
+        let [c, h, w] = self.summary.input;
+        let (dims, values) = match (kind, &dims[..]) {
+            ("Conv2d", &[o, i, kh, kw]) => ([o, i, kh, kw], values),
+            ("ConvTranspose2d", &[i, o, kh, kw]) => ([o, i, kh, kw], swapped(&values, [i, o, kh * kw])),
+            ("Linear", &[o, i]) if i == c * h * w && input == [i] => ([o, c, h, w], values),
+            _ => return Ok(None),
+        };
+        Ok(Some(tiles(dims, &values, self.budget.filters)))
+    }
+}
+
+/// Of many channels, 256 levels.
+fn affine(module: &dyn Module) -> Result<Option<Affine>> {
+    let pack = |(dims, values): (Vec<usize>, Vec<f32>)| match values.len() {
+        0..=256 => Packed::exact(&dims, values),
+        _ => Packed::levels(&dims, &values),
+    };
+    if !module.kind().contains("Norm") {
+        return Ok(None);
+    }
+    let pair = parameter(module, "weight")?.zip(parameter(module, "bias")?);
+    Ok(pair.map(|(weight, bias)| Affine { weight: pack(weight), bias: pack(bias) }))
+}
+
+/// `[I, O, K]` as `[O, I, K]`.
+fn swapped(values: &[f32], [i, o, k]: [usize; 3]) -> Vec<f32> {
+    let kernel = |at: usize| values[at * k..(at + 1) * k].to_vec();
+    (0..o).flat_map(|out| (0..i).flat_map(move |input| kernel(input * o + out))).collect()
+}
+
+/// The first filters and their first channels, all where they are few, within about `budget` bytes; at least one.
+fn tiles([o, i, h, w]: [usize; 4], values: &[f32], budget: usize) -> FilterTiles {
+    let kernel = h * w;
+    let most = (budget / size_of::<f32>() / kernel.max(1)).max(1);
+    let inputs = if i <= 3 { i } else { i.min(TILES).min(most) };
+    let filters = o.min(if i <= 3 { 128 } else { TILES }).min((most / inputs.max(1)).max(1));
+    let kept = values.chunks_exact((i * kernel).max(1)).take(filters).flat_map(|filter| filter[..inputs * kernel].to_vec());
+    FilterTiles { shown: Packed::exact(&[filters, inputs, h, w], kept.collect()), of: [o, i] }
+}
+
+/// Seconds of each layer's forward pass on `x`, in running order: medians. What runs between two layers, as the sum of a
+/// residual, counts for the second.
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn seconds(model: &dyn Module, name: &str, x: &Tensor) -> Result<Vec<f64>> {
+    let mut runs: Vec<Vec<f64>> = Vec::new();
+    // The first pass takes memory that the others use again.
+    for run in 0..=RUNS {
+        let watch = Watch { laps: RefCell::default(), start: RefCell::new(Instant::now()) };
+        model.forward(&Ctx::eval(name).with_hook(&watch), x)?;
+        if run > 0 {
+            runs.push(watch.laps.into_inner());
+        }
+    }
+    let median = |i: usize| {
+        let mut times: Vec<f64> = runs.iter().map(|run| run[i]).collect();
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    Ok((0..runs[0].len()).map(median).collect())
+}
+
+struct Watch {
+    laps: RefCell<Vec<f64>>,
+    start: RefCell<Instant>,
+}
+
+impl Hook for Watch {
+    fn layer(&self, _path: &str, module: &dyn Module, _x: &Tensor, y: &Tensor) -> Result<()> {
+        if module.modules().is_empty() {
+            y.device().synchronize()?;
+            self.laps.borrow_mut().push(self.start.borrow().elapsed().as_secs_f64());
+            *self.start.borrow_mut() = Instant::now();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_filters_are_shown_whole_and_of_many_the_first() {
+        let values: Vec<f32> = (0..8 * 3 * 4).map(|v| v as f32).collect();
+        let all = tiles([8, 3, 2, 2], &values, 1 << 20);
+        assert_eq!((&all.shown.dims[..], all.of), (&[8, 3, 2, 2][..], [8, 3]));
+        let many: Vec<f32> = (0..64 * 32).map(|v| v as f32).collect();
+        let some = tiles([64, 32, 1, 1], &many, 160);
+        assert_eq!(some.shown.dims, [2, 16, 1, 1]);
+        assert_eq!(some.shown, Packed::exact(&[2, 16, 1, 1], [&many[..16], &many[32..48]].concat()));
+        assert_eq!(tiles([64, 32, 1, 1], &many, 0).shown.dims, [1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_transposed_filter_is_seen_from_its_output() {
+        assert_eq!(swapped(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], [2, 3, 1]), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+    }
+}

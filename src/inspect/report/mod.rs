@@ -1,0 +1,193 @@
+//! `receptive inspect`: one network and one image, everything the instruments say of them, as data and as one page.
+//!
+//! [`report`] gathers; [`Report::to_html`] writes the page, which needs nothing but itself; [`Report::numbers`] is what an
+//! outside tool wants of it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `subject.rs` | [`Shown`]: the image that is looked at, and a picture for want of one |
+//! | `graph.rs` | [`Row`]: which layer's output goes where, and what it sees |
+//! | `layers.rs` | [`LayerReport`]: a pass with every layer watched; times |
+//! | `maps.rs`, `packed.rs`, `picture.rs` | feature maps within a number of bytes; arrays and images as text |
+//! | `steps.rs`, `crop.rs`, `attrs.rs` | what it takes to compute single outputs again |
+//! | `attribution.rs` | [`Attribution`]: what speaks for the likeliest classes |
+//! | `training.rs` | [`Training`]: the course of a run |
+//! | `judged.rs` | [`Judged`]: confusion, mistakes; masks |
+//! | `numbers.rs` | [`Numbers`]: the report without its pictures |
+//! | `html.rs`, `page/` | the page: markup, style and scripts |
+
+mod attribution;
+mod attrs;
+mod crop;
+mod graph;
+mod html;
+mod judged;
+mod layers;
+mod maps;
+mod numbers;
+mod packed;
+mod picture;
+mod steps;
+mod subject;
+mod training;
+
+pub use attribution::{Attribution, Heat, LayerHeat, PatchHeat};
+pub use graph::{Graph, Row, What, graph};
+pub use judged::{Judged, MaskedImage, Mistake};
+pub use layers::{Affine, Distribution, FilterTiles, LayerFacts, LayerReport};
+pub use maps::Maps;
+pub use numbers::Numbers;
+pub use packed::{Packed, Values};
+pub use picture::Picture;
+pub use steps::{Full, Origin, Steps};
+pub use subject::{Shown, test_picture};
+pub use training::{PhasePoint, Training};
+
+use crate::core::Result;
+use crate::inspect::{Goal, Machine, describe, summary};
+use crate::train::Trained;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Everything the page shows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The version that made it.
+    pub receptive: &'static str,
+    pub model: String,
+    /// The network as PyTorch prints it.
+    pub describe: String,
+    pub weights: Weights,
+    /// The data set's name.
+    pub data: String,
+    /// Names of the outputs.
+    pub classes: Vec<String>,
+    pub machine: MachineFacts,
+    pub image: ImageFacts,
+    pub parameters: usize,
+    /// Of a forward pass on one image.
+    pub flops: u64,
+    /// Bytes of all layers' outputs for one image.
+    pub activation_bytes: usize,
+    /// The probability of each class; of a segmenter none.
+    pub probabilities: Option<Vec<f64>>,
+    /// What a segmenter makes of the image.
+    pub mask: Option<MaskedImage>,
+    pub rows: Vec<Row>,
+    pub layers: Vec<LayerReport>,
+    pub attribution: Vec<Attribution>,
+    /// Of a run folder.
+    pub training: Option<Training>,
+    /// Of a trained classifier whose data are here.
+    pub judged: Option<Judged>,
+    /// Of a trained segmenter whose data are here.
+    pub masks: Vec<MaskedImage>,
+}
+
+/// Where the weights are from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "from", rename_all = "lowercase")]
+pub enum Weights {
+    /// A run folder's best.
+    Run { path: PathBuf },
+    File { path: PathBuf },
+    /// Drawn as for a training that has not begun.
+    Drawn { seed: u64 },
+}
+
+/// The machine the times were taken on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MachineFacts {
+    pub cpu: Option<String>,
+    pub device: String,
+    pub threads: usize,
+}
+
+/// The image that is looked at.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImageFacts {
+    /// What it is called.
+    pub what: String,
+    /// `[C, H, W]`, as the network takes it.
+    pub dims: [usize; 3],
+    /// As the network sees it, before normalising.
+    pub picture: Picture,
+    /// Its class, where that is known.
+    pub label: Option<usize>,
+}
+
+/// Looks at one image through a network. `say` hears what is being done.
+///
+/// # Errors
+/// An image the network cannot take; outputs that are not finite; a run folder's files that cannot be read.
+pub fn report(trained: &Trained, weights: Weights, shown: Shown, mut say: impl FnMut(&str)) -> Result<Report> {
+    let name = &trained.network.name;
+    let Shown { mut image, mut mask, label, what } = shown;
+    let (original, original_mask) = (image.clone(), mask.clone());
+    let x = trained.see(&mut image, mask.as_mut())?;
+    let totals = summary(&*trained.blueprint()?, name, trained.image).map_err(|stopped| stopped.error)?;
+    let graph = graph(&*trained.blueprint()?, name, trained.image)?;
+    say("watching every layer");
+    let (y, layers) = layers::layers(&*trained.model, name, &x, &totals, &graph)?;
+    let masks = trained.network.loss.takes_masks();
+    let probabilities = match masks {
+        true => None,
+        false => Some(trained.network.loss.probabilities(&y)?.to_f64()?),
+    };
+    say("asking what the answer rests on");
+    let goals = match &probabilities {
+        Some(probabilities) => attribution::goals(probabilities, |class| trained.class_name(class)),
+        None => vec![(Goal::Mask, "mask".to_owned())],
+    };
+    let attribution = attribution::attribution(&*trained.model, name, &x, totals.flops, &goals)?;
+    let trained_weights = !matches!(weights, Weights::Drawn { .. }) && trained.has_images();
+    if trained_weights {
+        say("asking about validation images");
+    }
+    Ok(Report {
+        receptive: env!("CARGO_PKG_VERSION"),
+        model: name.clone(),
+        describe: describe(&*trained.model),
+        data: trained.config.data.clone(),
+        classes: (0..trained.outputs()).map(|class| trained.class_name(class)).collect(),
+        machine: machine(trained),
+        image: ImageFacts { what, dims: trained.image, picture: Picture(image), label },
+        parameters: totals.parameters,
+        flops: totals.flops,
+        activation_bytes: totals.activation_bytes,
+        probabilities,
+        mask: match masks {
+            true => Some(MaskedImage::of(&trained.segment(original, original_mask)?, None)),
+            false => None,
+        },
+        rows: graph.rows,
+        layers,
+        attribution,
+        training: match &weights {
+            Weights::Run { path } => Some(training::training(path)?),
+            _ => None,
+        },
+        judged: if trained_weights && !masks { Some(judged::judge(trained, totals.flops)?) } else { None },
+        masks: if trained_weights && masks { judged::masks(trained)? } else { Vec::new() },
+        weights,
+    })
+}
+
+fn machine(trained: &Trained) -> MachineFacts {
+    let Machine { cpu, cores, .. } = Machine::detect();
+    let threads = if trained.config.threads == 0 { cores } else { trained.config.threads };
+    MachineFacts { cpu, device: trained.device.to_string(), threads }
+}
+
+impl Report {
+    /// The page: one file, with everything inside it.
+    pub fn to_html(&self) -> String {
+        let json = serde_json::to_string(self).expect("a report has a JSON form");
+        html::page(&format!("{}: {}", self.model, self.image.what), &json)
+    }
+
+    /// Without pictures and maps.
+    pub fn numbers(&self) -> Numbers<'_> {
+        Numbers::of(self)
+    }
+}

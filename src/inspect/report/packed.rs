@@ -1,0 +1,90 @@
+//! Numbers on their way into a page: bytes in base64, which a browser turns into typed arrays.
+//!
+//! `{"dims":[..],"f32":"..."}` holds every number, little-endian. `{"dims":[..],"u8":"...","min":m,"max":M}` holds each as
+//! one of 256 levels from m to M: four times smaller, and enough to look at.
+
+use crate::core::text::base64;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+/// An array, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Packed {
+    pub dims: Vec<usize>,
+    pub values: Values,
+}
+
+/// The numbers of a [`Packed`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    Exact(Vec<f32>),
+    Levels { levels: Vec<u8>, min: f32, max: f32 },
+}
+
+impl Packed {
+    /// Every number as it is.
+    pub fn exact(dims: &[usize], values: Vec<f32>) -> Packed {
+        debug_assert_eq!(dims.iter().product::<usize>(), values.len());
+        Packed { dims: dims.to_vec(), values: Values::Exact(values) }
+    }
+
+    /// Each number as the nearest of 256 levels between the smallest and the largest.
+    pub fn levels(dims: &[usize], values: &[f32]) -> Packed {
+        debug_assert_eq!(dims.iter().product::<usize>(), values.len());
+        let (min, max) = range(values);
+        let scale = if max > min { 255.0 / (max - min) } else { 0.0 };
+        let levels = values.iter().map(|v| ((v - min) * scale).round() as u8).collect();
+        Packed { dims: dims.to_vec(), values: Values::Levels { levels, min, max } }
+    }
+
+    /// Bytes of its numbers, before base64.
+    pub fn bytes(&self) -> usize {
+        match &self.values {
+            Values::Exact(values) => size_of_val(&values[..]),
+            Values::Levels { levels, .. } => levels.len(),
+        }
+    }
+}
+
+/// The smallest and the largest; 0 and 0 of nothing.
+fn range(values: &[f32]) -> (f32, f32) {
+    let Some(&first) = values.first() else { return (0.0, 0.0) };
+    values.iter().fold((first, first), |(min, max), &v| (min.min(v), max.max(v)))
+}
+
+impl Serialize for Packed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("dims", &self.dims)?;
+        match &self.values {
+            Values::Exact(values) => {
+                let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+                map.serialize_entry("f32", &base64(&bytes))?;
+            }
+            Values::Levels { levels, min, max } => {
+                map.serialize_entry("u8", &base64(levels))?;
+                map.serialize_entry("min", min)?;
+                map.serialize_entry("max", max)?;
+            }
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_little_endian_and_levels_span_the_range() {
+        let json = |packed: &Packed| serde_json::to_value(packed).unwrap();
+        let exact = json(&Packed::exact(&[2], vec![1.0, -2.0]));
+        assert_eq!(exact, serde_json::json!({ "dims": [2], "f32": "AACAPwAAAMA=" }));
+        let levels = Packed::levels(&[3], &[-1.0, 0.0, 1.0]);
+        assert_eq!(levels.values, Values::Levels { levels: vec![0, 128, 255], min: -1.0, max: 1.0 });
+        assert_eq!(json(&levels), serde_json::json!({ "dims": [3], "u8": "AID/", "min": -1.0, "max": 1.0 }));
+        // A constant has one level, an empty array none.
+        assert_eq!(Packed::levels(&[2], &[7.0, 7.0]).values, Values::Levels { levels: vec![0, 0], min: 7.0, max: 7.0 });
+        assert_eq!(Packed::levels(&[0], &[]).bytes(), 0);
+    }
+}

@@ -1,0 +1,146 @@
+"use strict";
+// Where a classifier is wrong; masks of a segmenter.
+(() => {
+  const R = window.Receptive;
+
+  // Shares of a row, so that rare classes count as much as common ones.
+  const shares = (counts) =>
+    counts.map((row) => {
+      const n = row.reduce((sum, count) => sum + count, 0);
+      return row.map((count) => (n ? count / n : 0));
+    });
+
+  // Few classes: a table with its counts.
+  const table = (counts) => {
+    const part = shares(counts);
+    const cells = [];
+    const cell = (i, j) => {
+      const td = R.el(
+        "td",
+        { title: `${R.className(i)} taken for ${R.className(j)}: ${R.thousands(counts[i][j])}` },
+        counts[i][j] ? R.short(counts[i][j]) : "",
+      );
+      cells.push([td, i, j]);
+      return td;
+    };
+    const head = counts.map((_, j) => R.el("th", { scope: "col" }, R.el("span", {}, R.className(j))));
+    const body = counts.map((_, i) =>
+      R.el(
+        "tr",
+        {},
+        R.el("th", { scope: "row" }, R.className(i)),
+        counts.map((__, j) => cell(i, j)),
+      ),
+    );
+    R.themed(() => {
+      for (const [td, i, j] of cells) {
+        const t = Math.sqrt(part[i][j]);
+        td.style.background = `color-mix(in srgb, var(${i === j ? "--accent" : "--positive"}) ${(100 * t).toFixed(1)}%, var(--wash))`;
+        td.style.color = t > 0.6 ? "var(--paper)" : "var(--ink)";
+      }
+    });
+    return R.el(
+      "div",
+      { class: "scroll" },
+      R.el(
+        "table",
+        { class: "confusion", "aria-label": "Confusion matrix: rows are true classes, columns predicted ones" },
+        R.el("thead", {}, R.el("tr", {}, R.el("td"), head)),
+        R.el("tbody", {}, body),
+      ),
+    );
+  };
+
+  // Many classes: a plane to point at.
+  const plane = (counts) => {
+    const part = shares(counts);
+    const drawn = R.plane({
+      label: "Confusion matrix: rows are true classes, columns predicted ones",
+      rows: counts.length,
+      columns: counts.length,
+      color: () => {
+        const [wash, accent, positive] = ["--wash", "--accent", "--positive"].map(R.color);
+        return (i, j) => {
+          const end = i === j ? accent : positive;
+          const t = Math.sqrt(part[i][j]);
+          return [...[0, 1, 2].map((k) => wash[k] + (end[k] - wash[k]) * t), 255];
+        };
+      },
+      tell: (i, j) =>
+        `${R.className(i)} taken for ${R.className(j)}: ${R.plural(counts[i][j], "image")}, ${R.percent(part[i][j])} of its class`,
+    });
+    drawn.root.style.maxWidth = "34rem";
+    return R.el("div", {}, drawn.root, drawn.readout);
+  };
+
+  const mistake = (m, set) =>
+    R.el(
+      "li",
+      {},
+      R.el("img", { class: "picture pixels", src: m.image, alt: `image ${m.index} of ${set}` }),
+      R.el("div", {}, R.className(m.truth), R.el("span", { class: "muted" }, ` ${R.percent(m.truth_probability)}`)),
+      R.el("div", { class: "wrong" }, `\u2717 ${R.className(m.predicted)} ${R.percent(m.probability)}`),
+      R.el("div", { class: "muted" }, `image ${m.index}`),
+    );
+
+  const mistakes = (judged) => {
+    const list = R.el("ul", { class: "mistakes" });
+    const kinds = {
+      confident: "The mistakes it was surest of come first: much probability for a wrong class.",
+      worst: "The mistakes that cost most come first: least probability for the true class.",
+    };
+    const note = R.el("p", { class: "note" });
+    const show = (kind) => {
+      note.textContent = `${kinds[kind]} Above, the true class; below, what it said.`;
+      list.replaceChildren(...judged[kind].map((m) => mistake(m, judged.set)));
+    };
+    show("confident");
+    return [
+      R.choice(
+        "Order:",
+        [
+          ["confident", "most confident"],
+          ["worst", "worst"],
+        ],
+        "confident",
+        show,
+      ),
+      note,
+      list,
+    ];
+  };
+
+  // The classes it does worst at, the worst first.
+  const byClass = (perClass) => {
+    const known = perClass
+      .map((share, i) => [share, i])
+      .filter(([share]) => share !== null)
+      .sort((a, b) => a[0] - b[0]);
+    const rows = known
+      .slice(0, 12)
+      .map(([share, i]) => ({ name: R.className(i), value: share, text: R.percent(share) }));
+    const title = known.length > rows.length ? "The hardest classes" : "Right answers by class";
+    const bars = R.el("div", {}, R.el("h3", {}, title), R.bars(rows, "Share of right answers by class", 1));
+    return R.figure(bars, "The share of each class's images that were taken for it (recall).");
+  };
+
+  R.judged = (root) => {
+    const { judged } = R.report;
+    const some = `${R.thousands(judged.asked)} of ${R.thousands(judged.of)} images of ${judged.set}, drawn at random`;
+    const asked = judged.asked < judged.of ? some : `all ${R.thousands(judged.of)} images of ${judged.set}`;
+    const wrong = R.plural(judged.mistakes, "is a mistake", "are mistakes");
+    const right = R.el("strong", {}, R.percent(judged.accuracy, 2));
+    const matrix = judged.confusion.length <= 12 ? table(judged.confusion) : plane(judged.confusion);
+    const caption =
+      "A row is a true class, a column what it was taken for; colour by the share of the row. Blue is right, vermilion is wrong.";
+    root.append(
+      R.el("p", {}, `Asked about ${asked}: `, right, ` are right, ${wrong}.`),
+      R.el("div", { class: "figures wide" }, R.figure(matrix, caption), byClass(judged.per_class)),
+    );
+    if (judged.mistakes) root.append(R.el("h3", {}, "Mistakes"), ...mistakes(judged));
+  };
+
+  R.masks = (root) => {
+    for (const masked of R.report.masks) root.append(R.triptych(masked, `image ${masked.index}`));
+  };
+})();

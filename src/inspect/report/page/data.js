@@ -1,0 +1,90 @@
+"use strict";
+// The report and how its numbers are read and written.
+(() => {
+  const R = (window.Receptive = window.Receptive || {});
+
+  R.report = JSON.parse(document.getElementById("report").textContent);
+
+  const bytes = (text) => {
+    const raw = atob(text);
+    const out = new Uint8Array(raw.length);
+    for (let i = 0; i < raw.length; i++) out[i] = raw.charCodeAt(i);
+    return out;
+  };
+
+  const read = (packed) => {
+    if (packed.f32 !== undefined) {
+      return { dims: packed.dims, values: new Float32Array(bytes(packed.f32).buffer), exact: true };
+    }
+    const step = (packed.max - packed.min) / 255;
+    const values = Float32Array.from(bytes(packed.u8), (level) => packed.min + level * step);
+    return { dims: packed.dims, values, exact: false };
+  };
+
+  // A packed array as {dims, values, exact}; each is unpacked once.
+  const unpacked = new WeakMap();
+  R.unpack = (packed) => {
+    if (!unpacked.has(packed)) unpacked.set(packed, read(packed));
+    return unpacked.get(packed);
+  };
+
+  const minus = (text) => text.replace(/-/g, "\u2212");
+
+  // A number with about four digits, or as many as asked for.
+  R.number = (value, digits = 4) => {
+    if (value === null || value === undefined || Number.isNaN(value)) return "\u2013";
+    if (value === 0) return "0";
+    const size = Math.abs(value);
+    if (size >= 1e6 || size < 1e-4) {
+      const [mantissa, exponent] = value.toExponential(Math.max(digits - 2, 1)).split("e");
+      return minus(`${mantissa}e${Number(exponent)}`);
+    }
+    return minus(String(Number(value.toPrecision(digits))));
+  };
+
+  R.thousands = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ",");
+
+  // 61.7 k, 1.23 G: three digits and a decimal prefix.
+  R.short = (n) => {
+    const prefixes = ["", "k", "M", "G", "T", "P"];
+    let value = n;
+    let i = 0;
+    while (value >= 999.5 && i < prefixes.length - 1) {
+      value /= 1000;
+      i++;
+    }
+    const digits = i === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+    return value.toFixed(digits) + (i ? "\u00a0" + prefixes[i] : "");
+  };
+
+  R.unit = (n, unit) => {
+    const text = R.short(n);
+    return text + (text.includes("\u00a0") ? "" : "\u00a0") + unit;
+  };
+
+  R.seconds = (s) => {
+    const [value, unit] = s >= 1 ? [s, "s"] : s >= 1e-3 ? [s * 1e3, "ms"] : [s * 1e6, "\u00b5s"];
+    return `${value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)}\u00a0${unit}`;
+  };
+
+  R.percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
+
+  R.shape = (dims) => (dims.length ? dims.join("\u00d7") : "1");
+
+  // The end of a range, as in "rows 3 to 7".
+  R.span = (start, size) => (size === 1 ? `${minus(String(start))}` : minus(`${start} to ${start + size - 1}`));
+
+  R.plural = (n, one, many = one + "s") => `${R.thousands(n)} ${n === 1 ? one : many}`;
+
+  R.className = (index) => R.report.classes[index] ?? String(index);
+
+  // The kinds of layer that share a colour.
+  R.family = (kind) => {
+    if (kind.startsWith("Conv")) return "conv";
+    if (/Norm|Response/.test(kind)) return "norm";
+    if (/Pool|Upsample/.test(kind)) return "pool";
+    if (kind === "Linear") return "linear";
+    if (/ReLU|Sigmoid|Tanh|GELU|SiLU|oftmax/.test(kind)) return "act";
+    return "other";
+  };
+})();

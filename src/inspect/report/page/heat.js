@@ -1,0 +1,99 @@
+"use strict";
+// Which pixels an answer rests on: Grad-CAM, saliency and occlusion, laid over the image.
+(() => {
+  const R = window.Receptive;
+
+  const heat = (map, label, opacity, smooth) => {
+    const {
+      dims: [rows, columns],
+      values,
+    } = R.unpack(map);
+    const [, height, width] = R.report.image.dims;
+    const most = R.largest(values);
+    const plane = R.plane({
+      label,
+      rows,
+      columns,
+      smooth,
+      below: R.report.image.picture,
+      color: () => {
+        const color = R.overlay(most);
+        return (r, c) => color(values[r * columns + c]);
+      },
+      tell: (r, c) => `row ${r}, column ${c}: ${R.number(values[r * columns + c])}`,
+      hint: `strongest: ${R.number(most)}`,
+    });
+    plane.root.style.aspectRatio = `${width} / ${height}`;
+    plane.canvas.style.height = "100%";
+    plane.canvas.style.opacity = opacity;
+    return plane;
+  };
+
+  const figure = (plane, title, text) =>
+    R.el("figure", {}, plane.root, plane.readout, R.el("figcaption", {}, R.el("strong", {}, title), text));
+
+  const methods = (entry) => [
+    entry.gradcam && [
+      "Grad-CAM.",
+      ` Where the channels of ${entry.gradcam.layer} that speak for it are active (Selvaraju et al. 2017).`,
+      entry.gradcam.map,
+      true,
+    ],
+    ["Saliency.", " How much the score changes with each pixel (Simonyan et al. 2013).", entry.saliency, false],
+    entry.occlusion && [
+      "Occlusion.",
+      ` What covering ${entry.occlusion.size}\u00d7${entry.occlusion.size} pixels costs the score; blue: covering helps (Zeiler, Fergus 2014).`,
+      entry.occlusion.map,
+      false,
+    ],
+  ];
+
+  R.heat = (root) => {
+    const { attribution } = R.report;
+    const figures = R.el("div", { class: "figures" });
+    const score = R.el("p", { class: "note", "aria-live": "polite" });
+    let [chosen, opacity, canvases] = [0, 0.8, []];
+    const draw = () => {
+      const entry = attribution[chosen];
+      const shown = methods(entry)
+        .filter(Boolean)
+        .map(([title, text, map, smooth]) => {
+          const plane = heat(map, `${title} ${entry.name}`, opacity, smooth);
+          return { plane, node: figure(plane, title, text) };
+        });
+      canvases = shown.map(({ plane }) => plane.canvas);
+      figures.replaceChildren(...shown.map(({ node }) => node));
+      const what =
+        entry.name === "mask"
+          ? "The sum of the logits over the predicted mask"
+          : `Score of ${entry.name} before softmax`;
+      score.textContent = `${what}: ${R.number(entry.score, 5)}`;
+    };
+    const slider = R.el("input", {
+      type: "range",
+      min: "0",
+      max: "1",
+      step: "0.05",
+      value: String(opacity),
+      id: "opacity",
+    });
+    slider.addEventListener("input", () => {
+      opacity = Number(slider.value);
+      canvases.forEach((canvas) => (canvas.style.opacity = opacity));
+    });
+    const choice =
+      attribution.length > 1 &&
+      R.choice(
+        "Class:",
+        attribution.map((entry, i) => [i, entry.name]),
+        0,
+        (i) => {
+          chosen = i;
+          draw();
+        },
+      );
+    const controls = R.el("div", { class: "choice" }, choice, R.el("label", { for: "opacity" }, "Opacity"), slider);
+    root.append(controls, score, figures);
+    draw();
+  };
+})();

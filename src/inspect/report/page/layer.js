@@ -1,0 +1,83 @@
+"use strict";
+// The open layer: its numbers, and views of what it does.
+(() => {
+  const R = window.Receptive;
+  let view = "maps";
+
+  const fact = (name, value) => R.el("div", {}, R.el("dt", {}, name), R.el("dd", {}, value));
+
+  const facts = (layer) => {
+    const whole = R.report.layers.reduce((sum, other) => sum + other.seconds, 0);
+    const { size, jump, start } = layer.receptive_field;
+    const pair = (values) =>
+      values[0] === values[1] ? R.number(values[0]) : values.map((v) => R.number(v)).join("\u00d7");
+    return R.el(
+      "dl",
+      { class: "facts" },
+      fact("Input", R.shape(layer.input)),
+      fact("Output", R.shape(layer.output)),
+      fact("Parameters", R.thousands(layer.parameters)),
+      fact("Operations", R.unit(layer.flops, "FLOP")),
+      fact("Output's memory", layer.bytes ? R.unit(layer.bytes, "B") : "none: a view"),
+      fact("Time", `${R.seconds(layer.seconds)}, ${R.percent(whole ? layer.seconds / whole : 0)}`),
+      layer.flops > 0 && fact("Rate", R.unit(layer.flops / layer.seconds, "FLOP/s")),
+      fact("Receptive field", `${size[0]}\u00d7${size[1]} pixels`),
+      fact("Jump, start", `${pair(jump)}, ${pair(start)}`),
+    );
+  };
+
+  const tabs = (layer) => {
+    const all = [
+      {
+        name: "maps",
+        label: layer.output.length === 3 ? "Feature maps" : "Values",
+        fill: (panel) => R.maps(panel, layer),
+      },
+    ];
+    if (layer.steps) {
+      const steps = { path: layer.path, kind: layer.kind, describe: layer.describe, ...layer.steps };
+      all.push({ name: "steps", label: "Step by step", fill: (panel) => R.mountStepper(panel, steps) });
+    }
+    if (layer.filters) all.push({ name: "filters", label: "Filters", fill: (panel) => R.filters(panel, layer) });
+    all.push({ name: "values", label: "Distribution", fill: (panel) => R.distribution(panel, layer) });
+    return all;
+  };
+
+  // Shows layer `i` in `root`; go(i) opens another one.
+  R.layer = (root, i, go) => {
+    const { layers } = R.report;
+    const layer = layers[i];
+    const step = (to, text, label) => {
+      const button = R.el(
+        "button",
+        { type: "button", disabled: to < 0 || to >= layers.length, "aria-label": label },
+        text,
+      );
+      button.addEventListener("click", () => {
+        go(to);
+        const again = root.querySelector(`button[aria-label="${label}"]`);
+        if (again && !again.disabled) again.focus();
+      });
+      return button;
+    };
+    root.replaceChildren(
+      R.el(
+        "div",
+        { class: "top" },
+        R.el("h3", {}, layer.path || layer.kind),
+        R.el(
+          "div",
+          { class: "choice" },
+          R.el("span", { class: "label" }, `layer ${i + 1} of ${layers.length}`),
+          step(i - 1, "\u2191 previous", "previous layer"),
+          step(i + 1, "\u2193 next", "next layer"),
+        ),
+      ),
+      R.el("p", { class: "code" }, layer.describe),
+      facts(layer),
+      R.tabs(tabs(layer), view, (name) => {
+        view = name;
+      }),
+    );
+  };
+})();

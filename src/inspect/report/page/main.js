@@ -1,0 +1,134 @@
+"use strict";
+// Puts the page together.
+(() => {
+  const R = window.Receptive;
+  const main = document.getElementById("main");
+  const contents = document.getElementById("contents");
+
+  const link = (id, title) => contents.append(R.el("li", {}, R.el("a", { href: `#${id}` }, title)));
+
+  const section = ({ id, title, short, lead, mount }) => {
+    link(id, short || title);
+    const heading = R.el("h2", { id: `${id}-title` }, title);
+    const root = R.el("section", { id, "aria-labelledby": `${id}-title` }, heading, R.el("p", { class: "lead" }, lead));
+    main.append(root);
+    mount(root);
+  };
+
+  const layerOfHash = () => {
+    const path = decodeURIComponent(location.hash.replace(/^#layer=/, ""));
+    return location.hash.startsWith("#layer=") ? R.report.layers.findIndex((layer) => layer.path === path) : -1;
+  };
+
+  const network = (root) => {
+    const panel = R.el("div", { class: "panel", role: "region", "aria-label": "The open layer" });
+    const drawn = R.el("div", { class: "diagram" });
+    root.append(R.el("div", { class: "network" }, drawn, panel));
+    let open = -1;
+    const show = (i) => {
+      open = i;
+      diagram.open(i);
+      R.layer(panel, i, go);
+    };
+    // Remembered in the address, so that a layer can be pointed to.
+    const go = (i) => {
+      if (i === open) return;
+      show(i);
+      history.replaceState(null, "", `#layer=${encodeURIComponent(R.report.layers[i].path)}`);
+    };
+    const choose = (i) => {
+      go(i);
+      if (panel.getBoundingClientRect().top > innerHeight * 0.75) panel.scrollIntoView({ block: "start" });
+    };
+    const diagram = R.diagram(drawn, choose);
+    addEventListener("hashchange", () => {
+      const i = layerOfHash();
+      if (i >= 0 && i !== open) show(i);
+    });
+    const first = R.report.layers.findIndex((layer) => R.family(layer.kind) === "conv");
+    show(Math.max(layerOfHash(), first, 0));
+    if (layerOfHash() >= 0) requestAnimationFrame(() => root.scrollIntoView());
+  };
+
+  // Marks the section that is being read.
+  const follow = () => {
+    const anchors = [...contents.querySelectorAll("a")];
+    const targets = anchors.map((anchor) => document.getElementById(anchor.hash.slice(1)));
+    const mark = () => {
+      const line = innerHeight * 0.3;
+      const above = targets.filter((target) => target.getBoundingClientRect().top <= line).length;
+      const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
+      const current = atEnd ? targets.length - 1 : Math.max(above - 1, 0);
+      anchors.forEach((anchor, i) => {
+        if (i === current) anchor.setAttribute("aria-current", "true");
+        else anchor.removeAttribute("aria-current");
+      });
+    };
+    addEventListener("scroll", mark, { passive: true });
+    addEventListener("resize", mark);
+    mark();
+  };
+
+  // In reading order; `when` says whether the report has what it shows.
+  const sections = (report) => [
+    {
+      id: "network",
+      title: "Network",
+      when: report.layers.length,
+      lead: "The image goes in at the top, the answer comes out at the bottom. A box is as wide as the image is there and as high as it has channels. Choose a layer to look inside.",
+      mount: network,
+    },
+    {
+      id: "field",
+      title: "Receptive field",
+      when: report.layers.length,
+      lead: "What one place of a layer can see of the image: it grows with every window, and faster after every stride. Orange marks it; beyond the frame lies padding. Point at the image to choose a place.",
+      mount: R.field,
+    },
+    {
+      id: "evidence",
+      title: "What the answer rests on",
+      short: "Evidence",
+      when: report.attribution.length,
+      lead: "Three ways to ask which pixels matter. Vermilion speaks for the answer, blue against it.",
+      mount: R.heat,
+    },
+    {
+      id: "training",
+      title: "Training",
+      when: report.training,
+      lead: "How the weights came to be what they are.",
+      mount: R.health,
+    },
+    {
+      id: "mistakes",
+      title: "Mistakes",
+      when: report.judged,
+      lead: "Where the network is wrong teaches more than where it is right.",
+      mount: R.judged,
+    },
+    {
+      id: "masks",
+      title: "Masks",
+      when: report.masks.length,
+      lead: "Validation images, drawn at random: what it was shown, what is true, what it says.",
+      mount: R.masks,
+    },
+  ];
+
+  const start = () => {
+    const header = R.el("header", { id: "overview" });
+    link("overview", "Overview");
+    main.replaceChildren(header);
+    R.overview(header);
+    sections(R.report)
+      .filter(({ when }) => when)
+      .forEach(section);
+    const made = `Made by receptive ${R.report.receptive}. This page holds everything it shows and asks nobody for anything.`;
+    main.append(R.el("section", {}, R.el("p", { class: "note" }, made)));
+    follow();
+    document.documentElement.dataset.ready = "true";
+  };
+
+  start();
+})();

@@ -1,0 +1,112 @@
+"use strict";
+// Feature maps: all of a layer's channels small, one of them large, and what a place in it sees of the image.
+(() => {
+  const R = window.Receptive;
+
+  // A layer without places: its values in rows, so that they can be pointed at as well.
+  const asPlane = (maps) => {
+    const { dims, values } = R.unpack(maps.shown);
+    if (dims.length === 3) return { channels: dims[0], rows: dims[1], columns: dims[2], values, vector: false };
+    const n = values.length;
+    const columns = n <= 16 ? n : Math.ceil(Math.sqrt(n * 2));
+    return { channels: 1, rows: Math.ceil(n / columns), columns, values, vector: true };
+  };
+
+  const tell = (layer, plane, channel, row, column) => {
+    const { maps, receptive_field: field } = layer;
+    const { exact } = R.unpack(maps.shown);
+    const at = (channel * plane.rows + row) * plane.columns + column;
+    if (at >= plane.values.length) return "";
+    const value = `${exact ? "" : "about "}${R.number(plane.values[at], exact ? 6 : 3)}`;
+    if (plane.vector) return `value ${at}: ${value}; ${R.seenText(field)}`;
+    const place =
+      maps.side === 1
+        ? `row ${row}, column ${column}`
+        : `mean of ${maps.side}\u00d7${maps.side} outputs from row ${row * maps.side}, column ${column * maps.side}`;
+    return `channel ${channel}, ${place}: ${value}; ${R.seenText(R.seen(field, row, column, maps.side))}`;
+  };
+
+  const caption = (layer, plane) => {
+    const { maps } = layer;
+    const parts = [];
+    if (plane.vector) {
+      if (maps.of > plane.values.length)
+        parts.push(`The first ${R.thousands(plane.values.length)} of ${R.thousands(maps.of)} values.`);
+    } else {
+      parts.push(
+        plane.channels < maps.of
+          ? `The first ${plane.channels} of ${R.thousands(maps.of)} channels.`
+          : `All ${R.plural(maps.of, "channel")}.`,
+      );
+      if (maps.side > 1) parts.push(`Each cell is the mean of ${maps.side}\u00d7${maps.side} outputs.`);
+    }
+    parts.push("One colour scale for the whole layer: blue below zero, vermilion above.");
+    return parts.join(" ");
+  };
+
+  // The small maps, as buttons; pick(channel) is called for the one chosen.
+  const thumbnails = (plane, most, pick) => {
+    const grid = R.el("div", { class: "maps", role: "group", "aria-label": "Channels" });
+    const area = plane.rows * plane.columns;
+    const buttons = Array.from({ length: plane.channels }, (_, channel) => {
+      const canvas = R.el("canvas", { "aria-hidden": "true" });
+      R.themed(() => {
+        const color = R.diverging(most);
+        R.paint(canvas, plane.rows, plane.columns, (r, c) =>
+          color(plane.values[channel * area + r * plane.columns + c]),
+        );
+      });
+      const button = R.el(
+        "button",
+        { type: "button", "aria-label": `channel ${channel}`, tabindex: "-1" },
+        canvas,
+        R.el("span", { "aria-hidden": "true" }, String(channel)),
+      );
+      button.addEventListener("click", () => pick(channel));
+      grid.append(button);
+      return button;
+    });
+    R.roving(grid, "button");
+    return {
+      grid,
+      press: (channel) => buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(i === channel))),
+    };
+  };
+
+  R.maps = (root, layer) => {
+    const plane = asPlane(layer.maps);
+    const most = R.largest(plane.values);
+    const area = plane.rows * plane.columns;
+    const field = layer.receptive_field;
+    let channel = 0;
+    const view = R.imageView("The image, with what the chosen place sees of it");
+    const large = R.plane({
+      label: `Output of ${layer.path}`,
+      rows: plane.rows,
+      columns: plane.columns,
+      color: () => {
+        const color = R.diverging(most);
+        return (r, c) => {
+          const at = channel * area + r * plane.columns + c;
+          return at < plane.values.length ? color(plane.values[at]) : null;
+        };
+      },
+      tell: (r, c) => tell(layer, plane, channel, r, c),
+      moved: (r, c) => view.show(plane.vector ? field : R.seen(field, r, c, layer.maps.side)),
+      hint: "Point at a place, or use the arrow keys: its value, and what it sees of the image.",
+    });
+    const pair = R.el("div", { class: "figures" }, R.el("div", {}, large.root), R.el("div", {}, view.root));
+    root.append(pair, large.readout);
+    if (!plane.vector && plane.channels > 1) {
+      const small = thumbnails(plane, most, (chosen) => {
+        channel = chosen;
+        small.press(chosen);
+        large.redraw();
+        if (large.at()) large.move(...large.at());
+      });
+      small.press(0);
+      root.append(small.grid);
+    }
+    root.append(R.el("p", { class: "note" }, caption(layer, plane)));
+  };
+})();

@@ -1,0 +1,123 @@
+"use strict";
+// The head of the page: which network, which image, what it says.
+(() => {
+  const R = window.Receptive;
+
+  const weights = () => {
+    const w = R.report.weights;
+    if (w.from === "run") return `best weights of ${w.path}`;
+    if (w.from === "file") return `weights of ${w.path}`;
+    return `freshly drawn weights (seed ${w.seed})`;
+  };
+
+  const fact = (name, value) => R.el("div", {}, R.el("dt", {}, name), R.el("dd", {}, value));
+
+  const machine = () => {
+    const { cpu, device, threads } = R.report.machine;
+    const where = device === "cpu" ? `${cpu || "an unknown processor"}, ${R.plural(threads, "thread")}` : device;
+    return R.el("p", { class: "note" }, `Times were measured on ${where}: layer by layer, medians of five passes.`);
+  };
+
+  const score = () => {
+    const { judged, training } = R.report;
+    if (judged) return [`Accuracy on ${judged.set}`, R.percent(judged.accuracy, 2)];
+    const phases = training ? training.phases.filter((p) => p.phase === "val") : [];
+    if (!phases.length) return null;
+    if (phases[0].dice !== null) return ["Best validation Dice", R.number(Math.max(...phases.map((p) => p.dice)), 4)];
+    return ["Best validation accuracy", R.percent(Math.max(...phases.map((p) => p.accuracy)), 2)];
+  };
+
+  const facts = () => {
+    const { parameters, flops, activation_bytes, layers } = R.report;
+    const seconds = layers.reduce((sum, layer) => sum + layer.seconds, 0);
+    const known = score();
+    return R.el(
+      "dl",
+      { class: "facts large" },
+      known && fact(known[0], known[1]),
+      fact(`Parameters, ${R.plural(layers.length, "layer")}`, R.thousands(parameters)),
+      fact("Operations an image", R.unit(flops, "FLOP")),
+      fact("Outputs of all layers", R.unit(activation_bytes, "B")),
+      fact("Forward pass, one image", R.seconds(seconds)),
+    );
+  };
+
+  const picture = () => {
+    const { image } = R.report;
+    const alt = `The input: ${image.what}`;
+    return R.el("img", { class: "picture pixels", alt, src: image.picture });
+  };
+
+  const classes = () => {
+    const { probabilities, image } = R.report;
+    const order = probabilities.map((p, i) => [p, i]).sort((a, b) => b[0] - a[0]);
+    const shown = order.slice(0, 8);
+    const rows = shown.map(([p, i]) => ({
+      name: R.className(i),
+      value: p,
+      text: R.percent(p, 2),
+      strong: i === image.label,
+    }));
+    const [best] = order[0].slice(1);
+    let verdict = `It says ${R.className(best)}`;
+    if (image.label !== null) {
+      verdict += best === image.label ? ", and is right." : `; it is ${R.className(image.label)}.`;
+    } else verdict += ".";
+    const rest = order.length - shown.length;
+    return R.el(
+      "div",
+      {},
+      R.el("h3", { id: "verdict" }, verdict),
+      R.el("div", { style: "margin-top: 0.75rem" }, R.bars(rows, "The likeliest classes", 1)),
+      rest > 0 &&
+        R.el(
+          "p",
+          { class: "note", style: "margin-top: 0.5rem" },
+          `${R.plural(rest, "other class", "other classes")} share the rest.`,
+        ),
+    );
+  };
+
+  // Image, true mask and predicted mask of a segmenter.
+  R.triptych = (masked, name) => {
+    const view = (src, text) =>
+      R.figure(R.el("img", { class: "picture pixels", alt: `${text} of ${name}`, src }), text);
+    const overlap = masked.dice === null ? "" : `, Dice ${R.number(masked.dice, 3)}, IoU ${R.number(masked.iou, 3)}`;
+    return R.el(
+      "div",
+      { class: "figures small" },
+      view(masked.image, "input"),
+      masked.truth && view(masked.truth, "true mask"),
+      view(masked.predicted, `predicted mask: ${R.percent(masked.share)} of the pixels${overlap}`),
+    );
+  };
+
+  R.overview = (root) => {
+    const { model, image, weights: w, mask } = R.report;
+    root.append(
+      R.el("h1", {}, model),
+      R.el("p", { class: "lead" }, `${weights()}; data: ${R.report.data}; input: ${image.what}.`),
+    );
+    if (w.from === "drawn") {
+      root.append(
+        R.el(
+          "p",
+          { class: "lead" },
+          R.el("strong", {}, "Nothing is trained here: "),
+          "the weights are random, so the layers show how the network is built and what random filters do, and the answer is a guess.",
+        ),
+      );
+    }
+    root.append(facts(), machine());
+    if (mask) root.append(R.triptych(mask, image.what));
+    else root.append(R.el("div", { class: "answer" }, R.figure(picture(), image.what), classes()));
+    root.append(
+      R.el(
+        "details",
+        {},
+        R.el("summary", {}, "The network as PyTorch prints it"),
+        R.el("pre", { tabindex: "0" }, R.report.describe),
+      ),
+    );
+  };
+})();

@@ -1,0 +1,90 @@
+//! What a run folder tells of the training: curves from `metrics.jsonl`, each layer's health from `health.jsonl`.
+
+use crate::core::{Error, Result};
+use crate::train::{Phase, RunDir};
+use serde::Serialize;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// Bytes of samples of the layers' health that a page holds; beyond it every second one goes, and again.
+const HEALTH: usize = 800_000;
+
+/// A run's course.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Training {
+    /// Both phases of each epoch, in order.
+    pub phases: Vec<PhasePoint>,
+    /// Samples of the layers' health, as `health.jsonl` holds them; none where the run kept none.
+    pub health: Vec<Value>,
+    /// Samples that the file holds.
+    pub health_samples: usize,
+}
+
+/// A phase of an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PhasePoint {
+    pub epoch: usize,
+    pub phase: Phase,
+    pub loss: f64,
+    pub accuracy: f64,
+    /// Of masks.
+    pub dice: Option<f64>,
+    pub seconds: f64,
+}
+
+/// Reads a run folder.
+///
+/// # Errors
+/// Files that are there and cannot be read; a line of `health.jsonl`, other than the last, that is no JSON.
+pub fn training(run: &Path) -> Result<Training> {
+    let phases = RunDir::history(run)?.into_iter().map(|report| PhasePoint {
+        epoch: report.epoch,
+        phase: report.phase,
+        loss: report.loss,
+        accuracy: report.scores.accuracy,
+        dice: report.scores.overlap.map(|overlap| overlap.dice),
+        seconds: report.seconds,
+    });
+    let lines = health(&run.join("health.jsonl"))?;
+    let (health_samples, bytes) = (lines.len(), lines.iter().map(|(_, bytes)| bytes).sum::<usize>());
+    let every = bytes.div_ceil(HEALTH).max(1).next_power_of_two();
+    let health = lines.into_iter().step_by(every).map(|(sample, _)| sample).collect();
+    Ok(Training { phases: phases.collect(), health, health_samples })
+}
+
+/// The samples, each with the bytes of its line. A last line without its end is one that is being written.
+fn health(file: &Path) -> Result<Vec<(Value, usize)>> {
+    if !file.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(file).map_err(|e| Error::io(file, "read", e))?;
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let sample = |(i, line): (usize, &str)| match serde_json::from_str(line) {
+        Ok(sample) => Ok((sample, line.len())),
+        Err(e) => Err(Error::format(file.display(), format!("line {} is damaged: {e}", i + 1))
+            .help("move the file away to see the rest of the run")),
+    };
+    whole.lines().enumerate().map(sample).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_thinned_out_and_a_half_written_line_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(training(folder.path()).unwrap(), Training { phases: vec![], health: vec![], health_samples: 0 });
+        let long = "x".repeat(HEALTH / 16);
+        let lines: String = (0..40).map(|step| format!("{{\"step\":{step},\"layers\":\"{long}\"}}\n")).collect();
+        let file = folder.path().join("health.jsonl");
+        fs::write(&file, lines + "{\"step\":40").unwrap();
+        let read = training(folder.path()).unwrap();
+        let steps: Vec<u64> = read.health.iter().map(|sample| sample["step"].as_u64().unwrap()).collect();
+        assert_eq!((read.health_samples, steps), (40, (0..40).step_by(4).collect()));
+        fs::write(&file, "{}\nbroken\n{}\n").unwrap();
+        let error = training(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("health.jsonl") && error.contains("line 2"), "{error}");
+    }
+}
