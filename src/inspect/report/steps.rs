@@ -135,7 +135,10 @@ fn part_of_weight(kind: &str, mut dims: Vec<usize>, values: &[f32], channels: us
         let of_input = (dims[1] * kernel).max(1);
         dims[1] = dims[1].min(channels);
         let kept = dims[1] * kernel;
-        return Packed::exact(&dims, values.chunks_exact(of_input).flat_map(|w| w[..kept].to_vec()).collect());
+        return Packed::exact(
+            &dims,
+            values.chunks_exact(of_input).flat_map(|w| w[..kept].to_vec()).collect(),
+        );
     }
     let per_channel: usize = dims[1..].iter().product();
     dims[0] = dims[0].min(channels);
@@ -189,16 +192,24 @@ mod tests {
         let layer = Conv2d::new(3, 8, 3).padding(1).stride(2);
         let s = run(&layer, &[3, 16, 16], 2000).unwrap();
         assert_eq!((&s.full.output[..], s.attrs["stride"].as_i64()), (&[8, 8, 8][..], Some(2)));
-        let (x, w, b, y) =
-            (numbers(&s.input), numbers(s.weight.as_ref().unwrap()), numbers(s.bias.as_ref().unwrap()), numbers(&s.output));
+        let (x, w, b, y) = (
+            numbers(&s.input),
+            numbers(s.weight.as_ref().unwrap()),
+            numbers(s.bias.as_ref().unwrap()),
+            numbers(&s.output),
+        );
         let (&[_, h, iw], &[o, oh, ow]) = (&s.input.dims[..], &s.output.dims[..]) else { panic!() };
         assert!(oh < 8 && o < 8, "{:?}", s.output.dims);
         for (i, got) in y.iter().enumerate() {
             let (channel, row, column) = (i / (oh * ow), i / ow % oh, i % ow);
-            let at = |out: usize, axis: usize, k: usize| (out + s.origin.output[axis]) * 2 + k - 1 - s.origin.input[axis];
+            let at = |out: usize, axis: usize, k: usize| {
+                (out + s.origin.output[axis]) * 2 + k - 1 - s.origin.input[axis]
+            };
             let taps = (0..27).map(|t| (t / 9, t / 3 % 3, t % 3));
             let sum: f64 = taps
-                .map(|(c, p, q)| x[(c * h + at(row, 0, p)) * iw + at(column, 1, q)] * w[channel * 27 + c * 9 + p * 3 + q])
+                .map(|(c, p, q)| {
+                    x[(c * h + at(row, 0, p)) * iw + at(column, 1, q)] * w[channel * 27 + c * 9 + p * 3 + q]
+                })
                 .sum();
             assert!((sum + b[channel] - got).abs() < 1e-5, "output {i}");
         }
