@@ -3,7 +3,9 @@
 use super::attrs::attrs;
 use super::crop::{Crop, Shapes, cut};
 use super::packed::Packed;
-use crate::core::Result;
+use crate::core::{Geometry, Result};
+use crate::cpu::gemm::packed::Cut;
+use crate::inspect::steps::conv_cut;
 use crate::nn::{Module, ModuleExt};
 use crate::tensor::Field;
 use serde::Serialize;
@@ -23,6 +25,8 @@ pub struct Steps {
     pub bias: Option<Packed>,
     pub running_mean: Option<Packed>,
     pub running_var: Option<Packed>,
+    /// Of a convolution, how this machine's packed GEMM cuts its matrix product.
+    pub gemm: Option<Cut>,
     /// The place of the first row and column here in the whole input and output.
     pub origin: Origin,
     /// The whole layer's shapes, without the batch.
@@ -78,6 +82,7 @@ pub fn steps(module: &dyn Module, op: Field, x: &Values, y: &Values, budget: usi
         _ => values.len() / dims[0].max(1),
     });
     let per_channel = if softmax { 1 } else { per_channel };
+    let gemm = weight.as_ref().map(|(dims, _)| gemm(module, op, [input, output], dims)).transpose()?.flatten();
     let shapes = Shapes { input, output, op, weights: per_channel };
     let mut crop = Crop::within(&shapes, if softmax { usize::MAX } else { budget });
     if let ("ConvTranspose2d", Some((dims, _))) = (kind, &weight) {
@@ -110,9 +115,19 @@ pub fn steps(module: &dyn Module, op: Field, x: &Values, y: &Values, budget: usi
         bias: of_channels("bias")?,
         running_mean: of_channels("running_mean")?,
         running_var: of_channels("running_var")?,
+        gemm,
         origin: Origin { input: start(&crop.input), output: start(&crop.output) },
         full: Full { input: x.dims.to_vec(), output: y.dims.to_vec() },
     }))
+}
+
+/// How the matrix product of a convolution is cut into tiles; `None` for another layer.
+fn gemm(module: &dyn Module, op: Field, [x, y]: [[usize; 3]; 2], weight: &[usize]) -> Result<Option<Cut>> {
+    let (Field::Window(window), &[_, per_group, ..]) = (op, weight) else { return Ok(None) };
+    let Some((_, param)) = module.params().into_iter().next() else { return Ok(None) };
+    let ([c, h, w], [o, oh, ow]) = (x, y);
+    let g = Geometry { n: 1, c, h, w, o, oh, ow, groups: c / per_group.max(1), window };
+    Ok(conv_cut(param.value()?.device(), &g))
 }
 
 /// A vector is channels of one place each.
