@@ -17,12 +17,15 @@
 //! | `session.rs` | a run folder trained to its end |
 //! | `trained.rs` | a trained network, loaded to be asked |
 //! | `run_dir.rs`, `checkpoint.rs` | the run folder |
+//! | `live/` | a run in a browser: follow, pause, stop |
 //! | `pictures/` | the pictures in it |
 
 mod callback;
 mod checkpoint;
 mod config;
 mod confusion;
+#[cfg(feature = "live")]
+pub mod live;
 mod metrics;
 mod non_finite;
 pub mod pictures;
