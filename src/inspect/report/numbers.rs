@@ -94,7 +94,6 @@ pub struct JudgedNumbers<'a> {
 }
 
 /// A class is its number.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
 fn goal<S: Serializer>(goal: &Goal, serializer: S) -> Result<S::Ok, S::Error> {
     match goal {
         Goal::Class(class) => serializer.serialize_u64(*class as u64),
@@ -127,11 +126,13 @@ impl<'a> Numbers<'a> {
 }
 
 fn prediction(report: &Report) -> Vec<ClassNumbers<'_>> {
-    let probabilities = report.probabilities.iter().flatten().zip(&report.classes).enumerate();
-    let class = |(index, (&probability, class)): (usize, (&f64, &'_ String))| (class, index, probability);
-    let mut classes: Vec<_> = probabilities.map(class).collect();
-    classes.sort_by(|a, b| b.2.total_cmp(&a.2));
-    classes.into_iter().map(|(class, index, probability)| ClassNumbers { class, index, probability }).collect()
+    let probabilities = report.probabilities.iter().flatten();
+    let classes = report.classes.iter().zip(probabilities).enumerate();
+    let mut classes: Vec<ClassNumbers> = classes
+        .map(|(index, (class, &probability))| ClassNumbers { class, index, probability })
+        .collect();
+    classes.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    classes
 }
 
 fn attribution(attribution: &Attribution) -> AttributionNumbers<'_> {

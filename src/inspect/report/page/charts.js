@@ -83,14 +83,24 @@
         const [a, b] = [from + i * step, from + (i + 1) * step];
         const wide = Math.max(x(b) - x(a) - 1, 1);
         const color = (a + b) / 2 < 0 ? "--negative" : "--positive";
-        const bar = R.svg("rect", { x: x(a), y: height - bottom - h, width: wide, height: h, style: `fill: var(${color})` });
-        bar.append(R.svg("title", {}, `${R.number(a, 3)} to ${R.number(b, 3)}: ${R.thousands(n)} (${R.percent(n / total)})`));
+        const bar = R.svg("rect", {
+          x: x(a),
+          y: height - bottom - h,
+          width: wide,
+          height: h,
+          style: `fill: var(${color})`,
+        });
+        bar.append(
+          R.svg("title", {}, `${R.number(a, 3)} to ${R.number(b, 3)}: ${R.thousands(n)} (${R.percent(n / total)})`),
+        );
         chart.append(bar);
       });
       chart.append(R.svg("line", { class: "hair", x1: 4, x2: width - 4, y1: height - bottom, y2: height - bottom }));
       const marks = R.ticks(low, high, Math.max(2, width / 90));
       for (const t of marks) {
-        chart.append(R.svg("text", { class: "muted", x: x(t), y: height - 6, "text-anchor": "middle" }, R.number(t, 3)));
+        chart.append(
+          R.svg("text", { class: "muted", x: x(t), y: height - 6, "text-anchor": "middle" }, R.number(t, 3)),
+        );
       }
       root.replaceChildren(chart);
     });
@@ -102,7 +112,8 @@
     const values = rows.map((row) => row.value);
     const low = Math.min(0, ...values);
     const span = Math.max(high, ...values) - low || 1;
-    const place = (value) => `left: ${(100 * (Math.min(value, 0) - low)) / span}%; width: ${(100 * Math.abs(value)) / span}%`;
+    const place = (value) =>
+      `left: ${(100 * (Math.min(value, 0) - low)) / span}%; width: ${(100 * Math.abs(value)) / span}%`;
     return R.el(
       "div",
       { class: "bars", role: "list", "aria-label": label },

@@ -4,22 +4,34 @@
   const R = window.Receptive;
 
   // Shares of a row, so that rare classes count as much as common ones.
-  const shares = (counts) => counts.map((row) => {
-    const n = row.reduce((sum, count) => sum + count, 0);
-    return row.map((count) => (n ? count / n : 0));
-  });
+  const shares = (counts) =>
+    counts.map((row) => {
+      const n = row.reduce((sum, count) => sum + count, 0);
+      return row.map((count) => (n ? count / n : 0));
+    });
 
   // Few classes: a table with its counts.
   const table = (counts) => {
     const part = shares(counts);
     const cells = [];
     const cell = (i, j) => {
-      const td = R.el("td", { title: `${R.className(i)} taken for ${R.className(j)}: ${R.thousands(counts[i][j])}` }, counts[i][j] ? R.short(counts[i][j]) : "");
+      const td = R.el(
+        "td",
+        { title: `${R.className(i)} taken for ${R.className(j)}: ${R.thousands(counts[i][j])}` },
+        counts[i][j] ? R.short(counts[i][j]) : "",
+      );
       cells.push([td, i, j]);
       return td;
     };
     const head = counts.map((_, j) => R.el("th", { scope: "col" }, R.el("span", {}, R.className(j))));
-    const body = counts.map((_, i) => R.el("tr", {}, R.el("th", { scope: "row" }, R.className(i)), counts.map((__, j) => cell(i, j))));
+    const body = counts.map((_, i) =>
+      R.el(
+        "tr",
+        {},
+        R.el("th", { scope: "row" }, R.className(i)),
+        counts.map((__, j) => cell(i, j)),
+      ),
+    );
     R.themed(() => {
       for (const [td, i, j] of cells) {
         const t = Math.sqrt(part[i][j]);
@@ -27,7 +39,16 @@
         td.style.color = t > 0.6 ? "var(--paper)" : "var(--ink)";
       }
     });
-    return R.el("div", { class: "scroll" }, R.el("table", { class: "confusion", "aria-label": "Confusion matrix: rows are true classes, columns predicted ones" }, R.el("thead", {}, R.el("tr", {}, R.el("td"), head)), R.el("tbody", {}, body)));
+    return R.el(
+      "div",
+      { class: "scroll" },
+      R.el(
+        "table",
+        { class: "confusion", "aria-label": "Confusion matrix: rows are true classes, columns predicted ones" },
+        R.el("thead", {}, R.el("tr", {}, R.el("td"), head)),
+        R.el("tbody", {}, body),
+      ),
+    );
   };
 
   // Many classes: a plane to point at.
@@ -45,7 +66,8 @@
           return [...[0, 1, 2].map((k) => wash[k] + (end[k] - wash[k]) * t), 255];
         };
       },
-      tell: (i, j) => `${R.className(i)} taken for ${R.className(j)}: ${R.plural(counts[i][j], "image")}, ${R.percent(part[i][j])} of its class`,
+      tell: (i, j) =>
+        `${R.className(i)} taken for ${R.className(j)}: ${R.plural(counts[i][j], "image")}, ${R.percent(part[i][j])} of its class`,
     });
     drawn.root.style.maxWidth = "34rem";
     return R.el("div", {}, drawn.root, drawn.readout);
@@ -63,26 +85,61 @@
 
   const mistakes = (judged) => {
     const list = R.el("ul", { class: "mistakes" });
-    const kinds = { confident: "The mistakes it was surest of come first: much probability for a wrong class.", worst: "The mistakes that cost most come first: least probability for the true class." };
+    const kinds = {
+      confident: "The mistakes it was surest of come first: much probability for a wrong class.",
+      worst: "The mistakes that cost most come first: least probability for the true class.",
+    };
     const note = R.el("p", { class: "note" });
     const show = (kind) => {
       note.textContent = `${kinds[kind]} Above, the true class; below, what it said.`;
       list.replaceChildren(...judged[kind].map((m) => mistake(m, judged.set)));
     };
     show("confident");
-    return [R.choice("Order:", [["confident", "most confident"], ["worst", "worst"]], "confident", show), note, list];
+    return [
+      R.choice(
+        "Order:",
+        [
+          ["confident", "most confident"],
+          ["worst", "worst"],
+        ],
+        "confident",
+        show,
+      ),
+      note,
+      list,
+    ];
   };
 
   R.judged = (root) => {
     const { judged } = R.report;
-    const asked = judged.asked < judged.of ? `${R.thousands(judged.asked)} of ${R.thousands(judged.of)} images of ${judged.set}, drawn at random` : `all ${R.thousands(judged.of)} images of ${judged.set}`;
+    const asked =
+      judged.asked < judged.of
+        ? `${R.thousands(judged.asked)} of ${R.thousands(judged.of)} images of ${judged.set}, drawn at random`
+        : `all ${R.thousands(judged.of)} images of ${judged.set}`;
     root.append(
-      R.el("p", {}, `Asked about ${asked}: `, R.el("strong", {}, R.percent(judged.accuracy, 2)), ` are right, ${R.plural(judged.mistakes, "is a mistake", "are mistakes")}.`),
-      R.figure(judged.confusion.length <= 12 ? table(judged.confusion) : plane(judged.confusion), "A row is a true class, a column what it was taken for; colour by the share of the row. Blue is right, vermilion is wrong."),
+      R.el(
+        "p",
+        {},
+        `Asked about ${asked}: `,
+        R.el("strong", {}, R.percent(judged.accuracy, 2)),
+        ` are right, ${R.plural(judged.mistakes, "is a mistake", "are mistakes")}.`,
+      ),
+      R.figure(
+        judged.confusion.length <= 12 ? table(judged.confusion) : plane(judged.confusion),
+        "A row is a true class, a column what it was taken for; colour by the share of the row. Blue is right, vermilion is wrong.",
+      ),
     );
-    const known = judged.per_class.map((share, i) => [share, i]).filter(([share]) => share !== null).sort((a, b) => a[0] - b[0]);
-    const rows = known.slice(0, 12).map(([share, i]) => ({ name: R.className(i), value: share, text: R.percent(share) }));
-    root.append(R.el("h3", {}, known.length > rows.length ? "The hardest classes" : "Right answers by class"), R.bars(rows, "Share of right answers by class"));
+    const known = judged.per_class
+      .map((share, i) => [share, i])
+      .filter(([share]) => share !== null)
+      .sort((a, b) => a[0] - b[0]);
+    const rows = known
+      .slice(0, 12)
+      .map(([share, i]) => ({ name: R.className(i), value: share, text: R.percent(share) }));
+    root.append(
+      R.el("h3", {}, known.length > rows.length ? "The hardest classes" : "Right answers by class"),
+      R.bars(rows, "Share of right answers by class"),
+    );
     if (judged.mistakes) root.append(R.el("h3", {}, "Mistakes"), ...mistakes(judged));
   };
 

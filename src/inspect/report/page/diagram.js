@@ -74,7 +74,12 @@
     };
     const y = (i) => i * HEIGHT + HEIGHT / 2;
     const size = all.map((node) => (node.join ? [14, 14] : glyphSize(node, most, wide)));
-    const chart = R.svg("svg", { width, height: all.length * HEIGHT, role: "group", "aria-label": "Layers, from the image to the output" });
+    const chart = R.svg("svg", {
+      width,
+      height: all.length * HEIGHT,
+      role: "group",
+      "aria-label": "Layers, from the image to the output",
+    });
     all.forEach((node, i) => {
       const layer = node.layer;
       const row = R.svg("g", {
@@ -96,12 +101,16 @@
         );
       } else {
         const kind = node.facts ? R.family(node.facts.kind) : "other";
-        row.append(R.svg("rect", { class: `kind-${kind}`, x: center - w / 2, y: y(i) - h / 2, width: w, height: h, rx: 1 }));
+        row.append(
+          R.svg("rect", { class: `kind-${kind}`, x: center - w / 2, y: y(i) - h / 2, width: w, height: h, rx: 1 }),
+        );
         const label = node.facts ? fit(node.facts.path || node.facts.kind, letters) : "image";
         row.append(R.svg("text", { class: node.facts ? "path" : "muted", x: text, y: y(i) + 4 }, label));
       }
       if (shape) {
-        row.append(R.svg("text", { class: "muted", x: width - bar - 10, y: y(i) + 4, "text-anchor": "end" }, R.shape(node.dims)));
+        row.append(
+          R.svg("text", { class: "muted", x: width - bar - 10, y: y(i) + 4, "text-anchor": "end" }, R.shape(node.dims)),
+        );
       }
       if (node.facts) {
         const value = node.facts[name];
@@ -137,9 +146,20 @@
 
   const legend = () => {
     const used = new Set(R.report.layers.map((layer) => R.family(layer.kind)));
-    const names = { conv: "convolution", norm: "normalisation", act: "activation", pool: "pooling, resizing", linear: "linear", other: "other" };
+    const names = {
+      conv: "convolution",
+      norm: "normalisation",
+      act: "activation",
+      pool: "pooling, resizing",
+      linear: "linear",
+      other: "other",
+    };
     const entries = Object.entries(names).filter(([kind]) => used.has(kind));
-    return R.el("p", { class: "legend" }, entries.map(([kind, name]) => R.el("span", {}, R.el("i", { class: `kind-${kind}` }), name)));
+    return R.el(
+      "p",
+      { class: "legend" },
+      entries.map(([kind, name]) => R.el("span", {}, R.el("i", { class: `kind-${kind}` }), name)),
+    );
   };
 
   // Mounts the diagram; openLayer(i) is called for the layer chosen. Returns {open(i)}, which marks a layer.
@@ -159,10 +179,15 @@
       }
     };
     root.append(
-      R.choice("Bars:", METRICS.map(([key, label]) => [key, label]), metric, (key) => {
-        metric = key;
-        redraw();
-      }),
+      R.choice(
+        "Bars:",
+        METRICS.map(([key, label]) => [key, label]),
+        metric,
+        (key) => {
+          metric = key;
+          redraw();
+        },
+      ),
       rows,
       legend(),
     );
@@ -174,7 +199,9 @@
     return {
       open: (layer) => {
         open = layer;
-        rows.querySelectorAll(".row").forEach((row) => row.setAttribute("aria-pressed", String(Number(row.dataset.layer) === layer)));
+        rows
+          .querySelectorAll(".row")
+          .forEach((row) => row.setAttribute("aria-pressed", String(Number(row.dataset.layer) === layer)));
         const row = rows.querySelector(`[data-layer="${layer}"]`);
         if (!row) return;
         const [top, bottom] = [row.getBBox().y, row.getBBox().y + HEIGHT];

@@ -9,7 +9,8 @@
   const last = (layer, axis) => (layer.output.length === 3 ? layer.output[axis + 1] - 1 : 0);
 
   const tell = (layer, unit) => {
-    const where = layer.output.length === 3 ? `row ${unit[0]}, column ${unit[1]} of ${layer.path}` : `every value of ${layer.path}`;
+    const where =
+      layer.output.length === 3 ? `row ${unit[0]}, column ${unit[1]} of ${layer.path}` : `every value of ${layer.path}`;
     return `${where} ${R.seenText(R.seen(layer.receptive_field, ...unit))}.`;
   };
 
@@ -29,10 +30,21 @@
       row.addEventListener("focus", () => choose(i));
       return row;
     });
-    const head = ["layer", "size", "jump", "start"].map((name, i) => R.el("th", { class: i ? "number" : null, scope: "col" }, name));
+    const head = ["layer", "size", "jump", "start"].map((name, i) =>
+      R.el("th", { class: i ? "number" : null, scope: "col" }, name),
+    );
     const body = R.el("tbody", {}, rows);
     R.roving(body, "tr");
-    const root = R.el("div", { class: "scroll" }, R.el("table", { role: "grid", style: "width: 100%", "aria-label": "Receptive fields" }, R.el("thead", {}, R.el("tr", {}, head)), body));
+    const root = R.el(
+      "div",
+      { class: "scroll" },
+      R.el(
+        "table",
+        { role: "grid", style: "width: 100%", "aria-label": "Receptive fields" },
+        R.el("thead", {}, R.el("tr", {}, head)),
+        body,
+      ),
+    );
     return { root, rows };
   };
 

@@ -13,11 +13,21 @@
     const score = masks ? (p) => p.dice : (p) => p.accuracy;
     const name = masks ? "Dice" : "accuracy";
     return [
-      R.legend([["training", "--negative"], ["validation (dashed)", "--positive"]]),
+      R.legend([
+        ["training", "--negative"],
+        ["validation (dashed)", "--positive"],
+      ]),
       R.el(
         "div",
         { class: "figures" },
-        R.figure(R.lines(both((p) => p.loss), { label: "Loss by epoch", low: 0 }), R.el("strong", {}, "Loss"), " by epoch. Where validation turns up while training goes down, the network learns its images by heart."),
+        R.figure(
+          R.lines(
+            both((p) => p.loss),
+            { label: "Loss by epoch", low: 0 },
+          ),
+          R.el("strong", {}, "Loss"),
+          " by epoch. Where validation turns up while training goes down, the network learns its images by heart.",
+        ),
         R.figure(
           R.lines(both(score), { label: `${name} by epoch`, format: masks ? undefined : (v) => R.percent(v, 0) }),
           R.el("strong", {}, masks ? "Dice" : "Accuracy"),
@@ -31,16 +41,49 @@
 
   // name, label, the number of a layer's sample, how it is drawn, what it says.
   const METRICS = [
-    ["update_ratio", "update / weight", (l) => l.update_ratio, "ratio", "The size of a step beside that of the weights it changes. About 0.001 is healthy (paper); vermilion learns fast, blue hardly at all."],
-    ["gradient_norm", "gradient norm", (l) => l.gradient_norm, "log", "Alike from layer to layer is healthy. Paler towards the input: it vanishes; darker without end: it explodes."],
-    ["dead", "dead ReLU units", (l) => l.dead, "share", "The share of units that no image turned on: they receive no gradient either."],
-    ["zeros", "zeros", (l) => l.output.zeros, "share", "The share of outputs that are exactly zero, mostly ReLU's work."],
-    ["std", "spread", (l) => l.output.std, "log", "The standard deviation of the outputs: it should neither shrink nor grow with depth."],
+    [
+      "update_ratio",
+      "update / weight",
+      (l) => l.update_ratio,
+      "ratio",
+      "The size of a step beside that of the weights it changes. About 0.001 is healthy (paper); vermilion learns fast, blue hardly at all.",
+    ],
+    [
+      "gradient_norm",
+      "gradient norm",
+      (l) => l.gradient_norm,
+      "log",
+      "Alike from layer to layer is healthy. Paler towards the input: it vanishes; darker without end: it explodes.",
+    ],
+    [
+      "dead",
+      "dead ReLU units",
+      (l) => l.dead,
+      "share",
+      "The share of units that no image turned on: they receive no gradient either.",
+    ],
+    [
+      "zeros",
+      "zeros",
+      (l) => l.output.zeros,
+      "share",
+      "The share of outputs that are exactly zero, mostly ReLU's work.",
+    ],
+    [
+      "std",
+      "spread",
+      (l) => l.output.std,
+      "log",
+      "The standard deviation of the outputs: it should neither shrink nor grow with depth.",
+    ],
   ];
 
   const painter = (kind, values) => {
     const [paper, accent] = ["--paper", "--accent"].map(R.color);
-    const toward = (t, end) => [...[0, 1, 2].map((i) => paper[i] + (end[i] - paper[i]) * Math.max(0, Math.min(1, t))), 255];
+    const toward = (t, end) => [
+      ...[0, 1, 2].map((i) => paper[i] + (end[i] - paper[i]) * Math.max(0, Math.min(1, t))),
+      255,
+    ];
     if (kind === "share") return (v) => toward(v, R.color("--positive"));
     if (kind === "ratio") {
       const color = R.diverging(2);
@@ -53,7 +96,9 @@
 
   // A metric as a plane: a row a layer, a column a sample.
   const overview = (samples, [, label, value, kind, text]) => {
-    const known = samples[0].layers.map((_, i) => i).filter((i) => samples.some((s) => typeof value(s.layers[i]) === "number"));
+    const known = samples[0].layers
+      .map((_, i) => i)
+      .filter((i) => samples.some((s) => typeof value(s.layers[i]) === "number"));
     if (!known.length) return R.el("p", { class: "note" }, "No layer of this run has this number.");
     const cell = (row, column) => value(samples[column].layers[known[row]]);
     const values = known.flatMap((_, row) => samples.map((__, column) => cell(row, column)));
@@ -65,12 +110,23 @@
         const color = painter(kind, values);
         return (r, c) => (typeof cell(r, c) === "number" ? color(cell(r, c)) : null);
       },
-      tell: (r, c) => `${samples[c].layers[known[r]].path}, step ${R.thousands(samples[c].step)}: ${label} ${R.number(cell(r, c), 3)}`,
+      tell: (r, c) =>
+        `${samples[c].layers[known[r]].path}, step ${R.thousands(samples[c].step)}: ${label} ${R.number(cell(r, c), 3)}`,
     });
     plane.root.style.height = `${known.length * 18 + 2}px`;
     plane.canvas.style.height = "100%";
-    const names = R.el("div", { class: "names", "aria-hidden": "true" }, known.map((i) => R.el("div", {}, samples[0].layers[i].path)));
-    return R.el("div", {}, R.el("div", { class: "scroll tall" }, R.el("div", { class: "named" }, names, plane.root)), plane.readout, R.el("p", { class: "note" }, text));
+    const names = R.el(
+      "div",
+      { class: "names", "aria-hidden": "true" },
+      known.map((i) => R.el("div", {}, samples[0].layers[i].path)),
+    );
+    return R.el(
+      "div",
+      {},
+      R.el("div", { class: "scroll tall" }, R.el("div", { class: "named" }, names, plane.root)),
+      plane.readout,
+      R.el("p", { class: "note" }, text),
+    );
   };
 
   // Counts of one layer's samples in bins that all samples share.
@@ -119,22 +175,48 @@
   const layers = (training) => {
     const samples = training.health;
     const view = R.el("div");
-    const show = (name) => view.replaceChildren(overview(samples, METRICS.find((metric) => metric[0] === name)));
+    const show = (name) =>
+      view.replaceChildren(
+        overview(
+          samples,
+          METRICS.find((metric) => metric[0] === name),
+        ),
+      );
     const over = R.el("div");
-    const select = R.el("select", { id: "health-layer" }, samples[0].layers.map((layer, i) => R.el("option", { value: i }, layer.path)));
+    const select = R.el(
+      "select",
+      { id: "health-layer" },
+      samples[0].layers.map((layer, i) => R.el("option", { value: i }, layer.path)),
+    );
     select.addEventListener("change", () => over.replaceChildren(...course(samples, Number(select.value))));
     show("update_ratio");
     over.replaceChildren(...course(samples, 0));
-    const some = samples.length < training.health_samples ? `${samples.length} of ${training.health_samples} samples` : R.plural(samples.length, "sample");
+    const some =
+      samples.length < training.health_samples
+        ? `${samples.length} of ${training.health_samples} samples`
+        : R.plural(samples.length, "sample");
     return [
       R.el("h3", {}, "Layer by layer"),
-      R.el("p", { class: "lead" }, `${some}, from step ${R.thousands(samples[0].step)} at the left to step ${R.thousands(samples[samples.length - 1].step)} at the right.`),
-      R.choice("Show:", METRICS.map(([name, label]) => [name, label]), "update_ratio", show),
+      R.el(
+        "p",
+        { class: "lead" },
+        `${some}, from step ${R.thousands(samples[0].step)} at the left to step ${R.thousands(samples[samples.length - 1].step)} at the right.`,
+      ),
+      R.choice(
+        "Show:",
+        METRICS.map(([name, label]) => [name, label]),
+        "update_ratio",
+        show,
+      ),
       view,
       R.el("h3", {}, "Outputs over time"),
       R.el("div", { class: "choice" }, R.el("label", { for: "health-layer" }, "Layer"), select),
       over,
-      R.el("p", { class: "note" }, "A column is a histogram of the layer's outputs, largest values at the top: darker is more. A layer that drifts, collapses to one value or explodes shows here first."),
+      R.el(
+        "p",
+        { class: "note" },
+        "A column is a histogram of the layer's outputs, largest values at the top: darker is more. A layer that drifts, collapses to one value or explodes shows here first.",
+      ),
     ];
   };
 
@@ -143,6 +225,13 @@
     if (training.phases.length) root.append(...curves(training.phases));
     else root.append(R.el("p", { class: "note" }, "This run has not finished an epoch yet."));
     if (training.health.length) root.append(...layers(training));
-    else root.append(R.el("p", { class: "note" }, "This run kept no health of its layers. Training writes health.jsonl when asked to."));
+    else
+      root.append(
+        R.el(
+          "p",
+          { class: "note" },
+          "This run kept no health of its layers. Training writes health.jsonl when asked to.",
+        ),
+      );
   };
 })();

@@ -4,7 +4,10 @@
   const R = window.Receptive;
 
   const heat = (map, label, opacity, smooth) => {
-    const { dims: [rows, columns], values } = R.unpack(map);
+    const {
+      dims: [rows, columns],
+      values,
+    } = R.unpack(map);
     const [, height, width] = R.report.image.dims;
     const most = R.largest(values);
     const plane = R.plane({
@@ -52,26 +55,43 @@
     let [chosen, opacity, canvases] = [0, 0.8, []];
     const draw = () => {
       const entry = attribution[chosen];
-      const shown = methods(entry).filter(Boolean).map(([title, text, map, smooth]) => {
-        const plane = heat(map, `${title} ${entry.name}`, opacity, smooth);
-        return { plane, node: figure(plane, title, text) };
-      });
+      const shown = methods(entry)
+        .filter(Boolean)
+        .map(([title, text, map, smooth]) => {
+          const plane = heat(map, `${title} ${entry.name}`, opacity, smooth);
+          return { plane, node: figure(plane, title, text) };
+        });
       canvases = shown.map(({ plane }) => plane.canvas);
       figures.replaceChildren(...shown.map(({ node }) => node));
-      const what = entry.name === "mask" ? "The sum of the logits over the predicted mask" : `Score of ${entry.name} before softmax`;
+      const what =
+        entry.name === "mask"
+          ? "The sum of the logits over the predicted mask"
+          : `Score of ${entry.name} before softmax`;
       score.textContent = `${what}: ${R.number(entry.score, 5)}`;
     };
-    const slider = R.el("input", { type: "range", min: "0", max: "1", step: "0.05", value: String(opacity), id: "opacity" });
+    const slider = R.el("input", {
+      type: "range",
+      min: "0",
+      max: "1",
+      step: "0.05",
+      value: String(opacity),
+      id: "opacity",
+    });
     slider.addEventListener("input", () => {
       opacity = Number(slider.value);
       canvases.forEach((canvas) => (canvas.style.opacity = opacity));
     });
     const choice =
       attribution.length > 1 &&
-      R.choice("Class:", attribution.map((entry, i) => [i, entry.name]), 0, (i) => {
-        chosen = i;
-        draw();
-      });
+      R.choice(
+        "Class:",
+        attribution.map((entry, i) => [i, entry.name]),
+        0,
+        (i) => {
+          chosen = i;
+          draw();
+        },
+      );
     const controls = R.el("div", { class: "choice" }, choice, R.el("label", { for: "opacity" }, "Opacity"), slider);
     root.append(controls, score, figures);
     draw();

@@ -9,7 +9,8 @@
   const facts = (layer) => {
     const whole = R.report.layers.reduce((sum, other) => sum + other.seconds, 0);
     const { size, jump, start } = layer.receptive_field;
-    const pair = (values) => (values[0] === values[1] ? R.number(values[0]) : values.map((v) => R.number(v)).join("\u00d7"));
+    const pair = (values) =>
+      values[0] === values[1] ? R.number(values[0]) : values.map((v) => R.number(v)).join("\u00d7");
     return R.el(
       "dl",
       { class: "facts" },
@@ -26,7 +27,13 @@
   };
 
   const tabs = (layer) => {
-    const all = [{ name: "maps", label: layer.output.length === 3 ? "Feature maps" : "Values", fill: (panel) => R.maps(panel, layer) }];
+    const all = [
+      {
+        name: "maps",
+        label: layer.output.length === 3 ? "Feature maps" : "Values",
+        fill: (panel) => R.maps(panel, layer),
+      },
+    ];
     if (layer.steps) {
       const steps = { path: layer.path, kind: layer.kind, describe: layer.describe, ...layer.steps };
       all.push({ name: "steps", label: "Step by step", fill: (panel) => R.mountStepper(panel, steps) });
@@ -41,7 +48,11 @@
     const { layers } = R.report;
     const layer = layers[i];
     const step = (to, text, label) => {
-      const button = R.el("button", { type: "button", disabled: to < 0 || to >= layers.length, "aria-label": label }, text);
+      const button = R.el(
+        "button",
+        { type: "button", disabled: to < 0 || to >= layers.length, "aria-label": label },
+        text,
+      );
       button.addEventListener("click", () => {
         go(to);
         const again = root.querySelector(`button[aria-label="${label}"]`);
@@ -54,7 +65,13 @@
         "div",
         { class: "top" },
         R.el("h3", {}, layer.path || layer.kind),
-        R.el("div", { class: "choice" }, R.el("span", { class: "label" }, `layer ${i + 1} of ${layers.length}`), step(i - 1, "\u2191 previous", "previous layer"), step(i + 1, "\u2193 next", "next layer")),
+        R.el(
+          "div",
+          { class: "choice" },
+          R.el("span", { class: "label" }, `layer ${i + 1} of ${layers.length}`),
+          step(i - 1, "\u2191 previous", "previous layer"),
+          step(i + 1, "\u2193 next", "next layer"),
+        ),
       ),
       R.el("p", { class: "code" }, layer.describe),
       facts(layer),

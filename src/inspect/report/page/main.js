@@ -13,7 +13,12 @@
 
   const section = (id, title, lead, mount) => {
     link(id, title);
-    const root = R.el("section", { id, "aria-labelledby": `${id}-title` }, R.el("h2", { id: `${id}-title` }, title), R.el("p", { class: "lead" }, lead));
+    const root = R.el(
+      "section",
+      { id, "aria-labelledby": `${id}-title` },
+      R.el("h2", { id: `${id}-title` }, title),
+      R.el("p", { class: "lead" }, lead),
+    );
     main.append(root);
     mount(root);
   };
@@ -79,16 +84,48 @@
     main.replaceChildren(header);
     R.overview(header);
     if (report.layers.length) {
-      section("network", "Network", "The image goes in at the top, the answer comes out at the bottom. A box is as wide as the image is there and as high as it has channels. Choose a layer to look inside.", network);
-      section("field", "Receptive field", "What one place of a layer can see of the image: it grows with every window, and faster after every stride. Orange marks it; beyond the frame lies padding. Point at the image to choose a place.", R.field);
+      section(
+        "network",
+        "Network",
+        "The image goes in at the top, the answer comes out at the bottom. A box is as wide as the image is there and as high as it has channels. Choose a layer to look inside.",
+        network,
+      );
+      section(
+        "field",
+        "Receptive field",
+        "What one place of a layer can see of the image: it grows with every window, and faster after every stride. Orange marks it; beyond the frame lies padding. Point at the image to choose a place.",
+        R.field,
+      );
     }
     if (report.attribution.length) {
-      section("evidence", "What the answer rests on", "Three ways to ask which pixels matter. Vermilion speaks for the answer, blue against it.", R.heat);
+      section(
+        "evidence",
+        "What the answer rests on",
+        "Three ways to ask which pixels matter. Vermilion speaks for the answer, blue against it.",
+        R.heat,
+      );
     }
     if (report.training) section("training", "Training", "How the weights came to be what they are.", R.health);
-    if (report.judged) section("mistakes", "Mistakes", "Where the network is wrong teaches more than where it is right.", R.judged);
-    if (report.masks.length) section("masks", "Masks", "Validation images, drawn at random: what it was shown, what is true, what it says.", R.masks);
-    main.append(R.el("section", {}, R.el("p", { class: "note" }, `Made by receptive ${report.receptive}. This page holds everything it shows and asks nobody for anything.`)));
+    if (report.judged)
+      section("mistakes", "Mistakes", "Where the network is wrong teaches more than where it is right.", R.judged);
+    if (report.masks.length)
+      section(
+        "masks",
+        "Masks",
+        "Validation images, drawn at random: what it was shown, what is true, what it says.",
+        R.masks,
+      );
+    main.append(
+      R.el(
+        "section",
+        {},
+        R.el(
+          "p",
+          { class: "note" },
+          `Made by receptive ${report.receptive}. This page holds everything it shows and asks nobody for anything.`,
+        ),
+      ),
+    );
     follow();
     document.documentElement.dataset.ready = "true";
   };

@@ -19,7 +19,10 @@
     if (at >= plane.values.length) return "";
     const value = `${exact ? "" : "about "}${R.number(plane.values[at], exact ? 6 : 3)}`;
     if (plane.vector) return `value ${at}: ${value}; ${R.seenText(field)}`;
-    const place = maps.side === 1 ? `row ${row}, column ${column}` : `mean of ${maps.side}\u00d7${maps.side} outputs from row ${row * maps.side}, column ${column * maps.side}`;
+    const place =
+      maps.side === 1
+        ? `row ${row}, column ${column}`
+        : `mean of ${maps.side}\u00d7${maps.side} outputs from row ${row * maps.side}, column ${column * maps.side}`;
     return `channel ${channel}, ${place}: ${value}; ${R.seenText(R.seen(field, row, column, maps.side))}`;
   };
 
@@ -27,9 +30,14 @@
     const { maps } = layer;
     const parts = [];
     if (plane.vector) {
-      if (maps.of > plane.values.length) parts.push(`The first ${R.thousands(plane.values.length)} of ${R.thousands(maps.of)} values.`);
+      if (maps.of > plane.values.length)
+        parts.push(`The first ${R.thousands(plane.values.length)} of ${R.thousands(maps.of)} values.`);
     } else {
-      parts.push(plane.channels < maps.of ? `The first ${plane.channels} of ${R.thousands(maps.of)} channels.` : `All ${R.plural(maps.of, "channel")}.`);
+      parts.push(
+        plane.channels < maps.of
+          ? `The first ${plane.channels} of ${R.thousands(maps.of)} channels.`
+          : `All ${R.plural(maps.of, "channel")}.`,
+      );
       if (maps.side > 1) parts.push(`Each cell is the mean of ${maps.side}\u00d7${maps.side} outputs.`);
     }
     parts.push("One colour scale for the whole layer: blue below zero, vermilion above.");
@@ -44,15 +52,25 @@
       const canvas = R.el("canvas", { "aria-hidden": "true" });
       R.themed(() => {
         const color = R.diverging(most);
-        R.paint(canvas, plane.rows, plane.columns, (r, c) => color(plane.values[channel * area + r * plane.columns + c]));
+        R.paint(canvas, plane.rows, plane.columns, (r, c) =>
+          color(plane.values[channel * area + r * plane.columns + c]),
+        );
       });
-      const button = R.el("button", { type: "button", "aria-label": `channel ${channel}`, tabindex: "-1" }, canvas, R.el("span", { "aria-hidden": "true" }, String(channel)));
+      const button = R.el(
+        "button",
+        { type: "button", "aria-label": `channel ${channel}`, tabindex: "-1" },
+        canvas,
+        R.el("span", { "aria-hidden": "true" }, String(channel)),
+      );
       button.addEventListener("click", () => pick(channel));
       grid.append(button);
       return button;
     });
     R.roving(grid, "button");
-    return { grid, press: (channel) => buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(i === channel))) };
+    return {
+      grid,
+      press: (channel) => buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(i === channel))),
+    };
   };
 
   R.maps = (root, layer) => {

@@ -36,7 +36,10 @@
       fact("Forward pass, layer by layer", R.seconds(seconds), true),
       fact("Layers", R.thousands(layers.length)),
       fact("Data", R.report.data),
-      fact("Machine", `${machine.cpu || "unknown processor"}, ${machine.device}, ${R.plural(machine.threads, "thread")}`),
+      fact(
+        "Machine",
+        `${machine.cpu || "unknown processor"}, ${machine.device}, ${R.plural(machine.threads, "thread")}`,
+      ),
     );
   };
 
@@ -67,7 +70,12 @@
       {},
       R.el("h3", { id: "verdict" }, verdict),
       R.el("div", { style: "margin-top: 0.75rem" }, R.bars(rows, "The likeliest classes")),
-      rest > 0 && R.el("p", { class: "note", style: "margin-top: 0.5rem" }, `${R.plural(rest, "other class", "other classes")} share the rest.`),
+      rest > 0 &&
+        R.el(
+          "p",
+          { class: "note", style: "margin-top: 0.5rem" },
+          `${R.plural(rest, "other class", "other classes")} share the rest.`,
+        ),
     );
   };
 
@@ -87,7 +95,10 @@
 
   R.overview = (root) => {
     const { model, image, weights: w, mask } = R.report;
-    root.append(R.el("h1", {}, model), R.el("p", { class: "lead" }, `${weights()}; data: ${R.report.data}; input: ${image.what}.`));
+    root.append(
+      R.el("h1", {}, model),
+      R.el("p", { class: "lead" }, `${weights()}; data: ${R.report.data}; input: ${image.what}.`),
+    );
     if (w.from === "drawn") {
       root.append(
         R.el(
@@ -102,7 +113,12 @@
     if (mask) root.append(R.triptych(mask, image.what));
     else root.append(R.el("div", { class: "answer" }, R.figure(picture(), image.what), classes()));
     root.append(
-      R.el("details", {}, R.el("summary", {}, "The network as PyTorch prints it"), R.el("pre", { tabindex: "0" }, R.report.describe)),
+      R.el(
+        "details",
+        {},
+        R.el("summary", {}, "The network as PyTorch prints it"),
+        R.el("pre", { tabindex: "0" }, R.report.describe),
+      ),
     );
   };
 })();

@@ -8,14 +8,22 @@
 
   const one = (title, values, histogram, range) =>
     R.figure(
-      R.el("div", {}, R.el("h4", {}, title), R.histogram(histogram, { label: `Histogram: ${title}; ${spread(values)}`, range })),
+      R.el(
+        "div",
+        {},
+        R.el("h4", {}, title),
+        R.histogram(histogram, { label: `Histogram: ${title}; ${spread(values)}`, range }),
+      ),
       spread(values) + ".",
     );
 
   // gamma and beta, a column a channel.
   const affine = (root, layer) => {
     const [weight, bias] = [layer.affine.weight, layer.affine.bias].map((packed) => R.unpack(packed).values);
-    const rows = [["weight (gamma)", weight], ["bias (beta)", bias]];
+    const rows = [
+      ["weight (gamma)", weight],
+      ["bias (beta)", bias],
+    ];
     const most = Math.max(R.largest(weight), R.largest(bias));
     const plane = R.plane({
       label: `Weight and bias of ${layer.path}, a column a channel`,
@@ -48,7 +56,11 @@
     root.append(figures);
     if (layer.affine) affine(root, layer);
     root.append(
-      R.el("p", { class: "note" }, "Bars are as high as the root of their count, so that few values are seen beside many. ReLU leaves a bar at zero; a normalisation moves and stretches each channel."),
+      R.el(
+        "p",
+        { class: "note" },
+        "Bars are as high as the root of their count, so that few values are seen beside many. ReLU leaves a bar at zero; a normalisation moves and stretches each channel.",
+      ),
     );
   };
 
@@ -61,7 +73,10 @@
   // Kernels side by side with a line between them: a row a filter, a column an input channel; three channels are one colour.
   R.filters = (root, layer) => {
     const { shown, of } = layer.filters;
-    const { dims: [filters, channels, h, w], values } = R.unpack(shown);
+    const {
+      dims: [filters, channels, h, w],
+      values,
+    } = R.unpack(shown);
     const color3 = channels === 3;
     const single = color3 || channels === 1;
     const across = single ? Math.min(filters, Math.max(4, Math.ceil(Math.sqrt(filters * 1.6)))) : channels;
@@ -90,9 +105,11 @@
       tell: (row, column) => {
         const cell = find(row, column);
         if (!cell) return "between two kernels";
-        const weight = (c) => R.number(values[((cell.filter * channels + c) * area) + cell.p * w + cell.q], 6);
+        const weight = (c) => R.number(values[(cell.filter * channels + c) * area + cell.p * w + cell.q], 6);
         const place = `filter ${cell.filter}, row ${cell.p}, column ${cell.q}`;
-        return color3 ? `${place}: red ${weight(0)}, green ${weight(1)}, blue ${weight(2)}` : `${place}, input channel ${cell.channel}: ${weight(cell.channel)}`;
+        return color3
+          ? `${place}: red ${weight(0)}, green ${weight(1)}, blue ${weight(2)}`
+          : `${place}, input channel ${cell.channel}: ${weight(cell.channel)}`;
       },
     });
     plane.root.style.maxWidth = `${Math.min(40, Math.max(12, (across * (w + 1)) / 2.2))}rem`;

@@ -1,0 +1,163 @@
+//! `receptive inspect`: the page stands alone, its size is bounded, its numbers are printed, and bad input is answered.
+#![cfg(feature = "cli")]
+
+mod program;
+
+use program::{error, ok};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// No page may be larger, whatever the network.
+const MOST_BYTES: u64 = 12_000_000;
+
+/// What `--json` printed: one object on one line.
+fn numbers(args: &[&str]) -> Value {
+    let stdout = ok(&[&["inspect"], args, &["--json"]].concat());
+    assert_eq!(stdout.matches('\n').count(), 1, "{args:?}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+/// The report inside a page that stands alone.
+fn report(page: &Path) -> Value {
+    let size = page.metadata().unwrap().len();
+    assert!(size < MOST_BYTES, "{}: {size} bytes", page.display());
+    let html = std::fs::read_to_string(page).unwrap();
+    for part in ["src=", "href=", "url("] {
+        for (at, _) in html.match_indices(part) {
+            let after = html[at + part.len()..].trim_start_matches(['"', '\'']);
+            assert!(!after.starts_with("http") && !after.starts_with("//"), "{part}{}", &after[..40]);
+        }
+    }
+    let (_, after) = html.split_once("id=\"report\">").unwrap();
+    serde_json::from_str(after.split_once("</script>").unwrap().0).unwrap()
+}
+
+fn trained(folder: &Path) -> String {
+    let run = folder.join("run").display().to_string();
+    ok(&["train", "lenet5", "--data", "sample", "--max-steps", "20", "--out", &run]);
+    run
+}
+
+/// The page lies in the run, and says what --json says: shapes, fields, scores, maps.
+#[test]
+fn a_run_is_shown_with_its_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let numbers = numbers(&[&run]);
+    let page = Path::new(&run).join("inspect.html");
+    assert_eq!(numbers["page"], page.to_str().unwrap());
+    assert_eq!(numbers["page_bytes"], page.metadata().unwrap().len());
+    let report = report(&page);
+    assert_eq!(report["weights"]["from"], "run");
+    assert_eq!(report["image"]["what"], "image 0 of sample/test");
+    assert_eq!(numbers["layers"].as_array().unwrap().len(), report["layers"].as_array().unwrap().len());
+    let conv2 = numbers["layers"].as_array().unwrap().iter().find(|layer| layer["path"] == "conv2").unwrap();
+    assert_eq!(conv2["receptive_field"], json!({ "size": [14, 14], "jump": [2, 2], "start": [-2, -2] }));
+    assert!(conv2["seconds"].as_f64().unwrap() > 0.0);
+    for (shown, printed) in
+        report["layers"].as_array().unwrap().iter().zip(numbers["layers"].as_array().unwrap())
+    {
+        for (key, value) in printed.as_object().unwrap() {
+            assert_eq!(&shown[key], value, "{} {key}", printed["path"]);
+        }
+    }
+    let attribution = numbers["attribution"].as_array().unwrap();
+    assert_eq!(attribution.len(), 3);
+    assert_eq!(attribution[0]["goal"], numbers["prediction"][0]["index"]);
+    assert_eq!(attribution[0]["saliency"]["dims"], json!([28, 28]));
+    assert_eq!(attribution[0]["saliency"]["values"].as_array().unwrap().len(), 784);
+    assert!(attribution[0]["gradcam"]["layer"].is_string());
+    // What predict says of the same image.
+    let predicted: Value =
+        serde_json::from_str(&ok(&["predict", &run, "--index", "0", "--json"])).unwrap();
+    assert_eq!(numbers["prediction"][0]["class"], predicted["class"]);
+    let [shown, said] = [&numbers["prediction"][0], &predicted].map(|p| p["probability"].as_f64().unwrap());
+    assert!((shown - said).abs() < 1e-6, "{shown} {said}");
+    // What eval says of the same set.
+    let eval: Value = serde_json::from_str(&ok(&["eval", &run, "--json"])).unwrap();
+    assert_eq!(numbers["judged"]["accuracy"], eval["accuracy"]);
+    assert_eq!(numbers["judged"]["confusion"], eval["confusion"]);
+    let mistakes = report["judged"]["mistakes"].as_u64().unwrap();
+    assert_eq!(mistakes, 1000 - (1000.0 * eval["accuracy"].as_f64().unwrap()).round() as u64);
+    assert_eq!(report["training"]["phases"].as_array().unwrap().len(), 2);
+}
+
+/// Weights alone, and a picture: the same network, no training to show.
+#[test]
+fn weights_and_a_picture_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let picture = folder.path().join("</script>.png");
+    image::GrayImage::from_fn(40, 30, |x, y| image::Luma([(x * 6) as u8 ^ (y * 5) as u8])).save(&picture).unwrap();
+    let page = folder.path().join("page.html");
+    let weights = format!("{run}/best.safetensors");
+    let args = [&weights, "--model", "lenet5", "--data", "sample", "--image", picture.to_str().unwrap()];
+    numbers(&[&args[..], &["--out", page.to_str().unwrap()]].concat());
+    let report = report(&page);
+    assert_eq!((&report["weights"]["from"], &report["training"]), (&json!("file"), &Value::Null));
+    assert!(report["image"]["what"].as_str().unwrap().contains("30x40 pixels stretched to 1x28x28"));
+    assert_eq!(report["image"]["label"], Value::Null);
+}
+
+/// No weights, no data: drawn weights, said plainly, and the sample's image or a synthetic one.
+#[test]
+fn a_network_alone_is_shown_untrained() {
+    let folder = tempfile::tempdir().unwrap();
+    for (model, image) in [("lenet5", "image 0 of sample/test"), ("resnet-cifar", "image 0 of sample/test")] {
+        let page = folder.path().join(format!("{model}.html"));
+        let args = [model, "--data-dir", folder.path().to_str().unwrap(), "--out", page.to_str().unwrap()];
+        let numbers = numbers(&args);
+        assert_eq!(numbers["weights"], json!({ "from": "drawn", "seed": 0 }));
+        assert_eq!(numbers["image"]["what"], image);
+        assert_eq!(report(&page)["judged"], Value::Null);
+    }
+    let page = folder.path().join("unet.html");
+    let args = ["unet", "--width", "4", "--data-dir", folder.path().to_str().unwrap(), "--out", page.to_str().unwrap()];
+    let numbers = numbers(&args);
+    assert!(numbers["image"]["what"].as_str().unwrap().contains("synthetic"), "{}", numbers["image"]);
+    assert_eq!(numbers["attribution"][0]["goal"], "mask");
+    assert_eq!(numbers["attribution"].as_array().unwrap().len(), 1);
+    let report = report(&page);
+    let joins = report["rows"].as_array().unwrap().iter().filter(|row| row["join"] == "cat").count();
+    assert_eq!(joins, 4);
+}
+
+/// An arch file is a network like any other.
+#[test]
+fn an_arch_file_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    let arch = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/arch/residual.toml");
+    let numbers = numbers(&[arch.to_str().unwrap(), "--data", "sample", "--out", page.to_str().unwrap()]);
+    assert!(numbers["rows"].as_array().unwrap().iter().any(|row| row["join"] == "add"));
+    report(&page);
+}
+
+#[test]
+fn bad_input_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let here = folder.path().to_str().unwrap();
+    let text = folder.path().join("text.png");
+    std::fs::write(&text, "no picture").unwrap();
+    let nowhere = folder.path().join("none/page.html");
+    let cases: [(&[&str], &str); 12] = [
+        (&["nothing"], "no such run, file or network"),
+        (&["nothing"], "lenet5"),
+        (&[here], "config.toml"),
+        (&[&format!("{run}/best.safetensors")], "--model NAME"),
+        (&[&run, "--model", "mlp"], "trained lenet5"),
+        (&[&run, "--index", "1000"], "0 to 999"),
+        (&[&run, "--image", text.to_str().unwrap()], "neither a PNG, a JPEG nor a GIF"),
+        (&[&run, "--image", "nowhere.png"], "nowhere.png"),
+        (&[&run, "--image", "a.png", "--index", "1"], "cannot be used with"),
+        (&[&run, "--out", here], "is a folder"),
+        (&[&run, "--out", nowhere.to_str().unwrap()], "none"),
+        (&["lenet5", "--data", "mnist"], "receptive data fetch mnist"),
+    ];
+    for (args, expected) in cases {
+        let message = error(&[&["inspect"], args].concat());
+        assert!(message.contains(expected), "{args:?} should say {expected}: {message}");
+    }
+    assert!(!Path::new(&run).join("inspect.html").exists());
+}
