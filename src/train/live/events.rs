@@ -1,9 +1,8 @@
 //! What the page is told. Every type is an event's data, in JSON.
 
 use super::curve::Tail;
-use crate::core::text::base64;
 use crate::data::Image;
-use crate::draw::png;
+use crate::draw::data_url;
 use crate::train::{Phase, PhaseReport};
 use serde::{Serialize, Serializer};
 
@@ -160,6 +159,6 @@ pub(super) struct Png(pub Image);
 
 impl Serialize for Png {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format!("data:image/png;base64,{}", base64(&png(&self.0, 1))))
+        serializer.serialize_str(&data_url(&self.0, 1))
     }
 }
