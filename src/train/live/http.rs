@@ -191,7 +191,7 @@ pub(super) fn close(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
     stream.set_read_timeout(Some(Duration::from_millis(500)))?;
     let mut rest = [0; 4096];
-    for _ in 0..64 {
+    for _ in 0..1024 {
         if stream.read(&mut rest)? == 0 {
             break;
         }

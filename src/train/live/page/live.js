@@ -119,6 +119,7 @@
     state(next) {
       show(next);
       redraw();
+      document.documentElement.dataset.ready = "true";
       if (ENDED.includes(next)) events.close();
     },
     remark: (text) => ($("note").textContent = text),
