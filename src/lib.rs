@@ -16,8 +16,8 @@
 //! | [`nn`] | layers and the context they run in |
 //! | [`optim`], [`data`] | the optimisers, the images |
 //! | [`models`] | the networks, a row each, and arch files |
-//! | [`inspect`] | a network layer by layer, counted without computing; the machine |
 //! | [`draw`] | SVG and PNG, letters included |
+//! | [`inspect`] | a network layer by layer: counted, drawn, followed while it learns, compared; the machine |
 //! | [`train`] | the loop, and the run folder that survives anything |
 //! | [`reproduce`] | the notebooks' experiments, a row each |
 //! | [`testing`] | comparators, gradient checks, the cases of every op |

@@ -22,7 +22,7 @@ fn train(out: &Path) -> Command {
 }
 
 fn train_epochs(out: &Path, epochs: &str) -> Command {
-    let flags = ["--data", "sample", "--subset", "500", "--log-steps", "--threads", "1"];
+    let flags = ["--data", "sample", "--subset", "500", "--log-steps", "--threads", "1", "--health", "5"];
     let mut command = receptive(&["train", "lenet5", "--out", text(out)]);
     command.args(flags).args(["--epochs", epochs]);
     command
@@ -55,7 +55,7 @@ fn metrics(run: &Path) -> Vec<serde_json::Value> {
 }
 
 fn assert_same_run(a: &Path, b: &Path) {
-    for file in ["last.safetensors", "best.safetensors"] {
+    for file in ["last.safetensors", "best.safetensors", "health.jsonl"] {
         assert!(fs::read(a.join(file)).unwrap() == fs::read(b.join(file)).unwrap(), "{file} differs");
     }
     assert_eq!(metrics(a), metrics(b));
@@ -87,6 +87,7 @@ fn a_finished_run_holds_what_it_promises_and_resuming_changes_nothing() {
         "config.toml",
         "confusion.svg",
         "curves.svg",
+        "health.jsonl",
         "last.safetensors",
         "metrics.jsonl",
         "mistakes.svg",

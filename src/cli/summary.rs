@@ -3,10 +3,14 @@
 use super::args::{NetworkArgs, image_shape, image_text};
 use super::table::{short, table};
 use super::{print_line, say_on_stderr};
+use crate::core::DType;
 use crate::core::text::thousands;
-use crate::inspect::{Extent, LayerSummary, Stopped, Summary, describe, summary};
+use crate::inspect::{Extent, LayerSummary, Stopped, Summary, describe, model_graph, summary};
+use crate::io::write_atomically;
 use crate::models::{ModelConfig, Network};
-use crate::nn::Module;
+use crate::nn::{Module, ModuleExt};
+use crate::tensor::{Device, Tensor};
+use std::path::{Path, PathBuf};
 
 /// Show a network layer by layer: output shape, parameters, FLOPs, activation bytes and receptive field, for one image.
 ///
@@ -24,9 +28,29 @@ pub struct Args {
     /// Number of outputs [default: the notebook's]
     #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     classes: Option<usize>,
+    /// Draw the tape of the forward pass, every op and the parameters it takes: FILE.svg, or FILE.dot for Graphviz
+    #[arg(long, value_name = "FILE", value_parser = graph_file)]
+    graph: Option<(PathBuf, GraphFormat)>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// What a graph is written as.
+#[derive(Debug, Clone, Copy)]
+enum GraphFormat {
+    Dot,
+    Svg,
+}
+
+/// A file whose ending says what it is to be.
+fn graph_file(text: &str) -> Result<(PathBuf, GraphFormat), String> {
+    let path = PathBuf::from(text);
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("dot") => Ok((path, GraphFormat::Dot)),
+        Some("svg") => Ok((path, GraphFormat::Svg)),
+        _ => Err("expected a file that ends in .dot or .svg".to_owned()),
+    }
 }
 
 /// Runs the subcommand.
@@ -43,6 +67,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let (model, result) = dry_run(&network, config, input)?;
     let image = image_text(input);
+    if let (Some((file, format)), Ok(_)) = (&args.graph, &result) {
+        draw(&*model, &network.name, input, file, *format)?;
+    }
     match result {
         Ok(summary) if args.json => print_line(&serde_json::to_string(&summary)?),
         Ok(summary) => {
@@ -61,6 +88,25 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Err(error.into())
         }
     }
+}
+
+/// Writes the graph of a network that a dry run has been through.
+fn draw(
+    model: &dyn Module,
+    name: &str,
+    [c, h, w]: [usize; 3],
+    file: &Path,
+    format: GraphFormat,
+) -> crate::Result<()> {
+    let params = model.params();
+    let device = params.first().map(|(_, param)| param.value()).transpose()?;
+    let device = device.map_or_else(Device::meta, |value| value.device().clone());
+    let graph = model_graph(model, name, &Tensor::zeros(&device, &[1, c, h, w], DType::F32)?)?;
+    let text = match format {
+        GraphFormat::Dot => graph.to_dot(),
+        GraphFormat::Svg => graph.to_svg(&format!("{name}: the tape of one image of {c}x{h}x{w}")),
+    };
+    write_atomically(file, text.as_bytes())
 }
 
 type DryRun = (Box<dyn Module>, Result<Summary, Stopped>);

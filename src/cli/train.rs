@@ -8,7 +8,7 @@ use crate::models::{Network, OptimizerKind};
 use crate::nn::Scheme;
 use crate::optim::Decay;
 use crate::train::live::{End, Server};
-use crate::train::{Callback, Done, GraphMode, Keep, Outcome, Overlap, RunConfig, RunDir, train};
+use crate::train::{Callback, Done, GraphMode, HEALTH_EVERY, Keep, Outcome, Overlap, RunConfig, RunDir, train};
 use anyhow::bail;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -150,6 +150,9 @@ struct Settings {
     /// Print results every N epochs
     #[arg(long, default_value_t = 1)]
     log_interval: usize,
+    /// Sample every layer's health into health.jsonl every EVERY-th step; 0: never [default: 100]
+    #[arg(long, value_name = "EVERY", num_args = 0..=1)]
+    health: Option<Option<u64>>,
     /// The run folder [default: runs/MODEL-DATA-N]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -247,6 +250,7 @@ fn configure(network: &Network, args: &Args, say: fn(&str)) -> anyhow::Result<Ru
         max_steps: args.max_steps,
         log_steps: args.log_steps,
         log_interval: args.log_interval,
+        health: args.health.map_or(config.health, |every| every.unwrap_or(HEALTH_EVERY)),
         ..config
     })
 }

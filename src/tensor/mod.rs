@@ -23,7 +23,7 @@ mod tensor;
 pub use crate::core::Window;
 pub use device::{Device, DeviceOptions, MetaCtx};
 pub use exec::{apply, apply_dyn, update};
-pub use node::{Node, Saved};
+pub use node::{LeafId, Node, Origin, Saved};
 pub(crate) use op::one_float;
 pub use op::{Field, Grads, Meta, Op, Outputs, Plan, Saves, Update};
 pub use tensor::Tensor;

@@ -19,6 +19,31 @@ pub(crate) enum Edge {
     Node(Arc<Node>),
 }
 
+/// Which leaf a tensor is: all clones of a parameter are the same one. It stays the same as long as the tensor lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeafId(usize);
+
+/// Where an input of a recorded op came from.
+#[derive(Clone, Copy)]
+pub enum Origin<'a> {
+    /// A tensor that nobody asks the gradient of.
+    Constant,
+    /// A parameter, or any tensor that asked with `requires_grad`.
+    Leaf(LeafId),
+    /// Another recorded op.
+    Op(&'a Arc<Node>),
+}
+
+impl Edge {
+    pub fn origin(&self) -> Origin<'_> {
+        match self {
+            Edge::None => Origin::Constant,
+            Edge::Leaf(leaf) => Origin::Leaf(LeafId(Arc::as_ptr(leaf).addr())),
+            Edge::Node(node) => Origin::Op(node),
+        }
+    }
+}
+
 /// The gradient of a leaf: a parameter, or any tensor that asked with `requires_grad`.
 #[derive(Default)]
 pub(crate) struct Leaf {
@@ -64,11 +89,16 @@ impl Node {
         self.output
     }
 
+    /// Where each input came from.
+    pub fn origins(&self) -> impl Iterator<Item = Origin<'_>> {
+        self.inputs.iter().map(Edge::origin)
+    }
+
     /// For each input the node that made it, where one was recorded.
     pub fn parents(&self) -> impl Iterator<Item = Option<&Arc<Node>>> {
-        self.inputs.iter().map(|edge| match edge {
-            Edge::Node(node) => Some(node),
-            _ => None,
+        self.origins().map(|origin| match origin {
+            Origin::Op(node) => Some(node),
+            Origin::Constant | Origin::Leaf(_) => None,
         })
     }
 }

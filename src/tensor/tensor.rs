@@ -1,6 +1,6 @@
 //! The tensor: shared storage, a shape, and maybe a place on the tape.
 
-use super::node::{Edge, Leaf, Node};
+use super::node::{Edge, Leaf, Node, Origin};
 use super::op::{Meta, Update};
 use super::storage::Data;
 use super::{Device, exec};
@@ -187,6 +187,13 @@ impl Tensor {
         }
     }
 
+    /// Gives a leaf this gradient in place of its own.
+    pub(crate) fn set_grad(&self, grad: &Tensor) {
+        if let Edge::Leaf(leaf) = &self.0.edge {
+            *leaf.grad() = Some(grad.clone());
+        }
+    }
+
     /// Forgets a leaf's gradient; its memory goes back to the pool.
     pub fn zero_grad(&self) {
         if let Edge::Leaf(leaf) = &self.0.edge {
@@ -203,10 +210,15 @@ impl Tensor {
 
     /// The op that made this tensor, when it was recorded.
     pub fn node(&self) -> Option<&Arc<Node>> {
-        match &self.0.edge {
-            Edge::Node(node) => Some(node),
-            _ => None,
+        match self.origin() {
+            Origin::Op(node) => Some(node),
+            Origin::Constant | Origin::Leaf(_) => None,
         }
+    }
+
+    /// Where it came from: recorded ops name their inputs in the same way.
+    pub fn origin(&self) -> Origin<'_> {
+        self.0.edge.origin()
     }
 
     /// How often the storage was changed in place.

@@ -32,6 +32,12 @@ pub trait Callback: Send {
         Ok(())
     }
 
+    /// Whether [`on_step`](Self::on_step) of this step looks at the model: its weights, and the gradients that its parameters
+    /// hold, are then those of this step. Asked before the step; a GPU that replays steps is waited for.
+    fn looks_at(&self, _step: u64) -> bool {
+        false
+    }
+
     /// After each optimiser step.
     ///
     /// # Errors

@@ -19,6 +19,9 @@ const MOST_WORKERS: usize = 1024;
 /// More outputs than any classifier has.
 const MOST_CLASSES: usize = 1_000_000;
 
+/// Steps from one sample of the layers' health to the next, unless told otherwise.
+pub const HEALTH_EVERY: u64 = 100;
+
 /// The settings of a run. Field names are the command line's flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,6 +88,9 @@ pub struct RunConfig {
     pub max_steps: Option<u64>,
     pub log_steps: bool,
     pub log_interval: usize,
+    /// Steps from one sample of the layers' health to the next; 0: none are taken.
+    #[serde(default)]
+    pub health: u64,
 }
 
 impl RunConfig {
@@ -141,6 +147,7 @@ impl RunConfig {
             max_steps: None,
             log_steps: false,
             log_interval: 1,
+            health: HEALTH_EVERY,
         };
         if sample {
             let plain = RunConfig {

@@ -17,6 +17,7 @@
 //! | `session.rs` | a run folder trained to its end |
 //! | `trained.rs` | a trained network, loaded to be asked |
 //! | `run_dir.rs`, `checkpoint.rs` | the run folder |
+//! | `health.rs` | every layer's health, sampled into it |
 //! | `live/` | a run in a browser: follow, pause, stop |
 //! | `pictures/` | the pictures in it |
 
@@ -24,6 +25,7 @@ mod callback;
 mod checkpoint;
 mod config;
 mod confusion;
+mod health;
 #[cfg(feature = "live")]
 pub mod live;
 mod metrics;
@@ -39,8 +41,9 @@ mod trainer;
 
 pub use callback::{Callback, Flow};
 pub use checkpoint::Checkpoint;
-pub use config::{FORMAT, RunConfig};
+pub use config::{FORMAT, HEALTH_EVERY, RunConfig};
 pub use confusion::Confusion;
+pub use health::{HealthRecorder, HealthSample};
 pub use metrics::{Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Tally};
 pub use replay::GraphMode;
 pub use run_dir::{Recorder, RunDir};

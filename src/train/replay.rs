@@ -10,7 +10,8 @@
 //!
 //! The host does not wait for a step's loss. It goes on queueing, and looks at losses [`GROUP`] at a time, while the device
 //! still has as many steps to do; callbacks hear of steps then. So when they do, the trainer may be ahead of the step that
-//! is reported: who needs the two to agree asks [`Trainer::settled`], and for it with [`Flow::Settle`].
+//! is reported: who needs the two to agree asks [`Trainer::settled`], and for it with [`Flow::Settle`]. Who wants to look at
+//! the model after a certain step says so before it, with [`looks_at`](super::Callback::looks_at).
 //!
 //! A short last batch, validation and anything else run eagerly, and their memory is never the graph's.
 
@@ -62,6 +63,8 @@ pub(super) struct Replay {
     graph: Graph,
     inputs: Inputs,
     results: Results,
+    /// Every trained parameter with the gradient that the graph writes.
+    gradients: Vec<(Tensor, Tensor)>,
 }
 
 /// What a step is fed with.
@@ -153,8 +156,7 @@ impl Trainer<'_> {
                 (None, None) => break,
             };
             let flow = if feed.len() == train.batch_size() {
-                self.replay_step(cx, train, &feed)?;
-                self.look(2 * GROUP - 1, callbacks)?
+                self.replay_step(cx, train, &feed, callbacks)?
             } else {
                 // A short batch has other shapes than the graph.
                 let settled = self.look(0, callbacks)?;
@@ -173,12 +175,19 @@ impl Trainer<'_> {
         self.look(0, callbacks)
     }
 
-    /// Queues one step.
-    fn replay_step(&mut self, cx: &Arc<CudaCtx>, train: &Loader, feed: &Feed) -> Result<()> {
+    /// Queues one step, and looks at those that are due.
+    fn replay_step(
+        &mut self,
+        cx: &Arc<CudaCtx>,
+        train: &Loader,
+        feed: &Feed,
+        callbacks: &mut Callbacks,
+    ) -> Result<Flow> {
+        let watched = callbacks.iter().any(|c| c.looks_at(self.state.step));
+        let most = if watched { 0 } else { 2 * GROUP - 1 };
         let lr = self.learning_rate();
-        let replay = match self.replay.take() {
-            Some(replay) => replay,
-            None => return self.first_step(cx, train, feed),
+        let Some(replay) = self.replay.take() else {
+            return self.first_step(cx, train, feed, most, callbacks);
         };
         replay.inputs.fill(train, self.state.epoch as u64, feed)?;
         self.optimizer.set(lr)?;
@@ -186,12 +195,23 @@ impl Trainer<'_> {
         replay.graph.replay()?;
         let readback = replay.results.queue(cx, &replay.inputs.targets)?;
         self.queued(feed.len(), replay.inputs.targets.meta(), readback);
+        if watched {
+            // An eager step, of a short batch, left its own.
+            replay.gradients.iter().for_each(|(param, grad)| param.set_grad(grad));
+        }
         self.replay = Some(replay);
-        Ok(())
+        self.look(most, callbacks)
     }
 
     /// An eager step in the memory of the graph to be, and then its capture.
-    fn first_step(&mut self, cx: &Arc<CudaCtx>, train: &Loader, feed: &Feed) -> Result<()> {
+    fn first_step(
+        &mut self,
+        cx: &Arc<CudaCtx>,
+        train: &Loader,
+        feed: &Feed,
+        most: usize,
+        callbacks: &mut Callbacks,
+    ) -> Result<Flow> {
         let memory = cx.graph_memory();
         let inputs = memory.with(|| Inputs::new(train, feed))?;
         inputs.fill(train, self.state.epoch as u64, feed)?;
@@ -200,18 +220,24 @@ impl Trainer<'_> {
         let step = self.state.step;
         let readback = memory.with(|| self.compute(train, &inputs, step)?.queue(cx, &inputs.targets))?;
         self.queued(feed.len(), inputs.targets.meta(), readback);
+        // Before the capture: it writes down gradients without computing them.
+        let flow = self.look(most, callbacks)?;
         let mut results = None;
         let captured = memory.capture(|| {
             results = Some(self.compute(train, &inputs, step)?);
             Ok(())
         });
         match (captured, results) {
-            (Ok(graph), Some(results)) => self.replay = Some(Replay { graph, inputs, results }),
+            (Ok(graph), Some(results)) => {
+                let held = |(_, param): (String, Tensor)| param.grad().map(|grad| (param, grad));
+                let gradients = self.model.trainable()?.into_iter().filter_map(held).collect();
+                self.replay = Some(Replay { graph, inputs, results, gradients });
+            }
             (Err(error), _) if self.options.graph == GraphMode::On => return Err(error),
             // Something in this model cannot be captured: it trains as well without.
             _ => self.options.graph = GraphMode::Off,
         }
-        Ok(())
+        Ok(flow)
     }
 
     /// What the graph holds: a whole step on `inputs`.

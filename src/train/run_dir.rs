@@ -1,4 +1,4 @@
-//! The run folder: `config.toml`, `metrics.jsonl`, `checkpoint.safetensors`, and their exports.
+//! The run folder: `config.toml`, `metrics.jsonl`, `health.jsonl`, `checkpoint.safetensors`, and their exports.
 //!
 //! Nothing in it is ever half written: files are made under a temporary name, synced, and renamed over the old one, and
 //! the folder is synced. `metrics.jsonl` grows by lines; a checkpoint records how long it was, and resuming cuts it back
@@ -139,6 +139,7 @@ impl RunDir {
         if !recorded && !self.checkpoint().exists() {
             // Best effort: the error that led here is the one to report. Only an empty folder goes.
             let _ = fs::remove_file(metrics);
+            let _ = fs::remove_file(self.health());
             let _ = fs::remove_file(self.path.join("config.toml")).and_then(|()| fs::remove_dir(&self.path));
         }
     }
@@ -151,6 +152,11 @@ impl RunDir {
     /// Where the checkpoint is, or will be.
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join("checkpoint.safetensors")
+    }
+
+    /// Where the layers' health is, or will be.
+    pub fn health(&self) -> PathBuf {
+        self.path.join("health.jsonl")
     }
 
     /// A callback that keeps this folder. `metrics_bytes` is what the checkpoint recorded, 0 for a new run; `stop` is

@@ -1,6 +1,6 @@
 //! From a run folder to trained weights: what `receptive train` and `receptive reproduce` do.
 
-use super::{Callback, Checkpoint, Flow, Keep, Outcome, RunConfig, RunDir, Setup, Tally, evaluate};
+use super::{Callback, Checkpoint, Flow, HealthRecorder, Keep, Outcome, RunConfig, RunDir, Setup, Tally, evaluate};
 use crate::core::Result;
 use crate::nn::ModuleExt;
 use std::sync::Arc;
@@ -54,6 +54,11 @@ pub fn train<'a>(
     let title = format!("{} on {}", config.model, config.data);
     let recorder = folder.recorder(title, config.log_steps, metrics_bytes, Arc::clone(&stop))?;
     watchers.iter_mut().try_for_each(|watcher| watcher.on_setup(&setup))?;
+    // Before the recorder: a checkpoint's step has its sample on the disk.
+    let trainer = match health(folder, &setup, trainer.state.step)? {
+        Some(health) => trainer.callback(health),
+        None => trainer,
+    };
     // The recorder comes last: it sees a stop that a watcher asked for in the same step.
     let mut trainer = trainer.callbacks(watchers).callback(recorder);
     let outcome = trainer.fit(&train, &val)?;
@@ -65,6 +70,14 @@ pub fn train<'a>(
         }
     }
     Ok(Done { outcome, train_images: setup.train.len(), test })
+}
+
+/// Where samples of the layers' health go, if any are taken.
+fn health(folder: &RunDir, setup: &Setup, done: u64) -> Result<Option<HealthRecorder>> {
+    match setup.config.health {
+        0 => Ok(None),
+        every => HealthRecorder::new(folder, every, setup.health_images()?, done).map(Some),
+    }
 }
 
 fn test(setup: &Setup) -> Result<Option<Tally>> {

@@ -1,5 +1,6 @@
 //! From a configuration to a run: device, model, data, optimiser.
 
+use super::health::shown;
 use super::pictures::Subject;
 use super::{RunConfig, Trainer, TrainerOptions};
 use crate::core::{DType, Error, Key, Result};
@@ -84,6 +85,23 @@ impl Setup {
             ..self.loader_options(self.config.batch_size, &self.pipelines.0)
         };
         Ok((Loader::new(Arc::clone(&self.train), train)?, self.in_order(&self.splits.val)?))
+    }
+
+    /// A batch of validation images, as evaluation sees them, to follow the layers' health with.
+    ///
+    /// # Errors
+    /// As [`loaders`](Self::loaders); no validation images; an image that cannot be read.
+    pub fn health_images(&self) -> Result<Tensor> {
+        let val = &self.splits.val;
+        let samples = shown(self.config.batch_size, val.len());
+        let n = samples.len();
+        let some = Arc::new(Subset::new(val.name(), Arc::clone(val), samples)?);
+        let loader = Loader::new(some, self.loader_options(n, &self.pipelines.1))?;
+        let batch = loader.epoch(0, 0)?.next().transpose()?;
+        batch.map(|batch| batch.images).ok_or_else(|| {
+            Error::argument("--health", "there are no validation images to look at")
+                .help("--health 0 takes no samples")
+        })
     }
 
     /// A loader over another split, in file order and as evaluation sees it.

@@ -4,6 +4,7 @@
 //! `tests/sim/suite.sh` runs them on a machine with no GPU.
 
 mod conformance;
+mod diff;
 mod elements;
 mod large;
 mod losses;

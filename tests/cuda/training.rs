@@ -5,7 +5,9 @@ use receptive::data::{Dataset, ImageSet, Loader, LoaderOptions, Normalize, Pipel
 use receptive::models::{self, ModelConfig};
 use receptive::nn::{Ctx, Module, ModuleExt, Visitor};
 use receptive::optim::{Adam, Optimizer, Sgd};
-use receptive::train::{Callback, Flow, GraphMode, StepReport, Trainer, TrainerOptions};
+use receptive::train::{
+    Callback, Flow, GraphMode, HealthRecorder, RunConfig, RunDir, StepReport, Trainer, TrainerOptions,
+};
 use receptive::{DType, Device, ErrorKind, Key, Result, Tensor};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -74,6 +76,16 @@ impl Run {
     }
 
     fn train(self, model: &dyn Module, device: &Device, graph: GraphMode) -> Result<Seen> {
+        self.watched(model, device, graph, None)
+    }
+
+    fn watched(
+        self,
+        model: &dyn Module,
+        device: &Device,
+        graph: GraphMode,
+        health: Option<HealthRecorder>,
+    ) -> Result<Seen> {
         let network = models::find(self.model).unwrap();
         let size = network.input;
         model.init(device, DType::F32, 3).unwrap();
@@ -111,6 +123,9 @@ impl Run {
         let seen = Arc::new(Mutex::new(Seen { losses: vec![], phases: vec![] }));
         let mut trainer =
             Trainer::new(model, network.loss, optimizer, options).callback(Watch(Arc::clone(&seen)));
+        if let Some(health) = health {
+            trainer = trainer.callback(health);
+        }
         trainer.fit(&train, &val)?;
         drop(trainer);
         Ok(Arc::into_inner(seen).unwrap().into_inner().unwrap())
@@ -225,6 +240,31 @@ fn what_cannot_be_captured_trains_without_a_graph() {
         assert_eq!(network.forwards.into_inner(), got.losses.len() + 2);
         let error = run.train(&peeking(), &device, GraphMode::On).map(|seen| seen.losses).unwrap_err();
         assert!(error.to_string().contains("--graph off"), "{error}");
+    }
+}
+
+/// A sample of the layers' health is that of its step also where steps are queued: gradients, updates and outputs are those of
+/// a run that goes step by step, at the first step, at one of a short batch, and at those replayed after it.
+#[test]
+fn health_is_sampled_from_replayed_steps() {
+    let Some(device) = cuda() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let lines = |graph: GraphMode| {
+        let network = RUN.network();
+        let path = folder.path().join(format!("{graph:?}"));
+        let run =
+            RunDir::create(&path, &RunConfig::new(&models::find(RUN.model).unwrap(), "sample")).unwrap();
+        let images = (0..4 * 784).map(|i| Key::new(9).normal(i) as f32).collect();
+        let images = Tensor::from_vec(&device, images, &[4, 1, 28, 28]).unwrap();
+        let health = HealthRecorder::new(&run, 2, images, 0).unwrap();
+        let seen = RUN.watched(&*network, &device, graph, Some(health)).unwrap();
+        assert_eq!(seen.losses, RUN.on(&device, graph).losses, "looking changed the run");
+        std::fs::read_to_string(run.health()).unwrap()
+    };
+    let (eager, replayed) = (lines(GraphMode::Off), lines(GraphMode::On));
+    assert_eq!(eager.lines().count(), 5);
+    for (eager, replayed) in eager.lines().zip(replayed.lines()) {
+        assert_eq!(eager, replayed);
     }
 }
 

@@ -3,12 +3,12 @@
 
     python3 tests/soak/kill_resume.py --bin target/release/receptive [--kills 50] [--seed 0] [-- TRAIN FLAGS]
 
-`last.safetensors` and `best.safetensors` must be the same bytes, `metrics.jsonl` the same but for seconds. Needs only
-Python's standard library. Exits non-zero on any difference.
+`last.safetensors`, `best.safetensors` and `health.jsonl` must be the same bytes, `metrics.jsonl` the same but for seconds.
+Needs only Python's standard library. Exits non-zero on any difference.
 """
 import argparse, json, pathlib, random, shutil, subprocess, sys, tempfile, time
 
-DEFAULT = ["lenet5", "--data", "sample", "--epochs", "6", "--log-steps"]
+DEFAULT = ["lenet5", "--data", "sample", "--epochs", "6", "--log-steps", "--health", "20"]
 
 
 def metrics(run):
@@ -52,12 +52,14 @@ def main():
             subprocess.run([args.bin, "train", "--resume", str(broken)], check=True, **quiet)
             compare(whole, broken)
             whole_runs += 1
-        print(f"{kills} kills spread over {whole_runs} runs of {seconds:.1f} s: weights bit-identical, metrics the same")
+        print(f"{kills} kills spread over {whole_runs} runs of {seconds:.1f} s: weights and health bit-identical, metrics the same")
 
 
 def compare(whole, broken):
-    for name in ("last.safetensors", "best.safetensors"):
-        if (whole / name).read_bytes() != (broken / name).read_bytes():
+    for name in ("last.safetensors", "best.safetensors", "health.jsonl"):
+        # `--health 0` leaves the last one out.
+        whole_bytes, broken_bytes = (f.read_bytes() if f.exists() else None for f in (whole / name, broken / name))
+        if whole_bytes != broken_bytes:
             sys.exit(f"{name} differs")
     if metrics(whole) != metrics(broken):
         sys.exit("metrics.jsonl differs")

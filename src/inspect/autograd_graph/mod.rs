@@ -1,0 +1,209 @@
+//! The tape behind a tensor as a graph: every recorded op with its output's shape and the layer it ran in, and the leaves
+//! that gradients flow to.
+//!
+//! Tensors that nobody asks the gradient of (labels, running statistics, frozen parameters) are not on the tape, and not
+//! in the graph.
+//!
+//! | file | what |
+//! |---|---|
+//! | `layout.rs` | where the nodes stand: ranks, orders, columns |
+//! | `svg.rs` | the picture |
+
+mod layout;
+mod svg;
+
+use super::tape::ops_before;
+use crate::core::Result;
+use crate::nn::{Ctx, Hook, Module, ModuleExt};
+use crate::tensor::{LeafId, Origin, Tensor};
+use serde::Serialize;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Nodes in the order of the tape, an op's leaves before it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AutogradGraph {
+    pub nodes: Vec<GraphNode>,
+    /// By node and input.
+    pub edges: Vec<GraphEdge>,
+}
+
+/// An op or a leaf.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GraphNode {
+    pub kind: GraphNodeKind,
+    /// Of an op its name, as `conv2d`; of a leaf the tensor's, as `conv1.weight`, where it is known.
+    pub name: Option<String>,
+    /// Of the tensor: an op's first output.
+    pub shape: Vec<usize>,
+    /// The innermost layer that an op ran in, as in `state_dict`, where it is known.
+    pub layer: Option<String>,
+}
+
+/// What a [`GraphNode`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GraphNodeKind {
+    Op,
+    /// A parameter, or any tensor that asked with `requires_grad`.
+    Leaf,
+}
+
+/// From a tensor to an op that takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct GraphEdge {
+    /// The place of a node in [`AutogradGraph::nodes`].
+    pub from: usize,
+    /// That of the op.
+    pub to: usize,
+    /// Which of its inputs.
+    pub input: usize,
+}
+
+/// What is known of a tape beside the tape: what its leaves are called, and as a [`Hook`] which layer recorded which op.
+#[derive(Debug, Default)]
+pub struct TapeNames {
+    leaves: BTreeMap<LeafId, String>,
+    layers: RefCell<BTreeMap<u64, String>>,
+}
+
+impl TapeNames {
+    /// The same with a name for a leaf. A tensor that is none has no name.
+    pub fn leaf(mut self, name: impl Into<String>, tensor: &Tensor) -> TapeNames {
+        if let Origin::Leaf(id) = tensor.origin() {
+            self.leaves.insert(id, name.into());
+        }
+        self
+    }
+
+    /// The same with the names of a model's parameters.
+    ///
+    /// # Errors
+    /// The model was not initialised.
+    pub fn parameters(self, model: &dyn Module) -> Result<TapeNames> {
+        model.params().into_iter().try_fold(self, |names, (name, param)| Ok(names.leaf(name, param.value()?)))
+    }
+}
+
+impl Hook for TapeNames {
+    fn layer(&self, path: &str, _module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
+        let before = x.node().map(|node| node.sequence());
+        let mut layers = self.layers.borrow_mut();
+        // Inner layers are shown first: what is theirs stays theirs.
+        for node in ops_before(y, |seq| Some(seq) <= before) {
+            layers.entry(node.sequence()).or_insert_with(|| path.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The tape behind `y`.
+///
+/// ```
+/// use receptive::inspect::{TapeNames, autograd_graph};
+/// use receptive::{DType, Device, Tensor};
+/// let meta = Device::meta();
+/// let leaf = |dims: &[usize]| Ok::<_, receptive::Error>(Tensor::zeros(&meta, dims, DType::F32)?.requires_grad());
+/// let (x, w) = (leaf(&[2, 3])?, leaf(&[4, 3])?);
+/// let y = x.linear(&w, None)?.relu()?;
+/// let graph = autograd_graph(&y, &TapeNames::default().leaf("x", &x).leaf("w", &w));
+/// let nodes: Vec<_> = graph.nodes.iter().map(|node| (node.name.as_deref().unwrap(), &node.shape[..])).collect();
+/// assert_eq!(nodes, [("x", &[2, 3][..]), ("w", &[4, 3]), ("linear", &[2, 4]), ("relu", &[2, 4])]);
+/// let edges: Vec<_> = graph.edges.iter().map(|edge| (edge.from, edge.to)).collect();
+/// assert_eq!(edges, [(0, 2), (1, 2), (2, 3)]);
+/// assert!(graph.to_dot().contains("n2 -> n3;"));
+/// # Ok::<(), receptive::Error>(())
+/// ```
+pub fn autograd_graph(y: &Tensor, names: &TapeNames) -> AutogradGraph {
+    let mut graph = AutogradGraph { nodes: Vec::new(), edges: Vec::new() };
+    let (mut ops, mut leaves) = (BTreeMap::new(), BTreeMap::new());
+    let leaf = |id: LeafId, shape: &[usize]| GraphNode {
+        kind: GraphNodeKind::Leaf,
+        name: names.leaves.get(&id).cloned(),
+        shape: shape.to_vec(),
+        layer: None,
+    };
+    if let Origin::Leaf(id) = y.origin() {
+        graph.nodes.push(leaf(id, y.dims()));
+    }
+    let layers = names.layers.borrow();
+    for node in ops_before(y, |_| false) {
+        let mut from = Vec::new();
+        for (input, (origin, meta)) in node.origins().zip(node.inputs()).enumerate() {
+            let place = match origin {
+                Origin::Constant => continue,
+                Origin::Op(parent) => ops[&parent.sequence()],
+                Origin::Leaf(id) => *leaves.entry(id).or_insert_with(|| {
+                    graph.nodes.push(leaf(id, meta.dims()));
+                    graph.nodes.len() - 1
+                }),
+            };
+            from.push((input, place));
+        }
+        let to = graph.nodes.len();
+        ops.insert(node.sequence(), to);
+        graph.edges.extend(from.into_iter().map(|(input, from)| GraphEdge { from, to, input }));
+        graph.nodes.push(GraphNode {
+            kind: GraphNodeKind::Op,
+            name: Some(node.op().name().to_owned()),
+            shape: node.output().dims().to_vec(),
+            layer: layers.get(&node.sequence()).cloned(),
+        });
+    }
+    graph
+}
+
+/// The tape of a forward pass on `x`, in evaluation mode, with the names of all layers and parameters; the image is called
+/// `input`. On the meta device nothing is computed.
+///
+/// # Errors
+/// A model without values; shapes that do not fit.
+pub fn model_graph(model: &dyn Module, name: &str, x: &Tensor) -> Result<AutogradGraph> {
+    let x = x.requires_grad();
+    let names = TapeNames::default().parameters(model)?.leaf("input", &x);
+    let y = model.forward(&Ctx::eval(name).with_grad(true).with_hook(&names), &x)?;
+    Ok(autograd_graph(&y, &names))
+}
+
+impl AutogradGraph {
+    /// As Graphviz reads it: ops are boxes, leaves ellipses, edges point the way values went. Gradients flow against them.
+    pub fn to_dot(&self) -> String {
+        let mut dot = String::from("digraph autograd {\n  node [fontname=\"sans-serif\", fontsize=11];\n");
+        for (i, node) in self.nodes.iter().enumerate() {
+            let lines: Vec<String> = node.lines().map(|line| escaped(&line)).collect();
+            let shape = match node.kind {
+                GraphNodeKind::Op => "box",
+                GraphNodeKind::Leaf => "ellipse",
+            };
+            // `\n` is Graphviz's own: it breaks the label.
+            let label = lines.join("\\n");
+            writeln!(dot, "  n{i} [shape={shape}, label=\"{label}\"];").expect("a string takes all");
+        }
+        for GraphEdge { from, to, .. } in &self.edges {
+            writeln!(dot, "  n{from} -> n{to};").expect("a string takes all");
+        }
+        dot + "}\n"
+    }
+}
+
+impl GraphNode {
+    /// Name, layer, shape, as far as they are known.
+    fn lines(&self) -> impl Iterator<Item = String> {
+        let name = self.name.clone().unwrap_or_else(|| "leaf".to_owned());
+        [Some(name), self.layer.clone(), Some(self.size())].into_iter().flatten()
+    }
+
+    /// `6 x 28 x 28`.
+    fn size(&self) -> String {
+        if self.shape.is_empty() {
+            return "scalar".to_owned();
+        }
+        self.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" × ")
+    }
+}
+
+/// Inside a quoted string of DOT.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ")
+}

@@ -1,0 +1,218 @@
+//! A graph as a picture: ops from top to bottom, an op's parameters beside it.
+
+use super::layout::{Layout, beside};
+use super::{AutogradGraph, GraphNode, GraphNodeKind};
+use crate::draw::color::{BLUE, FAINT, INK, Rgb, VERMILION, WHITE};
+use crate::draw::font::{fit, width};
+use crate::draw::{Anchor, Svg};
+
+/// Letters of a name.
+const NAME: f64 = 13.0;
+/// Letters of what stands below it.
+const SMALL: f64 = 11.0;
+/// From one base line to the next.
+const LINE: f64 = 16.0;
+/// Between a box and its letters.
+const PAD: f64 = 8.0;
+/// From an op to the leaves beside it.
+const ASIDE: f64 = 26.0;
+/// Between two ranks.
+const DOWN: f64 = 26.0;
+/// Around the picture.
+const MARGIN: f64 = 24.0;
+/// Above it, where the title stands.
+const TOP: f64 = 64.0;
+/// The longest text in a box.
+const LONGEST: f64 = 260.0;
+
+/// A box with its lines of text.
+struct Card {
+    lines: Vec<(String, f64, Rgb)>,
+    size: [f64; 2],
+    fill: Rgb,
+    frame: Rgb,
+}
+
+impl Card {
+    fn of(graph: &AutogradGraph, node: usize, op: Option<&GraphNode>) -> Card {
+        let GraphNode { kind, name, layer, .. } = &graph.nodes[node];
+        let (name, shape) = (name.as_deref().unwrap_or("leaf"), graph.nodes[node].size());
+        // Beside the op of its own layer a parameter needs no path.
+        let layer_of_op = op.and_then(|op| op.layer.as_deref());
+        let inside = layer_of_op.and_then(|layer| name.strip_prefix(layer)?.strip_prefix('.'));
+        let (lines, color) = match (kind, op) {
+            (GraphNodeKind::Leaf, Some(_)) => {
+                (vec![(format!("{}  {shape}", inside.unwrap_or(name)), SMALL, INK)], VERMILION)
+            }
+            (GraphNodeKind::Leaf, None) => {
+                (vec![(name.to_owned(), NAME, INK), (shape, SMALL, FAINT)], VERMILION)
+            }
+            (GraphNodeKind::Op, _) => {
+                let layer = layer.iter().map(|layer| (layer.clone(), SMALL, BLUE));
+                let lines = [(name.to_owned(), NAME, INK)].into_iter().chain(layer);
+                (lines.chain([(shape, SMALL, FAINT)]).collect(), BLUE)
+            }
+        };
+        let lines: Vec<(String, f64, Rgb)> = lines
+            .into_iter()
+            .map(|(text, size, color)| (fit(&text, size, LONGEST).into(), size, color))
+            .collect();
+        let longest = lines.iter().map(|(text, size, _)| width(text, *size)).fold(0.0, f64::max);
+        let height = lines.len() as f64 * LINE + if lines.len() > 1 { PAD } else { 4.0 };
+        Card {
+            lines,
+            size: [(longest + 2.0 * PAD).ceil(), height],
+            fill: WHITE.mix(color, 0.07),
+            frame: WHITE.mix(color, 0.6),
+        }
+    }
+
+    /// Draws the box around its middle.
+    fn draw(&self, svg: &mut Svg, [x, y]: [f64; 2]) {
+        let [w, h] = self.size;
+        let corner = [x - w / 2.0, y - h / 2.0];
+        svg.rect(corner, self.size, self.fill);
+        svg.frame(corner, self.size, self.frame);
+        let first = y - self.lines.len() as f64 * LINE / 2.0 + LINE * 0.74;
+        for (i, (text, size, color)) in self.lines.iter().enumerate() {
+            svg.text(text, [x, first + i as f64 * LINE], *size, Anchor::Middle, *color);
+        }
+    }
+}
+
+/// A picture in the making.
+struct Picture<'a> {
+    graph: &'a AutogradGraph,
+    cards: Vec<Card>,
+    /// Of each op the leaves beside it.
+    leaves: Vec<Vec<usize>>,
+    layout: Layout,
+    /// The top and the bottom of each rank.
+    rows: Vec<[f64; 2]>,
+    /// What is added to a place's x.
+    left: f64,
+}
+
+impl AutogradGraph {
+    /// The graph as an SVG picture. Values flow down, gradients up; an op's parameters stand beside it.
+    pub fn to_svg(&self, title: &str) -> String {
+        let picture = Picture::new(self);
+        let [from, to] = picture.layout.extent();
+        let note =
+            "values flow down, gradients up; blue: recorded ops, orange: leaves, where gradients arrive";
+        let page = (to - from + 2.0 * MARGIN).max(width(note, SMALL) + 2.0 * MARGIN);
+        let bottom = picture.rows.last().map_or(TOP, |row| row[1]);
+        let mut svg = Svg::new(page, bottom + MARGIN);
+        svg.text(&fit(title, 16.0, page - 2.0 * MARGIN), [MARGIN, 26.0], 16.0, Anchor::Start, INK);
+        svg.text(note, [MARGIN, 46.0], SMALL, Anchor::Start, FAINT);
+        let picture = Picture { left: (page - (to - from)) / 2.0 - from, ..picture };
+        picture.edges(&mut svg);
+        picture.nodes(&mut svg);
+        svg.finish()
+    }
+}
+
+impl Picture<'_> {
+    fn new(graph: &AutogradGraph) -> Picture<'_> {
+        let beside = beside(graph);
+        let card = |(node, op): (usize, &Option<usize>)| Card::of(graph, node, op.map(|op| &graph.nodes[op]));
+        let mut cards: Vec<Card> = beside.iter().enumerate().map(card).collect();
+        let mut leaves = vec![Vec::new(); cards.len()];
+        for (leaf, op) in beside.iter().enumerate() {
+            if let Some(op) = *op {
+                leaves[op].push(leaf);
+            }
+        }
+        // The size of an op's leaves, one below the other.
+        let stack = |leaves: &Vec<usize>| {
+            let sizes = leaves.iter().map(|&leaf| cards[leaf].size);
+            sizes.fold([0.0; 2], |[w, h], size| [f64::max(w, size[0]), h + size[1] + 6.0])
+        };
+        let stacks: Vec<[f64; 2]> = leaves.iter().map(stack).collect();
+        for (card, stack) in cards.iter_mut().zip(&stacks) {
+            // As tall as the leaves beside it: their edges are level.
+            card.size[1] = card.size[1].max(stack[1]);
+        }
+        let reach = |node: usize| {
+            let half = cards[node].size[0] / 2.0;
+            let aside = if leaves[node].is_empty() { 0.0 } else { ASIDE + stacks[node][0] };
+            [half, half + aside]
+        };
+        let layout = Layout::new(graph, &beside, reach);
+        let mut top = TOP;
+        let rows = layout.ranks.iter().map(|row| {
+            let heights = row.iter().filter_map(|&p| layout.places[p].node).map(|node| cards[node].size[1]);
+            let row = [top, top + heights.fold(0.0, f64::max)];
+            top = row[1] + DOWN;
+            row
+        });
+        let rows = rows.collect();
+        Picture { graph, cards, leaves, layout, rows, left: 0.0 }
+    }
+
+    /// The middle of a place.
+    fn middle(&self, place: usize) -> [f64; 2] {
+        let [top, bottom] = self.rows[self.layout.places[place].rank];
+        [self.layout.places[place].x + self.left, (top + bottom) / 2.0]
+    }
+
+    fn nodes(&self, svg: &mut Svg) {
+        for (place, node) in self.layout.places.iter().enumerate().filter_map(|(i, p)| p.node.map(|n| (i, n)))
+        {
+            let [x, y] = self.middle(place);
+            let [w, h] = self.cards[node].size;
+            self.cards[node].draw(svg, [x, y]);
+            let step = h / self.leaves[node].len().max(1) as f64;
+            for (i, &leaf) in self.leaves[node].iter().enumerate() {
+                let (y, from) = (y - h / 2.0 + (i as f64 + 0.5) * step, x + w / 2.0);
+                arrow(svg, &[[from + ASIDE, y], [from, y]]);
+                self.cards[leaf].draw(svg, [from + ASIDE + self.cards[leaf].size[0] / 2.0, y]);
+            }
+        }
+    }
+
+    fn edges(&self, svg: &mut Svg) {
+        for (route, port) in self.layout.routes.iter().zip(self.ports()) {
+            let (&[first, .., last], Some(port)) = (&route[..], port) else { continue };
+            let half = |place: usize| {
+                self.layout.places[place].node.map_or(0.0, |node| self.cards[node].size[1] / 2.0)
+            };
+            let ([x, y], [_, end]) = (self.middle(first), self.middle(last));
+            let mut line = vec![[x, y + half(first)]];
+            for &place in &route[1..route.len() - 1] {
+                let ([x, _], [top, bottom]) = (self.middle(place), self.rows[self.layout.places[place].rank]);
+                line.extend([[x, top], [x, bottom]]);
+            }
+            line.push([port, end - half(last)]);
+            arrow(svg, &line);
+        }
+    }
+
+    /// Where on its op each edge arrives: those of an op with several side by side, in the order they come from.
+    fn ports(&self) -> Vec<Option<f64>> {
+        let mut ports = vec![None; self.graph.edges.len()];
+        for op in 0..self.graph.nodes.len() {
+            let arrives = |&e: &usize| self.graph.edges[e].to == op && !self.layout.routes[e].is_empty();
+            let mut edges: Vec<usize> = (0..ports.len()).filter(arrives).collect();
+            let before = |e: usize| self.middle(self.layout.routes[e][self.layout.routes[e].len() - 2])[0];
+            edges.sort_by(|&a, &b| before(a).total_cmp(&before(b)));
+            let step = (self.cards[op].size[0] / edges.len().max(1) as f64).min(22.0);
+            for (i, &e) in edges.iter().enumerate() {
+                let [x, _] = self.middle(self.layout.routes[e][self.layout.routes[e].len() - 1]);
+                ports[e] = Some(x + (i as f64 - (edges.len() - 1) as f64 / 2.0) * step);
+            }
+        }
+        ports
+    }
+}
+
+/// A line with a head at its end.
+fn arrow(svg: &mut Svg, line: &[[f64; 2]]) {
+    let &[.., from, to] = line else { return };
+    svg.line(line, FAINT, 1.0);
+    let [dx, dy] = [to[0] - from[0], to[1] - from[1]];
+    let length = dx.hypot(dy).max(1.0);
+    let [dx, dy] = [dx / length, dy / length];
+    let wing = |side: f64| [to[0] - 6.0 * dx - side * dy, to[1] - 6.0 * dy + side * dx];
+    svg.line(&[wing(3.0), to, wing(-3.0)], FAINT, 1.0);
+}

@@ -1,0 +1,298 @@
+//! The same network and images computed in two ways (devices, element types): where the rounding errors are born, and how they
+//! grow from layer to layer.
+//!
+//! Every layer is compared twice. *Accumulated*: its output in a pass through all of network a, against that in a pass
+//! through all of b. *Own*: what a's layer makes of b's input, rounded to a's type, against b's output: the errors of the
+//! layers before are left out. Of errors e = a - b,
+//!
+//! ```text
+//! max abs = max |e|      max rel = max |e| / max |b|      rms rel = sqrt(sum e^2 / sum b^2)
+//! ```
+//!
+//! and the distance in ulp counts the numbers of the coarser of the two types between a and b. Relative errors are those of
+//! whole tensors: a single element near 0, the rest of a cancellation, would have an error of any size. In ulp it does, so
+//! the median belongs beside the largest.
+
+use crate::core::{DType, Element, Error, Key, Result};
+use crate::element_type;
+use crate::nn::{Ctx, Hook, Module, ModuleExt, Role};
+use crate::tensor::{Device, Tensor};
+use serde::Serialize;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// One of the two ways: a model with its values, and where and in what its images are to be.
+#[derive(Clone)]
+pub struct Computed<'a> {
+    pub model: &'a dyn Module,
+    pub device: Device,
+    pub dtype: DType,
+}
+
+/// What was found, layer by layer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NumericsDiff {
+    /// The layers that hold no others, in running order.
+    pub layers: Vec<LayerDiff>,
+    /// The trained parameters; none where no gradients were asked for.
+    pub parameters: Vec<ParameterDiff>,
+}
+
+/// A layer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LayerDiff {
+    /// As in `state_dict`: `layer1.0.conv1`.
+    pub path: String,
+    /// PyTorch's name for the kind of layer.
+    pub kind: &'static str,
+    /// Of its output, the errors of the layers before included.
+    pub accumulated: Difference,
+    /// Of its output, given b's input.
+    pub own: Difference,
+    /// Of the gradient of its output; `None` where none was asked for or none arrived.
+    pub gradient: Option<Difference>,
+}
+
+/// A parameter.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ParameterDiff {
+    /// As in `state_dict`: `layer1.0.conv1.weight`.
+    pub path: String,
+    pub gradient: Difference,
+}
+
+/// How far a tensor is from another. A number that is not finite, which is `null` in JSON, says that one of them is not.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Difference {
+    pub max_abs: f64,
+    pub max_rel: f64,
+    pub rms_rel: f64,
+    /// The largest number where one of two elements is not a number.
+    pub max_ulp: u64,
+    pub median_ulp: u64,
+}
+
+impl Difference {
+    /// Of `a` from `b`, with distances in ulp of f32 or of f64.
+    ///
+    /// ```
+    /// use receptive::DType;
+    /// use receptive::inspect::Difference;
+    /// let d = Difference::of(&[1.0, 2.0 + 2.0 * f64::from(f32::EPSILON)], &[1.0, 2.0], DType::F32);
+    /// assert_eq!((d.max_abs, d.max_ulp, d.median_ulp), (2.0 * f64::from(f32::EPSILON), 1, 0));
+    /// ```
+    pub fn of(a: &[f64], b: &[f64], coarser: DType) -> Difference {
+        let error = |(&a, &b): (&f64, &f64)| if a == b { 0.0 } else { a - b };
+        let largest = |values: &mut dyn Iterator<Item = f64>| {
+            // NaN wins, as it must not be passed over.
+            values.map(f64::abs).fold(0.0, |most: f64, v| if v > most || v.is_nan() { v } else { most })
+        };
+        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+        let errors: Vec<f64> = a.iter().zip(b).map(error).collect();
+        let max_abs = largest(&mut errors.iter().copied());
+        let relative = |e: f64, of: f64| if e == 0.0 { 0.0 } else { e / of };
+        let rms = relative(squares(&mut errors.iter().copied()), squares(&mut b.iter().copied())).sqrt();
+        let mut ulps: Vec<u64> = a.iter().zip(b).map(|(&a, &b)| ulps(a, b, coarser)).collect();
+        let middle = ulps.len().saturating_sub(1) / 2;
+        let median_ulp = if ulps.is_empty() { 0 } else { *ulps.select_nth_unstable(middle).1 };
+        Difference {
+            max_abs,
+            max_rel: relative(max_abs, largest(&mut b.iter().copied())),
+            rms_rel: rms,
+            max_ulp: ulps.iter().max().copied().unwrap_or(0),
+            median_ulp,
+        }
+    }
+
+    /// Whether the tensors are as near as this: a largest relative error that is no number is not.
+    pub fn within(&self, max_rel: f64) -> bool {
+        self.max_rel <= max_rel
+    }
+}
+
+impl NumericsDiff {
+    /// The first thing that is not [within](Difference::within) `max_rel`, in words.
+    pub fn beyond(&self, max_rel: f64) -> Option<String> {
+        let layers = self.layers.iter().flat_map(|layer| {
+            let LayerDiff { path, accumulated, own, gradient, .. } = layer;
+            let gradient = gradient.as_ref().map(|d| ("gradient of the output", path, d));
+            [("own error", path, own), ("output", path, accumulated)].into_iter().chain(gradient)
+        });
+        let parameters = self.parameters.iter().map(|p| ("gradient", &p.path, &p.gradient));
+        let (what, path, difference) = layers.chain(parameters).find(|(_, _, d)| !d.within(max_rel))?;
+        Some(format!("{what} of {path}: max rel {:.2e}", difference.max_rel))
+    }
+}
+
+/// How many numbers of a type lie between two, rounded to it first: 0 for equal ones, 1 for neighbours. Two that are no
+/// numbers are equal, and 0 is its own negative.
+fn ulps(a: f64, b: f64, dtype: DType) -> u64 {
+    if a.is_nan() || b.is_nan() {
+        return if a.is_nan() && b.is_nan() { 0 } else { u64::MAX };
+    }
+    // Floating bits without their sign count up from 0; with the sign they count down from it.
+    let place = |v: f64| match dtype {
+        DType::F32 => {
+            let bits = (v as f32).to_bits();
+            let magnitude = i128::from(bits & 0x7fff_ffff);
+            if bits >> 31 == 1 { -magnitude } else { magnitude }
+        }
+        _ => {
+            let magnitude = i128::from(v.to_bits() & (u64::MAX >> 1));
+            if v.is_sign_negative() { -magnitude } else { magnitude }
+        }
+    };
+    u64::try_from((place(a) - place(b)).unsigned_abs()).unwrap_or(u64::MAX)
+}
+
+/// Runs `x` through both models in evaluation mode and compares them. Both should be the same network with the same weights:
+/// loaded from the same `state_dict`.
+///
+/// With `gradients` the gradients are compared too, those that an output's cotangent of fixed random numbers from -1 to 1
+/// sends back: it hides nothing, as the ones of a sum would. The gradients that the models' parameters hold are lost.
+///
+/// # Errors
+/// Models with other layers than each other, or without values; shapes that do not fit; a dtype that does not compute.
+pub fn numerics_diff(
+    name: &str,
+    a: &Computed,
+    b: &Computed,
+    x: &Tensor,
+    gradients: bool,
+) -> Result<NumericsDiff> {
+    let coarser = if a.dtype == DType::F64 && b.dtype == DType::F64 { DType::F64 } else { DType::F32 };
+    let difference = |x: &Tensor, y: &Tensor| compare(x, y, coarser);
+    let [of_a, of_b] = [a.run(name, x, gradients)?, b.run(name, x, gradients)?];
+    let same = of_a.len() == of_b.len() && of_a.iter().zip(&of_b).all(|(a, b)| a.path == b.path);
+    if !same {
+        return Err(Error::argument("numerics_diff", "the two models have not the same layers"));
+    }
+    let modules: BTreeMap<String, &dyn Module> = a.model.modules().into_iter().collect();
+    let layer = |(seen, other): (&Seen, &Seen)| {
+        let module = modules.get(&seen.path).copied().unwrap_or(a.model);
+        let alone = module.forward(&Ctx::eval(name), &a.take(&other.x)?)?;
+        let gradient = seen.y.grad().zip(other.y.grad());
+        Ok(LayerDiff {
+            path: seen.path.clone(),
+            kind: seen.kind,
+            accumulated: difference(&seen.y, &other.y)?,
+            own: difference(&alone, &other.y)?,
+            gradient: gradient.map(|(a, b)| difference(&a, &b)).transpose()?,
+        })
+    };
+    let layers = of_a.iter().zip(&of_b).map(layer).collect::<Result<_>>()?;
+    let mut parameters = Vec::new();
+    if gradients {
+        for ((path, of_a), (_, of_b)) in a.model.params().into_iter().zip(b.model.params()) {
+            if let (Role::Weight, Some(a), Some(b)) =
+                (of_a.role(), of_a.value()?.grad(), of_b.value()?.grad())
+            {
+                parameters.push(ParameterDiff { path, gradient: difference(&a, &b)? });
+            }
+        }
+    }
+    Ok(NumericsDiff { layers, parameters })
+}
+
+fn compare(a: &Tensor, b: &Tensor, coarser: DType) -> Result<Difference> {
+    if a.dims() != b.dims() {
+        return Err(Error::shape("numerics_diff", "the two models' tensors differ in shape")
+            .with("a", a.shape())
+            .with("b", b.shape()));
+    }
+    Ok(Difference::of(&a.to_f64()?, &b.to_f64()?, coarser))
+}
+
+/// What a layer took and gave.
+struct Seen {
+    path: String,
+    kind: &'static str,
+    x: Tensor,
+    y: Tensor,
+}
+
+#[derive(Default)]
+struct Watch(RefCell<Vec<Seen>>);
+
+impl Hook for Watch {
+    fn layer(&self, path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
+        if module.modules().is_empty() {
+            y.retain_grad();
+            let (path, kind) = (path.to_owned(), module.kind());
+            self.0.borrow_mut().push(Seen { path, kind, x: x.detach(), y: y.clone() });
+        }
+        Ok(())
+    }
+}
+
+impl Computed<'_> {
+    /// A tensor as this way computes with it.
+    fn take(&self, x: &Tensor) -> Result<Tensor> {
+        self.tensor(&x.to_f64()?, x.dims())
+    }
+
+    fn tensor(&self, values: &[f64], dims: &[usize]) -> Result<Tensor> {
+        element_type!(self.dtype, T => {
+            Tensor::from_vec(&self.device, values.iter().map(|&v| <T as Element>::from_f64(v)).collect::<Vec<T>>(), dims)
+        })
+    }
+
+    fn run(&self, name: &str, x: &Tensor, gradients: bool) -> Result<Vec<Seen>> {
+        let watch = Watch::default();
+        let mut x = self.take(x)?;
+        if gradients {
+            self.model.zero_grad()?;
+            // The first layer's gradient is asked for even where it has no parameters.
+            x = x.requires_grad();
+        }
+        let y = self.model.forward(&Ctx::eval(name).with_grad(gradients).with_hook(&watch), &x)?;
+        if gradients {
+            let key = Key::new(0).child("cotangent");
+            // Numbers that f32 has, so that both ways begin alike.
+            let number = |i: usize| f64::from((2.0 * key.uniform(i as u64) - 1.0) as f32);
+            let dy: Vec<f64> = (0..y.numel()).map(number).collect();
+            y.backward_with(&self.tensor(&dy, y.dims())?)?;
+        }
+        Ok(watch.0.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ulps_count_the_numbers_between() {
+        let next = |x: f32| f64::from(x.next_up());
+        assert_eq!((ulps(1.0, 1.0, DType::F32), ulps(1.0, next(1.0), DType::F32)), (0, 1));
+        assert_eq!(ulps(f64::from(f32::from_bits(1)), -f64::from(f32::from_bits(1)), DType::F32), 2);
+        assert_eq!((ulps(0.0, -0.0, DType::F32), ulps(0.0, -0.0, DType::F64)), (0, 0));
+        // A binade's end: the numbers above are twice as far apart, and still counted one by one.
+        assert_eq!(ulps(f64::from(2f32.next_down()), next(2.0), DType::F32), 2);
+        assert_eq!(ulps(1.0, 1.0 + f64::EPSILON, DType::F64), 1);
+        assert_eq!(ulps(1.0, 1.0 + f64::EPSILON, DType::F32), 0);
+        assert_eq!(ulps(f64::NAN, 1.0, DType::F32), u64::MAX);
+        assert_eq!(ulps(f64::NAN, f64::NAN, DType::F64), 0);
+        assert_eq!(ulps(f64::MAX, f64::INFINITY, DType::F64), 1);
+    }
+
+    #[test]
+    fn errors_are_relative_to_the_whole_tensor() {
+        let d = Difference::of(&[3.0, -4.5, 0.0], &[3.0, -4.0, 0.0], DType::F32);
+        assert_eq!((d.max_abs, d.max_rel, d.rms_rel), (0.5, 0.125, 0.1));
+        assert!(d.within(0.125) && !d.within(0.124));
+        let none = Difference { max_abs: 0.0, max_rel: 0.0, rms_rel: 0.0, max_ulp: 0, median_ulp: 0 };
+        assert_eq!(Difference::of(&[0.0; 3], &[0.0; 3], DType::F32), none);
+        assert_eq!(Difference::of(&[], &[], DType::F32), none);
+        // The same infinity is no difference.
+        assert_eq!(Difference::of(&[f64::INFINITY], &[f64::INFINITY], DType::F32), none);
+    }
+
+    /// A comparator of the form `err > tol` would let NaN pass.
+    #[test]
+    fn nan_is_beyond_every_tolerance() {
+        let d = Difference::of(&[1.0, f64::NAN], &[1.0, 2.0], DType::F32);
+        assert!(d.max_abs.is_nan() && d.max_rel.is_nan() && d.rms_rel.is_nan());
+        assert!(!d.within(f64::INFINITY) && d.max_ulp == u64::MAX && d.median_ulp == 0);
+    }
+}
