@@ -162,7 +162,7 @@ def agrees(program, folder):
         same("exit code", run.end()[0], 0)
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
         best = [line for line in lines if line.get("phase") == "val"][-1]
-        same("accuracy", page.text("[data-fact=val]"), f"{100 * best['accuracy']:.2f}\u00a0%")
+        same("accuracy", page.text("[data-fact=val]").strip(), f"{100 * best['accuracy']:.2f}\u00a0%")
         shown = page.text("#curves .legend span:last-child")
         same("loss", float(shown.split()[-1]), float(f"{best['loss']:.4g}"))
         same("epochs", page.text("[data-fact=epoch]"), "6 of 6")

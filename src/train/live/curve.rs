@@ -79,7 +79,7 @@ impl Curve {
     pub fn since(&self, seen: &mut Seen) -> Option<Tail> {
         let full = self.points.len().saturating_sub(1) as u64 * self.width;
         let now = Seen { width: self.width, steps: full + self.points.last().map_or(0, |last| last.steps) };
-        if now == *seen {
+        if now == *seen || now.steps == 0 {
             return None;
         }
         let from = if seen.width == self.width { (seen.steps.saturating_sub(1) / self.width) as usize } else { 0 };

@@ -33,8 +33,10 @@
   const show = (next) => {
     state = next;
     document.body.dataset.state = state;
+    if ($("state").textContent !== WORDS[state]) $("state").textContent = WORDS[state];
     const validating = state === "running" && progress && progress.phase === "val";
-    $("state").textContent = validating ? "Running: validating" : WORDS[state];
+    const [done, of] = validating ? progress.validated.map(R.thousands) : [];
+    $("validating").textContent = validating ? `${done} of ${of} images validated` : "";
     const open = ["starting", "running", "pausing", "paused"].includes(state);
     $("pause").disabled = !open;
     $("stop").disabled = !open;
@@ -51,29 +53,28 @@
   };
 
   const facts = () => {
-    const { step, steps, epoch, epochs, validated, phase } = progress;
+    const { step, steps, epoch, epochs } = progress;
     const rate = progress.images_per_second;
+    const left = ENDED.includes(state) || progress.seconds_left === null ? "" : `${time(progress.seconds_left)} left`;
     const last = phases.filter((p) => p.phase === "val").pop();
     const score = (v) => (run && run.score === "Dice" ? v.toFixed(3) : R.percent(v, 2));
     const entries = [
-      ["epoch", "epoch", `${Math.min(epoch + 1, epochs)} of ${epochs}`],
-      ["step", "step", `${R.thousands(step)} of ${R.thousands(steps)}`],
-      ["rate", "images a second", rate === null ? "\u2013" : R.thousands(Math.round(rate))],
-      ["left", "time left", ENDED.includes(state) ? "\u2013" : time(progress.seconds_left)],
-      ["trained", "time trained", time(progress.seconds)],
-      ["rate-of-learning", "learning rate", R.number(progress.learning_rate, 3)],
-      ["val", `validation ${run ? run.score : "score"}`, last ? score(last.score) : "\u2013"],
-      ["validated", "validating", phase === "val" ? `${R.thousands(validated[0])} of ${R.thousands(validated[1])}` : "\u2013"],
+      ["epoch", "epoch", Math.min(epoch + 1, epochs), `of ${R.thousands(epochs)}`],
+      ["step", "step", R.thousands(step), `of ${R.thousands(steps)}`],
+      ["time", "time trained", time(progress.seconds), left],
+      ["rate", "images a second", rate === null ? "\u2013" : R.thousands(Math.round(rate)), ""],
+      ["learning-rate", "learning rate", R.number(progress.learning_rate, 3), ""],
+      ["val", `validation ${run ? run.score : "score"}`, last ? score(last.score) : "\u2013", ""],
     ];
     const list = $("facts");
-    for (const [name, title, value] of entries) {
+    for (const [name, title, value, more] of entries) {
       let dd = list.querySelector(`[data-fact="${name}"]`);
       if (!dd) {
         dd = R.el("dd", { "data-fact": name });
-        list.append(R.el("div", { class: "large" }, R.el("dt", {}, title), dd));
+        list.append(R.el("div", { class: "large" }, R.el("dt"), dd));
       }
       dd.previousSibling.textContent = title;
-      dd.textContent = value;
+      dd.replaceChildren(`${value} `, R.el("small", {}, more));
     }
     $("done").value = steps ? step / steps : 0;
   };
