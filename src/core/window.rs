@@ -192,6 +192,20 @@ impl Window {
         i * self.stride[axis] + k * self.dilation[axis] - self.padding[axis][0]
     }
 
+    /// The position that tap `k` of output `i` reads, below 0 or beyond the input in the padding.
+    #[inline]
+    pub fn reach(&self, axis: usize, i: usize, k: usize) -> isize {
+        (i * self.stride[axis] + k * self.dilation[axis]) as isize - self.padding[axis][0] as isize
+    }
+
+    /// The output below `outputs` whose tap `k` reads input position `p`, where there is one.
+    #[inline]
+    pub fn reader(&self, axis: usize, p: usize, k: usize, outputs: usize) -> Option<usize> {
+        let from = (p + self.padding[axis][0]).checked_sub(k * self.dilation[axis])?;
+        let i = from / self.stride[axis];
+        (from.is_multiple_of(self.stride[axis]) && i < outputs).then_some(i)
+    }
+
     /// The taps of output `i` that lie inside an input of size `input`.
     #[inline]
     pub fn taps(&self, axis: usize, i: usize, input: usize) -> Range<usize> {
@@ -224,7 +238,7 @@ mod tests {
         }
     }
 
-    /// `inside`, `taps` and `position` must all tell the story of the formula, for every tap of every output.
+    /// All of the window's arithmetic must tell the story of the formula, for every tap of every output.
     #[test]
     fn ranges_agree_with_the_formula() {
         for (kernel, stride, padding, dilation, input) in
@@ -239,6 +253,9 @@ mod tests {
                 assert_eq!(w.taps(0, i, input).contains(&k), real, "{w:?} output {i} tap {k}");
                 assert!(!real || w.position(0, i, k) == p as usize);
                 assert_eq!(w.positions(0, i, input).any(|q| q as isize == p), real);
+                assert_eq!(w.reach(0, i, k), p);
+                let reads = |q| w.reader(0, q, k, outputs) == Some(i);
+                assert!((0..input).all(|q| reads(q) == (q as isize == p)), "{w:?} output {i} tap {k}");
             }
         }
     }

@@ -155,7 +155,13 @@ pub(crate) use by_tile;
 /// How many of `left >= 1` rows the next tile takes: 8, 6, 4, 2 or 1, at most V's.
 #[inline(always)]
 pub fn next_rows<V: Vector>(left: usize) -> usize {
-    match left.min(V::TILE[0]) {
+    next_of(left, V::TILE[0])
+}
+
+/// The same for a level whose largest tile has `most` rows.
+#[inline(always)]
+pub fn next_of(left: usize, most: usize) -> usize {
+    match left.min(most) {
         8.. => 8,
         6.. => 6,
         4.. => 4,

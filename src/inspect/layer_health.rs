@@ -205,6 +205,12 @@ fn sum<T: Float>(x: &[T], f: impl Fn(f64) -> f64) -> f64 {
     lanes.iter().sum::<f64>() + rest.iter().map(|v| f(v.to_f64())).sum::<f64>()
 }
 
+/// How these values are spread, in numbers and in bins.
+pub(super) fn distribution(values: &[f32]) -> (Spread, Histogram) {
+    let (spread, range) = spread(values);
+    (spread, histogram(values, range))
+}
+
 /// The spread, and the smallest and the largest of the finite elements.
 fn spread<T: Float>(x: &[T]) -> (Spread, [f64; 2]) {
     if x.is_empty() {

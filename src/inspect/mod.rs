@@ -5,32 +5,57 @@
 //! |---|---|
 //! | `tape.rs` | the ops recorded between two tensors |
 //! | `receptive_field.rs` | [`ReceptiveField`]: which input pixels an output sees |
+//! | `steps/` | [`conv_steps`] and its like: every number behind one output |
 //! | `summary.rs` | [`summary`]: shapes, parameters, FLOPs and receptive field, layer by layer; [`describe`] |
+//! | `array.rs` | [`Array`]: numbers with a shape, what instruments hand out |
+//! | `activations.rs` | [`activations`]: what every layer takes and makes of it |
+//! | `filters.rs` | [`filters`]: the kernels of the convolutional layers |
+//! | `goal.rs` | [`Goal`]: what an answer is explained for, and its score; [`Heatmap`] |
+//! | `gradcam.rs` | [`gradcam`]: where the channels that speak for it are active |
+//! | `saliency.rs` | [`saliency`]: how strongly the score depends on each pixel |
+//! | `occlusion.rs` | [`occlusion`]: what covering a part of the image costs |
 //! | `layer_health.rs` | [`layer_health`]: norms of weights, gradients and updates, dead units, spread of outputs |
 //! | `autograd_graph/` | [`autograd_graph`]: the tape behind a tensor as data, DOT and SVG |
 //! | `numerics_diff.rs` | [`numerics_diff`]: the same network computed in two ways, layer by layer |
-//! | `gpu.rs` | [`Gpu`]: the GPU, and whether the kernels work on it |
 //! | `report/` | [`report`]: a network and an image, looked into, as data and as one page |
+//! | `gpu.rs` | [`Gpu`]: the GPU, and whether the kernels work on it |
 //! | `machine.rs` | [`Machine`]: the processor, its SIMD and memory, and the GEMM speed it reaches |
 
+mod activations;
+mod array;
 mod autograd_graph;
+mod filters;
+mod goal;
 mod gpu;
+mod gradcam;
 mod layer_health;
 mod machine;
 mod numerics_diff;
+mod occlusion;
 mod receptive_field;
 pub mod report;
+mod saliency;
+pub mod steps;
 mod summary;
 mod tape;
 
+pub use activations::{Activation, activations};
+pub use array::Array;
 pub use autograd_graph::{
     AutogradGraph, GraphEdge, GraphNode, GraphNodeKind, TapeNames, autograd_graph, model_graph,
 };
+pub use filters::{Filters, filters};
+pub use goal::{Goal, Heatmap};
 pub use gpu::{Gpu, ptx};
+pub use gradcam::{gradcam, gradcam_layer};
 pub use layer_health::{BINS, Histogram, LayerHealth, Spread, copy_weights, layer_health};
 pub use machine::{Machine, gemm_roof, peak_resident_bytes};
-pub use numerics_diff::{
-    Computed, Difference, LayerDiff, NumericsDiff, ParameterDiff, numerics_diff,
-};
+pub use numerics_diff::{Computed, Difference, LayerDiff, NumericsDiff, ParameterDiff, numerics_diff};
+pub use occlusion::{OcclusionOptions, occlusion};
 pub use receptive_field::{ReceptiveField, receptive_field};
+pub use saliency::saliency;
+pub use steps::{
+    batch_norm_steps, conv_grad_input_steps, conv_grad_weight_steps, conv_steps, conv_transpose_spread,
+    conv_transpose_steps, pool_steps, softmax_steps,
+};
 pub use summary::{Extent, LayerSummary, Stopped, Summary, describe, summary};

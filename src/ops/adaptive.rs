@@ -67,7 +67,11 @@ impl AttrValue for Item {
 }
 
 impl OutputSize {
-    pub(super) fn from_attrs(attrs: &Attrs) -> Result<OutputSize> {
+    /// From attributes as text.
+    ///
+    /// # Errors
+    /// No `output_size`, or text of the wrong form.
+    pub fn from_attrs(attrs: &Attrs) -> Result<OutputSize> {
         let key = "output_size";
         match attrs.list::<Item>(key)?.as_deref() {
             None => Err(attrs.missing(key)),
@@ -107,7 +111,7 @@ impl OutputSize {
 }
 
 /// The inputs, of `input` along an axis, under output `i` of `outputs`.
-pub(super) fn under(i: usize, input: usize, outputs: usize) -> Range<usize> {
+pub(crate) fn under(i: usize, input: usize, outputs: usize) -> Range<usize> {
     i * input / outputs..((i + 1) * input).div_ceil(outputs)
 }
 

@@ -38,7 +38,8 @@ pub struct Attrs<'a> {
 }
 
 impl<'a> Attrs<'a> {
-    pub(crate) fn new(op: &'static str, values: &'a BTreeMap<String, String>, inputs: &'a [&'a str]) -> Self {
+    /// Attributes by name, of this op, with the names of the tensors that come along.
+    pub fn new(op: &'static str, values: &'a BTreeMap<String, String>, inputs: &'a [&'a str]) -> Self {
         Attrs { op, values, inputs }
     }
 

@@ -66,7 +66,11 @@ impl AvgPool2dOptions {
         }
     }
 
-    fn from_attrs(attrs: &Attrs) -> Result<Self> {
+    /// From attributes as text.
+    ///
+    /// # Errors
+    /// No `kernel_size`, or text of the wrong form.
+    pub fn from_attrs(attrs: &Attrs) -> Result<Self> {
         let default = Self::new(attrs.pair("kernel_size")?.ok_or_else(|| attrs.missing("kernel_size"))?);
         Ok(AvgPool2dOptions {
             stride: attrs.pair("stride")?.unwrap_or(default.stride),
@@ -78,13 +82,13 @@ impl AvgPool2dOptions {
         })
     }
 
-    fn window(&self) -> Window {
+    pub(crate) fn window(&self) -> Window {
         let Self { kernel_size: kernel, stride, padding, .. } = *self;
         Window { kernel, stride, padding: padding.map(|p| [p; 2]), dilation: [1, 1] }
     }
 
     /// The input rows and columns under output `o` of a plane, and its divisor.
-    fn under(&self, planes: &Planes, o: usize) -> ([Range<usize>; 2], f64) {
+    pub(crate) fn under(&self, planes: &Planes, o: usize) -> ([Range<usize>; 2], f64) {
         let (input, place) = ([planes.h, planes.w], [o / planes.ow, o % planes.ow]);
         let start = [0, 1].map(|axis| place[axis] * self.stride[axis]); // in the padded image
         let real = [0, 1].map(|axis| {

@@ -65,7 +65,11 @@ impl Default for BatchNormOptions {
 }
 
 impl BatchNormOptions {
-    pub(super) fn from_attrs(attrs: &Attrs) -> Result<Self> {
+    /// From attributes as text.
+    ///
+    /// # Errors
+    /// Text of the wrong form.
+    pub fn from_attrs(attrs: &Attrs) -> Result<Self> {
         let default = BatchNormOptions::default();
         Ok(BatchNormOptions {
             training: attrs.flag("training", default.training)?,

@@ -70,7 +70,11 @@ impl Default for Conv2dOptions {
 }
 
 impl Conv2dOptions {
-    pub(super) fn from_attrs(attrs: &Attrs) -> Result<Self> {
+    /// From attributes as text.
+    ///
+    /// # Errors
+    /// Text of the wrong form.
+    pub fn from_attrs(attrs: &Attrs) -> Result<Self> {
         let padding = match attrs.text("padding") {
             None | Some("valid") => Padding::Valid,
             Some("same") => Padding::Same,
@@ -100,7 +104,7 @@ impl Conv2dOptions {
     }
 
     /// All sizes, every one checked.
-    pub(super) fn geometry(&self, op: &str, input: &Shape, weight: &Shape) -> Result<Geometry> {
+    pub(crate) fn geometry(&self, op: &str, input: &Shape, weight: &Shape) -> Result<Geometry> {
         let window = self.window(op, weight)?;
         let (&[n, c, h, w], groups) = (&images(op, input)?, self.groups);
         let (o, cg) = (weight.dims()[0], weight.dims()[1]);

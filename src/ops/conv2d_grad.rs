@@ -103,7 +103,7 @@ impl Op for Conv2dGradWeight {
 }
 
 /// Refuses a `dy` that is not of the output's shape.
-pub(super) fn check_dy(op: &str, output: [usize; 4], dy: &Meta) -> Result<()> {
+pub(crate) fn check_dy(op: &str, output: [usize; 4], dy: &Meta) -> Result<()> {
     if images(op, &dy.shape)? == output {
         return Ok(());
     }

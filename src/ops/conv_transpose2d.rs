@@ -79,7 +79,11 @@ impl Default for ConvTranspose2dOptions {
 }
 
 impl ConvTranspose2dOptions {
-    fn from_attrs(attrs: &Attrs) -> Result<Self> {
+    /// From attributes as text.
+    ///
+    /// # Errors
+    /// Text of the wrong form.
+    pub fn from_attrs(attrs: &Attrs) -> Result<Self> {
         let default = Self::default();
         Ok(ConvTranspose2dOptions {
             stride: attrs.pair("stride")?.unwrap_or(default.stride),
@@ -101,7 +105,7 @@ impl ConvTranspose2dOptions {
     }
 
     /// All sizes, every one checked, of the convolution that this is the adjoint of: its input is our output.
-    pub(super) fn geometry(&self, op: &str, input: &Shape, weight: &Shape) -> Result<Geometry> {
+    pub(crate) fn geometry(&self, op: &str, input: &Shape, weight: &Shape) -> Result<Geometry> {
         let window = self.window(op, weight)?;
         let ([n, c, h, w], groups) = (images(op, input)?, self.groups);
         let shapes = |error: Error| {

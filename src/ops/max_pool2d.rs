@@ -77,7 +77,11 @@ impl MaxPool2dOptions {
         MaxPool2dOptions { kernel_size, stride, padding, dilation, ceil_mode: false }
     }
 
-    fn from_attrs(attrs: &Attrs) -> Result<Self> {
+    /// From attributes as text.
+    ///
+    /// # Errors
+    /// No `kernel_size`, or text of the wrong form.
+    pub fn from_attrs(attrs: &Attrs) -> Result<Self> {
         let default = Self::new(attrs.pair("kernel_size")?.ok_or_else(|| attrs.missing("kernel_size"))?);
         Ok(MaxPool2dOptions {
             stride: attrs.pair("stride")?.unwrap_or(default.stride),
@@ -88,7 +92,7 @@ impl MaxPool2dOptions {
         })
     }
 
-    fn window(&self) -> Window {
+    pub(crate) fn window(&self) -> Window {
         let Self { kernel_size: kernel, stride, padding, dilation, .. } = *self;
         Window { kernel, stride, padding: padding.map(|p| [p; 2]), dilation }
     }

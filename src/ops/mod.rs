@@ -6,17 +6,17 @@
 //! **To add an op:** write `src/ops/name.rs` (formula, derivation, `impl Op`, a method on [`Tensor`],
 //! `SPEC` with cases), add its module and its row here, run `cargo test`. Nothing else.
 
-mod adaptive;
+pub(crate) mod adaptive;
 mod along;
 mod attrs;
 mod binary;
 mod call;
 mod case;
-mod conv2d_grad;
+pub(crate) mod conv2d_grad;
 mod conv_transpose2d_grad;
 mod cross_entropy_goal;
 mod cuda;
-mod images;
+pub(crate) mod images;
 mod loss;
 mod norm;
 mod unary;

@@ -1,4 +1,4 @@
-//! The instruments that look into a network.
+//! The instruments of `receptive::inspect`, each against what it claims to measure.
 
 #[cfg(feature = "cli")]
 mod cli;
@@ -6,5 +6,8 @@ mod diff;
 mod graph;
 mod health;
 #[cfg(feature = "cli")]
+mod page;
+#[cfg(feature = "cli")]
 #[path = "../program/mod.rs"]
 mod program;
+mod steps;

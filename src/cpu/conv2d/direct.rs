@@ -58,9 +58,9 @@ pub fn grad_input<T: Float>(
             let mut sum = bias.map_or(T::ZERO, |b| b[c]);
             for o in group * g.og()..(group + 1) * g.og() {
                 for a in 0..kh {
-                    let Some(i) = reader(g, 0, pixel / g.w, a, g.oh) else { continue };
+                    let Some(i) = g.window.reader(0, pixel / g.w, a, g.oh) else { continue };
                     for b in 0..kw {
-                        let Some(j) = reader(g, 1, pixel % g.w, b, g.ow) else { continue };
+                        let Some(j) = g.window.reader(1, pixel % g.w, b, g.ow) else { continue };
                         let dy = dy[((n * g.o + o) * g.oh + i) * g.ow + j];
                         sum += dy * weight[((o * g.cg() + c % g.cg()) * kh + a) * kw + b];
                     }
@@ -69,13 +69,6 @@ pub fn grad_input<T: Float>(
             *dx = sum;
         }
     });
-}
-
-/// The output whose tap `k` reads input position `p`.
-fn reader(g: &Geometry, axis: usize, p: usize, k: usize, outputs: usize) -> Option<usize> {
-    let from = (p + g.window.padding[axis][0]).checked_sub(k * g.window.dilation[axis])?;
-    let i = from / g.window.stride[axis];
-    (from.is_multiple_of(g.window.stride[axis]) && i < outputs).then_some(i)
 }
 
 pub fn grad_weight<T: Float>(cx: &CpuCtx, g: &Geometry, dy: &[T], x: &[T], dw: &mut [T]) {

@@ -26,9 +26,11 @@
 
 use super::Mat;
 use crate::cpu::CpuCtx;
-use crate::cpu::outer::{Left, Strided, by_tile, next_rows, outer};
+use crate::cpu::outer::{Left, Strided, by_tile, next_of, next_rows, outer};
 use crate::cpu::simd::Simd;
 use crate::cpu::vector::{Kernel, Vector};
+use serde::Serialize;
+use std::ops::Range;
 
 /// Tiles of rows up to which B is read where it lies.
 const FEW: usize = 1;
@@ -45,6 +47,8 @@ const PACKED: usize = 1 << 22;
 /// Multiply-adds that are worth a task, and the most tasks of a product.
 const TASK: usize = 1 << 18;
 const MOST_TASKS: usize = 16;
+/// Cycles in which a register of a square of B is turned.
+const TURNED: usize = 6;
 
 /// Where `C[i, j]` lies.
 #[derive(Clone, Copy)]
@@ -73,6 +77,65 @@ struct Plan<'a> {
     width: usize,
     /// Whether B is read where it lies.
     in_place: bool,
+    /// Whether the factors changed places: this is `C' = B' A'`.
+    turned: bool,
+}
+
+/// How a product is cut into tiles, without computing it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cut {
+    /// Whether `C' = B' A'` is computed: the rows of tiles are columns of C then.
+    pub turned: bool,
+    /// Whether B is copied into panels as wide as a tile; else it is read where it lies.
+    pub packed: bool,
+    /// Rows and columns of a whole tile, MR and NR.
+    pub tile: [usize; 2],
+    /// Rows of the tiles after the last whole one.
+    pub rest: Vec<usize>,
+    /// Steps of k that a tile stays in registers for.
+    pub depth: usize,
+}
+
+impl Cut {
+    /// The rows, of `m`, of the tile that row `i` is in.
+    pub fn rows(&self, m: usize, i: usize) -> Range<usize> {
+        let mut start = i - i % self.tile[0];
+        let whole = m - m % self.tile[0];
+        if start < whole {
+            return start..start + self.tile[0];
+        }
+        for &rows in &self.rest {
+            if i < start + rows {
+                return start..start + rows;
+            }
+            start += rows;
+        }
+        start..m
+    }
+
+    /// The columns, of `n`, of the tile that column `j` is in.
+    pub fn columns(&self, n: usize, j: usize) -> Range<usize> {
+        let start = j - j % self.tile[1];
+        start..n.min(start + self.tile[1])
+    }
+}
+
+/// How `C[m, n] = A[m, k] B[k, n]` is cut at a level, all three row-major; `None` where it is computed by dot products.
+pub fn cut(simd: Simd, [m, k, n]: [usize; 3]) -> Option<Cut> {
+    let (a, b) = (Mat::new(&[], k), Mat::new(&[], n));
+    if super::along::suits([m, k, n], &a, &b) {
+        return None;
+    }
+    let plan = Plan::cheapest(simd, [m, k, n], a, b, 0.0, std::ptr::null_mut(), n);
+    let rows = tile(simd)[0];
+    let mut rest = Vec::new();
+    let mut left = plan.m % rows;
+    while left > 0 {
+        rest.push(next_of(left, rows));
+        left -= next_of(left, rows);
+    }
+    let depth = plan.depth();
+    Some(Cut { turned: plan.turned, packed: !plan.in_place, tile: [rows, plan.width], rest, depth })
 }
 
 /// Rung 04, `C = beta C + A B` with AVX2: see [`GemmFn`](super::GemmFn).
@@ -147,10 +210,7 @@ fn gemm(
     if super::along::suits([m, k, n], &a, &b) {
         return super::along::gemm((cx, simd, share), [m, k, n], a, b, beta, c, ldc);
     }
-    let straight = Plan::new(simd, [m, k, n], a, b, beta, Out { data: c.as_mut_ptr(), row: ldc, col: 1 });
-    let turned =
-        Plan::new(simd, [n, k, m], b.t(), a.t(), beta, Out { data: c.as_mut_ptr(), row: 1, col: ldc });
-    let plan = if turned.cost(simd) < straight.cost(simd) { turned } else { straight };
+    let plan = Plan::cheapest(simd, [m, k, n], a, b, beta, c.as_mut_ptr(), ldc);
     // B is packed in equal parts.
     let parts = if plan.in_place { 1 } else { (k * plan.n).div_ceil(PACKED) };
     let together = plan.n.div_ceil(parts.max(1)).next_multiple_of(plan.width);
@@ -163,16 +223,38 @@ impl<'a> Plan<'a> {
     fn new(simd: Simd, [m, k, n]: [usize; 3], a: Mat<'a, f32>, b: Mat<'a, f32>, beta: f32, c: Out) -> Self {
         let [rows, vectors] = tile(simd);
         let in_place = b.col == 1 && m <= FEW * rows;
-        Plan { m, k, n, a, b, beta, c, width: vectors * simd.lanes(), in_place }
+        Plan { m, k, n, a, b, beta, c, width: vectors * simd.lanes(), in_place, turned: false }
     }
 
-    /// About how many cycles: multiply-adds of registers, numbers packed (by registers or one by one), numbers of C
-    /// stored (likewise).
+    /// The product as it stands, or turned.
+    #[allow(clippy::too_many_arguments)] // the signature of BLAS
+    fn cheapest(
+        simd: Simd,
+        [m, k, n]: [usize; 3],
+        a: Mat<'a, f32>,
+        b: Mat<'a, f32>,
+        beta: f32,
+        data: *mut f32,
+        ldc: usize,
+    ) -> Self {
+        let straight = Plan::new(simd, [m, k, n], a, b, beta, Out { data, row: ldc, col: 1 });
+        let turned = Plan::new(simd, [n, k, m], b.t(), a.t(), beta, Out { data, row: 1, col: ldc });
+        if turned.cost(simd) < straight.cost(simd) { Plan { turned: true, ..turned } } else { straight }
+    }
+
+    /// Steps of k that a tile stays in registers for.
+    fn depth(&self) -> usize {
+        if self.in_place { STREAMS } else { DEPTH }
+    }
+
+    /// About how many cycles: multiply-adds of registers, registers packed (as they lie, or turned), registers of C stored
+    /// (likewise, or number by number).
     fn cost(&self, simd: Simd) -> usize {
         let lanes = simd.lanes();
-        let each = |col: usize| if col == 1 { 1 } else { lanes };
-        let packing = if self.in_place { 0 } else { self.k * self.n.div_ceil(lanes) * each(self.b.col) };
-        let storing = self.m * self.n.div_ceil(lanes) * each(self.c.col);
+        let each = |col: usize, turned: usize| if col == 1 { 1 } else { turned };
+        let packing =
+            if self.in_place { 0 } else { self.k * self.n.div_ceil(lanes) * each(self.b.col, TURNED) };
+        let storing = self.m * self.n.div_ceil(lanes) * each(self.c.col, lanes);
         self.m * self.k * self.n.div_ceil(lanes) + packing + storing
     }
 
@@ -263,13 +345,39 @@ impl Kernel for Pack<'_> {
             }
             return;
         }
-        // Blocks that a transpose keeps in the first-level cache.
-        for (block, to) in panel.chunks_mut(V::LANES * width).enumerate() {
-            let k = block * V::LANES;
-            for j in 0..columns {
-                let from = (first + j) * b.col + k * b.row;
-                let from = b.data[from..].iter().step_by(b.row);
-                to[j..].iter_mut().step_by(width).zip(from).for_each(|(to, &x)| *to = x);
+        if b.row == 1 {
+            // SAFETY: `check_bounds` bounds the columns of B, and a panel has `k` rows of `width`.
+            return unsafe { pack_turned::<V>(b.from(0, first), columns, panel, width) };
+        }
+        for (k, to) in panel.chunks_exact_mut(width).enumerate() {
+            let from = b.data[k * b.row + first * b.col..].iter().step_by(b.col);
+            to[..columns].iter_mut().zip(from).for_each(|(to, &x)| *to = x);
+        }
+    }
+}
+
+/// Packs a B whose columns lie along `k`, a square of registers at a time.
+///
+/// # Safety
+/// `columns` columns of B have a number for each row of the panel, whose `width` is a multiple of the register's.
+#[inline(always)]
+unsafe fn pack_turned<V: Vector>(b: Mat<f32>, columns: usize, panel: &mut [f32], width: usize) {
+    let depth = panel.len() / width;
+    for k in (0..depth).step_by(V::LANES) {
+        let rows = V::LANES.min(depth - k);
+        for j in (0..columns).step_by(V::LANES) {
+            let mut square = V::block();
+            for (i, column) in square.as_mut().iter_mut().enumerate().take(columns - j) {
+                // SAFETY: the caller's; the mask ends at the last row.
+                unsafe {
+                    let from = b.data.as_ptr().add((j + i) * b.col + k);
+                    *column =
+                        if rows == V::LANES { V::load(from) } else { V::load_part(from, V::first(rows)) };
+                }
+            }
+            for (i, row) in V::transpose(square).as_ref().iter().enumerate().take(rows) {
+                // SAFETY: row k + i of the panel has a whole register from column j on.
+                unsafe { row.store(panel.as_mut_ptr().add((k + i) * width + j)) };
             }
         }
     }
@@ -279,8 +387,8 @@ impl Kernel for Pack<'_> {
 struct Task<'a> {
     plan: &'a Plan<'a>,
     packed: &'a [f32],
-    rows: std::ops::Range<usize>,
-    panels: std::ops::Range<usize>,
+    rows: Range<usize>,
+    panels: Range<usize>,
 }
 
 impl Kernel for Task<'_> {
@@ -290,7 +398,7 @@ impl Kernel for Task<'_> {
     fn run<V: Vector>(self) {
         let Task { plan, packed, rows, panels } = self;
         let Plan { k, n, a, b, width, in_place, .. } = *plan;
-        let depth = if in_place { STREAMS } else { DEPTH };
+        let depth = plan.depth();
         let mut copied = [0f32; DEPTH * MOST_ROWS];
         for from in (0..k.max(1)).step_by(depth) {
             let depth = depth.min(k - from);

@@ -85,7 +85,7 @@ fn is_halving(planes: &Planes, window: &Window) -> bool {
 /// Whether `x` takes the place of `best`: NaN wins over every number, and a later NaN over an earlier one, as in
 /// PyTorch.
 #[inline(always)]
-fn wins<T: Float>(x: T, best: T) -> bool {
+pub fn wins<T: Float>(x: T, best: T) -> bool {
     x > best || x.is_nan()
 }
 

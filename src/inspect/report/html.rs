@@ -5,10 +5,11 @@
 
 const PAGE: &str = include_str!("page/page.html");
 
-const STYLES: [&str; 2] = [include_str!("page/base.css"), include_str!("page/page.css")];
+const STYLES: [&str; 3] =
+    [include_str!("page/base.css"), include_str!("page/page.css"), include_str!("page/stepper.css")];
 
 /// In the order they need each other; `main.js` starts the page.
-const SCRIPTS: [&str; 14] = [
+const SCRIPTS: [&str; 21] = [
     include_str!("page/data.js"),
     include_str!("page/dom.js"),
     include_str!("page/draw.js"),
@@ -17,6 +18,13 @@ const SCRIPTS: [&str; 14] = [
     include_str!("page/diagram.js"),
     include_str!("page/maps.js"),
     include_str!("page/values.js"),
+    include_str!("page/stepper.js"),
+    include_str!("page/stepper_map.js"),
+    include_str!("page/stepper_conv.js"),
+    include_str!("page/stepper_gemm.js"),
+    include_str!("page/stepper_grad.js"),
+    include_str!("page/stepper_transposed.js"),
+    include_str!("page/stepper_other.js"),
     include_str!("page/layer.js"),
     include_str!("page/field.js"),
     include_str!("page/heat.js"),

@@ -125,9 +125,8 @@ pub fn report(trained: &Trained, weights: Weights, shown: Shown, mut say: impl F
     let Shown { mut image, mut mask, label, what } = shown;
     let (original, original_mask) = (image.clone(), mask.clone());
     let x = trained.see(&mut image, mask.as_mut())?;
-    let blueprint = trained.blueprint()?;
-    let totals = summary(&*blueprint, name, trained.image).map_err(|stopped| stopped.error)?;
-    let graph = graph(&*blueprint, name, trained.image)?;
+    let totals = summary(&*trained.blueprint()?, name, trained.image).map_err(|stopped| stopped.error)?;
+    let graph = graph(&*trained.blueprint()?, name, trained.image)?;
     say("watching every layer");
     let (y, layers) = layers::layers(&*trained.model, name, &x, &totals, &graph)?;
     let masks = trained.network.loss.takes_masks();

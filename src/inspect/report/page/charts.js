@@ -106,12 +106,12 @@
     });
   };
 
-  // A name, a bar and a number a row. rows: [{name, value, text, strong}]; bars of negative values go left from zero.
-  // `high` is the least that a whole bar stands for.
-  R.bars = (rows, label, high = 0) => {
+  // A name, a bar and a number a row. rows: [{name, value, text, strong}]; a full bar is `full`, or the largest value; bars of
+  // negative values go left from zero.
+  R.bars = (rows, label, full = 0) => {
     const values = rows.map((row) => row.value);
     const low = Math.min(0, ...values);
-    const span = Math.max(high, ...values) - low || 1;
+    const span = Math.max(full, ...values) - low || 1;
     const place = (value) =>
       `left: ${(100 * (Math.min(value, 0) - low)) / span}%; width: ${(100 * Math.abs(value)) / span}%`;
     return R.el(

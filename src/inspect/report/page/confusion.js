@@ -110,35 +110,32 @@
     ];
   };
 
-  R.judged = (root) => {
-    const { judged } = R.report;
-    const asked =
-      judged.asked < judged.of
-        ? `${R.thousands(judged.asked)} of ${R.thousands(judged.of)} images of ${judged.set}, drawn at random`
-        : `all ${R.thousands(judged.of)} images of ${judged.set}`;
-    root.append(
-      R.el(
-        "p",
-        {},
-        `Asked about ${asked}: `,
-        R.el("strong", {}, R.percent(judged.accuracy, 2)),
-        ` are right, ${R.plural(judged.mistakes, "is a mistake", "are mistakes")}.`,
-      ),
-      R.figure(
-        judged.confusion.length <= 12 ? table(judged.confusion) : plane(judged.confusion),
-        "A row is a true class, a column what it was taken for; colour by the share of the row. Blue is right, vermilion is wrong.",
-      ),
-    );
-    const known = judged.per_class
+  // The classes it does worst at, the worst first.
+  const byClass = (perClass) => {
+    const known = perClass
       .map((share, i) => [share, i])
       .filter(([share]) => share !== null)
       .sort((a, b) => a[0] - b[0]);
     const rows = known
       .slice(0, 12)
       .map(([share, i]) => ({ name: R.className(i), value: share, text: R.percent(share) }));
+    const title = known.length > rows.length ? "The hardest classes" : "Right answers by class";
+    const bars = R.el("div", {}, R.el("h3", {}, title), R.bars(rows, "Share of right answers by class", 1));
+    return R.figure(bars, "The share of each class's images that were taken for it (recall).");
+  };
+
+  R.judged = (root) => {
+    const { judged } = R.report;
+    const some = `${R.thousands(judged.asked)} of ${R.thousands(judged.of)} images of ${judged.set}, drawn at random`;
+    const asked = judged.asked < judged.of ? some : `all ${R.thousands(judged.of)} images of ${judged.set}`;
+    const wrong = R.plural(judged.mistakes, "is a mistake", "are mistakes");
+    const right = R.el("strong", {}, R.percent(judged.accuracy, 2));
+    const matrix = judged.confusion.length <= 12 ? table(judged.confusion) : plane(judged.confusion);
+    const caption =
+      "A row is a true class, a column what it was taken for; colour by the share of the row. Blue is right, vermilion is wrong.";
     root.append(
-      R.el("h3", {}, known.length > rows.length ? "The hardest classes" : "Right answers by class"),
-      R.bars(rows, "Share of right answers by class"),
+      R.el("p", {}, `Asked about ${asked}: `, right, ` are right, ${wrong}.`),
+      R.el("div", { class: "figures wide" }, R.figure(matrix, caption), byClass(judged.per_class)),
     );
     if (judged.mistakes) root.append(R.el("h3", {}, "Mistakes"), ...mistakes(judged));
   };

@@ -230,7 +230,7 @@
         R.el(
           "p",
           { class: "note" },
-          "This run kept no health of its layers. Training writes health.jsonl when asked to.",
+          "This run kept no samples of its layers' health: receptive train --health writes them.",
         ),
       );
   };

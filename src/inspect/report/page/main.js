@@ -5,20 +5,12 @@
   const main = document.getElementById("main");
   const contents = document.getElementById("contents");
 
-  const link = (id, title) => {
-    const anchor = R.el("a", { href: `#${id}` }, title);
-    contents.append(R.el("li", {}, anchor));
-    return anchor;
-  };
+  const link = (id, title) => contents.append(R.el("li", {}, R.el("a", { href: `#${id}` }, title)));
 
-  const section = (id, title, lead, mount) => {
-    link(id, title);
-    const root = R.el(
-      "section",
-      { id, "aria-labelledby": `${id}-title` },
-      R.el("h2", { id: `${id}-title` }, title),
-      R.el("p", { class: "lead" }, lead),
-    );
+  const section = ({ id, title, short, lead, mount }) => {
+    link(id, short || title);
+    const heading = R.el("h2", { id: `${id}-title` }, title);
+    const root = R.el("section", { id, "aria-labelledby": `${id}-title` }, heading, R.el("p", { class: "lead" }, lead));
     main.append(root);
     mount(root);
   };
@@ -77,55 +69,63 @@
     mark();
   };
 
+  // In reading order; `when` says whether the report has what it shows.
+  const sections = (report) => [
+    {
+      id: "network",
+      title: "Network",
+      when: report.layers.length,
+      lead: "The image goes in at the top, the answer comes out at the bottom. A box is as wide as the image is there and as high as it has channels. Choose a layer to look inside.",
+      mount: network,
+    },
+    {
+      id: "field",
+      title: "Receptive field",
+      when: report.layers.length,
+      lead: "What one place of a layer can see of the image: it grows with every window, and faster after every stride. Orange marks it; beyond the frame lies padding. Point at the image to choose a place.",
+      mount: R.field,
+    },
+    {
+      id: "evidence",
+      title: "What the answer rests on",
+      short: "Evidence",
+      when: report.attribution.length,
+      lead: "Three ways to ask which pixels matter. Vermilion speaks for the answer, blue against it.",
+      mount: R.heat,
+    },
+    {
+      id: "training",
+      title: "Training",
+      when: report.training,
+      lead: "How the weights came to be what they are.",
+      mount: R.health,
+    },
+    {
+      id: "mistakes",
+      title: "Mistakes",
+      when: report.judged,
+      lead: "Where the network is wrong teaches more than where it is right.",
+      mount: R.judged,
+    },
+    {
+      id: "masks",
+      title: "Masks",
+      when: report.masks.length,
+      lead: "Validation images, drawn at random: what it was shown, what is true, what it says.",
+      mount: R.masks,
+    },
+  ];
+
   const start = () => {
-    const report = R.report;
     const header = R.el("header", { id: "overview" });
     link("overview", "Overview");
     main.replaceChildren(header);
     R.overview(header);
-    if (report.layers.length) {
-      section(
-        "network",
-        "Network",
-        "The image goes in at the top, the answer comes out at the bottom. A box is as wide as the image is there and as high as it has channels. Choose a layer to look inside.",
-        network,
-      );
-      section(
-        "field",
-        "Receptive field",
-        "What one place of a layer can see of the image: it grows with every window, and faster after every stride. Orange marks it; beyond the frame lies padding. Point at the image to choose a place.",
-        R.field,
-      );
-    }
-    if (report.attribution.length) {
-      section(
-        "evidence",
-        "What the answer rests on",
-        "Three ways to ask which pixels matter. Vermilion speaks for the answer, blue against it.",
-        R.heat,
-      );
-    }
-    if (report.training) section("training", "Training", "How the weights came to be what they are.", R.health);
-    if (report.judged)
-      section("mistakes", "Mistakes", "Where the network is wrong teaches more than where it is right.", R.judged);
-    if (report.masks.length)
-      section(
-        "masks",
-        "Masks",
-        "Validation images, drawn at random: what it was shown, what is true, what it says.",
-        R.masks,
-      );
-    main.append(
-      R.el(
-        "section",
-        {},
-        R.el(
-          "p",
-          { class: "note" },
-          `Made by receptive ${report.receptive}. This page holds everything it shows and asks nobody for anything.`,
-        ),
-      ),
-    );
+    sections(R.report)
+      .filter(({ when }) => when)
+      .forEach(section);
+    const made = `Made by receptive ${R.report.receptive}. This page holds everything it shows and asks nobody for anything.`;
+    main.append(R.el("section", {}, R.el("p", { class: "note" }, made)));
     follow();
     document.documentElement.dataset.ready = "true";
   };

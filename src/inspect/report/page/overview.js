@@ -10,8 +10,13 @@
     return `freshly drawn weights (seed ${w.seed})`;
   };
 
-  const fact = (name, value, large) =>
-    R.el("div", { class: large ? "large" : null }, R.el("dt", {}, name), R.el("dd", {}, value));
+  const fact = (name, value) => R.el("div", {}, R.el("dt", {}, name), R.el("dd", {}, value));
+
+  const machine = () => {
+    const { cpu, device, threads } = R.report.machine;
+    const where = device === "cpu" ? `${cpu || "an unknown processor"}, ${R.plural(threads, "thread")}` : device;
+    return R.el("p", { class: "note" }, `Times were measured on ${where}: layer by layer, medians of five passes.`);
+  };
 
   const score = () => {
     const { judged, training } = R.report;
@@ -23,23 +28,17 @@
   };
 
   const facts = () => {
-    const { parameters, flops, activation_bytes, layers, machine } = R.report;
+    const { parameters, flops, activation_bytes, layers } = R.report;
     const seconds = layers.reduce((sum, layer) => sum + layer.seconds, 0);
     const known = score();
     return R.el(
       "dl",
-      { class: "facts" },
-      known && fact(known[0], known[1], true),
-      fact("Parameters", R.thousands(parameters), true),
-      fact("Operations an image", R.unit(flops, "FLOP"), true),
-      fact("Layer outputs an image", R.unit(activation_bytes, "B"), true),
-      fact("Forward pass, layer by layer", R.seconds(seconds), true),
-      fact("Layers", R.thousands(layers.length)),
-      fact("Data", R.report.data),
-      fact(
-        "Machine",
-        `${machine.cpu || "unknown processor"}, ${machine.device}, ${R.plural(machine.threads, "thread")}`,
-      ),
+      { class: "facts large" },
+      known && fact(known[0], known[1]),
+      fact(`Parameters, ${R.plural(layers.length, "layer")}`, R.thousands(parameters)),
+      fact("Operations an image", R.unit(flops, "FLOP")),
+      fact("Outputs of all layers", R.unit(activation_bytes, "B")),
+      fact("Forward pass, one image", R.seconds(seconds)),
     );
   };
 
@@ -69,7 +68,7 @@
       "div",
       {},
       R.el("h3", { id: "verdict" }, verdict),
-      R.el("div", { style: "margin-top: 0.75rem" }, R.bars(rows, "The likeliest classes")),
+      R.el("div", { style: "margin-top: 0.75rem" }, R.bars(rows, "The likeliest classes", 1)),
       rest > 0 &&
         R.el(
           "p",
@@ -109,7 +108,7 @@
         ),
       );
     }
-    root.append(facts());
+    root.append(facts(), machine());
     if (mask) root.append(R.triptych(mask, image.what));
     else root.append(R.el("div", { class: "answer" }, R.figure(picture(), image.what), classes()));
     root.append(

@@ -1,9 +1,6 @@
 //! `receptive inspect`: the page stands alone, its size is bounded, its numbers are printed, and bad input is answered.
-#![cfg(feature = "cli")]
 
-mod program;
-
-use program::{error, ok};
+use crate::program::{error, ok};
 use serde_json::{Value, json};
 use std::path::Path;
 

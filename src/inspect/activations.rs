@@ -1,0 +1,67 @@
+//! What every layer takes and what it makes of it.
+
+use super::Array;
+use crate::core::Result;
+use crate::nn::{Ctx, Hook, Module, ModuleExt};
+use crate::tensor::Tensor;
+use serde::Serialize;
+use std::cell::RefCell;
+
+/// One layer's input and output in one forward pass.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Activation {
+    /// As in `state_dict`: `layer1.0.conv1`.
+    pub path: String,
+    /// PyTorch's name for the kind of layer.
+    pub kind: &'static str,
+    /// The kind with its settings: `Conv2d(1, 6, kernel_size=5, padding=2)`.
+    pub describe: String,
+    pub input: Array,
+    pub output: Array,
+}
+
+/// The input and the output of every layer that holds no others, in the order they run, in evaluation mode. `x` is what the
+/// network takes, a batch of any size.
+///
+/// What a network computes outside such layers, a residual's sum or a concatenation, shows as the input of the layer behind
+/// it. A layer that runs twice is there twice.
+///
+/// ```
+/// use receptive::inspect::activations;
+/// use receptive::nn::{Conv2d, MaxPool2d, ModuleExt, Sequential};
+/// use receptive::{DType, Device, Tensor};
+/// let cpu = Device::cpu()?;
+/// let net = Sequential::new().named("conv", Conv2d::new(1, 4, 3)).named("pool", MaxPool2d::new(2));
+/// net.init(&cpu, DType::F32, 0)?;
+/// let layers = activations(&net, "net", &Tensor::zeros(&cpu, &[1, 1, 8, 8], DType::F32)?)?;
+/// assert_eq!((&layers[0].path[..], &layers[0].output.dims[..]), ("conv", &[1, 4, 6, 6][..]));
+/// assert_eq!(layers[1].output.dims, [1, 4, 3, 3]);
+/// # Ok::<(), receptive::Error>(())
+/// ```
+///
+/// # Errors
+/// A shape that does not fit the network; a network or tensor without values.
+pub fn activations(model: &dyn Module, name: &str, x: &Tensor) -> Result<Vec<Activation>> {
+    let watch = Watch::default();
+    model.forward(&Ctx::eval(name).with_hook(&watch), &x.detach())?;
+    Ok(watch.0.into_inner())
+}
+
+/// Copies what it sees.
+#[derive(Default)]
+struct Watch(RefCell<Vec<Activation>>);
+
+impl Hook for Watch {
+    fn layer(&self, path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
+        if module.modules().is_empty() {
+            self.0.borrow_mut().push(Activation {
+                path: path.to_owned(),
+                kind: module.kind(),
+                describe: module.describe(),
+                input: Array::of(x)?,
+                output: Array::of(y)?,
+            });
+        }
+        Ok(())
+    }
+}

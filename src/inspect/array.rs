@@ -1,0 +1,36 @@
+//! Numbers with a shape: what the instruments hand out.
+
+use crate::core::{DType, Result};
+use crate::tensor::Tensor;
+use serde::Serialize;
+
+/// Numbers with a shape, row-major.
+///
+/// ```
+/// use receptive::inspect::Array;
+/// use receptive::{Device, Tensor};
+/// let x = Tensor::from_vec(&Device::cpu()?, vec![1f64, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3])?;
+/// assert_eq!(Array::of(&x)?, Array { dims: vec![2, 3], values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] });
+/// # Ok::<(), receptive::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Array {
+    /// Outermost first, as the tensor's.
+    pub dims: Vec<usize>,
+    /// The elements, as many as the product of `dims`.
+    pub values: Vec<f32>,
+}
+
+impl Array {
+    /// The elements of a tensor, copied to the host; other types than f32 are rounded to it.
+    ///
+    /// # Errors
+    /// A meta tensor has no elements.
+    pub fn of(x: &Tensor) -> Result<Array> {
+        let values = match x.dtype() {
+            DType::F32 => x.to_vec()?,
+            _ => x.to_f64()?.into_iter().map(|v| v as f32).collect(),
+        };
+        Ok(Array { dims: x.dims().to_vec(), values })
+    }
+}

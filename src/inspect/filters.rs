@@ -1,0 +1,56 @@
+//! The kernels of the convolutional layers.
+
+use super::Array;
+use crate::core::Result;
+use crate::nn::{Module, ModuleExt, Param};
+use serde::Serialize;
+
+/// The weights of one convolutional layer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Filters {
+    /// As in `state_dict`: `layer1.0.conv1`.
+    pub path: String,
+    /// `Conv2d` or `ConvTranspose2d`.
+    pub kind: &'static str,
+    /// `[O, C / groups, KH, KW]`; transposed `[C, O / groups, KH, KW]`.
+    pub weight: Array,
+    /// `[O]`, where it has one.
+    pub bias: Option<Array>,
+}
+
+/// Whether a layer of this kind slides a kernel over its input.
+pub(super) fn convolves(kind: &str) -> bool {
+    matches!(kind, "Conv2d" | "ConvTranspose2d")
+}
+
+/// The filters of every convolutional layer, in the order of construction.
+///
+/// ```
+/// use receptive::inspect::filters;
+/// use receptive::nn::{Conv2d, Flatten, Linear, ModuleExt, Sequential};
+/// use receptive::{DType, Device};
+/// let net = Sequential::new().named("conv", Conv2d::new(3, 8, 5).no_bias()).push(Flatten).push(Linear::new(8, 2));
+/// net.init(&Device::cpu()?, DType::F32, 0)?;
+/// let all = filters(&net)?;
+/// assert_eq!((all.len(), &all[0].path[..], &all[0].bias), (1, "conv", &None));
+/// assert_eq!(all[0].weight.dims, [8, 3, 5, 5]);
+/// # Ok::<(), receptive::Error>(())
+/// ```
+///
+/// # Errors
+/// A network without values: not initialised, or on the meta device.
+pub fn filters(model: &dyn Module) -> Result<Vec<Filters>> {
+    let mut all = Vec::new();
+    for (path, module) in model.modules().into_iter().filter(|(_, module)| convolves(module.kind())) {
+        let params = module.params();
+        let of = |name: &str| params.iter().find(|(known, _)| known == name).map(|(_, param)| values(param));
+        if let Some(weight) = of("weight").transpose()? {
+            all.push(Filters { path, kind: module.kind(), weight, bias: of("bias").transpose()? });
+        }
+    }
+    Ok(all)
+}
+
+fn values(param: &Param) -> Result<Array> {
+    Array::of(param.value()?)
+}

@@ -1,0 +1,136 @@
+//! Grad-CAM: where the channels that speak for an answer are active.
+//!
+//! ```text
+//! weight[k] = mean over i,j of d score / d A[k,i,j]        A: the output of a layer, [K, H, W]
+//! map[i,j]  = max(0, sum over k of weight[k] A[k,i,j])
+//! ```
+//!
+//! The map has the layer's resolution: enlarging it is up to who shows it. A negative sum is evidence against the class,
+//! and cut off. (Selvaraju et al.: "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
+//! 2017.) Of a segmenter the score is that of its mask, as in Seg-Grad-CAM (Vinogradova et al. 2020).
+//!
+//! A layer is any that the network runs by a name, also one that holds others: `layer3` of a ResNet is its last block's
+//! output, an Inception block's the concatenation of its branches.
+
+use super::filters::convolves;
+use super::goal::{Goal, Heatmap, Score, logits, one_image};
+use crate::core::{Error, ErrorKind, Result};
+use crate::nn::{Hook, Module};
+use crate::tensor::Tensor;
+use std::cell::{Cell, RefCell};
+
+/// Names in a message.
+const NAMED: usize = 24;
+
+/// Grad-CAM of `goal` at the output of `layer` (a path as in `state_dict`): a map of that output's size. `x` is one image
+/// `[1, C, H, W]`, as the network takes it.
+///
+/// # Errors
+/// Another number of images than one; no such layer, or one whose output has no rows and columns (the message lists those
+/// that do); a class out of range; a goal that the network's output has no score of; a score that is not finite, or does
+/// not depend on the layer.
+pub fn gradcam(model: &dyn Module, name: &str, x: &Tensor, layer: &str, goal: Goal) -> Result<Heatmap> {
+    one_image("gradcam", x)?;
+    let watch = Watch::new(layer);
+    let logits = logits(model, name, &x.requires_grad(), &watch)?;
+    let (activation, [h, w]) = watch.activation(&logits)?;
+    let score = Score::of(goal, name, &logits)?;
+    activation.retain_grad();
+    score.backward(&logits)?;
+    let gradient = activation.grad().ok_or_else(|| {
+        let what = format!("the score does not depend on the layer {layer}");
+        Error::new(ErrorKind::NoGradient, "gradcam", what)
+    })?;
+    let (activation, gradient) = (activation.to_f64()?, gradient.to_f64()?);
+    let mut map = vec![0f64; h * w];
+    for (a, da) in activation.chunks_exact(h * w).zip(gradient.chunks_exact(h * w)) {
+        let weight = da.iter().sum::<f64>() / (h * w) as f64;
+        map.iter_mut().zip(a).for_each(|(sum, a)| *sum += weight * a);
+    }
+    // Not f64::max, which would turn a NaN into 0.
+    map.iter_mut().filter(|sum| **sum < 0.0).for_each(|sum| *sum = 0.0);
+    Ok(Heatmap::new(&score, [h, w], &map))
+}
+
+/// The layer to ask by default: the last with more than one place in its output and a convolution before it, or itself.
+/// `None` where there is none, as in a network of linear layers.
+///
+/// Not counted are the layer that gives a segmenter's scores, whose map would be that mask again, and adaptive poolings,
+/// which may have fewer places to look at than they give out.
+///
+/// # Errors
+/// Another number of images than one; a shape that does not fit the network.
+pub fn gradcam_layer(model: &dyn Module, name: &str, x: &Tensor) -> Result<Option<String>> {
+    one_image("gradcam_layer", x)?;
+    let watch = Watch::new("");
+    let logits = logits(model, name, &x.detach(), &watch)?;
+    Ok(watch.fitting(&logits).pop())
+}
+
+/// Keeps one layer's output, and notes which layers have places.
+struct Watch<'a> {
+    layer: &'a str,
+    wanted: RefCell<Option<Tensor>>,
+    /// Whether a convolution ran already.
+    convolved: Cell<bool>,
+    places: RefCell<Vec<(String, Tensor)>>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(layer: &'a str) -> Watch<'a> {
+        Watch { layer, wanted: RefCell::default(), convolved: Cell::new(false), places: RefCell::default() }
+    }
+
+    /// The layers that would do, in the order they ran.
+    fn fitting(&self, logits: &Tensor) -> Vec<String> {
+        let places = self.places.borrow();
+        places.iter().filter(|(_, y)| !y.shares_storage(logits)).map(|(path, _)| path.clone()).collect()
+    }
+
+    /// The wanted layer's output with its rows and columns.
+    fn activation(&self, logits: &Tensor) -> Result<(Tensor, [usize; 2])> {
+        let error = match self.wanted.borrow().as_ref() {
+            Some(y) => match places(y) {
+                Some(size) => return Ok((y.clone(), size)),
+                None => Error::shape("gradcam", format!("the output of {} has no places to map", self.layer))
+                    .with("output", y.shape()),
+            },
+            None => Error::new(ErrorKind::Missing, "gradcam", format!("there is no layer `{}`", self.layer)),
+        };
+        let fitting = self.fitting(logits);
+        Err(match &fitting[..] {
+            [] => error.help("this network has no layer for Grad-CAM: saliency and occlusion need none"),
+            [.., last] => {
+                let before = fitting.len().saturating_sub(NAMED);
+                let more = if before > 0 { format!("{before} before, ") } else { String::new() };
+                error
+                    .expected(format!("one of {more}{}", fitting[before..].join(", ")))
+                    .help(format!("the last is the usual choice: {last}"))
+            }
+        })
+    }
+}
+
+impl Hook for Watch<'_> {
+    fn layer(&self, path: &str, module: &dyn Module, _x: &Tensor, y: &Tensor) -> Result<()> {
+        let kind = module.kind();
+        if convolves(kind) {
+            self.convolved.set(true);
+        }
+        if self.convolved.get() && places(y).is_some() && !kind.starts_with("Adaptive") {
+            self.places.borrow_mut().push((path.to_owned(), y.clone()));
+        }
+        if path == self.layer {
+            self.wanted.replace(Some(y.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// Rows and columns of an output `[1, K, H, W]` with more than one place.
+fn places(y: &Tensor) -> Option<[usize; 2]> {
+    match *y.dims() {
+        [_, k, h, w] if k > 0 && h * w > 1 => Some([h, w]),
+        _ => None,
+    }
+}

@@ -1,0 +1,160 @@
+//! What reaches one place from many: an input's gradient from the outputs it took part in, an output of a transposed
+//! convolution from the inputs that cover it. Both are one sum, read from the same side of a convolution.
+
+use super::conv::geometry;
+use super::values::{Values, check_place};
+use crate::core::{Error, Geometry, Result};
+use crate::ops::conv_transpose2d::{ConvTranspose2d, ConvTranspose2dOptions};
+use crate::ops::conv2d::Conv2dOptions;
+use crate::tensor::{Op, Tensor};
+use serde::Serialize;
+
+/// A value from another place, times the weight between the two.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Reached {
+    /// Channel, row and column it comes from.
+    pub from: [usize; 3],
+    /// Row and column in the kernel.
+    pub tap: [usize; 2],
+    /// The value there: dy of an output, or x of an input.
+    pub value: f64,
+    pub weight: f64,
+    pub product: f64,
+}
+
+/// Everything behind one element of the input's gradient.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GradInputSteps {
+    /// Image, input channel, row, column.
+    pub at: [usize; 4],
+    /// The outputs that read the input: `dy` times the weight they read it with.
+    pub terms: Vec<Reached>,
+    pub result: f64,
+}
+
+/// The steps to element `at`, `[n, c, p, q]`, of the gradient of `x` in `x.conv2d(weight, ..)`, from the output's.
+///
+/// # Errors
+/// What the op refuses; a `dy` that is not the output's shape; a place that the input does not have.
+pub fn conv_grad_input_steps(
+    x: &Tensor,
+    dy: &Tensor,
+    weight: &Tensor,
+    options: &Conv2dOptions,
+    at: [usize; 4],
+) -> Result<GradInputSteps> {
+    const OP: &str = "conv2d_grad_input";
+    let g = geometry(OP, x, dy, weight, options)?;
+    check_place(OP, "input", &at, &[g.n, g.c, g.h, g.w])?;
+    let upstream = Values::shaped(dy, &[g.n, g.o, g.oh, g.ow])?;
+    let terms = reached(&g, &upstream, &Values::of(weight)?, at);
+    let result = terms.iter().map(|term| term.product).sum();
+    Ok(GradInputSteps { at, terms, result })
+}
+
+/// Everything behind one output of a transposed convolution.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConvTransposeSteps {
+    /// Image, output channel, row, column.
+    pub at: [usize; 4],
+    /// The inputs that cover the output.
+    pub terms: Vec<Reached>,
+    pub sum: f64,
+    pub bias: Option<f64>,
+    /// Sum and bias.
+    pub result: f64,
+}
+
+/// The steps to output `at`, `[n, o, p, q]`, of `x.conv_transpose2d(weight, bias, options)`.
+///
+/// # Errors
+/// What the op refuses; a place that the output does not have.
+pub fn conv_transpose_steps(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    options: &ConvTranspose2dOptions,
+    at: [usize; 4],
+) -> Result<ConvTransposeSteps> {
+    let op = ConvTranspose2d(*options);
+    let metas: Vec<_> = [x, weight].into_iter().chain(bias).map(Tensor::meta).collect();
+    op.infer(&metas)?;
+    let g = options.geometry(op.name(), x.shape(), weight.shape())?;
+    check_place(op.name(), "output", &at, &[g.n, g.c, g.h, g.w])?;
+    let image = Values::shaped(x, &[g.n, g.o, g.oh, g.ow])?;
+    let terms = reached(&g, &image, &Values::of(weight)?, at);
+    let sum = terms.iter().map(|term| term.product).sum();
+    let bias = bias.map(|b| Ok::<_, Error>(Values::of(b)?.at(&at[1..2]))).transpose()?;
+    Ok(ConvTransposeSteps { at, terms, sum, bias, result: sum + bias.unwrap_or(0.0) })
+}
+
+/// What comes from `values [N, O, OH, OW]` to place `[n, c, p, q]` of `[N, C, H, W]`.
+fn reached(g: &Geometry, values: &Values, kernel: &Values, [n, c, p, q]: [usize; 4]) -> Vec<Reached> {
+    let [kh, kw] = g.window.kernel;
+    let first = c / g.cg() * g.og();
+    let mut terms = Vec::new();
+    for o in first..first + g.og() {
+        for a in 0..kh {
+            let Some(i) = g.window.reader(0, p, a, g.oh) else { continue };
+            for b in 0..kw {
+                let Some(j) = g.window.reader(1, q, b, g.ow) else { continue };
+                let (value, weight) = (values.at(&[n, o, i, j]), kernel.at(&[o, c % g.cg(), a, b]));
+                terms.push(Reached { from: [o, i, j], tap: [a, b], value, weight, product: value * weight });
+            }
+        }
+    }
+    terms
+}
+
+/// Where one input of a transposed convolution goes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Spread {
+    /// Image, input channel, row, column.
+    pub from: [usize; 4],
+    pub x: f64,
+    /// In the order of the weight: output channel, then row, then column of the kernel.
+    pub taps: Vec<SpreadTap>,
+}
+
+/// One product on its way to an output.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct SpreadTap {
+    /// The output's channel.
+    pub channel: usize,
+    /// Row and column in the kernel.
+    pub tap: [usize; 2],
+    /// Row and column of the output; outside of it in the padding.
+    pub at: [isize; 2],
+    /// Whether the padding cuts it off.
+    pub cut: bool,
+    pub weight: f64,
+    pub product: f64,
+}
+
+/// Where input `from`, `[n, c, i, j]`, of `x.conv_transpose2d(weight, .., options)` goes.
+///
+/// # Errors
+/// What the op refuses; a place that the input does not have.
+pub fn conv_transpose_spread(
+    x: &Tensor,
+    weight: &Tensor,
+    options: &ConvTranspose2dOptions,
+    from: [usize; 4],
+) -> Result<Spread> {
+    let op = ConvTranspose2d(*options);
+    op.infer(&[x.meta(), weight.meta()])?;
+    let g = options.geometry(op.name(), x.shape(), weight.shape())?;
+    let input = [g.n, g.o, g.oh, g.ow];
+    check_place(op.name(), "input", &from, &input)?;
+    let (value, kernel) = (Values::shaped(x, &input)?.at(&from), Values::of(weight)?);
+    let ([_, c, i, j], [kh, kw]) = (from, g.window.kernel);
+    let (rows, columns) = (g.window.taps(0, i, g.h), g.window.taps(1, j, g.w));
+    let first = c / g.og() * g.cg();
+    let places = (0..g.cg()).flat_map(|o| (0..kh).flat_map(move |a| (0..kw).map(move |b| (o, a, b))));
+    let tap = |(o, a, b)| {
+        let (at, weight) = ([g.window.reach(0, i, a), g.window.reach(1, j, b)], kernel.at(&[c, o, a, b]));
+        let cut = !rows.contains(&a) || !columns.contains(&b);
+        SpreadTap { channel: first + o, tap: [a, b], at, cut, weight, product: value * weight }
+    };
+    Ok(Spread { from, x: value, taps: places.map(tap).collect() })
+}

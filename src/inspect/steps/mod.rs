@@ -1,0 +1,46 @@
+//! One element of an op's output, term by term: what it takes to follow a convolution by hand.
+//!
+//! Each function takes the op's own inputs and a place, and returns every number behind the element there, in f64 and as
+//! plain data. They compute from the definition, slowly, and their results equal the op's (`tests/inspect/steps.rs` compares
+//! them on every case of the op table). The page of `receptive inspect` shows the same numbers.
+//!
+//! | file | what |
+//! |---|---|
+//! | `conv.rs` | [`conv_steps`]: the patch, the kernel, the products; [`conv_grad_weight_steps`] |
+//! | `gather.rs` | [`conv_grad_input_steps`], [`conv_transpose_steps`]: which places reach one, through which weights; [`conv_transpose_spread`] |
+//! | `gemm.rs` | [`ConvGemm`]: the same output in a matrix product, and its tile |
+//! | `pool.rs` | [`pool_steps`]: the window, the winner, the divisor |
+//! | `batch_norm.rs` | [`batch_norm_steps`]: mean, variance, scale and shift |
+//! | `softmax.rs` | [`softmax_steps`]: shifted exponentials and their sum |
+//! | `values.rs` | tensors as f64, found by index |
+//!
+//! ```
+//! use receptive::inspect::conv_steps;
+//! use receptive::ops::conv2d::Conv2dOptions;
+//! use receptive::{Device, Tensor};
+//! let cpu = Device::cpu()?;
+//! let image = Tensor::from_vec(&cpu, vec![1f32, 2.0, 4.0, 3.0, 5.0, 7.0, 6.0, 8.0, 9.0], &[1, 1, 3, 3])?;
+//! let weight = Tensor::from_vec(&cpu, vec![1f32, 0.0, 0.0, -1.0], &[1, 1, 2, 2])?;
+//! let steps = conv_steps(&image, &weight, None, &Conv2dOptions::default(), [0, 0, 1, 1])?;
+//! let products: Vec<f64> = steps.taps.iter().map(|tap| tap.product).collect();
+//! assert_eq!((&products[..], steps.result), (&[5.0, 0.0, 0.0, -9.0][..], -4.0));
+//! # Ok::<(), receptive::Error>(())
+//! ```
+
+mod batch_norm;
+mod conv;
+mod gather;
+mod gemm;
+mod pool;
+mod softmax;
+mod values;
+
+pub use batch_norm::{BatchNormSteps, batch_norm_steps};
+pub use conv::{ConvSteps, ConvTap, GradWeightSteps, GradWeightTerm, conv_grad_weight_steps, conv_steps};
+pub use gather::{
+    ConvTransposeSteps, GradInputSteps, Reached, Spread, SpreadTap, conv_grad_input_steps, conv_transpose_spread,
+    conv_transpose_steps,
+};
+pub use gemm::{Block, ConvGemm, GemmTile, conv_cut};
+pub use pool::{PoolSteps, PoolTap, Pooled, Pooling, pool_steps};
+pub use softmax::{SoftmaxSteps, SoftmaxTerm, softmax_steps};

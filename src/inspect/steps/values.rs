@@ -1,0 +1,55 @@
+//! Tensors as f64 on the host, found by index.
+
+use crate::core::{Error, Result};
+use crate::tensor::Tensor;
+
+/// A tensor's elements.
+pub struct Values {
+    dims: Vec<usize>,
+    values: Vec<f64>,
+}
+
+impl Values {
+    /// Those of `x`, seen as `dims`: a single image is a batch of one.
+    ///
+    /// # Errors
+    /// A tensor without elements in memory.
+    pub fn shaped(x: &Tensor, dims: &[usize]) -> Result<Values> {
+        debug_assert_eq!(x.numel(), dims.iter().product::<usize>());
+        Ok(Values { dims: dims.to_vec(), values: x.detach().to_f64()? })
+    }
+
+    /// Those of `x`.
+    ///
+    /// # Errors
+    /// As [`shaped`](Self::shaped).
+    pub fn of(x: &Tensor) -> Result<Values> {
+        Self::shaped(x, x.dims())
+    }
+
+    /// The element at an index.
+    pub fn at(&self, index: &[usize]) -> f64 {
+        self.values[flat(index, &self.dims)]
+    }
+
+    /// All elements, row-major.
+    pub fn all(&self) -> &[f64] {
+        &self.values
+    }
+}
+
+/// The position of an index in row-major order.
+pub fn flat(index: &[usize], dims: &[usize]) -> usize {
+    index.iter().zip(dims).fold(0, |at, (i, n)| at * n + i)
+}
+
+/// Refuses a place that a tensor of these dimensions does not have.
+///
+/// # Errors
+/// As said.
+pub fn check_place(op: &str, tensor: &str, at: &[usize], dims: &[usize]) -> Result<()> {
+    if at.len() == dims.len() && at.iter().zip(dims).all(|(i, n)| i < n) {
+        return Ok(());
+    }
+    Err(Error::shape(op, format!("the {tensor} has no element {at:?}")).with(tensor, format_args!("{dims:?}")))
+}
