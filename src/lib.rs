@@ -53,7 +53,9 @@
 //! - **`--precision bf16` and `tf32` are about products.** Tensor cores multiply what was rounded while it was loaded, and add
 //!   in f32; tensors stay f32 in memory. So every op has one kernel, not one for each precision.
 //! - **f64 stays on the CPU**, where it is the oracle: a GPU for learners computes it 64 times slower than f32.
-//! - **Scratch memory is not planned in `infer`**: loops take it from the same recycled buffers.
+//! - **Scratch memory is not planned in `infer`**: loops take it from the same recycled buffers. Nor does a dry run size these:
+//!   the first step does. Its ranges are cut from one arena, on huge pages, and every later step finds them, so that memory is
+//!   flat from the second step on (`tests/soak/flat_memory.py`); a dry run would save a part of one step.
 //! - **Weights are written here; the `safetensors` crate reads them** (see [`io::safetensors`]): it would list tensors by
 //!   element type first and metadata in no fixed order, and ours promise sorted names and the same bytes for the same
 //!   tensors.

@@ -45,6 +45,8 @@ const PACKED: usize = 1 << 22;
 /// Multiply-adds that are worth a task, and the most tasks of a product.
 const TASK: usize = 1 << 18;
 const MOST_TASKS: usize = 16;
+/// Cycles in which a register of a square of B is turned.
+const TURNED: usize = 6;
 
 /// Where `C[i, j]` lies.
 #[derive(Clone, Copy)]
@@ -166,13 +168,14 @@ impl<'a> Plan<'a> {
         Plan { m, k, n, a, b, beta, c, width: vectors * simd.lanes(), in_place }
     }
 
-    /// About how many cycles: multiply-adds of registers, numbers packed (by registers or one by one), numbers of C
-    /// stored (likewise).
+    /// About how many cycles: multiply-adds of registers, registers packed (as they lie, or turned), registers of C stored
+    /// (likewise, or number by number).
     fn cost(&self, simd: Simd) -> usize {
         let lanes = simd.lanes();
-        let each = |col: usize| if col == 1 { 1 } else { lanes };
-        let packing = if self.in_place { 0 } else { self.k * self.n.div_ceil(lanes) * each(self.b.col) };
-        let storing = self.m * self.n.div_ceil(lanes) * each(self.c.col);
+        let each = |col: usize, turned: usize| if col == 1 { 1 } else { turned };
+        let packing =
+            if self.in_place { 0 } else { self.k * self.n.div_ceil(lanes) * each(self.b.col, TURNED) };
+        let storing = self.m * self.n.div_ceil(lanes) * each(self.c.col, lanes);
         self.m * self.k * self.n.div_ceil(lanes) + packing + storing
     }
 
@@ -263,13 +266,39 @@ impl Kernel for Pack<'_> {
             }
             return;
         }
-        // Blocks that a transpose keeps in the first-level cache.
-        for (block, to) in panel.chunks_mut(V::LANES * width).enumerate() {
-            let k = block * V::LANES;
-            for j in 0..columns {
-                let from = (first + j) * b.col + k * b.row;
-                let from = b.data[from..].iter().step_by(b.row);
-                to[j..].iter_mut().step_by(width).zip(from).for_each(|(to, &x)| *to = x);
+        if b.row == 1 {
+            // SAFETY: `check_bounds` bounds the columns of B, and a panel has `k` rows of `width`.
+            return unsafe { pack_turned::<V>(b.from(0, first), columns, panel, width) };
+        }
+        for (k, to) in panel.chunks_exact_mut(width).enumerate() {
+            let from = b.data[k * b.row + first * b.col..].iter().step_by(b.col);
+            to[..columns].iter_mut().zip(from).for_each(|(to, &x)| *to = x);
+        }
+    }
+}
+
+/// Packs a B whose columns lie along `k`, a square of registers at a time.
+///
+/// # Safety
+/// `columns` columns of B have a number for each row of the panel, whose `width` is a multiple of the register's.
+#[inline(always)]
+unsafe fn pack_turned<V: Vector>(b: Mat<f32>, columns: usize, panel: &mut [f32], width: usize) {
+    let depth = panel.len() / width;
+    for k in (0..depth).step_by(V::LANES) {
+        let rows = V::LANES.min(depth - k);
+        for j in (0..columns).step_by(V::LANES) {
+            let mut square = V::block();
+            for (i, column) in square.as_mut().iter_mut().enumerate().take(columns - j) {
+                // SAFETY: the caller's; the mask ends at the last row.
+                unsafe {
+                    let from = b.data.as_ptr().add((j + i) * b.col + k);
+                    *column =
+                        if rows == V::LANES { V::load(from) } else { V::load_part(from, V::first(rows)) };
+                }
+            }
+            for (i, row) in V::transpose(square).as_ref().iter().enumerate().take(rows) {
+                // SAFETY: row k + i of the panel has a whole register from column j on.
+                unsafe { row.store(panel.as_mut_ptr().add((k + i) * width + j)) };
             }
         }
     }

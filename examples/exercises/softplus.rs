@@ -1,0 +1,95 @@
+//! Exercise: the gradient of an op.
+//!
+//! ```text
+//! y = ln(1 + e^x)          dy/dx = ?
+//! ```
+//!
+//! Softplus is a rectifier without a kink. Its forward pass is below; what is missing is the one line that every op has to
+//! know about itself: given the gradient `dy` of the loss by y, the gradient of the loss by x.
+//!
+//! Hints: differentiate by the chain rule, then look for a function that the engine already has. `src/ops/tanh.rs` is an op
+//! as short as this one. For x = -100, e^x is no problem; for x = 100, is it?
+
+use super::Wrong;
+use receptive::core::{Error, ErrorKind, Result};
+use receptive::cpu::{CpuCtx, View, ViewMut};
+use receptive::cuda::{CudaCtx, DeviceView};
+use receptive::ops::{Attrs, Case, Fill, Input, OpSpec};
+use receptive::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor};
+use receptive::testing::gradcheck::gradcheck;
+use std::sync::Arc;
+
+/// The gradient of the loss by `x`, from that by y. For you to write.
+pub fn gradient(_x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+    Ok(dy.clone())
+}
+
+// What follows makes an op of it, and judges it as every op of the engine is judged: by finite differences.
+
+/// A gradient, from `x` and `dy`.
+type Gradient = fn(&Tensor, &Tensor) -> Result<Tensor>;
+
+/// The op with a gradient of somebody's.
+#[derive(Debug)]
+pub struct Softplus(pub Gradient);
+
+/// The op with yours.
+pub static YOURS: OpSpec = spec(|_| Ok(Arc::new(Softplus(gradient))));
+
+/// A row as in the table of ops.
+pub const fn spec(build: fn(&Attrs) -> Result<Arc<dyn Op>>) -> OpSpec {
+    OpSpec {
+        name: "softplus",
+        torch: "F.softplus(input)",
+        inputs: const { &[Input::new("input")] },
+        outputs: &["output"],
+        attrs: &[],
+        build,
+        cases,
+    }
+}
+
+fn cases() -> Vec<Case> {
+    vec![
+        Case::new("small", "").filled("input", &[3, 5], Fill::Normal),
+        Case::new("large", "").filled("input", &[4, 25], Fill::Uniform(-90.0, 90.0)),
+    ]
+}
+
+impl Op for Softplus {
+    fn name(&self) -> &'static str {
+        "softplus"
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        Ok(Plan::new(x[0].shape, x[0].dtype))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::inputs(&[0])
+    }
+
+    fn cpu(&self, _cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        for (y, x) in y[0].get::<f64>().iter_mut().zip(x[0].get::<f64>()) {
+            // Above zero e^x may overflow: ln(1 + e^x) = x + ln(1 + e^-x).
+            *y = x.max(0.0) + (-x.abs()).exp().ln_1p();
+        }
+        Ok(())
+    }
+
+    fn cuda(&self, _cx: &CudaCtx, _x: &[DeviceView], _y: &[DeviceView]) -> Result<()> {
+        Err(Error::new(ErrorKind::Device, "softplus", "this exercise runs on the CPU"))
+    }
+
+    fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        Ok(Grads::from_iter([Some((self.0)(&saved.input(0), dy)?)]))
+    }
+}
+
+/// Holds a gradient to central differences.
+pub fn check(spec: &'static OpSpec) -> Result<String, Wrong> {
+    for case in (spec.cases)() {
+        gradcheck(spec, &case)?;
+    }
+    Ok("Every element agrees with central differences to 1e-7.".into())
+}
