@@ -71,7 +71,9 @@ impl Gallery {
         if !trainer.loss.takes_masks() {
             return Ok(Predictions { step, classes: of_image.map(likeliest).collect(), masks: Vec::new() });
         }
-        let [.., h, w] = *output.dims() else { return Ok(Predictions { step, classes: Vec::new(), masks: Vec::new() }) };
+        let [.., h, w] = *output.dims() else {
+            return Ok(Predictions { step, classes: Vec::new(), masks: Vec::new() });
+        };
         let mask = |pixels: &[f64]| {
             let pixels = pixels[..h * w].iter().map(|&p| u8::from(p > 0.5)).collect();
             Ok(shown(&Image::new([1, h, w], pixels)?))
