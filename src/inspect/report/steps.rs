@@ -82,7 +82,8 @@ pub fn steps(module: &dyn Module, op: Field, x: &Values, y: &Values, budget: usi
         _ => values.len() / dims[0].max(1),
     });
     let per_channel = if softmax { 1 } else { per_channel };
-    let gemm = weight.as_ref().map(|(dims, _)| gemm(module, op, [input, output], dims)).transpose()?.flatten();
+    let gemm =
+        weight.as_ref().map(|(dims, _)| gemm(module, op, [input, output], dims)).transpose()?.flatten();
     let shapes = Shapes { input, output, op, weights: per_channel };
     let mut crop = Crop::within(&shapes, if softmax { usize::MAX } else { budget });
     if let ("ConvTranspose2d", Some((dims, _))) = (kind, &weight) {
