@@ -111,15 +111,17 @@ impl Difference {
 }
 
 impl NumericsDiff {
-    /// The first thing that is not [within](Difference::within) `max_rel`, in words.
+    /// What is not [within](Difference::within) `max_rel`, in words: of the layers' own errors the first, else of the outputs,
+    /// else of the gradients on their way up, else of the parameters'.
     pub fn beyond(&self, max_rel: f64) -> Option<String> {
-        let layers = self.layers.iter().flat_map(|layer| {
-            let LayerDiff { path, accumulated, own, gradient, .. } = layer;
-            let gradient = gradient.as_ref().map(|d| ("gradient of the output", path, d));
-            [("own error", path, own), ("output", path, accumulated)].into_iter().chain(gradient)
+        let own = self.layers.iter().map(|layer| ("own error", &layer.path, &layer.own));
+        let outputs = self.layers.iter().map(|layer| ("output", &layer.path, &layer.accumulated));
+        let gradients = self.layers.iter().rev().filter_map(|layer| {
+            layer.gradient.as_ref().map(|gradient| ("gradient of the output", &layer.path, gradient))
         });
         let parameters = self.parameters.iter().map(|p| ("gradient", &p.path, &p.gradient));
-        let (what, path, difference) = layers.chain(parameters).find(|(_, _, d)| !d.within(max_rel))?;
+        let mut all = own.chain(outputs).chain(gradients).chain(parameters);
+        let (what, path, difference) = all.find(|(_, _, d)| !d.within(max_rel))?;
         Some(format!("{what} of {path}: max rel {:.2e}", difference.max_rel))
     }
 }

@@ -5,15 +5,17 @@
 //! 2. An edge over several ranks gets a place in each rank between, so that it passes the nodes there.
 //! 3. Each rank is ordered by where its neighbours above stand, then by those below, and again; the order with the fewest
 //!    crossings stays.
-//! 4. Each rank moves below its neighbours, as near as its order and its widths allow: a least-squares problem with a
-//!    closed solution (see [`settle`]).
+//! 4. Places that follow each other and nothing else become a column, which is straight; columns that would cross are cut
+//!    (Brandes, Koepf 2001). Each column moves to the mean of those it is joined to, as far as its neighbours let it. An edge
+//!    that passes by pulls nobody.
 
 use super::{AutogradGraph, GraphEdge, GraphNodeKind};
+use std::collections::BTreeMap;
 
 /// Between neighbours in a rank.
 const GAP: f64 = 28.0;
 /// Rounds of ordering, and of moving.
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 24;
 
 /// How far a ranked node, with what stands beside it, reaches to the left and to the right of its middle.
 pub(super) type Reach = [f64; 2];
@@ -140,30 +142,89 @@ impl Layout {
     }
 
     fn align(&mut self) {
-        for row in &self.ranks {
-            let wish = vec![0.0; row.len()];
-            settle(&mut self.places, row, &wish);
-        }
+        let column = self.columns();
+        let mut x = self.packed(&column);
+        let mut members = vec![Vec::new(); x.len()];
+        column.iter().enumerate().for_each(|(place, &column)| members[column].push(place));
+        let neighbours = self.neighbours();
         for round in 0..ROUNDS {
-            let wish = |places: &[Place], place: usize| {
-                let Place { above, below, x, .. } = &places[place];
-                let near = match round % 2 {
-                    _ if round + 1 == ROUNDS => [&above[..], &below[..]].concat(),
-                    0 => above.clone(),
-                    _ => below.clone(),
-                };
-                mean(&near, |p| places[p].x).unwrap_or(*x)
-            };
-            let mut order: Vec<usize> = (0..self.ranks.len()).collect();
-            if round % 2 == 1 {
-                order.reverse();
-            }
-            for rank in order {
-                let row = &self.ranks[rank];
-                let wishes: Vec<f64> = row.iter().map(|&place| wish(&self.places, place)).collect();
-                settle(&mut self.places, row, &wishes);
+            for i in 0..members.len() {
+                let this = if round % 2 == 0 { i } else { members.len() - 1 - i };
+                let Some(wish) = self.wish(&members[this], &column, &x) else { continue };
+                let [mut least, mut most] = [f64::NEG_INFINITY, f64::INFINITY];
+                for &place in &members[this] {
+                    let [left, right] = neighbours[place];
+                    least = left.map_or(least, |left| least.max(x[column[left]] + self.apart(left, place)));
+                    most = right.map_or(most, |right| most.min(x[column[right]] - self.apart(place, right)));
+                }
+                // Rounding may leave no room at all between two neighbours.
+                x[this] = wish.max(least).min(most);
             }
         }
+        self.places.iter_mut().zip(column).for_each(|(place, column)| place.x = x[column]);
+    }
+
+    /// The number of each place's column: an only follower of an only one before it is in the same one, unless it would cross
+    /// a column to the left.
+    fn columns(&self) -> Vec<usize> {
+        let at = self.positions();
+        let mut column: Vec<usize> = (0..self.places.len()).collect();
+        for row in &self.ranks {
+            let mut last = f64::NEG_INFINITY;
+            for &place in row {
+                let [next] = self.places[place].below[..] else { continue };
+                if self.places[next].above.len() == 1 && at[next] > last {
+                    column[next] = column[place];
+                    last = at[next];
+                }
+            }
+        }
+        // Numbered without gaps, in the order of their first places.
+        let mut numbers = BTreeMap::new();
+        column.iter().for_each(|&first| {
+            let next = numbers.len();
+            numbers.entry(first).or_insert(next);
+        });
+        column.iter().map(|first| numbers[first]).collect()
+    }
+
+    /// Columns as far to the left as they can stand.
+    fn packed(&self, column: &[usize]) -> Vec<f64> {
+        let mut x = vec![0.0; column.iter().max().map_or(0, |last| last + 1)];
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for pair in self.ranks.iter().flat_map(|row| row.windows(2)) {
+                let least = x[column[pair[0]]] + self.apart(pair[0], pair[1]);
+                if x[column[pair[1]]] < least {
+                    (x[column[pair[1]]], moved) = (least, true);
+                }
+            }
+        }
+        x
+    }
+
+    /// The least distance of the middles of two neighbours.
+    fn apart(&self, left: usize, right: usize) -> f64 {
+        self.places[left].reach[1] + GAP + self.places[right].reach[0]
+    }
+
+    /// The place to the left and to the right of each.
+    fn neighbours(&self) -> Vec<[Option<usize>; 2]> {
+        let mut neighbours = vec![[None; 2]; self.places.len()];
+        for pair in self.ranks.iter().flat_map(|row| row.windows(2)) {
+            (neighbours[pair[0]][1], neighbours[pair[1]][0]) = (Some(pair[1]), Some(pair[0]));
+        }
+        neighbours
+    }
+
+    /// Where a column would stand: in the middle of the nodes it is joined to, or of what there is.
+    fn wish(&self, members: &[usize], column: &[usize], x: &[f64]) -> Option<f64> {
+        let own = column[members[0]];
+        let joined = members.iter().flat_map(|&p| self.places[p].above.iter().chain(&self.places[p].below));
+        let (nodes, passing): (Vec<usize>, Vec<usize>) =
+            joined.copied().filter(|&p| column[p] != own).partition(|&p| self.places[p].node.is_some());
+        mean(if nodes.is_empty() { &passing } else { &nodes }, |p| x[column[p]])
     }
 
     /// The leftmost and the rightmost that anything reaches.
@@ -198,38 +259,6 @@ fn mean(of: &[usize], at: impl Fn(usize) -> f64) -> Option<f64> {
     (!of.is_empty()).then(|| of.iter().map(|&i| at(i)).sum::<f64>() / of.len() as f64)
 }
 
-/// Moves a row's places to their wishes, as near as order and widths allow.
-///
-/// With the offsets taken off that keep neighbours apart, the places must not decrease from left to right, and the sum of the
-/// squared distances from the wishes is to be least: isotonic regression, solved by pooling neighbours that are in the wrong
-/// order at their mean until none are (Ayer et al. 1955).
-fn settle(places: &mut [Place], row: &[usize], wishes: &[f64]) {
-    let mut offset = 0.0;
-    let mut offsets = Vec::with_capacity(row.len());
-    for (i, &place) in row.iter().enumerate() {
-        if i > 0 {
-            offset += places[row[i - 1]].reach[1] + GAP + places[place].reach[0];
-        }
-        offsets.push(offset);
-    }
-    // Sum and number of the wishes in each pool.
-    let mut pools: Vec<(f64, usize)> = Vec::new();
-    for (wish, offset) in wishes.iter().zip(&offsets) {
-        let mut pool = (wish - offset, 1);
-        while let Some(&(sum, n)) = pools.last()
-            && sum / n as f64 > pool.0 / pool.1 as f64
-        {
-            pool = (pool.0 + sum, pool.1 + n);
-            pools.pop();
-        }
-        pools.push(pool);
-    }
-    let pooled = pools.iter().flat_map(|&(sum, n)| std::iter::repeat_n(sum / n as f64, n));
-    for ((&place, offset), x) in row.iter().zip(offsets).zip(pooled) {
-        places[place].x = x + offset;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::GraphNode;
@@ -262,6 +291,11 @@ mod tests {
         assert_eq!((layout.ranks.len(), layout.places.len()), (4, 6));
         let skipping = &layout.routes[graph.edges.iter().position(|e| (e.from, e.to) == (0, 3)).unwrap()];
         assert_eq!(skipping.len(), 4);
+        let nodes = layout.places.iter().filter(|place| place.node.is_some()).map(|place| place.x);
+        assert!(
+            nodes.clone().all(|x| (x - layout.places[0].x).abs() < 1e-6),
+            "the body is no straight column: {layout:?}"
+        );
         for row in &layout.ranks {
             for pair in row.windows(2) {
                 let [a, b] = [&layout.places[pair[0]], &layout.places[pair[1]]];
@@ -277,14 +311,15 @@ mod tests {
         assert_eq!(layout(&crossed).crossings(), 0);
     }
 
-    /// Wishes in the wrong order meet in the middle; those that can be granted are.
+    /// Branches that begin and end together stand side by side, each a straight column, and what they leave and meet in stands
+    /// in their middle.
     #[test]
-    fn a_row_settles_where_it_costs_least() {
-        let graph = graph(3, &[]);
-        let mut layout = layout(&graph);
-        let row = layout.ranks[0].clone();
-        settle(&mut layout.places, &row, &[100.0, 50.0, 500.0]);
-        let x: Vec<f64> = row.iter().map(|&place| layout.places[place].x).collect();
-        assert_eq!(x, [75.0 - 34.0, 75.0 + 34.0, 500.0]);
+    fn branches_are_straight_and_balanced() {
+        let graph = graph(6, &[(0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 5)]);
+        let layout = layout(&graph);
+        let x = |node: usize| layout.places.iter().find(|place| place.node == Some(node)).unwrap().x;
+        assert_eq!((x(1), x(2), x(0)), (x(3), x(4), x(5)));
+        assert!((x(1) - x(2)).abs() >= 2.0 * 20.0 + GAP - 1e-9);
+        assert!(((x(1) + x(2)) / 2.0 - x(0)).abs() < 1e-6, "{layout:?}");
     }
 }
