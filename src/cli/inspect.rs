@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Look into a network: one HTML page with its layers, feature maps, filters, receptive fields, what the answer rests on,
-/// the course of a run and its mistakes. It needs no network and no other file.
+/// the course of a run and its mistakes. The page opens from a disk, offline, and needs no other file.
 ///
 /// A run folder or weights are shown as trained; a MODEL alone, or an arch file (NAME.toml), with weights as they are drawn
 /// before training.
