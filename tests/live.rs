@@ -36,10 +36,15 @@ impl Run {
 
     fn spawn(args: &[&str], folder: PathBuf, place: tempfile::TempDir) -> Run {
         let mut program = Command::new(env!("CARGO_BIN_EXE_receptive"));
-        program.args(args).env("HOME", env!("CARGO_TARGET_TMPDIR")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        program
+            .args(args)
+            .env("HOME", env!("CARGO_TARGET_TMPDIR"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut process = program.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let url = lines.find_map(|line| line.unwrap().strip_prefix("live: http://127.0.0.1:").map(str::to_owned));
+        let url =
+            lines.find_map(|line| line.unwrap().strip_prefix("live: http://127.0.0.1:").map(str::to_owned));
         let url = url.expect("the page's address is printed");
         let mut parts = url.split('/');
         let (port, token) = (parts.next().unwrap().parse().unwrap(), parts.next().unwrap().to_owned());
@@ -67,11 +72,18 @@ impl Run {
     /// The whole answer to a request below the page's address.
     fn ask(&self, method: &str, name: &str, headers: &str) -> String {
         let Run { port, token, .. } = self;
-        self.raw(format!("{method} /{token}/{name} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{headers}\r\n").as_bytes())
+        self.raw(
+            format!("{method} /{token}/{name} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{headers}\r\n")
+                .as_bytes(),
+        )
     }
 
     fn post(&self, name: &str) {
-        let answer = self.ask("POST", name, &format!("Origin: http://127.0.0.1:{}\r\nContent-Length: 0\r\n", self.port));
+        let answer = self.ask(
+            "POST",
+            name,
+            &format!("Origin: http://127.0.0.1:{}\r\nContent-Length: 0\r\n", self.port),
+        );
         assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
     }
 
@@ -160,13 +172,19 @@ fn a_run_is_followed_paused_resumed_and_stopped() {
     let run = Run::start("lenet5", &["--epochs", "500"]);
     let mut events = run.follow();
     let about = events.until("run", |_| true);
-    assert_eq!((&about["model"], &about["parameters"], &about["score"]), (&"lenet5".into(), &61_706.into(), &"accuracy".into()));
+    assert_eq!(
+        (&about["model"], &about["parameters"], &about["score"]),
+        (&"lenet5".into(), &61_706.into(), &"accuracy".into())
+    );
     events.until("curve", |curve| curve["points"].as_array().unwrap().len() > 2);
     let filters = events.until("filters", |_| true);
     assert_eq!(filters["dims"], serde_json::json!([6, 1, 5, 5]));
     let predictions = events.until("predictions", |_| true);
     let classes = predictions["classes"].as_array().unwrap();
-    assert!(classes.len() == 8 && classes.iter().all(|shown| shown.as_array().unwrap().len() == 3), "{predictions}");
+    assert!(
+        classes.len() == 8 && classes.iter().all(|shown| shown.as_array().unwrap().len() == 3),
+        "{predictions}"
+    );
 
     run.post("pause");
     events.state("paused");
@@ -192,7 +210,8 @@ fn a_run_is_followed_paused_resumed_and_stopped() {
     let (code, said) = run.end();
     assert!(code == 1 && said.contains("stopped; go on with: receptive train --resume"), "{code} {said}");
 
-    let resumed = Run::spawn(&["train", "--resume", kept.to_str().unwrap(), "--live", "0"], kept.clone(), place);
+    let resumed =
+        Run::spawn(&["train", "--resume", kept.to_str().unwrap(), "--live", "0"], kept.clone(), place);
     let mut events = resumed.follow();
     assert!(events.step() > paused, "it goes on where it was stopped");
     // A pause does not stand in the way of Ctrl-C.
@@ -243,13 +262,17 @@ fn strangers_are_refused_and_disturb_nothing() {
     for (i, (status, answer)) in refused.iter().enumerate() {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{i}: {answer:?}"));
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{i}: {answer}");
-        assert!(!head.to_lowercase().contains("access-control") && body.lines().count() == 1, "{i}: {answer}");
+        assert!(
+            !head.to_lowercase().contains("access-control") && body.lines().count() == 1,
+            "{i}: {answer}"
+        );
         for secret in [token, "mlp2", run.folder.to_str().unwrap(), "rust", "receptive"] {
             assert!(!answer.contains(secret), "{i}: {answer}");
         }
     }
     // Those who begin and leave, or do not begin at all.
-    for begun in ["", "GET", "GET / HTTP/1.1\r\nHost: x", "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf"] {
+    for begun in ["", "GET", "GET / HTTP/1.1\r\nHost: x", "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf"]
+    {
         assert_eq!(run.raw(begun.as_bytes()), "");
     }
     let _silent: Vec<TcpStream> = (0..20).map(|_| run.connect()).collect();
@@ -257,7 +280,13 @@ fn strangers_are_refused_and_disturb_nothing() {
         let answer = run.ask("GET", own, "");
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 OK") && body.len() > 500, "{own}: {head}");
-        let headers = ["no-store", "default-src 'none'", "Referrer-Policy: no-referrer", "nosniff", "frame-ancestors 'none'"];
+        let headers = [
+            "no-store",
+            "default-src 'none'",
+            "Referrer-Policy: no-referrer",
+            "nosniff",
+            "frame-ancestors 'none'",
+        ];
         headers.iter().for_each(|header| assert!(head.contains(header), "{own}: {head}"));
         assert!(!head.to_lowercase().contains("access-control") && !body.contains(token.as_str()));
     }
@@ -285,7 +314,11 @@ fn a_crowd_does_not_disturb_the_run() {
         line
     });
     let (let_in, refused): (Vec<String>, Vec<String>) = answers.partition(|line| line.contains(" 200 "));
-    assert!(let_in.len() <= 55 && refused.iter().all(|line| line.contains(" 503 ")), "{} {refused:?}", let_in.len());
+    assert!(
+        let_in.len() <= 55 && refused.iter().all(|line| line.contains(" 503 ")),
+        "{} {refused:?}",
+        let_in.len()
+    );
     drop(more);
     // Some leave in the middle of it.
     crowd.truncate(150);
@@ -306,7 +339,8 @@ fn a_watched_run_gives_the_same_bits() {
     let place = tempfile::tempdir().unwrap();
     let alone = place.path().join("alone");
     let settings = ["--epochs", "2", "--augment", "standard"];
-    ok(&[&["train", "lenet5-bn", "--data", "sample", "--out", alone.to_str().unwrap()][..], &settings].concat());
+    ok(&[&["train", "lenet5-bn", "--data", "sample", "--out", alone.to_str().unwrap()][..], &settings]
+        .concat());
     let run = Run::start("lenet5-bn", &settings);
     let mut events = run.follow();
     events.until("predictions", |_| true);
@@ -329,7 +363,10 @@ fn a_port_that_cannot_be_had_is_said_before_there_is_a_run() {
     let port = taken.local_addr().unwrap().port().to_string();
     let train = |port: &str| error(&["train", "mlp2", "--data", "sample", "--out", &out, "--live", port]);
     let message = train(&port);
-    assert!(message.contains(&format!("cannot listen on port {port}")) && message.contains("another program"), "{message}");
+    assert!(
+        message.contains(&format!("cannot listen on port {port}")) && message.contains("another program"),
+        "{message}"
+    );
     assert!(train("65536").contains("expected a port"));
     assert!(train("mlp2").contains("MODEL goes before --live"));
     assert!(!Path::new(&out).exists());

@@ -8,7 +8,9 @@ use crate::models::{Network, OptimizerKind};
 use crate::nn::Scheme;
 use crate::optim::Decay;
 use crate::train::live::{End, Server};
-use crate::train::{Callback, Done, GraphMode, HEALTH_EVERY, Keep, Outcome, Overlap, RunConfig, RunDir, train};
+use crate::train::{
+    Callback, Done, GraphMode, HEALTH_EVERY, Keep, Outcome, Overlap, RunConfig, RunDir, train,
+};
 use anyhow::bail;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -291,7 +293,8 @@ fn session(
 ) -> anyhow::Result<Outcome> {
     let path = folder.path().display();
     let terminal = std::io::stderr().is_terminal();
-    let mut watchers: Vec<Box<dyn Callback>> = vec![Box::new(Progress::new(terminal, config.log_interval, say))];
+    let mut watchers: Vec<Box<dyn Callback>> =
+        vec![Box::new(Progress::new(terminal, config.log_interval, say))];
     if let Some(live) = &live {
         say(&format!("live: {}", live.url()));
         watchers.push(Box::new(live.follower(folder.path())));

@@ -117,7 +117,8 @@ pub fn run<'a, C: Callback + 'a>(
     let mut done = Vec::new();
     for (path, config) in &runs {
         let dir = open(path, config)?;
-        let outcome = match train(&dir, config.clone(), Arc::clone(stop), vec![Box::new(watch(config))], say) {
+        let outcome = match train(&dir, config.clone(), Arc::clone(stop), vec![Box::new(watch(config))], say)
+        {
             Ok(outcome) => outcome,
             Err(e) => {
                 dir.discard_unbegun();

@@ -1,6 +1,8 @@
 //! From a run folder to trained weights: what `receptive train` and `receptive reproduce` do.
 
-use super::{Callback, Checkpoint, Flow, HealthRecorder, Keep, Outcome, RunConfig, RunDir, Setup, Tally, evaluate};
+use super::{
+    Callback, Checkpoint, Flow, HealthRecorder, Keep, Outcome, RunConfig, RunDir, Setup, Tally, evaluate,
+};
 use crate::core::Result;
 use crate::nn::ModuleExt;
 use std::sync::Arc;

@@ -82,7 +82,8 @@ impl Curve {
         if now == *seen || now.steps == 0 {
             return None;
         }
-        let from = if seen.width == self.width { (seen.steps.saturating_sub(1) / self.width) as usize } else { 0 };
+        let from =
+            if seen.width == self.width { (seen.steps.saturating_sub(1) / self.width) as usize } else { 0 };
         *seen = now;
         let points = self.points[from..].to_vec();
         Some(Tail { start: self.start, width: self.width, from, points })

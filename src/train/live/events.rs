@@ -105,7 +105,8 @@ impl Serialize for Tail {
         }
         let mean = |sum: f64, steps: u64| (sum / steps as f64) as f32;
         let points = self.points.iter().map(|p| (p.steps, mean(p.loss, p.steps), mean(p.score, p.steps)));
-        Sent { start: self.start, width: self.width, from: self.from, points: points.collect() }.serialize(serializer)
+        Sent { start: self.start, width: self.width, from: self.from, points: points.collect() }
+            .serialize(serializer)
     }
 }
 

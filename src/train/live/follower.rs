@@ -258,7 +258,8 @@ mod tests {
         let hub = Arc::new(Hub::new(Arc::new(AtomicBool::new(false))));
         let mut follower = Follower::new(hub, Path::new(""));
         let tally = |n, correct| Tally { n, decisions: n, correct, ..Tally::default() };
-        let scores = [(10, 5), (20, 14), (24, 14), (10, 10)].map(|(n, right)| follower.score_of_step(tally(n, right)));
+        let scores =
+            [(10, 5), (20, 14), (24, 14), (10, 10)].map(|(n, right)| follower.score_of_step(tally(n, right)));
         assert_eq!(scores, [0.5, 0.9, 0.0, 1.0]);
     }
 }

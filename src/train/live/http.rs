@@ -157,7 +157,13 @@ const HEADERS_OF_ALL: &str = "Connection: close\r\n\
     X-Frame-Options: DENY\r\n";
 
 /// Answers with a text, and ends the connection. `more`: headers, a line each.
-pub(super) fn answer(stream: &mut TcpStream, status: Status, more: &str, kind: &str, text: &str) -> io::Result<()> {
+pub(super) fn answer(
+    stream: &mut TcpStream,
+    status: Status,
+    more: &str,
+    kind: &str,
+    text: &str,
+) -> io::Result<()> {
     let Status(number, words) = status;
     let length = text.len();
     let head = format!(
@@ -180,9 +186,8 @@ pub(super) fn refuse(stream: &mut TcpStream, status: Status, more: &str) -> io::
 
 /// Begins a stream of events that ends with the connection.
 pub(super) fn begin_events(stream: &mut TcpStream) -> io::Result<()> {
-    let head = format!(
-        "HTTP/1.1 200 OK\r\n{HEADERS_OF_ALL}Content-Type: text/event-stream\r\n\r\nretry: 1000\n\n"
-    );
+    let head =
+        format!("HTTP/1.1 200 OK\r\n{HEADERS_OF_ALL}Content-Type: text/event-stream\r\n\r\nretry: 1000\n\n");
     stream.write_all(head.as_bytes())
 }
 
@@ -213,14 +218,22 @@ mod tests {
 
     #[test]
     fn heads_are_read_and_bounded() {
-        let head = parse(b"POST /a/b?c HTTP/1.1\r\nhost: h\r\nOrigin: o\r\nContent-Length: 12\r\n\r\nbody").unwrap().unwrap();
+        let head = parse(b"POST /a/b?c HTTP/1.1\r\nhost: h\r\nOrigin: o\r\nContent-Length: 12\r\n\r\nbody")
+            .unwrap()
+            .unwrap();
         let [method, path] = ["POST", "/a/b"].map(str::to_owned);
         let request = Request { method, path, host: Some("h".into()), origin: Some("o".into()) };
         assert_eq!((head.request, head.bytes, head.body), (request, 64, 12));
         let with = |header: &str| status(&format!("GET / HTTP/1.1\r\n{header}\r\n\r\n"));
         assert_eq!([with("Content-Length: 4096"), with("Content-Length: 4097")], [200, 413]);
         assert_eq!(with("Content-Length: 99999999999999999999999"), 413);
-        for bad in ["Content-Length: -1", "Content-Length: 1, 1", "Content-Length:", "Host: a\r\nHost: b", "Host: \u{e4}\0"] {
+        for bad in [
+            "Content-Length: -1",
+            "Content-Length: 1, 1",
+            "Content-Length:",
+            "Host: a\r\nHost: b",
+            "Host: \u{e4}\0",
+        ] {
             assert_eq!(with(bad), 400, "{bad}");
         }
         assert_eq!(with("Transfer-Encoding: chunked"), 411);

@@ -28,14 +28,8 @@ pub(super) enum Topic {
 }
 
 impl Topic {
-    const ALL: [Topic; 6] = [
-        Topic::Run,
-        Topic::Filters,
-        Topic::Pictures,
-        Topic::Predictions,
-        Topic::Health,
-        Topic::Remark,
-    ];
+    const ALL: [Topic; 6] =
+        [Topic::Run, Topic::Filters, Topic::Pictures, Topic::Predictions, Topic::Health, Topic::Remark];
 
     fn name(self) -> &'static str {
         match self {

@@ -76,7 +76,12 @@ mod tests {
             }
         }
         assert_eq!(copy, phases.points);
-        assert!(copy.len() <= MOST && copy.len() > MOST / 2 && phases.every == 8, "{} {}", copy.len(), phases.every);
+        assert!(
+            copy.len() <= MOST && copy.len() > MOST / 2 && phases.every == 8,
+            "{} {}",
+            copy.len(),
+            phases.every
+        );
         assert_eq!((copy[2].epoch, copy[3].phase), (8, Phase::Val));
     }
 }

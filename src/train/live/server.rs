@@ -68,8 +68,12 @@ impl Server {
         let refused = |e: io::Error| {
             let error = Error::new(ErrorKind::Io, "--live", format!("cannot listen on port {port}: {e}"));
             match e.kind() {
-                io::ErrorKind::AddrInUse => error.help("another program has it: name another port, or none for any that is free"),
-                io::ErrorKind::PermissionDenied => error.help("name a port from 1024 on, or none for any that is free"),
+                io::ErrorKind::AddrInUse => {
+                    error.help("another program has it: name another port, or none for any that is free")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    error.help("name a port from 1024 on, or none for any that is free")
+                }
                 _ => error,
             }
         };
@@ -122,7 +126,10 @@ struct Place(Arc<AtomicUsize>);
 impl Place {
     fn take(places: &Arc<AtomicUsize>) -> Option<Place> {
         let taken = |n: usize| (n < MOST_CONNECTIONS).then_some(n + 1);
-        places.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).ok().map(|_| Place(Arc::clone(places)))
+        places
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken)
+            .ok()
+            .map(|_| Place(Arc::clone(places)))
     }
 }
 
@@ -190,7 +197,9 @@ fn serve(stream: &mut TcpStream, hub: &Hub, gate: &Gate) -> io::Result<()> {
 
 /// Sends what is new, until the run or the client ends.
 fn events(stream: &mut TcpStream, hub: &Hub) -> io::Result<()> {
-    let Some(_client) = hub.client() else { return http::refuse(stream, Status::BUSY, "Retry-After: 10\r\n") };
+    let Some(_client) = hub.client() else {
+        return http::refuse(stream, Status::BUSY, "Retry-After: 10\r\n");
+    };
     http::begin_events(stream)?;
     let (mut sent, mut alive) = (Sent::default(), Instant::now());
     loop {
@@ -242,7 +251,8 @@ impl Gate {
 
     /// Whether it was this page that asked, or no page at all.
     fn is_own_origin(&self, origin: Option<&str>) -> bool {
-        let own = |origin: &str| origin.strip_prefix("http://").is_some_and(|host| self.is_own_host(Some(host)));
+        let own =
+            |origin: &str| origin.strip_prefix("http://").is_some_and(|host| self.is_own_host(Some(host)));
         origin.is_none_or(own)
     }
 }
@@ -273,16 +283,38 @@ mod tests {
         let pause = format!("/{token}/pause");
         assert_eq!(status("POST", &pause, own, Some("http://127.0.0.1:8000")), 0);
         // Names that may lead here.
-        let hosts = ["evil.example:8000", "127.0.0.1", "localhost", "127.0.0.1:8001", "127.0.0.1:8000.evil.example", ""];
+        let hosts = [
+            "evil.example:8000",
+            "127.0.0.1",
+            "localhost",
+            "127.0.0.1:8001",
+            "127.0.0.1:8000.evil.example",
+            "",
+        ];
         for host in hosts.map(Some).into_iter().chain([None]) {
             assert_eq!(status("GET", &page, host, None), 403, "{host:?}");
         }
-        let origins = ["null", "", "http://evil.example", "https://127.0.0.1:8000", "http://127.0.0.1:8001", "127.0.0.1:8000"];
+        let origins = [
+            "null",
+            "",
+            "http://evil.example",
+            "https://127.0.0.1:8000",
+            "http://127.0.0.1:8001",
+            "127.0.0.1:8000",
+        ];
         for origin in origins {
             assert_eq!(status("POST", &pause, own, Some(origin)), 403, "{origin}");
         }
         let other = Token::new().unwrap();
-        let paths = ["/", "", "/favicon.ico", "/events", "/pause", &format!("/{}/", other.text()), &format!("/{}x/", token)];
+        let paths = [
+            "/",
+            "",
+            "/favicon.ico",
+            "/events",
+            "/pause",
+            &format!("/{}/", other.text()),
+            &format!("/{}x/", token),
+        ];
         for path in paths {
             assert_eq!(status("GET", path, own, None), 403, "{path}");
             assert_eq!(status("PUT", path, own, None), 403, "{path}");
@@ -290,7 +322,9 @@ mod tests {
         for path in ["x", "../Cargo.toml", "events/", "live.js/", "%2e%2e/"] {
             assert_eq!(status("GET", &format!("/{token}/{path}"), own, None), 404, "{path}");
         }
-        for (method, path) in [("POST", ""), ("HEAD", ""), ("OPTIONS", "pause"), ("GET", "stop"), ("DELETE", "events")] {
+        for (method, path) in
+            [("POST", ""), ("HEAD", ""), ("OPTIONS", "pause"), ("GET", "stop"), ("DELETE", "events")]
+        {
             assert_eq!(status(method, &format!("/{token}/{path}"), own, None), 405, "{method} {path}");
         }
     }

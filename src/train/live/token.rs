@@ -11,8 +11,9 @@ impl Token {
     /// The operating system has no random numbers.
     pub fn new() -> Result<Token> {
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)
-            .map_err(|e| Error::new(ErrorKind::Io, "--live", format!("no random numbers for its address: {e}")))?;
+        getrandom::fill(&mut bytes).map_err(|e| {
+            Error::new(ErrorKind::Io, "--live", format!("no random numbers for its address: {e}"))
+        })?;
         Ok(Token(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 

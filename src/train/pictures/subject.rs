@@ -215,7 +215,8 @@ impl Subject<'_> {
     }
 
     fn masks(&self) -> Result<Vec<(&'static str, String)>> {
-        let masked: Vec<Masked> = self.segment_some(TRIPTYCHS)?.into_iter().map(|(_, masked)| masked).collect();
+        let masked: Vec<Masked> =
+            self.segment_some(TRIPTYCHS)?.into_iter().map(|(_, masked)| masked).collect();
         let remark = format!("{} of {} images, drawn at random", masked.len(), thousands(self.data.len()));
         Ok(vec![("masks.svg", draw_triptychs(&self.title(), &remark, &masked))])
     }
