@@ -23,8 +23,8 @@
 //! | [`testing`] | comparators, gradient checks, the cases of every op |
 //! | `cli` | the `receptive` program, thin over all of these |
 //!
-//! Three features, all on by default: `cli` is the program, `images` reads PNG, JPEG and GIF files, `cuda` runs on NVIDIA
-//! GPUs where a driver is installed. Without them the library has everything but these.
+//! Four features, all on by default: `cli` is the program, `images` reads PNG, JPEG and GIF files, `live` shows a run in a
+//! browser, `cuda` runs on NVIDIA GPUs where a driver is installed. Without them the library has everything but these.
 //!
 //! # Life of a training step
 //!

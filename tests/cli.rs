@@ -279,7 +279,7 @@ fn a_missing_set_is_replaced_only_where_none_was_named() {
 /// `--resume` takes all settings from the folder: one that is given beside it would be lost without a word.
 #[test]
 fn a_resumed_run_takes_no_other_settings() {
-    for setting in [&["lenet5"][..], &["--epochs", "9"], &["--seed", "0"], &["--no-shuffle"], &["--live"]] {
+    for setting in [&["lenet5"][..], &["--epochs", "9"], &["--seed", "0"], &["--no-shuffle"]] {
         let message = error(&[&["train", "--resume", "run"], setting].concat());
         assert!(message.contains("cannot be used with"), "{setting:?}: {message}");
     }
@@ -300,14 +300,6 @@ fn weights_files_are_sorted_and_without_metadata() {
             names.iter().flatten().map(|name| header.find(name.as_str()).unwrap()).collect();
         assert!(positions.is_sorted() && header.matches("\"dtype\"").count() == 10, "{header}");
         assert!(!header.contains("__metadata__"));
-    }
-}
-
-#[test]
-fn flags_of_later_versions_are_answered() {
-    for later in [&["--live"][..], &["--live", "8000"]] {
-        let message = error(&[&["train", "lenet5", "--data", "sample"], later].concat());
-        assert!(message.contains(later[0]) && message.contains("not available in this version"), "{message}");
     }
 }
 

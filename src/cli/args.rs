@@ -182,9 +182,11 @@ impl TrainedArgs {
         } else if models::find(&name).is_ok() {
             self.model = Some(name);
         } else {
-            return Err(Error::new(ErrorKind::Missing, name, "there is no such run, file or network").expected(
-                format!("a run folder of `receptive train`, a file of weights, or one of {}", models::names()),
-            ));
+            return Err(Error::new(ErrorKind::Missing, name, "there is no such run, file or network")
+                .expected(format!(
+                    "a run folder of `receptive train`, a file of weights, or one of {}",
+                    models::names()
+                )));
         }
         Ok((self.options()?, true))
     }

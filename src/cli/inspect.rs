@@ -104,7 +104,11 @@ fn said(report: &Report) -> String {
 /// Refuses a page's place where it surely cannot be written.
 fn writable(out: &Path) -> anyhow::Result<()> {
     if out.is_dir() {
-        bail!("--out: {} is a folder\n  expected a file, as {}", out.display(), out.join("page.html").display());
+        bail!(
+            "--out: {} is a folder\n  expected a file, as {}",
+            out.display(),
+            out.join("page.html").display()
+        );
     }
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let found = folder.metadata().with_context(|| format!("--out: cannot write to {}", folder.display()))?;

@@ -15,7 +15,8 @@ pub struct Progress {
     /// Epochs between two printed results.
     log_interval: usize,
     train: Option<PhaseReport>,
-    epoch_start: Instant,
+    /// Seconds of training when the epoch began; pauses do not count.
+    epoch_start: f64,
     samples: usize,
     last_line: Instant,
 }
@@ -29,7 +30,7 @@ impl Progress {
             ProgressBar::new(0).with_style(style.progress_chars("=> "))
         });
         let now = Instant::now();
-        Progress { bar, say, log_interval, train: None, epoch_start: now, samples: 0, last_line: now }
+        Progress { bar, say, log_interval, train: None, epoch_start: 0.0, samples: 0, last_line: now }
     }
 
     fn say(&self, line: &str) {
@@ -41,7 +42,7 @@ impl Progress {
 
     fn now(&self, trainer: &Trainer) -> String {
         let tally = trainer.state.tally;
-        let rate = self.samples as f64 / self.epoch_start.elapsed().as_secs_f64();
+        let rate = self.samples as f64 / (trainer.state.seconds - self.epoch_start);
         format!("loss {:.4}  {}  {rate:.0} images/s", tally.mean_loss(), tally.scores())
     }
 
@@ -60,7 +61,7 @@ impl Callback for Progress {
             bar.set_position(trainer.state.step);
             bar.reset_eta();
         }
-        self.epoch_start = Instant::now();
+        self.epoch_start = trainer.state.seconds;
         Ok(())
     }
 
@@ -106,7 +107,7 @@ impl Callback for Progress {
 
     fn on_epoch(&mut self, trainer: &Trainer) -> Result<Flow> {
         self.samples = 0;
-        self.epoch_start = Instant::now();
+        self.epoch_start = trainer.state.seconds;
         if let (Some(bar), false) = (&self.bar, trainer.state.finished) {
             bar.set_prefix(Self::epoch(trainer));
         }

@@ -7,10 +7,15 @@ use crate::data::{Augment, DataDirs, Normalization, catalog, find};
 use crate::models::{Network, OptimizerKind};
 use crate::nn::Scheme;
 use crate::optim::Decay;
-use crate::train::{Done, GraphMode, HEALTH_EVERY, Keep, Outcome, Overlap, RunConfig, RunDir, train};
+use crate::train::live::{End, Server};
+use crate::train::{
+    Callback, Done, GraphMode, HEALTH_EVERY, Keep, Outcome, Overlap, RunConfig, RunDir, train,
+};
 use anyhow::bail;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Train a network; the run folder keeps its weights, metrics and pictures.
 #[derive(Debug, clap::Args)]
@@ -23,17 +28,22 @@ pub struct Args {
     resume: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
-    #[command(flatten)]
-    later: Later,
+    /// Follow, pause and stop the run in a browser: a page on this machine only, at PORT or one that is free
+    #[arg(long, value_name = "PORT", num_args = 0..=1, value_parser = port)]
+    live: Option<Option<u16>>,
     /// Print one JSON object on stdout, everything else on stderr
     #[arg(long)]
     json: bool,
 }
 
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "expected a port, 0 to 65535; MODEL goes before --live".to_owned())
+}
+
 /// A resumed run takes everything from its folder: a setting given beside it would be lost without a word.
 fn not_with_resume(arg: clap::Arg) -> clap::Arg {
     match arg.get_id().as_str() {
-        "resume" | "json" => arg,
+        "resume" | "live" | "json" => arg,
         _ => arg.conflicts_with("resume"),
     }
 }
@@ -150,36 +160,22 @@ struct Settings {
     out: Option<PathBuf>,
 }
 
-/// Flags of the command line's contract whose features are still to come: they are answered, not unknown.
-#[derive(Debug, clap::Args)]
-struct Later {
-    #[arg(long, value_name = "PORT", num_args = 0..=1, hide = true)]
-    live: Option<Option<u16>>,
-}
-
-impl Later {
-    fn refuse(&self) -> anyhow::Result<()> {
-        match self.live {
-            Some(_) => bail!("--live: is not available in this version\n  help: leave it away"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let say = if args.json { super::say_on_stderr } else { super::say };
+    let stop = super::interrupt()?;
+    // A port that cannot be had is said before there is a run.
+    let live = args.live.map(|port| Server::start(port.unwrap_or(0), Arc::clone(&stop))).transpose()?;
     let (folder, config) = match &args.resume {
         Some(path) => RunDir::open(path)?,
         None => {
-            args.later.refuse()?;
             let config = configure(&args.network.open()?, &args, say)?;
             config.check()?;
             let path = args.settings.out.unwrap_or_else(|| free_folder(&config));
             (RunDir::create(&path, &config)?, config)
         }
     };
-    let outcome = match session(&folder, config, say) {
+    let outcome = match session(&folder, config, stop, live, say) {
         Ok(outcome) => outcome,
         Err(error) => {
             if args.resume.is_none() {
@@ -288,11 +284,30 @@ fn free_folder(config: &RunConfig) -> PathBuf {
 }
 
 /// Trains from where the folder is to the end.
-fn session(folder: &RunDir, config: RunConfig, say: fn(&str)) -> anyhow::Result<Outcome> {
+fn session(
+    folder: &RunDir,
+    config: RunConfig,
+    stop: Arc<AtomicBool>,
+    live: Option<Server>,
+    say: fn(&str),
+) -> anyhow::Result<Outcome> {
     let path = folder.path().display();
     let terminal = std::io::stderr().is_terminal();
-    let progress = Progress::new(terminal, config.log_interval, say);
-    let Done { outcome, test, .. } = train(folder, config, super::interrupt()?, progress, &say)?;
+    let mut watchers: Vec<Box<dyn Callback>> =
+        vec![Box::new(Progress::new(terminal, config.log_interval, say))];
+    if let Some(live) = &live {
+        say(&format!("live: {}", live.url()));
+        watchers.push(Box::new(live.follower(folder.path())));
+    }
+    let result = train(folder, config, stop, watchers, &say);
+    if let Some(live) = live {
+        live.end(match &result {
+            Ok(done) if done.outcome.finished => End::Finished,
+            Ok(_) => End::Stopped,
+            Err(_) => End::Failed,
+        });
+    }
+    let Done { outcome, test, .. } = result?;
     if !outcome.finished {
         bail!("stopped; go on with: receptive train --resume {path}");
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `svg.rs` | [`Svg`]: shapes, lettering and images on a white page |
 //! | `font.rs`, `font/` | the outlines of the letters, from DejaVu Sans; how wide a text is |
-//! | `png.rs` | [`png`]: an image as a PNG file |
+//! | `png.rs` | [`png`]: an image as a PNG file, or in the address of one ([`data_url`]) |
 //! | `color.rs` | [`Rgb`], and scales that colour-blind readers tell apart |
 
 pub mod color;
@@ -13,5 +13,5 @@ mod png;
 mod svg;
 
 pub use color::Rgb;
-pub use png::png;
+pub use png::{data_url, png};
 pub use svg::{Anchor, Svg};

@@ -1,5 +1,6 @@
 //! Images as PNG files: 8 bits a sample, grey or RGB. Encoding is the `png` crate's.
 
+use crate::core::text::base64;
 use crate::data::Image;
 use ::png::{AdaptiveFilterType, BitDepth, ColorType, Compression, Encoder, EncodingError, FilterType};
 
@@ -16,6 +17,11 @@ pub fn png(image: &Image, scale: usize) -> Vec<u8> {
     let bytes: Vec<u8> = pixels.flat_map(|i| planes.iter().map(move |plane| plane[i])).collect();
     let color = if samples == 3 { ColorType::Rgb } else { ColorType::Grayscale };
     encode([w * scale, h * scale], color, &bytes).expect("memory takes all, and the sizes agree")
+}
+
+/// The same file as a `data:` URL, which holds it itself.
+pub fn data_url(image: &Image, scale: usize) -> String {
+    format!("data:image/png;base64,{}", base64(&png(image, scale)))
 }
 
 /// Paeth's filter for all rows: good for photographs, and nothing is left of a row that repeats the one above, as the rows

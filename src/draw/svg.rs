@@ -5,8 +5,7 @@
 
 use super::color::{Rgb, WHITE};
 use super::font::{EM, glyph, width};
-use super::png;
-use crate::core::text::base64;
+use super::png::data_url;
 use crate::data::Image;
 use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter, Write};
@@ -111,10 +110,10 @@ impl Svg {
     /// An image, every pixel a square of `scale` by `scale`.
     pub fn image(&mut self, image: &Image, [x, y]: [f64; 2], scale: usize) {
         let [_, h, w] = image.size.map(|side| side * scale);
-        let (x, y, data) = (Num(x), Num(y), base64(&png(image, scale)));
+        let (x, y, data) = (Num(x), Num(y), data_url(image, scale));
         // Enlarged already: the style is for screens with more than one dot a pixel.
         self.add(format_args!(
-            r#"<image x="{x}" y="{y}" width="{w}" height="{h}" style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>"#
+            r#"<image x="{x}" y="{y}" width="{w}" height="{h}" style="image-rendering:pixelated" href="{data}"/>"#
         ));
     }
 

@@ -93,7 +93,7 @@ impl Options {
 ///
 /// # Errors
 /// As [`train`]; a folder made with other settings.
-pub fn run<C: Callback>(
+pub fn run<'a, C: Callback + 'a>(
     experiment: &Experiment,
     seed: u64,
     options: &Options,
@@ -117,7 +117,8 @@ pub fn run<C: Callback>(
     let mut done = Vec::new();
     for (path, config) in &runs {
         let dir = open(path, config)?;
-        let outcome = match train(&dir, config.clone(), Arc::clone(stop), watch(config), say) {
+        let outcome = match train(&dir, config.clone(), Arc::clone(stop), vec![Box::new(watch(config))], say)
+        {
             Ok(outcome) => outcome,
             Err(e) => {
                 dir.discard_unbegun();

@@ -1,6 +1,6 @@
 //! What may watch the training loop, and stop it.
 
-use super::{Outcome, PhaseReport, StepReport, Trainer};
+use super::{Outcome, PhaseReport, Setup, StepReport, Trainer};
 use crate::core::Result;
 
 /// Whether to go on. The later one wins.
@@ -16,6 +16,14 @@ pub enum Flow {
 
 /// Watches a run. Callbacks are called in the order they were added; an error from one ends the run.
 pub trait Callback: Send {
+    /// When the parts of a run folder's run are there: network, data, weights. A trainer put together by hand does not call it.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn on_setup(&mut self, _setup: &Setup) -> Result<()> {
+        Ok(())
+    }
+
     /// Before the first step (of a resumed run: its next step).
     ///
     /// # Errors

@@ -18,6 +18,7 @@
 //! | `trained.rs` | a trained network, loaded to be asked |
 //! | `run_dir.rs`, `checkpoint.rs` | the run folder |
 //! | `health.rs` | every layer's health, sampled into it |
+//! | `live/` | a run in a browser: follow, pause, stop |
 //! | `pictures/` | the pictures in it |
 
 mod callback;
@@ -25,6 +26,8 @@ mod checkpoint;
 mod config;
 mod confusion;
 mod health;
+#[cfg(feature = "live")]
+pub mod live;
 mod metrics;
 mod non_finite;
 pub mod pictures;

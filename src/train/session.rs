@@ -1,6 +1,8 @@
 //! From a run folder to trained weights: what `receptive train` and `receptive reproduce` do.
 
-use super::{Callback, Checkpoint, Flow, HealthRecorder, Keep, Outcome, RunConfig, RunDir, Setup, Tally, evaluate};
+use super::{
+    Callback, Checkpoint, Flow, HealthRecorder, Keep, Outcome, RunConfig, RunDir, Setup, Tally, evaluate,
+};
 use crate::core::Result;
 use crate::nn::ModuleExt;
 use std::sync::Arc;
@@ -18,7 +20,8 @@ pub struct Done {
     pub test: Option<Tally>,
 }
 
-/// Trains from where the folder is to the end, or until `stop` is raised. `say` hears what a person should know.
+/// Trains from where the folder is to the end, or until `stop` is raised. `watchers` follow the loop; `say` hears what a person
+/// should know.
 ///
 /// # Errors
 /// Settings that cannot train, data that are missing or damaged, a folder that cannot be written.
@@ -26,7 +29,7 @@ pub fn train<'a>(
     folder: &RunDir,
     config: RunConfig,
     stop: Arc<AtomicBool>,
-    watch: impl Callback + 'a,
+    mut watchers: Vec<Box<dyn Callback + 'a>>,
     say: &dyn Fn(&str),
 ) -> Result<Done> {
     let setup = Setup::new(config)?;
@@ -52,12 +55,14 @@ pub fn train<'a>(
     say(&headline(&setup));
     let title = format!("{} on {}", config.model, config.data);
     let recorder = folder.recorder(title, config.log_steps, metrics_bytes, Arc::clone(&stop))?;
+    watchers.iter_mut().try_for_each(|watcher| watcher.on_setup(&setup))?;
     // Before the recorder: a checkpoint's step has its sample on the disk.
     let trainer = match health(folder, &setup, trainer.state.step)? {
         Some(health) => trainer.callback(health),
         None => trainer,
     };
-    let mut trainer = trainer.callback(recorder).callback(watch);
+    // The recorder comes last: it sees a stop that a watcher asked for in the same step.
+    let mut trainer = trainer.callbacks(watchers).callback(recorder);
     let outcome = trainer.fit(&train, &val)?;
     let test = if outcome.finished { test(&setup)? } else { None };
     if outcome.finished {

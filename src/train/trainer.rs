@@ -11,8 +11,9 @@ use crate::nn::{Ctx, Loss, Module, ModuleExt};
 use crate::optim::{Optimizer, Plateau, Position, Schedule, clip_grad_norm};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Settings of a run, beside model, data and optimiser.
 #[derive(Debug, Clone)]
@@ -91,6 +92,14 @@ pub struct Trainer<'a> {
 struct Session {
     start: Instant,
     before: f64,
+    /// Of it, what was no training.
+    paused: Cell<Duration>,
+}
+
+impl Session {
+    fn new(before: f64) -> Session {
+        Session { start: Instant::now(), before, paused: Cell::default() }
+    }
 }
 
 impl<'a> Trainer<'a> {
@@ -101,7 +110,6 @@ impl<'a> Trainer<'a> {
         optimizer: Box<dyn Optimizer>,
         options: TrainerOptions,
     ) -> Trainer<'a> {
-        let session = Session { start: Instant::now(), before: 0.0 };
         let state = State { plateau: options.schedule.plateau(options.lr), ..State::default() };
         Trainer {
             model,
@@ -111,7 +119,7 @@ impl<'a> Trainer<'a> {
             state,
             batches: 0,
             callbacks: Vec::new(),
-            session,
+            session: Session::new(0.0),
             replay: None,
             queue: Queue::default(),
         }
@@ -120,6 +128,12 @@ impl<'a> Trainer<'a> {
     /// Adds a watcher.
     pub fn callback(mut self, callback: impl Callback + 'a) -> Trainer<'a> {
         self.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// Adds watchers.
+    pub fn callbacks(mut self, callbacks: Vec<Box<dyn Callback + 'a>>) -> Trainer<'a> {
+        self.callbacks.extend(callbacks);
         self
     }
 
@@ -136,7 +150,7 @@ impl<'a> Trainer<'a> {
     /// Data that cannot be read, shapes that do not fit, a loss that is not finite, a callback's error.
     pub fn fit(&mut self, train: &Loader, val: &Loader) -> Result<Outcome> {
         self.batches = train.batches();
-        self.session = Session { start: Instant::now(), before: self.state.seconds };
+        self.session = Session::new(self.state.seconds);
         let mut callbacks = std::mem::take(&mut self.callbacks);
         let result = self.run(train, val, &mut callbacks);
         (self.replay, self.queue) = (None, Queue::default());
@@ -174,7 +188,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn epoch(&mut self, train: &Loader, val: &Loader, callbacks: &mut Callbacks<'a>) -> Result<Flow> {
-        let start = Instant::now();
+        let start = self.seconds();
         let trained = match self.graph_device()? {
             Some(cx) => self.replay_epoch(&cx, train, callbacks)?,
             None => self.eager_epoch(train, callbacks)?,
@@ -183,7 +197,7 @@ impl<'a> Trainer<'a> {
             return Ok(Flow::Stop);
         }
         self.report(Phase::Train, self.state.tally, start, callbacks)?;
-        let start = Instant::now();
+        let start = self.seconds();
         let of = val.dataset().len();
         let watched = evaluate(self.model, &self.options.name, self.loss, val, |_, _, tally| {
             each(callbacks, |c| c.on_validation(self, tally.n as usize, of))
@@ -281,7 +295,7 @@ impl<'a> Trainer<'a> {
         &mut self,
         phase: Phase,
         tally: Tally,
-        start: Instant,
+        start: f64,
         callbacks: &mut Callbacks<'a>,
     ) -> Result<()> {
         let report = PhaseReport {
@@ -289,7 +303,7 @@ impl<'a> Trainer<'a> {
             phase,
             loss: tally.mean_loss(),
             scores: tally.scores(),
-            seconds: start.elapsed().as_secs_f64(),
+            seconds: self.seconds() - start,
         };
         callbacks.iter_mut().try_for_each(|c| c.on_phase(self, &report))
     }
@@ -304,8 +318,15 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
+    /// Seconds of training and validation so far.
     pub(super) fn seconds(&self) -> f64 {
-        self.session.before + self.session.start.elapsed().as_secs_f64()
+        let Session { start, before, paused } = &self.session;
+        before + start.elapsed().saturating_sub(paused.get()).as_secs_f64()
+    }
+
+    /// Takes back time in which a callback held the run up because someone asked it to.
+    pub fn paused_for(&self, time: Duration) {
+        self.session.paused.set(self.session.paused.get() + time);
     }
 }
 

@@ -81,8 +81,8 @@ def layers(browser, numbers, shots):
     rows = len(browser.all(".diagram .row"))
     same("layers in the diagram", rows, len(numbers["layers"]))
     for i, layer in enumerate(numbers["layers"]):
-        # Chromedriver cannot click what an SVG's group only outlines; its rectangle takes the click.
-        browser.click(browser.find(f'.diagram [data-layer="{i}"] .back'))
+        # Chromedriver clicks the middle of an element, where a group's is its neighbour's: the name takes the click.
+        browser.click(browser.find(f'.diagram [data-layer="{i}"] .path'))
         check_layer(browser, layer)
         for tab in browser.all(".panel [role=tab]"):
             browser.click(tab)
@@ -119,7 +119,7 @@ def maps(browser, numbers):
     """A place of a feature map: its receptive field is start + jump * place, as --json has them."""
     i = next(i for i, layer in enumerate(numbers["layers"]) if layer["kind"] == "Conv2d" and i > 0)
     layer = numbers["layers"][i]
-    browser.click(browser.find(f'.diagram [data-layer="{i}"] .back'))
+    browser.click(browser.find(f'.diagram [data-layer="{i}"] .path'))
     canvas = browser.find(".panel .plane canvas")
     browser.run("arguments[0].focus()", canvas)
     for _ in range(40):
@@ -196,7 +196,7 @@ def others(program, folder, shots):
                 browser.open(page)
                 browser.check()
                 for i in range(0, len(numbers["layers"]), 5):
-                    browser.click(browser.find(f'.diagram [data-layer="{i}"] .back'))
+                    browser.click(browser.find(f'.diagram [data-layer="{i}"] .path'))
                     check_layer(browser, numbers["layers"][i])
                 browser.shot(shots, f"inspect-{model}", full=True)
                 browser.check()

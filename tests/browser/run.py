@@ -21,7 +21,7 @@ class Program:
     """The `receptive` program."""
 
     def __init__(self, binary):
-        self.binary = binary
+        self.binary = binary.resolve()
 
     def __call__(self, *arguments, timeout=600):
         """Runs it; returns what it printed."""

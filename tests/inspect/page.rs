@@ -65,8 +65,7 @@ fn a_run_is_shown_with_its_numbers() {
     assert_eq!(attribution[0]["saliency"]["values"].as_array().unwrap().len(), 784);
     assert!(attribution[0]["gradcam"]["layer"].is_string());
     // What predict says of the same image.
-    let predicted: Value =
-        serde_json::from_str(&ok(&["predict", &run, "--index", "0", "--json"])).unwrap();
+    let predicted: Value = serde_json::from_str(&ok(&["predict", &run, "--index", "0", "--json"])).unwrap();
     assert_eq!(numbers["prediction"][0]["class"], predicted["class"]);
     let [shown, said] = [&numbers["prediction"][0], &predicted].map(|p| p["probability"].as_f64().unwrap());
     assert!((shown - said).abs() < 1e-6, "{shown} {said}");
@@ -85,7 +84,9 @@ fn weights_and_a_picture_are_shown() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
     let picture = folder.path().join("</script>.png");
-    image::GrayImage::from_fn(40, 30, |x, y| image::Luma([(x * 6) as u8 ^ (y * 5) as u8])).save(&picture).unwrap();
+    image::GrayImage::from_fn(40, 30, |x, y| image::Luma([(x * 6) as u8 ^ (y * 5) as u8]))
+        .save(&picture)
+        .unwrap();
     let page = folder.path().join("page.html");
     let weights = format!("{run}/best.safetensors");
     let args = [&weights, "--model", "lenet5", "--data", "sample", "--image", picture.to_str().unwrap()];
@@ -109,7 +110,15 @@ fn a_network_alone_is_shown_untrained() {
         assert_eq!(report(&page)["judged"], Value::Null);
     }
     let page = folder.path().join("unet.html");
-    let args = ["unet", "--width", "4", "--data-dir", folder.path().to_str().unwrap(), "--out", page.to_str().unwrap()];
+    let args = [
+        "unet",
+        "--width",
+        "4",
+        "--data-dir",
+        folder.path().to_str().unwrap(),
+        "--out",
+        page.to_str().unwrap(),
+    ];
     let numbers = numbers(&args);
     assert!(numbers["image"]["what"].as_str().unwrap().contains("synthetic"), "{}", numbers["image"]);
     assert_eq!(numbers["attribution"][0]["goal"], "mask");

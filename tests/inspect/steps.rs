@@ -96,7 +96,10 @@ fn convolution() {
         run.compare("output", |at| {
             let steps = conv_steps(x, weight, bias, &options, in_batch(at))?;
             check_gemm(&steps);
-            Ok((steps.result, size(steps.taps.iter().map(|tap| tap.product)) + steps.bias.unwrap_or(0.0).abs()))
+            Ok((
+                steps.result,
+                size(steps.taps.iter().map(|tap| tap.product)) + steps.bias.unwrap_or(0.0).abs(),
+            ))
         })?;
         run.compare("grad.input", |at| {
             let steps = conv_grad_input_steps(x, &run.dy, weight, &options, in_batch(at))?;
@@ -105,7 +108,11 @@ fn convolution() {
         run.compare("grad.weight", |at| {
             let steps = conv_grad_weight_steps(x, &run.dy, weight, &options, in_batch(at))?;
             let outputs = steps.terms.len() + steps.padding;
-            assert_eq!(outputs * weight.dims()[0], run.dy.numel(), "every output uses the weight or misses the input");
+            assert_eq!(
+                outputs * weight.dims()[0],
+                run.dy.numel(),
+                "every output uses the weight or misses the input"
+            );
             Ok((steps.result, size(steps.terms.iter().map(|term| term.product))))
         })
     });
@@ -167,10 +174,12 @@ fn transposed_convolution() {
         run.compare("grad.input", |at| {
             let spread = conv_transpose_spread(x, weight, &options, in_batch(at))?;
             let dy = |tap: &SpreadTap| {
-                let [n, h, w] = [spread.from[0], run.dy.dims()[run.dy.dims().len() - 2], *run.dy.dims().last()?];
+                let [n, h, w] =
+                    [spread.from[0], run.dy.dims()[run.dy.dims().len() - 2], *run.dy.dims().last()?];
                 let [p, q] = tap.at.map(|p| usize::try_from(p).ok());
                 let (p, q) = (p.filter(|p| *p < h)?, q.filter(|q| *q < w)?);
-                let channels = run.dy.numel() / (h * w) / x.dims()[..x.dims().len() - 3].iter().product::<usize>();
+                let channels =
+                    run.dy.numel() / (h * w) / x.dims()[..x.dims().len() - 3].iter().product::<usize>();
                 run.dy.to_f64().ok().map(|dy| dy[((n * channels + tap.channel) * h + p) * w + q])
             };
             let terms: Vec<f64> = spread.taps.iter().map(|tap| tap.weight * dy(tap).unwrap_or(0.0)).collect();
@@ -272,8 +281,21 @@ fn places_that_are_not_there_are_refused() {
     let dy = meta(&[1, 3, 3, 3]);
     refused(conv_grad_input_steps(&x, &dy, &weight, &default, [0, 0, 0, 5]).unwrap_err());
     refused(conv_grad_weight_steps(&x, &dy, &weight, &default, [0, 0, 0, 3]).unwrap_err());
-    assert_eq!(conv_grad_input_steps(&x, &x, &weight, &default, [0; 4]).unwrap_err().kind(), ErrorKind::Shape);
+    assert_eq!(
+        conv_grad_input_steps(&x, &x, &weight, &default, [0; 4]).unwrap_err().kind(),
+        ErrorKind::Shape
+    );
     refused(pool_steps(&x, Pooling::Max(MaxPool2dOptions::new([2, 2])), [0, 2, 0, 0]).unwrap_err());
     refused(softmax_steps(&x, 1, &[0, 2, 0, 0]).unwrap_err());
-    refused(batch_norm_steps(&x, None, None, None, BatchNormOptions { training: true, ..Default::default() }, &[0, 0]).unwrap_err());
+    refused(
+        batch_norm_steps(
+            &x,
+            None,
+            None,
+            None,
+            BatchNormOptions { training: true, ..Default::default() },
+            &[0, 0],
+        )
+        .unwrap_err(),
+    );
 }

@@ -98,7 +98,12 @@ fn reads(op: Field, axis: usize, outputs: &Range<usize>, n: usize) -> Range<usiz
 }
 
 /// A part of `[C, H, W]` values, its channels from the first.
-pub fn cut(values: &[f32], [_, h, w]: [usize; 3], channels: usize, [rows, columns]: &[Range<usize>; 2]) -> Vec<f32> {
+pub fn cut(
+    values: &[f32],
+    [_, h, w]: [usize; 3],
+    channels: usize,
+    [rows, columns]: &[Range<usize>; 2],
+) -> Vec<f32> {
     let planes = values.chunks_exact((h * w).max(1)).take(channels);
     let row = |plane: &[f32], r: usize| plane[r * w..(r + 1) * w][columns.clone()].to_vec();
     planes.flat_map(|plane| rows.clone().flat_map(move |r| row(plane, r))).collect()

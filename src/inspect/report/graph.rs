@@ -53,7 +53,8 @@ pub fn graph(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Graph>
     let [c, h, w] = input;
     // An op of its own, so that the image is a place on the tape like any other.
     let image = Tensor::zeros(&meta, &[1, c, h, w], DType::F32)?.requires_grad().mul_scalar(1.0)?;
-    let tracer = Tracer { fields: Fields::new([h, w]), rows: Vec::new(), made: BTreeMap::new(), seen: Vec::new() };
+    let tracer =
+        Tracer { fields: Fields::new([h, w]), rows: Vec::new(), made: BTreeMap::new(), seen: Vec::new() };
     let watch = Watch(RefCell::new(tracer));
     if let Some(node) = image.node() {
         watch.0.borrow_mut().made.insert(node.sequence(), None);
@@ -93,7 +94,8 @@ impl Tracer {
                 [] => return None,
                 [one] => node = Arc::clone(one),
                 several => {
-                    let from: Vec<Option<usize>> = several.iter().map(|parent| self.source_of(parent)).collect();
+                    let from: Vec<Option<usize>> =
+                        several.iter().map(|parent| self.source_of(parent)).collect();
                     // One output met with itself, as in x * sigmoid(x), joins nothing.
                     let row = match from.iter().all(|row| *row == from[0]) {
                         true => from[0],
@@ -180,7 +182,8 @@ mod tests {
         for spec in crate::models::MODELS {
             let config = crate::models::ModelConfig::new(spec.input, spec.classes);
             let graph = graph(&*(spec.build)(&config).unwrap(), spec.name, spec.input).unwrap();
-            let summary = crate::inspect::summary(&*(spec.build)(&config).unwrap(), spec.name, spec.input).unwrap();
+            let summary =
+                crate::inspect::summary(&*(spec.build)(&config).unwrap(), spec.name, spec.input).unwrap();
             let layers: Vec<_> = graph.rows.iter().filter(|row| matches!(row.what, What::Layer(_))).collect();
             assert_eq!(layers.len(), summary.layers.len(), "{}", spec.name);
             for (row, layer) in layers.iter().zip(&summary.layers) {

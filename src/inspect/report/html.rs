@@ -39,11 +39,14 @@ pub fn page(title: &str, report: &str) -> String {
     let scripts: String = SCRIPTS.iter().map(script).collect();
     // Inside a string of JSON, where alone it can be, `<` may as well be written like this: so no text ends the element.
     let report = report.replace('<', "\\u003c");
-    let parts = [("title", escaped(title)), ("style", STYLES.concat()), ("report", report), ("scripts", scripts)];
-    let mut page = String::with_capacity(PAGE.len() + parts.iter().map(|(_, part)| part.len()).sum::<usize>());
+    let parts =
+        [("title", escaped(title)), ("style", STYLES.concat()), ("report", report), ("scripts", scripts)];
+    let mut page =
+        String::with_capacity(PAGE.len() + parts.iter().map(|(_, part)| part.len()).sum::<usize>());
     let mut rest = PAGE;
     for (name, part) in &parts {
-        let (before, after) = rest.split_once(&format!("{{{{{name}}}}}")).expect("page.html names every part");
+        let (before, after) =
+            rest.split_once(&format!("{{{{{name}}}}}")).expect("page.html names every part");
         page.push_str(before);
         page.push_str(part);
         rest = after;
@@ -63,7 +66,8 @@ mod tests {
     /// A class may be called anything; it must not end the script it stands in.
     #[test]
     fn no_text_leaves_its_element() {
-        let report = serde_json::json!({ "classes": ["</script><script>alert(1)</script>", "<!--", "{{scripts}}"] });
+        let report =
+            serde_json::json!({ "classes": ["</script><script>alert(1)</script>", "<!--", "{{scripts}}"] });
         let page = page("a < b & c", &report.to_string());
         assert!(page.contains("<title>a &lt; b &amp; c"));
         assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
@@ -76,7 +80,9 @@ mod tests {
     #[test]
     fn nothing_points_outside() {
         let page = page("", "{}");
-        for part in ["src=", "href=", "url(", "@import", "import(", "fetch(", "XMLHttpRequest", "innerHTML", "eval("] {
+        for part in
+            ["src=", "href=", "url(", "@import", "import(", "fetch(", "XMLHttpRequest", "innerHTML", "eval("]
+        {
             for (at, _) in page.match_indices(part) {
                 let after = page[at + part.len()..].trim_start_matches(['"', '\'']);
                 assert!(part.ends_with('=') && after.starts_with(['#', '$']), "{part} {:?}", &after[..20]);

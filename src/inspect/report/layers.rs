@@ -97,7 +97,8 @@ pub fn layers(
     graph: &Graph,
 ) -> Result<(Tensor, Vec<LayerReport>)> {
     let seconds = seconds(model, name, x)?;
-    let count = |wanted: &dyn Fn(&LayerSummary) -> bool| summary.layers.iter().filter(|l| wanted(l)).count().max(1);
+    let count =
+        |wanted: &dyn Fn(&LayerSummary) -> bool| summary.layers.iter().filter(|l| wanted(l)).count().max(1);
     let budget = Budget {
         maps: MAPS / count(&|_| true),
         steps: STEPS / count(&|layer| has_steps(layer.kind)),
@@ -128,7 +129,8 @@ impl Hook for Gather<'_> {
     fn layer(&self, path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
         if module.modules().is_empty() {
             let i = self.layers.borrow().len();
-            let layer = self.report(i, module, x, y).map_err(|e| e.at(|| format!("{}/{path}", self.model)))?;
+            let layer =
+                self.report(i, module, x, y).map_err(|e| e.at(|| format!("{}/{path}", self.model)))?;
             self.layers.borrow_mut().push(layer);
         }
         Ok(())
@@ -145,7 +147,10 @@ impl Gather<'_> {
                 .help("the weights are damaged, or their training diverged"));
         }
         let before = if kind.contains("Norm") || has_steps(kind) { Some(x.to_vec::<f32>()?) } else { None };
-        let (x, y) = (before.as_deref().map(|values| Values { dims: input, values }), Values { dims: output, values: &values });
+        let (x, y) = (
+            before.as_deref().map(|values| Values { dims: input, values }),
+            Values { dims: output, values: &values },
+        );
         let (field, op) = self.graph.fields[i];
         let steps = x.as_ref().map(|x| steps(module, op, x, &y, self.budget.steps)).transpose()?.flatten();
         let before = x.filter(|_| kind.contains("Norm")).map(|x| distribution(x.values));
@@ -212,7 +217,10 @@ fn tiles([o, i, h, w]: [usize; 4], values: &[f32], budget: usize) -> FilterTiles
     let most = (budget / size_of::<f32>() / kernel.max(1)).max(1);
     let inputs = if i <= 3 { i } else { i.min(TILES).min(most) };
     let filters = o.min(if i <= 3 { 128 } else { TILES }).min((most / inputs.max(1)).max(1));
-    let kept = values.chunks_exact((i * kernel).max(1)).take(filters).flat_map(|filter| filter[..inputs * kernel].to_vec());
+    let kept = values
+        .chunks_exact((i * kernel).max(1))
+        .take(filters)
+        .flat_map(|filter| filter[..inputs * kernel].to_vec());
     FilterTiles { shown: Packed::exact(&[filters, inputs, h, w], kept.collect()), of: [o, i] }
 }
 

@@ -89,10 +89,16 @@ pub struct Report {
 #[serde(tag = "from", rename_all = "lowercase")]
 pub enum Weights {
     /// A run folder's best.
-    Run { path: PathBuf },
-    File { path: PathBuf },
+    Run {
+        path: PathBuf,
+    },
+    File {
+        path: PathBuf,
+    },
     /// Drawn as for a training that has not begun.
-    Drawn { seed: u64 },
+    Drawn {
+        seed: u64,
+    },
 }
 
 /// The machine the times were taken on.
@@ -120,7 +126,12 @@ pub struct ImageFacts {
 ///
 /// # Errors
 /// An image the network cannot take; outputs that are not finite; a run folder's files that cannot be read.
-pub fn report(trained: &Trained, weights: Weights, shown: Shown, mut say: impl FnMut(&str)) -> Result<Report> {
+pub fn report(
+    trained: &Trained,
+    weights: Weights,
+    shown: Shown,
+    mut say: impl FnMut(&str),
+) -> Result<Report> {
     let name = &trained.network.name;
     let Shown { mut image, mut mask, label, what } = shown;
     let (original, original_mask) = (image.clone(), mask.clone());

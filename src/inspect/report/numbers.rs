@@ -1,6 +1,8 @@
 //! A report's numbers, for a program: what `receptive inspect --json` prints.
 
-use super::{Attribution, Heat, ImageFacts, Judged, LayerFacts, MachineFacts, PhasePoint, Report, Row, Weights};
+use super::{
+    Attribution, Heat, ImageFacts, Judged, LayerFacts, MachineFacts, PhasePoint, Report, Row, Weights,
+};
 use crate::inspect::{Array, Goal};
 use serde::{Serialize, Serializer};
 
@@ -128,9 +130,8 @@ impl<'a> Numbers<'a> {
 fn prediction(report: &Report) -> Vec<ClassNumbers<'_>> {
     let probabilities = report.probabilities.iter().flatten();
     let classes = report.classes.iter().zip(probabilities).enumerate();
-    let mut classes: Vec<ClassNumbers> = classes
-        .map(|(index, (class, &probability))| ClassNumbers { class, index, probability })
-        .collect();
+    let mut classes: Vec<ClassNumbers> =
+        classes.map(|(index, (class, &probability))| ClassNumbers { class, index, probability }).collect();
     classes.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     classes
 }
@@ -143,7 +144,11 @@ fn attribution(attribution: &Attribution) -> AttributionNumbers<'_> {
         score: *score,
         gradcam: gradcam.as_ref().map(|heat| LayerMap { layer: &heat.layer, map: &heat.map.0 }),
         saliency,
-        occlusion: occlusion.as_ref().map(|heat| PatchMap { size: heat.size, stride: heat.stride, map: &heat.map.0 }),
+        occlusion: occlusion.as_ref().map(|heat| PatchMap {
+            size: heat.size,
+            stride: heat.stride,
+            map: &heat.map.0,
+        }),
     }
 }
 

@@ -84,7 +84,10 @@ mod tests {
         assert_eq!(levels.values, Values::Levels { levels: vec![0, 128, 255], min: -1.0, max: 1.0 });
         assert_eq!(json(&levels), serde_json::json!({ "dims": [3], "u8": "AID/", "min": -1.0, "max": 1.0 }));
         // A constant has one level, an empty array none.
-        assert_eq!(Packed::levels(&[2], &[7.0, 7.0]).values, Values::Levels { levels: vec![0, 0], min: 7.0, max: 7.0 });
+        assert_eq!(
+            Packed::levels(&[2], &[7.0, 7.0]).values,
+            Values::Levels { levels: vec![0, 0], min: 7.0, max: 7.0 }
+        );
         assert_eq!(Packed::levels(&[0], &[]).bytes(), 0);
     }
 }

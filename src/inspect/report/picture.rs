@@ -1,8 +1,7 @@
 //! Images on their way into a page.
 
-use crate::core::text::base64;
 use crate::data::Image;
-use crate::draw::png;
+use crate::draw::data_url;
 use serde::{Serialize, Serializer};
 
 /// An image, written as a `data:` URL of a PNG.
@@ -18,6 +17,6 @@ impl Picture {
 
 impl Serialize for Picture {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format!("data:image/png;base64,{}", base64(&png(&self.0, 1))))
+        serializer.serialize_str(&data_url(&self.0, 1))
     }
 }

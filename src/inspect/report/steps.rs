@@ -3,7 +3,9 @@
 use super::attrs::attrs;
 use super::crop::{Crop, Shapes, cut};
 use super::packed::Packed;
-use crate::core::Result;
+use crate::core::{Geometry, Result};
+use crate::cpu::gemm::packed::Cut;
+use crate::inspect::steps::conv_cut;
 use crate::nn::{Module, ModuleExt};
 use crate::tensor::Field;
 use serde::Serialize;
@@ -23,6 +25,8 @@ pub struct Steps {
     pub bias: Option<Packed>,
     pub running_mean: Option<Packed>,
     pub running_var: Option<Packed>,
+    /// Of a convolution, how this machine's packed GEMM cuts its matrix product.
+    pub gemm: Option<Cut>,
     /// The place of the first row and column here in the whole input and output.
     pub origin: Origin,
     /// The whole layer's shapes, without the batch.
@@ -78,6 +82,8 @@ pub fn steps(module: &dyn Module, op: Field, x: &Values, y: &Values, budget: usi
         _ => values.len() / dims[0].max(1),
     });
     let per_channel = if softmax { 1 } else { per_channel };
+    let gemm =
+        weight.as_ref().map(|(dims, _)| gemm(module, op, [input, output], dims)).transpose()?.flatten();
     let shapes = Shapes { input, output, op, weights: per_channel };
     let mut crop = Crop::within(&shapes, if softmax { usize::MAX } else { budget });
     if let ("ConvTranspose2d", Some((dims, _))) = (kind, &weight) {
@@ -110,9 +116,19 @@ pub fn steps(module: &dyn Module, op: Field, x: &Values, y: &Values, budget: usi
         bias: of_channels("bias")?,
         running_mean: of_channels("running_mean")?,
         running_var: of_channels("running_var")?,
+        gemm,
         origin: Origin { input: start(&crop.input), output: start(&crop.output) },
         full: Full { input: x.dims.to_vec(), output: y.dims.to_vec() },
     }))
+}
+
+/// How the matrix product of a convolution is cut into tiles; `None` for another layer.
+fn gemm(module: &dyn Module, op: Field, [x, y]: [[usize; 3]; 2], weight: &[usize]) -> Result<Option<Cut>> {
+    let (Field::Window(window), &[_, per_group, ..]) = (op, weight) else { return Ok(None) };
+    let Some((_, param)) = module.params().into_iter().next() else { return Ok(None) };
+    let ([c, h, w], [o, oh, ow]) = (x, y);
+    let g = Geometry { n: 1, c, h, w, o, oh, ow, groups: c / per_group.max(1), window };
+    Ok(conv_cut(param.value()?.device(), &g))
 }
 
 /// A vector is channels of one place each.
@@ -135,7 +151,10 @@ fn part_of_weight(kind: &str, mut dims: Vec<usize>, values: &[f32], channels: us
         let of_input = (dims[1] * kernel).max(1);
         dims[1] = dims[1].min(channels);
         let kept = dims[1] * kernel;
-        return Packed::exact(&dims, values.chunks_exact(of_input).flat_map(|w| w[..kept].to_vec()).collect());
+        return Packed::exact(
+            &dims,
+            values.chunks_exact(of_input).flat_map(|w| w[..kept].to_vec()).collect(),
+        );
     }
     let per_channel: usize = dims[1..].iter().product();
     dims[0] = dims[0].min(channels);
@@ -189,16 +208,24 @@ mod tests {
         let layer = Conv2d::new(3, 8, 3).padding(1).stride(2);
         let s = run(&layer, &[3, 16, 16], 2000).unwrap();
         assert_eq!((&s.full.output[..], s.attrs["stride"].as_i64()), (&[8, 8, 8][..], Some(2)));
-        let (x, w, b, y) =
-            (numbers(&s.input), numbers(s.weight.as_ref().unwrap()), numbers(s.bias.as_ref().unwrap()), numbers(&s.output));
+        let (x, w, b, y) = (
+            numbers(&s.input),
+            numbers(s.weight.as_ref().unwrap()),
+            numbers(s.bias.as_ref().unwrap()),
+            numbers(&s.output),
+        );
         let (&[_, h, iw], &[o, oh, ow]) = (&s.input.dims[..], &s.output.dims[..]) else { panic!() };
         assert!(oh < 8 && o < 8, "{:?}", s.output.dims);
         for (i, got) in y.iter().enumerate() {
             let (channel, row, column) = (i / (oh * ow), i / ow % oh, i % ow);
-            let at = |out: usize, axis: usize, k: usize| (out + s.origin.output[axis]) * 2 + k - 1 - s.origin.input[axis];
+            let at = |out: usize, axis: usize, k: usize| {
+                (out + s.origin.output[axis]) * 2 + k - 1 - s.origin.input[axis]
+            };
             let taps = (0..27).map(|t| (t / 9, t / 3 % 3, t % 3));
             let sum: f64 = taps
-                .map(|(c, p, q)| x[(c * h + at(row, 0, p)) * iw + at(column, 1, q)] * w[channel * 27 + c * 9 + p * 3 + q])
+                .map(|(c, p, q)| {
+                    x[(c * h + at(row, 0, p)) * iw + at(column, 1, q)] * w[channel * 27 + c * 9 + p * 3 + q]
+                })
                 .sum();
             assert!((sum + b[channel] - got).abs() < 1e-5, "output {i}");
         }

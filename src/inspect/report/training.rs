@@ -75,9 +75,13 @@ mod tests {
     #[test]
     fn samples_are_thinned_out_and_a_half_written_line_is_left() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(training(folder.path()).unwrap(), Training { phases: vec![], health: vec![], health_samples: 0 });
+        assert_eq!(
+            training(folder.path()).unwrap(),
+            Training { phases: vec![], health: vec![], health_samples: 0 }
+        );
         let long = "x".repeat(HEALTH / 16);
-        let lines: String = (0..40).map(|step| format!("{{\"step\":{step},\"layers\":\"{long}\"}}\n")).collect();
+        let lines: String =
+            (0..40).map(|step| format!("{{\"step\":{step},\"layers\":\"{long}\"}}\n")).collect();
         let file = folder.path().join("health.jsonl");
         fs::write(&file, lines + "{\"step\":40").unwrap();
         let read = training(folder.path()).unwrap();

@@ -38,8 +38,8 @@ mod values;
 pub use batch_norm::{BatchNormSteps, batch_norm_steps};
 pub use conv::{ConvSteps, ConvTap, GradWeightSteps, GradWeightTerm, conv_grad_weight_steps, conv_steps};
 pub use gather::{
-    ConvTransposeSteps, GradInputSteps, Reached, Spread, SpreadTap, conv_grad_input_steps, conv_transpose_spread,
-    conv_transpose_steps,
+    ConvTransposeSteps, GradInputSteps, Reached, Spread, SpreadTap, conv_grad_input_steps,
+    conv_transpose_spread, conv_transpose_steps,
 };
 pub use gemm::{Block, ConvGemm, GemmTile, conv_cut};
 pub use pool::{PoolSteps, PoolTap, Pooled, Pooling, pool_steps};

@@ -89,14 +89,14 @@ pub fn pool_steps(x: &Tensor, pooling: Pooling, at: [usize; 4]) -> Result<PoolSt
 fn taps(image: &Values, pooling: Pooling, planes: &Planes, [n, c, i, j]: [usize; 4]) -> Vec<PoolTap> {
     let (at, input, output) = ([i, j], [planes.h, planes.w], [planes.oh, planes.ow]);
     let of_window = |window: Window| {
-        [0, 1].map(|axis| (0..window.kernel[axis]).map(|k| window.reach(axis, at[axis], k)).collect::<Vec<_>>())
+        [0, 1]
+            .map(|axis| (0..window.kernel[axis]).map(|k| window.reach(axis, at[axis], k)).collect::<Vec<_>>())
     };
     let [rows, columns] = match pooling {
         Pooling::Max(options) => of_window(options.window()),
         Pooling::Avg(options) => of_window(options.window()),
-        Pooling::AdaptiveMax(_) | Pooling::AdaptiveAvg(_) => [0, 1].map(|axis| {
-            under(at[axis], input[axis], output[axis]).map(|p| p as isize).collect::<Vec<_>>()
-        }),
+        Pooling::AdaptiveMax(_) | Pooling::AdaptiveAvg(_) => [0, 1]
+            .map(|axis| under(at[axis], input[axis], output[axis]).map(|p| p as isize).collect::<Vec<_>>()),
     };
     let mut taps = Vec::with_capacity(rows.len() * columns.len());
     for (a, &p) in rows.iter().enumerate() {

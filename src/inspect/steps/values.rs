@@ -51,5 +51,6 @@ pub fn check_place(op: &str, tensor: &str, at: &[usize], dims: &[usize]) -> Resu
     if at.len() == dims.len() && at.iter().zip(dims).all(|(i, n)| i < n) {
         return Ok(());
     }
-    Err(Error::shape(op, format!("the {tensor} has no element {at:?}")).with(tensor, format_args!("{dims:?}")))
+    Err(Error::shape(op, format!("the {tensor} has no element {at:?}"))
+        .with(tensor, format_args!("{dims:?}")))
 }

@@ -107,25 +107,19 @@ impl Subject<'_> {
 
     /// The first weights, where they act on pixels: a convolution, or a linear layer on whole images.
     fn weights(&self) -> Result<Vec<(&'static str, String)>> {
-        let params = self.model.params();
-        let mut layers = params.iter().filter(|(_, param)| param.dims().len() >= 2);
-        let Some((path, param)) = layers.next() else { return Ok(Vec::new()) };
         let image = self.pipeline.output(self.data.size())?;
-        let dims = match (param.dims(), image) {
-            (&[o, c, h, w], _) => [o, c, h, w],
-            (&[o, i], [c, h, w]) if i == c * h * w => [o, c, h, w],
-            _ => return Ok(Vec::new()),
-        };
+        let Some(layer) = FirstLayer::of(self.model, image)? else { return Ok(Vec::new()) };
         // Of the only layer the outputs are the classes.
-        let alone = layers.next().is_none() && dims[0] == self.outputs;
+        let alone = self.model.params().iter().filter(|(_, param)| param.dims().len() >= 2).count() == 1
+            && layer.dims[0] == self.outputs;
         let names = if alone { class_names(self.data.classes(), self.outputs) } else { Vec::new() };
-        let layer = FirstLayer { path: path.clone(), dims, values: param.value()?.detach().to_f64()?, names };
+        let layer = FirstLayer { names, ..layer };
         let title = format!("{}: first layer", self.title());
         Ok(vec![("weights.svg", draw_weights(&title, &layer)?)])
     }
 
     /// Up to `most` images of the set, drawn at random, the same ones every time, in the set's order.
-    fn some(&self, most: usize) -> Vec<usize> {
+    pub(in crate::train) fn some(&self, most: usize) -> Vec<usize> {
         let mut samples = Key::new(0).child("pictures").permutation(self.data.len());
         samples.truncate(most);
         samples.sort_unstable();
@@ -221,7 +215,8 @@ impl Subject<'_> {
     }
 
     fn masks(&self) -> Result<Vec<(&'static str, String)>> {
-        let masked: Vec<Masked> = self.segment_some(TRIPTYCHS)?.into_iter().map(|(_, masked)| masked).collect();
+        let masked: Vec<Masked> =
+            self.segment_some(TRIPTYCHS)?.into_iter().map(|(_, masked)| masked).collect();
         let remark = format!("{} of {} images, drawn at random", masked.len(), thousands(self.data.len()));
         Ok(vec![("masks.svg", draw_triptychs(&self.title(), &remark, &masked))])
     }

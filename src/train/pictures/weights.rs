@@ -7,6 +7,7 @@ use crate::data::Image;
 use crate::draw::color::{FAINT, INK, diverging};
 use crate::draw::font::{fit, width};
 use crate::draw::{Anchor, Rgb, Svg};
+use crate::nn::{Module, ModuleExt};
 
 /// As many as are shown.
 const MOST: usize = 64;
@@ -25,8 +26,29 @@ pub struct FirstLayer {
 }
 
 impl FirstLayer {
+    /// The first weights of a model for images of this size, `[C, H, W]`, as they are now; `None` where they do not act on
+    /// pixels: neither a convolution nor a linear layer on whole images. Outputs have no names.
+    ///
+    /// # Errors
+    /// A model without values.
+    pub fn of(model: &dyn Module, image: [usize; 3]) -> Result<Option<FirstLayer>> {
+        let params = model.params();
+        let first = params.iter().find(|(_, param)| param.dims().len() >= 2);
+        let Some((path, param)) = first else { return Ok(None) };
+        let dims = match (param.dims(), image) {
+            (&[o, c, h, w], _) => [o, c, h, w],
+            (&[o, i], [c, h, w]) if i == c * h * w => [o, c, h, w],
+            _ => return Ok(None),
+        };
+        let values = param.value()?.detach().to_f64()?;
+        Ok(Some(FirstLayer { path: path.clone(), dims, values, names: Vec::new() }))
+    }
+
     /// The largest absolute value, for a scale that is the same for all.
-    fn largest(&self) -> Result<f64> {
+    ///
+    /// # Errors
+    /// Weights that are not finite.
+    pub fn largest(&self) -> Result<f64> {
         if self.values.iter().any(|v| !v.is_finite()) {
             return Err(Error::new(ErrorKind::NonFinite, &*self.path, "the weights are not finite")
                 .help("they are damaged, or their training diverged"));

@@ -4,7 +4,7 @@
   const R = window.Receptive;
 
   // Round numbers across a range.
-  const ticks = (low, high, count) => {
+  R.ticks = (low, high, count) => {
     const raw = (high - low) / Math.max(count, 1) || 1;
     const power = 10 ** Math.floor(Math.log10(raw));
     const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
@@ -30,13 +30,13 @@
       const x = (v) => left + ((v - x0) / (x1 - x0 || 1)) * (width - left - right);
       const y = (v) => height - bottom - ((v - low) / (high - low)) * (height - top - bottom);
       const chart = R.svg("svg", { width, height, role: "img", "aria-label": options.label });
-      for (const t of ticks(low, high, 4)) {
+      for (const t of R.ticks(low, high, 4)) {
         chart.append(
           R.svg("line", { class: "hair", x1: left, x2: width - right, y1: y(t), y2: y(t) }),
           R.svg("text", { class: "muted", x: left - 8, y: y(t) + 4, "text-anchor": "end" }, format(t)),
         );
       }
-      for (const t of ticks(x0, x1, Math.min(8, width / 70)).filter(Number.isInteger)) {
+      for (const t of R.ticks(x0, x1, Math.min(8, width / 70)).filter(Number.isInteger)) {
         chart.append(
           R.svg("text", { class: "muted", x: x(t), y: height - 6, "text-anchor": "middle" }, R.thousands(t)),
         );
@@ -96,7 +96,7 @@
         chart.append(bar);
       });
       chart.append(R.svg("line", { class: "hair", x1: 4, x2: width - 4, y1: height - bottom, y2: height - bottom }));
-      const marks = ticks(low, high, Math.max(2, width / 90));
+      const marks = R.ticks(low, high, Math.max(2, width / 90));
       for (const t of marks) {
         chart.append(
           R.svg("text", { class: "muted", x: x(t), y: height - 6, "text-anchor": "middle" }, R.number(t, 3)),

@@ -138,8 +138,16 @@
       const out = new Float64Array(bins);
       const step = (to - from) / counts.length;
       counts.forEach((n, i) => {
-        const middle = from + (i + 0.5) * step;
-        out[Math.max(0, Math.min(bins - 1, Math.floor((middle - low) / width)))] += n;
+        const [start, end] = [(from + i * step - low) / width, (from + (i + 1) * step - low) / width];
+        // Each bin gets what of the interval lies in it; one without width lies in a single bin.
+        for (
+          let bin = Math.min(Math.floor(start), bins - 1);
+          bin < bins && (bin < end || bin === Math.floor(start));
+          bin++
+        ) {
+          const inside = end > start ? (Math.min(end, bin + 1) - Math.max(start, bin)) / (end - start) : 1;
+          out[bin] += n * Math.max(inside, 0);
+        }
       });
       return out;
     });

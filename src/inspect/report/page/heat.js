@@ -21,7 +21,7 @@
         return (r, c) => color(values[r * columns + c]);
       },
       tell: (r, c) => `row ${r}, column ${c}: ${R.number(values[r * columns + c])}`,
-      hint: `strongest: ${R.number(most)}`,
+      hint: most > 0 ? `strongest: ${R.number(most)}` : "zero everywhere: nothing here speaks for it",
     });
     plane.root.style.aspectRatio = `${width} / ${height}`;
     plane.canvas.style.height = "100%";

@@ -18,7 +18,7 @@
       fact("Output", R.shape(layer.output)),
       fact("Parameters", R.thousands(layer.parameters)),
       fact("Operations", R.unit(layer.flops, "FLOP")),
-      fact("Output's memory", layer.bytes ? R.unit(layer.bytes, "B") : "none: a view"),
+      fact("Memory", layer.bytes ? R.unit(layer.bytes, "B") : "none: a view"),
       fact("Time", `${R.seconds(layer.seconds)}, ${R.percent(whole ? layer.seconds / whole : 0)}`),
       layer.flops > 0 && fact("Rate", R.unit(layer.flops / layer.seconds, "FLOP/s")),
       fact("Receptive field", `${size[0]}\u00d7${size[1]} pixels`),
@@ -36,7 +36,7 @@
     ];
     if (layer.steps) {
       const steps = { path: layer.path, kind: layer.kind, describe: layer.describe, ...layer.steps };
-      all.push({ name: "steps", label: "Step by step", fill: (panel) => R.mountStepper(panel, steps) });
+      all.push({ name: "steps", label: "Steps", fill: (panel) => R.mountStepper(panel, steps) });
     }
     if (layer.filters) all.push({ name: "filters", label: "Filters", fill: (panel) => R.filters(panel, layer) });
     all.push({ name: "values", label: "Distribution", fill: (panel) => R.distribution(panel, layer) });

@@ -54,15 +54,21 @@
   const follow = () => {
     const anchors = [...contents.querySelectorAll("a")];
     const targets = anchors.map((anchor) => document.getElementById(anchor.hash.slice(1)));
+    const bar = contents.parentElement;
+    let marked = -1;
     const mark = () => {
       const line = innerHeight * 0.3;
       const above = targets.filter((target) => target.getBoundingClientRect().top <= line).length;
       const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
       const current = atEnd ? targets.length - 1 : Math.max(above - 1, 0);
+      if (current === marked) return;
+      marked = current;
       anchors.forEach((anchor, i) => {
         if (i === current) anchor.setAttribute("aria-current", "true");
         else anchor.removeAttribute("aria-current");
       });
+      // On a phone the contents are wider than the screen.
+      bar.scrollLeft = anchors[current].offsetLeft - (bar.clientWidth - anchors[current].offsetWidth) / 2;
     };
     addEventListener("scroll", mark, { passive: true });
     addEventListener("resize", mark);

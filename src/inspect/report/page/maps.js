@@ -73,6 +73,19 @@
     };
   };
 
+  // As many values as there are classes: they are the classes' scores.
+  const byClass = (values) =>
+    R.bars(
+      Array.from(values, (value, i) => ({
+        name: R.className(i),
+        value,
+        text: R.number(value),
+        tone: value < 0 ? "negative" : "positive",
+        strong: i === R.report.image.label,
+      })),
+      "Values by class",
+    );
+
   R.maps = (root, layer) => {
     const plane = asPlane(layer.maps);
     const most = R.largest(plane.values);
@@ -95,7 +108,7 @@
       moved: (r, c) => view.show(plane.vector ? field : R.seen(field, r, c, layer.maps.side)),
       hint: "Point at a place, or use the arrow keys: its value, and what it sees of the image.",
     });
-    const pair = R.el("div", { class: "figures" }, R.el("div", {}, large.root), R.el("div", {}, view.root));
+    const pair = R.el("div", { class: "pair" }, R.el("div", {}, large.root), R.el("div", {}, view.root));
     root.append(pair, large.readout);
     if (!plane.vector && plane.channels > 1) {
       const small = thumbnails(plane, most, (chosen) => {
@@ -107,6 +120,7 @@
       small.press(0);
       root.append(small.grid);
     }
+    if (plane.vector && plane.values.length === R.report.classes.length) root.append(byClass(plane.values));
     root.append(R.el("p", { class: "note" }, caption(layer, plane)));
   };
 })();

@@ -143,7 +143,7 @@
     const decimals = (order < -1 ? 1 : 2) - order;
     if (value === 0 || !Number.isFinite(value)) return R.number(value);
     if (decimals > 4 || decimals < -1) return R.number(value, 2);
-    return value.toFixed(Math.max(0, decimals)).replace("-", "\u2212");
+    return value.toFixed(Math.max(0, decimals)).replace(/^-(?=.*[1-9])/, "\u2212").replace("-", "");
   };
 
   // Rows x columns of numbers on their colours. show(tell, most): tell(r, c) => {value, text, kind, attrs}, most the largest

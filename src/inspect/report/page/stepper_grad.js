@@ -103,8 +103,8 @@
     const mostWeight = R.largest(L.w.values);
     const marks = (one) => {
       const { i: p, j: q } = cursor.at;
-      const places = terms.filter((term) => term.o === out).map(({ i, j }) => ({ kind: "tap", at: [i, j] }));
-      output.mark([...places, ...(one ? [{ kind: "one", at: [one.i, one.j] }] : [])]);
+      const places = terms.filter((term) => term.o === out).map(({ i, j }) => [i, j]);
+      output.mark([...S.around(places), ...(one ? [{ kind: "one", at: [one.i, one.j] }] : [])]);
       input.mark([{ kind: "window", at: [p, q] }]);
       input.look([p, p + 1], [q, q + 1]);
       const middle = [g.nearest(0, p), g.nearest(1, q)];
@@ -118,9 +118,9 @@
       terms = toInput(L, g, c, p, q);
       const values = dx(c);
       input.draw(values, 0, R.largest(values.values));
-      input.say(`gradient to the input, channel ${c}`);
+      input.say(`gradient, input channel ${c}`);
       output.draw(ones, 0, 2);
-      output.say(`dy of output channel ${out}: the outputs that read (${p}, ${q})`);
+      output.say(`dy, output channel ${out}`);
       const cell = (key) => (a, b) => {
         const term = find(a, b);
         const attrs = { tap: `${a},${b}`, output: term ? `${term.i},${term.j}` : "" };
@@ -201,13 +201,8 @@
     const most = R.largest(L.x.values);
     let terms = [];
     const marks = (one) => {
-      const [first, last] = [terms[0], terms[terms.length - 1]];
-      const size = (axis) => (axis ? last.q - first.q : last.p - first.p) + 1;
-      const dense = g.stride[0] === 1 && g.stride[1] === 1;
-      const region = first && { kind: "window", at: [first.p, first.q], size: [size(0), size(1)] };
-      const single = dense || terms.length > 400 ? [] : terms.map(({ p, q }) => ({ kind: "tap", at: [p, q] }));
       const spot = one ? [{ kind: "one", at: [one.p, one.q] }] : [];
-      input.mark([...(region ? [region] : []), ...single, ...spot]);
+      input.mark([...S.around(terms.map(({ p, q }) => [p, q])), ...spot]);
       output.mark(one ? [{ kind: "window", at: [one.i, one.j] }] : []);
       input.look(L.x.rows, L.x.columns);
       output.look(L.y.rows, L.y.columns);
@@ -231,9 +226,9 @@
       const products = new Float64Array(width * (L.y.rows[1] - L.y.rows[0]));
       terms.forEach((term) => (products[(term.i - L.y.rows[0]) * width + term.j - L.y.columns[0]] = term.x));
       input.draw(L.x, channel, most);
-      input.say(`input, channel ${channel}: what weight (${a}, ${b}) reads`);
+      input.say(`input, channel ${channel}`);
       output.draw(S.like(L.y, 1, products), 0, most);
-      output.say("products x \u00d7 dy, at the output they belong to");
+      output.say("products x \u00d7 dy");
       marks(null);
       readout.textContent = "Point at a product to see what it is made of.";
       const missed = products.length - terms.length;

@@ -133,6 +133,19 @@
     };
   };
 
+  // Marks of places [row, column]: each for itself, or one around them where they leave no gaps.
+  S.around = (places) => {
+    if (!places.length) return [];
+    const along = (axis) => {
+      const all = places.map((place) => place[axis]);
+      const [from, to] = [Math.min(...all), Math.max(...all) + 1];
+      return [from, to - from];
+    };
+    const [[top, height], [left, width]] = [along(0), along(1)];
+    if (places.length === height * width) return [{ kind: "window", at: [top, left], size: [height, width] }];
+    return places.map((at) => ({ kind: "tap", at }));
+  };
+
   // A part of the same place as another, with its own values.
   S.like = (part, channels, values) => {
     const [h, w] = [part.rows[1] - part.rows[0], part.columns[1] - part.columns[0]];

@@ -109,9 +109,9 @@
       );
       input.draw(L.x, c, mosts[0]);
       output.draw(L.y, o, mosts[2]);
-      input.say(`input, channel ${c}: what reaches (${p}, ${q})`);
+      input.say(`input, channel ${c}`);
       output.say(`output, channel ${o}`);
-      input.mark(here.map(({ i, j }) => ({ kind: "tap", at: [i, j] })));
+      input.mark(S.around(here.map(({ i, j }) => [i, j])));
       const [rows, columns] = [here.map((t) => t.i), here.map((t) => t.j)];
       if (here.length)
         input.look([Math.min(...rows), Math.max(...rows) + 1], [Math.min(...columns), Math.max(...columns) + 1]);
@@ -172,7 +172,7 @@
       input.draw(L.x, c, mosts[0]);
       output.draw(L.y, out, mosts[2]);
       input.say(`input, channel ${c}`);
-      output.say(`output, channel ${out}: where (${i}, ${j}) goes`);
+      output.say(`output, channel ${out}`);
       input.mark([{ kind: "window", at: [i, j] }]);
       input.look([i, i + 1], [j, j + 1]);
       const taps = [];

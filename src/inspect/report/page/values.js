@@ -112,7 +112,7 @@
           : `${place}, input channel ${cell.channel}: ${weight(cell.channel)}`;
       },
     });
-    plane.root.style.maxWidth = `${Math.min(40, Math.max(12, (across * (w + 1)) / 2.2))}rem`;
+    plane.root.style.maxWidth = `${Math.min(40, Math.max(14, (across * (w + 1)) / 1.6))}rem`;
     const few = filters < of[0] || channels < of[1];
     const whole = `${R.plural(of[0], "filter")} of ${R.plural(of[1], "input channel")}, ${h}\u00d7${w}`;
     const shownText = few ? `The first ${filters} filters and ${channels} channels of ${whole}.` : `${whole}.`;

@@ -1,0 +1,132 @@
+//! A curve of any length in bounded memory: where there are too many points, neighbours become one.
+
+/// The most points kept; even, so that they pair up.
+const MOST: usize = 1024;
+
+/// Sums over consecutive steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Point {
+    pub steps: u64,
+    pub loss: f64,
+    /// Of each step's batch: accuracy, or Dice of masks.
+    pub score: f64,
+}
+
+impl Point {
+    fn add(&mut self, other: Point) {
+        self.steps += other.steps;
+        self.loss += other.loss;
+        self.score += other.score;
+    }
+}
+
+/// Loss and score of every step since `start`: each point but the last is the sum over `width` steps.
+#[derive(Debug, Clone)]
+pub(super) struct Curve {
+    start: u64,
+    width: u64,
+    points: Vec<Point>,
+}
+
+/// How much of a curve somebody has: steps, at which width.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Seen {
+    width: u64,
+    steps: u64,
+}
+
+/// The end of a curve, from a point on.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tail {
+    pub start: u64,
+    pub width: u64,
+    /// The first of the points among all; 0: whatever was there before is replaced.
+    pub from: usize,
+    pub points: Vec<Point>,
+}
+
+impl Curve {
+    /// No steps yet; the first will be step `start` of the run.
+    pub fn new(start: u64) -> Curve {
+        Curve { start, width: 1, points: Vec::new() }
+    }
+
+    /// Adds one step.
+    pub fn push(&mut self, loss: f64, score: f64) {
+        let step = Point { steps: 1, loss, score };
+        match self.points.last_mut() {
+            Some(last) if last.steps < self.width => last.add(step),
+            _ => {
+                if self.points.len() == MOST {
+                    self.halve();
+                }
+                self.points.push(step);
+            }
+        }
+    }
+
+    fn halve(&mut self) {
+        let join = |pair: &[Point]| {
+            let mut joined = pair[0];
+            pair[1..].iter().for_each(|&other| joined.add(other));
+            joined
+        };
+        self.points = self.points.chunks(2).map(join).collect();
+        self.width *= 2;
+    }
+
+    /// What has come since `seen`, which becomes what there is now. The last point seen may have grown and comes again.
+    pub fn since(&self, seen: &mut Seen) -> Option<Tail> {
+        let full = self.points.len().saturating_sub(1) as u64 * self.width;
+        let now = Seen { width: self.width, steps: full + self.points.last().map_or(0, |last| last.steps) };
+        if now == *seen || now.steps == 0 {
+            return None;
+        }
+        let from =
+            if seen.width == self.width { (seen.steps.saturating_sub(1) / self.width) as usize } else { 0 };
+        *seen = now;
+        let points = self.points[from..].to_vec();
+        Some(Tail { start: self.start, width: self.width, from, points })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However long the run, the points are bounded, and none of its steps is lost or counted twice.
+    #[test]
+    fn a_long_curve_is_bounded_and_whole() {
+        let steps = 10 * MOST as u64 + 3;
+        let mut curve = Curve::new(0);
+        (0..steps).for_each(|step| curve.push(step as f64, 1.0));
+        assert!(curve.points.len() <= MOST && curve.width == 16, "{} of {}", curve.points.len(), curve.width);
+        let (last, full) = curve.points.split_last().unwrap();
+        assert!(full.iter().all(|point| point.steps == curve.width) && last.steps <= curve.width);
+        let sum = |of: fn(&Point) -> f64| curve.points.iter().map(of).sum::<f64>();
+        assert_eq!(sum(|point| point.steps as f64), steps as f64);
+        assert_eq!(sum(|point| point.loss), (steps * (steps - 1) / 2) as f64);
+        assert_eq!(sum(|point| point.score), steps as f64);
+        assert_eq!(curve.points[0].loss, 120.0);
+    }
+
+    /// A reader that puts every tail where it says has the whole curve, however seldom it reads.
+    #[test]
+    fn tails_add_up_to_the_curve() {
+        for every in [1, 7, 1000, 3000] {
+            let (mut curve, mut seen, mut copy) = (Curve::new(5), Seen::default(), Vec::<Point>::new());
+            for step in 1..=5000u64 {
+                curve.push(step as f64, 0.5);
+                if step.is_multiple_of(every) || step == 5000 {
+                    let tail = curve.since(&mut seen).unwrap();
+                    assert!(tail.from == 0 || tail.points.len() as u64 <= every + 1);
+                    copy.truncate(tail.from);
+                    copy.extend(&tail.points);
+                    assert_eq!((tail.start, tail.width), (5, curve.width));
+                }
+            }
+            assert_eq!(copy, curve.points, "every {every} steps");
+            assert_eq!(curve.since(&mut seen), None);
+        }
+    }
+}

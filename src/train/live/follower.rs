@@ -1,0 +1,265 @@
+//! The callback that follows a run for the page, and holds it up when asked to.
+
+use super::events::{Progress, Run};
+use super::gallery::{Gallery, filters};
+use super::hub::{Hub, Topic};
+use super::pace::Pace;
+use crate::core::{Error, Result};
+use crate::nn::ModuleExt;
+use crate::train::{Callback, Flow, Outcome, Phase, PhaseReport, RunDir, Setup, StepReport, Tally, Trainer};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Between two looks at filters and predictions, at least.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A look takes at most one part of this many of the time.
+const SHARE: u32 = 40;
+/// How often a waiting thread sees whether Ctrl-C was pressed.
+const MOMENT: Duration = Duration::from_millis(100);
+/// The longest line of `health.jsonl` that is shown: layers by the thousand.
+const LONGEST_SAMPLE: u64 = 4 << 20;
+
+/// Follows a run.
+pub struct Follower {
+    hub: Arc<Hub>,
+    folder: PathBuf,
+    /// `None`: a look failed, and is not tried again.
+    gallery: Option<Gallery>,
+    /// The network's input, `[C, H, W]`.
+    image: [usize; 3],
+    /// The sums of the epoch so far, as of the last step.
+    tally: Tally,
+    pace: Pace,
+    /// When the next look is due.
+    due: Instant,
+    /// How long `health.jsonl` was when its last line was published.
+    health_bytes: u64,
+}
+
+impl Follower {
+    /// Of the run in this folder.
+    pub(super) fn new(hub: Arc<Hub>, folder: &Path) -> Follower {
+        Follower {
+            hub,
+            folder: folder.to_owned(),
+            gallery: None,
+            image: [0; 3],
+            tally: Tally::default(),
+            pace: Pace::new(0, 0.0),
+            due: Instant::now(),
+            health_bytes: 0,
+        }
+    }
+
+    fn progress(&self, trainer: &Trainer, phase: Phase, validated: [usize; 2]) -> Progress {
+        let (state, steps) = (&trainer.state, trainer.total_steps());
+        Progress {
+            step: state.step,
+            steps,
+            epoch: state.epoch,
+            epochs: trainer.options.epochs,
+            epoch_steps: trainer.batches.div_ceil(trainer.options.accumulate) as u64,
+            phase,
+            validated,
+            learning_rate: trainer.learning_rate(),
+            seconds: state.seconds,
+            images_per_second: self.pace.images_per_second,
+            seconds_left: self.pace.seconds_left(state.step, steps, state.seconds),
+        }
+    }
+
+    /// The score of the images that were added to the tally since the last step.
+    fn score_of_step(&mut self, tally: Tally) -> f64 {
+        let before = std::mem::replace(&mut self.tally, tally);
+        // A new epoch counts from 0.
+        let before = if tally.n > before.n { before } else { Tally::default() };
+        match (tally.overlap, before.overlap.unwrap_or_default()) {
+            (Some(sum), known) => (sum.dice - known.dice) / (tally.n - before.n).max(1) as f64,
+            (None, _) => {
+                let decisions = (tally.decisions - before.decisions).max(1);
+                (tally.correct - before.correct) as f64 / decisions as f64
+            }
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.hub.watched() && Instant::now() >= self.due
+    }
+
+    /// Looks at the network, if somebody watches, it is time, and the trainer's state is that of its last step.
+    fn look(&mut self, trainer: &Trainer) {
+        if self.is_due() && trainer.settled() {
+            let start = Instant::now();
+            self.look_now(trainer);
+            self.due = start + LOOK_EVERY.max(SHARE * start.elapsed());
+        }
+    }
+
+    /// What cannot be shown must not end the training.
+    fn look_now(&mut self, trainer: &Trainer) {
+        if let Some(gallery) = &self.gallery {
+            match Self::published(&self.hub, gallery, self.image, trainer) {
+                Ok(()) => {}
+                Err(e) => self.give_up(&e),
+            }
+        }
+        // A file that vanished is no sample.
+        if let Ok(Some(sample)) = last_line(&self.folder.join("health.jsonl"), &mut self.health_bytes) {
+            self.hub.publish_json(Topic::Health, sample);
+        }
+    }
+
+    fn published(hub: &Hub, gallery: &Gallery, image: [usize; 3], trainer: &Trainer) -> Result<()> {
+        if let Some(grid) = filters(trainer.model, image, trainer.state.step)? {
+            hub.publish(Topic::Filters, &grid);
+        }
+        hub.publish(Topic::Predictions, &gallery.ask(trainer)?);
+        Ok(())
+    }
+
+    fn give_up(&mut self, error: &Error) {
+        self.gallery = None;
+        self.hub.publish(Topic::Remark, &format!("Filters and predictions are no longer shown: {error}"));
+    }
+
+    /// Waits while somebody wants a pause.
+    fn pause(&mut self, trainer: &Trainer) {
+        let start = Instant::now();
+        let mut waited = false;
+        while self.hub.pause(MOMENT) {
+            waited = true;
+            self.look(trainer);
+        }
+        if waited {
+            trainer.paused_for(start.elapsed());
+        }
+    }
+}
+
+impl Callback for Follower {
+    fn on_setup(&mut self, setup: &Setup) -> Result<()> {
+        let (config, subject) = (&setup.config, setup.subject());
+        self.image = setup.pipelines.1.output(setup.splits.facts.size)?;
+        let classes = setup.splits.val.classes();
+        self.hub.publish(
+            Topic::Run,
+            &Run {
+                folder: self.folder.display().to_string(),
+                model: config.model.clone(),
+                data: setup.splits.name.clone(),
+                parameters: setup.model.num_parameters(),
+                device: setup.device.to_string(),
+                batch_size: config.batch_size * config.accumulate,
+                train_images: setup.train.len(),
+                val_images: setup.splits.val.len(),
+                score: if setup.network.loss.takes_masks() { "Dice" } else { "accuracy" },
+                classes: classes.to_vec(),
+                health_every: config.health,
+            },
+        );
+        match Gallery::new(&subject) {
+            Ok(gallery) => {
+                self.hub.publish(Topic::Pictures, &gallery.pictures);
+                self.gallery = Some(gallery);
+            }
+            Err(e) => self.give_up(&e),
+        }
+        Ok(())
+    }
+
+    fn on_start(&mut self, trainer: &Trainer) -> Result<()> {
+        RunDir::history(&self.folder)?.iter().for_each(|report| self.hub.phase(report.into()));
+        self.tally = trainer.state.tally;
+        self.pace = Pace::new(trainer.state.step, trainer.state.seconds);
+        self.hub.begin(self.progress(trainer, Phase::Train, [0; 2]));
+        Ok(())
+    }
+
+    fn looks_at(&self, _step: u64) -> bool {
+        self.is_due()
+    }
+
+    fn on_step(&mut self, trainer: &Trainer, report: &StepReport) -> Result<Flow> {
+        self.pace.step(report.samples, trainer.state.seconds);
+        let score = self.score_of_step(trainer.state.tally);
+        self.hub.step(report.loss, score, self.progress(trainer, Phase::Train, [0; 2]));
+        self.look(trainer);
+        self.pause(trainer);
+        Ok(Flow::Continue)
+    }
+
+    fn on_validation(&mut self, trainer: &Trainer, done: usize, of: usize) -> Result<Flow> {
+        self.hub.progress(self.progress(trainer, Phase::Val, [done, of]));
+        self.look(trainer);
+        self.pause(trainer);
+        Ok(Flow::Continue)
+    }
+
+    fn on_phase(&mut self, _trainer: &Trainer, report: &PhaseReport) -> Result<()> {
+        self.hub.phase(report.into());
+        Ok(())
+    }
+
+    fn on_epoch(&mut self, trainer: &Trainer) -> Result<Flow> {
+        self.pace.skip_to(trainer.state.seconds);
+        self.hub.progress(self.progress(trainer, Phase::Train, [0; 2]));
+        Ok(Flow::Continue)
+    }
+
+    fn on_end(&mut self, trainer: &Trainer, _outcome: &Outcome) -> Result<()> {
+        self.hub.finishing();
+        if self.hub.watched() {
+            self.look_now(trainer);
+        }
+        Ok(())
+    }
+}
+
+/// The last line of a file of lines that grows, and how long the file is, where it is longer than it was.
+fn last_line(file: &Path, known: &mut u64) -> std::io::Result<Option<String>> {
+    let mut file = File::open(file)?;
+    let bytes = file.metadata()?.len();
+    if bytes == *known {
+        return Ok(None);
+    }
+    *known = bytes;
+    file.seek(SeekFrom::Start(bytes.saturating_sub(LONGEST_SAMPLE)))?;
+    let mut end = String::new();
+    file.take(LONGEST_SAMPLE).read_to_string(&mut end)?;
+    let line = end.strip_suffix('\n').and_then(|lines| lines.rsplit('\n').next());
+    Ok(line.filter(|line| !line.is_empty()).map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+
+    #[test]
+    fn the_last_line_is_read_when_it_is_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, mut known) = (folder.path().join("health.jsonl"), 0);
+        assert!(last_line(&file, &mut known).is_err());
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(last_line(&file, &mut known).unwrap(), None);
+        std::fs::write(&file, "one\ntwo\n").unwrap();
+        assert_eq!(last_line(&file, &mut known).unwrap().as_deref(), Some("two"));
+        assert_eq!(last_line(&file, &mut known).unwrap(), None);
+        std::fs::write(&file, "one\ntwo\nthree").unwrap();
+        assert_eq!(last_line(&file, &mut known).unwrap(), None);
+    }
+
+    /// The tally goes on through an epoch and starts again with the next: a step's score is what it added.
+    #[test]
+    fn a_steps_score_is_that_of_its_own_images() {
+        let hub = Arc::new(Hub::new(Arc::new(AtomicBool::new(false))));
+        let mut follower = Follower::new(hub, Path::new(""));
+        let tally = |n, correct| Tally { n, decisions: n, correct, ..Tally::default() };
+        let scores =
+            [(10, 5), (20, 14), (24, 14), (10, 10)].map(|(n, right)| follower.score_of_step(tally(n, right)));
+        assert_eq!(scores, [0.5, 0.9, 0.0, 1.0]);
+    }
+}

@@ -1,0 +1,381 @@
+//! The latest of everything, between the training thread, which writes, and the clients' threads, which read.
+//!
+//! There are no queues. Each client knows what it has sent, and asks for what is newer: a slow one gets the latest of each
+//! topic and misses those between, and nothing piles up for it. The training thread holds the lock for as long as it takes
+//! to store a pointer; texts are made outside.
+
+use super::curve::{self, Curve};
+use super::events::{End, PhasePoint, Progress, State};
+use super::phases::{self, Phases};
+use serde::Serialize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The most clients that follow a run at once.
+pub(super) const MOST_CLIENTS: usize = 256;
+
+/// What is sent as a whole when it changes. The names are the events'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Topic {
+    Run,
+    Filters,
+    Pictures,
+    Predictions,
+    Health,
+    /// A sentence about something that the page cannot show.
+    Remark,
+}
+
+impl Topic {
+    const ALL: [Topic; 6] =
+        [Topic::Run, Topic::Filters, Topic::Pictures, Topic::Predictions, Topic::Health, Topic::Remark];
+
+    fn name(self) -> &'static str {
+        match self {
+            Topic::Run => "run",
+            Topic::Filters => "filters",
+            Topic::Pictures => "pictures",
+            Topic::Predictions => "predictions",
+            Topic::Health => "health",
+            Topic::Remark => "remark",
+        }
+    }
+}
+
+/// Between one training thread and its clients.
+pub(super) struct Hub {
+    board: Mutex<Board>,
+    /// Somebody asked for something, or the run's state changed.
+    changed: Condvar,
+    clients: AtomicUsize,
+    /// Raised by Ctrl-C, or from the page.
+    stop: Arc<AtomicBool>,
+}
+
+struct Board {
+    /// Each topic's latest text, and how many came before it.
+    texts: [(u64, Option<Arc<str>>); Topic::ALL.len()],
+    curve: Curve,
+    phases: Phases,
+    progress: Option<Progress>,
+    /// Somebody wants a pause.
+    pause: bool,
+    /// The training thread waits.
+    waiting: bool,
+    finishing: bool,
+    ended: Option<End>,
+}
+
+/// What a client has been sent.
+#[derive(Default)]
+pub(super) struct Sent {
+    texts: [u64; Topic::ALL.len()],
+    curve: curve::Seen,
+    phases: phases::Seen,
+    progress: Option<Progress>,
+    state: Option<State>,
+}
+
+/// A client that is being served; the place is free again when this is dropped.
+pub(super) struct Client<'a>(&'a Hub);
+
+impl Drop for Client<'_> {
+    fn drop(&mut self) {
+        self.0.clients.fetch_sub(1, Ordering::Relaxed);
+        // Whoever waits for the last one to leave.
+        self.0.changed.notify_all();
+    }
+}
+
+impl Hub {
+    /// For a run that has not begun. `stop` ends it.
+    pub fn new(stop: Arc<AtomicBool>) -> Hub {
+        let board = Board {
+            texts: Default::default(),
+            curve: Curve::new(0),
+            phases: Phases::default(),
+            progress: None,
+            pause: false,
+            waiting: false,
+            finishing: false,
+            ended: None,
+        };
+        Hub { board: Mutex::new(board), changed: Condvar::new(), clients: AtomicUsize::new(0), stop }
+    }
+
+    /// A thread that panicked while it held the lock left whole values behind.
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    // The training thread's side.
+
+    /// Whether anybody follows.
+    pub fn watched(&self) -> bool {
+        self.clients.load(Ordering::Relaxed) > 0
+    }
+
+    /// Replaces a topic's text.
+    pub fn publish(&self, topic: Topic, value: &impl Serialize) {
+        let text = serde_json::to_string(value).expect("plain data have a JSON form");
+        self.publish_json(topic, text);
+    }
+
+    /// As [`publish`](Self::publish), JSON that is there already.
+    pub fn publish_json(&self, topic: Topic, json: String) {
+        let mut board = self.board();
+        let (version, text) = &mut board.texts[topic as usize];
+        *version += 1;
+        *text = Some(json.into());
+    }
+
+    /// The run is about to take this step.
+    pub fn begin(&self, progress: Progress) {
+        let mut board = self.board();
+        board.curve = Curve::new(progress.step);
+        board.progress = Some(progress);
+    }
+
+    /// A step is done, with this loss and score of its batch.
+    pub fn step(&self, loss: f64, score: f64, progress: Progress) {
+        let mut board = self.board();
+        board.curve.push(loss, score);
+        board.progress = Some(progress);
+    }
+
+    /// A phase is done.
+    pub fn phase(&self, phase: PhasePoint) {
+        self.board().phases.push(phase);
+    }
+
+    /// Where the run is, between steps.
+    pub fn progress(&self, progress: Progress) {
+        self.board().progress = Some(progress);
+    }
+
+    /// If a pause is asked for, waits a moment. False: go on, or stop.
+    pub fn pause(&self, moment: Duration) -> bool {
+        let mut board = self.board();
+        let pausing = board.pause && !self.stopping();
+        if board.waiting != pausing {
+            board.waiting = pausing;
+            self.changed.notify_all();
+        }
+        if pausing {
+            drop(self.wait_in(board, moment));
+        }
+        pausing
+    }
+
+    /// The last step is done.
+    pub fn finishing(&self) {
+        self.board().finishing = true;
+        self.changed.notify_all();
+    }
+
+    /// Tells the clients how the run ended, unless they know, and gives them a moment to hear it.
+    pub fn end(&self, end: End, moment: Duration) {
+        self.board().ended.get_or_insert(end);
+        self.changed.notify_all();
+        let deadline = std::time::Instant::now() + moment;
+        while self.watched() {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            drop(self.wait_in(self.board(), left));
+        }
+    }
+
+    // The clients' side.
+
+    /// A place for a client, if one is left.
+    pub fn client(&self) -> Option<Client<'_>> {
+        let taken = |clients: usize| (clients < MOST_CLIENTS).then_some(clients + 1);
+        self.clients.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).ok().map(|_| Client(self))
+    }
+
+    /// Asks for a pause, or for its end.
+    pub fn ask_to_pause(&self, pause: bool) {
+        self.board().pause = pause;
+        self.changed.notify_all();
+    }
+
+    /// Asks the run to save and stop, as Ctrl-C does.
+    pub fn ask_to_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    /// Waits until something changed at once that should be seen at once, or for this long.
+    pub fn wait(&self, moment: Duration) {
+        let board = self.board();
+        if board.ended.is_none() {
+            drop(self.wait_in(board, moment));
+        }
+    }
+
+    fn wait_in<'a>(&self, board: MutexGuard<'a, Board>, moment: Duration) -> MutexGuard<'a, Board> {
+        self.changed.wait_timeout(board, moment).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// The events a client has not been sent yet, as server-sent events; and whether they are the last.
+    pub fn news(&self, sent: &mut Sent) -> (String, bool) {
+        let board = self.board();
+        let state = board.state(self.stopping());
+        let mut texts = Vec::new();
+        for ((topic, (version, text)), known) in Topic::ALL.iter().zip(&board.texts).zip(&mut sent.texts) {
+            if let Some(text) = text.as_ref().filter(|_| version != known) {
+                texts.push((*topic, Arc::clone(text)));
+                *known = *version;
+            }
+        }
+        let curve = board.curve.since(&mut sent.curve);
+        let phases = board.phases.since(&mut sent.phases);
+        let progress = board.progress;
+        drop(board);
+        let mut out = String::new();
+        texts.iter().for_each(|(topic, text)| write_event(&mut out, topic.name(), text));
+        if let Some(tail) = curve {
+            write_json(&mut out, "curve", &tail);
+        }
+        if let Some(tail) = phases {
+            write_json(&mut out, "phases", &tail);
+        }
+        if let Some(progress) = progress.filter(|_| progress != sent.progress) {
+            write_json(&mut out, "progress", &progress);
+            sent.progress = Some(progress);
+        }
+        if sent.state != Some(state) {
+            write_json(&mut out, "state", &state);
+            sent.state = Some(state);
+        }
+        (out, matches!(state, State::Ended(_)))
+    }
+}
+
+impl Board {
+    fn state(&self, stopping: bool) -> State {
+        match (self.ended, self.finishing, stopping, self.pause) {
+            (Some(end), ..) => State::Ended(end),
+            (_, true, ..) => State::Finishing,
+            (_, _, true, _) => State::Stopping,
+            (_, _, _, true) if self.waiting => State::Paused,
+            (_, _, _, true) => State::Pausing,
+            _ if self.progress.is_none() => State::Starting,
+            _ => State::Running,
+        }
+    }
+}
+
+fn write_json<T: Serialize>(out: &mut String, name: &str, value: &T) {
+    write_event(out, name, &serde_json::to_string(value).expect("plain data have a JSON form"));
+}
+
+/// JSON has no line breaks, so one `data` line holds it.
+fn write_event(out: &mut String, name: &str, json: &str) {
+    for part in ["event: ", name, "\ndata: ", json, "\n\n"] {
+        out.push_str(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::Phase;
+
+    fn hub() -> Hub {
+        Hub::new(Arc::new(AtomicBool::new(false)))
+    }
+
+    fn progress(step: u64) -> Progress {
+        Progress {
+            step,
+            steps: 100,
+            epoch: 0,
+            epochs: 1,
+            epoch_steps: 100,
+            phase: Phase::Train,
+            validated: [0, 10],
+            learning_rate: 0.1,
+            seconds: 0.0,
+            images_per_second: None,
+            seconds_left: None,
+        }
+    }
+
+    fn names(news: &str) -> Vec<&str> {
+        news.lines().filter_map(|line| line.strip_prefix("event: ")).collect()
+    }
+
+    /// Whatever happened while a client was not looking, it is told once, in one piece, and the latest of it.
+    #[test]
+    fn a_slow_client_gets_the_latest_of_everything() {
+        let (hub, mut sent) = (hub(), Sent::default());
+        assert_eq!(hub.news(&mut sent).0, "event: state\ndata: \"starting\"\n\n");
+        hub.begin(progress(0));
+        for step in 0..5000 {
+            hub.step(1.0, 0.5, progress(step + 1));
+            hub.publish(Topic::Filters, &step);
+        }
+        let (news, last) = hub.news(&mut sent);
+        assert_eq!(names(&news), ["filters", "curve", "progress", "state"]);
+        assert!(news.contains("data: 4999\n") && news.contains("\"step\":5000,") && !last, "{news}");
+        assert!(news.len() < 32_000, "{}", news.len());
+        assert_eq!(hub.news(&mut sent), (String::new(), false));
+        hub.step(2.0, 0.5, progress(5001));
+        let (news, _) = hub.news(&mut sent);
+        assert!(names(&news) == ["curve", "progress"] && news.len() < 500, "{news}");
+        // Whoever comes late has missed nothing.
+        let (news, _) = hub.news(&mut Sent::default());
+        assert_eq!(names(&news), ["filters", "curve", "progress", "state"]);
+        assert!(news.contains("\"from\":0"));
+    }
+
+    #[test]
+    fn the_state_is_what_the_training_thread_does() {
+        let (hub, moment) = (hub(), Duration::from_millis(1));
+        let state = || {
+            let (news, last) = hub.news(&mut Sent::default());
+            let (_, state) = news.rsplit_once("data: ").unwrap();
+            (state.trim().trim_matches('"').to_owned(), last)
+        };
+        let is = |name: &str| assert_eq!(state(), (name.to_owned(), false));
+        hub.begin(progress(0));
+        is("running");
+        hub.ask_to_pause(true);
+        is("pausing");
+        assert!(hub.pause(moment));
+        is("paused");
+        hub.ask_to_pause(false);
+        assert!(!hub.pause(moment));
+        is("running");
+        // A stop ends a pause.
+        hub.ask_to_pause(true);
+        assert!(hub.pause(moment));
+        hub.ask_to_stop();
+        is("stopping");
+        assert!(!hub.pause(moment));
+        hub.finishing();
+        is("finishing");
+        hub.end(End::Stopped, moment);
+        assert_eq!(state(), ("stopped".to_owned(), true));
+    }
+
+    #[test]
+    fn places_for_clients_are_counted() {
+        let hub = hub();
+        assert!(!hub.watched());
+        let mut clients: Vec<_> = (0..MOST_CLIENTS).map(|_| hub.client().unwrap()).collect();
+        assert!(hub.client().is_none() && hub.watched());
+        clients.pop();
+        assert!(hub.client().is_some());
+        clients.clear();
+        assert!(!hub.watched());
+    }
+}

@@ -1,0 +1,60 @@
+//! How fast a run goes: images a second, time left.
+
+/// Seconds of training over which the rate is taken.
+const WINDOW: f64 = 0.5;
+
+/// Measures a session of a run by the seconds it trained.
+pub(super) struct Pace {
+    /// Where the session began: step, seconds.
+    start: (u64, f64),
+    /// Where the rate is taken from: seconds, and images since.
+    since: f64,
+    images: usize,
+    pub images_per_second: Option<f64>,
+}
+
+impl Pace {
+    /// From this step, after so many seconds of training.
+    pub fn new(step: u64, seconds: f64) -> Pace {
+        Pace { start: (step, seconds), since: seconds, images: 0, images_per_second: None }
+    }
+
+    /// A step with this many images is done.
+    pub fn step(&mut self, images: usize, seconds: f64) {
+        self.images += images;
+        if seconds - self.since >= WINDOW {
+            self.images_per_second = Some(self.images as f64 / (seconds - self.since));
+            self.skip_to(seconds);
+        }
+    }
+
+    /// What was done since the last step, validation, is no training: it does not count for the rate.
+    pub fn skip_to(&mut self, seconds: f64) {
+        (self.since, self.images) = (seconds, 0);
+    }
+
+    /// What the rest of the steps will take, if they take as long as those of this session, validation included.
+    pub fn seconds_left(&self, step: u64, steps: u64, seconds: f64) -> Option<f64> {
+        let (done, spent) = (step - self.start.0, seconds - self.start.1);
+        (done > 0).then(|| spent / done as f64 * steps.saturating_sub(step) as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_of_this_session_and_without_validation() {
+        let mut pace = Pace::new(100, 50.0);
+        assert_eq!((pace.images_per_second, pace.seconds_left(100, 200, 50.0)), (None, None));
+        for step in 1..=4 {
+            pace.step(32, 50.0 + 0.25 * f64::from(step));
+        }
+        assert_eq!(pace.images_per_second, Some(128.0));
+        assert_eq!(pace.seconds_left(104, 200, 51.0), Some(24.0));
+        pace.skip_to(61.0);
+        pace.step(64, 62.0);
+        assert_eq!(pace.images_per_second, Some(64.0));
+    }
+}

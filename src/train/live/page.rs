@@ -1,0 +1,56 @@
+//! The page: files inside the program. Colours, elements and drawing are those of the page of `receptive inspect`.
+
+/// A file of the page.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct File {
+    /// Below the page's address.
+    pub name: &'static str,
+    pub kind: &'static str,
+    pub text: &'static str,
+}
+
+const CSS: &str = "text/css";
+const JS: &str = "text/javascript";
+
+pub(super) static FILES: [File; 13] = [
+    File { name: "", kind: "text/html", text: include_str!("page/live.html") },
+    File { name: "base.css", kind: CSS, text: include_str!("../../inspect/report/page/base.css") },
+    File { name: "page.css", kind: CSS, text: include_str!("../../inspect/report/page/page.css") },
+    File { name: "live.css", kind: CSS, text: include_str!("page/live.css") },
+    File { name: "data.js", kind: JS, text: include_str!("../../inspect/report/page/data.js") },
+    File { name: "dom.js", kind: JS, text: include_str!("../../inspect/report/page/dom.js") },
+    File { name: "draw.js", kind: JS, text: include_str!("../../inspect/report/page/draw.js") },
+    File { name: "charts.js", kind: JS, text: include_str!("../../inspect/report/page/charts.js") },
+    File { name: "curves.js", kind: JS, text: include_str!("page/curves.js") },
+    File { name: "filters.js", kind: JS, text: include_str!("page/filters.js") },
+    File { name: "predictions.js", kind: JS, text: include_str!("page/predictions.js") },
+    File { name: "layers.js", kind: JS, text: include_str!("page/layers.js") },
+    File { name: "live.js", kind: JS, text: include_str!("page/live.js") },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every file that the page asks for is served, and everything that is served is asked for; nothing else is.
+    #[test]
+    fn the_page_asks_for_what_is_served() {
+        let page = FILES[0].text;
+        let mut asked: Vec<&str> = ["src=\"", "href=\""]
+            .iter()
+            .flat_map(|attribute| page.split(attribute).skip(1))
+            .filter_map(|rest| rest.split('"').next())
+            .filter(|name| !name.starts_with("data:"))
+            .collect();
+        let mut served: Vec<&str> = FILES[1..].iter().map(|file| file.name).collect();
+        asked.sort_unstable();
+        served.sort_unstable();
+        assert_eq!(asked, served);
+        for File { name, text, .. } in &FILES {
+            for sign in ["http://", "https://", "innerHTML", "eval(", "@import"] {
+                let named = text.replace("http://www.w3.org/2000/svg", "");
+                assert!(!named.contains(sign), "{name}: {sign}");
+            }
+        }
+    }
+}

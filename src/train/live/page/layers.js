@@ -1,0 +1,43 @@
+"use strict";
+// How each layer is doing: the norm of its gradient, the size of its updates, its dead units.
+(() => {
+  const R = window.Receptive;
+
+  // A number with a bar of this share, in another colour where it is a warning.
+  const cell = (text, share, warn) => {
+    const fill = R.el("span", { class: warn ? "fill warn" : "fill" });
+    fill.style.width = `${100 * Math.max(0, Math.min(1, share))}%`;
+    return R.el("td", { class: "number" }, text, R.el("span", { class: "track", "aria-hidden": "true" }, fill));
+  };
+
+  const none = () => R.el("td", { class: "number" }, "\u2013");
+
+  // On a scale of powers of ten.
+  const power = (value, low, high) => (value > 0 ? (Math.log10(value) - low) / (high - low) : 0);
+
+  R.liveLayers = (root, lead, every) => {
+    lead.textContent = every
+      ? `Sampled every ${R.plural(every, "step")}; the first sample is still to come.`
+      : "This run takes no samples (--health 0).";
+    return (sample) => {
+      const layers = sample.layers.filter((layer) => layer.gradient_norm !== null || layer.dead !== null);
+      const most = Math.max(...layers.map((layer) => layer.gradient_norm || 0));
+      const row = ({ path, kind, gradient_norm: gradient, update_ratio: ratio, dead }) =>
+        R.el(
+          "tr",
+          {},
+          R.el("td", {}, path),
+          R.el("td", { class: "kind" }, kind),
+          gradient === null ? none() : cell(R.number(gradient, 3), most ? gradient / most : 0, false),
+          ratio === null ? none() : cell(R.number(ratio, 2), power(ratio, -6, -1), ratio > 1e-2),
+          dead === null ? none() : cell(R.percent(dead, 0), dead, dead >= 0.5),
+        );
+      const titles = ["layer", "kind", "gradient norm", "update / weight", "dead ReLUs"].map((title, i) =>
+        R.el("th", { scope: "col", class: i > 1 ? "number" : i === 1 ? "kind" : null }, title),
+      );
+      const head = R.el("thead", {}, R.el("tr", {}, titles));
+      root.replaceChildren(R.el("table", {}, head, R.el("tbody", {}, layers.map(row))));
+      lead.textContent = `After step ${R.thousands(sample.step + 1)}, sampled every ${R.plural(every, "step")}. An update of about a thousandth of the weights is usual; a bar is vermilion from a hundredth on, and from half of a layer's ReLUs dead.`;
+    };
+  };
+})();

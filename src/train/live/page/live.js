@@ -1,0 +1,150 @@
+"use strict";
+// Follows the run's events, tells its state truthfully, and asks for pause, resume and stop.
+(() => {
+  const R = window.Receptive;
+  const $ = (id) => document.getElementById(id);
+
+  const WORDS = {
+    connecting: "Connecting",
+    starting: "Starting: data are loaded",
+    running: "Running",
+    pausing: "Pausing after this step",
+    paused: "Paused",
+    stopping: "Stopping: the checkpoint is written",
+    finishing: "Trained: the last test is run and pictures are drawn",
+    finished: "Finished",
+    stopped: "Stopped and saved",
+    failed: "Ended with an error: the terminal says which",
+    lost: "Connection lost, trying again",
+    gone: "The run is no longer there",
+  };
+  const ENDED = ["finished", "stopped", "failed"];
+
+  let run = null;
+  let progress = null;
+  let state = "connecting";
+  let curve = { start: 0, width: 1, points: [] };
+  let phases = [];
+  let curves = null;
+  let layers = null;
+  const filters = R.liveFilters($("filters"), $("filters-lead"));
+  const answers = R.livePredictions($("predictions"), $("predictions-lead"));
+
+  const show = (next) => {
+    state = next;
+    document.body.dataset.state = state;
+    if ($("state").textContent !== WORDS[state]) $("state").textContent = WORDS[state];
+    const validating = state === "running" && progress && progress.phase === "val";
+    const [done, of] = validating ? progress.validated.map(R.thousands) : [];
+    $("validating").textContent = validating ? `${done} of ${of} images validated` : "";
+    const open = ["starting", "running", "pausing", "paused"].includes(state);
+    $("pause").disabled = !open;
+    $("stop").disabled = !open;
+    $("pause").textContent = ["pausing", "paused"].includes(state) ? "Resume" : "Pause";
+    if (state === "stopped" && run) $("note").textContent = `Go on with: receptive train --resume ${run.folder}`;
+  };
+
+  const time = (seconds) => {
+    if (seconds === null || seconds === undefined) return "\u2013";
+    const whole = Math.round(seconds);
+    const two = (n) => String(n).padStart(2, "0");
+    const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+    return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+  };
+
+  const facts = () => {
+    const { step, steps, epoch, epochs } = progress;
+    const rate = progress.images_per_second;
+    const left = ENDED.includes(state) || progress.seconds_left === null ? "" : `${time(progress.seconds_left)} left`;
+    const last = phases.filter((p) => p.phase === "val").pop();
+    const score = (v) => (run && run.score === "Dice" ? v.toFixed(3) : R.percent(v, 2));
+    const entries = [
+      ["epoch", "epoch", Math.min(epoch + 1, epochs), `of ${R.thousands(epochs)}`],
+      ["step", "step", R.thousands(step), `of ${R.thousands(steps)}`],
+      ["time", "time trained", time(progress.seconds), left],
+      ["rate", "images a second", rate === null ? "\u2013" : R.thousands(Math.round(rate)), ""],
+      ["learning-rate", "learning rate", R.number(progress.learning_rate, 3), ""],
+      ["val", `validation ${run ? run.score : "score"}`, last ? score(last.score) : "\u2013", ""],
+    ];
+    const list = $("facts");
+    for (const [name, title, value, more] of entries) {
+      let dd = list.querySelector(`[data-fact="${name}"]`);
+      if (!dd) {
+        dd = R.el("dd", { "data-fact": name });
+        list.append(R.el("div", { class: "large" }, R.el("dt"), dd));
+      }
+      dd.previousSibling.textContent = title;
+      dd.replaceChildren(`${value} `, R.el("small", {}, more));
+    }
+    $("done").value = steps ? step / steps : 0;
+  };
+
+  // Drawing waits for the next frame: many events make one picture.
+  let waiting = false;
+  const redraw = () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      if (progress) facts();
+      if (curves && progress) curves.update({ curve, phases, epochSteps: progress.epoch_steps });
+    });
+  };
+
+  const on = {
+    run(next) {
+      run = next;
+      R.report = next;
+      document.title = `${run.model} on ${run.data}`;
+      $("title").textContent = `${run.model} on ${run.data}`;
+      $("about").textContent =
+        `${R.thousands(run.parameters)} parameters, ${R.thousands(run.train_images)} training and ` +
+        `${R.thousands(run.val_images)} validation images, ${run.batch_size} a step, on ${run.device}; kept in ${run.folder}`;
+      curves = R.liveCurves($("curves"), $("curves-lead"), run.score);
+      layers = R.liveLayers($("layers"), $("layers-lead"), run.health_every);
+    },
+    curve({ start, width, from, points }) {
+      const before = width === curve.width ? curve.points.slice(0, from) : [];
+      curve = { start, width, points: before.concat(points) };
+      redraw();
+    },
+    phases(next) {
+      phases = phases.slice(0, next.from).concat(next.phases);
+      redraw();
+    },
+    progress(next) {
+      progress = next;
+      if (state === "running") show(state);
+      redraw();
+    },
+    state(next) {
+      show(next);
+      redraw();
+      document.documentElement.dataset.ready = "true";
+      if (ENDED.includes(next)) events.close();
+    },
+    remark: (text) => ($("note").textContent = text),
+    pictures: answers.pictures,
+    predictions: answers.predictions,
+    filters,
+    health: (sample) => layers && layers(sample),
+  };
+
+  const events = new EventSource("events");
+  for (const [name, hear] of Object.entries(on)) {
+    events.addEventListener(name, (event) => hear(JSON.parse(event.data)));
+  }
+  events.addEventListener("error", () => show(events.readyState === EventSource.CLOSED ? "gone" : "lost"));
+
+  const ask = async (what) => {
+    $("note").textContent = "";
+    try {
+      const answer = await fetch(what, { method: "POST" });
+      if (!answer.ok) throw new Error(`${answer.status}`);
+    } catch (error) {
+      $("note").textContent = `The run did not take "${what}" (${error.message}).`;
+    }
+  };
+  $("pause").addEventListener("click", () => ask(["pausing", "paused"].includes(state) ? "resume" : "pause"));
+  $("stop").addEventListener("click", () => ask("stop"));
+})();

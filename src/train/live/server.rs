@@ -1,0 +1,331 @@
+//! Who is let in, and to what.
+
+use super::events::End;
+use super::http::{self, NoRequest, PATIENCE, Request, Status};
+use super::hub::{Hub, MOST_CLIENTS, Sent};
+use super::token::Token;
+use super::{Follower, page};
+use crate::core::{Error, ErrorKind, Result};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// The most connections at once: clients that follow, and some that ask for something.
+const MOST_CONNECTIONS: usize = MOST_CLIENTS + 64;
+/// A connection's thread needs little.
+const STACK: usize = 256 << 10;
+/// Between two looks at what is new: four a second look alive.
+const NEWS_EVERY: Duration = Duration::from_millis(250);
+/// When nothing is new, a sign of life: it also finds clients that left.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// How long clients are waited for in the end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves the live page of one run, until it is dropped.
+pub struct Server {
+    hub: Arc<Hub>,
+    gate: Arc<Gate>,
+    closing: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a request must know.
+struct Gate {
+    token: Token,
+    port: u16,
+}
+
+/// What a request is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    File(&'static page::File),
+    /// The page's address lacks its last slash.
+    AddSlash,
+    Events,
+    Control(Control),
+    /// With the methods that are allowed.
+    Refuse(Status, Option<&'static str>),
+}
+
+/// What the page's buttons ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Control {
+    Pause,
+    Resume,
+    Stop,
+}
+
+impl Server {
+    /// Listens on a port of 127.0.0.1, 0 for one that is free. The page's buttons raise `stop`.
+    ///
+    /// # Errors
+    /// A port that is taken, or that the system keeps to itself; no random numbers.
+    pub fn start(port: u16, stop: Arc<AtomicBool>) -> Result<Server> {
+        let refused = |e: io::Error| {
+            let error = Error::new(ErrorKind::Io, "--live", format!("cannot listen on port {port}: {e}"));
+            match e.kind() {
+                io::ErrorKind::AddrInUse => {
+                    error.help("another program has it: name another port, or none for any that is free")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    error.help("name a port from 1024 on, or none for any that is free")
+                }
+                _ => error,
+            }
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(refused)?;
+        let port = listener.local_addr().map_err(refused)?.port();
+        let gate = Arc::new(Gate { token: Token::new()?, port });
+        let (hub, closing) = (Arc::new(Hub::new(stop)), Arc::new(AtomicBool::new(false)));
+        let thread = {
+            let (hub, gate, closing) = (Arc::clone(&hub), Arc::clone(&gate), Arc::clone(&closing));
+            let listen = move || listen(&listener, &hub, &gate, &closing);
+            thread::Builder::new().name("live".into()).stack_size(STACK).spawn(listen).map_err(refused)?
+        };
+        Ok(Server { hub, gate, closing, thread: Some(thread) })
+    }
+
+    /// The page's address, with its secret.
+    pub fn url(&self) -> String {
+        format!("http://{}/{}/", self.address(), self.gate.token.text())
+    }
+
+    fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.gate.port).into()
+    }
+
+    /// The callback that follows the run in this folder.
+    pub fn follower(&self, folder: &Path) -> Follower {
+        Follower::new(Arc::clone(&self.hub), folder)
+    }
+
+    /// Tells the page how the run ended, and gives it a second to hear.
+    pub fn end(self, end: End) {
+        self.hub.end(end, FAREWELL);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
+        self.hub.end(End::Failed, Duration::ZERO);
+        // A connection wakes the listener.
+        if TcpStream::connect_timeout(&self.address(), PATIENCE).is_ok() {
+            let _ = self.thread.take().map(JoinHandle::join);
+        }
+    }
+}
+
+/// A connection that is being served; the place is free again when this is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(places: &Arc<AtomicUsize>) -> Option<Place> {
+        let taken = |n: usize| (n < MOST_CONNECTIONS).then_some(n + 1);
+        places
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken)
+            .ok()
+            .map(|_| Place(Arc::clone(places)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn listen(listener: &TcpListener, hub: &Arc<Hub>, gate: &Arc<Gate>, closing: &AtomicBool) {
+    let places = Arc::new(AtomicUsize::new(0));
+    for stream in listener.incoming() {
+        if closing.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(mut stream) = stream else {
+            // No more files may be open: some will be closed.
+            thread::sleep(Duration::from_millis(50));
+            continue;
+        };
+        let Some(place) = Place::take(&places) else {
+            // An answer this short is taken at once, or not at all.
+            let _ = stream.set_nonblocking(true).and_then(|()| http::refuse(&mut stream, Status::BUSY, ""));
+            continue;
+        };
+        let (hub, gate) = (Arc::clone(hub), Arc::clone(gate));
+        let serve = move || {
+            let _place = place;
+            // Whatever is wrong with a client is its own affair.
+            let _ = serve(&mut stream, &hub, &gate);
+        };
+        // Where no thread can be had the connection is closed.
+        let _ = thread::Builder::new().name("live client".into()).stack_size(STACK).spawn(serve);
+    }
+}
+
+fn serve(stream: &mut TcpStream, hub: &Hub, gate: &Gate) -> io::Result<()> {
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    let request = match http::read(stream) {
+        Ok(request) => request,
+        Err(NoRequest::Refused(status)) => return http::refuse(stream, status, ""),
+        Err(NoRequest::Gone) => return Ok(()),
+    };
+    match gate.route(&request) {
+        Route::File(file) => http::answer(stream, Status::OK, "", file.kind, file.text),
+        Route::AddSlash => {
+            http::refuse(stream, Status::MOVED, &format!("Location: /{}/\r\n", gate.token.text()))
+        }
+        Route::Events => events(stream, hub),
+        Route::Control(control) => {
+            match control {
+                Control::Pause => hub.ask_to_pause(true),
+                Control::Resume => hub.ask_to_pause(false),
+                Control::Stop => hub.ask_to_stop(),
+            }
+            http::done(stream)
+        }
+        Route::Refuse(status, allowed) => {
+            let allow = allowed.map_or(String::new(), |methods| format!("Allow: {methods}\r\n"));
+            http::refuse(stream, status, &allow)
+        }
+    }
+}
+
+/// Sends what is new, until the run or the client ends.
+fn events(stream: &mut TcpStream, hub: &Hub) -> io::Result<()> {
+    let Some(_client) = hub.client() else {
+        return http::refuse(stream, Status::BUSY, "Retry-After: 10\r\n");
+    };
+    http::begin_events(stream)?;
+    let (mut sent, mut alive) = (Sent::default(), Instant::now());
+    loop {
+        let (news, last) = hub.news(&mut sent);
+        if !news.is_empty() || alive.elapsed() >= SIGN_OF_LIFE {
+            // A line with nothing but a colon is a comment.
+            stream.write_all(if news.is_empty() { b":\n\n" } else { news.as_bytes() })?;
+            alive = Instant::now();
+        }
+        if last {
+            return http::close(stream);
+        }
+        hub.wait(NEWS_EVERY);
+    }
+}
+
+impl Gate {
+    fn route(&self, request: &Request) -> Route {
+        if !self.is_own_host(request.host.as_deref()) || !self.is_own_origin(request.origin.as_deref()) {
+            return Route::Refuse(Status::FORBIDDEN, None);
+        }
+        let mut parts = request.path.strip_prefix('/').unwrap_or_default().splitn(2, '/');
+        let (token, rest) = (parts.next().unwrap_or_default(), parts.next());
+        if !self.token.is(token) {
+            return Route::Refuse(Status::FORBIDDEN, None);
+        }
+        let (method, route) = match rest {
+            None => ("GET", Route::AddSlash),
+            Some("events") => ("GET", Route::Events),
+            Some("pause") => ("POST", Route::Control(Control::Pause)),
+            Some("resume") => ("POST", Route::Control(Control::Resume)),
+            Some("stop") => ("POST", Route::Control(Control::Stop)),
+            Some(name) => match page::FILES.iter().find(|file| file.name == name) {
+                Some(file) => ("GET", Route::File(file)),
+                None => return Route::Refuse(Status::NOT_FOUND, None),
+            },
+        };
+        if request.method == method { route } else { Route::Refuse(Status::METHOD, Some(method)) }
+    }
+
+    fn names(&self) -> [String; 2] {
+        ["127.0.0.1", "localhost"].map(|name| format!("{name}:{}", self.port))
+    }
+
+    /// Whether the client means this machine by its own name: another name may lead here, but not from here.
+    fn is_own_host(&self, host: Option<&str>) -> bool {
+        host.is_some_and(|host| self.names().iter().any(|name| name.eq_ignore_ascii_case(host)))
+    }
+
+    /// Whether it was this page that asked, or no page at all.
+    fn is_own_origin(&self, origin: Option<&str>) -> bool {
+        let own =
+            |origin: &str| origin.strip_prefix("http://").is_some_and(|host| self.is_own_host(Some(host)));
+        origin.is_none_or(own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_page_itself_is_let_in() {
+        let gate = Gate { token: Token::new().unwrap(), port: 8000 };
+        let token = gate.token.text().to_owned();
+        let status = |method: &str, path: &str, host: Option<&str>, origin: Option<&str>| {
+            let [host, origin] = [host, origin].map(|name| name.map(str::to_owned));
+            match gate.route(&Request { method: method.into(), path: path.into(), host, origin }) {
+                Route::Refuse(Status(number, _), _) => number,
+                Route::File(_) => 200,
+                Route::AddSlash => 308,
+                Route::Events | Route::Control(_) => 0,
+            }
+        };
+        let own = Some("127.0.0.1:8000");
+        let page = format!("/{token}/");
+        assert_eq!(status("GET", &page, own, None), 200);
+        assert_eq!(status("GET", &page, Some("LOCALHOST:8000"), Some("http://localhost:8000")), 200);
+        assert_eq!(status("GET", &format!("/{token}"), own, None), 308);
+        assert_eq!(status("GET", &format!("/{token}/events"), own, None), 0);
+        let pause = format!("/{token}/pause");
+        assert_eq!(status("POST", &pause, own, Some("http://127.0.0.1:8000")), 0);
+        // Names that may lead here.
+        let hosts = [
+            "evil.example:8000",
+            "127.0.0.1",
+            "localhost",
+            "127.0.0.1:8001",
+            "127.0.0.1:8000.evil.example",
+            "",
+        ];
+        for host in hosts.map(Some).into_iter().chain([None]) {
+            assert_eq!(status("GET", &page, host, None), 403, "{host:?}");
+        }
+        let origins = [
+            "null",
+            "",
+            "http://evil.example",
+            "https://127.0.0.1:8000",
+            "http://127.0.0.1:8001",
+            "127.0.0.1:8000",
+        ];
+        for origin in origins {
+            assert_eq!(status("POST", &pause, own, Some(origin)), 403, "{origin}");
+        }
+        let other = Token::new().unwrap();
+        let paths = [
+            "/",
+            "",
+            "/favicon.ico",
+            "/events",
+            "/pause",
+            &format!("/{}/", other.text()),
+            &format!("/{}x/", token),
+        ];
+        for path in paths {
+            assert_eq!(status("GET", path, own, None), 403, "{path}");
+            assert_eq!(status("PUT", path, own, None), 403, "{path}");
+        }
+        for path in ["x", "../Cargo.toml", "events/", "live.js/", "%2e%2e/"] {
+            assert_eq!(status("GET", &format!("/{token}/{path}"), own, None), 404, "{path}");
+        }
+        for (method, path) in
+            [("POST", ""), ("HEAD", ""), ("OPTIONS", "pause"), ("GET", "stop"), ("DELETE", "events")]
+        {
+            assert_eq!(status(method, &format!("/{token}/{path}"), own, None), 405, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+"""The page of `receptive train --live`: followed, paused, resumed and stopped, and what it says when the run is gone."""
+
+import json
+import re
+import signal
+import subprocess
+import time
+import urllib.request
+
+from browser import Browser, Wrong, same
+
+SETTINGS = ["--data", "sample", "--epochs", "400", "--health", "20"]
+
+
+class Run:
+    """A run with its page."""
+
+    def __init__(self, program, *arguments):
+        self.process = program.start(*arguments, "--live", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for line in self.process.stdout:
+            if line.startswith("live: "):
+                self.url = line.split()[1]
+                return
+        raise AssertionError(self.process.stderr.read())
+
+    def end(self):
+        """Waits for its end; the exit code and what it said."""
+        _, said = self.process.communicate(timeout=60)
+        return self.process.returncode, said
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+
+def step(page):
+    """The number of steps that the page shows."""
+    shown = page.text("[data-fact=step]")
+    return int(re.match(r"[\d,]+", shown).group().replace(",", ""))
+
+
+def points(page):
+    """Points of the loss curve."""
+    return int(page.run("return document.querySelector('#curves svg').dataset.points"))
+
+
+def state(page):
+    return page.run("return document.body.dataset.state")
+
+
+def becomes(page, *names, seconds=20):
+    page.until(lambda: state(page) in names, f"the state is {' or '.join(names)}, not {state(page)}", seconds)
+
+
+def whole(page):
+    """Everything that the page has to show is there."""
+    page.until(lambda: page.all("#layers tbody tr"), "layers are listed")
+    page.until(lambda: page.all("#predictions .fill"), "predictions are shown")
+    page.until(lambda: page.all("#filters canvas"), "filters are shown")
+    page.until(lambda: page.all("#curves path.val[d^=M]"), "an epoch was validated")
+
+
+def follow(program, folder, shots):
+    with Run(program, "train", "lenet5", *SETTINGS, "--out", folder / "run") as run, Browser() as page:
+        page.open(run.url)
+        becomes(page, "running")
+        whole(page)
+        same("title", page.text("h1"), "lenet5 on sample")
+        same("filters", len(page.all("#filters canvas")), 6)
+        same("images", len(page.all("#predictions li")), 8)
+        rows = [row.text.split()[0] for row in page.all("#layers tbody tr")]
+        same("layers", rows, ["conv1", "relu1", "conv2", "relu2", "fc1", "relu3", "fc2", "relu4", "fc3"])
+        before, seen = points(page), step(page)
+        page.until(lambda: points(page) != before and step(page) > seen, "the curve grows")
+        page.check()
+        page.shot(shots, "live-running", full=True)
+
+        # By keyboard.
+        page.find("#pause").send_keys(" ")
+        becomes(page, "paused")
+        same("button", page.text("#pause"), "Resume")
+        paused = step(page)
+        time.sleep(1)
+        same("steps of a paused run", step(page), paused)
+        page.check()
+        for width, dark in [(1280, True), (390, False), (390, True), (360, False)]:
+            with Browser(width=width, dark=dark) as other:
+                other.open(run.url)
+                becomes(other, "paused")
+                whole(other)
+                other.check()
+                other.shot(shots, "live-paused", full=True)
+        page.click(page.find("#pause"))
+        becomes(page, "running")
+        page.until(lambda: step(page) > paused, "it goes on")
+
+        # A page that is closed and opened again has missed nothing.
+        page.driver.get("about:blank")
+        page.open(run.url)
+        whole(page)
+        page.click(page.find("#stop"))
+        becomes(page, "stopped")
+        same("controls", [b.is_enabled() for b in page.all("#pause, #stop")], [False, False])
+        note = page.text("#note")
+        if "receptive train --resume" not in note or str(folder) not in note:
+            raise Wrong(f"how to go on: {note!r}")
+        code, said = run.end()
+        same("exit code", code, 1)
+        if "stopped; go on with" not in said:
+            raise Wrong(said)
+        page.check()
+        page.shot(shots, "live-stopped", full=True)
+
+
+def lost(program, folder):
+    """A run that is killed is lost, and the page says so; buttons that would do nothing are off."""
+    with Run(program, "train", "--resume", folder / "run") as run, Browser() as page:
+        page.open(run.url)
+        becomes(page, "running")
+        page.until(lambda: page.all("#curves path.val[d^=M]"), "the epochs before are there")
+        run.process.send_signal(signal.SIGSTOP)
+        run.process.kill()
+        becomes(page, "lost", seconds=30)
+        same("controls", [b.is_enabled() for b in page.all("#pause, #stop")], [False, False])
+
+
+def other_origins(program, folder):
+    """Another site's page, which knows the address, reaches nothing: it can neither read nor stop."""
+    with Run(program, "train", "mlp2", "--data", "sample", "--epochs", "5000", "--out", folder / "other") as run:
+        with Browser() as page:
+            page.driver.get("data:text/html,<title>another origin</title>")
+            tried = page.driver.execute_async_script(
+                """const [url, done] = arguments;
+                const tries = ["", "events", "live.js"].map((name) => fetch(url + name).then(() => "read", () => "refused"));
+                for (const mode of ["cors", "no-cors"]) {
+                  tries.push(fetch(url + "stop", { method: "POST", mode }).then((r) => r.type === "opaque" ? "sent" : "read", () => "refused"));
+                }
+                tries.push(new Promise((hear) => {
+                  const events = new EventSource(url + "events");
+                  events.onopen = () => hear("read");
+                  events.onerror = () => hear("refused");
+                }));
+                Promise.all(tries).then(done);""",
+                run.url,
+            )
+            if "read" in tried:
+                raise Wrong(f"another origin was let in: {tried}")
+            page.open(run.url)
+            becomes(page, "running")
+        same("exit code of a run that goes on", run.process.poll(), None)
+
+
+def agrees(program, folder):
+    """The last figures on the page are those of the run's own metrics."""
+    out = folder / "short"
+    with Run(program, "train", "lenet5", "--data", "sample", "--epochs", "6", "--out", out) as run, Browser() as page:
+        page.open(run.url)
+        becomes(page, "finished", seconds=60)
+        same("exit code", run.end()[0], 0)
+        lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        best = [line for line in lines if line.get("phase") == "val"][-1]
+        same("accuracy", page.text("[data-fact=val]").strip(), f"{100 * best['accuracy']:.2f}\u00a0%")
+        shown = page.text("#curves .legend span:last-child")
+        same("loss", float(shown.split()[-1]), float(f"{best['loss']:.4g}"))
+        same("epochs", page.text("[data-fact=epoch]"), "6 of 6")
+        same("steps", step(page), 6 * 79)
+
+
+def test(program, folder, shots):
+    follow(program, folder, shots)
+    lost(program, folder)
+    other_origins(program, folder)
+    agrees(program, folder)
+    same("the page is not served any more", reachable(program, folder), False)
+
+
+def reachable(program, folder):
+    with Run(program, "train", "mlp2", "--data", "sample", "--epochs", "1", "--out", folder / "last") as run:
+        run.end()
+        try:
+            urllib.request.urlopen(run.url, timeout=5)
+        except OSError:
+            return False
+        return True
