@@ -137,7 +137,9 @@ fn mistake(formula: &str) -> Option<String> {
             (_, "") => rest = rest.get(1..).unwrap_or_default(),
             (_, "begin") => open.push(environment().unwrap_or_default()),
             (_, "end") if open.pop() != environment() => return Some("an \\end too many".to_owned()),
-            (_, _) if !COMMANDS.split(' ').any(|known| known == command) => return Some(format!("\\{command}?")),
+            (_, _) if !COMMANDS.split(' ').any(|known| known == command) => {
+                return Some(format!("\\{command}?"));
+            }
             _ => {}
         }
     }
@@ -147,7 +149,11 @@ fn mistake(formula: &str) -> Option<String> {
 /// A page without KaTeX shows the formula's source, and KaTeX without a formula is a third of a megabyte for nothing.
 #[test]
 fn formulas_are_latex_and_their_pages_set_it() {
-    assert!([r"\frac{1}{2", r"x}", r"\begin{aligned}", r"x \end{aligned}", r"\foo"].iter().all(|f| mistake(f).is_some()));
+    assert!(
+        [r"\frac{1}{2", r"x}", r"\begin{aligned}", r"x \end{aligned}", r"\foo"]
+            .iter()
+            .all(|f| mistake(f).is_some())
+    );
     let snippet = "docs/katex/katex.html";
     for path in sources("src") {
         let text = read(&path);
@@ -159,7 +165,12 @@ fn formulas_are_latex_and_their_pages_set_it() {
                     let sets = line.contains(snippet) && line.contains("[cfg_attr(doc, doc = include_str!(");
                     let comment = comments.last().unwrap();
                     let shown = comment.lines().last().or(Some("")).unwrap();
-                    assert_eq!(comment.contains("```math\n"), sets, "{}: {line} after {shown}", path.display());
+                    assert_eq!(
+                        comment.contains("```math\n"),
+                        sets,
+                        "{}: {line} after {shown}",
+                        path.display()
+                    );
                     comments.push(String::new());
                 }
             }
