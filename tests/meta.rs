@@ -164,7 +164,7 @@ fn formulas_are_latex_and_their_pages_set_it() {
                 None => {
                     let sets = line.contains(snippet) && line.contains("[cfg_attr(doc, doc = include_str!(");
                     let comment = comments.last().unwrap();
-                    let shown = comment.lines().last().or(Some("")).unwrap();
+                    let shown = comment.lines().last().unwrap_or("");
                     assert_eq!(
                         comment.contains("```math\n"),
                         sets,
