@@ -83,16 +83,16 @@ def explain(model, x, goal, layer, patch):
     by_activation, by_pixel = torch.autograd.grad(score, [activation, x])
     gradcam = (by_activation.mean((2, 3), keepdim=True) * activation).sum(1).relu()[0]
     h, w = x.shape[2:]
-    drop, count = torch.zeros(h, w).double(), torch.zeros(h, w)
     begins = lambda side: range(0, side - patch["size"] + patch["stride"], patch["stride"])
-    for top in begins(h):
-        for left in begins(w):
-            under = (slice(top, top + patch["size"]), slice(left, left + patch["size"]))
-            covered = x.detach().clone()
-            covered[..., under[0], under[1]] = 0
-            drop[under] += (score - (weights * logits(model, covered)[0]).sum()).item()
-            count[under] += 1
-    return score.item(), {"gradcam": gradcam, "saliency": by_pixel.abs().amax(1)[0], "occlusion": drop / count}
+    corners = [(top, left) for top in begins(h) for left in begins(w)]
+    under = torch.zeros(len(corners), 1, h, w).double()
+    for mask, (top, left) in zip(under, corners):
+        mask[0, top : top + patch["size"], left : left + patch["size"]] = 1
+    with torch.no_grad():
+        covered, _ = logits(model, x * (1 - under))
+    drop = score.detach() - (weights * covered).flatten(1).sum(1)
+    occlusion = (drop[:, None, None] * under[:, 0]).sum(0) / under[:, 0].sum(0)
+    return score.item(), {"gradcam": gradcam, "saliency": by_pixel.abs().amax(1)[0], "occlusion": occlusion}
 
 
 def inspect(args, name, weights, image, flags, folder):
