@@ -116,9 +116,10 @@ fn every_op_file_is_a_row_and_opens_with_its_lesson() {
 }
 
 /// The LaTeX that formulas are written in; `node tools/check-math.mjs` sets them for real.
-const COMMANDS: &str = "alpha begin beta bigl bigr Bigl Bigr cap cdot cdots cos cup end frac gamma ge hat in lambda \
-    langle lceil ldots le leftarrow lfloor ln mathrm max mid min ni odot operatorname pi qquad quad rangle rceil rfloor \
-    sigma sim sqrt sum tanh text textstyle tfrac times to varepsilon xi";
+const COMMANDS: &str = "alpha begin beta Bigl bigl Bigr bigr cap cdot cdots cos cup end frac gamma ge hat in \
+    lambda langle lceil ldots le left leftarrow lfloor ln mathrm max mid min ni odot \
+    operatorname pi qquad quad rangle rceil rfloor right sigma sim sqrt sum tanh text \
+    textstyle tfrac times to varepsilon xi";
 
 /// What is wrong with a formula: braces, environments or commands.
 fn mistake(formula: &str) -> Option<String> {

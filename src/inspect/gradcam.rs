@@ -1,16 +1,4 @@
 //! Grad-CAM: where the channels that speak for an answer are active.
-//!
-//! ```text
-//! weight[k] = mean over i,j of d score / d A[k,i,j]        A: the output of a layer, [K, H, W]
-//! map[i,j]  = max(0, sum over k of weight[k] A[k,i,j])
-//! ```
-//!
-//! The map has the layer's resolution: enlarging it is up to who shows it. A negative sum is evidence against the class,
-//! and cut off. (Selvaraju et al.: "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
-//! 2017.) Of a segmenter the score is that of its mask, as in Seg-Grad-CAM (Vinogradova et al. 2020).
-//!
-//! A layer is any that the network runs by a name, also one that holds others: `layer3` of a ResNet is its last block's
-//! output, an Inception block's the concatenation of its branches.
 
 use super::filters::convolves;
 use super::goal::{Goal, Heatmap, Score, logits, one_image};
@@ -25,10 +13,26 @@ const NAMED: usize = 24;
 /// Grad-CAM of `goal` at the output of `layer` (a path as in `state_dict`): a map of that output's size. `x` is one image
 /// `[1, C, H, W]`, as the network takes it.
 ///
+/// ```math
+/// \begin{aligned}
+/// \mathrm{weight}_k &= \operatorname{mean}_{i,j} \frac{\mathrm{d\,score}}{\mathrm{d} A_{k,i,j}} \\
+/// \mathrm{map}_{i,j} &= \max \Bigl( 0, \sum_k \mathrm{weight}_k \, A_{k,i,j} \Bigr)
+/// \end{aligned}
+/// ```
+///
+/// with A for the layer's output `[K, H, W]`. The map has the layer's resolution: enlarging it is up to who shows it. A
+/// negative sum is evidence against the class, and cut off. (Selvaraju et al.: "Grad-CAM: Visual Explanations from Deep
+/// Networks via Gradient-based Localization", 2017.) Of a segmenter the score is that of its mask, as in Seg-Grad-CAM
+/// (Vinogradova et al. 2020).
+///
+/// A layer is any that the network runs by a name, also one that holds others: `layer3` of a ResNet is its last block's
+/// output, an Inception block's the concatenation of its branches.
+///
 /// # Errors
 /// Another number of images than one; no such layer, or one whose output has no rows and columns (the message lists those
 /// that do); a class out of range; a goal that the network's output has no score of; a score that is not finite, or does
 /// not depend on the layer.
+#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 pub fn gradcam(model: &dyn Module, name: &str, x: &Tensor, layer: &str, goal: Goal) -> Result<Heatmap> {
     one_image("gradcam", x)?;
     let watch = Watch::new(layer);

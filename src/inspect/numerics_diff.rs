@@ -3,15 +3,7 @@
 //!
 //! Every layer is compared twice. *Accumulated*: its output in a pass through all of network a, against that in a pass
 //! through all of b. *Own*: what a's layer makes of b's input, rounded to a's type, against b's output: the errors of the
-//! layers before are left out. Of errors e = a - b,
-//!
-//! ```text
-//! max abs = max |e|      max rel = max |e| / max |b|      rms rel = sqrt(sum e^2 / sum b^2)
-//! ```
-//!
-//! and the distance in ulp counts the numbers of the coarser of the two types between a and b. Relative errors are those of
-//! whole tensors: a single element near 0, the rest of a cancellation, would have an error of any size. In ulp it does, so
-//! the median belongs beside the largest.
+//! layers before are left out. [`Difference`] says how far they are apart.
 
 use crate::core::{DType, Element, Error, Key, Result};
 use crate::element_type;
@@ -61,7 +53,21 @@ pub struct ParameterDiff {
     pub gradient: Difference,
 }
 
-/// How far a tensor is from another. A number that is not finite, which is `null` in JSON, says that one of them is not.
+/// How far a tensor a is from another, b. Of errors e = a - b,
+///
+/// ```math
+/// \begin{aligned}
+/// \text{max abs} &= \max |e| \\
+/// \text{max rel} &= \max |e| / \max |b| \\
+/// \text{rms rel} &= \sqrt{\textstyle\sum e^2 / \sum b^2}
+/// \end{aligned}
+/// ```
+///
+/// and the distance in ulp counts the numbers of the coarser of the two types between a and b. Relative errors are those of
+/// whole tensors: a single element near 0, the rest of a cancellation, would have an error of any size. In ulp it does, so
+/// the median belongs beside the largest. A number that is not finite, which is `null` in JSON, says that one of the tensors
+/// is not.
+#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Difference {
     pub max_abs: f64,

@@ -1,16 +1,4 @@
 //! Occlusion: what covering a part of the image costs.
-//!
-//! A square patch is laid on the image, one place after another. Where it hides what the answer rests on, the score falls:
-//!
-//! ```text
-//! drop(patch) = score(x) - score(x with the patch's pixels set to fill)
-//! map[i,j]    = mean of drop over the patches that cover pixel i,j
-//! ```
-//!
-//! Patches begin every `stride` pixels from the top left corner, until one reaches the other edge, where it is cut off. A
-//! negative number says that covering helps. It needs no gradient, so it also sees what saturated units hide from
-//! one; it costs a forward pass for each place. (Zeiler, Fergus: "Visualizing and Understanding Convolutional Networks",
-//! 2014, section 4.2. The mean where patches overlap is that of Captum's `Occlusion`.)
 
 use super::goal::{Goal, Heatmap, Nobody, Score, logits, one_image};
 use crate::core::{Error, Result};
@@ -44,6 +32,20 @@ impl Default for OcclusionOptions {
 /// `x` is one image `[1, C, H, W]`, as the network takes it. Of a mask the pixels that count stay those of the whole
 /// image's.
 ///
+/// ```math
+/// \begin{aligned}
+/// \mathrm{drop}(\mathrm{patch}) &= \operatorname{score}(x)
+///   - \operatorname{score}(x \text{ with the patch's pixels set to fill}) \\
+/// \mathrm{map}_{i,j} &= \operatorname{mean}_{\mathrm{patch} \ni (i,j)} \mathrm{drop}(\mathrm{patch})
+/// \end{aligned}
+/// ```
+///
+/// A square patch is laid on the image, one place after another: every `stride` pixels from the top left corner, until one
+/// reaches the other edge, where it is cut off. Where it hides what the answer rests on, the score falls. A negative number
+/// says that covering helps. It needs no gradient, so it also sees what saturated units hide from one; it costs a forward pass
+/// for each place. (Zeiler, Fergus: "Visualizing and Understanding Convolutional Networks", 2014, section 4.2. The mean where
+/// patches overlap is that of Captum's `Occlusion`.)
+///
 /// ```
 /// use receptive::inspect::{Goal, OcclusionOptions, occlusion};
 /// use receptive::nn::{Flatten, Linear, ModuleExt, Sequential};
@@ -63,6 +65,7 @@ impl Default for OcclusionOptions {
 /// # Errors
 /// Another number of images than one; a patch without pixels, or wider than the image; a stride of 0 or above the patch's
 /// size; a fill or score that is not finite; a class out of range; a goal that the network's output has no score of.
+#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 pub fn occlusion(
     model: &dyn Module,
     name: &str,

@@ -1,11 +1,4 @@
 //! Saliency: which pixels the score would feel.
-//!
-//! ```text
-//! map[i,j] = max over channels c of | d score / d x[c,i,j] |
-//! ```
-//!
-//! One backward pass to the image. (Simonyan, Vedaldi, Zisserman: "Deep Inside Convolutional Networks: Visualising Image
-//! Classification Models and Saliency Maps", 2014, section 3.1.)
 
 use super::goal::{Goal, Heatmap, Nobody, Score, logits, one_image};
 use crate::core::{Error, ErrorKind, Result};
@@ -14,6 +7,13 @@ use crate::tensor::Tensor;
 
 /// How strongly the score of `goal` depends on each pixel: a map of the image's size. `x` is one image `[1, C, H, W]`, as
 /// the network takes it; the unit is score by unit of `x`.
+///
+/// ```math
+/// \mathrm{map}_{i,j} = \max_c \left| \frac{\mathrm{d\,score}}{\mathrm{d} x_{c,i,j}} \right|
+/// ```
+///
+/// over the channels c, in one backward pass to the image. (Simonyan, Vedaldi, Zisserman: "Deep Inside Convolutional
+/// Networks: Visualising Image Classification Models and Saliency Maps", 2014, section 3.1.)
 ///
 /// ```
 /// use receptive::inspect::{Goal, saliency};
@@ -32,6 +32,7 @@ use crate::tensor::Tensor;
 /// # Errors
 /// Another number of images than one; a class out of range; a goal that the network's output has no score of; a score that
 /// is not finite; a score that does not depend on the image.
+#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 pub fn saliency(model: &dyn Module, name: &str, x: &Tensor, goal: Goal) -> Result<Heatmap> {
     let [_, h, w] = one_image("saliency", x)?;
     let x = x.requires_grad();
