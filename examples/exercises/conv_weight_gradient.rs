@@ -18,6 +18,7 @@ use receptive::{Device, Key, Tensor};
 
 /// Sizes of a convolution of square images by square kernels.
 #[derive(Debug, Clone, Copy)]
+#[allow(dead_code)] // until you read them
 pub struct Sizes {
     /// Images.
     pub n: usize,

@@ -6,13 +6,21 @@
 //!
 //! With `scale = input / output` (or `1 / scale_factor`), output i lies at
 //!
-//! ```text
-//! nearest          floor(i scale)
-//! nearest-exact    floor((i + 1/2) scale)                           pixel centres, as Pillow
-//! bilinear         (i + 1/2) scale - 1/2, between two neighbours    align_corners: i (input - 1) / (output - 1)
-//!   antialias      a triangle of half-width max(scale, 1) around the centre (i + 1/2) scale, normalised
-//! area             the mean of floor(i scale) .. ceil((i + 1) scale)
+//! ```math
+//! \begin{aligned}
+//! \text{nearest} &: \lfloor i \, \mathrm{scale} \rfloor \\
+//! \text{nearest-exact} &: \bigl\lfloor (i + \tfrac12) \, \mathrm{scale} \bigr\rfloor
+//!   \quad \text{pixel centres, as Pillow} \\
+//! \text{bilinear} &: \max\bigl( (i + \tfrac12) \, \mathrm{scale} - \tfrac12, \, 0 \bigr)
+//!   \quad \text{between two neighbours} \\
+//! \text{align\_corners} &: i \, (\mathrm{input} - 1) / (\mathrm{output} - 1) \\
+//! \text{antialias} &: (i + \tfrac12) \, \mathrm{scale}
+//!   \quad \text{the centre of a triangle of half-width } \max(\mathrm{scale}, 1) \text{, normalised} \\
+//! \text{area} &: \lfloor i \, \mathrm{scale} \rfloor \text{ up to } \lceil (i + 1) \, \mathrm{scale} \rceil
+//!   \quad \text{the mean}
+//! \end{aligned}
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::dtype::Float;
 use std::ops::Range;

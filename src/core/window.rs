@@ -3,11 +3,12 @@
 //! A window has `kernel` taps, `dilation` apart, and visits the padded input every `stride`. Output `i` reads, tap by
 //! tap `k`, the input positions
 //!
-//! ```text
-//! p = i * stride - padding before + k * dilation         k = 0 .. kernel
+//! ```math
+//! p = i \cdot \mathrm{stride} - \text{padding before} + k \cdot \mathrm{dilation} \qquad 0 \le k < \mathrm{kernel}
 //! ```
 //!
 //! and there are `floor((input + padding - extent) / stride) + 1` outputs, with `extent = dilation * (kernel - 1) + 1`.
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::error::{Error, Result};
 use serde::Serialize;

@@ -1,29 +1,4 @@
 //! Receptive fields: which pixels of the input one output can see.
-//!
-//! The field of an output is a rectangle. Layer by layer it follows from the layer's window alone: with `jump` input
-//! pixels between the fields of neighbouring outputs, a window of `k` taps, stride `s`, padding `p` and dilation `d` gives
-//!
-//! ```text
-//! size'  = size + d (k - 1) * jump
-//! start' = start - p * jump                 start: the first pixel that output 0 sees; negative in the padding
-//! jump'  = jump * s
-//! ```
-//!
-//! LeNet-5, 28x28, along one axis (start at 0, size 1, jump 1):
-//!
-//! | layer | k s p | size | jump | start |
-//! |---|---|---|---|---|
-//! | conv1 | 5 1 2 | 5 | 1 | -2 |
-//! | pool1 | 2 2 0 | 6 | 2 | -2 |
-//! | conv2 | 5 1 0 | 14 | 2 | -2 |
-//! | pool2 | 2 2 0 | 16 | 4 | -2 |
-//! | fc1 | all | 28 | 0 | 0 |
-//!
-//! A transposed window divides the jump by its stride, as if zeros had been put between the pixels. What is reported there
-//! is the smallest such rectangle for all outputs: single ones may see less, and a jump below one pixel counts as one.
-//!
-//! Two branches that meet (a residual, a concatenation) see the union. A field may reach beyond the image: that part is
-//! padding. (Araujo, Norris, Sim: "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.)
 
 use super::tape::ops_before;
 use crate::core::Window;
@@ -32,6 +7,35 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// What one output sees of the input, `[vertical, horizontal]`.
+///
+/// The field of an output is a rectangle. Layer by layer it follows from the layer's window alone: with `jump` input
+/// pixels between the fields of neighbouring outputs and `start` the first pixel that output 0 sees, negative in the
+/// padding, a window of K taps, stride S, padding P and dilation D gives
+///
+/// ```math
+/// \begin{aligned}
+/// \mathrm{size}' &= \mathrm{size} + D \, (K - 1) \cdot \mathrm{jump} \\
+/// \mathrm{start}' &= \mathrm{start} - P \cdot \mathrm{jump} \\
+/// \mathrm{jump}' &= S \cdot \mathrm{jump}
+/// \end{aligned}
+/// ```
+///
+/// LeNet-5, 28x28, along one axis (start at 0, size 1, jump 1):
+///
+/// | layer | K S P | size | jump | start |
+/// |---|---|---|---|---|
+/// | conv1 | 5 1 2 | 5 | 1 | -2 |
+/// | pool1 | 2 2 0 | 6 | 2 | -2 |
+/// | conv2 | 5 1 0 | 14 | 2 | -2 |
+/// | pool2 | 2 2 0 | 16 | 4 | -2 |
+/// | fc1 | all | 28 | 0 | 0 |
+///
+/// A transposed window divides the jump by its stride, as if zeros had been put between the pixels. What is reported there
+/// is the smallest such rectangle for all outputs: single ones may see less, and a jump below one pixel counts as one.
+///
+/// Two branches that meet (a residual, a concatenation) see the union. A field may reach beyond the image: that part is
+/// padding. (Araujo, Norris, Sim: "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.)
+#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ReceptiveField {
     /// Rows and columns.

@@ -1,9 +1,4 @@
 //! How parameters are drawn.
-//!
-//! PyTorch's default for conv and linear layers is `kaiming_uniform_(a = sqrt 5)`, which works out to
-//! `U(-1/sqrt(fan_in), 1/sqrt(fan_in))` for weight and bias alike. Xavier (Glorot & Bengio 2010) keeps the variance of
-//! activations and of gradients: `U(-b, b)` with `b = sqrt(6 / (fan_in + fan_out))`. Kaiming (He et al. 2015) accounts
-//! for the half that ReLU cuts off: `N(0, 2 / fan_out)`.
 
 use crate::core::{Error, Key, Named, Result};
 use serde::{Deserialize, Serialize};
@@ -11,6 +6,19 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The rule one parameter is drawn by.
+///
+/// ```math
+/// \begin{aligned}
+/// \text{default:} \quad w &\sim U(-b, b) & b &= \frac{1}{\sqrt{\text{fan\_in}}} \\
+/// \text{Xavier:} \quad w &\sim U(-b, b) & b &= \sqrt{\frac{6}{\text{fan\_in} + \text{fan\_out}}} \\
+/// \text{Kaiming:} \quad w &\sim N(0, \sigma^2) & \sigma &= \sqrt{\frac{2}{\text{fan\_out}}}
+/// \end{aligned}
+/// ```
+///
+/// PyTorch's default for weight and bias of conv and linear layers is `kaiming_uniform_(a = sqrt 5)`, which works out to the
+/// first line. Xavier (Glorot & Bengio 2010) keeps the variance of activations and of gradients. Kaiming (He et al. 2015)
+/// accounts for the half that ReLU cuts off.
+#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
     /// Every element this value.

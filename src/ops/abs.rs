@@ -1,7 +1,10 @@
 //! Absolute value.
 //!
-//! ```text
-//! y = |x|        dx = dy * sign(x)
+//! ```math
+//! \begin{aligned}
+//! y &= |x| \\
+//! \mathrm{dx} &= \mathrm{dy} \, \operatorname{sign}(x)
+//! \end{aligned}
 //! ```
 //!
 //! The derivative at 0 is taken as 0, as in PyTorch (`torch.abs`).
@@ -17,6 +20,7 @@
 //! assert_eq!(x.abs()?.to_vec::<f32>()?, [1.5, 0.0, 2.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use super::{Fill, Input, OpSpec};

@@ -2,11 +2,14 @@
 //!
 //! Output `i` of `O` covers the inputs that the i-th of O equal parts of the axis touches:
 //!
-//! ```text
-//! start(i) = floor(i H / O)        end(i) = ceil((i + 1) H / O)
+//! ```math
+//! \mathrm{start}(i) = \lfloor i H / O \rfloor
+//! \qquad
+//! \mathrm{end}(i) = \lceil (i + 1) H / O \rceil
 //! ```
 //!
 //! The windows overlap by one input where O does not divide H, and repeat inputs where O is larger than H.
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::attrs::{AttrValue, Attrs};
 use super::images::{images, like_images};

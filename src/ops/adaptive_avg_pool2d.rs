@@ -1,8 +1,12 @@
 //! Average pooling to a chosen size, whatever the size of the input.
 //!
-//! ```text
-//! y[n,c,i,j]  = mean of x[n,c,p,q]   over  p = floor(i H / H') .. ceil((i+1) H / H'),  q = floor(j W / W') .. ceil((j+1) W / W')
-//! dx[n,c,p,q] = sum over the windows (i,j) that hold (p,q) of dy[n,c,i,j] / (elements of window (i,j))
+//! ```math
+//! \begin{aligned}
+//! y_{n,c,i,j} &= \frac{1}{|\mathrm{window}(i,j)|} \sum_{(p,q) \in \mathrm{window}(i,j)} x_{n,c,p,q} \\
+//! \mathrm{dx}_{n,c,p,q} &= \sum_{\mathrm{window}(i,j) \ni (p,q)} \frac{\mathrm{dy}_{n,c,i,j}}{|\mathrm{window}(i,j)|} \\
+//! \mathrm{window}(i,j) &= \{ (p,q) : \lfloor i H / H' \rfloor \le p < \lceil (i + 1) H / H' \rceil, \;
+//!   \lfloor j W / W' \rfloor \le q < \lceil (j + 1) W / W' \rceil \}
+//! \end{aligned}
 //! ```
 //!
 //! Each input enters a window's mean with factor 1 / size, and receives that share of the window's gradient. Neighbouring
@@ -20,6 +24,7 @@
 //! assert_eq!(image.adaptive_avg_pool2d((1, 2))?.to_vec::<f32>()?, [7.0 / 3.0, 28.0 / 3.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::adaptive::{OutputSize, under};
 use super::cuda;

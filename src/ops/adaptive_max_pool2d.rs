@@ -1,8 +1,12 @@
 //! Max pooling to a chosen size, whatever the size of the input.
 //!
-//! ```text
-//! y[n,c,i,j]  = max of x[n,c,p,q]    over  p = floor(i H / H') .. ceil((i+1) H / H'),  q = floor(j W / W') .. ceil((j+1) W / W')
-//! dx[n,c,p,q] = sum of dy[n,c,i,j] over the windows (i,j) whose winner is (p,q)
+//! ```math
+//! \begin{aligned}
+//! y_{n,c,i,j} &= \max_{(p,q) \in \mathrm{window}(i,j)} x_{n,c,p,q} \\
+//! \mathrm{dx}_{n,c,p,q} &= \sum_{(p,q) \text{ wins in } \mathrm{window}(i,j)} \mathrm{dy}_{n,c,i,j} \\
+//! \mathrm{window}(i,j) &= \{ (p,q) : \lfloor i H / H' \rfloor \le p < \lceil (i + 1) H / H' \rceil, \;
+//!   \lfloor j W / W' \rfloor \le q < \lceil (j + 1) W / W' \rceil \}
+//! \end{aligned}
 //! ```
 //!
 //! The gradient goes to the one input that won, and an input in several windows can win several times, as in
@@ -22,6 +26,7 @@
 //! assert_eq!(indices.to_vec::<i64>()?, [1, 4]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::adaptive::{OutputSize, under};
 use super::cuda;

@@ -1,7 +1,11 @@
 //! Addition, with broadcasting.
 //!
-//! ```text
-//! y = input + alpha * other        d input = dy        d other = alpha * dy
+//! ```math
+//! \begin{aligned}
+//! y &= \mathrm{input} + \alpha \, \mathrm{other} \\
+//! \mathrm{d\,input} &= \mathrm{dy} \\
+//! \mathrm{d\,other} &= \alpha \, \mathrm{dy}
+//! \end{aligned}
 //! ```
 //!
 //! An operand that was stretched gets the sum of its copies' gradients. PyTorch: `torch.add`.
@@ -20,6 +24,7 @@
 //! assert_eq!((&x + &bias).to_vec::<f32>()?, [11.0, 22.0, 13.0, 24.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::binary::{Binary, Operands, Zip, cases, operand};
 use super::{Case, Fill, Input, OpSpec};

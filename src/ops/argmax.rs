@@ -1,7 +1,7 @@
 //! The place of the largest element: the predicted class.
 //!
-//! ```text
-//! y[..] = the first k with x[.., k, ..] = max_k x[.., k, ..]        no gradient
+//! ```math
+//! y_{\ldots} = \min \, \{ k : x_{\ldots,k,\ldots} = \max_l x_{\ldots,l,\ldots} \} \qquad \text{no gradient}
 //! ```
 //!
 //! An index jumps from one value to another, so it has no derivative: backward is a typed error. Without `dim` the
@@ -18,6 +18,7 @@
 //! assert_eq!(scores.argmax(Some(1), false)?.to_vec::<i64>()?, [1, 0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::max::reduced;
 use super::{Case, Fill, Input, OpSpec, cuda, one};

@@ -1,8 +1,11 @@
 //! Average pooling over 2-d windows.
 //!
-//! ```text
-//! y[n,c,i,j]  = (1 / D) sum over (p,q) in window(i,j) of x[n,c,p,q]        window rows p = i*sH - pH + k,  k = 0 .. kH
-//! dx[n,c,p,q] = sum over the windows (i,j) that hold (p,q) of dy[n,c,i,j] / D(i,j)
+//! ```math
+//! \begin{aligned}
+//! y_{n,c,i,j} &= \frac{1}{D_{i,j}} \sum_{(p,q) \in \mathrm{window}(i,j)} x_{n,c,p,q} \\
+//! \mathrm{dx}_{n,c,p,q} &= \sum_{\mathrm{window}(i,j) \ni (p,q)} \frac{\mathrm{dy}_{n,c,i,j}}{D_{i,j}} \\
+//! \mathrm{window}(i,j) &= \{ (i S_H - P_H + k_h, \; j S_W - P_W + k_w) : 0 \le k_h < K_H, \; 0 \le k_w < K_W \}
+//! \end{aligned}
 //! ```
 //!
 //! Each input enters a window's sum with factor 1 / D, so it receives that share of the window's gradient. The divisor
@@ -13,7 +16,7 @@
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | `[N, C, H, W]` or `[C, H, W]` | |
-//! | output | `[N, C, H', W']` or `[C, H', W']` | `H' = floor((H + 2 pH - kH) / sH) + 1`, ceil with `ceil_mode` |
+//! | output | `[N, C, H', W']` or `[C, H', W']` | `H' = floor((H + 2 PH - KH) / SH) + 1`, ceil with `ceil_mode` |
 //!
 //! ```
 //! use receptive::ops::avg_pool2d::AvgPool2dOptions;
@@ -23,6 +26,7 @@
 //! assert_eq!(y.to_vec::<f32>()?, [2.5, 4.5, 10.5, 12.5]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda;
 use super::images::{images, pooled};

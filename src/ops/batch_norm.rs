@@ -1,13 +1,27 @@
 //! Batch normalisation: every channel to mean 0 and deviation 1 over the batch, then scaled and shifted.
 //!
-//! ```text
-//! y = xhat w[c] + b[c],   xhat = (x - m[c]) r[c],   r = 1 / sqrt(v + eps)
+//! ```math
+//! \begin{aligned}
+//! y &= \hat{x} \, w_c + b_c \\
+//! \hat{x} &= (x - m_c) \, r_c \qquad r_c = \frac{1}{\sqrt{v_c + \varepsilon}} \\
+//! \mathrm{dw}_c &= \textstyle\sum \mathrm{dy} \, \hat{x} \\
+//! \mathrm{db}_c &= \textstyle\sum \mathrm{dy}
+//! \end{aligned}
+//! ```
 //!
-//! training:  m, v    = mean and (biased) variance of the channel over batch and pixels, n values
-//!            running = (1 - momentum) running + momentum (m, v n / (n - 1))
-//!            dx = r (g - mean(g) - xhat mean(g xhat)),   g = dy w
-//! else:      m, v    = running_mean, running_var         dx = r g
-//!            dw = sum dy xhat,   db = sum dy             over batch and pixels
+//! with sums over batch and pixels. In training m and v are mean and biased variance of the channel, over its n values in
+//! batch and pixels; else they are the running ones:
+//!
+//! ```math
+//! \begin{aligned}
+//! \text{training:} \quad
+//!   \mathrm{running} &\leftarrow (1 - \mathrm{momentum}) \, \mathrm{running}
+//!     + \mathrm{momentum} \cdot \bigl( m_c, \; v_c \, n / (n - 1) \bigr) \\
+//!   \mathrm{dx} &= r_c \, \bigl( g - \operatorname{mean}(g) - \hat{x} \operatorname{mean}(g \hat{x}) \bigr)
+//!     \qquad g = \mathrm{dy} \, w_c \\
+//! \text{else:} \quad
+//!   \mathrm{dx} &= r_c \, g
+//! \end{aligned}
 //! ```
 //!
 //! In training x moves its own statistics: the two subtracted terms are the chain rule through m and v (derived in
@@ -39,6 +53,7 @@
 //! assert_eq!((mean.item()?, var.item()?), (1.5, 4.5));
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::norm::{Given, Kind, Norm, batch_of_channels, normalise};
 use super::{Attrs, Case, Fill, Input, OpSpec};

@@ -1,9 +1,12 @@
 //! Batch normalisation, a sum and a rectifier in one op: the end of a residual block.
 //!
-//! ```text
-//! y = max(0, batch_norm(x) + residual)
-//!
-//! d = dy [y > 0]        dx, dw, db: those of batch_norm from d        dresidual = d
+//! ```math
+//! \begin{aligned}
+//! y &= \max(0, \operatorname{batch\_norm}(x) + \mathrm{residual}) \\
+//! d &= \mathrm{dy} \, [y > 0] \\
+//! \mathrm{dx}, \mathrm{dw}, \mathrm{db} &= \text{those of batch\_norm from } d \\
+//! \mathrm{d\,residual} &= d
+//! \end{aligned}
 //! ```
 //!
 //! Three ops would write and read two tensors that nobody else needs: on a GPU, and for large images on a CPU, memory is
@@ -32,6 +35,7 @@
 //! assert_eq!(y.to_vec::<f32>()?, [0.0, 1.5]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::batch_norm::{BatchNormOptions, INPUTS as PLAIN, Normalised, affine, tracked, with_running};
 use super::norm::{Given, Kind, Norm, normalise};

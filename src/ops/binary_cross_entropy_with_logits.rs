@@ -1,12 +1,15 @@
 //! Binary cross-entropy of logits: sigmoid and the loss in one op.
 //!
-//! ```text
-//! l = -w (p t ln s + (1 - t) ln(1 - s)),   s = sigmoid(x)
-//!   =  w (p t softplus(-x) + (1 - t) softplus(x)),   softplus(x) = ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)
-//! y = sum l / n   (mean)      sum l   (sum)      l   (none)
-//!
-//! dx = w ((1 - t) s - p t sigmoid(-x)) g
-//! dt = w (p softplus(-x) - softplus(x)) g,      g = dy / n   (mean)      dy   (sum, none)
+//! ```math
+//! \begin{aligned}
+//! l &= -w \, \bigl( p \, t \ln s + (1 - t) \ln(1 - s) \bigr) \qquad s = \operatorname{sigmoid}(x) \\
+//!   &= w \, \bigl( p \, t \operatorname{softplus}(-x) + (1 - t) \operatorname{softplus}(x) \bigr) \\
+//! \operatorname{softplus}(x) &= \ln(1 + e^x) = \max(x, 0) + \ln(1 + e^{-|x|}) \\
+//! y &= \textstyle\frac{1}{n} \sum l \text{ (mean)}, \quad \sum l \text{ (sum)}, \quad l \text{ (none)} \\
+//! \mathrm{dx} &= w \, \bigl( (1 - t) \, s - p \, t \operatorname{sigmoid}(-x) \bigr) \, g \\
+//! \mathrm{dt} &= w \, \bigl( p \operatorname{softplus}(-x) - \operatorname{softplus}(x) \bigr) \, g \\
+//! g &= \mathrm{dy} / n \text{ (mean)}, \quad \mathrm{dy} \text{ (sum, none)}
+//! \end{aligned}
 //! ```
 //!
 //! The second line is why the logits come here and not through `sigmoid`: for x = 40, `s` rounds to 1 and `ln(1 - s)`
@@ -35,6 +38,7 @@
 //! assert_eq!(x.grad().unwrap().to_vec::<f64>()?, [-0.5, 1.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda;
 use super::loss::{Of, Reduction};

@@ -1,11 +1,14 @@
 //! Conversion between element types.
 //!
-//! ```text
-//! y = round_to(x, dtype)        dx = convert(dy, dtype of x)        (the rounding's own derivative is taken as 1)
+//! ```math
+//! \begin{aligned}
+//! y &= \operatorname{round}(x, \mathrm{dtype}) \\
+//! \mathrm{dx} &= \operatorname{round}(\mathrm{dy}, \text{dtype of } x)
+//! \end{aligned}
 //! ```
 //!
-//! To a narrower float rounds to nearest; to an integer truncates towards zero, saturating. The gradient exists between
-//! floating types only. PyTorch: `input.to(dtype)`.
+//! The rounding's own derivative is taken as 1. To a narrower float rounds to nearest; to an integer truncates towards
+//! zero, saturating. The gradient exists between floating types only. PyTorch: `input.to(dtype)`.
 //!
 //! ```
 //! use receptive::{DType, Device, Tensor};
@@ -13,6 +16,7 @@
 //! assert_eq!(labels.to_dtype(DType::I64)?.to_vec::<i64>()?, [3, 1]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::one;
 use crate::core::{DType, Element, Error, ErrorKind, Result};

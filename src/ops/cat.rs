@@ -1,7 +1,10 @@
 //! Tensors joined along one dimension: the skip connections of GoogLeNet and U-Net.
 //!
-//! ```text
-//! y = [x_0 | x_1 | ..] along dim        dx_t = the part of dy that x_t became
+//! ```math
+//! \begin{aligned}
+//! y &= [\, x_0 \mid x_1 \mid \cdots \,] \text{ along dim} \\
+//! \mathrm{dx}_t &= \text{the part of } \mathrm{dy} \text{ that } x_t \text{ became}
+//! \end{aligned}
 //! ```
 //!
 //! Every element is copied once, so each gradient is a slice of `dy`. All other dimensions must agree; an empty tensor
@@ -20,6 +23,7 @@
 //! assert_eq!(Tensor::cat(&[&a, &b], 1)?.to_vec::<f32>()?, [1.0, 3.0, 4.0, 2.0, 5.0, 6.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::copy;
 use super::{Case, Input, OpSpec, one};

@@ -1,9 +1,12 @@
 //! Limiting values to a range.
 //!
-//! ```text
-//! y = min(max(x, min), max)        dx   = dy * [min < x < max]
-//!                                  dmin = dy * [x < min <= max]
-//!                                  dmax = dy * [x > max or max < min]
+//! ```math
+//! \begin{aligned}
+//! y &= \min(\max(x, \mathrm{min}), \mathrm{max}) \\
+//! \mathrm{dx} &= \mathrm{dy} \, [\mathrm{min} < x < \mathrm{max}] \\
+//! \mathrm{dmin} &= \mathrm{dy} \, [x < \mathrm{min} \le \mathrm{max}] \\
+//! \mathrm{dmax} &= \mathrm{dy} \, [x > \mathrm{max} \text{ or } \mathrm{max} < \mathrm{min}]
+//! \end{aligned}
 //! ```
 //!
 //! Each element takes one of three values, and its gradient goes where the value came from; where `max < min` that is
@@ -24,6 +27,7 @@
 //! assert_eq!(x.clamp(None, Some(6.0))?.to_vec::<f32>()?, [-3.0, 0.5, 6.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::{over_quads, walk};
 use super::unary::{Map, Reads, Unary};

@@ -1,17 +1,23 @@
 //! Two-dimensional convolution (cross-correlation, as everywhere in deep learning).
 //!
-//! ```text
-//! y[n,o,i,j] = b[o] + sum over c,kh,kw of x[n, c, p, q] w[o,c,kh,kw]       p = i*sH - pH + kh*dH
-//!                                                                          q = j*sW - pW + kw*dW
+//! ```math
+//! \begin{aligned}
+//! y_{n,o,i,j} &= b_o + \sum_{c,k_h,k_w} x_{n,c,p,q} \, w_{o,c,k_h,k_w} \\
+//! p &= i S_H - P_H + k_h D_H \\
+//! q &= j S_W - P_W + k_w D_W
+//! \end{aligned}
 //! ```
 //!
 //! with zeros where (p, q) lies in the padding. y is linear in x, in w and in b, so each gradient is the same sum read
 //! from another corner: every product `x w` that entered `y[n,o,i,j]` sends `dy[n,o,i,j]` times one factor to the other.
 //!
-//! ```text
-//! dx[n,c,p,q]   = sum over o,kh,kw of dy[n,o,i,j] w[o,c,kh,kw]     over the (i, j) whose tap (kh, kw) reads (p, q)
-//! dw[o,c,kh,kw] = sum over n,i,j   of dy[n,o,i,j] x[n,c,p,q]
-//! db[o]         = sum over n,i,j   of dy[n,o,i,j]
+//! ```math
+//! \begin{aligned}
+//! \mathrm{dx}_{n,c,p,q} &= \sum_{o,k_h,k_w} \mathrm{dy}_{n,o,i,j} \, w_{o,c,k_h,k_w}
+//!   \quad \text{over the } (i,j) \text{ whose tap } (k_h,k_w) \text{ reads } (p,q) \\
+//! \mathrm{dw}_{o,c,k_h,k_w} &= \sum_{n,i,j} \mathrm{dy}_{n,o,i,j} \, x_{n,c,p,q} \\
+//! \mathrm{db}_o &= \sum_{n,i,j} \mathrm{dy}_{n,o,i,j}
+//! \end{aligned}
 //! ```
 //!
 //! With `groups` the channels fall into that many independent convolutions; `groups = C` is a depthwise one.
@@ -22,7 +28,7 @@
 //! | input | `[N, C, H, W]` or `[C, H, W]` | |
 //! | weight | `[O, C / groups, KH, KW]` | |
 //! | bias | `[O]` | optional |
-//! | output | `[N, O, H', W']` or `[O, H', W']` | `H' = floor((H + 2 pH - dH (KH - 1) - 1) / sH) + 1` |
+//! | output | `[N, O, H', W']` or `[O, H', W']` | `H' = floor((H + 2 PH - DH (KH - 1) - 1) / SH) + 1` |
 //!
 //! A 2x2 kernel that takes the difference along the diagonal:
 //!
@@ -36,6 +42,7 @@
 //! assert_eq!(y.to_vec::<f32>()?, [-4.0, -5.0, -5.0, -4.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::conv2d_grad::{Conv2dGradInput, Conv2dGradWeight};
 use super::images::{images, like_images};

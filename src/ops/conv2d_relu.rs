@@ -1,7 +1,11 @@
 //! Convolution and the rectifier behind it in one op.
 //!
-//! ```text
-//! y = max(0, conv2d(x, w) + b)        d = dy [y > 0]        dx, dw, db: those of conv2d from d
+//! ```math
+//! \begin{aligned}
+//! y &= \max(0, \operatorname{conv2d}(x, w) + b) \\
+//! d &= \mathrm{dy} \, [y > 0] \\
+//! \mathrm{dx}, \mathrm{dw}, \mathrm{db} &= \text{those of conv2d from } d
+//! \end{aligned}
 //! ```
 //!
 //! As two ops the convolution's output is written, read, and written again; here it is rectified before it is written
@@ -25,6 +29,7 @@
 //! assert_eq!(y.to_vec::<f32>()?, [2.0, 0.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::conv2d::{Conv2d, Conv2dOptions, SPEC as PLAIN};
 use super::with_relu::{BeforeRelu, WithRelu};

@@ -2,19 +2,26 @@
 //!
 //! Where a convolution gathers a window of inputs into one output, this one scatters each input over a window of outputs:
 //!
-//! ```text
-//! y[n,o,p,q] = b[o] + sum over c,kh,kw of x[n,c,i,j] w[c,o,kh,kw]      over the (i, j) with  p = i*sH - pH + kh*dH
-//!                                                                                         q = j*sW - pW + kw*dW
+//! ```math
+//! \begin{aligned}
+//! y_{n,o,p,q} &= b_o + \sum_{c,k_h,k_w} x_{n,c,i,j} \, w_{c,o,k_h,k_w} \quad \text{over the } (i,j) \text{ with} \\
+//! p &= i S_H - P_H + k_h D_H \\
+//! q &= j S_W - P_W + k_w D_W
+//! \end{aligned}
 //! ```
 //!
-//! Those are the very products of a convolution whose input is y and whose output is x, with the same weight: the sum above
-//! is that convolution's gradient of its input. So no loop here is new. With `conv(y, w)` for the convolution,
+//! Those are the very products of a convolution whose input is y and whose output is x, with the same weight: the sum
+//! above is that convolution's gradient of its input. So no loop here is new. With `conv(a, w)` for the convolution, and
+//! b left out,
 //!
-//! ```text
-//! y  = conv's dx, given x for its dy          <conv(a, w), x> = <a, y>    for every a
-//! dx = conv(dy, w)                            each x went to the window that conv gathers
-//! dw = conv's dw, given x for its dy and dy for its input
-//! db[o] = sum over n,p,q of dy[n,o,p,q]
+//! ```math
+//! \begin{aligned}
+//! y &= \text{conv's dx, given } x \text{ for its dy:} \quad
+//!   \langle a, y \rangle = \langle \operatorname{conv}(a, w), x \rangle \text{ for every } a \\
+//! \mathrm{dx} &= \operatorname{conv}(\mathrm{dy}, w) \quad \text{each } x \text{ went to the window that conv gathers} \\
+//! \mathrm{dw} &= \text{conv's dw, given } x \text{ for its dy and } \mathrm{dy} \text{ for its input} \\
+//! \mathrm{db}_o &= \sum_{n,p,q} \mathrm{dy}_{n,o,p,q}
+//! \end{aligned}
 //! ```
 //!
 //! A stride rounds the size of a convolution down, so several sizes of y belong to one size of x; `output_padding` rows and
@@ -26,7 +33,7 @@
 //! | input | `[N, C, H, W]` or `[C, H, W]` | |
 //! | weight | `[C, O / groups, KH, KW]` | a convolution's weight from O to C channels |
 //! | bias | `[O]` | optional |
-//! | output | `[N, O, H', W']` or `[O, H', W']` | `H' = (H - 1) sH - 2 pH + dH (KH - 1) + output_padding + 1` |
+//! | output | `[N, O, H', W']` or `[O, H', W']` | `H' = (H - 1) SH - 2 PH + DH (KH - 1) + output_padding + 1` |
 //!
 //! U-Net's upsampling, kernel 2 and stride 2, writes every pixel as a 2x2 block:
 //!
@@ -41,6 +48,7 @@
 //! assert_eq!(y.to_vec::<f32>()?, [1.0, 2.0, 10.0, 20.0, 3.0, 4.0, 30.0, 40.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::conv_transpose2d_grad::{ConvTranspose2dGradInput, ConvTranspose2dGradWeight};
 use super::conv2d::product_flops;

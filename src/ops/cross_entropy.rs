@@ -1,18 +1,22 @@
 //! Cross-entropy of class scores against labels or class probabilities: log_softmax and the loss in one op.
 //!
-//! ```text
-//! p = softmax(x) over the classes,   q[i, c] = (1 - s) t[i, c] + s / C       (s: label_smoothing; t one-hot for labels)
-//! l[i] = -sum_c w[c] q[i, c] ln p[i, c],   0 where the label is ignore_index
-//! y = sum l / D   (mean)      sum l   (sum)      l   (none)
-//!
-//! dx[i, c] = g[i] (p[i, c] sum_k w[k] q[i, k] - w[c] q[i, c])
-//! dt[i, c] = -g[i] (1 - s) w[c] ln p[i, c]   for probabilities;      g = dy / D   (mean)      dy   (sum, none)
+//! ```math
+//! \begin{aligned}
+//! p_i &= \operatorname{softmax}(x_i) \text{ over the classes} \\
+//! q_{i,c} &= (1 - s) \, t_{i,c} + s / C, \quad 0 \text{ where the label is ignore\_index} \\
+//! l_i &= -\sum_c w_c \, q_{i,c} \ln p_{i,c} \\
+//! y &= \textstyle\sum l / D \text{ (mean)}, \quad \sum l \text{ (sum)}, \quad l \text{ (none)} \\
+//! \mathrm{dx}_{i,c} &= g_i \, \Bigl( p_{i,c} \sum_k w_k \, q_{i,k} - w_c \, q_{i,c} \Bigr) \\
+//! \mathrm{dt}_{i,c} &= -g_i \, (1 - s) \, w_c \ln p_{i,c} \quad \text{for probabilities} \\
+//! g &= \mathrm{dy} / D \text{ (mean)}, \quad \mathrm{dy} \text{ (sum, none)}
+//! \end{aligned}
 //! ```
 //!
-//! D is `sum w[label]` over the labels that count, and the number of samples for probabilities. The gradient is the
-//! chain of two rules: the loss gives `-g w q` to each `ln p`, and log_softmax turns a gradient `d` into
-//! `d - p sum d`. Without weights the inner sum is 1 and what remains is the famous `p - q`. Never forming the
-//! intermediate gradient saves a pass over the scores, which for a segmentation net are the largest tensor.
+//! t is the target, one-hot for labels, and s `label_smoothing`. D is `sum w[label]` over the labels that count, and the
+//! number of samples for probabilities. The gradient is the chain of two rules: the loss gives `-g w q` to each `ln p`,
+//! and log_softmax turns a gradient `d` into `d - p sum d`. Without weights the inner sum is 1 and what remains is the
+//! famous `p - q`. Never forming the intermediate gradient saves a pass over the scores, which for a segmentation net
+//! are the largest tensor.
 //!
 //! Semantics are those of PyTorch's `F.cross_entropy`: a floating target of the input's shape means probabilities, an
 //! i64 one labels; class weights get no gradient; the mean of nothing is NaN.
@@ -38,6 +42,7 @@
 //! assert_eq!(x.grad().unwrap().to_vec::<f64>()?, [0.25, 0.25, -0.75, 0.25]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cross_entropy_goal::Goal;
 use super::loss::{Of, Reduction, Scores};

@@ -1,13 +1,19 @@
 //! Soft Dice loss: how little a predicted mask overlaps with the true one.
 //!
-//! ```text
-//! p = sigmoid(x),   A = 2 sum p t + smooth,   B = sum p + sum t + smooth        (sums over each image's channel)
-//! l = 1 - A / B
-//! y = mean of l over images and channels   (mean)      sum l   (sum)      l   (none)
-//!
-//! dx = (A / B - 2 t) / B * p (1 - p) g
-//! dt = (A / B - 2 p) / B * g,                           g = dy / n   (mean)      dy   (sum, none)
+//! ```math
+//! \begin{aligned}
+//! p &= \operatorname{sigmoid}(x) \\
+//! A &= \textstyle 2 \sum p \, t + \mathrm{smooth} \\
+//! B &= \textstyle \sum p + \sum t + \mathrm{smooth} \\
+//! l &= 1 - A / B \\
+//! y &= \textstyle\frac{1}{n} \sum l \text{ (mean)}, \quad \sum l \text{ (sum)}, \quad l \text{ (none)} \\
+//! \mathrm{dx} &= \frac{A / B - 2 t}{B} \, p \, (1 - p) \, g \\
+//! \mathrm{dt} &= \frac{A / B - 2 p}{B} \, g \\
+//! g &= \mathrm{dy} / n \text{ (mean)}, \quad \mathrm{dy} \text{ (sum, none)}
+//! \end{aligned}
 //! ```
+//!
+//! A and B sum over each image's channel, so there are n = N C losses l.
 //!
 //! The Dice coefficient of two sets is `2 |P and T| / (|P| + |T|)`; with probabilities for membership it has a gradient:
 //! `dA/dp = 2 t`, `dB/dp = 1`, the quotient rule, and `p' = p (1 - p)`. It weighs a small object like a large one, where
@@ -32,6 +38,7 @@
 //! assert_eq!(x.dice_loss(&target, DiceLoss::default())?.item()?, 1.0 - 3.0 / 5.0);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::loss::{Of, Reduction};
 use super::{Case, Fill, Input, OpSpec, no_second_gradient, one};

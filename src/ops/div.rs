@@ -1,7 +1,11 @@
 //! Division, with broadcasting.
 //!
-//! ```text
-//! y = input / other        d input = dy / other        d other = -dy * y / other
+//! ```math
+//! \begin{aligned}
+//! y &= \frac{\mathrm{input}}{\mathrm{other}} \\
+//! \mathrm{d\,input} &= \frac{\mathrm{dy}}{\mathrm{other}} \\
+//! \mathrm{d\,other} &= -\frac{\mathrm{dy} \, y}{\mathrm{other}}
+//! \end{aligned}
 //! ```
 //!
 //! since `d(a/b)/db = -a/b^2 = -(a/b)/b`. With a `rounding_mode` the quotient is rounded, towards zero (`trunc`) or
@@ -20,6 +24,7 @@
 //! assert_eq!((&x / 2.0).to_vec::<f32>()?, [0.5, -1.5]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::binary::{Binary, Operands, Zip, cases, operand};
 use super::{Attrs, Case, Fill, Input, OpSpec};

@@ -1,7 +1,11 @@
 //! Dropout: while training, each element is zeroed with probability p and the others grow to make up for it.
 //!
-//! ```text
-//! y = x * m / (1 - p)        dx = dy * m / (1 - p)        m = [bits >= p * 2^32], bits uniform in 0 .. 2^32
+//! ```math
+//! \begin{aligned}
+//! y &= \frac{x \, m}{1 - p} \\
+//! \mathrm{dx} &= \frac{\mathrm{dy} \, m}{1 - p} \\
+//! m &= [\mathrm{bits} \ge 2^{32} p] \qquad \text{bits uniform in } 0 \ldots 2^{32} - 1
+//! \end{aligned}
 //! ```
 //!
 //! The factor keeps the mean: `E[y] = x`. Element i's 32 bits come from the [`Key`] (Philox), compared as integers, so
@@ -22,6 +26,7 @@
 //! assert_eq!(x.dropout(1.0, Key::new(1))?.to_vec::<f32>()?, [0.0; 6]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::over_quads;
 use super::{Case, Input, OpSpec, no_second_gradient, one};

@@ -1,8 +1,12 @@
 //! Channel dropout: while training, each channel of each sample is zeroed with probability p and the others grow to
 //! make up for it.
 //!
-//! ```text
-//! y[n, c] = x[n, c] m[n, c] / (1 - p)        dx[n, c] = dy[n, c] m[n, c] / (1 - p)        m = [bits >= p * 2^32]
+//! ```math
+//! \begin{aligned}
+//! y_{n,c} &= \frac{x_{n,c} \, m_{n,c}}{1 - p} \\
+//! \mathrm{dx}_{n,c} &= \frac{\mathrm{dy}_{n,c} \, m_{n,c}}{1 - p} \\
+//! m_{n,c} &= [\mathrm{bits} \ge 2^{32} p]
+//! \end{aligned}
 //! ```
 //!
 //! Neighbouring pixels of a feature map say nearly the same, so that [dropping elements](super::dropout) hides little;
@@ -22,6 +26,7 @@
 //! assert!(y.chunks(2).all(|channel| channel == [0.0, 0.0] || channel == [2.0, 2.0]));
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::dropout::{check_probability, kept, threshold};
 use super::norm::batch_of_channels;

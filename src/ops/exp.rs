@@ -1,7 +1,10 @@
 //! Exponential.
 //!
-//! ```text
-//! y = e^x        dx = dy * y
+//! ```math
+//! \begin{aligned}
+//! y &= e^x \\
+//! \mathrm{dx} &= \mathrm{dy} \, y
+//! \end{aligned}
 //! ```
 //!
 //! The function is its own derivative, so backward reads the output. PyTorch: `torch.exp`.
@@ -17,6 +20,7 @@
 //! assert_eq!(x.exp()?.to_vec::<f32>()?, [1.0, 0.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use super::{Fill, Input, OpSpec};

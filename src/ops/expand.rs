@@ -1,7 +1,10 @@
 //! Stretching to a larger shape.
 //!
-//! ```text
-//! y[.., i, ..] = x[.., 0, ..]  where x has size 1        dx = sum of dy over the stretched dimensions
+//! ```math
+//! \begin{aligned}
+//! y_{\ldots,i,\ldots} &= x_{\ldots,0,\ldots} \quad \text{where } x \text{ has size 1} \\
+//! \mathrm{dx}_{\ldots,0,\ldots} &= \sum_i \mathrm{dy}_{\ldots,i,\ldots}
+//! \end{aligned}
 //! ```
 //!
 //! Shapes are aligned at the right; dimensions of size 1 and missing ones stretch. Each element of `x` is read many
@@ -19,6 +22,7 @@
 //! assert_eq!(x.expand(&[2, 3])?.to_vec::<f32>()?, [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::copy;
 use super::{Case, Input, OpSpec, one};

@@ -1,7 +1,10 @@
 //! A range of dimensions merged into one: what stands between the last convolution and the first linear layer.
 //!
-//! ```text
-//! [d0, .., ds, .., de, .., dn]  ->  [d0, .., ds * .. * de, .., dn]        dx = dy under the shape of x
+//! ```math
+//! \begin{aligned}
+//! [d_0, \ldots, d_s, \ldots, d_e, \ldots, d_n] &\to [d_0, \ldots, d_s \cdots d_e, \ldots, d_n] \\
+//! \mathrm{dx} &= \mathrm{dy} \text{ under the shape of } x
+//! \end{aligned}
 //! ```
 //!
 //! The row-major position of every element stays, so the output and the gradient are views, as in
@@ -18,6 +21,7 @@
 //! assert_eq!(maps.flatten(1, -1)?.dims(), [64, 400]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::{Case, Input, OpSpec, one};
 use crate::core::{Error, Result, Shape};

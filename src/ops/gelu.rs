@@ -1,12 +1,23 @@
 //! Gaussian error linear unit.
 //!
-//! ```text
-//! none:  y = x P(x),   P(x) = (1 + erf(x / sqrt 2)) / 2              dx = dy * (P + x p),  p = e^(-x^2/2) / sqrt(2 pi)
-//! tanh:  y = x (1 + t) / 2,  t = tanh(k (x + c x^3))                dx = dy * ((1 + t) + x (1 - t^2) k (1 + 3 c x^2)) / 2
+//! ```math
+//! \begin{aligned}
+//! y &= x \, P & P &= \tfrac12 \bigl( 1 + \operatorname{erf}(x / \sqrt{2}) \bigr) \\
+//! \mathrm{dx} &= \mathrm{dy} \, (P + x \, p) & p &= \frac{e^{-x^2 / 2}}{\sqrt{2 \pi}}
+//! \end{aligned}
 //! ```
 //!
-//! `P` is the normal distribution, `p = P'` its density; `approximate=tanh` replaces `P` with `k = sqrt(2 / pi)`,
-//! `c = 0.044715`. Both derivatives are the product rule. Hendrycks and Gimpel 2016; PyTorch: `F.gelu`.
+//! `P` is the normal distribution, `p = P'` its density. `approximate=tanh` replaces `P` by `(1 + t) / 2`:
+//!
+//! ```math
+//! \begin{aligned}
+//! y &= \tfrac12 \, x \, (1 + t) \qquad t = \tanh \bigl( k \, (x + c \, x^3) \bigr) \\
+//! \mathrm{dx} &= \tfrac12 \, \mathrm{dy} \, \bigl( 1 + t + x \, (1 - t^2) \, k \, (1 + 3 c \, x^2) \bigr)
+//! \end{aligned}
+//! ```
+//!
+//! with `k = sqrt(2 / pi)` and `c = 0.044715`. Both derivatives are the product rule. Hendrycks and Gimpel 2016; PyTorch:
+//! `F.gelu`.
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -19,6 +30,7 @@
 //! assert_eq!(x.gelu(Approximate::None)?.to_vec::<f32>()?, [0.0, 10.0, 0.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use super::{Case, Fill, Input, OpSpec};

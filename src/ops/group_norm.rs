@@ -1,11 +1,18 @@
 //! Group normalisation: the channels of every sample in groups, each to mean 0 and deviation 1, then scaled and shifted.
 //!
-//! ```text
-//! y = xhat w[c] + b[c],   xhat = (x - m) r,   r = 1 / sqrt(v + eps)
-//! m, v: mean and biased variance over the C / num_groups channels of the group and their pixels
-//!
-//! dx = r (g - mean(g) - xhat mean(g xhat)),   g = dy w[c]      dw[c] = sum dy xhat,   db[c] = sum dy   over batch, pixels
+//! ```math
+//! \begin{aligned}
+//! y &= \hat{x} \, w_c + b_c \\
+//! \hat{x} &= (x - m) \, r \qquad r = \frac{1}{\sqrt{v + \varepsilon}} \\
+//! \mathrm{dx} &= r \, \bigl( g - \operatorname{mean}(g) - \hat{x} \operatorname{mean}(g \hat{x}) \bigr)
+//!   \qquad g = \mathrm{dy} \, w_c \\
+//! \mathrm{dw}_c &= \textstyle\sum \mathrm{dy} \, \hat{x} \\
+//! \mathrm{db}_c &= \textstyle\sum \mathrm{dy}
+//! \end{aligned}
 //! ```
+//!
+//! m and v are mean and biased variance over the `C / num_groups` channels of the group and their pixels; the sums of dw
+//! and db go over batch and pixels.
 //!
 //! Statistics are shared by a group of neighbouring channels, weights by the pixels of one. Samples do not see each
 //! other, which is why it serves where batches are small. One group is layer normalisation with a weight a channel; as
@@ -25,6 +32,7 @@
 //! assert_eq!(x.group_norm(2, None, None, 1e-12)?.to_vec::<f32>()?, [-1.0, 1.0, 1.0, -1.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::batch_norm::affine;
 use super::layer_norm::INPUTS;

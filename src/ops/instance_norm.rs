@@ -1,13 +1,27 @@
 //! Instance normalisation: every channel of every sample to mean 0 and deviation 1, then scaled and shifted.
 //!
-//! ```text
-//! y = xhat w[c] + b[c],   xhat = (x - m) r,   r = 1 / sqrt(v + eps)
+//! ```math
+//! \begin{aligned}
+//! y &= \hat{x} \, w_c + b_c \\
+//! \hat{x} &= (x - m) \, r \qquad r = \frac{1}{\sqrt{v + \varepsilon}} \\
+//! \mathrm{dw}_c &= \textstyle\sum \mathrm{dy} \, \hat{x} \\
+//! \mathrm{db}_c &= \textstyle\sum \mathrm{dy}
+//! \end{aligned}
+//! ```
 //!
-//! use_input_stats:  m, v    = mean and biased variance over the n pixels of sample and channel
-//!                   running = (1 - momentum) running + momentum (mean over samples of m, v n / (n - 1))
-//!                   dx = r (g - mean(g) - xhat mean(g xhat)),   g = dy w
-//! else:             m, v    = running_mean, running_var         dx = r g
-//!                   dw = sum dy xhat,   db = sum dy             over batch and pixels
+//! with sums over batch and pixels. With `use_input_stats` m and v are mean and biased variance over the n pixels of sample
+//! and channel; else they are the running ones:
+//!
+//! ```math
+//! \begin{aligned}
+//! \text{use\_input\_stats:} \quad
+//!   \mathrm{running} &\leftarrow (1 - \mathrm{momentum}) \, \mathrm{running}
+//!     + \mathrm{momentum} \operatorname{mean}_{\mathrm{samples}} \bigl( m, \; v \, n / (n - 1) \bigr) \\
+//!   \mathrm{dx} &= r \, \bigl( g - \operatorname{mean}(g) - \hat{x} \operatorname{mean}(g \hat{x}) \bigr)
+//!     \qquad g = \mathrm{dy} \, w_c \\
+//! \text{else:} \quad
+//!   \mathrm{dx} &= r \, g
+//! \end{aligned}
 //! ```
 //!
 //! It is [batch normalisation](super::batch_norm) with every sample a batch of its own; the gradient is derived in
@@ -32,6 +46,7 @@
 //! assert_eq!(y.to_vec::<f32>()?, [-1.0, 1.0, 1.0, -1.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::batch_norm::{INPUTS, Normalised, affine, tracked, with_running};
 use super::norm::{Given, Kind, Norm, batch_of_channels, normalise};

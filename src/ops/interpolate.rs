@@ -1,8 +1,10 @@
 //! Resizes images to a size or by a factor.
 //!
-//! ```text
-//! y[n,c,i,j]  = sum over p,q of R[i,p] x[n,c,p,q] C[j,q]          Y = R X C'
-//! dx[n,c,p,q] = sum over i,j of R[i,p] dy[n,c,i,j] C[j,q]         dX = R' dY C
+//! ```math
+//! \begin{aligned}
+//! y_{n,c,i,j} &= \sum_{p,q} R_{i,p} \, x_{n,c,p,q} \, C_{j,q} & Y &= R X C' \\
+//! \mathrm{dx}_{n,c,p,q} &= \sum_{i,j} R_{i,p} \, \mathrm{dy}_{n,c,i,j} \, C_{j,q} & \mathrm{dX} &= R' \, \mathrm{dY} \, C
+//! \end{aligned}
 //! ```
 //!
 //! The matrices R and C have a short run of weights in each row: one for `nearest`, two for `bilinear`, more where
@@ -27,6 +29,7 @@
 //! assert_eq!(image.interpolate(&bilinear)?.to_vec::<f32>()?, [0.0, 1.0, 3.0, 4.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda;
 use super::images::like_images;

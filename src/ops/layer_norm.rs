@@ -1,10 +1,17 @@
 //! Layer normalisation: every sample to mean 0 and deviation 1 over its last dimensions, then scaled and shifted.
 //!
-//! ```text
-//! y = xhat w + b,   xhat = (x - m) r,   r = 1 / sqrt(v + eps)        m, v: mean and biased variance of the row
-//!
-//! dx = r (g - mean(g) - xhat mean(g xhat)),   g = dy w               dw = sum dy xhat,   db = sum dy    over the rows
+//! ```math
+//! \begin{aligned}
+//! y &= \hat{x} \, w + b \\
+//! \hat{x} &= (x - m) \, r \qquad r = \frac{1}{\sqrt{v + \varepsilon}} \\
+//! \mathrm{dx} &= r \, \bigl( g - \operatorname{mean}(g) - \hat{x} \operatorname{mean}(g \hat{x}) \bigr)
+//!   \qquad g = \mathrm{dy} \, w \\
+//! \mathrm{dw} &= \textstyle\sum \mathrm{dy} \, \hat{x} \\
+//! \mathrm{db} &= \textstyle\sum \mathrm{dy}
+//! \end{aligned}
 //! ```
+//!
+//! m and v are mean and biased variance of the row; the sums of dw and db go over the rows.
 //!
 //! A row is the last dimensions, `normalized_shape`, and every element of it has a weight and a bias of its own. Samples
 //! do not see each other, so training and evaluation are the same. The gradient is derived in `norm.rs`. PyTorch:
@@ -25,6 +32,7 @@
 //! assert_eq!(x.layer_norm(&[2], None, Some(&bias), 1e-12)?.to_vec::<f32>()?, [-1.0, 11.0, 1.0, 9.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::batch_norm::affine;
 use super::norm::{Given, Kind, Norm, normalise};

@@ -1,7 +1,10 @@
 //! Leaky rectified linear unit.
 //!
-//! ```text
-//! y = x where x > 0, s x elsewhere        dx = dy where x > 0, s dy elsewhere
+//! ```math
+//! \begin{aligned}
+//! y &= \begin{cases} x & x > 0 \\ s \, x & \text{else} \end{cases} \\
+//! \mathrm{dx} &= \begin{cases} \mathrm{dy} & x > 0 \\ s \, \mathrm{dy} & \text{else} \end{cases}
+//! \end{aligned}
 //! ```
 //!
 //! `s` is the attribute `negative_slope`, 0.01 by default: a unit that is never active still learns. PyTorch:
@@ -18,6 +21,7 @@
 //! assert_eq!(x.leaky_relu(0.5)?.to_vec::<f32>()?, [-1.0, 0.0, 3.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::unary::{Map, Reads, Unary, cases};
 use super::{Case, Fill, Input, OpSpec};

@@ -1,14 +1,18 @@
 //! Fully connected layer.
 //!
-//! ```text
-//! y[.., o] = sum over i of x[.., i] w[o, i]  + b[o]
+//! ```math
+//! y_{\ldots,o} = \sum_i x_{\ldots,i} \, w_{o,i} + b_o
 //! ```
 //!
 //! With the leading dimensions of x flattened to `R` rows it is one matrix product, `Y = X W' + 1 b'`. A small change
 //! dX changes the loss by `<dY, dX W'> = <dY W, dX>`, and likewise for W and b, so
 //!
-//! ```text
-//! dX = dY W        dW = dY' X        db[o] = sum over rows of dY[.., o]
+//! ```math
+//! \begin{aligned}
+//! \mathrm{dX} &= \mathrm{dY} \, W \\
+//! \mathrm{dW} &= \mathrm{dY}' X \\
+//! \mathrm{db}_o &= \sum_{\mathrm{rows}} \mathrm{dY}_{\ldots,o}
+//! \end{aligned}
 //! ```
 //!
 //! The transposes are flags of the GEMM: nothing is moved. PyTorch: `F.linear`.
@@ -29,6 +33,7 @@
 //! assert_eq!(x.linear(&weight, Some(&bias))?.to_vec::<f32>()?, [1.0, 9.0, 1.5, 3.0, 9.0, 3.5]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::{Case, Input, OpSpec, one};
 use crate::core::{Error, Float, Result, Shape};

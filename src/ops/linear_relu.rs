@@ -1,7 +1,11 @@
 //! Fully connected layer and the rectifier behind it in one op.
 //!
-//! ```text
-//! y = max(0, x W' + b)        d = dy [y > 0]        dx, dw, db: those of linear from d
+//! ```math
+//! \begin{aligned}
+//! y &= \max(0, x W' + b) \\
+//! d &= \mathrm{dy} \, [y > 0] \\
+//! \mathrm{dx}, \mathrm{dw}, \mathrm{db} &= \text{those of linear from } d
+//! \end{aligned}
 //! ```
 //!
 //! The output is rectified before it is written (`with_relu.rs`), and backward needs only the output.
@@ -22,6 +26,7 @@
 //! assert_eq!(x.linear_relu(&weight, None)?.to_vec::<f32>()?, [3.0, 0.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::linear::{Linear, SPEC as PLAIN};
 use super::with_relu::{BeforeRelu, WithRelu, rectify};

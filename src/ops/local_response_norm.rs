@@ -1,10 +1,14 @@
 //! Local response normalisation: every value is divided by a power of its neighbourhood's energy, across channels.
 //!
-//! ```text
-//! s[c] = k + a sum over j in window(c) of x[j]^2,   a = alpha / size,   window(c) = c - size/2 .. c + (size-1)/2
-//! y[c] = x[c] s[c]^-beta
-//!
-//! dx[i] = dy[i] s[i]^-beta - 2 a beta x[i] sum over c with i in window(c) of t[c],   t = dy x s^(-beta - 1)
+//! ```math
+//! \begin{aligned}
+//! s_c &= k + a \sum_{j \in \mathrm{window}(c)} x_j^2 \qquad a = \alpha / \mathrm{size} \\
+//! y_c &= x_c \, s_c^{-\beta} \\
+//! \mathrm{dx}_i &= \mathrm{dy}_i \, s_i^{-\beta} - 2 a \beta \, x_i \sum_{\mathrm{window}(c) \ni i} t_c
+//!   \qquad t = \mathrm{dy} \, x \, s^{-\beta - 1} \\
+//! \mathrm{window}(c) &=
+//!   \bigl\{ c - \lfloor \mathrm{size} / 2 \rfloor, \ldots, c + \lfloor (\mathrm{size} - 1) / 2 \rfloor \bigr\}
+//! \end{aligned}
 //! ```
 //!
 //! at each pixel; channels beyond the ends count as 0, and the divisor `size` stays. The first term of the gradient is
@@ -27,6 +31,7 @@
 //! assert_eq!(x.local_response_norm(settings)?.to_vec::<f32>()?, [1.0 / 2.0, 2.0 / 6.0, 4.0 / 21.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::norm::batch_of_channels;
 use super::{Case, Input, OpSpec, no_second_gradient, one};

@@ -1,7 +1,10 @@
 //! Natural logarithm.
 //!
-//! ```text
-//! y = ln x        dx = dy / x
+//! ```math
+//! \begin{aligned}
+//! y &= \ln x \\
+//! \mathrm{dx} &= \mathrm{dy} / x
+//! \end{aligned}
 //! ```
 //!
 //! Minus infinity at 0, NaN below. PyTorch: `torch.log`.
@@ -17,6 +20,7 @@
 //! assert_eq!(x.log()?.to_vec::<f32>()?, [0.0, f32::NEG_INFINITY]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use super::{Fill, Input, OpSpec};

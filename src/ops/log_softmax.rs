@@ -1,7 +1,10 @@
 //! The logarithm of softmax, which the losses start from.
 //!
-//! ```text
-//! y[i] = x[i] - m - ln(sum_k exp(x[k] - m)),   m = max_k x[k]        dx[i] = dy[i] - exp(y[i]) sum_k dy[k]
+//! ```math
+//! \begin{aligned}
+//! y_i &= x_i - m - \ln \sum_k e^{x_k - m} \qquad m = \max_k x_k \\
+//! \mathrm{dx}_i &= \mathrm{dy}_i - e^{y_i} \sum_k \mathrm{dy}_k
+//! \end{aligned}
 //! ```
 //!
 //! along dimension `dim`. Taking the logarithm of a softmax would lose every probability that rounds to 0; here a very
@@ -20,6 +23,7 @@
 //! assert_eq!(x.softmax(0)?.to_vec::<f64>()?, [0.0, 1.0], "ln(0) would be minus infinity");
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::along::{Along, Normalizer};
 use super::{Input, OpSpec};

@@ -1,7 +1,11 @@
 //! One value wherever a mask is set.
 //!
-//! ```text
-//! y = v where m, else x        dx = 0 where m, else dy        dv = sum of dy where m
+//! ```math
+//! \begin{aligned}
+//! y &= v \text{ where } m, \quad x \text{ else} \\
+//! \mathrm{dx} &= 0 \text{ where } m, \quad \mathrm{dy} \text{ else} \\
+//! \mathrm{dv} &= \sum_{\text{where } m} \mathrm{dy}
+//! \end{aligned}
 //! ```
 //!
 //! Filling with minus infinity before a softmax takes elements out of it: that is how padding is masked. What is
@@ -23,6 +27,7 @@
 //! assert_eq!(x.masked_fill(&mask, -1.0)?.to_vec::<f32>()?, [1.0, -1.0, 3.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::binary::operand;
 use super::cuda::walk;

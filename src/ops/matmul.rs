@@ -1,14 +1,19 @@
 //! Matrix product, with PyTorch's rules for vectors and batches.
 //!
-//! ```text
-//! C[.., i, j] = sum over k of A[.., i, k] B[.., k, j]
+//! ```math
+//! C_{\ldots,i,j} = \sum_k A_{\ldots,i,k} \, B_{\ldots,k,j}
 //! ```
 //!
 //! A change dA changes the loss by `<dC, dA B> = <dC B', dA>`, and likewise for B, so
 //!
-//! ```text
-//! dA = dC B'        dB = A' dC        each summed over the batch dimensions in which the operand was stretched
+//! ```math
+//! \begin{aligned}
+//! \mathrm{dA} &= \mathrm{dC} \, B' \\
+//! \mathrm{dB} &= A' \, \mathrm{dC}
+//! \end{aligned}
 //! ```
+//!
+//! each summed over the batch dimensions in which the operand was stretched.
 //!
 //! A 1-D `input` is a row and a 1-D `other` a column, whose extra dimension the output drops. Leading dimensions are a
 //! batch and broadcast. When `other` is a single matrix, the whole batch of rows is one product. PyTorch:
@@ -30,6 +35,7 @@
 //! assert_eq!(a.matmul(&b)?.to_vec::<f32>()?, [2.0, 1.0, 4.0, 3.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::{Case, Input, OpSpec, one};
 use crate::core::{Error, Result, Shape};

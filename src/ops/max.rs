@@ -1,9 +1,14 @@
 //! The largest element: of the whole tensor, or along one dimension with its place.
 //!
-//! ```text
-//! all:   y = max x                  dx[i] = dy [x[i] = y] / (how many are equal to y)
-//! dim:   y[..] = max_k x[.., k, ..],  indices[..] = the first such k
-//!                                   dx[.., k, ..] = dy[..] [k = indices[..]]
+//! ```math
+//! \begin{aligned}
+//! \text{all:} \quad
+//!   y &= \max_i x_i \\
+//!   \mathrm{dx}_i &= \frac{\mathrm{dy} \, [x_i = y]}{\text{how many are equal to } y} \\
+//! \text{dim:} \quad
+//!   y_{\ldots} &= \max_k x_{\ldots,k,\ldots} \qquad \mathrm{indices}_{\ldots} = \text{the first such } k \\
+//!   \mathrm{dx}_{\ldots,k,\ldots} &= \mathrm{dy}_{\ldots} \, [k = \mathrm{indices}_{\ldots}]
+//! \end{aligned}
 //! ```
 //!
 //! Moving any but the largest element changes nothing, so only the winners receive a gradient. Where several are equal
@@ -25,6 +30,7 @@
 //! assert_eq!(indices.to_vec::<i64>()?, [1, 0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::sum::Dims;
 use super::{Case, Fill, Input, OpSpec, cuda, one};

@@ -1,13 +1,17 @@
 //! Max pooling over 2-d windows.
 //!
-//! ```text
-//! y[n,c,i,j] = max over (p,q) in window(i,j) of x[n,c,p,q]       window rows p = i*sH - pH + k*dH,  k = 0 .. kH
+//! ```math
+//! \begin{aligned}
+//! y_{n,c,i,j} &= \max_{(p,q) \in \mathrm{window}(i,j)} x_{n,c,p,q} \\
+//! \mathrm{window}(i,j) &= \{ (i S_H - P_H + k_h D_H, \; j S_W - P_W + k_w D_W) :
+//!   0 \le k_h < K_H, \; 0 \le k_w < K_W \}
+//! \end{aligned}
 //! ```
 //!
 //! Padding counts as minus infinity, so it can never win. The gradient goes to the one input that won:
 //!
-//! ```text
-//! dx[n,c,p,q] = sum of dy[n,c,i,j] over the windows (i,j) whose winner is (p,q)
+//! ```math
+//! \mathrm{dx}_{n,c,p,q} = \sum_{(p,q) \text{ wins in } \mathrm{window}(i,j)} \mathrm{dy}_{n,c,i,j}
 //! ```
 //!
 //! Windows may overlap (stride < kernel), so an input can win several times: the sum is real. On a tie the first in
@@ -16,7 +20,7 @@
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | `[N, C, H, W]` or `[C, H, W]` | |
-//! | output | `[N, C, H', W']` or `[C, H', W']` | `H' = floor((H + 2 pH - dH (kH - 1) - 1) / sH) + 1`, ceil with `ceil_mode` |
+//! | output | `[N, C, H', W']` or `[C, H', W']` | `H' = floor((H + 2 PH - DH (KH - 1) - 1) / SH) + 1`, ceil with `ceil_mode` |
 //! | indices | as output, i64 | flat position of the winner in its `H x W` plane; -1 where a window sees only padding; if asked for |
 //! | taps | as output, u8 | place of the winner within its window, 255 for none; i64 and -1 where windows have 255 taps or more; hidden from callers, kept for backward |
 //!
@@ -29,6 +33,7 @@
 //! assert_eq!(indices.to_vec::<i64>()?, [5, 7, 13, 15]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda;
 use super::images::{images, pooled};

@@ -1,7 +1,11 @@
 //! Mean over dimensions.
 //!
-//! ```text
-//! y[kept] = (1 / n) sum over the dims of x[kept, averaged],   n = their sizes' product        dx[kept, averaged] = dy[kept] / n
+//! ```math
+//! \begin{aligned}
+//! y_{\mathrm{kept}} &= \frac{1}{n} \sum_{\mathrm{averaged}} x_{\mathrm{kept},\mathrm{averaged}} \\
+//! \mathrm{dx}_{\mathrm{kept},\mathrm{averaged}} &= \mathrm{dy}_{\mathrm{kept}} / n \\
+//! n &= \text{the product of the averaged sizes}
+//! \end{aligned}
 //! ```
 //!
 //! The [`sum`], divided by how many were added; each summand's share of the gradient is the n-th part. The
@@ -19,6 +23,7 @@
 //! assert_eq!(x.mean_all()?.item()?, 3.5);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::reduce;
 use super::sum::{self, Dims};

@@ -1,9 +1,13 @@
 //! Mean squared error.
 //!
-//! ```text
-//! l = (x - t)^2        y = sum l / n   (mean)      sum l   (sum)      l   (none)
-//!
-//! dx = 2 (x - t) g,   dt = -dx,   g = dy / n   (mean)      dy   (sum, none)
+//! ```math
+//! \begin{aligned}
+//! l &= (x - t)^2 \\
+//! y &= \textstyle\frac{1}{n} \sum l \text{ (mean)}, \quad \sum l \text{ (sum)}, \quad l \text{ (none)} \\
+//! \mathrm{dx} &= 2 \, (x - t) \, g \\
+//! \mathrm{dt} &= -\mathrm{dx} \\
+//! g &= \mathrm{dy} / n \text{ (mean)}, \quad \mathrm{dy} \text{ (sum, none)}
+//! \end{aligned}
 //! ```
 //!
 //! A target of another shape broadcasts against the input (PyTorch warns, since it is more often a mistake than meant:
@@ -25,6 +29,7 @@
 //! assert_eq!(x.mse_loss(&target, Reduction::Mean)?.item()?, (1.0 + 4.0) / 2.0);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::{over_quads, reduce, walk};
 use super::loss::Reduction;

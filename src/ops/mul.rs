@@ -1,7 +1,11 @@
 //! Multiplication, element by element, with broadcasting.
 //!
-//! ```text
-//! y = input * other        d input = dy * other        d other = dy * input
+//! ```math
+//! \begin{aligned}
+//! y &= \mathrm{input} \cdot \mathrm{other} \\
+//! \mathrm{d\,input} &= \mathrm{dy} \cdot \mathrm{other} \\
+//! \mathrm{d\,other} &= \mathrm{dy} \cdot \mathrm{input}
+//! \end{aligned}
 //! ```
 //!
 //! An operand that was stretched gets the sum of its copies' gradients. PyTorch: `torch.mul`.
@@ -19,6 +23,7 @@
 //! assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [2.0, 4.0, 6.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::binary::{Binary, Operands, Zip, cases, operand};
 use super::{Fill, Input, OpSpec};

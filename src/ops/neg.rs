@@ -1,7 +1,10 @@
 //! Negation.
 //!
-//! ```text
-//! y = -x        dx = -dy
+//! ```math
+//! \begin{aligned}
+//! y &= -x \\
+//! \mathrm{dx} &= -\mathrm{dy}
+//! \end{aligned}
 //! ```
 //!
 //! PyTorch: `torch.neg`. The gradient needs nothing but `dy`.
@@ -17,6 +20,7 @@
 //! assert_eq!(x.neg()?.to_vec::<f32>()?, [-1.0, 2.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::unary::{Map, Reads, Unary, cases};
 use super::{Fill, Input, OpSpec};

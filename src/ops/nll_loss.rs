@@ -1,10 +1,12 @@
 //! Negative log-likelihood: how surprised the predicted log-probabilities are by the labels.
 //!
-//! ```text
-//! l[i] = -w[t[i]] x[i, t[i]],   0 where t[i] = ignore_index
-//! y = sum l / sum w[t]   (mean)      sum l   (sum)      l   (none)
-//!
-//! dx[i, c] = -w[c] g[i] [c = t[i]],   g = dy / sum w[t]   (mean)      dy   (sum, none)
+//! ```math
+//! \begin{aligned}
+//! l_i &= -w_{t_i} \, x_{i,t_i}, \quad 0 \text{ where } t_i \text{ is ignore\_index} \\
+//! y &= \textstyle\sum l / \sum_i w_{t_i} \text{ (mean)}, \quad \sum l \text{ (sum)}, \quad l \text{ (none)} \\
+//! \mathrm{dx}_{i,c} &= -w_c \, g_i \, [c = t_i], \quad 0 \text{ where } t_i \text{ is ignore\_index} \\
+//! g &= \textstyle\mathrm{dy} / \sum_i w_{t_i} \text{ (mean)}, \quad \mathrm{dy} \text{ (sum, none)}
+//! \end{aligned}
 //! ```
 //!
 //! The loss looks at one score a sample, so only that one receives a gradient. The mean divides by the weights of the
@@ -28,6 +30,7 @@
 //! assert_eq!(x.nll_loss(&target, None, NllLoss::default())?.item()?, (0.5 + 2.0) / 2.0);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::loss::{Reduction, Scores, total};
 use super::{Case, Fill, Input, OpSpec, one};

@@ -1,17 +1,26 @@
 //! What the four normalisations have in common: all but their layout.
 //!
-//! ```text
-//! xhat = (x - m) r,   r = 1 / sqrt(v + eps)        y = xhat w + b        m, v over a group of n elements
+//! ```math
+//! \begin{aligned}
+//! y &= \hat{x} \, w + b \\
+//! \hat{x} &= (x - m) \, r \qquad r = \frac{1}{\sqrt{v + \varepsilon}}
+//! \end{aligned}
 //! ```
 //!
-//! The gradient, with `g = dy w`. Where m and v are given, `dx = g r`. Where they are the group's own, x moves them too:
-//! `dm/dx[i] = 1/n` and `dv/dx[i] = 2 (x[i] - m) / n`, and the chain rule collects
+//! with m and v over a group of n elements. The gradient, with `g = dy w`. Where m and v are given, `dx = g r`. Where
+//! they are the group's own, x moves them too: `dm/dx[i] = 1/n` and `dv/dx[i] = 2 (x[i] - m) / n`, and the chain rule
+//! collects
 //!
-//! ```text
-//! dx[i] = r (g[i] - mean(g) - xhat[i] mean(g xhat))        dw = sum dy xhat        db = sum dy
+//! ```math
+//! \begin{aligned}
+//! \mathrm{dx}_i &= r \, \bigl( g_i - \operatorname{mean}(g) - \hat{x}_i \operatorname{mean}(g \hat{x}) \bigr) \\
+//! \mathrm{dw} &= \textstyle\sum \mathrm{dy} \, \hat{x} \\
+//! \mathrm{db} &= \textstyle\sum \mathrm{dy}
+//! \end{aligned}
 //! ```
 //!
 //! What is subtracted is the part of g along the two directions, all ones and xhat, that normalisation throws away.
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::norm as cuda;
 use super::{Attrs, no_second_gradient};

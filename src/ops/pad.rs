@@ -1,7 +1,10 @@
 //! Padding, and its opposite: a negative pad crops.
 //!
-//! ```text
-//! y[.., i, ..] = x[.., s(i - before), ..]        dx[.., k, ..] = sum of dy[.., i, ..] over all i with s(i - before) = k
+//! ```math
+//! \begin{aligned}
+//! y_{\ldots,i,\ldots} &= x_{\ldots,\,s(i - \mathrm{before}),\,\ldots} \\
+//! \mathrm{dx}_{\ldots,k,\ldots} &= \sum_{i \,:\, s(i - \mathrm{before}) = k} \mathrm{dy}_{\ldots,i,\ldots}
+//! \end{aligned}
 //! ```
 //!
 //! | mode | s(j), for j outside `0 .. n` | e.g. 2 on both sides of `a b c d` |
@@ -27,6 +30,7 @@
 //! assert_eq!(x.pad(&[2, 1], PadMode::Reflect)?.to_vec::<f32>()?, [3.0, 2.0, 1.0, 2.0, 3.0, 2.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::{Case, Input, OpSpec, one};
 use crate::core::{DType, Element, Error, Result, Shape};

@@ -1,7 +1,10 @@
 //! Dimensions in another order; `transpose` is the case of two that change places.
 //!
-//! ```text
-//! y[i_dims[0], i_dims[1], ..] = x[i_0, i_1, ..]        dx = dy permuted back
+//! ```math
+//! \begin{aligned}
+//! y_{i_{\mathrm{dims}[0]}, \, i_{\mathrm{dims}[1]}, \, \ldots} &= x_{i_0, \, i_1, \, \ldots} \\
+//! \mathrm{dx}_{i_0, \, i_1, \, \ldots} &= \mathrm{dy}_{i_{\mathrm{dims}[0]}, \, i_{\mathrm{dims}[1]}, \, \ldots}
+//! \end{aligned}
 //! ```
 //!
 //! Dimension `d` of the output is dimension `dims[d]` of the input. Elements are only moved, so the gradient moves them
@@ -19,6 +22,7 @@
 //! assert_eq!(x.transpose(0, 1)?.to_vec::<f32>()?, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::{Case, Input, OpSpec, cuda, one};
 use crate::core::shape::MAX_RANK;

@@ -1,7 +1,11 @@
 //! Powers, with broadcasting.
 //!
-//! ```text
-//! y = input ^ e        d input = dy * e * input^(e-1)        d e = dy * y * ln(input)
+//! ```math
+//! \begin{aligned}
+//! y &= \mathrm{input}^e \\
+//! \mathrm{d\,input} &= \mathrm{dy} \, e \, \mathrm{input}^{e - 1} \\
+//! \mathrm{de} &= \mathrm{dy} \, y \ln \mathrm{input}
+//! \end{aligned}
 //! ```
 //!
 //! from `x^e = exp(e ln x)`. At the edges, as in PyTorch (`torch.pow`): `x^0` is 1 with gradient 0 for every x, 0 too;
@@ -20,6 +24,7 @@
 //! assert_eq!(x.pow_scalar(3.0)?.to_vec::<f32>()?, [1.0, -8.0, 27.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::binary::{Binary, Operands, Zip, cases, operand};
 use super::{Case, Fill, Input, OpSpec};

@@ -1,7 +1,10 @@
 //! Rectified linear unit.
 //!
-//! ```text
-//! y = max(x, 0)        dx = dy * [y > 0]
+//! ```math
+//! \begin{aligned}
+//! y &= \max(x, 0) \\
+//! \mathrm{dx} &= \mathrm{dy} \, [y > 0]
+//! \end{aligned}
 //! ```
 //!
 //! The derivative at 0 is taken as 0, as in PyTorch (`F.relu`). Backward reads the output, not the input: the output
@@ -18,6 +21,7 @@
 //! assert_eq!(x.relu()?.to_vec::<f32>()?, [0.0, 0.0, 2.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use super::{Fill, Input, OpSpec};

@@ -1,7 +1,10 @@
 //! The same elements under another shape.
 //!
-//! ```text
-//! y[j] = x[i]   where i and j have the same row-major position        dx = dy under the shape of x
+//! ```math
+//! \begin{aligned}
+//! y_j &= x_i \quad \text{where } i \text{ and } j \text{ have the same row-major position} \\
+//! \mathrm{dx} &= \mathrm{dy} \text{ under the shape of } x
+//! \end{aligned}
 //! ```
 //!
 //! Tensors are contiguous and row-major, so nothing moves: the output shares the input's memory, and so does the
@@ -20,6 +23,7 @@
 //! assert!(y.shares_storage(&x));
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::{Case, Input, OpSpec, one};
 use crate::core::shape::MAX_RANK;

@@ -1,7 +1,10 @@
 //! Logistic sigmoid.
 //!
-//! ```text
-//! y = 1 / (1 + e^-x)        dx = dy * y * (1 - y)
+//! ```math
+//! \begin{aligned}
+//! y &= \frac{1}{1 + e^{-x}} \\
+//! \mathrm{dx} &= \mathrm{dy} \, y \, (1 - y)
+//! \end{aligned}
 //! ```
 //!
 //! With `u = e^-x`: `dy/dx = u / (1 + u)^2 = y (1 - y)`. For very negative x, `e^-x` is infinite and y is 0, which is
@@ -18,6 +21,7 @@
 //! assert_eq!(x.sigmoid()?.to_vec::<f32>()?, [0.5, 1.0, 0.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use super::{Fill, Input, OpSpec};

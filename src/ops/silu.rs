@@ -1,7 +1,10 @@
 //! Sigmoid linear unit, also called swish.
 //!
-//! ```text
-//! y = x s(x),  s(x) = 1 / (1 + e^-x)        dx = dy * s (1 + x (1 - s))
+//! ```math
+//! \begin{aligned}
+//! y &= x \, s \qquad s = \frac{1}{1 + e^{-x}} \\
+//! \mathrm{dx} &= \mathrm{dy} \, s \, (1 + x \, (1 - s))
+//! \end{aligned}
 //! ```
 //!
 //! By the product rule with `s' = s (1 - s)`. Elfwing et al. 2017, Ramachandran et al. 2017; PyTorch: `F.silu`.
@@ -17,6 +20,7 @@
 //! assert_eq!(x.silu()?.to_vec::<f32>()?, [0.0, 100.0, 0.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use super::{Fill, Input, OpSpec};

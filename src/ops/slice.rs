@@ -1,7 +1,11 @@
 //! Part of one dimension: every `step`-th index from `start` up to `end`.
 //!
-//! ```text
-//! y[.., i, ..] = x[.., start + i step, ..]        dx[.., k, ..] = dy[.., (k - start) / step, ..], 0 where nothing was read
+//! ```math
+//! \begin{aligned}
+//! y_{\ldots,i,\ldots} &= x_{\ldots,\,\mathrm{start} + i \, \mathrm{step},\,\ldots} \\
+//! \mathrm{dx}_{\ldots,k,\ldots} &= \mathrm{dy}_{\ldots,\,(k - \mathrm{start}) / \mathrm{step},\,\ldots},
+//!   \quad 0 \text{ where nothing was read}
+//! \end{aligned}
 //! ```
 //!
 //! Every output element is one input element, so the gradient goes back where the value came from and the rest of `dx`
@@ -21,6 +25,7 @@
 //! assert!(x.narrow(0, 1, 1)?.shares_storage(&x));
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::copy;
 use super::{Case, Input, OpSpec, one};

@@ -1,7 +1,10 @@
 //! Softmax: scores into probabilities.
 //!
-//! ```text
-//! y[i] = exp(x[i] - m) / sum_k exp(x[k] - m),   m = max_k x[k]        dx[i] = y[i] (dy[i] - sum_k y[k] dy[k])
+//! ```math
+//! \begin{aligned}
+//! y_i &= \frac{e^{x_i - m}}{\sum_k e^{x_k - m}} \qquad m = \max_k x_k \\
+//! \mathrm{dx}_i &= y_i \, \Bigl( \mathrm{dy}_i - \sum_k y_k \, \mathrm{dy}_k \Bigr)
+//! \end{aligned}
 //! ```
 //!
 //! along dimension `dim`. The shift by `m` changes nothing in exact arithmetic (it cancels) and keeps `exp` from
@@ -21,6 +24,7 @@
 //! assert_eq!(x.softmax(-1)?.to_vec::<f32>()?, [0.5, 0.5, 0.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::along::{Along, Normalizer};
 use super::{Case, Input, OpSpec};

@@ -1,7 +1,10 @@
 //! Square root.
 //!
-//! ```text
-//! y = sqrt(x)        dx = dy / (2 y)
+//! ```math
+//! \begin{aligned}
+//! y &= \sqrt{x} \\
+//! \mathrm{dx} &= \frac{\mathrm{dy}}{2 y}
+//! \end{aligned}
 //! ```
 //!
 //! From `y^2 = x`: `2 y dy/dx = 1`. The slope at 0 is infinite, below 0 the root is NaN. PyTorch: `torch.sqrt`.
@@ -17,6 +20,7 @@
 //! assert_eq!(x.sqrt()?.to_vec::<f32>()?, [2.0, 0.5]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use super::{Fill, Input, OpSpec};

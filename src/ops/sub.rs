@@ -1,7 +1,11 @@
 //! Subtraction, with broadcasting.
 //!
-//! ```text
-//! y = input - alpha * other        d input = dy        d other = -alpha * dy
+//! ```math
+//! \begin{aligned}
+//! y &= \mathrm{input} - \alpha \, \mathrm{other} \\
+//! \mathrm{d\,input} &= \mathrm{dy} \\
+//! \mathrm{d\,other} &= -\alpha \, \mathrm{dy}
+//! \end{aligned}
 //! ```
 //!
 //! An operand that was stretched gets the sum of its copies' gradients. PyTorch: `torch.sub`.
@@ -18,6 +22,7 @@
 //! assert_eq!((&x - &x.reshape(&[2])?).to_vec::<f32>()?, [0.0, -1.0, 1.0, 0.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::binary::{Binary, Operands, Zip, cases, operand};
 use super::{Case, Fill, Input, OpSpec};

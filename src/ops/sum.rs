@@ -1,7 +1,10 @@
 //! Sum over dimensions.
 //!
-//! ```text
-//! y[kept] = sum over the dims of x[kept, summed]        dx[kept, summed] = dy[kept]
+//! ```math
+//! \begin{aligned}
+//! y_{\mathrm{kept}} &= \sum_{\mathrm{summed}} x_{\mathrm{kept},\mathrm{summed}} \\
+//! \mathrm{dx}_{\mathrm{kept},\mathrm{summed}} &= \mathrm{dy}_{\mathrm{kept}}
+//! \end{aligned}
 //! ```
 //!
 //! Every summand has derivative 1, so each receives the gradient of its sum: `dy` stretched back over the dimensions
@@ -21,6 +24,7 @@
 //! assert_eq!(x.sum_all()?.item()?, 21.0);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::reduce;
 use super::{Attrs, Case, Input, OpSpec, one};

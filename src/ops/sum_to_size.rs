@@ -1,7 +1,10 @@
 //! Summing down to a smaller shape: the adjoint of [`expand`](super::expand).
 //!
-//! ```text
-//! y[.., 0, ..] = sum over i of x[.., i, ..]  where y has size 1        dx = dy stretched to the shape of x
+//! ```math
+//! \begin{aligned}
+//! y_{\ldots,0,\ldots} &= \sum_i x_{\ldots,i,\ldots} \quad \text{where } y \text{ has size 1} \\
+//! \mathrm{dx}_{\ldots,i,\ldots} &= \mathrm{dy}_{\ldots,0,\ldots}
+//! \end{aligned}
 //! ```
 //!
 //! Every term enters its sum with factor 1, so the gradient of each is the sum's own. This is how the gradient of a
@@ -20,6 +23,7 @@
 //! assert_eq!(x.sum_to_size(&[2, 1])?.to_vec::<f32>()?, [3.0, 7.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::reduce;
 use super::{Case, Input, OpSpec, one};

@@ -1,7 +1,10 @@
 //! Hyperbolic tangent.
 //!
-//! ```text
-//! y = (e^x - e^-x) / (e^x + e^-x)        dx = dy * (1 - y^2)
+//! ```math
+//! \begin{aligned}
+//! y &= \frac{e^x - e^{-x}}{e^x + e^{-x}} \\
+//! \mathrm{dx} &= \mathrm{dy} \, (1 - y^2)
+//! \end{aligned}
 //! ```
 //!
 //! From the quotient rule: numerator and denominator are each other's derivative. PyTorch: `torch.tanh`.
@@ -17,6 +20,7 @@
 //! assert_eq!(x.tanh()?.to_vec::<f32>()?, [0.0, 1.0, -1.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use super::{Fill, Input, OpSpec};

@@ -1,7 +1,11 @@
 //! Choosing between two tensors, element by element.
 //!
-//! ```text
-//! y = x where c, else o        dx = dy where c, else 0        do = 0 where c, else dy
+//! ```math
+//! \begin{aligned}
+//! y &= x \text{ where } c, \quad o \text{ else} \\
+//! \mathrm{dx} &= \mathrm{dy} \text{ where } c, \quad 0 \text{ else} \\
+//! \mathrm{do} &= 0 \text{ where } c, \quad \mathrm{dy} \text{ else}
+//! \end{aligned}
 //! ```
 //!
 //! Each element is a copy of one of the two, so its gradient goes there whole and the other gets nothing. All three
@@ -23,6 +27,7 @@
 //! assert_eq!(x.where_(&condition, &zero)?.to_vec::<f32>()?, [1.0, 0.0, 3.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::walk;
 use super::{Case, Fill, Input, OpSpec, no_second_gradient, one};

@@ -1,11 +1,15 @@
 //! An op with weights and the rectifier behind it as one op.
 //!
-//! ```text
-//! y = max(0, f(x))        d = dy [y > 0], and from there f's own gradients
+//! ```math
+//! \begin{aligned}
+//! y &= \max(0, f(x)) \\
+//! d &= \mathrm{dy} \, [y > 0], \quad \text{and from there } f\text{'s own gradients}
+//! \end{aligned}
 //! ```
 //!
 //! A kernel that has each sum in a register when it is done rectifies it before it is written; others rectify the output
 //! where it lies. Backward reads the output, as that of `relu` does, so `f(x)` itself is kept by nobody.
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::relu::Relu;
 use super::unary::Unary;

@@ -1,13 +1,4 @@
 //! Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019).
-//!
-//! ```text
-//! g = dw + weight_decay * w             AdamW instead: w = w - lr * weight_decay * w, g = dw
-//! m = beta1 * m + (1 - beta1) * g       v = beta2 * v + (1 - beta2) * g^2       (both start at 0)
-//! w = w - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
-//! ```
-//!
-//! The divisions by `1 - beta^t` undo the pull of the zero start. In Adam the decay passes through the moments and is
-//! rescaled with them; AdamW decouples it. PyTorch: `optim.Adam`, `optim.AdamW`.
 
 use super::groups::{Member, in_groups};
 use super::{Decay, Memory, Optimizer, each};
@@ -20,7 +11,29 @@ use crate::tensor::{Tensor, Update};
 const BETAS: [f64; 2] = [0.9, 0.999];
 const EPS: f64 = 1e-8;
 
-/// `optim.Adam` and `optim.AdamW`, with PyTorch's default betas and eps.
+/// Adam and AdamW, with PyTorch's default betas and eps.
+///
+/// ```math
+/// \begin{aligned}
+/// g &= \mathrm{dw} + \lambda w \\
+/// m &\leftarrow \beta_1 m + (1 - \beta_1) \, g \\
+/// v &\leftarrow \beta_2 v + (1 - \beta_2) \, g^2 \\
+/// w &\leftarrow w - \frac{\mathrm{lr}}{1 - \beta_1^t} \cdot \frac{m}{\sqrt{v} / \sqrt{1 - \beta_2^t} + \varepsilon}
+/// \end{aligned}
+/// ```
+///
+/// in step t = 1, 2, ..; m and v start at 0, and the divisions by `1 - beta^t` undo the pull of that. In Adam the decay,
+/// with lambda for `weight_decay`, passes through the moments and is rescaled with them. AdamW decouples it:
+///
+/// ```math
+/// \begin{aligned}
+/// g &= \mathrm{dw} \\
+/// w &\leftarrow w - \mathrm{lr} \, \lambda w \quad \text{before the line above}
+/// \end{aligned}
+/// ```
+///
+/// PyTorch: `optim.Adam`, `optim.AdamW`.
+#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 pub struct Adam {
     memory: Memory,
     weight_decay: f64,

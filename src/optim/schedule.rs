@@ -1,23 +1,5 @@
 //! Learning rate schedules: the rate as a pure function of the position, so that a resumed run needs no state. Only
 //! `plateau` looks back, at the validation losses, and what it remembers is a [`Plateau`] of its own.
-//!
-//! | text | rate | PyTorch |
-//! |---|---|---|
-//! | `constant` | `lr` | - |
-//! | `step:EVERY:GAMMA` | `lr * gamma^floor(epoch / every)` | `StepLR` |
-//! | `multistep:E1,E2:GAMMA` | `lr * gamma^(milestones reached)` | `MultiStepLR` |
-//! | `exponential:GAMMA` | `lr * gamma^epoch` | `ExponentialLR` |
-//! | `cosine` | `lr * (1 + cos(pi epoch / epochs)) / 2` | `CosineAnnealingLR(T_max = epochs)` |
-//! | `plateau:PATIENCE:FACTOR` | `lr * factor^(times the validation loss stood still)` | `ReduceLROnPlateau` |
-//! | `onecycle` | by step, see [`Schedule::rate`] | `OneCycleLR(max_lr = lr, total_steps)` |
-//! | `triangle:EPOCH` | by step, a line from 0 to `lr` at EPOCH (2.5 will do), another to 0 at the end | `LambdaLR` |
-//! | `warmup:STEPS/REST` | by step, `lr * (step + 1) / STEPS`; then REST | see below |
-//! | `warmup:EPOCHSep/REST` | the same over so many epochs | see below |
-//!
-//! All others are stepped once an epoch, as the notebooks' loop does. REST is any other schedule, as in
-//! `warmup:500/cosine`. In PyTorch warm-up is `LinearLR(start_factor = 1 / steps, total_iters = steps - 1)` and REST in
-//! a `SequentialLR` with `milestones = [steps]`: REST begins its own count when warm-up ends. One difference: after
-//! warm-up by STEPS, a REST that goes by epoch keeps the run's epochs, for it has missed only a part of one.
 
 use super::Plateau;
 use crate::core::{Error, Result};
@@ -25,7 +7,55 @@ use std::f64::consts::PI;
 use std::fmt;
 use std::str::FromStr;
 
-/// A learning rate schedule.
+/// A learning rate schedule, with PyTorch's rates, written as in the first column.
+///
+/// | text | PyTorch |
+/// |---|---|
+/// | `constant` | - |
+/// | `step:EVERY:GAMMA` | `StepLR` |
+/// | `multistep:E1,E2:GAMMA` | `MultiStepLR` |
+/// | `exponential:GAMMA` | `ExponentialLR` |
+/// | `cosine` | `CosineAnnealingLR(T_max = epochs)` |
+/// | `plateau:PATIENCE:FACTOR` | `ReduceLROnPlateau` |
+/// | `onecycle` | `OneCycleLR(max_lr = lr, total_steps)` |
+/// | `triangle:EPOCH`, 2.5 will do | `LambdaLR` |
+/// | `warmup:STEPS/REST` | see below |
+/// | `warmup:EPOCHSep/REST`, the same over so many epochs | see below |
+///
+/// In epoch e of E, counted from 0, and with a half cosine h:
+///
+/// ```math
+/// \begin{aligned}
+/// \text{step:} \quad \mathrm{rate} &= \mathrm{lr} \, \gamma^{\lfloor e / \mathrm{every} \rfloor} \\
+/// \text{multistep:} \quad \mathrm{rate} &= \mathrm{lr} \, \gamma^{\text{milestones} \, \le \, e} \\
+/// \text{exponential:} \quad \mathrm{rate} &= \mathrm{lr} \, \gamma^e \\
+/// \text{cosine:} \quad \mathrm{rate} &= \mathrm{lr} \, h(e / E) \qquad h(u) = \frac{1 + \cos \pi u}{2} \\
+/// \text{plateau:} \quad \mathrm{rate} &= \mathrm{lr} \, \mathrm{factor}^{\text{times the validation loss stood still}}
+/// \end{aligned}
+/// ```
+///
+/// as the notebooks' loop does, once an epoch. The rest go by step, t of T; u is the epoch with its fraction, t E / T:
+///
+/// ```math
+/// \begin{aligned}
+/// \text{onecycle:} \quad \mathrm{rate} &= \begin{cases}
+///     \mathrm{lr} + (\mathrm{lr} / 25 - \mathrm{lr}) \, h(t / p) & t \le p = 0.3 \, T - 1 \\
+///     \mathrm{end} + (\mathrm{lr} - \mathrm{end}) \, h \bigl( (t - p) / (T - 1 - p) \bigr) & \text{then, with }
+///       \mathrm{end} = \mathrm{lr} / 250\,000
+///   \end{cases} \\
+/// \text{triangle:} \quad \mathrm{rate} &= \begin{cases}
+///     \mathrm{lr} \, u / \mathrm{peak} & u \le \mathrm{peak} \\
+///     \mathrm{lr} \, (E - u) / (E - \mathrm{peak}) & \text{then}
+///   \end{cases} \\
+/// \text{warmup:} \quad \mathrm{rate} &= \mathrm{lr} \, (t + 1) / \mathrm{steps} \quad \text{for the first steps}
+/// \end{aligned}
+/// ```
+///
+/// REST is any other schedule, as in `warmup:500/cosine`. In PyTorch warm-up is `LinearLR(start_factor = 1 / steps,
+/// total_iters = steps - 1)` and REST in a `SequentialLR` with `milestones = [steps]`: REST begins its own count when warm-up
+/// ends. One difference: after warm-up by STEPS, a REST that goes by epoch keeps the run's epochs, for it has missed only a
+/// part of one.
+#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Schedule {
     /// The same rate throughout.

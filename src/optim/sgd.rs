@@ -1,13 +1,4 @@
 //! Stochastic gradient descent with momentum.
-//!
-//! ```text
-//! g = dw + weight_decay * w
-//! v = momentum * v + g                  (v starts at 0)
-//! w = w - lr * v                        Nesterov: w = w - lr * (g + momentum * v)
-//! ```
-//!
-//! PyTorch: `optim.SGD` with `dampening = 0`. The learning rate stands outside the velocity, as there: a schedule takes
-//! effect at once.
 
 use super::groups::{Member, in_groups};
 use super::{Decay, Memory, Optimizer, each};
@@ -17,7 +8,20 @@ use crate::cuda::{CudaCtx, DeviceView, kernels};
 use crate::float_type;
 use crate::tensor::{Tensor, Update};
 
-/// `optim.SGD`.
+/// Gradient descent with momentum, Nesterov's if wished, and weight decay.
+///
+/// ```math
+/// \begin{aligned}
+/// g &= \mathrm{dw} + \mathrm{decay} \cdot w \\
+/// v &\leftarrow \mathrm{momentum} \cdot v + g \\
+/// w &\leftarrow w - \mathrm{lr} \cdot v \\
+/// \text{Nesterov:} \quad w &\leftarrow w - \mathrm{lr} \, (g + \mathrm{momentum} \cdot v)
+/// \end{aligned}
+/// ```
+///
+/// v starts at 0. The learning rate stands outside the velocity, as in PyTorch: a schedule takes effect at once. PyTorch:
+/// `optim.SGD` with `dampening = 0`.
+#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 pub struct Sgd {
     memory: Memory,
     momentum: f64,

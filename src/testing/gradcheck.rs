@@ -2,12 +2,13 @@
 //!
 //! With a fixed random cotangent `dy`, backward promises `d/dx sum(dy * f(x))`. The same number for one element is
 //!
-//! ```text
-//! sum(dy * (f(x + h e_i) - f(x - h e_i))) / 2h  +  O(h^2)
+//! ```math
+//! \frac{1}{2 h} \sum \mathrm{dy} \, \bigl( f(x + h e_i) - f(x - h e_i) \bigr) + O(h^2)
 //! ```
 //!
 //! The cotangent is random because a plain `sum` as the loss cannot see a gradient that is transposed, shifted or
 //! (for softmax) missing.
+#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cases::{self, Failure};
 use super::close::{Place, Tolerance, close};

@@ -2,11 +2,7 @@
 //!
 //! A classifier decides once a sample: the class with the largest output. A segmenter decides once a pixel: pet or not,
 //! by the sign of the logit. Of masks the accuracy says little (two thirds of a pet picture are background), so the
-//! overlap of each picture is kept too, predicted pixels P against true pixels T:
-//!
-//! ```text
-//!   Dice = 2 |P and T| / (|P| + |T|)        IoU = |P and T| / |P or T|        both 1 when P and T are empty
-//! ```
+//! overlap of each picture is kept too ([`Overlap`]).
 
 use crate::core::{Element, Error, Result};
 use crate::element_type;
@@ -29,7 +25,14 @@ pub struct Tally {
     pub overlap: Option<Overlap>,
 }
 
-/// How well masks cover each other; in a [`Tally`] the sum over pictures, in a report the mean.
+/// How well masks cover each other, predicted pixels P and true pixels T:
+///
+/// ```math
+/// \mathrm{Dice} = \frac{2 \, |P \cap T|}{|P| + |T|} \qquad \mathrm{IoU} = \frac{|P \cap T|}{|P \cup T|}
+/// ```
+///
+/// Both are 1 when P and T are empty. In a [`Tally`] they are sums over pictures, in a report means.
+#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Overlap {
     /// Twice the common pixels over the pixels of both (Dice 1945).

@@ -138,7 +138,7 @@ fn run(path: &Path, config: &RunConfig, stop_after: u64) -> bool {
     };
     let stop = Arc::new(AtomicBool::new(false));
     let watch = StopAfter(stop_after, Arc::clone(&stop));
-    train(&folder, config, stop, watch, &|_| {}).unwrap().outcome.finished
+    train(&folder, config, stop, vec![Box::new(watch)], &|_| {}).unwrap().outcome.finished
 }
 
 fn health(path: &Path) -> String {

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!              output pixel (i, j) --->
-//!   (kh, kw)   x[i*sH - pH + kh*dH, j*sW - pW + kw*dW], or 0 in the padding
+//!   (kh, kw)   x[i*SH - PH + kh*DH, j*SW - PW + kw*DW], or 0 in the padding
 //!      |
 //!      v
 //! ```

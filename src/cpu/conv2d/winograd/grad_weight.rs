@@ -1,7 +1,11 @@
 //! The gradient of the weights. y is bilinear in U and V, so the adjoints of the transforms give it:
 //!
-//! ```text
-//! Y = A dy A'        dU[xi] = sum over tiles of Y[xi] V[xi]'        dw = G' dU G
+//! ```math
+//! \begin{aligned}
+//! Y &= A \, \mathrm{dy} \, A' \\
+//! \mathrm{dU}_\xi &= \sum_{\mathrm{tiles}} Y_\xi V_\xi' \\
+//! \mathrm{dw} &= G' \, \mathrm{dU} \, G
+//! \end{aligned}
 //! ```
 //!
 //! With channels together, `dU [O, C]` is a sum of outer products, one a tile, of what the transforms wrote as they wrote
@@ -11,6 +15,7 @@
 //! |---|---|---|
 //! | small | chunks of the batch, each with a dU of its own | V and Y stay in the second-level cache; dUs added in order |
 //! | large | all transforms of some blocks of tiles, then 16 positions x some outputs | one dU, V and Y pass through the third |
+#![cfg_attr(doc, doc = include_str!("../../../../docs/katex/katex.html"))]
 
 use super::transforms::{Place, Plane, grads, pixels, weights};
 use super::{Block, MACS, Shared, Tiling, pitch};

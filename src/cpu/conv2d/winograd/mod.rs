@@ -3,11 +3,35 @@
 //! What changed since 03: the algorithm. A 2 x 2 block of outputs of a 3 x 3 convolution with stride 1 needs 2*2*9 = 36
 //! multiplications when computed tap by tap. Transformed, it needs 16: one for each element of the 4 x 4 pixels it reads.
 //!
-//! ```text
-//!  d  4 x 4 pixels      V = B' d B                        B' = | 1  0 -1  0 |   G = |1/2*  2  0  0 |   A' = | 1  1  1  0 |
-//!  g  3 x 3 taps        U = G g G'                             | 0  1  1  0 |       |      1  1  1 |        | 0  1 -1 -1 |
-//!  y  2 x 2 outputs       = A' (U . V) A  by elements          | 0 -1  1  0 |       |      1 -1  1 |
-//!                                                              | 0  1  0 -1 |       |      0  0  2 |
+//! ```math
+//! \begin{aligned}
+//! V &= B' d B & d &: 4 \times 4 \text{ pixels} \\
+//! U &= G g G' & g &: 3 \times 3 \text{ taps} \\
+//! y &= A' (U \odot V) A & y &: 2 \times 2 \text{ outputs}
+//! \end{aligned}
+//! ```
+//!
+//! where the middle product goes by elements, and
+//!
+//! ```math
+//! B' = \begin{bmatrix}
+//!   1 &  0 & -1 &  0 \\
+//!   0 &  1 &  1 &  0 \\
+//!   0 & -1 &  1 &  0 \\
+//!   0 &  1 &  0 & -1
+//! \end{bmatrix}
+//! \qquad
+//! G = \frac12 \begin{bmatrix}
+//!   2 &  0 &  0 \\
+//!   1 &  1 &  1 \\
+//!   1 & -1 &  1 \\
+//!   0 &  0 &  2
+//! \end{bmatrix}
+//! \qquad
+//! A' = \begin{bmatrix}
+//!   1 &  1 &  1 &  0 \\
+//!   0 &  1 & -1 & -1
+//! \end{bmatrix}
 //! ```
 //!
 //! Summed over channels, the 16 elements are 16 independent matrix products of [tiles, C] by [C, O]:
@@ -44,6 +68,7 @@
 //! 3 x 3, stride 1, dilation 1, one group: [`supports`]; other convolutions take another rung.
 //!
 //! [`outer`]: crate::cpu::outer
+#![cfg_attr(doc, doc = include_str!("../../../../docs/katex/katex.html"))]
 
 mod forward;
 mod grad_weight;
