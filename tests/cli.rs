@@ -29,7 +29,20 @@ fn trained(extra: &[&str]) -> (tempfile::TempDir, String) {
 #[test]
 fn help_lists_every_subcommand() {
     let help = ok(&["--help"]);
-    for name in ["train", "eval", "predict", "summary", "data", "op", "bench", "reproduce", "doctor"] {
+    let names = [
+        "train",
+        "eval",
+        "predict",
+        "summary",
+        "inspect",
+        "diff",
+        "data",
+        "op",
+        "bench",
+        "reproduce",
+        "doctor",
+    ];
+    for name in names {
         assert!(help.lines().any(|line| line.trim_start().starts_with(name)), "{name} is not in\n{help}");
         assert!(ok(&[name, "--help"]).contains("Usage:"));
     }

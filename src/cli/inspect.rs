@@ -121,7 +121,7 @@ fn writable(out: &Path) -> anyhow::Result<()> {
 /// The network with its images, where they are on this machine; a set that was named, or that --index counts in, must be.
 /// A classifier whose set is not here and that has no weights yet is built for the embedded sample, if that fits, as
 /// `receptive train` does.
-fn open(options: TrainedOptions, fresh: bool, must: bool) -> crate::Result<Trained> {
+pub(super) fn open(options: TrainedOptions, fresh: bool, must: bool) -> crate::Result<Trained> {
     let open = |options: TrainedOptions, images: bool| match fresh {
         true => Trained::fresh(options, images),
         false => Trained::open(options, images),

@@ -3,6 +3,7 @@
 mod args;
 pub mod bench;
 pub mod data;
+pub mod diff;
 pub mod doctor;
 pub mod eval;
 pub mod inspect;
@@ -37,6 +38,7 @@ enum Command {
     Predict(predict::Args),
     Summary(summary::Args),
     Inspect(inspect::Args),
+    Diff(diff::Args),
     Reproduce(reproduce::Args),
     Data(data::Args),
     Op(op::Args),
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Reproduce(args) => reproduce::run(args),
         Command::Summary(args) => summary::run(&args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Diff(args) => diff::run(args),
         Command::Data(args) => data::run(&args),
         Command::Op(args) => op::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -26,6 +26,8 @@ def test(program, folder, shots):
         convolution(browser, layers["conv1"], shots)
         convolution(browser, layers["conv2"], shots)
         pooling(browser, layers["pool1"], shots)
+        for path in ["conv1", "conv2", "pool1"]:
+            sweep(browser, layers[path])
         linear(browser, layers["fc1"])
         linear(browser, layers["fc3"])
         browser.check()
@@ -356,6 +358,27 @@ def linear(browser, layer):
         same("what the layer gave", values(browser, "given")[0][0], layer.y[o])
         shown = [v for v, _, _ in values(browser, "product")]
         same("largest products", shown, sorted(products, key=abs, reverse=True)[:12])
+
+
+def sweep(browser, layer):
+    """Every output of one channel is what the layer gave."""
+    open_layer(browser, layer.path)
+    script = """const [row, column] = ["row", "column"].map((name) => document.querySelector(`.stepper input[aria-label="${name}"]`));
+      const turn = (dial, to) => { dial.value = to; dial.dispatchEvent(new Event("input", { bubbles: true })) };
+      const wrong = [];
+      for (let i = Number(row.min); i <= Number(row.max); i++) {
+        turn(row, i);
+        for (let j = Number(column.min); j <= Number(column.max); j++) {
+          turn(column, j);
+          const [verdict, result, given] = ["verdict", "result", "given"].map((role) => document.querySelector(`.stepper [data-role="${role}"]`));
+          const fits = verdict.dataset.right === "true" && result.textContent === given.textContent && Number(verdict.dataset.digits) >= 3;
+          if (!fits) wrong.push([i, j, verdict.textContent]);
+        }
+      }
+      return [wrong, Number(row.max) + 1, Number(column.max) + 1]"""
+    wrong, rows, columns = browser.run(script)
+    same(f"outputs of {layer.path}", [rows, columns], layer.y_dims[1:])
+    same(f"outputs of {layer.path} that are not the layer's", wrong[:3], [])
 
 
 def everything(browser, path, shots):

@@ -196,11 +196,13 @@ impl Picture<'_> {
             let mut edges: Vec<usize> = (0..ports.len()).filter(arrives).collect();
             let before = |e: usize| self.middle(self.layout.routes[e][self.layout.routes[e].len() - 2])[0];
             edges.sort_by(|&a, &b| before(a).total_cmp(&before(b)));
-            let step = (self.cards[op].size[0] / edges.len().max(1) as f64).min(22.0);
-            for (i, &e) in edges.iter().enumerate() {
-                let [x, _] = self.middle(self.layout.routes[e][self.layout.routes[e].len() - 1]);
-                ports[e] = Some(x + (i as f64 - (edges.len() - 1) as f64 / 2.0) * step);
-            }
+            let Some(&first) = edges.first() else { continue };
+            let [x, _] = self.middle(self.layout.routes[first][self.layout.routes[first].len() - 1]);
+            let step = (self.cards[op].size[0] / (2 * edges.len()) as f64).min(22.0);
+            // One that comes straight from above goes on straight, and the others make room.
+            let straight = edges.iter().position(|&e| (before(e) - x).abs() < 1.0);
+            let middle = straight.map_or((edges.len() - 1) as f64 / 2.0, |i| i as f64);
+            edges.iter().enumerate().for_each(|(i, &e)| ports[e] = Some(x + (i as f64 - middle) * step));
         }
         ports
     }

@@ -1,0 +1,232 @@
+//! `receptive diff`: one network computed in two ways, and where they part.
+
+use super::args::TrainedArgs;
+use super::inspect::open;
+use super::table::table;
+use super::{picture, print_line};
+use crate::core::DType;
+use crate::core::text::thousands;
+use crate::inspect::report::Shown;
+use crate::inspect::{Computed, Difference, LayerDiff, NumericsDiff, numerics_diff};
+use crate::ladder::Precision;
+use crate::nn::{Module, ModuleExt};
+use crate::tensor::{Device, DeviceOptions};
+use crate::train::{Split, Trained};
+use anyhow::bail;
+use serde::Serialize;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Compute a network in two ways, say in f32 and in f64, or on the CPU and on a GPU, and compare them layer by layer: where
+/// rounding errors are born, and how they grow.
+///
+/// The weights are those of a run or a file; a MODEL alone, or an arch file (NAME.toml), has them as they are drawn before
+/// training.
+#[derive(Debug, clap::Args)]
+#[command(mut_arg("path", |path| path
+    .value_name("RUN|WEIGHTS|MODEL")
+    .help("A run folder, a safetensors file of weights, a network's name, or an arch file")))]
+#[command(mut_arg("device", |device| device.hide(true)))]
+pub struct Args {
+    #[command(flatten)]
+    trained: TrainedArgs,
+    /// One way: cpu or cuda or cuda:N, and :f32, on a CPU :f64, on a GPU :tf32 or :bf16
+    #[arg(long, value_name = "DEVICE:TYPE", default_value = "cpu:f32")]
+    a: Way,
+    /// The other way, which errors are relative to
+    #[arg(long, value_name = "DEVICE:TYPE", default_value = "cpu:f64")]
+    b: Way,
+    /// Compare gradients, too
+    #[arg(long)]
+    gradients: bool,
+    /// Fail where a largest relative error is above REL
+    #[arg(long, value_name = "REL")]
+    tolerance: Option<f64>,
+    /// A picture [default: the first validation image]
+    #[arg(long, value_name = "FILE", conflicts_with = "index")]
+    image: Option<PathBuf>,
+    /// Light and dark swapped
+    #[arg(long, requires = "image")]
+    invert: bool,
+    /// An image of the data set, counted from 0
+    #[arg(long, value_name = "I")]
+    index: Option<usize>,
+    /// The split that --index counts in
+    #[arg(long, value_enum, default_value_t = Split::Val)]
+    split: Split,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A device, and what it computes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Way {
+    device: String,
+    dtype: DType,
+    /// What products may round their factors to.
+    precision: Precision,
+}
+
+impl FromStr for Way {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Way, String> {
+        let (device, kind) = match text.rsplit_once(':') {
+            Some((device, kind)) if kind.parse::<usize>().is_err() => (device, kind),
+            _ => (text, "f32"),
+        };
+        let gpu = device.starts_with("cuda");
+        let (dtype, precision) = match (kind, gpu) {
+            ("f32", _) => (DType::F32, Precision::F32),
+            ("f64", false) => (DType::F64, Precision::F32),
+            ("tf32", true) => (DType::F32, Precision::Tf32),
+            ("bf16", true) => (DType::F32, Precision::Bf16),
+            ("f64", true) => return Err("a GPU computes in f32 here; f64 is the CPU's".to_owned()),
+            ("tf32" | "bf16", false) => return Err(format!("{kind} is for a GPU's products")),
+            _ => return Err(format!("there is no type `{kind}`: f32, f64, tf32 or bf16")),
+        };
+        Ok(Way { device: device.to_owned(), dtype, precision })
+    }
+}
+
+impl Way {
+    fn open(&self, threads: usize) -> crate::Result<Device> {
+        let options = DeviceOptions { precision: self.precision, ..DeviceOptions::with_threads(threads) };
+        Device::from_name(&self.device, &options)
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.precision {
+            Precision::F32 => write!(f, "{}:{}", self.device, self.dtype),
+            rounded => write!(f, "{}:{rounded}", self.device),
+        }
+    }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed<'a> {
+    model: &'a str,
+    a: String,
+    b: String,
+    image: &'a str,
+    #[serde(flatten)]
+    found: &'a NumericsDiff,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// No such run, file, network, data or device; an index out of range; a difference beyond `--tolerance`.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let (mut options, fresh) = args.trained.options_or_fresh()?;
+    if options.device.is_some() {
+        bail!("--device: there are two\n  help: say them with --a and --b");
+    }
+    if args.tolerance.is_some_and(|most| most.is_nan() || most < 0.0) {
+        bail!("--tolerance: must be 0 or more");
+    }
+    let threads = options.threads.unwrap_or(0);
+    let devices = [args.a.open(threads)?, args.b.open(threads)?];
+    options.device = Some("cpu".to_owned());
+    let trained = open(options, fresh, args.index.is_some())?;
+    let shown = match (&args.image, args.index) {
+        (Some(file), _) => picture::read(&trained, file, args.invert)?,
+        (None, Some(index)) => Shown::of_set(&trained, args.split, index)?,
+        (None, None) => Shown::any(&trained)?,
+    };
+    let x = trained.prepare(shown.image)?;
+    let models = [trained.blueprint()?, trained.blueprint()?];
+    let [of_a, of_b] = devices;
+    let a = computed(&trained, &*models[0], of_a, args.a.dtype)?;
+    let b = computed(&trained, &*models[1], of_b, args.b.dtype)?;
+    let name = &trained.network.name;
+    let found = numerics_diff(name, &a, &b, &x, args.gradients)?;
+    let [a, b] = [&args.a, &args.b].map(Way::to_string);
+    print_line(&match args.json {
+        true => serde_json::to_string(&Printed { model: name, a, b, image: &shown.what, found: &found })?,
+        false => format!("{name} in {a} (a) and {b} (b), {}\n\n{}", shown.what, text(&found)),
+    })?;
+    match args.tolerance.and_then(|most| Some((most, found.beyond(most)?))) {
+        Some((most, what)) => bail!("diff: beyond the tolerance of {most:e}: {what}"),
+        None => Ok(()),
+    }
+}
+
+/// The network once more, with the same weights, where and in what it is to be computed.
+fn computed<'a>(
+    trained: &Trained,
+    model: &'a dyn Module,
+    device: Device,
+    dtype: DType,
+) -> crate::Result<Computed<'a>> {
+    model.init(&device, dtype, 0)?;
+    model.load_state_dict(&trained.model.state_dict()?)?;
+    Ok(Computed { model, device, dtype })
+}
+
+fn text(found: &NumericsDiff) -> String {
+    let gradients = found.layers.iter().any(|layer| layer.gradient.is_some());
+    let mut header =
+        vec!["layer", "kind", "own rel", "own ulp", "max abs", "max rel", "rms rel", "ulp", "max ulp"];
+    if gradients {
+        header.extend(["gradient rel", "ulp"]);
+    }
+    let row = |layer: &LayerDiff| {
+        let LayerDiff { path, kind, accumulated, own, gradient } = layer;
+        let mut row = vec![path.clone(), (*kind).to_owned(), short(own.max_rel), ulp(own.median_ulp)];
+        row.extend(columns(accumulated));
+        row.extend(gradient.iter().flat_map(|d| [short(d.max_rel), ulp(d.median_ulp)]));
+        row
+    };
+    let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
+    let layers: Vec<Vec<String>> = [header].into_iter().chain(found.layers.iter().map(row)).collect();
+    let mut text = table(&layers, 2);
+    if !found.parameters.is_empty() {
+        let header =
+            ["gradient of", "max abs", "max rel", "rms rel", "ulp", "max ulp"].map(str::to_owned).to_vec();
+        let rows = found.parameters.iter().map(|p| {
+            let columns = columns(&p.gradient);
+            [vec![p.path.clone()], columns.to_vec()].concat()
+        });
+        let rows: Vec<Vec<String>> = [header].into_iter().chain(rows).collect();
+        text = format!("{text}\n\n{}", table(&rows, 1));
+    }
+    text + "\n\nrel: the largest error over the largest element of b; ulp: the numbers of the coarser type between a and b, \
+            median.\nown: what a's layer makes of b's input; the other columns hold the errors of the layers before, too."
+}
+
+fn columns(d: &Difference) -> [String; 5] {
+    [short(d.max_abs), short(d.max_rel), short(d.rms_rel), ulp(d.median_ulp), ulp(d.max_ulp)]
+}
+
+fn short(error: f64) -> String {
+    if error == 0.0 { "0".to_owned() } else { format!("{error:.1e}") }
+}
+
+fn ulp(distance: u64) -> String {
+    match usize::try_from(distance) {
+        Ok(distance) if distance < usize::MAX => thousands(distance),
+        _ => "NaN".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_are_devices_with_types() {
+        let way =
+            |text: &str| text.parse::<Way>().map(|way| (way.device.clone(), way.dtype, way.to_string()));
+        assert_eq!(way("cpu:f64"), Ok(("cpu".to_owned(), DType::F64, "cpu:f64".to_owned())));
+        assert_eq!(way("cpu"), Ok(("cpu".to_owned(), DType::F32, "cpu:f32".to_owned())));
+        assert_eq!(way("cuda:1"), Ok(("cuda:1".to_owned(), DType::F32, "cuda:1:f32".to_owned())));
+        assert_eq!(way("cuda:1:tf32"), Ok(("cuda:1".to_owned(), DType::F32, "cuda:1:tf32".to_owned())));
+        assert!(way("cuda:f64").is_err() && way("cpu:bf16").is_err() && way("cpu:f16").is_err());
+    }
+}
