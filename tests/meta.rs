@@ -108,9 +108,76 @@ fn every_op_file_is_a_row_and_opens_with_its_lesson() {
         let header: String =
             text.lines().take_while(|line| line.starts_with("//!")).collect::<Vec<_>>().join("\n");
         for (what, sign) in
-            [("a formula", "```text"), ("a shape table", "|---|"), ("a worked example", "Ok::<()")]
+            [("a formula", "```math"), ("a shape table", "|---|"), ("a worked example", "Ok::<()")]
         {
             assert!(header.contains(sign), "src/ops/{name}.rs: its header lacks {what} ({sign})");
+        }
+    }
+}
+
+/// The LaTeX that formulas are written in; `node tools/check-math.mjs` sets them for real.
+const COMMANDS: &str = "alpha begin beta bigl bigr Bigl Bigr cap cdot cdots cos cup end frac gamma ge hat in lambda \
+    langle lceil ldots le leftarrow lfloor ln mathrm max mid min ni odot operatorname pi qquad quad rangle rceil rfloor \
+    sigma sim sqrt sum tanh text textstyle tfrac times to varepsilon xi";
+
+/// What is wrong with a formula: braces, environments or commands.
+fn mistake(formula: &str) -> Option<String> {
+    let mut open = Vec::new();
+    let mut rest = formula;
+    while let Some(at) = rest.find(['{', '}', '\\']) {
+        let sign = rest.as_bytes()[at];
+        rest = &rest[at + 1..];
+        let length = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let command = &rest[..length];
+        let environment = || rest[length..].strip_prefix('{')?.split_once('}').map(|(name, _)| name);
+        match (sign, command) {
+            (b'{', _) => open.push("{"),
+            (b'}', _) if open.pop() != Some("{") => return Some("a } too many".to_owned()),
+            (b'}', _) => {}
+            (_, "") => rest = rest.get(1..).unwrap_or_default(),
+            (_, "begin") => open.push(environment().unwrap_or_default()),
+            (_, "end") if open.pop() != environment() => return Some("an \\end too many".to_owned()),
+            (_, _) if !COMMANDS.split(' ').any(|known| known == command) => {
+                return Some(format!("\\{command}?"));
+            }
+            _ => {}
+        }
+    }
+    open.pop().map(|left| format!("{left} is never closed"))
+}
+
+/// A page without KaTeX shows the formula's source, and KaTeX without a formula is a third of a megabyte for nothing.
+#[test]
+fn formulas_are_latex_and_their_pages_set_it() {
+    assert!(
+        [r"\frac{1}{2", r"x}", r"\begin{aligned}", r"x \end{aligned}", r"\foo"]
+            .iter()
+            .all(|f| mistake(f).is_some())
+    );
+    let snippet = "docs/katex/katex.html";
+    for path in sources("src") {
+        let text = read(&path);
+        let mut comments = vec![String::new()];
+        for line in text.lines().map(str::trim_start) {
+            match line.strip_prefix("//!").or_else(|| line.strip_prefix("///")) {
+                Some(rest) => *comments.last_mut().unwrap() += &format!("{}\n", rest.trim_start()),
+                None => {
+                    let sets = line.contains(snippet) && line.contains("[cfg_attr(doc, doc = include_str!(");
+                    let comment = comments.last().unwrap();
+                    let shown = comment.lines().last().unwrap_or("");
+                    assert_eq!(
+                        comment.contains("```math\n"),
+                        sets,
+                        "{}: {line} after {shown}",
+                        path.display()
+                    );
+                    comments.push(String::new());
+                }
+            }
+        }
+        for formula in comments.iter().flat_map(|comment| comment.split("```math\n").skip(1)) {
+            let formula = formula.split("```").next().unwrap();
+            assert_eq!(mistake(formula), None, "{}:\n{formula}", path.display());
         }
     }
 }

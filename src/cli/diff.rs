@@ -127,7 +127,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if options.device.is_some() {
         bail!("--device: there are two\n  help: say them with --a and --b");
     }
-    if args.tolerance.is_some_and(|most| !(most >= 0.0)) {
+    if args.tolerance.is_some_and(|most| most.is_nan() || most < 0.0) {
         bail!("--tolerance: must be 0 or more");
     }
     let threads = options.threads.unwrap_or(0);

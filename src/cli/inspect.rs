@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Look into a network: one HTML page with its layers, feature maps, filters, receptive fields, what the answer rests on,
-/// the course of a run and its mistakes. It needs no network and no other file.
+/// the course of a run and its mistakes. The page opens from a disk, offline, and needs no other file.
 ///
 /// A run folder or weights are shown as trained; a MODEL alone, or an arch file (NAME.toml), with weights as they are drawn
 /// before training.
@@ -132,7 +132,7 @@ pub(super) fn open(options: TrainedOptions, fresh: bool, must: bool) -> crate::R
         result => return result,
     };
     if fresh && options.network.as_ref().is_some_and(|network| !network.loss.takes_masks()) {
-        let sample = TrainedOptions { data: Some("sample".to_owned()), resize: None, ..options.clone() };
+        let sample = TrainedOptions { data: Some("sample".to_owned()), ..options.clone() };
         if let Ok(trained) = open(sample, true) {
             say_on_stderr(&format!(
                 "{} is not on this machine: built for the embedded sample of Fashion-MNIST",

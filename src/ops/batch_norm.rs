@@ -10,23 +10,21 @@
 //! ```
 //!
 //! with sums over batch and pixels. In training m and v are mean and biased variance of the channel, over its n values in
-//! batch and pixels; else they are the running ones:
+//! batch and pixels:
 //!
 //! ```math
 //! \begin{aligned}
-//! \text{training:} \quad
-//!   \mathrm{running} &\leftarrow (1 - \mathrm{momentum}) \, \mathrm{running}
-//!     + \mathrm{momentum} \cdot \bigl( m_c, \; v_c \, n / (n - 1) \bigr) \\
-//!   \mathrm{dx} &= r_c \, \bigl( g - \operatorname{mean}(g) - \hat{x} \operatorname{mean}(g \hat{x}) \bigr)
-//!     \qquad g = \mathrm{dy} \, w_c \\
-//! \text{else:} \quad
-//!   \mathrm{dx} &= r_c \, g
+//! \mathrm{running} &\leftarrow (1 - \mathrm{momentum}) \, \mathrm{running}
+//!   + \mathrm{momentum} \cdot \bigl( m_c, \; v_c \, n / (n - 1) \bigr) \\
+//! \mathrm{dx} &= r_c \, \bigl( g - \operatorname{mean}(g) - \hat{x} \operatorname{mean}(g \hat{x}) \bigr)
+//!   \qquad g = \mathrm{dy} \, w_c
 //! \end{aligned}
 //! ```
 //!
-//! In training x moves its own statistics: the two subtracted terms are the chain rule through m and v (derived in
-//! `norm.rs`), and make the gradient blind to a shift or a scaling of the whole channel, which y is blind to as well.
-//! The running statistics have the unbiased variance, get no gradient, and are returned: the layer stores them.
+//! Else they are the running ones, and `dx = r g`. In training x moves its own statistics: the two subtracted terms are
+//! the chain rule through m and v (derived in `norm.rs`), and make the gradient blind to a shift or a scaling of the
+//! whole channel, which y is blind to as well. The running statistics have the unbiased variance, get no gradient, and
+//! are returned: the layer stores them.
 //!
 //! As in PyTorch (`F.batch_norm`) training refuses a single value a channel, whose deviation is 0. Ioffe and Szegedy
 //! 2015.

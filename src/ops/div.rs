@@ -2,9 +2,9 @@
 //!
 //! ```math
 //! \begin{aligned}
-//! y &= \frac{\mathrm{input}}{\mathrm{other}} \\
-//! \mathrm{d\,input} &= \frac{\mathrm{dy}}{\mathrm{other}} \\
-//! \mathrm{d\,other} &= -\frac{\mathrm{dy} \, y}{\mathrm{other}}
+//! y &= \mathrm{input} / \mathrm{other} \\
+//! \mathrm{d\,input} &= \mathrm{dy} / \mathrm{other} \\
+//! \mathrm{d\,other} &= -\mathrm{dy} \, y / \mathrm{other}
 //! \end{aligned}
 //! ```
 //!

@@ -2,8 +2,8 @@
 //!
 //! ```math
 //! \begin{aligned}
-//! y &= \frac{x \, m}{1 - p} \\
-//! \mathrm{dx} &= \frac{\mathrm{dy} \, m}{1 - p} \\
+//! y &= x \, m / (1 - p) \\
+//! \mathrm{dx} &= \mathrm{dy} \, m / (1 - p) \\
 //! m &= [\mathrm{bits} \ge 2^{32} p] \qquad \text{bits uniform in } 0 \ldots 2^{32} - 1
 //! \end{aligned}
 //! ```

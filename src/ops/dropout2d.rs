@@ -3,8 +3,8 @@
 //!
 //! ```math
 //! \begin{aligned}
-//! y_{n,c} &= \frac{x_{n,c} \, m_{n,c}}{1 - p} \\
-//! \mathrm{dx}_{n,c} &= \frac{\mathrm{dy}_{n,c} \, m_{n,c}}{1 - p} \\
+//! y_{n,c} &= x_{n,c} \, m_{n,c} / (1 - p) \\
+//! \mathrm{dx}_{n,c} &= \mathrm{dy}_{n,c} \, m_{n,c} / (1 - p) \\
 //! m_{n,c} &= [\mathrm{bits} \ge 2^{32} p]
 //! \end{aligned}
 //! ```

@@ -2,7 +2,8 @@
 //!
 //! ```math
 //! \begin{aligned}
-//! [d_0, \ldots, d_s, \ldots, d_e, \ldots, d_n] &\to [d_0, \ldots, d_s \cdots d_e, \ldots, d_n] \\
+//! \text{shape of } x &= [d_0, \ldots, d_s, \ldots, d_e, \ldots, d_n] \\
+//! \text{shape of } y &= [d_0, \ldots, d_s \cdots d_e, \ldots, d_n] \\
 //! \mathrm{dx} &= \mathrm{dy} \text{ under the shape of } x
 //! \end{aligned}
 //! ```

@@ -10,23 +10,20 @@
 //! ```
 //!
 //! with sums over batch and pixels. With `use_input_stats` m and v are mean and biased variance over the n pixels of sample
-//! and channel; else they are the running ones:
+//! and channel:
 //!
 //! ```math
 //! \begin{aligned}
-//! \text{use\_input\_stats:} \quad
-//!   \mathrm{running} &\leftarrow (1 - \mathrm{momentum}) \, \mathrm{running}
-//!     + \mathrm{momentum} \operatorname{mean}_{\mathrm{samples}} \bigl( m, \; v \, n / (n - 1) \bigr) \\
-//!   \mathrm{dx} &= r \, \bigl( g - \operatorname{mean}(g) - \hat{x} \operatorname{mean}(g \hat{x}) \bigr)
-//!     \qquad g = \mathrm{dy} \, w_c \\
-//! \text{else:} \quad
-//!   \mathrm{dx} &= r \, g
+//! \mathrm{running} &\leftarrow (1 - \mathrm{momentum}) \, \mathrm{running}
+//!   + \mathrm{momentum} \operatorname{mean}_{\mathrm{samples}} \bigl( m, \; v \, n / (n - 1) \bigr) \\
+//! \mathrm{dx} &= r \, \bigl( g - \operatorname{mean}(g) - \hat{x} \operatorname{mean}(g \hat{x}) \bigr)
+//!   \qquad g = \mathrm{dy} \, w_c
 //! \end{aligned}
 //! ```
 //!
-//! It is [batch normalisation](super::batch_norm) with every sample a batch of its own; the gradient is derived in
-//! `norm.rs`. PyTorch: `F.instance_norm`, which refuses a single pixel with its own statistics. Ulyanov, Vedaldi,
-//! Lempitsky 2016.
+//! Else they are the running ones, and `dx = r g`. It is [batch normalisation](super::batch_norm) with every sample a
+//! batch of its own; the gradient is derived in `norm.rs`. PyTorch: `F.instance_norm`, which refuses a single pixel with
+//! its own statistics. Ulyanov, Vedaldi, Lempitsky 2016.
 //!
 //! | tensor | shape | |
 //! |---|---|---|

@@ -28,7 +28,7 @@ const EPS: f64 = 1e-8;
 /// ```math
 /// \begin{aligned}
 /// g &= \mathrm{dw} \\
-/// w &\leftarrow w - \mathrm{lr} \, \lambda w \quad \text{before the line above}
+/// w &\leftarrow w - \mathrm{lr} \, \lambda w \quad \text{before the step above}
 /// \end{aligned}
 /// ```
 ///

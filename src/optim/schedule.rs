@@ -27,9 +27,9 @@ use std::str::FromStr;
 /// ```math
 /// \begin{aligned}
 /// \text{step:} \quad \mathrm{rate} &= \mathrm{lr} \, \gamma^{\lfloor e / \mathrm{every} \rfloor} \\
-/// \text{multistep:} \quad \mathrm{rate} &= \mathrm{lr} \, \gamma^{\text{milestones} \, \le \, e} \\
+/// \text{multistep:} \quad \mathrm{rate} &= \mathrm{lr} \, \gamma^{\text{number of milestones} \, \le \, e} \\
 /// \text{exponential:} \quad \mathrm{rate} &= \mathrm{lr} \, \gamma^e \\
-/// \text{cosine:} \quad \mathrm{rate} &= \mathrm{lr} \, h(e / E) \qquad h(u) = \frac{1 + \cos \pi u}{2} \\
+/// \text{cosine:} \quad \mathrm{rate} &= \mathrm{lr} \, h(e / E) \qquad h(z) = \frac{1 + \cos \pi z}{2} \\
 /// \text{plateau:} \quad \mathrm{rate} &= \mathrm{lr} \, \mathrm{factor}^{\text{times the validation loss stood still}}
 /// \end{aligned}
 /// ```

@@ -114,7 +114,7 @@ class Browser:
 
     def click(self, element):
         """Clicks what may be an element of an SVG, wherever it is."""
-        self.run("arguments[0].scrollIntoView({block: 'center'})", element)
+        self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
         element.click()
 
     def press(self, *keys):

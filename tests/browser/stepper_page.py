@@ -26,6 +26,8 @@ def test(program, folder, shots):
         convolution(browser, layers["conv1"], shots)
         convolution(browser, layers["conv2"], shots)
         pooling(browser, layers["pool1"], shots)
+        for path in ["conv1", "conv2", "pool1"]:
+            sweep(browser, layers[path])
         linear(browser, layers["fc1"])
         linear(browser, layers["fc3"])
         browser.check()
@@ -91,9 +93,9 @@ def near(what, got, expected, scale=1.0):
 
 
 def open_layer(browser, path):
-    """Opens a layer and its steps."""
-    find = "return Receptive.report.layers.findIndex((layer) => layer.path === arguments[0])"
-    browser.click(browser.find(f'.diagram [data-layer="{browser.run(find, path)}"] .back'))
+    """Opens a layer, by its address, and its steps."""
+    browser.run("location.hash = `layer=${encodeURIComponent(arguments[0])}`", path)
+    browser.until(lambda: browser.text(".panel h3") == path, f"{path} is open")
     press(browser, "Step by step")
 
 
@@ -296,7 +298,7 @@ def grad_input(browser, conv, shots):
         choose(browser, "output-channel", 2)
         c = int(browser.find('.stepper select[data-role="input-channel"]').get_attribute("value")) if conv.c > 1 else 0
         read = [(a, b) for a in range(k) for b in range(k) if 0 <= p + pad - a < conv.h and 0 <= q + pad - b < conv.w]
-        kernel = {tap: number for tap, number in cells(browser, "grad-weight").items() if not math.isnan(number)}
+        kernel = {tap: number for tap, number in cells(browser, "grad-weight").items() if number is not None}
         same("taps that read the input", sorted(kernel), read)
         for a, b in read:
             same("weight", kernel[a, b], conv.weight(2, c, a, b))
@@ -356,6 +358,27 @@ def linear(browser, layer):
         same("what the layer gave", values(browser, "given")[0][0], layer.y[o])
         shown = [v for v, _, _ in values(browser, "product")]
         same("largest products", shown, sorted(products, key=abs, reverse=True)[:12])
+
+
+def sweep(browser, layer):
+    """Every output of one channel is what the layer gave."""
+    open_layer(browser, layer.path)
+    script = """const [row, column] = ["row", "column"].map((name) => document.querySelector(`.stepper input[aria-label="${name}"]`));
+      const turn = (dial, to) => { dial.value = to; dial.dispatchEvent(new Event("input", { bubbles: true })) };
+      const wrong = [];
+      for (let i = Number(row.min); i <= Number(row.max); i++) {
+        turn(row, i);
+        for (let j = Number(column.min); j <= Number(column.max); j++) {
+          turn(column, j);
+          const [verdict, result, given] = ["verdict", "result", "given"].map((role) => document.querySelector(`.stepper [data-role="${role}"]`));
+          const fits = verdict.dataset.right === "true" && result.textContent === given.textContent && Number(verdict.dataset.digits) >= 3;
+          if (!fits) wrong.push([i, j, verdict.textContent]);
+        }
+      }
+      return [wrong, Number(row.max) + 1, Number(column.max) + 1]"""
+    wrong, rows, columns = browser.run(script)
+    same(f"outputs of {layer.path}", [rows, columns], layer.y_dims[1:])
+    same(f"outputs of {layer.path} that are not the layer's", wrong[:3], [])
 
 
 def everything(browser, path, shots):

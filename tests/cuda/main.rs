@@ -3,6 +3,7 @@
 //! Without either these tests pass over themselves, unless `RECEPTIVE_REQUIRE_CUDA=1` makes that a failure.
 //! `tests/sim/suite.sh` runs them on a machine with no GPU.
 
+mod attribution;
 mod conformance;
 mod diff;
 mod elements;

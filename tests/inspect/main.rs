@@ -1,5 +1,8 @@
 //! The instruments of `receptive::inspect`, each against what it claims to measure.
 
+mod activations;
+mod attribution;
+mod attribution_errors;
 #[cfg(feature = "cli")]
 mod cli;
 mod diff;
@@ -10,4 +13,49 @@ mod page;
 #[cfg(feature = "cli")]
 #[path = "../program/mod.rs"]
 mod program;
+mod receptive_fields;
 mod steps;
+
+use receptive::models::{self, ModelConfig};
+use receptive::nn::{Ctx, Module, ModuleExt, Scheme};
+use receptive::{DType, Device, Key, Tensor};
+use std::collections::BTreeMap;
+
+/// A network of the zoo with its values drawn so that layers keep what they get, and running statistics that are not those
+/// it starts with.
+fn network(
+    name: &str,
+    input: [usize; 3],
+    width: Option<usize>,
+    device: &Device,
+    dtype: DType,
+) -> Box<dyn Module> {
+    let network = models::find(name).unwrap();
+    let model = network.build(&ModelConfig { width, ..ModelConfig::new(input, network.classes) }).unwrap();
+    model.init_with(device, dtype, 4, Scheme::Kaiming).unwrap();
+    let mut statistics = BTreeMap::new();
+    for (path, value) in model.state_dict().unwrap() {
+        if path.ends_with("running_mean") {
+            statistics.insert(path.clone(), noise(device, value.dims(), dtype).mul_scalar(0.1).unwrap());
+        } else if path.ends_with("running_var") {
+            let square = noise(device, value.dims(), dtype).pow_scalar(2.0).unwrap();
+            statistics.insert(path.clone(), square.add_scalar(0.5).unwrap());
+        }
+    }
+    model.load_matching(&statistics).unwrap();
+    if network.loss.takes_masks() {
+        // About half of the pixels are the mask.
+        let x = noise(device, &[1, input[0], input[1], input[2]], dtype);
+        let mut logits = model.forward(&Ctx::eval(name), &x).unwrap().to_f64().unwrap();
+        logits.sort_by(f64::total_cmp);
+        let bias = Tensor::full(device, -logits[logits.len() / 2], &[1], dtype).unwrap();
+        model.load_matching(&[("conv_final.bias".to_owned(), bias)].into()).unwrap();
+    }
+    model
+}
+
+/// Normal numbers.
+fn noise(device: &Device, dims: &[usize], dtype: DType) -> Tensor {
+    let values = (0..dims.iter().product::<usize>() as u64).map(|i| Key::new(9).normal(i) as f32).collect();
+    Tensor::from_vec(device, values, dims).unwrap().to_dtype(dtype).unwrap()
+}

@@ -227,7 +227,6 @@ impl<'a> Plan<'a> {
     }
 
     /// The product as it stands, or turned.
-    #[allow(clippy::too_many_arguments)] // the signature of BLAS
     fn cheapest(
         simd: Simd,
         [m, k, n]: [usize; 3],

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 /// Classes that are asked about.
 const CLASSES: usize = 3;
-/// Floating point operations that covering parts of the image may take for one class: half a minute's work.
-const FLOPS: u64 = 1_000_000_000_000;
+/// Floating point operations that covering parts of the image may take for one class: some seconds' work.
+const FLOPS: u64 = 300_000_000_000;
 /// Most and fewest places along one side where a patch is laid.
-const PLACES: [usize; 2] = [16, 5];
+const PLACES: [usize; 2] = [16, 6];
 
 /// What speaks for one class, or for the mask.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -116,6 +116,7 @@ mod tests {
         };
         assert_eq!(sides([28, 28], 1_000_000), (4, 2));
         assert_eq!(sides([224, 224], 23_000_000_000), (76, 38));
+        assert_eq!(sides([224, 224], 3_600_000_000), (50, 25));
         assert_eq!(sides([1, 5], 1), (1, 1));
     }
 

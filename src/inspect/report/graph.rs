@@ -138,9 +138,8 @@ mod tests {
     use super::*;
     use crate::nn::{Concat, Conv2d, Dropout, Relu, Residual, Sequential};
 
-    fn rows(net: &Sequential) -> Vec<(What, Vec<Option<usize>>)> {
-        let graph = graph(net, "net", [1, 8, 8]).unwrap();
-        graph.rows.into_iter().map(|row| (row.what, row.from)).collect()
+    fn rows(graph: &Graph) -> Vec<(What, Vec<Option<usize>>)> {
+        graph.rows.iter().map(|row| (row.what, row.from.clone())).collect()
     }
 
     fn conv(from: usize, to: usize) -> Conv2d {
@@ -159,7 +158,7 @@ mod tests {
             (What::Join("add"), vec![Some(2), Some(0)]),
             (What::Layer(3), vec![Some(3)]),
         ];
-        assert_eq!(rows(&net), expected);
+        assert_eq!(rows(&graph(&net, "net", [1, 8, 8]).unwrap()), expected);
     }
 
     /// Branches start from the image itself; their concatenation is the last row, although no layer follows.
@@ -171,8 +170,8 @@ mod tests {
             (What::Layer(1), vec![None]),
             (What::Join("cat"), vec![Some(0), Some(1)]),
         ];
-        assert_eq!(rows(&net), expected);
         let graph = graph(&net, "net", [1, 8, 8]).unwrap();
+        assert_eq!(rows(&graph), expected);
         assert_eq!((&graph.rows[2].output[..], graph.fields[1].0.size), (&[5, 8, 8][..], [3, 3]));
     }
 

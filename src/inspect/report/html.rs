@@ -9,7 +9,7 @@ const STYLES: [&str; 3] =
     [include_str!("page/base.css"), include_str!("page/page.css"), include_str!("page/stepper.css")];
 
 /// In the order they need each other; `main.js` starts the page.
-const SCRIPTS: [&str; 21] = [
+const SCRIPTS: [&str; 24] = [
     include_str!("page/data.js"),
     include_str!("page/dom.js"),
     include_str!("page/draw.js"),
@@ -19,12 +19,15 @@ const SCRIPTS: [&str; 21] = [
     include_str!("page/maps.js"),
     include_str!("page/values.js"),
     include_str!("page/stepper.js"),
+    include_str!("page/stepper_parts.js"),
     include_str!("page/stepper_map.js"),
     include_str!("page/stepper_conv.js"),
     include_str!("page/stepper_gemm.js"),
     include_str!("page/stepper_grad.js"),
     include_str!("page/stepper_transposed.js"),
-    include_str!("page/stepper_other.js"),
+    include_str!("page/stepper_pool.js"),
+    include_str!("page/stepper_norm.js"),
+    include_str!("page/stepper_vector.js"),
     include_str!("page/layer.js"),
     include_str!("page/field.js"),
     include_str!("page/heat.js"),

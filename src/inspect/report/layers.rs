@@ -1,6 +1,6 @@
 //! One pass over an image, every layer watched: its numbers, its maps, its filters, its steps.
 
-use super::graph::Graph;
+use super::graph::{Graph, What};
 use super::maps::Maps;
 use super::packed::Packed;
 use super::steps::{Steps, Values, has_steps, parameter, steps};
@@ -97,23 +97,54 @@ pub fn layers(
     graph: &Graph,
 ) -> Result<(Tensor, Vec<LayerReport>)> {
     let seconds = seconds(model, name, x)?;
-    let count =
-        |wanted: &dyn Fn(&LayerSummary) -> bool| summary.layers.iter().filter(|l| wanted(l)).count().max(1);
-    let budget = Budget {
-        maps: MAPS / count(&|_| true),
-        steps: STEPS / count(&|layer| has_steps(layer.kind)),
-        filters: FILTERS / count(&|layer| layer.shapes.contains_key("weight")),
-    };
+    let budget = Budget::of(summary, graph);
     let watch = Gather { model: name, summary, graph, seconds, budget, layers: RefCell::default() };
     let y = model.forward(&Ctx::eval(name).with_hook(&watch), x)?;
     Ok((y, watch.layers.into_inner()))
 }
 
-/// Bytes a layer.
+/// The most bytes a layer may take.
 struct Budget {
     maps: usize,
     steps: usize,
     filters: usize,
+}
+
+impl Budget {
+    fn of(summary: &Summary, graph: &Graph) -> Budget {
+        let bytes = |dims: &[usize]| size_of::<f32>() * dims.iter().product::<usize>();
+        let weights = |layer: &LayerSummary| layer.shapes.values().map(|dims| bytes(dims)).sum::<usize>();
+        let input = |from: &Option<usize>| match *from {
+            Some(row) => bytes(&graph.rows[row].output),
+            None => bytes(&summary.input),
+        };
+        let steps = graph.rows.iter().filter_map(|row| match row.what {
+            What::Layer(i) if has_steps(summary.layers[i].kind) => {
+                let inputs: usize = row.from.iter().map(input).sum();
+                Some(inputs + bytes(&row.output) + weights(&summary.layers[i]))
+            }
+            _ => None,
+        });
+        Budget {
+            maps: fair(MAPS, summary.layers.iter().map(|layer| bytes(&layer.output)).collect()),
+            steps: fair(STEPS, steps.collect()),
+            filters: fair(FILTERS, summary.layers.iter().map(weights).collect()),
+        }
+    }
+}
+
+/// The most that each may take so that all together take no more than `total`: who wants less leaves the rest to the others.
+fn fair(total: usize, mut wanted: Vec<usize>) -> usize {
+    wanted.sort_unstable();
+    let mut left = total;
+    for (i, bytes) in wanted.iter().enumerate() {
+        let share = left / (wanted.len() - i);
+        if *bytes > share {
+            return share;
+        }
+        left -= bytes;
+    }
+    total
 }
 
 struct Gather<'a> {
@@ -266,6 +297,14 @@ impl Hook for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_layers_leave_their_bytes_to_large_ones() {
+        assert_eq!(fair(100, vec![10, 500, 20, 60]), 35);
+        assert_eq!(fair(100, vec![50, 50]), 100);
+        assert_eq!(fair(100, vec![60, 60]), 50);
+        assert_eq!(fair(100, vec![]), 100);
+    }
 
     #[test]
     fn few_filters_are_shown_whole_and_of_many_the_first() {

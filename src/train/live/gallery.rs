@@ -65,20 +65,22 @@ impl Gallery {
     /// No memory for its outputs.
     pub fn ask(&self, trainer: &Trainer) -> Result<Predictions> {
         let output = trainer.model.forward(&Ctx::eval(&trainer.options.name), &self.images)?;
-        let probabilities = trainer.loss.probabilities(&output)?.to_f64()?;
-        let of_image = probabilities.chunks_exact(probabilities.len() / self.images.dims()[0]);
-        let step = trainer.state.step;
-        if !trainer.loss.takes_masks() {
-            return Ok(Predictions { step, classes: of_image.map(likeliest).collect(), masks: Vec::new() });
+        let (step, n) = (trainer.state.step, self.images.dims()[0]);
+        let mut said = Predictions { step, classes: Vec::new(), masks: Vec::new() };
+        match (trainer.loss.takes_masks(), output.dims()) {
+            (true, &[.., h, w]) => {
+                let logits = output.to_f64()?;
+                for image in logits.chunks_exact(logits.len() / n) {
+                    let pixels = image[..h * w].iter().map(|&v| u8::from(v > 0.0)).collect();
+                    said.masks.push(shown(&Image::new([1, h, w], pixels)?));
+                }
+            }
+            _ => {
+                let probabilities = trainer.loss.probabilities(&output)?.to_f64()?;
+                said.classes = probabilities.chunks_exact(probabilities.len() / n).map(likeliest).collect();
+            }
         }
-        let [.., h, w] = *output.dims() else {
-            return Ok(Predictions { step, classes: Vec::new(), masks: Vec::new() });
-        };
-        let mask = |pixels: &[f64]| {
-            let pixels = pixels[..h * w].iter().map(|&p| u8::from(p > 0.5)).collect();
-            Ok(shown(&Image::new([1, h, w], pixels)?))
-        };
-        Ok(Predictions { step, classes: Vec::new(), masks: of_image.map(mask).collect::<Result<_>>()? })
+        Ok(said)
     }
 }
 
@@ -115,8 +117,13 @@ pub(super) fn filters(model: &dyn Module, image: [usize; 3], step: u64) -> Resul
 mod tests {
     use super::*;
     use crate::core::DType;
+    use crate::data::{Dataset, ImageSize, Normalize, Pipeline};
+    use crate::models::{self, ModelConfig};
     use crate::nn::{Conv2d, Linear, ModuleExt, Sequential};
+    use crate::optim::Sgd;
     use crate::tensor::Device;
+    use crate::train::TrainerOptions;
+    use std::sync::Arc;
 
     #[test]
     fn likeliest_classes_come_first() {
@@ -138,5 +145,79 @@ mod tests {
         let linear = grid(Sequential::new().push(Linear::new(240 * 240, 2)), [1, 240, 240]).unwrap();
         assert_eq!((linear.filters, linear.dims), (2, [1, 1, 240, 240]));
         assert_eq!(grid(Sequential::new().push(Linear::new(10, 2)), [1, 4, 4]), None);
+    }
+
+    /// Images of 16 x 16 with a bright left half, which is the mask.
+    struct Halves;
+
+    impl Dataset for Halves {
+        fn name(&self) -> &str {
+            "halves"
+        }
+        fn len(&self) -> usize {
+            6
+        }
+        fn size(&self) -> ImageSize {
+            ImageSize::Fixed([1, 16, 16])
+        }
+        fn classes(&self) -> &[String] {
+            &[]
+        }
+        fn label(&self, _i: usize) -> usize {
+            0
+        }
+        fn read(&self, i: usize, image: &mut Image) -> Result<()> {
+            self.mask(i, image)?;
+            image.pixels.iter_mut().for_each(|pixel| *pixel *= 200 + i as u8);
+            Ok(())
+        }
+        fn has_masks(&self) -> bool {
+            true
+        }
+        fn mask(&self, _i: usize, mask: &mut Image) -> Result<()> {
+            mask.reset([1, 16, 16])
+                .iter_mut()
+                .enumerate()
+                .for_each(|(i, pixel)| *pixel = u8::from(i % 16 < 8));
+            Ok(())
+        }
+    }
+
+    /// A segmenter is shown with masks, as it would segment each image by itself, and is not changed by being asked.
+    #[test]
+    fn a_segmenter_is_asked_for_masks() {
+        let cpu = Device::cpu().unwrap();
+        let network = models::find("unet").unwrap();
+        let shape = ModelConfig { width: Some(2), ..ModelConfig::new([1, 16, 16], 1) };
+        let model = network.build(&shape).unwrap();
+        model.init(&cpu, DType::F32, 3).unwrap();
+        let pipeline = Pipeline::from(Normalize::unit(1));
+        let subject = Subject {
+            network: &network,
+            model: &*model,
+            device: &cpu,
+            data: Arc::new(Halves),
+            pipeline: &pipeline,
+            outputs: 1,
+            batch_size: 4,
+        };
+        let gallery = Gallery::new(&subject).unwrap();
+        let sgd = Box::new(Sgd::new(model.trainable().unwrap(), 0.0, false, 0.0).unwrap());
+        let trainer = Trainer::new(&*model, network.loss, sgd, TrainerOptions::new("unet", 1, 0.1));
+        let state = || {
+            let tensors = model.state_dict().unwrap().into_values();
+            tensors.map(|tensor| tensor.to_f64().unwrap()).collect::<Vec<_>>()
+        };
+        let before = state();
+        let said = gallery.ask(&trainer).unwrap();
+        assert_eq!(state(), before);
+        let alone = subject.segment_some(MASKS).unwrap();
+        let masks: Vec<Png> = alone.iter().map(|(_, masked)| shown(&masked.predicted)).collect();
+        assert!(said.masks == masks && said.classes.is_empty());
+        let shown: Vec<_> =
+            gallery.pictures.pictures.iter().map(|picture| (picture.sample, &picture.mask)).collect();
+        let truth: Vec<_> =
+            alone.iter().map(|(i, masked)| (*i, masked.truth.as_ref().map(super::shown))).collect();
+        assert!(shown.len() == MASKS && shown.iter().zip(&truth).all(|(a, b)| (a.0, a.1) == (b.0, &b.1)));
     }
 }

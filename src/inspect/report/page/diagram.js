@@ -11,6 +11,7 @@
     ["flops", "FLOPs", (v) => R.short(v)],
     ["parameters", "parameters", (v) => R.short(v)],
     ["bytes", "bytes", (v) => R.short(v)],
+    ["roof", "% of roof", (v) => R.percent(v)],
   ];
 
   // The image, then the report's rows; `from` counts in this list.
@@ -58,91 +59,102 @@
   // The end of a path that fits into so many letters: it tells layers apart.
   const fit = (path, letters) => (path.length <= letters ? path : "\u2026" + path.slice(path.length - letters + 1));
 
-  const draw = (all, edges, metric, width, open, openLayer) => {
+  // Where everything stands, for a diagram of this width.
+  const layout = (all, edges, metric, width) => {
     const wide = width < 420 ? 56 : 92;
     const gutter = 12 + LANE * Math.min(1 + Math.max(-1, ...edges.map((e) => e[2])), 9);
-    const [name, format] = METRICS.filter((m) => m[0] === metric).map((m) => [m[0], m[2]])[0];
     const bar = width < 420 ? 62 : 84;
     const shape = width < 380 ? 0 : 84;
-    const center = gutter + wide / 2;
     const text = gutter + wide + 12;
-    const letters = Math.floor((width - text - shape - bar - 8) / 7.3);
     const most = {
       width: R.report.image.dims[2],
       channels: Math.max(...all.map((n) => n.dims[0] || 1)),
-      metric: Math.max(...R.report.layers.map((layer) => layer[name])) || 1,
+      metric: metric[0] === "roof" ? 1 : Math.max(...R.report.layers.map((layer) => layer[metric[0]])) || 1,
     };
-    const y = (i) => i * HEIGHT + HEIGHT / 2;
-    const size = all.map((node) => (node.join ? [14, 14] : glyphSize(node, most, wide)));
-    const chart = R.svg("svg", {
+    return {
+      metric,
       width,
-      height: all.length * HEIGHT,
-      role: "group",
-      "aria-label": "Layers, from the image to the output",
-    });
-    all.forEach((node, i) => {
-      const layer = node.layer;
-      const row = R.svg("g", {
-        class: layer === null ? null : "row",
-        role: layer === null ? null : "button",
-        tabindex: layer === null ? null : "-1",
-        "data-layer": layer,
-        "aria-label": layer === null ? null : describe(node),
-        "aria-pressed": layer === null ? null : String(layer === open),
-      });
-      row.append(R.svg("rect", { class: "back", x: 1, y: i * HEIGHT + 1, width: width - 2, height: HEIGHT - 2 }));
-      if (layer !== null) row.append(R.svg("rect", { class: "mark", x: 0, y: i * HEIGHT, width: 3, height: HEIGHT }));
-      const [w, h] = size[i];
-      if (node.join) {
-        row.append(
-          R.svg("circle", { class: "join", cx: center, cy: y(i), r: 7 }),
-          R.svg("text", { x: center, y: y(i) + 4, "text-anchor": "middle" }, joinSign(node.join)),
-          R.svg("text", { class: "muted", x: text, y: y(i) + 4 }, joinName(node.join)),
-        );
-      } else {
-        const kind = node.facts ? R.family(node.facts.kind) : "other";
-        row.append(
-          R.svg("rect", { class: `kind-${kind}`, x: center - w / 2, y: y(i) - h / 2, width: w, height: h, rx: 1 }),
-        );
-        const label = node.facts ? fit(node.facts.path || node.facts.kind, letters) : "image";
-        row.append(R.svg("text", { class: node.facts ? "path" : "muted", x: text, y: y(i) + 4 }, label));
-      }
-      if (shape) {
-        row.append(
-          R.svg("text", { class: "muted", x: width - bar - 10, y: y(i) + 4, "text-anchor": "end" }, R.shape(node.dims)),
-        );
-      }
-      if (node.facts) {
-        const value = node.facts[name];
-        row.append(
-          R.svg("rect", { class: "bar", x: width - bar, y: y(i) - 8, width: (bar * value) / most.metric, height: 16 }),
-          R.svg("text", { x: width - 4, y: y(i) + 4, "text-anchor": "end" }, value ? format(value) : "\u2013"),
-          R.svg("title", {}, describe(node)),
-        );
-        row.addEventListener("click", () => openLayer(layer));
-        row.addEventListener("keydown", (event) => {
-          if (event.key !== "Enter" && event.key !== " ") return;
-          event.preventDefault();
-          openLayer(layer);
-        });
-      }
-      chart.append(row);
-    });
-    all.forEach((node, i) => {
-      if (node.from.includes(i - 1)) {
-        const d = `M${center} ${y(i - 1) + size[i - 1][1] / 2}V${y(i) - size[i][1] / 2}`;
-        chart.append(R.svg("path", { class: "edge", d }));
-      }
-    });
-    for (const [from, to, lane] of edges) {
-      const x = Math.max(4, gutter - 8 - LANE * lane);
-      const [x0, x1] = [center - size[from][0] / 2, center - size[to][0] / 2];
-      const [y0, y1] = [y(from) + 3, y(to) - 3];
-      const d = `M${x0} ${y0}H${x + 5}Q${x} ${y0} ${x} ${y0 + 5}V${y1 - 5}Q${x} ${y1} ${x + 5} ${y1}H${x1}m-4 -3l4 3l-4 3`;
-      chart.append(R.svg("path", { class: "edge", d }));
-    }
-    return chart;
+      gutter,
+      bar,
+      shape,
+      text,
+      most,
+      center: gutter + wide / 2,
+      letters: Math.floor((width - text - shape - bar - 8) / 7.3),
+      y: (i) => i * HEIGHT + HEIGHT / 2,
+      size: all.map((node) => (node.join ? [14, 14] : glyphSize(node, most, wide))),
+    };
   };
+
+  const glyph = (node, i, g) => {
+    const [y, [w, h]] = [g.y(i), g.size[i]];
+    if (node.join) {
+      return [
+        R.svg("circle", { class: "join", cx: g.center, cy: y, r: 7 }),
+        R.svg("text", { x: g.center, y: y + 4, "text-anchor": "middle" }, joinSign(node.join)),
+        R.svg("text", { class: "muted", x: g.text, y: y + 4 }, joinName(node.join)),
+      ];
+    }
+    const kind = node.facts ? R.family(node.facts.kind) : "other";
+    const label = node.facts ? fit(node.facts.path || node.facts.kind, g.letters) : "image";
+    return [
+      R.svg("rect", { class: `kind-${kind}`, x: g.center - w / 2, y: y - h / 2, width: w, height: h, rx: 1 }),
+      R.svg("text", { class: node.facts ? "path" : "muted", x: g.text, y: y + 4 }, label),
+    ];
+  };
+
+  const row = (node, i, g, open) => {
+    const { layer } = node;
+    const [y, [name, , format]] = [g.y(i), g.metric];
+    const shape = { class: "muted", x: g.width - g.bar - 10, y: y + 4, "text-anchor": "end" };
+    const parts = [
+      R.svg("rect", { class: "back", x: 1, y: i * HEIGHT + 1, width: g.width - 2, height: HEIGHT - 2 }),
+      glyph(node, i, g),
+      g.shape > 0 && R.svg("text", shape, R.shape(node.dims)),
+    ];
+    if (layer === null) return R.svg("g", {}, parts);
+    const value = node.facts[name];
+    const state = { "data-layer": layer, "aria-label": describe(node), "aria-pressed": String(layer === open) };
+    return R.svg(
+      "g",
+      { class: "row", role: "button", tabindex: "-1", ...state },
+      parts,
+      R.svg("rect", { class: "mark", x: 0, y: i * HEIGHT, width: 3, height: HEIGHT }),
+      R.svg("rect", { class: "bar", x: g.width - g.bar, y: y - 8, width: (g.bar * value) / g.most.metric, height: 16 }),
+      R.svg("text", { x: g.width - 4, y: y + 4, "text-anchor": "end" }, value ? format(value) : "\u2013"),
+      R.svg("title", {}, describe(node)),
+    );
+  };
+
+  // From a row to the next one, straight down.
+  const link = (i, g) =>
+    R.svg("path", {
+      class: "edge",
+      d: `M${g.center} ${g.y(i - 1) + g.size[i - 1][1] / 2}V${g.y(i) - g.size[i][1] / 2}`,
+    });
+
+  // Around the rows between, with an arrow at its end.
+  const skip = ([from, to, lane], g) => {
+    const x = Math.max(4, g.gutter - 8 - LANE * lane);
+    const [x0, x1] = [g.center - g.size[from][0] / 2, g.center - g.size[to][0] / 2];
+    const [y0, y1] = [g.y(from) + 3, g.y(to) - 3];
+    const corners = `H${x + 5}Q${x} ${y0} ${x} ${y0 + 5}V${y1 - 5}Q${x} ${y1} ${x + 5} ${y1}H${x1}`;
+    return R.svg("path", { class: "edge", d: `M${x0} ${y0}${corners}m-4 -3l4 3l-4 3` });
+  };
+
+  const draw = (all, edges, g, open) =>
+    R.svg(
+      "svg",
+      {
+        width: g.width,
+        height: all.length * HEIGHT,
+        role: "group",
+        "aria-label": "Layers, from the image to the output",
+      },
+      all.map((node, i) => row(node, i, g, open)),
+      all.map((node, i) => node.from.includes(i - 1) && link(i, g)),
+      edges.map((edge) => skip(edge, g)),
+    );
 
   const legend = () => {
     const used = new Set(R.report.layers.map((layer) => R.family(layer.kind)));
@@ -162,35 +174,34 @@
     );
   };
 
-  // Mounts the diagram; openLayer(i) is called for the layer chosen. Returns {open(i)}, which marks a layer.
-  R.diagram = (root, openLayer) => {
+  // Mounts the diagram; choose(i) is called for the layer chosen. Returns {open(i)}, which marks a layer.
+  R.diagram = (root, choose) => {
     const all = nodes();
     const edges = lanes(all);
+    const metrics = METRICS.filter(([key]) => R.report.layers.some((layer) => layer[key]));
     const rows = R.el("div", { class: "rows" });
-    let [metric, open, width] = ["seconds", null, 0];
+    let [metric, open, width] = [metrics[0], null, 0];
     const redraw = () => {
       if (!width) return;
       const focused = rows.contains(document.activeElement);
-      rows.replaceChildren(draw(all, edges, metric, width, open, openLayer));
+      rows.replaceChildren(draw(all, edges, layout(all, edges, metric, width), open));
       const current = rows.querySelector(`[data-layer="${open ?? 0}"]`);
-      if (current) {
-        current.setAttribute("tabindex", "0");
-        if (focused) current.focus({ preventScroll: true });
-      }
+      current.setAttribute("tabindex", "0");
+      if (focused) current.focus({ preventScroll: true });
     };
-    root.append(
-      R.choice(
-        "Bars:",
-        METRICS.map(([key, label]) => [key, label]),
-        metric,
-        (key) => {
-          metric = key;
-          redraw();
-        },
-      ),
-      rows,
-      legend(),
-    );
+    const pick = (key) => {
+      metric = metrics.find((m) => m[0] === key);
+      redraw();
+    };
+    const chosen = (event) => {
+      const at = event.target.closest(".row");
+      if (!at || (event.type === "keydown" && event.key !== "Enter" && event.key !== " ")) return;
+      event.preventDefault();
+      choose(Number(at.dataset.layer));
+    };
+    rows.addEventListener("click", chosen);
+    rows.addEventListener("keydown", chosen);
+    root.append(R.choice("Bars:", metrics, metric[0], pick), rows, legend());
     R.fitted(rows, (w) => {
       width = w;
       redraw();
@@ -199,14 +210,15 @@
     return {
       open: (layer) => {
         open = layer;
-        rows
-          .querySelectorAll(".row")
-          .forEach((row) => row.setAttribute("aria-pressed", String(Number(row.dataset.layer) === layer)));
-        const row = rows.querySelector(`[data-layer="${layer}"]`);
-        if (!row) return;
-        const [top, bottom] = [row.getBBox().y, row.getBBox().y + HEIGHT];
+        for (const other of rows.querySelectorAll(".row")) {
+          other.setAttribute("aria-pressed", String(Number(other.dataset.layer) === layer));
+        }
+        const at = rows.querySelector(`[data-layer="${layer}"]`);
+        if (!at) return;
+        const top = at.getBBox().y;
         if (top < rows.scrollTop) rows.scrollTop = top - HEIGHT;
-        if (bottom > rows.scrollTop + rows.clientHeight) rows.scrollTop = bottom - rows.clientHeight + HEIGHT;
+        if (top + 2 * HEIGHT > rows.scrollTop + rows.clientHeight)
+          rows.scrollTop = top + 2 * HEIGHT - rows.clientHeight;
       },
     };
   };

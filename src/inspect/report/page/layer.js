@@ -21,6 +21,7 @@
       fact("Memory", layer.bytes ? R.unit(layer.bytes, "B") : "none: a view"),
       fact("Time", `${R.seconds(layer.seconds)}, ${R.percent(whole ? layer.seconds / whole : 0)}`),
       layer.flops > 0 && fact("Rate", R.unit(layer.flops / layer.seconds, "FLOP/s")),
+      typeof layer.roof === "number" && fact("Of the roof", R.percent(layer.roof)),
       fact("Receptive field", `${size[0]}\u00d7${size[1]} pixels`),
       fact("Jump, start", `${pair(jump)}, ${pair(start)}`),
     );

@@ -61,7 +61,7 @@
 
   // Sums of parts, a cell each, pointed at to choose one.
   S.parts = (label, n, values, tell, choose) => {
-    const columns = Math.min(n, 32);
+    const columns = Math.min(n, n > 256 ? 64 : 32);
     const rows = Math.ceil(n / columns);
     const plane = R.plane({
       label,
@@ -121,13 +121,7 @@
       tapped.textContent = tell(a, b);
     };
     return {
-      root: R.el(
-        "div",
-        { class: "view" },
-        S.equation(patch, kernel, products),
-        tapped,
-        parts && parts.root,
-      ),
+      root: R.el("div", { class: "view" }, S.equation(patch, kernel, products), tapped, parts && parts.root),
       mark,
       update: (next) => {
         state = next;
@@ -202,7 +196,7 @@
         update();
       },
     );
-    const says = R.el("p", { class: "says", "data-role": "says" });
+    const says = S.says(cursor.player);
     const result = R.el("div", { class: "result" });
     const holder = R.el("div", {});
 
@@ -231,22 +225,12 @@
       views[view].update(state);
       if (holder.firstChild !== views[view].root) holder.replaceChildren(views[view].root);
       const { words, line, verdict } = total(L, g, state);
-      says.setAttribute("aria-live", cursor.player.playing() ? "off" : "polite");
-      says.textContent = words;
+      says.say(words);
       result.replaceChildren(line, verdict);
     };
+    const controls = { controls: [cursor.controls, pick.root], player: cursor.player };
     return {
-      root: R.el(
-        "div",
-        { class: "mode" },
-        R.el("div", { class: "controls" }, cursor.controls, pick.root, cursor.player.root),
-        R.el("div", { class: "maps-pair" }, input.root, output.root),
-        says,
-        choice,
-        holder,
-        result,
-        S.held(L),
-      ),
+      root: S.frame(L, controls, [input.root, output.root], says.root, choice, holder, result),
       update,
       stop: cursor.player.stop,
     };

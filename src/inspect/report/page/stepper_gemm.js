@@ -51,11 +51,10 @@
     const drawing = R.el("div", {});
     const lead = R.el("p", { class: "note" });
     const body = R.el("tbody", {});
-    const head = ["k", "channel", "tap", "reads", "x", "weight", "product", "sum so far"];
-    const table = R.el(
-      "table",
-      { class: "terms", "aria-label": "Column and row" },
-      R.el("thead", {}, R.el("tr", {}, head.map((name, i) => R.el("th", { class: i > 3 ? "number" : null }, name)))),
+    const heads = ["k", "channel", "tap", "reads", "x", "weight", "product", "sum so far"];
+    const table = S.table(
+      "Column and row",
+      heads.map((name, i) => [name, i > 3]),
       body,
     );
     const number = (role, value) =>
@@ -124,10 +123,17 @@
     for (let r = 0; r < h; r++)
       for (let c = 0; c < w; c++) {
         const here = rows[0] + r === row && columns[0] + c === column;
-        cells.push(R.svg("rect", { class: here ? "one" : "cell", x: c + 0.06, y: r + 0.06, width: 0.88, height: 0.88 }));
+        cells.push(
+          R.svg("rect", { class: here ? "one" : "cell", x: c + 0.06, y: r + 0.06, width: 0.88, height: 0.88 }),
+        );
       }
     const label = `Tile of ${h} by ${w} outputs, row ${row - rows[0]} and column ${column - columns[0]} of it marked`;
-    const svg = R.svg("svg", { class: "tile", viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": label }, cells);
+    const viewBox = `0 0 ${w} ${h}`;
+    const svg = R.svg(
+      "svg",
+      { class: "tile", viewBox, preserveAspectRatio: "xMinYMin", role: "img", "aria-label": label },
+      cells,
+    );
     svg.style.maxWidth = `${Math.max(w * 0.9, 3)}rem`;
     root.replaceChildren(svg);
   };
@@ -165,11 +171,10 @@
     const lead = R.el("p", { class: "note", "data-role": "tile" });
     const drawing = R.el("div", {});
     const body = R.el("tbody", {});
-    const head = ["block of k", "sum of the block", "sum so far"];
-    const table = R.el(
-      "table",
-      { class: "terms", "aria-label": "Blocks of K" },
-      R.el("thead", {}, R.el("tr", {}, head.map((name, i) => R.el("th", { class: i ? "number" : null }, name)))),
+    const heads = ["block of k", "sum of the block", "sum so far"];
+    const table = S.table(
+      "Blocks of K",
+      heads.map((name, i) => [name, i > 0]),
       body,
     );
     return {
@@ -181,11 +186,11 @@
         Object.assign(lead.dataset, { rows: tile.rows.join(), columns: tile.columns.join() });
         const [mr, nr] = cut.tile;
         lead.textContent =
-          `The processor does not compute one output, but a tile: here output channels ${R.span(tile.rows[0], tile.rows[1] - tile.rows[0])} ` +
+          `The packed GEMM, rungs 04 to 06 of its ladder, does not compute one output, but a tile: here output channels ${R.span(tile.rows[0], tile.rows[1] - tile.rows[0])} ` +
           `of pixels ${R.span(tile.columns[0], tile.columns[1] - tile.columns[0])}, whose sums stay in registers (${mr}\u00d7${nr} at most` +
           `${cut.turned ? ", on the transposed product" : ""}). It adds ${R.plural(cut.depth, "product")} to each before it goes on` +
           `${cut.packed ? ", from columns packed into panels as wide as the tile" : "; so few rows read the columns where they lie"}: ` +
-          `${R.plural(blocks.length, "block")} of K.`;
+          `${R.plural(blocks.length, "block")} of K. Rung 03 of convolution multiplies like this, too, but never writes the columns.`;
         drawTile(drawing, tile, row, column);
         body.replaceChildren(...blockRows(blocks));
       },

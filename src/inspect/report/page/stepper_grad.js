@@ -53,18 +53,6 @@
 
   const total = (value) => R.el("p", { class: "total" }, "sum ", S.value("gradient", value));
 
-  const mode = (L, cursor, pair, says, parts) =>
-    R.el(
-      "div",
-      { class: "mode" },
-      R.el("div", { class: "controls" }, cursor.controls, cursor.player.root),
-      R.el("div", { class: "maps-pair" }, pair),
-      says,
-      parts,
-      R.el("p", { class: "note" }, upstream(L)),
-      S.held(L),
-    );
-
   S.gradInput = (L, g) => {
     const [kh, kw] = g.kernel;
     const held = new Map();
@@ -83,7 +71,11 @@
       moved: cursor.move,
     });
     const output = S.map({ label: "dy", part: L.y, moved: cursor.move });
-    const ones = S.like(L.y, 1, new Float64Array((L.y.rows[1] - L.y.rows[0]) * (L.y.columns[1] - L.y.columns[0])).fill(1));
+    const ones = S.like(
+      L.y,
+      1,
+      new Float64Array((L.y.rows[1] - L.y.rows[0]) * (L.y.columns[1] - L.y.columns[0])).fill(1),
+    );
     let out = 0;
     let terms = [];
     const find = (a, b) => terms.find((term) => term.o === out && term.a === a && term.b === b);
@@ -94,7 +86,7 @@
     const upstreamGrid = S.grid("dy of the outputs that read it", "dy", kh, kw, over);
     const kernel = S.grid("kernel: read with this weight", "grad-weight", kh, kw, over);
     const products = S.grid("products", "grad-product", kh, kw, over);
-    const says = R.el("p", { class: "says", "data-role": "says" });
+    const says = S.says(cursor.player);
     const result = R.el("div", {});
     const pick = S.select("output channel", S.channels(L.y.channels), 0, (o) => {
       out = o;
@@ -134,24 +126,31 @@
       marks(null);
       const value = sum(terms.map((term) => term.product));
       const of = R.plural(terms.length, "product");
-      says.setAttribute("aria-live", cursor.player.playing() ? "off" : "polite");
-      says.textContent =
+      says.say(
         `Input (${p}, ${q}) of channel ${c} was read by ${R.plural(new Set(terms.map((t) => `${t.i},${t.j}`)).size, "place")} of the output: ` +
-        `its gradient is the sum of ${of} dy \u00d7 weight = ${R.number(value, 6)}.`;
+          `its gradient is the sum of ${of} dy \u00d7 weight = ${R.number(value, 6)}.`,
+      );
       const here = sum(terms.filter((term) => term.o === out).map((term) => term.product));
-      const others = to - from > 1 ? `Output channel ${out} adds ${R.number(here, 6)}; all ${to - from} together` : "All of them";
+      const others =
+        to - from > 1 ? `Output channel ${out} adds ${R.number(here, 6)}; all ${to - from} together` : "All of them";
       result.replaceChildren(R.el("p", { class: "note" }, `${others}:`), total(value));
     };
     const grids = S.equation(upstreamGrid, kernel, products);
-    const note =
+    const empty =
       "An empty cell is a weight that this input never met: the stride stepped over it, or no output is there.";
+    const notes = R.el("p", { class: "note" }, empty);
     return {
-      root: mode(L, cursor, [input.root, output.root], says, [
+      root: S.frame(
+        L,
+        cursor,
+        [input.root, output.root],
+        says.root,
         pick.root,
         grids,
-        R.el("p", { class: "note" }, note),
+        notes,
         result,
-      ]),
+        R.el("p", { class: "note" }, upstream(L)),
+      ),
       update,
       stop: cursor.player.stop,
     };
@@ -195,7 +194,7 @@
     const kernel = S.grid("gradient to the kernel", "grad", kh, kw, choose);
     const input = S.map({ label: "input", part: L.x, margin: g.padding });
     const output = S.map({ label: "products", part: L.y, picked: (i, j) => point(i, j) });
-    const says = R.el("p", { class: "says", "data-role": "says" });
+    const says = S.says(player);
     const readout = R.el("p", { class: "readout", "aria-live": "polite" });
     const result = R.el("div", {});
     const most = R.largest(L.x.values);
@@ -233,16 +232,25 @@
       readout.textContent = "Point at a product to see what it is made of.";
       const missed = products.length - terms.length;
       const value = all[a][b];
-      says.setAttribute("aria-live", player.playing() ? "off" : "polite");
-      says.textContent =
+      says.say(
         `Weight (${a}, ${b}) between input channel ${channel} and output channel ${o} was used by ${R.plural(products.length, "output")}` +
-        (missed ? `, ${R.thousands(missed)} of them on padding` : "") +
-        `: its gradient is the sum of ${R.plural(terms.length, "product")} x \u00d7 dy = ${R.number(value, 6)}.`;
+          (missed ? `, ${R.thousands(missed)} of them on padding` : "") +
+          `: its gradient is the sum of ${R.plural(terms.length, "product")} x \u00d7 dy = ${R.number(value, 6)}.`,
+      );
       result.replaceChildren(total(value));
     };
     const cursor = { controls: [outputs.root, inputs.root, row.root, column.root], player };
     return {
-      root: mode(L, cursor, [input.root, output.root], says, [kernel.root, readout, result]),
+      root: S.frame(
+        L,
+        cursor,
+        [input.root, output.root],
+        says.root,
+        kernel.root,
+        readout,
+        result,
+        R.el("p", { class: "note" }, upstream(L)),
+      ),
       update,
       stop: player.stop,
     };

@@ -30,7 +30,16 @@
 
   // part: what is drawn; margin: its padding, where it reaches the border; picked(row, column) hears the pointer, moved(rows,
   // columns) the arrow keys.
-  S.map = ({ label, part, margin = [[0, 0], [0, 0]], picked, moved }) => {
+  S.map = ({
+    label,
+    part,
+    margin = [
+      [0, 0],
+      [0, 0],
+    ],
+    picked,
+    moved,
+  }) => {
     const [, H, W] = part.full;
     const edges = [
       [part.rows[0] === 0 ? margin[0][0] : 0, part.rows[1] === H ? margin[0][1] : 0],
@@ -153,7 +162,8 @@
       ...part,
       channels,
       values,
-      at: (channel, r, c) => (part.has(r, c) ? values[(channel * h + r - part.rows[0]) * w + c - part.columns[0]] : NaN),
+      at: (channel, r, c) =>
+        part.has(r, c) ? values[(channel * h + r - part.rows[0]) * w + c - part.columns[0]] : NaN,
       plane: (channel) => values.subarray(channel * h * w, (channel + 1) * h * w),
     };
   };

@@ -57,25 +57,14 @@
       S.grid("kernel", "weight", kh, kw),
       S.grid("products", "product", kh, kw),
     ];
-    const says = R.el("p", { class: "says", "data-role": "says" });
+    const says = S.says(cursor.player);
     const result = R.el("div", { class: "result" });
     const mosts = [R.largest(L.x.values), R.largest(L.w.values), R.largest(L.y.values)];
-    const root = (...more) =>
-      R.el(
-        "div",
-        { class: "mode" },
-        R.el("div", { class: "controls" }, cursor.controls, more, cursor.player.root),
-        R.el("div", { class: "maps-pair" }, input.root, output.root),
-        says,
-        S.equation(...grids),
-        result,
-        S.held(L),
-      );
-    const speak = (words) => {
-      says.setAttribute("aria-live", cursor.player.playing() ? "off" : "polite");
-      says.textContent = words;
+    const root = (more) => {
+      const controls = { controls: [cursor.controls, more], player: cursor.player };
+      return S.frame(L, controls, [input.root, output.root], says.root, S.equation(...grids), result);
     };
-    return { cursor, input, output, heard, grids, result, mosts, root, speak };
+    return { cursor, input, output, heard, grids, result, mosts, root, speak: says.say };
   };
 
   const gather = (L, g) => {
@@ -164,7 +153,11 @@
       const shows = [() => x, weight, (a, b) => x * weight(a, b)];
       shows.forEach((show, k) =>
         grids[k].show(
-          (a, b) => ({ value: show(a, b), kind: cut(a, b) ? "padding" : "", attrs: { tap: `${a},${b}`, channel: out } }),
+          (a, b) => ({
+            value: show(a, b),
+            kind: cut(a, b) ? "padding" : "",
+            attrs: { tap: `${a},${b}`, channel: out },
+          }),
           k < 2 ? mosts[k] : Math.abs(x) * mosts[1],
         ),
       );
@@ -184,7 +177,10 @@
       const n = g.kernel[0] * g.kernel[1];
       ui.speak(
         `Input (${i}, ${j}) of channel ${c}, ${R.number(x, 6)}, is multiplied by ${R.plural(n, "weight")} and added to the outputs ` +
-          `from (${top}, ${left}) to (${top + g.extent[0] - 1}, ${left + g.extent[1] - 1}) of channel ${out}.`.replace(/-/g, "\u2212"),
+          `from (${top}, ${left}) to (${top + g.extent[0] - 1}, ${left + g.extent[1] - 1}) of channel ${out}.`.replace(
+            /-/g,
+            "\u2212",
+          ),
       );
       ui.result.replaceChildren(
         R.el("p", { class: "note" }, "Hatched products fall outside the output. Windows that overlap add up."),

@@ -71,7 +71,7 @@
       let dd = list.querySelector(`[data-fact="${name}"]`);
       if (!dd) {
         dd = R.el("dd", { "data-fact": name });
-        list.append(R.el("div", { class: "large" }, R.el("dt"), dd));
+        list.append(R.el("div", {}, R.el("dt"), dd));
       }
       dd.previousSibling.textContent = title;
       dd.replaceChildren(`${value} `, R.el("small", {}, more));
