@@ -217,31 +217,64 @@ fn spread<T: Float>(x: &[T]) -> (Spread, [f64; 2]) {
         return (Spread { mean: 0.0, std: 0.0, min: 0.0, max: 0.0, zeros: 0.0 }, [0.0; 2]);
     }
     let n = x.len() as f64;
-    let mean = sum(x, |v| v) / n;
+    let (vectors, rest) = x.as_chunks::<LANES>();
+    let mut all = Lanes::new();
+    vectors.iter().for_each(|vector| all.add(vector));
+    rest.iter().for_each(|&v| all.add_one(v));
+    let mean = all.sums.iter().sum::<f64>() / n;
     let std = (sum(x, |v| (v - mean) * (v - mean)) / n).sqrt();
-    let zeros = sum(x, |v| f64::from(u8::from(v == 0.0))) / n;
-    let [min, max] = range(x);
+    let [min, max] = all.range();
     let finite = match mean.is_finite() {
         true => [min, max],
-        false => range(&x.iter().copied().filter(|v| v.is_finite()).collect::<Vec<T>>()),
+        false => {
+            let mut finite = Lanes::new();
+            x.iter().filter(|v| v.is_finite()).for_each(|&v| finite.add_one(v));
+            finite.range()
+        }
     };
+    let zeros = all.zeros.iter().map(|&count| f64::from(count)).sum::<f64>() / n;
     (Spread { mean, std, min, max, zeros }, finite)
 }
 
-/// The smallest and the largest that are numbers.
-fn range<T: Float>(x: &[T]) -> [f64; 2] {
-    let (smaller, larger) = (|a, b| if b < a { b } else { a }, |a, b| if b > a { b } else { a });
-    let (vectors, rest) = x.as_chunks::<LANES>();
-    let (mut min, mut max) = ([T::ZERO - T::NEG_INFINITY; LANES], [T::NEG_INFINITY; LANES]);
-    for vector in vectors {
-        for lane in 0..LANES {
-            min[lane] = smaller(min[lane], vector[lane]);
-            max[lane] = larger(max[lane], vector[lane]);
+/// What one pass over the elements finds, in lanes.
+struct Lanes<T> {
+    sums: [f64; LANES],
+    zeros: [u32; LANES],
+    min: [T; LANES],
+    max: [T; LANES],
+}
+
+impl<T: Float> Lanes<T> {
+    fn new() -> Lanes<T> {
+        let (min, max) = ([T::ZERO - T::NEG_INFINITY; LANES], [T::NEG_INFINITY; LANES]);
+        Lanes { sums: [0.0; LANES], zeros: [0; LANES], min, max }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, vector: &[T; LANES]) {
+        for (lane, &v) in vector.iter().enumerate() {
+            self.add_to(lane, v);
         }
     }
-    let min = min.iter().chain(rest).copied().reduce(smaller);
-    let max = max.iter().chain(rest).copied().reduce(larger);
-    [min, max].map(|end| end.map_or(f64::NAN, Element::to_f64))
+
+    fn add_one(&mut self, v: T) {
+        self.add_to(0, v);
+    }
+
+    #[inline(always)]
+    fn add_to(&mut self, lane: usize, v: T) {
+        self.sums[lane] += v.to_f64();
+        self.zeros[lane] += u32::from(v == T::ZERO);
+        self.min[lane] = if v < self.min[lane] { v } else { self.min[lane] };
+        self.max[lane] = if v > self.max[lane] { v } else { self.max[lane] };
+    }
+
+    /// The smallest and the largest that are numbers.
+    fn range(&self) -> [f64; 2] {
+        let min = self.min.iter().map(|v| v.to_f64()).fold(f64::INFINITY, f64::min);
+        let max = self.max.iter().map(|v| v.to_f64()).fold(f64::NEG_INFINITY, f64::max);
+        [min, max]
+    }
 }
 
 fn histogram<T: Float>(x: &[T], [from, to]: [f64; 2]) -> Histogram {
