@@ -20,8 +20,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The fewest and the most images that are shown to the network; between them a training batch's number, so that a sample
-/// costs about as much as a step or two.
-const IMAGES: [usize; 2] = [16, 64];
+/// costs about as much as a step.
+const IMAGES: [usize; 2] = [16, 32];
 
 /// A line of `health.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn images_are_spread_over_the_set() {
         assert_eq!(shown(1, 32), (0..32).step_by(2).collect::<Vec<_>>());
-        assert_eq!((shown(250, 6400).len(), shown(250, 6400)[63]), (64, 6300));
+        assert_eq!((shown(250, 6400).len(), shown(250, 6400)[31]), (32, 6200));
         assert_eq!((shown(20, 1000).len(), shown(20, 3), shown(20, 0)), (20, vec![0, 1, 2], vec![]));
     }
 
