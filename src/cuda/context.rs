@@ -63,6 +63,13 @@ pub struct Facts {
     pub driver: String,
 }
 
+impl Facts {
+    /// Whether it is the simulator of `tests/sim/`: its results count, its times mean nothing.
+    pub fn is_simulated(&self) -> bool {
+        self.name.contains("simulated")
+    }
+}
+
 /// A GPU, ready to work.
 pub struct CudaCtx {
     options: CudaOptions,

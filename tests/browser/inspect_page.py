@@ -26,6 +26,7 @@ def test(program, folder, shots):
             browser.check()
     with Browser() as browser:
         browser.open(page)
+        bars(browser, numbers)
         keyboard(browser, numbers)
         maps(browser, numbers)
         fields(browser, numbers)
@@ -92,6 +93,18 @@ def layers(browser, numbers, shots):
                 browser.shot(shots, name)
         browser.click(browser.all(".panel [role=tab]")[0])
         browser.check()
+
+
+def bars(browser, numbers):
+    """Every number a row's bar can stand for: small ones are written as they are."""
+    for name, key in [("parameters", "parameters"), ("FLOPs", "flops"), ("bytes", "bytes")]:
+        button = next(button for button in browser.all(".diagram .choice button") if button.text == name)
+        browser.click(button)
+        last = "return [...document.querySelectorAll('.diagram .row')].map((row) => [...row.querySelectorAll('text')].pop().textContent)"
+        for shown, layer in zip(browser.run(last), numbers["layers"]):
+            if 0 < layer[key] < 999:
+                same(f"{name} of {layer['path']}", shown, str(layer[key]))
+    browser.click(browser.find(".diagram .choice button"))
 
 
 def keyboard(browser, numbers):

@@ -1,5 +1,6 @@
 //! What the answer rests on: Grad-CAM, saliency and occlusion for the likeliest classes, or for a mask.
 
+use super::maps::Maps;
 use super::packed::Packed;
 use crate::core::Result;
 use crate::inspect::{Array, Goal, OcclusionOptions, gradcam, gradcam_layer, occlusion, saliency};
@@ -7,6 +8,8 @@ use crate::nn::Module;
 use crate::tensor::Tensor;
 use serde::Serialize;
 
+/// Bytes of a map in the page, before base64: those of 256x256 pixels, exact.
+const HEAT: usize = 256 * 256 * size_of::<f32>();
 /// Classes that are asked about.
 const CLASSES: usize = 3;
 /// Floating point operations that covering parts of the image may take for one class: some seconds' work.
@@ -50,7 +53,13 @@ pub struct PatchHeat {
 
 impl Serialize for Heat {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        Packed::exact(&self.0.dims, self.0.values.clone()).serialize(serializer)
+        let Array { dims, values } = &self.0;
+        let [rows, columns] = dims[..] else {
+            return Packed::exact(dims, values.clone()).serialize(serializer);
+        };
+        let mut shown = Maps::of(&[1, rows, columns], values, HEAT).shown;
+        shown.dims.remove(0);
+        shown.serialize(serializer)
     }
 }
 

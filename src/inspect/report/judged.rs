@@ -72,7 +72,7 @@ impl MaskedImage {
     pub fn of(masked: &Masked, index: Option<usize>) -> MaskedImage {
         let overlap = masked.overlap();
         MaskedImage {
-            image: Picture(masked.image.clone()),
+            image: Picture::of(&masked.image),
             truth: masked.truth.as_ref().map(Picture::of_mask),
             predicted: Picture::of_mask(&masked.predicted),
             share: masked.share(),

@@ -6,7 +6,7 @@ use super::packed::Packed;
 use super::steps::{Steps, Values, has_steps, parameter, steps};
 use crate::core::{Error, ErrorKind, Result};
 use crate::inspect::layer_health::distribution;
-use crate::inspect::{Histogram, LayerSummary, ReceptiveField, Spread, Summary};
+use crate::inspect::{Histogram, LayerSummary, ReceptiveField, Roof, Spread, Summary};
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
 use crate::tensor::Tensor;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 /// Bytes of maps, of steps and of filters, before base64. Together with images and heatmaps that stays below 12 MB.
-const MAPS: usize = 2_600_000;
+const MAPS: usize = 2_200_000;
 const STEPS: usize = 2_000_000;
 const FILTERS: usize = 600_000;
 /// Passes that are timed.
@@ -57,6 +57,9 @@ pub struct LayerFacts {
     pub bytes: usize,
     /// Seconds of its forward pass on this machine, the median of a few.
     pub seconds: f64,
+    /// The least seconds that its operations and bytes can take on this machine over those seconds; `None` for a layer that
+    /// does nothing. Above 1 where tensors stay in a cache, whose speed is not the memory's.
+    pub roof: Option<f64>,
     /// What an output sees of the image.
     pub receptive_field: ReceptiveField,
     /// Of the output's values.
@@ -98,7 +101,8 @@ pub fn layers(
 ) -> Result<(Tensor, Vec<LayerReport>)> {
     let seconds = seconds(model, name, x)?;
     let budget = Budget::of(summary, graph);
-    let watch = Gather { model: name, summary, graph, seconds, budget, layers: RefCell::default() };
+    let roof = Roof::measure(x.device())?;
+    let watch = Gather { model: name, summary, graph, seconds, roof, budget, layers: RefCell::default() };
     let y = model.forward(&Ctx::eval(name).with_hook(&watch), x)?;
     Ok((y, watch.layers.into_inner()))
 }
@@ -152,6 +156,7 @@ struct Gather<'a> {
     summary: &'a Summary,
     graph: &'a Graph,
     seconds: Vec<f64>,
+    roof: Option<Roof>,
     budget: Budget,
     layers: RefCell<Vec<LayerReport>>,
 }
@@ -203,10 +208,23 @@ impl Gather<'_> {
                 flops: summary.flops,
                 bytes: summary.activation_bytes,
                 seconds: self.seconds[i],
+                roof: self.share_of_roof(i, input),
                 receptive_field: field,
                 values: spread,
             },
         })
+    }
+
+    /// Each element of input, weights and output moved once.
+    fn share_of_roof(&self, i: usize, input: &[usize]) -> Option<f64> {
+        let layer = &self.summary.layers[i];
+        if layer.flops == 0 {
+            return None;
+        }
+        let elements =
+            input.iter().product::<usize>() + layer.parameters + layer.output.iter().product::<usize>();
+        let least = self.roof?.seconds(layer.flops as f64, (size_of::<f32>() * elements) as f64);
+        Some(least / self.seconds[i])
     }
 
     /// Kernels of a convolution; of a linear layer that reads the image itself, an image for each output.

@@ -162,7 +162,7 @@ pub fn report(
         data: trained.config.data.clone(),
         classes: (0..trained.outputs()).map(|class| trained.class_name(class)).collect(),
         machine: machine(trained),
-        image: ImageFacts { what, dims: trained.image, picture: Picture(image), label },
+        image: ImageFacts { what, dims: trained.image, picture: Picture::of(&image), label },
         parameters: totals.parameters,
         flops: totals.flops,
         activation_bytes: totals.activation_bytes,

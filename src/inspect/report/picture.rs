@@ -2,16 +2,28 @@
 
 use crate::data::Image;
 use crate::draw::data_url;
+use crate::train::pictures::{mask_picture, sized};
 use serde::{Serialize, Serializer};
+
+/// The longest side of a picture in the page.
+const SIDE: usize = 384;
 
 /// An image, written as a `data:` URL of a PNG.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture(pub Image);
 
 impl Picture {
+    /// An image, made smaller where it is very large.
+    pub fn of(image: &Image) -> Picture {
+        match image.size[1].max(image.size[2]) {
+            0..=SIDE => Picture(image.clone()),
+            _ => Picture(sized(image, SIDE).0),
+        }
+    }
+
     /// A mask of 0 and 1, white where it is 1.
     pub fn of_mask(mask: &Image) -> Picture {
-        Picture(crate::train::pictures::mask_picture(mask))
+        Picture::of(&mask_picture(mask))
     }
 }
 

@@ -69,7 +69,7 @@
     const most = {
       width: R.report.image.dims[2],
       channels: Math.max(...all.map((n) => n.dims[0] || 1)),
-      metric: metric[0] === "roof" ? 1 : Math.max(...R.report.layers.map((layer) => layer[metric[0]])) || 1,
+      metric: Math.max(metric[0] === "roof" ? 1 : 0, ...R.report.layers.map((layer) => layer[metric[0]])) || 1,
     };
     return {
       metric,
