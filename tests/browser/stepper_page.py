@@ -96,7 +96,7 @@ def open_layer(browser, path):
     """Opens a layer, by its address, and its steps."""
     browser.run("location.hash = `layer=${encodeURIComponent(arguments[0])}`", path)
     browser.until(lambda: browser.text(".panel h3") == path, f"{path} is open")
-    press(browser, "Step by step")
+    press(browser, "Steps")
 
 
 def press(browser, text):

@@ -2,6 +2,7 @@
 
 mod along;
 pub mod blocked;
+pub mod cut;
 pub mod naive;
 pub mod packed;
 pub mod reordered;

@@ -26,10 +26,9 @@
 
 use super::Mat;
 use crate::cpu::CpuCtx;
-use crate::cpu::outer::{Left, Strided, by_tile, next_of, next_rows, outer};
+use crate::cpu::outer::{Left, Strided, by_tile, next_rows, outer};
 use crate::cpu::simd::Simd;
 use crate::cpu::vector::{Kernel, Vector};
-use serde::Serialize;
 use std::ops::Range;
 
 /// Tiles of rows up to which B is read where it lies.
@@ -65,8 +64,8 @@ unsafe impl Sync for Out {}
 
 /// A product, turned the cheaper way.
 #[derive(Clone, Copy)]
-struct Plan<'a> {
-    m: usize,
+pub(super) struct Plan<'a> {
+    pub(super) m: usize,
     k: usize,
     n: usize,
     a: Mat<'a, f32>,
@@ -74,68 +73,11 @@ struct Plan<'a> {
     beta: f32,
     c: Out,
     /// Columns of a panel.
-    width: usize,
+    pub(super) width: usize,
     /// Whether B is read where it lies.
-    in_place: bool,
+    pub(super) in_place: bool,
     /// Whether the factors changed places: this is `C' = B' A'`.
-    turned: bool,
-}
-
-/// How a product is cut into tiles, without computing it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Cut {
-    /// Whether `C' = B' A'` is computed: the rows of tiles are columns of C then.
-    pub turned: bool,
-    /// Whether B is copied into panels as wide as a tile; else it is read where it lies.
-    pub packed: bool,
-    /// Rows and columns of a whole tile, MR and NR.
-    pub tile: [usize; 2],
-    /// Rows of the tiles after the last whole one.
-    pub rest: Vec<usize>,
-    /// Steps of k that a tile stays in registers for.
-    pub depth: usize,
-}
-
-impl Cut {
-    /// The rows, of `m`, of the tile that row `i` is in.
-    pub fn rows(&self, m: usize, i: usize) -> Range<usize> {
-        let mut start = i - i % self.tile[0];
-        let whole = m - m % self.tile[0];
-        if start < whole {
-            return start..start + self.tile[0];
-        }
-        for &rows in &self.rest {
-            if i < start + rows {
-                return start..start + rows;
-            }
-            start += rows;
-        }
-        start..m
-    }
-
-    /// The columns, of `n`, of the tile that column `j` is in.
-    pub fn columns(&self, n: usize, j: usize) -> Range<usize> {
-        let start = j - j % self.tile[1];
-        start..n.min(start + self.tile[1])
-    }
-}
-
-/// How `C[m, n] = A[m, k] B[k, n]` is cut at a level, all three row-major; `None` where it is computed by dot products.
-pub fn cut(simd: Simd, [m, k, n]: [usize; 3]) -> Option<Cut> {
-    let (a, b) = (Mat::new(&[], k), Mat::new(&[], n));
-    if super::along::suits([m, k, n], &a, &b) {
-        return None;
-    }
-    let plan = Plan::cheapest(simd, [m, k, n], a, b, 0.0, std::ptr::null_mut(), n);
-    let rows = tile(simd)[0];
-    let mut rest = Vec::new();
-    let mut left = plan.m % rows;
-    while left > 0 {
-        rest.push(next_of(left, rows));
-        left -= next_of(left, rows);
-    }
-    let depth = plan.depth();
-    Some(Cut { turned: plan.turned, packed: !plan.in_place, tile: [rows, plan.width], rest, depth })
+    pub(super) turned: bool,
 }
 
 /// Rung 04, `C = beta C + A B` with AVX2: see [`GemmFn`](super::GemmFn).
@@ -227,7 +169,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The product as it stands, or turned.
-    fn cheapest(
+    pub(super) fn cheapest(
         simd: Simd,
         [m, k, n]: [usize; 3],
         a: Mat<'a, f32>,
@@ -242,7 +184,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Steps of k that a tile stays in registers for.
-    fn depth(&self) -> usize {
+    pub(super) fn depth(&self) -> usize {
         if self.in_place { STREAMS } else { DEPTH }
     }
 
@@ -308,7 +250,7 @@ impl Out {
 }
 
 /// Rows and vectors of a level's tile.
-fn tile(simd: Simd) -> [usize; 2] {
+pub(super) fn tile(simd: Simd) -> [usize; 2] {
     struct Tile;
     impl Kernel for Tile {
         type Output = [usize; 2];

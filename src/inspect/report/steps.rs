@@ -4,7 +4,7 @@ use super::attrs::attrs;
 use super::crop::{Crop, Shapes, cut};
 use super::packed::Packed;
 use crate::core::{Geometry, Result};
-use crate::cpu::gemm::packed::Cut;
+use crate::cpu::gemm::cut::Cut;
 use crate::inspect::steps::conv_cut;
 use crate::nn::{Module, ModuleExt};
 use crate::tensor::Field;

@@ -8,12 +8,12 @@
 //! ```
 //!
 //! The packed GEMM of the CPU keeps a tile of the output in registers while it adds up a block of K, so the sum of one
-//! output is a sum of partial sums, one a block. Where tiles begin is what the code itself says ([`packed::cut`]).
+//! output is a sum of partial sums, one a block. Where tiles begin is what the code itself says ([`cut`]).
 
 use super::conv::ConvTap;
 use crate::core::Geometry;
 use crate::cpu::Simd;
-use crate::cpu::gemm::packed::{self, Cut};
+use crate::cpu::gemm::cut::{Cut, cut};
 use crate::ladder::conv2d::Loop;
 use crate::tensor::Device;
 use serde::Serialize;
@@ -70,7 +70,7 @@ impl ConvGemm {
 /// otherwise. Another device is taken for this processor at its best.
 pub fn conv_cut(device: &Device, g: &Geometry) -> Option<Cut> {
     let simd = device.as_cpu().map_or_else(Simd::best, |cx| cx.simd());
-    packed::cut(simd, [g.og(), g.k(), g.out_plane()])
+    cut(simd, [g.og(), g.k(), g.out_plane()])
 }
 
 impl GemmTile {

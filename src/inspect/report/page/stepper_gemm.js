@@ -94,7 +94,7 @@
     };
   };
 
-  // Where a tile begins and ends along its rows and columns: as Cut in packed.rs.
+  // Where a tile begins and ends along its rows and columns: as Cut in cut.rs.
   const tileRows = (cut, m, i) => {
     const rows = cut.tile[0];
     let start = i - (i % rows);

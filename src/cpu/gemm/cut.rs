@@ -1,0 +1,65 @@
+//! Where the tiles of the packed rungs begin and end, for whoever wants to see them: nothing is computed.
+
+use super::packed::{Plan, tile};
+use super::{Mat, along};
+use crate::cpu::outer::next_of;
+use crate::cpu::simd::Simd;
+use serde::Serialize;
+use std::ops::Range;
+
+/// How a product is cut into tiles, without computing it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cut {
+    /// Whether `C' = B' A'` is computed: the rows of tiles are columns of C then.
+    pub turned: bool,
+    /// Whether B is copied into panels as wide as a tile; else it is read where it lies.
+    pub packed: bool,
+    /// Rows and columns of a whole tile, MR and NR.
+    pub tile: [usize; 2],
+    /// Rows of the tiles after the last whole one.
+    pub rest: Vec<usize>,
+    /// Steps of k that a tile stays in registers for.
+    pub depth: usize,
+}
+
+impl Cut {
+    /// The rows, of `m`, of the tile that row `i` is in.
+    pub fn rows(&self, m: usize, i: usize) -> Range<usize> {
+        let mut start = i - i % self.tile[0];
+        let whole = m - m % self.tile[0];
+        if start < whole {
+            return start..start + self.tile[0];
+        }
+        for &rows in &self.rest {
+            if i < start + rows {
+                return start..start + rows;
+            }
+            start += rows;
+        }
+        start..m
+    }
+
+    /// The columns, of `n`, of the tile that column `j` is in.
+    pub fn columns(&self, n: usize, j: usize) -> Range<usize> {
+        let start = j - j % self.tile[1];
+        start..n.min(start + self.tile[1])
+    }
+}
+
+/// How `C[m, n] = A[m, k] B[k, n]` is cut at a level, all three row-major; `None` where it is computed by dot products.
+pub fn cut(simd: Simd, [m, k, n]: [usize; 3]) -> Option<Cut> {
+    let (a, b) = (Mat::new(&[], k), Mat::new(&[], n));
+    if along::suits([m, k, n], &a, &b) {
+        return None;
+    }
+    let plan = Plan::cheapest(simd, [m, k, n], a, b, 0.0, std::ptr::null_mut(), n);
+    let rows = tile(simd)[0];
+    let mut rest = Vec::new();
+    let mut left = plan.m % rows;
+    while left > 0 {
+        rest.push(next_of(left, rows));
+        left -= next_of(left, rows);
+    }
+    let depth = plan.depth();
+    Some(Cut { turned: plan.turned, packed: !plan.in_place, tile: [rows, plan.width], rest, depth })
+}
