@@ -24,6 +24,6 @@ pub use crate::core::Window;
 pub use device::{Device, DeviceOptions, MetaCtx};
 pub use exec::{apply, apply_dyn, update};
 pub use node::{LeafId, Node, Origin, Saved};
-pub(crate) use op::one_float;
+pub(crate) use op::{one_float, total_bytes};
 pub use op::{Field, Grads, Meta, Op, Outputs, Plan, Saves, Update};
 pub use tensor::Tensor;
