@@ -8,7 +8,7 @@ use receptive::cpu::{CpuCtx, CpuOptions, Simd};
 use receptive::ladder;
 use receptive::testing::bench::{Arguments, Provenance, Times};
 use receptive::testing::layers::{LOOPS, Layer, all, noise};
-use receptive::testing::roofline::Roof;
+use receptive::inspect::Roof;
 use receptive::{Device, Error, Result};
 use serde::Serialize;
 use std::path::Path;

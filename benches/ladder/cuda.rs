@@ -8,12 +8,12 @@ use receptive::cuda::{CudaCtx, CudaOptions, DeviceBuffer, Ptr};
 use receptive::ladder::{self, Precision};
 use receptive::testing::bench::{Arguments, Times};
 use receptive::testing::layers::{Layer, few, noise};
-use receptive::testing::roofline::Roof;
+use receptive::inspect::Roof;
 use receptive::{Device, Result};
 
 pub fn run(cx: &CudaCtx, arguments: &Arguments) -> Result<()> {
     let facts = cx.facts();
-    let simulated = facts.name.contains("simulated");
+    let simulated = facts.is_simulated();
     if simulated {
         println!("This is a simulator: the checks count, the times and rates mean nothing.");
     }

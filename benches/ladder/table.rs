@@ -3,7 +3,7 @@
 use receptive::testing::bench::Times;
 use receptive::testing::conformance::Reference;
 use receptive::testing::layers::{LOOPS, Layer};
-use receptive::testing::roofline::Roof;
+use receptive::inspect::Roof;
 use receptive::{Device, Result};
 
 /// One rung, and the times of each loop in seconds.

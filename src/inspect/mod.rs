@@ -17,6 +17,8 @@
 //! | `layer_health.rs` | [`layer_health`]: norms of weights, gradients and updates, dead units, spread of outputs |
 //! | `autograd_graph/` | [`autograd_graph`]: the tape behind a tensor as data, DOT and SVG |
 //! | `numerics_diff.rs` | [`numerics_diff`]: the same network computed in two ways, layer by layer |
+//! | `profile/` | [`profile`]: the time, work and memory of every op of training steps, by layer |
+//! | `roofline.rs` | [`Roof`]: how fast a device can be, measured |
 //! | `report/` | [`report`]: a network and an image, looked into, as data and as one page |
 //! | `gpu.rs` | [`Gpu`]: the GPU, and whether the kernels work on it |
 //! | `machine.rs` | [`Machine`]: the processor, its SIMD and memory, and the GEMM speed it reaches |
@@ -32,8 +34,10 @@ mod layer_health;
 mod machine;
 mod numerics_diff;
 mod occlusion;
+pub mod profile;
 mod receptive_field;
 pub mod report;
+mod roofline;
 mod saliency;
 pub mod steps;
 mod summary;
@@ -53,6 +57,7 @@ pub use machine::{Machine, gemm_roof, peak_resident_bytes};
 pub use numerics_diff::{Computed, Difference, LayerDiff, NumericsDiff, ParameterDiff, numerics_diff};
 pub use occlusion::{OcclusionOptions, occlusion};
 pub use receptive_field::{ReceptiveField, receptive_field};
+pub use roofline::Roof;
 pub use saliency::saliency;
 pub use steps::{
     batch_norm_steps, conv_grad_input_steps, conv_grad_weight_steps, conv_steps, conv_transpose_spread,

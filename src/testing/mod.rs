@@ -8,7 +8,6 @@
 //! | `conformance.rs` | f32 against f64 |
 //! | `gradcheck.rs` | gradients against central differences |
 //! | `layers.rs` | the layers whose kernels are timed: products, and the networks' convolutions |
-//! | `roofline.rs` | how fast a device can be, measured |
 //! | `step_cases.rs` | the networks and batches whose steps are timed |
 //! | `steps.rs` | timing whole training steps |
 
@@ -18,7 +17,6 @@ pub mod close;
 pub mod conformance;
 pub mod gradcheck;
 pub mod layers;
-pub mod roofline;
 pub mod step_cases;
 pub mod steps;
 

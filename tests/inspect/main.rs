@@ -10,6 +10,9 @@ mod graph;
 mod health;
 #[cfg(feature = "cli")]
 mod page;
+mod profile;
+#[cfg(feature = "cli")]
+mod profile_command;
 #[cfg(feature = "cli")]
 #[path = "../program/mod.rs"]
 mod program;

@@ -1,8 +1,9 @@
-//! How fast a device can be, measured: the roof that benches give percentages of.
+//! How fast a device can be, measured: the roof that benches and profiles give percentages of.
 
 use crate::core::Result;
 use crate::cpu::{CpuCtx, roof};
 use crate::cuda::{CudaCtx, Launch, kernels};
+use crate::tensor::Device;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -29,6 +30,19 @@ const COPIED_CPU: usize = 1 << 25;
 const COPIED_TASK: usize = 1 << 18;
 
 impl Roof {
+    /// Measures a device; `None` for one that computes nothing, and for the simulator, whose speed tells nothing.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn measure(device: &Device) -> Result<Option<Roof>> {
+        match device {
+            Device::Cpu(cx) => Self::of_cpu(cx).map(Some),
+            Device::Cuda(cx) if cx.facts().is_simulated() => Ok(None),
+            Device::Cuda(cx) => Self::of(cx).map(Some),
+            Device::Meta(_) => Ok(None),
+        }
+    }
+
     /// Measures a GPU, in about a tenth of a second.
     ///
     /// # Errors
