@@ -60,8 +60,7 @@ fn bench(criterion: &mut Criterion, spec: &'static OpSpec, case: &Case, device: 
     // Shapes alone say how much there is to do; elements are drawn only when the filter lets the case run.
     let shapes =
         cases::shapes(case, DType::F32).and_then(|x| spec.call(&case.attrs, &x)).expect("a valid case");
-    let tensors = shapes.inputs().iter().copied().chain([shapes.output().meta()]);
-    let bytes = tensors.map(|x| x.bytes() as u64).sum();
+    let bytes = shapes.bytes().expect("a valid case");
     group.throughput(Throughput::ElementsAndBytes { elements: shapes.flops(), bytes });
     let prepare = || {
         let exact = cases::checked_cpu(0);

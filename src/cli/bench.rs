@@ -1,12 +1,15 @@
 //! `receptive bench`: timing, where `cargo bench` is not at hand or one number is wanted.
 
 use super::args::{DeviceArgs, KernelArgs, NetworkArgs, image_shape, image_text};
-use super::print_line;
-use crate::models::ModelConfig;
+use super::profile::{ProfileArgs, layers, steps, text as profile_text};
+use super::{print_line, say_on_stderr};
+use crate::inspect::profile::PROFILE_STEPS;
+use crate::io::check_writable;
+use crate::models::{ModelConfig, Network};
 use crate::testing::steps::{StepBench, StepTimes};
 use crate::train::GraphMode;
 
-/// Time a network's training steps.
+/// Time a network's training steps, whole or layer by layer.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -16,11 +19,12 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     Step(StepArgs),
+    Layers(LayersArgs),
 }
 
-/// Whole training steps (forward, loss, backward, SGD with momentum 0.9), and the forward pass alone.
+/// Which network, on what.
 #[derive(Debug, clap::Args)]
-struct StepArgs {
+struct Subject {
     #[command(flatten)]
     network: NetworkArgs,
     #[arg(long, default_value_t = 64)]
@@ -32,15 +36,48 @@ struct StepArgs {
     device: DeviceArgs,
     #[command(flatten)]
     kernels: KernelArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Subject {
+    fn bench(&self, network: &Network, seconds: f64, graph: GraphMode) -> StepBench {
+        let config = ModelConfig {
+            input: self.input.unwrap_or(network.input),
+            classes: network.classes,
+            width: self.network.width,
+        };
+        StepBench { config, batch_size: self.batch_size, seconds, graph }
+    }
+}
+
+/// Whole training steps (forward, loss, backward, SGD with momentum 0.9), and the forward pass alone.
+#[derive(Debug, clap::Args)]
+struct StepArgs {
+    #[command(flatten)]
+    subject: Subject,
     /// About how long the timed steps shall take
     #[arg(long, default_value_t = 4.0, value_name = "S")]
     seconds: f64,
     /// Capture a step as a CUDA graph and replay it: auto, on or off
     #[arg(long, default_value = "auto")]
     graph: GraphMode,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    profile: ProfileArgs,
+}
+
+/// Each layer of a training step, forward and backward: time, FLOPs, bytes, and how close it comes to the roof that its
+/// intensity allows on this machine.
+///
+/// Layers run as in training: two that run as one op are one row, `conv1+relu`. Times are medians over steps.
+#[derive(Debug, clap::Args)]
+struct LayersArgs {
+    #[command(flatten)]
+    subject: Subject,
+    /// Steps to time, after 3 to warm up
+    #[arg(long, default_value_t = PROFILE_STEPS, value_name = "N", value_parser = steps())]
+    steps: usize,
 }
 
 /// Runs the subcommand.
@@ -48,16 +85,53 @@ struct StepArgs {
 /// # Errors
 /// An unknown network; an image too small for it; a debug build.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let What::Step(args) = &args.what;
-    let network = args.network.open()?;
-    let config = ModelConfig {
-        input: args.input.unwrap_or(network.input),
-        classes: network.classes,
-        width: args.network.width,
-    };
-    let bench = StepBench { config, batch_size: args.batch_size, seconds: args.seconds, graph: args.graph };
-    let times = bench.run(&network, &args.device.open_with(&args.kernels)?)?;
-    print_line(&if args.json { serde_json::to_string(&times)? } else { text(&times) })
+    match &args.what {
+        What::Step(args) => step(args),
+        What::Layers(args) => by_layer(args),
+    }
+}
+
+fn step(args: &StepArgs) -> anyhow::Result<()> {
+    let StepArgs { subject, profile: ProfileArgs { profile, profile_steps }, .. } = args;
+    if let Some(file) = profile {
+        check_writable(file)?;
+    }
+    let network = subject.network.open()?;
+    let bench = subject.bench(&network, args.seconds, args.graph);
+    let device = subject.device.open_with(&subject.kernels)?;
+    let times = bench.run(&network, &device)?;
+    if let Some(file) = profile {
+        let profile = bench.profile(&network, &device, *profile_steps)?;
+        profile.write(file, &format!("receptive bench step {}", network.name))?;
+        say_on_stderr(&profile_text(&profile));
+        say_on_stderr(&format!("the timeline is in {}", file.display()));
+    }
+    print_line(&if subject.json { serde_json::to_string(&times)? } else { text(&times) })
+}
+
+fn by_layer(args: &LayersArgs) -> anyhow::Result<()> {
+    let subject = &args.subject;
+    let network = subject.network.open()?;
+    let bench = subject.bench(&network, 1.0, GraphMode::Off);
+    let device = subject.device.open_with(&subject.kernels)?;
+    let profile = bench.profile(&network, &device, args.steps)?;
+    let found = profile.layer_table();
+    let input = bench.config.input;
+    if subject.json {
+        let mut object = serde_json::to_value(&found)?;
+        object["model"] = network.name.as_str().into();
+        object["device"] = profile.device.as_str().into();
+        object["threads"] = profile.threads.into();
+        object["batch_size"] = bench.batch_size.into();
+        object["input"] = input.to_vec().into();
+        object["roof"] = serde_json::to_value(profile.roof)?;
+        return print_line(&object.to_string());
+    }
+    let (name, batch, image) = (&network.name, bench.batch_size, image_text(input));
+    let how =
+        if profile.threads > 0 { format!("{} threads", profile.threads) } else { "no graph".to_owned() };
+    print_line(&format!("{name}, batch {batch} of {image}, {}, {how}", profile.device))?;
+    print_line(&layers(&found, profile.roof.as_ref()))
 }
 
 fn text(times: &StepTimes) -> String {

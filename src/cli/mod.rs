@@ -12,6 +12,7 @@ mod mask;
 pub mod op;
 mod picture;
 pub mod predict;
+mod profile;
 mod progress;
 pub mod reproduce;
 pub mod summary;

@@ -1,6 +1,7 @@
 //! `receptive train`: a model name is enough; everything else has its notebook's default.
 
 use super::args::{KernelArgs, NetworkArgs};
+use super::profile::{ProfileArgs, Watched};
 use super::progress::Progress;
 use crate::ErrorKind;
 use crate::data::{Augment, DataDirs, Normalization, catalog, find};
@@ -14,8 +15,8 @@ use crate::train::{
 use anyhow::bail;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError};
 
 /// Train a network; the run folder keeps its weights, metrics and pictures.
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,8 @@ pub struct Args {
     /// Follow, pause and stop the run in a browser: a page on this machine only, at PORT or one that is free
     #[arg(long, value_name = "PORT", num_args = 0..=1, value_parser = port)]
     live: Option<Option<u16>>,
+    #[command(flatten)]
+    profile: ProfileArgs,
     /// Print one JSON object on stdout, everything else on stderr
     #[arg(long)]
     json: bool,
@@ -43,7 +46,7 @@ fn port(text: &str) -> Result<u16, String> {
 /// A resumed run takes everything from its folder: a setting given beside it would be lost without a word.
 fn not_with_resume(arg: clap::Arg) -> clap::Arg {
     match arg.get_id().as_str() {
-        "resume" | "live" | "json" => arg,
+        "resume" | "live" | "profile" | "profile_steps" | "json" => arg,
         _ => arg.conflicts_with("resume"),
     }
 }
@@ -166,6 +169,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let stop = super::interrupt()?;
     // A port that cannot be had is said before there is a run.
     let live = args.live.map(|port| Server::start(port.unwrap_or(0), Arc::clone(&stop))).transpose()?;
+    let profile = args.profile.watch(say)?;
     let (folder, config) = match &args.resume {
         Some(path) => RunDir::open(path)?,
         None => {
@@ -175,7 +179,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             (RunDir::create(&path, &config)?, config)
         }
     };
-    let outcome = match session(&folder, config, stop, live, say) {
+    let outcome = match session(&folder, config, stop, (live, profile), say) {
         Ok(outcome) => outcome,
         Err(error) => {
             if args.resume.is_none() {
@@ -288,7 +292,7 @@ fn session(
     folder: &RunDir,
     config: RunConfig,
     stop: Arc<AtomicBool>,
-    live: Option<Server>,
+    (live, profile): (Option<Server>, Option<Watched>),
     say: fn(&str),
 ) -> anyhow::Result<Outcome> {
     let path = folder.path().display();
@@ -299,6 +303,10 @@ fn session(
         say(&format!("live: {}", live.url()));
         watchers.push(Box::new(live.follower(folder.path())));
     }
+    let failed = profile.map(|Watched { callback, failed }| {
+        watchers.push(Box::new(callback));
+        failed
+    });
     let result = train(folder, config, stop, watchers, &say);
     if let Some(live) = live {
         live.end(match &result {
@@ -317,5 +325,8 @@ fn session(
         say(&format!("test: {}, loss {:.4}", test.scores(), test.mean_loss()));
     }
     say(&format!("weights, metrics and pictures are in {path}"));
-    Ok(outcome)
+    match failed.and_then(|failed| failed.lock().unwrap_or_else(PoisonError::into_inner).take()) {
+        Some(error) => Err(error.into()),
+        None => Ok(outcome),
+    }
 }

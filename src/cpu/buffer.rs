@@ -79,6 +79,18 @@ impl BufferPool {
         PoolStats { cached: small.sum::<usize>() + lists.large.free(), ..lists.stats }
     }
 
+    /// The highest use is counted from here on.
+    pub fn reset_peak(&self) {
+        let mut lists = self.lists();
+        lists.stats.peak = lists.stats.in_use;
+    }
+
+    /// The highest use so far was at least this: after a count of its own, the peak before it.
+    pub fn raise_peak(&self, bytes: usize) {
+        let mut lists = self.lists();
+        lists.stats.peak = lists.stats.peak.max(bytes);
+    }
+
     /// Gives free blocks back to the operating system.
     pub fn empty_cache(&self) {
         let mut lists = self.lists();

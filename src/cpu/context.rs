@@ -7,7 +7,7 @@
 use super::buffer::{Buffer, BufferPool};
 use super::simd::Simd;
 use super::team::Team;
-use crate::core::{Error, Geometry, Result};
+use crate::core::{Error, Geometry, Result, Seat};
 use crate::ladder::conv2d::Loop;
 use crate::ladder::{self, ConvRung, GemmRung};
 use std::sync::Arc;
@@ -62,6 +62,7 @@ pub struct CpuCtx {
     gemm: &'static GemmRung,
     conv: Option<&'static ConvRung>,
     sequence: AtomicU64,
+    seat: Seat,
 }
 
 /// More threads than any machine this runs on has cores; beyond it a mistyped number would start threads for minutes.
@@ -107,6 +108,7 @@ impl CpuCtx {
             gemm: gemm_rung(options.gemm_rung, simd)?,
             conv: options.conv_rung.map(ladder::conv2d::rung).transpose()?,
             sequence: AtomicU64::new(0),
+            seat: Seat::default(),
         })
     }
 
@@ -143,6 +145,11 @@ impl CpuCtx {
     /// A scratch buffer with unspecified contents.
     pub fn scratch(&self, bytes: usize) -> Buffer {
         self.buffers.take(bytes)
+    }
+
+    /// Who watches what runs here.
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     /// The next place on this device's tape.

@@ -7,7 +7,7 @@ use super::graph::{Capture, GraphMemory};
 use super::launch::{Launch, Ptr};
 use super::pool::{DeviceBuffer, DevicePool, DevicePoolStats};
 use super::staging::{Readback, SpareBuffers, Staging};
-use crate::core::{Error, ErrorKind, Geometry, Result};
+use crate::core::{Error, ErrorKind, Geometry, Result, Seat};
 use crate::ladder::{self, CudaConvRung, CudaGemmRung, Precision};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -84,6 +84,7 @@ pub struct CudaCtx {
     /// The number of the training step, where kernels that draw random numbers find it.
     step: DeviceBuffer,
     sequence: AtomicU64,
+    seat: Seat,
 }
 
 /// Where kernels report contents that cannot be computed on. A kernel cannot return an error: it writes the position of
@@ -122,6 +123,7 @@ impl CudaCtx {
             spare: Arc::default(),
             capture: Capture::default(),
             sequence: AtomicU64::new(0),
+            seat: Seat::default(),
             driver,
             pool,
         })
@@ -164,6 +166,11 @@ impl CudaCtx {
     /// Counts the peak of memory in use from here on.
     pub fn reset_peak(&self) {
         self.pool.reset_peak();
+    }
+
+    /// Ends a count of the peak that began with [`reset_peak`](Self::reset_peak): the peak is again at least `before`.
+    pub(crate) fn raise_peak(&self, before: usize) {
+        self.pool.raise_peak(before);
     }
 
     /// Gives all free device memory back to the driver.
@@ -361,6 +368,16 @@ impl CudaCtx {
 
     pub(super) fn pool(&self) -> &DevicePool {
         &self.pool
+    }
+
+    /// Who watches what runs here.
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
+    }
+
+    /// Whether a graph is being captured: what is queued now does not run now.
+    pub(crate) fn is_capturing(&self) -> bool {
+        self.capture.active()
     }
 
     /// The next place on this device's tape.

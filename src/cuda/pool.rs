@@ -139,6 +139,12 @@ impl DevicePool {
         lists.stats.peak = lists.stats.in_use;
     }
 
+    /// The highest use so far was at least this.
+    pub fn raise_peak(&self, bytes: usize) {
+        let mut lists = self.lists();
+        lists.stats.peak = lists.stats.peak.max(bytes);
+    }
+
     /// Gives everybody's free blocks back to the driver.
     pub fn empty_cache(&self) {
         self.give_back(&mut self.lists());

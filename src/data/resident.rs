@@ -17,7 +17,7 @@ use super::{Dataset, Image, Pipeline};
 use crate::core::{DType, ErrorKind, Key, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
-use crate::tensor::{Device, Tensor, Update, update};
+use crate::tensor::{Device, Meta, Tensor, Update, total_bytes, update};
 
 /// Sets with more bytes stay on the host.
 const LARGEST: usize = 1 << 30;
@@ -258,6 +258,16 @@ impl Update for Gather {
             labels,
             args,
         )
+    }
+
+    fn flops(&self, targets: &[Meta], _x: &[Meta]) -> u64 {
+        targets[0].numel() as u64
+    }
+
+    /// Of the set's pixels and labels only the batch's are read.
+    fn bytes(&self, targets: &[Meta], x: &[Meta]) -> u64 {
+        let read = targets[0].numel() * x[0].dtype.size() + targets[1].bytes() + x[2].bytes() + x[3].bytes();
+        read as u64 + total_bytes(targets)
     }
 }
 

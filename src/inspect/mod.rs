@@ -17,6 +17,8 @@
 //! | `layer_health.rs` | [`layer_health`]: norms of weights, gradients and updates, dead units, spread of outputs |
 //! | `autograd_graph/` | [`autograd_graph`]: the tape behind a tensor as data, DOT and SVG |
 //! | `numerics_diff.rs` | [`numerics_diff`]: the same network computed in two ways, layer by layer |
+//! | `profile/` | [`profile`]: the time, work and memory of every op of training steps, by layer |
+//! | `roofline.rs` | [`Roof`]: how fast a device can be, measured |
 //! | `report/` | [`report`]: a network and an image, looked into, as data and as one page |
 //! | `roofline.rs` | [`Roof`]: how fast a device can be, measured |
 //! | `gpu.rs` | [`Gpu`]: the GPU, and whether the kernels work on it |
@@ -33,6 +35,7 @@ mod layer_health;
 mod machine;
 mod numerics_diff;
 mod occlusion;
+pub mod profile;
 mod receptive_field;
 pub mod report;
 mod roofline;

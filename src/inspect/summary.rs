@@ -46,6 +46,9 @@ pub struct LayerSummary {
     pub shapes: BTreeMap<String, Vec<usize>>,
     /// Floating point operations of the forward pass; a multiply-add counts two.
     pub flops: u64,
+    /// Bytes that its ops move between memory and the processor, at the least: inputs and weights read once, outputs
+    /// written once (see [`Op::bytes`](crate::tensor::Op::bytes)).
+    pub bytes: u64,
     /// Bytes of the output, f32; 0 for a view of the input.
     pub activation_bytes: usize,
     /// Rows and columns of the image that an output sees.
@@ -112,6 +115,11 @@ fn flops(node: Arc<Node>) -> u64 {
     node.op().flops(node.inputs(), &[node.output()])
 }
 
+/// Hidden outputs are on no tape: the op plans them again.
+fn bytes(node: Arc<Node>) -> Result<u64> {
+    Ok(node.op().infer(node.inputs())?.bytes(node.op(), node.inputs()))
+}
+
 /// Writes down every leaf layer that ran.
 struct Watch {
     fields: RefCell<Fields>,
@@ -132,6 +140,7 @@ impl Hook for Watch {
             parameters: module.num_parameters(),
             shapes: shapes.collect(),
             flops: ops_before(y, |seq| Some(seq) == before).map(flops).sum(),
+            bytes: ops_before(y, |seq| Some(seq) == before).map(bytes).sum::<Result<u64>>()?,
             activation_bytes: if y.shares_storage(x) { 0 } else { y.meta().bytes() },
             receptive_field: self.fields.borrow_mut().of(y).size.into(),
         });
@@ -211,9 +220,10 @@ mod tests {
         assert_eq!(paths, ["block.conv", "block.relu", "pool", "flatten", "drop", "fc"]);
         let [conv, relu, pool, flatten, drop, fc] = &s.layers[..] else { unreachable!() };
         assert_eq!((conv.parameters, conv.flops), (20, 2 * 64 * (2 * 9 + 1)));
-        assert_eq!((relu.flops, relu.activation_bytes), (128, 512));
+        assert_eq!(conv.bytes, 4 * (64 + 18 + 2 + 128));
+        assert_eq!((relu.flops, relu.bytes, relu.activation_bytes), (128, 2 * 512, 512));
         assert_eq!((&pool.output[..], pool.receptive_field), (&[2, 4, 4][..], Extent::Square(4)));
-        assert_eq!((flatten.activation_bytes, flatten.flops), (0, 0));
+        assert_eq!((flatten.activation_bytes, flatten.flops, flatten.bytes), (0, 0, 0));
         assert_eq!((drop.activation_bytes, drop.flops), (0, 0));
         assert_eq!((fc.parameters, fc.flops), (99, 3 * (2 * 32 + 1)));
         assert_eq!(s.parameters, 119);

@@ -34,3 +34,17 @@ pub fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<(
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| Error::io(folder, "sync", e))
 }
+
+/// Whether [`write_atomically`] could write this file now: asked before hours of work whose result goes there.
+///
+/// # Errors
+/// A folder that is not there or is read-only; a path that is a folder.
+pub fn check_writable(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Err(Error::argument(path.display().to_string(), "is a folder, not a file to write"));
+    }
+    let temporary = path.with_added_extension("tmp");
+    File::create(&temporary)
+        .and_then(|_| fs::remove_file(&temporary))
+        .map_err(|e| Error::io(path, "write", e).help("does its folder exist, and may you write there?"))
+}

@@ -3,5 +3,5 @@
 mod atomic;
 pub mod safetensors;
 
-pub use atomic::{replace, write_atomically};
+pub use atomic::{check_writable, replace, write_atomically};
 pub use safetensors::TensorFile;

@@ -5,7 +5,7 @@
 
 use super::{Module, Param};
 use crate::core::{Key, Result};
-use crate::tensor::Tensor;
+use crate::tensor::{Device, Scope, Tensor, Watch, within};
 
 /// Training or evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl<'a> Ctx<'a> {
     /// # Errors
     /// What the child's forward returns, with the path added.
     pub fn run(&self, name: &str, module: &dyn Module, x: &Tensor) -> Result<Tensor> {
-        self.child(name, |child| {
+        self.child(name, None, x.device(), |child| {
             let y = module.forward(child, x)?;
             if let Some(hook) = self.hook {
                 hook.layer(&child.layer_path(), module, x, &y)?;
@@ -77,10 +77,19 @@ impl<'a> Ctx<'a> {
         })
     }
 
-    /// Calls `f` with the context of the child `name`, and reports the path in its errors.
-    pub(super) fn child<T>(&self, name: &str, f: impl FnOnce(&Ctx) -> Result<T>) -> Result<T> {
+    /// Calls `f` with the context of the child `name`, and reports the path in its errors and to who observes `device`.
+    /// `also` is the layer whose work the child does as well: it is observed as `conv1+relu`.
+    pub(super) fn child<T>(
+        &self,
+        name: &str,
+        also: Option<&str>,
+        device: &Device,
+        f: impl FnOnce(&Ctx) -> Result<T>,
+    ) -> Result<T> {
         let child = Ctx { parent: Some(self), name, ..*self };
-        f(&child).map_err(|e| e.at(|| child.path()))
+        let scope =
+            || Scope::Layer(child.layer_path() + &also.map_or(String::new(), |name| format!("+{name}")));
+        within(Watch::on(device).as_ref(), scope, || f(&child)).map_err(|e| e.at(|| child.path()))
     }
 
     /// Whether a hook sees every layer.

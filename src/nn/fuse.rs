@@ -57,7 +57,8 @@ pub(super) type Layer = (String, Box<dyn Module>);
 pub(super) fn in_a_row(cx: &Ctx, layers: &[Layer], x: &Tensor) -> Result<Tensor> {
     let (mut x, mut rest) = (x.clone(), layers);
     while let Some(((name, layer), after)) = rest.split_first() {
-        let relu = after.first().is_some_and(|(_, next)| matches!(next.fusion(), Fusion::Relu));
+        let relu =
+            after.first().filter(|(_, next)| matches!(next.fusion(), Fusion::Relu)).map(|(name, _)| &**name);
         (x, rest) = match rectified(cx, (name, &**layer), relu) {
             Some(fused) => (fused.run(&x, None)?, &after[1..]),
             None => (cx.run(name, &**layer, &x)?, after),
@@ -75,7 +76,7 @@ pub(super) fn residual(
     beside: impl FnOnce() -> Result<Tensor>,
     then: Option<(&str, &dyn Module)>,
 ) -> Result<Tensor> {
-    let relu = then.is_some_and(|(_, next)| matches!(next.fusion(), Fusion::Relu));
+    let relu = then.filter(|(_, next)| matches!(next.fusion(), Fusion::Relu)).map(|(name, _)| name);
     if let Some(((name, last), body)) = layers.split_last()
         && let Some(fused) = rectified(cx, (name, &**last), relu)
     {
@@ -102,21 +103,25 @@ struct Rectified<'a> {
     cx: &'a Ctx<'a>,
     name: &'a str,
     layer: &'a dyn BeforeRelu,
+    /// The one behind it.
+    relu: &'a str,
 }
 
 impl Rectified<'_> {
     fn run(&self, x: &Tensor, residual: Option<&Tensor>) -> Result<Tensor> {
-        self.cx.child(self.name, |cx| self.layer.forward_relu(cx, x, residual))
+        self.cx.child(self.name, Some(self.relu), x.device(), |cx| self.layer.forward_relu(cx, x, residual))
     }
 }
 
 fn rectified<'a>(
     cx: &'a Ctx<'a>,
     (name, layer): (&'a str, &'a dyn Module),
-    relu: bool,
+    relu: Option<&'a str>,
 ) -> Option<Rectified<'a>> {
-    match layer.fusion() {
-        Fusion::BeforeRelu(layer) if relu && !cx.is_watched() => Some(Rectified { cx, name, layer }),
+    match (layer.fusion(), relu) {
+        (Fusion::BeforeRelu(layer), Some(relu)) if !cx.is_watched() => {
+            Some(Rectified { cx, name, layer, relu })
+        }
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use crate::ops::Reduction;
 use crate::ops::cross_entropy::CrossEntropy;
 use crate::ops::dice_loss::DiceLoss;
 use crate::ops::nll_loss::NllLoss;
-use crate::tensor::Tensor;
+use crate::tensor::{Scope, Tensor, Watch, within};
 
 /// The loss that goes with a network's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,13 +64,19 @@ impl Loss {
     /// # Errors
     /// Shapes that do not fit, a label that is no class.
     pub fn of(self, model: &dyn Module, cx: &Ctx, x: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
-        let (loss, output) = match model.fusion() {
-            Fusion::BeforeLoss(model) if self == Loss::Nll && !cx.is_watched() => {
-                (Loss::CrossEntropy, model.scores(cx, x)?)
+        let watch = Watch::on(x.device());
+        let layer = |name: &str| Scope::Layer(name.to_owned());
+        let forward = || -> Result<(Loss, Tensor)> {
+            match model.fusion() {
+                Fusion::BeforeLoss(model) if self == Loss::Nll && !cx.is_watched() => {
+                    Ok((Loss::CrossEntropy, model.scores(cx, x)?))
+                }
+                _ => Ok((self, model.forward(cx, x)?)),
             }
-            _ => (self, model.forward(cx, x)?),
         };
-        Ok((loss.compute(&output, target)?, output))
+        let (loss, output) = within(watch.as_ref(), || layer(""), forward)?;
+        let loss = within(watch.as_ref(), || layer("loss"), || loss.compute(&output, target))?;
+        Ok((loss, output))
     }
 
     /// Whether it is one of yes or no for each pixel: targets are masks, not class labels.

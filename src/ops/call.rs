@@ -112,6 +112,14 @@ impl Call {
         self.op.flops(&self.inputs, &self.outputs.iter().map(Tensor::meta).collect::<Vec<_>>())
     }
 
+    /// Bytes that the forward run moves, at the least; see [`Op::bytes`].
+    ///
+    /// # Errors
+    /// None: the op ran on these shapes.
+    pub fn bytes(&self) -> Result<u64> {
+        Ok(self.op.infer(&self.inputs)?.bytes(&*self.op, &self.inputs))
+    }
+
     /// Whether an input was recorded, so that [`backward`](Self::backward) has something to do.
     pub fn tracks_grad(&self) -> bool {
         !self.leaves.is_empty()

@@ -38,7 +38,7 @@ use crate::core::{Float, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float, total_bytes};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
@@ -135,6 +135,11 @@ impl Op for NllLoss {
 
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
         2 * x[1].numel() as u64
+    }
+
+    /// One score of each sample is read.
+    fn bytes(&self, x: &[Meta], y: &[Meta]) -> u64 {
+        total_bytes(&x[1..]) + (x[1].numel() * x[0].dtype.size()) as u64 + total_bytes(y)
     }
 
     fn field(&self, _x: &[Meta]) -> Field {

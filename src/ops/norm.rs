@@ -369,6 +369,12 @@ impl Op for NormGrad {
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         Err(no_second_gradient(self.name))
     }
+
+    /// Of the input's own statistics: normalise (2), sum dy and its product with that (3), and from both sums dx (4). Of
+    /// given ones dx is one product.
+    fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
+        x[0].numel() as u64 * if self.own { 9 } else { 6 }
+    }
 }
 
 /// Runs a normalisation: the output, and the new running statistics where there are running ones.

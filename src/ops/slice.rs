@@ -114,6 +114,11 @@ impl Op for Slice {
     fn flops(&self, _x: &[Meta], _y: &[Meta]) -> u64 {
         0
     }
+
+    /// What is not taken is not read.
+    fn bytes(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        2 * y[0].bytes() as u64
+    }
 }
 
 fn innermost_first(dims: [usize; 3]) -> [i64; 6] {

@@ -113,6 +113,11 @@ impl WithReluGrad {
         Ok((outputs.next().expect("every op has a first output"), outputs.next()))
     }
 
+    /// A comparison an element, and a sum where there is a bias.
+    fn work(&self, y: &Meta) -> u64 {
+        y.numel() as u64 * if self.bias.is_some() { 2 } else { 1 }
+    }
+
     /// `[n, channels, len]` of an output.
     fn channels(&self, y: &Shape) -> [usize; 3] {
         let after = y.rank() - self.after;
@@ -168,6 +173,10 @@ impl Op for WithReluGrad {
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         Err(no_second_gradient(Self::NAME))
     }
+
+    fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
+        self.work(&x[0])
+    }
 }
 
 impl Update for WithReluGrad {
@@ -181,5 +190,9 @@ impl Update for WithReluGrad {
 
     fn cuda(&self, cx: &CudaCtx, targets: &[DeviceView], x: &[DeviceView]) -> Result<()> {
         self.on_cuda(cx, &x[0], &targets[0], targets)
+    }
+
+    fn flops(&self, targets: &[Meta], _x: &[Meta]) -> u64 {
+        self.work(&targets[0])
     }
 }

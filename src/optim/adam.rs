@@ -1,12 +1,12 @@
 //! Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019).
 
 use super::groups::{Member, in_groups};
-use super::{Decay, Memory, Optimizer, each};
+use super::{Decay, Memory, Optimizer, each, weights};
 use crate::core::{Error, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, kernels};
 use crate::float_type;
-use crate::tensor::{Tensor, Update};
+use crate::tensor::{Meta, Tensor, Update};
 
 const BETAS: [f64; 2] = [0.9, 0.999];
 const EPS: f64 = 1e-8;
@@ -141,5 +141,10 @@ impl Update for AdamStep {
         let numbers = numbers.f32()?;
         let [c1, b2, c2] = [1.0 - BETAS[0], BETAS[1], 1.0 - BETAS[1]].map(|v| v as f32);
         in_groups(members, |grid, group| kernels::adam_f32(cx, grid, group, numbers, c1, b2, c2, EPS as f32))
+    }
+
+    /// A weight takes one for the decoupled decay, two for `g`, three for `m`, four for `v`, and six for the step.
+    fn flops(&self, targets: &[Meta], _x: &[Meta]) -> u64 {
+        weights(targets, 3) * 16
     }
 }

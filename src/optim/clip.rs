@@ -1,13 +1,13 @@
 //! Gradient clipping, against the rare batch whose gradient would throw the weights far away.
 
 use super::groups::{Member, blocks, in_groups};
-use super::no_gradient;
+use super::{no_gradient, weights};
 use crate::core::{DType, Error, Float, Result};
 use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
-use crate::tensor::{Tensor, Update, update};
+use crate::tensor::{Meta, Tensor, Update, update};
 
 /// Scales all gradients by one factor so that their joint 2-norm is at most `max_norm`; returns the norm before, a scalar
 /// in f64. On a GPU nobody waits for it: it is there when it is read. PyTorch: `nn.utils.clip_grad_norm_`.
@@ -119,6 +119,11 @@ impl Update for ClipNorm {
         let one = Launch::blocks([1; 3], 256);
         kernels::clip_factor(cx, one, partial.ptr(), parts as i64, self.0, norm.f64()?, factor.ptr())?;
         in_groups(members(grads), |grid, group| kernels::scale_gradients_f32(cx, grid, group, factor.ptr()))
+    }
+
+    /// A square, a sum and, where the norm is too large, a product for each element.
+    fn flops(&self, targets: &[Meta], _x: &[Meta]) -> u64 {
+        3 * weights(&targets[1..], 1)
     }
 }
 

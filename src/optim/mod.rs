@@ -219,6 +219,11 @@ fn each<T: Float, const K: usize>(
     });
 }
 
+/// The weights among targets of which each parameter has so many.
+fn weights(targets: &[Meta], each: usize) -> u64 {
+    targets.iter().step_by(each).map(|w| w.numel() as u64).sum()
+}
+
 impl Slot {
     fn grad(&self) -> Result<Tensor> {
         self.param.grad().ok_or_else(|| no_gradient(&self.name))

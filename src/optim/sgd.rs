@@ -1,12 +1,12 @@
 //! Stochastic gradient descent with momentum.
 
 use super::groups::{Member, in_groups};
-use super::{Decay, Memory, Optimizer, each};
+use super::{Decay, Memory, Optimizer, each, weights};
 use crate::core::{Error, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, kernels};
 use crate::float_type;
-use crate::tensor::{Tensor, Update};
+use crate::tensor::{Meta, Tensor, Update};
 
 /// Gradient descent with momentum, Nesterov's if wished, and weight decay.
 ///
@@ -122,5 +122,10 @@ impl Update for SgdStep {
         });
         let numbers = numbers.f32()?;
         in_groups(members, |grid, group| kernels::sgd_f32(cx, grid, group, numbers, self.nesterov as i32))
+    }
+
+    /// A weight takes three products and three sums; Nesterov's step one more of each.
+    fn flops(&self, targets: &[Meta], _x: &[Meta]) -> u64 {
+        weights(targets, 2) * if self.nesterov { 8 } else { 6 }
     }
 }

@@ -11,6 +11,7 @@
 use super::Tensor;
 use super::exec;
 use super::node::{Edge, Leaf, Node, Saved};
+use super::observe::{Scope, Watch, within};
 use super::op::Update;
 use crate::core::{Error, ErrorKind, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
@@ -71,12 +72,9 @@ impl Tensor {
             }
             edge => pending.send(edge, dy)?,
         }
-        while let Some((_, (node, dy))) = pending.0.pop_last() {
-            for (edge, gradient) in node.inputs.iter().zip(node.gradients(dy, retain)?) {
-                if let Some(gradient) = gradient {
-                    pending.send(edge, gradient)?;
-                }
-            }
+        let watch = Watch::on(self.device());
+        while let Some((place, (node, dy))) = pending.0.pop_last() {
+            within(watch.as_ref(), || Scope::Gradients(place), || pending.pass_on(&node, dy, retain))?;
         }
         Ok(())
     }
@@ -115,6 +113,16 @@ impl Node {
 struct Pending(BTreeMap<u64, (Arc<Node>, Tensor)>);
 
 impl Pending {
+    /// Turns the gradient of an op's output into those of its inputs.
+    fn pass_on(&mut self, node: &Node, dy: Tensor, retain: bool) -> Result<()> {
+        for (edge, gradient) in node.inputs.iter().zip(node.gradients(dy, retain)?) {
+            if let Some(gradient) = gradient {
+                self.send(edge, gradient)?;
+            }
+        }
+        Ok(())
+    }
+
     fn send(&mut self, edge: &Edge, gradient: Tensor) -> Result<()> {
         match edge {
             Edge::None => Ok(()),

@@ -1,6 +1,6 @@
 //! Where tensors live: a context of threads and memory, or nowhere.
 
-use crate::core::{Error, ErrorKind, Result};
+use crate::core::{Error, ErrorKind, Result, Seat};
 use crate::cpu::context::check_threads;
 use crate::cpu::{CpuCtx, CpuOptions};
 use crate::cuda::{CudaCtx, CudaOptions};
@@ -22,10 +22,11 @@ pub enum Device {
     Meta(Arc<MetaCtx>),
 }
 
-/// The context of the meta device: its place on the tape.
+/// The context of the meta device: its place on the tape, and who watches.
 #[derive(Debug, Default)]
 pub struct MetaCtx {
     sequence: AtomicU64,
+    seat: Seat,
 }
 
 impl Device {
@@ -112,6 +113,15 @@ impl Device {
             (Device::Cuda(a), Device::Cuda(b)) => Arc::ptr_eq(a, b),
             (Device::Meta(a), Device::Meta(b)) => Arc::ptr_eq(a, b),
             _ => false,
+        }
+    }
+
+    /// Who watches what runs here.
+    pub(crate) fn seat(&self) -> &Seat {
+        match self {
+            Device::Cpu(cx) => cx.seat(),
+            Device::Cuda(cx) => cx.seat(),
+            Device::Meta(cx) => &cx.seat,
         }
     }
 

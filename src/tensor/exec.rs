@@ -1,6 +1,7 @@
 //! How an op runs: infer -> allocate -> run -> record. This file holds the only `match` on the device.
 
 use super::node::{Edge, Node, Saved};
+use super::observe::Watch;
 use super::op::{Meta, Op, Outputs, Plan, Update};
 use super::storage::{Cell, Data, Storage};
 use super::{Device, Tensor};
@@ -30,6 +31,12 @@ pub fn apply_dyn(op: &Arc<dyn Op>, inputs: &[&Tensor]) -> Result<Outputs> {
     finish(ran, inputs, || Arc::clone(op))
 }
 
+/// What an observer is told of.
+pub(crate) enum Runs<'a> {
+    Op { op: &'a dyn Op, plan: &'a Plan, inputs: &'a [&'a Tensor], outputs: &'a [Data] },
+    Update { op: &'a dyn Update, targets: &'a [&'a Tensor], inputs: &'a [&'a Tensor] },
+}
+
 struct Ran {
     outputs: SmallVec<[Data; 2]>,
     visible: usize,
@@ -45,6 +52,7 @@ fn execute(op: &dyn Op, inputs: &[&Tensor]) -> Result<Ran> {
     let metas: SmallVec<[Meta; 4]> = inputs.iter().map(|x| x.meta()).collect();
     let plan = op.infer(&metas)?;
     let visible = plan.visible;
+    let started = Watch::on(&device).map(Watch::start).transpose()?;
     let outputs = if let Some(offset) = plan.view {
         let Meta { shape, dtype } = plan.outputs[0];
         let data = first.data();
@@ -56,6 +64,9 @@ fn execute(op: &dyn Op, inputs: &[&Tensor]) -> Result<Ran> {
             Device::Meta(_) => plan.outputs.iter().map(|m| data(Storage::Meta, m)).collect(),
         }
     };
+    if let Some(started) = started {
+        started.done(&Runs::Op { op, plan: &plan, inputs, outputs: &outputs })?;
+    }
     Ok(Ran { outputs, visible, device })
 }
 
@@ -143,10 +154,14 @@ fn finish(ran: Ran, inputs: &[&Tensor], op: impl FnOnce() -> Arc<dyn Op>) -> Res
     let Ran { mut outputs, visible, device } = ran;
     let mut edge = Edge::None;
     if inputs.iter().any(|x| x.tracks_grad()) {
-        let op = op();
+        let (op, seq) = (op(), device.next_sequence());
+        let saved = Saved::new(&*op, &device, inputs, &outputs);
+        if let Some(watch) = Watch::on(&device) {
+            watch.recorded(seq, &saved);
+        }
         edge = Edge::Node(Arc::new(Node {
-            seq: device.next_sequence(),
-            saved: Mutex::new(Some(Saved::new(&*op, &device, inputs, &outputs))),
+            seq,
+            saved: Mutex::new(Some(saved)),
             inputs: inputs.iter().map(|x| x.edge().clone()).collect(),
             input_metas: inputs.iter().map(|x| x.meta()).collect(),
             output: Meta { shape: outputs[0].shape, dtype: outputs[0].dtype },
@@ -167,7 +182,13 @@ pub fn update(op: &dyn Update, targets: &[&Tensor], inputs: &[&Tensor]) -> Resul
     let all: SmallVec<[&Tensor; 6]> = targets.iter().chain(inputs).copied().collect();
     check_devices(op.name(), &all)?;
     check_alone(op.name(), &all, targets.len())?;
-    match all[0].device() {
+    let started = Watch::on(all[0].device()).map(Watch::start).transpose()?;
+    change(op, all[0].device(), targets, inputs)?;
+    started.map_or(Ok(()), |started| started.done(&Runs::Update { op, targets, inputs }))
+}
+
+fn change(op: &dyn Update, device: &Device, targets: &[&Tensor], inputs: &[&Tensor]) -> Result<()> {
+    match device {
         Device::Meta(_) => Ok(()),
         Device::Cuda(cx) => {
             // The versions rise, as for any writer.
@@ -239,7 +260,14 @@ pub(crate) fn upload<T: Element>(device: &Device, values: &[T], meta: &Meta) -> 
             Storage::Cuda(buffer)
         }
     };
-    Ok(data(storage, meta))
+    Ok(made(device, data(storage, meta)))
+}
+
+fn made(device: &Device, data: Data) -> Data {
+    if let Some(watch) = Watch::on(device) {
+        watch.made(&data);
+    }
+    data
 }
 
 /// A tensor with every element equal.
@@ -265,7 +293,7 @@ pub(crate) fn filled(device: &Device, value: f64, meta: &Meta) -> Result<Data> {
             Storage::Cuda(buffer)
         }
     };
-    Ok(data(storage, meta))
+    Ok(made(device, data(storage, meta)))
 }
 
 /// Shows a tensor's bytes to `f`.

@@ -8,6 +8,7 @@
 //! | `op.rs` | [`Op`]: infer, run, backward |
 //! | `exec.rs` | infer -> allocate -> run -> record; the only `match` on the device |
 //! | `node.rs`, `backward.rs` | the tape and its iterative engine |
+//! | `observe.rs` | who watches all this while it runs |
 //! | `display.rs` | a tensor as text |
 
 mod backward;
@@ -15,6 +16,7 @@ mod device;
 mod display;
 mod exec;
 mod node;
+mod observe;
 mod op;
 mod storage;
 #[allow(clippy::module_inception)] // the file named after the type it holds
@@ -24,6 +26,8 @@ pub use crate::core::Window;
 pub use device::{Device, DeviceOptions, MetaCtx};
 pub use exec::{apply, apply_dyn, update};
 pub use node::{LeafId, Node, Origin, Saved};
-pub(crate) use op::one_float;
+pub(crate) use observe::{Observer, Run, Scope, Watch, within};
 pub use op::{Field, Grads, Meta, Op, Outputs, Plan, Saves, Update};
+pub(crate) use op::{one_float, total_bytes};
+pub(crate) use storage::{Cell, Data};
 pub use tensor::Tensor;

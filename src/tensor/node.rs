@@ -157,6 +157,11 @@ impl Saved {
         self.tensor(self.outputs[i].as_ref().expect("saves() names this output"))
     }
 
+    /// All that was saved.
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = &Data> {
+        self.inputs.iter().chain(&self.outputs).flatten().map(|saved| &saved.data)
+    }
+
     /// Shape and dtype of input `i`, saved or not.
     pub fn meta(&self, i: usize) -> Meta {
         self.metas[i]

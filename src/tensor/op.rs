@@ -67,6 +67,11 @@ impl Plan {
         self
     }
 
+    /// Bytes that a run of `op` moves: none for a view, else [`Op::bytes`].
+    pub fn bytes(&self, op: &dyn Op, x: &[Meta]) -> u64 {
+        if self.view.is_some() { 0 } else { op.bytes(x, &self.outputs) }
+    }
+
     /// Another output that only backward sees (a dropout mask, the winners of a pooling).
     pub fn hidden(mut self, shape: Shape, dtype: DType) -> Plan {
         self.outputs.push(Meta { shape, dtype });
@@ -152,10 +157,21 @@ pub trait Op: Debug + Send + Sync + 'static {
         y[0].numel() as u64
     }
 
+    /// Bytes of one run between memory and the processor, at the least: every input read once, every output, hidden ones
+    /// counted, written once. For an op that computes something; a view moves nothing, see [`Plan::bytes`].
+    fn bytes(&self, x: &[Meta], y: &[Meta]) -> u64 {
+        total_bytes(x) + total_bytes(y)
+    }
+
     /// Which elements of the first input an output element depends on, given the inputs' shapes.
     fn field(&self, _x: &[Meta]) -> Field {
         Field::Pointwise
     }
+}
+
+/// Bytes of all these tensors.
+pub(crate) fn total_bytes(tensors: &[Meta]) -> u64 {
+    tensors.iter().map(|tensor| tensor.bytes() as u64).sum()
 }
 
 /// A computation that changes tensors in place: the optimisers' steps, loading of weights.
@@ -174,6 +190,16 @@ pub trait Update: Debug {
     /// # Errors
     /// A dtype there is no kernel for; the driver refusing.
     fn cuda(&self, cx: &CudaCtx, targets: &[DeviceView], x: &[DeviceView]) -> Result<()>;
+
+    /// Floating point operations of one run, as [`Op::flops`] counts them: one for each element of the targets.
+    fn flops(&self, targets: &[Meta], _x: &[Meta]) -> u64 {
+        targets.iter().map(|target| target.numel() as u64).sum()
+    }
+
+    /// Bytes of one run, as [`Op::bytes`] counts them: every target read and written, every input read.
+    fn bytes(&self, targets: &[Meta], x: &[Meta]) -> u64 {
+        2 * total_bytes(targets) + total_bytes(x)
+    }
 }
 
 /// Checks that an op's floating inputs all have one computing dtype, and returns it.

@@ -25,6 +25,15 @@ impl Storage {
         }
     }
 
+    /// The number of bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Storage::Cpu(buffer) => buffer.bytes().len(),
+            Storage::Cuda(buffer) => buffer.len(),
+            Storage::Meta => 0,
+        }
+    }
+
     /// The address of the bytes, when they are in a GPU's memory.
     pub fn device(&self) -> Ptr<u8> {
         match self {

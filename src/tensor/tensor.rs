@@ -1,7 +1,7 @@
 //! The tensor: shared storage, a shape, and maybe a place on the tape.
 
 use super::node::{Edge, Leaf, Node, Origin};
-use super::op::{Meta, Update};
+use super::op::{Meta, Update, total_bytes};
 use super::storage::Data;
 use super::{Device, exec};
 use crate::core::{DType, Element, Error, Result, Shape};
@@ -316,5 +316,13 @@ impl Update for Copy {
 
     fn cuda(&self, cx: &CudaCtx, targets: &[DeviceView], x: &[DeviceView]) -> Result<()> {
         cx.copy(targets[0].bytes(), x[0].bytes(), x[0].size())
+    }
+
+    fn flops(&self, _targets: &[Meta], _x: &[Meta]) -> u64 {
+        0
+    }
+
+    fn bytes(&self, targets: &[Meta], x: &[Meta]) -> u64 {
+        total_bytes(targets) + total_bytes(x)
     }
 }

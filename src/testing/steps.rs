@@ -12,6 +12,7 @@ use super::bench::{Times, release_build};
 use crate::core::{DType, Error, Key, Result, Shape};
 use crate::cuda::Graph;
 use crate::inspect::peak_resident_bytes;
+use crate::inspect::profile::{Profile, Profiler, WARM_UP};
 use crate::models::{ModelConfig, Network};
 use crate::nn::{Ctx, Module, ModuleExt};
 use crate::optim::{Optimizer, Sgd};
@@ -20,8 +21,6 @@ use crate::train::GraphMode;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Steps before the first timed one.
-const WARM_UP: u64 = 3;
 const LR: f64 = 0.01;
 const MOMENTUM: f64 = 0.9;
 
@@ -64,6 +63,11 @@ impl StepBench {
     /// # Errors
     /// A debug build, whose times mean nothing; a batch size or time of 0; an image too small for the network.
     pub fn run(&self, network: &Network, device: &Device) -> Result<StepTimes> {
+        self.check(network)?;
+        self.time(network, device)
+    }
+
+    fn check(&self, network: &Network) -> Result<()> {
         release_build(&format!("cargo run --release -- bench step {}", network.name))?;
         if self.batch_size == 0 {
             return Err(Error::argument("--batch-size", "0 is out of range").expected("1 or more"));
@@ -72,36 +76,13 @@ impl StepBench {
             return Err(Error::argument("--seconds", format!("{} is out of range", self.seconds))
                 .expected("a number above 0, at most 3600"));
         }
-        self.time(network, device)
+        Ok(())
     }
 
     fn time(&self, network: &Network, device: &Device) -> Result<StepTimes> {
-        let model = network.build(&self.config)?;
-        model.init(device, DType::F32, 0)?;
-        let x = self.images(device)?;
-        let target = self.target(network, &*model, &x)?;
-        let mut optimizer = Sgd::new(model.trainable()?, MOMENTUM, false, 0.0)?;
-        let key = Key::new(0).child("forward");
-        let compute = |step: u64, optimizer: &Sgd| -> Result<()> {
-            optimizer.zero_grad();
-            let cx = Ctx::train(&network.name, key.step(step));
-            network.loss.of(&*model, &cx, &x, &target)?.0.backward()?;
-            optimizer.apply()
-        };
-        let graph = self.capture(device, || compute(0, &optimizer))?;
-        let mut steps = 0;
-        let mut step = || -> Result<()> {
-            optimizer.set(LR)?;
-            match (&graph, device.as_cuda()) {
-                (Some(graph), Some(cx)) => {
-                    cx.set_step(steps)?;
-                    graph.replay()?;
-                }
-                _ => compute(steps, &optimizer)?,
-            }
-            steps += 1;
-            device.synchronize()
-        };
+        let mut rig = Rig::new(self, network, device)?;
+        let graph = self.capture(device, || rig.compute(0))?;
+        let mut step = || rig.step(graph.as_ref());
         for _ in 0..WARM_UP {
             step()?;
         }
@@ -109,7 +90,7 @@ impl StepBench {
         let runs = ((self.seconds * 1e3 / one) as usize).clamp(5, 500);
         let times = milliseconds(runs, &mut step)?;
         let mut forward = || {
-            model.forward(&Ctx::eval(&network.name), &x)?;
+            rig.model.forward(&Ctx::eval(&network.name), &rig.x)?;
             device.synchronize()
         };
         forward()?;
@@ -129,8 +110,33 @@ impl StepBench {
                 Some(cx) => Some(cx.memory_stats().peak as u64),
                 None => peak_resident_bytes(),
             },
-            parameters: model.num_parameters(),
+            parameters: rig.model.num_parameters(),
         })
+    }
+
+    /// Profiles so many steps of `network` on `device`, after the same warm-up; never from a graph.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); no steps.
+    pub fn profile(&self, network: &Network, device: &Device, steps: usize) -> Result<Profile> {
+        self.check(network)?;
+        if steps == 0 {
+            return Err(Error::argument("--steps", "0 is out of range").expected("1 or more"));
+        }
+        let mut rig = Rig::new(self, network, device)?;
+        let profiler = Profiler::start(device)?;
+        profiler.know(&*rig.model, Some(&rig.optimizer))?;
+        for _ in 0..WARM_UP {
+            rig.step(None)?;
+            profiler.restart();
+        }
+        for _ in 0..steps {
+            rig.step(None)?;
+            profiler.step();
+        }
+        let mut profile = profiler.finish();
+        profile.measure_roof(device)?;
+        Ok(profile)
     }
 
     /// The step as a graph, where there is a GPU and one is wanted: run once, so that its memory is there, then captured.
@@ -171,6 +177,50 @@ impl StepBench {
         let labels = Tensor::from_vec(x.device(), labels, &dims)?;
         // Masks come from the loader in the network's dtype: converting them is no part of a step.
         if network.loss.takes_masks() { labels.to_dtype(x.dtype()) } else { Ok(labels) }
+    }
+}
+
+/// A network that is trained on the same batch again and again.
+struct Rig<'a> {
+    network: &'a Network,
+    device: &'a Device,
+    model: Box<dyn Module>,
+    optimizer: Sgd,
+    x: Tensor,
+    target: Tensor,
+    steps: u64,
+}
+
+impl<'a> Rig<'a> {
+    fn new(bench: &StepBench, network: &'a Network, device: &'a Device) -> Result<Rig<'a>> {
+        let model = network.build(&bench.config)?;
+        model.init(device, DType::F32, 0)?;
+        let x = bench.images(device)?;
+        let target = bench.target(network, &*model, &x)?;
+        let optimizer = Sgd::new(model.trainable()?, MOMENTUM, false, 0.0)?;
+        Ok(Rig { network, device, model, optimizer, x, target, steps: 0 })
+    }
+
+    /// What a graph holds of a step.
+    fn compute(&self, step: u64) -> Result<()> {
+        self.optimizer.zero_grad();
+        let cx = Ctx::train(&self.network.name, Key::new(0).child("forward").step(step));
+        self.network.loss.of(&*self.model, &cx, &self.x, &self.target)?.0.backward()?;
+        self.optimizer.apply()
+    }
+
+    /// A whole step, to its end.
+    fn step(&mut self, graph: Option<&Graph>) -> Result<()> {
+        self.optimizer.set(LR)?;
+        match (graph, self.device.as_cuda()) {
+            (Some(graph), Some(cx)) => {
+                cx.set_step(self.steps)?;
+                graph.replay()?;
+            }
+            _ => self.compute(self.steps)?,
+        }
+        self.steps += 1;
+        self.device.synchronize()
     }
 }
 

@@ -110,6 +110,8 @@ impl Trainer<'_> {
         let cuda = device.and_then(|device| device.as_cuda().cloned());
         let obstacle = match (&cuda, self.options.accumulate) {
             (None, _) => Some("the device is no GPU"),
+            // Of a replay only the whole is known.
+            (Some(cx), _) if cx.seat().is_taken() => Some("its ops are profiled one by one"),
             (_, 2..) => Some("gradients are accumulated over several batches"),
             _ => None,
         };

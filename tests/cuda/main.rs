@@ -10,6 +10,7 @@ mod elements;
 mod large;
 mod losses;
 mod memory;
+mod profile;
 mod training;
 mod updates;
 

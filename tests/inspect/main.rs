@@ -10,6 +10,9 @@ mod graph;
 mod health;
 #[cfg(feature = "cli")]
 mod page;
+mod profile;
+#[cfg(feature = "cli")]
+mod profile_command;
 #[cfg(feature = "cli")]
 #[path = "../program/mod.rs"]
 mod program;
@@ -44,9 +47,16 @@ fn network(
     }
     model.load_matching(&statistics).unwrap();
     if network.loss.takes_masks() {
-        // About half of the pixels are the mask.
+        // About half of the pixels are the mask. A network this narrow may be born dead: the next seed's is taken then.
         let x = noise(device, &[1, input[0], input[1], input[2]], dtype);
-        let mut logits = model.forward(&Ctx::eval(name), &x).unwrap().to_f64().unwrap();
+        let mut logits = Vec::new();
+        for seed in 5.. {
+            logits = model.forward(&Ctx::eval(name), &x).unwrap().to_f64().unwrap();
+            if logits.iter().any(|&logit| logit > logits[0]) {
+                break;
+            }
+            model.init_with(device, dtype, seed, Scheme::Kaiming).unwrap();
+        }
         logits.sort_by(f64::total_cmp);
         let bias = Tensor::full(device, -logits[logits.len() / 2], &[1], dtype).unwrap();
         model.load_matching(&[("conv_final.bias".to_owned(), bias)].into()).unwrap();

@@ -1,0 +1,209 @@
+//! A profile as tables of text.
+
+use super::table::{aligned, short, table};
+use crate::Error;
+use crate::inspect::Roof;
+use crate::inspect::profile::{
+    Bound, Cost, HeldRow, LayerTable, OpRow, PROFILE_STEPS, Phase, Profile, ProfileTraining,
+};
+use clap::builder::RangedU64ValueParser;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Rows of a table that are shown; a file has them all.
+const MOST: usize = 30;
+
+/// Which file, and how many steps.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ProfileArgs {
+    /// Profile some steps: every op's time, FLOPs, bytes and layer, and what holds the memory; FILE opens in
+    /// ui.perfetto.dev or chrome://tracing
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Steps to profile, after 3 to warm up
+    #[arg(long, value_name = "N", default_value_t = PROFILE_STEPS, value_parser = steps(), requires = "profile")]
+    pub profile_steps: usize,
+}
+
+/// A number of steps whose ops there is room for.
+pub fn steps() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=10_000)
+}
+
+/// A training run that is profiled.
+pub struct Watched {
+    pub callback: ProfileTraining<'static>,
+    /// Why there is no profile, where there is none.
+    pub failed: Arc<Mutex<Option<Error>>>,
+}
+
+impl ProfileArgs {
+    /// What watches a training run, if asked for; `say` prints the profile.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn watch(&self, say: fn(&str)) -> crate::Result<Option<Watched>> {
+        let Some(file) = &self.profile else { return Ok(None) };
+        let failed = Arc::new(Mutex::new(None));
+        let (place, slot) = (file.display().to_string(), Arc::clone(&failed));
+        let done = move |profile: crate::Result<Profile>| match profile {
+            Ok(profile) => say(&format!("{}\nthe timeline is in {place}", text(&profile))),
+            Err(error) => {
+                say(&format!("there is no profile: {error}"));
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
+        };
+        Ok(Some(Watched { callback: ProfileTraining::new(file, self.profile_steps, done)?, failed }))
+    }
+}
+
+/// The costliest ops, phases, and the memory at its peak.
+pub fn text(profile: &Profile) -> String {
+    let steps = profile.steps.len().max(1);
+    let mut ops = profile.op_table();
+    ops.sort_by(|a, b| b.cost.seconds.total_cmp(&a.cost.seconds));
+    let (shown, rest) = ops.split_at(ops.len().min(MOST));
+    let header = ["layer", "phase", "op", "calls", "ms/step", "share"].into_iter().chain(RATES);
+    let rows = shown.iter().map(|row| op(row, steps));
+    let mut lines = vec![roof(profile.roof.as_ref()), with_header(header, rows, 3)];
+    if !rest.is_empty() {
+        let share: f64 = rest.iter().map(|row| row.share).sum();
+        lines.push(format!("and {} more, {:.1} % of the time together", rest.len(), 100.0 * share));
+    }
+    lines.push(phases(profile, &ops, steps));
+    if let Some(peak) = profile.memory_at_peak() {
+        let mut held = peak.rows;
+        held.sort_by_key(|row| std::cmp::Reverse(row.bytes));
+        let (shown, rest) = held.split_at(held.len().min(MOST));
+        let header = ["layer", "holds", "bytes", "share", "tensors", "largest", "made by", "last used by"];
+        let rows = shown.iter().map(|row| holds(row, peak.bytes));
+        lines.push(format!("\npeak memory: {}B in use at {}", spaced(peak.bytes as f64), peak.at));
+        lines.push(aligned(&rows_with(header, rows), |column| [0, 1, 5, 6, 7].contains(&column)));
+        if !rest.is_empty() {
+            let bytes: usize = rest.iter().map(|row| row.bytes).sum();
+            lines.push(format!("and {} more, {}B together", rest.len(), spaced(bytes as f64)));
+        }
+    }
+    lines.join("\n")
+}
+
+/// Each layer, forward and backward.
+pub fn layers(found: &LayerTable, roof_of: Option<&Roof>) -> String {
+    let header = ["layer", "phase", "ms"].into_iter().chain(RATES);
+    let row = |name: &str, phase: &str, cost: &Cost| {
+        let first = [name.to_owned(), phase.to_owned(), format!("{:.3}", 1e3 * cost.seconds)];
+        first.into_iter().chain(rates(cost, 1)).collect::<Vec<_>>()
+    };
+    let rows = found.layers.iter().chain([&found.sum]).flat_map(|layer| {
+        [row(name(&layer.path), "forward", &layer.forward), row("", "backward", &layer.backward)]
+    });
+    let update = row("optimiser", "update", &found.update);
+    let both = found.sum.total.seconds + found.update.seconds;
+    format!(
+        "{}\n{}\na step takes {:.3} ms, its ops {:.3}; medians of {} steps",
+        roof(roof_of),
+        with_header(header, rows.chain([update]), 2),
+        1e3 * found.step_seconds,
+        1e3 * both,
+        found.steps,
+    )
+}
+
+/// The columns of [`rates`].
+const RATES: [&str; 7] = ["FLOP", "bytes", "FLOP/byte", "GFLOP/s", "GB/s", "% of roof", "bound by"];
+
+fn rates(cost: &Cost, steps: usize) -> [String; 7] {
+    let or_dash = |value: f64, text: String| if value > 0.0 { text } else { "-".to_owned() };
+    let bound = match cost.bound {
+        Some(Bound::Compute) => "compute",
+        Some(Bound::Memory) => "memory",
+        None => "-",
+    };
+    let [flops, bytes] = [cost.flops, cost.bytes].map(|work| work as f64 / steps as f64);
+    [
+        or_dash(flops, short(flops)),
+        or_dash(bytes, short(bytes)),
+        or_dash(cost.intensity, format!("{:.2}", cost.intensity)),
+        or_dash(cost.gflops_per_second, format!("{:.1}", cost.gflops_per_second)),
+        or_dash(cost.gbytes_per_second, format!("{:.1}", cost.gbytes_per_second)),
+        cost.of_roof.map_or("-".to_owned(), |share| format!("{:.0}", 100.0 * share)),
+        bound.to_owned(),
+    ]
+}
+
+fn op(row: &OpRow, steps: usize) -> Vec<String> {
+    let per_step = 1e3 * row.cost.seconds / steps as f64;
+    let first = [
+        name(&row.path).to_owned(),
+        row.phase.name().to_owned(),
+        row.op.to_owned(),
+        row.calls.to_string(),
+        format!("{per_step:.3}"),
+        format!("{:.1} %", 100.0 * row.share),
+    ];
+    first.into_iter().chain(rates(&row.cost, steps)).collect()
+}
+
+fn holds(row: &HeldRow, all: usize) -> Vec<String> {
+    let dims = if row.dims.is_empty() { String::new() } else { format!("{:?}", row.dims) };
+    vec![
+        name(&row.path).to_owned(),
+        row.held.name().to_owned(),
+        short(row.bytes as f64),
+        format!("{:.1} %", 100.0 * row.bytes as f64 / all as f64),
+        if row.tensors > 0 { row.tensors.to_string() } else { "-".to_owned() },
+        dims,
+        row.born.clone(),
+        row.died.clone(),
+    ]
+}
+
+fn phases(profile: &Profile, ops: &[OpRow], steps: usize) -> String {
+    let of = |phase: Phase| {
+        // From +0: an empty sum is -0.
+        let of_phase = ops.iter().filter(|row| row.phase == phase);
+        let seconds = of_phase.fold(0.0, |sum, row| sum + row.cost.seconds);
+        format!("{} {:.3}", phase.name(), 1e3 * seconds / steps as f64)
+    };
+    let all: f64 = profile.steps.iter().map(|step| step.us).sum::<f64>() / 1e3 / steps as f64;
+    let parts: Vec<String> = Phase::ALL.into_iter().map(of).collect();
+    format!("a step, in ms, mean of {steps}: {all:.3}, of it {}", parts.join(", "))
+}
+
+fn roof(roof: Option<&Roof>) -> String {
+    match roof {
+        Some(roof) => {
+            format!(
+                "roof: {:.1} GFLOP/s of f32 multiply-adds, {:.1} GB/s copied",
+                roof.flops / 1e9,
+                roof.bytes / 1e9
+            )
+        }
+        None => "roof: not measured".to_owned(),
+    }
+}
+
+/// The network itself has no path.
+fn name(path: &str) -> &str {
+    if path.is_empty() { "-" } else { path }
+}
+
+fn spaced(bytes: f64) -> String {
+    let text = short(bytes);
+    if text.contains(' ') { text } else { text + " " }
+}
+
+fn with_header<'a>(
+    header: impl IntoIterator<Item = &'a str>,
+    rows: impl Iterator<Item = Vec<String>>,
+    left: usize,
+) -> String {
+    table(&rows_with(header, rows), left)
+}
+
+fn rows_with<'a>(
+    header: impl IntoIterator<Item = &'a str>,
+    rows: impl Iterator<Item = Vec<String>>,
+) -> Vec<Vec<String>> {
+    std::iter::once(header.into_iter().map(str::to_owned).collect()).chain(rows).collect()
+}

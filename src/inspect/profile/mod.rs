@@ -1,0 +1,53 @@
+//! Where the time and the memory of training steps go: every op, timed, with its floating point operations, its bytes
+//! and the layer it belongs to, forward and backward.
+//!
+//! | file | what |
+//! |---|---|
+//! | `profiler.rs` | [`Profiler`]: watches a device while it is there |
+//! | `record.rs` | what it writes down: ops, steps |
+//! | `memory.rs` | [`TensorLife`]: when tensors are made and let go, and what holds the memory at its peak |
+//! | `tables.rs` | [`Cost`], and tables by op and by layer |
+//! | `trace.rs` | the timeline as a file for <https://ui.perfetto.dev> and chrome://tracing |
+//! | `training.rs` | [`ProfileTraining`]: some steps of a training run |
+//!
+//! Layers run as they do without a profiler: two that are fused into one op are named so, `conv1+relu`. The weights that
+//! come out are the same, bit for bit. What is written down costs time between ops, not within them. On a GPU the device
+//! is waited for around each op, and steps are not replayed from a graph.
+//!
+//! ```
+//! use receptive::inspect::profile::{Phase, Profiler};
+//! use receptive::nn::{Ctx, Linear, Loss, ModuleExt, Relu, Sequential};
+//! use receptive::{DType, Device, Key, Tensor};
+//! let cpu = Device::cpu()?;
+//! let net = Sequential::new().named("fc1", Linear::new(8, 6)).named("relu", Relu).named("fc2", Linear::new(6, 3));
+//! net.init(&cpu, DType::F32, 0)?;
+//! let (x, target) = (Tensor::zeros(&cpu, &[4, 8], DType::F32)?, Tensor::zeros(&cpu, &[4], DType::I64)?);
+//!
+//! let profiler = Profiler::start(&cpu)?;
+//! let (loss, _) = Loss::CrossEntropy.of(&net, &Ctx::train("net", Key::new(0)), &x, &target)?;
+//! loss.backward()?;
+//! let profile = profiler.finish();
+//!
+//! let layers: Vec<&str> = profile.events.iter().filter(|e| e.phase == Phase::Forward).map(|e| &*e.path).collect();
+//! assert_eq!(layers, ["fc1+relu", "fc2", "loss"]);
+//! // 8 products and sums, a bias and a rectifier for each of 4 x 6 outputs.
+//! assert_eq!(profile.events[0].flops, 4 * 6 * (2 * 8 + 1 + 1));
+//! assert_eq!(profile.layer_table().layers.len(), 3);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+
+mod memory;
+mod profiler;
+mod record;
+mod tables;
+mod trace;
+mod training;
+
+pub use memory::{Held, HeldRow, MemoryAtPeak, TensorLife};
+pub use profiler::Profiler;
+pub use record::{OpEvent, Phase, Profile, Span};
+pub use tables::{Bound, Cost, LayerRow, LayerTable, OpRow};
+pub use training::{PROFILE_STEPS, ProfileTraining};
+
+/// Steps before the first profiled one: memory is found, caches are filled.
+pub const WARM_UP: usize = 3;

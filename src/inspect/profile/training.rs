@@ -1,0 +1,103 @@
+//! Some steps of a training run.
+
+use super::{Profile, Profiler, WARM_UP};
+use crate::core::{Error, Result};
+use crate::io::check_writable;
+use crate::nn::ModuleExt;
+use crate::train::{Callback, Flow, Outcome, StepReport, Trainer};
+use std::path::{Path, PathBuf};
+
+/// Steps that are profiled, unless told otherwise.
+pub const PROFILE_STEPS: usize = 20;
+
+/// Watches a training run's first steps, writes their profile to a file, and leaves the run alone from there on. The first
+/// [`WARM_UP`] steps are not part of it, nor is validation.
+///
+/// On a GPU the epochs in which it watches run without a graph.
+pub struct ProfileTraining<'a> {
+    file: PathBuf,
+    steps: usize,
+    /// Told what came of it. A file that could not be written after all does not end the run.
+    done: Box<dyn FnMut(Result<Profile>) + Send + 'a>,
+    /// Steps still to warm up.
+    warm_up: usize,
+    profiler: Option<Profiler>,
+    title: String,
+}
+
+impl<'a> ProfileTraining<'a> {
+    /// Of so many steps, into this file; `done` hears of the profile once it is written, or why it could not be.
+    ///
+    /// # Errors
+    /// No steps; a file that cannot be written.
+    pub fn new(
+        file: &Path,
+        steps: usize,
+        done: impl FnMut(Result<Profile>) + Send + 'a,
+    ) -> Result<ProfileTraining<'a>> {
+        if steps == 0 {
+            return Err(Error::argument("--profile-steps", "0 is out of range").expected("1 or more"));
+        }
+        check_writable(file)?;
+        let (file, done) = (file.to_owned(), Box::new(done));
+        Ok(ProfileTraining { file, steps, done, warm_up: WARM_UP, profiler: None, title: String::new() })
+    }
+
+    fn finish(&mut self) {
+        if let Some(profiler) = self.profiler.take() {
+            (self.done)(write(profiler, &self.file, &self.title));
+        }
+    }
+}
+
+fn write(profiler: Profiler, file: &Path, title: &str) -> Result<Profile> {
+    let device = profiler.device().clone();
+    let mut profile = profiler.finish();
+    if profile.events.is_empty() {
+        return Err(Error::argument("profile", "no training step ran, so there is nothing to write"));
+    }
+    profile.measure_roof(&device)?;
+    profile.write(file, title)?;
+    Ok(profile)
+}
+
+impl Callback for ProfileTraining<'_> {
+    fn on_start(&mut self, trainer: &Trainer) -> Result<()> {
+        let Some((_, param)) = trainer.model.params().into_iter().next() else { return Ok(()) };
+        let profiler = Profiler::start(param.value()?.device())?;
+        profiler.know(trainer.model, Some(&*trainer.optimizer))?;
+        let ahead = trainer.total_steps().saturating_sub(trainer.state.step) as usize;
+        self.warm_up = WARM_UP.min(ahead.saturating_sub(1));
+        self.title = format!("receptive train {}", trainer.options.name);
+        self.profiler = Some(profiler);
+        Ok(())
+    }
+
+    fn on_step(&mut self, trainer: &Trainer, _report: &StepReport) -> Result<Flow> {
+        let Some(profiler) = &self.profiler else { return Ok(Flow::Continue) };
+        if self.warm_up > 0 {
+            self.warm_up -= 1;
+            profiler.restart();
+        } else {
+            profiler.step();
+        }
+        // Validation comes next, and is no step.
+        let last = trainer.state.batch >= trainer.batches || trainer.state.step >= trainer.total_steps();
+        if profiler.steps() >= self.steps {
+            self.finish();
+        } else if last {
+            profiler.pause();
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_epoch(&mut self, _trainer: &Trainer) -> Result<Flow> {
+        self.profiler.iter().for_each(Profiler::resume);
+        Ok(Flow::Continue)
+    }
+
+    fn on_end(&mut self, _trainer: &Trainer, _outcome: &Outcome) -> Result<()> {
+        self.finish();
+        Ok(())
+    }
+}
