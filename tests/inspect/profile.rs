@@ -142,7 +142,7 @@ fn every_backward_op_belongs_to_the_layer_that_recorded_it() {
             let has = |path: &&str| {
                 **path == *layer || path.strip_prefix(layer).is_some_and(|rest| rest.starts_with('+'))
             };
-            assert!(backward.iter().any(|path| has(path)), "{name}: {layer} is not in {backward:?}");
+            assert!(backward.iter().any(has), "{name}: {layer} is not in {backward:?}");
         }
         let other: Vec<_> = of(Phase::Other).map(|event| event.op).collect();
         assert!(other.is_empty() && of(Phase::Update).all(|event| event.op == "adam"), "{name}: {other:?}");
