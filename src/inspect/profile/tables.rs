@@ -22,7 +22,7 @@ pub enum Bound {
 /// ```math
 /// \begin{aligned}
 /// \text{intensity} &= \frac{\text{FLOP}}{\text{bytes}} \\
-/// \text{least time} &= \max\left(\frac{\text{FLOP}}{\text{peak FLOP/s}}, \frac{\text{bytes}}{\text{peak bytes/s}}\right) \\
+/// \text{least time} &= \max \Bigl(\frac{\text{FLOP}}{\text{peak FLOP/s}}, \frac{\text{bytes}}{\text{peak bytes/s}} \Bigr) \\
 /// \text{of roof} &= \frac{\text{least time}}{\text{time}}
 /// \end{aligned}
 /// ```
