@@ -85,7 +85,7 @@ const CASES: &[(&str, [usize; 3], Option<usize>, Goal)] = &[
     ("lenet5", [1, 20, 20], None, Goal::Class(0)),
     ("resnet-cifar", [3, 8, 8], None, Goal::Class(9)),
     ("mlp", [1, 6, 5], None, Goal::Class(7)),
-    ("unet", [3, 16, 16], Some(2), Goal::Mask),
+    ("unet", [3, 16, 16], Some(4), Goal::Mask),
 ];
 
 fn close(got: &Heatmap, want: &[f64], tolerance: f64, what: &str) {
@@ -172,7 +172,7 @@ fn occlusion_is_the_mean_drop_under_the_patches() {
 #[test]
 fn gradcam_of_a_mask_by_its_last_convolution() {
     let cpu = Device::cpu().unwrap();
-    let net = network("unet", [3, 16, 16], Some(2), &cpu, DType::F64);
+    let net = network("unet", [3, 16, 16], Some(4), &cpu, DType::F64);
     let x = noise(&cpu, &[1, 3, 16, 16], DType::F64);
     let logits = scores(&*net, &x);
     let mask: Vec<f64> = logits.iter().map(|&v| f64::from(v > 0.0)).collect();
@@ -181,8 +181,8 @@ fn gradcam_of_a_mask_by_its_last_convolution() {
     let weight = net.state_dict().unwrap()["conv_final.weight"].to_f64().unwrap();
     let all = activations(&*net, "unet", &x).unwrap();
     let last = &all.last().unwrap().input.values;
-    let value = |i: usize| share * (weight[0] * f64::from(last[i]) + weight[1] * f64::from(last[256 + i]));
-    let want: Vec<f64> = (0..256).map(|i| value(i).max(0.0)).collect();
+    let sum = |i: usize| -> f64 { (0..4).map(|k| share * weight[k] * f64::from(last[256 * k + i])).sum() };
+    let want: Vec<f64> = (0..256).map(|i| sum(i).max(0.0)).collect();
     let got = gradcam(&*net, "unet", &x, "dec1", Goal::Mask).unwrap();
     close(&got, &want, 1e-6, "dec1");
     let score: f64 = logits.iter().zip(&mask).map(|(logit, m)| logit * m).sum();
@@ -193,7 +193,7 @@ fn gradcam_of_a_mask_by_its_last_convolution() {
 #[test]
 fn a_mask_without_pixels_scores_nothing() {
     let cpu = Device::cpu().unwrap();
-    let net = network("unet", [3, 16, 16], Some(2), &cpu, DType::F32);
+    let net = network("unet", [3, 16, 16], Some(4), &cpu, DType::F32);
     let bias = Tensor::full(&cpu, -1e3, &[1], DType::F32).unwrap();
     net.load_matching(&[("conv_final.bias".to_owned(), bias)].into()).unwrap();
     let x = noise(&cpu, &[1, 3, 16, 16], DType::F32);

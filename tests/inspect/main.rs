@@ -47,18 +47,18 @@ fn network(
     }
     model.load_matching(&statistics).unwrap();
     if network.loss.takes_masks() {
-        // About half of the pixels are the mask. A network this narrow may be born dead: the next seed's is taken then.
+        // The upper half of the logits' range is the mask. A network this narrow may be born dead: the next seed's is taken.
         let x = noise(device, &[1, input[0], input[1], input[2]], dtype);
-        let mut logits = Vec::new();
+        let [mut least, mut most] = [0.0; 2];
         for seed in 5.. {
-            logits = model.forward(&Ctx::eval(name), &x).unwrap().to_f64().unwrap();
-            if logits.iter().any(|&logit| logit > logits[0]) {
+            let logits = model.forward(&Ctx::eval(name), &x).unwrap().to_f64().unwrap();
+            [least, most] = [f64::min, f64::max].map(|of| logits.iter().copied().reduce(of).unwrap());
+            if least < most {
                 break;
             }
             model.init_with(device, dtype, seed, Scheme::Kaiming).unwrap();
         }
-        logits.sort_by(f64::total_cmp);
-        let bias = Tensor::full(device, -logits[logits.len() / 2], &[1], dtype).unwrap();
+        let bias = Tensor::full(device, -(least + most) / 2.0, &[1], dtype).unwrap();
         model.load_matching(&[("conv_final.bias".to_owned(), bias)].into()).unwrap();
     }
     model
