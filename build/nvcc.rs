@@ -36,6 +36,8 @@ fn open(program: PathBuf) -> Option<Nvcc> {
     Some(Nvcc { version: format!("nvcc {version}"), program })
 }
 
+/// Where nvcc's own data happen to lie decides a few registers and loads: of the same source it makes one of several PTX,
+/// each right. A committed file is one of them.
 impl Nvcc {
     /// `OUT/NAME.ptx` of every source, as many at once as there are cores.
     pub fn compile_all(&self, sources: &[&Source], root: &Path, out: &Path) {
@@ -53,7 +55,7 @@ impl Nvcc {
     }
 
     fn compile(&self, source: &Source, root: &Path, ptx: &Path) {
-        let mut command = at_fixed_addresses(&self.program);
+        let mut command = Command::new(&self.program);
         // No -lineinfo: it would write this machine's paths into the PTX. The working folder keeps them out of names.
         command
             .current_dir(root)
@@ -95,20 +97,4 @@ impl Nvcc {
         }
         write(ptx, &text);
     }
-}
-
-/// nvcc orders some registers by where its data happen to lie, so that the same source gives PTX that differs now and then.
-/// Without address randomisation it does not. Where the system will not have that, it runs as it is.
-fn at_fixed_addresses(program: &Path) -> Command {
-    let fixed = || {
-        let mut command = Command::new("setarch");
-        command.arg("-R");
-        command
-    };
-    if fixed().arg("true").output().is_ok_and(|o| o.status.success()) {
-        let mut command = fixed();
-        command.arg(program);
-        return command;
-    }
-    Command::new(program)
 }
