@@ -7,30 +7,34 @@ const WINDOW: f64 = 0.5;
 pub(super) struct Pace {
     /// Where the session began: step, seconds.
     start: (u64, f64),
-    /// Where the rate is taken from: seconds, and images since.
-    since: f64,
+    /// Where the last step ended, or what came between.
+    last: f64,
+    /// What the next rate is of: images and their seconds.
     images: usize,
+    spent: f64,
     pub images_per_second: Option<f64>,
 }
 
 impl Pace {
     /// From this step, after so many seconds of training.
     pub fn new(step: u64, seconds: f64) -> Pace {
-        Pace { start: (step, seconds), since: seconds, images: 0, images_per_second: None }
+        Pace { start: (step, seconds), last: seconds, images: 0, spent: 0.0, images_per_second: None }
     }
 
     /// A step with this many images is done.
     pub fn step(&mut self, images: usize, seconds: f64) {
         self.images += images;
-        if seconds - self.since >= WINDOW {
-            self.images_per_second = Some(self.images as f64 / (seconds - self.since));
-            self.skip_to(seconds);
+        self.spent += seconds - self.last;
+        self.last = seconds;
+        if self.spent >= WINDOW {
+            self.images_per_second = Some(self.images as f64 / self.spent);
+            (self.images, self.spent) = (0, 0.0);
         }
     }
 
     /// What was done since the last step, validation, is no training: it does not count for the rate.
     pub fn skip_to(&mut self, seconds: f64) {
-        (self.since, self.images) = (seconds, 0);
+        self.last = seconds;
     }
 
     /// What the rest of the steps will take, if they take as long as those of this session, validation included.
@@ -56,5 +60,15 @@ mod tests {
         pace.skip_to(61.0);
         pace.step(64, 62.0);
         assert_eq!(pace.images_per_second, Some(64.0));
+    }
+
+    #[test]
+    fn epochs_shorter_than_the_window_have_a_rate_too() {
+        let mut pace = Pace::new(0, 0.0);
+        for epoch in 0..4 {
+            pace.step(32, f64::from(epoch) + 0.125);
+            pace.skip_to(f64::from(epoch) + 1.0);
+        }
+        assert_eq!(pace.images_per_second, Some(256.0));
     }
 }
