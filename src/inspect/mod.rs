@@ -18,7 +18,6 @@
 //! | `autograd_graph/` | [`autograd_graph`]: the tape behind a tensor as data, DOT and SVG |
 //! | `numerics_diff.rs` | [`numerics_diff`]: the same network computed in two ways, layer by layer |
 //! | `profile/` | [`profile`]: the time, work and memory of every op of training steps, by layer |
-//! | `roofline.rs` | [`Roof`]: how fast a device can be, measured |
 //! | `report/` | [`report`]: a network and an image, looked into, as data and as one page |
 //! | `roofline.rs` | [`Roof`]: how fast a device can be, measured |
 //! | `gpu.rs` | [`Gpu`]: the GPU, and whether the kernels work on it |

@@ -61,9 +61,9 @@
 
   // Where everything stands, for a diagram of this width.
   const layout = (all, edges, metric, width) => {
-    const wide = width < 420 ? 56 : 92;
+    const wide = width < 400 ? 56 : 92;
     const gutter = 12 + LANE * Math.min(1 + Math.max(-1, ...edges.map((e) => e[2])), 9);
-    const bar = width < 420 ? 62 : 84;
+    const bar = width < 400 ? 62 : 84;
     const shape = width < 380 ? 0 : 84;
     const text = gutter + wide + 12;
     const most = {
