@@ -124,6 +124,10 @@ def keyboard(browser, numbers):
         browser.press(Keys.ARROW_RIGHT)
         selected = "return [...document.querySelectorAll('.panel [role=tab]')].findIndex((t) => t === document.activeElement)"
         same("the tab in focus", browser.run(selected), i % tabs)
+    script = """return ["ArrowLeft", "ArrowRight"].filter((key) => !document.querySelector(arguments[0])
+      .dispatchEvent(new KeyboardEvent("keydown", { key, altKey: true, bubbles: true, cancelable: true })))"""
+    for part in [".panel [role=tab][aria-selected=true]", ".panel .plane canvas", "#field .field-view", ".diagram [data-layer='1']"]:
+        same(f"arrows with Alt that {part} keeps from the browser", browser.run(script, part), [])
     browser.find('.panel button[aria-label="next layer"]').click()
     check_layer(browser, numbers["layers"][1])
 

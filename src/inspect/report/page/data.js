@@ -69,6 +69,9 @@
 
   R.percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
 
+  // A number for rows and one for columns, or the one that stands for both.
+  R.pair = ([rows, columns]) => (rows === columns ? R.number(rows) : `${R.number(rows)}, ${R.number(columns)}`);
+
   R.shape = (dims) => (dims.length ? dims.join("\u00d7") : "1");
 
   // The end of a range, as in "rows 3 to 7".

@@ -23,8 +23,8 @@
         { tabindex: "-1", "aria-selected": "false" },
         R.el("td", {}, layer.path || layer.kind),
         number(`${size[0]}\u00d7${size[1]}`),
-        number(pair(jump)),
-        number(pair(start)),
+        number(R.pair(jump)),
+        number(R.pair(start)),
       );
       row.addEventListener("click", () => choose(i));
       row.addEventListener("focus", () => choose(i));
@@ -76,7 +76,7 @@
       move(nearest(point.y, 0), nearest(point.x, 1));
     });
     view.root.addEventListener("keydown", (event) => {
-      const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+      const step = R.arrow(event);
       if (!step) return;
       event.preventDefault();
       move(unit[0] + step[0], unit[1] + step[1]);
