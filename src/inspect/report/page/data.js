@@ -81,6 +81,18 @@
 
   R.className = (index) => R.report.classes[index] ?? String(index);
 
+  const rowOf = (layer) => R.report.rows.find((row) => R.report.layers[row.layer] === layer);
+
+  // Rows and columns of a row's places; a vector has those of the maps that it was flattened from.
+  const placesOf = (row) => {
+    if (row.output.length === 3) return row.output.slice(1);
+    return row.from[0] === null ? R.report.image.dims.slice(1) : placesOf(R.report.rows[row.from[0]]);
+  };
+  R.places = (layer) => placesOf(rowOf(layer));
+
+  // Whether nothing has come between the image and the layer.
+  R.readsImage = (layer) => rowOf(layer).from[0] === null;
+
   // The kinds of layer that share a colour.
   R.family = (kind) => {
     if (kind.startsWith("Conv")) return "conv";

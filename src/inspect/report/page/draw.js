@@ -143,6 +143,25 @@
     size: [0, 1].map((axis) => field.size[axis] + field.jump[axis] * (side - 1)),
   });
 
+  // Where value `at` of a vector was before it was flattened: [channel, row, column].
+  const before = (layer, at) => {
+    const [rows, columns] = R.places(layer);
+    const place = at % (rows * columns);
+    return [Math.floor(at / (rows * columns)), Math.floor(place / columns), place % columns];
+  };
+
+  R.seenByValue = (layer, at) => {
+    const [, row, column] = before(layer, at);
+    return R.seen(layer.receptive_field, row, column);
+  };
+
+  // "value 31", and where it was, if that matters to what it sees.
+  R.valueName = (layer, at) => {
+    if (!layer.receptive_field.jump.some(Boolean)) return `value ${at}`;
+    const [channel, row, column] = before(layer, at);
+    return `value ${at} (channel ${channel}, row ${row}, column ${column})`;
+  };
+
   R.seenText = (seen) =>
     `sees rows ${R.span(seen.start[0], seen.size[0])} and columns ${R.span(seen.start[1], seen.size[1])} of the image`;
 })();
