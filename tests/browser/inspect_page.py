@@ -34,6 +34,12 @@ def test(program, folder, shots):
         evidence(browser, numbers)
         mistakes(browser, numbers)
         browser.check()
+    for place in ["100%", "layer=100%", "layer=no-such-layer"]:
+        # In a new window: another place of an open page does not load it again.
+        with Browser() as browser:
+            browser.open(f"{page.resolve().as_uri()}#{place}")
+            same("layers in the diagram", len(browser.all(".diagram .row")), len(numbers["layers"]))
+            browser.check()
     others(program, folder, shots)
 
 

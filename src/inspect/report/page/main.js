@@ -16,8 +16,15 @@
   };
 
   const layerOfHash = () => {
-    const path = decodeURIComponent(location.hash.replace(/^#layer=/, ""));
-    return location.hash.startsWith("#layer=") ? R.report.layers.findIndex((layer) => layer.path === path) : -1;
+    const [, coded] = location.hash.split(/^#layer=/);
+    if (coded === undefined) return -1;
+    try {
+      const path = decodeURIComponent(coded);
+      return R.report.layers.findIndex((layer) => layer.path === path);
+    } catch {
+      // A percent sign that encodes nothing is in no layer's name.
+      return -1;
+    }
   };
 
   const network = (root) => {
