@@ -103,7 +103,7 @@
       title: "What the answer rests on",
       short: "Evidence",
       when: report.attribution.length,
-      lead: "Three ways to ask which pixels matter. Vermilion speaks for the answer, blue against it.",
+      lead: "Three ways to ask which pixels matter. Vermilion: the score rests on it; blue: it speaks against. Saliency has no sign: it tells only how much.",
       mount: R.heat,
     },
     {
