@@ -13,7 +13,7 @@
   const machine = () => {
     const { cpu, device, threads } = R.report.machine;
     const where = device === "cpu" ? `${cpu || "an unknown processor"}, ${R.plural(threads, "thread")}` : device;
-    return R.el("p", { class: "note" }, `Times were measured on ${where}: layer by layer, medians of five passes.`);
+    return R.el("p", { class: "note" }, `Times were measured on ${where}: layer by layer, medians of several passes.`);
   };
 
   const score = () => {
