@@ -29,10 +29,17 @@ def test(program, folder, shots):
         bars(browser, numbers)
         keyboard(browser, numbers)
         maps(browser, numbers)
+        flattened(browser, numbers, shots)
         fields(browser, numbers)
         evidence(browser, numbers)
         mistakes(browser, numbers)
         browser.check()
+    for place in ["100%", "layer=100%", "layer=no-such-layer"]:
+        # In a new window: another place of an open page does not load it again.
+        with Browser() as browser:
+            browser.open(f"{page.resolve().as_uri()}#{place}")
+            same("layers in the diagram", len(browser.all(".diagram .row")), len(numbers["layers"]))
+            browser.check()
     others(program, folder, shots)
 
 
@@ -124,6 +131,10 @@ def keyboard(browser, numbers):
         browser.press(Keys.ARROW_RIGHT)
         selected = "return [...document.querySelectorAll('.panel [role=tab]')].findIndex((t) => t === document.activeElement)"
         same("the tab in focus", browser.run(selected), i % tabs)
+    script = """return ["ArrowLeft", "ArrowRight"].filter((key) => !document.querySelector(arguments[0])
+      .dispatchEvent(new KeyboardEvent("keydown", { key, altKey: true, bubbles: true, cancelable: true })))"""
+    for part in [".panel [role=tab][aria-selected=true]", ".panel .plane canvas", "#field .field-view", ".diagram [data-layer='1']"]:
+        same(f"arrows with Alt that {part} keeps from the browser", browser.run(script, part), [])
     browser.find('.panel button[aria-label="next layer"]').click()
     check_layer(browser, numbers["layers"][1])
 
@@ -145,14 +156,52 @@ def maps(browser, numbers):
     rows = f"rows {row} to {row + field['size'][0] - 1}".replace("-", "\u2212")
     if "row 1, column 0" not in text or rows not in text:
         raise Wrong(f"{text!r} lacks {rows!r}")
-    drawn = browser.run(
-        "const r = document.querySelector('.panel .field-view .edge'); return ['x','y','width','height'].map((n) => Number(r.getAttribute(n)))"
-    )
-    same("the rectangle", drawn, [field["start"][1], row, field["size"][1], field["size"][0]])
+    same("the rectangle", rectangle(browser, ".panel"), [field["start"][1], row, field["size"][1], field["size"][0]])
     buttons = browser.all(".panel .maps button")
     same("maps", len(buttons), layer["output"][0])
     browser.click(buttons[-1])
     same("the chosen map", buttons[-1].get_attribute("aria-pressed"), "true")
+
+
+def rectangle(browser, part):
+    """Left, top, width and height of the field drawn on the image."""
+    script = """const edge = document.querySelector(`${arguments[0]} .field-view .edge`);
+      return ["x", "y", "width", "height"].map((name) => Number(edge.getAttribute(name)))"""
+    return browser.run(script, part)
+
+
+def flattened(browser, numbers, shots):
+    """A value of a vector sees what its place saw before the maps were flattened."""
+    i = next(i for i, layer in enumerate(numbers["layers"]) if layer["kind"] == "Flatten")
+    _, h, w = numbers["layers"][i - 1]["output"] if i else numbers["image"]["dims"]
+    field = numbers["layers"][i]["receptive_field"]
+
+    def check(text, part):
+        at, channel, row, column = map(int, re.search(r"value (\d+) \(channel (\d+), row (\d+), column (\d+)\)", text).groups())
+        same(f"the place of value {at}", at, (channel * h + row) * w + column)
+        first = [start + jump * place for start, jump, place in zip(field["start"], field["jump"], (row, column))]
+        spans = [str(start) if size == 1 else f"{start} to {start + size - 1}" for start, size in zip(first, field["size"])]
+        sees = "sees rows {} and columns {} of the image".format(*spans).replace("-", "\u2212")
+        if sees not in text:
+            raise Wrong(f"{text!r} lacks {sees!r}")
+        same("the rectangle", rectangle(browser, part), [*reversed(first), *reversed(field["size"])])
+        return at
+
+    browser.click(browser.find(f'.diagram [data-layer="{i}"] .path'))
+    canvas = browser.find(".panel .plane canvas")
+    columns = browser.run("arguments[0].focus(); return arguments[0].width", canvas)
+    browser.press(*[Keys.ARROW_UP] * 40, *[Keys.ARROW_LEFT] * 40)
+    for key, at in [(None, 0), (Keys.ARROW_DOWN, columns), (Keys.ARROW_RIGHT, columns + 1), (Keys.ARROW_DOWN, 2 * columns + 1)]:
+        if key:
+            browser.press(key)
+        same("the chosen value", check(browser.text(".panel .readout"), ".panel"), at)
+    browser.shot(shots, f"inspect-{numbers['model']}-flatten")
+    browser.click(browser.all("#field tbody tr")[i])
+    check(browser.text("#field .readout"), "#field")
+    browser.run("document.querySelector('#field .field-view').focus()")
+    browser.press(*[Keys.ARROW_DOWN] * h, *[Keys.ARROW_RIGHT] * w)
+    same("the last place", check(browser.text("#field .readout"), "#field"), h * w - 1)
+    browser.shot(shots, f"inspect-{numbers['model']}-flatten-field")
 
 
 def fields(browser, numbers):
@@ -199,7 +248,14 @@ def mistakes(browser, numbers):
 
 
 def others(program, folder, shots):
-    """A residual network and a segmenter, untrained: every layer opens, nothing sticks out."""
+    """Untrained: a linear classifier, whose vector is the image itself; of a residual network and a segmenter every layer opens,
+    and nothing sticks out."""
+    page = folder / "softmax.html"
+    numbers = json.loads(program("inspect", "softmax", "--data-dir", folder, "--json", "--out", page))
+    with Browser() as browser:
+        browser.open(page)
+        flattened(browser, numbers, shots)
+        browser.check()
     for model in ["resnet-cifar", "unet"]:
         page = folder / f"{model}.html"
         width = ["--width", 8] if model == "unet" else []

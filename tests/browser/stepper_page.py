@@ -7,6 +7,7 @@ import json
 import math
 import re
 from array import array
+from itertools import accumulate, product
 
 from browser import Browser, Keys, Wrong, same
 
@@ -121,10 +122,14 @@ def value(browser, role):
     found = values(browser, role)
     same(f"elements of {role}", len(found), 1)
     number, text, _ = found[0]
-    read = float(text.replace("\u2212", "-"))
-    if not abs(read - number) <= 5e-6 * abs(number):
-        raise Wrong(f"{role}: the text {text!r} is not {number!r}")
+    legible(role, text, number)
     return number
+
+
+def legible(role, text, number, digits=6):
+    """The text is the number, rounded to so many digits."""
+    if not abs(float(text.replace("\u2212", "-")) - number) <= 5.0001 * 10.0**-digits * abs(number):
+        raise Wrong(f"{role}: the text {text!r} is not {number!r}")
 
 
 def cells(browser, role):
@@ -162,12 +167,14 @@ def verdict(browser, layer, place):
     """The layer's own result, to the last digit shown."""
     element = browser.find('.stepper [data-role="verdict"]')
     same("the verdict", element.get_attribute("data-right"), "true")
+    digits = int(element.get_attribute("data-digits"))
+    if digits < 4:
+        raise Wrong(f"only {digits} digits agree at {layer.path} {place}")
     result, given = values(browser, "result")[0], values(browser, "given")[0]
-    same(f"{layer.path} {place}: computed and given", result[1], given[1])
+    for role, (number, text, _) in [("result", result), ("given", given)]:
+        legible(role, text, number, digits)
     same("what the layer gave", given[0], layer.y_at(*place))
     near("the total", value(browser, "total"), result[0])
-    if int(element.get_attribute("data-digits")) < 4:
-        raise Wrong(f"only {element.get_attribute('data-digits')} digits agree at {layer.path} {place}")
 
 
 class Conv:
@@ -270,15 +277,30 @@ def columns(browser, conv):
     near("the sum", value(browser, "sum"), values(browser, "column-sum")[-1][0])
 
 
+def tile_edges(cut, m, n):
+    """Where the tiles of an `m` by `n` product begin, along its rows and along its columns, with their end."""
+    (tall, wide), (long, short) = cut["tile"], (n, m) if cut["turned"] else (m, n)
+    rows = [*range(0, long - long % tall, tall), *accumulate(cut["rest"], initial=long - long % tall)]
+    same("the end of the last tile", rows[-1], long)
+    columns = [*range(0, short, wide), short]
+    return (columns, rows) if cut["turned"] else (rows, columns)
+
+
 def tile(browser, conv, shots):
-    """The tile holds the output, and its blocks of K add up to the sum."""
+    """The tile is the one that the output is in, and its blocks of K add up to the sum."""
     press(browser, "tile of the GEMM")
     cut = conv.layer.gemm
-    data = values(browser, "tile")[0][2]
-    (top, bottom), (left, right) = [tuple(map(int, data[key].split(","))) for key in ("rows", "columns")]
-    pixel = 4 * conv.w + 6
-    if not (top <= 1 < bottom and left <= pixel < right):
-        raise Wrong(f"the tile {data} does not hold row 1, column {pixel}")
+    edges = tile_edges(cut, conv.o, conv.h * conv.w)
+    # Along each side the first output, those at the edge of the last tile, which may be smaller, and the last one.
+    places = [sorted({0, max(along[-2] - 1, 0), along[-2], along[-1] - 1}) for along in edges]
+    for o, pixel in [*product(*places), (1, 4 * conv.w + 6)]:
+        choose(browser, "output-channel", o)
+        turn(browser, "row", pixel // conv.w)
+        turn(browser, "column", pixel % conv.w)
+        data = values(browser, "tile")[0][2]
+        for key, at, along in [("rows", o, edges[0]), ("columns", pixel, edges[1])]:
+            around = next(pair for pair in zip(along, along[1:]) if pair[0] <= at < pair[1])
+            same(f"{key} of the tile of channel {o}, pixel {pixel}", data[key], "{},{}".format(*around))
     terms = [(x or 0.0) * weight for x, weight in conv.terms(1, 4, 6).values()]
     blocks = [terms[k : k + cut["depth"]] for k in range(0, len(terms), cut["depth"])]
     shown = values(browser, "block")
@@ -370,9 +392,8 @@ def sweep(browser, layer):
         turn(row, i);
         for (let j = Number(column.min); j <= Number(column.max); j++) {
           turn(column, j);
-          const [verdict, result, given] = ["verdict", "result", "given"].map((role) => document.querySelector(`.stepper [data-role="${role}"]`));
-          const fits = verdict.dataset.right === "true" && result.textContent === given.textContent && Number(verdict.dataset.digits) >= 3;
-          if (!fits) wrong.push([i, j, verdict.textContent]);
+          const verdict = document.querySelector('.stepper [data-role="verdict"]');
+          if (verdict.dataset.right !== "true" || Number(verdict.dataset.digits) < 3) wrong.push([i, j, verdict.textContent]);
         }
       }
       return [wrong, Number(row.max) + 1, Number(column.max) + 1]"""

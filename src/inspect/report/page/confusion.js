@@ -60,11 +60,7 @@
       columns: counts.length,
       color: () => {
         const [wash, accent, positive] = ["--wash", "--accent", "--positive"].map(R.color);
-        return (i, j) => {
-          const end = i === j ? accent : positive;
-          const t = Math.sqrt(part[i][j]);
-          return [...[0, 1, 2].map((k) => wash[k] + (end[k] - wash[k]) * t), 255];
-        };
+        return (i, j) => R.mix(wash, i === j ? accent : positive, Math.sqrt(part[i][j]));
       },
       tell: (i, j) =>
         `${R.className(i)} taken for ${R.className(j)}: ${R.plural(counts[i][j], "image")}, ${R.percent(part[i][j])} of its class`,

@@ -69,6 +69,9 @@
 
   R.percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
 
+  // A number for rows and one for columns, or the one that stands for both.
+  R.pair = ([rows, columns]) => (rows === columns ? R.number(rows) : `${R.number(rows)}, ${R.number(columns)}`);
+
   R.shape = (dims) => (dims.length ? dims.join("\u00d7") : "1");
 
   // The end of a range, as in "rows 3 to 7".
@@ -77,6 +80,18 @@
   R.plural = (n, one, many = one + "s") => `${R.thousands(n)} ${n === 1 ? one : many}`;
 
   R.className = (index) => R.report.classes[index] ?? String(index);
+
+  const rowOf = (layer) => R.report.rows.find((row) => R.report.layers[row.layer] === layer);
+
+  // Rows and columns of a row's places; a vector has those of the maps that it was flattened from.
+  const placesOf = (row) => {
+    if (row.output.length === 3) return row.output.slice(1);
+    return row.from[0] === null ? R.report.image.dims.slice(1) : placesOf(R.report.rows[row.from[0]]);
+  };
+  R.places = (layer) => placesOf(rowOf(layer));
+
+  // Whether nothing has come between the image and the layer.
+  R.readsImage = (layer) => rowOf(layer).from[0] === null;
 
   // The kinds of layer that share a colour.
   R.family = (kind) => {

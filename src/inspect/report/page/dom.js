@@ -18,6 +18,9 @@
   R.svg = (tag, attrs = {}, ...children) =>
     fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attrs, children);
 
+  // A name and its value, of a list of such.
+  R.fact = (name, value) => R.el("div", {}, R.el("dt", {}, name), R.el("dd", {}, value));
+
   R.figure = (content, ...caption) => R.el("figure", {}, content, R.el("figcaption", {}, ...caption));
 
   // Calls draw(width) now and whenever the width changes.
@@ -41,6 +44,14 @@
     return below < 0 ? items.length : below;
   };
 
+  const modified = (event) => event.ctrlKey || event.altKey || event.metaKey;
+
+  // The step of an arrow key, [rows, columns]; with a modifier it is the browser's.
+  R.arrow = (event) =>
+    modified(event)
+      ? undefined
+      : { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+
   // One stop of the tab key for many items; arrows, Home and End move among them.
   R.roving = (root, selector) => {
     const items = () => [...root.querySelectorAll(selector)];
@@ -56,9 +67,9 @@
     root.addEventListener("keydown", (event) => {
       const all = items();
       const at = all.indexOf(event.target.closest(selector));
-      if (at < 0 || event.ctrlKey || event.altKey || event.metaKey) return;
-      const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns(all), ArrowUp: -columns(all) };
-      let to = at + (steps[event.key] || 0);
+      if (at < 0 || modified(event)) return;
+      const [down, right] = R.arrow(event) || [0, 0];
+      let to = at + down * columns(all) + right;
       if (event.key === "Home") to = 0;
       if (event.key === "End") to = all.length - 1;
       if (to === at || !all[to]) return;
@@ -116,10 +127,10 @@
     entries.forEach((entry) => entry.button.addEventListener("click", () => select(entry)));
     list.addEventListener("keydown", (event) => {
       const at = entries.findIndex((entry) => entry.button === event.target);
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (at < 0 || !step) return;
+      const [, right] = R.arrow(event) || [0, 0];
+      if (at < 0 || !right) return;
       event.preventDefault();
-      const next = entries[(at + step + entries.length) % entries.length];
+      const next = entries[(at + right + entries.length) % entries.length];
       select(next);
       next.button.focus();
     });

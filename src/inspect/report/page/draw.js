@@ -27,14 +27,18 @@
     return most;
   };
 
+  // The colour that lies the share `t` of the way from one to another, as [r, g, b, a].
+  R.mix = (from, to, t) => {
+    const part = (i) => from[i] + (to[i] - from[i]) * t;
+    return [part(0), part(1), part(2), 255];
+  };
+
   // A colour scale over -most..most: (value) => [r, g, b, a].
   R.diverging = (most) => {
     const [paper, positive, negative] = ["--paper", "--positive", "--negative"].map(R.color);
     return (value) => {
       const t = most > 0 ? Math.max(-1, Math.min(1, value / most)) : 0;
-      const end = t < 0 ? negative : positive;
-      const mix = (i) => paper[i] + (end[i] - paper[i]) * Math.abs(t);
-      return [mix(0), mix(1), mix(2), 255];
+      return R.mix(paper, t < 0 ? negative : positive, Math.abs(t));
     };
   };
 
@@ -95,8 +99,8 @@
     canvas.addEventListener("pointermove", pointed);
     canvas.addEventListener("pointerdown", pointed);
     canvas.addEventListener("keydown", (event) => {
-      const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-      if (!step || event.ctrlKey || event.altKey || event.metaKey) return;
+      const step = R.arrow(event);
+      if (!step) return;
       event.preventDefault();
       const [row, column] = at || [Math.floor(rows / 2) - step[0], Math.floor(columns / 2) - step[1]];
       move(clamp(row + step[0], rows), clamp(column + step[1], columns));
@@ -138,6 +142,25 @@
     start: [0, 1].map((axis) => field.start[axis] + field.jump[axis] * [row, column][axis] * side),
     size: [0, 1].map((axis) => field.size[axis] + field.jump[axis] * (side - 1)),
   });
+
+  // Where value `at` of a vector was before it was flattened: [channel, row, column].
+  const before = (layer, at) => {
+    const [rows, columns] = R.places(layer);
+    const place = at % (rows * columns);
+    return [Math.floor(at / (rows * columns)), Math.floor(place / columns), place % columns];
+  };
+
+  R.seenByValue = (layer, at) => {
+    const [, row, column] = before(layer, at);
+    return R.seen(layer.receptive_field, row, column);
+  };
+
+  // "value 31", and where it was, if that matters to what it sees.
+  R.valueName = (layer, at) => {
+    if (!layer.receptive_field.jump.some(Boolean)) return `value ${at}`;
+    const [channel, row, column] = before(layer, at);
+    return `value ${at} (channel ${channel}, row ${row}, column ${column})`;
+  };
 
   R.seenText = (seen) =>
     `sees rows ${R.span(seen.start[0], seen.size[0])} and columns ${R.span(seen.start[1], seen.size[1])} of the image`;

@@ -3,16 +3,15 @@
 (() => {
   const R = window.Receptive;
 
-  const pair = (values) => (values[0] === values[1] ? R.number(values[0]) : values.map((v) => R.number(v)).join(", "));
-
-  // The last place of a layer's output along an axis.
-  const last = (layer, axis) => (layer.output.length === 3 ? layer.output[axis + 1] - 1 : 0);
-
-  const tell = (layer, unit) => {
-    const where =
-      layer.output.length === 3 ? `row ${unit[0]}, column ${unit[1]} of ${layer.path}` : `every value of ${layer.path}`;
-    return `${where} ${R.seenText(R.seen(layer.receptive_field, ...unit))}.`;
+  // What the places of a layer's output are called: in a vector by the first value of each.
+  const name = (layer, [row, column]) => {
+    if (layer.output.length === 3) return `row ${row}, column ${column}`;
+    if (!layer.receptive_field.jump.some(Boolean)) return "every value";
+    return R.valueName(layer, row * R.places(layer)[1] + column);
   };
+
+  const tell = (layer, unit) =>
+    `${name(layer, unit)} of ${layer.path} ${R.seenText(R.seen(layer.receptive_field, ...unit))}.`;
 
   const table = (choose) => {
     const number = (text) => R.el("td", { class: "number" }, text);
@@ -23,8 +22,8 @@
         { tabindex: "-1", "aria-selected": "false" },
         R.el("td", {}, layer.path || layer.kind),
         number(`${size[0]}\u00d7${size[1]}`),
-        number(pair(jump)),
-        number(pair(start)),
+        number(R.pair(jump)),
+        number(R.pair(start)),
       );
       row.addEventListener("click", () => choose(i));
       row.addEventListener("focus", () => choose(i));
@@ -54,7 +53,7 @@
     const view = R.imageView("The image with the receptive field of the chosen place");
     const readout = R.el("p", { class: "readout", "aria-live": "polite" });
     let [chosen, unit] = [0, [0, 0]];
-    const clamp = (value, axis) => Math.max(0, Math.min(last(layers[chosen], axis), value));
+    const clamp = (value, axis) => Math.max(0, Math.min(R.places(layers[chosen])[axis] - 1, value));
     const move = (row, column) => {
       unit = [clamp(row, 0), clamp(column, 1)];
       view.show(R.seen(layers[chosen].receptive_field, ...unit));
@@ -76,7 +75,7 @@
       move(nearest(point.y, 0), nearest(point.x, 1));
     });
     view.root.addEventListener("keydown", (event) => {
-      const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+      const step = R.arrow(event);
       if (!step) return;
       event.preventDefault();
       move(unit[0] + step[0], unit[1] + step[1]);

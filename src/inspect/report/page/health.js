@@ -80,10 +80,7 @@
 
   const painter = (kind, values) => {
     const [paper, accent] = ["--paper", "--accent"].map(R.color);
-    const toward = (t, end) => [
-      ...[0, 1, 2].map((i) => paper[i] + (end[i] - paper[i]) * Math.max(0, Math.min(1, t))),
-      255,
-    ];
+    const toward = (t, end) => R.mix(paper, end, Math.max(0, Math.min(1, t)));
     if (kind === "share") return (v) => toward(v, R.color("--positive"));
     if (kind === "ratio") {
       const color = R.diverging(2);
@@ -165,10 +162,7 @@
       columns: samples.length,
       color: () => {
         const [paper, accent] = ["--paper", "--accent"].map(R.color);
-        return (r, c) => {
-          const t = Math.sqrt(share(BINS - 1 - r, c));
-          return [...[0, 1, 2].map((k) => paper[k] + (accent[k] - paper[k]) * t), 255];
-        };
+        return (r, c) => R.mix(paper, accent, Math.sqrt(share(BINS - 1 - r, c)));
       },
       tell: (r, c) => {
         const bin = BINS - 1 - r;

@@ -39,7 +39,7 @@
       entry.gradcam.map,
       true,
     ],
-    ["Saliency.", " How much the score changes with each pixel (Simonyan et al. 2013).", entry.saliency, false],
+    ["Saliency.", " How much the score changes with each pixel (Simonyan et al. 2014).", entry.saliency, false],
     entry.occlusion && [
       "Occlusion.",
       ` What covering ${entry.occlusion.size}\u00d7${entry.occlusion.size} pixels costs the score; blue: covering helps (Zeiler, Fergus 2014).`,

@@ -4,26 +4,23 @@
   const R = window.Receptive;
   let view = "maps";
 
-  const fact = (name, value) => R.el("div", {}, R.el("dt", {}, name), R.el("dd", {}, value));
-
   const facts = (layer) => {
     const whole = R.report.layers.reduce((sum, other) => sum + other.seconds, 0);
     const { size, jump, start } = layer.receptive_field;
-    const pair = (values) =>
-      values[0] === values[1] ? R.number(values[0]) : values.map((v) => R.number(v)).join("\u00d7");
     return R.el(
       "dl",
       { class: "facts" },
-      fact("Input", R.shape(layer.input)),
-      fact("Output", R.shape(layer.output)),
-      fact("Parameters", R.thousands(layer.parameters)),
-      fact("Operations", R.unit(layer.flops, "FLOP")),
-      fact("Memory", layer.bytes ? R.unit(layer.bytes, "B") : "none: a view"),
-      fact("Time", `${R.seconds(layer.seconds)}, ${R.percent(whole ? layer.seconds / whole : 0)}`),
-      layer.flops > 0 && fact("Rate", R.unit(layer.flops / layer.seconds, "FLOP/s")),
-      typeof layer.roof === "number" && fact("Of the roof", R.percent(layer.roof)),
-      fact("Receptive field", `${size[0]}\u00d7${size[1]} pixels`),
-      fact("Jump, start", `${pair(jump)}, ${pair(start)}`),
+      R.fact("Input", R.shape(layer.input)),
+      R.fact("Output", R.shape(layer.output)),
+      R.fact("Parameters", R.thousands(layer.parameters)),
+      R.fact("Operations", R.unit(layer.flops, "FLOP")),
+      R.fact("Memory", layer.bytes ? R.unit(layer.bytes, "B") : "none: a view"),
+      R.fact("Time", `${R.seconds(layer.seconds)}, ${R.percent(whole ? layer.seconds / whole : 0)}`),
+      layer.flops > 0 && R.fact("Rate", R.unit(layer.flops / layer.seconds, "FLOP/s")),
+      typeof layer.roof === "number" && R.fact("Of the roof", R.percent(layer.roof)),
+      R.fact("Receptive field", `${size[0]}\u00d7${size[1]} pixels`),
+      R.fact("Jump", R.pair(jump)),
+      R.fact("Start", R.pair(start)),
     );
   };
 

@@ -16,8 +16,15 @@
   };
 
   const layerOfHash = () => {
-    const path = decodeURIComponent(location.hash.replace(/^#layer=/, ""));
-    return location.hash.startsWith("#layer=") ? R.report.layers.findIndex((layer) => layer.path === path) : -1;
+    const [, coded] = location.hash.split(/^#layer=/);
+    if (coded === undefined) return -1;
+    try {
+      const path = decodeURIComponent(coded);
+      return R.report.layers.findIndex((layer) => layer.path === path);
+    } catch {
+      // A percent sign that encodes nothing is in no layer's name.
+      return -1;
+    }
   };
 
   const network = (root) => {
@@ -96,7 +103,7 @@
       title: "What the answer rests on",
       short: "Evidence",
       when: report.attribution.length,
-      lead: "Three ways to ask which pixels matter. Vermilion speaks for the answer, blue against it.",
+      lead: "Three ways to ask which pixels matter. Vermilion: the score rests on it; blue: it speaks against. Saliency has no sign: it tells only how much.",
       mount: R.heat,
     },
     {

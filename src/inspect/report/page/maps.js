@@ -12,18 +12,25 @@
     return { channels: 1, rows: Math.ceil(n / columns), columns, values, vector: true };
   };
 
+  // What the place at a cell sees of the image.
+  const seen = (layer, plane, row, column) =>
+    plane.vector
+      ? R.seenByValue(layer, row * plane.columns + column)
+      : R.seen(layer.receptive_field, row, column, layer.maps.side);
+
   const tell = (layer, plane, channel, row, column) => {
-    const { maps, receptive_field: field } = layer;
+    const { maps } = layer;
     const { exact } = R.unpack(maps.shown);
     const at = (channel * plane.rows + row) * plane.columns + column;
     if (at >= plane.values.length) return "";
     const value = `${exact ? "" : "about "}${R.number(plane.values[at], exact ? 6 : 3)}`;
-    if (plane.vector) return `value ${at}: ${value}; ${R.seenText(field)}`;
+    const sees = R.seenText(seen(layer, plane, row, column));
+    if (plane.vector) return `${R.valueName(layer, at)}: ${value}; ${sees}`;
     const place =
       maps.side === 1
         ? `row ${row}, column ${column}`
         : `mean of ${maps.side}\u00d7${maps.side} outputs from row ${row * maps.side}, column ${column * maps.side}`;
-    return `channel ${channel}, ${place}: ${value}; ${R.seenText(R.seen(field, row, column, maps.side))}`;
+    return `channel ${channel}, ${place}: ${value}; ${sees}`;
   };
 
   const caption = (layer, plane) => {
@@ -90,7 +97,6 @@
     const plane = asPlane(layer.maps);
     const most = R.largest(plane.values);
     const area = plane.rows * plane.columns;
-    const field = layer.receptive_field;
     let channel = 0;
     const view = R.imageView("The image, with what the chosen place sees of it");
     const large = R.plane({
@@ -105,7 +111,7 @@
         };
       },
       tell: (r, c) => tell(layer, plane, channel, r, c),
-      moved: (r, c) => view.show(plane.vector ? field : R.seen(field, r, c, layer.maps.side)),
+      moved: (r, c) => view.show(seen(layer, plane, r, c)),
       hint: "Point at a place, or use the arrow keys: its value, and what it sees of the image.",
     });
     const pair = R.el("div", { class: "pair" }, R.el("div", {}, large.root), R.el("div", {}, view.root));

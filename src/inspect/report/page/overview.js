@@ -10,12 +10,10 @@
     return `freshly drawn weights (seed ${w.seed})`;
   };
 
-  const fact = (name, value) => R.el("div", {}, R.el("dt", {}, name), R.el("dd", {}, value));
-
   const machine = () => {
     const { cpu, device, threads } = R.report.machine;
     const where = device === "cpu" ? `${cpu || "an unknown processor"}, ${R.plural(threads, "thread")}` : device;
-    return R.el("p", { class: "note" }, `Times were measured on ${where}: layer by layer, medians of five passes.`);
+    return R.el("p", { class: "note" }, `Times were measured on ${where}: layer by layer, medians of several passes.`);
   };
 
   const score = () => {
@@ -34,11 +32,11 @@
     return R.el(
       "dl",
       { class: "facts large" },
-      known && fact(known[0], known[1]),
-      fact(`Parameters, ${R.plural(layers.length, "layer")}`, R.thousands(parameters)),
-      fact("Operations an image", R.unit(flops, "FLOP")),
-      fact("Outputs of all layers", R.unit(activation_bytes, "B")),
-      fact("Forward pass, one image", R.seconds(seconds)),
+      known && R.fact(known[0], known[1]),
+      R.fact(`Parameters, ${R.plural(layers.length, "layer")}`, R.thousands(parameters)),
+      R.fact("Operations an image", R.unit(flops, "FLOP")),
+      R.fact("Outputs of all layers", R.unit(activation_bytes, "B")),
+      R.fact("Forward pass, one image", R.seconds(seconds)),
     );
   };
 

@@ -93,8 +93,8 @@
       svg.addEventListener("pointerdown", pointed);
     }
     svg.addEventListener("keydown", (event) => {
-      const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-      if (!step || !moved || event.ctrlKey || event.altKey || event.metaKey) return;
+      const step = R.arrow(event);
+      if (!step || !moved) return;
       event.preventDefault();
       moved(...step);
     });

@@ -17,8 +17,9 @@
       spread(values) + ".",
     );
 
-  // gamma and beta, a column a channel.
+  // gamma and beta, a column a channel; layer normalisation has them for each element.
   const affine = (root, layer) => {
+    const each = layer.affine.weight.dims.length === 1 ? "channel" : "element";
     const [weight, bias] = [layer.affine.weight, layer.affine.bias].map((packed) => R.unpack(packed).values);
     const rows = [
       ["weight (gamma)", weight],
@@ -26,18 +27,18 @@
     ];
     const most = Math.max(R.largest(weight), R.largest(bias));
     const plane = R.plane({
-      label: `Weight and bias of ${layer.path}, a column a channel`,
+      label: `Weight and bias of ${layer.path}, a column for each ${each}`,
       rows: 2,
       columns: weight.length,
       color: () => {
         const color = R.diverging(most);
         return (r, c) => color(rows[r][1][c]);
       },
-      tell: (r, c) => `channel ${c}: ${rows[r][0]} ${R.number(rows[r][1][c])}`,
+      tell: (r, c) => `${each} ${c}: ${rows[r][0]} ${R.number(rows[r][1][c])}`,
     });
     plane.canvas.style.height = "3.5rem";
     root.append(
-      R.el("h4", {}, "What each channel is multiplied by (above) and what is added (below)"),
+      R.el("h4", {}, `What each ${each} is multiplied by (above) and what is added (below)`),
       plane.root,
       plane.readout,
     );
@@ -70,14 +71,16 @@
     return (p) => [...[0, 1, 2].map((c) => 127.5 + (127.5 * values[at + c * area + p]) / most), 255];
   };
 
-  // Kernels side by side with a line between them: a row a filter, a column an input channel; three channels are one colour.
+  // Kernels side by side with a line between them: a row a filter, a column an input channel; those of a coloured image are
+  // one colour.
   R.filters = (root, layer) => {
     const { shown, of } = layer.filters;
     const {
       dims: [filters, channels, h, w],
       values,
     } = R.unpack(shown);
-    const color3 = channels === 3;
+    // The filters of a linear layer are here only if it reads the image.
+    const color3 = of[1] === 3 && (layer.kind === "Linear" || R.readsImage(layer));
     const single = color3 || channels === 1;
     const across = single ? Math.min(filters, Math.max(4, Math.ceil(Math.sqrt(filters * 1.6)))) : channels;
     const down = single ? Math.ceil(filters / across) : filters;
