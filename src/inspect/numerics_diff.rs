@@ -220,11 +220,11 @@ struct Seen {
 }
 
 #[derive(Default)]
-struct Watch(RefCell<Vec<Seen>>);
+struct KeepInputsAndOutputs(RefCell<Vec<Seen>>);
 
-impl Hook for Watch {
+impl Hook for KeepInputsAndOutputs {
     fn layer(&self, path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
-        if module.modules().is_empty() {
+        if module.is_leaf() {
             y.retain_grad();
             let (path, kind) = (path.to_owned(), module.kind());
             self.0.borrow_mut().push(Seen { path, kind, x: x.detach(), y: y.clone() });
@@ -246,7 +246,7 @@ impl Computed<'_> {
     }
 
     fn run(&self, name: &str, x: &Tensor, gradients: bool) -> Result<Vec<Seen>> {
-        let watch = Watch::default();
+        let watch = KeepInputsAndOutputs::default();
         let mut x = self.take(x)?;
         if gradients {
             self.model.zero_grad()?;

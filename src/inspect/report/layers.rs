@@ -3,7 +3,7 @@
 use super::graph::{Graph, What};
 use super::maps::Maps;
 use super::packed::Packed;
-use super::steps::{Steps, Values, has_steps, parameter, steps};
+use super::steps::{LayerValues, Steps, has_steps, parameter, steps};
 use crate::core::{Error, ErrorKind, Result};
 use crate::inspect::layer_health::distribution;
 use crate::inspect::{Histogram, LayerSummary, ReceptiveField, Roof, Spread, Summary};
@@ -163,7 +163,7 @@ struct Gather<'a> {
 
 impl Hook for Gather<'_> {
     fn layer(&self, path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
-        if module.modules().is_empty() {
+        if module.is_leaf() {
             let i = self.layers.borrow().len();
             let layer =
                 self.report(i, module, x, y).map_err(|e| e.at(|| format!("{}/{path}", self.model)))?;
@@ -184,8 +184,8 @@ impl Gather<'_> {
         }
         let before = if kind.contains("Norm") || has_steps(kind) { Some(x.to_vec::<f32>()?) } else { None };
         let (x, y) = (
-            before.as_deref().map(|values| Values { dims: input, values }),
-            Values { dims: output, values: &values },
+            before.as_deref().map(|values| LayerValues { dims: input, values }),
+            LayerValues { dims: output, values: &values },
         );
         let (field, op) = self.graph.fields[i];
         let steps = x.as_ref().map(|x| steps(module, op, x, &y, self.budget.steps)).transpose()?.flatten();
@@ -282,7 +282,7 @@ pub fn seconds(model: &dyn Module, name: &str, x: &Tensor) -> Result<Vec<f64>> {
     let mut runs: Vec<Vec<f64>> = Vec::new();
     // The first pass takes memory that the others use again.
     for run in 0..=RUNS {
-        let watch = Watch { laps: RefCell::default(), start: RefCell::new(Instant::now()) };
+        let watch = TimeLayers { laps: RefCell::default(), start: RefCell::new(Instant::now()) };
         model.forward(&Ctx::eval(name).with_hook(&watch), x)?;
         if run > 0 {
             runs.push(watch.laps.into_inner());
@@ -296,14 +296,14 @@ pub fn seconds(model: &dyn Module, name: &str, x: &Tensor) -> Result<Vec<f64>> {
     Ok((0..runs[0].len()).map(median).collect())
 }
 
-struct Watch {
+struct TimeLayers {
     laps: RefCell<Vec<f64>>,
     start: RefCell<Instant>,
 }
 
-impl Hook for Watch {
+impl Hook for TimeLayers {
     fn layer(&self, _path: &str, module: &dyn Module, _x: &Tensor, y: &Tensor) -> Result<()> {
-        if module.modules().is_empty() {
+        if module.is_leaf() {
             y.device().synchronize()?;
             self.laps.borrow_mut().push(self.start.borrow().elapsed().as_secs_f64());
             *self.start.borrow_mut() = Instant::now();

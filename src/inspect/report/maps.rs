@@ -69,7 +69,7 @@ fn means(map: &[f32], [h, w]: [usize; 2], side: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::report::packed::Values;
+    use crate::inspect::report::packed::PackedValues;
 
     #[test]
     fn what_fits_is_exact() {
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!((&maps.shown.dims[..], maps.of, maps.side), (&[32, 32, 32][..], 64, 2));
         assert!(maps.shown.bytes() <= 32 << 10);
         // Every square holds as many ones as zeros.
-        assert_eq!(maps.shown.values, Values::Levels { levels: vec![0; 32 << 10], min: 0.5, max: 0.5 });
+        assert_eq!(maps.shown.values, PackedValues::Levels { levels: vec![0; 32 << 10], min: 0.5, max: 0.5 });
         // However little there is, one small map is shown.
         let least = Maps::of(&[64, 64, 64], &values, 1);
         assert_eq!((&least.shown.dims[..], least.side), (&[1, 16, 16][..], 4));

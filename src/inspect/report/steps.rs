@@ -48,7 +48,7 @@ pub struct Full {
 }
 
 /// A layer's values on one image, dimensions without the batch.
-pub struct Values<'a> {
+pub struct LayerValues<'a> {
     pub dims: &'a [usize],
     pub values: &'a [f32],
 }
@@ -68,7 +68,13 @@ fn reads_all_channels(kind: &str) -> bool {
 ///
 /// # Errors
 /// A layer without values.
-pub fn steps(module: &dyn Module, op: Field, x: &Values, y: &Values, budget: usize) -> Result<Option<Steps>> {
+pub fn steps(
+    module: &dyn Module,
+    op: Field,
+    x: &LayerValues,
+    y: &LayerValues,
+    budget: usize,
+) -> Result<Option<Steps>> {
     let kind = module.kind();
     let (Some(input), Some(output)) = (planes(x.dims), planes(y.dims)) else { return Ok(None) };
     let softmax = kind.ends_with("oftmax");
@@ -89,7 +95,7 @@ pub fn steps(module: &dyn Module, op: Field, x: &Values, y: &Values, budget: usi
     if let ("ConvTranspose2d", Some((dims, _))) = (kind, &weight) {
         crop.channels = if crop.channels == output[0] { output[0] } else { crop.channels.min(dims[1]) };
     }
-    let part = |values: &Values, whole, channels, sides| {
+    let part = |values: &LayerValues, whole, channels, sides| {
         let dims = match values.dims.len() {
             1 => vec![channels],
             _ => vec![channels, sides_of(sides)[0], sides_of(sides)[1]],
@@ -191,14 +197,15 @@ mod tests {
         let node = y.node().unwrap();
         let op = node.op().field(node.inputs());
         let out = y.to_vec::<f32>().unwrap();
-        let (x, y) = (Values { dims, values: &values }, Values { dims: &y.dims()[1..], values: &out });
+        let (x, y) =
+            (LayerValues { dims, values: &values }, LayerValues { dims: &y.dims()[1..], values: &out });
         steps(layer, op, &x, &y, budget).unwrap()
     }
 
     fn numbers(packed: &Packed) -> Vec<f64> {
         match &packed.values {
-            packed::Values::Exact(values) => values.iter().map(|&v| f64::from(v)).collect(),
-            packed::Values::Levels { .. } => panic!("steps are exact"),
+            packed::PackedValues::Exact(values) => values.iter().map(|&v| f64::from(v)).collect(),
+            packed::PackedValues::Levels { .. } => panic!("steps are exact"),
         }
     }
 
