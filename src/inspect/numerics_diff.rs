@@ -63,7 +63,8 @@ pub struct ParameterDiff {
 /// \end{aligned}
 /// ```
 ///
-/// and the distance in ulp counts the numbers of the coarser of the two types between a and b. Relative errors are those of
+/// and the distance in ulp counts the numbers between a and b: those of f64 where both are of that type, else those of f32, also
+/// for types coarser than f32. Relative errors are those of
 /// whole tensors: a single element near 0, the rest of a cancellation, would have an error of any size. In ulp it does, so
 /// the median belongs beside the largest. A number that is not finite, which is `null` in JSON, says that one of the tensors
 /// is not.

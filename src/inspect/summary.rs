@@ -49,7 +49,7 @@ pub struct LayerSummary {
     /// Bytes that its ops move between memory and the processor, at the least: inputs and weights read once, outputs
     /// written once (see [`Op::bytes`](crate::tensor::Op::bytes)).
     pub bytes: u64,
-    /// Bytes of the output, f32; 0 for a view of the input.
+    /// Bytes of the output, f32; 0 where the layer passes its input's memory on (Flatten, Dropout in evaluation).
     pub activation_bytes: usize,
     /// Rows and columns of the image that an output sees.
     pub receptive_field: Extent,
