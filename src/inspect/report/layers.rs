@@ -4,6 +4,7 @@ use super::graph::{Graph, What};
 use super::maps::Maps;
 use super::packed::Packed;
 use super::steps::{LayerValues, Steps, has_steps, parameter, steps};
+use crate::core::stats::median;
 use crate::core::{Error, ErrorKind, Result};
 use crate::inspect::layer_health::distribution;
 use crate::inspect::{Histogram, LayerSummary, ReceptiveField, Roof, Spread, Summary};
@@ -288,12 +289,8 @@ pub fn seconds(model: &dyn Module, name: &str, x: &Tensor) -> Result<Vec<f64>> {
             runs.push(watch.laps.into_inner());
         }
     }
-    let median = |i: usize| {
-        let mut times: Vec<f64> = runs.iter().map(|run| run[i]).collect();
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    };
-    Ok((0..runs[0].len()).map(median).collect())
+    let typical = |i: usize| median(runs.iter().map(|run| run[i]).collect());
+    Ok((0..runs[0].len()).map(typical).collect())
 }
 
 struct TimeLayers {
