@@ -3,11 +3,12 @@
 use super::graph::{Graph, What};
 use super::maps::Maps;
 use super::packed::Packed;
-use super::steps::{LayerValues, Steps, has_steps, parameter, steps};
+use super::steps::{LayerValues, Steps, has_steps, steps};
 use crate::core::stats::median;
 use crate::core::{Error, ErrorKind, Result};
+use crate::inspect::array::parameter;
 use crate::inspect::layer_health::distribution;
-use crate::inspect::{Histogram, LayerSummary, ReceptiveField, Roof, Spread, Summary};
+use crate::inspect::{Array, Histogram, LayerSummary, ReceptiveField, Roof, Spread, Summary};
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
 use crate::tensor::Tensor;
 use serde::Serialize;
@@ -230,7 +231,7 @@ impl Gather<'_> {
 
     /// Kernels of a convolution; of a linear layer that reads the image itself, an image for each output.
     fn filters(&self, kind: &str, module: &dyn Module, input: &[usize]) -> Result<Option<FilterTiles>> {
-        let Some((dims, values)) = parameter(module, "weight")? else { return Ok(None) };
+        let Some(Array { dims, values }) = parameter(module, "weight")? else { return Ok(None) };
         let [c, h, w] = self.summary.input;
         let (dims, values) = match (kind, &dims[..]) {
             ("Conv2d", &[o, i, kh, kw]) => ([o, i, kh, kw], values),
@@ -244,7 +245,7 @@ impl Gather<'_> {
 
 /// Of many channels, 256 levels.
 fn affine(module: &dyn Module) -> Result<Option<Affine>> {
-    let pack = |(dims, values): (Vec<usize>, Vec<f32>)| match values.len() {
+    let pack = |Array { dims, values }: Array| match values.len() {
         0..=256 => Packed::exact(&dims, values),
         _ => Packed::levels(&dims, &values),
     };

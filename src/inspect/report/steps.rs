@@ -5,6 +5,8 @@ use super::crop::{Crop, Shapes, cut};
 use super::packed::Packed;
 use crate::core::{Geometry, Result};
 use crate::cpu::gemm::cut::Cut;
+use crate::inspect::Array;
+use crate::inspect::array::parameter;
 use crate::inspect::steps::conv_cut;
 use crate::nn::{Module, ModuleExt};
 use crate::tensor::Field;
@@ -81,18 +83,17 @@ pub fn steps(
     if !has_steps(kind) || (softmax && y.dims.len() != 1) {
         return Ok(None);
     }
-    let weight = parameter(module, "weight")?.filter(|(dims, _)| dims.len() >= 2);
-    let per_channel = weight.as_ref().map_or(0, |(dims, values)| match kind {
+    let weight = parameter(module, "weight")?.filter(|weight| weight.dims.len() >= 2);
+    let per_channel = weight.as_ref().map_or(0, |Array { dims, values }| match kind {
         // [C, O / groups, KH, KW]: an output reads the inputs of its group.
         "ConvTranspose2d" => values.len() / output[0].max(1),
         _ => values.len() / dims[0].max(1),
     });
     let per_channel = if softmax { 1 } else { per_channel };
-    let gemm =
-        weight.as_ref().map(|(dims, _)| gemm(module, op, [input, output], dims)).transpose()?.flatten();
+    let gemm = weight.as_ref().map(|w| gemm(module, op, [input, output], &w.dims)).transpose()?.flatten();
     let shapes = Shapes { input, output, op, weights: per_channel };
     let mut crop = Crop::within(&shapes, if softmax { usize::MAX } else { budget });
-    if let ("ConvTranspose2d", Some((dims, _))) = (kind, &weight) {
+    if let ("ConvTranspose2d", Some(Array { dims, .. })) = (kind, &weight) {
         crop.channels = if crop.channels == output[0] { output[0] } else { crop.channels.min(dims[1]) };
     }
     let part = |values: &LayerValues, whole, channels, sides| {
@@ -103,14 +104,14 @@ pub fn steps(
         Packed::exact(&dims, cut(values.values, whole, channels, sides))
     };
     let of_channels = |name: &str| -> Result<Option<Packed>> {
-        let first = |(_, values): (Vec<usize>, Vec<f32>)| {
+        let first = |Array { values, .. }: Array| {
             let kept = values.len().min(crop.channels);
             Packed::exact(&[kept], values[..kept].to_vec())
         };
-        Ok(parameter(module, name)?.filter(|(dims, _)| dims.len() == 1).map(first))
+        Ok(parameter(module, name)?.filter(|parameter| parameter.dims.len() == 1).map(first))
     };
     let weight = match weight {
-        Some((dims, values)) => Some(part_of_weight(kind, dims, &values, crop.channels)),
+        Some(Array { dims, values }) => Some(part_of_weight(kind, dims, &values, crop.channels)),
         None => of_channels("weight")?,
     };
     let start = |sides: &[std::ops::Range<usize>; 2]| [sides[0].start, sides[1].start];
@@ -165,19 +166,6 @@ fn part_of_weight(kind: &str, mut dims: Vec<usize>, values: &[f32], channels: us
     let per_channel: usize = dims[1..].iter().product();
     dims[0] = dims[0].min(channels);
     Packed::exact(&dims, values[..dims[0] * per_channel].to_vec())
-}
-
-/// A parameter's or buffer's dimensions and values.
-///
-/// # Errors
-/// A layer without values.
-pub fn parameter(module: &dyn Module, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
-    let found = module.params().into_iter().find(|(path, _)| path == name);
-    let values = |(_, param): (String, &crate::nn::Param)| {
-        let value = param.value()?;
-        Ok((value.dims().to_vec(), value.detach().to_f64()?.into_iter().map(|v| v as f32).collect()))
-    };
-    found.map(values).transpose()
 }
 
 #[cfg(test)]
@@ -244,7 +232,7 @@ mod tests {
         let s = run(&layer, &[4, 8, 8], 600).unwrap();
         let channels = s.output.dims[0];
         assert!(channels < 6);
-        let whole = parameter(&layer, "weight").unwrap().unwrap().1;
+        let whole = parameter(&layer, "weight").unwrap().unwrap().values;
         let weight = s.weight.unwrap();
         assert_eq!(weight.dims, [4, channels, 2, 2]);
         assert_eq!(numbers(&weight)[channels * 4], f64::from(whole[6 * 4]));
