@@ -83,6 +83,10 @@ pub fn steps(
     if !has_steps(kind) || (softmax && y.dims.len() != 1) {
         return Ok(None);
     }
+    // Without running statistics every image is normalised by its own: no number of the layer says how.
+    if kind.starts_with("BatchNorm") && parameter(module, "running_mean")?.is_none() {
+        return Ok(None);
+    }
     let weight = parameter(module, "weight")?.filter(|weight| weight.dims.len() >= 2);
     let per_channel = weight.as_ref().map_or(0, |Array { dims, values }| match kind {
         // [C, O / groups, KH, KW]: an output reads the inputs of its group.
