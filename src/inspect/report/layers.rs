@@ -55,8 +55,8 @@ pub struct LayerFacts {
     pub parameters: usize,
     /// Of the forward pass; a multiply-add counts two.
     pub flops: u64,
-    /// Bytes of the output, f32; 0 for a view of the input.
-    pub bytes: usize,
+    /// Bytes of the output, f32; 0 where the layer passes its input's memory on.
+    pub activation_bytes: usize,
     /// Seconds of its forward pass on this machine, the median of a few.
     pub seconds: f64,
     /// The least seconds that its operations and bytes can take on this machine over those seconds; `None` for a layer that
@@ -208,24 +208,21 @@ impl Gather<'_> {
                 output: output.to_vec(),
                 parameters: summary.parameters,
                 flops: summary.flops,
-                bytes: summary.activation_bytes,
+                activation_bytes: summary.activation_bytes,
                 seconds: self.seconds[i],
-                roof: self.share_of_roof(i, input),
+                roof: self.share_of_roof(i),
                 receptive_field: field,
                 values: spread,
             },
         })
     }
 
-    /// Each element of input, weights and output moved once.
-    fn share_of_roof(&self, i: usize, input: &[usize]) -> Option<f64> {
-        let layer = &self.summary.layers[i];
-        if layer.flops == 0 {
+    fn share_of_roof(&self, i: usize) -> Option<f64> {
+        let LayerSummary { flops, bytes, .. } = self.summary.layers[i];
+        if flops + bytes == 0 {
             return None;
         }
-        let elements =
-            input.iter().product::<usize>() + layer.parameters + layer.output.iter().product::<usize>();
-        let least = self.roof?.seconds(layer.flops as f64, (size_of::<f32>() * elements) as f64);
+        let least = self.roof?.seconds(flops as f64, bytes as f64);
         Some(least / self.seconds[i])
     }
 

@@ -18,7 +18,7 @@
       fact("Output", R.shape(layer.output)),
       fact("Parameters", R.thousands(layer.parameters)),
       fact("Operations", R.unit(layer.flops, "FLOP")),
-      fact("Memory", layer.bytes ? R.unit(layer.bytes, "B") : "none: a view"),
+      fact("Memory", layer.activation_bytes ? R.unit(layer.activation_bytes, "B") : "none: its input's"),
       fact("Time", `${R.seconds(layer.seconds)}, ${R.percent(whole ? layer.seconds / whole : 0)}`),
       layer.flops > 0 && fact("Rate", R.unit(layer.flops / layer.seconds, "FLOP/s")),
       typeof layer.roof === "number" && fact("Of the roof", R.percent(layer.roof)),
