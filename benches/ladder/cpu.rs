@@ -60,8 +60,7 @@ pub fn run(threads: usize, arguments: &Arguments, json: Option<&str>) -> Result<
     let cx = CpuCtx::new(&CpuOptions::with_threads(threads))?;
     let provenance = Provenance::new(cx.threads(), cx.simd(), "median of 5 to 200 runs");
     println!("{provenance}");
-    let (roof, roof_of_one) =
-        (Roof::of_cpu(&cx)?, Roof::of_cpu(&CpuCtx::new(&CpuOptions::with_threads(1))?)?);
+    let (roof, roof_of_one) = (Roof::of_cpu(&cx), Roof::of_cpu(&CpuCtx::new(&CpuOptions::with_threads(1))?));
     println!("roof, {} threads: {}", cx.threads(), words(roof));
     println!("roof, one thread: {}", words(roof_of_one));
     let layers = all()?;

@@ -11,6 +11,7 @@ pub mod rng;
 pub mod seat;
 pub mod shape;
 pub mod size_class;
+pub mod stats;
 pub mod text;
 pub mod window;
 

@@ -42,18 +42,18 @@ pub struct Activation {
 /// # Errors
 /// A shape that does not fit the network; a network or tensor without values.
 pub fn activations(model: &dyn Module, name: &str, x: &Tensor) -> Result<Vec<Activation>> {
-    let watch = Watch::default();
+    let watch = KeepActivations::default();
     model.forward(&Ctx::eval(name).with_hook(&watch), &x.detach())?;
     Ok(watch.0.into_inner())
 }
 
 /// Copies what it sees.
 #[derive(Default)]
-struct Watch(RefCell<Vec<Activation>>);
+struct KeepActivations(RefCell<Vec<Activation>>);
 
-impl Hook for Watch {
+impl Hook for KeepActivations {
     fn layer(&self, path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
-        if module.modules().is_empty() {
+        if module.is_leaf() {
             self.0.borrow_mut().push(Activation {
                 path: path.to_owned(),
                 kind: module.kind(),

@@ -1,6 +1,7 @@
 //! Numbers with a shape: what the instruments hand out.
 
 use crate::core::{DType, Result};
+use crate::nn::{Module, ModuleExt};
 use crate::tensor::Tensor;
 use serde::Serialize;
 
@@ -33,4 +34,13 @@ impl Array {
         };
         Ok(Array { dims: x.dims().to_vec(), values })
     }
+}
+
+/// A layer's own parameter or buffer; `None` where it has none of this name.
+///
+/// # Errors
+/// A layer without values.
+pub(super) fn parameter(module: &dyn Module, name: &str) -> Result<Option<Array>> {
+    let found = module.params().into_iter().find(|(path, _)| path == name);
+    found.map(|(_, param)| Array::of(param.value()?)).transpose()
 }

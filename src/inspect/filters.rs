@@ -1,8 +1,9 @@
 //! The kernels of the convolutional layers.
 
 use super::Array;
+use super::array::parameter;
 use crate::core::Result;
-use crate::nn::{Module, ModuleExt, Param};
+use crate::nn::{Module, ModuleExt};
 use serde::Serialize;
 
 /// The weights of one convolutional layer.
@@ -42,15 +43,9 @@ pub(super) fn convolves(kind: &str) -> bool {
 pub fn filters(model: &dyn Module) -> Result<Vec<Filters>> {
     let mut all = Vec::new();
     for (path, module) in model.modules().into_iter().filter(|(_, module)| convolves(module.kind())) {
-        let params = module.params();
-        let of = |name: &str| params.iter().find(|(known, _)| known == name).map(|(_, param)| values(param));
-        if let Some(weight) = of("weight").transpose()? {
-            all.push(Filters { path, kind: module.kind(), weight, bias: of("bias").transpose()? });
+        if let Some(weight) = parameter(module, "weight")? {
+            all.push(Filters { path, kind: module.kind(), weight, bias: parameter(module, "bias")? });
         }
     }
     Ok(all)
-}
-
-fn values(param: &Param) -> Result<Array> {
-    Array::of(param.value()?)
 }

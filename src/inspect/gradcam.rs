@@ -35,7 +35,7 @@ const NAMED: usize = 24;
 #[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 pub fn gradcam(model: &dyn Module, name: &str, x: &Tensor, layer: &str, goal: Goal) -> Result<Heatmap> {
     one_image("gradcam", x)?;
-    let watch = Watch::new(layer);
+    let watch = FindLayers::new(layer);
     let logits = logits(model, name, &x.requires_grad(), &watch)?;
     let (activation, [h, w]) = watch.activation(&logits)?;
     let score = Score::of(goal, name, &logits)?;
@@ -66,13 +66,13 @@ pub fn gradcam(model: &dyn Module, name: &str, x: &Tensor, layer: &str, goal: Go
 /// Another number of images than one; a shape that does not fit the network.
 pub fn gradcam_layer(model: &dyn Module, name: &str, x: &Tensor) -> Result<Option<String>> {
     one_image("gradcam_layer", x)?;
-    let watch = Watch::new("");
+    let watch = FindLayers::new("");
     let logits = logits(model, name, &x.detach(), &watch)?;
     Ok(watch.fitting(&logits).pop())
 }
 
 /// Keeps one layer's output, and notes which layers have places.
-struct Watch<'a> {
+struct FindLayers<'a> {
     layer: &'a str,
     wanted: RefCell<Option<Tensor>>,
     /// Whether a convolution ran already.
@@ -80,9 +80,14 @@ struct Watch<'a> {
     places: RefCell<Vec<(String, Tensor)>>,
 }
 
-impl<'a> Watch<'a> {
-    fn new(layer: &'a str) -> Watch<'a> {
-        Watch { layer, wanted: RefCell::default(), convolved: Cell::new(false), places: RefCell::default() }
+impl<'a> FindLayers<'a> {
+    fn new(layer: &'a str) -> FindLayers<'a> {
+        FindLayers {
+            layer,
+            wanted: RefCell::default(),
+            convolved: Cell::new(false),
+            places: RefCell::default(),
+        }
     }
 
     /// The layers that would do, in the order they ran.
@@ -115,7 +120,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-impl Hook for Watch<'_> {
+impl Hook for FindLayers<'_> {
     fn layer(&self, path: &str, module: &dyn Module, _x: &Tensor, y: &Tensor) -> Result<()> {
         let kind = module.kind();
         if convolves(kind) {

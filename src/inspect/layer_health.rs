@@ -96,7 +96,7 @@ pub fn layer_health(
     x: &Tensor,
     before: Option<&BTreeMap<String, Tensor>>,
 ) -> Result<Vec<LayerHealth>> {
-    let watch = Watch { before, layers: RefCell::default() };
+    let watch = MeasureHealth { before, layers: RefCell::default() };
     model.forward(&Ctx::eval(name).with_hook(&watch), x)?;
     Ok(watch.layers.into_inner())
 }
@@ -110,14 +110,14 @@ pub fn copy_weights(model: &dyn Module) -> Result<BTreeMap<String, Tensor>> {
     trained.map(|(name, param)| Ok((name, param.value()?.copy()?))).collect()
 }
 
-struct Watch<'a> {
+struct MeasureHealth<'a> {
     before: Option<&'a BTreeMap<String, Tensor>>,
     layers: RefCell<Vec<LayerHealth>>,
 }
 
-impl Hook for Watch<'_> {
+impl Hook for MeasureHealth<'_> {
     fn layer(&self, path: &str, module: &dyn Module, _x: &Tensor, y: &Tensor) -> Result<()> {
-        if !module.modules().is_empty() {
+        if !module.is_leaf() {
             return Ok(());
         }
         let norms = self.norms(path, module)?;
@@ -149,7 +149,7 @@ struct Norms {
     update: Option<f64>,
 }
 
-impl Watch<'_> {
+impl MeasureHealth<'_> {
     fn norms(&self, path: &str, module: &dyn Module) -> Result<Norms> {
         let [mut gradient, mut weight, mut update] = [None, None, None];
         let add = |sum: &mut Option<f64>, squares: f64| *sum.get_or_insert(0.0) += squares;

@@ -102,13 +102,27 @@ pub fn gemm_roof(device: &Device, time: Duration) -> Result<f64> {
 mod tests {
     use super::*;
 
-    /// The peak can only rise, and holding 64 MiB raises it by at least that much over nothing held.
+    /// Holding 64 MiB raises the peak by about as much. In a process of its own: what neighbouring tests hold counts, too.
     #[test]
     #[cfg(target_os = "linux")]
     fn peak_memory_sees_what_was_held() {
-        let held = vec![1u8; 64 << 20];
-        let peak = peak_resident_bytes().unwrap();
-        assert!(peak >= std::hint::black_box(&held).len() as u64, "{peak}");
+        const ALONE: &str = "RECEPTIVE_TEST_ALONE";
+        if std::env::var_os(ALONE).is_none() {
+            let test = "inspect::machine::tests::peak_memory_sees_what_was_held";
+            let alone = std::process::Command::new(std::env::current_exe().unwrap())
+                .args([test, "--exact"])
+                .env(ALONE, "1")
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&alone.stdout);
+            assert!(alone.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        }
+        let before = peak_resident_bytes().unwrap();
+        let held = std::hint::black_box(vec![1u8; 64 << 20]);
+        let raised = peak_resident_bytes().unwrap() - before;
+        // A little more was in use before than at this moment.
+        assert!((held.len() as u64 * 3 / 4..held.len() as u64 * 2).contains(&raised), "{raised} bytes");
     }
 
     #[test]

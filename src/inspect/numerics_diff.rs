@@ -63,7 +63,8 @@ pub struct ParameterDiff {
 /// \end{aligned}
 /// ```
 ///
-/// and the distance in ulp counts the numbers of the coarser of the two types between a and b. Relative errors are those of
+/// and the distance in ulp counts the numbers between a and b: those of f64 where both are of that type, else those of f32, also
+/// for types coarser than f32. Relative errors are those of
 /// whole tensors: a single element near 0, the rest of a cancellation, would have an error of any size. In ulp it does, so
 /// the median belongs beside the largest. A number that is not finite, which is `null` in JSON, says that one of the tensors
 /// is not.
@@ -220,11 +221,11 @@ struct Seen {
 }
 
 #[derive(Default)]
-struct Watch(RefCell<Vec<Seen>>);
+struct KeepInputsAndOutputs(RefCell<Vec<Seen>>);
 
-impl Hook for Watch {
+impl Hook for KeepInputsAndOutputs {
     fn layer(&self, path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
-        if module.modules().is_empty() {
+        if module.is_leaf() {
             y.retain_grad();
             let (path, kind) = (path.to_owned(), module.kind());
             self.0.borrow_mut().push(Seen { path, kind, x: x.detach(), y: y.clone() });
@@ -246,7 +247,7 @@ impl Computed<'_> {
     }
 
     fn run(&self, name: &str, x: &Tensor, gradients: bool) -> Result<Vec<Seen>> {
-        let watch = Watch::default();
+        let watch = KeepInputsAndOutputs::default();
         let mut x = self.take(x)?;
         if gradients {
             self.model.zero_grad()?;

@@ -31,16 +31,17 @@ use std::collections::BTreeMap;
 /// | fc1 | all | 28 | 0 | 0 |
 ///
 /// A transposed window divides the jump by its stride, as if zeros had been put between the pixels. What is reported there
-/// is the smallest such rectangle for all outputs: single ones may see less, and a jump below one pixel counts as one.
+/// is the smallest such rectangle for all outputs: single ones may see less. Where the jump would not be a whole number of
+/// pixels, no such rectangle follows the outputs, and they count as seeing the whole image on that axis.
 ///
-/// Two branches that meet (a residual, a concatenation) see the union. A field may reach beyond the image: that part is
-/// padding. (Araujo, Norris, Sim: "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.)
+/// Two branches that meet (a residual, a concatenation) see the union: again the whole image on an axis where their jumps
+/// differ. A field may reach beyond the image: that part is padding, whatever it repeats. (Araujo, Norris, Sim: "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.)
 #[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ReceptiveField {
     /// Rows and columns.
     pub size: [usize; 2],
-    /// Input pixels between the fields of neighbouring outputs; 0 when all outputs see the same.
+    /// Input pixels between the fields of neighbouring outputs; 0 when all outputs see the whole image.
     pub jump: [usize; 2],
     /// The first row and column that output 0 sees, counted from the image's corner.
     pub start: [isize; 2],
@@ -73,7 +74,8 @@ impl ReceptiveField {
             Field::Pointwise => return self,
             Field::Global => return ReceptiveField::whole(image),
             Field::Window(window) => window,
-            Field::Transposed(window) => return self.transposed(window),
+            Field::Transposed(window) => return self.transposed(window, image),
+            Field::Strided { start, step } => return self.strided(start, step),
         };
         let mut next = self;
         for axis in 0..2 {
@@ -86,9 +88,12 @@ impl ReceptiveField {
     }
 
     /// A transposed window is an ordinary one over the image with `stride - 1` zeros between its pixels.
-    fn transposed(mut self, window: Window) -> ReceptiveField {
+    fn transposed(mut self, window: Window, image: [usize; 2]) -> ReceptiveField {
         for axis in 0..2 {
-            let jump = self.jump[axis].div_ceil(window.stride[axis]);
+            if !self.jump[axis].is_multiple_of(window.stride[axis]) {
+                self.see_whole(axis, image);
+            }
+            let jump = self.jump[axis] / window.stride[axis];
             let (reach, padding) = (window.extent(axis) - 1, window.padding[axis][0]);
             self.size[axis] += reach * jump;
             self.start[axis] += (padding * jump) as isize - (reach * jump) as isize;
@@ -97,15 +102,29 @@ impl ReceptiveField {
         self
     }
 
-    /// What an output that depends on both sees.
-    pub fn union(self, other: ReceptiveField) -> ReceptiveField {
+    fn strided(mut self, start: [isize; 2], step: [usize; 2]) -> ReceptiveField {
+        for axis in 0..2 {
+            self.start[axis] += start[axis] * self.jump[axis] as isize;
+            self.jump[axis] *= step[axis];
+        }
+        self
+    }
+
+    fn see_whole(&mut self, axis: usize, image: [usize; 2]) {
+        (self.size[axis], self.jump[axis], self.start[axis]) = (image[axis], 0, 0);
+    }
+
+    /// What an output that depends on both sees, of an input image of this height and width.
+    pub fn union(self, other: ReceptiveField, image: [usize; 2]) -> ReceptiveField {
         let end = |field: &ReceptiveField, axis: usize| field.start[axis] + field.size[axis] as isize;
         let mut both = self;
         for axis in 0..2 {
             both.start[axis] = self.start[axis].min(other.start[axis]);
             let end = end(&self, axis).max(end(&other, axis));
             both.size[axis] = (end - both.start[axis]) as usize;
-            both.jump[axis] = self.jump[axis].max(other.jump[axis]);
+            if self.jump[axis] != other.jump[axis] {
+                both.see_whole(axis, image);
+            }
         }
         both
     }
@@ -132,7 +151,7 @@ impl Fields {
         let new: Vec<_> = ops_before(y, |seq| self.known.contains_key(&seq)).collect();
         for node in new {
             let before = node.parents().flatten().map(|parent| self.known[&parent.sequence()]);
-            let before = before.reduce(ReceptiveField::union).unwrap_or(ReceptiveField::PIXEL);
+            let before = before.reduce(|a, b| a.union(b, self.image)).unwrap_or(ReceptiveField::PIXEL);
             let field = before.through(node.op().field(node.inputs()), self.image);
             self.known.insert(node.sequence(), field);
         }
@@ -143,7 +162,11 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{Conv2d, ConvTranspose2d, Ctx, Linear, MaxPool2d, Module, ModuleExt, Sequential};
+    use crate::nn::{
+        Conv2d, ConvTranspose2d, Ctx, InstanceNorm2d, Linear, MaxPool2d, Module, ModuleExt, Residual,
+        Sequential, Upsample,
+    };
+    use crate::ops::pad::PadMode;
     use crate::{DType, Device, Result};
 
     /// Runs `net` on a meta image.
@@ -169,75 +192,160 @@ mod tests {
     /// Branches of different depth that are added see the union, not the last one's field.
     #[test]
     fn a_residual_sees_the_wider_branch() {
-        struct Residual(Conv2d);
-        impl Module for Residual {
-            fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
-                cx.run("conv", &self.0, x)?.add(x)
-            }
-            fn visit<'a>(&'a self, visitor: &mut crate::nn::Visitor<'a>) {
-                visitor.child("conv", &self.0);
-            }
-            fn kind(&self) -> &'static str {
-                "Residual"
-            }
-        }
         let net = Sequential::new()
             .push(Conv2d::new(1, 1, 3).padding(1))
-            .push(Residual(Conv2d::new(1, 1, 5).padding(2)));
+            .push(Residual::new(Sequential::new().push(Conv2d::new(1, 1, 5).padding(2))));
         let field = field(&net, [1, 1, 16, 16]).unwrap();
         assert_eq!((field.size, field.start), ([7, 7], [-3, -3]));
+    }
+
+    /// Whether one output's field holds this pixel.
+    fn holds(field: &ReceptiveField, output: [usize; 2], pixel: [usize; 2]) -> bool {
+        (0..2).all(|axis| {
+            let first = field.start[axis] + (field.jump[axis] * output[axis]) as isize;
+            (first..first + field.size[axis] as isize).contains(&(pixel[axis] as isize))
+        })
+    }
+
+    /// An output, and the pixels that receive a gradient from it.
+    struct Output {
+        at: [usize; 2],
+        reached: Vec<[usize; 2]>,
+    }
+
+    /// The field of `net`'s outputs on a square image, and all of them.
+    fn gradients(net: &dyn Module, side: usize) -> (ReceptiveField, Vec<Output>) {
+        let cpu = Device::cpu().unwrap();
+        net.init(&cpu, DType::F64, 3).unwrap();
+        let pixels = (0..side * side).map(|i| (i as f64).sin()).collect();
+        let x = Tensor::from_vec(&cpu, pixels, &[1, 1, side, side]).unwrap().requires_grad();
+        let y = net.forward(&Ctx::eval("net").with_grad(true), &x).unwrap();
+        let &[.., rows, columns] = y.dims() else { panic!("{:?} are no images", y.dims()) };
+        let output = |output: usize| {
+            // Another number for each channel: the gradients of a softmax's channels add up to 0.
+            let dy = |i: usize| if i % (rows * columns) == output { 1.0 + i as f64 } else { 0.0 };
+            let dy = (0..y.numel()).map(dy).collect();
+            x.zero_grad();
+            y.backward_retain(&Tensor::from_vec::<f64>(&cpu, dy, y.dims()).unwrap()).unwrap();
+            let dx = x.grad().unwrap().to_f64().unwrap();
+            let pixels = (0..dx.len()).filter(|&i| dx[i] != 0.0).map(|i| [i / side, i % side]).collect();
+            Output { at: [output / columns, output % columns], reached: pixels }
+        };
+        (receptive_field(&y, [side; 2]), (0..rows * columns).map(output).collect())
+    }
+
+    /// The field of `net`'s outputs, after every gradient arrived inside it.
+    fn confirmed(net: &dyn Module, side: usize) -> ReceptiveField {
+        let (field, outputs) = gradients(net, side);
+        assert!(outputs.iter().any(|output| !output.reached.is_empty()));
+        for Output { at, reached } in outputs {
+            let outside = reached.into_iter().find(|&pixel| !holds(&field, at, pixel));
+            assert_eq!(outside, None, "output {at:?} sees it, but {field:?}");
+        }
+        field
+    }
+
+    /// A function as a layer.
+    struct Apply(fn(&Tensor) -> Result<Tensor>);
+
+    impl Module for Apply {
+        fn forward(&self, _cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+            (self.0)(x)
+        }
+
+        fn kind(&self) -> &'static str {
+            "Apply"
+        }
     }
 
     /// The definition, against derivatives: the pixels that receive a gradient from one output are its field.
     #[test]
     fn the_field_is_where_gradients_arrive() {
-        let cpu = Device::cpu().unwrap();
         let net =
             Sequential::new().push(Conv2d::new(1, 1, 3)).push(Conv2d::new(1, 1, 3).stride(2).padding(1));
-        net.init(&cpu, DType::F64, 3).unwrap();
-        let x = Tensor::full(&cpu, 1.0, &[1, 1, 12, 12], DType::F64).unwrap().requires_grad();
-        let y = net.forward(&Ctx::eval("net").with_grad(true), &x).unwrap();
-        let [rows, columns] = [y.dims()[2], y.dims()[3]];
-        let (i, j) = (2, 1);
-        let mut dy = vec![0.0; rows * columns];
-        dy[i * columns + j] = 1.0;
-        let field = receptive_field(&y, [12, 12]);
-        y.backward_with(&Tensor::from_vec(&cpu, dy, y.dims()).unwrap()).unwrap();
-        let dx = x.grad().unwrap().to_f64().unwrap();
-        let inside = |axis: usize, output: usize, pixel: usize| {
-            let first = field.start[axis] + (field.jump[axis] * output) as isize;
-            (first..first + field.size[axis] as isize).contains(&(pixel as isize))
-        };
-        for (pixel, &gradient) in dx.iter().enumerate() {
-            let seen = inside(0, i, pixel / 12) && inside(1, j, pixel % 12);
-            assert_eq!(gradient != 0.0, seen, "pixel {} {}", pixel / 12, pixel % 12);
+        let (field, outputs) = gradients(&net, 12);
+        for Output { at, reached } in outputs {
+            let pixels = (0..144).map(|i| [i / 12, i % 12]);
+            let seen: Vec<[usize; 2]> = pixels.filter(|&pixel| holds(&field, at, pixel)).collect();
+            assert_eq!(reached, seen, "output {at:?}");
         }
     }
 
-    /// U-Net's shape, half the size and back: every gradient arrives inside the field.
+    /// U-Net's shape, half the size and back.
     #[test]
     fn upsampling_halves_the_jump() {
-        let cpu = Device::cpu().unwrap();
         let net = Sequential::new()
             .push(MaxPool2d::new(2))
             .push(ConvTranspose2d::new(1, 1, 2).stride(2))
             .push(Conv2d::new(1, 1, 3).padding(1));
-        net.init(&cpu, DType::F64, 3).unwrap();
-        for output in [39, 52, 65] {
-            let pixels = (0..144).map(f64::from).collect();
-            let x = Tensor::from_vec(&cpu, pixels, &[1, 1, 12, 12]).unwrap().requires_grad();
-            let y = net.forward(&Ctx::eval("net").with_grad(true), &x).unwrap();
-            let field = receptive_field(&y, [12, 12]);
-            assert_eq!((field.size, field.jump, field.start), ([5, 5], [1, 1], [-2, -2]));
-            let mut dy = vec![0.0; 144];
-            dy[output] = 1.0;
-            y.backward_with(&Tensor::from_vec(&cpu, dy, y.dims()).unwrap()).unwrap();
-            for (pixel, _) in x.grad().unwrap().to_f64().unwrap().iter().enumerate().filter(|p| *p.1 != 0.0) {
-                let from = |at: usize, out: usize| at as isize - out as isize + 2;
-                let [row, column] = [from(pixel / 12, output / 12), from(pixel % 12, output % 12)];
-                assert!((0..5).contains(&row) && (0..5).contains(&column), "output {output} sees {pixel}");
-            }
+        let field = confirmed(&net, 12);
+        assert_eq!((field.size, field.jump, field.start), ([5, 5], [1, 1], [-2, -2]));
+        let quarter = Sequential::new().push(MaxPool2d::new(4)).push(Upsample::scale(2.0));
+        let field = confirmed(&quarter, 16);
+        assert_eq!((field.size, field.jump, field.start), ([6, 6], [2, 2], [-2, -2]));
+    }
+
+    /// Outputs one and a half or half a pixel apart: no jump in whole pixels leads to the last one.
+    #[test]
+    fn where_upsampling_does_not_divide_the_jump_all_is_seen() {
+        let net = Sequential::new().push(MaxPool2d::new(3)).push(Upsample::scale(2.0));
+        assert_eq!(confirmed(&net, 27), ReceptiveField::whole([27; 2]));
+        let larger =
+            Sequential::new().push(ConvTranspose2d::new(1, 1, 3).stride(2)).push(Conv2d::new(1, 1, 3));
+        assert_eq!(confirmed(&larger, 8), ReceptiveField::whole([8; 2]));
+        let wide = Sequential::new().push(ConvTranspose2d::new(1, 1, (1, 2)).stride((1, 2)));
+        let field = confirmed(&wide, 6);
+        assert_eq!((field.size, field.jump, field.start), ([1, 6], [1, 0], [0, 0]));
+    }
+
+    /// What sees everything beside what moves on: also together they see no more than the image.
+    #[test]
+    fn a_branch_that_sees_all_makes_the_union_all() {
+        let conv = || Conv2d::new(1, 1, 3).padding(1);
+        let normalised = Sequential::new()
+            .push(conv())
+            .push(Residual::new(Sequential::new().push(InstanceNorm2d::new(1))));
+        assert_eq!(confirmed(&normalised, 9), ReceptiveField::whole([9; 2]));
+        // Squeeze and excite: one mean for all places, by a window or by a reduction.
+        let by_window = Apply(|x| x.adaptive_avg_pool2d(1)?.mul(x));
+        let by_mean = Apply(|x| x.mean(&[2, 3], true)?.expand(&[1, 2, 7, 7])?.mul(x));
+        for scale in [by_window, by_mean] {
+            let net = Sequential::new().push(Conv2d::new(1, 2, 3)).push(scale);
+            assert_eq!(confirmed(&net, 9), ReceptiveField::whole([9; 2]));
         }
+    }
+
+    /// All channels of a pixel are one place; all rows are not.
+    #[test]
+    fn what_goes_over_channels_stays_in_place() {
+        let over_channels: [fn(&Tensor) -> Result<Tensor>; 5] = [
+            |x| x.softmax(1),
+            |x| x.log_softmax(-3),
+            |x| x.sum(&[1], false),
+            |x| x.mean(&[0, 1], true),
+            |x| Ok(x.max_dim(1, true)?.0),
+        ];
+        for f in over_channels {
+            let net = Sequential::new().push(Conv2d::new(1, 4, 3).padding(1)).push(Apply(f));
+            let field = confirmed(&net, 7);
+            assert_eq!((field.size, field.jump, field.start), ([3, 3], [1, 1], [-1, -1]));
+        }
+        for f in [|x: &Tensor| x.softmax(2), |x: &Tensor| x.sum(&[1, 3], true)] {
+            let net = Sequential::new().push(Conv2d::new(1, 4, 3).padding(1)).push(Apply(f));
+            assert_eq!(confirmed(&net, 7), ReceptiveField::whole([7; 2]));
+        }
+    }
+
+    /// Padding moves the first output up and left, cropping down and right, and a step makes the jump longer.
+    #[test]
+    fn padding_and_slices_move_the_start() {
+        let net = |f: fn(&Tensor) -> Result<Tensor>| Sequential::new().push(MaxPool2d::new(2)).push(Apply(f));
+        let field = confirmed(&net(|x| x.pad(&[1, 2, -2, 0], PadMode::Constant(0.0))), 12);
+        assert_eq!((field.size, field.jump, field.start), ([2, 2], [2, 2], [4, -2]));
+        let field = confirmed(&net(|x| x.slice(2, Some(1), None, 2)?.narrow(3, 3, 2)), 12);
+        assert_eq!((field.size, field.jump, field.start), ([2, 2], [4, 2], [2, 6]));
+        let halves = net(|x| Tensor::cat(&[&x.narrow(3, 3, 3)?, &x.narrow(3, 0, 3)?], 3));
+        assert_eq!(confirmed(&halves, 12), ReceptiveField::whole([12; 2]));
     }
 
     /// After a fully connected layer every output sees the whole image, and nothing makes that more.

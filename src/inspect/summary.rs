@@ -49,7 +49,7 @@ pub struct LayerSummary {
     /// Bytes that its ops move between memory and the processor, at the least: inputs and weights read once, outputs
     /// written once (see [`Op::bytes`](crate::tensor::Op::bytes)).
     pub bytes: u64,
-    /// Bytes of the output, f32; 0 for a view of the input.
+    /// Bytes of the output, f32; 0 where the layer passes its input's memory on (Flatten, Dropout in evaluation).
     pub activation_bytes: usize,
     /// Rows and columns of the image that an output sees.
     pub receptive_field: Extent,
@@ -94,7 +94,7 @@ pub fn summary(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Summ
     let [c, h, w] = input;
     // Recording needs something to differentiate, also in layers without parameters.
     let x = Tensor::zeros(&meta, &[1, c, h, w], DType::F32)?.requires_grad();
-    let watch = Watch { fields: RefCell::new(Fields::new([h, w])), layers: RefCell::default() };
+    let watch = Summarise { fields: RefCell::new(Fields::new([h, w])), layers: RefCell::default() };
     let result = model.forward(&Ctx::eval(name).with_grad(true).with_hook(&watch), &x);
     let layers = watch.layers.into_inner();
     match result {
@@ -121,14 +121,14 @@ fn bytes(node: Arc<Node>) -> Result<u64> {
 }
 
 /// Writes down every leaf layer that ran.
-struct Watch {
+struct Summarise {
     fields: RefCell<Fields>,
     layers: RefCell<Vec<LayerSummary>>,
 }
 
-impl Hook for Watch {
+impl Hook for Summarise {
     fn layer(&self, path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
-        if !module.modules().is_empty() {
+        if !module.is_leaf() {
             return Ok(());
         }
         let before = x.node().map(|node| node.sequence());

@@ -42,6 +42,11 @@ pub trait ModuleExt: Module {
     /// All layers by path, parents before children.
     fn modules(&self) -> Vec<(String, &dyn Module)>;
 
+    /// Whether it holds no other layers.
+    fn is_leaf(&self) -> bool {
+        self.modules().is_empty()
+    }
+
     /// Gives every parameter its values, drawn from `seed` and its path.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What softmax and its logarithm have in common: all but their formula.
 
+use super::images::field_along;
 use super::{no_second_gradient, one};
 use crate::core::{Float, Result};
 use crate::cpu::softmax::Around;
@@ -70,8 +71,8 @@ impl<F: Normalizer> Op for Along<F> {
         4 * x[0].numel() as u64
     }
 
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Global
+    fn field(&self, x: &[Meta]) -> Field {
+        field_along(F::NAME, &x[0].shape, &[self.dim])
     }
 }
 

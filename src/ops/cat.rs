@@ -26,12 +26,13 @@
 #![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::copy;
+use super::images::axis;
 use super::{Case, Input, OpSpec, one};
 use crate::core::{Error, Result, Shape};
 use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
-use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
+use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -141,6 +142,13 @@ impl Op for Cat {
 
     fn flops(&self, _x: &[Meta], _y: &[Meta]) -> u64 {
         0
+    }
+
+    /// Images side by side: an output's place does not say how far its image was moved.
+    fn field(&self, x: &[Meta]) -> Field {
+        let shape = pattern(x.iter().map(|m| &m.shape));
+        let beside = shape.dim(self.name(), self.dim).is_ok_and(|dim| axis(shape, dim).is_some());
+        if beside { Field::Global } else { Field::Pointwise }
     }
 }
 

@@ -31,7 +31,7 @@ use crate::core::{Error, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
 use crate::cuda::{CudaCtx, DeviceView};
 use crate::element_type;
-use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
+use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
@@ -101,6 +101,15 @@ impl Op for Expand {
 
     fn flops(&self, _x: &[Meta], _y: &[Meta]) -> u64 {
         0
+    }
+
+    fn field(&self, x: &[Meta]) -> Field {
+        let input = x[0].dims();
+        let rows_and_columns = &input[input.len().saturating_sub(2)..];
+        match self.output(&x[0].shape) {
+            Ok(y) if y.rank() <= 2 || y.dims().ends_with(rows_and_columns) => Field::Pointwise,
+            _ => Field::Global,
+        }
     }
 }
 

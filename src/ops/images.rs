@@ -1,6 +1,7 @@
 //! Shapes of image batches, for the ops that slide windows over them.
 
 use crate::core::{Error, Result, Shape, Window};
+use crate::tensor::Field;
 
 /// The four dimensions of a batch of images, a single image being a batch of one.
 ///
@@ -23,6 +24,19 @@ pub fn images(op: &str, input: &Shape) -> Result<[usize; 4]> {
 pub fn like_images(input: &Shape, dims: [usize; 4]) -> Result<Shape> {
     Shape::new(&dims[1..])?;
     Shape::new(&dims[4 - input.rank()..])
+}
+
+/// Which axis of images a dimension is: 0 for rows, 1 for columns, `None` for channels, the batch and all that is no image.
+pub fn axis(input: &Shape, dim: usize) -> Option<usize> {
+    if input.rank() > 2 { dim.checked_sub(input.rank() - 2) } else { None }
+}
+
+/// What an output sees that depends on all elements along these dimensions, along all where none is named: channels of images
+/// lie at one place.
+pub fn field_along(op: &str, input: &Shape, dims: &[isize]) -> Field {
+    let in_place = |&dim: &isize| input.dim(op, dim).is_ok_and(|dim| axis(input, dim).is_none());
+    let pointwise = input.rank() > 2 && !dims.is_empty() && dims.iter().all(in_place);
+    if pointwise { Field::Pointwise } else { Field::Global }
 }
 
 /// The output shape of a pooling.

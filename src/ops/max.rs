@@ -32,6 +32,7 @@
 //! ```
 #![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
+use super::images::field_along;
 use super::sum::Dims;
 use super::{Case, Fill, Input, OpSpec, cuda, one};
 use crate::core::{DType, Element, Error, Float, Result, Shape};
@@ -118,8 +119,8 @@ impl Op for Max {
         x[0].numel() as u64
     }
 
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Global
+    fn field(&self, x: &[Meta]) -> Field {
+        field_along(self.name(), &x[0].shape, self.dim.as_slice())
     }
 }
 

@@ -26,6 +26,7 @@
 #![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::reduce;
+use super::images::field_along;
 use super::sum::{self, Dims};
 use super::{Case, Input, OpSpec, one};
 use crate::core::{Element, Result};
@@ -83,8 +84,8 @@ impl Op for Mean {
         x[0].numel() as u64
     }
 
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Global
+    fn field(&self, x: &[Meta]) -> Field {
+        field_along(self.name(), &x[0].shape, &self.0.dim)
     }
 }
 

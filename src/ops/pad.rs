@@ -37,7 +37,7 @@ use crate::core::{DType, Element, Error, Result, Shape};
 use crate::cpu::gather::{self, Axis, OUTSIDE};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
-use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use crate::{element_type, float_type};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
@@ -240,6 +240,15 @@ impl Op for Pad {
 
     fn flops(&self, _x: &[Meta], _y: &[Meta]) -> u64 {
         0
+    }
+
+    /// A border is none of the input's elements, also where it repeats some.
+    fn field(&self, x: &[Meta]) -> Field {
+        if x[0].shape.rank() <= 2 {
+            return Field::Pointwise;
+        }
+        let start = |innermost: usize| self.pad.get(2 * innermost).map_or(0, |before| -before);
+        Field::Strided { start: [start(1), start(0)], step: [1, 1] }
     }
 }
 

@@ -28,13 +28,14 @@
 #![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::copy;
+use super::images::axis;
 use super::{Case, Input, OpSpec, one};
 use crate::core::{Element, Error, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, gather};
 use crate::cuda::kernels::{self, Pad};
 use crate::cuda::{CudaCtx, DeviceView, Launch};
 use crate::element_type;
-use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
+use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
@@ -113,6 +114,14 @@ impl Op for Slice {
 
     fn flops(&self, _x: &[Meta], _y: &[Meta]) -> u64 {
         0
+    }
+
+    fn field(&self, x: &[Meta]) -> Field {
+        let Ok(slice) = self.resolve(&x[0].shape) else { return Field::Global };
+        let Some(axis) = axis(&x[0].shape, slice.dim) else { return Field::Pointwise };
+        let (mut start, mut step) = ([0; 2], [1; 2]);
+        (start[axis], step[axis]) = (slice.start as isize, slice.step);
+        Field::Strided { start, step }
     }
 
     /// What is not taken is not read.

@@ -27,6 +27,7 @@
 #![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cuda::reduce;
+use super::images::field_along;
 use super::{Attrs, Case, Input, OpSpec, one};
 use crate::core::shape::MAX_RANK;
 use crate::core::{Error, Result, Shape};
@@ -114,8 +115,8 @@ impl Op for Sum {
         x[0].numel() as u64
     }
 
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Global
+    fn field(&self, x: &[Meta]) -> Field {
+        field_along(self.name(), &x[0].shape, &self.0.dim)
     }
 }
 

@@ -115,6 +115,8 @@ pub enum Field {
     Window(Window),
     /// The elements whose window in the output, transposed, covers the place.
     Transposed(Window),
+    /// The element at `start + i * step` for output i, `[vertical, horizontal]`; none where that is outside the input.
+    Strided { start: [isize; 2], step: [usize; 2] },
     /// All of them.
     Global,
 }

@@ -1,6 +1,7 @@
 //! What every bench needs beside its measurement: flags, the refusal of a debug build, where a figure comes from, and the
 //! statistic.
 
+use crate::core::stats::median;
 use crate::core::{Error, Result};
 use crate::inspect::Machine;
 use serde::{Deserialize, Serialize};
@@ -139,11 +140,9 @@ impl Times {
     ///
     /// # Panics
     /// None was given.
-    pub fn of(mut times: Vec<f64>) -> Times {
-        times.sort_by(f64::total_cmp);
-        let (runs, half) = (times.len(), times.len() / 2);
-        let median = if runs % 2 == 1 { times[half] } else { (times[half - 1] + times[half]) / 2.0 };
-        Times { median, min: times[0], runs }
+    pub fn of(times: Vec<f64>) -> Times {
+        let min = times.iter().copied().reduce(f64::min).expect("at least one time");
+        Times { min, runs: times.len(), median: median(times) }
     }
 }
 

@@ -152,20 +152,20 @@ pub fn layers_of(model: &dyn Module, name: &str, batch: usize, input: [usize; 3]
     let (meta, [c, h, w]) = (Device::meta(), input);
     model.init(&meta, DType::F32, 0)?;
     let x = Tensor::zeros(&meta, &[batch, c, h, w], DType::F32)?;
-    let watch = Watch { model: name, found: RefCell::default() };
+    let watch = CollectProducts { model: name, found: RefCell::default() };
     model.forward(&Ctx::eval(name).with_grad(true).with_hook(&watch), &x)?;
     Ok(watch.found.into_inner())
 }
 
 /// Writes down the products. While a hook watches, every layer runs by itself.
-struct Watch<'a> {
+struct CollectProducts<'a> {
     model: &'a str,
     found: RefCell<Vec<Layer>>,
 }
 
-impl Hook for Watch<'_> {
+impl Hook for CollectProducts<'_> {
     fn layer(&self, path: &str, module: &dyn Module, _: &Tensor, y: &Tensor) -> Result<()> {
-        if module.modules().is_empty()
+        if module.is_leaf()
             && let Some(layer) = y.node().and_then(|node| of_node(format!("{} {path}", self.model), node))
         {
             self.found.borrow_mut().push(layer);

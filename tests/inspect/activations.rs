@@ -22,7 +22,7 @@ fn activations_are_those_of_the_layers_run_one_by_one() {
     let x = noise(&cpu, &[2, 3, 16, 16], DType::F32);
     let all = activations(&*net, "net", &x).unwrap();
     let modules = net.modules();
-    let leaves: Vec<_> = modules.iter().filter(|(_, module)| module.modules().is_empty()).collect();
+    let leaves: Vec<_> = modules.iter().filter(|(_, module)| module.is_leaf()).collect();
     assert_eq!(all.len(), leaves.len());
     for (path, module) in leaves {
         let seen = find(&all, path);

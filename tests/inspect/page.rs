@@ -139,6 +139,29 @@ fn an_arch_file_is_shown() {
     report(&page);
 }
 
+/// Without running statistics there is no sum to follow: the layer has no steps, and the page none to draw.
+#[test]
+fn a_batch_norm_without_statistics_has_no_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let [arch, page] = ["norm.toml", "page.html"].map(|name| folder.path().join(name));
+    let text = r#"
+name = "norm"
+input = [1, 28, 28]
+layers = [
+    { kind = "batch_norm2d", track_running_stats = false },
+    { kind = "batch_norm2d" },
+    { kind = "flatten" },
+    { kind = "linear", out_features = 10 },
+]
+"#;
+    std::fs::write(&arch, text).unwrap();
+    let args = [arch.to_str().unwrap(), "--data", "sample", "--out", page.to_str().unwrap()];
+    numbers(&args);
+    let layers = &report(&page)["layers"];
+    assert_eq!(layers[0]["steps"], Value::Null);
+    assert!(layers[1]["steps"]["running_mean"]["f32"].is_string(), "{}", layers[1]["steps"]);
+}
+
 #[test]
 fn bad_input_is_answered() {
     let folder = tempfile::tempdir().unwrap();

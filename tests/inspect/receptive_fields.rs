@@ -134,7 +134,7 @@ impl Run {
         fill(model, growing);
         let x = Tensor::from_vec(cpu, image(h, w, channels, growing), &[1, channels, h, w]).unwrap();
         let x = x.requires_grad();
-        let watch = Watch { image: [h, w], layers: RefCell::default(), stopped: Cell::new(false) };
+        let watch = KeepPlaces { image: [h, w], layers: RefCell::default(), stopped: Cell::new(false) };
         let result = model.forward(&Ctx::eval(name).with_hook(&watch), &x);
         assert!(result.is_ok() || watch.stopped.get(), "{name}: {}", result.unwrap_err());
         Run { x, layers: watch.layers.into_inner() }
@@ -173,15 +173,15 @@ fn fill(model: &dyn Module, falling: bool) {
 }
 
 /// Keeps every layer, up to where rows and columns end: what is fully connected behind convolutions is not run.
-struct Watch {
+struct KeepPlaces {
     image: [usize; 2],
     layers: RefCell<Vec<Layer>>,
     stopped: Cell<bool>,
 }
 
-impl Hook for Watch {
+impl Hook for KeepPlaces {
     fn layer(&self, path: &str, module: &dyn Module, _x: &Tensor, y: &Tensor) -> Result<()> {
-        if !module.modules().is_empty() {
+        if !module.is_leaf() {
             return Ok(());
         }
         let mut layers = self.layers.borrow_mut();

@@ -5,6 +5,7 @@
 //! arithmetic that is saved: FLOPs of a convolution are those of its definition, and Winograd's way takes fewer.
 
 use super::record::{OpEvent, Phase, Profile};
+use crate::core::stats::median;
 use crate::inspect::Roof;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -205,16 +206,6 @@ fn grouped<'a, K: std::hash::Hash + Eq + Copy>(
         groups[place].1.push(event);
     }
     groups
-}
-
-/// 0 of none.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match (values.len(), values.len() / 2) {
-        (0, _) => 0.0,
-        (n, half) if n % 2 == 1 => values[half],
-        (_, half) => (values[half - 1] + values[half]) / 2.0,
-    }
 }
 
 #[cfg(test)]

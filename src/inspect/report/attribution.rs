@@ -57,10 +57,19 @@ impl Serialize for Heat {
         let [rows, columns] = dims[..] else {
             return Packed::exact(dims, values.clone()).serialize(serializer);
         };
-        let mut shown = Maps::of(&[1, rows, columns], values, HEAT).shown;
+        let Maps { mut shown, side, .. } = Maps::of(&[1, rows, columns], values, HEAT);
         shown.dims.remove(0);
-        shown.serialize(serializer)
+        ShownHeat { shown, side }.serialize(serializer)
     }
+}
+
+/// A map as the page has it.
+#[derive(Serialize)]
+struct ShownHeat {
+    #[serde(flatten)]
+    shown: Packed,
+    /// Each value is the mean of a square with this side.
+    side: usize,
 }
 
 /// The goals for a classifier's probabilities: its likeliest classes. Each with its name.
@@ -116,6 +125,18 @@ fn patch([h, w]: [usize; 2], flops: u64) -> OcclusionOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The map of a large image is made smaller, and says so.
+    #[test]
+    fn a_large_map_is_shown_in_squares() {
+        let json = |side: usize| {
+            let map = Array { dims: vec![side, side], values: vec![1.0; side * side] };
+            let json = serde_json::to_value(Heat(map)).unwrap();
+            (json["dims"][1].as_u64(), json["side"].as_u64(), json.get("f32").is_some())
+        };
+        assert_eq!(json(256), (Some(256), Some(1), true));
+        assert_eq!(json(1024), (Some(512), Some(2), false));
+    }
 
     #[test]
     fn patches_cover_small_images_finely_and_large_networks_coarsely() {

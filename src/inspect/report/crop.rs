@@ -83,6 +83,10 @@ fn reads(op: Field, axis: usize, outputs: &Range<usize>, n: usize) -> Range<usiz
     let (start, end) = match op {
         Field::Pointwise => (first, last + 1),
         Field::Global => (0, n as isize),
+        Field::Strided { start, step } => {
+            let read = |output: isize| start[axis] + output * step[axis] as isize;
+            (read(first), read(last) + 1)
+        }
         Field::Window(window) => {
             let (stride, padding) = (window.stride[axis] as isize, window.padding[axis][0] as isize);
             (first * stride - padding, last * stride - padding + window.extent(axis) as isize)
@@ -150,6 +154,8 @@ mod tests {
         // Output 1 of stride 2, padding 1 lies under inputs 0 (tap 2) and 1 (tap 0).
         assert_eq!(reads(wide, 0, &(1..2), 4), 0..2);
         assert_eq!(reads(Field::Global, 0, &(0..1), 4), 0..4);
+        let every_second = Field::Strided { start: [-1, 1], step: [1, 2] };
+        assert_eq!([0, 1].map(|axis| reads(every_second, axis, &(0..3), 9)), [0..2, 1..6]);
     }
 
     #[test]

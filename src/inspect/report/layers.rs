@@ -3,10 +3,12 @@
 use super::graph::{Graph, What};
 use super::maps::Maps;
 use super::packed::Packed;
-use super::steps::{Steps, Values, has_steps, parameter, steps};
+use super::steps::{LayerValues, Steps, has_steps, steps};
+use crate::core::stats::median;
 use crate::core::{Error, ErrorKind, Result};
+use crate::inspect::array::parameter;
 use crate::inspect::layer_health::distribution;
-use crate::inspect::{Histogram, LayerSummary, ReceptiveField, Roof, Spread, Summary};
+use crate::inspect::{Array, Histogram, LayerSummary, ReceptiveField, Roof, Spread, Summary};
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
 use crate::tensor::Tensor;
 use serde::Serialize;
@@ -53,8 +55,8 @@ pub struct LayerFacts {
     pub parameters: usize,
     /// Of the forward pass; a multiply-add counts two.
     pub flops: u64,
-    /// Bytes of the output, f32; 0 for a view of the input.
-    pub bytes: usize,
+    /// Bytes of the output, f32; 0 where the layer passes its input's memory on.
+    pub activation_bytes: usize,
     /// Seconds of its forward pass on this machine, the median of a few.
     pub seconds: f64,
     /// The least seconds that its operations and bytes can take on this machine over those seconds; `None` for a layer that
@@ -163,7 +165,7 @@ struct Gather<'a> {
 
 impl Hook for Gather<'_> {
     fn layer(&self, path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
-        if module.modules().is_empty() {
+        if module.is_leaf() {
             let i = self.layers.borrow().len();
             let layer =
                 self.report(i, module, x, y).map_err(|e| e.at(|| format!("{}/{path}", self.model)))?;
@@ -184,8 +186,8 @@ impl Gather<'_> {
         }
         let before = if kind.contains("Norm") || has_steps(kind) { Some(x.to_vec::<f32>()?) } else { None };
         let (x, y) = (
-            before.as_deref().map(|values| Values { dims: input, values }),
-            Values { dims: output, values: &values },
+            before.as_deref().map(|values| LayerValues { dims: input, values }),
+            LayerValues { dims: output, values: &values },
         );
         let (field, op) = self.graph.fields[i];
         let steps = x.as_ref().map(|x| steps(module, op, x, &y, self.budget.steps)).transpose()?.flatten();
@@ -206,30 +208,27 @@ impl Gather<'_> {
                 output: output.to_vec(),
                 parameters: summary.parameters,
                 flops: summary.flops,
-                bytes: summary.activation_bytes,
+                activation_bytes: summary.activation_bytes,
                 seconds: self.seconds[i],
-                roof: self.share_of_roof(i, input),
+                roof: self.share_of_roof(i),
                 receptive_field: field,
                 values: spread,
             },
         })
     }
 
-    /// Each element of input, weights and output moved once.
-    fn share_of_roof(&self, i: usize, input: &[usize]) -> Option<f64> {
-        let layer = &self.summary.layers[i];
-        if layer.flops == 0 {
+    fn share_of_roof(&self, i: usize) -> Option<f64> {
+        let LayerSummary { flops, bytes, .. } = self.summary.layers[i];
+        if flops + bytes == 0 {
             return None;
         }
-        let elements =
-            input.iter().product::<usize>() + layer.parameters + layer.output.iter().product::<usize>();
-        let least = self.roof?.seconds(layer.flops as f64, (size_of::<f32>() * elements) as f64);
+        let least = self.roof?.seconds(flops as f64, bytes as f64);
         Some(least / self.seconds[i])
     }
 
     /// Kernels of a convolution; of a linear layer that reads the image itself, an image for each output.
     fn filters(&self, kind: &str, module: &dyn Module, input: &[usize]) -> Result<Option<FilterTiles>> {
-        let Some((dims, values)) = parameter(module, "weight")? else { return Ok(None) };
+        let Some(Array { dims, values }) = parameter(module, "weight")? else { return Ok(None) };
         let [c, h, w] = self.summary.input;
         let (dims, values) = match (kind, &dims[..]) {
             ("Conv2d", &[o, i, kh, kw]) => ([o, i, kh, kw], values),
@@ -243,7 +242,7 @@ impl Gather<'_> {
 
 /// Of many channels, 256 levels.
 fn affine(module: &dyn Module) -> Result<Option<Affine>> {
-    let pack = |(dims, values): (Vec<usize>, Vec<f32>)| match values.len() {
+    let pack = |Array { dims, values }: Array| match values.len() {
         0..=256 => Packed::exact(&dims, values),
         _ => Packed::levels(&dims, &values),
     };
@@ -282,28 +281,24 @@ pub fn seconds(model: &dyn Module, name: &str, x: &Tensor) -> Result<Vec<f64>> {
     let mut runs: Vec<Vec<f64>> = Vec::new();
     // The first pass takes memory that the others use again.
     for run in 0..=RUNS {
-        let watch = Watch { laps: RefCell::default(), start: RefCell::new(Instant::now()) };
+        let watch = TimeLayers { laps: RefCell::default(), start: RefCell::new(Instant::now()) };
         model.forward(&Ctx::eval(name).with_hook(&watch), x)?;
         if run > 0 {
             runs.push(watch.laps.into_inner());
         }
     }
-    let median = |i: usize| {
-        let mut times: Vec<f64> = runs.iter().map(|run| run[i]).collect();
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    };
-    Ok((0..runs[0].len()).map(median).collect())
+    let typical = |i: usize| median(runs.iter().map(|run| run[i]).collect());
+    Ok((0..runs[0].len()).map(typical).collect())
 }
 
-struct Watch {
+struct TimeLayers {
     laps: RefCell<Vec<f64>>,
     start: RefCell<Instant>,
 }
 
-impl Hook for Watch {
+impl Hook for TimeLayers {
     fn layer(&self, _path: &str, module: &dyn Module, _x: &Tensor, y: &Tensor) -> Result<()> {
-        if module.modules().is_empty() {
+        if module.is_leaf() {
             y.device().synchronize()?;
             self.laps.borrow_mut().push(self.start.borrow().elapsed().as_secs_f64());
             *self.start.borrow_mut() = Instant::now();

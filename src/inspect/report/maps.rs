@@ -47,9 +47,9 @@ fn plan([channels, h, w]: [usize; 3], budget: usize) -> (usize, usize) {
     let mut side = 1;
     loop {
         let [rows, columns] = [h, w].map(|n| n.div_ceil(side));
-        let kept = channels.min(budget / (rows * columns).max(1)).max(1);
-        if kept >= channels.min(WANTED) || rows.max(columns) <= SMALLEST {
-            return (kept, side);
+        let fits = channels.min(budget / (rows * columns).max(1));
+        if fits >= channels.min(WANTED) || rows.max(columns) <= SMALLEST {
+            return (fits.max(1), side);
         }
         side += 1;
     }
@@ -69,7 +69,7 @@ fn means(map: &[f32], [h, w]: [usize; 2], side: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::report::packed::Values;
+    use crate::inspect::report::packed::PackedValues;
 
     #[test]
     fn what_fits_is_exact() {
@@ -88,7 +88,9 @@ mod tests {
         assert_eq!((&maps.shown.dims[..], maps.of, maps.side), (&[32, 32, 32][..], 64, 2));
         assert!(maps.shown.bytes() <= 32 << 10);
         // Every square holds as many ones as zeros.
-        assert_eq!(maps.shown.values, Values::Levels { levels: vec![0; 32 << 10], min: 0.5, max: 0.5 });
+        assert_eq!(maps.shown.values, PackedValues::Levels { levels: vec![0; 32 << 10], min: 0.5, max: 0.5 });
+        // Nor is a single map kept large: 1 MiB in 256 KiB.
+        assert_eq!(plan([1, 1024, 1024], 256 << 10), (1, 2));
         // However little there is, one small map is shown.
         let least = Maps::of(&[64, 64, 64], &values, 1);
         assert_eq!((&least.shown.dims[..], least.side), (&[1, 16, 16][..], 4));

@@ -37,7 +37,7 @@ pub use judged::{Judged, MaskedImage, Mistake};
 pub use layers::{Affine, Distribution, FilterTiles, LayerFacts, LayerReport};
 pub use maps::Maps;
 pub use numbers::Numbers;
-pub use packed::{Packed, Values};
+pub use packed::{Packed, PackedValues};
 pub use picture::Picture;
 pub use steps::{Full, Origin, Steps};
 pub use subject::{Shown, test_picture};

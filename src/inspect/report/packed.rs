@@ -11,12 +11,12 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Packed {
     pub dims: Vec<usize>,
-    pub values: Values,
+    pub values: PackedValues,
 }
 
 /// The numbers of a [`Packed`].
 #[derive(Debug, Clone, PartialEq)]
-pub enum Values {
+pub enum PackedValues {
     Exact(Vec<f32>),
     Levels { levels: Vec<u8>, min: f32, max: f32 },
 }
@@ -25,7 +25,7 @@ impl Packed {
     /// Every number as it is.
     pub fn exact(dims: &[usize], values: Vec<f32>) -> Packed {
         debug_assert_eq!(dims.iter().product::<usize>(), values.len());
-        Packed { dims: dims.to_vec(), values: Values::Exact(values) }
+        Packed { dims: dims.to_vec(), values: PackedValues::Exact(values) }
     }
 
     /// Each number as the nearest of 256 levels between the smallest and the largest.
@@ -34,14 +34,14 @@ impl Packed {
         let (min, max) = range(values);
         let scale = if max > min { 255.0 / (max - min) } else { 0.0 };
         let levels = values.iter().map(|v| ((v - min) * scale).round() as u8).collect();
-        Packed { dims: dims.to_vec(), values: Values::Levels { levels, min, max } }
+        Packed { dims: dims.to_vec(), values: PackedValues::Levels { levels, min, max } }
     }
 
     /// Bytes of its numbers, before base64.
     pub fn bytes(&self) -> usize {
         match &self.values {
-            Values::Exact(values) => size_of_val(&values[..]),
-            Values::Levels { levels, .. } => levels.len(),
+            PackedValues::Exact(values) => size_of_val(&values[..]),
+            PackedValues::Levels { levels, .. } => levels.len(),
         }
     }
 }
@@ -57,11 +57,11 @@ impl Serialize for Packed {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("dims", &self.dims)?;
         match &self.values {
-            Values::Exact(values) => {
+            PackedValues::Exact(values) => {
                 let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                 map.serialize_entry("f32", &base64(&bytes))?;
             }
-            Values::Levels { levels, min, max } => {
+            PackedValues::Levels { levels, min, max } => {
                 map.serialize_entry("u8", &base64(levels))?;
                 map.serialize_entry("min", min)?;
                 map.serialize_entry("max", max)?;
@@ -81,12 +81,12 @@ mod tests {
         let exact = json(&Packed::exact(&[2], vec![1.0, -2.0]));
         assert_eq!(exact, serde_json::json!({ "dims": [2], "f32": "AACAPwAAAMA=" }));
         let levels = Packed::levels(&[3], &[-1.0, 0.0, 1.0]);
-        assert_eq!(levels.values, Values::Levels { levels: vec![0, 128, 255], min: -1.0, max: 1.0 });
+        assert_eq!(levels.values, PackedValues::Levels { levels: vec![0, 128, 255], min: -1.0, max: 1.0 });
         assert_eq!(json(&levels), serde_json::json!({ "dims": [3], "u8": "AID/", "min": -1.0, "max": 1.0 }));
         // A constant has one level, an empty array none.
         assert_eq!(
             Packed::levels(&[2], &[7.0, 7.0]).values,
-            Values::Levels { levels: vec![0, 0], min: 7.0, max: 7.0 }
+            PackedValues::Levels { levels: vec![0, 0], min: 7.0, max: 7.0 }
         );
         assert_eq!(Packed::levels(&[0], &[]).bytes(), 0);
     }

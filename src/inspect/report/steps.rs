@@ -5,6 +5,8 @@ use super::crop::{Crop, Shapes, cut};
 use super::packed::Packed;
 use crate::core::{Geometry, Result};
 use crate::cpu::gemm::cut::Cut;
+use crate::inspect::Array;
+use crate::inspect::array::parameter;
 use crate::inspect::steps::conv_cut;
 use crate::nn::{Module, ModuleExt};
 use crate::tensor::Field;
@@ -48,7 +50,7 @@ pub struct Full {
 }
 
 /// A layer's values on one image, dimensions without the batch.
-pub struct Values<'a> {
+pub struct LayerValues<'a> {
     pub dims: &'a [usize],
     pub values: &'a [f32],
 }
@@ -68,28 +70,37 @@ fn reads_all_channels(kind: &str) -> bool {
 ///
 /// # Errors
 /// A layer without values.
-pub fn steps(module: &dyn Module, op: Field, x: &Values, y: &Values, budget: usize) -> Result<Option<Steps>> {
+pub fn steps(
+    module: &dyn Module,
+    op: Field,
+    x: &LayerValues,
+    y: &LayerValues,
+    budget: usize,
+) -> Result<Option<Steps>> {
     let kind = module.kind();
     let (Some(input), Some(output)) = (planes(x.dims), planes(y.dims)) else { return Ok(None) };
     let softmax = kind.ends_with("oftmax");
     if !has_steps(kind) || (softmax && y.dims.len() != 1) {
         return Ok(None);
     }
-    let weight = parameter(module, "weight")?.filter(|(dims, _)| dims.len() >= 2);
-    let per_channel = weight.as_ref().map_or(0, |(dims, values)| match kind {
+    // Without running statistics every image is normalised by its own: no number of the layer says how.
+    if kind.starts_with("BatchNorm") && parameter(module, "running_mean")?.is_none() {
+        return Ok(None);
+    }
+    let weight = parameter(module, "weight")?.filter(|weight| weight.dims.len() >= 2);
+    let per_channel = weight.as_ref().map_or(0, |Array { dims, values }| match kind {
         // [C, O / groups, KH, KW]: an output reads the inputs of its group.
         "ConvTranspose2d" => values.len() / output[0].max(1),
         _ => values.len() / dims[0].max(1),
     });
     let per_channel = if softmax { 1 } else { per_channel };
-    let gemm =
-        weight.as_ref().map(|(dims, _)| gemm(module, op, [input, output], dims)).transpose()?.flatten();
+    let gemm = weight.as_ref().map(|w| gemm(module, op, [input, output], &w.dims)).transpose()?.flatten();
     let shapes = Shapes { input, output, op, weights: per_channel };
     let mut crop = Crop::within(&shapes, if softmax { usize::MAX } else { budget });
-    if let ("ConvTranspose2d", Some((dims, _))) = (kind, &weight) {
+    if let ("ConvTranspose2d", Some(Array { dims, .. })) = (kind, &weight) {
         crop.channels = if crop.channels == output[0] { output[0] } else { crop.channels.min(dims[1]) };
     }
-    let part = |values: &Values, whole, channels, sides| {
+    let part = |values: &LayerValues, whole, channels, sides| {
         let dims = match values.dims.len() {
             1 => vec![channels],
             _ => vec![channels, sides_of(sides)[0], sides_of(sides)[1]],
@@ -97,14 +108,14 @@ pub fn steps(module: &dyn Module, op: Field, x: &Values, y: &Values, budget: usi
         Packed::exact(&dims, cut(values.values, whole, channels, sides))
     };
     let of_channels = |name: &str| -> Result<Option<Packed>> {
-        let first = |(_, values): (Vec<usize>, Vec<f32>)| {
+        let first = |Array { values, .. }: Array| {
             let kept = values.len().min(crop.channels);
             Packed::exact(&[kept], values[..kept].to_vec())
         };
-        Ok(parameter(module, name)?.filter(|(dims, _)| dims.len() == 1).map(first))
+        Ok(parameter(module, name)?.filter(|parameter| parameter.dims.len() == 1).map(first))
     };
     let weight = match weight {
-        Some((dims, values)) => Some(part_of_weight(kind, dims, &values, crop.channels)),
+        Some(Array { dims, values }) => Some(part_of_weight(kind, dims, &values, crop.channels)),
         None => of_channels("weight")?,
     };
     let start = |sides: &[std::ops::Range<usize>; 2]| [sides[0].start, sides[1].start];
@@ -161,19 +172,6 @@ fn part_of_weight(kind: &str, mut dims: Vec<usize>, values: &[f32], channels: us
     Packed::exact(&dims, values[..dims[0] * per_channel].to_vec())
 }
 
-/// A parameter's or buffer's dimensions and values.
-///
-/// # Errors
-/// A layer without values.
-pub fn parameter(module: &dyn Module, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
-    let found = module.params().into_iter().find(|(path, _)| path == name);
-    let values = |(_, param): (String, &crate::nn::Param)| {
-        let value = param.value()?;
-        Ok((value.dims().to_vec(), value.detach().to_f64()?.into_iter().map(|v| v as f32).collect()))
-    };
-    found.map(values).transpose()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,14 +189,15 @@ mod tests {
         let node = y.node().unwrap();
         let op = node.op().field(node.inputs());
         let out = y.to_vec::<f32>().unwrap();
-        let (x, y) = (Values { dims, values: &values }, Values { dims: &y.dims()[1..], values: &out });
+        let (x, y) =
+            (LayerValues { dims, values: &values }, LayerValues { dims: &y.dims()[1..], values: &out });
         steps(layer, op, &x, &y, budget).unwrap()
     }
 
     fn numbers(packed: &Packed) -> Vec<f64> {
         match &packed.values {
-            packed::Values::Exact(values) => values.iter().map(|&v| f64::from(v)).collect(),
-            packed::Values::Levels { .. } => panic!("steps are exact"),
+            packed::PackedValues::Exact(values) => values.iter().map(|&v| f64::from(v)).collect(),
+            packed::PackedValues::Levels { .. } => panic!("steps are exact"),
         }
     }
 
@@ -237,7 +236,7 @@ mod tests {
         let s = run(&layer, &[4, 8, 8], 600).unwrap();
         let channels = s.output.dims[0];
         assert!(channels < 6);
-        let whole = parameter(&layer, "weight").unwrap().unwrap().1;
+        let whole = parameter(&layer, "weight").unwrap().unwrap().values;
         let weight = s.weight.unwrap();
         assert_eq!(weight.dims, [4, channels, 2, 2]);
         assert_eq!(numbers(&weight)[channels * 4], f64::from(whole[6 * 4]));

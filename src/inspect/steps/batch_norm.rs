@@ -1,6 +1,6 @@
 //! One element of a batch normalisation. Formulas stand in [`crate::ops::batch_norm`].
 
-use super::values::{Values, check_place};
+use super::elements::{Elements, check_place};
 use crate::core::{Error, Result};
 use crate::ops::batch_norm::BatchNormOptions;
 use crate::tensor::Tensor;
@@ -40,8 +40,8 @@ pub fn batch_norm_steps(
     // All checks are the op's.
     x.detach().batch_norm(running, weight, bias, settings)?;
     check_place("batch_norm", "output", at, x.dims())?;
-    let (values, channel) = (Values::of(x)?, at[1]);
-    let of_channel = |tensor: &Tensor| Ok::<_, Error>(Values::of(tensor)?.at(&[channel]));
+    let (values, channel) = (Elements::of(x)?, at[1]);
+    let of_channel = |tensor: &Tensor| Ok::<_, Error>(Elements::of(tensor)?.at(&[channel]));
     let given = running.filter(|_| !settings.training);
     let (count, mean, variance) = match given {
         Some([mean, variance]) => (None, of_channel(mean)?, of_channel(variance)?),

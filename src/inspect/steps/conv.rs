@@ -1,7 +1,7 @@
 //! One output of a convolution, and one element of its weights' gradient. Formulas stand in [`crate::ops::conv2d`].
 
+use super::elements::{Elements, check_place};
 use super::gemm::ConvGemm;
-use super::values::{Values, check_place};
 use crate::core::{Error, Geometry, Result};
 use crate::ops::conv2d::{Conv2d, Conv2dOptions};
 use crate::ops::conv2d_grad::check_dy;
@@ -56,15 +56,15 @@ pub fn conv_steps(
     op.infer(&metas)?;
     let g = options.geometry(op.name(), x.shape(), weight.shape())?;
     check_place(op.name(), "output", &at, &[g.n, g.o, g.oh, g.ow])?;
-    let image = Values::shaped(x, &[g.n, g.c, g.h, g.w])?;
-    let taps = taps(&g, &image, &Values::of(weight)?, at);
+    let image = Elements::shaped(x, &[g.n, g.c, g.h, g.w])?;
+    let taps = taps(&g, &image, &Elements::of(weight)?, at);
     let sum = taps.iter().map(|tap| tap.product).sum();
-    let bias = bias.map(|b| Ok::<_, Error>(Values::of(b)?.at(&at[1..2]))).transpose()?;
+    let bias = bias.map(|b| Ok::<_, Error>(Elements::of(b)?.at(&at[1..2]))).transpose()?;
     let gemm = ConvGemm::new(x.device(), &g, at, &taps);
     Ok(ConvSteps { at, sum, bias, result: sum + bias.unwrap_or(0.0), gemm, taps })
 }
 
-fn taps(g: &Geometry, image: &Values, kernel: &Values, [n, o, i, j]: [usize; 4]) -> Vec<ConvTap> {
+fn taps(g: &Geometry, image: &Elements, kernel: &Elements, [n, o, i, j]: [usize; 4]) -> Vec<ConvTap> {
     let [kh, kw] = g.window.kernel;
     let (rows, columns) = (g.window.taps(0, i, g.h), g.window.taps(1, j, g.w));
     let first = o / g.og() * g.cg();
@@ -120,7 +120,7 @@ pub fn conv_grad_weight_steps(
     let g = geometry(OP, x, dy, weight, options)?;
     check_place(OP, "weight", &at, weight.dims())?;
     let (image, upstream) =
-        (Values::shaped(x, &[g.n, g.c, g.h, g.w])?, Values::shaped(dy, &[g.n, g.o, g.oh, g.ow])?);
+        (Elements::shaped(x, &[g.n, g.c, g.h, g.w])?, Elements::shaped(dy, &[g.n, g.o, g.oh, g.ow])?);
     let [o, c, a, b] = at;
     let channel = o / g.og() * g.cg() + c;
     let mut terms = Vec::new();

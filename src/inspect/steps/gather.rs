@@ -2,7 +2,7 @@
 //! convolution from the inputs that cover it. Both are one sum, read from the same side of a convolution.
 
 use super::conv::geometry;
-use super::values::{Values, check_place};
+use super::elements::{Elements, check_place};
 use crate::core::{Error, Geometry, Result};
 use crate::ops::conv_transpose2d::{ConvTranspose2d, ConvTranspose2dOptions};
 use crate::ops::conv2d::Conv2dOptions;
@@ -46,8 +46,8 @@ pub fn conv_grad_input_steps(
     const OP: &str = "conv2d_grad_input";
     let g = geometry(OP, x, dy, weight, options)?;
     check_place(OP, "input", &at, &[g.n, g.c, g.h, g.w])?;
-    let upstream = Values::shaped(dy, &[g.n, g.o, g.oh, g.ow])?;
-    let terms = reached(&g, &upstream, &Values::of(weight)?, at);
+    let upstream = Elements::shaped(dy, &[g.n, g.o, g.oh, g.ow])?;
+    let terms = reached(&g, &upstream, &Elements::of(weight)?, at);
     let result = terms.iter().map(|term| term.product).sum();
     Ok(GradInputSteps { at, terms, result })
 }
@@ -81,15 +81,15 @@ pub fn conv_transpose_steps(
     op.infer(&metas)?;
     let g = options.geometry(op.name(), x.shape(), weight.shape())?;
     check_place(op.name(), "output", &at, &[g.n, g.c, g.h, g.w])?;
-    let image = Values::shaped(x, &[g.n, g.o, g.oh, g.ow])?;
-    let terms = reached(&g, &image, &Values::of(weight)?, at);
+    let image = Elements::shaped(x, &[g.n, g.o, g.oh, g.ow])?;
+    let terms = reached(&g, &image, &Elements::of(weight)?, at);
     let sum = terms.iter().map(|term| term.product).sum();
-    let bias = bias.map(|b| Ok::<_, Error>(Values::of(b)?.at(&at[1..2]))).transpose()?;
+    let bias = bias.map(|b| Ok::<_, Error>(Elements::of(b)?.at(&at[1..2]))).transpose()?;
     Ok(ConvTransposeSteps { at, terms, sum, bias, result: sum + bias.unwrap_or(0.0) })
 }
 
 /// What comes from `values [N, O, OH, OW]` to place `[n, c, p, q]` of `[N, C, H, W]`.
-fn reached(g: &Geometry, values: &Values, kernel: &Values, [n, c, p, q]: [usize; 4]) -> Vec<Reached> {
+fn reached(g: &Geometry, values: &Elements, kernel: &Elements, [n, c, p, q]: [usize; 4]) -> Vec<Reached> {
     let [kh, kw] = g.window.kernel;
     let first = c / g.cg() * g.og();
     let mut terms = Vec::new();
@@ -146,7 +146,7 @@ pub fn conv_transpose_spread(
     let g = options.geometry(op.name(), x.shape(), weight.shape())?;
     let input = [g.n, g.o, g.oh, g.ow];
     check_place(op.name(), "input", &from, &input)?;
-    let (value, kernel) = (Values::shaped(x, &input)?.at(&from), Values::of(weight)?);
+    let (value, kernel) = (Elements::shaped(x, &input)?.at(&from), Elements::of(weight)?);
     let ([_, c, i, j], [kh, kw]) = (from, g.window.kernel);
     let (rows, columns) = (g.window.taps(0, i, g.h), g.window.taps(1, j, g.w));
     let first = c / g.og() * g.cg();

@@ -12,7 +12,7 @@
 //! | `pool.rs` | [`pool_steps`]: the window, the winner, the divisor |
 //! | `batch_norm.rs` | [`batch_norm_steps`]: mean, variance, scale and shift |
 //! | `softmax.rs` | [`softmax_steps`]: shifted exponentials and their sum |
-//! | `values.rs` | tensors as f64, found by index |
+//! | `elements.rs` | tensors as f64, found by index |
 //!
 //! ```
 //! use receptive::inspect::conv_steps;
@@ -29,11 +29,11 @@
 
 mod batch_norm;
 mod conv;
+mod elements;
 mod gather;
 mod gemm;
 mod pool;
 mod softmax;
-mod values;
 
 pub use batch_norm::{BatchNormSteps, batch_norm_steps};
 pub use conv::{ConvSteps, ConvTap, GradWeightSteps, GradWeightTerm, conv_grad_weight_steps, conv_steps};

@@ -1,6 +1,6 @@
 //! One output of a pooling: the window, and what became of it.
 
-use super::values::{Values, check_place};
+use super::elements::{Elements, check_place};
 use crate::core::{Result, Window};
 use crate::cpu::pool::{Planes, wins};
 use crate::ops::OutputSize;
@@ -76,7 +76,7 @@ pub fn pool_steps(x: &Tensor, pooling: Pooling, at: [usize; 4]) -> Result<PoolSt
     let (input, output) = (images(op.name(), x.shape())?, images(op.name(), &plan.outputs[0].shape)?);
     check_place(op.name(), "output", &at, &output)?;
     let planes = Planes::new(input, output);
-    let taps = taps(&Values::shaped(x, &input)?, pooling, &planes, at);
+    let taps = taps(&Elements::shaped(x, &input)?, pooling, &planes, at);
     let place = at[2] * planes.ow + at[3];
     let (pooled, result) = match pooling {
         Pooling::Max(_) | Pooling::AdaptiveMax(_) => largest(&taps),
@@ -86,7 +86,7 @@ pub fn pool_steps(x: &Tensor, pooling: Pooling, at: [usize; 4]) -> Result<PoolSt
     Ok(PoolSteps { at, taps, pooled, result })
 }
 
-fn taps(image: &Values, pooling: Pooling, planes: &Planes, [n, c, i, j]: [usize; 4]) -> Vec<PoolTap> {
+fn taps(image: &Elements, pooling: Pooling, planes: &Planes, [n, c, i, j]: [usize; 4]) -> Vec<PoolTap> {
     let (at, input, output) = ([i, j], [planes.h, planes.w], [planes.oh, planes.ow]);
     let of_window = |window: Window| {
         [0, 1]

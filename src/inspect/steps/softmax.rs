@@ -1,6 +1,6 @@
 //! One probability of a softmax. Formulas stand in [`crate::ops::softmax`].
 
-use super::values::{Values, check_place, flat};
+use super::elements::{Elements, check_place, flat};
 use crate::core::Result;
 use crate::tensor::Tensor;
 use serde::Serialize;
@@ -43,7 +43,7 @@ pub fn softmax_steps(x: &Tensor, dim: isize, at: &[usize]) -> Result<SoftmaxStep
     check_place(OP, "output", at, x.dims())?;
     let ((_, n, inner), index) = (x.shape().around(dim), at.get(dim).copied().unwrap_or(0));
     let first = flat(at, x.dims()) - index * inner;
-    let values = Values::of(x)?;
+    let values = Elements::of(x)?;
     let scores = || values.all()[first..].iter().step_by(inner).take(n).copied();
     let max = scores().fold(f64::NEG_INFINITY, f64::max);
     let term = |x: f64| SoftmaxTerm { x, shifted: x - max, exp: (x - max).exp() };

@@ -10,7 +10,7 @@
     ["seconds", "time", (v) => R.seconds(v)],
     ["flops", "FLOPs", (v) => R.short(v)],
     ["parameters", "parameters", (v) => R.short(v)],
-    ["bytes", "bytes", (v) => R.short(v)],
+    ["activation_bytes", "output bytes", (v) => R.short(v)],
     ["roof", "% of roof", (v) => R.percent(v)],
   ];
 
@@ -53,7 +53,7 @@
   const describe = (node) => {
     if (node.join) return `${joinName(node.join)}, output ${R.shape(node.dims)}`;
     const f = node.facts;
-    return `${f.path}, ${f.kind}, output ${R.shape(f.output)}, ${R.plural(f.parameters, "parameter")}, ${R.unit(f.flops, "FLOP")}, ${R.unit(f.bytes, "byte")}, ${R.seconds(f.seconds)}`;
+    return `${f.path}, ${f.kind}, output ${R.shape(f.output)}, ${R.plural(f.parameters, "parameter")}, ${R.unit(f.flops, "FLOP")}, ${R.unit(f.activation_bytes, "byte")}, ${R.seconds(f.seconds)}`;
   };
 
   // The end of a path that fits into so many letters: it tells layers apart.

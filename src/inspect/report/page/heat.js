@@ -7,7 +7,10 @@
     const {
       dims: [rows, columns],
       values,
+      exact,
     } = R.unpack(map);
+    const { side } = map;
+    const squares = side === 1 ? "" : `mean of ${side}\u00d7${side} from `;
     const [, height, width] = R.report.image.dims;
     const most = R.largest(values);
     const plane = R.plane({
@@ -20,8 +23,14 @@
         const color = R.overlay(most);
         return (r, c) => color(values[r * columns + c]);
       },
-      tell: (r, c) => `row ${r}, column ${c}: ${R.number(values[r * columns + c])}`,
-      hint: most > 0 ? `strongest: ${R.number(most)}` : "zero everywhere: nothing here speaks for it",
+      tell: (r, c) => {
+        const value = R.number(values[r * columns + c], exact ? 4 : 3);
+        return `${squares}row ${r * side}, column ${c * side}: ${exact ? "" : "about "}${value}`;
+      },
+      hint:
+        most > 0
+          ? `strongest${side === 1 ? "" : " mean"}: ${R.number(most)}`
+          : "zero everywhere: nothing here speaks for it",
     });
     plane.root.style.aspectRatio = `${width} / ${height}`;
     plane.canvas.style.height = "100%";

@@ -14,7 +14,7 @@
       R.fact("Output", R.shape(layer.output)),
       R.fact("Parameters", R.thousands(layer.parameters)),
       R.fact("Operations", R.unit(layer.flops, "FLOP")),
-      R.fact("Memory", layer.bytes ? R.unit(layer.bytes, "B") : "none: a view"),
+      R.fact("Memory", layer.activation_bytes ? R.unit(layer.activation_bytes, "B") : "none: its input's"),
       R.fact("Time", `${R.seconds(layer.seconds)}, ${R.percent(whole ? layer.seconds / whole : 0)}`),
       layer.flops > 0 && R.fact("Rate", R.unit(layer.flops / layer.seconds, "FLOP/s")),
       typeof layer.roof === "number" && R.fact("Of the roof", R.percent(layer.roof)),

@@ -4,26 +4,26 @@ use crate::core::{Error, Result};
 use crate::tensor::Tensor;
 
 /// A tensor's elements.
-pub struct Values {
+pub struct Elements {
     dims: Vec<usize>,
     values: Vec<f64>,
 }
 
-impl Values {
+impl Elements {
     /// Those of `x`, seen as `dims`: a single image is a batch of one.
     ///
     /// # Errors
     /// A tensor without elements in memory.
-    pub fn shaped(x: &Tensor, dims: &[usize]) -> Result<Values> {
+    pub fn shaped(x: &Tensor, dims: &[usize]) -> Result<Elements> {
         debug_assert_eq!(x.numel(), dims.iter().product::<usize>());
-        Ok(Values { dims: dims.to_vec(), values: x.detach().to_f64()? })
+        Ok(Elements { dims: dims.to_vec(), values: x.detach().to_f64()? })
     }
 
     /// Those of `x`.
     ///
     /// # Errors
     /// As [`shaped`](Self::shaped).
-    pub fn of(x: &Tensor) -> Result<Values> {
+    pub fn of(x: &Tensor) -> Result<Elements> {
         Self::shaped(x, x.dims())
     }
 
