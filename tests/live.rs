@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+const RECEPTIVE: &str = env!("CARGO_BIN_EXE_receptive");
 /// Longer than anything here may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -35,12 +36,13 @@ impl Run {
     }
 
     fn spawn(args: &[&str], folder: PathBuf, place: tempfile::TempDir) -> Run {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_receptive"));
-        program
-            .args(args)
-            .env("HOME", env!("CARGO_TARGET_TMPDIR"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let mut program = Command::new(RECEPTIVE);
+        program.args(args);
+        Run::launch(program, folder, place)
+    }
+
+    fn launch(mut program: Command, folder: PathBuf, place: tempfile::TempDir) -> Run {
+        program.env("HOME", env!("CARGO_TARGET_TMPDIR")).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = program.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let url =
@@ -96,11 +98,7 @@ impl Run {
 
     /// Waits for the end: the exit code and what was said on stderr.
     fn end(mut self) -> (i32, String) {
-        let start = Instant::now();
-        while self.process.try_wait().unwrap().is_none() {
-            assert!(start.elapsed() < LIMIT, "the run does not end");
-            thread::sleep(Duration::from_millis(20));
-        }
+        until("the run ends", || self.process.try_wait().unwrap().is_some());
         let mut said = String::new();
         self.process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         (self.process.wait().unwrap().code().unwrap(), said)
@@ -118,6 +116,14 @@ impl Drop for Run {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < LIMIT, "not in time: {what}");
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -331,6 +337,30 @@ fn a_crowd_does_not_disturb_the_run() {
     }
     let (code, said) = run.end();
     assert!(code == 0 && !said.contains("panicked"), "{code} {said}");
+}
+
+/// Connections must not use up the files that the run may open: its next checkpoint would be the end of it.
+#[test]
+#[cfg(unix)]
+fn strangers_leave_files_to_the_run() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("run");
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 256 && exec \"$0\" \"$@\"", RECEPTIVE]);
+    limited.args(["train", "mlp2", "--data", "sample", "--epochs", "5000", "--live", "--out"]).arg(&folder);
+    let mut run = Run::launch(limited, folder, place);
+    let metrics = run.folder.join("metrics.jsonl");
+    let bytes = || std::fs::metadata(&metrics).map_or(0, |file| file.len());
+    let strangers: Vec<TcpStream> = (0..300).map(|_| run.connect()).collect();
+    for _ in 0..2 {
+        let before = bytes();
+        until("an epoch is recorded", || bytes() > before || run.process.try_wait().unwrap().is_some());
+    }
+    drop(strangers);
+    until("there is room again", || run.ask("GET", "base.css", "").starts_with("HTTP/1.1 200 "));
+    run.post("stop");
+    let (code, said) = run.end();
+    assert!(code == 1 && said.contains("stopped; go on with"), "{code} {said}");
 }
 
 /// Batch norm's statistics, dropped units and shuffled images are the same, watched or not.

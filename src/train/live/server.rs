@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// The most connections at once: clients that follow, and some that ask for something.
 const MOST_CONNECTIONS: usize = MOST_CLIENTS + 64;
+/// Open files that connections leave to the run: its data, metrics and checkpoints, a GPU's driver.
+const RESERVED_FILES: u64 = 64;
 /// A connection's thread needs little.
 const STACK: usize = 256 << 10;
 /// Between two looks at what is new: four a second look alive.
@@ -139,6 +141,22 @@ impl Drop for Place {
     }
 }
 
+/// Whether the run can still open the files it needs beside this connection. A new file gets the lowest number that is free, so
+/// those below are taken.
+#[cfg(unix)]
+fn leaves_files(stream: &TcpStream) -> bool {
+    use nix::sys::resource::{Resource, getrlimit};
+    use std::os::fd::AsRawFd;
+    let number = u64::try_from(stream.as_raw_fd()).unwrap_or(u64::MAX);
+    getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(most, _)| number < most.saturating_sub(RESERVED_FILES))
+}
+
+/// The system has no such limit.
+#[cfg(not(unix))]
+fn leaves_files(_stream: &TcpStream) -> bool {
+    true
+}
+
 fn listen(listener: &TcpListener, hub: &Arc<Hub>, gate: &Arc<Gate>, closing: &AtomicBool) {
     let places = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming() {
@@ -150,7 +168,7 @@ fn listen(listener: &TcpListener, hub: &Arc<Hub>, gate: &Arc<Gate>, closing: &At
             thread::sleep(Duration::from_millis(50));
             continue;
         };
-        let Some(place) = Place::take(&places) else {
+        let Some(place) = Place::take(&places).filter(|_| leaves_files(&stream)) else {
             // An answer this short is taken at once, or not at all.
             let _ = stream.set_nonblocking(true).and_then(|()| http::refuse(&mut stream, Status::BUSY, ""));
             continue;
