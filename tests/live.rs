@@ -281,6 +281,16 @@ fn strangers_are_refused_and_disturb_nothing() {
     {
         assert_eq!(run.raw(begun.as_bytes()), "");
     }
+    // Those who are answered and go on sending, slowly, hold their places for a moment only.
+    let slow: Vec<TcpStream> = (0..4).map(|_| run.connect()).collect();
+    slow.iter().for_each(|mut stream| stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap());
+    let start = Instant::now();
+    for mut stream in slow {
+        while stream.write_all(b"x").is_ok() {
+            assert!(start.elapsed() < Duration::from_secs(10), "a slow client holds its place");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
     let _silent: Vec<TcpStream> = (0..20).map(|_| run.connect()).collect();
     for own in ["", "live.js", "base.css"] {
         let answer = run.ask("GET", own, "");
