@@ -104,6 +104,11 @@ impl Run {
         (self.process.wait().unwrap().code().unwrap(), said)
     }
 
+    fn interrupt(&self) {
+        let kill = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+    }
+
     /// Resident memory in kB.
     fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
@@ -209,10 +214,10 @@ fn a_run_is_followed_paused_resumed_and_stopped() {
     run.post("stop");
     later.state("stopped");
     assert!(later.next().is_none(), "the stream ends with the run");
-    let (folder, place) = (run.folder.clone(), tempfile::tempdir().unwrap());
+    let place = tempfile::tempdir().unwrap();
     let kept = place.path().join("run");
     // The run's own folder goes with it.
-    std::fs::rename(&folder, &kept).unwrap();
+    std::fs::rename(&run.folder, &kept).unwrap();
     let (code, said) = run.end();
     assert!(code == 1 && said.contains("stopped; go on with: receptive train --resume"), "{code} {said}");
 
@@ -223,11 +228,22 @@ fn a_run_is_followed_paused_resumed_and_stopped() {
     // A pause does not stand in the way of Ctrl-C.
     resumed.post("pause");
     events.state("paused");
-    let interrupt = Command::new("kill").args(["-INT", &resumed.process.id().to_string()]).status().unwrap();
-    assert!(interrupt.success());
+    resumed.interrupt();
     events.state("stopped");
     assert_eq!(resumed.end().0, 1);
-    assert!(!Path::new(&folder).exists());
+}
+
+/// A stop from the page is none of the two Ctrl-C that end a run without saving it.
+#[test]
+fn ctrl_c_after_a_stop_from_the_page_still_saves() {
+    // Steps so long that both are asked for within one.
+    let run = Run::start("resnet9", &["--epochs", "50", "--batch-size", "64"]);
+    run.follow().state("running");
+    run.post("stop");
+    run.interrupt();
+    let (code, said) = run.end();
+    let told = ["as asked on the page", "once more to stop at once", "stopped; go on with"];
+    assert!(code == 1 && told.iter().all(|line| said.contains(line)), "{code} {said}");
 }
 
 #[test]

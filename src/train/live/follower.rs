@@ -255,7 +255,7 @@ mod tests {
     /// The tally goes on through an epoch and starts again with the next: a step's score is what it added.
     #[test]
     fn a_steps_score_is_that_of_its_own_images() {
-        let hub = Arc::new(Hub::new(Arc::new(AtomicBool::new(false))));
+        let hub = Arc::new(Hub::new(Arc::new(AtomicBool::new(false)), |_| {}));
         let mut follower = Follower::new(hub, Path::new(""));
         let tally = |n, correct| Tally { n, decisions: n, correct, ..Tally::default() };
         let scores =

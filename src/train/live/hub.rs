@@ -51,6 +51,8 @@ pub(super) struct Hub {
     clients: AtomicUsize,
     /// Raised by Ctrl-C, or from the page.
     stop: Arc<AtomicBool>,
+    /// Tells the terminal what was asked for on the page.
+    pub say: fn(&str),
 }
 
 struct Board {
@@ -89,8 +91,8 @@ impl Drop for Client<'_> {
 }
 
 impl Hub {
-    /// For a run that has not begun. `stop` ends it.
-    pub fn new(stop: Arc<AtomicBool>) -> Hub {
+    /// For a run that has not begun. `stop` ends it; `say` tells the terminal what was asked for on the page.
+    pub fn new(stop: Arc<AtomicBool>, say: fn(&str)) -> Hub {
         let board = Board {
             texts: Default::default(),
             curve: Curve::new(0),
@@ -101,7 +103,7 @@ impl Hub {
             finishing: false,
             ended: None,
         };
-        Hub { board: Mutex::new(board), changed: Condvar::new(), clients: AtomicUsize::new(0), stop }
+        Hub { board: Mutex::new(board), changed: Condvar::new(), clients: AtomicUsize::new(0), stop, say }
     }
 
     /// A thread that panicked while it held the lock left whole values behind.
@@ -208,7 +210,9 @@ impl Hub {
 
     /// Asks the run to save and stop, as Ctrl-C does.
     pub fn ask_to_stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
+        if !self.stop.swap(true, Ordering::Relaxed) {
+            (self.say)("stopping after this step, as asked on the page");
+        }
         self.changed.notify_all();
     }
 
@@ -290,7 +294,7 @@ mod tests {
     use crate::train::Phase;
 
     fn hub() -> Hub {
-        Hub::new(Arc::new(AtomicBool::new(false)))
+        Hub::new(Arc::new(AtomicBool::new(false)), |_| {})
     }
 
     fn progress(step: u64) -> Progress {

@@ -62,11 +62,11 @@ enum Control {
 }
 
 impl Server {
-    /// Listens on a port of 127.0.0.1, 0 for one that is free. The page's buttons raise `stop`.
+    /// Listens on a port of 127.0.0.1, 0 for one that is free. The page raises `stop`; `say` tells the terminal what was asked for there.
     ///
     /// # Errors
     /// A port that is taken, or that the system keeps to itself; no random numbers.
-    pub fn start(port: u16, stop: Arc<AtomicBool>) -> Result<Server> {
+    pub fn start(port: u16, stop: Arc<AtomicBool>, say: fn(&str)) -> Result<Server> {
         let refused = |e: io::Error| {
             let error = Error::new(ErrorKind::Io, "--live", format!("cannot listen on port {port}: {e}"));
             match e.kind() {
@@ -82,7 +82,7 @@ impl Server {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(refused)?;
         let port = listener.local_addr().map_err(refused)?.port();
         let gate = Arc::new(Gate { token: Token::new()?, port });
-        let (hub, closing) = (Arc::new(Hub::new(stop)), Arc::new(AtomicBool::new(false)));
+        let (hub, closing) = (Arc::new(Hub::new(stop, say)), Arc::new(AtomicBool::new(false)));
         let thread = {
             let (hub, gate, closing) = (Arc::clone(&hub), Arc::clone(&gate), Arc::clone(&closing));
             let listen = move || listen(&listener, &hub, &gate, &closing);
