@@ -258,13 +258,14 @@ impl Gate {
         if request.method == method { route } else { Route::Refuse(Status::METHOD, Some(method)) }
     }
 
-    fn names(&self) -> [String; 2] {
-        ["127.0.0.1", "localhost"].map(|name| format!("{name}:{}", self.port))
-    }
-
     /// Whether the client means this machine by its own name: another name may lead here, but not from here.
     fn is_own_host(&self, host: Option<&str>) -> bool {
-        host.is_some_and(|host| self.names().iter().any(|name| name.eq_ignore_ascii_case(host)))
+        let own = |host: &str| ["127.0.0.1", "localhost"].iter().any(|name| name.eq_ignore_ascii_case(host));
+        host.is_some_and(|host| match host.rsplit_once(':') {
+            Some((name, port)) => own(name) && port == self.port.to_string(),
+            // Clients do not name the port that is HTTP's own.
+            None => own(host) && self.port == 80,
+        })
     }
 
     /// Whether it was this page that asked, or no page at all.
@@ -322,6 +323,14 @@ mod tests {
         ];
         for origin in origins {
             assert_eq!(status("POST", &pause, own, Some(origin)), 403, "{origin}");
+        }
+        let default = Gate { token: Token::new().unwrap(), port: 80 };
+        for host in ["127.0.0.1", "LOCALHOST", "localhost:80"] {
+            let origin = format!("http://{host}");
+            assert!(default.is_own_host(Some(host)) && default.is_own_origin(Some(&origin)), "{host}");
+        }
+        for host in ["evil.example", "localhost:8000", "evil.example:80", ""] {
+            assert!(!default.is_own_host(Some(host)), "{host}");
         }
         let other = Token::new().unwrap();
         let paths = [
