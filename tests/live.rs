@@ -212,8 +212,11 @@ fn a_run_is_followed_paused_resumed_and_stopped() {
     assert!(trained > 0.0 && trained < 1.5, "{trained} s of training in a pause of 1.5 s");
 
     run.post("stop");
-    later.state("stopped");
-    assert!(later.next().is_none(), "the stream ends with the run");
+    let mut states = Vec::new();
+    while let Some((event, value)) = later.next() {
+        states.extend((event == "state").then_some(value));
+    }
+    assert!(states.last() == Some(&"stopped".into()) && !states.contains(&"finishing".into()), "{states:?}");
     let place = tempfile::tempdir().unwrap();
     let kept = place.path().join("run");
     // The run's own folder goes with it.

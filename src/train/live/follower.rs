@@ -209,8 +209,10 @@ impl Callback for Follower {
         Ok(Flow::Continue)
     }
 
-    fn on_end(&mut self, trainer: &Trainer, _outcome: &Outcome) -> Result<()> {
-        self.hub.finishing();
+    fn on_end(&mut self, trainer: &Trainer, outcome: &Outcome) -> Result<()> {
+        if outcome.finished {
+            self.hub.finishing();
+        }
         if self.hub.watched() {
             self.look_now(trainer);
         }

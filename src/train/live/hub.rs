@@ -365,10 +365,19 @@ mod tests {
         hub.ask_to_stop();
         is("stopping");
         assert!(!hub.pause(moment));
-        hub.finishing();
-        is("finishing");
         hub.end(End::Stopped, moment);
         assert_eq!(state(), ("stopped".to_owned(), true));
+    }
+
+    /// What is left to do after the last step is not given up for a stop.
+    #[test]
+    fn a_trained_run_finishes() {
+        let (hub, moment) = (hub(), Duration::from_millis(1));
+        hub.finishing();
+        hub.ask_to_stop();
+        assert!(hub.news(&mut Sent::default()).0.ends_with("\"finishing\"\n\n"));
+        hub.end(End::Finished, moment);
+        assert!(hub.news(&mut Sent::default()).0.ends_with("\"finished\"\n\n"));
     }
 
     #[test]
