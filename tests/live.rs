@@ -414,6 +414,13 @@ fn a_watched_run_gives_the_same_bits() {
     assert_eq!(run.end().0, 0);
 }
 
+/// What the page asks of the network would stand in the profile beside the training.
+#[test]
+fn a_profiled_run_has_no_page() {
+    let message = error(&["train", "mlp2", "--data", "sample", "--profile", "profile.json", "--live"]);
+    assert!(message.contains("cannot be used with"), "{message}");
+}
+
 #[test]
 fn a_port_that_cannot_be_had_is_said_before_there_is_a_run() {
     let place = tempfile::tempdir().unwrap();

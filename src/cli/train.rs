@@ -30,7 +30,7 @@ pub struct Args {
     #[command(flatten)]
     settings: Settings,
     /// Follow, pause and stop the run in a browser: a page on this machine only, at PORT or one that is free
-    #[arg(long, value_name = "PORT", num_args = 0..=1, value_parser = port)]
+    #[arg(long, value_name = "PORT", num_args = 0..=1, value_parser = port, conflicts_with = "profile")]
     live: Option<Option<u16>>,
     #[command(flatten)]
     profile: ProfileArgs,
