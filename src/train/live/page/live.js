@@ -87,7 +87,7 @@
     requestAnimationFrame(() => {
       waiting = false;
       if (progress) facts();
-      if (curves && progress) curves.update({ curve, phases, epochSteps: progress.epoch_steps });
+      if (curves && progress) curves.update({ curve, phases, epochSteps: progress.epoch_steps, steps: progress.steps });
     });
   };
 
