@@ -125,8 +125,11 @@ impl Follower {
         self.hub.publish(Topic::Remark, &format!("Filters and predictions are no longer shown: {error}"));
     }
 
-    /// Waits while somebody wants a pause.
-    fn pause(&mut self, trainer: &Trainer) {
+    /// Waits while somebody wants a pause; first for the steps that are queued, so that what is paused can be looked at.
+    fn pause(&mut self, trainer: &Trainer) -> Flow {
+        if !trainer.settled() {
+            return if self.hub.wants_pause() { Flow::Settle } else { Flow::Continue };
+        }
         let start = Instant::now();
         let mut waited = false;
         while self.hub.pause(MOMENT) {
@@ -136,6 +139,7 @@ impl Follower {
         if waited {
             trainer.paused_for(start.elapsed());
         }
+        Flow::Continue
     }
 }
 
@@ -187,15 +191,13 @@ impl Callback for Follower {
         let score = self.score_of_step(trainer.state.tally);
         self.hub.step(report.loss, score, self.progress(trainer, Phase::Train, [0; 2]));
         self.look(trainer);
-        self.pause(trainer);
-        Ok(Flow::Continue)
+        Ok(self.pause(trainer))
     }
 
     fn on_validation(&mut self, trainer: &Trainer, done: usize, of: usize) -> Result<Flow> {
         self.hub.progress(self.progress(trainer, Phase::Val, [done, of]));
         self.look(trainer);
-        self.pause(trainer);
-        Ok(Flow::Continue)
+        Ok(self.pause(trainer))
     }
 
     fn on_phase(&mut self, _trainer: &Trainer, report: &PhaseReport) -> Result<()> {

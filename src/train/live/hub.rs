@@ -160,6 +160,11 @@ impl Hub {
         self.board().progress = Some(progress);
     }
 
+    /// Whether somebody asked for a pause that nothing stands in the way of.
+    pub fn wants_pause(&self) -> bool {
+        self.board().pause && !self.stopping()
+    }
+
     /// If a pause is asked for, waits a moment. False: go on, or stop.
     pub fn pause(&self, moment: Duration) -> bool {
         let mut board = self.board();
