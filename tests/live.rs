@@ -233,7 +233,8 @@ fn a_run_is_followed_paused_resumed_and_stopped() {
     events.state("paused");
     resumed.interrupt();
     events.state("stopped");
-    assert_eq!(resumed.end().0, 1);
+    let (code, said) = resumed.end();
+    assert!(code == 1 && said.matches("paused from the page").count() == 1, "{code} {said}");
 }
 
 /// A stop from the page is none of the two Ctrl-C that end a run without saving it.

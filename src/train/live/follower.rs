@@ -133,6 +133,9 @@ impl Follower {
         let start = Instant::now();
         let mut waited = false;
         while self.hub.pause(MOMENT) {
+            if !waited {
+                (self.hub.say)("paused from the page; resume there, or Ctrl-C to save and stop");
+            }
             waited = true;
             self.look(trainer);
         }
