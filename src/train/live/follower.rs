@@ -35,6 +35,8 @@ pub struct Follower {
     pace: Pace,
     /// When the next look is due.
     due: Instant,
+    /// Steps done at the last look.
+    looked_at: Option<u64>,
     /// How long `health.jsonl` was when its last line was published.
     health_bytes: u64,
 }
@@ -50,6 +52,7 @@ impl Follower {
             tally: Tally::default(),
             pace: Pace::new(0, 0.0),
             due: Instant::now(),
+            looked_at: None,
             health_bytes: 0,
         }
     }
@@ -98,8 +101,12 @@ impl Follower {
         }
     }
 
-    /// What cannot be shown must not end the training.
+    /// Looks, unless nothing was trained since the last look. What cannot be shown must not end the training.
     fn look_now(&mut self, trainer: &Trainer) {
+        let step = trainer.state.step;
+        if self.looked_at.replace(step) == Some(step) {
+            return;
+        }
         if let Some(gallery) = &self.gallery {
             match Self::published(&self.hub, gallery, self.image, trainer) {
                 Ok(()) => {}
