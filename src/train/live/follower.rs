@@ -58,7 +58,8 @@ impl Follower {
     }
 
     fn progress(&self, trainer: &Trainer, phase: Phase, validated: [usize; 2]) -> Progress {
-        let (state, steps) = (&trainer.state, trainer.total_steps());
+        // The state's seconds stand still during validation.
+        let (state, steps, seconds) = (&trainer.state, trainer.total_steps(), trainer.seconds());
         Progress {
             step: state.step,
             steps,
@@ -68,9 +69,9 @@ impl Follower {
             phase,
             validated,
             learning_rate: trainer.learning_rate(),
-            seconds: state.seconds,
+            seconds,
             images_per_second: self.pace.images_per_second,
-            seconds_left: self.pace.seconds_left(state.step, steps, state.seconds),
+            seconds_left: self.pace.seconds_left(state.step, steps, seconds),
         }
     }
 
@@ -250,7 +251,16 @@ fn last_line(file: &Path, known: &mut u64) -> std::io::Result<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::DType;
+    use crate::nn::{Linear, Loss, Sequential};
+    use crate::optim::Sgd;
+    use crate::tensor::Device;
+    use crate::train::TrainerOptions;
     use std::sync::atomic::AtomicBool;
+
+    fn hub() -> Arc<Hub> {
+        Arc::new(Hub::new(Arc::new(AtomicBool::new(false)), |_| {}))
+    }
 
     #[test]
     fn the_last_line_is_read_when_it_is_new() {
@@ -266,11 +276,24 @@ mod tests {
         assert_eq!(last_line(&file, &mut known).unwrap(), None);
     }
 
+    /// Validation is part of the time, though the trainer's state only knows of it afterwards.
+    #[test]
+    fn time_goes_on_during_validation() {
+        let net = Sequential::new().push(Linear::new(1, 1));
+        net.init(&Device::cpu().unwrap(), DType::F32, 0).unwrap();
+        let sgd = Box::new(Sgd::new(net.trainable().unwrap(), 0.0, false, 0.0).unwrap());
+        let trainer = Trainer::new(&net, Loss::CrossEntropy, sgd, TrainerOptions::new("net", 1, 0.1));
+        let follower = Follower::new(hub(), Path::new(""));
+        let seconds = || follower.progress(&trainer, Phase::Val, [0, 1]).seconds;
+        let before = seconds();
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(seconds() >= before + 0.002);
+    }
+
     /// The tally goes on through an epoch and starts again with the next: a step's score is what it added.
     #[test]
     fn a_steps_score_is_that_of_its_own_images() {
-        let hub = Arc::new(Hub::new(Arc::new(AtomicBool::new(false)), |_| {}));
-        let mut follower = Follower::new(hub, Path::new(""));
+        let mut follower = Follower::new(hub(), Path::new(""));
         let tally = |n, correct| Tally { n, decisions: n, correct, ..Tally::default() };
         let scores =
             [(10, 5), (20, 14), (24, 14), (10, 10)].map(|(n, right)| follower.score_of_step(tally(n, right)));
