@@ -84,8 +84,9 @@ pub(super) struct Client<'a>(&'a Hub);
 
 impl Drop for Client<'_> {
     fn drop(&mut self) {
+        // Whoever waits for the last one to leave has not counted yet, or hears this.
+        let _board = self.0.board();
         self.0.clients.fetch_sub(1, Ordering::Relaxed);
-        // Whoever waits for the last one to leave.
         self.0.changed.notify_all();
     }
 }
@@ -187,7 +188,8 @@ impl Hub {
 
     /// Tells the clients how the run ended, unless they know, and gives them a moment to hear it.
     pub fn end(&self, end: End, moment: Duration) {
-        self.board().ended.get_or_insert(end);
+        let mut board = self.board();
+        board.ended.get_or_insert(end);
         self.changed.notify_all();
         let deadline = std::time::Instant::now() + moment;
         while self.watched() {
@@ -195,7 +197,7 @@ impl Hub {
             if left.is_zero() {
                 break;
             }
-            drop(self.wait_in(self.board(), left));
+            board = self.wait_in(board, left);
         }
     }
 
