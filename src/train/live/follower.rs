@@ -186,7 +186,10 @@ impl Callback for Follower {
     }
 
     fn on_start(&mut self, trainer: &Trainer) -> Result<()> {
-        RunDir::history(&self.folder)?.iter().for_each(|report| self.hub.phase(report.into()));
+        match RunDir::history(&self.folder) {
+            Ok(reports) => reports.iter().for_each(|report| self.hub.phase(report.into())),
+            Err(e) => self.hub.publish(Topic::Remark, &format!("The epochs before are not shown: {e}")),
+        }
         self.tally = trainer.state.tally;
         self.pace = Pace::new(trainer.state.step, trainer.state.seconds);
         self.hub.begin(self.progress(trainer, Phase::Train, [0; 2]));
@@ -241,11 +244,17 @@ fn last_line(file: &Path, known: &mut u64) -> std::io::Result<Option<String>> {
         return Ok(None);
     }
     *known = bytes;
-    file.seek(SeekFrom::Start(bytes.saturating_sub(LONGEST_SAMPLE)))?;
-    let mut end = String::new();
-    file.take(LONGEST_SAMPLE).read_to_string(&mut end)?;
-    let line = end.strip_suffix('\n').and_then(|lines| lines.rsplit('\n').next());
-    Ok(line.filter(|line| !line.is_empty()).map(str::to_owned))
+    let start = file.seek(SeekFrom::Start(bytes.saturating_sub(LONGEST_SAMPLE)))?;
+    let mut end = Vec::new();
+    file.take(LONGEST_SAMPLE).read_to_end(&mut end)?;
+    let Some(lines) = end.strip_suffix(b"\n") else { return Ok(None) };
+    let line = match lines.iter().rposition(|&byte| byte == b'\n') {
+        Some(at) => &lines[at + 1..],
+        None if start == 0 => lines,
+        // The line begins before what was read.
+        None => return Ok(None),
+    };
+    Ok(std::str::from_utf8(line).ok().filter(|line| !line.is_empty()).map(str::to_owned))
 }
 
 #[cfg(test)]
@@ -274,6 +283,12 @@ mod tests {
         assert_eq!(last_line(&file, &mut known).unwrap(), None);
         std::fs::write(&file, "one\ntwo\nthree").unwrap();
         assert_eq!(last_line(&file, &mut known).unwrap(), None);
+        // Of a line that is too long there is no part, and one behind it is read.
+        let long = "\u{e4}".repeat(LONGEST_SAMPLE as usize / 2);
+        std::fs::write(&file, format!("{long}\n")).unwrap();
+        assert_eq!(last_line(&file, &mut known).unwrap(), None);
+        std::fs::write(&file, format!("{long}\nthree\n")).unwrap();
+        assert_eq!(last_line(&file, &mut known).unwrap().as_deref(), Some("three"));
     }
 
     /// Validation is part of the time, though the trainer's state only knows of it afterwards.

@@ -131,10 +131,11 @@ impl Hub {
 
     /// As [`publish`](Self::publish), JSON that is there already.
     pub fn publish_json(&self, topic: Topic, json: String) {
+        let json: Arc<str> = json.into();
         let mut board = self.board();
         let (version, text) = &mut board.texts[topic as usize];
         *version += 1;
-        *text = Some(json.into());
+        *text = Some(json);
     }
 
     /// The run is about to take this step.
