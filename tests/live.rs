@@ -336,7 +336,7 @@ fn strangers_are_refused_and_disturb_nothing() {
 #[test]
 fn a_crowd_does_not_disturb_the_run() {
     let run = Run::start("lenet5", &["--epochs", "12"]);
-    // It never reads, and asks for everything again and again.
+    // It never reads.
     let mut deaf = run.connect();
     write!(deaf, "GET /{}/events HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", run.token, run.port).unwrap();
     let mut crowd: Vec<Events> = (0..200).map(|_| run.follow()).collect();

@@ -162,7 +162,7 @@ impl Hub {
         self.board().progress = Some(progress);
     }
 
-    /// Whether somebody asked for a pause that nothing stands in the way of.
+    /// Whether the run should pause; not where it should stop.
     pub fn wants_pause(&self) -> bool {
         self.board().pause && !self.stopping()
     }

@@ -279,6 +279,25 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::live::hub::Topic;
+
+    /// A client that does not read blocks its own thread, and that only until a write times out.
+    #[test]
+    fn a_client_that_does_not_read_loses_its_place() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let deaf = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        let (hub, gate) = (Hub::new(Arc::default(), |_| {}), Gate { token: Token::new().unwrap(), port: 80 });
+        deaf.shutdown(std::net::Shutdown::Write).unwrap();
+        serve(&mut stream, &hub, &gate).unwrap();
+        assert_eq!(stream.write_timeout().unwrap(), Some(PATIENCE));
+        // A shorter one is as good a test; more than the sockets' buffers take.
+        stream.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
+        hub.publish_json(Topic::Remark, "0".repeat(64 << 20));
+        let error = events(&mut stream, &hub).unwrap_err();
+        assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{error}");
+        assert!(!hub.watched());
+    }
 
     #[test]
     fn only_the_page_itself_is_let_in() {
