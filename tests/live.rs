@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+const RECEPTIVE: &str = env!("CARGO_BIN_EXE_receptive");
 /// Longer than anything here may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -35,12 +36,13 @@ impl Run {
     }
 
     fn spawn(args: &[&str], folder: PathBuf, place: tempfile::TempDir) -> Run {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_receptive"));
-        program
-            .args(args)
-            .env("HOME", env!("CARGO_TARGET_TMPDIR"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let mut program = Command::new(RECEPTIVE);
+        program.args(args);
+        Run::launch(program, folder, place)
+    }
+
+    fn launch(mut program: Command, folder: PathBuf, place: tempfile::TempDir) -> Run {
+        program.env("HOME", env!("CARGO_TARGET_TMPDIR")).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = program.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let url =
@@ -96,14 +98,15 @@ impl Run {
 
     /// Waits for the end: the exit code and what was said on stderr.
     fn end(mut self) -> (i32, String) {
-        let start = Instant::now();
-        while self.process.try_wait().unwrap().is_none() {
-            assert!(start.elapsed() < LIMIT, "the run does not end");
-            thread::sleep(Duration::from_millis(20));
-        }
+        until("the run ends", || self.process.try_wait().unwrap().is_some());
         let mut said = String::new();
         self.process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         (self.process.wait().unwrap().code().unwrap(), said)
+    }
+
+    fn interrupt(&self) {
+        let kill = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap();
+        assert!(kill.success());
     }
 
     /// Resident memory in kB.
@@ -118,6 +121,14 @@ impl Drop for Run {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < LIMIT, "not in time: {what}");
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -201,12 +212,15 @@ fn a_run_is_followed_paused_resumed_and_stopped() {
     assert!(trained > 0.0 && trained < 1.5, "{trained} s of training in a pause of 1.5 s");
 
     run.post("stop");
-    later.state("stopped");
-    assert!(later.next().is_none(), "the stream ends with the run");
-    let (folder, place) = (run.folder.clone(), tempfile::tempdir().unwrap());
+    let mut states = Vec::new();
+    while let Some((event, value)) = later.next() {
+        states.extend((event == "state").then_some(value));
+    }
+    assert!(states.last() == Some(&"stopped".into()) && !states.contains(&"finishing".into()), "{states:?}");
+    let place = tempfile::tempdir().unwrap();
     let kept = place.path().join("run");
     // The run's own folder goes with it.
-    std::fs::rename(&folder, &kept).unwrap();
+    std::fs::rename(&run.folder, &kept).unwrap();
     let (code, said) = run.end();
     assert!(code == 1 && said.contains("stopped; go on with: receptive train --resume"), "{code} {said}");
 
@@ -217,11 +231,23 @@ fn a_run_is_followed_paused_resumed_and_stopped() {
     // A pause does not stand in the way of Ctrl-C.
     resumed.post("pause");
     events.state("paused");
-    let interrupt = Command::new("kill").args(["-INT", &resumed.process.id().to_string()]).status().unwrap();
-    assert!(interrupt.success());
+    resumed.interrupt();
     events.state("stopped");
-    assert_eq!(resumed.end().0, 1);
-    assert!(!Path::new(&folder).exists());
+    let (code, said) = resumed.end();
+    assert!(code == 1 && said.matches("paused from the page").count() == 1, "{code} {said}");
+}
+
+/// A stop from the page is none of the two Ctrl-C that end a run without saving it.
+#[test]
+fn ctrl_c_after_a_stop_from_the_page_still_saves() {
+    // Steps so long that both are asked for within one.
+    let run = Run::start("resnet9", &["--epochs", "50", "--batch-size", "64"]);
+    run.follow().state("running");
+    run.post("stop");
+    run.interrupt();
+    let (code, said) = run.end();
+    let told = ["as asked on the page", "once more to stop at once", "stopped; go on with"];
+    assert!(code == 1 && told.iter().all(|line| said.contains(line)), "{code} {said}");
 }
 
 #[test]
@@ -275,6 +301,16 @@ fn strangers_are_refused_and_disturb_nothing() {
     {
         assert_eq!(run.raw(begun.as_bytes()), "");
     }
+    // Those who are answered and go on sending, slowly, hold their places for a moment only.
+    let slow: Vec<TcpStream> = (0..4).map(|_| run.connect()).collect();
+    slow.iter().for_each(|mut stream| stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap());
+    let start = Instant::now();
+    for mut stream in slow {
+        while stream.write_all(b"x").is_ok() {
+            assert!(start.elapsed() < Duration::from_secs(10), "a slow client holds its place");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
     let _silent: Vec<TcpStream> = (0..20).map(|_| run.connect()).collect();
     for own in ["", "live.js", "base.css"] {
         let answer = run.ask("GET", own, "");
@@ -300,7 +336,7 @@ fn strangers_are_refused_and_disturb_nothing() {
 #[test]
 fn a_crowd_does_not_disturb_the_run() {
     let run = Run::start("lenet5", &["--epochs", "12"]);
-    // It never reads, and asks for everything again and again.
+    // It never reads.
     let mut deaf = run.connect();
     write!(deaf, "GET /{}/events HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", run.token, run.port).unwrap();
     let mut crowd: Vec<Events> = (0..200).map(|_| run.follow()).collect();
@@ -333,6 +369,30 @@ fn a_crowd_does_not_disturb_the_run() {
     assert!(code == 0 && !said.contains("panicked"), "{code} {said}");
 }
 
+/// Connections must not use up the files that the run may open: its next checkpoint would be the end of it.
+#[test]
+#[cfg(unix)]
+fn strangers_leave_files_to_the_run() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("run");
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 256 && exec \"$0\" \"$@\"", RECEPTIVE]);
+    limited.args(["train", "mlp2", "--data", "sample", "--epochs", "5000", "--live", "--out"]).arg(&folder);
+    let mut run = Run::launch(limited, folder, place);
+    let metrics = run.folder.join("metrics.jsonl");
+    let bytes = || std::fs::metadata(&metrics).map_or(0, |file| file.len());
+    let strangers: Vec<TcpStream> = (0..300).map(|_| run.connect()).collect();
+    for _ in 0..2 {
+        let before = bytes();
+        until("an epoch is recorded", || bytes() > before || run.process.try_wait().unwrap().is_some());
+    }
+    drop(strangers);
+    until("there is room again", || run.ask("GET", "base.css", "").starts_with("HTTP/1.1 200 "));
+    run.post("stop");
+    let (code, said) = run.end();
+    assert!(code == 1 && said.contains("stopped; go on with"), "{code} {said}");
+}
+
 /// Batch norm's statistics, dropped units and shuffled images are the same, watched or not.
 #[test]
 fn a_watched_run_gives_the_same_bits() {
@@ -353,6 +413,13 @@ fn a_watched_run_gives_the_same_bits() {
     };
     assert!(weights(&alone) == weights(&run.folder), "the weights differ");
     assert_eq!(run.end().0, 0);
+}
+
+/// What the page asks of the network would stand in the profile beside the training.
+#[test]
+fn a_profiled_run_has_no_page() {
+    let message = error(&["train", "mlp2", "--data", "sample", "--profile", "profile.json", "--live"]);
+    assert!(message.contains("cannot be used with"), "{message}");
 }
 
 #[test]

@@ -107,14 +107,16 @@ fn say_on_stderr(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// A flag that the first Ctrl-C raises; the second one ends the process.
+/// A flag that the first Ctrl-C raises; the second one ends the process. Others may raise the flag as well: what counts is how
+/// often the keys were pressed.
 fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&stop);
+    let (raised, pressed) = (Arc::clone(&stop), AtomicBool::new(false));
     ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::Relaxed) {
+        if pressed.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
+        raised.store(true, Ordering::Relaxed);
         eprintln!("stopping after this step; once more to stop at once");
     })
     .map_err(|e| anyhow::anyhow!("cannot listen for Ctrl-C: {e}"))?;

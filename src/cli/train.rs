@@ -30,7 +30,7 @@ pub struct Args {
     #[command(flatten)]
     settings: Settings,
     /// Follow, pause and stop the run in a browser: a page on this machine only, at PORT or one that is free
-    #[arg(long, value_name = "PORT", num_args = 0..=1, value_parser = port)]
+    #[arg(long, value_name = "PORT", num_args = 0..=1, value_parser = port, conflicts_with = "profile")]
     live: Option<Option<u16>>,
     #[command(flatten)]
     profile: ProfileArgs,
@@ -168,7 +168,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let say = if args.json { super::say_on_stderr } else { super::say };
     let stop = super::interrupt()?;
     // A port that cannot be had is said before there is a run.
-    let live = args.live.map(|port| Server::start(port.unwrap_or(0), Arc::clone(&stop))).transpose()?;
+    let live = args
+        .live
+        .map(|port| Server::start(port.unwrap_or(0), Arc::clone(&stop), super::say_on_stderr))
+        .transpose()?;
     let profile = args.profile.watch(say)?;
     let (folder, config) = match &args.resume {
         Some(path) => RunDir::open(path)?,

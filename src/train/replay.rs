@@ -262,7 +262,6 @@ impl Trainer<'_> {
         self.queue.0.push_back(Queued { step: self.state.step, samples, targets, readback });
         self.state.step += 1;
         self.state.batch += 1;
-        self.state.seconds = self.seconds();
     }
 
     /// Looks at the oldest queued steps where there are more than `most`: a group of them, or all if `most` is 0.
@@ -272,6 +271,8 @@ impl Trainer<'_> {
         while self.queue.0.len() > leave {
             let Some(Queued { step, samples, targets, readback }) = self.queue.0.pop_front() else { break };
             let loss = readback.read(|bytes| self.state.tally.add_read(bytes, &targets))?;
+            // A callback hears of the step now: the wait for it is training as well.
+            self.state.seconds = self.seconds();
             if !loss.is_finite() {
                 return Err(non_finite::replayed(loss, step));
             }

@@ -3,8 +3,10 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import time
+import urllib.parse
 import urllib.request
 
 from browser import Browser, Wrong, same
@@ -168,6 +170,57 @@ def agrees(program, folder):
         same("loss", float(shown.split()[-1]), float(f"{best['loss']:.4g}"))
         same("epochs", page.text("[data-fact=epoch]"), "6 of 6")
         same("steps", step(page), 6 * 79)
+        same("validations", validated_after(page), [79 * epoch for epoch in range(1, 7)])
+
+
+def validated_after(page):
+    """The steps at which the loss curve has a point of validation."""
+    shown = page.run("return [...document.querySelectorAll('#curves figure:first-child title')].map((t) => t.textContent)")
+    return [int(re.search(r"step ([\d,]+)", title).group(1).replace(",", "")) for title in shown]
+
+
+def cut_short(program, folder):
+    """An epoch that --max-steps cuts short ends where the training ends."""
+    with Run(program, "train", "lenet5", "--data", "sample", "--max-steps", "100", "--out", folder / "cut") as run:
+        with Browser() as page:
+            page.open(run.url)
+            becomes(page, "finished", seconds=60)
+            same("validations", validated_after(page), [79, 100])
+
+
+def crowded(program, folder):
+    """More tabs than a browser opens connections: the one that is seen works. Beyond the run's own bound they wait for room."""
+    with Run(program, "train", "lenet5", *SETTINGS, "--out", folder / "crowd") as run, Browser() as page:
+        page.open(run.url)
+        for _ in range(7):
+            page.driver.switch_to.new_window("tab")
+            page.open(run.url)
+        becomes(page, "running")
+        page.click(page.find("#pause"))
+        becomes(page, "paused")
+        page.driver.switch_to.window(page.driver.window_handles[0])
+        becomes(page, "paused")
+        seen = step(page)
+        page.click(page.find("#pause"))
+        page.until(lambda: step(page) > seen, "a tab that is seen again follows")
+        page.check()
+        # With the next event that cannot be sent its place is free, and taken.
+        page.driver.get("about:blank")
+        time.sleep(1)
+        crowd = [followed(run) for _ in range(300)]
+        page.driver.get(run.url)
+        becomes(page, "full")
+        for client in crowd:
+            client.close()
+        becomes(page, "running")
+
+
+def followed(run):
+    """A client that asked for the run's events."""
+    address = urllib.parse.urlsplit(run.url)
+    client = socket.create_connection((address.hostname, address.port))
+    client.sendall(f"GET {address.path}events HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
+    return client
 
 
 def test(program, folder, shots):
@@ -175,6 +228,8 @@ def test(program, folder, shots):
     lost(program, folder)
     other_origins(program, folder)
     agrees(program, folder)
+    cut_short(program, folder)
+    crowded(program, folder)
     same("the page is not served any more", reachable(program, folder), False)
 
 

@@ -35,6 +35,8 @@ pub struct Follower {
     pace: Pace,
     /// When the next look is due.
     due: Instant,
+    /// Steps done at the last look.
+    looked_at: Option<u64>,
     /// How long `health.jsonl` was when its last line was published.
     health_bytes: u64,
 }
@@ -50,12 +52,14 @@ impl Follower {
             tally: Tally::default(),
             pace: Pace::new(0, 0.0),
             due: Instant::now(),
+            looked_at: None,
             health_bytes: 0,
         }
     }
 
     fn progress(&self, trainer: &Trainer, phase: Phase, validated: [usize; 2]) -> Progress {
-        let (state, steps) = (&trainer.state, trainer.total_steps());
+        // The state's seconds stand still during validation.
+        let (state, steps, seconds) = (&trainer.state, trainer.total_steps(), trainer.seconds());
         Progress {
             step: state.step,
             steps,
@@ -65,9 +69,9 @@ impl Follower {
             phase,
             validated,
             learning_rate: trainer.learning_rate(),
-            seconds: state.seconds,
+            seconds,
             images_per_second: self.pace.images_per_second,
-            seconds_left: self.pace.seconds_left(state.step, steps, state.seconds),
+            seconds_left: self.pace.seconds_left(state.step, steps, seconds),
         }
     }
 
@@ -98,8 +102,12 @@ impl Follower {
         }
     }
 
-    /// What cannot be shown must not end the training.
+    /// Looks, unless nothing was trained since the last look. What cannot be shown must not end the training.
     fn look_now(&mut self, trainer: &Trainer) {
+        let step = trainer.state.step;
+        if self.looked_at.replace(step) == Some(step) {
+            return;
+        }
         if let Some(gallery) = &self.gallery {
             match Self::published(&self.hub, gallery, self.image, trainer) {
                 Ok(()) => {}
@@ -125,17 +133,24 @@ impl Follower {
         self.hub.publish(Topic::Remark, &format!("Filters and predictions are no longer shown: {error}"));
     }
 
-    /// Waits while somebody wants a pause.
-    fn pause(&mut self, trainer: &Trainer) {
+    /// Waits while somebody wants a pause; first for the steps that are queued, so that what is paused can be looked at.
+    fn pause(&mut self, trainer: &Trainer) -> Flow {
+        if !trainer.settled() {
+            return if self.hub.wants_pause() { Flow::Settle } else { Flow::Continue };
+        }
         let start = Instant::now();
         let mut waited = false;
         while self.hub.pause(MOMENT) {
+            if !waited {
+                (self.hub.say)("paused from the page; resume there, or Ctrl-C to save and stop");
+            }
             waited = true;
             self.look(trainer);
         }
         if waited {
             trainer.paused_for(start.elapsed());
         }
+        Flow::Continue
     }
 }
 
@@ -171,7 +186,10 @@ impl Callback for Follower {
     }
 
     fn on_start(&mut self, trainer: &Trainer) -> Result<()> {
-        RunDir::history(&self.folder)?.iter().for_each(|report| self.hub.phase(report.into()));
+        match RunDir::history(&self.folder) {
+            Ok(reports) => reports.iter().for_each(|report| self.hub.phase(report.into())),
+            Err(e) => self.hub.publish(Topic::Remark, &format!("The epochs before are not shown: {e}")),
+        }
         self.tally = trainer.state.tally;
         self.pace = Pace::new(trainer.state.step, trainer.state.seconds);
         self.hub.begin(self.progress(trainer, Phase::Train, [0; 2]));
@@ -187,15 +205,13 @@ impl Callback for Follower {
         let score = self.score_of_step(trainer.state.tally);
         self.hub.step(report.loss, score, self.progress(trainer, Phase::Train, [0; 2]));
         self.look(trainer);
-        self.pause(trainer);
-        Ok(Flow::Continue)
+        Ok(self.pause(trainer))
     }
 
     fn on_validation(&mut self, trainer: &Trainer, done: usize, of: usize) -> Result<Flow> {
         self.hub.progress(self.progress(trainer, Phase::Val, [done, of]));
         self.look(trainer);
-        self.pause(trainer);
-        Ok(Flow::Continue)
+        Ok(self.pause(trainer))
     }
 
     fn on_phase(&mut self, _trainer: &Trainer, report: &PhaseReport) -> Result<()> {
@@ -209,8 +225,10 @@ impl Callback for Follower {
         Ok(Flow::Continue)
     }
 
-    fn on_end(&mut self, trainer: &Trainer, _outcome: &Outcome) -> Result<()> {
-        self.hub.finishing();
+    fn on_end(&mut self, trainer: &Trainer, outcome: &Outcome) -> Result<()> {
+        if outcome.finished {
+            self.hub.finishing();
+        }
         if self.hub.watched() {
             self.look_now(trainer);
         }
@@ -226,17 +244,32 @@ fn last_line(file: &Path, known: &mut u64) -> std::io::Result<Option<String>> {
         return Ok(None);
     }
     *known = bytes;
-    file.seek(SeekFrom::Start(bytes.saturating_sub(LONGEST_SAMPLE)))?;
-    let mut end = String::new();
-    file.take(LONGEST_SAMPLE).read_to_string(&mut end)?;
-    let line = end.strip_suffix('\n').and_then(|lines| lines.rsplit('\n').next());
-    Ok(line.filter(|line| !line.is_empty()).map(str::to_owned))
+    let start = file.seek(SeekFrom::Start(bytes.saturating_sub(LONGEST_SAMPLE)))?;
+    let mut end = Vec::new();
+    file.take(LONGEST_SAMPLE).read_to_end(&mut end)?;
+    let Some(lines) = end.strip_suffix(b"\n") else { return Ok(None) };
+    let line = match lines.iter().rposition(|&byte| byte == b'\n') {
+        Some(at) => &lines[at + 1..],
+        None if start == 0 => lines,
+        // The line begins before what was read.
+        None => return Ok(None),
+    };
+    Ok(std::str::from_utf8(line).ok().filter(|line| !line.is_empty()).map(str::to_owned))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::DType;
+    use crate::nn::{Linear, Loss, Sequential};
+    use crate::optim::Sgd;
+    use crate::tensor::Device;
+    use crate::train::TrainerOptions;
     use std::sync::atomic::AtomicBool;
+
+    fn hub() -> Arc<Hub> {
+        Arc::new(Hub::new(Arc::new(AtomicBool::new(false)), |_| {}))
+    }
 
     #[test]
     fn the_last_line_is_read_when_it_is_new() {
@@ -250,13 +283,32 @@ mod tests {
         assert_eq!(last_line(&file, &mut known).unwrap(), None);
         std::fs::write(&file, "one\ntwo\nthree").unwrap();
         assert_eq!(last_line(&file, &mut known).unwrap(), None);
+        // Of a line that is too long there is no part, and one behind it is read.
+        let long = "\u{e4}".repeat(LONGEST_SAMPLE as usize / 2);
+        std::fs::write(&file, format!("{long}\n")).unwrap();
+        assert_eq!(last_line(&file, &mut known).unwrap(), None);
+        std::fs::write(&file, format!("{long}\nthree\n")).unwrap();
+        assert_eq!(last_line(&file, &mut known).unwrap().as_deref(), Some("three"));
+    }
+
+    /// Validation is part of the time, though the trainer's state only knows of it afterwards.
+    #[test]
+    fn time_goes_on_during_validation() {
+        let net = Sequential::new().push(Linear::new(1, 1));
+        net.init(&Device::cpu().unwrap(), DType::F32, 0).unwrap();
+        let sgd = Box::new(Sgd::new(net.trainable().unwrap(), 0.0, false, 0.0).unwrap());
+        let trainer = Trainer::new(&net, Loss::CrossEntropy, sgd, TrainerOptions::new("net", 1, 0.1));
+        let follower = Follower::new(hub(), Path::new(""));
+        let seconds = || follower.progress(&trainer, Phase::Val, [0, 1]).seconds;
+        let before = seconds();
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(seconds() >= before + 0.002);
     }
 
     /// The tally goes on through an epoch and starts again with the next: a step's score is what it added.
     #[test]
     fn a_steps_score_is_that_of_its_own_images() {
-        let hub = Arc::new(Hub::new(Arc::new(AtomicBool::new(false))));
-        let mut follower = Follower::new(hub, Path::new(""));
+        let mut follower = Follower::new(hub(), Path::new(""));
         let tally = |n, correct| Tally { n, decisions: n, correct, ..Tally::default() };
         let scores =
             [(10, 5), (20, 14), (24, 14), (10, 10)].map(|(n, right)| follower.score_of_step(tally(n, right)));

@@ -13,6 +13,8 @@ const HEADERS: usize = 64;
 const BODY: usize = 4 << 10;
 /// How long a request may take to arrive, and a write to be taken.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a client may go on sending after its answer.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// A status line's number and words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +125,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, Status> {
         let mut same = parsed.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
         let value = same.next().map(|header| std::str::from_utf8(header.value).map(str::to_owned));
         match (value.transpose(), same.next()) {
-            // Two that differ, or one that is no text, are a way of being taken for another.
+            // Two, even alike, or one that is no text: a way of being taken for another.
             (Err(_), _) | (_, Some(_)) => Err(Status::BAD_REQUEST),
             (Ok(value), None) => Ok(value),
         }
@@ -194,14 +196,18 @@ pub(super) fn begin_events(stream: &mut TcpStream) -> io::Result<()> {
 /// Ends a connection. What the client still sends is taken for a moment: closed before, the answer would be lost with it.
 pub(super) fn close(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
-    stream.set_read_timeout(Some(Duration::from_millis(500)))?;
+    let deadline = Instant::now() + LINGER;
     let mut rest = [0; 4096];
-    for _ in 0..1024 {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        stream.set_read_timeout(Some(left))?;
         if stream.read(&mut rest)? == 0 {
-            break;
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -51,6 +51,8 @@ pub(super) struct Hub {
     clients: AtomicUsize,
     /// Raised by Ctrl-C, or from the page.
     stop: Arc<AtomicBool>,
+    /// Tells the terminal what was asked for on the page.
+    pub say: fn(&str),
 }
 
 struct Board {
@@ -82,15 +84,16 @@ pub(super) struct Client<'a>(&'a Hub);
 
 impl Drop for Client<'_> {
     fn drop(&mut self) {
+        // Whoever waits for the last one to leave has not counted yet, or hears this.
+        let _board = self.0.board();
         self.0.clients.fetch_sub(1, Ordering::Relaxed);
-        // Whoever waits for the last one to leave.
         self.0.changed.notify_all();
     }
 }
 
 impl Hub {
-    /// For a run that has not begun. `stop` ends it.
-    pub fn new(stop: Arc<AtomicBool>) -> Hub {
+    /// For a run that has not begun. `stop` ends it; `say` tells the terminal what was asked for on the page.
+    pub fn new(stop: Arc<AtomicBool>, say: fn(&str)) -> Hub {
         let board = Board {
             texts: Default::default(),
             curve: Curve::new(0),
@@ -101,7 +104,7 @@ impl Hub {
             finishing: false,
             ended: None,
         };
-        Hub { board: Mutex::new(board), changed: Condvar::new(), clients: AtomicUsize::new(0), stop }
+        Hub { board: Mutex::new(board), changed: Condvar::new(), clients: AtomicUsize::new(0), stop, say }
     }
 
     /// A thread that panicked while it held the lock left whole values behind.
@@ -128,10 +131,11 @@ impl Hub {
 
     /// As [`publish`](Self::publish), JSON that is there already.
     pub fn publish_json(&self, topic: Topic, json: String) {
+        let json: Arc<str> = json.into();
         let mut board = self.board();
         let (version, text) = &mut board.texts[topic as usize];
         *version += 1;
-        *text = Some(json.into());
+        *text = Some(json);
     }
 
     /// The run is about to take this step.
@@ -158,6 +162,11 @@ impl Hub {
         self.board().progress = Some(progress);
     }
 
+    /// Whether the run should pause; not where it should stop.
+    pub fn wants_pause(&self) -> bool {
+        self.board().pause && !self.stopping()
+    }
+
     /// If a pause is asked for, waits a moment. False: go on, or stop.
     pub fn pause(&self, moment: Duration) -> bool {
         let mut board = self.board();
@@ -180,7 +189,8 @@ impl Hub {
 
     /// Tells the clients how the run ended, unless they know, and gives them a moment to hear it.
     pub fn end(&self, end: End, moment: Duration) {
-        self.board().ended.get_or_insert(end);
+        let mut board = self.board();
+        board.ended.get_or_insert(end);
         self.changed.notify_all();
         let deadline = std::time::Instant::now() + moment;
         while self.watched() {
@@ -188,7 +198,7 @@ impl Hub {
             if left.is_zero() {
                 break;
             }
-            drop(self.wait_in(self.board(), left));
+            board = self.wait_in(board, left);
         }
     }
 
@@ -208,7 +218,9 @@ impl Hub {
 
     /// Asks the run to save and stop, as Ctrl-C does.
     pub fn ask_to_stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
+        if !self.stop.swap(true, Ordering::Relaxed) {
+            (self.say)("stopping after this step, as asked on the page");
+        }
         self.changed.notify_all();
     }
 
@@ -290,7 +302,7 @@ mod tests {
     use crate::train::Phase;
 
     fn hub() -> Hub {
-        Hub::new(Arc::new(AtomicBool::new(false)))
+        Hub::new(Arc::new(AtomicBool::new(false)), |_| {})
     }
 
     fn progress(step: u64) -> Progress {
@@ -361,10 +373,19 @@ mod tests {
         hub.ask_to_stop();
         is("stopping");
         assert!(!hub.pause(moment));
-        hub.finishing();
-        is("finishing");
         hub.end(End::Stopped, moment);
         assert_eq!(state(), ("stopped".to_owned(), true));
+    }
+
+    /// What is left to do after the last step is not given up for a stop.
+    #[test]
+    fn a_trained_run_finishes() {
+        let (hub, moment) = (hub(), Duration::from_millis(1));
+        hub.finishing();
+        hub.ask_to_stop();
+        assert!(hub.news(&mut Sent::default()).0.ends_with("\"finishing\"\n\n"));
+        hub.end(End::Finished, moment);
+        assert!(hub.news(&mut Sent::default()).0.ends_with("\"finished\"\n\n"));
     }
 
     #[test]

@@ -15,7 +15,7 @@
 //! **Nobody else gets in.** The server listens on 127.0.0.1 alone. Every address starts with 128 random bits that only the
 //! terminal shows; `Host` must be this machine's own name, so that no foreign name can be bound to it (DNS rebinding); a request
 //! from a page of another origin is refused; there are no CORS headers. Requests are bounded in size and time, connections
-//! in number.
+//! in number and by the files that the run must be able to open.
 //!
 //! The server is std's listener and [`httparse`]: of the small server crates, tiny_http bounds neither a request's head nor
 //! the time or the number of its connections.

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// The most connections at once: clients that follow, and some that ask for something.
 const MOST_CONNECTIONS: usize = MOST_CLIENTS + 64;
+/// Open files that connections leave to the run: its data, metrics and checkpoints, a GPU's driver.
+const RESERVED_FILES: u64 = 64;
 /// A connection's thread needs little.
 const STACK: usize = 256 << 10;
 /// Between two looks at what is new: four a second look alive.
@@ -60,11 +62,11 @@ enum Control {
 }
 
 impl Server {
-    /// Listens on a port of 127.0.0.1, 0 for one that is free. The page's buttons raise `stop`.
+    /// Listens on a port of 127.0.0.1, 0 for one that is free. The page raises `stop`; `say` tells the terminal what was asked for there.
     ///
     /// # Errors
     /// A port that is taken, or that the system keeps to itself; no random numbers.
-    pub fn start(port: u16, stop: Arc<AtomicBool>) -> Result<Server> {
+    pub fn start(port: u16, stop: Arc<AtomicBool>, say: fn(&str)) -> Result<Server> {
         let refused = |e: io::Error| {
             let error = Error::new(ErrorKind::Io, "--live", format!("cannot listen on port {port}: {e}"));
             match e.kind() {
@@ -80,7 +82,7 @@ impl Server {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(refused)?;
         let port = listener.local_addr().map_err(refused)?.port();
         let gate = Arc::new(Gate { token: Token::new()?, port });
-        let (hub, closing) = (Arc::new(Hub::new(stop)), Arc::new(AtomicBool::new(false)));
+        let (hub, closing) = (Arc::new(Hub::new(stop, say)), Arc::new(AtomicBool::new(false)));
         let thread = {
             let (hub, gate, closing) = (Arc::clone(&hub), Arc::clone(&gate), Arc::clone(&closing));
             let listen = move || listen(&listener, &hub, &gate, &closing);
@@ -139,6 +141,22 @@ impl Drop for Place {
     }
 }
 
+/// Whether the run can still open the files it needs beside this connection. A new file gets the lowest number that is free, so
+/// those below are taken.
+#[cfg(unix)]
+fn leaves_files(stream: &TcpStream) -> bool {
+    use nix::sys::resource::{Resource, getrlimit};
+    use std::os::fd::AsRawFd;
+    let number = u64::try_from(stream.as_raw_fd()).unwrap_or(u64::MAX);
+    getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(most, _)| number < most.saturating_sub(RESERVED_FILES))
+}
+
+/// The system has no such limit.
+#[cfg(not(unix))]
+fn leaves_files(_stream: &TcpStream) -> bool {
+    true
+}
+
 fn listen(listener: &TcpListener, hub: &Arc<Hub>, gate: &Arc<Gate>, closing: &AtomicBool) {
     let places = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming() {
@@ -150,7 +168,7 @@ fn listen(listener: &TcpListener, hub: &Arc<Hub>, gate: &Arc<Gate>, closing: &At
             thread::sleep(Duration::from_millis(50));
             continue;
         };
-        let Some(place) = Place::take(&places) else {
+        let Some(place) = Place::take(&places).filter(|_| leaves_files(&stream)) else {
             // An answer this short is taken at once, or not at all.
             let _ = stream.set_nonblocking(true).and_then(|()| http::refuse(&mut stream, Status::BUSY, ""));
             continue;
@@ -240,13 +258,14 @@ impl Gate {
         if request.method == method { route } else { Route::Refuse(Status::METHOD, Some(method)) }
     }
 
-    fn names(&self) -> [String; 2] {
-        ["127.0.0.1", "localhost"].map(|name| format!("{name}:{}", self.port))
-    }
-
     /// Whether the client means this machine by its own name: another name may lead here, but not from here.
     fn is_own_host(&self, host: Option<&str>) -> bool {
-        host.is_some_and(|host| self.names().iter().any(|name| name.eq_ignore_ascii_case(host)))
+        let own = |host: &str| ["127.0.0.1", "localhost"].iter().any(|name| name.eq_ignore_ascii_case(host));
+        host.is_some_and(|host| match host.rsplit_once(':') {
+            Some((name, port)) => own(name) && port == self.port.to_string(),
+            // Clients do not name the port that is HTTP's own.
+            None => own(host) && self.port == 80,
+        })
     }
 
     /// Whether it was this page that asked, or no page at all.
@@ -260,6 +279,25 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::live::hub::Topic;
+
+    /// A client that does not read blocks its own thread, and that only until a write times out.
+    #[test]
+    fn a_client_that_does_not_read_loses_its_place() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let deaf = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        let (hub, gate) = (Hub::new(Arc::default(), |_| {}), Gate { token: Token::new().unwrap(), port: 80 });
+        deaf.shutdown(std::net::Shutdown::Write).unwrap();
+        serve(&mut stream, &hub, &gate).unwrap();
+        assert_eq!(stream.write_timeout().unwrap(), Some(PATIENCE));
+        // A shorter one is as good a test; more than the sockets' buffers take.
+        stream.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
+        hub.publish_json(Topic::Remark, "0".repeat(64 << 20));
+        let error = events(&mut stream, &hub).unwrap_err();
+        assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{error}");
+        assert!(!hub.watched());
+    }
 
     #[test]
     fn only_the_page_itself_is_let_in() {
@@ -304,6 +342,14 @@ mod tests {
         ];
         for origin in origins {
             assert_eq!(status("POST", &pause, own, Some(origin)), 403, "{origin}");
+        }
+        let default = Gate { token: Token::new().unwrap(), port: 80 };
+        for host in ["127.0.0.1", "LOCALHOST", "localhost:80"] {
+            let origin = format!("http://{host}");
+            assert!(default.is_own_host(Some(host)) && default.is_own_origin(Some(&origin)), "{host}");
+        }
+        for host in ["evil.example", "localhost:8000", "evil.example:80", ""] {
+            assert!(!default.is_own_host(Some(host)), "{host}");
         }
         let other = Token::new().unwrap();
         let paths = [

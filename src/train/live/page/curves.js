@@ -98,7 +98,7 @@
     return svg;
   };
 
-  // `score`: accuracy or Dice. update({curve, phases, epochSteps}).
+  // `score`: accuracy or Dice. update({curve, phases, epochSteps, steps}): steps of an epoch, and in all.
   R.liveCurves = (root, lead, score) => {
     const percent = score === "accuracy";
     const charts = [
@@ -106,12 +106,14 @@
       ["score", percent ? "Accuracy" : score, 1, (v, tick) => (percent ? R.percent(v, tick ? 0 : 1) : v.toFixed(tick ? 1 : 3))],
     ].map(([key, title, high, format]) => ({ key, ...chart({ title, high, format }) }));
     root.replaceChildren(...charts.map((one) => one.root));
-    const update = ({ curve, phases, epochSteps }) => {
+    const update = ({ curve, phases, epochSteps, steps }) => {
       const points = across(curve);
-      const steps = points.reduce((sum, point) => sum + point.steps, 0);
-      const window = Math.max(10, Math.round(steps / 40));
+      const seen = points.reduce((sum, point) => sum + point.steps, 0);
+      const window = Math.max(10, Math.round(seen / 40));
       for (const { key, update } of charts) {
-        const val = phases.filter((p) => p.phase === "val").map((p) => [(p.epoch + 1) * epochSteps, p[key]]);
+        // The last epoch may be a part of one.
+        const end = (p) => Math.min((p.epoch + 1) * epochSteps, steps);
+        const val = phases.filter((p) => p.phase === "val").map((p) => [end(p), p[key]]);
         update({ raw: points.map((point) => [point.x, point[key]]), smooth: smoothed(points, key, window), val });
       }
       const mean = curve.width > 1 ? `means of ${R.thousands(curve.width)} steps` : "single steps";

@@ -16,9 +16,12 @@
     stopped: "Stopped and saved",
     failed: "Ended with an error: the terminal says which",
     lost: "Connection lost, trying again",
+    full: "Too many pages follow this run, trying again",
     gone: "The run is no longer there",
   };
   const ENDED = ["finished", "stopped", "failed"];
+  // Milliseconds until an answer is no longer waited for, and until a refused page tries again.
+  const PATIENCE = 5000;
 
   let run = null;
   let progress = null;
@@ -87,7 +90,7 @@
     requestAnimationFrame(() => {
       waiting = false;
       if (progress) facts();
-      if (curves && progress) curves.update({ curve, phases, epochSteps: progress.epoch_steps });
+      if (curves && progress) curves.update({ curve, phases, epochSteps: progress.epoch_steps, steps: progress.steps });
     });
   };
 
@@ -121,7 +124,7 @@
       show(next);
       redraw();
       document.documentElement.dataset.ready = "true";
-      if (ENDED.includes(next)) events.close();
+      if (ENDED.includes(next)) disconnect();
     },
     remark: (text) => ($("note").textContent = text),
     pictures: answers.pictures,
@@ -130,19 +133,52 @@
     health: (sample) => layers && layers(sample),
   };
 
-  const events = new EventSource("events");
-  for (const [name, hear] of Object.entries(on)) {
-    events.addEventListener(name, (event) => hear(JSON.parse(event.data)));
-  }
-  events.addEventListener("error", () => show(events.readyState === EventSource.CLOSED ? "gone" : "lost"));
+  let events = null;
+  let retry = 0;
+  const disconnect = () => {
+    clearTimeout(retry);
+    if (events) events.close();
+    events = null;
+  };
+  const connect = () => {
+    disconnect();
+    const source = new EventSource("events");
+    for (const [name, hear] of Object.entries(on)) {
+      source.addEventListener(name, (event) => hear(JSON.parse(event.data)));
+    }
+    source.addEventListener("error", () => (source.readyState === EventSource.CLOSED ? refused(source) : show("lost")));
+    events = source;
+  };
+
+  // An EventSource that is refused gives up, and does not say why: the same question shows it.
+  const refused = async (source) => {
+    const status = await fetch("events", { signal: AbortSignal.timeout(PATIENCE) })
+      .then((answer) => answer.body.cancel().then(() => answer.status))
+      .catch(() => null);
+    if (events !== source) return;
+    show({ 403: "gone", 503: "full" }[status] ?? "lost");
+    if (state !== "gone") retry = setTimeout(connect, PATIENCE);
+  };
+
+  // A browser opens only six connections to one place. Pages that nobody sees leave theirs to one that is seen.
+  const pages = new BroadcastChannel(`receptive ${location.pathname}`);
+  pages.addEventListener("message", () => document.hidden && disconnect());
+  const appear = () => {
+    if (document.hidden || state === "gone" || ENDED.includes(state)) return;
+    pages.postMessage("seen");
+    if (!events) connect();
+  };
+  document.addEventListener("visibilitychange", appear);
+  appear();
 
   const ask = async (what) => {
     $("note").textContent = "";
     try {
-      const answer = await fetch(what, { method: "POST" });
+      const answer = await fetch(what, { method: "POST", signal: AbortSignal.timeout(PATIENCE) });
       if (!answer.ok) throw new Error(`${answer.status}`);
     } catch (error) {
-      $("note").textContent = `The run did not take "${what}" (${error.message}).`;
+      const why = error.name === "TimeoutError" ? `no answer within ${PATIENCE / 1000} s` : error.message;
+      $("note").textContent = `The run did not take "${what}" (${why}).`;
     }
   };
   $("pause").addEventListener("click", () => ask(["pausing", "paused"].includes(state) ? "resume" : "pause"));
