@@ -33,16 +33,16 @@ fn first_place(cx: Ctx, model: &dyn Module, images: &Tensor, step: u64) -> Resul
             return Ok(format!("parameter {name}, {since}"));
         }
     }
-    let watch = Watch::default();
-    model.forward(&cx.with_grad(false).with_hook(&watch), images)?;
-    let layer = watch.0.into_inner();
+    let first = FirstNonFinite::default();
+    model.forward(&cx.with_grad(false).with_hook(&first), images)?;
+    let layer = first.0.into_inner();
     Ok(layer.map_or_else(|| "the loss itself".into(), |layer| format!("output of {layer}")))
 }
 
 #[derive(Default)]
-struct Watch(RefCell<Option<String>>);
+struct FirstNonFinite(RefCell<Option<String>>);
 
-impl Hook for Watch {
+impl Hook for FirstNonFinite {
     fn layer(&self, path: &str, module: &dyn Module, _x: &Tensor, y: &Tensor) -> Result<()> {
         let mut first = self.0.borrow_mut();
         if first.is_none() && !finite(y)? {

@@ -55,18 +55,18 @@ pub fn graph(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Graph>
     let image = Tensor::zeros(&meta, &[1, c, h, w], DType::F32)?.requires_grad().mul_scalar(1.0)?;
     let tracer =
         Tracer { fields: Fields::new([h, w]), rows: Vec::new(), made: BTreeMap::new(), seen: Vec::new() };
-    let watch = Watch(RefCell::new(tracer));
+    let trace = Trace(RefCell::new(tracer));
     if let Some(node) = image.node() {
-        watch.0.borrow_mut().made.insert(node.sequence(), None);
+        trace.0.borrow_mut().made.insert(node.sequence(), None);
     }
-    let y = model.forward(&Ctx::eval(name).with_grad(true).with_hook(&watch), &image)?;
-    let mut tracer = watch.0.into_inner();
+    let y = model.forward(&Ctx::eval(name).with_grad(true).with_hook(&trace), &image)?;
+    let mut tracer = trace.0.into_inner();
     // What joins behind the last layer is a row, too.
     tracer.source(&y);
     Ok(Graph { rows: tracer.rows, fields: tracer.seen })
 }
 
-struct Watch(RefCell<Tracer>);
+struct Trace(RefCell<Tracer>);
 
 struct Tracer {
     fields: Fields,
@@ -114,9 +114,9 @@ impl Tracer {
     }
 }
 
-impl Hook for Watch {
+impl Hook for Trace {
     fn layer(&self, _path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
-        if !module.modules().is_empty() {
+        if !module.is_leaf() {
             return Ok(());
         }
         let tracer = &mut *self.0.borrow_mut();
