@@ -121,6 +121,8 @@
       redraw();
     },
     state(next) {
+      // A paused run stands at the step that is shown beside it.
+      if (progress) facts();
       show(next);
       redraw();
       document.documentElement.dataset.ready = "true";
