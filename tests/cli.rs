@@ -207,6 +207,65 @@ fn settings_out_of_range_are_refused_before_anything_is_made() {
     error(&["summary", "lenet5", "--input", "0x28x28"]);
 }
 
+/// Nothing that was asked for is passed over without a word.
+#[test]
+fn flags_that_would_change_nothing_are_refused() {
+    let cases: [(&[&str], &str); 9] = [
+        (&["inspect", "lenet5", "--model", "mlp"], "leave --model away"),
+        (&["diff", "lenet5", "--model", "mlp"], "leave --model away"),
+        (&["inspect", "lenet5", "--arch", "mine.toml"], "leave --arch away"),
+        (&["inspect", "mine.toml", "--arch", "mine.toml"], "leave --arch away"),
+        (&["inspect", "lenet5", "--split", "train"], "--index"),
+        (&["diff", "lenet5", "--split", "train"], "--index"),
+        (&["diff", "lenet5", "--image", "a.png", "--split", "train"], "cannot be used with"),
+        (&["predict", "run", "--image", "a.png", "--split", "train"], "cannot be used with"),
+        (
+            &[
+                "train",
+                "lenet5",
+                "--data",
+                "sample",
+                "--device",
+                "cpu",
+                "--precision",
+                "bf16",
+                "--out",
+                "never",
+            ],
+            "is for a GPU",
+        ),
+    ];
+    for (args, expected) in cases {
+        let message = error(args);
+        assert!(message.contains(expected), "{args:?} should say {expected}: {message}");
+    }
+}
+
+/// What is written goes over none of the files that are read, and none of a run's own.
+#[test]
+#[cfg(unix)]
+fn no_input_is_written_over() {
+    let (folder, run) = trained(&[]);
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (weights, config) = (at("weights.safetensors"), format!("{run}/config.toml"));
+    std::fs::copy(format!("{run}/best.safetensors"), &weights).unwrap();
+    std::os::unix::fs::symlink(&weights, at("page.html")).unwrap();
+    let of_lenet5 = ["inspect", &weights, "--model", "lenet5", "--data", "sample", "--out"];
+    let cases: [(&[&str], &str, &str); 5] = [
+        (&of_lenet5, &weights, "the command reads"),
+        (&of_lenet5, &config, "belongs to a run"),
+        (&["inspect", &run, "--out"], &config, "belongs to a run"),
+        (&["inspect", &run, "--out"], &format!("{run}/metrics.jsonl"), "belongs to a run"),
+        (&of_lenet5, &at("page.html"), "the command reads"),
+    ];
+    for (args, out, expected) in cases {
+        let before = std::fs::read(out).unwrap();
+        let message = error(&[args, &[out]].concat());
+        assert!(message.contains(expected), "{args:?} {out}: {message}");
+        assert_eq!(std::fs::read(out).unwrap(), before);
+    }
+}
+
 /// `receptive summary ... | head -1`: no panic, no message.
 #[test]
 #[cfg(unix)]

@@ -1,6 +1,7 @@
 //! The run folder, through the program itself: what it holds, and that nothing is lost whatever happens.
 #![cfg(feature = "cli")]
 
+use receptive::train::RunDir;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -249,6 +250,67 @@ fn a_run_that_never_began_leaves_nothing_behind() {
     succeed(train(&run).args(["--max-steps", "1"]));
 }
 
+/// What was recorded before a run diverged is there to be looked at; and a run that never began leaves a folder that was there.
+#[test]
+fn a_run_that_diverges_keeps_what_it_recorded() {
+    let runs = Runs::new();
+    let (run, own) = (runs.at("run"), runs.at("own"));
+    let diverging = ["--optimizer", "sgd", "--lr", "1e6"];
+    let message = refuse(train(&run).args(diverging).args(["--profile", text(&runs.at("trace.json"))]));
+    assert!(message.contains("became") && message.contains("there is no checkpoint yet"), "{message}");
+    assert!(fs::read_to_string(run.join("health.jsonl")).unwrap().lines().count() >= 1);
+
+    fs::create_dir(&own).unwrap();
+    refuse(train(&own).args(["--classes", "2"]));
+    assert_eq!(fs::read_dir(&own).unwrap().count(), 0);
+}
+
+/// A line that a killed process was writing is left; any other damage is told, not passed over.
+#[test]
+fn damaged_records_are_told() {
+    let runs = Runs::new();
+    let run = runs.at("run");
+    succeed(train(&run).args(["--max-steps", "9"]));
+    let file = run.join("metrics.jsonl");
+    let whole = fs::read(&file).unwrap();
+    let history = |content: &[u8]| {
+        fs::write(&file, content).unwrap();
+        RunDir::history(&run).map(|phases| phases.len()).map_err(|e| e.to_string())
+    };
+    assert_eq!(history(&whole), Ok(4));
+    assert_eq!(history(&whole[..whole.len() - 5]), Ok(4));
+    assert_eq!(history(&[&whole[..], b"{\"event\": \"st"].concat()), Ok(4));
+    for damage in [&b"garbage\n"[..], b"\xff\xfe\n"] {
+        let message = history(&[damage, &whole].concat()).unwrap_err();
+        assert!(
+            message.contains("metrics.jsonl: line 1 is damaged") && message.contains("help: "),
+            "{message}"
+        );
+    }
+}
+
+/// What cannot train is refused with the name of the file that says it.
+#[test]
+fn damaged_settings_are_told_with_their_file_and_line() {
+    let runs = Runs::new();
+    let run = runs.at("run");
+    succeed(train(&run).args(["--max-steps", "1"]));
+    let file = run.join("config.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    let cases = [
+        ("val_batch_size = 250", "val_batch_size = 0", "--val-batch-size"),
+        ("lr = 0.001", "lr = nan", "--lr"),
+        ("scheduler = \"constant\"", "scheduler = \"linear\"", "linear"),
+        ("format = 2", "format = 2\nformat =", "line 2"),
+    ];
+    for (from, to, expected) in cases {
+        assert!(config.contains(from), "{from} is not in\n{config}");
+        fs::write(&file, config.replace(from, to)).unwrap();
+        let message = refuse(&mut receptive(&["train", "--resume", text(&run)]));
+        assert!(message.contains(expected) && message.contains("config.toml"), "{to}: {message}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_full_or_unwritable_disk_is_an_error_and_the_checkpoint_survives() {
@@ -266,7 +328,9 @@ fn a_full_or_unwritable_disk_is_an_error_and_the_checkpoint_survives() {
     limited.args(["train", "lenet5", "--data", "sample", "--subset", "500", "--epochs", "3", "--log-steps"]);
     let message = refuse(limited.args(["--threads", "1", "--health", "5", "--out", text(&run)]));
     assert!(message.contains("checkpoint.safetensors") && message.contains("disk"), "{message}");
-    assert!(!run.join("checkpoint.safetensors.tmp").exists(), "a half-written file was left behind");
+    let left = fs::read_dir(&run).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let left: Vec<String> = left.filter(|name| name.ends_with(".tmp")).collect();
+    assert!(left.is_empty(), "half-written files were left behind: {left:?}");
 
     // With room again the run goes on, and ends as if nothing had happened.
     succeed(&mut receptive(&["train", "--resume", text(&run)]));

@@ -2,10 +2,11 @@
 
 use crate::core::{Error, ErrorKind};
 use crate::data::{Image, Normalization, catalog};
+use crate::io::check_writable;
 use crate::ladder::Precision;
 use crate::models::{self, Network};
 use crate::tensor::{Device, DeviceOptions};
-use crate::train::TrainedOptions;
+use crate::train::{RunDir, TrainedOptions};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,11 @@ pub struct NetworkArgs {
 }
 
 impl NetworkArgs {
+    /// The files that these flags name.
+    pub fn inputs(&self) -> &[PathBuf] {
+        self.arch.as_slice()
+    }
+
     /// The network.
     ///
     /// # Errors
@@ -113,7 +119,9 @@ impl DeviceArgs {
     pub fn open_with(&self, kernels: &KernelArgs) -> crate::Result<Device> {
         let KernelArgs { precision, gemm_rung, conv_rung } = *kernels;
         let options = DeviceOptions { threads: self.threads, precision, gemm_rung, conv_rung };
-        Device::from_name(&self.device, &options)
+        let device = Device::from_name(&self.device, &options)?;
+        options.check_precision(&device)?;
+        Ok(device)
     }
 }
 
@@ -175,10 +183,19 @@ impl TrainedArgs {
     /// As [`options`](Self::options); nothing of that name.
     pub fn options_or_fresh(mut self) -> crate::Result<(TrainedOptions, bool)> {
         let name = self.path.display().to_string();
-        if self.path.extension().is_some_and(|extension| extension == "toml") {
-            self.arch = Some(self.path.clone());
-        } else if self.path.exists() {
+        let arch = self.path.extension().is_some_and(|extension| extension == "toml");
+        if !arch && self.path.exists() {
             return Ok((self.options()?, false));
+        }
+        let second = [self.model.as_ref().map(|_| "--model"), self.arch.as_ref().map(|_| "--arch")];
+        if let Some(flag) =
+            second.into_iter().flatten().next().filter(|_| arch || models::find(&name).is_ok())
+        {
+            return Err(Error::argument(flag, format!("{name} is a network already"))
+                .help(format!("leave {flag} away; it is for a file of weights")));
+        }
+        if arch {
+            self.arch = Some(self.path.clone());
         } else if models::find(&name).is_ok() {
             self.model = Some(name);
         } else {
@@ -189,6 +206,11 @@ impl TrainedArgs {
                 )));
         }
         Ok((self.options()?, true))
+    }
+
+    /// The files that these flags name.
+    pub fn inputs(&self) -> Vec<PathBuf> {
+        self.arch.iter().chain([&self.path]).cloned().collect()
     }
 
     /// As the library takes them.
@@ -209,6 +231,25 @@ impl TrainedArgs {
             threads: self.threads,
         })
     }
+}
+
+/// Refuses a place to write to, given with `flag`, before the work whose result goes there.
+///
+/// # Errors
+/// A place that cannot be written; one of the files the command reads; a file that a run keeps.
+pub fn check_out(flag: &str, out: &Path, inputs: &[PathBuf]) -> crate::Result<()> {
+    let place = out.canonicalize().unwrap_or_else(|_| out.to_owned());
+    let refused = |what: &str| {
+        Err(Error::argument(flag, format!("{} {what}", out.display())).help("name another file to write"))
+    };
+    let read = |input: &PathBuf| input.is_file() && input.canonicalize().is_ok_and(|input| input == place);
+    if inputs.iter().any(read) {
+        return refused("is a file that the command reads");
+    }
+    if RunDir::keeps(&place) {
+        return refused("belongs to a run");
+    }
+    check_writable(out)
 }
 
 #[cfg(test)]

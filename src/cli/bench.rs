@@ -1,10 +1,9 @@
 //! `receptive bench`: timing, where `cargo bench` is not at hand or one number is wanted.
 
-use super::args::{DeviceArgs, KernelArgs, NetworkArgs, image_shape, image_text};
+use super::args::{DeviceArgs, KernelArgs, NetworkArgs, check_out, image_shape, image_text};
 use super::profile::{ProfileArgs, layers, steps, text as profile_text};
 use super::{print_line, say_on_stderr};
 use crate::inspect::profile::PROFILE_STEPS;
-use crate::io::check_writable;
 use crate::models::{ModelConfig, Network};
 use crate::testing::steps::{StepBench, StepTimes};
 use crate::train::GraphMode;
@@ -94,7 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn step(args: &StepArgs) -> anyhow::Result<()> {
     let StepArgs { subject, profile: ProfileArgs { profile, profile_steps }, .. } = args;
     if let Some(file) = profile {
-        check_writable(file)?;
+        check_out("--profile", file, subject.network.inputs())?;
     }
     let network = subject.network.open()?;
     let bench = subject.bench(&network, args.seconds, args.graph);

@@ -9,7 +9,7 @@ use crate::core::text::thousands;
 use crate::inspect::report::Shown;
 use crate::inspect::{Computed, Difference, LayerDiff, NumericsDiff, numerics_diff};
 use crate::ladder::Precision;
-use crate::nn::{Module, ModuleExt};
+use crate::nn::{Ctx, Module, ModuleExt};
 use crate::tensor::{Device, DeviceOptions};
 use crate::train::{Split, Trained};
 use anyhow::bail;
@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "I")]
     index: Option<usize>,
     /// The split that --index counts in
-    #[arg(long, value_enum, default_value_t = Split::Val)]
+    #[arg(long, value_enum, default_value_t = Split::Val, requires = "index", conflicts_with = "image")]
     split: Split,
     /// Print one JSON object
     #[arg(long)]
@@ -145,6 +145,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let a = computed(&trained, &*models[0], of_a, args.a.dtype)?;
     let b = computed(&trained, &*models[1], of_b, args.b.dtype)?;
     let name = &trained.network.name;
+    let output = trained.model.forward(&Ctx::eval(name), &x)?.to_f64()?;
+    if output.iter().any(|y| !y.is_finite()) {
+        bail!(
+            "{name}: the output is not finite\n  help: the weights are damaged, or their training diverged"
+        );
+    }
     let found = numerics_diff(name, &a, &b, &x, args.gradients)?;
     let [a, b] = [&args.a, &args.b].map(Way::to_string);
     print_line(&match args.json {

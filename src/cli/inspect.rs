@@ -1,15 +1,15 @@
 //! `receptive inspect`: a network and an image, looked into, as one page.
 
-use super::args::TrainedArgs;
+use super::args::{TrainedArgs, check_out, image_text};
 use super::{picture, print_line, say_on_stderr};
 use crate::ErrorKind;
 use crate::core::text::thousands;
 use crate::inspect::report::{Numbers, Report, Shown, Weights, report};
 use crate::io::write_atomically;
 use crate::train::{Split, Trained, TrainedOptions};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Look into a network: one HTML page with its layers, feature maps, filters, receptive fields, what the answer rests on,
 /// the course of a run and its mistakes. The page opens from a disk, offline, and needs no other file.
@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "I")]
     index: Option<usize>,
     /// The split that --index counts in
-    #[arg(long, value_enum, default_value_t = Split::Val)]
+    #[arg(long, value_enum, default_value_t = Split::Val, requires = "index", conflicts_with = "image")]
     split: Split,
     /// Where the page goes [default: RUN/inspect.html, or inspect-MODEL.html here]
     #[arg(long, value_name = "FILE.html")]
@@ -42,6 +42,9 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// The largest page that is written.
+const PAGE_BYTES: usize = 12_000_000;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -58,9 +61,8 @@ struct Printed<'a> {
 /// # Errors
 /// No such run, file, network or data; a file that is no picture; an index out of range; a page that cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    let inputs = [&args.trained.inputs()[..], args.image.as_slice()].concat();
     let (options, fresh) = args.trained.options_or_fresh()?;
-    // Looking takes a while: what cannot be written is said before.
-    args.out.as_deref().map_or(Ok(()), writable)?;
     let (path, index) = (options.path.clone(), args.index);
     let trained = open(options, fresh, index.is_some())?;
     let weights = match (fresh, path.is_dir()) {
@@ -72,6 +74,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Weights::Run { path } => path.join("inspect.html"),
         _ => PathBuf::from(format!("inspect-{}.html", trained.network.name)),
     });
+    // Looking takes a while: what cannot be written is said before.
+    check_out("--out", &out, &inputs)?;
     let shown = match (&args.image, index) {
         (Some(file), _) => picture::read(&trained, file, args.invert)?,
         (None, Some(index)) => Shown::of_set(&trained, args.split, index)?,
@@ -82,6 +86,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let report = report(&trained, weights, shown, say_on_stderr)?;
     let html = report.to_html();
+    if html.len() > PAGE_BYTES {
+        let [megabytes, most] = [html.len(), PAGE_BYTES].map(|bytes| bytes.div_ceil(1_000_000));
+        bail!(
+            "inspect: the page would have {megabytes} MB, {most} are the most\n  help: the image is {} pixels; a smaller \
+             one, say --resize {}, leaves room",
+            image_text(trained.image),
+            smaller(trained.image, html.len()),
+        );
+    }
     write_atomically(&out, html.as_bytes())?;
     let (page, page_bytes) = (out.display().to_string(), html.len());
     if args.json {
@@ -101,21 +114,9 @@ fn said(report: &Report) -> String {
     }
 }
 
-/// Refuses a page's place where it surely cannot be written.
-fn writable(out: &Path) -> anyhow::Result<()> {
-    if out.is_dir() {
-        bail!(
-            "--out: {} is a folder\n  expected a file, as {}",
-            out.display(),
-            out.join("page.html").display()
-        );
-    }
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let found = folder.metadata().with_context(|| format!("--out: cannot write to {}", folder.display()))?;
-    if !found.is_dir() {
-        bail!("--out: {} is not a folder", folder.display());
-    }
-    Ok(())
+/// The side of an image whose page is small enough, about: a page's bytes are proportional to its image's pixels.
+fn smaller([_, h, w]: [usize; 3], bytes: usize) -> usize {
+    (h.max(w) as f64 * (0.9 * PAGE_BYTES as f64 / bytes as f64).sqrt()) as usize
 }
 
 /// The network with its images, where they are on this machine; a set that was named, or that --index counts in, must be.

@@ -19,6 +19,7 @@ pub mod summary;
 mod table;
 pub mod train;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -93,7 +94,7 @@ fn message(error: &anyhow::Error) -> String {
 /// A closed pipe, a full disk.
 fn print_line(text: &str) -> anyhow::Result<()> {
     use std::io::Write;
-    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+    writeln!(std::io::stdout().lock(), "{text}").context("cannot write to stdout")
 }
 
 /// Tells the user something in passing. A closed pipe must not end a training run: what cannot be said is dropped.

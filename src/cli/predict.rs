@@ -1,6 +1,6 @@
 //! `receptive predict`: class probabilities of one image, or its mask.
 
-use super::args::TrainedArgs;
+use super::args::{TrainedArgs, check_out};
 use super::logits::{self, Weights};
 use super::print_line;
 use super::table::table;
@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "I")]
     index: Option<usize>,
     /// The split that --index counts in
-    #[arg(long, value_enum, default_value_t = Split::Val)]
+    #[arg(long, value_enum, default_value_t = Split::Val, requires = "index", conflicts_with_all = ["image", "tensor"])]
     split: Split,
     /// Instead of an image: a safetensors file whose `input` [N, C, H, W] goes in as it is
     #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "index"], requires = "output")]
@@ -56,6 +56,10 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<()> {
     if args.top == Some(0) {
         bail!("--top: 0 is out of range\n  expected 1 or more");
+    }
+    let inputs = [&args.trained.inputs()[..], args.image.as_slice(), args.tensor.as_slice()].concat();
+    for (flag, out) in [("--output", &args.output), ("--out", &args.out)] {
+        out.iter().try_for_each(|out| check_out(flag, out, &inputs))?;
     }
     if let (Some(tensor), Some(output)) = (&args.tensor, &args.output) {
         return raw(args.trained.options()?, tensor, output);

@@ -1,5 +1,6 @@
 //! A profile as tables of text.
 
+use super::args::check_out;
 use super::table::{aligned, short, table};
 use crate::Error;
 use crate::inspect::Roof;
@@ -33,27 +34,59 @@ pub fn steps() -> RangedU64ValueParser<usize> {
 /// A training run that is profiled.
 pub struct Watched {
     pub callback: ProfileTraining<'static>,
-    /// Why there is no profile, where there is none.
-    pub failed: Arc<Mutex<Option<Error>>>,
+    pub fate: Fate,
+}
+
+/// What becomes of a profile: nothing yet, or it is written, or why it is not.
+#[derive(Clone, Default)]
+pub struct Fate(Arc<Mutex<Option<Result<(), Error>>>>);
+
+impl Fate {
+    fn decide(&self, result: Result<(), Error>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+    }
+
+    /// What became of it, once training has ended.
+    ///
+    /// # Errors
+    /// There is no profile.
+    pub fn end(&self) -> crate::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(|| {
+            Err(Error::argument("--profile", "no step was left to run, so there is no profile")
+                .help("profile a new run, or one that was stopped"))
+        })
+    }
+
+    /// Whether there is a profile, or it was said why not.
+    pub fn is_decided(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
 }
 
 impl ProfileArgs {
-    /// What watches a training run, if asked for; `say` prints the profile.
+    /// What watches a training run that reads these files, if asked for; `say` prints the profile.
     ///
     /// # Errors
-    /// A file that cannot be written.
-    pub fn watch(&self, say: fn(&str)) -> crate::Result<Option<Watched>> {
+    /// As [`check_out`].
+    pub fn watch(&self, inputs: &[PathBuf], say: fn(&str)) -> crate::Result<Option<Watched>> {
         let Some(file) = &self.profile else { return Ok(None) };
-        let failed = Arc::new(Mutex::new(None));
-        let (place, slot) = (file.display().to_string(), Arc::clone(&failed));
-        let done = move |profile: crate::Result<Profile>| match profile {
-            Ok(profile) => say(&format!("{}\nthe timeline is in {place}", text(&profile))),
-            Err(error) => {
-                say(&format!("there is no profile: {error}"));
-                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        check_out("--profile", file, inputs)?;
+        let (fate, steps) = (Fate::default(), self.profile_steps);
+        let (place, told) = (file.display().to_string(), fate.clone());
+        let done = move |profile: crate::Result<Profile>| {
+            match &profile {
+                Ok(profile) => {
+                    say(&format!("{}\nthe timeline is in {place}", text(profile)));
+                    let n = profile.steps.len();
+                    if n < steps {
+                        say(&format!("of the {steps} steps to profile the run had {n}"));
+                    }
+                }
+                Err(error) => say(&format!("there is no profile: {error}")),
             }
+            told.decide(profile.map(drop));
         };
-        Ok(Some(Watched { callback: ProfileTraining::new(file, self.profile_steps, done)?, failed }))
+        Ok(Some(Watched { callback: ProfileTraining::new(file, steps, done)?, fate }))
     }
 }
 

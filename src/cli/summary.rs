@@ -1,6 +1,6 @@
 //! `receptive summary`: a network layer by layer, and the dry run that says which size the first FC needs.
 
-use super::args::{NetworkArgs, image_shape, image_text};
+use super::args::{NetworkArgs, check_out, image_shape, image_text};
 use super::table::{short, table};
 use super::{print_line, say_on_stderr};
 use crate::core::DType;
@@ -59,6 +59,9 @@ fn graph_file(text: &str) -> Result<(PathBuf, GraphFormat), String> {
 /// An unknown network; a shape that does not fit.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let network = args.network.open()?;
+    if let Some((file, _)) = &args.graph {
+        check_out("--graph", file, args.network.inputs())?;
+    }
     let input = args.input.unwrap_or(network.input);
     let config = ModelConfig {
         input: args.built_for.unwrap_or(input),

@@ -15,8 +15,8 @@ use crate::train::{
 use anyhow::bail;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError};
 
 /// Train a network; the run folder keeps its weights, metrics and pictures.
 #[derive(Debug, clap::Args)]
@@ -59,10 +59,13 @@ struct Settings {
     /// Folder that holds mnist/, cifar-10-batches-bin/, pets/, ...
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Times that every training image is seen [default: the notebook's]
     #[arg(long)]
     epochs: Option<usize>,
+    /// Images of a training batch [default: the notebook's]
     #[arg(long)]
     batch_size: Option<usize>,
+    /// Images of a validation batch [default: 250]
     #[arg(long)]
     val_batch_size: Option<usize>,
     #[arg(long, value_enum)]
@@ -73,6 +76,7 @@ struct Settings {
     /// Momentum of sgd
     #[arg(long)]
     momentum: Option<f64>,
+    /// Nesterov's momentum, of sgd
     #[arg(long)]
     nesterov: bool,
     /// L2 penalty; of adamw the decoupled decay
@@ -172,7 +176,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .live
         .map(|port| Server::start(port.unwrap_or(0), Arc::clone(&stop), super::say_on_stderr))
         .transpose()?;
-    let profile = args.profile.watch(say)?;
+    let inputs = [args.network.inputs(), args.settings.init.as_slice()].concat();
     let (folder, config) = match &args.resume {
         Some(path) => RunDir::open(path)?,
         None => {
@@ -182,7 +186,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             (RunDir::create(&path, &config)?, config)
         }
     };
-    let outcome = match session(&folder, config, stop, (live, profile), say) {
+    // After the folder is there: the profile may go into it.
+    let trained = args
+        .profile
+        .watch(&inputs, say)
+        .map_err(Into::into)
+        .and_then(|profile| session(&folder, config, stop, (live, profile), say));
+    let outcome = match trained {
         Ok(outcome) => outcome,
         Err(error) => {
             if args.resume.is_none() {
@@ -306,9 +316,9 @@ fn session(
         say(&format!("live: {}", live.url()));
         watchers.push(Box::new(live.follower(folder.path())));
     }
-    let failed = profile.map(|Watched { callback, failed }| {
+    let fate = profile.map(|Watched { callback, fate }| {
         watchers.push(Box::new(callback));
-        failed
+        fate
     });
     let result = train(folder, config, stop, watchers, &say);
     if let Some(live) = live {
@@ -317,6 +327,9 @@ fn session(
             Ok(_) => End::Stopped,
             Err(_) => End::Failed,
         });
+    }
+    if result.is_err() && fate.as_ref().is_some_and(|fate| !fate.is_decided()) {
+        say("there is no profile: the run failed before it was complete");
     }
     let Done { outcome, test, .. } = result?;
     if !outcome.finished {
@@ -328,8 +341,6 @@ fn session(
         say(&format!("test: {}, loss {:.4}", test.scores(), test.mean_loss()));
     }
     say(&format!("weights, metrics and pictures are in {path}"));
-    match failed.and_then(|failed| failed.lock().unwrap_or_else(PoisonError::into_inner).take()) {
-        Some(error) => Err(error.into()),
-        None => Ok(outcome),
-    }
+    fate.map_or(Ok(()), |fate| fate.end())?;
+    Ok(outcome)
 }

@@ -75,8 +75,15 @@ pub struct Difference {
     pub max_rel: f64,
     pub rms_rel: f64,
     /// The largest number where one of two elements is not a number.
+    #[serde(serialize_with = "or_null")]
     pub max_ulp: u64,
+    #[serde(serialize_with = "or_null")]
     pub median_ulp: u64,
+}
+
+/// A distance to what is not a number is none.
+fn or_null<S: serde::Serializer>(ulps: &u64, to: S) -> std::result::Result<S::Ok, S::Error> {
+    Some(ulps).filter(|&&ulps| ulps < u64::MAX).serialize(to)
 }
 
 impl Difference {
@@ -303,5 +310,7 @@ mod tests {
         let d = Difference::of(&[1.0, f64::NAN], &[1.0, 2.0], DType::F32);
         assert!(d.max_abs.is_nan() && d.max_rel.is_nan() && d.rms_rel.is_nan());
         assert!(!d.within(f64::INFINITY) && d.max_ulp == u64::MAX && d.median_ulp == 0);
+        let json = serde_json::to_value(d).unwrap();
+        assert!(json["max_ulp"].is_null() && json["max_rel"].is_null() && json["median_ulp"] == 0, "{json}");
     }
 }

@@ -1,37 +1,52 @@
 //! Replacing a file as a whole, or not at all.
 
 use crate::core::{Error, Result};
+use std::error::Error as _;
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How the names of temporary files begin and end.
+const TEMPORARY: [&str; 2] = [".receptive-", ".tmp"];
+/// A temporary file that nobody has written to for so long has nobody who will.
+const ABANDONED: Duration = Duration::from_secs(60);
+/// Links that are followed from one to the next; a circle of them must end.
+const MOST_LINKS: usize = 40;
 
 /// Replaces a file with `bytes`; see [`replace`].
 ///
 /// # Errors
 /// As [`replace`].
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, |temporary| {
-        File::create(temporary).and_then(|mut f| f.write_all(bytes)).map_err(|e| Error::io(path, "write", e))
+    replace(path, |place| {
+        File::create(place).and_then(|mut f| f.write_all(bytes)).map_err(|e| Error::io(path, "write", e))
     })
 }
 
 /// Replaces a file with what `write` puts into the temporary file it is given: synced, renamed over the old one, and
 /// the folder synced. On any failure the old file is untouched and the temporary one removed.
 ///
+/// A symbolic link stays one: the file it leads to is replaced. A device or a pipe has no content to keep and must stay
+/// what it is: `write` is given it itself.
+///
 /// # Errors
-/// The operating system refusing: permissions, a full disk.
+/// The operating system refusing: permissions, a full disk; a path that is a folder.
 pub fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let temporary = path.with_added_extension("tmp");
+    let Some(file) = target(path)? else { return write(path).map_err(explained(path)) };
+    let temporary = beside(&file);
     let refused = |e| Error::io(path, "write", e);
     let written = write(&temporary)
         .and_then(|()| File::open(&temporary).and_then(|f| f.sync_all()).map_err(refused))
-        .and_then(|()| fs::rename(&temporary, path).map_err(refused));
+        .and_then(|()| fs::rename(&temporary, &file).map_err(refused));
     if let Err(e) = written {
         let _ = fs::remove_file(&temporary); // the first error is the one to report
-        return Err(e.help("is the disk full, or the folder read-only? What was there before is untouched"));
+        return Err(explained(path)(e));
     }
     // A rename is durable once its folder is.
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(&file);
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| Error::io(folder, "sync", e))
 }
 
@@ -40,11 +55,180 @@ pub fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<(
 /// # Errors
 /// A folder that is not there or is read-only; a path that is a folder.
 pub fn check_writable(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Err(Error::argument(path.display().to_string(), "is a folder, not a file to write"));
-    }
-    let temporary = path.with_added_extension("tmp");
+    let Some(file) = target(path)? else { return Ok(()) };
+    let temporary = beside(&file);
     File::create(&temporary)
         .and_then(|_| fs::remove_file(&temporary))
-        .map_err(|e| Error::io(path, "write", e).help("does its folder exist, and may you write there?"))
+        .map_err(|e| explained(path)(Error::io(path, "write", e)))
+}
+
+/// Removes the temporary files that killed processes left in a folder.
+pub fn remove_abandoned(folder: &Path) {
+    let abandoned = |entry: &fs::DirEntry| {
+        let (name, [begin, end]) = (entry.file_name(), TEMPORARY);
+        let name = name.to_string_lossy();
+        let modified = || entry.metadata().and_then(|file| file.modified()).ok();
+        name.starts_with(begin)
+            && name.ends_with(end)
+            && modified().is_some_and(|then| then.elapsed().is_ok_and(|age| age > ABANDONED))
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten().filter(abandoned) {
+        let _ = fs::remove_file(entry.path()); // a file that stays takes room, and nothing else
+    }
+}
+
+/// A name in the file's folder that no file has, whatever other files, threads and processes there are.
+fn beside(file: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let [begin, end] = TEMPORARY;
+    let (process, next) = (process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    file.with_file_name(format!("{begin}{process}-{next}{end}"))
+}
+
+/// The file that is to be replaced, links followed, also one to a file that is not there yet. `None`: a device or a pipe.
+fn target(path: &Path) -> Result<Option<PathBuf>> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            let what = "is a folder, not a file to write";
+            Err(Error::argument(path.display().to_string(), what).help("name a file in it"))
+        }
+        Ok(found) if !found.is_file() => Ok(None),
+        Ok(_) => path.canonicalize().map(Some).map_err(|e| Error::io(path, "find", e)),
+        Err(e) => {
+            let follow = |place: &PathBuf| fs::read_link(place).ok().map(|to| folder_of(place).join(to));
+            let last = std::iter::successors(Some(path.to_owned()), follow).take(MOST_LINKS).last();
+            if last.as_deref().is_some_and(Path::is_symlink) {
+                Err(Error::io(path, "find", e))
+            } else {
+                Ok(last)
+            }
+        }
+    }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Adds what to do about it.
+fn explained(path: &Path) -> impl Fn(Error) -> Error {
+    move |error| {
+        let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        let help = match cause.map(io::Error::kind) {
+            Some(ErrorKind::NotFound) => format!("there is no folder {}", folder_of(path).display()),
+            Some(ErrorKind::NotADirectory) => format!("{} is not a folder", folder_of(path).display()),
+            Some(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+                "name a place that you may write to".to_owned()
+            }
+            Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) => {
+                "the disk is full, or files may not be that large".to_owned()
+            }
+            _ => return error,
+        };
+        error.help(if path.is_file() { help + "; what was there before is untouched" } else { help })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    /// The name of a temporary file is nobody else's: `page.html.tmp` may be somebody's own.
+    #[test]
+    fn no_other_file_of_the_folder_is_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let (page, own) = (folder.path().join("page.html"), folder.path().join("page.html.tmp"));
+        fs::write(&own, "mine").unwrap();
+        check_writable(&page).unwrap();
+        write_atomically(&page, b"old").unwrap();
+        let failed = replace(&page, |place| {
+            fs::write(place, "half").unwrap();
+            Err(Error::argument("test", "fails"))
+        });
+        assert!(failed.is_err());
+        assert_eq!((fs::read(&page).unwrap(), fs::read(&own).unwrap()), (b"old".to_vec(), b"mine".to_vec()));
+        assert_eq!(names(folder.path()), ["page.html", "page.html.tmp"]);
+    }
+
+    #[test]
+    fn what_killed_processes_left_behind_goes_and_what_is_being_written_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = std::time::SystemTime::now() - 2 * ABANDONED;
+        for (name, old) in
+            [(".receptive-1-0.tmp", Some(old)), (".receptive-2-0.tmp", None), ("a.tmp", Some(old))]
+        {
+            let file = File::create(folder.path().join(name)).unwrap();
+            old.iter().for_each(|&old| file.set_modified(old).unwrap());
+        }
+        remove_abandoned(folder.path());
+        assert_eq!(names(folder.path()), [".receptive-2-0.tmp", "a.tmp"]);
+    }
+
+    /// A link stays a link, whether the file it leads to is there or not; one that leads nowhere is an error.
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("far")).unwrap();
+        fs::write(at("far/there"), "old").unwrap();
+        for (link, to) in [("a", "far/there"), ("b", "far/new"), ("c", "b"), ("round", "round")] {
+            symlink(to, at(link)).unwrap();
+        }
+        for (link, file) in [("a", "far/there"), ("b", "far/new"), ("c", "far/new")] {
+            check_writable(&at(link)).unwrap();
+            write_atomically(&at(link), link.as_bytes()).unwrap();
+            assert!(at(link).is_symlink(), "{link}");
+            assert_eq!(fs::read_to_string(at(file)).unwrap(), link);
+        }
+        assert!(write_atomically(&at("round"), b"").is_err() && at("round").is_symlink());
+        assert_eq!(names(&at("far")), ["new", "there"]);
+    }
+
+    /// What comes out of a pipe is what was written, and the pipe is still there.
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_written_to() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        check_writable(&pipe).unwrap();
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe).unwrap()
+        });
+        write_atomically(&pipe, b"bytes").unwrap();
+        assert_eq!(reader.join().unwrap(), b"bytes");
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+        assert_eq!(names(folder.path()), ["pipe"]);
+    }
+
+    /// The help fits the cause.
+    #[test]
+    fn errors_say_what_stands_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        for (path, expected) in [
+            ("missing/page.html", "there is no folder"),
+            ("file/page.html", "is not a folder"),
+            ("", "is a folder"),
+        ] {
+            let path = folder.path().join(path);
+            for error in [check_writable(&path).unwrap_err(), write_atomically(&path, b"").unwrap_err()] {
+                let message = error.to_string();
+                assert!(message.contains(expected) && message.contains("help: "), "{message}");
+            }
+        }
+        let full = Error::io(Path::new("page.html"), "write", ErrorKind::StorageFull.into());
+        assert!(explained(Path::new("page.html"))(full).to_string().contains("the disk is full"));
+    }
 }

@@ -1,7 +1,9 @@
 //! Files: tensors by name, and replacing a file as a whole.
 
 mod atomic;
+mod json_lines;
 pub mod safetensors;
 
-pub use atomic::{check_writable, replace, write_atomically};
+pub use atomic::{check_writable, remove_abandoned, replace, write_atomically};
+pub use json_lines::read_json_lines;
 pub use safetensors::TensorFile;

@@ -9,6 +9,7 @@
 //! lists names by type first, and metadata in an order that changes from run to run. The elements lie with the widest
 //! types first, so that each tensor is aligned (as PyTorch's reader needs).
 
+use super::replace;
 use crate::core::{DType, Element, Error, ErrorKind, Result, Shape};
 use crate::element_type;
 use crate::tensor::{Device, Tensor};
@@ -97,15 +98,17 @@ impl TensorFile {
         Ok(TensorFile { tensors, metadata })
     }
 
-    /// Writes a file.
+    /// Writes a file, as a whole or not at all: see [`replace`].
     ///
     /// # Errors
     /// What the operating system refuses; a meta tensor.
     pub fn write(&self, path: &Path) -> Result<()> {
         let refused = |e| Error::io(path, "write", e);
-        let mut file = BufWriter::new(File::create(path).map_err(refused)?);
-        self.write_to(&mut file, path)?;
-        file.flush().map_err(refused)
+        replace(path, |place| {
+            let mut file = BufWriter::new(File::create(place).map_err(refused)?);
+            self.write_to(&mut file, path)?;
+            file.flush().map_err(refused)
+        })
     }
 
     /// Writes to a sink that errors call `name`. Equal tensors give equal bytes.

@@ -153,6 +153,20 @@ impl DeviceOptions {
         DeviceOptions { threads, ..DeviceOptions::default() }
     }
 
+    /// Refuses a precision that makes no difference on this device.
+    ///
+    /// # Errors
+    /// A CPU, and a precision other than f32.
+    pub fn check_precision(&self, device: &Device) -> Result<()> {
+        match (device, self.precision) {
+            (Device::Cpu(_), Precision::Tf32 | Precision::Bf16) => {
+                let what = format!("{} is for a GPU's products, and this device is a CPU", self.precision);
+                Err(Error::argument("--precision", what).help("leave it away, or name a GPU: --device cuda"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn cpu(&self) -> CpuOptions {
         let default = CpuOptions::with_threads(self.threads);
         CpuOptions {

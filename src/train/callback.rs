@@ -38,6 +38,12 @@ pub trait Callback: Send {
         false
     }
 
+    /// Before a step's batches are taken from their loader. (A step that a GPU replays has no such moment.)
+    fn before_step(&mut self) {}
+
+    /// Right after a step, before any [`on_step`](Self::on_step): what callbacks do is not part of it.
+    fn after_step(&mut self) {}
+
     /// After each optimiser step.
     ///
     /// # Errors

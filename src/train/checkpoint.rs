@@ -10,7 +10,7 @@
 use super::state::Position;
 use super::{State, Trainer};
 use crate::core::{Error, Result};
-use crate::io::{TensorFile, replace};
+use crate::io::TensorFile;
 use crate::nn::ModuleExt;
 use crate::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ impl Checkpoint {
         let position = Position { finished, ..Position::of(&trainer.state, steps, metrics_bytes) };
         let position = serde_json::to_string(&position).expect("a position has a JSON form");
         let metadata = BTreeMap::from([(POSITION.to_owned(), position)]);
-        replace(path, |temporary| TensorFile { tensors, metadata }.write(temporary))
+        TensorFile { tensors, metadata }.write(path)
     }
 
     /// Reads a checkpoint.

@@ -254,10 +254,13 @@ impl RunConfig {
     /// Reads `config.toml`'s text. `file` is its name, for errors.
     ///
     /// # Errors
-    /// Not a run's configuration, or one of another format.
+    /// Not a run's configuration, or one of another format; a setting out of range.
     pub fn from_toml(text: &str, file: &str) -> Result<RunConfig> {
         let broken = |e: toml::de::Error| {
-            Error::format(file, format!("is not a run's configuration: {}", e.message()))
+            let before = e.span().and_then(|span| text.get(..span.start));
+            let line =
+                before.map_or(String::new(), |text| format!("line {}: ", 1 + text.matches('\n').count()));
+            Error::format(file, format!("is not a run's configuration: {line}{}", e.message()))
                 .help("is this folder a run of `receptive train`?")
         };
         // The format first: another version's fields would only confuse.
@@ -272,7 +275,9 @@ impl RunConfig {
                 .expected(format!("run format {FORMAT}"))
                 .help("resume it with the version that made it, or start a new run with --out"));
         }
-        toml::from_str(text).map_err(broken)
+        let config: RunConfig = toml::from_str(text).map_err(broken)?;
+        config.check().map_err(|e| e.with("in", file))?;
+        Ok(config)
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn replayed(loss: f64, step: u64) -> Error {
 
 fn error(loss: f64, step: u64) -> Error {
     Error::new(ErrorKind::NonFinite, "train", format!("the loss became {loss} in step {step}"))
-        .help("lower the learning rate, or clip gradients; the last checkpoint is intact")
+        .help("lower the learning rate, or clip gradients: --clip-norm 1")
 }
 
 fn first_place(cx: Ctx, model: &dyn Module, images: &Tensor, step: u64) -> Result<String> {

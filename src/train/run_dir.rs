@@ -9,10 +9,11 @@ use super::config::RunConfig;
 use super::pictures::draw_curves;
 use super::{Callback, Flow, Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Trainer};
 use crate::core::{Error, ErrorKind, Result};
-use crate::io::{TensorFile, replace, write_atomically};
+use crate::io::{TensorFile, read_json_lines, remove_abandoned, write_atomically};
 use crate::nn::ModuleExt;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
@@ -23,6 +24,22 @@ use std::time::{Duration, Instant};
 
 /// Between two checkpoints of a long epoch.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+
+/// The files that a run keeps.
+const KEPT: [&str; 12] = [
+    "config.toml",
+    "metrics.jsonl",
+    "health.jsonl",
+    "checkpoint.safetensors",
+    "best.safetensors",
+    "last.safetensors",
+    "curves.svg",
+    "confusion.svg",
+    "mistakes.svg",
+    "predictions.svg",
+    "weights.svg",
+    "masks.svg",
+];
 
 /// A line of `metrics.jsonl`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -56,6 +73,10 @@ enum Line {
 /// A folder that holds one run. While this value lives, no other process can train in the folder.
 pub struct RunDir {
     path: PathBuf,
+    /// Whether the folder was made for this run.
+    made: bool,
+    /// Whether a step of it has run in this process.
+    begun: Cell<bool>,
     /// Holds the operating system's lock on `config.toml`, which a killed process cannot leave behind.
     _lock: File,
 }
@@ -66,6 +87,7 @@ impl RunDir {
     /// # Errors
     /// A folder that already holds a run, or that cannot be written.
     pub fn create(path: &Path, config: &RunConfig) -> Result<RunDir> {
+        let made = !path.exists();
         fs::create_dir_all(path).map_err(|e| Error::io(path, "make the run folder", e))?;
         let file = path.join("config.toml");
         if file.exists() {
@@ -75,7 +97,7 @@ impl RunDir {
             )));
         }
         write_atomically(&file, config.to_toml().as_bytes())?;
-        Self::lock(path)
+        Self::lock(path, made)
     }
 
     /// Opens a run that was started before.
@@ -84,7 +106,7 @@ impl RunDir {
     /// A folder that is not a run, or one in which another process is training.
     pub fn open(path: &Path) -> Result<(RunDir, RunConfig)> {
         let config = Self::config(path)?;
-        Ok((Self::lock(path)?, config))
+        Ok((Self::lock(path, false)?, config))
     }
 
     /// The configuration of the run in `path`.
@@ -116,11 +138,14 @@ impl RunDir {
         if file.exists() { read_history(&file) } else { Ok(Vec::new()) }
     }
 
-    fn lock(path: &Path) -> Result<RunDir> {
+    fn lock(path: &Path, made: bool) -> Result<RunDir> {
         let file = path.join("config.toml");
         let lock = File::open(&file).map_err(|e| Error::io(&file, "open", e))?;
         match lock.try_lock() {
-            Ok(()) => Ok(RunDir { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                remove_abandoned(path);
+                Ok(RunDir { path: path.to_owned(), _lock: lock, made, begun: Cell::new(false) })
+            }
             Err(fs::TryLockError::WouldBlock) => {
                 let what = "another process is training in this folder";
                 Err(Error::new(ErrorKind::Io, path.display().to_string(), what)
@@ -131,17 +156,30 @@ impl RunDir {
     }
 
     /// Takes back a run that failed before anything was recorded (a missing file, a wrong shape, a batch too small for
-    /// batch norm), so that the same command can be given again, corrected. Does nothing once there are metrics or a
-    /// checkpoint.
+    /// batch norm), so that the same command can be given again, corrected. Does nothing once a step has run. A folder
+    /// that was there before, or that others have put files into, stays.
     pub fn discard_unbegun(self) {
-        let metrics = self.path.join("metrics.jsonl");
-        let recorded = fs::metadata(&metrics).is_ok_and(|file| file.len() > 0);
-        if !recorded && !self.checkpoint().exists() {
-            // Best effort: the error that led here is the one to report. Only an empty folder goes.
-            let _ = fs::remove_file(metrics);
-            let _ = fs::remove_file(self.health());
-            let _ = fs::remove_file(self.path.join("config.toml")).and_then(|()| fs::remove_dir(&self.path));
+        if self.begun.get() {
+            return;
         }
+        // Best effort: the error that led here is the one to report.
+        for file in ["metrics.jsonl", "config.toml"] {
+            let _ = fs::remove_file(self.path.join(file));
+        }
+        if self.made {
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+
+    /// A step has run: the folder is not to be taken back.
+    pub(super) fn begin(&self) {
+        self.begun.set(true);
+    }
+
+    /// Whether this is a file that a run keeps in its folder.
+    pub fn keeps(file: &Path) -> bool {
+        let name = file.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| KEPT.contains(&name)) && file.with_file_name("config.toml").exists()
     }
 
     /// The folder.
@@ -204,16 +242,16 @@ impl RunDir {
     }
 }
 
-/// The phases recorded in a `metrics.jsonl`, for curves. Lines of other kinds are passed over.
+/// The phases recorded in a `metrics.jsonl`, for curves. Lines of other kinds are passed over, and phases whose loss was no
+/// number.
 fn read_history(path: &Path) -> Result<Vec<PhaseReport>> {
-    let text = fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
-    let report = |line| match serde_json::from_str(line) {
+    let report = |(line, _)| match serde_json::from_value(line) {
         Ok(Line::Epoch { epoch, phase, loss, accuracy, overlap, seconds }) => {
             Some(PhaseReport { epoch, phase, loss, scores: Scores { accuracy, overlap }, seconds })
         }
         _ => None,
     };
-    Ok(text.lines().filter_map(report).collect())
+    Ok(read_json_lines(path)?.into_iter().filter_map(report).collect())
 }
 
 /// `metrics.jsonl`, open at its end.
@@ -261,7 +299,7 @@ impl Recorder {
     }
 
     fn export(&self, name: &str, weights: BTreeMap<String, Tensor>) -> Result<()> {
-        replace(&self.folder.join(name), |temporary| TensorFile::new(weights).write(temporary))
+        TensorFile::new(weights).write(&self.folder.join(name))
     }
 
     fn curves(&self) -> Result<()> {

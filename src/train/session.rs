@@ -3,7 +3,7 @@
 use super::{
     Callback, Checkpoint, Flow, HealthRecorder, Keep, Outcome, RunConfig, RunDir, Setup, Tally, evaluate,
 };
-use crate::core::Result;
+use crate::core::{Error, ErrorKind, Result};
 use crate::nn::ModuleExt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -63,7 +63,11 @@ pub fn train<'a>(
     };
     // The recorder comes last: it sees a stop that a watcher asked for in the same step.
     let mut trainer = trainer.callbacks(watchers).callback(recorder);
-    let outcome = trainer.fit(&train, &val)?;
+    let outcome = trainer.fit(&train, &val);
+    if trainer.state.step > 0 {
+        folder.begin();
+    }
+    let outcome = outcome.map_err(|error| diverged(error, folder, trainer.state.step))?;
     let test = if outcome.finished { test(&setup)? } else { None };
     if outcome.finished {
         // The run is complete: pictures that cannot be drawn take nothing from it.
@@ -72,6 +76,19 @@ pub fn train<'a>(
         }
     }
     Ok(Done { outcome, train_images: setup.train.len(), test })
+}
+
+/// Says what is left of a run whose loss is no number any more.
+fn diverged(error: Error, folder: &RunDir, step: u64) -> Error {
+    if error.kind() != ErrorKind::NonFinite || step == 0 {
+        return error;
+    }
+    let path = folder.path().display();
+    let left = match folder.checkpoint().exists() {
+        true => format!("the last checkpoint is intact, in {path}"),
+        false => format!("there is no checkpoint yet; what was recorded is in {path}"),
+    };
+    error.with("left:", left)
 }
 
 /// Where samples of the layers' health go, if any are taken.

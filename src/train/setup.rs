@@ -38,6 +38,7 @@ impl Setup {
         config.check()?;
         let network = config.network()?;
         let device = device(&config)?;
+        device_options(&config).check_precision(&device)?;
         let splits = splits(&config)?;
         // Of the whole set: a part has other statistics.
         let pipelines = splits.pipelines(config.augment, config.resize, config.normalize)?;
@@ -166,8 +167,12 @@ impl Setup {
 
 /// Where a configuration computes.
 pub(super) fn device(config: &RunConfig) -> Result<Device> {
+    Device::from_name(&config.device, &device_options(config))
+}
+
+fn device_options(config: &RunConfig) -> DeviceOptions {
     let RunConfig { threads, precision, gemm_rung, conv_rung, .. } = *config;
-    Device::from_name(&config.device, &DeviceOptions { threads, precision, gemm_rung, conv_rung })
+    DeviceOptions { threads, precision, gemm_rung, conv_rung }
 }
 
 /// How a network's batches are made: in file order, of what it is trained against.

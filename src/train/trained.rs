@@ -264,9 +264,15 @@ fn said_over(options: TrainedOptions, base: RunConfig) -> RunConfig {
 
 fn of_run(options: &TrainedOptions) -> Result<RunConfig> {
     let run = RunDir::config(&options.path)?;
-    if let Some(network) = options.network.as_ref().filter(|network| network.name != run.model) {
-        let what = format!("this run trained {}, not {}", run.model, network.name);
-        return Err(Error::argument(options.path.display().to_string(), what).help("leave --model away"));
+    let other = |network: &&Network| (&network.name, &network.arch) != (&run.model, &run.arch);
+    if let Some(network) = options.network.as_ref().filter(other) {
+        let what = match network.name == run.model {
+            true => format!("this run trained another {} than this arch file's", run.model),
+            false => format!("this run trained {}, not {}", run.model, network.name),
+        };
+        let flag = if network.arch.is_some() { "--arch" } else { "--model" };
+        return Err(Error::argument(options.path.display().to_string(), what)
+            .help(format!("leave {flag} away: a run folder knows its network")));
     }
     // A run keeps the whole path of a folder.
     let whole = |data: &String| match Path::new(data).is_dir() {
@@ -299,10 +305,15 @@ fn weights(path: &Path, device: &Device) -> Result<BTreeMap<String, Tensor>> {
         return Ok(TensorFile::read(path, device)?.tensors);
     }
     let best = path.join("best.safetensors");
-    if best.exists() {
-        return Ok(TensorFile::read(&best, device)?.tensors);
-    }
     let checkpoint = path.join("checkpoint.safetensors");
+    if best.exists() {
+        let read = TensorFile::read(&best, device).map(|file| file.tensors);
+        let damaged = |e: Error| match e.kind() == ErrorKind::Format && checkpoint.exists() {
+            true => e.help("delete the file: the best weights are in the checkpoint, too"),
+            false => e,
+        };
+        return read.map_err(damaged);
+    }
     if !checkpoint.exists() {
         return Err(Error::new(ErrorKind::Missing, path.display().to_string(), "holds no weights yet")
             .expected("best.safetensors or checkpoint.safetensors")

@@ -219,12 +219,11 @@ impl<'a> Trainer<'a> {
     /// The training phase of an epoch.
     pub(super) fn eager_epoch(&mut self, train: &Loader, callbacks: &mut Callbacks) -> Result<Flow> {
         let mut batches = train.epoch(self.state.epoch as u64, self.state.batch)?;
-        while self.state.step < self.total_steps() {
+        while self.state.step < self.total_steps() && self.state.batch < self.batches {
+            callbacks.iter_mut().for_each(|c| c.before_step());
             let group = batches.by_ref().take(self.options.accumulate).collect::<Result<Vec<_>>>()?;
-            if group.is_empty() {
-                break;
-            }
             let report = self.step(&group)?;
+            callbacks.iter_mut().for_each(|c| c.after_step());
             if each(callbacks, |c| c.on_step(self, &report))? == Flow::Stop {
                 return Ok(Flow::Stop);
             }

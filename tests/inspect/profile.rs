@@ -1,12 +1,16 @@
 //! The profiler: its counts are those made by hand, and watching changes nothing.
 
-use receptive::inspect::profile::{Held, OpEvent, Phase, Profile, Profiler};
+use receptive::inspect::profile::{Held, OpEvent, Phase, Profile, ProfileTraining, Profiler};
 use receptive::models::{self, ModelConfig};
 use receptive::nn::{Conv2d, Ctx, Flatten, Linear, Loss, MaxPool2d, Module, ModuleExt, Relu, Sequential};
 use receptive::optim::{Adam, Optimizer, Sgd};
+use receptive::train::{Callback, Flow, RunConfig, RunDir, StepReport, Trainer, train};
 use receptive::{DType, Device, Key, Tensor};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// A network with a batch to train on.
 struct Trained {
@@ -207,6 +211,68 @@ fn memory_at_its_peak_is_that_of_the_pool() {
         drop(net);
         pool.reset_peak();
     }
+}
+
+/// What runs in a pause, as validation does, leaves tensors behind that were not there at the peak before it.
+#[test]
+fn memory_at_its_peak_is_without_what_a_later_pause_made() {
+    let cpu = Device::cpu().unwrap();
+    let mut net = Trained::new(&cpu, zoo("lenet5", [1, 28, 28]), [64, 1, 28, 28], true);
+    let profiler = Profiler::start(&cpu).unwrap();
+    profiler.know(&*net.model, Some(&*net.optimizer)).unwrap();
+    net.step(0);
+    profiler.restart();
+    let mut kept = Vec::new();
+    for step in 1..4 {
+        net.step(step);
+        profiler.step();
+        profiler.pause();
+        let images = Tensor::zeros(&cpu, &[64, 1, 28, 28], DType::F32).unwrap();
+        kept.push(net.model.forward(&Ctx::eval("net"), &images).unwrap());
+        profiler.resume();
+    }
+    let profile = profiler.finish();
+    let peak = profile.memory_at_peak().unwrap();
+    assert_eq!(peak.rows.iter().map(|row| row.bytes).sum::<usize>(), peak.bytes, "{:?}", peak.rows);
+    let made = profile.tensors.iter().filter(|life| life.born.is_none() && life.held == Held::Activation);
+    assert_eq!(made.count(), 0, "nothing that a layer made was there before");
+}
+
+/// Sleeps between steps, as a checkpoint on a slow disk would.
+struct Slow(Duration);
+
+impl Callback for Slow {
+    fn on_step(&mut self, _: &Trainer, _: &StepReport) -> receptive::Result<Flow> {
+        std::thread::sleep(self.0);
+        Ok(Flow::Continue)
+    }
+}
+
+/// What other callbacks do between steps is in no step's time, nor is what they compute.
+#[test]
+fn a_step_is_without_what_comes_between_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = RunConfig {
+        subset: Some(130),
+        epochs: 3,
+        health: 1,
+        ..RunConfig::new(&models::find("mlp2").unwrap(), "sample")
+    };
+    let run = RunDir::create(&folder.path().join("run"), &config).unwrap();
+    let pause = Duration::from_millis(200);
+    let (profile, told) = (Mutex::new(None), folder.path().join("trace.json"));
+    let watch = ProfileTraining::new(&told, 5, |result| *profile.lock().unwrap() = Some(result.unwrap()));
+    let watchers: Vec<Box<dyn Callback>> =
+        vec![Box::new(Slow(pause)), Box::new(watch.unwrap()), Box::new(Slow(pause))];
+    train(&run, config, Arc::new(AtomicBool::new(false)), watchers, &|_| {}).unwrap();
+    let profile = profile.into_inner().unwrap().unwrap();
+    let ops = |step| profile.events.iter().filter(move |event| event.step == step).map(|event| event.op);
+    assert_eq!(profile.steps.len(), 5);
+    assert!((1..5).all(|step| ops(step).eq(ops(0))), "{:?}", ops(0).collect::<Vec<_>>());
+    let median = profile.layer_table().step_seconds;
+    assert!(median < pause.as_secs_f64(), "{median} s");
+    let peak = profile.memory_at_peak().unwrap();
+    assert_eq!(peak.rows.iter().map(|row| row.bytes).sum::<usize>(), peak.bytes);
 }
 
 /// A tensor's life ends with the last op that could see it: an activation with its layer's gradients.

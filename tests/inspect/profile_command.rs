@@ -55,9 +55,45 @@ fn a_short_run_is_profiled_to_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (run, file) = (path("run"), path("trace.json"));
-    ok(&["train", "mlp2", "--data", "sample", "--max-steps", "2", "--out", &run, "--profile", &file]);
+    let said =
+        ok(&["train", "mlp2", "--data", "sample", "--max-steps", "2", "--out", &run, "--profile", &file]);
     let steps = |file: &str| read(Path::new(file))["receptive"]["layer_table"]["steps"].as_u64().unwrap();
     assert_eq!(steps(&file), 1);
+    assert!(said.contains("of the 20 steps to profile the run had 1"), "{said}");
+    // Nothing is left to profile, and nothing is written over.
+    let output = receptive(&["train", "--resume", &run, "--profile", &path("none.json")]);
+    let message = text(&output.stderr);
+    assert!(!output.status.success() && message.contains("no step was left to run"), "{message}");
+    assert!(!Path::new(&path("none.json")).exists());
+}
+
+/// The folder of the run is a place for its profile, but none of the run's own files.
+#[test]
+fn a_profile_may_go_into_the_run_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let train = |profile: &Path| {
+        let (out, profile) = (run.to_str().unwrap(), profile.to_str().unwrap());
+        receptive(&[
+            "train",
+            "mlp2",
+            "--data",
+            "sample",
+            "--max-steps",
+            "2",
+            "--out",
+            out,
+            "--profile",
+            profile,
+        ])
+    };
+    for (profile, expected) in [("", "is a folder"), ("config.toml", "belongs to a run")] {
+        let output = train(&run.join(profile));
+        let message = text(&output.stderr);
+        assert!(!output.status.success() && message.contains(expected), "{profile}: {message}");
+        assert!(!run.exists(), "{profile}");
+    }
+    assert!(train(&run.join("trace.json")).status.success() && run.join("trace.json").exists());
 }
 
 /// What cannot be written is said before there is a run.

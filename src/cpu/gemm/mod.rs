@@ -4,6 +4,7 @@ mod along;
 pub mod blocked;
 pub mod cut;
 pub mod naive;
+mod pack;
 pub mod packed;
 pub mod reordered;
 pub mod yardstick;

@@ -30,6 +30,7 @@
 //! take 1.2 to 1.5 times as long then.
 
 use super::Mat;
+use super::pack::Pack;
 use crate::cpu::CpuCtx;
 use crate::cpu::outer::{Left, Strided, by_tile, next_rows, outer};
 use crate::cpu::simd::Simd;
@@ -244,7 +245,7 @@ impl<'a> Plan<'a> {
             threads.all(panels, work, &|p| {
                 // SAFETY: panel p is `size` elements of its own.
                 let panel = unsafe { std::slice::from_raw_parts_mut(to.at(p, 0), size) };
-                simd.dispatch(Pack { plan: &self, first: p * self.width, panel });
+                simd.dispatch(Pack { b: self.b, n: self.n, width: self.width, first: p * self.width, panel });
             });
         }
         let rows = tile(simd)[0];
@@ -287,68 +288,6 @@ pub(super) fn tile(simd: Simd) -> [usize; 2] {
         }
     }
     simd.dispatch(Tile)
-}
-
-/// Copies `width` columns of B from `first` on: `panel[k * width + j] = B[k, first + j]`, 0 beyond the last.
-struct Pack<'a> {
-    plan: &'a Plan<'a>,
-    first: usize,
-    panel: &'a mut [f32],
-}
-
-impl Kernel for Pack<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        let Pack { plan: &Plan { b, n, width, .. }, first, panel } = self;
-        let columns = width.min(n - first);
-        if columns < width {
-            panel.fill(0.0);
-        }
-        if b.col == 1 {
-            for (k, to) in panel.chunks_exact_mut(width).enumerate() {
-                let from = &b.data[k * b.row + first..][..columns];
-                to[..columns].copy_from_slice(from);
-            }
-            return;
-        }
-        if b.row == 1 {
-            // SAFETY: `check_bounds` bounds the columns of B, and a panel has `k` rows of `width`.
-            return unsafe { pack_turned::<V>(b.from(0, first), columns, panel, width) };
-        }
-        for (k, to) in panel.chunks_exact_mut(width).enumerate() {
-            let from = b.data[k * b.row + first * b.col..].iter().step_by(b.col);
-            to[..columns].iter_mut().zip(from).for_each(|(to, &x)| *to = x);
-        }
-    }
-}
-
-/// Packs a B whose columns lie along `k`, a square of registers at a time.
-///
-/// # Safety
-/// `columns` columns of B have a number for each row of the panel, whose `width` is a multiple of the register's.
-#[inline(always)]
-unsafe fn pack_turned<V: Vector>(b: Mat<f32>, columns: usize, panel: &mut [f32], width: usize) {
-    let depth = panel.len() / width;
-    for k in (0..depth).step_by(V::LANES) {
-        let rows = V::LANES.min(depth - k);
-        for j in (0..columns).step_by(V::LANES) {
-            let mut square = V::block();
-            for (i, column) in square.as_mut().iter_mut().enumerate().take(columns - j) {
-                // SAFETY: the caller's; the mask ends at the last row.
-                unsafe {
-                    let from = b.data.as_ptr().add((j + i) * b.col + k);
-                    *column =
-                        if rows == V::LANES { V::load(from) } else { V::load_part(from, V::first(rows)) };
-                }
-            }
-            for (i, row) in V::transpose(square).as_ref().iter().enumerate().take(rows) {
-                // SAFETY: row k + i of the panel has a whole register from column j on.
-                unsafe { row.store(panel.as_mut_ptr().add((k + i) * width + j)) };
-            }
-        }
-    }
 }
 
 /// Some rows and panels of C.

@@ -65,7 +65,7 @@ pub struct TensorLife {
     pub dtype: DType,
     /// Bytes of the memory; views of it have none of their own.
     pub bytes: usize,
-    /// The op that made it; none: it was there before.
+    /// The op that made it; if none that was watched did, the first that it lived to see. None: it was there before all.
     pub born: Option<usize>,
     /// The first op that it did not live to see; none: it was there to the end.
     pub died: Option<usize>,

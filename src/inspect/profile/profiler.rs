@@ -213,8 +213,7 @@ impl State {
         for data in seen {
             self.living.place(data, &Birth { path: "", name: "", held: Held::Other, at: None });
         }
-        let at = Some(self.events.len()).filter(|_| !self.paused);
-        let birth = Birth { path: &path, name: run.op, held: made_in(phase), at };
+        let birth = Birth { path: &path, name: run.op, held: made_in(phase), at: Some(self.events.len()) };
         for data in run.outputs {
             self.living.place(data, &birth);
         }
@@ -268,7 +267,7 @@ impl Observer for Watcher {
         let mut state = self.state();
         let here = state.thread == std::thread::current().id();
         let (phase, path) = state.scope().filter(|_| here).unwrap_or((Phase::Other, ""));
-        let (path, at) = (path.to_owned(), Some(state.events.len()).filter(|_| !state.paused));
+        let (path, at) = (path.to_owned(), Some(state.events.len()));
         state.living.place(data, &Birth { path: &path, name: "fill", held: made_in(phase), at });
     }
 

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 pub const PROFILE_STEPS: usize = 20;
 
 /// Watches a training run's first steps, writes their profile to a file, and leaves the run alone from there on. The first
-/// [`WARM_UP`] steps are not part of it, nor is validation.
+/// [`WARM_UP`] steps are not part of it, nor is what comes between steps: validation, checkpoints, samples of the layers'
+/// health. Waiting for a step's batch is part of the step.
 ///
 /// On a GPU the epochs in which it watches run without a graph.
 pub struct ProfileTraining<'a> {
@@ -69,30 +70,30 @@ impl Callback for ProfileTraining<'_> {
         let ahead = trainer.total_steps().saturating_sub(trainer.state.step) as usize;
         self.warm_up = WARM_UP.min(ahead.saturating_sub(1));
         self.title = format!("receptive train {}", trainer.options.name);
+        profiler.pause();
         self.profiler = Some(profiler);
         Ok(())
     }
 
-    fn on_step(&mut self, trainer: &Trainer, _report: &StepReport) -> Result<Flow> {
-        let Some(profiler) = &self.profiler else { return Ok(Flow::Continue) };
+    fn before_step(&mut self) {
+        self.profiler.iter().for_each(Profiler::resume);
+    }
+
+    fn after_step(&mut self) {
+        let Some(profiler) = &self.profiler else { return };
         if self.warm_up > 0 {
             self.warm_up -= 1;
             profiler.restart();
         } else {
             profiler.step();
         }
-        // Validation comes next, and is no step.
-        let last = trainer.state.batch >= trainer.batches || trainer.state.step >= trainer.total_steps();
-        if profiler.steps() >= self.steps {
-            self.finish();
-        } else if last {
-            profiler.pause();
-        }
-        Ok(Flow::Continue)
+        profiler.pause();
     }
 
-    fn on_epoch(&mut self, _trainer: &Trainer) -> Result<Flow> {
-        self.profiler.iter().for_each(Profiler::resume);
+    fn on_step(&mut self, _trainer: &Trainer, _report: &StepReport) -> Result<Flow> {
+        if self.profiler.as_ref().is_some_and(|profiler| profiler.steps() >= self.steps) {
+            self.finish();
+        }
         Ok(Flow::Continue)
     }
 

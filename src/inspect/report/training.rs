@@ -1,10 +1,10 @@
 //! What a run folder tells of the training: curves from `metrics.jsonl`, each layer's health from `health.jsonl`.
 
-use crate::core::{Error, Result};
+use crate::core::Result;
+use crate::io::read_json_lines;
 use crate::train::{Phase, RunDir};
 use serde::Serialize;
 use serde_json::Value;
-use std::fs;
 use std::path::Path;
 
 /// Bytes of samples of the layers' health that a page holds; beyond it every second one goes, and again.
@@ -36,7 +36,7 @@ pub struct PhasePoint {
 /// Reads a run folder.
 ///
 /// # Errors
-/// Files that are there and cannot be read; a line of `health.jsonl`, other than the last, that is no JSON.
+/// Files that are there and cannot be read; a line, other than the last, that is no JSON.
 pub fn training(run: &Path) -> Result<Training> {
     let phases = RunDir::history(run)?.into_iter().map(|report| PhasePoint {
         epoch: report.epoch,
@@ -46,31 +46,18 @@ pub fn training(run: &Path) -> Result<Training> {
         dice: report.scores.overlap.map(|overlap| overlap.dice),
         seconds: report.seconds,
     });
-    let lines = health(&run.join("health.jsonl"))?;
+    let file = run.join("health.jsonl");
+    let lines = if file.exists() { read_json_lines(&file)? } else { Vec::new() };
     let (health_samples, bytes) = (lines.len(), lines.iter().map(|(_, bytes)| bytes).sum::<usize>());
     let every = bytes.div_ceil(HEALTH).max(1).next_power_of_two();
     let health = lines.into_iter().step_by(every).map(|(sample, _)| sample).collect();
     Ok(Training { phases: phases.collect(), health, health_samples })
 }
 
-/// The samples, each with the bytes of its line. A last line without its end is one that is being written.
-fn health(file: &Path) -> Result<Vec<(Value, usize)>> {
-    if !file.exists() {
-        return Ok(Vec::new());
-    }
-    let text = fs::read_to_string(file).map_err(|e| Error::io(file, "read", e))?;
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let sample = |(i, line): (usize, &str)| match serde_json::from_str(line) {
-        Ok(sample) => Ok((sample, line.len())),
-        Err(e) => Err(Error::format(file.display(), format!("line {} is damaged: {e}", i + 1))
-            .help("move the file away to see the rest of the run")),
-    };
-    whole.lines().enumerate().map(sample).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn samples_are_thinned_out_and_a_half_written_line_is_left() {
