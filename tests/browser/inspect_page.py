@@ -104,7 +104,7 @@ def layers(browser, numbers, shots):
 
 def bars(browser, numbers):
     """Every number a row's bar can stand for: small ones are written as they are."""
-    for name, key in [("parameters", "parameters"), ("FLOPs", "flops"), ("output bytes", "activation_bytes")]:
+    for name, key in [("parameters", "parameters"), ("FLOPs", "flops"), ("memory", "activation_bytes")]:
         button = next(button for button in browser.all(".diagram .choice button") if button.text == name)
         browser.click(button)
         last = "return [...document.querySelectorAll('.diagram .row')].map((row) => [...row.querySelectorAll('text')].pop().textContent)"

@@ -10,7 +10,7 @@
     ["seconds", "time", (v) => R.seconds(v)],
     ["flops", "FLOPs", (v) => R.short(v)],
     ["parameters", "parameters", (v) => R.short(v)],
-    ["activation_bytes", "output bytes", (v) => R.short(v)],
+    ["activation_bytes", "memory", (v) => R.short(v)],
     ["roof", "% of roof", (v) => R.percent(v)],
   ];
 
