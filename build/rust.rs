@@ -8,8 +8,9 @@ use std::path::Path;
 /// The text of `kernels.rs`. `ptx` is the folder of the PTX files, where they are embedded.
 pub fn bindings(sources: &[Source], args: &str, ptx: Option<&Path>, from: &str) -> String {
     let mut text = String::new();
-    let structs = declarations::structs("args.cuh", args);
-    for s in &structs {
+    let mut structs = declarations::structs("args.cuh", args);
+    for s in &mut structs {
+        s.fields = padded(std::mem::take(&mut s.fields));
         let members = |member: &dyn Fn(&Field) -> String| -> String {
             s.fields.iter().map(|f| format!("{}: {},\n", name(&f.name), member(f))).collect()
         };
@@ -50,6 +51,29 @@ pub fn bindings(sources: &[Source], args: &str, ptx: Option<&Path>, from: &str) 
     }
     let _ = write!(text, "/// What the PTX was made with.\npub const MADE_WITH: &str = {from:?};\n");
     text
+}
+
+/// The fields with a name for each gap that C++ leaves in front of 8 bytes and at the end: a kernel's arguments are copied with
+/// all their bytes, and every byte has a value then. What lay there before could look like an address.
+fn padded(fields: Vec<Field>) -> Vec<Field> {
+    let (mut all, mut half) = (Vec::new(), false);
+    let gap = |number: usize| {
+        let ty = Type { base: "int".to_owned(), pointer: false, array: None };
+        Field { name: format!("gap{number}"), ty }
+    };
+    for field in fields {
+        let small = !field.ty.pointer && matches!(&*field.ty.base, "int" | "unsigned" | "float");
+        if half && !small {
+            all.push(gap(all.len()));
+            half = false;
+        }
+        half ^= small && field.ty.array.unwrap_or(1) % 2 == 1;
+        all.push(field);
+    }
+    if half {
+        all.push(gap(all.len()));
+    }
+    all
 }
 
 fn launch_function(text: &mut String, file: &str, kernel: &declarations::Kernel, number: usize) {

@@ -117,6 +117,7 @@ impl Product {
             bias_period: int32("bias", period)?,
             beta: i32::from(self.add),
             relu: i32::from(self.relu),
+            ..Gemm::default()
         })
     }
 }

@@ -245,6 +245,7 @@ impl Update for Gather {
             h: height as i32,
             w: width as i32,
             per_channel: i32::from(x[2].numel() == 256 * c),
+            ..Default::default()
         };
         let (images, labels) = (targets[0].f32()?, targets[1].i64()?);
         kernels::gather_batch(
