@@ -52,6 +52,7 @@ impl Hook for FirstNonFinite {
     }
 }
 
-fn finite(x: &Tensor) -> Result<bool> {
+/// Whether no element is infinite or NaN.
+pub(crate) fn finite(x: &Tensor) -> Result<bool> {
     Ok(!x.dtype().is_float() || x.to_f64()?.iter().all(|v| v.is_finite()))
 }

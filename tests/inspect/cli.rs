@@ -1,6 +1,10 @@
 //! `receptive summary --graph`, `receptive diff` and `receptive train --health`.
 
+use crate::network;
 use crate::program::{error, ok, receptive, text};
+use receptive::io::TensorFile;
+use receptive::nn::ModuleExt;
+use receptive::{DType, Device};
 use serde_json::Value;
 use std::fs;
 
@@ -89,4 +93,24 @@ fn train_samples_health_as_told() {
     assert!(samples == 0 && config.contains("health = 0"), "{config}");
     let (samples, config) = lines(&["--health"]);
     assert!(samples == 1 && config.contains("health = 100"), "{config}");
+}
+
+/// What is too large for f32 is what the table is for; weights that are no numbers are not.
+#[test]
+fn diff_shows_an_overflow_and_refuses_damaged_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weights.safetensors").display().to_string();
+    let diff = ["diff", &file, "--model", "softmax", "--data", "sample"];
+    let net = network("softmax", [1, 28, 28], None, &Device::cpu().unwrap(), DType::F32);
+    for (factor, fits) in [(3e38, true), (f64::INFINITY, false)] {
+        let scaled = |(path, value): (String, receptive::Tensor)| (path, value.mul_scalar(factor).unwrap());
+        let weights = net.state_dict().unwrap().into_iter().map(scaled).collect();
+        TensorFile::new(weights).write(file.as_ref()).unwrap();
+        if fits {
+            assert!(ok(&diff).contains("linear"));
+        } else {
+            let message = error(&diff);
+            assert!(message.contains("weights are not finite") && message.contains("help: "), "{message}");
+        }
+    }
 }
