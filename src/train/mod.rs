@@ -45,6 +45,7 @@ pub use config::{FORMAT, HEALTH_EVERY, RunConfig};
 pub use confusion::Confusion;
 pub use health::{HealthRecorder, HealthSample};
 pub use metrics::{Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Tally};
+#[cfg(feature = "cli")]
 pub(crate) use non_finite::finite;
 pub use replay::GraphMode;
 pub use run_dir::{Recorder, RunDir};
