@@ -128,8 +128,9 @@ pub(super) fn open(options: TrainedOptions, fresh: bool, must: bool) -> crate::R
         false => Trained::open(options, images),
     };
     let named = options.data.is_some();
-    let missing = match open(options.clone(), true) {
-        Err(e) if e.kind() == ErrorKind::Missing && !named => e,
+    let refused = match open(options.clone(), true) {
+        // A run knows enough to be looked into, whatever has become of its data.
+        Err(e) if !named && (e.kind() == ErrorKind::Missing || !fresh) => e,
         result => return result,
     };
     if fresh && options.network.as_ref().is_some_and(|network| !network.loss.takes_masks()) {
@@ -142,5 +143,12 @@ pub(super) fn open(options: TrainedOptions, fresh: bool, must: bool) -> crate::R
             return Ok(trained);
         }
     }
-    if must { Err(missing) } else { open(options, false) }
+    if must {
+        return Err(refused);
+    }
+    let trained = open(options, false)?;
+    if refused.kind() != ErrorKind::Missing {
+        say_on_stderr(&format!("nothing of the data set is shown: {refused}"));
+    }
+    Ok(trained)
 }

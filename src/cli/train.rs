@@ -10,7 +10,7 @@ use crate::nn::Scheme;
 use crate::optim::Decay;
 use crate::train::live::{End, Server};
 use crate::train::{
-    Callback, Done, GraphMode, HEALTH_EVERY, Keep, Outcome, Overlap, RunConfig, RunDir, train,
+    Callback, DataRecord, Done, GraphMode, HEALTH_EVERY, Keep, Outcome, Overlap, RunConfig, RunDir, train,
 };
 use anyhow::bail;
 use std::io::IsTerminal;
@@ -27,6 +27,9 @@ pub struct Args {
     /// Go on with a stopped run; everything is taken from its folder
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
+    /// With --resume: take the data as they are now, though they changed since training started
+    #[arg(long, requires = "resume")]
+    accept_changed_data: bool,
     #[command(flatten)]
     settings: Settings,
     /// Follow, pause and stop the run in a browser: a page on this machine only, at PORT or one that is free
@@ -46,7 +49,7 @@ fn port(text: &str) -> Result<u16, String> {
 /// A resumed run takes everything from its folder: a setting given beside it would be lost without a word.
 fn not_with_resume(arg: clap::Arg) -> clap::Arg {
     match arg.get_id().as_str() {
-        "resume" | "live" | "profile" | "profile_steps" | "json" => arg,
+        "resume" | "accept_changed_data" | "live" | "profile" | "profile_steps" | "json" => arg,
         _ => arg.conflicts_with("resume"),
     }
 }
@@ -178,7 +181,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .transpose()?;
     let inputs = [args.network.inputs(), args.settings.init.as_slice()].concat();
     let (folder, config) = match &args.resume {
-        Some(path) => RunDir::open(path)?,
+        Some(path) => {
+            let (folder, config) = RunDir::open(path)?;
+            if args.accept_changed_data {
+                DataRecord::accept_changes(path)?;
+            }
+            (folder, config)
+        }
         None => {
             let config = configure(&args.network.open()?, &args, say)?;
             config.check()?;

@@ -3,6 +3,7 @@
 use super::idx::Idx;
 use super::{Image, ImageSize};
 use crate::core::{Error, ErrorKind, Key, Result};
+use flate2::Crc;
 use std::sync::Arc;
 
 /// Labelled images. Shared by the loader's threads.
@@ -32,6 +33,20 @@ pub trait Dataset: Send + Sync {
     /// # Errors
     /// A file that cannot be read or decoded. Sets in memory have none.
     fn read(&self, i: usize, image: &mut Image) -> Result<()>;
+
+    /// A number that changes when image `i < len()` does (CRC-32). As it is here, of the image's size and pixels; a set
+    /// whose images take long to read has something cheaper, such as a file's name and length.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn checksum(&self, i: usize) -> Result<u32> {
+        let mut image = Image::default();
+        self.read(i, &mut image)?;
+        let mut crc = Crc::new();
+        image.size.iter().for_each(|&side| crc.update(&(side as u64).to_le_bytes()));
+        crc.update(&image.pixels);
+        Ok(crc.sum())
+    }
 
     /// Whether its images have masks, for segmentation.
     fn has_masks(&self) -> bool {
@@ -217,6 +232,10 @@ impl Dataset for Subset {
 
     fn read(&self, i: usize, image: &mut Image) -> Result<()> {
         self.base.read(self.indices[i], image)
+    }
+
+    fn checksum(&self, i: usize) -> Result<u32> {
+        self.base.checksum(self.indices[i])
     }
 
     fn has_masks(&self) -> bool {

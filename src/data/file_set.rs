@@ -6,6 +6,7 @@
 use super::dataset::no_masks;
 use super::{Dataset, Image, ImageSize, picture};
 use crate::core::{Error, Result};
+use flate2::Crc;
 use std::path::PathBuf;
 
 /// One image of a [`FileSet`].
@@ -57,6 +58,18 @@ impl Dataset for FileSet {
 
     fn read(&self, i: usize, image: &mut Image) -> Result<()> {
         picture::read(&self.entries[i].image, image)
+    }
+
+    /// Of the files' names and lengths: those of the image and of its trimap.
+    fn checksum(&self, i: usize) -> Result<u32> {
+        let Entry { image, trimap, .. } = &self.entries[i];
+        let mut crc = Crc::new();
+        for file in [Some(image), trimap.as_ref()].into_iter().flatten() {
+            let bytes = file.metadata().map_err(|e| Error::io(file, "look at", e))?.len();
+            crc.update(file.file_name().unwrap_or_default().as_encoded_bytes());
+            crc.update(&bytes.to_le_bytes());
+        }
+        Ok(crc.sum())
     }
 
     fn has_masks(&self) -> bool {

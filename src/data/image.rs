@@ -1,6 +1,7 @@
 //! One image as bytes: what a set hands over, what the transforms change, what normalising turns into numbers.
 
 use crate::core::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// More pixels than any image here has; below it no arithmetic on sizes overflows.
 const MOST_PIXELS: usize = 1 << 30;
@@ -56,7 +57,8 @@ impl Image {
 }
 
 /// What is known of the size of a set's images before they are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ImageSize {
     /// All are `[C, H, W]`.
     Fixed([usize; 3]),

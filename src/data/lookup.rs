@@ -46,6 +46,8 @@ pub struct Splits {
     pub test: Option<Arc<dyn Dataset>>,
     /// What preparing its images takes.
     pub facts: Facts,
+    /// Whether its classes have names. Those of a folder of IDX files are only numbered.
+    pub named: bool,
 }
 
 impl Splits {
@@ -161,7 +163,7 @@ fn load_folder(data: &str) -> Result<Splits> {
             let statistics = Normalize::measure(&*train)?;
             let normalization = Normalization::Unit;
             let facts = Facts { size: train.size(), flip: false, statistics, normalization };
-            split(data, train, test, Validation::Test, facts)
+            Ok(Splits { named: false, ..split(data, train, test, Validation::Test, facts)? })
         }
         Layout::As(spec) => {
             let (train, test) = match spec.source {
@@ -181,7 +183,7 @@ fn load_folder(data: &str) -> Result<Splits> {
             };
             let (train, val) = pair_of((train, val));
             let test = test.map(|test| Arc::new(test) as Arc<dyn Dataset>);
-            Ok(Splits { name: data.to_owned(), train, val, test, facts })
+            Ok(Splits { name: data.to_owned(), train, val, test, facts, named: true })
         }
     }
 }
@@ -241,7 +243,7 @@ fn split(
             (train, val, Some(test))
         }
     };
-    Ok(Splits { name: name.to_owned(), train, val, test, facts })
+    Ok(Splits { name: name.to_owned(), train, val, test, facts, named: true })
 }
 
 /// A sixth of the images, drawn with seed 42, validates; both parts keep the file's order.

@@ -8,6 +8,7 @@
 //! | `folder.rs` | images sorted into folders by class |
 //! | `picture.rs` | decoding PNG, JPEG and GIF files within limits |
 //! | `dataset.rs` | [`Dataset`], [`ImageSet`] in memory, [`Subset`] |
+//! | `fingerprint.rs` | [`Fingerprint`]: which images a split holds, in a few numbers |
 //! | `file_set.rs` | images in files of their own, decoded when asked for |
 //! | `image.rs` | [`Image`]: one image as bytes |
 //! | `transform.rs` | [`Pipeline`]: padding, mirroring, cropping, resizing, each drawn by key |
@@ -41,6 +42,7 @@ pub mod cifar;
 pub mod dataset;
 pub mod fetch;
 mod file_set;
+pub mod fingerprint;
 mod folder;
 pub mod idx;
 pub mod image;
@@ -57,6 +59,7 @@ pub use augment::{Augment, Facts};
 pub use catalog::{SETS, SetSpec};
 pub use dataset::{Dataset, ImageSet, Subset, stratified};
 pub use fetch::{FetchOptions, fetch};
+pub use fingerprint::Fingerprint;
 pub use image::{Image, ImageSize};
 pub use loader::{Batch, Epoch, Loader, LoaderOptions, Target};
 pub use lookup::{DataDirs, Splits, find, list, load};

@@ -50,7 +50,8 @@ impl FromStr for Normalization {
 }
 
 /// Mean and deviation of each channel, or of each pixel, of pixels in `0..=1`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Normalize {
     /// What is subtracted: `C` numbers, or `C * H * W`.
     pub mean: Vec<f64>,

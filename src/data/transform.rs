@@ -7,12 +7,13 @@
 use super::resize::{Resizer, nearest};
 use super::{Image, ImageSize, Normalize};
 use crate::core::{Error, Float, Key, Result};
+use serde::{Deserialize, Serialize};
 
 /// The longest side a transform makes, and the most padding.
 const LONGEST: usize = 1 << 14;
 
 /// One step. Sizes are `[height, width]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Transform {
     /// A border of `fill` on all four sides. Masks get 0.
     Pad { padding: usize, fill: u8 },
@@ -41,7 +42,8 @@ pub struct Scratch {
 }
 
 /// From a set's images to a network's numbers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Pipeline {
     /// In order.
     pub steps: Vec<Transform>,

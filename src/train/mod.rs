@@ -13,6 +13,7 @@
 //! | `confusion.rs` | which class is taken for which |
 //! | `non_finite.rs` | which layer first turned NaN |
 //! | `config.rs` | everything a run depends on, as `config.toml` holds it |
+//! | `data_record.rs` | what a run must know of its data, as `data.json` holds it |
 //! | `setup.rs` | model, data and trainer from a configuration |
 //! | `session.rs` | a run folder trained to its end |
 //! | `trained.rs` | a trained network, loaded to be asked |
@@ -25,6 +26,7 @@ mod callback;
 mod checkpoint;
 mod config;
 mod confusion;
+mod data_record;
 mod health;
 #[cfg(feature = "live")]
 pub mod live;
@@ -43,6 +45,7 @@ pub use callback::{Callback, Flow};
 pub use checkpoint::Checkpoint;
 pub use config::{FORMAT, HEALTH_EVERY, RunConfig};
 pub use confusion::Confusion;
+pub use data_record::DataRecord;
 pub use health::{HealthRecorder, HealthSample};
 pub use metrics::{Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Tally};
 #[cfg(feature = "cli")]

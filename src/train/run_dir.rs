@@ -1,4 +1,4 @@
-//! The run folder: `config.toml`, `metrics.jsonl`, `health.jsonl`, `checkpoint.safetensors`, and their exports.
+//! The run folder: `config.toml`, `data.json`, `metrics.jsonl`, `health.jsonl`, `checkpoint.safetensors`, and their exports.
 //!
 //! Nothing in it is ever half written: files are made under a temporary name, synced, and renamed over the old one, and
 //! the folder is synced. `metrics.jsonl` grows by lines; a checkpoint records how long it was, and resuming cuts it back
@@ -6,6 +6,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::config::RunConfig;
+use super::data_record::DataRecord;
 use super::pictures::draw_curves;
 use super::{Callback, Flow, Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Trainer};
 use crate::core::{Error, ErrorKind, Result};
@@ -26,8 +27,9 @@ use std::time::{Duration, Instant};
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 
 /// The files that a run keeps.
-const KEPT: [&str; 12] = [
+const KEPT: [&str; 13] = [
     "config.toml",
+    DataRecord::FILE,
     "metrics.jsonl",
     "health.jsonl",
     "checkpoint.safetensors",
@@ -163,7 +165,7 @@ impl RunDir {
             return;
         }
         // Best effort: the error that led here is the one to report.
-        for file in ["metrics.jsonl", "config.toml"] {
+        for file in ["metrics.jsonl", DataRecord::FILE, "config.toml"] {
             let _ = fs::remove_file(self.path.join(file));
         }
         if self.made {

@@ -1,7 +1,8 @@
 //! From a run folder to trained weights: what `receptive train` and `receptive reproduce` do.
 
 use super::{
-    Callback, Checkpoint, Flow, HealthRecorder, Keep, Outcome, RunConfig, RunDir, Setup, Tally, evaluate,
+    Callback, Checkpoint, DataRecord, Flow, HealthRecorder, Keep, Outcome, RunConfig, RunDir, Setup, Tally,
+    evaluate,
 };
 use crate::core::{Error, ErrorKind, Result};
 use crate::nn::ModuleExt;
@@ -32,7 +33,8 @@ pub fn train<'a>(
     mut watchers: Vec<Box<dyn Callback + 'a>>,
     say: &dyn Fn(&str),
 ) -> Result<Done> {
-    let setup = Setup::new(config)?;
+    let recorded = DataRecord::read(folder.path())?;
+    let setup = Setup::resume(config, recorded.clone())?;
     let config = &setup.config;
     let mut trainer = setup.trainer()?;
     let mut metrics_bytes = 0;
@@ -49,6 +51,9 @@ pub fn train<'a>(
         say(&format!("going on with {path} after step {step}"));
     } else if let Some(report) = setup.load_init()? {
         report.lines().iter().for_each(|line| say(&format!("--init: {line}")));
+    }
+    if recorded.as_ref() != Some(&setup.record) {
+        setup.record.write(folder.path())?;
     }
     // Before the recorder: what they refuse, a set without masks, leaves no run behind.
     let (train, val) = setup.loaders()?;

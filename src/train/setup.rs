@@ -2,7 +2,7 @@
 
 use super::health::shown;
 use super::pictures::Subject;
-use super::{RunConfig, Trainer, TrainerOptions};
+use super::{DataRecord, RunConfig, Trainer, TrainerOptions};
 use crate::core::{DType, Error, Key, Result};
 use crate::data::{
     DataDirs, Dataset, Loader, LoaderOptions, Pipeline, Splits, Subset, Target, load, stratified,
@@ -27,6 +27,8 @@ pub struct Setup {
     pub train: Arc<dyn Dataset>,
     /// What happens to images in training and in evaluation.
     pub pipelines: (Pipeline, Pipeline),
+    /// What a run must know of its data; the numbers that normalise are those of the run's first start.
+    pub record: DataRecord,
 }
 
 impl Setup {
@@ -35,14 +37,36 @@ impl Setup {
     /// # Errors
     /// Settings out of range; an unknown model; data that are missing or damaged; a network the images are too small for.
     pub fn new(config: RunConfig) -> Result<Setup> {
+        Setup::resume(config, None)
+    }
+
+    /// As [`new`](Self::new), for a run that has recorded its data before.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); data that are not those of the record.
+    pub fn resume(config: RunConfig, record: Option<DataRecord>) -> Result<Setup> {
         config.check()?;
         let network = config.network()?;
         let device = device(&config)?;
         device_options(&config).check_precision(&device)?;
         let splits = splits(&config)?;
         // Of the whole set: a part has other statistics.
-        let pipelines = splits.pipelines(config.augment, config.resize, config.normalize)?;
-        let image = pipelines.1.output(splits.facts.size)?;
+        let pipelines = match &record {
+            None => splits.pipelines(config.augment, config.resize, config.normalize)?,
+            Some(record) => {
+                if !network.loss.takes_masks() {
+                    record.check_classes(&splits)?;
+                }
+                let normalize = record.pipeline.normalize.clone();
+                splits.facts.pipelines(config.augment, config.resize, normalize)?
+            }
+        };
+        let now = DataRecord::of(&splits, &pipelines.1)?;
+        let image = now.input;
+        let record = match record {
+            None => now,
+            Some(record) => record.checked(now)?,
+        };
         let splits = part(splits, &config)?;
         let train: Arc<dyn Dataset> = match config.subset {
             None => Arc::clone(&splits.train),
@@ -54,7 +78,7 @@ impl Setup {
         let model = build(&config, &network, image, train.classes().len())?;
         model.init_with(&device, DType::F32, config.seed, config.scheme)?;
         freeze(&*model, &config.freeze)?;
-        Ok(Setup { config, network, device, model, splits, train, pipelines })
+        Ok(Setup { config, network, device, model, splits, train, pipelines, record })
     }
 
     /// Loads the weights `--init` names. The report says what a partial load left out.

@@ -4,7 +4,7 @@ use super::checkpoint::Checkpoint;
 use super::metrics::Tally;
 use super::pictures::{Masked, Subject, not_finite, prepare, segment};
 use super::setup::{build, device, loader_options, part, splits};
-use super::{Flow, RunConfig, RunDir, evaluate};
+use super::{DataRecord, Flow, RunConfig, RunDir, evaluate};
 use crate::core::{DType, Error, ErrorKind, Result};
 use crate::data::{
     Augment, Batch, Dataset, Image, ImageSize, Loader, Normalization, Pipeline, Splits, catalog,
@@ -67,14 +67,16 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// Loads a network. Without `images` a known data set need not be on this machine: its image size, class names and
-    /// statistics are in the program.
+    /// Loads a network. Without `images` its data set need not be on this machine: a run folder holds what it must know of
+    /// it, and the program the image sizes, class names and statistics of known sets.
     ///
     /// # Errors
-    /// No such folder, file or data set; weights that do not fit the network.
+    /// No such folder, file or data set; weights that do not fit the network; a set with other classes than the run's.
     pub fn open(options: TrainedOptions, images: bool) -> Result<Trained> {
         let path = options.path.clone();
-        Self::with(configuration(options)?, &path, images)
+        let run = Recorded::of(&path)?;
+        let config = configuration(options, run.is_some())?;
+        Self::drawn(config, run.as_ref(), images)?.load(&path)
     }
 
     /// The network as it is before training: built for its data, its weights drawn as a run of seed 0 draws them. `path` is
@@ -84,7 +86,7 @@ impl Trained {
     /// No network named; no such data set; images the network is too small for.
     pub fn fresh(options: TrainedOptions, images: bool) -> Result<Trained> {
         let base = of_file(&options)?;
-        Self::drawn(said_over(options, base), images)
+        Self::drawn(said_over(options, base), None, images)
     }
 
     /// Loads the weights in `path` into the network of a configuration.
@@ -92,21 +94,25 @@ impl Trained {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn with(config: RunConfig, path: &Path, images: bool) -> Result<Trained> {
-        let trained = Self::drawn(config, images)?;
-        let Trained { network, device, model, image: [c, h, w], .. } = &trained;
+        Self::drawn(config, None, images)?.load(path)
+    }
+
+    /// Loads the weights in `path`.
+    fn load(self, path: &Path) -> Result<Trained> {
+        let Trained { network, device, model, image: [c, h, w], .. } = &self;
         model.load_state_dict(&weights(path, device)?).map_err(|e| {
-            let (path, name, outputs) = (path.display(), &network.name, trained.outputs());
+            let (path, name, outputs) = (path.display(), &network.name, self.outputs());
             e.help(format!("is {path} of a {name} for {c}x{h}x{w} images and {outputs} classes?"))
         })?;
-        Ok(trained)
+        Ok(self)
     }
 
     /// The network of a configuration, its weights drawn from the run's seed.
-    fn drawn(config: RunConfig, images: bool) -> Result<Trained> {
+    fn drawn(config: RunConfig, run: Option<&Recorded>, images: bool) -> Result<Trained> {
         let network = config.network()?;
         // The rungs were for training, perhaps on another device.
         let device = device(&RunConfig { gemm_rung: None, conv_rung: None, ..config.clone() })?;
-        let Facts { size, classes, pipeline, splits } = facts(&config, images)?;
+        let Known { size, classes, pipeline, splits } = known(&config, &network, run, images)?;
         let image = pipeline.output(size)?;
         let model = build(&config, &network, image, classes.len())?;
         model.init_with(&device, DType::F32, config.seed, config.scheme)?;
@@ -234,7 +240,7 @@ impl Trained {
 }
 
 /// What was said, over what the run folder knows, over the notebook's settings.
-fn configuration(options: TrainedOptions) -> Result<RunConfig> {
+fn configuration(options: TrainedOptions, recorded: bool) -> Result<RunConfig> {
     let path = &options.path;
     if !path.exists() {
         return Err(Error::new(
@@ -244,7 +250,7 @@ fn configuration(options: TrainedOptions) -> Result<RunConfig> {
         )
         .expected("a run folder of `receptive train`, or a safetensors file of weights"));
     }
-    let base = if path.is_dir() { of_run(&options)? } else { of_file(&options)? };
+    let base = if path.is_dir() { of_run(&options, recorded)? } else { of_file(&options)? };
     Ok(said_over(options, base))
 }
 
@@ -262,7 +268,7 @@ fn said_over(options: TrainedOptions, base: RunConfig) -> RunConfig {
     }
 }
 
-fn of_run(options: &TrainedOptions) -> Result<RunConfig> {
+fn of_run(options: &TrainedOptions, recorded: bool) -> Result<RunConfig> {
     let run = RunDir::config(&options.path)?;
     let other = |network: &&Network| (&network.name, &network.arch) != (&run.model, &run.arch);
     if let Some(network) = options.network.as_ref().filter(other) {
@@ -280,7 +286,9 @@ fn of_run(options: &TrainedOptions) -> Result<RunConfig> {
         false => data.clone(),
     };
     match options.data.as_ref().map(whole) {
-        // How images are prepared belongs to their set: another set is taken as its own notebook takes it.
+        // A network wants its images as in training, whatever set they are of.
+        Some(data) if recorded => Ok(RunConfig { data, ..run }),
+        // Without a record of that, another set is taken as its own notebook takes it.
         Some(data) if data != run.data => {
             let RunConfig { augment, normalize, .. } = RunConfig::new(&run.network()?, &data);
             Ok(RunConfig { data, augment, normalize, ..run })
@@ -324,25 +332,58 @@ fn weights(path: &Path, device: &Device) -> Result<BTreeMap<String, Tensor>> {
 }
 
 /// What a network must know of its data.
-struct Facts {
+struct Known {
     size: ImageSize,
     classes: Vec<String>,
     pipeline: Pipeline,
     splits: Option<Splits>,
 }
 
-fn facts(config: &RunConfig, images: bool) -> Result<Facts> {
-    let RunConfig { data, augment, resize, normalize, .. } = config;
-    // Statistics of every pixel are not in the program: they take the training images.
-    let images = images || *normalize == Normalization::Pixels;
-    if let Some(set) = catalog::known(data).filter(|_| !images) {
-        let facts = set.facts();
-        let (_, pipeline) = facts.pipelines(*augment, *resize, facts.normalize(*normalize)?)?;
-        return Ok(Facts { size: facts.size, classes: set.classes(), pipeline, splits: None });
+/// A run that recorded its data, and the settings it was trained with.
+struct Recorded {
+    data: DataRecord,
+    config: RunConfig,
+}
+
+impl Recorded {
+    /// Of a run folder. `None`: a file of weights, or a run of a version that kept no record.
+    fn of(path: &Path) -> Result<Option<Recorded>> {
+        if !path.is_dir() {
+            return Ok(None);
+        }
+        let data = DataRecord::read(path)?;
+        data.map(|data| Ok(Recorded { data, config: RunDir::config(path)? })).transpose()
     }
-    let splits = splits(config)?;
-    let (_, pipeline) = splits.pipelines(*augment, *resize, *normalize)?;
-    let splits = part(splits, config)?;
-    let (size, classes) = (splits.facts.size, splits.train.classes().to_vec());
-    Ok(Facts { size, classes, pipeline, splits: Some(splits) })
+}
+
+/// A run that recorded its data is asked first: its set may be gone, or may have changed.
+fn known(config: &RunConfig, network: &Network, run: Option<&Recorded>, images: bool) -> Result<Known> {
+    let RunConfig { data, augment, resize, normalize, .. } = config;
+    let set = catalog::known(data);
+    let recorded = run.filter(|run| run.config.normalize == *normalize).map(|run| &run.data);
+    // Numbers that neither the record nor the program has are measured on the images.
+    let measured = recorded.is_none() && (set.is_none() || *normalize == Normalization::Pixels);
+    let splits = (images || measured).then(|| splits(config)).transpose()?;
+    if let (Some(run), Some(splits), false) = (run, &splits, network.loss.takes_masks()) {
+        run.data.check_classes(splits)?;
+    }
+    let facts = match (&splits, recorded, set) {
+        (Some(splits), ..) => splits.facts.clone(),
+        (None, Some(record), _) => record.facts(*normalize),
+        (None, None, Some(set)) => set.facts(),
+        (None, None, None) => unreachable!("a set that is not known was loaded"),
+    };
+    let pipeline = match (recorded, &splits) {
+        (Some(record), _) if run.is_some_and(|run| run.config.resize == *resize) => record.pipeline.clone(),
+        (Some(record), _) => facts.pipelines(*augment, *resize, record.pipeline.normalize.clone())?.1,
+        (None, Some(splits)) => splits.pipelines(*augment, *resize, *normalize)?.1,
+        (None, None) => facts.pipelines(*augment, *resize, facts.normalize(*normalize)?)?.1,
+    };
+    let classes = match (run, &splits, set) {
+        (Some(run), splits, _) if run.data.named || splits.is_none() => run.data.classes.clone(),
+        (_, Some(splits), _) => splits.train.classes().to_vec(),
+        (_, None, set) => set.map(|set| set.classes()).unwrap_or_default(),
+    };
+    let splits = splits.map(|splits| part(splits, config)).transpose()?;
+    Ok(Known { size: facts.size, classes, pipeline, splits })
 }

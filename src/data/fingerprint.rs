@@ -1,0 +1,100 @@
+//! What a split's images were, in a few numbers: enough to notice that they are others now, and to say which.
+//!
+//! For each class the number of its images and a CRC-32 over their [checksums](super::Dataset::checksum) in order. A file
+//! counts with its name and its length and is not opened; an image in memory counts with its pixels.
+
+use super::Dataset;
+use crate::core::Result;
+use flate2::Crc;
+use serde::{Deserialize, Serialize};
+
+/// The images of one split.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fingerprint {
+    /// Over all images and their labels, in the split's order.
+    pub checksum: u32,
+    /// Each class by its label.
+    pub classes: Vec<ClassImages>,
+}
+
+/// The images of one class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassImages {
+    /// How many there are.
+    pub images: usize,
+    /// Over their checksums, in the split's order.
+    pub checksum: u32,
+}
+
+impl Fingerprint {
+    /// The fingerprint of a set as it is now.
+    ///
+    /// # Errors
+    /// A file that cannot be looked at.
+    pub fn of(set: &dyn Dataset) -> Result<Fingerprint> {
+        let mut all = Crc::new();
+        let mut classes: Vec<(usize, Crc)> = set.classes().iter().map(|_| (0, Crc::new())).collect();
+        for i in 0..set.len() {
+            let (label, checksum) = (set.label(i), set.checksum(i)?.to_le_bytes());
+            all.update(&(label as u64).to_le_bytes());
+            all.update(&checksum);
+            let (images, class) = &mut classes[label];
+            *images += 1;
+            class.update(&checksum);
+        }
+        let class = |(images, crc): (usize, Crc)| ClassImages { images, checksum: crc.sum() };
+        Ok(Fingerprint { checksum: all.sum(), classes: classes.into_iter().map(class).collect() })
+    }
+
+    /// How many images there are.
+    pub fn images(&self) -> usize {
+        self.classes.iter().map(|class| class.images).sum()
+    }
+
+    /// What is different in `now`: a line for each class with other images. `split` and `names` (the classes' names) are
+    /// for the lines.
+    pub fn changes(&self, now: &Fingerprint, split: &str, names: &[String]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for ((name, before), now) in names.iter().zip(&self.classes).zip(&now.classes) {
+            if before.images != now.images {
+                lines.push(format!("{split}, {name}: {} images, there were {}", now.images, before.images));
+            } else if before.checksum != now.checksum {
+                lines.push(format!("{split}, {name}: {} images as before, but not the same", now.images));
+            }
+        }
+        if lines.is_empty() && self != now {
+            lines.push(format!("{split}: the same images in another order"));
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ImageSet;
+
+    fn set(pixels: &[u8], labels: &[u32]) -> Fingerprint {
+        let names = ["cat", "dog"].map(str::to_owned).to_vec();
+        Fingerprint::of(&ImageSet::new("set", [1, 1, 1], pixels.to_vec(), labels.to_vec(), names).unwrap())
+            .unwrap()
+    }
+
+    #[test]
+    fn every_kind_of_change_is_told_from_the_others() {
+        let names = ["cat", "dog"].map(str::to_owned);
+        let before = set(&[1, 2, 3, 4], &[0, 1, 0, 1]);
+        let changes = |now: Fingerprint| before.changes(&now, "train", &names).join("; ");
+        assert_eq!(changes(before.clone()), "");
+        assert_eq!(changes(set(&[1, 2, 3], &[0, 1, 0])), "train, dog: 1 images, there were 2");
+        assert_eq!(
+            changes(set(&[1, 2, 9, 4], &[0, 1, 0, 1])),
+            "train, cat: 2 images as before, but not the same"
+        );
+        assert_eq!(changes(set(&[1, 2, 4, 3], &[0, 1, 1, 0])), "train: the same images in another order");
+        let swapped = changes(set(&[1, 2, 3, 4], &[1, 0, 1, 0]));
+        assert_eq!(swapped.matches("but not the same").count(), 2, "{swapped}");
+    }
+}

@@ -1,0 +1,202 @@
+//! `data.json`: what a run must know of the data it learnt from.
+//!
+//! It is written when training starts. With it a run answers without its data set: the classes' names, the size of the
+//! images and the numbers that prepare them are those of training, whatever has become of the set. It also notices a set
+//! that has changed: a run is not resumed on other images without a word, and a set with other classes is refused.
+//!
+//! It holds names, never where the data lie.
+
+use crate::core::{Error, ErrorKind, Result};
+use crate::data::{Facts, Fingerprint, ImageSize, Normalization, Pipeline, Splits};
+use crate::io::write_atomically;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::ErrorKind as IoKind;
+use std::path::Path;
+
+/// The layout of the file.
+const FORMAT: u32 = 1;
+/// Changes that an error lists; the others are counted.
+const LISTED: usize = 5;
+/// Names of classes that an error lists; the others are counted.
+const NAMED: usize = 50;
+
+/// What a run must know of its data. See the [module docs](self).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRecord {
+    format: u32,
+    /// The data set's name; of a folder, its last part.
+    pub data: String,
+    /// The classes' names; a label is an index into them.
+    pub classes: Vec<String>,
+    /// Whether these are names. Without names a class is called by its number.
+    pub named: bool,
+    /// The size of the set's own images.
+    pub size: ImageSize,
+    /// The size of the network's input, `[C, H, W]`.
+    pub input: [usize; 3],
+    /// How an image becomes that input: the steps of evaluation, and the numbers that normalise.
+    pub pipeline: Pipeline,
+    /// Which images there were. `None`: those of the next start are taken.
+    images: Option<SplitFingerprints>,
+}
+
+/// The images of each split, before a part of them is chosen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SplitFingerprints {
+    train: Fingerprint,
+    val: Fingerprint,
+    test: Option<Fingerprint>,
+}
+
+impl SplitFingerprints {
+    fn of(splits: &Splits) -> Result<SplitFingerprints> {
+        let test = splits.test.as_ref().map(|test| Fingerprint::of(&**test)).transpose()?;
+        Ok(SplitFingerprints {
+            train: Fingerprint::of(&*splits.train)?,
+            val: Fingerprint::of(&*splits.val)?,
+            test,
+        })
+    }
+
+    /// A line for each change.
+    fn changes(&self, now: &SplitFingerprints, names: &[String]) -> Vec<String> {
+        let mut lines = self.train.changes(&now.train, "train", names);
+        lines.extend(self.val.changes(&now.val, "val", names));
+        match (&self.test, &now.test) {
+            (Some(before), Some(now)) => lines.extend(before.changes(now, "test", names)),
+            (Some(before), None) => lines.push(format!("test: its {} images are gone", before.images())),
+            (None, Some(now)) => lines.push(format!("test: {} images, there were none", now.images())),
+            (None, None) => {}
+        }
+        lines
+    }
+}
+
+impl DataRecord {
+    /// The file's name in a run folder.
+    pub const FILE: &'static str = "data.json";
+
+    /// Of a set, before a part of it is chosen, and the pipeline that evaluates its images.
+    ///
+    /// # Errors
+    /// An image that cannot be looked at; a pipeline for other images.
+    pub fn of(splits: &Splits, pipeline: &Pipeline) -> Result<DataRecord> {
+        let name = Path::new(&splits.name).file_name().map(|name| name.to_string_lossy().into_owned());
+        Ok(DataRecord {
+            format: FORMAT,
+            data: name.unwrap_or_else(|| splits.name.clone()),
+            classes: splits.train.classes().to_vec(),
+            named: splits.named,
+            size: splits.facts.size,
+            input: pipeline.output(splits.facts.size)?,
+            pipeline: pipeline.clone(),
+            images: Some(SplitFingerprints::of(splits)?),
+        })
+    }
+
+    /// The record in a run folder. `None`: a run of a version that kept none.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is no record.
+    pub fn read(run: &Path) -> Result<Option<DataRecord>> {
+        let file = run.join(DataRecord::FILE);
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(e) if e.kind() == IoKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io(&file, "read", e)),
+        };
+        let broken = |why: String| {
+            Error::format(file.display(), format!("is no record of a run's data: {why}"))
+                .help("restore the file; without it the run takes what it needs from its data set")
+        };
+        let record: DataRecord = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
+        if record.format != FORMAT {
+            return Err(broken(format!("its format is {}, not {FORMAT}", record.format)));
+        }
+        match record.pipeline.output(record.size) {
+            Ok(input) if input == record.input && !record.classes.is_empty() => Ok(Some(record)),
+            Ok(_) => Err(broken("its sizes disagree".to_owned())),
+            Err(e) => Err(e.with("in", file.display())),
+        }
+    }
+
+    /// Writes the record, atomically.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn write(&self, run: &Path) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(self).expect("a record has a JSON form");
+        text.push('\n');
+        write_atomically(&run.join(DataRecord::FILE), text.as_bytes())
+    }
+
+    /// Forgets which images a run was trained on: its next start takes those that are there then.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read) and [`write`](Self::write).
+    pub fn accept_changes(run: &Path) -> Result<()> {
+        match DataRecord::read(run)? {
+            Some(record) => DataRecord { images: None, ..record }.write(run),
+            None => Ok(()),
+        }
+    }
+
+    /// The record to go on with, where the data are `now`: refuses images that are not those of training.
+    ///
+    /// # Errors
+    /// Images that were added, removed or changed, with the classes they belong to; a network input of another size.
+    pub fn checked(self, now: DataRecord) -> Result<DataRecord> {
+        if now.input != self.input {
+            return Err(Error::shape(&*self.data, "the images have another size than those of training")
+                .with("now", format_args!("{:?}", now.input))
+                .with("in training", format_args!("{:?}", self.input)));
+        }
+        let changes = match (&self.images, &now.images) {
+            (Some(before), Some(now)) => before.changes(now, &self.classes),
+            _ => Vec::new(),
+        };
+        if changes.is_empty() {
+            return Ok(DataRecord { images: now.images, ..self });
+        }
+        Err(Error::new(ErrorKind::Argument, &*self.data, "the data changed since training started")
+            .with("changes:", listed(&changes, LISTED, "; "))
+            .help("put the data back, or go on with them as they are: --accept-changed-data"))
+    }
+
+    /// The facts of the set, for evaluation: its images are not at hand.
+    pub fn facts(&self, normalization: Normalization) -> Facts {
+        Facts { size: self.size, flip: false, statistics: self.pipeline.normalize.clone(), normalization }
+    }
+
+    /// Refuses the classes of `splits` where they are not those of training, in the same order.
+    ///
+    /// # Errors
+    /// Classes that were renamed, reordered, added or removed.
+    pub fn check_classes(&self, splits: &Splits) -> Result<()> {
+        let now = splits.train.classes();
+        let alike = match self.named && splits.named {
+            true => now == self.classes,
+            // A label that has no name can only be told by its number.
+            false => now.len() == self.classes.len(),
+        };
+        if alike {
+            return Ok(());
+        }
+        Err(Error::argument(&*splits.name, "its classes are not those the network was trained on")
+            .with("classes:", listed(now, NAMED, ", "))
+            .expected(format!("those of training: {}", listed(&self.classes, NAMED, ", ")))
+            .help("name the folders as they were, or train on these data"))
+    }
+}
+
+/// The first `most` of these; the others are counted.
+fn listed(all: &[String], most: usize, between: &str) -> String {
+    let first = all[..all.len().min(most)].join(between);
+    match all.len().checked_sub(most) {
+        Some(more @ 1..) => format!("{first}{between}and {more} more"),
+        _ => first,
+    }
+}

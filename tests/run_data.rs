@@ -1,0 +1,227 @@
+//! A run answers from its own folder, whatever becomes of the data it learnt from, and notices when they change.
+#![cfg(feature = "cli")]
+
+mod program;
+
+use program::{error, ok, text};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// A picture of 8 x 8 pixels about this colour. `variant` tells pictures apart.
+fn write_png(path: &Path, colour: [u8; 3], variant: u8) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut encoder = png::Encoder::new(File::create(path).unwrap(), 8, 8);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let pixel = |i: u8| {
+        colour.map(|c| c.saturating_add(i.wrapping_mul(7).wrapping_add(variant.wrapping_mul(31)) % 16))
+    };
+    let pixels: Vec<u8> = (0..64).flat_map(pixel).collect();
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+}
+
+const CAT: [u8; 3] = [200, 30, 30];
+const DOG: [u8; 3] = [30, 200, 30];
+
+/// A set of two classes, and runs on it.
+struct Set(tempfile::TempDir);
+
+impl Set {
+    fn new() -> Set {
+        let set = Set(tempfile::tempdir().unwrap());
+        for split in ["train", "val"] {
+            for (class, colour) in [("cat", CAT), ("dog", DOG)] {
+                (0..4).for_each(|i| write_png(&set.at(&format!("pets/{split}/{class}/{i}.png")), colour, i));
+            }
+        }
+        set
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.at(name).display().to_string()
+    }
+
+    /// Trains on the set with these flags; returns the run folder.
+    fn train(&self, name: &str, flags: &[&str]) -> String {
+        let (data, run) = (self.path("pets"), self.path(name));
+        let always =
+            ["--resize", "8", "--epochs", "2", "--batch-size", "4", "--threads", "1", "--health", "0"];
+        let start = ["train", "softmax", "--data", &data, "--out", &run];
+        ok(&[&start[..], &always[..], flags].concat());
+        run
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.at(from), self.at(to)).unwrap();
+    }
+
+    fn predict(&self, run: &str) -> String {
+        let image = self.path("cat.png");
+        write_png(Path::new(&image), CAT, 5);
+        ok(&["predict", run, "--image", &image, "--json"])
+    }
+}
+
+/// The same answer with the set as it was, changed, and gone; by every normalisation.
+#[test]
+fn a_run_answers_without_its_data() {
+    for normalize in ["off", "on", "half", "pixels"] {
+        let set = Set::new();
+        let run = set.train("run", &["--normalize", normalize]);
+        let before = set.predict(&run);
+        assert!(before.contains(r#""class":"cat""#), "{before}");
+        write_png(&set.at("pets/train/cat/white.png"), [239; 3], 0);
+        assert_eq!(set.predict(&run), before, "{normalize}: another training image");
+        set.rename("pets/train/dog", "pets/train/ant");
+        set.rename("pets/val/dog", "pets/val/ant");
+        assert_eq!(set.predict(&run), before, "{normalize}: another class");
+        ok(&["inspect", &run, "--image", &set.path("cat.png")]);
+        fs::remove_dir_all(set.at("pets")).unwrap();
+        assert_eq!(set.predict(&run), before, "{normalize}: no data");
+        ok(&["inspect", &run]);
+    }
+}
+
+/// Numbers measured on the training images are those of training, also where the images changed since.
+#[test]
+fn evaluation_normalises_as_training_did() {
+    for normalize in ["on", "pixels"] {
+        let set = Set::new();
+        let run = set.train("run", &["--normalize", normalize]);
+        let before = ok(&["eval", &run, "--json"]);
+        write_png(&set.at("pets/train/cat/white.png"), [239; 3], 0);
+        assert_eq!(ok(&["eval", &run, "--json"]), before, "{normalize}");
+    }
+}
+
+#[test]
+fn other_classes_are_refused_with_both_lists() {
+    let set = Set::new();
+    let run = set.train("run", &[]);
+    let refused = |what: &str| {
+        let message = error(&["eval", &run]);
+        assert!(message.contains("its classes are not those"), "{what}: {message}");
+        assert!(message.contains("those of training: cat, dog"), "{what}: {message}");
+        message
+    };
+    for split in ["train", "val"] {
+        set.rename(&format!("pets/{split}/dog"), &format!("pets/{split}/bird"));
+    }
+    assert!(refused("renamed and in another order").contains("bird, cat"));
+    for split in ["train", "val"] {
+        set.rename(&format!("pets/{split}/bird"), &format!("{split}-bird"));
+    }
+    refused("one is missing");
+    // Another set is held to the same classes.
+    assert!(error(&["eval", &run, "--data", "sample"]).contains("Ankle boot"));
+}
+
+#[test]
+fn resuming_on_changed_data_is_refused_until_it_is_accepted() {
+    let set = Set::new();
+    let run = set.train("run", &["--max-steps", "1"]);
+    // Not finished: as after a kill.
+    let fresh = || {
+        let config = fs::read_to_string(Path::new(&run).join("config.toml")).unwrap();
+        fs::write(Path::new(&run).join("config.toml"), config.replace("max_steps = 1\n", "max_steps = 3\n"))
+            .unwrap();
+        for file in ["checkpoint.safetensors", "metrics.jsonl"] {
+            fs::remove_file(Path::new(&run).join(file)).unwrap();
+        }
+    };
+    fresh();
+    let resume = ["train", "--resume", &run];
+    let refused = |change: &str| {
+        let message = error(&resume);
+        assert!(message.contains("the data changed since training started"), "{message}");
+        assert!(message.contains(change) && message.contains("--accept-changed-data"), "{change}: {message}");
+    };
+    write_png(&set.at("pets/train/cat/9.png"), CAT, 9);
+    refused("train, cat: 5 images, there were 4");
+    set.rename("pets/train/cat/9.png", "9.png");
+    set.rename("pets/val/dog/3.png", "pets/val/dog/4.png");
+    refused("val, dog: 4 images as before, but not the same");
+    set.rename("pets/val/dog/4.png", "pets/val/dog/3.png");
+    set.rename("pets/train/cat/3.png", "pets/train/dog/3b.png");
+    refused("train, cat: 3 images, there were 4; train, dog: 5 images, there were 4");
+    let accepted = ["train", "--resume", &run, "--accept-changed-data"];
+    ok(&accepted);
+    // From then on they are the run's data.
+    ok(&resume);
+    fresh();
+    set.rename("pets/train/dog/3b.png", "pets/train/cat/3.png");
+    refused("train, cat: 4 images, there were 3");
+    for split in ["train", "val"] {
+        set.rename(&format!("pets/{split}/dog"), &format!("pets/{split}/bird"));
+    }
+    assert!(error(&accepted).contains("its classes are not those"));
+}
+
+/// Before there was a record, a run took everything from its data set; it still does.
+#[test]
+fn a_run_without_a_record_is_read_as_before() {
+    let set = Set::new();
+    let run = set.train("run", &["--normalize", "pixels"]);
+    let before = set.predict(&run);
+    fs::remove_file(Path::new(&run).join("data.json")).unwrap();
+    assert_eq!(set.predict(&run), before);
+    ok(&["eval", &run]);
+    ok(&["train", "--resume", &run]);
+}
+
+#[test]
+fn the_record_holds_names_and_no_paths() {
+    let set = Set::new();
+    let record = fs::read_to_string(Path::new(&set.train("run", &[])).join("data.json")).unwrap();
+    assert!(record.contains(r#""data": "pets""#), "{record}");
+    assert!(!record.contains('/'), "{record}");
+}
+
+#[test]
+fn a_damaged_record_is_an_error_that_names_it() {
+    let set = Set::new();
+    let run = set.train("run", &[]);
+    let file = Path::new(&run).join("data.json");
+    let good = fs::read_to_string(&file).unwrap();
+    let broken = [
+        String::new(),
+        good[..good.len() / 2].to_owned(),
+        good.replace(r#""format": 1"#, r#""format": 7"#),
+        good.replacen("8,", "9,", 1),
+        good.replace("\"cat\",", "").replace("\"dog\"", ""),
+        good.replacen("1.0", "0.0", 1),
+        good.replacen("Resize", "Explode", 1),
+    ];
+    for (i, broken) in broken.iter().enumerate() {
+        assert_ne!(*broken, good, "{i}");
+        fs::write(&file, broken).unwrap();
+        let message = error(&["predict", &run, "--image", &set.path("pets/val/cat/0.png")]);
+        assert!(message.contains("data.json"), "{i}: {message}");
+    }
+}
+
+/// Label 3 is label 3, whether or not somebody wrote down what it is called.
+#[test]
+fn numbered_classes_go_with_named_ones() {
+    let set = Set::new();
+    let run = set.path("run");
+    ok(&[
+        "train", "softmax", "--data", "sample", "--subset", "100", "--epochs", "1", "--health", "0", "--out",
+        &run,
+    ]);
+    let folder = set.at("numbers");
+    fs::create_dir_all(&folder).unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/data/sample");
+    for file in receptive::data::catalog::IDX_FILES {
+        let file = format!("{file}.gz");
+        fs::copy(source.join(&file), folder.join(&file)).unwrap();
+    }
+    let named = ok(&["eval", &run]);
+    let numbered = ok(&["eval", &run, "--data", text(folder.as_os_str().as_encoded_bytes()).as_str()]);
+    let numbers = |text: &str| text.split_once(": loss").unwrap().1.to_owned();
+    assert_eq!(numbers(&named), numbers(&numbered));
+}
