@@ -1,6 +1,7 @@
 //! What a training run shows: a bar on a terminal, plain lines elsewhere.
 
 use crate::Result;
+use crate::core::text::four_decimals;
 use crate::train::{Callback, Flow, Outcome, Phase, PhaseReport, StepReport, Trainer};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
@@ -43,7 +44,8 @@ impl Progress {
     fn now(&self, trainer: &Trainer) -> String {
         let tally = trainer.state.tally;
         let rate = self.samples as f64 / (trainer.state.seconds - self.epoch_start);
-        format!("loss {:.4}  {}  {rate:.0} images/s", tally.mean_loss(), tally.scores())
+        let loss = four_decimals(tally.mean_loss());
+        format!("loss {loss}  {}  {rate:.0} images/s", tally.scores())
     }
 
     /// From 1, with the number of epochs.
@@ -96,7 +98,7 @@ impl Callback for Progress {
         }
         let last = report.epoch + 1 == trainer.options.epochs;
         if let (Some(train), true) = (self.train, last || report.epoch.is_multiple_of(self.log_interval)) {
-            let part = |r: &PhaseReport| format!("loss {:.4}  {}", r.loss, r.scores);
+            let part = |r: &PhaseReport| format!("loss {}  {}", four_decimals(r.loss), r.scores);
             let seconds = train.seconds + report.seconds;
             let epoch = Self::epoch(trainer);
             self.say(&format!("{epoch}  train {}  val {}  {seconds:.1} s", part(&train), part(report)));

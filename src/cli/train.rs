@@ -4,6 +4,7 @@ use super::args::{KernelArgs, NetworkArgs};
 use super::profile::{ProfileArgs, Watched};
 use super::progress::Progress;
 use crate::ErrorKind;
+use crate::core::text::four_decimals;
 use crate::data::{Augment, DataDirs, Normalization, catalog, find};
 use crate::models::{Network, OptimizerKind};
 use crate::nn::Scheme;
@@ -347,7 +348,7 @@ fn session(
     let Outcome { best, best_epoch, seconds, .. } = outcome;
     say(&format!("best validation {best} in epoch {}, {seconds:.1} s in all", best_epoch + 1));
     if let Some(test) = test {
-        say(&format!("test: {}, loss {:.4}", test.scores(), test.mean_loss()));
+        say(&format!("test: {}, loss {}", test.scores(), four_decimals(test.mean_loss())));
     }
     say(&format!("weights, metrics and pictures are in {path}"));
     fate.map_or(Ok(()), |fate| fate.end())?;

@@ -45,6 +45,11 @@ pub fn thousands(n: usize) -> String {
     digits.chars().enumerate().flat_map(part).collect()
 }
 
+/// `2.3026`; a number from a million on as `1.0000e35`, for f64 has numbers of 309 digits.
+pub fn four_decimals(value: f64) -> String {
+    if value.abs() < 1e6 || !value.is_finite() { format!("{value:.4}") } else { format!("{value:.4e}") }
+}
+
 /// Bytes as text, in base64 with padding (RFC 4648).
 pub fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -74,6 +79,13 @@ mod tests {
     fn numbers_have_commas() {
         let numbers = [0, 999, 1000, 61_706, 1_234_567].map(thousands);
         assert_eq!(numbers, ["0", "999", "1,000", "61,706", "1,234,567"]);
+    }
+
+    #[test]
+    fn losses_are_short() {
+        let losses =
+            [2.30258, -1e35, f64::MAX, f64::NAN, f64::INFINITY, f64::from_bits(1)].map(four_decimals);
+        assert_eq!(losses, ["2.3026", "-1.0000e35", "1.7977e308", "NaN", "inf", "0.0000"]);
     }
 
     impl Named for bool {

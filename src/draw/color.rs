@@ -12,6 +12,8 @@ pub const INK: Rgb = Rgb([34, 34, 34]);
 pub const FAINT: Rgb = Rgb([105, 105, 105]);
 /// Grid lines.
 pub const HAIR: Rgb = Rgb([224, 224, 224]);
+/// What is no number.
+pub const NO_NUMBER: Rgb = Rgb([128, 128, 128]);
 pub const WHITE: Rgb = Rgb([255, 255, 255]);
 /// The first of a pair: training, right.
 pub const BLUE: Rgb = Rgb([0, 95, 160]);
@@ -19,8 +21,11 @@ pub const BLUE: Rgb = Rgb([0, 95, 160]);
 pub const VERMILION: Rgb = Rgb([198, 76, 0]);
 
 impl Rgb {
-    /// This colour at 0, `other` at 1.
+    /// This colour at 0, `other` at 1; grey for NaN.
     pub fn mix(self, other: Rgb, t: f64) -> Rgb {
+        if t.is_nan() {
+            return NO_NUMBER;
+        }
         let channel = |i: usize| {
             let (from, to) = (f64::from(self.0[i]), f64::from(other.0[i]));
             (from + (to - from) * t.clamp(0.0, 1.0)).round() as u8
@@ -57,6 +62,10 @@ mod tests {
     fn the_diverging_scale_is_white_at_zero_and_ends_at_one() {
         assert_eq!(diverging(0.0), WHITE);
         assert_eq!((diverging(-1.0).to_string(), diverging(7.0)), ("#2166ac".to_owned(), diverging(1.0)));
+        assert_eq!(
+            [f64::INFINITY, -f64::MAX, f64::NAN].map(diverging),
+            [diverging(1.0), diverging(-1.0), NO_NUMBER]
+        );
         assert!(diverging(1.0).is_dark() && !diverging(0.2).is_dark());
     }
 }

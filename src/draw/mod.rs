@@ -5,13 +5,16 @@
 //! | `svg.rs` | [`Svg`]: shapes, lettering and images on a white page |
 //! | `font.rs`, `font/` | the outlines of the letters, from DejaVu Sans; how wide a text is |
 //! | `png.rs` | [`png`]: an image as a PNG file, or in the address of one ([`data_url`]) |
+//! | `axis.rs` | [`Axis`]: where values lie along a picture's side; round numbers beside it, for any values |
 //! | `color.rs` | [`Rgb`], and scales that colour-blind readers tell apart |
 
+mod axis;
 pub mod color;
 pub mod font;
 mod png;
 mod svg;
 
+pub use axis::{Axis, Tick};
 pub use color::Rgb;
 pub use png::{data_url, png};
 pub use svg::{Anchor, Svg};

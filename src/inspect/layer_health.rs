@@ -281,10 +281,12 @@ fn histogram<T: Float>(x: &[T], [from, to]: [f64; 2]) -> Histogram {
     let mut lanes = [[0u64; BINS]; LANES];
     if from <= to {
         // All elements alike are all in the first bin.
-        let scale = if from < to { BINS as f64 / (to - from) } else { 0.0 };
+        // Numbers so far apart that their distance overflows are halved first; a factor of 1 changes no bit.
+        let unit = if (to - from).is_finite() { 1.0 } else { 0.5 };
+        let scale = if from < to { BINS as f64 / (to * unit - from * unit) } else { 0.0 };
         for vector in x.chunks(LANES) {
             for (lane, v) in lanes.iter_mut().zip(vector).filter(|(_, v)| v.is_finite()) {
-                lane[(((v.to_f64() - from) * scale) as usize).min(BINS - 1)] += 1;
+                lane[(((v.to_f64() * unit - from * unit) * scale) as usize).min(BINS - 1)] += 1;
             }
         }
     }
@@ -323,6 +325,27 @@ mod tests {
         assert_eq!((histogram.from, histogram.to), (-16.0, 47.0));
         assert_eq!((histogram.counts.len(), histogram.counts.iter().sum::<u64>()), (BINS, 64));
         assert!(histogram.counts.iter().all(|&count| count == 2), "{histogram:?}");
+    }
+
+    /// Whatever numbers: every finite one is counted, those at the ends in the bins at the ends.
+    #[test]
+    fn extreme_outputs_have_histograms() {
+        let tiny = f64::from_bits(1);
+        for values in [
+            vec![-f64::MAX, 0.0, f64::MAX],
+            vec![0.0, tiny],
+            vec![-tiny, f64::NAN, tiny],
+            vec![f64::INFINITY, 1.0, f64::NEG_INFINITY, 2.0],
+            vec![1e308, 1e308],
+            vec![-0.0, 0.0],
+            vec![f64::NAN],
+        ] {
+            let histogram = histogram(&values, spread(&values).1);
+            let finite = values.iter().filter(|v| v.is_finite()).count() as u64;
+            assert_eq!(histogram.counts.iter().sum::<u64>(), finite, "{values:?}");
+            let ends = histogram.from < histogram.to;
+            assert!(!ends || (histogram.counts[0] > 0 && histogram.counts[BINS - 1] > 0), "{values:?}");
+        }
     }
 
     /// Outputs all alike have no width to divide; an output of nothing has no elements to divide by.

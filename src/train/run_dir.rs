@@ -13,7 +13,7 @@ use crate::core::{Error, ErrorKind, Result};
 use crate::io::{TensorFile, read_json_lines, remove_abandoned, write_atomically};
 use crate::nn::ModuleExt;
 use crate::tensor::Tensor;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -49,12 +49,15 @@ const KEPT: [&str; 13] = [
 enum Line {
     Step {
         step: u64,
+        #[serde(deserialize_with = "number_or_nan")]
         loss: f64,
     },
     Epoch {
         epoch: usize,
         phase: Phase,
+        #[serde(deserialize_with = "number_or_nan")]
         loss: f64,
+        #[serde(deserialize_with = "number_or_nan")]
         accuracy: f64,
         /// `dice` and `iou` of masks; absent for classes.
         #[serde(flatten)]
@@ -70,6 +73,11 @@ enum Line {
         best_epoch: usize,
         seconds: f64,
     },
+}
+
+/// JSON has no NaN and no infinity: both are written as null, and read as NaN.
+fn number_or_nan<'de, D: Deserializer<'de>>(source: D) -> std::result::Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(source)?.unwrap_or(f64::NAN))
 }
 
 /// A folder that holds one run. While this value lives, no other process can train in the folder.
@@ -244,8 +252,8 @@ impl RunDir {
     }
 }
 
-/// The phases recorded in a `metrics.jsonl`, for curves. Lines of other kinds are passed over, and phases whose loss was no
-/// number.
+/// The phases recorded in a `metrics.jsonl`, for curves. Lines of other kinds are passed over. A loss that was no number is
+/// NaN.
 fn read_history(path: &Path) -> Result<Vec<PhaseReport>> {
     let report = |(line, _)| match serde_json::from_value(line) {
         Ok(Line::Epoch { epoch, phase, loss, accuracy, overlap, seconds }) => {

@@ -9,10 +9,11 @@ const STYLES: [&str; 3] =
     [include_str!("page/base.css"), include_str!("page/page.css"), include_str!("page/stepper.css")];
 
 /// In the order they need each other; `main.js` starts the page.
-const SCRIPTS: [&str; 24] = [
+const SCRIPTS: [&str; 25] = [
     include_str!("page/data.js"),
     include_str!("page/dom.js"),
     include_str!("page/draw.js"),
+    include_str!("page/axis.js"),
     include_str!("page/charts.js"),
     include_str!("page/overview.js"),
     include_str!("page/diagram.js"),

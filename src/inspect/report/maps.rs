@@ -88,7 +88,10 @@ mod tests {
         assert_eq!((&maps.shown.dims[..], maps.of, maps.side), (&[32, 32, 32][..], 64, 2));
         assert!(maps.shown.bytes() <= 32 << 10);
         // Every square holds as many ones as zeros.
-        assert_eq!(maps.shown.values, PackedValues::Levels { levels: vec![0; 32 << 10], min: 0.5, max: 0.5 });
+        assert_eq!(
+            maps.shown.values,
+            PackedValues::Levels { levels: vec![0; 32 << 10], min: 0.5, max: 0.5, none: false }
+        );
         // Nor is a single map kept large: 1 MiB in 256 KiB.
         assert_eq!(plan([1, 1024, 1024], 256 << 10), (1, 2));
         // However little there is, one small map is shown.

@@ -1,7 +1,8 @@
 //! Numbers on their way into a page: bytes in base64, which a browser turns into typed arrays.
 //!
 //! `{"dims":[..],"f32":"..."}` holds every number, little-endian. `{"dims":[..],"u8":"...","min":m,"max":M}` holds each as
-//! one of 256 levels from m to M: four times smaller, and enough to look at.
+//! one of 256 levels from m to M: four times smaller, and enough to look at. Where some are not finite there is `"none":255`:
+//! that level stands for them, and the others for 255 levels from m to M.
 
 use crate::core::text::base64;
 use serde::ser::SerializeMap;
@@ -18,7 +19,13 @@ pub struct Packed {
 #[derive(Debug, Clone, PartialEq)]
 pub enum PackedValues {
     Exact(Vec<f32>),
-    Levels { levels: Vec<u8>, min: f32, max: f32 },
+    /// `none`: the highest level stands for numbers that are not finite.
+    Levels {
+        levels: Vec<u8>,
+        min: f32,
+        max: f32,
+        none: bool,
+    },
 }
 
 impl Packed {
@@ -32,9 +39,13 @@ impl Packed {
     pub fn levels(dims: &[usize], values: &[f32]) -> Packed {
         debug_assert_eq!(dims.iter().product::<usize>(), values.len());
         let (min, max) = range(values);
-        let scale = if max > min { 255.0 / (max - min) } else { 0.0 };
-        let levels = values.iter().map(|v| ((v - min) * scale).round() as u8).collect();
-        Packed { dims: dims.to_vec(), values: PackedValues::Levels { levels, min, max } }
+        let none = values.iter().any(|v| !v.is_finite());
+        // In f64, where no two of them are too far apart.
+        let [low, high] = [min, max].map(f64::from);
+        let scale = if max > min { f64::from(255 - u8::from(none)) / (high - low) } else { 0.0 };
+        let level = |v: f32| if v.is_finite() { ((f64::from(v) - low) * scale).round() as u8 } else { 255 };
+        let levels = values.iter().map(|&v| level(v)).collect();
+        Packed { dims: dims.to_vec(), values: PackedValues::Levels { levels, min, max, none } }
     }
 
     /// Bytes of its numbers, before base64.
@@ -46,10 +57,10 @@ impl Packed {
     }
 }
 
-/// The smallest and the largest; 0 and 0 of nothing.
+/// The smallest and the largest of the finite numbers; 0 and 0 of none.
 fn range(values: &[f32]) -> (f32, f32) {
-    let Some(&first) = values.first() else { return (0.0, 0.0) };
-    values.iter().fold((first, first), |(min, max), &v| (min.min(v), max.max(v)))
+    let finite = values.iter().copied().filter(|v| v.is_finite());
+    finite.map(|v| (v, v)).reduce(|(min, max), (v, _)| (min.min(v), max.max(v))).unwrap_or((0.0, 0.0))
 }
 
 impl Serialize for Packed {
@@ -61,10 +72,13 @@ impl Serialize for Packed {
                 let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                 map.serialize_entry("f32", &base64(&bytes))?;
             }
-            PackedValues::Levels { levels, min, max } => {
+            PackedValues::Levels { levels, min, max, none } => {
                 map.serialize_entry("u8", &base64(levels))?;
                 map.serialize_entry("min", min)?;
                 map.serialize_entry("max", max)?;
+                if *none {
+                    map.serialize_entry("none", &255)?;
+                }
             }
         }
         map.end()
@@ -81,13 +95,30 @@ mod tests {
         let exact = json(&Packed::exact(&[2], vec![1.0, -2.0]));
         assert_eq!(exact, serde_json::json!({ "dims": [2], "f32": "AACAPwAAAMA=" }));
         let levels = Packed::levels(&[3], &[-1.0, 0.0, 1.0]);
-        assert_eq!(levels.values, PackedValues::Levels { levels: vec![0, 128, 255], min: -1.0, max: 1.0 });
+        assert_eq!(
+            levels.values,
+            PackedValues::Levels { levels: vec![0, 128, 255], min: -1.0, max: 1.0, none: false }
+        );
         assert_eq!(json(&levels), serde_json::json!({ "dims": [3], "u8": "AID/", "min": -1.0, "max": 1.0 }));
         // A constant has one level, an empty array none.
         assert_eq!(
             Packed::levels(&[2], &[7.0, 7.0]).values,
-            PackedValues::Levels { levels: vec![0, 0], min: 7.0, max: 7.0 }
+            PackedValues::Levels { levels: vec![0, 0], min: 7.0, max: 7.0, none: false }
         );
         assert_eq!(Packed::levels(&[0], &[]).bytes(), 0);
+    }
+
+    /// The widest range there is; numbers that are not finite take nothing from the others.
+    #[test]
+    fn any_numbers_have_levels() {
+        let levels = |values: &[f32]| Packed::levels(&[values.len()], values).values;
+        let max = f32::MAX;
+        let wide = PackedValues::Levels { levels: vec![0, 128, 255], min: -max, max, none: false };
+        assert_eq!(levels(&[-max, 0.0, max]), wide);
+        let some =
+            PackedValues::Levels { levels: vec![255, 0, 254, 255, 255], min: 1.0, max: 3.0, none: true };
+        assert_eq!(levels(&[f32::NAN, 1.0, 3.0, f32::INFINITY, f32::NEG_INFINITY]), some);
+        let none = PackedValues::Levels { levels: vec![255], min: 0.0, max: 0.0, none: true };
+        assert_eq!(levels(&[f32::NAN]), none);
     }
 }

@@ -106,9 +106,9 @@ pub(super) fn filters(model: &dyn Module, image: [usize; 3], step: u64) -> Resul
     let largest = layer.largest()?;
     let [filters, c, h, w] = layer.dims;
     let shown = filters.min(FILTERS).min(WEIGHTS / (c * h * w).max(1)).max(1);
-    let scale = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+    let share = |v: f64| if largest > 0.0 { v / largest } else { 0.0 };
     let values = &layer.values[..shown.min(filters) * c * h * w];
-    let levels: Vec<u8> = values.iter().map(|v| (128.0 + v * scale).round() as u8).collect();
+    let levels: Vec<u8> = values.iter().map(|v| (128.0 + 127.0 * share(*v)).round() as u8).collect();
     let dims = [shown, c, h, w];
     Ok(Some(FilterGrid { step, path: layer.path, filters, dims, largest, levels: base64(&levels) }))
 }

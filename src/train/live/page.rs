@@ -12,7 +12,7 @@ pub(super) struct File {
 const CSS: &str = "text/css";
 const JS: &str = "text/javascript";
 
-pub(super) static FILES: [File; 13] = [
+pub(super) static FILES: [File; 14] = [
     File { name: "", kind: "text/html", text: include_str!("page/live.html") },
     File { name: "base.css", kind: CSS, text: include_str!("../../inspect/report/page/base.css") },
     File { name: "page.css", kind: CSS, text: include_str!("../../inspect/report/page/page.css") },
@@ -20,6 +20,7 @@ pub(super) static FILES: [File; 13] = [
     File { name: "data.js", kind: JS, text: include_str!("../../inspect/report/page/data.js") },
     File { name: "dom.js", kind: JS, text: include_str!("../../inspect/report/page/dom.js") },
     File { name: "draw.js", kind: JS, text: include_str!("../../inspect/report/page/draw.js") },
+    File { name: "axis.js", kind: JS, text: include_str!("../../inspect/report/page/axis.js") },
     File { name: "charts.js", kind: JS, text: include_str!("../../inspect/report/page/charts.js") },
     File { name: "curves.js", kind: JS, text: include_str!("page/curves.js") },
     File { name: "filters.js", kind: JS, text: include_str!("page/filters.js") },

@@ -33,6 +33,15 @@ pub(super) fn number(value: f64, decimals: usize) -> String {
     }
 }
 
+/// A number to three digits; very large and very small ones with a power of ten.
+pub(super) fn three_digits(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        1e-4..1e6 => number(value, (2.0 - value.abs().log10().floor()).clamp(0.0, 8.0) as usize),
+        _ => format!("{value:.2e}").replace('-', "−"),
+    }
+}
+
 /// What a class is called in a picture: its number, where its name has letters that cannot be drawn.
 pub(super) fn class_names(classes: &[String], outputs: usize) -> Vec<String> {
     let name = |class: usize| match classes.get(class) {
@@ -64,6 +73,14 @@ mod tests {
             (number(-0.25, 1), number(-0.01, 1), number(1.5, 2)),
             ("−0.2".into(), "0.0".into(), "1.50".into())
         );
+    }
+
+    /// Short, whatever the value.
+    #[test]
+    fn any_number_is_short() {
+        let cases = [0.0, -0.0, 1.0, -26.0, 0.04321, 1e308, -f64::from_bits(1), f64::NAN, f64::INFINITY];
+        let texts = ["0", "0", "1.00", "−26.0", "0.0432", "1.00e308", "−4.94e−324", "NaN", "inf"];
+        assert_eq!(cases.map(three_digits), texts);
     }
 
     #[test]

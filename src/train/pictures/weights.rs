@@ -1,6 +1,6 @@
 //! `weights.svg`: the first layer's weights as images: what each output looks for in the pixels.
 
-use super::layout::{GAP, TEXT, TITLE, heading, note, number};
+use super::layout::{GAP, TEXT, TITLE, heading, note, three_digits};
 use crate::core::text::thousands;
 use crate::core::{Error, ErrorKind, Result};
 use crate::data::Image;
@@ -65,7 +65,7 @@ impl FirstLayer {
             let pixels = values.iter().map(|&v| channel(share(v))).collect();
             return Image { size: [3, h, w], pixels };
         }
-        let at = |i: usize| diverging(share((0..c).map(|k| values[k * h * w + i]).sum::<f64>() / c as f64));
+        let at = |i: usize| diverging((0..c).map(|k| share(values[k * h * w + i])).sum::<f64>() / c as f64);
         let pixels = (0..3).flat_map(|k| (0..h * w).map(move |i| at(i).0[k])).collect();
         Image { size: [3, h, w], pixels }
     }
@@ -129,10 +129,8 @@ fn legend(svg: &mut Svg, [x, y]: [f64; 2], largest: f64, color: bool) {
         }
     }
     let below = y + 16.0 * bars.len() as f64 + 10.0;
-    let decimals = (2.0 - largest.max(1e-9).log10().floor()).clamp(0.0, 8.0) as usize;
     for (at, value) in [(0.0, -largest), (0.5, 0.0), (1.0, largest)] {
-        let decimals = if value == 0.0 { 0 } else { decimals };
-        svg.text(&number(value, decimals), [left + at * BAR[0], below], TEXT, Anchor::Middle, FAINT);
+        svg.text(&three_digits(value), [left + at * BAR[0], below], TEXT, Anchor::Middle, FAINT);
     }
 }
 
@@ -162,6 +160,18 @@ mod tests {
         assert!(svg.contains("the first 64 of 100 outputs, each 1×28×28") && !svg.contains("NaN"));
         let svg = draw_weights("t", &layer([1, 3, 3, 3], |i| i as f64)).unwrap();
         assert!(svg.matches("<image").count() == 1 && svg.contains("−26.0"), "{svg}");
+    }
+
+    /// The largest numbers there are, and the smallest: each channel's share is taken before the mean.
+    #[test]
+    fn extreme_weights_are_drawn() {
+        for size in [f64::MAX, 1e35, f64::from_bits(1)] {
+            let layer = layer([2, 2, 2, 2], |i| if i % 3 == 0 { -size } else { size });
+            let svg = draw_weights("t", &layer).unwrap();
+            assert!(svg.len() < 30_000 && !svg.contains("NaN") && !svg.contains("inf"), "{size}");
+            let image = layer.image(0, size);
+            assert_eq!(image.pixels[0], 255, "one channel at each end: white");
+        }
     }
 
     #[test]

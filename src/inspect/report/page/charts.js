@@ -3,57 +3,55 @@
 (() => {
   const R = window.Receptive;
 
-  // Round numbers across a range.
-  R.ticks = (low, high, count) => {
-    const raw = (high - low) / Math.max(count, 1) || 1;
-    const power = 10 ** Math.floor(Math.log10(raw));
-    const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
-    const out = [];
-    for (let t = Math.ceil(low / step - 1e-9) * step; t <= high + step * 1e-6; t += step) {
-      out.push(Math.abs(t) < step * 1e-9 ? 0 : t);
-    }
-    return out;
-  };
-
-  // Curves over whole numbers. series: [{name, color, dash, points: [[x, y], ...]}]; options: label, format, low.
+  // Curves over whole numbers. series: [{name, color, dash, points: [[x, y], ...]}], y null where it is not finite. Options:
+  // label, format(value, tick), low, high.
   R.lines = (series, options) => {
     const root = R.el("div");
     const all = series.flatMap((s) => s.points);
-    const xs = all.map((p) => p[0]);
-    const ys = all.map((p) => p[1]);
-    const [x0, x1] = [Math.min(...xs), Math.max(...xs)];
-    const low = Math.min(options.low ?? Infinity, ...ys);
-    const high = Math.max(options.high ?? -Infinity, ...ys, low + 1e-9);
-    const format = options.format || ((v) => R.number(v, 3));
+    const [xs, ys] = [0, 1].map((i) => all.map((p) => p[i]));
+    const across = R.axisOver(xs);
+    const up = R.axisOver(ys, options.low, options.high);
+    const format = options.format || R.tick;
+    const marks = up.ticks(4).map((tick) => ({ ...tick, text: format(tick.value, tick) }));
+    const left = Math.max(46, 12 + 7 * Math.max(...marks.map((mark) => mark.text.length)));
     return R.fitted(root, (width) => {
-      const [height, left, right, top, bottom] = [210, 46, 12, 10, 26];
-      const x = (v) => left + ((v - x0) / (x1 - x0 || 1)) * (width - left - right);
-      const y = (v) => height - bottom - ((v - low) / (high - low)) * (height - top - bottom);
+      const [height, right, top, bottom] = [210, 12, 10, 26];
+      const along = (share) => left + share * (width - left - right);
+      const above = (share) => height - bottom - share * (height - top - bottom);
+      const x = (v) => along(across.share(v));
+      const y = (v) => above(up.share(v));
       const chart = R.svg("svg", { width, height, role: "img", "aria-label": options.label });
-      for (const t of R.ticks(low, high, 4)) {
+      for (const { share, text } of marks) {
+        const at = above(share);
         chart.append(
-          R.svg("line", { class: "hair", x1: left, x2: width - right, y1: y(t), y2: y(t) }),
-          R.svg("text", { class: "muted", x: left - 8, y: y(t) + 4, "text-anchor": "end" }, format(t)),
+          R.svg("line", { class: "hair", x1: left, x2: width - right, y1: at, y2: at }),
+          R.svg("text", { class: "muted", x: left - 8, y: at + 4, "text-anchor": "end" }, text),
         );
       }
-      for (const t of R.ticks(x0, x1, Math.min(8, width / 70)).filter(Number.isInteger)) {
+      for (const t of across.ticks(Math.min(8, width / 70)).filter((tick) => Number.isInteger(tick.value))) {
         chart.append(
-          R.svg("text", { class: "muted", x: x(t), y: height - 6, "text-anchor": "middle" }, R.thousands(t)),
+          R.svg(
+            "text",
+            { class: "muted", x: along(t.share), y: height - 6, "text-anchor": "middle" },
+            R.thousands(t.value),
+          ),
         );
       }
+      let lost = false;
       for (const s of series) {
-        const path = s.points.map(([px, py], i) => `${i ? "L" : "M"}${x(px).toFixed(1)} ${y(py).toFixed(1)}`);
         const style = `stroke: var(${s.color})`;
-        chart.append(
-          R.svg("path", { d: path.join(""), fill: "none", style, "stroke-width": 2, "stroke-dasharray": s.dash }),
-        );
-        for (const [px, py] of s.points.length > 60 ? [] : s.points) {
+        const d = R.path(s.points, x, y);
+        chart.append(R.svg("path", { d, fill: "none", style, "stroke-width": 2, "stroke-dasharray": s.dash }));
+        const crosses = R.crosses(s.points, x, top);
+        if (crosses) chart.append(R.svg("path", { class: "crosses", d: crosses, fill: "none", style, "stroke-width": 2 }));
+        lost = lost || crosses !== "";
+        for (const [px, py] of s.points.length > 60 ? [] : s.points.filter((p) => R.finite(p[1]))) {
           const dot = R.svg("circle", { cx: x(px), cy: y(py), r: 2.6, style: `fill: var(${s.color})` });
           dot.append(R.svg("title", {}, `${s.name}, ${options.x || "epoch"} ${px}: ${format(py)}`));
           chart.append(dot);
         }
       }
-      root.replaceChildren(chart);
+      root.replaceChildren(chart, ...(lost ? [R.el("p", { class: "note" }, R.CROSSES)] : []));
     });
   };
 
@@ -69,20 +67,21 @@
   R.histogram = (histogram, options) => {
     const root = R.el("div");
     const { from, to, counts } = histogram;
-    const [low, high] = options.range || [from, to];
-    const most = Math.max(...counts, 1);
+    if (!R.finite(from) || !R.finite(to)) return R.el("p", { class: "note" }, "No value is finite.");
+    const axis = R.axisOver(options.range || [], options.range ? undefined : from, options.range ? undefined : to);
+    const most = (R.extent(counts) || [0, 1])[1] || 1;
     const total = counts.reduce((sum, n) => sum + n, 0) || 1;
     return R.fitted(root, (width) => {
       const [height, bottom] = [options.height || 130, 22];
-      const x = (v) => 4 + ((v - low) / (high - low || 1)) * (width - 8);
-      const step = (to - from) / counts.length;
+      const along = (share) => 4 + share * (width - 8);
+      const x = (v) => along(axis.share(v));
       const chart = R.svg("svg", { width, height, role: "img", "aria-label": options.label });
       counts.forEach((n, i) => {
         // Roots, so that bars of few values are seen beside a bar of many.
         const h = Math.sqrt(n / most) * (height - bottom - 4);
-        const [a, b] = [from + i * step, from + (i + 1) * step];
+        const [a, b] = [i, i + 1].map((n) => R.between(from, to, n / counts.length));
         const wide = Math.max(x(b) - x(a) - 1, 1);
-        const color = (a + b) / 2 < 0 ? "--negative" : "--positive";
+        const color = a / 2 + b / 2 < 0 ? "--negative" : "--positive";
         const bar = R.svg("rect", {
           x: x(a),
           y: height - bottom - h,
@@ -96,10 +95,13 @@
         chart.append(bar);
       });
       chart.append(R.svg("line", { class: "hair", x1: 4, x2: width - 4, y1: height - bottom, y2: height - bottom }));
-      const marks = R.ticks(low, high, Math.max(2, width / 90));
-      for (const t of marks) {
+      for (const tick of axis.ticks(Math.max(2, width / 90))) {
         chart.append(
-          R.svg("text", { class: "muted", x: x(t), y: height - 6, "text-anchor": "middle" }, R.number(t, 3)),
+          R.svg(
+            "text",
+            { class: "muted", x: along(tick.share), y: height - 6, "text-anchor": "middle" },
+            R.tick(tick.value, tick),
+          ),
         );
       }
       root.replaceChildren(chart);
@@ -109,9 +111,11 @@
   // A name, a bar and a number a row. rows: [{name, value, text, strong}]; a full bar is `full`, or the largest value; bars of
   // negative values go left from zero.
   R.bars = (rows, label, full = 0) => {
-    const values = rows.map((row) => row.value);
-    const low = Math.min(0, ...values);
-    const span = Math.max(full, ...values) - low || 1;
+    // Shares of the largest, whose differences cannot overflow; what is not finite has no bar.
+    const all = R.largest([full, ...rows.map((row) => row.value)]) || 1;
+    const part = (value) => (R.finite(value) ? value / all : 0);
+    const [low, high] = R.extent([0, part(full), ...rows.map((row) => part(row.value))]);
+    const span = high - low || 1;
     const place = (value) =>
       `left: ${(100 * (Math.min(value, 0) - low)) / span}%; width: ${(100 * Math.abs(value)) / span}%`;
     return R.el(
@@ -119,7 +123,7 @@
       { class: "bars", role: "list", "aria-label": label },
       rows.map((row) => {
         const fill = R.el("div", { class: `fill ${row.tone || ""}` });
-        fill.style.cssText = place(row.value);
+        fill.style.cssText = place(part(row.value));
         return R.el(
           "div",
           { role: "listitem", style: "display: contents" },

@@ -16,8 +16,10 @@
     if (packed.f32 !== undefined) {
       return { dims: packed.dims, values: new Float32Array(bytes(packed.f32).buffer), exact: true };
     }
-    const step = (packed.max - packed.min) / 255;
-    const values = Float32Array.from(bytes(packed.u8), (level) => packed.min + level * step);
+    // Where some numbers are not finite, the highest level stands for them.
+    const none = packed.none ?? 256;
+    const step = (packed.max - packed.min) / (none - 1);
+    const values = Float32Array.from(bytes(packed.u8), (level) => (level === none ? NaN : packed.min + level * step));
     return { dims: packed.dims, values, exact: false };
   };
 
@@ -34,6 +36,7 @@
   R.number = (value, digits = 4) => {
     if (value === null || value === undefined || Number.isNaN(value)) return "\u2013";
     if (value === 0) return "0";
+    if (!Number.isFinite(value)) return value < 0 ? "\u2212\u221e" : "\u221e";
     const size = Math.abs(value);
     if (size >= 1e6 || size < 1e-4) {
       const [mantissa, exponent] = value.toExponential(Math.max(digits - 2, 1)).split("e");
@@ -42,11 +45,15 @@
     return minus(String(Number(value.toPrecision(digits))));
   };
 
-  R.thousands = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ",");
+  // With decimals, or a dash for what is no finite number.
+  R.fixed = (value, decimals) => (Number.isFinite(value) ? minus(value.toFixed(decimals)) : "\u2013");
+
+  R.thousands = (n) => (Number.isFinite(n) && Math.abs(n) < 1e21 ? String(n) : R.number(n)).replace(/\B(?=(\d{3})+$)/g, ",");
 
   // 61.7 k, 1.23 G: three digits and a decimal prefix.
   R.short = (n) => {
     const prefixes = ["", "k", "M", "G", "T", "P"];
+    if (!(Math.abs(n) < 1e21)) return R.number(n, 3);
     let value = n;
     let i = 0;
     while (value >= 999.5 && i < prefixes.length - 1) {
@@ -63,11 +70,12 @@
   };
 
   R.seconds = (s) => {
+    if (!(Math.abs(s) < 1e9)) return `${R.number(s, 3)}\u00a0s`;
     const [value, unit] = s >= 1 ? [s, "s"] : s >= 1e-3 ? [s * 1e3, "ms"] : [s * 1e6, "\u00b5s"];
     return `${value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)}\u00a0${unit}`;
   };
 
-  R.percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
+  R.percent = (share, digits = 1) => `${Number.isFinite(share) ? R.fixed(100 * share, digits) : "\u2013"}\u00a0%`;
 
   // A number for rows and one for columns, or the one that stands for both.
   R.pair = ([rows, columns]) => (rows === columns ? R.number(rows) : `${R.number(rows)}, ${R.number(columns)}`);

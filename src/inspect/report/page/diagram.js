@@ -68,7 +68,7 @@
     const text = gutter + wide + 12;
     const most = {
       width: R.report.image.dims[2],
-      channels: Math.max(...all.map((n) => n.dims[0] || 1)),
+      channels: R.extent(all.map((n) => n.dims[0] || 1))[1],
       metric: Math.max(metric[0] === "roof" ? 1 : 0, ...R.report.layers.map((layer) => layer[metric[0]])) || 1,
     };
     return {

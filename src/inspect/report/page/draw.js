@@ -18,11 +18,15 @@
     dark.addEventListener("change", draw);
   };
 
+  // What is no number.
+  const NO_NUMBER = [128, 128, 128, 255];
+
+  // The largest size of the finite numbers.
   R.largest = (values) => {
     let most = 0;
     for (const value of values) {
       const size = Math.abs(value);
-      if (size > most) most = size;
+      if (size > most && size < Infinity) most = size;
     }
     return most;
   };
@@ -33,10 +37,11 @@
     return [part(0), part(1), part(2), 255];
   };
 
-  // A colour scale over -most..most: (value) => [r, g, b, a].
+  // A colour scale over -most..most: (value) => [r, g, b, a]; infinite values have the strongest colours, NaN is grey.
   R.diverging = (most) => {
     const [paper, positive, negative] = ["--paper", "--positive", "--negative"].map(R.color);
     return (value) => {
+      if (Number.isNaN(value)) return NO_NUMBER;
       const t = most > 0 ? Math.max(-1, Math.min(1, value / most)) : 0;
       return R.mix(paper, t < 0 ? negative : positive, Math.abs(t));
     };
@@ -46,6 +51,7 @@
   R.overlay = (most) => {
     const [positive, negative] = ["--positive", "--negative"].map(R.color);
     return (value) => {
+      if (Number.isNaN(value)) return NO_NUMBER;
       const t = most > 0 ? Math.max(-1, Math.min(1, value / most)) : 0;
       return [...(t < 0 ? negative : positive), 255 * Math.abs(t)];
     };

@@ -29,7 +29,10 @@
           " by epoch. Where validation turns up while training goes down, the network learns its images by heart.",
         ),
         R.figure(
-          R.lines(both(score), { label: `${name} by epoch`, format: masks ? undefined : (v) => R.percent(v, 0) }),
+          R.lines(both(score), {
+              label: `${name} by epoch`,
+              format: masks ? undefined : (v, tick) => R.percent(v, tick ? Math.max(0, tick.decimals - 2) : 1),
+            }),
           R.el("strong", {}, masks ? "Dice" : "Accuracy"),
           " by epoch. The weights of the best validation epoch are kept.",
         ),
@@ -86,8 +89,7 @@
       const color = R.diverging(2);
       return (v) => (log(v) === null ? color(-2) : color(log(v) + 3));
     }
-    const logs = values.map(log).filter((v) => v !== null);
-    const [low, high] = [Math.min(...logs), Math.max(...logs)];
+    const [low, high] = R.extent(values.map(log)) || [0, 1];
     return (v) => (log(v) === null ? null : toward(0.08 + (0.92 * (log(v) - low)) / (high - low || 1), accent));
   };
 
@@ -126,35 +128,30 @@
     );
   };
 
-  // Counts of one layer's samples in bins that all samples share.
+  // Counts of one layer's samples in bins that all samples share; a sample without a finite value has none.
   const rebin = (histograms, bins) => {
-    const low = Math.min(...histograms.map((h) => h.from));
-    const high = Math.max(...histograms.map((h) => h.to));
-    const width = (high - low) / bins || 1;
+    const axis = R.axisOver(histograms.flatMap((h) => [h.from, h.to]));
     const shared = histograms.map(({ from, to, counts }) => {
       const out = new Float64Array(bins);
-      const step = (to - from) / counts.length;
+      if (!R.finite(from) || !R.finite(to)) return out;
       counts.forEach((n, i) => {
-        const [start, end] = [(from + i * step - low) / width, (from + (i + 1) * step - low) / width];
+        const [start, end] = [i, i + 1].map((at) => axis.share(R.between(from, to, at / counts.length)) * bins);
         // Each bin gets what of the interval lies in it; one without width lies in a single bin.
-        for (
-          let bin = Math.min(Math.floor(start), bins - 1);
-          bin < bins && (bin < end || bin === Math.floor(start));
-          bin++
-        ) {
+        const first = Math.min(Math.floor(start), bins - 1);
+        for (let bin = first; bin < bins && (bin < end || bin === first); bin++) {
           const inside = end > start ? (Math.min(end, bin + 1) - Math.max(start, bin)) / (end - start) : 1;
           out[bin] += n * Math.max(inside, 0);
         }
       });
       return out;
     });
-    return { low, width, shared };
+    return { edge: (bin) => R.between(axis.low, axis.high, bin / bins), shared };
   };
 
   const course = (samples, i) => {
     const BINS = 32;
     const histograms = samples.map((sample) => sample.layers[i].histogram);
-    const { low, width, shared } = rebin(histograms, BINS);
+    const { edge, shared } = rebin(histograms, BINS);
     const share = (bin, column) => shared[column][bin] / (shared[column].reduce((a, b) => a + b, 0) || 1);
     const plane = R.plane({
       label: `Outputs of ${samples[0].layers[i].path} over time`,
@@ -166,7 +163,7 @@
       },
       tell: (r, c) => {
         const bin = BINS - 1 - r;
-        return `step ${R.thousands(samples[c].step)}: ${R.percent(share(bin, c))} of the outputs from ${R.number(low + bin * width, 3)} to ${R.number(low + (bin + 1) * width, 3)}`;
+        return `step ${R.thousands(samples[c].step)}: ${R.percent(share(bin, c))} of the outputs from ${R.number(edge(bin), 3)} to ${R.number(edge(bin + 1), 3)}`;
       },
     });
     plane.root.style.height = "14rem";

@@ -80,18 +80,22 @@
     };
   };
 
+  // Bars at most; of more classes those with the largest values.
+  const BARS = 120;
+
   // As many values as there are classes: they are the classes' scores.
-  const byClass = (values) =>
-    R.bars(
-      Array.from(values, (value, i) => ({
-        name: R.className(i),
-        value,
-        text: R.number(value),
-        tone: value < 0 ? "negative" : "positive",
-        strong: i === R.report.image.label,
-      })),
-      "Values by class",
-    );
+  const byClass = (values) => {
+    const rows = Array.from(values, (value, i) => ({
+      name: R.className(i),
+      value,
+      text: R.number(value),
+      tone: value < 0 ? "negative" : "positive",
+      strong: i === R.report.image.label,
+    }));
+    if (rows.length <= BARS) return R.bars(rows, "Values by class");
+    const largest = rows.sort((a, b) => b.value - a.value).slice(0, BARS);
+    return R.figure(R.bars(largest, "The largest values"), `The ${BARS} largest of ${R.thousands(rows.length)} values.`);
+  };
 
   R.maps = (root, layer) => {
     const plane = asPlane(layer.maps);

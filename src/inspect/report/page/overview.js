@@ -21,8 +21,9 @@
     if (judged) return [`Accuracy on ${judged.set}`, R.percent(judged.accuracy, 2)];
     const phases = training ? training.phases.filter((p) => p.phase === "val") : [];
     if (!phases.length) return null;
-    if (phases[0].dice !== null) return ["Best validation Dice", R.number(Math.max(...phases.map((p) => p.dice)), 4)];
-    return ["Best validation accuracy", R.percent(Math.max(...phases.map((p) => p.accuracy)), 2)];
+    const best = (of) => (R.extent(phases.map(of)) || [])[1];
+    if (phases[0].dice !== null) return ["Best validation Dice", R.number(best((p) => p.dice), 4)];
+    return ["Best validation accuracy", R.percent(best((p) => p.accuracy), 2)];
   };
 
   const facts = () => {

@@ -92,7 +92,7 @@
   S.softmax = (root, L) => {
     const log = L.kind === "LogSoftmax";
     const scores = Array.from(L.x.values);
-    const most = Math.max(...scores);
+    const [, most] = R.extent(scores) || [0, 0];
     const exps = scores.map((x) => Math.exp(x - most));
     const all = sum(exps);
     const cursor = S.cursor(L.y, "class", () => update());

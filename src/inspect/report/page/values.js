@@ -4,7 +4,7 @@
   const R = window.Receptive;
 
   const spread = (values) =>
-    `mean ${R.number(values.mean)}, standard deviation ${R.number(values.std)}, from ${R.number(values.min)} to ${R.number(values.max)}, ${R.percent(values.zeros)} exactly zero`;
+    `mean ${R.number(values.mean)}, standard deviation ${R.number(values.std)}, from ${R.number(values.min)} to ${R.number(values.max)}, ${R.percent(values.zeros)} exactly zero${values.mean === null ? "; some are NaN or infinite" : ""}`;
 
   const one = (title, values, histogram, range) =>
     R.figure(
@@ -48,7 +48,7 @@
     const figures = R.el("div", { class: "figures" });
     if (layer.before) {
       const [a, b] = [layer.before.histogram, layer.histogram];
-      const range = [Math.min(a.from, b.from), Math.max(a.to, b.to)];
+      const range = [a.from, b.from, a.to, b.to];
       figures.append(
         one("before: what comes in", layer.before.values, layer.before.histogram, range),
         one("after: what goes out", layer.values, layer.histogram, range),
@@ -68,7 +68,7 @@
   // Each filter of three channels as one coloured picture, its own largest weight the strongest colour.
   const colored = (values, at, area) => {
     const most = R.largest(values.subarray(at, at + 3 * area)) || 1;
-    return (p) => [...[0, 1, 2].map((c) => 127.5 + (127.5 * values[at + c * area + p]) / most), 255];
+    return (p) => [...[0, 1, 2].map((c) => 127.5 + 127.5 * (values[at + c * area + p] / most || 0)), 255];
   };
 
   // Kernels side by side with a line between them: a row a filter, a column an input channel; those of a coloured image are

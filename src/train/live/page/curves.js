@@ -17,6 +17,8 @@
     let mean = 0;
     let weight = 0;
     return points.map((point) => {
+      // What is not finite breaks the line, and the mean goes on without it.
+      if (!R.finite(point[key])) return [point.x, null];
       const keep = Math.exp(-point.steps / window);
       mean = keep * mean + (1 - keep) * point[key];
       weight = keep * weight + (1 - keep);
@@ -40,7 +42,7 @@
     const update = (next) => {
       data = next;
       draw();
-      const last = (points) => (points.length ? options.format(points[points.length - 1][1]) : "\u2013");
+      const last = (points) => options.format(points.length ? points[points.length - 1][1] : null);
       const entry = (name, color, points) => {
         const mark = R.el("i");
         mark.style.background = `var(${color})`;
@@ -56,31 +58,38 @@
 
   // What a scale must reach: everything smooth, and of the single steps all but a few.
   const highest = (data) => {
-    const raw = data.raw.map((p) => p[1]).sort((a, b) => a - b);
+    const raw = data.raw.map((p) => p[1]).filter(R.finite).sort((a, b) => a - b);
     const most = raw.length ? raw[Math.floor((raw.length - 1) * 0.98)] : 0;
-    return Math.max(most, ...data.smooth.map((p) => p[1]), ...data.val.map((p) => p[1]));
+    const [, high] = R.extent([most, ...data.smooth.map((p) => p[1]), ...data.val.map((p) => p[1])]);
+    return high;
   };
 
   const drawing = (data, width, options) => {
-    const [height, left, right, top, bottom] = [220, 46, 12, 10, 26];
-    const xs = [...data.raw, ...data.val].map((p) => p[0]);
-    const [x0, x1] = xs.length ? [Math.min(...xs), Math.max(...xs)] : [0, 1];
-    const high = options.high ?? Math.max(highest(data), 1e-9);
-    const x = (v) => left + ((v - x0) / (x1 - x0 || 1)) * (width - left - right);
-    const y = (v) => height - bottom - (Math.min(v, high) / high) * (height - top - bottom);
+    const up = R.axis(0, options.high ?? highest(data));
+    const marks = up.ticks(4).map((tick) => ({ ...tick, text: options.format(tick.value, tick) }));
+    const left = Math.max(46, 12 + 7 * Math.max(...marks.map((mark) => mark.text.length)));
+    const [height, right, top, bottom] = [220, 12, 10, 26];
+    const across = R.axisOver([...data.raw, ...data.val].map((p) => p[0]));
+    const along = (share) => left + share * (width - left - right);
+    const above = (share) => height - bottom - share * (height - top - bottom);
+    const x = (v) => along(across.share(v));
+    const y = (v) => above(up.share(v));
     const label = `${options.title} by step`;
     const svg = R.svg("svg", { width, height, role: "img", "aria-label": label, "data-points": data.raw.length });
-    for (const t of R.ticks(0, high, 4)) {
+    for (const { share, text } of marks) {
+      const at = above(share);
       svg.append(
-        R.svg("line", { class: "hair", x1: left, x2: width - right, y1: y(t), y2: y(t) }),
-        R.svg("text", { class: "muted", x: left - 8, y: y(t) + 4, "text-anchor": "end" }, options.format(t, true)),
+        R.svg("line", { class: "hair", x1: left, x2: width - right, y1: at, y2: at }),
+        R.svg("text", { class: "muted", x: left - 8, y: at + 4, "text-anchor": "end" }, text),
       );
     }
-    for (const t of R.ticks(x0, x1, Math.min(6, width / 90)).filter(Number.isInteger)) {
-      svg.append(R.svg("text", { class: "muted", x: x(t), y: height - 6, "text-anchor": "middle" }, R.thousands(t)));
+    for (const { value, share } of across.ticks(Math.min(6, width / 90))) {
+      if (!Number.isInteger(value)) continue;
+      const place = { class: "muted", x: along(share), y: height - 6, "text-anchor": "middle" };
+      svg.append(R.svg("text", place, R.thousands(value)));
     }
     const line = (points, color, wide, kind) => {
-      const d = points.map(([px, py], i) => `${i ? "L" : "M"}${x(px).toFixed(1)} ${y(py).toFixed(1)}`).join("");
+      const d = R.path(points, x, y);
       const path = R.svg("path", { class: kind, d, fill: "none", "stroke-width": wide, "stroke-linejoin": "round" });
       path.style.stroke = `var(${color})`;
       svg.append(path);
@@ -88,8 +97,19 @@
     line(data.raw, "--accent", 1, "raw");
     line(data.smooth, "--accent", 2, "smooth");
     line(data.val, "--positive", 2, "val");
+    for (const [points, color] of [
+      [data.raw, "--accent"],
+      [data.val, "--positive"],
+    ]) {
+      const d = R.crosses(points, x, top);
+      if (!d) continue;
+      const path = R.svg("path", { class: "crosses", d, fill: "none", "stroke-width": 2 });
+      path.style.stroke = `var(${color})`;
+      path.append(R.svg("title", {}, R.CROSSES));
+      svg.append(path);
+    }
     data.val.slice(-60).forEach(([px, py], i, all) => {
-      if (data.val.length > 60 && i < all.length - 1) return;
+      if (!R.finite(py) || (data.val.length > 60 && i < all.length - 1)) return;
       const dot = R.svg("circle", { cx: x(px), cy: y(py), r: 2.6 });
       dot.style.fill = "var(--positive)";
       dot.append(R.svg("title", {}, `validation after step ${R.thousands(px)}: ${options.format(py)}`));
@@ -102,22 +122,24 @@
   R.liveCurves = (root, lead, score) => {
     const percent = score === "accuracy";
     const charts = [
-      ["loss", "Loss", undefined, (v, tick) => R.number(v, tick ? 3 : 4)],
-      ["score", percent ? "Accuracy" : score, 1, (v, tick) => (percent ? R.percent(v, tick ? 0 : 1) : v.toFixed(tick ? 1 : 3))],
+      ["loss", "Loss", undefined, (v, tick) => (tick ? R.tick(v, tick) : R.number(v))],
+      ["score", percent ? "Accuracy" : score, 1, (v, tick) => (percent ? R.percent(v, tick ? 0 : 1) : R.fixed(v, tick ? 1 : 3))],
     ].map(([key, title, high, format]) => ({ key, ...chart({ title, high, format }) }));
     root.replaceChildren(...charts.map((one) => one.root));
     const update = ({ curve, phases, epochSteps, steps }) => {
       const points = across(curve);
       const seen = points.reduce((sum, point) => sum + point.steps, 0);
       const window = Math.max(10, Math.round(seen / 40));
+      let lost = false;
       for (const { key, update } of charts) {
         // The last epoch may be a part of one.
         const end = (p) => Math.min((p.epoch + 1) * epochSteps, steps);
         const val = phases.filter((p) => p.phase === "val").map((p) => [end(p), p[key]]);
+        lost = lost || [...points, ...phases].some((one) => !R.finite(one[key]));
         update({ raw: points.map((point) => [point.x, point[key]]), smooth: smoothed(points, key, window), val });
       }
       const mean = curve.width > 1 ? `means of ${R.thousands(curve.width)} steps` : "single steps";
-      lead.textContent = `Training: ${mean} (pale), and smoothed over about ${R.thousands(window)} steps. Validation: after each epoch.`;
+      lead.textContent = `Training: ${mean} (pale), and smoothed over about ${R.thousands(window)} steps. Validation: after each epoch.${lost ? ` ${R.CROSSES}` : ""}`;
     };
     return { update };
   };

@@ -6,7 +6,7 @@
   // A number with a bar of this share, in another colour where it is a warning.
   const cell = (text, share, warn) => {
     const fill = R.el("span", { class: warn ? "fill warn" : "fill" });
-    fill.style.width = `${100 * Math.max(0, Math.min(1, share))}%`;
+    fill.style.width = `${100 * Math.max(0, Math.min(1, share || 0))}%`;
     return R.el("td", { class: "number" }, text, R.el("span", { class: "track", "aria-hidden": "true" }, fill));
   };
 
@@ -21,7 +21,7 @@
       : "This run takes no samples (--health 0).";
     return (sample) => {
       const layers = sample.layers.filter((layer) => layer.gradient_norm !== null || layer.dead !== null);
-      const most = Math.max(...layers.map((layer) => layer.gradient_norm || 0));
+      const most = R.largest(layers.map((layer) => layer.gradient_norm));
       const row = ({ path, kind, gradient_norm: gradient, update_ratio: ratio, dead }) =>
         R.el(
           "tr",

@@ -60,7 +60,7 @@
     const rate = progress.images_per_second;
     const left = ENDED.includes(state) || progress.seconds_left === null ? "" : `${time(progress.seconds_left)} left`;
     const last = phases.filter((p) => p.phase === "val").pop();
-    const score = (v) => (run && run.score === "Dice" ? v.toFixed(3) : R.percent(v, 2));
+    const score = (v) => (run && run.score === "Dice" ? R.fixed(v, 3) : R.percent(v, 2));
     const entries = [
       ["epoch", "epoch", Math.min(epoch + 1, epochs), `of ${R.thousands(epochs)}`],
       ["step", "step", R.thousands(step), `of ${R.thousands(steps)}`],
