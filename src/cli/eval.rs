@@ -3,6 +3,7 @@
 use super::args::TrainedArgs;
 use super::print_line;
 use super::table::table;
+use crate::core::text::{four_decimals, thousands};
 use crate::data::catalog;
 use crate::train::{Confusion, Overlap, Split, Trained};
 use anyhow::{Context, bail};
@@ -28,6 +29,10 @@ pub struct Args {
     json: bool,
 }
 
+/// Of more classes than this the `SHOWN` with the smallest share of right answers are listed.
+const MOST: usize = 120;
+const SHOWN: usize = 40;
+
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -47,7 +52,7 @@ struct Classes {
     classes: Vec<String>,
     /// The fraction of each class's samples that were taken for it.
     per_class: Vec<Option<f64>>,
-    /// A row a true class, a column a predicted one.
+    /// A row a true class, a column a predicted one; of more than 1,000 classes the cells that are not 0.
     confusion: Confusion,
 }
 
@@ -95,7 +100,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let set = trained.split(args.split)?.name();
     let (name, loss, n) = (&trained.network.name, report.loss, report.n);
-    print_line(&format!("{name} on the {n} images of {set}: loss {loss:.4}, {scores}"))?;
+    print_line(&format!("{name} on the {n} images of {set}: loss {}, {scores}", four_decimals(loss)))?;
     report.classes.map_or(Ok(()), |classes| print_line(&classes.text()))
 }
 
@@ -116,14 +121,23 @@ impl Classes {
     fn text(&self) -> String {
         let percent =
             |share: &Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.2} %", 100.0 * share));
-        let row = |(name, share): (&String, &Option<f64>)| vec![name.clone(), percent(share)];
-        let rows: Vec<_> = self.classes.iter().zip(&self.per_class).map(row).collect();
+        let mut shares: Vec<(usize, &Option<f64>)> = self.per_class.iter().enumerate().collect();
+        let all = shares.len();
+        let mut rest = String::new();
+        if all > MOST {
+            shares.retain(|(_, share)| share.is_some());
+            shares.sort_by(|a, b| a.1.partial_cmp(b.1).unwrap_or(std::cmp::Ordering::Equal));
+            shares.truncate(SHOWN);
+            rest = format!("the {} hardest of {} classes; --json has all\n", shares.len(), thousands(all));
+        }
+        let row = |(class, share): (usize, _)| vec![self.classes[class].clone(), percent(share)];
+        let rows: Vec<_> = shares.into_iter().map(row).collect();
         let wrong = self.confusion.worst(5);
         let confused = wrong.iter().map(|&(label, class, count)| {
             format!("\n  {count} x {} taken for {}", self.classes[label], self.classes[class])
         });
         let confused: String = confused.collect();
         let heading = if confused.is_empty() { "" } else { "\n\nmost often confused:" };
-        format!("\n{}{heading}{confused}", table(&rows, 1))
+        format!("\n{rest}{}{heading}{confused}", table(&rows, 1))
     }
 }

@@ -2,20 +2,28 @@
 
 use crate::core::{Error, Result};
 use crate::tensor::Tensor;
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
 
-/// Counts of samples by true and predicted class.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+/// Up to this many classes JSON holds every cell, 2 MB of zeros at most; beyond only those that are not 0.
+const DENSE: usize = 1000;
+
+/// Counts of samples by true and predicted class. Only cells that are not 0 are kept: of very many classes most are.
+///
+/// In JSON a list of rows, each a true class; of more than 1,000 classes
+/// `{"classes": N, "cells": [[true class, predicted class, count], ...]}`. (scikit-learn: `confusion_matrix`.)
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
-    /// A row a true class, a column a predicted one. (scikit-learn: `confusion_matrix`.)
-    pub counts: Vec<Vec<u64>>,
+    classes: usize,
+    /// By true and predicted class.
+    cells: BTreeMap<(usize, usize), u64>,
 }
 
 impl Confusion {
     /// No samples yet.
     pub fn new(classes: usize) -> Confusion {
-        Confusion { counts: vec![vec![0; classes]; classes] }
+        Confusion { classes, cells: BTreeMap::new() }
     }
 
     /// Adds a batch: `output` is `[N, classes]` of probabilities or logits, `labels` `[N]`.
@@ -24,34 +32,99 @@ impl Confusion {
     /// More outputs than classes; a label that is no class.
     pub fn add(&mut self, output: &Tensor, labels: &Tensor) -> Result<()> {
         let predicted = output.detach().argmax(Some(1), false)?.to_vec::<i64>()?;
-        for (label, class) in labels.to_vec::<i64>()?.into_iter().zip(predicted) {
-            let cell =
-                usize::try_from(label).ok().and_then(|row| self.counts.get_mut(row)?.get_mut(class as usize));
-            *cell.ok_or_else(|| {
-                Error::argument("confusion", format!("label {label} or class {class} is out of range"))
-            })? += 1;
+        let class = |class: i64| usize::try_from(class).ok().filter(|&class| class < self.classes);
+        for (label, taken) in labels.to_vec::<i64>()?.into_iter().zip(predicted) {
+            let (Some(label), Some(taken)) = (class(label), class(taken)) else {
+                let what = format!("label {label} or class {taken} is out of range");
+                return Err(Error::argument("confusion", what));
+            };
+            *self.cells.entry((label, taken)).or_default() += 1;
         }
         Ok(())
     }
 
+    /// How many classes there are.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Samples of class `label` that were taken for `class`.
+    pub fn count(&self, label: usize, class: usize) -> u64 {
+        self.cells.get(&(label, class)).copied().unwrap_or(0)
+    }
+
+    /// The cells that are not 0: true class, predicted class, count; row by row.
+    pub fn cells(&self) -> impl Iterator<Item = (usize, usize, u64)> {
+        self.cells.iter().map(|(&(label, class), &count)| (label, class, count))
+    }
+
+    /// All samples.
+    pub fn total(&self) -> u64 {
+        self.cells.values().sum()
+    }
+
+    /// Samples that were taken for what they are.
+    pub fn right(&self) -> u64 {
+        self.cells().filter(|(label, class, _)| label == class).map(|(.., count)| count).sum()
+    }
+
+    /// The samples of each true class.
+    pub fn samples(&self) -> Vec<u64> {
+        let mut samples = vec![0; self.classes];
+        self.cells().for_each(|(label, _, count)| samples[label] += count);
+        samples
+    }
+
     /// The fraction of each class's samples that were taken for it; `None` for a class without samples. (Recall.)
     pub fn per_class(&self) -> Vec<Option<f64>> {
-        let share = |(class, row): (usize, &Vec<u64>)| {
-            let n: u64 = row.iter().sum();
-            (n > 0).then(|| row[class] as f64 / n as f64)
-        };
-        self.counts.iter().enumerate().map(share).collect()
+        let share = |(class, n): (usize, u64)| (n > 0).then(|| self.count(class, class) as f64 / n as f64);
+        self.samples().into_iter().enumerate().map(share).collect()
     }
 
     /// The pairs most often confused: true class, predicted class, count; the most frequent first.
     pub fn worst(&self, most: usize) -> Vec<(usize, usize, u64)> {
-        let cells = self.counts.iter().enumerate().flat_map(|(label, row)| {
-            row.iter().enumerate().map(move |(class, &count)| (label, class, count))
-        });
-        let mut wrong: Vec<_> = cells.filter(|&(label, class, count)| label != class && count > 0).collect();
+        let mut wrong: Vec<_> = self.cells().filter(|(label, class, _)| label != class).collect();
         wrong.sort_by_key(|&(_, _, count)| std::cmp::Reverse(count));
         wrong.truncate(most);
         wrong
+    }
+
+    /// Up to `most` classes, rising: those of the pairs most often confused, then those with most samples.
+    pub fn most_confused(&self, most: usize) -> Vec<usize> {
+        let samples = self.samples();
+        let mut by_samples: Vec<usize> = (0..self.classes).collect();
+        by_samples.sort_by_key(|&class| std::cmp::Reverse(samples[class]));
+        let confused = self.worst(usize::MAX).into_iter().flat_map(|(label, class, _)| [label, class]);
+        let mut chosen = std::collections::BTreeSet::new();
+        for class in confused.chain(by_samples) {
+            if chosen.len() == most {
+                break;
+            }
+            chosen.insert(class);
+        }
+        chosen.into_iter().collect()
+    }
+}
+
+impl Serialize for Confusion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        if self.classes > DENSE {
+            let mut sparse = serializer.serialize_struct("Confusion", 2)?;
+            sparse.serialize_field("classes", &self.classes)?;
+            sparse.serialize_field("cells", &self.cells().collect::<Vec<_>>())?;
+            return sparse.end();
+        }
+        let row = |label| (0..self.classes).map(|class| self.count(label, class)).collect::<Vec<_>>();
+        serializer.collect_seq((0..self.classes).map(row))
+    }
+}
+
+#[cfg(test)]
+impl Confusion {
+    /// Of these cells: true class, predicted class, count.
+    pub(crate) fn of(classes: usize, cells: impl IntoIterator<Item = (usize, usize, u64)>) -> Confusion {
+        let cells = cells.into_iter().map(|(label, class, count)| ((label, class), count)).collect();
+        Confusion { classes, cells }
     }
 }
 
@@ -59,6 +132,7 @@ impl Confusion {
 mod tests {
     use super::*;
     use crate::tensor::Device;
+    use serde_json::json;
 
     #[test]
     fn rows_are_true_classes() {
@@ -67,10 +141,25 @@ mod tests {
         let labels = Tensor::from_slice(&cpu, &[0i64, 1], &[2]).unwrap();
         let mut confusion = Confusion::new(3);
         confusion.add(&output, &labels).unwrap();
-        assert_eq!(confusion.counts, [[1, 0, 0], [0, 0, 1], [0, 0, 0]]);
+        assert_eq!(serde_json::to_value(&confusion).unwrap(), json!([[1, 0, 0], [0, 0, 1], [0, 0, 0]]));
         assert_eq!(confusion.per_class(), [Some(1.0), Some(0.0), None]);
-        assert_eq!(confusion.worst(5), [(1, 2, 1)]);
-        let outside = Tensor::from_slice(&cpu, &[3i64, 0], &[2]).unwrap();
-        assert!(confusion.add(&output, &outside).is_err());
+        assert_eq!((confusion.worst(5), confusion.total(), confusion.right()), (vec![(1, 2, 1)], 2, 1));
+        for label in [3i64, -1] {
+            let outside = Tensor::from_slice(&cpu, &[label, 0], &[2]).unwrap();
+            assert!(confusion.add(&output, &outside).is_err());
+        }
+        assert!(Confusion::new(2).add(&output, &labels).is_err());
+    }
+
+    /// A million classes, as `--classes` allows, cost what their samples cost. (Dense they would be 8 TB.)
+    #[test]
+    fn very_many_classes_are_few_cells() {
+        let confusion = Confusion::of(1_000_000, [(7, 7, 2), (7, 999_999, 1), (3, 9, 4)]);
+        let json = serde_json::to_value(&confusion).unwrap();
+        assert_eq!(json, json!({ "classes": 1_000_000, "cells": [[3, 9, 4], [7, 7, 2], [7, 999_999, 1]] }));
+        assert_eq!(confusion.per_class()[7], Some(2.0 / 3.0));
+        assert_eq!(confusion.most_confused(3), [3, 7, 9]);
+        assert_eq!(confusion.most_confused(6), [0, 1, 3, 7, 9, 999_999]);
+        assert_eq!(Confusion::new(2).most_confused(5), [0, 1]);
     }
 }

@@ -28,7 +28,7 @@ pub struct Judged {
     pub of: usize,
     /// The fraction of the asked that were right.
     pub accuracy: f64,
-    /// A row a true class, a column a predicted one.
+    /// True classes, and what they were taken for.
     pub confusion: Confusion,
     /// The fraction of each class's images that were right.
     pub per_class: Vec<Option<f64>>,

@@ -4,6 +4,7 @@ use super::{
     Attribution, Heat, ImageFacts, Judged, LayerFacts, MachineFacts, PhasePoint, Report, Row, Weights,
 };
 use crate::inspect::{Array, Goal};
+use crate::train::Confusion;
 use serde::{Serialize, Serializer};
 
 /// The report without pictures, maps and steps.
@@ -88,7 +89,7 @@ pub struct JudgedNumbers<'a> {
     pub asked: usize,
     pub of: usize,
     pub accuracy: f64,
-    pub confusion: &'a [Vec<u64>],
+    pub confusion: &'a Confusion,
     pub per_class: &'a [Option<f64>],
     /// Numbers of images in the set.
     pub worst: Vec<usize>,
@@ -159,7 +160,7 @@ fn judged(judged: &Judged) -> JudgedNumbers<'_> {
         asked: judged.asked,
         of: judged.of,
         accuracy: judged.accuracy,
-        confusion: &judged.confusion.counts,
+        confusion: &judged.confusion,
         per_class: &judged.per_class,
         worst: indices(&judged.worst),
         confident: indices(&judged.confident),

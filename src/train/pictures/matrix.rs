@@ -1,4 +1,5 @@
-//! `confusion.svg`: which class is taken for which.
+//! `confusion.svg`: which class is taken for which. Of very many classes those that are confused most, so that it can be
+//! read.
 
 use super::layout::{GAP, TEXT, TITLE, heading, note};
 use crate::core::text::thousands;
@@ -8,104 +9,100 @@ use crate::draw::{Anchor, Svg};
 use crate::train::Confusion;
 
 const LONGEST_NAME: f64 = 170.0;
+/// More classes than this have no room for their names: the `SHOWN` most confused are drawn.
+const MOST: usize = 120;
+const SHOWN: usize = 40;
 
 /// Sizes for this many classes.
 struct Sizes {
     cell: f64,
     /// Of the counts; none where they would be too small to read.
     counts: Option<f64>,
-    /// Of the names; none where a row is lower than a letter.
-    names: Option<f64>,
+    /// Of the names.
+    names: f64,
 }
 
 impl Sizes {
     fn of(classes: usize, digits: usize) -> Sizes {
         let digits = width(&"0".repeat(digits), 1.0);
         match classes {
-            0..=12 => Sizes { cell: (12.0 * digits + 10.0).max(40.0), counts: Some(12.0), names: Some(TEXT) },
-            13..=50 => Sizes { cell: (9.0 * digits + 5.0).max(20.0), counts: Some(9.0), names: Some(11.0) },
-            51..=120 => Sizes { cell: 12.0, counts: None, names: Some(9.0) },
-            _ => Sizes { cell: (1440 / classes).max(1) as f64, counts: None, names: None },
+            0..=12 => Sizes { cell: (12.0 * digits + 10.0).max(40.0), counts: Some(12.0), names: TEXT },
+            13..=50 => Sizes { cell: (9.0 * digits + 5.0).max(20.0), counts: Some(9.0), names: 11.0 },
+            _ => Sizes { cell: 12.0, counts: None, names: 9.0 },
         }
     }
 }
 
 /// Draws counts by true class (rows) and predicted class (columns). A cell's strength is the root of its share of the row;
-/// at the right is the share of each class that was taken for it.
+/// at the right is the share of each class that was taken for it. Of more than 120 classes the 40 most confused are drawn.
 pub fn draw_confusion(title: &str, names: &[String], confusion: &Confusion) -> String {
-    let counts = &confusion.counts;
-    let most = counts.iter().flatten().max().copied().unwrap_or(0);
-    let sizes = Sizes::of(counts.len(), most.to_string().len());
-    let letters = sizes.names.unwrap_or(0.0);
-    let names: Vec<_> = names.iter().map(|name| fit(name, letters, LONGEST_NAME)).collect();
-    let longest =
-        if letters > 0.0 { names.iter().map(|n| width(n, letters)).fold(0.0, f64::max) } else { 0.0 };
+    let all = confusion.classes();
+    let shown = if all > MOST { confusion.most_confused(SHOWN) } else { (0..all).collect() };
+    let most = confusion.cells().map(|(.., count)| count).max().unwrap_or(0);
+    let sizes = Sizes::of(shown.len(), most.to_string().len());
+    let letters = sizes.names;
+    let names: Vec<_> = shown.iter().map(|&class| fit(&names[class], letters, LONGEST_NAME)).collect();
+    let longest = names.iter().map(|n| width(n, letters)).fold(0.0, f64::max);
     // Names above the columns stand upright where they would touch.
     let upright = longest > sizes.cell - 6.0;
-    let side = sizes.cell * counts.len() as f64;
+    let side = sizes.cell * shown.len() as f64;
     let [left, top] = [GAP + 22.0 + longest, TITLE + 44.0 + if upright { longest } else { letters }];
     let page = (left + side + 64.0).max(360.0);
     let mut svg = Svg::new(page, top + side + GAP);
     heading(&mut svg, title, page);
-    note(&mut svg, "blue: right, orange: wrong; the deeper, the more of its row; percent: recall", page);
+    let part = match shown.len() < all {
+        true => format!("the {} most confused of {} classes; ", shown.len(), thousands(all)),
+        false => String::new(),
+    };
+    let colors = "blue: right, orange: wrong; the deeper, the more of its row; percent: recall";
+    note(&mut svg, &format!("{part}{colors}"), page);
     svg.text("predicted", [left + side / 2.0, TITLE + 28.0], TEXT, Anchor::Middle, INK);
     svg.text_upwards("true", [GAP + 8.0, top + side / 2.0], TEXT, Anchor::Middle, INK);
-    cells(&mut svg, counts, &sizes, [left, top]);
+    cells(&mut svg, confusion, &shown, &sizes, [left, top]);
     svg.frame([left, top], [side, side], FAINT);
-    if letters > 0.0 {
-        let recall = confusion.per_class();
-        for (i, (name, recall)) in names.iter().zip(recall).enumerate() {
-            let middle = (i as f64 + 0.5) * sizes.cell;
-            let base = middle + letters * 0.36;
-            svg.text(name, [left - 6.0, top + base], letters, Anchor::End, INK);
-            match upright {
-                true => svg.text_upwards(name, [left + base, top - 6.0], letters, Anchor::Start, INK),
-                false => svg.text(name, [left + middle, top - 6.0], letters, Anchor::Middle, INK),
-            }
-            let recall = recall.map_or("–".to_owned(), |share| format!("{:.1} %", 100.0 * share));
-            svg.text(&recall, [left + side + 52.0, top + base], letters, Anchor::End, FAINT);
+    let recall = confusion.per_class();
+    for (i, (name, &class)) in names.iter().zip(&shown).enumerate() {
+        let middle = (i as f64 + 0.5) * sizes.cell;
+        let base = middle + letters * 0.36;
+        svg.text(name, [left - 6.0, top + base], letters, Anchor::End, INK);
+        match upright {
+            true => svg.text_upwards(name, [left + base, top - 6.0], letters, Anchor::Start, INK),
+            false => svg.text(name, [left + middle, top - 6.0], letters, Anchor::Middle, INK),
         }
+        let recall = recall[class].map_or("–".to_owned(), |share| format!("{:.1} %", 100.0 * share));
+        svg.text(&recall, [left + side + 52.0, top + base], letters, Anchor::End, FAINT);
     }
     svg.finish()
 }
 
-fn cells(svg: &mut Svg, counts: &[Vec<u64>], sizes: &Sizes, [left, top]: [f64; 2]) {
-    let cell = sizes.cell;
-    for (i, row) in counts.iter().enumerate() {
-        let total: u64 = row.iter().sum();
-        for (j, &n) in row.iter().enumerate().filter(|&(_, &n)| n > 0) {
-            let color = if i == j { BLUE } else { VERMILION };
-            // The root: a good network's mistakes are a few per cent, and are to be told apart.
-            let fill = WHITE.mix(color, 0.05 + 0.95 * (n as f64 / total as f64).sqrt());
-            let [x, y] = [left + j as f64 * cell, top + i as f64 * cell];
-            svg.rect([x, y], [cell, cell], fill);
-            if let Some(size) = sizes.counts {
-                let ink = if fill.is_dark() { WHITE } else { INK };
-                svg.text(
-                    &n.to_string(),
-                    [x + cell / 2.0, y + cell / 2.0 + size * 0.36],
-                    size,
-                    Anchor::Middle,
-                    ink,
-                );
-            }
+fn cells(svg: &mut Svg, confusion: &Confusion, shown: &[usize], sizes: &Sizes, [left, top]: [f64; 2]) {
+    let (cell, samples) = (sizes.cell, confusion.samples());
+    let place = |class: usize| shown.binary_search(&class).ok();
+    for (label, class, n) in confusion.cells() {
+        let (Some(i), Some(j)) = (place(label), place(class)) else { continue };
+        let color = if label == class { BLUE } else { VERMILION };
+        // The root: a good network's mistakes are a few per cent, and are to be told apart.
+        let fill = WHITE.mix(color, 0.05 + 0.95 * (n as f64 / samples[label] as f64).sqrt());
+        let [x, y] = [left + j as f64 * cell, top + i as f64 * cell];
+        svg.rect([x, y], [cell, cell], fill);
+        if let Some(size) = sizes.counts {
+            let ink = if fill.is_dark() { WHITE } else { INK };
+            let base = [x + cell / 2.0, y + cell / 2.0 + size * 0.36];
+            svg.text(&n.to_string(), base, size, Anchor::Middle, ink);
         }
     }
-    if cell >= 12.0 {
-        let side = cell * counts.len() as f64;
-        for i in 1..counts.len() {
-            let at = i as f64 * cell;
-            svg.line(&[[left, top + at], [left + side, top + at]], HAIR, 1.0);
-            svg.line(&[[left + at, top], [left + at, top + side]], HAIR, 1.0);
-        }
+    let side = cell * shown.len() as f64;
+    for i in 1..shown.len() {
+        let at = i as f64 * cell;
+        svg.line(&[[left, top + at], [left + side, top + at]], HAIR, 1.0);
+        svg.line(&[[left + at, top], [left + at, top + side]], HAIR, 1.0);
     }
 }
 
 /// `lenet5 on mnist: 98.71 % of 10,000 right`.
 pub(super) fn confusion_title(of: &str, confusion: &Confusion) -> String {
-    let n: u64 = confusion.counts.iter().flatten().sum();
-    let right: u64 = confusion.counts.iter().enumerate().map(|(i, row)| row[i]).sum();
-    let percent = 100.0 * right as f64 / n.max(1) as f64;
+    let n = confusion.total();
+    let percent = 100.0 * confusion.right() as f64 / n.max(1) as f64;
     format!("{of}: {percent:.2} % of {} right", thousands(n as usize))
 }
 
@@ -113,23 +110,37 @@ pub(super) fn confusion_title(of: &str, confusion: &Confusion) -> String {
 mod tests {
     use super::*;
 
-    /// From one class to more than have room for names: every count that is there is in the picture, as text or as a cell.
+    /// From none to as many as have room for names: every count that is there is in the picture, as text or as a cell.
     #[test]
     fn any_number_of_classes_has_its_picture() {
-        for classes in [0, 1, 2, 10, 37, 100, 400] {
-            let mut confusion = Confusion::new(classes);
-            (0..classes).for_each(|i| confusion.counts[i][i] = 70 + i as u64);
+        for classes in [0, 1, 2, 10, 37, 100, 120] {
+            let confusion = Confusion::of(classes, (0..classes).map(|i| (i, i, 70 + i as u64)));
             let names: Vec<String> =
                 (0..classes).map(|i| format!("class {i} with <a> long & longer name")).collect();
             let svg = draw_confusion("t", &names, &confusion);
             let colored =
                 svg.lines().filter(|line| line.starts_with("<rect") && line.contains(&BLUE.to_string()));
             assert_eq!(colored.count(), classes);
-            let labelled = classes > 0 && classes <= 120;
-            assert_eq!(svg.contains("class 0 with &lt;a&gt;"), labelled, "{classes} classes");
+            assert_eq!(svg.contains("class 0 with &lt;a&gt;"), classes > 0, "{classes} classes");
             assert_eq!(svg.contains(r#"aria-label="70""#), (1..=50).contains(&classes));
             assert!(!svg.contains("NaN"));
         }
+    }
+
+    /// Of very many classes those that are confused, small and with their names; a row's share is still that of the class.
+    #[test]
+    fn of_very_many_classes_the_most_confused_are_drawn() {
+        let right = (0..50_000).map(|i| (i, i, 1));
+        let confusion = Confusion::of(50_000, right.chain([(123, 45_678, 3), (9, 10, 1)]));
+        let names: Vec<String> = (0..50_000).map(|i| format!("class {i}")).collect();
+        let svg = draw_confusion("t", &names, &confusion);
+        assert!(svg.len() < 200_000, "{} bytes", svg.len());
+        for text in
+            ["the 40 most confused of 50,000 classes", "class 123", "class 45678", "class 10", "25.0 %"]
+        {
+            assert!(svg.contains(text), "{text}");
+        }
+        assert!(!svg.contains(">class 49999"));
     }
 
     #[test]
@@ -138,7 +149,7 @@ mod tests {
             let sizes = Sizes::of(classes, digits);
             assert!(width(&"8".repeat(digits), sizes.counts.unwrap()) <= sizes.cell - 4.0);
         }
-        let confusion = Confusion { counts: vec![vec![3, 1], vec![0, 4]] };
+        let confusion = Confusion::of(2, [(0, 0, 3), (0, 1, 1), (1, 1, 4)]);
         assert_eq!(confusion_title("m on d", &confusion), "m on d: 87.50 % of 8 right");
         assert_eq!(confusion_title("m on d", &Confusion::new(2)), "m on d: 0.00 % of 0 right");
     }

@@ -69,6 +69,24 @@
     return R.el("div", {}, drawn.root, drawn.readout);
   };
 
+  // Pairs that are listed of very many classes.
+  const PAIRS = 30;
+
+  // Very many classes: the report holds only the cells that are not 0, and the pairs confused most often are listed.
+  const pairs = ({ classes, cells }) => {
+    const wrong = cells.filter(([label, taken]) => label !== taken).sort((a, b) => b[2] - a[2]);
+    const rows = wrong
+      .slice(0, PAIRS)
+      .map(([label, taken, n]) => ({
+        name: `${R.className(label)} taken for ${R.className(taken)}`,
+        value: n,
+        text: R.thousands(n),
+        tone: "positive",
+      }));
+    const title = `The pairs confused most often, of ${R.thousands(classes)} classes`;
+    return R.el("div", {}, R.el("h3", {}, title), R.bars(rows, title));
+  };
+
   const mistake = (m, set) =>
     R.el(
       "li",
@@ -126,9 +144,12 @@
     const asked = judged.asked < judged.of ? some : `all ${R.thousands(judged.of)} images of ${judged.set}`;
     const wrong = R.plural(judged.mistakes, "is a mistake", "are mistakes");
     const right = R.el("strong", {}, R.percent(judged.accuracy, 2));
-    const matrix = judged.confusion.length <= 12 ? table(judged.confusion) : plane(judged.confusion);
-    const caption =
-      "A row is a true class, a column what it was taken for; colour by the share of the row. Blue is right, vermilion is wrong.";
+    const { confusion } = judged;
+    const sparse = !Array.isArray(confusion);
+    const matrix = sparse ? pairs(confusion) : confusion.length <= 12 ? table(confusion) : plane(confusion);
+    const caption = sparse
+      ? "Images of the first class that were taken for the second."
+      : "A row is a true class, a column what it was taken for; colour by the share of the row. Blue is right, vermilion is wrong.";
     root.append(
       R.el("p", {}, `Asked about ${asked}: `, right, ` are right, ${wrong}.`),
       R.el("div", { class: "figures wide" }, R.figure(matrix, caption), byClass(judged.per_class)),
