@@ -294,35 +294,10 @@ fn files_stay_short() {
     }
 }
 
-/// Every lesson, and every command with its flags that the README shows, exists.
-#[cfg(feature = "cli")]
+/// Every lesson is in the README. (That its commands work is `tests/readme`'s to say.)
 #[test]
-fn readme_commands_exist() {
+fn readme_mentions_every_lesson() {
     let readme = read(&root().join("README.md"));
-    let help = |arguments: &[&str]| {
-        let out = std::process::Command::new(env!("CARGO_BIN_EXE_receptive"));
-        let out = { out }.args(arguments).arg("--help").output().unwrap();
-        String::from_utf8(out.stdout).unwrap()
-    };
-    let mut checked = 0;
-    for line in readme.lines().map(str::trim) {
-        let command =
-            line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("receptive "));
-        let Some(command) = command else { continue };
-        let words: Vec<&str> = command.split('#').next().unwrap().split_whitespace().collect();
-        let depth = if help(&[words[0]]).contains("Commands:") { 2 } else { 1 };
-        let text = help(&words[..depth]);
-        assert!(text.contains("Usage:"), "README shows `{line}`, but there is no such command");
-        for flag in words.iter().filter(|word| word.starts_with("--")) {
-            assert!(
-                text.contains(flag),
-                "README shows `{line}`, but `{}` has no {flag}",
-                words[..depth].join(" ")
-            );
-        }
-        checked += 1;
-    }
-    assert!(checked >= 5, "the README shows only {checked} commands");
     for path in sources("examples") {
         let name = path.file_stem().unwrap().to_str().unwrap();
         assert!(readme.contains(name), "the README does not mention the lesson {name}");

@@ -1,4 +1,4 @@
-//! `receptive predict --tensor`: what a network's weights make of a tensor, to compare with another program.
+//! `receptive predict WEIGHTS --tensor FILE --output FILE`: what a network's weights make of a tensor, to compare with another program.
 
 use crate::core::{DType, Error, ErrorKind, Result};
 use crate::io::TensorFile;

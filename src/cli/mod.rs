@@ -20,7 +20,7 @@ mod table;
 pub mod train;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,6 +46,12 @@ enum Command {
     Op(op::Args),
     Bench(bench::Args),
     Doctor(doctor::Args),
+}
+
+/// The program's command line: what it parses, and what its help says.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the program. The exit code is 0 only when what was asked was done.

@@ -1,6 +1,6 @@
 //! Cases: shapes and settings on which every op is checked against finite differences, PyTorch and other devices.
 //!
-//! A case is plain data, so the golden vectors' generator reads the same list (`receptive op --cases`) that the Rust
+//! A case is plain data, so the golden vectors' generator reads the same list (`receptive op --cases DIR`) that the Rust
 //! tests iterate.
 
 use crate::core::{DType, Element, Key, Result};

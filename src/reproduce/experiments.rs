@@ -93,7 +93,7 @@ pub fn find(id: &str) -> Result<&'static Experiment> {
         let ids: Vec<_> = EXPERIMENTS.iter().map(|row| row.id).collect();
         Error::new(ErrorKind::Missing, "reproduce", format!("there is no experiment `{id}`"))
             .expected(ids.join(", "))
-            .help("receptive reproduce --list shows what each is")
+            .help("what each is: receptive reproduce --list")
     })
 }
 

@@ -1,4 +1,4 @@
-//! A report's numbers, for a program: what `receptive inspect --json` prints.
+//! A report's numbers, for a program: what `receptive inspect RUN --json` prints.
 
 use super::{
     Attribution, Heat, ImageFacts, Judged, LayerFacts, MachineFacts, PhasePoint, Report, Row, Weights,

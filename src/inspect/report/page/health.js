@@ -229,7 +229,7 @@
         R.el(
           "p",
           { class: "note" },
-          "This run kept no samples of its layers' health: receptive train --health writes them.",
+          "This run kept no samples of its layers' health. To keep them: receptive train --health",
         ),
       );
   };

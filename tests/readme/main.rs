@@ -1,0 +1,141 @@
+//! What the documents tell a reader to type: every line is parsed by the program's own parser, and what needs nothing but the
+//! program is executed.
+//!
+//! A shell block in Markdown says after its language what it needs:
+//!
+//! | mark | needs | here |
+//! |---|---|---|
+//! | `run` | the program | executed in order, in a clean folder without data sets |
+//! | `data` | data sets, or files of the reader's own | the first steps of those lines whose data are in `$RECEPTIVE_DATA` |
+//! | `gpu` | a CUDA device | the first steps, where there is one |
+//! | `net` | the network | parsed |
+//! | `dev` | a checkout and other tools | its scripts, benches, lessons and their flags exist |
+//!
+//! A block ```` ```text run ```` is what the block before it prints: all but decimal numbers is compared.
+
+#![cfg(feature = "cli")]
+
+mod commands;
+mod execute;
+mod markdown;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// All files below a folder with one of these extensions.
+fn files(folder: &str, extensions: &[&str]) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![root().join(folder)]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| extensions.contains(&e.to_str().unwrap())) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The README, `docs/*.md` and `tests/*/README.md`.
+fn documents() -> Vec<PathBuf> {
+    let mut all = vec![root().join("README.md")];
+    all.extend(files("docs", &["md"]));
+    all.extend(files("tests", &["md"]));
+    all
+}
+
+#[test]
+fn every_command_line_is_one_that_the_program_takes() {
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    let mut check = |place: &Path, line: &str| {
+        for words in commands::split(line) {
+            count += 1;
+            if let Err(why) = commands::check(&words) {
+                wrong.push(format!("{}: {line}\n    {why}", place.strip_prefix(root()).unwrap().display()));
+            }
+        }
+    };
+    for path in documents() {
+        let page = markdown::read(&read(&path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        page.blocks.iter().flat_map(markdown::Block::lines).for_each(|line| check(&path, &line));
+        page.spans.iter().filter(|span| span.starts_with("receptive ")).for_each(|span| check(&path, span));
+    }
+    for (folder, extensions) in [
+        ("src", &["rs", "js"][..]),
+        ("examples", &["rs", "toml"]),
+        ("benches", &["rs"]),
+        ("tests/sim", &["sh"]),
+        ("tools", &["sh"]),
+    ] {
+        for path in files(folder, extensions) {
+            commands::in_source(&read(&path)).iter().for_each(|line| check(&path, line));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {count} command lines are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(count >= 100, "only {count} command lines were found");
+}
+
+/// The checks above would pass if they found nothing wrong with anything.
+#[test]
+fn what_is_wrong_is_found() {
+    for line in [
+        "receptive trian lenet5",
+        "receptive train lenet5 --epohcs 3",
+        "receptive train lenet5 --epochs three   # a comment",
+        "FOO=1 target/release/receptive eval --nothing",
+        "cargo run --release -- summary minivgg --inptu 3x32x32",
+        "cargo run --release --example 99_nothing",
+        "cargo bench --bench nothing",
+        "python3 tests/peer/nothing.py",
+        "python3 tests/peer/steps.py --nothing",
+        "tests/sim/nothing.sh",
+        "recpetive train",
+    ] {
+        let words = commands::split(line);
+        assert!(words.iter().any(|words| commands::check(words).is_err()), "{line}");
+    }
+    for page in
+        ["```sh\nreceptive doctor\n```", "```console soon\n$ receptive doctor\n```", "```sh run\nreceptive"]
+    {
+        assert!(markdown::read(page).is_err(), "{page}");
+    }
+    let source =
+        "// as `receptive train lenet5` does\n.help(\"go on: receptive train --resume {}   or not\")";
+    assert_eq!(commands::in_source(source), ["receptive train lenet5", "receptive train --resume X"]);
+}
+
+/// The whole README, from its first block to its last.
+#[test]
+fn readme_works_from_the_first_block_to_the_last() {
+    let page = markdown::read(&read(&root().join("README.md"))).unwrap();
+    execute::in_order(&page.blocks, "readme");
+}
+
+/// A reader may begin with the tour, or with what there is, in an empty folder.
+#[test]
+fn tour_and_overview_work_on_their_own() {
+    let page = markdown::read(&read(&root().join("README.md"))).unwrap();
+    for section in ["What it does", "An hour inside a CNN"] {
+        let blocks: Vec<_> = page.blocks.iter().filter(|block| block.section == section).cloned().collect();
+        assert!(blocks.iter().any(|block| block.mark == "run"), "`{section}` has nothing to run");
+        execute::in_order(&blocks, &section.replace(' ', "-"));
+    }
+}
+
+/// Where there are data sets or a GPU: the first steps of what needs them.
+#[test]
+fn data_and_gpu_lines_start_where_these_exist() {
+    let page = markdown::read(&read(&root().join("README.md"))).unwrap();
+    execute::where_it_can(&page.blocks);
+}

@@ -1,0 +1,75 @@
+//! The fenced blocks and code spans of a Markdown file.
+
+const SHELLS: [&str; 4] = ["sh", "bash", "shell", "console"];
+const MARKS: [&str; 5] = ["run", "data", "gpu", "net", "dev"];
+
+/// A fenced block of a shell's lines, or of what they print.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// The heading (`##`) it stands under.
+    pub section: String,
+    /// `sh`, `console` or `text`.
+    pub language: String,
+    /// What the block needs.
+    pub mark: String,
+    pub text: String,
+}
+
+impl Block {
+    /// The command lines: continued lines joined; in `console` those after a `$`. None of a `text` block.
+    pub fn lines(&self) -> Vec<String> {
+        let text = self.text.replace("\\\n", " ");
+        let lines = text.lines().filter_map(|line| match self.language.as_str() {
+            "text" => None,
+            "console" => line.strip_prefix("$ "),
+            _ => Some(line),
+        });
+        lines.filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Shell blocks, and the text blocks marked `run`, in order.
+    pub blocks: Vec<Block>,
+    /// What stands between single backticks.
+    pub spans: Vec<String>,
+}
+
+/// Takes a Markdown file apart. A shell block must say what it needs.
+pub fn read(markdown: &str) -> Result<Page, String> {
+    let (mut page, mut section, mut prose) = (Page::default(), String::new(), String::new());
+    let mut lines = markdown.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            heading.clone_into(&mut section);
+        }
+        let Some(info) = line.trim_start().strip_prefix("```") else {
+            prose += &format!("{line}\n");
+            continue;
+        };
+        let (language, mark) = info.trim().split_once(' ').unwrap_or((info.trim(), ""));
+        let shell = SHELLS.contains(&language);
+        if shell && !MARKS.contains(&mark) {
+            return Err(format!(
+                "line {}: a block of commands says one of {MARKS:?}, not {mark:?}",
+                number + 1
+            ));
+        }
+        let mut text = String::new();
+        loop {
+            match lines.next() {
+                Some((_, line)) if line.trim_start() == "```" => break,
+                Some((_, line)) => text += &format!("{line}\n"),
+                None => return Err(format!("line {}: the block is never closed", number + 1)),
+            }
+        }
+        if shell || language == "text" && mark == "run" {
+            let (language, mark) = (language.to_owned(), mark.to_owned());
+            page.blocks.push(Block { section: section.clone(), language, mark, text });
+        }
+    }
+    let spans = prose.split('`').skip(1).step_by(2);
+    page.spans = spans.map(|span| span.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    Ok(page)
+}
