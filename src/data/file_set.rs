@@ -81,13 +81,7 @@ impl Dataset for FileSet {
     fn mask(&self, i: usize, mask: &mut Image) -> Result<()> {
         let Entry { image, trimap, .. } = &self.entries[i];
         let trimap = trimap.as_ref().ok_or_else(|| no_masks(&self.name))?;
-        picture::read_grey(trimap, mask)?;
-        let size = picture::dimensions(image)?;
-        if mask.size[1..] != size {
-            return Err(Error::format(trimap.display(), "the trimap has another size than its image")
-                .with("trimap", format_args!("{:?}", &mask.size[1..]))
-                .with("image", format_args!("{size:?}")));
-        }
+        picture::read_mask(trimap, image, mask)?;
         if let Some(wrong) = mask.pixels.iter().find(|value| !(1..=3).contains(*value)) {
             return Err(Error::format(trimap.display(), format!("the trimap has a pixel of value {wrong}"))
                 .expected("1 (object), 2 (background) or 3 (border)"));

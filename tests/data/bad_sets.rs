@@ -287,7 +287,7 @@ mod decoded {
             splits.train.mask(1, &mut mask).unwrap_err().to_string()
         };
         let error = mask_of(GrayImage::from_pixel(6, 5, Luma([1])));
-        assert!(error.contains("beagle_2.png: the trimap has another size than its image"), "{error}");
+        assert!(error.contains("beagle_2.png: the mask has another size than its photograph"), "{error}");
         for value in [0, 4, 255] {
             let error = mask_of(GrayImage::from_pixel(6, 4, Luma([value])));
             assert!(

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use receptive::data::{Image, picture};
 use receptive::{ErrorKind, Result};
 use std::io::Cursor;
+use std::path::{Path, PathBuf};
 
 fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
@@ -66,17 +67,127 @@ fn a_palette_is_looked_up() {
     assert_eq!(decode(&png).unwrap().pixels, [40, 10, 50, 20, 60, 30]);
 }
 
-/// Every prefix of a file is an error, never a panic and never half a picture.
+/// Every kind of file that tests/peer/pictures.py writes, beside what Pillow makes of it. The small folder is always there;
+/// $RECEPTIVE_PICTURES may name the whole matrix.
+///
+/// Where colours have all samples (`444`), and of grey, every value is within 3 of Pillow's: the two round the cosine
+/// transform differently, by 1 in brightness and by 1 in colour, which counts 1.77 times in blue. Where colours are
+/// subsampled, the filters that fill the gaps differ at edges: the mean is within 1.
+#[test]
+fn pictures_are_as_pillow_reads_them() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pictures");
+    let folder = std::env::var_os("RECEPTIVE_PICTURES").map_or(kept, PathBuf::from);
+    let expected = std::fs::read(folder.join("expected.safetensors")).unwrap();
+    let expected = safetensors::SafeTensors::deserialize(&expected).unwrap();
+    let (mut agreeing, mut wrong, mut off, mut means) = (0, Vec::new(), Vec::new(), Vec::new());
+    for (name, tensor) in expected.tensors() {
+        let mut image = Image::default();
+        if let Err(error) = picture::read(&folder.join(&name), &mut image) {
+            wrong.push(format!("{name}: {error}"));
+            continue;
+        }
+        let dimensions = picture::dimensions(&folder.join(&name)).unwrap();
+        if image.size != *tensor.shape() || dimensions != image.size[1..] {
+            wrong.push(format!("{name}: {:?}, Pillow has {:?}", image.size, tensor.shape()));
+            continue;
+        }
+        let apart: Vec<u8> = image.pixels.iter().zip(tensor.data()).map(|(a, b)| a.abs_diff(*b)).collect();
+        let most = apart.iter().copied().max().unwrap_or(0);
+        let mean = apart.iter().map(|&d| f64::from(d)).sum::<f64>() / apart.len() as f64;
+        let lossless = !name.ends_with(".jpg");
+        let subsampled = name.starts_with("sub");
+        match (lossless && most == 0) || (!lossless && if subsampled { mean <= 1.0 } else { most <= 3 }) {
+            true => agreeing += 1,
+            false => wrong.push(format!("{name}: {most} at most, {mean:.3} in the mean")),
+        }
+        if most > 2 && !subsampled {
+            let three = apart.iter().filter(|&&d| d > 2).count();
+            off.push(format!("{name}: {most} at {three} of {} values", apart.len()));
+        }
+        if subsampled {
+            means.push((mean, most, name));
+        }
+    }
+    means.sort_by(|a, b| b.0.total_cmp(&a.0));
+    println!(
+        "{agreeing} files agree; more than 2 off, all samples there: {off:#?}; subsampled, largest means: {:#?}",
+        &means[..means.len().min(8)]
+    );
+    assert!(wrong.is_empty() && agreeing >= 40, "{agreeing} agree\n{}", wrong.join("\n"));
+}
+
+/// A prefix of a file is an error, or lacks nothing but the end: never a panic and never half a picture.
 #[test]
 fn cut_files_are_errors() {
     for format in [ImageFormat::Png, ImageFormat::Jpeg] {
         let whole = encode(&noise(), format);
-        assert_eq!(decode(&whole).unwrap().size, [3, 30, 40]);
-        // The last chunk of a PNG (12 bytes, IEND) holds nothing.
-        for length in (0..whole.len() - 12).step_by(7) {
-            assert!(decode(&whole[..length]).is_err(), "{format:?} cut to {length} of {}", whole.len());
+        let picture = decode(&whole).unwrap();
+        assert_eq!(picture.size, [3, 30, 40]);
+        for length in 0..whole.len() {
+            match decode(&whole[..length]) {
+                Err(_) => {}
+                // Checksums and the end chunk of a PNG hold no pixels.
+                Ok(cut) => assert!(
+                    format == ImageFormat::Png && length + 24 > whole.len() && cut == picture,
+                    "{length}"
+                ),
+            }
         }
     }
+}
+
+/// A few bytes under a header that promises hundreds of millions of pixels.
+#[test]
+fn a_scan_too_short_for_its_picture_is_cut_off() {
+    let small = encode(&noise(), ImageFormat::Jpeg);
+    let frame = small.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    for side in [13_000u16, 600] {
+        let mut jpeg = small.clone();
+        jpeg[frame + 5..frame + 7].copy_from_slice(&side.to_be_bytes());
+        jpeg[frame + 7..frame + 9].copy_from_slice(&side.to_be_bytes());
+        let error = decode(&jpeg).unwrap_err().to_string();
+        assert!(error.contains("cut off"), "{error}");
+    }
+}
+
+/// A picture of more pixels than a network looks at is decoded at half its size; its header says the same.
+#[test]
+fn giant_jpegs_are_made_smaller_on_the_way() {
+    let (w, h) = (8200u32, 4200u32);
+    let image = RgbImage::from_fn(w, h, |x, _| Rgb(if x < w / 2 { [250, 10, 10] } else { [10, 10, 250] }));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), encode(&image.into(), ImageFormat::Jpeg)).unwrap();
+    let mut image = Image::default();
+    picture::read(file.path(), &mut image).unwrap();
+    assert_eq!(image.size, [3, 2100, 4100]);
+    assert_eq!(picture::dimensions(file.path()).unwrap(), [2100, 4100]);
+    assert!(image.pixels[5].abs_diff(250) < 3 && image.pixels[4095].abs_diff(10) < 3);
+}
+
+/// A trimap drawn on the photograph as its file holds it is turned with it; one drawn on what a person sees is not.
+#[test]
+fn masks_follow_their_photograph() {
+    let folder = tempfile::tempdir().unwrap();
+    let [photo, mask_file] = ["photo.jpg", "mask.png"].map(|name| folder.path().join(name));
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pictures");
+    let grey = |w, h| image::GrayImage::from_fn(w, h, |x, y| Luma([(10 * y + x) as u8]));
+    let read = |orientation: u32, w, h| {
+        std::fs::copy(kept.join(format!("444-exif{orientation}l.jpg")), &photo).unwrap();
+        grey(w, h).save(&mask_file).unwrap();
+        let mut mask = Image::default();
+        picture::read_mask(&mask_file, &photo, &mut mask).map(|()| mask)
+    };
+    // The photographs are 24 pixels wide and 16 high in the file.
+    for orientation in 1..=8 {
+        let mask = read(orientation, 24, 16).unwrap();
+        let seen = if orientation < 5 { [1, 16, 24] } else { [1, 24, 16] };
+        assert_eq!(mask.size, seen, "{orientation}");
+        let corner = [0, 23, 150 + 23, 150, 0, 150, 150 + 23, 23][orientation as usize - 1];
+        assert_eq!(mask.pixels[0], corner, "{orientation}");
+    }
+    let upright = read(6, 16, 24).unwrap();
+    assert_eq!((upright.size, upright.pixels[1]), ([1, 24, 16], 1));
+    assert!(read(1, 16, 24).unwrap_err().to_string().contains("16 x 24"));
 }
 
 /// A header may promise any size: the limit speaks before the memory is asked for.

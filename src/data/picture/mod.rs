@@ -1,0 +1,265 @@
+//! PNG, JPEG and GIF files as bytes for a network, upright as a person sees them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `jpeg.rs` | JPEG: where the picture ends in its file, whether it is whole, its pixels |
+//! | `png.rs` | PNG: its chunks, its pixels row by row |
+//! | `gif.rs` | the first frame of a GIF |
+//! | `orientation.rs` | EXIF: which way up a camera was held |
+//!
+//! Nothing in a file's header is believed beyond fixed limits. Bytes after the end of a picture are not looked at: phones
+//! append films. Decoding is done by the crates `jpeg-decoder`, `png` and `gif`, behind the feature `images`; without it
+//! these functions are errors.
+
+#[cfg(feature = "images")]
+mod gif;
+#[cfg(feature = "images")]
+mod jpeg;
+#[cfg(feature = "images")]
+mod orientation;
+#[cfg(feature = "images")]
+mod png;
+
+use super::Image;
+use crate::core::{Error, Result};
+use std::path::Path;
+
+/// Reads a picture as three channels, upright, laid on white where it is transparent. (Of a GIF: its first frame.)
+///
+/// # Errors
+/// A file that cannot be read, is of another kind, is cut off or damaged, or is larger than the limits.
+pub fn read(path: &Path, image: &mut Image) -> Result<()> {
+    codec::read(path, image)
+}
+
+/// Reads the mask of a photograph, a PNG of 8-bit grey, as one channel, its bytes unchanged.
+///
+/// A mask that does not say which way up it is lies as the photograph's pixels lie in their file, and is turned with them.
+///
+/// # Errors
+/// As [`read`]; a mask with other pixels, or of another size than its photograph.
+pub fn read_mask(path: &Path, photograph: &Path, mask: &mut Image) -> Result<()> {
+    codec::read_mask(path, photograph, mask)
+}
+
+/// `[height, width]` of a picture as [`read`] gives it, from its header alone.
+///
+/// # Errors
+/// As [`read`].
+pub fn dimensions(path: &Path) -> Result<[usize; 2]> {
+    codec::dimensions(path)
+}
+
+/// Three channels as one (ITU-R BT.709).
+pub fn grey(rgb: &Image) -> Image {
+    let [_, h, w] = rgb.size;
+    let (r, rest) = rgb.pixels.split_at(h * w);
+    let (g, b) = rest.split_at(h * w);
+    let light = |((&r, &g), &b): ((&u8, &u8), &u8)| {
+        ((2126 * u32::from(r) + 7152 * u32::from(g) + 722 * u32::from(b)) / 10_000) as u8
+    };
+    Image { size: [1, h, w], pixels: r.iter().zip(g).zip(b).map(light).collect() }
+}
+
+#[cfg(not(feature = "images"))]
+mod codec {
+    use super::{Error, Image, Path, Result};
+    use crate::core::ErrorKind;
+
+    fn refused<T>(path: &Path) -> Result<T> {
+        let what = "this build cannot decode pictures";
+        Err(Error::new(ErrorKind::Missing, path.display().to_string(), what)
+            .help("build with the feature `images`"))
+    }
+
+    pub fn read(path: &Path, _: &mut Image) -> Result<()> {
+        refused(path)
+    }
+
+    pub fn read_mask(path: &Path, _: &Path, _: &mut Image) -> Result<()> {
+        refused(path)
+    }
+
+    pub fn dimensions(path: &Path) -> Result<[usize; 2]> {
+        refused(path)
+    }
+}
+
+#[cfg(feature = "images")]
+mod codec {
+    use super::orientation::Orientation;
+    use super::{Error, Image, Path, Result, gif, jpeg, png};
+    use std::fs::File;
+    use std::io::Read;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    /// The longest file, in bytes.
+    const MOST_BYTES: u64 = 64 << 20;
+    /// The longest side, in pixels.
+    const MOST_SIDE: usize = 16 * 1024;
+    /// The most pixels of a picture. Decoding holds each a few times: at most about 700 MB.
+    pub const MOST_PIXELS: usize = 100_000_000;
+    /// Enough of nearly every file to find its size and its orientation.
+    const HEAD: u64 = 128 << 10;
+
+    /// Why a picture is refused.
+    #[derive(Debug)]
+    pub enum Refused {
+        TooLarge,
+        Damaged(String),
+    }
+
+    /// What a header says.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Header {
+        /// `[height, width]` of the pixels as the file holds them.
+        pub stored: [usize; 2],
+        pub orientation: Orientation,
+    }
+
+    impl Header {
+        /// A size that may be decoded, [`MOST_PIXELS`] for those that cannot be made smaller on the way.
+        pub fn new(
+            stored: [usize; 2],
+            most: usize,
+            orientation: Orientation,
+        ) -> std::result::Result<Header, Refused> {
+            let [h, w] = stored;
+            match h * w {
+                0 => Err(Refused::Damaged("it has no pixels".to_owned())),
+                _ if h.max(w) > MOST_SIDE || h * w > most => Err(Refused::TooLarge),
+                _ => Ok(Header { stored, orientation }),
+            }
+        }
+
+        /// `[height, width]` as a person sees it.
+        fn upright(&self) -> [usize; 2] {
+            self.orientation.upright(self.stored)
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    enum Format {
+        Png,
+        Jpeg,
+        Gif,
+    }
+
+    impl Format {
+        fn of(bytes: &[u8], path: &Path) -> Result<Format> {
+            if bytes.starts_with(png::SIGNATURE) {
+                Ok(Format::Png)
+            } else if bytes.starts_with(jpeg::SIGNATURE) {
+                Ok(Format::Jpeg)
+            } else if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
+                Ok(Format::Gif)
+            } else {
+                Err(Error::format(path.display(), "neither a PNG, a JPEG nor a GIF picture")
+                    .help("convert it with an image program first"))
+            }
+        }
+
+        fn header(self, bytes: &[u8]) -> std::result::Result<Header, Refused> {
+            match self {
+                Format::Png => png::header(bytes),
+                Format::Jpeg => jpeg::header(bytes),
+                Format::Gif => gif::header(bytes),
+            }
+        }
+    }
+
+    pub fn read(path: &Path, image: &mut Image) -> Result<()> {
+        let bytes = bytes(path, MOST_BYTES)?;
+        let format = Format::of(&bytes, path)?;
+        let header = guarded(path, || format.header(&bytes))?;
+        guarded(path, || match format {
+            Format::Png => png::decode(&bytes, header, image),
+            Format::Jpeg => jpeg::decode(&bytes, header, image),
+            Format::Gif => gif::decode(&bytes, header, image),
+        })?;
+        header.orientation.turn(image);
+        Ok(())
+    }
+
+    pub fn read_mask(path: &Path, photograph: &Path, mask: &mut Image) -> Result<()> {
+        let bytes = bytes(path, MOST_BYTES)?;
+        let own = match Format::of(&bytes, path)? {
+            Format::Png => guarded(path, || png::header(&bytes))?,
+            _ => return Err(not_grey(path, "those of another kind of file")),
+        };
+        if let Some(other) = guarded(path, || png::decode_grey(&bytes, own, mask))? {
+            return Err(not_grey(path, &other));
+        }
+        let photo = header(photograph)?;
+        let turn = match own.orientation {
+            Orientation::UPRIGHT if own.stored == photo.stored => photo.orientation,
+            own => own,
+        };
+        turn.turn(mask);
+        if mask.size[1..] == photo.upright() {
+            return Ok(());
+        }
+        let [h, w] = photo.upright();
+        Err(Error::format(path.display(), "the mask has another size than its photograph")
+            .with("mask", format_args!("{} x {}", mask.size[2], mask.size[1]))
+            .with("photograph", format_args!("{w} x {h}")))
+    }
+
+    fn not_grey(path: &Path, pixels: &str) -> Error {
+        Error::format(path.display(), "the picture is not 8-bit grey")
+            .with("pixels", pixels)
+            .expected("a PNG with one byte per pixel and no palette")
+    }
+
+    pub fn dimensions(path: &Path) -> Result<[usize; 2]> {
+        header(path).map(|header| header.upright())
+    }
+
+    /// Of the first bytes, if they hold it; else of the whole file.
+    fn header(path: &Path) -> Result<Header> {
+        let head = bytes(path, HEAD)?;
+        let format = Format::of(&head, path)?;
+        match guarded(path, || format.header(&head)) {
+            Err(_) if head.len() as u64 == HEAD => {
+                let all = bytes(path, MOST_BYTES)?;
+                guarded(path, || format.header(&all))
+            }
+            header => header,
+        }
+    }
+
+    /// The beginning of a file: all of it, or as many bytes as a header may take.
+    fn bytes(path: &Path, most: u64) -> Result<Vec<u8>> {
+        let refused = |e| Error::io(path, "read", e);
+        let file = File::open(path).map_err(refused)?;
+        let about = file.metadata().map_err(refused)?;
+        if !about.is_file() {
+            return Err(Error::format(path.display(), "not a regular file"));
+        }
+        if about.len() > MOST_BYTES {
+            return Err(Error::format(path.display(), "the picture is too large")
+                .with("bytes", about.len())
+                .expected(format!("at most {} MiB", MOST_BYTES >> 20))
+                .help("make it smaller first"));
+        }
+        let mut bytes = Vec::with_capacity(about.len().min(most) as usize + 1);
+        file.take(most).read_to_end(&mut bytes).map_err(refused)?;
+        Ok(bytes)
+    }
+
+    /// Runs a decoder. A damaged file may make it panic: that is an error of the file like any other.
+    fn guarded<T>(path: &Path, decode: impl FnOnce() -> std::result::Result<T, Refused>) -> Result<T> {
+        // Whatever a decoder leaves half done is dropped with the error, so nobody sees it.
+        let result = catch_unwind(AssertUnwindSafe(decode))
+            .unwrap_or_else(|_| Err(Refused::Damaged("the decoder gave up on it".to_owned())));
+        result.map_err(|refused| match refused {
+            Refused::TooLarge => Error::format(path.display(), "the picture is too large")
+                .expected(format!(
+                    "at most {MOST_SIDE} pixels on a side, and {} million in all",
+                    MOST_PIXELS / 1_000_000
+                ))
+                .help("make it smaller first"),
+            Refused::Damaged(why) => Error::format(path.display(), format!("a damaged picture: {why}")),
+        })
+    }
+}
