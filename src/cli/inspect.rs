@@ -3,7 +3,7 @@
 use super::args::{TrainedArgs, check_out, image_text};
 use super::{picture, print_line, say_on_stderr};
 use crate::ErrorKind;
-use crate::core::text::thousands;
+use crate::core::text::{file_name, thousands};
 use crate::inspect::report::{Numbers, Report, Shown, Weights, report};
 use crate::io::write_atomically;
 use crate::train::{Split, Trained, TrainedOptions};
@@ -51,7 +51,7 @@ const PAGE_BYTES: usize = 12_000_000;
 struct Printed<'a> {
     #[serde(flatten)]
     numbers: Numbers<'a>,
-    /// Where the page is.
+    /// The page's file name.
     page: String,
     page_bytes: usize,
 }
@@ -98,7 +98,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     write_atomically(&out, html.as_bytes())?;
     let (page, page_bytes) = (out.display().to_string(), html.len());
     if args.json {
-        let printed = Printed { numbers: report.numbers(), page, page_bytes };
+        let printed = Printed { numbers: report.numbers(), page: file_name(&out), page_bytes };
         return print_line(&serde_json::to_string(&printed)?);
     }
     print_line(&said(&report))?;

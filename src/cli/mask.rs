@@ -1,6 +1,7 @@
 //! What `receptive predict` says of a segmenter: the share of object pixels, the overlap, and the mask as a picture.
 
 use super::print_line;
+use crate::core::text::file_name;
 use crate::data::Image;
 use crate::draw::png;
 use crate::io::write_atomically;
@@ -38,7 +39,7 @@ pub fn run(
     let (share, overlap) = (masked.share(), masked.overlap());
     if json {
         let [dice, iou] = [overlap.map(|o| o.dice), overlap.map(|o| o.iou)];
-        let out = out.map(|out| out.display().to_string());
+        let out = out.map(file_name);
         let object =
             json!({ "object_share": share, "height": h, "width": w, "dice": dice, "iou": iou, "out": out });
         return print_line(&object.to_string());

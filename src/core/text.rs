@@ -1,6 +1,7 @@
 //! Words and numbers as people read and write them.
 
 use super::{Error, Result};
+use std::path::Path;
 
 /// A value that is one of a few, each with a name: one table for reading, writing and error messages.
 pub trait Named: Copy + PartialEq + 'static {
@@ -50,6 +51,15 @@ pub fn four_decimals(value: f64) -> String {
     if value.abs() < 1e6 || !value.is_finite() { format!("{value:.4}") } else { format!("{value:.4e}") }
 }
 
+/// What a file or a folder is called: the last part of its path. Where it lies is left out of what a person may pass on.
+pub fn file_name(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    // `.` and `..` have names, too.
+    let whole = || path.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_owned()));
+    let name = path.file_name().map(ToOwned::to_owned).or_else(whole);
+    name.map_or_else(|| "a folder".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
 /// Bytes as text, in base64 with padding (RFC 4648).
 pub fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -79,6 +89,14 @@ mod tests {
     fn numbers_have_commas() {
         let numbers = [0, 999, 1000, 61_706, 1_234_567].map(thousands);
         assert_eq!(numbers, ["0", "999", "1,000", "61,706", "1,234,567"]);
+    }
+
+    #[test]
+    fn names_are_without_places() {
+        let names = ["/home/ann/photos", "photos/", "a.png", "mnist", "/"].map(file_name);
+        assert_eq!(names, ["photos", "photos", "a.png", "mnist", "a folder"]);
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(file_name("."), here.file_name().unwrap().to_str().unwrap());
     }
 
     #[test]

@@ -68,6 +68,13 @@ pub(super) fn no_masks(set: &str) -> Error {
         .help("segmentation needs a set with masks: --data pets")
 }
 
+/// The end of a set's name: `photos/val` of a folder's path. Pictures, pages and records state it, and where a folder lies
+/// is no part of them.
+pub(super) fn set_name(name: &str) -> String {
+    let parts: Vec<&str> = name.split('/').collect();
+    parts[parts.len().saturating_sub(2)..].join("/")
+}
+
 /// A data set in memory.
 #[derive(Debug, Clone)]
 pub struct ImageSet {
@@ -103,7 +110,7 @@ impl ImageSet {
             return Err(Error::format(name, "holds no images").with("image", format_args!("{size:?}")));
         }
         check_labels(&name, &labels, classes.len())?;
-        Ok(ImageSet { name, size, pixels, labels, classes })
+        Ok(ImageSet { name: set_name(&name), size, pixels, labels, classes })
     }
 
     /// Grey images and labels as IDX files hold them. Without class names the labels' own numbers are the names.
@@ -205,7 +212,7 @@ impl Subset {
             let what = format!("image {i} is outside {} with its {} images", base.name(), base.len());
             return Err(Error::argument(name, what));
         }
-        Ok(Subset { name, base, indices })
+        Ok(Subset { name: set_name(&name), base, indices })
     }
 }
 

@@ -3,7 +3,7 @@
 //! Nothing is kept between epochs: decoding a photograph takes a worker a few milliseconds, and a step on a batch of
 //! photographs takes far longer than that.
 
-use super::dataset::no_masks;
+use super::dataset::{no_masks, set_name};
 use super::{Dataset, Image, ImageSize, picture};
 use crate::core::{Error, Result};
 use flate2::Crc;
@@ -31,7 +31,7 @@ impl FileSet {
     /// Labels are below the number of classes; all have a trimap or none.
     pub fn new(name: String, entries: Vec<Entry>, classes: Vec<String>) -> FileSet {
         let masks = !entries.is_empty() && entries.iter().all(|entry| entry.trimap.is_some());
-        FileSet { name, entries, classes, masks }
+        FileSet { name: set_name(&name), entries, classes, masks }
     }
 }
 

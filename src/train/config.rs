@@ -19,6 +19,10 @@ const MOST_WORKERS: usize = 1024;
 /// More outputs than any classifier has.
 const MOST_CLASSES: usize = 1_000_000;
 
+/// What stands above the settings.
+const REMARK: &str = "# The settings of this run. This file is not for sharing: it may say where your data lie, which \
+                      `receptive train --resume` needs to know.\n# The other files of this folder hold names only.\n\n";
+
 /// Steps from one sample of the layers' health to the next, unless told otherwise.
 pub const HEALTH_EVERY: u64 = 100;
 
@@ -246,9 +250,9 @@ impl RunConfig {
         self.scheduler.parse()
     }
 
-    /// As `config.toml` holds it.
+    /// As `config.toml` holds it, below a remark.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("every field has a TOML form")
+        format!("{REMARK}{}", toml::to_string(self).expect("every field has a TOML form"))
     }
 
     /// Reads `config.toml`'s text. `file` is its name, for errors.

@@ -4,6 +4,7 @@ use super::{
     Callback, Checkpoint, DataRecord, Flow, HealthRecorder, Keep, Outcome, RunConfig, RunDir, Setup, Tally,
     evaluate,
 };
+use crate::core::text::file_name;
 use crate::core::{Error, ErrorKind, Result};
 use crate::nn::ModuleExt;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ pub fn train<'a>(
     // Before the recorder: what they refuse, a set without masks, leaves no run behind.
     let (train, val) = setup.loaders()?;
     say(&headline(&setup));
-    let title = format!("{} on {}", config.model, config.data);
+    let title = format!("{} on {}", config.model, file_name(&config.data));
     let recorder = folder.recorder(title, config.log_steps, metrics_bytes, Arc::clone(&stop))?;
     watchers.iter_mut().try_for_each(|watcher| watcher.on_setup(&setup))?;
     // Before the recorder: a checkpoint's step has its sample on the disk.
@@ -124,7 +125,7 @@ fn headline(setup: &Setup) -> String {
         setup.model.num_parameters(),
         setup.train.len(),
         data.val.len(),
-        data.name,
+        file_name(&data.name),
         c.batch_size,
         c.optimizer,
         c.lr

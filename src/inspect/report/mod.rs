@@ -44,10 +44,11 @@ pub use subject::{Shown, test_picture};
 pub use training::{PhasePoint, Training};
 
 use crate::core::Result;
+use crate::core::text::file_name;
 use crate::inspect::{Goal, Machine, describe, summary};
 use crate::train::Trained;
-use serde::Serialize;
-use std::path::PathBuf;
+use serde::{Serialize, Serializer};
+use std::path::{Path, PathBuf};
 
 /// Everything the page shows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -84,21 +85,21 @@ pub struct Report {
     pub masks: Vec<MaskedImage>,
 }
 
-/// Where the weights are from.
+/// Where the weights are from. JSON has the name of the folder or file, not its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "from", rename_all = "lowercase")]
 pub enum Weights {
     /// A run folder's best.
     Run {
+        #[serde(rename = "name", serialize_with = "name_only")]
         path: PathBuf,
     },
     File {
+        #[serde(rename = "name", serialize_with = "name_only")]
         path: PathBuf,
     },
     /// Drawn as for a training that has not begun.
-    Drawn {
-        seed: u64,
-    },
+    Drawn { seed: u64 },
 }
 
 /// The machine the times were taken on.
@@ -159,7 +160,7 @@ pub fn report(
         receptive: env!("CARGO_PKG_VERSION"),
         model: name.clone(),
         describe: describe(&*trained.model),
-        data: trained.config.data.clone(),
+        data: file_name(&trained.config.data),
         classes: (0..trained.outputs()).map(|class| trained.class_name(class)).collect(),
         machine: machine(trained),
         image: ImageFacts { what, dims: trained.image, picture: Picture::of(&image), label },
@@ -182,6 +183,10 @@ pub fn report(
         masks: if trained_weights && masks { judged::masks(trained)? } else { Vec::new() },
         weights,
     })
+}
+
+fn name_only<S: Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(&file_name(path))
 }
 
 fn machine(trained: &Trained) -> MachineFacts {

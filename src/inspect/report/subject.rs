@@ -3,7 +3,6 @@
 use crate::core::{Error, Result};
 use crate::data::{DataDirs, Dataset, Image, load};
 use crate::train::{Split, Trained};
-use std::path::PathBuf;
 
 /// An image with what is known of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,16 +61,9 @@ impl Shown {
             }
             false => None,
         };
-        let what = format!("image {index} of {}", name(set));
+        let what = format!("image {index} of {}", set.name());
         Ok(Shown { image, mask, label: Some(set.label(index)), what })
     }
-}
-
-/// Of a folder's path only the end: where it lies is nobody's business.
-fn name(set: &dyn Dataset) -> String {
-    let path = PathBuf::from(set.name());
-    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-    parts[parts.len().saturating_sub(2)..].join("/")
 }
 
 /// A picture of `[C, H, W]` with something for every filter: a disc, stripes, a ramp, each channel turned a little.

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 /// What does not change in a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Run {
-    /// Where it is kept.
+    /// The name of the folder that keeps it; where that lies only the terminal says.
     pub folder: String,
     pub model: String,
     pub data: String,

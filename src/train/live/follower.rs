@@ -4,6 +4,7 @@ use super::events::{Progress, Run};
 use super::gallery::{Gallery, filters};
 use super::hub::{Hub, Topic};
 use super::pace::Pace;
+use crate::core::text::file_name;
 use crate::core::{Error, Result};
 use crate::nn::ModuleExt;
 use crate::train::{Callback, Flow, Outcome, Phase, PhaseReport, RunDir, Setup, StepReport, Tally, Trainer};
@@ -130,7 +131,14 @@ impl Follower {
 
     fn give_up(&mut self, error: &Error) {
         self.gallery = None;
-        self.hub.publish(Topic::Remark, &format!("Filters and predictions are no longer shown: {error}"));
+        self.remark("Filters and predictions are no longer shown", error);
+    }
+
+    /// Says on the page that something is missing, and on the terminal why: an error may name files, and where they lie is
+    /// not the page's to tell.
+    fn remark(&self, what: &str, error: &Error) {
+        (self.hub.say)(&format!("{what} on the page: {error}"));
+        self.hub.publish(Topic::Remark, &format!("{what}: the terminal says why."));
     }
 
     /// Waits while somebody wants a pause; first for the steps that are queued, so that what is paused can be looked at.
@@ -162,9 +170,9 @@ impl Callback for Follower {
         self.hub.publish(
             Topic::Run,
             &Run {
-                folder: self.folder.display().to_string(),
+                folder: file_name(&self.folder),
                 model: config.model.clone(),
-                data: setup.splits.name.clone(),
+                data: file_name(&setup.splits.name),
                 parameters: setup.model.num_parameters(),
                 device: setup.device.to_string(),
                 batch_size: config.batch_size * config.accumulate,
@@ -188,7 +196,7 @@ impl Callback for Follower {
     fn on_start(&mut self, trainer: &Trainer) -> Result<()> {
         match RunDir::history(&self.folder) {
             Ok(reports) => reports.iter().for_each(|report| self.hub.phase(report.into())),
-            Err(e) => self.hub.publish(Topic::Remark, &format!("The epochs before are not shown: {e}")),
+            Err(e) => self.remark("The epochs before are not shown", &e),
         }
         self.tally = trainer.state.tally;
         self.pace = Pace::new(trainer.state.step, trainer.state.seconds);

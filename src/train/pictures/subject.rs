@@ -99,10 +99,9 @@ impl Subject<'_> {
         errors.into_iter().next().unwrap_or(Ok(Vec::new())).map(|_| names)
     }
 
-    /// `lenet5 on mnist/test`. Of a folder's path only the end: where it lies is no part of the picture.
+    /// `lenet5 on mnist/test`.
     fn title(&self) -> String {
-        let parts: Vec<&str> = self.data.name().split('/').collect();
-        format!("{} on {}", self.network.name, parts[parts.len().saturating_sub(2)..].join("/"))
+        format!("{} on {}", self.network.name, self.data.name())
     }
 
     /// The first weights, where they act on pixels: a convolution, or a linear layer on whole images.

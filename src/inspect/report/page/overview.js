@@ -5,8 +5,8 @@
 
   const weights = () => {
     const w = R.report.weights;
-    if (w.from === "run") return `best weights of ${w.path}`;
-    if (w.from === "file") return `weights of ${w.path}`;
+    if (w.from === "run") return `best weights of ${w.name}`;
+    if (w.from === "file") return `weights of ${w.name}`;
     return `freshly drawn weights (seed ${w.seed})`;
   };
 

@@ -44,7 +44,7 @@
     $("pause").disabled = !open;
     $("stop").disabled = !open;
     $("pause").textContent = ["pausing", "paused"].includes(state) ? "Resume" : "Pause";
-    if (state === "stopped" && run) $("note").textContent = `Go on with: receptive train --resume ${run.folder}`;
+    if (state === "stopped" && run) $("note").textContent = `Go on with: receptive train --resume and the folder ${run.folder}, whose place the terminal names.`;
   };
 
   const time = (seconds) => {
@@ -102,7 +102,7 @@
       $("title").textContent = `${run.model} on ${run.data}`;
       $("about").textContent =
         `${R.thousands(run.parameters)} parameters, ${R.thousands(run.train_images)} training and ` +
-        `${R.thousands(run.val_images)} validation images, ${run.batch_size} a step, on ${run.device}; kept in ${run.folder}`;
+        `${R.thousands(run.val_images)} validation images, ${run.batch_size} a step, on ${run.device}; kept in the folder ${run.folder}`;
       curves = R.liveCurves($("curves"), $("curves-lead"), run.score);
       layers = R.liveLayers($("layers"), $("layers-lead"), run.health_every);
     },
