@@ -19,6 +19,9 @@ pub struct Args {
     /// Which images
     #[arg(long, value_enum, default_value_t = Split::Val)]
     split: Split,
+    /// Light and dark swapped in all images
+    #[arg(long)]
+    invert: bool,
     #[arg(long, default_value_t = 250)]
     batch_size: usize,
     /// Draw pictures into DIR [default: the run folder]: predictions, mistakes, confusion, first weights; masks
@@ -69,7 +72,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         );
     }
     let folder = args.pictures.map(|named| pictures_folder(named, &options.path)).transpose()?;
-    let trained = Trained::open(options, true)?;
+    let mut trained = Trained::open(options, true)?;
+    if args.invert {
+        trained.invert();
+    }
+    warn_of_opposite(&trained, args.split, args.invert)?;
     let mut confusion = Confusion::new(trained.outputs());
     let masks = trained.network.loss.takes_masks();
     let tally = trained.evaluate(args.split, args.batch_size, |batch, output| match masks {
@@ -102,6 +109,20 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (name, loss, n) = (&trained.network.name, report.loss, report.n);
     print_line(&format!("{name} on the {n} images of {set}: loss {}, {scores}", four_decimals(loss)))?;
     report.classes.map_or(Ok(()), |classes| print_line(&classes.text()))
+}
+
+/// Says where images are light that were dark in training, or the other way round.
+fn warn_of_opposite(trained: &Trained, split: Split, inverted: bool) -> anyhow::Result<()> {
+    let (images, Some(brightness)) = (trained.split(split)?, trained.brightness) else { return Ok(()) };
+    if brightness.is_opposite_of_set(&**images)? {
+        let (here, there) = if brightness.word() == "dark" { ("light", "dark") } else { ("dark", "light") };
+        let help = if inverted { "leave --invert away" } else { "--invert swaps light and dark" };
+        super::say_on_stderr(&format!(
+            "the images of {} are {here} at their edges, where all images of training are {there}: {help}",
+            images.name()
+        ));
+    }
+    Ok(())
 }
 
 /// The folder that was named, made where it is missing; else that of the run.

@@ -1,6 +1,7 @@
 //! A picture file as an image of a network's data set.
 
-use super::args::image_text;
+use super::say_on_stderr;
+use crate::core::text::file_name;
 use crate::data::{Image, picture};
 use crate::inspect::report::Shown;
 use crate::train::Trained;
@@ -12,7 +13,7 @@ use std::path::Path;
 /// # Errors
 /// A file that is no picture; a network for images of other than 1 or 3 channels.
 pub fn read(trained: &Trained, file: &Path, invert: bool) -> anyhow::Result<Shown> {
-    let mut image = Image::default();
+    let (mut image, name) = (Image::default(), file_name(file));
     picture::read(file, &mut image)?;
     let [_, h, w] = image.size;
     let channels = trained.size.channels();
@@ -32,11 +33,19 @@ pub fn read(trained: &Trained, file: &Path, invert: bool) -> anyhow::Result<Show
         None => "resized",
     };
     if invert {
-        image.pixels.iter_mut().for_each(|byte| *byte = !*byte);
+        image.invert();
+    }
+    if let Some(brightness) = trained.brightness.filter(|brightness| brightness.is_opposite(&image)) {
+        let (trained_on, picture) =
+            (brightness.word(), if brightness.word() == "dark" { "light" } else { "dark" });
+        let help = if invert { "leave --invert away" } else { "--invert swaps light and dark" };
+        say_on_stderr(&format!(
+            "{name} is {picture} at its edge, where all images of training are {trained_on}: {help}"
+        ));
     }
     let grey = if channels == 1 { " grey" } else { "" };
     let inverted = if invert { ", inverted" } else { "" };
-    let to = image_text(trained.image);
-    let what = format!("{}, {h}x{w} pixels {how} to {to}{grey} (bilinear){inverted}", file.display());
+    let [_, to_h, to_w] = trained.image;
+    let what = format!("{name}, {w}x{h} pixels {how} to {to_w}x{to_h}{grey} (bilinear){inverted}");
     Ok(Shown { image, mask: None, label: None, what })
 }

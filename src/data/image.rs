@@ -16,6 +16,11 @@ pub struct Image {
 }
 
 impl Image {
+    /// Light becomes dark, and dark light.
+    pub fn invert(&mut self) {
+        self.pixels.iter_mut().for_each(|byte| *byte = !*byte);
+    }
+
     /// An image of these pixels.
     ///
     /// # Errors

@@ -37,6 +37,7 @@
 
 mod archive;
 pub mod augment;
+pub mod brightness;
 pub mod catalog;
 pub mod cifar;
 pub mod dataset;
@@ -46,6 +47,7 @@ pub mod fingerprint;
 mod folder;
 pub mod idx;
 pub mod image;
+mod inverted;
 pub mod loader;
 pub mod lookup;
 pub mod normalize;
@@ -56,11 +58,13 @@ mod resize;
 pub mod transform;
 
 pub use augment::{Augment, Facts};
+pub use brightness::Brightness;
 pub use catalog::{SETS, SetSpec};
 pub use dataset::{Dataset, ImageSet, Subset, stratified};
 pub use fetch::{FetchOptions, fetch};
 pub use fingerprint::Fingerprint;
 pub use image::{Image, ImageSize};
+pub use inverted::Inverted;
 pub use loader::{Batch, Epoch, Loader, LoaderOptions, Target};
 pub use lookup::{DataDirs, Splits, find, list, load};
 pub use normalize::{Normalization, Normalize};

@@ -7,7 +7,7 @@
 //! It holds names, never where the data lie.
 
 use crate::core::{Error, ErrorKind, Result};
-use crate::data::{Facts, Fingerprint, ImageSize, Normalization, Pipeline, Splits};
+use crate::data::{Brightness, Facts, Fingerprint, ImageSize, Normalization, Pipeline, Splits};
 use crate::io::write_atomically;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -38,6 +38,10 @@ pub struct DataRecord {
     pub input: [usize; 3],
     /// How an image becomes that input: the steps of evaluation, and the numbers that normalise.
     pub pipeline: Pipeline,
+    /// How bright the training images are at their edges. `None`: a run of a version that did not look, or images that
+    /// cannot be read, which training says by itself.
+    #[serde(default)]
+    pub brightness: Option<Brightness>,
     /// Which images there were. `None`: those of the next start are taken.
     images: Option<SplitFingerprints>,
 }
@@ -93,6 +97,7 @@ impl DataRecord {
             size: splits.facts.size,
             input: pipeline.output(splits.facts.size)?,
             pipeline: pipeline.clone(),
+            brightness: Brightness::measure(&*splits.train).ok(),
             images: Some(SplitFingerprints::of(splits)?),
         })
     }

@@ -7,7 +7,8 @@ use super::setup::{build, device, loader_options, part, splits};
 use super::{DataRecord, Flow, RunConfig, RunDir, evaluate};
 use crate::core::{DType, Error, ErrorKind, Result};
 use crate::data::{
-    Augment, Batch, Dataset, Image, ImageSize, Loader, Normalization, Pipeline, Splits, catalog,
+    Augment, Batch, Brightness, Dataset, Image, ImageSize, Inverted, Loader, Normalization, Pipeline, Splits,
+    catalog,
 };
 use crate::io::TensorFile;
 use crate::models::Network;
@@ -62,6 +63,8 @@ pub struct Trained {
     pub size: ImageSize,
     /// The names of its classes.
     pub classes: Vec<String>,
+    /// How bright its training images are at their edges, where that is known.
+    pub brightness: Option<Brightness>,
     pipeline: Pipeline,
     splits: Option<Splits>,
 }
@@ -113,10 +116,14 @@ impl Trained {
         // The rungs were for training, perhaps on another device.
         let device = device(&RunConfig { gemm_rung: None, conv_rung: None, ..config.clone() })?;
         let Known { size, classes, pipeline, splits } = known(&config, &network, run, images)?;
+        let brightness = match run {
+            Some(run) => run.data.brightness,
+            None => catalog::known(&config.data).and_then(Brightness::known),
+        };
         let image = pipeline.output(size)?;
         let model = build(&config, &network, image, classes.len())?;
         model.init_with(&device, DType::F32, config.seed, config.scheme)?;
-        Ok(Trained { config, network, device, model, image, size, classes, pipeline, splits })
+        Ok(Trained { config, network, device, model, image, size, classes, brightness, pipeline, splits })
     }
 
     /// The same network once more, described and without values.
@@ -140,6 +147,16 @@ impl Trained {
             Split::Val => &splits.val,
             Split::Test => splits.test.as_ref().unwrap_or(&splits.val),
         })
+    }
+
+    /// Swaps light and dark in all its images.
+    pub fn invert(&mut self) {
+        if let Some(splits) = &mut self.splits {
+            let Splits { train, val, test, .. } = splits;
+            for set in [train, val].into_iter().chain(test) {
+                *set = Arc::new(Inverted::new(Arc::clone(set)));
+            }
+        }
     }
 
     /// Whether it was opened with its images.
