@@ -20,6 +20,11 @@
 //! \end{aligned}
 //! ```
 //!
+//! **inf and NaN.** The zeros of the padding are numbers: `0 * inf` is NaN in y and in dw, as in PyTorch. dx has a term only for
+//! what read the pixel. On the CPU nothing spreads farther than by these sums: where a rung's short cut made it (zeros
+//! between rows, Winograd's sums of neighbours, which may also overflow), the sums are computed again by another. On a GPU
+//! a captured graph cannot choose by data, so there an inf or a NaN in x, w or dy may reach more gradients of the same tile.
+//!
 //! With `groups` the channels fall into that many independent convolutions; `groups = C` is a depthwise one.
 //! PyTorch: `F.conv2d`. The loops are rungs of a ladder: [`crate::ladder::conv2d`].
 //!

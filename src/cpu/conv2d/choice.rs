@@ -1,7 +1,7 @@
 //! Which rung computes a loop when none is asked for: the one that should take least by this table.
 //!
 //! The candidates are 03, implicit GEMM, and 04, Winograd, where they can ([`implicit_supports`], [`winograd_supports`]), and
-//! 02 where neither can.
+//! 02 where neither can, or where 03 would do little but copy ([`implicit_copies_too_much`]).
 //! A rung's time is taken to be a sum of three terms, each a count times a constant:
 //!
 //! | term | implicit GEMM | Winograd |
@@ -16,6 +16,7 @@
 //! rung, over the 945 loops they were fitted to. `cargo bench --bench ladder` marks the rung that runs and lists the layers
 //! where another was faster, with `RECEPTIVE_SIMD` at each level: many of those are a reason to fit again.
 
+use super::implicit::copies_too_much as implicit_copies_too_much;
 use super::{Geometry, Loop, implicit_supports, winograd_supports};
 use crate::cpu::Simd;
 
@@ -34,6 +35,9 @@ static TABLE: [(Simd, bool, Costs, Costs); 6] = [
 
 /// The number of the cheapest rung.
 pub fn cheapest(simd: Simd, g: &Geometry, which: Loop) -> u32 {
+    if implicit_copies_too_much(g, which) {
+        return 2;
+    }
     let row = TABLE.iter().find(|row| (row.0, row.1) == (simd, which == Loop::GradWeight));
     let (Some(&(_, _, implicit, winograd)), true) = (row, winograd_supports(g)) else {
         return if implicit_supports(g) { 3 } else { 2 };
@@ -84,6 +88,51 @@ mod tests {
             for which in [Loop::Forward, Loop::GradWeight] {
                 assert_eq!(cheapest(simd, &layer([8, 1, 16, 32], 1), which), 3, "{simd} {which:?}");
                 assert_eq!(cheapest(simd, &layer([8, 64, 64, 32], 1), which), 4, "{simd} {which:?}");
+            }
+        }
+    }
+
+    fn window(size: usize, kernel: usize, [stride, padding, dilation]: [usize; 3]) -> Geometry {
+        let out = (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
+        let window = Window {
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            padding: [[padding; 2]; 2],
+            dilation: [dilation; 2],
+        };
+        Geometry { n: 1, c: 3, h: size, w: size, o: 4, oh: out, ow: out, groups: 1, window }
+    }
+
+    /// An image of 8x8 with a padding of 1000 took 2.3 s by rung 03, which copies 1000 rows of zeros for each row of
+    /// outputs, and 0.05 s by rung 02.
+    #[test]
+    fn zeros_and_phases_count_as_work() {
+        use Loop::{Forward, GradInput, GradWeight};
+        let loops = [Forward, GradInput, GradWeight];
+        let three = |g: &Geometry, which| cheapest(Simd::Avx512, g, which) == 3;
+        for (size, kernel, settings, never) in [
+            (8, 3, [1, 1000, 1], &[Forward, GradWeight][..]),
+            (8, 5, [1, 2000, 1], &[Forward, GradWeight]),
+            (8, 3, [2, 1000, 1], &[Forward, GradWeight]),
+            (2008, 3, [1, 0, 1000], &[GradInput]),
+            (1100, 3, [1, 0, 500], &[GradInput]),
+            (3000, 3, [1000, 0, 1], &[GradInput]),
+        ] {
+            for which in loops.into_iter().filter(|which| never.contains(which)) {
+                assert!(!three(&window(size, kernel, settings), which), "{size} {settings:?} {which:?}");
+            }
+        }
+        // Usual layers, of few channels and of many, stay where they were.
+        for (size, kernel, settings) in [
+            (28, 5, [1, 2, 1]),
+            (224, 7, [2, 3, 1]),
+            (224, 11, [4, 2, 1]),
+            (224, 16, [16, 0, 1]),
+            (65, 5, [1, 48, 24]),
+            (3, 5, [1, 2, 1]),
+        ] {
+            for which in loops {
+                assert!(three(&window(size, kernel, settings), which), "{size} {settings:?} {which:?}");
             }
         }
     }

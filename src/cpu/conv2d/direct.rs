@@ -19,26 +19,44 @@ use crate::core::Float;
 use crate::cpu::CpuCtx;
 
 pub fn forward<T: Float>(cx: &CpuCtx, g: &Geometry, x: &[T], weight: &[T], finish: Finish<T>, y: &mut [T]) {
-    let (window, [kh, kw]) = (g.window, g.window.kernel);
     cx.pieces(y, g.out_plane(), g.work(), |plane, y| {
-        let (n, o) = (plane / g.o, plane % g.o);
-        let first_channel = o / g.og() * g.cg();
         for (pixel, y) in y.iter_mut().enumerate() {
-            let (i, j) = (pixel / g.ow, pixel % g.ow);
-            let mut sum = finish.bias.map_or(T::ZERO, |b| b[o]);
-            for c in 0..g.cg() {
-                let image = &x[(n * g.c + first_channel + c) * g.plane()..];
-                for a in window.taps(0, i, g.h) {
-                    for b in window.taps(1, j, g.w) {
-                        let x = image[window.position(0, i, a) * g.w + window.position(1, j, b)];
-                        sum += x * weight[((o * g.cg() + c) * kh + a) * kw + b];
-                    }
-                }
-            }
-            *y = sum;
+            *y = output(g, x, weight, finish.bias, [plane, pixel]);
         }
         finish.rectify(y);
     });
+}
+
+/// The sum of one output, the `pixel` of the `plane` `n * O + o`. The padding's zeros are multiplied, too: `0 * inf` is NaN.
+/// What is NaN already is not added to.
+#[inline]
+pub fn output<T: Float>(
+    g: &Geometry,
+    x: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    [plane, pixel]: [usize; 2],
+) -> T {
+    let (window, [kh, kw]) = (g.window, g.window.kernel);
+    let (n, o) = (plane / g.o, plane % g.o);
+    let (i, j) = (pixel / g.ow, pixel % g.ow);
+    let (rows, columns) = (window.taps(0, i, g.h), window.taps(1, j, g.w));
+    let first_channel = o / g.og() * g.cg();
+    let mut sum = bias.map_or(T::ZERO, |b| b[o]);
+    for c in 0..g.cg() {
+        if sum.is_nan() {
+            break;
+        }
+        let image = &x[(n * g.c + first_channel + c) * g.plane()..];
+        for a in 0..kh {
+            for b in 0..kw {
+                let pixel = || image[window.position(0, i, a) * g.w + window.position(1, j, b)];
+                let x = if rows.contains(&a) && columns.contains(&b) { pixel() } else { T::ZERO };
+                sum += x * weight[((o * g.cg() + c) * kh + a) * kw + b];
+            }
+        }
+    }
+    sum
 }
 
 /// Each pixel asks which outputs it took part in.
@@ -50,46 +68,73 @@ pub fn grad_input<T: Float>(
     bias: Option<&[T]>,
     dx: &mut [T],
 ) {
-    let [kh, kw] = g.window.kernel;
     cx.pieces(dx, g.plane(), g.work(), |plane, dx| {
-        let (n, c) = (plane / g.c, plane % g.c);
-        let group = c / g.cg();
         for (pixel, dx) in dx.iter_mut().enumerate() {
-            let mut sum = bias.map_or(T::ZERO, |b| b[c]);
-            for o in group * g.og()..(group + 1) * g.og() {
-                for a in 0..kh {
-                    let Some(i) = g.window.reader(0, pixel / g.w, a, g.oh) else { continue };
-                    for b in 0..kw {
-                        let Some(j) = g.window.reader(1, pixel % g.w, b, g.ow) else { continue };
-                        let dy = dy[((n * g.o + o) * g.oh + i) * g.ow + j];
-                        sum += dy * weight[((o * g.cg() + c % g.cg()) * kh + a) * kw + b];
-                    }
-                }
-            }
-            *dx = sum;
+            *dx = input_gradient(g, dy, weight, bias, [plane, pixel]);
         }
     });
 }
 
-pub fn grad_weight<T: Float>(cx: &CpuCtx, g: &Geometry, dy: &[T], x: &[T], dw: &mut [T]) {
-    let window = g.window;
-    cx.pieces(dw, g.taps(), g.work(), |kernel, dw| {
-        let (o, c) = (kernel / g.cg(), kernel % g.cg());
-        let channel = o / g.og() * g.cg() + c;
-        for (tap, dw) in dw.iter_mut().enumerate() {
-            let (a, b) = (tap / window.kernel[1], tap % window.kernel[1]);
-            let mut sum = T::ZERO;
-            for n in 0..g.n {
-                let image = &x[(n * g.c + channel) * g.plane()..];
-                let dy = &dy[(n * g.o + o) * g.out_plane()..];
-                for i in window.inside(0, a, g.h, g.oh) {
-                    for j in window.inside(1, b, g.w, g.ow) {
-                        let x = image[window.position(0, i, a) * g.w + window.position(1, j, b)];
-                        sum += dy[i * g.ow + j] * x;
-                    }
-                }
+/// The sum of one gradient of the input, the `pixel` of the `plane` `n * C + c`. What is NaN already is not added to.
+#[inline]
+pub fn input_gradient<T: Float>(
+    g: &Geometry,
+    dy: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    [plane, pixel]: [usize; 2],
+) -> T {
+    let [kh, kw] = g.window.kernel;
+    let (n, c) = (plane / g.c, plane % g.c);
+    let group = c / g.cg();
+    let mut sum = bias.map_or(T::ZERO, |b| b[c]);
+    for o in group * g.og()..(group + 1) * g.og() {
+        if sum.is_nan() {
+            break;
+        }
+        for a in 0..kh {
+            let Some(i) = g.window.reader(0, pixel / g.w, a, g.oh) else { continue };
+            for b in 0..kw {
+                let Some(j) = g.window.reader(1, pixel % g.w, b, g.ow) else { continue };
+                let dy = dy[((n * g.o + o) * g.oh + i) * g.ow + j];
+                sum += dy * weight[((o * g.cg() + c % g.cg()) * kh + a) * kw + b];
             }
-            *dw = sum;
+        }
+    }
+    sum
+}
+
+pub fn grad_weight<T: Float>(cx: &CpuCtx, g: &Geometry, dy: &[T], x: &[T], dw: &mut [T]) {
+    cx.pieces(dw, g.taps(), g.work(), |kernel, dw| {
+        for (tap, dw) in dw.iter_mut().enumerate() {
+            *dw = weight_gradient(g, dy, x, [kernel, tap]);
         }
     });
+}
+
+/// The sum of one gradient of the weights, the `tap` of the `kernel` `o * C / groups + c`. What is NaN already is not
+/// added to.
+#[inline]
+pub fn weight_gradient<T: Float>(g: &Geometry, dy: &[T], x: &[T], [kernel, tap]: [usize; 2]) -> T {
+    let window = g.window;
+    let (o, c) = (kernel / g.cg(), kernel % g.cg());
+    let channel = o / g.og() * g.cg() + c;
+    let (a, b) = (tap / window.kernel[1], tap % window.kernel[1]);
+    let (rows, columns) = (window.inside(0, a, g.h, g.oh), window.inside(1, b, g.w, g.ow));
+    let mut sum = T::ZERO;
+    for n in 0..g.n {
+        if sum.is_nan() {
+            break;
+        }
+        let image = &x[(n * g.c + channel) * g.plane()..];
+        let dy = &dy[(n * g.o + o) * g.out_plane()..];
+        for i in 0..g.oh {
+            for j in 0..g.ow {
+                let pixel = || image[window.position(0, i, a) * g.w + window.position(1, j, b)];
+                let x = if rows.contains(&i) && columns.contains(&j) { pixel() } else { T::ZERO };
+                sum += dy[i * g.ow + j] * x;
+            }
+        }
+    }
+    sum
 }

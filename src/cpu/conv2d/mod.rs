@@ -8,11 +8,14 @@
 //! | forward | `y[n,o,i,j] = b[o] + sum over c,kh,kw of x[n,c,p,q] w[o,c,kh,kw]` |
 //! | grad_input | `dx[n,c,p,q] = sum over o,kh,kw of dy[n,o,i,j] w[o,c,kh,kw]` |
 //! | grad_weight | `dw[o,c,kh,kw] = sum over n,i,j of dy[n,o,i,j] x[n,c,p,q]` |
+//!
+//! where x is 0 outside the image, and there is no dy outside the outputs.
 
 mod choice;
 mod direct;
 mod im2col;
 mod implicit;
+mod non_finite;
 mod unfold;
 mod winograd;
 

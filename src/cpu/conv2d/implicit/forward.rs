@@ -1,5 +1,6 @@
 //! Outputs from flat pixels: the forward loop, and the gradient of the input, which is the same loop over dy.
 
+use super::super::non_finite::mend_input_gradient;
 use super::super::{Finish, Geometry};
 use super::ROWS;
 use super::layout::{Block, Layout, Taps};
@@ -11,7 +12,7 @@ use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 
 /// Floats of a block's padded copy: 512 KiB, half of a second-level cache.
-const COPY: usize = 1 << 17;
+pub(super) const COPY: usize = 1 << 17;
 /// Multiply-adds that are worth a task, and the most tasks.
 const TASK: usize = 1 << 20;
 const MOST_TASKS: usize = 16;
@@ -55,6 +56,7 @@ pub fn grad_input(
         .collect();
     let to = Outputs::new(dx, g.n, [g.cg(), g.groups], [g.h, g.w]);
     convolve(cx, dy, layout, &passes, to, Finish { bias, relu: false }, g.window.stride);
+    mend_input_gradient(cx, g, dy, weight, bias, dx);
 }
 
 /// The outputs of one phase: all of them for a forward loop.

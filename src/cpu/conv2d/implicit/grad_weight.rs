@@ -14,6 +14,7 @@
 //! Tasks are chunks of the batch with sums of their own, which are added in one order, and where a chunk's sums would be
 //! large, parts of the output channels: cut by sizes alone.
 
+use super::super::non_finite::mend_weight_gradient;
 use super::super::{Geometry, add_in_order};
 use super::layout::{Block, Layout, Taps, copy, zeros};
 use crate::cpu::CpuCtx;
@@ -96,11 +97,13 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
         });
     };
     if chunks == 1 {
-        return run(dw);
+        run(dw);
+        return mend_weight_gradient(cx, g, dy, x, dw);
     }
     let mut partials = cx.scratch(chunks * size_of_val(dw));
     run(partials.slice_mut::<f32>());
     add_in_order(cx, partials.slice_mut::<f32>(), dw);
+    mend_weight_gradient(cx, g, dy, x, dw);
 }
 
 /// The sums of every chunk.

@@ -5,14 +5,20 @@
 //! |---|---|---|
 //! | tiles | all of U, then blocks of tiles | V and M of a block stay in the second-level cache, U is read once a block |
 //! | weights | all of V, then some output channels | U is never whole: it is made when it is used, 128 input channels at a time |
+//!
+//! **inf and NaN.** V and M of a tile are sums of its pixels with either sign, so one inf would become NaN in outputs that
+//! do not read it, and large numbers may overflow where the outputs would not. Nothing makes an inf or a NaN finite again:
+//! where one was, an output has one. Two multiply-adds of registers a tile look for it; where one is found, another rung
+//! computes the whole anew.
 
 use super::transforms::{Place, Plane, Taps, outputs, pixels, taps};
 use super::{Block, MACS, Shared, Tiling, pitch};
 use crate::cpu::CpuCtx;
-use crate::cpu::conv2d::{Finish, Geometry};
+use crate::cpu::conv2d::{Finish, Geometry, im2col, implicit};
 use crate::cpu::outer::{Left, Strided, by_tile, next_rows, outer};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Output channels between two transforms, whose sums stay in the second-level cache: a multiple of every level's panels.
 const TOGETHER: usize = 96;
@@ -40,9 +46,12 @@ struct Layer<'a> {
     y: Shared,
     tiling: Tiling,
     lanes: usize,
+    /// Set where an output is not finite.
+    spread: &'a AtomicBool,
 }
 
 pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Finish<f32>, y: &mut [f32]) {
+    let spread = AtomicBool::new(false);
     let layer = Layer {
         c: g.c,
         o: g.o,
@@ -56,8 +65,13 @@ pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Fin
         y: Shared(y.as_mut_ptr()),
         tiling: Tiling::new(g.n, [g.oh, g.ow]),
         lanes: cx.simd().lanes(),
+        spread: &spread,
     };
     layer.run(cx);
+    if spread.into_inner() {
+        let run = if implicit::supports(g) { implicit::forward } else { im2col::forward };
+        run(cx, g, x, weight, finish, y);
+    }
 }
 
 pub fn grad_input(
@@ -68,6 +82,7 @@ pub fn grad_input(
     bias: Option<&[f32]>,
     dx: &mut [f32],
 ) {
+    let spread = AtomicBool::new(false);
     let layer = Layer {
         c: g.o,
         o: g.c,
@@ -81,8 +96,13 @@ pub fn grad_input(
         y: Shared(dx.as_mut_ptr()),
         tiling: Tiling::new(g.n, [g.h, g.w]),
         lanes: cx.simd().lanes(),
+        spread: &spread,
     };
     layer.run(cx);
+    if spread.into_inner() {
+        let run = if implicit::supports(g) { implicit::grad_input } else { im2col::grad_input };
+        run(cx, g, dy, weight, bias, dx);
+    }
 }
 
 impl Layer<'_> {
@@ -189,6 +209,7 @@ impl Layer<'_> {
     ) {
         let written = block.written();
         let size = self.to.h * self.to.w;
+        let mut products = V::splat(0.0);
         for (image, tile) in block.images() {
             for first in channels.clone().step_by(V::LANES) {
                 let count = V::LANES.min(channels.end - first);
@@ -199,11 +220,16 @@ impl Layer<'_> {
                         None => V::splat(0.0),
                     };
                     let m = m.add(tile * place.tile + first - channels.start);
-                    outputs::<V>(block.size(), m, place, (bias, self.finish.relu), patch.as_mut_ptr());
+                    let finish = (bias, self.finish.relu);
+                    let found = outputs::<V>(block.size(), m, place, finish, patch.as_mut_ptr());
+                    products = products.add(found);
                     let planes = self.y.get().add((image * self.o + first) * size);
                     written.scatter::<V>(patch.as_ptr(), count, self.to, planes);
                 }
             }
+        }
+        if !products.sum().is_finite() {
+            self.spread.store(true, Ordering::Relaxed);
         }
     }
 }

@@ -20,7 +20,8 @@
 use super::transforms::{Place, Plane, grads, pixels, weights};
 use super::{Block, MACS, Shared, Tiling, pitch};
 use crate::cpu::CpuCtx;
-use crate::cpu::conv2d::Geometry;
+use crate::cpu::conv2d::non_finite::all_finite;
+use crate::cpu::conv2d::{Geometry, im2col, implicit};
 use crate::cpu::outer::{Left, Strided, by_tile, next_rows, outer};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
@@ -84,6 +85,11 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     }
     let du = du.slice::<f32>();
     cx.pieces(dw, 9 * g.c, du.len(), |o, dw| simd.dispatch(Back { sum: &sum, du, o, dw }));
+    // As in `forward.rs`: one inf in x or dy has spread over its tile.
+    if !all_finite(cx, dw) {
+        let run = if implicit::supports(g) { implicit::grad_weight } else { im2col::grad_weight };
+        run(cx, g, dy, x, dw);
+    }
 }
 
 impl Sum<'_> {

@@ -295,6 +295,8 @@ pub unsafe fn grads<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to: 
 
 /// `y = A' m A`, plus `bias`, rectified if so wished: a patch of `2 rows` by `2 cols` pixels.
 ///
+/// Returns a sum of products of y before it is rectified, which is inf or NaN where any y is.
+///
 /// # Safety
 /// Patch and tiles can be accessed.
 #[inline(always)]
@@ -304,8 +306,9 @@ pub unsafe fn outputs<V: Vector>(
     place: Place,
     (bias, relu): (V, bool),
     patch: *mut f32,
-) {
+) -> V {
     let zero = V::splat(0.0);
+    let mut products = zero;
     for i in 0..rows {
         for j in 0..cols {
             // SAFETY: the caller's.
@@ -315,6 +318,7 @@ pub unsafe fn outputs<V: Vector>(
                 m[1][1] = m[1][1].add(bias);
                 let y: [[V; 2]; 2] = both(m, outputs_1d);
                 for (r, row) in y.into_iter().enumerate() {
+                    products = row[0].mul_add(row[1], products);
                     for (s, y) in row.into_iter().enumerate() {
                         let y = if relu { zero.max(y) } else { y };
                         y.store(patch.add(((2 * i + r) * 2 * cols + 2 * j + s) * V::LANES));
@@ -323,6 +327,7 @@ pub unsafe fn outputs<V: Vector>(
             }
         }
     }
+    products
 }
 
 /// The 16 numbers of a tile.
