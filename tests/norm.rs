@@ -174,3 +174,41 @@ fn what_cannot_be_normalised_is_refused() {
     let features = layer.forward(&Ctx::eval("norm"), &zeros(&[4, 3])).unwrap_err();
     assert!(features.to_string().contains("[N, C, H, W]"), "{features}");
 }
+
+fn kinds(numbers: &[f32]) -> Vec<String> {
+    numbers.iter().map(|x| if x.is_nan() { "nan".into() } else { format!("{x}") }).collect()
+}
+
+/// Weights, statistics and values that are not finite, as features and as images: where PyTorch 2.15 has inf and NaN.
+#[test]
+fn what_is_not_finite_stays_where_it_is_in_pytorch() {
+    const INF: f32 = f32::INFINITY;
+    let cpu = Device::cpu().unwrap();
+    let evaluated = BatchNormOptions { training: false, ..TRAINING };
+    for (weight, mean, var, bias, want) in [
+        (INF, 0.5, 1.0, 0.0, ["nan", "nan", "nan", "-inf"]),
+        (INF, 0.5, 1.0, INF, ["nan"; 4]),
+        (-INF, 2.0, 1.0, 3.0, ["nan", "nan", "nan", "inf"]),
+        (1.0, INF, 1.0, 0.0, ["-inf"; 4]),
+        (1.0, 0.0, INF, 2.0, ["2"; 4]),
+    ] {
+        for dims in [&[4, 1][..], &[1, 1, 2, 2]] {
+            let x = Tensor::from_vec(&cpu, vec![1f32, 2.0, 3.0, -4.0], dims).unwrap();
+            let [weight, mean, var, bias] =
+                [weight, mean, var, bias].map(|v: f32| Tensor::from_vec(&cpu, vec![v], &[1]).unwrap());
+            let (y, _) = x.batch_norm(Some([&mean, &var]), Some(&weight), Some(&bias), evaluated).unwrap();
+            assert_eq!(kinds(&y.to_vec::<f32>().unwrap()), want, "{dims:?}");
+        }
+    }
+    let settings = BatchNormOptions { momentum: 0.5, ..TRAINING };
+    for dims in [&[3, 1][..], &[3, 1, 1, 1], &[1, 1, 3, 1]] {
+        let x = Tensor::from_vec(&cpu, vec![1f32, INF, 2.0], dims).unwrap();
+        let [mean, var] = [0f32, 1.0].map(|v| Tensor::from_vec(&cpu, vec![v], &[1]).unwrap());
+        let (y, running) = x.batch_norm(Some([&mean, &var]), None, None, settings).unwrap();
+        let [mean, var] = running.unwrap().map(|r| kinds(&r.to_vec::<f32>().unwrap()));
+        assert_eq!(
+            (kinds(&y.to_vec().unwrap()), mean, var),
+            (vec!["nan".into(); 3], vec!["inf".into()], vec!["nan".into()])
+        );
+    }
+}

@@ -19,7 +19,9 @@
 //! are the largest tensor.
 //!
 //! Semantics are those of PyTorch's `F.cross_entropy`: a floating target of the input's shape means probabilities, an
-//! i64 one labels; class weights get no gradient; the mean of nothing is NaN.
+//! i64 one labels; class weights get no gradient; the mean of nothing is NaN. Where all classes of
+//! the labels weigh 0, the mean and the gradient of those samples are 0 / 0, NaN; on a GPU the gradient is NaN for the label
+//! alone.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -194,10 +196,11 @@ impl CrossEntropyGrad {
                     }
                     continue;
                 }
-                let mut sum = T::ZERO;
-                goal.each(i, |_, wq| sum += wq);
-                // An ignored sample asks for nothing, and `g` may be infinite then: 0 / 0 in a mean of nothing.
-                let scale = if sum == T::ZERO { T::ZERO } else { g * sum };
+                let (mut sum, mut asks) = (T::ZERO, false);
+                goal.each(i, |_, wq| (sum, asks) = (sum + wq, true));
+                // An ignored sample asks for nothing, though `g` may be infinite: a mean of nothing divides by 0. One whose
+                // class weighs nothing asks: there 0 / 0 is NaN for every class, as in PyTorch.
+                let scale = if asks { g * sum } else { T::ZERO };
                 for c in 0..s.c {
                     gradient[s.at(i, c) - start] = log_p[s.at(i, c)].exp() * scale;
                 }
@@ -348,6 +351,30 @@ mod tests {
         y.backward().unwrap();
         assert!(y.item().unwrap().is_nan());
         assert_eq!(x.grad().unwrap().to_vec::<f32>().unwrap(), [0.0; 6]);
+    }
+
+    /// As PyTorch: 0 / 0 for every class, where samples count and only their classes weigh nothing. With another class
+    /// beside them, they have no gradient.
+    #[test]
+    fn class_weights_of_zero() {
+        let cpu = Device::cpu().unwrap();
+        let x = Tensor::zeros(&cpu, &[2, 3], DType::F32).unwrap();
+        let run = |labels: Vec<i64>, weight: Vec<f32>, reduction| {
+            let x = x.requires_grad();
+            let target = Tensor::from_vec(&cpu, labels, &[2]).unwrap();
+            let weight = Tensor::from_vec(&cpu, weight, &[3]).unwrap();
+            let settings = CrossEntropy { reduction, ..CrossEntropy::default() };
+            let y = x.cross_entropy(&target, Some(&weight), settings).unwrap();
+            y.backward().unwrap();
+            (y.item().unwrap(), x.grad().unwrap().to_vec::<f32>().unwrap())
+        };
+        let (loss, gradient) = run(vec![0, 1], vec![0.0, 0.0, 1.0], Reduction::Mean);
+        assert!(loss.is_nan() && gradient.iter().all(|g| g.is_nan()), "{loss} {gradient:?}");
+        let (loss, gradient) = run(vec![0, -100], vec![0.0; 3], Reduction::Mean);
+        assert!(loss.is_nan() && gradient[..3].iter().all(|g| g.is_nan()), "{loss} {gradient:?}");
+        assert_eq!(gradient[3..], [0.0; 3]);
+        assert_eq!(run(vec![0, 1], vec![0.0; 3], Reduction::Sum), (0.0, vec![0.0; 6]));
+        assert_eq!(run(vec![0, 2], vec![0.0, 0.0, 1.0], Reduction::Mean).1[..3], [0.0; 3]);
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Op for MseLossGrad {
                     }
                 }
                 reduction => {
-                    let g = two * x[2].get::<T>()[0] / reduction.count::<T>(n);
+                    let g = two * (x[2].get::<T>()[0] / reduction.count::<T>(n));
                     broadcast::zip::<T>(cx, x[0], x[1], &mut y[0], |a, b| g * (a - b));
                 }
             }
@@ -199,6 +199,17 @@ mod tests {
     fn the_mean_over_nothing_is_nan() {
         let x = Tensor::zeros(&Device::cpu().unwrap(), &[0], DType::F32).unwrap();
         assert!(x.mse_loss(&x, Reduction::Mean).unwrap().item().unwrap().is_nan());
+    }
+
+    /// The factor 2 comes last: twice this upstream gradient is more than f32 holds.
+    #[test]
+    fn a_large_upstream_gradient_does_not_overflow() {
+        let cpu = Device::cpu().unwrap();
+        let x = Tensor::from_vec(&cpu, vec![1f32, 0.5, 0.25], &[3]).unwrap().requires_grad();
+        let target = Tensor::zeros(&cpu, &[3], DType::F32).unwrap();
+        let dy = Tensor::from_vec(&cpu, vec![3e38f32], &[]).unwrap();
+        x.mse_loss(&target, Reduction::Mean).unwrap().backward_with(&dy).unwrap();
+        assert_eq!(x.grad().unwrap().to_vec::<f32>().unwrap(), [2e38, 1e38, 5e37]);
     }
 
     #[test]

@@ -99,14 +99,24 @@ fn group<T: Float>(
         // Only channels are rectified, and a channel has one weight.
         Gate::Normalised(bias) => {
             let w = l.first_weight(g);
-            let [a, b] = scale.line(number(tape.weight, w, 1.0), number(bias, w, 0.0));
-            let pass = |dy, x: T, _| if (x - scale.mean) * a + b <= T::ZERO { T::ZERO } else { dy };
+            let [mean, a, b] = scale.line(number(tape.weight, w, 1.0), number(bias, w, 0.0));
+            let pass = |dy, x: T, _| if (x - mean) * a + b <= T::ZERO { T::ZERO } else { dy };
             passes(l, tape, wants, g, outputs, sums, tape.x, pass);
         }
         Gate::Output(y) => {
             passes(l, tape, wants, g, outputs, sums, y, |dy, _, y| if y <= T::ZERO { T::ZERO } else { dy });
         }
     }
+}
+
+/// The factor of each run of a group, and one of the whole group. A group with one weight, where that is not finite, has it
+/// last, as in PyTorch: only then the centred gradient is not `inf - inf`.
+#[inline(always)]
+fn factors<'a, T: Float>(l: Layout, weight: Option<&'a [T]>, g: usize) -> (impl Fn(usize) -> f64 + 'a, f64) {
+    let first = l.first_weight(g);
+    let alone = number(weight, first, 1.0);
+    let last = if l.runs() == 1 && !alone.is_finite() { alone } else { 1.0 };
+    (move |j| if last == 1.0 { number(weight, first + j, 1.0) } else { 1.0 }, last)
 }
 
 /// The sums of a group, which need all of it, and then its gradients; `d = pass(dy, x, other)`.
@@ -127,7 +137,7 @@ fn passes<T: Float>(
         let row = |x| &l.slice(x, g, s)[part.clone()];
         [row(tape.dy), row(tape.x), row(other)]
     };
-    let weight = |j: usize| number(tape.weight, l.first_weight(g) + j, 1.0);
+    let (weight, last) = factors(l, tape.weight, g);
     let part = |j: usize| j * l.run..(j + 1) * l.run;
     let mut means = [0.0; 2];
     for (j, both) in sums.chunks_exact_mut(2).enumerate().filter(|_| wants.sums) {
@@ -150,7 +160,7 @@ fn passes<T: Float>(
                 }
                 let [d, product] = totals(sums);
                 both[0] += d;
-                both[1] += scale.inverse * (product + scale.lost * d);
+                both[1] += scale.inverse * scale.corrected(product, d);
             },
         );
         (0..2).for_each(|k| means[k] += weight(j) * both[k] / l.count() as f64);
@@ -171,10 +181,10 @@ fn passes<T: Float>(
         let dx = dx.piece(s)[part(j)].iter_mut().zip(d);
         if tape.own {
             let (inverse, w, [b, c]) =
-                (T::from_f64(scale.inverse), T::from_f64(weight(j)), scale.centring(means));
+                (T::from_f64(scale.inverse * last), T::from_f64(weight(j)), scale.centring(means));
             dx.zip(x).for_each(|((dx, d), &x)| *dx = (d * w - c - (x - scale.mean) * b) * inverse);
         } else {
-            let [a, _] = scale.line(weight(j), 0.0);
+            let [_, a, _] = scale.line(weight(j) * last, 0.0);
             dx.for_each(|(dx, d)| *dx = d * a);
         }
     }
@@ -230,7 +240,7 @@ fn elementwise_input<T: Float>(l: Layout, tape: Tape<T>, g: usize, dx: &mut [T])
         fold(&mut sums, [g, x], |[g, x]| [g, g * (x - scale.mean)]);
         let [g, product] = totals(sums);
         means[0] += g / l.len as f64;
-        means[1] += scale.inverse * (product + scale.lost * g) / l.len as f64;
+        means[1] += scale.inverse * scale.corrected(product, g) / l.len as f64;
     }
     let (inverse, [b, c]) = (T::from_f64(scale.inverse), scale.centring(means));
     dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = (*dx - c - (x - scale.mean) * b) * inverse);

@@ -90,7 +90,7 @@ fn statistics<T: Float>(l: Layout, x: &Part<T>, stats: &mut [f64]) {
     }
 }
 
-/// `mean`, `a` and `b` of each column's `(x - mean) a + b = xhat weight + bias`.
+/// `m`, `a` and `b` of each column's `(x - m) a + b = xhat weight + bias`.
 #[inline(always)]
 fn lines<T: Float>(
     columns: &Range<usize>,
@@ -101,8 +101,8 @@ fn lines<T: Float>(
     let mut lines = [[T::ZERO; COLUMNS]; 3];
     for (i, (stats, c)) in stats.chunks_exact(STATS).zip(columns.clone()).enumerate() {
         let scale = Scale::<T>::new(stats);
-        let [a, b] = scale.line(number(weight, c, 1.0), number(bias, c, 0.0));
-        (0..3).for_each(|k| lines[k][i] = [scale.mean, a, b][k]);
+        let line = scale.line(number(weight, c, 1.0), number(bias, c, 0.0));
+        (0..3).for_each(|k| lines[k][i] = line[k]);
     }
     lines
 }
@@ -188,18 +188,20 @@ impl<T: Float> Gradient<'_, T> {
     ) {
         let (rows, columns) = (self.l.slices, self.x.columns.clone());
         let (dy, other) = (Part { x: self.tape.dy, ..self.x.clone() }, Part { x: other, ..self.x.clone() });
+        let scales = || self.stats.chunks_exact(STATS).map(Scale::<T>::new);
+        let mut mean: Strip<T> = [T::ZERO; COLUMNS];
+        mean.iter_mut().zip(scales()).for_each(|(mean, scale)| *mean = scale.mean);
         // `d` and `x - mean` of a row.
         let row = |r: usize, d: &mut Strip<T>, centred: &mut Strip<T>| {
             let n = columns.len();
             let (dy, x, other) = (&dy.row(r)[..n], &self.x.row(r)[..n], &other.row(r)[..n]);
-            let [mean, a, b] = &self.lines;
+            let [m, a, b] = &self.lines;
             for c in 0..n.min(COLUMNS) {
                 centred[c] = x[c] - mean[c];
-                d[c] = pass(dy[c], centred[c] * a[c] + b[c], other[c]);
+                d[c] = pass(dy[c], (x[c] - m[c]) * a[c] + b[c], other[c]);
             }
         };
         let [mut d, mut centred]: [Strip<T>; 2] = [[T::ZERO; COLUMNS]; 2];
-        let scales = || self.stats.chunks_exact(STATS).map(Scale::<T>::new);
         if self.wants.sums {
             sums.fill(0.0);
             for first in (0..rows).step_by(ROWS) {
@@ -215,7 +217,7 @@ impl<T: Float> Gradient<'_, T> {
                     sums.chunks_exact_mut(2).zip(scales()).zip(sum.iter().zip(&product))
                 {
                     sums[0] += d.to_f64();
-                    sums[1] += scale.inverse * (product.to_f64() + scale.lost * d.to_f64());
+                    sums[1] += scale.inverse * scale.corrected(product.to_f64(), d.to_f64());
                 }
             }
         }
@@ -223,11 +225,13 @@ impl<T: Float> Gradient<'_, T> {
         let [mut w, mut e, mut f, mut inverse]: [Strip<T>; 4] = [[T::ZERO; COLUMNS]; 4];
         for (c, scale) in scales().enumerate() {
             let weight = number(self.tape.weight, columns.start + c, 1.0);
+            // As in `backward.rs`: what is not finite comes last.
+            let (weight, last) = if weight.is_finite() { (weight, 1.0) } else { (1.0, weight) };
             if self.tape.own {
                 let mean = |k: usize| weight * sums[2 * c + k] / rows as f64;
                 [e[c], f[c]] = scale.centring([mean(0), mean(1)]);
             }
-            (w[c], inverse[c]) = (T::from_f64(weight), T::from_f64(scale.inverse));
+            (w[c], inverse[c]) = (T::from_f64(weight), T::from_f64(scale.inverse * last));
         }
         for r in 0..rows {
             row(r, &mut d, &mut centred);

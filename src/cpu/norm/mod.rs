@@ -117,14 +117,27 @@ impl<T: Float> Scale<T> {
     #[inline(always)]
     fn new(stats: &[f64]) -> Scale<T> {
         let mean = T::from_f64(stats[0]);
-        Scale { mean, lost: mean.to_f64() - stats[0], inverse: stats[2] }
+        let lost = if mean.is_finite() { mean.to_f64() - stats[0] } else { 0.0 };
+        Scale { mean, lost, inverse: stats[2] }
     }
 
-    /// `a` and `b` of `xhat weight + bias = (x - mean) a + b`.
+    /// `m`, `a` and `b` of `xhat weight + bias = (x - m) a + b`, where m is the mean. Where a is infinite it is 0 and
+    /// `b = bias - mean a`, as in PyTorch: then the same outputs are NaN.
     #[inline(always)]
-    fn line(self, weight: f64, bias: f64) -> [T; 2] {
+    fn line(self, weight: f64, bias: f64) -> [T; 3] {
         let factor = self.inverse * weight;
-        [T::from_f64(factor), T::from_f64(bias + self.lost * factor)]
+        let a = T::from_f64(factor);
+        if a.is_finite() {
+            [self.mean, a, T::from_f64(bias + self.lost * factor)]
+        } else {
+            [T::ZERO, a, T::from_f64(bias) - self.mean * a]
+        }
+    }
+
+    /// `x + lost d`; where d is not finite x is it already, and what was lost of a mean is often 0.
+    #[inline(always)]
+    fn corrected(self, x: f64, d: f64) -> f64 {
+        if d.is_finite() { x + self.lost * d } else { x }
     }
 
     /// The factors `b`, `c` of `mean(g) + xhat mean(g xhat) = (x - mean) b + c`. They are subtracted from `g` before it is
@@ -132,7 +145,7 @@ impl<T: Float> Scale<T> {
     #[inline(always)]
     fn centring(self, [g, product]: [f64; 2]) -> [T; 2] {
         let slope = self.inverse * product;
-        [T::from_f64(slope), T::from_f64(g + self.lost * slope)]
+        [T::from_f64(slope), T::from_f64(self.corrected(g, slope))]
     }
 }
 
@@ -223,10 +236,9 @@ fn runs<T: Float>(
     other: &[T],
     finish: impl Fn(T, T) -> T,
 ) {
-    let Scale { mean, .. } = scale;
     for (s, j) in (0..l.slices).rev().flat_map(|s| (0..l.runs()).map(move |j| (s, j))) {
         let (part, w) = (j * l.run..(j + 1) * l.run, l.first_weight(g) + j);
-        let [a, b] = scale.line(number(from.weight, w, 1.0), number(from.bias, w, 0.0));
+        let [mean, a, b] = scale.line(number(from.weight, w, 1.0), number(from.bias, w, 0.0));
         let (x, other) = (&l.slice(from.x, g, s)[part.clone()], &l.slice(other, g, s)[part.clone()]);
         let y = &mut y.piece(s)[part];
         y.iter_mut().zip(x).zip(other).for_each(|((y, &x), &other)| *y = finish((x - mean) * a + b, other));
@@ -236,10 +248,10 @@ fn runs<T: Float>(
 /// The same where neighbours have different weights.
 #[inline(always)]
 fn elementwise<T: Float>(l: Layout, from: Source<T>, g: usize, scale: Scale<T>, mut y: Strided<T>) {
-    let ([a, b], first) = (scale.line(1.0, 0.0), l.first_weight(g));
+    let ([mean, a, b], first) = (scale.line(1.0, 0.0), l.first_weight(g));
     for s in 0..l.slices {
         let y = y.piece(s);
-        y.iter_mut().zip(l.slice(from.x, g, s)).for_each(|(y, &x)| *y = (x - scale.mean) * a + b);
+        y.iter_mut().zip(l.slice(from.x, g, s)).for_each(|(y, &x)| *y = (x - mean) * a + b);
         if let Some(weight) = from.weight {
             y.iter_mut().zip(&weight[first..]).for_each(|(y, &w)| *y *= w);
         }

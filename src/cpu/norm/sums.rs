@@ -134,6 +134,10 @@ impl Moments {
     /// From the sums of `n` elements' deviations from about their mean, and of the squares of those.
     #[inline(always)]
     pub fn around<T: Float>(centre: T, n: f64, [d, squares]: [f64; 2]) -> Moments {
+        if !centre.is_finite() {
+            // There is no deviation from infinity, but a mean.
+            return Moments { n, mean: centre.to_f64(), squares: f64::NAN };
+        }
         Moments { n, mean: centre.to_f64() + d / n, squares: squares - d * d / n }
     }
 
@@ -147,7 +151,8 @@ impl Moments {
         let apart = other.mean - self.mean;
         Moments {
             n,
-            mean: self.mean + apart * (other.n / n),
+            // The mean of infinity and others is infinity.
+            mean: if apart.is_finite() { self.mean + apart * (other.n / n) } else { self.mean + other.mean },
             squares: self.squares + other.squares + apart * apart * (self.n * other.n / n),
         }
     }
