@@ -148,7 +148,7 @@ fn layers(layers: &[LayerSummary]) -> String {
             short(layer.activation_bytes as f64),
             match layer.receptive_field {
                 Extent::Square(size) => format!("{size}x{size}"),
-                Extent::Rectangle([h, w]) => format!("{h}x{w}"),
+                Extent::Rectangle([h, w]) => format!("{w}x{h}"),
             },
         ]
     };

@@ -202,8 +202,8 @@ impl Transform {
             return Ok(());
         }
         Err(Error::shape(self.name(), "the image is smaller than the window")
-            .with("image", format_args!("{h}x{w}"))
-            .with("window", format_args!("{height}x{width}")))
+            .with("image", format_args!("{w}x{h}"))
+            .with("window", format_args!("{width}x{height}")))
     }
 
     /// torchvision's name.
@@ -244,8 +244,8 @@ impl Transform {
                 let to = shorter(*side, [h, w]);
                 if to.iter().any(|&n| n > LONGEST) {
                     return Err(Error::shape(self.name(), "the image is too long and thin")
-                        .with("image", format_args!("{h}x{w}"))
-                        .with("resized", format_args!("{}x{}", to[0], to[1])));
+                        .with("image", format_args!("{w}x{h}"))
+                        .with("resized", format_args!("{}x{}", to[1], to[0])));
                 }
                 Change::Resize(to)
             }

@@ -124,8 +124,8 @@ impl UNet {
             return Ok(());
         }
         let [nh, nw] = image.map(|side| side.next_multiple_of(m).max(m));
-        Err(Error::shape(name, format!("the image is {h}x{w}: its sides must be multiples of {m}"))
-            .help(format!("resize or pad it to {nh}x{nw}, as --resize {} does", nh.max(nw))))
+        Err(Error::shape(name, format!("the image is {w}x{h}: its sides must be multiples of {m}"))
+            .help(format!("resize or pad it to {nw}x{nh}, as --resize {} does", nh.max(nw))))
     }
 }
 

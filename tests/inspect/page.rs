@@ -93,7 +93,7 @@ fn weights_and_a_picture_are_shown() {
     numbers(&[&args[..], &["--out", page.to_str().unwrap()]].concat());
     let report = report(&page);
     assert_eq!((&report["weights"]["from"], &report["training"]), (&json!("file"), &Value::Null));
-    assert!(report["image"]["what"].as_str().unwrap().contains("30x40 pixels stretched to 1x28x28"));
+    assert!(report["image"]["what"].as_str().unwrap().contains("40x30 pixels stretched to 28x28"));
     assert_eq!(report["image"]["label"], Value::Null);
 }
 

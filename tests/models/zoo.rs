@@ -236,7 +236,7 @@ fn unets_name_the_multiple_and_take_a_width() {
     for (name, multiple) in [("unet", 16), ("unet-resnet34", 32)] {
         let network = models::find(name).unwrap();
         let error = network.build(&ModelConfig::new([3, 100, 128], 1)).err().unwrap().to_string();
-        assert!(error.contains("100x128") && error.contains(&format!("multiples of {multiple}")), "{error}");
+        assert!(error.contains("128x100") && error.contains(&format!("multiples of {multiple}")), "{error}");
         // The same where only the image is wrong, not what the network was built for.
         let model = network.build(&ModelConfig::new([3, 128, 128], 1)).unwrap();
         let stopped = summary(&*model, name, [3, 128, 90]).unwrap_err();

@@ -21,7 +21,7 @@
         "tr",
         { tabindex: "-1", "aria-selected": "false" },
         R.el("td", {}, layer.path || layer.kind),
-        number(`${size[0]}\u00d7${size[1]}`),
+        number(`${size[1]}\u00d7${size[0]}`),
         number(R.pair(jump)),
         number(R.pair(start)),
       );

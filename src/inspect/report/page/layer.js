@@ -18,7 +18,7 @@
       R.fact("Time", `${R.seconds(layer.seconds)}, ${R.percent(whole ? layer.seconds / whole : 0)}`),
       layer.flops > 0 && R.fact("Rate", R.unit(layer.flops / layer.seconds, "FLOP/s")),
       typeof layer.roof === "number" && R.fact("Of the roof", R.percent(layer.roof)),
-      R.fact("Receptive field", `${size[0]}\u00d7${size[1]} pixels`),
+      R.fact("Receptive field", `${size[1]}\u00d7${size[0]} pixels`),
       R.fact("Jump", R.pair(jump)),
       R.fact("Start", R.pair(start)),
     );
