@@ -8,6 +8,7 @@
 //! | `folder.rs` | images sorted into folders by class |
 //! | `picture.rs` | decoding PNG, JPEG and GIF files within limits |
 //! | `dataset.rs` | [`Dataset`], [`ImageSet`] in memory, [`Subset`] |
+//! | `inverted.rs` | [`Inverted`]: a set with light and dark swapped |
 //! | `fingerprint.rs` | [`Fingerprint`]: which images a split holds, in a few numbers |
 //! | `file_set.rs` | images in files of their own, decoded when asked for |
 //! | `image.rs` | [`Image`]: one image as bytes |
@@ -15,6 +16,7 @@
 //! | `resize.rs` | bilinear with antialias, and nearest for masks |
 //! | `augment.rs` | [`Augment`]: which pipelines a set and three settings give |
 //! | `normalize.rs` | pixels (u8) to numbers: `/ 255`, then `(x - mean) / std` a channel or a pixel |
+//! | `brightness.rs` | [`Brightness`]: whether a picture is light where the training images were dark |
 //! | `catalog.rs` | the table of known sets: one row each |
 //! | `lookup.rs` | where a set lies on this machine, and [`load`] |
 //! | `loader.rs` | [`Loader`]: shuffled batches, made ahead by threads of its own |
