@@ -1,6 +1,6 @@
 //! Normalisation layers: running statistics over training, and numbers that are hard on a variance.
 
-use receptive::nn::{BatchNorm1d, BatchNorm2d, Ctx, InstanceNorm2d, Module, ModuleExt};
+use receptive::nn::{BatchNorm1d, BatchNorm2d, Ctx, InstanceNorm2d, Module, ModuleExt, Role};
 use receptive::ops::batch_norm::BatchNormOptions;
 use receptive::optim::{Optimizer, Sgd};
 use receptive::{DType, Device, ErrorKind, Key, Tensor};
@@ -67,17 +67,26 @@ fn five_steps_and_an_evaluation_equal_pytorch_s() {
     );
 }
 
-/// Freezing stops the optimiser, not the statistics: that is what evaluation is for.
+/// Freezing weight and bias stops the optimiser, not the statistics, as in PyTorch; freezing all keeps these, too.
 #[test]
-fn a_frozen_layer_still_tracks_in_training() {
+fn frozen_weights_still_track_and_frozen_statistics_stay() {
     let cpu = Device::cpu().unwrap();
     let layer = BatchNorm2d::new(2);
     layer.init(&cpu, DType::F64, 0).unwrap();
-    layer.params().iter().for_each(|(_, param)| param.freeze(true));
+    let freeze = |role| {
+        layer.params().iter().filter(|(_, p)| p.role() == role).for_each(|(_, param)| param.freeze(true));
+    };
+    freeze(Role::Weight);
     let y = train(&layer, &batch(&cpu, 0));
     assert!(!y.tracks_grad());
-    assert_ne!(values(&layer, "running_mean"), [0.0; 2]);
+    let mean = values(&layer, "running_mean");
+    assert_ne!(mean, [0.0; 2]);
     assert_eq!(values(&layer, "num_batches_tracked"), [1.0]);
+    freeze(Role::Buffer);
+    let y = train(&layer, &batch(&cpu, 1));
+    let evaluated = layer.forward(&Ctx::eval("norm"), &batch(&cpu, 1)).unwrap();
+    assert_eq!(y.to_f64().unwrap(), evaluated.to_f64().unwrap());
+    assert_eq!((values(&layer, "running_mean"), values(&layer, "num_batches_tracked")), (mean, vec![1.0]));
 }
 
 #[test]

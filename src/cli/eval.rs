@@ -73,6 +73,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let folder = args.pictures.map(|named| pictures_folder(named, &options.path)).transpose()?;
     let mut trained = Trained::open(options, true)?;
+    trained.notes.iter().for_each(|note| super::say_on_stderr(note));
     if args.invert {
         trained.invert();
     }

@@ -131,7 +131,11 @@ pub(super) fn open(options: TrainedOptions, fresh: bool, must: bool) -> crate::R
     let refused = match open(options.clone(), true) {
         // A run knows enough to be looked into, whatever has become of its data.
         Err(e) if !named && (e.kind() == ErrorKind::Missing || !fresh) => e,
-        result => return result,
+        Ok(trained) => {
+            trained.notes.iter().for_each(|note| say_on_stderr(note));
+            return Ok(trained);
+        }
+        Err(e) => return Err(e),
     };
     if fresh && options.network.as_ref().is_some_and(|network| !network.loss.takes_masks()) {
         let sample = TrainedOptions { data: Some("sample".to_owned()), ..options.clone() };

@@ -5,6 +5,7 @@ use crate::io::TensorFile;
 use crate::models::{ModelConfig, Network};
 use crate::nn::{Ctx, ModuleExt};
 use crate::tensor::{Device, DeviceOptions};
+use crate::train::Fitted;
 use std::path::Path;
 
 /// Which weights of which network, and where to compute.
@@ -39,7 +40,9 @@ pub fn run(weights: &Weights, tensor: &Path, output: &Path) -> Result<()> {
     let classes = weights.classes.unwrap_or(network.classes);
     let model = network.build(&ModelConfig { input: [c, h, w], classes, width: weights.width })?;
     model.init(&device, DType::F32, 0)?;
-    model.load_state_dict(&TensorFile::read(weights.path, &device)?.tensors)?;
+    let fitted = Fitted::read(&*model, weights.path, &device)?;
+    fitted.notes.iter().for_each(|note| super::say_on_stderr(note));
+    model.load_state_dict(&fitted.weights)?;
     let x = x.to_dtype(DType::F32)?;
     let y = model.forward(&Ctx::eval(&network.name), &x)?;
     TensorFile { tensors: [("output".to_owned(), y)].into(), ..TensorFile::default() }.write(output)

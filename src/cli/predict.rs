@@ -65,6 +65,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return raw(args.trained.options()?, tensor, output);
     }
     let trained = Trained::open(args.trained.options()?, args.index.is_some())?;
+    trained.notes.iter().for_each(|note| super::say_on_stderr(note));
     let Shown { image, mask: truth, label, what } = match (&args.image, args.index) {
         (Some(file), _) => picture::read(&trained, file, args.invert)?,
         (None, Some(index)) => Shown::of_set(&trained, args.split, index)?,

@@ -1,6 +1,7 @@
 //! Files: tensors by name, and replacing a file as a whole.
 
 mod atomic;
+mod foreign;
 mod json_lines;
 pub mod safetensors;
 

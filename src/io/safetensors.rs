@@ -9,6 +9,7 @@
 //! lists names by type first, and metadata in an order that changes from run to run. The elements lie with the widest
 //! types first, so that each tensor is aligned (as PyTorch's reader needs).
 
+use super::foreign::{HEAD, foreign};
 use super::replace;
 use crate::core::{DType, Element, Error, ErrorKind, Result, Shape};
 use crate::element_type;
@@ -39,12 +40,14 @@ const DTYPES: [(DType, Dtype); 7] = [
 pub struct TensorFile {
     pub tensors: BTreeMap<String, Tensor>,
     pub metadata: BTreeMap<String, String>,
+    /// Tensors that were left out, with their dtypes: see [`read_known`](Self::read_known).
+    pub skipped: BTreeMap<String, String>,
 }
 
 impl TensorFile {
     /// Tensors without metadata.
     pub fn new(tensors: BTreeMap<String, Tensor>) -> TensorFile {
-        TensorFile { tensors, metadata: BTreeMap::new() }
+        TensorFile { tensors, ..TensorFile::default() }
     }
 
     /// Reads a file onto a device.
@@ -52,13 +55,23 @@ impl TensorFile {
     /// # Errors
     /// What the operating system refuses; content that is not safetensors; a dtype this crate does not have.
     pub fn read(path: &Path, device: &Device) -> Result<TensorFile> {
+        let file = Self::read_known(path, device)?;
+        file.refuse_skipped(path).map(|()| file)
+    }
+
+    /// As [`read`](Self::read), but a tensor of a dtype this crate does not have is left out and listed in `skipped`:
+    /// whether anybody needs it shows later.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), but for the dtype.
+    pub fn read_known(path: &Path, device: &Device) -> Result<TensorFile> {
         let refused = |e| Error::io(path, "read", e);
         let mut file = File::open(path).map_err(refused)?;
         let about = file.metadata().map_err(refused)?;
         if !about.is_file() {
             return Err(Error::format(path.display(), "not a regular file"));
         }
-        Self::read_from(&mut file, about.len(), path, device)
+        Self::parse(&mut file, about.len(), path, device)
     }
 
     /// Reads `length` bytes of a source that errors call `name`.
@@ -66,11 +79,26 @@ impl TensorFile {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_from(source: &mut dyn Read, length: u64, name: &Path, device: &Device) -> Result<TensorFile> {
+        let file = Self::parse(source, length, name, device)?;
+        file.refuse_skipped(name).map(|()| file)
+    }
+
+    fn refuse_skipped(&self, name: &Path) -> Result<()> {
+        self.skipped.iter().next().map_or(Ok(()), |(key, dtype)| Err(unknown_dtype(name, key, dtype)))
+    }
+
+    fn parse(source: &mut dyn Read, length: u64, name: &Path, device: &Device) -> Result<TensorFile> {
         let bad = |what: String| Error::format(name.display(), format!("not a safetensors file: {what}"));
         let refused = |e| Error::io(name, "read", e);
+        let mut head = Vec::new();
+        source.take(length.min(HEAD as u64)).read_to_end(&mut head).map_err(refused)?;
+        if let Some(found) = foreign(&head) {
+            return Err(bad(format!("it is {}", found.what)).help(found.help));
+        }
         if length < 8 {
             return Err(bad(format!("{length} bytes are too short")));
         }
+        let source = &mut head.as_slice().chain(source);
         let mut prefix = [0; 8];
         source.read_exact(&mut prefix).map_err(refused)?;
         let header_length = u64::from_le_bytes(prefix);
@@ -84,18 +112,25 @@ impl TensorFile {
         if filled != size {
             return Err(bad(format!("its tensors end at byte {filled} of {size}")));
         }
-        let mut tensors = BTreeMap::new();
+        let mut file = TensorFile::default();
         for key in header.offset_keys() {
-            let (dtype, shape) = understood(header.info(&key).expect("one of its keys"), &key, name)?;
+            let info = header.info(&key).expect("one of its keys");
+            let Some((dtype, shape)) = understood(info, &key, name)? else {
+                let (begin, end) = info.data_offsets;
+                let skipped = source.by_ref().take((end - begin) as u64);
+                std::io::copy(&mut { skipped }, &mut std::io::sink()).map_err(refused)?;
+                file.skipped.insert(key, info.dtype.to_string());
+                continue;
+            };
             let tensor = element_type!(dtype, T => {
                 let mut values = vec![T::from_f64(0.0); shape.numel()];
                 source.read_exact(bytemuck::cast_slice_mut(&mut values)).map_err(refused)?;
                 Tensor::from_slice(device, &values, shape.dims())?
             });
-            tensors.insert(key, tensor);
+            file.tensors.insert(key, tensor);
         }
-        let metadata = header.metadata().clone().into_iter().flatten().collect();
-        Ok(TensorFile { tensors, metadata })
+        file.metadata = header.metadata().clone().into_iter().flatten().collect();
+        Ok(file)
     }
 
     /// Writes a file, as a whole or not at all: see [`replace`].
@@ -138,17 +173,24 @@ impl TensorFile {
     }
 }
 
-/// A tensor's type and shape in our terms.
-fn understood(info: &TensorInfo, key: &str, name: &Path) -> Result<(DType, Shape)> {
-    let shape =
-        Shape::new(&info.shape).map_err(|e| Error::format(name.display(), format!("tensor `{key}`: {e}")))?;
-    let Some(&(dtype, _)) = DTYPES.iter().find(|d| d.1 == info.dtype) else {
-        let what = format!("tensor `{key}` has dtype {}", info.dtype);
-        return Err(Error::new(ErrorKind::DType, name.display().to_string(), what)
-            .expected("F32, F64, BF16, F16, I64, U8 or BOOL")
-            .help("convert labels and masks to int64 before saving: tensor.long()"));
+/// A tensor's type and shape in our terms; none for a type we do not have.
+fn understood(info: &TensorInfo, key: &str, name: &Path) -> Result<Option<(DType, Shape)>> {
+    let Some(&(dtype, _)) = DTYPES.iter().find(|d| d.1 == info.dtype) else { return Ok(None) };
+    let shape = Shape::new(&info.shape);
+    let wrong = |e| Error::format(name.display(), format!("tensor `{key}`: {e}"));
+    Ok(Some((dtype, shape.map_err(wrong)?)))
+}
+
+/// The refusal of a tensor that is needed and of a type we do not have.
+pub fn unknown_dtype(name: &Path, key: &str, dtype: &str) -> Error {
+    let what = format!("tensor `{key}` has dtype {dtype}");
+    let help = match dtype.starts_with('F') {
+        true => "convert it before saving: tensor.float()",
+        false => "convert labels and masks to int64 before saving: tensor.long()",
     };
-    Ok((dtype, shape))
+    Error::new(ErrorKind::DType, name.display().to_string(), what)
+        .expected("F32, F64, BF16, F16, I64, U8 or BOOL")
+        .help(help)
 }
 
 /// The format's name of a type: the first in the table.

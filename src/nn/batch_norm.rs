@@ -41,8 +41,9 @@ impl BatchNorm {
         }
         let [weight, bias] = Affine::values(&self.affine, cx)?;
         let running = self.running.as_ref().map(Running::values).transpose()?;
+        let tracks = cx.is_training() && !self.running.as_ref().is_some_and(Running::is_frozen);
         let settings = BatchNormOptions {
-            training: cx.is_training() || running.is_none(),
+            training: tracks || running.is_none(),
             // All of the batch's statistics: `track` averages them.
             momentum: self.momentum.unwrap_or(1.0),
             eps: self.eps,
@@ -52,7 +53,7 @@ impl BatchNorm {
             Some(residual) => x.batch_norm_relu(running, weight, bias, residual, settings)?,
             None => x.batch_norm(running, weight, bias, settings)?,
         };
-        if let (true, Some(running), Some(tracked)) = (cx.is_training(), &self.running, tracked) {
+        if let (true, Some(running), Some(tracked)) = (tracks, &self.running, tracked) {
             running.track(&tracked, self.momentum.is_none())?;
         }
         Ok(y)
@@ -159,8 +160,9 @@ batch_norm! {
     /// `running_var [C]` and `num_batches_tracked` (i64, a scalar). PyTorch: `nn.BatchNorm2d`.
     ///
     /// A training pass normalises by the batch's statistics and updates the buffers in place, before the optimiser's
-    /// step and also where weight and bias are frozen: to keep the statistics of a frozen layer run it in evaluation,
-    /// as in PyTorch. On the meta device nothing is updated.
+    /// step and also where only weight and bias are frozen, as in PyTorch, where `requires_grad = False` does not stop them.
+    /// A layer whose buffers are frozen too ([`Param::freeze`](super::Param::freeze)) normalises by its running statistics
+    /// and keeps them, as a PyTorch layer in `eval()`. On the meta device nothing is updated.
     ///
     /// ```
     /// use receptive::nn::{BatchNorm2d, Module};

@@ -166,11 +166,12 @@ impl Module for InstanceNorm2d {
         let single = if let &[c, h, w] = x.dims() { Some(x.reshape(&[1, c, h, w])?) } else { None };
         let [weight, bias] = Affine::values(&self.affine, cx)?;
         let running = self.running.as_ref().map(Running::values).transpose()?;
-        let use_input_stats = cx.is_training() || running.is_none();
+        let tracks = cx.is_training() && !self.running.as_ref().is_some_and(Running::is_frozen);
+        let use_input_stats = tracks || running.is_none();
         let settings = InstanceNormOptions { use_input_stats, momentum: self.momentum, eps: self.eps };
         let (y, tracked) =
             single.as_ref().unwrap_or(x).instance_norm(running, weight.as_ref(), bias.as_ref(), settings)?;
-        if let (true, Some(running), Some(tracked)) = (cx.is_training(), &self.running, tracked) {
+        if let (true, Some(running), Some(tracked)) = (tracks, &self.running, tracked) {
             running.store(&tracked)?;
         }
         if single.is_some() { y.reshape(x.dims()) } else { Ok(y) }

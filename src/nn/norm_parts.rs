@@ -56,6 +56,11 @@ impl Running {
         visitor.param("num_batches_tracked", &self.batches);
     }
 
+    /// Whether they stay as they are, in training too.
+    pub fn is_frozen(&self) -> bool {
+        self.mean.is_frozen() || self.var.is_frozen()
+    }
+
     /// Running mean and variance.
     pub fn values(&self) -> Result<[&Tensor; 2]> {
         Ok([self.mean.value()?, self.var.value()?])

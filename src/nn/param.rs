@@ -65,7 +65,7 @@ impl Param {
         self.role
     }
 
-    /// Whether the optimiser leaves it alone.
+    /// Whether it stays as it is: the optimiser leaves a frozen weight alone, a norm its frozen running statistics.
     pub fn is_frozen(&self) -> bool {
         self.frozen.load(Ordering::Relaxed)
     }

@@ -48,7 +48,7 @@ impl Checkpoint {
         let position = Position { finished, ..Position::of(&trainer.state, steps, metrics_bytes) };
         let position = serde_json::to_string(&position).expect("a position has a JSON form");
         let metadata = BTreeMap::from([(POSITION.to_owned(), position)]);
-        TensorFile { tensors, metadata }.write(path)
+        TensorFile { tensors, metadata, ..TensorFile::default() }.write(path)
     }
 
     /// Reads a checkpoint.
@@ -56,7 +56,7 @@ impl Checkpoint {
     /// # Errors
     /// A file that is missing, damaged or not a checkpoint.
     pub fn load(path: &Path, device: &Device) -> Result<Checkpoint> {
-        let TensorFile { tensors, metadata } = TensorFile::read(path, device)?;
+        let TensorFile { tensors, metadata, .. } = TensorFile::read(path, device)?;
         let position: Position = metadata
             .get(POSITION)
             .and_then(|text| serde_json::from_str(text).ok())

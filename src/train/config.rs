@@ -88,6 +88,9 @@ pub struct RunConfig {
     pub init_partial: bool,
     /// Paths, or beginnings of paths, of layers whose weights stay as they are.
     pub freeze: Vec<String>,
+    /// Whether running statistics below them stay, too. Runs from before this setting updated them.
+    #[serde(default)]
+    pub freeze_statistics: bool,
     pub shuffle: bool,
     pub max_steps: Option<u64>,
     pub log_steps: bool,
@@ -147,6 +150,7 @@ impl RunConfig {
             init: None,
             init_partial: false,
             freeze: Vec::new(),
+            freeze_statistics: true,
             shuffle: true,
             max_steps: None,
             log_steps: false,

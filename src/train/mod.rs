@@ -16,6 +16,7 @@
 //! | `data_record.rs` | what a run must know of its data, as `data.json` holds it |
 //! | `setup.rs` | model, data and trainer from a configuration |
 //! | `session.rs` | a run folder trained to its end |
+//! | `weights.rs` | weights from elsewhere, fitted to a model |
 //! | `trained.rs` | a trained network, loaded to be asked |
 //! | `run_dir.rs`, `checkpoint.rs` | the run folder |
 //! | `health.rs` | every layer's health, sampled into it |
@@ -40,6 +41,7 @@ mod setup;
 mod state;
 mod trained;
 mod trainer;
+mod weights;
 
 pub use callback::{Callback, Flow};
 pub use checkpoint::Checkpoint;
@@ -57,3 +59,4 @@ pub use setup::Setup;
 pub use state::{Best, State};
 pub use trained::{Split, Trained, TrainedOptions};
 pub use trainer::{Keep, Trainer, TrainerOptions, evaluate};
+pub use weights::Fitted;

@@ -50,8 +50,8 @@ pub fn train<'a>(
             return Ok(Done { outcome, train_images: setup.train.len(), test: None });
         }
         say(&format!("going on with {path} after step {step}"));
-    } else if let Some(report) = setup.load_init()? {
-        report.lines().iter().for_each(|line| say(&format!("--init: {line}")));
+    } else {
+        setup.load_init()?.iter().for_each(|line| say(&format!("--init: {line}")));
     }
     if recorded.as_ref() != Some(&setup.record) {
         setup.record.write(folder.path())?;
@@ -59,6 +59,7 @@ pub fn train<'a>(
     // Before the recorder: what they refuse, a set without masks, leaves no run behind.
     let (train, val) = setup.loaders()?;
     say(&headline(&setup));
+    setup.frozen().iter().for_each(|line| say(line));
     let title = format!("{} on {}", config.model, file_name(&config.data));
     let recorder = folder.recorder(title, config.log_steps, metrics_bytes, Arc::clone(&stop))?;
     watchers.iter_mut().try_for_each(|watcher| watcher.on_setup(&setup))?;

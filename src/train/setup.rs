@@ -2,17 +2,16 @@
 
 use super::health::shown;
 use super::pictures::Subject;
+use super::weights::{Fitted, nothing_fits};
 use super::{DataRecord, RunConfig, Trainer, TrainerOptions};
-use crate::core::{DType, Error, Key, Result};
+use crate::core::{DType, Error, Key, Result, similar};
 use crate::data::{
     DataDirs, Dataset, Loader, LoaderOptions, Pipeline, Splits, Subset, Target, load, stratified,
 };
-use crate::io::TensorFile;
 use crate::models::{ModelConfig, Network, OptimizerKind};
-use crate::nn::{LoadReport, Module, ModuleExt};
+use crate::nn::{Module, ModuleExt, Param, Role};
 use crate::optim::{Adam, Optimizer, Sgd};
 use crate::tensor::{Device, DeviceOptions, Tensor};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The parts of a run, ready to be put together.
@@ -77,25 +76,33 @@ impl Setup {
         };
         let model = build(&config, &network, image, train.classes().len())?;
         model.init_with(&device, DType::F32, config.seed, config.scheme)?;
-        freeze(&*model, &config.freeze)?;
+        freeze(&*model, &config.freeze, config.freeze_statistics)?;
         Ok(Setup { config, network, device, model, splits, train, pipelines, record })
     }
 
-    /// Loads the weights `--init` names. The report says what a partial load left out.
+    /// Loads the weights `--init` names. Returns a line for each thing that a reader should know: a prefix that was removed
+    /// from the names, tensors that were skipped, what a partial load left out.
     ///
-    /// A file of the encoder alone (torchvision's `resnet34` for `unet-resnet34`) may lack the `encoder.` before its names.
+    /// Names may differ from the network's by one prefix, see [`Fitted`]. A file of the encoder alone (torchvision's
+    /// `resnet34` for `unet-resnet34`) may lack the `encoder.` before its names.
     ///
     /// # Errors
-    /// A file that cannot be read; names or shapes that differ, unless a partial load was asked for.
-    pub fn load_init(&self) -> Result<Option<LoadReport>> {
-        let Some(path) = &self.config.init else { return Ok(None) };
-        let weights = under_encoder(&*self.model, TensorFile::read(path, &self.device)?.tensors);
+    /// A file that cannot be read; names or shapes that differ, unless a partial load was asked for; nothing that fits.
+    pub fn load_init(&self) -> Result<Vec<String>> {
+        let Some(path) = &self.config.init else { return Ok(Vec::new()) };
+        let model = &*self.model;
+        let Fitted { weights, mut notes } = Fitted::read(model, path, &self.device)?;
         if self.config.init_partial {
-            return self.model.load_matching(&weights).map(Some);
+            let dims = |name: &str| weights.get(name).map(Tensor::dims);
+            if !model.params().iter().any(|(name, param)| dims(name) == Some(param.dims())) {
+                return Err(nothing_fits(model, &weights, path));
+            }
+            notes.extend(model.load_matching(&weights)?.lines());
+        } else {
+            let hint = "to load only what matches: --init-partial";
+            model.load_state_dict(&weights).map_err(|e| e.help(format!("{}: {hint}", path.display())))?;
         }
-        let hint = "to load only what matches: --init-partial";
-        self.model.load_state_dict(&weights).map_err(|e| e.help(format!("{}: {hint}", path.display())))?;
-        Ok(Some(LoadReport::default()))
+        Ok(notes)
     }
 
     /// The loaders of the train and the validation phase.
@@ -176,6 +183,21 @@ impl Setup {
             graph: config.graph,
         };
         Ok(Trainer::new(&*self.model, self.network.loss, self.optimizer()?, options))
+    }
+
+    /// What `--freeze` keeps, in one line; none where it was not asked for.
+    pub fn frozen(&self) -> Option<String> {
+        let params = self.model.params();
+        let of = |role: Role| params.iter().filter(move |(_, p)| p.is_frozen() && p.role() == role);
+        let weights: usize = of(Role::Weight).map(|(_, p)| p.numel()).sum();
+        let norms = of(Role::Buffer).filter(|(path, _)| path.ends_with("running_mean")).count();
+        let layers = if norms == 1 { "norm layer" } else { "norm layers" };
+        let statistics = match norms {
+            0 => String::new(),
+            _ => format!("; {norms} {layers} keep their running statistics and normalise by them"),
+        };
+        let names = self.config.freeze.join(", ");
+        (!names.is_empty()).then(|| format!("frozen: {names}: {weights} parameters{statistics}"))
     }
 
     fn optimizer(&self) -> Result<Box<dyn Optimizer>> {
@@ -263,8 +285,8 @@ fn of_each_class(set: Arc<dyn Dataset>, fraction: f64, key: Key) -> Result<Subse
     Subset::new(set.name().to_owned(), set, indices)
 }
 
-/// Freezes the parameters whose names begin with one of these, at a dot.
-fn freeze(model: &dyn Module, names: &[String]) -> Result<()> {
+/// Freezes the parameters whose names begin with one of these, at a dot; with `statistics`, buffers as well.
+fn freeze(model: &dyn Module, names: &[String], statistics: bool) -> Result<()> {
     let params = model.params();
     for name in names {
         let below = |path: &str| {
@@ -272,13 +294,10 @@ fn freeze(model: &dyn Module, names: &[String]) -> Result<()> {
         };
         let mut chosen = params.iter().filter(|(path, _)| below(path)).peekable();
         if chosen.peek().is_none() {
-            let first = params.iter().filter_map(|(path, _)| path.split('.').next());
-            let mut layers: Vec<&str> = first.collect();
-            layers.dedup();
-            return Err(Error::argument("--freeze", format!("no parameter's name begins with `{name}`"))
-                .expected(layers.join(", ")));
+            return Err(no_such_layer(&params, name));
         }
-        chosen.for_each(|(_, param)| param.freeze(true));
+        let all = chosen.filter(|(_, param)| statistics || param.role() == Role::Weight);
+        all.for_each(|(_, param)| param.freeze(true));
     }
     if model.trainable()?.is_empty() {
         return Err(
@@ -288,12 +307,17 @@ fn freeze(model: &dyn Module, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Names the model lacks, but has inside its encoder, are taken as the encoder's.
-fn under_encoder(model: &dyn Module, weights: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
-    let known: Vec<String> = model.params().into_iter().map(|(path, _)| path).collect();
-    let place = |name: String| {
-        let inside = format!("encoder.{name}");
-        if !known.contains(&name) && known.contains(&inside) { inside } else { name }
-    };
-    weights.into_iter().map(|(name, tensor)| (place(name), tensor)).collect()
+fn no_such_layer(params: &[(String, &Param)], name: &str) -> Error {
+    let mut layers: Vec<&str> = Vec::new();
+    for (path, _) in params {
+        layers.extend(path.match_indices('.').map(|(dot, _)| &path[..dot]).chain([&**path]));
+    }
+    layers.sort_unstable();
+    layers.dedup();
+    let mut top: Vec<&str> = params.iter().filter_map(|(path, _)| path.split('.').next()).collect();
+    top.dedup();
+    let error = Error::argument("--freeze", format!("no parameter's name begins with `{name}`"))
+        .expected(format!("{}, or a layer in one of them", top.join(", ")));
+    let like = similar(name, &layers);
+    if like.is_empty() { error } else { error.help(format!("did you mean {}?", like.join(" or "))) }
 }

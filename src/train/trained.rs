@@ -4,17 +4,15 @@ use super::checkpoint::Checkpoint;
 use super::metrics::Tally;
 use super::pictures::{Masked, Subject, not_finite, prepare, segment};
 use super::setup::{build, device, loader_options, part, splits};
-use super::{DataRecord, Flow, RunConfig, RunDir, evaluate};
+use super::{DataRecord, Fitted, Flow, RunConfig, RunDir, evaluate};
 use crate::core::{DType, Error, ErrorKind, Result};
 use crate::data::{
     Augment, Batch, Brightness, Dataset, Image, ImageSize, Inverted, Loader, Normalization, Pipeline, Splits,
     catalog,
 };
-use crate::io::TensorFile;
 use crate::models::Network;
 use crate::nn::{Ctx, Module, ModuleExt};
 use crate::tensor::{Device, Tensor};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -65,6 +63,8 @@ pub struct Trained {
     pub classes: Vec<String>,
     /// How bright its training images are at their edges, where that is known.
     pub brightness: Option<Brightness>,
+    /// What was done to fit the weights to the network, if anything: see [`Fitted`].
+    pub notes: Vec<String>,
     pipeline: Pipeline,
     splits: Option<Splits>,
 }
@@ -103,11 +103,12 @@ impl Trained {
     /// Loads the weights in `path`.
     fn load(self, path: &Path) -> Result<Trained> {
         let Trained { network, device, model, image: [c, h, w], .. } = &self;
-        model.load_state_dict(&weights(path, device)?).map_err(|e| {
+        let Fitted { weights, notes } = weights(&**model, path, device)?;
+        model.load_state_dict(&weights).map_err(|e| {
             let (path, name, outputs) = (path.display(), &network.name, self.outputs());
             e.help(format!("is {path} of a {name} for {c}x{h}x{w} images and {outputs} classes?"))
         })?;
-        Ok(self)
+        Ok(Trained { notes, ..self })
     }
 
     /// The network of a configuration, its weights drawn from the run's seed.
@@ -123,7 +124,20 @@ impl Trained {
         let image = pipeline.output(size)?;
         let model = build(&config, &network, image, classes.len())?;
         model.init_with(&device, DType::F32, config.seed, config.scheme)?;
-        Ok(Trained { config, network, device, model, image, size, classes, brightness, pipeline, splits })
+        let notes = Vec::new();
+        Ok(Trained {
+            config,
+            network,
+            device,
+            model,
+            image,
+            size,
+            classes,
+            brightness,
+            notes,
+            pipeline,
+            splits,
+        })
     }
 
     /// The same network once more, described and without values.
@@ -325,14 +339,14 @@ fn of_file(options: &TrainedOptions) -> Result<RunConfig> {
 }
 
 /// The best weights of a run, or those of a file.
-fn weights(path: &Path, device: &Device) -> Result<BTreeMap<String, Tensor>> {
+fn weights(model: &dyn Module, path: &Path, device: &Device) -> Result<Fitted> {
     if !path.is_dir() {
-        return Ok(TensorFile::read(path, device)?.tensors);
+        return Fitted::read(model, path, device);
     }
     let best = path.join("best.safetensors");
     let checkpoint = path.join("checkpoint.safetensors");
     if best.exists() {
-        let read = TensorFile::read(&best, device).map(|file| file.tensors);
+        let read = Fitted::read(model, &best, device);
         let damaged = |e: Error| match e.kind() == ErrorKind::Format && checkpoint.exists() {
             true => e.help("delete the file: the best weights are in the checkpoint, too"),
             false => e,
@@ -345,7 +359,8 @@ fn weights(path: &Path, device: &Device) -> Result<BTreeMap<String, Tensor>> {
             .help(format!("go on with it: receptive train --resume {}", path.display())));
     }
     let checkpoint = Checkpoint::load(&checkpoint, device)?;
-    Ok(checkpoint.state.best.map_or(checkpoint.weights, |best| best.weights))
+    let weights = checkpoint.state.best.map_or(checkpoint.weights, |best| best.weights);
+    Ok(Fitted { weights, notes: Vec::new() })
 }
 
 /// What a network must know of its data.

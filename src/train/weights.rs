@@ -1,0 +1,197 @@
+//! Weights from elsewhere, fitted to a model: names that differ by one prefix, and tensors that no layer needs.
+//!
+//! `nn.DataParallel` puts `module.` before every name, `torch.compile` puts `_orig_mod.`, and a network that was a part of
+//! another one carries that part's name (`model.`, `net.`, `backbone.`). The other way round the model here may be the
+//! larger one: torchvision's `resnet34` is the encoder of `unet-resnet34`.
+
+use crate::core::{DType, Error, Result};
+use crate::io::TensorFile;
+use crate::io::safetensors::unknown_dtype;
+use crate::nn::{Module, ModuleExt};
+use crate::tensor::{Device, Tensor};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+/// What wrappers put before names.
+const WRAPPERS: [&str; 4] = ["module", "_orig_mod", "model", "net"];
+/// Names of a kind that a message lists.
+const SHOWN: usize = 4;
+
+/// Weights by the model's names, and a line for each thing that was done to get there.
+pub struct Fitted {
+    pub weights: BTreeMap<String, Tensor>,
+    pub notes: Vec<String>,
+}
+
+impl Fitted {
+    /// Reads a file of weights for `model`.
+    ///
+    /// # Errors
+    /// A file that is not safetensors; a dtype this crate does not have, of a tensor that the model needs.
+    pub fn read(model: &dyn Module, path: &Path, device: &Device) -> Result<Fitted> {
+        let mut file = TensorFile::read_known(path, device)?;
+        let known: BTreeSet<String> = model.params().into_iter().map(|(name, _)| name).collect();
+        let names: Vec<&str> = file.tensors.keys().chain(file.skipped.keys()).map(String::as_str).collect();
+        let change = Change::between(&names, &known);
+        let mut notes: Vec<String> = change.note().into_iter().collect();
+        file.tensors = change.apply(file.tensors, &known);
+        file.skipped = change.apply(file.skipped, &known);
+        if let Some((name, dtype)) = file.skipped.iter().find(|(name, _)| known.contains(*name)) {
+            return Err(unknown_dtype(path, name, dtype));
+        }
+        let mut extra = file.skipped;
+        let needed = file.tensors.iter().filter(|(name, _)| known.contains(*name));
+        let types: Vec<DType> = needed.map(|(_, t)| t.dtype()).filter(|t| t.is_float()).collect();
+        // A layer the model lacks has the other layers' type, and is told as unexpected; a counter or a scale has another.
+        file.tensors.retain(|name, tensor| {
+            let dtype = tensor.dtype();
+            let keep = known.contains(name) || types.is_empty() || types.contains(&dtype);
+            if !keep {
+                extra.insert(name.clone(), dtype.to_string());
+            }
+            keep
+        });
+        if !extra.is_empty() {
+            let some = listed(extra.iter().map(|(name, dtype)| format!("{name} ({dtype})")));
+            notes.push(format!("skipped what the network does not need: {some}"));
+        }
+        Ok(Fitted { weights: file.tensors, notes })
+    }
+}
+
+/// The refusal of a file that has nothing for the model.
+pub fn nothing_fits(model: &dyn Module, weights: &BTreeMap<String, Tensor>, path: &Path) -> Error {
+    let shown = |(name, dims): (String, &[usize])| format!("{name} {dims:?}");
+    let ours = listed(model.params().into_iter().map(|(name, p)| shown((name, p.dims()))));
+    let theirs = listed(weights.iter().map(|(name, t)| shown((name.clone(), t.dims()))));
+    Error::format(path.display(), "no tensor fits the network by name and shape")
+        .with("the file has", theirs)
+        .with("the network has", ours)
+        .help("rename the file's tensors to the network's names, and save it again")
+}
+
+/// The first few of many.
+fn listed(all: impl Iterator<Item = String>) -> String {
+    let mut all: Vec<String> = all.collect();
+    let more = all.len().saturating_sub(SHOWN);
+    all.truncate(SHOWN);
+    let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+    if all.is_empty() { "nothing".to_owned() } else { all.join(", ") + &more }
+}
+
+/// A prefix of the file's names that goes, and one of the model's that comes in its place; each ends in a dot or is empty.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Change {
+    removed: String,
+    added: String,
+}
+
+impl Change {
+    /// The change that makes the most names agree; none unless more agree with it than without, or if two do equally well.
+    fn between(names: &[&str], known: &BTreeSet<String>) -> Change {
+        let mut by_last: HashMap<&str, Vec<&str>> = HashMap::new();
+        for name in known {
+            by_last.entry(last(name)).or_default().push(name);
+        }
+        let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
+        for name in names {
+            for ours in by_last.get(last(name)).into_iter().flatten() {
+                let pair = apart(name, ours);
+                if allowed(pair) {
+                    *counts.entry(pair).or_default() += 1;
+                }
+            }
+        }
+        let most = counts.values().max().copied().unwrap_or(0);
+        let mut best = counts.iter().filter(|(_, count)| **count == most).map(|(pair, _)| *pair);
+        match (best.next(), best.next()) {
+            (Some((removed, added)), None) => Change { removed: removed.to_owned(), added: added.to_owned() },
+            _ => Change::default(),
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        let Change { removed, added } = self;
+        match (removed.is_empty(), added.is_empty()) {
+            (true, true) => None,
+            (false, true) => Some(format!("removed the prefix `{removed}` from the file's names")),
+            (true, false) => Some(format!("put the prefix `{added}` before the file's names")),
+            (false, false) => {
+                Some(format!("put the prefix `{added}` in place of `{removed}` in the file's names"))
+            }
+        }
+    }
+
+    /// A name that is the model's already stays; so does one that `added` does not make the model's.
+    fn apply<T>(&self, all: BTreeMap<String, T>, known: &BTreeSet<String>) -> BTreeMap<String, T> {
+        let rename = |name: String| match name.strip_prefix(&self.removed) {
+            Some(rest) if !known.contains(&name) => {
+                let new = format!("{}{rest}", self.added);
+                if self.added.is_empty() || known.contains(&new) { new } else { name }
+            }
+            _ => name,
+        };
+        let taken: BTreeSet<String> = all.keys().cloned().collect();
+        let free = |name: String| {
+            let new = rename(name.clone());
+            if new != name && taken.contains(&new) { name } else { new }
+        };
+        all.into_iter().map(|(name, value)| (free(name), value)).collect()
+    }
+}
+
+/// The part after the last dot.
+fn last(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// What stands before the longest common end of two names, cut at dots.
+fn apart<'a>(a: &'a str, b: &'a str) -> (&'a str, &'a str) {
+    let same: usize =
+        a.rsplit('.').zip(b.rsplit('.')).take_while(|(a, b)| a == b).map(|(part, _)| part.len() + 1).sum();
+    let before = |name: &'a str| &name[..(name.len() + 1).saturating_sub(same)];
+    (before(a), before(b))
+}
+
+/// Both at once only where what goes is a wrapper's: `classifier.` for `fc.` would be another layer.
+fn allowed((removed, added): (&str, &str)) -> bool {
+    let wrapper = |part: &str| WRAPPERS.contains(&part);
+    removed.is_empty() || added.is_empty() || removed.trim_end_matches('.').split('.').all(wrapper)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(file: &[&str], model: &[&str]) -> (String, String) {
+        let known = model.iter().map(|name| (*name).to_owned()).collect();
+        let Change { removed, added } = Change::between(file, &known);
+        (removed, added)
+    }
+
+    #[test]
+    fn one_prefix_is_found_whatever_it_is() {
+        let net = ["conv1.weight", "conv1.bias", "layer1.0.conv1.weight", "fc.weight", "fc.bias"];
+        for prefix in
+            ["", "module.", "_orig_mod.", "model.", "net.", "module._orig_mod.", "foo.bar.", "a.conv1."]
+        {
+            let file: Vec<String> = net.iter().map(|name| format!("{prefix}{name}")).collect();
+            let file: Vec<&str> = file.iter().map(String::as_str).collect();
+            assert_eq!(change(&file, &net), (prefix.to_owned(), String::new()));
+            assert_eq!(change(&net, &file), (String::new(), prefix.to_owned()));
+        }
+        let unet = ["encoder.conv1.weight", "encoder.conv1.bias", "encoder.fc.weight", "up.weight"];
+        let file = ["module.conv1.weight", "module.conv1.bias", "module.fc.weight"];
+        assert_eq!(change(&file, &unet), ("module.".to_owned(), "encoder.".to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_prefix_stays() {
+        let none = (String::new(), String::new());
+        assert_eq!(change(&["classifier.weight", "classifier.bias"], &["fc.weight", "fc.bias"]), none);
+        let two = ["student.fc.weight", "teacher.fc.weight", "student.fc.bias", "teacher.fc.bias"];
+        assert_eq!(change(&two, &["fc.weight", "fc.bias"]), none);
+        assert_eq!(change(&["fc.weight", "x.fc.weight"], &["fc.weight"]), none);
+        assert_eq!(change(&[], &["fc.weight"]), none);
+    }
+}
