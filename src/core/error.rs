@@ -50,10 +50,10 @@ pub enum ErrorKind {
 }
 
 /// What failed, where, with which shapes, and what to do. See the [module docs](self).
-#[derive(Debug)]
+///
+/// `Debug` prints what `Display` prints: that is how `fn main() -> receptive::Result<()>` shows it to people.
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
     subject: String,
@@ -170,6 +170,12 @@ impl fmt::Display for Error {
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_deref().map(|s| s as _)
@@ -199,5 +205,7 @@ mod tests {
         let lines: Vec<String> = error.to_string().lines().map(str::to_owned).collect();
         assert_eq!(lines[1], "  input [1, 3, 8, 8]   weight [6, 1, 5, 5]");
         assert_eq!(lines[3], "  help: Conv2d::new(3, 6, 5)");
+        // What a program prints whose main returns it.
+        assert_eq!((format!("{error:?}"), format!("{error:#?}")), (error.to_string(), error.to_string()));
     }
 }
