@@ -86,6 +86,80 @@ impl Callback for StopAt {
     }
 }
 
+/// Where a callback ends the run, and how.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum When {
+    Step,
+    Validation,
+    Epoch,
+}
+
+/// Ends the run in its second epoch.
+struct EndIn(When, Flow);
+
+impl EndIn {
+    fn flow(&self, when: When, due: bool) -> Result<Flow> {
+        Ok(if when == self.0 && due { self.1 } else { Flow::Continue })
+    }
+}
+
+impl Callback for EndIn {
+    fn on_step(&mut self, trainer: &Trainer, _report: &StepReport) -> Result<Flow> {
+        self.flow(When::Step, trainer.state.epoch == 1 && trainer.state.batch == 3)
+    }
+
+    fn on_validation(&mut self, trainer: &Trainer, _done: usize, _of: usize) -> Result<Flow> {
+        self.flow(When::Validation, trainer.state.epoch == 1)
+    }
+
+    fn on_epoch(&mut self, trainer: &Trainer) -> Result<Flow> {
+        self.flow(When::Epoch, trainer.state.epoch == 2)
+    }
+}
+
+/// What `on_end` was told.
+struct End<'a>(&'a std::sync::Mutex<Option<bool>>);
+
+impl Callback for End<'_> {
+    fn on_end(&mut self, _trainer: &Trainer, outcome: &receptive::train::Outcome) -> Result<()> {
+        *self.0.lock().unwrap() = Some(outcome.finished);
+        Ok(())
+    }
+}
+
+/// A finish ends as the natural end does, wherever it is asked for; a stop leaves the last weights, to go on from.
+#[test]
+fn a_finish_restores_the_best_weights_and_a_stop_keeps_the_last() {
+    // A rate that ruins the network in the second epoch: its first is the best.
+    let config =
+        RunConfig { epochs: 5, scheduler: "multistep:1:200".into(), subset: Some(300), ..config("mlp2") };
+    for when in [When::Step, When::Validation, When::Epoch] {
+        for (flow, keep) in [(Flow::Finish, Keep::Best), (Flow::Finish, Keep::Last), (Flow::Stop, Keep::Best)]
+        {
+            let setup = Setup::new(RunConfig { keep, ..config.clone() }).unwrap();
+            let (train, val) = setup.loaders().unwrap();
+            let told = std::sync::Mutex::new(None);
+            let mut trainer = setup.trainer().unwrap().callback(EndIn(when, flow)).callback(End(&told));
+            let outcome = trainer.fit(&train, &val).unwrap();
+            let case = format!("{flow:?} in {when:?}, {keep:?}");
+            let finished = flow == Flow::Finish;
+            assert_eq!((outcome.finished, trainer.state.finished), (finished, finished), "{case}");
+            assert_eq!(*told.lock().unwrap(), Some(finished), "{case}");
+            let best = trainer.state.best.as_ref().unwrap();
+            assert_eq!(best.epoch, 0, "{case}");
+            let holds_best = bits(&setup.model.state_dict().unwrap()) == bits(&best.weights);
+            assert_eq!(holds_best, finished && keep == Keep::Best, "{case}");
+            // Both epochs have a result after a finish.
+            if finished {
+                assert_eq!((trainer.state.epoch, trainer.state.batch), (2, 0), "{case}");
+                let steps = trainer.state.step;
+                assert!(trainer.fit(&train, &val).unwrap().finished, "{case}");
+                assert_eq!(trainer.state.step, steps, "{case}: there is nothing left to train");
+            }
+        }
+    }
+}
+
 /// The model ends with the best epoch's weights, not the last one's.
 #[test]
 fn the_best_weights_are_restored_at_the_end() {

@@ -10,8 +10,18 @@ pub enum Flow {
     /// Go on, but report all steps that are queued first: the callback needs the trainer's state to be that of the step
     /// last reported. See [`Trainer::settled`].
     Settle,
-    /// Stop after this step; the run can be resumed.
+    /// Stop after this step; the run can be resumed. The model keeps its last weights.
     Stop,
+    /// End the run as at its natural end: no more steps, the epoch is validated, the run counts as finished, and the model
+    /// gets the best weights where [`Keep::Best`](super::Keep::Best) says so.
+    Finish,
+}
+
+impl Flow {
+    /// Whether the run goes no further.
+    pub fn ends(self) -> bool {
+        self >= Flow::Stop
+    }
 }
 
 /// Watches a run. Callbacks are called in the order they were added; an error from one ends the run.
@@ -53,6 +63,7 @@ pub trait Callback: Send {
     }
 
     /// After each validation batch: samples done, samples in all. After a stop, resuming validates the epoch again.
+    /// After a finish, validation goes on to its end.
     ///
     /// # Errors
     /// Ends the run.
@@ -76,7 +87,7 @@ pub trait Callback: Send {
         Ok(Flow::Continue)
     }
 
-    /// At the end or after a stop. The model still has its last weights; the best are in the trainer's state.
+    /// At the end or after a stop; [`Outcome::finished`] tells which. The model still has its last weights; the best are in the trainer's state.
     ///
     /// # Errors
     /// Is returned by `fit`.

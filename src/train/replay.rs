@@ -143,7 +143,7 @@ impl Trainer<'_> {
             if self.options.graph == GraphMode::Off {
                 // The first step could not be captured.
                 let settled = self.look(0, callbacks)?;
-                return if settled == Flow::Stop { Ok(settled) } else { self.eager_epoch(train, callbacks) };
+                return if settled.ends() { Ok(settled) } else { self.eager_epoch(train, callbacks) };
             }
             let index = self.state.batch;
             let feed = match (&order, &mut batches) {
@@ -169,9 +169,10 @@ impl Trainer<'_> {
                 let report = self.step(&[batch])?;
                 settled.max(each(callbacks, |c| c.on_step(self, &report))?)
             };
-            if flow == Flow::Settle && self.look(0, callbacks)? == Flow::Stop || flow == Flow::Stop {
-                self.look(0, callbacks)?;
-                return Ok(Flow::Stop);
+            // Steps that are queued are reported, too, before the run ends.
+            let flow = if flow >= Flow::Settle { flow.max(self.look(0, callbacks)?) } else { flow };
+            if flow.ends() {
+                return Ok(flow);
             }
         }
         self.look(0, callbacks)

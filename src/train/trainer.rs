@@ -143,8 +143,11 @@ impl<'a> Trainer<'a> {
         self.options.max_steps.map_or(all, |max| max.min(all))
     }
 
-    /// Runs from the current position to the end, or until a callback stops it. At the end the model holds the
-    /// weights of the best epoch.
+    /// Runs from the current position to the end, or until a callback ends it.
+    ///
+    /// At the end, or after [`Flow::Finish`], the run is finished, and with [`Keep::Best`] the model holds the weights of
+    /// the best epoch. After [`Flow::Stop`] it holds the last weights, so that
+    /// another `fit` continues the run; the best are in `state.best`.
     ///
     /// # Errors
     /// Data that cannot be read, shapes that do not fit, a loss that is not finite, a callback's error.
@@ -166,6 +169,7 @@ impl<'a> Trainer<'a> {
         while !self.state.finished && flow == Flow::Continue {
             flow = self.epoch(train, val, callbacks)?;
         }
+        self.state.finished |= flow == Flow::Finish;
         self.state.seconds = self.seconds();
         let outcome = self.outcome();
         callbacks.iter_mut().try_for_each(|c| c.on_end(self, &outcome))?;
@@ -199,8 +203,12 @@ impl<'a> Trainer<'a> {
         self.report(Phase::Train, self.state.tally, start, callbacks)?;
         let start = self.seconds();
         let of = val.dataset().len();
+        let mut finish = trained == Flow::Finish;
         let watched = evaluate(self.model, &self.options.name, self.loss, val, |_, _, tally| {
-            each(callbacks, |c| c.on_validation(self, tally.n as usize, of))
+            let flow = each(callbacks, |c| c.on_validation(self, tally.n as usize, of))?;
+            finish |= flow == Flow::Finish;
+            // The last epoch has a result, too.
+            Ok(if flow == Flow::Finish { Flow::Continue } else { flow })
         })?;
         let Some(tally) = watched else { return Ok(Flow::Stop) };
         self.report(Phase::Val, tally, start, callbacks)?;
@@ -211,7 +219,7 @@ impl<'a> Trainer<'a> {
         self.state.epoch += 1;
         self.state.batch = 0;
         self.state.tally = Tally::default();
-        self.state.finished = self.at_end();
+        self.state.finished = finish || self.at_end();
         self.state.seconds = self.seconds();
         each(callbacks, |c| c.on_epoch(self))
     }
@@ -224,8 +232,9 @@ impl<'a> Trainer<'a> {
             let group = batches.by_ref().take(self.options.accumulate).collect::<Result<Vec<_>>>()?;
             let report = self.step(&group)?;
             callbacks.iter_mut().for_each(|c| c.after_step());
-            if each(callbacks, |c| c.on_step(self, &report))? == Flow::Stop {
-                return Ok(Flow::Stop);
+            let flow = each(callbacks, |c| c.on_step(self, &report))?;
+            if flow.ends() {
+                return Ok(flow);
             }
         }
         Ok(Flow::Continue)
@@ -368,7 +377,7 @@ pub fn evaluate(
         let batch = batch?;
         let output = model.forward(&cx, &batch.images)?;
         tally.add(loss.compute(&output, &batch.targets)?.item()?, &output, &batch.targets)?;
-        if watch(&batch, &output, &tally)? == Flow::Stop {
+        if watch(&batch, &output, &tally)?.ends() {
             return Ok(None);
         }
     }
