@@ -15,8 +15,9 @@ use receptive::core::{Error, ErrorKind, Result};
 use receptive::cpu::{CpuCtx, View, ViewMut};
 use receptive::cuda::{CudaCtx, DeviceView};
 use receptive::ops::{Attrs, Case, Fill, Input, OpSpec};
-use receptive::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor};
+use receptive::tensor::{Device, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply_dyn};
 use receptive::testing::gradcheck::gradcheck;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The gradient of the loss by `x`, from that by y. For you to write.
@@ -91,5 +92,22 @@ pub fn check(spec: &'static OpSpec) -> Result<String, Wrong> {
     for case in (spec.cases)() {
         gradcheck(spec, &case)?;
     }
+    far_out(spec)?;
     Ok("Every element agrees with central differences to 1e-7.".into())
+}
+
+/// Far from zero the slope is 1 or nearly 0. There e^x or e^-x is large: in f32 it would overflow from 89 on, in f64 from 710.
+fn far_out(spec: &'static OpSpec) -> Result<(), Wrong> {
+    let x = Tensor::from_slice(&Device::cpu()?, &[100.0f64, -100.0, 1000.0, -1000.0], &[4])?.requires_grad();
+    apply_dyn(&spec.make(&BTreeMap::new(), &["input"])?, &[&x])?[0].sum_all()?.backward()?;
+    let slopes = x.grad().ok_or("no gradient reached x")?.to_vec::<f64>()?;
+    for ((at, got), want) in [100, -100, 1000, -1000].iter().zip(slopes).zip([1.0, (-100f64).exp(), 1.0, 0.0])
+    {
+        // Beside 1e-44 an error of 1e-12 would hide.
+        if (got - want).abs() <= 1e-9 * want {
+            continue;
+        }
+        return Err(format!("grad.input at x = {at}: {got:e}, but the slope is {want:e}").into());
+    }
+    Ok(())
 }
