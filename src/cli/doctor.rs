@@ -91,7 +91,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn features() -> Vec<&'static str> {
-    let all = [("cli", true), ("images", cfg!(feature = "images")), ("cuda", cfg!(feature = "cuda"))];
+    let all = [
+        ("cli", true),
+        ("images", cfg!(feature = "images")),
+        ("live", cfg!(feature = "live")),
+        ("cuda", cfg!(feature = "cuda")),
+    ];
     all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
 }
 

@@ -22,10 +22,10 @@ pub struct Args {
     #[arg(required_unless_present_any = ["list", "cases"])]
     name: Option<String>,
     /// The file to read the inputs from
-    #[arg(long, value_name = "IN", required_unless_present_any = ["list", "cases"])]
+    #[arg(long, value_name = "IN")]
     input: Option<PathBuf>,
     /// The file to write outputs and gradients to
-    #[arg(long, value_name = "OUT", required_unless_present_any = ["list", "cases"])]
+    #[arg(long, value_name = "OUT")]
     output: Option<PathBuf>,
     /// An attribute by its PyTorch name, such as stride=2,1
     #[arg(long = "attr", value_name = "KEY=VALUE", value_parser = attribute)]
@@ -58,12 +58,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.list {
         return if args.json { print_line(&table_json().to_string()) } else { print_line(&table()) };
     }
+    // A wrong name comes first: it decides which inputs there are.
+    let spec = args.name.as_deref().map(ops::find).transpose()?;
     let device = args.device.open_with(&args.kernels)?;
     if let Some(folder) = &args.cases {
         return print_line(&write_cases(folder, &device)?.to_string());
     }
-    let (Some(name), Some(input), Some(output)) = (&args.name, &args.input, &args.output) else {
-        bail!("give an op, --input and --output");
+    let Some(spec) = spec else { bail!("give an op; receptive op --list shows all") };
+    let (Some(input), Some(output)) = (&args.input, &args.output) else {
+        bail!("{} needs --input IN to read from and --output OUT to write to", spec.name);
     };
     let mut attrs = BTreeMap::new();
     for (key, value) in &args.attrs {
@@ -71,7 +74,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             bail!("--attr {key} is given twice");
         }
     }
-    let spec = ops::find(name)?;
     let inputs = TensorFile::read(input, &device)?.tensors;
     Ok(TensorFile::new(run_spec(spec, &attrs, inputs, &device)?).write(output)?)
 }
