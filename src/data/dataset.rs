@@ -1,7 +1,7 @@
 //! What a data set is: images as bytes, a label or a mask each, and names for the classes.
 
 use super::idx::Idx;
-use super::{Image, ImageSize};
+use super::{Image, ImageSize, checked};
 use crate::core::{Error, ErrorKind, Key, Result};
 use flate2::Crc;
 use std::sync::Arc;
@@ -272,7 +272,7 @@ pub fn stratified(base: &Arc<dyn Dataset>, n: usize, key: Option<Key>) -> Result
     let mut indices = Vec::new();
     let order = key.map_or_else(|| (0..base.len()).collect(), |key| key.permutation(base.len()));
     for i in order {
-        let class = base.label(i);
+        let class = checked::label(&**base, i)?;
         if taken[class] < each {
             taken[class] += 1;
             indices.push(i);
@@ -280,7 +280,7 @@ pub fn stratified(base: &Arc<dyn Dataset>, n: usize, key: Option<Key>) -> Result
     }
     if let Some(class) = taken.iter().position(|&count| count < each) {
         let what = format!("{each} images of each class are more than {} has", base.name());
-        let most = smallest_class(&**base) * classes;
+        let most = smallest_class(&**base)? * classes;
         return Err(Error::argument("subset", what)
             .with("asked for", n)
             .with(&format!("images of class `{}`:", base.classes()[class]), taken[class])
@@ -290,8 +290,10 @@ pub fn stratified(base: &Arc<dyn Dataset>, n: usize, key: Option<Key>) -> Result
     Subset::new(base.name(), Arc::clone(base), indices)
 }
 
-fn smallest_class(set: &dyn Dataset) -> usize {
+fn smallest_class(set: &dyn Dataset) -> Result<usize> {
     let mut counts = vec![0; set.classes().len()];
-    (0..set.len()).for_each(|i| counts[set.label(i)] += 1);
-    counts.into_iter().min().unwrap_or(0)
+    for i in 0..set.len() {
+        counts[checked::label(set, i)?] += 1;
+    }
+    Ok(counts.into_iter().min().unwrap_or(0))
 }

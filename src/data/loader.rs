@@ -17,7 +17,7 @@
 use super::dataset::no_masks;
 use super::normalize::Table;
 use super::resident::PLACEMENT;
-use super::{Dataset, Image, Pipeline, Resident, Scratch};
+use super::{Dataset, Image, Pipeline, Resident, Scratch, checked};
 use crate::core::{DType, Error, ErrorKind, Float, Key, Result};
 use crate::cpu::CpuOptions;
 use crate::float_type;
@@ -284,7 +284,8 @@ impl Shared {
         }
         let targets = match target {
             Target::Class => {
-                let labels: Vec<i64> = samples.iter().map(|&i| self.dataset.label(i) as i64).collect();
+                let label = |&i: &usize| checked::label(&*self.dataset, i).map(|label| label as i64);
+                let labels = samples.iter().map(label).collect::<Result<Vec<i64>>>()?;
                 Tensor::from_slice(device, &labels, &[samples.len()])?
             }
             Target::Mask => Tensor::from_slice(device, &bench.masks, &[samples.len(), 1, height, width])?,
@@ -297,13 +298,11 @@ impl Shared {
     fn add<T: Float>(&self, bench: &mut Bench<T>, i: usize) -> Result<()> {
         let Bench { key, table, image, mask, scratch, images, masks } = bench;
         let pipeline = &self.options.pipeline;
-        self.dataset.read(i, image)?;
-        let [_, h, w] = image.size;
+        checked::read(&*self.dataset, i, image)?;
         match self.options.target {
             Target::Class => pipeline.apply(*key, i, image, None, scratch)?,
             Target::Mask => {
-                self.dataset.mask(i, mask)?;
-                check_size("the mask", [1, h, w], mask.size)?;
+                checked::mask(&*self.dataset, i, image.size, mask)?;
                 pipeline.apply(*key, i, image, Some(mask), scratch)?;
                 masks.extend(mask.pixels.iter().map(|&byte| T::from_f64(f64::from(byte))));
             }

@@ -2,7 +2,7 @@
 //! `StandardScaler`, which has a mean and a deviation for every pixel.)
 
 use super::transform::{Scratch, Transform};
-use super::{Dataset, Image};
+use super::{Dataset, Image, checked};
 use crate::core::{Error, Float, Key, Named, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -79,7 +79,7 @@ impl Normalize {
         let mut moments = vec![Moments::default(); set.size().channels()];
         let mut image = Image::default();
         for i in 0..set.len() {
-            set.read(i, &mut image)?;
+            checked::read(set, i, &mut image)?;
             for (moments, plane) in moments.iter_mut().zip(image.planes()) {
                 plane.iter().for_each(|&byte| moments.add(byte));
             }
@@ -97,7 +97,7 @@ impl Normalize {
         let mut moments = vec![Moments::default(); size.iter().product()];
         let (mut image, mut scratch) = (Image::default(), Scratch::default());
         for i in 0..set.len() {
-            set.read(i, &mut image)?;
+            checked::read(set, i, &mut image)?;
             Transform::apply_all(steps, Key::new(0), i, &mut image, None, &mut scratch)?;
             moments.iter_mut().zip(&image.pixels).for_each(|(moments, &byte)| moments.add(byte));
         }

@@ -13,7 +13,7 @@
 
 use super::normalize::Table;
 use super::transform::{Change, Transform};
-use super::{Dataset, Image, Pipeline};
+use super::{Dataset, Image, Pipeline, checked};
 use crate::core::{DType, ErrorKind, Key, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
@@ -59,9 +59,9 @@ impl Resident {
         let (mut pixels, mut labels) = (Vec::with_capacity(bytes), Vec::with_capacity(set.len()));
         let mut read = Image::default();
         for i in 0..set.len() {
-            set.read(i, &mut read)?;
+            checked::read(set, i, &mut read)?;
             pixels.extend_from_slice(&read.pixels);
-            labels.push(set.label(i) as i64);
+            labels.push(checked::label(set, i)? as i64);
         }
         let [c, h, w] = source;
         let table = numbers(&pipeline.normalize.table::<f32>(image)?);

@@ -83,7 +83,10 @@ impl Param {
         self.value.get().ok_or_else(|| {
             Error::new(ErrorKind::Missing, "parameter", "has no value yet")
                 .with("dims", format_args!("{:?}", self.dims))
-                .help("call model.init(&device, dtype, seed) first")
+                .help(
+                    "call model.init(&device, dtype, seed) first. If you did: does visit() of every module show all \
+                     its parameters and children? One that it leaves out is not initialised",
+                )
         })
     }
 

@@ -62,6 +62,7 @@ pub trait ModuleExt: Module {
     fn init_with(&self, device: &Device, dtype: DType, seed: u64, scheme: Scheme) -> Result<()> {
         let root = Key::new(seed).child("init");
         let params = self.params();
+        check_names(&params)?;
         let dims: BTreeMap<&str, &[usize]> =
             params.iter().map(|(path, p)| (path.as_str(), p.dims())).collect();
         for (path, param) in &params {
@@ -149,6 +150,18 @@ pub trait ModuleExt: Module {
         }
         self.load_matching(weights).map(|_| ())
     }
+}
+
+/// Two parameters of one name would share one place in a file of weights.
+fn check_names(params: &[(String, &Param)]) -> Result<()> {
+    let mut seen: BTreeMap<&str, &Param> = BTreeMap::new();
+    for (path, param) in params {
+        if seen.insert(path, param).is_some_and(|other| !std::ptr::eq(other, *param)) {
+            return Err(Error::argument("init", format!("visit() shows two parameters as `{path}`"))
+                .help("give each parameter and each child of a module a name of its own"));
+        }
+    }
+    Ok(())
 }
 
 impl<M: Module + ?Sized> ModuleExt for M {

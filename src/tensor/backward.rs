@@ -95,16 +95,47 @@ impl Node {
         let needs: smallvec::SmallVec<[bool; 4]> =
             self.inputs.iter().map(|e| !matches!(e, Edge::None)).collect();
         let result = saved.check_versions(&*self.op).and_then(|()| self.op.backward(&saved, &dy, &needs));
+        // What the op did with a tensor that was never saved is of no interest: the misread is the cause.
+        let result = saved.misread(&*self.op).and(result);
         if retain || result.is_err() {
             *slot = Some(saved);
         }
         let gradients = result?;
-        for (i, gradient) in gradients.iter().enumerate() {
-            if let Some(g) = gradient {
-                debug_assert_eq!(g.meta(), self.input_metas[i], "{}: gradient of input {i}", self.op.name());
-            }
-        }
+        self.check_gradients(&gradients, dy.device())?;
         Ok(gradients)
+    }
+
+    /// Ops are user code, too: one that breaks its word would give wrong weights, far from the cause.
+    ///
+    /// # Errors
+    /// More or fewer gradients than inputs; one whose shape, dtype or device is not that of its input.
+    fn check_gradients(&self, gradients: &super::Grads, device: &super::Device) -> Result<()> {
+        let op = self.op.name();
+        if gradients.len() != self.inputs.len() {
+            let what = "backward returned a wrong number of gradients";
+            return Err(Error::argument(op, what)
+                .with("got", gradients.len())
+                .with("inputs", self.inputs.len())
+                .expected("one for each input, None where there is none"));
+        }
+        for (i, gradient) in gradients.iter().enumerate() {
+            let Some(gradient) = gradient else { continue };
+            let (got, input) = (gradient.meta(), self.input_metas[i]);
+            if got == input && gradient.device().same(device) {
+                continue;
+            }
+            let (kind, differs) = match () {
+                () if got.shape != input.shape => (ErrorKind::Shape, "shape"),
+                () if got.dtype != input.dtype => (ErrorKind::DType, "dtype"),
+                () => (ErrorKind::Device, "device"),
+            };
+            let what =
+                format!("backward returned a gradient of input {i} whose {differs} is not the input's");
+            return Err(Error::new(kind, op, what)
+                .with("got", format_args!("{} {} on {}", got.shape, got.dtype, gradient.device()))
+                .expected(format!("{} {} on {device}", input.shape, input.dtype)));
+        }
+        Ok(())
     }
 }
 

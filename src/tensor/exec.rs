@@ -51,6 +51,7 @@ fn execute(op: &dyn Op, inputs: &[&Tensor]) -> Result<Ran> {
     check_devices(op.name(), inputs)?;
     let metas: SmallVec<[Meta; 4]> = inputs.iter().map(|x| x.meta()).collect();
     let plan = op.infer(&metas)?;
+    plan.check(op.name(), metas[0])?;
     let visible = plan.visible;
     let started = Watch::on(&device).map(Watch::start).transpose()?;
     let outputs = if let Some(offset) = plan.view {
@@ -177,9 +178,12 @@ fn finish(ran: Ran, inputs: &[&Tensor], op: impl FnOnce() -> Arc<dyn Op>) -> Res
 /// Changes `targets` in place, reading `inputs`; every target's storage version rises.
 ///
 /// # Errors
-/// Tensors on different devices, or a target that shares storage with another tensor of the call.
+/// No tensors; tensors on different devices; a target that shares storage with another tensor of the call.
 pub fn update(op: &dyn Update, targets: &[&Tensor], inputs: &[&Tensor]) -> Result<()> {
     let all: SmallVec<[&Tensor; 6]> = targets.iter().chain(inputs).copied().collect();
+    if all.is_empty() {
+        return Err(Error::argument(op.name(), "needs at least one tensor"));
+    }
     check_devices(op.name(), &all)?;
     check_alone(op.name(), &all, targets.len())?;
     let started = Watch::on(all[0].device()).map(Watch::start).transpose()?;

@@ -1,11 +1,11 @@
 //! The tape: one node for each recorded op, holding edges to where gradients go and only what backward reads.
 
 use super::op::{Meta, Op};
-use super::storage::Data;
+use super::storage::{Cell, Data, Storage};
 use super::{Device, Tensor};
 use crate::core::{Error, ErrorKind, Result};
 use smallvec::SmallVec;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Where a gradient goes.
 #[derive(Clone, Default)]
@@ -130,6 +130,16 @@ pub struct Saved {
     outputs: SmallVec<[Option<SavedTensor>; 2]>,
     metas: SmallVec<[Meta; 3]>,
     device: Device,
+    /// The first thing that backward asked for and that is not here. These readers have no error to return: the engine
+    /// returns it when the op is done.
+    misread: OnceLock<Misread>,
+}
+
+#[derive(Clone, Copy)]
+struct Misread {
+    kind: &'static str,
+    position: usize,
+    there: usize,
 }
 
 impl Saved {
@@ -144,17 +154,53 @@ impl Saved {
             outputs: outputs.iter().enumerate().map(|(i, y)| keep(saves.outputs, i, y)).collect(),
             metas: inputs.iter().map(|x| x.meta()).collect(),
             device: device.clone(),
+            misread: OnceLock::new(),
         }
     }
 
-    /// Input `i`, which [`Op::saves`] must have named.
+    /// Input `i`, which [`Op::saves`] must have named. If it did not, this is a tensor without elements, on the meta
+    /// device, and `backward` of the whole graph ends with an error that names the op and the input.
     pub fn input(&self, i: usize) -> Tensor {
-        self.tensor(self.inputs[i].as_ref().expect("saves() names this input"))
+        match self.inputs.get(i) {
+            Some(Some(saved)) => self.tensor(saved),
+            _ => self.absent("input", i, self.inputs.len()),
+        }
     }
 
-    /// Output `i` (hidden ones counted), which [`Op::saves`] must have named.
+    /// Output `i` (hidden ones counted), which [`Op::saves`] must have named. Otherwise as [`input`](Self::input).
     pub fn output(&self, i: usize) -> Tensor {
-        self.tensor(self.outputs[i].as_ref().expect("saves() names this output"))
+        match self.outputs.get(i) {
+            Some(Some(saved)) => self.tensor(saved),
+            _ => self.absent("output", i, self.outputs.len()),
+        }
+    }
+
+    fn absent(&self, kind: &'static str, position: usize, there: usize) -> Tensor {
+        // Later ones follow from the first.
+        let _ = self.misread.set(Misread { kind, position, there });
+        // An op runs on at least one tensor.
+        let Meta { shape, dtype } = self.metas[if position < self.metas.len() { position } else { 0 }];
+        let data = Data { cell: Cell::new(Storage::Meta), offset: 0, shape, dtype };
+        Tensor::new(data, Device::meta(), Edge::None)
+    }
+
+    /// # Errors
+    /// Backward read something that was not saved.
+    pub(crate) fn misread(&self, op: &dyn Op) -> Result<()> {
+        let Some(&Misread { kind, position, there }) = self.misread.get() else { return Ok(()) };
+        let what = if position < there {
+            format!("backward reads {kind} {position}, which saves() does not name")
+        } else {
+            format!("backward reads {kind} {position}, but the op has {there}")
+        };
+        let named = |saved: &[Option<SavedTensor>]| {
+            let positions: Vec<usize> = (0..saved.len()).filter(|&i| saved[i].is_some()).collect();
+            format!("{positions:?}")
+        };
+        Err(Error::argument(op.name(), what)
+            .with("saved inputs", named(&self.inputs))
+            .with("saved outputs", named(&self.outputs))
+            .help("name it in saves(), as in Saves::inputs(&[0]); shapes alone are in saved.meta(i)"))
     }
 
     /// All that was saved.
@@ -162,9 +208,9 @@ impl Saved {
         self.inputs.iter().chain(&self.outputs).flatten().map(|saved| &saved.data)
     }
 
-    /// Shape and dtype of input `i`, saved or not.
+    /// Shape and dtype of input `i`, saved or not. If there is no such input, `backward` ends with an error.
     pub fn meta(&self, i: usize) -> Meta {
-        self.metas[i]
+        self.metas.get(i).copied().unwrap_or_else(|| self.absent("input", i, self.metas.len()).meta())
     }
 
     /// The number of inputs.

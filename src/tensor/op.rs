@@ -2,7 +2,7 @@
 //! (recording, gradients, checks, benches, the `op` command) follows from these methods.
 
 use super::{Saved, Tensor};
-use crate::core::{DType, Error, Result, Shape, Window};
+use crate::core::{DType, Error, ErrorKind, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
 use smallvec::{SmallVec, smallvec};
@@ -46,12 +46,14 @@ pub struct Plan {
     pub(crate) outputs: SmallVec<[Meta; 2]>,
     pub(crate) visible: usize,
     pub(crate) view: Option<usize>,
+    /// A visible output came after a hidden one.
+    mixed: bool,
 }
 
 impl Plan {
     /// One visible output.
     pub fn new(shape: Shape, dtype: DType) -> Plan {
-        Plan { outputs: smallvec![Meta { shape, dtype }], visible: 1, view: None }
+        Plan { outputs: smallvec![Meta { shape, dtype }], visible: 1, view: None, mixed: false }
     }
 
     /// The output shares input 0's storage, `offset` elements into it; nothing is computed.
@@ -59,9 +61,10 @@ impl Plan {
         Plan { view: Some(offset), ..Plan::new(shape, dtype) }
     }
 
-    /// Another output that callers see (the indices of `max`). Only the first output carries a gradient.
+    /// Another output that callers see (the indices of `max`). Only the first output carries a gradient. Visible outputs
+    /// come before hidden ones; running a plan in another order is an error.
     pub fn and(mut self, shape: Shape, dtype: DType) -> Plan {
-        assert_eq!(self.visible, self.outputs.len(), "visible outputs come before hidden ones");
+        self.mixed |= self.visible != self.outputs.len();
         self.outputs.push(Meta { shape, dtype });
         self.visible += 1;
         self
@@ -70,6 +73,30 @@ impl Plan {
     /// Bytes that a run of `op` moves: none for a view, else [`Op::bytes`].
     pub fn bytes(&self, op: &dyn Op, x: &[Meta]) -> u64 {
         if self.view.is_some() { 0 } else { op.bytes(x, &self.outputs) }
+    }
+
+    /// # Errors
+    /// Outputs in a wrong order; a view of other elements than those of the first input.
+    pub(crate) fn check(&self, op: &str, first: Meta) -> Result<()> {
+        if self.mixed {
+            return Err(Error::argument(op, "infer plans a visible output after a hidden one")
+                .help("call and() for all visible outputs before hidden()"));
+        }
+        let Some(offset) = self.view else { return Ok(()) };
+        let view = self.outputs[0];
+        let fits = offset.checked_add(view.numel()).is_some_and(|end| end <= first.numel());
+        if fits && view.dtype == first.dtype {
+            return Ok(());
+        }
+        let kind = if fits { ErrorKind::DType } else { ErrorKind::Shape };
+        Err(Error::new(
+            kind,
+            op,
+            "infer plans a view of more than the first input holds, or of another dtype",
+        )
+        .with("input 0", format_args!("{} {}", first.shape, first.dtype))
+        .with("view", format_args!("{} {}", view.shape, view.dtype))
+        .with("offset", offset))
     }
 
     /// Another output that only backward sees (a dropout mask, the winners of a pooling).
@@ -90,9 +117,9 @@ impl Saves {
     /// Nothing: the gradient needs only `dy` and shapes.
     pub const NONE: Saves = Saves { inputs: 0, outputs: 0 };
 
-    /// These inputs, by position.
+    /// These inputs, by position, of the first 32.
     pub fn inputs(positions: &[usize]) -> Saves {
-        Saves { inputs: positions.iter().fold(0, |mask, &i| mask | 1 << i), outputs: 0 }
+        Saves { inputs: Self::mask(0, positions), outputs: 0 }
     }
 
     /// These outputs, by position, hidden ones counted.
@@ -102,7 +129,12 @@ impl Saves {
 
     /// These outputs besides.
     pub fn and_outputs(self, positions: &[usize]) -> Saves {
-        Saves { outputs: positions.iter().fold(self.outputs, |mask, &i| mask | 1 << i), ..self }
+        Saves { outputs: Self::mask(self.outputs, positions), ..self }
+    }
+
+    /// A position beyond the last bit is not saved, and reading it is the engine's error.
+    fn mask(mask: u32, positions: &[usize]) -> u32 {
+        positions.iter().fold(mask, |mask, &i| mask | 1u32.checked_shl(i as u32).unwrap_or(0))
     }
 }
 

@@ -6,7 +6,7 @@ use super::weights::{Fitted, nothing_fits};
 use super::{DataRecord, RunConfig, Trainer, TrainerOptions};
 use crate::core::{DType, Error, Key, Result, similar};
 use crate::data::{
-    DataDirs, Dataset, Loader, LoaderOptions, Pipeline, Splits, Subset, Target, load, stratified,
+    DataDirs, Dataset, Loader, LoaderOptions, Pipeline, Splits, Subset, Target, checked, load, stratified,
 };
 use crate::models::{ModelConfig, Network, OptimizerKind};
 use crate::nn::{Module, ModuleExt, Param, Role};
@@ -276,7 +276,9 @@ pub(super) fn part(splits: Splits, config: &RunConfig) -> Result<Splits> {
 /// This share of each class, rounded up, in file order.
 fn of_each_class(set: Arc<dyn Dataset>, fraction: f64, key: Key) -> Result<Subset> {
     let mut members = vec![Vec::new(); set.classes().len()];
-    key.permutation(set.len()).into_iter().for_each(|i| members[set.label(i)].push(i));
+    for i in key.permutation(set.len()) {
+        members[checked::label(&*set, i)?].push(i);
+    }
     for class in &mut members {
         class.truncate((class.len() as f64 * fraction).ceil() as usize);
     }

@@ -1,7 +1,7 @@
 //! The image that is looked at.
 
 use crate::core::{Error, Result};
-use crate::data::{DataDirs, Dataset, Image, load};
+use crate::data::{DataDirs, Dataset, Image, checked, load};
 use crate::train::{Split, Trained};
 
 /// An image with what is known of it.
@@ -52,17 +52,17 @@ impl Shown {
                 .expected(format!("0 to {}", set.len().saturating_sub(1))));
         }
         let mut image = Image::default();
-        set.read(index, &mut image)?;
+        checked::read(set, index, &mut image)?;
         let mask = match masks {
             true => {
                 let mut mask = Image::default();
-                set.mask(index, &mut mask)?;
+                checked::mask(set, index, image.size, &mut mask)?;
                 Some(mask)
             }
             false => None,
         };
         let what = format!("image {index} of {}", set.name());
-        Ok(Shown { image, mask, label: Some(set.label(index)), what })
+        Ok(Shown { image, mask, label: Some(checked::label(set, index)?), what })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::events::{FilterGrid, Picture, Pictures, Png, Predictions};
 use crate::core::Result;
 use crate::core::text::base64;
-use crate::data::Image;
+use crate::data::{Image, checked};
 use crate::nn::{Ctx, Module};
 use crate::tensor::Tensor;
 use crate::train::Trainer;
@@ -40,18 +40,18 @@ impl Gallery {
         let (mut tensors, mut pictures) = (Vec::new(), Vec::new());
         for sample in subject.some(if masks { MASKS } else { IMAGES }) {
             let (mut image, mut mask) = (Image::default(), Image::default());
-            subject.data.read(sample, &mut image)?;
+            checked::read(&*subject.data, sample, &mut image)?;
             // The set's own pixels; beside a mask those that it belongs to.
             let own = (!masks).then(|| image.clone());
             if masks {
-                subject.data.mask(sample, &mut mask)?;
+                checked::mask(&*subject.data, sample, image.size, &mut mask)?;
             }
             let truth = masks.then_some(&mut mask);
             tensors.push(prepare(subject.pipeline, subject.device, &mut image, truth)?);
             pictures.push(Picture {
                 sample,
                 image: Png(sized(&own.unwrap_or(image), SIDE).0),
-                class: (!masks).then(|| subject.data.label(sample)),
+                class: (!masks).then(|| checked::label(&*subject.data, sample)).transpose()?,
                 mask: masks.then(|| shown(&mask)),
             });
         }

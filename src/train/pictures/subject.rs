@@ -5,7 +5,7 @@ use super::matrix::confusion_title;
 use super::{FirstLayer, Judged, Masked, draw_confusion, draw_grid, draw_triptychs, draw_weights};
 use crate::core::text::thousands;
 use crate::core::{Error, ErrorKind, Key, Result};
-use crate::data::{Dataset, Image, Loader, LoaderOptions, Pipeline, Scratch, Subset};
+use crate::data::{Dataset, Image, Loader, LoaderOptions, Pipeline, Scratch, Subset, checked};
 use crate::io::write_atomically;
 use crate::models::Network;
 use crate::nn::{Ctx, Module, ModuleExt};
@@ -174,7 +174,7 @@ impl Subject<'_> {
             for (&i, row) in batch.samples.iter().zip(rows) {
                 let best = |best: usize, class: usize| if row[class] > row[best] { class } else { best };
                 let (sample, class) = (samples[i], (0..row.len()).fold(0, best));
-                let truth = self.data.label(sample);
+                let truth = checked::label(&*self.data, sample)?;
                 let (probability, truth_probability) = (row[class], row[truth]);
                 answers.push(Answer { sample, truth, class, probability, truth_probability });
             }
@@ -191,7 +191,7 @@ impl Subject<'_> {
         let names = class_names(self.data.classes(), self.outputs);
         let judged = |a: &Answer| {
             let mut image = Image::default();
-            self.data.read(a.sample, &mut image)?;
+            checked::read(&*self.data, a.sample, &mut image)?;
             let (truth, predicted) = (names[a.truth].clone(), names[a.class].clone());
             Ok(Judged { image, truth, predicted, probability: a.probability, right: a.truth == a.class })
         };
@@ -206,8 +206,8 @@ impl Subject<'_> {
     pub fn segment_some(&self, most: usize) -> Result<Vec<(usize, Masked)>> {
         let masked = self.some(most).into_iter().map(|i| {
             let (mut image, mut mask) = (Image::default(), Image::default());
-            self.data.read(i, &mut image)?;
-            self.data.mask(i, &mut mask)?;
+            checked::read(&*self.data, i, &mut image)?;
+            checked::mask(&*self.data, i, image.size, &mut mask)?;
             Ok((i, segment(self.network, self.model, self.device, self.pipeline, image, Some(mask))?))
         });
         masked.collect()

@@ -1,0 +1,71 @@
+//! What a set hands over, checked against what it says of itself. Sets are user code, too: a label that no class has, or
+//! an image of another size, is an error that names the set and the image, wherever it is read.
+
+use super::{Dataset, Image};
+use crate::core::{Error, Result};
+
+/// The class of image `i`.
+///
+/// # Errors
+/// A label that is not below the number of classes.
+pub(crate) fn label(set: &dyn Dataset, i: usize) -> Result<usize> {
+    let (label, classes) = (set.label(i), set.classes().len());
+    if label < classes {
+        return Ok(label);
+    }
+    Err(Error::argument(set.name(), format!("label() gives class {label} for image {i}"))
+        .with("classes", classes)
+        .expected("a label below the number of classes"))
+}
+
+/// Reads image `i`.
+///
+/// # Errors
+/// As [`Dataset::read`]; an image of another size than the set's, or with another number of pixels than its size says.
+pub(crate) fn read(set: &dyn Dataset, i: usize, image: &mut Image) -> Result<()> {
+    set.read(i, image)?;
+    whole(set, "read()", i, image)?;
+    match set.size().fixed() {
+        Some(size) if size != image.size => Err(differs(set, "read()", i)
+            .with("got", format_args!("{:?}", image.size))
+            .expected(format!("{size:?}, as the set's size() says"))),
+        _ if image.size[0] != set.size().channels() => Err(differs(set, "read()", i)
+            .with("got", format_args!("{:?}", image.size))
+            .expected(format!("{} channels, as the set's size() says", set.size().channels()))),
+        _ => Ok(()),
+    }
+}
+
+/// Reads the mask of an image whose height and width are known.
+///
+/// # Errors
+/// As [`Dataset::mask`]; a mask of another size than its image; bytes that are neither 0 nor 1.
+pub(crate) fn mask(set: &dyn Dataset, i: usize, [_, h, w]: [usize; 3], mask: &mut Image) -> Result<()> {
+    set.mask(i, mask)?;
+    whole(set, "mask()", i, mask)?;
+    if mask.size != [1, h, w] {
+        return Err(differs(set, "mask()", i)
+            .with("got", format_args!("{:?}", mask.size))
+            .expected(format!("{:?}, as its image", [1, h, w])));
+    }
+    match mask.pixels.iter().find(|&&byte| byte > 1) {
+        None => Ok(()),
+        Some(byte) => Err(Error::argument(set.name(), format!("mask() gives a byte {byte} for image {i}"))
+            .expected("1 where the object is, else 0")),
+    }
+}
+
+fn differs(set: &dyn Dataset, method: &str, i: usize) -> Error {
+    Error::shape(set.name(), format!("{method} gives another size for image {i}"))
+}
+
+fn whole(set: &dyn Dataset, method: &str, i: usize, image: &Image) -> Result<()> {
+    let bytes = image.size.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    if bytes == Some(image.pixels.len()) {
+        return Ok(());
+    }
+    Err(Error::shape(set.name(), format!("{method} gives a wrong number of pixels for image {i}"))
+        .with("pixels", image.pixels.len())
+        .with("size", format_args!("{:?}", image.size))
+        .expected("C x H x W bytes"))
+}
