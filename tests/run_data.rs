@@ -225,3 +225,56 @@ fn numbered_classes_go_with_named_ones() {
     let numbers = |text: &str| text.split_once(": loss").unwrap().1.to_owned();
     assert_eq!(numbers(&named), numbers(&numbered));
 }
+
+/// A folder by another name for validation; pictures of one size need no --resize.
+#[test]
+fn pictures_of_one_size_need_no_resize() {
+    let set = Set::new();
+    set.rename("pets/val", "pets/valid");
+    let (data, run) = (set.path("pets"), set.path("run"));
+    let train = ["train", "softmax", "--data", &data, "--out", &run, "--epochs", "1", "--batch-size", "4"];
+    ok(&[&train[..], &["--threads", "1", "--health", "0"]].concat());
+    assert!(set.predict(&run).contains("probabilities"));
+    // A picture of another size is stretched to that of training, also without the data.
+    fs::remove_dir_all(set.at("pets")).unwrap();
+    set.predict(&run);
+}
+
+/// A picture that turns out to be damaged when the run is tested costs nothing: mended, the run is completed.
+#[test]
+fn a_damaged_test_picture_leaves_a_run_to_complete() {
+    let set = Set::new();
+    let picture = set.at("pets/test/cat/0.png");
+    write_png(&picture, CAT, 0);
+    let whole = fs::read(&picture).unwrap();
+    // Its header is whole, its pixels are not.
+    fs::write(&picture, &whole[..60]).unwrap();
+    let (data, run) = (set.path("pets"), set.path("run"));
+    let train = ["train", "softmax", "--data", &data, "--out", &run, "--epochs", "1", "--batch-size", "4"];
+    let message = error_after_output(&[&train[..], &["--threads", "1", "--health", "0"]].concat());
+    assert!(message.contains("test/cat/0.png") && message.contains("--resume"), "{message}");
+    // The data changed, by the picture that was mended.
+    fs::write(&picture, &whole).unwrap();
+    let resumed = ok(&["train", "--resume", &run, "--accept-changed-data"]);
+    assert!(resumed.contains("test"), "{resumed}");
+    for file in ["predictions.svg", "best.safetensors", "last.safetensors"] {
+        assert!(Path::new(&run).join(file).exists(), "{file}");
+    }
+    let lines = fs::read_to_string(Path::new(&run).join("metrics.jsonl")).unwrap();
+    assert_eq!(lines.matches("\"done\"").count(), 1, "{lines}");
+    // From now on there is nothing left to do.
+    assert!(ok(&["train", "--resume", &run]).contains("is finished"));
+    // A header that is damaged is told before the first epoch.
+    fs::write(&picture, &whole[..20]).unwrap();
+    let again = set.path("again");
+    let message =
+        error_after_output(&["train", "softmax", "--data", &data, "--out", &again, "--threads", "1"]);
+    assert!(message.contains("test/cat/0.png") && !Path::new(&again).exists(), "{message}");
+}
+
+/// Failure, whatever was printed before, and the message.
+fn error_after_output(args: &[&str]) -> String {
+    let output = program::receptive(args);
+    assert_eq!(output.status.code(), Some(1), "{args:?}");
+    text(&output.stderr)
+}

@@ -5,6 +5,7 @@
 //! | of one size S | `none` | - | - |
 //! | | `standard` | pad S/8, mirror, crop S | - |
 //! | | `cutout` | as standard, and a square of S/4 blotted out | - |
+//! | photographs that all have one size S | as above | as above | - |
 //! | photographs, N = `--resize` | `none` | stretch to N x N | the same |
 //! | | `standard` | a random window, resized to N x N; mirror | shorter side to N * 256 / 224, middle N x N |
 //! | | `cutout` | as standard, and a square of N/4 blotted out | as standard |
@@ -52,6 +53,8 @@ impl FromStr for Augment {
 pub struct Facts {
     /// The size of the images.
     pub size: ImageSize,
+    /// `[height, width]` of photographs that happen to have one size: what they are resized to unless another is asked for.
+    pub common: Option<[usize; 2]>,
     /// Whether an image keeps its meaning when it is mirrored.
     pub flip: bool,
     /// Mean and deviation of each channel.
@@ -116,10 +119,16 @@ impl Facts {
         steps
     }
 
-    /// Without a size there are no steps, and the pipeline's check asks for `--resize`.
+    /// Without a size there are no steps, and the pipeline's check asks for `--resize`; unless all have the same.
     fn varied(&self, augment: Augment, resize: Option<usize>) -> (Vec<Transform>, Vec<Transform>) {
         match (resize, augment) {
-            (None, _) => (Vec::new(), Vec::new()),
+            (None, _) => match self.common {
+                None => (Vec::new(), Vec::new()),
+                Some(size) => {
+                    let same = vec![Transform::Resize(size)];
+                    ([same.clone(), self.fixed(augment, size)].concat(), same)
+                }
+            },
             (Some(n), Augment::None) => {
                 let stretch = vec![Transform::Resize([n, n])];
                 (stretch.clone(), stretch)

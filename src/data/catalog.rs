@@ -35,6 +35,7 @@ impl SetSpec {
     pub fn facts(&self) -> Facts {
         Facts {
             size: self.size,
+            common: None,
             flip: self.flip,
             statistics: Normalize { mean: self.mean.to_vec(), std: self.std.to_vec() },
             normalization: self.normalization,

@@ -34,6 +34,15 @@ pub trait Dataset: Send + Sync {
     /// A file that cannot be read or decoded. Sets in memory have none.
     fn read(&self, i: usize, image: &mut Image) -> Result<()>;
 
+    /// Looks at every image's header, where images are files: a damaged one is found before the first epoch, not after the
+    /// last. Returns `[height, width]` where all images have the same.
+    ///
+    /// # Errors
+    /// An image, or a mask, whose header cannot be read or is damaged.
+    fn check_headers(&self) -> Result<Option<[usize; 2]>> {
+        Ok(self.size().fixed().map(|[_, h, w]| [h, w]))
+    }
+
     /// A number that changes when image `i < len()` does (CRC-32). As it is here, of the image's size and pixels; a set
     /// whose images take long to read has something cheaper, such as a file's name and length.
     ///
@@ -239,6 +248,10 @@ impl Dataset for Subset {
 
     fn read(&self, i: usize, image: &mut Image) -> Result<()> {
         self.base.read(self.indices[i], image)
+    }
+
+    fn check_headers(&self) -> Result<Option<[usize; 2]>> {
+        self.base.check_headers()
     }
 
     fn checksum(&self, i: usize) -> Result<u32> {

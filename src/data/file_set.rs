@@ -7,6 +7,7 @@ use super::dataset::{no_masks, set_name};
 use super::{Dataset, Image, ImageSize, picture};
 use crate::core::{Error, Result};
 use flate2::Crc;
+use rayon::prelude::*;
 use std::path::PathBuf;
 
 /// One image of a [`FileSet`].
@@ -58,6 +59,17 @@ impl Dataset for FileSet {
 
     fn read(&self, i: usize, image: &mut Image) -> Result<()> {
         picture::read(&self.entries[i].image, image)
+    }
+
+    /// All headers are looked at: which error is told must not depend on the threads.
+    fn check_headers(&self) -> Result<Option<[usize; 2]>> {
+        let header = |entry: &Entry| {
+            entry.trimap.as_ref().map_or(Ok([0; 2]), |trimap| picture::dimensions(trimap))?;
+            picture::dimensions(&entry.image)
+        };
+        let sizes: Vec<Result<[usize; 2]>> = self.entries.par_iter().map(header).collect();
+        let sizes = sizes.into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(sizes.first().copied().filter(|first| sizes.iter().all(|size| size == first)))
     }
 
     /// Of the files' names and lengths: those of the image and of its trimap.

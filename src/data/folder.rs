@@ -5,62 +5,122 @@
 //! ```
 //!
 //! Classes are the folders of `train`, by name. `val` judges while training, `test` at the end; where only one of them is
-//! there, it judges. Hidden files are ignored; anything else that is no image stops the run, for it may be a mistake.
+//! there, it judges. `valid`, `validation` and `dev` are other names of `val`; capital letters make no difference. A folder
+//! that nothing reads may be a mistake, so it is an error. What is hidden, and what systems leave in folders, is passed
+//! over; so are single files that are no images, with a warning.
 
 use super::file_set::{Entry, FileSet};
 use crate::core::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
-/// Training, validation and, where both `val` and `test` are there, test images.
-///
-/// # Errors
-/// No `train`, or neither `val` nor `test`; a class without images, or one that is not in `train`; files that are no images.
-pub(super) fn read(name: &str, root: &Path) -> Result<(FileSet, FileSet, Option<FileSet>)> {
-    let train = root.join("train");
-    let classes = entries(&train)?
-        .into_iter()
-        .map(
-            |(name, path)| {
-                if path.is_dir() { Ok(name) } else { Err(stray(&path, "a folder for each class")) }
-            },
-        )
-        .collect::<Result<Vec<String>>>()?;
-    if classes.is_empty() {
-        return Err(Error::format(train.display(), "holds no classes").expected("a folder for each class"));
-    }
-    let part = |part: &str| {
-        let entries = split(&root.join(part), &classes)?;
-        Ok(FileSet::new(format!("{name}/{part}"), entries, classes.clone()))
-    };
-    let has = |part: &str| root.join(part).is_dir();
-    match (has("val"), has("test")) {
-        (true, true) => Ok((part("train")?, part("val")?, Some(part("test")?))),
-        (true, false) => Ok((part("train")?, part("val")?, None)),
-        (false, true) => Ok((part("train")?, part("test")?, None)),
-        (false, false) => Err(Error::new(ErrorKind::Missing, name, "there are no images to validate on")
-            .expected("a folder val or test beside train, with the same classes")),
-    }
+/// The folders of the splits, in small letters: training, validation, test.
+const SPLITS: [&[&str]; 3] = [&["train"], &["val", "valid", "validation", "dev"], &["test"]];
+/// Folders and files that archive programs, cameras' storages and desktops leave behind.
+const LEFT_BEHIND: [&str; 4] = ["__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"];
+const IMAGES: &str = "files *.png, *.jpg or *.jpeg";
+
+/// A folder's sets, and what a person should know of it.
+pub(super) struct Folder {
+    pub train: FileSet,
+    pub val: FileSet,
+    /// Where both `val` and `test` are there.
+    pub test: Option<FileSet>,
+    pub warnings: Vec<String>,
 }
 
-fn split(folder: &Path, classes: &[String]) -> Result<Vec<Entry>> {
+/// Whether this looks like images in folders.
+pub(super) fn is_one(root: &Path) -> bool {
+    entries(root, &mut Skipped::default())
+        .is_ok_and(|all| all.iter().any(|(name, path)| split_of(name) == Some(0) && path.is_dir()))
+}
+
+/// Which of [`SPLITS`] a folder is.
+fn split_of(name: &str) -> Option<usize> {
+    let name = name.to_lowercase();
+    SPLITS.iter().position(|names| names.contains(&&*name))
+}
+
+/// Reads the names of all images.
+///
+/// # Errors
+/// Neither `val` nor `test`; two folders for one split; a folder that is no split; a class without images, or one that is
+/// not in `train`; a folder inside a class.
+pub(super) fn read(name: &str, root: &Path) -> Result<Folder> {
+    let mut skipped = Skipped::default();
+    let mut found: [Option<PathBuf>; 3] = Default::default();
+    for (part, path) in entries(root, &mut skipped)?.into_iter().filter(|(_, path)| path.is_dir()) {
+        let Some(split) = split_of(&part) else {
+            return Err(Error::format(path.display(), "nothing reads this folder")
+                .expected("train, val (or valid, validation, dev) and test")
+                .help("rename it to what it is, or move it elsewhere"));
+        };
+        if let Some(other) = found[split].replace(path.clone()) {
+            return Err(Error::format(path.display(), "is the same split as another folder")
+                .with("the other:", other.display())
+                .help("put the images of both into one, or move one elsewhere"));
+        }
+    }
+    let [train, val, test] = found;
+    let train = train.ok_or_else(|| {
+        Error::new(ErrorKind::Missing, name, "there are no training images").expected("a folder train")
+    })?;
+    let classes = classes(&train, &mut skipped)?;
+    let mut part = |part: &str, folder: &Path| -> Result<FileSet> {
+        let entries = split(folder, &classes, &mut skipped)?;
+        Ok(FileSet::new(format!("{name}/{part}"), entries, classes.clone()))
+    };
+    let train = part("train", &train)?;
+    let test = test.map(|folder| part("test", &folder)).transpose()?;
+    let (val, test) = match (val, test) {
+        (Some(val), test) => (part("val", &val)?, test),
+        (None, Some(test)) => (test, None),
+        (None, None) => {
+            return Err(Error::new(ErrorKind::Missing, name, "there are no images to validate on")
+                .expected("a folder val or test beside train, with the same classes"));
+        }
+    };
+    Ok(Folder { train, val, test, warnings: skipped.warnings() })
+}
+
+/// The folders of the training images.
+fn classes(train: &Path, skipped: &mut Skipped) -> Result<Vec<String>> {
+    let (folders, files): (Vec<_>, Vec<_>) =
+        entries(train, skipped)?.into_iter().partition(|(_, path)| path.is_dir());
+    if folders.is_empty() {
+        let holds = if files.is_empty() { "holds no classes" } else { "holds files, but no classes" };
+        return Err(Error::format(train.display(), holds).expected("a folder for each class"));
+    }
+    Ok(folders.into_iter().map(|(name, _)| name).collect())
+}
+
+fn split(folder: &Path, classes: &[String], skipped: &mut Skipped) -> Result<Vec<Entry>> {
     let mut all = Vec::new();
-    for (class, path) in entries(folder)? {
+    for (class, path) in entries(folder, skipped)? {
+        if !path.is_dir() {
+            skipped.stray.push(path);
+            continue;
+        }
         let label = classes.iter().position(|known| *known == class).ok_or_else(|| {
             Error::format(path.display(), "is not a class of the training images")
                 .expected(format!("one of {}", classes.join(", ")))
         })?;
         let before = all.len();
-        for (_, image) in entries(&path)? {
+        for (_, image) in entries(&path, skipped)? {
             let extension = image.extension().and_then(|e| e.to_str()).unwrap_or_default();
             let known = ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known));
-            if !known || !image.is_file() {
-                return Err(stray(&image, "files *.png, *.jpg or *.jpeg"));
+            if image.is_dir() {
+                return Err(Error::format(image.display(), "is a folder inside a class")
+                    .expected(IMAGES)
+                    .help("put its images into the class's own folder, or make it a class"));
+            } else if known {
+                all.push(Entry { image, label, trimap: None });
+            } else {
+                skipped.stray.push(image);
             }
-            all.push(Entry { image, label, trimap: None });
         }
         if all.len() == before {
             return Err(Error::format(path.display(), "this class has no images")
-                .expected("files *.png, *.jpg or *.jpeg")
+                .expected(IMAGES)
                 .help("add some, or remove the folder"));
         }
     }
@@ -70,22 +130,54 @@ fn split(folder: &Path, classes: &[String]) -> Result<Vec<Entry>> {
     Ok(all)
 }
 
-/// What a folder holds, but for hidden files, sorted by name.
-fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+/// What was passed over.
+#[derive(Default)]
+struct Skipped {
+    /// Hidden, or left behind by a program.
+    left_behind: Vec<String>,
+    /// Files that are no images.
+    stray: Vec<PathBuf>,
+}
+
+impl Skipped {
+    fn warnings(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        self.left_behind.sort_unstable();
+        self.left_behind.dedup();
+        if !self.left_behind.is_empty() {
+            lines.push(format!("passed over: {}", some(&self.left_behind)));
+        }
+        let names = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let stray: Vec<String> = self.stray.iter().map(names).collect();
+        match stray.len() {
+            0 => {}
+            1 => lines.push(format!("1 file is no image and was skipped: {}", stray[0])),
+            n => lines.push(format!("{n} files are no images and were skipped: {}", some(&stray))),
+        }
+        lines
+    }
+}
+
+/// The first few of these names.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let more = if names.len() > SHOWN { ", ..." } else { "" };
+    names[..names.len().min(SHOWN)].join(", ") + more
+}
+
+/// What a folder holds, sorted by name, but for what is hidden or was left behind by a program.
+fn entries(folder: &Path, skipped: &mut Skipped) -> Result<Vec<(String, PathBuf)>> {
     let refused = |e| Error::io(folder, "list", e);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(refused)? {
         let path = entry.map_err(refused)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
         let name = name.ok_or_else(|| Error::format(path.display(), "the name is not UTF-8"))?;
-        if !name.starts_with('.') {
-            found.push((name, path));
+        match name.starts_with('.') || LEFT_BEHIND.contains(&&*name) {
+            true => skipped.left_behind.push(name),
+            false => found.push((name, path)),
         }
     }
     found.sort_unstable();
     Ok(found)
-}
-
-fn stray(path: &Path, expected: &str) -> Error {
-    Error::format(path.display(), "does not belong here").expected(expected).help("move it elsewhere")
 }

@@ -4,6 +4,7 @@
 //! is found where all of its files are; of an IDX file the plain one is taken before the gzipped one.
 
 use super::catalog::{IDX_FILES, IMAGENET, SETS, SetSpec, Source, Validation, known, names, spec};
+use super::folder::Folder;
 use super::idx::{self, Idx};
 use super::{
     Augment, Dataset, Facts, ImageSet, ImageSize, Normalization, Normalize, Pipeline, Subset, cifar, folder,
@@ -48,9 +49,22 @@ pub struct Splits {
     pub facts: Facts,
     /// Whether its classes have names. Those of a folder of IDX files are only numbered.
     pub named: bool,
+    /// What a person should know of the set, a line each.
+    pub warnings: Vec<String>,
 }
 
 impl Splits {
+    /// Looks at every image's header, and notes the size that all photographs have, if they have one.
+    ///
+    /// # Errors
+    /// An image whose header cannot be read or is damaged.
+    pub fn check_headers(&mut self) -> Result<()> {
+        let sets = [Some(&self.train), Some(&self.val), self.test.as_ref()];
+        let sizes = sets.into_iter().flatten().map(|set| set.check_headers()).collect::<Result<Vec<_>>>()?;
+        self.facts.common = sizes[0].filter(|size| sizes.iter().all(|other| *other == Some(*size)));
+        Ok(())
+    }
+
     /// The numbers that normalise this set's images as they are.
     ///
     /// # Errors
@@ -136,7 +150,7 @@ fn layout(data: &str) -> Result<Layout> {
             .expected(format!("{} or a folder of IDX files, CIFAR batches or images", names())));
     }
     let has = |name: &str| folder.join(name).exists();
-    if has("train") {
+    if folder::is_one(folder) {
         return Ok(Layout::Images);
     }
     if has(cifar::META) || cifar::BATCHES.iter().any(|batch| has(batch)) {
@@ -162,7 +176,7 @@ fn load_folder(data: &str) -> Result<Splits> {
             let (train, test) = pair(data, read_all(&files)?, None)?;
             let statistics = Normalize::measure(&*train)?;
             let normalization = Normalization::Unit;
-            let facts = Facts { size: train.size(), flip: false, statistics, normalization };
+            let facts = Facts { size: train.size(), common: None, flip: false, statistics, normalization };
             Ok(Splits { named: false, ..split(data, train, test, Validation::Test, facts)? })
         }
         Layout::As(spec) => {
@@ -173,17 +187,18 @@ fn load_folder(data: &str) -> Result<Splits> {
             split(data, train, test, spec.validation, spec.facts())
         }
         Layout::Images => {
-            let (train, val, test) = folder::read(data, root)?;
+            let Folder { train, val, test, warnings } = folder::read(data, root)?;
             let (mean, std) = (IMAGENET.0.to_vec(), IMAGENET.1.to_vec());
             let facts = Facts {
                 size: ImageSize::Varied { channels: 3 },
+                common: None,
                 flip: true,
                 statistics: Normalize { mean, std },
                 normalization: Normalization::Unit,
             };
             let (train, val) = pair_of((train, val));
             let test = test.map(|test| Arc::new(test) as Arc<dyn Dataset>);
-            Ok(Splits { name: data.to_owned(), train, val, test, facts, named: true })
+            Ok(Splits { name: data.to_owned(), train, val, test, facts, named: true, warnings })
         }
     }
 }
@@ -243,7 +258,7 @@ fn split(
             (train, val, Some(test))
         }
     };
-    Ok(Splits { name: name.to_owned(), train, val, test, facts, named: true })
+    Ok(Splits { name: name.to_owned(), train, val, test, facts, named: true, warnings: Vec::new() })
 }
 
 /// A sixth of the images, drawn with seed 42, validates; both parts keep the file's order.

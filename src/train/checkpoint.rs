@@ -30,11 +30,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Writes the trainer's state, atomically.
+    /// Writes the state of a trainer whose run is not complete, atomically.
     ///
     /// # Errors
     /// A file that cannot be written; the checkpoint before it is untouched.
-    pub fn save(path: &Path, trainer: &Trainer, finished: bool, metrics_bytes: u64) -> Result<()> {
+    pub fn save(path: &Path, trainer: &Trainer, metrics_bytes: u64) -> Result<()> {
         let mut tensors = BTreeMap::new();
         let mut add = |prefix: &str, named: BTreeMap<String, Tensor>| {
             tensors.extend(named.into_iter().map(|(name, t)| (format!("{prefix}.{name}"), t)));
@@ -45,10 +45,22 @@ impl Checkpoint {
             add("best", best.weights.clone());
         }
         let steps = trainer.optimizer.steps();
-        let position = Position { finished, ..Position::of(&trainer.state, steps, metrics_bytes) };
+        let position = Position { finished: false, ..Position::of(&trainer.state, steps, metrics_bytes) };
         let position = serde_json::to_string(&position).expect("a position has a JSON form");
         let metadata = BTreeMap::from([(POSITION.to_owned(), position)]);
         TensorFile { tensors, metadata, ..TensorFile::default() }.write(path)
+    }
+
+    /// Notes in a checkpoint that its run is complete, with the bytes that `metrics.jsonl` has then.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load) and [`save`](Self::save).
+    pub fn finish(path: &Path, device: &Device, metrics_bytes: u64) -> Result<()> {
+        let mut file = TensorFile::read(path, device)?;
+        let position = Position { finished: true, metrics_bytes, ..position(&file, path)? };
+        let position = serde_json::to_string(&position).expect("a position has a JSON form");
+        file.metadata.insert(POSITION.to_owned(), position);
+        file.write(path)
     }
 
     /// Reads a checkpoint.
@@ -56,13 +68,10 @@ impl Checkpoint {
     /// # Errors
     /// A file that is missing, damaged or not a checkpoint.
     pub fn load(path: &Path, device: &Device) -> Result<Checkpoint> {
-        let TensorFile { tensors, metadata, .. } = TensorFile::read(path, device)?;
-        let position: Position = metadata
-            .get(POSITION)
-            .and_then(|text| serde_json::from_str(text).ok())
-            .ok_or_else(|| Error::format(path.display(), "is not a checkpoint of a run"))?;
+        let file = TensorFile::read(path, device)?;
+        let position = position(&file, path)?;
         let mut parts = ["model", "optim", "best"].map(|_| BTreeMap::new());
-        for (name, tensor) in tensors {
+        for (name, tensor) in file.tensors {
             let (prefix, rest) = name.split_once('.').unwrap_or((&name, ""));
             let part = match prefix {
                 "model" => 0,
@@ -92,4 +101,9 @@ impl Checkpoint {
         trainer.state = self.state;
         Ok(())
     }
+}
+
+fn position(file: &TensorFile, path: &Path) -> Result<Position> {
+    let position = file.metadata.get(POSITION).and_then(|text| serde_json::from_str(text).ok());
+    position.ok_or_else(|| Error::format(path.display(), "is not a checkpoint of a run"))
 }

@@ -173,7 +173,13 @@ impl DataRecord {
 
     /// The facts of the set, for evaluation: its images are not at hand.
     pub fn facts(&self, normalization: Normalization) -> Facts {
-        Facts { size: self.size, flip: false, statistics: self.pipeline.normalize.clone(), normalization }
+        Facts {
+            size: self.size,
+            common: Some([self.input[1], self.input[2]]),
+            flip: false,
+            statistics: self.pipeline.normalize.clone(),
+            normalization,
+        }
     }
 
     /// Refuses the classes of `splits` where they are not those of training, in the same order.

@@ -12,7 +12,7 @@ use super::{Callback, Flow, Outcome, Overlap, Phase, PhaseReport, Scores, StepRe
 use crate::core::{Error, ErrorKind, Result};
 use crate::io::{TensorFile, read_json_lines, remove_abandoned, write_atomically};
 use crate::nn::ModuleExt;
-use crate::tensor::Tensor;
+use crate::tensor::{Device, Tensor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -207,6 +207,17 @@ impl RunDir {
         self.path.join("health.jsonl")
     }
 
+    /// Notes that the run is complete: nothing is left to do when it is resumed. Until then, resuming does again what comes
+    /// after the last epoch.
+    ///
+    /// # Errors
+    /// A folder that cannot be read or written.
+    pub fn finish(&self, device: &Device) -> Result<()> {
+        let metrics = self.path.join("metrics.jsonl");
+        let bytes = metrics.metadata().map_err(|e| Error::io(&metrics, "look at", e))?.len();
+        Checkpoint::finish(&self.checkpoint(), device, bytes)
+    }
+
     /// A callback that keeps this folder. `metrics_bytes` is what the checkpoint recorded, 0 for a new run; `stop` is
     /// raised by Ctrl-C.
     ///
@@ -301,9 +312,9 @@ pub struct Recorder {
 
 impl Recorder {
     /// Metrics first: a checkpoint must never count lines that are not on the disk.
-    fn checkpoint(&mut self, trainer: &Trainer, finished: bool) -> Result<()> {
+    fn checkpoint(&mut self, trainer: &Trainer) -> Result<()> {
         self.metrics.sync()?;
-        Checkpoint::save(&self.folder.join("checkpoint.safetensors"), trainer, finished, self.metrics.bytes)?;
+        Checkpoint::save(&self.folder.join("checkpoint.safetensors"), trainer, self.metrics.bytes)?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -333,7 +344,7 @@ impl Callback for Recorder {
                 // Weights ahead of the lines that were written would be a checkpoint with a gap.
                 return Ok(Flow::Settle);
             }
-            self.checkpoint(trainer, false)?;
+            self.checkpoint(trainer)?;
         }
         Ok(if stopping { Flow::Stop } else { Flow::Continue })
     }
@@ -342,7 +353,7 @@ impl Callback for Recorder {
         if !self.stopping() {
             return Ok(Flow::Continue);
         }
-        self.checkpoint(trainer, false)?;
+        self.checkpoint(trainer)?;
         Ok(Flow::Stop)
     }
 
@@ -360,8 +371,9 @@ impl Callback for Recorder {
             self.metrics.line(Line::Epoch { epoch, phase, loss, accuracy, overlap, seconds })?;
         }
         self.written = self.history.len();
-        // Not yet finished, even after the last epoch: the exports and the last line are still to come.
-        self.checkpoint(trainer, false)?;
+        // Not yet finished, even after the last epoch: the exports, the last line, the test and the pictures are still to
+        // come. See `RunDir::finish`.
+        self.checkpoint(trainer)?;
         self.curves()?;
         Ok(if self.stopping() { Flow::Stop } else { Flow::Continue })
     }
@@ -377,7 +389,7 @@ impl Callback for Recorder {
                 *outcome;
             let [best_dice, best_iou] = [overlap.map(|o| o.dice), overlap.map(|o| o.iou)];
             self.metrics.line(Line::Done { best_accuracy, best_dice, best_iou, best_epoch, seconds })?;
-            self.checkpoint(trainer, true)?;
+            self.metrics.sync()?;
         }
         Ok(())
     }

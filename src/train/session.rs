@@ -53,6 +53,7 @@ pub fn train<'a>(
     } else {
         setup.load_init()?.iter().for_each(|line| say(&format!("--init: {line}")));
     }
+    setup.splits.warnings.iter().for_each(|line| say(&format!("{}: {line}", setup.record.data)));
     if recorded.as_ref() != Some(&setup.record) {
         setup.record.write(folder.path())?;
     }
@@ -81,6 +82,8 @@ pub fn train<'a>(
         if let Err(error) = setup.subject().write_pictures(folder.path(), &stop) {
             say(&format!("some pictures could not be drawn: {error}"));
         }
+        // Last: what fails before it is done again when the run is resumed.
+        folder.finish(&setup.device)?;
     }
     Ok(Done { outcome, train_images: setup.train.len(), test })
 }

@@ -48,7 +48,8 @@ impl Setup {
         let network = config.network()?;
         let device = device(&config)?;
         device_options(&config).check_precision(&device)?;
-        let splits = splits(&config)?;
+        let mut splits = splits(&config)?;
+        splits.check_headers()?;
         // Of the whole set: a part has other statistics.
         let pipelines = match &record {
             None => splits.pipelines(config.augment, config.resize, config.normalize)?,

@@ -395,7 +395,10 @@ fn known(config: &RunConfig, network: &Network, run: Option<&Recorded>, images: 
     let recorded = run.filter(|run| run.config.normalize == *normalize).map(|run| &run.data);
     // Numbers that neither the record nor the program has are measured on the images.
     let measured = recorded.is_none() && (set.is_none() || *normalize == Normalization::Pixels);
-    let splits = (images || measured).then(|| splits(config)).transpose()?;
+    let mut splits = (images || measured).then(|| splits(config)).transpose()?;
+    if let (Some(splits), None, None) = (&mut splits, recorded, resize) {
+        splits.check_headers()?;
+    }
     if let (Some(run), Some(splits), false) = (run, &splits, network.loss.takes_masks()) {
         run.data.check_classes(splits)?;
     }

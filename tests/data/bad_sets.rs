@@ -144,19 +144,19 @@ fn a_broken_folder_of_images_is_refused() {
             &["bee: this class has no images"],
         ),
         (
-            |f| fs::write(f.join("train/notes.txt"), "").unwrap(),
-            ErrorKind::Format,
-            &["notes.txt: does not belong here"],
-        ),
-        (
-            |f| fs::write(f.join("val/cat/notes.txt"), "").unwrap(),
-            ErrorKind::Format,
-            &["notes.txt: does not belong here"],
-        ),
-        (
             |f| fs::create_dir(f.join("train/cat/deep.png")).unwrap(),
             ErrorKind::Format,
-            &["deep.png: does not belong"],
+            &["deep.png: is a folder inside a class"],
+        ),
+        (
+            |f| fs::create_dir(f.join("extra")).unwrap(),
+            ErrorKind::Format,
+            &["extra: nothing reads this folder", "train, val"],
+        ),
+        (
+            |f| fs::create_dir(f.join("valid")).unwrap(),
+            ErrorKind::Format,
+            &["is the same split as another folder"],
         ),
         (
             |f| fs::rename(f.join("val/ant"), f.join("val/bee")).unwrap(),
@@ -177,6 +177,37 @@ fn a_broken_folder_of_images_is_refused() {
         damage(root.path());
         refused(root.path(), kind, parts);
     }
+}
+
+/// Every name of the validation images is theirs, in small letters or not; `test` is never taken for them beside one.
+#[test]
+fn validation_has_many_names() {
+    for name in ["val", "valid", "validation", "dev", "Valid"] {
+        let root = image_folder();
+        fs::rename(root.path().join("val"), root.path().join(name)).unwrap();
+        fs::create_dir_all(root.path().join("test/cat")).unwrap();
+        fs::write(root.path().join("test/cat/5.png"), "").unwrap();
+        let splits = open(root.path()).unwrap();
+        assert_eq!((splits.val.len(), splits.test.map(|test| test.len())), (2, Some(1)), "{name}");
+    }
+}
+
+/// What is no image is counted in one line, what systems leave behind in another.
+#[test]
+fn strays_are_skipped_with_a_warning() {
+    let root = image_folder();
+    for file in
+        ["train/notes.txt", "val/cat/list.csv", "train/cat/Thumbs.db", "train/@eaDir/x", "__MACOSX/train/y"]
+    {
+        let path = root.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    let splits = open(root.path()).unwrap();
+    assert_eq!((splits.train.len(), splits.val.len()), (3, 2));
+    let [left, stray] = &splits.warnings[..] else { panic!("{:?}", splits.warnings) };
+    assert!(left.contains("__MACOSX") && left.contains("..."), "{left}");
+    assert!(stray.starts_with("2 files are no images") && stray.contains("notes.txt"), "{stray}");
 }
 
 const TRAINVAL: &str = "#NAME CLASS SPECIES BREED\nAbyssinian_1 1 1 1\n\nbeagle_2 5 2 1\n";
