@@ -215,6 +215,18 @@ fn other_files_are_named_as_such() {
     }
 }
 
+/// A JFIF file holds YCbCr, whatever its components are named; libjpeg reads it so.
+#[test]
+fn jfif_says_more_than_names() {
+    let jpeg = encode(&noise(), ImageFormat::Jpeg);
+    let mut renamed = jpeg.clone();
+    for (marker, first, step) in [(0xc0, 10, 3), (0xda, 5, 2)] {
+        let at = jpeg.windows(2).position(|pair| pair == [0xff, marker]).unwrap();
+        b"RGB".iter().enumerate().for_each(|(i, &name)| renamed[at + first + step * i] = name);
+    }
+    assert_eq!(decode(&renamed).unwrap(), decode(&jpeg).unwrap());
+}
+
 /// Light as the eye weighs it; grey stays what it was.
 #[test]
 fn grey_is_weighed() {

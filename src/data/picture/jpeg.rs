@@ -11,14 +11,15 @@
 use super::codec::{Header, MOST_PIXELS, Refused};
 use super::orientation::Orientation;
 use crate::data::Image;
-use jpeg_decoder::{Decoder, PixelFormat};
+use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
 
 /// What every JPEG begins with.
 pub const SIGNATURE: &[u8] = &[0xff, 0xd8, 0xff];
 
 /// Pictures with more pixels than this are decoded at a half, a quarter or an eighth of their size.
 const LARGE: usize = 1 << 25;
-/// What the coefficients of a progressive picture may take, in bytes: they are all kept until the last scan.
+/// What the coefficients may take, in bytes. Those of a progressive picture are all kept until the last scan; those of others
+/// may pile up while they wait to be transformed.
 const MOST_COEFFICIENTS: usize = 512 << 20;
 
 /// What a walk over the segments finds.
@@ -28,6 +29,9 @@ struct Layout {
     orientation: Option<Orientation>,
     /// Bytes of the first scan's entropy-coded data.
     first_scan: Option<usize>,
+    jfif: bool,
+    /// What Adobe's segment says of the colours.
+    adobe: Option<u8>,
     /// Where the end marker ends.
     end: Option<usize>,
 }
@@ -35,6 +39,8 @@ struct Layout {
 struct Frame {
     progressive: bool,
     size: [usize; 2],
+    /// The components' names.
+    ids: Vec<u8>,
     /// Blocks of 8 x 8 samples, of all components.
     blocks: usize,
     /// Blocks of the first component.
@@ -58,6 +64,7 @@ impl Frame {
         Some(Frame {
             progressive: marker == 0xc2,
             size,
+            ids: rest.chunks_exact(3).take(usize::from(*components)).map(|component| component[0]).collect(),
             blocks: factors.iter().map(blocks).sum(),
             blocks_of_first: factors.first().map_or(0, blocks),
         })
@@ -96,6 +103,8 @@ fn walk(bytes: &[u8]) -> Layout {
             0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
                 layout.frame = layout.frame.or_else(|| Frame::of(marker, data));
             }
+            0xe0 if data.starts_with(b"JFIF\0") => layout.jfif = true,
+            0xee if data.starts_with(b"Adobe") => layout.adobe = data.get(11).copied().or(layout.adobe),
             0xe1 if data.starts_with(b"Exif\0\0") => {
                 layout.orientation.get_or_insert_with(|| Orientation::of_exif(&data[6..]));
             }
@@ -114,6 +123,19 @@ fn walk(bytes: &[u8]) -> Layout {
 fn scan_length(bytes: &[u8]) -> usize {
     let marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xd0..=0xd7 | 0xff);
     bytes.windows(2).position(marker).unwrap_or(bytes.len())
+}
+
+/// What the components mean, by libjpeg's rules. The decoder's own go by the names first, and a file's names may be wrong.
+fn colors(frame: &Frame, layout: &Layout) -> Option<ColorTransform> {
+    match (&frame.ids[..], layout.adobe) {
+        ([_, _, _], _) if layout.jfif => Some(ColorTransform::YCbCr),
+        ([_, _, _], Some(0)) => Some(ColorTransform::RGB),
+        ([_, _, _], None) if frame.ids == *b"RGB" => Some(ColorTransform::RGB),
+        ([_, _, _], _) => Some(ColorTransform::YCbCr),
+        ([_, _, _, _], None | Some(0)) => Some(ColorTransform::CMYK),
+        ([_, _, _, _], Some(_)) => Some(ColorTransform::YCCK),
+        _ => None,
+    }
 }
 
 pub fn header(bytes: &[u8]) -> Result<Header, Refused> {
@@ -136,11 +158,14 @@ pub fn decode(bytes: &[u8], header: Header, image: &mut Image) -> Result<(), Ref
     if 8 * scan < least {
         return Err(cut_off());
     }
-    if frame.progressive && 128 * frame.blocks > MOST_COEFFICIENTS {
+    if 128 * frame.blocks > MOST_COEFFICIENTS {
         return Err(Refused::TooLarge);
     }
     let damaged = |e: jpeg_decoder::Error| Refused::Damaged(e.to_string());
     let mut decoder = Decoder::new(&bytes[..end]);
+    if let Some(colors) = colors(frame, &layout) {
+        decoder.set_color_transform(colors);
+    }
     let [h, w] = header.stored;
     if header.stored != frame.size {
         decoder.scale(w as u16, h as u16).map_err(damaged)?;

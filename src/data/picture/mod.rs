@@ -89,9 +89,11 @@ mod codec {
 mod codec {
     use super::orientation::Orientation;
     use super::{Error, Image, Path, Result, gif, jpeg, png};
+    use std::cell::Cell;
     use std::fs::File;
     use std::io::Read;
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Once;
 
     /// The longest file, in bytes.
     const MOST_BYTES: u64 = 64 << 20;
@@ -247,11 +249,32 @@ mod codec {
         Ok(bytes)
     }
 
-    /// Runs a decoder. A damaged file may make it panic: that is an error of the file like any other.
+    thread_local! {
+        /// True while this thread decodes: a panic is then caught, so it is not printed.
+        static QUIET: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Wraps the panic hook, once. Panics elsewhere are reported as before.
+    fn quiet_hook() {
+        static WRAPPED: Once = Once::new();
+        WRAPPED.call_once(|| {
+            let report = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                if !QUIET.get() {
+                    report(panic);
+                }
+            }));
+        });
+    }
+
+    /// Runs a decoder. A damaged file may make it panic: that is an error of the file like any other, and prints nothing.
     fn guarded<T>(path: &Path, decode: impl FnOnce() -> std::result::Result<T, Refused>) -> Result<T> {
         // Whatever a decoder leaves half done is dropped with the error, so nobody sees it.
-        let result = catch_unwind(AssertUnwindSafe(decode))
-            .unwrap_or_else(|_| Err(Refused::Damaged("the decoder gave up on it".to_owned())));
+        quiet_hook();
+        let before = QUIET.replace(true);
+        let result = catch_unwind(AssertUnwindSafe(decode));
+        QUIET.set(before);
+        let result = result.unwrap_or_else(|_| Err(Refused::Damaged("the decoder gave up on it".to_owned())));
         result.map_err(|refused| match refused {
             Refused::TooLarge => Error::format(path.display(), "the picture is too large")
                 .expected(format!(
