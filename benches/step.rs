@@ -33,9 +33,14 @@ fn main() {
 }
 
 fn run() -> Result<()> {
-    release_build("cargo bench --bench step")?;
     let known = ["--threads N", "--seconds S", "--save FILE", "--baseline FILE", "--case NAME"];
     let arguments = Arguments::parse(std::env::args().skip(1), &known)?;
+    let usage = "cargo bench --bench step -- [--threads N] [--seconds S] [--save FILE] [--baseline FILE] [--case NAME]";
+    if let Some(answer) = arguments.answer(usage, STEP_CASES.iter().map(|case| case.name))? {
+        println!("{answer}");
+        return Ok(());
+    }
+    release_build("cargo bench --bench step")?;
     let threads = arguments.number("--threads")?.unwrap_or(0);
     let seconds = arguments.number("--seconds")?.unwrap_or(4.0);
     if let Some(name) = arguments.text("--case") {

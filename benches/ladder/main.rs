@@ -19,6 +19,7 @@ mod table;
 
 use receptive::tensor::DeviceOptions;
 use receptive::testing::bench::{Arguments, release_build};
+use receptive::testing::layers::{Layer, all, few};
 use receptive::{Device, Error, Result};
 
 fn main() {
@@ -29,12 +30,19 @@ fn main() {
 }
 
 fn run() -> Result<()> {
-    release_build("cargo bench --bench ladder")?;
     let known = ["--device auto|cpu|cuda", "--threads N", "--json FILE"];
     let arguments = Arguments::parse(std::env::args().skip(1), &known)?;
     let threads = arguments.number("--threads")?.unwrap_or(0);
     let named = arguments.text("--device").unwrap_or("auto");
     let device = Device::from_name(named, &DeviceOptions::with_threads(threads))?;
+    let layers = if device.as_cuda().is_some() { few() } else { all()? };
+    let names: Vec<String> = layers.iter().map(Layer::name).collect();
+    let usage = "cargo bench --bench ladder -- [--device auto|cpu|cuda] [--threads N] [--json FILE]";
+    if let Some(answer) = arguments.answer(usage, names.iter().map(String::as_str))? {
+        println!("{answer}");
+        return Ok(());
+    }
+    release_build("cargo bench --bench ladder")?;
     match (device.as_cuda(), arguments.text("--json")) {
         (Some(_), Some(_)) => {
             Err(Error::argument("--json", "holds the CPU's figures").help("add --device cpu"))

@@ -14,6 +14,14 @@ pub struct Arguments {
     values: BTreeMap<String, String>,
     /// Only what contains this is measured; empty for all.
     pub filter: String,
+    question: Option<Question>,
+}
+
+/// What is asked of a bench instead of a measurement.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Question {
+    Help,
+    List,
 }
 
 impl Arguments {
@@ -26,6 +34,15 @@ impl Arguments {
         // Cargo adds --bench by itself.
         let mut arguments = arguments.into_iter().filter(|argument| argument != "--bench");
         while let Some(argument) = arguments.next() {
+            let question = match argument.as_str() {
+                "--help" | "-h" => Some(Question::Help),
+                "--list" => Some(Question::List),
+                _ => None,
+            };
+            if question.is_some() {
+                found.question = question;
+                continue;
+            }
             if !argument.starts_with("--") {
                 if !found.filter.is_empty() {
                     return Err(Error::argument(argument, "is a second filter")
@@ -58,6 +75,25 @@ impl Arguments {
     pub fn number<T: std::str::FromStr>(&self, flag: &str) -> Result<Option<T>> {
         let parse = |text: &str| text.parse().map_err(|_| not_a_number(flag, text));
         self.text(flag).map(parse).transpose()
+    }
+
+    /// The text to print instead of a measurement, if `--help` or `--list` asks for one. `usage` is the command with its
+    /// flags, `names` are what there is to measure.
+    ///
+    /// # Errors
+    /// Nothing has a name that contains the filter.
+    pub fn answer<'a>(&self, usage: &str, names: impl Iterator<Item = &'a str>) -> Result<Option<String>> {
+        if self.question == Some(Question::Help) {
+            let flags = "  FILTER  measure only what has this in its name\n  --list  print the names\n  --help  print this";
+            return Ok(Some(format!("usage: {usage} [--list] [--help] [FILTER]\n{flags}")));
+        }
+        let names: Vec<&str> = names.collect();
+        let chosen: Vec<&str> = names.iter().copied().filter(|name| self.chosen(name)).collect();
+        if chosen.is_empty() {
+            return Err(Error::argument(&self.filter, "no name contains this filter")
+                .expected(format!("a part of one of: {}", names.join(", "))));
+        }
+        Ok(self.question.map(|_| chosen.join("\n")))
     }
 
     /// Whether something of this name is to be measured.
@@ -176,5 +212,17 @@ mod tests {
     fn the_median_of_an_even_count_is_between_the_middle_two() {
         assert_eq!(Times::of(vec![9.0, 2.0, 4.0, 1.0]), Times { median: 3.0, min: 1.0, runs: 4 });
         assert_eq!(Times::of(vec![9.0, 1.0, 2.0]).median, 2.0);
+    }
+    #[test]
+    fn help_and_list_are_answered_and_an_unknown_filter_is_refused() {
+        let answer = |text: &str| {
+            let arguments = Arguments::parse(text.split_whitespace().map(str::to_owned), &[])?;
+            arguments.answer("bench", ["conv", "linear"].into_iter())
+        };
+        assert!(answer("--help").unwrap().unwrap().starts_with("usage: bench"));
+        assert_eq!(answer("--list").unwrap().unwrap(), "conv\nlinear");
+        assert_eq!(answer("--list lin").unwrap().unwrap(), "linear");
+        assert_eq!(answer("lin").unwrap(), None);
+        assert!(answer("convv").unwrap_err().to_string().contains("conv, linear"));
     }
 }

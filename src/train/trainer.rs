@@ -166,7 +166,7 @@ impl<'a> Trainer<'a> {
         self.state.finished |= self.at_end();
         callbacks.iter_mut().try_for_each(|c| c.on_start(self))?;
         let mut flow = Flow::Continue;
-        while !self.state.finished && flow == Flow::Continue {
+        while !self.state.finished && !flow.ends() {
             flow = self.epoch(train, val, callbacks)?;
         }
         self.state.finished |= flow == Flow::Finish;
