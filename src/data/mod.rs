@@ -8,6 +8,7 @@
 //! | `folder.rs` | images sorted into folders by class |
 //! | `picture.rs` | decoding PNG, JPEG and GIF files within limits |
 //! | `dataset.rs` | [`Dataset`], [`ImageSet`] in memory, [`Subset`] |
+//! | `checked.rs` | what a set hands over, checked against what it says of itself |
 //! | `inverted.rs` | [`Inverted`]: a set with light and dark swapped |
 //! | `fingerprint.rs` | [`Fingerprint`]: which images a split holds, in a few numbers |
 //! | `file_set.rs` | images in files of their own, decoded when asked for |
