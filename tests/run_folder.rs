@@ -354,3 +354,52 @@ fn a_folder_is_trained_in_by_one_process_at_a_time() {
     first.kill().unwrap();
     first.wait().unwrap();
 }
+
+/// Of several starts on one folder one trains. The others are told, and leave its files alone.
+#[test]
+fn simultaneous_starts_never_share_a_folder() {
+    let runs = Runs::new();
+    for round in 0..4 {
+        let run = runs.at(&format!("run{round}"));
+        let start = || train(&run).args(["--max-steps", "2"]).spawn().unwrap();
+        let started: Vec<_> = (0..4).map(|_| start()).collect();
+        let ended: Vec<Output> = started.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+        assert_eq!(ended.iter().filter(|output| output.status.success()).count(), 1, "{ended:?}");
+        for output in ended.iter().filter(|output| !output.status.success()) {
+            let message = String::from_utf8_lossy(&output.stderr);
+            assert!(message.contains("already holds a run"), "{message}");
+        }
+        assert_eq!(metrics(&run).len(), 2 + 2 + 1);
+    }
+}
+
+/// Without `--out` every start has a folder of its own.
+#[test]
+fn simultaneous_starts_without_a_folder_each_find_one() {
+    let runs = Runs::new();
+    let start = || {
+        let flags = ["train", "softmax", "--data", "sample", "--subset", "100", "--max-steps", "1"];
+        receptive(&flags).args(["--threads", "1"]).current_dir(runs.0.path()).spawn().unwrap()
+    };
+    let started: Vec<_> = (0..4).map(|_| start()).collect();
+    started.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
+    for n in 1..=4 {
+        assert!(metrics(&runs.at(&format!("runs/softmax-sample-{n}"))).len() == 3);
+    }
+}
+
+/// Lines written to a file that has no name any more are lost: the run ends with an error.
+#[cfg(unix)]
+#[test]
+fn metrics_removed_in_mid_run_are_noticed() {
+    let runs = Runs::new();
+    let run = runs.at("run");
+    let child = train_epochs(&run, "200").spawn().unwrap();
+    while !run.join("checkpoint.safetensors").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    fs::remove_file(run.join("metrics.jsonl")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && message.contains("removed or replaced"), "{message}");
+}

@@ -192,8 +192,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         None => {
             let config = configure(&args.network.open()?, &args, say)?;
             config.check()?;
-            let path = args.settings.out.unwrap_or_else(|| free_folder(&config));
-            (RunDir::create(&path, &config)?, config)
+            let folder = match &args.settings.out {
+                Some(path) => RunDir::create(path, &config)?,
+                None => create_free(&config)?,
+            };
+            (folder, config)
         }
     };
     // After the folder is there: the profile may go into it.
@@ -300,6 +303,16 @@ fn data_set(args: &Settings, network: &Network, say: fn(&str)) -> anyhow::Result
             Ok("sample".to_owned())
         }
         Err(e) => Err(e.into()),
+    }
+}
+
+/// A new run in the first free folder. Another start may take it in between: then the next one.
+fn create_free(config: &RunConfig) -> crate::Result<RunDir> {
+    loop {
+        match RunDir::create(&free_folder(config), config) {
+            Err(error) if error.kind() == ErrorKind::Argument => {}
+            created => return created,
+        }
     }
 }
 

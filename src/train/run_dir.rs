@@ -97,8 +97,18 @@ impl RunDir {
     /// # Errors
     /// A folder that already holds a run, or that cannot be written.
     pub fn create(path: &Path, config: &RunConfig) -> Result<RunDir> {
-        let made = !path.exists();
-        fs::create_dir_all(path).map_err(|e| Error::io(path, "make the run folder", e))?;
+        let refused = |e| Error::io(path, "make the run folder", e);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(refused)?;
+        }
+        let made = match fs::create_dir(path) {
+            Ok(()) => true,
+            Err(_) if path.is_dir() => false,
+            Err(e) => return Err(refused(e)),
+        };
+        // One start at a time looks for a run and writes its own. The lock ends with the process, whatever ends it.
+        let folder = File::open(path).map_err(|e| Error::io(path, "open", e))?;
+        folder.lock().map_err(|e| Error::io(path, "lock", e))?;
         let file = path.join("config.toml");
         if file.exists() {
             return Err(Error::argument(path.display().to_string(), "already holds a run").help(format!(
@@ -291,10 +301,32 @@ impl Metrics {
         Ok(())
     }
 
+    /// # Errors
+    /// A full disk; a file that is no longer the one in the folder: what is written to it is lost.
     fn sync(&mut self) -> Result<()> {
         let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_data());
-        synced.map_err(|e| Error::io(&self.path, "write", e))
+        synced.map_err(|e| Error::io(&self.path, "write", e))?;
+        if is_at(self.file.get_ref(), &self.path) {
+            return Ok(());
+        }
+        let what = "was removed or replaced while the run was writing to it";
+        Err(Error::new(ErrorKind::Missing, self.path.display().to_string(), what)
+            .help("put the file or its folder back and resume, or start a new run"))
     }
+}
+
+/// Whether the open file is still the one at `path`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    file.metadata().is_ok_and(|open| fs::metadata(path).is_ok_and(|there| same(open, there)))
+}
+
+/// Whether there still is a file at `path`.
+#[cfg(not(unix))]
+fn is_at(_file: &File, path: &Path) -> bool {
+    path.is_file()
 }
 
 /// Keeps a run folder up to date while the trainer runs.
