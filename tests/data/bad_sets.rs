@@ -206,7 +206,7 @@ fn strays_are_skipped_with_a_warning() {
     let splits = open(root.path()).unwrap();
     assert_eq!((splits.train.len(), splits.val.len()), (3, 2));
     let [left, stray] = &splits.warnings[..] else { panic!("{:?}", splits.warnings) };
-    assert!(left.contains("__MACOSX") && left.contains("..."), "{left}");
+    assert!(left.contains("@eaDir") && left.contains("..."), "{left}");
     assert!(stray.starts_with("2 files are no images") && stray.contains("notes.txt"), "{stray}");
 }
 
