@@ -191,9 +191,12 @@ fn weights_load_back_and_misfits_are_listed() {
         "{message}"
     );
     let partial = ["--init", text(&weights), "--init-partial", "--max-steps", "1", "--out"];
-    let mut command = receptive(&["train", "mlp2", "--data", "sample"]);
-    let output = succeed(command.args(partial).arg(runs.at("partial")));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("missing linear1.weight"));
+    let message =
+        refuse(receptive(&["train", "mlp2", "--data", "sample"]).args(partial).arg(runs.at("nothing")));
+    assert!(message.contains("no tensor fits") && message.contains("linear1.weight [50, 784]"), "{message}");
+    let output = succeed(train(&runs.at("partial")).args(&partial[..5]).args(["--classes", "12"]));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("--init: fc3.weight is [10, 84] in the file, [12, 84] in the model"), "{said}");
     fs::write(&weights, b"not tensors").unwrap();
     let message = refuse(train(&runs.at("broken")).args(["--init", text(&weights)]));
     assert!(message.contains("last.safetensors"), "{message}");

@@ -248,7 +248,8 @@ mod tests {
         };
         let huge = format!("[{},{}]", 1u64 << 62, 8);
         let cases = [
-            (vec![], "too short"),
+            (vec![], "it is empty"),
+            (vec![1, 0, 0], "too short"),
             (u64::MAX.to_le_bytes().to_vec(), "header of 18446744073709551615 bytes"),
             (bytes("{", 0), "EOF"),
             (bytes("[1]", 0), "invalid type"),
