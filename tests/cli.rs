@@ -181,7 +181,7 @@ fn unknown_names_are_answered_with_the_known_ones() {
 fn settings_out_of_range_are_refused_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    let bad: [(&str, &str); 13] = [
+    let bad: [(&str, &str); 14] = [
         ("--batch-size", "0"),
         ("--threads", "9999999"),
         ("--weight-decay", "-1"),
@@ -190,6 +190,7 @@ fn settings_out_of_range_are_refused_before_anything_is_made() {
         ("--lr", "-1"),
         ("--lr", "inf"),
         ("--momentum", "NaN"),
+        ("--momentum", "1"),
         ("--max-steps", "0"),
         ("--subset", "3"),
         ("--workers", "100000"),

@@ -11,6 +11,9 @@ use crate::tensor::{Meta, Tensor, Update};
 const BETAS: [f64; 2] = [0.9, 0.999];
 const EPS: f64 = 1e-8;
 
+/// The decay of AdamW where nobody asks for another. (PyTorch: `torch.optim.AdamW`.)
+pub const ADAMW_DECAY: f64 = 0.01;
+
 /// Adam and AdamW, with PyTorch's default betas and eps.
 ///
 /// ```math

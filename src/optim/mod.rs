@@ -15,7 +15,7 @@ mod plateau;
 mod schedule;
 mod sgd;
 
-pub use adam::Adam;
+pub use adam::{ADAMW_DECAY, Adam};
 pub use clip::{clip_grad_norm, clip_grad_value};
 pub use plateau::Plateau;
 pub use schedule::{Length, Position, Schedule};

@@ -34,17 +34,20 @@ impl Sgd {
     /// Over these parameters (see [`crate::nn::ModuleExt::trainable`]).
     ///
     /// # Errors
-    /// A negative or non-finite setting; Nesterov without momentum.
+    /// A momentum outside `0..1`; a negative or non-finite decay; Nesterov without momentum.
     pub fn new(
         params: Vec<(String, Tensor)>,
         momentum: f64,
         nesterov: bool,
         weight_decay: f64,
     ) -> Result<Sgd> {
-        for (name, value) in [("momentum", momentum), ("weight-decay", weight_decay)] {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(Error::argument(name, format!("{value} is not a number from 0 up")));
-            }
+        if !(0.0..1.0).contains(&momentum) {
+            // At 1 the memory of old gradients never fades; above it grows.
+            return Err(Error::argument("momentum", format!("{momentum} is out of range"))
+                .expected("0 up to, but not, 1"));
+        }
+        if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
+            return Err(Error::argument("weight-decay", format!("{weight_decay} is not a number from 0 up")));
         }
         if nesterov && momentum == 0.0 {
             return Err(Error::argument("nesterov", "needs a momentum above 0").help("--momentum 0.9"));

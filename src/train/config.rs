@@ -7,7 +7,7 @@ use crate::data::{Augment, Normalization, catalog};
 use crate::ladder::Precision;
 use crate::models::{self, Network, OptimizerKind};
 use crate::nn::Scheme;
-use crate::optim::{Decay, Schedule};
+use crate::optim::{ADAMW_DECAY, Decay, Schedule};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -176,6 +176,9 @@ impl RunConfig {
     pub fn set_optimizer(&mut self, optimizer: OptimizerKind) {
         if optimizer != self.optimizer {
             self.lr = if optimizer == OptimizerKind::Sgd { 0.01 } else { 0.001 };
+            if optimizer == OptimizerKind::Adamw {
+                self.weight_decay = ADAMW_DECAY;
+            }
         }
         self.optimizer = optimizer;
     }
@@ -216,10 +219,8 @@ impl RunConfig {
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return Err(out_of_range("lr", self.lr, "a number above 0"));
         }
-        for (flag, value) in [("momentum", self.momentum), ("weight-decay", self.weight_decay)] {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(out_of_range(flag, value, "a number from 0 up"));
-            }
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            return Err(out_of_range("weight-decay", self.weight_decay, "a number from 0 up"));
         }
         if self.clip_norm.is_some_and(|norm| !(norm > 0.0 && norm.is_finite())) {
             return Err(out_of_range("clip-norm", self.clip_norm.unwrap_or_default(), "a number above 0"));
@@ -227,6 +228,9 @@ impl RunConfig {
         if self.fraction.is_some_and(|fraction| !(fraction > 0.0 && fraction <= 1.0)) {
             let fraction = self.fraction.unwrap_or_default();
             return Err(out_of_range("fraction", fraction, "a number above 0, at most 1"));
+        }
+        if !(0.0..1.0).contains(&self.momentum) {
+            return Err(out_of_range("momentum", self.momentum, "0 up to, but not, 1"));
         }
         if self.nesterov && self.optimizer != OptimizerKind::Sgd {
             return Err(Error::argument("--nesterov", "is a momentum of sgd, not of this optimiser")

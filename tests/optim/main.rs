@@ -142,9 +142,14 @@ fn clipping_equals_pytorch() {
 
 #[test]
 fn settings_that_cannot_work_are_refused() {
-    for (momentum, nesterov, decay) in
-        [(-0.1, false, 0.0), (f64::NAN, false, 0.0), (0.0, true, 0.0), (0.9, false, -1.0)]
-    {
+    for (momentum, nesterov, decay) in [
+        (-0.1, false, 0.0),
+        (1.0, false, 0.0),
+        (2.0, true, 0.0),
+        (f64::NAN, false, 0.0),
+        (0.0, true, 0.0),
+        (0.9, false, -1.0),
+    ] {
         assert!(Sgd::new(Vec::new(), momentum, nesterov, decay).is_err(), "{momentum} {nesterov} {decay}");
     }
     assert!(Adam::new(Vec::new(), f64::INFINITY).is_err());

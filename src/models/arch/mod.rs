@@ -21,10 +21,11 @@
 mod keys;
 mod kinds;
 
-use super::{ModelConfig, Network, Recipe};
+use super::{ModelConfig, Network, OptimizerKind, Recipe};
 use crate::core::{DType, Error, Named, Result};
 use crate::data::Image;
 use crate::nn::{Ctx, Loss, Module, ModuleExt, Residual, Sequential};
+use crate::optim::ADAMW_DECAY;
 use crate::tensor::{Device, Tensor};
 use keys::{Keys, Source};
 use kinds::{KINDS, Kind, Make};
@@ -249,16 +250,18 @@ fn recipe(top: &Keys) -> Result<Recipe> {
     let schedule = top
         .get::<&str>("scheduler")?
         .map(|text| text.parse().map_err(|e: Error| top.wrong_key("scheduler", e.to_string())));
+    let optimizer = choice(top, "optimizer")?.unwrap_or(own.optimizer);
+    let decay = if optimizer == OptimizerKind::Adamw { ADAMW_DECAY } else { own.weight_decay };
     Ok(Recipe {
         prepare: &[],
         data: top.get::<&str>("data")?.map_or(own.data, |data| data.to_owned().into()),
         batch_size: top.get("batch_size")?.unwrap_or(own.batch_size),
         epochs: top.get("epochs")?.unwrap_or(own.epochs),
-        optimizer: choice(top, "optimizer")?.unwrap_or(own.optimizer),
+        optimizer,
         lr: top.get("lr")?.unwrap_or(own.lr),
         momentum: top.get("momentum")?.unwrap_or(own.momentum),
         nesterov: top.get("nesterov")?.unwrap_or(own.nesterov),
-        weight_decay: top.get("weight_decay")?.unwrap_or(own.weight_decay),
+        weight_decay: top.get("weight_decay")?.unwrap_or(decay),
         schedule: schedule.transpose()?.unwrap_or(own.schedule),
         scheme: choice(top, "scheme")?.unwrap_or(own.scheme),
         resize: top.get("resize")?,
