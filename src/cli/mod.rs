@@ -73,6 +73,11 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has had enough, as `head` does: no message, and the code of a SIGPIPE.
         Err(error) if is_broken_pipe(&error) => ExitCode::from(141),
+        // A stop that was asked for is no error. Scripts still see a Ctrl-C, by its usual code.
+        Err(error) if error.is::<Stopped>() => {
+            say_on_stderr(&error.to_string());
+            ExitCode::from(if PRESSED.load(Ordering::Relaxed) { 130 } else { 0 })
+        }
         Err(error) => {
             say_on_stderr(&format!("error: {}", message(&error)));
             ExitCode::FAILURE
@@ -114,13 +119,28 @@ fn say_on_stderr(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
+/// What a command ends with when it was asked to stop: how to go on.
+#[derive(Debug)]
+struct Stopped(String);
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// Whether Ctrl-C was pressed, or the process was asked to end in another way (SIGTERM, SIGHUP).
+static PRESSED: AtomicBool = AtomicBool::new(false);
+
 /// A flag that the first Ctrl-C raises; the second one ends the process. Others may raise the flag as well: what counts is how
 /// often the keys were pressed.
 fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    let (raised, pressed) = (Arc::clone(&stop), AtomicBool::new(false));
+    let raised = Arc::clone(&stop);
     ctrlc::set_handler(move || {
-        if pressed.swap(true, Ordering::Relaxed) {
+        if PRESSED.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
         raised.store(true, Ordering::Relaxed);

@@ -79,7 +79,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let watch = |config: &crate::train::RunConfig| Progress::new(terminal, config.log_interval, say);
             match run_one(experiment, seed, &options, &stop, watch, &say)? {
                 Ok(result) => results.push(result),
-                Err(stopped) => bail!("stopped in {}; the same command goes on", stopped.0.display()),
+                Err(stopped) => {
+                    bail!(super::Stopped(format!(
+                        "stopped in {}; the same command goes on",
+                        stopped.0.display()
+                    )))
+                }
             }
         }
         report.rows.extend(Report::of(experiment, &results)?.rows);

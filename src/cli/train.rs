@@ -356,7 +356,7 @@ fn session(
     }
     let Done { outcome, test, .. } = result?;
     if !outcome.finished {
-        bail!("stopped; go on with: receptive train --resume {path}");
+        bail!(super::Stopped(format!("stopped; go on with: receptive train --resume {path}")));
     }
     let Outcome { best, best_epoch, seconds, .. } = outcome;
     say(&format!("best validation {best} in epoch {}, {seconds:.1} s in all", best_epoch + 1));
