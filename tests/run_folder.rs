@@ -88,6 +88,7 @@ fn a_finished_run_holds_what_it_promises_and_resuming_changes_nothing() {
         "config.toml",
         "confusion.svg",
         "curves.svg",
+        "data.json",
         "health.jsonl",
         "last.safetensors",
         "metrics.jsonl",
@@ -300,11 +301,13 @@ fn damaged_settings_are_told_with_their_file_and_line() {
     succeed(train(&run).args(["--max-steps", "1"]));
     let file = run.join("config.toml");
     let config = fs::read_to_string(&file).unwrap();
+    let format = config.lines().position(|line| line == "format = 2").unwrap();
+    let broken = format!("line {}", format + 2);
     let cases = [
         ("val_batch_size = 250", "val_batch_size = 0", "--val-batch-size"),
         ("lr = 0.001", "lr = nan", "--lr"),
         ("scheduler = \"constant\"", "scheduler = \"linear\"", "linear"),
-        ("format = 2", "format = 2\nformat =", "line 2"),
+        ("format = 2", "format = 2\nformat =", &*broken),
     ];
     for (from, to, expected) in cases {
         assert!(config.contains(from), "{from} is not in\n{config}");

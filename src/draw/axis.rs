@@ -177,7 +177,7 @@ mod tests {
         let axis = Axis::over([1e35, 3e35]);
         assert_eq!(
             (axis.exponent(), texts(axis, 6)),
-            (35, vec!["1.0", "1.5", "2.0", "2.5", "3.0"].iter().map(|t| (*t).to_owned()).collect())
+            (35, ["1.0", "1.5", "2.0", "2.5", "3.0"].iter().map(|t| (*t).to_owned()).collect())
         );
         let wide = Axis::over([-f64::MAX, f64::MAX, f64::NAN]);
         assert!(wide.share(-f64::MAX) < 0.1 && wide.share(f64::MAX) > 0.9 && wide.share(f64::NAN) == 1.0);
