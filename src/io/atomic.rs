@@ -27,7 +27,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Replaces a file with what `write` puts into the temporary file it is given: synced, renamed over the old one, and
-/// the folder synced. On any failure the old file is untouched and the temporary one removed.
+/// the folder synced. On any failure the old file is untouched and the temporary one removed. Temporary files that killed
+/// processes left in the folder go with it.
 ///
 /// A symbolic link stays one: the file it leads to is replaced. A device or a pipe has no content to keep and must stay
 /// what it is: `write` is given it itself.
@@ -45,8 +46,9 @@ pub fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<(
         let _ = fs::remove_file(&temporary); // the first error is the one to report
         return Err(explained(path)(e));
     }
-    // A rename is durable once its folder is.
     let folder = folder_of(&file);
+    remove_abandoned(folder);
+    // A rename is durable once its folder is.
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| Error::io(folder, "sync", e))
 }
 
@@ -167,8 +169,8 @@ mod tests {
             let file = File::create(folder.path().join(name)).unwrap();
             old.iter().for_each(|&old| file.set_modified(old).unwrap());
         }
-        remove_abandoned(folder.path());
-        assert_eq!(names(folder.path()), [".receptive-2-0.tmp", "a.tmp"]);
+        write_atomically(&folder.path().join("page.html"), b"new").unwrap();
+        assert_eq!(names(folder.path()), [".receptive-2-0.tmp", "a.tmp", "page.html"]);
     }
 
     /// A link stays a link, whether the file it leads to is there or not; one that leads nowhere is an error.
