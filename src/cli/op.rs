@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(folder) = &args.cases {
         return print_line(&write_cases(folder, &device)?.to_string());
     }
-    let Some(spec) = spec else { bail!("give an op; receptive op --list shows all") };
+    let Some(spec) = spec else { bail!("give an op; to see all: receptive op --list") };
     let (Some(input), Some(output)) = (&args.input, &args.output) else {
         bail!("{} needs --input IN to read from and --output OUT to write to", spec.name);
     };

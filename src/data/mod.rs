@@ -6,7 +6,7 @@
 //! | `cifar.rs` | CIFAR-10's binary folder |
 //! | `pets.rs` | the Oxford-IIIT pets: lists, photographs, trimaps |
 //! | `folder.rs` | images sorted into folders by class |
-//! | `picture.rs` | decoding PNG, JPEG and GIF files within limits |
+//! | `picture/` | decoding PNG, JPEG and GIF files within limits |
 //! | `dataset.rs` | [`Dataset`], [`ImageSet`] in memory, [`Subset`] |
 //! | `checked.rs` | what a set hands over, checked against what it says of itself |
 //! | `inverted.rs` | [`Inverted`]: a set with light and dark swapped |

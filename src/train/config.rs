@@ -21,7 +21,7 @@ const MOST_CLASSES: usize = 1_000_000;
 
 /// What stands above the settings.
 const REMARK: &str = "# The settings of this run. This file is not for sharing: it may say where your data lie, which \
-                      `receptive train --resume` needs to know.\n# The other files of this folder hold names only.\n\n";
+                      resuming the run needs to know.\n# The other files of this folder hold names only.\n\n";
 
 /// Steps from one sample of the layers' health to the next, unless told otherwise.
 pub const HEALTH_EVERY: u64 = 100;

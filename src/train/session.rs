@@ -76,7 +76,12 @@ pub fn train<'a>(
         folder.begin();
     }
     let outcome = outcome.map_err(|error| diverged(error, folder, trainer.state.step))?;
-    let test = if outcome.finished { test(&setup)? } else { None };
+    let path = folder.path().display();
+    // Nothing is lost: resuming does again what comes after the last epoch.
+    let unfinished = |error: Error| {
+        error.with("the training is complete; to test it:", format_args!("receptive train --resume {path}"))
+    };
+    let test = if outcome.finished { test(&setup).map_err(unfinished)? } else { None };
     if outcome.finished {
         // The run is complete: pictures that cannot be drawn take nothing from it.
         if let Err(error) = setup.subject().write_pictures(folder.path(), &stop) {

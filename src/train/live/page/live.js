@@ -44,7 +44,7 @@
     $("pause").disabled = !open;
     $("stop").disabled = !open;
     $("pause").textContent = ["pausing", "paused"].includes(state) ? "Resume" : "Pause";
-    if (state === "stopped" && run) $("note").textContent = `Go on with: receptive train --resume and the folder ${run.folder}, whose place the terminal names.`;
+    if (state === "stopped" && run) $("note").textContent = `The terminal says where the run lies. To go on: receptive train --resume ${run.folder}`;
   };
 
   const time = (seconds) => {
