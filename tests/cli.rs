@@ -373,3 +373,21 @@ fn kernels_are_chosen_by_number_and_precision_by_name() {
         "{message}"
     );
 }
+
+/// A mistyped value is answered with the one that was meant, as a mistyped flag is.
+#[test]
+fn mistyped_values_are_told_what_was_meant() {
+    let cases: [(&[&str], &str); 7] = [
+        (&["train", "lenet6"], "did you mean lenet5"),
+        (&["train", "lenet5", "--data", "fashion-minst"], "did you mean fashion-mnist?"),
+        (&["data", "fetch", "cifar-10"], "did you mean cifar10?"),
+        (&["op", "rleu"], "did you mean relu"),
+        (&["reproduce", "M33"], "did you mean M3"),
+        (&["train", "lenet5", "--augment", "standart"], "did you mean standard?"),
+        (&["train", "lenet5", "--data", "sample", "--freeze", "cnov1"], "did you mean conv1?"),
+    ];
+    for (arguments, expected) in cases {
+        let message = error(arguments);
+        assert!(message.contains(expected), "{arguments:?}: {message}");
+    }
+}

@@ -10,6 +10,7 @@
 //!   help: Conv2d::new(3, 6, 5)
 //! ```
 
+use super::similar;
 use std::fmt;
 
 /// `std::result::Result` with this crate's [`Error`].
@@ -124,6 +125,14 @@ impl Error {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
         self
+    }
+
+    /// Asks whether one of these names was meant by `word`, where some are like it; that replaces other help.
+    pub fn like(self, word: &str, known: &[&str]) -> Self {
+        match similar(word, known) {
+            like if like.is_empty() => self,
+            like => self.help(format!("did you mean {}?", like.join(" or "))),
+        }
     }
 
     /// Records the module path, unless a deeper module already did.

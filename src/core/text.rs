@@ -31,7 +31,11 @@ pub trait Named: Copy + PartialEq + 'static {
     /// # Errors
     /// No such name; the message lists all.
     fn named(name: &str) -> Result<Self> {
-        let unknown = || Error::argument(Self::WHAT, format!("there is no `{name}`")).expected(Self::known());
+        let unknown = || {
+            let names: Vec<&str> = Self::NAMES.iter().map(|(known, _)| *known).collect();
+            let error = Error::argument(Self::WHAT, format!("there is no `{name}`"));
+            error.expected(Self::known()).like(name, &names)
+        };
         Self::find(name).ok_or_else(unknown)
     }
 }

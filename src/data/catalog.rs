@@ -302,5 +302,6 @@ pub fn spec(name: &str) -> Result<&'static SetSpec> {
     known(name).ok_or_else(|| {
         Error::argument("data", format!("there is no data set `{name}`"))
             .expected(format!("one of {}", names()))
+            .like(name, &SETS.iter().map(|set| set.name).collect::<Vec<_>>())
     })
 }

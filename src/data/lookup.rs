@@ -147,7 +147,8 @@ fn layout(data: &str) -> Result<Layout> {
     let folder = Path::new(data);
     if !folder.is_dir() {
         return Err(Error::argument("data", format!("`{data}` is neither a data set nor a folder"))
-            .expected(format!("{} or a folder of IDX files, CIFAR batches or images", names())));
+            .expected(format!("{} or a folder of IDX files, CIFAR batches or images", names()))
+            .like(data, &SETS.iter().map(|set| set.name).collect::<Vec<_>>()));
     }
     let has = |name: &str| folder.join(name).exists();
     if folder::is_one(folder) {

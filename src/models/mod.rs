@@ -130,8 +130,10 @@ pub fn names() -> String {
 /// No such network; the message lists all.
 pub fn find(name: &str) -> Result<Network> {
     MODELS.iter().find(|spec| spec.name == name).map(|&spec| Network::from(spec)).ok_or_else(|| {
+        let known: Vec<&str> = MODELS.iter().map(|spec| spec.name).collect();
         Error::new(ErrorKind::Missing, "model", format!("there is no model `{name}`"))
             .expected(format!("one of {}", names()))
+            .like(name, &known)
     })
 }
 

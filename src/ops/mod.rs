@@ -215,6 +215,7 @@ pub fn find(name: &str) -> Result<&'static OpSpec> {
         let known: Vec<&str> = OPS.iter().map(|spec| spec.name).collect();
         Error::new(ErrorKind::Missing, "op", format!("there is no op `{name}`"))
             .expected(format!("one of {}", known.join(", ")))
+            .like(name, &known)
     })
 }
 
@@ -226,7 +227,8 @@ impl OpSpec {
     pub fn make(&self, attrs: &BTreeMap<String, String>, inputs: &[&str]) -> Result<Arc<dyn Op>> {
         if let Some(unknown) = attrs.keys().find(|key| !self.attrs.contains(&key.as_str())) {
             return Err(Error::argument(self.name, format!("there is no attribute `{unknown}`"))
-                .expected(if self.attrs.is_empty() { "none".into() } else { self.attrs.join(", ") }));
+                .expected(if self.attrs.is_empty() { "none".into() } else { self.attrs.join(", ") })
+                .like(unknown, self.attrs));
         }
         (self.build)(&Attrs::new(self.name, attrs, inputs))
     }

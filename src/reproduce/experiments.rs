@@ -94,6 +94,7 @@ pub fn find(id: &str) -> Result<&'static Experiment> {
         Error::new(ErrorKind::Missing, "reproduce", format!("there is no experiment `{id}`"))
             .expected(ids.join(", "))
             .help("what each is: receptive reproduce --list")
+            .like(id, &ids)
     })
 }
 

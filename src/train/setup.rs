@@ -4,7 +4,7 @@ use super::health::shown;
 use super::pictures::Subject;
 use super::weights::{Fitted, nothing_fits};
 use super::{DataRecord, RunConfig, Trainer, TrainerOptions};
-use crate::core::{DType, Error, Key, Result, similar};
+use crate::core::{DType, Error, Key, Result};
 use crate::data::{
     DataDirs, Dataset, Loader, LoaderOptions, Pipeline, Splits, Subset, Target, checked, load, stratified,
 };
@@ -319,8 +319,7 @@ fn no_such_layer(params: &[(String, &Param)], name: &str) -> Error {
     layers.dedup();
     let mut top: Vec<&str> = params.iter().filter_map(|(path, _)| path.split('.').next()).collect();
     top.dedup();
-    let error = Error::argument("--freeze", format!("no parameter's name begins with `{name}`"))
-        .expected(format!("{}, or a layer in one of them", top.join(", ")));
-    let like = similar(name, &layers);
-    if like.is_empty() { error } else { error.help(format!("did you mean {}?", like.join(" or "))) }
+    Error::argument("--freeze", format!("no parameter's name begins with `{name}`"))
+        .expected(format!("{}, or a layer in one of them", top.join(", ")))
+        .like(name, &layers)
 }
