@@ -21,7 +21,7 @@ const LISTED: usize = 5;
 /// Names of classes that an error lists; the others are counted.
 const NAMED: usize = 50;
 
-/// What a run must know of its data. See the [module docs](self).
+/// What a run must know of its data, as `data.json` holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataRecord {
