@@ -108,7 +108,8 @@ def follow(program, folder, shots):
         becomes(page, "stopped")
         same("controls", [b.is_enabled() for b in page.all("#pause, #stop")], [False, False])
         note = page.text("#note")
-        if "receptive train --resume" not in note or folder.name not in note:
+        # The page names the folder; where it lies, only the terminal says.
+        if "receptive train --resume run" not in note or str(folder) in note:
             raise Wrong(f"how to go on: {note!r}")
         code, said = run.end()
         same("exit code", code, 0)
