@@ -1,6 +1,6 @@
 //! The table of experiments: what the course notebooks trained, with which settings, and what they got.
 
-use crate::core::{Error, ErrorKind, Result};
+use crate::core::{Error, ErrorKind, Result, similar};
 use crate::data::Normalization;
 use crate::models::{self, Network, Recipe};
 use crate::nn::Scheme;
@@ -93,8 +93,10 @@ pub fn find(id: &str) -> Result<&'static Experiment> {
         let ids: Vec<_> = EXPERIMENTS.iter().map(|row| row.id).collect();
         Error::new(ErrorKind::Missing, "reproduce", format!("there is no experiment `{id}`"))
             .expected(ids.join(", "))
-            .help("what each is: receptive reproduce --list")
-            .like(id, &ids)
+            .help(match similar(id, &ids).first() {
+                Some(like) => format!("did you mean {like}? what each is: receptive reproduce --list"),
+                None => "what each is: receptive reproduce --list".to_owned(),
+            })
     })
 }
 
