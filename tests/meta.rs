@@ -376,3 +376,36 @@ fn example_arch_files_are_networks() {
         }
     }
 }
+
+/// The library names a setting as code does (`` `config.freeze` ``), as its callers write no flags; `src/cli/flags.rs` turns
+/// that into the flag for those who do.
+#[test]
+fn only_the_command_line_speaks_of_flags() {
+    let program = receptive::cli::command();
+    let train = program.find_subcommand("train").unwrap();
+    let flags: BTreeSet<&str> = train.get_arguments().filter_map(|argument| argument.get_long()).collect();
+    for path in sources("src") {
+        let file = path.strip_prefix(root()).unwrap().to_str().unwrap().replace('\\', "/");
+        // The benches' own command line is read and explained there.
+        if file.starts_with("src/cli/") || file == "src/testing/bench.rs" {
+            continue;
+        }
+        let text = read(&path);
+        // Flags of other programs are given to these, not said; what follows `cargo` is a command to type.
+        let said = |line: &&str| {
+            !line.starts_with("//") && ![".args(", "git(&[", "cargo run "].iter().any(|s| line.contains(s))
+        };
+        for line in text.lines().map(str::trim_start).filter(said) {
+            for setting in line.split("`config.").skip(1) {
+                let field = setting.split(|c: char| c != '_' && !c.is_ascii_lowercase()).next().unwrap();
+                let flag = field.replace('_', "-");
+                assert!(field.is_empty() || flags.contains(&*flag), "{file}: there is no --{flag}");
+            }
+            let strings = line.split('"').skip(1).step_by(2);
+            let flag = strings.filter_map(|string| string.split("--").nth(1));
+            for flag in flag.filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '{')) {
+                panic!("{file}: --{flag} in `{line}`: name the setting");
+            }
+        }
+    }
+}

@@ -106,7 +106,7 @@ fn a_stopped_experiment_goes_on_to_the_same_figures() {
     assert_eq!(first, folder.join("first"));
     let other = Options { data_dir: Some(outs[0].path().to_owned()), ..parts.clone() };
     let refused = run_to(row, &other, NEVER).unwrap_err().to_string();
-    assert!(refused.contains("other settings") && refused.contains("--out"), "{refused}");
+    assert!(refused.contains("other settings") && refused.contains("Options.out"), "{refused}");
 
     // 7 steps in the first run: its 20th is in the second.
     let Stopped(second) = run_to(row, &parts, 20).unwrap().unwrap_err();

@@ -95,5 +95,5 @@ fn a_set_without_masks_is_refused() {
     let setup = Setup::new(RunConfig { resize: Some(32), width: Some(4), ..config }).unwrap();
     let error = setup.loaders().err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Missing);
-    assert!(error.to_string().contains("--data pets"), "{error}");
+    assert!(error.to_string().contains("config.data = pets"), "{error}");
 }

@@ -1,6 +1,7 @@
 //! `receptive doctor`: what this build and this machine offer, what is missing, and what to do about it.
 
 use super::args::DeviceArgs;
+use super::flags::spoken;
 use super::print_line;
 use super::table::table;
 use crate::core::Error;
@@ -117,7 +118,7 @@ fn problems(machine: &Machine, gpu: Option<&Error>, device: Option<&Error>) -> V
     }
     let gpu = gpu.filter(|_| Path::new("/dev/nvidiactl").exists());
     if let Some(error) = device.or(gpu) {
-        let text = error.to_string();
+        let text = spoken(&error.to_string());
         let remedy = text.split("help: ").nth(1).unwrap_or("use --device cpu").trim();
         add(text.lines().next().unwrap_or("the device does not work"), remedy);
     }

@@ -6,6 +6,7 @@ pub mod data;
 pub mod diff;
 pub mod doctor;
 pub mod eval;
+mod flags;
 pub mod inspect;
 mod logits;
 mod mask;
@@ -109,14 +110,15 @@ fn print_line(text: &str) -> anyhow::Result<()> {
 }
 
 /// Tells the user something in passing. A closed pipe must not end a training run: what cannot be said is dropped.
+/// What the library says of its settings becomes flags.
 fn say(line: &str) {
-    let _ = print_line(line);
+    let _ = print_line(&flags::spoken(line));
 }
 
 /// As [`say`], where stdout is kept for the result.
 fn say_on_stderr(line: &str) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", flags::spoken(line));
 }
 
 /// What a command ends with when it was asked to stop: how to go on.

@@ -17,7 +17,7 @@ pub struct Pinned(());
 impl Driver {
     pub fn open(_ordinal: usize) -> Result<Driver> {
         Err(Error::new(ErrorKind::Device, "cuda", "this build has no CUDA backend")
-            .help("build with the feature `cuda`, or use --device cpu"))
+            .help("build with the feature `cuda`, or use `Device::cpu()`"))
     }
 
     pub fn facts(&self) -> Facts {

@@ -244,7 +244,7 @@ impl CudaCtx {
                 "cuda",
                 "a result cannot be read while a graph is captured",
             )
-            .help("train with --graph off"));
+            .help("train with `GraphMode::Off`"));
         }
         let places: Vec<(u64, usize)> = from.iter().map(|(ptr, bytes)| (ptr.address(), *bytes)).collect();
         // SAFETY: the callers of this crate pass tensors they hold.

@@ -127,7 +127,7 @@ impl DeviceView {
         }
         Err(Error::dtype("cuda", format!("a kernel for {dtype} got a tensor of {}", self.dtype))
             .with("tensor", self.shape)
-            .help("CUDA computes in f32: convert with x.to_dtype(DType::F32), or use --device cpu"))
+            .help("CUDA computes in f32: convert with x.to_dtype(DType::F32), or use `Device::cpu()`"))
     }
 }
 

@@ -74,7 +74,7 @@ pub trait Dataset: Send + Sync {
 /// A set was asked for masks and has none.
 pub(super) fn no_masks(set: &str) -> Error {
     Error::new(ErrorKind::Missing, set, "this data set has labels, but no masks")
-        .help("segmentation needs a set with masks: --data pets")
+        .help("segmentation needs a set with masks: `config.data = pets`")
 }
 
 /// The end of a set's name: `photos/val` of a folder's path. Pictures, pages and records state it, and where a folder lies

@@ -233,7 +233,7 @@ impl Download<'_> {
             Received::Bytes { .. } => Ok(()),
             Received::Nothing => Err(Error::new(ErrorKind::Io, self.url, "the server does not answer")
                 .with("curl:", complaint.trim_start_matches("curl: "))
-                .help("check the connection, or name another mirror with --url")),
+                .help("check the connection, or name another mirror with `FetchOptions.url`")),
         }
     }
 
@@ -307,7 +307,7 @@ impl Download<'_> {
         Err(Error::format(self.url, what)
             .with(sum.name(), found)
             .expected(sum.published())
-            .help("what came was removed; try again, or name another mirror with --url"))
+            .help("what came was removed; try again, or name another mirror with `FetchOptions.url`"))
     }
 
     fn refused(&self, status: u16) -> Error {
@@ -316,7 +316,7 @@ impl Download<'_> {
             _ => (ErrorKind::Io, "the server refuses"),
         };
         Error::new(kind, self.url, format!("{why} (HTTP status {status})"))
-            .help("name another mirror with --url BASE; the files' names are appended to it")
+            .help("name another mirror with `FetchOptions.url`; the files' names are appended to it")
     }
 
     fn cut_off(&self, done: u64, total: Option<u64>, complaint: &str) -> Error {

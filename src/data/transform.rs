@@ -102,7 +102,7 @@ impl Transform {
             ImageSize::Fixed(size) => Ok(size),
             ImageSize::Varied { .. } => Err(Error::shape("resize", "the images differ in size")
                 .expected("one size for all images of a batch")
-                .help("add --resize N to make them N x N")),
+                .help("`config.resize = N` makes them N x N")),
         }
     }
 

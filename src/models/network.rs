@@ -55,10 +55,10 @@ impl Network {
     pub fn build(&self, config: &ModelConfig) -> Result<Box<dyn Module>> {
         match (config.width, self.width) {
             (Some(_), None) => {
-                Err(Error::argument("--width", format!("{} has no width to choose", self.name))
+                Err(Error::argument("`config.width`", format!("{} has no width to choose", self.name))
                     .help("leave it away"))
             }
-            (Some(0), _) => Err(Error::argument("--width", "0 is out of range").expected("1 or more")),
+            (Some(0), _) => Err(Error::argument("`config.width`", "0 is out of range").expected("1 or more")),
             (width, own) => (self.build)(&ModelConfig { width: width.or(own), ..*config }),
         }
     }

@@ -116,7 +116,8 @@ impl<'a> Attrs<'a> {
 
     /// The error for a value PyTorch requires and nobody gave.
     pub fn missing(&self, key: &str) -> Error {
-        Error::argument(self.op, format!("attribute `{key}` is required")).help(format!("--attr {key}=VALUE"))
+        Error::argument(self.op, format!("attribute `{key}` is required"))
+            .help(format!("`attrs.{key} = VALUE`"))
     }
 
     /// The error for a value of the wrong form.

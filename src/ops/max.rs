@@ -244,7 +244,7 @@ pub static SPEC: OpSpec = OpSpec {
     build: |attrs| {
         let max = Max { dim: attrs.get("dim")?, keepdim: attrs.flag("keepdim", false)? };
         if max.keepdim && max.dim.is_none() {
-            return Err(Error::argument("max", "keepdim needs a dim").help("--attr dim=D"));
+            return Err(Error::argument("max", "keepdim needs a dim").help("`attrs.dim = D`"));
         }
         Ok(Arc::new(max))
     },

@@ -50,7 +50,7 @@ impl Sgd {
             return Err(Error::argument("weight-decay", format!("{weight_decay} is not a number from 0 up")));
         }
         if nesterov && momentum == 0.0 {
-            return Err(Error::argument("nesterov", "needs a momentum above 0").help("--momentum 0.9"));
+            return Err(Error::argument("nesterov", "needs a momentum above 0").help("0.9 is usual"));
         }
         let memory = Memory::new(params, &["momentum_buffer"], 3)?;
         Ok(Sgd { memory, momentum, nesterov, weight_decay, decay: Decay::All })

@@ -165,7 +165,7 @@ fn open(path: &Path, config: &RunConfig) -> Result<RunDir> {
             path.display().to_string(),
             "was made with other settings",
         )
-        .help("remove the folder, or choose another with --out"));
+        .help("remove the folder, or choose another with `Options.out`"));
     }
     Ok(dir)
 }

@@ -161,7 +161,8 @@ impl DeviceOptions {
         match (device, self.precision) {
             (Device::Cpu(_), Precision::Tf32 | Precision::Bf16) => {
                 let what = format!("{} is for a GPU's products, and this device is a CPU", self.precision);
-                Err(Error::argument("--precision", what).help("leave it away, or name a GPU: --device cuda"))
+                Err(Error::argument("`DeviceOptions.precision`", what)
+                    .help("leave it away, or name a GPU: `Device::cuda_with`"))
             }
             _ => Ok(()),
         }

@@ -70,10 +70,10 @@ impl StepBench {
     fn check(&self, network: &Network) -> Result<()> {
         release_build(&format!("cargo run --release -- bench step {}", network.name))?;
         if self.batch_size == 0 {
-            return Err(Error::argument("--batch-size", "0 is out of range").expected("1 or more"));
+            return Err(Error::argument("`StepBench.batch_size`", "0 is out of range").expected("1 or more"));
         }
         if !(self.seconds > 0.0 && self.seconds <= 3600.0) {
-            return Err(Error::argument("--seconds", format!("{} is out of range", self.seconds))
+            return Err(Error::argument("`StepBench.seconds`", format!("{} is out of range", self.seconds))
                 .expected("a number above 0, at most 3600"));
         }
         Ok(())
@@ -121,7 +121,7 @@ impl StepBench {
     pub fn profile(&self, network: &Network, device: &Device, steps: usize) -> Result<Profile> {
         self.check(network)?;
         if steps == 0 {
-            return Err(Error::argument("--steps", "0 is out of range").expected("1 or more"));
+            return Err(Error::argument("steps", "0 is out of range").expected("1 or more"));
         }
         let mut rig = Rig::new(self, network, device)?;
         let profiler = Profiler::start(device)?;
@@ -147,8 +147,10 @@ impl StepBench {
                 memory.with(&step)?;
                 memory.capture(step).map(Some)
             }
-            (None, GraphMode::On) => Err(Error::argument("--graph", "cannot be on: the device is no GPU")
-                .help("--graph auto uses a graph where it can")),
+            (None, GraphMode::On) => {
+                Err(Error::argument("`GraphMode::On`", "is not possible: the device is no GPU")
+                    .help("`GraphMode::Auto` uses a graph where it can"))
+            }
             _ => Ok(None),
         }
     }

@@ -186,44 +186,44 @@ impl RunConfig {
     /// Refuses settings that cannot train.
     ///
     /// # Errors
-    /// The first setting out of range, by its flag.
+    /// The first setting out of range, by its name.
     pub fn check(&self) -> Result<()> {
         let positive = [
             ("epochs", self.epochs),
-            ("batch-size", self.batch_size),
-            ("val-batch-size", self.val_batch_size),
-            ("log-interval", self.log_interval),
+            ("batch_size", self.batch_size),
+            ("val_batch_size", self.val_batch_size),
+            ("log_interval", self.log_interval),
             ("accumulate", self.accumulate),
             ("workers", self.workers),
         ];
-        if let Some((flag, _)) = positive.iter().find(|(_, value)| *value == 0) {
-            return Err(out_of_range(flag, 0, "1 or more"));
+        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return Err(out_of_range(name, 0, "1 or more"));
         }
-        for (flag, value, most) in
+        for (name, value, most) in
             [("workers", self.workers, MOST_WORKERS), ("classes", self.classes.unwrap_or(0), MOST_CLASSES)]
         {
             if value > most {
-                return Err(out_of_range(flag, value, &format!("at most {most}")));
+                return Err(out_of_range(name, value, &format!("at most {most}")));
             }
         }
-        for (flag, value) in [
+        for (name, value) in [
             ("subset", self.subset.map(|n| n as u64)),
-            ("max-steps", self.max_steps),
+            ("max_steps", self.max_steps),
             ("resize", self.resize.map(|n| n as u64)),
-            ("early-stop", self.early_stop.map(|n| n as u64)),
+            ("early_stop", self.early_stop.map(|n| n as u64)),
         ] {
             if value == Some(0) {
-                return Err(out_of_range(flag, 0, "1 or more"));
+                return Err(out_of_range(name, 0, "1 or more"));
             }
         }
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return Err(out_of_range("lr", self.lr, "a number above 0"));
         }
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
-            return Err(out_of_range("weight-decay", self.weight_decay, "a number from 0 up"));
+            return Err(out_of_range("weight_decay", self.weight_decay, "a number from 0 up"));
         }
         if self.clip_norm.is_some_and(|norm| !(norm > 0.0 && norm.is_finite())) {
-            return Err(out_of_range("clip-norm", self.clip_norm.unwrap_or_default(), "a number above 0"));
+            return Err(out_of_range("clip_norm", self.clip_norm.unwrap_or_default(), "a number above 0"));
         }
         if self.fraction.is_some_and(|fraction| !(fraction > 0.0 && fraction <= 1.0)) {
             let fraction = self.fraction.unwrap_or_default();
@@ -233,8 +233,8 @@ impl RunConfig {
             return Err(out_of_range("momentum", self.momentum, "0 up to, but not, 1"));
         }
         if self.nesterov && self.optimizer != OptimizerKind::Sgd {
-            return Err(Error::argument("--nesterov", "is a momentum of sgd, not of this optimiser")
-                .help("leave it away, or add --optimizer sgd"));
+            return Err(Error::argument("`config.nesterov`", "is a momentum of sgd, not of this optimiser")
+                .help("leave it away, or add `config.optimizer = sgd`"));
         }
         self.schedule().map(|_| ())
     }
@@ -285,7 +285,7 @@ impl RunConfig {
                 .with("made by", made_by)
                 .with("run format", format.unwrap_or_default())
                 .expected(format!("run format {FORMAT}"))
-                .help("resume it with the version that made it, or start a new run with --out"));
+                .help("resume it with the version that made it, or start a new run with `RunDir::create`"));
         }
         let config: RunConfig = toml::from_str(text).map_err(broken)?;
         config.check().map_err(|e| e.with("in", file))?;
@@ -293,6 +293,6 @@ impl RunConfig {
     }
 }
 
-fn out_of_range(flag: &str, value: impl std::fmt::Display, expected: &str) -> Error {
-    Error::argument(format!("--{flag}"), format!("{value} is out of range")).expected(expected)
+fn out_of_range(name: &str, value: impl std::fmt::Display, expected: &str) -> Error {
+    Error::argument(format!("`config.{name}`"), format!("{value} is out of range")).expected(expected)
 }

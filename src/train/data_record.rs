@@ -168,7 +168,7 @@ impl DataRecord {
         }
         Err(Error::new(ErrorKind::Argument, &*self.data, "the data changed since training started")
             .with("changes:", listed(&changes, LISTED, "; "))
-            .help("put the data back, or go on with them as they are: --accept-changed-data"))
+            .help("put the data back, or go on with them as they are: `DataRecord::accept_changes`"))
     }
 
     /// The facts of the set, for evaluation: its images are not at hand.

@@ -15,12 +15,12 @@ pub(super) fn explain(cx: Ctx, model: &dyn Module, images: &Tensor, loss: f64, s
 /// The same for a replayed step: the weights have gone on since, so there is nothing to look at any more.
 pub(super) fn replayed(loss: f64, step: u64) -> Error {
     error(loss, step)
-        .with("first not finite:", "unknown, the weights have gone on since; --graph off finds it")
+        .with("first not finite:", "unknown, the weights have gone on since; `GraphMode::Off` finds it")
 }
 
 fn error(loss: f64, step: u64) -> Error {
     Error::new(ErrorKind::NonFinite, "train", format!("the loss became {loss} in step {step}"))
-        .help("lower the learning rate, or clip gradients: --clip-norm 1")
+        .help("lower the learning rate, or clip gradients: `config.clip_norm = 1`")
 }
 
 fn first_place(cx: Ctx, model: &dyn Module, images: &Tensor, step: u64) -> Result<String> {

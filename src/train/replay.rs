@@ -103,7 +103,7 @@ impl Trainer<'_> {
     /// The device, if steps are to be replayed there.
     ///
     /// # Errors
-    /// `--graph on`, and something stands in the way.
+    /// [`GraphMode::On`], and something stands in the way.
     pub(super) fn graph_device(&self) -> Result<Option<Arc<CudaCtx>>> {
         let device =
             self.model.params().first().map(|(_, p)| p.value().map(|v| v.device().clone())).transpose()?;
@@ -118,8 +118,8 @@ impl Trainer<'_> {
         match (self.options.graph, obstacle) {
             (GraphMode::Off, _) | (GraphMode::Auto, Some(_)) => Ok(None),
             (GraphMode::On, Some(obstacle)) => {
-                Err(Error::argument("--graph", format!("cannot be on: {obstacle}"))
-                    .help("--graph auto uses a graph where it can"))
+                Err(Error::argument("`GraphMode::On`", format!("is not possible: {obstacle}"))
+                    .help("`GraphMode::Auto` uses a graph where it can"))
             }
             (GraphMode::Auto | GraphMode::On, None) => Ok(cuda),
         }

@@ -112,7 +112,7 @@ impl RunDir {
         let file = path.join("config.toml");
         if file.exists() {
             return Err(Error::argument(path.display().to_string(), "already holds a run").help(format!(
-                "go on with it: receptive train --resume {}   or choose another folder with --out",
+                "go on with it: `RunDir::open({})`   or choose another folder with `RunDir::create`",
                 path.display()
             )));
         }
@@ -169,7 +169,7 @@ impl RunDir {
             Err(fs::TryLockError::WouldBlock) => {
                 let what = "another process is training in this folder";
                 Err(Error::new(ErrorKind::Io, path.display().to_string(), what)
-                    .help("wait for it, or use another --out"))
+                    .help("wait for it, or choose another folder with `RunDir::create`"))
             }
             Err(fs::TryLockError::Error(e)) => Err(Error::io(&file, "lock", e)),
         }

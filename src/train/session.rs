@@ -51,7 +51,7 @@ pub fn train<'a>(
         }
         say(&format!("going on with {path} after step {step}"));
     } else {
-        setup.load_init()?.iter().for_each(|line| say(&format!("--init: {line}")));
+        setup.load_init()?.iter().for_each(|line| say(&format!("`config.init`: {line}")));
     }
     setup.splits.warnings.iter().for_each(|line| say(&format!("{}: {line}", setup.record.data)));
     if recorded.as_ref() != Some(&setup.record) {
@@ -79,7 +79,7 @@ pub fn train<'a>(
     let path = folder.path().display();
     // Nothing is lost: resuming does again what comes after the last epoch.
     let unfinished = |error: Error| {
-        error.with("the training is complete; to test it:", format_args!("receptive train --resume {path}"))
+        error.with("the training is complete; to test it:", format_args!("`RunDir::open({path})`"))
     };
     let test = if outcome.finished { test(&setup).map_err(unfinished)? } else { None };
     if outcome.finished {

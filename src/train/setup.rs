@@ -100,7 +100,7 @@ impl Setup {
             }
             notes.extend(model.load_matching(&weights)?.lines());
         } else {
-            let hint = "to load only what matches: --init-partial";
+            let hint = "to load only what matches: `config.init_partial`";
             model.load_state_dict(&weights).map_err(|e| e.help(format!("{}: {hint}", path.display())))?;
         }
         Ok(notes)
@@ -132,8 +132,8 @@ impl Setup {
         let loader = Loader::new(some, self.loader_options(n, &self.pipelines.1))?;
         let batch = loader.epoch(0, 0)?.next().transpose()?;
         batch.map(|batch| batch.images).ok_or_else(|| {
-            Error::argument("--health", "there are no validation images to look at")
-                .help("--health 0 takes no samples")
+            Error::argument("`config.health`", "there are no validation images to look at")
+                .help("`config.health = 0` takes no samples")
         })
     }
 
@@ -247,13 +247,16 @@ pub(super) fn build(
     let least = if network.loss.takes_masks() { network.classes } else { set_classes };
     let classes = config.classes.unwrap_or(least);
     if classes < least {
-        return Err(Error::argument("--classes", format!("{classes} outputs are too few"))
+        return Err(Error::argument("`config.classes`", format!("{classes} outputs are too few"))
             .expected(format!("at least the {least} classes of {}", config.data)));
     }
     if network.loss.takes_masks() && classes != least {
-        return Err(Error::argument("--classes", format!("{classes} outputs have no masks to learn from"))
-            .expected(format!("{least}: {} masks an object and its background", config.data))
-            .help("leave it away"));
+        return Err(Error::argument(
+            "`config.classes`",
+            format!("{classes} outputs have no masks to learn from"),
+        )
+        .expected(format!("{least}: {} masks an object and its background", config.data))
+        .help("leave it away"));
     }
     network.build(&ModelConfig { input: image, classes, width: config.width })
 }
@@ -303,9 +306,8 @@ fn freeze(model: &dyn Module, names: &[String], statistics: bool) -> Result<()> 
         all.for_each(|(_, param)| param.freeze(true));
     }
     if model.trainable()?.is_empty() {
-        return Err(
-            Error::argument("--freeze", "nothing is left to train").help("leave a layer free, say the last")
-        );
+        return Err(Error::argument("`config.freeze`", "nothing is left to train")
+            .help("leave a layer free, say the last"));
     }
     Ok(())
 }
@@ -319,7 +321,7 @@ fn no_such_layer(params: &[(String, &Param)], name: &str) -> Error {
     layers.dedup();
     let mut top: Vec<&str> = params.iter().filter_map(|(path, _)| path.split('.').next()).collect();
     top.dedup();
-    Error::argument("--freeze", format!("no parameter's name begins with `{name}`"))
+    Error::argument("`config.freeze`", format!("no parameter's name begins with `{name}`"))
         .expected(format!("{}, or a layer in one of them", top.join(", ")))
         .like(name, &layers)
 }

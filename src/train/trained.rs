@@ -307,9 +307,8 @@ fn of_run(options: &TrainedOptions, recorded: bool) -> Result<RunConfig> {
             true => format!("this run trained another {} than this arch file's", run.model),
             false => format!("this run trained {}, not {}", run.model, network.name),
         };
-        let flag = if network.arch.is_some() { "--arch" } else { "--model" };
         return Err(Error::argument(options.path.display().to_string(), what)
-            .help(format!("leave {flag} away: a run folder knows its network")));
+            .help("leave `TrainedOptions.network` away: a run folder knows its network"));
     }
     // A run keeps the whole path of a folder.
     let whole = |data: &String| match Path::new(data).is_dir() {
@@ -332,7 +331,7 @@ fn of_file(options: &TrainedOptions) -> Result<RunConfig> {
     let network = options.network.as_ref().ok_or_else(|| {
         let path = options.path.display().to_string();
         Error::new(ErrorKind::Missing, path, "a weights file does not say its model")
-            .help("add --model NAME (and --data NAME), or give the run folder")
+            .help("add `TrainedOptions.network` (and `TrainedOptions.data`), or give the run folder")
     })?;
     let data = options.data.as_deref().unwrap_or(&network.recipe.data);
     Ok(RunConfig { augment: Augment::None, ..RunConfig::new(network, data) })
@@ -356,7 +355,7 @@ fn weights(model: &dyn Module, path: &Path, device: &Device) -> Result<Fitted> {
     if !checkpoint.exists() {
         return Err(Error::new(ErrorKind::Missing, path.display().to_string(), "holds no weights yet")
             .expected("best.safetensors or checkpoint.safetensors")
-            .help(format!("go on with it: receptive train --resume {}", path.display())));
+            .help(format!("go on with it: `RunDir::open({})`", path.display())));
     }
     let checkpoint = Checkpoint::load(&checkpoint, device)?;
     let weights = checkpoint.state.best.map_or(checkpoint.weights, |best| best.weights);

@@ -262,7 +262,7 @@ fn an_address_without_the_file() {
     let error = fetch_from(&server, root.path()).0.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Missing);
     assert!(error.to_string().contains("the server has no such file (HTTP status 404)"), "{error}");
-    assert!(error.to_string().contains(FIRST) && error.to_string().contains("--url"), "{error}");
+    assert!(error.to_string().contains(FIRST) && error.to_string().contains("FetchOptions.url"), "{error}");
     assert_eq!(std::fs::read_dir(root.path().join("small")).unwrap().count(), 0);
 }
 

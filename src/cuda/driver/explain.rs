@@ -13,7 +13,7 @@ pub(super) fn unavailable(what: impl Into<String>) -> Error {
 pub(super) fn explain(doing: &str, error: DriverError) -> Error {
     use CUresult as R;
     let (why, help) = match error.0 {
-        R::CUDA_ERROR_NO_DEVICE => ("a driver is installed, but it finds no GPU", "use --device cpu"),
+        R::CUDA_ERROR_NO_DEVICE => ("a driver is installed, but it finds no GPU", "use `Device::cpu()`"),
         R::CUDA_ERROR_STUB_LIBRARY => {
             ("libcuda is the toolkit's stub for linking, not a driver", "take the stub off LD_LIBRARY_PATH")
         }
@@ -31,7 +31,7 @@ pub(super) fn explain(doing: &str, error: DriverError) -> Error {
         }
         R::CUDA_ERROR_LAUNCH_FAILED => ("a kernel failed", "this is a bug; a debug build names the kernel"),
         R::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED | R::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED => {
-            ("this cannot be part of a CUDA graph", "train with --graph off")
+            ("this cannot be part of a CUDA graph", "train with `GraphMode::Off`")
         }
         _ => ("the driver refused", "see `receptive doctor`"),
     };

@@ -49,7 +49,7 @@ impl Driver {
         // SAFETY: opens a library by name and looks for symbols in it; runs none of its code but its initialisers.
         if !unsafe { sys::is_culib_present() } {
             return Err(unavailable("there is no NVIDIA driver: libcuda was not found")
-                .help("install the driver, or use --device cpu"));
+                .help("install the driver, or use `Device::cpu()`"));
         }
         let version = driver_version()?;
         if version < OLDEST {
@@ -63,7 +63,7 @@ impl Driver {
         if ordinal >= count {
             return Err(unavailable(format!("there is no GPU number {ordinal}"))
                 .with("GPUs", count)
-                .help("they are counted from 0; --device cpu needs none"));
+                .help("they are counted from 0; `Device::cpu()` needs none"));
         }
         let device = device::get(ordinal as i32).map_err(|e| explain("open the GPU", e))?;
         let capability = [

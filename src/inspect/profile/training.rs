@@ -37,7 +37,7 @@ impl<'a> ProfileTraining<'a> {
         done: impl FnMut(Result<Profile>) + Send + 'a,
     ) -> Result<ProfileTraining<'a>> {
         if steps == 0 {
-            return Err(Error::argument("--profile-steps", "0 is out of range").expected("1 or more"));
+            return Err(Error::argument("steps", "0 is out of range").expected("1 or more"));
         }
         check_writable(file)?;
         let (file, done) = (file.to_owned(), Box::new(done));

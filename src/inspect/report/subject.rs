@@ -48,7 +48,7 @@ impl Shown {
 
     fn of(set: &dyn Dataset, index: usize, masks: bool) -> Result<Shown> {
         if index >= set.len() {
-            return Err(Error::argument("--index", format!("{} has no image {index}", set.name()))
+            return Err(Error::argument("`index`", format!("{} has no image {index}", set.name()))
                 .expected(format!("0 to {}", set.len().saturating_sub(1))));
         }
         let mut image = Image::default();

@@ -68,7 +68,8 @@ impl Server {
     /// A port that is taken, or that the system keeps to itself; no random numbers.
     pub fn start(port: u16, stop: Arc<AtomicBool>, say: fn(&str)) -> Result<Server> {
         let refused = |e: io::Error| {
-            let error = Error::new(ErrorKind::Io, "--live", format!("cannot listen on port {port}: {e}"));
+            let error =
+                Error::new(ErrorKind::Io, "the live page", format!("cannot listen on port {port}: {e}"));
             match e.kind() {
                 io::ErrorKind::AddrInUse => {
                     error.help("another program has it: name another port, or none for any that is free")

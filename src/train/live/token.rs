@@ -12,7 +12,7 @@ impl Token {
     pub fn new() -> Result<Token> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(|e| {
-            Error::new(ErrorKind::Io, "--live", format!("no random numbers for its address: {e}"))
+            Error::new(ErrorKind::Io, "the live page", format!("no random numbers for its address: {e}"))
         })?;
         Ok(Token(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }

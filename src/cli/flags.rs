@@ -1,0 +1,107 @@
+//! The library's errors name settings as code does: `` `config.clip_norm = 1` ``. At the command line that is a flag:
+//! `--clip-norm 1`.
+
+/// Names in the library's texts, and what a user of the command line writes instead. A value comes in place of `{}`, or
+/// behind. Every other `config.NAME` is the flag `--name`.
+const WORDS: &[(&str, &str)] = &[
+    ("DataRecord::accept_changes", "--accept-changed-data"),
+    ("Device::cpu()", "--device cpu"),
+    ("Device::cuda_with", "--device cuda"),
+    ("DeviceOptions.precision", "--precision"),
+    ("EXPERIMENTS", "receptive reproduce --list"),
+    ("FetchOptions.url", "--url BASE"),
+    ("GraphMode::Auto", "--graph auto"),
+    ("GraphMode::Off", "--graph off"),
+    ("GraphMode::On", "--graph on"),
+    ("Options.out", "--out"),
+    ("RunDir::create", "--out"),
+    ("RunDir::open", "receptive train --resume {}"),
+    ("StepBench.batch_size", "--batch-size"),
+    ("StepBench.seconds", "--seconds"),
+    ("TrainedOptions.data", "--data"),
+    ("TrainedOptions.network", "--model or --arch"),
+    ("index", "--index"),
+];
+
+/// A text of the library for the command line: each setting in backquotes becomes its flag.
+pub fn spoken(text: &str) -> String {
+    let mut said = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find('`') {
+        let quoted = &rest[start + 1..];
+        match quoted.find('`').and_then(|end| Some((flag(&quoted[..end])?, end))) {
+            Some((flag, end)) => {
+                said += &rest[..start];
+                said += &flag;
+                rest = &quoted[end + 1..];
+            }
+            None => {
+                said += &rest[..=start];
+                rest = quoted;
+            }
+        }
+    }
+    said + rest
+}
+
+/// `config.lr`, `config.lr = 0.1` or `RunDir::open(runs/a)` as a flag with its value.
+fn flag(setting: &str) -> Option<String> {
+    let word = |name| WORDS.iter().find(|(known, _)| *known == name).map(|(_, word)| (*word).to_owned());
+    if let Some(word) = word(setting) {
+        return Some(word);
+    }
+    let (name, value) = match setting.split_once(" = ") {
+        Some((name, value)) => (name, Some(value)),
+        None => match setting.strip_suffix(')').and_then(|call| call.split_once('(')) {
+            Some((name, value)) => (name, Some(value)),
+            None => (setting, None),
+        },
+    };
+    if let Some(key) = name.strip_prefix("attrs.") {
+        return value.map(|value| format!("--attr {key}={value}"));
+    }
+    let of_config = || name.strip_prefix("config.").map(|field| format!("--{}", field.replace('_', "-")));
+    let flag = word(name).or_else(of_config)?;
+    Some(match value {
+        Some(value) if flag.contains("{}") => flag.replace("{}", value),
+        Some(value) => format!("{flag} {value}"),
+        None => flag,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_become_flags_and_other_code_stays() {
+        for (text, expected) in [
+            ("`config.val_batch_size`: 0 is out of range", "--val-batch-size: 0 is out of range"),
+            ("clip gradients: `config.clip_norm = 1`", "clip gradients: --clip-norm 1"),
+            ("go on: `RunDir::open(runs/a (1))`", "go on: receptive train --resume runs/a (1)"),
+            ("use `Device::cpu()` or `GraphMode::Off`", "use --device cpu or --graph off"),
+            ("`attrs.dim = D`", "--attr dim=D"),
+            ("see `receptive doctor` and `x", "see `receptive doctor` and `x"),
+            ("an odd name`, then `index`: 3", "an odd name`, then --index: 3"),
+        ] {
+            assert_eq!(spoken(text), expected);
+        }
+    }
+
+    /// Each word is a flag the program takes.
+    #[test]
+    fn every_word_is_understood_by_the_program() {
+        let flags = flags_of(&crate::cli::command());
+        for (name, words) in WORDS {
+            let mut named = words.split(' ').filter(|word| word.starts_with("--")).peekable();
+            assert!(named.peek().is_some(), "{name}: {words}");
+            assert!(named.all(|flag| flags.contains(&flag[2..].to_owned())), "{name}: {words}");
+        }
+    }
+
+    /// The long flags of a command and of those below it.
+    fn flags_of(command: &clap::Command) -> Vec<String> {
+        let own = command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned));
+        own.chain(command.get_subcommands().flat_map(flags_of)).collect()
+    }
+}
