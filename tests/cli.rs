@@ -41,6 +41,8 @@ fn help_lists_every_subcommand() {
         "bench",
         "reproduce",
         "doctor",
+        "completions",
+        "man",
     ];
     for name in names {
         assert!(help.lines().any(|line| line.trim_start().starts_with(name)), "{name} is not in\n{help}");
@@ -271,12 +273,89 @@ fn no_input_is_written_over() {
 #[test]
 #[cfg(unix)]
 fn a_reader_that_leaves_is_no_error_message() {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_receptive"));
-    let mut child =
-        program.args(["summary", "lenet5"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(text(&output.stderr), "");
+    for args in [&["summary", "lenet5"][..], &["completions", "bash"], &["man", "train"]] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_receptive"));
+        let mut child = program.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((text(&output.stderr).as_str(), output.status.code()), ("", Some(141)), "{args:?}");
+    }
+}
+
+/// Every shell's script knows the commands, the flags and the names that only the library knows.
+#[test]
+fn completions_offer_commands_flags_and_names() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = ok(&["completions", shell]);
+        for word in ["reproduce", "max-steps"] {
+            assert!(script.contains(word), "{shell} does not know {word}");
+        }
+        // What clap's scripts complete: values of flags in three shells, of arguments without a flag in two.
+        let by_flag = [["lenet5-tanh", "lenet5-bn"], ["mnist", "fashion-mnist"]];
+        let by_place = [["conv2d_relu", "conv_transpose2d"], ["M10", "M11"]];
+        let by_flag = by_flag.map(|words| (words, &["bash", "zsh", "fish"][..]));
+        let by_place = by_place.map(|words| (words, &["bash", "zsh"][..]));
+        for ([before, word], shells) in [by_flag, by_place].concat() {
+            // As values: the help text, which has commas, does not count.
+            let known =
+                [format!("{before} {word}"), format!("\n{word}\\t")].map(|text| script.contains(&text));
+            assert!(known[0] || known[1] || !shells.contains(&shell), "{shell} does not know {word}");
+        }
+    }
+    let unknown = error(&["completions", "bahs"]);
+    assert!(unknown.contains("zsh") && unknown.contains("'bash'"), "{unknown}");
+}
+
+/// What bash offers after some words, the last of them not yet complete.
+#[cfg(unix)]
+fn offered(words: &[&str]) -> Vec<String> {
+    let all = words.join(" ");
+    let last = words.len();
+    let script = format!(
+        "eval \"$('{}' completions bash)\"; COMP_WORDS=(receptive {all}); COMP_CWORD={last}; \
+         _receptive receptive '{}' '{}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        env!("CARGO_BIN_EXE_receptive"),
+        words[last - 1],
+        last.checked_sub(2).map_or("receptive", |at| words[at])
+    );
+    let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+#[cfg(unix)]
+fn bash_completes_what_was_begun() {
+    if Command::new("bash").arg("--version").output().is_err() {
+        return;
+    }
+    let offers: [(&[&str], &[&str]); 7] = [
+        (&["doc"], &["doctor"]),
+        (&["train", "lenet5-"], &["lenet5-tanh", "lenet5-bn"]),
+        (&["train", "--data", "fash"], &["fashion-mnist"]),
+        (&["data", "fetch", "m"], &["mnist"]),
+        (&["reproduce", "P"], &["P1"]),
+        (&["op", "soft"], &["softmax"]),
+        (&["train", "--epochs", "s"], &["s"]),
+    ];
+    for (words, expected) in offers {
+        assert_eq!(offered(words), expected, "{words:?}");
+    }
+}
+
+#[test]
+fn manual_pages_are_of_the_program_or_of_a_command() {
+    for (words, name, contents) in [
+        (&[][..], "receptive", "receptive\\-train(1)"),
+        (&["train"], "receptive\\-train", "\\-\\-max\\-steps"),
+        (&["data", "fetch"], "receptive\\-data\\-fetch", "\\-\\-url"),
+    ] {
+        let page = ok(&[&["man"], words].concat());
+        let head = format!("\n.SH NAME\n{name} \\- ");
+        assert!(page.contains("\n.TH ") && page.contains(&head) && page.contains(contents), "{page}");
+    }
+    assert!(error(&["man", "trian"]).contains("did you mean train?"));
+    assert!(error(&["man", "data", "fetsh"]).contains("did you mean fetch?"));
+    assert!(error(&["man", "eval", "x"]).contains("no commands of its own"));
 }
 
 /// Times of a debug build mean nothing.

@@ -113,9 +113,13 @@ fn other_classes_are_refused_with_both_lists() {
     }
     assert!(refused("renamed and in another order").contains("bird, cat"));
     for split in ["train", "val"] {
-        set.rename(&format!("pets/{split}/bird"), &format!("{split}-bird"));
+        set.rename(&format!("pets/{split}/bird"), &format!("pets/{split}/dogs"));
     }
-    refused("one is missing");
+    assert!(refused("mistyped").contains("is `dogs` what was `dog`?"));
+    for split in ["train", "val"] {
+        set.rename(&format!("pets/{split}/dogs"), &format!("{split}-bird"));
+    }
+    assert!(!refused("one is missing").contains("what was"));
     // Another set is held to the same classes.
     assert!(error(&["eval", &run, "--data", "sample"]).contains("Ankle boot"));
 }

@@ -2,6 +2,7 @@
 
 mod args;
 pub mod bench;
+pub mod completions;
 pub mod data;
 pub mod diff;
 pub mod doctor;
@@ -9,6 +10,7 @@ pub mod eval;
 mod flags;
 pub mod inspect;
 mod logits;
+pub mod man;
 mod mask;
 pub mod op;
 mod picture;
@@ -47,6 +49,8 @@ enum Command {
     Op(op::Args),
     Bench(bench::Args),
     Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// The program's command line: what it parses, and what its help says.
@@ -69,6 +73,8 @@ pub fn main() -> ExitCode {
         Command::Op(args) => op::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

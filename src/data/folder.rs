@@ -103,6 +103,7 @@ fn split(folder: &Path, classes: &[String], skipped: &mut Skipped) -> Result<Vec
         let label = classes.iter().position(|known| *known == class).ok_or_else(|| {
             Error::format(path.display(), "is not a class of the training images")
                 .expected(format!("one of {}", classes.join(", ")))
+                .like(&class, &classes.iter().map(String::as_str).collect::<Vec<_>>())
         })?;
         let before = all.len();
         for (_, image) in entries(&path, skipped)? {

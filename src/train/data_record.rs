@@ -6,7 +6,7 @@
 //!
 //! It holds names, never where the data lie.
 
-use crate::core::{Error, ErrorKind, Result};
+use crate::core::{Error, ErrorKind, Result, similar};
 use crate::data::{Brightness, Facts, Fingerprint, ImageSize, Normalization, Pipeline, Splits};
 use crate::io::write_atomically;
 use serde::{Deserialize, Serialize};
@@ -196,10 +196,22 @@ impl DataRecord {
         if alike {
             return Ok(());
         }
+        let help = "name the folders as they were, or train on these data";
         Err(Error::argument(&*splits.name, "its classes are not those the network was trained on")
             .with("classes:", listed(now, NAMED, ", "))
             .expected(format!("those of training: {}", listed(&self.classes, NAMED, ", ")))
-            .help("name the folders as they were, or train on these data"))
+            .help(match self.renamed(now).filter(|_| self.named && splits.named) {
+                Some((now, before)) => format!("is `{now}` what was `{before}`? {help}"),
+                None => help.to_owned(),
+            }))
+    }
+
+    /// A class that training did not know, and the one that is missing and has a name like it.
+    fn renamed<'a>(&'a self, now: &'a [String]) -> Option<(&'a str, &'a str)> {
+        let missing = self.classes.iter().filter(|class| !now.contains(class));
+        let missing: Vec<&str> = missing.map(String::as_str).collect();
+        let mut new = now.iter().filter(|class| !self.classes.contains(class));
+        new.find_map(|class| Some((class.as_str(), *similar(class, &missing).first()?)))
     }
 }
 

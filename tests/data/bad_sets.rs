@@ -132,7 +132,7 @@ fn folders_of_images_are_classes_by_name() {
 #[test]
 fn a_broken_folder_of_images_is_refused() {
     type Break = fn(&Path);
-    let cases: [(Break, ErrorKind, &[&str]); 7] = [
+    let cases: [(Break, ErrorKind, &[&str]); 8] = [
         (
             |f| fs::remove_dir_all(f.join("val")).unwrap(),
             ErrorKind::Missing,
@@ -162,6 +162,11 @@ fn a_broken_folder_of_images_is_refused() {
             |f| fs::rename(f.join("val/ant"), f.join("val/bee")).unwrap(),
             ErrorKind::Format,
             &["bee: is not a class", "ant, cat"],
+        ),
+        (
+            |f| fs::rename(f.join("val/ant"), f.join("val/ants")).unwrap(),
+            ErrorKind::Format,
+            &["ants: is not a class", "did you mean ant?"],
         ),
         (
             |f| {

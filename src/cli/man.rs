@@ -1,0 +1,44 @@
+//! `receptive man`: the help as a manual page.
+
+use super::print_line;
+use crate::core::{Error, ErrorKind};
+use clap_mangen::Man;
+
+/// Print a manual page, of the program or of one command, in roff.
+///
+/// `man -l -` shows what it reads from a pipe.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A command, as train, or data fetch [default: the program]
+    command: Vec<String>,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// No such command; a closed pipe.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let mut page = Vec::new();
+    let source = concat!("receptive ", env!("CARGO_PKG_VERSION"));
+    Man::new(named(&args.command)?).source(source).render(&mut page)?;
+    print_line(String::from_utf8_lossy(&page).trim_end())
+}
+
+/// The command of these words.
+fn named(words: &[String]) -> crate::Result<clap::Command> {
+    let mut program = super::command();
+    // Gives every command the full name that it is called by.
+    program.build();
+    let mut command = &program;
+    for word in words {
+        let known: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        command = command.find_subcommand(word).ok_or_else(|| {
+            let unknown = Error::new(ErrorKind::Missing, "man", format!("there is no command `{word}`"));
+            match known.is_empty() {
+                true => unknown.help(format!("`{}` has no commands of its own", command.get_name())),
+                false => unknown.expected(format!("one of {}", known.join(", "))).like(word, &known),
+            }
+        })?;
+    }
+    Ok(command.clone())
+}
