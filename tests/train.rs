@@ -238,29 +238,29 @@ fn an_exploded_parameter_is_named() {
 }
 
 #[test]
-fn settings_out_of_range_name_their_flag() {
+fn settings_out_of_range_are_named() {
     let wrong = [
-        (RunConfig { epochs: 0, ..config("mlp") }, "--epochs"),
-        (RunConfig { batch_size: 0, ..config("mlp") }, "--batch-size"),
-        (RunConfig { lr: f64::NAN, ..config("mlp") }, "--lr"),
-        (RunConfig { lr: -1.0, ..config("mlp") }, "--lr"),
-        (RunConfig { momentum: f64::INFINITY, ..config("mlp") }, "--momentum"),
-        (RunConfig { weight_decay: -0.1, ..config("mlp") }, "--weight-decay"),
-        (RunConfig { max_steps: Some(0), ..config("mlp") }, "--max-steps"),
+        (RunConfig { epochs: 0, ..config("mlp") }, "`config.epochs`"),
+        (RunConfig { batch_size: 0, ..config("mlp") }, "`config.batch_size`"),
+        (RunConfig { lr: f64::NAN, ..config("mlp") }, "`config.lr`"),
+        (RunConfig { lr: -1.0, ..config("mlp") }, "`config.lr`"),
+        (RunConfig { momentum: f64::INFINITY, ..config("mlp") }, "`config.momentum`"),
+        (RunConfig { weight_decay: -0.1, ..config("mlp") }, "`config.weight_decay`"),
+        (RunConfig { max_steps: Some(0), ..config("mlp") }, "`config.max_steps`"),
         (RunConfig { scheduler: "step:0:1".into(), ..config("mlp") }, "scheduler"),
-        (RunConfig { accumulate: 0, ..config("mlp") }, "--accumulate"),
-        (RunConfig { nesterov: true, ..config("mlp") }, "--nesterov"),
-        (RunConfig { fraction: Some(1.5), ..config("mlp") }, "--fraction"),
+        (RunConfig { accumulate: 0, ..config("mlp") }, "`config.accumulate`"),
+        (RunConfig { nesterov: true, ..config("mlp") }, "`config.nesterov`"),
+        (RunConfig { fraction: Some(1.5), ..config("mlp") }, "`config.fraction`"),
         (RunConfig { gemm_rung: Some(77), device: "cpu".into(), ..config("mlp") }, "gemm-rung"),
         (RunConfig { subset: Some(6000), ..config("mlp") }, "subset"),
-        (RunConfig { classes: Some(3), ..config("mlp") }, "--classes"),
+        (RunConfig { classes: Some(3), ..config("mlp") }, "`config.classes`"),
         (RunConfig { model: "lenet6".into(), ..config("mlp") }, "lenet6"),
         (RunConfig { data: "nist".into(), ..config("mlp") }, "nist"),
         (RunConfig { device: "tpu".into(), ..config("mlp") }, "device"),
     ];
-    for (config, flag) in wrong {
-        let error = Setup::new(config).err().unwrap_or_else(|| panic!("{flag} was accepted"));
-        assert!(error.to_string().contains(flag), "{flag}: {error}");
+    for (config, name) in wrong {
+        let error = Setup::new(config).err().unwrap_or_else(|| panic!("{name} was accepted"));
+        assert!(error.to_string().contains(name), "{name}: {error}");
     }
 }
 
