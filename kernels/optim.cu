@@ -7,7 +7,7 @@
 //      tensor      0: 9408        1: 64    2: 36864           ...
 //      blocks      0  1  2        3        4 .. 12            `first` = 0, 3, 4, 13, ..: found by bisection
 //
-// Whatever changes from step to step (learning rate, Adam's bias corrections) is read from a small array on the device:
+// Whatever changes from step to step (learning rate, momentum, Adam's bias corrections) is read from a small array on the device:
 // a captured CUDA graph of the step is replayed as it is while the host writes new numbers between replays.
 //
 // Bytes from memory: SGD 20 an element (w, dw, v read; w, v written), Adam 28. Arithmetic intensity: 6 and 14
@@ -105,13 +105,13 @@ struct Adam {
     }
 };
 
-// scalars: rate, root, shrink (1 - lr decay in AdamW, 1 in Adam), decay (0 in AdamW).
-extern "C" __global__ void __launch_bounds__(256) adam_f32(Tensors all, const float* __restrict__ scalars, float c1,
-                                                           float b2, float c2, float eps) {
+// scalars: rate, root, shrink (1 - lr decay in AdamW, 1 in Adam), decay (0 in AdamW), c1 = 1 - beta1.
+extern "C" __global__ void __launch_bounds__(256) adam_f32(Tensors all, const float* __restrict__ scalars, float b2,
+                                                           float c2, float eps) {
     const Share s = share(all);
     const bool decays = all.decays[s.t] != 0;
     const float shrink = decays ? scalars[2] : 1, decay = decays ? scalars[3] : 0;
-    update(all, s, Adam{scalars[0], scalars[1], shrink, decay, c1, b2, c2, eps});
+    update(all, s, Adam{scalars[0], scalars[1], shrink, decay, scalars[4], b2, c2, eps});
 }
 
 // partial[first + block] = the sum of the squares of the block's gradients, in f64.

@@ -20,6 +20,7 @@ const WORDS: &[(&str, &str)] = &[
     ("StepBench.seconds", "--seconds"),
     ("TrainedOptions.data", "--data"),
     ("TrainedOptions.network", "--model or --arch"),
+    ("config.cycle_momentum = false", "--no-cycle-momentum"),
     ("index", "--index"),
 ];
 

@@ -90,6 +90,9 @@ struct Settings {
     /// plateau:PATIENCE:FACTOR, or warmup:STEPS/ before one of them
     #[arg(long)]
     scheduler: Option<String>,
+    /// onecycle: leave momentum (of adam: beta1) as it is; without this flag it goes from 0.95 to 0.85 and back
+    #[arg(long, requires = "scheduler")]
+    no_cycle_momentum: bool,
     /// Decay weights only: neither biases nor the scales of norms
     #[arg(long)]
     decay_weights_only: bool,
@@ -259,6 +262,7 @@ fn configure(network: &Network, args: &Args, say: fn(&str)) -> anyhow::Result<Ru
         width,
         nesterov: args.nesterov || config.nesterov,
         decay: if args.decay_weights_only { Decay::WeightsOnly } else { Decay::All },
+        cycle_momentum: !args.no_cycle_momentum,
         clip_norm: args.clip_norm,
         accumulate: args.accumulate,
         early_stop: args.early_stop,

@@ -1,14 +1,15 @@
 //! Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019).
 
 use super::groups::{Member, in_groups};
-use super::{Decay, Memory, Optimizer, each, weights};
+use super::{Decay, Memory, Optimizer, check_momentum, each, weights};
 use crate::core::{Error, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, kernels};
 use crate::float_type;
 use crate::tensor::{Meta, Tensor, Update};
 
-const BETAS: [f64; 2] = [0.9, 0.999];
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.999;
 const EPS: f64 = 1e-8;
 
 /// The decay of AdamW where nobody asks for another. (PyTorch: `torch.optim.AdamW`.)
@@ -39,6 +40,7 @@ pub const ADAMW_DECAY: f64 = 0.01;
 #[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 pub struct Adam {
     memory: Memory,
+    beta1: f64,
     weight_decay: f64,
     decoupled: bool,
     decay: Decay,
@@ -71,18 +73,24 @@ impl Adam {
             let what = format!("{weight_decay} is not a number from 0 up");
             return Err(Error::argument("weight-decay", what));
         }
-        let memory = Memory::new(params, &["exp_avg", "exp_avg_sq"], 4)?;
-        Ok(Adam { memory, weight_decay, decoupled, decay: Decay::All })
+        let memory = Memory::new(params, &["exp_avg", "exp_avg_sq"], 5)?;
+        Ok(Adam { memory, beta1: BETA1, weight_decay, decoupled, decay: Decay::All })
     }
 }
 
 impl Optimizer for Adam {
     fn set(&mut self, lr: f64) -> Result<()> {
         self.memory.steps += 1;
-        let [correction1, correction2] = BETAS.map(|beta| 1.0 - beta.powf(self.memory.steps as f64));
+        let [correction1, correction2] =
+            [self.beta1, BETA2].map(|beta| 1.0 - beta.powf(self.memory.steps as f64));
         let decay = self.weight_decay;
         let (shrink, decay) = if self.decoupled { (1.0 - lr * decay, 0.0) } else { (1.0, decay) };
-        self.memory.set(&[lr / correction1, correction2.sqrt(), shrink, decay])
+        self.memory.set(&[lr / correction1, correction2.sqrt(), shrink, decay, 1.0 - self.beta1])
+    }
+
+    fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        self.beta1 = momentum;
+        check_momentum("beta1", momentum)
     }
 
     fn apply(&self) -> Result<()> {
@@ -99,7 +107,7 @@ impl Optimizer for Adam {
 }
 
 /// Targets `w`, `m`, `v` of each parameter; inputs `dw` of each, and the numbers: the corrected learning rate, the root of
-/// the second correction, the factor of decoupled decay, and the decay that is part of the gradient.
+/// the second correction, the factor of decoupled decay, the decay that is part of the gradient, and 1 - beta1.
 #[derive(Debug)]
 struct AdamStep {
     /// Which parameters decay.
@@ -114,8 +122,8 @@ impl Update for AdamStep {
     fn cpu(&self, cx: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()> {
         let (numbers, grads) = x.split_last().expect("the numbers come last");
         float_type!(self.name(), numbers.dtype, T => {
-            let &[rate, root, shrink, decay] = numbers.get::<T>() else { unreachable!("four numbers") };
-            let [c1, b2, c2] = [1.0 - BETAS[0], BETAS[1], 1.0 - BETAS[1]].map(|v| v as T);
+            let &[rate, root, shrink, decay, c1] = numbers.get::<T>() else { unreachable!("five numbers") };
+            let [b2, c2] = [BETA2, 1.0 - BETA2].map(|v| v as T);
             each::<T, 3>(
                 cx,
                 targets,
@@ -142,8 +150,8 @@ impl Update for AdamStep {
             Member { w: Some(&slot[0]), dw: Some(dw), moments: [Some(&slot[1]), Some(&slot[2])], decays }
         });
         let numbers = numbers.f32()?;
-        let [c1, b2, c2] = [1.0 - BETAS[0], BETAS[1], 1.0 - BETAS[1]].map(|v| v as f32);
-        in_groups(members, |grid, group| kernels::adam_f32(cx, grid, group, numbers, c1, b2, c2, EPS as f32))
+        let [b2, c2] = [BETA2, 1.0 - BETA2].map(|v| v as f32);
+        in_groups(members, |grid, group| kernels::adam_f32(cx, grid, group, numbers, b2, c2, EPS as f32))
     }
 
     /// A weight takes one for the decoupled decay, two for `g`, three for `m`, four for `v`, and six for the step.

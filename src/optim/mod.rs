@@ -38,6 +38,16 @@ pub trait Optimizer: Send {
     /// On a GPU, the driver refusing.
     fn set(&mut self, lr: f64) -> Result<()>;
 
+    /// The momentum of the steps to come; of Adam beta1. Schedules that cycle it call this before [`set`](Self::set).
+    ///
+    /// # Errors
+    /// An optimiser without momentum; a value outside `0..1`.
+    fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        let _ = momentum;
+        Err(Error::argument("optimizer", "has no momentum that a schedule could cycle")
+            .help("train it with `config.cycle_momentum = false`, or with another schedule"))
+    }
+
     /// Updates every parameter in place from its gradient, with the numbers that were set last.
     ///
     /// # Errors
@@ -130,7 +140,7 @@ impl Memory {
     fn set(&self, values: &[f64]) -> Result<()> {
         let Some(numbers) = &self.numbers else { return Ok(()) };
         element_type!(numbers.dtype(), T => {
-            let values: SmallVec<[T; 4]> = values.iter().map(|&v| T::from_f64(v)).collect();
+            let values: SmallVec<[T; 5]> = values.iter().map(|&v| T::from_f64(v)).collect();
             numbers.write(&values)
         })
     }
@@ -222,6 +232,17 @@ fn each<T: Float, const K: usize>(
 /// The weights among targets of which each parameter has so many.
 fn weights(targets: &[Meta], each: usize) -> u64 {
     targets.iter().step_by(each).map(|w| w.numel() as u64).sum()
+}
+
+/// # Errors
+/// Outside `0..1`: at 1 the memory of old gradients never fades; above it grows.
+fn check_momentum(name: &str, momentum: f64) -> Result<()> {
+    match (0.0..1.0).contains(&momentum) {
+        true => Ok(()),
+        false => {
+            Err(Error::argument(name, format!("{momentum} is out of range")).expected("0 up to, but not, 1"))
+        }
+    }
 }
 
 impl Slot {

@@ -17,7 +17,7 @@ use std::str::FromStr;
 /// | `exponential:GAMMA` | `ExponentialLR` |
 /// | `cosine` | `CosineAnnealingLR(T_max = epochs)` |
 /// | `plateau:PATIENCE:FACTOR` | `ReduceLROnPlateau` |
-/// | `onecycle` | `OneCycleLR(max_lr = lr, total_steps)` |
+/// | `onecycle`, which also has a [`momentum`](Schedule::momentum) | `OneCycleLR(max_lr = lr, total_steps)` |
 /// | `triangle:EPOCH`, 2.5 will do | `LambdaLR` |
 /// | `warmup:STEPS/REST` | see below |
 /// | `warmup:EPOCHSep/REST`, the same over so many epochs | see below |
@@ -119,7 +119,7 @@ impl Schedule {
             }
             Schedule::Exponential { gamma } => lr * gamma.powf(at.epoch as f64),
             Schedule::Cosine => lr * half_cosine(at.epoch as f64 / at.epochs.max(1) as f64),
-            Schedule::OneCycle => one_cycle(lr, at),
+            Schedule::OneCycle => one_cycle(at, [lr / 25.0, lr, lr / 25.0 / 1e4]),
             Schedule::Triangle { peak } => {
                 let epoch = at.step as f64 / at.steps_an_epoch();
                 let part = if epoch <= *peak {
@@ -133,6 +133,37 @@ impl Schedule {
         }
     }
 
+    /// The momentum for the step at this position (of Adam beta1), from a schedule that cycles it: `onecycle`, from 0.95 down
+    /// to 0.85 while the rate goes up, and back while it goes down. PyTorch: `OneCycleLR(cycle_momentum=True)`, which
+    /// takes the place of the optimiser's own momentum, whatever that is.
+    pub fn momentum(&self, at: Position) -> Option<f64> {
+        match self {
+            Schedule::OneCycle => Some(one_cycle(at, ONE_CYCLE_MOMENTUM)),
+            Schedule::Warmup { length, rest } => {
+                rest.momentum(after_warm_up(*length, at).unwrap_or(Position { step: 0, ..at }))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it has a [`momentum`](Self::momentum).
+    pub fn cycles_momentum(&self) -> bool {
+        self.momentum(Position { epoch: 0, epochs: 1, step: 0, steps: 1 }).is_some()
+    }
+
+    /// Whether the rate at a step depends on how many the run has after it.
+    pub fn depends_on_length(&self) -> bool {
+        match self {
+            Schedule::Cosine | Schedule::OneCycle | Schedule::Triangle { .. } => true,
+            Schedule::Warmup { rest, .. } => rest.depends_on_length(),
+            Schedule::Constant
+            | Schedule::Step { .. }
+            | Schedule::MultiStep { .. }
+            | Schedule::Exponential { .. }
+            | Schedule::Plateau { .. } => false,
+        }
+    }
+
     /// The memory of a schedule that looks back at validation losses, at the beginning of a run; of the others none.
     pub fn plateau(&self, lr: f64) -> Option<Plateau> {
         match self {
@@ -143,33 +174,47 @@ impl Schedule {
     }
 }
 
-fn one_cycle(lr: f64, at: Position) -> f64 {
-    let (low, end) = (lr / 25.0, lr / 25.0 / 1e4);
+/// Momentum at the beginning of `onecycle`, where the rate is highest, and at the end.
+const ONE_CYCLE_MOMENTUM: [f64; 3] = [0.95, 0.85, 0.95];
+
+/// Along half a cosine from `first` to `middle`, and along another to `last`.
+fn one_cycle(at: Position, [first, middle, last]: [f64; 3]) -> f64 {
     let peak = 0.3 * at.steps as f64 - 1.0;
-    let last = at.steps as f64 - 1.0;
+    let end = at.steps as f64 - 1.0;
     let step = at.step as f64;
     if step <= peak {
-        lr + (low - lr) * half_cosine(step / peak.max(f64::MIN_POSITIVE))
+        middle + (first - middle) * half_cosine(step / peak.max(f64::MIN_POSITIVE))
     } else {
-        end + (lr - end) * half_cosine((step - peak) / (last - peak))
+        last + (middle - last) * half_cosine((step - peak) / (end - peak))
+    }
+}
+
+impl Length {
+    /// In epochs, where it is given so, and in steps.
+    fn at(self, at: Position) -> (usize, u64) {
+        match self {
+            Length::Steps(steps) => (0, steps),
+            Length::Epochs(epochs) => (epochs, (epochs as f64 * at.steps_an_epoch()).round() as u64),
+        }
     }
 }
 
 fn warm_up(length: Length, rest: &Schedule, lr: f64, at: Position) -> f64 {
-    let (epochs, steps) = match length {
-        Length::Steps(steps) => (0, steps),
-        Length::Epochs(epochs) => (epochs, (epochs as f64 * at.steps_an_epoch()).round() as u64),
-    };
-    if at.step < steps {
-        return lr * (at.step + 1) as f64 / steps as f64;
+    match after_warm_up(length, at) {
+        Some(left) => rest.rate(lr, left),
+        None => lr * (at.step + 1) as f64 / length.at(at).1 as f64,
     }
-    let left = Position {
+}
+
+/// The position in the schedule that follows warm-up; `None`: it has not begun.
+fn after_warm_up(length: Length, at: Position) -> Option<Position> {
+    let (epochs, steps) = length.at(at);
+    Some(Position {
         epoch: at.epoch.saturating_sub(epochs),
         epochs: at.epochs.saturating_sub(epochs),
-        step: at.step - steps,
+        step: at.step.checked_sub(steps)?,
         steps: at.steps.saturating_sub(steps),
-    };
-    rest.rate(lr, left)
+    })
 }
 
 /// From 1 at 0 down to 0 at 1.
@@ -309,6 +354,20 @@ mod tests {
             let error = text.parse::<Schedule>().unwrap_err().to_string();
             assert!(error.contains(part) && error.contains("scheduler"), "{text}: {error}");
         }
+    }
+
+    /// As `OneCycleLR` in a `SequentialLR`: it sets its first momentum when it is made.
+    #[test]
+    fn before_one_cycle_warm_up_has_its_first_momentum() {
+        let (plain, warm): (Schedule, Schedule) =
+            ("onecycle".parse().unwrap(), "warmup:5/onecycle".parse().unwrap());
+        let momentum = |schedule: &Schedule, step, steps| {
+            schedule.momentum(Position { epoch: 0, epochs: 1, step, steps }).unwrap()
+        };
+        for step in 0..25 {
+            assert_eq!(momentum(&warm, step, 25), momentum(&plain, step.saturating_sub(5), 20), "{step}");
+        }
+        assert_eq!([0, 5, 19].map(|step| momentum(&plain, step, 20)), [0.95, 0.85, 0.95]);
     }
 
     /// Steps are counted from where warm-up ended, epochs are the run's own.

@@ -1,7 +1,7 @@
 //! Stochastic gradient descent with momentum.
 
 use super::groups::{Member, in_groups};
-use super::{Decay, Memory, Optimizer, each, weights};
+use super::{Decay, Memory, Optimizer, check_momentum, each, weights};
 use crate::core::{Error, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, kernels};
@@ -41,11 +41,7 @@ impl Sgd {
         nesterov: bool,
         weight_decay: f64,
     ) -> Result<Sgd> {
-        if !(0.0..1.0).contains(&momentum) {
-            // At 1 the memory of old gradients never fades; above it grows.
-            return Err(Error::argument("momentum", format!("{momentum} is out of range"))
-                .expected("0 up to, but not, 1"));
-        }
+        check_momentum("momentum", momentum)?;
         if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
             return Err(Error::argument("weight-decay", format!("{weight_decay} is not a number from 0 up")));
         }
@@ -66,6 +62,11 @@ impl Optimizer for Sgd {
     fn set(&mut self, lr: f64) -> Result<()> {
         self.memory.steps += 1;
         self.memory.set(&[lr, self.momentum, self.weight_decay])
+    }
+
+    fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        self.momentum = momentum;
+        check_momentum("momentum", momentum)
     }
 
     fn apply(&self) -> Result<()> {

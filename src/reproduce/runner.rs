@@ -159,7 +159,7 @@ fn open(path: &Path, config: &RunConfig) -> Result<RunDir> {
         return RunDir::create(path, config);
     }
     let (dir, found) = RunDir::open(path)?;
-    if found != *config {
+    if !found.trains_like(config) {
         return Err(Error::new(
             ErrorKind::Argument,
             path.display().to_string(),

@@ -53,6 +53,9 @@ pub struct RunConfig {
     pub decay: Decay,
     /// As [`Schedule`] prints it.
     pub scheduler: String,
+    /// Whether `onecycle` cycles momentum, too. Runs from before this setting did not.
+    #[serde(default)]
+    pub cycle_momentum: bool,
     pub clip_norm: Option<f64>,
     /// Batches whose gradients make one step.
     pub accumulate: usize,
@@ -125,6 +128,7 @@ impl RunConfig {
             weight_decay: recipe.weight_decay,
             decay: Decay::All,
             scheduler: recipe.schedule.to_string(),
+            cycle_momentum: true,
             clip_norm: None,
             accumulate: 1,
             early_stop: None,
@@ -181,6 +185,24 @@ impl RunConfig {
             }
         }
         self.optimizer = optimizer;
+    }
+
+    /// Whether a run of `other` would end with the same bits: what is only recorded may differ, and so may a setting that
+    /// has nothing to act on.
+    pub fn trains_like(&self, other: &RunConfig) -> bool {
+        let cycles = |config: &RunConfig| config.schedule().is_ok_and(|schedule| schedule.cycles_momentum());
+        let same = RunConfig {
+            receptive: other.receptive.clone(),
+            health: other.health,
+            freeze_statistics: if self.freeze.is_empty() {
+                other.freeze_statistics
+            } else {
+                self.freeze_statistics
+            },
+            cycle_momentum: if cycles(self) { self.cycle_momentum } else { other.cycle_momentum },
+            ..self.clone()
+        };
+        same == *other
     }
 
     /// Refuses settings that cannot train.

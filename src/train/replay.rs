@@ -193,6 +193,7 @@ impl Trainer<'_> {
             return self.first_step(cx, train, feed, most, callbacks);
         };
         replay.inputs.fill(train, self.state.epoch as u64, feed)?;
+        self.cycle_momentum()?;
         self.optimizer.set(lr)?;
         cx.set_step(self.state.step)?;
         replay.graph.replay()?;
@@ -219,6 +220,7 @@ impl Trainer<'_> {
         let inputs = memory.with(|| Inputs::new(train, feed))?;
         inputs.fill(train, self.state.epoch as u64, feed)?;
         let lr = self.learning_rate();
+        self.cycle_momentum()?;
         self.optimizer.set(lr)?;
         let step = self.state.step;
         let readback = memory.with(|| self.compute(train, &inputs, step)?.queue(cx, &inputs.targets))?;

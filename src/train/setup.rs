@@ -176,6 +176,7 @@ impl Setup {
             max_steps: config.max_steps,
             lr: config.lr,
             schedule: config.schedule()?,
+            cycle_momentum: config.cycle_momentum,
             clip_norm: config.clip_norm,
             accumulate: config.accumulate,
             patience: config.early_stop,

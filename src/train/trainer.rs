@@ -25,9 +25,12 @@ pub struct TrainerOptions {
     pub max_steps: Option<u64>,
     pub lr: f64,
     pub schedule: Schedule,
+    /// Whether a schedule that cycles momentum may: see [`Schedule::momentum`].
+    pub cycle_momentum: bool,
     /// Clip the gradients' joint norm to this.
     pub clip_norm: Option<f64>,
-    /// Batches whose gradients make one optimiser step. The step is that of one batch with all their samples.
+    /// Batches whose gradients make one optimiser step. The step is that of one batch with all their samples; under class
+    /// weights that of their means, each by its number of samples.
     pub accumulate: usize,
     /// End after this many epochs without a better validation score.
     pub patience: Option<usize>,
@@ -47,6 +50,7 @@ impl TrainerOptions {
             max_steps: None,
             lr,
             schedule: Schedule::Constant,
+            cycle_momentum: true,
             clip_norm: None,
             accumulate: 1,
             patience: None,
@@ -262,6 +266,7 @@ impl<'a> Trainer<'a> {
         if let Some(max_norm) = self.options.clip_norm {
             clip_grad_norm(&self.model.trainable()?, max_norm)?;
         }
+        self.cycle_momentum()?;
         self.optimizer.step(self.learning_rate())?;
         self.state.step += 1;
         self.state.batch += group.len();
@@ -289,14 +294,26 @@ impl<'a> Trainer<'a> {
 
     /// The rate of the next step.
     pub fn learning_rate(&self) -> f64 {
-        let at = Position {
+        let factor = self.state.plateau.as_ref().map_or(1.0, Plateau::factor);
+        factor * self.options.schedule.rate(self.options.lr, self.position())
+    }
+
+    /// Gives the optimiser the momentum of the next step, where the schedule has one.
+    pub(super) fn cycle_momentum(&mut self) -> Result<()> {
+        let momentum = self.options.schedule.momentum(self.position());
+        match momentum.filter(|_| self.options.cycle_momentum) {
+            Some(momentum) => self.optimizer.set_momentum(momentum),
+            None => Ok(()),
+        }
+    }
+
+    fn position(&self) -> Position {
+        Position {
             epoch: self.state.epoch,
             epochs: self.options.epochs,
             step: self.state.step,
             steps: self.total_steps(),
-        };
-        let factor = self.state.plateau.as_ref().map_or(1.0, Plateau::factor);
-        factor * self.options.schedule.rate(self.options.lr, at)
+        }
     }
 
     fn report(

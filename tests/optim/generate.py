@@ -17,7 +17,11 @@ SETTINGS = {
     "adam": lambda p: torch.optim.Adam(p, lr=0.1),
     "adam_decay": lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.1),
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.1),
+    "sgd_cycled": lambda p: torch.optim.SGD(p, lr=0.1),
+    "adam_cycled": lambda p: torch.optim.Adam(p, lr=0.1),
 }
+# What takes the place of momentum, or of beta1, in each step of the settings that end in `_cycled`.
+MOMENTA = [0.95, 0.9, 0.85, 0.875, 0.95]
 STEPS = 5
 
 torch.manual_seed(0)
@@ -29,6 +33,9 @@ for name, make in SETTINGS.items():
     optimizer = make([w])
     for i, grad in enumerate(grads):
         w.grad = grad.clone()
+        if name.endswith("_cycled"):
+            group = optimizer.param_groups[0]
+            group.update({"betas": (MOMENTA[i], 0.999)} if "betas" in group else {"momentum": MOMENTA[i]})
         optimizer.step()
         out[f"{name}.{i}"] = w.detach().clone()
 for name, clip in (("clip_norm", torch.nn.utils.clip_grad_norm_), ("clip_value", torch.nn.utils.clip_grad_value_)):

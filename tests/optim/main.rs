@@ -10,7 +10,7 @@ use std::path::Path;
 
 type Make = fn(Vec<(String, Tensor)>) -> Box<dyn Optimizer>;
 
-const SETTINGS: [(&str, Make); 7] = [
+const SETTINGS: [(&str, Make); 9] = [
     ("sgd", |p| Box::new(Sgd::new(p, 0.0, false, 0.0).unwrap())),
     ("sgd_momentum", |p| Box::new(Sgd::new(p, 0.9, false, 0.0).unwrap())),
     ("sgd_nesterov", |p| Box::new(Sgd::new(p, 0.9, true, 0.01).unwrap())),
@@ -18,7 +18,11 @@ const SETTINGS: [(&str, Make); 7] = [
     ("adam", |p| Box::new(Adam::new(p, 0.0).unwrap())),
     ("adam_decay", |p| Box::new(Adam::new(p, 0.1).unwrap())),
     ("adamw", |p| Box::new(Adam::decoupled(p, 0.1).unwrap())),
+    ("sgd_cycled", |p| Box::new(Sgd::new(p, 0.0, false, 0.0).unwrap())),
+    ("adam_cycled", |p| Box::new(Adam::new(p, 0.0).unwrap())),
 ];
+/// The momentum of each step of the settings that end in `_cycled`.
+const MOMENTA: [f64; 5] = [0.95, 0.9, 0.85, 0.875, 0.95];
 
 fn vectors(device: &Device) -> BTreeMap<String, Tensor> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/optim/vectors.safetensors");
@@ -50,6 +54,9 @@ fn every_step_equals_pytorch() {
             let address = w.read_bytes(|bytes| bytes.as_ptr() as usize).unwrap();
             for step in 0..5 {
                 set_grad(&w, &get(&format!("grad.{step}")));
+                if name.ends_with("_cycled") {
+                    optimizer.set_momentum(MOMENTA[step]).unwrap();
+                }
                 optimizer.step(0.1).unwrap();
                 assert_close(
                     &format!("{name} step {step}"),

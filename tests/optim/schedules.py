@@ -3,7 +3,7 @@
 
     python3 tests/optim/schedules.py          (torch 2.15, numpy)
 
-Keys are `SCHEDULE EPOCHS STEPS_AN_EPOCH LR`. `plateau.losses` are the validation losses of the epochs for `plateau:...`.
+Keys are `SCHEDULE EPOCHS STEPS_AN_EPOCH LR`; below `momentum` the same keys for schedules that cycle it. `plateau.losses` are the validation losses of the epochs for `plateau:...`.
 """
 import pathlib, warnings
 import numpy, torch
@@ -38,12 +38,13 @@ CASES = [
 ]
 
 
-def rates(epochs, steps, lr, every, make):
+def numbers(epochs, steps, lr, every, make):
+    """Learning rate and momentum of every step."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr)
     scheduler = make(optimizer)
     for epoch in range(epochs):
         for step in range(steps):
-            yield optimizer.param_groups[0]["lr"]
+            yield [float(optimizer.param_groups[0][key]) for key in ("lr", "momentum")]
             optimizer.step()
             if every == STEP and not (epoch == epochs - 1 and step == steps - 1):
                 scheduler.step()
@@ -56,5 +57,8 @@ def rates(epochs, steps, lr, every, make):
 warnings.simplefilter("ignore")
 out = {"plateau.losses": torch.tensor(LOSSES, dtype=torch.float64)}
 for text, epochs, steps, lr, every, make in CASES:
-    out[f"{text} {epochs} {steps} {lr}"] = torch.tensor([float(r) for r in rates(epochs, steps, lr, every, make)], dtype=torch.float64)
+    rates, momenta = torch.tensor(list(numbers(epochs, steps, lr, every, make)), dtype=torch.float64).unbind(1)
+    out[f"{text} {epochs} {steps} {lr}"] = rates.contiguous()
+    if "onecycle" in text:
+        out[f"momentum {text} {epochs} {steps} {lr}"] = momenta.contiguous()
 save_file(out, pathlib.Path(__file__).with_name("schedules.safetensors"))

@@ -7,26 +7,34 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 #[test]
-fn every_rate_of_every_step_equals_pytorch() {
+fn every_rate_and_momentum_of_every_step_equal_pytorch() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/optim/schedules.safetensors");
     let mut vectors = TensorFile::read(&path, &Device::cpu().unwrap()).unwrap().tensors;
     let losses = vectors.remove("plateau.losses").unwrap().to_f64().unwrap();
     let mut seen = BTreeSet::new();
-    for (key, rates) in &vectors {
+    for (key, numbers) in &vectors {
+        let (momentum, key) = match key.strip_prefix("momentum ") {
+            Some(key) => (true, key),
+            None => (false, &**key),
+        };
         let [text, epochs, steps, lr] = key.split(' ').collect::<Vec<_>>()[..] else { panic!("{key}") };
         let schedule: Schedule = text.parse().unwrap();
         let (epochs, steps, lr): (usize, usize, f64) =
             (epochs.parse().unwrap(), steps.parse().unwrap(), lr.parse().unwrap());
-        let rates = rates.to_f64().unwrap();
-        assert_eq!(rates.len(), epochs * steps);
+        let numbers = numbers.to_f64().unwrap();
+        assert_eq!(numbers.len(), epochs * steps);
         let mut plateau = schedule.plateau(lr);
-        for (step, want) in rates.into_iter().enumerate() {
+        for (step, want) in numbers.into_iter().enumerate() {
             let epoch = step / steps;
             if let Some(plateau) = plateau.as_mut().filter(|_| step > 0 && step % steps == 0) {
                 plateau.observe(losses[epoch - 1]);
             }
             let at = Position { epoch, epochs, step: step as u64, steps: (epochs * steps) as u64 };
-            let got = schedule.rate(lr, at) * plateau.as_ref().map_or(1.0, Plateau::factor);
+            let got = match momentum {
+                true => schedule.momentum(at).unwrap(),
+                false => schedule.rate(lr, at) * plateau.as_ref().map_or(1.0, Plateau::factor),
+            };
+            assert_eq!(schedule.momentum(at).is_some(), text.contains("onecycle"));
             assert!((got - want).abs() < 1e-12, "{key}, step {step}: {got} is not {want}");
         }
         seen.insert(text.split(':').next().unwrap().to_owned());
