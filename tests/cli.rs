@@ -160,7 +160,7 @@ fn a_picture_is_read_as_the_network_sees_it() {
 
 #[test]
 fn unknown_names_are_answered_with_the_known_ones() {
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 12] = [
         (&["train", "lenet"], "lenet5"),
         (&["train", "lenet5", "--data", "minst"], "fashion-mnist"),
         (&["train", "lenet5", "--optimizer", "lion"], "adamw"),
@@ -170,6 +170,7 @@ fn unknown_names_are_answered_with_the_known_ones() {
         (&["eval", "nowhere.safetensors"], "no such run"),
         (&["train", "lenet5", "--data", "sample", "--device", "gpu"], "cuda:N"),
         (&["doctor", "--device", "cuda:99"], "--device cpu"),
+        (&["train", "lenet5", "--loss", "crossentropy"], "cross_entropy"),
         (&["trian"], "train"),
         (&["summary", "lenet5", "--inputs", "1x28x28"], "--input"),
     ];
@@ -183,7 +184,7 @@ fn unknown_names_are_answered_with_the_known_ones() {
 fn settings_out_of_range_are_refused_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    let bad: [(&str, &str); 14] = [
+    let bad: [(&str, &str); 20] = [
         ("--batch-size", "0"),
         ("--threads", "9999999"),
         ("--weight-decay", "-1"),
@@ -198,6 +199,12 @@ fn settings_out_of_range_are_refused_before_anything_is_made() {
         ("--workers", "100000"),
         ("--classes", "99999999999"),
         ("--freeze", "conv1,conv2,fc1,fc2,fc3"),
+        ("--loss", "dice"),
+        ("--label-smoothing", "0.1"),
+        ("--label-smoothing", "1.5"),
+        ("--class-weights", "1,2"),
+        ("--class-weights", "1,1,1,1,1,1,1,1,1,-1"),
+        ("--class-weights", "0,0,0,0,0,0,0,0,0,0"),
     ];
     for (flag, value) in bad {
         let args = ["train", "lenet5", "--data", "sample", flag, value, "--out", out.to_str().unwrap()];

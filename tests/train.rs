@@ -4,7 +4,7 @@ use receptive::data::{Augment, Batch, Dataset, ImageSet, Loader, LoaderOptions, 
 use receptive::models::{self, OptimizerKind};
 use receptive::nn::{Ctx, Loss, ModuleExt};
 use receptive::optim::{Adam, Optimizer};
-use receptive::train::{Callback, Flow, Keep, RunConfig, Setup, StepReport, Trainer};
+use receptive::train::{Callback, Flow, Keep, RunConfig, RunDir, Setup, StepReport, Trainer};
 use receptive::{DType, Device, ErrorKind, Key, Result, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -296,6 +296,47 @@ fn one_image_of_one_class_trains() {
     let adam = Box::new(Adam::new(net.trainable().unwrap(), 0.0).unwrap());
     let outcome = Trainer::new(&*net, Loss::Nll, adam, options).fit(&loader, &loader).unwrap();
     assert_eq!(outcome.best.accuracy, 1.0);
+}
+
+/// The loss of a run, with its settings, is what validation records and what `eval` says of it.
+#[test]
+fn a_run_has_a_loss_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights: Vec<f64> = (0..10).map(|class| 0.5 + class as f64 / 5.0).collect();
+    let run = |name: &str, loss, label_smoothing, class_weights| {
+        let config = RunConfig {
+            loss,
+            label_smoothing,
+            class_weights,
+            epochs: 1,
+            subset: Some(100),
+            ..config("mlp2")
+        };
+        let path = folder.path().join(name);
+        let run = RunDir::create(&path, &config).unwrap();
+        receptive::train::train(&run, config, Arc::default(), Vec::new(), &|_| ()).unwrap();
+        let recorded = RunDir::history(&path).unwrap()[1].loss;
+        let options = receptive::train::TrainedOptions { path, ..Default::default() };
+        let trained = receptive::train::Trained::open(options, true).unwrap();
+        let split = receptive::train::Split::Val;
+        let mut plain = 0.0;
+        let tally = trained.evaluate(split, 250, |batch, output| {
+            plain += Loss::CrossEntropy.compute(output, &batch.targets)?.item()? * batch.len() as f64;
+            Ok(())
+        });
+        let tally = tally.unwrap();
+        assert_eq!(tally.mean_loss(), recorded);
+        (recorded, plain / tally.n as f64)
+    };
+    // mlp2 ends in log-probabilities, which cross entropy takes as well.
+    let (own, plain) = run("own", None, 0.0, None);
+    assert!((own - plain).abs() < 1e-6, "{own} {plain}");
+    let (same, plain) = run("same", Some(Loss::CrossEntropy), 0.0, None);
+    assert!((same - plain).abs() < 1e-6 && (same - own).abs() < 1e-3, "{own} {same} {plain}");
+    let (smooth, plain) = run("smooth", Some(Loss::CrossEntropy), 0.2, None);
+    assert!(smooth > plain + 0.02, "{smooth} {plain}");
+    let (weighted, plain) = run("weighted", None, 0.0, Some(weights));
+    assert!((weighted - plain).abs() > 1e-3, "{weighted} {plain}");
 }
 
 /// Two batches of 16 make the step of one batch of 32, also where the last group is short.

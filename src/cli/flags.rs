@@ -4,6 +4,8 @@
 /// Names in the library's texts, and what a user of the command line writes instead. A value comes in place of `{}`, or
 /// behind. Every other `config.NAME` is the flag `--name`.
 const WORDS: &[(&str, &str)] = &[
+    ("Criterion::class_weights", "--class-weights"),
+    ("Criterion::label_smoothing", "--label-smoothing"),
     ("DataRecord::accept_changes", "--accept-changed-data"),
     ("Device::cpu()", "--device cpu"),
     ("Device::cuda_with", "--device cuda"),
@@ -14,6 +16,7 @@ const WORDS: &[(&str, &str)] = &[
     ("GraphMode::Off", "--graph off"),
     ("GraphMode::On", "--graph on"),
     ("Options.out", "--out"),
+    ("Loss::CrossEntropy", "--loss cross_entropy"),
     ("RunDir::create", "--out"),
     ("RunDir::open", "receptive train --resume {}"),
     ("StepBench.batch_size", "--batch-size"),

@@ -7,7 +7,7 @@ use crate::ErrorKind;
 use crate::core::text::four_decimals;
 use crate::data::{Augment, DataDirs, Normalization, catalog, find};
 use crate::models::{Network, OptimizerKind};
-use crate::nn::Scheme;
+use crate::nn::{Loss, Scheme};
 use crate::optim::Decay;
 use crate::train::live::{End, Server};
 use crate::train::{
@@ -72,6 +72,15 @@ struct Settings {
     /// Images of a validation batch [default: 250]
     #[arg(long)]
     val_batch_size: Option<usize>,
+    /// nll, cross_entropy, bce_with_logits, dice or bce_dice [default: the network's own]
+    #[arg(long)]
+    loss: Option<Loss>,
+    /// Of cross_entropy: spread this part of each target over all classes
+    #[arg(long, value_name = "PART", default_value_t = 0.0)]
+    label_smoothing: f64,
+    /// What an image of each class weighs in the loss, in the classes' order: 1,2.5,1
+    #[arg(long, value_name = "W,W,..", value_delimiter = ',')]
+    class_weights: Option<Vec<f64>>,
     #[arg(long, value_enum)]
     optimizer: Option<OptimizerKind>,
     /// Learning rate
@@ -260,6 +269,9 @@ fn configure(network: &Network, args: &Args, say: fn(&str)) -> anyhow::Result<Ru
     Ok(RunConfig {
         data_dir: absolute(&args.data_dir)?,
         width,
+        loss: args.loss,
+        label_smoothing: args.label_smoothing,
+        class_weights: args.class_weights.clone(),
         nesterov: args.nesterov || config.nesterov,
         decay: if args.decay_weights_only { Decay::WeightsOnly } else { Decay::All },
         cycle_momentum: !args.no_cycle_momentum,

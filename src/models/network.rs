@@ -1,7 +1,7 @@
 //! A network that can be built and trained: a row of the zoo, or an arch file.
 
 use super::{ModelConfig, ModelSpec, Recipe};
-use crate::core::{Error, Result};
+use crate::core::{Error, Named, Result};
 use crate::nn::{Loss, Module};
 use std::fmt;
 use std::sync::Arc;
@@ -46,6 +46,28 @@ impl Network {
     ) -> Network {
         let (name, build) = (name.to_owned(), Arc::new(build));
         Network { name, input, classes, loss: Loss::CrossEntropy, recipe, width: None, arch: None, build }
+    }
+
+    /// The same trained against another loss. Cross entropy takes log-probabilities as well as logits.
+    ///
+    /// # Errors
+    /// A loss that the output is not for: of classes for masks, of masks for classes; `nll` for logits.
+    pub fn with_loss(self, loss: Loss) -> Result<Network> {
+        let name = &self.name;
+        let (what, fitting) = match (self.loss, loss) {
+            (own, loss) if own.takes_masks() != loss.takes_masks() => match own.takes_masks() {
+                true => (
+                    format!("is for classes, and {name} says yes or no of each pixel"),
+                    "bce_with_logits, dice or bce_dice",
+                ),
+                false => (format!("is for masks, and {name} tells classes apart"), "nll or cross_entropy"),
+            },
+            (Loss::CrossEntropy, Loss::Nll) => {
+                (format!("takes log-probabilities, and {name} ends in logits"), "cross_entropy")
+            }
+            _ => return Ok(Network { loss, ..self }),
+        };
+        Err(Error::argument("`config.loss`", format!("{} {what}", loss.name())).expected(fitting))
     }
 
     /// Describes the layers for `config`; the result has no values until it is initialised.

@@ -1,15 +1,14 @@
 //! What a network is trained against.
 
-use super::{Ctx, Fusion, Module};
-use crate::core::{Named, Result};
-use crate::ops::Reduction;
-use crate::ops::cross_entropy::CrossEntropy;
-use crate::ops::dice_loss::DiceLoss;
-use crate::ops::nll_loss::NllLoss;
-use crate::tensor::{Scope, Tensor, Watch, within};
+use super::{Criterion, Ctx, Module};
+use crate::core::{Error, Named, Result};
+use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// The loss that goes with a network's output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Loss {
     /// For outputs that are log-probabilities. PyTorch: `nn.NLLLoss`.
     Nll,
@@ -34,49 +33,29 @@ impl Named for Loss {
     ];
 }
 
+impl FromStr for Loss {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Loss> {
+        Self::named(text)
+    }
+}
+
 impl Loss {
-    /// The mean loss of a batch, a scalar. `target` holds i64 class labels; for a loss of yes or no it has the output's
-    /// elements (a mask `[N, H, W]` will do for `[N, 1, H, W]`), from 0 to 1, of any dtype.
+    /// [`Criterion::compute`] without settings.
     ///
     /// # Errors
-    /// Shapes that disagree, a label that is no class.
+    /// As there.
     pub fn compute(self, output: &Tensor, target: &Tensor) -> Result<Tensor> {
-        match self {
-            Loss::Nll => output.nll_loss(target, None, NllLoss::default()),
-            Loss::CrossEntropy => output.cross_entropy(target, None, CrossEntropy::default()),
-            Loss::BceWithLogits => {
-                let mask = mask(output, target)?;
-                output.binary_cross_entropy_with_logits(&mask, None, None, Reduction::Mean)
-            }
-            Loss::Dice => output.dice_loss(&mask(output, target)?, DiceLoss::default()),
-            Loss::BceDice => {
-                let mask = mask(output, target)?;
-                let pixels = Loss::BceWithLogits.compute(output, &mask)?;
-                pixels.add(&Loss::Dice.compute(output, &mask)?)
-            }
-        }
+        Criterion::from(self).compute(output, target)
     }
 
-    /// Runs `model` on a batch: the mean loss, as [`compute`](Self::compute) has it, and the output. Of a network that ends
-    /// in log_softmax the output may be the scores before it, which rank the classes alike: one op computes logarithm and
-    /// loss, unless a hook watches.
+    /// [`Criterion::of`] without settings.
     ///
     /// # Errors
-    /// Shapes that do not fit, a label that is no class.
+    /// As there.
     pub fn of(self, model: &dyn Module, cx: &Ctx, x: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
-        let watch = Watch::on(x.device());
-        let layer = |name: &str| Scope::Layer(name.to_owned());
-        let forward = || -> Result<(Loss, Tensor)> {
-            match model.fusion() {
-                Fusion::BeforeLoss(model) if self == Loss::Nll && !cx.is_watched() => {
-                    Ok((Loss::CrossEntropy, model.scores(cx, x)?))
-                }
-                _ => Ok((self, model.forward(cx, x)?)),
-            }
-        };
-        let (loss, output) = within(watch.as_ref(), || layer(""), forward)?;
-        let loss = within(watch.as_ref(), || layer("loss"), || loss.compute(&output, target))?;
-        Ok((loss, output))
+        Criterion::from(self).of(model, cx, x, target)
     }
 
     /// Whether it is one of yes or no for each pixel: targets are masks, not class labels.
@@ -101,22 +80,11 @@ impl Loss {
     }
 }
 
-/// `target` in the dtype of `output`, with its dimension of one channel where only that is missing.
-fn mask(output: &Tensor, target: &Tensor) -> Result<Tensor> {
-    let mask = target.to_dtype(output.dtype())?;
-    match (output.dims(), mask.dims()) {
-        ([n, 1, image @ ..], [m, mask_image @ ..]) if n == m && image == mask_image => {
-            mask.reshape(output.dims())
-        }
-        _ => Ok(mask),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::Key;
-    use crate::nn::{Hook, Linear, LogSoftmax, ModuleExt, Sequential};
+    use crate::nn::{Fusion, Hook, Linear, LogSoftmax, ModuleExt, Sequential};
     use crate::{DType, Device, ErrorKind};
 
     struct Watching;
@@ -151,6 +119,14 @@ mod tests {
         assert_eq!(log_p, plain.3.to_vec::<f32>().unwrap());
         // A dimension that is not the classes' stays with the network.
         assert!(matches!(Sequential::new().push(LogSoftmax(0)).fusion(), Fusion::None));
+    }
+
+    /// A run's configuration and an arch file write the same names.
+    #[test]
+    fn a_loss_has_one_name() {
+        for (name, loss) in Loss::NAMES {
+            assert_eq!(serde_json::to_value(loss).unwrap(), *name);
+        }
     }
 
     #[test]

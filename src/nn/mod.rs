@@ -10,13 +10,14 @@
 //! | `activation.rs`, `pool.rs`, `upsample.rs`, `regular.rs` | layers without parameters |
 //! | `sequential.rs`, `branch.rs` | layers of layers: one after another, side by side |
 //! | `fuse.rs` | neighbours that run as one op |
-//! | `loss.rs` | [`Loss`]: what an output is trained against |
+//! | `loss.rs`, `criterion.rs` | [`Loss`]: what an output is trained against; [`Criterion`]: the same with settings |
 
 mod activation;
 mod batch_norm;
 mod branch;
 mod conv;
 mod conv_transpose;
+mod criterion;
 mod ctx;
 mod fuse;
 mod init;
@@ -37,6 +38,7 @@ pub use batch_norm::{BatchNorm1d, BatchNorm2d};
 pub use branch::{Concat, Residual};
 pub use conv::Conv2d;
 pub use conv_transpose::ConvTranspose2d;
+pub use criterion::Criterion;
 pub use ctx::{Ctx, Hook, Mode};
 pub use fuse::{BeforeLoss, BeforeRelu, Fusion};
 pub use init::{Init, Scheme};

@@ -6,7 +6,7 @@ use crate::core::{Error, Result};
 use crate::data::{Augment, Normalization, catalog};
 use crate::ladder::Precision;
 use crate::models::{self, Network, OptimizerKind};
-use crate::nn::Scheme;
+use crate::nn::{Loss, Scheme};
 use crate::optim::{ADAMW_DECAY, Decay, Schedule};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -44,6 +44,15 @@ pub struct RunConfig {
     pub epochs: usize,
     pub batch_size: usize,
     pub val_batch_size: usize,
+    /// What the output is trained against; `None`: the network's own loss.
+    #[serde(default)]
+    pub loss: Option<Loss>,
+    /// Of cross entropy: the part of each target that is spread over all classes.
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// What a sample of each class weighs in the loss; `None`: all the same.
+    #[serde(default)]
+    pub class_weights: Option<Vec<f64>>,
     pub optimizer: OptimizerKind,
     pub lr: f64,
     pub momentum: f64,
@@ -121,6 +130,9 @@ impl RunConfig {
             epochs: if sample { 15 } else { recipe.epochs },
             batch_size: if sample { 64 } else { recipe.batch_size },
             val_batch_size: 250,
+            loss: None,
+            label_smoothing: 0.0,
+            class_weights: None,
             optimizer: recipe.optimizer,
             lr: recipe.lr,
             momentum: recipe.momentum,
@@ -254,6 +266,17 @@ impl RunConfig {
         if !(0.0..1.0).contains(&self.momentum) {
             return Err(out_of_range("momentum", self.momentum, "0 up to, but not, 1"));
         }
+        if !(0.0..=1.0).contains(&self.label_smoothing) {
+            return Err(out_of_range("label_smoothing", self.label_smoothing, "0 to 1"));
+        }
+        let weights = self.class_weights.as_deref().unwrap_or(&[1.0]);
+        if let Some(weight) = weights.iter().find(|w| !(**w >= 0.0 && w.is_finite())) {
+            return Err(out_of_range("class_weights", weight, "numbers from 0 up"));
+        }
+        if weights.iter().all(|&w| w == 0.0) {
+            let what = "all classes weigh 0: there is nothing to learn";
+            return Err(Error::argument("`config.class_weights`", what).expected("a weight above 0"));
+        }
         if self.nesterov && self.optimizer != OptimizerKind::Sgd {
             return Err(Error::argument("`config.nesterov`", "is a momentum of sgd, not of this optimiser")
                 .help("leave it away, or add `config.optimizer = sgd`"));
@@ -264,11 +287,15 @@ impl RunConfig {
     /// The network.
     ///
     /// # Errors
-    /// An unknown name; an arch text that cannot be built.
+    /// An unknown name; an arch text that cannot be built; a loss that its output is not for.
     pub fn network(&self) -> Result<Network> {
-        match &self.arch {
-            None => models::find(&self.model),
-            Some(text) => models::from_arch(text, &format!("{}.toml", self.model)),
+        let network = match &self.arch {
+            None => models::find(&self.model)?,
+            Some(text) => models::from_arch(text, &format!("{}.toml", self.model))?,
+        };
+        match self.loss {
+            Some(loss) => network.with_loss(loss),
+            None => Ok(network),
         }
     }
 

@@ -252,7 +252,7 @@ impl Trainer<'_> {
         }
         self.optimizer.zero_grad();
         let cx = Ctx::train(&self.options.name, forward_key(self.options.seed, step, 0));
-        let (loss, output) = self.loss.of(self.model, &cx, &inputs.images, &inputs.targets)?;
+        let (loss, output) = self.criterion.of(self.model, &cx, &inputs.images, &inputs.targets)?;
         loss.backward()?;
         if let Some(max_norm) = self.options.clip_norm {
             clip_grad_norm(&self.model.trainable()?, max_norm)?;

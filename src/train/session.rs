@@ -122,8 +122,7 @@ fn test(setup: &Setup) -> Result<Option<Tally>> {
     };
     let loader = setup.in_order(images)?;
     let to_the_end = |_: &_, _: &_, _: &_| Ok(Flow::Continue);
-    let (name, loss) = (&setup.config.model, setup.network.loss);
-    evaluate(&*setup.model, name, loss, &loader, to_the_end)
+    evaluate(&*setup.model, &setup.config.model, setup.criterion()?, &loader, to_the_end)
 }
 
 fn headline(setup: &Setup) -> String {

@@ -9,7 +9,7 @@ use crate::data::{
     DataDirs, Dataset, Loader, LoaderOptions, Pipeline, Splits, Subset, Target, checked, load, stratified,
 };
 use crate::models::{ModelConfig, Network, OptimizerKind};
-use crate::nn::{Module, ModuleExt, Param, Role};
+use crate::nn::{Criterion, Module, ModuleExt, Param, Role};
 use crate::optim::{Adam, Optimizer, Sgd};
 use crate::tensor::{Device, DeviceOptions, Tensor};
 use std::sync::Arc;
@@ -184,7 +184,7 @@ impl Setup {
             seed: config.seed,
             graph: config.graph,
         };
-        Ok(Trainer::new(&*self.model, self.network.loss, self.optimizer()?, options))
+        Ok(Trainer::new(&*self.model, self.criterion()?, self.optimizer()?, options))
     }
 
     /// What `--freeze` keeps, in one line; none where it was not asked for.
@@ -200,6 +200,15 @@ impl Setup {
         };
         let names = self.config.freeze.join(", ");
         (!names.is_empty()).then(|| format!("frozen: {names}: {weights} parameters{statistics}"))
+    }
+
+    /// What the run trains against.
+    ///
+    /// # Errors
+    /// Settings that do not go with the loss; weights for another number of classes.
+    pub fn criterion(&self) -> Result<Criterion> {
+        let outputs = self.config.classes.unwrap_or(self.train.classes().len());
+        criterion(&self.config, &self.network, outputs, &self.device)
     }
 
     fn optimizer(&self) -> Result<Box<dyn Optimizer>> {
@@ -260,6 +269,24 @@ pub(super) fn build(
         .help("leave it away"));
     }
     network.build(&ModelConfig { input: image, classes, width: config.width })
+}
+
+/// What a configuration trains against, for a network of so many outputs.
+pub(super) fn criterion(
+    config: &RunConfig,
+    network: &Network,
+    outputs: usize,
+    device: &Device,
+) -> Result<Criterion> {
+    let criterion = Criterion::from(network.loss).label_smoothing(config.label_smoothing)?;
+    let Some(weights) = &config.class_weights else { return Ok(criterion) };
+    if weights.len() != outputs && !network.loss.takes_masks() {
+        let what = format!("{} weights for {outputs} classes", weights.len());
+        return Err(Error::argument("`config.class_weights`", what)
+            .expected("one weight a class, in the classes' order"));
+    }
+    let weights: Vec<f32> = weights.iter().map(|&w| w as f32).collect();
+    criterion.class_weights(Tensor::from_slice(device, &weights, &[weights.len()])?)
 }
 
 /// The data set of a configuration.

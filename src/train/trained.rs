@@ -3,7 +3,7 @@
 use super::checkpoint::Checkpoint;
 use super::metrics::Tally;
 use super::pictures::{Masked, Subject, not_finite, prepare, segment};
-use super::setup::{build, device, loader_options, part, splits};
+use super::setup::{build, criterion, device, loader_options, part, splits};
 use super::{DataRecord, Fitted, Flow, RunConfig, RunDir, evaluate};
 use crate::core::{DType, Error, ErrorKind, Result};
 use crate::data::{
@@ -208,8 +208,8 @@ impl Trained {
         mut watch: impl FnMut(&Batch, &Tensor) -> Result<()> + Send,
     ) -> Result<Tally> {
         let loader = self.loader(split, batch_size)?;
-        let (name, loss) = (&self.network.name, self.network.loss);
-        let tally = evaluate(&*self.model, name, loss, &loader, |batch, output, _| {
+        let criterion = criterion(&self.config, &self.network, self.outputs(), &self.device)?;
+        let tally = evaluate(&*self.model, &self.network.name, criterion, &loader, |batch, output, _| {
             watch(batch, output).map(|()| Flow::Continue)
         })?;
         Ok(tally.unwrap_or_default())

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::core::{Key, Result};
 use crate::data::{Batch, Loader};
-use crate::nn::{Ctx, Loss, Module, ModuleExt};
+use crate::nn::{Criterion, Ctx, Module, ModuleExt};
 use crate::optim::{Optimizer, Plateau, Position, Schedule, clip_grad_norm};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,7 @@ pub enum Keep {
 pub struct Trainer<'a> {
     /// The model; its weights change in place.
     pub model: &'a dyn Module,
-    pub loss: Loss,
+    pub criterion: Criterion,
     pub options: TrainerOptions,
     pub optimizer: Box<dyn Optimizer>,
     /// The position; set it before [`fit`](Self::fit) to resume.
@@ -107,17 +107,17 @@ impl Session {
 }
 
 impl<'a> Trainer<'a> {
-    /// A run at its beginning.
+    /// A run at its beginning. `criterion` may be a plain [`Loss`](crate::nn::Loss).
     pub fn new(
         model: &'a dyn Module,
-        loss: Loss,
+        criterion: impl Into<Criterion>,
         optimizer: Box<dyn Optimizer>,
         options: TrainerOptions,
     ) -> Trainer<'a> {
         let state = State { plateau: options.schedule.plateau(options.lr), ..State::default() };
         Trainer {
             model,
-            loss,
+            criterion: criterion.into(),
             options,
             optimizer,
             state,
@@ -208,7 +208,7 @@ impl<'a> Trainer<'a> {
         let start = self.seconds();
         let of = val.dataset().len();
         let mut finish = trained == Flow::Finish;
-        let watched = evaluate(self.model, &self.options.name, self.loss, val, |_, _, tally| {
+        let watched = evaluate(self.model, &self.options.name, &self.criterion, val, |_, _, tally| {
             let flow = each(callbacks, |c| c.on_validation(self, tally.n as usize, of))?;
             finish |= flow == Flow::Finish;
             // The last epoch has a result, too.
@@ -278,7 +278,7 @@ impl<'a> Trainer<'a> {
     fn gradients(&mut self, batch: &Batch, part: usize, share: f64) -> Result<f64> {
         let step = self.state.step;
         let cx = Ctx::train(&self.options.name, forward_key(self.options.seed, step, part));
-        let (loss, output) = self.loss.of(self.model, &cx, &batch.images, &batch.targets)?;
+        let (loss, output) = self.criterion.of(self.model, &cx, &batch.images, &batch.targets)?;
         let value = loss.item()?;
         if !value.is_finite() {
             return Err(non_finite::explain(cx, self.model, &batch.images, value, step));
@@ -384,16 +384,16 @@ pub(super) fn each<'a>(
 pub fn evaluate(
     model: &dyn Module,
     name: &str,
-    loss: Loss,
+    criterion: impl Into<Criterion>,
     data: &Loader,
     mut watch: impl FnMut(&Batch, &Tensor, &Tally) -> Result<Flow>,
 ) -> Result<Option<Tally>> {
-    let cx = Ctx::eval(name);
+    let (cx, criterion) = (Ctx::eval(name), criterion.into());
     let mut tally = Tally::default();
     for batch in data.epoch(0, 0)? {
         let batch = batch?;
         let output = model.forward(&cx, &batch.images)?;
-        tally.add(loss.compute(&output, &batch.targets)?.item()?, &output, &batch.targets)?;
+        tally.add(criterion.compute(&output, &batch.targets)?.item()?, &output, &batch.targets)?;
         if watch(&batch, &output, &tally)?.ends() {
             return Ok(None);
         }

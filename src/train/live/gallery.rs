@@ -67,7 +67,7 @@ impl Gallery {
         let output = trainer.model.forward(&Ctx::eval(&trainer.options.name), &self.images)?;
         let (step, n) = (trainer.state.step, self.images.dims()[0]);
         let mut said = Predictions { step, classes: Vec::new(), masks: Vec::new() };
-        match (trainer.loss.takes_masks(), output.dims()) {
+        match (trainer.criterion.loss().takes_masks(), output.dims()) {
             (true, &[.., h, w]) => {
                 let logits = output.to_f64()?;
                 for image in logits.chunks_exact(logits.len() / n) {
@@ -76,7 +76,7 @@ impl Gallery {
                 }
             }
             _ => {
-                let probabilities = trainer.loss.probabilities(&output)?.to_f64()?;
+                let probabilities = trainer.criterion.loss().probabilities(&output)?.to_f64()?;
                 said.classes = probabilities.chunks_exact(probabilities.len() / n).map(likeliest).collect();
             }
         }

@@ -1,0 +1,145 @@
+//! A loss with its settings.
+
+use super::{Ctx, Fusion, Loss, Module};
+use crate::core::{Error, Result};
+use crate::ops::Reduction;
+use crate::ops::cross_entropy::CrossEntropy;
+use crate::ops::dice_loss::DiceLoss;
+use crate::ops::nll_loss::NllLoss;
+use crate::tensor::{Scope, Tensor, Watch, within};
+
+/// What a model is trained against: a [`Loss`], and how it weighs its targets. PyTorch: `nn.NLLLoss(weight)`,
+/// `nn.CrossEntropyLoss(weight, label_smoothing)`.
+///
+/// ```
+/// use receptive::nn::{Criterion, Loss};
+/// use receptive::{Device, Tensor};
+///
+/// let cpu = Device::cpu()?;
+/// let weights = Tensor::from_slice(&cpu, &[1f32, 0.0], &[2])?;
+/// let criterion = Criterion::from(Loss::Nll).class_weights(weights)?;
+/// let log_p = Tensor::from_slice(&cpu, &[-0.5f32, -1.0, -3.0, -0.1], &[2, 2])?;
+/// let target = Tensor::from_slice(&cpu, &[0i64, 1], &[2])?;
+/// assert_eq!(criterion.compute(&log_p, &target)?.item()?, 0.5); // the sample of class 1 weighs nothing
+/// # receptive::Result::Ok(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Criterion {
+    loss: Loss,
+    label_smoothing: f64,
+    class_weights: Option<Tensor>,
+}
+
+impl From<Loss> for Criterion {
+    fn from(loss: Loss) -> Criterion {
+        Criterion { loss, label_smoothing: 0.0, class_weights: None }
+    }
+}
+
+impl From<&Criterion> for Criterion {
+    fn from(criterion: &Criterion) -> Criterion {
+        criterion.clone()
+    }
+}
+
+impl Criterion {
+    /// The same with this part of each target spread evenly over all classes.
+    ///
+    /// # Errors
+    /// A part outside 0 to 1; a loss other than cross entropy.
+    pub fn label_smoothing(self, part: f64) -> Result<Criterion> {
+        if !(0.0..=1.0).contains(&part) {
+            return Err(Error::argument("`Criterion::label_smoothing`", format!("{part} is out of range"))
+                .expected("0 to 1"));
+        }
+        if part > 0.0 && self.loss != Loss::CrossEntropy {
+            return Err(Error::argument(
+                "`Criterion::label_smoothing`",
+                "is a setting of the loss cross_entropy",
+            )
+            .help("train with `Loss::CrossEntropy`: it takes log-probabilities as well as logits"));
+        }
+        Ok(Criterion { label_smoothing: part, ..self })
+    }
+
+    /// The same with one weight `[classes]` for the samples of each class; a batch's mean divides by the weights of its
+    /// samples.
+    ///
+    /// # Errors
+    /// A loss of yes or no, which has no classes.
+    pub fn class_weights(self, weights: Tensor) -> Result<Criterion> {
+        if self.loss.takes_masks() {
+            return Err(Error::argument(
+                "`Criterion::class_weights`",
+                "a loss of yes or no has no classes to weigh",
+            ));
+        }
+        Ok(Criterion { class_weights: Some(weights), ..self })
+    }
+
+    /// The loss without its settings.
+    pub fn loss(&self) -> Loss {
+        self.loss
+    }
+
+    /// The mean loss of a batch, a scalar. `target` holds i64 class labels; for a loss of yes or no it has the output's
+    /// elements (a mask `[N, H, W]` will do for `[N, 1, H, W]`), from 0 to 1, of any dtype.
+    ///
+    /// # Errors
+    /// Shapes that disagree, a label that is no class.
+    pub fn compute(&self, output: &Tensor, target: &Tensor) -> Result<Tensor> {
+        let (weights, label_smoothing) = (self.class_weights.as_ref(), self.label_smoothing);
+        match self.loss {
+            Loss::Nll => output.nll_loss(target, weights, NllLoss::default()),
+            Loss::CrossEntropy => output.cross_entropy(
+                target,
+                weights,
+                CrossEntropy { label_smoothing, ..CrossEntropy::default() },
+            ),
+            Loss::BceWithLogits => bce(output, &mask(output, target)?),
+            Loss::Dice => output.dice_loss(&mask(output, target)?, DiceLoss::default()),
+            Loss::BceDice => {
+                let mask = mask(output, target)?;
+                bce(output, &mask)?.add(&output.dice_loss(&mask, DiceLoss::default())?)
+            }
+        }
+    }
+
+    /// Runs `model` on a batch: the mean loss, as [`compute`](Self::compute) has it, and the output. Of a network that ends
+    /// in log_softmax the output may be the scores before it, which rank the classes alike: one op computes logarithm and
+    /// loss, unless a hook watches.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, a label that is no class.
+    pub fn of(&self, model: &dyn Module, cx: &Ctx, x: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
+        let watch = Watch::on(x.device());
+        let layer = |name: &str| Scope::Layer(name.to_owned());
+        let forward = || -> Result<(Loss, Tensor)> {
+            match model.fusion() {
+                Fusion::BeforeLoss(model) if self.loss == Loss::Nll && !cx.is_watched() => {
+                    Ok((Loss::CrossEntropy, model.scores(cx, x)?))
+                }
+                _ => Ok((self.loss, model.forward(cx, x)?)),
+            }
+        };
+        let (loss, output) = within(watch.as_ref(), || layer(""), forward)?;
+        let criterion = Criterion { loss, ..self.clone() };
+        let loss = within(watch.as_ref(), || layer("loss"), || criterion.compute(&output, target))?;
+        Ok((loss, output))
+    }
+}
+
+fn bce(output: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    output.binary_cross_entropy_with_logits(mask, None, None, Reduction::Mean)
+}
+
+/// `target` in the dtype of `output`, with its dimension of one channel where only that is missing.
+fn mask(output: &Tensor, target: &Tensor) -> Result<Tensor> {
+    let mask = target.to_dtype(output.dtype())?;
+    match (output.dims(), mask.dims()) {
+        ([n, 1, image @ ..], [m, mask_image @ ..]) if n == m && image == mask_image => {
+            mask.reshape(output.dims())
+        }
+        _ => Ok(mask),
+    }
+}
