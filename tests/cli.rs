@@ -427,7 +427,7 @@ fn a_missing_set_is_replaced_only_where_none_was_named() {
 /// `--resume` takes all settings from the folder: one that is given beside it would be lost without a word.
 #[test]
 fn a_resumed_run_takes_no_other_settings() {
-    for setting in [&["lenet5"][..], &["--epochs", "9"], &["--seed", "0"], &["--no-shuffle"]] {
+    for setting in [&["lenet5"][..], &["--lr", "9"], &["--seed", "0"], &["--no-shuffle"]] {
         let message = error(&[&["train", "--resume", "run"], setting].concat());
         assert!(message.contains("cannot be used with"), "{setting:?}: {message}");
     }

@@ -11,7 +11,8 @@ use crate::nn::{Loss, Scheme};
 use crate::optim::Decay;
 use crate::train::live::{End, Server};
 use crate::train::{
-    Callback, DataRecord, Done, GraphMode, HEALTH_EVERY, Keep, Outcome, Overlap, RunConfig, RunDir, train,
+    Callback, DataRecord, Done, GraphMode, HEALTH_EVERY, Keep, Outcome, Overlap, RunConfig, RunDir, longer,
+    train,
 };
 use anyhow::bail;
 use std::io::IsTerminal;
@@ -25,7 +26,7 @@ use std::sync::atomic::AtomicBool;
 pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
-    /// Go on with a stopped run; everything is taken from its folder
+    /// Go on with a stopped run; everything is taken from its folder. With --epochs N train it longer
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
     /// With --resume: take the data as they are now, though they changed since training started
@@ -50,7 +51,7 @@ fn port(text: &str) -> Result<u16, String> {
 /// A resumed run takes everything from its folder: a setting given beside it would be lost without a word.
 fn not_with_resume(arg: clap::Arg) -> clap::Arg {
     match arg.get_id().as_str() {
-        "resume" | "accept_changed_data" | "live" | "profile" | "profile_steps" | "json" => arg,
+        "resume" | "epochs" | "accept_changed_data" | "live" | "profile" | "profile_steps" | "json" => arg,
         _ => arg.conflicts_with("resume"),
     }
 }
@@ -63,7 +64,7 @@ struct Settings {
     /// Folder that holds mnist/, cifar-10-batches-bin/, pets/, ...
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Times that every training image is seen [default: the notebook's]
+    /// Times that every training image is seen [default: the notebook's]; with --resume: a larger number trains longer
     #[arg(long)]
     epochs: Option<usize>,
     /// Images of a training batch [default: the notebook's]
@@ -199,7 +200,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             if args.accept_changed_data {
                 DataRecord::accept_changes(path)?;
             }
-            (folder, config)
+            match args.settings.epochs {
+                Some(epochs) => longer(folder, config, epochs)?,
+                None => (folder, config),
+            }
         }
         None => {
             let config = configure(&args.network.open()?, &args, say)?;

@@ -51,13 +51,13 @@ impl Checkpoint {
         TensorFile { tensors, metadata, ..TensorFile::default() }.write(path)
     }
 
-    /// Notes in a checkpoint that its run is complete, with the bytes that `metrics.jsonl` has then.
+    /// Notes in a checkpoint whether its run is complete, and the bytes that `metrics.jsonl` has then.
     ///
     /// # Errors
     /// As [`load`](Self::load) and [`save`](Self::save).
-    pub fn finish(path: &Path, device: &Device, metrics_bytes: u64) -> Result<()> {
+    pub fn finish(path: &Path, device: &Device, finished: bool, metrics_bytes: u64) -> Result<()> {
         let mut file = TensorFile::read(path, device)?;
-        let position = Position { finished: true, metrics_bytes, ..position(&file, path)? };
+        let position = Position { finished, metrics_bytes, ..position(&file, path)? };
         let position = serde_json::to_string(&position).expect("a position has a JSON form");
         file.metadata.insert(POSITION.to_owned(), position);
         file.write(path)

@@ -10,7 +10,7 @@
 //! a power cut may cost some of them, never the run.
 
 use super::{Callback, Flow, RunDir, StepReport, Trainer};
-use crate::core::{Error, Result};
+use crate::core::{Error, ErrorKind, Result};
 use crate::inspect::{LayerHealth, copy_weights, layer_health};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,8 @@ pub(super) fn shown(batch_size: usize, of: usize) -> Vec<usize> {
 /// Samples [`layer_health`] into a run folder.
 pub struct HealthRecorder {
     file: PathBuf,
+    /// Bytes that it holds.
+    bytes: u64,
     /// Steps from sample to sample.
     every: u64,
     images: Tensor,
@@ -60,21 +62,30 @@ impl HealthRecorder {
             return Err(Error::argument("health", "0 steps from sample to sample").expected("1 or more"));
         }
         let file = folder.health();
-        cut(&file, done)?;
-        Ok(HealthRecorder { file, every, images, before: None })
+        let bytes = cut(&file, done)?;
+        Ok(HealthRecorder { file, bytes, every, images, before: None })
     }
 
     fn samples(&self, step: u64) -> bool {
         step.is_multiple_of(self.every)
     }
 
-    fn write(&self, sample: &HealthSample) -> Result<()> {
+    /// # Errors
+    /// A full disk; a file that does not hold the samples so far.
+    fn write(&mut self, sample: &HealthSample) -> Result<()> {
         let mut line = serde_json::to_string(sample).expect("a sample has a JSON form");
         line.push('\n');
         // Opened for each line: a run that fails before its first one leaves no file behind.
-        let file = OpenOptions::new().create(true).append(true).open(&self.file);
-        file.and_then(|mut file| file.write_all(line.as_bytes()))
-            .map_err(|e| Error::io(&self.file, "write", e))
+        let refused = |e| Error::io(&self.file, "write", e);
+        let mut file = OpenOptions::new().create(true).append(true).open(&self.file).map_err(refused)?;
+        if file.metadata().map_err(refused)?.len() != self.bytes {
+            let what = "was removed or changed while the run was writing to it";
+            return Err(Error::new(ErrorKind::Missing, self.file.display().to_string(), what)
+                .help("put the file or its folder back and resume, or start a new run"));
+        }
+        file.write_all(line.as_bytes()).map_err(refused)?;
+        self.bytes += line.len() as u64;
+        Ok(())
     }
 }
 
@@ -104,14 +115,14 @@ impl Callback for HealthRecorder {
     }
 }
 
-/// Cuts the file after the last of the whole lines, from the first on, whose steps are done.
-fn cut(file: &Path, done: u64) -> Result<()> {
+/// Cuts the file after the last of the whole lines, from the first on, whose steps are done. Returns the bytes it then has.
+fn cut(file: &Path, done: u64) -> Result<u64> {
     #[derive(Deserialize)]
     struct Step {
         step: u64,
     }
     let bytes = match fs::read(file) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(0),
         read => read.map_err(|e| Error::io(file, "read", e))?,
     };
     let known = |line: &&[u8]| {
@@ -120,7 +131,7 @@ fn cut(file: &Path, done: u64) -> Result<()> {
     };
     let kept: usize = bytes.split_inclusive(|&byte| byte == b'\n').take_while(known).map(<[u8]>::len).sum();
     let cut = OpenOptions::new().write(true).open(file).and_then(|file| file.set_len(kept as u64));
-    cut.map_err(|e| Error::io(file, "cut", e))
+    cut.map(|()| kept as u64).map_err(|e| Error::io(file, "cut", e))
 }
 
 #[cfg(test)]

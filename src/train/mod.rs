@@ -15,7 +15,7 @@
 //! | `config.rs` | everything a run depends on, as `config.toml` holds it |
 //! | `data_record.rs` | what a run must know of its data, as `data.json` holds it |
 //! | `setup.rs` | model, data and trainer from a configuration |
-//! | `session.rs` | a run folder trained to its end |
+//! | `session.rs`, `longer.rs` | a run folder trained to its end, and beyond |
 //! | `weights.rs` | weights from elsewhere, fitted to a model |
 //! | `trained.rs` | a trained network, loaded to be asked |
 //! | `run_dir.rs`, `checkpoint.rs` | the run folder |
@@ -31,6 +31,7 @@ mod data_record;
 mod health;
 #[cfg(feature = "live")]
 pub mod live;
+mod longer;
 mod metrics;
 mod non_finite;
 pub mod pictures;
@@ -49,6 +50,7 @@ pub use config::{FORMAT, HEALTH_EVERY, RunConfig};
 pub use confusion::Confusion;
 pub use data_record::DataRecord;
 pub use health::{HealthRecorder, HealthSample};
+pub use longer::longer;
 pub use metrics::{Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Tally};
 #[cfg(feature = "cli")]
 pub(crate) use non_finite::finite;

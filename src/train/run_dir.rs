@@ -87,8 +87,10 @@ pub struct RunDir {
     made: bool,
     /// Whether a step of it has run in this process.
     begun: Cell<bool>,
+    /// What `config.toml` says.
+    settings: String,
     /// Holds the operating system's lock on `config.toml`, which a killed process cannot leave behind.
-    _lock: File,
+    lock: File,
 }
 
 impl RunDir {
@@ -164,7 +166,8 @@ impl RunDir {
         match lock.try_lock() {
             Ok(()) => {
                 remove_abandoned(path);
-                Ok(RunDir { path: path.to_owned(), _lock: lock, made, begun: Cell::new(false) })
+                let settings = fs::read_to_string(&file).map_err(|e| Error::io(&file, "read", e))?;
+                Ok(RunDir { path: path.to_owned(), settings, lock, made, begun: Cell::new(false) })
             }
             Err(fs::TryLockError::WouldBlock) => {
                 let what = "another process is training in this folder";
@@ -221,11 +224,40 @@ impl RunDir {
     /// after the last epoch.
     ///
     /// # Errors
-    /// A folder that cannot be read or written.
+    /// A folder that cannot be read or written; a `config.toml` that was removed or replaced.
     pub fn finish(&self, device: &Device) -> Result<()> {
+        keep_settings(&self.path, &self.settings, &self.lock)?;
         let metrics = self.path.join("metrics.jsonl");
         let bytes = metrics.metadata().map_err(|e| Error::io(&metrics, "look at", e))?.len();
-        Checkpoint::finish(&self.checkpoint(), device, bytes)
+        Checkpoint::finish(&self.checkpoint(), device, true, bytes)
+    }
+
+    /// Makes a finished run one that can go on from its last epoch: its last line of `metrics.jsonl` will be cut off.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub(super) fn reopen(&self) -> Result<()> {
+        let (path, cpu) = (self.checkpoint(), Device::cpu()?);
+        if !path.exists() || !Checkpoint::load(&path, &cpu)?.state.finished {
+            return Ok(());
+        }
+        let metrics = self.path.join("metrics.jsonl");
+        let lines = fs::read(&metrics).map_err(|e| Error::io(&metrics, "read", e))?;
+        let last = lines[..lines.len().saturating_sub(1)].iter().rposition(|&byte| byte == b'\n');
+        let last = last.map_or(0, |end| end + 1);
+        let done = matches!(serde_json::from_slice(&lines[last..]), Ok(Line::Done { .. }));
+        let bytes = if done { last } else { lines.len() };
+        Checkpoint::finish(&path, &cpu, false, bytes as u64)
+    }
+
+    /// The same folder with another configuration.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub(super) fn rewrite(self, config: &RunConfig) -> Result<RunDir> {
+        write_atomically(&self.path.join("config.toml"), config.to_toml().as_bytes())?;
+        // The old file's lock is held until the new one's is: a start that has opened the old one does not get in between.
+        Self::lock(&self.path, self.made)
     }
 
     /// A callback that keeps this folder. `metrics_bytes` is what the checkpoint recorded, 0 for a new run; `stop` is
@@ -257,11 +289,13 @@ impl RunDir {
                 Error::format(path.display(), what).help("the file was cut; restore it, or start a new run")
             );
         }
+        let lock = self.lock.try_clone().map_err(|e| Error::io(&self.path, "lock", e))?;
         file.set_len(metrics_bytes).map_err(refused("cut"))?;
         file.seek(SeekFrom::End(0)).map_err(refused("seek in"))?;
         let history = read_history(&path)?;
         Ok(Recorder {
             folder: self.path.clone(),
+            settings: (self.settings.clone(), lock),
             title,
             log_steps,
             metrics: Metrics { path, file: BufWriter::new(file), bytes: metrics_bytes },
@@ -315,6 +349,27 @@ impl Metrics {
     }
 }
 
+/// Without its `config.toml` a run cannot be resumed, and another could start in its folder.
+///
+/// # Errors
+/// A file that is not the one the run has `lock`ed: one that was removed, which is put back, or replaced.
+fn keep_settings(folder: &Path, settings: &str, lock: &File) -> Result<()> {
+    let path = folder.join("config.toml");
+    if is_at(lock, &path) {
+        return Ok(());
+    }
+    let (what, help) = if path.exists() {
+        (
+            "was replaced while the run was going on",
+            "put the run's own settings back and resume it from its last checkpoint",
+        )
+    } else {
+        write_atomically(&path, settings.as_bytes())?;
+        ("was removed while the run was going on", "it is put back: resume the run from its last checkpoint")
+    };
+    Err(Error::new(ErrorKind::Missing, path.display().to_string(), what).help(help))
+}
+
 /// Whether the open file is still the one at `path`.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
@@ -332,6 +387,8 @@ fn is_at(_file: &File, path: &Path) -> bool {
 /// Keeps a run folder up to date while the trainer runs.
 pub struct Recorder {
     folder: PathBuf,
+    /// What `config.toml` says, and the file itself.
+    settings: (String, File),
     title: String,
     log_steps: bool,
     metrics: Metrics,
@@ -348,7 +405,8 @@ impl Recorder {
         self.metrics.sync()?;
         Checkpoint::save(&self.folder.join("checkpoint.safetensors"), trainer, self.metrics.bytes)?;
         self.saved = Instant::now();
-        Ok(())
+        let (settings, lock) = &self.settings;
+        keep_settings(&self.folder, settings, lock)
     }
 
     fn export(&self, name: &str, weights: BTreeMap<String, Tensor>) -> Result<()> {
