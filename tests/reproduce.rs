@@ -106,7 +106,14 @@ fn a_stopped_experiment_goes_on_to_the_same_figures() {
     assert_eq!(first, folder.join("first"));
     let other = Options { data_dir: Some(outs[0].path().to_owned()), ..parts.clone() };
     let refused = run_to(row, &other, NEVER).unwrap_err().to_string();
-    assert!(refused.contains("other settings") && refused.contains("Options.out"), "{refused}");
+    let expected = ["other settings: data_dir was ", "`Options.out`"];
+    assert!(expected.iter().all(|part| refused.contains(part)), "{refused}");
+    // One process at a time has the experiment's folder.
+    let held = std::fs::File::open(&folder).unwrap();
+    held.lock().unwrap();
+    let refused = run_to(row, &parts, NEVER).unwrap_err().to_string();
+    assert!(refused.contains("another process is running this experiment"), "{refused}");
+    drop(held);
 
     // 7 steps in the first run: its 20th is in the second.
     let Stopped(second) = run_to(row, &parts, 20).unwrap().unwrap_err();
@@ -128,7 +135,7 @@ fn a_stopped_experiment_goes_on_to_the_same_figures() {
 mod command {
     use super::*;
     use serde_json::Value;
-    use std::process::{Command, Output};
+    use std::process::{Command, Output, Stdio};
 
     fn receptive(args: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_receptive")).arg("reproduce").args(args).output().unwrap()
@@ -166,10 +173,13 @@ mod command {
         let markdown = std::fs::read_to_string(out.path().join("results.md")).unwrap();
         let text = receptive(&["--list", "--out", folder]);
         let text = String::from_utf8(text.stdout).unwrap();
-        let line = text.lines().find(|line| line.starts_with("M7 ")).unwrap();
+        let shown = text.split("\nM7 ").nth(1).unwrap().split("\nM8 ").next().unwrap();
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(markdown.starts_with("| id |") && markdown.contains(settings), "{markdown}");
+        let what = "lenet5 mnist sgd 0.01, 0.5 5 published 98.30 / 98.45, here ";
         assert!(
-            markdown.starts_with("| id |") && markdown.contains(settings) && line.ends_with(settings),
-            "{line}"
+            shown.starts_with(what) && shown.contains("; 2 seeds)") && shown.ends_with(settings),
+            "{shown}"
         );
 
         let listed = json(&["--list", "--out", folder]);
@@ -177,6 +187,133 @@ mod command {
         assert_eq!(ids.len(), EXPERIMENTS.len());
         let measured: Vec<&Value> = listed.iter().filter(|row| !row["mean"].is_null()).collect();
         assert_eq!(measured, [row]);
+    }
+
+    /// What a shell's user reads: every row is another, in a narrow window too.
+    #[test]
+    fn the_list_tells_rows_apart_in_60_columns() {
+        let out = tempfile::tempdir().unwrap();
+        let list = said(&["reproduce", "--list", "--out", out.path().to_str().unwrap()]);
+        let wide: Vec<&str> = list.lines().filter(|line| line.chars().count() > 60).collect();
+        assert!(wide.is_empty(), "{wide:?}");
+        let (rows, legend) = list.split_once("\n\n").unwrap();
+        assert!(legend.replace('\n', " ").contains("one run of the same notebook"), "{legend}");
+        let heads: Vec<&str> = rows.lines().filter(|line| !line.starts_with(' ')).collect();
+        let columns: Vec<&str> = heads[0].split_whitespace().collect();
+        assert_eq!(columns, ["id", "model", "data", "optimiser", "epochs"]);
+        let distinct: BTreeSet<&str> = heads[1..].iter().map(|head| &head[4..]).collect();
+        assert_eq!((heads.len() - 1, distinct.len()), (EXPERIMENTS.len(), EXPERIMENTS.len()), "{rows}");
+        assert!(rows.contains("sgd 0.00166") && rows.contains("1+10"), "{rows}");
+    }
+
+    #[test]
+    fn show_prints_all_settings_and_trains_nothing() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = out.path().to_str().unwrap();
+        for row in EXPERIMENTS {
+            let text = said(&["reproduce", row.id, "--show", "--out", folder]);
+            let shown: RunConfig = toml(&text);
+            assert_eq!(shown, row.config().unwrap(), "{}", row.id);
+        }
+        let text = said(&["reproduce", "C1", "--show", "--epochs", "2", "--out", folder]);
+        assert_eq!(toml(&text).epochs, 2);
+        let remarks: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# ")).collect();
+        let remarks = remarks.join(" ");
+        let meaning = "28.98 and 23.19 %: the best validation accuracy of all epochs; each is of one run";
+        assert!(remarks.contains(meaning) && remarks.contains("446 s and 313 s"), "{remarks}");
+        assert!(said(&["reproduce", "P1", "--show"]).contains("Dice of all pet: nothing is published"));
+
+        let both: Value =
+            serde_json::from_str(&said(&["reproduce", "M3", "C1", "--show", "--json"])).unwrap();
+        let [m3, c1] = [&both["experiments"][0], &both["experiments"][1]];
+        assert_eq!(
+            (&m3["runs"][1]["settings"]["epochs"], &c1["figures"][0]["published"][1]),
+            (&10.into(), &23.19.into())
+        );
+        assert_eq!(out.path().read_dir().unwrap().count(), 0);
+    }
+
+    fn toml(text: &str) -> RunConfig {
+        RunConfig::from_toml(text, "what --show prints").unwrap()
+    }
+
+    /// Success, and stdout.
+    fn said(args: &[&str]) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_receptive")).args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The folders that are printed, and the experiment's own, which stands for its last run.
+    #[test]
+    fn its_runs_can_be_evaluated_asked_and_looked_into() {
+        let (data, out) = (small_mnist(), tempfile::tempdir().unwrap());
+        let [data, folder] = [&data, &out].map(|folder| folder.path().to_str().unwrap());
+        let parts = ["reproduce", "M2", "M3", "--data-dir", data, "--out", folder];
+        let text = said(&parts);
+        let (_, runs) = text.split_once("run folders, for eval, predict and inspect:\n").unwrap();
+        let runs: Vec<(&str, &str)> = runs.lines().map(|line| line.split_once("  ").unwrap()).collect();
+        assert_eq!(runs.len(), 3, "{text}");
+        let again = said(&parts);
+        assert!(
+            again.contains("measured before, with device auto")
+                && again.ends_with(&text[text.find("\nrun folders").unwrap()..])
+        );
+
+        let rows = json(&["--list", "--out", folder]);
+        let row = |figure: &str| rows.iter().find(|row| row["figure"] == figure).unwrap();
+        let whole = format!("{folder}/M3-seed0");
+        for (run, figure) in [
+            (runs[1].1, "1 epoch"),
+            (runs[2].1, "saved, reloaded, 10 more"),
+            (&whole, "saved, reloaded, 10 more"),
+        ] {
+            let eval: Value = serde_json::from_str(&said(&["eval", run.trim(), "--json"])).unwrap();
+            let difference =
+                100.0 * eval["accuracy"].as_f64().unwrap() - row(figure)["mean"].as_f64().unwrap();
+            assert!(difference.abs() < 1e-9, "{run}: {eval}");
+        }
+        for (_, run) in runs.iter().copied().chain([("M3", &*whole)]) {
+            assert!(said(&["predict", run.trim(), "--index", "3"]).contains("image 3"), "{run}");
+            assert!(said(&["inspect", run.trim(), "--index", "3"]).contains("inspect.html"), "{run}");
+        }
+        assert!(out.path().join("M3-seed0/second/inspect.html").exists());
+        let resumed = Command::new(env!("CARGO_BIN_EXE_receptive"))
+            .args(["train", "--resume", &whole])
+            .output()
+            .unwrap();
+        let message = String::from_utf8(resumed.stderr).unwrap();
+        assert!(
+            !resumed.status.success() && message.contains("it holds runs") && message.contains("second"),
+            "{message}"
+        );
+    }
+
+    /// One runs it; the other says so, or reads what it gave.
+    #[test]
+    fn two_at_once_do_not_mix() {
+        let (data, out) = (small_mnist(), tempfile::tempdir().unwrap());
+        let [data, folder] = [&data, &out].map(|folder| folder.path().to_str().unwrap());
+        let start = || {
+            let mut program = Command::new(env!("CARGO_BIN_EXE_receptive"));
+            program.args(["reproduce", "M3", "--data-dir", data, "--out", folder, "--threads", "1"]);
+            program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let both = [start(), start()].map(|child| child.wait_with_output().unwrap());
+        assert!(both.iter().any(|output| output.status.success()), "{both:?}");
+        for output in &both {
+            let [said, message] =
+                [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+            let refused =
+                message.contains("another process is running this experiment") && message.contains("--out");
+            assert!(refused || said.contains("run folders"), "{said}{message}");
+        }
+        let alone = tempfile::tempdir().unwrap();
+        let other = alone.path().to_str().unwrap();
+        said(&["reproduce", "M3", "--data-dir", data, "--out", other, "--threads", "1"]);
+        let [both, one] = [folder, other].map(|out| json(&["--list", "--out", out]));
+        let means = |rows: &[Value]| rows.iter().map(|row| row["mean"].clone()).collect::<Vec<_>>();
+        assert_eq!(means(&both), means(&one));
     }
 
     #[test]
@@ -188,6 +325,9 @@ mod command {
             (&["M7", "M99"], "there is no experiment `M99`"),
             (&[], "<ID>"),
             (&["M7", "--list"], "cannot be used with"),
+            (&["--show"], "<ID>"),
+            (&["--list", "--show"], "cannot be used with"),
+            (&["M7", "--show", "--seeds", "2"], "cannot be used with"),
             (&["M7", "--seeds", "0"], "--seeds"),
             (&["M7", "--fraction", "0", "--out", folder], "--fraction"),
             (&["M7", "--data-dir", folder, "--out", folder], "receptive data fetch mnist"),

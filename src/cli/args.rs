@@ -5,6 +5,7 @@ use crate::data::{Image, Normalization, catalog};
 use crate::io::check_writable;
 use crate::ladder::Precision;
 use crate::models::{self, Network};
+use crate::reproduce::run_in;
 use crate::tensor::{Device, DeviceOptions};
 use crate::train::{RunDir, TrainedOptions};
 use std::fs::File;
@@ -220,7 +221,8 @@ impl TrainedArgs {
     pub fn options(self) -> crate::Result<TrainedOptions> {
         Ok(TrainedOptions {
             network: network(self.model.as_deref(), self.arch.as_deref())?,
-            path: self.path,
+            // An experiment's folder stands for its last run.
+            path: run_in(&self.path),
             width: self.width,
             data: self.data,
             data_dir: self.data_dir,

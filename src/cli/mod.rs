@@ -7,6 +7,7 @@ pub mod data;
 pub mod diff;
 pub mod doctor;
 pub mod eval;
+mod experiments;
 mod flags;
 pub mod inspect;
 mod logits;

@@ -2,8 +2,7 @@
 
 use super::args::DeviceArgs;
 use super::progress::Progress;
-use super::table::aligned;
-use super::{interrupt, print_line, say, say_on_stderr};
+use super::{experiments, interrupt, print_line, say, say_on_stderr};
 use crate::reproduce::{EXPERIMENTS, Experiment, Options, Report, find, list, run as run_one};
 use anyhow::bail;
 use std::io::IsTerminal;
@@ -12,7 +11,8 @@ use std::path::PathBuf;
 /// Run the notebooks' experiments with their settings, and compare with what they printed.
 ///
 /// What is finished is not run again, and what was stopped goes on where it was. The table is also written to
-/// results.md and results.json in the folder.
+/// results.md and results.json in the folder. An experiment's folder holds ordinary run folders: they are printed, for
+/// eval, predict and inspect. Of two published figures each is of one run of the same notebook.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which experiments, as M7; `all` for every one
@@ -21,6 +21,9 @@ pub struct Args {
     /// Show all experiments with this machine's last results
     #[arg(long, conflicts_with = "ids")]
     list: bool,
+    /// Show all settings of the experiments and what was published; train nothing
+    #[arg(long, conflicts_with_all = ["list", "seeds"])]
+    show: bool,
     /// Train this many epochs instead of the notebook's
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
@@ -54,7 +57,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.list {
         return print(&list(&args.out)?, args.json);
     }
-    let experiments = chosen(&args.ids)?;
+    let chosen = chosen(&args.ids)?;
     let say = if args.json { say_on_stderr } else { say };
     let options = Options {
         out: args.out,
@@ -65,10 +68,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         device: args.device.name().to_owned(),
         threads: args.device.threads(),
     };
+    if args.show {
+        return show(&chosen, &options, args.json);
+    }
     let stop = interrupt()?;
     let terminal = std::io::stderr().is_terminal();
     let mut report = Report { rows: Vec::new() };
-    for experiment in experiments {
+    for experiment in chosen {
         let mut results = Vec::new();
         for seed in 0..args.seeds {
             say(&format!(
@@ -90,7 +96,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         report.rows.extend(Report::of(experiment, &results)?.rows);
         report.write(&options.out)?;
     }
-    print(&report, args.json)
+    print(&report, args.json)?;
+    let runs = experiments::runs(&report, &options.out);
+    if !args.json && !runs.is_empty() {
+        print_line(&format!("\nrun folders, for eval, predict and inspect:\n{}", runs.join("\n")))?;
+    }
+    Ok(())
 }
 
 fn chosen(ids: &[String]) -> crate::Result<Vec<&'static Experiment>> {
@@ -113,8 +124,19 @@ fn print(report: &Report, json: bool) -> anyhow::Result<()> {
     if json {
         return print_line(&serde_json::to_string(report)?);
     }
-    let cells = report.cells();
-    // Three columns of numbers, between those that name a row and the remark.
-    let remark = cells[0].len() - 1;
-    print_line(&aligned(&cells, |column| column < 5 || column == remark))
+    print_line(&experiments::list(report))
+}
+
+fn show(chosen: &[&'static Experiment], options: &Options, json: bool) -> anyhow::Result<()> {
+    if json {
+        let all = chosen.iter().map(|experiment| experiments::show_json(experiment, options));
+        return print_line(
+            &serde_json::json!({ "experiments": all.collect::<crate::Result<Vec<_>>>()? }).to_string(),
+        );
+    }
+    for (i, experiment) in chosen.iter().enumerate() {
+        let gap = if i > 0 { "\n" } else { "" };
+        print_line(&format!("{gap}{}", experiments::show(experiment, options)?))?;
+    }
+    Ok(())
 }

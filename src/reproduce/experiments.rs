@@ -20,7 +20,7 @@ pub struct Experiment {
     pub then_epochs: Option<usize>,
     /// The numbers that are compared.
     pub figures: &'static [Figure],
-    /// Seconds the notebooks took; empty where they do not say.
+    /// Seconds the notebooks took, for each of their runs; empty where they do not say.
     pub seconds: &'static [f64],
     /// What a reader of the table must know.
     pub remark: &'static str,
@@ -39,8 +39,29 @@ pub struct Figure {
     /// What is measured, where a row has several numbers.
     pub label: &'static str,
     pub measure: Measure,
-    /// What the notebooks printed, in percent (of Dice: times 100); empty where they printed nothing.
+    /// What the notebooks printed, in percent (of Dice: times 100); empty where they printed nothing. Two numbers are of two
+    /// runs of the same notebook, in the order of the seconds.
     pub published: &'static [f64],
+}
+
+impl Figure {
+    /// What the number is, in words. `network` is the experiment's.
+    pub fn meaning(&self, network: &Network) -> String {
+        let score = if network.loss.takes_masks() { "Dice, times 100," } else { "accuracy" };
+        match self.measure {
+            Measure::Best => format!("the best validation {score} of all epochs"),
+            Measure::BestOfSecond => format!("the best validation {score} of the second run's epochs"),
+            Measure::Last(split) => {
+                let images = match split {
+                    Split::Train => "training",
+                    Split::Val => "validation",
+                    Split::Test => "test",
+                };
+                format!("the {score} of the last weights on the {images} images")
+            }
+            Measure::AllObject => format!("the {score} of calling every pixel of the test images the object"),
+        }
+    }
 }
 
 /// How a figure is measured, in percent.

@@ -19,4 +19,4 @@ mod runner;
 
 pub use experiments::{EXPERIMENTS, Experiment, Figure, Measure, Net, find};
 pub use report::{Report, ReportRow, list};
-pub use runner::{Options, SeedResult, Stopped, run};
+pub use runner::{Options, SeedResult, Stopped, run, run_in};

@@ -1,11 +1,12 @@
 //! Published and ours, side by side.
 
-use super::runner::read;
-use super::{EXPERIMENTS, Experiment, SeedResult};
+use super::runner::{FIRST, RESULT, SECOND, read};
+use super::{EXPERIMENTS, Experiment, Figure, Measure, SeedResult};
 use crate::core::{Error, Result};
 use crate::io::write_atomically;
+use crate::models::OptimizerKind;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The results of some experiments.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,6 +20,14 @@ pub struct ReportRow {
     pub id: &'static str,
     pub data: String,
     pub model: String,
+    pub optimizer: OptimizerKind,
+    pub lr: f64,
+    /// 0 for an optimiser without one.
+    pub momentum: f64,
+    /// The notebook's.
+    pub epochs: usize,
+    /// Of a second run, which goes on from the first one's weights.
+    pub then_epochs: Option<usize>,
     /// What is measured, where an experiment has several numbers.
     pub figure: &'static str,
     /// What the notebooks printed, in percent.
@@ -37,6 +46,8 @@ pub struct ReportRow {
     pub faster: Option<f64>,
     /// Training images a second.
     pub images_per_second: Option<f64>,
+    /// The runs that were measured, a folder for each seed, below the folder of the experiments.
+    pub runs: Vec<PathBuf>,
     /// What differed from the notebook's settings: `1 epoch of 5, fraction 0.1`.
     pub settings: String,
     pub remark: &'static str,
@@ -56,13 +67,18 @@ impl Report {
         let seconds = of_all(|result| result.seconds);
         let published_seconds = experiment.seconds.iter().copied().reduce(f64::min);
         let whole = settings.is_empty();
-        let row = |(i, figure): (usize, &'static super::Figure)| {
+        let row = |(i, figure): (usize, &'static Figure)| {
             let values: Vec<f64> =
                 results.iter().filter_map(|result| result.figures.get(i).copied()).collect();
             ReportRow {
                 id: experiment.id,
                 data: config.data.clone(),
                 model: config.model.clone(),
+                optimizer: config.optimizer,
+                lr: config.lr,
+                momentum: if config.optimizer == OptimizerKind::Sgd { config.momentum } else { 0.0 },
+                epochs: config.epochs,
+                then_epochs: experiment.then_epochs,
                 figure: figure.label,
                 published: figure.published,
                 mean: mean(&values),
@@ -73,6 +89,7 @@ impl Report {
                 published_seconds,
                 faster: published_seconds.zip(seconds).filter(|_| whole).map(|(theirs, ours)| theirs / ours),
                 images_per_second: of_all(|result| result.images_per_second),
+                runs: results.iter().filter_map(|result| run_of(figure, experiment, result)).collect(),
                 settings: settings.clone(),
                 remark: experiment.remark,
             }
@@ -147,6 +164,13 @@ impl ReportRow {
     }
 }
 
+/// Where a figure was measured, as `M3-seed0/second`, if the run is still there.
+fn run_of(figure: &Figure, experiment: &Experiment, result: &SeedResult) -> Option<PathBuf> {
+    let first = figure.measure == Measure::Best || experiment.then_epochs.is_none();
+    let run = Path::new(result.folder.file_name()?).join(if first { FIRST } else { SECOND });
+    result.folder.with_file_name(&run).exists().then_some(run)
+}
+
 /// What differed from the notebook.
 fn settings(result: &SeedResult, epochs: usize) -> String {
     let mut parts = Vec::new();
@@ -188,7 +212,7 @@ fn last_results(id: &str, out: &Path) -> Result<Vec<SeedResult>> {
     for entry in entries {
         let folder = entry.map_err(|e| Error::io(out, "list", e))?;
         let name = folder.file_name().to_string_lossy().into_owned();
-        let file = folder.path().join("result.json");
+        let file = folder.path().join(RESULT);
         if name.starts_with(&format!("{id}-seed"))
             && let Some(result) = read(&file)?
         {

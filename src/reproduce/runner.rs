@@ -11,9 +11,17 @@ use crate::inspect::Machine;
 use crate::io::write_atomically;
 use crate::train::{Callback, Done, Overlap, RunConfig, RunDir, Split, Trained, train};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+
+/// The folders of an experiment's runs, and what they gave.
+pub(super) const FIRST: &str = "first";
+pub(super) const SECOND: &str = "second";
+pub(super) const RESULT: &str = "result.json";
 
 /// What may differ from the notebook's settings; all of it is stated in the table.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +58,9 @@ pub struct SeedResult {
     pub threads: usize,
     /// The version that measured it.
     pub receptive: String,
+    /// The experiment's folder, where this was read or written.
+    #[serde(skip)]
+    pub folder: PathBuf,
 }
 
 /// A run that was stopped before its end, with its folder.
@@ -86,6 +97,29 @@ impl Options {
             ..config
         })
     }
+
+    /// An experiment's runs with this seed: their folders and settings.
+    ///
+    /// # Errors
+    /// No current folder that a path could be relative to.
+    pub fn runs(&self, experiment: &Experiment, seed: u64) -> Result<Vec<(PathBuf, RunConfig)>> {
+        let folder = self.folder(experiment, seed);
+        let mut runs = vec![(folder.join(FIRST), self.config(experiment, seed)?)];
+        if let Some(epochs) = experiment.then_epochs {
+            let init = std::path::absolute(folder.join(FIRST).join("last.safetensors"))
+                .map_err(|e| Error::io(&folder, "find", e))?;
+            let second = RunConfig { epochs, init: Some(init), ..runs[0].1.clone() };
+            runs.push((folder.join(SECOND), second));
+        }
+        Ok(runs)
+    }
+}
+
+/// The run of an experiment's folder that its last figure is of. Any other path is given back as it is.
+pub fn run_in(path: &Path) -> PathBuf {
+    let is_run = |path: &Path| path.join("config.toml").is_file();
+    let inner = [SECOND, FIRST].map(|name| path.join(name)).into_iter().find(|inner| is_run(inner));
+    inner.filter(|_| !is_run(path)).unwrap_or_else(|| path.to_owned())
 }
 
 /// Runs an experiment with one seed, or goes on with it, or reads what it gave. `watch` makes a watcher for each run;
@@ -102,17 +136,23 @@ pub fn run<'a, C: Callback + 'a>(
     say: &dyn Fn(&str),
 ) -> Result<std::result::Result<SeedResult, Stopped>> {
     let folder = options.folder(experiment, seed);
-    let file = folder.join("result.json");
-    if let Some(result) = read(&file)? {
+    let file = folder.join(RESULT);
+    let known = || {
+        let result = read(&file)?;
+        if let Some(SeedResult { device, .. }) = &result {
+            let path = folder.display();
+            say(&format!("measured before, with device {device}; to measure it again, remove {path}"));
+        }
+        Ok(result)
+    };
+    if let Some(result) = known()? {
         return Ok(Ok(result));
     }
-    let first = options.config(experiment, seed)?;
-    let mut runs = vec![(folder.join("first"), first)];
-    if let Some(epochs) = experiment.then_epochs {
-        let init = std::path::absolute(folder.join("first/last.safetensors"))
-            .map_err(|e| Error::io(&folder, "find", e))?;
-        let second = RunConfig { epochs, init: Some(init), ..runs[0].1.clone() };
-        runs.push((folder.join("second"), second));
+    let runs = options.runs(experiment, seed)?;
+    let _alone = alone(&folder)?;
+    // Whoever had the folder until now may have measured it.
+    if let Some(result) = known()? {
+        return Ok(Ok(result));
     }
     let mut done = Vec::new();
     for (path, config) in &runs {
@@ -123,7 +163,7 @@ pub fn run<'a, C: Callback + 'a>(
             Err(e) => {
                 dir.discard_unbegun();
                 // Best effort, and only an empty folder goes.
-                let _ = std::fs::remove_dir(&folder);
+                let _ = fs::remove_dir(&folder);
                 return Err(e);
             }
         };
@@ -132,7 +172,7 @@ pub fn run<'a, C: Callback + 'a>(
         }
         done.push(outcome);
     }
-    let result = measured(experiment, &runs, &done)?;
+    let result = SeedResult { folder, ..measured(experiment, &runs, &done)? };
     let text = serde_json::to_string_pretty(&result).expect("a result has a JSON form");
     write_atomically(&file, text.as_bytes())?;
     Ok(Ok(result))
@@ -143,14 +183,30 @@ pub fn run<'a, C: Callback + 'a>(
 /// # Errors
 /// A file that cannot be read, or is not a result.
 pub(super) fn read(file: &Path) -> Result<Option<SeedResult>> {
-    let text = match std::fs::read_to_string(file) {
+    let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io(file, "read", e)),
     };
     let broken =
         |e| Error::format(file.display(), format!("is not a result: {e}")).help("remove it to measure again");
-    serde_json::from_str(&text).map(Some).map_err(broken)
+    let result: SeedResult = serde_json::from_str(&text).map_err(broken)?;
+    Ok(Some(SeedResult { folder: file.parent().map(Path::to_owned).unwrap_or_default(), ..result }))
+}
+
+/// Makes the experiment's folder and keeps other processes out of it, until what comes back is dropped.
+fn alone(folder: &Path) -> Result<File> {
+    fs::create_dir_all(folder).map_err(|e| Error::io(folder, "make the folder", e))?;
+    let lock = File::open(folder).map_err(|e| Error::io(folder, "open", e))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => {
+            let what = "another process is running this experiment";
+            Err(Error::new(ErrorKind::Io, folder.display().to_string(), what)
+                .help("wait for it, or choose another folder with `Options.out`"))
+        }
+        Err(fs::TryLockError::Error(e)) => Err(Error::io(folder, "lock", e)),
+    }
 }
 
 /// A new run folder, or the one that is there, if it is of these settings.
@@ -163,11 +219,28 @@ fn open(path: &Path, config: &RunConfig) -> Result<RunDir> {
         return Err(Error::new(
             ErrorKind::Argument,
             path.display().to_string(),
-            "was made with other settings",
+            format!("was made with other settings: {}", differing(&found, config).join(", ")),
         )
-        .help("remove the folder, or choose another with `Options.out`"));
+        .help("give the same settings, remove the folder, or choose another with `Options.out`"));
     }
     Ok(dir)
+}
+
+/// The settings that differ, by name, with what they were and what they are to be.
+fn differing(found: &RunConfig, config: &RunConfig) -> Vec<String> {
+    let [found, config] = [found, config].map(|config| match serde_json::to_value(config) {
+        Ok(Value::Object(settings)) => settings,
+        _ => unreachable!("a configuration is a table"),
+    });
+    let said = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => "unset".to_owned(),
+        Some(value) => value.to_string(),
+    };
+    let names: BTreeSet<&String> = found.keys().chain(config.keys()).collect();
+    let both = names.into_iter().map(|name| (name, said(found.get(name)), said(config.get(name))));
+    both.filter(|(_, was, is)| was != is)
+        .map(|(name, was, is)| format!("{name} was {was}, not {is}"))
+        .collect()
 }
 
 fn measured(experiment: &Experiment, runs: &[(PathBuf, RunConfig)], done: &[Done]) -> Result<SeedResult> {
@@ -200,6 +273,7 @@ fn measured(experiment: &Experiment, runs: &[(PathBuf, RunConfig)], done: &[Done
         device: config.device.clone(),
         threads: config.threads,
         receptive: env!("CARGO_PKG_VERSION").to_owned(),
+        folder: PathBuf::new(),
     })
 }
 

@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 /// Between two checkpoints of a long epoch.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 
+/// Run folders that an error lists.
+const NAMED: usize = 3;
+
 /// The files that a run keeps.
 const KEPT: [&str; 13] = [
     "config.toml",
@@ -142,8 +145,11 @@ impl RunDir {
                 if path.is_dir() { "is not a run folder: it has no config.toml" } else { "is not a folder" };
             match e.kind() {
                 std::io::ErrorKind::NotFound => {
-                    Error::new(ErrorKind::Missing, path.display().to_string(), what)
-                        .help("a run folder is what `receptive train` printed as its output")
+                    let help = match runs_in(path).as_slice() {
+                        [] => "a run folder is what `receptive train` printed as its output".to_owned(),
+                        runs => format!("it holds runs: name one of {}", runs.join(", ")),
+                    };
+                    Error::new(ErrorKind::Missing, path.display().to_string(), what).help(help)
                 }
                 _ => Error::io(&file, "read", e),
             }
@@ -305,6 +311,14 @@ impl RunDir {
             saved: Instant::now(),
         })
     }
+}
+
+/// Run folders in a folder, the first few by name: what a person may have meant by it.
+fn runs_in(path: &Path) -> Vec<String> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut runs: Vec<PathBuf> = entries.filter(|path| path.join("config.toml").is_file()).collect();
+    runs.sort();
+    runs.iter().take(NAMED).map(|path| path.display().to_string()).collect()
 }
 
 /// The phases recorded in a `metrics.jsonl`, for curves. Lines of other kinds are passed over. A loss that was no number is

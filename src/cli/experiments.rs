@@ -1,0 +1,180 @@
+//! Experiments as text: the list with what was published and measured, and all settings of one.
+
+use super::table::aligned;
+use crate::core::Result;
+use crate::core::text::Named;
+use crate::reproduce::{Experiment, Options, Report, ReportRow};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// What stands below the list.
+const LEGEND: &str = "Figures are accuracies in percent, the best validation accuracy of all epochs, unless the row says \
+                      train, test or Dice. Of two published figures each is of one run of the same notebook. An \
+                      optimiser's numbers are its learning rate and momentum. All settings of a row: receptive reproduce \
+                      ID --show";
+const WIDTH: usize = 60;
+/// How far what belongs to an experiment stands in.
+const INDENT: &str = "     ";
+
+/// An experiment in two lines or more: what tells it apart; published and measured; remarks.
+pub fn list(report: &Report) -> String {
+    let header = ["id", "model", "data", "optimiser", "epochs"].map(str::to_owned).to_vec();
+    let mut experiments: Vec<Vec<&ReportRow>> = Vec::new();
+    for row in &report.rows {
+        match experiments.last_mut() {
+            Some(rows) if rows[0].id == row.id => rows.push(row),
+            _ => experiments.push(vec![row]),
+        }
+    }
+    let heads = experiments.iter().map(|rows| head(rows[0]));
+    let table = aligned(&std::iter::once(header).chain(heads).collect::<Vec<_>>(), |column| column < 4);
+    let mut heads = table.lines();
+    let mut lines: Vec<String> = heads.next().map(str::to_owned).into_iter().collect();
+    for (head, rows) in heads.zip(&experiments) {
+        lines.push(head.to_owned());
+        lines.extend(rows.iter().flat_map(|row| wrapped(&figure(row), INDENT)));
+        let below = [seconds(rows[0]), rows[0].settings.clone(), rows[0].remark.to_owned()];
+        lines.extend(below.iter().filter(|text| !text.is_empty()).flat_map(|text| wrapped(text, INDENT)));
+    }
+    lines.push(String::new());
+    lines.extend(wrapped(LEGEND, ""));
+    lines.join("\n")
+}
+
+fn head(row: &ReportRow) -> Vec<String> {
+    let momentum = if row.momentum > 0.0 { format!(", {}", row.momentum) } else { String::new() };
+    vec![
+        row.id.to_owned(),
+        row.model.clone(),
+        row.data.clone(),
+        format!("{} {}{momentum}", row.optimizer.name(), three_digits(row.lr)),
+        match row.then_epochs {
+            Some(more) => format!("{}+{more}", row.epochs),
+            None => row.epochs.to_string(),
+        },
+    ]
+}
+
+/// `0.00166`: a number below 1 without the digits that tell nothing.
+fn three_digits(value: f64) -> String {
+    let decimals = (2.0 - value.log10().floor()).max(0.0) as usize;
+    let short = format!("{value:.decimals$}");
+    let whole = value.to_string();
+    if whole.len() < short.len() { whole } else { short }
+}
+
+/// `test: published 97.19, here 97.06 (96.92 to 97.17; 3 seeds)`.
+fn figure(row: &ReportRow) -> String {
+    let percent = |value: f64| format!("{value:.2}");
+    let label = if row.figure.is_empty() { String::new() } else { format!("{}: ", row.figure) };
+    let published = match row.published {
+        [] => "nothing published".to_owned(),
+        figures => {
+            format!("published {}", figures.iter().copied().map(percent).collect::<Vec<_>>().join(" / "))
+        }
+    };
+    let here = match (row.mean, row.lowest, row.highest) {
+        (Some(mean), Some(low), Some(high)) if row.n > 1 => {
+            format!(", here {mean:.2} ({low:.2} to {high:.2}; {} seeds)", row.n)
+        }
+        (Some(mean), ..) => format!(", here {mean:.2}"),
+        _ => String::new(),
+    };
+    label + &published + &here
+}
+
+/// `9 s, 5.9 times faster than the notebook's 55 s`.
+fn seconds(row: &ReportRow) -> String {
+    let ours =
+        row.seconds.map(|ours| if ours < 10.0 { format!("{ours:.1} s") } else { format!("{ours:.0} s") });
+    match (ours, row.published_seconds, row.faster) {
+        (Some(ours), Some(theirs), Some(faster)) => {
+            format!("{ours}, {faster:.1} times faster than the notebook's {theirs:.0} s")
+        }
+        (Some(ours), Some(theirs), None) => format!("{ours}; the whole notebook took {theirs:.0} s"),
+        (Some(ours), None, _) => ours,
+        (None, Some(theirs), _) => format!("the notebook took {theirs:.0} s"),
+        (None, None, _) => String::new(),
+    }
+}
+
+/// The text in lines that fit, each with `indent` before it.
+fn wrapped(text: &str, indent: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("{indent}{word}")),
+        }
+    }
+    lines
+}
+
+/// The run folders that a report's figures are of: `M3  OUT/M3-seed0/second`.
+pub fn runs(report: &Report, out: &Path) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for row in &report.rows {
+        let line = |run: &PathBuf| format!("{:<3}  {}", row.id, out.join(run).display());
+        let new = row.runs.iter().map(line).filter(|line| !lines.contains(line));
+        lines.extend(new.collect::<Vec<_>>());
+    }
+    lines
+}
+
+/// All settings of an experiment with seed 0, as TOML: its `config.toml`, with what was published as comments.
+///
+/// # Errors
+/// As [`Options::runs`].
+pub fn show(experiment: &Experiment, options: &Options) -> Result<String> {
+    let runs = options.runs(experiment, 0)?;
+    let network = experiment.network()?;
+    let (path, config) = &runs[0];
+    let mut remarks = vec![format!("{}: {} on {}", experiment.id, config.model, config.data)];
+    for figure in experiment.figures {
+        let label = if figure.label.is_empty() { String::new() } else { format!("{}: ", figure.label) };
+        let published: Vec<String> = figure.published.iter().map(|value| format!("{value:.2}")).collect();
+        let (published, each) = match published.as_slice() {
+            [] => ("nothing is published".to_owned(), ""),
+            [one] => (format!("published {one} %"), ""),
+            more => {
+                (format!("published {} %", more.join(" and ")), "; each is of one run of the same notebook")
+            }
+        };
+        remarks.push(format!("{label}{published}: {}{each}", figure.meaning(&network)));
+    }
+    let seconds: Vec<String> = experiment.seconds.iter().map(|seconds| format!("{seconds:.0} s")).collect();
+    if !seconds.is_empty() {
+        remarks.push(format!("the notebook took {}", seconds.join(" and ")));
+    }
+    remarks.extend(Some(experiment.remark).filter(|remark| !remark.is_empty()).map(str::to_owned));
+    remarks.push(format!("its run folder: {}", path.display()));
+    if let Some((path, config)) = runs.get(1) {
+        let (epochs, path) = (config.epochs, path.display());
+        remarks.push(format!("then {epochs} epochs more, from the weights of this run, in {path}"));
+    }
+    let mut lines: Vec<String> = remarks.iter().flat_map(|remark| wrapped(remark, "# ")).collect();
+    lines.push(toml::to_string(config).expect("every field has a TOML form").trim_end().to_owned());
+    Ok(lines.join("\n"))
+}
+
+/// As [`show`], as JSON.
+///
+/// # Errors
+/// As [`Options::runs`].
+pub fn show_json(experiment: &Experiment, options: &Options) -> Result<Value> {
+    let runs = options.runs(experiment, 0)?;
+    let network = experiment.network()?;
+    let figures = experiment.figures.iter().map(|figure| {
+        json!({ "figure": figure.label, "meaning": figure.meaning(&network), "published": figure.published })
+    });
+    Ok(json!({
+        "id": experiment.id,
+        "figures": figures.collect::<Vec<_>>(),
+        "published_seconds": experiment.seconds,
+        "remark": experiment.remark,
+        "runs": runs.iter().map(|(path, config)| json!({ "path": path, "settings": config })).collect::<Vec<_>>(),
+    }))
+}
