@@ -24,14 +24,14 @@ fn main() -> Result<()> {
     // The summary follows one image through the network without computing anything: on the meta device tensors have shapes,
     // but no values. `sees` is the receptive field, how much of the image one output depends on.
     let seen = summary(&*net, &network.name, network.input).map_err(|stopped| stopped.error)?;
-    println!("{:20} {:10} {:12} {:>10} {:>7}", "layer", "kind", "output", "parameters", "sees");
+    println!("{:16} {:10} {:12} {:>10} {:>7}", "layer", "kind", "output", "parameters", "sees");
     for layer in &seen.layers {
         let sees = match layer.receptive_field {
             Extent::Square(n) => format!("{n}x{n}"),
-            Extent::Rectangle([h, w]) => format!("{h}x{w}"),
+            Extent::Rectangle([h, w]) => format!("{w}x{h}"),
         };
         let output = format!("{:?}", layer.output);
-        println!("{:20} {:10} {output:12} {:10} {sees:>7}", layer.path, layer.kind, layer.parameters);
+        println!("{:16} {:10} {output:12} {:10} {sees:>7}", layer.path, layer.kind, layer.parameters);
     }
     println!("{} parameters, {} FLOPs an image", seen.parameters, seen.flops);
     // Two things to see. Nearly half of the parameters are the last layer's, which has a weight for every place. And behind

@@ -5,6 +5,7 @@
 //! Runs M3, the first network of the course, in full where MNIST is on this machine, else a row like it on the embedded
 //! Fashion-MNIST sample.
 
+use receptive::core::table::aligned;
 use receptive::data::{self, DataDirs};
 use receptive::models::{OptimizerKind, Recipe};
 use receptive::reproduce::{
@@ -101,6 +102,7 @@ fn main() -> Result<()> {
 
 /// The files a folder has, and what each is for.
 fn show(folder: &Path) {
+    let mut rows = Vec::new();
     for (name, what) in [
         ("config.toml", "every setting: enough to run it again"),
         ("metrics.jsonl", "a line an epoch and phase"),
@@ -114,9 +116,10 @@ fn show(folder: &Path) {
         ("weights.svg", "the first layer's weights as images"),
     ] {
         if let Ok(file) = fs::metadata(folder.join(name)) {
-            println!("  {name:24} {:8} bytes  {what}", file.len());
+            rows.push(vec![format!("  {name}"), format!("{} bytes", file.len()), what.to_owned()]);
         }
     }
+    println!("{}", aligned(&rows, |column| column != 1));
 }
 
 /// Stands in for somebody at the keyboard.

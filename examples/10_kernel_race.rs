@@ -4,6 +4,7 @@
 //!
 //! Trains on the embedded Fashion-MNIST sample; needs no data set.
 
+use receptive::core::table::{WIDTH, wrapped};
 use receptive::cpu::CpuOptions;
 use receptive::data::{DataDirs, Loader, LoaderOptions, Splits, load};
 use receptive::ladder::{conv2d, gemm};
@@ -66,7 +67,10 @@ fn race(
         };
         let (ms, loss) = train(&device, splits)?;
         let faster = before.map_or("-".to_owned(), |before: f64| format!("{:.2}", before / ms));
-        println!("{rung:22} {ms:9.2} {faster:>13} {loss:9.5}   {teaches}");
+        println!(
+            "{rung:22} {ms:9.2} {faster:>13} {loss:9.5}\n    {}",
+            wrapped(teaches, WIDTH - 4).join("\n    ")
+        );
         // Sums in another order round differently, but they are the same sums.
         let first = *first.get_or_insert(loss);
         let agrees = (loss - first).abs() <= 1e-3;

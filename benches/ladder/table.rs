@@ -1,5 +1,6 @@
 //! The check before, and the table after.
 
+use receptive::core::table::aligned;
 use receptive::inspect::Roof;
 use receptive::testing::bench::Times;
 use receptive::testing::conformance::Reference;
@@ -52,25 +53,25 @@ pub fn print(layer: &Layer, lines: &[Line], of_roof: OfRoof) {
     for (which, name) in LOOPS.iter().enumerate() {
         let work = format!("{:.3} GFLOP, {:.2} MB", flops / 1e9, bytes / 1e6);
         println!("\n{} {}, {name}: {work}", layer.name(), layer.shapes());
-        println!(
-            "  {:<28} {:>10} {:>6} {:>10} {:>9} {:>9} {:>9}",
-            "rung", "ms", "n", "GFLOP/s", "GB/s", "% of best", "% of roof"
-        );
+        let head = ["rung", "ms", "n", "GFLOP/s", "GB/s", "% best", "% roof", "training"].map(str::to_owned);
+        let mut rows = vec![head.to_vec()];
         let best = lines.iter().map(|line| line.times[which].median).fold(f64::INFINITY, f64::min);
         for line in lines {
             let Times { median: seconds, runs, .. } = line.times[which];
             let of_roof =
                 of_roof(layer, seconds).map_or("-".to_owned(), |part| format!("{:.1}", 100.0 * part));
-            println!(
-                "  {:<28} {:>10.4} {runs:>6} {:>10.1} {:>9.1} {:>9.1} {of_roof:>9}{}",
-                line.rung,
-                seconds * 1e3,
-                flops / seconds / 1e9,
-                bytes / seconds / 1e9,
-                100.0 * best / seconds,
-                if line.trains[which] { "  in training" } else { "" },
-            );
+            rows.push(vec![
+                line.rung.clone(),
+                format!("{:.4}", seconds * 1e3),
+                runs.to_string(),
+                format!("{:.1}", flops / seconds / 1e9),
+                format!("{:.1}", bytes / seconds / 1e9),
+                format!("{:.1}", 100.0 * best / seconds),
+                of_roof,
+                if line.trains[which] { "takes it" } else { "" }.to_owned(),
+            ]);
         }
+        println!("{}", aligned(&rows, |column| column == 0 || column == 7));
     }
 }
 

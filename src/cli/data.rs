@@ -1,6 +1,7 @@
 //! `receptive data`: which data sets are here, and getting those that are not.
 
 use super::print_line;
+use crate::core::table::table;
 use crate::data::catalog::{Source, spec};
 use crate::data::fetch::{Event, FetchOptions, fetch};
 use crate::data::lookup::Listing;
@@ -56,7 +57,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             if *json {
                 return print_line(&json!({ "sets": rows }).to_string());
             }
-            rows.iter().try_for_each(|row| print_line(&describe(row)))
+            print_line(&table(&rows.iter().flat_map(describe).collect::<Vec<_>>(), 2))
         }
         Command::Fetch { name, data_dir, url, json } => {
             let spec = spec(name)?;
@@ -79,13 +80,18 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-fn describe(row: &Listing) -> String {
-    let place = match (&row.folder, &row.get) {
-        (Some(folder), _) => format!("{} ({:.1} MB)", folder.display(), row.bytes as f64 / 1e6),
-        (None, Some(get)) => format!("not here; get it with: {get}"),
-        (None, None) => "inside the program".to_owned(),
-    };
-    format!("{:<14} {}\n{:<14} {place}", row.name, row.about, "")
+fn describe(row: &Listing) -> Vec<Vec<String>> {
+    let below = |text: String| vec![String::new(), text];
+    let mut rows = vec![vec![row.name.to_owned(), row.about.to_owned()]];
+    match (&row.folder, &row.get) {
+        (Some(folder), _) => {
+            rows.push(below(format!("{} ({:.1} MB)", folder.display(), row.bytes as f64 / 1e6)))
+        }
+        // On a line of its own: there to be copied.
+        (None, Some(get)) => rows.extend([below("not here; get it with:".to_owned()), below(get.clone())]),
+        (None, None) => rows.push(below("inside the program".to_owned())),
+    }
+    rows
 }
 
 /// A bar on a terminal, a line a file elsewhere.

@@ -2,9 +2,9 @@
 
 use super::args::TrainedArgs;
 use super::inspect::open;
-use super::table::table;
 use super::{picture, print_line};
 use crate::core::DType;
+use crate::core::table::{WIDTH, table, wrapped};
 use crate::core::text::thousands;
 use crate::inspect::report::Shown;
 use crate::inspect::{Computed, Difference, LayerDiff, NumericsDiff, numerics_diff};
@@ -202,8 +202,11 @@ fn text(found: &NumericsDiff) -> String {
         let rows: Vec<Vec<String>> = [header].into_iter().chain(rows).collect();
         text = format!("{text}\n\n{}", table(&rows, 1));
     }
-    text + "\n\nrel: the largest error over the largest element of b; ulp: the numbers of the coarser type between a and b, \
-            median.\nown: what a's layer makes of b's input; the other columns hold the errors of the layers before, too."
+    let notes = [
+        "rel: the largest error over the largest element of b; ulp: the numbers of the coarser type between a and b, median.",
+        "own: what a's layer makes of b's input; the other columns hold the errors of the layers before, too.",
+    ];
+    format!("{text}\n\n{}", notes.map(|note| wrapped(note, WIDTH).join("\n")).join("\n"))
 }
 
 fn columns(d: &Difference) -> [String; 5] {

@@ -3,8 +3,8 @@
 use super::args::DeviceArgs;
 use super::flags::spoken;
 use super::print_line;
-use super::table::table;
 use crate::core::Error;
+use crate::core::table::table;
 use crate::cuda::Facts;
 use crate::data::lookup::Listing;
 use crate::data::{DataDirs, list};
@@ -85,7 +85,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         device: device.to_string(),
         threads: device.as_cpu().map(|cx| cx.threads()),
         gemm_gflops: measured.ok(),
-        cuda: Cuda { available: gpu.is_some(), reason: trouble.map(|e| e.to_string()), kernels: ptx(), gpu },
+        cuda: Cuda {
+            available: gpu.is_some(),
+            reason: trouble.map(|e| spoken(&e.to_string())),
+            kernels: ptx(),
+            gpu,
+        },
         data: list(&DataDirs::from_env(args.data_dir.as_deref())),
     };
     print_line(&if args.json { serde_json::to_string(&report)? } else { text(&report) })

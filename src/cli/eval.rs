@@ -2,7 +2,7 @@
 
 use super::args::TrainedArgs;
 use super::print_line;
-use super::table::table;
+use crate::core::table::table;
 use crate::core::text::{four_decimals, thousands};
 use crate::data::catalog;
 use crate::train::{Confusion, Overlap, Split, Trained};

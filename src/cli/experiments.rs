@@ -1,7 +1,7 @@
 //! Experiments as text: the list with what was published and measured, and all settings of one.
 
-use super::table::aligned;
 use crate::core::Result;
+use crate::core::table::{self, WIDTH, aligned};
 use crate::core::text::Named;
 use crate::reproduce::{Experiment, Options, Report, ReportRow};
 use serde_json::{Value, json};
@@ -12,7 +12,6 @@ const LEGEND: &str = "Figures are accuracies in percent, the best validation acc
                       train, test or Dice. Of two published figures each is of one run of the same notebook. An \
                       optimiser's numbers are its learning rate and momentum. All settings of a row: receptive reproduce \
                       ID --show";
-const WIDTH: usize = 60;
 /// How far what belongs to an experiment stands in.
 const INDENT: &str = "     ";
 
@@ -27,8 +26,8 @@ pub fn list(report: &Report) -> String {
         }
     }
     let heads = experiments.iter().map(|rows| head(rows[0]));
-    let table = aligned(&std::iter::once(header).chain(heads).collect::<Vec<_>>(), |column| column < 4);
-    let mut heads = table.lines();
+    let found = aligned(&std::iter::once(header).chain(heads).collect::<Vec<_>>(), |column| column < 4);
+    let mut heads = found.lines();
     let mut lines: Vec<String> = heads.next().map(str::to_owned).into_iter().collect();
     for (head, rows) in heads.zip(&experiments) {
         lines.push(head.to_owned());
@@ -100,17 +99,8 @@ fn seconds(row: &ReportRow) -> String {
 
 /// The text in lines that fit, each with `indent` before it.
 fn wrapped(text: &str, indent: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(format!("{indent}{word}")),
-        }
-    }
-    lines
+    let lines = table::wrapped(text, WIDTH - indent.chars().count());
+    lines.into_iter().map(|line| format!("{indent}{line}")).collect()
 }
 
 /// The run folders that a report's figures are of: `M3  OUT/M3-seed0/second`.

@@ -20,7 +20,6 @@ mod profile;
 mod progress;
 pub mod reproduce;
 pub mod summary;
-mod table;
 pub mod train;
 
 use anyhow::Context;

@@ -2,6 +2,7 @@
 
 use super::args::{DeviceArgs, KernelArgs};
 use super::print_line;
+use crate::core::table::table;
 use crate::io::TensorFile;
 use crate::ops::{self, OPS, OpSpec, Tag};
 use crate::tensor::{Device, Tensor};
@@ -56,7 +57,7 @@ fn attribute(text: &str) -> Result<(String, String), String> {
 /// Unknown ops, attributes and inputs; files that cannot be read or written; what the op refuses.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.list {
-        return if args.json { print_line(&table_json().to_string()) } else { print_line(&table()) };
+        return if args.json { print_line(&table_json().to_string()) } else { print_line(&listing()) };
     }
     // A wrong name comes first: it decides which inputs there are.
     let spec = args.name.as_deref().map(ops::find).transpose()?;
@@ -103,19 +104,24 @@ fn run_spec(
     cast(spec.run(attrs, wide)?, &|x| x.dtype() == DType::F32, narrow)
 }
 
-/// One line for each op: name, inputs, attributes and the PyTorch call it equals.
-fn table() -> String {
+/// Each op: name, the PyTorch call it equals, inputs and attributes.
+fn listing() -> String {
     let input = |i: &ops::Input| {
         let list = if i.list { ".0 .1 ..." } else { "" };
         if i.optional { format!("[{}{list}]", i.name) } else { format!("{}{list}", i.name) }
     };
-    let line = |spec: &&OpSpec| {
+    let entry = |spec: &&OpSpec| {
         let inputs: Vec<String> = spec.inputs.iter().map(input).collect();
-        let line =
-            format!("{:<18} {:<34} {:<60} {}", spec.name, inputs.join(" "), spec.torch, spec.attrs.join(" "));
-        line.trim_end().to_owned()
+        let facts = [
+            ("call", spec.torch.to_owned()),
+            ("inputs", inputs.join(" ")),
+            ("attributes", spec.attrs.join(" ")),
+        ];
+        let facts = facts.into_iter().filter(|(_, fact)| !fact.is_empty());
+        let rows: Vec<_> = facts.map(|(what, fact)| vec![format!("  {what:<10}"), fact]).collect();
+        format!("{}\n{}", spec.name, table(&rows, 2))
     };
-    OPS.iter().map(line).collect::<Vec<_>>().join("\n")
+    OPS.iter().map(entry).collect::<Vec<_>>().join("\n")
 }
 
 fn table_json() -> Value {

@@ -3,8 +3,8 @@
 use super::args::{TrainedArgs, check_out};
 use super::logits::{self, Weights};
 use super::print_line;
-use super::table::table;
 use super::{mask, picture};
+use crate::core::table::table;
 use crate::inspect::report::Shown;
 use crate::train::{Split, Trained, TrainedOptions};
 use anyhow::{Context, bail};

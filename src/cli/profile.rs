@@ -1,8 +1,8 @@
 //! A profile as tables of text.
 
 use super::args::check_out;
-use super::table::{aligned, short, table};
 use crate::Error;
+use crate::core::table::{WIDTH, aligned, short, table, wrapped};
 use crate::inspect::Roof;
 use crate::inspect::profile::{
     Bound, Cost, HeldRow, LayerTable, OpRow, PROFILE_STEPS, Phase, Profile, ProfileTraining,
@@ -110,7 +110,8 @@ pub fn text(profile: &Profile) -> String {
         let (shown, rest) = held.split_at(held.len().min(MOST));
         let header = ["layer", "holds", "bytes", "share", "tensors", "largest", "made by", "last used by"];
         let rows = shown.iter().map(|row| holds(row, peak.bytes));
-        lines.push(format!("\npeak memory: {}B in use at {}", spaced(peak.bytes as f64), peak.at));
+        let peak_at = format!("peak memory: {}B in use at {}", spaced(peak.bytes as f64), peak.at);
+        lines.push(format!("\n{}", wrapped(&peak_at, WIDTH).join("\n")));
         lines.push(aligned(&rows_with(header, rows), |column| [0, 1, 5, 6, 7].contains(&column)));
         if !rest.is_empty() {
             let bytes: usize = rest.iter().map(|row| row.bytes).sum();
@@ -143,7 +144,7 @@ pub fn layers(found: &LayerTable, roof_of: Option<&Roof>) -> String {
 }
 
 /// The columns of [`rates`].
-const RATES: [&str; 7] = ["FLOP", "bytes", "FLOP/byte", "GFLOP/s", "GB/s", "% of roof", "bound by"];
+const RATES: [&str; 7] = ["FLOP", "bytes", "FLOP/B", "GFLOP/s", "GB/s", "% roof", "bound"];
 
 fn rates(cost: &Cost, steps: usize) -> [String; 7] {
     let or_dash = |value: f64, text: String| if value > 0.0 { text } else { "-".to_owned() };
@@ -200,20 +201,15 @@ fn phases(profile: &Profile, ops: &[OpRow], steps: usize) -> String {
     };
     let all: f64 = profile.steps.iter().map(|step| step.us).sum::<f64>() / 1e3 / steps as f64;
     let parts: Vec<String> = Phase::ALL.into_iter().map(of).collect();
-    format!("a step, in ms, mean of {steps}: {all:.3}, of it {}", parts.join(", "))
+    let text = format!("a step, in ms, mean of {steps}: {all:.3}, of it {}", parts.join(", "));
+    wrapped(&text, WIDTH).join("\n")
 }
 
 fn roof(roof: Option<&Roof>) -> String {
-    match roof {
-        Some(roof) => {
-            format!(
-                "roof: {:.1} GFLOP/s of f32 multiply-adds, {:.1} GB/s copied",
-                roof.flops / 1e9,
-                roof.bytes / 1e9
-            )
-        }
-        None => "roof: not measured".to_owned(),
-    }
+    let Some(roof) = roof else { return "roof: not measured".to_owned() };
+    let [flops, bytes] = [roof.flops, roof.bytes].map(|rate| rate / 1e9);
+    let text = format!("roof: {flops:.1} GFLOP/s of f32 multiply-adds, {bytes:.1} GB/s copied");
+    wrapped(&text, WIDTH).join("\n")
 }
 
 /// The network itself has no path.

@@ -1,9 +1,9 @@
 //! `receptive summary`: a network layer by layer, and the dry run that says which size the first FC needs.
 
 use super::args::{NetworkArgs, check_out, image_shape, image_text};
-use super::table::{short, table};
 use super::{print_line, say_on_stderr};
 use crate::core::DType;
+use crate::core::table::{WIDTH, aligned, short, wrapped};
 use crate::core::text::thousands;
 use crate::inspect::{Extent, LayerSummary, Stopped, Summary, describe, model_graph, summary};
 use crate::io::write_atomically;
@@ -134,16 +134,16 @@ fn dry_run(network: &Network, config: ModelConfig, input: [usize; 3]) -> crate::
 }
 
 fn layers(layers: &[LayerSummary]) -> String {
-    let header = ["layer", "kind", "weights", "output", "parameters", "FLOPs", "bytes", "sees"];
+    let header = ["layer", "kind", "output", "parameters", "weights", "FLOPs", "bytes", "sees"];
     let row = |layer: &LayerSummary| {
         let product = |dims: &[usize]| dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
         let shapes: Vec<String> = layer.shapes.values().map(|dims| product(dims)).collect();
         vec![
             layer.path.clone(),
             layer.kind.to_owned(),
-            shapes.join(" "),
             product(&layer.output),
             thousands(layer.parameters),
+            shapes.join(" "),
             short(layer.flops as f64),
             short(layer.activation_bytes as f64),
             match layer.receptive_field {
@@ -154,16 +154,17 @@ fn layers(layers: &[LayerSummary]) -> String {
     };
     let rows: Vec<Vec<String>> =
         std::iter::once(header.map(str::to_owned).to_vec()).chain(layers.iter().map(row)).collect();
-    table(&rows, 3)
+    aligned(&rows, |column| [0, 1, 4].contains(&column))
 }
 
 fn totals(summary: &Summary) -> String {
-    format!(
+    let text = format!(
         "{} parameters, {}FLOP and {}B of activations an image; `sees` is the receptive field in pixels",
         thousands(summary.parameters),
         spaced(short(summary.flops as f64)),
         spaced(short(summary.activation_bytes as f64)),
-    )
+    );
+    wrapped(&text, WIDTH).join("\n")
 }
 
 /// A number before its unit: the prefix belongs to the unit, so a number without one needs the space itself.

@@ -13,6 +13,7 @@ pub mod shape;
 mod similar;
 pub mod size_class;
 pub mod stats;
+pub mod table;
 pub mod text;
 pub mod window;
 

@@ -25,7 +25,12 @@ fn list_shows_each_set_and_where_it_lies() {
 
     let elsewhere = tempfile::tempdir().unwrap();
     let output = receptive(&["list"], elsewhere.path());
-    assert!(String::from_utf8(output.stdout).unwrap().contains("get it with: receptive data fetch mnist"));
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .any(|line| line.trim() == "receptive data fetch mnist")
+    );
 }
 
 /// An unknown set and a mirror that is not there: exit code 1, one message, and nothing on stdout.

@@ -140,7 +140,7 @@ fn impossible_pipelines_are_refused_before_an_image_is_read() {
     let error = refused(vec![Transform::RandomHorizontalFlip(0.5)], varied);
     assert_eq!(
         (error.kind(), error.help_text()),
-        (ErrorKind::Shape, Some("add --resize N to make them N x N"))
+        (ErrorKind::Shape, Some("`config.resize = N` makes them N x N"))
     );
     assert_eq!(pipeline(vec![Transform::Resize([4, 5])]).output(varied).unwrap(), [1, 4, 5]);
     let size = ImageSize::Fixed([1, 8, 8]);

@@ -18,6 +18,8 @@ mod profile_command;
 mod program;
 mod receptive_fields;
 mod steps;
+#[cfg(feature = "cli")]
+mod widths;
 
 use receptive::models::{self, ModelConfig};
 use receptive::nn::{Ctx, Module, ModuleExt, Scheme};

@@ -174,7 +174,7 @@ fn bad_input_is_answered() {
         (&["nothing"], "no such run, file or network"),
         (&["nothing"], "lenet5"),
         (&[here], "config.toml"),
-        (&[&format!("{run}/best.safetensors")], "--model NAME"),
+        (&[&format!("{run}/best.safetensors")], "--model or --arch"),
         (&[&run, "--model", "mlp"], "trained lenet5"),
         (&[&run, "--index", "1000"], "0 to 999"),
         (&[&run, "--image", text.to_str().unwrap()], "neither a PNG, a JPEG nor a GIF"),
