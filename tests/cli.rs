@@ -337,10 +337,11 @@ fn bash_completes_what_was_begun() {
     if Command::new("bash").arg("--version").output().is_err() {
         return;
     }
-    let offers: [(&[&str], &[&str]); 7] = [
+    let offers: [(&[&str], &[&str]); 8] = [
         (&["doc"], &["doctor"]),
         (&["train", "lenet5-"], &["lenet5-tanh", "lenet5-bn"]),
         (&["train", "--data", "fash"], &["fashion-mnist"]),
+        (&["train", "--loss", "bce_w"], &["bce_with_logits"]),
         (&["data", "fetch", "m"], &["mnist"]),
         (&["reproduce", "P"], &["P1"]),
         (&["op", "soft"], &["softmax"]),

@@ -5,7 +5,7 @@ use crate::core::text::Named;
 use crate::data::{Augment, Normalization, SETS, catalog::Source};
 use crate::ladder::Precision;
 use crate::models::MODELS;
-use crate::nn::Scheme;
+use crate::nn::{Loss, Scheme};
 use crate::ops::OPS;
 use crate::reproduce::EXPERIMENTS;
 use crate::train::GraphMode;
@@ -74,6 +74,7 @@ fn known(command: &str, arg: &str) -> Vec<&'static str> {
         (_, "model") => MODELS.iter().map(|model| model.name).collect(),
         (_, "data") => SETS.iter().map(|set| set.name).collect(),
         (_, "device") => vec!["auto", "cpu", "cuda"],
+        (_, "loss") => all::<Loss>(),
         (_, "normalize") => all::<Normalization>(),
         (_, "augment") => all::<Augment>(),
         (_, "precision") => all::<Precision>(),

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `experiments.rs` | the table: network, settings, published numbers, one row each |
+//! | `figure.rs` | what a number of the table is |
 //! | `runner.rs` | one row with one seed: ordinary run folders, resumed where they stopped |
 //! | `report.rs` | published and ours side by side, as text, Markdown and JSON |
 //!
@@ -14,9 +15,11 @@
 //! ```
 
 mod experiments;
+mod figure;
 mod report;
 mod runner;
 
-pub use experiments::{EXPERIMENTS, Experiment, Figure, Measure, Net, find};
+pub use experiments::{EXPERIMENTS, Experiment, Net, find};
+pub use figure::{Figure, Measure};
 pub use report::{Report, ReportRow, list};
 pub use runner::{Options, SeedResult, Stopped, run, run_in};
