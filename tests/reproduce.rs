@@ -330,6 +330,7 @@ mod command {
             (&["M7", "--show", "--seeds", "2"], "cannot be used with"),
             (&["M7", "--seeds", "0"], "--seeds"),
             (&["M7", "--fraction", "0", "--out", folder], "--fraction"),
+            (&["M7", "--fraction", "7", "--show", "--out", folder], "--fraction"),
             (&["M7", "--data-dir", folder, "--out", folder], "receptive data fetch mnist"),
         ] {
             let output = Command::new(env!("CARGO_BIN_EXE_receptive"))

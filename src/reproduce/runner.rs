@@ -101,10 +101,12 @@ impl Options {
     /// An experiment's runs with this seed: their folders and settings.
     ///
     /// # Errors
-    /// No current folder that a path could be relative to.
+    /// A setting out of range; no current folder that a path could be relative to.
     pub fn runs(&self, experiment: &Experiment, seed: u64) -> Result<Vec<(PathBuf, RunConfig)>> {
         let folder = self.folder(experiment, seed);
-        let mut runs = vec![(folder.join(FIRST), self.config(experiment, seed)?)];
+        let first = self.config(experiment, seed)?;
+        first.check()?;
+        let mut runs = vec![(folder.join(FIRST), first)];
         if let Some(epochs) = experiment.then_epochs {
             let init = std::path::absolute(folder.join(FIRST).join("last.safetensors"))
                 .map_err(|e| Error::io(&folder, "find", e))?;
