@@ -18,7 +18,7 @@
 //! | `session.rs`, `longer.rs` | a run folder trained to its end, and beyond |
 //! | `weights.rs` | weights from elsewhere, fitted to a model |
 //! | `trained.rs` | a trained network, loaded to be asked |
-//! | `run_dir.rs`, `checkpoint.rs` | the run folder |
+//! | `run_dir.rs`, `history.rs`, `checkpoint.rs` | the run folder |
 //! | `health.rs` | every layer's health, sampled into it |
 //! | `live/` | a run in a browser: follow, pause, stop |
 //! | `pictures/` | the pictures in it |
@@ -29,6 +29,7 @@ mod config;
 mod confusion;
 mod data_record;
 mod health;
+mod history;
 #[cfg(feature = "live")]
 pub mod live;
 mod longer;

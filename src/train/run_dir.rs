@@ -7,17 +7,17 @@
 use super::checkpoint::Checkpoint;
 use super::config::RunConfig;
 use super::data_record::DataRecord;
+use super::history::{Line, Metrics, is_at, read_history};
 use super::pictures::draw_curves;
-use super::{Callback, Flow, Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Trainer};
+use super::{Callback, Flow, Outcome, PhaseReport, Scores, StepReport, Trainer};
 use crate::core::{Error, ErrorKind, Result};
-use crate::io::{TensorFile, read_json_lines, remove_abandoned, write_atomically};
+use crate::io::{TensorFile, remove_abandoned, write_atomically};
 use crate::nn::ModuleExt;
 use crate::tensor::{Device, Tensor};
-use serde::{Deserialize, Deserializer, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,43 +45,6 @@ const KEPT: [&str; 13] = [
     "weights.svg",
     "masks.svg",
 ];
-
-/// A line of `metrics.jsonl`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-enum Line {
-    Step {
-        step: u64,
-        #[serde(deserialize_with = "number_or_nan")]
-        loss: f64,
-    },
-    Epoch {
-        epoch: usize,
-        phase: Phase,
-        #[serde(deserialize_with = "number_or_nan")]
-        loss: f64,
-        #[serde(deserialize_with = "number_or_nan")]
-        accuracy: f64,
-        /// `dice` and `iou` of masks; absent for classes.
-        #[serde(flatten)]
-        overlap: Option<Overlap>,
-        seconds: f64,
-    },
-    Done {
-        best_accuracy: f64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        best_dice: Option<f64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        best_iou: Option<f64>,
-        best_epoch: usize,
-        seconds: f64,
-    },
-}
-
-/// JSON has no NaN and no infinity: both are written as null, and read as NaN.
-fn number_or_nan<'de, D: Deserializer<'de>>(source: D) -> std::result::Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(source)?.unwrap_or(f64::NAN))
-}
 
 /// A folder that holds one run. While this value lives, no other process can train in the folder.
 pub struct RunDir {
@@ -321,48 +284,6 @@ fn runs_in(path: &Path) -> Vec<String> {
     runs.iter().take(NAMED).map(|path| path.display().to_string()).collect()
 }
 
-/// The phases recorded in a `metrics.jsonl`, for curves. Lines of other kinds are passed over. A loss that was no number is
-/// NaN.
-fn read_history(path: &Path) -> Result<Vec<PhaseReport>> {
-    let report = |(line, _)| match serde_json::from_value(line) {
-        Ok(Line::Epoch { epoch, phase, loss, accuracy, overlap, seconds }) => {
-            Some(PhaseReport { epoch, phase, loss, scores: Scores { accuracy, overlap }, seconds })
-        }
-        _ => None,
-    };
-    Ok(read_json_lines(path)?.into_iter().filter_map(report).collect())
-}
-
-/// `metrics.jsonl`, open at its end.
-struct Metrics {
-    path: PathBuf,
-    file: BufWriter<File>,
-    bytes: u64,
-}
-
-impl Metrics {
-    fn line(&mut self, line: Line) -> Result<()> {
-        let mut text = serde_json::to_string(&line).expect("a line has a JSON form");
-        text.push('\n');
-        self.file.write_all(text.as_bytes()).map_err(|e| Error::io(&self.path, "write", e))?;
-        self.bytes += text.len() as u64;
-        Ok(())
-    }
-
-    /// # Errors
-    /// A full disk; a file that is no longer the one in the folder: what is written to it is lost.
-    fn sync(&mut self) -> Result<()> {
-        let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_data());
-        synced.map_err(|e| Error::io(&self.path, "write", e))?;
-        if is_at(self.file.get_ref(), &self.path) {
-            return Ok(());
-        }
-        let what = "was removed or replaced while the run was writing to it";
-        Err(Error::new(ErrorKind::Missing, self.path.display().to_string(), what)
-            .help("put the file or its folder back and resume, or start a new run"))
-    }
-}
-
 /// Without its `config.toml` a run cannot be resumed, and another could start in its folder.
 ///
 /// # Errors
@@ -382,20 +303,6 @@ fn keep_settings(folder: &Path, settings: &str, lock: &File) -> Result<()> {
         ("was removed while the run was going on", "it is put back: resume the run from its last checkpoint")
     };
     Err(Error::new(ErrorKind::Missing, path.display().to_string(), what).help(help))
-}
-
-/// Whether the open file is still the one at `path`.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-    file.metadata().is_ok_and(|open| fs::metadata(path).is_ok_and(|there| same(open, there)))
-}
-
-/// Whether there still is a file at `path`.
-#[cfg(not(unix))]
-fn is_at(_file: &File, path: &Path) -> bool {
-    path.is_file()
 }
 
 /// Keeps a run folder up to date while the trainer runs.
