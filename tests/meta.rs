@@ -403,10 +403,9 @@ fn only_the_command_line_speaks_of_flags() {
                 assert!(field.is_empty() || known, "{file}: there is no --{flag} and no --no-{flag}");
             }
             let strings = line.split('"').skip(1).step_by(2);
-            let flag = strings.filter_map(|string| string.split("--").nth(1));
-            for flag in flag.filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '{')) {
-                panic!("{file}: --{flag} in `{line}`: name the setting");
-            }
+            let mut rests = strings.filter_map(|string| string.split("--").nth(1));
+            let flag = rests.find(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '{'));
+            assert!(flag.is_none(), "{file}: --{} in `{line}`: name the setting", flag.unwrap());
         }
     }
 }

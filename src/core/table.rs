@@ -36,18 +36,18 @@ pub fn aligned(rows: &[Vec<String>], left: impl Fn(usize) -> bool) -> String {
     // What stands in each line of a row: columns, and how far the line stands in.
     let mut lines: Vec<(usize, Vec<usize>)> = vec![(0, Vec::new())];
     let mut used = 0;
-    for column in 0..widths.len() {
+    for (column, width) in widths.iter_mut().enumerate() {
         let room = WIDTH.saturating_sub(used);
         if text && column == last && used > 0 && room >= TEXT {
-            widths[column] = widths[column].min(room);
-        } else if used > 0 && used + widths[column] > WIDTH {
+            *width = (*width).min(room);
+        } else if used > 0 && used + *width > WIDTH {
             lines.push((INDENT, Vec::new()));
             used = INDENT;
             if text && column == last {
-                widths[column] = widths[column].min(WIDTH - INDENT);
+                *width = (*width).min(WIDTH - INDENT);
             }
         }
-        used += widths[column] + GAP;
+        used += *width + GAP;
         if let Some((_, columns)) = lines.last_mut() {
             columns.push(column);
         }
