@@ -1,4 +1,5 @@
-//! `cargo bench --bench ops [FILTER]`: every large case of every op, forward and backward, in f32.
+//! `cargo bench --bench ops -- [--save-baseline NAME] [--baseline NAME] [--sample-size N] [FILTER]`: every large case of every
+//! op, forward and backward, in f32.
 //!
 //! `RECEPTIVE_DEVICE=cuda` runs them on a GPU; a run is timed until the device has finished it.
 //!
@@ -9,35 +10,93 @@
 //! and outputs a second.
 
 use criterion::{BatchSize, Criterion, Throughput};
-use receptive::ops::{Case, OPS, OpSpec, Tag};
+use receptive::ops::{Call, Case, OPS, OpSpec, Tag};
 use receptive::tensor::DeviceOptions;
+use receptive::testing::bench::{Arguments, release_build};
 use receptive::testing::{cases, conformance};
-use receptive::{DType, Device, Tensor};
+use receptive::{DType, Device, Error, Result, Tensor};
 use std::time::Duration;
 
 fn main() {
-    if cfg!(debug_assertions) {
-        eprintln!("error: timings of a debug build mean nothing\n  help: cargo bench --bench ops");
-        std::process::exit(1);
-    }
-    let mut criterion = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1))
-        .configure_from_args();
-    let name = std::env::var("RECEPTIVE_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
-    let device = Device::from_name(&name, &DeviceOptions::default()).unwrap_or_else(|error| {
+    if let Err(error) = run() {
         eprintln!("error: {error}");
         std::process::exit(1);
-    });
-    for spec in OPS {
-        for case in (spec.cases)().iter().filter(|case| case.tag == Tag::Bench) {
-            bench(&mut criterion, spec, case, &device);
-        }
+    }
+}
+
+fn run() -> Result<()> {
+    let known = ["--save-baseline NAME", "--baseline NAME", "--sample-size N"];
+    let arguments = Arguments::parse(std::env::args().skip(1), &known)?;
+    let usage = "cargo bench --bench ops -- [--save-baseline NAME] [--baseline NAME] [--sample-size N]";
+    let names: Vec<String> =
+        names()?.into_iter().chain(ENGINE.map(|name| format!("engine/{name}"))).collect();
+    if let Some(answer) = arguments.answer(usage, names.iter().map(String::as_str))? {
+        println!("{answer}");
+        return Ok(());
+    }
+    release_build("cargo bench --bench ops")?;
+    let size = arguments.number("--sample-size")?.unwrap_or(20);
+    if size < 10 {
+        return Err(Error::argument("--sample-size", format!("{size} is too few")).expected("10 or more"));
+    }
+    let mut criterion = Criterion::default()
+        .sample_size(size)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .with_filter(literal(&arguments.filter));
+    if let Some(name) = arguments.text("--save-baseline") {
+        criterion = criterion.save_baseline(name.to_owned());
+    }
+    if let Some(name) = arguments.text("--baseline") {
+        criterion = criterion.retain_baseline(name.to_owned(), false);
+    }
+    let name = std::env::var("RECEPTIVE_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+    let device = Device::from_name(&name, &DeviceOptions::default())?;
+    for (spec, case) in large_cases() {
+        bench(&mut criterion, spec, &case, &device);
     }
     engine(&mut criterion, &device);
     criterion.final_summary();
+    Ok(())
 }
+
+fn large_cases() -> impl Iterator<Item = (&'static OpSpec, Case)> {
+    let large = |spec: &'static OpSpec| {
+        (spec.cases)().into_iter().filter(|case| case.tag == Tag::Bench).map(move |case| (spec, case))
+    };
+    OPS.iter().copied().flat_map(large)
+}
+
+/// What each case is called, forward and backward.
+fn names() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for (spec, case) in large_cases() {
+        let group = group(spec, &case);
+        names.push(format!("{group}/forward"));
+        if shapes(spec, &case)?.tracks_grad() {
+            names.push(format!("{group}/backward"));
+        }
+    }
+    Ok(names)
+}
+
+fn group(spec: &OpSpec, case: &Case) -> String {
+    format!("{}/{}", spec.name, case.label)
+}
+
+/// The call of a case on tensors without elements: how much there is to do.
+fn shapes(spec: &'static OpSpec, case: &Case) -> Result<Call> {
+    spec.call(&case.attrs, &cases::shapes(case, DType::F32)?)
+}
+
+/// The filter as Criterion's regular expression for just this text.
+fn literal(filter: &str) -> String {
+    let escaped = |c: char| if r"\.+*?()|[]{}^$#&-~".contains(c) { format!("\\{c}") } else { c.to_string() };
+    filter.chars().map(escaped).collect()
+}
+
+/// The benches of [`engine`].
+const ENGINE: [&str; 3] = ["add", "add, recorded", "backward of a chain, elements are its nodes"];
 
 /// What an op costs besides its loop: one run of it, recorded or not, and a node's share of a backward pass.
 fn engine(criterion: &mut Criterion, device: &Device) {
@@ -45,10 +104,10 @@ fn engine(criterion: &mut Criterion, device: &Device) {
     let x = Tensor::zeros(device, &[4], DType::F32).expect("four numbers");
     let leaf = x.requires_grad();
     let mut group = criterion.benchmark_group("engine");
-    group.bench_function("add", |b| b.iter(|| x.add(&x).expect("same shape")));
-    group.bench_function("add, recorded", |b| b.iter(|| leaf.add(&x).expect("same shape")));
+    group.bench_function(ENGINE[0], |b| b.iter(|| x.add(&x).expect("same shape")));
+    group.bench_function(ENGINE[1], |b| b.iter(|| leaf.add(&x).expect("same shape")));
     group.throughput(Throughput::Elements(NODES as u64));
-    group.bench_function("backward of a chain, elements are its nodes", |b| {
+    group.bench_function(ENGINE[2], |b| {
         let chain = || (0..NODES).fold(leaf.clone(), |y, _| y.relu().expect("f32"));
         let backward = |y: Tensor| y.backward_with(&x).expect("recorded");
         b.iter_batched(chain, backward, BatchSize::PerIteration);
@@ -56,10 +115,9 @@ fn engine(criterion: &mut Criterion, device: &Device) {
 }
 
 fn bench(criterion: &mut Criterion, spec: &'static OpSpec, case: &Case, device: &Device) {
-    let mut group = criterion.benchmark_group(format!("{}/{}", spec.name, case.label));
-    // Shapes alone say how much there is to do; elements are drawn only when the filter lets the case run.
-    let shapes =
-        cases::shapes(case, DType::F32).and_then(|x| spec.call(&case.attrs, &x)).expect("a valid case");
+    let mut group = criterion.benchmark_group(group(spec, case));
+    // Elements are drawn only when the filter lets the case run.
+    let shapes = shapes(spec, case).expect("a valid case");
     let bytes = shapes.bytes().expect("a valid case");
     group.throughput(Throughput::ElementsAndBytes { elements: shapes.flops(), bytes });
     let prepare = || {
@@ -82,7 +140,7 @@ fn bench(criterion: &mut Criterion, spec: &'static OpSpec, case: &Case, device: 
             let inputs = prepare();
             let call = || spec.call(&case.attrs, &inputs).expect("a checked case");
             let dy = case.grad_output(call().output()).expect("a checked case");
-            let backward = |call: receptive::ops::Call| {
+            let backward = |call: Call| {
                 let grads = call.backward(&dy).expect("a checked case");
                 device.synchronize().expect("a checked case");
                 grads

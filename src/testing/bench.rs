@@ -17,6 +17,9 @@ pub struct Arguments {
     question: Option<Question>,
 }
 
+/// So many names are listed in a message.
+const FEW: usize = 12;
+
 /// What is asked of a bench instead of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Question {
@@ -90,8 +93,13 @@ impl Arguments {
         let names: Vec<&str> = names.collect();
         let chosen: Vec<&str> = names.iter().copied().filter(|name| self.chosen(name)).collect();
         if chosen.is_empty() {
+            let known = match names.len() {
+                0..=FEW => format!("a part of one of: {}", names.join(", ")),
+                n => format!("a part of one of {n} names; --list prints them"),
+            };
             return Err(Error::argument(&self.filter, "no name contains this filter")
-                .expected(format!("a part of one of: {}", names.join(", "))));
+                .expected(known)
+                .like(&self.filter, &names));
         }
         Ok(self.question.map(|_| chosen.join("\n")))
     }
