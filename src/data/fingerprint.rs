@@ -3,7 +3,7 @@
 //! For each class the number of its images and a CRC-32 over their [checksums](super::Dataset::checksum) in order. A file
 //! counts with its name and its length and is not opened; an image in memory counts with its pixels.
 
-use super::Dataset;
+use super::{Dataset, checked};
 use crate::core::Result;
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
@@ -32,12 +32,12 @@ impl Fingerprint {
     /// The fingerprint of a set as it is now.
     ///
     /// # Errors
-    /// A file that cannot be looked at.
+    /// A file that cannot be looked at; a label that is not below the number of classes.
     pub fn of(set: &dyn Dataset) -> Result<Fingerprint> {
         let mut all = Crc::new();
         let mut classes: Vec<(usize, Crc)> = set.classes().iter().map(|_| (0, Crc::new())).collect();
         for i in 0..set.len() {
-            let (label, checksum) = (set.label(i), set.checksum(i)?.to_le_bytes());
+            let (label, checksum) = (checked::label(set, i)?, set.checksum(i)?.to_le_bytes());
             all.update(&(label as u64).to_le_bytes());
             all.update(&checksum);
             let (images, class) = &mut classes[label];
@@ -74,12 +74,43 @@ impl Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::ImageSet;
+    use crate::data::{Image, ImageSet, ImageSize};
 
     fn set(pixels: &[u8], labels: &[u32]) -> Fingerprint {
         let names = ["cat", "dog"].map(str::to_owned).to_vec();
         Fingerprint::of(&ImageSet::new("set", [1, 1, 1], pixels.to_vec(), labels.to_vec(), names).unwrap())
             .unwrap()
+    }
+
+    /// A user's set with a label that no class has.
+    struct Mislabelled([String; 2]);
+
+    impl Dataset for Mislabelled {
+        fn name(&self) -> &str {
+            "mine"
+        }
+        fn len(&self) -> usize {
+            3
+        }
+        fn size(&self) -> ImageSize {
+            ImageSize::Fixed([1, 1, 1])
+        }
+        fn classes(&self) -> &[String] {
+            &self.0
+        }
+        fn label(&self, i: usize) -> usize {
+            i
+        }
+        fn read(&self, _i: usize, image: &mut Image) -> Result<()> {
+            *image = Image::new([1, 1, 1], vec![0])?;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_label_without_a_class_is_an_error() {
+        let error = Fingerprint::of(&Mislabelled(["cat", "dog"].map(str::to_owned))).unwrap_err().to_string();
+        assert!(error.starts_with("mine: label() gives class 2 for image 2"), "{error}");
     }
 
     #[test]
