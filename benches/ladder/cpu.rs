@@ -2,7 +2,7 @@
 
 use crate::table::{Check, Line, print, words};
 use receptive::core::Geometry;
-use receptive::cpu::conv2d::{Finish, Loop};
+use receptive::cpu::conv2d::{Finish, GradInput, Loop};
 use receptive::cpu::gemm::{Mat, gemm};
 use receptive::cpu::{CpuCtx, CpuOptions, Simd};
 use receptive::inspect::Roof;
@@ -180,7 +180,7 @@ fn time(layer: &Layer, cx: &CpuCtx, clock: impl Fn(&mut dyn FnMut()) -> Times) -
     let [forward, grad_input, grad_weight] = THREE.map(|which| cx.conv(g, which).f32);
     [
         clock(&mut || (forward.forward)(cx, g, &x, &w, Finish::NONE, &mut y)),
-        clock(&mut || (grad_input.grad_input)(cx, g, &y, &w, None, &mut x)),
+        clock(&mut || (grad_input.grad_input)(cx, g, GradInput { dy: &y, weight: &w, bias: None }, &mut x)),
         clock(&mut || (grad_weight.grad_weight)(cx, g, &y, &x, &mut w)),
     ]
 }

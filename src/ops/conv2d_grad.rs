@@ -3,7 +3,7 @@
 use super::conv2d::{Conv2dOptions, product_flops};
 use super::images::images;
 use crate::core::{Error, Result, Shape};
-use crate::cpu::conv2d::{ConvFloat, Loop};
+use crate::cpu::conv2d::{ConvFloat, GradInput, Loop};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::conv2d as cuda;
 use crate::cuda::{CudaCtx, DeviceView, Ptr};
@@ -37,7 +37,7 @@ impl Op for Conv2dGradInput {
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let g = self.options.geometry(self.name(), &self.input, &x[1].shape)?;
         float_type!(self.name(), x[0].dtype, T => {
-            (T::conv(cx, &g, Loop::GradInput).grad_input)(cx, &g, x[0].get(), x[1].get(), None, y[0].get());
+            (T::conv(cx, &g, Loop::GradInput).grad_input)(cx, &g, GradInput { dy: x[0].get(), weight: x[1].get(), bias: None }, y[0].get());
             Ok(())
         })
     }

@@ -55,7 +55,7 @@ use super::conv2d::product_flops;
 use super::images::{images, like_images};
 use super::{Attrs, Case, Input, OpSpec, one};
 use crate::core::{Error, Result, Shape, Window};
-use crate::cpu::conv2d::{ConvFloat, Geometry, Loop};
+use crate::cpu::conv2d::{ConvFloat, Geometry, GradInput, Loop};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::conv2d as cuda;
 use crate::cuda::{CudaCtx, DeviceView, Ptr};
@@ -167,7 +167,7 @@ impl Op for ConvTranspose2d {
         let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
         float_type!(self.name(), x[0].dtype, T => {
             let bias = x.get(2).map(|b| b.get::<T>());
-            (T::conv(cx, &g, Loop::GradInput).grad_input)(cx, &g, x[0].get(), x[1].get(), bias, y[0].get());
+            (T::conv(cx, &g, Loop::GradInput).grad_input)(cx, &g, GradInput { dy: x[0].get(), weight: x[1].get(), bias }, y[0].get());
             Ok(())
         })
     }

@@ -25,6 +25,17 @@ import torch_ops  # noqa: E402
 from random_cases import DRAW  # noqa: E402
 
 
+def plan(args):
+    """The table of ops, those to try, and how many cases of each; one thread, so that jobs do not share cores."""
+    torch.set_num_threads(1)
+    rows = torch_ops.table(args.binary)
+    missing = sorted(set(rows) - set(DRAW))
+    if missing:
+        sys.exit(f"no generator for {', '.join(missing)}: add it to tests/peer/random_cases.py")
+    ops = [args.op] if args.op else sorted(rows)
+    return rows, ops, -(-args.cases // len(ops))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", default=str(ROOT / "target/release/receptive"))
@@ -34,13 +45,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
-    torch.set_num_threads(1)
-    rows = torch_ops.table(args.binary)
-    missing = sorted(set(rows) - set(DRAW))
-    if missing:
-        sys.exit(f"no generator for {', '.join(missing)}: add it to tests/peer/random_cases.py")
-    ops = [args.op] if args.op else sorted(rows)
-    each = -(-args.cases // len(ops))
+    rows, ops, each = plan(args)
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         jobs = [pool.submit(check, args, rows[op], i, pathlib.Path(folder)) for op in ops for i in range(each)]
         results = [job.result() for job in jobs]

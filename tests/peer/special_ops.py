@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/golden"))
 import torch_ops  # noqa: E402
 from random_cases import DRAW  # noqa: E402
-from random_ops import text  # noqa: E402
+from random_ops import plan, text  # noqa: E402
 from special_rules import RULES, Element  # noqa: E402
 
 NUMBERS = [float("nan"), float("inf"), float("-inf"), -0.0, 1e-42, -1e-45, 3e38, -3e38, 1e20]
@@ -42,13 +42,7 @@ def main():
     parser.add_argument("--number", type=int, help="only this case of it")
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
-    torch.set_num_threads(1)
-    rows = torch_ops.table(args.binary)
-    missing = sorted(set(rows) - set(DRAW))
-    if missing:
-        sys.exit(f"no generator for {', '.join(missing)}: add it to tests/peer/random_cases.py")
-    ops = [args.op] if args.op else sorted(rows)
-    each = -(-args.cases // len(ops))
+    rows, ops, each = plan(args)
     numbers = range(each) if args.number is None else [args.number]
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         jobs = [pool.submit(check, args, rows[op], i, pathlib.Path(folder)) for op in ops for i in numbers]

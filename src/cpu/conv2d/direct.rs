@@ -14,7 +14,7 @@
 //!
 //! Arithmetic intensity: 2 flop per 8 bytes loaded. Next: 02 gathers the taps into a matrix and lets a GEMM reuse them.
 
-use super::{Finish, Geometry};
+use super::{Finish, Geometry, GradInput};
 use crate::core::Float;
 use crate::cpu::CpuCtx;
 
@@ -60,17 +60,10 @@ pub fn output<T: Float>(
 }
 
 /// Each pixel asks which outputs it took part in.
-pub fn grad_input<T: Float>(
-    cx: &CpuCtx,
-    g: &Geometry,
-    dy: &[T],
-    weight: &[T],
-    bias: Option<&[T]>,
-    dx: &mut [T],
-) {
+pub fn grad_input<T: Float>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>, dx: &mut [T]) {
     cx.pieces(dx, g.plane(), g.work(), |plane, dx| {
         for (pixel, dx) in dx.iter_mut().enumerate() {
-            *dx = input_gradient(g, dy, weight, bias, [plane, pixel]);
+            *dx = input_gradient(g, of, [plane, pixel]);
         }
     });
 }
@@ -79,9 +72,7 @@ pub fn grad_input<T: Float>(
 #[inline]
 pub fn input_gradient<T: Float>(
     g: &Geometry,
-    dy: &[T],
-    weight: &[T],
-    bias: Option<&[T]>,
+    GradInput { dy, weight, bias }: GradInput<T>,
     [plane, pixel]: [usize; 2],
 ) -> T {
     let [kh, kw] = g.window.kernel;

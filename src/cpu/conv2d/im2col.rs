@@ -21,7 +21,7 @@
 //! are added in one order: the cut depends on sizes only, so the bits do not depend on the number of threads.
 
 use super::unfold::{fold, unfold};
-use super::{Finish, Geometry, add_in_order};
+use super::{Finish, Geometry, GradInput, add_in_order};
 use crate::core::Float;
 use crate::cpu::gemm::{GemmFloat, Mat};
 use crate::cpu::{Buffer, CpuCtx};
@@ -235,14 +235,8 @@ fn start_with<T: Float>(bias: Option<&[T]>, plane: usize, y: &mut [T]) {
     }
 }
 
-pub fn grad_input<T: GemmFloat>(
-    cx: &CpuCtx,
-    g: &Geometry,
-    dy: &[T],
-    weight: &[T],
-    bias: Option<&[T]>,
-    dx: &mut [T],
-) {
+pub fn grad_input<T: GemmFloat>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>, dx: &mut [T]) {
+    let GradInput { dy, weight, bias } = of;
     let tiling = Tiling::new(cx, g);
     let image = g.c * g.plane();
     let blocks = g.n.div_ceil(tiling.images);

@@ -50,10 +50,19 @@ impl<T: Float> Finish<'_, T> {
     }
 }
 
+/// What the gradient of the input is computed from.
+#[derive(Debug, Clone, Copy)]
+pub struct GradInput<'a, T> {
+    pub dy: &'a [T],
+    pub weight: &'a [T],
+    /// A number that each channel's sums start with.
+    pub bias: Option<&'a [T]>,
+}
+
 /// `y` from `(x, weight)`.
 pub type ForwardFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], Finish<T>, &mut [T]);
 /// `dx` from `(dy, weight)`, and a bias of its channels for a transposed convolution, whose output it is.
-pub type GradInputFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], Option<&[T]>, &mut [T]);
+pub type GradInputFn<T> = fn(&CpuCtx, &Geometry, GradInput<T>, &mut [T]);
 /// `dw` from `(dy, x)`.
 pub type GradWeightFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], &mut [T]);
 

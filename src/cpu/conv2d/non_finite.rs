@@ -9,7 +9,7 @@
 //!
 //! Rung 04 has more to undo, its transforms add up neighbours of either sign: see there.
 
-use super::{Geometry, direct};
+use super::{Geometry, GradInput, direct};
 use crate::core::Float;
 use crate::cpu::CpuCtx;
 
@@ -35,19 +35,12 @@ pub fn all_finite<T: Float>(cx: &CpuCtx, numbers: &[T]) -> bool {
 }
 
 /// The gradient of the input by rung 03. An infinite dy meets only the weights that it should.
-pub fn mend_input_gradient<T: Float>(
-    cx: &CpuCtx,
-    g: &Geometry,
-    dy: &[T],
-    weight: &[T],
-    bias: Option<&[T]>,
-    dx: &mut [T],
-) {
-    if all_finite(cx, weight) {
+pub fn mend_input_gradient<T: Float>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>, dx: &mut [T]) {
+    if all_finite(cx, of.weight) {
         return;
     }
     cx.pieces(dx, g.plane(), g.work(), |plane, dx| {
-        again(dx, |pixel| direct::input_gradient(g, dy, weight, bias, [plane, pixel]));
+        again(dx, |pixel| direct::input_gradient(g, of, [plane, pixel]));
     });
 }
 
@@ -96,7 +89,7 @@ mod tests {
         let bias: Vec<f32> = (0..g.o).map(|o| o as f32).collect();
         (fns.forward)(cx, g, x, weight, Finish { bias: Some(&bias), relu: false }, &mut y);
         (fns.forward)(cx, g, x, weight, Finish { bias: Some(&bias), relu: true }, &mut relu);
-        (fns.grad_input)(cx, g, dy, weight, None, &mut dx);
+        (fns.grad_input)(cx, g, GradInput { dy, weight, bias: None }, &mut dx);
         (fns.grad_weight)(cx, g, dy, x, &mut dw);
         [y, relu, dx, dw]
     }

@@ -1,7 +1,7 @@
 //! Outputs from flat pixels: the forward loop, and the gradient of the input, which is the same loop over dy.
 
 use super::super::non_finite::mend_input_gradient;
-use super::super::{Finish, Geometry};
+use super::super::{Finish, Geometry, GradInput};
 use super::ROWS;
 use super::layout::{Block, Layout, Taps};
 use super::tile::{Runs, Spot, Tile};
@@ -28,14 +28,8 @@ pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Fin
 }
 
 /// `dx` from `(dy, weight)`: for each phase of the stride a convolution of dy with the taps that meet it.
-pub fn grad_input(
-    cx: &CpuCtx,
-    g: &Geometry,
-    dy: &[f32],
-    weight: &[f32],
-    bias: Option<&[f32]>,
-    dx: &mut [f32],
-) {
+pub fn grad_input(cx: &CpuCtx, g: &Geometry, of: GradInput<f32>, dx: &mut [f32]) {
+    let GradInput { dy, weight, bias } = of;
     let [sh, sw] = g.window.stride;
     let phases = [sh.min(g.h), sw.min(g.w)];
     let phases = (0..phases[0]).flat_map(|a| (0..phases[1]).map(move |b| [a, b]));
@@ -56,7 +50,7 @@ pub fn grad_input(
         .collect();
     let to = Outputs::new(dx, g.n, [g.cg(), g.groups], [g.h, g.w]);
     convolve(cx, dy, layout, &passes, to, Finish { bias, relu: false }, g.window.stride);
-    mend_input_gradient(cx, g, dy, weight, bias, dx);
+    mend_input_gradient(cx, g, of, dx);
 }
 
 /// The outputs of one phase: all of them for a forward loop.

@@ -14,7 +14,7 @@
 use super::transforms::{Place, Plane, Taps, outputs, pixels, taps};
 use super::{Block, MACS, Shared, Tiling, pitch};
 use crate::cpu::CpuCtx;
-use crate::cpu::conv2d::{Finish, Geometry, im2col, implicit};
+use crate::cpu::conv2d::{Finish, Geometry, GradInput, im2col, implicit};
 use crate::cpu::outer::{Left, Strided, by_tile, next_rows, outer};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
@@ -74,14 +74,8 @@ pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Fin
     }
 }
 
-pub fn grad_input(
-    cx: &CpuCtx,
-    g: &Geometry,
-    dy: &[f32],
-    weight: &[f32],
-    bias: Option<&[f32]>,
-    dx: &mut [f32],
-) {
+pub fn grad_input(cx: &CpuCtx, g: &Geometry, of: GradInput<f32>, dx: &mut [f32]) {
+    let GradInput { dy, weight, bias } = of;
     let spread = AtomicBool::new(false);
     let layer = Layer {
         c: g.o,
@@ -101,7 +95,7 @@ pub fn grad_input(
     layer.run(cx);
     if spread.into_inner() {
         let run = if implicit::supports(g) { implicit::grad_input } else { im2col::grad_input };
-        run(cx, g, dy, weight, bias, dx);
+        run(cx, g, of, dx);
     }
 }
 
