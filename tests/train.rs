@@ -1,6 +1,7 @@
 //! Training: it learns, it is the same on any number of threads, and nothing that happens to it loses anything.
 
 use receptive::data::{Augment, Batch, Dataset, ImageSet, Loader, LoaderOptions, Normalize};
+use receptive::io::TensorFile;
 use receptive::models::{self, OptimizerKind};
 use receptive::nn::{Ctx, Loss, ModuleExt};
 use receptive::optim::{Adam, Optimizer};
@@ -158,6 +159,41 @@ fn a_finish_restores_the_best_weights_and_a_stop_keeps_the_last() {
             }
         }
     }
+}
+
+/// A callback that asks for a settled trainer after an epoch ends nothing and changes nothing.
+#[test]
+fn settling_after_an_epoch_goes_on() {
+    let config = RunConfig { epochs: 3, subset: Some(300), ..config("mlp2") };
+    let run = |flow| {
+        let setup = Setup::new(config.clone()).unwrap();
+        let (train, val) = setup.loaders().unwrap();
+        let mut trainer = setup.trainer().unwrap().callback(EndIn(When::Epoch, flow));
+        assert!(trainer.fit(&train, &val).unwrap().finished, "{flow:?}");
+        assert_eq!(trainer.state.epoch, 3, "{flow:?}");
+        bits(&setup.model.state_dict().unwrap())
+    };
+    assert!(run(Flow::Settle) == run(Flow::Continue), "the weights differ");
+}
+
+/// On the disk, too: a finish leaves a run whose best weights are those that the model holds.
+#[test]
+fn a_finished_run_folder_holds_the_weights_of_the_model() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("run");
+    let config =
+        RunConfig { epochs: 5, scheduler: "multistep:1:200".into(), subset: Some(300), ..config("mlp2") };
+    let folder = RunDir::create(&path, &config).unwrap();
+    let setup = Setup::new(config).unwrap();
+    let (train, val) = setup.loaders().unwrap();
+    let recorder = folder.recorder("run".to_owned(), false, 0, Arc::default()).unwrap();
+    let mut trainer = setup.trainer().unwrap().callback(EndIn(When::Step, Flow::Finish)).callback(recorder);
+    let outcome = trainer.fit(&train, &val).unwrap();
+    assert_eq!((outcome.finished, outcome.best_epoch, trainer.state.epoch), (true, 0, 2));
+    let read = |name| bits(&TensorFile::read(&path.join(name), &setup.device).unwrap().tensors);
+    let held = bits(&setup.model.state_dict().unwrap());
+    assert!(read("best.safetensors") == held, "the best weights are not the model's");
+    assert!(read("last.safetensors") != held, "the second epoch changed nothing");
 }
 
 /// The model ends with the best epoch's weights, not the last one's.

@@ -8,6 +8,8 @@ mod names;
 #[cfg(feature = "cli")]
 #[path = "../program/mod.rs"]
 mod program;
+#[cfg(feature = "cli")]
+mod weights;
 mod zoo;
 
 use receptive::models::{self, ModelConfig};
