@@ -1,6 +1,8 @@
 //! Where a user's files lie is in no file that may be passed on: names only. Only `config.toml` may say it, and says so.
 #![cfg(feature = "cli")]
 
+#[path = "data/files.rs"]
+mod files;
 mod program;
 
 use program::{error, ok, text};
@@ -8,6 +10,13 @@ use receptive::data::Image;
 use receptive::draw::png;
 use std::fs;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "live")]
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 /// A secret in the middle of every path.
 const SECRET: &str = "home-of-ann-1f9c";
@@ -30,16 +39,16 @@ fn photos(root: &Path) -> PathBuf {
 }
 
 /// Every file below a folder.
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        if entry.is_dir() { files(&entry, found) } else { found.push(entry) }
+        if entry.is_dir() { files_below(&entry, found) } else { found.push(entry) }
     }
 }
 
 /// The secret in none of the files that are not the user's own, nor in what was printed as JSON.
 fn names_only(root: &Path, printed: &[(&str, String)]) {
     let mut all = Vec::new();
-    files(root, &mut all);
+    files_below(root, &mut all);
     let mut artefacts = 0;
     for file in all.iter().filter(|file| !file.starts_with(root.join("photos"))) {
         let bytes = fs::read(file).unwrap();
@@ -102,6 +111,92 @@ fn no_artefact_says_where_files_lie() {
     names_only(&root, &printed);
     let page = fs::read_to_string(path("page.html")).unwrap();
     assert!(page.contains("0.png, 32x32 pixels") && page.contains("\"name\":\"run\""));
+}
+
+/// Nor does a comparison of two ways to compute, or what a reproduced experiment leaves.
+#[test]
+fn neither_a_comparison_nor_an_experiment_says_where_files_lie() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join(SECRET);
+    let path = |name: &str| root.join(name).display().to_string();
+    // Below the photographs, which are the user's own, as these images are.
+    files::write_set(&root.join("photos/mnist"), 400, 28, |name| (name.to_owned(), false));
+    let (out, data) = (path("reproduced"), path("photos"));
+    let reproduce = ["reproduce", "M3", "--data-dir", &data, "--out", &out, "--threads", "1", "--json"];
+    let reproduced = ok(&reproduce);
+    let (run, picture) = (format!("{out}/M3-seed0"), path("photos/seven.png"));
+    let image = Image::new([1, 28, 28], (0..28 * 28).map(|p| (p % 200) as u8).collect()).unwrap();
+    fs::write(&picture, png(&image, 1)).unwrap();
+    let printed = [
+        ("reproduce", reproduced),
+        ("reproduce --list", ok(&["reproduce", "--list", "--out", &out])),
+        ("diff", ok(&["diff", &run, "--json"])),
+        ("diff as text", ok(&["diff", &run, "--index", "2", "--data-dir", &data])),
+        ("diff of a picture", ok(&["diff", &run, "--image", &picture, "--gradients"])),
+        (
+            "diff of weights",
+            ok(&[
+                "diff",
+                &format!("{run}/first/best.safetensors"),
+                "--model",
+                "mlp2",
+                "--image",
+                &picture,
+                "--json",
+            ]),
+        ),
+        ("inspect", ok(&["inspect", &run, "--json"])),
+        ("eval", ok(&["eval", &run, "--json"])),
+    ];
+    names_only(&root, &printed);
+}
+
+/// What the live page's server sends, byte for byte: pages, scripts, events, pictures and refusals.
+#[cfg(feature = "live")]
+#[test]
+fn the_live_page_does_not_say_where_files_lie() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join(SECRET);
+    let (data, run) = (photos(&root).display().to_string(), root.join("run").display().to_string());
+    let mut program = Command::new(env!("CARGO_BIN_EXE_receptive"));
+    program.args(["train", "lenet5", "--data", &data, "--out", &run, "--resize", "32", "--batch-size", "4"]);
+    program.args(["--epochs", "40", "--threads", "1", "--health", "1", "--live"]);
+    let mut process = program.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let address =
+        lines.find_map(|line| line.unwrap().strip_prefix("live: http://").map(str::to_owned)).unwrap();
+    let rest = std::thread::spawn(move || lines.for_each(drop));
+    let (host, token) = address.trim_end_matches('/').split_once('/').unwrap();
+    // The events' stream ends with the run; until then it is read beside the other answers.
+    let ask = |method: &str, name: &str| {
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let headers = format!("Host: {host}\r\nOrigin: http://{host}\r\nContent-Length: 0\r\n");
+        write!(stream, "{method} /{token}/{name} HTTP/1.1\r\n{headers}\r\n").unwrap();
+        stream
+    };
+    let whole = |mut stream: TcpStream| {
+        let mut answer = Vec::new();
+        // Closed after an answer that did not need the rest of the request.
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let events = ask("GET", "events");
+    let page = whole(ask("GET", ""));
+    let scripts = page.split(['"', '\'']).filter(|name| name.ends_with(".js") || name.ends_with(".css"));
+    let mut answers: Vec<String> = scripts.map(|name| whole(ask("GET", name))).collect();
+    assert!(answers.len() > 3 && answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200 ")), "{page}");
+    answers.extend([whole(ask("GET", "nothing")), whole(ask("PUT", "stop")), page]);
+    let events = whole(events);
+    assert!(process.wait().unwrap().success());
+    rest.join().unwrap();
+    for part in ["\"folder\":\"run\"", "\"data\":\"photos\"", "event: predictions", "circle", "\"finished\""]
+    {
+        assert!(events.contains(part), "no {part} among the events");
+    }
+    for answer in answers.iter().chain([&events]) {
+        assert!(!answer.contains(SECRET), "{answer}");
+    }
 }
 
 /// The remark stands above settings that are read as before, with and without it.
