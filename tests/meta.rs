@@ -398,7 +398,8 @@ fn only_the_command_line_speaks_of_flags() {
         for line in text.lines().map(str::trim_start).filter(said) {
             for setting in line.split("`config.").skip(1) {
                 let field = setting.split(|c: char| c != '_' && !c.is_ascii_lowercase()).next().unwrap();
-                let flag = field.replace('_', "-");
+                let no = if setting[field.len()..].starts_with(" = false`") { "no-" } else { "" };
+                let flag = format!("{no}{}", field.replace('_', "-"));
                 let known = [flag.clone(), format!("no-{flag}")].iter().any(|flag| flags.contains(&**flag));
                 assert!(field.is_empty() || known, "{file}: there is no --{flag} and no --no-{flag}");
             }

@@ -2,7 +2,7 @@
 //! `--clip-norm 1`.
 
 /// Names in the library's texts, and what a user of the command line writes instead. A value comes in place of `{}`, or
-/// behind. Every other `config.NAME` is the flag `--name`.
+/// behind. Every other `config.NAME` is the flag `--name`, and `config.NAME = false` is `--no-name`.
 const WORDS: &[(&str, &str)] = &[
     ("Criterion::class_weights", "--class-weights"),
     ("Criterion::label_smoothing", "--label-smoothing"),
@@ -64,6 +64,9 @@ fn flag(setting: &str) -> Option<String> {
     if let Some(key) = name.strip_prefix("attrs.") {
         return value.map(|value| format!("--attr {key}={value}"));
     }
+    if let (Some(field), Some("false")) = (name.strip_prefix("config."), value) {
+        return Some(format!("--no-{}", field.replace('_', "-")));
+    }
     let of_config = || name.strip_prefix("config.").map(|field| format!("--{}", field.replace('_', "-")));
     let flag = word(name).or_else(of_config)?;
     Some(match value {
@@ -81,6 +84,7 @@ mod tests {
     fn settings_become_flags_and_other_code_stays() {
         for (text, expected) in [
             ("`config.val_batch_size`: 0 is out of range", "--val-batch-size: 0 is out of range"),
+            ("train with `config.cycle_momentum = false`", "train with --no-cycle-momentum"),
             ("clip gradients: `config.clip_norm = 1`", "clip gradients: --clip-norm 1"),
             ("go on: `RunDir::open(runs/a (1))`", "go on: receptive train --resume runs/a (1)"),
             ("use `Device::cpu()` or `GraphMode::Off`", "use --device cpu or --graph off"),
