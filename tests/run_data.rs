@@ -282,3 +282,52 @@ fn error_after_output(args: &[&str]) -> String {
     assert_eq!(output.status.code(), Some(1), "{args:?}");
     text(&output.stderr)
 }
+
+/// A header's promise, or many pixels in few bytes, take no memory that the limits do not grant.
+#[cfg(target_os = "linux")]
+#[test]
+fn small_files_of_large_pictures_take_little_memory() {
+    let set = Set::new();
+    let run = set.train("run", &[]);
+    let bits = |name: &str, side: u32, lines: u32| {
+        let file = File::create(set.at(name)).unwrap();
+        let mut encoder = png::Encoder::new(file, side, side);
+        encoder.set_depth(png::BitDepth::One);
+        let mut writer = encoder.write_header().unwrap();
+        let mut stream = writer.stream_writer().unwrap();
+        let line = vec![0x55; side.div_ceil(8) as usize];
+        (0..lines).for_each(|_| std::io::Write::write_all(&mut stream, &line).unwrap());
+        // A stream that ends early is an error of the encoder's; the file is there.
+        let _ = stream.finish();
+    };
+    bits("large.png", 8000, 8000);
+    bits("giant.png", 16384, 16384);
+    bits("cut.png", 9000, 10);
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pictures");
+    let patched = |from: &str, name: &str, at: &dyn Fn(&[u8]) -> usize, size: [u8; 4]| {
+        let mut bytes = fs::read(shared.join(from)).unwrap();
+        let at = at(&bytes);
+        bytes[at..at + 4].copy_from_slice(&size);
+        fs::write(set.at(name), bytes).unwrap();
+    };
+    let frame = |bytes: &[u8]| 5 + bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    patched("444-then-zeros.jpg", "promise.jpg", &frame, [0x32, 0xc8, 0x32, 0xc8]);
+    patched("palette.gif", "promise.gif", &|_| 6, [0x00, 0x30, 0x00, 0x20]);
+    for (name, taken) in [
+        ("large.png", true),
+        ("giant.png", false),
+        ("cut.png", false),
+        ("promise.jpg", false),
+        ("promise.gif", false),
+    ] {
+        let limited = format!(
+            "ulimit -v 900000; exec {} predict {run} --image {} --threads 1",
+            env!("CARGO_BIN_EXE_receptive"),
+            set.path(name)
+        );
+        let output = std::process::Command::new("sh").args(["-c", &limited]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(i32::from(!taken)), "{name}: {said}");
+        assert!(taken || said.contains(name), "{name}: {said}");
+    }
+}

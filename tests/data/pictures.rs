@@ -234,21 +234,86 @@ fn grey_is_weighed() {
     assert_eq!(picture::grey(&rgb), Image::new([1, 1, 2], vec![114, 77]).unwrap());
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-    /// A good file with some bytes overwritten: an image or an error.
-    #[test]
-    fn mutated_files_never_panic(
-        format in prop::sample::select(vec![ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif]),
-        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
-    ) {
-        let mut bytes = encode(&noise(), format);
-        for (at, byte) in edits {
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
+/// What happens to a file on its way.
+#[derive(Debug, Clone)]
+enum Damage {
+    Overwrite(prop::sample::Index, u8),
+    Insert(prop::sample::Index, Vec<u8>),
+    Remove(prop::sample::Index, usize),
+    Copy(prop::sample::Index, prop::sample::Index, usize),
+    Cut(prop::sample::Index),
+}
+
+impl Damage {
+    fn any() -> impl Strategy<Value = Damage> {
+        let place = any::<prop::sample::Index>;
+        prop_oneof![
+            6 => (place(), any::<u8>()).prop_map(|(at, byte)| Damage::Overwrite(at, byte)),
+            // Markers, and lengths that are nothing or everything.
+            3 => (place(), prop::sample::select(vec![0u8, 1, 0x7f, 0xd0, 0xd8, 0xd9, 0xda, 0xc0, 0xc2, 0xc4, 0xdb, 0xdd, 0xff]))
+                .prop_map(|(at, byte)| Damage::Overwrite(at, byte)),
+            1 => (place(), prop::collection::vec(any::<u8>(), 1..9)).prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
+            1 => (place(), 1usize..40).prop_map(|(at, n)| Damage::Remove(at, n)),
+            1 => (place(), place(), 1usize..80).prop_map(|(from, to, n)| Damage::Copy(from, to, n)),
+            1 => place().prop_map(Damage::Cut),
+        ]
+    }
+
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        if bytes.is_empty() {
+            return;
         }
-        if let Ok(image) = decode(&bytes) {
-            prop_assert_eq!(image.size.iter().product::<usize>(), image.pixels.len());
+        let n = bytes.len();
+        match self {
+            Damage::Overwrite(at, byte) => bytes[at.index(n)] = *byte,
+            Damage::Insert(at, new) => drop(bytes.splice(at.index(n)..at.index(n), new.iter().copied())),
+            Damage::Remove(at, more) => drop(bytes.drain(at.index(n)..n.min(at.index(n) + more))),
+            Damage::Copy(from, to, more) => {
+                let block = bytes[from.index(n)..n.min(from.index(n) + more)].to_vec();
+                drop(bytes.splice(to.index(n)..to.index(n), block));
+            }
+            Damage::Cut(at) => bytes.truncate(at.index(n)),
+        }
+    }
+}
+
+/// Good files of every kind: those beside this file.
+fn good_files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pictures");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|kind| kind != "safetensors"));
+    files.sort();
+    assert!(files.len() > 100, "{}", files.len());
+    files
+}
+
+/// 400 damaged files, or as many as `RECEPTIVE_FUZZ` says.
+fn damaged_files() -> u32 {
+    std::env::var("RECEPTIVE_FUZZ").map_or(400, |text| text.parse().expect("RECEPTIVE_FUZZ is a number"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(damaged_files()) })]
+    /// A good file that came to harm is an image or an error. Its header alone says no other size than its pixels.
+    #[test]
+    fn damaged_files_never_panic(
+        file in prop::sample::select(good_files()),
+        damage in prop::collection::vec(Damage::any(), 1..6),
+    ) {
+        let mut bytes = std::fs::read(&file).unwrap();
+        damage.iter().for_each(|damage| damage.apply(&mut bytes));
+        let damaged = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(damaged.path(), &bytes).unwrap();
+        let mut image = Image::default();
+        if picture::read(damaged.path(), &mut image).is_ok() {
+            let [c, h, w] = image.size;
+            prop_assert_eq!(c * h * w, image.pixels.len());
+            prop_assert_eq!(picture::dimensions(damaged.path()).unwrap(), [h, w]);
+        }
+        let mut mask = Image::default();
+        if picture::read_mask(damaged.path(), &file, &mut mask).is_ok() {
+            prop_assert_eq!(mask.size.iter().product::<usize>(), mask.pixels.len());
         }
     }
 }
