@@ -380,6 +380,25 @@ fn simultaneous_starts_never_share_a_folder() {
     }
 }
 
+/// A start that fails takes its folder back. One that waited for it is not hurt: it fails for the same reason, or says that
+/// the folder is taken.
+#[test]
+fn simultaneous_starts_that_fail_say_why() {
+    let runs = Runs::new();
+    for round in 0..6 {
+        let run = runs.at(&format!("run{round}"));
+        let start = || train(&run).args(["--freeze", "conv1,conv2,fc1,fc2,fc3"]).spawn().unwrap();
+        let started: Vec<_> = (0..6).map(|_| start()).collect();
+        for child in started {
+            let output = child.wait_with_output().unwrap();
+            let message = String::from_utf8_lossy(&output.stderr);
+            let known = ["nothing is left to train", "already holds a run", "another process is training"];
+            assert!(!output.status.success() && known.iter().any(|k| message.contains(k)), "{message}");
+        }
+        assert!(!run.exists());
+    }
+}
+
 /// Without `--out` every start has a folder of its own.
 #[test]
 fn simultaneous_starts_without_a_folder_each_find_one() {

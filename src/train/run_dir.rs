@@ -29,6 +29,9 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// Run folders that an error lists.
 const NAMED: usize = 3;
 
+/// Times that a start makes its folder anew.
+const STARTS: usize = 20;
+
 /// The files that a run keeps.
 const KEPT: [&str; 13] = [
     "config.toml",
@@ -65,6 +68,17 @@ impl RunDir {
     /// # Errors
     /// A folder that already holds a run, or that cannot be written.
     pub fn create(path: &Path, config: &RunConfig) -> Result<RunDir> {
+        // A start that failed takes its folder back, maybe while this one waits for it: then this one makes it anew.
+        for _ in 0..STARTS {
+            let created = Self::try_create(path, config);
+            if created.is_ok() || path.exists() {
+                return created;
+            }
+        }
+        Self::try_create(path, config)
+    }
+
+    fn try_create(path: &Path, config: &RunConfig) -> Result<RunDir> {
         let refused = |e| Error::io(path, "make the run folder", e);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(refused)?;

@@ -32,6 +32,9 @@ struct Run {
     lr: f64,
     resident: bool,
     clip_norm: Option<f64>,
+    schedule: &'static str,
+    /// The step after which a callback finishes the run.
+    finish: Option<u64>,
 }
 
 const RUN: Run = Run {
@@ -43,6 +46,8 @@ const RUN: Run = Run {
     lr: 0.02,
     resident: true,
     clip_norm: None,
+    schedule: "cosine",
+    finish: None,
 };
 
 /// A run's losses: of each step, and of each phase.
@@ -51,16 +56,19 @@ struct Seen {
     phases: Vec<f64>,
 }
 
-struct Watch(Arc<Mutex<Seen>>);
+struct Watch {
+    seen: Arc<Mutex<Seen>>,
+    finish: Option<u64>,
+}
 
 impl Callback for Watch {
     fn on_step(&mut self, _trainer: &Trainer, report: &StepReport) -> Result<Flow> {
-        self.0.lock().unwrap().losses.push((report.step, report.loss));
-        Ok(Flow::Continue)
+        self.seen.lock().unwrap().losses.push((report.step, report.loss));
+        Ok(if self.finish == Some(report.step) { Flow::Finish } else { Flow::Continue })
     }
 
     fn on_phase(&mut self, _trainer: &Trainer, report: &receptive::train::PhaseReport) -> Result<()> {
-        self.0.lock().unwrap().phases.push(report.loss);
+        self.seen.lock().unwrap().phases.push(report.loss);
         Ok(())
     }
 }
@@ -117,16 +125,20 @@ impl Run {
         let options = TrainerOptions {
             graph,
             clip_norm: self.clip_norm,
-            schedule: "cosine".parse().unwrap(),
+            schedule: self.schedule.parse().unwrap(),
             ..TrainerOptions::new(self.model, self.epochs, self.lr)
         };
         let seen = Arc::new(Mutex::new(Seen { losses: vec![], phases: vec![] }));
-        let mut trainer =
-            Trainer::new(model, network.loss, optimizer, options).callback(Watch(Arc::clone(&seen)));
+        let watch = Watch { seen: Arc::clone(&seen), finish: self.finish };
+        let mut trainer = Trainer::new(model, network.loss, optimizer, options).callback(watch);
         if let Some(health) = health {
             trainer = trainer.callback(health);
         }
-        trainer.fit(&train, &val)?;
+        assert!(trainer.fit(&train, &val)?.finished);
+        let best = &trainer.state.best.as_ref().unwrap().weights;
+        for (name, weight) in model.state_dict()? {
+            assert_eq!(weight.to_f64()?, best[&name].to_f64()?, "{name} is not the best epoch's");
+        }
         drop(trainer);
         Ok(Arc::into_inner(seen).unwrap().into_inner().unwrap())
     }
@@ -177,6 +189,27 @@ fn resnet_cifar_trains_as_on_the_cpu() {
 #[test]
 fn adam_and_dropout_go_on_in_a_graph() {
     Run { model: "mlp", batch: 8, images: 35, adam: true, lr: 0.002, ..RUN }.check();
+}
+
+/// A momentum that changes every step, of both optimisers.
+#[test]
+fn a_cycled_momentum_goes_on_in_a_graph() {
+    let run = Run { model: "mlp2", batch: 4, schedule: "onecycle", ..RUN };
+    run.check();
+    Run { adam: true, lr: 0.002, ..run }.check();
+}
+
+/// The epoch in which a callback finishes the run is validated, and is the last.
+#[test]
+fn a_run_that_is_finished_early_ends_as_at_its_end() {
+    let Some(device) = cuda() else { return };
+    for (device, graph) in
+        [(&Device::cpu().unwrap(), GraphMode::Off), (&device, GraphMode::Off), (&device, GraphMode::On)]
+    {
+        let seen = Run { epochs: 4, finish: Some(6), ..RUN }.on(device, graph);
+        assert_eq!(seen.phases.len(), 2 * 2, "{graph:?}");
+        assert!((7..=10).contains(&seen.losses.len()), "{graph:?}: {} steps", seen.losses.len());
+    }
 }
 
 #[test]
