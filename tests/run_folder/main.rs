@@ -1,6 +1,9 @@
 //! The run folder, through the program itself: what it holds, and that nothing is lost whatever happens.
 #![cfg(feature = "cli")]
 
+mod at_once;
+mod longer;
+
 use receptive::train::RunDir;
 use std::fs;
 use std::io::Read;
@@ -346,74 +349,6 @@ fn a_full_or_unwritable_disk_is_an_error_and_the_checkpoint_survives() {
     assert_same_run(&whole, &run);
 }
 
-/// Two processes in one folder would overwrite each other; a killed one leaves no lock behind (see the kill test).
-#[cfg(unix)]
-#[test]
-fn a_folder_is_trained_in_by_one_process_at_a_time() {
-    let runs = Runs::new();
-    let run = runs.at("run");
-    let mut first = train_epochs(&run, "200").spawn().unwrap();
-    while !run.join("checkpoint.safetensors").exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let message = refuse(&mut receptive(&["train", "--resume", text(&run)]));
-    assert!(message.contains("another process"), "{message}");
-    first.kill().unwrap();
-    first.wait().unwrap();
-}
-
-/// Of several starts on one folder one trains. The others are told, and leave its files alone.
-#[test]
-fn simultaneous_starts_never_share_a_folder() {
-    let runs = Runs::new();
-    for round in 0..4 {
-        let run = runs.at(&format!("run{round}"));
-        let start = || train(&run).args(["--max-steps", "2"]).spawn().unwrap();
-        let started: Vec<_> = (0..4).map(|_| start()).collect();
-        let ended: Vec<Output> = started.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
-        assert_eq!(ended.iter().filter(|output| output.status.success()).count(), 1, "{ended:?}");
-        for output in ended.iter().filter(|output| !output.status.success()) {
-            let message = String::from_utf8_lossy(&output.stderr);
-            assert!(message.contains("already holds a run"), "{message}");
-        }
-        assert_eq!(metrics(&run).len(), 2 + 2 + 1);
-    }
-}
-
-/// A start that fails takes its folder back. One that waited for it is not hurt: it fails for the same reason, or says that
-/// the folder is taken.
-#[test]
-fn simultaneous_starts_that_fail_say_why() {
-    let runs = Runs::new();
-    for round in 0..6 {
-        let run = runs.at(&format!("run{round}"));
-        let start = || train(&run).args(["--freeze", "conv1,conv2,fc1,fc2,fc3"]).spawn().unwrap();
-        let started: Vec<_> = (0..6).map(|_| start()).collect();
-        for child in started {
-            let output = child.wait_with_output().unwrap();
-            let message = String::from_utf8_lossy(&output.stderr);
-            let known = ["nothing is left to train", "already holds a run", "another process is training"];
-            assert!(!output.status.success() && known.iter().any(|k| message.contains(k)), "{message}");
-        }
-        assert!(!run.exists());
-    }
-}
-
-/// Without `--out` every start has a folder of its own.
-#[test]
-fn simultaneous_starts_without_a_folder_each_find_one() {
-    let runs = Runs::new();
-    let start = || {
-        let flags = ["train", "softmax", "--data", "sample", "--subset", "100", "--max-steps", "1"];
-        receptive(&flags).args(["--threads", "1"]).current_dir(runs.0.path()).spawn().unwrap()
-    };
-    let started: Vec<_> = (0..4).map(|_| start()).collect();
-    started.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
-    for n in 1..=4 {
-        assert!(metrics(&runs.at(&format!("runs/softmax-sample-{n}"))).len() == 3);
-    }
-}
-
 /// Lines written to a file that has no name any more are lost: the run ends with an error.
 #[cfg(unix)]
 #[test]
@@ -447,67 +382,5 @@ fn other_files_removed_in_mid_run_are_noticed() {
         child.stderr.take().unwrap().read_to_string(&mut message).unwrap();
         assert!(!child.wait().unwrap().success() && message.contains(said), "{message}");
         assert_eq!(fs::read(run.join("config.toml")).unwrap(), settings);
-    }
-}
-
-/// The files of a run folder, in order.
-fn files(run: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(run).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
-}
-
-/// Finished or stopped, a run that is given more epochs ends as one that had them from the start.
-#[test]
-fn trained_longer_bit_for_bit() {
-    let runs = Runs::new();
-    let schedules = ["constant", "step:1:0.5", "warmup:1ep/multistep:1,2:0.1", "plateau:0:0.5"];
-    for (i, schedule) in schedules.into_iter().enumerate() {
-        let (whole, part) = (runs.at(&format!("whole{i}")), runs.at(&format!("part{i}")));
-        let start = |run: &Path, epochs: &str| {
-            let mut command = train_epochs(run, epochs);
-            command.args(["--scheduler", schedule]);
-            command
-        };
-        succeed(&mut start(&whole, "4"));
-        succeed(&mut start(&part, "2"));
-        let before = files(&part);
-        succeed(&mut receptive(&["train", "--resume", text(&part), "--epochs", "2"]));
-        assert!(before == files(&part), "as many epochs as it has are no longer run");
-        succeed(&mut receptive(&["train", "--resume", text(&part), "--epochs", "3"]));
-        succeed(&mut receptive(&["train", "--resume", text(&part), "--epochs", "4"]));
-        assert_same_run(&whole, &part);
-        assert_eq!(RunDir::config(&whole).unwrap(), RunDir::config(&part).unwrap());
-    }
-    // Stopped in mid-run.
-    let (whole, part) = (runs.at("whole0"), runs.at("stopped"));
-    let mut child = train_epochs(&part, "3").spawn().unwrap();
-    while !part.join("checkpoint.safetensors").exists() {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    succeed(&mut receptive(&["train", "--resume", text(&part), "--epochs", "4"]));
-    assert_same_run(&whole, &part);
-}
-
-#[test]
-fn a_run_that_cannot_be_trained_longer_says_why_and_stays() {
-    let runs = Runs::new();
-    let cases: [(&[&str], &str, &str); 6] = [
-        (&[], "1", "fewer than the run's 2"),
-        (&["--max-steps", "3"], "4", "ends after 3 steps"),
-        (&["--scheduler", "cosine"], "4", "plans its rates over the whole run"),
-        (&["--scheduler", "onecycle"], "4", "plans its rates over the whole run"),
-        (&["--scheduler", "triangle:1"], "4", "plans its rates over the whole run"),
-        (&["--scheduler", "warmup:2/cosine"], "4", "plans its rates over the whole run"),
-    ];
-    for (i, (flags, epochs, said)) in cases.into_iter().enumerate() {
-        let run = runs.at(&format!("run{i}"));
-        succeed(train_epochs(&run, "2").args(flags));
-        let before = files(&run);
-        let message = refuse(&mut receptive(&["train", "--resume", text(&run), "--epochs", epochs]));
-        assert!(message.contains(said), "{message}");
-        assert!(before == files(&run), "{message}");
     }
 }

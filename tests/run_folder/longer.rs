@@ -1,0 +1,65 @@
+//! Runs that are given more epochs.
+
+use super::*;
+
+/// The files of a run folder, in order.
+fn files(run: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(run).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+/// Finished or stopped, a run that is given more epochs ends as one that had them from the start.
+#[test]
+fn trained_longer_bit_for_bit() {
+    let runs = Runs::new();
+    let schedules = ["constant", "step:1:0.5", "warmup:1ep/multistep:1,2:0.1", "plateau:0:0.5"];
+    for (i, schedule) in schedules.into_iter().enumerate() {
+        let (whole, part) = (runs.at(&format!("whole{i}")), runs.at(&format!("part{i}")));
+        let start = |run: &Path, epochs: &str| {
+            let mut command = train_epochs(run, epochs);
+            command.args(["--scheduler", schedule]);
+            command
+        };
+        succeed(&mut start(&whole, "4"));
+        succeed(&mut start(&part, "2"));
+        let before = files(&part);
+        succeed(&mut receptive(&["train", "--resume", text(&part), "--epochs", "2"]));
+        assert!(before == files(&part), "as many epochs as it has are no longer run");
+        succeed(&mut receptive(&["train", "--resume", text(&part), "--epochs", "3"]));
+        succeed(&mut receptive(&["train", "--resume", text(&part), "--epochs", "4"]));
+        assert_same_run(&whole, &part);
+        assert_eq!(RunDir::config(&whole).unwrap(), RunDir::config(&part).unwrap());
+    }
+    // Stopped in mid-run.
+    let (whole, part) = (runs.at("whole0"), runs.at("stopped"));
+    let mut child = train_epochs(&part, "3").spawn().unwrap();
+    while !part.join("checkpoint.safetensors").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    succeed(&mut receptive(&["train", "--resume", text(&part), "--epochs", "4"]));
+    assert_same_run(&whole, &part);
+}
+
+#[test]
+fn a_run_that_cannot_be_trained_longer_says_why_and_stays() {
+    let runs = Runs::new();
+    let cases: [(&[&str], &str, &str); 6] = [
+        (&[], "1", "fewer than the run's 2"),
+        (&["--max-steps", "3"], "4", "ends after 3 steps"),
+        (&["--scheduler", "cosine"], "4", "plans its rates over the whole run"),
+        (&["--scheduler", "onecycle"], "4", "plans its rates over the whole run"),
+        (&["--scheduler", "triangle:1"], "4", "plans its rates over the whole run"),
+        (&["--scheduler", "warmup:2/cosine"], "4", "plans its rates over the whole run"),
+    ];
+    for (i, (flags, epochs, said)) in cases.into_iter().enumerate() {
+        let run = runs.at(&format!("run{i}"));
+        succeed(train_epochs(&run, "2").args(flags));
+        let before = files(&run);
+        let message = refuse(&mut receptive(&["train", "--resume", text(&run), "--epochs", epochs]));
+        assert!(message.contains(said), "{message}");
+        assert!(before == files(&run), "{message}");
+    }
+}
