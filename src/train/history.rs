@@ -87,7 +87,7 @@ impl Metrics {
     }
 }
 
-/// Whether the open file is still the one at `path`.
+/// Whether the open file or folder is still the one at `path`.
 #[cfg(unix)]
 pub fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -95,8 +95,8 @@ pub fn is_at(file: &File, path: &Path) -> bool {
     file.metadata().is_ok_and(|open| fs::metadata(path).is_ok_and(|there| same(open, there)))
 }
 
-/// Whether there still is a file at `path`.
+/// Whether there still is one at `path`.
 #[cfg(not(unix))]
 pub fn is_at(_file: &File, path: &Path) -> bool {
-    path.is_file()
+    path.exists()
 }

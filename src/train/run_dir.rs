@@ -70,15 +70,16 @@ impl RunDir {
     pub fn create(path: &Path, config: &RunConfig) -> Result<RunDir> {
         // A start that failed takes its folder back, maybe while this one waits for it: then this one makes it anew.
         for _ in 0..STARTS {
-            let created = Self::try_create(path, config);
-            if created.is_ok() || path.exists() {
-                return created;
+            if let Some(folder) = Self::try_create(path, config)? {
+                return Ok(folder);
             }
         }
-        Self::try_create(path, config)
+        let what = "other starts make this folder and take it back all the time";
+        Err(Error::new(ErrorKind::Io, path.display().to_string(), what).help("try again when they are done"))
     }
 
-    fn try_create(path: &Path, config: &RunConfig) -> Result<RunDir> {
+    /// `None`: the folder was taken back in between.
+    fn try_create(path: &Path, config: &RunConfig) -> Result<Option<RunDir>> {
         let refused = |e| Error::io(path, "make the run folder", e);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(refused)?;
@@ -86,11 +87,18 @@ impl RunDir {
         let made = match fs::create_dir(path) {
             Ok(()) => true,
             Err(_) if path.is_dir() => false,
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && !path.exists() => return Ok(None),
             Err(e) => return Err(refused(e)),
         };
         // One start at a time looks for a run and writes its own. The lock ends with the process, whatever ends it.
-        let folder = File::open(path).map_err(|e| Error::io(path, "open", e))?;
+        let folder = match File::open(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(|e| Error::io(path, "open", e))?,
+        };
         folder.lock().map_err(|e| Error::io(path, "lock", e))?;
+        if !is_at(&folder, path) {
+            return Ok(None);
+        }
         let file = path.join("config.toml");
         if file.exists() {
             return Err(Error::argument(path.display().to_string(), "already holds a run").help(format!(
@@ -99,7 +107,7 @@ impl RunDir {
             )));
         }
         write_atomically(&file, config.to_toml().as_bytes())?;
-        Self::lock(path, made)
+        Self::lock(path, made).map(Some)
     }
 
     /// Opens a run that was started before.
@@ -168,6 +176,8 @@ impl RunDir {
         if self.begun.get() {
             return;
         }
+        // As a start does: none comes in between, to write into a folder that it did not make and would leave behind.
+        let _folder = File::open(&self.path).and_then(|folder| folder.lock().map(|()| folder));
         // Best effort: the error that led here is the one to report.
         for file in ["metrics.jsonl", DataRecord::FILE, "config.toml"] {
             let _ = fs::remove_file(self.path.join(file));
