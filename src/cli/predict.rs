@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Class probabilities, or the mask, of a PNG or JPEG image or an image of the data set.
+/// Class probabilities, or the mask, of a PNG, JPEG or GIF image or an image of the data set.
 ///
 /// A picture is laid on white where it is transparent, made grey for a network with one channel, and stretched to the
 /// network's size (bilinear). MNIST and Fashion-MNIST are light on dark: a dark drawing on light paper needs --invert.

@@ -21,7 +21,7 @@ use crate::tensor::{Scope, Tensor, Watch, within};
 /// let log_p = Tensor::from_slice(&cpu, &[-0.5f32, -1.0, -3.0, -0.1], &[2, 2])?;
 /// let target = Tensor::from_slice(&cpu, &[0i64, 1], &[2])?;
 /// assert_eq!(criterion.compute(&log_p, &target)?.item()?, 0.5); // the sample of class 1 weighs nothing
-/// # receptive::Result::Ok(())
+/// # Ok::<(), receptive::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Criterion {

@@ -253,7 +253,11 @@ impl FromStr for Schedule {
                     _ => Err(malformed(text, gamma, "a factor between 0 and 1")),
                 }
             }
-            _ => Err(Error::argument("scheduler", format!("`{text}` is not a schedule")).expected(FORMS)),
+            [name, ..] => Err(match FORMS.split(", ").find(|form| form.split(':').next() == Some(name)) {
+                Some(form) => malformed(text, text, form),
+                None => Error::argument("scheduler", format!("`{text}` is not a schedule")).expected(FORMS),
+            }),
+            [] => unreachable!("a text has a first part"),
         }
     }
 }
