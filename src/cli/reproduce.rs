@@ -3,6 +3,7 @@
 use super::args::DeviceArgs;
 use super::progress::Progress;
 use super::{experiments, interrupt, print_line, say, say_on_stderr};
+use crate::ErrorKind;
 use crate::reproduce::{EXPERIMENTS, Experiment, Options, Report, find, list, run as run_one};
 use anyhow::bail;
 use std::io::IsTerminal;
@@ -74,7 +75,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let stop = interrupt()?;
     let terminal = std::io::stderr().is_terminal();
     let mut report = Report { rows: Vec::new() };
-    for experiment in chosen {
+    let (several, mut missing) = (chosen.len() > 1, Vec::new());
+    'experiments: for experiment in chosen {
         let mut results = Vec::new();
         for seed in 0..args.seeds {
             say(&format!(
@@ -83,9 +85,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 options.folder(experiment, seed).display()
             ));
             let watch = |config: &crate::train::RunConfig| Progress::new(terminal, config.log_interval, say);
-            match run_one(experiment, seed, &options, &stop, watch, &say)? {
-                Ok(result) => results.push(result),
-                Err(stopped) => {
+            match run_one(experiment, seed, &options, &stop, watch, &say) {
+                Ok(Ok(result)) => results.push(result),
+                Err(error) if several && error.kind() == ErrorKind::Missing => {
+                    say(&format!("not run: {error}"));
+                    missing.push(experiment.id);
+                    continue 'experiments;
+                }
+                Err(error) => return Err(error.into()),
+                Ok(Err(stopped)) => {
                     bail!(super::Stopped(format!(
                         "stopped in {}; the same command goes on",
                         stopped.0.display()
@@ -96,10 +104,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         report.rows.extend(Report::of(experiment, &results)?.rows);
         report.write(&options.out)?;
     }
-    print(&report, args.json)?;
+    if missing.is_empty() || !report.rows.is_empty() {
+        print(&report, args.json)?;
+    }
     let runs = experiments::runs(&report, &options.out);
     if !args.json && !runs.is_empty() {
         print_line(&format!("\nrun folders, for eval, predict and inspect:\n{}", runs.join("\n")))?;
+    }
+    if !missing.is_empty() {
+        bail!("not run, because their data are not on this machine: {}", missing.join(", "));
     }
     Ok(())
 }
