@@ -47,10 +47,14 @@ impl Set {
 
     /// Trains on the set with these flags; returns the run folder.
     fn train(&self, name: &str, flags: &[&str]) -> String {
-        let (data, run) = (self.path("pets"), self.path(name));
+        self.train_on(name, &self.path("pets"), flags)
+    }
+
+    fn train_on(&self, name: &str, data: &str, flags: &[&str]) -> String {
+        let run = self.path(name);
         let always =
             ["--resize", "8", "--epochs", "2", "--batch-size", "4", "--threads", "1", "--health", "0"];
-        let start = ["train", "softmax", "--data", &data, "--out", &run];
+        let start = ["train", "softmax", "--data", data, "--out", &run];
         ok(&[&start[..], &always[..], flags].concat());
         run
     }
@@ -281,6 +285,35 @@ fn error_after_output(args: &[&str]) -> String {
     let output = program::receptive(args);
     assert_eq!(output.status.code(), Some(1), "{args:?}");
     text(&output.stderr)
+}
+
+/// A run whose folder of pictures was moved says so, and goes on when it is told where they are.
+#[test]
+fn moved_pictures_are_found_again() {
+    let set = Set::new();
+    let run = set.train("run", &["--max-steps", "3"]);
+    set.rename("pets", "animals");
+    let moved = set.path("animals");
+    for args in [&["eval", &*run][..], &["train", "--resume", &run, "--data", "nowhere"]] {
+        assert!(error(args).contains("nowhere") || error(args).contains("--data FOLDER"), "{}", error(args));
+    }
+    assert!(ok(&["eval", &run, "--data", &moved]).contains("accuracy"));
+    let fresh = set.train_on("fresh", &moved, &["--scheduler", "step:1:0.5"]);
+    set.rename("animals", "pets");
+    assert!(error(&["train", "--resume", &fresh, "--epochs", "3"]).contains("--data FOLDER"));
+    let longer = ["train", "--resume", &fresh, "--epochs", "3", "--data", &set.path("pets")];
+    assert!(ok(&longer).contains("epoch 3/3"));
+    assert!(ok(&["eval", &fresh]).contains("accuracy"));
+}
+
+/// There are no test images to ask for where `val` alone judges.
+#[test]
+fn a_set_without_test_images_has_no_test() {
+    let set = Set::new();
+    let run = set.train("run", &[]);
+    let message = error(&["eval", &run, "--split", "test"]);
+    assert!(message.contains("no test images") && message.contains("--split val"), "{message}");
+    assert!(ok(&["eval", &run, "--split", "val"]).contains("accuracy"));
 }
 
 /// A header's promise, or many pixels in few bytes, take no memory that the limits do not grant.

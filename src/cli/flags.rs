@@ -19,6 +19,7 @@ const WORDS: &[(&str, &str)] = &[
     ("Loss::CrossEntropy", "--loss cross_entropy"),
     ("RunDir::create", "--out"),
     ("RunDir::open", "receptive train --resume {}"),
+    ("Split::Val", "--split val"),
     ("StepBench.batch_size", "--batch-size"),
     ("StepBench.seconds", "--seconds"),
     ("TrainedOptions.data", "--data"),

@@ -5,6 +5,7 @@ use super::profile::{ProfileArgs, Watched};
 use super::progress::Progress;
 use crate::ErrorKind;
 use crate::core::text::four_decimals;
+use crate::core::{Error, Named};
 use crate::data::{Augment, DataDirs, Normalization, catalog, find};
 use crate::models::{Network, OptimizerKind};
 use crate::nn::{Loss, Scheme};
@@ -12,7 +13,7 @@ use crate::optim::Decay;
 use crate::train::live::{End, Server};
 use crate::train::{
     Callback, DataRecord, Done, GraphMode, HEALTH_EVERY, Keep, Outcome, Overlap, RunConfig, RunDir, longer,
-    train,
+    moved, train,
 };
 use anyhow::bail;
 use std::io::IsTerminal;
@@ -26,7 +27,8 @@ use std::sync::atomic::AtomicBool;
 pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
-    /// Go on with a stopped run; everything is taken from its folder. With --epochs N train it longer
+    /// Go on with a stopped run; everything is taken from its folder. With --epochs N train it longer; with --data or
+    /// --data-dir find its data elsewhere
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
     /// With --resume: take the data as they are now, though they changed since training started
@@ -51,7 +53,15 @@ fn port(text: &str) -> Result<u16, String> {
 /// A resumed run takes everything from its folder: a setting given beside it would be lost without a word.
 fn not_with_resume(arg: clap::Arg) -> clap::Arg {
     match arg.get_id().as_str() {
-        "resume" | "epochs" | "accept_changed_data" | "live" | "profile" | "profile_steps" | "json" => arg,
+        "resume"
+        | "epochs"
+        | "data"
+        | "data_dir"
+        | "accept_changed_data"
+        | "live"
+        | "profile"
+        | "profile_steps"
+        | "json" => arg,
         _ => arg.conflicts_with("resume"),
     }
 }
@@ -97,7 +107,7 @@ struct Settings {
     #[arg(long)]
     weight_decay: Option<f64>,
     /// constant, step:EVERY:GAMMA, multistep:E1,E2:GAMMA, exponential:GAMMA, cosine, onecycle, triangle:EPOCH,
-    /// plateau:PATIENCE:FACTOR, or warmup:STEPS/ before one of them
+    /// plateau:PATIENCE:FACTOR, or warmup:STEPS/ or warmup:EPOCHSep/ before one of them: warmup:2ep/cosine
     #[arg(long)]
     scheduler: Option<String>,
     /// onecycle: leave momentum (of adam: beta1) as it is; without this flag it goes from 0.95 to 0.85 and back
@@ -161,7 +171,7 @@ struct Settings {
     /// Load what matches of --init, list the rest
     #[arg(long, requires = "init")]
     init_partial: bool,
-    /// Layers that stay as they are, by the beginning of their names: encoder, conv1, layer1.0
+    /// Layers that stay as they are, each with all that is in it: encoder, conv1, layer1.0
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     freeze: Vec<String>,
     /// Take the images in file order
@@ -200,6 +210,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             if args.accept_changed_data {
                 DataRecord::accept_changes(path)?;
             }
+            let (data, data_dir) = (&args.settings.data, &args.settings.data_dir);
+            let data = data.as_deref().map(data_folder).transpose()?;
+            let (folder, config) = moved(folder, config, data, absolute(data_dir)?)?;
             match args.settings.epochs {
                 Some(epochs) => longer(folder, config, epochs)?,
                 None => (folder, config),
@@ -245,14 +258,22 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A folder of data by its whole path: a run may be resumed from elsewhere. A set's name stays.
+fn data_folder(data: &str) -> std::io::Result<String> {
+    match Path::new(data).is_dir() {
+        true => Ok(std::path::absolute(data)?.display().to_string()),
+        false => Ok(data.to_owned()),
+    }
+}
+
+fn absolute(path: &Option<PathBuf>) -> std::io::Result<Option<PathBuf>> {
+    path.as_deref().map(std::path::absolute).transpose()
+}
+
 /// The flags over the model's defaults.
 fn configure(network: &Network, args: &Args, say: fn(&str)) -> anyhow::Result<RunConfig> {
     let (width, args) = (args.network.width, &args.settings);
-    let mut data = data_set(args, network, say)?;
-    if Path::new(&data).is_dir() {
-        data = std::path::absolute(&data)?.display().to_string();
-    }
-    let absolute = |path: &Option<PathBuf>| path.as_deref().map(std::path::absolute).transpose();
+    let data = data_folder(&data_set(args, network, say)?)?;
     let mut config = RunConfig::new(network, &data);
     if let Some(optimizer) = args.optimizer {
         config.set_optimizer(optimizer);
@@ -262,6 +283,10 @@ fn configure(network: &Network, args: &Args, say: fn(&str)) -> anyhow::Result<Ru
     set(args.batch_size, &mut config.batch_size);
     set(args.val_batch_size, &mut config.val_batch_size);
     config.lr = args.lr.unwrap_or(config.lr);
+    if args.momentum.is_some() && config.optimizer != OptimizerKind::Sgd {
+        let what = format!("is a setting of sgd, not of {}", config.optimizer.name());
+        bail!(Error::argument("--momentum", what).help("leave it away, or add --optimizer sgd"));
+    }
     config.momentum = args.momentum.unwrap_or(config.momentum);
     config.scheduler = args.scheduler.clone().unwrap_or(config.scheduler);
     config.weight_decay = args.weight_decay.unwrap_or(config.weight_decay);

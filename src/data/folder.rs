@@ -25,6 +25,8 @@ pub(super) struct Folder {
     pub val: FileSet,
     /// Where both `val` and `test` are there.
     pub test: Option<FileSet>,
+    /// Whether `test` judges, for want of a `val`.
+    pub val_is_test: bool,
     pub warnings: Vec<String>,
 }
 
@@ -32,6 +34,21 @@ pub(super) struct Folder {
 pub(super) fn is_one(root: &Path) -> bool {
     entries(root, &mut Skipped::default())
         .is_ok_and(|all| all.iter().any(|(name, path)| split_of(name) == Some(0) && path.is_dir()))
+}
+
+/// The folders of pictures that are no splits: classes of someone who has not sorted them into splits yet.
+pub(super) fn unsorted(root: &Path) -> Vec<String> {
+    let pictures = |folder: &Path| {
+        entries(folder, &mut Skipped::default()).is_ok_and(|all| all.iter().any(|(_, path)| is_picture(path)))
+    };
+    let all = entries(root, &mut Skipped::default()).unwrap_or_default();
+    all.into_iter().filter(|(_, path)| path.is_dir() && pictures(path)).map(|(name, _)| name).collect()
+}
+
+/// Whether a file's name is that of a picture.
+fn is_picture(path: &Path) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 /// Which of [`SPLITS`] a folder is.
@@ -71,6 +88,7 @@ pub(super) fn read(name: &str, root: &Path) -> Result<Folder> {
     };
     let train = part("train", &train)?;
     let test = test.map(|folder| part("test", &folder)).transpose()?;
+    let val_is_test = val.is_none();
     let (val, test) = match (val, test) {
         (Some(val), test) => (part("val", &val)?, test),
         (None, Some(test)) => (test, None),
@@ -79,7 +97,7 @@ pub(super) fn read(name: &str, root: &Path) -> Result<Folder> {
                 .expected("a folder val or test beside train, with the same classes"));
         }
     };
-    Ok(Folder { train, val, test, warnings: skipped.warnings() })
+    Ok(Folder { train, val, test, val_is_test, warnings: skipped.warnings() })
 }
 
 /// The folders of the training images.
@@ -107,8 +125,7 @@ fn split(folder: &Path, classes: &[String], skipped: &mut Skipped) -> Result<Vec
         })?;
         let before = all.len();
         for (_, image) in entries(&path, skipped)? {
-            let extension = image.extension().and_then(|e| e.to_str()).unwrap_or_default();
-            let known = ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known));
+            let known = is_picture(&image);
             if image.is_dir() {
                 return Err(Error::format(image.display(), "is a folder inside a class")
                     .expected(IMAGES)

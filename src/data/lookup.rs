@@ -45,6 +45,8 @@ pub struct Splits {
     pub val: Arc<dyn Dataset>,
     /// Images for the end, where the set keeps some apart.
     pub test: Option<Arc<dyn Dataset>>,
+    /// Whether the set's test images are those that judge while training.
+    pub val_is_test: bool,
     /// What preparing its images takes.
     pub facts: Facts,
     /// Whether its classes have names. Those of a folder of IDX files are only numbered.
@@ -160,6 +162,13 @@ fn layout(data: &str) -> Result<Layout> {
     if has("images") && has("annotations") {
         return Ok(Layout::As(spec("pets")?));
     }
+    let unsorted = folder::unsorted(folder);
+    if !unsorted.is_empty() {
+        return Err(Error::new(ErrorKind::Missing, data, "holds classes, but neither `train` nor `val`")
+            .with("found", unsorted.join(", "))
+            .expected("train/CLASS/*.png and val/CLASS/*.png")
+            .help("move a part of each class's images into val/CLASS, and the others into train/CLASS"));
+    }
     idx_files(folder).map(Layout::Idx).map_err(|why| {
         Error::new(ErrorKind::Missing, data, why)
             .expected(format!(
@@ -188,7 +197,7 @@ fn load_folder(data: &str) -> Result<Splits> {
             split(data, train, test, spec.validation, spec.facts())
         }
         Layout::Images => {
-            let Folder { train, val, test, warnings } = folder::read(data, root)?;
+            let Folder { train, val, test, val_is_test, warnings } = folder::read(data, root)?;
             let (mean, std) = (IMAGENET.0.to_vec(), IMAGENET.1.to_vec());
             let facts = Facts {
                 size: ImageSize::Varied { channels: 3 },
@@ -199,7 +208,7 @@ fn load_folder(data: &str) -> Result<Splits> {
             };
             let (train, val) = pair_of((train, val));
             let test = test.map(|test| Arc::new(test) as Arc<dyn Dataset>);
-            Ok(Splits { name: data.to_owned(), train, val, test, facts, named: true, warnings })
+            Ok(Splits { name: data.to_owned(), train, val, test, val_is_test, facts, named: true, warnings })
         }
     }
 }
@@ -259,7 +268,17 @@ fn split(
             (train, val, Some(test))
         }
     };
-    Ok(Splits { name: name.to_owned(), train, val, test, facts, named: true, warnings: Vec::new() })
+    let val_is_test = test.is_none();
+    Ok(Splits {
+        name: name.to_owned(),
+        train,
+        val,
+        test,
+        val_is_test,
+        facts,
+        named: true,
+        warnings: Vec::new(),
+    })
 }
 
 /// A sixth of the images, drawn with seed 42, validates; both parts keep the file's order.

@@ -1,14 +1,17 @@
-//! More epochs for a run that is there.
+//! What may be changed of a run that is there: how long it trains, and where its data lie.
 
-use super::{RunConfig, RunDir};
+use super::{Checkpoint, RunConfig, RunDir};
 use crate::core::{Error, Result};
+use crate::data::{DataDirs, find};
+use crate::tensor::Device;
+use std::path::PathBuf;
 
 /// The same run with more epochs, whether it is finished or not. Trained on, it ends with the bits of a run that had all
 /// these epochs from the start. With as many epochs as it has nothing changes.
 ///
 /// # Errors
-/// Fewer epochs; a run that ends after a number of steps; a schedule whose rates depend on the run's length; a folder
-/// that cannot be read or written.
+/// Fewer epochs; a run that ends after a number of steps, or that ended early; a schedule whose rates depend on the run's
+/// length; a folder that cannot be read or written.
 pub fn longer(folder: RunDir, config: RunConfig, epochs: usize) -> Result<(RunDir, RunConfig)> {
     if epochs == config.epochs {
         return Ok((folder, config));
@@ -29,8 +32,40 @@ pub fn longer(folder: RunDir, config: RunConfig, epochs: usize) -> Result<(RunDi
         return Err(refused(format!("{what}: with {epochs} epochs all rates so far would have been others"))
             .help(format!("start a new run of {epochs} epochs")));
     }
+    if folder.checkpoint().exists() {
+        let state = Checkpoint::load(&folder.checkpoint(), &Device::cpu()?)?.state;
+        if state.finished && state.epoch < config.epochs {
+            let ended = format!("the run ended after epoch {} of {}", state.epoch, config.epochs);
+            return Err(match config.early_stop {
+                Some(epochs) => {
+                    refused(format!("{ended}: {epochs} without a better score (`config.early_stop`)"))
+                }
+                None => refused(ended),
+            }
+            .help("with more epochs it would have ended there, too: start a new run"));
+        }
+    }
     let config = RunConfig { epochs, ..config };
     // First: a run killed between the two is at its old end, and resuming finishes it once more.
     folder.reopen()?;
+    Ok((folder.rewrite(&config)?, config))
+}
+
+/// The same run with its data elsewhere. Whether they are the same is seen when it goes on.
+///
+/// # Errors
+/// No data there; a folder that cannot be written.
+pub fn moved(
+    folder: RunDir,
+    config: RunConfig,
+    data: Option<String>,
+    data_dir: Option<PathBuf>,
+) -> Result<(RunDir, RunConfig)> {
+    if data.is_none() && data_dir.is_none() {
+        return Ok((folder, config));
+    }
+    let config =
+        RunConfig { data: data.unwrap_or(config.data), data_dir: data_dir.or(config.data_dir), ..config };
+    find(&config.data, &DataDirs::from_env(config.data_dir.as_deref()))?;
     Ok((folder.rewrite(&config)?, config))
 }

@@ -15,7 +15,7 @@
 //! | `config.rs` | everything a run depends on, as `config.toml` holds it |
 //! | `data_record.rs` | what a run must know of its data, as `data.json` holds it |
 //! | `setup.rs` | model, data and trainer from a configuration |
-//! | `session.rs`, `longer.rs` | a run folder trained to its end, and beyond |
+//! | `session.rs`, `changed.rs` | a run folder trained to its end, and what may be changed before it goes on |
 //! | `weights.rs` | weights from elsewhere, fitted to a model |
 //! | `trained.rs` | a trained network, loaded to be asked |
 //! | `run_dir.rs`, `history.rs`, `checkpoint.rs` | the run folder |
@@ -24,6 +24,7 @@
 //! | `pictures/` | the pictures in it |
 
 mod callback;
+mod changed;
 mod checkpoint;
 mod config;
 mod confusion;
@@ -32,7 +33,6 @@ mod health;
 mod history;
 #[cfg(feature = "live")]
 pub mod live;
-mod longer;
 mod metrics;
 mod non_finite;
 pub mod pictures;
@@ -46,12 +46,12 @@ mod trainer;
 mod weights;
 
 pub use callback::{Callback, Flow};
+pub use changed::{longer, moved};
 pub use checkpoint::Checkpoint;
 pub use config::{FORMAT, HEALTH_EVERY, RunConfig};
 pub use confusion::Confusion;
 pub use data_record::DataRecord;
 pub use health::{HealthRecorder, HealthSample};
-pub use longer::longer;
 pub use metrics::{Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Tally};
 #[cfg(feature = "cli")]
 pub(crate) use non_finite::finite;

@@ -5,7 +5,8 @@ use super::{
     evaluate,
 };
 use crate::core::text::file_name;
-use crate::core::{Error, ErrorKind, Result};
+use crate::core::{Error, ErrorKind, Named, Result};
+use crate::models::OptimizerKind;
 use crate::nn::ModuleExt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -46,7 +47,10 @@ pub fn train<'a>(
         let (path, step) = (folder.path().display(), trainer.state.step);
         if trainer.state.finished {
             let outcome = trainer.outcome();
-            say(&format!("{path} is finished: best validation {}", outcome.best));
+            say(&format!(
+                "{path} is finished: best validation {}; more `config.epochs` train it longer",
+                outcome.best
+            ));
             return Ok(Done { outcome, train_images: setup.train.len(), test: None });
         }
         say(&format!("going on with {path} after step {step}"));
@@ -60,6 +64,9 @@ pub fn train<'a>(
     // Before the recorder: what they refuse, a set without masks, leaves no run behind.
     let (train, val) = setup.loaders()?;
     say(&headline(&setup));
+    if config.cycle_momentum && config.schedule()?.cycles_momentum() {
+        say(&format!("{}: momentum goes from 0.95 to 0.85 and back", config.scheduler));
+    }
     setup.frozen().iter().for_each(|line| say(line));
     let title = format!("{} on {}", config.model, file_name(&config.data));
     let recorder = folder.recorder(title, config.log_steps, metrics_bytes, Arc::clone(&stop))?;
@@ -81,6 +88,10 @@ pub fn train<'a>(
     let unfinished = |error: Error| {
         error.with("the training is complete; to test it:", format_args!("`RunDir::open({path})`"))
     };
+    let ended = trainer.state.epoch;
+    if let (true, Some(epochs), true) = (outcome.finished, config.early_stop, ended < config.epochs) {
+        say(&format!("ended early: {epochs} epochs without a better score"));
+    }
     let test = if outcome.finished { test(&setup).map_err(unfinished)? } else { None };
     if outcome.finished {
         // The run is complete: pictures that cannot be drawn take nothing from it.
@@ -127,15 +138,20 @@ fn test(setup: &Setup) -> Result<Option<Tally>> {
 
 fn headline(setup: &Setup) -> String {
     let (c, data) = (&setup.config, &setup.splits);
+    let momentum = match c.optimizer {
+        OptimizerKind::Sgd if c.momentum > 0.0 => format!(", momentum {}", c.momentum),
+        _ => String::new(),
+    };
     format!(
-        "{}: {} parameters, {} training and {} validation images of {}, batch {}, {:?} {}",
+        "{}: {} parameters, {} training and {} validation images of {}, batch {}, {} {}{}",
         c.model,
         setup.model.num_parameters(),
         setup.train.len(),
         data.val.len(),
         file_name(&data.name),
         c.batch_size,
-        c.optimizer,
-        c.lr
+        c.optimizer.name(),
+        c.lr,
+        momentum
     )
 }

@@ -4,14 +4,16 @@ use super::health::shown;
 use super::pictures::Subject;
 use super::weights::{Fitted, nothing_fits};
 use super::{DataRecord, RunConfig, Trainer, TrainerOptions};
-use crate::core::{DType, Error, Key, Result};
+use crate::core::{DType, Error, ErrorKind, Key, Result};
 use crate::data::{
-    DataDirs, Dataset, Loader, LoaderOptions, Pipeline, Splits, Subset, Target, checked, load, stratified,
+    DataDirs, Dataset, Loader, LoaderOptions, Pipeline, Splits, Subset, Target, catalog, checked, load,
+    stratified,
 };
 use crate::models::{ModelConfig, Network, OptimizerKind};
 use crate::nn::{Criterion, Module, ModuleExt, Param, Role};
 use crate::optim::{Adam, Optimizer, Sgd};
 use crate::tensor::{Device, DeviceOptions, Tensor};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The parts of a run, ready to be put together.
@@ -48,7 +50,7 @@ impl Setup {
         let network = config.network()?;
         let device = device(&config)?;
         device_options(&config).check_precision(&device)?;
-        let mut splits = splits(&config)?;
+        let mut splits = splits(&config).map_err(|e| elsewhere(e, &config, record.is_some()))?;
         splits.check_headers()?;
         // Of the whole set: a part has other statistics.
         let pipelines = match &record {
@@ -294,6 +296,15 @@ pub(super) fn splits(config: &RunConfig) -> Result<Splits> {
     load(&config.data, &DataDirs::from_env(config.data_dir.as_deref()))
 }
 
+/// An error about data that a run was trained on, and that may have been moved since.
+pub(super) fn elsewhere(error: Error, config: &RunConfig, trained: bool) -> Error {
+    if !trained || Path::new(&config.data).exists() || catalog::known(&config.data).is_some() {
+        return error;
+    }
+    Error::new(ErrorKind::Missing, &*config.data, "the images that the run learnt from are not there")
+        .help("if they were moved, name their new place: `config.data = FOLDER`")
+}
+
 /// The same share of each split, and of each class in it.
 pub(super) fn part(splits: Splits, config: &RunConfig) -> Result<Splits> {
     let Some(fraction) = config.fraction else { return Ok(splits) };
@@ -349,7 +360,7 @@ fn no_such_layer(params: &[(String, &Param)], name: &str) -> Error {
     layers.dedup();
     let mut top: Vec<&str> = params.iter().filter_map(|(path, _)| path.split('.').next()).collect();
     top.dedup();
-    Error::argument("`config.freeze`", format!("no parameter's name begins with `{name}`"))
+    Error::argument("`config.freeze`", format!("there is no layer `{name}`"))
         .expected(format!("{}, or a layer in one of them", top.join(", ")))
         .like(name, &layers)
 }

@@ -3,7 +3,7 @@
 use super::checkpoint::Checkpoint;
 use super::metrics::Tally;
 use super::pictures::{Masked, Subject, not_finite, prepare, segment};
-use super::setup::{build, criterion, device, loader_options, part, splits};
+use super::setup::{build, criterion, device, elsewhere, loader_options, part, splits};
 use super::{DataRecord, Fitted, Flow, RunConfig, RunDir, evaluate};
 use crate::core::{DType, Error, ErrorKind, Result};
 use crate::data::{
@@ -151,7 +151,7 @@ impl Trained {
     /// The images of a split.
     ///
     /// # Errors
-    /// Opened without images.
+    /// Opened without images; a set without test images.
     pub fn split(&self, split: Split) -> Result<&Arc<dyn Dataset>> {
         let splits = self.splits.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::Missing, &*self.config.data, "was opened without its images")
@@ -159,6 +159,10 @@ impl Trained {
         Ok(match split {
             Split::Train => &splits.train,
             Split::Val => &splits.val,
+            Split::Test if splits.test.is_none() && !splits.val_is_test => {
+                let what = "has no test images; `Split::Val` are those that judged while training";
+                return Err(Error::new(ErrorKind::Missing, &*splits.name, what));
+            }
             Split::Test => splits.test.as_ref().unwrap_or(&splits.val),
         })
     }
@@ -394,7 +398,8 @@ fn known(config: &RunConfig, network: &Network, run: Option<&Recorded>, images: 
     let recorded = run.filter(|run| run.config.normalize == *normalize).map(|run| &run.data);
     // Numbers that neither the record nor the program has are measured on the images.
     let measured = recorded.is_none() && (set.is_none() || *normalize == Normalization::Pixels);
-    let mut splits = (images || measured).then(|| splits(config)).transpose()?;
+    let loaded = || splits(config).map_err(|e| elsewhere(e, config, run.is_some()));
+    let mut splits = (images || measured).then(loaded).transpose()?;
     if let (Some(splits), None, None) = (&mut splits, recorded, resize) {
         splits.check_headers()?;
     }

@@ -350,3 +350,14 @@ mod decoded {
         }
     }
 }
+
+/// Classes that were not sorted into splits are named, with what to do.
+#[test]
+fn classes_without_splits_are_recognised() {
+    let folder = tempfile::tempdir().unwrap();
+    for class in ["ant", "bee"] {
+        fs::create_dir(folder.path().join(class)).unwrap();
+        fs::write(folder.path().join(class).join("1.JPG"), "").unwrap();
+    }
+    refused(folder.path(), ErrorKind::Missing, &["found ant, bee", "train/CLASS/*.png", "move a part"]);
+}

@@ -43,6 +43,18 @@ fn trained_longer_bit_for_bit() {
     assert_same_run(&whole, &part);
 }
 
+/// Early stopping would have ended it there with any number of epochs.
+#[test]
+fn a_run_that_ended_early_is_not_trained_longer() {
+    let runs = Runs::new();
+    let run = runs.at("run");
+    let said = succeed(train_epochs(&run, "9").args(["--early-stop", "1", "--lr", "1e-12"])).stdout;
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("ended early: 1 epochs without a better score"), "{said}");
+    let message = refuse(&mut receptive(&["train", "--resume", text(&run), "--epochs", "12"]));
+    assert!(message.contains("ended after epoch 2 of 9") && message.contains("--early-stop"), "{message}");
+}
+
 #[test]
 fn a_run_that_cannot_be_trained_longer_says_why_and_stays() {
     let runs = Runs::new();
