@@ -49,6 +49,8 @@ impl Trained {
             self.step(step);
             profiler.restart();
         }
+        // How many threads hold scratch at once differs from step to step: the peak is that of the steps profiled.
+        device.as_cpu().into_iter().for_each(|cpu| cpu.buffers().reset_peak());
         for step in 0..steps {
             self.step(warm_up + step);
             profiler.step();
