@@ -2,13 +2,12 @@
 
 use crate::core::{Error, ErrorKind};
 use crate::data::{Image, Normalization, catalog};
-use crate::io::check_writable;
+use crate::io::{check_writable, open_regular};
 use crate::ladder::Precision;
 use crate::models::{self, Network};
 use crate::reproduce::run_in;
 use crate::tensor::{Device, DeviceOptions};
 use crate::train::{RunDir, TrainedOptions};
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -81,7 +80,9 @@ fn read_arch(file: &Path) -> crate::Result<String> {
     let refused = |e| Error::io(file, "read", e);
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too large, whatever the system says of its size.
-    File::open(file).and_then(|f| f.take(ARCH_BYTES + 1).read_to_end(&mut bytes)).map_err(refused)?;
+    let other = || Error::format(file.display(), "is not a regular file");
+    let text = open_regular(file).map_err(refused)?.ok_or_else(other)?;
+    text.take(ARCH_BYTES + 1).read_to_end(&mut bytes).map_err(refused)?;
     if bytes.len() as u64 > ARCH_BYTES {
         return Err(Error::format(file.display(), "is too large for an arch file").expected("at most 1 MiB"));
     }

@@ -10,7 +10,7 @@
 
 use super::ImageSet;
 use crate::core::{Error, ErrorKind, Result};
-use std::fs::File;
+use crate::io::open_regular;
 use std::io::{ErrorKind as IoKind, Read};
 use std::path::Path;
 
@@ -111,11 +111,9 @@ pub(super) fn contents(path: &Path, longest: u64) -> Result<Vec<u8>> {
         }
         _ => Error::io(path, "read", e),
     };
-    let file = File::open(path).map_err(refused)?;
+    let other = || Error::format(path.display(), "is not a regular file");
+    let file = open_regular(path).map_err(refused)?.ok_or_else(other)?;
     let about = file.metadata().map_err(refused)?;
-    if !about.is_file() {
-        return Err(Error::format(path.display(), "is not a regular file"));
-    }
     let mut bytes = Vec::with_capacity(about.len().min(longest) as usize + 1);
     file.take(longest + 1).read_to_end(&mut bytes).map_err(refused)?;
     if bytes.len() as u64 > longest {

@@ -10,8 +10,8 @@
 
 use crate::core::shape::MAX_RANK;
 use crate::core::{Error, ErrorKind, Result};
+use crate::io::open_regular;
 use flate2::bufread::MultiGzDecoder;
-use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind as IoKind, Read};
 use std::path::Path;
 
@@ -41,14 +41,13 @@ const REFETCH: &str =
 /// A file that is missing, unreadable, damaged, not IDX, or longer or shorter than its header says.
 pub fn read(path: &Path) -> Result<Idx> {
     let name = path.display().to_string();
-    let file = File::open(path).map_err(|e| match e.kind() {
+    let refused = |e: std::io::Error| match e.kind() {
         IoKind::NotFound => Error::new(ErrorKind::Missing, &*name, "there is no such file"),
         _ => Error::io(path, "open", e),
-    })?;
-    let meta = file.metadata().map_err(|e| Error::io(path, "open", e))?;
-    if !meta.is_file() {
-        return Err(Error::format(name, "is not a regular file").expected("an IDX file"));
-    }
+    };
+    let other = || Error::format(&name, "is not a regular file").expected("an IDX file");
+    let file = open_regular(path).map_err(refused)?.ok_or_else(other)?;
+    let meta = file.metadata().map_err(refused)?;
     decode(&mut BufReader::with_capacity(1 << 16, file), meta.len(), &name)
 }
 

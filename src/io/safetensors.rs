@@ -10,7 +10,7 @@
 //! types first, so that each tensor is aligned (as PyTorch's reader needs).
 
 use super::foreign::{HEAD, foreign};
-use super::replace;
+use super::{open_regular, replace};
 use crate::core::{DType, Element, Error, ErrorKind, Result, Shape};
 use crate::element_type;
 use crate::tensor::{Device, Tensor};
@@ -66,11 +66,9 @@ impl TensorFile {
     /// As [`read`](Self::read), but for the dtype.
     pub fn read_known(path: &Path, device: &Device) -> Result<TensorFile> {
         let refused = |e| Error::io(path, "read", e);
-        let mut file = File::open(path).map_err(refused)?;
+        let other = || Error::format(path.display(), "not a regular file");
+        let mut file = open_regular(path).map_err(refused)?.ok_or_else(other)?;
         let about = file.metadata().map_err(refused)?;
-        if !about.is_file() {
-            return Err(Error::format(path.display(), "not a regular file"));
-        }
         Self::parse(&mut file, about.len(), path, device)
     }
 

@@ -89,8 +89,8 @@ mod codec {
 mod codec {
     use super::orientation::Orientation;
     use super::{Error, Image, Path, Result, gif, jpeg, png};
+    use crate::io::open_regular;
     use std::cell::Cell;
-    use std::fs::File;
     use std::io::Read;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Once;
@@ -233,11 +233,9 @@ mod codec {
     /// The beginning of a file: all of it, or as many bytes as a header may take.
     fn bytes(path: &Path, most: u64) -> Result<Vec<u8>> {
         let refused = |e| Error::io(path, "read", e);
-        let file = File::open(path).map_err(refused)?;
+        let other = || Error::format(path.display(), "not a regular file");
+        let file = open_regular(path).map_err(refused)?.ok_or_else(other)?;
         let about = file.metadata().map_err(refused)?;
-        if !about.is_file() {
-            return Err(Error::format(path.display(), "not a regular file"));
-        }
         if about.len() > MOST_BYTES {
             return Err(Error::format(path.display(), "the picture is too large")
                 .with("bytes", about.len())
