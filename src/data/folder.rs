@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 const SPLITS: [&[&str]; 3] = [&["train"], &["val", "valid", "validation", "dev"], &["test"]];
 /// Folders and files that archive programs, cameras' storages and desktops leave behind.
 const LEFT_BEHIND: [&str; 4] = ["__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"];
-const IMAGES: &str = "files *.png, *.jpg or *.jpeg";
+const IMAGES: &str = "*.png, *.jpg or *.jpeg";
 
 /// A folder's sets, and what a person should know of it.
 pub(super) struct Folder {
@@ -84,6 +84,12 @@ pub(super) fn read(name: &str, root: &Path) -> Result<Folder> {
     let classes = classes(&train, &mut skipped)?;
     let mut part = |part: &str, folder: &Path| -> Result<FileSet> {
         let entries = split(folder, &classes, &mut skipped)?;
+        let unseen = |label: &usize| entries.iter().all(|entry| entry.label != *label);
+        let unseen: Vec<String> =
+            (0..classes.len()).filter(unseen).map(|label| classes[label].clone()).collect();
+        if !unseen.is_empty() {
+            skipped.unseen.push(format!("{part} has no images of {}", some(&unseen)));
+        }
         Ok(FileSet::new(format!("{name}/{part}"), entries, classes.clone()))
     };
     let train = part("train", &train)?;
@@ -148,13 +154,15 @@ fn split(folder: &Path, classes: &[String], skipped: &mut Skipped) -> Result<Vec
     Ok(all)
 }
 
-/// What was passed over.
+/// What was passed over, or is not there.
 #[derive(Default)]
 struct Skipped {
     /// Hidden, or left behind by a program.
     left_behind: Vec<String>,
     /// Files that are no images.
     stray: Vec<PathBuf>,
+    /// Classes that a split has no images of, a line for each split.
+    unseen: Vec<String>,
 }
 
 impl Skipped {
@@ -162,6 +170,7 @@ impl Skipped {
         let mut lines = Vec::new();
         self.left_behind.sort_unstable();
         self.left_behind.dedup();
+        lines.extend(self.unseen.iter().cloned());
         if !self.left_behind.is_empty() {
             lines.push(format!("passed over: {}", some(&self.left_behind)));
         }
@@ -169,8 +178,8 @@ impl Skipped {
         let stray: Vec<String> = self.stray.iter().map(names).collect();
         match stray.len() {
             0 => {}
-            1 => lines.push(format!("1 file is no image and was skipped: {}", stray[0])),
-            n => lines.push(format!("{n} files are no images and were skipped: {}", some(&stray))),
+            1 => lines.push(format!("1 file is not {IMAGES} and was skipped: {}", stray[0])),
+            n => lines.push(format!("{n} files are not {IMAGES} and were skipped: {}", some(&stray))),
         }
         lines
     }

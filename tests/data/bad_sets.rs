@@ -212,7 +212,7 @@ fn strays_are_skipped_with_a_warning() {
     assert_eq!((splits.train.len(), splits.val.len()), (3, 2));
     let [left, stray] = &splits.warnings[..] else { panic!("{:?}", splits.warnings) };
     assert!(left.contains("@eaDir") && left.contains("..."), "{left}");
-    assert!(stray.starts_with("2 files are no images") && stray.contains("notes.txt"), "{stray}");
+    assert!(stray.starts_with("2 files are not *.png") && stray.contains("notes.txt"), "{stray}");
 }
 
 const TRAINVAL: &str = "#NAME CLASS SPECIES BREED\nAbyssinian_1 1 1 1\n\nbeagle_2 5 2 1\n";
@@ -349,6 +349,15 @@ mod decoded {
             assert_eq!((image.size, image.pixels[0], image.pixels[24]), ([3, 4, 6], 255, 0));
         }
     }
+}
+
+/// A class that nothing judges may be one that was forgotten.
+#[test]
+fn a_class_that_a_split_lacks_is_told() {
+    let root = image_folder();
+    fs::remove_dir_all(root.path().join("val/cat")).unwrap();
+    let splits = open(root.path()).unwrap();
+    assert_eq!(splits.warnings[0], "val has no images of cat");
 }
 
 /// Classes that were not sorted into splits are named, with what to do.
