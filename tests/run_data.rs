@@ -137,7 +137,7 @@ fn resuming_on_changed_data_is_refused_until_it_is_accepted() {
         let config = fs::read_to_string(Path::new(&run).join("config.toml")).unwrap();
         fs::write(Path::new(&run).join("config.toml"), config.replace("max_steps = 1\n", "max_steps = 3\n"))
             .unwrap();
-        for file in ["checkpoint.safetensors", "metrics.jsonl"] {
+        for file in ["checkpoint.safetensors", "metrics.jsonl", "best.safetensors", "last.safetensors"] {
             fs::remove_file(Path::new(&run).join(file)).unwrap();
         }
     };
@@ -314,6 +314,44 @@ fn a_set_without_test_images_has_no_test() {
     let message = error(&["eval", &run, "--split", "test"]);
     assert!(message.contains("no test images") && message.contains("--split val"), "{message}");
     assert!(ok(&["eval", &run, "--split", "val"]).contains("accuracy"));
+}
+
+/// A pipe in place of a file would be waited for until somebody writes into it.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_file() {
+    let set = Set::new();
+    let run = set.train("run", &[]);
+    let pipe = set.path("pets/train/cat/pipe.png");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let data = set.path("pets");
+    for args in [
+        &["predict", &*run, "--image", &pipe][..],
+        &["eval", &pipe, "--model", "softmax", "--data", "sample"],
+        &["train", "softmax", "--data", "sample", "--init", &pipe, "--out", &set.path("init")],
+        &["train", "softmax", "--data", &data, "--resize", "8", "--out", &set.path("pictures")],
+        &["summary", "--arch", &pipe],
+    ] {
+        assert!(error(args).contains("not a regular file"), "{args:?}: {}", error(args));
+    }
+}
+
+/// Data that were refused are not accepted by the way: what a run knows of its images goes only when others will do.
+#[test]
+fn changed_data_are_accepted_only_where_they_will_do() {
+    let set = Set::new();
+    let run = set.train("run", &["--scheduler", "step:1:0.5"]);
+    let record = fs::read(set.at("run/data.json")).unwrap();
+    set.rename("pets", "gone");
+    error(&["train", "--resume", &run, "--epochs", "3", "--accept-changed-data"]);
+    set.rename("gone", "pets");
+    ok(&["train", "--resume", &run, "--accept-changed-data"]);
+    assert_eq!(fs::read(set.at("run/data.json")).unwrap(), record);
+    write_png(&set.at("pets/train/cat/new.png"), CAT, 9);
+    assert!(error(&["train", "--resume", &run, "--epochs", "4"]).contains("--accept-changed-data"));
+    ok(&["train", "--resume", &run, "--epochs", "4", "--accept-changed-data"]);
+    ok(&["train", "--resume", &run, "--epochs", "5"]);
 }
 
 /// A header's promise, or many pixels in few bytes, take no memory that the limits do not grant.

@@ -6,7 +6,6 @@
 const WORDS: &[(&str, &str)] = &[
     ("Criterion::class_weights", "--class-weights"),
     ("Criterion::label_smoothing", "--label-smoothing"),
-    ("DataRecord::accept_changes", "--accept-changed-data"),
     ("Device::cpu()", "--device cpu"),
     ("Device::cuda_with", "--device cuda"),
     ("DeviceOptions.precision", "--precision"),
@@ -17,6 +16,7 @@ const WORDS: &[(&str, &str)] = &[
     ("GraphMode::On", "--graph on"),
     ("Options.out", "--out"),
     ("Loss::CrossEntropy", "--loss cross_entropy"),
+    ("RunDir::accept_changed_data", "--accept-changed-data"),
     ("RunDir::create", "--out"),
     ("RunDir::open", "receptive train --resume {}"),
     ("Split::Val", "--split val"),

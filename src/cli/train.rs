@@ -12,8 +12,7 @@ use crate::nn::{Loss, Scheme};
 use crate::optim::Decay;
 use crate::train::live::{End, Server};
 use crate::train::{
-    Callback, DataRecord, Done, GraphMode, HEALTH_EVERY, Keep, Outcome, Overlap, RunConfig, RunDir, longer,
-    moved, train,
+    Callback, Done, GraphMode, HEALTH_EVERY, Keep, Outcome, Overlap, RunConfig, RunDir, longer, moved, train,
 };
 use anyhow::bail;
 use std::io::IsTerminal;
@@ -207,16 +206,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (folder, config) = match &args.resume {
         Some(path) => {
             let (folder, config) = RunDir::open(path)?;
-            if args.accept_changed_data {
-                DataRecord::accept_changes(path)?;
-            }
             let (data, data_dir) = (&args.settings.data, &args.settings.data_dir);
             let data = data.as_deref().map(data_folder).transpose()?;
             let (folder, config) = moved(folder, config, data, absolute(data_dir)?)?;
-            match args.settings.epochs {
+            let (folder, config) = match args.settings.epochs {
                 Some(epochs) => longer(folder, config, epochs)?,
                 None => (folder, config),
+            };
+            if args.accept_changed_data {
+                folder.accept_changed_data();
             }
+            (folder, config)
         }
         None => {
             let config = configure(&args.network.open()?, &args, say)?;

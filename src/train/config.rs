@@ -250,8 +250,9 @@ impl RunConfig {
                 return Err(out_of_range(name, 0, "1 or more"));
             }
         }
-        if !(self.lr > 0.0 && self.lr.is_finite()) {
-            return Err(out_of_range("lr", self.lr, "a number above 0"));
+        // Weights are f32: a larger rate would be infinite there.
+        if !(self.lr > 0.0 && (self.lr as f32).is_finite()) {
+            return Err(out_of_range("lr", self.lr, "a number above 0, at most 3.4e38"));
         }
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return Err(out_of_range("weight_decay", self.weight_decay, "a number from 0 up"));

@@ -138,15 +138,9 @@ impl DataRecord {
         write_atomically(&run.join(DataRecord::FILE), text.as_bytes())
     }
 
-    /// Forgets which images a run was trained on: its next start takes those that are there then.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read) and [`write`](Self::write).
-    pub fn accept_changes(run: &Path) -> Result<()> {
-        match DataRecord::read(run)? {
-            Some(record) => DataRecord { images: None, ..record }.write(run),
-            None => Ok(()),
-        }
+    /// The record without the images of training: any of the same classes and sizes will do.
+    pub fn of_any_images(self) -> DataRecord {
+        DataRecord { images: None, ..self }
     }
 
     /// The record to go on with, where the data are `now`: refuses images that are not those of training.
@@ -168,7 +162,7 @@ impl DataRecord {
         }
         Err(Error::new(ErrorKind::Argument, &*self.data, "the data changed since training started")
             .with("changes:", listed(&changes, LISTED, "; "))
-            .help("put the data back, or go on with them as they are: `DataRecord::accept_changes`"))
+            .help("put the data back, or go on with them as they are: `RunDir::accept_changed_data`"))
     }
 
     /// The facts of the set, for evaluation: its images are not at hand.

@@ -100,3 +100,13 @@ pub fn is_at(file: &File, path: &Path) -> bool {
 pub fn is_at(_file: &File, path: &Path) -> bool {
     path.exists()
 }
+
+/// # Errors
+/// A `metrics.jsonl` that was cut since the checkpoint was made.
+pub(super) fn check_length(metrics: &Path, length: u64, recorded: u64) -> Result<()> {
+    if length >= recorded {
+        return Ok(());
+    }
+    let what = format!("holds {length} bytes, but the checkpoint was made when it held {recorded}");
+    Err(Error::format(metrics.display(), what).help("the file was cut; restore it, or start a new run"))
+}

@@ -18,7 +18,7 @@
 //! | `session.rs`, `changed.rs` | a run folder trained to its end, and what may be changed before it goes on |
 //! | `weights.rs` | weights from elsewhere, fitted to a model |
 //! | `trained.rs` | a trained network, loaded to be asked |
-//! | `run_dir.rs`, `history.rs`, `checkpoint.rs` | the run folder |
+//! | `run_dir.rs`, `recorder.rs`, `history.rs`, `checkpoint.rs` | the run folder |
 //! | `health.rs` | every layer's health, sampled into it |
 //! | `live/` | a run in a browser: follow, pause, stop |
 //! | `pictures/` | the pictures in it |
@@ -36,6 +36,7 @@ pub mod live;
 mod metrics;
 mod non_finite;
 pub mod pictures;
+mod recorder;
 mod replay;
 mod run_dir;
 mod session;
@@ -55,8 +56,9 @@ pub use health::{HealthRecorder, HealthSample};
 pub use metrics::{Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Tally};
 #[cfg(feature = "cli")]
 pub(crate) use non_finite::finite;
+pub use recorder::Recorder;
 pub use replay::GraphMode;
-pub use run_dir::{Recorder, RunDir};
+pub use run_dir::RunDir;
 pub use session::{Done, train};
 pub use setup::Setup;
 pub use state::{Best, State};

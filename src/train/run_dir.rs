@@ -4,27 +4,18 @@
 //! the folder is synced. `metrics.jsonl` grows by lines; a checkpoint records how long it was, and resuming cuts it back
 //! to that. So a run killed at any moment goes on as if it had not been.
 
+use super::PhaseReport;
 use super::checkpoint::Checkpoint;
 use super::config::RunConfig;
 use super::data_record::DataRecord;
-use super::history::{Line, Metrics, is_at, read_history};
-use super::pictures::draw_curves;
-use super::{Callback, Flow, Outcome, PhaseReport, Scores, StepReport, Trainer};
+use super::history::{Line, check_length, is_at, read_history};
+use super::recorder::keep_settings;
 use crate::core::{Error, ErrorKind, Result};
-use crate::io::{TensorFile, remove_abandoned, write_atomically};
-use crate::nn::ModuleExt;
-use crate::tensor::{Device, Tensor};
+use crate::io::{remove_abandoned, write_atomically};
+use crate::tensor::Device;
 use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Seek, SeekFrom};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
-/// Between two checkpoints of a long epoch.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 
 /// Run folders that an error lists.
 const NAMED: usize = 3;
@@ -51,15 +42,17 @@ const KEPT: [&str; 13] = [
 
 /// A folder that holds one run. While this value lives, no other process can train in the folder.
 pub struct RunDir {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// Whether the folder was made for this run.
     made: bool,
     /// Whether a step of it has run in this process.
     begun: Cell<bool>,
+    /// Whether images that changed will do.
+    any_images: Cell<bool>,
     /// What `config.toml` says.
-    settings: String,
+    pub(super) settings: String,
     /// Holds the operating system's lock on `config.toml`, which a killed process cannot leave behind.
-    lock: File,
+    pub(super) lock: File,
 }
 
 impl RunDir {
@@ -158,7 +151,14 @@ impl RunDir {
             Ok(()) => {
                 remove_abandoned(path);
                 let settings = fs::read_to_string(&file).map_err(|e| Error::io(&file, "read", e))?;
-                Ok(RunDir { path: path.to_owned(), settings, lock, made, begun: Cell::new(false) })
+                Ok(RunDir {
+                    path: path.to_owned(),
+                    settings,
+                    lock,
+                    made,
+                    begun: Cell::default(),
+                    any_images: Cell::default(),
+                })
             }
             Err(fs::TryLockError::WouldBlock) => {
                 let what = "another process is training in this folder";
@@ -185,6 +185,33 @@ impl RunDir {
         if self.made {
             let _ = fs::remove_dir(&self.path);
         }
+    }
+
+    /// The next start takes the images that are there then, though they changed since training started. It records them once
+    /// it has seen that they will do.
+    pub fn accept_changed_data(&self) {
+        self.any_images.set(true);
+    }
+
+    pub(super) fn accepts_changed_data(&self) -> bool {
+        self.any_images.get()
+    }
+
+    /// Refuses to start anew in a folder that holds results.
+    ///
+    /// # Errors
+    /// Weights, or more than one epoch of metrics, without the checkpoint that they came with.
+    pub(super) fn check_unbegun(&self) -> Result<()> {
+        let weights =
+            ["best.safetensors", "last.safetensors"].iter().any(|file| self.path.join(file).exists());
+        // A run killed in its first epoch has no checkpoint; in the moment before it, it has that epoch's two phases.
+        if !weights && Self::history(&self.path)?.len() <= 2 {
+            return Ok(());
+        }
+        let what = "holds results, but no checkpoint.safetensors to go on from";
+        Err(Error::new(ErrorKind::Missing, self.path.display().to_string(), what).help(
+            "put it back, or start a new run: its weights can be the first, `config.init = best.safetensors`",
+        ))
     }
 
     /// A step has run: the folder is not to be taken back.
@@ -231,11 +258,19 @@ impl RunDir {
     /// As [`finish`](Self::finish).
     pub(super) fn reopen(&self) -> Result<()> {
         let (path, cpu) = (self.checkpoint(), Device::cpu()?);
-        if !path.exists() || !Checkpoint::load(&path, &cpu)?.state.finished {
+        if !path.exists() {
+            return Ok(());
+        }
+        let checkpoint = Checkpoint::load(&path, &cpu)?;
+        if !checkpoint.state.finished {
             return Ok(());
         }
         let metrics = self.path.join("metrics.jsonl");
-        let lines = fs::read(&metrics).map_err(|e| Error::io(&metrics, "read", e))?;
+        let lines = match fs::read(&metrics) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            read => read.map_err(|e| Error::io(&metrics, "read", e))?,
+        };
+        check_length(&metrics, lines.len() as u64, checkpoint.metrics_bytes)?;
         let last = lines[..lines.len().saturating_sub(1)].iter().rposition(|&byte| byte == b'\n');
         let last = last.map_or(0, |end| end + 1);
         let done = matches!(serde_json::from_slice(&lines[last..]), Ok(Line::Done { .. }));
@@ -252,52 +287,6 @@ impl RunDir {
         // The old file's lock is held until the new one's is: a start that has opened the old one does not get in between.
         Self::lock(&self.path, self.made)
     }
-
-    /// A callback that keeps this folder. `metrics_bytes` is what the checkpoint recorded, 0 for a new run; `stop` is
-    /// raised by Ctrl-C.
-    ///
-    /// # Errors
-    /// A `metrics.jsonl` that cannot be opened, or is shorter than the checkpoint says.
-    pub fn recorder(
-        &self,
-        title: String,
-        log_steps: bool,
-        metrics_bytes: u64,
-        stop: Arc<AtomicBool>,
-    ) -> Result<Recorder> {
-        let path = self.path.join("metrics.jsonl");
-        let refused = |doing| move |e| Error::io(&self.path.join("metrics.jsonl"), doing, e);
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(refused("open"))?;
-        let length = file.metadata().map_err(refused("open"))?.len();
-        if length < metrics_bytes {
-            let what =
-                format!("holds {length} bytes, but the checkpoint was made when it held {metrics_bytes}");
-            return Err(
-                Error::format(path.display(), what).help("the file was cut; restore it, or start a new run")
-            );
-        }
-        let lock = self.lock.try_clone().map_err(|e| Error::io(&self.path, "lock", e))?;
-        file.set_len(metrics_bytes).map_err(refused("cut"))?;
-        file.seek(SeekFrom::End(0)).map_err(refused("seek in"))?;
-        let history = read_history(&path)?;
-        Ok(Recorder {
-            folder: self.path.clone(),
-            settings: (self.settings.clone(), lock),
-            title,
-            log_steps,
-            metrics: Metrics { path, file: BufWriter::new(file), bytes: metrics_bytes },
-            written: history.len(),
-            history,
-            stop,
-            saved: Instant::now(),
-        })
-    }
 }
 
 /// Run folders in a folder, the first few by name: what a person may have meant by it.
@@ -306,126 +295,4 @@ fn runs_in(path: &Path) -> Vec<String> {
     let mut runs: Vec<PathBuf> = entries.filter(|path| path.join("config.toml").is_file()).collect();
     runs.sort();
     runs.iter().take(NAMED).map(|path| path.display().to_string()).collect()
-}
-
-/// Without its `config.toml` a run cannot be resumed, and another could start in its folder.
-///
-/// # Errors
-/// A file that is not the one the run has `lock`ed: one that was removed, which is put back, or replaced.
-fn keep_settings(folder: &Path, settings: &str, lock: &File) -> Result<()> {
-    let path = folder.join("config.toml");
-    if is_at(lock, &path) {
-        return Ok(());
-    }
-    let (what, help) = if path.exists() {
-        (
-            "was replaced while the run was going on",
-            "put the run's own settings back and resume it from its last checkpoint",
-        )
-    } else {
-        write_atomically(&path, settings.as_bytes())?;
-        ("was removed while the run was going on", "it is put back: resume the run from its last checkpoint")
-    };
-    Err(Error::new(ErrorKind::Missing, path.display().to_string(), what).help(help))
-}
-
-/// Keeps a run folder up to date while the trainer runs.
-pub struct Recorder {
-    folder: PathBuf,
-    /// What `config.toml` says, and the file itself.
-    settings: (String, File),
-    title: String,
-    log_steps: bool,
-    metrics: Metrics,
-    history: Vec<PhaseReport>,
-    /// Reports that are in `metrics.jsonl` already.
-    written: usize,
-    stop: Arc<AtomicBool>,
-    saved: Instant,
-}
-
-impl Recorder {
-    /// Metrics first: a checkpoint must never count lines that are not on the disk.
-    fn checkpoint(&mut self, trainer: &Trainer) -> Result<()> {
-        self.metrics.sync()?;
-        Checkpoint::save(&self.folder.join("checkpoint.safetensors"), trainer, self.metrics.bytes)?;
-        self.saved = Instant::now();
-        let (settings, lock) = &self.settings;
-        keep_settings(&self.folder, settings, lock)
-    }
-
-    fn export(&self, name: &str, weights: BTreeMap<String, Tensor>) -> Result<()> {
-        TensorFile::new(weights).write(&self.folder.join(name))
-    }
-
-    fn curves(&self) -> Result<()> {
-        let svg = draw_curves(&self.title, &self.history);
-        write_atomically(&self.folder.join("curves.svg"), svg.as_bytes())
-    }
-
-    fn stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-}
-
-impl Callback for Recorder {
-    fn on_step(&mut self, trainer: &Trainer, report: &StepReport) -> Result<Flow> {
-        if self.log_steps {
-            self.metrics.line(Line::Step { step: report.step, loss: report.loss })?;
-        }
-        let stopping = self.stopping();
-        if stopping || self.saved.elapsed() >= CHECKPOINT_EVERY {
-            if !trainer.settled() {
-                // Weights ahead of the lines that were written would be a checkpoint with a gap.
-                return Ok(Flow::Settle);
-            }
-            self.checkpoint(trainer)?;
-        }
-        Ok(if stopping { Flow::Stop } else { Flow::Continue })
-    }
-
-    fn on_validation(&mut self, trainer: &Trainer, _done: usize, _of: usize) -> Result<Flow> {
-        if !self.stopping() {
-            return Ok(Flow::Continue);
-        }
-        self.checkpoint(trainer)?;
-        Ok(Flow::Stop)
-    }
-
-    fn on_phase(&mut self, _trainer: &Trainer, report: &PhaseReport) -> Result<()> {
-        // Written with the epoch: a checkpoint made during validation must not hold the train phase's line, which
-        // resuming writes again.
-        self.history.push(*report);
-        Ok(())
-    }
-
-    fn on_epoch(&mut self, trainer: &Trainer) -> Result<Flow> {
-        for i in self.written..self.history.len() {
-            let PhaseReport { epoch, phase, loss, scores: Scores { accuracy, overlap }, seconds } =
-                self.history[i];
-            self.metrics.line(Line::Epoch { epoch, phase, loss, accuracy, overlap, seconds })?;
-        }
-        self.written = self.history.len();
-        // Not yet finished, even after the last epoch: the exports, the last line, the test and the pictures are still to
-        // come. See `RunDir::finish`.
-        self.checkpoint(trainer)?;
-        self.curves()?;
-        Ok(if self.stopping() { Flow::Stop } else { Flow::Continue })
-    }
-
-    fn on_end(&mut self, trainer: &Trainer, outcome: &Outcome) -> Result<()> {
-        self.export("last.safetensors", trainer.model.state_dict()?)?;
-        if let Some(best) = &trainer.state.best {
-            self.export("best.safetensors", best.weights.clone())?;
-        }
-        self.curves()?;
-        if outcome.finished {
-            let Outcome { best: Scores { accuracy: best_accuracy, overlap }, best_epoch, seconds, .. } =
-                *outcome;
-            let [best_dice, best_iou] = [overlap.map(|o| o.dice), overlap.map(|o| o.iou)];
-            self.metrics.line(Line::Done { best_accuracy, best_dice, best_iou, best_epoch, seconds })?;
-            self.metrics.sync()?;
-        }
-        Ok(())
-    }
 }

@@ -36,7 +36,11 @@ pub fn train<'a>(
     say: &dyn Fn(&str),
 ) -> Result<Done> {
     let recorded = DataRecord::read(folder.path())?;
-    let setup = Setup::resume(config, recorded.clone())?;
+    let known = match folder.accepts_changed_data() {
+        true => recorded.clone().map(DataRecord::of_any_images),
+        false => recorded.clone(),
+    };
+    let setup = Setup::resume(config, known)?;
     let config = &setup.config;
     let mut trainer = setup.trainer()?;
     let mut metrics_bytes = 0;
@@ -55,6 +59,7 @@ pub fn train<'a>(
         }
         say(&format!("going on with {path} after step {step}"));
     } else {
+        folder.check_unbegun()?;
         setup.load_init()?.iter().for_each(|line| say(&format!("`config.init`: {line}")));
     }
     setup.splits.warnings.iter().for_each(|line| say(&format!("{}: {line}", setup.record.data)));
@@ -92,6 +97,9 @@ pub fn train<'a>(
     if let (true, Some(epochs), true) = (outcome.finished, config.early_stop, ended < config.epochs) {
         say(&format!("ended early: {epochs} epochs without a better score"));
     }
+    if RunDir::history(folder.path())?.last().is_some_and(|last| !last.loss.is_finite()) {
+        say("the validation loss is no number: the run has diverged, a lower `config.lr` may help");
+    }
     let test = if outcome.finished { test(&setup).map_err(unfinished)? } else { None };
     if outcome.finished {
         // The run is complete: pictures that cannot be drawn take nothing from it.
@@ -111,7 +119,7 @@ fn diverged(error: Error, folder: &RunDir, step: u64) -> Error {
     }
     let path = folder.path().display();
     let left = match folder.checkpoint().exists() {
-        true => format!("the last checkpoint is intact, in {path}"),
+        true => format!("the last checkpoint, of a run that may have grown too large before it, in {path}"),
         false => format!("there is no checkpoint yet; what was recorded is in {path}"),
     };
     error.with("left:", left)

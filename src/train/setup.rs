@@ -1,6 +1,7 @@
 //! From a configuration to a run: device, model, data, optimiser.
 
 use super::health::shown;
+use super::non_finite::finite;
 use super::pictures::Subject;
 use super::weights::{Fitted, nothing_fits};
 use super::{DataRecord, RunConfig, Trainer, TrainerOptions};
@@ -95,6 +96,11 @@ impl Setup {
         let Some(path) = &self.config.init else { return Ok(Vec::new()) };
         let model = &*self.model;
         let Fitted { weights, mut notes } = Fitted::read(model, path, &self.device)?;
+        for (name, tensor) in &weights {
+            if !finite(tensor)? {
+                notes.push(format!("`{name}` holds NaN or infinite numbers"));
+            }
+        }
         if self.config.init_partial {
             let dims = |name: &str| weights.get(name).map(Tensor::dims);
             if !model.params().iter().any(|(name, param)| dims(name) == Some(param.dims())) {

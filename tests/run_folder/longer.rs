@@ -55,6 +55,38 @@ fn a_run_that_ended_early_is_not_trained_longer() {
     assert!(message.contains("ended after epoch 2 of 9") && message.contains("--early-stop"), "{message}");
 }
 
+/// What a run has recorded is not written over, nor is a hole in it passed over.
+#[test]
+fn a_run_that_lost_files_does_not_go_on() {
+    let runs = Runs::new();
+    let whole = runs.at("whole");
+    succeed(&mut train_epochs(&whole, "2"));
+    let cases: [(&str, Option<&str>, &str); 3] = [
+        ("checkpoint.safetensors", None, "no checkpoint.safetensors to go on from"),
+        ("metrics.jsonl", None, "holds 0 bytes"),
+        ("metrics.jsonl", Some(""), "holds 0 bytes"),
+    ];
+    for (i, (lost, content, said)) in cases.into_iter().enumerate() {
+        let run = runs.at(&format!("run{i}"));
+        fs::create_dir(&run).unwrap();
+        for (path, bytes) in files(&whole) {
+            fs::write(run.join(path.file_name().unwrap()), bytes).unwrap();
+        }
+        match content {
+            None => fs::remove_file(run.join(lost)).unwrap(),
+            Some(content) => fs::write(run.join(lost), content).unwrap(),
+        }
+        let before = (metrics_text(&run), fs::read(run.join("last.safetensors")).unwrap());
+        let message = refuse(&mut receptive(&["train", "--resume", text(&run), "--epochs", "3"]));
+        assert!(message.contains(said), "{message}");
+        assert_eq!((metrics_text(&run), fs::read(run.join("last.safetensors")).unwrap()), before);
+    }
+}
+
+fn metrics_text(run: &Path) -> Option<String> {
+    fs::read_to_string(run.join("metrics.jsonl")).ok()
+}
+
 #[test]
 fn a_run_that_cannot_be_trained_longer_says_why_and_stays() {
     let runs = Runs::new();
