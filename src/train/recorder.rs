@@ -57,6 +57,7 @@ impl RunDir {
             history,
             stop,
             saved: Instant::now(),
+            at: None,
         })
     }
 }
@@ -74,6 +75,8 @@ pub struct Recorder {
     written: usize,
     stop: Arc<AtomicBool>,
     saved: Instant,
+    /// Where the trainer was then.
+    at: Option<Place>,
 }
 
 impl Recorder {
@@ -81,7 +84,7 @@ impl Recorder {
     fn checkpoint(&mut self, trainer: &Trainer) -> Result<()> {
         self.metrics.sync()?;
         Checkpoint::save(&self.folder.join("checkpoint.safetensors"), trainer, self.metrics.bytes)?;
-        self.saved = Instant::now();
+        (self.saved, self.at) = (Instant::now(), Some(place(trainer)));
         let (settings, lock) = &self.settings;
         keep_settings(&self.folder, settings, lock)
     }
@@ -98,6 +101,13 @@ impl Recorder {
     fn stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
+}
+
+/// Epochs, batches of the next one, and steps.
+type Place = (usize, usize, u64);
+
+fn place(trainer: &Trainer) -> Place {
+    (trainer.state.epoch, trainer.state.batch, trainer.state.step)
 }
 
 impl Callback for Recorder {
@@ -151,6 +161,10 @@ impl Callback for Recorder {
             self.export("best.safetensors", best.weights.clone())?;
         }
         self.curves()?;
+        // A watcher has stopped the run.
+        if !outcome.finished && trainer.state.step > 0 && self.at != Some(place(trainer)) {
+            self.checkpoint(trainer)?;
+        }
         if outcome.finished {
             let Outcome { best: Scores { accuracy: best_accuracy, overlap }, best_epoch, seconds, .. } =
                 *outcome;

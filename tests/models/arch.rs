@@ -278,7 +278,7 @@ fn the_file_as_a_whole_can_be_wrong() {
         (&format!("input = [1, 2, 3]\nloss = \"l2\"\n{relu}"), 2, "there is no loss `l2`"),
         (&format!("input = [1, 2, 3]\noptimizer = \"sdg\"\n{relu}"), 2, "expected one of sgd, adam, adamw"),
         (&format!("input = [1, 2, 3]\nlr = \"fast\"\n{relu}"), 2, "expected a finite number"),
-        (&format!("input = [1, 2, 3]\nscheduler = \"step\"\n{relu}"), 2, "`step` is not a schedule"),
+        (&format!("input = [1, 2, 3]\nscheduler = \"step\"\n{relu}"), 2, "expected step:EVERY:GAMMA"),
         (&format!("input = [1048576, 1048576, 1048576]\n{relu}"), 1, "is no image size"),
     ] {
         refused(text, line, expected);

@@ -49,6 +49,8 @@ fn a_run_with_frozen_layers_is_resumed_bit_for_bit() {
     for stop in [3, 6] {
         let _ = fs::remove_dir_all(&part);
         assert!(!go(&RunDir::create(&part, &frozen()).unwrap(), frozen(), stop));
+        // It goes on from there, and not from its beginning.
+        assert!(part.join("checkpoint.safetensors").exists());
         let (folder, config) = RunDir::open(&part).unwrap();
         assert_eq!(config, frozen());
         assert!(go(&folder, config, u64::MAX));
