@@ -6,7 +6,7 @@ use clap_mangen::Man;
 
 /// Print a manual page, of the program or of one command, in roff.
 ///
-/// To read one: receptive man train | man -l -
+/// Pipe it to your own manual reader: `man -l -`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A command, as train, or data fetch [default: the program]
