@@ -306,6 +306,27 @@ fn moved_pictures_are_found_again() {
     assert!(ok(&["eval", &fresh]).contains("accuracy"));
 }
 
+/// A place that will not do changes nothing: the run still knows its own.
+#[test]
+fn a_wrong_place_is_not_taken_down() {
+    let set = Set::new();
+    let run = set.train("run", &["--scheduler", "step:1:0.5"]);
+    let settings = fs::read_to_string(set.at("run/config.toml")).unwrap();
+    for split in ["train", "val"] {
+        for class in ["cat", "dog"] {
+            write_png(&set.at(&format!("fewer/{split}/{class}/0.png")), CAT, 0);
+            write_png(&set.at(&format!("others/{split}/{class}s/0.png")), CAT, 0);
+        }
+    }
+    for place in ["nowhere", "sample", &set.path("fewer"), &set.path("others")] {
+        error(&["train", "--resume", &run, "--data", place, "--epochs", "3"]);
+        assert_eq!(fs::read_to_string(set.at("run/config.toml")).unwrap(), settings, "{place}");
+    }
+    let accepted = ["--epochs", "3", "--accept-changed-data"];
+    ok(&[&["train", "--resume", &*run, "--data", &set.path("fewer")][..], &accepted].concat());
+    assert!(ok(&["eval", &run]).contains("accuracy"));
+}
+
 /// There are no test images to ask for where `val` alone judges.
 #[test]
 fn a_set_without_test_images_has_no_test() {

@@ -206,17 +206,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (folder, config) = match &args.resume {
         Some(path) => {
             let (folder, config) = RunDir::open(path)?;
-            let (data, data_dir) = (&args.settings.data, &args.settings.data_dir);
-            let data = data.as_deref().map(data_folder).transpose()?;
-            let (folder, config) = moved(folder, config, data, absolute(data_dir)?)?;
-            let (folder, config) = match args.settings.epochs {
-                Some(epochs) => longer(folder, config, epochs)?,
-                None => (folder, config),
-            };
             if args.accept_changed_data {
                 folder.accept_changed_data();
             }
-            (folder, config)
+            let (data, data_dir) = (&args.settings.data, &args.settings.data_dir);
+            let data = data.as_deref().map(data_folder).transpose()?;
+            let (folder, config) = moved(folder, config, data, absolute(data_dir)?)?;
+            match args.settings.epochs {
+                Some(epochs) => longer(folder, config, epochs)?,
+                None => (folder, config),
+            }
         }
         None => {
             let config = configure(&args.network.open()?, &args, say)?;

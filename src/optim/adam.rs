@@ -89,8 +89,9 @@ impl Optimizer for Adam {
     }
 
     fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        check_momentum("beta1", momentum)?;
         self.beta1 = momentum;
-        check_momentum("beta1", momentum)
+        Ok(())
     }
 
     fn apply(&self) -> Result<()> {

@@ -65,8 +65,9 @@ impl Optimizer for Sgd {
     }
 
     fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        check_momentum("momentum", momentum)?;
         self.momentum = momentum;
-        check_momentum("momentum", momentum)
+        Ok(())
     }
 
     fn apply(&self) -> Result<()> {

@@ -1,8 +1,7 @@
 //! What may be changed of a run that is there: how long it trains, and where its data lie.
 
-use super::{Checkpoint, RunConfig, RunDir};
+use super::{Checkpoint, RunConfig, RunDir, Setup};
 use crate::core::{Error, Result};
-use crate::data::{DataDirs, find};
 use crate::tensor::Device;
 use std::path::PathBuf;
 
@@ -32,8 +31,9 @@ pub fn longer(folder: RunDir, config: RunConfig, epochs: usize) -> Result<(RunDi
         return Err(refused(format!("{what}: with {epochs} epochs all rates so far would have been others"))
             .help(format!("start a new run of {epochs} epochs")));
     }
-    if folder.checkpoint().exists() {
-        let state = Checkpoint::load(&folder.checkpoint(), &Device::cpu()?)?.state;
+    let checkpoint = folder.checkpoint();
+    if checkpoint.exists() {
+        let Checkpoint { state, metrics_bytes, .. } = Checkpoint::load(&checkpoint, &Device::cpu()?)?;
         if state.finished && state.epoch < config.epochs {
             let ended = format!("the run ended after epoch {} of {}", state.epoch, config.epochs);
             return Err(match config.early_stop {
@@ -44,17 +44,19 @@ pub fn longer(folder: RunDir, config: RunConfig, epochs: usize) -> Result<(RunDi
             }
             .help("with more epochs it would have ended there, too: start a new run"));
         }
+        if state.finished {
+            // Before the settings: a run killed between the two is at its old end, and resuming finishes it once more.
+            folder.reopen(metrics_bytes)?;
+        }
     }
     let config = RunConfig { epochs, ..config };
-    // First: a run killed between the two is at its old end, and resuming finishes it once more.
-    folder.reopen()?;
     Ok((folder.rewrite(&config)?, config))
 }
 
-/// The same run with its data elsewhere. Whether they are the same is seen when it goes on.
+/// The same run with its data elsewhere. Its settings change only if the run can go on with what is there.
 ///
 /// # Errors
-/// No data there; a folder that cannot be written.
+/// No data there, or other ones; a folder that cannot be written.
 pub fn moved(
     folder: RunDir,
     config: RunConfig,
@@ -66,6 +68,6 @@ pub fn moved(
     }
     let config =
         RunConfig { data: data.unwrap_or(config.data), data_dir: data_dir.or(config.data_dir), ..config };
-    find(&config.data, &DataDirs::from_env(config.data_dir.as_deref()))?;
+    Setup::resume(config.clone(), folder.known_data()?)?;
     Ok((folder.rewrite(&config)?, config))
 }

@@ -193,8 +193,13 @@ impl RunDir {
         self.any_images.set(true);
     }
 
-    pub(super) fn accepts_changed_data(&self) -> bool {
-        self.any_images.get()
+    /// What the run knows of its data; without the images it learnt from where changed ones will do.
+    ///
+    /// # Errors
+    /// As [`DataRecord::read`].
+    pub(super) fn known_data(&self) -> Result<Option<DataRecord>> {
+        let record = DataRecord::read(&self.path)?;
+        Ok(if self.any_images.get() { record.map(DataRecord::of_any_images) } else { record })
     }
 
     /// Refuses to start anew in a folder that holds results.
@@ -253,29 +258,22 @@ impl RunDir {
     }
 
     /// Makes a finished run one that can go on from its last epoch: its last line of `metrics.jsonl` will be cut off.
+    /// `recorded` is how many bytes of that file its checkpoint counts.
     ///
     /// # Errors
     /// As [`finish`](Self::finish).
-    pub(super) fn reopen(&self) -> Result<()> {
-        let (path, cpu) = (self.checkpoint(), Device::cpu()?);
-        if !path.exists() {
-            return Ok(());
-        }
-        let checkpoint = Checkpoint::load(&path, &cpu)?;
-        if !checkpoint.state.finished {
-            return Ok(());
-        }
+    pub(super) fn reopen(&self, recorded: u64) -> Result<()> {
         let metrics = self.path.join("metrics.jsonl");
         let lines = match fs::read(&metrics) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             read => read.map_err(|e| Error::io(&metrics, "read", e))?,
         };
-        check_length(&metrics, lines.len() as u64, checkpoint.metrics_bytes)?;
+        check_length(&metrics, lines.len() as u64, recorded)?;
         let last = lines[..lines.len().saturating_sub(1)].iter().rposition(|&byte| byte == b'\n');
         let last = last.map_or(0, |end| end + 1);
         let done = matches!(serde_json::from_slice(&lines[last..]), Ok(Line::Done { .. }));
         let bytes = if done { last } else { lines.len() };
-        Checkpoint::finish(&path, &cpu, false, bytes as u64)
+        Checkpoint::finish(&self.checkpoint(), &Device::cpu()?, false, bytes as u64)
     }
 
     /// The same folder with another configuration.
@@ -285,7 +283,9 @@ impl RunDir {
     pub(super) fn rewrite(self, config: &RunConfig) -> Result<RunDir> {
         write_atomically(&self.path.join("config.toml"), config.to_toml().as_bytes())?;
         // The old file's lock is held until the new one's is: a start that has opened the old one does not get in between.
-        Self::lock(&self.path, self.made)
+        let folder = Self::lock(&self.path, self.made)?;
+        folder.any_images.set(self.any_images.get());
+        Ok(folder)
     }
 }
 

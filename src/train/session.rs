@@ -1,8 +1,7 @@
 //! From a run folder to trained weights: what `receptive train` and `receptive reproduce` do.
 
 use super::{
-    Callback, Checkpoint, DataRecord, Flow, HealthRecorder, Keep, Outcome, RunConfig, RunDir, Setup, Tally,
-    evaluate,
+    Callback, Checkpoint, Flow, HealthRecorder, Keep, Outcome, RunConfig, RunDir, Setup, Tally, evaluate,
 };
 use crate::core::text::file_name;
 use crate::core::{Error, ErrorKind, Named, Result};
@@ -35,12 +34,8 @@ pub fn train<'a>(
     mut watchers: Vec<Box<dyn Callback + 'a>>,
     say: &dyn Fn(&str),
 ) -> Result<Done> {
-    let recorded = DataRecord::read(folder.path())?;
-    let known = match folder.accepts_changed_data() {
-        true => recorded.clone().map(DataRecord::of_any_images),
-        false => recorded.clone(),
-    };
-    let setup = Setup::resume(config, known)?;
+    let known = folder.known_data()?;
+    let setup = Setup::resume(config, known.clone())?;
     let config = &setup.config;
     let mut trainer = setup.trainer()?;
     let mut metrics_bytes = 0;
@@ -63,7 +58,7 @@ pub fn train<'a>(
         setup.load_init()?.iter().for_each(|line| say(&format!("`config.init`: {line}")));
     }
     setup.splits.warnings.iter().for_each(|line| say(&format!("{}: {line}", setup.record.data)));
-    if recorded.as_ref() != Some(&setup.record) {
+    if known.as_ref() != Some(&setup.record) {
         setup.record.write(folder.path())?;
     }
     // Before the recorder: what they refuse, a set without masks, leaves no run behind.
@@ -119,7 +114,7 @@ fn diverged(error: Error, folder: &RunDir, step: u64) -> Error {
     }
     let path = folder.path().display();
     let left = match folder.checkpoint().exists() {
-        true => format!("the last checkpoint, of a run that may have grown too large before it, in {path}"),
+        true => format!("the last checkpoint is in {path}; its weights may be too large already"),
         false => format!("there is no checkpoint yet; what was recorded is in {path}"),
     };
     error.with("left:", left)

@@ -160,14 +160,13 @@ impl Setup {
     /// What the pictures show: the network as it is now, and the images of validation.
     pub fn subject(&self) -> Subject<'_> {
         let data = Arc::clone(&self.splits.val);
-        let outputs = self.config.classes.unwrap_or(data.classes().len());
         Subject {
             network: &self.network,
             model: &*self.model,
             device: &self.device,
             data,
             pipeline: &self.pipelines.1,
-            outputs,
+            outputs: self.outputs(),
             batch_size: self.config.val_batch_size,
         }
     }
@@ -210,13 +209,17 @@ impl Setup {
         (!names.is_empty()).then(|| format!("frozen: {names}: {weights} parameters{statistics}"))
     }
 
+    /// The network's outputs: one for each class, or as many as were asked for.
+    fn outputs(&self) -> usize {
+        self.config.classes.unwrap_or(self.train.classes().len())
+    }
+
     /// What the run trains against.
     ///
     /// # Errors
     /// Settings that do not go with the loss; weights for another number of classes.
     pub fn criterion(&self) -> Result<Criterion> {
-        let outputs = self.config.classes.unwrap_or(self.train.classes().len());
-        criterion(&self.config, &self.network, outputs, &self.device)
+        criterion(&self.config, &self.network, self.outputs(), &self.device)
     }
 
     fn optimizer(&self) -> Result<Box<dyn Optimizer>> {
