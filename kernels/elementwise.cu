@@ -1,7 +1,7 @@
 // Functions of one tensor, element by element: y[i] = f(x[i]), and backward dx[i] = f'(..) dy[i].
 //
 // One formula a function, written once as a struct; a kernel is that formula in the loop below. Backward reads either
-// the input or the output, whichever the formula is shorter in (src/ops/NAME.rs says which, and derives it).
+// the input or the output, whichever the formula is shorter in (src/ops/elementwise/NAME.rs says which, and derives it).
 //
 //      thread t of block b:   quad 256 b + t of x, then one grid further on, and so on
 //

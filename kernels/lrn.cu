@@ -3,8 +3,8 @@
 //      s[c] = k + a sum over j of x[j]^2,   j = c - size/2 .. c + (size-1)/2        y[c] = x[c] s[c]^-beta
 //      dx[i] = dy[i] s[i]^-beta - 2 a beta x[i] sum over c of t[c],   t = dy x s^(-beta - 1),   i in the window of c
 //
-// (derived in src/ops/local_response_norm.rs). Images are [N, channels, len]: a window's elements are `len` apart, and
-// the threads of a warp take neighbouring pixels, so each of its loads is one stretch of memory:
+// (derived in src/ops/norm/local_response_norm.rs). Images are [N, channels, len]: a window's elements are `len` apart,
+// and the threads of a warp take neighbouring pixels, so each of its loads is one stretch of memory:
 //
 //      channel c - 1   ********************************
 //      channel c       ********************************   <- one warp, 32 pixels of one channel

@@ -3,8 +3,8 @@
 //      dx = r (g - mean(g) - xhat mean(g xhat))   own statistics       dw = sum dy xhat
 //      dx = r g                                   given ones           db = sum dy
 //
-// the means over a group, the sums over all elements that share a weight (derived in src/ops/norm.rs). Fused with the
-// ReLU and the addition after it: dy counts where the output y was above 0, and is the residual's gradient there, too.
+// the means over a group, the sums over all elements that share a weight (derived in src/ops/norm/normalise.rs). Fused
+// with the ReLU and the addition after it: dy counts where the output y was above 0, and is the residual's gradient there, too.
 //
 //      norm_sums      part of a run -> sum g, sum g xhat       reads dy, x (and y)
 //      norm_centre    parts -> both sums of a run; the means of a group, as factors for norm_bwd

@@ -104,13 +104,14 @@ fn every_op_file_is_a_row_and_opens_with_its_lesson() {
             continue;
         }
         let name = path.file_stem().unwrap().to_str().unwrap();
-        assert!(rows.contains(name), "src/ops/{name}.rs has a SPEC, but OPS has no row `{name}`");
+        let file = path.strip_prefix(root()).unwrap().display();
+        assert!(rows.contains(name), "{file} has a SPEC, but OPS has no row `{name}`");
         let header: String =
             text.lines().take_while(|line| line.starts_with("//!")).collect::<Vec<_>>().join("\n");
         for (what, sign) in
             [("a formula", "```math"), ("a shape table", "|---|"), ("a worked example", "Ok::<()")]
         {
-            assert!(header.contains(sign), "src/ops/{name}.rs: its header lacks {what} ({sign})");
+            assert!(header.contains(sign), "{file}: its header lacks {what} ({sign})");
         }
     }
 }

@@ -7,8 +7,8 @@
 //! Softplus is a rectifier without a kink. Its forward pass is below; what is missing is the one line that every op has to
 //! know about itself: given the gradient `dy` of the loss by y, the gradient of the loss by x.
 //!
-//! Hints: differentiate by the chain rule, then look for a function that the engine already has. `src/ops/tanh.rs` is an op
-//! as short as this one. For x = -100, e^x is no problem; for x = 100, is it?
+//! Hints: differentiate by the chain rule, then look for a function that the engine already has.
+//! `src/ops/elementwise/tanh.rs` is an op as short as this one. For x = -100, e^x is no problem; for x = 100, is it?
 
 use super::Wrong;
 use receptive::core::{Error, ErrorKind, Result};

@@ -1,4 +1,4 @@
-//! Shapes of image batches, for the ops that slide windows over them.
+//! Shapes of image batches, for the ops that tell rows and columns from channels.
 
 use crate::core::{Error, Result, Shape, Window};
 use crate::tensor::Field;
@@ -24,6 +24,17 @@ pub fn images(op: &str, input: &Shape) -> Result<[usize; 4]> {
 pub fn like_images(input: &Shape, dims: [usize; 4]) -> Result<Shape> {
     Shape::new(&dims[1..])?;
     Shape::new(&dims[4 - input.rank()..])
+}
+
+/// `[N, C, *]` as N, C and the product of the rest.
+///
+/// # Errors
+/// Fewer than two dimensions.
+pub fn batch_of_channels(op: &str, input: &Shape) -> Result<[usize; 3]> {
+    match input.dims() {
+        [n, c, rest @ ..] => Ok([*n, *c, rest.iter().product()]),
+        _ => Err(Error::shape(op, "input has no channels").with("input", input).expected("[N, C, ...]")),
+    }
 }
 
 /// Which axis of images a dimension is: 0 for rows, 1 for columns, `None` for channels, the batch and all that is no image.

@@ -1,91 +1,50 @@
-//! The ops: one file each, one row each in [`OPS`].
+//! The ops by family: one file each, one row each.
+//!
+//! | folder | what |
+//! |---|---|
+//! | `elementwise/` | one number to one, or two that broadcast: activations, arithmetic, masks |
+//! | `shape/` | the same elements elsewhere: reshape, permute, slices, padding |
+//! | `reduce/` | many elements to one: sums, means, largest elements |
+//! | `product/` | products of matrices: a convolution walks windows, these do not |
+//! | `conv/` | convolutions, and their gradients |
+//! | `pool/` | poolings, and resizing |
+//! | `norm/` | normalisations, softmax with them |
+//! | `loss/` | what a network is trained against |
+//! | `random/` | dropout |
 //!
 //! A row carries all that the rest of the crate needs to know about an op. Gradient checks, golden vectors, benches,
 //! the `receptive op` command and the docs iterate the table; nobody writes a second list.
 //!
-//! **To add an op:** write `src/ops/name.rs` (formula, derivation, `impl Op`, a method on [`Tensor`],
-//! `SPEC` with cases), add its module and its row here, run `cargo test`. Nothing else.
+//! **To add an op:** write `src/ops/FAMILY/name.rs` (formula, derivation, `impl Op`, a method on [`Tensor`],
+//! `SPEC` with cases), add its module and its row to the family's `mod.rs`, run `cargo test`. Nothing else.
 
-pub(crate) mod adaptive;
-mod along;
 mod attrs;
-mod binary;
 mod call;
 mod case;
-pub(crate) mod conv2d_grad;
-mod conv_transpose2d_grad;
-mod cross_entropy_goal;
-mod cuda;
 pub(crate) mod images;
+
+mod conv;
+mod elementwise;
 mod loss;
 mod norm;
-mod unary;
-mod with_relu;
+mod pool;
+mod product;
+mod random;
+mod reduce;
+mod shape;
 
-pub mod abs;
-pub mod adaptive_avg_pool2d;
-pub mod adaptive_max_pool2d;
-pub mod add;
-pub mod argmax;
-pub mod avg_pool2d;
-pub mod batch_norm;
-pub mod batch_norm_relu;
-pub mod binary_cross_entropy_with_logits;
-pub mod cast;
-pub mod cat;
-pub mod clamp;
-pub mod conv2d;
-pub mod conv2d_relu;
-pub mod conv_transpose2d;
-pub mod cross_entropy;
-pub mod dice_loss;
-pub mod div;
-pub mod dropout;
-pub mod dropout2d;
-pub mod exp;
-pub mod expand;
-pub mod flatten;
-pub mod gelu;
-pub mod group_norm;
-pub mod instance_norm;
-pub mod interpolate;
-pub mod layer_norm;
-pub mod leaky_relu;
-pub mod linear;
-pub mod linear_relu;
-pub mod local_response_norm;
-pub mod log;
-pub mod log_softmax;
-pub mod masked_fill;
-pub mod matmul;
-pub mod max;
-pub mod max_pool2d;
-pub mod mean;
-pub mod mse_loss;
-pub mod mul;
-pub mod neg;
-pub mod nll_loss;
-pub mod pad;
-pub mod permute;
-pub mod pow;
-pub mod relu;
-pub mod reshape;
-pub mod sigmoid;
-pub mod silu;
-pub mod slice;
-pub mod softmax;
-pub mod sqrt;
-pub mod sub;
-pub mod sum;
-pub mod sum_to_size;
-pub mod tanh;
-pub mod r#where;
-
-pub use adaptive::OutputSize;
 pub use attrs::{AttrValue, Attrs};
 pub use call::Call;
 pub use case::{Case, CaseInput, Fill, Tag};
-pub use loss::Reduction;
+pub use conv::*;
+pub use elementwise::*;
+pub use loss::*;
+pub use norm::*;
+pub use pool::*;
+pub use product::*;
+pub use random::*;
+pub use reduce::*;
+pub use shape::*;
 
 use crate::core::{Error, ErrorKind, Result};
 use crate::tensor::{Op, Tensor};
@@ -145,66 +104,61 @@ pub struct OpSpec {
     pub cases: fn() -> Vec<Case>,
 }
 
-/// Every op.
-pub static OPS: &[&OpSpec] = &[
-    &abs::SPEC,
-    &adaptive_avg_pool2d::SPEC,
-    &adaptive_max_pool2d::SPEC,
-    &add::SPEC,
-    &argmax::SPEC,
-    &avg_pool2d::SPEC,
-    &batch_norm::SPEC,
-    &batch_norm_relu::SPEC,
-    &binary_cross_entropy_with_logits::SPEC,
-    &cat::SPEC,
-    &clamp::SPEC,
-    &conv2d::SPEC,
-    &conv2d_relu::SPEC,
-    &conv_transpose2d::SPEC,
-    &cross_entropy::SPEC,
-    &dice_loss::SPEC,
-    &div::SPEC,
-    &dropout::SPEC,
-    &dropout2d::SPEC,
-    &exp::SPEC,
-    &expand::SPEC,
-    &flatten::SPEC,
-    &gelu::SPEC,
-    &group_norm::SPEC,
-    &instance_norm::SPEC,
-    &interpolate::SPEC,
-    &layer_norm::SPEC,
-    &leaky_relu::SPEC,
-    &linear::SPEC,
-    &linear_relu::SPEC,
-    &local_response_norm::SPEC,
-    &log::SPEC,
-    &log_softmax::SPEC,
-    &masked_fill::SPEC,
-    &max::SPEC,
-    &matmul::SPEC,
-    &max_pool2d::SPEC,
-    &mean::SPEC,
-    &mse_loss::SPEC,
-    &mul::SPEC,
-    &neg::SPEC,
-    &nll_loss::SPEC,
-    &pad::SPEC,
-    &permute::SPEC,
-    &pow::SPEC,
-    &relu::SPEC,
-    &reshape::SPEC,
-    &sigmoid::SPEC,
-    &silu::SPEC,
-    &slice::SPEC,
-    &softmax::SPEC,
-    &sqrt::SPEC,
-    &sub::SPEC,
-    &sum::SPEC,
-    &sum_to_size::SPEC,
-    &tanh::SPEC,
-    &r#where::SPEC,
+/// The rows of all families.
+const FAMILIES: [&[&OpSpec]; 9] = [
+    elementwise::ROWS,
+    shape::ROWS,
+    reduce::ROWS,
+    product::ROWS,
+    conv::ROWS,
+    pool::ROWS,
+    norm::ROWS,
+    loss::ROWS,
+    random::ROWS,
 ];
+
+/// Every op, by name.
+pub static OPS: &[&OpSpec] = &sorted();
+
+/// How many rows there are.
+const COUNT: usize = {
+    let (mut count, mut i) = (0, 0);
+    while i < FAMILIES.len() {
+        count += FAMILIES[i].len();
+        i += 1;
+    }
+    count
+};
+
+/// All rows, each put behind those whose names come before its own.
+const fn sorted() -> [&'static OpSpec; COUNT] {
+    let mut rows = [FAMILIES[0][0]; COUNT];
+    let (mut family, mut row, mut count) = (0, 0, 0);
+    while family < FAMILIES.len() {
+        if row == FAMILIES[family].len() {
+            (family, row) = (family + 1, 0);
+            continue;
+        }
+        let mut place = count;
+        while place > 0 && before(FAMILIES[family][row].name, rows[place - 1].name) {
+            rows[place] = rows[place - 1];
+            place -= 1;
+        }
+        rows[place] = FAMILIES[family][row];
+        (row, count) = (row + 1, count + 1);
+    }
+    rows
+}
+
+/// Whether a word comes before another in a dictionary.
+const fn before(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i < b.len() && (i == a.len() || a[i] < b[i])
+}
 
 /// The row with this name.
 ///

@@ -1,0 +1,356 @@
+//! Two-dimensional convolution (cross-correlation, as everywhere in deep learning).
+//!
+//! ```math
+//! \begin{aligned}
+//! y_{n,o,i,j} &= b_o + \sum_{c,k_h,k_w} x_{n,c,p,q} \, w_{o,c,k_h,k_w} \\
+//! p &= i S_H - P_H + k_h D_H \\
+//! q &= j S_W - P_W + k_w D_W
+//! \end{aligned}
+//! ```
+//!
+//! with zeros where (p, q) lies in the padding. y is linear in x, in w and in b, so each gradient is the same sum read
+//! from another corner: every product `x w` that entered `y[n,o,i,j]` sends `dy[n,o,i,j]` times one factor to the other.
+//!
+//! ```math
+//! \begin{aligned}
+//! \mathrm{dx}_{n,c,p,q} &= \sum_{o,k_h,k_w} \mathrm{dy}_{n,o,i,j} \, w_{o,c,k_h,k_w}
+//!   \quad \text{over the } (i,j) \text{ whose tap } (k_h,k_w) \text{ reads } (p,q) \\
+//! \mathrm{dw}_{o,c,k_h,k_w} &= \sum_{n,i,j} \mathrm{dy}_{n,o,i,j} \, x_{n,c,p,q} \\
+//! \mathrm{db}_o &= \sum_{n,i,j} \mathrm{dy}_{n,o,i,j}
+//! \end{aligned}
+//! ```
+//!
+//! **inf and NaN.** The zeros of the padding are numbers: `0 * inf` is NaN in y and in dw, as in PyTorch. dx has a term only for
+//! what read the pixel. On the CPU nothing spreads farther than by these sums: where a rung's short cut made it (zeros
+//! between rows, Winograd's sums of neighbours, which may also overflow), the sums are computed again by another. On a GPU
+//! a captured graph cannot choose by data, so there an inf or a NaN in x, w or dy may reach more gradients of the same tile.
+//!
+//! With `groups` the channels fall into that many independent convolutions; `groups = C` is a depthwise one.
+//! PyTorch: `F.conv2d`. The loops are rungs of a ladder: [`crate::ladder::conv2d`].
+//!
+//! | tensor | shape | |
+//! |---|---|---|
+//! | input | `[N, C, H, W]` or `[C, H, W]` | |
+//! | weight | `[O, C / groups, KH, KW]` | |
+//! | bias | `[O]` | optional |
+//! | output | `[N, O, H', W']` or `[O, H', W']` | `H' = floor((H + 2 PH - DH (KH - 1) - 1) / SH) + 1` |
+//!
+//! A 2x2 kernel that takes the difference along the diagonal:
+//!
+//! ```
+//! use receptive::ops::conv2d::Conv2dOptions;
+//! use receptive::{Device, Tensor};
+//! let cpu = Device::cpu()?;
+//! let image = Tensor::from_vec(&cpu, vec![1f32, 2.0, 4.0, 3.0, 5.0, 7.0, 6.0, 8.0, 9.0], &[1, 1, 3, 3])?;
+//! let weight = Tensor::from_vec(&cpu, vec![1f32, 0.0, 0.0, -1.0], &[1, 1, 2, 2])?;
+//! let y = image.conv2d(&weight, None, &Conv2dOptions::default())?;
+//! assert_eq!(y.to_vec::<f32>()?, [-4.0, -5.0, -5.0, -4.0]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
+
+use super::conv2d_grad::{Conv2dGradInput, Conv2dGradWeight};
+use crate::core::{Error, Padding, Result, Shape, Window};
+use crate::cpu::conv2d::{ConvFloat, Finish, Geometry, Loop};
+use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::conv2d as cuda;
+use crate::cuda::{CudaCtx, DeviceView, Ptr};
+use crate::float_type;
+use crate::ops::images::{images, like_images};
+use crate::ops::{Attrs, Case, Input, OpSpec, one};
+use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use smallvec::smallvec;
+use std::sync::Arc;
+
+/// Settings of a convolution, with PyTorch's names and defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv2dOptions {
+    /// Steps of the window, `[vertical, horizontal]`.
+    pub stride: [usize; 2],
+    /// Zeros around the image.
+    pub padding: Padding,
+    /// Distance between the kernel's taps.
+    pub dilation: [usize; 2],
+    /// Independent convolutions that the channels are split into.
+    pub groups: usize,
+}
+
+impl Default for Conv2dOptions {
+    fn default() -> Self {
+        Conv2dOptions { stride: [1, 1], padding: Padding::Valid, dilation: [1, 1], groups: 1 }
+    }
+}
+
+impl Conv2dOptions {
+    /// From attributes as text.
+    ///
+    /// # Errors
+    /// Text of the wrong form.
+    pub fn from_attrs(attrs: &Attrs) -> Result<Self> {
+        let padding = match attrs.text("padding") {
+            None | Some("valid") => Padding::Valid,
+            Some("same") => Padding::Same,
+            Some(_) => {
+                let form = |e: Error| e.expected("same, valid, one number or two: h,w");
+                Padding::Explicit(attrs.pair("padding").map_err(form)?.unwrap_or([0, 0]))
+            }
+        };
+        Ok(Conv2dOptions {
+            stride: attrs.pair("stride")?.unwrap_or([1, 1]),
+            padding,
+            dilation: attrs.pair("dilation")?.unwrap_or([1, 1]),
+            groups: attrs.or("groups", 1)?,
+        })
+    }
+
+    /// The window that a weight slides over the image.
+    pub(super) fn window(&self, op: &str, weight: &Shape) -> Result<Window> {
+        let &[_, _, kh, kw] = weight.dims() else {
+            return Err(Error::shape(op, format!("weight has {} dimensions, not 4", weight.rank()))
+                .with("weight", weight)
+                .expected("[O, C / groups, KH, KW]"));
+        };
+        let (kernel, Self { stride, dilation, .. }) = ([kh, kw], *self);
+        let padding = self.padding.resolve(op, kernel, stride, dilation)?;
+        Ok(Window { kernel, stride, padding, dilation })
+    }
+
+    /// All sizes, every one checked.
+    pub(crate) fn geometry(&self, op: &str, input: &Shape, weight: &Shape) -> Result<Geometry> {
+        let window = self.window(op, weight)?;
+        let (&[n, c, h, w], groups) = (&images(op, input)?, self.groups);
+        let (o, cg) = (weight.dims()[0], weight.dims()[1]);
+        if groups == 0 || !c.is_multiple_of(groups) || !o.is_multiple_of(groups) {
+            return Err(channels(
+                op,
+                input,
+                weight,
+                format!("groups = {groups} does not divide the channels"),
+            )
+            .expected(format!("a divisor of C = {c} and O = {o}")));
+        }
+        if c / groups != cg {
+            let help = match (groups, window.kernel) {
+                (1, [kh, kw]) if kh == kw => format!("Conv2d::new({c}, {o}, {kh})"),
+                _ => format!("a weight of [{o}, {}, {}, {}]", c / groups, window.kernel[0], window.kernel[1]),
+            };
+            return Err(channels(op, input, weight, "input channels disagree with weight".into())
+                .expected(format!("C/groups = {}", c / groups))
+                .help(help));
+        }
+        let [oh, ow] = window.output(op, [h, w], false).map_err(|e| e.with("input", input.named(&IMAGE)))?;
+        Ok(Geometry { n, c, h, w, o, oh, ow, groups, window })
+    }
+}
+
+const IMAGE: [&str; 4] = ["N", "C", "H", "W"];
+
+fn channels(op: &str, input: &Shape, weight: &Shape, what: String) -> Error {
+    Error::shape(op, what)
+        .with("input", input.named(&IMAGE))
+        .with("weight", weight.named(&["O", "C/groups", "KH", "KW"]))
+}
+
+/// `F.conv2d` from `(input, weight)` or `(input, weight, bias)`.
+#[derive(Debug)]
+pub struct Conv2d(pub Conv2dOptions);
+
+impl Conv2d {
+    /// `relu`: negative outputs become 0.
+    pub(super) fn run(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut], relu: bool) -> Result<()> {
+        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
+        float_type!(self.name(), x[0].dtype, T => {
+            let finish = Finish { bias: x.get(2).map(|b| b.get::<T>()), relu };
+            (T::conv(cx, &g, Loop::Forward).forward)(cx, &g, x[0].get(), x[1].get(), finish, y[0].get());
+            Ok(())
+        })
+    }
+
+    /// As `run`.
+    pub(super) fn launch(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView], relu: bool) -> Result<()> {
+        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
+        let bias = x.get(2).map_or(Ok(Ptr::NULL), DeviceView::f32)?;
+        let to = cuda::Forward { x: x[0].f32()?, weight: x[1].f32()?, bias, relu, y: y[0].f32()? };
+        cuda::forward(cx, &g, to)
+    }
+}
+
+impl Op for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        let dtype = one_float(self.name(), x)?;
+        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
+        if let Some(bias) = x.get(2)
+            && bias.dims() != [g.o]
+        {
+            return Err(Error::shape(self.name(), "bias disagrees with weight")
+                .with("bias", bias.shape)
+                .with("weight", x[1].shape.named(&["O", "C/groups", "KH", "KW"]))
+                .expected(format!("[{}]", g.o)));
+        }
+        Ok(Plan::new(like_images(&x[0].shape, [g.n, g.o, g.oh, g.ow])?, dtype))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::inputs(&[0, 1])
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        self.run(cx, x, y, false)
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        self.launch(cx, x, y, false)
+    }
+
+    fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
+        let mut grads: Grads = smallvec![None; saved.len()];
+        let options = self.0;
+        if needs[0] {
+            let op = Conv2dGradInput { options, input: saved.meta(0).shape };
+            grads[0] = Some(one(apply(op, &[dy, &saved.input(1)])?));
+        }
+        if needs[1] {
+            let op = Conv2dGradWeight { options, weight: saved.meta(1).shape };
+            grads[1] = Some(one(apply(op, &[dy, &saved.input(0)])?));
+        }
+        if needs.get(2) == Some(&true) {
+            let o = saved.meta(2).numel();
+            grads[2] = Some(dy.sum_to_size(&[o, 1, 1])?.reshape(&[o])?);
+        }
+        Ok(grads)
+    }
+
+    fn flops(&self, x: &[Meta], y: &[Meta]) -> u64 {
+        let bias = if x.len() == 3 { y[0].numel() } else { 0 };
+        product_flops(&x[1].shape, &y[0]) + bias as u64
+    }
+
+    fn field(&self, x: &[Meta]) -> Field {
+        self.0.window(self.name(), &x[1].shape).map_or(Field::Global, Field::Window)
+    }
+}
+
+/// Two for each output and each term of its sum.
+pub(super) fn product_flops(weight: &Shape, y: &Meta) -> u64 {
+    2 * y.numel() as u64 * weight.dims()[1..].iter().product::<usize>() as u64
+}
+
+impl Tensor {
+    /// Convolution of `[N, C, H, W]` or `[C, H, W]` with a weight `[O, C / groups, KH, KW]` and a bias `[O]`. PyTorch:
+    /// `F.conv2d`.
+    ///
+    /// # Errors
+    /// Shapes that disagree, a kernel larger than the padded input, zero stride or dilation, groups that do not divide
+    /// the channels, `same` with a stride, a dtype that does not compute.
+    pub fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, options: &Conv2dOptions) -> Result<Tensor> {
+        Ok(one(match bias {
+            Some(bias) => apply(Conv2d(*options), &[self, weight, bias])?,
+            None => apply(Conv2d(*options), &[self, weight])?,
+        }))
+    }
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "conv2d",
+    torch: "F.conv2d(input, weight, bias, stride, padding, dilation, groups)",
+    inputs: &[Input::new("input"), Input::new("weight"), Input::new("bias").optional()],
+    outputs: &["output"],
+    attrs: &["stride", "padding", "dilation", "groups"],
+    build: |attrs| Ok(Arc::new(Conv2d(Conv2dOptions::from_attrs(attrs)?))),
+    cases,
+};
+
+fn cases() -> Vec<Case> {
+    let case = |label, attrs, input: &[usize], weight: [usize; 4]| {
+        Case::new(label, attrs).input("input", input).input("weight", &weight).input("bias", &weight[..1])
+    };
+    let bench = |label, attrs, input: [usize; 4], weight| case(label, attrs, &input, weight).bench();
+    vec![
+        case("plain", "", &[2, 3, 6, 5], [4, 3, 3, 3]),
+        Case::new("no bias", "").input("input", &[2, 2, 5, 4]).input("weight", &[3, 2, 2, 3]),
+        case("asymmetric", "stride=2,1 padding=1,2 dilation=1,2", &[2, 2, 7, 6], [3, 2, 3, 2]),
+        case("stride beyond kernel", "stride=3,4", &[2, 2, 8, 9], [2, 2, 2, 3]),
+        case("dilation", "dilation=2,3 padding=2", &[1, 2, 6, 7], [2, 2, 3, 2]),
+        case("same", "padding=same", &[2, 2, 5, 4], [3, 2, 4, 2]),
+        case("same dilated", "padding=same dilation=2,1", &[1, 2, 5, 6], [2, 2, 2, 3]),
+        case("valid", "padding=valid stride=2", &[2, 1, 5, 5], [2, 1, 3, 3]),
+        case("groups", "groups=2 padding=1", &[2, 4, 5, 4], [6, 2, 3, 3]),
+        case("depthwise", "groups=3 stride=2 padding=1", &[2, 3, 6, 5], [6, 1, 3, 3]),
+        case("pointwise", "", &[2, 5, 4, 3], [3, 5, 1, 1]),
+        case("pointwise, wide", "groups=2", &[2, 4, 9, 8], [2, 2, 1, 1]),
+        case("pointwise, strided", "stride=2,3", &[2, 3, 5, 7], [2, 3, 1, 1]),
+        case("wide padding", "padding=3,4", &[1, 1, 2, 2], [2, 1, 2, 3]),
+        case("large planes", "padding=1", &[3, 1, 9, 11], [2, 1, 3, 3]),
+        case("one image", "padding=1", &[3, 5, 4], [2, 3, 3, 3]).edge(),
+        case("kernel as large as image", "", &[2, 3, 4, 5], [2, 3, 4, 5]).edge(),
+        case("1x1 image", "", &[3, 4, 1, 1], [2, 4, 1, 1]).edge(),
+        case("empty batch", "padding=1", &[0, 3, 4, 4], [2, 3, 3, 3]).edge(),
+        bench("lenet5 conv1", "padding=2", [64, 1, 28, 28], [6, 1, 5, 5]),
+        bench("lenet5 conv2", "", [64, 6, 14, 14], [16, 6, 5, 5]),
+        bench("minivgg conv1", "", [64, 1, 28, 28], [16, 1, 3, 3]),
+        bench("minivgg conv2", "", [64, 16, 26, 26], [16, 16, 3, 3]),
+        bench("minivgg conv3", "", [64, 16, 12, 12], [32, 16, 3, 3]),
+        bench("minivgg conv4", "", [64, 32, 10, 10], [32, 32, 3, 3]),
+        bench("resnet18 layer1", "padding=1", [16, 64, 24, 24], [64, 64, 3, 3]),
+        bench("resnet18 downsample", "stride=2", [16, 64, 24, 24], [128, 64, 1, 1]),
+        bench("vgg one image", "padding=1", [1, 64, 112, 112], [128, 64, 3, 3]),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Device;
+    use crate::{DType, ErrorKind};
+
+    fn refused(input: &[usize], weight: &[usize], options: &Conv2dOptions) -> Error {
+        let meta = Device::meta();
+        let zeros = |dims: &[usize]| Tensor::zeros(&meta, dims, DType::F32).unwrap();
+        zeros(input).conv2d(&zeros(weight), None, options).unwrap_err()
+    }
+
+    #[test]
+    fn disagreeing_channels_name_the_layer_to_write() {
+        let error = refused(&[64, 3, 32, 32], &[16, 1, 5, 5], &Conv2dOptions::default());
+        assert_eq!(
+            error.to_string(),
+            "conv2d: input channels disagree with weight\n  \
+             input [N=64, C=3, H=32, W=32]   weight [O=16, C/groups=1, KH=5, KW=5]\n  \
+             expected C/groups = 3\n  help: Conv2d::new(3, 16, 5)"
+        );
+    }
+
+    #[test]
+    fn impossible_settings_are_typed_errors() {
+        let default = Conv2dOptions::default();
+        let image = [1, 4, 5, 5];
+        for (kind, input, weight, options) in [
+            (ErrorKind::Shape, &image[..], &[2, 4, 6, 3][..], default),
+            (ErrorKind::Shape, &image, &[2, 4, 3], default),
+            (ErrorKind::Shape, &image[..2], &[2, 4, 3, 3], default),
+            (ErrorKind::Shape, &image, &[3, 2, 3, 3], Conv2dOptions { groups: 2, ..default }),
+            (ErrorKind::Shape, &image, &[3, 4, 3, 3], Conv2dOptions { groups: 0, ..default }),
+            (ErrorKind::Argument, &image, &[2, 4, 0, 3], default),
+            (ErrorKind::Argument, &image, &[2, 4, 3, 3], Conv2dOptions { stride: [1, 0], ..default }),
+            (
+                ErrorKind::Argument,
+                &image,
+                &[2, 4, 3, 3],
+                Conv2dOptions { dilation: [usize::MAX; 2], ..default },
+            ),
+            (
+                ErrorKind::Argument,
+                &image,
+                &[2, 4, 3, 3],
+                Conv2dOptions { padding: Padding::Same, stride: [2, 1], ..default },
+            ),
+        ] {
+            assert_eq!(refused(input, weight, &options).kind(), kind, "{input:?} {weight:?} {options:?}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Addition, with broadcasting.
+//!
+//! ```math
+//! \begin{aligned}
+//! y &= \mathrm{input} + \alpha \, \mathrm{other} \\
+//! \mathrm{d\,input} &= \mathrm{dy} \\
+//! \mathrm{d\,other} &= \alpha \, \mathrm{dy}
+//! \end{aligned}
+//! ```
+//!
+//! An operand that was stretched gets the sum of its copies' gradients. PyTorch: `torch.add`.
+//!
+//! | tensor | shape | |
+//! |---|---|---|
+//! | input | any | |
+//! | other | any that broadcasts with input | or a number, as attribute |
+//! | output | the two broadcast | |
+//!
+//! ```
+//! use receptive::{Device, Tensor};
+//! let cpu = Device::cpu()?;
+//! let x = Tensor::from_vec(&cpu, vec![1f32, 2.0, 3.0, 4.0], &[2, 2])?;
+//! let bias = Tensor::from_vec(&cpu, vec![10f32, 20.0], &[2])?;
+//! assert_eq!((&x + &bias).to_vec::<f32>()?, [11.0, 22.0, 13.0, 24.0]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
+
+use super::binary::{Binary, Operands, Zip, cases, operand};
+use crate::core::{Float, Result};
+use crate::cuda::{CudaCtx, kernels};
+use crate::ops::{Case, Fill, Input, OpSpec};
+use crate::tensor::{Saved, Saves, Tensor};
+use std::sync::Arc;
+
+/// `input + alpha * other`.
+#[derive(Debug, Clone, Copy)]
+pub struct Add {
+    alpha: f64,
+    other: Option<f64>,
+}
+
+impl Binary for Add {
+    const NAME: &'static str = "add";
+
+    fn number(self) -> Option<f64> {
+        self.other
+    }
+
+    fn y<T: Float>(self, a: T, b: T) -> T {
+        a + T::from_f64(self.alpha) * b
+    }
+
+    fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()> {
+        kernels::add_f32(cx, on.grid, on.a, on.b, on.number, on.y, self.alpha as f32, on.walk)
+    }
+
+    fn saves(self) -> Saves {
+        Saves::NONE
+    }
+
+    fn da(self, _saved: &Saved, dy: &Tensor) -> Result<Tensor> {
+        Ok(dy.clone())
+    }
+
+    fn db(self, _saved: &Saved, dy: &Tensor) -> Result<Tensor> {
+        if self.alpha == 1.0 { Ok(dy.clone()) } else { dy.mul_scalar(self.alpha) }
+    }
+}
+
+impl Tensor {
+    /// `self + other`, broadcast. PyTorch: `torch.add`.
+    ///
+    /// # Errors
+    /// Shapes that do not broadcast; dtypes that differ or do not compute.
+    pub fn add(&self, other: &Tensor) -> Result<Tensor> {
+        self.zip(Add { alpha: 1.0, other: None }, Some(other))
+    }
+
+    /// `self + other` for a number.
+    ///
+    /// # Errors
+    /// A dtype that does not compute.
+    pub fn add_scalar(&self, other: f64) -> Result<Tensor> {
+        self.zip(Add { alpha: 1.0, other: Some(other) }, None)
+    }
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "add",
+    torch: "torch.add(input, other, alpha=1)",
+    inputs: &[Input::new("input"), Input::new("other").optional()],
+    outputs: &["output"],
+    attrs: &["other", "alpha"],
+    build: |attrs| {
+        let other = operand(attrs, "add", "other")?;
+        Ok(Arc::new(Zip(Add { alpha: attrs.or("alpha", 1.0)?, other })))
+    },
+    cases: || {
+        let mut cases = cases("other", "other=2.5 alpha=-3", [Fill::Normal; 2]);
+        cases.push(Case::new("alpha", "alpha=0.25").input("input", &[3, 4]).input("other", &[3, 1]));
+        cases
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use crate::{DType, Device, Tensor};
+
+    /// Operators cannot return an error: the panic must carry its text, shapes and all.
+    #[test]
+    #[should_panic(expected = "shapes do not broadcast: 3 against 2")]
+    fn the_operator_panics_with_the_errors_text() {
+        let cpu = Device::cpu().unwrap();
+        let zeros = |dims: &[usize]| Tensor::zeros(&cpu, dims, DType::F32).unwrap();
+        let _ = &zeros(&[3]) + &zeros(&[2]);
+    }
+
+    /// Both operands are one leaf: it receives both gradients.
+    #[test]
+    fn a_tensor_added_to_itself_counts_twice() {
+        let x = Tensor::scalar(&Device::cpu().unwrap(), 3f32).requires_grad();
+        x.add(&x).unwrap().backward().unwrap();
+        assert_eq!(x.grad().unwrap().item().unwrap(), 2.0);
+    }
+}

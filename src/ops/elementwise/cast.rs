@@ -1,0 +1,107 @@
+//! Conversion between element types.
+//!
+//! ```math
+//! \begin{aligned}
+//! y &= \operatorname{round}(x, \mathrm{dtype}) \\
+//! \mathrm{dx} &= \operatorname{round}(\mathrm{dy}, \text{dtype of } x)
+//! \end{aligned}
+//! ```
+//!
+//! The rounding's own derivative is taken as 1. To a narrower float rounds to nearest; to an integer truncates towards
+//! zero, saturating. The gradient exists between floating types only. PyTorch: `input.to(dtype)`.
+//!
+//! ```
+//! use receptive::{DType, Device, Tensor};
+//! let labels = Tensor::from_vec(&Device::cpu()?, vec![3u8, 1], &[2])?;
+//! assert_eq!(labels.to_dtype(DType::I64)?.to_vec::<i64>()?, [3, 1]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
+
+use crate::core::{DType, Element, Error, ErrorKind, Result};
+use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
+use crate::element_type;
+use crate::ops::one;
+use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
+use smallvec::smallvec;
+
+/// `input.to(dtype)`.
+#[derive(Debug)]
+pub struct Cast(DType);
+
+impl Op for Cast {
+    fn name(&self) -> &'static str {
+        "cast"
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        Ok(Plan::new(x[0].shape, self.0))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::NONE
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        element_type!(x[0].dtype, X => element_type!(self.0, Y => convert::<X, Y>(cx, x[0].get(), y[0].get())));
+        Ok(())
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (n, from, to) = (x[0].numel(), code(x[0].dtype), code(self.0));
+        kernels::cast(cx, Launch::over(n), x[0].bytes(), y[0].bytes(), from, to, n as i64)
+    }
+
+    fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        let from = saved.meta(0).dtype;
+        if !from.is_float() || !self.0.is_float() {
+            let what = format!("no gradient passes from {from} to {}", self.0);
+            return Err(Error::new(ErrorKind::NotDifferentiable, self.name(), what));
+        }
+        Ok(smallvec![Some(dy.to_dtype(from)?)])
+    }
+}
+
+/// Generic, so that the conversions are those of [`Element`]: the 16-bit types have others of the same name.
+fn convert<X: Element, Y: Element>(cx: &CpuCtx, x: &[X], y: &mut [Y]) {
+    cx.map(x, y, |v| Y::from_f64(v.to_f64()));
+}
+
+/// The element types as `kernels/cast.cu` numbers them.
+fn code(dtype: DType) -> i32 {
+    match dtype {
+        DType::F32 => 0,
+        DType::F64 => 1,
+        DType::BF16 => 2,
+        DType::F16 => 3,
+        DType::I64 => 4,
+        DType::U8 => 5,
+    }
+}
+
+impl Tensor {
+    /// The same values in another element type. PyTorch: `input.to(dtype)`.
+    ///
+    /// # Errors
+    /// None.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Tensor> {
+        if dtype == self.dtype() { Ok(self.clone()) } else { Ok(one(apply(Cast(dtype), &[self])?)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{DType, Device, Tensor};
+
+    /// The last bits of an f32 decide which way a value in the middle of two 16-bit ones goes.
+    #[test]
+    fn narrow_floats_are_the_nearest() {
+        let bit = f32::EPSILON;
+        let x = Tensor::from_slice(&Device::cpu().unwrap(), &[1.0, 1.0 + bit], &[2]).unwrap();
+        for (dtype, step) in [(DType::BF16, 1.0 / 128.0), (DType::F16, 1.0 / 1024.0)] {
+            let y = x.add_scalar(step / 2.0).unwrap().to_dtype(dtype).unwrap();
+            assert_eq!(y.to_f64().unwrap(), [1.0, 1.0 + step], "{dtype}");
+        }
+    }
+}

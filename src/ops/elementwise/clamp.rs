@@ -1,0 +1,396 @@
+//! Limiting values to a range.
+//!
+//! ```math
+//! \begin{aligned}
+//! y &= \min(\max(x, \mathrm{min}), \mathrm{max}) \\
+//! \mathrm{dx} &= \mathrm{dy} \, [\mathrm{min} < x < \mathrm{max}] \\
+//! \mathrm{dmin} &= \mathrm{dy} \, [x < \mathrm{min} \le \mathrm{max}] \\
+//! \mathrm{dmax} &= \mathrm{dy} \, [x > \mathrm{max} \text{ or } \mathrm{max} < \mathrm{min}]
+//! \end{aligned}
+//! ```
+//!
+//! Each element takes one of three values, and its gradient goes where the value came from; where `max < min` that is
+//! `max`. On a boundary two of them are equal: a number as limit stops the gradient there, a tensor shares it with `x`,
+//! half each, as in PyTorch 2.15 (`torch.clamp`). Either limit may be missing; they are two numbers or two tensors.
+//! NaN stays NaN, and a NaN limit makes NaN.
+//!
+//! | tensor | shape | |
+//! |---|---|---|
+//! | input | any | |
+//! | min, max | any that broadcast with input | or numbers, as attributes |
+//! | output | all broadcast | |
+//!
+//! ```
+//! use receptive::{Device, Tensor};
+//! let x = Tensor::from_vec(&Device::cpu()?, vec![-3f32, 0.5, 7.0], &[3])?;
+//! assert_eq!(x.clamp(Some(0.0), Some(6.0))?.to_vec::<f32>()?, [0.0, 0.5, 6.0]);
+//! assert_eq!(x.clamp(None, Some(6.0))?.to_vec::<f32>()?, [-3.0, 0.5, 6.0]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
+
+use super::cuda::{over_quads, walk};
+use super::unary::{self, Map, Reads, Unary};
+use crate::core::{Element, Error, Float, Result};
+use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
+use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr, kernels};
+use crate::float_type;
+use crate::ops::{Attrs, Case, Fill, Input, OpSpec, no_second_gradient, one};
+use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// Between two numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Clamp {
+    min: Option<f64>,
+    max: Option<f64>,
+}
+
+impl Clamp {
+    /// The limits; a missing one is infinite.
+    #[inline(always)]
+    fn limits<T: Float>(self) -> (T, T) {
+        let or = |limit: Option<f64>, missing| T::from_f64(limit.unwrap_or(missing));
+        (or(self.min, f64::NEG_INFINITY), or(self.max, f64::INFINITY))
+    }
+}
+
+impl Unary for Clamp {
+    const NAME: &'static str = "clamp";
+    const GRAD: &'static str = "clamp_grad";
+    const READS: Reads = Reads::Input;
+
+    fn check(self) -> Result<()> {
+        if self.min.is_none() && self.max.is_none() { Err(no_limits()) } else { Ok(()) }
+    }
+
+    fn y<T: Float>(self, x: T) -> T {
+        let (min, max) = self.limits();
+        at_most(at_least(x, min), max)
+    }
+
+    fn dx<T: Float>(self, x: T, dy: T) -> T {
+        let (min, max) = self.limits();
+        let above = self.min.is_none() || min < x;
+        let below = self.max.is_none() || x < max;
+        if above && below { dy } else { T::ZERO }
+    }
+
+    fn y_cuda(self, cx: &CudaCtx, grid: Launch, x: Ptr<f32>, y: Ptr<f32>, n: i64) -> Result<()> {
+        let (min, max) = self.limits::<f32>();
+        kernels::clamp_fwd_f32(cx, grid, x, y, min, max, n)
+    }
+
+    fn dx_cuda(self, cx: &CudaCtx, grid: Launch, [x, dy]: [Ptr<f32>; 2], dx: Ptr<f32>, n: i64) -> Result<()> {
+        let ((min, max), [above, below]) =
+            (self.limits::<f32>(), [self.min, self.max].map(|v| v.is_some() as i32));
+        kernels::clamp_bwd_f32(cx, grid, x, dy, dx, min, max, above, below, n)
+    }
+}
+
+/// `max(x, min)`; NaN when either is.
+#[inline(always)]
+fn at_least<T: Float>(x: T, min: T) -> T {
+    if min <= x || x.is_nan() { x } else { min }
+}
+
+/// `min(x, max)`; NaN when either is.
+#[inline(always)]
+fn at_most<T: Float>(x: T, max: T) -> T {
+    if x <= max || x.is_nan() { x } else { max }
+}
+
+fn no_limits() -> Error {
+    Error::argument("clamp", "at least one of min and max is needed").help("clamp(Some(0.0), None)")
+}
+
+/// Which limits come as tensors, after the input and in this order.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    min: bool,
+    max: bool,
+}
+
+impl Limits {
+    /// The tensor after which `x`, `min` and `max` stand among the inputs.
+    fn split<X: Copy>(self, x: &[X]) -> (X, Option<X>, Option<X>) {
+        (x[0], self.min.then(|| x[1]), self.max.then(|| x[1 + self.min as usize]))
+    }
+}
+
+/// Between two tensors.
+#[derive(Debug)]
+struct ClampTensors(Limits);
+
+impl Op for ClampTensors {
+    fn name(&self) -> &'static str {
+        "clamp"
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        let dtype = one_float(self.name(), x)?;
+        let shapes = x[1..].iter().try_fold(x[0].shape, |shape, m| shape.broadcast(self.name(), &m.shape));
+        Ok(Plan::new(shapes?, dtype))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::inputs(if self.0.min && self.0.max { &[0, 1, 2] } else { &[0, 1] })
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let y = &mut y[0];
+        float_type!(self.name(), y.dtype, T => {
+            match self.0.split(x) {
+                (x, Some(min), None) => broadcast::zip::<T>(cx, x, min, y, at_least),
+                (x, None, Some(max)) => broadcast::zip::<T>(cx, x, max, y, at_most),
+                (x, Some(min), Some(max)) => {
+                    let (shape, dtype) = (y.shape, y.dtype);
+                    let mut raised = cx.scratch(y.bytes.len());
+                    let mut view = ViewMut { shape, dtype, bytes: raised.bytes_mut() };
+                    broadcast::zip::<T>(cx, x, min, &mut view, at_least);
+                    broadcast::zip::<T>(cx, View { shape, dtype, bytes: raised.bytes() }, max, y, at_most);
+                }
+                (_, None, None) => return Err(no_limits()),
+            }
+            Ok(())
+        })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let (y, (x, min, max)) = (&y[0], self.0.split(&x.iter().collect::<SmallVec<[_; 3]>>()));
+        let grid = over_quads(y.numel());
+        match (min, max) {
+            (Some(min), None) => {
+                let walk = walk(&y.shape, [&x.shape, &min.shape]);
+                kernels::at_least_f32(cx, grid, x.f32()?, min.f32()?, y.f32()?, walk)
+            }
+            (None, Some(max)) => {
+                let walk = walk(&y.shape, [&x.shape, &max.shape]);
+                kernels::at_most_f32(cx, grid, x.f32()?, max.f32()?, y.f32()?, walk)
+            }
+            (Some(min), Some(max)) => {
+                let raised = cx.scratch::<f32>(y.numel())?;
+                let first = walk(&y.shape, [&x.shape, &min.shape]);
+                kernels::at_least_f32(cx, grid, x.f32()?, min.f32()?, raised.ptr(), first)?;
+                let second = walk(&y.shape, [&y.shape, &max.shape]);
+                kernels::at_most_f32(cx, grid, raised.ptr(), max.f32()?, y.f32()?, second)
+            }
+            (None, None) => Err(no_limits()),
+        }
+    }
+
+    fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
+        let stretched = (0..needs.len()).map(|i| saved.input(i).expand(dy.dims()));
+        let stretched: SmallVec<[Tensor; 3]> = stretched.collect::<Result<_>>()?;
+        let inputs: SmallVec<[&Tensor; 4]> = stretched.iter().chain([dy]).collect();
+        let limits = self.0;
+        let gradient = |i: usize| {
+            let part = match i {
+                0 => Part::Input,
+                1 if limits.min => Part::Min,
+                _ => Part::Max,
+            };
+            let whole = one(apply(ClampTensorsGrad { limits, part }, &inputs)?);
+            whole.sum_to_size(saved.meta(i).dims())
+        };
+        (0..needs.len()).map(|i| needs[i].then(|| gradient(i)).transpose()).collect()
+    }
+}
+
+/// Whose gradient.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Input = 0,
+    Min = 1,
+    Max = 2,
+}
+
+/// How much of `dy` it receives.
+enum Share {
+    Nothing,
+    Half,
+    All,
+}
+
+fn share<T: Float>(part: Part, x: T, min: Option<T>, max: Option<T>) -> Share {
+    let (all, half) = match (min, max) {
+        (Some(min), Some(max)) => {
+            let tie = min < max && (x == min || x == max);
+            match part {
+                Part::Input => (!(x < min || x > max), tie),
+                Part::Min => (x < min && min <= max, tie && x == min),
+                Part::Max => (x > max && min <= max || max < min, tie && x == max),
+            }
+        }
+        (Some(min), None) => (!loses(part, min > x, min < x), x == min),
+        (None, Some(max)) => (!loses(part, max < x, max > x), x == max),
+        (None, None) => (true, false),
+    };
+    match (half, all) {
+        (true, _) => Share::Half,
+        (false, true) => Share::All,
+        (false, false) => Share::Nothing,
+    }
+}
+
+/// Whether `part` is not the value: `limited` says that the limit is, `free` that the input is.
+fn loses(part: Part, limited: bool, free: bool) -> bool {
+    if matches!(part, Part::Input) { limited } else { free }
+}
+
+/// One input's gradient, from all inputs stretched to the shape of `dy`, and `dy`.
+#[derive(Debug)]
+struct ClampTensorsGrad {
+    limits: Limits,
+    part: Part,
+}
+
+impl Op for ClampTensorsGrad {
+    fn name(&self) -> &'static str {
+        "clamp_grad"
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        Ok(Plan::new(x[0].shape, one_float(self.name(), x)?))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::NONE
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let (part, dy) = (self.part, x[x.len() - 1]);
+        let (x, min, max) = self.limits.split(x);
+        float_type!(self.name(), dy.dtype, T => {
+            let (x, dy) = (x.get::<T>(), dy.get::<T>());
+            let (min, max) = (min.map(|v| v.get::<T>()), max.map(|v| v.get::<T>()));
+            cx.fill_with(y[0].get::<T>(), |i| {
+                match share(part, x[i], min.map(|v| v[i]), max.map(|v| v[i])) {
+                    Share::Nothing => T::ZERO,
+                    Share::Half => dy[i] * T::from_f64(0.5),
+                    Share::All => dy[i],
+                }
+            });
+            Ok(())
+        })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let n = y[0].numel();
+        let x: SmallVec<[Ptr<f32>; 4]> = x.iter().map(DeviceView::f32).collect::<Result<_>>()?;
+        let dy = x[x.len() - 1];
+        let (x, min, max) = self.limits.split(&x);
+        let (min, max) = (min.unwrap_or(Ptr::NULL), max.unwrap_or(Ptr::NULL));
+        let part = self.part as i32;
+        kernels::clamp_tensors_bwd_f32(cx, Launch::over(n), x, min, max, dy, y[0].f32()?, part, n as i64)
+    }
+
+    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        Err(no_second_gradient(self.name()))
+    }
+}
+
+impl Tensor {
+    /// `min(max(x, min), max)`, element by element, with either limit missing. Any shape. PyTorch: `torch.clamp`.
+    ///
+    /// # Errors
+    /// Neither limit; a dtype that does not compute.
+    pub fn clamp(&self, min: Option<f64>, max: Option<f64>) -> Result<Tensor> {
+        self.map(Clamp { min, max })
+    }
+
+    /// As [`clamp`](Self::clamp) with tensors as limits, broadcast.
+    ///
+    /// # Errors
+    /// Neither limit; shapes that do not broadcast; dtypes that differ or do not compute.
+    pub fn clamp_tensors(&self, min: Option<&Tensor>, max: Option<&Tensor>) -> Result<Tensor> {
+        if min.is_none() && max.is_none() {
+            return Err(no_limits());
+        }
+        let inputs: SmallVec<[&Tensor; 3]> = [Some(self), min, max].into_iter().flatten().collect();
+        Ok(one(apply(ClampTensors(Limits { min: min.is_some(), max: max.is_some() }), &inputs)?))
+    }
+}
+
+fn build(attrs: &Attrs) -> Result<Arc<dyn Op>> {
+    let numbers = Clamp { min: attrs.get("min")?, max: attrs.get("max")? };
+    let tensors = Limits { min: attrs.has_input("min"), max: attrs.has_input("max") };
+    if !tensors.min && !tensors.max {
+        numbers.check()?;
+        return Ok(Arc::new(Map(numbers)));
+    }
+    if numbers.check().is_ok() {
+        return Err(Error::argument("clamp", "one limit is a tensor and one a number")
+            .expected("two tensors or two numbers")
+            .help("a number can be given as a tensor of rank 0"));
+    }
+    Ok(Arc::new(ClampTensors(tensors)))
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "clamp",
+    torch: "torch.clamp(input, min=None, max=None)",
+    inputs: &[Input::new("input"), Input::new("min").optional(), Input::new("max").optional()],
+    outputs: &["output"],
+    attrs: &["min", "max"],
+    build,
+    cases: || {
+        let tensors = |label, x: &[usize]| Case::new(label, "").filled("input", x, Fill::Uniform(-3.0, 3.0));
+        let (low, high) = (Fill::Uniform(-2.0, -0.5), Fill::Uniform(0.5, 2.0));
+        let mut cases = unary::cases("min=-0.5 max=1.25", Fill::Normal);
+        cases.extend([
+            Case::new("from below", "min=0.25").input("input", &[4, 5]),
+            Case::new("from above", "max=0.25").input("input", &[4, 5]),
+            Case::new("crossed limits", "min=1 max=-1").input("input", &[7]).edge(),
+            tensors("tensors", &[3, 4, 5]).filled("min", &[5], low).filled("max", &[4, 1], high),
+            tensors("crossed tensors", &[4, 5]).filled("min", &[5], high).filled("max", &[4, 1], low).edge(),
+            tensors("tensor from below", &[5]).filled("min", &[3, 5], low),
+            tensors("tensor from above", &[3, 1]).filled("max", &[4], high),
+            tensors("empty tensors", &[0, 4]).filled("min", &[4], low).filled("max", &[], high).edge(),
+        ]);
+        cases
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Device, ErrorKind};
+
+    /// NaN is smaller than no limit and larger than none: comparisons alone would let it turn into a number. The
+    /// gradients on the boundaries are those of PyTorch 2.15.
+    #[test]
+    fn nan_stays_nan_and_boundaries_are_pytorchs() {
+        let cpu = Device::cpu().unwrap();
+        let x = Tensor::from_slice(&cpu, &[-2.0, -1.0, 0.0, 1.0, f64::NAN], &[5]).unwrap().requires_grad();
+        let limit = |v: f64| Some(Tensor::scalar(&cpu, v).requires_grad());
+        let check = |y: Tensor, values: [f64; 4], dx: [f64; 5]| {
+            let got = y.to_vec::<f64>().unwrap();
+            assert_eq!(got[..4], values);
+            assert!(got[4].is_nan());
+            x.zero_grad();
+            y.sum_to_size(&[]).unwrap().backward().unwrap();
+            assert_eq!(x.grad().unwrap().to_vec::<f64>().unwrap(), dx);
+        };
+        let numbers = x.clamp(Some(-1.0), Some(1.0)).unwrap();
+        check(numbers, [-1.0, -1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0, 0.0]);
+        let (min, max) = (limit(-1.0), limit(1.0));
+        let tensors = x.clamp_tensors(min.as_ref(), max.as_ref()).unwrap();
+        check(tensors, [-1.0, -1.0, 0.0, 1.0], [0.0, 0.5, 1.0, 0.5, 1.0]);
+        assert_eq!(min.unwrap().grad().unwrap().item().unwrap(), 1.5);
+        assert_eq!(max.unwrap().grad().unwrap().item().unwrap(), 0.5);
+        let below = x.clamp_tensors(limit(-1.0).as_ref(), None).unwrap();
+        check(below, [-1.0, -1.0, 0.0, 1.0], [0.0, 0.5, 1.0, 1.0, 1.0]);
+        let crossed = x.clamp_tensors(limit(1.0).as_ref(), limit(-1.0).as_ref()).unwrap();
+        check(crossed, [-1.0; 4], [0.0, 0.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn no_limit_at_all_is_refused() {
+        let x = Tensor::scalar(&Device::cpu().unwrap(), 1f32);
+        assert_eq!(x.clamp(None, None).unwrap_err().kind(), ErrorKind::Argument);
+        assert_eq!(x.clamp_tensors(None, None).unwrap_err().kind(), ErrorKind::Argument);
+    }
+}

@@ -1,0 +1,77 @@
+//! Negation.
+//!
+//! ```math
+//! \begin{aligned}
+//! y &= -x \\
+//! \mathrm{dx} &= -\mathrm{dy}
+//! \end{aligned}
+//! ```
+//!
+//! PyTorch: `torch.neg`. The gradient needs nothing but `dy`.
+//!
+//! | tensor | shape |
+//! |---|---|
+//! | input | any |
+//! | output | as input |
+//!
+//! ```
+//! use receptive::{Device, Tensor};
+//! let x = Tensor::from_vec(&Device::cpu()?, vec![1f32, -2.0], &[2])?;
+//! assert_eq!(x.neg()?.to_vec::<f32>()?, [-1.0, 2.0]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
+
+use super::unary::{Map, Reads, Unary, cases};
+use crate::core::{Float, Result};
+use crate::cuda::{CudaCtx, Launch, Ptr, kernels};
+use crate::ops::{Fill, Input, OpSpec};
+use crate::tensor::Tensor;
+use std::sync::Arc;
+
+/// `-x`.
+#[derive(Debug, Clone, Copy)]
+pub struct Neg;
+
+impl Unary for Neg {
+    const NAME: &'static str = "neg";
+    const GRAD: &'static str = "neg_grad";
+    const READS: Reads = Reads::Nothing;
+
+    fn y<T: Float>(self, x: T) -> T {
+        -x
+    }
+
+    fn dx<T: Float>(self, _: T, dy: T) -> T {
+        -dy
+    }
+
+    fn y_cuda(self, cx: &CudaCtx, grid: Launch, x: Ptr<f32>, y: Ptr<f32>, n: i64) -> Result<()> {
+        kernels::neg_f32(cx, grid, x, y, n)
+    }
+
+    fn dx_cuda(self, cx: &CudaCtx, grid: Launch, [_, dy]: [Ptr<f32>; 2], dx: Ptr<f32>, n: i64) -> Result<()> {
+        kernels::neg_f32(cx, grid, dy, dx, n)
+    }
+}
+
+impl Tensor {
+    /// `-x`, element by element. Any shape. PyTorch: `torch.neg(input)`.
+    ///
+    /// # Errors
+    /// A dtype that does not compute.
+    pub fn neg(&self) -> Result<Tensor> {
+        self.map(Neg)
+    }
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "neg",
+    torch: "torch.neg(input)",
+    inputs: &[Input::new("input")],
+    outputs: &["output"],
+    attrs: &[],
+    build: |_| Ok(Arc::new(Map(Neg))),
+    cases: || cases("", Fill::Normal),
+};

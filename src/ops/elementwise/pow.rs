@@ -1,0 +1,193 @@
+//! Powers, with broadcasting.
+//!
+//! ```math
+//! \begin{aligned}
+//! y &= \mathrm{input}^e \\
+//! \mathrm{d\,input} &= \mathrm{dy} \, e \, \mathrm{input}^{e - 1} \\
+//! \mathrm{de} &= \mathrm{dy} \, y \ln \mathrm{input}
+//! \end{aligned}
+//! ```
+//!
+//! from `x^e = exp(e ln x)`. At the edges, as in PyTorch (`torch.pow`): `x^0` is 1 with gradient 0 for every x, 0 too;
+//! the exponent's gradient at input 0 is 0 for `e >= 0` (the limit of `x^e ln x` for `e > 0`). A negative base has real
+//! powers for whole exponents only, otherwise NaN, and no real gradient in `e`.
+//!
+//! | tensor | shape | |
+//! |---|---|---|
+//! | input | any | |
+//! | exponent | any that broadcasts with input | or a number, as attribute |
+//! | output | the two broadcast | |
+//!
+//! ```
+//! use receptive::{Device, Tensor};
+//! let x = Tensor::from_vec(&Device::cpu()?, vec![1f32, -2.0, 3.0], &[3])?;
+//! assert_eq!(x.pow_scalar(3.0)?.to_vec::<f32>()?, [1.0, -8.0, 27.0]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
+
+use super::binary::{Binary, Operands, Zip, cases, operand};
+use crate::core::{Float, Result};
+use crate::cuda::{CudaCtx, kernels};
+use crate::ops::{Case, Fill, Input, OpSpec};
+use crate::tensor::{Saved, Saves, Tensor};
+use std::sync::Arc;
+
+/// `input ^ exponent`.
+#[derive(Debug, Clone, Copy)]
+pub struct Pow {
+    exponent: Option<f64>,
+}
+
+impl Binary for Pow {
+    const NAME: &'static str = "pow";
+
+    fn number(self) -> Option<f64> {
+        self.exponent
+    }
+
+    fn y<T: Float>(self, x: T, e: T) -> T {
+        if self.exponent.is_some() { power_of_number(x, e) } else { power(x, e) }
+    }
+
+    fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()> {
+        kernels::pow_f32(cx, on.grid, on.a, on.b, on.number, on.y, on.walk)
+    }
+
+    fn saves(self) -> Saves {
+        if self.exponent.is_some() { Saves::inputs(&[0]) } else { Saves::inputs(&[0, 1]) }
+    }
+
+    fn da(self, saved: &Saved, dy: &Tensor) -> Result<Tensor> {
+        let exponent = self.exponent.is_none().then(|| saved.input(1));
+        saved.input(0).zip(Slope { exponent: self.exponent }, exponent.as_ref())?.mul(dy)
+    }
+
+    fn db(self, saved: &Saved, dy: &Tensor) -> Result<Tensor> {
+        saved.input(0).zip(Growth, Some(&saved.input(1)))?.mul(dy)
+    }
+}
+
+/// Squares and their gradients are what powers are mostly used for, and `powf` is many times slower than a product.
+#[inline(always)]
+fn power<T: Float>(x: T, e: T) -> T {
+    if e == T::ONE {
+        x
+    } else if e == T::ONE + T::ONE {
+        x * x
+    } else {
+        x.powf(e)
+    }
+}
+
+/// As PyTorch with a number as exponent: roots are roots, which differ from `powf` at -0 and -infinity.
+#[inline(always)]
+fn power_of_number<T: Float>(x: T, e: T) -> T {
+    let half = T::from_f64(0.5);
+    if e == half {
+        x.sqrt()
+    } else if e == -half {
+        T::ONE / x.sqrt()
+    } else {
+        power(x, e)
+    }
+}
+
+/// `e * x^(e-1)`, and 0 for `e = 0`: the derivative in `x`.
+#[derive(Debug, Clone, Copy)]
+struct Slope {
+    exponent: Option<f64>,
+}
+
+impl Binary for Slope {
+    const NAME: &'static str = "pow_grad_input";
+
+    fn number(self) -> Option<f64> {
+        self.exponent
+    }
+
+    fn y<T: Float>(self, x: T, e: T) -> T {
+        if e == T::ZERO {
+            T::ZERO
+        } else if self.exponent.is_some() {
+            e * power_of_number(x, e - T::ONE)
+        } else {
+            e * power(x, e - T::ONE)
+        }
+    }
+
+    fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()> {
+        kernels::pow_slope_f32(cx, on.grid, on.a, on.b, on.number, on.y, on.walk)
+    }
+}
+
+/// `x^e * ln(x)`, and 0 for `x = 0, e >= 0`: the derivative in `e`.
+#[derive(Debug, Clone, Copy)]
+struct Growth;
+
+impl Binary for Growth {
+    const NAME: &'static str = "pow_grad_exponent";
+
+    fn y<T: Float>(self, x: T, e: T) -> T {
+        if x == T::ZERO && e >= T::ZERO { T::ZERO } else { power(x, e) * x.ln() }
+    }
+
+    fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()> {
+        kernels::pow_growth_f32(cx, on.grid, on.a, on.b, on.number, on.y, on.walk)
+    }
+}
+
+impl Tensor {
+    /// `self ^ exponent`, element by element, broadcast. PyTorch: `torch.pow`.
+    ///
+    /// # Errors
+    /// Shapes that do not broadcast; dtypes that differ or do not compute.
+    pub fn pow(&self, exponent: &Tensor) -> Result<Tensor> {
+        self.zip(Pow { exponent: None }, Some(exponent))
+    }
+
+    /// `self ^ exponent` for a number.
+    ///
+    /// # Errors
+    /// A dtype that does not compute.
+    pub fn pow_scalar(&self, exponent: f64) -> Result<Tensor> {
+        self.zip(Pow { exponent: Some(exponent) }, None)
+    }
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "pow",
+    torch: "torch.pow(input, exponent)",
+    inputs: &[Input::new("input"), Input::new("exponent").optional()],
+    outputs: &["output"],
+    attrs: &["exponent"],
+    build: |attrs| Ok(Arc::new(Zip(Pow { exponent: operand(attrs, "pow", "exponent")? }))),
+    cases: || {
+        let mut cases = cases("exponent", "exponent=-1.5", [Fill::Uniform(0.25, 2.0), Fill::Normal]);
+        for (label, attrs) in
+            [("square", "exponent=2"), ("cube", "exponent=3"), ("one", "exponent=1"), ("zero", "exponent=0")]
+        {
+            cases.push(Case::new(label, attrs).input("input", &[3, 5]));
+        }
+        cases
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use crate::{Device, Tensor};
+
+    /// `0 * ln 0` and `0 * 0^-1` are NaN in naive code.
+    #[test]
+    fn gradients_at_zero_are_pytorchs() {
+        let cpu = Device::cpu().unwrap();
+        let leaf = |v: [f64; 4]| Tensor::from_slice(&cpu, &v, &[4]).unwrap().requires_grad();
+        let (x, e) = (leaf([0.0, 0.0, 0.0, 0.0]), leaf([0.0, 1.0, 2.0, 0.5]));
+        let y = x.pow(&e).unwrap();
+        assert_eq!(y.to_vec::<f64>().unwrap(), [1.0, 0.0, 0.0, 0.0]);
+        y.sum_to_size(&[]).unwrap().backward().unwrap();
+        assert_eq!(x.grad().unwrap().to_vec::<f64>().unwrap(), [0.0, 1.0, 0.0, f64::INFINITY]);
+        assert_eq!(e.grad().unwrap().to_vec::<f64>().unwrap(), [0.0; 4]);
+    }
+}

@@ -1,0 +1,73 @@
+//! Rectified linear unit.
+//!
+//! ```math
+//! \begin{aligned}
+//! y &= \max(x, 0) \\
+//! \mathrm{dx} &= \mathrm{dy} \, [y > 0]
+//! \end{aligned}
+//! ```
+//!
+//! The derivative at 0 is taken as 0, as in PyTorch (`F.relu`). Backward reads the output, not the input: the output
+//! is kept alive by the next layer anyway. NaN stays NaN.
+//!
+//! | tensor | shape |
+//! |---|---|
+//! | input | any |
+//! | output | as input |
+//!
+//! ```
+//! use receptive::{Device, Tensor};
+//! let x = Tensor::from_vec(&Device::cpu()?, vec![-1f32, 0.0, 2.0], &[3])?;
+//! assert_eq!(x.relu()?.to_vec::<f32>()?, [0.0, 0.0, 2.0]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
+
+use super::unary::{Map, Reads, Unary, cases, plain_kernels};
+use crate::core::{Float, Result};
+use crate::ops::{Fill, Input, OpSpec};
+use crate::tensor::Tensor;
+use std::sync::Arc;
+
+/// `max(x, 0)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Relu;
+
+impl Unary for Relu {
+    const NAME: &'static str = "relu";
+    const GRAD: &'static str = "relu_grad";
+    const READS: Reads = Reads::Output;
+
+    #[inline(always)]
+    fn y<T: Float>(self, x: T) -> T {
+        if x <= T::ZERO { T::ZERO } else { x }
+    }
+
+    #[inline(always)]
+    fn dx<T: Float>(self, y: T, dy: T) -> T {
+        if y <= T::ZERO { T::ZERO } else { dy }
+    }
+
+    plain_kernels!(relu_fwd_f32, relu_bwd_f32);
+}
+
+impl Tensor {
+    /// `max(x, 0)`, element by element. Any shape. PyTorch: `F.relu(input)`.
+    ///
+    /// # Errors
+    /// A dtype that does not compute.
+    pub fn relu(&self) -> Result<Tensor> {
+        self.map(Relu)
+    }
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "relu",
+    torch: "F.relu(input)",
+    inputs: &[Input::new("input")],
+    outputs: &["output"],
+    attrs: &[],
+    build: |_| Ok(Arc::new(Map(Relu))),
+    cases: || cases("", Fill::Normal),
+};

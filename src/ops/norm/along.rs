@@ -1,0 +1,129 @@
+//! What softmax and its logarithm have in common: all but their formula.
+
+use crate::core::{Float, Result};
+use crate::cpu::softmax::Around;
+use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
+use crate::float_type;
+use crate::ops::images::field_along;
+use crate::ops::{no_second_gradient, one};
+use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use smallvec::smallvec;
+use std::fmt::Debug;
+
+/// A function of all elements along a dimension, whose gradient needs its output only.
+pub(super) trait Normalizer: Debug + Copy + Send + Sync + 'static {
+    const NAME: &'static str;
+    /// The name of its gradient, in errors.
+    const GRAD: &'static str;
+    /// Whether it is the logarithm: one kernel computes both.
+    const LOGARITHM: bool;
+
+    /// The function.
+    fn y<T: Float>(self, cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]);
+
+    /// Its gradient, from the output and `dy`.
+    fn dx<T: Float>(self, cx: &CpuCtx, around: Around, y: &[T], dy: &[T], dx: &mut [T]);
+}
+
+/// The op of such a function.
+#[derive(Debug)]
+pub(super) struct Along<F> {
+    pub dim: isize,
+    pub f: F,
+}
+
+impl<F: Normalizer> Op for Along<F> {
+    fn name(&self) -> &'static str {
+        F::NAME
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        x[0].shape.dim(F::NAME, self.dim)?;
+        Ok(Plan::new(x[0].shape, one_float(F::NAME, x)?))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::outputs(&[0])
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let around = x[0].shape.around(x[0].shape.dim(F::NAME, self.dim)?);
+        float_type!(F::NAME, x[0].dtype, T => {
+            self.f.y::<T>(cx, around, x[0].get(), y[0].get());
+            Ok(())
+        })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let around = x[0].shape.around(x[0].shape.dim(F::NAME, self.dim)?);
+        let ((launch, lanes), [n, inner, lines]) = (Launch::lines(around), sizes(around));
+        let logarithm = i32::from(F::LOGARITHM);
+        kernels::softmax_fwd_f32(cx, launch, x[0].f32()?, y[0].f32()?, n, inner, lines, lanes, logarithm)
+    }
+
+    fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        let grad = AlongGrad { dim: self.dim, f: self.f };
+        Ok(smallvec![Some(one(apply(grad, &[&saved.output(0), dy])?))])
+    }
+
+    fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
+        4 * x[0].numel() as u64
+    }
+
+    fn field(&self, x: &[Meta]) -> Field {
+        field_along(F::NAME, &x[0].shape, &[self.dim])
+    }
+}
+
+/// Elements of a line, their distance, and the number of lines, as kernels take them.
+fn sizes((outer, n, inner): Around) -> [i64; 3] {
+    [n, inner, outer * inner].map(|size| size as i64)
+}
+
+/// `dx` from the output and `dy`.
+#[derive(Debug)]
+struct AlongGrad<F> {
+    dim: isize,
+    f: F,
+}
+
+impl<F: Normalizer> Op for AlongGrad<F> {
+    fn name(&self) -> &'static str {
+        F::GRAD
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        Ok(Plan::new(x[0].shape, one_float(F::GRAD, x)?))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::NONE
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let around = x[0].shape.around(x[0].shape.dim(F::GRAD, self.dim)?);
+        float_type!(F::GRAD, x[0].dtype, T => {
+            self.f.dx::<T>(cx, around, x[0].get(), x[1].get(), y[0].get());
+            Ok(())
+        })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let around = x[0].shape.around(x[0].shape.dim(F::GRAD, self.dim)?);
+        let ((launch, lanes), [n, inner, lines]) = (Launch::lines(around), sizes(around));
+        let (y, dy, dx, logarithm) = (x[0].f32()?, x[1].f32()?, y[0].f32()?, i32::from(F::LOGARITHM));
+        kernels::softmax_bwd_f32(cx, launch, y, dy, dx, n, inner, lines, lanes, logarithm)
+    }
+
+    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        Err(no_second_gradient(F::GRAD))
+    }
+}
+
+impl Tensor {
+    /// Applies a function along a dimension.
+    pub(super) fn along<F: Normalizer>(&self, dim: isize, f: F) -> Result<Tensor> {
+        Ok(one(apply(Along { dim, f }, &[self])?))
+    }
+}

@@ -1,0 +1,218 @@
+//! Batch normalisation: every channel to mean 0 and deviation 1 over the batch, then scaled and shifted.
+//!
+//! ```math
+//! \begin{aligned}
+//! y &= \hat{x} \, w_c + b_c \\
+//! \hat{x} &= (x - m_c) \, r_c \qquad r_c = \frac{1}{\sqrt{v_c + \varepsilon}} \\
+//! \mathrm{dw}_c &= \textstyle\sum \mathrm{dy} \, \hat{x} \\
+//! \mathrm{db}_c &= \textstyle\sum \mathrm{dy}
+//! \end{aligned}
+//! ```
+//!
+//! with sums over batch and pixels. In training m and v are mean and biased variance of the channel, over its n values in
+//! batch and pixels:
+//!
+//! ```math
+//! \begin{aligned}
+//! \mathrm{running} &\leftarrow (1 - \mathrm{momentum}) \, \mathrm{running}
+//!   + \mathrm{momentum} \cdot \bigl( m_c, \; v_c \, n / (n - 1) \bigr) \\
+//! \mathrm{dx} &= r_c \, \bigl( g - \operatorname{mean}(g) - \hat{x} \operatorname{mean}(g \hat{x}) \bigr)
+//!   \qquad g = \mathrm{dy} \, w_c
+//! \end{aligned}
+//! ```
+//!
+//! Else they are the running ones, and `dx = r g`. In training x moves its own statistics: the two subtracted terms are
+//! the chain rule through m and v (derived in `norm.rs`), and make the gradient blind to a shift or a scaling of the
+//! whole channel, which y is blind to as well. The running statistics have the unbiased variance, get no gradient, and
+//! are returned: the layer stores them.
+//!
+//! As in PyTorch (`F.batch_norm`) training refuses a single value a channel, whose deviation is 0. Ioffe and Szegedy
+//! 2015.
+//!
+//! | tensor | shape | |
+//! |---|---|---|
+//! | input | `[N, C, *]` | rank 2 and up |
+//! | running_mean, running_var | `[C]` | optional in training |
+//! | weight, bias | `[C]` | optional |
+//! | output | as input | |
+//! | running_mean, running_var | `[C]` | where they were given; unchanged unless training |
+//! | statistics | `[C, 3]`, f64 | mean, variance, inverse deviation; hidden from callers, kept for backward |
+//!
+//! ```
+//! use receptive::ops::batch_norm::BatchNormOptions;
+//! use receptive::{Device, Tensor};
+//! let cpu = Device::cpu()?;
+//! let x = Tensor::from_vec(&cpu, vec![1f32, 5.0], &[2, 1])?; // mean 3, biased variance 4, unbiased 8
+//! let [mean, var] = [Tensor::from_vec(&cpu, vec![0f32], &[1])?, Tensor::from_vec(&cpu, vec![1f32], &[1])?];
+//! let settings = BatchNormOptions { training: true, momentum: 0.5, eps: 1e-12 };
+//! let (y, running) = x.batch_norm(Some([&mean, &var]), None, None, settings)?;
+//! let [mean, var] = running.unwrap();
+//! assert_eq!(y.to_vec::<f32>()?, [-1.0, 1.0]);
+//! assert_eq!((mean.item()?, var.item()?), (1.5, 4.5));
+//! # Ok::<(), receptive::Error>(())
+//! ```
+#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
+
+use super::normalise::{Given, Kind, Norm, normalise};
+use crate::core::{Error, Result, Shape};
+use crate::cpu::norm::Layout;
+use crate::ops::images::batch_of_channels;
+use crate::ops::{Attrs, Case, Fill, Input, OpSpec};
+use crate::tensor::{Field, Tensor};
+use std::sync::Arc;
+
+/// The settings of `F.batch_norm`, with its defaults.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchNormOptions {
+    /// Take the batch's statistics, and track them.
+    pub training: bool,
+    /// How much of the batch's statistics goes into the running ones.
+    pub momentum: f64,
+    /// Added to the variance.
+    pub eps: f64,
+}
+
+impl Default for BatchNormOptions {
+    fn default() -> Self {
+        BatchNormOptions { training: false, momentum: 0.1, eps: 1e-5 }
+    }
+}
+
+impl BatchNormOptions {
+    /// From attributes as text.
+    ///
+    /// # Errors
+    /// Text of the wrong form.
+    pub fn from_attrs(attrs: &Attrs) -> Result<Self> {
+        let default = BatchNormOptions::default();
+        Ok(BatchNormOptions {
+            training: attrs.flag("training", default.training)?,
+            momentum: attrs.or("momentum", default.momentum)?,
+            eps: attrs.or("eps", default.eps)?,
+        })
+    }
+}
+
+impl Kind for BatchNormOptions {
+    const NAME: &'static str = "batch_norm";
+    const GRAD: &'static str = "batch_norm_grad";
+
+    fn layout(&self, input: &Shape) -> Result<Layout> {
+        let [n, c, len] = batch_of_channels(Self::NAME, input)?;
+        if self.training && n * len == 1 {
+            return Err(Error::shape(Self::NAME, "a single value a channel has no deviation to train on")
+                .with("input", input)
+                .expected("more than 1 value a channel when training")
+                .help("a larger batch or image; a batch size that leaves no last batch of one"));
+        }
+        if self.training && self.eps <= 0.0 {
+            return Err(Error::argument(Self::NAME, format!("eps {} is not above 0", self.eps)));
+        }
+        Ok(Layout { groups: c, slices: n, len, run: len, cycle: c })
+    }
+
+    fn own(&self) -> bool {
+        self.training
+    }
+
+    fn momentum(&self) -> f64 {
+        self.momentum
+    }
+
+    /// Statistics are not counted, as everywhere when receptive fields are spoken of.
+    fn field(&self) -> Field {
+        Field::Pointwise
+    }
+}
+
+/// The output, and the new running mean and variance where there are running ones.
+pub type Normalised = (Tensor, Option<[Tensor; 2]>);
+
+impl Tensor {
+    /// Normalises every channel of `[N, C, *]`: by the batch's statistics in training, else by the `running` mean and
+    /// variance, `[C]` each. `weight` and `bias` are `[C]`. Returns the new running statistics too; nothing is changed
+    /// in place. PyTorch: `F.batch_norm`.
+    ///
+    /// # Errors
+    /// Shapes that disagree with the channels; a single value a channel in training; no running statistics otherwise;
+    /// a negative eps; dtypes that differ or do not compute.
+    pub fn batch_norm(
+        &self,
+        running: Option<[&Tensor; 2]>,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+        settings: BatchNormOptions,
+    ) -> Result<Normalised> {
+        Ok(with_running(normalise(settings, settings.eps, self, running, weight, bias, None)?))
+    }
+}
+
+/// Takes an op's outputs apart.
+pub(super) fn with_running(outputs: crate::tensor::Outputs) -> Normalised {
+    let mut outputs = outputs.into_iter();
+    let output = outputs.next().expect("every op has a first output");
+    (output, outputs.next().zip(outputs.next()).map(|(mean, var)| [mean, var]))
+}
+
+/// The inputs of an op that tracks statistics.
+pub(super) const INPUTS: &[Input] = &[
+    Input::new("input"),
+    Input::new("running_mean").optional().constant(),
+    Input::new("running_var").optional().constant(),
+    Input::new("weight").optional(),
+    Input::new("bias").optional(),
+];
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "batch_norm",
+    torch: "F.batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-05)",
+    inputs: INPUTS,
+    outputs: &["output", "running_mean", "running_var"],
+    attrs: &["training", "momentum", "eps"],
+    build: |attrs| {
+        let kind = BatchNormOptions::from_attrs(attrs)?;
+        Ok(Arc::new(Norm { kind, eps: kind.eps, given: Given::new(attrs) }))
+    },
+    cases,
+};
+
+/// Adds running statistics of `c` channels.
+pub(super) fn tracked(case: Case, c: usize) -> Case {
+    case.input("running_mean", &[c]).filled("running_var", &[c], Fill::Uniform(0.5, 2.0))
+}
+
+/// Adds a weight and a bias.
+pub(super) fn affine(case: Case, dims: &[usize]) -> Case {
+    case.input("weight", dims).input("bias", dims)
+}
+
+fn cases() -> Vec<Case> {
+    let full = |label, attrs, input: &[usize]| {
+        affine(tracked(Case::new(label, attrs).input("input", input), input[1]), &input[1..2])
+    };
+    let bare = |label, input: &[usize]| Case::new(label, "training=true").input("input", input);
+    vec![
+        full("training", "training=true", &[3, 2, 4, 5]),
+        full("evaluating", "training=false", &[3, 2, 4, 5]),
+        full("settings", "training=true momentum=0.3 eps=0.01", &[2, 3, 3, 3]),
+        full("features", "training=true", &[7, 5]),
+        full("features, evaluating", "eps=0.1", &[7, 5]),
+        full("sequences", "training=true", &[4, 3, 6]),
+        full("volumes", "training=true", &[2, 3, 2, 3, 2]),
+        tracked(Case::new("no affine", "training=true").input("input", &[4, 3, 2, 2]), 3),
+        tracked(Case::new("no affine, evaluating", "").input("input", &[4, 3, 2, 2]), 3),
+        affine(bare("nothing tracked", &[3, 2, 4, 3]), &[2]),
+        bare("bias only", &[3, 2, 4, 3]).input("bias", &[2]),
+        bare("weight only", &[3, 2, 4, 3]).input("weight", &[2]),
+        full("two values a channel", "training=true", &[2, 3, 1, 1]).edge(),
+        full("one image", "training=true", &[1, 3, 2, 2]).edge(),
+        full("one value, evaluating", "", &[1, 3, 1, 1]).edge(),
+        full("empty batch", "training=true", &[0, 3, 2, 2]).edge(),
+        full("empty batch, evaluating", "", &[0, 3, 2, 2]).edge(),
+        full("resnet stage 1", "training=true", &[64, 64, 32, 32]).bench(),
+        full("resnet stage 4", "training=true", &[64, 512, 4, 4]).bench(),
+        full("resnet stage 1, evaluating", "", &[64, 64, 32, 32]).bench(),
+        full("fully connected", "training=true", &[128, 512]).bench(),
+    ]
+}

@@ -1,0 +1,123 @@
+//! Group normalisation: the channels of every sample in groups, each to mean 0 and deviation 1, then scaled and shifted.
+//!
+//! ```math
+//! \begin{aligned}
+//! y &= \hat{x} \, w_c + b_c \\
+//! \hat{x} &= (x - m) \, r \qquad r = \frac{1}{\sqrt{v + \varepsilon}} \\
+//! \mathrm{dx} &= r \, \bigl( g - \operatorname{mean}(g) - \hat{x} \operatorname{mean}(g \hat{x}) \bigr)
+//!   \qquad g = \mathrm{dy} \, w_c \\
+//! \mathrm{dw}_c &= \textstyle\sum \mathrm{dy} \, \hat{x} \\
+//! \mathrm{db}_c &= \textstyle\sum \mathrm{dy}
+//! \end{aligned}
+//! ```
+//!
+//! m and v are mean and biased variance over the `C / num_groups` channels of the group and their pixels; the sums of dw
+//! and db go over batch and pixels.
+//!
+//! Statistics are shared by a group of neighbouring channels, weights by the pixels of one. Samples do not see each
+//! other, which is why it serves where batches are small. One group is layer normalisation with a weight a channel; as
+//! many groups as channels are instance normalisation. The gradient is derived in `norm.rs`. PyTorch: `F.group_norm`,
+//! which refuses an input with a single value a group and sample. Wu and He 2018.
+//!
+//! | tensor | shape | |
+//! |---|---|---|
+//! | input | `[N, C, *]` | num_groups divides C |
+//! | weight, bias | `[C]` | optional |
+//! | output | as input | |
+//! | statistics | `[N num_groups, 3]`, f64 | mean, variance, inverse deviation; hidden, kept for backward |
+//!
+//! ```
+//! use receptive::{Device, Tensor};
+//! let x = Tensor::from_vec(&Device::cpu()?, vec![1f32, 5.0, 20.0, 10.0], &[1, 4, 1])?;
+//! assert_eq!(x.group_norm(2, None, None, 1e-12)?.to_vec::<f32>()?, [-1.0, 1.0, 1.0, -1.0]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
+
+use super::batch_norm::affine;
+use super::layer_norm::INPUTS;
+use super::normalise::{Given, Kind, Norm, normalise};
+use crate::core::{Error, Result, Shape};
+use crate::cpu::norm::Layout;
+use crate::ops::images::batch_of_channels;
+use crate::ops::{Case, OpSpec, one};
+use crate::tensor::Tensor;
+use std::sync::Arc;
+
+/// How many groups the channels form.
+#[derive(Debug, Clone, Copy)]
+struct GroupNorm {
+    num_groups: usize,
+}
+
+impl Kind for GroupNorm {
+    const NAME: &'static str = "group_norm";
+    const GRAD: &'static str = "group_norm_grad";
+
+    fn layout(&self, input: &Shape) -> Result<Layout> {
+        let [n, c, run] = batch_of_channels(Self::NAME, input)?;
+        if self.num_groups == 0 || c % self.num_groups != 0 {
+            return Err(Error::shape(Self::NAME, "the channels do not form equal groups")
+                .with("input", input)
+                .with("num_groups", self.num_groups)
+                .expected("num_groups to divide C"));
+        }
+        let len = c / self.num_groups * run;
+        if n * len == 1 {
+            return Err(Error::shape(Self::NAME, "a single value a group has no deviation")
+                .with("input", input)
+                .with("num_groups", self.num_groups)
+                .expected("more than 1 value a group"));
+        }
+        Ok(Layout { groups: n * self.num_groups, slices: 1, len, run, cycle: self.num_groups })
+    }
+}
+
+impl Tensor {
+    /// Normalises `[N, C, *]` in `num_groups` groups of channels, sample by sample; `weight` and `bias` are `[C]`.
+    /// PyTorch: `F.group_norm`.
+    ///
+    /// # Errors
+    /// Channels that `num_groups` does not divide; a single value; a weight or bias that is not `[C]`; a negative eps.
+    pub fn group_norm(
+        &self,
+        num_groups: usize,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+        eps: f64,
+    ) -> Result<Tensor> {
+        Ok(one(normalise(GroupNorm { num_groups }, eps, self, None, weight, bias, None)?))
+    }
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "group_norm",
+    torch: "F.group_norm(input, num_groups, weight=None, bias=None, eps=1e-05)",
+    inputs: INPUTS,
+    outputs: &["output"],
+    attrs: &["num_groups", "eps"],
+    build: |attrs| {
+        let kind = GroupNorm { num_groups: attrs.need("num_groups")? };
+        Ok(Arc::new(Norm { kind, eps: attrs.or("eps", 1e-5)?, given: Given::new(attrs) }))
+    },
+    cases,
+};
+
+fn cases() -> Vec<Case> {
+    let bare = |label, attrs, input: &[usize]| Case::new(label, attrs).input("input", input);
+    let full = |label, attrs, input: &[usize]| affine(bare(label, attrs, input), &input[1..2]);
+    vec![
+        full("images", "num_groups=2", &[2, 6, 3, 4]),
+        full("one group", "num_groups=1 eps=0.01", &[3, 4, 5]),
+        full("a group a channel", "num_groups=3", &[2, 3, 2, 2]),
+        full("features", "num_groups=2", &[3, 6]),
+        full("one channel a group and no pixels", "num_groups=3", &[4, 3]),
+        bare("no affine", "num_groups=2", &[2, 4, 3]),
+        bare("weight only", "num_groups=2", &[2, 4, 3]).input("weight", &[4]),
+        bare("bias only", "num_groups=2", &[2, 4, 3]).input("bias", &[4]),
+        full("one channel", "num_groups=1", &[2, 1, 3]).edge(),
+        full("empty batch", "num_groups=2", &[0, 4, 3]).edge(),
+        full("resnet stage 1", "num_groups=32", &[32, 64, 32, 32]).bench(),
+    ]
+}

@@ -1,0 +1,73 @@
+//! The logarithm of softmax, which the losses start from.
+//!
+//! ```math
+//! \begin{aligned}
+//! y_i &= x_i - m - \ln \sum_k e^{x_k - m} \qquad m = \max_k x_k \\
+//! \mathrm{dx}_i &= \mathrm{dy}_i - e^{y_i} \sum_k \mathrm{dy}_k
+//! \end{aligned}
+//! ```
+//!
+//! along dimension `dim`. Taking the logarithm of a softmax would lose every probability that rounds to 0; here a very
+//! unlikely class keeps its score. The gradient: `d y[k] / d x[i] = [i = k] - softmax(x)[i]`, and the softmax is
+//! `exp(y)`, so only the output is kept. PyTorch: `F.log_softmax`.
+//!
+//! | tensor | shape |
+//! |---|---|
+//! | input | any; classes along `dim` |
+//! | output | as input |
+//!
+//! ```
+//! use receptive::{Device, Tensor};
+//! let x = Tensor::from_vec(&Device::cpu()?, vec![0f64, 800.0], &[2])?;
+//! assert_eq!(x.log_softmax(0)?.to_vec::<f64>()?, [-800.0, 0.0]);
+//! assert_eq!(x.softmax(0)?.to_vec::<f64>()?, [0.0, 1.0], "ln(0) would be minus infinity");
+//! # Ok::<(), receptive::Error>(())
+//! ```
+#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
+
+use super::along::{Along, Normalizer};
+use crate::core::{Float, Result};
+use crate::cpu::CpuCtx;
+use crate::cpu::softmax::{self as loops, Around};
+use crate::ops::{Input, OpSpec};
+use crate::tensor::Tensor;
+use std::sync::Arc;
+
+/// `F.log_softmax(input, dim)`, but for its dimension.
+#[derive(Debug, Clone, Copy)]
+pub struct LogSoftmax;
+
+impl Normalizer for LogSoftmax {
+    const NAME: &'static str = "log_softmax";
+    const GRAD: &'static str = "log_softmax_grad";
+    const LOGARITHM: bool = true;
+
+    fn y<T: Float>(self, cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]) {
+        loops::log_softmax(cx, around, x, y);
+    }
+
+    fn dx<T: Float>(self, cx: &CpuCtx, around: Around, y: &[T], dy: &[T], dx: &mut [T]) {
+        loops::log_softmax_grad(cx, around, y, dy, dx);
+    }
+}
+
+impl Tensor {
+    /// `ln(softmax(x))` along `dim`, without the detour. Any shape. PyTorch: `F.log_softmax`.
+    ///
+    /// # Errors
+    /// A `dim` out of range; a dtype that does not compute.
+    pub fn log_softmax(&self, dim: isize) -> Result<Tensor> {
+        self.along(dim, LogSoftmax)
+    }
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "log_softmax",
+    torch: "F.log_softmax(input, dim)",
+    inputs: &[Input::new("input")],
+    outputs: &["output"],
+    attrs: &["dim"],
+    build: |attrs| Ok(Arc::new(Along { dim: attrs.need("dim")?, f: LogSoftmax })),
+    cases: super::softmax::cases,
+};

@@ -1,0 +1,142 @@
+//! What the adaptive poolings share: the size of the output, and which inputs lie under each output.
+//!
+//! Output `i` of `O` covers the inputs that the i-th of O equal parts of the axis touches:
+//!
+//! ```math
+//! \mathrm{start}(i) = \lfloor i H / O \rfloor
+//! \qquad
+//! \mathrm{end}(i) = \lceil (i + 1) H / O \rceil
+//! ```
+//!
+//! The windows overlap by one input where O does not divide H, and repeat inputs where O is larger than H.
+#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
+
+use crate::core::{Error, Result, Shape, Window};
+use crate::ops::attrs::{AttrValue, Attrs};
+use crate::ops::images::{images, like_images};
+use crate::tensor::Field;
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+/// The height and width of an adaptive pooling's output; `None` keeps the input's. One number stands for both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputSize(pub [Option<usize>; 2]);
+
+impl From<usize> for OutputSize {
+    fn from(both: usize) -> OutputSize {
+        OutputSize([Some(both); 2])
+    }
+}
+
+impl From<(usize, usize)> for OutputSize {
+    fn from((h, w): (usize, usize)) -> OutputSize {
+        OutputSize([Some(h), Some(w)])
+    }
+}
+
+impl From<[usize; 2]> for OutputSize {
+    fn from(pair: [usize; 2]) -> OutputSize {
+        OutputSize(pair.map(Some))
+    }
+}
+
+impl From<[Option<usize>; 2]> for OutputSize {
+    fn from(pair: [Option<usize>; 2]) -> OutputSize {
+        OutputSize(pair)
+    }
+}
+
+impl fmt::Display for OutputSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [h, w] = self.0.map(|size| size.map_or("None".into(), |n| n.to_string()));
+        if h == w { write!(f, "{h}") } else { write!(f, "({h}, {w})") }
+    }
+}
+
+/// One item of `output_size`.
+struct Item(Option<usize>);
+
+impl FromStr for Item {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Item, Self::Err> {
+        if text == "None" { Ok(Item(None)) } else { text.parse().map(|n| Item(Some(n))) }
+    }
+}
+
+impl AttrValue for Item {
+    const FORM: &'static str = "a whole number from 0 up, or None";
+}
+
+impl OutputSize {
+    /// From attributes as text.
+    ///
+    /// # Errors
+    /// No `output_size`, or text of the wrong form.
+    pub fn from_attrs(attrs: &Attrs) -> Result<OutputSize> {
+        let key = "output_size";
+        match attrs.list::<Item>(key)?.as_deref() {
+            None => Err(attrs.missing(key)),
+            Some([both]) => Ok(OutputSize([both.0; 2])),
+            Some([h, w]) => Ok(OutputSize([h.0, w.0])),
+            Some(_) => Err(attrs.malformed(key, attrs.text(key).unwrap_or(""), "one number or two: h,w")),
+        }
+    }
+
+    /// The output's shape.
+    ///
+    /// # Errors
+    /// Not images, images without pixels, too large a size.
+    pub(super) fn shape(&self, op: &str, input: &Shape) -> Result<Shape> {
+        let [n, c, h, w] = images(op, input)?;
+        if h == 0 || w == 0 {
+            return Err(Error::shape(op, "the images have no pixels").with("input", input));
+        }
+        let [oh, ow] = self.sizes([h, w]);
+        like_images(input, [n, c, oh, ow])
+    }
+
+    fn sizes(&self, input: [usize; 2]) -> [usize; 2] {
+        [0, 1].map(|axis| self.0[axis].unwrap_or(input[axis]))
+    }
+
+    /// Windows of one size at one distance, where the output's size divides the input's; else, at most, everything.
+    pub(super) fn field(&self, input: &Shape) -> Field {
+        let Ok([_, _, h, w]) = images("adaptive pooling", input) else { return Field::Global };
+        let (input, output) = ([h, w], self.sizes([h, w]));
+        if (0..2).any(|axis| output[axis] == 0 || !input[axis].is_multiple_of(output[axis])) {
+            return Field::Global;
+        }
+        let kernel = [0, 1].map(|axis| input[axis] / output[axis]);
+        Field::Window(Window { kernel, stride: kernel, padding: [[0; 2]; 2], dilation: [1, 1] })
+    }
+}
+
+/// The inputs, of `input` along an axis, under output `i` of `outputs`.
+pub(crate) fn under(i: usize, input: usize, outputs: usize) -> Range<usize> {
+    i * input / outputs..((i + 1) * input).div_ceil(outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parts that do not divide overlap; more parts than inputs repeat them.
+    #[test]
+    fn windows_follow_the_formula() {
+        let all = |input, outputs| (0..outputs).map(|i| under(i, input, outputs)).collect::<Vec<_>>();
+        assert_eq!(all(6, 3), [0..2, 2..4, 4..6]);
+        assert_eq!(all(7, 3), [0..3, 2..5, 4..7]);
+        assert_eq!(all(2, 4), [0..1, 0..1, 1..2, 1..2]);
+        assert_eq!(all(5, 1), [0..5; 1]);
+    }
+
+    #[test]
+    fn sizes_print_as_pytorch_does() {
+        let text = |size: OutputSize| size.to_string();
+        assert_eq!(text(1.into()), "1");
+        assert_eq!(text((2, 3).into()), "(2, 3)");
+        assert_eq!(text([Some(3), None].into()), "(3, None)");
+    }
+}

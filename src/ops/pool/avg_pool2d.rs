@@ -1,0 +1,296 @@
+//! Average pooling over 2-d windows.
+//!
+//! ```math
+//! \begin{aligned}
+//! y_{n,c,i,j} &= \frac{1}{D_{i,j}} \sum_{(p,q) \in \mathrm{window}(i,j)} x_{n,c,p,q} \\
+//! \mathrm{dx}_{n,c,p,q} &= \sum_{\mathrm{window}(i,j) \ni (p,q)} \frac{\mathrm{dy}_{n,c,i,j}}{D_{i,j}} \\
+//! \mathrm{window}(i,j) &= \{ (i S_H - P_H + k_h, \; j S_W - P_W + k_w) : 0 \le k_h < K_H, \; 0 \le k_w < K_W \}
+//! \end{aligned}
+//! ```
+//!
+//! Each input enters a window's sum with factor 1 / D, so it receives that share of the window's gradient. The divisor
+//! D is `divisor_override` where given; else the window's taps that lie in the input or its padding
+//! (`count_include_pad`, the default), or in the input alone. Taps beyond the padding, which `ceil_mode` can reach,
+//! never count. PyTorch: `F.avg_pool2d`.
+//!
+//! | tensor | shape | |
+//! |---|---|---|
+//! | input | `[N, C, H, W]` or `[C, H, W]` | |
+//! | output | `[N, C, H', W']` or `[C, H', W']` | `H' = floor((H + 2 PH - KH) / SH) + 1`, ceil with `ceil_mode` |
+//!
+//! ```
+//! use receptive::ops::avg_pool2d::AvgPool2dOptions;
+//! use receptive::{Device, Tensor};
+//! let image = Tensor::from_vec(&Device::cpu()?, (0..16).map(|v| v as f32).collect(), &[1, 1, 4, 4])?;
+//! let y = image.avg_pool2d(&AvgPool2dOptions::new([2, 2]))?;
+//! assert_eq!(y.to_vec::<f32>()?, [2.5, 4.5, 10.5, 12.5]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
+
+use super::cuda;
+use crate::core::{Error, Result, Shape, Window};
+use crate::cpu::pool::{self, Planes};
+use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
+use crate::float_type;
+use crate::ops::images::{images, pooled};
+use crate::ops::{Attrs, Case, Input, OpSpec, one};
+use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use smallvec::smallvec;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Settings of an average pooling, with PyTorch's names. Pairs are `[vertical, horizontal]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AvgPool2dOptions {
+    pub kernel_size: [usize; 2],
+    /// PyTorch's default is the kernel's size.
+    pub stride: [usize; 2],
+    /// At most half of the kernel on each side.
+    pub padding: [usize; 2],
+    /// Also a last window that hangs over the edge, if it starts inside the input or the padding before it.
+    pub ceil_mode: bool,
+    /// Whether padding counts in the divisor.
+    pub count_include_pad: bool,
+    /// Divides by this number instead. Not 0.
+    pub divisor_override: Option<i64>,
+}
+
+impl AvgPool2dOptions {
+    /// Windows side by side: PyTorch's defaults.
+    pub fn new(kernel_size: [usize; 2]) -> Self {
+        AvgPool2dOptions {
+            kernel_size,
+            stride: kernel_size,
+            padding: [0, 0],
+            ceil_mode: false,
+            count_include_pad: true,
+            divisor_override: None,
+        }
+    }
+
+    /// From attributes as text.
+    ///
+    /// # Errors
+    /// No `kernel_size`, or text of the wrong form.
+    pub fn from_attrs(attrs: &Attrs) -> Result<Self> {
+        let default = Self::new(attrs.pair("kernel_size")?.ok_or_else(|| attrs.missing("kernel_size"))?);
+        Ok(AvgPool2dOptions {
+            stride: attrs.pair("stride")?.unwrap_or(default.stride),
+            padding: attrs.pair("padding")?.unwrap_or(default.padding),
+            ceil_mode: attrs.flag("ceil_mode", false)?,
+            count_include_pad: attrs.flag("count_include_pad", true)?,
+            divisor_override: attrs.get("divisor_override")?,
+            ..default
+        })
+    }
+
+    pub(crate) fn window(&self) -> Window {
+        let Self { kernel_size: kernel, stride, padding, .. } = *self;
+        Window { kernel, stride, padding: padding.map(|p| [p; 2]), dilation: [1, 1] }
+    }
+
+    /// The input rows and columns under output `o` of a plane, and its divisor.
+    pub(crate) fn under(&self, planes: &Planes, o: usize) -> ([Range<usize>; 2], f64) {
+        let (input, place) = ([planes.h, planes.w], [o / planes.ow, o % planes.ow]);
+        let start = [0, 1].map(|axis| place[axis] * self.stride[axis]); // in the padded image
+        let real = [0, 1].map(|axis| {
+            let (before, size) = (self.padding[axis], input[axis]);
+            let end = (start[axis] + self.kernel_size[axis]).saturating_sub(before);
+            start[axis].saturating_sub(before)..end.min(size)
+        });
+        let counted = |axis: usize| match self.count_include_pad {
+            true => (input[axis] + 2 * self.padding[axis] - start[axis]).min(self.kernel_size[axis]),
+            false => real[axis].len(),
+        };
+        let divisor = self.divisor_override.map_or((counted(0) * counted(1)) as f64, |d| d as f64);
+        (real, divisor)
+    }
+
+    /// As kernels take it: whether padding counts, and the divisor, 0 for the number of elements.
+    fn divides_by(&self) -> (i32, f32) {
+        (i32::from(self.count_include_pad), self.divisor_override.map_or(0.0, |d| d as f32))
+    }
+}
+
+/// `F.avg_pool2d`.
+#[derive(Debug)]
+pub struct AvgPool2d(pub AvgPool2dOptions);
+
+impl Op for AvgPool2d {
+    fn name(&self) -> &'static str {
+        "avg_pool2d"
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        let dtype = one_float(self.name(), x)?;
+        if self.0.divisor_override == Some(0) {
+            return Err(Error::argument(self.name(), "divisor_override is 0"));
+        }
+        Ok(Plan::new(pooled(self.name(), &x[0].shape, &self.0.window(), self.0.ceil_mode)?, dtype))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::NONE
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let planes = Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
+        float_type!(self.name(), x[0].dtype, T => {
+            pool::average(cx, &planes, |o| self.0.under(&planes, o), x[0].get::<T>(), y[0].get());
+            Ok(())
+        })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let planes = Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
+        let (windows, (padded, divisor)) =
+            (cuda::windows(&planes, Some(&self.0.window())), self.0.divides_by());
+        let lanes = cuda::lanes(self.0.kernel_size.iter().product());
+        let (x, n, y) = (x[0].f32()?, y[0].numel(), y[0].f32()?);
+        let launch = Launch::teams(n, lanes);
+        kernels::avg_pool2d_fwd_f32(cx, launch, x, y, windows, padded, divisor, lanes as i32, n as i64)
+    }
+
+    fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        let op = AvgPool2dGrad { options: self.0, input: saved.meta(0).shape };
+        Ok(smallvec![Some(one(apply(op, &[dy])?))])
+    }
+
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        (y[0].numel() * self.0.kernel_size[0] * self.0.kernel_size[1]) as u64
+    }
+
+    fn field(&self, _x: &[Meta]) -> Field {
+        Field::Window(self.0.window())
+    }
+}
+
+/// `dx` from `dy`: every dy is shared out to its window.
+#[derive(Debug)]
+struct AvgPool2dGrad {
+    options: AvgPool2dOptions,
+    input: Shape,
+}
+
+impl Op for AvgPool2dGrad {
+    fn name(&self) -> &'static str {
+        "avg_pool2d_grad"
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        Ok(Plan::new(self.input, one_float(self.name(), x)?))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::NONE
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
+        float_type!(self.name(), x[0].dtype, T => {
+            pool::share(cx, &planes, |o| self.options.under(&planes, o), x[0].get::<T>(), y[0].get());
+            Ok(())
+        })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
+        let windows = cuda::windows(&planes, Some(&self.options.window()));
+        let (launch, (padded, divisor)) = (Launch::over(y[0].numel()), self.options.divides_by());
+        let (dy, dx, n) = (x[0].f32()?, y[0].f32()?, y[0].numel() as i64);
+        kernels::avg_pool2d_bwd_f32(cx, launch, dy, dx, windows, padded, divisor, n)
+    }
+
+    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        Err(crate::ops::no_second_gradient(self.name()))
+    }
+
+    fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
+        (x[0].numel() * self.options.kernel_size[0] * self.options.kernel_size[1]) as u64
+    }
+}
+
+impl Tensor {
+    /// The mean of each window of `[N, C, H, W]` or `[C, H, W]`. PyTorch: `F.avg_pool2d`.
+    ///
+    /// # Errors
+    /// Another rank, a window larger than the padded input, padding of more than half the kernel, zero kernel, stride
+    /// or divisor, a dtype that does not compute.
+    pub fn avg_pool2d(&self, options: &AvgPool2dOptions) -> Result<Tensor> {
+        Ok(one(apply(AvgPool2d(*options), &[self])?))
+    }
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "avg_pool2d",
+    torch: "F.avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)",
+    inputs: &[Input::new("input")],
+    outputs: &["output"],
+    attrs: &["kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"],
+    build: |attrs| Ok(Arc::new(AvgPool2d(AvgPool2dOptions::from_attrs(attrs)?))),
+    cases,
+};
+
+fn cases() -> Vec<Case> {
+    let case = |label, attrs, input: &[usize]| Case::new(label, attrs).input("input", input);
+    vec![
+        case("2x2", "kernel_size=2", &[2, 3, 6, 4]),
+        case("overlap", "kernel_size=3,2 stride=1,2", &[2, 2, 5, 7]),
+        case("gaps", "kernel_size=2 stride=3", &[1, 2, 7, 8]),
+        case("padded", "kernel_size=3 stride=2 padding=1", &[2, 2, 6, 7]),
+        case("pad not counted", "kernel_size=3,2 stride=2 padding=1 count_include_pad=false", &[2, 2, 6, 7]),
+        case("ceil_mode", "kernel_size=3 stride=2 ceil_mode=true", &[2, 2, 6, 6]),
+        case("ceil_mode, padded", "kernel_size=3 stride=2 padding=1 ceil_mode=true", &[1, 2, 6, 4]),
+        case(
+            "ceil_mode, pad not counted",
+            "kernel_size=3 stride=2 padding=1 ceil_mode=true count_include_pad=false",
+            &[1, 2, 6, 4],
+        ),
+        case("divisor", "kernel_size=2 padding=1 divisor_override=-3", &[1, 2, 4, 5]),
+        case("global", "kernel_size=4,3", &[2, 3, 4, 3]).edge(),
+        case("1x1 image, ceil_mode", "kernel_size=2 ceil_mode=true", &[2, 2, 1, 1]).edge(),
+        case("one image", "kernel_size=2", &[3, 4, 4]).edge(),
+        case("empty batch", "kernel_size=2", &[0, 3, 4, 4]).edge(),
+        case("lenet5-tanh", "kernel_size=2", &[64, 6, 28, 28]).bench(),
+        case("googlenet end", "kernel_size=3", &[64, 1024, 3, 3]).bench(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Device;
+
+    /// PyTorch's divisor at a corner that ceil_mode hangs over: padding counts, what lies beyond it does not.
+    #[test]
+    fn taps_beyond_the_padding_never_count() {
+        let x = Tensor::full(&Device::cpu().unwrap(), 1.0, &[1, 4, 4], crate::DType::F64).unwrap();
+        let options = AvgPool2dOptions {
+            stride: [2, 2],
+            padding: [1, 1],
+            ceil_mode: true,
+            ..AvgPool2dOptions::new([3, 3])
+        };
+        let corner = |options: AvgPool2dOptions| x.avg_pool2d(&options).unwrap().to_f64().unwrap()[8];
+        assert_eq!(corner(options), 0.25);
+        assert_eq!(corner(AvgPool2dOptions { count_include_pad: false, ..options }), 1.0);
+        assert_eq!(corner(AvgPool2dOptions { divisor_override: Some(2), ..options }), 0.5);
+    }
+
+    #[test]
+    fn impossible_settings_are_refused() {
+        let x = Tensor::zeros(&Device::meta(), &[1, 4, 4], crate::DType::F32).unwrap();
+        let new = AvgPool2dOptions::new;
+        for options in [
+            new([5, 1]),
+            AvgPool2dOptions { stride: [0, 1], ..new([2, 2]) },
+            AvgPool2dOptions { padding: [0, 2], ..new([2, 2]) },
+            AvgPool2dOptions { divisor_override: Some(0), ..new([2, 2]) },
+        ] {
+            assert!(x.avg_pool2d(&options).is_err(), "{options:?}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Matrix product, with PyTorch's rules for vectors and batches.
+//!
+//! ```math
+//! C_{\ldots,i,j} = \sum_k A_{\ldots,i,k} \, B_{\ldots,k,j}
+//! ```
+//!
+//! A change dA changes the loss by `<dC, dA B> = <dC B', dA>`, and likewise for B, so
+//!
+//! ```math
+//! \begin{aligned}
+//! \mathrm{dA} &= \mathrm{dC} \, B' \\
+//! \mathrm{dB} &= A' \, \mathrm{dC}
+//! \end{aligned}
+//! ```
+//!
+//! each summed over the batch dimensions in which the operand was stretched.
+//!
+//! A 1-D `input` is a row and a 1-D `other` a column, whose extra dimension the output drops. Leading dimensions are a
+//! batch and broadcast. When `other` is a single matrix, the whole batch of rows is one product. PyTorch:
+//! `torch.matmul`.
+//!
+//! | input | other | output |
+//! |---|---|---|
+//! | `[K]` | `[K]` | `[]` |
+//! | `[M, K]` | `[K, N]` | `[M, N]` |
+//! | `[K]` | `[*, K, N]` | `[*, N]` |
+//! | `[*, M, K]` | `[K]` | `[*, M]` |
+//! | `[*, M, K]` | `[*, K, N]` | `[*, M, N]`, the batches broadcast |
+//!
+//! ```
+//! use receptive::{Device, Tensor};
+//! let cpu = Device::cpu()?;
+//! let a = Tensor::from_vec(&cpu, vec![1f32, 2.0, 3.0, 4.0], &[2, 2])?;
+//! let b = Tensor::from_vec(&cpu, vec![0f32, 1.0, 1.0, 0.0], &[2, 2])?;
+//! assert_eq!(a.matmul(&b)?.to_vec::<f32>()?, [2.0, 1.0, 4.0, 3.0]);
+//! # Ok::<(), receptive::Error>(())
+//! ```
+#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
+
+use crate::core::{Error, Result, Shape};
+use crate::cpu::gemm::{GemmFloat, Mat, gemm};
+use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::gemm as cuda;
+use crate::cuda::{CudaCtx, DeviceView};
+use crate::float_type;
+use crate::ops::{Case, Input, OpSpec, one};
+use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use smallvec::smallvec;
+use std::sync::Arc;
+
+/// `torch.matmul`, where `transpose` swaps the last two dimensions of an operand first: the gradients need it.
+#[derive(Debug, Default)]
+pub struct MatMul {
+    transpose: [bool; 2],
+}
+
+/// Both operands as batches of matrices.
+struct Sizes {
+    m: usize,
+    k: usize,
+    n: usize,
+    /// The batch dimensions of each operand, and of the output.
+    batch: [Shape; 3],
+    output: Shape,
+}
+
+impl MatMul {
+    fn sizes(&self, input: &Shape, other: &Shape) -> Result<Sizes> {
+        let op = self.name();
+        let wrong = |what: String| Error::shape(op, what).with("input", input).with("other", other);
+        if input.rank() == 0 || other.rank() == 0 {
+            return Err(wrong("a scalar is not a matrix".into()).help("multiply by it with mul"));
+        }
+        let split = |shape: &Shape, transpose: bool| {
+            let (batch, last) = shape.dims().split_at(shape.rank().saturating_sub(2));
+            let [rows, columns] = *last.last_chunk().unwrap_or(&[1, last[0]]);
+            Ok::<_, Error>((Shape::new(batch)?, if transpose { (columns, rows) } else { (rows, columns) }))
+        };
+        let (batch_a, (m, k)) = split(input, self.transpose[0])?;
+        // A vector on the right is a column: the row that `split` sees, transposed.
+        let (batch_b, (kb, n)) = split(other, self.transpose[1] != (other.rank() == 1))?;
+        if k != kb {
+            return Err(wrong(format!("inner dimensions disagree: {k} against {kb}"))
+                .expected("input [.., M, K] and other [.., K, N]"));
+        }
+        let batch = batch_a.broadcast(op, &batch_b).map_err(|_| {
+            wrong("batch dimensions do not broadcast".into())
+                .help("aligned from the right, all dimensions but the last two must be equal or 1")
+        })?;
+        let mut dims = batch.dims().to_vec();
+        dims.extend((input.rank() > 1).then_some(m));
+        dims.extend((other.rank() > 1).then_some(n));
+        Ok(Sizes { m, k, n, batch: [batch_a, batch_b, batch], output: Shape::new(&dims)? })
+    }
+
+    fn run<T: GemmFloat>(&self, cx: &CpuCtx, s: &Sizes, a: &[T], b: &[T], c: &mut [T]) {
+        let Sizes { m, k, n, .. } = *s;
+        let mat = |data, rows, columns, transpose| match transpose {
+            true => Mat::transposed(data, rows),
+            false => Mat::new(data, columns),
+        };
+        let [ta, tb] = self.transpose;
+        // A single right-hand matrix: the rows of the whole batch are one matrix.
+        if s.batch[1].numel() == 1 && !ta {
+            return gemm(cx, [s.batch[0].numel() * m, k, n], mat(a, m, k, ta), mat(b, k, n, tb), T::ZERO, c);
+        }
+        let factors = |i: usize| {
+            let (i, j) = (stretched(&s.batch[2], &s.batch[0], i), stretched(&s.batch[2], &s.batch[1], i));
+            (mat(&a[i * m * k..], m, k, ta), mat(&b[j * k * n..], k, n, tb))
+        };
+        let batch = s.batch[2].numel();
+        if batch < PARALLEL_BATCH {
+            for (i, c) in c.chunks_exact_mut((m * n).max(1)).enumerate() {
+                let (a, b) = factors(i);
+                gemm(cx, [m, k, n], a, b, T::ZERO, c);
+            }
+        } else {
+            cx.pieces(c, m * n, batch * m * n * k / MACS, |i, c| {
+                let (a, b) = factors(i);
+                (T::gemm(cx).alone)(cx, [m, k, n], a, b, T::ZERO, c, n);
+            });
+        }
+    }
+}
+
+/// Multiply-adds that take about as long as touching one element; contexts weigh work in elements.
+const MACS: usize = 16;
+/// From this many matrices on, each is one task; fewer are cut into tiles one by one.
+const PARALLEL_BATCH: usize = 8;
+
+/// How far an operand whose matrices have `size` elements steps in each of four batch dimensions; 0 where it is stretched.
+fn steps(batch: &Shape, size: usize) -> [usize; 4] {
+    let (strides, missing) = (batch.strides(), 4 - batch.rank());
+    let step = |d: usize| if batch.dims()[d] > 1 { strides[d] * size } else { 0 };
+    std::array::from_fn(|d| d.checked_sub(missing).map_or(0, step))
+}
+
+/// Where element `i` of a broadcast shape lies in an operand of shape `from`.
+fn stretched(shape: &Shape, from: &Shape, i: usize) -> usize {
+    let (strides, own) = (shape.strides(), from.strides());
+    let missing = shape.rank() - from.rank();
+    (0..from.rank())
+        .filter(|&d| from.dims()[d] > 1)
+        .map(|d| i / strides[d + missing] % shape.dims()[d + missing] * own[d])
+        .sum()
+}
+
+impl Op for MatMul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        let dtype = one_float(self.name(), x)?;
+        Ok(Plan::new(self.sizes(&x[0].shape, &x[1].shape)?.output, dtype))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::inputs(&[0, 1])
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        let sizes = self.sizes(&x[0].shape, &x[1].shape)?;
+        float_type!(self.name(), x[0].dtype, T => {
+            self.run::<T>(cx, &sizes, x[0].get(), x[1].get(), y[0].get());
+            Ok(())
+        })
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        let s = self.sizes(&x[0].shape, &x[1].shape)?;
+        let Sizes { m, k, n, .. } = s;
+        let mat = |data, rows, columns, transpose| match transpose {
+            true => cuda::Mat::transposed(data, rows),
+            false => cuda::Mat::new(data, columns),
+        };
+        let [ta, tb] = self.transpose;
+        let (a, b, c) = (mat(x[0].f32()?, m, k, ta), mat(x[1].f32()?, k, n, tb), y[0].f32()?);
+        let product = |rows| cuda::Product::new([rows, k, n], a, b, c);
+        // A single right-hand matrix: the rows of the whole batch are one matrix.
+        if s.batch[1].numel() == 1 && !ta {
+            return cuda::gemm(cx, &product(s.batch[0].numel() * m));
+        }
+        let mut dims = [1; 4];
+        dims[4 - s.batch[2].rank()..].copy_from_slice(s.batch[2].dims());
+        let batch = cuda::Batch { dims, a: steps(&s.batch[0], m * k), b: steps(&s.batch[1], k * n) };
+        cuda::gemm(cx, &cuda::Product { batch, ..product(m) })
+    }
+
+    fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
+        if self.transpose != [false; 2] {
+            return Err(crate::ops::no_second_gradient(self.name()));
+        }
+        let (a, b) = (saved.input(0), saved.input(1));
+        let s = self.sizes(a.shape(), b.shape())?;
+        let matrices = |x: &Tensor, batch: &Shape, rows: usize, columns: usize| {
+            // One right-hand matrix took all rows at once; its gradient does, too.
+            match s.batch[1].numel() {
+                1 => x.reshape(&[batch.numel() * rows, columns]),
+                _ => x.reshape(&[batch.dims(), &[rows, columns]].concat()),
+            }
+        };
+        let (a2, dy2) = (matrices(&a, &s.batch[0], s.m, s.k)?, matrices(dy, &s.batch[2], s.m, s.n)?);
+        let b2 = matrices(&b, &s.batch[1], s.k, s.n)?;
+        let product = |transpose, x: &Tensor, y: &Tensor| Ok(one(apply(MatMul { transpose }, &[x, y])?));
+        let back = |gradient: Tensor, matrices: &Tensor, to: &Tensor| {
+            gradient.sum_to_size(matrices.dims())?.reshape(to.dims())
+        };
+        let grad = |needed: bool, f: &dyn Fn() -> Result<Tensor>| needed.then(f).transpose();
+        Ok(smallvec![
+            grad(needs[0], &|| back(product([false, true], &dy2, &b2)?, &a2, &a))?,
+            grad(needs[1], &|| back(product([true, false], &a2, &dy2)?, &b2, &b))?,
+        ])
+    }
+
+    fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
+        let sizes = self.sizes(&x[0].shape, &x[1].shape);
+        sizes.map_or(0, |s| 2 * (s.batch[2].numel() * s.m * s.n * s.k) as u64)
+    }
+
+    fn field(&self, _x: &[Meta]) -> Field {
+        Field::Global
+    }
+}
+
+impl Tensor {
+    /// The matrix product, with vectors and broadcast batches as in `torch.matmul`.
+    ///
+    /// # Errors
+    /// A scalar, inner dimensions that disagree, batches that do not broadcast, a dtype that does not compute.
+    pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
+        Ok(one(apply(MatMul::default(), &[self, other])?))
+    }
+}
+
+/// This op's row.
+pub static SPEC: OpSpec = OpSpec {
+    name: "matmul",
+    torch: "torch.matmul(input, other)",
+    inputs: &[Input::new("input"), Input::new("other")],
+    outputs: &["output"],
+    attrs: &[],
+    build: |_| Ok(Arc::new(MatMul::default())),
+    cases,
+};
+
+fn cases() -> Vec<Case> {
+    let case = |label, input: &[usize], other: &[usize]| {
+        Case::new(label, "").input("input", input).input("other", other)
+    };
+    vec![
+        case("matrices", &[3, 4], &[4, 5]),
+        case("vectors", &[5], &[5]),
+        case("vector, matrix", &[4], &[4, 3]),
+        case("matrix, vector", &[3, 4], &[4]),
+        case("vector, batch", &[4], &[2, 4, 3]),
+        case("batch, vector", &[2, 3, 4], &[4]),
+        case("batches", &[3, 2, 4], &[3, 4, 5]),
+        case("batch, matrix", &[2, 3, 2, 4], &[4, 5]),
+        case("matrix, batch", &[2, 4], &[3, 4, 5]),
+        case("broadcast both ways", &[2, 1, 3, 4], &[3, 4, 2]),
+        case("broadcast inside", &[2, 3, 2, 4], &[2, 1, 4, 3]),
+        case("one matrix, more dimensions", &[3, 2, 4], &[1, 1, 4, 2]),
+        case("many small", &[4, 3, 2, 3], &[4, 3, 3, 2]),
+        case("1x1", &[1, 1], &[1, 1]).edge(),
+        case("no terms", &[2, 0], &[0, 3]).edge(),
+        case("no rows", &[0, 4], &[4, 3]).edge(),
+        case("no columns", &[2, 3, 4], &[2, 4, 0]).edge(),
+        case("empty batch", &[0, 2, 4], &[0, 4, 3]).edge(),
+        case("256", &[256, 256], &[256, 256]).bench(),
+        case("1024", &[1024, 1024], &[1024, 1024]).bench(),
+        case("attention", &[16, 8, 64, 64], &[16, 8, 64, 64]).bench(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Device;
+
+    #[test]
+    fn shapes_that_do_not_fit_name_what_disagrees() {
+        let meta = Device::meta();
+        let text = |a: &[usize], b: &[usize]| {
+            let zeros = |dims: &[usize]| Tensor::zeros(&meta, dims, crate::DType::F32).unwrap();
+            zeros(a).matmul(&zeros(b)).unwrap_err().to_string()
+        };
+        assert!(text(&[2, 3], &[4, 5]).contains("inner dimensions disagree: 3 against 4"));
+        assert!(text(&[3, 2, 4], &[2, 4, 5]).contains("batch dimensions do not broadcast"));
+        assert!(text(&[], &[2, 4, 5]).contains("a scalar is not a matrix"));
+    }
+}

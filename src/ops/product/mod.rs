@@ -1,0 +1,12 @@
+//! Products of matrices, and what is made of one: the linear layer.
+
+pub(in crate::ops) mod with_relu;
+
+pub mod linear;
+pub mod linear_relu;
+pub mod matmul;
+
+use super::OpSpec;
+
+/// The rows of this family.
+pub(super) const ROWS: &[&OpSpec] = &[&linear::SPEC, &linear_relu::SPEC, &matmul::SPEC];
