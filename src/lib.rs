@@ -16,9 +16,10 @@
 //! | [`nn`] | layers and the context they run in |
 //! | [`optim`], [`data`] | the optimisers, the images |
 //! | [`models`] | the networks, a row each, and arch files |
-//! | [`draw`] | SVG and PNG, letters included |
+//! | [`draw`] | SVG and PNG, letters included; what the HTML pages share |
 //! | [`inspect`] | a network layer by layer: counted, drawn, followed while it learns, compared; the machine |
 //! | [`train`] | the loop, and the run folder that survives anything |
+//! | [`report`] | what the instruments and a run's folder tell of it: one page, a profile of its first steps |
 //! | [`reproduce`] | the notebooks' experiments, a row each |
 //! | [`testing`] | comparators, gradient checks, the cases of every op |
 //! | `cli` | the `receptive` program, thin over all of these |
@@ -74,6 +75,7 @@ pub mod models;
 pub mod nn;
 pub mod ops;
 pub mod optim;
+pub mod report;
 pub mod reproduce;
 pub mod tensor;
 pub mod testing;

@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url";
 import vm from "node:vm";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const inspect = (name) => join(root, "src/inspect/report/page", name);
+const shared = (name) => join(root, "src/draw/page", name);
+const inspect = (name) => join(root, "src/report/page", name);
 const live = (name) => join(root, "src/train/live/page", name);
 
 // A document that remembers what it is given.
@@ -69,8 +70,12 @@ const world = {
 };
 world.window = world;
 vm.createContext(world);
-const scripts = ["data.js", "dom.js", "draw.js", "axis.js", "charts.js", "overview.js", "maps.js", "confusion.js", "health.js"].map(inspect);
-for (const file of [...scripts, live("curves.js"), live("layers.js")]) vm.runInContext(readFileSync(file, "utf8"), world, { filename: file });
+const scripts = [
+  ...["data.js", "dom.js", "draw.js", "axis.js", "charts.js"].map(shared),
+  ...["overview.js", "maps.js", "confusion.js", "health.js"].map(inspect),
+  ...["curves.js", "layers.js"].map(live),
+];
+for (const file of scripts) vm.runInContext(readFileSync(file, "utf8"), world, { filename: file });
 const R = world.Receptive;
 
 let checks = 0;

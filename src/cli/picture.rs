@@ -3,7 +3,7 @@
 use super::say_on_stderr;
 use crate::core::text::file_name;
 use crate::data::{Image, picture};
-use crate::inspect::report::Shown;
+use crate::report::Shown;
 use crate::train::Trained;
 use anyhow::bail;
 use std::path::Path;

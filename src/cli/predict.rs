@@ -5,7 +5,7 @@ use super::logits::{self, Weights};
 use super::print_line;
 use super::{mask, picture};
 use crate::core::table::table;
-use crate::inspect::report::Shown;
+use crate::report::Shown;
 use crate::train::{Split, Trained, TrainedOptions};
 use anyhow::{Context, bail};
 use serde_json::json;

@@ -4,9 +4,8 @@ use super::args::check_out;
 use crate::Error;
 use crate::core::table::{WIDTH, aligned, short, table, wrapped};
 use crate::inspect::Roof;
-use crate::inspect::profile::{
-    Bound, Cost, HeldRow, LayerTable, OpRow, PROFILE_STEPS, Phase, Profile, ProfileTraining,
-};
+use crate::inspect::profile::{Bound, Cost, HeldRow, LayerTable, OpRow, PROFILE_STEPS, Phase, Profile};
+use crate::report::ProfileTraining;
 use clap::builder::RangedU64ValueParser;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

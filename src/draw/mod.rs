@@ -6,11 +6,13 @@
 //! | `font.rs`, `font/` | the outlines of the letters, from DejaVu Sans; how wide a text is |
 //! | `png.rs` | [`png`]: an image as a PNG file, or in the address of one ([`data_url`]) |
 //! | `axis.rs` | [`Axis`]: where values lie along a picture's side; round numbers beside it, for any values |
+//! | `page.rs`, `page/` | [`page`]: colours, elements and drawing that all HTML pages share |
 //! | `color.rs` | [`Rgb`], and scales that colour-blind readers tell apart |
 
 mod axis;
 pub mod color;
 pub mod font;
+pub mod page;
 mod png;
 mod svg;
 

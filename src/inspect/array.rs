@@ -40,7 +40,7 @@ impl Array {
 ///
 /// # Errors
 /// A layer without values.
-pub(super) fn parameter(module: &dyn Module, name: &str) -> Result<Option<Array>> {
+pub fn parameter(module: &dyn Module, name: &str) -> Result<Option<Array>> {
     let found = module.params().into_iter().find(|(path, _)| path == name);
     found.map(|(_, param)| Array::of(param.value()?)).transpose()
 }

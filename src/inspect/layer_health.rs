@@ -206,7 +206,7 @@ fn sum<T: Float>(x: &[T], f: impl Fn(f64) -> f64) -> f64 {
 }
 
 /// How these values are spread, in numbers and in bins.
-pub(super) fn distribution(values: &[f32]) -> (Spread, Histogram) {
+pub fn distribution(values: &[f32]) -> (Spread, Histogram) {
     let (spread, range) = spread(values);
     (spread, histogram(values, range))
 }

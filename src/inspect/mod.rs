@@ -18,7 +18,6 @@
 //! | `autograd_graph/` | [`autograd_graph`]: the tape behind a tensor as data, DOT and SVG |
 //! | `numerics_diff.rs` | [`numerics_diff`]: the same network computed in two ways, layer by layer |
 //! | `profile/` | [`profile`]: the time, work and memory of every op of training steps, by layer |
-//! | `report/` | [`report`]: a network and an image, looked into, as data and as one page |
 //! | `roofline.rs` | [`Roof`]: how fast a device can be, measured |
 //! | `gpu.rs` | [`Gpu`]: the GPU, and whether the kernels work on it |
 //! | `machine.rs` | [`Machine`]: the processor, its SIMD and memory, and the GEMM speed it reaches |
@@ -36,7 +35,6 @@ mod numerics_diff;
 mod occlusion;
 pub mod profile;
 mod receptive_field;
-pub mod report;
 mod roofline;
 mod saliency;
 pub mod steps;
@@ -45,6 +43,7 @@ mod tape;
 
 pub use activations::{Activation, activations};
 pub use array::Array;
+pub(crate) use array::parameter;
 pub use autograd_graph::{
     AutogradGraph, GraphEdge, GraphNode, GraphNodeKind, TapeNames, autograd_graph, model_graph,
 };
@@ -52,10 +51,12 @@ pub use filters::{Filters, filters};
 pub use goal::{Goal, Heatmap};
 pub use gpu::{Gpu, ptx};
 pub use gradcam::{gradcam, gradcam_layer};
+pub(crate) use layer_health::distribution;
 pub use layer_health::{BINS, Histogram, LayerHealth, Spread, copy_weights, layer_health};
 pub use machine::{Machine, gemm_roof, peak_resident_bytes};
 pub use numerics_diff::{Computed, Difference, LayerDiff, NumericsDiff, ParameterDiff, numerics_diff};
 pub use occlusion::{OcclusionOptions, occlusion};
+pub(crate) use receptive_field::Fields;
 pub use receptive_field::{ReceptiveField, receptive_field};
 pub use roofline::Roof;
 pub use saliency::saliency;

@@ -137,7 +137,7 @@ pub fn receptive_field(y: &Tensor, image: [usize; 2]) -> ReceptiveField {
 }
 
 /// The fields of every op on a tape, each computed once.
-pub(super) struct Fields {
+pub struct Fields {
     image: [usize; 2],
     known: BTreeMap<u64, ReceptiveField>,
 }

@@ -2,10 +2,11 @@
 
 use crate::{context, cuda};
 use receptive::data::{ImageSet, Loader, LoaderOptions, Normalize};
-use receptive::inspect::profile::{Phase, Profile, ProfileTraining, Profiler};
+use receptive::inspect::profile::{Phase, Profile, Profiler};
 use receptive::models::{self, ModelConfig};
 use receptive::nn::{Ctx, Loss, Module, ModuleExt};
 use receptive::optim::{Optimizer, Sgd};
+use receptive::report::ProfileTraining;
 use receptive::train::{GraphMode, Trainer, TrainerOptions};
 use receptive::{DType, Device, Key, Result, Tensor};
 use std::collections::BTreeMap;

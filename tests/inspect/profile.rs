@@ -1,9 +1,10 @@
 //! The profiler: its counts are those made by hand, and watching changes nothing.
 
-use receptive::inspect::profile::{Held, OpEvent, Phase, Profile, ProfileTraining, Profiler};
+use receptive::inspect::profile::{Held, OpEvent, Phase, Profile, Profiler};
 use receptive::models::{self, ModelConfig};
 use receptive::nn::{Conv2d, Ctx, Flatten, Linear, Loss, MaxPool2d, Module, ModuleExt, Relu, Sequential};
 use receptive::optim::{Adam, Optimizer, Sgd};
+use receptive::report::ProfileTraining;
 use receptive::train::{Callback, Flow, RunConfig, RunDir, StepReport, Trainer, train};
 use receptive::{DType, Device, Key, Tensor};
 use serde_json::Value;

@@ -8,7 +8,6 @@
 //! | `memory.rs` | [`TensorLife`]: when tensors are made and let go, and what holds the memory at its peak |
 //! | `tables.rs` | [`Cost`], and tables by op and by layer |
 //! | `trace.rs` | the timeline as a file for <https://ui.perfetto.dev> and chrome://tracing |
-//! | `training.rs` | [`ProfileTraining`]: some steps of a training run |
 //!
 //! Layers run as they do without a profiler: two that are fused into one op are named so, `conv1+relu`. The weights that
 //! come out are the same, bit for bit. What is written down costs time between ops, not within them. On a GPU the device
@@ -41,13 +40,13 @@ mod profiler;
 mod record;
 mod tables;
 mod trace;
-mod training;
 
 pub use memory::{Held, HeldRow, MemoryAtPeak, TensorLife};
 pub use profiler::Profiler;
 pub use record::{OpEvent, Phase, Profile, Span};
 pub use tables::{Bound, Cost, LayerRow, LayerTable, OpRow};
-pub use training::{PROFILE_STEPS, ProfileTraining};
 
 /// Steps before the first profiled one: memory is found, caches are filled.
 pub const WARM_UP: usize = 3;
+/// Steps that are profiled, unless told otherwise.
+pub const PROFILE_STEPS: usize = 20;

@@ -1,4 +1,6 @@
-//! The page: files inside the program. Colours, elements and drawing are those of the page of `receptive inspect`.
+//! The page: files inside the program. Colours, elements and drawing are those of all pages.
+
+use crate::draw::page::{AXIS_JS, BASE_CSS, CHARTS_JS, DATA_JS, DOM_JS, DRAW_JS, PAGE_CSS};
 
 /// A file of the page.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,14 +16,14 @@ const JS: &str = "text/javascript";
 
 pub(super) static FILES: [File; 14] = [
     File { name: "", kind: "text/html", text: include_str!("page/live.html") },
-    File { name: "base.css", kind: CSS, text: include_str!("../../inspect/report/page/base.css") },
-    File { name: "page.css", kind: CSS, text: include_str!("../../inspect/report/page/page.css") },
+    File { name: "base.css", kind: CSS, text: BASE_CSS },
+    File { name: "page.css", kind: CSS, text: PAGE_CSS },
     File { name: "live.css", kind: CSS, text: include_str!("page/live.css") },
-    File { name: "data.js", kind: JS, text: include_str!("../../inspect/report/page/data.js") },
-    File { name: "dom.js", kind: JS, text: include_str!("../../inspect/report/page/dom.js") },
-    File { name: "draw.js", kind: JS, text: include_str!("../../inspect/report/page/draw.js") },
-    File { name: "axis.js", kind: JS, text: include_str!("../../inspect/report/page/axis.js") },
-    File { name: "charts.js", kind: JS, text: include_str!("../../inspect/report/page/charts.js") },
+    File { name: "data.js", kind: JS, text: DATA_JS },
+    File { name: "dom.js", kind: JS, text: DOM_JS },
+    File { name: "draw.js", kind: JS, text: DRAW_JS },
+    File { name: "axis.js", kind: JS, text: AXIS_JS },
+    File { name: "charts.js", kind: JS, text: CHARTS_JS },
     File { name: "curves.js", kind: JS, text: include_str!("page/curves.js") },
     File { name: "filters.js", kind: JS, text: include_str!("page/filters.js") },
     File { name: "predictions.js", kind: JS, text: include_str!("page/predictions.js") },

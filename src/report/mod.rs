@@ -1,4 +1,5 @@
-//! `receptive inspect`: one network and one image, everything the instruments say of them, as data and as one page.
+//! What is told of a run: `receptive inspect`, which asks the instruments everything about one network and one image, as data
+//! and as one page; and the profile of some steps of a training.
 //!
 //! [`report`] gathers; [`Report::to_html`] writes the page, which needs nothing but itself; [`Report::numbers`] is what an
 //! outside tool wants of it.
@@ -15,6 +16,7 @@
 //! | `judged.rs` | [`Judged`]: confusion, mistakes; masks |
 //! | `numbers.rs` | [`Numbers`]: the report without its pictures |
 //! | `html.rs`, `page/` | the page: markup, style and scripts |
+//! | `profile.rs` | [`ProfileTraining`]: some steps of a training run, watched by the profiler |
 
 mod attribution;
 mod attrs;
@@ -27,6 +29,7 @@ mod maps;
 mod numbers;
 mod packed;
 mod picture;
+mod profile;
 mod steps;
 mod subject;
 mod training;
@@ -39,6 +42,7 @@ pub use maps::Maps;
 pub use numbers::Numbers;
 pub use packed::{Packed, PackedValues};
 pub use picture::Picture;
+pub use profile::ProfileTraining;
 pub use steps::{Full, Origin, Steps};
 pub use subject::{Shown, test_picture};
 pub use training::{PhasePoint, Training};

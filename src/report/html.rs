@@ -1,20 +1,21 @@
 //! One page from many small files: markup, style, scripts and the report, put together once.
 //!
-//! The files stand in `page/`. Nothing in the page points out of it, so it can be opened from a disk, mailed, or kept beside
-//! a run for years.
+//! The files stand in `page/`, those that all pages share in [`draw::page`](crate::draw::page). Nothing in the page points
+//! out of it, so it can be opened from a disk, mailed, or kept beside a run for years.
+
+use crate::draw::page::{AXIS_JS, BASE_CSS, CHARTS_JS, DATA_JS, DOM_JS, DRAW_JS, PAGE_CSS};
 
 const PAGE: &str = include_str!("page/page.html");
 
-const STYLES: [&str; 3] =
-    [include_str!("page/base.css"), include_str!("page/page.css"), include_str!("page/stepper.css")];
+const STYLES: [&str; 3] = [BASE_CSS, PAGE_CSS, include_str!("page/stepper.css")];
 
 /// In the order they need each other; `main.js` starts the page.
 const SCRIPTS: [&str; 25] = [
-    include_str!("page/data.js"),
-    include_str!("page/dom.js"),
-    include_str!("page/draw.js"),
-    include_str!("page/axis.js"),
-    include_str!("page/charts.js"),
+    DATA_JS,
+    DOM_JS,
+    DRAW_JS,
+    AXIS_JS,
+    CHARTS_JS,
     include_str!("page/overview.js"),
     include_str!("page/diagram.js"),
     include_str!("page/maps.js"),

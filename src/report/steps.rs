@@ -5,9 +5,8 @@ use super::crop::{Crop, Shapes, cut};
 use super::packed::Packed;
 use crate::core::{Geometry, Result};
 use crate::cpu::gemm::cut::Cut;
-use crate::inspect::Array;
-use crate::inspect::array::parameter;
 use crate::inspect::steps::conv_cut;
+use crate::inspect::{Array, parameter};
 use crate::nn::{Module, ModuleExt};
 use crate::tensor::Field;
 use serde::Serialize;
@@ -175,8 +174,8 @@ fn part_of_weight(kind: &str, mut dims: Vec<usize>, values: &[f32], channels: us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::report::packed;
     use crate::nn::{Conv2d, ConvTranspose2d, Ctx, Linear, Relu};
+    use crate::report::packed;
     use crate::{DType, Device, Tensor};
 
     fn run(layer: &dyn Module, dims: &[usize], budget: usize) -> Option<Steps> {

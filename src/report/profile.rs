@@ -1,14 +1,11 @@
-//! Some steps of a training run.
+//! A profile of some steps of a training run.
 
-use super::{Profile, Profiler, WARM_UP};
 use crate::core::{Error, Result};
+use crate::inspect::profile::{Profile, Profiler, WARM_UP};
 use crate::io::check_writable;
 use crate::nn::ModuleExt;
 use crate::train::{Callback, Flow, Outcome, StepReport, Trainer};
 use std::path::{Path, PathBuf};
-
-/// Steps that are profiled, unless told otherwise.
-pub const PROFILE_STEPS: usize = 20;
 
 /// Watches a training run's first steps, writes their profile to a file, and leaves the run alone from there on. The first
 /// [`WARM_UP`] steps are not part of it, nor is what comes between steps: validation, checkpoints, samples of the layers'

@@ -5,7 +5,7 @@
 //! meet in, and that belongs to no layer, is a row of its own: a sum, a concatenation.
 
 use crate::core::{DType, Result};
-use crate::inspect::receptive_field::{Fields, ReceptiveField};
+use crate::inspect::{Fields, ReceptiveField};
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
 use crate::tensor::{Device, Field, Node, Tensor};
 use serde::Serialize;

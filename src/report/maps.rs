@@ -69,7 +69,7 @@ fn means(map: &[f32], [h, w]: [usize; 2], side: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::report::packed::PackedValues;
+    use crate::report::packed::PackedValues;
 
     #[test]
     fn what_fits_is_exact() {

@@ -6,9 +6,9 @@ use super::packed::Packed;
 use super::steps::{LayerValues, Steps, has_steps, steps};
 use crate::core::stats::median;
 use crate::core::{Error, ErrorKind, Result};
-use crate::inspect::array::parameter;
-use crate::inspect::layer_health::distribution;
-use crate::inspect::{Array, Histogram, LayerSummary, ReceptiveField, Roof, Spread, Summary};
+use crate::inspect::{
+    Array, Histogram, LayerSummary, ReceptiveField, Roof, Spread, Summary, distribution, parameter,
+};
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
 use crate::tensor::Tensor;
 use serde::Serialize;
