@@ -6,8 +6,9 @@
 
 use receptive::core::table::{WIDTH, wrapped};
 use receptive::cpu::CpuOptions;
+use receptive::cpu::conv2d::ladder as conv2d;
+use receptive::cpu::gemm::ladder as gemm;
 use receptive::data::{DataDirs, Loader, LoaderOptions, Splits, load};
-use receptive::ladder::{conv2d, gemm};
 use receptive::models::{self, ModelConfig};
 use receptive::nn::{Ctx, Module, ModuleExt};
 use receptive::optim::{Optimizer, Sgd};

@@ -7,9 +7,9 @@
 //! | module | what |
 //! |---|---|
 //! | [`core`] | errors, shapes, element types, keyed random numbers |
+//! | [`ladder`] | what every version of a kernel says of itself; each family below has its table of them |
 //! | [`cpu`] | slices in, slices out: threads, recycled memory, the loops |
 //! | [`cuda`] | device memory, launches, captured graphs; the kernels stand in `kernels/` |
-//! | [`ladder`] | every version of a kernel, from naive to fast, one table a family |
 //! | [`tensor`] | the tensor, the contract of an op, the tape and its engine |
 //! | [`ops`] | one file and one row each: formula, derivation, loops, cases |
 //! | [`io`] | files of tensors, replacing a file as a whole |

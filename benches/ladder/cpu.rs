@@ -1,8 +1,10 @@
 //! The CPU's ladders.
 
 use crate::table::{Check, Line, print, words};
-use receptive::core::Geometry;
-use receptive::cpu::conv2d::{Finish, GradInput, Loop};
+use receptive::core::{Geometry, Loop};
+use receptive::cpu::conv2d::ladder::{self as convolutions, ConvVersion};
+use receptive::cpu::conv2d::{Finish, GradInput};
+use receptive::cpu::gemm::ladder::{self as products, GemmVersion};
 use receptive::cpu::gemm::{Mat, gemm};
 use receptive::cpu::{CpuCtx, CpuOptions, Simd};
 use receptive::inspect::Roof;
@@ -100,8 +102,8 @@ pub fn run(threads: usize, arguments: &Arguments, json: Option<&str>) -> Result<
 /// The numbers of the rungs that training takes for a layer's loops.
 fn in_training(layer: &Layer, simd: Simd) -> [u32; 3] {
     match layer.op {
-        "linear" => [ladder::gemm::DEFAULT; 3],
-        _ => THREE.map(|which| ladder::conv2d::choose(None, simd, &layer.g, which).number),
+        "linear" => [products::DEFAULT; 3],
+        _ => THREE.map(|which| convolutions::choose(None, simd, &layer.g, which).number),
     }
 }
 
@@ -131,23 +133,29 @@ fn write(file: &str, report: &Report) -> Result<()> {
 /// The rungs that this processor has the instructions for.
 fn gemm_rungs(cx: &CpuCtx) -> Result<Vec<Rung>> {
     let probe = Layer::linear("probe", 128, 128, 128);
-    let new = |rung: &ladder::GemmRung| {
+    let new = |rung: &ladder::Rung<GemmVersion>| {
         let options = CpuOptions { gemm_rung: rung.number, ..CpuOptions::with_threads(cx.threads()) };
         paced(Rung { number: rung.number, name: rung.name, options, pace: 0.0, supports: |_| true }, &probe)
     };
-    ladder::gemm::RUNGS.iter().filter(|rung| rung.needs <= cx.simd()).map(new).collect()
+    products::RUNGS.iter().filter(|rung| rung.version.needs <= cx.simd()).map(new).collect()
 }
 
 fn conv_rungs(cx: &CpuCtx) -> Result<Vec<Rung>> {
     let probe = Layer::conv("probe", PROBE, [16, 1], 3, 1);
-    let new = |rung: &ladder::ConvRung| {
+    let new = |rung: &ladder::Rung<ConvVersion>| {
         let options = CpuOptions { conv_rung: Some(rung.number), ..CpuOptions::with_threads(cx.threads()) };
         paced(
-            Rung { number: rung.number, name: rung.name, options, pace: 0.0, supports: rung.supports },
+            Rung {
+                number: rung.number,
+                name: rung.name,
+                options,
+                pace: 0.0,
+                supports: rung.version.supports,
+            },
             &probe,
         )
     };
-    ladder::conv2d::RUNGS.iter().map(new).collect()
+    convolutions::RUNGS.iter().map(new).collect()
 }
 
 /// The rung with its pace on `probe`: that of its slowest loop.
@@ -177,7 +185,7 @@ fn time(layer: &Layer, cx: &CpuCtx, clock: impl Fn(&mut dyn FnMut()) -> Times) -
             clock(&mut || gemm(cx, [o, rows, i], Mat::transposed(&y, o), Mat::new(&x, i), 0.0, &mut w)),
         ];
     }
-    let [forward, grad_input, grad_weight] = THREE.map(|which| cx.conv(g, which).f32);
+    let [forward, grad_input, grad_weight] = THREE.map(|which| convolutions::of(cx, g, which).version.f32);
     [
         clock(&mut || (forward.forward)(cx, g, &x, &w, Finish::NONE, &mut y)),
         clock(&mut || (grad_input.grad_input)(cx, g, GradInput { dy: &y, weight: &w, bias: None }, &mut x)),

@@ -1,12 +1,13 @@
 //! The GPU's ladders.
 
 use crate::table::{Check, Line, print, words};
-use receptive::core::Geometry;
+use receptive::core::{Geometry, Precision};
+use receptive::cuda::conv2d::ladder as convolutions;
 use receptive::cuda::conv2d::{Forward, GradInput, GradWeight};
+use receptive::cuda::gemm::ladder as products;
 use receptive::cuda::gemm::{Mat, Product, Tiled};
 use receptive::cuda::{CudaCtx, CudaOptions, DeviceBuffer, Ptr};
 use receptive::inspect::Roof;
-use receptive::ladder::{self, Precision};
 use receptive::testing::bench::{Arguments, Times};
 use receptive::testing::layers::{Layer, few, noise};
 use receptive::{Device, Result};
@@ -67,14 +68,14 @@ fn gemm_lines(
         Product::new([rows, o, i], Mat::new(y, o), Mat::new(w, i), x),
         Product::new([o, rows, i], Mat::transposed(y, o), Mat::new(x, i), w),
     ];
-    for rung in ladder::gemm::CUDA.iter().filter(|r| precision == Precision::F32 || !r.bf16.is_empty()) {
-        let (kernels, rounds_to) = rung.at(precision);
+    for rung in products::RUNGS.iter().filter(|r| precision == Precision::F32 || !r.version.bf16.is_empty()) {
+        let (kernels, rounds_to) = rung.version.at(precision);
         let name = format!("{:02} {} {rounds_to}", rung.number, rung.name);
         let options = CudaOptions { precision, gemm_rung: Some(rung.number), ..CudaOptions::default() };
         check.passes(&name, &Device::cuda_with(&options)?, rounds_to.rounding());
         let [forward, grad_input, grad_weight] =
             products.each_ref().map(|product| time(cx, &|| Tiled::best(kernels, product).run(cx, product)));
-        let trains = [ladder::gemm::cuda_default(precision) == rung.number; 3];
+        let trains = [products::default(precision) == rung.number; 3];
         lines.push(Line { rung: name, times: [forward?, grad_input?, grad_weight?], trains });
     }
     Ok(())
@@ -89,9 +90,10 @@ fn conv_lines(
     lines: &mut Vec<Line>,
 ) -> Result<()> {
     let (g, bias) = (&layer.g, Ptr::NULL);
-    let rungs = ladder::conv2d::CUDA.iter().filter(|r| precision == Precision::F32 || r.bf16.is_some());
-    for rung in rungs.filter(|rung| (rung.supports)(g)) {
-        let (run, rounds_to) = rung.at(precision);
+    let rungs =
+        convolutions::RUNGS.iter().filter(|r| precision == Precision::F32 || r.version.bf16.is_some());
+    for rung in rungs.filter(|rung| (rung.version.supports)(g)) {
+        let (run, rounds_to) = rung.version.at(precision);
         let name = format!("{:02} {} {rounds_to}", rung.number, rung.name);
         let options = CudaOptions { precision, conv_rung: Some(rung.number), ..CudaOptions::default() };
         check.passes(&name, &Device::cuda_with(&options)?, rounds_to.rounding());
@@ -100,7 +102,7 @@ fn conv_lines(
             time(cx, &|| (run.grad_input)(cx, g, GradInput { dy: y, weight, bias, dx: x }))?,
             time(cx, &|| (run.grad_weight)(cx, g, GradWeight { dy: y, x, dw: weight }))?,
         ];
-        let trains = [ladder::conv2d::cuda_default(g, precision).number == rung.number; 3];
+        let trains = [convolutions::default(g, precision).number == rung.number; 3];
         lines.push(Line { rung: name, times, trains });
     }
     Ok(())

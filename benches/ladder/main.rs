@@ -11,7 +11,7 @@
 //!
 //! The CPU is shown every distinct layer of the networks in the step table ([`receptive::testing::layers::all`]), the GPU a
 //! few of every kind. The rung that training takes for a layer is marked, and at the end the CPU's run lists where another was
-//! faster: what the choice by shape ([`receptive::ladder::conv2d::choose`]) is measured by. `--json` writes the CPU's figures; `tests/peer/convs.py` puts PyTorch's beside them.
+//! faster: what the choice by shape ([`receptive::cpu::conv2d::ladder::choose`]) is measured by. `--json` writes the CPU's figures; `tests/peer/convs.py` puts PyTorch's beside them.
 
 mod cpu;
 mod cuda;

@@ -1,9 +1,9 @@
 //! What several subcommands' flags have in common.
 
+use crate::core::Precision;
 use crate::core::{Error, ErrorKind};
 use crate::data::{Image, Normalization, catalog};
 use crate::io::{check_writable, open_regular};
-use crate::ladder::Precision;
 use crate::models::{self, Network};
 use crate::reproduce::run_in;
 use crate::tensor::{Device, DeviceOptions};

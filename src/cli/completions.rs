@@ -1,9 +1,9 @@
 //! `receptive completions`: what a shell offers when the tab key is pressed.
 
 use super::print_line;
+use crate::core::Precision;
 use crate::core::text::Named;
 use crate::data::{Augment, Normalization, SETS, catalog::Source};
-use crate::ladder::Precision;
 use crate::models::MODELS;
 use crate::nn::{Loss, Scheme};
 use crate::ops::OPS;

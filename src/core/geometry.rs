@@ -1,4 +1,4 @@
-//! The sizes of a convolution, which every loop and kernel of it is told.
+//! The sizes of a convolution, which every loop and kernel of it is told, and the three loops.
 
 use super::Window;
 use serde::Serialize;
@@ -61,4 +61,12 @@ impl Geometry {
         let Window { kernel, stride, padding, .. } = self.window;
         kernel == [1, 1] && stride == [1, 1] && padding == [[0; 2]; 2]
     }
+}
+
+/// The three loops of a training step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loop {
+    Forward,
+    GradInput,
+    GradWeight,
 }

@@ -6,6 +6,7 @@ pub mod dtype;
 pub mod error;
 pub mod geometry;
 pub mod math;
+pub mod precision;
 pub mod resample;
 pub mod rng;
 pub mod seat;
@@ -19,7 +20,8 @@ pub mod window;
 
 pub use dtype::{DType, Element, Float};
 pub use error::{Error, ErrorKind, Result};
-pub use geometry::Geometry;
+pub use geometry::{Geometry, Loop};
+pub use precision::Precision;
 pub use rng::Key;
 pub use seat::Seat;
 pub use shape::Shape;

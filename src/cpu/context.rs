@@ -7,9 +7,7 @@
 use super::buffer::{Buffer, BufferPool};
 use super::simd::Simd;
 use super::team::Team;
-use crate::core::{Error, Geometry, Result, Seat};
-use crate::ladder::conv2d::Loop;
-use crate::ladder::{self, ConvRung, GemmRung};
+use crate::core::{Result, Seat};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,18 +38,6 @@ impl CpuOptions {
     }
 }
 
-impl Default for CpuOptions {
-    fn default() -> Self {
-        CpuOptions {
-            threads: 0,
-            poison: cfg!(debug_assertions),
-            gemm_rung: ladder::gemm::DEFAULT,
-            conv_rung: None,
-            simd: None,
-        }
-    }
-}
-
 /// Threads, recycled memory and chosen rungs of one CPU device.
 pub struct CpuCtx {
     team: Option<Team>,
@@ -59,45 +45,18 @@ pub struct CpuCtx {
     buffers: Arc<BufferPool>,
     poison: bool,
     simd: Simd,
-    gemm: &'static GemmRung,
-    conv: Option<&'static ConvRung>,
+    gemm_rung: u32,
+    conv_rung: Option<u32>,
     sequence: AtomicU64,
     seat: Seat,
 }
 
-/// More threads than any machine this runs on has cores; beyond it a mistyped number would start threads for minutes.
-const MOST_THREADS: usize = 1024;
-
-/// Refuses an absurd number of threads.
-pub(crate) fn check_threads(threads: usize) -> Result<()> {
-    if threads <= MOST_THREADS {
-        return Ok(());
-    }
-    Err(Error::argument("threads", format!("{threads} threads are out of range"))
-        .expected(format!("at most {MOST_THREADS}, or 0 for one for each core")))
-}
-
-/// The rung with this number, if this level has its instructions.
-fn gemm_rung(number: u32, simd: Simd) -> Result<&'static GemmRung> {
-    let rung = ladder::gemm::rung(number)?;
-    if rung.needs <= simd {
-        return Ok(rung);
-    }
-    Err(Error::argument("gemm-rung", format!("rung {number} ({}) needs {}", rung.name, rung.needs))
-        .with("SIMD level in use", simd)
-        .help(format!("rung {} runs everywhere", ladder::gemm::DEFAULT)))
-}
-
 impl CpuCtx {
-    /// Starts the threads.
+    /// Starts the threads. `CpuCtx::new` has checked the options.
     ///
     /// # Errors
-    /// An unknown rung or SIMD level, one this processor does not have, an absurd number of threads, or the operating system refusing them.
-    pub fn new(options: &CpuOptions) -> Result<CpuCtx> {
-        let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
-        let threads = if options.threads == 0 { cores() } else { options.threads };
-        check_threads(threads)?;
-        let simd = options.simd.map_or_else(Simd::from_environment, Simd::supported)?;
+    /// The operating system refusing them.
+    pub(super) fn start(options: &CpuOptions, threads: usize, simd: Simd) -> Result<CpuCtx> {
         Ok(CpuCtx {
             // One thread needs no help.
             team: (threads > 1).then(|| Team::new(threads)).transpose()?,
@@ -105,8 +64,8 @@ impl CpuCtx {
             buffers: BufferPool::new(),
             poison: options.poison,
             simd,
-            gemm: gemm_rung(options.gemm_rung, simd)?,
-            conv: options.conv_rung.map(ladder::conv2d::rung).transpose()?,
+            gemm_rung: options.gemm_rung,
+            conv_rung: options.conv_rung,
             sequence: AtomicU64::new(0),
             seat: Seat::default(),
         })
@@ -127,14 +86,14 @@ impl CpuCtx {
         self.simd
     }
 
-    /// The GEMM rung in use.
-    pub fn gemm(&self) -> &'static GemmRung {
-        self.gemm
+    /// The GEMM rung in use, by number.
+    pub fn gemm_rung(&self) -> u32 {
+        self.gemm_rung
     }
 
-    /// The convolution rung that computes this loop.
-    pub fn conv(&self, g: &Geometry, which: Loop) -> &'static ConvRung {
-        ladder::conv2d::choose(self.conv, self.simd, g, which)
+    /// The convolution rung asked for, by number; none takes the fastest for each convolution.
+    pub fn conv_rung(&self) -> Option<u32> {
+        self.conv_rung
     }
 
     /// Whether outputs start as NaN.
@@ -171,12 +130,7 @@ impl CpuCtx {
 
 impl std::fmt::Debug for CpuCtx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { threads, gemm, conv, .. } = self;
-        write!(
-            f,
-            "CpuCtx {{ threads: {threads}, gemm: {:?}, conv: {:?} }}",
-            gemm.name,
-            conv.map(|rung| rung.name)
-        )
+        let Self { threads, gemm_rung, conv_rung, .. } = self;
+        write!(f, "CpuCtx {{ threads: {threads}, gemm rung: {gemm_rung}, conv rung: {conv_rung:?} }}")
     }
 }

@@ -11,6 +11,7 @@ pub mod dots;
 pub mod gather;
 pub mod gemm;
 pub mod norm;
+mod open;
 pub mod outer;
 mod parallel;
 pub mod pool;
@@ -25,5 +26,6 @@ pub mod view;
 
 pub use buffer::{Buffer, BufferPool, PoolStats};
 pub use context::{CpuCtx, CpuOptions};
+pub(crate) use open::check_threads;
 pub use simd::Simd;
 pub use view::{View, ViewMut};

@@ -2,13 +2,11 @@
 //! different settings live side by side in one test, on one GPU.
 
 use super::driver::{Driver, Event, Pinned, RawGraph, kernel_name};
-use super::gemm::Tiled;
 use super::graph::{Capture, GraphMemory};
 use super::launch::{Launch, Ptr};
 use super::pool::{DeviceBuffer, DevicePool, DevicePoolStats};
 use super::staging::{Readback, SpareBuffers, Staging};
-use crate::core::{Error, ErrorKind, Geometry, Result, Seat};
-use crate::ladder::{self, CudaConvRung, CudaGemmRung, Precision};
+use crate::core::{Error, ErrorKind, Precision, Result, Seat};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,8 +71,6 @@ impl Facts {
 /// A GPU, ready to work.
 pub struct CudaCtx {
     options: CudaOptions,
-    gemm: &'static CudaGemmRung,
-    conv: Option<&'static CudaConvRung>,
     driver: Arc<Driver>,
     pool: Arc<DevicePool>,
     staging: Mutex<Staging>,
@@ -96,16 +92,11 @@ struct Fault {
 }
 
 impl CudaCtx {
-    /// Opens the GPU.
+    /// Takes memory and a stream of the GPU. `CudaCtx::new` has checked the options.
     ///
     /// # Errors
-    /// No driver, no such GPU, or one too old; an unknown rung.
-    pub fn new(options: &CudaOptions) -> Result<CudaCtx> {
-        // First: without a GPU nobody asks which rungs it has.
-        let driver = Arc::new(Driver::open(options.ordinal)?);
-        let gemm = options.gemm_rung.unwrap_or(ladder::gemm::cuda_default(options.precision));
-        let gemm = ladder::gemm::cuda_rung(gemm)?;
-        let conv = options.conv_rung.map(ladder::conv2d::cuda_rung).transpose()?;
+    /// No memory.
+    pub(super) fn start(driver: Arc<Driver>, options: &CudaOptions) -> Result<CudaCtx> {
         let pool = DevicePool::new(Arc::clone(&driver), options.exact);
         let zeroed = |bytes| -> Result<DeviceBuffer> {
             let buffer = pool.take(bytes, "context")?;
@@ -115,8 +106,6 @@ impl CudaCtx {
         };
         Ok(CudaCtx {
             options: options.clone(),
-            gemm,
-            conv,
             staging: Mutex::new(Staging::new(&driver)?),
             fault: Fault { word: zeroed(size_of::<u64>())?, watch: Mutex::default() },
             step: zeroed(size_of::<u64>())?,
@@ -137,17 +126,6 @@ impl CudaCtx {
     /// Settings.
     pub fn options(&self) -> &CudaOptions {
         &self.options
-    }
-
-    /// The kernels of the GEMM rung in use.
-    pub(crate) fn gemm_kernels(&self) -> &'static [Tiled] {
-        self.gemm.at(self.options.precision).0
-    }
-
-    /// The convolution rung for these sizes.
-    pub(crate) fn conv(&self, g: &Geometry) -> &'static CudaConvRung {
-        let by_shape = || ladder::conv2d::cuda_default(g, self.options.precision);
-        self.conv.filter(|rung| (rung.supports)(g)).unwrap_or_else(by_shape)
     }
 
     /// Loads every kernel now; otherwise each file is loaded when one of its kernels first runs.

@@ -1,10 +1,10 @@
 //! Where tensors live: a context of threads and memory, or nowhere.
 
+use crate::core::Precision;
 use crate::core::{Error, ErrorKind, Result, Seat};
-use crate::cpu::context::check_threads;
+use crate::cpu::check_threads;
 use crate::cpu::{CpuCtx, CpuOptions};
 use crate::cuda::{CudaCtx, CudaOptions};
-use crate::ladder::Precision;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

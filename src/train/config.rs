@@ -2,9 +2,9 @@
 //! can be resumed or repeated.
 
 use super::{GraphMode, Keep};
+use crate::core::Precision;
 use crate::core::{Error, Result};
 use crate::data::{Augment, Normalization, catalog};
-use crate::ladder::Precision;
 use crate::models::{self, Network, OptimizerKind};
 use crate::nn::{Loss, Scheme};
 use crate::optim::{ADAMW_DECAY, Decay, Schedule};

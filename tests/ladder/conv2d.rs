@@ -3,7 +3,7 @@
 use super::levels;
 use proptest::prelude::*;
 use receptive::cpu::CpuOptions;
-use receptive::ladder;
+use receptive::cpu::conv2d::ladder::RUNGS;
 use receptive::ops::{Case, OpSpec, Tag, find};
 use receptive::testing::cases::run;
 use receptive::testing::conformance::Reference;
@@ -21,8 +21,7 @@ fn run_with(spec: &'static OpSpec, case: &Case, options: CpuOptions) -> Result<B
 fn devices() -> &'static [(String, Device)] {
     static DEVICES: OnceLock<Vec<(String, Device)>> = OnceLock::new();
     DEVICES.get_or_init(|| {
-        let rungs =
-            ladder::conv2d::RUNGS.iter().flat_map(|rung| levels().map(move |level| (rung.number, level)));
+        let rungs = RUNGS.iter().flat_map(|rung| levels().map(move |level| (rung.number, level)));
         rungs
             .map(|(conv_rung, level)| {
                 let options = CpuOptions {
@@ -45,7 +44,7 @@ fn check(op: &str, case: &Case) -> bool {
     let by =
         |rung| run_with(spec, case, CpuOptions { conv_rung: Some(rung), threads: 2, ..Default::default() });
     let Ok(definition) = by(1) else {
-        assert!(ladder::conv2d::RUNGS.iter().all(|rung| by(rung.number).is_err()));
+        assert!(RUNGS.iter().all(|rung| by(rung.number).is_err()));
         return false;
     };
     let exact =
@@ -54,7 +53,7 @@ fn check(op: &str, case: &Case) -> bool {
     for (label, device) in devices() {
         reference.check(device, 0.0).unwrap_or_else(|error| panic!("{label}: {error}"));
     }
-    for rung in ladder::conv2d::RUNGS {
+    for rung in RUNGS {
         for (name, got) in by(rung.number).unwrap() {
             let label = format!("rung {:02} of {} {:?}", rung.number, case.label, case.attrs);
             let place = Place { op, case: &label, tensor: &name };
@@ -134,7 +133,7 @@ fn conv_bits_do_not_depend_on_the_number_of_threads() {
     ] {
         let case = layer(attrs, input, weight);
         // The definition is as slow as it is simple.
-        let rungs = ladder::conv2d::RUNGS[1..].iter().map(|rung| Some(rung.number)).chain([None]);
+        let rungs = RUNGS[1..].iter().map(|rung| Some(rung.number)).chain([None]);
         for (conv_rung, dtype) in rungs.flat_map(|rung| [(rung, DType::F32), (rung, DType::F64)]) {
             let by = |threads| {
                 let device =

@@ -3,8 +3,10 @@
 
 use proptest::prelude::*;
 use receptive::Device;
+use receptive::core::Precision;
 use receptive::cuda::CudaOptions;
-use receptive::ladder::{self, Precision};
+use receptive::cuda::conv2d::ladder as conv2d;
+use receptive::cuda::gemm::ladder as gemm;
 use receptive::ops::{Case, Tag, find};
 use receptive::testing::Failure;
 use receptive::testing::cases::{self, checked_cpu, checked_cuda, checked_cuda_with};
@@ -41,21 +43,27 @@ fn ladders() -> &'static Ladders {
     static LADDERS: OnceLock<Ladders> = OnceLock::new();
     LADDERS.get_or_init(|| {
         let precisions = [Precision::F32, Precision::Bf16];
-        let gemm = ladder::gemm::CUDA.iter().flat_map(|rung| {
+        let gemm = gemm::RUNGS.iter().flat_map(|rung| {
             let new = |precision| {
-                let rounds_to = rung.at(precision).1;
+                let rounds_to = rung.version.at(precision).1;
                 let options = CudaOptions { gemm_rung: Some(rung.number), precision, ..Default::default() };
                 Rung::new(format!("gemm rung {:02} in {rounds_to:?}", rung.number), options, rounds_to)
             };
-            precisions.into_iter().filter(|p| *p == Precision::F32 || !rung.bf16.is_empty()).filter_map(new)
+            precisions
+                .into_iter()
+                .filter(|p| *p == Precision::F32 || !rung.version.bf16.is_empty())
+                .filter_map(new)
         });
-        let conv = ladder::conv2d::CUDA.iter().flat_map(|rung| {
+        let conv = conv2d::RUNGS.iter().flat_map(|rung| {
             let new = |precision| {
-                let rounds_to = rung.at(precision).1;
+                let rounds_to = rung.version.at(precision).1;
                 let options = CudaOptions { conv_rung: Some(rung.number), precision, ..Default::default() };
                 Rung::new(format!("conv rung {:02} in {rounds_to:?}", rung.number), options, rounds_to)
             };
-            precisions.into_iter().filter(|p| *p == Precision::F32 || rung.bf16.is_some()).filter_map(new)
+            precisions
+                .into_iter()
+                .filter(|p| *p == Precision::F32 || rung.version.bf16.is_some())
+                .filter_map(new)
         });
         Ladders { gemm: gemm.collect(), conv: conv.collect(), cpu: checked_cpu(1) }
     })

@@ -2,9 +2,9 @@
 
 use super::levels;
 use proptest::prelude::*;
+use receptive::cpu::gemm::ladder::RUNGS;
 use receptive::cpu::gemm::{GemmFn, Mat};
 use receptive::cpu::{CpuCtx, CpuOptions, Simd};
-use receptive::ladder::gemm::RUNGS;
 
 fn context(simd: Simd, gemm_rung: u32, threads: usize) -> CpuCtx {
     CpuCtx::new(&CpuOptions { simd: Some(simd), gemm_rung, threads, ..Default::default() }).unwrap()
@@ -67,11 +67,11 @@ impl Product {
 
 fn check_all(product: &Product) {
     for (level, rung) in levels().flat_map(|level| RUNGS.iter().map(move |rung| (level, rung))) {
-        if rung.needs > level {
+        if rung.version.needs > level {
             continue;
         }
         let cx = context(level, rung.number, 2);
-        for (gemm, how) in [(rung.f32.alone, "alone"), (rung.f32.together, "together")] {
+        for (gemm, how) in [(rung.version.f32.alone, "alone"), (rung.version.f32.together, "together")] {
             product.check(&product.run(&cx, gemm), &format!("rung {} {how}, {level}", rung.number));
         }
     }
@@ -102,8 +102,8 @@ fn bits_do_not_depend_on_the_number_of_threads() {
     ] {
         let product = Product { sizes, transposed, beta: 0.0, gap: 0 };
         for (level, number) in levels().flat_map(|level| [6, 9].map(|number| (level, number))) {
-            let rung = receptive::ladder::gemm::rung(number).unwrap();
-            let by = |threads| product.run(&context(level, number, threads), rung.f32.together);
+            let rung = receptive::cpu::gemm::ladder::rung(number).unwrap();
+            let by = |threads| product.run(&context(level, number, threads), rung.version.f32.together);
             let one = by(1);
             assert!(
                 [2, 3].into_iter().all(|threads| by(threads) == one),

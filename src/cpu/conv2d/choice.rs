@@ -17,7 +17,9 @@
 //! where another was faster, with `RECEPTIVE_SIMD` at each level: many of those are a reason to fit again.
 
 use super::implicit::copies_too_much as implicit_copies_too_much;
-use super::{Geometry, Loop, implicit_supports, winograd_supports};
+use super::implicit::supports as implicit_supports;
+use super::winograd::supports as winograd_supports;
+use super::{Geometry, Loop};
 use crate::cpu::Simd;
 
 /// `[product, pixel, weight]`.

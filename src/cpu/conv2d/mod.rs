@@ -1,4 +1,4 @@
-//! Two-dimensional convolution on the CPU: the rungs of [`crate::ladder::conv2d`].
+//! Two-dimensional convolution on the CPU: the rungs of [`ladder`].
 //!
 //! Each rung has the three loops of a training step. With the window's taps `p = i * stride - padding + k * dilation`
 //! over rows, and likewise `q` over columns, for every group:
@@ -15,6 +15,7 @@ mod choice;
 mod direct;
 mod im2col;
 mod implicit;
+pub mod ladder;
 mod non_finite;
 mod unfold;
 mod winograd;
@@ -23,11 +24,8 @@ use super::CpuCtx;
 use super::context::CHUNK;
 use super::gemm::GemmFloat;
 use crate::core::Float;
-pub use crate::core::Geometry;
-pub use crate::ladder::conv2d::Loop;
+pub use crate::core::{Geometry, Loop};
 pub use choice::cheapest;
-pub use implicit::supports as implicit_supports;
-pub use winograd::supports as winograd_supports;
 
 /// What becomes of each sum before it is written.
 #[derive(Debug, Clone, Copy)]
@@ -74,38 +72,6 @@ pub struct ConvFns<T> {
     pub grad_weight: GradWeightFn<T>,
 }
 
-impl<T: GemmFloat> ConvFns<T> {
-    /// Rung 01, the definition.
-    pub const DIRECT: ConvFns<T> = ConvFns {
-        forward: direct::forward,
-        grad_input: direct::grad_input,
-        grad_weight: direct::grad_weight,
-    };
-
-    /// Rung 02, a matrix product over gathered columns.
-    pub const IM2COL: ConvFns<T> = ConvFns {
-        forward: im2col::forward,
-        grad_input: im2col::grad_input,
-        grad_weight: im2col::grad_weight,
-    };
-}
-
-impl ConvFns<f32> {
-    /// Rung 03, a matrix product whose columns are never written.
-    pub const IMPLICIT: ConvFns<f32> = ConvFns {
-        forward: implicit::forward,
-        grad_input: implicit::grad_input,
-        grad_weight: implicit::grad_weight,
-    };
-
-    /// Rung 04, fewer multiplications.
-    pub const WINOGRAD: ConvFns<f32> = ConvFns {
-        forward: winograd::forward,
-        grad_input: winograd::grad_input,
-        grad_weight: winograd::grad_weight,
-    };
-}
-
 /// The sum of the partial sums, from the first to the last.
 fn add_in_order<T: Float>(cx: &CpuCtx, partials: &[T], dw: &mut [T]) {
     let size = dw.len();
@@ -125,12 +91,12 @@ pub trait ConvFloat: GemmFloat {
 
 impl ConvFloat for f32 {
     fn conv(cx: &CpuCtx, g: &Geometry, which: Loop) -> &'static ConvFns<f32> {
-        &cx.conv(g, which).f32
+        &ladder::of(cx, g, which).version.f32
     }
 }
 
 impl ConvFloat for f64 {
     fn conv(cx: &CpuCtx, g: &Geometry, which: Loop) -> &'static ConvFns<f64> {
-        &cx.conv(g, which).f64
+        &ladder::of(cx, g, which).version.f64
     }
 }

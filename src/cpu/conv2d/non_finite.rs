@@ -63,6 +63,7 @@ fn again<T: Float>(sums: &mut [T], sum: impl Fn(usize) -> T) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ladder::RUNGS;
     use super::super::{ConvFns, Finish};
     use super::*;
     use crate::core::{Key, Window};
@@ -119,7 +120,6 @@ mod tests {
     #[test]
     fn one_number_spreads_as_far_as_by_the_definition() {
         let options = |threads, simd| CpuOptions { threads, simd: Some(simd), ..CpuOptions::default() };
-        let rungs = [ConvFns::IM2COL, ConvFns::IMPLICIT, ConvFns::WINOGRAD];
         for simd in [Simd::Portable, Simd::Avx2, Simd::Avx512].into_iter().filter_map(|s| s.supported().ok())
         {
             let [cx, three] = [1, 3].map(|threads| CpuCtx::new(&options(threads, simd)).unwrap());
@@ -135,11 +135,9 @@ mod tests {
                 for (which, at) in [(0, 0), (0, 57), (0, 301), (1, 4), (1, 17), (2, 0), (2, 41)] {
                     for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e38, -3e38] {
                         let case = case(g, [which, at], special);
-                        let want = run(&cx, &ConvFns::DIRECT, &case);
-                        for (number, fns) in (2..).zip(&rungs) {
-                            if number == 4 && !super::super::winograd_supports(&g) {
-                                continue;
-                            }
+                        let want = run(&cx, &RUNGS[0].version.f32, &case);
+                        for rung in RUNGS[1..].iter().filter(|rung| (rung.version.supports)(&g)) {
+                            let (number, fns) = (rung.number, &rung.version.f32);
                             let got = run(&cx, fns, &case);
                             let name = || format!("{simd} rung {number} {g:?} {which} {at} {special}");
                             for (k, (got, want)) in got.iter().zip(&want).enumerate() {

@@ -1,8 +1,9 @@
-//! General matrix multiplication on the CPU: the rungs of [`crate::ladder::gemm`], a file each.
+//! General matrix multiplication on the CPU: the rungs of [`ladder`], a file each.
 
 mod along;
 pub mod blocked;
 pub mod cut;
+pub mod ladder;
 pub mod naive;
 mod pack;
 pub mod packed;
@@ -86,13 +87,13 @@ pub trait GemmFloat: Float {
 
 impl GemmFloat for f32 {
     fn gemm(cx: &CpuCtx) -> &'static GemmFns<f32> {
-        &cx.gemm().f32
+        &ladder::of(cx).version.f32
     }
 }
 
 impl GemmFloat for f64 {
     fn gemm(cx: &CpuCtx) -> &'static GemmFns<f64> {
-        &cx.gemm().f64
+        &ladder::of(cx).version.f64
     }
 }
 

@@ -1,12 +1,11 @@
-//! Two-dimensional convolution on the GPU: the host's half of the rungs of [`crate::ladder::conv2d`]. Each has the three
+//! Two-dimensional convolution on the GPU: the host's half of the rungs of [`ladder`]. Each has the three
 //! loops of a training step, as on the CPU; the kernels are in `kernels/conv2d`.
 
 mod direct;
 mod im2col;
 mod implicit;
+pub mod ladder;
 mod winograd;
-
-pub use winograd::supports as winograd_supports;
 
 use super::gemm::int32;
 use super::kernels::Conv;
@@ -55,56 +54,12 @@ pub struct ConvFns {
     pub grad_weight: GradWeightFn,
 }
 
-impl ConvFns {
-    /// Rung 01, the definition.
-    pub const DIRECT: ConvFns = ConvFns {
-        forward: direct::forward,
-        grad_input: direct::grad_input,
-        grad_weight: direct::grad_weight,
-    };
-
-    /// Rung 02, a matrix product over gathered columns.
-    pub const IM2COL: ConvFns = ConvFns {
-        forward: im2col::forward,
-        grad_input: im2col::grad_input,
-        grad_weight: im2col::grad_weight,
-    };
-
-    /// Rung 03, a matrix product whose columns are never written.
-    pub const IMPLICIT: ConvFns = ConvFns {
-        forward: |cx, g, to| implicit::F32.forward(cx, g, to),
-        grad_input: |cx, g, to| implicit::F32.grad_input(cx, g, to),
-        grad_weight: |cx, g, to| implicit::F32.grad_weight(cx, g, to),
-    };
-
-    /// Rung 04, the same on tensor cores, factors rounded to tf32.
-    pub const TF32: ConvFns = ConvFns {
-        forward: |cx, g, to| implicit::TF32.forward(cx, g, to),
-        grad_input: |cx, g, to| implicit::TF32.grad_input(cx, g, to),
-        grad_weight: |cx, g, to| implicit::TF32.grad_weight(cx, g, to),
-    };
-
-    /// Rung 04 with factors rounded to bf16.
-    pub const BF16: ConvFns = ConvFns {
-        forward: |cx, g, to| implicit::BF16.forward(cx, g, to),
-        grad_input: |cx, g, to| implicit::BF16.grad_input(cx, g, to),
-        grad_weight: |cx, g, to| implicit::BF16.grad_weight(cx, g, to),
-    };
-
-    /// Rung 05, sixteen products between transforms.
-    pub const WINOGRAD: ConvFns = ConvFns {
-        forward: winograd::forward,
-        grad_input: winograd::grad_input,
-        grad_weight: winograd::grad_weight,
-    };
-}
-
 /// `y`, by the rung for these sizes.
 ///
 /// # Errors
 /// A dimension beyond 2^31 - 1; no memory for scratch; the driver refusing.
 pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
-    (fns(cx, g).forward)(cx, g, to)
+    (ladder::loops_of(cx, g).forward)(cx, g, to)
 }
 
 /// `dx`, by the rung for these sizes.
@@ -112,7 +67,7 @@ pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
 /// # Errors
 /// As [`forward`].
 pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
-    (fns(cx, g).grad_input)(cx, g, to)
+    (ladder::loops_of(cx, g).grad_input)(cx, g, to)
 }
 
 /// `dw`, by the rung for these sizes.
@@ -120,11 +75,7 @@ pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
 /// # Errors
 /// As [`forward`].
 pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
-    (fns(cx, g).grad_weight)(cx, g, to)
-}
-
-fn fns(cx: &CudaCtx, g: &Geometry) -> &'static ConvFns {
-    cx.conv(g).at(cx.options().precision).0
+    (ladder::loops_of(cx, g).grad_weight)(cx, g, to)
 }
 
 /// The sizes as kernels take them, for `n` of the images.

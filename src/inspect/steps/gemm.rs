@@ -12,9 +12,10 @@
 
 use super::conv::ConvTap;
 use crate::core::Geometry;
+use crate::core::Loop;
 use crate::cpu::Simd;
+use crate::cpu::conv2d::ladder;
 use crate::cpu::gemm::cut::{Cut, cut};
-use crate::ladder::conv2d::Loop;
 use crate::tensor::Device;
 use serde::Serialize;
 use std::ops::Range;
@@ -61,7 +62,7 @@ impl ConvGemm {
     pub(super) fn new(device: &Device, g: &Geometry, [_, o, i, j]: [usize; 4], taps: &[ConvTap]) -> ConvGemm {
         let (sizes, row, column) = ([g.og(), g.k(), g.out_plane()], o % g.og(), i * g.ow + j);
         let tile = conv_cut(device, g).map(|cut| GemmTile::new(cut, sizes, [row, column], taps));
-        let rung = device.as_cpu().map(|cx| cx.conv(g, Loop::Forward).name);
+        let rung = device.as_cpu().map(|cx| ladder::of(cx, g, Loop::Forward).name);
         ConvGemm { group: o / g.og(), sizes, row, column, rung, tile }
     }
 }

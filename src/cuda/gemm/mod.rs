@@ -1,5 +1,7 @@
-//! General matrix multiplication on the GPU: what the rungs of [`crate::ladder::gemm`] share on the host. It turns a
+//! General matrix multiplication on the GPU: what the rungs of [`ladder`] share on the host. It turns a
 //! product into the argument struct of `kernels/args.cuh`, picks a tile, cuts long sums, and launches.
+
+pub mod ladder;
 
 use super::kernels::{self, Gemm};
 use super::{CudaCtx, Launch, Ptr};
@@ -238,7 +240,7 @@ pub(super) fn sum_splits(cx: &CudaCtx, parts: Ptr<f32>, c: Ptr<f32>, size: usize
 /// # Errors
 /// As [`Tiled::run`].
 pub fn gemm(cx: &CudaCtx, p: &Product) -> Result<()> {
-    Tiled::best(cx.gemm_kernels(), p).run(cx, p)
+    Tiled::best(ladder::kernels_of(cx), p).run(cx, p)
 }
 
 #[cfg(test)]

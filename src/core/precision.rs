@@ -1,16 +1,6 @@
-//! Ladders: every version of a kernel, from naive to fast, in one table a family and device.
-//!
-//! A rung is promoted, never copied: training runs the very function the table names, `--gemm-rung N` and
-//! `--conv-rung N` train with any of them, on the CPU as on the GPU, and `cargo bench --bench ladder` checks each
-//! against an f64 reference before it times it.
+//! How far a device may round the factors of its products.
 
-pub mod conv2d;
-pub mod gemm;
-
-pub use conv2d::{ConvRung, CudaConvRung};
-pub use gemm::{CudaGemmRung, GemmRung};
-
-use crate::core::{Error, Named, Result};
+use super::{Error, Named, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -58,18 +48,4 @@ impl Precision {
             Precision::Bf16 => 2f64.powi(-8),
         }
     }
-}
-
-/// The row with this number of a ladder's table.
-fn find<R>(
-    flag: &str,
-    rungs: &'static [R],
-    number: u32,
-    of: impl Fn(&R) -> (u32, &'static str),
-) -> Result<&'static R> {
-    rungs.iter().find(|r| of(r).0 == number).ok_or_else(|| {
-        let known: Vec<String> =
-            rungs.iter().map(&of).map(|(number, name)| format!("{number} ({name})")).collect();
-        Error::argument(flag, format!("there is no rung {number}")).expected(known.join(", "))
-    })
 }

@@ -1,0 +1,159 @@
+//! The GPU's ladder of 2-d convolution. The kernels are in `kernels/conv2d`.
+
+use super::{ConvFns, direct, im2col, implicit, winograd};
+use crate::core::{Geometry, Precision, Result};
+use crate::cuda::CudaCtx;
+use crate::ladder::{self, Rung};
+
+/// One version of convolution: a file in `kernels/conv2d`.
+#[derive(Debug)]
+pub struct CudaConvVersion {
+    /// What it rounds factors to, unless bf16 is asked for.
+    pub precision: Precision,
+    /// Its loops.
+    pub run: ConvFns,
+    /// The same with factors rounded to bf16, where it has them.
+    pub bf16: Option<ConvFns>,
+    /// Whether it can compute a convolution of these sizes; elsewhere the default for them runs.
+    pub supports: fn(&Geometry) -> bool,
+}
+
+impl CudaConvVersion {
+    /// Its loops for a run of this precision, and what they round factors to.
+    pub fn at(&'static self, precision: Precision) -> (&'static ConvFns, Precision) {
+        match (&self.bf16, precision) {
+            (Some(bf16), Precision::Bf16) => (bf16, Precision::Bf16),
+            _ => (&self.run, self.precision),
+        }
+    }
+}
+
+/// Groups, phases of a stride and parts of a sum are counted by a grid's third dimension.
+fn fits_a_grid(g: &Geometry) -> bool {
+    g.groups.saturating_mul(g.window.stride[0]).saturating_mul(g.window.stride[1]) <= 65_535
+}
+
+/// All rungs, slowest first.
+pub static RUNGS: &[Rung<CudaConvVersion>] = &[
+    Rung {
+        number: 1,
+        name: "direct",
+        teaches: "the definition: one thread an output",
+        version: CudaConvVersion {
+            precision: Precision::F32,
+            run: ConvFns {
+                forward: direct::forward,
+                grad_input: direct::grad_input,
+                grad_weight: direct::grad_weight,
+            },
+            bf16: None,
+            supports: |_| true,
+        },
+    },
+    Rung {
+        number: 2,
+        name: "im2col",
+        teaches: "taps gathered into columns turn convolution into a matrix product",
+        version: CudaConvVersion {
+            precision: Precision::F32,
+            run: ConvFns {
+                forward: im2col::forward,
+                grad_input: im2col::grad_input,
+                grad_weight: im2col::grad_weight,
+            },
+            bf16: None,
+            supports: |_| true,
+        },
+    },
+    Rung {
+        number: 3,
+        name: "implicit GEMM",
+        teaches: "the columns are never written: each entry is found while a tile is filled",
+        version: CudaConvVersion {
+            precision: Precision::F32,
+            run: ConvFns {
+                forward: |cx, g, to| implicit::F32.forward(cx, g, to),
+                grad_input: |cx, g, to| implicit::F32.grad_input(cx, g, to),
+                grad_weight: |cx, g, to| implicit::F32.grad_weight(cx, g, to),
+            },
+            bf16: None,
+            supports: fits_a_grid,
+        },
+    },
+    Rung {
+        number: 4,
+        name: "tensor cores",
+        teaches: "implicit GEMM on fragments of rounded factors",
+        version: CudaConvVersion {
+            precision: Precision::Tf32,
+            run: ConvFns {
+                forward: |cx, g, to| implicit::TF32.forward(cx, g, to),
+                grad_input: |cx, g, to| implicit::TF32.grad_input(cx, g, to),
+                grad_weight: |cx, g, to| implicit::TF32.grad_weight(cx, g, to),
+            },
+            bf16: Some(ConvFns {
+                forward: |cx, g, to| implicit::BF16.forward(cx, g, to),
+                grad_input: |cx, g, to| implicit::BF16.grad_input(cx, g, to),
+                grad_weight: |cx, g, to| implicit::BF16.grad_weight(cx, g, to),
+            }),
+            supports: fits_a_grid,
+        },
+    },
+    Rung {
+        number: 5,
+        name: "Winograd",
+        teaches: "3x3 taps in 16 multiplications for 2x2 outputs instead of 36, between transforms",
+        version: CudaConvVersion {
+            precision: Precision::F32,
+            run: ConvFns {
+                forward: winograd::forward,
+                grad_input: winograd::grad_input,
+                grad_weight: winograd::grad_weight,
+            },
+            bf16: None,
+            supports: winograd::supports,
+        },
+    },
+];
+
+/// The rung with this number.
+///
+/// # Errors
+/// No such rung: the message lists them.
+pub fn rung(number: u32) -> Result<&'static Rung<CudaConvVersion>> {
+    ladder::find("conv-rung", RUNGS, number)
+}
+
+/// The rung that runs unless another is asked for, by judgement until measured: the fastest that rounds no more
+/// than it may.
+pub fn default(g: &Geometry, precision: Precision) -> &'static Rung<CudaConvVersion> {
+    // A group of few channels leaves a tile of a matrix product almost empty.
+    let thin = g.groups > 1 && g.cg().max(g.og()) < THIN;
+    let number = match precision {
+        _ if thin || !fits_a_grid(g) => 1,
+        Precision::F32 if winograd::supports(g) && mean_channels(g) >= MANY => 5,
+        Precision::F32 => 3,
+        Precision::Tf32 | Precision::Bf16 => 4,
+    };
+    &RUNGS[number - 1]
+}
+
+/// The harmonic mean of a group's channels: what a transformed image is reused, by each of its two transforms.
+fn mean_channels(g: &Geometry) -> usize {
+    2 * g.cg() * g.og() / (g.cg() + g.og()).max(1)
+}
+
+/// Channels from which Winograd's transforms pay. They move 32 bytes for each pixel and channel, at some 2.5 TB/s, and save
+/// 10 of 18 flop for each pixel and pair of channels, at some 40 TFLOP/s: equal at about 100.
+const MANY: usize = 96;
+/// Channels of a group below which direct sums beat tiles of 32 rows.
+const THIN: usize = 8;
+
+/// The loops of this context's rung for these sizes.
+pub(super) fn loops_of(cx: &CudaCtx, g: &Geometry) -> &'static ConvFns {
+    let options = cx.options();
+    let asked = options.conv_rung.and_then(|number| RUNGS.iter().find(|rung| rung.number == number));
+    let rung =
+        asked.filter(|rung| (rung.version.supports)(g)).unwrap_or_else(|| default(g, options.precision));
+    rung.version.at(options.precision).0
+}

@@ -1,0 +1,125 @@
+//! The GPU's ladder of matrix products. The kernels are in `kernels/gemm`.
+
+use super::{GemmKernel, Tiled};
+use crate::core::{Precision, Result};
+use crate::cuda::{CudaCtx, kernels};
+use crate::ladder::{self, Rung};
+
+/// One version of GEMM: a file in `kernels/gemm`.
+#[derive(Debug)]
+pub struct CudaGemmVersion {
+    /// What it rounds factors to, unless bf16 is asked for.
+    pub precision: Precision,
+    /// Its kernels, for products of different shapes.
+    pub kernels: &'static [Tiled],
+    /// The same with factors rounded to bf16, where it has them.
+    pub bf16: &'static [Tiled],
+}
+
+impl CudaGemmVersion {
+    /// Its kernels for a run of this precision, and what they round factors to.
+    pub fn at(&self, precision: Precision) -> (&'static [Tiled], Precision) {
+        match precision {
+            Precision::Bf16 if !self.bf16.is_empty() => (self.bf16, Precision::Bf16),
+            _ => (self.kernels, self.precision),
+        }
+    }
+}
+
+const fn each_thread(kernel: GemmKernel) -> [Tiled; 1] {
+    [Tiled { kernel, tile: None, threads: 256, pace: 100 }]
+}
+
+const fn tiled(kernel: GemmKernel, tile: [usize; 2], threads: u32, pace: usize) -> Tiled {
+    Tiled { kernel, tile: Some(tile), threads, pace }
+}
+
+const fn exact(
+    number: u32,
+    name: &'static str,
+    teaches: &'static str,
+    kernels: &'static [Tiled],
+) -> Rung<CudaGemmVersion> {
+    Rung { number, name, teaches, version: CudaGemmVersion { precision: Precision::F32, kernels, bf16: &[] } }
+}
+
+/// All rungs, slowest first.
+pub static RUNGS: &[Rung<CudaGemmVersion>] = &[
+    exact(1, "naive", "the definition: one thread an output", &each_thread(kernels::gemm_v01_f32)),
+    exact(
+        2,
+        "coalesced",
+        "a warp's threads side by side in a row: one memory transaction serves all",
+        &each_thread(kernels::gemm_v02_f32),
+    ),
+    exact(
+        3,
+        "shared",
+        "a block loads each number once and shares it on the chip",
+        &[tiled(kernels::gemm_v03_f32, [32, 32], 1024, 100)],
+    ),
+    exact(
+        4,
+        "register tile 1-D",
+        "eight outputs a thread: a number in a register feeds eight multiply-adds",
+        &[tiled(kernels::gemm_v04_f32, [64, 64], 512, 100)],
+    ),
+    exact(
+        5,
+        "register tile 2-D",
+        "8 x 8 outputs a thread: an outer product of registers",
+        &[tiled(kernels::gemm_v05_f32, [128, 128], 256, 100)],
+    ),
+    exact(
+        6,
+        "vectorised",
+        "loads of 16 bytes, and the next tile on its way while this one is used",
+        &[tiled(kernels::gemm_v06_f32, [128, 128], 256, 100)],
+    ),
+    exact(
+        7,
+        "cp.async",
+        "a ring of tiles filled by asynchronous copies that pass the registers by",
+        &[
+            tiled(kernels::gemm_v07_f32, [128, 128], 256, 100),
+            tiled(kernels::gemm_v07_m32_f32, [32, 128], 256, 60),
+        ],
+    ),
+    Rung {
+        number: 8,
+        name: "tensor cores",
+        teaches: "a warp multiplies whole fragments with one instruction, on rounded factors",
+        version: CudaGemmVersion {
+            precision: Precision::Tf32,
+            kernels: &[
+                tiled(kernels::gemm_v08_tf32, [128, 128], 256, 100),
+                tiled(kernels::gemm_v08_m64_tf32, [64, 64], 128, 60),
+            ],
+            bf16: &[
+                tiled(kernels::gemm_v08_bf16, [128, 128], 256, 100),
+                tiled(kernels::gemm_v08_m64_bf16, [64, 64], 128, 60),
+            ],
+        },
+    },
+];
+
+/// The rung with this number.
+///
+/// # Errors
+/// No such rung: the message lists them.
+pub fn rung(number: u32) -> Result<&'static Rung<CudaGemmVersion>> {
+    ladder::find("gemm-rung", RUNGS, number)
+}
+
+/// The rung that runs unless another is asked for: the fastest that rounds no more than it may.
+pub fn default(precision: Precision) -> u32 {
+    if precision == Precision::F32 { 7 } else { 8 }
+}
+
+/// The kernels of this context's rung.
+pub(super) fn kernels_of(cx: &CudaCtx) -> &'static [Tiled] {
+    let options = cx.options();
+    let number = options.gemm_rung.unwrap_or(default(options.precision));
+    let rung = rung(number).expect("a context is opened with a rung that is on the ladder");
+    rung.version.at(options.precision).0
+}
