@@ -49,13 +49,13 @@ impl Op for Mix {
         Saves::inputs(&[0])
     }
 
-    fn cpu(&self, _: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, _: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (a, b) = (x[0].get::<f32>(), x[1].get::<f32>());
         y[0].get::<f32>().iter_mut().zip(a.iter().zip(b)).for_each(|(y, (a, b))| *y = 2.0 * a + b);
         Ok(())
     }
 
-    fn cuda(&self, _: &CudaCtx, _: &[DeviceView], _: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, _: &CudaCtx, _: &Plan, _: &[DeviceView], _: &[DeviceView]) -> Result<()> {
         Err(Error::new(ErrorKind::Device, self.name(), "runs on a CPU"))
     }
 

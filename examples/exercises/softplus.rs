@@ -70,7 +70,7 @@ impl Op for Softplus {
         Saves::inputs(&[0])
     }
 
-    fn cpu(&self, _cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, _cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         for (y, x) in y[0].get::<f64>().iter_mut().zip(x[0].get::<f64>()) {
             // Above zero e^x may overflow: ln(1 + e^x) = x + ln(1 + e^-x).
             *y = x.max(0.0) + (-x.abs()).exp().ln_1p();
@@ -78,7 +78,7 @@ impl Op for Softplus {
         Ok(())
     }
 
-    fn cuda(&self, _cx: &CudaCtx, _x: &[DeviceView], _y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, _cx: &CudaCtx, _: &Plan, _x: &[DeviceView], _y: &[DeviceView]) -> Result<()> {
         Err(Error::new(ErrorKind::Device, "softplus", "this exercise runs on the CPU"))
     }
 

@@ -1,7 +1,7 @@
 //! Shapes of image batches, for the ops that tell rows and columns from channels.
 
 use crate::core::{Error, Result, Shape, Window};
-use crate::tensor::Field;
+use crate::tensor::{Field, Meta};
 
 /// The four dimensions of a batch of images, a single image being a batch of one.
 ///
@@ -35,6 +35,19 @@ pub fn batch_of_channels(op: &str, input: &Shape) -> Result<[usize; 3]> {
         [n, c, rest @ ..] => Ok([*n, *c, rest.iter().product()]),
         _ => Err(Error::shape(op, "input has no channels").with("input", input).expected("[N, C, ...]")),
     }
+}
+
+/// Refuses a `dy` that is not of the output's shape.
+///
+/// # Errors
+/// As said.
+pub fn check_dy(op: &str, output: [usize; 4], dy: &Meta) -> Result<()> {
+    if images(op, &dy.shape)? == output {
+        return Ok(());
+    }
+    Err(Error::shape(op, "dy is not the shape of the output")
+        .with("dy", dy.shape)
+        .expected(format!("{output:?}")))
 }
 
 /// Which axis of images a dimension is: 0 for rows, 1 for columns, `None` for channels, the batch and all that is no image.

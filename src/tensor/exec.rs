@@ -98,7 +98,7 @@ fn run_cpu(op: &dyn Op, cx: &CpuCtx, inputs: &[&Tensor], plan: &Plan) -> Result<
     }
     // Nothing to write is nothing to do: loops need not expect a shape such as [0, 2^40].
     if plan.outputs.iter().any(|m| m.numel() > 0) {
-        op.cpu(cx, &views, &mut outs)?;
+        op.cpu(cx, plan, &views, &mut outs)?;
     }
     drop(outs);
     Ok(buffers.into_iter().zip(&plan.outputs).map(|(b, m)| data(Storage::Cpu(b), m)).collect())
@@ -116,7 +116,7 @@ fn run_cuda(op: &dyn Op, cx: &CudaCtx, inputs: &[&Tensor], plan: &Plan) -> Resul
         y.iter().zip(&plan.outputs).try_for_each(|(y, m)| cx.fill_bytes(y.bytes(), 0xff, m.bytes()))?;
     }
     if plan.outputs.iter().any(|m| m.numel() > 0) {
-        op.cuda(cx, &x, &y)?;
+        op.cuda(cx, plan, &x, &y)?;
         if cx.options().check {
             cx.check_fault()?;
         }

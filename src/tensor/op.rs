@@ -2,7 +2,7 @@
 //! (recording, gradients, checks, benches, the `op` command) follows from these methods.
 
 use super::{Saved, Tensor};
-use crate::core::{DType, Error, ErrorKind, Result, Shape, Window};
+use crate::core::{DType, Error, ErrorKind, Geometry, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
 use smallvec::{SmallVec, smallvec};
@@ -48,17 +48,34 @@ pub struct Plan {
     pub(crate) view: Option<usize>,
     /// A visible output came after a hidden one.
     mixed: bool,
+    geometry: Option<Geometry>,
 }
 
 impl Plan {
     /// One visible output.
     pub fn new(shape: Shape, dtype: DType) -> Plan {
-        Plan { outputs: smallvec![Meta { shape, dtype }], visible: 1, view: None, mixed: false }
+        Plan {
+            outputs: smallvec![Meta { shape, dtype }],
+            visible: 1,
+            view: None,
+            mixed: false,
+            geometry: None,
+        }
     }
 
     /// The output shares input 0's storage, `offset` elements into it; nothing is computed.
     pub fn view(shape: Shape, dtype: DType, offset: usize) -> Plan {
         Plan { view: Some(offset), ..Plan::new(shape, dtype) }
+    }
+
+    /// The sizes of a convolution, for the loop.
+    pub fn with_geometry(self, geometry: Geometry) -> Plan {
+        Plan { geometry: Some(geometry), ..self }
+    }
+
+    /// The sizes that [`Op::infer`] found out.
+    pub(crate) fn geometry(&self) -> &Geometry {
+        self.geometry.as_ref().expect("a convolution's plan has its sizes")
     }
 
     /// Another output that callers see (the indices of `max`). Only the first output carries a gradient. Visible outputs
@@ -167,17 +184,17 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// What [`backward`](Self::backward) reads.
     fn saves(&self) -> Saves;
 
-    /// Computes all outputs. Every element of every output must be written.
+    /// Computes all outputs as planned. Every element of every output must be written.
     ///
     /// # Errors
     /// Contents that cannot be computed on (a label out of range).
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()>;
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()>;
 
     /// As [`cpu`](Self::cpu), on a GPU: queues the kernels and returns.
     ///
     /// # Errors
     /// A dtype there is no kernel for; the driver refusing.
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()>;
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()>;
 
     /// The gradient of each input, given that of the first output. Computes only those that `needs` asks for, and
     /// returns them: it never accumulates, that is the engine's work.

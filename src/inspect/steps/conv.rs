@@ -4,7 +4,7 @@ use super::elements::{Elements, check_place};
 use super::gemm::ConvGemm;
 use crate::core::{Error, Geometry, Result};
 use crate::ops::conv2d::{Conv2d, Conv2dOptions};
-use crate::ops::conv2d_grad::check_dy;
+use crate::ops::images::check_dy;
 use crate::tensor::{Op, Tensor};
 use serde::Serialize;
 

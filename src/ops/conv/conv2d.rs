@@ -26,7 +26,7 @@
 //! a captured graph cannot choose by data, so there an inf or a NaN in x, w or dy may reach more gradients of the same tile.
 //!
 //! With `groups` the channels fall into that many independent convolutions; `groups = C` is a depthwise one.
-//! PyTorch: `F.conv2d`. The loops are rungs of a ladder: [`crate::ladder::conv2d`].
+//! PyTorch: `F.conv2d`. The loops are rungs of a ladder: [`crate::cpu::conv2d::ladder`].
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -49,13 +49,10 @@
 //! ```
 #![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
-use super::conv2d_grad::{Conv2dGradInput, Conv2dGradWeight};
-use crate::core::{Error, Padding, Result, Shape, Window};
-use crate::cpu::conv2d::{ConvFloat, Finish, Geometry, Loop};
+use super::loops::{ConvGrad, bias_gradient, flops, on_cpu, on_cuda};
+use crate::core::{Error, Geometry, Loop, Padding, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut};
-use crate::cuda::conv2d as cuda;
-use crate::cuda::{CudaCtx, DeviceView, Ptr};
-use crate::float_type;
+use crate::cuda::{CudaCtx, DeviceView};
 use crate::ops::images::{images, like_images};
 use crate::ops::{Attrs, Case, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -155,26 +152,6 @@ fn channels(op: &str, input: &Shape, weight: &Shape, what: String) -> Error {
 #[derive(Debug)]
 pub struct Conv2d(pub Conv2dOptions);
 
-impl Conv2d {
-    /// `relu`: negative outputs become 0.
-    pub(super) fn run(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut], relu: bool) -> Result<()> {
-        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
-        float_type!(self.name(), x[0].dtype, T => {
-            let finish = Finish { bias: x.get(2).map(|b| b.get::<T>()), relu };
-            (T::conv(cx, &g, Loop::Forward).forward)(cx, &g, x[0].get(), x[1].get(), finish, y[0].get());
-            Ok(())
-        })
-    }
-
-    /// As `run`.
-    pub(super) fn launch(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView], relu: bool) -> Result<()> {
-        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
-        let bias = x.get(2).map_or(Ok(Ptr::NULL), DeviceView::f32)?;
-        let to = cuda::Forward { x: x[0].f32()?, weight: x[1].f32()?, bias, relu, y: y[0].f32()? };
-        cuda::forward(cx, &g, to)
-    }
-}
-
 impl Op for Conv2d {
     fn name(&self) -> &'static str {
         "conv2d"
@@ -191,52 +168,55 @@ impl Op for Conv2d {
                 .with("weight", x[1].shape.named(&["O", "C/groups", "KH", "KW"]))
                 .expected(format!("[{}]", g.o)));
         }
-        Ok(Plan::new(like_images(&x[0].shape, [g.n, g.o, g.oh, g.ow])?, dtype))
+        Ok(Plan::new(like_images(&x[0].shape, [g.n, g.o, g.oh, g.ow])?, dtype).with_geometry(g))
     }
 
     fn saves(&self) -> Saves {
         Saves::inputs(&[0, 1])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        self.run(cx, x, y, false)
+    fn cpu(&self, cx: &CpuCtx, plan: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        on_cpu(self.name(), cx, plan.geometry(), Loop::Forward, x, false, &mut y[0])
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        self.launch(cx, x, y, false)
+    fn cuda(&self, cx: &CudaCtx, plan: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        on_cuda(cx, plan.geometry(), Loop::Forward, x, false, &y[0])
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
         let mut grads: Grads = smallvec![None; saved.len()];
-        let options = self.0;
+        let [input, weight] = [saved.meta(0).shape, saved.meta(1).shape];
+        let g = self.0.geometry(self.name(), &input, &weight)?;
+        let grad = |name, which, gradient| ConvGrad {
+            name,
+            g,
+            which,
+            dy: 0,
+            output: [g.n, g.o, g.oh, g.ow],
+            gradient,
+        };
         if needs[0] {
-            let op = Conv2dGradInput { options, input: saved.meta(0).shape };
+            let op = grad("conv2d_grad_input", Loop::GradInput, input);
             grads[0] = Some(one(apply(op, &[dy, &saved.input(1)])?));
         }
         if needs[1] {
-            let op = Conv2dGradWeight { options, weight: saved.meta(1).shape };
+            let op = grad("conv2d_grad_weight", Loop::GradWeight, weight);
             grads[1] = Some(one(apply(op, &[dy, &saved.input(0)])?));
         }
         if needs.get(2) == Some(&true) {
-            let o = saved.meta(2).numel();
-            grads[2] = Some(dy.sum_to_size(&[o, 1, 1])?.reshape(&[o])?);
+            grads[2] = Some(bias_gradient(dy, g.o)?);
         }
         Ok(grads)
     }
 
     fn flops(&self, x: &[Meta], y: &[Meta]) -> u64 {
         let bias = if x.len() == 3 { y[0].numel() } else { 0 };
-        product_flops(&x[1].shape, &y[0]) + bias as u64
+        self.0.geometry(self.name(), &x[0].shape, &x[1].shape).map_or(0, |g| flops(&g)) + bias as u64
     }
 
     fn field(&self, x: &[Meta]) -> Field {
         self.0.window(self.name(), &x[1].shape).map_or(Field::Global, Field::Window)
     }
-}
-
-/// Two for each output and each term of its sum.
-pub(super) fn product_flops(weight: &Shape, y: &Meta) -> u64 {
-    2 * y.numel() as u64 * weight.dims()[1..].iter().product::<usize>() as u64
 }
 
 impl Tensor {

@@ -32,12 +32,13 @@
 #![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::conv2d::{Conv2d, Conv2dOptions, SPEC as PLAIN};
-use crate::core::Result;
+use super::loops::{on_cpu, on_cuda};
+use crate::core::{Loop, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
 use crate::ops::product::with_relu::{BeforeRelu, WithRelu};
 use crate::ops::{Case, OpSpec, one};
-use crate::tensor::{Tensor, apply};
+use crate::tensor::{Op, Plan, Tensor, apply};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -45,12 +46,12 @@ impl BeforeRelu for Conv2d {
     const WITH_RELU: &'static str = "conv2d_relu";
     const AFTER: usize = 2;
 
-    fn cpu_relu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        self.run(cx, x, y, true)
+    fn cpu_relu(&self, cx: &CpuCtx, plan: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        on_cpu(self.name(), cx, plan.geometry(), Loop::Forward, x, true, &mut y[0])
     }
 
-    fn cuda_relu(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        self.launch(cx, x, y, true)
+    fn cuda_relu(&self, cx: &CudaCtx, plan: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        on_cuda(cx, plan.geometry(), Loop::Forward, x, true, &y[0])
     }
 }
 

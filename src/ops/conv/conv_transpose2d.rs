@@ -26,7 +26,7 @@
 //!
 //! A stride rounds the size of a convolution down, so several sizes of y belong to one size of x; `output_padding` rows and
 //! columns at the end choose among them. What `padding` cuts off here is what it adds there. PyTorch:
-//! `F.conv_transpose2d`. The loops are rungs of a ladder: [`crate::ladder::conv2d`].
+//! `F.conv_transpose2d`. The loops are rungs of a ladder: [`crate::cpu::conv2d::ladder`].
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -50,14 +50,10 @@
 //! ```
 #![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
-use super::conv_transpose2d_grad::{ConvTranspose2dGradInput, ConvTranspose2dGradWeight};
-use super::conv2d::product_flops;
-use crate::core::{Error, Result, Shape, Window};
-use crate::cpu::conv2d::{ConvFloat, Geometry, GradInput, Loop};
+use super::loops::{ConvGrad, bias_gradient, flops, on_cpu, on_cuda};
+use crate::core::{Error, Geometry, Loop, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut};
-use crate::cuda::conv2d as cuda;
-use crate::cuda::{CudaCtx, DeviceView, Ptr};
-use crate::float_type;
+use crate::cuda::{CudaCtx, DeviceView};
 use crate::ops::images::{images, like_images};
 use crate::ops::{Attrs, Case, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -156,53 +152,45 @@ impl Op for ConvTranspose2d {
                 .with("weight", x[1].shape.named(&["C", "O/groups", "KH", "KW"]))
                 .expected(format!("[{}]", g.c)));
         }
-        Ok(Plan::new(like_images(&x[0].shape, [g.n, g.c, g.h, g.w])?, dtype))
+        Ok(Plan::new(like_images(&x[0].shape, [g.n, g.c, g.h, g.w])?, dtype).with_geometry(g))
     }
 
     fn saves(&self) -> Saves {
         Saves::inputs(&[0, 1])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
-        float_type!(self.name(), x[0].dtype, T => {
-            let bias = x.get(2).map(|b| b.get::<T>());
-            (T::conv(cx, &g, Loop::GradInput).grad_input)(cx, &g, GradInput { dy: x[0].get(), weight: x[1].get(), bias }, y[0].get());
-            Ok(())
-        })
+    fn cpu(&self, cx: &CpuCtx, plan: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        on_cpu(self.name(), cx, plan.geometry(), Loop::GradInput, x, false, &mut y[0])
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
-        let bias = x.get(2).map_or(Ok(Ptr::NULL), DeviceView::f32)?;
-        cuda::grad_input(
-            cx,
-            &g,
-            cuda::GradInput { dy: x[0].f32()?, weight: x[1].f32()?, bias, dx: y[0].f32()? },
-        )
+    fn cuda(&self, cx: &CudaCtx, plan: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        on_cuda(cx, plan.geometry(), Loop::GradInput, x, false, &y[0])
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
         let mut grads: Grads = smallvec![None; saved.len()];
-        let options = self.0;
+        let [input, weight] = [saved.meta(0).shape, saved.meta(1).shape];
+        let g = self.0.geometry(self.name(), &input, &weight)?;
+        let output = [g.n, g.c, g.h, g.w];
         if needs[0] {
-            let op = ConvTranspose2dGradInput { options, input: saved.meta(0).shape };
+            let name = "conv_transpose2d_grad_input";
+            let op = ConvGrad { name, g, which: Loop::Forward, dy: 0, output, gradient: input };
             grads[0] = Some(one(apply(op, &[dy, &saved.input(1)])?));
         }
         if needs[1] {
-            let op = ConvTranspose2dGradWeight { options, weight: saved.meta(1).shape };
-            grads[1] = Some(one(apply(op, &[dy, &saved.input(0)])?));
+            let name = "conv_transpose2d_grad_weight";
+            let op = ConvGrad { name, g, which: Loop::GradWeight, dy: 1, output, gradient: weight };
+            grads[1] = Some(one(apply(op, &[&saved.input(0), dy])?));
         }
         if needs.get(2) == Some(&true) {
-            let o = saved.meta(2).numel();
-            grads[2] = Some(dy.sum_to_size(&[o, 1, 1])?.reshape(&[o])?);
+            grads[2] = Some(bias_gradient(dy, g.c)?);
         }
         Ok(grads)
     }
 
     fn flops(&self, x: &[Meta], y: &[Meta]) -> u64 {
         let bias = if x.len() == 3 { y[0].numel() } else { 0 };
-        product_flops(&x[1].shape, &x[0]) + bias as u64
+        self.0.geometry(self.name(), &x[0].shape, &x[1].shape).map_or(0, |g| flops(&g)) + bias as u64
     }
 
     fn field(&self, x: &[Meta]) -> Field {

@@ -1,7 +1,6 @@
 //! Convolutions and their gradients.
 
-pub(crate) mod conv2d_grad;
-mod conv_transpose2d_grad;
+mod loops;
 
 pub mod conv2d;
 pub mod conv2d_relu;

@@ -74,7 +74,7 @@ impl<F: Binary> Op for Zip<F> {
         self.0.saves()
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let f = self.0;
         float_type!(F::NAME, x[0].dtype, T => {
             match f.number().map(T::from_f64) {
@@ -85,7 +85,7 @@ impl<F: Binary> Op for Zip<F> {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let y = &y[0];
         let (b, walk) = match x {
             [a, b] => (b.f32()?, walk(&y.shape, [&a.shape, &b.shape])),

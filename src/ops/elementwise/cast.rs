@@ -43,12 +43,12 @@ impl Op for Cast {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         element_type!(x[0].dtype, X => element_type!(self.0, Y => convert::<X, Y>(cx, x[0].get(), y[0].get())));
         Ok(())
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (n, from, to) = (x[0].numel(), code(x[0].dtype), code(self.0));
         kernels::cast(cx, Launch::over(n), x[0].bytes(), y[0].bytes(), from, to, n as i64)
     }

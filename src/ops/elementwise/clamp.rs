@@ -138,7 +138,7 @@ impl Op for ClampTensors {
         Saves::inputs(if self.0.min && self.0.max { &[0, 1, 2] } else { &[0, 1] })
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let y = &mut y[0];
         float_type!(self.name(), y.dtype, T => {
             match self.0.split(x) {
@@ -157,7 +157,7 @@ impl Op for ClampTensors {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (y, (x, min, max)) = (&y[0], self.0.split(&x.iter().collect::<SmallVec<[_; 3]>>()));
         let grid = over_quads(y.numel());
         match (min, max) {
@@ -259,7 +259,7 @@ impl Op for ClampTensorsGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (part, dy) = (self.part, x[x.len() - 1]);
         let (x, min, max) = self.limits.split(x);
         float_type!(self.name(), dy.dtype, T => {
@@ -276,7 +276,7 @@ impl Op for ClampTensorsGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let n = y[0].numel();
         let x: SmallVec<[Ptr<f32>; 4]> = x.iter().map(DeviceView::f32).collect::<Result<_>>()?;
         let dy = x[x.len() - 1];

@@ -69,7 +69,7 @@ impl Op for MaskedFill {
         Saves::inputs(&[1])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[0].dtype, T => {
             let number = self.value.map(|value| [T::from_f64(value)]);
             let value = match &number {
@@ -81,7 +81,7 @@ impl Op for MaskedFill {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (value, number) = match self.value {
             Some(number) => (Ptr::NULL, number as f32),
             None => (x[2].f32()?, 0.0),

@@ -94,7 +94,7 @@ impl<F: Unary> Op for Map<F> {
         }
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let f = self.0;
         float_type!(F::NAME, x[0].dtype, T => {
             cx.map(
@@ -107,7 +107,7 @@ impl<F: Unary> Op for Map<F> {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let n = y[0].numel();
         self.0.y_cuda(cx, over_quads(n), x[0].f32()?, y[0].f32()?, n as i64)
     }
@@ -139,7 +139,7 @@ impl<F: Unary> Op for MapGrad<F> {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let f = self.0;
         float_type!(F::GRAD, x[0].dtype, T => {
             cx.zip(
@@ -153,7 +153,7 @@ impl<F: Unary> Op for MapGrad<F> {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let n = y[0].numel();
         self.0.dx_cuda(cx, over_quads(n), [x[0].f32()?, x[1].f32()?], y[0].f32()?, n as i64)
     }

@@ -59,14 +59,14 @@ impl Op for Where {
         Saves::inputs(&[0])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[1].dtype, T => {
             choose::<T>(cx, x[0], x[1], x[2], &mut y[0]);
             Ok(())
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (a, b) = (x[1].f32()?, x[2].f32()?);
         let walk = walk(&y[0].shape, [&x[0].shape, &x[1].shape, &x[2].shape]);
         kernels::where_f32(cx, Launch::over(y[0].numel()), x[0].u8()?, a, b, 0.0, y[0].f32()?, walk)
@@ -125,7 +125,7 @@ impl Op for MaskedGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let keep = self.keep;
         float_type!(self.name(), x[1].dtype, T => {
             let (mask, dy) = (x[0].get::<u8>(), x[1].get::<T>());
@@ -136,7 +136,7 @@ impl Op for MaskedGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (dy, n) = (x[1].f32()?, y[0].numel());
         let (a, b) = if self.keep { (dy, Ptr::NULL) } else { (Ptr::NULL, dy) };
         let walk = walk(&y[0].shape, [&x[0].shape, &x[1].shape, &x[1].shape]);

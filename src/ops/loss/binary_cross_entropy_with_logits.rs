@@ -136,7 +136,7 @@ impl Op for BinaryCrossEntropyWithLogits {
         Saves::inputs(&[0, 1, 2, 3][..2 + self.weight as usize + self.pos_weight as usize])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (pair, weights) = ([x[0], x[1]], &x[2..]);
         float_type!(self.name(), x[0].dtype, T => {
             let losses = |y: &mut ViewMut| self.weighted(cx, pair, weights, y, loss::<T>);
@@ -145,7 +145,7 @@ impl Op for BinaryCrossEntropyWithLogits {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (walk, [weight, pos_weight]) = self.walk(&x[0].shape, &x[2..])?;
         let (input, target, n) = (x[0].f32()?, x[1].f32()?, x[0].numel());
         let losses = |losses, _| {
@@ -195,7 +195,7 @@ impl Op for BinaryCrossEntropyWithLogitsGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (dy, pair, weights) = (x[0], [x[1], x[2]], &x[3..]);
         let (forward, y) = (self.forward, &mut y[0]);
         float_type!(self.name(), dy.dtype, T => {
@@ -226,7 +226,7 @@ impl Op for BinaryCrossEntropyWithLogitsGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (walk, [weight, pos_weight]) = self.forward.walk(&x[1].shape, &x[3..])?;
         let (dy, input, target, dx) = (x[0].f32()?, x[1].f32()?, x[2].f32()?, y[0].f32()?);
         let each = i32::from(self.forward.reduction == Reduction::None);

@@ -131,7 +131,7 @@ impl Op for CrossEntropy {
         Saves::inputs(&[1, 2]).and_outputs(&[1, 2])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         if x[1].dtype == DType::I64 {
             let scores = Scores::new(self.name(), x[0].shape, None)?;
             scores.check_labels(self.name(), x[1].get(), self.ignore_index)?;
@@ -139,7 +139,7 @@ impl Op for CrossEntropy {
         float_type!(self.name(), x[0].dtype, T => self.forward::<T>(cx, x, y))
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let scores = Scores::new(self.name(), x[0].shape, None)?;
         let goal = self.goal(scores, &x[1], x.get(2))?;
         let (launch, lanes) = Launch::lines((scores.n, scores.c, scores.d));
@@ -225,11 +225,11 @@ impl Op for CrossEntropyGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[0].dtype, T => self.run::<T>(cx, x, y[0].get::<T>()))
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let scores = Scores::new(self.name(), x[0].shape, None)?;
         let goal = self.forward.goal(scores, &x[3], x.get(4))?;
         let (log_p, divisor, dy, gradient) = (x[0].f32()?, x[1].f32()?, x[2].f32()?, y[0].f32()?);

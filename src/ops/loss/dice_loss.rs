@@ -125,14 +125,14 @@ impl Op for DiceLoss {
         Saves::inputs(&[1]).and_outputs(&[1, 2, 3])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[0].dtype, T => {
             self.forward::<T>(cx, x, y);
             Ok(())
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         /// Elements of a row that a block sums.
         const PART: usize = 8192;
         let (rows, d) = rows(&x[0].shape);
@@ -188,7 +188,7 @@ impl Op for DiceLossGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (rows, d) = rows(&x[0].shape);
         float_type!(self.name(), x[0].dtype, T => {
             let [p, t, ratio, total, dy] = [0, 1, 2, 3, 4].map(|i| x[i].get::<T>());
@@ -209,7 +209,7 @@ impl Op for DiceLossGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (rows, d) = rows(&x[0].shape);
         let [p, t, ratio, total, dy] = [x[0].f32()?, x[1].f32()?, x[2].f32()?, x[3].f32()?, x[4].f32()?];
         let each = i32::from(self.reduction == Reduction::None);

@@ -73,11 +73,11 @@ impl Op for MseLoss {
         Saves::inputs(&[0, 1])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[0].dtype, T => self.forward::<T>(cx, x, &mut y[0]))
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let shape = x[0].shape.broadcast(self.name(), &x[1].shape)?;
         let (n, walk, [a, b]) =
             (shape.numel(), walk(&shape, [&x[0].shape, &x[1].shape]), [x[0].f32()?, x[1].f32()?]);
@@ -127,7 +127,7 @@ impl Op for MseLossGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let n = y[0].shape.numel();
         float_type!(self.name(), x[0].dtype, T => {
             let two = T::from_f64(2.0);
@@ -147,7 +147,7 @@ impl Op for MseLossGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (y, walk) = (&y[0], walk(&y[0].shape, [&x[0].shape, &x[1].shape, &x[2].shape]));
         let (n, [a, b, dy]) = (y.numel(), [x[0].f32()?, x[1].f32()?, x[2].f32()?]);
         kernels::mse_loss_bwd_f32(cx, Launch::over(n), a, b, dy, y.f32()?, self.0.reduction.count(n), walk)

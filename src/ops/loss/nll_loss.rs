@@ -102,7 +102,7 @@ impl Op for NllLoss {
         Saves::inputs(&[1, 2]).and_outputs(&[1])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let scores = Scores::new(self.name(), x[0].shape, None)?;
         scores.check_labels(self.name(), x[1].get(), self.ignore_index)?;
         float_type!(self.name(), x[0].dtype, T => {
@@ -111,7 +111,7 @@ impl Op for NllLoss {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let scores = Scores::new(self.name(), x[0].shape, None)?;
         let goal = self.goal(scores, &x[1], x.get(2))?;
         let (input, n, fault) =
@@ -168,7 +168,7 @@ impl Op for NllLossGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let s = Scores::new(self.name(), self.input.shape, None)?;
         let target = x[0].get::<i64>();
         float_type!(self.name(), x[1].dtype, T => {
@@ -188,7 +188,7 @@ impl Op for NllLossGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let scores = Scores::new(self.name(), self.input.shape, None)?;
         let goal = self.forward.goal(scores, &x[0], x.get(3))?;
         let (launch, each) = (Launch::over(y[0].numel()), self.forward.reduction == Reduction::None);

@@ -47,7 +47,7 @@ impl<F: Normalizer> Op for Along<F> {
         Saves::outputs(&[0])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let around = x[0].shape.around(x[0].shape.dim(F::NAME, self.dim)?);
         float_type!(F::NAME, x[0].dtype, T => {
             self.f.y::<T>(cx, around, x[0].get(), y[0].get());
@@ -55,7 +55,7 @@ impl<F: Normalizer> Op for Along<F> {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let around = x[0].shape.around(x[0].shape.dim(F::NAME, self.dim)?);
         let ((launch, lanes), [n, inner, lines]) = (Launch::lines(around), sizes(around));
         let logarithm = i32::from(F::LOGARITHM);
@@ -101,7 +101,7 @@ impl<F: Normalizer> Op for AlongGrad<F> {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let around = x[0].shape.around(x[0].shape.dim(F::GRAD, self.dim)?);
         float_type!(F::GRAD, x[0].dtype, T => {
             self.f.dx::<T>(cx, around, x[0].get(), x[1].get(), y[0].get());
@@ -109,7 +109,7 @@ impl<F: Normalizer> Op for AlongGrad<F> {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let around = x[0].shape.around(x[0].shape.dim(F::GRAD, self.dim)?);
         let ((launch, lanes), [n, inner, lines]) = (Launch::lines(around), sizes(around));
         let (y, dy, dx, logarithm) = (x[0].f32()?, x[1].f32()?, y[0].f32()?, i32::from(F::LOGARITHM));

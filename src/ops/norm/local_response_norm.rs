@@ -134,7 +134,7 @@ impl Op for LocalResponseNormOptions {
         Saves::inputs(&[0]).and_outputs(&[1])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let [_, channels, len] = batch_of_channels(NAME, &x[0].shape)?;
         let [y, energy] = y else { unreachable!("infer plans two outputs") };
         float_type!(NAME, x[0].dtype, T => {
@@ -153,7 +153,7 @@ impl Op for LocalResponseNormOptions {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (launch, [channels, len, size, n]) = (Launch::over(x[0].numel()), self.sizes(&x[0].shape)?);
         let (input, output, energy) = (x[0].f32()?, y[0].f32()?, y[1].f32()?);
         let [k, a, beta] = [self.k, self.a(), self.beta].map(|v| v as f32);
@@ -193,7 +193,7 @@ impl Op for LocalResponseNormGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let [_, channels, len] = batch_of_channels(self.name(), &x[0].shape)?;
         let LocalResponseNormOptions { size, beta, .. } = self.0;
         float_type!(self.name(), x[0].dtype, T => {
@@ -223,7 +223,7 @@ impl Op for LocalResponseNormGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (launch, [channels, len, size, n]) = (Launch::over(x[0].numel()), self.0.sizes(&x[0].shape)?);
         let (dy, input, energy, dx) = (x[0].f32()?, x[1].f32()?, x[2].f32()?, y[0].f32()?);
         let (beta, factor) = (self.0.beta as f32, (-2.0 * self.0.a() * self.0.beta) as f32);

@@ -219,11 +219,11 @@ impl<K: Kind> Op for Norm<K> {
         if self.kind.relu() { saves.and_outputs(&[0]) } else { saves }
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(K::NAME, x[0].dtype, T => self.run::<T>(cx, x, y))
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let input = |place: Option<usize>| place.map_or(Ok(Ptr::NULL), |i| x[i].f32());
         let running = || -> Result<cuda::Running> {
             Ok(cuda::Running {
@@ -326,7 +326,7 @@ impl Op for NormGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name, x[0].dtype, T => {
             let mut outputs = y.iter_mut().map(|y| y.get::<T>());
             let mut asked = |need| if need { outputs.next().unwrap_or_default() } else { &mut [] };
@@ -343,7 +343,7 @@ impl Op for NormGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let mut outputs = y.iter();
         let mut asked = |need: bool| {
             let output = if need { outputs.next() } else { None };

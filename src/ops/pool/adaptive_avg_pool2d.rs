@@ -66,7 +66,7 @@ impl Op for AdaptiveAvgPool2d {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
         float_type!(self.name(), x[0].dtype, T => {
             pool::average(cx, &planes, |o| window(&planes, o), x[0].get::<T>(), y[0].get());
@@ -74,7 +74,7 @@ impl Op for AdaptiveAvgPool2d {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
         let lanes = cuda::lanes(x[0].numel() / y[0].numel());
         let (x, n, y) = (x[0].f32()?, y[0].numel(), y[0].f32()?);
@@ -115,7 +115,7 @@ impl Op for AdaptiveAvgPool2dGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         float_type!(self.name(), x[0].dtype, T => {
             pool::share(cx, &planes, |o| window(&planes, o), x[0].get::<T>(), y[0].get());
@@ -123,7 +123,7 @@ impl Op for AdaptiveAvgPool2dGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, None));
         let (dy, dx, n) = (x[0].f32()?, y[0].f32()?, y[0].numel() as i64);

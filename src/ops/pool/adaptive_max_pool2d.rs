@@ -59,7 +59,7 @@ impl Op for AdaptiveMaxPool2d {
         Saves::outputs(&[1])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
         let [output, indices] = y else { unreachable!("infer plans two outputs") };
         let sizes = [(planes.h, planes.oh), (planes.w, planes.ow)];
@@ -73,7 +73,7 @@ impl Op for AdaptiveMaxPool2d {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
         let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, None));
         let (x, output, indices, n) = (x[0].f32()?, y[0].f32()?, y[1].i64()?, y[0].numel() as i64);
@@ -113,7 +113,7 @@ impl Op for AdaptiveMaxPool2dGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         float_type!(self.name(), x[0].dtype, T => {
             pool::adaptive_max_grad(cx, &planes, x[0].get::<T>(), x[1].get(), y[0].get());
@@ -121,7 +121,7 @@ impl Op for AdaptiveMaxPool2dGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, None));
         let (dy, indices, dx, n) = (x[0].f32()?, x[1].i64()?, y[0].f32()?, y[0].numel() as i64);

@@ -135,7 +135,7 @@ impl Op for AvgPool2d {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
         float_type!(self.name(), x[0].dtype, T => {
             pool::average(cx, &planes, |o| self.0.under(&planes, o), x[0].get::<T>(), y[0].get());
@@ -143,7 +143,7 @@ impl Op for AvgPool2d {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
         let (windows, (padded, divisor)) =
             (cuda::windows(&planes, Some(&self.0.window())), self.0.divides_by());
@@ -187,7 +187,7 @@ impl Op for AvgPool2dGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         float_type!(self.name(), x[0].dtype, T => {
             pool::share(cx, &planes, |o| self.options.under(&planes, o), x[0].get::<T>(), y[0].get());
@@ -195,7 +195,7 @@ impl Op for AvgPool2dGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         let windows = cuda::windows(&planes, Some(&self.options.window()));
         let (launch, (padded, divisor)) = (Launch::over(y[0].numel()), self.options.divides_by());

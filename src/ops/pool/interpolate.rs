@@ -214,7 +214,7 @@ impl Op for Interpolate {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (input, output) = (x[0].shape, y[0].shape);
         if output.numel() == 0 {
             return Ok(());
@@ -227,7 +227,7 @@ impl Op for Interpolate {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         cuda::resample(cx, self.0.weights(x[0].dims(), y[0].dims()), &x[0], &y[0])
     }
 
@@ -270,7 +270,7 @@ impl Op for InterpolateGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let output = x[0].shape;
         if output.numel() == 0 {
             return Ok(());
@@ -283,7 +283,7 @@ impl Op for InterpolateGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let weights = self.options.weights(self.input.dims(), x[0].dims());
         cuda::resample(cx, weights.map(|w| w.transposed()), &x[0], &y[0])
     }

@@ -135,7 +135,7 @@ impl Op for MaxPool2d {
         Saves::outputs(&[1 + usize::from(self.return_indices)])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
         let window = self.options.window();
         let (outputs, taps) = y.split_at_mut(1 + usize::from(self.return_indices));
@@ -152,7 +152,7 @@ impl Op for MaxPool2d {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &x[0].shape)?, images(self.name(), &y[0].shape)?);
         let windows = cuda::windows(&planes, Some(&self.options.window()));
         let (launch, n) = (Launch::over(y[0].numel()), y[0].numel() as i64);
@@ -199,7 +199,7 @@ impl Op for MaxPool2dGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         float_type!(self.name(), x[0].dtype, T => {
             let (dy, dx) = (x[0].get::<T>(), y[0].get::<T>());
@@ -208,7 +208,7 @@ impl Op for MaxPool2dGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, Some(&self.window)));
         let (dy, dx, n) = (x[0].f32()?, y[0].f32()?, y[0].numel() as i64);

@@ -102,7 +102,7 @@ impl Op for Linear {
         Saves::inputs(&[0, 1])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (rows, o, i) = sizes(&x[0].shape, x[1].dims()[0]);
         float_type!(self.name(), x[0].dtype, T => {
             let out = y[0].get::<T>();
@@ -116,7 +116,7 @@ impl Op for Linear {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         self.launch(cx, x, y, false)
     }
 
@@ -175,7 +175,7 @@ impl Op for LinearGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (rows, i, o) = sizes(&x[0].shape, last(&x[1].shape));
         float_type!(self.name(), x[0].dtype, T => {
             let (dy, other, out) = (x[0].get::<T>(), Mat::new(x[1].get::<T>(), i), y[0].get::<T>());
@@ -187,7 +187,7 @@ impl Op for LinearGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (rows, i, o) = sizes(&x[0].shape, last(&x[1].shape));
         let (dy, other, out) = (x[0].f32()?, cuda::Mat::new(x[1].f32()?, i), y[0].f32()?);
         let product = match self {

@@ -34,7 +34,7 @@ use crate::core::Result;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
 use crate::ops::{Case, OpSpec, one};
-use crate::tensor::{Op, Tensor, apply};
+use crate::tensor::{Op, Plan, Tensor, apply};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -42,12 +42,12 @@ impl BeforeRelu for Linear {
     const WITH_RELU: &'static str = "linear_relu";
     const AFTER: usize = 0;
 
-    fn cpu_relu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        self.cpu(cx, x, y)?;
+    fn cpu_relu(&self, cx: &CpuCtx, plan: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        self.cpu(cx, plan, x, y)?;
         rectify(self.name(), cx, x[0].dtype, &mut y[0])
     }
 
-    fn cuda_relu(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda_relu(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         self.launch(cx, x, y, true)
     }
 }

@@ -159,7 +159,7 @@ impl Op for MatMul {
         Saves::inputs(&[0, 1])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let sizes = self.sizes(&x[0].shape, &x[1].shape)?;
         float_type!(self.name(), x[0].dtype, T => {
             self.run::<T>(cx, &sizes, x[0].get(), x[1].get(), y[0].get());
@@ -167,7 +167,7 @@ impl Op for MatMul {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let s = self.sizes(&x[0].shape, &x[1].shape)?;
         let Sizes { m, k, n, .. } = s;
         let mat = |data, rows, columns, transpose| match transpose {

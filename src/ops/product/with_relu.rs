@@ -33,10 +33,10 @@ pub(in crate::ops) trait BeforeRelu: Op {
     const AFTER: usize;
 
     /// As [`Op::cpu`], rectified.
-    fn cpu_relu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()>;
+    fn cpu_relu(&self, cx: &CpuCtx, plan: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()>;
 
     /// As [`Op::cuda`], rectified.
-    fn cuda_relu(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()>;
+    fn cuda_relu(&self, cx: &CudaCtx, plan: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()>;
 }
 
 /// Rectifies an output where it lies.
@@ -66,12 +66,12 @@ impl<O: BeforeRelu> Op for WithRelu<O> {
         self.0.saves().and_outputs(&[0])
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        self.0.cpu_relu(cx, x, y)
+    fn cpu(&self, cx: &CpuCtx, plan: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        self.0.cpu_relu(cx, plan, x, y)
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        self.0.cuda_relu(cx, x, y)
+    fn cuda(&self, cx: &CudaCtx, plan: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        self.0.cuda_relu(cx, plan, x, y)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
@@ -164,11 +164,11 @@ impl Op for WithReluGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         self.on_cpu(cx, &x[0], Some(&x[1]), y)
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         self.on_cuda(cx, &x[0], &x[1], y)
     }
 

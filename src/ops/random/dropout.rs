@@ -72,7 +72,7 @@ impl Op for Dropout {
         if self.drops() { Saves::outputs(&[1]) } else { Saves::NONE }
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (key, threshold) = (self.key, threshold(self.p));
         let [y, mask] = y else { unreachable!("infer plans an output and a mask") };
         float_type!(self.name(), x[0].dtype, T => {
@@ -93,7 +93,7 @@ impl Op for Dropout {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let ((key, step), n) = (self.key.parts(), x[0].numel());
         let (threshold, scale) = (threshold(self.p), (1.0 / (1.0 - self.p)) as f32);
         let ([x, y], mask, live) = ([x[0].f32()?, y[0].f32()?], y[1].u8()?, cx.live_step());
@@ -173,7 +173,7 @@ impl Op for DropoutGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[0].dtype, T => {
             let scale = T::from_f64(1.0 / (1.0 - self.p));
             cx.zip(
@@ -187,7 +187,7 @@ impl Op for DropoutGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (n, scale) = (x[0].numel(), (1.0 / (1.0 - self.p)) as f32);
         kernels::dropout_bwd_f32(cx, over_quads(n), x[0].f32()?, x[1].u8()?, y[0].f32()?, scale, n as i64)
     }

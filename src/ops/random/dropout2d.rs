@@ -95,7 +95,7 @@ impl Op for Dropout2d {
         if self.drops() { Saves::outputs(&[1]) } else { Saves::NONE }
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (key, threshold) = (self.key, threshold(self.p));
         let [y, mask] = y else { unreachable!("infer plans an output and a mask") };
         let mask = mask.get::<u8>();
@@ -109,7 +109,7 @@ impl Op for Dropout2d {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let ((key, step), mask, channels) = (self.key.parts(), y[1].u8()?, y[1].numel());
         let grid = Launch::over(channels);
         kernels::dropout_mask(cx, grid, mask, channels as i64, threshold(self.p), key, step, cx.live_step())?;
@@ -144,14 +144,14 @@ impl Op for Dropout2dGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[0].dtype, T => {
             scale::<T>(cx, self.p, x[0].get(), x[1].get(), y[0].get());
             Ok(())
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         scale_cuda(cx, self.p, &x[0], &x[1], &y[0])
     }
 

@@ -53,7 +53,7 @@ impl Op for Argmax {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (_, around) = reduced(self.name(), &x[0].shape, self.dim, self.keepdim)?;
         float_type!(self.name(), x[0].dtype, T => {
             let indices = y[0].get::<i64>();
@@ -63,7 +63,7 @@ impl Op for Argmax {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (_, around) = reduced(self.name(), &x[0].shape, self.dim, self.keepdim)?;
         let values = cx.scratch::<f32>(y[0].numel())?;
         cuda::arg_max(cx, around, x[0].f32()?, values.ptr(), y[0].i64()?)

@@ -86,7 +86,7 @@ impl Op for Max {
         if self.dim.is_some() { Saves::outputs(&[1]) } else { Saves::inputs(&[0]).and_outputs(&[0]) }
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (_, around) = reduced(self.name(), &x[0].shape, self.dim, self.keepdim)?;
         let (values, indices) = y.split_at_mut(1);
         float_type!(self.name(), x[0].dtype, T => {
@@ -99,7 +99,7 @@ impl Op for Max {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (_, around) = reduced(self.name(), &x[0].shape, self.dim, self.keepdim)?;
         let (x, values) = (x[0].f32()?, y[0].f32()?);
         match y {
@@ -142,7 +142,7 @@ impl Op for MaxGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[0].dtype, T => {
             let (x, max, dy) = (x[0].get::<T>(), x[1].get::<T>()[0], x[2].get::<T>()[0]);
             let wins = |v: T| v == max || (v.is_nan() && max.is_nan());
@@ -153,7 +153,7 @@ impl Op for MaxGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (n, [x, max, dy]) = (x[0].numel(), [x[0].f32()?, x[1].f32()?, x[2].f32()?]);
         let winners = cx.scratch::<f32>(1)?;
         cuda::count_max(cx, n, x, max, winners.ptr())?;
@@ -185,7 +185,7 @@ impl Op for MaxDimGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let shape = self.input.shape;
         let (_, n, after) = shape.around(shape.dim(self.name(), self.dim)?);
         float_type!(self.name(), x[1].dtype, T => {
@@ -202,7 +202,7 @@ impl Op for MaxDimGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let shape = self.input.shape;
         let (_, n, after) = shape.around(shape.dim(self.name(), self.dim)?);
         let (grid, [n, after, all]) =

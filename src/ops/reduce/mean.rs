@@ -54,7 +54,7 @@ impl Op for Mean {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (kept, _) = self.0.reduce(self.name(), &x[0].shape)?;
         y[0].shape = kept;
         float_type!(self.name(), x[0].dtype, T => {
@@ -66,7 +66,7 @@ impl Op for Mean {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (kept, _) = self.0.reduce(self.name(), &x[0].shape)?;
         let count = x[0].numel() as f64 / kept.numel() as f64;
         reduce::sum_to(cx, (&x[0].shape, x[0].f32()?), (&kept, y[0].f32()?), count)

@@ -92,7 +92,7 @@ impl Op for Sum {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         y[0].shape = self.0.reduce(self.name(), &x[0].shape)?.0;
         float_type!(self.name(), x[0].dtype, T => {
             broadcast::sum_to::<T>(cx, x[0], &mut y[0]);
@@ -100,7 +100,7 @@ impl Op for Sum {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (kept, _) = self.0.reduce(self.name(), &x[0].shape)?;
         reduce::sum_to(cx, (&x[0].shape, x[0].f32()?), (&kept, y[0].f32()?), 1.0)
     }

@@ -63,14 +63,14 @@ impl Op for SumToSize {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[0].dtype, T => {
             broadcast::sum_to::<T>(cx, x[0], &mut y[0]);
             Ok(())
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         reduce::sum_to(cx, (&x[0].shape, x[0].f32()?), (&y[0].shape, y[0].f32()?), 1.0)
     }
 

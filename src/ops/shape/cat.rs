@@ -92,7 +92,7 @@ impl Op for Cat {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         // Bytes suffice: nothing is computed.
         let dim = y[0].shape.dim(self.name(), self.dim)?;
         let (rows, ..) = y[0].shape.around(dim);
@@ -113,7 +113,7 @@ impl Op for Cat {
         Ok(())
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (rows, length, after) = y[0].shape.around(y[0].shape.dim(self.name(), self.dim)?);
         let (bytes, row) = (y[0].dtype.size(), length * after);
         let mut to = y[0].bytes();

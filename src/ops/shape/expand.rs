@@ -83,12 +83,12 @@ impl Op for Expand {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         element_type!(x[0].dtype, T => broadcast::expand::<T>(cx, x[0], &mut y[0]));
         Ok(())
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let layout = broadcast::Layout::new(&y[0].shape, [&y[0].shape, &x[0].shape]);
         let dims: SmallVec<[_; MAX_RANK]> =
             layout.dims().iter().map(|&(n, [to, from])| (n, from, to)).collect();

@@ -66,12 +66,12 @@ impl Op for Flatten {
         Saves::NONE
     }
 
-    fn cpu(&self, _cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, _cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         y[0].bytes.copy_from_slice(x[0].bytes);
         Ok(())
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         cx.copy(y[0].bytes(), x[0].bytes(), x[0].size())
     }
 

@@ -206,7 +206,7 @@ impl Op for Pad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let shape = x[0].shape;
         let planes = self.planes(&shape);
         let mut axes = self.axes(&shape);
@@ -221,7 +221,7 @@ impl Op for Pad {
         Ok(())
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let value = if let PadMode::Constant(value) = self.mode { value } else { f64::NAN };
         let (n, bytes) = (y[0].numel(), x[0].dtype.size() as i32);
         let pad = self.kernel(&x[0].shape, &y[0].shape);
@@ -272,7 +272,7 @@ impl Op for PadGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (planes, axes) = (self.forward.planes(&self.input.shape), self.forward.axes(&self.input.shape));
         float_type!(self.name(), x[0].dtype, T => {
             gather::scatter_add(cx, planes, x[0].get::<T>(), &axes, y[0].get::<T>());
@@ -280,7 +280,7 @@ impl Op for PadGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (n, pad) = (y[0].numel(), self.forward.kernel(&self.input.shape, &x[0].shape));
         kernels::pad_bwd_f32(cx, Launch::over(n), x[0].f32()?, y[0].f32()?, n as i64, pad)
     }

@@ -81,7 +81,7 @@ impl Op for Permute {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (order, strides) = (self.order(&x[0].shape)?, x[0].shape.strides());
         element_type!(x[0].dtype, T => {
             gather::permute(cx, x[0].dims(), &strides, &order, x[0].get::<T>(), y[0].get::<T>());
@@ -89,7 +89,7 @@ impl Op for Permute {
         Ok(())
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (order, strides) = (self.order(&x[0].shape)?, x[0].shape.strides());
         let (from, to) = (x[0].bytes(), y[0].bytes());
         cuda::permute(cx, (x[0].dims(), &strides, &order), x[0].dtype.size(), from, to)

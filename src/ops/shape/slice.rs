@@ -93,7 +93,7 @@ impl Op for Slice {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let Resolved { around: (before, size, after), start, step, len, .. } = self.resolve(&x[0].shape)?;
         let taken = (0..len).map(|i| (start + i * step) * after).collect();
         let axes = [gather::whole(before, size * after), taken, gather::whole(after, 1)];
@@ -101,7 +101,7 @@ impl Op for Slice {
         Ok(())
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let Resolved { around: (before, size, after), start, step, len, .. } = self.resolve(&x[0].shape)?;
         let bytes = x[0].dtype.size();
         let dims = [(before, size * after, len * after), (len, step * after, after), (after, 1, 1)];
@@ -155,7 +155,7 @@ impl Op for SliceGrad {
         Saves::NONE
     }
 
-    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let Resolved { around: (before, size, after), start, step, len, .. } =
             self.forward.resolve(&self.input.shape)?;
         let mut source = vec![gather::OUTSIDE; size];
@@ -167,7 +167,7 @@ impl Op for SliceGrad {
         Ok(())
     }
 
-    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let shape = self.input.shape;
         let Resolved { around: (before, size, after), start, step, len, .. } =
             self.forward.resolve(&shape)?;

@@ -1,0 +1,128 @@
+//! The three loops of a convolution as ops run them. `conv2d`, `conv_transpose2d` and the gradients of both are each one of
+//! them, over the same sizes:
+//!
+//! | op | loop | first operand | second | result |
+//! |---|---|---|---|---|
+//! | `conv2d` | forward | x | weight | y |
+//! | its gradients | grad input | dy | weight | dx |
+//! | | grad weight | dy | x | dw |
+//! | `conv_transpose2d` | grad input | x | weight | y |
+//! | its gradients | forward | dy | weight | dx |
+//! | | grad weight | x | dy | dw |
+//!
+//! A transposed convolution is the gradient of a convolution from y to x, so there x and dy change places.
+
+use crate::core::{Geometry, Loop, Result, Shape};
+use crate::cpu::conv2d::{ConvFloat, Finish, GradInput};
+use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cuda::conv2d as cuda;
+use crate::cuda::{CudaCtx, DeviceView, Ptr};
+use crate::float_type;
+use crate::ops::images::check_dy;
+use crate::ops::no_second_gradient;
+use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, one_float};
+
+/// Runs a loop on `[first operand, second]` or `[first operand, second, bias]`. `relu`, of the forward loop alone: negative
+/// outputs become 0.
+///
+/// # Errors
+/// A dtype that does not compute.
+pub(super) fn on_cpu(
+    op: &str,
+    cx: &CpuCtx,
+    g: &Geometry,
+    which: Loop,
+    x: &[View],
+    relu: bool,
+    y: &mut ViewMut,
+) -> Result<()> {
+    float_type!(op, x[0].dtype, T => {
+        let loops = T::conv(cx, g, which);
+        let (first, second, y) = (x[0].get::<T>(), x[1].get::<T>(), y.get::<T>());
+        let bias = x.get(2).map(|bias| bias.get::<T>());
+        match which {
+            Loop::Forward => (loops.forward)(cx, g, first, second, Finish { bias, relu }, y),
+            Loop::GradInput => (loops.grad_input)(cx, g, GradInput { dy: first, weight: second, bias }, y),
+            Loop::GradWeight => (loops.grad_weight)(cx, g, first, second, y),
+        }
+        Ok(())
+    })
+}
+
+/// As [`on_cpu`], on a GPU.
+///
+/// # Errors
+/// A dtype there is no kernel for; no memory; the driver refusing.
+pub(super) fn on_cuda(
+    cx: &CudaCtx,
+    g: &Geometry,
+    which: Loop,
+    x: &[DeviceView],
+    relu: bool,
+    y: &DeviceView,
+) -> Result<()> {
+    let (first, second, y) = (x[0].f32()?, x[1].f32()?, y.f32()?);
+    let bias = x.get(2).map_or(Ok(Ptr::NULL), DeviceView::f32)?;
+    match which {
+        Loop::Forward => cuda::forward(cx, g, cuda::Forward { x: first, weight: second, bias, relu, y }),
+        Loop::GradInput => {
+            cuda::grad_input(cx, g, cuda::GradInput { dy: first, weight: second, bias, dx: y })
+        }
+        Loop::GradWeight => cuda::grad_weight(cx, g, cuda::GradWeight { dy: first, x: second, dw: y }),
+    }
+}
+
+/// Operations of a loop: two for each output and each term of its sum.
+pub(super) fn flops(g: &Geometry) -> u64 {
+    2 * g.work() as u64
+}
+
+/// A gradient of a convolution or of a transposed one, with respect to its input or its weight, from two operands as the
+/// table says.
+#[derive(Debug)]
+pub(super) struct ConvGrad {
+    pub name: &'static str,
+    pub g: Geometry,
+    pub which: Loop,
+    /// Which of the operands is dy, and the dimensions it must have.
+    pub dy: usize,
+    pub output: [usize; 4],
+    /// The shape of the result.
+    pub gradient: Shape,
+}
+
+impl Op for ConvGrad {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        check_dy(self.name, self.output, &x[self.dy])?;
+        Ok(Plan::new(self.gradient, one_float(self.name, x)?))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::NONE
+    }
+
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        on_cpu(self.name, cx, &self.g, self.which, x, false, &mut y[0])
+    }
+
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        on_cuda(cx, &self.g, self.which, x, false, &y[0])
+    }
+
+    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
+        Err(no_second_gradient(self.name))
+    }
+
+    fn flops(&self, _x: &[Meta], _y: &[Meta]) -> u64 {
+        flops(&self.g)
+    }
+}
+
+/// The gradient of a bias: the sum over all that its channel was added to.
+pub(super) fn bias_gradient(dy: &Tensor, channels: usize) -> Result<Tensor> {
+    dy.sum_to_size(&[channels, 1, 1])?.reshape(&[channels])
+}
