@@ -260,8 +260,6 @@ impl Shared {
             image: Image::default(),
             mask: Image::default(),
             scratch: Scratch::default(),
-            images: Vec::new(),
-            masks: Vec::new(),
         };
         for index in batches {
             let start = index * batch_size;
@@ -277,38 +275,59 @@ impl Shared {
     fn make<T: Float>(&self, bench: &mut Bench<T>, samples: &[usize], index: usize) -> Result<Batch> {
         let (device, target) = (&self.host, &self.options.target);
         let [channels, height, width] = self.image;
-        bench.images.clear();
-        bench.masks.clear();
-        for &i in samples {
-            self.add(bench, i).map_err(|e| e.at(|| format!("{}, image {i}", self.dataset.name())))?;
-        }
-        let targets = match target {
+        let (n, pixels) = (samples.len(), height * width);
+        let mut make = |masks: &mut [T]| {
+            Tensor::from_fn(device, &[n, channels, height, width], |images: &mut [T]| {
+                let places = images.chunks_exact_mut(channels * pixels).zip(samples).enumerate();
+                for (place, (image, &i)) in places {
+                    let mask = masks.get_mut(place * pixels..(place + 1) * pixels);
+                    self.write(bench, i, image, mask)
+                        .map_err(|e| e.at(|| format!("{}, image {i}", self.dataset.name())))?;
+                }
+                Ok(())
+            })
+        };
+        let (images, targets) = match target {
             Target::Class => {
+                let images = make(&mut [])?;
                 let label = |&i: &usize| checked::label(&*self.dataset, i).map(|label| label as i64);
                 let labels = samples.iter().map(label).collect::<Result<Vec<i64>>>()?;
-                Tensor::from_slice(device, &labels, &[samples.len()])?
+                (images, Tensor::from_slice(device, &labels, &[n])?)
             }
-            Target::Mask => Tensor::from_slice(device, &bench.masks, &[samples.len(), 1, height, width])?,
+            Target::Mask => {
+                let mut images = None;
+                let targets = Tensor::from_fn(device, &[n, 1, height, width], |masks| {
+                    images = Some(make(masks)?);
+                    Ok(())
+                })?;
+                (images.expect("made with its masks"), targets)
+            }
         };
-        let images = Tensor::from_slice(device, &bench.images, &[samples.len(), channels, height, width])?;
         Ok(Batch { index, images, targets, samples: samples.to_vec() })
     }
 
-    /// Adds one sample to the batch being made.
-    fn add<T: Float>(&self, bench: &mut Bench<T>, i: usize) -> Result<()> {
-        let Bench { key, table, image, mask, scratch, images, masks } = bench;
+    /// Writes one sample's numbers, and those of its mask, where they lie in the batch.
+    fn write<T: Float>(
+        &self,
+        bench: &mut Bench<T>,
+        i: usize,
+        to: &mut [T],
+        mask_to: Option<&mut [T]>,
+    ) -> Result<()> {
+        let Bench { key, table, image, mask, scratch } = bench;
         let pipeline = &self.options.pipeline;
         checked::read(&*self.dataset, i, image)?;
-        match self.options.target {
-            Target::Class => pipeline.apply(*key, i, image, None, scratch)?,
-            Target::Mask => {
+        match mask_to {
+            None => pipeline.apply(*key, i, image, None, scratch)?,
+            Some(to) => {
                 checked::mask(&*self.dataset, i, image.size, mask)?;
                 pipeline.apply(*key, i, image, Some(mask), scratch)?;
-                masks.extend(mask.pixels.iter().map(|&byte| T::from_f64(f64::from(byte))));
+                check_size("the mask", [1, self.image[1], self.image[2]], mask.size)?;
+                to.iter_mut().zip(&mask.pixels).for_each(|(to, &byte)| *to = T::from_f64(f64::from(byte)));
             }
         }
         check_size("the image", self.image, image.size)?;
-        table.extend(image, images);
+        table.write(image, to);
         Ok(())
     }
 }
@@ -330,8 +349,6 @@ struct Bench<T> {
     image: Image,
     mask: Image,
     scratch: Scratch,
-    images: Vec<T>,
-    masks: Vec<T>,
 }
 
 struct Worker {

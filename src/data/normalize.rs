@@ -145,17 +145,19 @@ pub(crate) enum Table<T> {
 }
 
 impl<T: Float> Table<T> {
-    /// Appends an image's numbers to `out`.
-    pub(crate) fn extend(&self, image: &Image, out: &mut Vec<T>) {
+    /// Writes an image's numbers to `out`, which has room for just them.
+    pub(crate) fn write(&self, image: &Image, out: &mut [T]) {
         match self {
             Table::Channels(tables) => {
-                for (plane, table) in image.planes().zip(tables) {
-                    out.extend(plane.iter().map(|&byte| table[usize::from(byte)]));
+                let size = image.pixels.len() / tables.len();
+                for ((plane, table), out) in image.planes().zip(tables).zip(out.chunks_exact_mut(size)) {
+                    out.iter_mut().zip(plane).for_each(|(out, &byte)| *out = table[usize::from(byte)]);
                 }
             }
             Table::Pixels { unit, numbers } => {
-                let number = |(&byte, &(mean, std)): (&u8, &(T, T))| (unit[usize::from(byte)] - mean) / std;
-                out.extend(image.pixels.iter().zip(numbers).map(number));
+                for ((out, &byte), &(mean, std)) in out.iter_mut().zip(&image.pixels).zip(numbers) {
+                    *out = (unit[usize::from(byte)] - mean) / std;
+                }
             }
         }
     }

@@ -90,8 +90,8 @@ impl Pipeline {
     /// # Errors
     /// A normalisation for other images.
     pub fn numbers<T: Float>(&self, image: &Image) -> Result<Vec<T>> {
-        let mut numbers = Vec::new();
-        self.normalize.table(image.size)?.extend(image, &mut numbers);
+        let mut numbers = vec![T::ZERO; image.pixels.len()];
+        self.normalize.table(image.size)?.write(image, &mut numbers);
         Ok(numbers)
     }
 }

@@ -249,6 +249,22 @@ pub(crate) fn write<T: Element>(tensor: &Tensor, values: &[T]) -> Result<()> {
     Ok(())
 }
 
+/// A tensor whose elements `fill` writes, all of them: on a CPU where they will lie.
+pub(crate) fn written<T: Element>(
+    device: &Device,
+    meta: &Meta,
+    fill: impl FnOnce(&mut [T]) -> Result<()>,
+) -> Result<Data> {
+    let Device::Cpu(cx) = device else {
+        let mut values = vec![<T as Element>::from_f64(0.0); meta.numel()];
+        fill(&mut values)?;
+        return upload(device, &values, meta);
+    };
+    let mut buffer = allocate("tensor", cx, meta)?;
+    fill(buffer.slice_mut())?;
+    Ok(made(device, data(Storage::Cpu(buffer), meta)))
+}
+
 /// A tensor from the host's elements.
 pub(crate) fn upload<T: Element>(device: &Device, values: &[T], meta: &Meta) -> Result<Data> {
     let storage = match device {
