@@ -1,5 +1,5 @@
 // Sets every ```math block of the sources with the KaTeX of docs/katex/, strictly: an unknown command, a sign that LaTeX
-// has not, or one whose font katex.html leaves out, fails with its file and line.
+// has not, or one whose font katex.css leaves out, fails with its file and line.
 //
 //   node tools/check-math.mjs
 import { readdirSync, readFileSync } from "node:fs";
@@ -8,8 +8,7 @@ import { fileURLToPath } from "node:url";
 import vm from "node:vm";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const page = readFileSync(join(root, "docs/katex/katex.html"), "utf8");
-const script = page.match(/<script><!--\n(.*)\n/)[1];
+const script = readFileSync(join(root, "docs/katex/katex.js"), "utf8");
 const katex = vm.runInNewContext(`${script}; katex`, { console });
 
 // What KaTeX sets in a font that tools/vendor-katex.sh leaves out.
@@ -29,7 +28,7 @@ for (const name of readdirSync(join(root, "src"), { recursive: true }).sort()) {
       const html = katex.renderToString(source, { displayMode: true, throwOnError: true, strict: "error" });
       const classes = new Set([...html.matchAll(/class="([^"]*)"/g)].flatMap((found) => found[1].split(" ")));
       const missing = absent.filter((name) => classes.has(name));
-      if (missing.length) throw new Error(`katex.html has no font for ${missing.join(", ")}`);
+      if (missing.length) throw new Error(`katex.css has no font for ${missing.join(", ")}`);
     } catch (error) {
       mistakes.push(`src/${name}:${line}: ${error.message}`);
     }

@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
-# Writes docs/katex/: what sets the ```math blocks of the documentation, in one file that rustdoc can include.
+# Writes docs/katex/katex.js and katex.css: KaTeX, which sets the ```math blocks of the documentation.
 #
-# katex.html is KaTeX's script, its style sheet with the fonts that our formulas need, and the lines that replace each
-# block's source by the formula. Everything is inside, so `cargo doc` needs no network, no flag and no further file. The
-# script stands in an HTML comment, which browsers read over: rustdoc would take its `<` for tags.
+# The style sheet has inside it the fonts that our formulas need, so the pages need no network. docs/katex/header.html
+# loads both.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-version=0.19.1
+version=$(grep -o 'katex@[0-9.]*' docs/katex/header.html)
 fonts="Main-Regular Math-Italic Size1-Regular Size2-Regular Size3-Regular Size4-Regular"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-(cd "$work" && npm pack --silent "katex@$version" >/dev/null && tar xzf katex-*.tgz)
+(cd "$work" && npm pack --silent "$version" >/dev/null && tar xzf katex-*.tgz)
 dist=$work/package/dist
 
 faces() {
@@ -23,25 +22,14 @@ faces() {
   done
 }
 
-mkdir -p docs/katex
 cp "$work/package/LICENSE" docs/katex/LICENSE
 {
-  printf '\n<!-- KaTeX %s, MIT licence, https://katex.org; made by tools/vendor-katex.sh -->\n' "$version"
-  printf '<style>\n'
+  printf '/* %s, MIT licence, https://katex.org; made by tools/vendor-katex.sh */\n' "$version"
   faces
   sed 's/@font-face{[^}]*}//g' "$dist/katex.min.css"
-  printf '.formula{overflow-x:auto;overflow-y:hidden}\n</style>\n'
-  printf '<script><!--\n'
+} >docs/katex/katex.css
+{
+  printf '/* %s, MIT licence, https://katex.org; made by tools/vendor-katex.sh */\n' "$version"
   cat "$dist/katex.min.js"
-  cat <<'END'
-
-for (const source of document.querySelectorAll("pre.language-math")) {
-  const formula = document.createElement("div");
-  formula.className = "formula";
-  katex.render(source.textContent, formula, { displayMode: true, fleqn: true, throwOnError: false });
-  source.closest(".example-wrap").replaceWith(formula);
-}
-//--></script>
-END
-} >docs/katex/katex.html
+} >docs/katex/katex.js
 wc -c docs/katex/*

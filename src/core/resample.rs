@@ -20,7 +20,6 @@
 //!   \quad \text{the mean}
 //! \end{aligned}
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::dtype::Float;
 use std::ops::Range;

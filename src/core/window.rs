@@ -8,7 +8,6 @@
 //! ```
 //!
 //! and there are `floor((input + padding - extent) / stride) + 1` outputs, with `extent = dilation * (kernel - 1) + 1`.
-#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::error::{Error, Result};
 use serde::Serialize;

@@ -32,7 +32,6 @@ const NAMED: usize = 24;
 /// Another number of images than one; no such layer, or one whose output has no rows and columns (the message lists those
 /// that do); a class out of range; a goal that the network's output has no score of; a score that is not finite, or does
 /// not depend on the layer.
-#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 pub fn gradcam(model: &dyn Module, name: &str, x: &Tensor, layer: &str, goal: Goal) -> Result<Heatmap> {
     one_image("gradcam", x)?;
     let watch = FindLayers::new(layer);

@@ -68,7 +68,6 @@ pub struct ParameterDiff {
 /// whole tensors: a single element near 0, the rest of a cancellation, would have an error of any size. In ulp it does, so
 /// the median belongs beside the largest. A number that is not finite, which is `null` in JSON, says that one of the tensors
 /// is not.
-#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Difference {
     pub max_abs: f64,

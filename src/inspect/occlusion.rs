@@ -65,7 +65,6 @@ impl Default for OcclusionOptions {
 /// # Errors
 /// Another number of images than one; a patch without pixels, or wider than the image; a stride of 0 or above the patch's
 /// size; a fill or score that is not finite; a class out of range; a goal that the network's output has no score of.
-#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 pub fn occlusion(
     model: &dyn Module,
     name: &str,

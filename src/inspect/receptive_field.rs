@@ -36,7 +36,6 @@ use std::collections::BTreeMap;
 ///
 /// Two branches that meet (a residual, a concatenation) see the union: again the whole image on an axis where their jumps
 /// differ. A field may reach beyond the image: that part is padding, whatever it repeats. (Araujo, Norris, Sim: "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.)
-#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ReceptiveField {
     /// Rows and columns.

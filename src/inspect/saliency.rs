@@ -32,7 +32,6 @@ use crate::tensor::Tensor;
 /// # Errors
 /// Another number of images than one; a class out of range; a goal that the network's output has no score of; a score that
 /// is not finite; a score that does not depend on the image.
-#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 pub fn saliency(model: &dyn Module, name: &str, x: &Tensor, goal: Goal) -> Result<Heatmap> {
     let [_, h, w] = one_image("saliency", x)?;
     let x = x.requires_grad();

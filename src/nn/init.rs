@@ -18,7 +18,6 @@ use std::str::FromStr;
 /// PyTorch's default for weight and bias of conv and linear layers is `kaiming_uniform_(a = sqrt 5)`, which works out to the
 /// first line. Xavier (Glorot & Bengio 2010) keeps the variance of activations and of gradients. Kaiming (He et al. 2015)
 /// accounts for the half that ReLU cuts off.
-#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
     /// Every element this value.

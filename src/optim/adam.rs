@@ -37,7 +37,6 @@ pub const ADAMW_DECAY: f64 = 0.01;
 /// ```
 ///
 /// PyTorch: `optim.Adam`, `optim.AdamW`.
-#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 pub struct Adam {
     memory: Memory,
     beta1: f64,

@@ -55,7 +55,6 @@ use std::str::FromStr;
 /// total_iters = steps - 1)` and REST in a `SequentialLR` with `milestones = [steps]`: REST begins its own count when warm-up
 /// ends. One difference: after warm-up by STEPS, a REST that goes by epoch keeps the run's epochs, for it has missed only a
 /// part of one.
-#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Schedule {
     /// The same rate throughout.

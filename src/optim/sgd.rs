@@ -21,7 +21,6 @@ use crate::tensor::{Meta, Tensor, Update};
 ///
 /// v starts at 0. The learning rate stands outside the velocity, as in PyTorch: a schedule takes effect at once. PyTorch:
 /// `optim.SGD` with `dampening = 0`.
-#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 pub struct Sgd {
     memory: Memory,
     momentum: f64,

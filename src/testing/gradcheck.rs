@@ -8,7 +8,6 @@
 //!
 //! The cotangent is random because a plain `sum` as the loss cannot see a gradient that is transposed, shifted or
 //! (for softmax) missing.
-#![cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 
 use super::cases::{self, Failure};
 use super::close::{Place, Tolerance, close};

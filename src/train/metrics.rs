@@ -32,7 +32,6 @@ pub struct Tally {
 /// ```
 ///
 /// Both are 1 when P and T are empty. In a [`Tally`] they are sums over pictures, in a report means.
-#[cfg_attr(doc, doc = include_str!("../../docs/katex/katex.html"))]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Overlap {
     /// Twice the common pixels over the pixels of both (Dice 1945).

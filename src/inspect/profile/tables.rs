@@ -29,7 +29,6 @@ pub enum Bound {
 /// ```
 ///
 /// Rates are 0 where no time passed.
-#[cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Cost {
     pub seconds: f64,

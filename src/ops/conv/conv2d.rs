@@ -47,7 +47,6 @@
 //! assert_eq!(y.to_vec::<f32>()?, [-4.0, -5.0, -5.0, -4.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::loops::{ConvGrad, bias_gradient, flops, on_cpu, on_cuda};
 use crate::core::{Error, Geometry, Loop, Padding, Result, Shape, Window};

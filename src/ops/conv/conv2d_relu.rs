@@ -29,7 +29,6 @@
 //! assert_eq!(y.to_vec::<f32>()?, [2.0, 0.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::conv2d::{Conv2d, Conv2dOptions, SPEC as PLAIN};
 use super::loops::{on_cpu, on_cuda};

@@ -48,7 +48,6 @@
 //! assert_eq!(y.to_vec::<f32>()?, [1.0, 2.0, 10.0, 20.0, 3.0, 4.0, 30.0, 40.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::loops::{ConvGrad, bias_gradient, flops, on_cpu, on_cuda};
 use crate::core::{Error, Geometry, Loop, Result, Shape, Window};

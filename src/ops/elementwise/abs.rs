@@ -20,7 +20,6 @@
 //! assert_eq!(x.abs()?.to_vec::<f32>()?, [1.5, 0.0, 2.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use crate::core::{Float, Result};

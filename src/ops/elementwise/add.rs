@@ -24,7 +24,6 @@
 //! assert_eq!((&x + &bias).to_vec::<f32>()?, [11.0, 22.0, 13.0, 24.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::binary::{Binary, Operands, Zip, cases, operand};
 use crate::core::{Float, Result};

@@ -16,7 +16,6 @@
 //! assert_eq!(labels.to_dtype(DType::I64)?.to_vec::<i64>()?, [3, 1]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use crate::core::{DType, Element, Error, ErrorKind, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};

@@ -27,7 +27,6 @@
 //! assert_eq!(x.clamp(None, Some(6.0))?.to_vec::<f32>()?, [-3.0, 0.5, 6.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cuda::{over_quads, walk};
 use super::unary::{self, Map, Reads, Unary};

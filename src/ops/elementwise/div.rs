@@ -24,7 +24,6 @@
 //! assert_eq!((&x / 2.0).to_vec::<f32>()?, [0.5, -1.5]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::binary::{Binary, Operands, Zip, cases, operand};
 use crate::core::{Float, Result};

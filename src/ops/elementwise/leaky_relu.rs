@@ -21,7 +21,6 @@
 //! assert_eq!(x.leaky_relu(0.5)?.to_vec::<f32>()?, [-1.0, 0.0, 3.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::unary::{Map, Reads, Unary, cases};
 use crate::core::{Float, Result};

@@ -27,7 +27,6 @@
 //! assert_eq!(x.masked_fill(&mask, -1.0)?.to_vec::<f32>()?, [1.0, -1.0, 3.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::binary::operand;
 use super::cuda::walk;

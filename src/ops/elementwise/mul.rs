@@ -23,7 +23,6 @@
 //! assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [2.0, 4.0, 6.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::binary::{Binary, Operands, Zip, cases, operand};
 use crate::core::{Float, Result};

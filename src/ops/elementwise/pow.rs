@@ -24,7 +24,6 @@
 //! assert_eq!(x.pow_scalar(3.0)?.to_vec::<f32>()?, [1.0, -8.0, 27.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::binary::{Binary, Operands, Zip, cases, operand};
 use crate::core::{Float, Result};

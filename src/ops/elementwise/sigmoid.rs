@@ -21,7 +21,6 @@
 //! assert_eq!(x.sigmoid()?.to_vec::<f32>()?, [0.5, 1.0, 0.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::unary::{Map, Reads, Unary, cases, plain_kernels};
 use crate::core::{Float, Result};

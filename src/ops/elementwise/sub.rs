@@ -22,7 +22,6 @@
 //! assert_eq!((&x - &x.reshape(&[2])?).to_vec::<f32>()?, [0.0, -1.0, 1.0, 0.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::binary::{Binary, Operands, Zip, cases, operand};
 use crate::core::{Float, Result};

@@ -27,7 +27,6 @@
 //! assert_eq!(x.where_(&condition, &zero)?.to_vec::<f32>()?, [1.0, 0.0, 3.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cuda::walk;
 use crate::core::{DType, Error, Float, Result};

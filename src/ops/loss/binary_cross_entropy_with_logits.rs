@@ -38,7 +38,6 @@
 //! assert_eq!(x.grad().unwrap().to_vec::<f64>()?, [-0.5, 1.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::reduction::{Of, Reduction};
 use crate::core::{Error, Float, Result, Shape};

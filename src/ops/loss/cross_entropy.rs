@@ -44,7 +44,6 @@
 //! assert_eq!(x.grad().unwrap().to_vec::<f64>()?, [0.25, 0.25, -0.75, 0.25]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cross_entropy_goal::Goal;
 use super::reduction::{Of, Reduction};

@@ -38,7 +38,6 @@
 //! assert_eq!(x.dice_loss(&target, DiceLoss::default())?.item()?, 1.0 - 3.0 / 5.0);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::reduction::{Of, Reduction};
 use crate::core::{Error, Float, Result, Shape};

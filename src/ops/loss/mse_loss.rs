@@ -29,7 +29,6 @@
 //! assert_eq!(x.mse_loss(&target, Reduction::Mean)?.item()?, (1.0 + 4.0) / 2.0);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::reduction::Reduction;
 use crate::core::{Element, Float, Result};

@@ -30,7 +30,6 @@
 //! assert_eq!(x.nll_loss(&target, None, NllLoss::default())?.item()?, (0.5 + 2.0) / 2.0);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::reduction::{Reduction, total};
 use super::scores::Scores;

@@ -51,7 +51,6 @@
 //! assert_eq!((mean.item()?, var.item()?), (1.5, 4.5));
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::normalise::{Given, Kind, Norm, normalise};
 use crate::core::{Error, Result, Shape};

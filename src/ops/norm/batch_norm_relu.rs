@@ -35,7 +35,6 @@
 //! assert_eq!(y.to_vec::<f32>()?, [0.0, 1.5]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::batch_norm::{BatchNormOptions, INPUTS as PLAIN, Normalised, affine, tracked, with_running};
 use super::normalise::{Given, Kind, Norm, normalise};

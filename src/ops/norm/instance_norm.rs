@@ -43,7 +43,6 @@
 //! assert_eq!(y.to_vec::<f32>()?, [-1.0, 1.0, 1.0, -1.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::batch_norm::{INPUTS, Normalised, affine, tracked, with_running};
 use super::normalise::{Given, Kind, Norm, normalise};

@@ -32,7 +32,6 @@
 //! assert_eq!(x.layer_norm(&[2], None, Some(&bias), 1e-12)?.to_vec::<f32>()?, [-1.0, 11.0, 1.0, 9.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::batch_norm::affine;
 use super::normalise::{Given, Kind, Norm, normalise};

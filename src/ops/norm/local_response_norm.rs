@@ -31,7 +31,6 @@
 //! assert_eq!(x.local_response_norm(settings)?.to_vec::<f32>()?, [1.0 / 2.0, 2.0 / 6.0, 4.0 / 21.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use crate::core::{Element, Error, Float, Result, Shape};
 use crate::cpu::context::CHUNK;

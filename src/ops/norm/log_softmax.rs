@@ -23,7 +23,6 @@
 //! assert_eq!(x.softmax(0)?.to_vec::<f64>()?, [0.0, 1.0], "ln(0) would be minus infinity");
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::along::{Along, Normalizer};
 use crate::core::{Float, Result};

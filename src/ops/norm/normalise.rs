@@ -20,7 +20,6 @@
 //! ```
 //!
 //! What is subtracted is the part of g along the two directions, all ones and xhat, that normalisation throws away.
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cuda;
 use crate::core::{DType, Error, Float, Result, Shape};

@@ -9,7 +9,6 @@
 //! ```
 //!
 //! The windows overlap by one input where O does not divide H, and repeat inputs where O is larger than H.
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use crate::core::{Error, Result, Shape, Window};
 use crate::ops::attrs::{AttrValue, Attrs};

@@ -24,7 +24,6 @@
 //! assert_eq!(image.adaptive_avg_pool2d((1, 2))?.to_vec::<f32>()?, [7.0 / 3.0, 28.0 / 3.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::adaptive::{OutputSize, under};
 use super::cuda;

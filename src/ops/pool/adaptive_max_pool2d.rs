@@ -26,7 +26,6 @@
 //! assert_eq!(indices.to_vec::<i64>()?, [1, 4]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::adaptive::{OutputSize, under};
 use super::cuda;

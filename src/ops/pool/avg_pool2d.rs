@@ -26,7 +26,6 @@
 //! assert_eq!(y.to_vec::<f32>()?, [2.5, 4.5, 10.5, 12.5]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cuda;
 use crate::core::{Error, Result, Shape, Window};

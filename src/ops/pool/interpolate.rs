@@ -29,7 +29,6 @@
 //! assert_eq!(image.interpolate(&bilinear)?.to_vec::<f32>()?, [0.0, 1.0, 3.0, 4.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cuda;
 use crate::core::resample::{Filter, Weights};

@@ -33,7 +33,6 @@
 //! assert_eq!(indices.to_vec::<i64>()?, [5, 7, 13, 15]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cuda;
 use crate::core::{DType, Result, Shape, Window};

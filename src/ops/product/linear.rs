@@ -33,7 +33,6 @@
 //! assert_eq!(x.linear(&weight, Some(&bias))?.to_vec::<f32>()?, [1.0, 9.0, 1.5, 3.0, 9.0, 3.5]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use crate::core::{Error, Float, Result, Shape};
 use crate::cpu::gemm::{Mat, gemm};

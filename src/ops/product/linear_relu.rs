@@ -26,7 +26,6 @@
 //! assert_eq!(x.linear_relu(&weight, None)?.to_vec::<f32>()?, [3.0, 0.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::linear::{Linear, SPEC as PLAIN};
 use super::with_relu::{BeforeRelu, WithRelu, rectify};

@@ -35,7 +35,6 @@
 //! assert_eq!(a.matmul(&b)?.to_vec::<f32>()?, [2.0, 1.0, 4.0, 3.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use crate::core::{Error, Result, Shape};
 use crate::cpu::gemm::{GemmFloat, Mat, gemm};

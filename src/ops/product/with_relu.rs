@@ -9,7 +9,6 @@
 //!
 //! A kernel that has each sum in a register when it is done rectifies it before it is written; others rectify the output
 //! where it lies. Backward reads the output, as that of `relu` does, so `f(x)` itself is kept by nobody.
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use crate::core::shape::MAX_RANK;
 use crate::core::{DType, Result, Shape};

@@ -26,7 +26,6 @@
 //! assert_eq!(x.dropout(1.0, Key::new(1))?.to_vec::<f32>()?, [0.0; 6]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use crate::core::{DType, Element, Error, Float, Key, Result, Shape};
 use crate::cpu::context::CHUNK;

@@ -26,7 +26,6 @@
 //! assert!(y.chunks(2).all(|channel| channel == [0.0, 0.0] || channel == [2.0, 2.0]));
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::dropout::{check_probability, kept, threshold};
 use crate::core::{DType, Float, Key, Result, Shape};

@@ -18,7 +18,6 @@
 //! assert_eq!(scores.argmax(Some(1), false)?.to_vec::<i64>()?, [1, 0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cuda;
 use super::max::reduced;

@@ -30,7 +30,6 @@
 //! assert_eq!(indices.to_vec::<i64>()?, [1, 0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cuda;
 use super::sum::Dims;

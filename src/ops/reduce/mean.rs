@@ -23,7 +23,6 @@
 //! assert_eq!(x.mean_all()?.item()?, 3.5);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cuda as reduce;
 use super::sum::{self, Dims};

@@ -24,7 +24,6 @@
 //! assert_eq!(x.sum_all()?.item()?, 21.0);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cuda as reduce;
 use crate::core::shape::MAX_RANK;

@@ -23,7 +23,6 @@
 //! assert_eq!(x.sum_to_size(&[2, 1])?.to_vec::<f32>()?, [3.0, 7.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cuda as reduce;
 use crate::core::{Error, Result, Shape};

@@ -22,7 +22,6 @@
 //! assert_eq!(x.expand(&[2, 3])?.to_vec::<f32>()?, [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cuda::copy;
 use crate::core::shape::MAX_RANK;

@@ -22,7 +22,6 @@
 //! assert_eq!(maps.flatten(1, -1)?.dims(), [64, 400]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use crate::core::{Error, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut};

@@ -30,7 +30,6 @@
 //! assert_eq!(x.pad(&[2, 1], PadMode::Reflect)?.to_vec::<f32>()?, [3.0, 2.0, 1.0, 2.0, 3.0, 2.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use crate::core::{DType, Element, Error, Result, Shape};
 use crate::cpu::gather::{self, Axis, OUTSIDE};

@@ -22,7 +22,6 @@
 //! assert_eq!(x.transpose(0, 1)?.to_vec::<f32>()?, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cuda;
 use crate::core::shape::MAX_RANK;

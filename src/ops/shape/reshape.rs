@@ -23,7 +23,6 @@
 //! assert!(y.shares_storage(&x));
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use crate::core::shape::MAX_RANK;
 use crate::core::{Error, Result, Shape};

@@ -25,7 +25,6 @@
 //! assert!(x.narrow(0, 1, 1)?.shares_storage(&x));
 //! # Ok::<(), receptive::Error>(())
 //! ```
-#![cfg_attr(doc, doc = include_str!("../../../docs/katex/katex.html"))]
 
 use super::cuda::copy;
 use crate::core::{Element, Error, Result, Shape};

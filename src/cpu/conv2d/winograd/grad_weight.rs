@@ -15,7 +15,6 @@
 //! |---|---|---|
 //! | small | chunks of the batch, each with a dU of its own | V and Y stay in the second-level cache; dUs added in order |
 //! | large | all transforms of some blocks of tiles, then 16 positions x some outputs | one dU, V and Y pass through the third |
-#![cfg_attr(doc, doc = include_str!("../../../../docs/katex/katex.html"))]
 
 use super::transforms::{Place, Plane, grads, pixels, weights};
 use super::{Block, MACS, Shared, Tiling, pitch};

@@ -68,7 +68,6 @@
 //! 3 x 3, stride 1, dilation 1, one group: [`supports`]; other convolutions take another rung.
 //!
 //! [`outer`]: crate::cpu::outer
-#![cfg_attr(doc, doc = include_str!("../../../../docs/katex/katex.html"))]
 
 mod forward;
 mod grad_weight;
