@@ -21,6 +21,7 @@
 mod attrs;
 mod call;
 mod case;
+mod gradient;
 pub(crate) mod images;
 
 mod conv;
@@ -226,10 +227,4 @@ impl OpSpec {
 /// The first output of an op that has only one.
 pub(crate) fn one(outputs: crate::tensor::Outputs) -> Tensor {
     outputs.into_iter().next().expect("every op has a first output")
-}
-
-/// The error of a gradient op asked for a gradient of its own.
-pub(crate) fn no_second_gradient(op: &str) -> Error {
-    Error::new(ErrorKind::NotDifferentiable, op, "gradients of gradients are not recorded")
-        .help("detach the tensor first")
 }

@@ -52,6 +52,7 @@ use super::loops::{ConvGrad, bias_gradient, flops, on_cpu, on_cuda};
 use crate::core::{Error, Geometry, Loop, Padding, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
+use crate::ops::gradient::Gradient;
 use crate::ops::images::{images, like_images};
 use crate::ops::{Attrs, Case, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -196,11 +197,11 @@ impl Op for Conv2d {
         };
         if needs[0] {
             let op = grad("conv2d_grad_input", Loop::GradInput, input);
-            grads[0] = Some(one(apply(op, &[dy, &saved.input(1)])?));
+            grads[0] = Some(Gradient::of(op, &[dy, &saved.input(1)])?);
         }
         if needs[1] {
             let op = grad("conv2d_grad_weight", Loop::GradWeight, weight);
-            grads[1] = Some(one(apply(op, &[dy, &saved.input(0)])?));
+            grads[1] = Some(Gradient::of(op, &[dy, &saved.input(0)])?);
         }
         if needs.get(2) == Some(&true) {
             grads[2] = Some(bias_gradient(dy, g.o)?);

@@ -53,6 +53,7 @@ use super::loops::{ConvGrad, bias_gradient, flops, on_cpu, on_cuda};
 use crate::core::{Error, Geometry, Loop, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
+use crate::ops::gradient::Gradient;
 use crate::ops::images::{images, like_images};
 use crate::ops::{Attrs, Case, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -174,12 +175,12 @@ impl Op for ConvTranspose2d {
         if needs[0] {
             let name = "conv_transpose2d_grad_input";
             let op = ConvGrad { name, g, which: Loop::Forward, dy: 0, output, gradient: input };
-            grads[0] = Some(one(apply(op, &[dy, &saved.input(1)])?));
+            grads[0] = Some(Gradient::of(op, &[dy, &saved.input(1)])?);
         }
         if needs[1] {
             let name = "conv_transpose2d_grad_weight";
             let op = ConvGrad { name, g, which: Loop::GradWeight, dy: 1, output, gradient: weight };
-            grads[1] = Some(one(apply(op, &[&saved.input(0), dy])?));
+            grads[1] = Some(Gradient::of(op, &[&saved.input(0), dy])?);
         }
         if needs.get(2) == Some(&true) {
             grads[2] = Some(bias_gradient(dy, g.c)?);

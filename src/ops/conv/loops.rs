@@ -18,9 +18,9 @@ use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::conv2d as cuda;
 use crate::cuda::{CudaCtx, DeviceView, Ptr};
 use crate::float_type;
+use crate::ops::gradient::GradientOp;
 use crate::ops::images::check_dy;
-use crate::ops::no_second_gradient;
-use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, one_float};
+use crate::tensor::{Meta, Plan, Tensor, one_float};
 
 /// Runs a loop on `[first operand, second]` or `[first operand, second, bias]`. `relu`, of the forward loop alone: negative
 /// outputs become 0.
@@ -91,7 +91,7 @@ pub(super) struct ConvGrad {
     pub gradient: Shape,
 }
 
-impl Op for ConvGrad {
+impl GradientOp for ConvGrad {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -101,20 +101,12 @@ impl Op for ConvGrad {
         Ok(Plan::new(self.gradient, one_float(self.name, x)?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         on_cpu(self.name, cx, &self.g, self.which, x, false, &mut y[0])
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         on_cuda(cx, &self.g, self.which, x, false, &y[0])
-    }
-
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(no_second_gradient(self.name))
     }
 
     fn flops(&self, _x: &[Meta], _y: &[Meta]) -> u64 {

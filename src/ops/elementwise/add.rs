@@ -25,7 +25,7 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::binary::{Binary, Operands, Zip, cases, operand};
+use super::binary::{Binary, Differentiable, Operands, Zip, cases, operand};
 use crate::core::{Float, Result};
 use crate::cuda::{CudaCtx, kernels};
 use crate::ops::{Case, Fill, Input, OpSpec};
@@ -53,7 +53,9 @@ impl Binary for Add {
     fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()> {
         kernels::add_f32(cx, on.grid, on.a, on.b, on.number, on.y, self.alpha as f32, on.walk)
     }
+}
 
+impl Differentiable for Add {
     fn saves(self) -> Saves {
         Saves::NONE
     }

@@ -7,39 +7,35 @@ use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
 use crate::cuda::kernels::Walk;
 use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr};
 use crate::float_type;
-use crate::ops::{Attrs, Case, Fill, no_second_gradient, one};
+use crate::ops::gradient::GradientOp;
+use crate::ops::{Attrs, Case, Fill, one};
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use std::fmt::Debug;
 
-/// A function of two elements, and its gradients: none by default, as for a function that is itself a gradient.
+/// A function of two elements.
 pub(super) trait Binary: Debug + Copy + Send + Sync + 'static {
     const NAME: &'static str;
 
     /// The second operand, where it is a number and not a tensor.
-    fn number(self) -> Option<f64> {
-        None
-    }
+    fn number(self) -> Option<f64>;
 
     /// The function.
     fn y<T: Float>(self, a: T, b: T) -> T;
 
     /// Launches its kernel.
     fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()>;
+}
 
+/// A function of two elements with gradients.
+pub(super) trait Differentiable: Binary {
     /// What the gradients read.
-    fn saves(self) -> Saves {
-        Saves::NONE
-    }
+    fn saves(self) -> Saves;
 
     /// The gradient of the first operand, in the output's shape.
-    fn da(self, _saved: &Saved, _dy: &Tensor) -> Result<Tensor> {
-        Err(no_second_gradient(Self::NAME))
-    }
+    fn da(self, saved: &Saved, dy: &Tensor) -> Result<Tensor>;
 
     /// The gradient of the second operand, in the output's shape.
-    fn db(self, _saved: &Saved, _dy: &Tensor) -> Result<Tensor> {
-        Err(no_second_gradient(Self::NAME))
-    }
+    fn db(self, saved: &Saved, dy: &Tensor) -> Result<Tensor>;
 }
 
 /// What the kernel of a function of two operands takes. Without `b` the number stands for it.
@@ -56,12 +52,8 @@ pub(super) struct Operands {
 #[derive(Debug)]
 pub(super) struct Zip<F>(pub F);
 
-impl<F: Binary> Op for Zip<F> {
-    fn name(&self) -> &'static str {
-        F::NAME
-    }
-
-    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+impl<F: Binary> Zip<F> {
+    fn plan(&self, x: &[Meta]) -> Result<Plan> {
         let dtype = one_float(F::NAME, x)?;
         let shape = match x {
             [a, b] => a.shape.broadcast(F::NAME, &b.shape)?,
@@ -70,11 +62,7 @@ impl<F: Binary> Op for Zip<F> {
         Ok(Plan::new(shape, dtype))
     }
 
-    fn saves(&self) -> Saves {
-        self.0.saves()
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn run(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let f = self.0;
         float_type!(F::NAME, x[0].dtype, T => {
             match f.number().map(T::from_f64) {
@@ -85,7 +73,7 @@ impl<F: Binary> Op for Zip<F> {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn launch(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let y = &y[0];
         let (b, walk) = match x {
             [a, b] => (b.f32()?, walk(&y.shape, [&a.shape, &b.shape])),
@@ -94,6 +82,28 @@ impl<F: Binary> Op for Zip<F> {
         let number = self.0.number().unwrap_or(0.0) as f32;
         self.0
             .cuda(cx, Operands { grid: over_quads(y.numel()), a: x[0].f32()?, b, number, y: y.f32()?, walk })
+    }
+}
+
+impl<F: Differentiable> Op for Zip<F> {
+    fn name(&self) -> &'static str {
+        F::NAME
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        self.plan(x)
+    }
+
+    fn saves(&self) -> Saves {
+        self.0.saves()
+    }
+
+    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        self.run(cx, x, y)
+    }
+
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        self.launch(cx, x, y)
     }
 
     /// A stretched operand was read many times: its gradient is the sum over its copies.
@@ -106,9 +116,32 @@ impl<F: Binary> Op for Zip<F> {
     }
 }
 
+/// A function that is itself a gradient.
+impl<F: Binary> GradientOp for Zip<F> {
+    fn name(&self) -> &'static str {
+        F::NAME
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        self.plan(x)
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        self.run(cx, x, y)
+    }
+
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        self.launch(cx, x, y)
+    }
+
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
+    }
+}
+
 impl Tensor {
     /// Applies a function of two operands; its number stands for the second where `other` is missing.
-    pub(super) fn zip<F: Binary>(&self, f: F, other: Option<&Tensor>) -> Result<Tensor> {
+    pub(super) fn zip<F: Differentiable>(&self, f: F, other: Option<&Tensor>) -> Result<Tensor> {
         Ok(one(match other {
             Some(other) => apply(Zip(f), &[self, other])?,
             None => apply(Zip(f), &[self])?,

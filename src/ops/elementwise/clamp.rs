@@ -34,7 +34,8 @@ use crate::core::{Element, Error, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
 use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr, kernels};
 use crate::float_type;
-use crate::ops::{Attrs, Case, Fill, Input, OpSpec, no_second_gradient, one};
+use crate::ops::gradient::{Gradient, GradientOp};
+use crate::ops::{Attrs, Case, Fill, Input, OpSpec, one};
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -190,7 +191,7 @@ impl Op for ClampTensors {
                 1 if limits.min => Part::Min,
                 _ => Part::Max,
             };
-            let whole = one(apply(ClampTensorsGrad { limits, part }, &inputs)?);
+            let whole = Gradient::of(ClampTensorsGrad { limits, part }, &inputs)?;
             whole.sum_to_size(saved.meta(i).dims())
         };
         (0..needs.len()).map(|i| needs[i].then(|| gradient(i)).transpose()).collect()
@@ -245,7 +246,7 @@ struct ClampTensorsGrad {
     part: Part,
 }
 
-impl Op for ClampTensorsGrad {
+impl GradientOp for ClampTensorsGrad {
     fn name(&self) -> &'static str {
         "clamp_grad"
     }
@@ -254,11 +255,7 @@ impl Op for ClampTensorsGrad {
         Ok(Plan::new(x[0].shape, one_float(self.name(), x)?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (part, dy) = (self.part, x[x.len() - 1]);
         let (x, min, max) = self.limits.split(x);
         float_type!(self.name(), dy.dtype, T => {
@@ -275,7 +272,7 @@ impl Op for ClampTensorsGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let n = y[0].numel();
         let x: SmallVec<[Ptr<f32>; 4]> = x.iter().map(DeviceView::f32).collect::<Result<_>>()?;
         let dy = x[x.len() - 1];
@@ -285,8 +282,8 @@ impl Op for ClampTensorsGrad {
         kernels::clamp_tensors_bwd_f32(cx, Launch::over(n), x, min, max, dy, y[0].f32()?, part, n as i64)
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(no_second_gradient(self.name()))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 

@@ -25,7 +25,7 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::binary::{Binary, Operands, Zip, cases, operand};
+use super::binary::{Binary, Differentiable, Operands, Zip, cases, operand};
 use crate::core::{Float, Result};
 use crate::cuda::{CudaCtx, kernels};
 use crate::ops::{Attrs, Case, Fill, Input, OpSpec};
@@ -80,7 +80,9 @@ impl Binary for Div {
         };
         kernel(cx, on.grid, on.a, on.b, on.number, on.y, on.walk)
     }
+}
 
+impl Differentiable for Div {
     fn saves(self) -> Saves {
         match (self.rounding, self.other) {
             (Rounding::None, None) => Saves::inputs(&[1]).and_outputs(&[0]),

@@ -24,7 +24,7 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::binary::{Binary, Operands, Zip, cases, operand};
+use super::binary::{Binary, Differentiable, Operands, Zip, cases, operand};
 use crate::core::{Float, Result};
 use crate::cuda::{CudaCtx, kernels};
 use crate::ops::{Fill, Input, OpSpec};
@@ -51,7 +51,9 @@ impl Binary for Mul {
     fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()> {
         kernels::mul_f32(cx, on.grid, on.a, on.b, on.number, on.y, on.walk)
     }
+}
 
+impl Differentiable for Mul {
     fn saves(self) -> Saves {
         if self.other.is_some() { Saves::NONE } else { Saves::inputs(&[0, 1]) }
     }

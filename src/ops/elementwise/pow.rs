@@ -25,9 +25,10 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::binary::{Binary, Operands, Zip, cases, operand};
+use super::binary::{Binary, Differentiable, Operands, Zip, cases, operand};
 use crate::core::{Float, Result};
 use crate::cuda::{CudaCtx, kernels};
+use crate::ops::gradient::Gradient;
 use crate::ops::{Case, Fill, Input, OpSpec};
 use crate::tensor::{Saved, Saves, Tensor};
 use std::sync::Arc;
@@ -52,18 +53,24 @@ impl Binary for Pow {
     fn cuda(self, cx: &CudaCtx, on: Operands) -> Result<()> {
         kernels::pow_f32(cx, on.grid, on.a, on.b, on.number, on.y, on.walk)
     }
+}
 
+impl Differentiable for Pow {
     fn saves(self) -> Saves {
         if self.exponent.is_some() { Saves::inputs(&[0]) } else { Saves::inputs(&[0, 1]) }
     }
 
     fn da(self, saved: &Saved, dy: &Tensor) -> Result<Tensor> {
-        let exponent = self.exponent.is_none().then(|| saved.input(1));
-        saved.input(0).zip(Slope { exponent: self.exponent }, exponent.as_ref())?.mul(dy)
+        let (x, slope) = (saved.input(0), Zip(Slope { exponent: self.exponent }));
+        match self.exponent {
+            Some(_) => Gradient::of(slope, &[&x])?,
+            None => Gradient::of(slope, &[&x, &saved.input(1)])?,
+        }
+        .mul(dy)
     }
 
     fn db(self, saved: &Saved, dy: &Tensor) -> Result<Tensor> {
-        saved.input(0).zip(Growth, Some(&saved.input(1)))?.mul(dy)
+        Gradient::of(Zip(Growth), &[&saved.input(0), &saved.input(1)])?.mul(dy)
     }
 }
 
@@ -126,6 +133,10 @@ struct Growth;
 
 impl Binary for Growth {
     const NAME: &'static str = "pow_grad_exponent";
+
+    fn number(self) -> Option<f64> {
+        None
+    }
 
     fn y<T: Float>(self, x: T, e: T) -> T {
         if x == T::ZERO && e >= T::ZERO { T::ZERO } else { power(x, e) * x.ln() }

@@ -5,7 +5,8 @@ use crate::core::{Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr};
 use crate::float_type;
-use crate::ops::{Case, Fill, no_second_gradient, one};
+use crate::ops::gradient::{Gradient, GradientOp};
+use crate::ops::{Case, Fill, one};
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::fmt::Debug;
@@ -118,7 +119,7 @@ impl<F: Unary> Op for Map<F> {
             Reads::Input => saved.input(0),
             Reads::Output => saved.output(0),
         };
-        Ok(smallvec![Some(one(apply(MapGrad(self.0), &[&read, dy])?))])
+        Ok(smallvec![Some(Gradient::of(MapGrad(self.0), &[&read, dy])?)])
     }
 }
 
@@ -126,7 +127,7 @@ impl<F: Unary> Op for Map<F> {
 #[derive(Debug)]
 pub(super) struct MapGrad<F>(pub F);
 
-impl<F: Unary> Op for MapGrad<F> {
+impl<F: Unary> GradientOp for MapGrad<F> {
     fn name(&self) -> &'static str {
         F::GRAD
     }
@@ -135,11 +136,7 @@ impl<F: Unary> Op for MapGrad<F> {
         Ok(Plan::new(x[0].shape, one_float(F::GRAD, x)?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let f = self.0;
         float_type!(F::GRAD, x[0].dtype, T => {
             cx.zip(
@@ -153,13 +150,13 @@ impl<F: Unary> Op for MapGrad<F> {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let n = y[0].numel();
         self.0.dx_cuda(cx, over_quads(n), [x[0].f32()?, x[1].f32()?], y[0].f32()?, n as i64)
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(no_second_gradient(F::GRAD))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 

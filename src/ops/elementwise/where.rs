@@ -33,7 +33,8 @@ use crate::core::{DType, Error, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
 use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr, kernels};
 use crate::float_type;
-use crate::ops::{Case, Fill, Input, OpSpec, no_second_gradient, one};
+use crate::ops::gradient::{Gradient, GradientOp};
+use crate::ops::{Case, Fill, Input, OpSpec, one};
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
@@ -107,11 +108,11 @@ pub(super) struct MaskedGrad {
 
 impl MaskedGrad {
     pub(super) fn apply(self, mask: &Tensor, dy: &Tensor) -> Result<Tensor> {
-        Ok(one(apply(self, &[mask, dy])?))
+        Gradient::of(self, &[mask, dy])
     }
 }
 
-impl Op for MaskedGrad {
+impl GradientOp for MaskedGrad {
     fn name(&self) -> &'static str {
         "where_grad"
     }
@@ -120,11 +121,7 @@ impl Op for MaskedGrad {
         Ok(Plan::new(x[1].shape, one_float(self.name(), &x[1..])?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let keep = self.keep;
         float_type!(self.name(), x[1].dtype, T => {
             let (mask, dy) = (x[0].get::<u8>(), x[1].get::<T>());
@@ -135,15 +132,15 @@ impl Op for MaskedGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (dy, n) = (x[1].f32()?, y[0].numel());
         let (a, b) = if self.keep { (dy, Ptr::NULL) } else { (Ptr::NULL, dy) };
         let walk = walk(&y[0].shape, [&x[0].shape, &x[1].shape, &x[1].shape]);
         kernels::where_f32(cx, Launch::over(n), x[0].u8()?, a, b, 0.0, y[0].f32()?, walk)
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(no_second_gradient(self.name()))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 

@@ -47,7 +47,8 @@ use crate::cuda::kernels::{self, Walk};
 use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr};
 use crate::float_type;
 use crate::ops::elementwise::cuda::walk;
-use crate::ops::{Case, Fill, Input, OpSpec, no_second_gradient, one};
+use crate::ops::gradient::{Gradient, GradientOp};
+use crate::ops::{Case, Fill, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
@@ -159,7 +160,7 @@ impl Op for BinaryCrossEntropyWithLogits {
         let mut grads: Grads = smallvec![None; needs.len()];
         for (of, grad) in [Of::Input, Of::Target].into_iter().zip(&mut grads) {
             if needs[of as usize] {
-                *grad = Some(one(apply(BinaryCrossEntropyWithLogitsGrad { forward: *self, of }, &inputs)?));
+                *grad = Some(Gradient::of(BinaryCrossEntropyWithLogitsGrad { forward: *self, of }, &inputs)?);
             }
         }
         Ok(grads)
@@ -181,7 +182,7 @@ struct BinaryCrossEntropyWithLogitsGrad {
     of: Of,
 }
 
-impl Op for BinaryCrossEntropyWithLogitsGrad {
+impl GradientOp for BinaryCrossEntropyWithLogitsGrad {
     fn name(&self) -> &'static str {
         "binary_cross_entropy_with_logits_grad"
     }
@@ -190,11 +191,7 @@ impl Op for BinaryCrossEntropyWithLogitsGrad {
         Ok(Plan::new(x[1].shape, one_float(self.name(), x)?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (dy, pair, weights) = (x[0], [x[1], x[2]], &x[3..]);
         let (forward, y) = (self.forward, &mut y[0]);
         float_type!(self.name(), dy.dtype, T => {
@@ -225,7 +222,7 @@ impl Op for BinaryCrossEntropyWithLogitsGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (walk, [weight, pos_weight]) = self.forward.walk(&x[1].shape, &x[3..])?;
         let (dy, input, target, dx) = (x[0].f32()?, x[1].f32()?, x[2].f32()?, y[0].f32()?);
         let each = i32::from(self.forward.reduction == Reduction::None);
@@ -234,8 +231,8 @@ impl Op for BinaryCrossEntropyWithLogitsGrad {
         kernels::bce_bwd_f32(cx, launch, dy, input, target, weight, pos_weight, n, each, of_target, dx, walk)
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(no_second_gradient(self.name()))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 

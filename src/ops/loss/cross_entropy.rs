@@ -52,6 +52,7 @@ use crate::core::{DType, Error, Float, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, softmax};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::{Case, Fill, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::{SmallVec, smallvec};
@@ -159,7 +160,7 @@ impl Op for CrossEntropy {
         let mut grads: Grads = smallvec![None; saved.len()];
         for (of, grad) in [Of::Input, Of::Target].into_iter().zip(&mut grads) {
             if needs[of as usize] {
-                *grad = Some(one(apply(CrossEntropyGrad { forward: *self, of }, &inputs)?));
+                *grad = Some(Gradient::of(CrossEntropyGrad { forward: *self, of }, &inputs)?);
             }
         }
         Ok(grads)
@@ -211,7 +212,7 @@ impl CrossEntropyGrad {
     }
 }
 
-impl Op for CrossEntropyGrad {
+impl GradientOp for CrossEntropyGrad {
     fn name(&self) -> &'static str {
         "cross_entropy_grad"
     }
@@ -220,15 +221,11 @@ impl Op for CrossEntropyGrad {
         Ok(Plan::new(x[0].shape, one_float(self.name(), &x[..3])?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[0].dtype, T => self.run::<T>(cx, x, y[0].get::<T>()))
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let scores = Scores::new(self.name(), x[0].shape, None)?;
         let goal = self.forward.goal(scores, &x[3], x.get(4))?;
         let (log_p, divisor, dy, gradient) = (x[0].f32()?, x[1].f32()?, x[2].f32()?, y[0].f32()?);
@@ -241,8 +238,8 @@ impl Op for CrossEntropyGrad {
         kernels::cross_entropy_bwd_f32(cx, launch, log_p, divisor, dy, goal, lanes, each, gradient)
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(crate::ops::no_second_gradient(self.name()))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 

@@ -44,7 +44,8 @@ use crate::core::{Error, Float, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, reduce};
 use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr, kernels};
 use crate::float_type;
-use crate::ops::{Case, Fill, Input, OpSpec, no_second_gradient, one};
+use crate::ops::gradient::{Gradient, GradientOp};
+use crate::ops::{Case, Fill, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
@@ -152,7 +153,7 @@ impl Op for DiceLoss {
         let [p, ratio, total] = [1, 2, 3].map(|i| saved.output(i));
         let inputs = [&p, &saved.input(1), &ratio, &total, dy];
         let gradient = |of: Of| {
-            let run = || Ok(one(apply(DiceLossGrad { reduction: self.reduction, of }, &inputs)?));
+            let run = || Gradient::of(DiceLossGrad { reduction: self.reduction, of }, &inputs);
             needs[of as usize].then(run).transpose()
         };
         Ok(smallvec![gradient(Of::Input)?, gradient(Of::Target)?])
@@ -174,7 +175,7 @@ struct DiceLossGrad {
     of: Of,
 }
 
-impl Op for DiceLossGrad {
+impl GradientOp for DiceLossGrad {
     fn name(&self) -> &'static str {
         "dice_loss_grad"
     }
@@ -183,11 +184,7 @@ impl Op for DiceLossGrad {
         Ok(Plan::new(x[0].shape, one_float(self.name(), x)?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (rows, d) = rows(&x[0].shape);
         float_type!(self.name(), x[0].dtype, T => {
             let [p, t, ratio, total, dy] = [0, 1, 2, 3, 4].map(|i| x[i].get::<T>());
@@ -208,7 +205,7 @@ impl Op for DiceLossGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (rows, d) = rows(&x[0].shape);
         let [p, t, ratio, total, dy] = [x[0].f32()?, x[1].f32()?, x[2].f32()?, x[3].f32()?, x[4].f32()?];
         let each = i32::from(self.reduction == Reduction::None);
@@ -217,8 +214,8 @@ impl Op for DiceLossGrad {
         kernels::dice_bwd_f32(cx, launch, p, t, ratio, total, dy, d, divisor, each, of_target, dx, n)
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(no_second_gradient(self.name()))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 

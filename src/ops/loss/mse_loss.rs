@@ -36,6 +36,7 @@ use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::ops::elementwise::cuda::{over_quads, walk};
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::reduce::cuda as reduce;
 use crate::ops::{Case, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -93,7 +94,7 @@ impl Op for MseLoss {
         let (x, t) = (saved.input(0), saved.input(1));
         // The target's gradient is the input's with the two exchanged.
         let gradient = |needed: bool, a: &Tensor, b: &Tensor| {
-            let full = || Ok(one(apply(MseLossGrad(*self), &[a, b, dy])?));
+            let full = || Gradient::of(MseLossGrad(*self), &[a, b, dy]);
             needed.then(|| full().and_then(|g| g.sum_to_size(a.dims()))).transpose()
         };
         Ok(smallvec![gradient(needs[0], &x, &t)?, gradient(needs[1], &t, &x)?])
@@ -112,7 +113,7 @@ impl Op for MseLoss {
 #[derive(Debug)]
 struct MseLossGrad(MseLoss);
 
-impl Op for MseLossGrad {
+impl GradientOp for MseLossGrad {
     fn name(&self) -> &'static str {
         "mse_loss_grad"
     }
@@ -122,11 +123,7 @@ impl Op for MseLossGrad {
         Ok(Plan::new(x[0].shape.broadcast(self.name(), &x[1].shape)?, dtype))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let n = y[0].shape.numel();
         float_type!(self.name(), x[0].dtype, T => {
             let two = T::from_f64(2.0);
@@ -146,14 +143,14 @@ impl Op for MseLossGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (y, walk) = (&y[0], walk(&y[0].shape, [&x[0].shape, &x[1].shape, &x[2].shape]));
         let (n, [a, b, dy]) = (y.numel(), [x[0].f32()?, x[1].f32()?, x[2].f32()?]);
         kernels::mse_loss_bwd_f32(cx, Launch::over(n), a, b, dy, y.f32()?, self.0.reduction.count(n), walk)
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(crate::ops::no_second_gradient(self.name()))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 

@@ -37,6 +37,7 @@ use crate::core::{Float, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::{Case, Fill, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float, total_bytes};
 use smallvec::{SmallVec, smallvec};
@@ -125,11 +126,11 @@ impl Op for NllLoss {
         let (target, divisor) = (saved.input(1), saved.output(1));
         let grad = NllLossGrad { input: saved.meta(0), forward: *self };
         let mut grads: Grads = smallvec![None; saved.len()];
-        grads[0] = Some(one(if saved.len() > 2 {
-            apply(grad, &[&target, &divisor, dy, &saved.input(2)])?
+        grads[0] = Some(if saved.len() > 2 {
+            Gradient::of(grad, &[&target, &divisor, dy, &saved.input(2)])?
         } else {
-            apply(grad, &[&target, &divisor, dy])?
-        }));
+            Gradient::of(grad, &[&target, &divisor, dy])?
+        });
         Ok(grads)
     }
 
@@ -154,7 +155,7 @@ struct NllLossGrad {
     forward: NllLoss,
 }
 
-impl Op for NllLossGrad {
+impl GradientOp for NllLossGrad {
     fn name(&self) -> &'static str {
         "nll_loss_grad"
     }
@@ -163,11 +164,7 @@ impl Op for NllLossGrad {
         Ok(Plan::new(self.input.shape, one_float(self.name(), &x[1..])?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let s = Scores::new(self.name(), self.input.shape, None)?;
         let target = x[0].get::<i64>();
         float_type!(self.name(), x[1].dtype, T => {
@@ -187,15 +184,15 @@ impl Op for NllLossGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let scores = Scores::new(self.name(), self.input.shape, None)?;
         let goal = self.forward.goal(scores, &x[0], x.get(3))?;
         let (launch, each) = (Launch::over(y[0].numel()), self.forward.reduction == Reduction::None);
         kernels::nll_loss_bwd_f32(cx, launch, x[1].f32()?, x[2].f32()?, goal, i32::from(each), y[0].f32()?)
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(crate::ops::no_second_gradient(self.name()))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 

@@ -5,8 +5,9 @@ use crate::cpu::softmax::Around;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::field_along;
-use crate::ops::{no_second_gradient, one};
+use crate::ops::one;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::fmt::Debug;
@@ -64,7 +65,7 @@ impl<F: Normalizer> Op for Along<F> {
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let grad = AlongGrad { dim: self.dim, f: self.f };
-        Ok(smallvec![Some(one(apply(grad, &[&saved.output(0), dy])?))])
+        Ok(smallvec![Some(Gradient::of(grad, &[&saved.output(0), dy])?)])
     }
 
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
@@ -88,7 +89,7 @@ struct AlongGrad<F> {
     f: F,
 }
 
-impl<F: Normalizer> Op for AlongGrad<F> {
+impl<F: Normalizer> GradientOp for AlongGrad<F> {
     fn name(&self) -> &'static str {
         F::GRAD
     }
@@ -97,11 +98,7 @@ impl<F: Normalizer> Op for AlongGrad<F> {
         Ok(Plan::new(x[0].shape, one_float(F::GRAD, x)?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let around = x[0].shape.around(x[0].shape.dim(F::GRAD, self.dim)?);
         float_type!(F::GRAD, x[0].dtype, T => {
             self.f.dx::<T>(cx, around, x[0].get(), x[1].get(), y[0].get());
@@ -109,15 +106,15 @@ impl<F: Normalizer> Op for AlongGrad<F> {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let around = x[0].shape.around(x[0].shape.dim(F::GRAD, self.dim)?);
         let ((launch, lanes), [n, inner, lines]) = (Launch::lines(around), sizes(around));
         let (y, dy, dx, logarithm) = (x[0].f32()?, x[1].f32()?, y[0].f32()?, i32::from(F::LOGARITHM));
         kernels::softmax_bwd_f32(cx, launch, y, dy, dx, n, inner, lines, lanes, logarithm)
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(no_second_gradient(F::GRAD))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 

@@ -37,8 +37,9 @@ use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::batch_of_channels;
-use crate::ops::{Case, Input, OpSpec, no_second_gradient, one};
+use crate::ops::{Case, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::ops::Range;
@@ -161,7 +162,7 @@ impl Op for LocalResponseNormOptions {
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let grad = LocalResponseNormGrad(*self);
-        Ok(smallvec![Some(one(apply(grad, &[dy, &saved.input(0), &saved.output(1)])?))])
+        Ok(smallvec![Some(Gradient::of(grad, &[dy, &saved.input(0), &saved.output(1)])?)])
     }
 
     /// A square added for each channel of the window, the factors, and one for the power.
@@ -179,7 +180,7 @@ impl Op for LocalResponseNormOptions {
 #[derive(Debug)]
 struct LocalResponseNormGrad(LocalResponseNormOptions);
 
-impl Op for LocalResponseNormGrad {
+impl GradientOp for LocalResponseNormGrad {
     fn name(&self) -> &'static str {
         "local_response_norm_grad"
     }
@@ -188,11 +189,7 @@ impl Op for LocalResponseNormGrad {
         Ok(Plan::new(x[0].shape, one_float(self.name(), x)?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let [_, channels, len] = batch_of_channels(self.name(), &x[0].shape)?;
         let LocalResponseNormOptions { size, beta, .. } = self.0;
         float_type!(self.name(), x[0].dtype, T => {
@@ -222,7 +219,7 @@ impl Op for LocalResponseNormGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (launch, [channels, len, size, n]) = (Launch::over(x[0].numel()), self.0.sizes(&x[0].shape)?);
         let (dy, input, energy, dx) = (x[0].f32()?, x[1].f32()?, x[2].f32()?, y[0].f32()?);
         let (beta, factor) = (self.0.beta as f32, (-2.0 * self.0.a() * self.0.beta) as f32);
@@ -231,8 +228,8 @@ impl Op for LocalResponseNormGrad {
         kernels::lrn_bwd_f32(cx, launch, input, t.ptr(), dx, channels, len, size, factor, n)
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(no_second_gradient(self.name()))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 

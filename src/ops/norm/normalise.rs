@@ -27,7 +27,8 @@ use crate::cpu::norm::{Finish, Gate, Gradients, Layout, STATS, Source, Tape, bac
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Ptr};
 use crate::float_type;
-use crate::ops::{Attrs, no_second_gradient};
+use crate::ops::Attrs;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::tensor::{Field, Grads, Meta, Op, Outputs, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::{SmallVec, smallvec};
 use std::fmt::Debug;
@@ -267,7 +268,7 @@ impl<K: Kind> Op for Norm<K> {
         let [weight, bias] = [weight, bias.filter(|_| relu)].map(|place| place.map(|i| saved.input(i)));
         let inputs: SmallVec<[&Tensor; 6]> =
             [dy, &input, &stats].into_iter().chain(&y).chain(&weight).chain(&bias).collect();
-        let mut outputs = apply(grad, &inputs)?.into_iter();
+        let mut outputs = apply(Gradient(grad), &inputs)?.into_iter();
         let mut grads: Grads = smallvec![None; saved.len()];
         for place in places.into_iter().flatten().filter(|&i| needs[i]) {
             grads[place] = outputs.next();
@@ -308,7 +309,7 @@ impl NormGrad {
     }
 }
 
-impl Op for NormGrad {
+impl GradientOp for NormGrad {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -321,11 +322,7 @@ impl Op for NormGrad {
         Ok(needed.fold(Plan::new(first, dtype), |plan, shape| plan.and(shape, dtype)))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name, x[0].dtype, T => {
             let mut outputs = y.iter_mut().map(|y| y.get::<T>());
             let mut asked = |need| if need { outputs.next().unwrap_or_default() } else { &mut [] };
@@ -342,7 +339,7 @@ impl Op for NormGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let mut outputs = y.iter();
         let mut asked = |need: bool| {
             let output = if need { outputs.next() } else { None };
@@ -363,10 +360,6 @@ impl Op for NormGrad {
             dresidual: dresidual?,
         };
         cuda::backward(cx, self.layout, &backward)
-    }
-
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(no_second_gradient(self.name))
     }
 
     /// Of the input's own statistics: normalise (2), sum dy and its product with that (3), and from both sums dx (4). Of

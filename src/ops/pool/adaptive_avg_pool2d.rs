@@ -32,6 +32,7 @@ use crate::cpu::pool::{self, Planes};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::images;
 use crate::ops::{Case, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -83,7 +84,7 @@ impl Op for AdaptiveAvgPool2d {
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let op = AdaptiveAvgPool2dGrad { input: saved.meta(0).shape };
-        Ok(smallvec![Some(one(apply(op, &[dy])?))])
+        Ok(smallvec![Some(Gradient::of(op, &[dy])?)])
     }
 
     fn flops(&self, x: &[Meta], y: &[Meta]) -> u64 {
@@ -101,7 +102,7 @@ struct AdaptiveAvgPool2dGrad {
     input: Shape,
 }
 
-impl Op for AdaptiveAvgPool2dGrad {
+impl GradientOp for AdaptiveAvgPool2dGrad {
     fn name(&self) -> &'static str {
         "adaptive_avg_pool2d_grad"
     }
@@ -110,11 +111,7 @@ impl Op for AdaptiveAvgPool2dGrad {
         Ok(Plan::new(self.input, one_float(self.name(), x)?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         float_type!(self.name(), x[0].dtype, T => {
             pool::share(cx, &planes, |o| window(&planes, o), x[0].get::<T>(), y[0].get());
@@ -122,15 +119,11 @@ impl Op for AdaptiveAvgPool2dGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, None));
         let (dy, dx, n) = (x[0].f32()?, y[0].f32()?, y[0].numel() as i64);
         kernels::adaptive_avg_pool2d_bwd_f32(cx, launch, dy, dx, windows, n)
-    }
-
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(crate::ops::no_second_gradient(self.name()))
     }
 
     fn flops(&self, x: &[Meta], y: &[Meta]) -> u64 {

@@ -33,6 +33,7 @@ use crate::core::{DType, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, pool};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::images;
 use crate::ops::{Case, Fill, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -81,7 +82,7 @@ impl Op for AdaptiveMaxPool2d {
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let op = AdaptiveMaxPool2dGrad { input: saved.meta(0).shape };
-        Ok(smallvec![Some(one(apply(op, &[dy, &saved.output(1)])?))])
+        Ok(smallvec![Some(Gradient::of(op, &[dy, &saved.output(1)])?)])
     }
 
     fn flops(&self, x: &[Meta], y: &[Meta]) -> u64 {
@@ -99,7 +100,7 @@ struct AdaptiveMaxPool2dGrad {
     input: Shape,
 }
 
-impl Op for AdaptiveMaxPool2dGrad {
+impl GradientOp for AdaptiveMaxPool2dGrad {
     fn name(&self) -> &'static str {
         "adaptive_max_pool2d_grad"
     }
@@ -108,11 +109,7 @@ impl Op for AdaptiveMaxPool2dGrad {
         Ok(Plan::new(self.input, one_float(self.name(), &x[..1])?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         float_type!(self.name(), x[0].dtype, T => {
             pool::adaptive_max_grad(cx, &planes, x[0].get::<T>(), x[1].get(), y[0].get());
@@ -120,15 +117,11 @@ impl Op for AdaptiveMaxPool2dGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, None));
         let (dy, indices, dx, n) = (x[0].f32()?, x[1].i64()?, y[0].f32()?, y[0].numel() as i64);
         kernels::adaptive_max_pool2d_bwd_f32(cx, launch, dy, indices, dx, windows, n)
-    }
-
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(crate::ops::no_second_gradient(self.name()))
     }
 
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {

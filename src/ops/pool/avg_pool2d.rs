@@ -33,6 +33,7 @@ use crate::cpu::pool::{self, Planes};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::{images, pooled};
 use crate::ops::{Attrs, Case, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -154,7 +155,7 @@ impl Op for AvgPool2d {
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let op = AvgPool2dGrad { options: self.0, input: saved.meta(0).shape };
-        Ok(smallvec![Some(one(apply(op, &[dy])?))])
+        Ok(smallvec![Some(Gradient::of(op, &[dy])?)])
     }
 
     fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
@@ -173,7 +174,7 @@ struct AvgPool2dGrad {
     input: Shape,
 }
 
-impl Op for AvgPool2dGrad {
+impl GradientOp for AvgPool2dGrad {
     fn name(&self) -> &'static str {
         "avg_pool2d_grad"
     }
@@ -182,11 +183,7 @@ impl Op for AvgPool2dGrad {
         Ok(Plan::new(self.input, one_float(self.name(), x)?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         float_type!(self.name(), x[0].dtype, T => {
             pool::share(cx, &planes, |o| self.options.under(&planes, o), x[0].get::<T>(), y[0].get());
@@ -194,16 +191,12 @@ impl Op for AvgPool2dGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         let windows = cuda::windows(&planes, Some(&self.options.window()));
         let (launch, (padded, divisor)) = (Launch::over(y[0].numel()), self.options.divides_by());
         let (dy, dx, n) = (x[0].f32()?, y[0].f32()?, y[0].numel() as i64);
         kernels::avg_pool2d_bwd_f32(cx, launch, dy, dx, windows, padded, divisor, n)
-    }
-
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(crate::ops::no_second_gradient(self.name()))
     }
 
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {

@@ -37,6 +37,7 @@ use crate::cpu::resample::resample;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::like_images;
 use crate::ops::{Attrs, Case, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -232,7 +233,7 @@ impl Op for Interpolate {
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let op = InterpolateGrad { options: self.0, input: saved.meta(0).shape };
-        Ok(smallvec![Some(one(apply(op, &[dy])?))])
+        Ok(smallvec![Some(Gradient::of(op, &[dy])?)])
     }
 
     fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
@@ -256,7 +257,7 @@ struct InterpolateGrad {
     input: Shape,
 }
 
-impl Op for InterpolateGrad {
+impl GradientOp for InterpolateGrad {
     fn name(&self) -> &'static str {
         "interpolate_grad"
     }
@@ -265,11 +266,7 @@ impl Op for InterpolateGrad {
         Ok(Plan::new(self.input, one_float(self.name(), x)?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let output = x[0].shape;
         if output.numel() == 0 {
             return Ok(());
@@ -282,13 +279,9 @@ impl Op for InterpolateGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let weights = self.options.weights(self.input.dims(), x[0].dims());
         cuda::resample(cx, weights.map(|w| w.transposed()), &x[0], &y[0])
-    }
-
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(crate::ops::no_second_gradient(self.name()))
     }
 
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {

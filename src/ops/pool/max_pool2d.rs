@@ -39,6 +39,7 @@ use crate::core::{DType, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut, pool};
 use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr, kernels};
 use crate::float_type;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::{images, pooled};
 use crate::ops::{Attrs, Case, Fill, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -166,7 +167,7 @@ impl Op for MaxPool2d {
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let op = MaxPool2dGrad { input: saved.meta(0).shape, window: self.options.window() };
         let taps = saved.output(1 + usize::from(self.return_indices));
-        Ok(smallvec![Some(one(apply(op, &[dy, &taps])?))])
+        Ok(smallvec![Some(Gradient::of(op, &[dy, &taps])?)])
     }
 
     fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
@@ -185,7 +186,7 @@ struct MaxPool2dGrad {
     window: Window,
 }
 
-impl Op for MaxPool2dGrad {
+impl GradientOp for MaxPool2dGrad {
     fn name(&self) -> &'static str {
         "max_pool2d_grad"
     }
@@ -194,11 +195,7 @@ impl Op for MaxPool2dGrad {
         Ok(Plan::new(self.input, one_float(self.name(), &x[..1])?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         float_type!(self.name(), x[0].dtype, T => {
             let (dy, dx) = (x[0].get::<T>(), y[0].get::<T>());
@@ -207,7 +204,7 @@ impl Op for MaxPool2dGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let planes = pool::Planes::new(images(self.name(), &self.input)?, images(self.name(), &x[0].shape)?);
         let (launch, windows) = (Launch::over(y[0].numel()), cuda::windows(&planes, Some(&self.window)));
         let (dy, dx, n) = (x[0].f32()?, y[0].f32()?, y[0].numel() as i64);
@@ -215,10 +212,6 @@ impl Op for MaxPool2dGrad {
             DType::U8 => kernels::max_pool2d_bwd_f32(cx, launch, dy, x[1].u8()?, dx, windows, n),
             _ => kernels::max_pool2d_bwd_wide_f32(cx, launch, dy, x[1].i64()?, dx, windows, n),
         }
-    }
-
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(crate::ops::no_second_gradient(self.name()))
     }
 
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {

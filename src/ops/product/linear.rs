@@ -40,6 +40,7 @@ use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::gemm as cuda;
 use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::{Case, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
@@ -122,10 +123,10 @@ impl Op for Linear {
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
         let mut grads: Grads = smallvec![None; saved.len()];
         if needs[0] {
-            grads[0] = Some(one(apply(LinearGrad::Input, &[dy, &saved.input(1)])?));
+            grads[0] = Some(Gradient::of(LinearGrad::Input, &[dy, &saved.input(1)])?);
         }
         if needs[1] {
-            grads[1] = Some(one(apply(LinearGrad::Weight, &[dy, &saved.input(0)])?));
+            grads[1] = Some(Gradient::of(LinearGrad::Weight, &[dy, &saved.input(0)])?);
         }
         if needs.get(2) == Some(&true) {
             grads[2] = Some(dy.sum_to_size(saved.meta(2).dims())?);
@@ -152,7 +153,7 @@ enum LinearGrad {
     Weight,
 }
 
-impl Op for LinearGrad {
+impl GradientOp for LinearGrad {
     fn name(&self) -> &'static str {
         match self {
             LinearGrad::Input => "linear_grad_input",
@@ -170,11 +171,7 @@ impl Op for LinearGrad {
         Ok(Plan::new(shape, dtype))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (rows, i, o) = sizes(&x[0].shape, last(&x[1].shape));
         float_type!(self.name(), x[0].dtype, T => {
             let (dy, other, out) = (x[0].get::<T>(), Mat::new(x[1].get::<T>(), i), y[0].get::<T>());
@@ -186,7 +183,7 @@ impl Op for LinearGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (rows, i, o) = sizes(&x[0].shape, last(&x[1].shape));
         let (dy, other, out) = (x[0].f32()?, cuda::Mat::new(x[1].f32()?, i), y[0].f32()?);
         let product = match self {
@@ -194,10 +191,6 @@ impl Op for LinearGrad {
             LinearGrad::Weight => cuda::Product::new([o, rows, i], cuda::Mat::transposed(dy, o), other, out),
         };
         cuda::gemm(cx, &product)
-    }
-
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(crate::ops::no_second_gradient(self.name()))
     }
 
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {

@@ -42,16 +42,23 @@ use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::gemm as cuda;
 use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::{Case, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
 
-/// `torch.matmul`, where `transpose` swaps the last two dimensions of an operand first: the gradients need it.
+/// `torch.matmul`.
 #[derive(Debug, Default)]
-pub struct MatMul {
+pub struct MatMul;
+
+/// The product that it and its gradients are: `transpose` swaps the last two dimensions of an operand first.
+#[derive(Debug)]
+struct Product {
     transpose: [bool; 2],
 }
+
+const NAME: &str = "matmul";
 
 /// Both operands as batches of matrices.
 struct Sizes {
@@ -63,10 +70,9 @@ struct Sizes {
     output: Shape,
 }
 
-impl MatMul {
+impl Product {
     fn sizes(&self, input: &Shape, other: &Shape) -> Result<Sizes> {
-        let op = self.name();
-        let wrong = |what: String| Error::shape(op, what).with("input", input).with("other", other);
+        let wrong = |what: String| Error::shape(NAME, what).with("input", input).with("other", other);
         if input.rank() == 0 || other.rank() == 0 {
             return Err(wrong("a scalar is not a matrix".into()).help("multiply by it with mul"));
         }
@@ -82,7 +88,7 @@ impl MatMul {
             return Err(wrong(format!("inner dimensions disagree: {k} against {kb}"))
                 .expected("input [.., M, K] and other [.., K, N]"));
         }
-        let batch = batch_a.broadcast(op, &batch_b).map_err(|_| {
+        let batch = batch_a.broadcast(NAME, &batch_b).map_err(|_| {
             wrong("batch dimensions do not broadcast".into())
                 .help("aligned from the right, all dimensions but the last two must be equal or 1")
         })?;
@@ -144,14 +150,16 @@ fn stretched(shape: &Shape, from: &Shape, i: usize) -> usize {
         .sum()
 }
 
+/// The product without transposes.
+const FORWARD: Product = Product { transpose: [false; 2] };
+
 impl Op for MatMul {
     fn name(&self) -> &'static str {
-        "matmul"
+        NAME
     }
 
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
-        let dtype = one_float(self.name(), x)?;
-        Ok(Plan::new(self.sizes(&x[0].shape, &x[1].shape)?.output, dtype))
+        FORWARD.infer(x)
     }
 
     fn saves(&self) -> Saves {
@@ -159,14 +167,64 @@ impl Op for MatMul {
     }
 
     fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        FORWARD.cpu(cx, x, y)
+    }
+
+    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+        FORWARD.cuda(cx, x, y)
+    }
+
+    fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
+        let (a, b) = (saved.input(0), saved.input(1));
+        let s = FORWARD.sizes(a.shape(), b.shape())?;
+        let matrices = |x: &Tensor, batch: &Shape, rows: usize, columns: usize| {
+            // One right-hand matrix took all rows at once; its gradient does, too.
+            match s.batch[1].numel() {
+                1 => x.reshape(&[batch.numel() * rows, columns]),
+                _ => x.reshape(&[batch.dims(), &[rows, columns]].concat()),
+            }
+        };
+        let (a2, dy2) = (matrices(&a, &s.batch[0], s.m, s.k)?, matrices(dy, &s.batch[2], s.m, s.n)?);
+        let b2 = matrices(&b, &s.batch[1], s.k, s.n)?;
+        let product = |transpose, x: &Tensor, y: &Tensor| Gradient::of(Product { transpose }, &[x, y]);
+        let back = |gradient: Tensor, matrices: &Tensor, to: &Tensor| {
+            gradient.sum_to_size(matrices.dims())?.reshape(to.dims())
+        };
+        let grad = |needed: bool, f: &dyn Fn() -> Result<Tensor>| needed.then(f).transpose();
+        Ok(smallvec![
+            grad(needs[0], &|| back(product([false, true], &dy2, &b2)?, &a2, &a))?,
+            grad(needs[1], &|| back(product([true, false], &a2, &dy2)?, &b2, &b))?,
+        ])
+    }
+
+    fn flops(&self, x: &[Meta], y: &[Meta]) -> u64 {
+        FORWARD.flops(x, y)
+    }
+
+    fn field(&self, _x: &[Meta]) -> Field {
+        Field::Global
+    }
+}
+
+impl GradientOp for Product {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        let dtype = one_float(NAME, x)?;
+        Ok(Plan::new(self.sizes(&x[0].shape, &x[1].shape)?.output, dtype))
+    }
+
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let sizes = self.sizes(&x[0].shape, &x[1].shape)?;
-        float_type!(self.name(), x[0].dtype, T => {
+        float_type!(NAME, x[0].dtype, T => {
             self.run::<T>(cx, &sizes, x[0].get(), x[1].get(), y[0].get());
             Ok(())
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let s = self.sizes(&x[0].shape, &x[1].shape)?;
         let Sizes { m, k, n, .. } = s;
         let mat = |data, rows, columns, transpose| match transpose {
@@ -186,39 +244,9 @@ impl Op for MatMul {
         cuda::gemm(cx, &cuda::Product { batch, ..product(m) })
     }
 
-    fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
-        if self.transpose != [false; 2] {
-            return Err(crate::ops::no_second_gradient(self.name()));
-        }
-        let (a, b) = (saved.input(0), saved.input(1));
-        let s = self.sizes(a.shape(), b.shape())?;
-        let matrices = |x: &Tensor, batch: &Shape, rows: usize, columns: usize| {
-            // One right-hand matrix took all rows at once; its gradient does, too.
-            match s.batch[1].numel() {
-                1 => x.reshape(&[batch.numel() * rows, columns]),
-                _ => x.reshape(&[batch.dims(), &[rows, columns]].concat()),
-            }
-        };
-        let (a2, dy2) = (matrices(&a, &s.batch[0], s.m, s.k)?, matrices(dy, &s.batch[2], s.m, s.n)?);
-        let b2 = matrices(&b, &s.batch[1], s.k, s.n)?;
-        let product = |transpose, x: &Tensor, y: &Tensor| Ok(one(apply(MatMul { transpose }, &[x, y])?));
-        let back = |gradient: Tensor, matrices: &Tensor, to: &Tensor| {
-            gradient.sum_to_size(matrices.dims())?.reshape(to.dims())
-        };
-        let grad = |needed: bool, f: &dyn Fn() -> Result<Tensor>| needed.then(f).transpose();
-        Ok(smallvec![
-            grad(needs[0], &|| back(product([false, true], &dy2, &b2)?, &a2, &a))?,
-            grad(needs[1], &|| back(product([true, false], &a2, &dy2)?, &b2, &b))?,
-        ])
-    }
-
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
         let sizes = self.sizes(&x[0].shape, &x[1].shape);
         sizes.map_or(0, |s| 2 * (s.batch[2].numel() * s.m * s.n * s.k) as u64)
-    }
-
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Global
     }
 }
 
@@ -228,7 +256,7 @@ impl Tensor {
     /// # Errors
     /// A scalar, inner dimensions that disagree, batches that do not broadcast, a dtype that does not compute.
     pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
-        Ok(one(apply(MatMul::default(), &[self, other])?))
+        Ok(one(apply(MatMul, &[self, other])?))
     }
 }
 
@@ -239,7 +267,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input"), Input::new("other")],
     outputs: &["output"],
     attrs: &[],
-    build: |_| Ok(Arc::new(MatMul::default())),
+    build: |_| Ok(Arc::new(MatMul)),
     cases,
 };
 

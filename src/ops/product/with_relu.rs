@@ -19,7 +19,7 @@ use crate::float_type;
 use crate::ops::elementwise::cuda::over_quads;
 use crate::ops::elementwise::relu::Relu;
 use crate::ops::elementwise::unary::Unary;
-use crate::ops::no_second_gradient;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::reduce::cuda::sum_to;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, Update, apply, one_float, update};
 use smallvec::SmallVec;
@@ -110,7 +110,7 @@ impl WithReluGrad {
             update(&self, &SmallVec::<[&Tensor; 2]>::from_iter([dy].into_iter().chain(&db)), &[y])?;
             return Ok((dy.clone(), db));
         }
-        let mut outputs = apply(self, &[y, dy])?.into_iter();
+        let mut outputs = apply(Gradient(self), &[y, dy])?.into_iter();
         Ok((outputs.next().expect("every op has a first output"), outputs.next()))
     }
 
@@ -145,7 +145,7 @@ impl WithReluGrad {
     }
 }
 
-impl Op for WithReluGrad {
+impl GradientOp for WithReluGrad {
     fn name(&self) -> &'static str {
         Self::NAME
     }
@@ -159,20 +159,12 @@ impl Op for WithReluGrad {
         })
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         self.on_cpu(cx, &x[0], Some(&x[1]), y)
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         self.on_cuda(cx, &x[0], &x[1], y)
-    }
-
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(no_second_gradient(Self::NAME))
     }
 
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {

@@ -33,7 +33,8 @@ use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, kernels};
 use crate::float_type;
 use crate::ops::elementwise::cuda::over_quads;
-use crate::ops::{Case, Input, OpSpec, no_second_gradient, one};
+use crate::ops::gradient::{Gradient, GradientOp};
+use crate::ops::{Case, Input, OpSpec, one};
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
@@ -101,7 +102,7 @@ impl Op for Dropout {
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let dx = match self.drops() {
-            true => one(apply(DropoutGrad { p: self.p }, &[dy, &saved.output(1)])?),
+            true => Gradient::of(DropoutGrad { p: self.p }, &[dy, &saved.output(1)])?,
             false => dy.clone(),
         };
         Ok(smallvec![Some(dx)])
@@ -159,7 +160,7 @@ struct DropoutGrad {
     p: f64,
 }
 
-impl Op for DropoutGrad {
+impl GradientOp for DropoutGrad {
     fn name(&self) -> &'static str {
         "dropout_grad"
     }
@@ -168,11 +169,7 @@ impl Op for DropoutGrad {
         Ok(Plan::new(x[0].shape, one_float(self.name(), &x[..1])?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[0].dtype, T => {
             let scale = T::from_f64(1.0 / (1.0 - self.p));
             cx.zip(
@@ -186,13 +183,13 @@ impl Op for DropoutGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (n, scale) = (x[0].numel(), (1.0 / (1.0 - self.p)) as f32);
         kernels::dropout_bwd_f32(cx, over_quads(n), x[0].f32()?, x[1].u8()?, y[0].f32()?, scale, n as i64)
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(no_second_gradient(self.name()))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 

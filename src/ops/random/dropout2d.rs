@@ -33,8 +33,9 @@ use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::batch_of_channels;
-use crate::ops::{Case, Input, OpSpec, no_second_gradient, one};
+use crate::ops::{Case, Input, OpSpec, one};
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
@@ -117,7 +118,7 @@ impl Op for Dropout2d {
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let dx = match self.drops() {
-            true => one(apply(Dropout2dGrad { p: self.p }, &[dy, &saved.output(1)])?),
+            true => Gradient::of(Dropout2dGrad { p: self.p }, &[dy, &saved.output(1)])?,
             false => dy.clone(),
         };
         Ok(smallvec![Some(dx)])
@@ -130,7 +131,7 @@ struct Dropout2dGrad {
     p: f64,
 }
 
-impl Op for Dropout2dGrad {
+impl GradientOp for Dropout2dGrad {
     fn name(&self) -> &'static str {
         "dropout2d_grad"
     }
@@ -139,23 +140,19 @@ impl Op for Dropout2dGrad {
         Ok(Plan::new(x[0].shape, one_float(self.name(), &x[..1])?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[0].dtype, T => {
             scale::<T>(cx, self.p, x[0].get(), x[1].get(), y[0].get());
             Ok(())
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         scale_cuda(cx, self.p, &x[0], &x[1], &y[0])
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(no_second_gradient(self.name()))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 

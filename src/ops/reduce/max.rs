@@ -37,6 +37,7 @@ use crate::core::{DType, Element, Error, Float, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, reduce};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::field_along;
 use crate::ops::{Case, Fill, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
@@ -109,10 +110,10 @@ impl Op for Max {
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let dx = match self.dim {
-            Some(dim) => apply(MaxDimGrad { input: saved.meta(0), dim }, &[&saved.output(1), dy])?,
-            None => apply(MaxGrad, &[&saved.input(0), &saved.output(0), dy])?,
+            Some(dim) => Gradient::of(MaxDimGrad { input: saved.meta(0), dim }, &[&saved.output(1), dy])?,
+            None => Gradient::of(MaxGrad, &[&saved.input(0), &saved.output(0), dy])?,
         };
-        Ok(smallvec![Some(one(dx))])
+        Ok(smallvec![Some(dx)])
     }
 
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
@@ -128,7 +129,7 @@ impl Op for Max {
 #[derive(Debug)]
 struct MaxGrad;
 
-impl Op for MaxGrad {
+impl GradientOp for MaxGrad {
     fn name(&self) -> &'static str {
         "max_grad"
     }
@@ -137,11 +138,7 @@ impl Op for MaxGrad {
         Ok(Plan::new(x[0].shape, one_float(self.name(), x)?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         float_type!(self.name(), x[0].dtype, T => {
             let (x, max, dy) = (x[0].get::<T>(), x[1].get::<T>()[0], x[2].get::<T>()[0]);
             let wins = |v: T| v == max || (v.is_nan() && max.is_nan());
@@ -152,15 +149,15 @@ impl Op for MaxGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (n, [x, max, dy]) = (x[0].numel(), [x[0].f32()?, x[1].f32()?, x[2].f32()?]);
         let winners = cx.scratch::<f32>(1)?;
         cuda::count_max(cx, n, x, max, winners.ptr())?;
         kernels::max_bwd_f32(cx, Launch::over(n), x, max, dy, winners.ptr(), y[0].f32()?, n as i64)
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(crate::ops::no_second_gradient(self.name()))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 
@@ -171,7 +168,7 @@ struct MaxDimGrad {
     dim: isize,
 }
 
-impl Op for MaxDimGrad {
+impl GradientOp for MaxDimGrad {
     fn name(&self) -> &'static str {
         "max_dim_grad"
     }
@@ -180,11 +177,7 @@ impl Op for MaxDimGrad {
         Ok(Plan::new(self.input.shape, one_float(self.name(), &x[1..])?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let shape = self.input.shape;
         let (_, n, after) = shape.around(shape.dim(self.name(), self.dim)?);
         float_type!(self.name(), x[1].dtype, T => {
@@ -201,7 +194,7 @@ impl Op for MaxDimGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let shape = self.input.shape;
         let (_, n, after) = shape.around(shape.dim(self.name(), self.dim)?);
         let (grid, [n, after, all]) =
@@ -209,8 +202,8 @@ impl Op for MaxDimGrad {
         kernels::max_dim_bwd_f32(cx, grid, x[0].i64()?, x[1].f32()?, y[0].f32()?, n, after, all)
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(crate::ops::no_second_gradient(self.name()))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 

@@ -35,6 +35,7 @@ use crate::core::{DType, Element, Error, Result, Shape};
 use crate::cpu::gather::{self, Axis, OUTSIDE};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::{Case, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use crate::{element_type, float_type};
@@ -232,7 +233,7 @@ impl Op for Pad {
             let pad: SmallVec<[isize; 12]> = self.pad.iter().map(|p| -p).collect();
             dy.pad(&pad, PadMode::Constant(0.0))?
         } else {
-            one(apply(PadGrad { input: saved.meta(0), forward: self.clone() }, &[dy])?)
+            Gradient::of(PadGrad { input: saved.meta(0), forward: self.clone() }, &[dy])?
         };
         Ok(smallvec![Some(dx)])
     }
@@ -258,7 +259,7 @@ struct PadGrad {
     forward: Pad,
 }
 
-impl Op for PadGrad {
+impl GradientOp for PadGrad {
     fn name(&self) -> &'static str {
         "pad_grad"
     }
@@ -267,11 +268,7 @@ impl Op for PadGrad {
         Ok(Plan::new(self.input.shape, one_float(self.name(), x)?))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let (planes, axes) = (self.forward.planes(&self.input.shape), self.forward.axes(&self.input.shape));
         float_type!(self.name(), x[0].dtype, T => {
             gather::scatter_add(cx, planes, x[0].get::<T>(), &axes, y[0].get::<T>());
@@ -279,13 +276,13 @@ impl Op for PadGrad {
         })
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (n, pad) = (y[0].numel(), self.forward.kernel(&self.input.shape, &x[0].shape));
         kernels::pad_bwd_f32(cx, Launch::over(n), x[0].f32()?, y[0].f32()?, n as i64, pad)
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(crate::ops::no_second_gradient(self.name()))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 

@@ -32,6 +32,7 @@ use crate::cpu::{CpuCtx, View, ViewMut, gather};
 use crate::cuda::kernels::{self, Pad};
 use crate::cuda::{CudaCtx, DeviceView, Launch};
 use crate::element_type;
+use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::axis;
 use crate::ops::{Case, Input, OpSpec, one};
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
@@ -108,7 +109,7 @@ impl Op for Slice {
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Ok(smallvec![Some(one(apply(SliceGrad { input: saved.meta(0), forward: *self }, &[dy])?))])
+        Ok(smallvec![Some(Gradient::of(SliceGrad { input: saved.meta(0), forward: *self }, &[dy])?)])
     }
 
     fn flops(&self, _x: &[Meta], _y: &[Meta]) -> u64 {
@@ -141,7 +142,7 @@ struct SliceGrad {
     forward: Slice,
 }
 
-impl Op for SliceGrad {
+impl GradientOp for SliceGrad {
     fn name(&self) -> &'static str {
         "slice_grad"
     }
@@ -150,11 +151,7 @@ impl Op for SliceGrad {
         Ok(Plan::new(self.input.shape, self.input.dtype))
     }
 
-    fn saves(&self) -> Saves {
-        Saves::NONE
-    }
-
-    fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+    fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let Resolved { around: (before, size, after), start, step, len, .. } =
             self.forward.resolve(&self.input.shape)?;
         let mut source = vec![gather::OUTSIDE; size];
@@ -166,7 +163,7 @@ impl Op for SliceGrad {
         Ok(())
     }
 
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
+    fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let shape = self.input.shape;
         let Resolved { around: (before, size, after), start, step, len, .. } =
             self.forward.resolve(&shape)?;
@@ -186,8 +183,8 @@ impl Op for SliceGrad {
         )
     }
 
-    fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(crate::ops::no_second_gradient(self.name()))
+    fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
+        y[0].numel() as u64
     }
 }
 
