@@ -1,6 +1,7 @@
 //! Element by element: functions of one number, of two that broadcast, and choices by a mask.
 
 mod binary;
+mod clamp_tensors;
 pub(in crate::ops) mod cuda;
 pub(in crate::ops) mod unary;
 
