@@ -1,34 +1,25 @@
 //! The gradient of a normalisation, and of the rectifier behind it.
 
 use super::sums::{LANES, fold, totals};
-use super::{BLOCK, COLUMNS, Layout, STATS, Scale, columns, number};
+use super::{BLOCK, COLUMNS, Layout, Relu, STATS, Scale, columns, number};
 use crate::core::Float;
 use crate::cpu::CpuCtx;
 use crate::cpu::parallel::Strided;
 use std::ops::Range;
 
-/// What the rectifier behind a normalisation let through. Computing the output again is quicker than reading it.
-#[derive(Clone, Copy)]
-pub enum Gate<'a, T> {
-    /// Everything: there was none.
-    Open,
-    /// Where the normalised value is above 0; with its bias.
-    Normalised(Option<&'a [T]>),
-    /// Where this output is above 0: a residual had been added.
-    Output(&'a [T]),
-}
-
 /// What backward starts from.
 #[derive(Clone, Copy)]
-pub struct Tape<'a, T> {
+pub struct Backward<'a, T> {
     pub dy: &'a [T],
     pub x: &'a [T],
     /// Of each group, from [`forward`](super::forward).
     pub stats: &'a [f64],
     pub weight: Option<&'a [T]>,
+    /// Read with [`Relu::Plain`], where computing the output again is quicker than reading it.
+    pub bias: Option<&'a [T]>,
     /// Whether the statistics were the groups' own, so that they depend on `x`.
     pub own: bool,
-    pub gate: Gate<'a, T>,
+    pub relu: Relu<'a, T>,
 }
 
 /// The gradients that are asked for; an empty slice is not.
@@ -40,30 +31,30 @@ pub struct Gradients<'a, T> {
     pub dresidual: &'a mut [T],
 }
 
-/// With `d = dy`, or 0 where the gate is closed, `g = d * weight`, and means over the group,
+/// With `d = dy`, or 0 where the rectifier was closed, `g = d * weight`, and means over the group,
 /// `dx = (g - mean(g) - xhat mean(g xhat)) * inverse deviation`, or `g * inverse deviation` for given statistics;
 /// `dweight = sum d xhat`, `dbias = sum d` over the elements that share them; `dresidual = d`.
-pub fn backward<T: Float>(cx: &CpuCtx, l: Layout, tape: Tape<T>, out: Gradients<T>) {
+pub fn backward<T: Float>(cx: &CpuCtx, l: Layout, from: Backward<T>, out: Gradients<T>) {
     if l.numel() == 0 {
         out.dweight.fill(T::ZERO);
         return out.dbias.fill(T::ZERO);
     }
     if l.elementwise() {
-        return elementwise(cx, l, tape, out);
+        return elementwise(cx, l, from, out);
     }
-    let summed = tape.own || !out.dweight.is_empty() || !out.dbias.is_empty();
+    let summed = from.own || !out.dweight.is_empty() || !out.dbias.is_empty();
     let mut sums = cx.scratch(l.groups * l.runs() * 2 * size_of::<f64>());
     let sums = sums.slice_mut::<f64>();
     let asked = [!out.dx.is_empty(), !out.dresidual.is_empty()];
-    let wants = Wants { sums: summed, dx: asked[0], dresidual: asked[1] };
+    let needs = Needs { sums: summed, dx: asked[0], dresidual: asked[1] };
     if l.features() {
-        columns::backward(cx, l, tape, wants, [&mut *out.dx, &mut *out.dresidual], sums);
+        columns::backward(cx, l, from, needs, [&mut *out.dx, &mut *out.dresidual], sums);
     } else {
-        let (outputs, work) = ([&mut *out.dx, &mut *out.dresidual], 2 * tape.x.len());
+        let (outputs, work) = ([&mut *out.dx, &mut *out.dresidual], 2 * from.x.len());
         cx.groups(l.groups, (outputs, l.len), sums, work, |g, outputs, sums| {
             cx.simd().run(
                 #[inline(always)]
-                || group(l, tape, wants, g, outputs, sums),
+                || group(l, from, needs, g, outputs, sums),
             );
         });
     }
@@ -78,7 +69,7 @@ pub fn backward<T: Float>(cx: &CpuCtx, l: Layout, tape: Tape<T>, out: Gradients<
 
 /// What is asked of a task.
 #[derive(Clone, Copy)]
-pub(super) struct Wants {
+pub(super) struct Needs {
     pub sums: bool,
     pub dx: bool,
     pub dresidual: bool,
@@ -87,24 +78,24 @@ pub(super) struct Wants {
 #[inline(always)]
 fn group<T: Float>(
     l: Layout,
-    tape: Tape<T>,
-    wants: Wants,
+    from: Backward<T>,
+    needs: Needs,
     g: usize,
     outputs: [Strided<T>; 2],
     sums: &mut [f64],
 ) {
-    let scale = Scale::<T>::new(&tape.stats[STATS * g..]);
-    match tape.gate {
-        Gate::Open => passes(l, tape, wants, g, outputs, sums, tape.x, |dy, _, _| dy),
+    let scale = Scale::<T>::new(&from.stats[STATS * g..]);
+    match from.relu {
+        Relu::None => passes(l, from, needs, g, outputs, sums, from.x, |dy, _, _| dy),
         // Only channels are rectified, and a channel has one weight.
-        Gate::Normalised(bias) => {
+        Relu::Plain => {
             let w = l.first_weight(g);
-            let [mean, a, b] = scale.line(number(tape.weight, w, 1.0), number(bias, w, 0.0));
+            let [mean, a, b] = scale.line(number(from.weight, w, 1.0), number(from.bias, w, 0.0));
             let pass = |dy, x: T, _| if (x - mean) * a + b <= T::ZERO { T::ZERO } else { dy };
-            passes(l, tape, wants, g, outputs, sums, tape.x, pass);
+            passes(l, from, needs, g, outputs, sums, from.x, pass);
         }
-        Gate::Output(y) => {
-            passes(l, tape, wants, g, outputs, sums, y, |dy, _, y| if y <= T::ZERO { T::ZERO } else { dy });
+        Relu::Added(y) => {
+            passes(l, from, needs, g, outputs, sums, y, |dy, _, y| if y <= T::ZERO { T::ZERO } else { dy });
         }
     }
 }
@@ -124,23 +115,23 @@ fn factors<'a, T: Float>(l: Layout, weight: Option<&'a [T]>, g: usize) -> (impl 
 #[inline(always)]
 fn passes<T: Float>(
     l: Layout,
-    tape: Tape<T>,
-    wants: Wants,
+    from: Backward<T>,
+    needs: Needs,
     g: usize,
     [mut dx, mut dresidual]: [Strided<T>; 2],
     sums: &mut [f64],
     other: &[T],
     pass: impl Fn(T, T, T) -> T,
 ) {
-    let scale = Scale::<T>::new(&tape.stats[STATS * g..]);
+    let scale = Scale::<T>::new(&from.stats[STATS * g..]);
     let rows = |s: usize, part: Range<usize>| {
         let row = |x| &l.slice(x, g, s)[part.clone()];
-        [row(tape.dy), row(tape.x), row(other)]
+        [row(from.dy), row(from.x), row(other)]
     };
-    let (weight, last) = factors(l, tape.weight, g);
+    let (weight, last) = factors(l, from.weight, g);
     let part = |j: usize| j * l.run..(j + 1) * l.run;
     let mut means = [0.0; 2];
-    for (j, both) in sums.chunks_exact_mut(2).enumerate().filter(|_| wants.sums) {
+    for (j, both) in sums.chunks_exact_mut(2).enumerate().filter(|_| needs.sums) {
         both.fill(0.0);
         l.blocks(
             part(j),
@@ -172,14 +163,14 @@ fn passes<T: Float>(
             #[inline(always)]
             |((&dy, &x), &other)| pass(dy, x, other),
         );
-        if wants.dresidual {
+        if needs.dresidual {
             dresidual.piece(s).iter_mut().zip(d.clone()).for_each(|(dresidual, d)| *dresidual = d);
         }
-        if !wants.dx {
+        if !needs.dx {
             continue;
         }
         let dx = dx.piece(s)[part(j)].iter_mut().zip(d);
-        if tape.own {
+        if from.own {
             let (inverse, w, [b, c]) =
                 (T::from_f64(scale.inverse * last), T::from_f64(weight(j)), scale.centring(means));
             dx.zip(x).for_each(|((dx, d), &x)| *dx = (d * w - c - (x - scale.mean) * b) * inverse);
@@ -191,12 +182,12 @@ fn passes<T: Float>(
 }
 
 /// The same where every element of a slice has its own weight; a group is one slice then, and nothing is rectified.
-fn elementwise<T: Float>(cx: &CpuCtx, l: Layout, tape: Tape<T>, out: Gradients<T>) {
+fn elementwise<T: Float>(cx: &CpuCtx, l: Layout, from: Backward<T>, out: Gradients<T>) {
     if !out.dx.is_empty() {
-        cx.groups(l.groups, ([&mut *out.dx], l.len), &mut [(); 0], 2 * tape.x.len(), |g, [mut dx], _| {
+        cx.groups(l.groups, ([&mut *out.dx], l.len), &mut [(); 0], 2 * from.x.len(), |g, [mut dx], _| {
             cx.simd().run(
                 #[inline(always)]
-                || elementwise_input(l, tape, g, dx.piece(0)),
+                || elementwise_input(l, from, g, dx.piece(0)),
             );
         });
     }
@@ -206,12 +197,12 @@ fn elementwise<T: Float>(cx: &CpuCtx, l: Layout, tape: Tape<T>, out: Gradients<T
     let mut sums = cx.scratch(l.cycle * l.len * 2 * size_of::<f64>());
     let sums = sums.slice_mut::<f64>();
     for (first, sums) in sums.chunks_exact_mut(2 * l.len).enumerate() {
-        cx.pieces(sums, 2 * COLUMNS, 2 * tape.x.len(), |piece, sums| {
+        cx.pieces(sums, 2 * COLUMNS, 2 * from.x.len(), |piece, sums| {
             sums.fill(0.0);
             for g in (first..l.groups).step_by(l.cycle) {
-                let &[mean, _, inverse] = &tape.stats[STATS * g..][..STATS] else { unreachable!() };
+                let &[mean, _, inverse] = &from.stats[STATS * g..][..STATS] else { unreachable!() };
                 let at = l.start(g, 0) + piece * COLUMNS;
-                for ((sums, dy), x) in sums.chunks_exact_mut(2).zip(&tape.dy[at..]).zip(&tape.x[at..]) {
+                for ((sums, dy), x) in sums.chunks_exact_mut(2).zip(&from.dy[at..]).zip(&from.x[at..]) {
                     sums[0] += dy.to_f64();
                     sums[1] += dy.to_f64() * (x.to_f64() - mean) * inverse;
                 }
@@ -224,10 +215,10 @@ fn elementwise<T: Float>(cx: &CpuCtx, l: Layout, tape: Tape<T>, out: Gradients<T
 }
 
 #[inline(always)]
-fn elementwise_input<T: Float>(l: Layout, tape: Tape<T>, g: usize, dx: &mut [T]) {
-    let scale = Scale::<T>::new(&tape.stats[STATS * g..]);
-    let [x, dy] = [tape.x, tape.dy].map(|x| l.slice(x, g, 0));
-    match tape.weight {
+fn elementwise_input<T: Float>(l: Layout, from: Backward<T>, g: usize, dx: &mut [T]) {
+    let scale = Scale::<T>::new(&from.stats[STATS * g..]);
+    let [x, dy] = [from.x, from.dy].map(|x| l.slice(x, g, 0));
+    match from.weight {
         Some(w) => {
             let w = &w[l.first_weight(g)..][..l.len];
             dx.iter_mut().zip(dy).zip(w).for_each(|((dx, &dy), &w)| *dx = dy * w);

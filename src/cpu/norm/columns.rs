@@ -1,9 +1,9 @@
 //! Groups that are the columns of a matrix (features, `[N, C]`): a task has some of them side by side, so rows are read
 //! as they lie in memory and every column has a lane of its own.
 
-use super::backward::{Gate, Tape, Wants};
+use super::backward::{Backward, Needs};
 use super::sums::Moments;
-use super::{COLUMNS, Finish, Layout, STATS, Scale, Source, number, relu};
+use super::{COLUMNS, Forward, Layout, Relu, STATS, Scale, number, relu};
 use crate::core::Float;
 use crate::cpu::CpuCtx;
 use crate::cpu::parallel::Columns;
@@ -31,7 +31,7 @@ impl<'a, T> Part<'a, T> {
 }
 
 /// As [`super::forward`].
-pub(super) fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Source<T>, y: &mut [T], stats: &mut [f64]) {
+pub(super) fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Forward<T>, y: &mut [T], stats: &mut [f64]) {
     cx.columns(([y], l.groups), COLUMNS, stats, from.x.len(), |columns, [y], stats| {
         cx.simd().run(
             #[inline(always)]
@@ -41,12 +41,12 @@ pub(super) fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Source<T>, y: &mut
 }
 
 #[inline(always)]
-fn strip<T: Float>(l: Layout, from: Source<T>, columns: Range<usize>, y: Columns<T>, stats: &mut [f64]) {
+fn strip<T: Float>(l: Layout, from: Forward<T>, columns: Range<usize>, y: Columns<T>, stats: &mut [f64]) {
     let x = Part { x: from.x, row: l.groups, columns };
-    match from.given {
-        Some(given) => {
+    match from.running {
+        Some(running) => {
             for (stats, c) in stats.chunks_exact_mut(STATS).zip(x.columns.clone()) {
-                (0..2).for_each(|k| stats[k] = given[k][c].to_f64());
+                (0..2).for_each(|k| stats[k] = running[k][c].to_f64());
             }
         }
         None => statistics(l, &x, stats),
@@ -54,10 +54,10 @@ fn strip<T: Float>(l: Layout, from: Source<T>, columns: Range<usize>, y: Columns
     for stats in stats.chunks_exact_mut(STATS) {
         stats[2] = 1.0 / (stats[1] + from.eps).sqrt();
     }
-    match from.finish {
-        Finish::None => normalise(l, from, &x, stats, y, from.x, |y, _| y),
-        Finish::Relu => normalise(l, from, &x, stats, y, from.x, |y, _| relu(y)),
-        Finish::Residual(residual) => normalise(l, from, &x, stats, y, residual, |y, other| relu(y + other)),
+    match from.relu {
+        Relu::None => normalise(l, from, &x, stats, y, from.x, |y, _| y),
+        Relu::Plain => normalise(l, from, &x, stats, y, from.x, |y, _| relu(y)),
+        Relu::Added(residual) => normalise(l, from, &x, stats, y, residual, |y, other| relu(y + other)),
     }
 }
 
@@ -110,7 +110,7 @@ fn lines<T: Float>(
 #[inline(always)]
 fn normalise<T: Float>(
     l: Layout,
-    from: Source<T>,
+    from: Forward<T>,
     x: &Part<T>,
     stats: &[f64],
     mut y: Columns<T>,
@@ -131,34 +131,30 @@ fn normalise<T: Float>(
 pub(super) fn backward<T: Float>(
     cx: &CpuCtx,
     l: Layout,
-    tape: Tape<T>,
-    wants: Wants,
+    from: Backward<T>,
+    needs: Needs,
     outputs: [&mut [T]; 2],
     sums: &mut [f64],
 ) {
-    cx.columns((outputs, l.groups), COLUMNS, sums, 2 * tape.x.len(), |columns, outputs, sums| {
+    cx.columns((outputs, l.groups), COLUMNS, sums, 2 * from.x.len(), |columns, outputs, sums| {
         cx.simd().run(
             #[inline(always)]
             || {
-                let stats = &tape.stats[STATS * columns.start..STATS * columns.end];
-                let bias = match tape.gate {
-                    Gate::Normalised(bias) => bias,
-                    _ => None,
-                };
-                let lines = lines(&columns, stats, tape.weight, bias);
-                let x = Part { x: tape.x, row: l.groups, columns };
-                let strip = Gradient { l, tape, wants, stats, lines, x };
-                match tape.gate {
-                    Gate::Open => strip.passes(outputs, sums, tape.x, |dy, _, _| dy),
-                    Gate::Normalised(_) => {
+                let stats = &from.stats[STATS * columns.start..STATS * columns.end];
+                let lines = lines(&columns, stats, from.weight, from.bias);
+                let x = Part { x: from.x, row: l.groups, columns };
+                let strip = Strips { l, from, needs, stats, lines, x };
+                match from.relu {
+                    Relu::None => strip.passes(outputs, sums, from.x, |dy, _, _| dy),
+                    Relu::Plain => {
                         strip.passes(
                             outputs,
                             sums,
-                            tape.x,
+                            from.x,
                             |dy, y, _| if y <= T::ZERO { T::ZERO } else { dy },
                         );
                     }
-                    Gate::Output(y) => {
+                    Relu::Added(y) => {
                         strip.passes(outputs, sums, y, |dy, _, y| if y <= T::ZERO { T::ZERO } else { dy });
                     }
                 }
@@ -167,16 +163,17 @@ pub(super) fn backward<T: Float>(
     });
 }
 
-struct Gradient<'a, T> {
+/// What a task computes the gradients of its columns from.
+struct Strips<'a, T> {
     l: Layout,
-    tape: Tape<'a, T>,
-    wants: Wants,
+    from: Backward<'a, T>,
+    needs: Needs,
     stats: &'a [f64],
     lines: [Strip<T>; 3],
     x: Part<'a, T>,
 }
 
-impl<T: Float> Gradient<'_, T> {
+impl<T: Float> Strips<'_, T> {
     /// The sums, and then the gradients; `d = pass(dy, normalised x, other)`.
     #[inline(always)]
     fn passes(
@@ -187,7 +184,7 @@ impl<T: Float> Gradient<'_, T> {
         pass: impl Fn(T, T, T) -> T,
     ) {
         let (rows, columns) = (self.l.slices, self.x.columns.clone());
-        let (dy, other) = (Part { x: self.tape.dy, ..self.x.clone() }, Part { x: other, ..self.x.clone() });
+        let (dy, other) = (Part { x: self.from.dy, ..self.x.clone() }, Part { x: other, ..self.x.clone() });
         let scales = || self.stats.chunks_exact(STATS).map(Scale::<T>::new);
         let mut mean: Strip<T> = [T::ZERO; COLUMNS];
         mean.iter_mut().zip(scales()).for_each(|(mean, scale)| *mean = scale.mean);
@@ -202,7 +199,7 @@ impl<T: Float> Gradient<'_, T> {
             }
         };
         let [mut d, mut centred]: [Strip<T>; 2] = [[T::ZERO; COLUMNS]; 2];
-        if self.wants.sums {
+        if self.needs.sums {
             sums.fill(0.0);
             for first in (0..rows).step_by(ROWS) {
                 let [mut sum, mut product]: [Strip<T>; 2] = [[T::ZERO; COLUMNS]; 2];
@@ -224,10 +221,10 @@ impl<T: Float> Gradient<'_, T> {
         // dx = (d w - f - (x - mean) e) inverse
         let [mut w, mut e, mut f, mut inverse]: [Strip<T>; 4] = [[T::ZERO; COLUMNS]; 4];
         for (c, scale) in scales().enumerate() {
-            let weight = number(self.tape.weight, columns.start + c, 1.0);
+            let weight = number(self.from.weight, columns.start + c, 1.0);
             // As in `backward.rs`: what is not finite comes last.
             let (weight, last) = if weight.is_finite() { (weight, 1.0) } else { (1.0, weight) };
-            if self.tape.own {
+            if self.from.own {
                 let mean = |k: usize| weight * sums[2 * c + k] / rows as f64;
                 [e[c], f[c]] = scale.centring([mean(0), mean(1)]);
             }
@@ -235,13 +232,13 @@ impl<T: Float> Gradient<'_, T> {
         }
         for r in 0..rows {
             row(r, &mut d, &mut centred);
-            if self.wants.dresidual {
+            if self.needs.dresidual {
                 dresidual.row(r).copy_from_slice(&d[..columns.len()]);
             }
-            if self.wants.dx {
+            if self.needs.dx {
                 for c in 0..COLUMNS {
                     let g = d[c] * w[c];
-                    let left = if self.tape.own { g - f[c] - centred[c] * e[c] } else { g };
+                    let left = if self.from.own { g - f[c] - centred[c] * e[c] } else { g };
                     d[c] = left * inverse[c];
                 }
                 dx.row(r).copy_from_slice(&d[..columns.len()]);

@@ -22,7 +22,7 @@ mod backward;
 mod columns;
 mod sums;
 
-pub use backward::{Gate, Gradients, Tape, backward};
+pub use backward::{Backward, Gradients, backward};
 
 use super::CpuCtx;
 use super::parallel::Strided;
@@ -149,15 +149,15 @@ impl<T: Float> Scale<T> {
     }
 }
 
-/// What follows a normalisation in residual nets.
+/// The rectifier after a normalisation.
 #[derive(Clone, Copy)]
-pub enum Finish<'a, T> {
-    /// Nothing.
+pub enum Relu<'a, T> {
+    /// There is none.
     None,
     /// `max(0, y)`.
-    Relu,
-    /// `max(0, y + residual)`.
-    Residual(&'a [T]),
+    Plain,
+    /// `max(0, y + residual)`: with the residual forward, with the output backward.
+    Added(&'a [T]),
 }
 
 /// `max(0, y)`; NaN stays.
@@ -168,14 +168,14 @@ fn relu<T: Float>(y: T) -> T {
 
 /// What [`forward`] computes from.
 #[derive(Clone, Copy)]
-pub struct Source<'a, T> {
+pub struct Forward<'a, T> {
     pub x: &'a [T],
     /// Mean and variance of each group; without them they are the group's own, the variance biased.
-    pub given: Option<[&'a [T]; 2]>,
+    pub running: Option<[&'a [T]; 2]>,
     pub weight: Option<&'a [T]>,
     pub bias: Option<&'a [T]>,
     pub eps: f64,
-    pub finish: Finish<'a, T>,
+    pub relu: Relu<'a, T>,
 }
 
 /// Weight, or bias, number `w`.
@@ -184,9 +184,9 @@ fn number<T: Float>(values: Option<&[T]>, w: usize, otherwise: f64) -> f64 {
     values.map_or(otherwise, |values| values[w].to_f64())
 }
 
-/// `y = (x - mean) / sqrt(variance + eps) * weight + bias`, group by group, and the finish; `stats` receives mean,
+/// `y = (x - mean) / sqrt(variance + eps) * weight + bias`, group by group, and the rectifier; `stats` receives mean,
 /// variance and inverse deviation of each.
-pub fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Source<T>, y: &mut [T], stats: &mut [f64]) {
+pub fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Forward<T>, y: &mut [T], stats: &mut [f64]) {
     if l.numel() == 0 {
         return stats.fill(0.0);
     }
@@ -202,8 +202,8 @@ pub fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Source<T>, y: &mut [T], s
 }
 
 #[inline(always)]
-fn group<T: Float>(l: Layout, from: Source<T>, g: usize, y: Strided<T>, stats: &mut [f64]) {
-    let [mean, variance] = match from.given {
+fn group<T: Float>(l: Layout, from: Forward<T>, g: usize, y: Strided<T>, stats: &mut [f64]) {
+    let [mean, variance] = match from.running {
         Some(given) => given.map(|v| v[g].to_f64()),
         None => {
             let mut moments = Moments::NONE;
@@ -217,11 +217,11 @@ fn group<T: Float>(l: Layout, from: Source<T>, g: usize, y: Strided<T>, stats: &
     };
     stats.copy_from_slice(&[mean, variance, 1.0 / (variance + from.eps).sqrt()]);
     let scale = Scale::new(stats);
-    match from.finish {
-        Finish::None if l.elementwise() => elementwise(l, from, g, scale, y),
-        Finish::None => runs(l, from, g, scale, y, from.x, |y, _| y),
-        Finish::Relu => runs(l, from, g, scale, y, from.x, |y, _| relu(y)),
-        Finish::Residual(residual) => runs(l, from, g, scale, y, residual, |y, residual| relu(y + residual)),
+    match from.relu {
+        Relu::None if l.elementwise() => elementwise(l, from, g, scale, y),
+        Relu::None => runs(l, from, g, scale, y, from.x, |y, _| y),
+        Relu::Plain => runs(l, from, g, scale, y, from.x, |y, _| relu(y)),
+        Relu::Added(residual) => runs(l, from, g, scale, y, residual, |y, residual| relu(y + residual)),
     }
 }
 
@@ -229,7 +229,7 @@ fn group<T: Float>(l: Layout, from: Source<T>, g: usize, y: Strided<T>, stats: &
 #[inline(always)]
 fn runs<T: Float>(
     l: Layout,
-    from: Source<T>,
+    from: Forward<T>,
     g: usize,
     scale: Scale<T>,
     mut y: Strided<T>,
@@ -247,7 +247,7 @@ fn runs<T: Float>(
 
 /// The same where neighbours have different weights.
 #[inline(always)]
-fn elementwise<T: Float>(l: Layout, from: Source<T>, g: usize, scale: Scale<T>, mut y: Strided<T>) {
+fn elementwise<T: Float>(l: Layout, from: Forward<T>, g: usize, scale: Scale<T>, mut y: Strided<T>) {
     let ([mean, a, b], first) = (scale.line(1.0, 0.0), l.first_weight(g));
     for s in 0..l.slices {
         let y = y.piece(s);

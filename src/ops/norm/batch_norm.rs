@@ -52,7 +52,7 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::normalise::{Given, Kind, Norm, normalise};
+use super::normalise::{Inputs, Norm, Normalise, normalise};
 use crate::core::{Error, Result, Shape};
 use crate::cpu::norm::Layout;
 use crate::ops::images::batch_of_channels;
@@ -92,7 +92,7 @@ impl BatchNormOptions {
     }
 }
 
-impl Kind for BatchNormOptions {
+impl Norm for BatchNormOptions {
     const NAME: &'static str = "batch_norm";
     const GRAD: &'static str = "batch_norm_grad";
 
@@ -170,8 +170,8 @@ pub static SPEC: OpSpec = OpSpec {
     outputs: &["output", "running_mean", "running_var"],
     attrs: &["training", "momentum", "eps"],
     build: |attrs| {
-        let kind = BatchNormOptions::from_attrs(attrs)?;
-        Ok(Arc::new(Norm { kind, eps: kind.eps, given: Given::new(attrs) }))
+        let norm = BatchNormOptions::from_attrs(attrs)?;
+        Ok(Arc::new(Normalise { norm, eps: norm.eps, inputs: Inputs::from_attrs(attrs) }))
     },
     cases,
 };

@@ -37,7 +37,7 @@
 //! ```
 
 use super::batch_norm::{BatchNormOptions, INPUTS as PLAIN, Normalised, affine, tracked, with_running};
-use super::normalise::{Given, Kind, Norm, normalise};
+use super::normalise::{Inputs, Norm, Normalise, normalise};
 use crate::core::{Result, Shape};
 use crate::cpu::norm::Layout;
 use crate::ops::{Case, Input, OpSpec};
@@ -47,7 +47,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy)]
 struct BatchNormRelu(BatchNormOptions);
 
-impl Kind for BatchNormRelu {
+impl Norm for BatchNormRelu {
     const NAME: &'static str = "batch_norm_relu";
     const GRAD: &'static str = "batch_norm_relu_grad";
 
@@ -86,8 +86,8 @@ impl Tensor {
         residual: Option<&Tensor>,
         settings: BatchNormOptions,
     ) -> Result<Normalised> {
-        let kind = BatchNormRelu(settings);
-        Ok(with_running(normalise(kind, settings.eps, self, running, weight, bias, residual)?))
+        let norm = BatchNormRelu(settings);
+        Ok(with_running(normalise(norm, settings.eps, self, running, weight, bias, residual)?))
     }
 }
 
@@ -99,8 +99,8 @@ pub static SPEC: OpSpec = OpSpec {
     outputs: &["output", "running_mean", "running_var"],
     attrs: &["training", "momentum", "eps"],
     build: |attrs| {
-        let kind = BatchNormRelu(BatchNormOptions::from_attrs(attrs)?);
-        Ok(Arc::new(Norm { kind, eps: kind.0.eps, given: Given::new(attrs) }))
+        let norm = BatchNormRelu(BatchNormOptions::from_attrs(attrs)?);
+        Ok(Arc::new(Normalise { norm, eps: norm.0.eps, inputs: Inputs::from_attrs(attrs) }))
     },
     cases,
 };

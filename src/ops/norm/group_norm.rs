@@ -35,7 +35,7 @@
 
 use super::batch_norm::affine;
 use super::layer_norm::INPUTS;
-use super::normalise::{Given, Kind, Norm, normalise};
+use super::normalise::{Inputs, Norm, Normalise, normalise};
 use crate::core::{Error, Result, Shape};
 use crate::cpu::norm::Layout;
 use crate::ops::images::batch_of_channels;
@@ -49,7 +49,7 @@ struct GroupNorm {
     num_groups: usize,
 }
 
-impl Kind for GroupNorm {
+impl Norm for GroupNorm {
     const NAME: &'static str = "group_norm";
     const GRAD: &'static str = "group_norm_grad";
 
@@ -97,8 +97,8 @@ pub static SPEC: OpSpec = OpSpec {
     outputs: &["output"],
     attrs: &["num_groups", "eps"],
     build: |attrs| {
-        let kind = GroupNorm { num_groups: attrs.need("num_groups")? };
-        Ok(Arc::new(Norm { kind, eps: attrs.or("eps", 1e-5)?, given: Given::new(attrs) }))
+        let norm = GroupNorm { num_groups: attrs.need("num_groups")? };
+        Ok(Arc::new(Normalise { norm, eps: attrs.or("eps", 1e-5)?, inputs: Inputs::from_attrs(attrs) }))
     },
     cases,
 };

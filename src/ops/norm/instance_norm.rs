@@ -45,7 +45,7 @@
 //! ```
 
 use super::batch_norm::{INPUTS, Normalised, affine, tracked, with_running};
-use super::normalise::{Given, Kind, Norm, normalise};
+use super::normalise::{Inputs, Norm, Normalise, normalise};
 use crate::core::{Error, Result, Shape};
 use crate::cpu::norm::Layout;
 use crate::ops::images::batch_of_channels;
@@ -70,7 +70,7 @@ impl Default for InstanceNormOptions {
     }
 }
 
-impl Kind for InstanceNormOptions {
+impl Norm for InstanceNormOptions {
     const NAME: &'static str = "instance_norm";
     const GRAD: &'static str = "instance_norm_grad";
 
@@ -129,12 +129,12 @@ pub static SPEC: OpSpec = OpSpec {
     attrs: &["use_input_stats", "momentum", "eps"],
     build: |attrs| {
         let default = InstanceNormOptions::default();
-        let kind = InstanceNormOptions {
+        let norm = InstanceNormOptions {
             use_input_stats: attrs.flag("use_input_stats", default.use_input_stats)?,
             momentum: attrs.or("momentum", default.momentum)?,
             eps: attrs.or("eps", default.eps)?,
         };
-        Ok(Arc::new(Norm { kind, eps: kind.eps, given: Given::new(attrs) }))
+        Ok(Arc::new(Normalise { norm, eps: norm.eps, inputs: Inputs::from_attrs(attrs) }))
     },
     cases,
 };

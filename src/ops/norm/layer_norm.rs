@@ -34,7 +34,7 @@
 //! ```
 
 use super::batch_norm::affine;
-use super::normalise::{Given, Kind, Norm, normalise};
+use super::normalise::{Inputs, Norm, Normalise, normalise};
 use crate::core::{Error, Result, Shape};
 use crate::cpu::norm::Layout;
 use crate::ops::{Case, Input, OpSpec, one};
@@ -47,7 +47,7 @@ struct LayerNorm {
     normalized_shape: Shape,
 }
 
-impl Kind for LayerNorm {
+impl Norm for LayerNorm {
     const NAME: &'static str = "layer_norm";
     const GRAD: &'static str = "layer_norm_grad";
 
@@ -81,8 +81,8 @@ impl Tensor {
         bias: Option<&Tensor>,
         eps: f64,
     ) -> Result<Tensor> {
-        let kind = LayerNorm { normalized_shape: Shape::new(normalized_shape)? };
-        Ok(one(normalise(kind, eps, self, None, weight, bias, None)?))
+        let norm = LayerNorm { normalized_shape: Shape::new(normalized_shape)? };
+        Ok(one(normalise(norm, eps, self, None, weight, bias, None)?))
     }
 }
 
@@ -99,8 +99,8 @@ pub static SPEC: OpSpec = OpSpec {
     attrs: &["normalized_shape", "eps"],
     build: |attrs| {
         let dims = attrs.list("normalized_shape")?.ok_or_else(|| attrs.missing("normalized_shape"))?;
-        let kind = LayerNorm { normalized_shape: Shape::new(&dims)? };
-        Ok(Arc::new(Norm { kind, eps: attrs.or("eps", 1e-5)?, given: Given::new(attrs) }))
+        let norm = LayerNorm { normalized_shape: Shape::new(&dims)? };
+        Ok(Arc::new(Normalise { norm, eps: attrs.or("eps", 1e-5)?, inputs: Inputs::from_attrs(attrs) }))
     },
     cases,
 };

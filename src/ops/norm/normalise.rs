@@ -23,7 +23,7 @@
 
 use super::cuda;
 use crate::core::{DType, Error, Float, Result, Shape};
-use crate::cpu::norm::{Finish, Gate, Gradients, Layout, STATS, Source, Tape, backward, forward};
+use crate::cpu::norm::{Backward, Forward, Gradients, Layout, Relu, STATS, backward, forward};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Ptr};
 use crate::float_type;
@@ -33,8 +33,8 @@ use crate::tensor::{Field, Grads, Meta, Op, Outputs, Plan, Saved, Saves, Tensor,
 use smallvec::{SmallVec, smallvec};
 use std::fmt::Debug;
 
-/// A kind of normalisation.
-pub(super) trait Kind: Debug + Copy + Send + Sync + 'static {
+/// What makes one normalisation differ from another.
+pub(super) trait Norm: Debug + Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// The name of its gradient, in errors.
     const GRAD: &'static str;
@@ -68,42 +68,34 @@ pub(super) trait Kind: Debug + Copy + Send + Sync + 'static {
     }
 }
 
-/// Which of the optional inputs come along; in this order, after the input.
+/// Where the optional inputs that come along stand, behind the input.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Given {
-    running_mean: bool,
-    running_var: bool,
-    weight: bool,
-    bias: bool,
-    residual: bool,
+pub(super) struct Inputs {
+    running_mean: Option<usize>,
+    running_var: Option<usize>,
+    weight: Option<usize>,
+    bias: Option<usize>,
+    residual: Option<usize>,
 }
 
-impl Given {
-    pub fn new(attrs: &Attrs) -> Given {
-        let [running_mean, running_var, weight, bias, residual] =
-            ["running_mean", "running_var", "weight", "bias", "residual"].map(|name| attrs.has_input(name));
-        Given { running_mean, running_var, weight, bias, residual }
+impl Inputs {
+    /// In this order: running mean, running variance, weight, bias, residual.
+    fn new(given: [bool; 5]) -> Inputs {
+        let mut place = 0;
+        let [running_mean, running_var, weight, bias, residual] = given.map(|given| {
+            place += usize::from(given);
+            given.then_some(place)
+        });
+        Inputs { running_mean, running_var, weight, bias, residual }
+    }
+
+    pub fn from_attrs(attrs: &Attrs) -> Inputs {
+        let names = ["running_mean", "running_var", "weight", "bias", "residual"];
+        Inputs::new(names.map(|name| attrs.has_input(name)))
     }
 
     fn running(&self) -> bool {
-        self.running_mean && self.running_var
-    }
-
-    fn weight(&self) -> Option<usize> {
-        self.weight.then_some(self.after([self.running_mean, self.running_var, false, false]))
-    }
-
-    fn bias(&self) -> Option<usize> {
-        self.bias.then_some(self.after([self.running_mean, self.running_var, self.weight, false]))
-    }
-
-    fn residual(&self) -> Option<usize> {
-        self.residual.then_some(self.after([self.running_mean, self.running_var, self.weight, self.bias]))
-    }
-
-    /// The place after the input and these.
-    fn after(&self, before: [bool; 4]) -> usize {
-        1 + before.iter().filter(|given| **given).count()
+        self.running_mean.is_some() && self.running_var.is_some()
     }
 
     /// Visible outputs: the statistics follow those before them.
@@ -112,39 +104,39 @@ impl Given {
     }
 }
 
-/// The op of such a kind.
+/// The op of a normalisation.
 #[derive(Debug)]
-pub(super) struct Norm<K> {
-    pub kind: K,
+pub(super) struct Normalise<N> {
+    pub norm: N,
     pub eps: f64,
-    pub given: Given,
+    pub inputs: Inputs,
 }
 
-impl<K: Kind> Norm<K> {
+impl<N: Norm> Normalise<N> {
     fn check(&self, x: &[Meta]) -> Result<()> {
-        let Given { running_mean, running_var, .. } = self.given;
-        if running_mean != running_var || !(self.kind.own() || running_mean) {
-            return Err(Error::argument(K::NAME, "needs both running_mean and running_var")
+        let Inputs { running_mean, running_var, weight, bias, residual } = self.inputs;
+        if running_mean.is_some() != running_var.is_some() || !(self.norm.own() || running_mean.is_some()) {
+            return Err(Error::argument(N::NAME, "needs both running_mean and running_var")
                 .help("give both; or neither, and take the input's own statistics"));
         }
         if !(self.eps >= 0.0 && self.eps.is_finite()) {
-            return Err(Error::argument(K::NAME, format!("eps {} is not a number from 0 up", self.eps)));
+            return Err(Error::argument(N::NAME, format!("eps {} is not a number from 0 up", self.eps)));
         }
         let channels = || Shape::new(&x[0].dims()[1..2]);
-        let affine = || self.kind.weight(&x[0].shape);
+        let affine = || self.norm.weight(&x[0].shape);
         let input = || Ok(x[0].shape);
         let expected: [(_, _, &dyn Fn() -> Result<Shape>); 5] = [
-            (running_mean.then_some(1), "running_mean", &channels),
-            (running_var.then_some(2), "running_var", &channels),
-            (self.given.weight(), "weight", &affine),
-            (self.given.bias(), "bias", &affine),
-            (self.given.residual(), "residual", &input),
+            (running_mean, "running_mean", &channels),
+            (running_var, "running_var", &channels),
+            (weight, "weight", &affine),
+            (bias, "bias", &affine),
+            (residual, "residual", &input),
         ];
         for (place, name, want) in expected {
             let Some(place) = place else { continue };
             let want = want()?;
             if x[place].shape != want {
-                return Err(Error::shape(K::NAME, format!("{name} disagrees with input"))
+                return Err(Error::shape(N::NAME, format!("{name} disagrees with input"))
                     .with("input", x[0].shape)
                     .with(name, x[place].shape)
                     .expected(format!("{name} {want}")));
@@ -154,28 +146,28 @@ impl<K: Kind> Norm<K> {
     }
 
     fn run<T: Float>(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        let l = self.kind.layout(&x[0].shape)?;
+        let l = self.norm.layout(&x[0].shape)?;
         let input = |place: Option<usize>| place.map(|i| x[i].get::<T>());
-        let running = self.given.running().then(|| [x[1].get::<T>(), x[2].get::<T>()]);
-        let from = Source {
+        let running = self.inputs.running().then(|| [x[1].get::<T>(), x[2].get::<T>()]);
+        let from = Forward {
             x: x[0].get(),
-            given: if self.kind.own() { None } else { running },
-            weight: input(self.given.weight()),
-            bias: input(self.given.bias()),
+            running: if self.norm.own() { None } else { running },
+            weight: input(self.inputs.weight),
+            bias: input(self.inputs.bias),
             eps: self.eps,
-            finish: match input(self.given.residual()) {
-                Some(residual) => Finish::Residual(residual),
-                None if self.kind.relu() => Finish::Relu,
-                None => Finish::None,
+            relu: match input(self.inputs.residual) {
+                Some(residual) => Relu::Added(residual),
+                None if self.norm.relu() => Relu::Plain,
+                None => Relu::None,
             },
         };
-        let (y, stats) = y.split_at_mut(self.given.visible());
+        let (y, stats) = y.split_at_mut(self.inputs.visible());
         forward(cx, l, from, y[0].get::<T>(), stats[0].get());
         let stats = stats[0].get::<f64>();
         let Some(old) = running else { return Ok(()) };
         let [_, mean, variance] = y else { unreachable!("infer plans three outputs") };
         for (k, (old, new)) in old.into_iter().zip([mean.get::<T>(), variance.get::<T>()]).enumerate() {
-            if self.kind.own() && x[0].shape.numel() > 0 {
+            if self.norm.own() && x[0].shape.numel() > 0 {
                 self.track(l, stats, k, old, new);
             } else {
                 new.copy_from_slice(old);
@@ -187,7 +179,7 @@ impl<K: Kind> Norm<K> {
     /// `new = (1 - momentum) old + momentum now`: the mean (`k` = 0), or the unbiased variance (`k` = 1), averaged over
     /// the groups of a channel.
     fn track<T: Float>(&self, l: Layout, stats: &[f64], k: usize, old: &[T], new: &mut [T]) {
-        let (channels, n, momentum) = (old.len(), l.count() as f64, self.kind.momentum());
+        let (channels, n, momentum) = (old.len(), l.count() as f64, self.norm.momentum());
         let factor = if k == 0 { 1.0 } else { n / (n - 1.0) } / (l.groups / channels) as f64;
         for (c, (old, new)) in old.iter().zip(new).enumerate() {
             let now: f64 = stats[STATS * c + k..].iter().step_by(STATS * channels).sum();
@@ -196,31 +188,31 @@ impl<K: Kind> Norm<K> {
     }
 }
 
-impl<K: Kind> Op for Norm<K> {
+impl<N: Norm> Op for Normalise<N> {
     fn name(&self) -> &'static str {
-        K::NAME
+        N::NAME
     }
 
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
-        let dtype = one_float(K::NAME, x)?;
-        let l = self.kind.layout(&x[0].shape)?;
+        let dtype = one_float(N::NAME, x)?;
+        let l = self.norm.layout(&x[0].shape)?;
         self.check(x)?;
         let mut plan = Plan::new(x[0].shape, dtype);
-        if self.given.running() {
+        if self.inputs.running() {
             plan = plan.and(x[1].shape, dtype).and(x[2].shape, dtype);
         }
         Ok(plan.hidden(Shape::new(&[l.groups, STATS])?, DType::F64))
     }
 
     fn saves(&self) -> Saves {
-        let bias = self.given.bias().filter(|_| self.kind.relu());
-        let inputs: SmallVec<[usize; 3]> = [0].into_iter().chain(self.given.weight()).chain(bias).collect();
-        let saves = Saves::inputs(&inputs).and_outputs(&[self.given.visible()]);
-        if self.kind.relu() { saves.and_outputs(&[0]) } else { saves }
+        let bias = self.inputs.bias.filter(|_| self.norm.relu());
+        let inputs: SmallVec<[usize; 3]> = [0].into_iter().chain(self.inputs.weight).chain(bias).collect();
+        let saves = Saves::inputs(&inputs).and_outputs(&[self.inputs.visible()]);
+        if self.norm.relu() { saves.and_outputs(&[0]) } else { saves }
     }
 
     fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        float_type!(K::NAME, x[0].dtype, T => self.run::<T>(cx, x, y))
+        float_type!(N::NAME, x[0].dtype, T => self.run::<T>(cx, x, y))
     }
 
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
@@ -228,42 +220,42 @@ impl<K: Kind> Op for Norm<K> {
         let running = || -> Result<cuda::Running> {
             Ok(cuda::Running {
                 channels: x[1].numel(),
-                momentum: self.kind.momentum(),
+                momentum: self.norm.momentum(),
                 old: [x[1].f32()?, x[2].f32()?],
                 new: [y[1].f32()?, y[2].f32()?],
             })
         };
         let forward = cuda::Forward {
             x: x[0].f32()?,
-            weight: input(self.given.weight())?,
-            bias: input(self.given.bias())?,
-            residual: input(self.given.residual())?,
-            relu: self.kind.relu(),
+            weight: input(self.inputs.weight)?,
+            bias: input(self.inputs.bias)?,
+            residual: input(self.inputs.residual)?,
+            relu: self.norm.relu(),
             eps: self.eps,
-            own: self.kind.own(),
-            running: self.given.running().then(running).transpose()?,
+            own: self.norm.own(),
+            running: self.inputs.running().then(running).transpose()?,
             y: y[0].f32()?,
-            stats: y[self.given.visible()].f64()?,
+            stats: y[self.inputs.visible()].f64()?,
         };
-        cuda::forward(cx, self.kind.layout(&x[0].shape)?, &forward)
+        cuda::forward(cx, self.norm.layout(&x[0].shape)?, &forward)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
         let input = saved.input(0);
-        let (weight, bias, residual) = (self.given.weight(), self.given.bias(), self.given.residual());
+        let Inputs { weight, bias, residual, .. } = self.inputs;
         let places = [Some(0), weight, bias, residual];
-        let relu = self.kind.relu();
-        let grad = NormGrad {
-            name: K::GRAD,
-            layout: self.kind.layout(input.shape())?,
-            own: self.kind.own(),
-            parameter: self.kind.weight(input.shape())?,
+        let relu = self.norm.relu();
+        let grad = NormaliseGrad {
+            name: N::GRAD,
+            layout: self.norm.layout(input.shape())?,
+            own: self.norm.own(),
+            parameter: self.norm.weight(input.shape())?,
             relu,
             weight: weight.is_some(),
             added: residual.is_some(),
             needs: places.map(|place| place.is_some_and(|i| needs[i])),
         };
-        let stats = saved.output(self.given.visible());
+        let stats = saved.output(self.inputs.visible());
         let y = relu.then(|| saved.output(0));
         let [weight, bias] = [weight, bias.filter(|_| relu)].map(|place| place.map(|i| saved.input(i)));
         let inputs: SmallVec<[&Tensor; 6]> =
@@ -278,18 +270,18 @@ impl<K: Kind> Op for Norm<K> {
 
     /// Subtract, multiply, add; for the input's own statistics four more: a sum, a difference, and its square added.
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
-        x[0].numel() as u64 * if self.kind.own() { 7 } else { 3 }
+        x[0].numel() as u64 * if self.norm.own() { 7 } else { 3 }
     }
 
     fn field(&self, _x: &[Meta]) -> Field {
-        self.kind.field()
+        self.norm.field()
     }
 }
 
 /// Those of `dx`, `dw`, `db` and the residual's gradient that are needed, from `(dy, input, statistics)`, with ReLU the
 /// output, and maybe `weight`; with ReLU maybe `bias`.
 #[derive(Debug)]
-struct NormGrad {
+struct NormaliseGrad {
     name: &'static str,
     layout: Layout,
     own: bool,
@@ -301,7 +293,7 @@ struct NormGrad {
     needs: [bool; 4],
 }
 
-impl NormGrad {
+impl NormaliseGrad {
     /// `weight`, and with ReLU the `bias`, among the inputs.
     fn affine<'a, V>(&self, x: &'a [V]) -> [Option<&'a V>; 2] {
         let (first, weight) = (3 + usize::from(self.relu), usize::from(self.weight));
@@ -309,7 +301,7 @@ impl NormGrad {
     }
 }
 
-impl GradientOp for NormGrad {
+impl GradientOp for NormaliseGrad {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -328,13 +320,14 @@ impl GradientOp for NormGrad {
             let mut asked = |need| if need { outputs.next().unwrap_or_default() } else { &mut [] };
             let [dx, dweight, dbias, dresidual] = self.needs.map(&mut asked);
             let [weight, bias] = self.affine(x).map(|v| v.map(View::get::<T>));
-            let gate = match (self.relu, self.added) {
-                (false, _) => Gate::Open,
-                (true, false) => Gate::Normalised(bias),
-                (true, true) => Gate::Output(x[3].get()),
+            let relu = match (self.relu, self.added) {
+                (false, _) => Relu::None,
+                (true, false) => Relu::Plain,
+                (true, true) => Relu::Added(x[3].get()),
             };
-            let tape = Tape { dy: x[0].get(), x: x[1].get(), stats: x[2].get(), weight, own: self.own, gate };
-            backward(cx, self.layout, tape, Gradients { dx, dweight, dbias, dresidual });
+            let (dy, x, stats) = (x[0].get(), x[1].get(), x[2].get());
+            let from = Backward { dy, x, stats, weight, bias, own: self.own, relu };
+            backward(cx, self.layout, from, Gradients { dx, dweight, dbias, dresidual });
             Ok(())
         })
     }
@@ -370,8 +363,8 @@ impl GradientOp for NormGrad {
 }
 
 /// Runs a normalisation: the output, and the new running statistics where there are running ones.
-pub(super) fn normalise<K: Kind>(
-    kind: K,
+pub(super) fn normalise<N: Norm>(
+    norm: N,
     eps: f64,
     input: &Tensor,
     running: Option<[&Tensor; 2]>,
@@ -380,15 +373,9 @@ pub(super) fn normalise<K: Kind>(
     residual: Option<&Tensor>,
 ) -> Result<Outputs> {
     let tracked = running.is_some();
-    let given = Given {
-        running_mean: tracked,
-        running_var: tracked,
-        weight: weight.is_some(),
-        bias: bias.is_some(),
-        residual: residual.is_some(),
-    };
+    let given = [tracked, tracked, weight.is_some(), bias.is_some(), residual.is_some()];
     let running = running.into_iter().flatten();
     let inputs: SmallVec<[&Tensor; 6]> =
         [input].into_iter().chain(running).chain(weight).chain(bias).chain(residual).collect();
-    apply(Norm { kind, eps, given }, &inputs)
+    apply(Normalise { norm, eps, inputs: Inputs::new(given) }, &inputs)
 }
