@@ -87,7 +87,7 @@ impl Op for MseLoss {
         }
         let single = cx.scratch::<f32>(n)?;
         losses(single.ptr())?;
-        reduce::sum(cx, (1, n, 1), single.ptr(), y[0].f32()?, self.reduction.count::<f64>(n))
+        reduce::sum(cx, [1, n, 1], single.ptr(), y[0].f32()?, self.reduction.count::<f64>(n))
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {

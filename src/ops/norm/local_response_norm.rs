@@ -86,7 +86,7 @@ fn window(c: usize, before: usize, after: usize, channels: usize) -> Range<usize
 
 /// `f(y, x)` over all pixels of plane `p` and each of its window's planes.
 fn windows<T: Float>(
-    (channels, len): (usize, usize),
+    [channels, len]: [usize; 2],
     [before, after]: [usize; 2],
     p: usize,
     x: &[T],
@@ -143,7 +143,7 @@ impl Op for LocalResponseNormOptions {
             cx.pieces2((y.get::<T>(), piece), (energy.get::<T>(), piece), 8 * x.len(), |i, y, s| {
                 for (p, (y, s)) in (i * piece / len..).zip(y.chunks_mut(len).zip(s.chunks_mut(len))) {
                     s.fill(T::ZERO);
-                    windows((channels, len), reach, p, x, s, |s, x| *s += x * x);
+                    windows([channels, len], reach, p, x, s, |s, x| *s += x * x);
                     s.iter_mut().for_each(|s| *s = k + a * *s);
                     y.copy_from_slice(&x[p * len..][..len]);
                     divide(cx, y, s, self.beta);
@@ -209,7 +209,7 @@ impl GradientOp for LocalResponseNormGrad {
                     let mut sum = cx.scratch(size_of_val(dx));
                     let sum = sum.slice_mut::<T>();
                     sum.fill(T::ZERO);
-                    windows((channels, len), reach, p, t, sum, |sum, t| *sum += t);
+                    windows([channels, len], reach, p, t, sum, |sum, t| *sum += t);
                     for ((dx, &x), &sum) in dx.iter_mut().zip(&x[p * len..]).zip(&*sum) {
                         *dx += factor * x * sum;
                     }

@@ -28,12 +28,6 @@ impl From<usize> for OutputSize {
     }
 }
 
-impl From<(usize, usize)> for OutputSize {
-    fn from((h, w): (usize, usize)) -> OutputSize {
-        OutputSize([Some(h), Some(w)])
-    }
-}
-
 impl From<[usize; 2]> for OutputSize {
     fn from(pair: [usize; 2]) -> OutputSize {
         OutputSize(pair.map(Some))
@@ -135,7 +129,7 @@ mod tests {
     fn sizes_print_as_pytorch_does() {
         let text = |size: OutputSize| size.to_string();
         assert_eq!(text(1.into()), "1");
-        assert_eq!(text((2, 3).into()), "(2, 3)");
+        assert_eq!(text([2, 3].into()), "(2, 3)");
         assert_eq!(text([Some(3), None].into()), "(3, None)");
     }
 }

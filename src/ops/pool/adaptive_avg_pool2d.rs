@@ -21,7 +21,7 @@
 //! ```
 //! use receptive::{Device, Tensor};
 //! let image = Tensor::from_vec(&Device::cpu()?, vec![1f32, 2.0, 4.0, 8.0, 16.0], &[1, 1, 1, 5])?;
-//! assert_eq!(image.adaptive_avg_pool2d((1, 2))?.to_vec::<f32>()?, [7.0 / 3.0, 28.0 / 3.0]);
+//! assert_eq!(image.adaptive_avg_pool2d([1, 2])?.to_vec::<f32>()?, [7.0 / 3.0, 28.0 / 3.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
@@ -179,7 +179,7 @@ mod tests {
     fn an_output_of_nothing_has_a_gradient_of_zeros() {
         let cpu = Device::cpu().unwrap();
         let pools: [fn(&Tensor) -> Result<Tensor>; 2] =
-            [|x| x.adaptive_avg_pool2d((0, 2)), |x| x.adaptive_max_pool2d((0, 2))];
+            [|x| x.adaptive_avg_pool2d([0, 2]), |x| x.adaptive_max_pool2d([0, 2])];
         for pool in pools {
             let x = Tensor::full(&cpu, 1.0, &[2, 3, 3], DType::F32).unwrap().requires_grad();
             let y = pool(&x).unwrap();

@@ -141,7 +141,7 @@ impl WithReluGrad {
         let Some(db) = d.get(1) else { return Ok(()) };
         let mut kept = SmallVec::<[usize; MAX_RANK]>::from_elem(1, self.after + 1);
         kept[0] = db.numel();
-        sum_to(cx, (&d[0].shape, d[0].f32()?), (&Shape::new(&kept)?, db.f32()?), 1.0)
+        sum_to(cx, &d[0], &DeviceView { shape: Shape::new(&kept)?, ..*db }, 1.0)
     }
 }
 

@@ -65,7 +65,8 @@ impl Op for Argmax {
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (_, around) = reduced(self.name(), &x[0].shape, self.dim, self.keepdim)?;
         let values = cx.scratch::<f32>(y[0].numel())?;
-        cuda::arg_max(cx, around, x[0].f32()?, values.ptr(), y[0].i64()?)
+        let to = cuda::Largest { values: values.ptr(), indices: y[0].i64()? };
+        cuda::arg_max(cx, around.into(), x[0].f32()?, to)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

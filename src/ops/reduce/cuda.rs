@@ -1,11 +1,11 @@
 //! Reductions in passes: long ones are cut into chunks of a fixed length, so that the whole GPU works, and the partial
 //! results are reduced in turn. The cut depends on the shape alone.
 
+use crate::core::Result;
 use crate::core::shape::MAX_RANK;
-use crate::core::{Result, Shape};
 use crate::cpu::broadcast::Layout;
 use crate::cpu::reduce::Dim;
-use crate::cuda::{CudaCtx, DeviceBuffer, Launch, Ptr, kernels};
+use crate::cuda::{CudaCtx, DeviceBuffer, DeviceView, Launch, Ptr, kernels};
 use smallvec::SmallVec;
 
 /// Elements of a contiguous row that one warp or block adds up.
@@ -39,7 +39,7 @@ enum Summands {
 /// `y[b, a] = sum over i of x[b, i, a] / divisor` for `x: [before, n, after]`.
 pub(crate) fn sum(
     cx: &CudaCtx,
-    (before, n, after): (usize, usize, usize),
+    [before, n, after]: [usize; 3],
     x: Ptr<f32>,
     y: Ptr<f32>,
     divisor: f64,
@@ -49,16 +49,11 @@ pub(crate) fn sum(
     sum_dims(cx, SmallVec::from_iter(dims), Summands::Elements(x), y, divisor)
 }
 
-/// `y = x / divisor`, summed over the dimensions in which `small` would be stretched to `large`, the shape of `x`.
-pub(crate) fn sum_to(
-    cx: &CudaCtx,
-    (large, x): (&Shape, Ptr<f32>),
-    (small, y): (&Shape, Ptr<f32>),
-    divisor: f64,
-) -> Result<()> {
-    let layout = Layout::new(large, [small]);
+/// `y = x / divisor`, summed over the dimensions in which `y` would be stretched to the shape of `x`.
+pub(crate) fn sum_to(cx: &CudaCtx, x: &DeviceView, y: &DeviceView, divisor: f64) -> Result<()> {
+    let layout = Layout::new(&x.shape, [&y.shape]);
     let dims = layout.dims().iter().map(|&(size, [stride])| Dim { size, summed: stride == 0 });
-    sum_dims(cx, dims.collect(), Summands::Elements(x), y, divisor)
+    sum_dims(cx, dims.collect(), Summands::Elements(x.f32()?), y.f32()?, divisor)
 }
 
 /// One dimension after the other, innermost first, as on the CPU.
@@ -76,13 +71,13 @@ fn sum_dims(
             dims.push(Dim { size: 1, summed: true });
             dims.len() - 1
         });
-        let around = (size(&dims[..d]), dims[d].size, size(&dims[d + 1..]));
-        let (chunk, count) = chunks(around.1, around.2);
+        let around = [size(&dims[..d]), dims[d].size, size(&dims[d + 1..])];
+        let (chunk, count) = chunks(around[1], around[2]);
         dims[d] = Dim { size: count, summed: count > 1 };
         if dims.iter().all(|dim| !dim.summed) {
             return pass_to_elements(cx, around, chunk, &x, y, divisor);
         }
-        let partial = cx.scratch::<f64>(around.0 * count * around.2)?;
+        let partial = cx.scratch::<f64>(around[0] * count * around[2])?;
         pass_to_partial(cx, around, chunk, &x, partial.ptr())?;
         x = Summands::Partial(partial);
     }
@@ -90,7 +85,7 @@ fn sum_dims(
 
 fn pass_to_elements(
     cx: &CudaCtx,
-    (before, n, after): (usize, usize, usize),
+    [before, n, after]: [usize; 3],
     chunk: usize,
     x: &Summands,
     y: Ptr<f32>,
@@ -115,7 +110,7 @@ fn pass_to_elements(
 
 fn pass_to_partial(
     cx: &CudaCtx,
-    (before, n, after): (usize, usize, usize),
+    [before, n, after]: [usize; 3],
     chunk: usize,
     x: &Summands,
     y: Ptr<f64>,
@@ -136,42 +131,49 @@ fn pass_to_partial(
     }
 }
 
+/// Largest elements, and where they stand: [`Ptr::NULL`] where each is its own place.
+#[derive(Clone, Copy)]
+pub(in crate::ops) struct Largest {
+    pub values: Ptr<f32>,
+    pub indices: Ptr<i64>,
+}
+
 /// The largest elements of `x: [before, n, after]` along `n`, and their first indices. `n` is not 0.
 pub(in crate::ops) fn arg_max(
     cx: &CudaCtx,
-    (before, n, after): (usize, usize, usize),
+    [before, n, after]: [usize; 3],
     x: Ptr<f32>,
-    values: Ptr<f32>,
-    indices: Ptr<i64>,
+    to: Largest,
 ) -> Result<()> {
     let (chunk, count) = chunks(n, after);
-    let (mut n, mut count, mut from) = (n, count, (x, Ptr::NULL));
+    let (mut n, mut count, mut from) = (n, count, Largest { values: x, indices: Ptr::NULL });
     let mut _held;
     while count > 1 {
         let outputs = before * count * after;
         let partial = [cx.scratch::<f32>(outputs)?, cx.scratch::<i64>(outputs)?];
-        let to = (partial[0].ptr(), partial[1].ptr());
-        best(cx, (before, n, after), chunk, from, to)?;
-        (n, count, from, _held) = (count, chunks(count, after).1, to, partial);
+        let best = Largest { values: partial[0].ptr(), indices: partial[1].ptr() };
+        largest_of_chunks(cx, [before, n, after], chunk, from, best)?;
+        (n, count, from, _held) = (count, chunks(count, after).1, best, partial);
     }
-    best(cx, (before, n, after), chunk, from, (values, indices))
+    largest_of_chunks(cx, [before, n, after], chunk, from, to)
 }
 
-/// One pass: the best of each chunk. `from` holds values, and their indices where they are not simply their places.
-fn best(
+/// One pass: the largest of each chunk.
+fn largest_of_chunks(
     cx: &CudaCtx,
-    (before, n, after): (usize, usize, usize),
+    [before, n, after]: [usize; 3],
     chunk: usize,
-    (x, from): (Ptr<f32>, Ptr<i64>),
-    (values, indices): (Ptr<f32>, Ptr<i64>),
+    from: Largest,
+    to: Largest,
 ) -> Result<()> {
     let [b, k, a, c] = [before, n, after, chunk].map(|v| v as i64);
     let units = before * n.div_ceil(chunk).max(1);
+    let ([x, values], [places, indices]) = ([from.values, to.values], [from.indices, to.indices]);
     if after == 1 {
         let (width, launch) = rows_launch(n, units);
-        return kernels::arg_max_rows_f32(cx, launch, x, from, values, indices, b, k, c, width);
+        return kernels::arg_max_rows_f32(cx, launch, x, places, values, indices, b, k, c, width);
     }
-    kernels::arg_max_columns_f32(cx, Launch::over(units * after), x, from, values, indices, b, k, a, c)
+    kernels::arg_max_columns_f32(cx, Launch::over(units * after), x, places, values, indices, b, k, a, c)
 }
 
 /// How many elements of `x` equal the largest.

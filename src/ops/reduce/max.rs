@@ -101,11 +101,11 @@ impl Op for Max {
 
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (_, around) = reduced(self.name(), &x[0].shape, self.dim, self.keepdim)?;
-        let (x, values) = (x[0].f32()?, y[0].f32()?);
-        match y {
-            [_, indices] => cuda::arg_max(cx, around, x, values, indices.i64()?),
-            _ => cuda::arg_max(cx, around, x, values, cx.scratch::<i64>(1)?.ptr()),
-        }
+        // Of all there is one place, which nobody asked for.
+        let unasked = if y.len() == 1 { Some(cx.scratch::<i64>(1)?) } else { None };
+        let indices = unasked.as_ref().map_or_else(|| y[1].i64(), |place| Ok(place.ptr()))?;
+        let to = cuda::Largest { values: y[0].f32()?, indices };
+        cuda::arg_max(cx, around.into(), x[0].f32()?, to)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

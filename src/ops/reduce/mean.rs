@@ -68,7 +68,7 @@ impl Op for Mean {
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (kept, _) = self.0.reduce(self.name(), &x[0].shape)?;
         let count = x[0].numel() as f64 / kept.numel() as f64;
-        reduce::sum_to(cx, (&x[0].shape, x[0].f32()?), (&kept, y[0].f32()?), count)
+        reduce::sum_to(cx, &x[0], &DeviceView { shape: kept, ..y[0] }, count)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -101,7 +101,7 @@ impl Op for Sum {
 
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (kept, _) = self.0.reduce(self.name(), &x[0].shape)?;
-        reduce::sum_to(cx, (&x[0].shape, x[0].f32()?), (&kept, y[0].f32()?), 1.0)
+        reduce::sum_to(cx, &x[0], &DeviceView { shape: kept, ..y[0] }, 1.0)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

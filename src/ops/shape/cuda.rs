@@ -62,7 +62,9 @@ const TILE: usize = 16;
 /// `y = x` with its dimensions in another order: dimension `d` of `y` is dimension `order[d]` of `x`.
 pub(in crate::ops) fn permute(
     cx: &CudaCtx,
-    (dims, strides, order): (&[usize], &[usize], &[usize]),
+    dims: &[usize],
+    strides: &[usize],
+    order: &[usize],
     bytes: usize,
     x: Ptr<u8>,
     y: Ptr<u8>,

@@ -66,8 +66,8 @@ impl PadMode {
         }
     }
 
-    /// Which index of a dimension of `size` lies at `j`, when the dimension is padded by `(before, after)`.
-    fn source(self, j: isize, size: isize, (before, after): (isize, isize)) -> Option<usize> {
+    /// Which index of a dimension of `size` lies at `j`, when the dimension is padded by `[before, after]`.
+    fn source(self, j: isize, size: isize, [before, after]: [isize; 2]) -> Option<usize> {
         let index = match self {
             _ if (0..size).contains(&j) && self != PadMode::Circular => j,
             PadMode::Constant(_) => return None,
@@ -86,7 +86,7 @@ impl PadMode {
 
     /// # Errors
     /// A border that this mode cannot draw from a dimension of `size`.
-    fn check(self, d: usize, size: isize, (before, after): (isize, isize), input: &Shape) -> Result<()> {
+    fn check(self, d: usize, size: isize, [before, after]: [isize; 2], input: &Shape) -> Result<()> {
         let cropped = (-before).max(0) + (-after).max(0);
         let border = before.max(after);
         let limit = match self {
@@ -125,8 +125,8 @@ pub struct Pad {
 
 impl Pad {
     /// Before and after, for each dimension that `pad` names, outermost first.
-    fn borders(&self) -> impl DoubleEndedIterator<Item = (isize, isize)> {
-        self.pad.chunks_exact(2).rev().map(|p| (p[0], p[1]))
+    fn borders(&self) -> impl DoubleEndedIterator<Item = [isize; 2]> {
+        self.pad.chunks_exact(2).rev().map(|p| [p[0], p[1]])
     }
 
     /// The number of leading dimensions that stay as they are.
@@ -142,9 +142,9 @@ impl Pad {
         }
         let mut dims: SmallVec<[usize; 6]> = input.dims().into();
         let first = self.untouched(input);
-        for (d, (before, after)) in (first..).zip(self.borders()) {
+        for (d, [before, after]) in (first..).zip(self.borders()) {
             let size = dims[d] as isize;
-            self.mode.check(d, size, (before, after), input)?;
+            self.mode.check(d, size, [before, after], input)?;
             let padded = size.checked_add(before).and_then(|n| n.checked_add(after));
             dims[d] = padded
                 .ok_or_else(|| Error::shape("pad", "the output is too large").with("input", input))?
@@ -156,10 +156,11 @@ impl Pad {
     /// The tables of the padded dimensions, from output index to offset in an input plane.
     fn axes(&self, input: &Shape) -> Vec<Axis> {
         let strides = input.strides();
-        let axis = |(d, border): (usize, (isize, isize))| {
+        let axis = |(d, border): (usize, [isize; 2])| {
             let size = input.dims()[d] as isize;
-            let source = |i| self.mode.source(i - border.0, size, border).map_or(OUTSIDE, |k| k * strides[d]);
-            (0..size + border.0 + border.1).map(source).collect()
+            let source =
+                |i| self.mode.source(i - border[0], size, border).map_or(OUTSIDE, |k| k * strides[d]);
+            (0..size + border[0] + border[1]).map(source).collect()
         };
         (self.untouched(input)..).zip(self.borders()).map(axis).collect()
     }

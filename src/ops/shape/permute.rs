@@ -91,7 +91,7 @@ impl Op for Permute {
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (order, strides) = (self.order(&x[0].shape)?, x[0].shape.strides());
         let (from, to) = (x[0].bytes(), y[0].bytes());
-        cuda::permute(cx, (x[0].dims(), &strides, &order), x[0].dtype.size(), from, to)
+        cuda::permute(cx, x[0].dims(), &strides, &order, x[0].dtype.size(), from, to)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
