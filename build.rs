@@ -24,13 +24,15 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=build");
-    println!("cargo:rerun-if-changed=kernels");
+    // The engine's manifest lies two folders below the sources.
+    let top = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("../..");
+    for watched in ["build.rs", "build", "kernels"] {
+        println!("cargo:rerun-if-changed={}", top.join(watched).display());
+    }
     for name in ["NVCC", "NVCC_CCBIN", "CUDA_HOME", "CUDA_PATH", MODE, UPDATE] {
         println!("cargo:rerun-if-env-changed={name}");
     }
-    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("kernels");
+    let root = top.join("kernels");
     let out = PathBuf::from(variable("OUT_DIR"));
     let sources = sources(&root);
     let with_ptx = env::var_os("CARGO_FEATURE_CUDA").is_some();

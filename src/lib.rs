@@ -61,25 +61,14 @@
 //!   element type first and metadata in no fixed order, and ours promise sorted names and the same bytes for the same
 //!   tensors.
 
+#[doc(inline)]
+pub use receptive_engine::*;
+
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod core;
-pub mod cpu;
-pub mod cuda;
-pub mod data;
 pub mod draw;
 pub mod inspect;
-pub mod io;
-pub mod ladder;
-pub mod models;
-pub mod nn;
-pub mod ops;
-pub mod optim;
 pub mod report;
 pub mod reproduce;
-pub mod tensor;
 pub mod testing;
 pub mod train;
-
-pub use crate::core::{DType, Error, ErrorKind, Key, Result, Shape};
-pub use crate::tensor::{Device, Tensor};

@@ -4,7 +4,7 @@ use super::print_line;
 use crate::core::Precision;
 use crate::core::text::Named;
 use crate::data::{Augment, Normalization, SETS, catalog::Source};
-use crate::models::MODELS;
+use crate::models::{MODELS, OptimizerKind};
 use crate::nn::{Loss, Scheme};
 use crate::ops::OPS;
 use crate::reproduce::EXPERIMENTS;
@@ -75,6 +75,7 @@ fn known(command: &str, arg: &str) -> Vec<&'static str> {
         (_, "data") => SETS.iter().map(|set| set.name).collect(),
         (_, "device") => vec!["auto", "cpu", "cuda"],
         (_, "loss") => all::<Loss>(),
+        (_, "optimizer") => all::<OptimizerKind>(),
         (_, "normalize") => all::<Normalization>(),
         (_, "augment") => all::<Augment>(),
         (_, "precision") => all::<Precision>(),

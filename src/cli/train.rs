@@ -91,7 +91,8 @@ struct Settings {
     /// What an image of each class weighs in the loss, in the classes' order: 1,2.5,1
     #[arg(long, value_name = "W,W,..", value_delimiter = ',')]
     class_weights: Option<Vec<f64>>,
-    #[arg(long, value_enum)]
+    /// sgd, adam or adamw [default: the network's own]
+    #[arg(long)]
     optimizer: Option<OptimizerKind>,
     /// Learning rate
     #[arg(long)]

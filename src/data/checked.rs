@@ -8,7 +8,7 @@ use crate::core::{Error, Result};
 ///
 /// # Errors
 /// A label that is not below the number of classes.
-pub(crate) fn label(set: &dyn Dataset, i: usize) -> Result<usize> {
+pub fn label(set: &dyn Dataset, i: usize) -> Result<usize> {
     let (label, classes) = (set.label(i), set.classes().len());
     if label < classes {
         return Ok(label);
@@ -22,7 +22,7 @@ pub(crate) fn label(set: &dyn Dataset, i: usize) -> Result<usize> {
 ///
 /// # Errors
 /// As [`Dataset::read`]; an image of another size than the set's, or with another number of pixels than its size says.
-pub(crate) fn read(set: &dyn Dataset, i: usize, image: &mut Image) -> Result<()> {
+pub fn read(set: &dyn Dataset, i: usize, image: &mut Image) -> Result<()> {
     set.read(i, image)?;
     whole(set, "read()", i, image)?;
     match set.size().fixed() {
@@ -40,7 +40,7 @@ pub(crate) fn read(set: &dyn Dataset, i: usize, image: &mut Image) -> Result<()>
 ///
 /// # Errors
 /// As [`Dataset::mask`]; a mask of another size than its image; bytes that are neither 0 nor 1.
-pub(crate) fn mask(set: &dyn Dataset, i: usize, [_, h, w]: [usize; 3], mask: &mut Image) -> Result<()> {
+pub fn mask(set: &dyn Dataset, i: usize, [_, h, w]: [usize; 3], mask: &mut Image) -> Result<()> {
     set.mask(i, mask)?;
     whole(set, "mask()", i, mask)?;
     if mask.size != [1, h, w] {

@@ -42,7 +42,7 @@ mod archive;
 pub mod augment;
 pub mod brightness;
 pub mod catalog;
-pub(crate) mod checked;
+pub mod checked;
 pub mod cifar;
 pub mod dataset;
 pub mod fetch;

@@ -22,7 +22,7 @@ use crate::tensor::{Device, Meta, Tensor, Update, total_bytes, update};
 /// Sets with more bytes stay on the host.
 const LARGEST: usize = 1 << 30;
 /// Numbers of a placement.
-pub(crate) const PLACEMENT: usize = 12;
+pub const PLACEMENT: usize = 12;
 
 /// Images, labels and the numbers that bytes become, on the device.
 pub struct Resident {

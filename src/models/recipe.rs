@@ -1,14 +1,14 @@
 //! How a network is trained unless told otherwise.
 
-use crate::core::Named;
+use crate::core::{Error, Named, Result};
 use crate::data::{Augment, Normalization};
 use crate::nn::Scheme;
 use crate::optim::Schedule;
 use std::borrow::Cow;
+use std::str::FromStr;
 
 /// The optimisers by their names on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
     Sgd,
@@ -20,6 +20,14 @@ impl Named for OptimizerKind {
     const WHAT: &'static str = "optimizer";
     const NAMES: &'static [(&'static str, OptimizerKind)] =
         &[("sgd", OptimizerKind::Sgd), ("adam", OptimizerKind::Adam), ("adamw", OptimizerKind::Adamw)];
+}
+
+impl FromStr for OptimizerKind {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<OptimizerKind> {
+        Self::named(text)
+    }
 }
 
 /// How the notebook trains a network: the defaults of `receptive train`.

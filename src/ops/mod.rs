@@ -22,7 +22,7 @@ mod attrs;
 mod call;
 mod case;
 mod gradient;
-pub(crate) mod images;
+pub mod images;
 
 mod conv;
 mod elementwise;

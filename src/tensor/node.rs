@@ -204,7 +204,7 @@ impl Saved {
     }
 
     /// All that was saved.
-    pub(crate) fn tensors(&self) -> impl Iterator<Item = &Data> {
+    pub fn tensors(&self) -> impl Iterator<Item = &Data> {
         self.inputs.iter().chain(&self.outputs).flatten().map(|saved| &saved.data)
     }
 

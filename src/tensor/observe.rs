@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Hears of everything that runs on a device.
-pub(crate) trait Observer: Send + Sync {
+pub trait Observer: Send + Sync {
     /// An op is about to run.
     fn ready(&self);
 
@@ -41,7 +41,7 @@ pub(crate) trait Observer: Send + Sync {
 
 /// What ops belong to.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Scope {
+pub enum Scope {
     /// The layer at this path; empty: the network itself.
     Layer(String),
     /// The gradients of the op that was recorded at this place on the tape.
@@ -49,7 +49,7 @@ pub(crate) enum Scope {
 }
 
 /// An op that ran, or an update.
-pub(crate) struct Run<'a> {
+pub struct Run<'a> {
     pub op: &'static str,
     /// Tensors that were changed in place; none for an op.
     pub targets: &'a [&'a Tensor],
@@ -74,7 +74,7 @@ impl Device {
     ///
     /// # Errors
     /// Someone watches it already.
-    pub(crate) fn observe(&self, observer: Arc<dyn Observer>) -> Result<()> {
+    pub fn observe(&self, observer: Arc<dyn Observer>) -> Result<()> {
         if self.seat().take(Arc::new(Seated(observer))) {
             return Ok(());
         }
@@ -83,12 +83,12 @@ impl Device {
     }
 
     /// Nobody watches from here on.
-    pub(crate) fn unobserve(&self) {
+    pub fn unobserve(&self) {
         self.seat().leave();
     }
 
     /// Whether somebody watches.
-    pub(crate) fn is_observed(&self) -> bool {
+    pub fn is_observed(&self) -> bool {
         self.seat().is_taken()
     }
 

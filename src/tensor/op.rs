@@ -68,6 +68,11 @@ impl Plan {
         Plan { view: Some(offset), ..Plan::new(shape, dtype) }
     }
 
+    /// What is produced, hidden outputs included.
+    pub fn outputs(&self) -> &[Meta] {
+        &self.outputs
+    }
+
     /// The sizes of a convolution, for the loop.
     pub fn with_geometry(self, geometry: Geometry) -> Plan {
         Plan { geometry: Some(geometry), ..self }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The bytes of a tensor on its device.
-pub(crate) enum Storage {
+pub enum Storage {
     Cpu(Buffer),
     Cuda(DeviceBuffer),
     Meta,
@@ -51,7 +51,7 @@ impl Storage {
 }
 
 /// Shared storage.
-pub(crate) struct Cell {
+pub struct Cell {
     lock: RwLock<Storage>,
     version: AtomicU64,
 }
@@ -80,7 +80,7 @@ impl Cell {
 
 /// A window into a cell: all of a tensor but its place on the tape.
 #[derive(Clone)]
-pub(crate) struct Data {
+pub struct Data {
     pub cell: Arc<Cell>,
     /// In elements.
     pub offset: usize,

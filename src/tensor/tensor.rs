@@ -202,7 +202,7 @@ impl Tensor {
     }
 
     /// Gives a leaf this gradient in place of its own.
-    pub(crate) fn set_grad(&self, grad: &Tensor) {
+    pub fn set_grad(&self, grad: &Tensor) {
         if let Edge::Leaf(leaf) = &self.0.edge {
             *leaf.grad() = Some(grad.clone());
         }
@@ -251,7 +251,7 @@ impl Tensor {
     }
 
     /// Where the elements are on a GPU, and their bytes.
-    pub(crate) fn device_bytes(&self) -> (Ptr<u8>, usize) {
+    pub fn device_bytes(&self) -> (Ptr<u8>, usize) {
         (exec::device_view(self.data()).bytes(), self.meta().bytes())
     }
 
@@ -305,7 +305,7 @@ impl Tensor {
         Arc::strong_count(&self.0) == 1 && Arc::strong_count(&self.0.data.cell) == 1
     }
 
-    pub(crate) fn data(&self) -> &Data {
+    pub fn data(&self) -> &Data {
         &self.0.data
     }
 

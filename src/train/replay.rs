@@ -23,7 +23,7 @@ use crate::data::resident::PLACEMENT;
 use crate::data::{Batch, Loader};
 use crate::nn::{Ctx, ModuleExt};
 use crate::optim::clip_grad_norm;
-use crate::tensor::{Meta, Tensor};
+use crate::tensor::{Device, Meta, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -107,11 +107,12 @@ impl Trainer<'_> {
     pub(super) fn graph_device(&self) -> Result<Option<Arc<CudaCtx>>> {
         let device =
             self.model.params().first().map(|(_, p)| p.value().map(|v| v.device().clone())).transpose()?;
+        let observed = device.as_ref().is_some_and(Device::is_observed);
         let cuda = device.and_then(|device| device.as_cuda().cloned());
         let obstacle = match (&cuda, self.options.accumulate) {
             (None, _) => Some("the device is no GPU"),
             // Of a replay only the whole is known.
-            (Some(cx), _) if cx.seat().is_taken() => Some("its ops are profiled one by one"),
+            (Some(_), _) if observed => Some("its ops are profiled one by one"),
             (_, 2..) => Some("gradients are accumulated over several batches"),
             _ => None,
         };

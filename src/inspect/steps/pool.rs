@@ -73,7 +73,7 @@ pub fn pool_steps(x: &Tensor, pooling: Pooling, at: [usize; 4]) -> Result<PoolSt
         Pooling::AdaptiveAvg(size) => Box::new(AdaptiveAvgPool2d(size)),
     };
     let plan = op.infer(&[x.meta()])?;
-    let (input, output) = (images(op.name(), x.shape())?, images(op.name(), &plan.outputs[0].shape)?);
+    let (input, output) = (images(op.name(), x.shape())?, images(op.name(), &plan.outputs()[0].shape)?);
     check_place(op.name(), "output", &at, &output)?;
     let planes = Planes::new(input, output);
     let taps = taps(&Elements::shaped(x, &input)?, pooling, &planes, at);

@@ -113,7 +113,7 @@ impl Conv2dOptions {
     }
 
     /// All sizes, every one checked.
-    pub(crate) fn geometry(&self, op: &str, input: &Shape, weight: &Shape) -> Result<Geometry> {
+    pub fn geometry(&self, op: &str, input: &Shape, weight: &Shape) -> Result<Geometry> {
         let window = self.window(op, weight)?;
         let (&[n, c, h, w], groups) = (&images(op, input)?, self.groups);
         let (o, cg) = (weight.dims()[0], weight.dims()[1]);

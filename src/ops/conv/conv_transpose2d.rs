@@ -109,7 +109,7 @@ impl ConvTranspose2dOptions {
     }
 
     /// All sizes, every one checked, of the convolution that this is the adjoint of: its input is our output.
-    pub(crate) fn geometry(&self, op: &str, input: &Shape, weight: &Shape) -> Result<Geometry> {
+    pub fn geometry(&self, op: &str, input: &Shape, weight: &Shape) -> Result<Geometry> {
         let window = self.window(op, weight)?;
         let ([n, c, h, w], groups) = (images(op, input)?, self.groups);
         let shapes = |error: Error| {

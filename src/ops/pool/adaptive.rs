@@ -107,7 +107,7 @@ impl OutputSize {
 }
 
 /// The inputs, of `input` along an axis, under output `i` of `outputs`.
-pub(crate) fn under(i: usize, input: usize, outputs: usize) -> Range<usize> {
+pub fn under(i: usize, input: usize, outputs: usize) -> Range<usize> {
     i * input / outputs..((i + 1) * input).div_ceil(outputs)
 }
 

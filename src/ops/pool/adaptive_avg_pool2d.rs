@@ -45,7 +45,7 @@ use std::sync::Arc;
 pub struct AdaptiveAvgPool2d(pub OutputSize);
 
 /// The rows and columns under output `o` of a plane, and how many elements they hold.
-pub(crate) fn window(planes: &Planes, o: usize) -> ([Range<usize>; 2], f64) {
+pub fn window(planes: &Planes, o: usize) -> ([Range<usize>; 2], f64) {
     let rows = under(o / planes.ow, planes.h, planes.oh);
     let columns = under(o % planes.ow, planes.w, planes.ow);
     let elements = rows.len() * columns.len();

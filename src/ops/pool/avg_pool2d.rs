@@ -86,13 +86,13 @@ impl AvgPool2dOptions {
         })
     }
 
-    pub(crate) fn window(&self) -> Window {
+    pub fn window(&self) -> Window {
         let Self { kernel_size: kernel, stride, padding, .. } = *self;
         Window { kernel, stride, padding: padding.map(|p| [p; 2]), dilation: [1, 1] }
     }
 
     /// The input rows and columns under output `o` of a plane, and its divisor.
-    pub(crate) fn under(&self, planes: &Planes, o: usize) -> ([Range<usize>; 2], f64) {
+    pub fn under(&self, planes: &Planes, o: usize) -> ([Range<usize>; 2], f64) {
         let (input, place) = ([planes.h, planes.w], [o / planes.ow, o % planes.ow]);
         let start = [0, 1].map(|axis| place[axis] * self.stride[axis]); // in the padded image
         let real = [0, 1].map(|axis| {

@@ -97,7 +97,7 @@ impl MaxPool2dOptions {
         })
     }
 
-    pub(crate) fn window(&self) -> Window {
+    pub fn window(&self) -> Window {
         let Self { kernel_size: kernel, stride, padding, dilation, .. } = *self;
         Window { kernel, stride, padding: padding.map(|p| [p; 2]), dilation }
     }

@@ -1,6 +1,6 @@
 //! Windows over images, and images in another size: poolings, resizing.
 
-pub(crate) mod adaptive;
+pub mod adaptive;
 mod cuda;
 
 pub mod adaptive_avg_pool2d;
