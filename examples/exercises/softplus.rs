@@ -45,6 +45,7 @@ pub const fn spec(build: fn(&Attrs) -> Result<Arc<dyn Op>>) -> OpSpec {
         inputs: const { &[Input::new("input")] },
         outputs: &["output"],
         attrs: &[],
+        layer: Some("Softplus"),
         build,
         cases,
     }

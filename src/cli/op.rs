@@ -133,6 +133,7 @@ fn table_json() -> Value {
             "inputs": spec.inputs.iter().map(input).collect::<Vec<_>>(),
             "outputs": spec.outputs,
             "attrs": spec.attrs,
+            "layer": spec.layer,
         })
     };
     json!({ "ops": OPS.iter().map(row).collect::<Vec<_>>() })

@@ -1,9 +1,64 @@
 //! Activation functions as layers, so that containers can hold them and instruments can see them.
 
 use super::{Ctx, Fusion, Module};
-use crate::core::Result;
+use crate::core::{Error, Result};
 use crate::ops::gelu::Approximate;
-use crate::tensor::Tensor;
+use crate::ops::{OpSpec, one};
+use crate::tensor::{Op, Tensor, apply_dyn};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The layer that is one op: its row names PyTorch's class. Arch files hold these; in code the types below say the same.
+///
+/// ```
+/// use receptive::nn::{Module, OpLayer};
+/// use std::collections::BTreeMap;
+/// let layer = OpLayer::new(receptive::ops::find("leaky_relu")?, BTreeMap::new())?;
+/// assert_eq!(layer.describe(), "LeakyReLU(negative_slope=0.01)");
+/// # Ok::<(), receptive::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct OpLayer {
+    row: &'static OpSpec,
+    class: &'static str,
+    attrs: BTreeMap<String, String>,
+    op: Arc<dyn Op>,
+}
+
+impl OpLayer {
+    /// Of an op with attributes as text.
+    ///
+    /// # Errors
+    /// An op whose row names no layer; attributes it does not take.
+    pub fn new(row: &'static OpSpec, attrs: BTreeMap<String, String>) -> Result<OpLayer> {
+        let class = row.layer.ok_or_else(|| Error::argument(row.name, "is no layer by itself"))?;
+        let op = row.make(&attrs, &["input"])?;
+        Ok(OpLayer { row, class, attrs, op })
+    }
+}
+
+impl Module for OpLayer {
+    fn forward(&self, _cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+        Ok(one(apply_dyn(&self.op, &[x])?))
+    }
+
+    fn kind(&self) -> &'static str {
+        self.class
+    }
+
+    fn fusion(&self) -> Fusion<'_> {
+        if self.class == Relu.kind() { Fusion::Relu } else { Fusion::None }
+    }
+
+    fn describe(&self) -> String {
+        let setting = |key: &&'static str| {
+            let value = self.attrs.get(*key).map(String::as_str).or_else(|| self.row.default_of(key))?;
+            Some(format!("{key}={value}"))
+        };
+        let settings: Vec<String> = self.row.attrs.iter().filter_map(setting).collect();
+        format!("{}({})", self.class, settings.join(", "))
+    }
+}
 
 macro_rules! activation {
     ($($(#[$doc:meta])* $name:ident $(($field:ty))? = $kind:literal, |$this:ident, $x:ident| $forward:expr, $describe:expr $(, $fusion:expr)?;)*) => {$(
@@ -44,7 +99,7 @@ activation! {
     /// The hyperbolic tangent. PyTorch: `nn.Tanh`.
     Tanh = "Tanh", |_m, x| x.tanh(), "";
     /// `x Phi(x)`, exact. PyTorch: `nn.GELU`.
-    Gelu = "GELU", |_m, x| x.gelu(Approximate::None), "";
+    Gelu = "GELU", |_m, x| x.gelu(Approximate::None), "approximate=none";
     /// `x sigmoid(x)`. PyTorch: `nn.SiLU`.
     Silu = "SiLU", |_m, x| x.silu(), "";
     /// `factor * x`: logits are scaled before the loss in networks that are trained fast.

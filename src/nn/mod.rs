@@ -33,7 +33,7 @@ mod sequential;
 mod state;
 mod upsample;
 
-pub use activation::{Gelu, LeakyRelu, LogSoftmax, Relu, Scale, Sigmoid, Silu, Softmax, Tanh};
+pub use activation::{Gelu, LeakyRelu, LogSoftmax, OpLayer, Relu, Scale, Sigmoid, Silu, Softmax, Tanh};
 pub use batch_norm::{BatchNorm1d, BatchNorm2d};
 pub use branch::{Concat, Residual};
 pub use conv::Conv2d;

@@ -12,11 +12,13 @@
 //! | `loss/` | what a network is trained against |
 //! | `random/` | dropout |
 //!
-//! A row carries all that the rest of the crate needs to know about an op. Gradient checks, golden vectors, benches,
-//! the `receptive op` command and the docs iterate the table; nobody writes a second list.
+//! A row carries all that the rest of the crate needs to know about an op. Gradient checks, golden vectors, random
+//! cases, benches, the `receptive op` command and the layers of arch files follow from the table; nobody writes a second
+//! list.
 //!
 //! **To add an op:** write `src/ops/FAMILY/name.rs` (formula, derivation, `impl Op`, a method on [`Tensor`],
-//! `SPEC` with cases), add its module and its row to the family's `mod.rs`, run `cargo test`. Nothing else.
+//! `SPEC` with cases), add its module and its row to the family's `mod.rs` and its kernel to `kernels/`, run `cargo test`.
+//! Nothing else.
 
 mod attrs;
 mod call;
@@ -99,6 +101,9 @@ pub struct OpSpec {
     pub outputs: &'static [&'static str],
     /// Attributes it reads.
     pub attrs: &'static [&'static str],
+    /// PyTorch's class of the layer that is this op and nothing else, without parameters or randomness: an arch file can
+    /// hold it by the op's name, with the attributes as keys.
+    pub layer: Option<&'static str>,
     /// Makes the op from its attributes.
     pub build: fn(&Attrs) -> Result<Arc<dyn Op>>,
     /// Shapes and settings for checks and benches.
@@ -215,6 +220,15 @@ impl OpSpec {
                 .expected(known.join(", ")));
         }
         Ok(bound)
+    }
+
+    /// The default of an attribute, as [`torch`](Self::torch) has it.
+    pub fn default_of(&self, key: &str) -> Option<&'static str> {
+        let value = self
+            .torch
+            .split([',', '(', ')'])
+            .find_map(|word| word.trim().strip_prefix(key)?.strip_prefix('='))?;
+        Some(value.trim_matches('\''))
     }
 
     /// Whether the input bound under `name` can receive a gradient.

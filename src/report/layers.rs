@@ -10,6 +10,7 @@ use crate::inspect::{
     Array, Histogram, LayerSummary, ReceptiveField, Roof, Spread, Summary, distribution, parameter,
 };
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
+use crate::ops::OPS;
 use crate::tensor::Tensor;
 use serde::Serialize;
 use std::cell::RefCell;
@@ -47,6 +48,8 @@ pub struct LayerFacts {
     pub path: String,
     /// PyTorch's name for the kind of layer.
     pub kind: &'static str,
+    /// Whether it is an activation: what an op is by itself, or a softmax.
+    pub activation: bool,
     /// The kind with its settings.
     pub describe: String,
     /// Shapes without the batch dimension.
@@ -203,6 +206,7 @@ impl Gather<'_> {
             facts: LayerFacts {
                 path: summary.path.clone(),
                 kind,
+                activation: kind.ends_with("oftmax") || OPS.iter().any(|row| row.layer == Some(kind)),
                 describe: module.describe(),
                 input: input.to_vec(),
                 output: output.to_vec(),

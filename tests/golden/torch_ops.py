@@ -7,10 +7,12 @@ tensor or attribute of that name. OTHER lists the few ops for which PyTorch has 
 import ast
 import json
 import subprocess
+import tempfile
 import warnings
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
 # PyTorch warns about copies that padding='same' makes and losses that broadcast: both are meant here.
 warnings.simplefilter("ignore", UserWarning)
@@ -63,9 +65,16 @@ OTHER = {
 
 
 def table(binary):
-    """The rows of `receptive op --list --json`, by op name."""
+    """The rows of `receptive op --list --json`, by op name, with their small cases: attributes, and tensors by name."""
     out = subprocess.run([binary, "op", "--list", "--json"], check=True, capture_output=True, text=True)
-    return {row["name"]: row for row in json.loads(out.stdout)["ops"]}
+    rows = {row["name"]: {**row, "cases": []} for row in json.loads(out.stdout)["ops"]}
+    with tempfile.TemporaryDirectory() as folder:
+        out = subprocess.run([binary, "op", "--cases", folder], check=True, capture_output=True, text=True)
+        files = {name: load_file(f"{folder}/{name}.safetensors") for name in rows}
+    for case in json.loads(out.stdout)["cases"]:
+        tensors = {name: files[case["op"]][f"{case['case']}/{name}"] for name in case["inputs"]}
+        rows[case["op"]]["cases"].append((case["attrs"], tensors))
+    return rows
 
 
 def value(name, text):

@@ -27,7 +27,7 @@ from torch.optim import lr_scheduler
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/golden"))
 import torch_ops  # noqa: E402
-from random_cases import DRAW  # noqa: E402
+from random_cases import draw  # noqa: E402
 from random_ops import text  # noqa: E402
 
 # Cases that are drawn of an op until a setting has been seen to matter.
@@ -37,7 +37,7 @@ FUNCTIONS = {
     "batch_norm": F.batch_norm, "batch_norm_relu": F.batch_norm, "conv2d_relu": F.conv2d, "instance_norm": F.instance_norm,
     "linear_relu": F.linear, "local_response_norm": F.local_response_norm, "max": None, "dice_loss": None,
 }
-# Layers of an arch file: PyTorch's class, what must be written, the layers around it for images [3, 8, 8].
+# Layers of an arch file that are more than one op: PyTorch's class, what must be written, the layers around it for images [3, 8, 8].
 LAYERS = {
     "conv2d": (nn.Conv2d, {"out_channels": 6, "kernel_size": 3}, "image"),
     "conv_transpose2d": (nn.ConvTranspose2d, {"out_channels": 6, "kernel_size": 3}, "image"),
@@ -52,13 +52,12 @@ LAYERS = {
     "group_norm": (nn.GroupNorm, {"num_groups": 2}, "image"),
     "instance_norm2d": (nn.InstanceNorm2d, {}, "image"),
     "local_response_norm": (nn.LocalResponseNorm, {"size": 3}, "image"),
-    "leaky_relu": (nn.LeakyReLU, {}, "image"),
     "dropout": (nn.Dropout, {}, "image"),
     "dropout2d": (nn.Dropout2d, {}, "image"),
     "upsample": (nn.Upsample, {"scale_factor": 2}, "image"),
 }
 # Layers and blocks without a setting that has a default.
-PLAIN = {"relu", "sigmoid", "tanh", "gelu", "silu", "softmax", "log_softmax", "flatten", "sequential", "repeat", "residual"}
+PLAIN = {"softmax", "log_softmax", "flatten", "sequential", "repeat", "residual"}
 # Other values than the default, where one more or the other truth value will not do.
 OTHERS = {"padding": 1, "output_padding": 1, "groups": 2, "dilation": 2, "mode": "bilinear", "reduction": "sum"}
 # What must be on before a setting can matter.
@@ -159,7 +158,7 @@ def op(binary, row, key, default, folder):
     seen = compared = False
     for number in range(TRIES):
         rng = random.Random(f"{row['name']} {key} {number}")
-        attrs, tensors = DRAW[row["name"]](rng, torch.Generator().manual_seed(number))
+        attrs, tensors = draw(row, rng, torch.Generator().manual_seed(number))
         drawn = attrs.pop(key, None)
         bare = outcome(binary, row, attrs, tensors, folder)
         if bare is None:
@@ -190,7 +189,7 @@ def outcome(binary, row, attrs, tensors, folder):
 
 
 def layers(binary, folder, report):
-    kinds = re.search(r"static KINDS: &\[Kind\] = &\[(.*?)\n\];", (ROOT / "src/models/arch/kinds.rs").read_text(), re.S)[1]
+    kinds = re.search(r"static LAYERS: &\[Kind\] = &\[(.*?)\n\];", (ROOT / "src/models/arch/kinds.rs").read_text(), re.S)[1]
     rows = re.findall(r'layer\(\s*"(\w+)",\s*&\[([^\]]*)\]', kinds) + re.findall(r'Kind \{ name: "(\w+)", keys: &\[([^\]]*)\]', kinds)
     for kind, keys in rows:
         if kind in PLAIN:
@@ -200,16 +199,23 @@ def layers(binary, folder, report):
         for key in re.findall(r'"(\w+)"', keys):
             if key in theirs and key not in needed and theirs[key] is not None:
                 report.add(f"layer {kind}", key, setting(binary, kind, needed, place, key, theirs[key], folder))
+    for row in torch_ops.table(binary).values():
+        theirs = defaults(getattr(nn, row["layer"]).__init__) if row["layer"] else {}
+        for key in set(row["attrs"]) & set(theirs):
+            drawn = [torch_ops.value(key, attrs[key]) for attrs, _ in row["cases"] if key in attrs]
+            other = next((v for v in drawn if v != theirs[key]), None)
+            failure = setting(binary, row["name"], {}, "image", key, theirs[key], folder, other)
+            report.add(f"layer {row['name']}", key, failure)
 
 
-def setting(binary, kind, needed, place, key, default, folder):
+def setting(binary, kind, needed, place, key, default, folder, other=None):
     bare = weights(binary, kind, needed, place, folder)
     explicit = weights(binary, kind, {**needed, key: default}, place, folder)
     if bare is None or explicit is None:
         return f"cannot be trained with {needed}, {key} = {default}"
     if bare != explicit:
         return f"without it the weights are not those of {default}"
-    other = OTHERS.get(key, not default if isinstance(default, bool) else default * 2 if default else 1)
+    other = other or OTHERS.get(key, not default if isinstance(default, bool) else default * 2 if default else 1)
     first = {**needed, **FIRST.get(key, {})}
     changed = weights(binary, kind, {**first, key: other}, place, folder)
     if changed in (None, weights(binary, kind, first, place, folder)):

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/golden"))
 import torch_ops  # noqa: E402
-from random_cases import DRAW  # noqa: E402
+from random_cases import draw  # noqa: E402
 from random_ops import plan, text  # noqa: E402
 from special_rules import RULES, Element  # noqa: E402
 
@@ -89,7 +89,7 @@ def sprinkle(rng, generator, op, tensors):
 def check(args, row, number, folder):
     rng = random.Random(f"special {args.seed} {row['name']} {number}")
     generator = torch.Generator().manual_seed(rng.getrandbits(62))
-    attrs, tensors = DRAW[row["name"]](rng, generator)
+    attrs, tensors = draw(row, rng, generator)
     attrs = {key: text(v) for key, v in attrs.items()}
     tensors = {name: x.clone().contiguous() for name, x in tensors.items()}
     result = {

@@ -101,13 +101,13 @@
   // Whether nothing has come between the image and the layer.
   R.readsImage = (layer) => rowOf(layer).from[0] === null;
 
-  // The kinds of layer that share a colour.
-  R.family = (kind) => {
+  // The layers that share a colour.
+  R.family = ({ kind, activation }) => {
+    if (activation) return "act";
     if (kind.startsWith("Conv")) return "conv";
     if (/Norm|Response/.test(kind)) return "norm";
     if (/Pool|Upsample/.test(kind)) return "pool";
     if (kind === "Linear") return "linear";
-    if (/ReLU|Sigmoid|Tanh|GELU|SiLU|oftmax/.test(kind)) return "act";
     return "other";
   };
 })();

@@ -148,6 +148,30 @@ impl Value<'_> for bool {
     }
 }
 
+/// What an op's attribute can be, as its text.
+pub(super) struct Attribute(pub String);
+
+impl Value<'_> for Attribute {
+    const EXPECTED: &'static str = "a finite number, a text in quotes, true, false, or a list of these";
+
+    fn read(value: &Spanned<DeValue>) -> Option<Attribute> {
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Boolean(flag) => flag.to_string(),
+            DeValue::Array(list) => {
+                let items: Option<Vec<String>> =
+                    list.iter().map(|item| Some(Attribute::read(item)?.0)).collect();
+                items?.join(",")
+            }
+            other => match integer(other) {
+                Some(number) => number.to_string(),
+                None => f64::read(value)?.to_string(),
+            },
+        };
+        Some(Attribute(text))
+    }
+}
+
 impl<'a> Value<'a> for &'a str {
     const EXPECTED: &'static str = "a text in quotes";
 

@@ -1,14 +1,19 @@
-//! The kinds of layers that an arch file can hold: name, keys, and how one is made for what comes in.
+//! The kinds of layers that an arch file can hold: name, keys, and how one is made for what comes in. Those that are one op
+//! follow from its row.
 
-use super::keys::Keys;
+use super::keys::{Attribute, Keys};
 use crate::core::Result;
 use crate::nn::{
     AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, ConvTranspose2d,
-    Dropout, Dropout2d, Flatten, Gelu, GroupNorm, InstanceNorm2d, LayerNorm, LeakyRelu, Linear,
-    LocalResponseNorm, LogSoftmax, MaxPool2d, Module, Pair, Relu, Sigmoid, Silu, Softmax, Tanh, Upsample,
+    Dropout, Dropout2d, Flatten, GroupNorm, InstanceNorm2d, LayerNorm, Linear, LocalResponseNorm, LogSoftmax,
+    MaxPool2d, Module, OpLayer, Pair, Softmax, Upsample,
 };
+use crate::ops::{OPS, OpSpec};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// One kind. Its keys are PyTorch's names; those with a default may be left out.
+#[derive(Clone, Copy)]
 pub(super) struct Kind {
     pub name: &'static str,
     pub keys: &'static [&'static str],
@@ -19,9 +24,12 @@ pub(super) struct Kind {
 type Layer = fn(&Keys, &[usize]) -> Result<Box<dyn Module>>;
 
 /// How it becomes a layer.
+#[derive(Clone, Copy)]
 pub(super) enum Make {
     /// A layer of its own.
     Layer(Layer),
+    /// The op of this row.
+    Op(&'static OpSpec),
     /// Its `layers`, one after another.
     Sequential,
     /// Its `layers`, as if they were written `times` times.
@@ -34,7 +42,27 @@ const fn layer(name: &'static str, keys: &'static [&'static str], make: Layer) -
     Kind { name, keys, make: Make::Layer(make) }
 }
 
-pub(super) static KINDS: &[Kind] = &[
+/// Every kind.
+pub(super) static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+    let layer = |row: &&'static OpSpec| Kind { name: row.name, keys: row.attrs, make: Make::Op(row) };
+    LAYERS.iter().copied().chain(OPS.iter().filter(|row| row.layer.is_some()).map(layer)).collect()
+});
+
+/// The layer of a row, with the table's keys as attributes.
+///
+/// # Errors
+/// A value of the wrong form, or that the op refuses.
+pub(super) fn of_op(keys: &Keys, row: &'static OpSpec) -> Result<Box<dyn Module>> {
+    let mut attrs = BTreeMap::new();
+    for key in row.attrs {
+        attrs.extend(keys.get::<Attribute>(key)?.map(|value| ((*key).to_owned(), value.0)));
+    }
+    let layer = OpLayer::new(row, attrs).map_err(|e| keys.wrong(e.to_string()))?;
+    Ok(Box::new(layer))
+}
+
+/// The kinds that are more than one op.
+static LAYERS: &[Kind] = &[
     layer(
         "conv2d",
         &["in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias"],
@@ -122,14 +150,6 @@ pub(super) static KINDS: &[Kind] = &[
         norm = set(norm, keys.get("beta")?, LocalResponseNorm::beta);
         Ok(Box::new(set(norm, keys.get("k")?, LocalResponseNorm::k)))
     }),
-    layer("relu", &[], |_, _| Ok(Box::new(Relu))),
-    layer("leaky_relu", &["negative_slope"], |keys, _| {
-        Ok(Box::new(LeakyRelu(keys.get("negative_slope")?.unwrap_or(0.01))))
-    }),
-    layer("sigmoid", &[], |_, _| Ok(Box::new(Sigmoid))),
-    layer("tanh", &[], |_, _| Ok(Box::new(Tanh))),
-    layer("gelu", &[], |_, _| Ok(Box::new(Gelu))),
-    layer("silu", &[], |_, _| Ok(Box::new(Silu))),
     layer("softmax", &[], |_, _| Ok(Box::new(Softmax(1)))),
     layer("log_softmax", &[], |_, _| Ok(Box::new(LogSoftmax(1)))),
     layer("dropout", &["p"], |keys, _| Ok(Box::new(Dropout(probability(keys)?)))),

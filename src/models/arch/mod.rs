@@ -28,7 +28,7 @@ use crate::nn::{Ctx, Loss, Module, ModuleExt, Residual, Sequential};
 use crate::optim::ADAMW_DECAY;
 use crate::tensor::{Device, Tensor};
 use keys::{Keys, Source};
-use kinds::{KINDS, Kind, Make};
+use kinds::{KINDS, Kind, Make, of_op};
 use std::cell::Cell;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -141,10 +141,8 @@ impl<'a> Placer<'a> {
             let here = format!("{path}.{}", net.len());
             let (kind, keys) = self.open(item, &here)?;
             (net, x) = match kind.make {
-                Make::Layer(make) => {
-                    let y = self.probe(&*make(&keys, x.dims())?, &keys, &x)?;
-                    (net.push(make(&keys, x.dims())?), y)
-                }
+                Make::Layer(make) => self.push(net, &keys, &x, || make(&keys, x.dims()))?,
+                Make::Op(row) => self.push(net, &keys, &x, || of_op(&keys, row))?,
                 Make::Sequential => {
                     let (block, y) = self.place(list(&keys, "layers")?, &here, Sequential::new(), x)?;
                     (net.push(block), y)
@@ -163,6 +161,18 @@ impl<'a> Placer<'a> {
             };
         }
         Ok((net, x))
+    }
+
+    /// Adds a layer that `make` makes; returns what comes out of it, too. One is made to see that, and another one stays.
+    fn push(
+        &self,
+        net: Sequential,
+        keys: &Keys,
+        x: &Tensor,
+        make: impl Fn() -> Result<Box<dyn Module>>,
+    ) -> Result<(Sequential, Tensor)> {
+        let y = self.probe(&*make()?, keys, x)?;
+        Ok((net.push(make()?), y))
     }
 
     fn residual(&self, keys: &Keys<'a>, path: &str, x: Tensor) -> Result<(Residual, Tensor)> {

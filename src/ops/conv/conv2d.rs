@@ -241,6 +241,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input"), Input::new("weight"), Input::new("bias").optional()],
     outputs: &["output"],
     attrs: &["stride", "padding", "dilation", "groups"],
+    layer: None,
     build: |attrs| Ok(Arc::new(Conv2d(Conv2dOptions::from_attrs(attrs)?))),
     cases,
 };

@@ -77,6 +77,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: PLAIN.inputs,
     outputs: PLAIN.outputs,
     attrs: PLAIN.attrs,
+    layer: None,
     build: |attrs| Ok(Arc::new(WithRelu(Conv2d(Conv2dOptions::from_attrs(attrs)?)))),
     cases,
 };

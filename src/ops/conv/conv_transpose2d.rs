@@ -225,6 +225,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input"), Input::new("weight"), Input::new("bias").optional()],
     outputs: &["output"],
     attrs: &["stride", "padding", "output_padding", "groups", "dilation"],
+    layer: None,
     build: |attrs| Ok(Arc::new(ConvTranspose2d(ConvTranspose2dOptions::from_attrs(attrs)?))),
     cases,
 };

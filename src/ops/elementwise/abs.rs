@@ -70,6 +70,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &[],
+    layer: None,
     build: |_| Ok(Arc::new(Map(Abs))),
     cases: || cases("", Fill::Normal),
 };

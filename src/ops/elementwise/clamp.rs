@@ -133,6 +133,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input"), Input::new("min").optional(), Input::new("max").optional()],
     outputs: &["output"],
     attrs: &["min", "max"],
+    layer: None,
     build,
     cases: || {
         let tensors = |label, x: &[usize]| Case::new(label, "").filled("input", x, Fill::Uniform(-3.0, 3.0));

@@ -156,6 +156,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input"), Input::new("other").optional()],
     outputs: &["output"],
     attrs: &["other", "rounding_mode"],
+    layer: None,
     build: |attrs| {
         Ok(Arc::new(Zip(Div { rounding: rounding(attrs)?, other: operand(attrs, "div", "other")? })))
     },

@@ -66,6 +66,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &[],
+    layer: None,
     build: |_| Ok(Arc::new(Map(Exp))),
     cases: || cases("", Fill::Normal),
 };

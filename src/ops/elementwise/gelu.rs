@@ -131,6 +131,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["approximate"],
+    layer: Some("GELU"),
     build: |attrs| match attrs.text("approximate") {
         None | Some("none") => Ok(Arc::new(Map(Exact))),
         Some("tanh") => Ok(Arc::new(Map(Fitted))),

@@ -77,6 +77,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["negative_slope"],
+    layer: Some("LeakyReLU"),
     build: |attrs| Ok(Arc::new(Map(LeakyRelu { negative_slope: attrs.or("negative_slope", 0.01)? }))),
     cases: || {
         let mut cases = cases("", Fill::Normal);

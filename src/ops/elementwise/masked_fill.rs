@@ -119,6 +119,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input"), Input::new("mask").constant(), Input::new("value").optional()],
     outputs: &["output"],
     attrs: &["value"],
+    layer: None,
     build: |attrs| Ok(Arc::new(MaskedFill { value: operand(attrs, "masked_fill", "value")? })),
     cases: || {
         let masked =

@@ -95,6 +95,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input"), Input::new("other").optional()],
     outputs: &["output"],
     attrs: &["other"],
+    layer: None,
     build: |attrs| Ok(Arc::new(Zip(Mul { other: operand(attrs, "mul", "other")? }))),
     cases: || cases("other", "other=-0.5", [Fill::Normal; 2]),
 };

@@ -71,6 +71,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &[],
+    layer: None,
     build: |_| Ok(Arc::new(Map(Neg))),
     cases: || cases("", Fill::Normal),
 };

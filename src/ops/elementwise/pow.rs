@@ -172,6 +172,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input"), Input::new("exponent").optional()],
     outputs: &["output"],
     attrs: &["exponent"],
+    layer: None,
     build: |attrs| Ok(Arc::new(Zip(Pow { exponent: operand(attrs, "pow", "exponent")? }))),
     cases: || {
         let mut cases = cases("exponent", "exponent=-1.5", [Fill::Uniform(0.25, 2.0), Fill::Normal]);

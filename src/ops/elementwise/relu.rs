@@ -67,6 +67,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &[],
+    layer: Some("ReLU"),
     build: |_| Ok(Arc::new(Map(Relu))),
     cases: || cases("", Fill::Normal),
 };

@@ -67,6 +67,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &[],
+    layer: Some("Sigmoid"),
     build: |_| Ok(Arc::new(Map(Sigmoid))),
     cases: || cases("", Fill::Normal),
 };

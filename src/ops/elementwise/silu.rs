@@ -67,6 +67,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &[],
+    layer: Some("SiLU"),
     build: |_| Ok(Arc::new(Map(Silu))),
     cases: || cases("", Fill::Normal),
 };

@@ -64,6 +64,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &[],
+    layer: None,
     build: |_| Ok(Arc::new(Map(Sqrt))),
     cases: || cases("", Fill::Uniform(0.25, 4.0)),
 };

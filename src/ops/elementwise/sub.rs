@@ -92,6 +92,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input"), Input::new("other").optional()],
     outputs: &["output"],
     attrs: &["other", "alpha"],
+    layer: None,
     build: |attrs| {
         let other = operand(attrs, "sub", "other")?;
         Ok(Arc::new(Zip(Sub { alpha: attrs.or("alpha", 1.0)?, other })))

@@ -66,6 +66,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &[],
+    layer: Some("Tanh"),
     build: |_| Ok(Arc::new(Map(Tanh))),
     cases: || cases("", Fill::Normal),
 };

@@ -162,6 +162,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("condition").constant(), Input::new("input"), Input::new("other")],
     outputs: &["output"],
     attrs: &[],
+    layer: None,
     build: |_| Ok(Arc::new(Where)),
     cases: || {
         let three = |label, c: &[usize], x: &[usize], o: &[usize]| {

@@ -272,6 +272,7 @@ pub static SPEC: OpSpec = OpSpec {
     ],
     outputs: &["output"],
     attrs: &["reduction"],
+    layer: None,
     build: |attrs| {
         Ok(Arc::new(BinaryCrossEntropyWithLogits {
             weight: attrs.has_input("weight"),

@@ -267,6 +267,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input"), Input::new("target"), Input::new("weight").optional().constant()],
     outputs: &["output"],
     attrs: &["ignore_index", "reduction", "label_smoothing"],
+    layer: None,
     build: |attrs| {
         Ok(Arc::new(CrossEntropy {
             ignore_index: attrs.or("ignore_index", -100)?,

@@ -236,6 +236,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input"), Input::new("target")],
     outputs: &["output"],
     attrs: &["smooth", "reduction"],
+    layer: None,
     build: |attrs| {
         let default = DiceLoss::default();
         Ok(Arc::new(DiceLoss {

@@ -171,6 +171,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input"), Input::new("target")],
     outputs: &["output"],
     attrs: &["reduction"],
+    layer: None,
     build: |attrs| Ok(Arc::new(MseLoss { reduction: attrs.or("reduction", Reduction::Mean)? })),
     cases: || {
         let pair = |case: Case, x: &[usize], t: &[usize]| case.input("input", x).input("target", t);

@@ -219,6 +219,7 @@ pub static SPEC: OpSpec = OpSpec {
     ],
     outputs: &["output"],
     attrs: &["ignore_index", "reduction"],
+    layer: None,
     build: |attrs| {
         let ignore_index = attrs.or("ignore_index", -100)?;
         Ok(Arc::new(NllLoss { ignore_index, reduction: attrs.or("reduction", Reduction::Mean)? }))

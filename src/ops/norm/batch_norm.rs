@@ -169,6 +169,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: INPUTS,
     outputs: &["output", "running_mean", "running_var"],
     attrs: &["training", "momentum", "eps"],
+    layer: None,
     build: |attrs| {
         let norm = BatchNormOptions::from_attrs(attrs)?;
         Ok(Arc::new(Normalise { norm, eps: norm.eps, inputs: Inputs::from_attrs(attrs) }))

@@ -98,6 +98,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[PLAIN[0], PLAIN[1], PLAIN[2], PLAIN[3], PLAIN[4], Input::new("residual").optional()],
     outputs: &["output", "running_mean", "running_var"],
     attrs: &["training", "momentum", "eps"],
+    layer: None,
     build: |attrs| {
         let norm = BatchNormRelu(BatchNormOptions::from_attrs(attrs)?);
         Ok(Arc::new(Normalise { norm, eps: norm.0.eps, inputs: Inputs::from_attrs(attrs) }))

@@ -96,6 +96,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: INPUTS,
     outputs: &["output"],
     attrs: &["num_groups", "eps"],
+    layer: None,
     build: |attrs| {
         let norm = GroupNorm { num_groups: attrs.need("num_groups")? };
         Ok(Arc::new(Normalise { norm, eps: attrs.or("eps", 1e-5)?, inputs: Inputs::from_attrs(attrs) }))

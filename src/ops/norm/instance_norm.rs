@@ -127,6 +127,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: INPUTS,
     outputs: &["output", "running_mean", "running_var"],
     attrs: &["use_input_stats", "momentum", "eps"],
+    layer: None,
     build: |attrs| {
         let default = InstanceNormOptions::default();
         let norm = InstanceNormOptions {

@@ -97,6 +97,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: INPUTS,
     outputs: &["output"],
     attrs: &["normalized_shape", "eps"],
+    layer: None,
     build: |attrs| {
         let dims = attrs.list("normalized_shape")?.ok_or_else(|| attrs.missing("normalized_shape"))?;
         let norm = LayerNorm { normalized_shape: Shape::new(&dims)? };

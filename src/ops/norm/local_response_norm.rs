@@ -251,6 +251,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["size", "alpha", "beta", "k"],
+    layer: None,
     build: |attrs| {
         let default = LocalResponseNormOptions::new(attrs.need("size")?);
         Ok(Arc::new(LocalResponseNormOptions {

@@ -67,6 +67,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["dim"],
+    layer: None,
     build: |attrs| Ok(Arc::new(Along { dim: attrs.need("dim")?, f: LogSoftmax })),
     cases: super::softmax::cases,
 };

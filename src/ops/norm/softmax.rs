@@ -68,6 +68,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["dim"],
+    layer: None,
     build: |attrs| Ok(Arc::new(Along { dim: attrs.need("dim")?, f: Softmax })),
     cases,
 };

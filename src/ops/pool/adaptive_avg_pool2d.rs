@@ -149,6 +149,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["output_size"],
+    layer: None,
     build: |attrs| Ok(Arc::new(AdaptiveAvgPool2d(OutputSize::from_attrs(attrs)?))),
     cases,
 };

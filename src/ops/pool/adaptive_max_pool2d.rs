@@ -161,6 +161,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output", "indices"],
     attrs: &["output_size"],
+    layer: None,
     build: |attrs| Ok(Arc::new(AdaptiveMaxPool2d(OutputSize::from_attrs(attrs)?))),
     cases,
 };

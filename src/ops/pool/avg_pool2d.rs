@@ -222,6 +222,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"],
+    layer: None,
     build: |attrs| Ok(Arc::new(AvgPool2d(AvgPool2dOptions::from_attrs(attrs)?))),
     cases,
 };

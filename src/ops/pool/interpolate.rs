@@ -307,6 +307,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias"],
+    layer: None,
     build: |attrs| Ok(Arc::new(Interpolate(InterpolateOptions::from_attrs(attrs)?))),
     cases,
 };

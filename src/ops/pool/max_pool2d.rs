@@ -249,6 +249,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output", "indices"],
     attrs: &["kernel_size", "stride", "padding", "dilation", "ceil_mode"],
+    layer: None,
     build: |attrs| {
         let options = MaxPool2dOptions::from_attrs(attrs)?;
         Ok(Arc::new(MaxPool2d { options, return_indices: true }))

@@ -239,6 +239,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input"), Input::new("weight"), Input::new("bias").optional()],
     outputs: &["output"],
     attrs: &[],
+    layer: None,
     build: |_| Ok(Arc::new(Linear)),
     cases,
 };

@@ -69,6 +69,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: PLAIN.inputs,
     outputs: PLAIN.outputs,
     attrs: PLAIN.attrs,
+    layer: None,
     build: |_| Ok(Arc::new(WithRelu(Linear))),
     cases,
 };

@@ -174,6 +174,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["p", "training", "seed"],
+    layer: None,
     build: |attrs| {
         Ok(Arc::new(Dropout2d {
             p: attrs.or("p", 0.5)?,

@@ -101,6 +101,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input").constant()],
     outputs: &["output"],
     attrs: &["dim", "keepdim"],
+    layer: None,
     build: |attrs| Ok(Arc::new(Argmax { dim: attrs.get("dim")?, keepdim: attrs.flag("keepdim", false)? })),
     cases: || {
         let distinct = |case: Case, dims: &[usize]| case.filled("input", dims, Fill::Distinct);

@@ -234,6 +234,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output", "indices"],
     attrs: &["dim", "keepdim"],
+    layer: None,
     build: |attrs| {
         let max = Max { dim: attrs.get("dim")?, keepdim: attrs.flag("keepdim", false)? };
         if max.keepdim && max.dim.is_none() {

@@ -145,6 +145,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["dim", "keepdim"],
+    layer: None,
     build: |attrs| Ok(Arc::new(Sum(Dims::from_attrs(attrs)?))),
     cases: || {
         let mut cases = cases();

@@ -103,6 +103,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["size"],
+    layer: None,
     build: |attrs| {
         let size = attrs.list::<usize>("size")?.ok_or_else(|| attrs.missing("size"))?;
         Ok(Arc::new(SumToSize { size: Shape::new(&size)? }))

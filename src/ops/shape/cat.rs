@@ -168,6 +168,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("tensors").list()],
     outputs: &["output"],
     attrs: &["dim"],
+    layer: None,
     build: |attrs| Ok(Arc::new(Cat { dim: attrs.or("dim", 0)? })),
     cases: || {
         vec![

@@ -133,6 +133,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["size"],
+    layer: None,
     build: |attrs| {
         let size = attrs.list::<isize>("size")?.ok_or_else(|| attrs.missing("size"))?;
         Ok(Arc::new(Expand { size: size.into() }))

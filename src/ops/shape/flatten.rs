@@ -101,6 +101,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["start_dim", "end_dim"],
+    layer: None,
     build: |attrs| {
         Ok(Arc::new(Flatten { start_dim: attrs.or("start_dim", 0)?, end_dim: attrs.or("end_dim", -1)? }))
     },

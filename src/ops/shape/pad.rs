@@ -305,6 +305,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["pad", "mode", "value"],
+    layer: None,
     build: |attrs| {
         let pad: Vec<isize> = attrs.list("pad")?.ok_or_else(|| attrs.missing("pad"))?;
         let value: Option<f64> = attrs.get("value")?;

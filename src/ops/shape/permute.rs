@@ -139,6 +139,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["dims"],
+    layer: None,
     build: |attrs| {
         let dims: Vec<isize> = attrs.list("dims")?.ok_or_else(|| attrs.missing("dims"))?;
         Ok(Arc::new(Permute { dims: dims.into() }))

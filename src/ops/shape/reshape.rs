@@ -129,6 +129,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["shape"],
+    layer: None,
     build: |attrs| {
         let shape = attrs.list("shape")?.ok_or_else(|| attrs.missing("shape"))?;
         Ok(Arc::new(Reshape { shape: shape.into() }))

@@ -222,6 +222,7 @@ pub static SPEC: OpSpec = OpSpec {
     inputs: &[Input::new("input")],
     outputs: &["output"],
     attrs: &["dim", "start", "end", "step"],
+    layer: None,
     build: |attrs| {
         Ok(Arc::new(Slice {
             dim: attrs.or("dim", 0)?,

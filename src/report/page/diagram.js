@@ -95,7 +95,7 @@
         R.svg("text", { class: "muted", x: g.text, y: y + 4 }, joinName(node.join)),
       ];
     }
-    const kind = node.facts ? R.family(node.facts.kind) : "other";
+    const kind = node.facts ? R.family(node.facts) : "other";
     const label = node.facts ? fit(node.facts.path || node.facts.kind, g.letters) : "image";
     return [
       R.svg("rect", { class: `kind-${kind}`, x: g.center - w / 2, y: y - h / 2, width: w, height: h, rx: 1 }),
@@ -157,7 +157,7 @@
     );
 
   const legend = () => {
-    const used = new Set(R.report.layers.map((layer) => R.family(layer.kind)));
+    const used = new Set(R.report.layers.map((layer) => R.family(layer)));
     const names = {
       conv: "convolution",
       norm: "normalisation",

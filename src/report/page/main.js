@@ -52,7 +52,7 @@
       const i = layerOfHash();
       if (i >= 0 && i !== open) show(i);
     });
-    const first = R.report.layers.findIndex((layer) => R.family(layer.kind) === "conv");
+    const first = R.report.layers.findIndex((layer) => R.family(layer) === "conv");
     show(Math.max(layerOfHash(), first, 0));
     if (layerOfHash() >= 0) requestAnimationFrame(() => root.scrollIntoView());
   };
