@@ -9,7 +9,7 @@ use receptive::data::{Augment, DataDirs, Dataset, Loader, LoaderOptions, Normali
 use receptive::models::{self, ModelConfig};
 use receptive::nn::{Conv2d, Ctx, Module, ModuleExt, Relu, Residual, Sequential};
 use receptive::optim::{Adam, Schedule};
-use receptive::train::{Callback, Confusion, Flow, PhaseReport, Trainer, TrainerOptions, evaluate};
+use receptive::train::{Callback, Confusion, Flow, PhaseReport, RunConfig, Trainer, evaluate};
 use receptive::{DType, Device, Key, Result, Tensor};
 use std::sync::Arc;
 
@@ -54,10 +54,10 @@ fn main() -> Result<()> {
 
     // The trainer is lesson 4's loop, and keeps the weights of the best epoch. The rate starts low, where the weights are
     // random and gradients wild, and ends low, where a large step would jump over the minimum.
-    let options =
-        TrainerOptions { schedule: Schedule::OneCycle, ..TrainerOptions::new("resnet-cifar", 5, 0.003) };
+    let config =
+        RunConfig { scheduler: Schedule::OneCycle.to_string(), ..RunConfig::plain("resnet-cifar", 5, 0.003) };
     let adam = Box::new(Adam::new(net.trainable()?, 0.0)?);
-    Trainer::new(&*net, spec.loss, adam, options).callback(Print).fit(&train, &val)?;
+    Trainer::new(&*net, spec.loss, adam, config)?.callback(Print).fit(&train, &val)?;
 
     // One number hides what a network has not understood. This does not.
     let mut confusion = Confusion::new(splits.train.classes().len());

@@ -10,7 +10,7 @@ use receptive::data::{
 use receptive::models::{self, ModelConfig};
 use receptive::nn::{Loss, Module, ModuleExt};
 use receptive::optim::Adam;
-use receptive::train::{Trainer, TrainerOptions};
+use receptive::train::{RunConfig, Trainer};
 use receptive::{DType, Device, Key, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ fn train(
     let shuffled = LoaderOptions { shuffle: Some(Key::new(seed).child("shuffle")), ..in_order.clone() };
     let train = Loader::new(Arc::clone(train), shuffled)?;
     let val = Loader::new(Arc::clone(val), in_order)?;
-    let options = TrainerOptions { seed, ..TrainerOptions::new("lenet5", epochs, lr) };
+    let config = RunConfig { seed, ..RunConfig::plain("lenet5", epochs, lr) };
     let adam = Box::new(Adam::new(trainable, 0.0)?);
-    Ok(Trainer::new(net, Loss::Nll, adam, options).fit(&train, &val)?.best.accuracy)
+    Ok(Trainer::new(net, Loss::Nll, adam, config)?.fit(&train, &val)?.best.accuracy)
 }

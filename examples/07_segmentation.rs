@@ -8,7 +8,7 @@ use receptive::data::{Dataset, Image, ImageSize, Loader, LoaderOptions, Normaliz
 use receptive::models::{self, ModelConfig};
 use receptive::nn::{Ctx, Module, ModuleExt};
 use receptive::optim::Adam;
-use receptive::train::{Callback, Phase, PhaseReport, Tally, Trainer, TrainerOptions};
+use receptive::train::{Callback, Phase, PhaseReport, RunConfig, Tally, Trainer};
 use receptive::{DType, Device, Key, Result, Tensor};
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ fn main() -> Result<()> {
     unet.init(&cpu, DType::F32, 0)?;
     println!("\nU-Net of width 4: {} parameters", unet.num_parameters());
     let adam = Box::new(Adam::new(unet.trainable()?, 0.0)?);
-    Trainer::new(&*unet, spec.loss, adam, TrainerOptions::new("unet", 10, 0.003))
+    Trainer::new(&*unet, spec.loss, adam, RunConfig::plain("unet", 10, 0.003))?
         .callback(Print)
         .fit(&train, &val)?;
 

@@ -9,7 +9,7 @@ use receptive::inspect::{Extent, summary};
 use receptive::models::{ModelConfig, from_arch};
 use receptive::nn::ModuleExt;
 use receptive::optim::Adam;
-use receptive::train::{Callback, PhaseReport, Trainer, TrainerOptions};
+use receptive::train::{Callback, PhaseReport, RunConfig, Trainer};
 use receptive::{DType, Device, Key, Result};
 
 /// Open it beside this file.
@@ -63,8 +63,8 @@ fn main() -> Result<()> {
     net.init(&cpu, DType::F32, 0)?;
     let adam = Box::new(Adam::new(net.trainable()?, 0.0)?);
     println!();
-    let options = TrainerOptions::new(&*network.name, 3, 0.003);
-    Trainer::new(&*net, network.loss, adam, options).callback(Print).fit(&train, &val)?;
+    let config = RunConfig::plain(&*network.name, 3, 0.003);
+    Trainer::new(&*net, network.loss, adam, config)?.callback(Print).fit(&train, &val)?;
 
     println!("\nOn the command line: receptive train --arch {FILE}");
     println!(

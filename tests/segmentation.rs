@@ -4,7 +4,7 @@ use receptive::data::{Dataset, Image, ImageSize, Loader, LoaderOptions, Normaliz
 use receptive::models::{self, ModelConfig};
 use receptive::nn::{Loss, ModuleExt};
 use receptive::optim::Adam;
-use receptive::train::{RunConfig, Setup, Trainer, TrainerOptions};
+use receptive::train::{RunConfig, Setup, Trainer};
 use receptive::{DType, Device, ErrorKind, Key, Result};
 use std::sync::Arc;
 
@@ -80,8 +80,8 @@ fn a_unet_finds_squares_with_either_loss() {
         let net = models::find("unet").unwrap().build(&shape).unwrap();
         net.init(&cpu, DType::F32, 0).unwrap();
         let adam = Box::new(Adam::new(net.trainable().unwrap(), 0.0).unwrap());
-        let options = TrainerOptions::new("unet", 6, 0.01);
-        let mut trainer = Trainer::new(&*net, loss, adam, options);
+        let config = RunConfig::plain("unet", 6, 0.01);
+        let mut trainer = Trainer::new(&*net, loss, adam, config).unwrap();
         let outcome = trainer.fit(&loader("train", 64, &cpu), &loader("val", 16, &cpu)).unwrap();
         let overlap = outcome.best.overlap.unwrap();
         assert!(overlap.dice > 0.9 && overlap.iou > 0.8, "{loss:?}: {}", outcome.best);

@@ -324,13 +324,13 @@ fn one_image_of_one_class_trains() {
     let shape = models::ModelConfig::new([1, 8, 8], 1);
     let net = models::find("softmax").unwrap().build(&shape).unwrap();
     net.init(&device, DType::F32, 0).unwrap();
-    let options = receptive::train::TrainerOptions {
-        schedule: receptive::optim::Schedule::OneCycle,
+    let config = RunConfig {
+        scheduler: "onecycle".into(),
         clip_norm: Some(1.0),
-        ..receptive::train::TrainerOptions::new("softmax", 2, 0.1)
+        ..RunConfig::plain("softmax", 2, 0.1)
     };
     let adam = Box::new(Adam::new(net.trainable().unwrap(), 0.0).unwrap());
-    let outcome = Trainer::new(&*net, Loss::Nll, adam, options).fit(&loader, &loader).unwrap();
+    let outcome = Trainer::new(&*net, Loss::Nll, adam, config).unwrap().fit(&loader, &loader).unwrap();
     assert_eq!(outcome.best.accuracy, 1.0);
 }
 

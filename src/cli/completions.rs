@@ -79,7 +79,7 @@ fn known(command: &str, arg: &str) -> Vec<&'static str> {
         (_, "normalize") => all::<Normalization>(),
         (_, "augment") => all::<Augment>(),
         (_, "precision") => all::<Precision>(),
-        (_, "init_scheme") => all::<Scheme>(),
+        (_, "scheme") => all::<Scheme>(),
         _ => Vec::new(),
     }
 }

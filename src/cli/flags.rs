@@ -2,7 +2,7 @@
 //! `--clip-norm 1`.
 
 /// Names in the library's texts, and what a user of the command line writes instead. A value comes in place of `{}`, or
-/// behind. Every other `config.NAME` is the flag `--name`, and `config.NAME = false` is `--no-name`.
+/// behind. `config.NAME` is the flag that `receptive train` has for this setting.
 const WORDS: &[(&str, &str)] = &[
     ("Criterion::class_weights", "--class-weights"),
     ("Criterion::label_smoothing", "--label-smoothing"),
@@ -24,7 +24,6 @@ const WORDS: &[(&str, &str)] = &[
     ("StepBench.seconds", "--seconds"),
     ("TrainedOptions.data", "--data"),
     ("TrainedOptions.network", "--model or --arch"),
-    ("config.cycle_momentum = false", "--no-cycle-momentum"),
     ("index", "--index"),
 ];
 
@@ -65,16 +64,27 @@ fn flag(setting: &str) -> Option<String> {
     if let Some(key) = name.strip_prefix("attrs.") {
         return value.map(|value| format!("--attr {key}={value}"));
     }
-    if let (Some(field), Some("false")) = (name.strip_prefix("config."), value) {
-        return Some(format!("--no-{}", field.replace('_', "-")));
+    if let Some(setting) = name.strip_prefix("config.") {
+        return of_config(setting, value);
     }
-    let of_config = || name.strip_prefix("config.").map(|field| format!("--{}", field.replace('_', "-")));
-    let flag = word(name).or_else(of_config)?;
+    let flag = word(name)?;
     Some(match value {
         Some(value) if flag.contains("{}") => flag.replace("{}", value),
         Some(value) => format!("{flag} {value}"),
         None => flag,
     })
+}
+
+/// The flag of a setting of [`RunConfig`](crate::train::RunConfig), with its value if it takes one.
+fn of_config(setting: &str, value: Option<&str>) -> Option<String> {
+    let command = super::command();
+    let mut arguments = command.find_subcommand("train")?.get_arguments();
+    let argument = arguments.find(|argument| argument.get_id() == setting)?;
+    let flag = format!("--{}", argument.get_long()?);
+    match value.filter(|_| argument.get_action().takes_values()) {
+        Some(value) => Some(format!("{flag} {value}")),
+        None => Some(flag),
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +97,8 @@ mod tests {
             ("`config.val_batch_size`: 0 is out of range", "--val-batch-size: 0 is out of range"),
             ("train with `config.cycle_momentum = false`", "train with --no-cycle-momentum"),
             ("clip gradients: `config.clip_norm = 1`", "clip gradients: --clip-norm 1"),
+            ("`config.scheme = xavier`, `config.decay`", "--init-scheme xavier, --decay-weights-only"),
+            ("it is in `config.toml`", "it is in `config.toml`"),
             ("go on: `RunDir::open(runs/a (1))`", "go on: receptive train --resume runs/a (1)"),
             ("use `Device::cpu()` or `GraphMode::Off`", "use --device cpu or --graph off"),
             ("`attrs.dim = D`", "--attr dim=D"),

@@ -50,7 +50,7 @@ impl Progress {
 
     /// From 1, with the number of epochs.
     fn epoch(trainer: &Trainer) -> String {
-        format!("epoch {}/{}", trainer.state.epoch + 1, trainer.options.epochs)
+        format!("epoch {}/{}", trainer.state.epoch + 1, trainer.config.epochs)
     }
 }
 
@@ -96,7 +96,7 @@ impl Callback for Progress {
             self.train = Some(*report);
             return Ok(());
         }
-        let last = report.epoch + 1 == trainer.options.epochs;
+        let last = report.epoch + 1 == trainer.config.epochs;
         if let (Some(train), true) = (self.train, last || report.epoch.is_multiple_of(self.log_interval)) {
             let part = |r: &PhaseReport| format!("loss {}  {}", four_decimals(r.loss), r.scores);
             let seconds = train.seconds + report.seconds;

@@ -1,20 +1,18 @@
 //! `receptive train`: a model name is enough; everything else has its notebook's default.
 
-use super::args::{KernelArgs, NetworkArgs};
+use super::args::NetworkArgs;
 use super::profile::{ProfileArgs, Watched};
 use super::progress::Progress;
 use crate::ErrorKind;
 use crate::core::text::four_decimals;
 use crate::core::{Error, Named};
-use crate::data::{Augment, DataDirs, Normalization, catalog, find};
+use crate::data::{DataDirs, find};
 use crate::models::{Network, OptimizerKind};
-use crate::nn::{Loss, Scheme};
-use crate::optim::Decay;
 use crate::train::live::{End, Server};
-use crate::train::{
-    Callback, Done, GraphMode, HEALTH_EVERY, Keep, Outcome, Overlap, RunConfig, RunDir, longer, moved, train,
-};
+use crate::train::{Callback, Done, Outcome, Overlap, RunConfig, RunDir, longer, moved, train};
 use anyhow::bail;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, FromArgMatches};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,7 +32,10 @@ pub struct Args {
     #[arg(long, requires = "resume")]
     accept_changed_data: bool,
     #[command(flatten)]
-    settings: Settings,
+    settings: Said,
+    /// The run folder [default: runs/MODEL-DATA-N]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Follow, pause and stop the run in a browser: a page on this machine only, at PORT or one that is free
     #[arg(long, value_name = "PORT", num_args = 0..=1, value_parser = port, conflicts_with = "profile")]
     live: Option<Option<u16>>,
@@ -65,133 +66,44 @@ fn not_with_resume(arg: clap::Arg) -> clap::Arg {
     }
 }
 
-/// All that a new run can be told.
-#[derive(Debug, clap::Args)]
-struct Settings {
-    #[arg(long, help = format!("{}, or a folder of images [default: the notebook's, else the sample]", catalog::names()))]
-    data: Option<String>,
-    /// Folder that holds mnist/, cifar-10-batches-bin/, pets/, ...
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Times that every training image is seen [default: the notebook's]; with --resume: a larger number trains longer
-    #[arg(long)]
-    epochs: Option<usize>,
-    /// Images of a training batch [default: the notebook's]
-    #[arg(long)]
-    batch_size: Option<usize>,
-    /// Images of a validation batch [default: 250]
-    #[arg(long)]
-    val_batch_size: Option<usize>,
-    /// nll, cross_entropy, bce_with_logits, dice or bce_dice [default: the network's own]
-    #[arg(long)]
-    loss: Option<Loss>,
-    /// Of cross_entropy: spread this part of each target over all classes
-    #[arg(long, value_name = "PART", default_value_t = 0.0)]
-    label_smoothing: f64,
-    /// What an image of each class weighs in the loss, in the classes' order: 1,2.5,1
-    #[arg(long, value_name = "W,W,..", value_delimiter = ',')]
-    class_weights: Option<Vec<f64>>,
-    /// sgd, adam or adamw [default: the network's own]
-    #[arg(long)]
-    optimizer: Option<OptimizerKind>,
-    /// Learning rate
-    #[arg(long)]
-    lr: Option<f64>,
-    /// Momentum of sgd
-    #[arg(long)]
-    momentum: Option<f64>,
-    /// Nesterov's momentum, of sgd
-    #[arg(long)]
-    nesterov: bool,
-    /// L2 penalty; of adamw the decoupled decay
-    #[arg(long)]
-    weight_decay: Option<f64>,
-    /// constant, step:EVERY:GAMMA, multistep:E1,E2:GAMMA, exponential:GAMMA, cosine, onecycle, triangle:EPOCH,
-    /// plateau:PATIENCE:FACTOR, or warmup:STEPS/ or warmup:EPOCHSep/ before one of them: warmup:2ep/cosine
-    #[arg(long)]
-    scheduler: Option<String>,
-    /// onecycle: leave momentum (of adam: beta1) as it is; without this flag it goes from 0.95 to 0.85 and back
-    #[arg(long, requires = "scheduler")]
-    no_cycle_momentum: bool,
-    /// Decay weights only: neither biases nor the scales of norms
-    #[arg(long)]
-    decay_weights_only: bool,
-    /// Scale gradients so that their joint norm is at most this
-    #[arg(long, value_name = "NORM")]
-    clip_norm: Option<f64>,
-    /// Train on N images, the same number of each class
-    #[arg(long, value_name = "N")]
-    subset: Option<usize>,
-    /// Batches whose gradients make one step
-    #[arg(long, default_value_t = 1, value_name = "K")]
-    accumulate: usize,
-    /// End after N epochs without a better validation score
-    #[arg(long, value_name = "N")]
-    early_stop: Option<usize>,
-    /// Which weights are tested in the end: best or last
-    #[arg(long, value_enum, default_value_t = Keep::Best)]
-    keep: Keep,
-    /// Use this share of all images, of every class alike
-    #[arg(long, value_name = "F")]
-    fraction: Option<f64>,
-    /// none, standard (pad, flip, crop) or cutout (the same and a hole) [default: as the notebook does]
-    #[arg(long)]
-    augment: Option<Augment>,
-    /// on (the set's statistics), off (only / 255), half ((x - 0.5) / 0.5) or pixels (every pixel by its own) [default: as the notebook does]
-    #[arg(long)]
-    normalize: Option<Normalization>,
-    /// Resize images to NxN [default: as the notebook does]
-    #[arg(long, value_name = "N")]
-    resize: Option<usize>,
-    /// Number of outputs [default: the set's classes]
-    #[arg(long)]
-    classes: Option<usize>,
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Threads [default: one for each core]
-    #[arg(long, default_value_t = 0, hide_default_value = true)]
-    threads: usize,
-    #[command(flatten)]
-    kernels: KernelArgs,
-    /// Capture a step as a CUDA graph and replay it: auto, on or off
-    #[arg(long, default_value = "auto")]
-    graph: GraphMode,
-    /// Threads that read and prepare images
-    #[arg(long, default_value_t = 1)]
-    workers: usize,
-    /// How weights are drawn: default, xavier, ... [default: as the notebook does]
-    #[arg(long)]
-    init_scheme: Option<Scheme>,
-    /// Start from these weights (safetensors, PyTorch's names)
-    #[arg(long, value_name = "FILE")]
-    init: Option<PathBuf>,
-    /// Load what matches of --init, list the rest
-    #[arg(long, requires = "init")]
-    init_partial: bool,
-    /// Layers that stay as they are, each with all that is in it: encoder, conv1, layer1.0
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    freeze: Vec<String>,
-    /// Take the images in file order
-    #[arg(long)]
-    no_shuffle: bool,
-    /// End after this many optimiser steps
-    #[arg(long, value_name = "N")]
-    max_steps: Option<u64>,
-    /// Write every step's loss to metrics.jsonl
-    #[arg(long)]
-    log_steps: bool,
-    /// Print results every N epochs
-    #[arg(long, default_value_t = 1)]
-    log_interval: usize,
-    /// Sample every layer's health into health.jsonl every EVERY-th step; 0: never [default: 100]
-    #[arg(long, value_name = "EVERY", num_args = 0..=1)]
-    health: Option<Option<u64>>,
-    /// The run folder [default: runs/MODEL-DATA-N]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+/// What the command line says of a run's settings: [`RunConfig`] has their flags.
+#[derive(Debug)]
+struct Said(ArgMatches);
+
+impl clap::Args for Said {
+    fn augment_args(command: Command) -> Command {
+        // No flag is required: what is not said is the network's own.
+        RunConfig::augment_args_for_update(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        RunConfig::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Said {
+    /// Defaults are there for the help alone.
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Said, clap::Error> {
+        let mut said = matches.clone();
+        for id in matches.ids().map(clap::Id::as_str) {
+            if matches.value_source(id) != Some(ValueSource::CommandLine) {
+                let _ = said.try_clear_id(id);
+            }
+        }
+        Ok(Said(said))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Said::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Said {
+    /// What was said of the setting with this name.
+    fn of<T: Clone + Send + Sync + 'static>(&self, name: &str) -> Option<T> {
+        self.0.get_one(name).cloned()
+    }
 }
 
 /// Runs the command.
@@ -203,25 +115,25 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .live
         .map(|port| Server::start(port.unwrap_or(0), Arc::clone(&stop), super::say_on_stderr))
         .transpose()?;
-    let inputs = [args.network.inputs(), args.settings.init.as_slice()].concat();
+    let said = &args.settings;
+    let inputs = [args.network.inputs(), said.of("init").as_slice()].concat();
     let (folder, config) = match &args.resume {
         Some(path) => {
             let (folder, config) = RunDir::open(path)?;
             if args.accept_changed_data {
                 folder.accept_changed_data();
             }
-            let (data, data_dir) = (&args.settings.data, &args.settings.data_dir);
-            let data = data.as_deref().map(data_folder).transpose()?;
-            let (folder, config) = moved(folder, config, data, absolute(data_dir)?)?;
-            match args.settings.epochs {
+            let data = said.of("data").map(|data: String| data_folder(&data)).transpose()?;
+            let (folder, config) = moved(folder, config, data, absolute(said.of("data_dir"))?)?;
+            match said.of("epochs") {
                 Some(epochs) => longer(folder, config, epochs)?,
                 None => (folder, config),
             }
         }
         None => {
-            let config = configure(&args.network.open()?, &args, say)?;
+            let config = configure(&args, say)?;
             config.check()?;
-            let folder = match &args.settings.out {
+            let folder = match &args.out {
                 Some(path) => RunDir::create(path, &config)?,
                 None => create_free(&config)?,
             };
@@ -233,7 +145,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .profile
         .watch(&inputs, say)
         .map_err(Into::into)
-        .and_then(|profile| session(&folder, config, stop, (live, profile), say));
+        .and_then(|profile| session(&folder, config, stop, live, profile, say));
     let outcome = match trained {
         Ok(outcome) => outcome,
         Err(error) => {
@@ -266,79 +178,42 @@ fn data_folder(data: &str) -> std::io::Result<String> {
     }
 }
 
-fn absolute(path: &Option<PathBuf>) -> std::io::Result<Option<PathBuf>> {
-    path.as_deref().map(std::path::absolute).transpose()
+fn absolute(path: Option<PathBuf>) -> std::io::Result<Option<PathBuf>> {
+    path.map(std::path::absolute).transpose()
 }
 
 /// The flags over the model's defaults.
-fn configure(network: &Network, args: &Args, say: fn(&str)) -> anyhow::Result<RunConfig> {
-    let (width, args) = (args.network.width, &args.settings);
-    let data = data_folder(&data_set(args, network, say)?)?;
-    let mut config = RunConfig::new(network, &data);
-    if let Some(optimizer) = args.optimizer {
+fn configure(args: &Args, say: fn(&str)) -> anyhow::Result<RunConfig> {
+    let (network, said) = (args.network.open()?, &args.settings);
+    let data = data_folder(&data_set(said, &network, say)?)?;
+    let mut config = RunConfig::new(&network, &data);
+    let (optimizer, momentum) = (said.of("optimizer"), said.of::<f64>("momentum"));
+    if let Some(optimizer) = optimizer {
         config.set_optimizer(optimizer);
     }
-    let set = |value: Option<usize>, target: &mut usize| *target = value.unwrap_or(*target);
-    set(args.epochs, &mut config.epochs);
-    set(args.batch_size, &mut config.batch_size);
-    set(args.val_batch_size, &mut config.val_batch_size);
-    config.lr = args.lr.unwrap_or(config.lr);
-    if args.momentum.is_some() && config.optimizer != OptimizerKind::Sgd {
+    if momentum.is_some() && config.optimizer != OptimizerKind::Sgd {
         let what = format!("is a setting of sgd, not of {}", config.optimizer.name());
         bail!(Error::argument("--momentum", what).help("leave it away, or add --optimizer sgd"));
     }
-    config.momentum = args.momentum.unwrap_or(config.momentum);
-    config.scheduler = args.scheduler.clone().unwrap_or(config.scheduler);
-    config.weight_decay = args.weight_decay.unwrap_or(config.weight_decay);
-    config.augment = args.augment.unwrap_or(config.augment);
-    config.normalize = args.normalize.unwrap_or(config.normalize);
-    config.scheme = args.init_scheme.unwrap_or(config.scheme);
     // The notebook's Nesterov belongs to its own optimiser and momentum.
-    config.nesterov &= args.optimizer.is_none() && args.momentum.is_none();
+    config.nesterov &= optimizer.is_none() && momentum.is_none();
+    config.update_from_arg_matches(&said.0)?;
     Ok(RunConfig {
-        data_dir: absolute(&args.data_dir)?,
-        width,
-        loss: args.loss,
-        label_smoothing: args.label_smoothing,
-        class_weights: args.class_weights.clone(),
-        nesterov: args.nesterov || config.nesterov,
-        decay: if args.decay_weights_only { Decay::WeightsOnly } else { Decay::All },
-        cycle_momentum: !args.no_cycle_momentum,
-        clip_norm: args.clip_norm,
-        accumulate: args.accumulate,
-        early_stop: args.early_stop,
-        keep: args.keep,
-        subset: args.subset,
-        fraction: args.fraction,
-        resize: args.resize.or(config.resize),
-        workers: args.workers,
-        freeze: args.freeze.clone(),
-        classes: args.classes,
-        seed: args.seed,
-        device: args.device.clone(),
-        threads: args.threads,
-        precision: args.kernels.precision,
-        gemm_rung: args.kernels.gemm_rung,
-        conv_rung: args.kernels.conv_rung,
-        graph: args.graph,
-        init: absolute(&args.init)?,
-        init_partial: args.init_partial,
-        shuffle: !args.no_shuffle,
-        max_steps: args.max_steps,
-        log_steps: args.log_steps,
-        log_interval: args.log_interval,
-        health: args.health.map_or(config.health, |every| every.unwrap_or(HEALTH_EVERY)),
+        width: args.network.width,
+        data,
+        data_dir: absolute(config.data_dir)?,
+        init: absolute(config.init)?,
         ..config
     })
 }
 
 /// `--data`, or the notebook's set where it is on this machine, or the embedded sample.
-fn data_set(args: &Settings, network: &Network, say: fn(&str)) -> anyhow::Result<String> {
-    if let Some(data) = &args.data {
-        return Ok(data.clone());
+fn data_set(said: &Said, network: &Network, say: fn(&str)) -> anyhow::Result<String> {
+    if let Some(data) = said.of("data") {
+        return Ok(data);
     }
     let wanted = &*network.recipe.data;
-    match find(wanted, &DataDirs::from_env(args.data_dir.as_deref())) {
+    match find(wanted, &DataDirs::from_env(said.of::<PathBuf>("data_dir").as_deref())) {
         Ok(()) => Ok(wanted.to_owned()),
         Err(e) if e.kind() == ErrorKind::Missing && !network.loss.takes_masks() => {
             say(&format!(
@@ -373,7 +248,8 @@ fn session(
     folder: &RunDir,
     config: RunConfig,
     stop: Arc<AtomicBool>,
-    (live, profile): (Option<Server>, Option<Watched>),
+    live: Option<Server>,
+    profile: Option<Watched>,
     say: fn(&str),
 ) -> anyhow::Result<Outcome> {
     let path = folder.path().display();
@@ -411,4 +287,26 @@ fn session(
     say(&format!("weights, metrics and pictures are in {path}"));
     fate.map_or(Ok(()), |fate| fate.end())?;
     Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Args as _;
+
+    /// The settings of `receptive train` with these flags, defaults taken from `from`.
+    fn parsed(from: &RunConfig, flags: &[&str]) -> RunConfig {
+        let command = RunConfig::augment_args_for_update(Command::new("train"));
+        let mut config = from.clone();
+        config.update_from_arg_matches(&command.get_matches_from([&["train"], flags].concat())).unwrap();
+        config
+    }
+
+    /// What the help calls a default is the library's; a flag that may go without a value has it as well.
+    #[test]
+    fn the_defaults_shown_are_those_taken() {
+        let plain = RunConfig::plain("lenet5", 1, 0.1);
+        assert_eq!(parsed(&plain, &[]), plain);
+        assert_eq!(parsed(&RunConfig { health: 0, ..plain.clone() }, &["--health"]), plain);
+    }
 }

@@ -66,7 +66,7 @@ impl Callback for ProfileTraining<'_> {
         profiler.know(trainer.model, Some(&*trainer.optimizer))?;
         let ahead = trainer.total_steps().saturating_sub(trainer.state.step) as usize;
         self.warm_up = WARM_UP.min(ahead.saturating_sub(1));
-        self.title = format!("receptive train {}", trainer.options.name);
+        self.title = format!("receptive train {}", trainer.config.model);
         profiler.pause();
         self.profiler = Some(profiler);
         Ok(())

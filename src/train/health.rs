@@ -105,7 +105,7 @@ impl Callback for HealthRecorder {
         let step = report.step;
         if self.samples(step) {
             let before = self.before.take();
-            let layers = layer_health(trainer.model, &trainer.options.name, &self.images, before.as_ref())?;
+            let layers = layer_health(trainer.model, &trainer.config.model, &self.images, before.as_ref())?;
             self.write(&HealthSample { step, epoch: trainer.state.epoch, layers })?;
         }
         if self.samples(step + 1) {

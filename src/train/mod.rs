@@ -12,7 +12,7 @@
 //! | `metrics.rs` | mean loss and accuracy; the reports of a step, a phase, a run |
 //! | `confusion.rs` | which class is taken for which |
 //! | `non_finite.rs` | which layer first turned NaN |
-//! | `config.rs` | everything a run depends on, as `config.toml` holds it |
+//! | `config/` | everything a run depends on: the library's settings, `config.toml`, the flags of `receptive train` |
 //! | `data_record.rs` | what a run must know of its data, as `data.json` holds it |
 //! | `setup.rs` | model, data and trainer from a configuration |
 //! | `session.rs`, `changed.rs` | a run folder trained to its end, and what may be changed before it goes on |
@@ -63,5 +63,5 @@ pub use session::{Done, train};
 pub use setup::Setup;
 pub use state::{Best, State};
 pub use trained::{Split, Trained, TrainedOptions};
-pub use trainer::{Keep, Trainer, TrainerOptions, evaluate};
+pub use trainer::{Keep, Trainer, evaluate};
 pub use weights::Fitted;

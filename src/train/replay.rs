@@ -109,14 +109,14 @@ impl Trainer<'_> {
             self.model.params().first().map(|(_, p)| p.value().map(|v| v.device().clone())).transpose()?;
         let observed = device.as_ref().is_some_and(Device::is_observed);
         let cuda = device.and_then(|device| device.as_cuda().cloned());
-        let obstacle = match (&cuda, self.options.accumulate) {
+        let obstacle = match (&cuda, self.config.accumulate) {
             (None, _) => Some("the device is no GPU"),
             // Of a replay only the whole is known.
             (Some(_), _) if observed => Some("its ops are profiled one by one"),
             (_, 2..) => Some("gradients are accumulated over several batches"),
             _ => None,
         };
-        match (self.options.graph, obstacle) {
+        match (self.config.graph, obstacle) {
             (GraphMode::Off, _) | (GraphMode::Auto, Some(_)) => Ok(None),
             (GraphMode::On, Some(obstacle)) => {
                 Err(Error::argument("`GraphMode::On`", format!("is not possible: {obstacle}"))
@@ -141,7 +141,7 @@ impl Trainer<'_> {
             Some(_) => None,
         };
         while self.state.step < self.total_steps() && self.state.batch < self.batches {
-            if self.options.graph == GraphMode::Off {
+            if self.config.graph == GraphMode::Off {
                 // The first step could not be captured.
                 let settled = self.look(0, callbacks)?;
                 return if settled.ends() { Ok(settled) } else { self.eager_epoch(train, callbacks) };
@@ -239,9 +239,9 @@ impl Trainer<'_> {
                 let gradients = self.model.trainable()?.into_iter().filter_map(held).collect();
                 self.replay = Some(Replay { graph, inputs, results, gradients });
             }
-            (Err(error), _) if self.options.graph == GraphMode::On => return Err(error),
+            (Err(error), _) if self.config.graph == GraphMode::On => return Err(error),
             // Something in this model cannot be captured: it trains as well without.
-            _ => self.options.graph = GraphMode::Off,
+            _ => self.config.graph = GraphMode::Off,
         }
         Ok(flow)
     }
@@ -252,10 +252,10 @@ impl Trainer<'_> {
             resident.gather(placements, &inputs.images, &inputs.targets)?;
         }
         self.optimizer.zero_grad();
-        let cx = Ctx::train(&self.options.name, forward_key(self.options.seed, step, 0));
+        let cx = Ctx::train(&self.config.model, forward_key(self.config.seed, step, 0));
         let (loss, output) = self.criterion.of(self.model, &cx, &inputs.images, &inputs.targets)?;
         loss.backward()?;
-        if let Some(max_norm) = self.options.clip_norm {
+        if let Some(max_norm) = self.config.clip_norm {
             clip_grad_norm(&self.model.trainable()?, max_norm)?;
         }
         self.optimizer.apply()?;

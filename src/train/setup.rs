@@ -4,7 +4,7 @@ use super::health::shown;
 use super::non_finite::finite;
 use super::pictures::Subject;
 use super::weights::{Fitted, nothing_fits};
-use super::{DataRecord, RunConfig, Trainer, TrainerOptions};
+use super::{DataRecord, RunConfig, Trainer};
 use crate::core::{DType, Error, ErrorKind, Key, Result};
 use crate::data::{
     DataDirs, Dataset, Loader, LoaderOptions, Pipeline, Splits, Subset, Target, catalog, checked, load,
@@ -176,22 +176,7 @@ impl Setup {
     /// # Errors
     /// Optimiser settings out of range.
     pub fn trainer(&self) -> Result<Trainer<'_>> {
-        let config = &self.config;
-        let options = TrainerOptions {
-            name: config.model.clone(),
-            epochs: config.epochs,
-            max_steps: config.max_steps,
-            lr: config.lr,
-            schedule: config.schedule()?,
-            cycle_momentum: config.cycle_momentum,
-            clip_norm: config.clip_norm,
-            accumulate: config.accumulate,
-            patience: config.early_stop,
-            keep: config.keep,
-            seed: config.seed,
-            graph: config.graph,
-        };
-        Ok(Trainer::new(&*self.model, self.criterion()?, self.optimizer()?, options))
+        Trainer::new(&*self.model, self.criterion()?, self.optimizer()?, self.config.clone())
     }
 
     /// What `--freeze` keeps, in one line; none where it was not asked for.

@@ -3,7 +3,7 @@
 
 use super::replay::{Queue, Replay};
 use super::{
-    Best, Callback, Flow, GraphMode, Outcome, Phase, PhaseReport, State, StepReport, Tally, non_finite,
+    Best, Callback, Flow, Outcome, Phase, PhaseReport, RunConfig, State, StepReport, Tally, non_finite,
 };
 use crate::core::{Key, Result};
 use crate::data::{Batch, Loader};
@@ -14,52 +14,6 @@ use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
-/// Settings of a run, beside model, data and optimiser.
-#[derive(Debug, Clone)]
-pub struct TrainerOptions {
-    /// The model's name, the root of the paths in errors.
-    pub name: String,
-    pub epochs: usize,
-    /// Stop after this many steps of the whole run, as at its end.
-    pub max_steps: Option<u64>,
-    pub lr: f64,
-    pub schedule: Schedule,
-    /// Whether a schedule that cycles momentum may: see [`Schedule::momentum`].
-    pub cycle_momentum: bool,
-    /// Clip the gradients' joint norm to this.
-    pub clip_norm: Option<f64>,
-    /// Batches whose gradients make one optimiser step. The step is that of one batch with all their samples; under class
-    /// weights that of their means, each by its number of samples.
-    pub accumulate: usize,
-    /// End after this many epochs without a better validation score.
-    pub patience: Option<usize>,
-    /// Which weights the model holds in the end.
-    pub keep: Keep,
-    pub seed: u64,
-    /// Whether a GPU's steps are captured and replayed.
-    pub graph: GraphMode,
-}
-
-impl TrainerOptions {
-    /// The model's name, epochs, and a constant learning rate; one batch a step, the best weights kept, seed 0.
-    pub fn new(name: impl Into<String>, epochs: usize, lr: f64) -> TrainerOptions {
-        TrainerOptions {
-            name: name.into(),
-            epochs,
-            max_steps: None,
-            lr,
-            schedule: Schedule::Constant,
-            cycle_momentum: true,
-            clip_norm: None,
-            accumulate: 1,
-            patience: None,
-            keep: Keep::Best,
-            seed: 0,
-            graph: GraphMode::Auto,
-        }
-    }
-}
 
 /// Which weights a run ends with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +32,9 @@ pub struct Trainer<'a> {
     /// The model; its weights change in place.
     pub model: &'a dyn Module,
     pub criterion: Criterion,
-    pub options: TrainerOptions,
+    /// The settings. What is given beside them, optimiser and data, has its own.
+    pub config: RunConfig,
+    schedule: Schedule,
     pub optimizer: Box<dyn Optimizer>,
     /// The position; set it before [`fit`](Self::fit) to resume.
     pub state: State,
@@ -107,18 +63,25 @@ impl Session {
 }
 
 impl<'a> Trainer<'a> {
-    /// A run at its beginning. `criterion` may be a plain [`Loss`](crate::nn::Loss).
+    /// A run at its beginning. `criterion` may be a plain [`Loss`](crate::nn::Loss). Of the settings count those of the loop:
+    /// epochs and steps, rate and schedule, clipping, accumulation, which weights are kept, the seed, graphs.
+    ///
+    /// # Errors
+    /// Settings that cannot train.
     pub fn new(
         model: &'a dyn Module,
         criterion: impl Into<Criterion>,
         optimizer: Box<dyn Optimizer>,
-        options: TrainerOptions,
-    ) -> Trainer<'a> {
-        let state = State { plateau: options.schedule.plateau(options.lr), ..State::default() };
-        Trainer {
+        config: RunConfig,
+    ) -> Result<Trainer<'a>> {
+        config.check()?;
+        let schedule = config.schedule()?;
+        let state = State { plateau: schedule.plateau(config.lr), ..State::default() };
+        Ok(Trainer {
             model,
             criterion: criterion.into(),
-            options,
+            config,
+            schedule,
             optimizer,
             state,
             batches: 0,
@@ -126,7 +89,7 @@ impl<'a> Trainer<'a> {
             session: Session::new(0.0),
             replay: None,
             queue: Queue::default(),
-        }
+        })
     }
 
     /// Adds a watcher.
@@ -143,8 +106,8 @@ impl<'a> Trainer<'a> {
 
     /// Steps of the whole run, if nothing ends it early.
     pub fn total_steps(&self) -> u64 {
-        let all = (self.options.epochs * self.batches.div_ceil(self.options.accumulate)) as u64;
-        self.options.max_steps.map_or(all, |max| max.min(all))
+        let all = (self.config.epochs * self.batches.div_ceil(self.config.accumulate)) as u64;
+        self.config.max_steps.map_or(all, |max| max.min(all))
     }
 
     /// Runs from the current position to the end, or until a callback ends it.
@@ -177,7 +140,7 @@ impl<'a> Trainer<'a> {
         self.state.seconds = self.seconds();
         let outcome = self.outcome();
         callbacks.iter_mut().try_for_each(|c| c.on_end(self, &outcome))?;
-        let keep_best = outcome.finished && self.options.keep == Keep::Best;
+        let keep_best = outcome.finished && self.config.keep == Keep::Best;
         if let Some(best) = self.state.best.as_ref().filter(|_| keep_best) {
             self.model.load_state_dict(&best.weights)?;
         }
@@ -208,7 +171,7 @@ impl<'a> Trainer<'a> {
         let start = self.seconds();
         let of = val.dataset().len();
         let mut finish = trained == Flow::Finish;
-        let watched = evaluate(self.model, &self.options.name, &self.criterion, val, |_, _, tally| {
+        let watched = evaluate(self.model, &self.config.model, &self.criterion, val, |_, _, tally| {
             let flow = each(callbacks, |c| c.on_validation(self, tally.n as usize, of))?;
             finish |= flow == Flow::Finish;
             // The last epoch has a result, too.
@@ -233,7 +196,7 @@ impl<'a> Trainer<'a> {
         let mut batches = train.epoch(self.state.epoch as u64, self.state.batch)?;
         while self.state.step < self.total_steps() && self.state.batch < self.batches {
             callbacks.iter_mut().for_each(|c| c.before_step());
-            let group = batches.by_ref().take(self.options.accumulate).collect::<Result<Vec<_>>>()?;
+            let group = batches.by_ref().take(self.config.accumulate).collect::<Result<Vec<_>>>()?;
             let report = self.step(&group)?;
             callbacks.iter_mut().for_each(|c| c.after_step());
             let flow = each(callbacks, |c| c.on_step(self, &report))?;
@@ -249,8 +212,8 @@ impl<'a> Trainer<'a> {
         let State { epoch, batch, step, .. } = self.state;
         let between = epoch > 0 && batch == 0;
         let best = self.state.best.as_ref().map_or(0, |best| best.epoch);
-        let stale = self.options.patience.is_some_and(|patience| epoch > best + patience);
-        epoch >= self.options.epochs || (between && (step >= self.total_steps() || stale))
+        let stale = self.config.early_stop.is_some_and(|patience| epoch > best + patience);
+        epoch >= self.config.epochs || (between && (step >= self.total_steps() || stale))
     }
 
     /// Forward, loss and backward of each batch, then one update.
@@ -263,7 +226,7 @@ impl<'a> Trainer<'a> {
             let share = batch.len() as f64 / samples as f64;
             loss += share * self.gradients(batch, i, share)?;
         }
-        if let Some(max_norm) = self.options.clip_norm {
+        if let Some(max_norm) = self.config.clip_norm {
             clip_grad_norm(&self.model.trainable()?, max_norm)?;
         }
         self.cycle_momentum()?;
@@ -277,7 +240,7 @@ impl<'a> Trainer<'a> {
     /// Adds `share` of a batch's gradients; returns its mean loss.
     fn gradients(&mut self, batch: &Batch, part: usize, share: f64) -> Result<f64> {
         let step = self.state.step;
-        let cx = Ctx::train(&self.options.name, forward_key(self.options.seed, step, part));
+        let cx = Ctx::train(&self.config.model, forward_key(self.config.seed, step, part));
         let (loss, output) = self.criterion.of(self.model, &cx, &batch.images, &batch.targets)?;
         let value = loss.item()?;
         if !value.is_finite() {
@@ -295,13 +258,13 @@ impl<'a> Trainer<'a> {
     /// The rate of the next step.
     pub fn learning_rate(&self) -> f64 {
         let factor = self.state.plateau.as_ref().map_or(1.0, Plateau::factor);
-        factor * self.options.schedule.rate(self.options.lr, self.position())
+        factor * self.schedule.rate(self.config.lr, self.position())
     }
 
     /// Gives the optimiser the momentum of the next step, where the schedule has one.
     pub(super) fn cycle_momentum(&mut self) -> Result<()> {
-        let momentum = self.options.schedule.momentum(self.position());
-        match momentum.filter(|_| self.options.cycle_momentum) {
+        let momentum = self.schedule.momentum(self.position());
+        match momentum.filter(|_| self.config.cycle_momentum) {
             Some(momentum) => self.optimizer.set_momentum(momentum),
             None => Ok(()),
         }
@@ -310,7 +273,7 @@ impl<'a> Trainer<'a> {
     fn position(&self) -> Position {
         Position {
             epoch: self.state.epoch,
-            epochs: self.options.epochs,
+            epochs: self.config.epochs,
             step: self.state.step,
             steps: self.total_steps(),
         }

@@ -7,7 +7,7 @@ use receptive::models::{self, ModelConfig};
 use receptive::nn::{Ctx, Loss, Module, ModuleExt};
 use receptive::optim::{Optimizer, Sgd};
 use receptive::report::ProfileTraining;
-use receptive::train::{GraphMode, Trainer, TrainerOptions};
+use receptive::train::{GraphMode, RunConfig, Trainer};
 use receptive::{DType, Device, Key, Result, Tensor};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -73,8 +73,8 @@ fn a_run_is_replayed_again_once_it_was_profiled() {
             let options = LoaderOptions::new(4, Normalize::unit(1), device.clone());
             Loader::new(set.clone(), options).unwrap()
         };
-        let options = TrainerOptions { graph, ..TrainerOptions::new("lenet5", 2, 0.02) };
-        let mut trainer = Trainer::new(&*model, Loss::Nll, Box::new(optimizer), options);
+        let config = RunConfig { graph, ..RunConfig::plain("lenet5", 2, 0.02) };
+        let mut trainer = Trainer::new(&*model, Loss::Nll, Box::new(optimizer), config)?;
         let seen = Arc::new(Mutex::new(None));
         if watched {
             let slot = Arc::clone(&seen);

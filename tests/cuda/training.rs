@@ -5,9 +5,7 @@ use receptive::data::{Dataset, ImageSet, Loader, LoaderOptions, Normalize, Pipel
 use receptive::models::{self, ModelConfig};
 use receptive::nn::{Ctx, Module, ModuleExt, Visitor};
 use receptive::optim::{Adam, Optimizer, Sgd};
-use receptive::train::{
-    Callback, Flow, GraphMode, HealthRecorder, RunConfig, RunDir, StepReport, Trainer, TrainerOptions,
-};
+use receptive::train::{Callback, Flow, GraphMode, HealthRecorder, RunConfig, RunDir, StepReport, Trainer};
 use receptive::{DType, Device, ErrorKind, Key, Result, Tensor};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -122,15 +120,15 @@ impl Run {
             true => Box::new(Adam::decoupled(params, 0.01).unwrap()),
             false => Box::new(Sgd::new(params, 0.9, true, 1e-4).unwrap()),
         };
-        let options = TrainerOptions {
+        let config = RunConfig {
             graph,
             clip_norm: self.clip_norm,
-            schedule: self.schedule.parse().unwrap(),
-            ..TrainerOptions::new(self.model, self.epochs, self.lr)
+            scheduler: self.schedule.into(),
+            ..RunConfig::plain(self.model, self.epochs, self.lr)
         };
         let seen = Arc::new(Mutex::new(Seen { losses: vec![], phases: vec![] }));
         let watch = Watch { seen: Arc::clone(&seen), finish: self.finish };
-        let mut trainer = Trainer::new(model, network.loss, optimizer, options).callback(watch);
+        let mut trainer = Trainer::new(model, network.loss, optimizer, config)?.callback(watch);
         if let Some(health) = health {
             trainer = trainer.callback(health);
         }

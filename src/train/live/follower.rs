@@ -65,8 +65,8 @@ impl Follower {
             step: state.step,
             steps,
             epoch: state.epoch,
-            epochs: trainer.options.epochs,
-            epoch_steps: trainer.batches.div_ceil(trainer.options.accumulate) as u64,
+            epochs: trainer.config.epochs,
+            epoch_steps: trainer.batches.div_ceil(trainer.config.accumulate) as u64,
             phase,
             validated,
             learning_rate: trainer.learning_rate(),
@@ -272,7 +272,7 @@ mod tests {
     use crate::nn::{Linear, Loss, Sequential};
     use crate::optim::Sgd;
     use crate::tensor::Device;
-    use crate::train::TrainerOptions;
+    use crate::train::RunConfig;
     use std::sync::atomic::AtomicBool;
 
     fn hub() -> Arc<Hub> {
@@ -305,7 +305,7 @@ mod tests {
         let net = Sequential::new().push(Linear::new(1, 1));
         net.init(&Device::cpu().unwrap(), DType::F32, 0).unwrap();
         let sgd = Box::new(Sgd::new(net.trainable().unwrap(), 0.0, false, 0.0).unwrap());
-        let trainer = Trainer::new(&net, Loss::CrossEntropy, sgd, TrainerOptions::new("net", 1, 0.1));
+        let trainer = Trainer::new(&net, Loss::CrossEntropy, sgd, RunConfig::plain("net", 1, 0.1)).unwrap();
         let follower = Follower::new(hub(), Path::new(""));
         let seconds = || follower.progress(&trainer, Phase::Val, [0, 1]).seconds;
         let before = seconds();

@@ -64,7 +64,7 @@ impl Gallery {
     /// # Errors
     /// No memory for its outputs.
     pub fn ask(&self, trainer: &Trainer) -> Result<Predictions> {
-        let output = trainer.model.forward(&Ctx::eval(&trainer.options.name), &self.images)?;
+        let output = trainer.model.forward(&Ctx::eval(&trainer.config.model), &self.images)?;
         let (step, n) = (trainer.state.step, self.images.dims()[0]);
         let mut said = Predictions { step, classes: Vec::new(), masks: Vec::new() };
         match (trainer.criterion.loss().takes_masks(), output.dims()) {
@@ -122,7 +122,7 @@ mod tests {
     use crate::nn::{Conv2d, Linear, ModuleExt, Sequential};
     use crate::optim::Sgd;
     use crate::tensor::Device;
-    use crate::train::TrainerOptions;
+    use crate::train::RunConfig;
     use std::sync::Arc;
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
         };
         let gallery = Gallery::new(&subject).unwrap();
         let sgd = Box::new(Sgd::new(model.trainable().unwrap(), 0.0, false, 0.0).unwrap());
-        let trainer = Trainer::new(&*model, network.loss, sgd, TrainerOptions::new("unet", 1, 0.1));
+        let trainer = Trainer::new(&*model, network.loss, sgd, RunConfig::plain("unet", 1, 0.1)).unwrap();
         let state = || {
             let tensors = model.state_dict().unwrap().into_values();
             tensors.map(|tensor| tensor.to_f64().unwrap()).collect::<Vec<_>>()

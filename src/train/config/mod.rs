@@ -1,0 +1,366 @@
+//! Everything a run depends on: one struct for the library, for `config.toml` and for the flags of `receptive train`.
+//!
+//! A new setting is its field in [`RunConfig`], whose comment is the flag's help; its default in [`RunConfig::plain`]; and the
+//! code that acts on it. Old runs lack the field: `#[serde(default)]` lets them be read.
+//!
+//! | file | what |
+//! |---|---|
+//! | `check.rs` | which settings cannot train |
+//! | `file.rs` | `config.toml`, written and read |
+
+mod check;
+mod file;
+
+use super::{GraphMode, Keep};
+use crate::core::{Precision, Result};
+use crate::data::{Augment, Normalization, catalog};
+
+use crate::models::{self, Network, OptimizerKind};
+use crate::nn::{Loss, Scheme};
+use crate::optim::{ADAMW_DECAY, Decay, Schedule};
+#[cfg(feature = "cli")]
+use clap::ArgAction;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The layout of run folders; raised when an older program could not resume a newer run or the other way round.
+pub const FORMAT: u32 = 2;
+
+/// Steps from one sample of the layers' health to the next, unless told otherwise.
+pub const HEALTH_EVERY: u64 = 100;
+
+/// The settings of a run. A field's comment is its flag's help, unless it has one that says what the flag does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// [`FORMAT`] of the program that made the run.
+    #[cfg_attr(feature = "cli", arg(skip))]
+    pub format: u32,
+    /// Its version, for people.
+    #[cfg_attr(feature = "cli", arg(skip))]
+    pub receptive: String,
+    #[cfg_attr(feature = "cli", arg(skip))]
+    pub model: String,
+    /// The arch file's text, for a network that has one.
+    #[cfg_attr(feature = "cli", arg(skip))]
+    pub arch: Option<String>,
+    /// Channels of the first stage; `None`: the network's own.
+    #[cfg_attr(feature = "cli", arg(skip))]
+    pub width: Option<usize>,
+    /// A set's name, or a folder of images
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            long,
+            help = format!("{}, or a folder of images [default: the notebook's, else the sample]", catalog::names())
+        )
+    )]
+    pub data: String,
+    /// Folder that holds mnist/, cifar-10-batches-bin/, pets/, ...
+    #[cfg_attr(feature = "cli", arg(long, value_name = "DIR"))]
+    pub data_dir: Option<PathBuf>,
+    /// Times that every training image is seen [default: the notebook's]; with --resume: a larger number trains longer
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub epochs: usize,
+    /// Images of a training batch [default: the notebook's]
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub batch_size: usize,
+    /// Images of a validation batch [default: 250]
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub val_batch_size: usize,
+    /// nll, cross_entropy, bce_with_logits, dice or bce_dice [default: the network's own]
+    #[cfg_attr(feature = "cli", arg(long))]
+    #[serde(default)]
+    pub loss: Option<Loss>,
+    /// Of cross_entropy: spread this part of each target over all classes
+    #[cfg_attr(feature = "cli", arg(long, value_name = "PART", default_value_t = 0.0))]
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// What an image of each class weighs in the loss, in the classes' order: 1,2.5,1
+    #[cfg_attr(feature = "cli", arg(long, value_name = "W,W,..", value_delimiter = ','))]
+    #[serde(default)]
+    pub class_weights: Option<Vec<f64>>,
+    /// sgd, adam or adamw [default: the network's own]
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub optimizer: OptimizerKind,
+    /// Learning rate
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub lr: f64,
+    /// Momentum of sgd
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub momentum: f64,
+    /// Nesterov's momentum, of sgd
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub nesterov: bool,
+    /// L2 penalty; of adamw the decoupled decay
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub weight_decay: f64,
+    /// What decays
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            long = "decay-weights-only",
+            action = ArgAction::SetTrue,
+            value_parser = decay(),
+            help = "Decay weights only: neither biases nor the scales of norms"
+        )
+    )]
+    pub decay: Decay,
+    /// constant, step:EVERY:GAMMA, multistep:E1,E2:GAMMA, exponential:GAMMA, cosine, onecycle, triangle:EPOCH,
+    /// plateau:PATIENCE:FACTOR, or warmup:STEPS/ or warmup:EPOCHSep/ before one of them: warmup:2ep/cosine
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub scheduler: String,
+    /// Whether `onecycle` cycles momentum, too; runs from before this setting did not
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            long = "no-cycle-momentum",
+            action = ArgAction::SetFalse,
+            requires = "scheduler",
+            help = "onecycle: leave momentum (of adam: beta1) as it is; without this flag it goes from 0.95 to 0.85 and back"
+        )
+    )]
+    #[serde(default)]
+    pub cycle_momentum: bool,
+    /// Scale gradients so that their joint norm is at most this
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NORM"))]
+    pub clip_norm: Option<f64>,
+    /// Batches whose gradients make one step
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 1, value_name = "K"))]
+    pub accumulate: usize,
+    /// End after N epochs without a better validation score
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub early_stop: Option<usize>,
+    /// Which weights are tested in the end: best or last
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value_t = Keep::Best))]
+    pub keep: Keep,
+    /// Train on N images, the same number of each class
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub subset: Option<usize>,
+    /// Use this share of all images, of every class alike
+    #[cfg_attr(feature = "cli", arg(long, value_name = "F"))]
+    pub fraction: Option<f64>,
+    /// none, standard (pad, flip, crop) or cutout (the same and a hole) [default: as the notebook does]
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub augment: Augment,
+    /// on (the set's statistics), off (only / 255), half ((x - 0.5) / 0.5) or pixels (every pixel by its own) [default: as the
+    /// notebook does]
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub normalize: Normalization,
+    /// Resize images to NxN [default: as the notebook does]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub resize: Option<usize>,
+    /// Number of outputs [default: the set's classes]
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub classes: Option<usize>,
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0))]
+    pub seed: u64,
+    /// auto, cpu, cuda or cuda:N
+    #[cfg_attr(feature = "cli", arg(long, default_value = "auto"))]
+    pub device: String,
+    /// Threads [default: one for each core]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, hide_default_value = true))]
+    pub threads: usize,
+    /// What a GPU's matrix products may round their factors to: f32 (nothing), tf32 or bf16
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Precision::F32))]
+    pub precision: Precision,
+    /// The rung of the device's GEMM ladder to run [default: the fastest]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub gemm_rung: Option<u32>,
+    /// The rung of the device's convolution ladder to run, where it can [default: by shape]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub conv_rung: Option<u32>,
+    /// Capture a step as a CUDA graph and replay it: auto, on or off
+    #[cfg_attr(feature = "cli", arg(long, default_value = "auto"))]
+    #[serde(default)]
+    pub graph: GraphMode,
+    /// Threads that read and prepare images
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 1))]
+    pub workers: usize,
+    /// How weights are drawn: default, xavier, ... [default: as the notebook does]
+    #[cfg_attr(feature = "cli", arg(long = "init-scheme", value_name = "INIT_SCHEME"))]
+    pub scheme: Scheme,
+    /// Start from these weights (safetensors, PyTorch's names)
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
+    pub init: Option<PathBuf>,
+    /// Load what matches of --init, list the rest
+    #[cfg_attr(feature = "cli", arg(long, requires = "init"))]
+    pub init_partial: bool,
+    /// Layers that stay as they are, each with all that is in it: encoder, conv1, layer1.0
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", value_delimiter = ','))]
+    pub freeze: Vec<String>,
+    /// Whether running statistics below frozen layers stay, too; runs from before this setting updated them
+    #[cfg_attr(feature = "cli", arg(skip))]
+    #[serde(default)]
+    pub freeze_statistics: bool,
+    /// Whether each epoch takes the images in an order of its own
+    #[cfg_attr(
+        feature = "cli",
+        arg(long = "no-shuffle", action = ArgAction::SetFalse, help = "Take the images in file order")
+    )]
+    pub shuffle: bool,
+    /// End after this many optimiser steps
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub max_steps: Option<u64>,
+    /// Write every step's loss to metrics.jsonl
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub log_steps: bool,
+    /// Print results every N epochs
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 1))]
+    pub log_interval: usize,
+    /// Sample every layer's health into health.jsonl every EVERY-th step; 0: never [default: 100]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "EVERY", num_args = 0..=1, default_missing_value = "100")
+    )]
+    #[serde(default)]
+    pub health: u64,
+}
+
+/// What `--decay-weights-only` says, given or not.
+#[cfg(feature = "cli")]
+fn decay() -> impl clap::builder::TypedValueParser<Value = Decay> {
+    use clap::builder::{BoolValueParser, TypedValueParser};
+    BoolValueParser::new().map(|only| if only { Decay::WeightsOnly } else { Decay::All })
+}
+
+impl RunConfig {
+    /// For a network of this name: so many epochs at a constant rate, every other setting at its default. What is made by
+    /// hand, loaders or an optimiser, has its own settings.
+    pub fn plain(model: impl Into<String>, epochs: usize, lr: f64) -> RunConfig {
+        RunConfig {
+            format: FORMAT,
+            receptive: env!("CARGO_PKG_VERSION").to_owned(),
+            model: model.into(),
+            arch: None,
+            width: None,
+            data: "sample".to_owned(),
+            data_dir: None,
+            epochs,
+            batch_size: 64,
+            val_batch_size: 250,
+            loss: None,
+            label_smoothing: 0.0,
+            class_weights: None,
+            optimizer: OptimizerKind::Sgd,
+            lr,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+            decay: Decay::All,
+            scheduler: Schedule::Constant.to_string(),
+            cycle_momentum: true,
+            clip_norm: None,
+            accumulate: 1,
+            early_stop: None,
+            keep: Keep::Best,
+            subset: None,
+            fraction: None,
+            augment: Augment::None,
+            normalize: Normalization::Unit,
+            resize: None,
+            classes: None,
+            seed: 0,
+            device: "auto".to_owned(),
+            threads: 0,
+            precision: Precision::F32,
+            gemm_rung: None,
+            conv_rung: None,
+            graph: GraphMode::Auto,
+            workers: 1,
+            scheme: Scheme::Default,
+            init: None,
+            init_partial: false,
+            freeze: Vec::new(),
+            freeze_statistics: true,
+            shuffle: true,
+            max_steps: None,
+            log_steps: false,
+            log_interval: 1,
+            health: HEALTH_EVERY,
+        }
+    }
+
+    /// The settings of the network's notebook. The sample has no notebook: every classifier learns it with Adam in minutes.
+    pub fn new(network: &Network, data: &str) -> RunConfig {
+        let recipe = &network.recipe;
+        let set = catalog::known(data);
+        let prepare = recipe.prepare.iter().find(|prepare| prepare.data == data);
+        let augment = prepare.map(|p| p.augment).or(set.map(|set| set.augment));
+        let normalize = prepare.map(|p| p.normalize).or(set.map(|set| set.normalization));
+        let config = RunConfig {
+            arch: network.arch.clone(),
+            data: data.to_owned(),
+            momentum: recipe.momentum,
+            augment: augment.unwrap_or(Augment::None),
+            normalize: normalize.unwrap_or(Normalization::Unit),
+            resize: recipe.resize,
+            ..RunConfig::plain(&*network.name, recipe.epochs, recipe.lr)
+        };
+        if data == "sample" {
+            return RunConfig { epochs: 15, optimizer: OptimizerKind::Adam, lr: 0.001, ..config };
+        }
+        RunConfig {
+            batch_size: recipe.batch_size,
+            optimizer: recipe.optimizer,
+            nesterov: recipe.nesterov,
+            weight_decay: recipe.weight_decay,
+            scheduler: recipe.schedule.to_string(),
+            scheme: recipe.scheme,
+            ..config
+        }
+    }
+
+    /// Changes the optimiser, and the learning rate to its usual one when it differs from the notebook's.
+    pub fn set_optimizer(&mut self, optimizer: OptimizerKind) {
+        if optimizer != self.optimizer {
+            self.lr = if optimizer == OptimizerKind::Sgd { 0.01 } else { 0.001 };
+            if optimizer == OptimizerKind::Adamw {
+                self.weight_decay = ADAMW_DECAY;
+            }
+        }
+        self.optimizer = optimizer;
+    }
+
+    /// Whether a run of `other` would end with the same bits: what is only recorded may differ, and so may a setting that
+    /// has nothing to act on.
+    pub fn trains_like(&self, other: &RunConfig) -> bool {
+        let cycles = |config: &RunConfig| config.schedule().is_ok_and(|schedule| schedule.cycles_momentum());
+        let same = RunConfig {
+            receptive: other.receptive.clone(),
+            health: other.health,
+            freeze_statistics: if self.freeze.is_empty() {
+                other.freeze_statistics
+            } else {
+                self.freeze_statistics
+            },
+            cycle_momentum: if cycles(self) { self.cycle_momentum } else { other.cycle_momentum },
+            ..self.clone()
+        };
+        same == *other
+    }
+
+    /// The network.
+    ///
+    /// # Errors
+    /// An unknown name; an arch text that cannot be built; a loss that its output is not for.
+    pub fn network(&self) -> Result<Network> {
+        let network = match &self.arch {
+            None => models::find(&self.model)?,
+            Some(text) => models::from_arch(text, &format!("{}.toml", self.model))?,
+        };
+        match self.loss {
+            Some(loss) => network.with_loss(loss),
+            None => Ok(network),
+        }
+    }
+
+    /// The schedule.
+    ///
+    /// # Errors
+    /// Text that is not a schedule.
+    pub fn schedule(&self) -> Result<Schedule> {
+        self.scheduler.parse()
+    }
+}
