@@ -1,15 +1,17 @@
 //! A curve of any length in bounded memory: where there are too many points, neighbours become one.
 
+use serde::Serialize;
+
 /// The most points kept; even, so that they pair up.
 const MOST: usize = 1024;
 
 /// Sums over consecutive steps.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Point {
-    pub steps: u64,
-    pub loss: f64,
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    steps: u64,
+    loss: f64,
     /// Of each step's batch: accuracy, or Dice of masks.
-    pub score: f64,
+    score: f64,
 }
 
 impl Point {
@@ -18,10 +20,15 @@ impl Point {
         self.loss += other.loss;
         self.score += other.score;
     }
+
+    /// Steps, mean loss, mean score. f32 is more than a screen shows.
+    fn means(&self) -> (u64, f32, f32) {
+        let mean = |sum: f64| (sum / self.steps as f64) as f32;
+        (self.steps, mean(self.loss), mean(self.score))
+    }
 }
 
 /// Loss and score of every step since `start`: each point but the last is the sum over `width` steps.
-#[derive(Debug, Clone)]
 pub(super) struct Curve {
     start: u64,
     width: u64,
@@ -36,13 +43,14 @@ pub(super) struct Seen {
 }
 
 /// The end of a curve, from a point on.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Tail {
     pub start: u64,
     pub width: u64,
     /// The first of the points among all; 0: whatever was there before is replaced.
     pub from: usize,
-    pub points: Vec<Point>,
+    /// `[steps, mean loss, mean score]` of each.
+    pub points: Vec<(u64, f32, f32)>,
 }
 
 impl Curve {
@@ -85,7 +93,7 @@ impl Curve {
         let from =
             if seen.width == self.width { (seen.steps.saturating_sub(1) / self.width) as usize } else { 0 };
         *seen = now;
-        let points = self.points[from..].to_vec();
+        let points = self.points[from..].iter().map(Point::means).collect();
         Some(Tail { start: self.start, width: self.width, from, points })
     }
 }
@@ -114,7 +122,7 @@ mod tests {
     #[test]
     fn tails_add_up_to_the_curve() {
         for every in [1, 7, 1000, 3000] {
-            let (mut curve, mut seen, mut copy) = (Curve::new(5), Seen::default(), Vec::<Point>::new());
+            let (mut curve, mut seen, mut copy) = (Curve::new(5), Seen::default(), Vec::new());
             for step in 1..=5000u64 {
                 curve.push(step as f64, 0.5);
                 if step.is_multiple_of(every) || step == 5000 {
@@ -125,7 +133,8 @@ mod tests {
                     assert_eq!((tail.start, tail.width), (5, curve.width));
                 }
             }
-            assert_eq!(copy, curve.points, "every {every} steps");
+            let whole = curve.since(&mut Seen::default()).unwrap();
+            assert_eq!((0, copy), (whole.from, whole.points), "every {every} steps");
             assert_eq!(curve.since(&mut seen), None);
         }
     }

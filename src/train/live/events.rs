@@ -1,10 +1,7 @@
 //! What the page is told. Every type is an event's data, in JSON.
 
-use super::curve::Tail;
-use crate::data::Image;
-use crate::draw::data_url;
 use crate::train::{Phase, PhaseReport};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// What does not change in a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -93,23 +90,6 @@ impl From<&PhaseReport> for PhasePoint {
     }
 }
 
-/// The end of the curve: `[steps, mean loss, mean score]` for each point. f32 is more than a screen shows.
-impl Serialize for Tail {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Sent {
-            start: u64,
-            width: u64,
-            from: usize,
-            points: Vec<(u64, f32, f32)>,
-        }
-        let mean = |sum: f64, steps: u64| (sum / steps as f64) as f32;
-        let points = self.points.iter().map(|p| (p.steps, mean(p.loss, p.steps), mean(p.score, p.steps)));
-        Sent { start: self.start, width: self.width, from: self.from, points: points.collect() }
-            .serialize(serializer)
-    }
-}
-
 /// The first layer's weights, where they act on pixels.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct FilterGrid {
@@ -137,11 +117,12 @@ pub(super) struct Pictures {
 pub(super) struct Picture {
     /// Its number among the validation images.
     pub sample: usize,
-    pub image: Png,
+    /// A `data:` address, as all images here.
+    pub image: String,
     /// The true class.
     pub class: Option<usize>,
     /// The true mask.
-    pub mask: Option<Png>,
+    pub mask: Option<String>,
 }
 
 /// What the network says of the [`Pictures`].
@@ -151,15 +132,5 @@ pub(super) struct Predictions {
     /// For each picture the likeliest classes with their probabilities, falling.
     pub classes: Vec<Vec<(usize, f64)>>,
     /// Or of a segmenter each picture's mask.
-    pub masks: Vec<Png>,
-}
-
-/// An image, written as a `data:` URL.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Png(pub Image);
-
-impl Serialize for Png {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&data_url(&self.0, 1))
-    }
+    pub masks: Vec<String>,
 }

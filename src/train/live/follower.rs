@@ -29,8 +29,6 @@ pub struct Follower {
     folder: PathBuf,
     /// `None`: a look failed, and is not tried again.
     gallery: Option<Gallery>,
-    /// The network's input, `[C, H, W]`.
-    image: [usize; 3],
     /// The sums of the epoch so far, as of the last step.
     tally: Tally,
     pace: Pace,
@@ -49,7 +47,6 @@ impl Follower {
             hub,
             folder: folder.to_owned(),
             gallery: None,
-            image: [0; 3],
             tally: Tally::default(),
             pace: Pace::new(0, 0.0),
             due: Instant::now(),
@@ -109,11 +106,9 @@ impl Follower {
         if self.looked_at.replace(step) == Some(step) {
             return;
         }
-        if let Some(gallery) = &self.gallery {
-            match Self::published(&self.hub, gallery, self.image, trainer) {
-                Ok(()) => {}
-                Err(e) => self.give_up(&e),
-            }
+        let shown = self.gallery.as_ref().map(|gallery| self.show(gallery, trainer));
+        if let Some(Err(e)) = shown {
+            self.give_up(&e);
         }
         // A file that vanished is no sample.
         if let Ok(Some(sample)) = last_line(&self.folder.join("health.jsonl"), &mut self.health_bytes) {
@@ -121,11 +116,11 @@ impl Follower {
         }
     }
 
-    fn published(hub: &Hub, gallery: &Gallery, image: [usize; 3], trainer: &Trainer) -> Result<()> {
-        if let Some(grid) = filters(trainer.model, image, trainer.state.step)? {
-            hub.publish(Topic::Filters, &grid);
+    fn show(&self, gallery: &Gallery, trainer: &Trainer) -> Result<()> {
+        if let Some(grid) = filters(trainer.model, gallery.input(), trainer.state.step)? {
+            self.hub.publish(Topic::Filters, &grid);
         }
-        hub.publish(Topic::Predictions, &gallery.ask(trainer)?);
+        self.hub.publish(Topic::Predictions, &gallery.ask(trainer)?);
         Ok(())
     }
 
@@ -164,9 +159,7 @@ impl Follower {
 
 impl Callback for Follower {
     fn on_setup(&mut self, setup: &Setup) -> Result<()> {
-        let (config, subject) = (&setup.config, setup.subject());
-        self.image = setup.pipelines.1.output(setup.splits.facts.size)?;
-        let classes = setup.splits.val.classes();
+        let config = &setup.config;
         self.hub.publish(
             Topic::Run,
             &Run {
@@ -179,11 +172,11 @@ impl Callback for Follower {
                 train_images: setup.train.len(),
                 val_images: setup.splits.val.len(),
                 score: if setup.network.loss.takes_masks() { "Dice" } else { "accuracy" },
-                classes: classes.to_vec(),
+                classes: setup.splits.val.classes().to_vec(),
                 health_every: config.health,
             },
         );
-        match Gallery::new(&subject) {
+        match Gallery::new(&setup.subject()) {
             Ok(gallery) => {
                 self.hub.publish(Topic::Pictures, &gallery.pictures);
                 self.gallery = Some(gallery);

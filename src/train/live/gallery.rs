@@ -1,9 +1,10 @@
 //! What the page shows of the network itself: its first filters, and what it says of a few validation images.
 
-use super::events::{FilterGrid, Picture, Pictures, Png, Predictions};
+use super::events::{FilterGrid, Picture, Pictures, Predictions};
 use crate::core::Result;
 use crate::core::text::base64;
 use crate::data::{Image, checked};
+use crate::draw::data_url;
 use crate::nn::{Ctx, Module};
 use crate::tensor::Tensor;
 use crate::train::Trainer;
@@ -50,13 +51,19 @@ impl Gallery {
             tensors.push(prepare(subject.pipeline, subject.device, &mut image, truth)?);
             pictures.push(Picture {
                 sample,
-                image: Png(sized(&own.unwrap_or(image), SIDE).0),
+                image: address(&own.unwrap_or(image)),
                 class: (!masks).then(|| checked::label(&*subject.data, sample)).transpose()?,
                 mask: masks.then(|| shown(&mask)),
             });
         }
         let images = Tensor::cat(&tensors.iter().collect::<Vec<_>>(), 0)?;
         Ok(Gallery { images, pictures: Pictures { pictures } })
+    }
+
+    /// The network's input, `[C, H, W]`.
+    pub fn input(&self) -> [usize; 3] {
+        let dims = self.images.dims();
+        [dims[1], dims[2], dims[3]]
     }
 
     /// What the network says of them now.
@@ -84,9 +91,14 @@ impl Gallery {
     }
 }
 
+/// An image as the page shows it.
+fn address(image: &Image) -> String {
+    data_url(&sized(image, SIDE).0, 1)
+}
+
 /// A mask of 0 and 1 as the page shows it.
-fn shown(mask: &Image) -> Png {
-    Png(sized(&mask_picture(mask), SIDE).0)
+fn shown(mask: &Image) -> String {
+    address(&mask_picture(mask))
 }
 
 /// The likeliest classes, falling.
@@ -212,7 +224,7 @@ mod tests {
         let said = gallery.ask(&trainer).unwrap();
         assert_eq!(state(), before);
         let alone = subject.segment_some(MASKS).unwrap();
-        let masks: Vec<Png> = alone.iter().map(|(_, masked)| shown(&masked.predicted)).collect();
+        let masks: Vec<String> = alone.iter().map(|(_, masked)| shown(&masked.predicted)).collect();
         assert!(said.masks == masks && said.classes.is_empty());
         let shown: Vec<_> =
             gallery.pictures.pictures.iter().map(|picture| (picture.sample, &picture.mask)).collect();

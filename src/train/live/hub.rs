@@ -8,15 +8,15 @@ use super::curve::{self, Curve};
 use super::events::{End, PhasePoint, Progress, State};
 use super::phases::{self, Phases};
 use serde::Serialize;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The most clients that follow a run at once.
 pub(super) const MOST_CLIENTS: usize = 256;
 
-/// What is sent as a whole when it changes. The names are the events'.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is sent as a whole when it changes, in this order.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Topic {
     Run,
     Filters,
@@ -27,28 +27,14 @@ pub(super) enum Topic {
     Remark,
 }
 
-impl Topic {
-    const ALL: [Topic; 6] =
-        [Topic::Run, Topic::Filters, Topic::Pictures, Topic::Predictions, Topic::Health, Topic::Remark];
-
-    fn name(self) -> &'static str {
-        match self {
-            Topic::Run => "run",
-            Topic::Filters => "filters",
-            Topic::Pictures => "pictures",
-            Topic::Predictions => "predictions",
-            Topic::Health => "health",
-            Topic::Remark => "remark",
-        }
-    }
-}
+/// The topics' events.
+const EVENTS: [&str; 6] = ["run", "filters", "pictures", "predictions", "health", "remark"];
 
 /// Between one training thread and its clients.
 pub(super) struct Hub {
     board: Mutex<Board>,
     /// Somebody asked for something, or the run's state changed.
     changed: Condvar,
-    clients: AtomicUsize,
     /// Raised by Ctrl-C, or from the page.
     stop: Arc<AtomicBool>,
     /// Tells the terminal what was asked for on the page.
@@ -56,8 +42,9 @@ pub(super) struct Hub {
 }
 
 struct Board {
+    clients: usize,
     /// Each topic's latest text, and how many came before it.
-    texts: [(u64, Option<Arc<str>>); Topic::ALL.len()],
+    texts: [(u64, Option<Arc<str>>); EVENTS.len()],
     curve: Curve,
     phases: Phases,
     progress: Option<Progress>,
@@ -72,7 +59,7 @@ struct Board {
 /// What a client has been sent.
 #[derive(Default)]
 pub(super) struct Sent {
-    texts: [u64; Topic::ALL.len()],
+    texts: [u64; EVENTS.len()],
     curve: curve::Seen,
     phases: phases::Seen,
     progress: Option<Progress>,
@@ -84,9 +71,7 @@ pub(super) struct Client<'a>(&'a Hub);
 
 impl Drop for Client<'_> {
     fn drop(&mut self) {
-        // Whoever waits for the last one to leave has not counted yet, or hears this.
-        let _board = self.0.board();
-        self.0.clients.fetch_sub(1, Ordering::Relaxed);
+        self.0.board().clients -= 1;
         self.0.changed.notify_all();
     }
 }
@@ -95,6 +80,7 @@ impl Hub {
     /// For a run that has not begun. `stop` ends it; `say` tells the terminal what was asked for on the page.
     pub fn new(stop: Arc<AtomicBool>, say: fn(&str)) -> Hub {
         let board = Board {
+            clients: 0,
             texts: Default::default(),
             curve: Curve::new(0),
             phases: Phases::default(),
@@ -104,7 +90,7 @@ impl Hub {
             finishing: false,
             ended: None,
         };
-        Hub { board: Mutex::new(board), changed: Condvar::new(), clients: AtomicUsize::new(0), stop, say }
+        Hub { board: Mutex::new(board), changed: Condvar::new(), stop, say }
     }
 
     /// A thread that panicked while it held the lock left whole values behind.
@@ -120,7 +106,7 @@ impl Hub {
 
     /// Whether anybody follows.
     pub fn watched(&self) -> bool {
-        self.clients.load(Ordering::Relaxed) > 0
+        self.board().clients > 0
     }
 
     /// Replaces a topic's text.
@@ -176,7 +162,7 @@ impl Hub {
             self.changed.notify_all();
         }
         if pausing {
-            drop(self.wait_in(board, moment));
+            drop(self.changed.wait_timeout(board, moment));
         }
         pausing
     }
@@ -192,22 +178,17 @@ impl Hub {
         let mut board = self.board();
         board.ended.get_or_insert(end);
         self.changed.notify_all();
-        let deadline = std::time::Instant::now() + moment;
-        while self.watched() {
-            let left = deadline.saturating_duration_since(std::time::Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            board = self.wait_in(board, left);
-        }
+        drop(self.changed.wait_timeout_while(board, moment, |board| board.clients > 0));
     }
 
     // The clients' side.
 
     /// A place for a client, if one is left.
     pub fn client(&self) -> Option<Client<'_>> {
-        let taken = |clients: usize| (clients < MOST_CLIENTS).then_some(clients + 1);
-        self.clients.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).ok().map(|_| Client(self))
+        let mut board = self.board();
+        let free = board.clients < MOST_CLIENTS;
+        board.clients += usize::from(free);
+        free.then(|| Client(self))
     }
 
     /// Asks for a pause, or for its end.
@@ -228,12 +209,8 @@ impl Hub {
     pub fn wait(&self, moment: Duration) {
         let board = self.board();
         if board.ended.is_none() {
-            drop(self.wait_in(board, moment));
+            drop(self.changed.wait_timeout(board, moment));
         }
-    }
-
-    fn wait_in<'a>(&self, board: MutexGuard<'a, Board>, moment: Duration) -> MutexGuard<'a, Board> {
-        self.changed.wait_timeout(board, moment).unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// The events a client has not been sent yet, as server-sent events; and whether they are the last.
@@ -241,9 +218,9 @@ impl Hub {
         let board = self.board();
         let state = board.state(self.stopping());
         let mut texts = Vec::new();
-        for ((topic, (version, text)), known) in Topic::ALL.iter().zip(&board.texts).zip(&mut sent.texts) {
+        for ((event, (version, text)), known) in EVENTS.iter().zip(&board.texts).zip(&mut sent.texts) {
             if let Some(text) = text.as_ref().filter(|_| version != known) {
-                texts.push((*topic, Arc::clone(text)));
+                texts.push((event, Arc::clone(text)));
                 *known = *version;
             }
         }
@@ -252,7 +229,7 @@ impl Hub {
         let progress = board.progress;
         drop(board);
         let mut out = String::new();
-        texts.iter().for_each(|(topic, text)| write_event(&mut out, topic.name(), text));
+        texts.iter().for_each(|(event, text)| write_event(&mut out, event, text));
         if let Some(tail) = curve {
             write_json(&mut out, "curve", &tail);
         }

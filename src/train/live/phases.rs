@@ -7,25 +7,25 @@ use serde::Serialize;
 /// The most phases kept.
 const MOST: usize = 2048;
 
-#[derive(Debug, Clone)]
 pub(super) struct Phases {
+    /// Phases so far.
+    pushed: u64,
     /// Epochs whose number this divides are kept.
     every: usize,
     /// Those that are kept, then the newest epoch, if it is none of them.
     points: Vec<PhasePoint>,
 }
 
-/// How many phases somebody has, of which epochs: those kept, and all with the newest.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// What somebody has: of so many phases those that are kept, of which epochs.
+#[derive(Default)]
 pub(super) struct Seen {
+    pushed: u64,
     every: usize,
     kept: usize,
-    points: usize,
-    newest: usize,
 }
 
 /// The phases from one on.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Tail {
     /// 0: whatever was there before is replaced.
     pub from: usize,
@@ -34,13 +34,14 @@ pub(super) struct Tail {
 
 impl Default for Phases {
     fn default() -> Phases {
-        Phases { every: 1, points: Vec::new() }
+        Phases { pushed: 0, every: 1, points: Vec::new() }
     }
 }
 
 impl Phases {
     pub fn push(&mut self, phase: PhasePoint) {
-        if self.newest() != phase.epoch {
+        self.pushed += 1;
+        if self.points.last().is_some_and(|newest| newest.epoch != phase.epoch) {
             self.points.truncate(self.kept());
         }
         if self.points.len() == MOST {
@@ -48,10 +49,6 @@ impl Phases {
             self.points.retain(|point| point.epoch.is_multiple_of(self.every));
         }
         self.points.push(phase);
-    }
-
-    fn newest(&self) -> usize {
-        self.points.last().map_or(0, |point| point.epoch)
     }
 
     /// How many points stay when the next epoch comes.
@@ -62,13 +59,11 @@ impl Phases {
 
     /// What has come since `seen`, which becomes what there is now.
     pub fn since(&self, seen: &mut Seen) -> Option<Tail> {
-        let [kept, points] = [self.kept(), self.points.len()];
-        let now = Seen { every: self.every, kept, points, newest: self.newest() };
-        if now == *seen || now.points == 0 {
+        if self.pushed == seen.pushed {
             return None;
         }
         let from = if seen.every == self.every { seen.kept } else { 0 };
-        *seen = now;
+        *seen = Seen { pushed: self.pushed, every: self.every, kept: self.kept() };
         Some(Tail { from, phases: self.points[from..].to_vec() })
     }
 }

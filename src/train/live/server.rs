@@ -29,36 +29,29 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves the live page of one run, until it is dropped.
 pub struct Server {
-    hub: Arc<Hub>,
-    gate: Arc<Gate>,
-    closing: Arc<AtomicBool>,
+    site: Arc<Site>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a request must know.
-struct Gate {
+/// What the listener and all connections share.
+struct Site {
+    hub: Arc<Hub>,
     token: Token,
     port: u16,
+    closing: AtomicBool,
+    connections: AtomicUsize,
 }
 
 /// What a request is answered with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     File(&'static page::File),
     /// The page's address lacks its last slash.
     AddSlash,
     Events,
-    Control(Control),
-    /// With the methods that are allowed.
+    /// What one of the page's buttons asks for.
+    Ask(fn(&Hub)),
+    /// With the method that is allowed.
     Refuse(Status, Option<&'static str>),
-}
-
-/// What the page's buttons ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Control {
-    Pause,
-    Resume,
-    Stop,
 }
 
 impl Server {
@@ -82,63 +75,54 @@ impl Server {
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(refused)?;
         let port = listener.local_addr().map_err(refused)?.port();
-        let gate = Arc::new(Gate { token: Token::new()?, port });
-        let (hub, closing) = (Arc::new(Hub::new(stop, say)), Arc::new(AtomicBool::new(false)));
-        let thread = {
-            let (hub, gate, closing) = (Arc::clone(&hub), Arc::clone(&gate), Arc::clone(&closing));
-            let listen = move || listen(&listener, &hub, &gate, &closing);
-            thread::Builder::new().name("live".into()).stack_size(STACK).spawn(listen).map_err(refused)?
-        };
-        Ok(Server { hub, gate, closing, thread: Some(thread) })
+        let site = Arc::new(Site::new(Hub::new(stop, say), port)?);
+        let served = Arc::clone(&site);
+        let listen = move || listen(&listener, &served);
+        let thread = thread::Builder::new().name("live".into()).stack_size(STACK).spawn(listen);
+        Ok(Server { site, thread: Some(thread.map_err(refused)?) })
     }
 
     /// The page's address, with its secret.
     pub fn url(&self) -> String {
-        format!("http://{}/{}/", self.address(), self.gate.token.text())
-    }
-
-    fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.gate.port).into()
+        format!("http://{}/{}/", self.site.address(), self.site.token.text())
     }
 
     /// The callback that follows the run in this folder.
     pub fn follower(&self, folder: &Path) -> Follower {
-        Follower::new(Arc::clone(&self.hub), folder)
+        Follower::new(Arc::clone(&self.site.hub), folder)
     }
 
     /// Tells the page how the run ended, and gives it a second to hear.
     pub fn end(self, end: End) {
-        self.hub.end(end, FAREWELL);
+        self.site.hub.end(end, FAREWELL);
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.closing.store(true, Ordering::Relaxed);
-        self.hub.end(End::Failed, Duration::ZERO);
+        self.site.closing.store(true, Ordering::Relaxed);
+        self.site.hub.end(End::Failed, Duration::ZERO);
         // A connection wakes the listener.
-        if TcpStream::connect_timeout(&self.address(), PATIENCE).is_ok() {
+        if TcpStream::connect_timeout(&self.site.address(), PATIENCE).is_ok() {
             let _ = self.thread.take().map(JoinHandle::join);
         }
     }
 }
 
 /// A connection that is being served; the place is free again when this is dropped.
-struct Place(Arc<AtomicUsize>);
+struct Place(Arc<Site>);
 
 impl Place {
-    fn take(places: &Arc<AtomicUsize>) -> Option<Place> {
+    fn take(site: &Arc<Site>) -> Option<Place> {
         let taken = |n: usize| (n < MOST_CONNECTIONS).then_some(n + 1);
-        places
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken)
-            .ok()
-            .map(|_| Place(Arc::clone(places)))
+        let free = site.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok();
+        free.then(|| Place(Arc::clone(site)))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -158,10 +142,9 @@ fn leaves_files(_stream: &TcpStream) -> bool {
     true
 }
 
-fn listen(listener: &TcpListener, hub: &Arc<Hub>, gate: &Arc<Gate>, closing: &AtomicBool) {
-    let places = Arc::new(AtomicUsize::new(0));
+fn listen(listener: &TcpListener, site: &Arc<Site>) {
     for stream in listener.incoming() {
-        if closing.load(Ordering::Relaxed) {
+        if site.closing.load(Ordering::Relaxed) {
             return;
         }
         let Ok(mut stream) = stream else {
@@ -169,23 +152,19 @@ fn listen(listener: &TcpListener, hub: &Arc<Hub>, gate: &Arc<Gate>, closing: &At
             thread::sleep(Duration::from_millis(50));
             continue;
         };
-        let Some(place) = Place::take(&places).filter(|_| leaves_files(&stream)) else {
+        let Some(place) = Place::take(site).filter(|_| leaves_files(&stream)) else {
             // An answer this short is taken at once, or not at all.
             let _ = stream.set_nonblocking(true).and_then(|()| http::refuse(&mut stream, Status::BUSY, ""));
             continue;
         };
-        let (hub, gate) = (Arc::clone(hub), Arc::clone(gate));
-        let serve = move || {
-            let _place = place;
-            // Whatever is wrong with a client is its own affair.
-            let _ = serve(&mut stream, &hub, &gate);
-        };
+        // Whatever is wrong with a client is its own affair.
+        let serve = move || drop(serve(&mut stream, &place.0));
         // Where no thread can be had the connection is closed.
         let _ = thread::Builder::new().name("live client".into()).stack_size(STACK).spawn(serve);
     }
 }
 
-fn serve(stream: &mut TcpStream, hub: &Hub, gate: &Gate) -> io::Result<()> {
+fn serve(stream: &mut TcpStream, site: &Site) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
     let request = match http::read(stream) {
@@ -193,22 +172,18 @@ fn serve(stream: &mut TcpStream, hub: &Hub, gate: &Gate) -> io::Result<()> {
         Err(NoRequest::Refused(status)) => return http::refuse(stream, status, ""),
         Err(NoRequest::Gone) => return Ok(()),
     };
-    match gate.route(&request) {
+    match site.route(&request) {
         Route::File(file) => http::answer(stream, Status::OK, "", file.kind, file.text),
         Route::AddSlash => {
-            http::refuse(stream, Status::MOVED, &format!("Location: /{}/\r\n", gate.token.text()))
+            http::refuse(stream, Status::MOVED, &format!("Location: /{}/\r\n", site.token.text()))
         }
-        Route::Events => events(stream, hub),
-        Route::Control(control) => {
-            match control {
-                Control::Pause => hub.ask_to_pause(true),
-                Control::Resume => hub.ask_to_pause(false),
-                Control::Stop => hub.ask_to_stop(),
-            }
+        Route::Events => events(stream, &site.hub),
+        Route::Ask(ask) => {
+            ask(&site.hub);
             http::done(stream)
         }
         Route::Refuse(status, allowed) => {
-            let allow = allowed.map_or(String::new(), |methods| format!("Allow: {methods}\r\n"));
+            let allow = allowed.map_or(String::new(), |method| format!("Allow: {method}\r\n"));
             http::refuse(stream, status, &allow)
         }
     }
@@ -235,7 +210,16 @@ fn events(stream: &mut TcpStream, hub: &Hub) -> io::Result<()> {
     }
 }
 
-impl Gate {
+impl Site {
+    fn new(hub: Hub, port: u16) -> Result<Site> {
+        let (closing, connections) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Ok(Site { hub: Arc::new(hub), token: Token::new()?, port, closing, connections })
+    }
+
+    fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
     fn route(&self, request: &Request) -> Route {
         if !self.is_own_host(request.host.as_deref()) || !self.is_own_origin(request.origin.as_deref()) {
             return Route::Refuse(Status::FORBIDDEN, None);
@@ -248,9 +232,9 @@ impl Gate {
         let (method, route) = match rest {
             None => ("GET", Route::AddSlash),
             Some("events") => ("GET", Route::Events),
-            Some("pause") => ("POST", Route::Control(Control::Pause)),
-            Some("resume") => ("POST", Route::Control(Control::Resume)),
-            Some("stop") => ("POST", Route::Control(Control::Stop)),
+            Some("pause") => ("POST", Route::Ask(|hub| hub.ask_to_pause(true))),
+            Some("resume") => ("POST", Route::Ask(|hub| hub.ask_to_pause(false))),
+            Some("stop") => ("POST", Route::Ask(Hub::ask_to_stop)),
             Some(name) => match page::FILES.iter().find(|file| file.name == name) {
                 Some(file) => ("GET", Route::File(file)),
                 None => return Route::Refuse(Status::NOT_FOUND, None),
@@ -282,27 +266,31 @@ mod tests {
     use super::*;
     use crate::train::live::hub::Topic;
 
+    fn site(port: u16) -> Site {
+        Site::new(Hub::new(Arc::default(), |_| {}), port).unwrap()
+    }
+
     /// A client that does not read blocks its own thread, and that only until a write times out.
     #[test]
     fn a_client_that_does_not_read_loses_its_place() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let deaf = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut stream, _) = listener.accept().unwrap();
-        let (hub, gate) = (Hub::new(Arc::default(), |_| {}), Gate { token: Token::new().unwrap(), port: 80 });
+        let site = site(80);
         deaf.shutdown(std::net::Shutdown::Write).unwrap();
-        serve(&mut stream, &hub, &gate).unwrap();
+        serve(&mut stream, &site).unwrap();
         assert_eq!(stream.write_timeout().unwrap(), Some(PATIENCE));
         // A shorter one is as good a test; more than the sockets' buffers take.
         stream.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
-        hub.publish_json(Topic::Remark, "0".repeat(64 << 20));
-        let error = events(&mut stream, &hub).unwrap_err();
+        site.hub.publish_json(Topic::Remark, "0".repeat(64 << 20));
+        let error = events(&mut stream, &site.hub).unwrap_err();
         assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{error}");
-        assert!(!hub.watched());
+        assert!(!site.hub.watched());
     }
 
     #[test]
     fn only_the_page_itself_is_let_in() {
-        let gate = Gate { token: Token::new().unwrap(), port: 8000 };
+        let gate = site(8000);
         let token = gate.token.text().to_owned();
         let status = |method: &str, path: &str, host: Option<&str>, origin: Option<&str>| {
             let [host, origin] = [host, origin].map(|name| name.map(str::to_owned));
@@ -310,7 +298,7 @@ mod tests {
                 Route::Refuse(Status(number, _), _) => number,
                 Route::File(_) => 200,
                 Route::AddSlash => 308,
-                Route::Events | Route::Control(_) => 0,
+                Route::Events | Route::Ask(_) => 0,
             }
         };
         let own = Some("127.0.0.1:8000");
@@ -344,7 +332,7 @@ mod tests {
         for origin in origins {
             assert_eq!(status("POST", &pause, own, Some(origin)), 403, "{origin}");
         }
-        let default = Gate { token: Token::new().unwrap(), port: 80 };
+        let default = site(80);
         for host in ["127.0.0.1", "LOCALHOST", "localhost:80"] {
             let origin = format!("http://{host}");
             assert!(default.is_own_host(Some(host)) && default.is_own_origin(Some(&origin)), "{host}");
