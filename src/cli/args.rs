@@ -28,7 +28,7 @@ pub fn image_text([c, h, w]: [usize; 3]) -> String {
 }
 
 /// The help text of a MODEL argument.
-pub fn model_help() -> String {
+fn model_help() -> String {
     format!("The network: {}", models::names())
 }
 

@@ -38,7 +38,7 @@ const REFETCH: &str = "the file is damaged: delete it and get it again (receptiv
 ///
 /// # Errors
 /// A file that is missing, unreadable, of another length than the others or not whole records; a label that is no class.
-pub fn read(name: &str, folder: &Path) -> Result<(ImageSet, ImageSet)> {
+pub fn read(name: &str, folder: &Path) -> Result<[ImageSet; 2]> {
     let classes = classes(&folder.join(META))?;
     let mut train = Records::default();
     let mut test = Records::default();
@@ -55,7 +55,7 @@ pub fn read(name: &str, folder: &Path) -> Result<(ImageSet, ImageSet)> {
     let set = |part: &str, records: Records| {
         ImageSet::new(format!("{name}/{part}"), IMAGE, records.pixels, records.labels, classes.clone())
     };
-    Ok((set("train", train)?, set("test", test)?))
+    Ok([set("train", train)?, set("test", test)?])
 }
 
 #[derive(Default)]

@@ -206,7 +206,7 @@ fn load_folder(data: &str) -> Result<Splits> {
                 statistics: Normalize { mean, std },
                 normalization: Normalization::Unit,
             };
-            let (train, val) = pair_of((train, val));
+            let (train, val) = pair_of([train, val]);
             let test = test.map(|test| Arc::new(test) as Arc<dyn Dataset>);
             Ok(Splits { name: data.to_owned(), train, val, test, val_is_test, facts, named: true, warnings })
         }
@@ -215,7 +215,7 @@ fn load_folder(data: &str) -> Result<Splits> {
 
 type Pair = (Arc<dyn Dataset>, Arc<dyn Dataset>);
 
-fn pair_of<T: Dataset + 'static>((train, test): (T, T)) -> Pair {
+fn pair_of<T: Dataset + 'static>([train, test]: [T; 2]) -> Pair {
     (Arc::new(train), Arc::new(test))
 }
 
@@ -251,7 +251,7 @@ fn pair(name: &str, idx: [Idx; 4], classes: Option<Vec<String>>) -> Result<Pair>
             .with("train", format_args!("{:?}", train.size()))
             .with("test", format_args!("{:?}", test.size())));
     }
-    Ok(pair_of((train, test)))
+    Ok(pair_of([train, test]))
 }
 
 fn split(

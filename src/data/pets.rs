@@ -22,14 +22,14 @@ pub const FOLDERS: [&str; 2] = ["images", "annotations/trimaps"];
 ///
 /// # Errors
 /// A list that is missing, empty or malformed; an image listed twice, or without its file or its trimap.
-pub(super) fn read(set: &str, folder: &Path, names: &[&str]) -> Result<(FileSet, FileSet)> {
+pub(super) fn read(set: &str, folder: &Path, names: &[&str]) -> Result<[FileSet; 2]> {
     let mut breeds = Breeds { told: vec![None; names.len()], seen: HashSet::new() };
     let [train, test] = LISTS.map(|list| breeds.list(folder, list));
     let (train, test) = (train?, test?);
     let told = breeds.told.into_iter().zip(names);
     let classes: Vec<String> = told.map(|(told, &name)| told.unwrap_or_else(|| name.to_owned())).collect();
     let part = |part, entries| FileSet::new(format!("{set}/{part}"), entries, classes.clone());
-    Ok((part("train", train), part("test", test)))
+    Ok([part("train", train), part("test", test)])
 }
 
 /// What the lists have said so far.

@@ -181,8 +181,8 @@ mod tests {
     #[test]
     fn dilation_and_stride_by_axis() {
         let net = Sequential::new()
-            .push(Conv2d::new(1, 2, (3, 5)).stride((2, 1)).padding((1, 0)))
-            .push(Conv2d::new(2, 2, 3).dilation((2, 1)));
+            .push(Conv2d::new(1, 2, [3, 5]).stride([2, 1]).padding([1, 0]))
+            .push(Conv2d::new(2, 2, 3).dilation([2, 1]));
         let field = field(&net, [1, 1, 32, 32]).unwrap();
         assert_eq!(field.size, [3 + 4 * 2, 5 + 2]);
         assert_eq!((field.jump, field.start), ([2, 1], [-1, 0]));
@@ -292,7 +292,7 @@ mod tests {
         let larger =
             Sequential::new().push(ConvTranspose2d::new(1, 1, 3).stride(2)).push(Conv2d::new(1, 1, 3));
         assert_eq!(confirmed(&larger, 8), ReceptiveField::whole([8; 2]));
-        let wide = Sequential::new().push(ConvTranspose2d::new(1, 1, (1, 2)).stride((1, 2)));
+        let wide = Sequential::new().push(ConvTranspose2d::new(1, 1, [1, 2]).stride([1, 2]));
         let field = confirmed(&wide, 6);
         assert_eq!((field.size, field.jump, field.start), ([1, 6], [1, 0], [0, 0]));
     }

@@ -10,7 +10,7 @@ use crate::tensor::Tensor;
 ///
 /// ```
 /// use receptive::nn::{Conv2d, Module};
-/// let conv = Conv2d::new(3, 16, (5, 3)).stride(2).padding((2, 1)).no_bias();
+/// let conv = Conv2d::new(3, 16, [5, 3]).stride(2).padding([2, 1]).no_bias();
 /// assert_eq!(conv.describe(), "Conv2d(3, 16, kernel_size=(5, 3), stride=2, padding=(2, 1), bias=False)");
 /// ```
 #[derive(Debug)]

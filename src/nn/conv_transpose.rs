@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn groups_keep_the_other_settings() {
-        let layer = ConvTranspose2d::new(4, 6, (2, 3)).stride(2).output_padding((1, 0)).no_bias().groups(2);
+        let layer = ConvTranspose2d::new(4, 6, [2, 3]).stride(2).output_padding([1, 0]).no_bias().groups(2);
         assert_eq!(layer.weight.dims(), [4, 3, 2, 3]);
         let text = "ConvTranspose2d(4, 6, kernel_size=(2, 3), stride=2, output_padding=(1, 0), groups=2, bias=False)";
         assert_eq!(layer.describe(), text);

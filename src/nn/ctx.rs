@@ -123,7 +123,7 @@ impl<'a> Ctx<'a> {
     }
 
     /// The path as in `state_dict`, without the model's name: `layer1.0.conv1`.
-    pub fn layer_path(&self) -> String {
+    fn layer_path(&self) -> String {
         let Some(parent) = self.parent else { return String::new() };
         let above = parent.layer_path();
         if above.is_empty() { self.name.to_owned() } else { format!("{above}.{}", self.name) }

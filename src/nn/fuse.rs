@@ -59,7 +59,7 @@ pub(super) fn in_a_row(cx: &Ctx, layers: &[Layer], x: &Tensor) -> Result<Tensor>
     while let Some(((name, layer), after)) = rest.split_first() {
         let relu =
             after.first().filter(|(_, next)| matches!(next.fusion(), Fusion::Relu)).map(|(name, _)| &**name);
-        (x, rest) = match rectified(cx, (name, &**layer), relu) {
+        (x, rest) = match rectified(cx, name, &**layer, relu) {
             Some(fused) => (fused.run(&x, None)?, &after[1..]),
             None => (cx.run(name, &**layer, &x)?, after),
         };
@@ -78,7 +78,7 @@ pub(super) fn residual(
 ) -> Result<Tensor> {
     let relu = then.filter(|(_, next)| matches!(next.fusion(), Fusion::Relu)).map(|(name, _)| name);
     if let Some(((name, last), body)) = layers.split_last()
-        && let Some(fused) = rectified(cx, (name, &**last), relu)
+        && let Some(fused) = rectified(cx, name, &**last, relu)
     {
         let (y, beside) = (in_a_row(cx, body, x)?, beside()?);
         if fused.layer.takes_residual(&y, &beside) {
@@ -115,7 +115,8 @@ impl Rectified<'_> {
 
 fn rectified<'a>(
     cx: &'a Ctx<'a>,
-    (name, layer): (&'a str, &'a dyn Module),
+    name: &'a str,
+    layer: &'a dyn Module,
     relu: Option<&'a str>,
 ) -> Option<Rectified<'a>> {
     match (layer.fusion(), relu) {

@@ -131,12 +131,6 @@ impl From<usize> for Pair {
     }
 }
 
-impl From<(usize, usize)> for Pair {
-    fn from((h, w): (usize, usize)) -> Pair {
-        Pair([h, w])
-    }
-}
-
 impl From<[usize; 2]> for Pair {
     fn from(pair: [usize; 2]) -> Pair {
         Pair(pair)

@@ -18,7 +18,7 @@ pub struct LoadReport {
 
 impl LoadReport {
     /// Whether every name and shape matched.
-    pub fn is_clean(&self) -> bool {
+    fn is_clean(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.misshapen.is_empty()
     }
 

@@ -10,7 +10,7 @@ use crate::tensor::Tensor;
 /// ```
 /// use receptive::nn::{Module, Upsample};
 /// assert_eq!(Upsample::scale(2).describe(), "Upsample(scale_factor=2.0, mode='nearest')");
-/// assert_eq!(Upsample::size((3, 4)).bilinear().describe(), "Upsample(size=(3, 4), mode='bilinear')");
+/// assert_eq!(Upsample::size([3, 4]).bilinear().describe(), "Upsample(size=(3, 4), mode='bilinear')");
 /// ```
 #[derive(Debug)]
 pub struct Upsample(InterpolateOptions);
@@ -31,15 +31,15 @@ impl From<f64> for Factors {
     }
 }
 
-impl From<(usize, usize)> for Factors {
-    fn from((h, w): (usize, usize)) -> Factors {
-        Factors([h as f64, w as f64])
+impl From<[usize; 2]> for Factors {
+    fn from(factors: [usize; 2]) -> Factors {
+        Factors(factors.map(|factor| factor as f64))
     }
 }
 
-impl From<(f64, f64)> for Factors {
-    fn from((h, w): (f64, f64)) -> Factors {
-        Factors([h, w])
+impl From<[f64; 2]> for Factors {
+    fn from(factors: [f64; 2]) -> Factors {
+        Factors(factors)
     }
 }
 

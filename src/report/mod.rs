@@ -44,7 +44,7 @@ pub use packed::{Packed, PackedValues};
 pub use picture::Picture;
 pub use profile::ProfileTraining;
 pub use steps::{Full, Origin, Steps};
-pub use subject::{Shown, test_picture};
+pub use subject::Shown;
 pub use training::{PhasePoint, Training};
 
 use crate::core::Result;

@@ -28,7 +28,7 @@ impl Shown {
     }
 
     /// What is looked at when nobody chose: the first validation image; where the set is not here, the embedded sample's,
-    /// if the network takes such images; else a [`test_picture`].
+    /// if the network takes such images; else a test picture.
     ///
     /// # Errors
     /// An image that cannot be read.
@@ -67,7 +67,7 @@ impl Shown {
 }
 
 /// A picture of `[C, H, W]` with something for every filter: a disc, stripes, a ramp, each channel turned a little.
-pub fn test_picture([c, h, w]: [usize; 3]) -> Image {
+fn test_picture([c, h, w]: [usize; 3]) -> Image {
     let pixel = |channel: usize, row: usize, column: usize| {
         let (y, x) = ((row as f64 + 0.5) / h as f64 - 0.5, (column as f64 + 0.5) / w as f64 - 0.5);
         let turn = channel as f64 * 0.6;

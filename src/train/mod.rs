@@ -49,7 +49,7 @@ mod weights;
 pub use callback::{Callback, Flow};
 pub use changed::{longer, moved};
 pub use checkpoint::Checkpoint;
-pub use config::{FORMAT, HEALTH_EVERY, RunConfig};
+pub use config::{FORMAT, RunConfig};
 pub use confusion::Confusion;
 pub use data_record::DataRecord;
 pub use health::{HealthRecorder, HealthSample};

@@ -96,9 +96,9 @@ impl Change {
         let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
         for name in names {
             for ours in by_last.get(last(name)).into_iter().flatten() {
-                let pair = apart(name, ours);
-                if allowed(pair) {
-                    *counts.entry(pair).or_default() += 1;
+                let (removed, added) = apart(name, ours);
+                if allowed(removed, added) {
+                    *counts.entry((removed, added)).or_default() += 1;
                 }
             }
         }
@@ -154,7 +154,7 @@ fn apart<'a>(a: &'a str, b: &'a str) -> (&'a str, &'a str) {
 }
 
 /// Both at once only where what goes is a wrapper's: `classifier.` for `fc.` would be another layer.
-fn allowed((removed, added): (&str, &str)) -> bool {
+fn allowed(removed: &str, added: &str) -> bool {
     let wrapper = |part: &str| WRAPPERS.contains(&part);
     removed.is_empty() || added.is_empty() || removed.trim_end_matches('.').split('.').all(wrapper)
 }

@@ -51,7 +51,7 @@ fn activations_are_those_of_the_layers_run_one_by_one() {
 fn filters_are_the_weights_of_convolutions() {
     let cpu = Device::cpu().unwrap();
     let net = Sequential::new()
-        .named("conv", Conv2d::new(4, 6, (3, 5)).groups(2))
+        .named("conv", Conv2d::new(4, 6, [3, 5]).groups(2))
         .named("block", Sequential::new().named("up", ConvTranspose2d::new(6, 2, 2).stride(2).no_bias()))
         .named("fc", receptive::nn::Linear::new(3, 3));
     net.init(&cpu, DType::F64, 0).unwrap();

@@ -27,7 +27,7 @@ use std::path::PathBuf;
 pub const FORMAT: u32 = 2;
 
 /// Steps from one sample of the layers' health to the next, unless told otherwise.
-pub const HEALTH_EVERY: u64 = 100;
+const HEALTH_EVERY: u64 = 100;
 
 /// The settings of a run. A field's comment is its flag's help, unless it has one that says what the flag does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
