@@ -2,7 +2,7 @@
 
 use crate::core::Precision;
 use crate::core::{Error, ErrorKind};
-use crate::data::{Image, Normalization, catalog};
+use crate::data::Image;
 use crate::io::{check_writable, open_regular};
 use crate::models::{self, Network};
 use crate::reproduce::run_in;
@@ -144,37 +144,13 @@ pub struct KernelArgs {
 /// Which trained network.
 #[derive(Debug, Clone, clap::Args)]
 pub struct TrainedArgs {
-    /// A run folder, or a safetensors file of weights
-    #[arg(value_name = "RUN|WEIGHTS")]
-    path: PathBuf,
     #[arg(long, help = format!("{}; a run folder knows it", model_help()), conflicts_with = "arch")]
     model: Option<String>,
     /// The network as an ordered list of layers; a run folder knows it
     #[arg(long, value_name = "FILE.toml")]
     arch: Option<PathBuf>,
-    /// Channels of the first stage, for networks that have one to choose; a run folder knows it
-    #[arg(long, value_name = "N")]
-    width: Option<usize>,
-    #[arg(long, help = format!("{}, or a folder of images; a run folder knows it", catalog::names()))]
-    data: Option<String>,
-    /// Folder that holds mnist/, cifar-10-batches-bin/, pets/, ...
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// on, off, half or pixels [default: as the run or the notebook did]
-    #[arg(long)]
-    normalize: Option<Normalization>,
-    /// Resize images to NxN [default: as the run or the notebook did]
-    #[arg(long, value_name = "N")]
-    resize: Option<usize>,
-    /// Number of outputs [default: the run's, or the set's classes]
-    #[arg(long)]
-    classes: Option<usize>,
-    /// auto, cpu, cuda or cuda:N [default: the run's, or auto]
-    #[arg(long)]
-    device: Option<String>,
-    /// Worker threads; 0 takes one for each core [default: the run's, or 0]
-    #[arg(long)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    options: TrainedOptions,
 }
 
 impl TrainedArgs {
@@ -184,9 +160,10 @@ impl TrainedArgs {
     /// # Errors
     /// As [`options`](Self::options); nothing of that name.
     pub fn options_or_fresh(mut self) -> crate::Result<(TrainedOptions, bool)> {
-        let name = self.path.display().to_string();
-        let arch = self.path.extension().is_some_and(|extension| extension == "toml");
-        if !arch && self.path.exists() {
+        let path = &self.options.path;
+        let name = path.display().to_string();
+        let arch = path.extension().is_some_and(|extension| extension == "toml");
+        if !arch && path.exists() {
             return Ok((self.options()?, false));
         }
         let second = [self.model.as_ref().map(|_| "--model"), self.arch.as_ref().map(|_| "--arch")];
@@ -197,7 +174,7 @@ impl TrainedArgs {
                 .help(format!("leave {flag} away; it is for a file of weights")));
         }
         if arch {
-            self.arch = Some(self.path.clone());
+            self.arch = Some(path.clone());
         } else if models::find(&name).is_ok() {
             self.model = Some(name);
         } else {
@@ -212,7 +189,7 @@ impl TrainedArgs {
 
     /// The files that these flags name.
     pub fn inputs(&self) -> Vec<PathBuf> {
-        self.arch.iter().chain([&self.path]).cloned().collect()
+        self.arch.iter().chain([&self.options.path]).cloned().collect()
     }
 
     /// As the library takes them.
@@ -223,15 +200,8 @@ impl TrainedArgs {
         Ok(TrainedOptions {
             network: network(self.model.as_deref(), self.arch.as_deref())?,
             // An experiment's folder stands for its last run.
-            path: run_in(&self.path),
-            width: self.width,
-            data: self.data,
-            data_dir: self.data_dir,
-            normalize: self.normalize,
-            resize: self.resize,
-            classes: self.classes,
-            device: self.device,
-            threads: self.threads,
+            path: run_in(&self.options.path),
+            ..self.options
         })
     }
 }

@@ -18,23 +18,42 @@ use std::sync::Arc;
 
 /// Where weights are, and what they were trained for. A run folder knows all but `path`; for a weights file the network
 /// must be said. What is said overrides the run folder, but for the network.
+///
+/// A field's comment is its flag's help, unless it has one that says what the flag does.
 #[derive(Debug, Clone, Default)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct TrainedOptions {
-    /// A run folder, or a safetensors file with the model's `state_dict`.
+    /// A run folder, or a safetensors file of weights
+    #[cfg_attr(feature = "cli", arg(value_name = "RUN|WEIGHTS"))]
     pub path: PathBuf,
+    #[cfg_attr(feature = "cli", arg(skip))]
     pub network: Option<Network>,
-    /// Channels of the network's first stage.
+    /// Channels of the first stage, for networks that have one to choose; a run folder knows it
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub width: Option<usize>,
-    /// A data set's name or a folder. Without one: the set of the network's notebook.
+    /// A set's name, or a folder of images. Without one: the set of the network's notebook
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, help = format!("{}, or a folder of images; a run folder knows it", catalog::names()))
+    )]
     pub data: Option<String>,
+    /// Folder that holds mnist/, cifar-10-batches-bin/, pets/, ...
+    #[cfg_attr(feature = "cli", arg(long, value_name = "DIR"))]
     pub data_dir: Option<PathBuf>,
-    /// `None`: as the set's notebook does.
+    /// on, off, half or pixels [default: as the run or the notebook did]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub normalize: Option<Normalization>,
-    /// The side images are resized to.
+    /// Resize images to NxN [default: as the run or the notebook did]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub resize: Option<usize>,
-    /// The number of outputs; `None`: the set's classes.
+    /// Number of outputs [default: the run's, or the set's classes]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub classes: Option<usize>,
+    /// auto, cpu, cuda or cuda:N [default: the run's, or auto]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub device: Option<String>,
+    /// Worker threads; 0 takes one for each core [default: the run's, or 0]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub threads: Option<usize>,
 }
 
