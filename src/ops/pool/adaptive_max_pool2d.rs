@@ -21,7 +21,7 @@
 //! ```
 //! use receptive::{Device, Tensor};
 //! let image = Tensor::from_vec(&Device::cpu()?, vec![1f32, 9.0, 4.0, 8.0, 16.0], &[1, 1, 1, 5])?;
-//! let (y, indices) = image.adaptive_max_pool2d_with_indices((1, 2))?;
+//! let (y, indices) = image.adaptive_max_pool2d_with_indices([1, 2])?;
 //! assert_eq!(y.to_vec::<f32>()?, [9.0, 16.0]);
 //! assert_eq!(indices.to_vec::<i64>()?, [1, 4]);
 //! # Ok::<(), receptive::Error>(())
