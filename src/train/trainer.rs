@@ -367,6 +367,27 @@ pub fn evaluate(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::DType;
+    use crate::nn::{Linear, Loss, Sequential};
+    use crate::optim::Sgd;
+    use crate::tensor::Device;
+
+    /// Settings made by hand are checked as those of a file are: without a batch a step there would be no steps to count.
+    #[test]
+    fn settings_that_cannot_train_are_refused() {
+        let net = Sequential::new().push(Linear::new(1, 1));
+        net.init(&Device::cpu().unwrap(), DType::F32, 0).unwrap();
+        let plain = RunConfig::plain("net", 1, 0.1);
+        let refused = |config: RunConfig| {
+            let sgd = Box::new(Sgd::new(net.trainable().unwrap(), 0.0, false, 0.0).unwrap());
+            Trainer::new(&net, Loss::CrossEntropy, sgd, config).err().map(|error| error.to_string())
+        };
+        assert_eq!(refused(plain.clone()), None);
+        let none = refused(RunConfig { accumulate: 0, ..plain.clone() }).unwrap();
+        assert!(none.contains("`config.accumulate`") && none.contains("1 or more"), "{none}");
+        let unknown = refused(RunConfig { scheduler: "linear".into(), ..plain }).unwrap();
+        assert!(unknown.contains("onecycle"), "{unknown}");
+    }
 
     /// A part's number in place of the step's gave every step's second batch the same dropout mask.
     #[test]
