@@ -185,7 +185,8 @@ fn time(layer: &Layer, cx: &CpuCtx, clock: impl Fn(&mut dyn FnMut()) -> Times) -
             clock(&mut || gemm(cx, [o, rows, i], Mat::transposed(&y, o), Mat::new(&x, i), 0.0, &mut w)),
         ];
     }
-    let [forward, grad_input, grad_weight] = THREE.map(|which| convolutions::of(cx, g, which).version.f32);
+    let [forward, grad_input, grad_weight] =
+        THREE.map(|which| convolutions::choose(cx.conv_rung(), cx.simd(), g, which).version.f32);
     [
         clock(&mut || (forward.forward)(cx, g, &x, &w, Finish::NONE, &mut y)),
         clock(&mut || (grad_input.grad_input)(cx, g, GradInput { dy: &y, weight: &w, bias: None }, &mut x)),

@@ -141,11 +141,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     // After the folder is there: the profile may go into it.
-    let trained = args
-        .profile
-        .watch(&inputs, say)
-        .map_err(Into::into)
-        .and_then(|profile| session(&folder, config, stop, live, profile, say));
+    let trained = match args.profile.watch(&inputs, say) {
+        Ok(profile) => session(&folder, config, stop, live, profile, say),
+        Err(error) => Err(error.into()),
+    };
     let outcome = match trained {
         Ok(outcome) => outcome,
         Err(error) => {

@@ -21,7 +21,7 @@ use super::{Dataset, Image, Pipeline, Resident, Scratch, checked};
 use crate::core::{DType, Error, ErrorKind, Float, Key, Result};
 use crate::cpu::CpuOptions;
 use crate::float_type;
-use crate::tensor::{Device, Tensor};
+use crate::tensor::{Blank, Device, Tensor};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -276,34 +276,26 @@ impl Shared {
         let (device, target) = (&self.host, &self.options.target);
         let [channels, height, width] = self.image;
         let (n, pixels) = (samples.len(), height * width);
-        let mut make = |masks: &mut [T]| {
-            Tensor::from_fn(device, &[n, channels, height, width], |images: &mut [T]| {
-                let places = images.chunks_exact_mut(channels * pixels).zip(samples).enumerate();
-                for (place, (image, &i)) in places {
-                    let mask = masks.get_mut(place * pixels..(place + 1) * pixels);
-                    self.write(bench, i, image, mask)
-                        .map_err(|e| e.at(|| format!("{}, image {i}", self.dataset.name())))?;
-                }
-                Ok(())
-            })
+        let mut images = Blank::new(device, &[n, channels, height, width])?;
+        let mut masks = match target {
+            Target::Class => None,
+            Target::Mask => Some(Blank::new(device, &[n, 1, height, width])?),
         };
-        let (images, targets) = match target {
-            Target::Class => {
-                let images = make(&mut [])?;
+        for (place, &i) in samples.iter().enumerate() {
+            let image = &mut images.elements()[place * channels * pixels..][..channels * pixels];
+            let mask = masks.as_mut().map(|masks| &mut masks.elements()[place * pixels..][..pixels]);
+            self.write(bench, i, image, mask)
+                .map_err(|e| e.at(|| format!("{}, image {i}", self.dataset.name())))?;
+        }
+        let targets = match masks {
+            Some(masks) => masks.into_tensor()?,
+            None => {
                 let label = |&i: &usize| checked::label(&*self.dataset, i).map(|label| label as i64);
                 let labels = samples.iter().map(label).collect::<Result<Vec<i64>>>()?;
-                (images, Tensor::from_slice(device, &labels, &[n])?)
-            }
-            Target::Mask => {
-                let mut images = None;
-                let targets = Tensor::from_fn(device, &[n, 1, height, width], |masks| {
-                    images = Some(make(masks)?);
-                    Ok(())
-                })?;
-                (images.expect("made with its masks"), targets)
+                Tensor::from_slice(device, &labels, &[n])?
             }
         };
-        Ok(Batch { index, images, targets, samples: samples.to_vec() })
+        Ok(Batch { index, images: images.into_tensor()?, targets, samples: samples.to_vec() })
     }
 
     /// Writes one sample's numbers, and those of its mask, where they lie in the batch.

@@ -235,8 +235,7 @@ fn sample() -> Result<[Idx; 4]> {
 
 /// The four files of [`idx_files`].
 fn read_all(files: &[PathBuf]) -> Result<[Idx; 4]> {
-    let [a, b, c, d] = std::array::from_fn(|i| idx::read(&files[i]));
-    Ok([a?, b?, c?, d?])
+    Ok([idx::read(&files[0])?, idx::read(&files[1])?, idx::read(&files[2])?, idx::read(&files[3])?])
 }
 
 /// Training and test set, of equal image size and classes.

@@ -94,7 +94,10 @@ impl Node {
         })?;
         let needs: smallvec::SmallVec<[bool; 4]> =
             self.inputs.iter().map(|e| !matches!(e, Edge::None)).collect();
-        let result = saved.check_versions(&*self.op).and_then(|()| self.op.backward(&saved, &dy, &needs));
+        let result = match saved.check_versions(&*self.op) {
+            Ok(()) => self.op.backward(&saved, &dy, &needs),
+            Err(changed) => Err(changed),
+        };
         // What the op did with a tensor that was never saved is of no interest: the misread is the cause.
         let result = saved.misread(&*self.op).and(result);
         if retain || result.is_err() {

@@ -1,4 +1,4 @@
-//! How an op runs: infer -> allocate -> run -> record. This file holds the only `match` on the device.
+//! How an op runs: infer -> allocate -> run -> record, on each device.
 
 use super::node::{Edge, Node, Saved};
 use super::observe::Watch;
@@ -86,8 +86,10 @@ fn run_cpu(op: &dyn Op, cx: &CpuCtx, inputs: &[&Tensor], plan: &Plan) -> Result<
             view(inputs[i], guard)
         })
         .collect();
-    let mut buffers: SmallVec<[Buffer; 2]> =
-        plan.outputs.iter().map(|m| allocate(op.name(), cx, m)).collect::<Result<_>>()?;
+    let mut buffers: SmallVec<[Buffer; 2]> = SmallVec::new();
+    for meta in &plan.outputs {
+        buffers.push(allocate(op.name(), cx, meta)?);
+    }
     let mut outs: SmallVec<[ViewMut; 2]> = buffers
         .iter_mut()
         .zip(&plan.outputs)
@@ -131,7 +133,7 @@ pub(super) fn device_view(data: &Data) -> DeviceView {
     DeviceView { shape: data.shape, dtype: data.dtype, address }
 }
 
-fn allocate(what: &str, cx: &CpuCtx, meta: &Meta) -> Result<Buffer> {
+pub(super) fn allocate(what: &str, cx: &CpuCtx, meta: &Meta) -> Result<Buffer> {
     cx.buffers().try_take(meta.bytes()).ok_or_else(|| {
         let used = cx.buffers().stats();
         Error::new(ErrorKind::OutOfMemory, what, format!("no memory for {} bytes", meta.bytes()))
@@ -249,20 +251,9 @@ pub(crate) fn write<T: Element>(tensor: &Tensor, values: &[T]) -> Result<()> {
     Ok(())
 }
 
-/// A tensor whose elements `fill` writes, all of them: on a CPU where they will lie.
-pub(crate) fn written<T: Element>(
-    device: &Device,
-    meta: &Meta,
-    fill: impl FnOnce(&mut [T]) -> Result<()>,
-) -> Result<Data> {
-    let Device::Cpu(cx) = device else {
-        let mut values = vec![<T as Element>::from_f64(0.0); meta.numel()];
-        fill(&mut values)?;
-        return upload(device, &values, meta);
-    };
-    let mut buffer = allocate("tensor", cx, meta)?;
-    fill(buffer.slice_mut())?;
-    Ok(made(device, data(Storage::Cpu(buffer), meta)))
+/// The tensor of a buffer that the host has written.
+pub(super) fn adopt(device: &Device, buffer: Buffer, meta: &Meta) -> Data {
+    made(device, data(Storage::Cpu(buffer), meta))
 }
 
 /// A tensor from the host's elements.

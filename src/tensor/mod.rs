@@ -6,12 +6,14 @@
 //! | `storage.rs` | the memory behind it, with a version that in-place updates raise |
 //! | `device.rs` | [`Device`]: a context each |
 //! | `op.rs` | [`Op`]: infer, run, backward |
-//! | `exec.rs` | infer -> allocate -> run -> record; the only `match` on the device |
+//! | `blank.rs` | memory that the host writes and that then is a tensor |
+//! | `exec.rs` | infer -> allocate -> run -> record, on each device |
 //! | `node.rs`, `backward.rs` | the tape and its iterative engine |
 //! | `observe.rs` | who watches all this while it runs |
 //! | `display.rs` | a tensor as text |
 
 mod backward;
+mod blank;
 mod device;
 mod display;
 mod exec;
@@ -23,6 +25,7 @@ mod storage;
 mod tensor;
 
 pub use crate::core::Window;
+pub use blank::Blank;
 pub use device::{Device, DeviceOptions, MetaCtx};
 pub use exec::{apply, apply_dyn, update};
 pub use node::{LeafId, Node, Origin, Saved};

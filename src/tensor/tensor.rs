@@ -49,20 +49,6 @@ impl Tensor {
         Ok(Tensor::new(exec::upload(device, values, &meta)?, device.clone(), Edge::None))
     }
 
-    /// A tensor whose elements `fill` writes in row-major order. It gets memory of unspecified contents and must write all of
-    /// it. On a CPU that is the tensor's own memory: nothing is copied.
-    ///
-    /// # Errors
-    /// An impossible shape; no memory for it; what `fill` refuses.
-    pub fn from_fn<T: Element>(
-        device: &Device,
-        dims: &[usize],
-        fill: impl FnOnce(&mut [T]) -> Result<()>,
-    ) -> Result<Tensor> {
-        let meta = Meta { shape: Shape::new(dims)?, dtype: T::DTYPE };
-        Ok(Tensor::new(exec::written(device, &meta, fill)?, device.clone(), Edge::None))
-    }
-
     /// As [`from_slice`](Self::from_slice), from a vector.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::{ConvFns, Geometry, Loop, cheapest, direct, im2col, implicit, winograd};
 use crate::core::Result;
-use crate::cpu::{CpuCtx, Simd};
+use crate::cpu::Simd;
 use crate::ladder::{self, Rung};
 
 /// One version of convolution.
@@ -92,16 +92,13 @@ pub fn rung(number: u32) -> Result<&'static Rung<ConvVersion>> {
     ladder::find("conv-rung", RUNGS, number)
 }
 
-/// The rung that computes a loop: the one asked for, where it can, or [the cheapest](super::cheapest).
+/// The rung that computes a loop: the one asked for, where it can, or [the cheapest](super::cheapest). A context knows the
+/// first two: [`conv_rung`](crate::cpu::CpuCtx::conv_rung), [`simd`](crate::cpu::CpuCtx::simd).
 pub fn choose(asked: Option<u32>, simd: Simd, g: &Geometry, which: Loop) -> &'static Rung<ConvVersion> {
-    let by_number = |number| RUNGS.iter().find(|rung| rung.number == number);
-    asked
-        .and_then(by_number)
-        .filter(|rung| (rung.version.supports)(g))
-        .unwrap_or_else(|| &RUNGS[cheapest(simd, g, which) as usize - 1])
-}
-
-/// This context's rung for a loop.
-pub fn of(cx: &CpuCtx, g: &Geometry, which: Loop) -> &'static Rung<ConvVersion> {
-    choose(cx.conv_rung(), cx.simd(), g, which)
+    if let Some(rung) = RUNGS.iter().find(|rung| Some(rung.number) == asked)
+        && (rung.version.supports)(g)
+    {
+        return rung;
+    }
+    &RUNGS[cheapest(simd, g, which) as usize - 1]
 }

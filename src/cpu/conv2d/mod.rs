@@ -26,6 +26,7 @@ use super::gemm::GemmFloat;
 use crate::core::Float;
 pub use crate::core::{Geometry, Loop};
 pub use choice::cheapest;
+use ladder::ConvVersion;
 
 /// What becomes of each sum before it is written.
 #[derive(Debug, Clone, Copy)]
@@ -83,20 +84,20 @@ fn add_in_order<T: Float>(cx: &CpuCtx, partials: &[T], dw: &mut [T]) {
     });
 }
 
-/// Picks a rung's version for an element type, so that generic loops can call it.
+/// Picks a version's loops for an element type, so that generic code can call them.
 pub trait ConvFloat: GemmFloat {
-    /// This context's rung for a loop.
-    fn conv(cx: &CpuCtx, g: &Geometry, which: Loop) -> &'static ConvFns<Self>;
+    /// The loops for `Self`.
+    fn loops(version: &ConvVersion) -> &ConvFns<Self>;
 }
 
 impl ConvFloat for f32 {
-    fn conv(cx: &CpuCtx, g: &Geometry, which: Loop) -> &'static ConvFns<f32> {
-        &ladder::of(cx, g, which).version.f32
+    fn loops(version: &ConvVersion) -> &ConvFns<f32> {
+        &version.f32
     }
 }
 
 impl ConvFloat for f64 {
-    fn conv(cx: &CpuCtx, g: &Geometry, which: Loop) -> &'static ConvFns<f64> {
-        &ladder::of(cx, g, which).version.f64
+    fn loops(version: &ConvVersion) -> &ConvFns<f64> {
+        &version.f64
     }
 }

@@ -62,7 +62,7 @@ impl ConvGemm {
     pub(super) fn new(device: &Device, g: &Geometry, [_, o, i, j]: [usize; 4], taps: &[ConvTap]) -> ConvGemm {
         let (sizes, row, column) = ([g.og(), g.k(), g.out_plane()], o % g.og(), i * g.ow + j);
         let tile = conv_cut(device, g).map(|cut| GemmTile::new(cut, sizes, [row, column], taps));
-        let rung = device.as_cpu().map(|cx| ladder::of(cx, g, Loop::Forward).name);
+        let rung = device.as_cpu().map(|cx| ladder::choose(cx.conv_rung(), cx.simd(), g, Loop::Forward).name);
         ConvGemm { group: o / g.og(), sizes, row, column, rung, tile }
     }
 }

@@ -13,7 +13,7 @@
 //! A transposed convolution is the gradient of a convolution from y to x, so there x and dy change places.
 
 use crate::core::{Geometry, Loop, Result, Shape};
-use crate::cpu::conv2d::{ConvFloat, Finish, GradInput};
+use crate::cpu::conv2d::{ConvFloat, Finish, GradInput, ladder};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::conv2d as cuda;
 use crate::cuda::{CudaCtx, DeviceView, Ptr};
@@ -37,7 +37,7 @@ pub(super) fn on_cpu(
     y: &mut ViewMut,
 ) -> Result<()> {
     float_type!(op, x[0].dtype, T => {
-        let loops = T::conv(cx, g, which);
+        let loops = T::loops(&ladder::choose(cx.conv_rung(), cx.simd(), g, which).version);
         let (first, second, y) = (x[0].get::<T>(), x[1].get::<T>(), y.get::<T>());
         let bias = x.get(2).map(|bias| bias.get::<T>());
         match which {
