@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Checks kernels/prebuilt against what nvcc makes of the kernels: every source compiles, every committed file assembles, and both
+# have the same entry points with the same parameters. That a committed file is of today's sources its first line says, which a
+# test reads; what the code computes the simulator checks. The bytes are not compared: nvcc makes one of several PTX of a source,
+# by where its own data lie.   usage: tools/check-ptx.sh NVCC
+set -euo pipefail
+cd "$(dirname "$0")/.."
+nvcc=$(realpath "$1")
+
+NVCC=$nvcc RECEPTIVE_KERNELS=nvcc CARGO_TARGET_DIR=target/ptx cargo check -p receptive-engine --features cuda
+made=$(dirname "$(find target/ptx -path '*/out/roof.ptx' -printf '%T@ %p\n' | sort -n | tail -1 | cut -d' ' -f2)")
+
+entries() { sed -n '/\.entry/,/^)/p' "$1"; }
+
+for file in kernels/prebuilt/*.ptx; do
+  diff <(entries "$file") <(entries "$made/$(basename "$file")") || { echo "$file has other entry points than its source"; exit 1; }
+  "$(dirname "$nvcc")/ptxas" -arch=sm_80 -o /dev/null "$file"
+done
+echo "$(ls kernels/prebuilt/*.ptx | wc -l) files: same entry points, all assemble"
