@@ -11,7 +11,8 @@
 //! where one was, an output has one. Two multiply-adds of registers a tile look for it; where one is found, another rung
 //! computes the whole anew.
 
-use super::transforms::{Place, Plane, Taps, outputs, pixels, taps};
+use super::patch::Plane;
+use super::transforms::{Place, Taps, outputs, pixels, taps};
 use super::{Block, MACS, Shared, Tiling, pitch};
 use crate::cpu::CpuCtx;
 use crate::cpu::conv2d::{Finish, Geometry, GradInput, im2col, implicit};

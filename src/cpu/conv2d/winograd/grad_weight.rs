@@ -16,7 +16,8 @@
 //! | small | chunks of the batch, each with a dU of its own | V and Y stay in the second-level cache; dUs added in order |
 //! | large | all transforms of some blocks of tiles, then 16 positions x some outputs | one dU, V and Y pass through the third |
 
-use super::transforms::{Place, Plane, grads, pixels, weights};
+use super::patch::Plane;
+use super::transforms::{Place, grads, pixels, weights};
 use super::{Block, MACS, Shared, Tiling, pitch};
 use crate::cpu::CpuCtx;
 use crate::cpu::conv2d::non_finite::all_finite;

@@ -43,7 +43,7 @@
 //!                                                                  all of it for one block of about 64 tiles at a time
 //! ```
 //!
-//! A patch has the channels of one register together: `transforms.rs` says why. V and U are read by [`outer`] as they
+//! A patch has the channels of one register together: `patch.rs` says why. V and U are read by [`outer`] as they
 //! were written, with tiles as rows and output channels along the registers; a tile of the product has no ragged edge
 //! but the number of tiles.
 //!
@@ -71,14 +71,15 @@
 
 mod forward;
 mod grad_weight;
+mod patch;
 mod transforms;
 
 pub use forward::{forward, grad_input};
 pub use grad_weight::grad_weight;
 
 use super::Geometry;
+use patch::Patch;
 use std::ops::Range;
-use transforms::Patch;
 
 /// About how many tiles are transformed together.
 const TILES: usize = 64;
