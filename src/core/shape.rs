@@ -77,12 +77,12 @@ impl Shape {
     }
 
     /// The shape split around `dim`: the product before it, its size, the product after it.
-    pub fn around(&self, dim: usize) -> (usize, usize, usize) {
+    pub fn around(&self, dim: usize) -> [usize; 3] {
         let dims = self.dims();
         if dims.is_empty() {
-            return (1, 1, 1);
+            return [1; 3];
         }
-        (dims[..dim].iter().product(), dims[dim], dims[dim + 1..].iter().product())
+        [dims[..dim].iter().product(), dims[dim], dims[dim + 1..].iter().product()]
     }
 
     /// The four dimensions of an image batch.

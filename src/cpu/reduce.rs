@@ -88,20 +88,20 @@ pub fn max_of<T: Float>(x: &[T]) -> T {
 }
 
 /// `y[b, a] = sum over i of x[b, i, a]` for `x: [before, n, after]`.
-pub fn sum<T: Float>(cx: &CpuCtx, (before, n, after): (usize, usize, usize), x: &[T], y: &mut [T]) {
+pub fn sum<T: Float>(cx: &CpuCtx, [before, n, after]: [usize; 3], x: &[T], y: &mut [T]) {
     let block = match after {
         1 if before >= MANY => n,
         1 => CHUNK,
         _ => ROWS,
     };
     if n <= block {
-        return sum_blocks(cx, (n, after), n.max(1), x, y);
+        return sum_blocks(cx, [n, after], n.max(1), x, y);
     }
     let blocks = n.div_ceil(block);
     let mut partial = cx.scratch(before * blocks * after * size_of::<T>());
     let partial = partial.slice_mut::<T>();
-    sum_blocks(cx, (n, after), block, x, partial);
-    sum(cx, (before, blocks, after), partial, y);
+    sum_blocks(cx, [n, after], block, x, partial);
+    sum(cx, [before, blocks, after], partial, y);
 }
 
 /// One of several dimensions, outermost first.
@@ -125,19 +125,19 @@ pub fn sum_dims<T: Float>(cx: &CpuCtx, dims: &[Dim], x: &[T], y: &mut [T]) {
         return y.copy_from_slice(x);
     };
     let size = |dims: &[Dim]| dims.iter().map(|dim| dim.size).product::<usize>();
-    let around = (size(&dims[..d]), dims[d].size, size(&dims[d + 1..]));
+    let around = [size(&dims[..d]), dims[d].size, size(&dims[d + 1..])];
     let left: SmallVec<[Dim; MAX_RANK]> = dims[..d].iter().chain(&dims[d + 1..]).copied().collect();
     if !left.iter().any(Dim::is_sum) {
         return sum(cx, around, x, y);
     }
-    let mut partial = cx.scratch(around.0 * around.2 * size_of::<T>());
+    let mut partial = cx.scratch(around[0] * around[2] * size_of::<T>());
     let partial = partial.slice_mut::<T>();
     sum(cx, around, x, partial);
     sum_dims(cx, &left, partial, y);
 }
 
 /// `y[b, k, a] = sum over i in block k of x[b, i, a]`.
-fn sum_blocks<T: Float>(cx: &CpuCtx, (n, after): (usize, usize), block: usize, x: &[T], y: &mut [T]) {
+fn sum_blocks<T: Float>(cx: &CpuCtx, [n, after]: [usize; 2], block: usize, x: &[T], y: &mut [T]) {
     let blocks = n.div_ceil(block).max(1);
     // Row r of y is block r % blocks of x's row r / blocks.
     let source = |r: usize| {
@@ -210,7 +210,7 @@ pub fn relu_grad<T: Float>(
                     },
                 );
             });
-            return sum(cx, (1, n, channels), rows, sums);
+            return sum(cx, [1, n, channels], rows, sums);
         }
         relu_grad(cx, [n, channels, len], y, dy, d, None);
         let dim = |size, summed| Dim { size, summed };
@@ -236,7 +236,7 @@ fn beats<T: Float>(b: T, a: T) -> bool {
 /// output.
 pub fn arg_max<T: Float>(
     cx: &CpuCtx,
-    (_, n, after): (usize, usize, usize),
+    [_, n, after]: [usize; 3],
     x: &[T],
     values: &mut [T],
     indices: &mut [i64],
@@ -285,10 +285,10 @@ mod tests {
         let x: Vec<f32> = (0..n).map(|i| 0.1 + (i % 7) as f32 * 1e-3).collect();
         let exact: f64 = x.iter().map(|&v| v as f64).sum();
         let mut y = [0f32; 3];
-        sum(&context(2), (1, n, 1), &x, &mut y[..1]);
+        sum(&context(2), [1, n, 1], &x, &mut y[..1]);
         assert!((y[0] as f64 / exact - 1.0).abs() < 1e-6, "{} for {exact}", y[0]);
 
-        sum(&context(2), (1, n / 3, 3), &x[..n / 3 * 3], &mut y);
+        sum(&context(2), [1, n / 3, 3], &x[..n / 3 * 3], &mut y);
         for (column, &y) in y.iter().enumerate() {
             let exact: f64 = x.iter().skip(column).step_by(3).take(n / 3).map(|&v| v as f64).sum();
             assert!((y as f64 / exact - 1.0).abs() < 1e-5, "{y} for {exact}");
@@ -297,8 +297,8 @@ mod tests {
 
     #[test]
     fn threads_do_not_change_a_bit() {
-        for around in [(1, 200_000, 1), (5, 70, 999), (1, 3000, 70), (900, 33, 1)] {
-            let (before, n, after) = around;
+        for around in [[1, 200_000, 1], [5, 70, 999], [1, 3000, 70], [900, 33, 1]] {
+            let [before, n, after] = around;
             let x: Vec<f32> = (0..before * n * after).map(|i| (i as f32 * 0.7).sin()).collect();
             let run = |threads| {
                 let mut y = vec![0f32; before * after];

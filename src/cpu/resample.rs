@@ -8,7 +8,7 @@ use crate::core::resample::Weights;
 /// Resizes planes of `width` columns. Each row of the output is a weighted sum of rows, then of columns in it.
 pub fn resample<T: Float>(
     cx: &CpuCtx,
-    (height, width): (usize, usize),
+    [height, width]: [usize; 2],
     [rows, columns]: [&Weights<T>; 2],
     x: &[T],
     y: &mut [T],

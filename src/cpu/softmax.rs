@@ -1,6 +1,6 @@
 //! Softmax and its logarithm along one dimension, with their gradients.
 //!
-//! A tensor is seen as `[outer, n, inner]` around the dimension. With `inner == 1` each row lies together in memory.
+//! A tensor is seen as `[outer, n, inner]` around the dimension: the sizes before it, of it, and after it. With `inner == 1` each row lies together in memory.
 //! Otherwise (class maps: `[N, C, H W]`) a tile of neighbouring columns is first brought together as rows, small
 //! enough for the cache, so that one kernel serves both. Work is cut at whole rows or planes, by size.
 
@@ -9,16 +9,13 @@ use super::context::CHUNK;
 use super::reduce::{max_of, sum_of};
 use crate::core::Float;
 
-/// A tensor around the dimension that is normalised: the sizes before it, of it, and after it.
-pub type Around = (usize, usize, usize);
-
 /// What one `exp` costs in units of an addition, for deciding what is worth a thread.
 const EXP: usize = 8;
 /// Elements of a tile of columns.
 const TILE: usize = 2048;
 
 /// `y = exp(x - m) / sum exp(x - m)` with `m = max x`: the shift keeps `exp` from overflowing and cancels out.
-pub fn softmax<T: Float>(cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]) {
+pub fn softmax<T: Float>(cx: &CpuCtx, around: [usize; 3], x: &[T], y: &mut [T]) {
     #[inline(always)]
     fn row<T: Float>([x]: [&[T]; 1], y: &mut [T]) {
         let sum = shifted_exp(x, max_of(x), y);
@@ -28,7 +25,7 @@ pub fn softmax<T: Float>(cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]) {
 }
 
 /// `y = x - m - ln(sum exp(x - m))`: the logarithm of [`softmax`], with no probability that could round to 0.
-pub fn log_softmax<T: Float>(cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]) {
+pub fn log_softmax<T: Float>(cx: &CpuCtx, around: [usize; 3], x: &[T], y: &mut [T]) {
     #[inline(always)]
     fn row<T: Float>([x]: [&[T]; 1], y: &mut [T]) {
         let m = max_of(x);
@@ -41,7 +38,7 @@ pub fn log_softmax<T: Float>(cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]) 
 }
 
 /// `dx = y (dy - sum y dy)`.
-pub fn softmax_grad<T: Float>(cx: &CpuCtx, around: Around, y: &[T], dy: &[T], dx: &mut [T]) {
+pub fn softmax_grad<T: Float>(cx: &CpuCtx, around: [usize; 3], y: &[T], dy: &[T], dx: &mut [T]) {
     #[inline(always)]
     fn row<T: Float>([y, dy]: [&[T]; 2], dx: &mut [T]) {
         for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
@@ -56,7 +53,7 @@ pub fn softmax_grad<T: Float>(cx: &CpuCtx, around: Around, y: &[T], dy: &[T], dx
 }
 
 /// `dx = dy - exp(y) sum dy`.
-pub fn log_softmax_grad<T: Float>(cx: &CpuCtx, around: Around, y: &[T], dy: &[T], dx: &mut [T]) {
+pub fn log_softmax_grad<T: Float>(cx: &CpuCtx, around: [usize; 3], y: &[T], dy: &[T], dx: &mut [T]) {
     #[inline(always)]
     fn row<T: Float>([y, dy]: [&[T]; 2], dx: &mut [T]) {
         let sum = sum_of(dy);
@@ -79,7 +76,7 @@ fn shifted_exp<T: Float>(x: &[T], m: T, y: &mut [T]) -> T {
 /// Calls `kernel(rows of the inputs, row of y)` for every row along the dimension.
 fn rows<T: Float, const K: usize>(
     cx: &CpuCtx,
-    (_, n, inner): Around,
+    [_, n, inner]: [usize; 3],
     x: [&[T]; K],
     y: &mut [T],
     kernel: impl Fn([&[T]; K], &mut [T]) + Sync + Send,
@@ -101,7 +98,7 @@ fn rows<T: Float, const K: usize>(
     } else {
         let plane = n * inner;
         cx.pieces(y, plane, work, |p, y| {
-            columns(cx, (n, inner), x.map(|x| &x[p * plane..][..plane]), y, &kernel)
+            columns(cx, [n, inner], x.map(|x| &x[p * plane..][..plane]), y, &kernel)
         });
     }
 }
@@ -109,7 +106,7 @@ fn rows<T: Float, const K: usize>(
 /// One `[n, inner]` plane, tile by tile of columns.
 fn columns<T: Float, const K: usize>(
     cx: &CpuCtx,
-    (n, inner): (usize, usize),
+    [n, inner]: [usize; 2],
     x: [&[T]; K],
     y: &mut [T],
     kernel: &impl Fn([&[T]; K], &mut [T]),

@@ -162,7 +162,7 @@ impl Launch {
 
     /// Teams for all lines of a tensor `[outer, n, inner]` along n, and how many threads each has: neighbouring columns
     /// take one each; rows, and columns that are too few to fill a GPU, a warp or a block. Decided by the shape alone.
-    pub fn lines((outer, n, inner): (usize, usize, usize)) -> (Launch, i32) {
+    pub fn lines([outer, n, inner]: [usize; 3]) -> (Launch, i32) {
         let lines = outer * inner;
         let lanes = match n {
             _ if inner > 1 && (n <= 32 || lines >= 4096) => 1,

@@ -41,7 +41,7 @@ pub fn softmax_steps(x: &Tensor, dim: isize, at: &[usize]) -> Result<SoftmaxStep
     const OP: &str = "softmax";
     let dim = x.shape().dim(OP, dim)?;
     check_place(OP, "output", at, x.dims())?;
-    let ((_, n, inner), index) = (x.shape().around(dim), at.get(dim).copied().unwrap_or(0));
+    let ([_, n, inner], index) = (x.shape().around(dim), at.get(dim).copied().unwrap_or(0));
     let first = flat(at, x.dims()) - index * inner;
     let values = Elements::of(x)?;
     let scores = || values.all()[first..].iter().step_by(inner).take(n).copied();

@@ -86,7 +86,7 @@ impl CrossEntropy {
         let s = goal.s;
         let [output, log_p, divisor] = y else { unreachable!("infer plans three outputs") };
         let log_p = log_p.get::<T>();
-        softmax::log_softmax(cx, (s.n, s.c, s.d), x[0].get::<T>(), log_p);
+        softmax::log_softmax(cx, [s.n, s.c, s.d], x[0].get::<T>(), log_p);
         let log_p = &*log_p;
         let loss = |i: usize| {
             let mut sum = T::ZERO;
@@ -142,7 +142,7 @@ impl Op for CrossEntropy {
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let scores = Scores::new(self.name(), x[0].shape, None)?;
         let goal = self.goal(scores, &x[1], x.get(2))?;
-        let (launch, lanes) = Launch::lines((scores.n, scores.c, scores.d));
+        let (launch, lanes) = Launch::lines([scores.n, scores.c, scores.d]);
         let (input, log_p, fault) =
             (x[0].f32()?, y[1].f32()?, scores.fault(cx, self.name(), self.ignore_index));
         let losses = |losses, shares| {
@@ -234,7 +234,7 @@ impl GradientOp for CrossEntropyGrad {
             let launch = Launch::over(y[0].numel());
             return kernels::cross_entropy_target_f32(cx, launch, log_p, divisor, dy, goal, each, gradient);
         }
-        let (launch, lanes) = Launch::lines((scores.n, scores.c, scores.d));
+        let (launch, lanes) = Launch::lines([scores.n, scores.c, scores.d]);
         kernels::cross_entropy_bwd_f32(cx, launch, log_p, divisor, dy, goal, lanes, each, gradient)
     }
 

@@ -66,7 +66,7 @@ impl Default for DiceLoss {
 
 /// The images' channels, and the elements of each.
 fn rows(input: &Shape) -> (usize, usize) {
-    let (n, c, d) = input.around(1);
+    let [n, c, d] = input.around(1);
     (n * c, d)
 }
 
@@ -79,7 +79,7 @@ impl DiceLoss {
         let mut scratch = cx.scratch(size_of_val(p));
         let scratch = scratch.slice_mut::<T>();
         let sum = |x: &[T], sums: &mut [T]| {
-            reduce::sum(cx, (rows, d, 1), x, sums);
+            reduce::sum(cx, [rows, d, 1], x, sums);
             sums.iter_mut().for_each(|sum| *sum += smooth);
         };
         let (ratio, total) = (ratio.get::<T>(), total.get::<T>());

@@ -134,6 +134,6 @@ pub(super) enum Of {
 /// The sum of all elements.
 pub(super) fn total<T: Float>(cx: &CpuCtx, x: &[T]) -> T {
     let mut sum = [T::ZERO];
-    reduce::sum(cx, (1, x.len(), 1), x, &mut sum);
+    reduce::sum(cx, [1, x.len(), 1], x, &mut sum);
     sum[0]
 }

@@ -29,7 +29,7 @@ impl Scores {
                 .expected("[C], [N, C] or [N, C, d1, ...]"));
         }
         let class = usize::from(dims.len() > 1);
-        let (n, c, d) = input.around(class);
+        let [n, c, d] = input.around(class);
         if let Some(weight) = weight.filter(|w| w.dims() != [c]) {
             return Err(Error::shape(op, "class weights disagree with the classes of input")
                 .with("input", input)

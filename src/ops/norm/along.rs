@@ -1,7 +1,6 @@
 //! What softmax and its logarithm have in common: all but their formula.
 
 use crate::core::{Float, Result};
-use crate::cpu::softmax::Around;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
@@ -21,10 +20,10 @@ pub(super) trait Normalizer: Debug + Copy + Send + Sync + 'static {
     const LOGARITHM: bool;
 
     /// The function.
-    fn y<T: Float>(self, cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]);
+    fn y<T: Float>(self, cx: &CpuCtx, around: [usize; 3], x: &[T], y: &mut [T]);
 
     /// Its gradient, from the output and `dy`.
-    fn dx<T: Float>(self, cx: &CpuCtx, around: Around, y: &[T], dy: &[T], dx: &mut [T]);
+    fn dx<T: Float>(self, cx: &CpuCtx, around: [usize; 3], y: &[T], dy: &[T], dx: &mut [T]);
 }
 
 /// The op of such a function.
@@ -78,7 +77,7 @@ impl<F: Normalizer> Op for Along<F> {
 }
 
 /// Elements of a line, their distance, and the number of lines, as kernels take them.
-fn sizes((outer, n, inner): Around) -> [i64; 3] {
+fn sizes([outer, n, inner]: [usize; 3]) -> [i64; 3] {
     [n, inner, outer * inner].map(|size| size as i64)
 }
 

@@ -27,7 +27,7 @@
 use super::along::{Along, Normalizer};
 use crate::core::{Float, Result};
 use crate::cpu::CpuCtx;
-use crate::cpu::softmax::{self as loops, Around};
+use crate::cpu::softmax as loops;
 use crate::ops::{Input, OpSpec};
 use crate::tensor::Tensor;
 use std::sync::Arc;
@@ -41,11 +41,11 @@ impl Normalizer for LogSoftmax {
     const GRAD: &'static str = "log_softmax_grad";
     const LOGARITHM: bool = true;
 
-    fn y<T: Float>(self, cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]) {
+    fn y<T: Float>(self, cx: &CpuCtx, around: [usize; 3], x: &[T], y: &mut [T]) {
         loops::log_softmax(cx, around, x, y);
     }
 
-    fn dx<T: Float>(self, cx: &CpuCtx, around: Around, y: &[T], dy: &[T], dx: &mut [T]) {
+    fn dx<T: Float>(self, cx: &CpuCtx, around: [usize; 3], y: &[T], dy: &[T], dx: &mut [T]) {
         loops::log_softmax_grad(cx, around, y, dy, dx);
     }
 }

@@ -28,7 +28,7 @@
 use super::along::{Along, Normalizer};
 use crate::core::{Float, Result};
 use crate::cpu::CpuCtx;
-use crate::cpu::softmax::{self as loops, Around};
+use crate::cpu::softmax as loops;
 use crate::ops::{Case, Input, OpSpec};
 use crate::tensor::Tensor;
 use std::sync::Arc;
@@ -42,11 +42,11 @@ impl Normalizer for Softmax {
     const GRAD: &'static str = "softmax_grad";
     const LOGARITHM: bool = false;
 
-    fn y<T: Float>(self, cx: &CpuCtx, around: Around, x: &[T], y: &mut [T]) {
+    fn y<T: Float>(self, cx: &CpuCtx, around: [usize; 3], x: &[T], y: &mut [T]) {
         loops::softmax(cx, around, x, y);
     }
 
-    fn dx<T: Float>(self, cx: &CpuCtx, around: Around, y: &[T], dy: &[T], dx: &mut [T]) {
+    fn dx<T: Float>(self, cx: &CpuCtx, around: [usize; 3], y: &[T], dy: &[T], dx: &mut [T]) {
         loops::softmax_grad(cx, around, y, dy, dx);
     }
 }

@@ -221,7 +221,7 @@ impl Op for Interpolate {
         }
         let [rows, columns] = self.0.weights(input.dims(), output.dims());
         float_type!(self.name(), x[0].dtype, T => {
-            let size = (input.dims()[2], input.dims()[3]);
+            let size = [input.dims()[2], input.dims()[3]];
             resample(cx, size, [&rows.cast(), &columns.cast()], x[0].get::<T>(), y[0].get());
             Ok(())
         })
@@ -273,7 +273,7 @@ impl GradientOp for InterpolateGrad {
         }
         let [rows, columns] = self.options.weights(self.input.dims(), output.dims()).map(|w| w.transposed());
         float_type!(self.name(), x[0].dtype, T => {
-            let size = (output.dims()[2], output.dims()[3]);
+            let size = [output.dims()[2], output.dims()[3]];
             resample(cx, size, [&rows.cast(), &columns.cast()], x[0].get::<T>(), y[0].get());
             Ok(())
         })

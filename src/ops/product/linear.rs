@@ -211,7 +211,7 @@ fn with_last(shape: &Shape, n: usize) -> Result<Shape> {
 
 /// Rows, `other` and columns of a tensor seen as a matrix.
 fn sizes(shape: &Shape, other: usize) -> (usize, usize, usize) {
-    let (rows, columns, _) = shape.around(shape.rank() - 1);
+    let [rows, columns, _] = shape.around(shape.rank() - 1);
     (rows, other, columns)
 }
 

@@ -66,7 +66,7 @@ impl Op for Argmax {
         let (_, around) = reduced(self.name(), &x[0].shape, self.dim, self.keepdim)?;
         let values = cx.scratch::<f32>(y[0].numel())?;
         let to = cuda::Largest { values: values.ptr(), indices: y[0].i64()? };
-        cuda::arg_max(cx, around.into(), x[0].f32()?, to)
+        cuda::arg_max(cx, around, x[0].f32()?, to)
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {

@@ -58,13 +58,13 @@ pub(super) fn reduced(
     input: &Shape,
     dim: Option<isize>,
     keepdim: bool,
-) -> Result<(Shape, (usize, usize, usize))> {
+) -> Result<(Shape, [usize; 3])> {
     let (_, output) = Dims::new(dim.as_slice(), keepdim).reduce(op, input)?;
     let around = match dim {
         Some(dim) => input.around(input.dim(op, dim)?),
-        None => (1, input.numel(), 1),
+        None => [1, input.numel(), 1],
     };
-    if around.1 == 0 && output.numel() > 0 {
+    if around[1] == 0 && output.numel() > 0 {
         return Err(Error::shape(op, "nothing has no largest element").with("input", input));
     }
     Ok((output, around))
@@ -105,7 +105,7 @@ impl Op for Max {
         let unasked = if y.len() == 1 { Some(cx.scratch::<i64>(1)?) } else { None };
         let indices = unasked.as_ref().map_or_else(|| y[1].i64(), |place| Ok(place.ptr()))?;
         let to = cuda::Largest { values: y[0].f32()?, indices };
-        cuda::arg_max(cx, around.into(), x[0].f32()?, to)
+        cuda::arg_max(cx, around, x[0].f32()?, to)
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
@@ -179,7 +179,7 @@ impl GradientOp for MaxDimGrad {
 
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         let shape = self.input.shape;
-        let (_, n, after) = shape.around(shape.dim(self.name(), self.dim)?);
+        let [_, n, after] = shape.around(shape.dim(self.name(), self.dim)?);
         float_type!(self.name(), x[1].dtype, T => {
             let (indices, dy, dx) = (x[0].get::<i64>(), x[1].get::<T>(), y[0].get::<T>());
             let work = dx.len();
@@ -196,7 +196,7 @@ impl GradientOp for MaxDimGrad {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let shape = self.input.shape;
-        let (_, n, after) = shape.around(shape.dim(self.name(), self.dim)?);
+        let [_, n, after] = shape.around(shape.dim(self.name(), self.dim)?);
         let (grid, [n, after, all]) =
             (Launch::over(shape.numel()), [n, after, shape.numel()].map(|v| v as i64));
         kernels::max_dim_bwd_f32(cx, grid, x[0].i64()?, x[1].f32()?, y[0].f32()?, n, after, all)

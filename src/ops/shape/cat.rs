@@ -94,7 +94,7 @@ impl Op for Cat {
     fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         // Bytes suffice: nothing is computed.
         let dim = y[0].shape.dim(self.name(), self.dim)?;
-        let (rows, ..) = y[0].shape.around(dim);
+        let [rows, ..] = y[0].shape.around(dim);
         let parts: SmallVec<[(&[u8], usize); 4]> =
             x.iter().map(|x| (x.bytes, x.bytes.len() / rows.max(1))).collect();
         let row = y[0].bytes.len() / rows.max(1);
@@ -113,7 +113,7 @@ impl Op for Cat {
     }
 
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        let (rows, length, after) = y[0].shape.around(y[0].shape.dim(self.name(), self.dim)?);
+        let [rows, length, after] = y[0].shape.around(y[0].shape.dim(self.name(), self.dim)?);
         let (bytes, row) = (y[0].dtype.size(), length * after);
         let mut to = y[0].bytes();
         for x in x.iter().filter(|x| x.numel() > 0) {

@@ -48,10 +48,10 @@ pub struct Slice {
     pub step: isize,
 }
 
-/// A slice of a known shape: `(before, size, after)` around the dimension, and which indices it takes.
+/// A slice of a known shape: `[before, size, after]` around the dimension, and which indices it takes.
 struct Resolved {
     dim: usize,
-    around: (usize, usize, usize),
+    around: [usize; 3],
     start: usize,
     step: usize,
     len: usize,
@@ -81,7 +81,7 @@ impl Op for Slice {
 
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
         let Meta { shape, dtype } = x[0];
-        let Resolved { dim, around: (before, _, after), start, step, len } = self.resolve(&shape)?;
+        let Resolved { dim, around: [before, _, after], start, step, len } = self.resolve(&shape)?;
         let mut dims: SmallVec<[usize; 6]> = shape.dims().into();
         dims[dim] = len;
         let output = Shape::new(&dims)?;
@@ -94,7 +94,7 @@ impl Op for Slice {
     }
 
     fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        let Resolved { around: (before, size, after), start, step, len, .. } = self.resolve(&x[0].shape)?;
+        let Resolved { around: [before, size, after], start, step, len, .. } = self.resolve(&x[0].shape)?;
         let taken = (0..len).map(|i| (start + i * step) * after).collect();
         let axes = [gather::whole(before, size * after), taken, gather::whole(after, 1)];
         element_type!(x[0].dtype, T => gather::gather(cx, x[0].get::<T>(), &axes, T::POISON, y[0].get::<T>()));
@@ -102,7 +102,7 @@ impl Op for Slice {
     }
 
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        let Resolved { around: (before, size, after), start, step, len, .. } = self.resolve(&x[0].shape)?;
+        let Resolved { around: [before, size, after], start, step, len, .. } = self.resolve(&x[0].shape)?;
         let bytes = x[0].dtype.size();
         let dims = [(before, size * after, len * after), (len, step * after, after), (after, 1, 1)];
         copy(cx, x[0].bytes().at(start * after * bytes), y[0].bytes(), bytes, &dims)
@@ -152,7 +152,7 @@ impl GradientOp for SliceGrad {
     }
 
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        let Resolved { around: (before, size, after), start, step, len, .. } =
+        let Resolved { around: [before, size, after], start, step, len, .. } =
             self.forward.resolve(&self.input.shape)?;
         let mut source = vec![gather::OUTSIDE; size];
         (0..len).for_each(|i| source[start + i * step] = i * after);
@@ -165,7 +165,7 @@ impl GradientOp for SliceGrad {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let shape = self.input.shape;
-        let Resolved { around: (before, size, after), start, step, len, .. } =
+        let Resolved { around: [before, size, after], start, step, len, .. } =
             self.forward.resolve(&shape)?;
         // A constant border round elements that lie `step` apart.
         let mut pad = Pad { n: shape.numel() as i64, rank: 3, ..Pad::default() };
@@ -203,7 +203,7 @@ impl Tensor {
     /// # Errors
     /// A range that is not within the dimension.
     pub fn narrow(&self, dim: isize, start: usize, length: usize) -> Result<Tensor> {
-        let size = self.shape().around(self.shape().dim("narrow", dim)?).1;
+        let size = self.shape().around(self.shape().dim("narrow", dim)?)[1];
         if start.checked_add(length).is_none_or(|end| end > size) {
             return Err(Error::shape(
                 "narrow",
