@@ -6,7 +6,7 @@
 
 use super::buffer::{Buffer, BufferPool};
 use super::simd::Simd;
-use super::team::Team;
+use super::team::{Body, Team};
 use crate::core::{Result, Seat};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -118,9 +118,9 @@ impl CpuCtx {
 
     /// Calls `f(0) .. f(n - 1)`, in parallel when `work` (elements touched, about) is worth a thread.
     ///
-    /// This is the only place where loops meet other threads. It takes a `dyn` closure on purpose: the machinery is
+    /// This is the only place where loops meet other threads. The body is a `dyn` closure on purpose: the machinery is
     /// compiled once, not once for every loop of every op and element type.
-    pub fn tasks(&self, n: usize, work: usize, f: &(dyn Fn(usize) + Sync)) {
+    pub fn tasks(&self, n: usize, work: usize, f: Body) {
         match &self.team {
             Some(team) if n > 1 && work > SERIAL => team.run(n, f),
             _ => (0..n).for_each(f),

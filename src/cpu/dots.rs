@@ -15,21 +15,21 @@
 //! along the *sum*: `dw[o, k]` sums over pixels, and pixels are what lies side by side in an image. So the lanes run along
 //! the sum. With AVX-512, R = 4 and C = 6: 24 sums, and a step of 16 pixels loads 10 registers for 24 multiply-adds.
 
-use super::outer::Rows;
+use super::outer::{Rows, RowsOf};
 use super::vector::Vector;
 
-/// Lane by lane, `sums[r][c] = sum over p < n of A[r][p] B[c][p]`, where row r of A starts at `a + a_rows.at(r)` and row c
-/// of B at `b + b_rows.at(c)`. [`Vector::sum`] makes each a dot product.
+/// Lane by lane, `sums[r][c] = sum over p < n of A[r][p] B[c][p]`, for rows r of A and c of B. [`Vector::sum`]
+/// makes each a dot product.
 ///
 /// # Safety
 /// `n` floats of each of the R and C rows can be read.
 #[inline(always)]
 pub unsafe fn dots<V: Vector, const R: usize, const C: usize>(
     n: usize,
-    a: (*const f32, impl Rows),
-    b: (*const f32, impl Rows),
+    a: RowsOf<impl Rows>,
+    b: RowsOf<impl Rows>,
 ) -> [[V; C]; R] {
-    // SAFETY: the caller's.
+    // SAFETY: `n` floats of each of the R and C rows can be read: promised by the caller.
     unsafe { add_dots([[V::splat(0.0); C]; R], n, a, b) }
 }
 
@@ -41,12 +41,15 @@ pub unsafe fn dots<V: Vector, const R: usize, const C: usize>(
 pub unsafe fn add_dots<V: Vector, const R: usize, const C: usize>(
     mut sums: [[V; C]; R],
     n: usize,
-    (a, a_rows): (*const f32, impl Rows),
-    (b, b_rows): (*const f32, impl Rows),
+    a: RowsOf<impl Rows>,
+    b: RowsOf<impl Rows>,
 ) -> [[V; C]; R] {
-    // SAFETY: the caller's.
+    // SAFETY: A has R rows and B has C: promised by the caller.
     let (a, b): ([_; R], [_; C]) = unsafe {
-        (std::array::from_fn(|r| a.add(a_rows.at(r))), std::array::from_fn(|c| b.add(b_rows.at(c))))
+        (
+            std::array::from_fn(|r| a.start.add(a.rows.at(r))),
+            std::array::from_fn(|c| b.start.add(b.rows.at(c))),
+        )
     };
     let whole = n / V::LANES * V::LANES;
     for p in (0..whole).step_by(V::LANES) {
@@ -138,8 +141,8 @@ mod tests {
                 let (height, mut c) = (next_dots::<V>(0, rows - r), 0);
                 while c < columns {
                     let width = next_dots::<V>(1, columns - c);
-                    let a = (self.a[r * self.n..].as_ptr(), Strided(self.n));
-                    let b = (self.b.as_ptr(), Table(&self.offsets[c..]));
+                    let a = RowsOf { start: self.a[r * self.n..].as_ptr(), rows: Strided(self.n) };
+                    let b = RowsOf { start: self.b.as_ptr(), rows: Table(&self.offsets[c..]) };
                     // SAFETY: `rows` rows of A lie n apart, and each offset leaves n floats of b.
                     unsafe {
                         by_dots!(
@@ -161,12 +164,12 @@ mod tests {
     #[inline(always)]
     unsafe fn block<V: Vector, const R: usize, const C: usize>(
         n: usize,
-        a: (*const f32, impl Rows),
-        b: (*const f32, impl Rows),
+        a: RowsOf<impl Rows>,
+        b: RowsOf<impl Rows>,
         out: &mut [f32],
         columns: usize,
     ) {
-        // SAFETY: the caller's.
+        // SAFETY: `n` floats of each row can be read: promised by the caller.
         let sums = unsafe { dots::<V, R, C>(n, a, b) };
         for (r, row) in sums.into_iter().enumerate() {
             row.into_iter().enumerate().for_each(|(c, sum)| out[r * columns + c] = sum.sum());

@@ -7,6 +7,7 @@ pub mod broadcast;
 pub mod buffer;
 pub mod context;
 pub mod conv2d;
+mod disjoint;
 pub mod dots;
 pub mod gather;
 pub mod gemm;

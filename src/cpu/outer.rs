@@ -31,7 +31,7 @@ pub trait Rows: Copy {
 pub struct Strided(pub usize);
 
 impl Rows for Strided {
-    // SAFETY: as the trait says.
+    // SAFETY: the contract is the trait's: there is a row k.
     #[inline(always)]
     unsafe fn at(self, k: usize) -> usize {
         k * self.0
@@ -43,12 +43,19 @@ impl Rows for Strided {
 pub struct Table<'a>(pub &'a [u32]);
 
 impl Rows for Table<'_> {
-    // SAFETY: as the trait says.
+    // SAFETY: the contract is the trait's: there is a row k.
     #[inline(always)]
     unsafe fn at(self, k: usize) -> usize {
-        // SAFETY: the caller's.
+        // SAFETY: the table has a row k: promised by the caller.
         unsafe { *self.0.get_unchecked(k) as usize }
     }
+}
+
+/// Rows of floats in memory: row k begins at `start + rows.at(k)`.
+#[derive(Clone, Copy)]
+pub struct RowsOf<R> {
+    pub start: *const f32,
+    pub rows: R,
 }
 
 /// The left factor: `A[r, k]` lies at `data + r * row + k * col`.
@@ -62,24 +69,22 @@ pub struct Left {
 /// `sum over k of A[r, k] B_k` for `R` rows and `N` vectors, the last of which is read through `mask`.
 ///
 /// # Safety
-/// All R x K numbers of A, and of each of the K rows of B (`b + rows.at(k)`) N - 1 vectors and the mask's part of one
-/// more, can be read.
+/// All R x K numbers of A, and of each of the K rows of B N - 1 vectors and the mask's part of one more, can be read.
 #[inline(always)]
 pub unsafe fn outer<V: Vector, const R: usize, const N: usize>(
     k: usize,
     a: Left,
-    b: *const f32,
-    rows: impl Rows,
+    b: RowsOf<impl Rows>,
     mask: V::Mask,
 ) -> [[V; N]; R] {
-    // SAFETY: the caller's.
+    // SAFETY: A and the rows of B can be read as far as the mask goes: promised by the caller. Where the mask is spared it
+    // takes all lanes.
     unsafe {
         match V::spared(mask) {
             true => sums(
                 k,
                 a,
                 b,
-                rows,
                 #[inline(always)]
                 |last| V::load(last),
             ),
@@ -87,7 +92,6 @@ pub unsafe fn outer<V: Vector, const R: usize, const N: usize>(
                 k,
                 a,
                 b,
-                rows,
                 #[inline(always)]
                 |last| V::load_part(last, mask),
             ),
@@ -101,15 +105,14 @@ pub unsafe fn outer<V: Vector, const R: usize, const N: usize>(
 unsafe fn sums<V: Vector, const R: usize, const N: usize>(
     k: usize,
     a: Left,
-    b: *const f32,
-    rows: impl Rows,
+    b: RowsOf<impl Rows>,
     load: impl Fn(*const f32) -> V,
 ) -> [[V; N]; R] {
     let mut sums = [[V::splat(0.0); N]; R];
     for p in 0..k {
-        // SAFETY: the caller's.
+        // SAFETY: p is below K, and column p of A and row p of B can be read: promised by the caller.
         unsafe {
-            let b = b.add(rows.at(p));
+            let b = b.start.add(b.rows.at(p));
             let mut row = [V::splat(0.0); N];
             for (v, row) in row[..N - 1].iter_mut().enumerate() {
                 *row = V::load(b.add(v * V::LANES));

@@ -31,7 +31,7 @@ const OPEN: usize = 1;
 const INSIDE: usize = 2;
 
 /// A loop's body.
-type Loop<'a> = &'a (dyn Fn(usize) + Sync);
+pub type Body<'a> = &'a (dyn Fn(usize) + Sync);
 
 /// Helpers, and the loop they are at.
 pub struct Team {
@@ -46,7 +46,7 @@ struct Shared {
     busy: AtomicBool,
     gate: AtomicUsize,
     /// Written while the gate is shut and nobody is inside; read by those inside.
-    work: UnsafeCell<Option<Loop<'static>>>,
+    work: UnsafeCell<Option<Body<'static>>>,
     tasks: Tasks,
     /// Helpers that watch or work.
     awake: AtomicUsize,
@@ -56,7 +56,7 @@ struct Shared {
 // SAFETY: `work` is the one field that is not made for sharing. The caller that is `busy` writes it while the gate is shut
 // and nobody is inside, and does not return before that is so again: those inside read a loop that still exists.
 unsafe impl Sync for Shared {}
-// SAFETY: as above; the loop's body is `Sync`.
+// SAFETY: the loop that `work` refers to exists while it is there, and its body is `Sync`.
 unsafe impl Send for Shared {}
 
 /// The tasks of a loop that nobody has taken yet: those between the two ends.
@@ -118,7 +118,7 @@ impl Team {
     ///
     /// # Panics
     /// Where a task does.
-    pub fn run(&self, n: usize, body: Loop) {
+    pub fn run(&self, n: usize, body: Body) {
         let shared = &*self.shared;
         if shared.busy.swap(true, Ordering::Acquire) {
             return (0..n).for_each(body);
@@ -127,7 +127,7 @@ impl Team {
         self.wake(n);
         // SAFETY: the gate is shut and nobody inside, so nobody reads. The lifetime that the pointer forgets outlasts its
         // use: this function, however it ends, first shuts the gate again and waits for those inside.
-        unsafe { *shared.work.get() = Some(std::mem::transmute::<Loop<'_>, Loop<'static>>(body)) };
+        unsafe { *shared.work.get() = Some(std::mem::transmute::<Body<'_>, Body<'static>>(body)) };
         shared.tasks.reset(n);
         {
             let _open = OnDrop(|| shared.shut());
@@ -181,7 +181,7 @@ impl Shared {
             && self.gate.compare_exchange(gate, inside, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    fn work_through(&self, end: End, body: Loop) {
+    fn work_through(&self, end: End, body: Body) {
         while let Some(i) = self.tasks.next(end) {
             body(i);
         }

@@ -169,12 +169,12 @@ impl<'a> Tiling<'a> {
     #[allow(clippy::too_many_arguments)] // the signature of BLAS
     fn gemm<T: GemmFloat>(
         &self,
-        (k, n): (usize, usize),
+        [k, n]: [usize; 2],
         a: Mat<T>,
         b: Mat<T>,
         beta: T,
         c: &mut [T],
-        (ldc, start): (usize, usize),
+        [ldc, start]: [usize; 2],
         inner: usize,
     ) {
         let run = T::gemm(self.cx).alone;
@@ -205,15 +205,15 @@ pub fn forward<T: GemmFloat>(
             for group in 0..g.groups {
                 let b = tiling.columns(&tile, group, x, columns.slice_mut(), inner);
                 let a = Mat::new(tiling.weights(group, weight), g.k());
-                let size = (g.k(), tile.width);
+                let size = [g.k(), tile.width];
                 let channels = group * g.og() * g.out_plane()..(group + 1) * g.og() * g.out_plane();
                 if tiling.images == 1 {
-                    let place = (g.out_plane(), tile.start);
+                    let place = [g.out_plane(), tile.start];
                     tiling.gemm(size, a, b, beta, &mut y[channels], place, inner);
                     continue;
                 }
                 let products = &mut products.slice_mut()[..g.og() * tile.width];
-                tiling.gemm(size, a, b, T::ZERO, products, (tile.width, 0), inner);
+                tiling.gemm(size, a, b, T::ZERO, products, [tile.width, 0], inner);
                 for (i, y) in y.chunks_exact_mut(image).enumerate() {
                     let rows = products.chunks_exact(tile.width).map(|row| &row[i * tile.pixels..]);
                     for (y, row) in y[channels.clone()].chunks_exact_mut(g.out_plane()).zip(rows) {
@@ -252,14 +252,14 @@ pub fn grad_input<T: GemmFloat>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>, dx:
             for group in 0..g.groups {
                 let b = tiling.outputs(&tile, group, dy, outputs.slice_mut());
                 let a = Mat::transposed(tiling.weights(group, weight), g.k());
-                let size = (g.og(), tile.width);
+                let size = [g.og(), tile.width];
                 let channels = group * g.cg() * g.plane()..(group + 1) * g.cg() * g.plane();
                 if tiling.is_own_columns() {
-                    tiling.gemm(size, a, b, beta, &mut dx[channels], (g.plane(), 0), inner);
+                    tiling.gemm(size, a, b, beta, &mut dx[channels], [g.plane(), 0], inner);
                     continue;
                 }
                 let columns = &mut columns.slice_mut()[..g.k() * tile.width];
-                tiling.gemm(size, a, b, T::ZERO, columns, (tile.width, 0), inner);
+                tiling.gemm(size, a, b, T::ZERO, columns, [tile.width, 0], inner);
                 for (i, dx) in dx.chunks_exact_mut(image).enumerate() {
                     cx.pieces(&mut dx[channels.clone()], g.plane(), inner, |c, plane| {
                         let columns = &columns[c * g.taps() * tile.width + i * tile.pixels..];
@@ -287,7 +287,7 @@ pub fn grad_weight<T: GemmFloat>(cx: &CpuCtx, g: &Geometry, dy: &[T], x: &[T], d
             for (group, dw) in dw.chunks_exact_mut(g.og() * g.k()).enumerate() {
                 let b = tiling.columns(&tile, group, x, columns.slice_mut(), inner).t();
                 let a = tiling.outputs(&tile, group, dy, outputs.slice_mut());
-                tiling.gemm((tile.width, g.k()), a, b, beta, dw, (g.k(), 0), inner);
+                tiling.gemm([tile.width, g.k()], a, b, beta, dw, [g.k(), 0], inner);
             }
         }
     };

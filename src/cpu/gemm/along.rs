@@ -10,10 +10,9 @@
 //! they lie, the weights once. What limits it: memory, from which 4 bytes come for every 2 flop of each image.
 
 use super::Mat;
-use crate::cpu::CpuCtx;
+use super::threads::{TASK, Threads};
 use crate::cpu::dots::{by_dots, dots, next_dots};
-use crate::cpu::outer::Strided;
-use crate::cpu::simd::Simd;
+use crate::cpu::outer::{RowsOf, Strided};
 use crate::cpu::vector::{Kernel, Vector};
 
 /// Rows of A beyond which an outer product's tile is full anyway.
@@ -22,8 +21,7 @@ const FEW: usize = 16;
 const LONG: usize = 128;
 /// Steps of k that all rows of A use before the next are taken: 256 KiB of A at most.
 const DEPTH: usize = 4096;
-/// Multiply-adds that are worth a task, and the most tasks of a product.
-const TASK: usize = 1 << 18;
+/// The most tasks of a product.
 const MOST_TASKS: usize = 64;
 
 /// Whether this is the way to compute a product of these sizes.
@@ -32,9 +30,8 @@ pub fn suits([m, k, _]: [usize; 3], a: &Mat<f32>, b: &Mat<f32>) -> bool {
 }
 
 /// `C = beta C + A B` for factors that [`suits`] accepts and whose bounds were checked; in parallel if `share`.
-#[allow(clippy::too_many_arguments)] // the signature of BLAS
 pub fn gemm(
-    (cx, simd, share): (&CpuCtx, Simd, bool),
+    threads: Threads,
     [m, k, n]: [usize; 3],
     a: Mat<f32>,
     b: Mat<f32>,
@@ -42,6 +39,7 @@ pub fn gemm(
     c: &mut [f32],
     ldc: usize,
 ) {
+    let Threads { cx, simd, share } = threads;
     let work = m * k * n;
     let columns = n.div_ceil((work / TASK).clamp(1, MOST_TASKS)).next_multiple_of(4);
     // C', so that a task's outputs lie together.
@@ -83,10 +81,10 @@ impl Kernel for Columns<'_> {
             let mut j = 0;
             while j < n {
                 let (height, mut i) = (next_dots::<V>(0, n - j), 0);
-                let rows = (b.from(from, j).data.as_ptr(), Strided(b.col));
+                let rows = RowsOf { start: b.from(from, j).data.as_ptr(), rows: Strided(b.col) };
                 while i < m {
                     let width = next_dots::<V>(1, m - i);
-                    let columns = (a.from(i, from).data.as_ptr(), Strided(a.row));
+                    let columns = RowsOf { start: a.from(i, from).data.as_ptr(), rows: Strided(a.row) };
                     let out = &mut out[j * m + i..];
                     // SAFETY: the bounds of A and B were checked, and `depth` ends within k.
                     unsafe { by_dots!(height, width, V, block(depth, rows, columns, out, m, from > 0)) };
@@ -105,13 +103,13 @@ impl Kernel for Columns<'_> {
 #[inline(always)]
 unsafe fn block<V: Vector, const R: usize, const C: usize>(
     n: usize,
-    a: (*const f32, Strided),
-    b: (*const f32, Strided),
+    a: RowsOf<Strided>,
+    b: RowsOf<Strided>,
     out: &mut [f32],
     m: usize,
     add: bool,
 ) {
-    // SAFETY: the caller's.
+    // SAFETY: `n` floats of each of the R and C rows can be read: promised by the caller.
     let sums = unsafe { dots::<V, R, C>(n, a, b) };
     for (r, row) in sums.into_iter().enumerate() {
         for (c, sum) in row.into_iter().enumerate() {

@@ -52,7 +52,7 @@ pub fn cut(simd: Simd, [m, k, n]: [usize; 3]) -> Option<Cut> {
     if along::suits([m, k, n], &a, &b) {
         return None;
     }
-    let plan = Plan::cheapest(simd, [m, k, n], a, b, 0.0, std::ptr::null_mut(), n);
+    let plan = Plan::cheapest(simd, [m, k, n], a, b, 0.0, &mut [], n);
     let rows = tile(simd)[0];
     let mut rest = Vec::new();
     let mut left = plan.m % rows;

@@ -8,6 +8,7 @@ pub mod naive;
 mod pack;
 pub mod packed;
 pub mod reordered;
+mod threads;
 pub mod yardstick;
 
 use super::CpuCtx;

@@ -56,7 +56,8 @@ unsafe fn pack_turned<V: Vector>(b: Mat<f32>, columns: usize, panel: &mut [f32],
         for j in (0..columns).step_by(V::LANES) {
             let mut square = V::block();
             for (i, column) in square.as_mut().iter_mut().enumerate().take(columns - j) {
-                // SAFETY: the caller's; the mask ends at the last row.
+                // SAFETY: column j + i of B has a number for each row of the panel: promised by the caller; the mask ends at
+                // the last.
                 unsafe {
                     let from = b.data.as_ptr().add((j + i) * b.col + k);
                     *column =

@@ -31,8 +31,10 @@
 
 use super::Mat;
 use super::pack::Pack;
+use super::threads::{TASK, Threads};
 use crate::cpu::CpuCtx;
-use crate::cpu::outer::{Left, Strided, by_tile, next_rows, outer};
+use crate::cpu::disjoint::Disjoint;
+use crate::cpu::outer::{Left, RowsOf, Strided, by_tile, next_rows, outer};
 use crate::cpu::simd::Simd;
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
@@ -52,24 +54,18 @@ const PACKED: usize = 1 << 22;
 /// Elements of B up to which every thread packs all of it for itself: 256 KiB. Fetching what another core has packed would
 /// take longer.
 const OWN: usize = 64 << 10;
-/// Multiply-adds that are worth a task, and the most tasks of a product.
-const TASK: usize = 1 << 18;
+/// The most tasks of a product.
 const MOST_TASKS: usize = 16;
 /// Cycles in which a register of a square of B is turned.
 const TURNED: usize = 6;
 
-/// Where `C[i, j]` lies.
+/// Where `C[i, j]` lies: at place `i * row + j * col`.
 #[derive(Clone, Copy)]
-struct Out {
-    data: *mut f32,
+struct Out<'a> {
+    data: Disjoint<'a, f32>,
     row: usize,
     col: usize,
 }
-
-// SAFETY: tasks write disjoint elements, and the whole lies in one exclusively borrowed slice.
-unsafe impl Send for Out {}
-// SAFETY: as above.
-unsafe impl Sync for Out {}
 
 /// A product, turned the cheaper way.
 #[derive(Clone, Copy)]
@@ -80,7 +76,7 @@ pub(super) struct Plan<'a> {
     a: Mat<'a, f32>,
     b: Mat<'a, f32>,
     beta: f32,
-    c: Out,
+    c: Out<'a>,
     /// Columns of a panel.
     pub(super) width: usize,
     /// Whether B is read where it lies.
@@ -125,25 +121,6 @@ pub fn together(
     gemm(Threads { cx, simd: cx.simd(), share: true }, sizes, a, b, beta, c, ldc);
 }
 
-/// Who computes, and with what.
-#[derive(Clone, Copy)]
-struct Threads<'a> {
-    cx: &'a CpuCtx,
-    simd: Simd,
-    /// Whether other threads take part.
-    share: bool,
-}
-
-impl Threads<'_> {
-    /// Calls `f(0) .. f(n - 1)` for a product of `work` multiply-adds.
-    fn all(&self, n: usize, work: usize, f: &(dyn Fn(usize) + Sync)) {
-        match self.share && work >= TASK {
-            true => self.cx.tasks(n, work, f),
-            false => (0..n).for_each(f),
-        }
-    }
-}
-
 fn gemm(
     threads: Threads,
     [m, k, n]: [usize; 3],
@@ -159,9 +136,9 @@ fn gemm(
     super::check_bounds([m, k, n], &a, &b, c, ldc);
     let Threads { cx, simd, share } = threads;
     if super::along::suits([m, k, n], &a, &b) {
-        return super::along::gemm((cx, simd, share), [m, k, n], a, b, beta, c, ldc);
+        return super::along::gemm(threads, [m, k, n], a, b, beta, c, ldc);
     }
-    let plan = Plan::cheapest(simd, [m, k, n], a, b, beta, c.as_mut_ptr(), ldc);
+    let plan = Plan::cheapest(simd, [m, k, n], a, b, beta, c, ldc);
     // B is packed in equal parts.
     let parts = if plan.in_place { 1 } else { (k * plan.n).div_ceil(PACKED) };
     let together = plan.n.div_ceil(parts.max(1)).next_multiple_of(plan.width);
@@ -183,7 +160,14 @@ fn gemm(
 }
 
 impl<'a> Plan<'a> {
-    fn new(simd: Simd, [m, k, n]: [usize; 3], a: Mat<'a, f32>, b: Mat<'a, f32>, beta: f32, c: Out) -> Self {
+    fn new(
+        simd: Simd,
+        [m, k, n]: [usize; 3],
+        a: Mat<'a, f32>,
+        b: Mat<'a, f32>,
+        beta: f32,
+        c: Out<'a>,
+    ) -> Self {
         let [rows, vectors] = tile(simd);
         let in_place = b.col == 1 && m <= FEW * rows;
         Plan { m, k, n, a, b, beta, c, width: vectors * simd.lanes(), in_place, turned: false }
@@ -196,9 +180,10 @@ impl<'a> Plan<'a> {
         a: Mat<'a, f32>,
         b: Mat<'a, f32>,
         beta: f32,
-        data: *mut f32,
+        c: &'a mut [f32],
         ldc: usize,
     ) -> Self {
+        let data = Disjoint::new(c);
         let straight = Plan::new(simd, [m, k, n], a, b, beta, Out { data, row: ldc, col: 1 });
         let turned = Plan::new(simd, [n, k, m], b.t(), a.t(), beta, Out { data, row: 1, col: ldc });
         if turned.cost(simd) < straight.cost(simd) { Plan { turned: true, ..turned } } else { straight }
@@ -222,16 +207,16 @@ impl<'a> Plan<'a> {
 
     /// The part of the product that is rows `first .. first + m` of C.
     fn rows(self, first: usize, m: usize) -> Self {
-        // SAFETY: a place within C, or its end.
-        let data = unsafe { self.c.data.add(first * self.c.row) };
-        Plan { m, a: self.a.from(first, 0), c: Out { data, ..self.c }, ..self }
+        // SAFETY: C has a row `first`.
+        let c = unsafe { self.c.from(first, 0) };
+        Plan { m, a: self.a.from(first, 0), c, ..self }
     }
 
     /// The part of the product that is columns `first .. first + n` of C.
     fn columns(self, first: usize, n: usize) -> Self {
-        // SAFETY: a place within C, or its end.
-        let data = unsafe { self.c.data.add(first * self.c.col) };
-        Plan { n, b: self.b.from(0, first), c: Out { data, ..self.c }, ..self }
+        // SAFETY: C has a column `first`.
+        let c = unsafe { self.c.from(0, first) };
+        Plan { n, b: self.b.from(0, first), c, ..self }
     }
 
     fn run(self, threads: Threads) {
@@ -241,10 +226,10 @@ impl<'a> Plan<'a> {
         let mut packed = cx.scratch(if self.in_place { 0 } else { panels * size * size_of::<f32>() });
         let packed = packed.slice_mut::<f32>();
         if !self.in_place {
-            let to = Out { data: packed.as_mut_ptr(), row: size, col: 1 };
+            let to = Disjoint::new(packed);
             threads.all(panels, work, &|p| {
-                // SAFETY: panel p is `size` elements of its own.
-                let panel = unsafe { std::slice::from_raw_parts_mut(to.at(p, 0), size) };
+                // SAFETY: `packed` has a panel p, `size` elements that only this task writes.
+                let panel = unsafe { to.range(p * size..(p + 1) * size) };
                 simd.dispatch(Pack { b: self.b, n: self.n, width: self.width, first: p * self.width, panel });
             });
         }
@@ -268,12 +253,25 @@ impl<'a> Plan<'a> {
     }
 }
 
-impl Out {
+impl Out<'_> {
+    /// The place of `C[i, j]`.
+    ///
     /// # Safety
-    /// Within the memory it stands for.
+    /// It lies in C, and no other task reaches what is reached from it.
+    #[inline(always)]
     unsafe fn at(&self, i: usize, j: usize) -> *mut f32 {
-        // SAFETY: the caller's.
-        unsafe { self.data.add(i * self.row + j * self.col) }
+        // SAFETY: C has a row i and a column j: promised by the caller.
+        unsafe { self.data.at(i * self.row + j * self.col) }
+    }
+
+    /// The part of C that starts at `(i, j)`.
+    ///
+    /// # Safety
+    /// C has this element.
+    #[inline(always)]
+    unsafe fn from(self, i: usize, j: usize) -> Self {
+        // SAFETY: C has a row i and a column j: promised by the caller.
+        Out { data: unsafe { self.data.from(i * self.row + j * self.col) }, ..self }
     }
 }
 
@@ -333,9 +331,10 @@ impl Kernel for Task<'_> {
                         // SAFETY: `check_bounds` bounds the rows of A and C, the panel is whole, and of a B in place
                         // the mask leaves out what lies beyond the last column.
                         unsafe {
-                            let c = Out { data: plan.c.at(i, p * width), ..plan.c };
-                            let args = (depth, left, b.as_ptr(), stride, columns);
-                            by_tile!(r, columns.div_ceil(V::LANES), V, block(args, beta, c));
+                            let c = plan.c.from(i, p * width);
+                            let b = RowsOf { start: b.as_ptr(), rows: Strided(stride) };
+                            let vectors = columns.div_ceil(V::LANES);
+                            by_tile!(r, vectors, V, block(depth, left, b, columns, beta, c));
                         }
                     }
                     i += r;
@@ -367,14 +366,18 @@ fn gather<V: Vector>(a: Mat<f32>, depth: usize, r: usize, to: &mut [f32]) {
 /// A, B and C can be accessed in the tile's bounds; `columns` is more than N - 1 and at most N vectors.
 #[inline(always)]
 unsafe fn block<V: Vector, const R: usize, const N: usize>(
-    (k, a, b, stride, columns): (usize, Left, *const f32, usize, usize),
+    k: usize,
+    a: Left,
+    b: RowsOf<Strided>,
+    columns: usize,
     beta: f32,
     c: Out,
 ) {
     let mask = V::first(columns - (N - 1) * V::LANES);
-    // SAFETY: the caller's.
+    // SAFETY: A, B and C can be accessed in the tile's R rows and `columns` columns: promised by the caller; the mask ends
+    // at the last column.
     unsafe {
-        let sums = outer::<V, R, N>(k, a, b, Strided(stride), mask);
+        let sums = outer::<V, R, N>(k, a, b, mask);
         if c.col == 1 {
             for (r, row) in sums.into_iter().enumerate() {
                 for (v, sum) in row.into_iter().enumerate() {

@@ -7,16 +7,11 @@ use crate::cpu::CpuCtx;
 
 /// A type that the crate multiplies.
 pub trait Yardstick: Element {
+    /// `C = beta C + A B`.
+    ///
     /// # Safety
-    /// All elements that the sizes and strides name are in bounds, and C's are nobody else's.
-    #[allow(clippy::too_many_arguments)] // the crate's own
-    unsafe fn multiply(
-        sizes: [usize; 3],
-        a: (*const Self, [isize; 2]),
-        b: (*const Self, [isize; 2]),
-        beta: Self,
-        c: (*mut Self, [isize; 2]),
-    );
+    /// All elements that the sizes and strides name are in bounds.
+    unsafe fn multiply(sizes: [usize; 3], a: Mat<Self>, b: Mat<Self>, beta: Self, c: &mut [Self], ldc: usize);
 }
 
 macro_rules! yardstick {
@@ -26,13 +21,16 @@ macro_rules! yardstick {
             /// The trait's.
             unsafe fn multiply(
                 [m, k, n]: [usize; 3],
-                (a, [ar, ac]): (*const $t, [isize; 2]),
-                (b, [br, bc]): (*const $t, [isize; 2]),
+                a: Mat<$t>,
+                b: Mat<$t>,
                 beta: $t,
-                (c, [cr, cc]): (*mut $t, [isize; 2]),
+                c: &mut [$t],
+                ldc: usize,
             ) {
-                // SAFETY: the caller's.
-                unsafe { $gemm(m, k, n, 1.0, a, ar, ac, b, br, bc, beta, c, cr, cc) }
+                let [ar, ac, br, bc, ldc] = [a.row, a.col, b.row, b.col, ldc].map(|stride| stride as isize);
+                let (a, b, c) = (a.data.as_ptr(), b.data.as_ptr(), c.as_mut_ptr());
+                // SAFETY: every element named is in bounds: promised by the caller; C is exclusively borrowed.
+                unsafe { $gemm(m, k, n, 1.0, a, ar, ac, b, br, bc, beta, c, ldc, 1) }
             }
         }
     };
@@ -55,12 +53,8 @@ pub fn gemm<T: Yardstick>(
         return;
     }
     check_bounds([m, k, n], &a, &b, c, ldc);
-    let strides = |mat: &Mat<T>| [mat.row as isize, mat.col as isize];
-    // SAFETY: the assertions bound every element the call reads or writes; C is exclusively borrowed.
-    unsafe {
-        let (a, b) = ((a.data.as_ptr(), strides(&a)), (b.data.as_ptr(), strides(&b)));
-        T::multiply([m, k, n], a, b, beta, (c.as_mut_ptr(), [ldc as isize, 1]));
-    }
+    // SAFETY: `check_bounds` bounds every element that is read or written.
+    unsafe { T::multiply([m, k, n], a, b, beta, c, ldc) }
 }
 
 /// Multiply-adds below which one product is not worth a second thread.

@@ -18,8 +18,9 @@ use super::super::non_finite::mend_weight_gradient;
 use super::super::{Geometry, add_in_order};
 use super::layout::{Block, Layout, Taps, copy, zeros};
 use crate::cpu::CpuCtx;
+use crate::cpu::disjoint::Disjoint;
 use crate::cpu::dots::{add_dots, by_dots, next_dots};
-use crate::cpu::outer::{Strided, Table};
+use crate::cpu::outer::{Rows, RowsOf, Strided, Table};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 
@@ -80,11 +81,14 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     let offsets = layout.offsets(&taps, &block);
     let plan = Plan { g, x, dy, layout, block, offsets, images, rows, by_row };
     let run = |partials: &mut [f32]| {
-        let to = Partials { data: partials.as_mut_ptr(), size: partials.len() / chunks };
+        let size = partials.len() / chunks;
+        let sums = Disjoint::new(partials);
         cx.tasks(chunks * parts, g.work() / 16, &|task| {
             let (chunk_number, part) = (task / parts, task % parts);
             let first = chunk_number * chunk;
             let channels = part * channels..g.og().min((part + 1) * channels);
+            // SAFETY: `sums` has `chunks` times `size` elements.
+            let dw = unsafe { sums.at(chunk_number * size) };
             let mut scratch =
                 cx.scratch((plan.block.floats + plan.dy_floats(channels.len())) * size_of::<f32>());
             cx.simd().dispatch(Task {
@@ -92,7 +96,7 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
                 blocks: first..blocks.min(first + chunk),
                 channels,
                 scratch: scratch.slice_mut::<f32>(),
-                dw: to.chunk(chunk_number),
+                dw,
             });
         });
     };
@@ -104,21 +108,6 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     run(partials.slice_mut::<f32>());
     add_in_order(cx, partials.slice_mut::<f32>(), dw);
     mend_weight_gradient(cx, g, dy, x, dw);
-}
-
-/// The sums of every chunk.
-struct Partials {
-    data: *mut f32,
-    size: usize,
-}
-
-// SAFETY: tasks write disjoint elements, and the whole is exclusively borrowed while they run.
-unsafe impl Sync for Partials {}
-
-impl Partials {
-    fn chunk(&self, chunk: usize) -> *mut f32 {
-        self.data.wrapping_add(chunk * self.size)
-    }
 }
 
 impl Plan<'_> {
@@ -188,15 +177,17 @@ impl Kernel for Task<'_> {
                 let all = (images.len() - 1) * block.image + each;
                 let together =
                     !layout.in_place && all.div_ceil(V::LANES) <= images.len() * each.div_ceil(V::LANES);
-                let (stretches, strides) = match (plan.by_row, together) {
-                    (true, _) => ((rows, g.ow), [g.ow, layout.pitch]),
-                    (_, true) => ((1, all), [0, 0]),
-                    (_, false) => ((images.len(), each), [dy_image, block.image]),
+                let ([stretches, pixels], apart) = match (plan.by_row, together) {
+                    (true, _) => ([rows, g.ow], [g.ow, layout.pitch]),
+                    (_, true) => ([1, all], [0, 0]),
+                    (_, false) => ([images.len(), each], [dy_image, block.image]),
                 };
                 let sums = Sums {
                     stretches,
-                    dy: (dy.as_ptr(), strides[0], dy_row),
-                    image: (image.as_ptr(), strides[1]),
+                    pixels,
+                    apart,
+                    dy: RowsOf { start: dy.as_ptr(), rows: Strided(dy_row) },
+                    image: image.as_ptr(),
                     offsets,
                     rows: channels.len(),
                     more: i > 0,
@@ -244,11 +235,14 @@ impl Plan<'_> {
 
 /// Sums over some flat pixels.
 struct Sums<'a> {
-    /// How many stretches of flat pixels, and how long each is.
-    stretches: (usize, usize),
-    /// dy, from stretch to stretch, from channel to channel.
-    dy: (*const f32, usize, usize),
-    image: (*const f32, usize),
+    /// Stretches of flat pixels, and the length of each.
+    stretches: usize,
+    pixels: usize,
+    /// Floats of dy and of the image from stretch to stretch.
+    apart: [usize; 2],
+    /// A row is a channel.
+    dy: RowsOf<Strided>,
+    image: *const f32,
     offsets: &'a [u32],
     /// Output channels.
     rows: usize,
@@ -268,7 +262,7 @@ impl Sums<'_> {
             let (rows, mut k) = (next_dots::<V>(0, self.rows - o), 0);
             while k < self.offsets.len() {
                 let columns = next_dots::<V>(1, self.offsets.len() - k);
-                // SAFETY: the caller's.
+                // SAFETY: rows o .. o + rows and offsets k .. k + columns exist: promised by the caller.
                 unsafe { by_dots!(rows, columns, V, block(self, o, k, dw)) };
                 k += columns;
             }
@@ -284,18 +278,18 @@ impl Sums<'_> {
 #[inline(always)]
 unsafe fn block<V: Vector, const R: usize, const C: usize>(s: &Sums, o: usize, k: usize, dw: *mut f32) {
     let mut sums = [[V::splat(0.0); C]; R];
-    let (stretches, pixels) = s.stretches;
-    for i in 0..stretches {
-        // SAFETY: the caller's.
+    for i in 0..s.stretches {
+        // SAFETY: dy has R rows from o on, and the image what the C offsets reach, of each stretch: promised by the caller.
         unsafe {
-            let dy = (s.dy.0.add(i * s.dy.1 + o * s.dy.2), Strided(s.dy.2));
-            let image = (s.image.0.add(i * s.image.1), Table(&s.offsets[k..k + C]));
-            sums = add_dots::<V, R, C>(sums, pixels, dy, image);
+            let start = s.dy.start.add(i * s.apart[0] + s.dy.rows.at(o));
+            let dy = RowsOf { start, ..s.dy };
+            let image = RowsOf { start: s.image.add(i * s.apart[1]), rows: Table(&s.offsets[k..k + C]) };
+            sums = add_dots::<V, R, C>(sums, s.pixels, dy, image);
         }
     }
     for (r, row) in sums.into_iter().enumerate() {
         for (c, sum) in row.into_iter().enumerate() {
-            // SAFETY: the caller's.
+            // SAFETY: dw has `rows x offsets` sums, of which these are R rows and C columns: promised by the caller.
             unsafe {
                 let to = dw.add((o + r) * s.offsets.len() + k + c);
                 *to = if s.more { *to + sum.sum() } else { sum.sum() };

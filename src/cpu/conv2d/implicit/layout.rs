@@ -216,7 +216,7 @@ impl Layout {
                         let at = (first + r).checked_sub(above).filter(|&at| read && at < rows);
                         let real = at.map_or(0, |_| columns);
                         let at = (at.unwrap_or(0) * self.stride[0] + a) * w + b;
-                        // SAFETY: see above.
+                        // SAFETY: row and the vector behind it lie within `block.floats`.
                         unsafe {
                             copy::<V>(&from[at.min(from.len())..], self.stride[1], real, self.pitch, row);
                         }
@@ -224,7 +224,7 @@ impl Layout {
                     }
                 }
                 plane = plane.wrapping_add(block.plane);
-                // SAFETY: see above; both point into `to`.
+                // SAFETY: up to the next plane and a vector behind it is within `block.floats`; both point into `to`.
                 unsafe { zeros::<V>(row, plane.offset_from_unsigned(row)) };
             }
         }
@@ -282,7 +282,7 @@ fn positions(size: usize, stride: usize, phase: usize) -> usize {
 #[inline(always)]
 pub unsafe fn zeros<V: Vector>(to: *mut f32, n: usize) {
     for j in (0..n).step_by(V::LANES) {
-        // SAFETY: the caller's.
+        // SAFETY: j < n, and up to a vector more than n floats can be written: promised by the caller.
         unsafe { V::splat(0.0).store(to.add(j)) };
     }
 }
@@ -295,7 +295,7 @@ pub unsafe fn zeros<V: Vector>(to: *mut f32, n: usize) {
 pub unsafe fn copy<V: Vector>(from: &[f32], step: usize, n: usize, pitch: usize, to: *mut f32) {
     if step > 1 {
         let mut j = 0;
-        // SAFETY: the caller's; reading ends within `from`.
+        // SAFETY: `pitch` floats and a vector more can be written: promised by the caller; reading ends within `from`.
         unsafe {
             while step == 2 && j < n && 2 * (j + V::LANES) <= from.len() {
                 V::load_second(from.as_ptr().add(2 * j)).store(to.add(j));
@@ -310,7 +310,7 @@ pub unsafe fn copy<V: Vector>(from: &[f32], step: usize, n: usize, pitch: usize,
     }
     let from = &from[..n];
     for j in (0..pitch).step_by(V::LANES) {
-        // SAFETY: the caller's; reading ends at n.
+        // SAFETY: j < pitch, and up to a vector more than that can be written: promised by the caller; reading ends at n.
         unsafe {
             let part = match n.saturating_sub(j) {
                 0 => V::splat(0.0),

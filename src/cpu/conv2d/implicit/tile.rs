@@ -1,6 +1,6 @@
 //! A tile of outputs: some channels of a few vectors of flat pixels, and where its lanes go.
 
-use crate::cpu::outer::{Left, Table, by_tile, outer};
+use crate::cpu::outer::{Left, RowsOf, Table, by_tile, outer};
 use crate::cpu::vector::Vector;
 
 /// Some lanes of one vector of flat pixels, and where their outputs go.
@@ -37,11 +37,11 @@ impl Runs {
             // As even as can be: of 4 vectors 2 and 2.
             let n = (vectors - first).div_ceil(tiles - t);
             let pixels = (self.pixels - first * V::LANES).min(n * V::LANES);
-            let spots = (&self.vectors[first..=first + n], &self.spots[..]);
-            // SAFETY: the caller's.
+            let (spans, spots) = (&self.vectors[first..=first + n], &self.spots[..]);
+            // SAFETY: the image holds what these pixels' offsets reach, and y what the spots name: promised by the caller.
             unsafe {
                 let from = image.as_ptr().add(first * V::LANES);
-                by_tile!(rows, n, V, compute(tile, from, pixels, spots, y));
+                by_tile!(rows, n, V, compute(tile, from, pixels, spans, spots, y));
             }
             first += n;
         }
@@ -59,7 +59,7 @@ pub struct Tile<'a> {
     pub step: usize,
 }
 
-/// R channels of N vectors of flat pixels, `pixels` in all.
+/// R channels of N vectors of flat pixels, `pixels` in all; the spots of vector v are numbers `spans[v] .. spans[v + 1]`.
 ///
 /// # Safety
 /// As [`Runs::go`].
@@ -69,12 +69,14 @@ unsafe fn compute<V: Vector, const R: usize, const N: usize>(
     t: &Tile,
     from: *const f32,
     pixels: usize,
-    (vectors, spots): (&[u32], &[Spot]),
+    spans: &[u32],
+    spots: &[Spot],
     y: *mut f32,
 ) {
     let mask = V::first(pixels - (N - 1) * V::LANES);
-    // SAFETY: the caller's.
-    let mut sums = unsafe { outer::<V, R, N>(t.offsets.len(), t.weights, from, Table(t.offsets), mask) };
+    let image = RowsOf { start: from, rows: Table(t.offsets) };
+    // SAFETY: the tile has R channels of weights, and the image what `pixels` pixels' offsets reach: promised by the caller.
+    let mut sums = unsafe { outer::<V, R, N>(t.offsets.len(), t.weights, image, mask) };
     for r in 0..R {
         // SAFETY: the tile has R channels.
         let bias = t.bias.map(|bias| V::splat(unsafe { *bias.add(r) }));
@@ -83,9 +85,9 @@ unsafe fn compute<V: Vector, const R: usize, const N: usize>(
             sums[r][v] = if t.relu { V::splat(0.0).max(sum) } else { sum };
         }
     }
-    let spots = |v: usize| &spots[vectors[v] as usize..vectors[v + 1] as usize];
+    let spots = |v: usize| &spots[spans[v] as usize..spans[v + 1] as usize];
     // Written out, because sums that a loop picks would be kept in memory from the first product on.
-    // SAFETY: the caller's.
+    // SAFETY: y can be written where the spots say: promised by the caller.
     unsafe {
         t.store(std::array::from_fn::<V, R, _>(|r| sums[r][0]), spots(0), y);
         if N > 1 {
@@ -106,7 +108,7 @@ impl Tile<'_> {
     #[allow(clippy::needless_range_loop)] // as above
     unsafe fn store<V: Vector, const R: usize>(&self, sums: [V; R], spots: &[Spot], y: *mut f32) {
         let whole = (1u32 << V::LANES) - 1;
-        // SAFETY: the caller's.
+        // SAFETY: each of R channels of y can be written at the spots' lanes: promised by the caller.
         unsafe {
             for spot in spots {
                 let to = y.add(spot.at);

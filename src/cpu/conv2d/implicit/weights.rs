@@ -4,6 +4,7 @@ use super::super::Geometry;
 use super::ROWS;
 use super::layout::{Tap, Taps};
 use crate::cpu::CpuCtx;
+use crate::cpu::disjoint::Disjoint;
 use crate::cpu::outer::{Left, next_rows};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
@@ -43,12 +44,12 @@ pub fn turn<'a>(
     weight: &[f32],
     to: &'a mut [f32],
 ) -> Vec<&'a [f32]> {
-    let data = Shared(to.as_mut_ptr());
+    let data = Disjoint::new(to);
     let parts = g.cg().div_ceil(TURNED);
-    cx.tasks(g.groups * parts, to.len(), &|task| {
+    cx.tasks(g.groups * parts, data.len(), &|task| {
         let (group, first) = (task / parts, task % parts * TURNED);
         let channels = first..g.cg().min(first + TURNED);
-        cx.simd().dispatch(Turn { g, passes, weight, group, channels, to: data.get() });
+        cx.simd().dispatch(Turn { g, passes, weight, group, channels, to: data });
     });
     let mut rest = &*to;
     let own = passes.iter().map(|taps| {
@@ -70,7 +71,7 @@ struct Turn<'a> {
     weight: &'a [f32],
     group: usize,
     channels: Range<usize>,
-    to: *mut f32,
+    to: Disjoint<'a, f32>,
 }
 
 impl Kernel for Turn<'_> {
@@ -80,7 +81,7 @@ impl Kernel for Turn<'_> {
     fn run<V: Vector>(self) {
         let Turn { g, passes, weight, group, channels, to } = self;
         for near in (0..g.og()).step_by(NEAR) {
-            let mut panels = to;
+            let mut pass = 0;
             for taps in passes {
                 let k = g.og() * taps.len();
                 for o in near..g.og().min(near + NEAR) {
@@ -93,27 +94,16 @@ impl Kernel for Turn<'_> {
                             for r in 0..rows {
                                 // SAFETY: within the panel of channels c .. c + rows, which is K * rows floats from
                                 // channel c's place on, and which only this task writes.
-                                unsafe { *panels.add(at + i * rows + r) = kernels[(c + r) * g.taps() + tap] };
+                                unsafe {
+                                    *to.at(pass + at + i * rows + r) = kernels[(c + r) * g.taps() + tap]
+                                };
                             }
                         }
                         c += rows;
                     }
                 }
-                // SAFETY: the end of the pass's panels.
-                panels = unsafe { panels.add(g.c * k) };
+                pass += g.c * k;
             }
         }
-    }
-}
-
-/// Memory that tasks write disjoint parts of.
-struct Shared(*mut f32);
-
-// SAFETY: as said, and the whole is exclusively borrowed while they run.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn get(&self) -> *mut f32 {
-        self.0
     }
 }

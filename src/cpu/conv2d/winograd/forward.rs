@@ -13,10 +13,11 @@
 
 use super::patch::Plane;
 use super::transforms::{Place, Taps, outputs, pixels, taps};
-use super::{Block, MACS, Shared, Tiling, pitch};
+use super::{Block, MACS, Tiling, pitch};
 use crate::cpu::CpuCtx;
 use crate::cpu::conv2d::{Finish, Geometry, GradInput, im2col, implicit};
-use crate::cpu::outer::{Left, Strided, by_tile, next_rows, outer};
+use crate::cpu::disjoint::Disjoint;
+use crate::cpu::outer::{Left, RowsOf, Strided, by_tile, next_rows, outer};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,7 +45,7 @@ struct Layer<'a> {
     weight: &'a [f32],
     taps: Taps,
     finish: Finish<'a, f32>,
-    y: Shared,
+    y: Disjoint<'a, f32>,
     tiling: Tiling,
     lanes: usize,
     /// Set where an output is not finite.
@@ -63,7 +64,7 @@ pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Fin
         weight,
         taps: Taps { output: g.c * 9, input: 9, turned: false },
         finish,
-        y: Shared(y.as_mut_ptr()),
+        y: Disjoint::new(&mut *y),
         tiling: Tiling::new(g.n, [g.oh, g.ow]),
         lanes: cx.simd().lanes(),
         spread: &spread,
@@ -88,7 +89,7 @@ pub fn grad_input(cx: &CpuCtx, g: &Geometry, of: GradInput<f32>, dx: &mut [f32])
         weight,
         taps: Taps { output: 9, input: g.c * 9, turned: true },
         finish: Finish { bias, relu: false },
-        y: Shared(dx.as_mut_ptr()),
+        y: Disjoint::new(&mut *dx),
         tiling: Tiling::new(g.n, [g.h, g.w]),
         lanes: cx.simd().lanes(),
         spread: &spread,
@@ -111,9 +112,9 @@ impl Layer<'_> {
 
     fn by_blocks(&self, cx: &CpuCtx) {
         let mut u = cx.scratch(self.u_place().len() * 4);
-        let all = Shared(u.slice_mut::<f32>().as_mut_ptr());
+        let all = Disjoint::new(u.slice_mut::<f32>());
         cx.tasks(self.o.div_ceil(self.lanes), self.u_place().len(), &|group| {
-            cx.simd().dispatch(Weights { layer: self, group, u: all.get() });
+            cx.simd().dispatch(Weights { layer: self, group, u: all });
         });
         let u = u.slice::<f32>();
         cx.tasks(self.tiling.len(), self.work(self.tiling.tiles()), &|number| {
@@ -127,11 +128,11 @@ impl Layer<'_> {
         let (blocks, tiles) = tiling.blocks(0, tiling.len());
         let place = Place::new(tiles, pitch(self.c, self.lanes), self.lanes);
         let mut buffer = cx.scratch(place.len() * 4);
-        let v = Shared(buffer.slice_mut::<f32>().as_mut_ptr());
+        let v = Disjoint::new(buffer.slice_mut::<f32>());
         cx.tasks(blocks.len(), place.len(), &|i| {
             let mut patch = cx.scratch(tiling.patch(self.lanes) * 4);
             let (patch, block) = (patch.slice_mut::<f32>(), &blocks[i]);
-            cx.simd().dispatch(Transform { layer: self, block, place, patch, v: v.get() });
+            cx.simd().dispatch(Transform { layer: self, block, place, patch, v });
         });
         let v = buffer.slice::<f32>();
         cx.tasks(self.o.div_ceil(PANEL * self.lanes), self.work(tiles), &|panel| {
@@ -163,10 +164,10 @@ impl Layer<'_> {
     #[inline(always)]
     unsafe fn taps<V: Vector>(&self, group: usize, inputs: Range<usize>, u: *mut f32, place: Place) {
         let first = group * V::LANES;
-        // SAFETY: the weights of these channels exist; the caller's for U.
+        // SAFETY: the weights of these channels exist; U has room for `inputs.len()` registers: promised by the caller.
         unsafe {
             let weight = self.weight.as_ptr().add(first * self.taps.output + inputs.start * self.taps.input);
-            taps::<V>(weight, self.taps, (V::LANES.min(self.o - first), inputs.len()), u, place);
+            taps::<V>(weight, self.taps, [V::LANES.min(self.o - first), inputs.len()], u, place);
         }
     }
 
@@ -199,7 +200,8 @@ impl Layer<'_> {
         &self,
         block: &Block,
         channels: Range<usize>,
-        (m, place): (*const f32, Place),
+        m: *const f32,
+        place: Place,
         patch: &mut [f32],
     ) {
         let written = block.written();
@@ -208,17 +210,18 @@ impl Layer<'_> {
         for (image, tile) in block.images() {
             for first in channels.clone().step_by(V::LANES) {
                 let count = V::LANES.min(channels.end - first);
-                // SAFETY: the bias and the planes exist, the patch has room; the caller's for M and y.
+                // SAFETY: the bias and the planes exist, and the patch has room; M has the block's tiles, and nobody else
+                // writes these channels of y there: promised by the caller.
                 unsafe {
                     let bias = match self.finish.bias {
                         Some(bias) => V::load_part(bias.as_ptr().add(first), V::first(count)),
                         None => V::splat(0.0),
                     };
                     let m = m.add(tile * place.tile + first - channels.start);
-                    let finish = (bias, self.finish.relu);
-                    let found = outputs::<V>(block.size(), m, place, finish, patch.as_mut_ptr());
+                    let relu = self.finish.relu;
+                    let found = outputs::<V>(block.size(), m, place, bias, relu, patch.as_mut_ptr());
                     products = products.add(found);
-                    let planes = self.y.get().add((image * self.o + first) * size);
+                    let planes = self.y.at((image * self.o + first) * size);
                     written.scatter::<V>(patch.as_ptr(), count, self.to, planes);
                 }
             }
@@ -233,7 +236,7 @@ impl Layer<'_> {
 struct Weights<'a> {
     layer: &'a Layer<'a>,
     group: usize,
-    u: *mut f32,
+    u: Disjoint<'a, f32>,
 }
 
 impl Kernel for Weights<'_> {
@@ -245,7 +248,7 @@ impl Kernel for Weights<'_> {
         let (start, width) = layer.panel::<V>(group);
         let place = Place { tile: width, ..layer.u_place() };
         // SAFETY: U is that large, and its registers of this group belong to this task.
-        unsafe { layer.taps::<V>(group, 0..layer.c, u.add(start), place) };
+        unsafe { layer.taps::<V>(group, 0..layer.c, u.at(start), place) };
     }
 }
 
@@ -281,10 +284,12 @@ impl Kernel for Tiles<'_> {
                         let (place, width) = layer.panel::<V>(first / V::LANES);
                         let u = u.as_ptr().add(position * layer.u_place().position + place);
                         let m = m.as_mut_ptr().add(position * m_place.position + first - start);
-                        product::<V>((tiles, c), (v, v_place.tile), (u, width), (m, m_place.tile), false);
+                        let v = Left { data: v, row: v_place.tile, col: 1 };
+                        let u = RowsOf { start: u, rows: Strided(width) };
+                        product::<V>(tiles, c, v, u, m, m_place.tile, false);
                     }
                 }
-                layer.outputs::<V>(block, start..end, (m.as_ptr(), m_place), patch);
+                layer.outputs::<V>(block, start..end, m.as_ptr(), m_place, patch);
             }
         }
     }
@@ -296,7 +301,7 @@ struct Transform<'a> {
     block: &'a Block,
     place: Place,
     patch: &'a mut [f32],
-    v: *mut f32,
+    v: Disjoint<'a, f32>,
 }
 
 impl Kernel for Transform<'_> {
@@ -306,7 +311,7 @@ impl Kernel for Transform<'_> {
     fn run<V: Vector>(self) {
         let Transform { layer, block, place, patch, v } = self;
         // SAFETY: V has room for all blocks, and this task has this one.
-        unsafe { layer.pixels::<V>(block, place, patch, v) };
+        unsafe { layer.pixels::<V>(block, place, patch, v.at(0)) };
     }
 }
 
@@ -348,36 +353,41 @@ impl Kernel for Panel<'_> {
                     let v = v.as_ptr().add(position * place.position + k);
                     let u = u.add(position * u_place.position);
                     let m = m.add(position * m_place.position);
-                    product::<V>((tiles, depth), (v, place.tile), (u, width), (m, width), k > 0);
+                    let v = Left { data: v, row: place.tile, col: 1 };
+                    let u = RowsOf { start: u, rows: Strided(width) };
+                    product::<V>(tiles, depth, v, u, m, width, k > 0);
                 }
             }
             for block in blocks {
-                layer.outputs::<V>(block, first..end, (m, m_place), patch);
+                layer.outputs::<V>(block, first..end, m, m_place, patch);
             }
         }
     }
 }
 
-/// `M = V U`, or `M += V U`, for one position: `rows` tiles, k channels in, `width` channels out.
+/// `M = V U`, or `M += V U`, for one position: `rows` tiles, k channels in, as many out as U has from row to row. Rows of M
+/// are `pitch` floats apart.
 ///
 /// # Safety
-/// V, U and M, each with the floats from row to row, can be accessed so far.
+/// `rows` rows of V and M and k rows of U can be accessed, and M by nobody else.
 #[inline(always)]
 unsafe fn product<V: Vector>(
-    (rows, k): (usize, usize),
-    (v, v_pitch): (*const f32, usize),
-    (u, width): (*const f32, usize),
-    (m, m_pitch): (*mut f32, usize),
+    rows: usize,
+    k: usize,
+    v: Left,
+    u: RowsOf<Strided>,
+    m: *mut f32,
+    pitch: usize,
     more: bool,
 ) {
     let mut i = 0;
     while i < rows {
         let r = next_rows::<V>(rows - i);
-        // SAFETY: the caller's.
+        // SAFETY: rows i .. i + r of V and M can be accessed: promised by the caller.
         unsafe {
-            let left = Left { data: v.add(i * v_pitch), row: v_pitch, col: 1 };
-            let m = (m.add(i * m_pitch), m_pitch);
-            by_tile!(r, width / V::LANES, V, rows_of(k, left, (u, width), m, more));
+            let v = Left { data: v.data.add(i * v.row), ..v };
+            let m = m.add(i * pitch);
+            by_tile!(r, u.rows.0 / V::LANES, V, rows_of(k, v, u, m, pitch, more));
         }
         i += r;
     }
@@ -389,16 +399,17 @@ unsafe fn product<V: Vector>(
 unsafe fn rows_of<V: Vector, const R: usize, const N: usize>(
     k: usize,
     v: Left,
-    (u, width): (*const f32, usize),
-    (m, m_pitch): (*mut f32, usize),
+    u: RowsOf<Strided>,
+    m: *mut f32,
+    pitch: usize,
     more: bool,
 ) {
-    // SAFETY: the caller's.
+    // SAFETY: R rows of V and M and k rows of U, N registers each, can be accessed: promised by the caller.
     unsafe {
-        let sums = outer::<V, R, N>(k, v, u, Strided(width), V::first(V::LANES));
+        let sums = outer::<V, R, N>(k, v, u, V::first(V::LANES));
         for (r, row) in sums.into_iter().enumerate() {
             for (n, sum) in row.into_iter().enumerate() {
-                let to = m.add(r * m_pitch + n * V::LANES);
+                let to = m.add(r * pitch + n * V::LANES);
                 if more { sum.add(V::load(to)) } else { sum }.store(to);
             }
         }

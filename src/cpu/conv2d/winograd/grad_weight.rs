@@ -18,11 +18,12 @@
 
 use super::patch::Plane;
 use super::transforms::{Place, grads, pixels, weights};
-use super::{Block, MACS, Shared, Tiling, pitch};
+use super::{Block, MACS, Tiling, pitch};
 use crate::cpu::CpuCtx;
 use crate::cpu::conv2d::non_finite::all_finite;
 use crate::cpu::conv2d::{Geometry, im2col, implicit};
-use crate::cpu::outer::{Left, Strided, by_tile, next_rows, outer};
+use crate::cpu::disjoint::Disjoint;
+use crate::cpu::outer::{Left, RowsOf, Strided, by_tile, next_rows, outer};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 
@@ -72,12 +73,12 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     let chunk = tiling.len().div_ceil(if small { CHUNKS } else { 1 });
     let chunks = tiling.len().div_ceil(chunk);
     let mut du = cx.scratch(chunks * sum.size() * 4);
-    let to = Shared(du.slice_mut::<f32>().as_mut_ptr());
+    let to = Disjoint::new(du.slice_mut::<f32>());
     if small {
         cx.tasks(chunks, g.work() / MACS, &|i| {
             let blocks = i * chunk..tiling.len().min((i + 1) * chunk);
-            // SAFETY: a dU of this chunk.
-            let du = unsafe { to.get().add(i * sum.size()) };
+            // SAFETY: dU number i of `chunks`, which only this task writes.
+            let du = unsafe { to.at(i * sum.size()) };
             simd.dispatch(Chunk { cx, sum: &sum, blocks, du });
         });
     } else {
@@ -104,12 +105,12 @@ impl Sum<'_> {
     }
 
     /// All of dU, some blocks of tiles after the other.
-    fn by_phases(&self, cx: &CpuCtx, du: Shared) {
+    fn by_phases(&self, cx: &CpuCtx, du: Disjoint<f32>) {
         let (tiling, simd) = (self.tiling, cx.simd());
         let together = tiling.together((BETWEEN / (16 * (self.pitch[0] + self.pitch[1]))).min(DEEP));
         let most = self.places(together * tiling.largest());
         let mut buffers = most.map(|place| cx.scratch(place.len() * 4));
-        let [y, v] = buffers.each_mut().map(|b| Shared(b.slice_mut::<f32>().as_mut_ptr()));
+        let [y, v] = buffers.each_mut().map(|b| Disjoint::new(b.slice_mut::<f32>()));
         for first in (0..tiling.len()).step_by(together) {
             let (blocks, tiles) = tiling.blocks(first, together);
             let places = self.places(tiles);
@@ -117,13 +118,16 @@ impl Sum<'_> {
             cx.tasks(blocks.len(), work, &|i| {
                 let mut patch = cx.scratch(tiling.patch(self.lanes) * 4);
                 let (block, patch) = (&blocks[i], patch.slice_mut::<f32>());
-                simd.dispatch(Transform { sum: self, block, places, patch, y: y.get(), v: v.get() });
+                // SAFETY: the beginnings; a transform writes the tiles of its block.
+                let [y, v] = unsafe { [y.at(0), v.at(0)] };
+                simd.dispatch(Transform { sum: self, block, places, patch, y, v });
             });
             let parts = self.o.div_ceil(ROWS);
             cx.tasks(16 * parts, tiles * self.o * self.c, &|task| {
                 let (position, part) = (task / parts, task % parts);
                 let rows = part * ROWS..self.o.min((part + 1) * ROWS);
-                let (more, [y, v, du]) = (first > 0, [y, v, du].map(|shared| shared.get()));
+                // SAFETY: the beginnings; a product writes the rows of dU that are its own.
+                let (more, [y, v, du]) = (first > 0, unsafe { [y.at(0), v.at(0), du.at(0)] });
                 simd.dispatch(Products { sum: self, tiles, position, rows, more, y, v, du });
             });
         }
@@ -160,7 +164,7 @@ impl Kernel for Transform<'_> {
                 }
             }
             for first in (0..g.o).step_by(V::LANES) {
-                // SAFETY: as above, in Y.
+                // SAFETY: the planes exist, the patch has room, and tile and channels lie in Y.
                 unsafe {
                     let planes = dy.as_ptr().add((image * g.o + first) * g.out_plane());
                     written.gather::<V>(planes, V::LANES.min(g.o - first), y_plane, patch);
@@ -205,7 +209,7 @@ impl Kernel for Products<'_> {
                 // SAFETY: Y and V have `tiles` rows of whole registers, dU o rows.
                 unsafe {
                     let left = Left { data: y.add(o), row: 1, col: sum.pitch[0] };
-                    let v = (v.add(first), sum.pitch[1]);
+                    let v = RowsOf { start: v.add(first), rows: Strided(sum.pitch[1]) };
                     by_tile!(r, vectors, V, products(tiles, left, v, more, du.add(o * sum.c + first), sum.c));
                 }
                 o += r;
@@ -217,19 +221,19 @@ impl Kernel for Products<'_> {
 /// One tile of dU.
 ///
 /// # Safety
-/// All can be accessed so far.
+/// `tiles` rows of Y and V and R rows of dU can be accessed, and dU by nobody else.
 #[inline(always)]
 unsafe fn products<V: Vector, const R: usize, const N: usize>(
     tiles: usize,
     y: Left,
-    (v, pitch): (*const f32, usize),
+    v: RowsOf<Strided>,
     more: bool,
     du: *mut f32,
     row: usize,
 ) {
-    // SAFETY: the caller's.
+    // SAFETY: `tiles` rows of Y and V and R rows of dU, N registers each, can be accessed: promised by the caller.
     unsafe {
-        let sums = outer::<V, R, N>(tiles, y, v, Strided(pitch), V::first(V::LANES));
+        let sums = outer::<V, R, N>(tiles, y, v, V::first(V::LANES));
         for (r, sums) in sums.into_iter().enumerate() {
             for (n, sum) in sums.into_iter().enumerate() {
                 let to = du.add(r * row + n * V::LANES);
@@ -290,7 +294,7 @@ impl Kernel for Back<'_> {
             // SAFETY: row o of `count` dUs, and 9 weights for each channel.
             unsafe {
                 let du = du.as_ptr().add(o * sum.c + group * V::LANES);
-                weights::<V>((du, count, sum.size()), sum.o * sum.c, dw.len() / 9, dw.as_mut_ptr());
+                weights::<V>(du, count, sum.size(), sum.o * sum.c, dw.len() / 9, dw.as_mut_ptr());
             }
         }
     }

@@ -93,20 +93,6 @@ pub fn supports(g: &Geometry) -> bool {
 /// Multiply-adds that take about as long as touching one element; contexts weigh work in elements.
 const MACS: usize = 32;
 
-/// Where tasks write.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-// SAFETY: tasks write disjoint elements of one exclusively borrowed slice.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn get(&self) -> *mut f32 {
-        self.0
-    }
-}
-
 /// How the tiles of all outputs are cut into blocks, by sizes alone.
 #[derive(Clone, Copy)]
 struct Tiling {

@@ -90,12 +90,13 @@ impl Place {
 pub unsafe fn pixels<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to: *mut f32, place: Place) {
     let width = 2 * cols + 2;
     for i in 0..rows {
-        // SAFETY: the caller's, here and below.
+        // SAFETY: the patch has these columns of pixels: promised by the caller.
         let mut left = unsafe {
             let patch = patch.add(2 * i * width * V::LANES);
             [column::<V>(patch, width), column::<V>(patch.add(V::LANES), width)]
         };
         for j in 0..cols {
+            // SAFETY: the patch has two more columns, and V this tile: promised by the caller.
             let (right, to) = unsafe {
                 let patch = patch.add((2 * i * width + 2 * j + 2) * V::LANES);
                 let right = [column::<V>(patch, width), column::<V>(patch.add(V::LANES), width)];
@@ -104,7 +105,7 @@ pub unsafe fn pixels<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to:
             for r in 0..4 {
                 let row = pixels_1d([left[0][r], left[1][r], right[0][r], right[1][r]]);
                 for (s, v) in row.into_iter().enumerate() {
-                    // SAFETY: the caller's.
+                    // SAFETY: V has all 16 numbers of this tile: promised by the caller.
                     unsafe { v.store(to.add((4 * r + s) * place.position)) };
                 }
             }
@@ -121,7 +122,7 @@ pub unsafe fn pixels<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to:
 unsafe fn column<V: Vector>(patch: *const f32, width: usize) -> [V; 4] {
     let mut pixels = [V::splat(0.0); 4];
     for (row, pixel) in pixels.iter_mut().enumerate() {
-        // SAFETY: the caller's.
+        // SAFETY: four pixels, `width` apart, can be read: promised by the caller.
         *pixel = unsafe { V::load(patch.add(row * width * V::LANES)) };
     }
     pixels_1d(pixels)
@@ -138,11 +139,11 @@ pub unsafe fn grads<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to: 
         let mut dy = [[V::splat(0.0); 2]; 2];
         for (r, row) in dy.iter_mut().enumerate() {
             for (s, pixel) in row.iter_mut().enumerate() {
-                // SAFETY: the caller's.
+                // SAFETY: the patch has `2 rows` by `2 cols` pixels: promised by the caller.
                 *pixel = unsafe { V::load(patch.add(((2 * i + r) * 2 * cols + 2 * j + s) * V::LANES)) };
             }
         }
-        // SAFETY: the caller's.
+        // SAFETY: there is room for `rows x cols` tiles: promised by the caller.
         unsafe {
             store_tile(both(dy, grads_1d), to.add(tile * place.tile), place.position);
         }
@@ -160,14 +161,15 @@ pub unsafe fn outputs<V: Vector>(
     [rows, cols]: [usize; 2],
     from: *const f32,
     place: Place,
-    (bias, relu): (V, bool),
+    bias: V,
+    relu: bool,
     patch: *mut f32,
 ) -> V {
     let zero = V::splat(0.0);
     let mut products = zero;
     for i in 0..rows {
         for j in 0..cols {
-            // SAFETY: the caller's.
+            // SAFETY: there are `rows x cols` tiles, and `2 rows` by `2 cols` pixels of the patch: promised by the caller.
             unsafe {
                 let mut m = load_tile::<V>(from.add((i * cols + j) * place.tile), place.position);
                 // This one is a term, with sign +, of all four outputs.
@@ -195,7 +197,7 @@ unsafe fn load_tile<V: Vector>(from: *const f32, position: usize) -> [[V; 4]; 4]
     let mut m = [[V::splat(0.0); 4]; 4];
     for (r, row) in m.iter_mut().enumerate() {
         for (s, m) in row.iter_mut().enumerate() {
-            // SAFETY: the caller's.
+            // SAFETY: all 16 numbers can be read: promised by the caller.
             *m = unsafe { V::load(from.add((4 * r + s) * position)) };
         }
     }
@@ -210,7 +212,7 @@ unsafe fn load_tile<V: Vector>(from: *const f32, position: usize) -> [[V; 4]; 4]
 unsafe fn store_tile<V: Vector>(v: [[V; 4]; 4], to: *mut f32, position: usize) {
     for (r, row) in v.into_iter().enumerate() {
         for (s, v) in row.into_iter().enumerate() {
-            // SAFETY: the caller's.
+            // SAFETY: all 16 numbers can be written: promised by the caller.
             unsafe { v.store(to.add((4 * r + s) * position)) };
         }
     }
@@ -237,7 +239,7 @@ const TOGETHER: usize = 16;
 pub unsafe fn taps<V: Vector>(
     weight: *const f32,
     lie: Taps,
-    (outputs, k): (usize, usize),
+    [outputs, k]: [usize; 2],
     to: *mut f32,
     place: Place,
 ) {
@@ -249,7 +251,7 @@ pub unsafe fn taps<V: Vector>(
             let mask = V::first(V::LANES.min(len - t));
             let mut block = V::block();
             for (o, row) in block.as_mut().iter_mut().enumerate().take(outputs) {
-                // SAFETY: `len - t` more weights follow.
+                // SAFETY: output channel o has taps for all k inputs: promised by the caller; the mask ends with them.
                 *row = unsafe { V::load_part(weight.add(first * lie.input + o * lie.output + t), mask) };
             }
             for (j, column) in V::transpose(block).as_ref().iter().enumerate() {
@@ -264,7 +266,7 @@ pub unsafe fn taps<V: Vector>(
                 // SAFETY: written above.
                 g[tap / 3][tap % 3] = unsafe { V::load(columns[from * V::LANES..].as_ptr()) };
             }
-            // SAFETY: the caller's.
+            // SAFETY: U has room for k input channels: promised by the caller.
             unsafe { store_tile(both(g, taps_1d), to.add((first + i) * place.tile), place.position) };
         }
     }
@@ -276,14 +278,17 @@ pub unsafe fn taps<V: Vector>(
 /// dU and weights can be accessed.
 #[inline(always)]
 pub unsafe fn weights<V: Vector>(
-    (from, count, size): (*const f32, usize, usize),
+    from: *const f32,
+    count: usize,
+    size: usize,
     position: usize,
     channels: usize,
     dw: *mut f32,
 ) {
-    // SAFETY: the caller's, here and below.
+    // SAFETY: there is a first dU: promised by the caller.
     let mut du = unsafe { load_tile::<V>(from, position) };
     for i in 1..count {
+        // SAFETY: there are `count`, `size` floats apart: promised by the caller.
         let more = unsafe { load_tile::<V>(from.add(i * size), position) };
         for (row, more) in du.iter_mut().zip(more) {
             for (sum, more) in row.iter_mut().zip(more) {
@@ -299,7 +304,7 @@ pub unsafe fn weights<V: Vector>(
         }
         let mask = V::first(V::LANES.min(9 - t));
         for (c, taps) in V::transpose(block).as_ref().iter().enumerate().take(channels) {
-            // SAFETY: the caller's.
+            // SAFETY: `channels` times 9 weights can be written: promised by the caller.
             unsafe { taps.store_part(dw.add(9 * c + t), mask) };
         }
     }

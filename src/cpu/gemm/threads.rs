@@ -1,0 +1,27 @@
+//! Who computes a product, and from which size on together.
+
+use crate::cpu::CpuCtx;
+use crate::cpu::simd::Simd;
+use crate::cpu::team::Body;
+
+/// Multiply-adds that are worth a task.
+pub(super) const TASK: usize = 1 << 18;
+
+/// Who computes, and with what.
+#[derive(Clone, Copy)]
+pub(super) struct Threads<'a> {
+    pub cx: &'a CpuCtx,
+    pub simd: Simd,
+    /// Whether other threads take part.
+    pub share: bool,
+}
+
+impl Threads<'_> {
+    /// Calls `f(0) .. f(n - 1)` for a product of `work` multiply-adds.
+    pub fn all(&self, n: usize, work: usize, f: Body) {
+        match self.share && work >= TASK {
+            true => self.cx.tasks(n, work, f),
+            false => (0..n).for_each(f),
+        }
+    }
+}
