@@ -149,7 +149,7 @@ impl Buffer {
 
     /// The contents, to be written.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `bytes`, and `&mut self` makes the access exclusive.
+        // SAFETY: the block holds at least `bytes` initialised bytes, and `&mut self` makes the access exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.block.as_ptr(), self.bytes) }
     }
 

@@ -26,7 +26,7 @@ fn sums(simd: Simd, a: f32, b: f32, rounds: usize) -> f32 {
         // SAFETY: a context's level is one that this processor has.
         Simd::Avx512 => unsafe { avx512(a, b, rounds) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
+        // SAFETY: a context's level is one that this processor has.
         Simd::Avx2 => unsafe { avx2(a, b, rounds) },
         _ => portable(a, b, rounds),
     }

@@ -103,7 +103,7 @@ impl Simd {
             // SAFETY: a context's level is one that `supported` found on this processor.
             Simd::Avx2 => unsafe { avx2(f) },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
+            // SAFETY: a context's level is one that `supported` found on this processor.
             Simd::Avx512 => unsafe { avx512(f) },
             #[cfg(not(target_arch = "x86_64"))]
             Simd::Avx2 | Simd::Avx512 => unreachable!("no such level on this processor"),

@@ -191,13 +191,13 @@ impl CudaCtx {
         if self.capture.active() {
             let mut kept = self.driver.pinned(bytes.len())?;
             kept.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
-            // SAFETY: the graph keeps the memory; the tensor at `to` is the caller's.
+            // SAFETY: the graph keeps the memory; the caller holds the tensor at `to`, which is of this length.
             unsafe { self.driver.copy_to_device(to.address(), &kept.bytes()[..bytes.len()])? };
             self.capture.keep(kept);
             return Ok(());
         }
         let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the tensor at `to` is the caller's, and of this length.
+        // SAFETY: the caller holds the tensor at `to`, which is of this length.
         unsafe { staging.upload(&self.driver, to.address(), bytes) }
     }
 
@@ -225,7 +225,7 @@ impl CudaCtx {
             .help("train with `GraphMode::Off`"));
         }
         let places: Vec<(u64, usize)> = from.iter().map(|(ptr, bytes)| (ptr.address(), *bytes)).collect();
-        // SAFETY: the callers of this crate pass tensors they hold.
+        // SAFETY: the callers of this crate hold the tensors at these places, which have so many bytes.
         unsafe { Readback::queue(&self.driver, &self.spare, &places) }
     }
 
@@ -234,7 +234,7 @@ impl CudaCtx {
         if bytes == 0 {
             return Ok(());
         }
-        // SAFETY: the callers of this crate pass tensors they hold.
+        // SAFETY: the callers of this crate hold both tensors, which have `bytes` bytes.
         unsafe { self.driver.copy_on_device(to.address(), from.address(), bytes) }
     }
 
@@ -243,7 +243,7 @@ impl CudaCtx {
         if bytes == 0 {
             return Ok(());
         }
-        // SAFETY: the callers of this crate pass tensors they hold.
+        // SAFETY: the callers of this crate hold the tensor, which has `bytes` bytes.
         unsafe { self.driver.fill_bytes(at.address(), byte, bytes) }
     }
 
@@ -252,7 +252,7 @@ impl CudaCtx {
         if n == 0 {
             return Ok(());
         }
-        // SAFETY: the callers of this crate pass tensors they hold.
+        // SAFETY: the callers of this crate hold the tensor, which has `n` f32 elements.
         unsafe { self.driver.fill_words(at.address(), value.to_bits(), n) }
     }
 
@@ -269,7 +269,7 @@ impl CudaCtx {
         if launch.is_empty() {
             return Ok(());
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the arguments are those that the kernel declares: promised by the caller.
         unsafe { self.driver.launch(kernel, launch, arguments)? };
         self.check(kernel_name(kernel))
     }

@@ -196,7 +196,7 @@ impl Drop for DevicePool {
     fn drop(&mut self) {
         let lists = self.lists.get_mut().unwrap_or_else(PoisonError::into_inner);
         for address in lists.free.values_mut().flat_map(std::mem::take) {
-            // SAFETY: as in `give_back`; every buffer keeps the pool alive, so none is left.
+            // SAFETY: the block came from the driver and is on this list alone; buffers keep the pool alive, so none is left.
             unsafe { self.driver.free(address) }
         }
     }

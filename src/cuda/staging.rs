@@ -47,7 +47,8 @@ impl Staging {
             let staged = &mut self.halves[self.current].memory.bytes_mut()[place.clone()];
             staged.copy_from_slice(&from[done..done + piece]);
             let staged = &self.halves[self.current].memory.bytes()[place];
-            // SAFETY: the caller's promise; this part of the half is not written again before its event has passed.
+            // SAFETY: `to` has room for `from`: promised by the caller; this part of the half is not written again before its
+            // event has passed.
             unsafe { driver.copy_to_device(to + done as u64, staged)? };
             done += piece;
             // The next piece starts on a cache line.
@@ -109,7 +110,8 @@ impl Readback {
         let mut memory = spare.take(driver, bytes)?;
         let mut at = 0;
         for &(address, bytes) in from.iter().filter(|(_, bytes)| *bytes > 0) {
-            // SAFETY: the caller's promise; the buffer is kept, unread, until the event has passed.
+            // SAFETY: so many live bytes are at this address: promised by the caller; the buffer is kept, unread, until the
+            // event has passed.
             unsafe { driver.copy_to_host(&mut memory.bytes_mut()[at..at + bytes], address)? };
             at += bytes;
         }

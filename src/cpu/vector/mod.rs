@@ -49,7 +49,7 @@ pub unsafe trait Vector: Copy {
     unsafe fn load_second(from: *const f32) -> Self {
         let mut lanes = [0f32; 16];
         for (i, lane) in lanes.iter_mut().enumerate().take(Self::LANES) {
-            // SAFETY: the caller's.
+            // SAFETY: `2 * LANES` floats can be read: promised by the caller.
             *lane = unsafe { *from.add(2 * i) };
         }
         // SAFETY: no level has more than 16 lanes.
@@ -77,7 +77,7 @@ pub unsafe trait Vector: Copy {
         let mut at = 0;
         for (i, &lane) in all.iter().enumerate().take(Self::LANES) {
             if lanes >> i & 1 == 1 {
-                // SAFETY: the caller's.
+                // SAFETY: a place for each bit that is set can be written: promised by the caller.
                 unsafe { *to.add(at) = lane };
                 at += step;
             }
@@ -162,26 +162,26 @@ unsafe impl Vector for Four {
     fn splat(x: f32) -> Self {
         Four([x; 4])
     }
-    // SAFETY: as the trait says.
+    // SAFETY: the contract is the trait's: the places can be accessed.
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller's.
+        // SAFETY: `LANES` floats can be read: promised by the caller.
         Four(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
     }
     #[inline(always)]
     unsafe fn load_part(from: *const f32, n: usize) -> Self {
-        // SAFETY: the caller's, for lanes below n.
+        // SAFETY: lanes below n can be read: promised by the caller.
         Four(std::array::from_fn(|i| if i < n { unsafe { *from.add(i) } } else { 0.0 }))
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller's.
+        // SAFETY: `LANES` floats can be written: promised by the caller.
         unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) }
     }
     #[inline(always)]
     unsafe fn store_part(self, to: *mut f32, n: usize) {
         for (i, &lane) in self.0.iter().enumerate().take(n) {
-            // SAFETY: the caller's, for lanes below n.
+            // SAFETY: lanes below n can be written: promised by the caller.
             unsafe { *to.add(i) = lane }
         }
     }

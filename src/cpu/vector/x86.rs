@@ -15,42 +15,42 @@ macro_rules! arithmetic {
     ($t:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident) => {
         #[inline(always)]
         fn splat(x: f32) -> Self {
-            // SAFETY: kernels of this level run where its instructions exist, here and below.
+            // SAFETY: kernels of this level run where its instructions exist.
             $t(unsafe { $splat(x) })
         }
         #[inline(always)]
         unsafe fn load(from: *const f32) -> Self {
-            // SAFETY: the caller's.
+            // SAFETY: the instruction exists; `LANES` floats can be read: promised by the caller.
             $t(unsafe { $load(from) })
         }
         #[inline(always)]
         unsafe fn store(self, to: *mut f32) {
-            // SAFETY: the caller's.
+            // SAFETY: the instruction exists; `LANES` floats can be written: promised by the caller.
             unsafe { $store(to, self.0) }
         }
         #[inline(always)]
         fn add(self, other: Self) -> Self {
-            // SAFETY: see `splat`.
+            // SAFETY: kernels of this level run where its instructions exist.
             $t(unsafe { $add(self.0, other.0) })
         }
         #[inline(always)]
         fn sub(self, other: Self) -> Self {
-            // SAFETY: see `splat`.
+            // SAFETY: kernels of this level run where its instructions exist.
             $t(unsafe { $sub(self.0, other.0) })
         }
         #[inline(always)]
         fn mul(self, other: Self) -> Self {
-            // SAFETY: see `splat`.
+            // SAFETY: kernels of this level run where its instructions exist.
             $t(unsafe { $mul(self.0, other.0) })
         }
         #[inline(always)]
         fn mul_add(self, by: Self, plus: Self) -> Self {
-            // SAFETY: see `splat`.
+            // SAFETY: kernels of this level run where its instructions exist.
             $t(unsafe { $fma(self.0, by.0, plus.0) })
         }
         #[inline(always)]
         fn max(self, other: Self) -> Self {
-            // SAFETY: see `splat`.
+            // SAFETY: kernels of this level run where its instructions exist.
             $t(unsafe { $max(self.0, other.0) })
         }
     };
@@ -72,10 +72,10 @@ unsafe impl Vector for Zmm {
     fn spared(_: __mmask16) -> bool {
         false
     }
-    // SAFETY: as the trait says.
+    // SAFETY: the contract is the trait's: the places can be accessed.
     #[inline(always)]
     unsafe fn load_part(from: *const f32, mask: __mmask16) -> Self {
-        // SAFETY: the caller's: lanes outside the mask are not touched.
+        // SAFETY: the mask's lanes can be read: promised by the caller; no others are touched.
         Zmm(unsafe { _mm512_maskz_loadu_ps(mask, from) })
     }
     #[inline(always)]
@@ -88,7 +88,7 @@ unsafe impl Vector for Zmm {
         let mut t = r;
         for i in 0..4 {
             let [a, b, c, d] = [0, 1, 2, 3].map(|k| r[4 * i + k].0);
-            // SAFETY: see `splat`.
+            // SAFETY: kernels of this level run where its instructions exist.
             unsafe {
                 let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
                 let (ef, gh) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
@@ -101,7 +101,7 @@ unsafe impl Vector for Zmm {
         let mut columns = t;
         for i in 0..4 {
             let [a, b, c, d] = [0, 4, 8, 12].map(|k| t[i + k].0);
-            // SAFETY: see `splat`.
+            // SAFETY: kernels of this level run where its instructions exist.
             unsafe {
                 let (ab, cd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0x88>(c, d));
                 let (ef, gh) = (_mm512_shuffle_f32x4::<0xdd>(a, b), _mm512_shuffle_f32x4::<0xdd>(c, d));
@@ -113,26 +113,27 @@ unsafe impl Vector for Zmm {
         }
         columns
     }
-    // SAFETY: as the trait says.
+    // SAFETY: the contract is the trait's: the places can be accessed.
     #[inline(always)]
     unsafe fn load_second(from: *const f32) -> Self {
-        // SAFETY: the caller's; see `splat`.
+        // SAFETY: the instructions exist; `2 * LANES` floats can be read: promised by the caller.
         unsafe {
             let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
             let [low, high] = [_mm512_loadu_ps(from), _mm512_loadu_ps(from.add(16))];
             Zmm(_mm512_permutex2var_ps(low, even, high))
         }
     }
-    // SAFETY: as the trait says.
+    // SAFETY: the contract is the trait's: the places can be accessed.
     #[inline(always)]
     unsafe fn store_part(self, to: *mut f32, mask: __mmask16) {
-        // SAFETY: the caller's: lanes outside the mask are not touched.
+        // SAFETY: the mask's lanes can be written: promised by the caller; no others are touched.
         unsafe { _mm512_mask_storeu_ps(to, mask, self.0) }
     }
     #[inline(always)]
     unsafe fn store_lanes(self, to: *mut f32, lanes: u32, step: usize) {
         // Compressed in a register: compressing into memory takes a hundred cycles on some processors.
-        // SAFETY: the caller's; see `splat`.
+        // SAFETY: the instructions exist; as many places as bits are set, `step` apart, can be written: promised by the
+        // caller.
         unsafe {
             let (packed, n) = (_mm512_maskz_compress_ps(lanes as __mmask16, self.0), lanes.count_ones());
             let first = (1u32 << n) - 1;
@@ -180,17 +181,17 @@ unsafe impl Vector for Ymm {
 
     #[inline(always)]
     fn first(n: usize) -> __m256i {
-        // SAFETY: see `splat`.
+        // SAFETY: kernels of this level run where its instructions exist.
         unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
     }
     #[inline(always)]
     fn spared(mask: __m256i) -> bool {
-        // SAFETY: see `splat`.
+        // SAFETY: kernels of this level run where its instructions exist.
         unsafe { _mm256_movemask_epi8(mask) == -1 }
     }
     #[inline(always)]
     unsafe fn load_part(from: *const f32, mask: __m256i) -> Self {
-        // SAFETY: the caller's: lanes outside the mask are not touched.
+        // SAFETY: the mask's lanes can be read: promised by the caller; no others are touched.
         Ymm(unsafe { _mm256_maskload_ps(from, mask) })
     }
     #[inline(always)]
@@ -202,7 +203,7 @@ unsafe impl Vector for Ymm {
         let mut t = r;
         for i in 0..2 {
             let [a, b, c, d] = [0, 1, 2, 3].map(|k| r[4 * i + k].0);
-            // SAFETY: see `splat`.
+            // SAFETY: kernels of this level run where its instructions exist.
             unsafe {
                 let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
                 let (ef, gh) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
@@ -215,7 +216,7 @@ unsafe impl Vector for Ymm {
         let mut columns = t;
         for i in 0..4 {
             let (a, b) = (t[i].0, t[i + 4].0);
-            // SAFETY: see `splat`.
+            // SAFETY: kernels of this level run where its instructions exist.
             unsafe {
                 columns[i] = Ymm(_mm256_permute2f128_ps::<0x20>(a, b));
                 columns[i + 4] = Ymm(_mm256_permute2f128_ps::<0x31>(a, b));
@@ -223,10 +224,10 @@ unsafe impl Vector for Ymm {
         }
         columns
     }
-    // SAFETY: as the trait says.
+    // SAFETY: the contract is the trait's: the places can be accessed.
     #[inline(always)]
     unsafe fn store_part(self, to: *mut f32, mask: __m256i) {
-        // SAFETY: the caller's: lanes outside the mask are not touched.
+        // SAFETY: the mask's lanes can be written: promised by the caller; no others are touched.
         unsafe { _mm256_maskstore_ps(to, mask, self.0) }
     }
     arithmetic!(

@@ -9,13 +9,13 @@ use cudarc::driver::sys::{self, CUresult};
 /// A captured graph, ready to be launched.
 pub struct RawGraph(pub(super) sys::CUgraphExec);
 
-// SAFETY: a handle, as above.
+// SAFETY: a handle, which any thread may use: each call sets the context of its own thread first.
 unsafe impl Send for RawGraph {}
 
 /// A point in the stream.
 pub struct Event(pub(super) sys::CUevent);
 
-// SAFETY: a handle, as above.
+// SAFETY: a handle, which any thread may use: each call sets the context of its own thread first.
 unsafe impl Send for Event {}
 
 /// Page-locked host memory: the device copies from and to it while the host goes on.
@@ -78,7 +78,7 @@ impl Pinned {
 
     /// The contents, to be written.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `bytes`, and `&mut self` makes the access exclusive.
+        // SAFETY: `bytes` initialised bytes stand at `start`, and `&mut self` makes the access exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.bytes) }
     }
 }

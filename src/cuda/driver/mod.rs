@@ -37,7 +37,7 @@ pub struct Driver {
 
 // SAFETY: the driver's handles may be used from any thread; each call sets the context of its own thread first.
 unsafe impl Send for Driver {}
-// SAFETY: as above; the driver locks inside.
+// SAFETY: the driver locks inside.
 unsafe impl Sync for Driver {}
 
 impl Driver {
@@ -133,7 +133,8 @@ impl Driver {
     /// `address` came from [`allocate`](Self::allocate), is not freed yet and nothing uses it any more.
     pub unsafe fn free(&self, address: u64) {
         if self.bind().is_ok() {
-            // SAFETY: the caller's promise. A failure leaves the memory to the end of the process.
+            // SAFETY: the address is one that `allocate` gave and nothing uses any more: promised by the caller. A
+            // failure leaves the memory to the end of the process.
             let _ = unsafe { result::free_sync(address) };
         }
     }
@@ -162,7 +163,7 @@ impl Driver {
     /// `to` has room for `from`; `from` stays alive and unchanged until the stream has passed this point.
     pub unsafe fn copy_to_device(&self, to: u64, from: &[u8]) -> Result<()> {
         self.bind()?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `to` has room for `from`, which stays as it is until the copy is done: promised by the caller.
         unsafe { result::memcpy_htod_async(to, from, self.stream) }.map_err(|e| explain("copy to the GPU", e))
     }
 
@@ -172,7 +173,7 @@ impl Driver {
     /// `from` holds as many bytes as `to`; nobody reads or frees `to` until the stream has passed this point.
     pub unsafe fn copy_to_host(&self, to: &mut [u8], from: u64) -> Result<()> {
         self.bind()?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `from` holds as many bytes as `to`, which nobody touches until the copy is done: promised by the caller.
         unsafe { result::memcpy_dtoh_async(to, from, self.stream) }
             .map_err(|e| explain("copy from the GPU", e))
     }
@@ -183,7 +184,7 @@ impl Driver {
     /// Both places hold `bytes` bytes of live device memory.
     pub unsafe fn copy_on_device(&self, to: u64, from: u64, bytes: usize) -> Result<()> {
         self.bind()?;
-        // SAFETY: the caller's promise.
+        // SAFETY: both places hold `bytes` live bytes: promised by the caller.
         unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }
             .map_err(|e| explain("copy on the GPU", e))
     }
@@ -194,7 +195,7 @@ impl Driver {
     /// `bytes` bytes of live device memory stand at `at`.
     pub unsafe fn fill_bytes(&self, at: u64, byte: u8, bytes: usize) -> Result<()> {
         self.bind()?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `bytes` live bytes are at `at`: promised by the caller.
         unsafe { result::memset_d8_async(at, byte, bytes, self.stream) }
             .map_err(|e| explain("fill memory", e))
     }
@@ -205,7 +206,7 @@ impl Driver {
     /// `words` words of live device memory stand at `at`, which is divisible by 4.
     pub unsafe fn fill_words(&self, at: u64, word: u32, words: usize) -> Result<()> {
         self.bind()?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `words` live words are at `at`, which is aligned: promised by the caller.
         unsafe { sys::cuMemsetD32Async(at, word, words, self.stream) }
             .result()
             .map_err(|e| explain("fill memory", e))
@@ -237,7 +238,7 @@ impl Driver {
         self.bind()?;
         let function = self.function(kernel, launch.shared)?;
         let [grid, block] = [launch.grid, launch.block].map(|[x, y, z]| (x, y, z));
-        // SAFETY: the function is loaded; the rest is the caller's promise.
+        // SAFETY: the function is loaded; the arguments are those that it declares: promised by the caller.
         unsafe { result::launch_kernel(function, grid, block, launch.shared, self.stream, arguments) }
             .map_err(|e| {
                 explain("launch a kernel", e)
@@ -326,7 +327,7 @@ impl Driver {
     /// All memory its nodes use is alive.
     pub unsafe fn launch_graph(&self, graph: &RawGraph) -> Result<()> {
         self.bind()?;
-        // SAFETY: graph and stream are alive; the rest is the caller's promise.
+        // SAFETY: graph and stream are alive, and so is all memory that the nodes use: promised by the caller.
         unsafe { graph::launch(graph.0, self.stream) }.map_err(|e| explain("launch a graph", e))
     }
 }
