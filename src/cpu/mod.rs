@@ -28,5 +28,6 @@ pub mod view;
 pub use buffer::{Buffer, BufferPool, PoolStats};
 pub use context::{CpuCtx, CpuOptions};
 pub(crate) use open::check_threads;
+pub use parallel::Pieces;
 pub use simd::Simd;
 pub use view::{View, ViewMut};

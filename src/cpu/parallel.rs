@@ -5,51 +5,52 @@
 
 use super::CpuCtx;
 use super::context::CHUNK;
-use std::marker::PhantomData;
+use super::disjoint::Disjoint;
 use std::ops::Range;
 
-/// A slice of which tasks take disjoint pieces.
-struct Pieces<'a, T> {
-    start: *mut T,
-    len: usize,
+/// A slice that is cut into pieces of `chunk` elements, which different tasks take; the last may be short.
+pub struct Pieces<'a, T> {
+    slice: Disjoint<'a, T>,
     chunk: usize,
-    borrow: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it stands for a `&mut [T]` whose pieces go to different threads, which needs `T: Send`; `piece`'s contract
-// keeps the pieces apart.
-unsafe impl<T: Send> Sync for Pieces<'_, T> {}
-
 impl<'a, T> Pieces<'a, T> {
-    fn new(slice: &'a mut [T], chunk: usize) -> Self {
-        Pieces { start: slice.as_mut_ptr(), len: slice.len(), chunk: chunk.max(1), borrow: PhantomData }
+    /// At least one element a piece.
+    pub fn new(slice: &'a mut [T], chunk: usize) -> Self {
+        Pieces { slice: Disjoint::new(slice), chunk: chunk.max(1) }
     }
 
     fn count(&self) -> usize {
-        self.len.div_ceil(self.chunk)
+        self.slice.len().div_ceil(self.chunk)
     }
 
-    /// Piece `i < count()`; the last may be short.
+    /// Piece `i`.
     ///
     /// # Safety
     /// No two calls with the same `i` may have their results alive at once.
+    ///
+    /// # Panics
+    /// There is no such piece.
     #[allow(clippy::mut_from_ref)] // the contract above makes the results disjoint
     unsafe fn piece(&self, i: usize) -> &mut [T] {
         let first = i * self.chunk;
-        assert!(first < self.len, "piece {i} is beyond the end");
-        // SAFETY: by contract nothing else refers to this piece.
-        unsafe { self.range(first..first + self.chunk.min(self.len - first)) }
+        assert!(first < self.slice.len(), "piece {i} is beyond the end");
+        // SAFETY: it is within the slice, and nobody else has this piece: promised by the caller.
+        unsafe { self.slice.range(first..first + self.chunk.min(self.slice.len() - first)) }
     }
 
     /// Any range.
     ///
     /// # Safety
     /// No two results that overlap may be alive at once.
+    ///
+    /// # Panics
+    /// The range does not lie in the slice.
     #[allow(clippy::mut_from_ref)] // the contract above makes the results disjoint
     unsafe fn range(&self, range: Range<usize>) -> &mut [T] {
-        assert!(range.start <= range.end && range.end <= self.len, "{range:?} is beyond the end");
-        // SAFETY: it is within the slice, and by contract nothing else refers to it.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
+        assert!(range.start <= range.end && range.end <= self.slice.len(), "{range:?} is beyond the end");
+        // SAFETY: it is within the slice, and nothing else refers to it: promised by the caller.
+        unsafe { self.slice.range(range) }
     }
 }
 
@@ -90,7 +91,8 @@ impl CpuCtx {
     /// touched, about) is worth a thread.
     pub fn columns<Y: Send, O: Send, const K: usize>(
         &self,
-        (y, row): ([&mut [Y]; K], usize),
+        y: [&mut [Y]; K],
+        row: usize,
         width: usize,
         own: &mut [O],
         work: usize,
@@ -112,7 +114,8 @@ impl CpuCtx {
     pub fn groups<Y: Send, O: Send, const K: usize>(
         &self,
         groups: usize,
-        (y, chunk): ([&mut [Y]; K], usize),
+        y: [&mut [Y]; K],
+        chunk: usize,
         own: &mut [O],
         work: usize,
         f: impl Fn(usize, [Strided<Y>; K], &mut [O]) + Sync + Send,
@@ -146,12 +149,11 @@ impl CpuCtx {
     /// As [`pieces`](Self::pieces) over two outputs cut into equally many: `f(piece number, piece of a, piece of b)`.
     pub fn pieces2<A: Send, B: Send>(
         &self,
-        (a, chunk_a): (&mut [A], usize),
-        (b, chunk_b): (&mut [B], usize),
+        a: Pieces<A>,
+        b: Pieces<B>,
         work: usize,
         f: impl Fn(usize, &mut [A], &mut [B]) + Sync + Send,
     ) {
-        let (a, b) = (Pieces::new(a, chunk_a), Pieces::new(b, chunk_b));
         // SAFETY: `tasks` calls each number once, and a and b are different slices.
         self.tasks(a.count().min(b.count()), work, &|i| f(i, unsafe { a.piece(i) }, unsafe { b.piece(i) }));
     }

@@ -6,6 +6,7 @@
 
 use super::CpuCtx;
 use super::context::CHUNK;
+use super::parallel::Pieces;
 use crate::core::Float;
 use crate::core::shape::MAX_RANK;
 use smallvec::SmallVec;
@@ -199,7 +200,8 @@ pub fn relu_grad<T: Float>(
             let together = (CHUNK / len).max(1);
             let mut rows = cx.scratch(planes * size_of::<T>());
             let rows = rows.slice_mut::<T>();
-            cx.pieces2((&mut *d, together * len), (&mut *rows, together), work, |piece, d, rows| {
+            let (d, own) = (Pieces::new(d, together * len), Pieces::new(rows, together));
+            cx.pieces2(d, own, work, |piece, d, rows| {
                 cx.simd().run(
                     #[inline(always)]
                     || {
@@ -242,7 +244,7 @@ pub fn arg_max<T: Float>(
     indices: &mut [i64],
 ) {
     if after > 1 {
-        cx.pieces2((values, after), (indices, after), x.len(), |b, values, indices| {
+        cx.pieces2(Pieces::new(values, after), Pieces::new(indices, after), x.len(), |b, values, indices| {
             let x = &x[b * n * after..][..n * after];
             values.copy_from_slice(&x[..after]);
             indices.fill(0);
@@ -257,7 +259,7 @@ pub fn arg_max<T: Float>(
         return;
     }
     let rows = (CHUNK / n.max(1)).max(1);
-    cx.pieces2((values, rows), (indices, rows), x.len(), |p, values, indices| {
+    cx.pieces2(Pieces::new(values, rows), Pieces::new(indices, rows), x.len(), |p, values, indices| {
         for (i, (value, index)) in values.iter_mut().zip(indices).enumerate() {
             let row = &x[(p * rows + i) * n..][..n];
             // Finding the value is fast in lanes; finding its place afterwards stops at the first.

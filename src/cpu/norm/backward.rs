@@ -51,7 +51,7 @@ pub fn backward<T: Float>(cx: &CpuCtx, l: Layout, from: Backward<T>, out: Gradie
         columns::backward(cx, l, from, needs, [&mut *out.dx, &mut *out.dresidual], sums);
     } else {
         let (outputs, work) = ([&mut *out.dx, &mut *out.dresidual], 2 * from.x.len());
-        cx.groups(l.groups, (outputs, l.len), sums, work, |g, outputs, sums| {
+        cx.groups(l.groups, outputs, l.len, sums, work, |g, outputs, sums| {
             cx.simd().run(
                 #[inline(always)]
                 || group(l, from, needs, g, outputs, sums),
@@ -184,7 +184,7 @@ fn passes<T: Float>(
 /// The same where every element of a slice has its own weight; a group is one slice then, and nothing is rectified.
 fn elementwise<T: Float>(cx: &CpuCtx, l: Layout, from: Backward<T>, out: Gradients<T>) {
     if !out.dx.is_empty() {
-        cx.groups(l.groups, ([&mut *out.dx], l.len), &mut [(); 0], 2 * from.x.len(), |g, [mut dx], _| {
+        cx.groups(l.groups, [&mut *out.dx], l.len, &mut [(); 0], 2 * from.x.len(), |g, [mut dx], _| {
             cx.simd().run(
                 #[inline(always)]
                 || elementwise_input(l, from, g, dx.piece(0)),

@@ -32,7 +32,7 @@ impl<'a, T> Part<'a, T> {
 
 /// As [`super::forward`].
 pub(super) fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Forward<T>, y: &mut [T], stats: &mut [f64]) {
-    cx.columns(([y], l.groups), COLUMNS, stats, from.x.len(), |columns, [y], stats| {
+    cx.columns([y], l.groups, COLUMNS, stats, from.x.len(), |columns, [y], stats| {
         cx.simd().run(
             #[inline(always)]
             || strip(l, from, columns, y, stats),
@@ -136,7 +136,7 @@ pub(super) fn backward<T: Float>(
     outputs: [&mut [T]; 2],
     sums: &mut [f64],
 ) {
-    cx.columns((outputs, l.groups), COLUMNS, sums, 2 * from.x.len(), |columns, outputs, sums| {
+    cx.columns(outputs, l.groups, COLUMNS, sums, 2 * from.x.len(), |columns, outputs, sums| {
         cx.simd().run(
             #[inline(always)]
             || {

@@ -193,7 +193,7 @@ pub fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Forward<T>, y: &mut [T], 
     if l.features() {
         return columns::forward(cx, l, from, y, stats);
     }
-    cx.groups(l.groups, ([y], l.len), stats, from.x.len(), |g, [y], stats| {
+    cx.groups(l.groups, [y], l.len, stats, from.x.len(), |g, [y], stats| {
         cx.simd().run(
             #[inline(always)]
             || group(l, from, g, y, stats),

@@ -5,7 +5,7 @@
 
 use super::Planes;
 use crate::core::{Element, Float, Window};
-use crate::cpu::CpuCtx;
+use crate::cpu::{CpuCtx, Pieces};
 use smallvec::SmallVec;
 use std::iter::StepBy;
 use std::ops::Range;
@@ -317,7 +317,8 @@ fn winners<T: Float, K: Send>(
     f: impl Fn(&[T], &mut [T], &mut [K]) + Sync + Send,
 ) {
     let (plane, per_task) = (planes.oh * planes.ow, planes.per_task());
-    cx.pieces2((y, per_task * plane), (winners, per_task * plane), x.len(), |task, y, winners| {
+    let (y, winners) = (Pieces::new(y, per_task * plane), Pieces::new(winners, per_task * plane));
+    cx.pieces2(y, winners, x.len(), |task, y, winners| {
         let pairs = y.chunks_exact_mut(plane).zip(winners.chunks_exact_mut(plane));
         for (i, (y, winners)) in pairs.enumerate() {
             f(&x[planes.input(task * per_task + i)], y, winners);

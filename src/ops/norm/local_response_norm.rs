@@ -34,7 +34,7 @@
 
 use crate::core::{Element, Error, Float, Result, Shape};
 use crate::cpu::context::CHUNK;
-use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cpu::{CpuCtx, Pieces, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::ops::gradient::{Gradient, GradientOp};
@@ -140,7 +140,8 @@ impl Op for LocalResponseNormOptions {
         float_type!(NAME, x[0].dtype, T => {
             let (x, k, a) = (x[0].get::<T>(), T::from_f64(self.k), T::from_f64(self.a()));
             let (piece, reach) = (plane_pieces(len), [self.size / 2, (self.size - 1) / 2]);
-            cx.pieces2((y.get::<T>(), piece), (energy.get::<T>(), piece), 8 * x.len(), |i, y, s| {
+            let (y, energy) = (Pieces::new(y.get::<T>(), piece), Pieces::new(energy.get::<T>(), piece));
+            cx.pieces2(y, energy, 8 * x.len(), |i, y, s| {
                 for (p, (y, s)) in (i * piece / len..).zip(y.chunks_mut(len).zip(s.chunks_mut(len))) {
                     s.fill(T::ZERO);
                     windows([channels, len], reach, p, x, s, |s, x| *s += x * x);
@@ -197,7 +198,7 @@ impl GradientOp for LocalResponseNormGrad {
             let factor = T::from_f64(-2.0 * self.0.a() * beta);
             let mut t = cx.scratch(size_of_val(x));
             let t = t.slice_mut::<T>();
-            cx.pieces2((dx, CHUNK), (t, CHUNK), 8 * x.len(), |i, dx, t| {
+            cx.pieces2(Pieces::new(dx, CHUNK), Pieces::new(t, CHUNK), 8 * x.len(), |i, dx, t| {
                 let (x, s) = (&x[i * CHUNK..], &s[i * CHUNK..]);
                 dx.copy_from_slice(&dy[i * CHUNK..][..dx.len()]);
                 divide(cx, dx, s, beta);

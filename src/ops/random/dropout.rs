@@ -29,7 +29,7 @@
 
 use crate::core::{DType, Element, Error, Float, Key, Result, Shape};
 use crate::cpu::context::CHUNK;
-use crate::cpu::{CpuCtx, View, ViewMut};
+use crate::cpu::{CpuCtx, Pieces, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, kernels};
 use crate::float_type;
 use crate::ops::elementwise::cuda::over_quads;
@@ -78,7 +78,7 @@ impl Op for Dropout {
         float_type!(self.name(), x[0].dtype, T => {
             let (x, y, mask) = (x[0].get::<T>(), y.get::<T>(), mask.get::<u8>());
             let (work, scale) = (x.len(), T::from_f64(1.0 / (1.0 - self.p)));
-            cx.pieces2((y, CHUNK), (mask, CHUNK), work, |piece, y, mask| {
+            cx.pieces2(Pieces::new(y, CHUNK), Pieces::new(mask, CHUNK), work, |piece, y, mask| {
                 draw(cx, key, (piece * CHUNK / 4) as u64, threshold, mask);
                 cx.vectors::<T>(
                     #[inline(always)]
