@@ -1,0 +1,134 @@
+//! Fork and join: one thread has a loop to run, the others help.
+//!
+//! A step of a small network is a hundred loops of a few microseconds each. Waking a sleeping thread takes 40 of them on a
+//! virtual machine, so a helper that has finished does not sleep at once: it watches for the next loop, for
+//! `PATIENCE`. Threads come from rayon's pool, which also wakes them when they do sleep; until they arrive, and
+//! also when none ever does, the caller runs the tasks itself. `fork.rs` says how they work together.
+
+mod fork;
+mod sync;
+
+use crate::core::{Error, Result};
+use fork::{End, Fork};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+pub use fork::Body;
+
+/// How long a helper watches for the next loop before it sleeps: longer than the serial parts of a step.
+const PATIENCE: Duration = Duration::from_micros(200);
+/// Glances at the gate between two looks at the clock.
+const GLANCES: usize = 64;
+
+/// Helpers, and the loop they are at.
+pub struct Team {
+    pool: rayon::ThreadPool,
+    helpers: usize,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    fork: Fork,
+    /// Helpers that watch or work.
+    awake: AtomicUsize,
+}
+
+impl Team {
+    /// A team of `threads`, the caller among them.
+    ///
+    /// # Errors
+    /// The operating system refusing threads.
+    pub fn new(threads: usize) -> Result<Team> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads - 1)
+            .thread_name(|i| format!("receptive-{i}"))
+            .build()
+            .map_err(|e| Error::argument("threads", format!("cannot start {threads} threads: {e}")))?;
+        Ok(Team { pool, helpers: threads - 1, shared: Arc::default() })
+    }
+
+    /// Calls `body(0) .. body(n - 1)`, each once. A call from inside a loop, or from a second thread while the team is at
+    /// work, runs alone.
+    ///
+    /// # Panics
+    /// Where a task does.
+    pub fn run(&self, n: usize, body: Body) {
+        self.shared.fork.run(n, body, || self.wake(n));
+    }
+
+    /// Calls helpers that sleep, where there are tasks for them.
+    fn wake(&self, n: usize) {
+        let awake = self.shared.awake.load(Ordering::Relaxed);
+        for number in awake..self.helpers.min(n.saturating_sub(1)) {
+            self.shared.awake.fetch_add(1, Ordering::Relaxed);
+            let shared = Arc::clone(&self.shared);
+            self.pool.spawn(move || shared.help(if number % 2 == 0 { End::Back } else { End::Front }));
+        }
+    }
+}
+
+impl Shared {
+    /// A helper's work until its patience ends.
+    fn help(&self, end: End) {
+        let mut last = Instant::now();
+        while last.elapsed() < PATIENCE {
+            for _ in 0..GLANCES {
+                if self.fork.help(end) {
+                    last = Instant::now();
+                }
+                std::hint::spin_loop();
+            }
+        }
+        self.awake.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn every_task_runs_once_from_whichever_thread() {
+        let team = Team::new(3).unwrap();
+        for n in (0..200).chain([10_000]) {
+            let runs: Vec<AtomicUsize> = (0..n).map(|_| AtomicUsize::new(0)).collect();
+            team.run(n, &|i| {
+                runs[i].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(runs.iter().all(|count| count.load(Ordering::Relaxed) == 1), "{n} tasks");
+        }
+    }
+
+    /// A loop inside a loop, and two callers at once.
+    #[test]
+    fn a_busy_team_leaves_others_to_themselves() {
+        let (team, sum) = (Team::new(2).unwrap(), AtomicUsize::new(0));
+        let add = |i: usize| {
+            sum.fetch_add(i, Ordering::Relaxed);
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..100).for_each(|_| team.run(10, &|_| team.run(10, &add))));
+            }
+        });
+        assert_eq!(sum.into_inner(), 2 * 100 * 10 * 45);
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_team_goes_on() {
+        let team = Team::new(2).unwrap();
+        for bad in [0, 99] {
+            let run = || team.run(100, &|i| assert!(i != bad, "task {i}"));
+            let panic = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
+            assert_eq!(*panic.downcast::<String>().unwrap(), format!("task {bad}"));
+        }
+        let count = AtomicUsize::new(0);
+        team.run(100, &|_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(count.into_inner(), 100);
+    }
+}
