@@ -127,8 +127,8 @@ impl Drop for Region {
     }
 }
 
-/// A hint: it does not matter whether the system takes it.
-#[cfg(target_os = "linux")]
+/// A hint: it does not matter whether the system takes it, and Miri, which knows no such call, does without.
+#[cfg(all(target_os = "linux", not(miri)))]
 fn ask_for_huge_pages(start: NonNull<u8>, len: usize) {
     unsafe extern "C" {
         fn madvise(start: *mut std::ffi::c_void, len: usize, advice: std::ffi::c_int) -> std::ffi::c_int;
@@ -138,7 +138,7 @@ fn ask_for_huge_pages(start: NonNull<u8>, len: usize) {
     unsafe { madvise(start.as_ptr().cast(), len, MADV_HUGEPAGE) };
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), miri))]
 fn ask_for_huge_pages(_start: NonNull<u8>, _len: usize) {}
 
 #[cfg(test)]

@@ -175,3 +175,52 @@ fn transpose<T: Element>(cx: &CpuCtx, axes: &[(usize, usize)], inner: usize, x: 
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::CpuOptions;
+
+    /// So many that there are two pieces; Miri takes a thousand times as long.
+    const WIDTH: usize = if cfg!(miri) { 60 } else { 6000 };
+
+    /// Each element by its definition.
+    #[test]
+    fn copies_come_from_where_the_offsets_say() {
+        let cx = CpuCtx::new(&CpuOptions::with_threads(3)).unwrap();
+        let x: Vec<f32> = (0..7 * WIDTH).map(|i| i as f32).collect();
+        let rows = [0, OUTSIDE, 2 * WIDTH, 6 * WIDTH];
+        for columns in
+            [whole(WIDTH, 1), (0..WIDTH).rev().collect(), [vec![OUTSIDE; 20], whole(WIDTH - 20, 1)].concat()]
+        {
+            let mut y = vec![-2.0; rows.len() * columns.len()];
+            gather(&cx, &x, &[rows.to_vec(), columns.clone()], -1.0, &mut y);
+            for (i, &y) in y.iter().enumerate() {
+                let [row, column] = [rows[i / columns.len()], columns[i % columns.len()]];
+                let outside = row == OUTSIDE || column == OUTSIDE;
+                assert_eq!(y, if outside { -1.0 } else { x[row + column] }, "element {i}");
+            }
+        }
+    }
+
+    /// Tiles and their ragged ends, with and without dimensions before and between.
+    #[test]
+    fn a_permutation_moves_every_element() {
+        let cx = CpuCtx::new(&CpuOptions::with_threads(3)).unwrap();
+        let dims = if cfg!(miri) { [2, 2, 17, 18] } else { [3, 25, 18, 35] };
+        let strides = [1, 2, 3, 4].map(|after| dims[after..].iter().product());
+        let x: Vec<i64> = (0..dims.iter().product::<usize>() as i64).collect();
+        for order in [[0, 1, 3, 2], [3, 2, 1, 0], [1, 0, 2, 3], [2, 3, 0, 1]] {
+            let mut y = vec![-1; x.len()];
+            permute(&cx, &dims, &strides, &order, &x, &mut y);
+            for (i, &y) in y.iter().enumerate() {
+                let (mut rest, mut place) = (i, 0);
+                for d in order.into_iter().rev() {
+                    place += rest % dims[d] * strides[d];
+                    rest /= dims[d];
+                }
+                assert_eq!(y, x[place], "{order:?}, element {i}");
+            }
+        }
+    }
+}
