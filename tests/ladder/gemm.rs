@@ -2,9 +2,10 @@
 
 use super::levels;
 use proptest::prelude::*;
-use receptive::cpu::gemm::ladder::RUNGS;
-use receptive::cpu::gemm::{GemmFn, Mat};
+use receptive::cpu::gemm::ladder::{GemmVersion, RUNGS};
+use receptive::cpu::gemm::{GemmFn, GemmFns, Mat};
 use receptive::cpu::{CpuCtx, CpuOptions, Simd};
+use receptive::ladder::Rung;
 
 fn context(simd: Simd, gemm_rung: u32, threads: usize) -> CpuCtx {
     CpuCtx::new(&CpuOptions { simd: Some(simd), gemm_rung, threads, ..Default::default() }).unwrap()
@@ -129,5 +130,41 @@ proptest! {
         transposed in any::<[bool; 2]>(), beta in 0u8..2, gap in 0usize..3,
     ) {
         check_all(&Product { sizes: [m, k, n], transposed, beta: f32::from(beta), gap });
+    }
+}
+
+/// A rung is its file and its row. Here is one that stands in no table: all that the table's rungs are checked by takes it.
+#[test]
+fn a_new_rung_is_its_loop_and_its_row() {
+    fn by_columns(
+        _: &CpuCtx,
+        [m, k, n]: [usize; 3],
+        a: Mat<f32>,
+        b: Mat<f32>,
+        beta: f32,
+        c: &mut [f32],
+        ldc: usize,
+    ) {
+        for (j, i) in (0..n).flat_map(|j| (0..m).map(move |i| (j, i))) {
+            let products = (0..k).map(|p| a.data[i * a.row + p * a.col] * b.data[p * b.row + j * b.col]);
+            let sum: f32 = products.sum();
+            let c = &mut c[i * ldc + j];
+            *c = if beta == 0.0 { sum } else { *c + sum };
+        }
+    }
+    let row = Rung {
+        number: 10,
+        name: "by columns",
+        teaches: "what happens when neighbours in memory are used one row apart",
+        version: GemmVersion {
+            needs: Simd::Portable,
+            f32: GemmFns::serial(by_columns),
+            f64: RUNGS[0].version.f64,
+        },
+    };
+    let cx = context(Simd::Portable, 1, 1);
+    for (transposed, beta) in [([false; 2], 0.0), ([true, false], 1.0), ([false, true], 0.0)] {
+        let product = Product { sizes: [7, 13, 9], transposed, beta, gap: 3 };
+        product.check(&product.run(&cx, row.version.f32.together), row.name);
     }
 }
