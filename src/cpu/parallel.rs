@@ -162,7 +162,7 @@ impl CpuCtx {
     /// `#[inline(always)]`, and write the loop with `for`: a closure within it may end up in a function of its own, which
     /// has no vectors. In f64, the oracle's type, a loop is what it is on any processor, and compiled once.
     #[inline(always)]
-    pub fn vectors<T>(&self, f: impl FnOnce()) {
+    pub fn vectors<T, R>(&self, f: impl FnOnce() -> R) -> R {
         if const { size_of::<T>() < 8 } { self.simd().run(f) } else { f() }
     }
 
@@ -171,7 +171,7 @@ impl CpuCtx {
         let work = y.len();
         self.pieces(y, CHUNK, work, |piece, y| {
             let start = piece * CHUNK;
-            self.vectors::<T>(
+            self.vectors::<T, _>(
                 #[inline(always)]
                 || {
                     for (i, y) in y.iter_mut().enumerate() {
@@ -186,7 +186,7 @@ impl CpuCtx {
     pub fn map<X: Copy + Sync, Y: Send>(&self, x: &[X], y: &mut [Y], f: impl Fn(X) -> Y + Sync + Send) {
         let work = y.len();
         self.pieces(y, CHUNK, work, |piece, y| {
-            self.vectors::<Y>(
+            self.vectors::<Y, _>(
                 #[inline(always)]
                 || {
                     for (y, &x) in y.iter_mut().zip(&x[piece * CHUNK..]) {
@@ -208,7 +208,7 @@ impl CpuCtx {
         let work = y.len();
         self.pieces(y, CHUNK, work, |piece, y| {
             let (a, b) = (&a[piece * CHUNK..], &b[piece * CHUNK..]);
-            self.vectors::<Y>(
+            self.vectors::<Y, _>(
                 #[inline(always)]
                 || {
                     for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {

@@ -148,7 +148,7 @@ fn sum_blocks<T: Float>(cx: &CpuCtx, [n, after]: [usize; 2], block: usize, x: &[
     let piece = (CHUNK / block).max(1);
     cx.pieces(y, piece, x.len(), |p, mut y| {
         let mut at = p * piece;
-        cx.simd().run(
+        cx.vectors::<T, _>(
             #[inline(always)]
             || {
                 while !y.is_empty() {
@@ -202,7 +202,7 @@ pub fn relu_grad<T: Float>(
             let rows = rows.slice_mut::<T>();
             let (d, own) = (Pieces::new(d, together * len), Pieces::new(rows, together));
             cx.pieces2(d, own, work, |piece, d, rows| {
-                cx.simd().run(
+                cx.vectors::<T, _>(
                     #[inline(always)]
                     || {
                         for (i, (d, row)) in d.chunks_exact_mut(len).zip(rows).enumerate() {
@@ -222,7 +222,7 @@ pub fn relu_grad<T: Float>(
         };
     }
     cx.pieces(d, CHUNK, work, |piece, d| {
-        cx.simd().run(
+        cx.vectors::<T, _>(
             #[inline(always)]
             || rectify(y, dy, piece * CHUNK, d),
         );

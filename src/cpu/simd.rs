@@ -113,13 +113,13 @@ impl Simd {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,bmi2")]
-fn avx2<R>(f: impl FnOnce() -> R) -> R {
+pub(super) fn avx2<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,bmi2,avx512f,avx512bw,avx512dq,avx512vl")]
-fn avx512<R>(f: impl FnOnce() -> R) -> R {
+pub(super) fn avx512<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 

@@ -85,7 +85,7 @@ fn rows<T: Float, const K: usize>(
     if inner == 1 {
         let piece = (CHUNK / EXP / n.max(1)).max(1) * n;
         cx.pieces(y, piece, work, |p, y| {
-            cx.vectors::<T>(
+            cx.vectors::<T, _>(
                 #[inline(always)]
                 || {
                     for (i, y) in y.chunks_mut(n).enumerate() {
@@ -123,7 +123,7 @@ fn columns<T: Float, const K: usize>(
                 }
             }
         }
-        cx.vectors::<T>(
+        cx.vectors::<T, _>(
             #[inline(always)]
             || {
                 for (j, out) in out[..width * n].chunks_mut(n).enumerate() {

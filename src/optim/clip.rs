@@ -54,7 +54,7 @@ fn squares<T: Float>(cx: &CpuCtx, grad: &[T]) -> f64 {
     cx.pieces(sums, 1, grad.len(), |i, sum| {
         let (vectors, rest) = grad[i * CHUNK..grad.len().min((i + 1) * CHUNK)].as_chunks::<LANES>();
         let mut lanes = [0.0; LANES];
-        cx.vectors::<T>(
+        cx.vectors::<T, _>(
             #[inline(always)]
             || {
                 for vector in vectors {
@@ -71,7 +71,7 @@ fn squares<T: Float>(cx: &CpuCtx, grad: &[T]) -> f64 {
 fn change<T: Float>(cx: &CpuCtx, grad: &mut [T], f: impl Fn(T) -> T + Sync + Send) {
     let work = grad.len();
     cx.pieces(grad, CHUNK, work, |_, grad| {
-        cx.vectors::<T>(
+        cx.vectors::<T, _>(
             #[inline(always)]
             || grad.iter_mut().for_each(|g| *g = f(*g)),
         );

@@ -221,7 +221,7 @@ fn each<T: Float, const K: usize>(
     cx.pieces(&mut tasks, 1, work * (K + 1), |_, tasks| {
         for (slot, targets, dw) in tasks.iter_mut().flat_map(|task| task.iter_mut()) {
             let targets = targets.each_mut().map(|t| &mut **t);
-            cx.vectors::<T>(
+            cx.vectors::<T, _>(
                 #[inline(always)]
                 || f(*slot, targets, dw),
             );

@@ -18,7 +18,7 @@ const LANES: usize = 16;
 
 /// Whether there is no inf and no NaN.
 pub fn all_finite<T: Float>(cx: &CpuCtx, numbers: &[T]) -> bool {
-    cx.simd().run(
+    cx.vectors::<T, _>(
         #[inline(always)]
         || {
             // 0 times a finite number is 0, times any other NaN.

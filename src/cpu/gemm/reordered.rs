@@ -41,7 +41,7 @@ pub fn gemm<T: Float>(
 /// `c += a` times the first row of `b`.
 pub fn add_row<T: Float>(cx: &CpuCtx, a: T, b: Mat<T>, c: &mut [T]) {
     if b.col == 1 {
-        cx.simd().run(
+        cx.vectors::<T, _>(
             #[inline(always)]
             || c.iter_mut().zip(b.data).for_each(|(c, &b)| *c += a * b),
         );

@@ -52,7 +52,7 @@ pub fn backward<T: Float>(cx: &CpuCtx, l: Layout, from: Backward<T>, out: Gradie
     } else {
         let (outputs, work) = ([&mut *out.dx, &mut *out.dresidual], 2 * from.x.len());
         cx.groups(l.groups, outputs, l.len, sums, work, |g, outputs, sums| {
-            cx.simd().run(
+            cx.vectors::<T, _>(
                 #[inline(always)]
                 || group(l, from, needs, g, outputs, sums),
             );
@@ -185,7 +185,7 @@ fn passes<T: Float>(
 fn elementwise<T: Float>(cx: &CpuCtx, l: Layout, from: Backward<T>, out: Gradients<T>) {
     if !out.dx.is_empty() {
         cx.groups(l.groups, [&mut *out.dx], l.len, &mut [(); 0], 2 * from.x.len(), |g, [mut dx], _| {
-            cx.simd().run(
+            cx.vectors::<T, _>(
                 #[inline(always)]
                 || elementwise_input(l, from, g, dx.piece(0)),
             );

@@ -33,7 +33,7 @@ impl<'a, T> Part<'a, T> {
 /// As [`super::forward`].
 pub(super) fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Forward<T>, y: &mut [T], stats: &mut [f64]) {
     cx.columns([y], l.groups, COLUMNS, stats, from.x.len(), |columns, [y], stats| {
-        cx.simd().run(
+        cx.vectors::<T, _>(
             #[inline(always)]
             || strip(l, from, columns, y, stats),
         );
@@ -137,7 +137,7 @@ pub(super) fn backward<T: Float>(
     sums: &mut [f64],
 ) {
     cx.columns(outputs, l.groups, COLUMNS, sums, 2 * from.x.len(), |columns, outputs, sums| {
-        cx.simd().run(
+        cx.vectors::<T, _>(
             #[inline(always)]
             || {
                 let stats = &from.stats[STATS * columns.start..STATS * columns.end];

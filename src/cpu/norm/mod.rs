@@ -194,7 +194,7 @@ pub fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Forward<T>, y: &mut [T], 
         return columns::forward(cx, l, from, y, stats);
     }
     cx.groups(l.groups, [y], l.len, stats, from.x.len(), |g, [y], stats| {
-        cx.simd().run(
+        cx.vectors::<T, _>(
             #[inline(always)]
             || group(l, from, g, y, stats),
         );

@@ -103,7 +103,7 @@ pub fn max<T: Float, K: Tap>(
     winners(cx, planes, x, y, taps, |x, y, taps| {
         let mut rows = cx.scratch(rows * size_of::<T>());
         let rows = rows.slice_mut();
-        cx.simd().run(
+        cx.vectors::<T, _>(
             #[inline(always)]
             || match halving {
                 true => halve(planes, x, y, taps),
@@ -220,7 +220,7 @@ pub fn max_grad<T: Float, K: Tap>(
 ) {
     let corners = corners(planes, window);
     planes.scatter(cx, dy.len(), dx, |out, dx| {
-        cx.simd().run(
+        cx.vectors::<T, _>(
             #[inline(always)]
             || {
                 dx.fill(T::ZERO);

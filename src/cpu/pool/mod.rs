@@ -81,7 +81,7 @@ pub fn average<T: Float>(
     y: &mut [T],
 ) {
     planes.gather(cx, x, y, |x, y| {
-        cx.simd().run(
+        cx.vectors::<T, _>(
             #[inline(always)]
             || {
                 for (o, y) in y.iter_mut().enumerate() {
@@ -106,7 +106,7 @@ pub fn share<T: Float>(
     dx: &mut [T],
 ) {
     planes.scatter(cx, dy.len(), dx, |out, dx| {
-        cx.simd().run(
+        cx.vectors::<T, _>(
             #[inline(always)]
             || {
                 dx.fill(T::ZERO);

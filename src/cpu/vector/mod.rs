@@ -7,6 +7,8 @@
 mod x86;
 
 use super::Simd;
+#[cfg(target_arch = "x86_64")]
+use super::simd;
 
 /// A register of `LANES` floats.
 ///
@@ -123,16 +125,23 @@ impl Simd {
     #[inline(always)]
     pub fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
+            // Straight to the level: `run` would compile each closure for every level.
             #[cfg(target_arch = "x86_64")]
-            Simd::Avx512 => self.run(
-                #[inline(always)]
-                || kernel.run::<x86::Zmm>(),
-            ),
+            // SAFETY: a context's level is one that `supported` found on this processor.
+            Simd::Avx512 => unsafe {
+                simd::avx512(
+                    #[inline(always)]
+                    || kernel.run::<x86::Zmm>(),
+                )
+            },
             #[cfg(target_arch = "x86_64")]
-            Simd::Avx2 => self.run(
-                #[inline(always)]
-                || kernel.run::<x86::Ymm>(),
-            ),
+            // SAFETY: as above.
+            Simd::Avx2 => unsafe {
+                simd::avx2(
+                    #[inline(always)]
+                    || kernel.run::<x86::Ymm>(),
+                )
+            },
             _ => kernel.run::<Four>(),
         }
     }

@@ -18,6 +18,7 @@
 //! ```
 
 use crate::core::{DType, Element, Error, ErrorKind, Result};
+use crate::cpu::context::CHUNK;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::element_type;
@@ -64,7 +65,13 @@ impl Op for Cast {
 
 /// Generic, so that the conversions are those of [`Element`]: the 16-bit types have others of the same name.
 fn convert<X: Element, Y: Element>(cx: &CpuCtx, x: &[X], y: &mut [Y]) {
-    cx.map(x, y, |v| Y::from_f64(v.to_f64()));
+    let work = y.len();
+    // Six types to six: compiled once each, not for every vector width.
+    cx.pieces(y, CHUNK, work, |piece, y| {
+        for (y, x) in y.iter_mut().zip(&x[piece * CHUNK..]) {
+            *y = Y::from_f64(x.to_f64());
+        }
+    });
 }
 
 /// The element types as `kernels/cast.cu` numbers them.

@@ -103,7 +103,7 @@ fn windows<T: Float>(
 /// `y = y s^-beta`: by two roots where beta is 3/4, as it nearly always is.
 fn divide<T: Float>(cx: &CpuCtx, y: &mut [T], s: &[T], beta: f64) {
     if beta == 0.75 {
-        return cx.vectors::<T>(
+        return cx.vectors::<T, _>(
             #[inline(always)]
             || y.iter_mut().zip(s).for_each(|(y, &s)| *y /= s.sqrt() * s.sqrt().sqrt()),
         );

@@ -80,7 +80,7 @@ impl Op for Dropout {
             let (work, scale) = (x.len(), T::from_f64(1.0 / (1.0 - self.p)));
             cx.pieces2(Pieces::new(y, CHUNK), Pieces::new(mask, CHUNK), work, |piece, y, mask| {
                 draw(cx, key, (piece * CHUNK / 4) as u64, threshold, mask);
-                cx.vectors::<T>(
+                cx.vectors::<T, _>(
                     #[inline(always)]
                     || {
                         for ((y, &x), &m) in y.iter_mut().zip(&x[piece * CHUNK..]).zip(&*mask) {
@@ -131,7 +131,7 @@ fn draw(cx: &CpuCtx, key: Key, block: u64, threshold: u64, mask: &mut [u8]) {
     const LANES: usize = 16;
     // Compared in 32 bits; nothing reaches 2^32.
     let (least, none) = (threshold as u32, threshold > u32::MAX as u64);
-    cx.vectors::<u8>(
+    cx.vectors::<u8, _>(
         #[inline(always)]
         || {
             for (block, mask) in (block..).step_by(LANES).zip(mask.chunks_mut(4 * LANES)) {
