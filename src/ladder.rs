@@ -11,7 +11,7 @@
 //! | matrix products | `cpu/gemm/ladder.rs` | `cuda/gemm/ladder.rs` |
 //! | convolution | `cpu/conv2d/ladder.rs` | `cuda/conv2d/ladder.rs` |
 //!
-//! **To add a rung:** write its file, and its row in the family's table. Nothing else.
+//! **To add a rung:** write its file, declare it in the family's `mod.rs`, and add its row to the family's table.
 
 use crate::core::{Error, Result};
 
@@ -28,7 +28,7 @@ pub struct Rung<V: 'static> {
     pub version: V,
 }
 
-/// The rung with this number, asked for by the setting `setting`.
+/// The rung with this number; `setting` is what an error names.
 ///
 /// # Errors
 /// No such rung: the message lists them.

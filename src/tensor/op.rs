@@ -74,7 +74,7 @@ impl Plan {
     }
 
     /// The sizes of a convolution, for the loop.
-    pub fn with_geometry(self, geometry: Geometry) -> Plan {
+    pub(crate) fn with_geometry(self, geometry: Geometry) -> Plan {
         Plan { geometry: Some(geometry), ..self }
     }
 

@@ -297,6 +297,23 @@ fn readme_mentions_every_lesson() {
     }
 }
 
+/// The ways that `tools/walk --update` wrote are short, and name files that are there.
+#[test]
+fn ways_through_the_code_stay_short() {
+    for (way, most) in [("conv2d", 28), ("batch", 85)] {
+        let text = read(&root().join("docs/walks").join(way).with_extension("txt"));
+        let functions: Vec<&str> = text.lines().filter(|line| line.starts_with("  ")).collect();
+        assert!((1..=most).contains(&functions.len()), "{way}: {} functions", functions.len());
+        for line in functions {
+            let file = line.rsplit_once('(').unwrap().1.trim_end_matches(')');
+            assert!(
+                file == "std" || root().join(file).exists(),
+                "docs/walks: {line}: run tools/walk --update"
+            );
+        }
+    }
+}
+
 /// The cells of the README's table rows between two of its lines.
 fn readme_rows(from: &str, to: &str) -> Vec<Vec<String>> {
     let readme = read(&root().join("README.md"));

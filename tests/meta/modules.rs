@@ -88,14 +88,32 @@ fn re_exports(modules: &[String]) -> BTreeMap<(String, String), String> {
     found
 }
 
+/// The macros that stand at the crate's root, and the modules that define them.
+fn macros() -> BTreeMap<String, String> {
+    let defined = sources("src").into_iter().flat_map(|path| {
+        let module = module_of(&path);
+        let text = code(&path);
+        let exported = text.split("#[macro_export]").skip(1).filter_map(|rest| {
+            rest.trim_start().strip_prefix("macro_rules! ")?.split_whitespace().next().map(str::to_owned)
+        });
+        exported.map(|name| (name, module.clone())).collect::<Vec<_>>()
+    });
+    defined.collect()
+}
+
+/// The module at the top that a file belongs to.
+fn module_of(path: &Path) -> String {
+    let inside = path.strip_prefix(root().join("src")).unwrap();
+    let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
 /// `(importer, imported)` with a file that says so.
 fn arrows(modules: &[String]) -> BTreeMap<(String, String), String> {
-    let re_exports = re_exports(modules);
+    let (re_exports, macros) = (re_exports(modules), macros());
     let mut found = BTreeMap::new();
     for path in sources("src") {
-        let inside = path.strip_prefix(root().join("src")).unwrap();
-        let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
-        let from = first.trim_end_matches(".rs").to_owned();
+        let (inside, from) = (path.strip_prefix(root().join("src")).unwrap(), module_of(&path));
         if ["lib", "engine", "main"].contains(&from.as_str()) {
             continue;
         }
@@ -112,9 +130,7 @@ fn arrows(modules: &[String]) -> BTreeMap<(String, String), String> {
             let to = match used.as_slice() {
                 [module, name, ..] if modules.contains(module) => of(module, name).unwrap_or(module.clone()),
                 [module] if modules.contains(module) => module.clone(),
-                // The macros of the element types stand in `core`.
-                [name] if name == "float_type" || name == "element_type" => "core".to_owned(),
-                [name, ..] => of("", name).unwrap_or_default(),
+                [name, ..] => of("", name).or(macros.get(name).cloned()).unwrap_or_default(),
                 [] => continue,
             };
             assert!(!to.is_empty(), "{}: crate::{} is of no module", path.display(), used.join("::"));

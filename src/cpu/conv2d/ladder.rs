@@ -16,9 +16,12 @@ pub struct ConvVersion {
     pub supports: fn(&Geometry) -> bool,
 }
 
-/// Rung 02 in f64, which is also what higher rungs run in f64.
-const IM2COL: ConvFns<f64> =
-    ConvFns { forward: im2col::forward, grad_input: im2col::grad_input, grad_weight: im2col::grad_weight };
+/// The three loops of a rung's file.
+macro_rules! loops {
+    ($file:ident) => {
+        ConvFns { forward: $file::forward, grad_input: $file::grad_input, grad_weight: $file::grad_weight }
+    };
+}
 
 /// All rungs, slowest first.
 pub static RUNGS: &[Rung<ConvVersion>] = &[
@@ -26,61 +29,25 @@ pub static RUNGS: &[Rung<ConvVersion>] = &[
         number: 1,
         name: "direct",
         teaches: "the definition: seven nested loops",
-        version: ConvVersion {
-            f32: ConvFns {
-                forward: direct::forward,
-                grad_input: direct::grad_input,
-                grad_weight: direct::grad_weight,
-            },
-            f64: ConvFns {
-                forward: direct::forward,
-                grad_input: direct::grad_input,
-                grad_weight: direct::grad_weight,
-            },
-            supports: |_| true,
-        },
+        version: ConvVersion { f32: loops!(direct), f64: loops!(direct), supports: |_| true },
     },
     Rung {
         number: 2,
         name: "im2col",
         teaches: "taps gathered into columns turn convolution into a matrix product",
-        version: ConvVersion {
-            f32: ConvFns {
-                forward: im2col::forward,
-                grad_input: im2col::grad_input,
-                grad_weight: im2col::grad_weight,
-            },
-            f64: IM2COL,
-            supports: |_| true,
-        },
+        version: ConvVersion { f32: loops!(im2col), f64: loops!(im2col), supports: |_| true },
     },
     Rung {
         number: 3,
         name: "implicit GEMM",
         teaches: "the columns are never written: a table says where in the padded image each of their rows begins",
-        version: ConvVersion {
-            f32: ConvFns {
-                forward: implicit::forward,
-                grad_input: implicit::grad_input,
-                grad_weight: implicit::grad_weight,
-            },
-            f64: IM2COL,
-            supports: implicit::supports,
-        },
+        version: ConvVersion { f32: loops!(implicit), f64: loops!(im2col), supports: implicit::supports },
     },
     Rung {
         number: 4,
         name: "Winograd",
         teaches: "3x3 taps in 16 multiplications for 2x2 outputs instead of 36, between transforms",
-        version: ConvVersion {
-            f32: ConvFns {
-                forward: winograd::forward,
-                grad_input: winograd::grad_input,
-                grad_weight: winograd::grad_weight,
-            },
-            f64: IM2COL,
-            supports: winograd::supports,
-        },
+        version: ConvVersion { f32: loops!(winograd), f64: loops!(im2col), supports: winograd::supports },
     },
 ];
 

@@ -125,7 +125,7 @@ impl Simd {
     #[inline(always)]
     pub fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
-            // Straight to the level: `run` would compile each closure for every level.
+            // Not by `run`, which would compile each of these closures for every level.
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a context's level is one that `supported` found on this processor.
             Simd::Avx512 => unsafe {
@@ -135,7 +135,7 @@ impl Simd {
                 )
             },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
+            // SAFETY: a context's level is one that `supported` found on this processor.
             Simd::Avx2 => unsafe {
                 simd::avx2(
                     #[inline(always)]

@@ -28,6 +28,20 @@ impl CudaConvVersion {
     }
 }
 
+/// The three loops of a rung's file, or of one of the kernel sets in it.
+macro_rules! loops {
+    ($file:ident) => {
+        ConvFns { forward: $file::forward, grad_input: $file::grad_input, grad_weight: $file::grad_weight }
+    };
+    ($file:ident, $kernels:ident) => {
+        ConvFns {
+            forward: |cx, g, to| $file::$kernels.forward(cx, g, to),
+            grad_input: |cx, g, to| $file::$kernels.grad_input(cx, g, to),
+            grad_weight: |cx, g, to| $file::$kernels.grad_weight(cx, g, to),
+        }
+    };
+}
+
 /// Groups, phases of a stride and parts of a sum are counted by a grid's third dimension.
 fn fits_a_grid(g: &Geometry) -> bool {
     g.groups.saturating_mul(g.window.stride[0]).saturating_mul(g.window.stride[1]) <= 65_535
@@ -41,11 +55,7 @@ pub static RUNGS: &[Rung<CudaConvVersion>] = &[
         teaches: "the definition: one thread an output",
         version: CudaConvVersion {
             precision: Precision::F32,
-            run: ConvFns {
-                forward: direct::forward,
-                grad_input: direct::grad_input,
-                grad_weight: direct::grad_weight,
-            },
+            run: loops!(direct),
             bf16: None,
             supports: |_| true,
         },
@@ -56,11 +66,7 @@ pub static RUNGS: &[Rung<CudaConvVersion>] = &[
         teaches: "taps gathered into columns turn convolution into a matrix product",
         version: CudaConvVersion {
             precision: Precision::F32,
-            run: ConvFns {
-                forward: im2col::forward,
-                grad_input: im2col::grad_input,
-                grad_weight: im2col::grad_weight,
-            },
+            run: loops!(im2col),
             bf16: None,
             supports: |_| true,
         },
@@ -71,11 +77,7 @@ pub static RUNGS: &[Rung<CudaConvVersion>] = &[
         teaches: "the columns are never written: each entry is found while a tile is filled",
         version: CudaConvVersion {
             precision: Precision::F32,
-            run: ConvFns {
-                forward: |cx, g, to| implicit::F32.forward(cx, g, to),
-                grad_input: |cx, g, to| implicit::F32.grad_input(cx, g, to),
-                grad_weight: |cx, g, to| implicit::F32.grad_weight(cx, g, to),
-            },
+            run: loops!(implicit, F32),
             bf16: None,
             supports: fits_a_grid,
         },
@@ -86,16 +88,8 @@ pub static RUNGS: &[Rung<CudaConvVersion>] = &[
         teaches: "implicit GEMM on fragments of rounded factors",
         version: CudaConvVersion {
             precision: Precision::Tf32,
-            run: ConvFns {
-                forward: |cx, g, to| implicit::TF32.forward(cx, g, to),
-                grad_input: |cx, g, to| implicit::TF32.grad_input(cx, g, to),
-                grad_weight: |cx, g, to| implicit::TF32.grad_weight(cx, g, to),
-            },
-            bf16: Some(ConvFns {
-                forward: |cx, g, to| implicit::BF16.forward(cx, g, to),
-                grad_input: |cx, g, to| implicit::BF16.grad_input(cx, g, to),
-                grad_weight: |cx, g, to| implicit::BF16.grad_weight(cx, g, to),
-            }),
+            run: loops!(implicit, TF32),
+            bf16: Some(loops!(implicit, BF16)),
             supports: fits_a_grid,
         },
     },
@@ -105,11 +99,7 @@ pub static RUNGS: &[Rung<CudaConvVersion>] = &[
         teaches: "3x3 taps in 16 multiplications for 2x2 outputs instead of 36, between transforms",
         version: CudaConvVersion {
             precision: Precision::F32,
-            run: ConvFns {
-                forward: winograd::forward,
-                grad_input: winograd::grad_input,
-                grad_weight: winograd::grad_weight,
-            },
+            run: loops!(winograd),
             bf16: None,
             supports: winograd::supports,
         },
