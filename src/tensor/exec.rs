@@ -19,7 +19,8 @@ use std::sync::{Arc, Mutex};
 pub fn apply<O: Op>(op: O, inputs: &[&Tensor]) -> Result<Outputs> {
     let ran = execute(&op, inputs)?;
     // Boxing the op costs an allocation: only a recorded op needs it.
-    finish(ran, inputs, || Arc::new(op))
+    let recorded = tracked(inputs).then(|| Arc::new(op) as Arc<dyn Op>);
+    Ok(finish(ran, inputs, recorded))
 }
 
 /// As [`apply`], for an op that is already shared: the `op` command and the tests make them from the table.
@@ -28,7 +29,12 @@ pub fn apply<O: Op>(op: O, inputs: &[&Tensor]) -> Result<Outputs> {
 /// As [`apply`].
 pub fn apply_dyn(op: &Arc<dyn Op>, inputs: &[&Tensor]) -> Result<Outputs> {
     let ran = execute(&**op, inputs)?;
-    finish(ran, inputs, || Arc::clone(op))
+    Ok(finish(ran, inputs, tracked(inputs).then(|| Arc::clone(op))))
+}
+
+/// Whether an input asks for a gradient.
+fn tracked(inputs: &[&Tensor]) -> bool {
+    inputs.iter().any(|x| x.tracks_grad())
 }
 
 /// What an observer is told of.
@@ -153,11 +159,12 @@ fn poison(out: &mut ViewMut) {
     element_type!(out.dtype, T => out.get::<T>().fill(T::POISON));
 }
 
-fn finish(ran: Ran, inputs: &[&Tensor], op: impl FnOnce() -> Arc<dyn Op>) -> Result<Outputs> {
+/// Wraps the outputs; `op` is there if the tape is to record it. Not generic: it would be compiled for every op.
+fn finish(ran: Ran, inputs: &[&Tensor], op: Option<Arc<dyn Op>>) -> Outputs {
     let Ran { mut outputs, visible, device } = ran;
     let mut edge = Edge::None;
-    if inputs.iter().any(|x| x.tracks_grad()) {
-        let (op, seq) = (op(), device.next_sequence());
+    if let Some(op) = op {
+        let seq = device.next_sequence();
         let saved = Saved::new(&*op, &device, inputs, &outputs);
         if let Some(watch) = Watch::on(&device) {
             watch.recorded(seq, &saved);
@@ -174,7 +181,7 @@ fn finish(ran: Ran, inputs: &[&Tensor], op: impl FnOnce() -> Arc<dyn Op>) -> Res
     }
     outputs.truncate(visible);
     let tensor = |data| Tensor::new(data, device.clone(), std::mem::take(&mut edge));
-    Ok(outputs.into_iter().map(tensor).collect())
+    outputs.into_iter().map(tensor).collect()
 }
 
 /// Changes `targets` in place, reading `inputs`; every target's storage version rises.
