@@ -16,7 +16,9 @@ const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
 /// Ten rounds of Philox 4x32: 128 random bits for each (counter, key).
 pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    lanes(counter.map(|word| [word]), key).map(|[word]| word)
+    let [a, b, c, d] = counter;
+    let [[a], [b], [c], [d]] = lanes([[a], [b], [c], [d]], key);
+    [a, b, c, d]
 }
 
 /// As [`philox`], for N counters side by side: lane i of the four words is counter i. A loop over lanes becomes vector
@@ -25,13 +27,11 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 fn lanes<const N: usize>(mut counter: [[u32; N]; 4], mut key: [u32; 2]) -> [[u32; N]; 4] {
     for _ in 0..10 {
         let [a, b, c, d] = &mut counter;
-        for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
-            let p0 = MULTIPLIER[0] as u64 * *a as u64;
-            let p1 = MULTIPLIER[1] as u64 * *c as u64;
-            *a = (p1 >> 32) as u32 ^ *b ^ key[0];
-            *b = p1 as u32;
-            *c = (p0 >> 32) as u32 ^ *d ^ key[1];
-            *d = p0 as u32;
+        for i in 0..N {
+            let p0 = MULTIPLIER[0] as u64 * a[i] as u64;
+            let p1 = MULTIPLIER[1] as u64 * c[i] as u64;
+            (a[i], b[i]) = ((p1 >> 32) as u32 ^ b[i] ^ key[0], p1 as u32);
+            (c[i], d[i]) = ((p0 >> 32) as u32 ^ d[i] ^ key[1], p0 as u32);
         }
         key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
     }
@@ -76,15 +76,19 @@ impl Key {
     /// Four elements at once: elements `4 * block .. 4 * block + 4`.
     #[inline]
     pub fn block(self, block: u64) -> [u32; 4] {
-        self.blocks::<1>(block).map(|[word]| word)
+        let [[a], [b], [c], [d]] = self.blocks::<1>(block);
+        [a, b, c, d]
     }
 
     /// N blocks at once, in vector instructions: word k of lane i is element `4 * (first + i) + k`.
     #[inline(always)]
     pub fn blocks<const N: usize>(self, first: u64) -> [[u32; N]; 4] {
-        let block: [u64; N] = std::array::from_fn(|i| first + i as u64);
-        let step = [self.step as u32, (self.step >> 32) as u32].map(|word| [word; N]);
-        let counter = [block.map(|b| b as u32), block.map(|b| (b >> 32) as u32), step[0], step[1]];
+        let (mut low, mut high) = ([0; N], [0; N]);
+        for i in 0..N {
+            let number = first + i as u64;
+            (low[i], high[i]) = (number as u32, (number >> 32) as u32);
+        }
+        let counter = [low, high, [self.step as u32; N], [(self.step >> 32) as u32; N]];
         lanes(counter, [self.key as u32, (self.key >> 32) as u32])
     }
 

@@ -4,6 +4,7 @@
 pub const SMALLEST: usize = 64;
 
 /// The class that `bytes` fit in. Sizes run 64, 80, 96, 112, 128, 160, 192, 224, 256, ...
+#[inline]
 pub fn class_of(bytes: usize) -> usize {
     let bytes = bytes.max(SMALLEST);
     let power = bytes.ilog2() as usize;

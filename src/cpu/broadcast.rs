@@ -79,7 +79,11 @@ impl<const K: usize> Layout<K> {
         let mut done = 0;
         loop {
             let run = (inner - column).min(len - done);
-            f(done..done + run, std::array::from_fn(|k| at[k] + column * step[k]));
+            let mut begin = at;
+            for k in 0..K {
+                begin[k] += column * step[k];
+            }
+            f(done..done + run, begin);
             done += run;
             if done == len {
                 return;
@@ -107,15 +111,25 @@ pub fn zip<T: Element>(cx: &CpuCtx, a: View, b: View, y: &mut ViewMut, f: impl F
     cx.pieces(y, CHUNK, work, |piece, y| {
         layout.runs(piece * CHUNK, y.len(), |run, [i, j]| {
             let y = &mut y[run];
+            let n = y.len();
             match steps {
-                [true, true] => y.iter_mut().zip(&a[i..]).zip(&b[j..]).for_each(|((y, &a), &b)| *y = f(a, b)),
+                [true, true] => {
+                    let (a, b) = (&a[i..][..n], &b[j..][..n]);
+                    for k in 0..n {
+                        y[k] = f(a[k], b[k]);
+                    }
+                }
                 [true, false] => {
-                    let b = b[j];
-                    y.iter_mut().zip(&a[i..]).for_each(|(y, &a)| *y = f(a, b));
+                    let (a, b) = (&a[i..][..n], b[j]);
+                    for k in 0..n {
+                        y[k] = f(a[k], b);
+                    }
                 }
                 [false, true] => {
-                    let a = a[i];
-                    y.iter_mut().zip(&b[j..]).for_each(|(y, &b)| *y = f(a, b));
+                    let (a, b) = (a[i], &b[j..][..n]);
+                    for k in 0..n {
+                        y[k] = f(a, b[k]);
+                    }
                 }
                 [false, false] => y.fill(f(a[i], b[j])),
             }
@@ -137,8 +151,12 @@ pub fn gather<T: Element, const K: usize>(
     let work = y.len();
     cx.pieces(y, CHUNK, work, |piece, y| {
         layout.runs(piece * CHUNK, y.len(), |run, at| {
-            for (i, y) in y[run].iter_mut().enumerate() {
-                *y = f(std::array::from_fn(|k| at[k] + i * step[k]));
+            let (y, mut places) = (&mut y[run], at);
+            for i in 0..y.len() {
+                y[i] = f(places);
+                for k in 0..K {
+                    places[k] += step[k];
+                }
             }
         });
     });

@@ -154,11 +154,13 @@ impl Buffer {
     }
 
     /// The contents as elements.
+    #[inline]
     pub fn slice<T: Element>(&self) -> &[T] {
         bytemuck::cast_slice(self.bytes())
     }
 
     /// The contents as elements, to be written.
+    #[inline]
     pub fn slice_mut<T: Element>(&mut self) -> &mut [T] {
         bytemuck::cast_slice_mut(self.bytes_mut())
     }

@@ -45,65 +45,67 @@ pub unsafe fn add_dots<V: Vector, const R: usize, const C: usize>(
     b: RowsOf<impl Rows>,
 ) -> [[V; C]; R] {
     // SAFETY: A has R rows and B has C: promised by the caller.
-    let (a, b): ([_; R], [_; C]) = unsafe {
-        (
-            std::array::from_fn(|r| a.start.add(a.rows.at(r))),
-            std::array::from_fn(|c| b.start.add(b.rows.at(c))),
-        )
-    };
+    let (a, b) = unsafe { (starts::<R>(a), starts::<C>(b)) };
     let whole = n / V::LANES * V::LANES;
-    for p in (0..whole).step_by(V::LANES) {
+    let mut p = 0;
+    while p < whole {
         // SAFETY: whole registers end at `whole`, which is at most n.
-        unsafe { add_products(&mut sums, |r| V::load(a[r].add(p)), |c| V::load(b[c].add(p))) };
+        sums = unsafe { add_products::<V, R, C, true>(sums, a, b, p, V::first(V::LANES)) };
+        p += V::LANES;
     }
     if whole < n {
-        let mask = V::first(n - whole);
         // SAFETY: the mask ends at n.
-        unsafe {
-            add_products(
-                &mut sums,
-                |r| V::load_part(a[r].add(whole), mask),
-                |c| V::load_part(b[c].add(whole), mask),
-            );
+        sums = unsafe { add_products::<V, R, C, false>(sums, a, b, whole, V::first(n - whole)) };
+    }
+    sums
+}
+
+/// Where each of R rows begins.
+///
+/// # Safety
+/// There are R rows.
+#[inline(always)]
+unsafe fn starts<const R: usize>(rows: RowsOf<impl Rows>) -> [*const f32; R] {
+    let mut starts = [rows.start; R];
+    for r in 0..R {
+        // SAFETY: there is a row r: promised by the caller.
+        starts[r] = unsafe { rows.start.add(rows.rows.at(r)) };
+    }
+    starts
+}
+
+/// The sums and one more register of every row's products: a `WHOLE` one, or the mask's lanes of it.
+///
+/// # Safety
+/// Those lanes can be read, from number p of each row on.
+#[inline(always)]
+unsafe fn add_products<V: Vector, const R: usize, const C: usize, const WHOLE: bool>(
+    mut sums: [[V; C]; R],
+    a: [*const f32; R],
+    b: [*const f32; C],
+    p: usize,
+    mask: V::Mask,
+) -> [[V; C]; R] {
+    let mut left = [V::splat(0.0); R];
+    for r in 0..R {
+        // SAFETY: those lanes can be read: promised by the caller.
+        left[r] = unsafe { if WHOLE { V::load(a[r].add(p)) } else { V::load_part(a[r].add(p), mask) } };
+    }
+    for c in 0..C {
+        // SAFETY: those lanes can be read: promised by the caller.
+        let b = unsafe { if WHOLE { V::load(b[c].add(p)) } else { V::load_part(b[c].add(p), mask) } };
+        for r in 0..R {
+            sums[r][c] = left[r].mul_add(b, sums[r][c]);
         }
     }
     sums
 }
 
-#[inline(always)]
-#[allow(clippy::needless_range_loop)] // references to the sums would keep them in memory
-fn add_products<V: Vector, const R: usize, const C: usize>(
-    sums: &mut [[V; C]; R],
-    a: impl Fn(usize) -> V,
-    b: impl Fn(usize) -> V,
-) {
-    let a: [V; R] = std::array::from_fn(a);
-    for c in 0..C {
-        let b = b(c);
-        for r in 0..R {
-            sums[r][c] = a[r].mul_add(b, sums[r][c]);
-        }
-    }
-}
-
-/// Calls `$f::<$V, R, C>($args)` for the run-time numbers of rows `$r` and `$c`, as [`next_dots`] cuts them.
+/// [`by_size`](super::outer::by_size) for the rows `$r` of A and `$c` of B, as [`next_dots`] cuts them.
 macro_rules! by_dots {
-    ($r:expr, $c:expr, $V:ident, $f:ident($($arg:expr),* $(,)?)) => {
-        match ($r, $c) {
-            (4, 6) => $f::<$V, 4, 6>($($arg),*),
-            (4, 4) => $f::<$V, 4, 4>($($arg),*),
-            (4, 2) => $f::<$V, 4, 2>($($arg),*),
-            (4, 1) => $f::<$V, 4, 1>($($arg),*),
-            (2, 6) => $f::<$V, 2, 6>($($arg),*),
-            (2, 4) => $f::<$V, 2, 4>($($arg),*),
-            (2, 2) => $f::<$V, 2, 2>($($arg),*),
-            (2, 1) => $f::<$V, 2, 1>($($arg),*),
-            (1, 6) => $f::<$V, 1, 6>($($arg),*),
-            (1, 4) => $f::<$V, 1, 4>($($arg),*),
-            (1, 2) => $f::<$V, 1, 2>($($arg),*),
-            (1, 1) => $f::<$V, 1, 1>($($arg),*),
-            other => unreachable!("no block of {other:?} dot products"),
-        }
+    ($r:expr, $c:expr, $V:ident, $f:ident $args:tt) => {
+        $crate::cpu::outer::by_size!([$r, $c], $V, DOTS, $f $args,
+            [4, 6] [4, 4] [4, 2] [4, 1] [2, 6] [2, 4] [2, 2] [2, 1] [1, 6] [1, 4] [1, 2] [1, 1])
     };
 }
 pub(crate) use by_dots;

@@ -80,33 +80,22 @@ pub unsafe fn outer<V: Vector, const R: usize, const N: usize>(
     // SAFETY: A and the rows of B can be read as far as the mask goes: promised by the caller. Where the mask is spared it
     // takes all lanes.
     unsafe {
-        match V::spared(mask) {
-            true => sums(
-                k,
-                a,
-                b,
-                #[inline(always)]
-                |last| V::load(last),
-            ),
-            false => sums(
-                k,
-                a,
-                b,
-                #[inline(always)]
-                |last| V::load_part(last, mask),
-            ),
+        if const { V::SPARES } && V::spared(mask) {
+            sums::<V, R, N, true>(k, a, b, mask)
+        } else {
+            sums::<V, R, N, false>(k, a, b, mask)
         }
     }
 }
 
 /// # Safety
-/// As [`outer`], the last vector of a row being read by `load`.
+/// As [`outer`]; if the last vector of a row is read `WHOLE`, its mask takes all lanes.
 #[inline(always)]
-unsafe fn sums<V: Vector, const R: usize, const N: usize>(
+unsafe fn sums<V: Vector, const R: usize, const N: usize, const WHOLE: bool>(
     k: usize,
     a: Left,
     b: RowsOf<impl Rows>,
-    load: impl Fn(*const f32) -> V,
+    mask: V::Mask,
 ) -> [[V; N]; R] {
     let mut sums = [[V::splat(0.0); N]; R];
     for p in 0..k {
@@ -114,14 +103,14 @@ unsafe fn sums<V: Vector, const R: usize, const N: usize>(
         unsafe {
             let b = b.start.add(b.rows.at(p));
             let mut row = [V::splat(0.0); N];
-            for (v, row) in row[..N - 1].iter_mut().enumerate() {
-                *row = V::load(b.add(v * V::LANES));
+            for v in 0..N {
+                let from = b.add(v * V::LANES);
+                row[v] = if WHOLE || v + 1 < N { V::load(from) } else { V::load_part(from, mask) };
             }
-            row[N - 1] = load(b.add((N - 1) * V::LANES));
-            for (r, sums) in sums.iter_mut().enumerate() {
+            for r in 0..R {
                 let a = V::splat(*a.data.add(r * a.row + p * a.col));
-                for (sum, &b) in sums.iter_mut().zip(&row) {
-                    *sum = a.mul_add(b, *sum);
+                for v in 0..N {
+                    sums[r][v] = a.mul_add(row[v], sums[r][v]);
                 }
             }
         }
@@ -129,28 +118,23 @@ unsafe fn sums<V: Vector, const R: usize, const N: usize>(
     sums
 }
 
-/// Calls `$f::<$V, R, N>($args)` for the run-time numbers of rows and vectors `$r`, from [`next_rows`], and `$n`, at most
-/// [`Vector::TILE`]'s.
-macro_rules! by_tile {
-    ($r:expr, $n:expr, $V:ident, $f:ident($($arg:expr),* $(,)?)) => {
-        match ($r, $n) {
-            (8, 3) => $f::<$V, 8, 3>($($arg),*),
-            (8, 2) => $f::<$V, 8, 2>($($arg),*),
-            (8, 1) => $f::<$V, 8, 1>($($arg),*),
-            (6, 3) => $f::<$V, 6, 3>($($arg),*),
-            (6, 2) => $f::<$V, 6, 2>($($arg),*),
-            (6, 1) => $f::<$V, 6, 1>($($arg),*),
-            (4, 3) => $f::<$V, 4, 3>($($arg),*),
-            (4, 2) => $f::<$V, 4, 2>($($arg),*),
-            (4, 1) => $f::<$V, 4, 1>($($arg),*),
-            (2, 3) => $f::<$V, 2, 3>($($arg),*),
-            (2, 2) => $f::<$V, 2, 2>($($arg),*),
-            (2, 1) => $f::<$V, 2, 1>($($arg),*),
-            (1, 3) => $f::<$V, 1, 3>($($arg),*),
-            (1, 2) => $f::<$V, 1, 2>($($arg),*),
-            (1, 1) => $f::<$V, 1, 1>($($arg),*),
-            other => unreachable!("no tile of {other:?}"),
+/// Calls `$f::<$V, R, N>($args)` for the run-time `[R, N]` of `$size`, which is one of those listed. Those that are larger
+/// than the level's `$most` are not compiled for it.
+macro_rules! by_size {
+    ($size:expr, $V:ident, $most:ident, $f:ident $args:tt, $([$r:literal, $n:literal])*) => {
+        match $size {
+            $([$r, $n] if const { $r <= <$V>::$most[0] && $n <= <$V>::$most[1] } => $f::<$V, $r, $n> $args,)*
+            other => unreachable!("no block of {other:?}"),
         }
+    };
+}
+pub(crate) use by_size;
+
+/// [`by_size`] for the rows `$r`, from [`next_rows`], and vectors `$n` of a tile.
+macro_rules! by_tile {
+    ($r:expr, $n:expr, $V:ident, $f:ident $args:tt) => {
+        $crate::cpu::outer::by_size!([$r, $n], $V, TILE, $f $args,
+            [8, 3] [8, 2] [8, 1] [6, 3] [6, 2] [6, 1] [4, 3] [4, 2] [4, 1] [2, 3] [2, 2] [2, 1] [1, 3] [1, 2] [1, 1])
     };
 }
 pub(crate) use by_tile;

@@ -26,11 +26,12 @@ impl<'a, T> Pieces<'a, T> {
 
     /// Piece `i`.
     ///
-    /// # Safety
-    /// No two calls with the same `i` may have their results alive at once.
-    ///
     /// # Panics
     /// There is no such piece.
+    ///
+    /// # Safety
+    /// No two calls with the same `i` may have their results alive at once.
+    #[inline]
     #[allow(clippy::mut_from_ref)] // the contract above makes the results disjoint
     unsafe fn piece(&self, i: usize) -> &mut [T] {
         let first = i * self.chunk;
@@ -41,11 +42,12 @@ impl<'a, T> Pieces<'a, T> {
 
     /// Any range.
     ///
-    /// # Safety
-    /// No two results that overlap may be alive at once.
-    ///
     /// # Panics
     /// The range does not lie in the slice.
+    ///
+    /// # Safety
+    /// No two results that overlap may be alive at once.
+    #[inline]
     #[allow(clippy::mut_from_ref)] // the contract above makes the results disjoint
     unsafe fn range(&self, range: Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.slice.len(), "{range:?} is beyond the end");
@@ -63,6 +65,7 @@ pub struct Strided<'a, T> {
 
 impl<T> Strided<'_, T> {
     /// Its piece number `s`.
+    #[inline]
     pub fn piece(&mut self, s: usize) -> &mut [T] {
         // SAFETY: shares differ in `first` below `step`, so no other share has this piece, and `&mut self` keeps the
         // pieces of this one apart.
@@ -174,8 +177,8 @@ impl CpuCtx {
             self.vectors::<T, _>(
                 #[inline(always)]
                 || {
-                    for (i, y) in y.iter_mut().enumerate() {
-                        *y = f(start + i);
+                    for i in 0..y.len() {
+                        y[i] = f(start + i);
                     }
                 },
             );
@@ -189,8 +192,9 @@ impl CpuCtx {
             self.vectors::<Y, _>(
                 #[inline(always)]
                 || {
-                    for (y, &x) in y.iter_mut().zip(&x[piece * CHUNK..]) {
-                        *y = f(x);
+                    let (n, x) = (y.len(), &x[piece * CHUNK..][..y.len()]);
+                    for i in 0..n {
+                        y[i] = f(x[i]);
                     }
                 },
             );
@@ -207,12 +211,12 @@ impl CpuCtx {
     ) {
         let work = y.len();
         self.pieces(y, CHUNK, work, |piece, y| {
-            let (a, b) = (&a[piece * CHUNK..], &b[piece * CHUNK..]);
+            let (a, b) = (&a[piece * CHUNK..][..y.len()], &b[piece * CHUNK..][..y.len()]);
             self.vectors::<Y, _>(
                 #[inline(always)]
                 || {
-                    for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
-                        *y = f(a, b);
+                    for i in 0..y.len() {
+                        y[i] = f(a[i], b[i]);
                     }
                 },
             );

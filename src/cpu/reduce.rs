@@ -81,11 +81,18 @@ pub fn max_of<T: Float>(x: &[T]) -> T {
     let (chunks, rest) = x.as_chunks::<LANES>();
     let mut lanes = [T::NEG_INFINITY; LANES];
     for chunk in chunks {
-        for (lane, &v) in lanes.iter_mut().zip(chunk) {
-            *lane = larger(*lane, v);
+        for lane in 0..LANES {
+            lanes[lane] = larger(lanes[lane], chunk[lane]);
         }
     }
-    lanes.into_iter().chain(rest.iter().copied()).fold(T::NEG_INFINITY, larger)
+    let mut max = T::NEG_INFINITY;
+    for lane in 0..LANES {
+        max = larger(max, lanes[lane]);
+    }
+    for &v in rest {
+        max = larger(max, v);
+    }
+    max
 }
 
 /// `y[b, a] = sum over i of x[b, i, a]` for `x: [before, n, after]`.
@@ -160,8 +167,9 @@ fn sum_blocks<T: Float>(cx: &CpuCtx, [n, after]: [usize; 2], block: usize, x: &[
                     } else {
                         head.fill(T::ZERO);
                         for row in source(r).chunks_exact(after) {
-                            for (sum, &v) in head.iter_mut().zip(&row[a..]) {
-                                *sum += v;
+                            let row = &row[a..][..run];
+                            for i in 0..run {
+                                head[i] += row[i];
                             }
                         }
                     }
@@ -179,7 +187,10 @@ fn rectify<T: Float>(y: &[T], dy: Option<&[T]>, start: usize, d: &mut [T]) {
     if let Some(dy) = dy {
         d.copy_from_slice(&dy[start..][..d.len()]);
     }
-    d.iter_mut().zip(&y[start..]).for_each(|(d, &y)| *d = if y <= T::ZERO { T::ZERO } else { *d });
+    let y = &y[start..][..d.len()];
+    for i in 0..d.len() {
+        d[i] = if y[i] <= T::ZERO { T::ZERO } else { d[i] };
+    }
 }
 
 /// The gradient through a rectifier, where `d` holds that of its output `y` or is to receive `dy` first; and its sums
@@ -205,9 +216,10 @@ pub fn relu_grad<T: Float>(
                 cx.vectors::<T, _>(
                     #[inline(always)]
                     || {
-                        for (i, (d, row)) in d.chunks_exact_mut(len).zip(rows).enumerate() {
+                        for i in 0..rows.len() {
+                            let d = &mut d[i * len..][..len];
                             rectify(y, dy, (piece * together + i) * len, d);
-                            *row = sum_of(d);
+                            rows[i] = sum_of(d);
                         }
                     },
                 );

@@ -112,12 +112,14 @@ impl Simd {
 }
 
 #[cfg(target_arch = "x86_64")]
+#[inline]
 #[target_feature(enable = "avx2,fma,bmi2")]
 pub(super) fn avx2<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
 #[cfg(target_arch = "x86_64")]
+#[inline]
 #[target_feature(enable = "avx2,fma,bmi2,avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) fn avx512<R>(f: impl FnOnce() -> R) -> R {
     f()

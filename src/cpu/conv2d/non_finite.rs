@@ -25,11 +25,15 @@ pub fn all_finite<T: Float>(cx: &CpuCtx, numbers: &[T]) -> bool {
             let mut zeros = [T::ZERO; LANES];
             let (whole, rest) = numbers.as_chunks::<LANES>();
             for chunk in whole {
-                for (zero, &number) in zeros.iter_mut().zip(chunk) {
-                    *zero += number * T::ZERO;
+                for lane in 0..LANES {
+                    zeros[lane] += chunk[lane] * T::ZERO;
                 }
             }
-            zeros.iter().chain(rest).all(|zero| zero.is_finite())
+            let mut finite = true;
+            for lane in 0..LANES {
+                finite &= zeros[lane].is_finite();
+            }
+            finite && rest.iter().all(|number| number.is_finite())
         },
     )
 }

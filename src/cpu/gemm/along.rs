@@ -111,10 +111,10 @@ unsafe fn block<V: Vector, const R: usize, const C: usize>(
 ) {
     // SAFETY: `n` floats of each of the R and C rows can be read: promised by the caller.
     let sums = unsafe { dots::<V, R, C>(n, a, b) };
-    for (r, row) in sums.into_iter().enumerate() {
-        for (c, sum) in row.into_iter().enumerate() {
-            let out = &mut out[r * m + c];
-            *out = if add { *out + sum.sum() } else { sum.sum() };
+    for r in 0..R {
+        for c in 0..C {
+            let (out, sum) = (&mut out[r * m + c], sums[r][c].sum());
+            *out = if add { *out + sum } else { sum };
         }
     }
 }

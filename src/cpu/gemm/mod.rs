@@ -40,6 +40,7 @@ impl<'a, T> Mat<'a, T> {
     }
 
     /// The part of the matrix that starts at `(i, j)`.
+    #[inline]
     pub fn from(&self, i: usize, j: usize) -> Self {
         let start = (i * self.row + j * self.col).min(self.data.len());
         Mat { data: &self.data[start..], ..*self }

@@ -379,10 +379,11 @@ unsafe fn block<V: Vector, const R: usize, const N: usize>(
     unsafe {
         let sums = outer::<V, R, N>(k, a, b, mask);
         if c.col == 1 {
-            for (r, row) in sums.into_iter().enumerate() {
-                for (v, sum) in row.into_iter().enumerate() {
+            for r in 0..R {
+                for v in 0..N {
                     let to = c.at(r, v * V::LANES);
                     let part = if v + 1 < N { V::first(V::LANES) } else { mask };
+                    let sum = sums[r][v];
                     let sum = if beta == 0.0 { sum } else { sum.add(V::load_part(to, part)) };
                     sum.store_part(to, part);
                 }
@@ -390,15 +391,15 @@ unsafe fn block<V: Vector, const R: usize, const N: usize>(
             return;
         }
         let mut tile = [[0f32; 48]; R];
-        for (row, tile) in sums.into_iter().zip(&mut tile) {
-            for (v, sum) in row.into_iter().enumerate() {
-                sum.store(tile[v * V::LANES..].as_mut_ptr());
+        for r in 0..R {
+            for v in 0..N {
+                sums[r][v].store(tile[r][v * V::LANES..].as_mut_ptr());
             }
         }
         for j in 0..columns {
-            for (r, row) in tile.iter().enumerate() {
+            for r in 0..R {
                 let to = c.at(r, j);
-                *to = if beta == 0.0 { row[j] } else { *to + row[j] };
+                *to = if beta == 0.0 { tile[r][j] } else { *to + tile[r][j] };
             }
         }
     }

@@ -86,16 +86,45 @@ fn group<T: Float>(
 ) {
     let scale = Scale::<T>::new(&from.stats[STATS * g..]);
     match from.relu {
-        Relu::None => passes(l, from, needs, g, outputs, sums, from.x, |dy, _, _| dy),
+        Relu::None => passes(
+            l,
+            from,
+            needs,
+            g,
+            outputs,
+            sums,
+            from.x,
+            #[inline(always)]
+            |dy, _, _| dy,
+        ),
         // Only channels are rectified, and a channel has one weight.
         Relu::Plain => {
             let w = l.first_weight(g);
             let [mean, a, b] = scale.line(number(from.weight, w, 1.0), number(from.bias, w, 0.0));
-            let pass = |dy, x: T, _| if (x - mean) * a + b <= T::ZERO { T::ZERO } else { dy };
-            passes(l, from, needs, g, outputs, sums, from.x, pass);
+            passes(
+                l,
+                from,
+                needs,
+                g,
+                outputs,
+                sums,
+                from.x,
+                #[inline(always)]
+                |dy, x, _| if (x - mean) * a + b <= T::ZERO { T::ZERO } else { dy },
+            );
         }
         Relu::Added(y) => {
-            passes(l, from, needs, g, outputs, sums, y, |dy, _, y| if y <= T::ZERO { T::ZERO } else { dy });
+            passes(
+                l,
+                from,
+                needs,
+                g,
+                outputs,
+                sums,
+                y,
+                #[inline(always)]
+                |dy, _, y| if y <= T::ZERO { T::ZERO } else { dy },
+            );
         }
     }
 }
@@ -125,8 +154,11 @@ fn passes<T: Float>(
 ) {
     let scale = Scale::<T>::new(&from.stats[STATS * g..]);
     let rows = |s: usize, part: Range<usize>| {
-        let row = |x| &l.slice(x, g, s)[part.clone()];
-        [row(from.dy), row(from.x), row(other)]
+        [
+            &l.slice(from.dy, g, s)[part.clone()],
+            &l.slice(from.x, g, s)[part.clone()],
+            &l.slice(other, g, s)[part],
+        ]
     };
     let (weight, last) = factors(l, from.weight, g);
     let part = |j: usize| j * l.run..(j + 1) * l.run;
@@ -159,24 +191,29 @@ fn passes<T: Float>(
     // The last slices come first: they are still in the cache.
     for (s, j) in (0..l.slices).rev().flat_map(|s| (0..l.runs()).map(move |j| (s, j))) {
         let [dy, x, other] = rows(s, part(j));
-        let d = dy.iter().zip(x).zip(other).map(
-            #[inline(always)]
-            |((&dy, &x), &other)| pass(dy, x, other),
-        );
+        let n = dy.len();
+        let (x, other) = (&x[..n], &other[..n]);
         if needs.dresidual {
-            dresidual.piece(s).iter_mut().zip(d.clone()).for_each(|(dresidual, d)| *dresidual = d);
+            let dresidual = &mut dresidual.piece(s)[..n];
+            for i in 0..n {
+                dresidual[i] = pass(dy[i], x[i], other[i]);
+            }
         }
         if !needs.dx {
             continue;
         }
-        let dx = dx.piece(s)[part(j)].iter_mut().zip(d);
+        let dx = &mut dx.piece(s)[part(j)][..n];
         if from.own {
             let (inverse, w, [b, c]) =
                 (T::from_f64(scale.inverse * last), T::from_f64(weight(j)), scale.centring(means));
-            dx.zip(x).for_each(|((dx, d), &x)| *dx = (d * w - c - (x - scale.mean) * b) * inverse);
+            for i in 0..n {
+                dx[i] = (pass(dy[i], x[i], other[i]) * w - c - (x[i] - scale.mean) * b) * inverse;
+            }
         } else {
             let [_, a, _] = scale.line(weight(j) * last, 0.0);
-            dx.for_each(|(dx, d)| *dx = d * a);
+            for i in 0..n {
+                dx[i] = pass(dy[i], x[i], other[i]) * a;
+            }
         }
     }
 }
@@ -217,22 +254,31 @@ fn elementwise<T: Float>(cx: &CpuCtx, l: Layout, from: Backward<T>, out: Gradien
 #[inline(always)]
 fn elementwise_input<T: Float>(l: Layout, from: Backward<T>, g: usize, dx: &mut [T]) {
     let scale = Scale::<T>::new(&from.stats[STATS * g..]);
-    let [x, dy] = [from.x, from.dy].map(|x| l.slice(x, g, 0));
+    let (x, dy, dx) = (&l.slice(from.x, g, 0)[..l.len], &l.slice(from.dy, g, 0)[..l.len], &mut dx[..l.len]);
     match from.weight {
         Some(w) => {
             let w = &w[l.first_weight(g)..][..l.len];
-            dx.iter_mut().zip(dy).zip(w).for_each(|((dx, &dy), &w)| *dx = dy * w);
+            for i in 0..l.len {
+                dx[i] = dy[i] * w[i];
+            }
         }
         None => dx.copy_from_slice(dy),
     }
     let mut means = [0.0; 2];
     for (g, x) in dx.chunks(BLOCK).zip(x.chunks(BLOCK)) {
         let mut sums = [[T::ZERO; LANES]; 2];
-        fold(&mut sums, [g, x], |[g, x]| [g, g * (x - scale.mean)]);
+        fold(
+            &mut sums,
+            [g, x],
+            #[inline(always)]
+            |[g, x]| [g, g * (x - scale.mean)],
+        );
         let [g, product] = totals(sums);
         means[0] += g / l.len as f64;
         means[1] += scale.inverse * scale.corrected(product, g) / l.len as f64;
     }
     let (inverse, [b, c]) = (T::from_f64(scale.inverse), scale.centring(means));
-    dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = (*dx - c - (x - scale.mean) * b) * inverse);
+    for i in 0..l.len {
+        dx[i] = (dx[i] - c - (x[i] - scale.mean) * b) * inverse;
+    }
 }

@@ -69,16 +69,19 @@ fn statistics<T: Float>(l: Layout, x: &Part<T>, stats: &mut [f64]) {
         let (rows, n) = (first..l.slices.min(first + ROWS), (l.slices - first).min(ROWS) as f64);
         let [mut sum, mut squares]: [Strip<T>; 2] = [[T::ZERO; COLUMNS]; 2];
         for r in rows.clone() {
-            sum.iter_mut().zip(x.row(r)).for_each(|(sum, &x)| *sum += x);
+            let x = x.row(r);
+            for c in 0..x.len().min(COLUMNS) {
+                sum[c] += x[c];
+            }
         }
         let centre = sum.map(|sum| T::from_f64(sum.to_f64() / n));
         sum = [T::ZERO; COLUMNS];
         for r in rows {
-            for (((sum, squares), centre), &x) in sum.iter_mut().zip(&mut squares).zip(&centre).zip(x.row(r))
-            {
-                let d = x - *centre;
-                *sum += d;
-                *squares += d * d;
+            let x = x.row(r);
+            for c in 0..x.len().min(COLUMNS) {
+                let d = x[c] - centre[c];
+                sum[c] += d;
+                squares[c] += d * d;
             }
         }
         for (c, moments) in moments[..x.columns.len()].iter_mut().enumerate() {
@@ -120,10 +123,21 @@ fn normalise<T: Float>(
     let [mean, a, b] = lines(&x.columns, stats, from.weight, from.bias);
     let other = Part { x: other, ..x.clone() };
     for r in 0..l.slices {
-        let values = y.row(r).iter_mut().zip(x.row(r)).zip(other.row(r));
-        for (((y, &x), &other), ((mean, a), b)) in values.zip(mean.iter().zip(&a).zip(&b)) {
-            *y = finish((x - *mean) * *a + *b, other);
+        let y = y.row(r);
+        let n = y.len().min(COLUMNS);
+        let (y, x, other) = (&mut y[..n], &x.row(r)[..n], &other.row(r)[..n]);
+        for c in 0..n {
+            y[c] = finish((x[c] - mean[c]) * a[c] + b[c], other[c]);
         }
+    }
+}
+
+/// The numbers of the columns that there are. A loop: a call that takes their address would keep them in memory.
+#[inline(always)]
+#[allow(clippy::manual_memcpy)] // said above
+fn store<T: Copy>(from: &Strip<T>, to: &mut [T]) {
+    for c in 0..to.len().min(COLUMNS) {
+        to[c] = from[c];
     }
 }
 
@@ -233,7 +247,7 @@ impl<T: Float> Strips<'_, T> {
         for r in 0..rows {
             row(r, &mut d, &mut centred);
             if self.needs.dresidual {
-                dresidual.row(r).copy_from_slice(&d[..columns.len()]);
+                store(&d, dresidual.row(r));
             }
             if self.needs.dx {
                 for c in 0..COLUMNS {
@@ -241,7 +255,7 @@ impl<T: Float> Strips<'_, T> {
                     let left = if self.from.own { g - f[c] - centred[c] * e[c] } else { g };
                     d[c] = left * inverse[c];
                 }
-                dx.row(r).copy_from_slice(&d[..columns.len()]);
+                store(&d, dx.row(r));
             }
         }
     }

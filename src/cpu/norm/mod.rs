@@ -241,7 +241,11 @@ fn runs<T: Float>(
         let [mean, a, b] = scale.line(number(from.weight, w, 1.0), number(from.bias, w, 0.0));
         let (x, other) = (&l.slice(from.x, g, s)[part.clone()], &l.slice(other, g, s)[part.clone()]);
         let y = &mut y.piece(s)[part];
-        y.iter_mut().zip(x).zip(other).for_each(|((y, &x), &other)| *y = finish((x - mean) * a + b, other));
+        let (n, other) = (x.len(), &other[..x.len()]);
+        let y = &mut y[..n];
+        for i in 0..n {
+            y[i] = finish((x[i] - mean) * a + b, other[i]);
+        }
     }
 }
 
@@ -251,12 +255,21 @@ fn elementwise<T: Float>(l: Layout, from: Forward<T>, g: usize, scale: Scale<T>,
     let ([mean, a, b], first) = (scale.line(1.0, 0.0), l.first_weight(g));
     for s in 0..l.slices {
         let y = y.piece(s);
-        y.iter_mut().zip(l.slice(from.x, g, s)).for_each(|(y, &x)| *y = (x - mean) * a + b);
+        let x = &l.slice(from.x, g, s)[..y.len()];
+        for i in 0..y.len() {
+            y[i] = (x[i] - mean) * a + b;
+        }
         if let Some(weight) = from.weight {
-            y.iter_mut().zip(&weight[first..]).for_each(|(y, &w)| *y *= w);
+            let weight = &weight[first..][..y.len()];
+            for i in 0..y.len() {
+                y[i] *= weight[i];
+            }
         }
         if let Some(bias) = from.bias {
-            y.iter_mut().zip(&bias[first..]).for_each(|(y, &b)| *y += b);
+            let bias = &bias[first..][..y.len()];
+            for i in 0..y.len() {
+                y[i] += bias[i];
+            }
         }
     }
 }

@@ -115,16 +115,19 @@ pub fn max<T: Float, K: Tap>(
 
 #[inline(always)]
 fn halve<T: Float, K: Tap>(planes: &Planes, x: &[T], y: &mut [T], taps: &mut [K]) {
-    let outputs = y.chunks_exact_mut(planes.ow).zip(taps.chunks_exact_mut(planes.ow));
-    for (x, (y, taps)) in x.chunks_exact(2 * planes.w).zip(outputs) {
-        let (upper, lower) = x.split_at(planes.w);
-        let windows = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
-        for ((&[a, b], &[c, d]), (y, tap)) in windows.zip(y.iter_mut().zip(taps)) {
+    let (w, ow) = (planes.w, planes.ow);
+    for i in 0..planes.oh {
+        // Two rows of inputs, a pair for each output.
+        let upper = &x[2 * i * w..][..w].as_chunks::<2>().0[..ow];
+        let lower = &x[(2 * i + 1) * w..][..w].as_chunks::<2>().0[..ow];
+        let (y, taps) = (&mut y[i * ow..][..ow], &mut taps[i * ow..][..ow]);
+        for j in 0..ow {
+            let ([a, b], [c, d]) = (upper[j], lower[j]);
             let (mut best, mut winner) = (a, 0);
             (best, winner) = if wins(b, best) { (b, 1) } else { (best, winner) };
             (best, winner) = if wins(c, best) { (c, 2) } else { (best, winner) };
             (best, winner) = if wins(d, best) { (d, 3) } else { (best, winner) };
-            (*y, *tap) = (best, K::new(winner));
+            (y[j], taps[j]) = (best, K::new(winner));
         }
     }
 }
@@ -147,15 +150,16 @@ fn slide<T: Float, K: Tap>(
         .map(|k| (window.inside(1, k, w, ow), k * dilation % stride * phase + k * dilation / stride))
         .collect();
     // All rows first: what was just written in parts is slow to read as a whole.
-    for (row, x) in rows.chunks_exact_mut(stride * phase).zip(x.chunks_exact(w)) {
-        for (s, row) in row.chunks_exact_mut(phase).enumerate() {
-            pick(window, s, x, row);
+    for i in 0..h {
+        for s in 0..stride {
+            pick(window, s, &x[i * w..][..w], &mut rows[(i * stride + s) * phase..][..phase]);
         }
     }
-    let outputs = y.chunks_exact_mut(ow).zip(taps.chunks_exact_mut(ow));
-    for (i, (y, taps)) in outputs.enumerate() {
-        let strips = y.chunks_mut(STRIP).zip(taps.chunks_mut(STRIP));
-        for (first, (y, taps)) in (0..).step_by(STRIP).zip(strips) {
+    for i in 0..planes.oh {
+        let (y, taps) = (&mut y[i * ow..][..ow], &mut taps[i * ow..][..ow]);
+        for first in (0..ow).step_by(STRIP) {
+            let strip = first..ow.min(first + STRIP);
+            let (y, taps) = (&mut y[strip.clone()], &mut taps[strip]);
             let (mut best, mut winner) = ([T::NEG_INFINITY; STRIP], [NONE; STRIP]);
             for kh in window.taps(0, i, h) {
                 let row = &rows[window.position(0, i, kh) * stride * phase..][..stride * phase];
@@ -172,8 +176,9 @@ fn slide<T: Float, K: Tap>(
                     }
                 }
             }
-            y.copy_from_slice(&best[..y.len()]);
-            taps.iter_mut().zip(winner).for_each(|(tap, winner)| *tap = K::new(winner));
+            for j in 0..y.len() {
+                (y[j], taps[j]) = (best[j], K::new(winner[j]));
+            }
         }
     }
 }
@@ -198,8 +203,8 @@ fn pick<T: Float>(window: &Window, s: usize, x: &[T], row: &mut [T]) {
         // A distance that the compiler knows is a shuffle.
         2 => {
             let (pairs, rest) = x.as_chunks::<2>();
-            for (y, x) in row.iter_mut().zip(pairs) {
-                *y = x[0];
+            for i in 0..pairs.len().min(row.len()) {
+                row[i] = pairs[i][0];
             }
             if let ([x], Some(y)) = (rest, row.get_mut(pairs.len())) {
                 *y = *x;
@@ -224,16 +229,18 @@ pub fn max_grad<T: Float, K: Tap>(
             #[inline(always)]
             || {
                 dx.fill(T::ZERO);
-                let strips = dy[out.clone()].chunks(STRIP).zip(taps[out].chunks(STRIP));
-                for ((dy, taps), corners) in strips.zip(corners.chunks(STRIP)) {
+                let (dy, taps) = (&dy[out.clone()], &taps[out]);
+                for first in (0..dy.len()).step_by(STRIP) {
+                    let strip = first..dy.len().min(first + STRIP);
+                    let (dy, taps, corners) = (&dy[strip.clone()], &taps[strip.clone()], &corners[strip]);
                     // Places side by side, in vectors; then one after the other, as windows may overlap.
                     let mut places = [NONE; STRIP];
-                    for ((place, &tap), &corner) in places.iter_mut().zip(taps).zip(corners) {
-                        *place = place_of(planes, window, tap, corner);
+                    for i in 0..dy.len() {
+                        places[i] = place_of(planes, window, taps[i], corners[i]);
                     }
-                    for (&dy, &place) in dy.iter().zip(&places) {
-                        if let Some(dx) = dx.get_mut(place as usize) {
-                            *dx += dy;
+                    for i in 0..dy.len() {
+                        if let Some(dx) = dx.get_mut(places[i] as usize) {
+                            *dx += dy[i];
                         }
                     }
                 }
@@ -319,9 +326,9 @@ fn winners<T: Float, K: Send>(
     let (plane, per_task) = (planes.oh * planes.ow, planes.per_task());
     let (y, winners) = (Pieces::new(y, per_task * plane), Pieces::new(winners, per_task * plane));
     cx.pieces2(y, winners, x.len(), |task, y, winners| {
-        let pairs = y.chunks_exact_mut(plane).zip(winners.chunks_exact_mut(plane));
-        for (i, (y, winners)) in pairs.enumerate() {
-            f(&x[planes.input(task * per_task + i)], y, winners);
+        for i in 0..y.len() / plane.max(1) {
+            let part = i * plane..(i + 1) * plane;
+            f(&x[planes.input(task * per_task + i)], &mut y[part.clone()], &mut winners[part]);
         }
     });
 }

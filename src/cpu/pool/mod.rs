@@ -88,7 +88,17 @@ pub fn average<T: Float>(
                     let ([rows, columns], divisor) = under(o);
                     let sum = match columns.len() == planes.w {
                         true => sum_of(&x[rows.start * planes.w..rows.end.max(rows.start) * planes.w]),
-                        false => rows.flat_map(|p| &x[p * planes.w..][columns.clone()]).copied().sum(),
+                        false => {
+                            // As an iterator's sum begins.
+                            let mut sum = T::from_f64(-0.0);
+                            for p in rows {
+                                let row = &x[p * planes.w..][columns.clone()];
+                                for i in 0..row.len() {
+                                    sum += row[i];
+                                }
+                            }
+                            sum
+                        }
                     };
                     *y = sum / T::from_f64(divisor);
                 }

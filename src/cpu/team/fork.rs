@@ -76,7 +76,7 @@ impl Tasks {
     }
 
     fn ends(taken: u64) -> [usize; 2] {
-        [taken % Self::BACK, taken / Self::BACK].map(|count| count as usize)
+        [(taken % Self::BACK) as usize, (taken / Self::BACK) as usize]
     }
 }
 

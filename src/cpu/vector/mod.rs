@@ -29,7 +29,9 @@ pub unsafe trait Vector: Copy {
 
     /// The first `n <= LANES` lanes.
     fn first(n: usize) -> Self::Mask;
-    /// Whether the mask takes all lanes and a plain load is cheaper than one through it.
+    /// Whether a plain load is cheaper than one through a mask.
+    const SPARES: bool;
+    /// Whether the mask takes all lanes, where that matters.
     fn spared(mask: Self::Mask) -> bool;
     /// All lanes equal.
     fn splat(x: f32) -> Self;
@@ -151,6 +153,13 @@ impl Simd {
 #[derive(Clone, Copy)]
 pub struct Four([f32; 4]);
 
+impl Four {
+    #[inline(always)]
+    fn of(lane: impl Fn(usize) -> f32) -> Four {
+        Four([lane(0), lane(1), lane(2), lane(3)])
+    }
+}
+
 // SAFETY: plain loops over exactly the lanes asked for.
 unsafe impl Vector for Four {
     const LANES: usize = 4;
@@ -163,6 +172,7 @@ unsafe impl Vector for Four {
     fn first(n: usize) -> usize {
         n
     }
+    const SPARES: bool = true;
     #[inline(always)]
     fn spared(n: usize) -> bool {
         n == Self::LANES
@@ -180,7 +190,7 @@ unsafe impl Vector for Four {
     #[inline(always)]
     unsafe fn load_part(from: *const f32, n: usize) -> Self {
         // SAFETY: lanes below n can be read: promised by the caller.
-        Four(std::array::from_fn(|i| if i < n { unsafe { *from.add(i) } } else { 0.0 }))
+        Four::of(|i| if i < n { unsafe { *from.add(i) } } else { 0.0 })
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
@@ -196,23 +206,23 @@ unsafe impl Vector for Four {
     }
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        Four(std::array::from_fn(|i| self.0[i] + other.0[i]))
+        Four::of(|i| self.0[i] + other.0[i])
     }
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
-        Four(std::array::from_fn(|i| self.0[i] - other.0[i]))
+        Four::of(|i| self.0[i] - other.0[i])
     }
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
-        Four(std::array::from_fn(|i| self.0[i] * other.0[i]))
+        Four::of(|i| self.0[i] * other.0[i])
     }
     #[inline(always)]
     fn mul_add(self, by: Self, plus: Self) -> Self {
-        Four(std::array::from_fn(|i| self.0[i] * by.0[i] + plus.0[i]))
+        Four::of(|i| self.0[i] * by.0[i] + plus.0[i])
     }
     #[inline(always)]
     fn max(self, other: Self) -> Self {
-        Four(std::array::from_fn(|i| if self.0[i] > other.0[i] { self.0[i] } else { other.0[i] }))
+        Four::of(|i| if self.0[i] > other.0[i] { self.0[i] } else { other.0[i] })
     }
     #[inline(always)]
     fn block() -> [Self; 4] {
@@ -220,7 +230,7 @@ unsafe impl Vector for Four {
     }
     #[inline(always)]
     fn transpose(rows: [Self; 4]) -> [Self; 4] {
-        std::array::from_fn(|j| Four(std::array::from_fn(|i| rows[i].0[j])))
+        std::array::from_fn(|j| Four::of(|i| rows[i].0[j]))
     }
 }
 

@@ -68,6 +68,7 @@ unsafe impl Vector for Zmm {
     fn first(n: usize) -> __mmask16 {
         ((1u32 << n) - 1) as __mmask16
     }
+    const SPARES: bool = false;
     #[inline(always)]
     fn spared(_: __mmask16) -> bool {
         false
@@ -87,7 +88,7 @@ unsafe impl Vector for Zmm {
         // 4 x 4 blocks within quarters of registers, then the quarters: twice two rounds of 16 shuffles.
         let mut t = r;
         for i in 0..4 {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|k| r[4 * i + k].0);
+            let [a, b, c, d] = [r[4 * i].0, r[4 * i + 1].0, r[4 * i + 2].0, r[4 * i + 3].0];
             // SAFETY: kernels of this level run where its instructions exist.
             unsafe {
                 let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
@@ -100,7 +101,7 @@ unsafe impl Vector for Zmm {
         }
         let mut columns = t;
         for i in 0..4 {
-            let [a, b, c, d] = [0, 4, 8, 12].map(|k| t[i + k].0);
+            let [a, b, c, d] = [t[i].0, t[i + 4].0, t[i + 8].0, t[i + 12].0];
             // SAFETY: kernels of this level run where its instructions exist.
             unsafe {
                 let (ab, cd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0x88>(c, d));
@@ -184,6 +185,7 @@ unsafe impl Vector for Ymm {
         // SAFETY: kernels of this level run where its instructions exist.
         unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
     }
+    const SPARES: bool = true;
     #[inline(always)]
     fn spared(mask: __m256i) -> bool {
         // SAFETY: kernels of this level run where its instructions exist.
@@ -202,7 +204,7 @@ unsafe impl Vector for Ymm {
     fn transpose(r: [Self; 8]) -> [Self; 8] {
         let mut t = r;
         for i in 0..2 {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|k| r[4 * i + k].0);
+            let [a, b, c, d] = [r[4 * i].0, r[4 * i + 1].0, r[4 * i + 2].0, r[4 * i + 3].0];
             // SAFETY: kernels of this level run where its instructions exist.
             unsafe {
                 let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));

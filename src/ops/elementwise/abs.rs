@@ -36,10 +36,12 @@ impl Unary for Abs {
     const GRAD: &'static str = "abs_grad";
     const READS: Reads = Reads::Input;
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T) -> T {
         x.abs()
     }
 
+    #[inline(always)]
     fn dx<T: Float>(self, x: T, dy: T) -> T {
         if x > T::ZERO {
             dy

@@ -61,11 +61,13 @@ impl Unary for Clamp {
         if self.min.is_none() && self.max.is_none() { Err(no_limits()) } else { Ok(()) }
     }
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T) -> T {
         let (min, max) = self.limits();
         at_most(at_least(x, min), max)
     }
 
+    #[inline(always)]
     fn dx<T: Float>(self, x: T, dy: T) -> T {
         let (min, max) = self.limits();
         let above = self.min.is_none() || min < x;

@@ -64,6 +64,7 @@ impl Binary for Div {
         self.other
     }
 
+    #[inline(always)]
     fn y<T: Float>(self, a: T, b: T) -> T {
         match self.rounding {
             Rounding::None => a / b,

@@ -44,6 +44,7 @@ impl Binary for Mul {
         self.other
     }
 
+    #[inline(always)]
     fn y<T: Float>(self, a: T, b: T) -> T {
         a * b
     }

@@ -37,10 +37,12 @@ impl Unary for Neg {
     const GRAD: &'static str = "neg_grad";
     const READS: Reads = Reads::Nothing;
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T) -> T {
         -x
     }
 
+    #[inline(always)]
     fn dx<T: Float>(self, _: T, dy: T) -> T {
         -dy
     }

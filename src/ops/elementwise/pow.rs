@@ -46,6 +46,7 @@ impl Binary for Pow {
         self.exponent
     }
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T, e: T) -> T {
         if self.exponent.is_some() { power_of_number(x, e) } else { power(x, e) }
     }
@@ -112,6 +113,7 @@ impl Binary for Slope {
         self.exponent
     }
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T, e: T) -> T {
         if e == T::ZERO {
             T::ZERO
@@ -138,6 +140,7 @@ impl Binary for Growth {
         None
     }
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T, e: T) -> T {
         if x == T::ZERO && e >= T::ZERO { T::ZERO } else { power(x, e) * x.ln() }
     }

@@ -36,10 +36,12 @@ impl Unary for Sqrt {
     const GRAD: &'static str = "sqrt_grad";
     const READS: Reads = Reads::Output;
 
+    #[inline(always)]
     fn y<T: Float>(self, x: T) -> T {
         x.sqrt()
     }
 
+    #[inline(always)]
     fn dx<T: Float>(self, y: T, dy: T) -> T {
         dy / (y + y)
     }

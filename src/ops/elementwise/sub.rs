@@ -44,6 +44,7 @@ impl Binary for Sub {
         self.other
     }
 
+    #[inline(always)]
     fn y<T: Float>(self, a: T, b: T) -> T {
         a - T::from_f64(self.alpha) * b
     }

@@ -92,20 +92,23 @@ impl AvgPool2dOptions {
     }
 
     /// The input rows and columns under output `o` of a plane, and its divisor.
+    #[inline]
     pub fn under(&self, planes: &Planes, o: usize) -> ([Range<usize>; 2], f64) {
-        let (input, place) = ([planes.h, planes.w], [o / planes.ow, o % planes.ow]);
-        let start = [0, 1].map(|axis| place[axis] * self.stride[axis]); // in the padded image
-        let real = [0, 1].map(|axis| {
-            let (before, size) = (self.padding[axis], input[axis]);
-            let end = (start[axis] + self.kernel_size[axis]).saturating_sub(before);
-            start[axis].saturating_sub(before)..end.min(size)
-        });
-        let counted = |axis: usize| match self.count_include_pad {
-            true => (input[axis] + 2 * self.padding[axis] - start[axis]).min(self.kernel_size[axis]),
-            false => real[axis].len(),
-        };
-        let divisor = self.divisor_override.map_or((counted(0) * counted(1)) as f64, |d| d as f64);
-        (real, divisor)
+        let (rows, down) = self.along(0, planes.h, o / planes.ow);
+        let (columns, across) = self.along(1, planes.w, o % planes.ow);
+        let divisor = self.divisor_override.map_or((down * across) as f64, |d| d as f64);
+        ([rows, columns], divisor)
+    }
+
+    /// The inputs of an axis of `size` under a window at `place`, and how many of its elements count.
+    #[inline]
+    fn along(&self, axis: usize, size: usize, place: usize) -> (Range<usize>, usize) {
+        let (before, kernel) = (self.padding[axis], self.kernel_size[axis]);
+        let start = place * self.stride[axis]; // in the padded image
+        let real = start.saturating_sub(before)..(start + kernel).saturating_sub(before).min(size);
+        let counted =
+            if self.count_include_pad { (size + 2 * before - start).min(kernel) } else { real.len() };
+        (real, counted)
     }
 
     /// As kernels take it: whether padding counts, and the divisor, 0 for the number of elements.

@@ -287,12 +287,13 @@ unsafe fn block<V: Vector, const R: usize, const C: usize>(s: &Sums, o: usize, k
             sums = add_dots::<V, R, C>(sums, s.pixels, dy, image);
         }
     }
-    for (r, row) in sums.into_iter().enumerate() {
-        for (c, sum) in row.into_iter().enumerate() {
+    for r in 0..R {
+        for c in 0..C {
+            let sum = sums[r][c].sum();
             // SAFETY: dw has `rows x offsets` sums, of which these are R rows and C columns: promised by the caller.
             unsafe {
                 let to = dw.add((o + r) * s.offsets.len() + k + c);
-                *to = if s.more { *to + sum.sum() } else { sum.sum() };
+                *to = if s.more { *to + sum } else { sum };
             }
         }
     }

@@ -64,7 +64,6 @@ pub struct Tile<'a> {
 /// # Safety
 /// As [`Runs::go`].
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // references to the sums would keep them in memory
 unsafe fn compute<V: Vector, const R: usize, const N: usize>(
     t: &Tile,
     from: *const f32,
@@ -89,14 +88,24 @@ unsafe fn compute<V: Vector, const R: usize, const N: usize>(
     // Written out, because sums that a loop picks would be kept in memory from the first product on.
     // SAFETY: y can be written where the spots say: promised by the caller.
     unsafe {
-        t.store(std::array::from_fn::<V, R, _>(|r| sums[r][0]), spots(0), y);
+        t.store(column(&sums, 0), spots(0), y);
         if N > 1 {
-            t.store(std::array::from_fn::<V, R, _>(|r| sums[r][1]), spots(1), y);
+            t.store(column(&sums, 1), spots(1), y);
         }
         if N > 2 {
-            t.store(std::array::from_fn::<V, R, _>(|r| sums[r][2]), spots(2), y);
+            t.store(column(&sums, 2), spots(2), y);
         }
     }
+}
+
+/// Vector v of each channel.
+#[inline(always)]
+fn column<V: Vector, const R: usize, const N: usize>(sums: &[[V; N]; R], v: usize) -> [V; R] {
+    let mut column = [V::splat(0.0); R];
+    for r in 0..R {
+        column[r] = sums[r][v];
+    }
+    column
 }
 
 impl Tile<'_> {
@@ -105,7 +114,6 @@ impl Tile<'_> {
     /// # Safety
     /// y can be written where the spots say.
     #[inline(always)]
-    #[allow(clippy::needless_range_loop)] // as above
     unsafe fn store<V: Vector, const R: usize>(&self, sums: [V; R], spots: &[Spot], y: *mut f32) {
         let whole = (1u32 << V::LANES) - 1;
         // SAFETY: each of R channels of y can be written at the spots' lanes: promised by the caller.

@@ -407,9 +407,9 @@ unsafe fn rows_of<V: Vector, const R: usize, const N: usize>(
     // SAFETY: R rows of V and M and k rows of U, N registers each, can be accessed: promised by the caller.
     unsafe {
         let sums = outer::<V, R, N>(k, v, u, V::first(V::LANES));
-        for (r, row) in sums.into_iter().enumerate() {
-            for (n, sum) in row.into_iter().enumerate() {
-                let to = m.add(r * pitch + n * V::LANES);
+        for r in 0..R {
+            for n in 0..N {
+                let (to, sum) = (m.add(r * pitch + n * V::LANES), sums[r][n]);
                 if more { sum.add(V::load(to)) } else { sum }.store(to);
             }
         }

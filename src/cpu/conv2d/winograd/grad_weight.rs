@@ -234,9 +234,9 @@ unsafe fn products<V: Vector, const R: usize, const N: usize>(
     // SAFETY: `tiles` rows of Y and V and R rows of dU, N registers each, can be accessed: promised by the caller.
     unsafe {
         let sums = outer::<V, R, N>(tiles, y, v, V::first(V::LANES));
-        for (r, sums) in sums.into_iter().enumerate() {
-            for (n, sum) in sums.into_iter().enumerate() {
-                let to = du.add(r * row + n * V::LANES);
+        for r in 0..R {
+            for n in 0..N {
+                let (to, sum) = (du.add(r * row + n * V::LANES), sums[r][n]);
                 if more { sum.add(V::load(to)) } else { sum }.store(to);
             }
         }

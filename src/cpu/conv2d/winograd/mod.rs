@@ -193,6 +193,7 @@ impl Block {
         self.images.clone().zip((self.begin..).step_by(self.in_image()))
     }
 
+    #[inline]
     fn size(&self) -> [usize; 2] {
         [self.rows.len(), self.cols.len()]
     }
@@ -208,6 +209,7 @@ impl Block {
     }
 
     /// The pixels that its tiles write.
+    #[inline]
     fn written(&self) -> Patch {
         Patch {
             row: 2 * self.rows.start as isize,

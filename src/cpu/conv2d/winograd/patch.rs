@@ -35,6 +35,7 @@ pub struct Plane {
 
 impl Patch {
     /// Its rows or columns that lie in the image, counted in the patch.
+    #[inline]
     fn inside(first: isize, len: usize, size: usize) -> Range<usize> {
         let start = (-first).clamp(0, len as isize);
         let end = (size as isize - first).clamp(start, len as isize);

@@ -104,9 +104,9 @@ pub unsafe fn pixels<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to:
             };
             for r in 0..4 {
                 let row = pixels_1d([left[0][r], left[1][r], right[0][r], right[1][r]]);
-                for (s, v) in row.into_iter().enumerate() {
+                for s in 0..4 {
                     // SAFETY: V has all 16 numbers of this tile: promised by the caller.
-                    unsafe { v.store(to.add((4 * r + s) * place.position)) };
+                    unsafe { row[s].store(to.add((4 * r + s) * place.position)) };
                 }
             }
             left = right;
@@ -121,9 +121,9 @@ pub unsafe fn pixels<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to:
 #[inline(always)]
 unsafe fn column<V: Vector>(patch: *const f32, width: usize) -> [V; 4] {
     let mut pixels = [V::splat(0.0); 4];
-    for (row, pixel) in pixels.iter_mut().enumerate() {
+    for row in 0..4 {
         // SAFETY: four pixels, `width` apart, can be read: promised by the caller.
-        *pixel = unsafe { V::load(patch.add(row * width * V::LANES)) };
+        pixels[row] = unsafe { V::load(patch.add(row * width * V::LANES)) };
     }
     pixels_1d(pixels)
 }
@@ -137,10 +137,10 @@ pub unsafe fn grads<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to: 
     for tile in 0..rows * cols {
         let (i, j) = (tile / cols, tile % cols);
         let mut dy = [[V::splat(0.0); 2]; 2];
-        for (r, row) in dy.iter_mut().enumerate() {
-            for (s, pixel) in row.iter_mut().enumerate() {
+        for r in 0..2 {
+            for s in 0..2 {
                 // SAFETY: the patch has `2 rows` by `2 cols` pixels: promised by the caller.
-                *pixel = unsafe { V::load(patch.add(((2 * i + r) * 2 * cols + 2 * j + s) * V::LANES)) };
+                dy[r][s] = unsafe { V::load(patch.add(((2 * i + r) * 2 * cols + 2 * j + s) * V::LANES)) };
             }
         }
         // SAFETY: there is room for `rows x cols` tiles: promised by the caller.
@@ -175,10 +175,10 @@ pub unsafe fn outputs<V: Vector>(
                 // This one is a term, with sign +, of all four outputs.
                 m[1][1] = m[1][1].add(bias);
                 let y: [[V; 2]; 2] = both(m, outputs_1d);
-                for (r, row) in y.into_iter().enumerate() {
-                    products = row[0].mul_add(row[1], products);
-                    for (s, y) in row.into_iter().enumerate() {
-                        let y = if relu { zero.max(y) } else { y };
+                for r in 0..2 {
+                    products = y[r][0].mul_add(y[r][1], products);
+                    for s in 0..2 {
+                        let y = if relu { zero.max(y[r][s]) } else { y[r][s] };
                         y.store(patch.add(((2 * i + r) * 2 * cols + 2 * j + s) * V::LANES));
                     }
                 }
@@ -195,10 +195,10 @@ pub unsafe fn outputs<V: Vector>(
 #[inline(always)]
 unsafe fn load_tile<V: Vector>(from: *const f32, position: usize) -> [[V; 4]; 4] {
     let mut m = [[V::splat(0.0); 4]; 4];
-    for (r, row) in m.iter_mut().enumerate() {
-        for (s, m) in row.iter_mut().enumerate() {
+    for r in 0..4 {
+        for s in 0..4 {
             // SAFETY: all 16 numbers can be read: promised by the caller.
-            *m = unsafe { V::load(from.add((4 * r + s) * position)) };
+            m[r][s] = unsafe { V::load(from.add((4 * r + s) * position)) };
         }
     }
     m
@@ -210,10 +210,10 @@ unsafe fn load_tile<V: Vector>(from: *const f32, position: usize) -> [[V; 4]; 4]
 /// They can be written.
 #[inline(always)]
 unsafe fn store_tile<V: Vector>(v: [[V; 4]; 4], to: *mut f32, position: usize) {
-    for (r, row) in v.into_iter().enumerate() {
-        for (s, v) in row.into_iter().enumerate() {
+    for r in 0..4 {
+        for s in 0..4 {
             // SAFETY: all 16 numbers can be written: promised by the caller.
-            unsafe { v.store(to.add((4 * r + s) * position)) };
+            unsafe { v[r][s].store(to.add((4 * r + s) * position)) };
         }
     }
 }
@@ -290,9 +290,9 @@ pub unsafe fn weights<V: Vector>(
     for i in 1..count {
         // SAFETY: there are `count`, `size` floats apart: promised by the caller.
         let more = unsafe { load_tile::<V>(from.add(i * size), position) };
-        for (row, more) in du.iter_mut().zip(more) {
-            for (sum, more) in row.iter_mut().zip(more) {
-                *sum = sum.add(more);
+        for r in 0..4 {
+            for s in 0..4 {
+                du[r][s] = du[r][s].add(more[r][s]);
             }
         }
     }
