@@ -41,6 +41,7 @@ pub mod steps;
 mod summary;
 mod tape;
 
+pub use crate::tensor::distribution::{BINS, Histogram, Spread};
 pub use activations::{Activation, activations};
 pub use array::Array;
 pub(crate) use array::parameter;
@@ -51,8 +52,7 @@ pub use filters::{Filters, filters};
 pub use goal::{Goal, Heatmap};
 pub use gpu::{Gpu, ptx};
 pub use gradcam::{gradcam, gradcam_layer};
-pub(crate) use layer_health::distribution;
-pub use layer_health::{BINS, Histogram, LayerHealth, Spread, copy_weights, layer_health};
+pub use layer_health::{LayerHealth, copy_weights, layer_health};
 pub use machine::{Machine, gemm_roof, peak_resident_bytes};
 pub use numerics_diff::{Computed, Difference, LayerDiff, NumericsDiff, ParameterDiff, numerics_diff};
 pub use occlusion::{OcclusionOptions, occlusion};

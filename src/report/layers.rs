@@ -6,12 +6,11 @@ use super::packed::Packed;
 use super::steps::{LayerValues, Steps, has_steps, steps};
 use crate::core::stats::median;
 use crate::core::{Error, ErrorKind, Result};
-use crate::inspect::{
-    Array, Histogram, LayerSummary, ReceptiveField, Roof, Spread, Summary, distribution, parameter,
-};
+use crate::inspect::{Array, Histogram, LayerSummary, ReceptiveField, Roof, Spread, Summary, parameter};
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
 use crate::ops::OPS;
 use crate::tensor::Tensor;
+use crate::tensor::distribution::distribution_of;
 use serde::Serialize;
 use std::cell::RefCell;
 use std::time::Instant;
@@ -194,8 +193,8 @@ impl Gather<'_> {
         );
         let (field, op) = self.graph.fields[i];
         let steps = x.as_ref().map(|x| steps(module, op, x, &y, self.budget.steps)).transpose()?.flatten();
-        let before = x.filter(|_| kind.contains("Norm")).map(|x| distribution(x.values));
-        let (spread, histogram) = distribution(&values);
+        let before = x.filter(|_| kind.contains("Norm")).map(|x| distribution_of(x.values));
+        let (spread, histogram) = distribution_of(&values);
         Ok(LayerReport {
             histogram,
             before: before.map(|(values, histogram)| Distribution { values, histogram }),

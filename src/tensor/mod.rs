@@ -10,12 +10,14 @@
 //! | `exec.rs` | infer -> allocate -> run -> record, on each device |
 //! | `node.rs`, `backward.rs` | the tape and its iterative engine |
 //! | `observe.rs` | who watches all this while it runs |
+//! | `distribution.rs` | how the elements are spread, for the instruments |
 //! | `display.rs` | a tensor as text |
 
 mod backward;
 mod blank;
 mod device;
 mod display;
+pub mod distribution;
 mod exec;
 mod node;
 mod observe;
