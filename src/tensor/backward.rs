@@ -1,12 +1,13 @@
-//! The engine of reverse-mode differentiation.
+//! The engine that runs backward.
 //!
-//! Nodes wait in a map ordered by their place on the tape, each with the gradient accumulated so far. The latest is
-//! taken out: everything that used its output is later on the tape, so its gradient is complete. Its op turns it into
-//! gradients of its inputs, which are added to theirs. No recursion, and one fixed order of additions.
+//! Nodes wait in a map ordered by their place on the tape, each with the gradient accumulated so far. The engine takes
+//! out the latest node. Everything that used its output is later on the tape, so its gradient is complete. The op's
+//! backward turns it into gradients of the inputs, which are added to the nodes of those inputs. There is no recursion,
+//! and the order of additions is always the same.
 //!
-//! Only the engine accumulates. A leaf's first gradient is adopted without a copy when nothing else refers to its
-//! memory; later ones are added into that buffer in place. So an optimiser sees stable addresses from `zero_grad` to
-//! step, and a 100-million parameter layer does not pay a copy a step.
+//! Only the engine accumulates. A leaf's first gradient is adopted without a copy if nothing else refers to its memory.
+//! Later gradients are added into that buffer in place. So an optimiser sees the same addresses from `zero_grad` to
+//! `step`, and a layer with 100 million parameters is not copied in every step.
 
 use super::Tensor;
 use super::exec;
@@ -24,7 +25,7 @@ impl Tensor {
     /// Accumulates the gradient of this scalar into every leaf it depends on, and releases the graph's saved tensors.
     ///
     /// # Errors
-    /// Not a single element; nothing recorded; a saved tensor changed since; a second call on the same graph.
+    /// Not a single element; nothing recorded; a saved tensor was changed since; a second call on the same graph.
     pub fn backward(&self) -> Result<()> {
         if self.numel() != 1 {
             return Err(Error::shape("backward", "a gradient needs a scalar to start from")
@@ -35,7 +36,7 @@ impl Tensor {
         self.run_backward(Tensor::new(ones, self.device().clone(), Edge::None), false)
     }
 
-    /// As [`backward`](Self::backward) from a tensor of any shape, `dy` being the gradient of it.
+    /// As [`backward`](Self::backward), from a tensor of any shape. `dy` is its gradient.
     ///
     /// # Errors
     /// As [`backward`](Self::backward); a `dy` of another shape or dtype.
@@ -81,8 +82,8 @@ impl Tensor {
 }
 
 impl Node {
-    /// This op's input gradients. `dy` is dropped before they are handed on, so that a gradient passed through
-    /// unchanged can be adopted.
+    /// The gradients of this op's inputs. `dy` is dropped before the engine gets them: if the op passes it through
+    /// unchanged, a leaf can adopt it without a copy.
     fn gradients(&self, dy: Tensor, retain: bool) -> Result<super::Grads> {
         if let Some(kept) = self.retained.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             *kept = Some(dy.clone());
@@ -98,7 +99,7 @@ impl Node {
             Ok(()) => self.op.backward(&saved, &dy, &needs),
             Err(changed) => Err(changed),
         };
-        // What the op did with a tensor that was never saved is of no interest: the misread is the cause.
+        // If backward read a tensor that was never saved, that error comes first: it is the cause of any other.
         let result = saved.misread(&*self.op).and(result);
         if retain || result.is_err() {
             *slot = Some(saved);
@@ -108,10 +109,11 @@ impl Node {
         Ok(gradients)
     }
 
-    /// Ops are user code, too: one that breaks its word would give wrong weights, far from the cause.
+    /// Checks the gradients, because ops are user code too. A wrong gradient would give wrong weights, far from the
+    /// cause.
     ///
     /// # Errors
-    /// More or fewer gradients than inputs; one whose shape, dtype or device is not that of its input.
+    /// A wrong number of gradients; a gradient whose shape, dtype or device is not that of its input.
     fn check_gradients(&self, gradients: &super::Grads, device: &super::Device) -> Result<()> {
         let op = self.op.name();
         if gradients.len() != self.inputs.len() {
@@ -147,7 +149,7 @@ impl Node {
 struct Pending(BTreeMap<u64, (Arc<Node>, Tensor)>);
 
 impl Pending {
-    /// Turns the gradient of an op's output into those of its inputs.
+    /// Turns the gradient of an op's output into gradients of its inputs, and sends each to where it goes.
     fn pass_on(&mut self, node: &Node, dy: Tensor, retain: bool) -> Result<()> {
         for (edge, gradient) in node.inputs.iter().zip(node.gradients(dy, retain)?) {
             if let Some(gradient) = gradient {

@@ -1,4 +1,4 @@
-//! A tensor that is still to be written by the host.
+//! Memory for a tensor that the host has yet to fill.
 
 use super::exec;
 use super::node::Edge;
@@ -7,8 +7,8 @@ use super::{Device, Tensor};
 use crate::core::{Element, Result, Shape};
 use crate::cpu::Buffer;
 
-/// Memory of unspecified contents that becomes a tensor when all of it is written. On a CPU it is the tensor's own memory:
-/// nothing is copied.
+/// Memory of unspecified contents that becomes a tensor once all of it is written. On a CPU it is the tensor's own
+/// memory, so nothing is copied.
 pub struct Blank<T> {
     device: Device,
     meta: Meta,
@@ -16,14 +16,14 @@ pub struct Blank<T> {
 }
 
 enum Memory<T> {
-    /// The tensor's own.
+    /// The memory of the tensor itself, on a CPU.
     Own(Buffer),
-    /// The host's, of a tensor elsewhere.
+    /// Host memory, copied to the device at the end.
     Host(Vec<T>),
 }
 
 impl<T: Element> Blank<T> {
-    /// Memory for a tensor of these dimensions.
+    /// Allocates memory for a tensor of these dimensions.
     ///
     /// # Errors
     /// An impossible shape; no memory for it.
@@ -36,7 +36,7 @@ impl<T: Element> Blank<T> {
         Ok(Blank { device: device.clone(), meta, memory })
     }
 
-    /// Its elements in row-major order.
+    /// The elements to fill, in row-major order.
     pub fn elements(&mut self) -> &mut [T] {
         match &mut self.memory {
             Memory::Own(buffer) => buffer.slice_mut(),
@@ -44,10 +44,10 @@ impl<T: Element> Blank<T> {
         }
     }
 
-    /// The tensor.
+    /// The finished tensor.
     ///
     /// # Errors
-    /// On a GPU, no memory, or the driver refusing.
+    /// On a GPU: out of memory, or an error of the driver.
     pub fn into_tensor(self) -> Result<Tensor> {
         let Blank { device, meta, memory } = self;
         let data = match memory {

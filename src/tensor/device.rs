@@ -1,4 +1,4 @@
-//! Where tensors live: a context of threads and memory, or nowhere.
+//! Where tensors live: on a CPU, on a GPU, or nowhere (shapes only).
 
 use crate::core::Precision;
 use crate::core::{Error, ErrorKind, Result, Seat};
@@ -9,8 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A device is a context: two CPU devices with different thread counts are different devices, and tensors of one do
-/// not mix with tensors of the other.
+/// A device is a context of threads and memory. Two CPU devices are different devices, even with the same settings, and
+/// an op cannot take tensors of both.
 #[derive(Clone)]
 pub enum Device {
     /// Parallel loops on this machine's processor.
@@ -22,7 +22,7 @@ pub enum Device {
     Meta(Arc<MetaCtx>),
 }
 
-/// The context of the meta device: its place on the tape, and who watches.
+/// The context of the meta device: its position on the tape, and its observer.
 #[derive(Debug, Default)]
 pub struct MetaCtx {
     sequence: AtomicU64,
@@ -30,10 +30,10 @@ pub struct MetaCtx {
 }
 
 impl Device {
-    /// A CPU device with default settings: one thread for each core.
+    /// A CPU device with default settings: one thread per core.
     ///
     /// # Errors
-    /// The operating system refusing threads.
+    /// The operating system refuses to start the threads.
     pub fn cpu() -> Result<Device> {
         Device::cpu_with(&CpuOptions::default())
     }
@@ -41,7 +41,7 @@ impl Device {
     /// A CPU device with these settings.
     ///
     /// # Errors
-    /// An unknown rung, or the operating system refusing threads.
+    /// An unknown rung; the operating system refuses to start the threads.
     pub fn cpu_with(options: &CpuOptions) -> Result<Device> {
         Ok(Device::Cpu(Arc::new(CpuCtx::new(options)?)))
     }
@@ -49,7 +49,7 @@ impl Device {
     /// A GPU with these settings.
     ///
     /// # Errors
-    /// No driver, no such GPU, or one too old.
+    /// No driver, no such GPU, or a GPU that is too old.
     pub fn cuda_with(options: &CudaOptions) -> Result<Device> {
         Ok(Device::Cuda(Arc::new(CudaCtx::new(options)?)))
     }
@@ -62,7 +62,7 @@ impl Device {
     /// A device by its name on the command line: `auto`, `cpu`, `cuda`, `cuda:N`.
     ///
     /// # Errors
-    /// An unknown name, a device this build or machine does not have, an unknown rung, an absurd number of threads.
+    /// An unknown name; a device that this build or machine does not have; an unknown rung; too many threads.
     pub fn from_name(name: &str, options: &DeviceOptions) -> Result<Device> {
         let ordinal = match name {
             "cuda" => Some(0),
@@ -71,7 +71,7 @@ impl Device {
         check_threads(options.threads)?;
         match (name, ordinal) {
             ("auto", _) => match Device::cuda_with(&options.cuda(0)) {
-                // Without a usable GPU this is no error: nobody asked for one.
+                // `auto` does not require a GPU, so having none is not an error.
                 Err(error) if error.kind() == ErrorKind::Device => Device::cpu_with(&options.cpu()),
                 opened => opened,
             },
@@ -82,7 +82,7 @@ impl Device {
         }
     }
 
-    /// The CPU context, when this is a CPU.
+    /// The CPU context, if this is a CPU.
     pub fn as_cpu(&self) -> Option<&Arc<CpuCtx>> {
         match self {
             Device::Cpu(cx) => Some(cx),
@@ -90,7 +90,7 @@ impl Device {
         }
     }
 
-    /// The CUDA context, when this is a GPU.
+    /// The CUDA context, if this is a GPU.
     pub fn as_cuda(&self) -> Option<&Arc<CudaCtx>> {
         match self {
             Device::Cuda(cx) => Some(cx),
@@ -98,7 +98,7 @@ impl Device {
         }
     }
 
-    /// Waits until all that was asked of this device is done, for timing.
+    /// Waits until all queued work on this device is done. For timing.
     ///
     /// # Errors
     /// On a GPU, a kernel that failed.
@@ -116,7 +116,7 @@ impl Device {
         }
     }
 
-    /// Who watches what runs here.
+    /// The slot for the observer of this device.
     pub(crate) fn seat(&self) -> &Seat {
         match self {
             Device::Cpu(cx) => cx.seat(),
@@ -134,29 +134,29 @@ impl Device {
     }
 }
 
-/// Settings of a device that is opened by name: each kind takes those it knows.
+/// Settings of a device that is opened by name. Each kind of device uses the settings that apply to it.
 #[derive(Debug, Clone, Default)]
 pub struct DeviceOptions {
-    /// Worker threads of a CPU; 0 takes one for each core.
+    /// Worker threads of a CPU; 0 means one per core.
     pub threads: usize,
-    /// What a GPU's matrix products may round their factors to.
+    /// How far a GPU may round the inputs of matrix products.
     pub precision: Precision,
-    /// The GEMM rung to run, by its number on the device's ladder; none: the device's own choice. See [`crate::ladder`].
+    /// The GEMM rung to run, by its number on the device's ladder. `None`: the device chooses. See [`crate::ladder`].
     pub gemm_rung: Option<u32>,
-    /// The convolution rung to run, likewise.
+    /// The convolution rung to run, in the same way.
     pub conv_rung: Option<u32>,
 }
 
 impl DeviceOptions {
-    /// The default with this many worker threads; 0 takes one for each core.
+    /// The default settings with this many worker threads; 0 means one per core.
     pub fn with_threads(threads: usize) -> DeviceOptions {
         DeviceOptions { threads, ..DeviceOptions::default() }
     }
 
-    /// Refuses a precision that makes no difference on this device.
+    /// Returns an error for a precision that has no effect on this device.
     ///
     /// # Errors
-    /// A CPU, and a precision other than f32.
+    /// The device is a CPU, and the precision is not f32.
     pub fn check_precision(&self, device: &Device) -> Result<()> {
         match (device, self.precision) {
             (Device::Cpu(_), Precision::Tf32 | Precision::Bf16) => {

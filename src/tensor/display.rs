@@ -1,4 +1,4 @@
-//! Printing: nested brackets, at most [`EDGE`] items at each end of a long dimension.
+//! Printing: nested brackets, with at most [`EDGE`] items at each end of a long dimension.
 
 use super::Tensor;
 use std::fmt;

@@ -1,17 +1,17 @@
-//! How a tensor's elements are spread, and sums over them in f64: what the instruments ask of every layer, as loops.
+//! Statistics of a tensor's elements, and sums over them in f64, for the inspection tools.
 
 use super::Tensor;
 use crate::core::{Element, Error, Float, Result};
 use crate::float_type;
 use serde::Serialize;
 
-/// Bins of a [`Histogram`].
+/// Number of bins of a [`Histogram`].
 pub const BINS: usize = 32;
 
-/// Partial sums that are added side by side, and counts that do not wait for each other.
+/// Number of partial sums and counters that run side by side, so that no addition waits for the one before.
 const LANES: usize = 8;
 
-/// How elements are spread.
+/// Mean, deviation and range of the elements.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     pub mean: f64,
@@ -19,28 +19,28 @@ pub struct Spread {
     pub std: f64,
     pub min: f64,
     pub max: f64,
-    /// The share of elements that are exactly 0.
+    /// The fraction of elements that are exactly 0.
     pub zeros: f64,
 }
 
-/// How many elements lie where: bins of equal width from the smallest element to the largest.
+/// A histogram: bins of equal width from the smallest finite element to the largest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Histogram {
     pub from: f64,
     pub to: f64,
-    /// [`BINS`] counts. Elements that are not finite are not counted.
+    /// [`BINS`] counts. NaN and infinite elements are not counted.
     pub counts: Vec<u64>,
 }
 
-/// How a tensor's elements are spread, in numbers and in bins.
+/// The spread and the histogram of a tensor's elements.
 ///
 /// # Errors
-/// A dtype that does not compute; a tensor without elements to read.
+/// A dtype other than f32 and f64; a meta tensor.
 pub fn distribution(x: &Tensor) -> Result<(Spread, Histogram)> {
     float_type!("distribution", x.dtype(), T => x.read::<T, _>(of))
 }
 
-/// As [`distribution`], of these values.
+/// As [`distribution`], for a slice.
 pub fn distribution_of(values: &[f32]) -> (Spread, Histogram) {
     of(values)
 }
@@ -50,7 +50,7 @@ fn of<T: Float>(x: &[T]) -> (Spread, Histogram) {
     (spread, histogram(x, range))
 }
 
-/// The sum of the squares.
+/// The sum of the squares of the elements.
 ///
 /// # Errors
 /// As [`distribution`].
@@ -58,7 +58,7 @@ pub fn squares(x: &Tensor) -> Result<f64> {
     float_type!("squares", x.dtype(), T => x.read::<T, _>(|x| sum(x, |v| v * v)))
 }
 
-/// The sum of the squared differences.
+/// The sum of the squared differences of two tensors.
 ///
 /// # Errors
 /// As [`distribution`]; different shapes or dtypes.
@@ -83,7 +83,7 @@ pub fn squares_between(x: &Tensor, before: &Tensor) -> Result<f64> {
     })
 }
 
-/// The share of units, dimension 1, that are positive nowhere; `None` where there are no units.
+/// The fraction of units (dimension 1) that have no positive element; `None` if there are no units.
 ///
 /// # Errors
 /// As [`distribution`].
@@ -115,7 +115,7 @@ fn sum<T: Float>(x: &[T], f: impl Fn(f64) -> f64) -> f64 {
     lanes.iter().sum::<f64>() + rest.iter().map(|v| f(v.to_f64())).sum::<f64>()
 }
 
-/// The spread, and the smallest and the largest of the finite elements.
+/// The spread of all elements, and the smallest and the largest finite element.
 fn spread<T: Float>(x: &[T]) -> (Spread, [f64; 2]) {
     if x.is_empty() {
         return (Spread { mean: 0.0, std: 0.0, min: 0.0, max: 0.0, zeros: 0.0 }, [0.0; 2]);
@@ -140,7 +140,7 @@ fn spread<T: Float>(x: &[T]) -> (Spread, [f64; 2]) {
     (Spread { mean, std, min, max, zeros }, finite)
 }
 
-/// What one pass over the elements finds, in lanes.
+/// Sums, zeros and extremes, each in [`LANES`] parts, from one pass over the elements.
 struct Lanes<T> {
     sums: [f64; LANES],
     zeros: [u32; LANES],
@@ -173,7 +173,7 @@ impl<T: Float> Lanes<T> {
         self.max[lane] = if v > self.max[lane] { v } else { self.max[lane] };
     }
 
-    /// The smallest and the largest that are numbers.
+    /// The smallest and the largest element. NaN is ignored.
     fn range(&self) -> [f64; 2] {
         let min = self.min.iter().map(|v| v.to_f64()).fold(f64::INFINITY, f64::min);
         let max = self.max.iter().map(|v| v.to_f64()).fold(f64::NEG_INFINITY, f64::max);
@@ -184,8 +184,8 @@ impl<T: Float> Lanes<T> {
 fn histogram<T: Float>(x: &[T], [from, to]: [f64; 2]) -> Histogram {
     let mut lanes = [[0u64; BINS]; LANES];
     if from <= to {
-        // All elements alike are all in the first bin.
-        // Numbers so far apart that their distance overflows are halved first; a factor of 1 changes no bit.
+        // If all elements are equal, they are all counted in the first bin. If `to - from` overflows, all values are
+        // halved first; otherwise they are multiplied by 1, which changes no bit.
         let unit = if (to - from).is_finite() { 1.0 } else { 0.5 };
         let scale = if from < to { BINS as f64 / (to * unit - from * unit) } else { 0.0 };
         for (i, v) in x.iter().enumerate().filter(|(_, v)| v.is_finite()) {
@@ -212,7 +212,7 @@ mod tests {
         assert!(histogram.counts.iter().all(|&count| count == 2), "{histogram:?}");
     }
 
-    /// Whatever numbers: every finite one is counted, those at the ends in the bins at the ends.
+    /// Every finite element is counted. The smallest lies in the first bin and the largest in the last.
     #[test]
     fn extreme_outputs_have_histograms() {
         let tiny = f64::from_bits(1);
@@ -233,7 +233,7 @@ mod tests {
         }
     }
 
-    /// Outputs all alike have no width to divide; an output of nothing has no elements to divide by.
+    /// Equal elements have a range of width 0, and an empty tensor has no elements: neither may divide by 0.
     #[test]
     fn degenerate_outputs_have_finite_numbers() {
         let (alike, range) = spread(&[3.0f64; 5]);
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!((empty.mean, histogram::<f32>(&[], range).counts), (0.0, vec![0; BINS]));
     }
 
-    /// What is not finite shows in the mean, and leaves the histogram of the others alone.
+    /// NaN and infinity show in the mean. They do not change the histogram of the other elements.
     #[test]
     fn infinite_outputs_are_told_and_not_counted() {
         let x = [1.0f32, f32::NAN, 2.0, f32::INFINITY];

@@ -1,4 +1,4 @@
-//! How an op runs: infer -> allocate -> run -> record, on each device.
+//! How an op runs: infer -> allocate -> run -> record, for each device.
 
 use super::node::{Edge, Node, Saved};
 use super::observe::Watch;
@@ -12,18 +12,18 @@ use crate::element_type;
 use smallvec::SmallVec;
 use std::sync::{Arc, Mutex};
 
-/// Runs an op and records it when an input asks for a gradient. Returns the visible outputs.
+/// Runs an op, and records it if any input tracks gradients. Returns the visible outputs.
 ///
 /// # Errors
-/// What [`Op::infer`] and [`Op::cpu`] refuse; inputs on different devices.
+/// Errors of [`Op::infer`] and [`Op::cpu`]; inputs on different devices.
 pub fn apply<O: Op>(op: O, inputs: &[&Tensor]) -> Result<Outputs> {
     let ran = execute(&op, inputs)?;
-    // Boxing the op costs an allocation: only a recorded op needs it.
+    // Boxing the op costs an allocation, so only a recorded op is boxed.
     let recorded = tracked(inputs).then(|| Arc::new(op) as Arc<dyn Op>);
     Ok(finish(ran, inputs, recorded))
 }
 
-/// As [`apply`], for an op that is already shared: the `op` command and the tests make them from the table.
+/// As [`apply`], for an op that is already shared. The `op` command and the tests make such ops from the table.
 ///
 /// # Errors
 /// As [`apply`].
@@ -32,12 +32,12 @@ pub fn apply_dyn(op: &Arc<dyn Op>, inputs: &[&Tensor]) -> Result<Outputs> {
     Ok(finish(ran, inputs, tracked(inputs).then(|| Arc::clone(op))))
 }
 
-/// Whether an input asks for a gradient.
+/// Whether any input tracks gradients.
 fn tracked(inputs: &[&Tensor]) -> bool {
     inputs.iter().any(|x| x.tracks_grad())
 }
 
-/// What an observer is told of.
+/// What ran: passed to the observer.
 pub(crate) enum Runs<'a> {
     Op { op: &'a dyn Op, plan: &'a Plan, inputs: &'a [&'a Tensor], outputs: &'a [Data] },
     Update { op: &'a dyn Update, targets: &'a [&'a Tensor], inputs: &'a [&'a Tensor] },
@@ -82,7 +82,8 @@ fn data(storage: Storage, meta: &Meta) -> Data {
 }
 
 fn run_cpu(op: &dyn Op, cx: &CpuCtx, inputs: &[&Tensor], plan: &Plan) -> Result<SmallVec<[Data; 2]>> {
-    // The same storage twice (x * x) is locked once: a second read lock could wait for a waiting writer.
+    // If two inputs share storage (x * x), it is locked once. A second read lock could wait forever behind a waiting
+    // writer.
     let first_of = |i: usize| (0..i).find(|&j| inputs[j].shares_storage(inputs[i])).unwrap_or(i);
     let guards: SmallVec<[_; 4]> =
         (0..inputs.len()).map(|i| (first_of(i) == i).then(|| inputs[i].data().cell.read())).collect();
@@ -104,7 +105,7 @@ fn run_cpu(op: &dyn Op, cx: &CpuCtx, inputs: &[&Tensor], plan: &Plan) -> Result<
     if cx.poison() {
         outs.iter_mut().for_each(poison);
     }
-    // Nothing to write is nothing to do: loops need not expect a shape such as [0, 2^40].
+    // If no output has elements, the op is not run. So loops need not handle a shape such as [0, 2^40].
     if plan.outputs.iter().any(|m| m.numel() > 0) {
         op.cpu(cx, plan, &views, &mut outs)?;
     }
@@ -132,8 +133,8 @@ fn run_cuda(op: &dyn Op, cx: &CudaCtx, inputs: &[&Tensor], plan: &Plan) -> Resul
     Ok(outputs)
 }
 
-/// A tensor's place on its GPU. It is read and written in the order of the queue, so no lock is held: whoever comes
-/// later is queued later.
+/// A tensor's address on its GPU. No lock is held after this returns: the queue runs reads and writes in the order in
+/// which they were queued.
 pub(super) fn device_view(data: &Data) -> DeviceView {
     let address = data.cell.read().device().address() + data.range().start as u64;
     DeviceView { shape: data.shape, dtype: data.dtype, address }
@@ -159,7 +160,7 @@ fn poison(out: &mut ViewMut) {
     element_type!(out.dtype, T => out.get::<T>().fill(T::POISON));
 }
 
-/// Wraps the outputs; `op` is there if the tape is to record it. Not generic: it would be compiled for every op.
+/// Wraps the outputs, and records `op` if it is given. Not generic, so that it is compiled once and not for every op.
 fn finish(ran: Ran, inputs: &[&Tensor], op: Option<Arc<dyn Op>>) -> Outputs {
     let Ran { mut outputs, visible, device } = ran;
     let mut edge = Edge::None;
@@ -184,7 +185,7 @@ fn finish(ran: Ran, inputs: &[&Tensor], op: Option<Arc<dyn Op>>) -> Outputs {
     outputs.into_iter().map(tensor).collect()
 }
 
-/// Changes `targets` in place, reading `inputs`; every target's storage version rises.
+/// Changes `targets` in place, reading `inputs`. The storage version of every target rises.
 ///
 /// # Errors
 /// No tensors; tensors on different devices; a target that shares storage with another tensor of the call.
@@ -204,7 +205,7 @@ fn change(op: &dyn Update, device: &Device, targets: &[&Tensor], inputs: &[&Tens
     match device {
         Device::Meta(_) => Ok(()),
         Device::Cuda(cx) => {
-            // The versions rise, as for any writer.
+            // The write lock raises the versions, as for any in-place update.
             targets.iter().for_each(|t| drop(t.data().cell.write()));
             let views = |all: &[&Tensor]| -> SmallVec<[DeviceView; 6]> {
                 all.iter().map(|x| device_view(x.data())).collect()
@@ -229,11 +230,12 @@ fn change(op: &dyn Update, device: &Device, targets: &[&Tensor], inputs: &[&Tens
 }
 
 /// # Errors
-/// One of the first `targets` tensors shares storage with another of them all.
+/// One of the first `targets` tensors shares storage with any other tensor of `all`.
 fn check_alone(op: &str, all: &[&Tensor], targets: usize) -> Result<()> {
     let mut cells: Vec<_> = all.iter().enumerate().map(|(i, x)| (Arc::as_ptr(&x.data().cell), i)).collect();
     cells.sort_unstable();
-    // Of those with one cell the first stands lowest, and targets stand before inputs.
+    // Sorted by cell, then by position. Targets come before inputs, so the first of an equal pair is a target if any
+    // is.
     match cells.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[0].1 < targets) {
         None => Ok(()),
         Some(pair) => Err(Error::argument(op, "a tensor to change shares its memory with another one")
@@ -242,7 +244,7 @@ fn check_alone(op: &str, all: &[&Tensor], targets: usize) -> Result<()> {
     }
 }
 
-/// Overwrites a tensor's elements with the host's.
+/// Overwrites a tensor's elements with values from the host.
 pub(crate) fn write<T: Element>(tensor: &Tensor, values: &[T]) -> Result<()> {
     let mut guard = tensor.data().cell.write();
     match tensor.device() {
@@ -258,7 +260,7 @@ pub(crate) fn write<T: Element>(tensor: &Tensor, values: &[T]) -> Result<()> {
     Ok(())
 }
 
-/// The tensor of a buffer that the host has written.
+/// Wraps a buffer that the host has filled.
 pub(super) fn adopt(device: &Device, buffer: Buffer, meta: &Meta) -> Data {
     made(device, data(Storage::Cpu(buffer), meta))
 }
@@ -314,7 +316,7 @@ pub(crate) fn filled(device: &Device, value: f64, meta: &Meta) -> Result<Data> {
     Ok(made(device, data(storage, meta)))
 }
 
-/// Shows a tensor's bytes to `f`.
+/// Calls `f` with a tensor's bytes.
 pub(crate) fn download<R>(tensor: &Tensor, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
     match tensor.device() {
         Device::Cpu(_) => Ok(f(&tensor.data().cell.read().host()[tensor.data().range()])),

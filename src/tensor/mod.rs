@@ -1,17 +1,17 @@
-//! Tensors, the contract of an op, the one place that runs ops, and the tape that differentiates them.
+//! Tensors, the trait that every op implements, the one place that runs ops, and the tape that differentiates them.
 //!
 //! | file | what |
 //! |---|---|
-//! | `tensor.rs` | [`Tensor`]: shared storage, a shape, maybe a place on the tape |
-//! | `storage.rs` | the memory behind it, with a version that in-place updates raise |
-//! | `device.rs` | [`Device`]: a context each |
+//! | `tensor.rs` | [`Tensor`]: shared storage, a shape, and the op that made it if that was recorded |
+//! | `storage.rs` | the memory of a tensor, with a version number that each in-place update raises |
+//! | `device.rs` | [`Device`]: each device is a context of its own |
 //! | `op.rs` | [`Op`]: infer, run, backward |
-//! | `blank.rs` | memory that the host writes and that then is a tensor |
-//! | `exec.rs` | infer -> allocate -> run -> record, on each device |
-//! | `node.rs`, `backward.rs` | the tape and its iterative engine |
-//! | `observe.rs` | who watches all this while it runs |
-//! | `distribution.rs` | how the elements are spread, for the instruments |
-//! | `display.rs` | a tensor as text |
+//! | `blank.rs` | memory that the host fills and then turns into a tensor |
+//! | `exec.rs` | infer -> allocate -> run -> record, for each device |
+//! | `node.rs`, `backward.rs` | the tape, and the loop that runs it backwards |
+//! | `observe.rs` | the observer that sees every op while it runs |
+//! | `distribution.rs` | mean, deviation and histogram of the elements, for the inspection tools |
+//! | `display.rs` | a tensor printed as text |
 
 mod backward;
 mod blank;

@@ -1,4 +1,5 @@
-//! The tape: one node for each recorded op, holding edges to where gradients go and only what backward reads.
+//! The tape: one node per recorded op. A node holds edges to where the gradients go, and only the tensors that backward
+//! reads.
 
 use super::op::{Meta, Op};
 use super::storage::{Cell, Data, Storage};
@@ -10,25 +11,25 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 /// Where a gradient goes.
 #[derive(Clone, Default)]
 pub(crate) enum Edge {
-    /// Nobody asks for it.
+    /// Nowhere: no gradient is asked for.
     #[default]
     None,
     /// Into a leaf's accumulator.
     Leaf(Arc<Leaf>),
-    /// On to the op that made the tensor.
+    /// To the op that made the tensor.
     Node(Arc<Node>),
 }
 
-/// Which leaf a tensor is: all clones of a parameter are the same one. It stays the same as long as the tensor lives.
+/// Identifies a leaf: all clones of a parameter have the same id. It does not change while the tensor lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeafId(usize);
 
 /// Where an input of a recorded op came from.
 #[derive(Clone, Copy)]
 pub enum Origin<'a> {
-    /// A tensor that nobody asks the gradient of.
+    /// A tensor for which no gradient was asked.
     Constant,
-    /// A parameter, or any tensor that asked with `requires_grad`.
+    /// A parameter, or any tensor on which `requires_grad` was called.
     Leaf(LeafId),
     /// Another recorded op.
     Op(&'a Arc<Node>),
@@ -44,7 +45,7 @@ impl Edge {
     }
 }
 
-/// The gradient of a leaf: a parameter, or any tensor that asked with `requires_grad`.
+/// The gradient of a leaf: a parameter, or any tensor on which `requires_grad` was called.
 #[derive(Default)]
 pub(crate) struct Leaf {
     grad: Mutex<Option<Tensor>>,
@@ -63,13 +64,13 @@ pub struct Node {
     pub(crate) inputs: SmallVec<[Edge; 3]>,
     pub(crate) output: Meta,
     pub(crate) saved: Mutex<Option<Saved>>,
-    /// `Some` once `retain_grad` asked to keep the gradient that passes here.
+    /// `Some` after `retain_grad` was called: the gradient of the output is kept here.
     pub(crate) retained: Mutex<Option<Option<Tensor>>>,
     pub(crate) input_metas: SmallVec<[Meta; 3]>,
 }
 
 impl Node {
-    /// Its place on the tape: larger is later.
+    /// The node's place on the tape. A larger number is later.
     pub fn sequence(&self) -> u64 {
         self.seq
     }
@@ -94,7 +95,7 @@ impl Node {
         self.inputs.iter().map(Edge::origin)
     }
 
-    /// For each input the node that made it, where one was recorded.
+    /// For each input, the node that made it, if that op was recorded.
     pub fn parents(&self) -> impl Iterator<Item = Option<&Arc<Node>>> {
         self.origins().map(|origin| match origin {
             Origin::Op(node) => Some(node),
@@ -103,8 +104,8 @@ impl Node {
     }
 }
 
-/// A network of a thousand layers is a chain of a thousand nodes; dropping it one inside the other would overflow the
-/// stack. So the first node to go takes its whole chain apart in a loop.
+/// A network of a thousand layers is a chain of a thousand nodes. If each node dropped the next one recursively, the
+/// stack would overflow. So the first node that is dropped takes its whole chain apart in a loop.
 impl Drop for Node {
     fn drop(&mut self) {
         let mut stack: Vec<Edge> = self.inputs.drain(..).collect();
@@ -118,7 +119,7 @@ impl Drop for Node {
     }
 }
 
-/// A tensor kept for backward, with the version it had.
+/// A tensor kept for backward, with the version of its storage at that time.
 struct SavedTensor {
     data: Data,
     version: u64,
@@ -130,8 +131,8 @@ pub struct Saved {
     outputs: SmallVec<[Option<SavedTensor>; 2]>,
     metas: SmallVec<[Meta; 3]>,
     device: Device,
-    /// The first thing that backward asked for and that is not here. These readers have no error to return: the engine
-    /// returns it when the op is done.
+    /// The first tensor that backward read although it was not saved. The methods that read cannot return an error, so
+    /// the engine returns it after the op's backward.
     misread: OnceLock<Misread>,
 }
 
@@ -158,8 +159,8 @@ impl Saved {
         }
     }
 
-    /// Input `i`, which [`Op::saves`] must have named. If it did not, this is a tensor without elements, on the meta
-    /// device, and `backward` of the whole graph ends with an error that names the op and the input.
+    /// Input `i`, which [`Op::saves`] must have named. If it did not, this returns a meta tensor without elements, and
+    /// the `backward` of the whole graph ends with an error that names the op and the input.
     pub fn input(&self, i: usize) -> Tensor {
         match self.inputs.get(i) {
             Some(Some(saved)) => self.tensor(saved),
@@ -176,7 +177,7 @@ impl Saved {
     }
 
     fn absent(&self, kind: &'static str, position: usize, there: usize) -> Tensor {
-        // Later ones follow from the first.
+        // Only the first is reported: later ones are its consequence.
         let _ = self.misread.set(Misread { kind, position, there });
         // An op runs on at least one tensor.
         let Meta { shape, dtype } = self.metas[if position < self.metas.len() { position } else { 0 }];
@@ -185,7 +186,7 @@ impl Saved {
     }
 
     /// # Errors
-    /// Backward read something that was not saved.
+    /// Backward read a tensor that was not saved.
     pub(crate) fn misread(&self, op: &dyn Op) -> Result<()> {
         let Some(&Misread { kind, position, there }) = self.misread.get() else { return Ok(()) };
         let what = if position < there {
@@ -203,7 +204,7 @@ impl Saved {
             .help("name it in saves(), as in Saves::inputs(&[0]); shapes alone are in saved.meta(i)"))
     }
 
-    /// All that was saved.
+    /// All saved tensors.
     pub fn tensors(&self) -> impl Iterator<Item = &Data> {
         self.inputs.iter().chain(&self.outputs).flatten().map(|saved| &saved.data)
     }

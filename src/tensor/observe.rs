@@ -1,13 +1,13 @@
-//! Who watches ops while they run: the profiler ([`crate::inspect::profile`]).
+//! Observing ops while they run: used by the profiler ([`crate::inspect::profile`]).
 //!
-//! A device's context has a seat for one observer. [`exec`](super::exec) asks for it before and after each op and update,
-//! the engine of backward around each node, [`Ctx`](crate::nn::Ctx) around each layer. Where the seat is empty each of these
-//! is one relaxed load. An observer sees tensors, but holds none: ops ask whether they are the only holders of a tensor
-//! and then reuse its memory.
+//! Each device's context has one slot, the seat, for an observer. [`exec`](super::exec) calls the observer before and
+//! after each op and update, the backward engine around each node, and [`Ctx`](crate::nn::Ctx) around each layer.
+//! Without an observer, each of these costs one relaxed load. An observer sees tensors but must not keep them: ops
+//! check whether they hold the only reference to a tensor, and then reuse its memory.
 //!
-//! Times are those of the op alone. On a GPU an op returns before it is done, so a watched device is waited for before and
-//! after each op: the sum is that of the kernels and of the gaps between them, not of a queue that is always full. While a
-//! graph is captured nothing runs, and nothing is told.
+//! Times are those of single ops. On a GPU an op returns before it is done, so an observed device is synchronised
+//! before and after each op. The total is then the time of the kernels plus the gaps between them; it is more than the
+//! time of a queue that is always full. While a CUDA graph is captured nothing runs, so the observer is not called.
 
 use super::exec::Runs;
 use super::node::Saved;
@@ -18,62 +18,63 @@ use crate::core::{Error, Result};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Hears of everything that runs on a device.
+/// Is called for everything that runs on a device.
 pub trait Observer: Send + Sync {
     /// An op is about to run.
     fn ready(&self);
 
-    /// It ran.
+    /// The op ran.
     fn ran(&self, run: &Run);
 
-    /// It went on the tape, at place `sequence`.
+    /// The op was recorded on the tape, at place `sequence`.
     fn recorded(&self, sequence: u64, saved: &Saved);
 
-    /// A tensor was made by no op: filled, or copied from the host.
+    /// A tensor was made without an op: filled, or copied from the host.
     fn made(&self, data: &Data);
 
-    /// What runs until [`leave`](Self::leave) belongs to this, and to what was entered before.
+    /// Everything that runs until the matching [`leave`](Self::leave) belongs to this scope and to the scopes around
+    /// it.
     fn enter(&self, scope: Scope);
 
-    /// The scope that was entered last ends.
+    /// The scope that was entered last has ended.
     fn leave(&self);
 }
 
-/// What ops belong to.
+/// The part of a network or of backward to which ops belong.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scope {
-    /// The layer at this path; empty: the network itself.
+    /// The layer at this path. An empty path is the network itself.
     Layer(String),
-    /// The gradients of the op that was recorded at this place on the tape.
+    /// The backward of the op that was recorded at this place on the tape.
     Gradients(u64),
 }
 
-/// An op that ran, or an update.
+/// An op or an update that ran.
 pub struct Run<'a> {
     pub op: &'static str,
-    /// Tensors that were changed in place; none for an op.
+    /// Tensors that were changed in place. Empty for an op.
     pub targets: &'a [&'a Tensor],
     pub inputs: &'a [&'a Tensor],
-    /// Hidden ones too; none for an update.
+    /// Outputs, hidden ones included. Empty for an update.
     pub outputs: &'a [Data],
     pub flops: u64,
     pub bytes: u64,
     pub start: Instant,
     pub end: Instant,
-    /// Bytes that the device's pool had in use right after it.
+    /// Bytes in use in the device's pool right after it ran.
     pub in_use: usize,
-    /// The most it had in use while the op ran: scratch memory is in it.
+    /// The most bytes in use while it ran, scratch memory included.
     pub high: usize,
 }
 
-/// Whom the seat holds. (A trait object in one, for `Any`.)
+/// Wraps the observer so that the seat can store it as `dyn Any`.
 struct Seated(Arc<dyn Observer>);
 
 impl Device {
-    /// Lets `observer` watch this device, until [`unobserve`](Self::unobserve).
+    /// Lets `observer` watch this device until [`unobserve`](Self::unobserve) is called.
     ///
     /// # Errors
-    /// Someone watches it already.
+    /// The device already has an observer.
     pub fn observe(&self, observer: Arc<dyn Observer>) -> Result<()> {
         if self.seat().take(Arc::new(Seated(observer))) {
             return Ok(());
@@ -82,17 +83,17 @@ impl Device {
             .help("finish the other profile first, or open a device of your own"))
     }
 
-    /// Nobody watches from here on.
+    /// Removes the observer.
     pub fn unobserve(&self) {
         self.seat().leave();
     }
 
-    /// Whether somebody watches.
+    /// Whether the device has an observer.
     pub fn is_observed(&self) -> bool {
         self.seat().is_taken()
     }
 
-    /// Bytes in use in the pool now, and the most so far.
+    /// Bytes in use in the pool now, and the most in use so far.
     fn memory(&self) -> [usize; 2] {
         match self {
             Device::Cpu(cx) => {
@@ -124,14 +125,14 @@ impl Device {
     }
 }
 
-/// A device that is watched.
+/// A device together with its observer.
 pub(crate) struct Watch<'a> {
     device: &'a Device,
     observer: Arc<Seated>,
 }
 
 impl<'a> Watch<'a> {
-    /// `None` where nobody watches.
+    /// `None` if the device has no observer.
     #[inline]
     pub fn on(device: &'a Device) -> Option<Watch<'a>> {
         if device.is_observed() { Self::seated(device) } else { None }
@@ -146,20 +147,20 @@ impl<'a> Watch<'a> {
         Some(Watch { device, observer })
     }
 
-    /// Something went on the tape.
+    /// An op was recorded on the tape.
     pub fn recorded(&self, sequence: u64, saved: &Saved) {
         self.observer.0.recorded(sequence, saved);
     }
 
-    /// A tensor was made by no op.
+    /// A tensor was made without an op.
     pub fn made(&self, data: &Data) {
         self.observer.0.made(data);
     }
 
-    /// Something is about to run: the clock starts.
+    /// Something is about to run: starts the clock.
     ///
     /// # Errors
-    /// On a GPU, a kernel before it that failed.
+    /// On a GPU: an earlier kernel failed.
     pub fn start(self) -> Result<Started<'a>> {
         self.observer.0.ready();
         self.device.synchronize()?;
@@ -169,19 +170,19 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Something that is running.
+/// An op or an update that is running.
 pub(crate) struct Started<'a> {
     watch: Watch<'a>,
-    /// Of the pool, before.
+    /// The pool's peak before it started.
     peak: usize,
     at: Instant,
 }
 
 impl Started<'_> {
-    /// It is done.
+    /// Stops the clock and tells the observer.
     ///
     /// # Errors
-    /// On a GPU, it failed.
+    /// On a GPU: it failed.
     pub fn done(self, runs: &Runs) -> Result<()> {
         let Watch { device, observer } = &self.watch;
         device.synchronize()?;
@@ -216,7 +217,7 @@ impl Started<'_> {
     }
 }
 
-/// Calls `f` within a scope, where somebody watches.
+/// Calls `f` within a scope, if there is an observer.
 #[inline]
 pub(crate) fn within<T>(watch: Option<&Watch>, scope: impl FnOnce() -> Scope, f: impl FnOnce() -> T) -> T {
     let Some(watch) = watch else { return f() };

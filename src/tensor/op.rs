@@ -1,4 +1,4 @@
-//! The contract of an op. One file implements it, one row of [`crate::ops::OPS`] registers it, and everything else
+//! The contract of an op. One file implements an op and one row of [`crate::ops::OPS`] registers it. Everything else
 //! (recording, gradients, checks, benches, the `op` command) follows from these methods.
 
 use super::{Saved, Tensor};
@@ -8,7 +8,7 @@ use crate::cuda::{CudaCtx, DeviceView};
 use smallvec::{SmallVec, smallvec};
 use std::fmt::Debug;
 
-/// Shape and element type: all that `infer` may look at.
+/// Shape and element type. `infer` sees nothing else of its inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meta {
     pub shape: Shape,
@@ -26,7 +26,7 @@ impl Meta {
         self.shape.dims()
     }
 
-    /// Bytes of the contents.
+    /// Size of the elements in bytes.
     pub fn bytes(&self) -> usize {
         self.numel() * self.dtype.size()
     }
@@ -39,14 +39,14 @@ pub type Outputs = SmallVec<[Tensor; 2]>;
 
 /// What an op will produce, decided from the inputs' shapes alone.
 ///
-/// Scratch memory is not part of the plan: a loop takes it from its context's recycled buffers, where it costs
-/// nothing after the first step.
+/// Scratch memory is not part of the plan. A loop takes it from its context's recycled buffers, which costs nothing
+/// after the first step.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub(crate) outputs: SmallVec<[Meta; 2]>,
     pub(crate) visible: usize,
     pub(crate) view: Option<usize>,
-    /// A visible output came after a hidden one.
+    /// Whether a visible output came after a hidden one, which is an error.
     mixed: bool,
     geometry: Option<Geometry>,
 }
@@ -68,23 +68,23 @@ impl Plan {
         Plan { view: Some(offset), ..Plan::new(shape, dtype) }
     }
 
-    /// What is produced, hidden outputs included.
+    /// All outputs, hidden ones included.
     pub fn outputs(&self) -> &[Meta] {
         &self.outputs
     }
 
-    /// The sizes of a convolution, for the loop.
+    /// Stores the sizes of a convolution for the loop that will run it.
     pub(crate) fn with_geometry(self, geometry: Geometry) -> Plan {
         Plan { geometry: Some(geometry), ..self }
     }
 
-    /// The sizes that [`Op::infer`] found out.
+    /// The sizes that [`Op::infer`] stored.
     pub(crate) fn geometry(&self) -> &Geometry {
         self.geometry.as_ref().expect("a convolution's plan has its sizes")
     }
 
-    /// Another output that callers see (the indices of `max`). Only the first output carries a gradient. Visible outputs
-    /// come before hidden ones; running a plan in another order is an error.
+    /// Adds an output that callers see (the indices of `max`). Only the first output carries a gradient. Visible
+    /// outputs come before hidden ones; running a plan in another order is an error.
     pub fn and(mut self, shape: Shape, dtype: DType) -> Plan {
         self.mixed |= self.visible != self.outputs.len();
         self.outputs.push(Meta { shape, dtype });
@@ -92,13 +92,13 @@ impl Plan {
         self
     }
 
-    /// Bytes that a run of `op` moves: none for a view, else [`Op::bytes`].
+    /// Bytes that one run of `op` moves: 0 for a view, else [`Op::bytes`].
     pub fn bytes(&self, op: &dyn Op, x: &[Meta]) -> u64 {
         if self.view.is_some() { 0 } else { op.bytes(x, &self.outputs) }
     }
 
     /// # Errors
-    /// Outputs in a wrong order; a view of other elements than those of the first input.
+    /// Outputs in a wrong order; a view beyond the first input's elements, or of another dtype.
     pub(crate) fn check(&self, op: &str, first: Meta) -> Result<()> {
         if self.mixed {
             return Err(Error::argument(op, "infer plans a visible output after a hidden one")
@@ -121,14 +121,14 @@ impl Plan {
         .with("offset", offset))
     }
 
-    /// Another output that only backward sees (a dropout mask, the winners of a pooling).
+    /// Adds an output that only backward sees (a dropout mask, the winners of a pooling).
     pub fn hidden(mut self, shape: Shape, dtype: DType) -> Plan {
         self.outputs.push(Meta { shape, dtype });
         self
     }
 }
 
-/// Which inputs and outputs backward reads; all others are free to go.
+/// Which inputs and outputs backward reads. All others may be freed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Saves {
     pub(crate) inputs: u32,
@@ -139,22 +139,22 @@ impl Saves {
     /// Nothing: the gradient needs only `dy` and shapes.
     pub const NONE: Saves = Saves { inputs: 0, outputs: 0 };
 
-    /// These inputs, by position, of the first 32.
+    /// Saves these inputs, by position. Only the first 32 can be saved.
     pub fn inputs(positions: &[usize]) -> Saves {
         Saves { inputs: Self::mask(0, positions), outputs: 0 }
     }
 
-    /// These outputs, by position, hidden ones counted.
+    /// Saves these outputs, by position, counting hidden ones.
     pub fn outputs(positions: &[usize]) -> Saves {
         Saves::NONE.and_outputs(positions)
     }
 
-    /// These outputs besides.
+    /// Saves these outputs too.
     pub fn and_outputs(self, positions: &[usize]) -> Saves {
         Saves { outputs: Self::mask(self.outputs, positions), ..self }
     }
 
-    /// A position beyond the last bit is not saved, and reading it is the engine's error.
+    /// A position beyond the last bit is not saved. If backward reads it, the engine returns an error.
     fn mask(mask: u32, positions: &[usize]) -> u32 {
         positions.iter().fold(mask, |mask, &i| mask | 1u32.checked_shl(i as u32).unwrap_or(0))
     }
@@ -163,15 +163,15 @@ impl Saves {
 /// Which inputs an output element depends on, for receptive fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
-    /// The element at the same place.
+    /// The element at the same position.
     Pointwise,
     /// The elements under a window.
     Window(Window),
-    /// The elements whose window in the output, transposed, covers the place.
+    /// Those of a transposed convolution: the inputs whose window in the output covers the element.
     Transposed(Window),
-    /// The element at `start + i * step` for output i, `[vertical, horizontal]`; none where that is outside the input.
+    /// For output i the element at `start + i * step`, `[vertical, horizontal]`; none if that is outside the input.
     Strided { start: [isize; 2], step: [usize; 2] },
-    /// All of them.
+    /// All elements.
     Global,
 }
 
@@ -180,41 +180,43 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// Its name, as in [`crate::ops::OPS`] and in errors.
     fn name(&self) -> &'static str;
 
-    /// Checks shapes and dtypes, every check once and here, and says what will be produced.
+    /// Checks shapes and dtypes and returns the planned outputs. All such checks are made here, once.
     ///
     /// # Errors
     /// Inputs the op does not take. After `Ok`, running cannot fail on shapes.
     fn infer(&self, x: &[Meta]) -> Result<Plan>;
 
-    /// What [`backward`](Self::backward) reads.
+    /// Which tensors [`backward`](Self::backward) reads.
     fn saves(&self) -> Saves;
 
     /// Computes all outputs as planned. Every element of every output must be written.
     ///
     /// # Errors
-    /// Contents that cannot be computed on (a label out of range).
+    /// Values that the op cannot compute with (a label out of range).
     fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()>;
 
     /// As [`cpu`](Self::cpu), on a GPU: queues the kernels and returns.
     ///
     /// # Errors
-    /// A dtype there is no kernel for; the driver refusing.
+    /// A dtype without a kernel; an error of the driver.
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()>;
 
-    /// The gradient of each input, given that of the first output. Computes only those that `needs` asks for, and
-    /// returns them: it never accumulates, that is the engine's work.
+    /// The gradient of each input, given `dy`, the gradient of the first output. Computes and returns only the
+    /// gradients that `needs` asks for. It never accumulates: the engine does.
     ///
     /// # Errors
-    /// A non-differentiable op says so.
+    /// The op is not differentiable.
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads>;
 
-    /// Floating point operations of one run: a multiply-add counts two, anything else one an output element.
+    /// Floating point operations of one run: 2 per multiply-add; an op without multiply-adds counts 1 per output
+    /// element.
     fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {
         y[0].numel() as u64
     }
 
-    /// Bytes of one run between memory and the processor, at the least: every input read once, every output, hidden ones
-    /// counted, written once. For an op that computes something; a view moves nothing, see [`Plan::bytes`].
+    /// The fewest bytes that one run moves between memory and the processor: every input is read once and every output,
+    /// hidden ones included, is written once. This is for an op that computes something. A view moves nothing, see
+    /// [`Plan::bytes`].
     fn bytes(&self, x: &[Meta], y: &[Meta]) -> u64 {
         total_bytes(x) + total_bytes(y)
     }
@@ -225,12 +227,12 @@ pub trait Op: Debug + Send + Sync + 'static {
     }
 }
 
-/// Bytes of all these tensors.
+/// Total size of these tensors in bytes.
 pub(crate) fn total_bytes(tensors: &[Meta]) -> u64 {
     tensors.iter().map(|tensor| tensor.bytes() as u64).sum()
 }
 
-/// A computation that changes tensors in place: the optimisers' steps, loading of weights.
+/// A computation that changes tensors in place: an optimiser's step, loading weights.
 pub trait Update: Debug {
     /// Its name in errors.
     fn name(&self) -> &'static str;
@@ -238,30 +240,30 @@ pub trait Update: Debug {
     /// Changes `targets`, reading `x`.
     ///
     /// # Errors
-    /// Contents that cannot be computed on.
+    /// Values that the update cannot compute with.
     fn cpu(&self, cx: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()>;
 
     /// As [`cpu`](Self::cpu), on a GPU: queues the kernels and returns.
     ///
     /// # Errors
-    /// A dtype there is no kernel for; the driver refusing.
+    /// A dtype without a kernel; an error of the driver.
     fn cuda(&self, cx: &CudaCtx, targets: &[DeviceView], x: &[DeviceView]) -> Result<()>;
 
-    /// Floating point operations of one run, as [`Op::flops`] counts them: one for each element of the targets.
+    /// Floating point operations of one run, counted as in [`Op::flops`]: one per element of the targets.
     fn flops(&self, targets: &[Meta], _x: &[Meta]) -> u64 {
         targets.iter().map(|target| target.numel() as u64).sum()
     }
 
-    /// Bytes of one run, as [`Op::bytes`] counts them: every target read and written, every input read.
+    /// Bytes of one run, counted as in [`Op::bytes`]: every target is read and written, every input is read.
     fn bytes(&self, targets: &[Meta], x: &[Meta]) -> u64 {
         2 * total_bytes(targets) + total_bytes(x)
     }
 }
 
-/// Checks that an op's floating inputs all have one computing dtype, and returns it.
+/// Checks that an op's floating inputs all have the same dtype, f32 or f64, and returns it.
 ///
 /// # Errors
-/// A dtype that does not compute, or two that differ.
+/// A dtype other than f32 and f64, or two that differ.
 pub(crate) fn one_float(op: &str, x: &[Meta]) -> Result<DType> {
     let dtype = x[0].dtype;
     if !dtype.computes() {

@@ -1,7 +1,7 @@
-//! The memory behind a tensor, with the version that makes a stale gradient an error.
+//! The memory of a tensor. Its version number turns a gradient from changed data into an error.
 //!
-//! Views share a cell. Reading takes the lock shared, an in-place update takes it alone and raises the version;
-//! backward compares the version a tensor had when it was saved with the one it has now.
+//! Views share a cell. Reading takes a shared lock. An in-place update takes an exclusive lock and raises the version.
+//! Backward compares the version that a tensor had when it was saved with its version now.
 
 use crate::core::{DType, Shape};
 use crate::cpu::Buffer;
@@ -9,7 +9,7 @@ use crate::cuda::{DeviceBuffer, Ptr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// The bytes of a tensor on its device.
+/// The memory of a tensor on its device.
 pub enum Storage {
     Cpu(Buffer),
     Cuda(DeviceBuffer),
@@ -17,7 +17,7 @@ pub enum Storage {
 }
 
 impl Storage {
-    /// The bytes, when they are in this machine's memory.
+    /// The bytes, if they are in the host's memory; else empty.
     pub fn host(&self) -> &[u8] {
         match self {
             Storage::Cpu(buffer) => buffer.bytes(),
@@ -34,7 +34,7 @@ impl Storage {
         }
     }
 
-    /// The address of the bytes, when they are in a GPU's memory.
+    /// The address of the bytes, if they are in a GPU's memory; else null.
     pub fn device(&self) -> Ptr<u8> {
         match self {
             Storage::Cuda(buffer) => buffer.ptr(),
@@ -62,11 +62,11 @@ impl Cell {
     }
 
     pub fn read(&self) -> RwLockReadGuard<'_, Storage> {
-        // A panic elsewhere leaves numbers half written, not memory unsafe: the lock stays usable.
+        // After a panic in another thread the numbers may be half written, but the memory is still safe to use.
         self.lock.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Exclusive access, for an in-place update: raises the version.
+    /// Exclusive access for an in-place update. Raises the version.
     pub fn write(&self) -> RwLockWriteGuard<'_, Storage> {
         let guard = self.lock.write().unwrap_or_else(PoisonError::into_inner);
         self.version.fetch_add(1, Ordering::Release);
@@ -78,18 +78,18 @@ impl Cell {
     }
 }
 
-/// A window into a cell: all of a tensor but its place on the tape.
+/// A window into a cell: everything of a tensor except its place on the tape.
 #[derive(Clone)]
 pub struct Data {
     pub cell: Arc<Cell>,
-    /// In elements.
+    /// Where the window starts, in elements.
     pub offset: usize,
     pub shape: Shape,
     pub dtype: DType,
 }
 
 impl Data {
-    /// The bytes of this window, within its cell's bytes.
+    /// The byte range of this window within the cell.
     pub fn range(&self) -> std::ops::Range<usize> {
         let size = self.dtype.size();
         self.offset * size..(self.offset + self.shape.numel()) * size

@@ -1,4 +1,4 @@
-//! The tensor: shared storage, a shape, and maybe a place on the tape.
+//! The tensor: shared storage, a shape, and a place on the tape if it was recorded.
 
 use super::node::{Edge, Leaf, Node, Origin};
 use super::op::{Meta, Update, total_bytes};
@@ -119,7 +119,8 @@ impl Tensor {
         self.read::<T, _>(<[T]>::to_vec)
     }
 
-    /// Shows the elements to `f` without a copy where they are in the host's memory. `f` must not change this tensor.
+    /// Calls `f` with the elements. They are not copied if they are in the host's memory. `f` must not change this
+    /// tensor.
     ///
     /// # Errors
     /// `T` is not the tensor's dtype; a meta tensor.
@@ -131,7 +132,7 @@ impl Tensor {
         exec::download(self, |bytes| f(bytemuck::cast_slice(bytes)))
     }
 
-    /// Shows the raw bytes, little-endian, to `f`.
+    /// Calls `f` with the raw bytes, little-endian.
     ///
     /// # Errors
     /// A meta tensor.
@@ -147,7 +148,7 @@ impl Tensor {
         element_type!(self.dtype(), T => self.read::<T, _>(|x| x.iter().map(|&v| v.to_f64()).collect()))
     }
 
-    /// The one element as f64.
+    /// The value of a tensor with one element, as f64.
     ///
     /// # Errors
     /// More or fewer than one element; a meta tensor.
@@ -158,7 +159,7 @@ impl Tensor {
         Ok(self.to_f64()?[0])
     }
 
-    /// The same elements without a place on the tape.
+    /// The same elements, off the tape: no gradient flows back from the result.
     pub fn detach(&self) -> Tensor {
         match self.0.edge {
             Edge::None => self.clone(),
@@ -176,7 +177,7 @@ impl Tensor {
         !matches!(self.0.edge, Edge::None)
     }
 
-    /// The gradient accumulated in a leaf, or kept by [`retain_grad`](Self::retain_grad).
+    /// The gradient accumulated in a leaf, or the gradient kept by [`retain_grad`](Self::retain_grad).
     pub fn grad(&self) -> Option<Tensor> {
         match &self.0.edge {
             Edge::None => None,
@@ -187,28 +188,28 @@ impl Tensor {
         }
     }
 
-    /// Gives a leaf this gradient in place of its own.
+    /// Replaces a leaf's gradient.
     pub fn set_grad(&self, grad: &Tensor) {
         if let Edge::Leaf(leaf) = &self.0.edge {
             *leaf.grad() = Some(grad.clone());
         }
     }
 
-    /// Forgets a leaf's gradient; its memory goes back to the pool.
+    /// Drops a leaf's gradient. Its memory goes back to the pool.
     pub fn zero_grad(&self) {
         if let Edge::Leaf(leaf) = &self.0.edge {
             *leaf.grad() = None;
         }
     }
 
-    /// Keeps the gradient that passes through this intermediate result, for [`grad`](Self::grad) to return.
+    /// Keeps the gradient of this intermediate result, so that [`grad`](Self::grad) returns it after backward.
     pub fn retain_grad(&self) {
         if let Edge::Node(node) = &self.0.edge {
             node.retained.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(None);
         }
     }
 
-    /// The op that made this tensor, when it was recorded.
+    /// The op that made this tensor, if it was recorded.
     pub fn node(&self) -> Option<&Arc<Node>> {
         match self.origin() {
             Origin::Op(node) => Some(node),
@@ -216,12 +217,12 @@ impl Tensor {
         }
     }
 
-    /// Where it came from: recorded ops name their inputs in the same way.
+    /// Where this tensor came from: a constant, a leaf, or a recorded op.
     pub fn origin(&self) -> Origin<'_> {
         self.0.edge.origin()
     }
 
-    /// How often the storage was changed in place.
+    /// How many times the storage was changed in place.
     pub fn version(&self) -> u64 {
         self.0.data.cell.version()
     }
@@ -236,12 +237,12 @@ impl Tensor {
         Ok(fresh)
     }
 
-    /// Where the elements are on a GPU, and their bytes.
+    /// The address of the elements on a GPU, and their size in bytes.
     pub fn device_bytes(&self) -> (Ptr<u8>, usize) {
         (exec::device_view(self.data()).bytes(), self.meta().bytes())
     }
 
-    /// Overwrites the elements in place with those of `source`, which keeps this tensor's address.
+    /// Overwrites the elements in place with those of `source`. This tensor's address stays the same.
     ///
     /// # Errors
     /// Another shape or dtype.
@@ -254,7 +255,7 @@ impl Tensor {
         exec::update(&Copy, &[self], &[source])
     }
 
-    /// Overwrites the elements in place with the host's, which keeps this tensor's address.
+    /// Overwrites the elements in place with values from the host. This tensor's address stays the same.
     ///
     /// # Errors
     /// `T` is not the tensor's dtype, or another number of elements.
@@ -281,12 +282,12 @@ impl Tensor {
         Ok(Tensor::new(data, device.clone(), Edge::None))
     }
 
-    /// Whether both look into the same memory.
+    /// Whether both tensors use the same memory.
     pub fn shares_storage(&self, other: &Tensor) -> bool {
         Arc::ptr_eq(&self.0.data.cell, &other.0.data.cell)
     }
 
-    /// Whether nothing else can see this memory, so that it may be changed.
+    /// Whether no other tensor refers to this memory, so that it may be changed in place.
     pub(crate) fn owns_storage(&self) -> bool {
         Arc::strong_count(&self.0) == 1 && Arc::strong_count(&self.0.data.cell) == 1
     }
