@@ -1,9 +1,9 @@
-//! Element types: an enum outside, generics only inside the CPU loops.
+//! Element types: an enum everywhere, generics only inside the CPU loops.
 //!
 //! | dtype | role |
 //! |---|---|
 //! | f32 | training and inference |
-//! | f64 | the oracle: gradient checks and reference runs |
+//! | f64 | the reference: gradient checks and reference runs |
 //! | bf16, f16 | storage; convert to f32 to compute |
 //! | i64 | labels and indices |
 //! | u8 | images and masks |
@@ -33,12 +33,12 @@ impl DType {
         }
     }
 
-    /// Whether arithmetic runs in this type. The 16-bit types store only.
+    /// Whether arithmetic runs in this type. The 16-bit types only store.
     pub fn computes(self) -> bool {
         matches!(self, DType::F32 | DType::F64)
     }
 
-    /// Any floating type, computing or not.
+    /// Whether this is a floating type, including the types that only store.
     pub fn is_float(self) -> bool {
         !matches!(self, DType::I64 | DType::U8)
     }
@@ -61,11 +61,11 @@ impl fmt::Display for DType {
 pub trait Element: bytemuck::Pod + Send + Sync + PartialEq + fmt::Debug {
     /// The matching [`DType`].
     const DTYPE: DType;
-    /// What fresh outputs are filled with in checked builds, so that an element nobody wrote cannot pass a test.
+    /// Fresh outputs are filled with this in checked builds, so that a test fails if an element was never written.
     const POISON: Self;
     /// Rounds to the nearest representable value; integers truncate, as `as` does.
     fn from_f64(x: f64) -> Self;
-    /// Exact for all but large i64.
+    /// Exact, except for large i64.
     fn to_f64(self) -> f64;
 }
 
@@ -85,15 +85,15 @@ macro_rules! element {
 element! {
     f32, F32, f32::NAN, |x| x as f32, |x| x as f64;
     f64, F64, f64::NAN, |x| x, |x| x;
-    // By way of f32, as in PyTorch: their own conversions from f64 drop its last 32 bits before they round, and so the last
-    // three of an f32.
+    // Converted through f32, as in PyTorch. The conversions of `half` from f64 drop its last 32 bits before they round,
+    // and so lose the last three bits of an f32.
     half::bf16, BF16, half::bf16::NAN, |x| half::bf16::from_f32(x as f32), half::bf16::to_f64;
     half::f16, F16, half::f16::NAN, |x| half::f16::from_f32(x as f32), half::f16::to_f64;
     i64, I64, i64::MIN, |x| x as i64, |x| x as f64;
     u8, U8, 0xA5, |x| x as u8, |x| x as f64;
 }
 
-/// The types arithmetic runs in: `f32` and `f64`. Only CPU loops are generic over it.
+/// The types in which arithmetic runs: `f32` and `f64`. Only CPU loops are generic over it.
 pub trait Float:
     Element
     + PartialOrd
@@ -120,9 +120,9 @@ pub trait Float:
     fn powf(self, exponent: Self) -> Self;
     /// `ln(1 + e^self)`.
     fn softplus(self) -> Self;
-    /// The standard normal distribution's mass below `self`, and its density there.
+    /// The standard normal distribution at `self`, and its density there.
     fn normal(self) -> (Self, Self);
-    /// `1 / (1 + e^-self)`, by way of `e^-|self|`, which cannot overflow.
+    /// `1 / (1 + e^-self)`, computed from `e^-|self|`, which cannot overflow.
     #[inline(always)]
     fn sigmoid(self) -> Self {
         let z = (-self.abs()).exp();
@@ -163,9 +163,9 @@ float! {
     };
 }
 
-/// Runs a generic body with `$T` bound to the Rust type of a computing dtype: `float_type!(dtype, T => body)`.
+/// Runs a generic body with `$T` bound to `f32` or `f64`: `float_type!(op, dtype, T => body)`.
 ///
-/// Any other dtype is a typed error naming `$op`; ops refuse it in `infer` already.
+/// Any other dtype is an error that names `$op`. Ops already refuse it in `infer`.
 #[macro_export]
 macro_rules! float_type {
     ($op:expr, $dtype:expr, $T:ident => $body:expr) => {

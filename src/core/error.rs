@@ -1,7 +1,7 @@
 //! One error type for the whole crate: what went wrong, where, with which shapes, and what to do about it.
 //!
-//! An error is made where the check fails, by the op or file reader that knows the facts, and each layer above adds
-//! what only it knows (the module path, the file name). Printed, it reads
+//! An error is created where the check fails, by the op or file reader that knows the facts. Each layer above adds what
+//! only that layer knows (the module path, the file name). A printed error looks like this:
 //!
 //! ```text
 //! conv2d: input channels disagree with weight   at lenet5/conv1
@@ -16,7 +16,7 @@ use std::fmt;
 /// `std::result::Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The class of an error, for code that wants to react to it. The text is for people.
+/// The class of an error, for code that reacts to it. The text is for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -24,7 +24,7 @@ pub enum ErrorKind {
     Shape,
     /// An element type the operation does not take.
     DType,
-    /// Tensors on different devices, or a device that is not there.
+    /// Tensors on different devices, or a device that does not exist.
     Device,
     /// An attribute, flag or setting outside its range.
     Argument,
@@ -42,7 +42,7 @@ pub enum ErrorKind {
     OutOfMemory,
     /// A file's content is wrong: magic, length, checksum, labels out of range.
     Format,
-    /// Something that was asked for by name is not there.
+    /// Something was asked for by a name that does not exist.
     Missing,
     /// The operating system refused: permissions, a full disk, a vanished file.
     Io,
@@ -52,7 +52,7 @@ pub enum ErrorKind {
 
 /// What failed, where, with which shapes, and what to do. See the [module docs](self).
 ///
-/// `Debug` prints what `Display` prints: that is how `fn main() -> receptive::Result<()>` shows it to people.
+/// `Debug` prints the same text as `Display`, because `fn main() -> receptive::Result<()>` prints errors with `Debug`.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -115,19 +115,19 @@ impl Error {
         self
     }
 
-    /// States what would have been right.
+    /// States what would be right.
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
         self.0.expected = Some(expected.into());
         self
     }
 
-    /// States what to do about it.
+    /// States what the reader can do about it.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
         self
     }
 
-    /// Asks whether one of these names was meant by `word`, where some are like it; that replaces other help.
+    /// Suggests the names in `known` that are similar to `word`. If there are any, the suggestion replaces other help.
     pub fn like(self, word: &str, known: &[&str]) -> Self {
         match similar(word, known) {
             like if like.is_empty() => self,
@@ -148,12 +148,12 @@ impl Error {
         self.0.kind
     }
 
-    /// The module path where it happened, when it happened inside a model.
+    /// The module path, if the error happened inside a model.
     pub fn path(&self) -> Option<&str> {
         self.0.path.as_deref()
     }
 
-    /// The help line, when there is one.
+    /// The help line, if there is one.
     pub fn help_text(&self) -> Option<&str> {
         self.0.help.as_deref()
     }
@@ -195,7 +195,7 @@ impl std::error::Error for Error {
 mod tests {
     use super::*;
 
-    /// The deepest module knows best where the error happened: an outer `at` must not overwrite it.
+    /// The deepest module knows best where the error happened, so an outer `at` must not overwrite it.
     #[test]
     fn the_innermost_path_wins() {
         let error =
@@ -214,7 +214,7 @@ mod tests {
         let lines: Vec<String> = error.to_string().lines().map(str::to_owned).collect();
         assert_eq!(lines[1], "  input [1, 3, 8, 8]   weight [6, 1, 5, 5]");
         assert_eq!(lines[3], "  help: Conv2d::new(3, 6, 5)");
-        // What a program prints whose main returns it.
+        // What a program prints if its `main` returns the error.
         assert_eq!((format!("{error:?}"), format!("{error:#?}")), (error.to_string(), error.to_string()));
     }
 }

@@ -1,4 +1,4 @@
-//! The sizes of a convolution, which every loop and kernel of it is told, and the three loops.
+//! The sizes of a convolution, as every loop and kernel receives them, and the three loops of its training step.
 
 use super::Window;
 use serde::Serialize;
@@ -31,12 +31,12 @@ impl Geometry {
         self.o / self.groups
     }
 
-    /// Taps of the kernel.
+    /// Taps of the kernel: its height times its width.
     pub fn taps(&self) -> usize {
         self.window.kernel[0] * self.window.kernel[1]
     }
 
-    /// Terms of one output's sum: the inner dimension of the matrix product.
+    /// Terms in the sum of one output: the inner dimension of the matrix product.
     pub fn k(&self) -> usize {
         self.cg() * self.taps()
     }
@@ -56,14 +56,14 @@ impl Geometry {
         self.n * self.o * self.out_plane() * self.k()
     }
 
-    /// A 1x1 kernel on every pixel: the image is its own column matrix.
+    /// Whether the kernel is 1x1 with stride 1 and no padding. Then the image is its own column matrix.
     pub fn pointwise(&self) -> bool {
         let Window { kernel, stride, padding, .. } = self.window;
         kernel == [1, 1] && stride == [1, 1] && padding == [[0; 2]; 2]
     }
 }
 
-/// The three loops of a training step.
+/// The three loops of a convolution in a training step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loop {
     Forward,

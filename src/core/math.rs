@@ -1,33 +1,37 @@
-//! Elementary functions of f32 without a branch, so that a loop over them becomes vector instructions.
+//! Elementary functions of f32 without branches, so that the compiler turns a loop over them into vector instructions.
 //!
-//! The standard library calls the system's `libm` for one number at a time. Here each function is arithmetic that
-//! every SIMD level has: a choice is made between two finished values, rounding to an integer is an addition, a power of
-//! two is put together from bits. Products and sums are never fused, so a result has the same bits at every level.
+//! The standard library calls the system's `libm` for one number at a time. Here each function uses only arithmetic
+//! that every SIMD level has. Instead of a branch, both values are computed and one is selected. Rounding to an integer
+//! is an addition. A power of two is built from its bits. Products and sums are never fused, so a result has the same
+//! bits at every level.
 //!
-//! Each follows the same plan: reduce the argument to a small interval by an exact or nearly exact subtraction, evaluate
-//! a polynomial there, and undo the reduction. Polynomials are minimax fits of their own (Remez exchange in 40 digits,
-//! weighted for relative error); the error of the fit is below 2e-8, a third of half an ulp, everywhere.
+//! Each function follows the same plan. It reduces the argument to a small interval by an exact or nearly exact
+//! subtraction, evaluates a polynomial there, and undoes the reduction. The polynomials are minimax fits made for this
+//! file (Remez exchange in 40 digits, weighted for relative error). The error of a fit is below 2e-8 everywhere, which
+//! is a third of half an ulp.
 //!
-//! | function | largest error (ulp) |
+//! | function | largest error (ulp, units in the last place) |
 //! |---|---|
 //! | [`exp`] | 0.96 |
 //! | [`ln`] | 0.79 |
 //! | [`tanh`] | 1.39 |
 //! | `sigmoid`, from `exp` | 2.3 |
 //! | [`softplus`] | 1.9 |
-//! | [`normal`], distribution | 6.5 (4 from -2 up, where it is above 0.02) |
+//! | [`normal`], distribution | 6.5 (4 for x from -2 up, where it is above 0.02) |
 //! | [`normal`], density | 2.1 |
 //!
-//! over all arguments, denormal ones and results included: measured against f64 at every 193rd of the 2^32 bit
-//! patterns, which the tests below repeat. NaN stays NaN; limits and signs of zero are those of C.
+//! The errors are over all arguments and include denormal arguments and results. They were measured against f64 at
+//! every 193rd of the 2^32 bit patterns; the tests below repeat this. NaN stays NaN. Limits and signs of zero are those
+//! of C.
 
 use std::f32::consts::LOG2_E;
 
-/// `ln 2` in two parts: the first has 9 bits, so that its product with an exponent is exact.
+/// `ln 2` in two parts. The first has 9 bits, so its product with an exponent is exact.
 const LN2_HIGH: f32 = 355.0 / 512.0;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
-/// `1.5 * 2^23`: added to a number below `2^22`, it leaves no room for a fraction.
+/// `1.5 * 2^23`. Adding it to a number below `2^22` rounds that number to an integer: no bits are left for the
+/// fraction.
 const ROUND: f32 = 12_582_912.0;
 
 /// `c[0] + c[1] x + c[2] x^2 + ..`
@@ -46,13 +50,13 @@ fn power_of_two(n: i32) -> f32 {
     f32::from_bits((n.wrapping_add(127) as u32) << 23)
 }
 
-/// `e^(high + low)`, where `low` is what rounding cut off a sum or product `high`.
+/// `e^(high + low)`, where `low` is the part that rounding cut off from the sum or product `high`.
 #[inline(always)]
 fn exp_of_sum(high: f32, low: f32) -> f32 {
-    // Beyond these the result is infinite or 0, and stays so.
+    // Beyond these limits the result is infinite or 0.
     let high = if high > 89.0 { 89.0 } else { high };
     let high = if high < -104.0 { -104.0 } else { high };
-    // high = n ln 2 + r with an integer n and |r| <= ln 2 / 2, about.
+    // high = n ln 2 + r, with an integer n and about |r| <= ln 2 / 2.
     let shifted = high * LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = (high - n * LN2_HIGH) - n * LN2_LOW + low;
@@ -61,7 +65,7 @@ fn exp_of_sum(high: f32, low: f32) -> f32 {
         + (r + r
             * r
             * polynomial(r, [0.499_999_94, 0.166_665_21, 0.041_668_39, 0.008_368_717, 0.001_381_461_2]));
-    // Two factors: `2^n` alone may be out of range where the result, a denormal number, is not.
+    // Two factors, because `2^n` alone may be out of range although the result is not (it may be denormal).
     let half = n >> 1;
     y * power_of_two(half) * power_of_two(n.wrapping_sub(half))
 }
@@ -72,10 +76,11 @@ pub fn exp(x: f32) -> f32 {
     exp_of_sum(x, -0.0)
 }
 
-/// `big + low + ln(1 + f)`, where `big` outweighs `low` and has digits to spare, and `tail(s^2)` is `R` below.
+/// `big + low + ln(1 + f)`. `big` is larger than `low` and has bits to spare; `tail(s^2)` is `R` below.
 ///
-/// With `s = f / (2 + f)`: `ln(1 + f) = 2 atanh s = 2 s + s R(s^2) = f - f^2/2 + s (f^2/2 + R)`, added from the smallest
-/// term up, so that neither a rounded s nor a rounded sum touches the large ones (as in FreeBSD's `logf`).
+/// With `s = f / (2 + f)`: `ln(1 + f) = 2 atanh s = 2 s + s R(s^2) = f - f^2/2 + s (f^2/2 + R)`. The terms are added
+/// from the smallest to the largest, so that the rounding of s and of the small sums hardly changes the large terms (as
+/// in FreeBSD's `logf`).
 #[inline(always)]
 fn add_ln_1p(big: f32, low: f32, f: f32, tail: impl Fn(f32) -> f32) -> f32 {
     let s = f / (2.0 + f);
@@ -83,7 +88,7 @@ fn add_ln_1p(big: f32, low: f32, f: f32, tail: impl Fn(f32) -> f32) -> f32 {
     big - ((half_square - (s * (half_square + tail(s * s)) + low)) - f)
 }
 
-/// `ln x = k ln 2 + ln m` for `x = 2^k m`, m from the root of 1/2 to that of 2.
+/// `ln x = k ln 2 + ln m` for `x = 2^k m`, with m from the square root of 1/2 to the square root of 2.
 #[inline(always)]
 pub fn ln(x: f32) -> f32 {
     const ROOT_HALF: u32 = 0x3F35_04F3;
@@ -99,7 +104,7 @@ pub fn ln(x: f32) -> f32 {
     if x > 0.0 { y } else { outside }
 }
 
-/// `tanh x`: `x + x^3 P(x^2)` near 0, where `1 - 2 / (e^2x + 1)` would lose its digits.
+/// `tanh x`. Near 0 it is `x + x^3 P(x^2)`, because `1 - 2 / (e^2x + 1)` would lose its digits there.
 #[inline(always)]
 pub fn tanh(x: f32) -> f32 {
     let (a, z) = (x.abs(), x * x);
@@ -109,24 +114,25 @@ pub fn tanh(x: f32) -> f32 {
     (if a < 0.55 { near } else { far }).copysign(x)
 }
 
-/// `ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)`: what is added lies from 0 to ln 2, so its interval needs no reduction.
+/// `ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)`. The second term lies from 0 to ln 2, so the argument needs no reduction.
 #[inline(always)]
 pub fn softplus(x: f32) -> f32 {
     let tail = |z| z * polynomial(z, [0.666_664_1, 0.400_217, 0.279_991_42, 0.280_244_6]);
     add_ln_1p(if x > 0.0 { x } else { 0.0 }, 0.0, exp(-x.abs()), tail)
 }
 
-/// The standard normal distribution's mass below x, and its density at x.
+/// The standard normal distribution at x (the probability of a value below x), and its density at x.
 ///
-/// With `a = |x|` the mass below `-a` is `e^(-a^2/2) u P(a u)`, `u = 1 / (3 + a)`: the exponential takes all of the
-/// decay, and what is left is as smooth as a quotient. It keeps its digits far out, where `1 + erf` would be 0.
+/// With `a = |x|` and `u = 1 / (3 + a)`, the distribution at `-a` is `e^(-a^2/2) u P(a u)`. The exponential contains
+/// all of the decay, so the rest is smooth. The result keeps its digits far from 0, where `1 + erf` would be 0.
 #[inline(always)]
 pub fn normal(x: f32) -> (f32, f32) {
     const INVERSE_ROOT_TAU: f32 = 0.398_942_3;
     let a = x.abs();
-    // Beyond it both results are 0.
+    // Beyond this limit both results are 0.
     let a = if a > 15.0 { 15.0 } else { a };
-    // The square as a rounded head and its tail: an error of the exponent is one of the result, many times over.
+    // The square is split into a rounded head and a tail, because an error in the exponent becomes a much larger error
+    // in the result.
     let head = f32::from_bits(a.to_bits() & 0xFFFF_F000);
     let bell = exp_of_sum(-0.5 * head * head, -0.5 * (a - head) * (a + head));
     let u = 1.0 / (3.0 + a);
@@ -139,7 +145,7 @@ pub fn normal(x: f32) -> (f32, f32) {
     (if x > 0.0 { 1.0 - below } else { below }, INVERSE_ROOT_TAU * bell)
 }
 
-/// What the standard library lacks of them, in f64: the oracle's, without a polynomial of ours.
+/// The functions above that the standard library lacks, in f64. They are the reference, and use no polynomial of ours.
 pub mod double {
     use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
@@ -149,7 +155,7 @@ pub mod double {
         positive + (-x.abs()).exp().ln_1p()
     }
 
-    /// The standard normal distribution's mass below x, and its density at x.
+    /// The standard normal distribution at x, and its density at x.
     pub fn normal(x: f64) -> (f64, f64) {
         (0.5 * libm::erfc(-x * FRAC_1_SQRT_2), 0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * (-0.5 * x * x).exp())
     }
@@ -160,7 +166,8 @@ mod tests {
     use super::*;
     use crate::core::Float;
 
-    /// Half the distance of `exact`'s neighbours in f32 is half an ulp; below the smallest normal number it stays.
+    /// The error in ulp: half an ulp is half the distance between neighbours in f32. Below the smallest normal number
+    /// an ulp stays the same.
     fn ulps(got: f32, exact: f64) -> f64 {
         let rounded = exact as f32;
         if got.is_nan() || exact.is_nan() {
@@ -169,7 +176,8 @@ mod tests {
         if got == rounded && (got.is_sign_negative() == rounded.is_sign_negative()) {
             return if got.is_finite() { (got as f64 - exact).abs() / ulp(exact) } else { 0.0 };
         }
-        // The first number too large for f32 stands for infinity: one ulp too much is no infinite error.
+        // Infinity counts as 2^128, the first number too large for f32. So a result that is one ulp too large has no
+        // infinite error.
         let got = if got.is_infinite() { got.signum() as f64 * 2f64.powi(128) } else { got as f64 };
         (got - exact).abs() / ulp(exact)
     }
@@ -179,7 +187,7 @@ mod tests {
         2f64.powi(exponent.clamp(-126, 127) - 23)
     }
 
-    /// The largest error over the whole range, and where.
+    /// The largest error over the whole range, and the argument where it occurs.
     fn worst(f: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64) -> (f64, f32) {
         let special = [0.0, f32::INFINITY, f32::NAN, f32::MAX, f32::MIN_POSITIVE, 1.0].map(f32::to_bits);
         let signed = special.into_iter().flat_map(|bits| [bits, bits | 1 << 31]);

@@ -1,4 +1,4 @@
-//! The vocabulary every other module speaks: errors, shapes, element types and keyed random numbers.
+//! What every other module uses: errors, shapes, element types and keyed random numbers.
 //!
 //! Nothing here knows about tensors, devices or files.
 

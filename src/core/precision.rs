@@ -1,12 +1,12 @@
-//! How far a device may round the factors of its products.
+//! How far a device may round the inputs of matrix products.
 
 use super::{Error, Named, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// What matrix products may round their factors to. Sums are f32 always, and so are all tensors. Only a GPU's tensor cores
-/// make use of the permission.
+/// The precision to which matrix products may round their inputs. Sums and tensors are always f32. Only a GPU's tensor
+/// cores use this permission.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -40,7 +40,7 @@ impl FromStr for Precision {
 }
 
 impl Precision {
-    /// How far rounding moves a factor, relative to itself, at most.
+    /// The largest relative error of rounding one input.
     pub fn rounding(self) -> f64 {
         match self {
             Precision::F32 => 0.0,

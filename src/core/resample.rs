@@ -1,10 +1,10 @@
-//! Resizing along one axis as a sparse matrix: which inputs an output mixes, and in which proportions.
+//! Resizing along one axis as a sparse matrix: which inputs each output mixes, and with which weights.
 //!
-//! Nearest, bilinear, antialiased bilinear and area resizing of an image are all separable and linear: one small matrix
-//! for the rows and one for the columns, `Y = R X C'`. Each row of such a matrix has a short run of weights, kept here as
-//! (start, weights). The gradient is the same product with the matrices transposed.
+//! Nearest, bilinear, antialiased bilinear and area resizing of an image are separable and linear. They need one small
+//! matrix for the rows (R) and one for the columns (C): `Y = R X C^T`. Each row of such a matrix has a short run of
+//! weights, stored here as (start, weights). The gradient is the same product with the matrices transposed.
 //!
-//! With `scale = input / output` (or `1 / scale_factor`), output i lies at
+//! With `scale = input / output` (or `1 / scale_factor`), output i lies at this place in the input:
 //!
 //! ```math
 //! \begin{aligned}
@@ -27,13 +27,13 @@ use std::ops::Range;
 /// How an axis is resized. PyTorch: `mode`, `align_corners` and `antialias` of `F.interpolate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
-    /// The input at or before the place.
+    /// The input pixel at or before the place.
     Nearest,
-    /// The input whose pixel covers the place.
+    /// The input pixel that covers the place.
     NearestExact,
-    /// Between two neighbours.
+    /// A weighted mean of the two neighbours of the place.
     Bilinear { align_corners: bool, antialias: bool },
-    /// The mean of what an output covers.
+    /// The mean of all inputs that the output covers.
     Area,
 }
 
@@ -41,14 +41,14 @@ pub enum Filter {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Weights<T = f64> {
     inputs: usize,
-    /// For each output the first input it mixes, and where its weights are.
+    /// For each output, the first input that it mixes, and the range of its weights in `values`.
     runs: Vec<(usize, Range<usize>)>,
     values: Vec<T>,
 }
 
 impl Weights {
-    /// The matrix that makes `outputs` of `inputs`, both at least 1. `scale`, the distance of two outputs in inputs, is
-    /// `inputs / outputs` unless given; `align_corners` and area have their own.
+    /// The matrix from `inputs` to `outputs`, both at least 1. `scale` is the distance between two outputs, measured in
+    /// inputs. By default it is `inputs / outputs`. With `align_corners` and for area it is not used.
     pub fn new(inputs: usize, outputs: usize, filter: Filter, scale: Option<f64>) -> Weights {
         let mut all = Weights { inputs, runs: Vec::with_capacity(outputs), values: Vec::new() };
         let scale = match filter {
@@ -59,7 +59,7 @@ impl Weights {
         let last = inputs - 1;
         for i in 0..outputs {
             match filter {
-                // PyTorch rounds to f32 here, whatever the images' dtype.
+                // PyTorch rounds to f32 here, for every dtype.
                 Filter::Nearest if inputs == outputs => all.push(i, [1.0]),
                 Filter::Nearest if outputs == 2 * inputs => all.push(i / 2, [1.0]),
                 Filter::Nearest => all.push(((i as f32 * scale as f32) as usize).min(last), [1.0]),
@@ -89,7 +89,7 @@ impl Weights {
         self.runs.push((start, first..self.values.len()));
     }
 
-    /// The two neighbours of a place; beyond the last input only that one.
+    /// The two neighbours of a place. Beyond the last input there is only one.
     fn push_between(&mut self, place: f64) {
         let start = place as usize;
         if start + 1 >= self.inputs {
@@ -99,7 +99,7 @@ impl Weights {
         self.push(start, [1.0 - after, after]);
     }
 
-    /// A triangle around the place of output `i`, as wide as the inputs it stands for.
+    /// A triangle around the place of output `i`. It is at least as wide as the inputs that the output covers.
     fn push_triangle(&mut self, i: usize, scale: f64) {
         let (width, centre) = (scale.max(1.0), scale * (i as f64 + 0.5));
         let start = (centre - width + 0.5).max(0.0) as usize;
@@ -109,13 +109,13 @@ impl Weights {
         self.push(start, (start..end).map(|p| height(p) / total));
     }
 
-    /// The matrix `[inputs, outputs]` of the gradient.
+    /// The matrix `[inputs, outputs]` that computes the gradient.
     pub fn transposed(&self) -> Weights {
         let outputs = self.runs.len();
         let mut all = Weights { inputs: outputs, runs: Vec::with_capacity(self.inputs), values: Vec::new() };
         let mut first = 0;
         for p in 0..self.inputs {
-            // Runs start and end in rising order, so the outputs that mix p are neighbours.
+            // Runs start and end in rising order, so the outputs that mix p are adjacent.
             while first < outputs && self.of(first).0 + self.of(first).1.len() <= p {
                 first += 1;
             }
@@ -125,7 +125,7 @@ impl Weights {
         all
     }
 
-    /// The same runs with every weight turned into another number.
+    /// The same runs, with `f` applied to every weight.
     pub fn map<T>(&self, f: impl Fn(f64) -> T) -> Weights<T> {
         let values = self.values.iter().map(|&w| f(w)).collect();
         Weights { inputs: self.inputs, runs: self.runs.clone(), values }
@@ -148,14 +148,14 @@ impl<T> Weights<T> {
         self.runs.len()
     }
 
-    /// The first input that output `i` mixes, and the weights of that and the following ones.
+    /// The first input that output `i` mixes, and the weights of that input and the following ones.
     #[inline]
     pub fn of(&self, i: usize) -> (usize, &[T]) {
         let (start, place) = &self.runs[i];
         (*start, &self.values[place.clone()])
     }
 
-    /// [`of`](Self::of) every output.
+    /// The result of [`of`](Self::of) for every output.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &[T])> {
         (0..self.outputs()).map(|i| self.of(i))
     }
@@ -169,7 +169,7 @@ mod tests {
     const CORNERS: Filter = Filter::Bilinear { align_corners: true, antialias: false };
     const SMOOTH: Filter = Filter::Bilinear { align_corners: false, antialias: true };
 
-    /// The values of 0, 1, 2, ... resized: where each output looks.
+    /// Resizes 0, 1, 2, ...: each value is the place in the input that the output shows.
     fn places(inputs: usize, outputs: usize, filter: Filter, scale: Option<f64>) -> Vec<f64> {
         let weights = Weights::new(inputs, outputs, filter, scale);
         let place = |i: usize| {

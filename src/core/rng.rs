@@ -1,8 +1,8 @@
 //! Keyed random numbers: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 //!
-//! A generator with hidden state gives different numbers when work is reordered, resumed or run on another device.
-//! Here a random number is a pure function of (seed, path, step, element): ask again and you get it again. So a resumed
-//! run, a replayed CUDA graph, one thread or sixteen all see the same dropout mask.
+//! A generator with hidden state gives different numbers when work is reordered, resumed or run on another device. Here
+//! a random number is a pure function of (seed, path, step, element): the same question always gives the same number.
+//! So a resumed run, a replayed CUDA graph, and runs with one thread or sixteen all use the same dropout mask.
 //!
 //! ```
 //! use receptive::core::Key;
@@ -14,15 +14,15 @@
 const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
-/// Ten rounds of Philox 4x32: 128 random bits for each (counter, key).
+/// Ten rounds of Philox 4x32: 128 random bits per (counter, key).
 pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let [a, b, c, d] = counter;
     let [[a], [b], [c], [d]] = lanes([[a], [b], [c], [d]], key);
     [a, b, c, d]
 }
 
-/// As [`philox`], for N counters side by side: lane i of the four words is counter i. A loop over lanes becomes vector
-/// instructions.
+/// As [`philox`], for N counters side by side. Lane i of the four words is counter i. The compiler turns a loop over
+/// lanes into vector instructions.
 #[inline(always)]
 fn lanes<const N: usize>(mut counter: [[u32; N]; 4], mut key: [u32; 2]) -> [[u32; N]; 4] {
     for _ in 0..10 {
@@ -58,7 +58,7 @@ impl Key {
         let mixed = name.bytes().fold(self.key ^ 0xCBF2_9CE4_8422_2325, |h, b| {
             (h ^ b as u64).wrapping_mul(0x0000_0100_0000_01B3) // FNV-1a
         });
-        // One Philox round trip spreads the hash, so that near names give unrelated keys.
+        // One call of Philox spreads the hash, so that similar names give unrelated keys.
         let out = philox([mixed as u32, (mixed >> 32) as u32, name.len() as u32, 0], [0, 0]);
         Key { key: out[0] as u64 | (out[1] as u64) << 32, step: self.step }
     }
@@ -68,7 +68,7 @@ impl Key {
         Key { step, ..self }
     }
 
-    /// Key and step, for kernels that draw on a GPU.
+    /// Key and step, for kernels that draw random numbers on a GPU.
     pub(crate) fn parts(self) -> (u64, u64) {
         (self.key, self.step)
     }
@@ -98,12 +98,12 @@ impl Key {
         self.block(element / 4)[(element % 4) as usize]
     }
 
-    /// Uniform in `[0, 1)`, a multiple of 2^-24: exact in f32.
+    /// Uniform in `[0, 1)`, a multiple of 2^-24, so it is exact in f32.
     pub fn uniform(self, element: u64) -> f64 {
         (self.bits(element) >> 8) as f64 / (1 << 24) as f64
     }
 
-    /// Standard normal by Box-Muller, from one block an element.
+    /// Standard normal by Box-Muller. Uses one block per element.
     pub fn normal(self, element: u64) -> f64 {
         let [a, b, ..] = self.block(element);
         let u = (a as f64 + 1.0) / (1u64 << 32) as f64;
@@ -111,7 +111,7 @@ impl Key {
         (-2.0 * u.ln()).sqrt() * angle.cos()
     }
 
-    /// An integer below `n`, without bias worth the name (64 random bits, multiply-shift).
+    /// An integer below `n`, with a bias too small to measure (64 random bits, multiply-shift).
     pub fn below(self, element: u64, n: usize) -> usize {
         let [a, b, ..] = self.block(element);
         let bits = a as u64 | (b as u64) << 32;
@@ -144,7 +144,7 @@ mod tests {
         );
     }
 
-    /// Side by side or alone, across the carry into the counter's second word.
+    /// Many blocks at once equal single blocks, also where the counter carries into its second word.
     #[test]
     fn many_blocks_are_the_single_ones() {
         let key = Key::new(5).child("mask").step(3 << 33);

@@ -1,7 +1,7 @@
-//! A place for one watcher of a context.
+//! A slot for one observer of a context.
 //!
-//! A context of threads, or of a GPU, has a seat. It knows nothing of who sits there and never asks: those who run ops
-//! there do (`tensor/observe.rs`). An empty seat costs them one relaxed load.
+//! Each context, of a CPU or a GPU, has one slot. The observer is stored as `Any`, so that this module need not know
+//! its type. The code that runs ops calls it (`tensor/observe.rs`). An empty slot costs that code one relaxed load.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Guest = Arc<dyn Any + Send + Sync>;
 
-/// The place, and whether it is taken.
+/// The slot, and a flag that says whether it is taken.
 #[derive(Default)]
 pub struct Seat {
     taken: AtomicBool,
@@ -17,18 +17,18 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// Whether someone sits here.
+    /// Whether there is an observer.
     #[inline]
     pub fn is_taken(&self) -> bool {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// Who sits here.
+    /// The observer, if there is one.
     pub fn guest(&self) -> Option<Guest> {
         self.lock().clone()
     }
 
-    /// Sits down; `false`, and nothing changes, where someone sits already.
+    /// Stores the observer. If the slot is taken, returns `false` and changes nothing.
     pub fn take(&self, guest: Guest) -> bool {
         let mut seat = self.lock();
         if seat.is_some() {
@@ -39,7 +39,7 @@ impl Seat {
         true
     }
 
-    /// Makes the seat empty.
+    /// Removes the observer.
     pub fn leave(&self) {
         let mut seat = self.lock();
         self.taken.store(false, Ordering::Relaxed);

@@ -1,12 +1,12 @@
 //! The dimensions of a tensor, stored inline, and the arithmetic on them.
 //!
-//! Tensors are always contiguous and row-major, so a shape is all there is to know about a layout: the stride of a
-//! dimension is the product of the dimensions to its right. Images are `N C H W`.
+//! Tensors are always contiguous and row-major, so the shape alone gives the memory layout: the stride of a dimension
+//! is the product of the dimensions to its right. Images are `N C H W`.
 
 use super::error::{Error, Result};
 use std::fmt;
 
-/// The highest rank a tensor can have. Images need 4, batched windows 6.
+/// The highest rank of a tensor. Images need 4, batched windows 6.
 pub const MAX_RANK: usize = 6;
 
 /// Up to [`MAX_RANK`] dimensions, row-major. Rank 0 is a scalar with one element.
@@ -20,7 +20,7 @@ impl Shape {
     /// The shape of a scalar: rank 0, one element.
     pub const SCALAR: Shape = Shape { dims: [1; MAX_RANK], rank: 0 };
 
-    /// Checks rank and element count.
+    /// Checks the rank and the number of elements.
     ///
     /// # Errors
     /// More than [`MAX_RANK`] dimensions, or more elements than `isize::MAX / 8`, so that byte counts never overflow.
@@ -48,7 +48,7 @@ impl Shape {
         self.rank as usize
     }
 
-    /// The number of elements; 1 for a scalar, 0 when any dimension is 0.
+    /// The number of elements: 1 for a scalar, 0 if any dimension is 0.
     pub fn numel(&self) -> usize {
         self.dims().iter().product()
     }
@@ -76,7 +76,7 @@ impl Shape {
         Ok(if dim < 0 { dim + rank } else { dim } as usize)
     }
 
-    /// The shape split around `dim`: the product before it, its size, the product after it.
+    /// The shape split at `dim`: the product of the dimensions before it, its size, the product of those after it.
     pub fn around(&self, dim: usize) -> [usize; 3] {
         let dims = self.dims();
         if dims.is_empty() {
@@ -107,10 +107,10 @@ impl Shape {
         format!("[{}]", items.join(", "))
     }
 
-    /// PyTorch's broadcasting: align at the right, a dimension of 1 stretches.
+    /// PyTorch's broadcasting: shapes are aligned at the right, and a dimension of 1 is stretched.
     ///
     /// # Errors
-    /// Two dimensions that differ and neither is 1.
+    /// Two dimensions differ and neither is 1.
     pub fn broadcast(&self, op: &str, other: &Shape) -> Result<Shape> {
         if self == other {
             return Ok(*self);

@@ -1,16 +1,17 @@
-//! Which known names a mistyped one is like.
+//! Suggests known names that are similar to a mistyped one.
 
 use strsim::osa_distance;
 
-/// The most names that are offered.
+/// The most names that are suggested.
 const MOST: usize = 3;
 
-/// The names within a third of the letters of `word` (at least one letter), or that end or begin with it; nearest first.
+/// The names that need at most a third as many edits as `word` has letters (at least one edit), or that begin or end
+/// with `word`. The nearest come first.
 pub fn similar<'a>(word: &str, known: &[&'a str]) -> Vec<&'a str> {
     let lower = word.to_lowercase();
     let near = |name: &&'a str| {
         let other = name.to_lowercase();
-        // Letters inserted, deleted, changed, or swapped with a neighbour.
+        // An edit inserts, deletes or changes a letter, or swaps it with its neighbour.
         let edits = osa_distance(&lower, &other);
         let part = lower.len() > 2 && (other.ends_with(&lower) || other.starts_with(&lower));
         let close = edits <= (lower.chars().count() / 3).max(1) && edits < other.chars().count();

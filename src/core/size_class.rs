@@ -1,9 +1,9 @@
-//! Size classes of recycled memory: four to each power of two, so a block handed out again wastes at most a quarter.
+//! Size classes of recycled memory. There are four per power of two, so a reused block wastes at most a quarter.
 
 /// The smallest block, in bytes: a cache line, which is also the widest SIMD register.
 pub const SMALLEST: usize = 64;
 
-/// The class that `bytes` fit in. Sizes run 64, 80, 96, 112, 128, 160, 192, 224, 256, ...
+/// The smallest class that holds `bytes`. Sizes are 64, 80, 96, 112, 128, 160, 192, 224, 256, ...
 #[inline]
 pub fn class_of(bytes: usize) -> usize {
     let bytes = bytes.max(SMALLEST);
@@ -13,7 +13,7 @@ pub fn class_of(bytes: usize) -> usize {
     (power - 6) * 4 + steps
 }
 
-/// The bytes of a class's blocks.
+/// The size in bytes of a class's blocks.
 pub fn class_bytes(class: usize) -> usize {
     let power = 6 + class / 4;
     (1usize << power) + (class % 4) * (1usize << (power - 2))

@@ -1,6 +1,6 @@
-//! Numbers about numbers.
+//! Statistics.
 
-/// The middle one, of an even count the mean of the two in the middle; 0 of none.
+/// The median. For an even count it is the mean of the two values in the middle; for no values it is 0.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match (values.len(), values.len() / 2) {

@@ -1,25 +1,25 @@
-//! Columns of text that fit a narrow window.
+//! Tables of text that fit a narrow window.
 
 /// The longest line of a table, in characters: half a screen, a phone, a slide.
 pub const WIDTH: usize = 60;
 /// Names up to this length stay whole.
 const NAME: usize = 30;
-/// A text that has less room than this beside the other columns goes below them.
+/// A text column with less room than this beside the others goes on a line below them.
 const TEXT: usize = 24;
-/// How far the second line of a row stands in.
+/// Indent of the second line of a row.
 const INDENT: usize = 4;
 const GAP: usize = 2;
 
-/// Rows of cells as aligned lines: the first `left` columns to the left, the rest, numbers, to the right.
+/// Formats rows of cells as aligned lines. The first `left` columns are aligned left; the others, numbers, right.
 pub fn table(rows: &[Vec<String>], left: usize) -> String {
     aligned(rows, |column| column < left)
 }
 
-/// Rows of cells as aligned lines: the columns that `left` names to the left, the others to the right.
+/// Formats rows of cells as aligned lines. Columns for which `left` is true are aligned left, the others right.
 ///
-/// What is wider than [`WIDTH`] is made to fit. Long names lose their middle. A text in the last column goes on in further
-/// lines; a word as long as a path stays whole. If that is not enough, every row takes several lines, each with some of
-/// the columns.
+/// A table wider than [`WIDTH`] is made to fit. Long names lose their middle. A text in the last column is wrapped; a
+/// single long word, such as a path, stays whole. If that is not enough, every row takes several lines, each with some
+/// of the columns.
 pub fn aligned(rows: &[Vec<String>], left: impl Fn(usize) -> bool) -> String {
     let mut rows = rows.to_vec();
     let mut widths = widths(&rows);
@@ -33,7 +33,7 @@ pub fn aligned(rows: &[Vec<String>], left: impl Fn(usize) -> bool) -> String {
         }
         widths[column] = widths[column].min(longest);
     }
-    // What stands in each line of a row: columns, and how far the line stands in.
+    // For each line of a row: its indent and its columns.
     let mut lines: Vec<(usize, Vec<usize>)> = vec![(0, Vec::new())];
     let mut used = 0;
     for (column, width) in widths.iter_mut().enumerate() {
@@ -90,12 +90,12 @@ fn widths(rows: &[Vec<String>]) -> Vec<usize> {
     (0..columns).map(|column| width(column).unwrap_or(0)).collect()
 }
 
-/// The width of all columns and what is between them.
+/// The width of all columns and of the gaps between them.
 fn all(widths: &[usize]) -> usize {
     widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
 }
 
-/// At most `longest` characters: the beginning and the end, which tell names apart.
+/// The name cut to at most `longest` characters. Beginning and end are kept, because they tell names apart.
 pub fn without_middle(name: &str, longest: usize) -> String {
     let length = name.chars().count();
     if length <= longest {
@@ -107,7 +107,7 @@ pub fn without_middle(name: &str, longest: usize) -> String {
     first.chain(['…']).chain(name.chars().skip(length - end)).collect()
 }
 
-/// The text in lines of at most `width` characters, broken between words.
+/// Breaks the text between words into lines of at most `width` characters.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

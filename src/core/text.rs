@@ -1,13 +1,13 @@
-//! Words and numbers as people read and write them.
+//! Names and numbers as people read and write them.
 
 use super::{Error, Result};
 use std::path::Path;
 
-/// A value that is one of a few, each with a name: one table for reading, writing and error messages.
+/// A type with a few values, each with a name. One table serves reading, writing and error messages.
 pub trait Named: Copy + PartialEq + 'static {
-    /// What the values are, in messages: `augment`.
+    /// What the type is called in messages, for example `augment`.
     const WHAT: &'static str;
-    /// Every value by its name.
+    /// Every value with its name.
     const NAMES: &'static [(&'static str, Self)];
 
     /// The name.
@@ -20,7 +20,7 @@ pub trait Named: Copy + PartialEq + 'static {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|&(_, value)| value)
     }
 
-    /// What an error about an unknown name expects.
+    /// The list of known names, for an error about an unknown name.
     fn known() -> String {
         let names: Vec<&str> = Self::NAMES.iter().map(|(name, _)| *name).collect();
         format!("one of {}", names.join(", "))
@@ -29,7 +29,7 @@ pub trait Named: Copy + PartialEq + 'static {
     /// The value with this name, or an error.
     ///
     /// # Errors
-    /// No such name; the message lists all.
+    /// No value has this name. The message lists all names.
     fn named(name: &str) -> Result<Self> {
         let unknown = || {
             let names: Vec<&str> = Self::NAMES.iter().map(|(known, _)| *known).collect();
@@ -50,15 +50,15 @@ pub fn thousands(n: usize) -> String {
     digits.chars().enumerate().flat_map(part).collect()
 }
 
-/// `2.3026`; a number from a million on as `1.0000e35`, for f64 has numbers of 309 digits.
+/// `2.3026`. From a million on in the form `1.0000e35`, because an f64 can have 309 digits before the point.
 pub fn four_decimals(value: f64) -> String {
     if value.abs() < 1e6 || !value.is_finite() { format!("{value:.4}") } else { format!("{value:.4e}") }
 }
 
-/// What a file or a folder is called: the last part of its path. Where it lies is left out of what a person may pass on.
+/// The name of a file or a folder: the last part of its path. The rest is left out of texts that a person may pass on.
 pub fn file_name(path: impl AsRef<Path>) -> String {
     let path = path.as_ref();
-    // `.` and `..` have names, too.
+    // A path such as `.` or `..` is resolved first.
     let whole = || path.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_owned()));
     let name = path.file_name().map(ToOwned::to_owned).or_else(whole);
     name.map_or_else(|| "a folder".to_owned(), |name| name.to_string_lossy().into_owned())
@@ -82,7 +82,7 @@ pub fn base64(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// RFC 4648's own examples.
+    /// The examples of RFC 4648.
     #[test]
     fn base64_pads() {
         let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];

@@ -1,20 +1,20 @@
 //! Sliding windows over rows and columns, and the arithmetic that convolution and pooling share.
 //!
-//! A window has `kernel` taps, `dilation` apart, and visits the padded input every `stride`. Output `i` reads, tap by
-//! tap `k`, the input positions
+//! A window has `kernel` taps, `dilation` apart, and moves over the padded input in steps of `stride`. Tap `k` of
+//! output `i` reads the input position
 //!
 //! ```math
 //! p = i \cdot \mathrm{stride} - \text{padding before} + k \cdot \mathrm{dilation} \qquad 0 \le k < \mathrm{kernel}
 //! ```
 //!
-//! and there are `floor((input + padding - extent) / stride) + 1` outputs, with `extent = dilation * (kernel - 1) + 1`.
+//! There are `floor((input + padding - extent) / stride) + 1` outputs, with `extent = dilation * (kernel - 1) + 1`.
 
 use super::error::{Error, Result};
 use serde::Serialize;
 use std::iter::StepBy;
 use std::ops::Range;
 
-/// Settings stay below this, so that no product of two and an input size overflows.
+/// The limit of all settings, so that the product of two settings and an input size cannot overflow.
 const LARGEST: usize = 1 << 24;
 
 /// A sliding window, `[vertical, horizontal]`.
@@ -22,7 +22,7 @@ const LARGEST: usize = 1 << 24;
 pub struct Window {
     pub kernel: [usize; 2],
     pub stride: [usize; 2],
-    /// Before and after, for each direction (`padding=same` can need one more after).
+    /// Before and after, per direction (`padding=same` may need one more after than before).
     pub padding: [[usize; 2]; 2],
     pub dilation: [usize; 2],
 }
@@ -32,14 +32,14 @@ pub struct Window {
 pub enum Padding {
     /// Rows above and below, columns left and right.
     Explicit([usize; 2]),
-    /// As much as keeps height and width, one more after than before where the total is odd. Stride 1 only.
+    /// Padding that keeps height and width. If the total is odd, one more is added after than before. Stride 1 only.
     Same,
     /// None.
     Valid,
 }
 
 impl Padding {
-    /// Before and after, for each direction.
+    /// The padding before and after, per direction.
     ///
     /// # Errors
     /// `Same` with a stride other than 1.
@@ -68,15 +68,15 @@ impl Padding {
 }
 
 impl Window {
-    /// Input positions from the first tap to the last.
+    /// The number of input positions from the first tap to the last.
     pub fn extent(&self, axis: usize) -> usize {
         self.dilation[axis] * (self.kernel[axis] - 1) + 1
     }
 
-    /// The output's height and width for an input's.
+    /// The output's height and width for an input's height and width.
     ///
     /// # Errors
-    /// A zero kernel, stride or dilation; absurdly large settings; a window larger than the padded input.
+    /// A kernel, stride or dilation of zero; settings out of range; a window larger than the padded input.
     pub fn output(&self, op: &str, input: [usize; 2], ceil_mode: bool) -> Result<[usize; 2]> {
         self.check(op)?;
         let mut output = [0; 2];
@@ -101,12 +101,12 @@ impl Window {
         Ok(output)
     }
 
-    /// The height and width that the transposed window makes of an input's: `(input - 1) * stride + extent` less the
-    /// padding, and `output_padding` more at the end.
+    /// Height and width of the output of a transposed convolution: `(input - 1) * stride + extent`, minus the padding,
+    /// plus `output_padding` at the end.
     ///
     /// # Errors
-    /// Settings out of range; output padding that is not below the stride or the dilation; an input without pixels;
-    /// padding that cuts everything off.
+    /// Settings out of range; output padding that is not below the larger of stride and dilation; an input without
+    /// pixels; padding that leaves no output.
     pub fn transposed_output(
         &self,
         op: &str,
@@ -155,10 +155,11 @@ impl Window {
         Ok(())
     }
 
-    /// Refuses padding of more than half the window's extent, where pooling would see nothing but padding.
+    /// Returns an error if the padding is more than half the window's extent. Pooling could then see nothing but
+    /// padding.
     ///
     /// # Errors
-    /// As said.
+    /// The padding is too large, or another setting is out of range.
     pub fn check_pool_padding(&self, op: &str) -> Result<()> {
         self.check(op)?;
         let most = [0, 1].map(|axis| self.extent(axis) / 2);
@@ -177,7 +178,7 @@ impl Window {
         [0, 1].map(|axis| input[axis] + self.padding[axis][0] + self.padding[axis][1])
     }
 
-    /// The outputs `i` below `outputs` whose tap `k` lies inside an input of size `input`.
+    /// The outputs `i` below `outputs` for which tap `k` lies inside an input of size `input`.
     #[inline]
     pub fn inside(&self, axis: usize, k: usize, input: usize, outputs: usize) -> Range<usize> {
         let (stride, before, tap) = (self.stride[axis], self.padding[axis][0], k * self.dilation[axis]);
@@ -186,19 +187,19 @@ impl Window {
         first.min(outputs)..end.clamp(first.min(outputs), outputs)
     }
 
-    /// The input position of tap `k` of output `i`; only for outputs that [`inside`](Self::inside) allows.
+    /// The input position of tap `k` of output `i`. Only for outputs that [`inside`](Self::inside) allows.
     #[inline]
     pub fn position(&self, axis: usize, i: usize, k: usize) -> usize {
         i * self.stride[axis] + k * self.dilation[axis] - self.padding[axis][0]
     }
 
-    /// The position that tap `k` of output `i` reads, below 0 or beyond the input in the padding.
+    /// The position that tap `k` of output `i` reads. In the padding it is below 0 or beyond the input.
     #[inline]
     pub fn reach(&self, axis: usize, i: usize, k: usize) -> isize {
         (i * self.stride[axis] + k * self.dilation[axis]) as isize - self.padding[axis][0] as isize
     }
 
-    /// The output below `outputs` whose tap `k` reads input position `p`, where there is one.
+    /// The output below `outputs` whose tap `k` reads input position `p`, if there is one.
     #[inline]
     pub fn reader(&self, axis: usize, p: usize, k: usize, outputs: usize) -> Option<usize> {
         let from = (p + self.padding[axis][0]).checked_sub(k * self.dilation[axis])?;
@@ -238,7 +239,7 @@ mod tests {
         }
     }
 
-    /// All of the window's arithmetic must tell the story of the formula, for every tap of every output.
+    /// All methods must agree with the formula, for every tap of every output.
     #[test]
     fn ranges_agree_with_the_formula() {
         for (kernel, stride, padding, dilation, input) in
@@ -260,7 +261,7 @@ mod tests {
         }
     }
 
-    /// Values of PyTorch 2.15: ceil mode adds a window only where it starts inside the input or left padding.
+    /// Values from PyTorch 2.15: ceil mode adds a window only if it starts inside the input or the padding before it.
     #[test]
     fn output_sizes_follow_pytorch() {
         let size = |w: Window, input, ceil| w.output("test", [input; 2], ceil).map(|o| o[0]).ok();
