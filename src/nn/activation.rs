@@ -1,4 +1,4 @@
-//! Activation functions as layers, so that containers can hold them and instruments can see them.
+//! Activation functions as layers, so that containers can hold them and tools can observe them.
 
 use super::{Ctx, Fusion, Module};
 use crate::core::{Error, Result};
@@ -8,7 +8,8 @@ use crate::tensor::{Op, Tensor, apply_dyn};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The layer that is one op: its row names PyTorch's class. Arch files hold these; in code the types below say the same.
+/// A layer that is one op. The op's row in the table gives PyTorch's class name. Arch files use this layer; code uses
+/// the types below, which do the same.
 ///
 /// ```
 /// use receptive::nn::{Module, OpLayer};
@@ -26,10 +27,10 @@ pub struct OpLayer {
 }
 
 impl OpLayer {
-    /// Of an op with attributes as text.
+    /// The layer of an op, with attributes as text.
     ///
     /// # Errors
-    /// An op whose row names no layer; attributes it does not take.
+    /// An op that is not a layer; attributes that the op does not take.
     pub fn new(row: &'static OpSpec, attrs: BTreeMap<String, String>) -> Result<OpLayer> {
         let class = row.layer.ok_or_else(|| Error::argument(row.name, "is no layer by itself"))?;
         let op = row.make(&attrs, &["input"])?;
@@ -102,7 +103,7 @@ activation! {
     Gelu = "GELU", |_m, x| x.gelu(Approximate::None), "approximate=none";
     /// `x sigmoid(x)`. PyTorch: `nn.SiLU`.
     Silu = "SiLU", |_m, x| x.silu(), "";
-    /// `factor * x`: logits are scaled before the loss in networks that are trained fast.
+    /// `factor * x`. Networks for fast training scale their logits before the loss.
     Scale(f64) = "Scale", |m, x| x.mul_scalar(m.0), format!("{}", m.0);
     /// Logarithm of the softmax over a dimension. PyTorch: `nn.LogSoftmax`.
     LogSoftmax(isize) = "LogSoftmax", |m, x| x.log_softmax(m.0), format!("dim={}", m.0),

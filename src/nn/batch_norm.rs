@@ -6,10 +6,10 @@ use crate::core::{Error, Result};
 use crate::ops::batch_norm::BatchNormOptions;
 use crate::tensor::Tensor;
 
-/// A layer's name, the inputs it takes, and their ranks.
+/// A layer's name, the input shapes that it accepts, and their ranks.
 type Takes = (&'static str, &'static str, &'static [usize]);
 
-/// What [`BatchNorm1d`] and [`BatchNorm2d`] share.
+/// The common part of [`BatchNorm1d`] and [`BatchNorm2d`].
 #[derive(Debug)]
 struct BatchNorm {
     features: usize,
@@ -26,7 +26,7 @@ impl BatchNorm {
         BatchNorm { features, affine, running, eps, momentum: Some(momentum) }
     }
 
-    /// `relu`: as one op with what follows, a residual added and a rectifier.
+    /// With `relu` the layer, the sum with a residual (if there is one) and the ReLU run as one op.
     fn forward(
         &self,
         cx: &Ctx,
@@ -44,7 +44,7 @@ impl BatchNorm {
         let tracks = cx.is_training() && !self.running.as_ref().is_some_and(Running::is_frozen);
         let settings = BatchNormOptions {
             training: tracks || running.is_none(),
-            // All of the batch's statistics: `track` averages them.
+            // Momentum 1 returns the batch's own statistics; `track` averages them.
             momentum: self.momentum.unwrap_or(1.0),
             eps: self.eps,
         };
@@ -85,30 +85,30 @@ macro_rules! batch_norm {
         pub struct $name(BatchNorm);
 
         impl $name {
-            /// eps 1e-5, momentum 0.1; weight 1, bias 0, running mean 0 and variance 1 to start with.
+            /// eps 1e-5, momentum 0.1. Initially weight 1, bias 0, running mean 0 and running variance 1.
             pub fn new(features: usize) -> $name {
                 $name(BatchNorm::new(features))
             }
 
-            /// What is added to the variance.
+            /// Sets the number that is added to the variance.
             pub fn eps(mut self, eps: f64) -> $name {
                 self.0.eps = eps;
                 self
             }
 
-            /// How much of a batch's statistics goes into the running ones; `None` averages over all batches so far.
+            /// Sets the weight of a batch in the running statistics; `None` averages over all batches so far.
             pub fn momentum(mut self, momentum: impl Into<Option<f64>>) -> $name {
                 self.0.momentum = momentum.into();
                 self
             }
 
-            /// The same without weight and bias.
+            /// The same layer without weight and bias.
             pub fn no_affine(mut self) -> $name {
                 self.0.affine = None;
                 self
             }
 
-            /// The same without running statistics: the batch's own in evaluation too.
+            /// The same layer without running statistics. Evaluation then uses the batch's own statistics too.
             pub fn no_running_stats(mut self) -> $name {
                 self.0.running = None;
                 self
@@ -160,9 +160,10 @@ batch_norm! {
     /// `running_var [C]` and `num_batches_tracked` (i64, a scalar). PyTorch: `nn.BatchNorm2d`.
     ///
     /// A training pass normalises by the batch's statistics and updates the buffers in place, before the optimiser's
-    /// step and also where only weight and bias are frozen, as in PyTorch, where `requires_grad = False` does not stop them.
-    /// A layer whose buffers are frozen too ([`Param::freeze`](super::Param::freeze)) normalises by its running statistics
-    /// and keeps them, as a PyTorch layer in `eval()`. On the meta device nothing is updated.
+    /// step. It does so even if weight and bias are frozen, as in PyTorch, where `requires_grad = False` does not stop
+    /// the updates. If the buffers are frozen too ([`Param::freeze`](super::Param::freeze)), the layer normalises by
+    /// its running statistics and does not change them, as a PyTorch layer in `eval()`. On the meta device nothing is
+    /// updated.
     ///
     /// ```
     /// use receptive::nn::{BatchNorm2d, Module};

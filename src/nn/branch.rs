@@ -1,12 +1,12 @@
-//! Layers beside each other: a residual's sum, a concatenation's channels.
+//! Parallel layers: the sum of a residual block, and the concatenation of channels.
 
 use super::{Ctx, Module, Sequential, Visitor, fuse};
 use crate::core::Result;
 use crate::tensor::Tensor;
 
-/// `y = body(x) + x`, or `+ shortcut(x)`, and then an activation if it has one (He, Zhang, Ren, Sun 2016).
+/// `y = body(x) + x`, or `body(x) + shortcut(x)`, then an activation if there is one (He, Zhang, Ren, Sun 2016).
 ///
-/// The body's layers are named in the block itself, as PyTorch's residual blocks name theirs.
+/// The names of the body's layers belong to the block itself, as in PyTorch's residual blocks.
 ///
 /// ```
 /// use receptive::nn::{Conv2d, ModuleExt, Relu, Residual, Sequential};
@@ -22,17 +22,17 @@ pub struct Residual {
 }
 
 impl Residual {
-    /// Adds the input itself.
+    /// A block that adds its input to the body's output.
     pub fn new(body: Sequential) -> Residual {
         Residual { body, shortcut: None, then: None }
     }
 
-    /// Adds what this layer makes of the input, where the body changes its size or channels.
+    /// Adds this layer's output instead of the input. Needed if the body changes the size or the channels.
     pub fn shortcut(self, name: &'static str, layer: impl Module + 'static) -> Residual {
         Residual { shortcut: Some((name, Box::new(layer))), ..self }
     }
 
-    /// What follows the sum.
+    /// Adds a layer after the sum, such as an activation.
     pub fn then(self, name: &'static str, layer: impl Module + 'static) -> Residual {
         Residual { then: Some((name, Box::new(layer))), ..self }
     }
@@ -60,7 +60,7 @@ impl Module for Residual {
     }
 }
 
-/// What its branches make of the same input, one after another along the channels (Szegedy et al. 2015).
+/// Runs all branches on the same input and concatenates their outputs along the channels (Szegedy et al. 2015).
 ///
 /// ```
 /// use receptive::nn::{Concat, Conv2d, ModuleExt, Sequential};
@@ -87,7 +87,7 @@ impl Concat {
         self
     }
 
-    /// Adds a branch whose layers are named in the block itself.
+    /// Adds a branch whose layers' names belong to the block itself.
     pub fn inline(mut self, layers: Sequential) -> Concat {
         self.branches.push((None, Box::new(layers)));
         self

@@ -22,7 +22,7 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// Stride 1, no padding, with a bias; PyTorch's default initialisation.
+    /// A layer with stride 1, no padding, a bias and PyTorch's default initialisation.
     pub fn new(in_channels: usize, out_channels: usize, kernel: impl Into<Pair>) -> Conv2d {
         Self::build(in_channels, out_channels, kernel.into().0, Conv2dOptions::default())
     }
@@ -33,32 +33,32 @@ impl Conv2d {
         [kh, kw]: [usize; 2],
         options: Conv2dOptions,
     ) -> Conv2d {
-        // Groups that do not divide the channels are refused by the op, with the shapes at hand.
+        // If the groups do not divide the channels, the op returns the error: it knows the shapes.
         let per_group = in_channels / options.groups.max(1);
         let init = Init::fan_in(per_group * kh * kw);
         let weight = Param::new(&[out_channels, per_group, kh, kw], init);
         Conv2d { weight, bias: Some(Param::new(&[out_channels], init)), options, in_channels }
     }
 
-    /// Rows and columns the window moves by.
+    /// Rows and columns by which the window moves.
     pub fn stride(mut self, stride: impl Into<Pair>) -> Conv2d {
         self.options.stride = stride.into().0;
         self
     }
 
-    /// Zeros around the image.
+    /// Rows and columns of zeros around the image.
     pub fn padding(mut self, padding: impl Into<Pair>) -> Conv2d {
         self.options.padding = Padding::Explicit(padding.into().0);
         self
     }
 
-    /// Padding that keeps the image's size; stride must be 1.
+    /// Padding that keeps the image's size. The stride must be 1.
     pub fn same(mut self) -> Conv2d {
         self.options.padding = Padding::Same;
         self
     }
 
-    /// Distance between the kernel's points.
+    /// Distance between the kernel's taps.
     pub fn dilation(mut self, dilation: impl Into<Pair>) -> Conv2d {
         self.options.dilation = dilation.into().0;
         self
@@ -66,18 +66,18 @@ impl Conv2d {
 
     /// Independent groups of channels; `groups = in_channels` is a depthwise convolution.
     pub fn groups(self, groups: usize) -> Conv2d {
-        // The weight's shape and fan-in depend on it: a new layer.
+        // The weight's shape and fan-in depend on the groups, so a new layer is built.
         let [out, kernel] = self.out_and_kernel();
         let grouped = Self::build(self.in_channels, out[0], kernel, Conv2dOptions { groups, ..self.options });
         if self.bias.is_some() { grouped } else { grouped.no_bias() }
     }
 
-    /// The same without a bias.
+    /// The same layer without a bias.
     pub fn no_bias(self) -> Conv2d {
         Conv2d { bias: None, ..self }
     }
 
-    /// Weight and bias for this pass.
+    /// Weight and bias for this forward pass.
     fn values(&self, cx: &Ctx) -> Result<(Tensor, Option<Tensor>)> {
         Ok((cx.value(&self.weight)?, self.bias.as_ref().map(|b| cx.value(b)).transpose()?))
     }
@@ -140,8 +140,8 @@ impl Module for Conv2d {
     }
 }
 
-/// The settings that differ from their default, as PyTorch prints them: `, stride=2, bias=False`. Each is (name, value,
-/// default).
+/// The settings that differ from their default, as PyTorch prints them: `, stride=2, bias=False`. Each setting is
+/// (name, value, default).
 pub(super) fn changed(settings: &[(&str, String, &str)]) -> String {
     let changed = settings.iter().filter(|(_, value, default)| value != default);
     changed.map(|(name, value, _)| format!(", {name}={value}")).collect()

@@ -22,7 +22,7 @@ pub struct ConvTranspose2d {
 }
 
 impl ConvTranspose2d {
-    /// Stride 1, no padding, with a bias; PyTorch's default initialisation.
+    /// A layer with stride 1, no padding, a bias and PyTorch's default initialisation.
     pub fn new(in_channels: usize, out_channels: usize, kernel: impl Into<Pair>) -> ConvTranspose2d {
         Self::build(in_channels, out_channels, kernel.into().0, ConvTranspose2dOptions::default())
     }
@@ -33,33 +33,33 @@ impl ConvTranspose2d {
         [kh, kw]: [usize; 2],
         options: ConvTranspose2dOptions,
     ) -> ConvTranspose2d {
-        // Groups that do not divide the channels are refused by the op, with the shapes at hand.
+        // If the groups do not divide the channels, the op returns the error: it knows the shapes.
         let per_group = out_channels / options.groups.max(1);
-        // PyTorch reads the fan-in off the weight's second dimension, which here counts outputs.
+        // As PyTorch, take the fan-in from the weight's second dimension. For this layer it counts outputs, not inputs.
         let init = Init::fan_in(per_group * kh * kw);
         let weight = Param::new(&[in_channels, per_group, kh, kw], init);
         ConvTranspose2d { weight, bias: Some(Param::new(&[out_channels], init)), options, out_channels }
     }
 
-    /// Rows and columns from one input's window to the next one's.
+    /// Rows and columns between the windows of neighbouring inputs.
     pub fn stride(mut self, stride: impl Into<Pair>) -> ConvTranspose2d {
         self.options.stride = stride.into().0;
         self
     }
 
-    /// Rows and columns cut off on every side.
+    /// Rows and columns removed from every side of the output.
     pub fn padding(mut self, padding: impl Into<Pair>) -> ConvTranspose2d {
         self.options.padding = padding.into().0;
         self
     }
 
-    /// Rows and columns more at the end.
+    /// Rows and columns added at the end of the output.
     pub fn output_padding(mut self, output_padding: impl Into<Pair>) -> ConvTranspose2d {
         self.options.output_padding = output_padding.into().0;
         self
     }
 
-    /// Distance between the kernel's points.
+    /// Distance between the kernel's taps.
     pub fn dilation(mut self, dilation: impl Into<Pair>) -> ConvTranspose2d {
         self.options.dilation = dilation.into().0;
         self
@@ -67,14 +67,14 @@ impl ConvTranspose2d {
 
     /// Independent groups of channels.
     pub fn groups(self, groups: usize) -> ConvTranspose2d {
-        // The weight's shape and fan-in depend on it: a new layer.
+        // The weight's shape and fan-in depend on the groups, so a new layer is built.
         let [input, kernel] = self.input_and_kernel();
         let options = ConvTranspose2dOptions { groups, ..self.options };
         let grouped = Self::build(input[0], self.out_channels, kernel, options);
         if self.bias.is_some() { grouped } else { grouped.no_bias() }
     }
 
-    /// The same without a bias.
+    /// The same layer without a bias.
     pub fn no_bias(self) -> ConvTranspose2d {
         ConvTranspose2d { bias: None, ..self }
     }
@@ -123,7 +123,8 @@ mod tests {
     use crate::nn::ModuleExt;
     use crate::{DType, Device};
 
-    /// The bound of `nn.ConvTranspose2d(2, 6, 5)`'s default initialisation is 1 / sqrt(6 * 25), not 1 / sqrt(2 * 25).
+    /// The default initialisation of `nn.ConvTranspose2d(2, 6, 5)` has the bound 1 / sqrt(6 * 25), not 1 / sqrt(2 *
+    /// 25).
     #[test]
     fn fan_in_is_that_of_the_weights_second_dimension() {
         let layer = ConvTranspose2d::new(2, 6, 5);

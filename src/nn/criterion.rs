@@ -8,7 +8,7 @@ use crate::ops::dice_loss::DiceLoss;
 use crate::ops::nll_loss::NllLoss;
 use crate::tensor::{Scope, Tensor, Watch, within};
 
-/// What a model is trained against: a [`Loss`], and how it weighs its targets. PyTorch: `nn.NLLLoss(weight)`,
+/// A [`Loss`] and its settings: class weights and label smoothing. PyTorch: `nn.NLLLoss(weight)`,
 /// `nn.CrossEntropyLoss(weight, label_smoothing)`.
 ///
 /// ```
@@ -43,10 +43,10 @@ impl From<&Criterion> for Criterion {
 }
 
 impl Criterion {
-    /// The same with this part of each target spread evenly over all classes.
+    /// Spreads this part of each target evenly over all classes.
     ///
     /// # Errors
-    /// A part outside 0 to 1; a loss other than cross entropy.
+    /// A part outside 0 to 1; a part above 0 with a loss other than cross entropy.
     pub fn label_smoothing(self, part: f64) -> Result<Criterion> {
         if !(0.0..=1.0).contains(&part) {
             return Err(Error::argument("`Criterion::label_smoothing`", format!("{part} is out of range"))
@@ -62,11 +62,11 @@ impl Criterion {
         Ok(Criterion { label_smoothing: part, ..self })
     }
 
-    /// The same with one weight `[classes]` for the samples of each class; a batch's mean divides by the weights of its
-    /// samples.
+    /// Gives each class a weight: `weights` is `[classes]`. The mean over a batch divides by the sum of its samples'
+    /// weights.
     ///
     /// # Errors
-    /// A loss of yes or no, which has no classes.
+    /// A yes/no loss, which has no classes.
     pub fn class_weights(self, weights: Tensor) -> Result<Criterion> {
         if self.loss.takes_masks() {
             return Err(Error::argument(
@@ -77,16 +77,16 @@ impl Criterion {
         Ok(Criterion { class_weights: Some(weights), ..self })
     }
 
-    /// The loss without its settings.
+    /// The loss, without its settings.
     pub fn loss(&self) -> Loss {
         self.loss
     }
 
-    /// The mean loss of a batch, a scalar. `target` holds i64 class labels; for a loss of yes or no it has the output's
-    /// elements (a mask `[N, H, W]` will do for `[N, 1, H, W]`), from 0 to 1, of any dtype.
+    /// The mean loss of a batch, a scalar. `target` holds i64 class labels. For a yes/no loss it holds one number from
+    /// 0 to 1 per element of the output, of any dtype (a mask `[N, H, W]` is accepted for `[N, 1, H, W]`).
     ///
     /// # Errors
-    /// Shapes that disagree, a label that is no class.
+    /// Shapes that disagree; a label that is not a class.
     pub fn compute(&self, output: &Tensor, target: &Tensor) -> Result<Tensor> {
         let (weights, label_smoothing) = (self.class_weights.as_ref(), self.label_smoothing);
         match self.loss {
@@ -105,12 +105,12 @@ impl Criterion {
         }
     }
 
-    /// Runs `model` on a batch: the mean loss, as [`compute`](Self::compute) has it, and the output. Of a network that ends
-    /// in log_softmax the output may be the scores before it, which rank the classes alike: one op computes logarithm and
-    /// loss, unless a hook watches.
+    /// Runs `model` on a batch and returns the mean loss, as [`compute`](Self::compute) gives it, and the output. If
+    /// the network ends in log_softmax, the output may be the scores before it, which rank the classes in the same
+    /// order. Then one op computes log_softmax and loss. With a hook, the network runs to its end.
     ///
     /// # Errors
-    /// Shapes that do not fit, a label that is no class.
+    /// Shapes that do not fit; a label that is not a class.
     pub fn of(&self, model: &dyn Module, cx: &Ctx, x: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
         let watch = Watch::on(x.device());
         let layer = |name: &str| Scope::Layer(name.to_owned());
@@ -133,7 +133,7 @@ fn bce(output: &Tensor, mask: &Tensor) -> Result<Tensor> {
     output.binary_cross_entropy_with_logits(mask, None, None, Reduction::Mean)
 }
 
-/// `target` in the dtype of `output`, with its dimension of one channel where only that is missing.
+/// `target` in the dtype of `output`. If only the dimension of one channel is missing, it is added.
 fn mask(output: &Tensor, target: &Tensor) -> Result<Tensor> {
     let mask = target.to_dtype(output.dtype())?;
     match (output.dims(), mask.dims()) {

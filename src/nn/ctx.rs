@@ -1,7 +1,7 @@
-//! What a layer knows about the pass it runs in.
+//! What a layer knows about the forward pass in which it runs.
 //!
-//! A context is a link in a chain on the stack: each layer's context points to its parent's, so naming a layer costs
-//! nothing until somebody asks for the path (an error, a hook, a dropout mask's key).
+//! Contexts form a chain on the stack: each layer's context points to its parent's. So naming a layer costs nothing
+//! until something needs the path (an error, a hook, the key of a dropout mask).
 
 use super::{Module, Param};
 use crate::core::{Key, Result};
@@ -10,15 +10,15 @@ use crate::tensor::{Device, Scope, Tensor, Watch, within};
 /// Training or evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Dropout drops; batch norm uses and updates batch statistics.
+    /// Dropout drops values. Batch norm uses batch statistics and updates the running statistics.
     Train,
-    /// Dropout passes; batch norm uses running statistics.
+    /// Dropout does nothing. Batch norm uses running statistics.
     Eval,
 }
 
-/// Watches every layer of a forward pass; the model does not know.
+/// Sees every layer of a forward pass, without any change to the model.
 pub trait Hook {
-    /// Called after the layer at `path` (as in `state_dict`) turned `x` into `y`. To see the gradient of `y` as well,
+    /// Called after the layer at `path` (as in `state_dict`) turned `x` into `y`. If you also want the gradient of `y`,
     /// call [`Tensor::retain_grad`] on it here and read it after backward.
     ///
     /// # Errors
@@ -26,7 +26,7 @@ pub trait Hook {
     fn layer(&self, path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()>;
 }
 
-/// The context of a forward pass: mode, randomness, gradients on or off, the running layer's path.
+/// The context of a forward pass: mode, random key, gradients on or off, and the path of the running layer.
 #[derive(Clone, Copy)]
 pub struct Ctx<'a> {
     mode: Mode,
@@ -38,22 +38,22 @@ pub struct Ctx<'a> {
 }
 
 impl<'a> Ctx<'a> {
-    /// A training step of the model called `name`: gradients on, dropout keyed by `key` (see [`Key::step`]).
+    /// A training step of the model called `name`. Gradients are on, and dropout uses `key` (see [`Key::step`]).
     pub fn train(name: &'a str, key: Key) -> Ctx<'a> {
         Ctx { mode: Mode::Train, key, grad: true, hook: None, parent: None, name }
     }
 
-    /// Evaluation: nothing is recorded, nothing is random.
+    /// Evaluation: nothing is recorded and nothing is random.
     pub fn eval(name: &'a str) -> Ctx<'a> {
         Ctx { mode: Mode::Eval, grad: false, ..Ctx::train(name, Key::new(0)) }
     }
 
-    /// The same, with a hook that sees every layer.
+    /// The same context, with a hook that sees every layer.
     pub fn with_hook(self, hook: &'a dyn Hook) -> Ctx<'a> {
         Ctx { hook: Some(hook), ..self }
     }
 
-    /// The same, with recording on or off.
+    /// The same context, with recording on or off.
     pub fn with_grad(self, grad: bool) -> Ctx<'a> {
         Ctx { grad, ..self }
     }
@@ -63,10 +63,10 @@ impl<'a> Ctx<'a> {
         self.mode == Mode::Train
     }
 
-    /// Runs the child `name` on `x`: extends the path, reports it in errors and shows the result to the hook.
+    /// Runs the child `name` on `x`. Extends the path, adds it to errors, and shows the result to the hook.
     ///
     /// # Errors
-    /// What the child's forward returns, with the path added.
+    /// The errors of the child's forward, with the path added.
     pub fn run(&self, name: &str, module: &dyn Module, x: &Tensor) -> Result<Tensor> {
         self.child(name, None, x.device(), |child| {
             let y = module.forward(child, x)?;
@@ -77,8 +77,8 @@ impl<'a> Ctx<'a> {
         })
     }
 
-    /// Calls `f` with the context of the child `name`, and reports the path in its errors and to who observes `device`.
-    /// `also` is the layer whose work the child does as well: it is observed as `conv1+relu`.
+    /// Calls `f` with the context of the child `name`. Adds the path to its errors and tells it to the observer of
+    /// `device`. `also` names a second layer whose work is part of the same op: the observer then sees `conv1+relu`.
     pub(super) fn child<T>(
         &self,
         name: &str,
@@ -92,12 +92,12 @@ impl<'a> Ctx<'a> {
         within(Watch::on(device).as_ref(), scope, || f(&child)).map_err(|e| e.at(|| child.path()))
     }
 
-    /// Whether a hook sees every layer.
+    /// Whether there is a hook.
     pub(super) fn is_watched(&self) -> bool {
         self.hook.is_some()
     }
 
-    /// A parameter's value for this pass: recorded when gradients are on and the parameter is not frozen.
+    /// A parameter's value for this pass. It is tracked if gradients are on and the parameter is not frozen.
     ///
     /// # Errors
     /// The model was not initialised.
@@ -106,7 +106,7 @@ impl<'a> Ctx<'a> {
         Ok(if self.grad && !param.is_frozen() { value.clone() } else { value.detach() })
     }
 
-    /// The key of this layer's random numbers in this step.
+    /// The key for this layer's random numbers in this step.
     pub fn key(&self) -> Key {
         match self.parent {
             None => self.key,
@@ -114,10 +114,10 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// The path for people: `resnet18/layer1.0/conv1`.
+    /// The path in the form for people: `resnet18/layer1.0/conv1`.
     pub fn path(&self) -> String {
         let Some(parent) = self.parent else { return self.name.to_owned() };
-        // A position in a sequence belongs to the name before it, as in state_dict: layer1.0.
+        // A position in a sequence follows the name before it after a dot, as in state_dict: layer1.0.
         let position = parent.parent.is_some() && self.name.bytes().all(|b| b.is_ascii_digit());
         format!("{}{}{}", parent.path(), if position { '.' } else { '/' }, self.name)
     }

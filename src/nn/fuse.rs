@@ -1,59 +1,59 @@
-//! The peephole: layers that run as one op where they stand side by side.
+//! Fusion: adjacent layers that run as one op.
 //!
 //! | layers | op |
 //! |---|---|
 //! | Conv2d, ReLU | [`conv2d_relu`](crate::ops::conv2d_relu) |
 //! | Linear, ReLU | [`linear_relu`](crate::ops::linear_relu) |
 //! | BatchNorm, ReLU | [`batch_norm_relu`](crate::ops::batch_norm_relu) |
-//! | BatchNorm, the sum of a residual block, ReLU | the same, with a residual |
+//! | BatchNorm, the sum of a residual block, ReLU | `batch_norm_relu` with a residual |
 //! | LogSoftmax at the end, [`Loss::Nll`](super::Loss) | [`cross_entropy`](crate::ops::cross_entropy) |
 //!
-//! Values, gradients and statistics are those of the layers one by one. While a hook watches they do run one by one: it
-//! is to see every layer's output, also those that nobody else needs.
+//! Values, gradients and statistics are the same as without fusion. If there is a hook, nothing is fused, because a
+//! hook sees the output of every layer.
 
 use super::{Ctx, Module};
 use crate::core::Result;
 use crate::tensor::Tensor;
 
-/// What a layer can be part of.
+/// How a layer can be fused.
 pub enum Fusion<'a> {
-    /// Nothing but itself.
+    /// It cannot.
     None,
-    /// A rectifier: the layer before may do its work.
+    /// A ReLU: the layer before it may do its work.
     Relu,
-    /// A layer that can do the work of the rectifier behind it.
+    /// A layer that can also do the work of a ReLU after it.
     BeforeRelu(&'a dyn BeforeRelu),
-    /// A log_softmax over the classes, dimension 1: a loss behind it may do its work.
+    /// A log_softmax over the classes (dimension 1): a loss after it may do its work.
     LogSoftmax,
-    /// A network that ends in one.
+    /// A network whose last layer is such a log_softmax.
     BeforeLoss(&'a dyn BeforeLoss),
 }
 
 /// A network that can leave its last layer, a log_softmax, to the loss.
 pub trait BeforeLoss {
-    /// As [`Module::forward`] up to the last layer: the scores of the classes.
+    /// As [`Module::forward`] without the last layer: the scores of the classes.
     ///
     /// # Errors
     /// Shapes that do not fit.
     fn scores(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor>;
 }
 
-/// A layer that can rectify its own output.
+/// A layer that can also apply ReLU to its output.
 pub trait BeforeRelu {
-    /// As [`Module::forward`] and ReLU; with a residual added in between.
+    /// As [`Module::forward`] followed by ReLU. If there is a residual, it is added before the ReLU.
     ///
     /// # Errors
     /// Shapes that do not fit.
     fn forward_relu(&self, cx: &Ctx, x: &Tensor, residual: Option<&Tensor>) -> Result<Tensor>;
 
-    /// Whether it can add a residual of this shape to what it makes of `x`.
+    /// Whether a residual of this shape can be added to the output for `x`.
     fn takes_residual(&self, x: &Tensor, residual: &Tensor) -> bool;
 }
 
 /// A named layer.
 pub(super) type Layer = (String, Box<dyn Module>);
 
-/// Runs layers one after another, pairs of them as one where they can be.
+/// Runs layers one after another. Adjacent layers that can be fused run as one op.
 pub(super) fn in_a_row(cx: &Ctx, layers: &[Layer], x: &Tensor) -> Result<Tensor> {
     let (mut x, mut rest) = (x.clone(), layers);
     while let Some(((name, layer), after)) = rest.split_first() {
@@ -67,8 +67,8 @@ pub(super) fn in_a_row(cx: &Ctx, layers: &[Layer], x: &Tensor) -> Result<Tensor>
     Ok(x)
 }
 
-/// Runs the body of a residual block, adds `beside(x)`, and runs what follows: as one with the body's last layer where
-/// they can be.
+/// Runs the body of a residual block, adds `beside(x)` (the shortcut), and runs `then`. If possible, the sum and `then`
+/// are fused with the body's last layer.
 pub(super) fn residual(
     cx: &Ctx,
     layers: &[Layer],
@@ -98,12 +98,12 @@ fn add(cx: &Ctx, y: &Tensor, beside: &Tensor, then: Option<(&str, &dyn Module)>)
     }
 }
 
-/// A layer that does the work of the one behind it.
+/// A layer that also does the work of the ReLU after it.
 struct Rectified<'a> {
     cx: &'a Ctx<'a>,
     name: &'a str,
     layer: &'a dyn BeforeRelu,
-    /// The one behind it.
+    /// The name of the ReLU.
     relu: &'a str,
 }
 
@@ -154,7 +154,7 @@ mod tests {
                 .named("bn2", BatchNorm2d::new(to))
         };
         let shortcut = Sequential::new().push(Conv2d::new(4, 6, 1)).push(BatchNorm2d::new(6));
-        // Its shortcut has one row and one column: a sum that only the plain sequence can make.
+        // The shortcut gives one row and one column. Only the unfused sum can broadcast it.
         let stretched = Sequential::new().push(AdaptiveAvgPool2d::new(1)).push(Conv2d::new(6, 6, 1));
         let conv = Sequential::new().named("conv", Conv2d::new(6, 6, 1)).named("bn", BatchNorm2d::new(6));
         Sequential::new()
@@ -169,7 +169,7 @@ mod tests {
             .push(Linear::new(5, 3))
     }
 
-    /// The op of each layer on the way from the output back to the input.
+    /// The ops from the output back to the first layer.
     fn ops(y: &Tensor) -> Vec<&'static str> {
         let mut all = Vec::new();
         let mut at = y.node().cloned();
@@ -180,7 +180,7 @@ mod tests {
         all
     }
 
-    /// Output, gradients and statistics of one training pass, to the last bit.
+    /// Output, gradients and statistics of one training pass are equal to the last bit.
     #[test]
     fn fused_layers_equal_the_layers_one_by_one() {
         let cpu = Device::cpu().unwrap();

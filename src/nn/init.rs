@@ -1,11 +1,11 @@
-//! How parameters are drawn.
+//! How the initial values of parameters are drawn.
 
 use crate::core::{Error, Key, Named, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// The rule one parameter is drawn by.
+/// The rule by which one parameter's values are drawn.
 ///
 /// ```math
 /// \begin{aligned}
@@ -15,12 +15,12 @@ use std::str::FromStr;
 /// \end{aligned}
 /// ```
 ///
-/// PyTorch's default for weight and bias of conv and linear layers is `kaiming_uniform_(a = sqrt 5)`, which works out to the
-/// first line. Xavier (Glorot & Bengio 2010) keeps the variance of activations and of gradients. Kaiming (He et al. 2015)
-/// accounts for the half that ReLU cuts off.
+/// PyTorch's default for weight and bias of conv and linear layers is `kaiming_uniform_(a = sqrt 5)`, which equals the
+/// first line. Xavier (Glorot & Bengio 2010) keeps the variance of activations and of gradients. Kaiming (He et al.
+/// 2015) also corrects for ReLU, which sets half of the values to 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
-    /// Every element this value.
+    /// Every element has this value.
     Constant(f64),
     /// Uniform in `[-bound, bound)`.
     Uniform(f64),
@@ -28,27 +28,27 @@ pub enum Init {
     Normal(f64),
 }
 
-/// A rule for a whole model, over the layers' own: `default`, `xavier`, `glorot` or `kaiming`.
+/// A rule for a whole model, instead of the layers' own: `default`, `xavier`, `glorot` or `kaiming`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
-    /// Each layer's own: PyTorch's defaults.
+    /// Each layer's own rule: PyTorch's defaults.
     #[default]
     Default,
-    /// Xavier-uniform for every `weight` of two or more dimensions; the rest keep their own. PyTorch:
+    /// Xavier-uniform for every `weight` of two or more dimensions. All others keep the layer's own rule. PyTorch:
     /// `xavier_uniform_`.
     Xavier,
-    /// The same, and each bias within the bound of its weight. scikit-learn: `MLPClassifier` (with ReLU).
+    /// As Xavier, and each bias is drawn with the bound of its weight. scikit-learn: `MLPClassifier` (with ReLU).
     Glorot,
-    /// Kaiming-normal by `fan_out` for the weights of convolutions, whose biases are 0; the rest keep their own, as in
-    /// torchvision's ResNet. PyTorch: `kaiming_normal_(mode="fan_out", nonlinearity="relu")`.
+    /// Kaiming-normal by `fan_out` for the weights of convolutions, and 0 for their biases. All others keep the layer's
+    /// own rule, as in torchvision's ResNet. PyTorch: `kaiming_normal_(mode="fan_out", nonlinearity="relu")`.
     Kaiming,
 }
 
 impl Init {
-    /// PyTorch's default for a layer with `fan_in` inputs to each output.
+    /// PyTorch's default for a layer with `fan_in` inputs per output.
     pub fn fan_in(fan_in: usize) -> Init {
-        // A layer without inputs has nothing to draw.
+        // A layer without inputs has no weights to draw, but must not divide by 0.
         Init::Uniform(1.0 / (fan_in.max(1) as f64).sqrt())
     }
 
@@ -58,13 +58,13 @@ impl Init {
         Init::Uniform((6.0 / fans.max(1) as f64).sqrt())
     }
 
-    /// Kaiming-normal for a weight `[out, in, ...]` before ReLU, by what each input reaches.
+    /// Kaiming-normal for a weight `[out, in, ...]` before ReLU, by the number of outputs that each input reaches.
     pub fn kaiming(dims: &[usize]) -> Init {
         let fan_out = dims[0] * field(dims);
         Init::Normal((2.0 / fan_out.max(1) as f64).sqrt())
     }
 
-    /// `count` values, or `None` where the machine has no memory for them.
+    /// `count` values, or `None` if there is no memory for them.
     pub(crate) fn draw(self, count: usize, key: Key) -> Option<Vec<f64>> {
         let mut values = Vec::new();
         values.try_reserve_exact(count).ok()?;
@@ -94,8 +94,8 @@ impl Named for Scheme {
 }
 
 impl Scheme {
-    /// What this scheme draws the parameter `path` by, when it overrides the layer. `dims` are the parameter's, `weight`
-    /// those of its layer's `weight`.
+    /// The rule with which this scheme overrides the layer's for the parameter `path`, or `None`. `dims` are the
+    /// parameter's dimensions, `weight` those of the `weight` in the same layer.
     pub(crate) fn rule(self, path: &str, dims: &[usize], weight: Option<&[usize]>) -> Option<Init> {
         let of = weight.filter(|weight| weight.len() >= 2)?;
         match (self, path.rsplit('.').next()?) {
@@ -137,7 +137,7 @@ mod tests {
         assert!("he".parse::<Scheme>().unwrap_err().to_string().contains("`he`"));
     }
 
-    /// Bounds and deviations of scikit-learn's and PyTorch's rules, and that norms and buffers are left alone.
+    /// The bounds and deviations are those of scikit-learn and PyTorch. Norms and buffers keep their own rules.
     #[test]
     fn every_scheme_knows_its_parameters() {
         let (linear, conv, norm) = ([100, 784], [64, 3, 7, 7], [64]);

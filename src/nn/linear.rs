@@ -12,14 +12,14 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// With a bias; PyTorch's default initialisation.
+    /// A layer with a bias and PyTorch's default initialisation.
     pub fn new(in_features: usize, out_features: usize) -> Linear {
         let init = Init::fan_in(in_features);
         let weight = Param::new(&[out_features, in_features], init);
         Linear { weight, bias: Some(Param::new(&[out_features], init)) }
     }
 
-    /// The same without a bias.
+    /// The same layer without a bias.
     pub fn no_bias(self) -> Linear {
         Linear { bias: None, ..self }
     }
@@ -30,7 +30,7 @@ impl Linear {
         let [out, features] = [self.weight.dims()[0], self.weight.dims()[1]];
         let last = x.dims().last().copied().unwrap_or(0);
         if last != features {
-            // The answer to "which size does the first FC need?", where the question comes up.
+            // The message gives the size for which people usually look here: the inputs of the first linear layer.
             return Err(Error::shape("linear", "input features disagree with weight")
                 .with("input", x.shape())
                 .with("weight", format_args!("[O={out}, I={features}]"))

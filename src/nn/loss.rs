@@ -1,4 +1,4 @@
-//! What a network is trained against.
+//! Losses: how far a network's output is from its target.
 
 use super::{Criterion, Ctx, Module};
 use crate::core::{Error, Named, Result};
@@ -6,7 +6,7 @@ use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
-/// The loss that goes with a network's output.
+/// The loss that fits a network's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
@@ -14,11 +14,11 @@ pub enum Loss {
     Nll,
     /// For outputs that are logits. PyTorch: `nn.CrossEntropyLoss`.
     CrossEntropy,
-    /// For outputs that are logits of yes or no, one an element. PyTorch: `nn.BCEWithLogitsLoss`.
+    /// For outputs that are logits of yes or no, one per element. PyTorch: `nn.BCEWithLogitsLoss`.
     BceWithLogits,
-    /// The overlap with the true mask, for logits of yes or no `[N, C, H, W]`. See [`crate::ops::dice_loss`].
+    /// How much the output overlaps the true mask, for yes/no logits `[N, C, H, W]`. See [`crate::ops::dice_loss`].
     Dice,
-    /// The sum of the two before: pixels and overlap.
+    /// The sum of `BceWithLogits` and `Dice`: single pixels and overlap.
     BceDice,
 }
 
@@ -45,7 +45,7 @@ impl Loss {
     /// [`Criterion::compute`] without settings.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Criterion::compute`].
     pub fn compute(self, output: &Tensor, target: &Tensor) -> Result<Tensor> {
         Criterion::from(self).compute(output, target)
     }
@@ -53,12 +53,12 @@ impl Loss {
     /// [`Criterion::of`] without settings.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Criterion::of`].
     pub fn of(self, model: &dyn Module, cx: &Ctx, x: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
         Criterion::from(self).of(model, cx, x, target)
     }
 
-    /// Whether it is one of yes or no for each pixel: targets are masks, not class labels.
+    /// Whether this is a yes/no loss per pixel. Its targets are masks, not class labels.
     pub fn takes_masks(self) -> bool {
         match self {
             Loss::Nll | Loss::CrossEntropy => false,
@@ -66,11 +66,11 @@ impl Loss {
         }
     }
 
-    /// Probabilities from the network's output: of the classes for `[N, classes]`, of yes for each element where the
-    /// loss is one of yes or no.
+    /// Probabilities from the network's output: of the classes for `[N, classes]`; for a yes/no loss, of yes for each
+    /// element.
     ///
     /// # Errors
-    /// An output without classes.
+    /// An output without a dimension for the classes.
     pub fn probabilities(self, output: &Tensor) -> Result<Tensor> {
         match self {
             Loss::Nll => output.exp(),
@@ -95,7 +95,8 @@ mod tests {
         }
     }
 
-    /// One op for log_softmax and nll_loss: the same loss and gradients to the last bit; the plain two while a hook watches.
+    /// One op for log_softmax and nll_loss gives the same loss and gradients to the last bit. With a hook, the two ops
+    /// run.
     #[test]
     fn a_last_log_softmax_is_left_to_the_loss() {
         let cpu = Device::cpu().unwrap();
@@ -117,11 +118,11 @@ mod tests {
         assert_eq!((fused.2, plain.2), ("cross_entropy", "nll_loss"));
         let log_p = fused.3.log_softmax(1).unwrap().to_vec::<f32>().unwrap();
         assert_eq!(log_p, plain.3.to_vec::<f32>().unwrap());
-        // A dimension that is not the classes' stays with the network.
+        // A log_softmax over another dimension than the classes stays in the network.
         assert!(matches!(Sequential::new().push(LogSoftmax(0)).fusion(), Fusion::None));
     }
 
-    /// A run's configuration and an arch file write the same names.
+    /// The configuration of a run and an arch file use the same names.
     #[test]
     fn a_loss_has_one_name() {
         for (name, loss) in Loss::NAMES {

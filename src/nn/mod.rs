@@ -1,16 +1,16 @@
-//! Layers: parameters with names, and the context a forward pass runs in.
+//! Layers: parameters with names, and the context in which a forward pass runs.
 //!
 //! | file | what |
 //! |---|---|
 //! | `module.rs`, `state.rs` | [`Module`]: forward and visit; [`ModuleExt`]: state_dict, loading, counting |
-//! | `param.rs`, `init.rs` | [`Param`]: a tensor that is drawn when the model is initialised, and how |
+//! | `param.rs`, `init.rs` | [`Param`]: a tensor whose values are drawn when the model is initialised, and the rules |
 //! | `ctx.rs` | [`Ctx`]: train or eval, randomness, the path of the running layer, hooks |
 //! | `conv.rs`, `conv_transpose.rs`, `linear.rs` | the layers with weights |
 //! | `batch_norm.rs`, `norm.rs`, `norm_parts.rs` | the normalisations, and what they share |
 //! | `activation.rs`, `pool.rs`, `upsample.rs`, `regular.rs` | layers without parameters |
-//! | `sequential.rs`, `branch.rs` | layers of layers: one after another, side by side |
-//! | `fuse.rs` | neighbours that run as one op |
-//! | `loss.rs`, `criterion.rs` | [`Loss`]: what an output is trained against; [`Criterion`]: the same with settings |
+//! | `sequential.rs`, `branch.rs` | layers made of layers: one after another, or in parallel |
+//! | `fuse.rs` | adjacent layers that run as one op |
+//! | `loss.rs`, `criterion.rs` | [`Loss`]: compares an output with its target; [`Criterion`]: a loss with settings |
 
 mod activation;
 mod batch_norm;

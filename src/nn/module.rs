@@ -1,4 +1,4 @@
-//! The contract of a layer.
+//! The contract of a layer: the [`Module`] trait.
 
 use super::{Ctx, Fusion, Param};
 use crate::core::Result;
@@ -12,18 +12,19 @@ pub trait Module: Send + Sync {
     /// Shapes that do not fit.
     fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor>;
 
-    /// Shows its parameters and children by name, in PyTorch's order. A layer without any does nothing.
+    /// Passes its parameters and children to the visitor by name, in PyTorch's order. A layer that has none does
+    /// nothing.
     fn visit<'a>(&'a self, _visitor: &mut Visitor<'a>) {}
 
-    /// PyTorch's name for the kind of layer, as `Conv2d`.
+    /// PyTorch's name for this kind of layer, such as `Conv2d`.
     fn kind(&self) -> &'static str;
 
-    /// What it can be part of, where a neighbour and it run as one op.
+    /// How this layer can run together with a neighbour as one op.
     fn fusion(&self) -> Fusion<'_> {
         Fusion::None
     }
 
-    /// The kind with its settings, as `Conv2d(1, 6, kernel_size=5, padding=2)`.
+    /// The kind with its settings, such as `Conv2d(1, 6, kernel_size=5, padding=2)`.
     fn describe(&self) -> String {
         format!("{}()", self.kind())
     }
@@ -60,12 +61,12 @@ pub struct Visitor<'a> {
 }
 
 impl<'a> Visitor<'a> {
-    /// Shows a parameter or buffer.
+    /// Adds a parameter or buffer.
     pub fn param(&mut self, name: &str, param: &'a Param) {
         self.params.push((self.path(name), param));
     }
 
-    /// Shows a child, and through it its own children.
+    /// Adds a child, and then what the child contains.
     pub fn child(&mut self, name: &str, module: &'a dyn Module) {
         let path = self.path(name);
         self.modules.push((path.clone(), module));

@@ -1,4 +1,4 @@
-//! Normalisation layers that look at each sample alone.
+//! Normalisation layers that treat each sample separately.
 
 use super::norm_parts::{Affine, Running, flag, python};
 use super::{Ctx, Module, Visitor};
@@ -7,10 +7,11 @@ use crate::ops::instance_norm::InstanceNormOptions;
 use crate::ops::local_response_norm::LocalResponseNormOptions;
 use crate::tensor::Tensor;
 
-/// PyTorch's default of every normalisation.
+/// PyTorch's default eps for all normalisations.
 const EPS: f64 = 1e-5;
 
-/// Normalises every sample over its last dimensions; `weight` and `bias` have their shape. PyTorch: `nn.LayerNorm`.
+/// Normalises every sample over its last dimensions. `weight` and `bias` have the shape of these dimensions. PyTorch:
+/// `nn.LayerNorm`.
 ///
 /// ```
 /// use receptive::nn::{LayerNorm, Module};
@@ -25,18 +26,18 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// eps 1e-5, with a weight and a bias for every element.
+    /// eps 1e-5, with one weight and one bias per element.
     pub fn new(normalized_shape: &[usize]) -> LayerNorm {
         let affine = Some(Affine::new(normalized_shape));
         LayerNorm { normalized_shape: normalized_shape.to_vec(), affine, eps: EPS }
     }
 
-    /// What is added to the variance.
+    /// Sets the number that is added to the variance.
     pub fn eps(self, eps: f64) -> LayerNorm {
         LayerNorm { eps, ..self }
     }
 
-    /// The same without weight and bias.
+    /// The same layer without weight and bias.
     pub fn no_affine(self) -> LayerNorm {
         LayerNorm { affine: None, ..self }
     }
@@ -64,7 +65,7 @@ impl Module for LayerNorm {
     }
 }
 
-/// Normalises groups of channels of every sample; `weight [C]`, `bias [C]`. PyTorch: `nn.GroupNorm`.
+/// Normalises groups of channels, separately for every sample. `weight [C]`, `bias [C]`. PyTorch: `nn.GroupNorm`.
 ///
 /// ```
 /// use receptive::nn::{GroupNorm, Module};
@@ -79,17 +80,17 @@ pub struct GroupNorm {
 }
 
 impl GroupNorm {
-    /// eps 1e-5, with a weight and a bias for every channel. `groups` divides `channels`.
+    /// eps 1e-5, with one weight and one bias per channel. `groups` must divide `channels`.
     pub fn new(groups: usize, channels: usize) -> GroupNorm {
         GroupNorm { groups, channels, affine: Some(Affine::new(&[channels])), eps: EPS }
     }
 
-    /// What is added to the variance.
+    /// Sets the number that is added to the variance.
     pub fn eps(self, eps: f64) -> GroupNorm {
         GroupNorm { eps, ..self }
     }
 
-    /// The same without weight and bias.
+    /// The same layer without weight and bias.
     pub fn no_affine(self) -> GroupNorm {
         GroupNorm { affine: None, ..self }
     }
@@ -116,8 +117,8 @@ impl Module for GroupNorm {
     }
 }
 
-/// Normalises every channel of every image, `[N, C, H, W]` or `[C, H, W]`. PyTorch: `nn.InstanceNorm2d`, which by
-/// default has no parameters and keeps no statistics, and never counts `num_batches_tracked`.
+/// Normalises every channel of every image, `[N, C, H, W]` or `[C, H, W]`. PyTorch: `nn.InstanceNorm2d`. As there, by
+/// default it has no parameters and keeps no statistics, and it never counts `num_batches_tracked`.
 ///
 /// ```
 /// use receptive::nn::{InstanceNorm2d, Module};
@@ -140,22 +141,22 @@ impl InstanceNorm2d {
         InstanceNorm2d { channels, affine: None, running: None, eps, momentum }
     }
 
-    /// What is added to the variance.
+    /// Sets the number that is added to the variance.
     pub fn eps(self, eps: f64) -> InstanceNorm2d {
         InstanceNorm2d { eps, ..self }
     }
 
-    /// How much of a batch's statistics goes into the running ones.
+    /// Sets the weight of a batch in the running statistics.
     pub fn momentum(self, momentum: f64) -> InstanceNorm2d {
         InstanceNorm2d { momentum, ..self }
     }
 
-    /// The same with weight and bias.
+    /// The same layer with weight and bias.
     pub fn affine(self) -> InstanceNorm2d {
         InstanceNorm2d { affine: Some(Affine::new(&[self.channels])), ..self }
     }
 
-    /// The same with running statistics, which evaluation uses.
+    /// The same layer with running statistics, which evaluation uses.
     pub fn track_running_stats(self) -> InstanceNorm2d {
         InstanceNorm2d { running: Some(Running::new(self.channels)), ..self }
     }
@@ -198,7 +199,8 @@ impl Module for InstanceNorm2d {
     }
 }
 
-/// Divides every value by a power of its neighbouring channels' energy. PyTorch: `nn.LocalResponseNorm`.
+/// Divides every value by `(k + alpha * m)^beta`, where m is the mean square over the neighbouring channels. PyTorch:
+/// `nn.LocalResponseNorm`.
 ///
 /// ```
 /// use receptive::nn::{LocalResponseNorm, Module};
@@ -214,17 +216,17 @@ impl LocalResponseNorm {
         LocalResponseNorm(LocalResponseNormOptions::new(size))
     }
 
-    /// The weight of the neighbours' energy.
+    /// Sets alpha, the factor of the mean square.
     pub fn alpha(self, alpha: f64) -> LocalResponseNorm {
         LocalResponseNorm(LocalResponseNormOptions { alpha, ..self.0 })
     }
 
-    /// The power.
+    /// Sets beta, the power.
     pub fn beta(self, beta: f64) -> LocalResponseNorm {
         LocalResponseNorm(LocalResponseNormOptions { beta, ..self.0 })
     }
 
-    /// What is added to the energy.
+    /// Sets k, the number that is added to the mean square.
     pub fn k(self, k: f64) -> LocalResponseNorm {
         LocalResponseNorm(LocalResponseNormOptions { k, ..self.0 })
     }

@@ -1,4 +1,4 @@
-//! What normalisation layers are made of: a weight and a bias, and the buffers of running statistics.
+//! Parts of normalisation layers: weight and bias, and the buffers of running statistics.
 
 use super::{Ctx, Init, Param, Visitor};
 use crate::core::{DType, Float, Result};
@@ -27,7 +27,7 @@ impl Affine {
         }
     }
 
-    /// Weight and bias for this pass.
+    /// Weight and bias for this forward pass.
     pub fn values(affine: &Option<Affine>, cx: &Ctx) -> Result<[Option<Tensor>; 2]> {
         let Some(Affine { weight, bias }) = affine else { return Ok([None, None]) };
         Ok([Some(cx.value(weight)?), Some(cx.value(bias)?)])
@@ -43,7 +43,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Mean 0, variance 1, no batches.
+    /// Initially mean 0, variance 1 and no batches.
     pub fn new(features: usize) -> Running {
         let buffer = |value| Param::buffer(&[features], Init::Constant(value), None);
         let batches = Param::buffer(&[], Init::Constant(0.0), Some(DType::I64));
@@ -56,7 +56,7 @@ impl Running {
         visitor.param("num_batches_tracked", &self.batches);
     }
 
-    /// Whether they stay as they are, in training too.
+    /// Whether the statistics stay unchanged, even in training.
     pub fn is_frozen(&self) -> bool {
         self.mean.is_frozen() || self.var.is_frozen()
     }
@@ -66,8 +66,8 @@ impl Running {
         Ok([self.mean.value()?, self.var.value()?])
     }
 
-    /// Counts a batch and stores what the op made of its statistics; `cumulative`: they are the batch's own, of which
-    /// each batch so far shall count the same.
+    /// Counts a batch and stores the new statistics. With `cumulative`, mean and variance are those of this batch
+    /// alone, and the stored ones become the average over all batches so far.
     pub fn track(&self, [mean, var]: &[Tensor; 2], cumulative: bool) -> Result<()> {
         let targets = [self.mean.value()?, self.var.value()?, self.batches.value()?];
         update(&Track { cumulative }, &targets, &[mean, var])

@@ -1,8 +1,8 @@
-//! A parameter: a shape and a rule now, a tensor once the model is initialised.
+//! A parameter. At first it is a shape and a rule; after the model is initialised it holds a tensor.
 //!
-//! Layers are described before they are filled: `Conv2d::new(3, 6, 5)` needs no device, no seed and no path. The model's
-//! `init` visits every parameter by path and draws its values from the key of that path, so a layer's initial weights
-//! depend on the seed and its name, not on the order of construction.
+//! Layers are described before they have values: `Conv2d::new(3, 6, 5)` needs no device, no seed and no path. The
+//! model's `init` visits every parameter by path and draws its values with the key of that path. So a layer's initial
+//! weights depend on the seed and its path, not on the order of construction.
 
 use super::init::Init;
 use crate::core::{DType, Error, ErrorKind, Key, Result, Shape};
@@ -16,17 +16,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub enum Role {
     /// Trained by the optimiser.
     Weight,
-    /// Kept with the weights but not trained: running statistics.
+    /// Saved with the weights but not trained, such as running statistics.
     Buffer,
 }
 
-/// A named tensor of a layer. Its address stays the same from `init` on; updates happen in place.
+/// A named tensor of a layer. Its address does not change after `init`; updates happen in place.
 #[derive(Debug)]
 pub struct Param {
     dims: Vec<usize>,
     init: Init,
     role: Role,
-    /// `None`: the model's.
+    /// `None` means the model's dtype.
     dtype: Option<DType>,
     value: OnceLock<Tensor>,
     frozen: AtomicBool,
@@ -60,12 +60,13 @@ impl Param {
         self.dims.iter().product()
     }
 
-    /// Weight or buffer.
+    /// Whether it is a weight or a buffer.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// Whether it stays as it is: the optimiser leaves a frozen weight alone, a norm its frozen running statistics.
+    /// Whether it is frozen. The optimiser does not change a frozen weight, and a norm does not update frozen running
+    /// statistics.
     pub fn is_frozen(&self) -> bool {
         self.frozen.load(Ordering::Relaxed)
     }
@@ -75,7 +76,7 @@ impl Param {
         self.frozen.store(frozen, Ordering::Relaxed);
     }
 
-    /// The tensor; a leaf that accumulates gradients when this is a weight.
+    /// The tensor. If this is a weight, it is a leaf that accumulates gradients.
     ///
     /// # Errors
     /// The model was not initialised.
@@ -90,7 +91,8 @@ impl Param {
         })
     }
 
-    /// Draws the values, or draws them again in place. `rule` overrides the layer's own.
+    /// Draws the values. If there are values already, they are overwritten in place. `rule` overrides the layer's own
+    /// rule.
     pub(crate) fn initialise(
         &self,
         device: &Device,
@@ -115,13 +117,13 @@ impl Param {
             return value.copy_from(&drawn);
         }
         let value = if self.role == Role::Weight { drawn.requires_grad() } else { drawn };
-        // A thread that initialises the same model at the same time drew the same values.
+        // If another thread initialised the same model at the same time, it drew the same values.
         let _ = self.value.set(value);
         Ok(())
     }
 }
 
-/// A height and a width; one number stands for both.
+/// A height and a width. One number stands for both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pair(pub [usize; 2]);
 

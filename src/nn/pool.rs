@@ -14,18 +14,18 @@ macro_rules! pool {
         pub struct $name($options);
 
         impl $name {
-            /// The stride is the kernel unless set; no padding.
+            /// No padding. The stride equals the kernel until it is set.
             pub fn new(kernel: impl Into<Pair>) -> $name {
                 $name($options::new(kernel.into().0))
             }
 
-            /// Rows and columns the window moves by.
+            /// Rows and columns by which the window moves.
             pub fn stride(mut self, stride: impl Into<Pair>) -> $name {
                 self.0.stride = stride.into().0;
                 self
             }
 
-            /// Padding around the image, at most half the kernel.
+            /// Padding around the image: at most half the kernel.
             pub fn padding(mut self, padding: impl Into<Pair>) -> $name {
                 self.0.padding = padding.into().0;
                 self
@@ -58,12 +58,12 @@ macro_rules! pool {
 }
 
 pool! {
-    /// The largest value under each window. PyTorch: `nn.MaxPool2d`.
+    /// The largest value in each window. PyTorch: `nn.MaxPool2d`.
     MaxPool2d, MaxPool2dOptions, max_pool2d
 }
 
 pool! {
-    /// The mean under each window. PyTorch: `nn.AvgPool2d`.
+    /// The mean of each window. PyTorch: `nn.AvgPool2d`.
     AvgPool2d, AvgPool2dOptions, avg_pool2d
 }
 
@@ -74,7 +74,7 @@ macro_rules! adaptive {
         pub struct $name(OutputSize);
 
         impl $name {
-            /// To this height and width; `None` keeps the input's.
+            /// Sets the output's height and width; `None` keeps the input's.
             pub fn new(output_size: impl Into<OutputSize>) -> $name {
                 $name(output_size.into())
             }
@@ -97,7 +97,7 @@ macro_rules! adaptive {
 }
 
 adaptive! {
-    /// Means over windows that make the output a chosen size. PyTorch: `nn.AdaptiveAvgPool2d`.
+    /// Means over windows that are chosen so that the output has a given size. PyTorch: `nn.AdaptiveAvgPool2d`.
     ///
     /// ```
     /// use receptive::nn::{AdaptiveAvgPool2d, Module};
@@ -108,6 +108,6 @@ adaptive! {
 }
 
 adaptive! {
-    /// Maxima over windows that make the output a chosen size. PyTorch: `nn.AdaptiveMaxPool2d`.
+    /// Maxima over windows that are chosen so that the output has a given size. PyTorch: `nn.AdaptiveMaxPool2d`.
     AdaptiveMaxPool2d, adaptive_max_pool2d
 }

@@ -1,11 +1,11 @@
-//! Layers without parameters that are not activations: dropouts and flatten.
+//! Layers without parameters that are not activations: dropout and flatten.
 
 use super::{Ctx, Module};
 use crate::core::Result;
 use crate::tensor::Tensor;
 
-/// Zeroes each element with probability `p` while training and scales the rest by `1 / (1 - p)`. The mask is keyed by
-/// seed, step and the layer's path. PyTorch: `nn.Dropout`.
+/// While training, sets each element to zero with probability `p` and scales the others by `1 / (1 - p)`. The mask
+/// depends only on the seed, the step and the layer's path. PyTorch: `nn.Dropout`.
 #[derive(Debug, Clone, Copy)]
 pub struct Dropout(pub f64);
 
@@ -23,8 +23,8 @@ impl Module for Dropout {
     }
 }
 
-/// Zeroes each channel of `[N, C, H, W]` with probability `p` while training and scales the rest by `1 / (1 - p)`. The
-/// mask is keyed as that of [`Dropout`]. PyTorch: `nn.Dropout2d`.
+/// While training, sets each channel of `[N, C, H, W]` to zero with probability `p` and scales the others by `1 / (1 -
+/// p)`. The mask depends on the same values as that of [`Dropout`]. PyTorch: `nn.Dropout2d`.
 #[derive(Debug, Clone, Copy)]
 pub struct Dropout2d(pub f64);
 
@@ -42,7 +42,7 @@ impl Module for Dropout2d {
     }
 }
 
-/// `[N, ...]` to `[N, everything else]`. PyTorch: `nn.Flatten`.
+/// Reshapes `[N, ...]` to `[N, everything else]`. PyTorch: `nn.Flatten`.
 #[derive(Debug, Clone, Copy)]
 pub struct Flatten;
 

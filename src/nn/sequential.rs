@@ -1,12 +1,11 @@
-//! Layers in a row.
+//! Layers that run one after another.
 
 use super::fuse::{Layer, in_a_row};
 use super::{BeforeLoss, Ctx, Fusion, Module, Visitor};
 use crate::core::Result;
 use crate::tensor::Tensor;
 
-/// Runs its layers one after another. They are named by position, as PyTorch's `nn.Sequential` names them, unless given
-/// names.
+/// Runs its layers one after another. A layer without a name is named by its position, as in PyTorch's `nn.Sequential`.
 ///
 /// ```
 /// use receptive::nn::{Flatten, Linear, ModuleExt, Relu, Sequential};
@@ -20,7 +19,7 @@ pub struct Sequential {
 }
 
 impl Sequential {
-    /// No layers: the identity.
+    /// A sequence without layers, which returns its input.
     pub fn new() -> Sequential {
         Sequential::default()
     }
@@ -30,7 +29,7 @@ impl Sequential {
         self.layers.len()
     }
 
-    /// Whether it is the identity.
+    /// Whether there are no layers.
     pub fn is_empty(&self) -> bool {
         self.layers.is_empty()
     }

@@ -1,18 +1,18 @@
-//! What every model can do because it can be visited: initialise, count, save and load by PyTorch's names.
+//! What every model can do because its parameters can be visited: initialise, count, save and load by PyTorch's names.
 
 use super::{Module, Param, Role, Scheme, Visitor};
 use crate::core::{DType, Error, ErrorKind, Key, Result};
 use crate::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
 
-/// What loading a state_dict found, name by name.
+/// The mismatches found while loading a state_dict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadReport {
     /// In the model, not in the file.
     pub missing: Vec<String>,
     /// In the file, not in the model.
     pub unexpected: Vec<String>,
-    /// In both with different shapes: name, the model's shape, the file's.
+    /// In both, with different shapes: name, shape in the model, shape in the file.
     pub misshapen: Vec<(String, Vec<usize>, Vec<usize>)>,
 }
 
@@ -22,7 +22,7 @@ impl LoadReport {
         self.missing.is_empty() && self.unexpected.is_empty() && self.misshapen.is_empty()
     }
 
-    /// One line for each mismatch.
+    /// One line per mismatch.
     pub fn lines(&self) -> Vec<String> {
         let missing = self.missing.iter().map(|name| format!("missing {name}"));
         let unexpected = self.unexpected.iter().map(|name| format!("unexpected {name}"));
@@ -34,15 +34,15 @@ impl LoadReport {
     }
 }
 
-/// What every module can do.
+/// Methods of every module.
 pub trait ModuleExt: Module {
-    /// Parameters and buffers by path, in the order of construction.
+    /// Parameters and buffers by path, in the order in which the model visits them.
     fn params(&self) -> Vec<(String, &Param)>;
 
     /// All layers by path, parents before children.
     fn modules(&self) -> Vec<(String, &dyn Module)>;
 
-    /// Whether it holds no other layers.
+    /// Whether the layer contains no other layers.
     fn is_leaf(&self) -> bool {
         self.modules().is_empty()
     }
@@ -55,7 +55,7 @@ pub trait ModuleExt: Module {
         self.init_with(device, dtype, seed, Scheme::Default)
     }
 
-    /// As [`init`](Self::init), by another rule than the layers' own.
+    /// As [`init`](Self::init), with `scheme` instead of the layers' own rules.
     ///
     /// # Errors
     /// As [`init`](Self::init).
@@ -73,12 +73,12 @@ pub trait ModuleExt: Module {
         Ok(())
     }
 
-    /// The number of trained values.
+    /// The number of trained values, frozen ones included.
     fn num_parameters(&self) -> usize {
         self.params().iter().filter(|(_, p)| p.role() == Role::Weight).map(|(_, p)| p.numel()).sum()
     }
 
-    /// The trained tensors by path, frozen ones left out: what an optimiser takes.
+    /// The trained tensors by path, without frozen ones. An optimiser takes these.
     ///
     /// # Errors
     /// The model was not initialised.
@@ -87,7 +87,7 @@ pub trait ModuleExt: Module {
         weights.map(|(path, p)| Ok((path, p.value()?.clone()))).collect()
     }
 
-    /// Forgets all gradients.
+    /// Drops all gradients.
     ///
     /// # Errors
     /// The model was not initialised.
@@ -109,7 +109,7 @@ pub trait ModuleExt: Module {
         let params = self.params();
         for (path, param) in &params {
             match weights.get(path) {
-                // Older files do not have it: as PyTorch does, the count goes on from what it is.
+                // Older files do not have it. As in PyTorch, the count then continues from its current value.
                 None if path.ends_with(".num_batches_tracked") => {}
                 None => report.missing.push(path.clone()),
                 Some(w) if w.dims() != param.dims() => {
@@ -123,7 +123,8 @@ pub trait ModuleExt: Module {
         report
     }
 
-    /// Copies what matches by name and shape into the model, converting dtype and device, and says what did not match.
+    /// Copies into the model every tensor that matches by name and shape, converting dtype and device. Reports
+    /// mismatches.
     ///
     /// # Errors
     /// The model was not initialised.
@@ -137,10 +138,10 @@ pub trait ModuleExt: Module {
         Ok(self.compare(weights))
     }
 
-    /// Copies `weights` into the model; nothing is changed unless every name and shape matches.
+    /// Copies `weights` into the model. If any name or shape does not match, nothing is changed.
     ///
     /// # Errors
-    /// Lists missing, unexpected and misshapen names.
+    /// Any mismatch. The message lists missing, unexpected and misshapen names.
     fn load_state_dict(&self, weights: &BTreeMap<String, Tensor>) -> Result<()> {
         let report = self.compare(weights);
         if !report.is_clean() {
@@ -152,7 +153,7 @@ pub trait ModuleExt: Module {
     }
 }
 
-/// Two parameters of one name would share one place in a file of weights.
+/// Returns an error if two parameters have the same name: they would share one place in a file of weights.
 fn check_names(params: &[(String, &Param)]) -> Result<()> {
     let mut seen: BTreeMap<&str, &Param> = BTreeMap::new();
     for (path, param) in params {

@@ -5,7 +5,7 @@ use crate::core::Result;
 use crate::ops::interpolate::{InterpolateOptions, Mode, Target};
 use crate::tensor::Tensor;
 
-/// Resizes images, taking the nearest pixel unless told otherwise. PyTorch: `nn.Upsample`.
+/// Resizes images. By default each output pixel is the nearest input pixel. PyTorch: `nn.Upsample`.
 ///
 /// ```
 /// use receptive::nn::{Module, Upsample};
@@ -15,7 +15,7 @@ use crate::tensor::Tensor;
 #[derive(Debug)]
 pub struct Upsample(InterpolateOptions);
 
-/// A factor for each direction; one number stands for both.
+/// One factor per direction. One number stands for both.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Factors([f64; 2]);
 
@@ -44,17 +44,17 @@ impl From<[f64; 2]> for Factors {
 }
 
 impl Upsample {
-    /// To this height and width.
+    /// Resizes to this height and width.
     pub fn size(size: impl Into<Pair>) -> Upsample {
         Upsample(InterpolateOptions::size(size.into().0))
     }
 
-    /// By this factor.
+    /// Resizes by this factor.
     pub fn scale(factors: impl Into<Factors>) -> Upsample {
         Upsample(InterpolateOptions::scale(factors.into().0))
     }
 
-    /// Mixes the four neighbours instead of taking the nearest.
+    /// Uses a weighted mean of the four neighbours instead of the nearest pixel.
     pub fn bilinear(self) -> Upsample {
         Upsample(InterpolateOptions { mode: Mode::Bilinear, ..self.0 })
     }
