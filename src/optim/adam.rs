@@ -12,7 +12,7 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPS: f64 = 1e-8;
 
-/// The decay of AdamW where nobody asks for another. (PyTorch: `torch.optim.AdamW`.)
+/// AdamW's default decay. (PyTorch: `torch.optim.AdamW`.)
 pub const ADAMW_DECAY: f64 = 0.01;
 
 /// Adam and AdamW, with PyTorch's default betas and eps.
@@ -26,8 +26,9 @@ pub const ADAMW_DECAY: f64 = 0.01;
 /// \end{aligned}
 /// ```
 ///
-/// in step t = 1, 2, ..; m and v start at 0, and the divisions by `1 - beta^t` undo the pull of that. In Adam the decay,
-/// with lambda for `weight_decay`, passes through the moments and is rescaled with them. AdamW decouples it:
+/// in step t = 1, 2, ... m and v start at 0, which makes them too small at first; the divisions by `1 - beta^t` correct
+/// that. In Adam the decay (lambda is `weight_decay`) is part of the gradient, so it passes through the moments and is
+/// rescaled with them. AdamW keeps the decay out of the gradient:
 ///
 /// ```math
 /// \begin{aligned}
@@ -62,7 +63,7 @@ impl Adam {
         Self::build(params, weight_decay, true)
     }
 
-    /// The same with the decay on some parameters only.
+    /// Applies the decay to some parameters only.
     pub fn decay(self, decay: Decay) -> Adam {
         Adam { decay, ..self }
     }
@@ -106,11 +107,12 @@ impl Optimizer for Adam {
     }
 }
 
-/// Targets `w`, `m`, `v` of each parameter; inputs `dw` of each, and the numbers: the corrected learning rate, the root of
-/// the second correction, the factor of decoupled decay, the decay that is part of the gradient, and 1 - beta1.
+/// Targets: `w`, `m` and `v` of each parameter. Inputs: `dw` of each parameter, and the numbers: the corrected learning
+/// rate, the square root of the second correction, the factor of decoupled decay, the decay that is part of the
+/// gradient, and 1 - beta1.
 #[derive(Debug)]
 struct AdamStep {
-    /// Which parameters decay.
+    /// For each parameter, whether it decays.
     decays: Vec<bool>,
 }
 
@@ -154,7 +156,7 @@ impl Update for AdamStep {
         in_groups(members, |grid, group| kernels::adam_f32(cx, grid, group, numbers, b2, c2, EPS as f32))
     }
 
-    /// A weight takes one for the decoupled decay, two for `g`, three for `m`, four for `v`, and six for the step.
+    /// Operations per weight: one for the decoupled decay, two for `g`, three for `m`, four for `v`, six for the step.
     fn flops(&self, targets: &[Meta], _x: &[Meta]) -> u64 {
         weights(targets, 3) * 16
     }

@@ -1,4 +1,4 @@
-//! Gradient clipping, against the rare batch whose gradient would throw the weights far away.
+//! Gradient clipping: limits the gradient of a rare batch that would change the weights far too much.
 
 use super::groups::{Member, blocks, in_groups};
 use super::{no_gradient, weights};
@@ -9,11 +9,12 @@ use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::tensor::{Meta, Tensor, Update, update};
 
-/// Scales all gradients by one factor so that their joint 2-norm is at most `max_norm`; returns the norm before, a scalar
-/// in f64. On a GPU nobody waits for it: it is there when it is read. PyTorch: `nn.utils.clip_grad_norm_`.
+/// Scales all gradients by one factor so that their joint 2-norm is at most `max_norm`. Returns the norm before
+/// scaling, a scalar in f64. On a GPU this call does not wait for it; reading the tensor does. PyTorch:
+/// `nn.utils.clip_grad_norm_`.
 ///
 /// # Errors
-/// A `max_norm` that is not above 0; no parameter, or one without a gradient.
+/// A `max_norm` that is not above 0; no parameters; a parameter without a gradient.
 pub fn clip_grad_norm(params: &[(String, Tensor)], max_norm: f64) -> Result<Tensor> {
     positive("clip_grad_norm", max_norm)?;
     let grads = gradients(params)?;
@@ -24,7 +25,7 @@ pub fn clip_grad_norm(params: &[(String, Tensor)], max_norm: f64) -> Result<Tens
     Ok(norm)
 }
 
-/// Limits every gradient element to `-max .. max`. PyTorch: `nn.utils.clip_grad_value_`.
+/// Clamps every gradient element to `-max .. max`. PyTorch: `nn.utils.clip_grad_value_`.
 ///
 /// # Errors
 /// A `max` that is not above 0; a parameter without a gradient.
@@ -42,11 +43,12 @@ fn gradients(params: &[(String, Tensor)]) -> Result<Vec<Tensor>> {
     params.iter().map(|(name, p)| p.grad().ok_or_else(|| no_gradient(name))).collect()
 }
 
-/// Targets: the norm, which is written, and the gradients, which are multiplied by `most / norm` where that is below 1.
+/// Targets: the norm, which is written, and the gradients, which are multiplied by `max_norm / norm` if that is below
+/// 1.
 #[derive(Debug)]
 struct ClipNorm(f64);
 
-/// The sum of squares, in f64: in lanes over each chunk, then over the chunks.
+/// The sum of squares in f64: first over each chunk, in lanes, then over the chunks.
 fn squares<T: Float>(cx: &CpuCtx, grad: &[T]) -> f64 {
     const LANES: usize = 8;
     let mut scratch = cx.scratch(grad.len().div_ceil(CHUNK) * size_of::<f64>());
@@ -121,13 +123,13 @@ impl Update for ClipNorm {
         in_groups(members(grads), |grid, group| kernels::scale_gradients_f32(cx, grid, group, factor.ptr()))
     }
 
-    /// A square, a sum and, where the norm is too large, a product for each element.
+    /// Per element: a square, a sum and, if the norm is too large, a product.
     fn flops(&self, targets: &[Meta], _x: &[Meta]) -> u64 {
         3 * weights(&targets[1..], 1)
     }
 }
 
-/// Gradients alone, for the kernels.
+/// Members that have only a gradient, for the kernels.
 fn members(grads: &[DeviceView]) -> impl Iterator<Item = Member<'_>> {
     grads.iter().map(|grad| Member { dw: Some(grad), ..Member::default() })
 }

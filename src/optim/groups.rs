@@ -1,28 +1,28 @@
-//! Tensors by the group: what the kernels of optimisers take at once.
+//! Groups of tensors: one kernel launch of an optimiser handles many parameters.
 
 use crate::core::Result;
 use crate::cuda::kernels::Tensors;
 use crate::cuda::{DeviceView, Launch, Ptr};
 
-/// Elements of one block of threads.
+/// Elements per thread block.
 const CHUNK: usize = 4096;
 
-/// One parameter's tensors; those that a kernel does not read are none.
+/// One parameter's tensors. Those that a kernel does not read are `None`.
 #[derive(Default)]
 pub(super) struct Member<'a> {
     pub w: Option<&'a DeviceView>,
     pub dw: Option<&'a DeviceView>,
-    /// Velocity or first moment, second moment.
+    /// The velocity or first moment, and the second moment.
     pub moments: [Option<&'a DeviceView>; 2],
     pub decays: bool,
 }
 
-/// How many blocks work on `n` elements.
+/// The number of thread blocks for `n` elements.
 pub(super) fn blocks(n: usize) -> usize {
     n.div_ceil(CHUNK)
 }
 
-/// Calls `launch` on as many members at once as a launch takes.
+/// Calls `launch` on groups of members, each as large as one launch allows.
 pub(super) fn in_groups<'a>(
     members: impl Iterator<Item = Member<'a>>,
     mut launch: impl FnMut(Launch, Tensors) -> Result<()>,

@@ -1,12 +1,12 @@
-//! Optimisers: they change parameters in place, at stable addresses.
+//! Optimisers. They change parameters in place, so addresses stay the same.
 //!
-//! An optimiser holds the parameters it was given by name, and its own state (momentum, moments) by the same names, so a
-//! checkpoint can save and restore it. A parameter without a gradient is an error that names it, not a silent skip: it
-//! is nearly always a layer that was left out of the forward pass.
+//! An optimiser holds the named parameters that it was given. Its own state (momentum, moments) has the same names, so
+//! that a checkpoint can save and restore it. A parameter without a gradient is not skipped: it is an error that names
+//! the parameter, because the cause is nearly always a layer that was left out of the forward pass.
 //!
-//! A step has two halves. [`Optimizer::set`] writes the numbers that differ from step to step (the learning rate, Adam's
-//! bias corrections) into a small tensor beside the parameters; [`Optimizer::apply`] changes all parameters in one
-//! update that reads them there. A captured CUDA graph holds the second half and is replayed as it is.
+//! A step has two halves. [`Optimizer::set`] writes the numbers that change from step to step (the learning rate,
+//! Adam's bias corrections) into a small tensor. [`Optimizer::apply`] changes all parameters in one update that reads
+//! these numbers. A captured CUDA graph contains only the second half, so it can be replayed unchanged.
 
 mod adam;
 mod clip;
@@ -30,15 +30,16 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
-/// One step of gradient descent, and the memory it carries from step to step.
+/// An optimiser: the rule for one step, and the state that it keeps between steps.
 pub trait Optimizer: Send {
-    /// Begins the next step: counts it, and writes its numbers to where [`apply`](Self::apply) reads them.
+    /// Begins the next step: counts it and writes its numbers for [`apply`](Self::apply).
     ///
     /// # Errors
-    /// On a GPU, the driver refusing.
+    /// On a GPU: an error of the driver.
     fn set(&mut self, lr: f64) -> Result<()>;
 
-    /// The momentum of the steps to come; of Adam beta1. Schedules that cycle it call this before [`set`](Self::set).
+    /// Sets the momentum (for Adam: beta1) of the following steps. Schedules that cycle it call this before
+    /// [`set`](Self::set).
     ///
     /// # Errors
     /// An optimiser without momentum; a value outside `0..1`.
@@ -48,13 +49,13 @@ pub trait Optimizer: Send {
             .help("train it with `config.cycle_momentum = false`, or with another schedule"))
     }
 
-    /// Updates every parameter in place from its gradient, with the numbers that were set last.
+    /// Updates every parameter in place from its gradient, with the numbers that [`set`](Self::set) wrote last.
     ///
     /// # Errors
-    /// A parameter that no gradient reached.
+    /// A parameter without a gradient.
     fn apply(&self) -> Result<()>;
 
-    /// One whole step, with learning rate `lr`.
+    /// One whole step with learning rate `lr`.
     ///
     /// # Errors
     /// As [`apply`](Self::apply).
@@ -63,62 +64,62 @@ pub trait Optimizer: Send {
         self.apply()
     }
 
-    /// The parameters, with what the optimiser remembers of each.
+    /// The parameters and the state that the optimiser keeps for each.
     fn memory(&self) -> &Memory;
 
-    /// As [`memory`](Self::memory), to restore it from a checkpoint.
+    /// As [`memory`](Self::memory), for restoring from a checkpoint.
     fn memory_mut(&mut self) -> &mut Memory;
 
-    /// Steps taken so far: Adam's bias correction depends on it.
+    /// The number of steps so far. Adam's bias correction depends on it.
     fn steps(&self) -> u64 {
         self.memory().steps
     }
 
-    /// Forgets all gradients.
+    /// Drops all gradients.
     fn zero_grad(&self) {
         self.memory().slots.iter().for_each(|slot| slot.param.zero_grad());
     }
 }
 
-/// Which parameters weight decay is for.
+/// The parameters to which weight decay applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decay {
-    /// All, as PyTorch does with a single group of parameters.
+    /// All parameters, as in PyTorch with a single group of parameters.
     #[default]
     All,
-    /// Those of two or more dimensions: not biases, nor the scales of norms. scikit-learn's `alpha`; in PyTorch two
-    /// groups of parameters.
+    /// Parameters with two or more dimensions, so no biases and no scales of norms. This is scikit-learn's `alpha`.
+    /// PyTorch needs two groups of parameters for it.
     #[serde(rename = "weights")]
     WeightsOnly,
 }
 
 impl Decay {
-    /// Whether it is for this parameter.
+    /// Whether weight decay applies to this parameter.
     fn covers(self, param: &Tensor) -> bool {
         self == Decay::All || param.dims().len() >= 2
     }
 }
 
-/// A parameter with its name and the optimiser's own tensors for it.
+/// A parameter, its name, and the optimiser's tensors for it.
 struct Slot {
     name: String,
     param: Tensor,
     state: Vec<Tensor>,
 }
 
-/// What an optimiser remembers: a few tensors for each parameter, and the number of steps.
+/// The state of an optimiser: a few tensors per parameter, and the number of steps.
 pub struct Memory {
     slots: Vec<Slot>,
-    /// What the tensors are called in a checkpoint, as in PyTorch's state: `exp_avg`.
+    /// The names of the tensors in a checkpoint, as in PyTorch's state: `exp_avg`.
     keys: &'static [&'static str],
     steps: u64,
-    /// The numbers of the current step, in the parameters' dtype; none where there are no parameters.
+    /// The numbers of the current step, in the parameters' dtype. `None` if there are no parameters.
     numbers: Option<Tensor>,
 }
 
 impl Memory {
-    /// One tensor of zeros for each parameter and key, and room for the `numbers` of a step.
+    /// One tensor of zeros per parameter and key, and room for the `numbers` of a step.
     fn new(params: Vec<(String, Tensor)>, keys: &'static [&'static str], numbers: usize) -> Result<Memory> {
         let metas: Vec<Meta> = params.iter().map(|(_, param)| param.meta()).collect();
         let numbers = match params.first() {
@@ -145,8 +146,8 @@ impl Memory {
         })
     }
 
-    /// Runs `step` over all parameters: its targets are each parameter followed by its own tensors, its inputs all
-    /// gradients and, last, the numbers.
+    /// Runs `step` over all parameters. Its targets are each parameter followed by that parameter's state. Its inputs
+    /// are all gradients and, last, the numbers.
     fn apply(&self, step: &dyn Update) -> Result<()> {
         let Some(numbers) = &self.numbers else { return Ok(()) };
         let grads = self.slots.iter().map(Slot::grad).collect::<Result<Vec<Tensor>>>()?;
@@ -155,7 +156,7 @@ impl Memory {
         update(step, &targets.collect::<Vec<_>>(), &inputs.collect::<Vec<_>>())
     }
 
-    /// For each parameter, whether `decay` is for it.
+    /// For each parameter, whether `decay` applies to it.
     fn covered(&self, decay: Decay) -> Vec<bool> {
         self.slots.iter().map(|slot| decay.covers(&slot.param)).collect()
     }
@@ -169,10 +170,10 @@ impl Memory {
         self.slots.iter().flat_map(named).collect()
     }
 
-    /// Restores what [`tensors`](Self::tensors) and [`Optimizer::steps`] gave.
+    /// Restores the values that [`tensors`](Self::tensors) and [`Optimizer::steps`] returned.
     ///
     /// # Errors
-    /// A name that is missing, or of another shape.
+    /// A name that is missing; a tensor of another shape.
     pub fn restore(&mut self, saved: &BTreeMap<String, Tensor>, steps: u64) -> Result<()> {
         for (name, target) in self.tensors() {
             let source = saved.get(&name).ok_or_else(|| {
@@ -186,11 +187,11 @@ impl Memory {
     }
 }
 
-/// A piece of a parameter: which one, its targets, `dw`.
+/// A piece of a parameter: the parameter's index, the pieces of its targets, and of `dw`.
 type Piece<'a, T, const K: usize> = (usize, [&'a mut [T]; K], &'a [T]);
 
-/// Calls `f(parameter, its targets, dw)` on pieces of all parameters, each with K targets: in one parallel loop, cut into
-/// tasks of about equal size over all of them together.
+/// Calls `f(parameter, targets, dw)` on pieces of all parameters; each parameter has K targets. There is one parallel
+/// loop over all parameters, divided into tasks of about equal size.
 fn each<T: Float, const K: usize>(
     cx: &CpuCtx,
     targets: &mut [ViewMut],
@@ -229,13 +230,13 @@ fn each<T: Float, const K: usize>(
     });
 }
 
-/// The weights among targets of which each parameter has so many.
+/// The number of weights, where every `each`-th target is a weight.
 fn weights(targets: &[Meta], each: usize) -> u64 {
     targets.iter().step_by(each).map(|w| w.numel() as u64).sum()
 }
 
 /// # Errors
-/// Outside `0..1`: at 1 the memory of old gradients never fades; above it grows.
+/// A momentum outside `0..1`. At 1, old gradients would never fade; above 1 they would grow.
 fn check_momentum(name: &str, momentum: f64) -> Result<()> {
     match (0.0..1.0).contains(&momentum) {
         true => Ok(()),

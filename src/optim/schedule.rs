@@ -1,5 +1,5 @@
-//! Learning rate schedules: the rate as a pure function of the position, so that a resumed run needs no state. Only
-//! `plateau` looks back, at the validation losses, and what it remembers is a [`Plateau`] of its own.
+//! Learning rate schedules. The rate is a pure function of the position in the run, so a resumed run needs no state.
+//! Only `plateau` depends on the past, on the validation losses; its state is a [`Plateau`].
 
 use super::Plateau;
 use crate::core::{Error, Result};
@@ -7,7 +7,7 @@ use std::f64::consts::PI;
 use std::fmt;
 use std::str::FromStr;
 
-/// A learning rate schedule, with PyTorch's rates, written as in the first column.
+/// A learning rate schedule, with the same rates as PyTorch's. It is written as in the first column.
 ///
 /// | text | PyTorch |
 /// |---|---|
@@ -18,11 +18,11 @@ use std::str::FromStr;
 /// | `cosine` | `CosineAnnealingLR(T_max = epochs)` |
 /// | `plateau:PATIENCE:FACTOR` | `ReduceLROnPlateau` |
 /// | `onecycle`, which also has a [`momentum`](Schedule::momentum) | `OneCycleLR(max_lr = lr, total_steps)` |
-/// | `triangle:EPOCH`, 2.5 will do | `LambdaLR` |
+/// | `triangle:EPOCH`, may be a fraction such as 2.5 | `LambdaLR` |
 /// | `warmup:STEPS/REST` | see below |
-/// | `warmup:EPOCHSep/REST`, the same over so many epochs | see below |
+/// | `warmup:EPOCHSep/REST`, warm-up over this many epochs | see below |
 ///
-/// In epoch e of E, counted from 0, and with a half cosine h:
+/// These depend on the epoch e of E, counted from 0. h is a half cosine.
 ///
 /// ```math
 /// \begin{aligned}
@@ -34,7 +34,7 @@ use std::str::FromStr;
 /// \end{aligned}
 /// ```
 ///
-/// as the notebooks' loop does, once an epoch. The rest go by step, t of T; u is the epoch with its fraction, t E / T:
+/// The others depend on the step t of T. u is the epoch with its fraction, t E / T:
 ///
 /// ```math
 /// \begin{aligned}
@@ -51,10 +51,10 @@ use std::str::FromStr;
 /// \end{aligned}
 /// ```
 ///
-/// REST is any other schedule, as in `warmup:500/cosine`. In PyTorch warm-up is `LinearLR(start_factor = 1 / steps,
-/// total_iters = steps - 1)` and REST in a `SequentialLR` with `milestones = [steps]`: REST begins its own count when warm-up
-/// ends. One difference: after warm-up by STEPS, a REST that goes by epoch keeps the run's epochs, for it has missed only a
-/// part of one.
+/// REST is any other schedule, as in `warmup:500/cosine`. In PyTorch, warm-up is `LinearLR(start_factor = 1 / steps,
+/// total_iters = steps - 1)`, followed by REST in a `SequentialLR` with `milestones = [steps]`. REST starts to count
+/// when warm-up ends. There is one difference: after a warm-up of STEPS, a REST that depends on the epoch counts the
+/// epochs of the whole run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Schedule {
     /// The same rate throughout.
@@ -65,28 +65,30 @@ pub enum Schedule {
     MultiStep { milestones: Vec<usize>, gamma: f64 },
     /// Multiplied by `gamma` every epoch. PyTorch: `ExponentialLR`.
     Exponential { gamma: f64 },
-    /// Half a cosine from `lr` down to 0 over the run, by epoch. PyTorch: `CosineAnnealingLR`.
+    /// Half a cosine from `lr` down to 0 over the run. Changes once per epoch. PyTorch: `CosineAnnealingLR`.
     Cosine,
     /// Multiplied by `gamma` after more than `patience` epochs without a better validation loss; see [`Plateau`].
     /// PyTorch: `ReduceLROnPlateau`.
     Plateau { patience: usize, gamma: f64 },
-    /// Up to `lr` in the first 30 % of steps and down to nearly 0 after, both along half a cosine. PyTorch: `OneCycleLR`.
+    /// Rises to `lr` in the first 30 % of the steps, then falls to nearly 0. Both follow half a cosine. PyTorch:
+    /// `OneCycleLR`.
     OneCycle,
-    /// Up from 0 to `lr` at epoch `peak`, and down to 0 at the end, by step and both along a line: the DAWNBench recipe
-    /// for CIFAR-10. PyTorch: `LambdaLR`.
+    /// Rises linearly from 0 to `lr` at epoch `peak`, then falls linearly to 0 at the end. Changes with every step.
+    /// This is the DAWNBench recipe for CIFAR-10. PyTorch: `LambdaLR`.
     Triangle { peak: f64 },
-    /// Up to `lr` along a line, by step; then the rest. PyTorch: `LinearLR`, then the rest, in `SequentialLR`.
+    /// Rises linearly to `lr`, step by step; then `rest` follows. PyTorch: `LinearLR`, then the rest, in a
+    /// `SequentialLR`.
     Warmup { length: Length, rest: Box<Schedule> },
 }
 
-/// How long warm-up lasts.
+/// The length of warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Length {
     Steps(u64),
     Epochs(usize),
 }
 
-/// Where in a run a step is.
+/// The position of a step in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Epochs finished.
@@ -100,15 +102,15 @@ pub struct Position {
 }
 
 impl Position {
-    /// Steps of one epoch, at least 1.
+    /// Steps per epoch, at least 1.
     fn steps_an_epoch(self) -> f64 {
         (self.steps as f64 / self.epochs.max(1) as f64).max(1.0)
     }
 }
 
 impl Schedule {
-    /// The rate for the step at this position, `lr` being the base (for `onecycle`, `triangle` and `warmup` the highest)
-    /// rate. For `plateau` it is to be multiplied by [`Plateau::factor`].
+    /// The rate for the step at this position. `lr` is the base rate; for `onecycle`, `triangle` and `warmup` it is the
+    /// highest rate. For `plateau` the caller multiplies the result by [`Plateau::factor`].
     pub fn rate(&self, lr: f64, at: Position) -> f64 {
         match self {
             Schedule::Constant | Schedule::Plateau { .. } => lr,
@@ -132,9 +134,9 @@ impl Schedule {
         }
     }
 
-    /// The momentum for the step at this position (of Adam beta1), from a schedule that cycles it: `onecycle`, from 0.95 down
-    /// to 0.85 while the rate goes up, and back while it goes down. PyTorch: `OneCycleLR(cycle_momentum=True)`, which
-    /// takes the place of the optimiser's own momentum, whatever that is.
+    /// The momentum (for Adam: beta1) for the step at this position, if the schedule cycles it. Only `onecycle` does:
+    /// the momentum falls from 0.95 to 0.85 while the rate rises, and rises again while the rate falls. PyTorch:
+    /// `OneCycleLR(cycle_momentum=True)`. It replaces the optimiser's own momentum.
     pub fn momentum(&self, at: Position) -> Option<f64> {
         match self {
             Schedule::OneCycle => Some(one_cycle(at, ONE_CYCLE_MOMENTUM)),
@@ -145,12 +147,12 @@ impl Schedule {
         }
     }
 
-    /// Whether it has a [`momentum`](Self::momentum).
+    /// Whether the schedule sets the [`momentum`](Self::momentum).
     pub fn cycles_momentum(&self) -> bool {
         self.momentum(Position { epoch: 0, epochs: 1, step: 0, steps: 1 }).is_some()
     }
 
-    /// Whether the rate at a step depends on how many the run has after it.
+    /// Whether the rate at a step depends on the length of the run.
     pub fn depends_on_length(&self) -> bool {
         match self {
             Schedule::Cosine | Schedule::OneCycle | Schedule::Triangle { .. } => true,
@@ -163,7 +165,7 @@ impl Schedule {
         }
     }
 
-    /// The memory of a schedule that looks back at validation losses, at the beginning of a run; of the others none.
+    /// The state of `plateau` at the beginning of a run; `None` for the other schedules.
     pub fn plateau(&self, lr: f64) -> Option<Plateau> {
         match self {
             Schedule::Plateau { patience, gamma } => Some(Plateau::new(*patience, *gamma, lr)),
@@ -173,10 +175,10 @@ impl Schedule {
     }
 }
 
-/// Momentum at the beginning of `onecycle`, where the rate is highest, and at the end.
+/// The momentum of `onecycle` at the beginning, at the highest rate, and at the end.
 const ONE_CYCLE_MOMENTUM: [f64; 3] = [0.95, 0.85, 0.95];
 
-/// Along half a cosine from `first` to `middle`, and along another to `last`.
+/// Half a cosine from `first` to `middle`, then another from `middle` to `last`.
 fn one_cycle(at: Position, [first, middle, last]: [f64; 3]) -> f64 {
     let peak = 0.3 * at.steps as f64 - 1.0;
     let end = at.steps as f64 - 1.0;
@@ -189,7 +191,7 @@ fn one_cycle(at: Position, [first, middle, last]: [f64; 3]) -> f64 {
 }
 
 impl Length {
-    /// In epochs, where it is given so, and in steps.
+    /// The length in whole epochs (0 if it is given in steps), and in steps.
     fn at(self, at: Position) -> (usize, u64) {
         match self {
             Length::Steps(steps) => (0, steps),
@@ -205,7 +207,7 @@ fn warm_up(length: Length, rest: &Schedule, lr: f64, at: Position) -> f64 {
     }
 }
 
-/// The position in the schedule that follows warm-up; `None`: it has not begun.
+/// The position in the schedule after warm-up; `None` while warm-up lasts.
 fn after_warm_up(length: Length, at: Position) -> Option<Position> {
     let (epochs, steps) = length.at(at);
     Some(Position {
@@ -216,12 +218,12 @@ fn after_warm_up(length: Length, at: Position) -> Option<Position> {
     })
 }
 
-/// From 1 at 0 down to 0 at 1.
+/// Falls from 1 at 0 to 0 at 1.
 fn half_cosine(part: f64) -> f64 {
     (1.0 + (PI * part).cos()) / 2.0
 }
 
-/// The forms of a schedule, for errors.
+/// All forms of a schedule, for error messages.
 const FORMS: &str = "constant, step:EVERY:GAMMA, multistep:E1,E2:GAMMA, exponential:GAMMA, cosine, onecycle, \
     triangle:EPOCH, plateau:PATIENCE:FACTOR, warmup:STEPS/REST or warmup:EPOCHSep/REST";
 
@@ -333,7 +335,7 @@ mod tests {
         }
     }
 
-    /// Each error names the part that is wrong.
+    /// Each error names the wrong part.
     #[test]
     fn malformed_text_is_refused_and_the_part_named() {
         let cases = [
@@ -359,7 +361,7 @@ mod tests {
         }
     }
 
-    /// As `OneCycleLR` in a `SequentialLR`: it sets its first momentum when it is made.
+    /// As `OneCycleLR` in a `SequentialLR`, which sets its first momentum when it is created.
     #[test]
     fn before_one_cycle_warm_up_has_its_first_momentum() {
         let (plain, warm): (Schedule, Schedule) =
@@ -373,7 +375,7 @@ mod tests {
         assert_eq!([0, 5, 19].map(|step| momentum(&plain, step, 20)), [0.95, 0.85, 0.95]);
     }
 
-    /// Steps are counted from where warm-up ended, epochs are the run's own.
+    /// After warm-up, steps are counted from its end, but epochs from the start of the run.
     #[test]
     fn after_warm_up_by_steps_epochs_stay() {
         let schedule: Schedule = "warmup:4/step:2:0.5".parse().unwrap();

@@ -8,7 +8,7 @@ use crate::cuda::{CudaCtx, DeviceView, kernels};
 use crate::float_type;
 use crate::tensor::{Meta, Tensor, Update};
 
-/// Gradient descent with momentum, Nesterov's if wished, and weight decay.
+/// Gradient descent with momentum (optionally Nesterov's) and weight decay.
 ///
 /// ```math
 /// \begin{aligned}
@@ -19,8 +19,8 @@ use crate::tensor::{Meta, Tensor, Update};
 /// \end{aligned}
 /// ```
 ///
-/// v starts at 0. The learning rate stands outside the velocity, as in PyTorch: a schedule takes effect at once. PyTorch:
-/// `optim.SGD` with `dampening = 0`.
+/// v starts at 0. The learning rate is not part of the velocity, as in PyTorch, so a change of the rate takes effect at
+/// once. PyTorch: `optim.SGD` with `dampening = 0`.
 pub struct Sgd {
     memory: Memory,
     momentum: f64,
@@ -30,7 +30,7 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// Over these parameters (see [`crate::nn::ModuleExt::trainable`]).
+    /// An optimiser of these parameters (see [`crate::nn::ModuleExt::trainable`]).
     ///
     /// # Errors
     /// A momentum outside `0..1`; a negative or non-finite decay; Nesterov without momentum.
@@ -51,7 +51,7 @@ impl Sgd {
         Ok(Sgd { memory, momentum, nesterov, weight_decay, decay: Decay::All })
     }
 
-    /// The same with the decay on some parameters only.
+    /// Applies the decay to some parameters only.
     pub fn decay(self, decay: Decay) -> Sgd {
         Sgd { decay, ..self }
     }
@@ -83,11 +83,12 @@ impl Optimizer for Sgd {
     }
 }
 
-/// Targets `w`, `v` of each parameter; inputs `dw` of each, and the numbers: learning rate, momentum, weight decay.
+/// Targets: `w` and `v` of each parameter. Inputs: `dw` of each parameter, and the numbers learning rate, momentum and
+/// weight decay.
 #[derive(Debug)]
 struct SgdStep {
     nesterov: bool,
-    /// Which parameters decay.
+    /// For each parameter, whether it decays.
     decays: Vec<bool>,
 }
 
@@ -128,7 +129,7 @@ impl Update for SgdStep {
         in_groups(members, |grid, group| kernels::sgd_f32(cx, grid, group, numbers, self.nesterov as i32))
     }
 
-    /// A weight takes three products and three sums; Nesterov's step one more of each.
+    /// Each weight needs three products and three sums. Nesterov's step needs one more of each.
     fn flops(&self, targets: &[Meta], _x: &[Meta]) -> u64 {
         weights(targets, 2) * if self.nesterov { 8 } else { 6 }
     }
