@@ -1,4 +1,4 @@
-//! Unpacking what was fetched. An archive is believed as little as any other file: only regular files with expected names,
+//! Unpacking what was downloaded. An archive is not trusted: only regular files with expected names are unpacked,
 //! nothing outside the folder, no links, and no more than a fixed number of bytes.
 
 use super::{cifar, pets};
@@ -9,13 +9,13 @@ use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 use tar::EntryType;
 
-/// More than any known set unpacks to.
+/// More bytes than any known set unpacks to.
 const MOST_BYTES: u64 = 4 << 30;
 
-/// Writes the wanted files that `archive` (`.tar.gz`) holds under `inside` to `to`.
+/// Writes the wanted files that `archive` (`.tar.gz`) contains under `inside` into the folder `to`.
 ///
 /// # Errors
-/// A damaged archive; one with links, or with paths that leave its folder; a disk that refuses.
+/// A damaged archive; an archive with links or with paths that leave its folder; a disk that cannot be written.
 pub(super) fn unpack(archive: &Path, inside: &str, wanted: fn(&Path) -> bool, to: &Path) -> Result<()> {
     let damaged = |e: std::io::Error| Error::format(archive.display(), format!("a damaged archive: {e}"));
     let file = File::open(archive).map_err(|e| Error::io(archive, "read", e))?;
@@ -44,7 +44,7 @@ pub(super) fn unpack(archive: &Path, inside: &str, wanted: fn(&Path) -> bool, to
     Ok(())
 }
 
-/// The path without `.`, if there is nothing else in it but names.
+/// The path without `.` parts; `None` if it contains anything but names.
 fn plain(path: &Path) -> Option<PathBuf> {
     path.components()
         .filter(|part| *part != Component::CurDir)
@@ -52,12 +52,12 @@ fn plain(path: &Path) -> Option<PathBuf> {
         .collect()
 }
 
-/// The files of CIFAR's folder.
+/// Whether this is a file of CIFAR's folder.
 pub(super) fn of_cifar(path: &Path) -> bool {
     cifar::BATCHES.iter().chain([&cifar::META]).any(|name| path == Path::new(name))
 }
 
-/// Images, trimaps and lists of the pets.
+/// Whether this is an image, a trimap or a list of the pets.
 pub(super) fn of_pets(path: &Path) -> bool {
     let [images, trimaps] = pets::FOLDERS.map(Path::new);
     let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));

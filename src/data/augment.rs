@@ -1,17 +1,17 @@
-//! From a set and three settings to its pipelines: what training sees, and what judges.
+//! The pipelines for training and evaluation that follow from a set and three settings.
 //!
 //! | images | `--augment` | training | evaluation |
 //! |---|---|---|---|
 //! | of one size S | `none` | - | - |
 //! | | `standard` | pad S/8, mirror, crop S | - |
-//! | | `cutout` | as standard, and a square of S/4 blotted out | - |
-//! | photographs that all have one size S | as above | as above | - |
+//! | | `cutout` | as standard, and one square of side S/4 filled | - |
+//! | photographs that all have the same size S | as above | as above | - |
 //! | photographs, N = `--resize` | `none` | stretch to N x N | the same |
 //! | | `standard` | a random window, resized to N x N; mirror | shorter side to N * 256 / 224, middle N x N |
-//! | | `cutout` | as standard, and a square of N/4 blotted out | as standard |
+//! | | `cutout` | as standard, and one square of side N/4 filled | as standard |
 //!
-//! `--resize` stretches images of one size after that. Only sets whose images keep their meaning are mirrored: a digit does
-//! not.
+//! For images of one size, `--resize` adds a stretch at the end. Only sets whose images keep their meaning are
+//! mirrored: a digit does not keep it.
 
 use super::{ImageSize, Normalization, Normalize, Pipeline, Transform};
 use crate::core::{Error, Named, Result};
@@ -48,26 +48,28 @@ impl FromStr for Augment {
     }
 }
 
-/// What preparing a set's images takes. The program knows it of a known set that is not on the machine, too.
+/// The facts that are needed to prepare a set's images. For known sets the program has them even if the set is not on
+/// the machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
     /// The size of the images.
     pub size: ImageSize,
-    /// `[height, width]` of photographs that happen to have one size: what they are resized to unless another is asked for.
+    /// `[height, width]` of photographs that all have the same size. They are resized to it unless another size is
+    /// asked for.
     pub common: Option<[usize; 2]>,
     /// Whether an image keeps its meaning when it is mirrored.
     pub flip: bool,
     /// Mean and deviation of each channel.
     pub statistics: Normalize,
-    /// What the set's notebooks do with the pixels.
+    /// How the set's notebooks normalise the pixels.
     pub normalization: Normalization,
 }
 
 impl Facts {
-    /// The numbers that normalise.
+    /// The numbers for this kind of normalisation.
     ///
     /// # Errors
-    /// [`Normalization::Pixels`], which takes the training images: [`Splits::pipelines`](super::Splits::pipelines).
+    /// [`Normalization::Pixels`], which needs the training images: [`Splits::pipelines`](super::Splits::pipelines).
     pub fn normalize(&self, normalization: Normalization) -> Result<Normalize> {
         let channels = self.size.channels();
         match normalization {
@@ -81,10 +83,10 @@ impl Facts {
         }
     }
 
-    /// What happens to images in training and in evaluation.
+    /// The pipelines for training and for evaluation.
     ///
     /// # Errors
-    /// Photographs without `resize`; sizes out of range; a normalisation for other images.
+    /// Photographs without `resize`; sizes out of range; a normalisation that does not fit the images.
     pub fn pipelines(
         &self,
         augment: Augment,
@@ -119,7 +121,8 @@ impl Facts {
         steps
     }
 
-    /// Without a size there are no steps, and the pipeline's check asks for `--resize`; unless all have the same.
+    /// Without `resize` and without a common size there are no steps, and the check of the pipeline asks for
+    /// `--resize`.
     fn varied(&self, augment: Augment, resize: Option<usize>) -> (Vec<Transform>, Vec<Transform>) {
         match (resize, augment) {
             (None, _) => match self.common {
@@ -149,7 +152,8 @@ impl Facts {
         self.flip.then_some(Transform::RandomHorizontalFlip(0.5))
     }
 
-    /// A square of the bytes nearest to the channels' means: about 0 once normalised by them.
+    /// The square is filled with the bytes nearest to the channels' means, which are about 0 after normalisation by
+    /// them.
     fn cutout(&self, augment: Augment, side: usize) -> Option<Transform> {
         let fill = self.statistics.mean.iter().map(|mean| (mean * 255.0).round() as u8).collect();
         (augment == Augment::Cutout).then_some(Transform::Cutout { side: (side / 4).max(1), fill })

@@ -1,31 +1,31 @@
-//! Whether a picture is light where a network's training images were dark, or dark where they were light.
+//! Detects whether a picture is light although a network's training images were dark, or the reverse.
 //!
-//! A drawing and its paper tell: along the edge there is paper. So the training images' edges are compared with the
-//! picture's. Sets whose images have light edges as well as dark ones, as photographs do, say nothing.
+//! The edge of a drawing shows the brightness of its paper. So the edges of the training images are compared with the
+//! picture's. If a set has both light and dark edges, as photographs do, nothing can be said.
 
 use super::{Dataset, Image, SetSpec};
 use crate::core::Result;
 use serde::{Deserialize, Serialize};
 
-/// Images that are looked at.
+/// The number of images to look at.
 const LOOKED_AT: usize = 32;
-/// An edge up to this bright is dark, one from the other on is light. (Of 60,000 images of MNIST and 5,000 of
-/// Fashion-MNIST the brightest edge has 0.34.)
+/// An edge up to `DARK` is dark, an edge from `LIGHT` on is light. (The brightest edge in 60,000 images of MNIST and
+/// 5,000 of Fashion-MNIST has 0.34.)
 const DARK: f64 = 0.4;
 const LIGHT: f64 = 0.6;
-/// A picture's edge is less sure than those of a set: paper in the shade.
+/// The limit for a picture's edge. It is less strict than for a set, because paper may lie in the shade.
 const MIDDLE: f64 = 0.55;
 
-/// How bright the edges of a set's images are, from 0, black, to 1.
+/// How bright the edges of a set's images are, from 0 (black) to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Brightness {
-    /// Of the images' edges: that of the darkest and that of the lightest edge.
+    /// The brightness of the darkest edge and of the lightest edge.
     pub edges: [f64; 2],
 }
 
 impl Brightness {
-    /// Of a few of the images, spread over the set.
+    /// Measures a few of the images, spread over the set.
     ///
     /// # Errors
     /// An image that cannot be read.
@@ -40,21 +40,21 @@ impl Brightness {
         Ok(Brightness { edges })
     }
 
-    /// Of a set that the program knows; `None` where its images may be anything.
+    /// The brightness of a set that the program knows; `None` if its images may be anything.
     pub fn known(set: &SetSpec) -> Option<Brightness> {
-        // Drawings and clothes on black.
+        // Sets with one dark channel: digits and clothes on black.
         let mean = set.mean.iter().sum::<f64>() / set.mean.len() as f64;
         (set.mean.len() == 1 && mean < DARK).then_some(Brightness { edges: [0.0, DARK] })
     }
 
-    /// Whether the picture is light where these are dark, or the other way round.
+    /// Whether the picture is light although these images are dark, or the reverse.
     pub fn is_opposite(&self, picture: &Image) -> bool {
         let edge = edge(picture);
         let [darkest, lightest] = self.edges;
         (lightest <= DARK && edge >= MIDDLE) || (darkest >= LIGHT && edge <= 1.0 - MIDDLE)
     }
 
-    /// Whether most of a set's images are.
+    /// Whether this is true for most images of a set.
     ///
     /// # Errors
     /// An image that cannot be read.
@@ -68,16 +68,16 @@ impl Brightness {
         Ok(2 * opposite.sum::<Result<usize>>()? > n)
     }
 
-    /// What these are: `dark` or `light`.
+    /// `dark` or `light`, for messages.
     pub fn word(&self) -> &'static str {
         if self.edges[1] <= DARK { "dark" } else { "light" }
     }
 }
 
-/// The mean over the pixels along an image's edge.
+/// The mean of the pixels along an image's edge.
 fn edge(image: &Image) -> f64 {
     let [_, h, w] = image.size;
-    // A pixel of 28, and as much of a large picture.
+    // One pixel in an image of 28, and proportionally more in a large picture.
     let ring = (h.min(w) / 28).max(1);
     let (mut sum, mut pixels) = (0u64, 0u64);
     for plane in image.planes() {
@@ -97,7 +97,7 @@ mod tests {
     use crate::data::{DataDirs, Inverted, catalog, load};
     use std::sync::Arc;
 
-    /// None of the sample's images is taken for the opposite of its set, and each is once it is inverted.
+    /// No image of the sample is reported as the opposite of its set, and every one is after it is inverted.
     #[test]
     fn the_samples_own_images_raise_no_alarm() {
         let splits = load("sample", &DataDirs::default()).unwrap();
@@ -120,14 +120,14 @@ mod tests {
         assert!(measured.is_opposite_of_set(&Inverted::new(splits.val)).unwrap());
     }
 
-    /// Photographs have light and dark edges: nothing can be said of them.
+    /// Photographs have light and dark edges, so nothing can be said.
     #[test]
     fn mixed_edges_say_nothing() {
         let mixed = Brightness { edges: [0.1, 0.9] };
         let image = |byte| Image::new([3, 56, 40], vec![byte; 3 * 56 * 40]).unwrap();
         assert!(!mixed.is_opposite(&image(255)) && !mixed.is_opposite(&image(0)));
         assert_eq!(Brightness::known(catalog::known("cifar10").unwrap()), None);
-        // Light paper with a drawing, in a photograph's size: only the edge is paper.
+        // A drawing on light paper, in a photograph's size: only the edge is sure to be paper.
         let mut drawing = image(210);
         drawing.pixels.chunks_exact_mut(40).for_each(|row| row[10..30].fill(0));
         assert!(Brightness::known(catalog::known("mnist").unwrap()).unwrap().is_opposite(&drawing));

@@ -3,12 +3,12 @@
 use super::{Augment, Facts, ImageSize, Normalization, Normalize};
 use crate::core::{Error, Result};
 
-/// One row: a data set by its name on the command line.
+/// One row: a data set with its name on the command line.
 #[derive(Debug)]
 pub struct SetSpec {
-    /// As `--data` takes it.
+    /// The name that `--data` takes.
     pub name: &'static str,
-    /// What it is, in a line.
+    /// A description in one line.
     pub about: &'static str,
     /// Where its images come from.
     pub source: Source,
@@ -18,20 +18,20 @@ pub struct SetSpec {
     pub flip: bool,
     /// Class names by label.
     pub classes: &'static [&'static str],
-    /// Published mean of the training pixels (in `0..=1`), a channel each; of photographs, [`IMAGENET`]'s.
+    /// Published mean of the training pixels (in `0..=1`) per channel; for photographs that of [`IMAGENET`].
     pub mean: &'static [f64],
-    /// Published standard deviation, likewise.
+    /// Published standard deviation, in the same form.
     pub std: &'static [f64],
-    /// What its notebooks do with the pixels.
+    /// How its notebooks normalise the pixels.
     pub normalization: Normalization,
     /// How its notebooks vary the training images.
     pub augment: Augment,
-    /// Which images validate.
+    /// Which images are used for validation.
     pub validation: Validation,
 }
 
 impl SetSpec {
-    /// What preparing its images takes.
+    /// The facts that are needed to prepare its images.
     pub fn facts(&self) -> Facts {
         Facts {
             size: self.size,
@@ -51,7 +51,7 @@ impl SetSpec {
 /// Where a set's images come from.
 #[derive(Debug)]
 pub enum Source {
-    /// In the program itself.
+    /// Embedded in the program.
     Embedded,
     /// Four IDX files in a folder.
     Idx(IdxSource),
@@ -62,7 +62,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Its folder in a data folder; the first is where `fetch` puts it, others are accepted (torchvision's layout).
+    /// Its folder inside a data folder. `fetch` uses the first; others are accepted too (torchvision's layout).
     pub fn folders(&self) -> &'static [&'static str] {
         match self {
             Source::Embedded => &[],
@@ -71,7 +71,7 @@ impl Source {
         }
     }
 
-    /// Where a system package puts it, and that package's name.
+    /// The folder of a system package with this set, and the package's name.
     pub fn package(&self) -> Option<(&'static str, &'static str)> {
         match self {
             Source::Idx(source) => source.package,
@@ -80,7 +80,7 @@ impl Source {
     }
 }
 
-/// A set that comes as archives, `.tar.gz`.
+/// A set that is published as archives (`.tar.gz`).
 #[derive(Debug)]
 pub struct ArchiveSource {
     /// See [`Source::folders`].
@@ -89,16 +89,16 @@ pub struct ArchiveSource {
     pub url: &'static str,
     /// Each archive's name and published MD5.
     pub archives: &'static [(&'static str, &'static str)],
-    /// The folder inside the archives whose content is the set's folder; empty where they have none.
+    /// The folder inside the archives that contains the set's files; empty if there is none.
     pub inside: &'static str,
 }
 
 /// A set of four IDX files.
 #[derive(Debug)]
 pub struct IdxSource {
-    /// Its folder in a data folder; the first is where `fetch` puts it, others are accepted (torchvision's layout).
+    /// Its folder inside a data folder. `fetch` uses the first; others are accepted too (torchvision's layout).
     pub folders: &'static [&'static str],
-    /// Where a system package puts it, and that package's name.
+    /// The folder of a system package with this set, and the package's name.
     pub package: Option<(&'static str, &'static str)>,
     /// Where `fetch` gets it.
     pub url: &'static str,
@@ -114,16 +114,16 @@ pub const IDX_FILES: [&str; 4] = [
     "t10k-labels-idx1-ubyte",
 ];
 
-/// Which images judge a model while it trains.
+/// Which images evaluate a model while it trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validation {
-    /// The test images; nothing is left for a test at the end.
+    /// The test images; no images are left for a test at the end.
     Test,
-    /// A sixth of the training images, drawn with a fixed seed; the test images stay untouched until the end.
+    /// A sixth of the training images, drawn with a fixed seed. The test images are not used until the end.
     HeldOut,
 }
 
-/// Mean and deviation of ImageNet's photographs, which every published pretrained network was trained with.
+/// Mean and deviation of ImageNet's photographs, with which every published pretrained network was trained.
 pub const IMAGENET: (&[f64], &[f64]) = (&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
 
 const DIGITS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];

@@ -1,5 +1,5 @@
-//! What a set hands over, checked against what it says of itself. Sets are user code, too: a label that no class has, or
-//! an image of another size, is an error that names the set and the image, wherever it is read.
+//! Reading from a set with checks against the set's own description. Sets are user code too. A label that is not a
+//! class, or an image of another size, is an error that names the set and the image, wherever it is read.
 
 use super::{Dataset, Image};
 use crate::core::{Error, Result};
@@ -21,7 +21,7 @@ pub fn label(set: &dyn Dataset, i: usize) -> Result<usize> {
 /// Reads image `i`.
 ///
 /// # Errors
-/// As [`Dataset::read`]; an image of another size than the set's, or with another number of pixels than its size says.
+/// As [`Dataset::read`]; an image whose size is not the set's, or whose number of pixels does not match its size.
 pub fn read(set: &dyn Dataset, i: usize, image: &mut Image) -> Result<()> {
     set.read(i, image)?;
     whole(set, "read()", i, image)?;
@@ -39,7 +39,7 @@ pub fn read(set: &dyn Dataset, i: usize, image: &mut Image) -> Result<()> {
 /// Reads the mask of an image whose height and width are known.
 ///
 /// # Errors
-/// As [`Dataset::mask`]; a mask of another size than its image; bytes that are neither 0 nor 1.
+/// As [`Dataset::mask`]; a mask whose size is not its image's; bytes that are neither 0 nor 1.
 pub fn mask(set: &dyn Dataset, i: usize, [_, h, w]: [usize; 3], mask: &mut Image) -> Result<()> {
     set.mask(i, mask)?;
     whole(set, "mask()", i, mask)?;

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! data_batch_1.bin .. data_batch_5.bin, test_batch.bin:  records of  label (1 byte) | 3 planes of 32 x 32 bytes
-//! batches.meta.txt:  the class names, a line each
+//! batches.meta.txt:  the class names, one per line
 //! ```
 //!
-//! Records have no header to check, so a file must be whole records, every label a class, and all files of one length: a
-//! download that was cut off, even between two records, is noticed.
+//! Records have no header to check. So a file must consist of whole records, every label must be a class, and all files
+//! must have the same length. This detects a download that was cut off, even between two records.
 
 use super::ImageSet;
 use crate::core::{Error, ErrorKind, Result};
@@ -23,21 +23,22 @@ pub const BATCHES: [&str; 6] = [
     "data_batch_5.bin",
     "test_batch.bin",
 ];
-/// The file of class names.
+/// The file with the class names.
 pub const META: &str = "batches.meta.txt";
 /// The size of an image.
 pub const IMAGE: [usize; 3] = [3, 32, 32];
 
 const PIXELS: usize = 3 * 32 * 32;
 const RECORD: usize = 1 + PIXELS;
-/// The longest file: 30 times the official ones.
+/// The longest file that is read: about 30 times an official one.
 const LONGEST: u64 = 1 << 30;
 const REFETCH: &str = "the file is damaged: delete it and get it again (receptive data fetch cifar10)";
 
-/// Training and test images, in file order.
+/// Reads training and test images, in file order.
 ///
 /// # Errors
-/// A file that is missing, unreadable, of another length than the others or not whole records; a label that is no class.
+/// A file that is missing, unreadable, of another length than the others, or not whole records; a label that is not a
+/// class.
 pub fn read(name: &str, folder: &Path) -> Result<[ImageSet; 2]> {
     let classes = classes(&folder.join(META))?;
     let mut train = Records::default();
@@ -65,7 +66,7 @@ struct Records {
 }
 
 impl Records {
-    /// Adds a file's records; returns their number.
+    /// Adds a file's records and returns their number.
     fn add(&mut self, path: &Path, classes: usize) -> Result<usize> {
         let bytes = contents(path, LONGEST)?;
         if bytes.is_empty() || bytes.len() % RECORD != 0 {
@@ -103,7 +104,7 @@ fn classes(path: &Path) -> Result<Vec<String>> {
     }
 }
 
-/// A whole file of at most `longest` bytes.
+/// Reads a whole file of at most `longest` bytes.
 pub(super) fn contents(path: &Path, longest: u64) -> Result<Vec<u8>> {
     let refused = |e: std::io::Error| match e.kind() {
         IoKind::NotFound => {

@@ -1,4 +1,4 @@
-//! What a data set is: images as bytes, a label or a mask each, and names for the classes.
+//! The contract of a data set: images as bytes, a label or a mask for each, and names for the classes.
 
 use super::idx::Idx;
 use super::{Image, ImageSize, checked};
@@ -6,15 +6,15 @@ use crate::core::{Error, ErrorKind, Key, Result};
 use flate2::Crc;
 use std::sync::Arc;
 
-/// Labelled images. Shared by the loader's threads.
+/// Labelled images. The loader's threads share a set.
 pub trait Dataset: Send + Sync {
-    /// What it is called in messages: `mnist/train`.
+    /// The name in messages: `mnist/train`.
     fn name(&self) -> &str;
 
     /// The number of images.
     fn len(&self) -> usize;
 
-    /// Whether there are none.
+    /// Whether there are no images.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -22,20 +22,20 @@ pub trait Dataset: Send + Sync {
     /// The size of its images.
     fn size(&self) -> ImageSize;
 
-    /// The class names; a label is an index into them.
+    /// The class names. A label is an index into them.
     fn classes(&self) -> &[String];
 
     /// The class of image `i < len()`.
     fn label(&self, i: usize) -> usize;
 
-    /// Reads image `i < len()`, of [`size`](Self::size).
+    /// Reads image `i < len()`. Its size must agree with [`size`](Self::size).
     ///
     /// # Errors
     /// A file that cannot be read or decoded. Sets in memory have none.
     fn read(&self, i: usize, image: &mut Image) -> Result<()>;
 
-    /// Looks at every image's header, where images are files: a damaged one is found before the first epoch, not after the
-    /// last. Returns `[height, width]` where all images have the same.
+    /// Checks every image's header, if images are files. So a damaged file is found before the first epoch, not after
+    /// the last. Returns `[height, width]` if all images have the same.
     ///
     /// # Errors
     /// An image, or a mask, whose header cannot be read or is damaged.
@@ -43,8 +43,8 @@ pub trait Dataset: Send + Sync {
         Ok(self.size().fixed().map(|[_, h, w]| [h, w]))
     }
 
-    /// A number that changes when image `i < len()` does (CRC-32). As it is here, of the image's size and pixels; a set
-    /// whose images take long to read has something cheaper, such as a file's name and length.
+    /// A number that changes when image `i < len()` changes (CRC-32). By default it is computed from the image's size
+    /// and pixels. A set whose images take long to read uses something cheaper, such as a file's name and length.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -62,23 +62,24 @@ pub trait Dataset: Send + Sync {
         false
     }
 
-    /// Reads the mask of image `i < len()`: one channel of the image's height and width, 1 where the object is, else 0.
+    /// Reads the mask of image `i < len()`: one channel with the image's height and width, 1 at the object and 0
+    /// elsewhere.
     ///
     /// # Errors
-    /// [`ErrorKind::Missing`]: a set without masks. A file that cannot be read or decoded.
+    /// [`ErrorKind::Missing`] for a set without masks; a file that cannot be read or decoded.
     fn mask(&self, _i: usize, _mask: &mut Image) -> Result<()> {
         Err(no_masks(self.name()))
     }
 }
 
-/// A set was asked for masks and has none.
+/// The error for a set that has no masks.
 pub(super) fn no_masks(set: &str) -> Error {
     Error::new(ErrorKind::Missing, set, "this data set has labels, but no masks")
         .help("segmentation needs a set with masks: `config.data = pets`")
 }
 
-/// The end of a set's name: `photos/val` of a folder's path. Pictures, pages and records state it, and where a folder lies
-/// is no part of them.
+/// The last two parts of a set's name: `photos/val` of a folder's path. Pictures, pages and records show the name, and
+/// the rest of the path does not belong there.
 pub(super) fn set_name(name: &str) -> String {
     let parts: Vec<&str> = name.split('/').collect();
     parts[parts.len().saturating_sub(2)..].join("/")
@@ -95,10 +96,10 @@ pub struct ImageSet {
 }
 
 impl ImageSet {
-    /// `labels.len()` images of `[C, H, W]` bytes, one after the other.
+    /// Makes a set of `labels.len()` images of `[C, H, W]` bytes, one after another.
     ///
     /// # Errors
-    /// Pixels and labels that do not match in number; no images; a label that is not below the number of classes.
+    /// Numbers of pixels and labels that do not match; no images; a label that is not below the number of classes.
     pub fn new(
         name: impl Into<String>,
         size: [usize; 3],
@@ -122,10 +123,10 @@ impl ImageSet {
         Ok(ImageSet { name: set_name(&name), size, pixels, labels, classes })
     }
 
-    /// Grey images and labels as IDX files hold them. Without class names the labels' own numbers are the names.
+    /// Makes a set of grey images and labels from IDX files. Without class names, the labels' numbers are the names.
     ///
     /// # Errors
-    /// Wrong ranks; image and label counts that differ; no images; a label that is not below the number of classes.
+    /// Wrong ranks; different numbers of images and labels; no images; a label that is not below the number of classes.
     pub fn from_idx(
         name: impl Into<String>,
         images: Idx,
@@ -211,7 +212,7 @@ pub struct Subset {
 }
 
 impl Subset {
-    /// Image `i` is image `indices[i]` of `base`.
+    /// Makes a set whose image `i` is image `indices[i]` of `base`.
     ///
     /// # Errors
     /// An index outside `base`.
@@ -269,11 +270,11 @@ impl Dataset for Subset {
 
 /// `floor(n / classes)` images of each class, in file order (`--subset N`).
 ///
-/// Which ones: with a key, the first of each class in `key`'s permutation of the set, so that another seed studies other
-/// images; without one, the first of each class in the file.
+/// With a key, these are the first images of each class in the key's permutation of the set, so another seed gives
+/// other images. Without a key, they are the first images of each class in the file.
 ///
 /// # Errors
-/// Less than one image a class; a class that has not enough.
+/// Less than one image per class; a class with too few images.
 pub fn stratified(base: &Arc<dyn Dataset>, n: usize, key: Option<Key>) -> Result<Subset> {
     let classes = base.classes().len();
     let each = n / classes.max(1);

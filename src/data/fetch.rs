@@ -1,15 +1,18 @@
-//! Downloading a data set: resumed where it was cut off, believed only when its published sum is right.
+//! Downloading a data set. An interrupted download is continued, and a file is accepted only if its published checksum
+//! matches.
 //!
-//! The bytes come through the system's `curl`: a TLS stack of the program's own would add 35 s to its build. curl writes
-//! header and body to a pipe; everything else happens here: what to ask for, the `.part` file, the sum, the rename.
+//! The bytes come through the system's `curl`, because a TLS library in the program would add 35 s to its build. curl
+//! writes header and body to a pipe. Everything else happens here: the request, the `.part` file, the checksum, the
+//! rename.
 //!
 //! ```text
 //!   no file --> NAME.gz.part, growing --> sum of the unpacked content is right --> NAME.gz
 //!                  cut off: kept, the next fetch asks for the rest      wrong: removed
 //! ```
 //!
-//! The sum is that of the unpacked content, so a mirror may have compressed it in its own way. A set that comes as archives
-//! is published with their MD5s; they are unpacked beside its folder, which appears when it is complete.
+//! The checksum is that of the unpacked content, because a mirror may have compressed it differently. A set that comes
+//! as archives is published with their MD5s. Archives are unpacked beside the set's folder, which appears when it is
+//! complete.
 
 use super::archive::{of_cifar, of_pets, unpack};
 use super::catalog::{ArchiveSource, IDX_FILES, IdxSource, SetSpec, Source};
@@ -24,13 +27,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// More than any known file unpacks to; a stream that goes on is not worth hashing.
+/// More bytes than any known file unpacks to. Hashing stops there.
 const MAX_UNPACKED: u64 = 256 << 20;
 
-/// What [`fetch`] reports on its way.
+/// Progress that [`fetch`] reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// The file was there, with the right content.
+    /// The file existed already, with the right content.
     Present(&'a Path),
     /// `done` of `total` bytes are on the disk.
     Progress { file: &'a Path, done: u64, total: Option<u64> },
@@ -41,7 +44,7 @@ pub enum Event<'a> {
 /// How to fetch.
 #[derive(Debug, Clone)]
 pub struct FetchOptions {
-    /// The address the files' names are appended to, instead of the set's own.
+    /// An address to use instead of the set's own. The files' names are appended to it.
     pub url: Option<String>,
     /// The program to run.
     pub curl: PathBuf,
@@ -53,11 +56,12 @@ impl Default for FetchOptions {
     }
 }
 
-/// Fetches what is missing of a set into its folder under `root`; returns that folder. The sample has nothing to fetch.
+/// Downloads what is missing of a set into its folder under `root`, and returns that folder. The sample needs no
+/// download.
 ///
 /// # Errors
-/// No curl; an address that does not answer or has no such file; a download that was cut off (what came is kept, and the
-/// next call goes on from there); content with another sum (removed); a disk that refuses.
+/// No curl; an address that does not answer or has no such file; a download that was cut off (the part is kept, and the
+/// next call continues it); content with another checksum (it is removed); a disk that cannot be written.
 pub fn fetch(
     spec: &SetSpec,
     root: &Path,
@@ -119,7 +123,7 @@ fn fetch_archives(
     Ok(folder)
 }
 
-/// One file into `folder`, unless it is there.
+/// Downloads one file into `folder`, unless it exists.
 fn fetch_file(
     folder: &Path,
     name: &str,
@@ -141,10 +145,10 @@ fn fetch_file(
     Ok(())
 }
 
-/// The published sum of a file.
+/// The published checksum of a file.
 #[derive(Clone, Copy)]
 enum Sum<'a> {
-    /// SHA-256 of what the file unpacks to.
+    /// SHA-256 of the unpacked file.
     Content(&'a str),
     /// MD5 of the file as it is.
     Archive(&'a str),
@@ -164,7 +168,7 @@ impl Sum<'_> {
         }
     }
 
-    /// The sum, in hexadecimal, that a file has.
+    /// The checksum of a file, in hexadecimal.
     fn measure(&self, path: &Path) -> std::io::Result<String> {
         let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
         match self {
@@ -181,7 +185,7 @@ impl Sum<'_> {
     }
 }
 
-/// One file on its way.
+/// One download.
 struct Download<'a> {
     curl: &'a Path,
     url: &'a str,
@@ -189,7 +193,7 @@ struct Download<'a> {
     file: &'a Path,
 }
 
-/// The last header of an answer.
+/// The header of an answer.
 struct Head {
     status: u16,
     length: Option<u64>,
@@ -198,7 +202,7 @@ struct Head {
 impl Download<'_> {
     fn run(&self, sum: Sum, report: &mut dyn FnMut(Event)) -> Result<()> {
         let have = std::fs::metadata(self.part).map_or(0, |meta| meta.len());
-        // Stopped between the last byte and the rename: nothing is left to ask for.
+        // An earlier run may have stopped between the last byte and the rename. Then nothing is missing.
         if have == 0 || !sum.is_of(self.part) {
             self.download(have, report)?;
             self.check(sum)?;
@@ -206,13 +210,13 @@ impl Download<'_> {
         std::fs::rename(self.part, self.file).map_err(|e| Error::io(self.file, "rename to", e))
     }
 
-    /// Appends what is missing to `.part`, which holds `have` bytes.
+    /// Appends the missing bytes to `.part`, which has `have` bytes.
     fn download(&self, have: u64, report: &mut dyn FnMut(Event)) -> Result<()> {
         let mut child = self.start(have)?;
         let mut answer = BufReader::with_capacity(1 << 16, child.stdout.take().expect("stdout is a pipe"));
         let received = self.receive(&mut answer, have, report);
         if received.is_err() {
-            // It may be waiting for a slow server. Where it has ended by itself there is nothing to kill.
+            // curl may be waiting for a slow server. If it has already ended, killing it does nothing.
             let _ = child.kill();
         }
         drop(answer);
@@ -222,7 +226,7 @@ impl Download<'_> {
         let complaint = complaint.trim();
         let status = child.wait().map_err(|e| Error::io(self.curl, "wait for", e))?;
         match received? {
-            // The server has no bytes after ours, which are not the file: they are of no use.
+            // The server has no bytes after ours, but ours are not the file. So they are removed.
             Received::NotSatisfiable => {
                 std::fs::remove_file(self.part).map_err(|e| Error::io(self.part, "remove", e))?;
                 self.download(0, report)
@@ -262,7 +266,7 @@ impl Download<'_> {
         })
     }
 
-    /// Writes the body to `.part`, after the bytes it has where the server goes on from them, else from the start.
+    /// Writes the body to `.part`: after its bytes if the server continues from there, else from the start.
     fn receive(
         &self,
         answer: &mut dyn BufRead,
@@ -333,15 +337,15 @@ impl Download<'_> {
 }
 
 enum Received {
-    /// The body's bytes, those of an earlier call included.
+    /// The number of bytes in `.part`, including those of earlier calls.
     Bytes { done: u64, total: Option<u64> },
-    /// Nothing follows the bytes that are here.
+    /// The server has no bytes after those in `.part`.
     NotSatisfiable,
     /// No header at all.
     Nothing,
 }
 
-/// The header of the final answer; those of redirections and interim answers come before it.
+/// The header of the final answer. Headers of redirections and interim answers come before it and are skipped.
 fn read_head(answer: &mut dyn BufRead) -> std::io::Result<Option<Head>> {
     let mut head = None;
     let mut line = Vec::new();

@@ -1,7 +1,7 @@
-//! Images in files of their own, decoded when they are asked for.
+//! Images in separate files, decoded when they are read.
 //!
-//! Nothing is kept between epochs: decoding a photograph takes a worker a few milliseconds, and a step on a batch of
-//! photographs takes far longer than that.
+//! Nothing is kept between epochs. Decoding a photograph takes a worker a few milliseconds, and a training step on a
+//! batch of photographs takes far longer than that.
 
 use super::dataset::{no_masks, set_name};
 use super::{Dataset, Image, ImageSize, picture};
@@ -29,7 +29,7 @@ pub(super) struct FileSet {
 }
 
 impl FileSet {
-    /// Labels are below the number of classes; all have a trimap or none.
+    /// Labels must be below the number of classes. The set has masks if all entries have a trimap.
     pub fn new(name: String, entries: Vec<Entry>, classes: Vec<String>) -> FileSet {
         let masks = !entries.is_empty() && entries.iter().all(|entry| entry.trimap.is_some());
         FileSet { name: set_name(&name), entries, classes, masks }
@@ -61,7 +61,7 @@ impl Dataset for FileSet {
         picture::read(&self.entries[i].image, image)
     }
 
-    /// All headers are looked at: which error is told must not depend on the threads.
+    /// Checks all headers, so that the reported error does not depend on the threads.
     fn check_headers(&self) -> Result<Option<[usize; 2]>> {
         let header = |entry: &Entry| {
             entry.trimap.as_ref().map_or(Ok([0; 2]), |trimap| picture::dimensions(trimap))?;
@@ -72,7 +72,7 @@ impl Dataset for FileSet {
         Ok(sizes.first().copied().filter(|first| sizes.iter().all(|size| size == first)))
     }
 
-    /// Of the files' names and lengths: those of the image and of its trimap.
+    /// The checksum of the names and lengths of the image file and its trimap file.
     fn checksum(&self, i: usize) -> Result<u32> {
         let Entry { image, trimap, .. } = &self.entries[i];
         let mut crc = Crc::new();
@@ -88,8 +88,8 @@ impl Dataset for FileSet {
         self.masks
     }
 
-    /// The object and its border: 1 and 3 of the trimap. (The border is a band of a few pixels in which the annotators did
-    /// not decide; it is mostly fur.)
+    /// The mask is 1 where the trimap is 1 (object) or 3 (border). (The border is a band of a few pixels that the
+    /// annotators left undecided; it is mostly fur.)
     fn mask(&self, i: usize, mask: &mut Image) -> Result<()> {
         let Entry { image, trimap, .. } = &self.entries[i];
         let trimap = trimap.as_ref().ok_or_else(|| no_masks(&self.name))?;

@@ -1,7 +1,8 @@
-//! What a split's images were, in a few numbers: enough to notice that they are others now, and to say which.
+//! A few numbers that describe a split's images. They show whether the images have changed since, and in which class.
 //!
-//! For each class the number of its images and a CRC-32 over their [checksums](super::Dataset::checksum) in order. A file
-//! counts with its name and its length and is not opened; an image in memory counts with its pixels.
+//! For each class: the number of its images, and a CRC-32 over their [checksums](super::Dataset::checksum) in order.
+//! For an image file, the checksum covers its name and length, and the file is not opened. For an image in memory it
+//! covers the pixels.
 
 use super::{Dataset, checked};
 use crate::core::Result;
@@ -12,9 +13,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fingerprint {
-    /// Over all images and their labels, in the split's order.
+    /// CRC-32 over all images and their labels, in the split's order.
     pub checksum: u32,
-    /// Each class by its label.
+    /// The classes, indexed by label.
     pub classes: Vec<ClassImages>,
 }
 
@@ -22,9 +23,9 @@ pub struct Fingerprint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassImages {
-    /// How many there are.
+    /// The number of images.
     pub images: usize,
-    /// Over their checksums, in the split's order.
+    /// CRC-32 over their checksums, in the split's order.
     pub checksum: u32,
 }
 
@@ -32,7 +33,7 @@ impl Fingerprint {
     /// The fingerprint of a set as it is now.
     ///
     /// # Errors
-    /// A file that cannot be looked at; a label that is not below the number of classes.
+    /// A file whose name and length cannot be read; a label that is not below the number of classes.
     pub fn of(set: &dyn Dataset) -> Result<Fingerprint> {
         let mut all = Crc::new();
         let mut classes: Vec<(usize, Crc)> = set.classes().iter().map(|_| (0, Crc::new())).collect();
@@ -48,13 +49,13 @@ impl Fingerprint {
         Ok(Fingerprint { checksum: all.sum(), classes: classes.into_iter().map(class).collect() })
     }
 
-    /// How many images there are.
+    /// The number of images.
     pub fn images(&self) -> usize {
         self.classes.iter().map(|class| class.images).sum()
     }
 
-    /// What is different in `now`: a line for each class with other images. `split` and `names` (the classes' names) are
-    /// for the lines.
+    /// The differences to `now`: one line per class with other images. `split` and `names` (of the classes) are used in
+    /// the lines.
     pub fn changes(&self, now: &Fingerprint, split: &str, names: &[String]) -> Vec<String> {
         let mut lines = Vec::new();
         for ((name, before), now) in names.iter().zip(&self.classes).zip(&now.classes) {
@@ -82,7 +83,7 @@ mod tests {
             .unwrap()
     }
 
-    /// A user's set with a label that no class has.
+    /// A user's set with a label that is not a class.
     struct Mislabelled([String; 2]);
 
     impl Dataset for Mislabelled {

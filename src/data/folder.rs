@@ -4,39 +4,40 @@
 //! DIR/train/CLASS/*.png, *.jpg, *.jpeg     DIR/val/CLASS/...     DIR/test/CLASS/...
 //! ```
 //!
-//! Classes are the folders of `train`, by name. `val` judges while training, `test` at the end; where only one of them is
-//! there, it judges. `valid`, `validation` and `dev` are other names of `val`; capital letters make no difference. A folder
-//! that nothing reads may be a mistake, so it is an error. What is hidden, and what systems leave in folders, is passed
-//! over; so are single files that are no images, with a warning.
+//! The classes are the folders of `train`, sorted by name. `val` is used to evaluate while training, `test` at the end.
+//! If only one of them exists, it is used while training. `valid`, `validation` and `dev` are other names of `val`;
+//! upper and lower case are the same. A folder that is not used may be a mistake, so it is an error. Hidden files, and
+//! files that systems leave in folders, are ignored. So are single files that are not images, with a warning.
 
 use super::file_set::{Entry, FileSet};
 use crate::core::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
-/// The folders of the splits, in small letters: training, validation, test.
+/// The folders of the splits, in lower case: training, validation, test.
 const SPLITS: [&[&str]; 3] = [&["train"], &["val", "valid", "validation", "dev"], &["test"]];
-/// Folders and files that archive programs, cameras' storages and desktops leave behind.
+/// Folders and files that archive programs, storage devices and desktops leave behind.
 const LEFT_BEHIND: [&str; 4] = ["__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"];
 const IMAGES: &str = "*.png, *.jpg or *.jpeg";
 
-/// A folder's sets, and what a person should know of it.
+/// The sets of a folder, and warnings for the user.
 pub(super) struct Folder {
     pub train: FileSet,
     pub val: FileSet,
-    /// Where both `val` and `test` are there.
+    /// Present if the folder has both `val` and `test`.
     pub test: Option<FileSet>,
-    /// Whether `test` judges, for want of a `val`.
+    /// Whether `test` serves as validation set because there is no `val`.
     pub val_is_test: bool,
     pub warnings: Vec<String>,
 }
 
-/// Whether this looks like images in folders.
+/// Whether this looks like images sorted into folders.
 pub(super) fn is_one(root: &Path) -> bool {
     entries(root, &mut Skipped::default())
         .is_ok_and(|all| all.iter().any(|(name, path)| split_of(name) == Some(0) && path.is_dir()))
 }
 
-/// The folders of pictures that are no splits: classes of someone who has not sorted them into splits yet.
+/// The names of picture folders that are not splits. They are probably classes that the user has not sorted into splits
+/// yet.
 pub(super) fn unsorted(root: &Path) -> Vec<String> {
     let pictures = |folder: &Path| {
         entries(folder, &mut Skipped::default()).is_ok_and(|all| all.iter().any(|(_, path)| is_picture(path)))
@@ -51,17 +52,17 @@ fn is_picture(path: &Path) -> bool {
     ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// Which of [`SPLITS`] a folder is.
+/// The index in [`SPLITS`] of a folder's name.
 fn split_of(name: &str) -> Option<usize> {
     let name = name.to_lowercase();
     SPLITS.iter().position(|names| names.contains(&&*name))
 }
 
-/// Reads the names of all images.
+/// Lists all images without reading them.
 ///
 /// # Errors
-/// Neither `val` nor `test`; two folders for one split; a folder that is no split; a class without images, or one that is
-/// not in `train`; a folder inside a class.
+/// Neither `val` nor `test`; two folders for one split; a folder that is not a split; a class without images, or one
+/// that is not in `train`; a folder inside a class.
 pub(super) fn read(name: &str, root: &Path) -> Result<Folder> {
     let mut skipped = Skipped::default();
     let mut found: [Option<PathBuf>; 3] = Default::default();
@@ -106,7 +107,7 @@ pub(super) fn read(name: &str, root: &Path) -> Result<Folder> {
     Ok(Folder { train, val, test, val_is_test, warnings: skipped.warnings() })
 }
 
-/// The folders of the training images.
+/// The classes: the folders of the training images.
 fn classes(train: &Path, skipped: &mut Skipped) -> Result<Vec<String>> {
     let (folders, files): (Vec<_>, Vec<_>) =
         entries(train, skipped)?.into_iter().partition(|(_, path)| path.is_dir());
@@ -154,14 +155,14 @@ fn split(folder: &Path, classes: &[String], skipped: &mut Skipped) -> Result<Vec
     Ok(all)
 }
 
-/// What was passed over, or is not there.
+/// What was ignored or is missing.
 #[derive(Default)]
 struct Skipped {
-    /// Hidden, or left behind by a program.
+    /// Hidden files, and files left behind by a program.
     left_behind: Vec<String>,
-    /// Files that are no images.
+    /// Files that are not images.
     stray: Vec<PathBuf>,
-    /// Classes that a split has no images of, a line for each split.
+    /// Classes of which a split has no images, one line per split.
     unseen: Vec<String>,
 }
 
@@ -185,14 +186,14 @@ impl Skipped {
     }
 }
 
-/// The first few of these names.
+/// The first few of these names, for a message.
 fn some(names: &[String]) -> String {
     const SHOWN: usize = 3;
     let more = if names.len() > SHOWN { ", ..." } else { "" };
     names[..names.len().min(SHOWN)].join(", ") + more
 }
 
-/// What a folder holds, sorted by name, but for what is hidden or was left behind by a program.
+/// The entries of a folder, sorted by name, without hidden files and files that a program left behind.
 fn entries(folder: &Path, skipped: &mut Skipped) -> Result<Vec<(String, PathBuf)>> {
     let refused = |e| Error::io(folder, "list", e);
     let mut found = Vec::new();

@@ -4,9 +4,9 @@
 //! 0 0 | element type (8: unsigned byte) | rank | dimensions, u32 big-endian each | elements, row-major
 //! ```
 //!
-//! A file may be gzipped; its first two bytes tell, not its name. Nothing in the header is believed before the file bears
-//! it out: a plain file must have exactly the promised length, a gzipped one is unpacked to at most one byte more than was
-//! promised, and a promise far beyond what images compress to is refused before anything is unpacked.
+//! A file may be gzipped. Its first two bytes tell, not its name. The header is not trusted until the file confirms it:
+//! a plain file must have exactly the length that the header promises, and a gzipped one is unpacked to at most one
+//! byte more than that. If the promise is far beyond what images compress to, nothing is unpacked.
 
 use crate::core::shape::MAX_RANK;
 use crate::core::{Error, ErrorKind, Result};
@@ -26,11 +26,12 @@ pub struct Idx {
     pub data: Vec<u8>,
 }
 
-/// What a gzipped file may always unpack to, in bytes.
+/// Every gzipped file may unpack to this many bytes.
 const SMALL: u64 = 64 << 20;
-/// Beyond [`SMALL`], how many times its own length. MNIST's images compress 5 to 1, deflate's limit is 1032 to 1.
+/// Beyond [`SMALL`], a file may unpack to this many times its own length. MNIST's images compress 5 to 1; deflate's
+/// limit is 1032 to 1.
 const BELIEVABLE: u64 = 100;
-/// What every gzipped file starts with.
+/// The first bytes of every gzipped file.
 pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
 const REFETCH: &str =
     "the file is damaged or not an IDX file: delete it and get it again (receptive data fetch NAME)";
@@ -38,7 +39,7 @@ const REFETCH: &str =
 /// Reads a file, plain or gzipped.
 ///
 /// # Errors
-/// A file that is missing, unreadable, damaged, not IDX, or longer or shorter than its header says.
+/// A file that is missing, unreadable, damaged, not IDX, or whose length differs from its header.
 pub fn read(path: &Path) -> Result<Idx> {
     let name = path.display().to_string();
     let refused = |e: std::io::Error| match e.kind() {
@@ -51,7 +52,7 @@ pub fn read(path: &Path) -> Result<Idx> {
     decode(&mut BufReader::with_capacity(1 << 16, file), meta.len(), &name)
 }
 
-/// Reads the bytes of a file, plain or gzipped; `name` is for errors.
+/// Reads the bytes of a file, plain or gzipped. `name` is used in errors.
 ///
 /// # Errors
 /// As [`read`].
@@ -87,7 +88,7 @@ fn decode(source: &mut dyn BufRead, len: u64, name: &str) -> Result<Idx> {
     Ok(Idx { file: name.to_owned(), dims, data })
 }
 
-/// The dimensions and the number of elements they promise.
+/// The dimensions, and the number of elements that they promise.
 fn header(source: &mut dyn Read, name: &str) -> Result<(Vec<usize>, u64)> {
     let mut word = [0; 4];
     let mut next = || source.read_exact(&mut word).map(|()| word).map_err(|e| unreadable(name, e));
@@ -113,14 +114,15 @@ fn header(source: &mut dyn Read, name: &str) -> Result<(Vec<usize>, u64)> {
     }
 }
 
-/// Exactly `promised` bytes to the end of `source`. Memory grows with what arrives, from `reserve` at most.
+/// Reads exactly `promised` bytes to the end of `source`. At most `reserve` bytes are allocated in advance; more memory
+/// is taken only as data arrives.
 fn elements(source: &mut dyn Read, promised: u64, reserve: u64, name: &str) -> Result<Vec<u8>> {
     let mut data = Vec::new();
     let reserve = usize::try_from(promised.min(reserve)).unwrap_or(usize::MAX);
     data.try_reserve_exact(reserve).map_err(|_| {
         Error::format(name, format!("needs {promised} bytes of memory, more than this machine gives"))
     })?;
-    // One byte more than promised tells a file that goes on; reading to the end also checks gzip's checksum.
+    // One more byte than promised would show that the file goes on. Reading to the end also checks gzip's checksum.
     source.take(promised.saturating_add(1)).read_to_end(&mut data).map_err(|e| unreadable(name, e))?;
     match data.len() as u64 {
         n if n == promised => Ok(data),
@@ -133,7 +135,7 @@ fn wrong_length(name: &str, promised: u64, found: &str) -> Error {
     Error::format(name, format!("the header promises {promised} bytes, but {found}")).help(REFETCH)
 }
 
-/// Damage in the file is told apart from an operating system that will not read it.
+/// Distinguishes damage in the file from an operating system that cannot read it.
 fn unreadable(name: &str, e: std::io::Error) -> Error {
     match e.kind() {
         IoKind::UnexpectedEof => Error::format(name, "the file ends too early").help(REFETCH),
@@ -154,7 +156,7 @@ mod tests {
         assert_eq!((images.dims, images.data), (vec![1, 1, 2], vec![9, 255]));
     }
 
-    /// 2^32 - 1 in three dimensions overflows u64; in two it does not, and is still no reason to reserve memory.
+    /// 2^32 - 1 in three dimensions overflows u64. In two it does not overflow, but no memory may be reserved for it.
     #[test]
     fn absurd_headers_are_refused_before_memory_is_taken() {
         for rank in [1u8, 2, 3, 6] {

@@ -1,12 +1,12 @@
-//! One image as bytes: what a set hands over, what the transforms change, what normalising turns into numbers.
+//! One image as bytes. Sets return it, transforms change it, and normalising turns it into numbers.
 
 use crate::core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// More pixels than any image here has; below it no arithmetic on sizes overflows.
+/// More pixels than any image here has. Below this limit no arithmetic on sizes overflows.
 const MOST_PIXELS: usize = 1 << 30;
 
-/// An image, channel by channel. A buffer to use again: reading and transforming keep its allocation.
+/// An image, channel by channel. It can be reused as a buffer: reading and transforming keep its allocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
     /// `[C, H, W]`.
@@ -16,15 +16,15 @@ pub struct Image {
 }
 
 impl Image {
-    /// Light becomes dark, and dark light.
+    /// Swaps light and dark.
     pub fn invert(&mut self) {
         self.pixels.iter_mut().for_each(|byte| *byte = !*byte);
     }
 
-    /// An image of these pixels.
+    /// An image with these pixels.
     ///
     /// # Errors
-    /// Another number of pixels than the size says.
+    /// A number of pixels that does not match the size.
     pub fn new(size: [usize; 3], pixels: Vec<u8>) -> Result<Image> {
         match size.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) {
             Some(n) if n == pixels.len() => Ok(Image { size, pixels }),
@@ -35,39 +35,39 @@ impl Image {
         }
     }
 
-    /// Makes it this size. What the pixels then are is unspecified: the caller writes them all.
+    /// Sets the size. The pixels are then unspecified, and the caller must write them all.
     pub fn reset(&mut self, size: [usize; 3]) -> &mut [u8] {
         self.size = size;
         self.pixels.resize(size.iter().product(), 0);
         &mut self.pixels
     }
 
-    /// Makes it a copy of these bytes, `C * H * W` of them.
+    /// Copies these `C * H * W` bytes into the image.
     pub(super) fn set(&mut self, size: [usize; 3], pixels: &[u8]) {
         self.size = size;
         self.pixels.clear();
         self.pixels.extend_from_slice(pixels);
     }
 
-    /// Whether `[C, H, W]` can be an image's size: nothing is 0, and it is not absurdly large.
+    /// Whether `[C, H, W]` can be an image's size: no side is 0, and there are not too many pixels.
     pub fn is_size(size: [usize; 3]) -> bool {
         let pixels = size.iter().try_fold(1usize, |n, &side| n.checked_mul(side));
         matches!(pixels, Some(1..=MOST_PIXELS))
     }
 
-    /// The channels' `[H, W]` planes.
+    /// The `[H, W]` planes of the channels.
     pub fn planes(&self) -> std::slice::ChunksExact<'_, u8> {
         self.pixels.chunks_exact((self.size[1] * self.size[2]).max(1))
     }
 }
 
-/// What is known of the size of a set's images before they are read.
+/// What is known about the size of a set's images before they are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageSize {
-    /// All are `[C, H, W]`.
+    /// All images are `[C, H, W]`.
     Fixed([usize; 3]),
-    /// Each has its own height and width, as photographs do.
+    /// Each image has its own height and width, as with photographs.
     Varied { channels: usize },
 }
 
@@ -79,7 +79,7 @@ impl ImageSize {
         }
     }
 
-    /// `[C, H, W]`, where all images have it.
+    /// `[C, H, W]`, if all images have it.
     pub fn fixed(self) -> Option<[usize; 3]> {
         match self {
             ImageSize::Fixed(size) => Some(size),

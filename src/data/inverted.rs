@@ -4,11 +4,11 @@ use super::{Dataset, Image, ImageSize};
 use crate::core::Result;
 use std::sync::Arc;
 
-/// Another set's images, light where they are dark. Labels and masks are the set's own.
+/// Another set's images with light and dark swapped. Labels and masks are unchanged.
 pub struct Inverted(Arc<dyn Dataset>);
 
 impl Inverted {
-    /// Of this set.
+    /// Wraps this set.
     pub fn new(base: Arc<dyn Dataset>) -> Inverted {
         Inverted(base)
     }

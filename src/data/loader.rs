@@ -1,4 +1,4 @@
-//! Batches, made ahead of the training step by threads of the loader's own.
+//! Batches, prepared in advance of the training step by the loader's own threads.
 //!
 //! ```text
 //!   worker 0: batches 0, 2, 4, ...  --queue-->  \
@@ -6,13 +6,13 @@
 //!   worker 1: batches 1, 3, 5, ...  --queue-->  /
 //! ```
 //!
-//! Which images a batch holds is a function of (key, epoch, batch) alone, and each worker has a queue of its own that is
-//! emptied in turn: so the number of threads and the length of the queues change nothing but the time. An epoch can start
-//! at any batch without making those before it, which is what a resumed run does. The threads are not the compute pool's:
-//! reading never waits for a convolution, nor the other way round.
+//! The images of a batch depend only on (key, epoch, batch). Each worker has its own queue, and the queues are read in
+//! turn. So the number of threads and the length of the queues change only the time. An epoch can start at any batch
+//! without making the batches before it; a resumed run uses this. The threads do not belong to the compute pool, so
+//! reading never waits for a convolution, and a convolution never waits for reading.
 //!
-//! On a GPU a small set is [resident](super::Resident): its batches are made there, and no thread is needed. Those of other
-//! sets are made on the host and sent when their turn comes.
+//! On a GPU a small set is [resident](super::Resident): its batches are made there, without threads. The batches of
+//! other sets are made on the host and sent when the epoch reaches them.
 
 use super::dataset::no_masks;
 use super::normalize::Table;
@@ -26,14 +26,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// Some images with their targets, on the device.
+/// Some images and their targets, on the device.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// Which batch of the epoch this is.
+    /// The number of this batch in the epoch.
     pub index: usize,
-    /// `[B, C, H, W]`, transformed and normalised, of the loader's dtype.
+    /// `[B, C, H, W]`, transformed and normalised, in the loader's dtype.
     pub images: Tensor,
-    /// As [`Target`] says.
+    /// The targets, as [`Target`] describes them.
     pub targets: Tensor,
     /// The images' positions in the data set.
     pub samples: Vec<usize>,
@@ -45,7 +45,7 @@ impl Batch {
         self.samples.len()
     }
 
-    /// The same on this device.
+    /// The same batch on this device.
     fn sent_to(self, device: &Device) -> Result<Batch> {
         if self.images.device().same(device) {
             return Ok(self);
@@ -54,47 +54,48 @@ impl Batch {
         Ok(Batch { images, targets, ..self })
     }
 
-    /// Whether there are none.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
 }
 
-/// What a network is to give for an image.
+/// What a network should output for an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Target {
     /// The class: `[B]`, i64.
     #[default]
     Class,
-    /// The mask: `[B, 1, H, W]` of 0 and 1, of the loader's dtype.
+    /// The mask: `[B, 1, H, W]` of 0 and 1, in the loader's dtype.
     Mask,
 }
 
 /// How a [`Loader`] makes its batches.
 #[derive(Debug, Clone)]
 pub struct LoaderOptions {
-    /// Images in a batch. The last batch of an epoch holds what is left.
+    /// Images per batch. The last batch of an epoch contains the remaining images.
     pub batch_size: usize,
-    /// A new permutation each epoch, drawn with this key; `None` keeps the file's order.
+    /// The key for a new permutation in each epoch; `None` keeps the file's order.
     pub shuffle: Option<Key>,
     /// How images become a network's numbers.
     pub pipeline: Pipeline,
-    /// What random transforms draw with, anew each epoch.
+    /// The key for random transforms. They draw new numbers in each epoch.
     pub augment_key: Key,
-    /// What the images' targets are.
+    /// The kind of target.
     pub target: Target,
-    /// Where the batches go.
+    /// The device that receives the batches.
     pub device: Device,
     /// f32, or f64 for reference runs.
     pub dtype: DType,
-    /// Threads that make batches.
+    /// The number of threads that make batches.
     pub workers: usize,
-    /// Batches that may wait, ready, for the training step.
+    /// The number of finished batches that may wait for the training step.
     pub queue: usize,
 }
 
 impl LoaderOptions {
-    /// f32, classes, file order, one thread, three batches ahead. A [`Normalize`](super::Normalize) is a pipeline, too.
+    /// f32, classes, file order, one thread, three batches in advance. `pipeline` may be just a
+    /// [`Normalize`](super::Normalize).
     pub fn new(batch_size: usize, pipeline: impl Into<Pipeline>, device: Device) -> LoaderOptions {
         LoaderOptions {
             batch_size,
@@ -116,11 +117,11 @@ pub struct Loader(Arc<Shared>);
 struct Shared {
     dataset: Arc<dyn Dataset>,
     options: LoaderOptions,
-    /// Where threads make batches: the device itself, or the host of a GPU.
+    /// Where threads make batches: the device itself, or the host if the device is a GPU.
     host: Device,
-    /// The set on a GPU.
+    /// The set on a GPU, if it is kept there.
     resident: Option<Resident>,
-    /// What the pipeline makes of every image.
+    /// The size of every image after the pipeline, `[C, H, W]`.
     image: [usize; 3],
 }
 
@@ -128,8 +129,8 @@ impl Loader {
     /// Checks the options against the data set.
     ///
     /// # Errors
-    /// A batch size, number of workers or queue of 0; no images, or no masks where they are wanted; a dtype that does not
-    /// compute; a pipeline for other images, or one that leaves them different in size.
+    /// A batch size, number of workers or queue of 0; no images; no masks although they are the target; a dtype other
+    /// than f32 and f64; a pipeline that does not fit the images, or after which they still differ in size.
     pub fn new(dataset: Arc<dyn Dataset>, options: LoaderOptions) -> Result<Loader> {
         let sizes =
             [("batch size", options.batch_size), ("workers", options.workers), ("queue", options.queue)];
@@ -161,32 +162,32 @@ impl Loader {
         Ok(Loader(Arc::new(Shared { dataset, options, host, resident, image })))
     }
 
-    /// The size of the images it gives, `[C, H, W]`.
+    /// The size of the images in a batch, `[C, H, W]`.
     pub fn image(&self) -> [usize; 3] {
         self.0.image
     }
 
-    /// What it reads.
+    /// The data set that is read.
     pub fn dataset(&self) -> &Arc<dyn Dataset> {
         &self.0.dataset
     }
 
-    /// Batches in an epoch, the last short one included.
+    /// Batches per epoch, including the last, shorter one.
     pub fn batches(&self) -> usize {
         self.0.dataset.len().div_ceil(self.0.options.batch_size)
     }
 
-    /// Images in a batch.
+    /// Images per batch.
     pub fn batch_size(&self) -> usize {
         self.0.options.batch_size
     }
 
-    /// The set on the device, where it lives there.
+    /// The set on the device, if it is kept there.
     pub fn resident(&self) -> Option<&Resident> {
         self.0.resident.as_ref()
     }
 
-    /// The samples of an epoch, in order.
+    /// The image indices of an epoch, in order.
     pub fn order(&self, epoch: u64) -> Vec<usize> {
         let n = self.0.dataset.len();
         match self.0.options.shuffle {
@@ -195,10 +196,10 @@ impl Loader {
         }
     }
 
-    /// The batches of one epoch from `first_batch` on. Dropping it early stops its threads.
+    /// The batches of one epoch, starting at `first_batch`. Dropping the result stops its threads.
     ///
     /// # Errors
-    /// The operating system refusing threads.
+    /// The operating system refuses to start the threads.
     pub fn epoch(&self, epoch: u64, first_batch: usize) -> Result<Epoch> {
         let options = &self.0.options;
         let order = Arc::new(self.order(epoch));
@@ -230,7 +231,8 @@ impl Loader {
 }
 
 impl Shared {
-    /// A worker's life: its share of the batches, until there are no more, one fails, or nobody listens.
+    /// The body of a worker thread. It makes its share of the batches until none is left, one fails, or the epoch is
+    /// dropped.
     fn work(
         &self,
         epoch: u64,
@@ -241,7 +243,7 @@ impl Shared {
         let result =
             float_type!("loader", self.options.dtype, T => self.send_all::<T>(epoch, order, batches, sender));
         if let Err(error) = result {
-            // Nobody listening means the epoch was dropped: then there is nobody to tell.
+            // If sending fails, the epoch was dropped, and nobody needs the error.
             let _ = sender.send(Err(error));
         }
     }
@@ -298,7 +300,7 @@ impl Shared {
         Ok(Batch { index, images: images.into_tensor()?, targets, samples: samples.to_vec() })
     }
 
-    /// Writes one sample's numbers, and those of its mask, where they lie in the batch.
+    /// Writes the numbers of one image, and of its mask, to their places in the batch.
     fn write<T: Float>(
         &self,
         bench: &mut Bench<T>,
@@ -324,7 +326,7 @@ impl Shared {
     }
 }
 
-/// A set that does not keep its word would shift every later image of the batch.
+/// Returns an error if the size is wrong: it would shift every later image of the batch.
 fn check_size(what: &str, expected: [usize; 3], found: [usize; 3]) -> Result<()> {
     if found == expected {
         return Ok(());
@@ -334,7 +336,7 @@ fn check_size(what: &str, expected: [usize; 3], found: [usize; 3]) -> Result<()>
         .expected(format!("{expected:?}")))
 }
 
-/// What a worker makes batches with, used again for each.
+/// A worker's buffers and table, reused for each batch.
 struct Bench<T> {
     key: Key,
     table: Table<T>,
@@ -363,7 +365,7 @@ enum Source {
 }
 
 impl Shared {
-    /// Batch `index`, made on the device.
+    /// Makes batch `index` on the device.
     fn gather(&self, epoch: u64, order: &[usize], index: usize) -> Result<Batch> {
         let start = index * self.options.batch_size;
         let samples = &order[start..order.len().min(start + self.options.batch_size)];
@@ -405,17 +407,18 @@ impl Iterator for Epoch {
 
 impl Drop for Epoch {
     fn drop(&mut self) {
-        // A closed queue ends its worker at the next batch it offers; all are closed before the first is waited for.
+        // A worker ends when its queue is closed and it tries to send the next batch. All queues are closed before the
+        // first thread is joined.
         let Source::Workers(workers) = &mut self.source else { return };
         let threads: Vec<_> = workers.drain(..).map(|worker| worker.thread).collect();
         for thread in threads {
-            // A panic that `next` did not meet concerns batches nobody asked for.
+            // If a thread panicked and `next` did not see it, the batches concerned were never asked for.
             let _ = thread.join();
         }
     }
 }
 
-/// A worker that hung up before its share was done has panicked: its message as an error.
+/// A worker whose queue closed too early has panicked. Returns its message as an error.
 fn panicked(worker: Worker) -> Error {
     let message = match worker.thread.join() {
         Ok(()) => "it ended before its last batch".to_owned(),

@@ -1,7 +1,7 @@
-//! Where a data set lies on this machine, and loading it.
+//! Where a data set is stored on this machine, and loading it.
 //!
-//! Looked through in order: `--data-dir`, `$RECEPTIVE_DATA`, `~/.cache/receptive`, the folder of a system package. A set
-//! is found where all of its files are; of an IDX file the plain one is taken before the gzipped one.
+//! These places are searched in order: `--data-dir`, `$RECEPTIVE_DATA`, `~/.cache/receptive`, the folder of a system
+//! package. A folder counts only if it has all files of the set. A plain IDX file is preferred to a gzipped one.
 
 use super::catalog::{IDX_FILES, IMAGENET, SETS, SetSpec, Source, Validation, known, names, spec};
 use super::folder::Folder;
@@ -15,17 +15,18 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The folders to look through. The default looks nowhere: it finds the embedded sample only.
+/// The folders to search. The default searches none, so it finds only the embedded sample.
 #[derive(Debug, Clone, Default)]
 pub struct DataDirs {
-    /// Data folders, first come first served. `fetch` writes to the first.
+    /// Data folders, searched in this order. `fetch` writes to the first.
     pub roots: Vec<PathBuf>,
-    /// Whether to look where system packages put their data, too.
+    /// Whether to search the folders of system packages, too.
     pub system: bool,
 }
 
 impl DataDirs {
-    /// The folders of this process: `data_dir` (`--data-dir`), `$RECEPTIVE_DATA`, `~/.cache/receptive`, system packages.
+    /// The folders for this process: `data_dir` (`--data-dir`), `$RECEPTIVE_DATA`, `~/.cache/receptive`, system
+    /// packages.
     pub fn from_env(data_dir: Option<&Path>) -> DataDirs {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let cache = variable("HOME").map(|home| home.join(".cache/receptive"));
@@ -34,29 +35,29 @@ impl DataDirs {
     }
 }
 
-/// A data set, split as its notebook splits it.
+/// A data set, split as in its notebook.
 #[derive(Clone)]
 pub struct Splits {
     /// The set's name, or its folder.
     pub name: String,
-    /// Images to learn from.
+    /// Training images.
     pub train: Arc<dyn Dataset>,
-    /// Images that judge the model while it trains.
+    /// Images to evaluate the model while it trains.
     pub val: Arc<dyn Dataset>,
-    /// Images for the end, where the set keeps some apart.
+    /// Images for the test at the end, if the set has a separate part for it.
     pub test: Option<Arc<dyn Dataset>>,
-    /// Whether the set's test images are those that judge while training.
+    /// Whether the test images are also used to evaluate while training.
     pub val_is_test: bool,
-    /// What preparing its images takes.
+    /// The facts that are needed to prepare its images.
     pub facts: Facts,
     /// Whether its classes have names. Those of a folder of IDX files are only numbered.
     pub named: bool,
-    /// What a person should know of the set, a line each.
+    /// Warnings for the user, one line each.
     pub warnings: Vec<String>,
 }
 
 impl Splits {
-    /// Looks at every image's header, and notes the size that all photographs have, if they have one.
+    /// Reads every image's header. If all photographs have the same size, notes it in `facts`.
     ///
     /// # Errors
     /// An image whose header cannot be read or is damaged.
@@ -67,10 +68,10 @@ impl Splits {
         Ok(())
     }
 
-    /// The numbers that normalise this set's images as they are.
+    /// The numbers that normalise this set's images without transforms.
     ///
     /// # Errors
-    /// An image that cannot be read, images that differ in size: only [`Normalization::Pixels`].
+    /// Only for [`Normalization::Pixels`]: an image that cannot be read; images that differ in size.
     pub fn normalizer(&self, normalization: Normalization) -> Result<Normalize> {
         match normalization {
             Normalization::Pixels => Normalize::measure_pixels(&*self.train, &[]),
@@ -78,9 +79,9 @@ impl Splits {
         }
     }
 
-    /// What happens to images in training and in evaluation: see [`augment`](super::augment).
+    /// The pipelines for training and for evaluation: see [`augment`](super::augment).
     ///
-    /// [`Normalization::Pixels`] is measured over the training images as evaluation sees them.
+    /// [`Normalization::Pixels`] is measured on the training images after the steps of evaluation.
     ///
     /// # Errors
     /// Photographs without `resize`; sizes out of range; an image that cannot be read.
@@ -101,16 +102,16 @@ impl Splits {
     }
 }
 
-/// Loads a set by its name, or from a folder: four IDX files, CIFAR's binary files, the pets' layout, or images sorted into
-/// `train/CLASS` and `val/CLASS`.
+/// Loads a set by its name, or from a folder with four IDX files, CIFAR's binary files, the pets' layout, or images
+/// sorted into `train/CLASS` and `val/CLASS`.
 ///
-/// MNIST, CIFAR-10, the pets and the sample validate on their test images. Fashion-MNIST holds a sixth (10,000) of its
-/// training images out for that, drawn with seed 42, and keeps its test images for the end. A folder of IDX files is
-/// treated as MNIST, without normalisation; its classes are numbered up to the highest training label.
+/// MNIST, CIFAR-10, the pets and the sample use their test images for validation. Fashion-MNIST uses a sixth (10,000)
+/// of its training images, drawn with seed 42, and keeps its test images for the end. A folder of IDX files is treated
+/// as MNIST, without normalisation; its classes are the numbers up to the highest training label.
 ///
 /// # Errors
-/// [`ErrorKind::Argument`]: neither a known name nor a folder. [`ErrorKind::Missing`]: not on this machine; lists where it
-/// was looked for and how to get it. [`ErrorKind::Format`]: damaged files.
+/// [`ErrorKind::Argument`]: neither a known name nor a folder. [`ErrorKind::Missing`]: not on this machine; the message
+/// lists the places that were searched and how to get the set. [`ErrorKind::Format`]: damaged files.
 pub fn load(data: &str, dirs: &DataDirs) -> Result<Splits> {
     let Some(spec) = known(data) else {
         return load_folder(data);
@@ -124,7 +125,7 @@ pub fn load(data: &str, dirs: &DataDirs) -> Result<Splits> {
     split(spec.name, train, test, spec.validation, spec.facts())
 }
 
-/// Whether `data` is on this machine; its files are not read.
+/// Checks that `data` is on this machine, without reading its files.
 ///
 /// # Errors
 /// [`ErrorKind::Argument`] and [`ErrorKind::Missing`] as [`load`].
@@ -136,15 +137,15 @@ pub fn find(data: &str, dirs: &DataDirs) -> Result<()> {
     }
 }
 
-/// What lies in a folder that is no known set.
+/// The kind of files in a folder that is not a known set.
 enum Layout {
     Idx(Vec<PathBuf>),
-    /// As this known set's.
+    /// The layout of this known set.
     As(&'static SetSpec),
     Images,
 }
 
-/// Told by what is there: one file of a layout is enough, so that what is missing of it is named.
+/// Recognises a layout by a single file, so that an error can name the other files that are missing.
 fn layout(data: &str) -> Result<Layout> {
     let folder = Path::new(data);
     if !folder.is_dir() {
@@ -233,12 +234,12 @@ fn sample() -> Result<[Idx; 4]> {
     ])
 }
 
-/// The four files of [`idx_files`].
+/// Reads the four files of [`idx_files`].
 fn read_all(files: &[PathBuf]) -> Result<[Idx; 4]> {
     Ok([idx::read(&files[0])?, idx::read(&files[1])?, idx::read(&files[2])?, idx::read(&files[3])?])
 }
 
-/// Training and test set, of equal image size and classes.
+/// Training and test set, with the same image size and the same classes.
 fn pair(name: &str, idx: [Idx; 4], classes: Option<Vec<String>>) -> Result<Pair> {
     let [train_images, train_labels, test_images, test_labels] = idx;
     let test_file = test_images.file.clone();
@@ -280,7 +281,7 @@ fn split(
     })
 }
 
-/// A sixth of the images, drawn with seed 42, validates; both parts keep the file's order.
+/// Separates a sixth of the images, drawn with seed 42, for validation. Both parts keep the file's order.
 fn hold_out(name: &str, all: &Arc<dyn Dataset>) -> Result<Pair> {
     let mut val = Key::new(42).child("split").permutation(all.len());
     let mut train = val.split_off(all.len() / 6);
@@ -292,10 +293,10 @@ fn hold_out(name: &str, all: &Arc<dyn Dataset>) -> Result<Pair> {
     Ok((part("train", train)?, part("val", val)?))
 }
 
-/// The folder of a set and what it consists of, from the first place that has it all.
+/// The folder of a set and its files, from the first place that has all of them.
 ///
 /// # Errors
-/// [`ErrorKind::Missing`]: nowhere; names every place and how to get the set.
+/// [`ErrorKind::Missing`]: no place has it. The message names every place and how to get the set.
 fn locate(spec: &SetSpec, dirs: &DataDirs) -> Result<(PathBuf, Vec<PathBuf>)> {
     let folders = spec.source.folders();
     let in_roots = dirs.roots.iter().flat_map(|root| folders.iter().map(move |f| root.join(f)));
@@ -326,11 +327,11 @@ pub struct Listing {
     pub about: &'static str,
     /// Whether it can be loaded now.
     pub available: bool,
-    /// Its folder, when it is available and not inside the program.
+    /// Its folder, if it is available and not embedded in the program.
     pub folder: Option<PathBuf>,
     /// Bytes on the disk.
     pub bytes: u64,
-    /// How to get it, when it is not available.
+    /// How to get it, if it is not available.
     pub get: Option<String>,
 }
 
@@ -352,7 +353,7 @@ pub fn list(dirs: &DataDirs) -> Vec<Listing> {
     SETS.iter().map(row).collect()
 }
 
-/// Of a file, or of all files of a folder.
+/// The size of a file, or of all files in a folder.
 fn bytes(path: &Path) -> u64 {
     let length = |path: PathBuf| path.metadata().map_or(0, |meta| meta.len());
     match path.read_dir() {
@@ -367,7 +368,7 @@ fn how_to_get(spec: &SetSpec) -> String {
     format!("receptive data fetch {}{}", spec.name, package.unwrap_or_default())
 }
 
-/// What a set consists of in `folder`, or what is not there.
+/// The files of a set in `folder`, or what is missing.
 pub(super) fn look(source: &Source, folder: &Path) -> std::result::Result<Vec<PathBuf>, String> {
     if !folder.is_dir() {
         return Err("no such folder".into());
@@ -382,7 +383,7 @@ pub(super) fn look(source: &Source, folder: &Path) -> std::result::Result<Vec<Pa
     names.into_iter().map(|name| there(name).ok_or_else(|| format!("{name} is not there"))).collect()
 }
 
-/// The four files of an IDX set in `folder`, or what it lacks.
+/// The four files of an IDX set in `folder`, or what is missing.
 fn idx_files(folder: &Path) -> std::result::Result<Vec<PathBuf>, String> {
     let file = |name: &str| {
         let dotted = name.replacen("-idx", ".idx", 1); // as some mirrors unpack them

@@ -1,27 +1,27 @@
-//! Data sets: reading, finding, fetching, and feeding them to a training loop.
+//! Data sets: finding, downloading and reading them, and feeding them to a training loop.
 //!
 //! | file | what |
 //! |---|---|
-//! | `idx.rs` | the IDX format of MNIST and Fashion-MNIST, plain or gzipped, believed only as far as the file goes |
+//! | `idx.rs` | the IDX format of MNIST and Fashion-MNIST, plain or gzipped, with every size checked against the file |
 //! | `cifar.rs` | CIFAR-10's binary folder |
 //! | `pets.rs` | the Oxford-IIIT pets: lists, photographs, trimaps |
 //! | `folder.rs` | images sorted into folders by class |
 //! | `picture/` | decoding PNG, JPEG and GIF files within limits |
 //! | `dataset.rs` | [`Dataset`], [`ImageSet`] in memory, [`Subset`] |
-//! | `checked.rs` | what a set hands over, checked against what it says of itself |
-//! | `inverted.rs` | [`Inverted`]: a set with light and dark swapped |
-//! | `fingerprint.rs` | [`Fingerprint`]: which images a split holds, in a few numbers |
-//! | `file_set.rs` | images in files of their own, decoded when asked for |
+//! | `checked.rs` | reads from a set and checks the result against the set's own description |
+//! | `inverted.rs` | [`Inverted`]: another set with light and dark swapped |
+//! | `fingerprint.rs` | [`Fingerprint`]: a few numbers that tell which images a split contains |
+//! | `file_set.rs` | images in separate files, decoded when they are read |
 //! | `image.rs` | [`Image`]: one image as bytes |
-//! | `transform.rs` | [`Pipeline`]: padding, mirroring, cropping, resizing, each drawn by key |
-//! | `resize.rs` | bilinear with antialias, and nearest for masks |
-//! | `augment.rs` | [`Augment`]: which pipelines a set and three settings give |
-//! | `normalize.rs` | pixels (u8) to numbers: `/ 255`, then `(x - mean) / std` a channel or a pixel |
-//! | `brightness.rs` | [`Brightness`]: whether a picture is light where the training images were dark |
-//! | `catalog.rs` | the table of known sets: one row each |
-//! | `lookup.rs` | where a set lies on this machine, and [`load`] |
-//! | `loader.rs` | [`Loader`]: shuffled batches, made ahead by threads of its own |
-//! | `resident.rs` | [`Resident`]: a small set on a GPU, where its batches are made |
+//! | `transform.rs` | [`Pipeline`]: padding, mirroring, cropping, resizing, with keyed random numbers |
+//! | `resize.rs` | bilinear resizing with antialias, and nearest for masks |
+//! | `augment.rs` | [`Augment`]: the pipelines that follow from a set and three settings |
+//! | `normalize.rs` | pixels (u8) to numbers: `/ 255`, then `(x - mean) / std` per channel or per pixel |
+//! | `brightness.rs` | [`Brightness`]: whether a picture is light where the training images were dark, or the reverse |
+//! | `catalog.rs` | the table of known sets, one row per set |
+//! | `lookup.rs` | where a set is stored on this machine, and [`load`] |
+//! | `loader.rs` | [`Loader`]: shuffled batches, prepared in advance by its own threads |
+//! | `resident.rs` | [`Resident`]: a small set kept on a GPU, where its batches are made |
 //! | `fetch.rs`, `archive.rs` | downloading a set, unpacking it |
 //! | `sample/` | 5,000 + 1,000 Fashion-MNIST images, embedded in the program |
 //!

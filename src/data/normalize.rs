@@ -1,5 +1,5 @@
 //! From bytes to numbers: `x / 255`, then `(x - mean) / std`. (torchvision: `ToTensor`, `Normalize`; scikit-learn:
-//! `StandardScaler`, which has a mean and a deviation for every pixel.)
+//! `StandardScaler`, which has a mean and a deviation per pixel.)
 
 use super::transform::{Scratch, Transform};
 use super::{Dataset, Image, checked};
@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// Which numbers normalise a set's pixels (`--normalize`).
+/// The numbers that normalise a set's pixels (`--normalize`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Normalization {
     /// Only `/ 255`.
     #[serde(rename = "off")]
     Unit,
-    /// By the set's statistics, a channel each.
+    /// With the set's mean and deviation per channel.
     #[serde(rename = "on")]
     Statistics,
-    /// `(x - 0.5) / 0.5`: into `-1..=1`.
+    /// `(x - 0.5) / 0.5`: to the range `-1..=1`.
     #[serde(rename = "half")]
     Half,
-    /// Every pixel by its own mean and deviation over the training images.
+    /// With the mean and deviation of each pixel over the training images.
     #[serde(rename = "pixels")]
     Pixels,
 }
@@ -49,13 +49,13 @@ impl FromStr for Normalization {
     }
 }
 
-/// Mean and deviation of each channel, or of each pixel, of pixels in `0..=1`.
+/// Mean and deviation per channel or per pixel, for pixels in `0..=1`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Normalize {
-    /// What is subtracted: `C` numbers, or `C * H * W`.
+    /// The numbers to subtract: `C`, or `C * H * W` of them.
     pub mean: Vec<f64>,
-    /// What is divided by, as many.
+    /// The numbers to divide by, equally many.
     pub std: Vec<f64>,
 }
 
@@ -70,8 +70,8 @@ impl Normalize {
         Normalize { mean: vec![0.5; channels], std: vec![0.5; channels] }
     }
 
-    /// The statistics of each channel over a set, for one that comes without published ones. A constant channel gets
-    /// deviation 1.
+    /// The statistics of each channel over a set, for a set without published ones. The deviation of a constant channel
+    /// is set to 1.
     ///
     /// # Errors
     /// An image that cannot be read.
@@ -87,8 +87,8 @@ impl Normalize {
         Ok(Moments::normalize(&moments))
     }
 
-    /// The statistics of each pixel over a set, after `steps` (which draw no random numbers). A constant pixel gets
-    /// deviation 1. (scikit-learn: `StandardScaler`.)
+    /// The statistics of each pixel over a set after `steps`, which must not be random. The deviation of a constant
+    /// pixel is set to 1. (scikit-learn: `StandardScaler`.)
     ///
     /// # Errors
     /// An image that cannot be read; images that differ in size after the steps.
@@ -104,7 +104,7 @@ impl Normalize {
         Ok(Moments::normalize(&moments))
     }
 
-    /// Refuses numbers that cannot normalise images of this size.
+    /// Returns an error if these numbers cannot normalise images of this size.
     pub(crate) fn check(&self, size: [usize; 3]) -> Result<()> {
         let n = self.mean.len();
         if self.std.len() != n || (n != size[0] && n != size.iter().product::<usize>()) {
@@ -119,10 +119,10 @@ impl Normalize {
         }
     }
 
-    /// Prepared for images of this size.
+    /// Prepares the table for images of this size.
     ///
     /// # Errors
-    /// Neither one number a channel nor one a pixel; a deviation that is not above 0.
+    /// Neither one number per channel nor one per pixel; a deviation that is not above 0.
     pub(crate) fn table<T: Float>(&self, size: [usize; 3]) -> Result<Table<T>> {
         self.check(size)?;
         let unit = |v: usize| T::from_f64(v as f64) / T::from_f64(255.0);
@@ -136,16 +136,16 @@ impl Normalize {
     }
 }
 
-/// What each byte becomes, rounded as PyTorch rounds: every step in `T`.
+/// The number for each byte. Every step is rounded in `T`, as in PyTorch.
 pub(crate) enum Table<T> {
-    /// A channel has only 256 answers.
+    /// The numbers of all 256 bytes, per channel.
     Channels(Vec<[T; 256]>),
-    /// Mean and deviation of each pixel.
+    /// The bytes divided by 255, and mean and deviation of each pixel.
     Pixels { unit: [T; 256], numbers: Vec<(T, T)> },
 }
 
 impl<T: Float> Table<T> {
-    /// Writes an image's numbers to `out`, which has room for just them.
+    /// Writes an image's numbers to `out`, which must have the same length.
     pub(crate) fn write(&self, image: &Image, out: &mut [T]) {
         match self {
             Table::Channels(tables) => {
@@ -181,7 +181,7 @@ impl Moments {
 
     fn normalize(all: &[Moments]) -> Normalize {
         let mean = |m: &Moments| m.sum as f64 / m.n.max(1) as f64 / 255.0;
-        // n^2 times the variance, without rounding: a constant pixel is exactly 0.
+        // n^2 times the variance, without rounding, so it is exactly 0 for a constant pixel.
         let spread = |m: &Moments| u128::from(m.n) * u128::from(m.squares) - u128::from(m.sum).pow(2);
         let std = |m: &Moments| match spread(m) {
             0 => 1.0,

@@ -1,11 +1,11 @@
-//! The Oxford-IIIT pets: photographs of 37 breeds with a trimap each. (Parkhi et al., "Cats and dogs", CVPR 2012.)
+//! The Oxford-IIIT pets: photographs of 37 breeds, each with a trimap. (Parkhi et al., "Cats and dogs", CVPR 2012.)
 //!
 //! ```text
 //! images/NAME.jpg    annotations/trimaps/NAME.png    annotations/trainval.txt, test.txt:  NAME CLASS SPECIES BREED
 //! ```
 //!
-//! The label is CLASS - 1, its name that of the images without their number. Lists are read, and the files they name are
-//! looked for, at once; images are decoded when they are asked for.
+//! The label is CLASS - 1. The class name is the name of its images without their number. The lists are read at once,
+//! and the files in them must exist. Images are decoded when they are read.
 
 use super::cifar::contents;
 use super::file_set::{Entry, FileSet};
@@ -15,13 +15,13 @@ use std::path::Path;
 
 /// The lists: training images, test images.
 pub const LISTS: [&str; 2] = ["annotations/trainval.txt", "annotations/test.txt"];
-/// Folders that hold files of the lists.
+/// The folders with the files that the lists name.
 pub const FOLDERS: [&str; 2] = ["images", "annotations/trimaps"];
 
-/// Training and test images. `names` are the classes' names where no image tells.
+/// Reads training and test images. `names` are the names of classes that have no image.
 ///
 /// # Errors
-/// A list that is missing, empty or malformed; an image listed twice, or without its file or its trimap.
+/// A list that is missing, empty or malformed; an image that is listed twice, or whose file or trimap is missing.
 pub(super) fn read(set: &str, folder: &Path, names: &[&str]) -> Result<[FileSet; 2]> {
     let mut breeds = Breeds { told: vec![None; names.len()], seen: HashSet::new() };
     let [train, test] = LISTS.map(|list| breeds.list(folder, list));
@@ -32,11 +32,11 @@ pub(super) fn read(set: &str, folder: &Path, names: &[&str]) -> Result<[FileSet;
     Ok([part("train", train), part("test", test)])
 }
 
-/// What the lists have said so far.
+/// What the lists have told so far.
 struct Breeds {
-    /// The name of each class.
+    /// The name of each class, if an image has told it.
     told: Vec<Option<String>>,
-    /// Every image.
+    /// The names of all images.
     seen: HashSet<String>,
 }
 
@@ -70,7 +70,7 @@ impl Breeds {
         Ok(entries)
     }
 
-    /// Name and label of a line, or what is wrong with it.
+    /// The name and label in a line, or what is wrong with it.
     fn line<'a>(&mut self, line: &'a str) -> std::result::Result<(&'a str, usize), String> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let &[name, class, species, breed] = &fields[..] else {

@@ -1,9 +1,10 @@
-//! A data set that lives on the device: its bytes go there once, and a batch is made there, transformed and normalised,
-//! by one kernel. For small images that is the difference between a GPU that waits for its data and one that does not.
+//! A data set that is kept on the device. Its bytes are copied there once. One kernel then makes each batch,
+//! transformed and normalised. With small images, this decides whether the GPU has to wait for its data.
 //!
-//! Random numbers are drawn on the host, by the very code that the loader's threads use, so the images are the same to
-//! the bit. What is sent for each image is its placement: which image, and which of its pixels each output pixel is.
-//! Pads, flips, crops and a hole at the end can be said that way; a resize cannot, and is left to the threads.
+//! Random numbers are drawn on the host by the same code that the loader's threads use, so the images are the same to
+//! the last bit. For each image the host sends a placement: which image it is, and which of its pixels each output
+//! pixel is. A placement can express pads, flips, crops and a hole at the end. It cannot express a resize, which is
+//! left to the threads.
 //!
 //! ```text
 //!   output pixel (i, j)  <-  source pixel (top + i, left + sign j)   inside the valid rectangle, else the fill
@@ -19,18 +20,18 @@ use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::tensor::{Device, Meta, Tensor, Update, total_bytes, update};
 
-/// Sets with more bytes stay on the host.
+/// Sets with more bytes are not kept on the device.
 const LARGEST: usize = 1 << 30;
-/// Numbers of a placement.
+/// The number of integers in a placement.
 pub const PLACEMENT: usize = 12;
 
-/// Images, labels and the numbers that bytes become, on the device.
+/// Images, labels and the table that turns bytes into numbers, on the device.
 pub struct Resident {
     /// `[N, C, H, W]`, u8.
     pixels: Tensor,
     /// `[N]`, i64.
     labels: Tensor,
-    /// For each channel what each byte becomes; or what each byte is of 1, then a mean and a deviation for each pixel.
+    /// Per channel, the number for each byte. Or: each byte divided by 255, then a mean and a deviation per pixel.
     table: Tensor,
     pipeline: Pipeline,
     key: Key,
@@ -39,10 +40,10 @@ pub struct Resident {
 }
 
 impl Resident {
-    /// Puts a set on the device; `None` where it is too large or its transforms are not placements.
+    /// Copies a set to the device; `None` if it is too large or its transforms are not placements.
     ///
     /// # Errors
-    /// An image that cannot be read; the device refusing.
+    /// An image that cannot be read; an error of the device.
     pub(super) fn new(
         set: &dyn Dataset,
         pipeline: &Pipeline,
@@ -52,7 +53,7 @@ impl Resident {
         let Some(source) = set.size().fixed() else { return Ok(None) };
         let bytes = source.iter().product::<usize>().saturating_mul(set.len());
         let image = pipeline.output(set.size())?;
-        // A first placement tells whether all can be said: which steps there are does not depend on the draws.
+        // One placement shows whether all are possible, because the kinds of steps do not depend on the random numbers.
         if bytes > LARGEST || source[0] > 4 || place(pipeline, key, 0, source)?.is_none() {
             return Ok(None);
         }
@@ -80,7 +81,7 @@ impl Resident {
         }))
     }
 
-    /// How each of these samples is made in this epoch, as [`gather`](Self::gather) reads it: 12 numbers each.
+    /// How to make each of these samples in this epoch: 12 numbers per sample, as [`gather`](Self::gather) reads them.
     ///
     /// # Errors
     /// An image too small for a step.
@@ -93,7 +94,7 @@ impl Resident {
         Ok(all)
     }
 
-    /// Tensors for a batch of `n`: images, labels.
+    /// Allocates tensors for a batch of `n`: images and labels.
     ///
     /// # Errors
     /// No memory on the device.
@@ -105,14 +106,14 @@ impl Resident {
     /// Makes a batch in place: `images` `[B, C, H, W]` and `labels` `[B]` from `placements` `[B, 12]`.
     ///
     /// # Errors
-    /// The device refusing.
+    /// An error of the device.
     pub fn gather(&self, placements: &Tensor, images: &Tensor, labels: &Tensor) -> Result<()> {
         let gather = Gather { source: self.source, image: self.image };
         update(&gather, &[images, labels], &[&self.pixels, &self.labels, &self.table, placements])
     }
 }
 
-/// A table as one row of numbers; see [`Resident::table`].
+/// The table as one row of numbers; see [`Resident::table`].
 fn numbers(table: &Table<f32>) -> Vec<f32> {
     match table {
         Table::Channels(rows) => rows.iter().flatten().copied().collect(),
@@ -122,15 +123,15 @@ fn numbers(table: &Table<f32>) -> Vec<f32> {
     }
 }
 
-/// Which source pixel each output pixel is.
+/// Says which source pixel each output pixel is.
 struct Placement {
     top: isize,
     left: isize,
     sign: isize,
-    /// Source rows and columns, from and to, outside of which there is only fill.
+    /// The range of source rows and the range of source columns; outside them everything is fill.
     valid: [isize; 4],
     fill: u8,
-    /// A square of the output: top, left, side, and its byte in each channel.
+    /// A square of the output: top, left, side. `hole_bytes` has its byte for each channel.
     hole: [usize; 3],
     hole_bytes: [u8; 4],
 }
@@ -145,7 +146,7 @@ impl Placement {
     }
 }
 
-/// The placement of a sample; `None` where the steps are more than one can say.
+/// The placement of a sample; `None` if a placement cannot express the steps.
 fn place(pipeline: &Pipeline, key: Key, sample: usize, source: [usize; 3]) -> Result<Option<Placement>> {
     let [channels, mut h, mut w] = source;
     let mut p = Placement {
@@ -181,7 +182,7 @@ fn place(pipeline: &Pipeline, key: Key, sample: usize, source: [usize; 3]) -> Re
                 p.left += p.sign * left;
                 [h, w] = size;
             }
-            // A window or a flip after it would move the hole.
+            // Only as the last step: a window or a flip after it would move the hole.
             Change::Erase { top, left, side, fill } if i + 1 == changes.len() => {
                 p.hole = [top, left, side];
                 p.hole_bytes[..channels].copy_from_slice(&fill[..channels]);
@@ -193,7 +194,7 @@ fn place(pipeline: &Pipeline, key: Key, sample: usize, source: [usize; 3]) -> Re
     Ok(Some(p))
 }
 
-/// Targets images and labels; inputs the set's pixels and labels, the table, and placements.
+/// Targets: images and labels. Inputs: the set's pixels and labels, the table, and placements.
 #[derive(Debug)]
 struct Gather {
     source: [usize; 3],
@@ -265,14 +266,14 @@ impl Update for Gather {
         targets[0].numel() as u64
     }
 
-    /// Of the set's pixels and labels only the batch's are read.
+    /// Of the set's pixels and labels, only those of the batch are read.
     fn bytes(&self, targets: &[Meta], x: &[Meta]) -> u64 {
         let read = targets[0].numel() * x[0].dtype.size() + targets[1].bytes() + x[2].bytes() + x[3].bytes();
         read as u64 + total_bytes(targets)
     }
 }
 
-/// What a byte becomes.
+/// The number for a byte.
 fn number(table: &[f32], channels: usize, c: usize, pixel: usize, byte: u8) -> f32 {
     let byte = usize::from(byte);
     if table.len() == 256 * channels {
@@ -296,7 +297,7 @@ mod tests {
             .unwrap()
     }
 
-    /// Whatever the loader's threads make of an image, the device makes of it.
+    /// The device makes the same images as the loader's threads.
     #[test]
     fn batches_are_those_of_the_threads_to_the_bit() {
         let fill = vec![1, 2, 3];

@@ -1,10 +1,11 @@
 //! Resizing images of bytes: bilinear with antialias for pixels, nearest for masks.
 //!
-//! Bilinear weighs the sources of a target by a triangle around its centre, as wide as the image shrinks, so that no pixel
-//! is skipped (antialias): [`crate::core::resample`], whose weights `interpolate` uses too.
+//! For bilinear resizing, each output pixel is a weighted mean of input pixels. The weights form a triangle around its
+//! centre. If the image shrinks, the triangle is wider by the same factor, so that no pixel is skipped (antialias). The
+//! weights come from [`crate::core::resample`], as those of `interpolate`.
 //!
-//! Rows first, then columns, each rounded to bytes; weights have 22 binary places. That is Pillow's arithmetic
-//! (`Image.resize(BILINEAR)`, which torchvision's `Resize` calls), bit for bit.
+//! Rows are resized first, then columns; each result is rounded to bytes. Weights have 22 binary places. This is the
+//! arithmetic of Pillow (`Image.resize(BILINEAR)`, which torchvision's `Resize` calls), bit for bit.
 
 use super::Image;
 use crate::core::resample::{Filter, Weights};
@@ -12,7 +13,7 @@ use crate::core::resample::{Filter, Weights};
 const PLACES: u32 = 22;
 const HALF: i32 = 1 << (PLACES - 1);
 
-/// The fixed-point weights of one axis, made anew when the sizes change.
+/// Computes the fixed-point weights of one axis, if the sizes have changed.
 fn prepare(axis: &mut Weights<i32>, from: usize, to: usize) {
     if (axis.inputs(), axis.outputs()) != (from, to) {
         let smooth = Filter::Bilinear { align_corners: false, antialias: true };
@@ -22,7 +23,7 @@ fn prepare(axis: &mut Weights<i32>, from: usize, to: usize) {
 }
 
 impl Image {
-    /// Stretched to `[height, width]`, bilinearly with antialias.
+    /// The image stretched to `[height, width]`, bilinearly with antialias.
     pub fn resized(&self, size: [usize; 2]) -> Image {
         let mut out = Image::default();
         Resizer::default().bilinear(self, size, &mut out);
@@ -34,7 +35,8 @@ fn byte(sum: i32) -> u8 {
     (sum >> PLACES).clamp(0, 255) as u8
 }
 
-/// The buffers of [`bilinear`](Resizer::bilinear), and the weights of the last sizes: a set's images mostly share theirs.
+/// The buffers of [`bilinear`](Resizer::bilinear), and the weights for the last sizes, because most images of a set
+/// have the same size.
 #[derive(Debug, Default)]
 pub(super) struct Resizer {
     across: Weights<i32>,
@@ -44,7 +46,7 @@ pub(super) struct Resizer {
 }
 
 impl Resizer {
-    /// Writes `image`, resized to `[height, width]`, to `out`. No side is 0.
+    /// Writes `image`, resized to `[height, width]`, to `out`. No side may be 0.
     pub(super) fn bilinear(&mut self, image: &Image, [height, width]: [usize; 2], out: &mut Image) {
         let [channels, h, w] = image.size;
         prepare(&mut self.across, w, width);
@@ -61,7 +63,7 @@ impl Resizer {
     }
 }
 
-/// Every row of the plane at its new width.
+/// Resizes every row of the plane to the new width.
 fn rows<'a>(across: &Weights<i32>, plane: &[u8], rows: &'a mut Vec<u8>) -> &'a [u8] {
     rows.resize(plane.len() / across.inputs() * across.outputs(), 0);
     for (row, target) in plane.chunks_exact(across.inputs()).zip(rows.chunks_exact_mut(across.outputs())) {
@@ -73,7 +75,7 @@ fn rows<'a>(across: &Weights<i32>, plane: &[u8], rows: &'a mut Vec<u8>) -> &'a [
     rows
 }
 
-/// Weighted sums of whole rows, which the compiler turns into vector instructions.
+/// Adds weighted rows. The compiler turns this into vector instructions.
 fn columns(down: &Weights<i32>, rows: &[u8], sums: &mut Vec<i32>, target: &mut [u8]) {
     let width = target.len() / down.outputs();
     for (out, (first, weights)) in target.chunks_exact_mut(width).zip(down.iter()) {
@@ -86,7 +88,7 @@ fn columns(down: &Weights<i32>, rows: &[u8], sums: &mut Vec<i32>, target: &mut [
     }
 }
 
-/// Writes `image`, resized to `[height, width]` by taking the pixel under each target's centre, to `out`.
+/// Writes `image`, resized to `[height, width]`, to `out`. Each output pixel is the input pixel under its centre.
 pub(super) fn nearest(image: &Image, [height, width]: [usize; 2], out: &mut Image) {
     let [channels, h, w] = image.size;
     // (2 i + 1) / 2 * from / to, rounded down, in integers.

@@ -1,51 +1,52 @@
-//! What happens to an image between the file and the batch. (torchvision: `transforms.v2`.)
+//! The steps between an image file and a batch. (torchvision: `transforms.v2`.)
 //!
-//! A [`Pipeline`] is some [`Transform`]s and a [`Normalize`]. A random transform draws from a key and the image's position
-//! in its set, so a sample looks the same whichever thread makes it, and whether or not the run was resumed before it.
-//! An image and its mask go through the same geometry, drawn once: pixels are resized bilinearly, masks by the nearest.
+//! A [`Pipeline`] is a list of [`Transform`]s and a [`Normalize`]. The random numbers of a transform depend on a key
+//! and the image's position in its set. So a sample looks the same whichever thread makes it, also in a resumed run. An
+//! image and its mask get the same geometry: pixels are resized bilinearly, masks by the nearest pixel.
 
 use super::resize::{Resizer, nearest};
 use super::{Image, ImageSize, Normalize};
 use crate::core::{Error, Float, Key, Result};
 use serde::{Deserialize, Serialize};
 
-/// The longest side a transform makes, and the most padding.
+/// The limit for the sides that a transform makes, and for padding.
 const LONGEST: usize = 1 << 14;
 
-/// One step. Sizes are `[height, width]`.
+/// One transform. Sizes are `[height, width]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Transform {
-    /// A border of `fill` on all four sides. Masks get 0.
+    /// Adds a border of `fill` on all four sides. In masks the border is 0.
     Pad { padding: usize, fill: u8 },
-    /// Mirrored with this probability.
+    /// Mirrors the image with this probability.
     RandomHorizontalFlip(f64),
-    /// A window of this size, anywhere inside the image.
+    /// Cuts a window of this size at a random place inside the image.
     RandomCrop([usize; 2]),
-    /// A window with a random share (`scale`) of the area and a random `ratio` of width to height, resized.
+    /// Cuts a window with a random fraction (`scale`) of the area and a random `ratio` of width to height, and resizes
+    /// it.
     RandomResizedCrop { size: [usize; 2], scale: [f64; 2], ratio: [f64; 2] },
-    /// Stretched to this size, bilinearly with antialias.
+    /// Stretches the image to this size, bilinearly with antialias.
     Resize([usize; 2]),
-    /// Resized so that the shorter side has this length.
+    /// Resizes the image so that its shorter side has this length.
     ResizeShorter(usize),
-    /// The middle; what is missing of a smaller image is 0.
+    /// Cuts the middle. If the image is smaller, the rest is 0.
     CenterCrop([usize; 2]),
-    /// One square of this side, anywhere inside the image, filled with a byte for each channel. Masks keep theirs.
-    /// (DeVries and Taylor, "Improved regularization of convolutional neural networks with Cutout", 2017.)
+    /// Fills one square of this side at a random place inside the image, with one byte per channel. Masks are not
+    /// changed. (DeVries and Taylor, "Improved regularization of convolutional neural networks with Cutout", 2017.)
     Cutout { side: usize, fill: Vec<u8> },
 }
 
-/// Buffers that applying needs, to be used again.
+/// Buffers for applying transforms, to be reused.
 #[derive(Debug, Default)]
 pub struct Scratch {
     image: Image,
     resizer: Resizer,
 }
 
-/// From a set's images to a network's numbers.
+/// All steps from a set's images to a network's input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
-    /// In order.
+    /// The transforms, in order.
     pub steps: Vec<Transform>,
     /// The last step, from bytes to numbers.
     pub normalize: Normalize,
@@ -59,18 +60,18 @@ impl From<Normalize> for Pipeline {
 }
 
 impl Pipeline {
-    /// The size of what comes out, `[C, H, W]`.
+    /// The size of the result, `[C, H, W]`.
     ///
     /// # Errors
-    /// Steps that an image of this size cannot take; images that still differ in size at the end; a normalisation for
-    /// other images.
+    /// Steps that do not fit an image of this size; images that still differ in size at the end; a normalisation that
+    /// does not fit the images.
     pub fn output(&self, size: ImageSize) -> Result<[usize; 3]> {
         let size = Transform::output_of_all(&self.steps, size)?;
         self.normalize.check(size)?;
         Ok(size)
     }
 
-    /// Transforms image number `sample`, and its mask alike. `key` is that of the epoch.
+    /// Transforms image number `sample`, and its mask in the same way. `key` is the key of the epoch.
     ///
     /// # Errors
     /// An image that is too small for a step.
@@ -85,10 +86,10 @@ impl Pipeline {
         Transform::apply_all(&self.steps, key, sample, image, mask, scratch)
     }
 
-    /// The numbers of an image that went through the steps, `C * H * W` of them.
+    /// The `C * H * W` numbers of an image that has passed the steps.
     ///
     /// # Errors
-    /// A normalisation for other images.
+    /// A normalisation that does not fit the image.
     pub fn numbers<T: Float>(&self, image: &Image) -> Result<Vec<T>> {
         let mut numbers = vec![T::ZERO; image.pixels.len()];
         self.normalize.table(image.size)?.write(image, &mut numbers);
@@ -124,7 +125,7 @@ impl Transform {
         Ok(())
     }
 
-    /// What the steps do to an image of this size, their random numbers drawn.
+    /// The changes that the steps make to an image of this size, with their random numbers drawn.
     pub(super) fn draw_all(
         steps: &[Transform],
         key: Key,
@@ -143,7 +144,7 @@ impl Transform {
     /// The size after this step.
     ///
     /// # Errors
-    /// A size of 0, or beyond any image; images smaller than a crop; a fill for another number of channels;
+    /// A size of 0 or beyond the limit; images smaller than a crop; a fill for another number of channels;
     /// probabilities and ranges out of range.
     pub fn output(&self, size: ImageSize) -> Result<ImageSize> {
         self.check(size)?;
@@ -219,7 +220,7 @@ impl Transform {
         }
     }
 
-    /// What this step does to an image of this size.
+    /// The change that this step makes to an image of this size.
     fn draw(&self, size: [usize; 3], draws: &mut Draws) -> Result<Change<'_>> {
         let [_, h, w] = size;
         Ok(match self {
@@ -261,14 +262,14 @@ impl Transform {
     }
 }
 
-/// Random numbers of one step for one image.
+/// The random numbers of one step for one image.
 struct Draws {
     key: Key,
     next: u64,
 }
 
 impl Draws {
-    /// Of step `i` for an image: 256 draws for each of 256 steps.
+    /// The random numbers of step `i` for image `sample`. Each of up to 256 steps has 256 draws.
     fn of(key: Key, sample: usize, i: usize) -> Draws {
         Draws { key, next: (sample as u64) << 16 | (i as u64) << 8 }
     }
@@ -288,12 +289,12 @@ impl Draws {
     }
 }
 
-/// The size with this shorter side. (torchvision rounds the longer one down.)
+/// The size whose shorter side is `side`. (As torchvision, rounds the longer side down.)
 fn shorter(side: usize, [h, w]: [usize; 2]) -> [usize; 2] {
     if h <= w { [side, side * w / h] } else { [side * h / w, side] }
 }
 
-/// Where a window in the middle starts, rounded as torchvision does; before the image where that is smaller.
+/// Where a window in the middle starts, rounded as in torchvision. Negative if the image is smaller than the window.
 fn middle(length: usize, window: usize) -> isize {
     match length.checked_sub(window) {
         Some(rest) => (rest as f64 / 2.0).round_ties_even() as isize,
@@ -301,7 +302,8 @@ fn middle(length: usize, window: usize) -> isize {
     }
 }
 
-/// Ten tries to fit a window of random area and shape, then the middle. (torchvision: `RandomResizedCrop.get_params`.)
+/// Tries ten times to fit a window of random area and ratio, then takes the middle. (torchvision:
+/// `RandomResizedCrop.get_params`.)
 fn resized_crop(
     [h, w]: [usize; 2],
     scale: [f64; 2],
@@ -334,7 +336,7 @@ fn resized_crop(
 pub(super) enum Change<'a> {
     Nothing,
     Flip,
-    /// A window that may reach beyond the image: there it is `fill`.
+    /// A window that may extend beyond the image. There it is `fill`.
     Window {
         top: isize,
         left: isize,
@@ -361,7 +363,7 @@ impl Change<'_> {
         Change::Window { top: top as isize, left: left as isize, size, fill: 0 }
     }
 
-    /// The size of an image after it.
+    /// The size of an image after the change.
     fn output(&self, [c, h, w]: [usize; 3]) -> [usize; 3] {
         match *self {
             Change::Nothing | Change::Flip | Change::Erase { .. } => [c, h, w],
@@ -371,7 +373,7 @@ impl Change<'_> {
         }
     }
 
-    /// `smooth`: pixels; otherwise a mask.
+    /// Applies the change. `smooth` is true for pixels and false for a mask.
     fn apply(&self, image: &mut Image, scratch: &mut Scratch, smooth: bool) {
         match *self {
             Change::Nothing => {}
@@ -407,11 +409,11 @@ impl Change<'_> {
     }
 }
 
-/// Copies a window of `image` to `out`; beyond the image it is `fill`.
+/// Copies a window of `image` to `out`. Beyond the image, `out` is `fill`.
 fn cut(image: &Image, top: isize, left: isize, [height, width]: [usize; 2], fill: u8, out: &mut Image) {
     let [channels, h, w] = image.size;
     out.reset([channels, height, width]);
-    // Columns of the window that lie in the image, and where they start there.
+    // The columns of the window that lie in the image, and where they start in it.
     let before = left.min(0).unsigned_abs().min(width);
     let from = left.max(0) as usize;
     let inside = (width - before).min(w.saturating_sub(from));

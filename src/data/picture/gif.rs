@@ -23,7 +23,7 @@ pub fn header(bytes: &[u8]) -> Result<Header, Refused> {
     Header::new(size, MOST_PIXELS, Orientation::UPRIGHT)
 }
 
-/// A frame may be smaller than the picture: around it, and where it is transparent, there is white paper.
+/// Decodes the first frame on a white background. The frame may be smaller than the picture and partly transparent.
 pub fn decode(bytes: &[u8], header: Header, image: &mut Image) -> Result<(), Refused> {
     let mut decoder = open(bytes)?;
     let global = decoder.global_palette().map(<[u8]>::to_vec);

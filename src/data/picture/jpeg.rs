@@ -1,38 +1,38 @@
-//! JPEG files. Their segments are walked here, so that the picture's own end is found whatever follows it, and a file that
-//! lacks data is told from a whole one; the crate `jpeg-decoder` decodes.
+//! JPEG files. This file walks the segments itself. So it finds the end of the picture even if other bytes follow, and
+//! it detects a file that lacks data. The crate `jpeg-decoder` decodes.
 //!
 //! ```text
 //! FFD8 | FFxx length data | ... | FFDA length data, entropy-coded bytes | FFxx length data | ... | FFD9 | anything
 //! start    segments: tables, frame (size), EXIF       a scan                                          end
 //! ```
 //!
-//! In entropy-coded bytes FF is followed by 00, or by a restart marker D0 to D7.
+//! In entropy-coded bytes, FF is followed by 00 or by a restart marker, D0 to D7.
 
 use super::codec::{Header, MOST_PIXELS, Refused};
 use super::orientation::Orientation;
 use crate::data::Image;
 use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
 
-/// What every JPEG begins with.
+/// The first bytes of every JPEG.
 pub const SIGNATURE: &[u8] = &[0xff, 0xd8, 0xff];
 
 /// Pictures with more pixels than this are decoded at a half, a quarter or an eighth of their size.
 const LARGE: usize = 1 << 25;
-/// What the coefficients may take, in bytes. Those of a progressive picture are all kept until the last scan; those of others
-/// may pile up while they wait to be transformed.
+/// The most memory for the coefficients, in bytes. A progressive picture keeps all of them until the last scan. For
+/// other pictures they may pile up while they wait to be transformed.
 const MOST_COEFFICIENTS: usize = 512 << 20;
 
-/// What a walk over the segments finds.
+/// The result of a walk over the segments.
 #[derive(Default)]
 struct Layout {
     frame: Option<Frame>,
     orientation: Option<Orientation>,
-    /// Bytes of the first scan's entropy-coded data.
+    /// The number of bytes in the first scan's entropy-coded data.
     first_scan: Option<usize>,
     jfif: bool,
-    /// What Adobe's segment says of the colours.
+    /// The colour transform that Adobe's segment names.
     adobe: Option<u8>,
-    /// Where the end marker ends.
+    /// The position after the end marker.
     end: Option<usize>,
 }
 
@@ -41,9 +41,9 @@ struct Frame {
     size: [usize; 2],
     /// The components' names.
     ids: Vec<u8>,
-    /// Blocks of 8 x 8 samples, of all components.
+    /// The number of blocks of 8 x 8 samples in all components.
     blocks: usize,
-    /// Blocks of the first component.
+    /// The number of blocks in the first component.
     blocks_of_first: usize,
 }
 
@@ -70,7 +70,7 @@ impl Frame {
         })
     }
 
-    /// The size it is decoded at.
+    /// The size at which it is decoded.
     fn decoded(&self) -> [usize; 2] {
         let halved = |n: u32| self.size.map(|side| side.div_ceil(1 << n));
         (0..3).map(halved).find(|[h, w]| h * w <= LARGE).unwrap_or_else(|| halved(3))
@@ -81,7 +81,7 @@ fn walk(bytes: &[u8]) -> Layout {
     let mut layout = Layout::default();
     let mut at = 2;
     while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) {
-        // Any number of FF may come before a marker, and some writers leave other bytes there.
+        // Any number of FF may come before a marker. Some writers also leave other bytes there.
         at += found;
         let Some(skip) = bytes[at..].iter().position(|&byte| byte != 0xff) else { break };
         let marker = bytes[at + skip];
@@ -99,7 +99,7 @@ fn walk(bytes: &[u8]) -> Layout {
         let Some(data) = bytes.get(at + 2..at + length.max(2)) else { break };
         at += length.max(2);
         match marker {
-            // Frames: all of C0 to CF but the tables C4, CC and the extension C8.
+            // Frames are C0 to CF, except the tables C4 and CC and the extension C8.
             0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
                 layout.frame = layout.frame.or_else(|| Frame::of(marker, data));
             }
@@ -119,13 +119,14 @@ fn walk(bytes: &[u8]) -> Layout {
     layout
 }
 
-/// Bytes up to the next marker that is no restart.
+/// The number of bytes up to the next marker that is not a restart.
 fn scan_length(bytes: &[u8]) -> usize {
     let marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xd0..=0xd7 | 0xff);
     bytes.windows(2).position(marker).unwrap_or(bytes.len())
 }
 
-/// What the components mean, by libjpeg's rules. The decoder's own go by the names first, and a file's names may be wrong.
+/// The meaning of the components, by libjpeg's rules. The decoder's own rules look at the names first, which may be
+/// wrong.
 fn colors(frame: &Frame, layout: &Layout) -> Option<ColorTransform> {
     match (&frame.ids[..], layout.adobe) {
         ([_, _, _], _) if layout.jfif => Some(ColorTransform::YCbCr),
@@ -141,7 +142,7 @@ fn colors(frame: &Frame, layout: &Layout) -> Option<ColorTransform> {
 pub fn header(bytes: &[u8]) -> Result<Header, Refused> {
     let layout = walk(bytes);
     let frame = layout.frame.ok_or_else(|| Refused::Damaged("the file is cut off".to_owned()))?;
-    // The whole picture first: its sides are limited, too.
+    // Check the whole picture first, because its sides are limited too.
     Header::new(frame.size, usize::MAX, Orientation::UPRIGHT)?;
     Header::new(frame.decoded(), MOST_PIXELS, layout.orientation.unwrap_or(Orientation::UPRIGHT))
 }
@@ -152,8 +153,8 @@ pub fn decode(bytes: &[u8], header: Header, image: &mut Image) -> Result<(), Ref
     let (Some(end), Some(scan), Some(frame)) = (layout.end, layout.first_scan, &layout.frame) else {
         return Err(cut_off());
     };
-    // The decoder takes what is missing of a scan for grey. But a block takes two bits at least, for its mean and for its
-    // end; in a progressive picture, whose first scan holds the means alone, one.
+    // The decoder shows missing parts of a scan as grey. But a block takes at least two bits, for its mean and its end.
+    // In a progressive picture it takes at least one, because the first scan contains only the means.
     let least = if frame.progressive { frame.blocks_of_first } else { 2 * frame.blocks_of_first };
     if 8 * scan < least {
         return Err(cut_off());
@@ -190,8 +191,8 @@ pub fn decode(bytes: &[u8], header: Header, image: &mut Image) -> Result<(), Ref
     Ok(())
 }
 
-/// The light that is left where this much of an ink and of black is printed: `(255 - black) * (1 - ink / 255)`, rounded as
-/// Pillow rounds it.
+/// The light that remains where this much of an ink and of black is printed: `(255 - black) * (1 - ink / 255)`, rounded
+/// as in Pillow.
 fn printed(ink: u8, black: u8) -> u8 {
     let paper = 255 - u32::from(black);
     let taken = u32::from(ink) * paper + 128;

@@ -1,15 +1,15 @@
-//! PNG, JPEG and GIF files as bytes for a network, upright as a person sees them.
+//! PNG, JPEG and GIF files decoded to bytes for a network, the right way up.
 //!
 //! | file | what |
 //! |---|---|
-//! | `jpeg.rs` | JPEG: where the picture ends in its file, whether it is whole, its pixels |
-//! | `png.rs` | PNG: its chunks, its pixels row by row |
+//! | `jpeg.rs` | JPEG: where the picture ends in its file, whether it is complete, its pixels |
+//! | `png.rs` | PNG: its chunks, and its pixels row by row |
 //! | `gif.rs` | the first frame of a GIF |
-//! | `orientation.rs` | EXIF: which way up a camera was held |
+//! | `orientation.rs` | EXIF: how the camera was held |
 //!
-//! Nothing in a file's header is believed beyond fixed limits. Bytes after the end of a picture are not looked at: phones
-//! append films. Decoding is done by the crates `jpeg-decoder`, `png` and `gif`, behind the feature `images`; without it
-//! these functions are errors.
+//! Sizes in a file's header are checked against fixed limits. Bytes after the end of a picture are ignored, because
+//! phones append films. The crates `jpeg-decoder`, `png` and `gif` decode the files. They belong to the feature
+//! `images`; without it these functions return errors.
 
 #[cfg(feature = "images")]
 mod gif;
@@ -24,25 +24,26 @@ use super::Image;
 use crate::core::{Error, Result};
 use std::path::Path;
 
-/// Reads a picture as three channels, upright, laid on white where it is transparent. (Of a GIF: its first frame.)
+/// Reads a picture as three channels, the right way up. Transparent parts become white. (Of a GIF, the first frame is
+/// read.)
 ///
 /// # Errors
-/// A file that cannot be read, is of another kind, is cut off or damaged, or is larger than the limits.
+/// A file that cannot be read, is of another kind, is cut off or damaged, or exceeds the limits.
 pub fn read(path: &Path, image: &mut Image) -> Result<()> {
     codec::read(path, image)
 }
 
-/// Reads the mask of a photograph, a PNG of 8-bit grey, as one channel, its bytes unchanged.
+/// Reads the mask of a photograph, a PNG of 8-bit grey, as one channel. Its bytes are not changed.
 ///
-/// A mask that does not say which way up it is lies as the photograph's pixels lie in their file, and is turned with them.
+/// If a mask has no orientation and its stored size is the photograph's, it gets the photograph's orientation.
 ///
 /// # Errors
-/// As [`read`]; a mask with other pixels, or of another size than its photograph.
+/// As [`read`]; a mask that is not 8-bit grey; a mask whose size is not the photograph's.
 pub fn read_mask(path: &Path, photograph: &Path, mask: &mut Image) -> Result<()> {
     codec::read_mask(path, photograph, mask)
 }
 
-/// `[height, width]` of a picture as [`read`] gives it, from its header alone.
+/// `[height, width]` of a picture as [`read`] returns it, from its header alone.
 ///
 /// # Errors
 /// As [`read`].
@@ -50,7 +51,7 @@ pub fn dimensions(path: &Path) -> Result<[usize; 2]> {
     codec::dimensions(path)
 }
 
-/// Three channels as one (ITU-R BT.709).
+/// Converts three channels to one (ITU-R BT.709).
 pub fn grey(rgb: &Image) -> Image {
     let [_, h, w] = rgb.size;
     let (r, rest) = rgb.pixels.split_at(h * w);
@@ -95,13 +96,13 @@ mod codec {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Once;
 
-    /// The longest file, in bytes.
+    /// The largest file, in bytes.
     const MOST_BYTES: u64 = 64 << 20;
     /// The longest side, in pixels.
     const MOST_SIDE: usize = 16 * 1024;
-    /// The most pixels of a picture. Decoding holds each a few times: at most about 700 MB.
+    /// The most pixels of a picture. Decoding needs several bytes per pixel: at most about 700 MB in all.
     pub const MOST_PIXELS: usize = 100_000_000;
-    /// Enough of nearly every file to find its size and its orientation.
+    /// With this many first bytes, nearly every file shows its size and its orientation.
     const HEAD: u64 = 128 << 10;
 
     /// Why a picture is refused.
@@ -111,16 +112,17 @@ mod codec {
         Damaged(String),
     }
 
-    /// What a header says.
+    /// The content of a header.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Header {
-        /// `[height, width]` of the pixels as the file holds them.
+        /// `[height, width]` of the pixels as stored in the file.
         pub stored: [usize; 2],
         pub orientation: Orientation,
     }
 
     impl Header {
-        /// A size that may be decoded, [`MOST_PIXELS`] for those that cannot be made smaller on the way.
+        /// Checks the size. `most` is the limit for pixels, [`MOST_PIXELS`] if the picture cannot be decoded at a
+        /// smaller size.
         pub fn new(
             stored: [usize; 2],
             most: usize,
@@ -134,7 +136,7 @@ mod codec {
             }
         }
 
-        /// `[height, width]` as a person sees it.
+        /// `[height, width]` the right way up.
         fn upright(&self) -> [usize; 2] {
             self.orientation.upright(self.stored)
         }
@@ -217,7 +219,7 @@ mod codec {
         header(path).map(|header| header.upright())
     }
 
-    /// Of the first bytes, if they hold it; else of the whole file.
+    /// Reads the header from the first bytes or, if they do not contain it, from the whole file.
     fn header(path: &Path) -> Result<Header> {
         let head = bytes(path, HEAD)?;
         let format = Format::of(&head, path)?;
@@ -230,7 +232,7 @@ mod codec {
         }
     }
 
-    /// The beginning of a file: all of it, or as many bytes as a header may take.
+    /// Reads at most `most` bytes from the beginning of a file.
     fn bytes(path: &Path, most: u64) -> Result<Vec<u8>> {
         let refused = |e| Error::io(path, "read", e);
         let other = || Error::format(path.display(), "not a regular file");
@@ -248,11 +250,11 @@ mod codec {
     }
 
     thread_local! {
-        /// True while this thread decodes: a panic is then caught, so it is not printed.
+        /// True while this thread decodes. A panic is then caught, so it is not printed.
         static QUIET: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// Wraps the panic hook, once. Panics elsewhere are reported as before.
+    /// Wraps the panic hook, once. Panics outside a decoder are reported as before.
     fn quiet_hook() {
         static WRAPPED: Once = Once::new();
         WRAPPED.call_once(|| {
@@ -265,9 +267,10 @@ mod codec {
         });
     }
 
-    /// Runs a decoder. A damaged file may make it panic: that is an error of the file like any other, and prints nothing.
+    /// Runs a decoder. A damaged file may make it panic. That becomes an error of the file like any other, and prints
+    /// nothing.
     fn guarded<T>(path: &Path, decode: impl FnOnce() -> std::result::Result<T, Refused>) -> Result<T> {
-        // Whatever a decoder leaves half done is dropped with the error, so nobody sees it.
+        // Unwind safe: anything that a decoder leaves unfinished is dropped with the error.
         quiet_hook();
         let before = QUIET.replace(true);
         let result = catch_unwind(AssertUnwindSafe(decode));

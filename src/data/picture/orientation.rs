@@ -1,17 +1,17 @@
-//! Which way up a camera was held, as EXIF says it, and turning the pixels accordingly. (Pillow: `exif_transpose`.)
+//! How the camera was held, according to EXIF, and turning the pixels accordingly. (Pillow: `exif_transpose`.)
 
 use crate::data::Image;
 use exif::{In, Reader, Tag};
 
-/// EXIF's number, 1 to 8: how the stored pixels have to be turned.
+/// EXIF's number, 1 to 8: how the stored pixels must be turned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Orientation(u32);
 
 impl Orientation {
-    /// Stored as it is seen.
+    /// Stored the right way up.
     pub const UPRIGHT: Orientation = Orientation(1);
 
-    /// From an EXIF block: a TIFF header and its directories. Damaged blocks say nothing.
+    /// Reads the number from an EXIF block: a TIFF header and its directories. A damaged block counts as upright.
     pub fn of_exif(block: &[u8]) -> Orientation {
         let mut reader = Reader::new();
         reader.continue_on_error(true);
@@ -46,7 +46,7 @@ impl Orientation {
         *image = turned;
     }
 
-    /// Where in the stored picture of size `[h, w]` the pixel at `[row, column]` comes from.
+    /// The position in the stored picture, of size `[h, w]`, from which the pixel at `[row, column]` comes.
     fn source(self, [row, column]: [usize; 2], [h, w]: [usize; 2]) -> [usize; 2] {
         match self.0 {
             2 => [row, w - 1 - column],

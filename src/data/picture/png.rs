@@ -1,5 +1,5 @@
-//! PNG files. Their chunks are walked here, so that bytes after the last chunk do no harm and a missing end chunk is no
-//! loss; the crate `png` decodes, row by row.
+//! PNG files. This file walks the chunks itself, so that bytes after the last chunk and a missing end chunk do no harm.
+//! The crate `png` decodes, row by row.
 //!
 //! ```text
 //! 89 "PNG" 0D0A1A0A | length kind data crc | ... | 0 "IEND" crc | anything
@@ -12,14 +12,14 @@ use flate2::Crc;
 use png::{BitDepth, ColorType, Decoder, DecodingError, Reader, Transformations};
 use std::borrow::Cow;
 
-/// What every PNG begins with.
+/// The first bytes of every PNG.
 pub const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 fn damaged(e: DecodingError) -> Refused {
     Refused::Damaged(e.to_string())
 }
 
-/// A chunk's kind and its data; fewer bytes than its length says, if the file is cut off.
+/// A chunk's kind and data. If the file is cut off, the data is shorter than the chunk's length says.
 struct Chunk<'a> {
     kind: &'a [u8],
     data: &'a [u8],
@@ -42,8 +42,8 @@ fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
     })
 }
 
-/// The picture's chunks with an end chunk after them, whatever the file has there. What is left of a chunk of pixels that
-/// was cut off is kept: it may hold them all.
+/// The picture's chunks followed by an end chunk, even if the file has none. If a chunk of pixels was cut off, its rest
+/// is kept, because it may still contain all pixels.
 fn with_end(bytes: &[u8]) -> Cow<'_, [u8]> {
     let mut end = bytes.len();
     let mut cut = None;
@@ -86,7 +86,7 @@ fn open(bytes: &[u8]) -> Result<Reader<&[u8]>, Refused> {
     decoder.read_info().map_err(damaged)
 }
 
-/// Three channels, laid on white.
+/// Decodes to three channels. Transparent parts become white.
 pub fn decode(bytes: &[u8], header: Header, image: &mut Image) -> Result<(), Refused> {
     let bytes = with_end(bytes);
     let mut reader = open(&bytes)?;
@@ -106,7 +106,7 @@ pub fn decode(bytes: &[u8], header: Header, image: &mut Image) -> Result<(), Ref
     })
 }
 
-/// One channel of bytes as they are. Returns what the pixels are where they are of another kind.
+/// Decodes one channel of bytes without changes. If the pixels are of another kind, returns a description of them.
 pub fn decode_grey(bytes: &[u8], header: Header, image: &mut Image) -> Result<Option<String>, Refused> {
     let bytes = with_end(bytes);
     let mut reader = open(&bytes)?;
@@ -121,7 +121,7 @@ pub fn decode_grey(bytes: &[u8], header: Header, image: &mut Image) -> Result<Op
     Ok(None)
 }
 
-/// Hands over every pixel with its place, row by row; those of an interlaced picture pass by pass.
+/// Calls `put` for every pixel with its position, row by row; in an interlaced picture pass by pass.
 fn rows(reader: &mut Reader<&[u8]>, mut put: impl FnMut(usize, &[u8])) -> Result<(), Refused> {
     let info = reader.info();
     let size = [info.height, info.width].map(|side| side as usize);
@@ -141,7 +141,7 @@ fn rows(reader: &mut Reader<&[u8]>, mut put: impl FnMut(usize, &[u8])) -> Result
     Ok(())
 }
 
-/// First row, distance between rows, first column and distance between columns of each pass. (PNG specification, 8.2.)
+/// Per pass: first row, distance between rows, first column, distance between columns. (PNG specification, 8.2.)
 const ADAM7: [[usize; 4]; 7] =
     [[0, 8, 0, 8], [0, 8, 4, 8], [4, 8, 0, 4], [0, 4, 2, 4], [2, 4, 0, 2], [0, 2, 1, 2], [1, 2, 0, 1]];
 
