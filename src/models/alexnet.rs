@@ -41,7 +41,7 @@ fn alexnet(config: &ModelConfig) -> Result<Box<dyn Module>> {
     Ok(Box::new(two_hidden(net, features, config.classes)))
 }
 
-/// The fully connected end of AlexNet and VGG: two hidden layers of 4,096 with dropout.
+/// The fully connected layers of AlexNet and VGG: two hidden layers of 4,096 with dropout.
 pub(super) fn two_hidden(net: Sequential, features: usize, classes: usize) -> Sequential {
     net.push(Linear::new(features, 4096))
         .push(Relu)

@@ -1,6 +1,7 @@
-//! GoogLeNet (Szegedy et al. 2015): the course book's, and torchvision's.
+//! GoogLeNet (Szegedy et al. 2015): the course book's and torchvision's.
 //!
-//! Its block, Inception, looks at the same input through 1x1, 3x3 and 5x5 windows and a pooling, and concatenates.
+//! Its block, Inception, processes the same input by 1x1, 3x3 and 5x5 windows and a pooling, and concatenates the
+//! results.
 
 use super::{IMAGENET, ModelConfig, ModelSpec, Recipe};
 use crate::core::Result;
@@ -9,7 +10,7 @@ use crate::nn::{
     Sequential,
 };
 
-/// Row F5. 5,977,530 parameters on 1x96x96; the original's layers on 3x224x224.
+/// Row F5. 5,977,530 parameters on 1x96x96. On 3x224x224 it has the layers of the original.
 pub(super) static GOOGLENET: ModelSpec = ModelSpec::new(
     "googlenet",
     "GoogLeNet (2015), by the course book: Inception blocks",
@@ -19,7 +20,7 @@ pub(super) static GOOGLENET: ModelSpec = ModelSpec::new(
 )
 .logits();
 
-/// 6,624,904 parameters. Without the auxiliary classifiers. Weights that torchvision has trained expect an input of
+/// 6,624,904 parameters, without the auxiliary classifiers. Weights trained by torchvision expect inputs as with
 /// `transform_input=True`.
 pub(super) static TV_GOOGLENET: ModelSpec = ModelSpec::new(
     "tv-googlenet",
@@ -31,8 +32,8 @@ pub(super) static TV_GOOGLENET: ModelSpec = ModelSpec::new(
 .logits()
 .classes(1000);
 
-/// Channels of an Inception block: of the input; of the 1x1 branch; before and in the 3x3, before and in the 5x5 branch; of
-/// the pooling's branch.
+/// Channels of an Inception block: input; 1x1 branch; 3x3 branch (reduction, output); 5x5 branch (reduction, output);
+/// pooling branch.
 type Channels = (usize, usize, [usize; 2], [usize; 2], usize);
 
 /// The three stages of Inception blocks.
@@ -131,7 +132,8 @@ fn basic(from: usize, to: usize, kernel: usize, stride: usize) -> Sequential {
         .named("relu", Relu)
 }
 
-/// The third branch is 3x3 where the paper has 5x5: a mistake that torchvision's trained weights made permanent.
+/// The third branch is 3x3, not 5x5 as in the paper. This mistake of torchvision's stays, because its weights were
+/// trained with it.
 fn tv_inception((from, c1, [c2a, c2b], [c3a, c3b], c4): Channels) -> Concat {
     let two = |a, b| Sequential::new().push(basic(from, a, 1, 1)).push(basic(a, b, 3, 1));
     let pool = MaxPool2d::new(3).stride(1).padding(1).ceil_mode();

@@ -67,7 +67,7 @@ fn lenet5(config: &ModelConfig) -> Result<Box<dyn Module>> {
 fn lenet5_tanh(config: &ModelConfig) -> Result<Box<dyn Module>> {
     let (layers, features) = with_features("lenet5-tanh", config, |config| {
         let [channels, h, w] = config.input;
-        // LeCun's images are 32x32, digits in a margin of 2; the padding gives MNIST's 28x28 that margin.
+        // LeCun's images are 32x32: digits with a margin of 2. The padding adds this margin to MNIST's 28x28.
         let margin = if h.min(w) < 32 { 2 } else { 0 };
         Sequential::new()
             .push(Conv2d::new(channels, 6, 5).padding(margin))

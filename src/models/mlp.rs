@@ -1,4 +1,4 @@
-//! Networks without convolutions: the notebooks' starting point.
+//! Networks without convolutions, with which the notebooks start.
 
 use super::{MNIST, ModelConfig, ModelSpec, Recipe};
 use crate::core::Result;
@@ -13,8 +13,8 @@ pub(super) static SOFTMAX: ModelSpec = ModelSpec::new(
     softmax,
 );
 
-/// Rows M3 of the notebooks: two linear maps in a row are one linear map, which is what it is there to show.
-/// 39,760 parameters on MNIST.
+/// Rows M3 of the notebooks. It shows that two linear maps one after another are still one linear map. 39,760
+/// parameters on MNIST.
 pub(super) static MLP2: ModelSpec = ModelSpec::new(
     "mlp2",
     "two linear layers with nothing between: still a linear classifier",

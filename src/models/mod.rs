@@ -1,6 +1,6 @@
-//! The networks, one row each in [`MODELS`]: the notebooks' layers, names and training settings.
+//! The networks, one row per network in [`MODELS`], with the notebooks' layers, names and training settings.
 //!
-//! Each file is a family and reads as the notebook's own description: a row with its settings, then its layers. A network
+//! Each file is one family of networks. It reads like the notebook: a row with the settings, then the layers. A network
 //! is built for an input shape, so the first fully connected layer always fits.
 
 mod alexnet;
@@ -23,46 +23,47 @@ use crate::core::{DType, Error, ErrorKind, Result};
 use crate::nn::{Ctx, Loss, Module, ModuleExt, Sequential};
 use crate::tensor::{Device, Tensor};
 
-/// What a network is built for.
+/// The sizes for which a network is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModelConfig {
     /// Channels, height, width.
     pub input: [usize; 3],
     /// The number of classes, or of mask channels.
     pub classes: usize,
-    /// Channels of the first stage, for networks whose row has a [`width`](ModelSpec::width); `None`: the row's.
+    /// Channels of the first stage, for networks whose row has a [`width`](ModelSpec::width). `None` means the row's
+    /// width.
     pub width: Option<usize>,
 }
 
 impl ModelConfig {
-    /// For images `[C, H, W]` and this many outputs, at the network's own width.
+    /// For images `[C, H, W]` and this many outputs, with the network's own width.
     pub fn new(input: [usize; 3], classes: usize) -> ModelConfig {
         ModelConfig { input, classes, width: None }
     }
 }
 
-/// One row of the zoo.
+/// One row of the table of networks.
 pub struct ModelSpec {
-    /// As on the command line.
+    /// The name on the command line.
     pub name: &'static str,
-    /// One line for people.
+    /// A description in one line.
     pub about: &'static str,
-    /// The input it is made for.
+    /// The input for which it was designed.
     pub input: [usize; 3],
-    /// The outputs it is made for.
+    /// The number of outputs for which it was designed.
     pub classes: usize,
-    /// Channels of its first stage, where a user may choose them.
+    /// Channels of its first stage, if the user may choose them.
     pub width: Option<usize>,
-    /// What its output is trained against.
+    /// The loss with which it is trained.
     pub loss: Loss,
     /// The notebook's settings.
     pub recipe: fn() -> Recipe,
-    /// Describes the layers; the result has no values until it is initialised.
+    /// Describes the layers. The result has no values until it is initialised.
     pub build: fn(&ModelConfig) -> Result<Box<dyn Module>>,
 }
 
 impl ModelSpec {
-    /// A row with what most rows share: ten classes, trained by `nll_loss` on log-probabilities.
+    /// A row with the most common values: ten classes, trained by `nll_loss` on log-probabilities.
     const fn new(
         name: &'static str,
         about: &'static str,
@@ -73,12 +74,12 @@ impl ModelSpec {
         ModelSpec { name, about, input, classes: 10, width: None, loss: Loss::Nll, recipe, build }
     }
 
-    /// The same for a network that ends in logits.
+    /// The same row for a network that ends in logits.
     const fn logits(self) -> ModelSpec {
         ModelSpec { loss: Loss::CrossEntropy, ..self }
     }
 
-    /// The same with this number of outputs.
+    /// The same row with this number of outputs.
     const fn classes(self, classes: usize) -> ModelSpec {
         ModelSpec { classes, ..self }
     }
@@ -127,7 +128,7 @@ pub fn names() -> String {
 /// The network with this name.
 ///
 /// # Errors
-/// No such network; the message lists all.
+/// No network has this name. The message lists all names.
 pub fn find(name: &str) -> Result<Network> {
     MODELS.iter().find(|spec| spec.name == name).map(|&spec| Network::from(spec)).ok_or_else(|| {
         let known: Vec<&str> = MODELS.iter().map(|spec| spec.name).collect();
@@ -137,8 +138,8 @@ pub fn find(name: &str) -> Result<Network> {
     })
 }
 
-/// The convolutional part of a network, and the number of features that its first fully connected layer takes: what comes
-/// out of a second copy on the meta device.
+/// The convolutional part of a network, and the number of features that its first fully connected layer takes. To find
+/// that number, a second copy is run on the meta device.
 fn with_features(
     model: &str,
     config: &ModelConfig,

@@ -1,4 +1,4 @@
-//! A network that can be built and trained: a row of the zoo, or an arch file.
+//! A network that can be built and trained: from a row of the table or from an arch file.
 
 use super::{ModelConfig, ModelSpec, Recipe};
 use crate::core::{Error, Named, Result};
@@ -8,22 +8,22 @@ use std::sync::Arc;
 
 type Build = dyn Fn(&ModelConfig) -> Result<Box<dyn Module>> + Send + Sync;
 
-/// What the trainer, the benches and the instruments know of a network.
+/// What the trainer, the benches and the inspection tools know about a network.
 #[derive(Clone)]
 pub struct Network {
     /// Its name in messages, and the root of the paths in errors.
     pub name: String,
-    /// The input it is made for, `[C, H, W]`.
+    /// The input for which it was designed, `[C, H, W]`.
     pub input: [usize; 3],
-    /// The outputs it is made for.
+    /// The number of outputs for which it was designed.
     pub classes: usize,
-    /// What its output is trained against.
+    /// The loss with which it is trained.
     pub loss: Loss,
-    /// How it is trained unless told otherwise.
+    /// Its default training settings.
     pub recipe: Recipe,
-    /// Channels of its first stage, where a user may choose them.
+    /// Channels of its first stage, if the user may choose them.
     pub width: Option<usize>,
-    /// The text of the arch file it came from: with it a run can be repeated without the file.
+    /// The text of its arch file, if it has one. With it a run can be repeated without the file.
     pub arch: Option<String>,
     build: Arc<Build>,
 }
@@ -36,7 +36,7 @@ impl From<&'static ModelSpec> for Network {
 }
 
 impl Network {
-    /// A network that ends in logits and has no width to choose.
+    /// A network that ends in logits and has no choice of width.
     pub(super) fn new(
         name: &str,
         input: [usize; 3],
@@ -48,10 +48,11 @@ impl Network {
         Network { name, input, classes, loss: Loss::CrossEntropy, recipe, width: None, arch: None, build }
     }
 
-    /// The same trained against another loss. Cross entropy takes log-probabilities as well as logits.
+    /// The same network with another loss. Cross entropy accepts log-probabilities as well as logits.
     ///
     /// # Errors
-    /// A loss that the output is not for: of classes for masks, of masks for classes; `nll` for logits.
+    /// A loss that does not fit the output: a loss for classes on masks, a loss for masks on classes, or `nll` on
+    /// logits.
     pub fn with_loss(self, loss: Loss) -> Result<Network> {
         let name = &self.name;
         let (what, fitting) = match (self.loss, loss) {
@@ -70,10 +71,10 @@ impl Network {
         Err(Error::argument("`config.loss`", format!("{} {what}", loss.name())).expected(fitting))
     }
 
-    /// Describes the layers for `config`; the result has no values until it is initialised.
+    /// Describes the layers for `config`. The result has no values until it is initialised.
     ///
     /// # Errors
-    /// An image too small for the network; a width of 0, or for a network that has none to choose.
+    /// An image that is too small for the network; a width of 0; a width for a network that has no choice of width.
     pub fn build(&self, config: &ModelConfig) -> Result<Box<dyn Module>> {
         match (config.width, self.width) {
             (Some(_), None) => {

@@ -1,4 +1,4 @@
-//! How a network is trained unless told otherwise.
+//! Default training settings of a network.
 
 use crate::core::{Error, Named, Result};
 use crate::data::{Augment, Normalization};
@@ -30,7 +30,7 @@ impl FromStr for OptimizerKind {
     }
 }
 
-/// How the notebook trains a network: the defaults of `receptive train`.
+/// The notebook's training settings for a network. They are the defaults of `receptive train`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
     pub data: Cow<'static, str>,
@@ -44,9 +44,9 @@ pub struct Recipe {
     pub schedule: Schedule,
     /// How the weights are drawn.
     pub scheme: Scheme,
-    /// The side its images are resized to; `None`: the set's own size.
+    /// The side to which its images are resized; `None` keeps the set's own size.
     pub resize: Option<usize>,
-    /// How its notebooks prepare a set's images, where that is not the set's own way.
+    /// How its notebooks prepare a set's images, if they do not use the set's own way.
     pub prepare: &'static [Prepare],
 }
 
@@ -83,7 +83,7 @@ impl Recipe {
         Recipe { optimizer: OptimizerKind::Adam, ..Recipe::sgd(data, batch_size, epochs, lr) }
     }
 
-    /// Fashion-MNIST as rows F train on it: plain SGD from Xavier's weights.
+    /// Fashion-MNIST, as the rows F use it: plain SGD, and weights drawn by Xavier's rule.
     pub(super) fn fashion(batch_size: usize, epochs: usize, lr: f64) -> Recipe {
         Recipe { scheme: Scheme::Xavier, ..Recipe::sgd("fashion-mnist", batch_size, epochs, lr) }
     }
@@ -93,22 +93,22 @@ impl Recipe {
         Recipe::sgd("pets", 32, 10, 0.01).momentum(0.9).resize(224)
     }
 
-    /// From weights drawn as torchvision draws them for residual networks.
+    /// The same recipe with weights drawn as torchvision draws them for residual networks.
     pub(super) fn kaiming(self) -> Recipe {
         Recipe { scheme: Scheme::Kaiming, ..self }
     }
 
-    /// With this momentum.
+    /// The same recipe with this momentum.
     pub fn momentum(self, momentum: f64) -> Recipe {
         Recipe { momentum, ..self }
     }
 
-    /// With images prepared like this.
+    /// The same recipe with images prepared in this way.
     pub(super) fn prepare(self, prepare: &'static [Prepare]) -> Recipe {
         Recipe { prepare, ..self }
     }
 
-    /// With images of this side.
+    /// The same recipe with images of this side.
     pub fn resize(self, side: usize) -> Recipe {
         Recipe { resize: Some(side), ..self }
     }

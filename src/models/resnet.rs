@@ -1,4 +1,4 @@
-//! Residual networks (He, Zhang, Ren, Sun 2016): the notebooks' two, and torchvision's five.
+//! Residual networks (He, Zhang, Ren, Sun 2016): two from the notebooks and five from torchvision.
 
 use super::{CIFAR, IMAGENET, ModelConfig, ModelSpec, Recipe};
 use crate::core::Result;
@@ -61,8 +61,8 @@ const fn torchvision(
     ModelSpec::new(name, about, IMAGENET, || Recipe::pets().kaiming(), build).logits().classes(1000)
 }
 
-/// The notebook ends in an average over 8x8, which on its 32x32 images is all that is left: the average over all takes
-/// other sizes too.
+/// The notebook ends in an average over 8x8, which is the whole feature map for its 32x32 images. Here the average is
+/// over the whole feature map, so that other sizes work too.
 fn resnet_cifar(config: &ModelConfig) -> Result<Box<dyn Module>> {
     let stage = |from, to, stride| {
         let downsample = (stride != 1).then(|| conv3x3(from, to, stride));
@@ -83,7 +83,7 @@ fn resnet_cifar(config: &ModelConfig) -> Result<Box<dyn Module>> {
     ))
 }
 
-/// Its convolutions have a bias, and the shortcut is a lone 1x1 convolution: the course book's.
+/// Its convolutions have a bias, and the shortcut is a single 1x1 convolution, as in the course book.
 fn resnet18(config: &ModelConfig) -> Result<Box<dyn Module>> {
     let block = |from, to, stride| {
         let body = Sequential::new()
@@ -113,12 +113,12 @@ fn resnet18(config: &ModelConfig) -> Result<Box<dyn Module>> {
 pub(super) enum Block {
     /// Two 3x3 convolutions.
     Basic,
-    /// 1x1 to a quarter of the channels, 3x3, 1x1 back: as cheap at four times the channels.
+    /// 1x1 to a quarter of the channels, 3x3, 1x1 back. With four times the channels it costs as much as `Basic`.
     Bottleneck,
 }
 
 impl Block {
-    /// Output channels for each channel of the stage.
+    /// Output channels per channel of the stage.
     fn expansion(self) -> usize {
         match self {
             Block::Basic => 1,
@@ -149,7 +149,7 @@ fn resnet(config: &ModelConfig, block: Block, counts: [usize; 4]) -> Box<dyn Mod
     )
 }
 
-/// torchvision's ResNet up to its last stage, by its names. `counts` are the blocks of each stage.
+/// torchvision's ResNet up to its last stage, with its names. `counts` are the numbers of blocks per stage.
 pub(super) fn trunk(
     channels: usize,
     block: Block,
@@ -189,7 +189,7 @@ fn basic(from: usize, to: usize, stride: usize, downsample: Option<Conv2d>) -> R
     residual(body, downsample, to)
 }
 
-/// The stride is the 3x3 convolution's, as in torchvision (the paper has it in the first 1x1).
+/// The 3x3 convolution has the stride, as in torchvision. (In the paper, the first 1x1 has it.)
 fn bottleneck(from: usize, width: usize, stride: usize, downsample: Option<Conv2d>) -> Residual {
     let to = width * Block::Bottleneck.expansion();
     let body = Sequential::new()

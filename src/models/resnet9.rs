@@ -1,4 +1,5 @@
-//! ResNet-9 (Page 2018, "How to train your ResNet"): the network that won DAWNBench's race to 94 % on CIFAR-10.
+//! ResNet-9 (Page 2018, "How to train your ResNet"): the network that won the DAWNBench contest of reaching 94 % on
+//! CIFAR-10.
 
 use super::{CIFAR, ModelConfig, ModelSpec, Prepare, Recipe};
 use crate::core::Result;
@@ -28,7 +29,8 @@ pub(super) static RESNET9: ModelSpec = ModelSpec::new(
 )
 .logits();
 
-/// The last pooling is 4x4, which on 32x32 images is all that is left: the maximum over all takes other sizes too.
+/// The original's last pooling is 4x4, which is the whole feature map for 32x32 images. Here the maximum is over the
+/// whole feature map, so that other sizes work too.
 fn resnet9(config: &ModelConfig) -> Result<Box<dyn Module>> {
     let block = |from, to| conv(from, to).named("pool", MaxPool2d::new(2));
     Ok(Box::new(

@@ -1,4 +1,4 @@
-//! U-Net (Ronneberger, Fischer, Brox 2015): down to what is in the image, up again to where it is.
+//! U-Net (Ronneberger, Fischer, Brox 2015): downward steps find what is in the image, upward steps find where it is.
 //!
 //! ```text
 //! image -> enc1 ---------------------------------> cat -> dec1 -> conv_final -> mask
@@ -8,8 +8,8 @@
 //!                    \ bottleneck ^ upconv4
 //! ```
 //!
-//! Each step down halves the image, each step up doubles it, and what was seen on the way down at that size is put beside
-//! it. So the image's sides must be multiples of the number of halvings' power of two.
+//! Each downward step halves the image, and each upward step doubles it. An upward step also receives the output of the
+//! downward step with the same size. So with n halvings, the image's sides must be multiples of 2^n.
 
 use super::resnet::{Block, trunk};
 use super::{ModelConfig, ModelSpec, Recipe};
@@ -31,7 +31,7 @@ pub(super) static UNET: ModelSpec = ModelSpec {
     )
 };
 
-/// The encoder is torchvision's ResNet-34 under the name `encoder`: its trained weights can be loaded there.
+/// The encoder is torchvision's ResNet-34, named `encoder`. Its trained weights can be loaded there.
 pub(super) static UNET_RESNET34: ModelSpec = ModelSpec {
     loss: Loss::BceWithLogits,
     classes: 1,
@@ -45,15 +45,15 @@ pub(super) static UNET_RESNET34: ModelSpec = ModelSpec {
 };
 
 struct UNet {
-    /// What each step down does to the one before; all but the last are put aside.
+    /// The downward steps, in order. The outputs of all but the last are kept for the upward steps.
     down: Vec<Sequential>,
     up: Vec<Up>,
     last: Sequential,
-    /// The sides of an image must be multiples of it.
+    /// The image's sides must be multiples of this number.
     multiple: usize,
 }
 
-/// One step up: `upconv4` doubles the image, `dec4` joins it with what was put aside.
+/// One upward step: `upconv4` doubles the image, `dec4` combines it with the kept output of the same size.
 struct Up {
     level: usize,
     upconv: ConvTranspose2d,
@@ -90,7 +90,8 @@ fn unet(config: &ModelConfig) -> Result<Box<dyn Module>> {
 fn unet_resnet34(config: &ModelConfig) -> Result<Box<dyn Module>> {
     let mut down = vec![Sequential::new()];
     for (name, layer) in trunk(config.input[0], Block::Basic, [3, 4, 6, 3]) {
-        // A step ends before the layer that halves the image, but for the first: its size is the image's half already.
+        // A step ends before the next layer that halves the image. The first step's output is already half the image's
+        // size.
         if ["maxpool", "layer2", "layer3", "layer4"].contains(&name) {
             down.push(Sequential::new());
         }
@@ -117,7 +118,7 @@ impl UNet {
         Ok(Box::new(self))
     }
 
-    /// Refuses an image whose halves would not fit what they are put beside.
+    /// Returns an error for an image whose halves would not fit the kept outputs.
     fn check(&self, name: &str, image: [usize; 2]) -> Result<()> {
         let (m, [h, w]) = (self.multiple, image);
         if h > 0 && w > 0 && h.is_multiple_of(m) && w.is_multiple_of(m) {

@@ -1,4 +1,4 @@
-//! VGG's idea (Simonyan & Zisserman 2015): stacks of 3x3 convolutions between poolings.
+//! VGG (Simonyan & Zisserman 2015): stacks of 3x3 convolutions between pooling layers.
 
 use super::alexnet::two_hidden;
 use super::{IMAGENET, MNIST, ModelConfig, ModelSpec, Recipe, with_features};
@@ -26,7 +26,7 @@ pub(super) static VGG11: ModelSpec = ModelSpec::new(
 )
 .logits();
 
-/// Row F2: a quarter of the channels. 43,093,322 parameters on 1x224x224.
+/// Row F2, with a quarter of the channels. 43,093,322 parameters on 1x224x224.
 pub(super) static VGG11_SMALL: ModelSpec = ModelSpec::new(
     "vgg11-small",
     "VGG-11 with a quarter of the channels",
@@ -36,7 +36,7 @@ pub(super) static VGG11_SMALL: ModelSpec = ModelSpec::new(
 )
 .logits();
 
-/// Convolutions in each of the five blocks.
+/// The number of convolutions in each of the five blocks.
 const VGG11_BLOCKS: [usize; 5] = [1, 1, 2, 2, 2];
 
 /// 132,863,336 parameters.
@@ -113,7 +113,7 @@ fn widths(first: usize) -> [usize; 5] {
     [1, 2, 4, 8, 8].map(|times| times * first)
 }
 
-/// 3x3 convolutions with ReLU, then a pooling that halves the image.
+/// 3x3 convolutions with ReLU, then a pooling layer that halves the image.
 fn block(mut net: Sequential, convolutions: usize, from: usize, to: usize) -> Sequential {
     for i in 0..convolutions {
         net = net.push(Conv2d::new(if i == 0 { from } else { to }, to, 3).padding(1)).push(Relu);

@@ -1,14 +1,14 @@
-//! Tables of an arch file as typed values; every error names the file and the line.
+//! Tables of an arch file as typed values. Every error names the file and the line.
 
 use crate::core::{Error, ErrorKind, Result};
 use crate::nn::Pair;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Numbers beyond this are mistakes; products of a few still fit a usize.
+/// Larger numbers are mistakes. Below this limit, a product of a few numbers fits a usize.
 const MOST: i64 = 1 << 20;
 
-/// The file, for messages.
+/// The file's name and text, for messages.
 pub(super) struct Source<'a> {
     pub file: &'a str,
     pub text: &'a str,
@@ -28,12 +28,12 @@ impl Source<'_> {
     }
 }
 
-/// One table: the file's own, or a layer's.
+/// One table: the table of the whole file, or of one layer.
 pub(super) struct Keys<'a> {
     pub source: &'a Source<'a>,
-    /// `layers.4 (conv2d)`; empty for the file's own table.
+    /// The layer, as in `layers.4 (conv2d)`; empty for the table of the whole file.
     pub name: String,
-    /// Where the table begins.
+    /// The position in the file where the table begins.
     pub at: usize,
     pub table: &'a DeTable<'a>,
 }
@@ -44,7 +44,7 @@ impl<'a> Keys<'a> {
         self.source.wrong(self.at, self.about(what.as_ref()))
     }
 
-    /// An error about a key that is there.
+    /// An error about one key of the table.
     pub fn wrong_key(&self, key: &str, what: impl AsRef<str>) -> Error {
         let at = self.table.get(key).map_or(self.at, |value| value.span().start);
         self.source.wrong(at, self.about(what.as_ref()))
@@ -54,7 +54,7 @@ impl<'a> Keys<'a> {
         if self.name.is_empty() { what.to_owned() } else { format!("{}: {what}", self.name) }
     }
 
-    /// Refuses keys that nobody will read.
+    /// Returns an error for a key that is not known.
     pub fn only(&self, known: &[&str]) -> Result<()> {
         let Some(key) = self.table.keys().find(|key| !known.contains(&&**key.get_ref())) else {
             return Ok(());
@@ -68,7 +68,7 @@ impl<'a> Keys<'a> {
         Err(self.source.wrong(key.span().start, what).expected(list))
     }
 
-    /// The value of a key, when it is there.
+    /// The value of a key, if it is present.
     pub fn get<T: Value<'a>>(&self, key: &str) -> Result<Option<T>> {
         let Some(value) = self.table.get(key) else { return Ok(None) };
         T::read(value).map(Some).ok_or_else(|| {
@@ -78,14 +78,14 @@ impl<'a> Keys<'a> {
         })
     }
 
-    /// The value of a key that must be there.
+    /// The value of a required key.
     pub fn need<T: Value<'a>>(&self, key: &str) -> Result<T> {
         self.get(key)?.ok_or_else(|| {
             self.wrong(format!("`{key}` is missing")).expected(format!("{key} = {}", T::EXPECTED))
         })
     }
 
-    /// A size that follows from the layer before: it may be written, and is then checked.
+    /// A size that follows from the layer before. The file may state it; then it is checked.
     pub fn follows(&self, key: &str, size: usize, dims: &[usize]) -> Result<usize> {
         match self.get::<usize>(key)? {
             Some(stated) if stated != size => Err(self
@@ -97,7 +97,7 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// What a key's value can be.
+/// A type that a key's value can have.
 pub(super) trait Value<'a>: Sized {
     const EXPECTED: &'static str;
     fn read(value: &'a Spanned<DeValue<'a>>) -> Option<Self>;
@@ -148,7 +148,7 @@ impl Value<'_> for bool {
     }
 }
 
-/// What an op's attribute can be, as its text.
+/// The value of an op's attribute, as text.
 pub(super) struct Attribute(pub String);
 
 impl Value<'_> for Attribute {

@@ -1,5 +1,5 @@
-//! The kinds of layers that an arch file can hold: name, keys, and how one is made for what comes in. Those that are one op
-//! follow from its row.
+//! The kinds of layers in an arch file: name, keys, and how to build one for a given input. Kinds that are a single op
+//! follow from the op's row.
 
 use super::keys::{Attribute, Keys};
 use crate::core::Result;
@@ -12,7 +12,7 @@ use crate::ops::{OPS, OpSpec};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// One kind. Its keys are PyTorch's names; those with a default may be left out.
+/// One kind. Its keys have PyTorch's names. Keys with a default may be left out.
 #[derive(Clone, Copy)]
 pub(super) struct Kind {
     pub name: &'static str,
@@ -20,21 +20,21 @@ pub(super) struct Kind {
     pub make: Make,
 }
 
-/// A layer from its keys, for an input of these dimensions.
+/// Builds a layer from its keys, for an input of these dimensions.
 type Layer = fn(&Keys, &[usize]) -> Result<Box<dyn Module>>;
 
-/// How it becomes a layer.
+/// How a kind is built.
 #[derive(Clone, Copy)]
 pub(super) enum Make {
-    /// A layer of its own.
+    /// By this function.
     Layer(Layer),
-    /// The op of this row.
+    /// As the op of this row.
     Op(&'static OpSpec),
     /// Its `layers`, one after another.
     Sequential,
-    /// Its `layers`, as if they were written `times` times.
+    /// Its `layers`, written `times` times.
     Repeat,
-    /// Its `layers` plus its `shortcut`, or plus what came in.
+    /// The output of its `layers` plus its input, or plus the output of its `shortcut`.
     Residual,
 }
 
@@ -48,10 +48,10 @@ pub(super) static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     LAYERS.iter().copied().chain(OPS.iter().filter(|row| row.layer.is_some()).map(layer)).collect()
 });
 
-/// The layer of a row, with the table's keys as attributes.
+/// The layer for an op's row. The table's keys are its attributes.
 ///
 /// # Errors
-/// A value of the wrong form, or that the op refuses.
+/// A value of the wrong form, or one that the op does not accept.
 pub(super) fn of_op(keys: &Keys, row: &'static OpSpec) -> Result<Box<dyn Module>> {
     let mut attrs = BTreeMap::new();
     for key in row.attrs {
@@ -61,7 +61,7 @@ pub(super) fn of_op(keys: &Keys, row: &'static OpSpec) -> Result<Box<dyn Module>
     Ok(Box::new(layer))
 }
 
-/// The kinds that are more than one op.
+/// The kinds that are not a single op of the table.
 static LAYERS: &[Kind] = &[
     layer(
         "conv2d",
@@ -161,7 +161,7 @@ static LAYERS: &[Kind] = &[
     Kind { name: "residual", keys: &["layers", "shortcut"], make: Make::Residual },
 ];
 
-/// Applies a setting that was written.
+/// Applies a setting if it is present.
 fn set<L, T>(layer: L, value: Option<T>, apply: fn(L, T) -> L) -> L {
     match value {
         Some(value) => apply(layer, value),
@@ -169,12 +169,12 @@ fn set<L, T>(layer: L, value: Option<T>, apply: fn(L, T) -> L) -> L {
     }
 }
 
-/// Applies a switch that was written as true.
+/// Applies a switch if it is set to true.
 fn on<L>(layer: L, value: Option<bool>, apply: fn(L) -> L) -> L {
     if value == Some(true) { apply(layer) } else { layer }
 }
 
-/// Applies a switch that was written as false.
+/// Applies a switch if it is set to false.
 fn off<L>(layer: L, value: Option<bool>, apply: fn(L) -> L) -> L {
     if value == Some(false) { apply(layer) } else { layer }
 }
@@ -231,12 +231,12 @@ fn upsample(keys: &Keys, _: &[usize]) -> Result<Box<dyn Module>> {
     Ok(Box::new(on(up, keys.get("align_corners")?, Upsample::align_corners)))
 }
 
-/// The size of a dimension that comes in.
+/// The size of one dimension of the input.
 fn size(keys: &Keys, dims: &[usize], dim: usize) -> Result<usize> {
     dims.get(dim).copied().ok_or_else(|| keys.wrong(format!("{:?} comes in, which is too flat", &dims[1..])))
 }
 
-/// The channels of an image that comes in.
+/// The channels of an input image.
 fn channels(keys: &Keys, dims: &[usize]) -> Result<usize> {
     match dims {
         &[_, channels, _, _] => Ok(channels),

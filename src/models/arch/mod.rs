@@ -1,4 +1,4 @@
-//! Arch files: a network as an ordered list of layers, the notebooks' arch dictionary in TOML.
+//! Arch files: a network as an ordered list of layers, like the notebooks' arch dictionary, in TOML.
 //!
 //! ```toml
 //! name = "tiny"
@@ -13,10 +13,10 @@
 //! ]
 //! ```
 //!
-//! The file says what a layer does; how many channels or features come in follows from the layers before and the input's
-//! size. Keys are PyTorch's names. A parameter is named by its layer's position: `layers.0.weight`. `sequential` holds
-//! layers of its own (`layers.3.0.weight`), `repeat` stands for its layers written `times` times, `residual` adds what
-//! came in, or its `shortcut` of it, to what its layers make of it.
+//! The file says what each layer does. The number of incoming channels or features follows from the layers before and
+//! from the input's size. Keys are PyTorch's names. A parameter is named by its layer's position: `layers.0.weight`.
+//! `sequential` contains its own layers (`layers.3.0.weight`). `repeat` stands for its layers written `times` times.
+//! `residual` adds its input, or the output of its `shortcut`, to the output of its layers.
 
 mod keys;
 mod kinds;
@@ -33,8 +33,8 @@ use std::cell::Cell;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// More layers than any network here has: a file must not be able to fill the memory. (How deep blocks can lie in each
-/// other is limited by the TOML parser.)
+/// More layers than any network here has, so that a file cannot fill the memory. (The TOML parser limits how deeply
+/// blocks are nested.)
 const MOST_LAYERS: usize = 10_000;
 
 type Items<'a> = &'a [Spanned<DeValue<'a>>];
@@ -42,8 +42,8 @@ type Items<'a> = &'a [Spanned<DeValue<'a>>];
 /// The network that an arch file describes. `file` is its name in messages.
 ///
 /// # Errors
-/// Text that is not TOML, kinds and keys that do not exist, values that will not do, layers that do not fit what comes
-/// in: each with the file's name and the line.
+/// Text that is not TOML; kinds and keys that do not exist; values that are not accepted; layers that do not fit their
+/// input. Each error has the file's name and the line.
 pub fn from_arch(text: &str, file: &str) -> Result<Network> {
     let source = Source { file, text };
     let table = parse(&source)?;
@@ -101,10 +101,10 @@ fn build(text: &str, file: &str, name: &str, config: &ModelConfig) -> Result<Box
     Ok(Box::new(model))
 }
 
-/// The layers for an image of this size, and the classes or mask channels that come out.
+/// The layers for an image of this size, and the number of classes or mask channels of the output.
 fn layers(top: &Keys, name: &str, [c, h, w]: [usize; 3]) -> Result<(Sequential, usize)> {
     let items = list(top, "layers")?;
-    // Two images: a norm without running statistics has nothing to go by in one.
+    // Two images, because a norm without running statistics needs more than one.
     let x = Tensor::zeros(&Device::meta(), &[2, c, h, w], DType::F32)?;
     let placer = Placer { source: top.source, model: name, placed: Cell::new(0) };
     let (layers, y) = placer.place(items, "layers", Sequential::new(), x)?;
@@ -116,7 +116,7 @@ fn layers(top: &Keys, name: &str, [c, h, w]: [usize; 3]) -> Result<(Sequential, 
     }
 }
 
-/// Makes layers one after another, each for what the one before gives on the meta device.
+/// Builds layers one after another. Each is built for the output of the layer before, computed on the meta device.
 struct Placer<'a> {
     source: &'a Source<'a>,
     model: &'a str,
@@ -124,7 +124,7 @@ struct Placer<'a> {
 }
 
 impl<'a> Placer<'a> {
-    /// Adds `items` to `net`, which gives `x`; returns what comes out of them.
+    /// Adds `items` to `net`, whose output is `x`. Returns the new network and its output.
     fn place(
         &self,
         items: Items<'a>,
@@ -163,7 +163,8 @@ impl<'a> Placer<'a> {
         Ok((net, x))
     }
 
-    /// Adds a layer that `make` makes; returns what comes out of it, too. One is made to see that, and another one stays.
+    /// Adds a layer and returns the new output too. `make` is called twice: one layer is run to see its output, the
+    /// other is added.
     fn push(
         &self,
         net: Sequential,
@@ -192,7 +193,7 @@ impl<'a> Placer<'a> {
         Ok((block, y))
     }
 
-    /// The kind and the keys of one entry of a list of layers.
+    /// The kind and the keys of one layer in the list.
     fn open(&self, item: &'a Spanned<DeValue<'a>>, path: &str) -> Result<(&'static Kind, Keys<'a>)> {
         let at = item.span().start;
         let table = item.get_ref().as_table().ok_or_else(|| {
@@ -211,7 +212,7 @@ impl<'a> Placer<'a> {
         Ok((kind, keys))
     }
 
-    /// What a layer makes of `x`, by shape.
+    /// The layer's output for `x`, as a shape only.
     fn probe(&self, layer: &dyn Module, keys: &Keys, x: &Tensor) -> Result<Tensor> {
         let run = || {
             layer.init(x.device(), DType::F32, 0)?;
@@ -221,7 +222,7 @@ impl<'a> Placer<'a> {
     }
 }
 
-/// A list of layers, which is not empty.
+/// A list of layers. It must not be empty.
 fn list<'a>(keys: &Keys<'a>, key: &str) -> Result<Items<'a>> {
     let items = keys.need::<Items>(key)?;
     if items.is_empty() { Err(keys.wrong_key(key, "there are no layers")) } else { Ok(items) }
@@ -231,7 +232,7 @@ fn kind_of<'a>(item: &'a Spanned<DeValue<'a>>) -> Option<&'a str> {
     item.get_ref().as_table()?.get("kind")?.get_ref().as_str()
 }
 
-/// The network's name. Run folders are named after it, so it must be no path.
+/// The network's name. Run folders are named after it, so it must not be a path.
 fn name<'a>(top: &'a Keys) -> Result<&'a str> {
     let name = top.get::<&str>("name")?.unwrap_or("arch");
     let plain = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
@@ -254,7 +255,7 @@ fn image(top: &Keys) -> Result<[usize; 3]> {
     image.filter(|&size| Image::is_size(size)).ok_or_else(wrong)
 }
 
-/// How it is trained; Adam at 0.001 on the embedded sample unless the file says otherwise.
+/// The training settings. The defaults are Adam at 0.001 on the embedded sample.
 fn recipe(top: &Keys) -> Result<Recipe> {
     let own = Recipe::adam("sample", 64, 15, 0.001);
     let schedule = top
@@ -278,7 +279,7 @@ fn recipe(top: &Keys) -> Result<Recipe> {
     })
 }
 
-/// One of a few words.
+/// The value of a key that accepts only a few words.
 fn choice<T: Named>(top: &Keys, key: &str) -> Result<Option<T>> {
     let Some(word) = top.get::<&str>(key)? else { return Ok(None) };
     let unknown = || top.wrong_key(key, format!("there is no {key} `{word}`")).expected(T::known());
