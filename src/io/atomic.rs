@@ -1,4 +1,4 @@
-//! Replacing a file as a whole, or not at all.
+//! Replacing a file completely or not at all.
 
 use crate::core::{Error, Result};
 use std::error::Error as _;
@@ -9,11 +9,11 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How the names of temporary files begin and end.
+/// The beginning and the end of temporary files' names.
 const TEMPORARY: [&str; 2] = [".receptive-", ".tmp"];
-/// A temporary file that nobody has written to for so long has nobody who will.
+/// A temporary file to which nothing was written for this long is abandoned.
 const ABANDONED: Duration = Duration::from_secs(60);
-/// Links that are followed from one to the next; a circle of them must end.
+/// The most links that are followed, so that a circle of links ends.
 const MOST_LINKS: usize = 40;
 
 /// Replaces a file with `bytes`; see [`replace`].
@@ -26,15 +26,15 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
-/// Replaces a file with what `write` puts into the temporary file it is given: synced, renamed over the old one, and
-/// the folder synced. On any failure the old file is untouched and the temporary one removed. Temporary files that killed
-/// processes left in the folder go with it.
+/// Replaces a file with what `write` puts into a temporary file. The temporary file is synced and renamed over the old
+/// one, and the folder is synced. On any failure the old file is unchanged and the temporary file is removed. Temporary
+/// files that killed processes left in the folder are removed too.
 ///
-/// A symbolic link stays one: the file it leads to is replaced. A device or a pipe has no content to keep and must stay
-/// what it is: `write` is given it itself.
+/// A symbolic link stays a link: the file to which it leads is replaced. A device or a pipe has no content to keep, so
+/// `write` gets its own path and writes to it directly.
 ///
 /// # Errors
-/// The operating system refusing: permissions, a full disk; a path that is a folder.
+/// An error of the operating system: permissions, a full disk; a path that is a folder.
 pub fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let Some(file) = target(path)? else { return write(path).map_err(explained(path)) };
     let temporary = beside(&file);
@@ -48,14 +48,14 @@ pub fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<(
     }
     let folder = folder_of(&file);
     remove_abandoned(folder);
-    // A rename is durable once its folder is.
+    // A rename survives a crash only after its folder is synced.
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| Error::io(folder, "sync", e))
 }
 
-/// Whether [`write_atomically`] could write this file now: asked before hours of work whose result goes there.
+/// Checks that [`write_atomically`] could write this file now. Called before hours of work whose result goes there.
 ///
 /// # Errors
-/// A folder that is not there or is read-only; a path that is a folder.
+/// A folder that does not exist or is read-only; a path that is a folder.
 pub fn check_writable(path: &Path) -> Result<()> {
     let Some(file) = target(path)? else { return Ok(()) };
     let temporary = beside(&file);
@@ -79,7 +79,7 @@ pub fn remove_abandoned(folder: &Path) {
     }
 }
 
-/// A name in the file's folder that no file has, whatever other files, threads and processes there are.
+/// A name in the file's folder that no other file, thread or process uses.
 fn beside(file: &Path) -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let [begin, end] = TEMPORARY;
@@ -87,7 +87,7 @@ fn beside(file: &Path) -> PathBuf {
     file.with_file_name(format!("{begin}{process}-{next}{end}"))
 }
 
-/// The file that is to be replaced, links followed, also one to a file that is not there yet. `None`: a device or a pipe.
+/// The file to replace, after following links, even to a file that does not exist yet. `None` for a device or a pipe.
 fn target(path: &Path) -> Result<Option<PathBuf>> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => {
@@ -112,7 +112,7 @@ fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Adds what to do about it.
+/// Adds help that fits the cause.
 fn explained(path: &Path) -> impl Fn(Error) -> Error {
     move |error| {
         let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
@@ -142,7 +142,7 @@ mod tests {
         names
     }
 
-    /// The name of a temporary file is nobody else's: `page.html.tmp` may be somebody's own.
+    /// A temporary file has a name that nobody else uses: `page.html.tmp` may be a user's own file.
     #[test]
     fn no_other_file_of_the_folder_is_touched() {
         let folder = tempfile::tempdir().unwrap();
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(names(folder.path()), [".receptive-2-0.tmp", "a.tmp", "page.html"]);
     }
 
-    /// A link stays a link, whether the file it leads to is there or not; one that leads nowhere is an error.
+    /// A link stays a link, whether its target exists or not. A link that leads nowhere is an error.
     #[cfg(unix)]
     #[test]
     fn links_are_followed() {
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(names(&at("far")), ["new", "there"]);
     }
 
-    /// What comes out of a pipe is what was written, and the pipe is still there.
+    /// The reader gets what was written to the pipe, and the pipe still exists afterwards.
     #[cfg(unix)]
     #[test]
     fn a_pipe_is_written_to() {

@@ -1,9 +1,9 @@
-//! What a file is that is not safetensors, told by its first bytes, and how to convert it.
+//! Recognises other formats than safetensors by their first bytes, and says how to convert them.
 
-/// Bytes from the beginning of a file that are looked at.
+/// The number of bytes from the beginning of a file that are checked.
 pub(super) const HEAD: usize = 4096;
 
-/// The file's format, and what to do about it.
+/// A file's format, and how to convert it.
 pub(super) struct Foreign {
     pub what: &'static str,
     pub help: &'static str,
@@ -46,9 +46,9 @@ const MAGIC: &[(&[u8], &str, &str)] = &[
     (b"%PDF", "a PDF document", AGAIN),
 ];
 
-/// What the file is, if it is known; `head` is its beginning, [`HEAD`] bytes or the whole file.
+/// The file's format, if it is known. `head` is the file's beginning: [`HEAD`] bytes or the whole file.
 pub(super) fn foreign(head: &[u8]) -> Option<Foreign> {
-    // Byte 8 begins the header's JSON. No other format has the brace there but by chance.
+    // In a safetensors file, byte 8 begins the JSON header. Another format could have the brace there only by chance.
     if head.get(8) == Some(&b'{') && head.get(6..8) == Some(&[0, 0]) {
         return None;
     }
@@ -77,14 +77,14 @@ pub(super) fn foreign(head: &[u8]) -> Option<Foreign> {
         }
         [0x80, 1..=5, ..] => known("a Python pickle", TORCH),
         [_, _, _, _, b'T', b'F', b'L', b'3', ..] => known("a TensorFlow Lite model", OTHER),
-        // `ir_version`, and then the next field of a protobuf ModelProto.
+        // The field `ir_version`, then the next field of a protobuf ModelProto.
         [8, 1..=64, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42, ..] => known("an ONNX model", ONNX),
         _ if head.get(257..262) == Some(b"ustar") => known("a tar archive", UNPACK),
         _ => text(head),
     }
 }
 
-/// What a text file is.
+/// The kind of a text file.
 fn text(head: &[u8]) -> Option<Foreign> {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     let start = head[..head.len().min(15)].to_ascii_lowercase();
@@ -146,10 +146,10 @@ mod tests {
         }
     }
 
-    /// Also one that is damaged further on: what is wrong with it is said by its own reader.
+    /// This includes a file that is damaged further on: its own reader reports the damage.
     #[test]
     fn a_safetensors_file_is_not_foreign() {
-        // A header of 0x8 0x12, or of any other length, begins with another format's bytes.
+        // A header of length 0x8 or 0x1208, or of other lengths, begins with another format's bytes.
         for length in [8u64, 0x1208, 0x8b1f, 0x4b50, 0x7b] {
             let head = [&length.to_le_bytes()[..], b"{\"a\":{}}"].concat();
             assert!(foreign(&head).is_none(), "{length}");

@@ -1,15 +1,15 @@
-//! Files that grow by a line of JSON at a time.
+//! Files to which one line of JSON is added at a time.
 
 use crate::core::{Error, Result};
 use serde_json::{Map, Value};
 use std::fs;
 use std::path::Path;
 
-/// The objects in a file, one a line, each with the bytes of its line. A last line without its end is one that is being
-/// written, or was when its process was killed, and is left.
+/// The JSON objects in a file, one per line, each with the length of its line in bytes. A last line without a line end
+/// is ignored: it is still being written, or its process was killed.
 ///
 /// # Errors
-/// A file that cannot be read; a line that is no JSON object.
+/// A file that cannot be read; a line that is not a JSON object.
 pub fn read_json_lines(file: &Path) -> Result<Vec<(Value, usize)>> {
     let bytes = fs::read(file).map_err(|e| Error::io(file, "read", e))?;
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(&[][..], |end| &bytes[..end]);

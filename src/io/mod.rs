@@ -1,4 +1,4 @@
-//! Files: tensors by name, and replacing a file as a whole.
+//! Files: tensors by name, and replacing a file in one step.
 
 mod atomic;
 mod foreign;

@@ -4,10 +4,10 @@
 //! { "fc1.weight": {"dtype": "F32", "shape": [10, 784], "data_offsets": [0, 31360]}, "__metadata__": {...}, ... }
 //! ```
 //!
-//! Headers are parsed and checked by the `safetensors` crate; the elements are then read tensor by tensor, never the
-//! file as a whole. Writing is ours, because equal tensors shall be equal bytes with their names in order: the crate
-//! lists names by type first, and metadata in an order that changes from run to run. The elements lie with the widest
-//! types first, so that each tensor is aligned (as PyTorch's reader needs).
+//! The `safetensors` crate parses and checks headers. The elements are then read one tensor at a time, never the whole
+//! file at once. Writing is done here, so that equal tensors give equal bytes with sorted names. The crate sorts names
+//! by type first, and writes metadata in an order that changes from run to run. The elements with the widest types come
+//! first, so that each tensor is aligned (as PyTorch's reader needs).
 
 use super::foreign::{HEAD, foreign};
 use super::{open_regular, replace};
@@ -22,9 +22,9 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
-/// The longest header that is read, in bytes: the limit of the `safetensors` crate.
+/// The longest header that is accepted, in bytes: the limit of the `safetensors` crate.
 const MAX_HEADER: u64 = 100_000_000;
-/// The element types, ours and the format's. BOOL is read as a U8 mask and never written.
+/// The element types of this crate and of the format. BOOL is read as a U8 mask and never written.
 const DTYPES: [(DType, Dtype); 7] = [
     (DType::F32, Dtype::F32),
     (DType::F64, Dtype::F64),
@@ -35,12 +35,12 @@ const DTYPES: [(DType, Dtype); 7] = [
     (DType::U8, Dtype::BOOL),
 ];
 
-/// The tensors of a file by name, and its free-form text.
+/// The tensors of a file by name, and its metadata (free-form text).
 #[derive(Debug, Default)]
 pub struct TensorFile {
     pub tensors: BTreeMap<String, Tensor>,
     pub metadata: BTreeMap<String, String>,
-    /// Tensors that were left out, with their dtypes: see [`read_known`](Self::read_known).
+    /// Tensors that were skipped, with their dtypes: see [`read_known`](Self::read_known).
     pub skipped: BTreeMap<String, String>,
 }
 
@@ -53,17 +53,17 @@ impl TensorFile {
     /// Reads a file onto a device.
     ///
     /// # Errors
-    /// What the operating system refuses; content that is not safetensors; a dtype this crate does not have.
+    /// Errors of the operating system; content that is not safetensors; a dtype that this crate does not have.
     pub fn read(path: &Path, device: &Device) -> Result<TensorFile> {
         let file = Self::read_known(path, device)?;
         file.refuse_skipped(path).map(|()| file)
     }
 
-    /// As [`read`](Self::read), but a tensor of a dtype this crate does not have is left out and listed in `skipped`:
-    /// whether anybody needs it shows later.
+    /// As [`read`](Self::read), but skips tensors of a dtype that this crate does not have and lists them in `skipped`.
+    /// The caller decides later whether they are needed.
     ///
     /// # Errors
-    /// As [`read`](Self::read), but for the dtype.
+    /// As [`read`](Self::read), except for the dtype.
     pub fn read_known(path: &Path, device: &Device) -> Result<TensorFile> {
         let refused = |e| Error::io(path, "read", e);
         let other = || Error::format(path.display(), "not a regular file");
@@ -72,7 +72,7 @@ impl TensorFile {
         Self::parse(&mut file, about.len(), path, device)
     }
 
-    /// Reads `length` bytes of a source that errors call `name`.
+    /// Reads `length` bytes of a source. Errors call it `name`.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -131,10 +131,10 @@ impl TensorFile {
         Ok(file)
     }
 
-    /// Writes a file, as a whole or not at all: see [`replace`].
+    /// Writes a file completely or not at all: see [`replace`].
     ///
     /// # Errors
-    /// What the operating system refuses; a meta tensor.
+    /// Errors of the operating system; a meta tensor.
     pub fn write(&self, path: &Path) -> Result<()> {
         let refused = |e| Error::io(path, "write", e);
         replace(path, |place| {
@@ -144,7 +144,7 @@ impl TensorFile {
         })
     }
 
-    /// Writes to a sink that errors call `name`. Equal tensors give equal bytes.
+    /// Writes to a sink. Errors call it `name`. Equal tensors give equal bytes.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -171,7 +171,7 @@ impl TensorFile {
     }
 }
 
-/// A tensor's type and shape in our terms; none for a type we do not have.
+/// The tensor's type and shape in this crate's terms; `None` for a type that this crate does not have.
 fn understood(info: &TensorInfo, key: &str, name: &Path) -> Result<Option<(DType, Shape)>> {
     let Some(&(dtype, _)) = DTYPES.iter().find(|d| d.1 == info.dtype) else { return Ok(None) };
     let shape = Shape::new(&info.shape);
@@ -179,7 +179,7 @@ fn understood(info: &TensorInfo, key: &str, name: &Path) -> Result<Option<(DType
     Ok(Some((dtype, shape.map_err(wrong)?)))
 }
 
-/// The refusal of a tensor that is needed and of a type we do not have.
+/// The error for a tensor that is needed but has a type that this crate does not have.
 pub fn unknown_dtype(name: &Path, key: &str, dtype: &str) -> Error {
     let what = format!("tensor `{key}` has dtype {dtype}");
     let help = match dtype.starts_with('F') {
@@ -191,7 +191,7 @@ pub fn unknown_dtype(name: &Path, key: &str, dtype: &str) -> Error {
         .help(help)
 }
 
-/// The format's name of a type: the first in the table.
+/// The format's name of a type: the first match in the table.
 fn format_of(dtype: DType) -> Dtype {
     DTYPES.iter().find(|d| d.0 == dtype).expect("every type is in the table").1
 }
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(twice, written);
     }
 
-    /// Every way a file can lie about sizes is an error that names the file, before anything is allocated.
+    /// Every wrong size in a file is an error that names the file, before anything is allocated.
     #[test]
     fn lies_are_errors() {
         let entry = |dtype: &str, shape: &str, offsets: &str| {
