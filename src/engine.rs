@@ -1,7 +1,7 @@
-//! The engine of `receptive`, a crate by itself: tensors, kernels, ops, layers, optimisers, data and networks. `receptive`
-//! shows all of it again under its own name, so nobody but `receptive` needs to name this crate; the tour of all modules is there.
+//! The engine of `receptive`, as a separate crate: tensors, kernels, ops, layers, optimisers, data and networks.
+//! `receptive` re-exports all of it, so no other crate needs to name this one. The overview of all modules is there.
 //!
-//! It stands apart for the compiler's sake: what is above it changes more often, and is compiled in seconds.
+//! It is separate to save compile time: the code above it changes more often, and then compiles in seconds.
 
 pub mod core;
 pub mod cpu;

@@ -1,10 +1,10 @@
-//! Ladders: every version of a kernel, from naive to fast, in one table a family and device.
+//! Ladders: all versions of a kernel, from naive to fast, in one table per family and device.
 //!
-//! A rung is promoted, never copied: training runs the very function the table names, `--gemm-rung N` and
-//! `--conv-rung N` train with any of them, on the CPU as on the GPU, and `cargo bench --bench ladder` checks each
-//! against an f64 reference before it times it.
+//! A rung is never copied: training runs the same function that the table names. `--gemm-rung N` and `--conv-rung N`
+//! train with any rung, on the CPU and on the GPU. `cargo bench --bench ladder` checks each rung against an f64
+//! reference before it times it.
 //!
-//! This file has the form of a row. Each family owns its table:
+//! This file defines a row. Each family has its own tables:
 //!
 //! | | CPU | GPU |
 //! |---|---|---|
@@ -15,23 +15,23 @@
 
 use crate::core::{Error, Result};
 
-/// A row of a ladder's table. `V` says what the family's versions consist of.
+/// A row of a ladder's table. `V` is the type that holds a family's loops or kernels.
 #[derive(Debug)]
 pub struct Rung<V: 'static> {
-    /// Its place on the ladder, as `--gemm-rung` and `--conv-rung` take it.
+    /// Its number on the ladder, for `--gemm-rung` and `--conv-rung`.
     pub number: u32,
     /// A short name.
     pub name: &'static str,
-    /// The one idea a reader takes from it.
+    /// The one idea that a reader learns from it.
     pub teaches: &'static str,
     /// Its loops or kernels, and what they need.
     pub version: V,
 }
 
-/// The rung with this number; `setting` is what an error names.
+/// The rung with this number. Errors call the setting `setting`.
 ///
 /// # Errors
-/// No such rung: the message lists them.
+/// No rung has this number. The message lists all rungs.
 pub fn find<V>(setting: &str, rungs: &'static [Rung<V>], number: u32) -> Result<&'static Rung<V>> {
     rungs.iter().find(|rung| rung.number == number).ok_or_else(|| {
         let known: Vec<String> =
