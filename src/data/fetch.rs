@@ -226,7 +226,7 @@ impl Download<'_> {
         let complaint = complaint.trim();
         let status = child.wait().map_err(|e| Error::io(self.curl, "wait for", e))?;
         match received? {
-            // The server has no bytes after ours, but ours are not the file. So they are removed.
+            // The server has no more bytes, but ours are not the published file. So ours are removed.
             Received::NotSatisfiable => {
                 std::fs::remove_file(self.part).map_err(|e| Error::io(self.part, "remove", e))?;
                 self.download(0, report)

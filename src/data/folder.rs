@@ -162,7 +162,7 @@ struct Skipped {
     left_behind: Vec<String>,
     /// Files that are not images.
     stray: Vec<PathBuf>,
-    /// Classes of which a split has no images, one line per split.
+    /// Classes that have no images in a split, one line per split.
     unseen: Vec<String>,
 }
 

@@ -32,9 +32,9 @@ pub(super) fn read(set: &str, folder: &Path, names: &[&str]) -> Result<[FileSet;
     Ok([part("train", train), part("test", test)])
 }
 
-/// What the lists have told so far.
+/// What the lists read so far contain.
 struct Breeds {
-    /// The name of each class, if an image has told it.
+    /// The name of each class; `None` until one of its images is listed.
     told: Vec<Option<String>>,
     /// The names of all images.
     seen: HashSet<String>,
