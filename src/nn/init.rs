@@ -16,8 +16,8 @@ use std::str::FromStr;
 /// ```
 ///
 /// PyTorch's default for weight and bias of conv and linear layers is `kaiming_uniform_(a = sqrt 5)`, which equals the
-/// first line. Xavier (Glorot & Bengio 2010) keeps the variance of activations and of gradients. Kaiming (He et al.
-/// 2015) also corrects for ReLU, which sets half of the values to 0.
+/// first line. Xavier (Glorot & Bengio 2010) keeps the variance of activations and of gradients. Kaiming's rule (He et
+/// al. 2015) allows for ReLU, which sets half of the values to 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
     /// Every element has this value.

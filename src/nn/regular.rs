@@ -23,8 +23,8 @@ impl Module for Dropout {
     }
 }
 
-/// While training, sets each channel of `[N, C, H, W]` to zero with probability `p` and scales the others by `1 / (1 -
-/// p)`. The mask depends on the same values as that of [`Dropout`]. PyTorch: `nn.Dropout2d`.
+/// While training, sets each channel of `[N, C, H, W]` to zero with probability `p` and scales the others by
+/// `1 / (1 - p)`. The mask depends on the same values as that of [`Dropout`]. PyTorch: `nn.Dropout2d`.
 #[derive(Debug, Clone, Copy)]
 pub struct Dropout2d(pub f64);
 

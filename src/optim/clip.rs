@@ -43,8 +43,8 @@ fn gradients(params: &[(String, Tensor)]) -> Result<Vec<Tensor>> {
     params.iter().map(|(name, p)| p.grad().ok_or_else(|| no_gradient(name))).collect()
 }
 
-/// Targets: the norm, which is written, and the gradients, which are multiplied by `max_norm / norm` if that is below
-/// 1.
+/// Targets: the norm, which is written, and the gradients. If `max_norm / norm` is below 1, the gradients are
+/// multiplied by it.
 #[derive(Debug)]
 struct ClipNorm(f64);
 

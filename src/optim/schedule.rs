@@ -51,10 +51,10 @@ use std::str::FromStr;
 /// \end{aligned}
 /// ```
 ///
-/// REST is any other schedule, as in `warmup:500/cosine`. In PyTorch, warm-up is `LinearLR(start_factor = 1 / steps,
-/// total_iters = steps - 1)`, followed by REST in a `SequentialLR` with `milestones = [steps]`. REST starts to count
-/// when warm-up ends. There is one difference: after a warm-up of STEPS, a REST that depends on the epoch counts the
-/// epochs of the whole run.
+/// REST is any other schedule, as in `warmup:500/cosine`. In PyTorch, warm-up is
+/// `LinearLR(start_factor = 1 / steps, total_iters = steps - 1)`, followed by REST in a `SequentialLR` with
+/// `milestones = [steps]`. REST starts to count when warm-up ends. There is one difference: after a warm-up of STEPS, a
+/// REST that depends on the epoch counts the epochs of the whole run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Schedule {
     /// The same rate throughout.
