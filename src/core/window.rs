@@ -1,7 +1,7 @@
 //! Sliding windows over rows and columns, and the arithmetic that convolution and pooling share.
 //!
 //! A window has `kernel` taps, `dilation` apart, and moves over the padded input in steps of `stride`. Tap `k` of
-//! output `i` reads the input position
+//! output `i` reads this input position:
 //!
 //! ```math
 //! p = i \cdot \mathrm{stride} - \text{padding before} + k \cdot \mathrm{dilation} \qquad 0 \le k < \mathrm{kernel}

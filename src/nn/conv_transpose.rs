@@ -123,8 +123,8 @@ mod tests {
     use crate::nn::ModuleExt;
     use crate::{DType, Device};
 
-    /// The default initialisation of `nn.ConvTranspose2d(2, 6, 5)` has the bound 1 / sqrt(6 * 25), not 1 / sqrt(2 *
-    /// 25).
+    /// The default initialisation of `nn.ConvTranspose2d(2, 6, 5)` has the bound `1 / sqrt(6 * 25)`, not
+    /// `1 / sqrt(2 * 25)`.
     #[test]
     fn fan_in_is_that_of_the_weights_second_dimension() {
         let layer = ConvTranspose2d::new(2, 6, 5);

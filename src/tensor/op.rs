@@ -144,7 +144,7 @@ impl Saves {
         Saves { inputs: Self::mask(0, positions), outputs: 0 }
     }
 
-    /// Saves these outputs, by position, counting hidden ones.
+    /// Saves these outputs, by position. Hidden outputs count.
     pub fn outputs(positions: &[usize]) -> Saves {
         Saves::NONE.and_outputs(positions)
     }
@@ -183,7 +183,7 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// Checks shapes and dtypes and returns the planned outputs. All such checks are made here, once.
     ///
     /// # Errors
-    /// Inputs the op does not take. After `Ok`, running cannot fail on shapes.
+    /// Inputs that the op does not accept. After `Ok`, running cannot fail because of shapes.
     fn infer(&self, x: &[Meta]) -> Result<Plan>;
 
     /// Which tensors [`backward`](Self::backward) reads.

@@ -10,7 +10,7 @@ use crate::cuda::{CudaCtx, DeviceView, Ptr};
 use crate::element_type;
 use std::sync::{Arc, PoisonError};
 
-/// An n-dimensional array, contiguous and row-major. Cloning shares it.
+/// An n-dimensional array, contiguous and row-major. A clone shares the elements.
 ///
 /// ```
 /// use receptive::{Device, Tensor};
@@ -114,7 +114,7 @@ impl Tensor {
     /// The elements, copied to the host.
     ///
     /// # Errors
-    /// `T` is not the tensor's dtype; a meta tensor.
+    /// `T` that is not the tensor's dtype; a meta tensor.
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         self.read::<T, _>(<[T]>::to_vec)
     }
@@ -123,7 +123,7 @@ impl Tensor {
     /// tensor.
     ///
     /// # Errors
-    /// `T` is not the tensor's dtype; a meta tensor.
+    /// `T` that is not the tensor's dtype; a meta tensor.
     pub fn read<T: Element, R>(&self, f: impl FnOnce(&[T]) -> R) -> Result<R> {
         if T::DTYPE != self.dtype() {
             return Err(Error::dtype("to_vec", format!("the tensor is {}, not {}", self.dtype(), T::DTYPE))
@@ -258,7 +258,7 @@ impl Tensor {
     /// Overwrites the elements in place with values from the host. This tensor's address stays the same.
     ///
     /// # Errors
-    /// `T` is not the tensor's dtype, or another number of elements.
+    /// `T` that is not the tensor's dtype; another number of elements.
     pub fn write<T: Element>(&self, values: &[T]) -> Result<()> {
         if T::DTYPE != self.dtype() || values.len() != self.numel() {
             return Err(Error::shape("write", "the values do not fit the tensor")
