@@ -8,8 +8,10 @@
 //! \end{aligned}
 //! ```
 //!
-//! with zeros where (p, q) lies in the padding. y is linear in x, in w and in b, so each gradient is the same sum read
-//! from another corner: every product `x w` that entered `y[n,o,i,j]` sends `dy[n,o,i,j]` times one factor to the other.
+//! S is the stride, P the padding and D the dilation. x is zero where (p, q) lies in the padding.
+//!
+//! y is linear in x, in w and in b, so all gradients are sums over the same products. Take one product `x w` in the sum
+//! of `y[n,o,i,j]`. It adds `dy[n,o,i,j] w` to the gradient of its x, and `dy[n,o,i,j] x` to the gradient of its w.
 //!
 //! ```math
 //! \begin{aligned}
@@ -20,13 +22,15 @@
 //! \end{aligned}
 //! ```
 //!
-//! **inf and NaN.** The zeros of the padding are numbers: `0 * inf` is NaN in y and in dw, as in PyTorch. dx has a term only for
-//! what read the pixel. On the CPU nothing spreads farther than by these sums: where a rung's short cut made it (zeros
-//! between rows, Winograd's sums of neighbours, which may also overflow), the sums are computed again by another. On a GPU
-//! a captured graph cannot choose by data, so there an inf or a NaN in x, w or dy may reach more gradients of the same tile.
+//! **inf and NaN.** The zeros of the padding are multiplied like other numbers: `0 * inf` is NaN in y and in dw, as in
+//! PyTorch. dx has terms only for the outputs that read the pixel. On the CPU an inf or a NaN reaches only the results
+//! whose sum above contains it. Some rungs take short cuts that would spread it farther: they put zeros between rows,
+//! or they add neighbouring pixels (Winograd), which may also overflow. Where that happens, another loop computes the
+//! sums again. On a GPU a captured graph cannot branch on the data, so an inf or a NaN in x, w or dy may reach more
+//! gradients of the same tile.
 //!
-//! With `groups` the channels fall into that many independent convolutions; `groups = C` is a depthwise one.
-//! PyTorch: `F.conv2d`. The loops are rungs of a ladder: [`crate::cpu::conv2d::ladder`].
+//! `groups` splits the channels into that many independent convolutions; `groups = C` is a depthwise convolution.
+//! PyTorch: `F.conv2d`. There are several implementations, the rungs of a ladder: [`crate::cpu::conv2d::ladder`].
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -35,7 +39,7 @@
 //! | bias | `[O]` | optional |
 //! | output | `[N, O, H', W']` or `[O, H', W']` | `H' = floor((H + 2 PH - DH (KH - 1) - 1) / SH) + 1` |
 //!
-//! A 2x2 kernel that takes the difference along the diagonal:
+//! A 2x2 kernel that computes the difference along the diagonal:
 //!
 //! ```
 //! use receptive::ops::conv2d::Conv2dOptions;
@@ -62,13 +66,13 @@ use std::sync::Arc;
 /// Settings of a convolution, with PyTorch's names and defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv2dOptions {
-    /// Steps of the window, `[vertical, horizontal]`.
+    /// Distance between neighbouring windows, `[vertical, horizontal]`.
     pub stride: [usize; 2],
     /// Zeros around the image.
     pub padding: Padding,
     /// Distance between the kernel's taps.
     pub dilation: [usize; 2],
-    /// Independent convolutions that the channels are split into.
+    /// Number of independent convolutions that the channels are split into.
     pub groups: usize,
 }
 
@@ -79,7 +83,7 @@ impl Default for Conv2dOptions {
 }
 
 impl Conv2dOptions {
-    /// From attributes as text.
+    /// Reads the settings from attributes in text form.
     ///
     /// # Errors
     /// Text of the wrong form.
@@ -100,7 +104,7 @@ impl Conv2dOptions {
         })
     }
 
-    /// The window that a weight slides over the image.
+    /// The window that slides over the image: the weight's kernel size with these settings.
     pub(super) fn window(&self, op: &str, weight: &Shape) -> Result<Window> {
         let &[_, _, kh, kw] = weight.dims() else {
             return Err(Error::shape(op, format!("weight has {} dimensions, not 4", weight.rank()))
@@ -112,7 +116,7 @@ impl Conv2dOptions {
         Ok(Window { kernel, stride, padding, dilation })
     }
 
-    /// All sizes, every one checked.
+    /// Checks all sizes and returns them.
     pub fn geometry(&self, op: &str, input: &Shape, weight: &Shape) -> Result<Geometry> {
         let window = self.window(op, weight)?;
         let (&[n, c, h, w], groups) = (&images(op, input)?, self.groups);

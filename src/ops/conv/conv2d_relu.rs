@@ -1,4 +1,4 @@
-//! Convolution and the rectifier behind it in one op.
+//! Convolution followed by ReLU, in one op.
 //!
 //! ```math
 //! \begin{aligned}
@@ -8,16 +8,16 @@
 //! \end{aligned}
 //! ```
 //!
-//! As two ops the convolution's output is written, read, and written again; here it is rectified before it is written
-//! (`with_relu.rs`), and backward needs only the output. The gradient's first factor is the derivative of the rectifier,
-//! the rest that of [`conv2d`](super::conv2d), which has the formulas. PyTorch: `F.relu(F.conv2d(..))`.
+//! Two separate ops would write the convolution's output, read it, and write it again. This op applies ReLU before it
+//! writes (`with_relu.rs`), and backward does not need the value before ReLU. `[y > 0]` is the derivative of ReLU. The
+//! other gradients are those of [`conv2d`](super::conv2d), which has the formulas. PyTorch: `F.relu(F.conv2d(..))`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | `[N, C, H, W]` or `[C, H, W]` | |
 //! | weight | `[O, C / groups, KH, KW]` | |
 //! | bias | `[O]` | optional |
-//! | output | `[N, O, H', W']` or `[O, H', W']` | as of `conv2d` |
+//! | output | `[N, O, H', W']` or `[O, H', W']` | as in `conv2d` |
 //!
 //! ```
 //! use receptive::ops::conv2d::Conv2dOptions;
@@ -55,7 +55,7 @@ impl BeforeRelu for Conv2d {
 }
 
 impl Tensor {
-    /// As [`conv2d`](Self::conv2d), and negative outputs become 0. PyTorch: `F.relu(F.conv2d(..))`.
+    /// [`conv2d`](Self::conv2d) with negative outputs set to 0. PyTorch: `F.relu(F.conv2d(..))`.
     ///
     /// # Errors
     /// As `conv2d`.

@@ -1,6 +1,7 @@
-//! Transposed two-dimensional convolution: the adjoint of [`conv2d`](super::conv2d), which learns to enlarge an image.
+//! Transposed two-dimensional convolution: the adjoint of [`conv2d`](super::conv2d). Networks use it to enlarge an
+//! image.
 //!
-//! Where a convolution gathers a window of inputs into one output, this one scatters each input over a window of outputs:
+//! A convolution gathers a window of inputs into one output. This one scatters each input over a window of outputs:
 //!
 //! ```math
 //! \begin{aligned}
@@ -10,9 +11,9 @@
 //! \end{aligned}
 //! ```
 //!
-//! Those are the very products of a convolution whose input is y and whose output is x, with the same weight: the sum
-//! above is that convolution's gradient of its input. So no loop here is new. With `conv(a, w)` for the convolution, and
-//! b left out,
+//! S is the stride, P the padding and D the dilation. Take the convolution with the same weight that has y as its input
+//! and x as its output. Its products are the same, and the sum above is the gradient of its input. So this op needs no
+//! loop of its own. Write `conv(a, w)` for that convolution and leave out b:
 //!
 //! ```math
 //! \begin{aligned}
@@ -24,9 +25,10 @@
 //! \end{aligned}
 //! ```
 //!
-//! A stride rounds the size of a convolution down, so several sizes of y belong to one size of x; `output_padding` rows and
-//! columns at the end choose among them. What `padding` cuts off here is what it adds there. PyTorch:
-//! `F.conv_transpose2d`. The loops are rungs of a ladder: [`crate::cpu::conv2d::ladder`].
+//! A convolution with a stride rounds its output size down, so several sizes of y give the same size of x.
+//! `output_padding` chooses among them: it adds rows and columns at the end of y. `padding` adds rows and columns to a
+//! convolution's input; here it cuts the same ones off the output. PyTorch: `F.conv_transpose2d`. There are several
+//! implementations, the rungs of a ladder: [`crate::cpu::conv2d::ladder`].
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -63,15 +65,15 @@ use std::sync::Arc;
 /// Settings of a transposed convolution, with PyTorch's names and defaults. Pairs are `[vertical, horizontal]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConvTranspose2dOptions {
-    /// Outputs from one input's window to the next one's.
+    /// Distance between the output windows of neighbouring inputs.
     pub stride: [usize; 2],
-    /// Rows and columns cut off on every side.
+    /// Rows and columns cut off the output on every side.
     pub padding: [usize; 2],
-    /// Rows and columns more at the end; fewer than the stride or the dilation.
+    /// Extra rows and columns at the end of the output; fewer than the stride or the dilation.
     pub output_padding: [usize; 2],
     /// Distance between the kernel's taps.
     pub dilation: [usize; 2],
-    /// Independent convolutions that the channels are split into.
+    /// Number of independent convolutions that the channels are split into.
     pub groups: usize,
 }
 
@@ -83,7 +85,7 @@ impl Default for ConvTranspose2dOptions {
 }
 
 impl ConvTranspose2dOptions {
-    /// From attributes as text.
+    /// Reads the settings from attributes in text form.
     ///
     /// # Errors
     /// Text of the wrong form.
@@ -108,7 +110,7 @@ impl ConvTranspose2dOptions {
         Ok(Window { kernel: [kh, kw], stride, padding: padding.map(|p| [p; 2]), dilation })
     }
 
-    /// All sizes, every one checked, of the convolution that this is the adjoint of: its input is our output.
+    /// Checks all sizes and returns those of the adjoint convolution, whose input is our output.
     pub fn geometry(&self, op: &str, input: &Shape, weight: &Shape) -> Result<Geometry> {
         let window = self.window(op, weight)?;
         let ([n, c, h, w], groups) = (images(op, input)?, self.groups);
@@ -199,12 +201,12 @@ impl Op for ConvTranspose2d {
 }
 
 impl Tensor {
-    /// Transposed convolution of `[N, C, H, W]` or `[C, H, W]` with a weight `[C, O / groups, KH, KW]` and a bias `[O]`.
-    /// PyTorch: `F.conv_transpose2d`.
+    /// Transposed convolution of `[N, C, H, W]` or `[C, H, W]` with a weight `[C, O / groups, KH, KW]` and a bias
+    /// `[O]`. PyTorch: `F.conv_transpose2d`.
     ///
     /// # Errors
-    /// Shapes that disagree, padding that cuts everything off, zero stride or dilation, output padding that is not below
-    /// the stride or the dilation, groups that do not divide the channels, a dtype that does not compute.
+    /// Shapes that disagree, padding that cuts everything off, zero stride or dilation, output padding that is not
+    /// smaller than the stride or the dilation, groups that do not divide the channels, a dtype that does not compute.
     pub fn conv_transpose2d(
         &self,
         weight: &Tensor,

@@ -1,5 +1,5 @@
-//! The three loops of a convolution as ops run them. `conv2d`, `conv_transpose2d` and the gradients of both are each one of
-//! them, over the same sizes:
+//! The three loops of a convolution: forward, gradient of the input, gradient of the weight. `conv2d`,
+//! `conv_transpose2d` and their gradients each run one of these loops:
 //!
 //! | op | loop | first operand | second | result |
 //! |---|---|---|---|---|
@@ -10,7 +10,8 @@
 //! | its gradients | forward | dy | weight | dx |
 //! | | grad weight | x | dy | dw |
 //!
-//! A transposed convolution is the gradient of a convolution from y to x, so there x and dy change places.
+//! A transposed convolution is the input gradient of a convolution from y to x. That is why x and dy change places
+//! there.
 
 use crate::core::{Geometry, Loop, Result, Shape};
 use crate::cpu::conv2d::{ConvFloat, Finish, GradInput, ladder};
@@ -22,8 +23,8 @@ use crate::ops::gradient::GradientOp;
 use crate::ops::images::check_dy;
 use crate::tensor::{Meta, Plan, Tensor, one_float};
 
-/// Runs a loop on `[first operand, second]` or `[first operand, second, bias]`. `relu`, of the forward loop alone: negative
-/// outputs become 0.
+/// Runs a loop on `[first operand, second]` or `[first operand, second, bias]`. With `relu`, which only the forward
+/// loop has, negative outputs become 0.
 ///
 /// # Errors
 /// A dtype that does not compute.
@@ -52,7 +53,7 @@ pub(super) fn on_cpu(
 /// As [`on_cpu`], on a GPU.
 ///
 /// # Errors
-/// A dtype there is no kernel for; no memory; the driver refusing.
+/// A dtype without a kernel; too little memory; an error from the driver.
 pub(super) fn on_cuda(
     cx: &CudaCtx,
     g: &Geometry,
@@ -72,19 +73,19 @@ pub(super) fn on_cuda(
     }
 }
 
-/// Operations of a loop: two for each output and each term of its sum.
+/// Floating-point operations of a loop: a multiplication and an addition per term of each output's sum.
 pub(super) fn flops(g: &Geometry) -> u64 {
     2 * g.work() as u64
 }
 
-/// A gradient of a convolution or of a transposed one, with respect to its input or its weight, from two operands as the
-/// table says.
+/// The gradient of a convolution or a transposed convolution with respect to its input or its weight. The table above
+/// lists its two operands.
 #[derive(Debug)]
 pub(super) struct ConvGrad {
     pub name: &'static str,
     pub g: Geometry,
     pub which: Loop,
-    /// Which of the operands is dy, and the dimensions it must have.
+    /// Index of the operand that is dy; `output` has the dimensions that it must have.
     pub dy: usize,
     pub output: [usize; 4],
     /// The shape of the result.
@@ -114,7 +115,7 @@ impl GradientOp for ConvGrad {
     }
 }
 
-/// The gradient of a bias: the sum over all that its channel was added to.
+/// The gradient of a bias: the sum of dy over all elements of its channel.
 pub(super) fn bias_gradient(dy: &Tensor, channels: usize) -> Result<Tensor> {
     dy.sum_to_size(&[channels, 1, 1])?.reshape(&[channels])
 }
