@@ -1,6 +1,6 @@
-//! What the adaptive poolings share: the size of the output, and which inputs lie under each output.
+//! What the adaptive poolings share: the size of the output, and the window of inputs that each output covers.
 //!
-//! Output `i` of `O` covers the inputs that the i-th of O equal parts of the axis touches:
+//! The axis of H inputs is divided into O equal parts. Output `i` covers every input that part `i` touches:
 //!
 //! ```math
 //! \mathrm{start}(i) = \lfloor i H / O \rfloor
@@ -8,7 +8,7 @@
 //! \mathrm{end}(i) = \lceil (i + 1) H / O \rceil
 //! ```
 //!
-//! The windows overlap by one input where O does not divide H, and repeat inputs where O is larger than H.
+//! Neighbouring windows can overlap by one input if O does not divide H. If O is larger than H, inputs repeat.
 
 use crate::core::{Error, Result, Shape, Window};
 use crate::ops::attrs::{AttrValue, Attrs};
@@ -18,7 +18,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-/// The height and width of an adaptive pooling's output; `None` keeps the input's. One number stands for both.
+/// The height and width of an adaptive pooling's output. `None` keeps the input's size; a single number sets both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputSize(pub [Option<usize>; 2]);
 
@@ -47,7 +47,7 @@ impl fmt::Display for OutputSize {
     }
 }
 
-/// One item of `output_size`.
+/// One number of `output_size`, or `None`.
 struct Item(Option<usize>);
 
 impl FromStr for Item {
@@ -63,7 +63,7 @@ impl AttrValue for Item {
 }
 
 impl OutputSize {
-    /// From attributes as text.
+    /// Reads the size from attributes in text form.
     ///
     /// # Errors
     /// No `output_size`, or text of the wrong form.
@@ -80,7 +80,7 @@ impl OutputSize {
     /// The output's shape.
     ///
     /// # Errors
-    /// Not images, images without pixels, too large a size.
+    /// An input that is not images, images without pixels, a size that is too large.
     pub(super) fn shape(&self, op: &str, input: &Shape) -> Result<Shape> {
         let [n, c, h, w] = images(op, input)?;
         if h == 0 || w == 0 {
@@ -94,7 +94,8 @@ impl OutputSize {
         [0, 1].map(|axis| self.0[axis].unwrap_or(input[axis]))
     }
 
-    /// Windows of one size at one distance, where the output's size divides the input's; else, at most, everything.
+    /// If the output's size divides the input's, all windows have the same size and distance. Else the field is taken
+    /// as the whole input.
     pub(super) fn field(&self, input: &Shape) -> Field {
         let Ok([_, _, h, w]) = images("adaptive pooling", input) else { return Field::Global };
         let (input, output) = ([h, w], self.sizes([h, w]));
@@ -106,7 +107,7 @@ impl OutputSize {
     }
 }
 
-/// The inputs, of `input` along an axis, under output `i` of `outputs`.
+/// The range of inputs that output `i` covers, for an axis of `input` inputs and `outputs` outputs.
 pub fn under(i: usize, input: usize, outputs: usize) -> Range<usize> {
     i * input / outputs..((i + 1) * input).div_ceil(outputs)
 }
@@ -115,7 +116,7 @@ pub fn under(i: usize, input: usize, outputs: usize) -> Range<usize> {
 mod tests {
     use super::*;
 
-    /// Parts that do not divide overlap; more parts than inputs repeat them.
+    /// Windows overlap if the parts do not divide the inputs. Inputs repeat if there are more parts than inputs.
     #[test]
     fn windows_follow_the_formula() {
         let all = |input, outputs| (0..outputs).map(|i| under(i, input, outputs)).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! Average pooling to a chosen size, whatever the size of the input.
+//! Average pooling to a chosen output size, for inputs of any size.
 //!
 //! ```math
 //! \begin{aligned}
@@ -9,14 +9,14 @@
 //! \end{aligned}
 //! ```
 //!
-//! Each input enters a window's mean with factor 1 / size, and receives that share of the window's gradient. Neighbouring
-//! windows overlap where H' does not divide H, so the sum is real. A classifier that ends in `output_size = 1` takes images
-//! of any size. PyTorch: `F.adaptive_avg_pool2d`.
+//! Each input enters a window's mean with factor 1 / size, so it receives that share of the window's gradient.
+//! Neighbouring windows can overlap if H' does not divide H. An input in several windows then receives the sum of its
+//! shares. A classifier that ends in `output_size = 1` takes images of any size. PyTorch: `F.adaptive_avg_pool2d`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | `[N, C, H, W]` or `[C, H, W]` | |
-//! | output | `[N, C, H', W']` or `[C, H', W']` | `[H', W'] = output_size`, the input's own where it is `None` |
+//! | output | `[N, C, H', W']` or `[C, H', W']` | `[H', W'] = output_size`; `None` keeps the input's size |
 //!
 //! ```
 //! use receptive::{Device, Tensor};
@@ -44,7 +44,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct AdaptiveAvgPool2d(pub OutputSize);
 
-/// The rows and columns under output `o` of a plane, and how many elements they hold.
+/// The rows and columns that output `o` of a plane covers, and how many elements they hold.
 pub fn window(planes: &Planes, o: usize) -> ([Range<usize>; 2], f64) {
     let rows = under(o / planes.ow, planes.h, planes.oh);
     let columns = under(o % planes.ow, planes.w, planes.ow);
@@ -96,7 +96,7 @@ impl Op for AdaptiveAvgPool2d {
     }
 }
 
-/// `dx` from `dy`: every dy is shared out to its window.
+/// `dx` from `dy`: each dy is divided evenly among the inputs of its window.
 #[derive(Debug)]
 struct AdaptiveAvgPool2dGrad {
     input: Shape,
@@ -132,8 +132,8 @@ impl GradientOp for AdaptiveAvgPool2dGrad {
 }
 
 impl Tensor {
-    /// The means of `[N, C, H, W]` or `[C, H, W]` over windows that make the output `output_size`. PyTorch:
-    /// `F.adaptive_avg_pool2d`.
+    /// The means of `[N, C, H, W]` or `[C, H, W]` over windows chosen so that the output has size `output_size`.
+    /// PyTorch: `F.adaptive_avg_pool2d`.
     ///
     /// # Errors
     /// Another rank, images without pixels, a dtype that does not compute.
@@ -175,7 +175,7 @@ mod tests {
     use crate::DType;
     use crate::tensor::Device;
 
-    /// PyTorch computes the empty output and refuses its gradient, which is zero.
+    /// PyTorch computes an empty output but refuses to compute its gradient. Here the gradient is zero.
     #[test]
     fn an_output_of_nothing_has_a_gradient_of_zeros() {
         let cpu = Device::cpu().unwrap();

@@ -1,4 +1,4 @@
-//! Max pooling to a chosen size, whatever the size of the input.
+//! Max pooling to a chosen output size, for inputs of any size.
 //!
 //! ```math
 //! \begin{aligned}
@@ -9,13 +9,13 @@
 //! \end{aligned}
 //! ```
 //!
-//! The gradient goes to the one input that won, and an input in several windows can win several times, as in
-//! [`max_pool2d`](super::max_pool2d); ties and NaN are decided as there. PyTorch: `F.adaptive_max_pool2d`.
+//! Each window's gradient goes to its winner, the input with the maximum. An input that lies in several windows can win
+//! several times. Ties and NaN are handled as in [`max_pool2d`](super::max_pool2d). PyTorch: `F.adaptive_max_pool2d`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | `[N, C, H, W]` or `[C, H, W]` | |
-//! | output | `[N, C, H', W']` or `[C, H', W']` | `[H', W'] = output_size`, the input's own where it is `None` |
+//! | output | `[N, C, H', W']` or `[C, H', W']` | `[H', W'] = output_size`; `None` keeps the input's size |
 //! | indices | as output, i64 | flat position of the winner in its `H x W` plane |
 //!
 //! ```
@@ -40,7 +40,7 @@ use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, o
 use smallvec::smallvec;
 use std::sync::Arc;
 
-/// `F.adaptive_max_pool2d`, with its indices as second output.
+/// `F.adaptive_max_pool2d`, with its indices as a second output.
 #[derive(Debug)]
 pub struct AdaptiveMaxPool2d(pub OutputSize);
 
@@ -94,7 +94,7 @@ impl Op for AdaptiveMaxPool2d {
     }
 }
 
-/// `dx` from `(dy, indices)`: every dy is added to its winner.
+/// `dx` from `(dy, indices)`: each dy is added to the gradient of its window's winner.
 #[derive(Debug)]
 struct AdaptiveMaxPool2dGrad {
     input: Shape,
@@ -130,8 +130,8 @@ impl GradientOp for AdaptiveMaxPool2dGrad {
 }
 
 impl Tensor {
-    /// The maxima of `[N, C, H, W]` or `[C, H, W]` over windows that make the output `output_size`. PyTorch:
-    /// `F.adaptive_max_pool2d`.
+    /// The maxima of `[N, C, H, W]` or `[C, H, W]` over windows chosen so that the output has size `output_size`.
+    /// PyTorch: `F.adaptive_max_pool2d`.
     ///
     /// # Errors
     /// Another rank, images without pixels, a dtype that does not compute.
@@ -139,8 +139,8 @@ impl Tensor {
         Ok(one(apply(AdaptiveMaxPool2d(output_size.into()), &[self])?))
     }
 
-    /// As [`adaptive_max_pool2d`](Self::adaptive_max_pool2d), with the flat position of each winner in its plane.
-    /// PyTorch: `F.adaptive_max_pool2d(.., return_indices=True)`.
+    /// As [`adaptive_max_pool2d`](Self::adaptive_max_pool2d), and also returns the flat position of each winner in its
+    /// plane. PyTorch: `F.adaptive_max_pool2d(.., return_indices=True)`.
     ///
     /// # Errors
     /// As [`adaptive_max_pool2d`](Self::adaptive_max_pool2d).

@@ -8,10 +8,10 @@
 //! \end{aligned}
 //! ```
 //!
-//! Each input enters a window's sum with factor 1 / D, so it receives that share of the window's gradient. The divisor
-//! D is `divisor_override` where given; else the window's taps that lie in the input or its padding
-//! (`count_include_pad`, the default), or in the input alone. Taps beyond the padding, which `ceil_mode` can reach,
-//! never count. PyTorch: `F.avg_pool2d`.
+//! S is the stride, P the padding, K the kernel size and D the divisor. Each input enters a window's sum with factor 1
+//! / D, so it receives that share of the window's gradient. D is `divisor_override` if given. Else it is the number of
+//! the window's taps that lie in the input or its padding (`count_include_pad`, the default), or in the input alone.
+//! `ceil_mode` can create taps beyond the padding; they never count. PyTorch: `F.avg_pool2d`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -47,18 +47,18 @@ pub struct AvgPool2dOptions {
     pub kernel_size: [usize; 2],
     /// PyTorch's default is the kernel's size.
     pub stride: [usize; 2],
-    /// At most half of the kernel on each side.
+    /// On each side; at most half of the kernel.
     pub padding: [usize; 2],
-    /// Also a last window that hangs over the edge, if it starts inside the input or the padding before it.
+    /// Whether a last window may extend beyond the edge. It must start inside the input or the padding before it.
     pub ceil_mode: bool,
     /// Whether padding counts in the divisor.
     pub count_include_pad: bool,
-    /// Divides by this number instead. Not 0.
+    /// Divides each sum by this number instead. Must not be 0.
     pub divisor_override: Option<i64>,
 }
 
 impl AvgPool2dOptions {
-    /// Windows side by side: PyTorch's defaults.
+    /// PyTorch's defaults: windows side by side, no padding.
     pub fn new(kernel_size: [usize; 2]) -> Self {
         AvgPool2dOptions {
             kernel_size,
@@ -70,7 +70,7 @@ impl AvgPool2dOptions {
         }
     }
 
-    /// From attributes as text.
+    /// Reads the settings from attributes in text form.
     ///
     /// # Errors
     /// No `kernel_size`, or text of the wrong form.
@@ -91,7 +91,7 @@ impl AvgPool2dOptions {
         Window { kernel, stride, padding: padding.map(|p| [p; 2]), dilation: [1, 1] }
     }
 
-    /// The input rows and columns under output `o` of a plane, and its divisor.
+    /// The input rows and columns that output `o` of a plane covers, and its divisor.
     #[inline]
     pub fn under(&self, planes: &Planes, o: usize) -> ([Range<usize>; 2], f64) {
         let (rows, down) = self.along(0, planes.h, o / planes.ow);
@@ -100,7 +100,8 @@ impl AvgPool2dOptions {
         ([rows, columns], divisor)
     }
 
-    /// The inputs of an axis of `size` under a window at `place`, and how many of its elements count.
+    /// For one axis with `size` inputs: the range of inputs in window number `place`, and how many of its taps count in
+    /// the divisor.
     #[inline]
     fn along(&self, axis: usize, size: usize, place: usize) -> (Range<usize>, usize) {
         let (before, kernel) = (self.padding[axis], self.kernel_size[axis]);
@@ -111,7 +112,7 @@ impl AvgPool2dOptions {
         (real, counted)
     }
 
-    /// As kernels take it: whether padding counts, and the divisor, 0 for the number of elements.
+    /// Arguments for the GPU kernels: whether padding counts, and `divisor_override`, 0 if there is none.
     fn divides_by(&self) -> (i32, f32) {
         (i32::from(self.count_include_pad), self.divisor_override.map_or(0.0, |d| d as f32))
     }
@@ -170,7 +171,7 @@ impl Op for AvgPool2d {
     }
 }
 
-/// `dx` from `dy`: every dy is shared out to its window.
+/// `dx` from `dy`: each dy is divided among the inputs of its window.
 #[derive(Debug)]
 struct AvgPool2dGrad {
     options: AvgPool2dOptions,
@@ -260,7 +261,8 @@ mod tests {
     use super::*;
     use crate::tensor::Device;
 
-    /// PyTorch's divisor at a corner that ceil_mode hangs over: padding counts, what lies beyond it does not.
+    /// The divisor is the same as in PyTorch for a corner window that extends beyond the padding (`ceil_mode`): padding
+    /// counts, taps beyond it do not.
     #[test]
     fn taps_beyond_the_padding_never_count() {
         let x = Tensor::full(&Device::cpu().unwrap(), 1.0, &[1, 4, 4], crate::DType::F64).unwrap();

@@ -1,4 +1,5 @@
-//! Launches of poolings and of resizing: windows as `kernels/pool.cu` takes them, matrices as `kernels/interpolate.cu` does.
+//! Helpers to launch pooling and resizing on a GPU: windows for `kernels/pool.cu`, matrices for
+//! `kernels/interpolate.cu`.
 
 use crate::core::resample::Weights;
 use crate::core::{Result, Window};
@@ -6,7 +7,8 @@ use crate::cpu::pool::Planes;
 use crate::cuda::kernels::{self, Pool};
 use crate::cuda::{CudaCtx, DeviceView, Launch};
 
-/// The planes and their windows; adaptive pooling has its own.
+/// The sizes of the planes and of their windows. `window` is `None` for adaptive pooling, whose kernels compute the
+/// windows.
 pub(in crate::ops) fn windows(planes: &Planes, window: Option<&Window>) -> Pool {
     let [h, w, oh, ow] = [planes.h, planes.w, planes.oh, planes.ow].map(|size| size as i64);
     let planes = Pool { h, w, oh, ow, ..Pool::default() };
@@ -17,13 +19,13 @@ pub(in crate::ops) fn windows(planes: &Planes, window: Option<&Window>) -> Pool 
     Pool { kh, kw, sh, sw, ph, pw, dh, dw, ..planes }
 }
 
-/// Threads that share a mean of so many elements: a warp a large one.
+/// Number of threads that compute one mean of `elements` elements: a warp from 32 elements up, else one thread.
 pub(in crate::ops) fn lanes(elements: usize) -> usize {
     if elements >= 32 { 32 } else { 1 }
 }
 
-/// `Y = R X C'` for every plane on a GPU, where the matrices go first: starts of the runs, places of their weights, and
-/// the weights, all of 4 bytes.
+/// `Y = R X C^T` for every plane on a GPU. First it copies the matrices there. For each row of a matrix it stores the
+/// first input, the position of its weights, and the weights; each number has 4 bytes.
 pub(in crate::ops) fn resample(
     cx: &CudaCtx,
     axes: [Weights; 2],

@@ -2,17 +2,18 @@
 //!
 //! ```math
 //! \begin{aligned}
-//! y_{n,c,i,j} &= \sum_{p,q} R_{i,p} \, x_{n,c,p,q} \, C_{j,q} & Y &= R X C' \\
-//! \mathrm{dx}_{n,c,p,q} &= \sum_{i,j} R_{i,p} \, \mathrm{dy}_{n,c,i,j} \, C_{j,q} & \mathrm{dX} &= R' \, \mathrm{dY} \, C
+//! y_{n,c,i,j} &= \sum_{p,q} R_{i,p} \, x_{n,c,p,q} \, C_{j,q} & Y &= R X C^T \\
+//! \mathrm{dx}_{n,c,p,q} &= \sum_{i,j} R_{i,p} \, \mathrm{dy}_{n,c,i,j} \, C_{j,q} & \mathrm{dX} &= R^T \, \mathrm{dY} \, C
 //! \end{aligned}
 //! ```
 //!
-//! The matrices R and C have a short run of weights in each row: one for `nearest`, two for `bilinear`, more where
-//! `antialias` smooths what a smaller image cannot show; [`crate::core::resample`] has their formulas. The map is linear,
-//! so its gradient is its transpose: the same loop with the transposed matrices. PyTorch: `F.interpolate`.
+//! Each row of the matrices R and C has only a few weights, side by side: one for `nearest`, two for `bilinear`. There
+//! are more with `antialias`, which smooths detail too fine for a smaller image. [`crate::core::resample`] has the
+//! formulas of the weights. The map is linear, so the gradient uses the same loop with the transposed matrices.
+//! PyTorch: `F.interpolate`.
 //!
-//! A `scale_factor` gives the size, `floor(H factor)`, and the distance of neighbouring outputs, `1 / factor`;
-//! `recompute_scale_factor` takes `H / H'` for the distance instead, as a given `size` does.
+//! A `scale_factor` sets two things: the size, `floor(H factor)`, and the distance between neighbouring outputs in the
+//! input, `1 / factor`. With `recompute_scale_factor` the distance is `H / H'` instead, as it is when `size` is given.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -44,25 +45,25 @@ use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, o
 use smallvec::smallvec;
 use std::sync::Arc;
 
-/// How pixels are mixed, by PyTorch's names.
+/// How output pixels are computed from input pixels, with PyTorch's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// `nearest`: the pixel at or before the place.
+    /// `nearest`: the pixel at or before the output's position in the input.
     Nearest,
-    /// `nearest-exact`: the pixel that covers the place.
+    /// `nearest-exact`: the pixel that covers the output's position in the input.
     NearestExact,
-    /// `bilinear`: between the four neighbours.
+    /// `bilinear`: interpolates linearly between the four neighbours.
     Bilinear,
-    /// `area`: the mean of the covered pixels, as adaptive average pooling.
+    /// `area`: the mean of the covered pixels, as in adaptive average pooling.
     Area,
 }
 
-/// What decides the output's size, `[vertical, horizontal]`.
+/// How the output's size is given, `[vertical, horizontal]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
     /// This height and width.
     Size([usize; 2]),
-    /// The input's, times these.
+    /// The input's height and width times these factors.
     Scale([f64; 2]),
 }
 
@@ -72,11 +73,11 @@ pub struct InterpolateOptions {
     /// `size` or `scale_factor`.
     pub target: Target,
     pub mode: Mode,
-    /// Bilinear: the corner pixels' centres, not their outer corners, stay in place.
+    /// Bilinear only: the centres of the corner pixels of input and output coincide. Else their outer corners do.
     pub align_corners: bool,
-    /// Forget the factors once they have given the size.
+    /// Use the factors only for the size, and compute the distances from the sizes.
     pub recompute_scale_factor: bool,
-    /// Bilinear: smooth what a smaller image cannot show.
+    /// Bilinear only: smooth detail that is too fine for a smaller image.
     pub antialias: bool,
 }
 
@@ -86,12 +87,12 @@ impl InterpolateOptions {
         InterpolateOptions { target, mode, align_corners, recompute_scale_factor: false, antialias: false }
     }
 
-    /// To a height and width, `nearest`.
+    /// Resizes to a height and width, with mode `nearest`.
     pub fn size(size: [usize; 2]) -> Self {
         Self::new(Target::Size(size))
     }
 
-    /// By a factor for each direction, `nearest`.
+    /// Resizes by one factor per direction, with mode `nearest`.
     pub fn scale(factors: [f64; 2]) -> Self {
         Self::new(Target::Scale(factors))
     }
@@ -168,7 +169,7 @@ impl InterpolateOptions {
         like_images(input, [n, c, size[0], size[1]])
     }
 
-    /// The matrices of rows and columns, from the shapes of input and output.
+    /// The matrices R and C, from the shapes of input and output.
     fn weights(&self, input: &[usize], output: &[usize]) -> [Weights; 2] {
         [0, 1].map(|axis| {
             let scale = match self.target {
@@ -180,7 +181,8 @@ impl InterpolateOptions {
         })
     }
 
-    /// Enlarging by a whole number is a transposed window; anything else sees, at most, everything.
+    /// If the image is enlarged by a whole number, the field is a transposed window. Else it is taken as the whole
+    /// input.
     fn field(&self, input: &Shape) -> Field {
         let Ok(output) = self.output("interpolate", input) else { return Field::Global };
         let sizes = [2, 3].map(|axis| (input.dims()[axis], output.dims()[axis]));
@@ -196,7 +198,7 @@ impl InterpolateOptions {
     }
 }
 
-/// `F.interpolate` of a batch of images.
+/// `F.interpolate` for a batch of images.
 #[derive(Debug)]
 pub struct Interpolate(pub InterpolateOptions);
 
@@ -245,12 +247,12 @@ impl Op for Interpolate {
     }
 }
 
-/// A multiply-add for each of the pixels that bilinear mixes, four unless it smooths.
+/// `bilinear` needs one multiply-add per input pixel that it mixes: four without `antialias`.
 fn flops(mode: Mode, y: &[Meta]) -> u64 {
     y[0].numel() as u64 * if mode == Mode::Bilinear { 8 } else { 1 }
 }
 
-/// `dx` from `dy`: the transposed matrices.
+/// `dx` from `dy`, by the transposed matrices.
 #[derive(Debug)]
 struct InterpolateGrad {
     options: InterpolateOptions,
@@ -290,10 +292,10 @@ impl GradientOp for InterpolateGrad {
 }
 
 impl Tensor {
-    /// A batch of images `[N, C, H, W]` resized. PyTorch: `F.interpolate`.
+    /// Resizes a batch of images `[N, C, H, W]`. PyTorch: `F.interpolate`.
     ///
     /// # Errors
-    /// Another rank, images without pixels before or after, factors that are not above 0, settings of bilinear with
+    /// Another rank, an input or output without pixels, factors that are not above 0, settings for bilinear with
     /// another mode, a dtype that does not compute.
     pub fn interpolate(&self, options: &InterpolateOptions) -> Result<Tensor> {
         Ok(one(apply(Interpolate(*options), &[self])?))
@@ -350,8 +352,8 @@ mod tests {
     use crate::tensor::Device;
     use crate::{DType, ErrorKind};
 
-    /// One column of an image whose columns are equal is any column, resized. (PyTorch 2.15 repeats its first row, so no
-    /// random comparison covers this.)
+    /// All columns of the image are equal, so a resize to one column must equal a column of a resize to three. (PyTorch
+    /// 2.15 repeats the first row in this case, so no comparison with random inputs covers it.)
     #[test]
     fn one_antialiased_column_is_as_any_other() {
         let cpu = Device::cpu().unwrap();

@@ -8,21 +8,23 @@
 //! \end{aligned}
 //! ```
 //!
-//! Padding counts as minus infinity, so it can never win. The gradient goes to the one input that won:
+//! S is the stride, P the padding, D the dilation and K the kernel size. Padding counts as minus infinity, so it never
+//! wins. The gradient of a window goes to its winner, the input with the maximum:
 //!
 //! ```math
 //! \mathrm{dx}_{n,c,p,q} = \sum_{(p,q) \text{ wins in } \mathrm{window}(i,j)} \mathrm{dy}_{n,c,i,j}
 //! ```
 //!
-//! Windows may overlap (stride < kernel), so an input can win several times: the sum is real. On a tie the first in
-//! row-major order wins, and NaN beats every number, as in PyTorch (`F.max_pool2d`).
+//! Windows overlap if the stride is smaller than the kernel. An input can then win in several windows, and its gradient
+//! is the sum over them. On a tie the first input in row-major order wins, and NaN beats every number, as in PyTorch
+//! (`F.max_pool2d`).
 //!
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | `[N, C, H, W]` or `[C, H, W]` | |
 //! | output | `[N, C, H', W']` or `[C, H', W']` | `H' = floor((H + 2 PH - DH (KH - 1) - 1) / SH) + 1`, ceil with `ceil_mode` |
-//! | indices | as output, i64 | flat position of the winner in its `H x W` plane; -1 where a window sees only padding; if asked for |
-//! | taps | as output, u8 | place of the winner within its window, 255 for none; i64 and -1 where windows have 255 taps or more; hidden from callers, kept for backward |
+//! | indices | as output, i64 | flat position of the winner in its `H x W` plane; -1 if the window covers only padding; optional |
+//! | taps | as output, u8 | position of the winner within its window, 255 for none; i64 and -1 for none if windows have 255 taps or more; hidden from callers, kept for backward |
 //!
 //! ```
 //! use receptive::ops::max_pool2d::MaxPool2dOptions;
@@ -46,7 +48,7 @@ use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, o
 use smallvec::smallvec;
 use std::sync::Arc;
 
-/// Runs `$body` with `$K` as the type of taps.
+/// Runs `$body` with `$K` as the integer type that stores taps.
 macro_rules! tap_type {
     ($dtype:expr, $K:ident => $body:expr) => {
         match $dtype {
@@ -68,21 +70,21 @@ pub struct MaxPool2dOptions {
     pub kernel_size: [usize; 2],
     /// PyTorch's default is the kernel's size.
     pub stride: [usize; 2],
-    /// At most half of the window on each side.
+    /// On each side; at most half of the window.
     pub padding: [usize; 2],
     pub dilation: [usize; 2],
-    /// Also a last window that hangs over the edge, if it starts inside the input or the padding before it.
+    /// Whether a last window may extend beyond the edge. It must start inside the input or the padding before it.
     pub ceil_mode: bool,
 }
 
 impl MaxPool2dOptions {
-    /// Windows side by side: PyTorch's defaults.
+    /// PyTorch's defaults: windows side by side, no padding.
     pub fn new(kernel_size: [usize; 2]) -> Self {
         let (stride, padding, dilation) = (kernel_size, [0, 0], [1, 1]);
         MaxPool2dOptions { kernel_size, stride, padding, dilation, ceil_mode: false }
     }
 
-    /// From attributes as text.
+    /// Reads the settings from attributes in text form.
     ///
     /// # Errors
     /// No `kernel_size`, or text of the wrong form.
@@ -107,7 +109,7 @@ impl MaxPool2dOptions {
 #[derive(Debug)]
 pub struct MaxPool2d {
     pub options: MaxPool2dOptions,
-    /// Whether callers see the indices, as second output.
+    /// Whether callers receive the indices as a second output.
     pub return_indices: bool,
 }
 
@@ -179,7 +181,7 @@ impl Op for MaxPool2d {
     }
 }
 
-/// `dx` from `(dy, taps)`: every dy is added to its winner.
+/// `dx` from `(dy, taps)`: each dy is added to the gradient of its window's winner.
 #[derive(Debug)]
 struct MaxPool2dGrad {
     input: Shape,
@@ -229,7 +231,7 @@ impl Tensor {
         Ok(one(apply(MaxPool2d { options: *options, return_indices: false }, &[self])?))
     }
 
-    /// As [`max_pool2d`](Self::max_pool2d), with the flat position of each winner in its plane. PyTorch:
+    /// As [`max_pool2d`](Self::max_pool2d), and also returns the flat position of each winner in its plane. PyTorch:
     /// `F.max_pool2d(.., return_indices=True)`.
     ///
     /// # Errors
@@ -301,8 +303,8 @@ mod tests {
         assert_eq!(x.grad().unwrap().to_f64().unwrap(), [0.0, 7.0, 0.0]);
     }
 
-    /// PyTorch's winners: the first of equals, the last NaN, the first tap of a window of minus infinities. Both paths:
-    /// 2x2 side by side has a loop of its own.
+    /// The winner is the same as in PyTorch: the first of equal inputs, the last NaN, the first tap if all inputs are
+    /// minus infinity. Tests both loops: 2x2 windows side by side have a loop of their own.
     #[test]
     fn ties_nan_and_infinity_follow_pytorch() {
         let (nan, inf) = (f64::NAN, f64::INFINITY);
@@ -320,7 +322,7 @@ mod tests {
         }
     }
 
-    /// 225 taps are numbered by a byte, 256 are not; both find the place and pass the gradient on to it.
+    /// 225 taps are numbered by a byte, 256 are not. Both find the winner and give it the gradient.
     #[test]
     fn windows_of_any_size_know_their_winner() {
         let (h, w, cpu) = (16, 19, Device::cpu().unwrap());
@@ -348,7 +350,7 @@ mod tests {
         }
     }
 
-    /// A dilated window can step over the whole image: nobody wins, and no gradient goes anywhere.
+    /// All taps of a dilated window can miss the image. Then there is no winner, and no input receives a gradient.
     #[test]
     fn a_window_of_padding_has_no_winner() {
         let options = MaxPool2dOptions {

@@ -1,4 +1,4 @@
-//! Windows over images, and images in another size: poolings, resizing.
+//! Pooling over image windows, and resizing of images.
 
 pub mod adaptive;
 mod cuda;
