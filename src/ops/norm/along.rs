@@ -1,4 +1,4 @@
-//! What softmax and its logarithm have in common: all but their formula.
+//! What softmax and log_softmax share: everything except the formula.
 
 use crate::core::{Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
@@ -11,12 +11,12 @@ use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, o
 use smallvec::smallvec;
 use std::fmt::Debug;
 
-/// A function of all elements along a dimension, whose gradient needs its output only.
+/// A function of all elements along a dimension. Its gradient needs only its output.
 pub(super) trait Normalizer: Debug + Copy + Send + Sync + 'static {
     const NAME: &'static str;
-    /// The name of its gradient, in errors.
+    /// The gradient's name in error messages.
     const GRAD: &'static str;
-    /// Whether it is the logarithm: one kernel computes both.
+    /// Whether this is log_softmax. One GPU kernel computes both functions.
     const LOGARITHM: bool;
 
     /// The function.
@@ -26,7 +26,7 @@ pub(super) trait Normalizer: Debug + Copy + Send + Sync + 'static {
     fn dx<T: Float>(self, cx: &CpuCtx, around: [usize; 3], y: &[T], dy: &[T], dx: &mut [T]);
 }
 
-/// The op of such a function.
+/// The op that applies such a function along `dim`.
 #[derive(Debug)]
 pub(super) struct Along<F> {
     pub dim: isize,
@@ -76,7 +76,7 @@ impl<F: Normalizer> Op for Along<F> {
     }
 }
 
-/// Elements of a line, their distance, and the number of lines, as kernels take them.
+/// Arguments for the GPU kernels: elements per line, the distance between them, and the number of lines.
 fn sizes([outer, n, inner]: [usize; 3]) -> [i64; 3] {
     [n, inner, outer * inner].map(|size| size as i64)
 }
@@ -118,7 +118,7 @@ impl<F: Normalizer> GradientOp for AlongGrad<F> {
 }
 
 impl Tensor {
-    /// Applies a function along a dimension.
+    /// Applies `f` along a dimension.
     pub(super) fn along<F: Normalizer>(&self, dim: isize, f: F) -> Result<Tensor> {
         Ok(one(apply(Along { dim, f }, &[self])?))
     }

@@ -1,4 +1,4 @@
-//! Batch normalisation: every channel to mean 0 and deviation 1 over the batch, then scaled and shifted.
+//! Batch normalisation: gives every channel mean 0 and standard deviation 1 over the batch, then scales and shifts it.
 //!
 //! ```math
 //! \begin{aligned}
@@ -9,8 +9,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! with sums over batch and pixels. In training m and v are mean and biased variance of the channel, over its n values in
-//! batch and pixels:
+//! The sums go over batch and pixels; w and b are `weight` and `bias`. In training m and v are the mean and the biased
+//! variance of the channel's n values in batch and pixels:
 //!
 //! ```math
 //! \begin{aligned}
@@ -21,13 +21,14 @@
 //! \end{aligned}
 //! ```
 //!
-//! Else they are the running ones, and `dx = r g`. In training x moves its own statistics: the two subtracted terms are
-//! the chain rule through m and v (derived in `norm.rs`), and make the gradient blind to a shift or a scaling of the
-//! whole channel, which y is blind to as well. The running statistics have the unbiased variance, get no gradient, and
-//! are returned: the layer stores them.
+//! Outside training m and v are the running statistics, and `dx = r g`. In training m and v depend on x. The two
+//! subtracted terms are the chain rule through m and v (derived in `normalise.rs`). Shifting or scaling a whole channel
+//! does not change y, so the gradient has no component in those two directions; the two terms remove it. The running
+//! variance is unbiased. The running statistics get no gradient. The op returns the new ones, and the layer stores
+//! them.
 //!
-//! As in PyTorch (`F.batch_norm`) training refuses a single value a channel, whose deviation is 0. Ioffe and Szegedy
-//! 2015.
+//! As in PyTorch (`F.batch_norm`), training is an error if a channel has a single value, because its deviation is 0.
+//! Ioffe and Szegedy 2015.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -35,7 +36,7 @@
 //! | running_mean, running_var | `[C]` | optional in training |
 //! | weight, bias | `[C]` | optional |
 //! | output | as input | |
-//! | running_mean, running_var | `[C]` | where they were given; unchanged unless training |
+//! | running_mean, running_var | `[C]` | present if given as inputs; unchanged unless training |
 //! | statistics | `[C, 3]`, f64 | mean, variance, inverse deviation; hidden from callers, kept for backward |
 //!
 //! ```
@@ -63,7 +64,7 @@ use std::sync::Arc;
 /// The settings of `F.batch_norm`, with its defaults.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BatchNormOptions {
-    /// Take the batch's statistics, and track them.
+    /// Use the batch's statistics, and update the running ones.
     pub training: bool,
     /// How much of the batch's statistics goes into the running ones.
     pub momentum: f64,
@@ -78,7 +79,7 @@ impl Default for BatchNormOptions {
 }
 
 impl BatchNormOptions {
-    /// From attributes as text.
+    /// Reads the settings from attributes in text form.
     ///
     /// # Errors
     /// Text of the wrong form.
@@ -118,23 +119,23 @@ impl Norm for BatchNormOptions {
         self.momentum
     }
 
-    /// Statistics are not counted, as everywhere when receptive fields are spoken of.
+    /// By the usual convention, receptive fields ignore the dependence through the statistics.
     fn field(&self) -> Field {
         Field::Pointwise
     }
 }
 
-/// The output, and the new running mean and variance where there are running ones.
+/// The output, and the new running mean and variance if the call had running statistics.
 pub type Normalised = (Tensor, Option<[Tensor; 2]>);
 
 impl Tensor {
     /// Normalises every channel of `[N, C, *]`: by the batch's statistics in training, else by the `running` mean and
-    /// variance, `[C]` each. `weight` and `bias` are `[C]`. Returns the new running statistics too; nothing is changed
+    /// variance, `[C]` each. `weight` and `bias` are `[C]`. Also returns the new running statistics; nothing is changed
     /// in place. PyTorch: `F.batch_norm`.
     ///
     /// # Errors
-    /// Shapes that disagree with the channels; a single value a channel in training; no running statistics otherwise;
-    /// a negative eps; dtypes that differ or do not compute.
+    /// Shapes that disagree with the channels; a single value per channel in training; no running statistics outside
+    /// training; a negative eps; dtypes that differ or do not compute.
     pub fn batch_norm(
         &self,
         running: Option<[&Tensor; 2]>,
@@ -146,14 +147,14 @@ impl Tensor {
     }
 }
 
-/// Takes an op's outputs apart.
+/// Splits an op's outputs into the output and the running statistics.
 pub(super) fn with_running(outputs: crate::tensor::Outputs) -> Normalised {
     let mut outputs = outputs.into_iter();
     let output = outputs.next().expect("every op has a first output");
     (output, outputs.next().zip(outputs.next()).map(|(mean, var)| [mean, var]))
 }
 
-/// The inputs of an op that tracks statistics.
+/// The inputs of an op with running statistics.
 pub(super) const INPUTS: &[Input] = &[
     Input::new("input"),
     Input::new("running_mean").optional().constant(),
@@ -177,12 +178,12 @@ pub static SPEC: OpSpec = OpSpec {
     cases,
 };
 
-/// Adds running statistics of `c` channels.
+/// Adds running statistics of `c` channels to a case.
 pub(super) fn tracked(case: Case, c: usize) -> Case {
     case.input("running_mean", &[c]).filled("running_var", &[c], Fill::Uniform(0.5, 2.0))
 }
 
-/// Adds a weight and a bias.
+/// Adds a weight and a bias to a case.
 pub(super) fn affine(case: Case, dims: &[usize]) -> Case {
     case.input("weight", dims).input("bias", dims)
 }

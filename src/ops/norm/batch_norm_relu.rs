@@ -1,4 +1,4 @@
-//! Batch normalisation, a sum and a rectifier in one op: the end of a residual block.
+//! Batch normalisation, addition of a residual, and ReLU in one op: the end of a residual block.
 //!
 //! ```math
 //! \begin{aligned}
@@ -9,9 +9,9 @@
 //! \end{aligned}
 //! ```
 //!
-//! Three ops would write and read two tensors that nobody else needs: on a GPU, and for large images on a CPU, memory is
-//! what limits them. The sum's gradient is the same for both operands, and where y is 0 nothing comes through, so
-//! backward needs the output and neither of the values in between. Results are those of the three ops, bit for bit on
+//! Three separate ops would write and read two intermediate tensors. On a GPU, and for large images on a CPU, memory
+//! bandwidth limits them. The gradient of the sum is the same for both operands, and it is 0 where y is 0. So backward
+//! needs the output but neither of the intermediate tensors. The results equal those of the three ops, bit for bit on
 //! the CPU. [`batch_norm`](super::batch_norm) has the formulas.
 //!
 //! | tensor | shape | |
@@ -21,7 +21,7 @@
 //! | weight, bias | `[C]` | optional |
 //! | residual | as input | optional |
 //! | output | as input | |
-//! | running_mean, running_var | `[C]` | where they were given; unchanged unless training |
+//! | running_mean, running_var | `[C]` | present if given as inputs; unchanged unless training |
 //! | statistics | `[C, 3]`, f64 | mean, variance, inverse deviation; hidden from callers, kept for backward |
 //!
 //! ```
@@ -73,7 +73,7 @@ impl Norm for BatchNormRelu {
 }
 
 impl Tensor {
-    /// As [`batch_norm`](Self::batch_norm), plus `residual`, and negative outputs become 0. PyTorch:
+    /// [`batch_norm`](Self::batch_norm) plus `residual`, with negative sums set to 0. PyTorch:
     /// `F.relu(F.batch_norm(..) + residual)`.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! The launches of normalisation: what [`crate::cpu::norm`] computes, by `kernels/norm.cu` and `kernels/norm_grad.cu`.
+//! Launches the GPU kernels of normalisation, `kernels/norm.cu` and `kernels/norm_grad.cu`. They compute the same as
+//! [`crate::cpu::norm`].
 
 use crate::core::Result;
 use crate::cpu::norm::{Layout, STATS};
@@ -12,7 +13,8 @@ impl From<Layout> for kernels::Norm {
     }
 }
 
-/// How many elements a team reduces, and how many teams that makes of a set of them.
+/// How a set of elements is divided among teams of threads: each of `parts` teams has `lanes` threads and reduces
+/// `part` elements.
 struct Cut {
     part: usize,
     parts: usize,
@@ -20,30 +22,30 @@ struct Cut {
 }
 
 impl Cut {
-    /// Decided by the size alone, so that sums have the same order on every GPU.
+    /// Depends only on the number of elements, so that sums have the same order on every GPU.
     fn new(count: usize) -> Cut {
         let (part, lanes) = if count <= 512 { (512, 32) } else { (8192, 256) };
         Cut { part, parts: count.div_ceil(part), lanes }
     }
 
-    /// Threads that add up the parts.
+    /// Number of threads that add the teams' results.
     fn merging(&self) -> usize {
         if self.parts > 1 { 32 } else { 1 }
     }
 }
 
-/// What forward reads and writes; [`Ptr::NULL`] for what there is not.
+/// What forward reads and writes; absent tensors are [`Ptr::NULL`].
 #[derive(Debug, Clone, Copy)]
 pub(in crate::ops) struct Forward {
     pub x: Ptr<f32>,
     pub weight: Ptr<f32>,
     pub bias: Ptr<f32>,
-    /// Added to the normalised.
+    /// Added to the normalised values.
     pub residual: Ptr<f32>,
     /// Negative outputs become 0.
     pub relu: bool,
     pub eps: f64,
-    /// Whether the statistics are the input's own.
+    /// Whether the statistics are computed from the input; else they are the running ones.
     pub own: bool,
     pub running: Option<Running>,
     pub y: Ptr<f32>,
@@ -51,7 +53,7 @@ pub(in crate::ops) struct Forward {
     pub stats: Ptr<f64>,
 }
 
-/// Mean and variance of `channels`, before and after.
+/// Running mean and variance of `channels` channels, before and after this step.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::ops) struct Running {
     pub channels: usize,
@@ -60,10 +62,10 @@ pub(in crate::ops) struct Running {
     pub new: [Ptr<f32>; 2],
 }
 
-/// As [`crate::cpu::norm::forward`], with the running statistics, and what follows a normalisation in residual nets.
+/// As [`crate::cpu::norm::forward`], and also updates the running statistics, adds a residual and applies ReLU.
 ///
 /// # Errors
-/// No memory; the driver refusing.
+/// Too little memory; an error from the driver.
 pub(in crate::ops) fn forward(cx: &CudaCtx, l: Layout, f: &Forward) -> Result<()> {
     if l.numel() == 0 {
         cx.fill_bytes(f.stats.cast(), 0, l.groups * STATS * size_of::<f64>())?;
@@ -117,18 +119,18 @@ pub(in crate::ops) fn forward(cx: &CudaCtx, l: Layout, f: &Forward) -> Result<()
     )
 }
 
-/// What backward starts from and the gradients that are asked for; [`Ptr::NULL`] for what there is not.
+/// What backward reads, and the gradients that it writes; absent tensors and unwanted gradients are [`Ptr::NULL`].
 #[derive(Debug, Clone, Copy)]
 pub(in crate::ops) struct Backward {
     pub dy: Ptr<f32>,
     pub x: Ptr<f32>,
-    /// The output, where ReLU cut it off.
+    /// The output, if ReLU was applied: its zeros tell where the gradient is 0.
     pub y: Ptr<f32>,
     pub stats: Ptr<f64>,
     pub weight: Ptr<f32>,
-    /// Elements of `dweight` and `dbias`.
+    /// Number of elements of `dweight` and of `dbias`.
     pub weights: usize,
-    /// Whether the statistics were the input's own.
+    /// Whether the statistics were computed from the input.
     pub own: bool,
     pub dx: Ptr<f32>,
     pub dweight: Ptr<f32>,
@@ -139,14 +141,15 @@ pub(in crate::ops) struct Backward {
 /// As [`crate::cpu::norm::backward`].
 ///
 /// # Errors
-/// No memory; the driver refusing.
+/// Too little memory; an error from the driver.
 pub(in crate::ops) fn backward(cx: &CudaCtx, l: Layout, b: &Backward) -> Result<()> {
     let parameters = !(b.dweight.is_null() && b.dbias.is_null());
     if l.numel() == 0 {
         let mut asked = [b.dweight, b.dbias].into_iter().filter(|ptr| !ptr.is_null());
         return asked.try_for_each(|ptr| cx.fill_f32(ptr, 0.0, b.weights));
     }
-    // Where each element has its own weight, a group's sums weigh them, and the weights' sums run down the columns.
+    // If each element of a group has its own weight, the sums over a group include the weights, and `columns` computes
+    // the gradients of the weights separately.
     let elementwise = l.elementwise();
     let sets = if elementwise { Layout { run: l.len, ..l } } else { l };
     let (inside, outside) = if elementwise { (b.weight, Ptr::NULL) } else { (Ptr::NULL, b.weight) };
@@ -206,7 +209,7 @@ pub(in crate::ops) fn backward(cx: &CudaCtx, l: Layout, b: &Backward) -> Result<
     kernels::norm_bwd_f32(cx, launch, b.dy, x, b.y, factors.ptr(), b.weight, b.dx, b.dresidual, l.into(), n)
 }
 
-/// The gradients of weights that differ from element to element: sums down the columns.
+/// The gradients of weight and bias if each element of a group has its own: sums down the columns.
 fn columns(cx: &CudaCtx, l: Layout, b: &Backward) -> Result<()> {
     const PART: usize = 256;
     let parts = (l.groups / l.cycle).div_ceil(PART);

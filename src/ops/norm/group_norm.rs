@@ -1,4 +1,5 @@
-//! Group normalisation: the channels of every sample in groups, each to mean 0 and deviation 1, then scaled and shifted.
+//! Group normalisation: splits each sample's channels into groups, gives each group mean 0 and standard deviation 1,
+//! then scales and shifts each channel.
 //!
 //! ```math
 //! \begin{aligned}
@@ -11,13 +12,13 @@
 //! \end{aligned}
 //! ```
 //!
-//! m and v are mean and biased variance over the `C / num_groups` channels of the group and their pixels; the sums of dw
-//! and db go over batch and pixels.
+//! m and v are the mean and the biased variance over the `C / num_groups` channels of the group and their pixels. The
+//! sums of dw and db go over batch and pixels.
 //!
-//! Statistics are shared by a group of neighbouring channels, weights by the pixels of one. Samples do not see each
-//! other, which is why it serves where batches are small. One group is layer normalisation with a weight a channel; as
-//! many groups as channels are instance normalisation. The gradient is derived in `norm.rs`. PyTorch: `F.group_norm`,
-//! which refuses an input with a single value a group and sample. Wu and He 2018.
+//! A group of neighbouring channels shares its statistics. The pixels of one channel share a weight and a bias. Each
+//! sample is normalised by itself, so small batches work too. With one group this is layer normalisation with one
+//! weight per channel. With as many groups as channels it is instance normalisation. The gradient is derived in
+//! `normalise.rs`. PyTorch: `F.group_norm`; one sample with a single value per group is an error. Wu and He 2018.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -73,11 +74,12 @@ impl Norm for GroupNorm {
 }
 
 impl Tensor {
-    /// Normalises `[N, C, *]` in `num_groups` groups of channels, sample by sample; `weight` and `bias` are `[C]`.
+    /// Normalises each sample of `[N, C, *]` in `num_groups` groups of channels; `weight` and `bias` are `[C]`.
     /// PyTorch: `F.group_norm`.
     ///
     /// # Errors
-    /// Channels that `num_groups` does not divide; a single value; a weight or bias that is not `[C]`; a negative eps.
+    /// Channels that `num_groups` does not divide; one sample with a single value per group; a weight or bias that is
+    /// not `[C]`; a negative eps.
     pub fn group_norm(
         &self,
         num_groups: usize,

@@ -1,4 +1,5 @@
-//! Instance normalisation: every channel of every sample to mean 0 and deviation 1, then scaled and shifted.
+//! Instance normalisation: gives every channel of every sample mean 0 and standard deviation 1, then scales and shifts
+//! it.
 //!
 //! ```math
 //! \begin{aligned}
@@ -9,8 +10,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! with sums over batch and pixels. With `use_input_stats` m and v are mean and biased variance over the n pixels of sample
-//! and channel:
+//! The sums go over batch and pixels. With `use_input_stats` m and v are the mean and the biased variance over the n
+//! pixels of one channel of one sample:
 //!
 //! ```math
 //! \begin{aligned}
@@ -21,9 +22,10 @@
 //! \end{aligned}
 //! ```
 //!
-//! Else they are the running ones, and `dx = r g`. It is [batch normalisation](super::batch_norm) with every sample a
-//! batch of its own; the gradient is derived in `norm.rs`. PyTorch: `F.instance_norm`, which refuses a single pixel with
-//! its own statistics. Ulyanov, Vedaldi, Lempitsky 2016.
+//! Else m and v are the running statistics, and `dx = r g`. Instance normalisation is
+//! [batch normalisation](super::batch_norm) with each sample as a batch of its own. The gradient is derived in
+//! `normalise.rs`. PyTorch: `F.instance_norm`; with `use_input_stats` a single pixel per channel is an error. Ulyanov,
+//! Vedaldi, Lempitsky 2016.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -31,7 +33,7 @@
 //! | running_mean, running_var | `[C]` | optional with `use_input_stats` |
 //! | weight, bias | `[C]` | optional |
 //! | output | as input | |
-//! | running_mean, running_var | `[C]` | where they were given; unchanged unless `use_input_stats` |
+//! | running_mean, running_var | `[C]` | present if given as inputs; unchanged unless `use_input_stats` |
 //! | statistics | `[N C, 3]` or `[C, 3]`, f64 | mean, variance, inverse deviation; hidden, kept for backward |
 //!
 //! ```
@@ -56,7 +58,7 @@ use std::sync::Arc;
 /// The settings of `F.instance_norm`, with its defaults.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InstanceNormOptions {
-    /// Take each sample's own statistics, and track them.
+    /// Use each sample's own statistics, and update the running ones.
     pub use_input_stats: bool,
     /// How much of the input's statistics goes into the running ones.
     pub momentum: f64,
@@ -103,12 +105,12 @@ impl Norm for InstanceNormOptions {
 
 impl Tensor {
     /// Normalises every channel of every sample of `[N, C, *]`: by its own statistics, or without `use_input_stats` by
-    /// the `running` mean and variance, `[C]` each. `weight` and `bias` are `[C]`. Returns the new running statistics
-    /// too; nothing is changed in place. PyTorch: `F.instance_norm`.
+    /// the `running` mean and variance, `[C]` each. `weight` and `bias` are `[C]`. Also returns the new running
+    /// statistics; nothing is changed in place. PyTorch: `F.instance_norm`.
     ///
     /// # Errors
-    /// Shapes that disagree with the channels; a single pixel with its own statistics; no running statistics otherwise;
-    /// a negative eps.
+    /// Shapes that disagree with the channels; with `use_input_stats`, a single pixel per channel; without it, no
+    /// running statistics; a negative eps.
     pub fn instance_norm(
         &self,
         running: Option<[&Tensor; 2]>,
@@ -161,7 +163,7 @@ mod tests {
     use super::*;
     use crate::{DType, Device};
 
-    /// No sample, no statistics: averaging over none of them is 0 / 0.
+    /// An empty batch has no statistics: their average would be 0 / 0.
     #[test]
     fn an_empty_batch_leaves_the_running_statistics() {
         let cpu = Device::cpu().unwrap();

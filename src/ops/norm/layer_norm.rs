@@ -1,4 +1,5 @@
-//! Layer normalisation: every sample to mean 0 and deviation 1 over its last dimensions, then scaled and shifted.
+//! Layer normalisation: gives every sample mean 0 and standard deviation 1 over its last dimensions, then scales and
+//! shifts each element.
 //!
 //! ```math
 //! \begin{aligned}
@@ -11,11 +12,11 @@
 //! \end{aligned}
 //! ```
 //!
-//! m and v are mean and biased variance of the row; the sums of dw and db go over the rows.
+//! m and v are the mean and the biased variance of a row; the sums of dw and db go over the rows.
 //!
-//! A row is the last dimensions, `normalized_shape`, and every element of it has a weight and a bias of its own. Samples
-//! do not see each other, so training and evaluation are the same. The gradient is derived in `norm.rs`. PyTorch:
-//! `F.layer_norm`. Ba, Kiros, Hinton 2016.
+//! A row consists of the last dimensions, `normalized_shape`. Each of its elements has its own weight and bias. Each
+//! row is normalised by itself, so training and evaluation compute the same. The gradient is derived in `normalise.rs`.
+//! PyTorch: `F.layer_norm`. Ba, Kiros, Hinton 2016.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -69,11 +70,12 @@ impl Norm for LayerNorm {
 }
 
 impl Tensor {
-    /// Normalises over the last dimensions, which must be `normalized_shape`; `weight` and `bias` have this shape too.
+    /// Normalises over the last dimensions, which must be `normalized_shape`. `weight` and `bias` also have this shape.
     /// PyTorch: `F.layer_norm`.
     ///
     /// # Errors
-    /// Other last dimensions, or none; a weight or bias of another shape; a negative eps.
+    /// Last dimensions that differ from `normalized_shape`; an empty `normalized_shape`; a weight or bias of another
+    /// shape; a negative eps.
     pub fn layer_norm(
         &self,
         normalized_shape: &[usize],

@@ -1,4 +1,5 @@
-//! Local response normalisation: every value is divided by a power of its neighbourhood's energy, across channels.
+//! Local response normalisation: divides each value by a power of the energy (the sum of squares) of neighbouring
+//! channels.
 //!
 //! ```math
 //! \begin{aligned}
@@ -11,10 +12,10 @@
 //! \end{aligned}
 //! ```
 //!
-//! at each pixel; channels beyond the ends count as 0, and the divisor `size` stays. The first term of the gradient is
-//! the numerator's; the second the denominator's: `x[i]` is in the windows of `i - (size-1)/2 .. i + size/2`. Strong
-//! responses push down their neighbours', as in the visual cortex. PyTorch: `F.local_response_norm`. Krizhevsky,
-//! Sutskever, Hinton 2012 (AlexNet).
+//! These formulas hold at each pixel. Channels beyond the first and the last count as 0; the divisor `size` stays the
+//! same. The first term of the gradient comes from the numerator, the second from the denominator: `x[i]` is in the
+//! windows of channels `i - (size-1)/2 .. i + size/2`. A strong response reduces its neighbours, as in the visual
+//! cortex. PyTorch: `F.local_response_norm`. Krizhevsky, Sutskever, Hinton 2012 (AlexNet).
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -48,7 +49,7 @@ use std::sync::Arc;
 /// The settings of `F.local_response_norm`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LocalResponseNormOptions {
-    /// Channels in a window.
+    /// Number of channels in a window.
     pub size: usize,
     pub alpha: f64,
     pub beta: f64,
@@ -65,7 +66,7 @@ impl LocalResponseNormOptions {
         self.alpha / self.size as f64
     }
 
-    /// Channels, pixels of a channel, channels of a window, and all elements, as kernels take them.
+    /// Arguments for the GPU kernels: channels, pixels per channel, channels per window, and all elements.
     fn sizes(&self, input: &Shape) -> Result<[i64; 4]> {
         let [_, channels, len] = batch_of_channels(NAME, input)?;
         Ok([channels, len, self.size.min(2 * channels), input.numel()].map(|size| size as i64))
@@ -74,7 +75,7 @@ impl LocalResponseNormOptions {
 
 const NAME: &str = "local_response_norm";
 
-/// Elements of a task: whole planes.
+/// Elements per task, a whole number of planes.
 fn plane_pieces(len: usize) -> usize {
     (CHUNK / len.max(1)).max(1) * len
 }
@@ -84,7 +85,7 @@ fn window(c: usize, before: usize, after: usize, channels: usize) -> Range<usize
     c.saturating_sub(before)..(c.saturating_add(after).saturating_add(1)).min(channels)
 }
 
-/// `f(y, x)` over all pixels of plane `p` and each of its window's planes.
+/// Calls `f(y, x)` for each pixel y of output plane `p` and the same pixel x of each plane in its window.
 fn windows<T: Float>(
     [channels, len]: [usize; 2],
     [before, after]: [usize; 2],
@@ -100,7 +101,7 @@ fn windows<T: Float>(
     }
 }
 
-/// `y = y s^-beta`: by two roots where beta is 3/4, as it nearly always is.
+/// `y = y s^-beta`. Beta is nearly always 3/4; square roots then replace the power.
 fn divide<T: Float>(cx: &CpuCtx, y: &mut [T], s: &[T], beta: f64) {
     if beta == 0.75 {
         return cx.vectors::<T, _>(
@@ -166,12 +167,12 @@ impl Op for LocalResponseNormOptions {
         Ok(smallvec![Some(Gradient::of(grad, &[dy, &saved.input(0), &saved.output(1)])?)])
     }
 
-    /// A square added for each channel of the window, the factors, and one for the power.
+    /// A multiply-add per channel of the window, the factors, and one operation for the power.
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
         (2 * self.size as u64 + 4).saturating_mul(x[0].numel() as u64)
     }
 
-    /// Windows lie across channels: in the image an output sees its own pixel.
+    /// A window covers channels. In the image an output depends only on its own pixel.
     fn field(&self, _x: &[Meta]) -> Field {
         Field::Pointwise
     }
@@ -235,7 +236,7 @@ impl GradientOp for LocalResponseNormGrad {
 }
 
 impl Tensor {
-    /// Divides each value of `[N, C, *]` by a power of its neighbouring channels' energy. PyTorch:
+    /// Divides each value of `[N, C, *]` by a power of the energy of the neighbouring channels. PyTorch:
     /// `F.local_response_norm`.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The logarithm of softmax, which the losses start from.
+//! The logarithm of softmax. The losses for classes start from it.
 //!
 //! ```math
 //! \begin{aligned}
@@ -7,9 +7,10 @@
 //! \end{aligned}
 //! ```
 //!
-//! along dimension `dim`. Taking the logarithm of a softmax would lose every probability that rounds to 0; here a very
-//! unlikely class keeps its score. The gradient: `d y[k] / d x[i] = [i = k] - softmax(x)[i]`, and the softmax is
-//! `exp(y)`, so only the output is kept. PyTorch: `F.log_softmax`.
+//! The sum and the maximum go along dimension `dim`. If softmax and logarithm were computed one after the other, each
+//! probability that rounds to 0 would become minus infinity. Computed together, a very unlikely class keeps a finite
+//! value. The gradient follows from `d y[k] / d x[i] = [i = k] - softmax(x)[i]`. The softmax is `exp(y)`, so backward
+//! needs only the output. PyTorch: `F.log_softmax`.
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -32,7 +33,7 @@ use crate::ops::{Input, OpSpec};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
-/// `F.log_softmax(input, dim)`, but for its dimension.
+/// `F.log_softmax(input, dim)` without its dimension.
 #[derive(Debug, Clone, Copy)]
 pub struct LogSoftmax;
 
@@ -51,7 +52,7 @@ impl Normalizer for LogSoftmax {
 }
 
 impl Tensor {
-    /// `ln(softmax(x))` along `dim`, without the detour. Any shape. PyTorch: `F.log_softmax`.
+    /// `ln(softmax(x))` along `dim`, computed in one step. Any shape. PyTorch: `F.log_softmax`.
     ///
     /// # Errors
     /// A `dim` out of range; a dtype that does not compute.

@@ -1,4 +1,4 @@
-//! Normalisations: over groups of elements that share statistics, and over lines of scores that become shares.
+//! Normalisations: the family of batch norm, where groups of elements share statistics, and softmax along a dimension.
 
 mod along;
 mod cuda;

@@ -1,4 +1,4 @@
-//! What the four normalisations have in common: all but their layout.
+//! What the four normalisations share: everything except which elements share statistics.
 //!
 //! ```math
 //! \begin{aligned}
@@ -7,9 +7,9 @@
 //! \end{aligned}
 //! ```
 //!
-//! with m and v over a group of n elements. The gradient, with `g = dy w`. Where m and v are given, `dx = g r`. Where
-//! they are the group's own, x moves them too: `dm/dx[i] = 1/n` and `dv/dx[i] = 2 (x[i] - m) / n`, and the chain rule
-//! collects
+//! m and v are the mean and the variance of a group of n elements. For the gradient, let `g = dy w`. If m and v are
+//! given (running statistics), `dx = g r`. If they are computed from the group, they depend on x: `dm/dx[i] = 1/n` and
+//! `dv/dx[i] = 2 (x[i] - m) / n`. The chain rule then gives
 //!
 //! ```math
 //! \begin{aligned}
@@ -19,7 +19,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! What is subtracted is the part of g along the two directions, all ones and xhat, that normalisation throws away.
+//! The two subtracted terms are the components of g along two directions: all ones (a shift of the group) and xhat (a
+//! scaling of the group). Normalisation removes any change of x in these directions, so they get no gradient.
 
 use super::cuda;
 use crate::core::{DType, Error, Float, Result, Shape};
@@ -36,7 +37,7 @@ use std::fmt::Debug;
 /// What makes one normalisation differ from another.
 pub(super) trait Norm: Debug + Copy + Send + Sync + 'static {
     const NAME: &'static str;
-    /// The name of its gradient, in errors.
+    /// The gradient's name in error messages.
     const GRAD: &'static str;
 
     /// Checks the input and says which of its elements share statistics and weights.
@@ -47,7 +48,7 @@ pub(super) trait Norm: Debug + Copy + Send + Sync + 'static {
         Shape::new(&input.dims()[1..2])
     }
 
-    /// Whether statistics are those of the input. If not they are the running ones.
+    /// Whether the statistics are computed from the input. Else they are the running ones.
     fn own(&self) -> bool {
         true
     }
@@ -68,7 +69,7 @@ pub(super) trait Norm: Debug + Copy + Send + Sync + 'static {
     }
 }
 
-/// Where the optional inputs that come along stand, behind the input.
+/// The positions of the optional inputs, which follow the input.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inputs {
     running_mean: Option<usize>,
@@ -79,7 +80,7 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    /// In this order: running mean, running variance, weight, bias, residual.
+    /// `given` tells which inputs are present, in this order: running mean, running variance, weight, bias, residual.
     fn new(given: [bool; 5]) -> Inputs {
         let mut place = 0;
         let [running_mean, running_var, weight, bias, residual] = given.map(|given| {
@@ -98,7 +99,7 @@ impl Inputs {
         self.running_mean.is_some() && self.running_var.is_some()
     }
 
-    /// Visible outputs: the statistics follow those before them.
+    /// Number of outputs that callers see. The hidden statistics come after them.
     fn visible(&self) -> usize {
         if self.running() { 3 } else { 1 }
     }
@@ -176,8 +177,8 @@ impl<N: Norm> Normalise<N> {
         Ok(())
     }
 
-    /// `new = (1 - momentum) old + momentum now`: the mean (`k` = 0), or the unbiased variance (`k` = 1), averaged over
-    /// the groups of a channel.
+    /// Updates a running statistic: `new = (1 - momentum) old + momentum now`. `now` is the mean (`k` = 0) or the
+    /// unbiased variance (`k` = 1), averaged over the groups of a channel.
     fn track<T: Float>(&self, l: Layout, stats: &[f64], k: usize, old: &[T], new: &mut [T]) {
         let (channels, n, momentum) = (old.len(), l.count() as f64, self.norm.momentum());
         let factor = if k == 0 { 1.0 } else { n / (n - 1.0) } / (l.groups / channels) as f64;
@@ -268,7 +269,8 @@ impl<N: Norm> Op for Normalise<N> {
         Ok(grads)
     }
 
-    /// Subtract, multiply, add; for the input's own statistics four more: a sum, a difference, and its square added.
+    /// Three operations: subtract, multiply, add. Four more to compute the input's statistics: an addition for the
+    /// mean; a subtraction, a multiplication and an addition for the variance.
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
         x[0].numel() as u64 * if self.norm.own() { 7 } else { 3 }
     }
@@ -278,8 +280,8 @@ impl<N: Norm> Op for Normalise<N> {
     }
 }
 
-/// Those of `dx`, `dw`, `db` and the residual's gradient that are needed, from `(dy, input, statistics)`, with ReLU the
-/// output, and maybe `weight`; with ReLU maybe `bias`.
+/// Computes the needed ones of `dx`, `dw`, `db` and the residual's gradient. Its inputs are `(dy, input, statistics)`,
+/// then the output if there is ReLU, the `weight` if given, and the `bias` if given with ReLU.
 #[derive(Debug)]
 struct NormaliseGrad {
     name: &'static str,
@@ -294,7 +296,7 @@ struct NormaliseGrad {
 }
 
 impl NormaliseGrad {
-    /// `weight`, and with ReLU the `bias`, among the inputs.
+    /// Finds `weight`, and with ReLU `bias`, among the inputs.
     fn affine<'a, V>(&self, x: &'a [V]) -> [Option<&'a V>; 2] {
         let (first, weight) = (3 + usize::from(self.relu), usize::from(self.weight));
         [x.get(first).filter(|_| self.weight), x.get(first + weight).filter(|_| self.relu)]
@@ -355,14 +357,14 @@ impl GradientOp for NormaliseGrad {
         cuda::backward(cx, self.layout, &backward)
     }
 
-    /// Of the input's own statistics: normalise (2), sum dy and its product with that (3), and from both sums dx (4). Of
-    /// given ones dx is one product.
+    /// With the input's own statistics: normalise x (2), sum dy and `dy xhat` (3), and compute dx from both sums (4).
+    /// With given statistics dx is a single product.
     fn flops(&self, x: &[Meta], _y: &[Meta]) -> u64 {
         x[0].numel() as u64 * if self.own { 9 } else { 6 }
     }
 }
 
-/// Runs a normalisation: the output, and the new running statistics where there are running ones.
+/// Runs a normalisation. Returns the output, and the new running statistics if there are any.
 pub(super) fn normalise<N: Norm>(
     norm: N,
     eps: f64,

@@ -1,4 +1,4 @@
-//! Softmax: scores into probabilities.
+//! Softmax: turns scores into probabilities.
 //!
 //! ```math
 //! \begin{aligned}
@@ -7,11 +7,12 @@
 //! \end{aligned}
 //! ```
 //!
-//! along dimension `dim`. The shift by `m` changes nothing in exact arithmetic (it cancels) and keeps `exp` from
-//! overflowing in ours. The gradient: `d y[k] / d x[i] = y[k] ([i = k] - y[i])`, since raising one score lowers every
-//! other share; summed against `dy` it gives the line above, which needs the output only.
+//! The sums and the maximum go along dimension `dim`. The shift by `m` cancels in exact arithmetic. In floating-point
+//! arithmetic it keeps `exp` from overflowing. The derivative is `d y[k] / d x[i] = y[k] ([i = k] - y[i])`: raising one
+//! score lowers all other probabilities. Multiplied by `dy[k]` and summed over k, it gives the formula above, which
+//! needs only the output.
 //!
-//! As in PyTorch (`F.softmax`) a row of minus infinities has no answer and is NaN; a single one has probability 0.
+//! As in PyTorch (`F.softmax`), a row of minus infinities gives NaN. A single minus infinity has probability 0.
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -33,7 +34,7 @@ use crate::ops::{Case, Input, OpSpec};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
-/// `F.softmax(input, dim)`, but for its dimension.
+/// `F.softmax(input, dim)` without its dimension.
 #[derive(Debug, Clone, Copy)]
 pub struct Softmax;
 
@@ -52,7 +53,7 @@ impl Normalizer for Softmax {
 }
 
 impl Tensor {
-    /// Probabilities along `dim`: positive, summing to 1. Any shape. PyTorch: `F.softmax`.
+    /// Turns the scores along `dim` into probabilities: from 0 to 1, with sum 1. Any shape. PyTorch: `F.softmax`.
     ///
     /// # Errors
     /// A `dim` out of range; a dtype that does not compute.
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
     use crate::Device;
 
-    /// Subtracting a maximum of minus infinity, or adding up a NaN, must not produce a confident probability.
+    /// A maximum of minus infinity, or a NaN in the sum, must not produce a probability that looks valid.
     #[test]
     fn infinite_scores_follow_pytorch() {
         let cpu = Device::cpu().unwrap();
