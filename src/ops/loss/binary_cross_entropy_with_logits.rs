@@ -1,4 +1,4 @@
-//! Binary cross-entropy of logits: sigmoid and the loss in one op.
+//! Binary cross-entropy of logits: sigmoid and loss in one op.
 //!
 //! ```math
 //! \begin{aligned}
@@ -12,18 +12,19 @@
 //! \end{aligned}
 //! ```
 //!
-//! The second line is why the logits come here and not through `sigmoid`: for x = 40, `s` rounds to 1 and `ln(1 - s)`
-//! is minus infinity, while both softplus terms are positive, never overflow and lose no digit to cancellation. The
-//! derivative of softplus is sigmoid, and the rest follows. `p` (pos_weight) weighs the positive targets, `w` the
-//! elements; both broadcast to the input and get no gradient. Targets lie from 0 to 1, and other values are computed
-//! with as they are, as in PyTorch (`F.binary_cross_entropy_with_logits`). The mean of nothing is NaN.
+//! The op takes logits x and not probabilities `sigmoid(x)` so that it can use the second line. For x = 40, `s` rounds
+//! to 1 and `ln(1 - s)` is minus infinity. The softplus terms are positive, never overflow, and lose no digits to
+//! cancellation. The gradients follow because the derivative of softplus is sigmoid. `p` (pos_weight) is the weight of
+//! positive targets, `w` (weight) that of each element. Both broadcast to the input and get no gradient. Targets should
+//! lie from 0 to 1. Other values are not checked, as in PyTorch (`F.binary_cross_entropy_with_logits`). The mean over
+//! no elements is NaN.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | any | logits |
 //! | target | as input | |
-//! | weight | one that broadcasts to the input's | optional |
-//! | pos_weight | one that broadcasts to the input's | optional |
+//! | weight | any that broadcasts to the input's shape | optional |
+//! | pos_weight | any that broadcasts to the input's shape | optional |
 //! | output | scalar; as input with `reduction=none` | |
 //!
 //! ```
@@ -53,8 +54,8 @@ use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, o
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
-/// `F.binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)`, and which of the two weights come
-/// after the target, in this order.
+/// `F.binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)`. `weight` and `pos_weight` tell
+/// which of these two inputs follow the target, in this order.
 #[derive(Debug, Clone, Copy)]
 pub struct BinaryCrossEntropyWithLogits {
     pub weight: bool,
@@ -62,14 +63,15 @@ pub struct BinaryCrossEntropyWithLogits {
     pub reduction: Reduction,
 }
 
-/// The loss of one element, before its weight.
+/// The loss of one element, not yet multiplied by `weight`.
 #[inline(always)]
 fn loss<T: Float>(x: T, t: T, p: T) -> T {
     p * t * (-x).softplus() + (T::ONE - t) * x.softplus()
 }
 
 impl BinaryCrossEntropyWithLogits {
-    /// How kernels walk the weights, stretched to the input's shape, and where they are; nowhere where there is none.
+    /// Arguments for the GPU kernels: how to index the weights, broadcast to the input's shape, and pointers to them. A
+    /// missing weight has a null pointer.
     fn walk(&self, input: &Shape, weights: &[DeviceView]) -> Result<(Walk, [Ptr<f32>; 2])> {
         let mut given = weights.iter();
         let mut next = |present: bool| if present { given.next() } else { None };
@@ -79,7 +81,7 @@ impl BinaryCrossEntropyWithLogits {
         Ok((walk(input, [input, &w, &p]), [at(weights[0])?, at(weights[1])?]))
     }
 
-    /// `y = w f(x, t, p)`, the weights stretched to the shape of `y`; a missing one is a single 1.
+    /// `y = w f(x, t, p)`, with the weights broadcast to the shape of `y`. A missing weight counts as 1.
     fn weighted<T: Float>(
         &self,
         cx: &CpuCtx,
@@ -195,7 +197,8 @@ impl GradientOp for BinaryCrossEntropyWithLogitsGrad {
         let (dy, pair, weights) = (x[0], [x[1], x[2]], &x[3..]);
         let (forward, y) = (self.forward, &mut y[0]);
         float_type!(self.name(), dy.dtype, T => {
-            // One gradient for all elements is a factor in their loop; one for each needs a loop of its own.
+            // With mean or sum there is one dy for all elements; the loop multiplies by it. With `none` each element
+            // has its own dy, which a second loop multiplies in.
             let (dy, n) = (dy.get::<T>(), forward.reduction.count::<T>(pair[0].shape.numel()));
             let each = forward.reduction == Reduction::None;
             let g = if each { T::ONE } else { dy[0] / n };
@@ -237,11 +240,12 @@ impl GradientOp for BinaryCrossEntropyWithLogitsGrad {
 }
 
 impl Tensor {
-    /// The binary cross-entropy of these logits (any shape) against `target` of the same shape, from 0 to 1. `weight`
-    /// and `pos_weight` broadcast to them. PyTorch: `F.binary_cross_entropy_with_logits`.
+    /// The binary cross-entropy of these logits (any shape) against `target`, which has the same shape and values from
+    /// 0 to 1. `weight` and `pos_weight` broadcast to the logits. PyTorch: `F.binary_cross_entropy_with_logits`.
     ///
     /// # Errors
-    /// A target of another shape; weights that do not broadcast; a dtype that does not compute, or two.
+    /// A target of another shape; weights that do not broadcast; a dtype that does not compute, or two different
+    /// dtypes.
     pub fn binary_cross_entropy_with_logits(
         &self,
         target: &Tensor,
@@ -315,7 +319,7 @@ mod tests {
     use super::*;
     use crate::{DType, Device, ErrorKind};
 
-    /// Where `ln(1 - sigmoid(x))` would be infinite or rounded to nothing, in both precisions.
+    /// Logits for which `ln(1 - sigmoid(x))` would be infinite or round to 0, in both precisions.
     #[test]
     fn large_logits_keep_their_loss_and_gradient() {
         let cpu = Device::cpu().unwrap();

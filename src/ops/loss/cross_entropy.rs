@@ -12,16 +12,18 @@
 //! \end{aligned}
 //! ```
 //!
-//! t is the target, one-hot for labels, and s `label_smoothing`. D is `sum w[label]` over the labels that count, and the
-//! number of samples for probabilities. The gradient is the chain of two rules: the loss gives `-g w q` to each `ln p`,
-//! and log_softmax turns a gradient `d` into `d - p sum d`. Without weights the inner sum is 1 and what remains is the
-//! famous `p - q`. Never forming the intermediate gradient saves a pass over the scores, which for a segmentation net
-//! are the largest tensor.
+//! t is the target (one-hot for labels), s is `label_smoothing`, and w the class weights. For labels, D is
+//! `sum w[label]` over all samples that are not ignored. For probabilities it is the number of samples.
 //!
-//! Semantics are those of PyTorch's `F.cross_entropy`: a floating target of the input's shape means probabilities, an
-//! i64 one labels; class weights get no gradient; the mean of nothing is NaN. Where all classes of
-//! the labels weigh 0, the mean and the gradient of those samples are 0 / 0, NaN; on a GPU the gradient is NaN for the label
-//! alone.
+//! The gradient applies the chain rule twice. The loss gives each `ln p` the gradient `-g w q`. log_softmax turns a
+//! gradient `d` into `d - p sum d`. Without weights the inner sum is 1, which leaves the well-known `p - q`. Because
+//! both steps are one op, the intermediate gradient is never stored. That saves a pass over the scores, the largest
+//! tensor of a segmentation net.
+//!
+//! The semantics are those of PyTorch's `F.cross_entropy`. A floating-point target of the input's shape means
+//! probabilities, an i64 target means labels. Class weights get no gradient. The mean over no samples is NaN. If the
+//! classes of all labels have weight 0, the mean and the gradients of these samples are 0 / 0, which is NaN. On a GPU
+//! only the gradient of the label's own score is then NaN.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -30,7 +32,7 @@
 //! | weight | `[C]` | optional |
 //! | output | scalar; the input's shape without C with `reduction=none` | |
 //! | log-probabilities | as input | hidden from callers, kept for backward |
-//! | divisor | scalar | D, else 1; likewise |
+//! | divisor | scalar | D for a mean, else 1; hidden from callers, kept for backward |
 //!
 //! ```
 //! use receptive::ops::cross_entropy::CrossEntropy;
@@ -62,9 +64,9 @@ use std::sync::Arc;
 /// defaults.
 #[derive(Debug, Clone, Copy)]
 pub struct CrossEntropy {
-    /// The label of samples that do not count. Labels only.
+    /// Samples with this label are ignored. For targets that are labels.
     pub ignore_index: i64,
-    /// How much of each target is spread evenly over all classes, from 0 to 1.
+    /// The part of each target that is spread evenly over all classes, from 0 to 1.
     pub label_smoothing: f64,
     pub reduction: Reduction,
 }
@@ -175,7 +177,7 @@ impl Op for CrossEntropy {
     }
 }
 
-/// `dx` or `dt` from `(ln p, divisor, dy, target)` and maybe `weight`.
+/// `dx` or `dt` from `(ln p, divisor, dy, target)` and, if given, `weight`.
 #[derive(Debug)]
 struct CrossEntropyGrad {
     forward: CrossEntropy,
@@ -199,8 +201,8 @@ impl CrossEntropyGrad {
                 }
                 let (mut sum, mut asks) = (T::ZERO, false);
                 goal.each(i, |_, wq| (sum, asks) = (sum + wq, true));
-                // An ignored sample asks for nothing, though `g` may be infinite: a mean of nothing divides by 0. One whose
-                // class weighs nothing asks: there 0 / 0 is NaN for every class, as in PyTorch.
+                // An ignored sample has gradient 0, even if `g` is infinite because a mean over no samples divides by
+                // 0. A sample whose class has weight 0 is not ignored: 0 / 0 gives NaN for every class, as in PyTorch.
                 let scale = if asks { g * sum } else { T::ZERO };
                 for c in 0..s.c {
                     gradient[s.at(i, c) - start] = log_p[s.at(i, c)].exp() * scale;
@@ -245,7 +247,7 @@ impl GradientOp for CrossEntropyGrad {
 
 impl Tensor {
     /// The cross-entropy of these scores (`[N, C]`, `[C]` or `[N, C, d1, ..]`) against i64 labels or class
-    /// probabilities. `weight` is one factor a class. PyTorch: `F.cross_entropy`.
+    /// probabilities. `weight` has one factor per class. PyTorch: `F.cross_entropy`.
     ///
     /// # Errors
     /// A target that does not fit, labels out of range, a smoothing outside 0 to 1.
@@ -322,7 +324,7 @@ mod tests {
     use super::*;
     use crate::{Device, ErrorKind};
 
-    /// The fused op must be its two parts, values and gradients.
+    /// The fused op must give the same values and gradients as its two parts.
     #[test]
     fn equals_log_softmax_and_nll_loss() {
         let cpu = Device::cpu().unwrap();
@@ -351,8 +353,8 @@ mod tests {
         assert_eq!(x.grad().unwrap().to_vec::<f32>().unwrap(), [0.0; 6]);
     }
 
-    /// As PyTorch: 0 / 0 for every class, where samples count and only their classes weigh nothing. With another class
-    /// beside them, they have no gradient.
+    /// As in PyTorch: if the classes of all samples that are not ignored have weight 0, their gradient is 0 / 0 for
+    /// every class. If another sample's class has a weight, these samples have gradient 0.
     #[test]
     fn class_weights_of_zero() {
         let cpu = Device::cpu().unwrap();

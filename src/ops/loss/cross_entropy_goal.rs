@@ -1,5 +1,5 @@
-//! What each sample of [`cross_entropy`](super::cross_entropy) asks for: labels and class probabilities, smoothed and
-//! weighted, made one. The formulas stand there.
+//! The targets of [`cross_entropy`](super::cross_entropy): one interface for labels and class probabilities, with
+//! smoothing and class weights. That module has the formulas.
 
 use super::cross_entropy::CrossEntropy;
 use super::reduction::total;
@@ -7,14 +7,14 @@ use super::scores::Scores;
 use crate::core::{DType, Float, Result, Shape};
 use crate::cpu::{CpuCtx, View};
 
-/// What each sample should have been.
+/// The target, in one of its two forms.
 #[derive(Clone, Copy)]
 enum Target<'a, T> {
     Labels(&'a [i64]),
     Probabilities(&'a [T]),
 }
 
-/// `w[c] q[i, c]`, from a call's tensors.
+/// Computes `w[c] q[i, c]` from the tensors of a call.
 pub(super) struct Goal<'a, T> {
     settings: CrossEntropy,
     pub s: Scores,
@@ -41,7 +41,7 @@ impl<'a, T: Float> Goal<'a, T> {
         self.weight.map_or(T::ONE, |w| w[class])
     }
 
-    /// The label of sample `i`; none where it is ignored or the target is a distribution.
+    /// The label of sample `i`; `None` if it is ignored or if the targets are probabilities.
     fn label(&self, i: usize) -> Option<usize> {
         match self.target {
             Target::Labels(labels) => {
@@ -51,7 +51,8 @@ impl<'a, T: Float> Goal<'a, T> {
         }
     }
 
-    /// Calls `f(c, w[c] q[i, c])` for every class that sample `i` asks for: all of them, one label, or none at all.
+    /// Calls `f(c, w[c] q[i, c])` for every class that the target of sample `i` contains: all classes, only the label,
+    /// or none if the sample is ignored.
     #[inline(always)]
     pub fn each(&self, i: usize, mut f: impl FnMut(usize, T)) {
         let smoothing = T::from_f64(self.settings.label_smoothing);
@@ -70,7 +71,7 @@ impl<'a, T: Float> Goal<'a, T> {
         }
     }
 
-    /// The divisor of the mean.
+    /// The divisor D of the mean.
     pub fn divisor(&self, cx: &CpuCtx, scratch: &mut [T]) -> T {
         match self.target {
             Target::Labels(_) => {

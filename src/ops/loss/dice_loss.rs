@@ -1,4 +1,4 @@
-//! Soft Dice loss: how little a predicted mask overlaps with the true one.
+//! Soft Dice loss: 1 minus the overlap of a predicted mask with the true mask.
 //!
 //! ```math
 //! \begin{aligned}
@@ -13,12 +13,13 @@
 //! \end{aligned}
 //! ```
 //!
-//! A and B sum over each image's channel, so there are n = N C losses l.
+//! A and B are sums over one channel of one image, so there are n = N C losses l.
 //!
-//! The Dice coefficient of two sets is `2 |P and T| / (|P| + |T|)`; with probabilities for membership it has a gradient:
-//! `dA/dp = 2 t`, `dB/dp = 1`, the quotient rule, and `p' = p (1 - p)`. It weighs a small object like a large one, where
-//! a loss averaged over pixels would be right nearly everywhere by predicting background. `smooth` makes the loss of an
-//! empty prediction for an empty mask 0, and not 0 / 0. Milletari et al. 2016 (V-Net); PyTorch has no function of it.
+//! The Dice coefficient of two sets is `2 |P and T| / (|P| + |T|)`. If membership is a probability, it has a gradient,
+//! by the quotient rule with `dA/dp = 2 t`, `dB/dp = 1` and `dp/dx = p (1 - p)`. A small object counts as much as a
+//! large one. A loss averaged over pixels would already be small if the net predicted only background. With `smooth`
+//! above 0, an empty prediction for an empty mask has loss 0 and not 0 / 0. Milletari et al. 2016 (V-Net); PyTorch has
+//! no function for it.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -26,7 +27,7 @@
 //! | target | as input | from 0 to 1 |
 //! | output | scalar; `[N, C]` with `reduction=none` | |
 //! | probabilities | as input | p; hidden from callers, kept for backward |
-//! | ratio, total | `[N, C]` | A / B and B; likewise |
+//! | ratio, total | `[N, C]` | A / B and B; hidden from callers, kept for backward |
 //!
 //! ```
 //! use receptive::ops::dice_loss::DiceLoss;
@@ -53,7 +54,7 @@ use std::sync::Arc;
 /// The settings, with their usual defaults.
 #[derive(Debug, Clone, Copy)]
 pub struct DiceLoss {
-    /// Added above and below the line, from 0 up.
+    /// Added to the numerator and the denominator; 0 or more.
     pub smooth: f64,
     pub reduction: Reduction,
 }
@@ -64,7 +65,7 @@ impl Default for DiceLoss {
     }
 }
 
-/// The images' channels, and the elements of each.
+/// The number of channels of all images, and the number of elements per channel.
 fn rows(input: &Shape) -> (usize, usize) {
     let [n, c, d] = input.around(1);
     (n * c, d)
@@ -133,7 +134,7 @@ impl Op for DiceLoss {
     }
 
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        /// Elements of a row that a block sums.
+        /// Number of elements of a row that one block sums.
         const PART: usize = 8192;
         let (rows, d) = rows(&x[0].shape);
         let parts = d.div_ceil(PART);
@@ -220,10 +221,10 @@ impl GradientOp for DiceLossGrad {
 }
 
 impl Tensor {
-    /// The soft Dice loss of these logits `[N, C, d1, ..]` against masks of the same shape, from 0 to 1.
+    /// The soft Dice loss of these logits `[N, C, d1, ..]` against masks of the same shape with values from 0 to 1.
     ///
     /// # Errors
-    /// Fewer than three dimensions; a target of another shape; a dtype that does not compute, or two.
+    /// Fewer than three dimensions; a target of another shape; a dtype that does not compute, or two different dtypes.
     pub fn dice_loss(&self, target: &Tensor, settings: DiceLoss) -> Result<Tensor> {
         Ok(one(apply(settings, &[self, target])?))
     }
@@ -266,7 +267,8 @@ mod tests {
     use super::*;
     use crate::{DType, Device, ErrorKind};
 
-    /// The ends of the scale: all right is 0, all wrong nearly 1, and nothing where nothing is, 0.
+    /// The ends of the scale: a correct mask has loss 0, a completely wrong one nearly 1, and an empty prediction for
+    /// an empty mask 0.
     #[test]
     fn right_is_zero_and_wrong_is_one() {
         let cpu = Device::cpu().unwrap();

@@ -1,4 +1,4 @@
-//! What a network is trained against: scores and targets to one number.
+//! Losses: they compare a network's outputs with targets and give one number, which training reduces.
 
 mod cross_entropy_goal;
 mod reduction;

@@ -10,9 +10,9 @@
 //! \end{aligned}
 //! ```
 //!
-//! A target of another shape broadcasts against the input (PyTorch warns, since it is more often a mistake than meant:
-//! `[N, 1]` against `[N]` compares everything with everything); then each gradient is summed back to its own shape. The
-//! mean of nothing is NaN. PyTorch: `F.mse_loss`.
+//! A target of another shape broadcasts against the input, and each gradient is summed back to its tensor's shape.
+//! (PyTorch warns because different shapes are usually a mistake: `[N, 1]` against `[N]` compares each sample with all
+//! others.) The mean over no elements is NaN. PyTorch: `F.mse_loss`.
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -92,7 +92,7 @@ impl Op for MseLoss {
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
         let (x, t) = (saved.input(0), saved.input(1));
-        // The target's gradient is the input's with the two exchanged.
+        // The target's gradient has the input's formula with input and target exchanged.
         let gradient = |needed: bool, a: &Tensor, b: &Tensor| {
             let full = || Gradient::of(MseLossGrad(*self), &[a, b, dy]);
             needed.then(|| full().and_then(|g| g.sum_to_size(a.dims()))).transpose()
@@ -155,10 +155,10 @@ impl GradientOp for MseLossGrad {
 }
 
 impl Tensor {
-    /// The squared distance to `target`, averaged, summed or single. PyTorch: `F.mse_loss`.
+    /// The squared distance to `target`: its mean, its sum, or one value per element. PyTorch: `F.mse_loss`.
     ///
     /// # Errors
-    /// Shapes that do not broadcast; a dtype that does not compute, or two.
+    /// Shapes that do not broadcast; a dtype that does not compute, or two different dtypes.
     pub fn mse_loss(&self, target: &Tensor, reduction: Reduction) -> Result<Tensor> {
         Ok(one(apply(MseLoss { reduction }, &[self, target])?))
     }
@@ -199,7 +199,7 @@ mod tests {
         assert!(x.mse_loss(&x, Reduction::Mean).unwrap().item().unwrap().is_nan());
     }
 
-    /// The factor 2 comes last: twice this upstream gradient is more than f32 holds.
+    /// The factor 2 is multiplied in last: twice this dy would overflow f32.
     #[test]
     fn a_large_upstream_gradient_does_not_overflow() {
         let cpu = Device::cpu().unwrap();

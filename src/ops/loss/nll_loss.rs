@@ -1,4 +1,4 @@
-//! Negative log-likelihood: how surprised the predicted log-probabilities are by the labels.
+//! Negative log-likelihood of labels: minus the predicted log-probability of each sample's label.
 //!
 //! ```math
 //! \begin{aligned}
@@ -9,9 +9,9 @@
 //! \end{aligned}
 //! ```
 //!
-//! The loss looks at one score a sample, so only that one receives a gradient. The mean divides by the weights of the
-//! labels that count, not by their number, so a rare class with a large weight does not also raise the scale; with
-//! every label ignored it is 0 / 0 = NaN, as in PyTorch (`F.nll_loss`). Class weights get no gradient.
+//! The loss of a sample depends on one score, so only that score receives a gradient. The mean divides by the sum of
+//! the labels' weights, not by their number. So a large weight for a rare class does not raise the scale of the loss.
+//! If every label is ignored, the mean is 0 / 0 = NaN, as in PyTorch (`F.nll_loss`). Class weights get no gradient.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -19,7 +19,7 @@
 //! | target | the input's without C | i64 |
 //! | weight | `[C]` | optional |
 //! | output | scalar; as target with `reduction=none` | |
-//! | divisor | scalar | `sum w[t]`, else 1; hidden from callers, kept for backward |
+//! | divisor | scalar | `sum w[t]` for a mean, else 1; hidden from callers, kept for backward |
 //!
 //! ```
 //! use receptive::ops::nll_loss::NllLoss;
@@ -46,7 +46,7 @@ use std::sync::Arc;
 /// `F.nll_loss(input, target, weight, ignore_index, reduction)`: the settings, with PyTorch's defaults.
 #[derive(Debug, Clone, Copy)]
 pub struct NllLoss {
-    /// The label of samples that do not count.
+    /// Samples with this label are ignored.
     pub ignore_index: i64,
     pub reduction: Reduction,
 }
@@ -138,7 +138,7 @@ impl Op for NllLoss {
         2 * x[1].numel() as u64
     }
 
-    /// One score of each sample is read.
+    /// Only one score per sample is read.
     fn bytes(&self, x: &[Meta], y: &[Meta]) -> u64 {
         total_bytes(&x[1..]) + (x[1].numel() * x[0].dtype.size()) as u64 + total_bytes(y)
     }
@@ -148,7 +148,7 @@ impl Op for NllLoss {
     }
 }
 
-/// `dx[i, c] = -w[c] g[i] [c = t[i]]` from `(target, divisor, dy)` and maybe `weight`.
+/// `dx[i, c] = -w[c] g[i] [c = t[i]]` from `(target, divisor, dy)` and, if given, `weight`.
 #[derive(Debug)]
 struct NllLossGrad {
     input: Meta,
@@ -198,7 +198,7 @@ impl GradientOp for NllLossGrad {
 
 impl Tensor {
     /// The negative log-likelihood of class labels under these log-probabilities (`[N, C]`, `[C]` or `[N, C, d1, ..]`).
-    /// `weight` is one factor a class. PyTorch: `F.nll_loss`.
+    /// `weight` has one factor per class. PyTorch: `F.nll_loss`.
     ///
     /// # Errors
     /// Labels that do not fit the shape, are not i64, or are out of range.
@@ -265,7 +265,7 @@ mod tests {
         );
     }
 
-    /// As PyTorch: nothing to average is NaN, but ignored samples still receive the gradient 0.
+    /// As in PyTorch: a mean over no samples is NaN, but ignored samples still receive gradient 0.
     #[test]
     fn with_every_label_ignored_the_mean_is_nan_and_the_gradient_zero() {
         let cpu = Device::cpu().unwrap();

@@ -1,4 +1,4 @@
-//! How the losses of single elements become the result of a loss.
+//! How the losses of the elements are combined into the result.
 
 use crate::core::{Error, Float, Result, Shape};
 use crate::cpu::{CpuCtx, ViewMut, reduce};
@@ -6,12 +6,12 @@ use crate::cuda::{CudaCtx, Launch, Ptr, kernels};
 use crate::ops::AttrValue;
 use std::str::FromStr;
 
-/// How the losses of single elements become the result. PyTorch: `reduction`.
+/// How the losses of the elements are combined into the result. PyTorch: `reduction`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Reduction {
-    /// Not at all: one loss an element.
+    /// No reduction: the result has one loss per element.
     None,
-    /// The average; for class losses weighted by the class weights. NaN of nothing.
+    /// The mean. Losses on class labels use the mean weighted by the class weights. NaN if there are no elements.
     #[default]
     Mean,
     /// The sum.
@@ -37,13 +37,13 @@ impl AttrValue for Reduction {
 }
 
 impl Reduction {
-    /// The result's shape, from that of the single losses.
+    /// The result's shape, from the shape of the single losses.
     pub(super) fn shape(self, elements: Shape) -> Shape {
         if self == Reduction::None { elements } else { Shape::SCALAR }
     }
 
-    /// Reduces `n` single losses to `y`, and returns what it divided them by: for a mean `divisor`, which gets scratch
-    /// memory of `n` elements, else 1.
+    /// Reduces `n` single losses to `y`, and returns the number that their sum was divided by. For a mean this number
+    /// is the result of `divisor`, which receives scratch memory of `n` elements. Else it is 1.
     pub(super) fn reduce<T: Float>(
         self,
         cx: &CpuCtx,
@@ -65,8 +65,8 @@ impl Reduction {
         divisor
     }
 
-    /// As [`reduce`](Self::reduce) on a GPU: `launch` writes `n` single losses to the first place it is given and, where
-    /// `weighted`, their shares of the divisor to the second. `divisor` may be null.
+    /// As [`reduce`](Self::reduce), on a GPU. `launch` writes `n` single losses to its first pointer. If `weighted`, it
+    /// writes their shares of the divisor to its second pointer. `divisor` may be null.
     pub(super) fn reduce_cuda(
         self,
         cx: &CudaCtx,
@@ -76,7 +76,7 @@ impl Reduction {
         y: Ptr<f32>,
         divisor: Ptr<f32>,
     ) -> Result<()> {
-        /// Losses that a block sums.
+        /// Number of losses that one block sums.
         const PART: usize = 4096;
         let shares = cx.scratch::<f32>(n)?;
         if self == Reduction::None {
@@ -95,8 +95,8 @@ impl Reduction {
         kernels::loss_total_f32(cx, grid, sums.ptr(), parts as i64, given, y, divisor)
     }
 
-    /// As [`reduce`](Self::reduce), for single losses of this shape that `losses` writes in a loop of its own and that
-    /// all count alike.
+    /// As [`reduce`](Self::reduce), for single losses without weights: `losses` writes them all, with the given
+    /// `shape`.
     pub(super) fn collect<T: Float>(
         self,
         cx: &CpuCtx,
@@ -113,7 +113,7 @@ impl Reduction {
         y.get::<T>()[0] = total(cx, single.get::<T>()) / self.count(shape.numel());
     }
 
-    /// What divides the sum of `n` single losses that count alike.
+    /// The divisor for the sum of `n` single losses without weights.
     pub(super) fn count<T: Float>(self, n: usize) -> T {
         if self == Reduction::Mean { T::from_f64(n as f64) } else { T::ONE }
     }
@@ -124,7 +124,7 @@ impl Reduction {
     }
 }
 
-/// Whose gradient.
+/// The tensor whose gradient is computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Of {
     Input = 0,

@@ -1,4 +1,4 @@
-//! How class labels lie against class scores.
+//! How class labels correspond to class scores.
 
 use crate::core::{DType, Error, ErrorKind, Result, Shape};
 use crate::cpu::CpuCtx;
@@ -14,13 +14,13 @@ pub(super) struct Scores {
     pub n: usize,
     pub c: usize,
     pub d: usize,
-    /// The shape of class labels that fit: the scores' without C.
+    /// The shape that class labels must have: that of the scores without C.
     pub labels: Shape,
 }
 
 impl Scores {
     /// # Errors
-    /// A scalar; class weights that are not one a class.
+    /// A scalar; class weights that are not one per class.
     pub fn new(op: &str, input: Shape, weight: Option<Shape>) -> Result<Scores> {
         let dims = input.dims();
         if dims.is_empty() {
@@ -46,12 +46,12 @@ impl Scores {
         self.n * self.d
     }
 
-    /// Where the score of `class` lies for sample `i` (in the labels' order).
+    /// The flat position of the score of `class` for sample `i` (in the labels' order).
     pub fn at(&self, i: usize, class: usize) -> usize {
         (i / self.d * self.c + class) * self.d + i % self.d
     }
 
-    /// As kernels take them, with what each sample should have been.
+    /// Arguments for the GPU kernels: the sizes, the target and the class weights.
     pub fn goal(&self, target: &DeviceView, weight: Option<&DeviceView>) -> Result<kernels::Goal> {
         let mut goal = kernels::Goal {
             weight: weight.map_or(Ok(Ptr::NULL), DeviceView::f32)?,
@@ -67,14 +67,14 @@ impl Scores {
         Ok(goal)
     }
 
-    /// Where kernels report a label that is neither a class nor `ignore_index`.
+    /// The address where GPU kernels report a label that is neither a class nor `ignore_index`.
     pub fn fault(&self, cx: &CudaCtx, op: &'static str, ignore_index: i64) -> Ptr<u64> {
         let classes = self.c;
         cx.fault(op, format!("a label is out of range for {classes} classes, and not {ignore_index},"))
     }
 
-    /// Cuts the gradient of the scores at whole planes, and calls `f(samples, start, piece)` for each piece: its
-    /// samples (in the labels' order), and where in the gradient it starts.
+    /// Splits the gradient of the scores into pieces of whole planes, and calls `f(samples, start, piece)` for each
+    /// piece: `samples` are its samples (in the labels' order), and `start` is its first position in the gradient.
     pub fn pieces<T: Send>(
         &self,
         cx: &CpuCtx,
