@@ -1,4 +1,4 @@
-//! Dropout: while training, each element is zeroed with probability p and the others grow to make up for it.
+//! Dropout: in training, each element is zeroed with probability p, and the others are scaled up to compensate.
 //!
 //! ```math
 //! \begin{aligned}
@@ -8,10 +8,10 @@
 //! \end{aligned}
 //! ```
 //!
-//! The factor keeps the mean: `E[y] = x`. Element i's 32 bits come from the [`Key`] (Philox), compared as integers, so
-//! the mask is the same on every device and any number of threads, and a resumed run draws it again. Backward reads
-//! the mask, one byte an element: drawing it twice would cost more than storing it. With p = 0, or not training, the
-//! output is the input. Srivastava et al. 2014; PyTorch: `F.dropout`.
+//! The factor keeps the mean: `E[y] = x`. The 32 bits of element i are computed from the [`Key`] and i (Philox), and
+//! compared as integers. So the mask is the same on every device and with any number of threads, and a resumed run gets
+//! the same mask. The mask is stored for backward, one byte per element, because drawing it twice would cost more. With
+//! p = 0, or outside training, the output is the input. Srivastava et al. 2014; PyTorch: `F.dropout`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -44,9 +44,9 @@ use std::sync::Arc;
 pub struct Dropout {
     /// The probability of being zeroed, 0 to 1.
     pub p: f64,
-    /// Names the mask.
+    /// Determines the mask.
     pub key: Key,
-    /// Whether anything is dropped at all.
+    /// If false, nothing is dropped.
     pub training: bool,
 }
 
@@ -120,22 +120,22 @@ pub(super) fn check_probability(op: &str, p: f64, input: &Shape) -> Result<()> {
         .expected("p from 0 to 1"))
 }
 
-/// Below it 32 random bits drop their element.
+/// An element is dropped if its 32 random bits are below this threshold.
 pub(super) fn threshold(p: f64) -> u64 {
     (p * (1u64 << 32) as f64).round() as u64
 }
 
-/// The mask of the elements from `4 * block` on: 1 where the key's bits reach the threshold.
+/// Draws the mask of the elements from `4 * block` on: 1 if the key's bits are at least the threshold.
 fn draw(cx: &CpuCtx, key: Key, block: u64, threshold: u64, mask: &mut [u8]) {
-    /// Blocks drawn side by side: a vector of the widest registers.
+    /// Number of blocks drawn at once; they fill one vector register of the widest kind.
     const LANES: usize = 16;
-    // Compared in 32 bits; nothing reaches 2^32.
+    // The comparison uses 32 bits. A threshold of 2^32 does not fit; no bits reach it, so `none` handles it.
     let (least, none) = (threshold as u32, threshold > u32::MAX as u64);
     cx.vectors::<u8, _>(
         #[inline(always)]
         || {
             for (block, mask) in (block..).step_by(LANES).zip(mask.chunks_mut(4 * LANES)) {
-                // The four bytes of a block as one word.
+                // One word per block holds the mask bytes of its four elements.
                 let mut words = [0u32; LANES];
                 for (k, bits) in key.blocks::<LANES>(block).iter().enumerate() {
                     for (word, &bits) in words.iter_mut().zip(bits) {
@@ -148,7 +148,8 @@ fn draw(cx: &CpuCtx, key: Key, block: u64, threshold: u64, mask: &mut [u8]) {
     );
 }
 
-/// A choice and not a product: with p = 1 the scale is infinite. No branch: half of its guesses would be wrong.
+/// Selects instead of multiplying by the mask: with p = 1 the scale is infinite, and 0 times infinity is NaN. Has no
+/// branch, because the processor could not predict a random one.
 #[inline(always)]
 pub(super) fn kept<T: Float>(x: T, mask: u8, scale: T) -> T {
     std::hint::select_unpredictable(mask == 0, T::ZERO, x * scale)
@@ -194,8 +195,8 @@ impl GradientOp for DropoutGrad {
 }
 
 impl Tensor {
-    /// Zeroes each element with probability `p` and scales the others by `1 / (1 - p)`. Any shape. `key` names the mask:
-    /// the same key drops the same elements. PyTorch: `F.dropout(training=True)`.
+    /// Zeroes each element with probability `p` and scales the others by `1 / (1 - p)`. Any shape. `key` determines the
+    /// mask: the same key drops the same elements. PyTorch: `F.dropout(training=True)`.
     ///
     /// # Errors
     /// `p` outside 0 to 1, or NaN; a dtype that does not compute.
@@ -243,7 +244,8 @@ mod tests {
         Tensor::full(&cpu, 1.0, &[n], DType::F32).unwrap().requires_grad()
     }
 
-    /// A mask cut by threads would change a run's results with the machine. The ragged end is part of it.
+    /// If the mask depended on the number of threads, results would differ between machines. The length includes a
+    /// partial last chunk.
     #[test]
     fn the_mask_is_the_key_s_on_any_number_of_threads() {
         let (n, p, key) = (3 * CHUNK + 7, 0.3, Key::new(9).child("dropout").step(2));
@@ -259,7 +261,7 @@ mod tests {
         let x = ones(2, 100_000);
         let y = x.dropout(0.8, Key::new(4)).unwrap();
         let sum = y.sum_to_size(&[]).unwrap();
-        // The deviation of the mean is sqrt(p / (1 - p) / n) = 0.006.
+        // The standard deviation of the mean is sqrt(p / (1 - p) / n) = 0.006.
         assert!((sum.item().unwrap() / 1e5 - 1.0).abs() < 0.02);
         sum.backward().unwrap();
         assert_eq!(x.grad().unwrap().to_vec::<f32>().unwrap(), y.to_vec::<f32>().unwrap());

@@ -1,5 +1,5 @@
-//! Channel dropout: while training, each channel of each sample is zeroed with probability p and the others grow to
-//! make up for it.
+//! Channel dropout: in training, each channel of each sample is zeroed with probability p, and the others are scaled up
+//! to compensate.
 //!
 //! ```math
 //! \begin{aligned}
@@ -9,9 +9,9 @@
 //! \end{aligned}
 //! ```
 //!
-//! Neighbouring pixels of a feature map say nearly the same, so that [dropping elements](super::dropout) hides little;
-//! here a map goes as a whole. Channel i of the batch has the 32 bits of element i of the [`Key`]. With p = 0, or not
-//! training, the output is the input. Tompson et al. 2015; PyTorch: `F.dropout2d`.
+//! Neighbouring pixels of a feature map are strongly correlated, so [dropping single elements](super::dropout) hides
+//! little information. This op drops whole feature maps. Channel i of the batch uses the 32 bits of element i of the
+//! [`Key`]. With p = 0, or outside training, the output is the input. Tompson et al. 2015; PyTorch: `F.dropout2d`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -45,9 +45,9 @@ use std::sync::Arc;
 pub struct Dropout2d {
     /// The probability of being zeroed, 0 to 1.
     pub p: f64,
-    /// Names the mask.
+    /// Determines the mask.
     pub key: Key,
-    /// Whether anything is dropped at all.
+    /// If false, nothing is dropped.
     pub training: bool,
 }
 
@@ -57,7 +57,7 @@ impl Dropout2d {
     }
 }
 
-/// `y = x / (1 - p)` in the channels of `len` elements that are kept, else 0.
+/// `y = x / (1 - p)` in the channels that are kept, else 0.
 fn scale<T: Float>(cx: &CpuCtx, p: f64, x: &[T], mask: &[u8], y: &mut [T]) {
     let (scale, len, work) = (T::from_f64(1.0 / (1.0 - p)), x.len() / mask.len(), x.len());
     let channels = (CHUNK / len).max(1);
@@ -157,8 +157,8 @@ impl GradientOp for Dropout2dGrad {
 }
 
 impl Tensor {
-    /// Zeroes each channel of `[N, C, *]` with probability `p` and scales the others by `1 / (1 - p)`. `key` names the
-    /// mask: the same key drops the same channels. PyTorch: `F.dropout2d(training=True)`.
+    /// Zeroes each channel of `[N, C, *]` with probability `p` and scales the others by `1 / (1 - p)`. `key` determines
+    /// the mask: the same key drops the same channels. PyTorch: `F.dropout2d(training=True)`.
     ///
     /// # Errors
     /// `p` outside 0 to 1, or NaN; fewer than two dimensions; a dtype that does not compute.
@@ -212,7 +212,7 @@ mod tests {
             assert!(channel.iter().all(|&v| v == want), "channel {i}: {channel:?}");
         }
         assert_eq!(x.grad().unwrap().to_vec::<f64>().unwrap(), values);
-        // The deviation of the share of kept channels is sqrt(p (1 - p) / 1000) = 0.015.
+        // The standard deviation of the share of kept channels is sqrt(p (1 - p) / 1000) = 0.015.
         let share = values.iter().filter(|&&v| v > 0.0).count() as f64 / values.len() as f64;
         assert!((share - (1.0 - p)).abs() < 0.06, "{share}");
     }

@@ -1,4 +1,4 @@
-//! Random elements, decided by a key: dropout.
+//! Ops with random elements, which a key determines: dropout.
 
 pub mod dropout;
 pub mod dropout2d;
