@@ -1,12 +1,12 @@
-//! Attributes as text, `key=value`, read with PyTorch's names, forms and defaults.
+//! Reads attributes given as text, `key=value`, with PyTorch's names, forms and defaults.
 
 use crate::core::{Error, Result};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-/// What an attribute's text is read as.
+/// A type that an attribute's text can be parsed as.
 pub trait AttrValue: FromStr {
-    /// The right form, for the error of a wrong one.
+    /// The expected form, for error messages.
     const FORM: &'static str;
 }
 
@@ -38,22 +38,22 @@ pub struct Attrs<'a> {
 }
 
 impl<'a> Attrs<'a> {
-    /// Attributes by name, of this op, with the names of the tensors that come along.
+    /// The attributes of `op` by name, and the names of its input tensors.
     pub fn new(op: &'static str, values: &'a BTreeMap<String, String>, inputs: &'a [&'a str]) -> Self {
         Attrs { op, values, inputs }
     }
 
-    /// Whether a tensor of this name comes with the call (an optional `bias`).
+    /// Whether the call has a tensor of this name (for example an optional `bias`).
     pub fn has_input(&self, name: &str) -> bool {
         self.inputs.contains(&name)
     }
 
-    /// The raw text; `None` as a value means the same as no value.
+    /// The raw text. The text `None` means the same as no attribute.
     pub fn text(&self, key: &str) -> Option<&'a str> {
         self.values.get(key).map(String::as_str).filter(|v| *v != "None")
     }
 
-    /// A number or word, when given.
+    /// A number or word, if given.
     ///
     /// # Errors
     /// Text that is not a `T`.
@@ -61,7 +61,7 @@ impl<'a> Attrs<'a> {
         self.text(key).map(|text| self.parse(key, text)).transpose()
     }
 
-    /// A number or word, with PyTorch's default.
+    /// A number or word; `default` if it is not given.
     ///
     /// # Errors
     /// Text that is not a `T`.
@@ -69,7 +69,7 @@ impl<'a> Attrs<'a> {
         Ok(self.get(key)?.unwrap_or(default))
     }
 
-    /// A value that PyTorch requires.
+    /// A number or word that PyTorch requires.
     ///
     /// # Errors
     /// Missing or malformed.
@@ -101,7 +101,7 @@ impl<'a> Attrs<'a> {
         items.map(|item| self.parse(key, item)).collect::<Result<Vec<T>>>().map(Some)
     }
 
-    /// A pair for height and width: one number stands for both.
+    /// A pair for height and width. A single number sets both.
     ///
     /// # Errors
     /// Not one or two numbers.
@@ -114,7 +114,7 @@ impl<'a> Attrs<'a> {
         }
     }
 
-    /// The error for a value PyTorch requires and nobody gave.
+    /// The error for a required value that is missing.
     pub fn missing(&self, key: &str) -> Error {
         Error::argument(self.op, format!("attribute `{key}` is required"))
             .help(format!("`attrs.{key} = VALUE`"))

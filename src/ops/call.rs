@@ -1,5 +1,5 @@
-//! Calling an op by name, on tensors by name: what `receptive op`, the checks and the benches do with a row of the
-//! table.
+//! Calls an op by its name on tensors by their names. `receptive op`, the checks and the benches use this to run any op
+//! of the table.
 //!
 //! ```
 //! use receptive::{Device, Tensor, ops};
@@ -19,7 +19,7 @@ use crate::tensor::{Meta, Op, Tensor, apply_dyn};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What an op returned, with the leaves its gradients go to.
+/// The outputs of an op, and the leaves that receive its gradients.
 pub struct Call {
     spec: &'static OpSpec,
     op: Arc<dyn Op>,
@@ -29,11 +29,11 @@ pub struct Call {
 }
 
 impl OpSpec {
-    /// Runs the op on tensors by name (`input`, `weight`, `tensors.0`, ...), recording it for every differentiable
-    /// floating one.
+    /// Runs the op on tensors by name (`input`, `weight`, `tensors.0`, ...). Records it for the gradient of every
+    /// differentiable floating-point input.
     ///
     /// # Errors
-    /// Unknown, missing or malformed attributes and inputs; what the op refuses.
+    /// Unknown, missing or malformed attributes and inputs; errors of the op.
     pub fn call(
         &'static self,
         attrs: &BTreeMap<String, String>,
@@ -43,8 +43,8 @@ impl OpSpec {
         self.call_for(attrs, inputs, asks)
     }
 
-    /// Runs the op forward on `tensors`, and backward when they include `grad_output`: outputs by name, gradients as
-    /// `grad.NAME`. This is `receptive op`, without the files.
+    /// Runs the op forward on `tensors`, and backward if they include `grad_output`. Returns the outputs by name and
+    /// the gradients as `grad.NAME`. The command `receptive op` does the same with files.
     ///
     /// # Errors
     /// As [`call`](Self::call) and [`Call::backward`].
@@ -67,7 +67,7 @@ impl OpSpec {
         Ok(all)
     }
 
-    /// As [`call`](Self::call), recording only the inputs that `asks` names.
+    /// As [`call`](Self::call), but records only the inputs for which `asks` is true.
     ///
     /// # Errors
     /// As [`call`](Self::call).
@@ -92,7 +92,7 @@ impl OpSpec {
 }
 
 impl Call {
-    /// The first output, which carries the gradient.
+    /// The first output. Gradients are computed from this one.
     pub fn output(&self) -> &Tensor {
         &self.outputs[0]
     }
@@ -102,7 +102,7 @@ impl Call {
         self.spec.outputs.iter().map(|name| (*name).to_owned()).zip(self.outputs.iter().cloned()).collect()
     }
 
-    /// Shapes of the inputs, in the order the op takes them.
+    /// Shapes and dtypes of the inputs, in the op's order.
     pub fn inputs(&self) -> &[Meta] {
         &self.inputs
     }
@@ -112,20 +112,20 @@ impl Call {
         self.op.flops(&self.inputs, &self.outputs.iter().map(Tensor::meta).collect::<Vec<_>>())
     }
 
-    /// Bytes that the forward run moves, at the least; see [`Op::bytes`].
+    /// The fewest bytes that the forward run must move; see [`Op::bytes`].
     ///
     /// # Errors
-    /// None: the op ran on these shapes.
+    /// None: the op already ran on these shapes.
     pub fn bytes(&self) -> Result<u64> {
         Ok(self.op.infer(&self.inputs)?.bytes(&*self.op, &self.inputs))
     }
 
-    /// Whether an input was recorded, so that [`backward`](Self::backward) has something to do.
+    /// Whether an input was recorded. Else [`backward`](Self::backward) has nothing to compute.
     pub fn tracks_grad(&self) -> bool {
         !self.leaves.is_empty()
     }
 
-    /// The gradients of the recorded inputs, as `grad.NAME`, from that of the first output.
+    /// The gradients of the recorded inputs, as `grad.NAME`, from `dy`, the gradient of the first output.
     ///
     /// # Errors
     /// A `dy` of another shape or dtype; an op without a gradient; a second call.

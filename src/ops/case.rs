@@ -1,7 +1,7 @@
 //! Cases: shapes and settings on which every op is checked against finite differences, PyTorch and other devices.
 //!
-//! A case is plain data, so the golden vectors' generator reads the same list (`receptive op --cases DIR`) that the Rust
-//! tests iterate.
+//! A case is plain data. The Rust tests and the generator of the golden vectors (`receptive op --cases DIR`) use the
+//! same list.
 
 use crate::core::{DType, Element, Key, Result};
 use crate::element_type;
@@ -11,31 +11,31 @@ use std::collections::BTreeMap;
 /// What a case is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tag {
-    /// Small: gradient check, golden vectors and conformance.
+    /// Small: for the gradient check, golden vectors and conformance tests.
     Grad,
-    /// As `Grad`, at the edge of what is allowed: empty batches, 1x1 images, scalars.
+    /// As `Grad`, with extreme but allowed shapes: empty batches, 1x1 images, scalars.
     Edge,
-    /// Large: timed, and checked against f64 before.
+    /// Large: first checked against f64, then timed.
     Bench,
 }
 
-/// How an input's elements are drawn, by a generator keyed on the case and the input's name.
+/// How an input's elements are drawn. The case and the input's name are the key of the random generator.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Fill {
-    /// Standard normal, at least 0.05 away from 0, where `relu` and `abs` have their kink.
+    /// Standard normal, at least 0.05 away from 0, because `relu` and `abs` have a kink there.
     Normal,
     /// A shuffle of evenly spaced values, so that no maximum is nearly a tie.
     Distinct,
     /// Uniform in a range.
     Uniform(f64, f64),
-    /// i64 labels below the number.
+    /// i64 labels from 0 up to but not including this number.
     Labels(usize),
     /// u8 zeros and ones.
     Mask,
 }
 
 impl Fill {
-    /// The element type, where floating elements are `float`.
+    /// The element type, with `float` for floating-point elements.
     pub fn dtype(self, float: DType) -> DType {
         match self {
             Fill::Labels(_) => DType::I64,
@@ -53,7 +53,7 @@ pub struct CaseInput {
     pub fill: Fill,
 }
 
-/// One setting of one op.
+/// One call of one op: its attributes and inputs.
 #[derive(Debug, Clone)]
 pub struct Case {
     pub label: &'static str,
@@ -63,7 +63,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// A case with attributes as text: `Case::new("overlap", "kernel_size=3 stride=2,1")`.
+    /// A case with its attributes as text: `Case::new("overlap", "kernel_size=3 stride=2,1")`.
     pub fn new(label: &'static str, attrs: &str) -> Case {
         let pair = |item: &str| {
             let (key, value) = item.split_once('=').expect("attributes are written key=value");
@@ -73,12 +73,12 @@ impl Case {
         Case { label, attrs, inputs: Vec::new(), tag: Tag::Grad }
     }
 
-    /// Adds an input of normal numbers.
+    /// Adds an input of normally distributed numbers.
     pub fn input(self, name: &'static str, dims: &[usize]) -> Case {
         self.filled(name, dims, Fill::Normal)
     }
 
-    /// Adds an input with chosen elements.
+    /// Adds an input whose elements are drawn as `fill` says.
     pub fn filled(mut self, name: &'static str, dims: &[usize], fill: Fill) -> Case {
         self.inputs.push(CaseInput { name, dims: dims.to_vec(), fill });
         self
@@ -99,8 +99,8 @@ impl Case {
         self.inputs.iter().map(|i| i.name).collect()
     }
 
-    /// Draws the inputs. The numbers depend on the case and the names only, and are multiples of 2^-16, so that f32
-    /// and f64 runs start from equal values.
+    /// Draws the inputs. The numbers depend only on the case and the names. They are multiples of 2^-16, so f32 and f64
+    /// runs start from equal values.
     ///
     /// # Errors
     /// An impossible shape.
@@ -111,7 +111,7 @@ impl Case {
 }
 
 impl Case {
-    /// A random upstream gradient for the first output, of its dtype.
+    /// A random gradient of the loss with respect to the first output, with the same dtype.
     ///
     /// # Errors
     /// None: the shape exists already.

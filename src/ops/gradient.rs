@@ -1,4 +1,4 @@
-//! Ops that compute a gradient: what all of them share.
+//! What all ops that compute a gradient share.
 
 use super::one;
 use crate::core::{Error, ErrorKind, Result};
@@ -7,10 +7,11 @@ use crate::cuda::{CudaCtx, DeviceView};
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
 use std::fmt::Debug;
 
-/// What differs between ops that compute a gradient of another op. Each says all of it: no method has a default.
+/// What differs between ops that compute a gradient of another op. No method has a default, so each op implements all.
 ///
-/// The methods are those of [`Op`] with the same names. A type that computes several gradients (of the input, of the
-/// weight) keeps which one in a field, and answers `name`, `infer` and `flops` by it, as that of `linear` does.
+/// The methods correspond to the methods of [`Op`] with the same names. A type that computes several gradients (of the
+/// input, of the weight) stores which one it computes, and `name`, `infer` and `flops` depend on it. The gradient of
+/// `linear` is an example.
 pub(crate) trait GradientOp: Debug + Send + Sync + 'static {
     /// Its name in errors and profiles: `relu_grad`.
     fn name(&self) -> &'static str;
@@ -28,12 +29,12 @@ pub(crate) trait GradientOp: Debug + Send + Sync + 'static {
     fn flops(&self, x: &[Meta], y: &[Meta]) -> u64;
 }
 
-/// The op of a gradient. It keeps nothing, and has no gradient of its own.
+/// The op that runs a [`GradientOp`]. It saves nothing for backward, because it has no gradient itself.
 #[derive(Debug)]
 pub(crate) struct Gradient<G>(pub G);
 
 impl<G: GradientOp> Gradient<G> {
-    /// Computes the one gradient that `op` has as its output.
+    /// Computes the gradient that is the single output of `op`.
     ///
     /// # Errors
     /// As [`apply`].

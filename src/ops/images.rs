@@ -1,9 +1,9 @@
-//! Shapes of image batches, for the ops that tell rows and columns from channels.
+//! Shapes of image batches, for ops that treat rows and columns differently from channels.
 
 use crate::core::{Error, Result, Shape, Window};
 use crate::tensor::{Field, Meta};
 
-/// The four dimensions of a batch of images, a single image being a batch of one.
+/// The four dimensions of a batch of images. A single image counts as a batch of one.
 ///
 /// # Errors
 /// Neither `[N, C, H, W]` nor `[C, H, W]`.
@@ -17,7 +17,7 @@ pub fn images(op: &str, input: &Shape) -> Result<[usize; 4]> {
     }
 }
 
-/// `dims`, without the batch when `input` has none.
+/// `dims` as a shape, without the batch dimension if `input` has none.
 ///
 /// # Errors
 /// Too many elements in a batch, or in one image of an empty batch.
@@ -37,10 +37,10 @@ pub fn batch_of_channels(op: &str, input: &Shape) -> Result<[usize; 3]> {
     }
 }
 
-/// Refuses a `dy` that is not of the output's shape.
+/// Checks that `dy` has the output's shape.
 ///
 /// # Errors
-/// As said.
+/// A `dy` of another shape.
 pub fn check_dy(op: &str, output: [usize; 4], dy: &Meta) -> Result<()> {
     if images(op, &dy.shape)? == output {
         return Ok(());
@@ -50,13 +50,14 @@ pub fn check_dy(op: &str, output: [usize; 4], dy: &Meta) -> Result<()> {
         .expected(format!("{output:?}")))
 }
 
-/// Which axis of images a dimension is: 0 for rows, 1 for columns, `None` for channels, the batch and all that is no image.
+/// Which axis of an image a dimension is: 0 for rows, 1 for columns, `None` for channels, the batch, and inputs that
+/// are not images.
 pub fn axis(input: &Shape, dim: usize) -> Option<usize> {
     if input.rank() > 2 { dim.checked_sub(input.rank() - 2) } else { None }
 }
 
-/// What an output sees that depends on all elements along these dimensions, along all where none is named: channels of images
-/// lie at one place.
+/// The receptive field of an output that depends on all elements along `dims` (along all dimensions if `dims` is
+/// empty). It is pointwise if none of them is the rows or columns of images.
 pub fn field_along(op: &str, input: &Shape, dims: &[isize]) -> Field {
     let in_place = |&dim: &isize| input.dim(op, dim).is_ok_and(|dim| axis(input, dim).is_none());
     let pointwise = input.rank() > 2 && !dims.is_empty() && dims.iter().all(in_place);
@@ -66,7 +67,7 @@ pub fn field_along(op: &str, input: &Shape, dims: &[isize]) -> Field {
 /// The output shape of a pooling.
 ///
 /// # Errors
-/// Not images, images without pixels, or a window that does not fit.
+/// An input that is not images, images without pixels, or a window that does not fit.
 pub fn pooled(op: &str, input: &Shape, window: &Window, ceil_mode: bool) -> Result<Shape> {
     let [n, c, h, w] = images(op, input)?;
     if h == 0 || w == 0 {

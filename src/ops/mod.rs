@@ -1,24 +1,24 @@
-//! The ops by family: one file each, one row each.
+//! The ops, grouped by family. Each op has one file and one row in the table of ops.
 //!
 //! | folder | what |
 //! |---|---|
-//! | `elementwise/` | one number to one, or two that broadcast: activations, arithmetic, masks |
-//! | `shape/` | the same elements elsewhere: reshape, permute, slices, padding |
+//! | `elementwise/` | functions of one element, or of two with broadcasting: activations, arithmetic, masks |
+//! | `shape/` | the same elements in other positions: reshape, permute, slices, padding |
 //! | `reduce/` | many elements to one: sums, means, largest elements |
-//! | `product/` | products of matrices: a convolution walks windows, these do not |
+//! | `product/` | matrix products and linear layers |
 //! | `conv/` | convolutions, and their gradients |
 //! | `pool/` | poolings, and resizing |
-//! | `norm/` | normalisations, softmax with them |
-//! | `loss/` | what a network is trained against |
+//! | `norm/` | normalisations, and softmax |
+//! | `loss/` | losses |
 //! | `random/` | dropout |
 //!
-//! A row carries all that the rest of the crate needs to know about an op. Gradient checks, golden vectors, random
-//! cases, benches, the `receptive op` command and the layers of arch files follow from the table; nobody writes a second
-//! list.
+//! A row has everything that the rest of the crate needs to know about an op. Gradient checks, golden vectors, random
+//! cases, benches, the `receptive op` command and the layers of arch files are all derived from the table, so there is
+//! no second list to maintain.
 //!
-//! **To add an op:** write `src/ops/FAMILY/name.rs` (formula, derivation, `impl Op`, a method on [`Tensor`],
-//! `SPEC` with cases), add its module and its row to the family's `mod.rs` and its kernel to `kernels/`, run `cargo test`.
-//! Nothing else.
+//! **To add an op:** write `src/ops/FAMILY/name.rs` (formula, derivation, `impl Op`, a method on [`Tensor`], `SPEC`
+//! with cases), add its module and its row to the family's `mod.rs` and its kernel to `kernels/`, run `cargo test`.
+//! Nothing else needs to change.
 
 mod attrs;
 mod call;
@@ -57,13 +57,13 @@ use std::sync::Arc;
 /// An input of an op, by its PyTorch name.
 #[derive(Debug, Clone, Copy)]
 pub struct Input {
-    /// As in `torch.nn.functional`.
+    /// Its name in `torch.nn.functional`.
     pub name: &'static str,
     /// May be left out.
     pub optional: bool,
     /// Takes any number of tensors, named `name.0`, `name.1`, ...
     pub list: bool,
-    /// Receives a gradient when it is floating.
+    /// Receives a gradient if its dtype is floating-point.
     pub differentiable: bool,
 }
 
@@ -73,36 +73,36 @@ impl Input {
         Input { name, optional: false, list: false, differentiable: true }
     }
 
-    /// One that may be left out.
+    /// Makes this input optional.
     pub const fn optional(self) -> Input {
         Input { optional: true, ..self }
     }
 
-    /// A list of tensors.
+    /// Makes this input a list of tensors.
     pub const fn list(self) -> Input {
         Input { list: true, ..self }
     }
 
-    /// One that never receives a gradient (labels, class weights).
+    /// Makes this an input that never receives a gradient (labels, class weights).
     pub const fn constant(self) -> Input {
         Input { differentiable: false, ..self }
     }
 }
 
-/// One row of the table.
+/// One row of the table of ops.
 pub struct OpSpec {
-    /// Its name: PyTorch's.
+    /// The op's name, the same as in PyTorch.
     pub name: &'static str,
-    /// The PyTorch call it equals.
+    /// The equivalent PyTorch call.
     pub torch: &'static str,
-    /// Inputs in the order the op takes them.
+    /// The inputs, in the op's order.
     pub inputs: &'static [Input],
-    /// Names of the visible outputs; the first carries the gradient.
+    /// Names of the outputs that callers see. Gradients are computed from the first.
     pub outputs: &'static [&'static str],
-    /// Attributes it reads.
+    /// Names of the attributes that it reads.
     pub attrs: &'static [&'static str],
-    /// PyTorch's class of the layer that is this op and nothing else, without parameters or randomness: an arch file can
-    /// hold it by the op's name, with the attributes as keys.
+    /// PyTorch's class for a layer that only runs this op, without parameters or randomness. An arch file can then use
+    /// the op's name as a layer, with the attributes as keys.
     pub layer: Option<&'static str>,
     /// Makes the op from its attributes.
     pub build: fn(&Attrs) -> Result<Arc<dyn Op>>,
@@ -126,7 +126,7 @@ const FAMILIES: [&[&OpSpec]; 9] = [
 /// Every op, by name.
 pub static OPS: &[&OpSpec] = &sorted();
 
-/// How many rows there are.
+/// Number of rows.
 const COUNT: usize = {
     let (mut count, mut i) = (0, 0);
     while i < FAMILIES.len() {
@@ -136,7 +136,7 @@ const COUNT: usize = {
     count
 };
 
-/// All rows, each put behind those whose names come before its own.
+/// All rows, sorted by name (insertion sort).
 const fn sorted() -> [&'static OpSpec; COUNT] {
     let mut rows = [FAMILIES[0][0]; COUNT];
     let (mut family, mut row, mut count) = (0, 0, 0);
@@ -156,7 +156,7 @@ const fn sorted() -> [&'static OpSpec; COUNT] {
     rows
 }
 
-/// Whether a word comes before another in a dictionary.
+/// Whether `a` comes before `b` in byte order.
 const fn before(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut i = 0;
@@ -169,7 +169,7 @@ const fn before(a: &str, b: &str) -> bool {
 /// The row with this name.
 ///
 /// # Errors
-/// No such op; the message lists all.
+/// No such op. The message lists all ops.
 pub fn find(name: &str) -> Result<&'static OpSpec> {
     OPS.iter().copied().find(|spec| spec.name == name).ok_or_else(|| {
         let known: Vec<&str> = OPS.iter().map(|spec| spec.name).collect();
@@ -180,7 +180,7 @@ pub fn find(name: &str) -> Result<&'static OpSpec> {
 }
 
 impl OpSpec {
-    /// Makes the op, refusing attributes it does not know. `inputs` are the names of the tensors it will get.
+    /// Makes the op. `inputs` are the names of the tensors that it will receive.
     ///
     /// # Errors
     /// An unknown or malformed attribute.
@@ -193,10 +193,10 @@ impl OpSpec {
         (self.build)(&Attrs::new(self.name, attrs, inputs))
     }
 
-    /// The names of this op's inputs among `given`, in the order the op takes them.
+    /// Puts the names in `given` into the op's order.
     ///
     /// # Errors
-    /// A required input that is missing, or a name the op does not know.
+    /// A required input that is missing, or a name that the op does not know.
     pub fn bind<'a>(&self, given: &[&'a str]) -> Result<Vec<&'a str>> {
         let mut bound = Vec::new();
         for input in self.inputs {
@@ -222,7 +222,7 @@ impl OpSpec {
         Ok(bound)
     }
 
-    /// The default of an attribute, as [`torch`](Self::torch) has it.
+    /// The default of an attribute, read from the call in [`torch`](Self::torch).
     pub fn default_of(&self, key: &str) -> Option<&'static str> {
         let value = self
             .torch
