@@ -4,18 +4,18 @@
 //! y_{\ldots,o} = \sum_i x_{\ldots,i} \, w_{o,i} + b_o
 //! ```
 //!
-//! With the leading dimensions of x flattened to `R` rows it is one matrix product, `Y = X W' + 1 b'`. A small change
-//! dX changes the loss by `<dY, dX W'> = <dY W, dX>`, and likewise for W and b, so
+//! If the leading dimensions of x are flattened to `R` rows, this is one matrix product, `Y = X W^T + 1 b^T`. A small
+//! change `delta X` changes the loss by `<dY, delta X W^T> = <dY W, delta X>`. The same holds for W and b, so
 //!
 //! ```math
 //! \begin{aligned}
 //! \mathrm{dX} &= \mathrm{dY} \, W \\
-//! \mathrm{dW} &= \mathrm{dY}' X \\
+//! \mathrm{dW} &= \mathrm{dY}^T X \\
 //! \mathrm{db}_o &= \sum_{\mathrm{rows}} \mathrm{dY}_{\ldots,o}
 //! \end{aligned}
 //! ```
 //!
-//! The transposes are flags of the GEMM: nothing is moved. PyTorch: `F.linear`.
+//! The matrix product (GEMM) takes the transposes as flags, so no data is moved. PyTorch: `F.linear`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -46,12 +46,12 @@ use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, o
 use smallvec::smallvec;
 use std::sync::Arc;
 
-/// `x W' + b` from `(input, weight)` or `(input, weight, bias)`.
+/// `x W^T + b` from `(input, weight)` or `(input, weight, bias)`.
 #[derive(Debug)]
 pub struct Linear;
 
 impl Linear {
-    /// `relu`: negative outputs become 0.
+    /// Launches the matrix product. With `relu`, negative outputs become 0.
     pub(super) fn launch(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView], relu: bool) -> Result<()> {
         let (rows, o, i) = sizes(&x[0].shape, x[1].dims()[0]);
         let (a, b) = (cuda::Mat::new(x[0].f32()?, i), cuda::Mat::transposed(x[1].f32()?, i));
@@ -149,7 +149,7 @@ impl Op for Linear {
 enum LinearGrad {
     /// `dX = dY W` from `(dy, weight)`.
     Input,
-    /// `dW = dY' X` from `(dy, input)`.
+    /// `dW = dY^T X` from `(dy, input)`.
     Weight,
 }
 
@@ -202,14 +202,14 @@ fn last(shape: &Shape) -> usize {
     shape.dims().last().copied().unwrap_or(1)
 }
 
-/// The shape with another last dimension.
+/// `shape` with its last dimension replaced by `n`.
 fn with_last(shape: &Shape, n: usize) -> Result<Shape> {
     let mut dims = shape.dims().to_vec();
     dims[shape.rank() - 1] = n;
     Shape::new(&dims)
 }
 
-/// Rows, `other` and columns of a tensor seen as a matrix.
+/// Rows, `other` and columns of a tensor seen as a matrix: the last dimension is the columns.
 fn sizes(shape: &Shape, other: usize) -> (usize, usize, usize) {
     let [rows, columns, _] = shape.around(shape.rank() - 1);
     (rows, other, columns)
@@ -220,7 +220,7 @@ fn product_flops(shape: &Shape, other: usize) -> u64 {
 }
 
 impl Tensor {
-    /// `x W' + b`: `[*, I]` and a weight `[O, I]` give `[*, O]`. PyTorch: `F.linear`.
+    /// `x W^T + b`: `[*, I]` and a weight `[O, I]` give `[*, O]`. PyTorch: `F.linear`.
     ///
     /// # Errors
     /// Features that disagree with the weight, a bias that is not `[O]`, a dtype that does not compute.
@@ -271,7 +271,7 @@ mod tests {
     use super::*;
     use crate::tensor::Device;
 
-    /// dX, dW and db against their definitions, on numbers whose sums are exact.
+    /// Compares dX, dW and db with their definitions, on numbers whose sums are exact.
     #[test]
     fn gradients_are_the_transposed_products() {
         let cpu = Device::cpu().unwrap();

@@ -1,15 +1,15 @@
-//! Fully connected layer and the rectifier behind it in one op.
+//! Fully connected layer followed by ReLU, in one op.
 //!
 //! ```math
 //! \begin{aligned}
-//! y &= \max(0, x W' + b) \\
+//! y &= \max(0, x W^T + b) \\
 //! d &= \mathrm{dy} \, [y > 0] \\
 //! \mathrm{dx}, \mathrm{dw}, \mathrm{db} &= \text{those of linear from } d
 //! \end{aligned}
 //! ```
 //!
-//! The output is rectified before it is written (`with_relu.rs`), and backward needs only the output.
-//! [`linear`](super::linear) has the rest of the formulas. PyTorch: `F.relu(F.linear(..))`.
+//! ReLU is applied before the output is written (`with_relu.rs`), and backward does not need the value before ReLU.
+//! [`linear`](super::linear) has the other formulas. PyTorch: `F.relu(F.linear(..))`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -52,7 +52,7 @@ impl BeforeRelu for Linear {
 }
 
 impl Tensor {
-    /// As [`linear`](Self::linear), and negative outputs become 0. PyTorch: `F.relu(F.linear(..))`.
+    /// [`linear`](Self::linear) with negative outputs set to 0. PyTorch: `F.relu(F.linear(..))`.
     ///
     /// # Errors
     /// As `linear`.

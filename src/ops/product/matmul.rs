@@ -4,20 +4,20 @@
 //! C_{\ldots,i,j} = \sum_k A_{\ldots,i,k} \, B_{\ldots,k,j}
 //! ```
 //!
-//! A change dA changes the loss by `<dC, dA B> = <dC B', dA>`, and likewise for B, so
+//! A small change `delta A` changes the loss by `<dC, delta A B> = <dC B^T, delta A>`. The same holds for B, so
 //!
 //! ```math
 //! \begin{aligned}
-//! \mathrm{dA} &= \mathrm{dC} \, B' \\
-//! \mathrm{dB} &= A' \, \mathrm{dC}
+//! \mathrm{dA} &= \mathrm{dC} \, B^T \\
+//! \mathrm{dB} &= A^T \, \mathrm{dC}
 //! \end{aligned}
 //! ```
 //!
-//! each summed over the batch dimensions in which the operand was stretched.
+//! Each is summed over the batch dimensions in which the operand was broadcast.
 //!
-//! A 1-D `input` is a row and a 1-D `other` a column, whose extra dimension the output drops. Leading dimensions are a
-//! batch and broadcast. When `other` is a single matrix, the whole batch of rows is one product. PyTorch:
-//! `torch.matmul`.
+//! A 1-D `input` counts as a row and a 1-D `other` as a column; the output drops the added dimension. All dimensions
+//! but the last two are batch dimensions and broadcast. If `other` is a single matrix, the rows of the whole batch are
+//! multiplied in one product. PyTorch: `torch.matmul`.
 //!
 //! | input | other | output |
 //! |---|---|---|
@@ -52,7 +52,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct MatMul;
 
-/// The product that it and its gradients are: `transpose` swaps the last two dimensions of an operand first.
+/// A batched matrix product. Matmul and both of its gradients are one. `transpose` tells which operands are transposed
+/// first, in their last two dimensions.
 #[derive(Debug)]
 struct Product {
     transpose: [bool; 2],
@@ -60,7 +61,7 @@ struct Product {
 
 const NAME: &str = "matmul";
 
-/// Both operands as batches of matrices.
+/// The sizes of both operands as batches of matrices.
 struct Sizes {
     m: usize,
     k: usize,
@@ -82,7 +83,7 @@ impl Product {
             Ok::<_, Error>((Shape::new(batch)?, if transpose { (columns, rows) } else { (rows, columns) }))
         };
         let (batch_a, (m, k)) = split(input, self.transpose[0])?;
-        // A vector on the right is a column: the row that `split` sees, transposed.
+        // A vector on the right is a column. `split` treats it as a row, so it is transposed.
         let (batch_b, (kb, n)) = split(other, self.transpose[1] != (other.rank() == 1))?;
         if k != kb {
             return Err(wrong(format!("inner dimensions disagree: {k} against {kb}"))
@@ -105,7 +106,7 @@ impl Product {
             false => Mat::new(data, columns),
         };
         let [ta, tb] = self.transpose;
-        // A single right-hand matrix: the rows of the whole batch are one matrix.
+        // With a single right-hand matrix, the rows of the whole batch form one matrix.
         if s.batch[1].numel() == 1 && !ta {
             return gemm(cx, [s.batch[0].numel() * m, k, n], mat(a, m, k, ta), mat(b, k, n, tb), T::ZERO, c);
         }
@@ -128,19 +129,21 @@ impl Product {
     }
 }
 
-/// Multiply-adds that take about as long as touching one element; contexts weigh work in elements.
+/// This many multiply-adds take about as long as reading or writing one element, the unit in which contexts measure
+/// work.
 const MACS: usize = 16;
-/// From this many matrices on, each is one task; fewer are cut into tiles one by one.
+/// From this many matrices on, each matrix is one task. Fewer are computed one after the other, each split into tiles.
 const PARALLEL_BATCH: usize = 8;
 
-/// How far an operand whose matrices have `size` elements steps in each of four batch dimensions; 0 where it is stretched.
+/// The stride of an operand in each of four batch dimensions; 0 where it is broadcast. `size` is its elements per
+/// matrix.
 fn steps(batch: &Shape, size: usize) -> [usize; 4] {
     let (strides, missing) = (batch.strides(), 4 - batch.rank());
     let step = |d: usize| if batch.dims()[d] > 1 { strides[d] * size } else { 0 };
     std::array::from_fn(|d| d.checked_sub(missing).map_or(0, step))
 }
 
-/// Where element `i` of a broadcast shape lies in an operand of shape `from`.
+/// The position, in an operand of shape `from`, of element `i` of the broadcast `shape`.
 fn stretched(shape: &Shape, from: &Shape, i: usize) -> usize {
     let (strides, own) = (shape.strides(), from.strides());
     let missing = shape.rank() - from.rank();
@@ -178,7 +181,7 @@ impl Op for MatMul {
         let (a, b) = (saved.input(0), saved.input(1));
         let s = FORWARD.sizes(a.shape(), b.shape())?;
         let matrices = |x: &Tensor, batch: &Shape, rows: usize, columns: usize| {
-            // One right-hand matrix took all rows at once; its gradient does, too.
+            // A single right-hand matrix is multiplied by all rows at once, and so is its gradient computed.
             match s.batch[1].numel() {
                 1 => x.reshape(&[batch.numel() * rows, columns]),
                 _ => x.reshape(&[batch.dims(), &[rows, columns]].concat()),
@@ -234,7 +237,7 @@ impl GradientOp for Product {
         let [ta, tb] = self.transpose;
         let (a, b, c) = (mat(x[0].f32()?, m, k, ta), mat(x[1].f32()?, k, n, tb), y[0].f32()?);
         let product = |rows| cuda::Product::new([rows, k, n], a, b, c);
-        // A single right-hand matrix: the rows of the whole batch are one matrix.
+        // With a single right-hand matrix, the rows of the whole batch form one matrix.
         if s.batch[1].numel() == 1 && !ta {
             return cuda::gemm(cx, &product(s.batch[0].numel() * m));
         }

@@ -1,4 +1,4 @@
-//! Products of matrices, and what is made of one: the linear layer.
+//! Matrix products, and the linear layer, which is one.
 
 pub(in crate::ops) mod with_relu;
 

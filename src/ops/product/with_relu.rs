@@ -1,4 +1,4 @@
-//! An op with weights and the rectifier behind it as one op.
+//! Combines an op that has weights and the ReLU after it into one op.
 //!
 //! ```math
 //! \begin{aligned}
@@ -7,8 +7,9 @@
 //! \end{aligned}
 //! ```
 //!
-//! A kernel that has each sum in a register when it is done rectifies it before it is written; others rectify the output
-//! where it lies. Backward reads the output, as that of `relu` does, so `f(x)` itself is kept by nobody.
+//! Kernels that finish each sum in a register apply ReLU there, before they write it. Other kernels write the output
+//! first and then apply ReLU in place. Backward reads the output, as backward of `relu` does, so `f(x)` itself is never
+//! saved.
 
 use crate::core::shape::MAX_RANK;
 use crate::core::{DType, Result, Shape};
@@ -24,21 +25,21 @@ use crate::ops::reduce::cuda::sum_to;
 use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, Update, apply, one_float, update};
 use smallvec::SmallVec;
 
-/// An op whose kernels can end in a rectifier.
+/// An op whose kernels can end with ReLU.
 pub(in crate::ops) trait BeforeRelu: Op {
-    /// The name of both together.
+    /// The name of the combined op.
     const WITH_RELU: &'static str;
-    /// Dimensions of the output after the one of the bias.
+    /// Number of dimensions of the output after the dimension of the bias.
     const AFTER: usize;
 
-    /// As [`Op::cpu`], rectified.
+    /// As [`Op::cpu`], with ReLU.
     fn cpu_relu(&self, cx: &CpuCtx, plan: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()>;
 
-    /// As [`Op::cuda`], rectified.
+    /// As [`Op::cuda`], with ReLU.
     fn cuda_relu(&self, cx: &CudaCtx, plan: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()>;
 }
 
-/// Rectifies an output where it lies.
+/// Applies ReLU to an output in place.
 pub(in crate::ops) fn rectify(op: &str, cx: &CpuCtx, dtype: DType, y: &mut ViewMut) -> Result<()> {
     float_type!(op, dtype, T => {
         let y = y.get::<T>();
@@ -48,7 +49,7 @@ pub(in crate::ops) fn rectify(op: &str, cx: &CpuCtx, dtype: DType, y: &mut ViewM
     })
 }
 
-/// Both together.
+/// The combined op.
 #[derive(Debug)]
 pub(in crate::ops) struct WithRelu<O>(pub O);
 
@@ -93,8 +94,8 @@ impl<O: BeforeRelu> Op for WithRelu<O> {
     }
 }
 
-/// The rectifier's part of the gradient, and the sums of it that are the bias's, in one pass over memory: `d` and, if
-/// asked for, `db` from `(y, dy)`. Where nobody else holds `dy`, `d` is written over it.
+/// The gradient of ReLU, `d`, and if wanted the bias's gradient `db`, from `(y, dy)`. `db` is the sum of `d` over each
+/// channel; both are computed in one pass over memory. If no other tensor uses the memory of `dy`, `d` overwrites it.
 #[derive(Debug)]
 struct WithReluGrad {
     after: usize,
@@ -114,7 +115,7 @@ impl WithReluGrad {
         Ok((outputs.next().expect("every op has a first output"), outputs.next()))
     }
 
-    /// A comparison an element, and a sum where there is a bias.
+    /// One comparison per element, and one addition if there is a bias.
     fn work(&self, y: &Meta) -> u64 {
         y.numel() as u64 * if self.bias.is_some() { 2 } else { 1 }
     }
