@@ -1,16 +1,16 @@
-//! The place of the largest element: the predicted class.
+//! The index of the largest element. For class scores it is the predicted class.
 //!
 //! ```math
 //! y_{\ldots} = \min \, \{ k : x_{\ldots,k,\ldots} = \max_l x_{\ldots,l,\ldots} \} \qquad \text{no gradient}
 //! ```
 //!
-//! An index jumps from one value to another, so it has no derivative: backward is a typed error. Without `dim` the
-//! index counts in row-major order over all elements. NaN counts as largest. PyTorch: `torch.argmax`.
+//! An index jumps from one value to another, so it has no useful derivative, and backward returns a typed error.
+//! Without `dim` the index counts all elements in row-major order. NaN counts as the largest. PyTorch: `torch.argmax`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
-//! | input | any, not empty along what is reduced | |
-//! | output | scalar without `dim`; else the input's without that dimension; `keepdim`: with 1 there | i64 |
+//! | input | any, not empty along the reduced dimensions | |
+//! | output | scalar without `dim`; else the input's without that dimension, or with 1 there (`keepdim`) | i64 |
 //!
 //! ```
 //! use receptive::{Device, Tensor};
@@ -33,7 +33,7 @@ use std::sync::Arc;
 /// `torch.argmax(input, dim, keepdim)`.
 #[derive(Debug)]
 pub struct Argmax {
-    /// None counts over everything.
+    /// `None` searches all elements.
     pub dim: Option<isize>,
     pub keepdim: bool,
 }
@@ -84,11 +84,11 @@ impl Op for Argmax {
 }
 
 impl Tensor {
-    /// The index (i64) of the largest element along `dim`, or among all; the first of equal ones.
-    /// PyTorch: `torch.argmax`.
+    /// The index (i64) of the largest element along `dim`, or among all elements. Of equal elements the first one
+    /// counts. PyTorch: `torch.argmax`.
     ///
     /// # Errors
-    /// A `dim` out of range; nothing to choose from; a dtype that does not compute.
+    /// A `dim` out of range; no elements to choose from; a dtype that does not compute.
     pub fn argmax(&self, dim: Option<isize>, keepdim: bool) -> Result<Tensor> {
         Ok(one(apply(Argmax { dim, keepdim }, &[self])?))
     }

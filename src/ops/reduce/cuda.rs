@@ -1,5 +1,5 @@
-//! Reductions in passes: long ones are cut into chunks of a fixed length, so that the whole GPU works, and the partial
-//! results are reduced in turn. The cut depends on the shape alone.
+//! Reductions on a GPU, in passes. A long reduction is split into chunks of a fixed length, so that the whole GPU has
+//! work. The next pass reduces the results of the chunks. How a reduction is split depends only on the shape.
 
 use crate::core::Result;
 use crate::core::shape::MAX_RANK;
@@ -8,29 +8,29 @@ use crate::cpu::reduce::Dim;
 use crate::cuda::{CudaCtx, DeviceBuffer, DeviceView, Launch, Ptr, kernels};
 use smallvec::SmallVec;
 
-/// Elements of a contiguous row that one warp or block adds up.
+/// Elements per chunk if the reduced elements are contiguous. One warp or block adds up a chunk.
 const ROW: usize = 4096;
-/// Rows that one block adds up element by element.
+/// Rows per chunk otherwise. One block adds them up element by element.
 const COLUMN: usize = 256;
 
-/// The length of a chunk of `n`, and how many there are: one of nothing.
+/// The length of a chunk, and the number of chunks of `n` elements: at least one, even if `n` is 0.
 fn chunks(n: usize, after: usize) -> (usize, usize) {
     let chunk = if after == 1 { ROW } else { COLUMN };
     (chunk, n.div_ceil(chunk).max(1))
 }
 
-/// How many of a block's 256 threads work on a chunk of a row, and the grid for that many chunks.
+/// How many of a block's 256 threads work on one chunk of a row, and the grid for `units` chunks.
 fn rows_launch(n: usize, units: usize) -> (i32, Launch) {
     let width = if n <= 1024 { 32 } else { 256 };
     (width as i32, blocks(units.div_ceil(256 / width)))
 }
 
-/// Blocks of 256 threads for a kernel that takes one unit after the other.
+/// A grid with blocks of 256 threads, for a kernel whose blocks loop over units of work.
 fn blocks(units: usize) -> Launch {
     Launch::blocks([units.min(65_535), 1, 1], 256)
 }
 
-/// What a pass reads: elements, or the partial sums of the pass before.
+/// What a pass reads: elements, or the partial sums of the previous pass.
 enum Summands {
     Elements(Ptr<f32>),
     Partial(DeviceBuffer),
@@ -49,14 +49,14 @@ pub(crate) fn sum(
     sum_dims(cx, SmallVec::from_iter(dims), Summands::Elements(x), y, divisor)
 }
 
-/// `y = x / divisor`, summed over the dimensions in which `y` would be stretched to the shape of `x`.
+/// `y = x / divisor`, summed over the dimensions in which `y` would be broadcast to the shape of `x`.
 pub(crate) fn sum_to(cx: &CudaCtx, x: &DeviceView, y: &DeviceView, divisor: f64) -> Result<()> {
     let layout = Layout::new(&x.shape, [&y.shape]);
     let dims = layout.dims().iter().map(|&(size, [stride])| Dim { size, summed: stride == 0 });
     sum_dims(cx, dims.collect(), Summands::Elements(x.f32()?), y.f32()?, divisor)
 }
 
-/// One dimension after the other, innermost first, as on the CPU.
+/// Sums one dimension after the other, innermost first, as on the CPU.
 fn sum_dims(
     cx: &CudaCtx,
     mut dims: SmallVec<[Dim; MAX_RANK]>,
@@ -66,7 +66,7 @@ fn sum_dims(
 ) -> Result<()> {
     let size = |dims: &[Dim]| dims.iter().map(|dim| dim.size).product::<usize>();
     loop {
-        // A sum of nothing but single elements is one more pass over rows of length 1.
+        // If no dimension is summed, one pass over rows of length 1 converts and divides the elements.
         let d = dims.iter().rposition(|dim| dim.summed).unwrap_or_else(|| {
             dims.push(Dim { size: 1, summed: true });
             dims.len() - 1
@@ -131,7 +131,8 @@ fn pass_to_partial(
     }
 }
 
-/// Largest elements, and where they stand: [`Ptr::NULL`] where each is its own place.
+/// Pointers to the largest elements and their indices. `indices` is [`Ptr::NULL`] if each element's index is its own
+/// position.
 #[derive(Clone, Copy)]
 pub(in crate::ops) struct Largest {
     pub values: Ptr<f32>,
@@ -158,7 +159,7 @@ pub(in crate::ops) fn arg_max(
     largest_of_chunks(cx, [before, n, after], chunk, from, to)
 }
 
-/// One pass: the largest of each chunk.
+/// One pass: the largest element of each chunk.
 fn largest_of_chunks(
     cx: &CudaCtx,
     [before, n, after]: [usize; 3],
@@ -176,7 +177,7 @@ fn largest_of_chunks(
     kernels::arg_max_columns_f32(cx, Launch::over(units * after), x, places, values, indices, b, k, a, c)
 }
 
-/// How many elements of `x` equal the largest.
+/// Counts the elements of `x` that equal the largest.
 pub(in crate::ops) fn count_max(
     cx: &CudaCtx,
     n: usize,

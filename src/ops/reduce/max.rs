@@ -1,4 +1,4 @@
-//! The largest element: of the whole tensor, or along one dimension with its place.
+//! The largest element: of the whole tensor, or along one dimension together with its index.
 //!
 //! ```math
 //! \begin{aligned}
@@ -11,14 +11,14 @@
 //! \end{aligned}
 //! ```
 //!
-//! Moving any but the largest element changes nothing, so only the winners receive a gradient. Where several are equal
-//! the derivative does not exist; as in PyTorch (`torch.max`) the maximum over everything shares the gradient evenly
-//! among them, which is a subgradient, and the maximum along a dimension gives it to the first, whose index it reports.
-//! NaN counts as largest.
+//! A small change of any element but the largest does not change the maximum, so only the largest element receives a
+//! gradient. If several elements are the largest, the derivative does not exist. Then the op does the same as PyTorch
+//! (`torch.max`). The maximum over all elements shares the gradient evenly among them, which is a subgradient. The
+//! maximum along a dimension gives it to the first one, whose index it returns. NaN counts as the largest.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
-//! | input | any, not empty along what is reduced | |
+//! | input | any, not empty along the reduced dimensions | |
 //! | output | scalar without `dim`; else the input's without that dimension, or with 1 there (`keepdim`) | |
 //! | indices | as output | i64; with `dim` only |
 //!
@@ -47,12 +47,13 @@ use std::sync::Arc;
 /// `torch.max(input)`, or `torch.max(input, dim, keepdim)`.
 #[derive(Debug)]
 pub struct Max {
-    /// None takes the maximum over everything.
+    /// `None` takes the maximum over all elements.
     pub dim: Option<isize>,
     pub keepdim: bool,
 }
 
-/// The output's shape of max or argmax, and the input around what is reduced. Shared with [`argmax`](super::argmax).
+/// The output's shape of max or argmax, and the input's sizes `[before, reduced, after]`. Shared with
+/// [`argmax`](super::argmax).
 pub(super) fn reduced(
     op: &str,
     input: &Shape,
@@ -101,7 +102,7 @@ impl Op for Max {
 
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let (_, around) = reduced(self.name(), &x[0].shape, self.dim, self.keepdim)?;
-        // Of all there is one place, which nobody asked for.
+        // Without `dim` there is no output for the index, but the kernel needs memory to write it.
         let unasked = if y.len() == 1 { Some(cx.scratch::<i64>(1)?) } else { None };
         let indices = unasked.as_ref().map_or_else(|| y[1].i64(), |place| Ok(place.ptr()))?;
         let to = cuda::Largest { values: y[0].f32()?, indices };
@@ -125,7 +126,7 @@ impl Op for Max {
     }
 }
 
-/// `dx = dy / (number of winners)` at every winner, from `(x, y, dy)`.
+/// `dx = dy / (number of largest elements)` at every largest element, from `(x, y, dy)`.
 #[derive(Debug)]
 struct MaxGrad;
 
@@ -161,7 +162,7 @@ impl GradientOp for MaxGrad {
     }
 }
 
-/// `dy` at the winners' places, from `(indices, dy)`.
+/// `dy` at the positions of the largest elements, else 0, from `(indices, dy)`.
 #[derive(Debug)]
 struct MaxDimGrad {
     input: Meta,
@@ -216,7 +217,7 @@ impl Tensor {
         Ok(one(apply(Max { dim: None, keepdim: false }, &[self])?))
     }
 
-    /// The largest elements along `dim`, and their indices (i64), the first of equal ones.
+    /// The largest elements along `dim`, and their indices (i64). Of equal elements the first one counts.
     /// PyTorch: `torch.max(input, dim, keepdim)`.
     ///
     /// # Errors
@@ -266,7 +267,8 @@ mod tests {
         Tensor::from_vec(&Device::cpu().unwrap(), values, dims).unwrap().requires_grad()
     }
 
-    /// As PyTorch: over everything the winners share, along a dimension the first takes all.
+    /// As in PyTorch: over all elements, equal largest elements share the gradient; along a dimension, the first gets
+    /// it all.
     #[test]
     fn ties() {
         let x = tensor(vec![2.0, 1.0, 2.0, 2.0], &[2, 2]);

@@ -8,13 +8,13 @@
 //! \end{aligned}
 //! ```
 //!
-//! The [`sum`], divided by how many were added; each summand's share of the gradient is the n-th part. The
-//! mean of nothing is 0 / 0 = NaN, as in PyTorch (`torch.mean`).
+//! The mean is the [`sum`] divided by the number of summands n, so each summand receives 1/n of the gradient. The mean
+//! over no elements is 0 / 0 = NaN, as in PyTorch (`torch.mean`).
 //!
 //! | tensor | shape |
 //! |---|---|
 //! | input | any |
-//! | output | the input's without the dimensions `dim` (none or an empty list: all); with `keepdim` they stay as 1 |
+//! | output | the input's without the dimensions `dim` (all if none are given); with `keepdim` they stay with size 1 |
 //!
 //! ```
 //! use receptive::{Device, Tensor};
@@ -74,7 +74,7 @@ impl Op for Mean {
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let input = saved.meta(0).shape;
         let (kept, _) = self.0.reduce(self.name(), &input)?;
-        // Divided while it is small. An empty mean has no element to give a gradient to.
+        // Divides before it expands, because dy is smaller. If no elements are averaged, dx is empty.
         let count = input.numel() as f64 / kept.numel().max(1) as f64;
         Ok(smallvec![Some(dy.reshape(kept.dims())?.div_scalar(count)?.expand(input.dims())?)])
     }
@@ -89,7 +89,7 @@ impl Op for Mean {
 }
 
 impl Tensor {
-    /// The mean over these dimensions, all of them when none is named; negative ones count from the end.
+    /// The mean over these dimensions, or over all if `dim` is empty. Negative ones count from the end.
     /// PyTorch: `torch.mean`.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Many elements to one: sums, means, largest elements.
+//! Reductions of many elements to one: sums, means, largest elements.
 
 pub(in crate::ops) mod cuda;
 

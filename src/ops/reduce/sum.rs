@@ -7,14 +7,14 @@
 //! \end{aligned}
 //! ```
 //!
-//! Every summand has derivative 1, so each receives the gradient of its sum: `dy` stretched back over the dimensions
-//! that were summed. The sum of nothing is 0. Additions go in one fixed order, blockwise, so that a million f32 numbers
-//! keep their digits and any number of threads gives the same bits. PyTorch: `torch.sum`.
+//! Every summand has derivative 1, so each receives the gradient of its sum: `dx` is `dy` expanded over the summed
+//! dimensions. The sum of no elements is 0. Numbers are added in a fixed order, block by block. So a sum of a million
+//! f32 numbers stays accurate, and any number of threads gives the same bits. PyTorch: `torch.sum`.
 //!
 //! | tensor | shape |
 //! |---|---|
 //! | input | any |
-//! | output | the input's without the dimensions `dim` (none or an empty list: all); with `keepdim` they stay as 1 |
+//! | output | the input's without the dimensions `dim` (all if none are given); with `keepdim` they stay with size 1 |
 //!
 //! ```
 //! use receptive::{Device, Tensor};
@@ -37,12 +37,12 @@ use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, o
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
-/// The dimensions a reduction removes, as given. Shared with [`mean`](super::mean).
+/// The dimensions that a reduction removes, as the caller gave them. Shared with [`mean`](super::mean).
 #[derive(Debug, Clone, Default)]
 pub struct Dims {
-    /// None stands for all.
+    /// An empty list stands for all dimensions.
     pub dim: SmallVec<[isize; MAX_RANK]>,
-    /// Whether they stay, with size 1.
+    /// Whether the removed dimensions stay with size 1.
     pub keepdim: bool,
 }
 
@@ -55,7 +55,7 @@ impl Dims {
         Ok(Dims::new(&attrs.list("dim")?.unwrap_or_default(), attrs.flag("keepdim", false)?))
     }
 
-    /// The reduced shape with the removed dimensions as 1, and as the caller sees it.
+    /// The reduced shape twice: with size 1 for the removed dimensions, and as the caller sees it.
     pub(super) fn reduce(&self, op: &str, input: &Shape) -> Result<(Shape, Shape)> {
         let mut removed = [self.dim.is_empty(); MAX_RANK];
         for &dim in &self.dim {
@@ -120,7 +120,7 @@ impl Op for Sum {
 }
 
 impl Tensor {
-    /// The sum over these dimensions, all of them when none is named; negative ones count from the end.
+    /// The sum over these dimensions, or over all if `dim` is empty. Negative ones count from the end.
     /// PyTorch: `torch.sum`.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Summing down to a smaller shape: the adjoint of [`expand`](crate::ops::expand).
+//! Sums a tensor to a smaller shape: the adjoint of [`expand`](crate::ops::expand).
 //!
 //! ```math
 //! \begin{aligned}
@@ -7,9 +7,9 @@
 //! \end{aligned}
 //! ```
 //!
-//! Every term enters its sum with factor 1, so the gradient of each is the sum's own. This is how the gradient of a
-//! broadcast operand comes back to the operand's shape. PyTorch: `Tensor.sum_to_size`. Each output is summed in one
-//! fixed order, on any number of threads.
+//! Every term enters its sum with factor 1, so each term receives the gradient of the sum. Broadcasting ops use this op
+//! in backward: it gives the gradient of a broadcast operand the operand's shape. PyTorch: `Tensor.sum_to_size`. Each
+//! output is summed in a fixed order, on any number of threads.
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -53,7 +53,7 @@ impl Op for SumToSize {
                 .with("size", self.size)
                 .help("aligned from the right, each dimension of size must be 1 or the input's"));
         }
-        // Equal counts: only dimensions of size 1 were dropped.
+        // If the element counts are equal, only dimensions of size 1 were dropped.
         let view = self.size.numel() == x[0].numel();
         Ok(if view { Plan::view(self.size, dtype, 0) } else { Plan::new(self.size, dtype) })
     }
@@ -83,7 +83,7 @@ impl Op for SumToSize {
 }
 
 impl Tensor {
-    /// The sum over all dimensions in which `size` would have to be stretched to this shape. PyTorch:
+    /// The sum over all dimensions in which `size` would be broadcast to this shape. PyTorch:
     /// `Tensor.sum_to_size`.
     ///
     /// # Errors
@@ -130,7 +130,8 @@ mod tests {
     use crate::cpu::CpuOptions;
     use crate::{Device, ErrorKind};
 
-    /// Every way dimensions can be kept and summed, against the definition, on shapes large enough to be cut.
+    /// Compares every combination of kept and summed dimensions with the definition, on a shape large enough to be
+    /// split among threads.
     #[test]
     fn equals_the_definition_on_any_number_of_threads() {
         let (dims, n) = ([3, 5, 70, 30], 3 * 5 * 70 * 30);
@@ -146,7 +147,7 @@ mod tests {
             for threads in [1, 2] {
                 let cpu = Device::cpu_with(&CpuOptions::with_threads(threads)).unwrap();
                 let x = Tensor::from_slice(&cpu, &values, &dims).unwrap();
-                // Integers: every order gives the same sum.
+                // The values are integers, so every order gives the same sum.
                 assert_eq!(x.sum_to_size(&size).unwrap().to_vec::<f64>().unwrap(), expected, "{size:?}");
             }
         }
