@@ -1,4 +1,4 @@
-//! Tensors joined along one dimension: the skip connections of GoogLeNet and U-Net.
+//! Joins tensors along one dimension, as GoogLeNet and U-Net do with their branches.
 //!
 //! ```math
 //! \begin{aligned}
@@ -7,12 +7,12 @@
 //! \end{aligned}
 //! ```
 //!
-//! Every element is copied once, so each gradient is a slice of `dy`. All other dimensions must agree; an empty tensor
-//! of shape `[0]` fits anywhere and is passed over, as in PyTorch (`torch.cat`).
+//! Every element is copied once, so each gradient is a slice of `dy`. All other dimensions must be equal. An empty
+//! tensor of shape `[0]` is allowed with any others and is ignored, as in PyTorch (`torch.cat`).
 //!
 //! | tensor | shape | |
 //! |---|---|---|
-//! | tensors.t | `[.., d_t, ..]`, equal but for `dim` | one dtype |
+//! | tensors.t | `[.., d_t, ..]`, equal except in `dim` | one dtype for all |
 //! | output | `[.., d_0 + d_1 + .., ..]` | |
 //!
 //! ```
@@ -41,12 +41,12 @@ pub struct Cat {
     pub dim: isize,
 }
 
-/// The empty tensor that fits anywhere.
+/// Whether a tensor is ignored: an empty one of shape `[0]`.
 fn passed_over(shape: &Shape) -> bool {
     shape.dims() == [0]
 }
 
-/// The first tensor that counts: its shape is the pattern for the others.
+/// The shape of the first tensor that is not ignored. The others must agree with it.
 fn pattern<'a>(mut shapes: impl Iterator<Item = &'a Shape> + Clone) -> &'a Shape {
     let first = shapes.clone().find(|shape| !passed_over(shape));
     first.or_else(|| shapes.next()).expect("an op has at least one input")
@@ -92,7 +92,7 @@ impl Op for Cat {
     }
 
     fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        // Bytes suffice: nothing is computed.
+        // Copies bytes of any dtype, because nothing is computed.
         let dim = y[0].shape.dim(self.name(), self.dim)?;
         let [rows, ..] = y[0].shape.around(dim);
         let parts: SmallVec<[(&[u8], usize); 4]> =
@@ -143,7 +143,8 @@ impl Op for Cat {
         0
     }
 
-    /// Images side by side: an output's place does not say how far its image was moved.
+    /// If images are joined along rows or columns, the position of an output does not tell how far its image was moved.
+    /// The field is then the whole input.
     fn field(&self, x: &[Meta]) -> Field {
         let shape = pattern(x.iter().map(|m| &m.shape));
         let beside = shape.dim(self.name(), self.dim).is_ok_and(|dim| axis(shape, dim).is_some());
@@ -152,10 +153,10 @@ impl Op for Cat {
 }
 
 impl Tensor {
-    /// These tensors joined along `dim`. PyTorch: `torch.cat`.
+    /// Joins tensors along `dim`. PyTorch: `torch.cat`.
     ///
     /// # Errors
-    /// No tensor, another dtype, or shapes that differ outside `dim`.
+    /// No tensors, different dtypes, or shapes that differ outside `dim`.
     pub fn cat(tensors: &[&Tensor], dim: isize) -> Result<Tensor> {
         Ok(one(apply(Cat { dim }, tensors)?))
     }
@@ -205,7 +206,7 @@ mod tests {
         assert_eq!(Tensor::cat(&[], 0).unwrap_err().kind(), ErrorKind::Argument);
     }
 
-    /// More tensors than a save mask has bits.
+    /// Joins more tensors than a save mask has bits.
     #[test]
     fn forty_tensors_join() {
         let x = Tensor::from_vec(&Device::cpu().unwrap(), vec![1f32], &[1]).unwrap().requires_grad();
@@ -214,7 +215,7 @@ mod tests {
         assert_eq!(x.grad().unwrap().to_vec::<f32>().unwrap(), [40.0]);
     }
 
-    /// The same tensor twice: both of its parts reach the gradient.
+    /// If the same tensor is given twice, its gradient is the sum of both parts.
     #[test]
     fn a_tensor_joined_with_itself_receives_both_gradients() {
         let x = Tensor::from_vec(&Device::cpu().unwrap(), vec![1f32, 2.0], &[2]).unwrap().requires_grad();

@@ -1,4 +1,4 @@
-//! Copies whose two sides step differently through memory.
+//! Copies on a GPU between tensors with different strides.
 
 use crate::core::Result;
 use crate::core::shape::MAX_RANK;
@@ -7,17 +7,18 @@ use crate::cuda::kernels::{self, Transpose, Walk};
 use crate::cuda::{CudaCtx, Launch, Ptr};
 use smallvec::SmallVec;
 
-/// One dimension of a copy, outermost first: its size, and its strides in the source and in the target.
+/// One dimension of a copy: its size, its stride in the source, and its stride in the target. Lists of dimensions start
+/// with the outermost.
 type Dim = (usize, usize, usize);
 
-/// Copies elements of `bytes` bytes from `x` to `y`.
+/// Copies elements of `bytes` bytes each from `x` to `y`.
 pub(in crate::ops) fn copy(cx: &CudaCtx, x: Ptr<u8>, y: Ptr<u8>, bytes: usize, dims: &[Dim]) -> Result<()> {
     let mut dims = merged(dims);
     if let [(size, 1, 1)] = dims[..] {
         return cx.copy(y, x, size * bytes);
     }
     let mut bytes = bytes;
-    // A run of elements that both sides keep together is copied in larger units.
+    // If neighbouring elements stay together on both sides, they are copied as one larger unit.
     while bytes < 16 && doubles(&dims, x.address() | y.address(), bytes) {
         let (inner, outer) = dims.split_last_mut().expect("merged dims are never empty");
         inner.0 /= 2;
@@ -32,7 +33,7 @@ pub(in crate::ops) fn copy(cx: &CudaCtx, x: Ptr<u8>, y: Ptr<u8>, bytes: usize, d
     kernels::copy_strided(cx, Launch::over(n), x, y, bytes as i32, walk)
 }
 
-/// Without dimensions of size 1, and with neighbours as one where both sides step from one to the next alike.
+/// Drops dimensions of size 1, and merges neighbouring dimensions that are contiguous in both source and target.
 fn merged(dims: &[Dim]) -> SmallVec<[Dim; MAX_RANK]> {
     let mut merged: SmallVec<[Dim; MAX_RANK]> = SmallVec::new();
     for &(size, from, to) in dims.iter().filter(|(size, ..)| *size != 1) {
@@ -49,14 +50,15 @@ fn merged(dims: &[Dim]) -> SmallVec<[Dim; MAX_RANK]> {
     merged
 }
 
-/// Whether two neighbours can be called one element: they lie together on both sides wherever a run starts.
+/// Whether pairs of neighbouring elements can be copied as one element of twice the size: on both sides they must be
+/// adjacent, and aligned to that size.
 fn doubles(dims: &[Dim], addresses: u64, bytes: usize) -> bool {
     let (&(size, from, to), outer) = dims.split_last().expect("merged dims are never empty");
     let even = outer.iter().all(|(_, from, to)| from % 2 == 0 && to % 2 == 0);
     size % 2 == 0 && from == 1 && to == 1 && even && addresses.is_multiple_of(2 * bytes as u64)
 }
 
-/// Rows and columns below this make tiles of which most is empty.
+/// With fewer rows or columns than this, most of each tile would be empty.
 const TILE: usize = 16;
 
 /// `y = x` with its dimensions in another order: dimension `d` of `y` is dimension `order[d]` of `x`.

@@ -1,4 +1,4 @@
-//! Stretching to a larger shape.
+//! Expands a tensor to a larger shape by repeating it.
 //!
 //! ```math
 //! \begin{aligned}
@@ -7,9 +7,10 @@
 //! \end{aligned}
 //! ```
 //!
-//! Shapes are aligned at the right; dimensions of size 1 and missing ones stretch. Each element of `x` is read many
-//! times, so its gradient is the sum over all of its copies: [`sum_to_size`](crate::ops::sum_to_size). PyTorch:
-//! `Tensor.expand`; there the result shares memory, here it is a copy unless nothing stretches.
+//! Shapes are aligned at the right. Dimensions of size 1 and missing dimensions are repeated. Each element of `x` is
+//! read several times, so its gradient is the sum over all of its copies: [`sum_to_size`](crate::ops::sum_to_size).
+//! PyTorch: `Tensor.expand`. PyTorch's result shares memory with the input. Here it is a copy unless no element is
+//! repeated.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -73,7 +74,7 @@ impl Op for Expand {
 
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
         let shape = self.output(&x[0].shape)?;
-        // Equal counts: only dimensions of size 1 were added.
+        // If the element counts are equal, only dimensions of size 1 were added.
         let view = shape.numel() == x[0].numel();
         Ok(if view { Plan::view(shape, x[0].dtype, 0) } else { Plan::new(shape, x[0].dtype) })
     }
@@ -113,10 +114,10 @@ impl Op for Expand {
 }
 
 impl Tensor {
-    /// The same values stretched to `size`. PyTorch: `Tensor.expand`.
+    /// The same values expanded to `size`. PyTorch: `Tensor.expand`.
     ///
     /// # Errors
-    /// A dimension that is neither 1 nor equal to its place in `size`.
+    /// A dimension that is neither 1 nor equal to the one in `size`.
     pub fn expand(&self, size: &[usize]) -> Result<Tensor> {
         if self.dims() == size {
             return Ok(self.clone());
@@ -156,7 +157,7 @@ pub static SPEC: OpSpec = OpSpec {
 mod tests {
     use crate::{Device, ErrorKind, Tensor};
 
-    /// A size that does not fit is refused with both shapes, never read out of bounds.
+    /// A size that does not fit is an error that names both shapes, and nothing is read out of bounds.
     #[test]
     fn what_does_not_stretch_is_refused() {
         let x = Tensor::from_vec(&Device::cpu().unwrap(), vec![1f32, 2.0], &[2]).unwrap();

@@ -1,4 +1,4 @@
-//! A range of dimensions merged into one: what stands between the last convolution and the first linear layer.
+//! Merges a range of dimensions into one. Networks use it between the last convolution and the first linear layer.
 //!
 //! ```math
 //! \begin{aligned}
@@ -8,7 +8,7 @@
 //! \end{aligned}
 //! ```
 //!
-//! The row-major position of every element stays, so the output and the gradient are views, as in
+//! The row-major position of every element stays the same, so the output and the gradient are views, as in
 //! [`reshape`](super::reshape). PyTorch: `torch.flatten`; `nn.Flatten` starts at dimension 1 to keep the batch.
 //!
 //! | tensor | shape |
@@ -84,7 +84,7 @@ impl Op for Flatten {
 }
 
 impl Tensor {
-    /// Dimensions `start_dim ..= end_dim` merged into one, without a copy; negative ones count from the end.
+    /// Merges dimensions `start_dim ..= end_dim` into one, without a copy. Negative ones count from the end.
     /// PyTorch: `torch.flatten`.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The same elements in another order or number: what lies where in memory, nothing computed.
+//! Ops that move, repeat or drop elements but compute nothing.
 
 mod cuda;
 

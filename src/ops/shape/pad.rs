@@ -1,4 +1,4 @@
-//! Padding, and its opposite: a negative pad crops.
+//! Padding: adds a border. A negative pad crops instead.
 //!
 //! ```math
 //! \begin{aligned}
@@ -14,12 +14,12 @@
 //! | replicate | the edge element | `a a a b c d d d` |
 //! | circular | from the other end | `c d a b c d a b` |
 //!
-//! A pixel that is read several times receives the sum of those gradients; a constant border sends its gradient nowhere.
-//! So the gradient of constant padding is padding with the signs reversed. PyTorch: `F.pad`.
+//! An element that is read several times receives the sum of those gradients. The gradient of a constant border is
+//! dropped. So the gradient of constant padding is padding with the signs reversed. PyTorch: `F.pad`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
-//! | input | any | any dtype forward |
+//! | input | any | any dtype in forward |
 //! | output | size + before + after for each padded dimension | `pad` = before, after of the last dimension, then of the one before it, ... |
 //!
 //! ```
@@ -42,21 +42,21 @@ use crate::{element_type, float_type};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
-/// What lies beyond the edge.
+/// The values of the border.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PadMode {
     /// This value.
     Constant(f64),
-    /// The image mirrored at its edge element.
+    /// The input mirrored at its edge element.
     Reflect,
     /// The edge element.
     Replicate,
-    /// The image's other end.
+    /// The elements from the input's other end.
     Circular,
 }
 
 impl PadMode {
-    /// The mode as `kernels/args.cuh` numbers it.
+    /// The mode's number in `kernels/args.cuh`.
     fn code(self) -> i32 {
         match self {
             PadMode::Constant(_) => 0,
@@ -66,7 +66,8 @@ impl PadMode {
         }
     }
 
-    /// Which index of a dimension of `size` lies at `j`, when the dimension is padded by `[before, after]`.
+    /// The input index that is read at position `j` (0 is the input's first element), in a dimension of `size` that is
+    /// padded by `[before, after]`. `None` for the constant.
     fn source(self, j: isize, size: isize, [before, after]: [isize; 2]) -> Option<usize> {
         let index = match self {
             _ if (0..size).contains(&j) && self != PadMode::Circular => j,
@@ -75,7 +76,7 @@ impl PadMode {
             PadMode::Reflect => 2 * (size - 1) - j,
             PadMode::Replicate => j.clamp(0, size - 1),
             PadMode::Circular => {
-                // What a negative pad crops does not come round again.
+                // Elements that a negative pad crops are not repeated in the other border.
                 let first = (-before).max(0);
                 let left = size - first - (-after).max(0);
                 first + (j - first).rem_euclid(left)
@@ -85,7 +86,7 @@ impl PadMode {
     }
 
     /// # Errors
-    /// A border that this mode cannot draw from a dimension of `size`.
+    /// A border that is too large for this mode and a dimension of `size`.
     fn check(self, d: usize, size: isize, [before, after]: [isize; 2], input: &Shape) -> Result<()> {
         let cropped = (-before).max(0) + (-after).max(0);
         let border = before.max(after);
@@ -99,7 +100,7 @@ impl PadMode {
                     0
                 }
             }
-            // Beyond one turn PyTorch leaves elements unwritten.
+            // PyTorch leaves elements unwritten if the border is longer than the dimension.
             PadMode::Circular => size - cropped,
         };
         if cropped <= size && border <= limit.max(0) {
@@ -118,18 +119,18 @@ impl PadMode {
 /// `F.pad(input, pad, mode, value)`.
 #[derive(Debug, Clone)]
 pub struct Pad {
-    /// Before and after, last dimension first.
+    /// The pads before and after each dimension, last dimension first.
     pub pad: SmallVec<[isize; 12]>,
     pub mode: PadMode,
 }
 
 impl Pad {
-    /// Before and after, for each dimension that `pad` names, outermost first.
+    /// The pads before and after each padded dimension, outermost first.
     fn borders(&self) -> impl DoubleEndedIterator<Item = [isize; 2]> {
         self.pad.chunks_exact(2).rev().map(|p| [p[0], p[1]])
     }
 
-    /// The number of leading dimensions that stay as they are.
+    /// The number of leading dimensions that are not padded.
     fn untouched(&self, input: &Shape) -> usize {
         input.rank() - self.pad.len() / 2
     }
@@ -153,7 +154,7 @@ impl Pad {
         Shape::new(&dims)
     }
 
-    /// The tables of the padded dimensions, from output index to offset in an input plane.
+    /// One table per padded dimension: for each output index the offset in an input plane.
     fn axes(&self, input: &Shape) -> Vec<Axis> {
         let strides = input.strides();
         let axis = |(d, border): (usize, [isize; 2])| {
@@ -165,7 +166,7 @@ impl Pad {
         (self.untouched(input)..).zip(self.borders()).map(axis).collect()
     }
 
-    /// What the kernels take: the padded dimensions, innermost first, and all others as one.
+    /// Arguments for the GPU kernels: the padded dimensions, innermost first, and all others merged into one.
     fn kernel(&self, input: &Shape, output: &Shape) -> kernels::Pad {
         let (planes, strides) = (self.planes(input), input.strides());
         let mut pad = kernels::Pad { n: output.numel() as i64, mode: self.mode.code(), ..Default::default() };
@@ -181,13 +182,13 @@ impl Pad {
         pad
     }
 
-    /// The number of planes that are padded alike.
+    /// The number of planes: the product of the dimensions that are not padded.
     fn planes(&self, input: &Shape) -> usize {
         input.dims()[..self.untouched(input)].iter().product()
     }
 }
 
-/// The bits of a number as an element.
+/// The bits of `value` as an element of `dtype`.
 fn bits(dtype: DType, value: f64) -> u64 {
     let mut bytes = [0; 8];
     element_type!(dtype, T => bytes[..size_of::<T>()].copy_from_slice(bytemuck::bytes_of(&<T as Element>::from_f64(value))));
@@ -243,7 +244,7 @@ impl Op for Pad {
         0
     }
 
-    /// A border is none of the input's elements, also where it repeats some.
+    /// The receptive field ignores borders, even if they repeat elements of the input.
     fn field(&self, x: &[Meta]) -> Field {
         if x[0].shape.rank() <= 2 {
             return Field::Pointwise;
@@ -253,7 +254,7 @@ impl Op for Pad {
     }
 }
 
-/// Every element of `dy` added where its value came from.
+/// `dx` from `dy`: each element of `dy` is added where its value came from.
 #[derive(Debug)]
 struct PadGrad {
     input: Meta,
@@ -288,11 +289,11 @@ impl GradientOp for PadGrad {
 }
 
 impl Tensor {
-    /// Borders around the last dimensions: `pad` is before and after of the last one, then of the one before it, and so
-    /// on; negative pads crop. PyTorch: `F.pad`.
+    /// Adds borders to the last dimensions. `pad` lists the pads before and after the last dimension, then those of the
+    /// dimension before it, and so on. Negative pads crop. PyTorch: `F.pad`.
     ///
     /// # Errors
-    /// An odd number of pads, more than there are dimensions, or a border that `mode` cannot draw.
+    /// An odd number of pads, pads for more dimensions than there are, or a border that is too large for `mode`.
     pub fn pad(&self, pad: &[isize], mode: PadMode) -> Result<Tensor> {
         Ok(one(apply(Pad { pad: pad.into(), mode }, &[self])?))
     }

@@ -1,4 +1,4 @@
-//! Dimensions in another order; `transpose` is the case of two that change places.
+//! Puts the dimensions in another order; `transpose` exchanges two of them.
 //!
 //! ```math
 //! \begin{aligned}
@@ -7,9 +7,10 @@
 //! \end{aligned}
 //! ```
 //!
-//! Dimension `d` of the output is dimension `dims[d]` of the input. Elements are only moved, so the gradient moves them
-//! back: by the inverse permutation. Tensors are contiguous, so moving means copying, tile by tile; an order that keeps
-//! every element in place (only dimensions of size 1 move) is a view. PyTorch: `torch.permute`.
+//! Dimension `d` of the output is dimension `dims[d]` of the input. Elements are only moved, so the gradient is moved
+//! back by the inverse permutation. Tensors here are always contiguous, so the elements are copied, tile by tile. If
+//! the order keeps every element in place (only dimensions of size 1 move), the output is a view. PyTorch:
+//! `torch.permute`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -39,7 +40,7 @@ type Order = SmallVec<[usize; MAX_RANK]>;
 /// `torch.permute(input, dims)`.
 #[derive(Debug)]
 pub struct Permute {
-    /// For each output dimension the input's; negative ones count from the end.
+    /// The input dimension for each output dimension; negative ones count from the end.
     pub dims: SmallVec<[isize; MAX_RANK]>,
 }
 
@@ -109,7 +110,8 @@ impl Op for Permute {
 }
 
 impl Tensor {
-    /// The dimensions in another order: output dimension `d` is `dims[d]` of this tensor. PyTorch: `torch.permute`.
+    /// Puts the dimensions in another order: output dimension `d` is dimension `dims[d]` of this tensor. PyTorch:
+    /// `torch.permute`.
     ///
     /// # Errors
     /// `dims` that do not name every dimension once.
@@ -118,7 +120,7 @@ impl Tensor {
         Ok(one(apply(Permute { dims }, &[self])?))
     }
 
-    /// Two dimensions change places; negative ones count from the end. PyTorch: `torch.transpose`.
+    /// Exchanges two dimensions; negative ones count from the end. PyTorch: `torch.transpose`.
     ///
     /// # Errors
     /// A dimension out of range.
@@ -174,7 +176,7 @@ mod tests {
         }
     }
 
-    /// Whole blocks of rows run in parallel: every element must arrive, from matrices that no tile divides.
+    /// Blocks of rows run in parallel. Every element must arrive, also if the tile size does not divide the matrix.
     #[test]
     fn large_ragged_transposes_move_every_element() {
         let cpu = Device::cpu().unwrap();

@@ -1,4 +1,4 @@
-//! The same elements under another shape.
+//! The same elements with another shape.
 //!
 //! ```math
 //! \begin{aligned}
@@ -7,8 +7,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! Tensors are contiguous and row-major, so nothing moves: the output shares the input's memory, and so does the
-//! gradient. One dimension may be `-1`: it takes what is left. PyTorch: `torch.reshape`.
+//! Tensors are contiguous and row-major, so no element moves. The output shares the input's memory, and dx shares that
+//! of dy. One dimension may be `-1`: its size is computed from the number of elements. PyTorch: `torch.reshape`.
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -36,12 +36,12 @@ use std::sync::Arc;
 /// `torch.reshape(input, shape)`.
 #[derive(Debug)]
 pub struct Reshape {
-    /// The dimensions, at most one of them -1.
+    /// The dimensions; at most one of them is -1.
     pub shape: SmallVec<[isize; MAX_RANK]>,
 }
 
 impl Reshape {
-    /// The shape with -1 replaced by what is left of `numel`.
+    /// The shape with -1 replaced by the size that gives the input's number of elements.
     fn resolve(&self, input: &Shape) -> Result<Shape> {
         let wrong = |what: &str| {
             Error::shape("reshape", what.to_owned())
@@ -108,10 +108,10 @@ impl Op for Reshape {
 }
 
 impl Tensor {
-    /// The same elements under `shape`, shared, not copied. One dimension may be -1. PyTorch: `torch.reshape`.
+    /// The same elements with another shape, shared and not copied. One dimension may be -1. PyTorch: `torch.reshape`.
     ///
-    /// Dimensions may be of any integer type: `x.reshape(&[2, -1])`, `x.reshape(y.dims())`; `x.reshape::<usize>(&[])`
-    /// makes a single element a scalar.
+    /// Dimensions may have any integer type: `x.reshape(&[2, -1])`, `x.reshape(y.dims())`. `x.reshape::<usize>(&[])`
+    /// turns a single element into a scalar.
     ///
     /// # Errors
     /// Another number of elements, a negative dimension, or more than one -1.

@@ -8,15 +8,15 @@
 //! \end{aligned}
 //! ```
 //!
-//! Every output element is one input element, so the gradient goes back where the value came from and the rest of `dx`
-//! is zero. Negative `start` and `end` count from the end of the dimension, and both are clamped to it, as in
-//! `x[start:end:step]`. A slice of the outermost dimension with step 1 lies together in memory and is a view, not a
-//! copy. PyTorch: `x[:, start:end:step]`, `torch.narrow`.
+//! Every output element is a copy of one input element, which receives its gradient. The rest of `dx` is zero. Negative
+//! `start` and `end` count from the end of the dimension, and both are clamped to it, as in `x[start:end:step]`. A
+//! slice of the outermost dimension with step 1 is contiguous in memory, so it is a view and not a copy. PyTorch:
+//! `x[:, start:end:step]`, `torch.narrow`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | at least one dimension | any dtype |
-//! | output | the input's with `ceil((end - start) / step)` at `dim` | |
+//! | output | as input, with size `ceil((end - start) / step)` at `dim` | |
 //!
 //! ```
 //! use receptive::{Device, Tensor};
@@ -48,7 +48,7 @@ pub struct Slice {
     pub step: isize,
 }
 
-/// A slice of a known shape: `[before, size, after]` around the dimension, and which indices it takes.
+/// A slice for a given input shape: the sizes `[before, size, after]` around the dimension, and the indices it takes.
 struct Resolved {
     dim: usize,
     around: [usize; 3],
@@ -124,7 +124,7 @@ impl Op for Slice {
         Field::Strided { start, step }
     }
 
-    /// What is not taken is not read.
+    /// Only the elements in the slice are read.
     fn bytes(&self, _x: &[Meta], y: &[Meta]) -> u64 {
         2 * y[0].bytes() as u64
     }
@@ -135,7 +135,7 @@ fn innermost_first(dims: [usize; 3]) -> [i64; 6] {
     [inner, middle, outer, 0, 0, 0]
 }
 
-/// `dy` put back among zeros.
+/// `dx` from `dy`: the elements of `dy` at their positions in the input, else 0.
 #[derive(Debug)]
 struct SliceGrad {
     input: Meta,
@@ -167,7 +167,7 @@ impl GradientOp for SliceGrad {
         let shape = self.input.shape;
         let Resolved { around: [before, size, after], start, step, len, .. } =
             self.forward.resolve(&shape)?;
-        // A constant border round elements that lie `step` apart.
+        // The kernel of constant padding writes zeros around and between the elements, which are `step` apart.
         let mut pad = Pad { n: shape.numel() as i64, rank: 3, ..Pad::default() };
         (pad.out, pad.size) = (innermost_first([before, size, after]), innermost_first([before, len, after]));
         pad.stride = innermost_first([len * after, after, 1]);
@@ -189,8 +189,8 @@ impl GradientOp for SliceGrad {
 }
 
 impl Tensor {
-    /// `x[.., start:end:step, ..]` along `dim`, with negative indices and clamping as in Python. A view when it lies
-    /// together in memory: step 1 along the outermost dimension.
+    /// `x[.., start:end:step, ..]` along `dim`, with negative indices and clamping as in Python. It is a view if it is
+    /// contiguous in memory: with step 1 along the outermost dimension.
     ///
     /// # Errors
     /// A scalar, a `dim` out of range, a step that is not positive.
@@ -198,7 +198,7 @@ impl Tensor {
         Ok(one(apply(Slice { dim, start, end, step }, &[self])?))
     }
 
-    /// `length` indices of `dim` from `start`. PyTorch: `torch.narrow`.
+    /// `length` indices of `dim`, starting at `start`. PyTorch: `torch.narrow`.
     ///
     /// # Errors
     /// A range that is not within the dimension.
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(scalar.slice(0, None, None, 1).unwrap_err().kind(), ErrorKind::Shape);
     }
 
-    /// A view's view must start where the first one did.
+    /// A view of a view must include the offset of the first view.
     #[test]
     fn a_slice_of_a_slice_keeps_its_offset() {
         let x = Tensor::from_vec(&Device::cpu().unwrap(), (0..12i64).collect(), &[6, 2]).unwrap();
