@@ -8,13 +8,13 @@
 //! \end{aligned}
 //! ```
 //!
-//! An operand that was stretched gets the sum of its copies' gradients. PyTorch: `torch.add`.
+//! The gradient of a broadcast operand is the sum over its copies. PyTorch: `torch.add`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | any | |
 //! | other | any that broadcasts with input | or a number, as attribute |
-//! | output | the two broadcast | |
+//! | output | the two shapes broadcast | |
 //!
 //! ```
 //! use receptive::{Device, Tensor};
@@ -111,7 +111,7 @@ pub static SPEC: OpSpec = OpSpec {
 mod tests {
     use crate::{DType, Device, Tensor};
 
-    /// Operators cannot return an error: the panic must carry its text, shapes and all.
+    /// Operators cannot return an error, so the panic must have the error's full text, with the shapes.
     #[test]
     #[should_panic(expected = "shapes do not broadcast: 3 against 2")]
     fn the_operator_panics_with_the_errors_text() {
@@ -120,7 +120,7 @@ mod tests {
         let _ = &zeros(&[3]) + &zeros(&[2]);
     }
 
-    /// Both operands are one leaf: it receives both gradients.
+    /// Both operands are the same leaf, which receives both gradients.
     #[test]
     fn a_tensor_added_to_itself_counts_twice() {
         let x = Tensor::scalar(&Device::cpu().unwrap(), 3f32).requires_grad();

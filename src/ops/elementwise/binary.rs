@@ -1,4 +1,4 @@
-//! What the ops of two broadcast operands have in common: all but their formula. The second operand is a tensor, or a
+//! What the ops of two broadcast operands share: everything except the formula. The second operand is a tensor, or a
 //! number given as an attribute.
 
 use super::cuda::{over_quads, walk};
@@ -16,7 +16,7 @@ use std::fmt::Debug;
 pub(super) trait Binary: Debug + Copy + Send + Sync + 'static {
     const NAME: &'static str;
 
-    /// The second operand, where it is a number and not a tensor.
+    /// The second operand, if it is a number and not a tensor.
     fn number(self) -> Option<f64>;
 
     /// The function.
@@ -38,7 +38,7 @@ pub(super) trait Differentiable: Binary {
     fn db(self, saved: &Saved, dy: &Tensor) -> Result<Tensor>;
 }
 
-/// What the kernel of a function of two operands takes. Without `b` the number stands for it.
+/// The arguments of the GPU kernel of a function of two operands. If `b` is null, `number` is the second operand.
 pub(super) struct Operands {
     pub grid: Launch,
     pub a: Ptr<f32>,
@@ -106,7 +106,7 @@ impl<F: Differentiable> Op for Zip<F> {
         self.launch(cx, x, y)
     }
 
-    /// A stretched operand was read many times: its gradient is the sum over its copies.
+    /// A broadcast operand is read several times, so its gradient is the sum over its copies.
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
         let gradient = |i: usize| {
             let whole = if i == 0 { self.0.da(saved, dy) } else { self.0.db(saved, dy) };
@@ -116,7 +116,7 @@ impl<F: Differentiable> Op for Zip<F> {
     }
 }
 
-/// A function that is itself a gradient.
+/// A function of two elements that computes a gradient of another op.
 impl<F: Binary> GradientOp for Zip<F> {
     fn name(&self) -> &'static str {
         F::NAME
@@ -140,7 +140,7 @@ impl<F: Binary> GradientOp for Zip<F> {
 }
 
 impl Tensor {
-    /// Applies a function of two operands; its number stands for the second where `other` is missing.
+    /// Applies a function of two operands. Without `other`, the function's number is the second operand.
     pub(super) fn zip<F: Differentiable>(&self, f: F, other: Option<&Tensor>) -> Result<Tensor> {
         Ok(one(match other {
             Some(other) => apply(Zip(f), &[self, other])?,
@@ -149,7 +149,7 @@ impl Tensor {
     }
 }
 
-/// Reads the operand `name` that may come as a tensor (`None`) or as a number.
+/// Reads the operand `name`, which is given either as a tensor (then the result is `None`) or as a number.
 ///
 /// # Errors
 /// Neither, or both.
@@ -164,7 +164,7 @@ pub(super) fn operand(attrs: &Attrs, op: &'static str, name: &str) -> Result<Opt
     }
 }
 
-/// The shapes every function of two operands is checked on.
+/// The shapes on which every function of two operands is checked.
 pub(super) fn cases(second: &'static str, number: &str, [a, b]: [Fill; 2]) -> Vec<Case> {
     let tensors =
         |label, x: &[usize], y: &[usize]| Case::new(label, "").filled("input", x, a).filled(second, y, b);
@@ -184,7 +184,7 @@ pub(super) fn cases(second: &'static str, number: &str, [a, b]: [Fill; 2]) -> Ve
     ]
 }
 
-/// `&a + &b` and `&a + 2.0`: as the method, but an error panics with its text where the operator stands.
+/// `&a + &b` and `&a + 2.0`: as the method, but an error panics with its text, at the line of the operator.
 macro_rules! operator {
     ($($trait:ident, $method:ident, $scalar:ident;)*) => {$(
         impl std::ops::$trait<&Tensor> for &Tensor {

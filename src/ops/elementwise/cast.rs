@@ -7,8 +7,9 @@
 //! \end{aligned}
 //! ```
 //!
-//! The rounding's own derivative is taken as 1. To a narrower float rounds to nearest; to an integer truncates towards
-//! zero, saturating. The gradient exists between floating types only. PyTorch: `input.to(dtype)`.
+//! The derivative of the rounding is taken as 1. A conversion to a narrower float rounds to nearest. A conversion to an
+//! integer truncates towards zero, and values out of range become the smallest or largest integer. Only conversions
+//! between floating-point types have a gradient. PyTorch: `input.to(dtype)`.
 //!
 //! ```
 //! use receptive::{DType, Device, Tensor};
@@ -63,10 +64,11 @@ impl Op for Cast {
     }
 }
 
-/// Generic, so that the conversions are those of [`Element`]: the 16-bit types have others of the same name.
+/// Generic so that it calls the conversions of [`Element`]: the 16-bit types have their own methods with the same
+/// names.
 fn convert<X: Element, Y: Element>(cx: &CpuCtx, x: &[X], y: &mut [Y]) {
     let work = y.len();
-    // Six types to six: compiled once each, not for every vector width.
+    // There are 36 pairs of types. Each is compiled once, not once per vector width.
     cx.pieces(y, CHUNK, work, |piece, y| {
         for (y, x) in y.iter_mut().zip(&x[piece * CHUNK..]) {
             *y = Y::from_f64(x.to_f64());
@@ -74,7 +76,7 @@ fn convert<X: Element, Y: Element>(cx: &CpuCtx, x: &[X], y: &mut [Y]) {
     });
 }
 
-/// The element types as `kernels/cast.cu` numbers them.
+/// The number of an element type in `kernels/cast.cu`.
 fn code(dtype: DType) -> i32 {
     match dtype {
         DType::F32 => 0,
@@ -100,7 +102,7 @@ impl Tensor {
 mod tests {
     use crate::{DType, Device, Tensor};
 
-    /// The last bits of an f32 decide which way a value in the middle of two 16-bit ones goes.
+    /// If an f32 is close to the middle between two 16-bit values, its last bits decide which one is nearer.
     #[test]
     fn narrow_floats_are_the_nearest() {
         let bit = f32::EPSILON;

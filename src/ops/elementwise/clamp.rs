@@ -1,4 +1,4 @@
-//! Limiting values to a range.
+//! Limits values to a range.
 //!
 //! ```math
 //! \begin{aligned}
@@ -9,16 +9,16 @@
 //! \end{aligned}
 //! ```
 //!
-//! Each element takes one of three values, and its gradient goes where the value came from; where `max < min` that is
-//! `max`. On a boundary two of them are equal: a number as limit stops the gradient there, a tensor shares it with `x`,
-//! half each, as in PyTorch 2.15 (`torch.clamp`). Either limit may be missing; they are two numbers or two tensors.
-//! NaN stays NaN, and a NaN limit makes NaN.
+//! Each output is a copy of x, min or max, and its gradient goes to the one that was copied. If `max < min`, that is
+//! `max`. If x is equal to a limit, the rules are those of PyTorch 2.15 (`torch.clamp`): if the limit is a number, the
+//! gradient is 0; if it is a tensor, x and the limit get half of the gradient each. Either limit may be missing. The
+//! limits are numbers or tensors, but not one of each. NaN stays NaN, and a NaN limit gives NaN.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | any | |
 //! | min, max | any that broadcast with input | or numbers, as attributes |
-//! | output | all broadcast | |
+//! | output | all shapes broadcast | |
 //!
 //! ```
 //! use receptive::{Device, Tensor};
@@ -36,7 +36,7 @@ use crate::ops::{Attrs, Case, Fill, Input, OpSpec};
 use crate::tensor::{Op, Tensor};
 use std::sync::Arc;
 
-/// Between two numbers.
+/// Limits by two numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Clamp {
     min: Option<f64>,
@@ -44,7 +44,7 @@ pub struct Clamp {
 }
 
 impl Clamp {
-    /// The limits; a missing one is infinite.
+    /// The limits. A missing limit is infinite.
     #[inline(always)]
     fn limits<T: Float>(self) -> (T, T) {
         let or = |limit: Option<f64>, missing| T::from_f64(limit.unwrap_or(missing));
@@ -87,13 +87,13 @@ impl Unary for Clamp {
     }
 }
 
-/// `max(x, min)`; NaN when either is.
+/// `max(x, min)`; NaN if either is NaN.
 #[inline(always)]
 pub(super) fn at_least<T: Float>(x: T, min: T) -> T {
     if min <= x || x.is_nan() { x } else { min }
 }
 
-/// `min(x, max)`; NaN when either is.
+/// `min(x, max)`; NaN if either is NaN.
 #[inline(always)]
 pub(super) fn at_most<T: Float>(x: T, max: T) -> T {
     if x <= max || x.is_nan() { x } else { max }
@@ -104,7 +104,7 @@ pub(super) fn no_limits() -> Error {
 }
 
 impl Tensor {
-    /// `min(max(x, min), max)`, element by element, with either limit missing. Any shape. PyTorch: `torch.clamp`.
+    /// `min(max(x, min), max)`, element by element. One limit may be missing. Any shape. PyTorch: `torch.clamp`.
     ///
     /// # Errors
     /// Neither limit; a dtype that does not compute.
@@ -160,8 +160,8 @@ mod tests {
     use super::*;
     use crate::{Device, ErrorKind};
 
-    /// NaN is smaller than no limit and larger than none: comparisons alone would let it turn into a number. The
-    /// gradients on the boundaries are those of PyTorch 2.15.
+    /// NaN is neither smaller nor larger than a limit, so plain comparisons could turn it into a number. The gradients
+    /// at the limits are those of PyTorch 2.15.
     #[test]
     fn nan_stays_nan_and_boundaries_are_pytorchs() {
         let cpu = Device::cpu().unwrap();

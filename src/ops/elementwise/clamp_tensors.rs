@@ -1,4 +1,4 @@
-//! Limiting values to a range given by tensors: the other op of [`clamp`](super::clamp), which has the formulas.
+//! Limits values to a range given by tensors. [`clamp`](super::clamp) has the formulas and the op for numbers.
 
 use super::clamp::{at_least, at_most, no_limits};
 use super::cuda::{over_quads, walk};
@@ -11,7 +11,7 @@ use crate::ops::one;
 use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::SmallVec;
 
-/// Which limits come as tensors, after the input and in this order.
+/// Which limits are given. They follow the input, in this order.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     min: bool,
@@ -19,18 +19,18 @@ struct Limits {
 }
 
 impl Limits {
-    /// `x`, and `min` and `max` where they come along.
+    /// Splits the inputs into `x` and, if given, `min` and `max`.
     fn split<X: Copy>(self, x: &[X]) -> (X, Option<X>, Option<X>) {
         (x[0], self.min.then(|| x[1]), self.max.then(|| x[1 + self.min as usize]))
     }
 }
 
-/// Between two tensors.
+/// Limits by tensors.
 #[derive(Debug)]
 pub(super) struct ClampTensors(Limits);
 
 impl ClampTensors {
-    /// The op where `[min, max]` come along.
+    /// The op for calls in which `min` and `max` are given or not.
     pub fn new([min, max]: [bool; 2]) -> ClampTensors {
         ClampTensors(Limits { min, max })
     }
@@ -111,7 +111,7 @@ impl Op for ClampTensors {
     }
 }
 
-/// Whose gradient.
+/// The input whose gradient is computed.
 #[derive(Debug, Clone, Copy)]
 enum Part {
     Input = 0,
@@ -119,7 +119,7 @@ enum Part {
     Max = 2,
 }
 
-/// How much of `dy` it receives.
+/// How much of `dy` this input receives.
 enum Share {
     Nothing,
     Half,
@@ -147,12 +147,13 @@ fn share<T: Float>(part: Part, x: T, min: Option<T>, max: Option<T>) -> Share {
     }
 }
 
-/// Whether `part` is not the value: `limited` says that the limit is, `free` that the input is.
+/// True if the output did not come from `part`, for calls with one limit. `limited`: the output is the limit. `free`:
+/// the output is the input.
 fn loses(part: Part, limited: bool, free: bool) -> bool {
     if matches!(part, Part::Input) { limited } else { free }
 }
 
-/// One input's gradient, from all inputs stretched to the shape of `dy`, and `dy`.
+/// The gradient of one input, from `dy` and all inputs, broadcast to the shape of `dy`.
 #[derive(Debug)]
 struct ClampTensorsGrad {
     limits: Limits,
@@ -201,7 +202,7 @@ impl GradientOp for ClampTensorsGrad {
 }
 
 impl Tensor {
-    /// As [`clamp`](Self::clamp) with tensors as limits, broadcast.
+    /// As [`clamp`](Self::clamp), with tensors as limits. All shapes broadcast.
     ///
     /// # Errors
     /// Neither limit; shapes that do not broadcast; dtypes that differ or do not compute.

@@ -1,11 +1,11 @@
-//! Broadcasting: the layout that the CPU loops walk, as the struct that kernels take.
+//! Broadcasting on a GPU: converts the layout that the CPU loops use to the struct that kernels take.
 
 use crate::core::Shape;
 use crate::cpu::broadcast::Layout;
 use crate::cuda::Launch;
 use crate::cuda::kernels::Walk;
 
-/// The walk over `y` of up to three operands that are stretched to its shape.
+/// The sizes of `y`, and the strides of up to three operands that are broadcast to its shape.
 pub(in crate::ops) fn walk<const K: usize>(y: &Shape, operands: [&Shape; K]) -> Walk {
     let mut walk = Walk { n: y.numel() as i64, ..Walk::default() };
     let layout = Layout::new(y, operands);
@@ -19,7 +19,7 @@ pub(in crate::ops) fn walk<const K: usize>(y: &Shape, operands: [&Shape; K]) -> 
     walk
 }
 
-/// A grid over `n` elements of which each thread takes four neighbours.
+/// A grid over `n` elements for kernels in which each thread computes four neighbouring elements.
 pub(in crate::ops) fn over_quads(n: usize) -> Launch {
     Launch::over(n.div_ceil(4))
 }

@@ -8,15 +8,15 @@
 //! \end{aligned}
 //! ```
 //!
-//! since `d(a/b)/db = -a/b^2 = -(a/b)/b`. With a `rounding_mode` the quotient is rounded, towards zero (`trunc`) or
-//! down (`floor`); the result is piecewise constant and both gradients are 0. An operand that was stretched gets the sum
-//! of its copies' gradients. PyTorch: `torch.div`.
+//! because `d(a/b)/db = -a/b^2 = -(a/b)/b`. With a `rounding_mode` the quotient is rounded, towards zero (`trunc`) or
+//! down (`floor`). The result is then piecewise constant, and both gradients are 0. The gradient of a broadcast operand
+//! is the sum over its copies. PyTorch: `torch.div`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | any | |
 //! | other | any that broadcasts with input | or a number, as attribute |
-//! | output | the two broadcast | |
+//! | output | the two shapes broadcast | |
 //!
 //! ```
 //! use receptive::{Device, Tensor};
@@ -32,10 +32,10 @@ use crate::ops::{Attrs, Case, Fill, Input, OpSpec};
 use crate::tensor::{Saved, Saves, Tensor};
 use std::sync::Arc;
 
-/// What happens to the quotient.
+/// How the quotient is rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rounding {
-    /// Nothing.
+    /// Not rounded.
     None,
     /// Rounded towards zero, as integer division in C.
     Trunc,
@@ -43,7 +43,7 @@ pub enum Rounding {
     Floor,
 }
 
-/// `input / other`, maybe rounded.
+/// `input / other`, rounded if wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Div {
     rounding: Rounding,
@@ -51,7 +51,7 @@ pub struct Div {
 }
 
 impl Div {
-    /// The gradient of a rounded quotient; `None` where it is not rounded.
+    /// The gradient of a rounded quotient, which is zero; `None` if the quotient is not rounded.
     fn flat(self, dy: &Tensor) -> Option<Result<Tensor>> {
         (self.rounding != Rounding::None).then(|| Tensor::zeros(dy.device(), dy.dims(), dy.dtype()))
     }
@@ -103,8 +103,9 @@ impl Differentiable for Div {
     }
 }
 
-/// The quotient rounded down. Rounding `a / b` itself would be wrong where the division already rounded up to an
-/// integer (1 / 0.1 is 10, but 0.1 is a little more than a tenth): so the exact remainder decides, as in Python.
+/// The quotient rounded down. Rounding the computed `a / b` would be wrong if the division has already rounded up to an
+/// integer. Example: 1 / 0.1 gives 10, but the float 0.1 is a little more than a tenth, so the exact quotient is below
+/// 10. So the exact remainder decides, as in Python.
 fn floor_div(a: f64, b: f64) -> f64 {
     if b == 0.0 {
         return a / b;
@@ -180,7 +181,7 @@ pub static SPEC: OpSpec = OpSpec {
 mod tests {
     use super::*;
 
-    /// The quotient's own rounding must not decide, and signs follow Python's `//`.
+    /// The rounding error of the division must not change the result, and signs follow Python's `//`.
     #[test]
     fn floor_follows_python() {
         assert_eq!(floor_div(1.0, 0.1), 9.0);

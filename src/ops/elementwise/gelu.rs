@@ -7,7 +7,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! `P` is the normal distribution, `p = P'` its density. `approximate=tanh` replaces `P` by `(1 + t) / 2`:
+//! `P` is the cumulative normal distribution; `p`, its derivative, is the density. `approximate=tanh` replaces `P` by
+//! `(1 + t) / 2`:
 //!
 //! ```math
 //! \begin{aligned}
@@ -16,8 +17,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! with `k = sqrt(2 / pi)` and `c = 0.044715`. Both derivatives are the product rule. Hendrycks and Gimpel 2016; PyTorch:
-//! `F.gelu`.
+//! with `k = sqrt(2 / pi)` and `c = 0.044715`. Both derivatives follow from the product rule. Hendrycks and Gimpel
+//! 2016; PyTorch: `F.gelu`.
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -38,16 +39,16 @@ use crate::tensor::Tensor;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use std::sync::Arc;
 
-/// Which formula of the normal distribution is used.
+/// Which formula for the normal distribution is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Approximate {
-    /// The exact one, by the error function.
+    /// The exact formula, with the error function.
     None,
-    /// A fit by a hyperbolic tangent.
+    /// An approximation with a hyperbolic tangent.
     Tanh,
 }
 
-/// `x` times the normal distribution at `x`.
+/// `x` times the cumulative normal distribution at `x`.
 #[derive(Debug, Clone, Copy)]
 struct Exact;
 
@@ -70,7 +71,7 @@ impl Unary for Exact {
     plain_kernels!(gelu_fwd_f32, gelu_bwd_f32);
 }
 
-/// The same by a hyperbolic tangent.
+/// The same, approximated with a hyperbolic tangent.
 #[derive(Debug, Clone, Copy)]
 struct Fitted;
 
@@ -88,7 +89,7 @@ impl Unary for Fitted {
     fn dx<T: Float>(self, x: T, dy: T) -> T {
         let t = inner(x).tanh();
         let flat = T::ONE - t * t;
-        // Far out the slope of t is 0, and its other factor may be infinite.
+        // For large |x| the slope 1 - t^2 is 0 and the other factor may be infinite; their product would be NaN.
         let bend = if flat == T::ZERO { flat } else { x * flat * inner_slope(x) };
         dy * T::from_f64(0.5) * (T::ONE + t + bend)
     }
@@ -112,7 +113,7 @@ fn inner_slope<T: Float>(x: T) -> T {
 }
 
 impl Tensor {
-    /// `x` times the normal distribution at `x`. Any shape. PyTorch: `F.gelu`.
+    /// `x` times the cumulative normal distribution at `x`. Any shape. PyTorch: `F.gelu`.
     ///
     /// # Errors
     /// A dtype that does not compute.
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
     use crate::Device;
 
-    /// x^3 overflows long before x does; the gradient must not become infinity times zero.
+    /// x^3 overflows for much smaller x than x itself. The gradient must not become infinity times zero.
     #[test]
     fn large_inputs_are_the_identity_or_zero() {
         for approximate in [Approximate::None, Approximate::Tanh] {

@@ -7,8 +7,9 @@
 //! \end{aligned}
 //! ```
 //!
-//! `s` is the attribute `negative_slope`, 0.01 by default: a unit that is never active still learns. PyTorch:
-//! `F.leaky_relu`. Backward reads the input, since a negative slope makes the output's sign ambiguous.
+//! `s` is the attribute `negative_slope`, 0.01 by default. With it, a unit whose input is always negative still learns.
+//! PyTorch: `F.leaky_relu`. Backward reads the input, because with a negative slope the output's sign does not tell the
+//! input's sign.
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -29,7 +30,7 @@ use crate::ops::{Case, Fill, Input, OpSpec};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
-/// `x` where positive, `negative_slope * x` elsewhere.
+/// `x` if positive, else `negative_slope * x`.
 #[derive(Debug, Clone, Copy)]
 pub struct LeakyRelu {
     negative_slope: f64,
@@ -60,8 +61,7 @@ impl Unary for LeakyRelu {
 }
 
 impl Tensor {
-    /// `x` where positive, `negative_slope * x` elsewhere. Any shape. PyTorch: `F.leaky_relu`, whose default slope is
-    /// 0.01.
+    /// `x` if positive, else `negative_slope * x`. Any shape. PyTorch: `F.leaky_relu`, whose default slope is 0.01.
     ///
     /// # Errors
     /// A dtype that does not compute.

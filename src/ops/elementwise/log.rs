@@ -7,7 +7,7 @@
 //! \end{aligned}
 //! ```
 //!
-//! Minus infinity at 0, NaN below. PyTorch: `torch.log`.
+//! The logarithm is minus infinity at 0 and NaN below 0. PyTorch: `torch.log`.
 //!
 //! | tensor | shape |
 //! |---|---|

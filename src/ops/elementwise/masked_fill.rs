@@ -1,4 +1,4 @@
-//! One value wherever a mask is set.
+//! Writes one value wherever a mask is set.
 //!
 //! ```math
 //! \begin{aligned}
@@ -8,16 +8,16 @@
 //! \end{aligned}
 //! ```
 //!
-//! Filling with minus infinity before a softmax takes elements out of it: that is how padding is masked. What is
-//! overwritten gets no gradient. `value` is a number or a tensor of rank 0, which is copied to every set place, so its
-//! gradient is the sum over them. PyTorch: `Tensor.masked_fill`.
+//! Elements filled with minus infinity before a softmax get probability 0; that is how padding is masked. Overwritten
+//! elements get gradient 0. `value` is a number or a tensor of rank 0. It is copied to every position where the mask is
+//! set, so its gradient is the sum over these positions. PyTorch: `Tensor.masked_fill`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | any | |
-//! | mask | any that broadcasts with input | u8: 0 is not set, anything else is |
+//! | mask | any that broadcasts with input | u8: 0 is not set, all other values are set |
 //! | value | `[]` | or a number, as attribute |
-//! | output | both broadcast | |
+//! | output | both shapes broadcast | |
 //!
 //! ```
 //! use receptive::{Device, Tensor};
@@ -40,7 +40,7 @@ use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_floa
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
-/// `input.masked_fill(mask, value)`; without a number the value is the third input.
+/// `input.masked_fill(mask, value)`. If `value` is `None`, the value is the third input.
 #[derive(Debug)]
 pub struct MaskedFill {
     value: Option<f64>,

@@ -1,4 +1,4 @@
-//! Element by element: functions of one number, of two that broadcast, and choices by a mask.
+//! Elementwise ops: functions of one tensor, of two tensors with broadcasting, and choices by a mask.
 
 mod binary;
 mod clamp_tensors;

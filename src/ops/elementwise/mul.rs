@@ -8,13 +8,13 @@
 //! \end{aligned}
 //! ```
 //!
-//! An operand that was stretched gets the sum of its copies' gradients. PyTorch: `torch.mul`.
+//! The gradient of a broadcast operand is the sum over its copies. PyTorch: `torch.mul`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | any | |
 //! | other | any that broadcasts with input | or a number, as attribute |
-//! | output | the two broadcast | |
+//! | output | the two shapes broadcast | |
 //!
 //! ```
 //! use receptive::{Device, Tensor};

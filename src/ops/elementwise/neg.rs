@@ -7,7 +7,7 @@
 //! \end{aligned}
 //! ```
 //!
-//! PyTorch: `torch.neg`. The gradient needs nothing but `dy`.
+//! PyTorch: `torch.neg`. The gradient needs only `dy`.
 //!
 //! | tensor | shape |
 //! |---|---|

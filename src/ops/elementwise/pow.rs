@@ -8,15 +8,16 @@
 //! \end{aligned}
 //! ```
 //!
-//! from `x^e = exp(e ln x)`. At the edges, as in PyTorch (`torch.pow`): `x^0` is 1 with gradient 0 for every x, 0 too;
-//! the exponent's gradient at input 0 is 0 for `e >= 0` (the limit of `x^e ln x` for `e > 0`). A negative base has real
-//! powers for whole exponents only, otherwise NaN, and no real gradient in `e`.
+//! e is the exponent. The derivatives follow from `x^e = exp(e ln x)`. Special cases are those of PyTorch
+//! (`torch.pow`). `x^0` is 1 with gradient 0 for every x, also for 0. The exponent's gradient at input 0 is 0 if
+//! `e >= 0`; for `e > 0` that is the limit of `x^e ln x`. The power of a negative base is real only for integer
+//! exponents and NaN for others; its gradient with respect to `e` is NaN.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | any | |
 //! | exponent | any that broadcasts with input | or a number, as attribute |
-//! | output | the two broadcast | |
+//! | output | the two shapes broadcast | |
 //!
 //! ```
 //! use receptive::{Device, Tensor};
@@ -75,7 +76,8 @@ impl Differentiable for Pow {
     }
 }
 
-/// Squares and their gradients are what powers are mostly used for, and `powf` is many times slower than a product.
+/// Treats exponents 1 and 2 separately. Most powers are squares and their gradients, and `powf` is many times slower
+/// than a product.
 #[inline(always)]
 fn power<T: Float>(x: T, e: T) -> T {
     if e == T::ONE {
@@ -87,7 +89,8 @@ fn power<T: Float>(x: T, e: T) -> T {
     }
 }
 
-/// As PyTorch with a number as exponent: roots are roots, which differ from `powf` at -0 and -infinity.
+/// As in PyTorch if the exponent is a number: exponents 1/2 and -1/2 use the square root, which differs from `powf` at
+/// -0 and -infinity.
 #[inline(always)]
 fn power_of_number<T: Float>(x: T, e: T) -> T {
     let half = T::from_f64(0.5);
@@ -192,7 +195,7 @@ pub static SPEC: OpSpec = OpSpec {
 mod tests {
     use crate::{Device, Tensor};
 
-    /// `0 * ln 0` and `0 * 0^-1` are NaN in naive code.
+    /// A direct implementation would compute `0 * ln 0` or `0 * 0^-1`, which are NaN.
     #[test]
     fn gradients_at_zero_are_pytorchs() {
         let cpu = Device::cpu().unwrap();

@@ -7,8 +7,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! The derivative at 0 is taken as 0, as in PyTorch (`F.relu`). Backward reads the output, not the input: the output
-//! is kept alive by the next layer anyway. NaN stays NaN.
+//! The derivative at 0 is taken as 0, as in PyTorch (`F.relu`). Backward reads the output and not the input, because
+//! the next layer keeps the output in memory anyway. NaN stays NaN.
 //!
 //! | tensor | shape |
 //! |---|---|

@@ -7,8 +7,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! With `u = e^-x`: `dy/dx = u / (1 + u)^2 = y (1 - y)`. For very negative x, `e^-x` is infinite and y is 0, which is
-//! right: no case distinction is needed. PyTorch: `torch.sigmoid`.
+//! With `u = e^-x`, the derivative is `u / (1 + u)^2 = y (1 - y)`. For very negative x, `e^-x` is infinite and y is 0,
+//! which is correct, so the code needs no special case. PyTorch: `torch.sigmoid`.
 //!
 //! | tensor | shape |
 //! |---|---|

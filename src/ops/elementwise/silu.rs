@@ -7,7 +7,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! By the product rule with `s' = s (1 - s)`. Elfwing et al. 2017, Ramachandran et al. 2017; PyTorch: `F.silu`.
+//! The gradient follows from the product rule with `ds/dx = s (1 - s)`. Elfwing et al. 2017, Ramachandran et al. 2017;
+//! PyTorch: `F.silu`.
 //!
 //! | tensor | shape |
 //! |---|---|

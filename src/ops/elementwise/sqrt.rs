@@ -7,7 +7,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! From `y^2 = x`: `2 y dy/dx = 1`. The slope at 0 is infinite, below 0 the root is NaN. PyTorch: `torch.sqrt`.
+//! The derivative of `y^2 = x` gives `2 y dy/dx = 1`. The slope at 0 is infinite. Below 0 the root is NaN. PyTorch:
+//! `torch.sqrt`.
 //!
 //! | tensor | shape |
 //! |---|---|

@@ -7,7 +7,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! From the quotient rule: numerator and denominator are each other's derivative. PyTorch: `torch.tanh`.
+//! The gradient follows from the quotient rule: the derivative of the numerator is the denominator, and the other way
+//! round. PyTorch: `torch.tanh`.
 //!
 //! | tensor | shape |
 //! |---|---|

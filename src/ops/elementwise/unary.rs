@@ -1,4 +1,4 @@
-//! What the ops of one tensor, element by element, have in common: all but their formula.
+//! What the elementwise ops of one tensor share: everything except the formula.
 
 use super::cuda::over_quads;
 use crate::core::{Float, Result};
@@ -11,8 +11,8 @@ use crate::tensor::{Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_floa
 use smallvec::smallvec;
 use std::fmt::Debug;
 
-/// What a gradient is computed from, besides `dy`. Reading the output lets the input go; the next layer keeps the
-/// output alive anyway.
+/// What a gradient is computed from, besides `dy`. If it reads the output, the input can be freed, and the next layer
+/// keeps the output in memory anyway.
 pub(in crate::ops) enum Reads {
     Nothing,
     Input,
@@ -22,11 +22,11 @@ pub(in crate::ops) enum Reads {
 /// An elementwise function and its derivative.
 pub(in crate::ops) trait Unary: Debug + Copy + Send + Sync + 'static {
     const NAME: &'static str;
-    /// The name of its gradient, in errors.
+    /// The gradient's name in error messages.
     const GRAD: &'static str;
     const READS: Reads;
 
-    /// Refuses attributes out of range.
+    /// Returns an error if an attribute is out of range.
     fn check(self) -> Result<()> {
         Ok(())
     }
@@ -34,17 +34,17 @@ pub(in crate::ops) trait Unary: Debug + Copy + Send + Sync + 'static {
     /// The function.
     fn y<T: Float>(self, x: T) -> T;
 
-    /// Its gradient, from the element that [`READS`](Self::READS) names and that of `dy`.
+    /// Its gradient, from the element of the tensor that [`READS`](Self::READS) names and the element of `dy`.
     fn dx<T: Float>(self, read: T, dy: T) -> T;
 
     /// Launches the kernel of the function over `n` elements.
     fn y_cuda(self, cx: &CudaCtx, grid: Launch, x: Ptr<f32>, y: Ptr<f32>, n: i64) -> Result<()>;
 
-    /// Launches the kernel of its gradient: `[read, dy]` give `dx`.
+    /// Launches the kernel of its gradient, which computes `dx` from `[read, dy]`.
     fn dx_cuda(self, cx: &CudaCtx, grid: Launch, from: [Ptr<f32>; 2], dx: Ptr<f32>, n: i64) -> Result<()>;
 }
 
-/// The launches of a function without settings, by the names of its two kernels.
+/// Defines the launch methods of a function without settings, from the names of its two kernels.
 macro_rules! plain_kernels {
     ($forward:ident, $backward:ident) => {
         fn y_cuda(
@@ -123,7 +123,7 @@ impl<F: Unary> Op for Map<F> {
     }
 }
 
-/// `dx` from what the function reads and `dy`.
+/// `dx` from `dy` and the tensor that the gradient reads.
 #[derive(Debug)]
 pub(super) struct MapGrad<F>(pub F);
 
@@ -167,7 +167,7 @@ impl Tensor {
     }
 }
 
-/// The shapes every elementwise function is checked on.
+/// The shapes on which every elementwise function is checked.
 pub(super) fn cases(attrs: &str, fill: Fill) -> Vec<Case> {
     vec![
         Case::new("plain", attrs).filled("input", &[2, 3, 5], fill),

@@ -1,4 +1,4 @@
-//! Choosing between two tensors, element by element.
+//! Chooses between two tensors, element by element.
 //!
 //! ```math
 //! \begin{aligned}
@@ -8,15 +8,16 @@
 //! \end{aligned}
 //! ```
 //!
-//! Each element is a copy of one of the two, so its gradient goes there whole and the other gets nothing. All three
-//! broadcast; a stretched operand's gradient is the sum over its copies. The element that was not chosen does not
-//! matter: where it is NaN or infinite, neither the output nor a gradient is. PyTorch: `torch.where`.
+//! c is the condition and o is other. Each output is a copy of an element of x or of o. That element receives the full
+//! gradient, the other one receives 0. All three operands broadcast, and the gradient of a broadcast operand is the sum
+//! over its copies. An element that was not chosen has no effect: if it is NaN or infinite, the output and the
+//! gradients still are not. PyTorch: `torch.where`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
 //! | condition | any that broadcasts with the others | u8: 0 is false, anything else true |
 //! | input, other | any that broadcast | a number is a tensor of rank 0 |
-//! | output | all broadcast | |
+//! | output | all shapes broadcast | |
 //!
 //! ```
 //! use receptive::{Device, Tensor};
@@ -81,7 +82,7 @@ impl Op for Where {
     }
 }
 
-/// `y = a` where the mask is set, else `b`; all three stretched to the shape of `y`.
+/// `y = a` where the mask is set, else `b`. All three are broadcast to the shape of `y`.
 pub(super) fn choose<T: Float>(cx: &CpuCtx, mask: View, a: View, b: View, y: &mut ViewMut) {
     let shapes = [&mask.shape, &a.shape, &b.shape];
     let (mask, a, b) = (mask.get::<u8>(), a.get::<T>(), b.get::<T>());
@@ -145,11 +146,12 @@ impl GradientOp for MaskedGrad {
 }
 
 impl Tensor {
-    /// This tensor where `condition` (u8) is not 0, else `other`; all broadcast. PyTorch:
+    /// This tensor where `condition` (u8) is not 0, else `other`. All shapes broadcast. PyTorch:
     /// `torch.where(condition, self, other)`.
     ///
     /// # Errors
-    /// A condition that is not u8; shapes that do not broadcast; a dtype that does not compute, or two.
+    /// A condition that is not u8; shapes that do not broadcast; a dtype that does not compute, or two different
+    /// dtypes.
     pub fn where_(&self, condition: &Tensor, other: &Tensor) -> Result<Tensor> {
         Ok(one(apply(Where, &[condition, self, other])?))
     }
@@ -185,7 +187,7 @@ mod tests {
     use super::*;
     use crate::{Device, ErrorKind};
 
-    /// A product with the mask would make 0 * inf = NaN of what was not chosen.
+    /// A product with the mask would give 0 * inf = NaN for an infinite element that was not chosen.
     #[test]
     fn what_is_not_chosen_leaves_no_trace() {
         let cpu = Device::cpu().unwrap();
