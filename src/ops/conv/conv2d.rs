@@ -229,7 +229,7 @@ impl Tensor {
     ///
     /// # Errors
     /// Shapes that disagree, a kernel larger than the padded input, zero stride or dilation, groups that do not divide
-    /// the channels, `same` with a stride, a dtype that does not compute.
+    /// the channels, `same` with a stride, a dtype other than f32 and f64.
     pub fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, options: &Conv2dOptions) -> Result<Tensor> {
         Ok(one(match bias {
             Some(bias) => apply(Conv2d(*options), &[self, weight, bias])?,
@@ -238,7 +238,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "conv2d",
     torch: "F.conv2d(input, weight, bias, stride, padding, dilation, groups)",

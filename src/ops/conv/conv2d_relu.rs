@@ -70,7 +70,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "conv2d_relu",
     torch: "F.relu(F.conv2d(input, weight, bias, stride, padding, dilation, groups))",

@@ -206,7 +206,7 @@ impl Tensor {
     ///
     /// # Errors
     /// Shapes that disagree, padding that cuts everything off, zero stride or dilation, output padding that is not
-    /// smaller than the stride or the dilation, groups that do not divide the channels, a dtype that does not compute.
+    /// smaller than the stride or the dilation, groups that do not divide the channels, a dtype other than f32 and f64.
     pub fn conv_transpose2d(
         &self,
         weight: &Tensor,
@@ -220,7 +220,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "conv_transpose2d",
     torch: "F.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)",

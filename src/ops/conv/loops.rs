@@ -27,7 +27,7 @@ use crate::tensor::{Meta, Plan, Tensor, one_float};
 /// loop has, negative outputs become 0.
 ///
 /// # Errors
-/// A dtype that does not compute.
+/// A dtype other than f32 and f64.
 pub(super) fn on_cpu(
     op: &str,
     cx: &CpuCtx,

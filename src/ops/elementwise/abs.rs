@@ -59,13 +59,13 @@ impl Tensor {
     /// `|x|`, element by element. Any shape. PyTorch: `torch.abs(input)`.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn abs(&self) -> Result<Tensor> {
         self.map(Abs)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "abs",
     torch: "torch.abs(input)",

@@ -74,7 +74,7 @@ impl Tensor {
     /// `self + other`, broadcast. PyTorch: `torch.add`.
     ///
     /// # Errors
-    /// Shapes that do not broadcast; dtypes that differ or do not compute.
+    /// Shapes that do not broadcast; dtypes that differ or are not f32 or f64.
     pub fn add(&self, other: &Tensor) -> Result<Tensor> {
         self.zip(Add { alpha: 1.0, other: None }, Some(other))
     }
@@ -82,13 +82,13 @@ impl Tensor {
     /// `self + other` for a number.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn add_scalar(&self, other: f64) -> Result<Tensor> {
         self.zip(Add { alpha: 1.0, other: Some(other) }, None)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "add",
     torch: "torch.add(input, other, alpha=1)",

@@ -107,7 +107,7 @@ impl Tensor {
     /// `min(max(x, min), max)`, element by element. One limit may be missing. Any shape. PyTorch: `torch.clamp`.
     ///
     /// # Errors
-    /// Neither limit; a dtype that does not compute.
+    /// Neither limit; a dtype other than f32 and f64.
     pub fn clamp(&self, min: Option<f64>, max: Option<f64>) -> Result<Tensor> {
         self.map(Clamp { min, max })
     }
@@ -128,7 +128,7 @@ fn build(attrs: &Attrs) -> Result<Arc<dyn Op>> {
     Ok(Arc::new(ClampTensors::new(tensors)))
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "clamp",
     torch: "torch.clamp(input, min=None, max=None)",

@@ -205,7 +205,7 @@ impl Tensor {
     /// As [`clamp`](Self::clamp), with tensors as limits. All shapes broadcast.
     ///
     /// # Errors
-    /// Neither limit; shapes that do not broadcast; dtypes that differ or do not compute.
+    /// Neither limit; shapes that do not broadcast; dtypes that differ or are not f32 or f64.
     pub fn clamp_tensors(&self, min: Option<&Tensor>, max: Option<&Tensor>) -> Result<Tensor> {
         if min.is_none() && max.is_none() {
             return Err(no_limits());

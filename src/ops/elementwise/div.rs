@@ -120,7 +120,7 @@ impl Tensor {
     /// `self / other`, broadcast. PyTorch: `torch.div`.
     ///
     /// # Errors
-    /// Shapes that do not broadcast; dtypes that differ or do not compute.
+    /// Shapes that do not broadcast; dtypes that differ or are not f32 or f64.
     pub fn div(&self, other: &Tensor) -> Result<Tensor> {
         self.zip(Div { rounding: Rounding::None, other: None }, Some(other))
     }
@@ -128,7 +128,7 @@ impl Tensor {
     /// `self / other` for a number.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn div_scalar(&self, other: f64) -> Result<Tensor> {
         self.zip(Div { rounding: Rounding::None, other: Some(other) }, None)
     }
@@ -151,7 +151,7 @@ fn rounding(attrs: &Attrs) -> Result<Rounding> {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "div",
     torch: "torch.div(input, other, rounding_mode=None)",

@@ -53,13 +53,13 @@ impl Tensor {
     /// `e^x`, element by element. Any shape. PyTorch: `torch.exp(input)`.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn exp(&self) -> Result<Tensor> {
         self.map(Exp)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "exp",
     torch: "torch.exp(input)",

@@ -116,7 +116,7 @@ impl Tensor {
     /// `x` times the cumulative normal distribution at `x`. Any shape. PyTorch: `F.gelu`.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn gelu(&self, approximate: Approximate) -> Result<Tensor> {
         match approximate {
             Approximate::None => self.map(Exact),
@@ -125,7 +125,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "gelu",
     torch: "F.gelu(input, approximate='none')",

@@ -64,13 +64,13 @@ impl Tensor {
     /// `x` if positive, else `negative_slope * x`. Any shape. PyTorch: `F.leaky_relu`, whose default slope is 0.01.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn leaky_relu(&self, negative_slope: f64) -> Result<Tensor> {
         self.map(LeakyRelu { negative_slope })
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "leaky_relu",
     torch: "F.leaky_relu(input, negative_slope=0.01)",

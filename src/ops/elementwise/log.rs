@@ -53,13 +53,13 @@ impl Tensor {
     /// `ln x`, element by element. Any shape. PyTorch: `torch.log(input)`.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn log(&self) -> Result<Tensor> {
         self.map(Log)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "log",
     torch: "torch.log(input)",

@@ -106,13 +106,13 @@ impl Tensor {
     /// `value` where `mask` (u8) is not 0, else this tensor; both broadcast. PyTorch: `Tensor.masked_fill`.
     ///
     /// # Errors
-    /// A mask that is not u8; shapes that do not broadcast; a dtype that does not compute.
+    /// A mask that is not u8; shapes that do not broadcast; a dtype other than f32 and f64.
     pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Result<Tensor> {
         Ok(one(apply(MaskedFill { value: Some(value) }, &[self, mask])?))
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "masked_fill",
     torch: "input.masked_fill(mask, value)",

@@ -75,7 +75,7 @@ impl Tensor {
     /// `self * other`, element by element, broadcast. PyTorch: `torch.mul`.
     ///
     /// # Errors
-    /// Shapes that do not broadcast; dtypes that differ or do not compute.
+    /// Shapes that do not broadcast; dtypes that differ or are not f32 or f64.
     pub fn mul(&self, other: &Tensor) -> Result<Tensor> {
         self.zip(Mul { other: None }, Some(other))
     }
@@ -83,13 +83,13 @@ impl Tensor {
     /// `self * other` for a number.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn mul_scalar(&self, other: f64) -> Result<Tensor> {
         self.zip(Mul { other: Some(other) }, None)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "mul",
     torch: "torch.mul(input, other)",

@@ -60,13 +60,13 @@ impl Tensor {
     /// `-x`, element by element. Any shape. PyTorch: `torch.neg(input)`.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn neg(&self) -> Result<Tensor> {
         self.map(Neg)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "neg",
     torch: "torch.neg(input)",

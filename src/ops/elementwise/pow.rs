@@ -157,7 +157,7 @@ impl Tensor {
     /// `self ^ exponent`, element by element, broadcast. PyTorch: `torch.pow`.
     ///
     /// # Errors
-    /// Shapes that do not broadcast; dtypes that differ or do not compute.
+    /// Shapes that do not broadcast; dtypes that differ or are not f32 or f64.
     pub fn pow(&self, exponent: &Tensor) -> Result<Tensor> {
         self.zip(Pow { exponent: None }, Some(exponent))
     }
@@ -165,13 +165,13 @@ impl Tensor {
     /// `self ^ exponent` for a number.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn pow_scalar(&self, exponent: f64) -> Result<Tensor> {
         self.zip(Pow { exponent: Some(exponent) }, None)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "pow",
     torch: "torch.pow(input, exponent)",

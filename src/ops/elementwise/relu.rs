@@ -54,13 +54,13 @@ impl Tensor {
     /// `max(x, 0)`, element by element. Any shape. PyTorch: `F.relu(input)`.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn relu(&self) -> Result<Tensor> {
         self.map(Relu)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "relu",
     torch: "F.relu(input)",

@@ -54,13 +54,13 @@ impl Tensor {
     /// `1 / (1 + e^-x)`, element by element. Any shape. PyTorch: `torch.sigmoid(input)`.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn sigmoid(&self) -> Result<Tensor> {
         self.map(Sigmoid)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "sigmoid",
     torch: "torch.sigmoid(input)",

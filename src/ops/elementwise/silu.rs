@@ -55,13 +55,13 @@ impl Tensor {
     /// `x / (1 + e^-x)`, element by element. Any shape. PyTorch: `F.silu(input)`.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn silu(&self) -> Result<Tensor> {
         self.map(Silu)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "silu",
     torch: "F.silu(input)",

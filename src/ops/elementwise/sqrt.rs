@@ -54,13 +54,13 @@ impl Tensor {
     /// `sqrt(x)`, element by element. Any shape. PyTorch: `torch.sqrt(input)`.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn sqrt(&self) -> Result<Tensor> {
         self.map(Sqrt)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "sqrt",
     torch: "torch.sqrt(input)",

@@ -72,7 +72,7 @@ impl Tensor {
     /// `self - other`, broadcast. PyTorch: `torch.sub`.
     ///
     /// # Errors
-    /// Shapes that do not broadcast; dtypes that differ or do not compute.
+    /// Shapes that do not broadcast; dtypes that differ or are not f32 or f64.
     pub fn sub(&self, other: &Tensor) -> Result<Tensor> {
         self.zip(Sub { alpha: 1.0, other: None }, Some(other))
     }
@@ -80,13 +80,13 @@ impl Tensor {
     /// `self - other` for a number.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn sub_scalar(&self, other: f64) -> Result<Tensor> {
         self.zip(Sub { alpha: 1.0, other: Some(other) }, None)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "sub",
     torch: "torch.sub(input, other, alpha=1)",

@@ -54,13 +54,13 @@ impl Tensor {
     /// `tanh(x)`, element by element. Any shape. PyTorch: `torch.tanh(input)`.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn tanh(&self) -> Result<Tensor> {
         self.map(Tanh)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "tanh",
     torch: "torch.tanh(input)",

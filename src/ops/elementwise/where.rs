@@ -150,14 +150,14 @@ impl Tensor {
     /// `torch.where(condition, self, other)`.
     ///
     /// # Errors
-    /// A condition that is not u8; shapes that do not broadcast; a dtype that does not compute, or two different
+    /// A condition that is not u8; shapes that do not broadcast; a dtype other than f32 and f64, or two different
     /// dtypes.
     pub fn where_(&self, condition: &Tensor, other: &Tensor) -> Result<Tensor> {
         Ok(one(apply(Where, &[condition, self, other])?))
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "where",
     torch: "torch.where(condition, input, other)",

@@ -244,7 +244,7 @@ impl Tensor {
     /// 0 to 1. `weight` and `pos_weight` broadcast to the logits. PyTorch: `F.binary_cross_entropy_with_logits`.
     ///
     /// # Errors
-    /// A target of another shape; weights that do not broadcast; a dtype that does not compute, or two different
+    /// A target of another shape; weights that do not broadcast; a dtype other than f32 and f64, or two different
     /// dtypes.
     pub fn binary_cross_entropy_with_logits(
         &self,
@@ -264,7 +264,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "binary_cross_entropy_with_logits",
     torch: "F.binary_cross_entropy_with_logits(input, target, weight=None, pos_weight=None, reduction='mean')",

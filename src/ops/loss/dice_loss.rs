@@ -224,13 +224,13 @@ impl Tensor {
     /// The soft Dice loss of these logits `[N, C, d1, ..]` against masks of the same shape with values from 0 to 1.
     ///
     /// # Errors
-    /// Fewer than three dimensions; a target of another shape; a dtype that does not compute, or two different dtypes.
+    /// Fewer than three dimensions; a target of another shape; a dtype other than f32 and f64, or two different dtypes.
     pub fn dice_loss(&self, target: &Tensor, settings: DiceLoss) -> Result<Tensor> {
         Ok(one(apply(settings, &[self, target])?))
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "dice_loss",
     torch: "1 - (2 * (p * target).sum(dims) + smooth) / ((p + target).sum(dims) + smooth), p = input.sigmoid()",

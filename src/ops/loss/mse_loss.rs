@@ -158,13 +158,13 @@ impl Tensor {
     /// The squared distance to `target`: its mean, its sum, or one value per element. PyTorch: `F.mse_loss`.
     ///
     /// # Errors
-    /// Shapes that do not broadcast; a dtype that does not compute, or two different dtypes.
+    /// Shapes that do not broadcast; a dtype other than f32 and f64, or two different dtypes.
     pub fn mse_loss(&self, target: &Tensor, reduction: Reduction) -> Result<Tensor> {
         Ok(one(apply(MseLoss { reduction }, &[self, target])?))
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "mse_loss",
     torch: "F.mse_loss(input, target, reduction='mean')",

@@ -208,7 +208,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "nll_loss",
     torch: "F.nll_loss(input, target, weight=None, ignore_index=-100, reduction='mean')",

@@ -135,7 +135,7 @@ impl Tensor {
     ///
     /// # Errors
     /// Shapes that disagree with the channels; a single value per channel in training; no running statistics outside
-    /// training; a negative eps; dtypes that differ or do not compute.
+    /// training; a negative eps; dtypes that differ or are not f32 or f64.
     pub fn batch_norm(
         &self,
         running: Option<[&Tensor; 2]>,
@@ -163,7 +163,7 @@ pub(super) const INPUTS: &[Input] = &[
     Input::new("bias").optional(),
 ];
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "batch_norm",
     torch: "F.batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-05)",

@@ -91,7 +91,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "batch_norm_relu",
     torch: "F.relu(F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps) + residual)",

@@ -91,7 +91,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "group_norm",
     torch: "F.group_norm(input, num_groups, weight=None, bias=None, eps=1e-05)",

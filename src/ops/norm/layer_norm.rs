@@ -92,7 +92,7 @@ impl Tensor {
 pub(super) const INPUTS: &[Input] =
     &[Input::new("input"), Input::new("weight").optional(), Input::new("bias").optional()];
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "layer_norm",
     torch: "F.layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05)",

@@ -246,7 +246,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: NAME,
     torch: "F.local_response_norm(input, size, alpha=0.0001, beta=0.75, k=1.0)",

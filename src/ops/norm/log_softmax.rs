@@ -55,13 +55,13 @@ impl Tensor {
     /// `ln(softmax(x))` along `dim`, computed in one step. Any shape. PyTorch: `F.log_softmax`.
     ///
     /// # Errors
-    /// A `dim` out of range; a dtype that does not compute.
+    /// A `dim` out of range; a dtype other than f32 and f64.
     pub fn log_softmax(&self, dim: isize) -> Result<Tensor> {
         self.along(dim, LogSoftmax)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "log_softmax",
     torch: "F.log_softmax(input, dim)",

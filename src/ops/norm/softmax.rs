@@ -56,13 +56,13 @@ impl Tensor {
     /// Turns the scores along `dim` into probabilities: from 0 to 1, with sum 1. Any shape. PyTorch: `F.softmax`.
     ///
     /// # Errors
-    /// A `dim` out of range; a dtype that does not compute.
+    /// A `dim` out of range; a dtype other than f32 and f64.
     pub fn softmax(&self, dim: isize) -> Result<Tensor> {
         self.along(dim, Softmax)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "softmax",
     torch: "F.softmax(input, dim)",

@@ -136,13 +136,13 @@ impl Tensor {
     /// PyTorch: `F.adaptive_avg_pool2d`.
     ///
     /// # Errors
-    /// Another rank, images without pixels, a dtype that does not compute.
+    /// Another rank, images without pixels, a dtype other than f32 and f64.
     pub fn adaptive_avg_pool2d(&self, output_size: impl Into<OutputSize>) -> Result<Tensor> {
         Ok(one(apply(AdaptiveAvgPool2d(output_size.into()), &[self])?))
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "adaptive_avg_pool2d",
     torch: "F.adaptive_avg_pool2d(input, output_size)",

@@ -213,13 +213,13 @@ impl Tensor {
     ///
     /// # Errors
     /// Another rank, a window larger than the padded input, padding of more than half the kernel, zero kernel, stride
-    /// or divisor, a dtype that does not compute.
+    /// or divisor, a dtype other than f32 and f64.
     pub fn avg_pool2d(&self, options: &AvgPool2dOptions) -> Result<Tensor> {
         Ok(one(apply(AvgPool2d(*options), &[self])?))
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "avg_pool2d",
     torch: "F.avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)",

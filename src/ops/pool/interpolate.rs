@@ -296,13 +296,13 @@ impl Tensor {
     ///
     /// # Errors
     /// Another rank, an input or output without pixels, factors that are not above 0, settings for bilinear with
-    /// another mode, a dtype that does not compute.
+    /// another mode, a dtype other than f32 and f64.
     pub fn interpolate(&self, options: &InterpolateOptions) -> Result<Tensor> {
         Ok(one(apply(Interpolate(*options), &[self])?))
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "interpolate",
     torch: "F.interpolate(input, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)",

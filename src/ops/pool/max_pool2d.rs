@@ -226,7 +226,7 @@ impl Tensor {
     ///
     /// # Errors
     /// Another rank, a window larger than the padded input, padding of more than half the window, zero kernel, stride
-    /// or dilation, a dtype that does not compute.
+    /// or dilation, a dtype other than f32 and f64.
     pub fn max_pool2d(&self, options: &MaxPool2dOptions) -> Result<Tensor> {
         Ok(one(apply(MaxPool2d { options: *options, return_indices: false }, &[self])?))
     }
@@ -244,7 +244,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "max_pool2d",
     torch: "F.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices=True)",

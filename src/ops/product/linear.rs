@@ -223,7 +223,7 @@ impl Tensor {
     /// `x W^T + b`: `[*, I]` and a weight `[O, I]` give `[*, O]`. PyTorch: `F.linear`.
     ///
     /// # Errors
-    /// Features that disagree with the weight, a bias that is not `[O]`, a dtype that does not compute.
+    /// Features that disagree with the weight, a bias that is not `[O]`, a dtype other than f32 and f64.
     pub fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         Ok(one(match bias {
             Some(bias) => apply(Linear, &[self, weight, bias])?,
@@ -232,7 +232,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "linear",
     torch: "F.linear(input, weight, bias)",

@@ -62,7 +62,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "linear_relu",
     torch: "F.relu(F.linear(input, weight, bias))",

@@ -257,13 +257,13 @@ impl Tensor {
     /// The matrix product, with vectors and broadcast batches as in `torch.matmul`.
     ///
     /// # Errors
-    /// A scalar, inner dimensions that disagree, batches that do not broadcast, a dtype that does not compute.
+    /// A scalar, inner dimensions that disagree, batches that do not broadcast, a dtype other than f32 and f64.
     pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
         Ok(one(apply(MatMul, &[self, other])?))
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "matmul",
     torch: "torch.matmul(input, other)",

@@ -199,13 +199,13 @@ impl Tensor {
     /// mask: the same key drops the same elements. PyTorch: `F.dropout(training=True)`.
     ///
     /// # Errors
-    /// `p` outside 0 to 1, or NaN; a dtype that does not compute.
+    /// `p` outside 0 to 1, or NaN; a dtype other than f32 and f64.
     pub fn dropout(&self, p: f64, key: Key) -> Result<Tensor> {
         Ok(one(apply(Dropout { p, key, training: true }, &[self])?))
     }
 }
 
-/// This op's row. The attribute `seed` stands for PyTorch's global generator.
+/// This op's row in the table of ops. The attribute `seed` replaces PyTorch's global generator.
 pub static SPEC: OpSpec = OpSpec {
     name: "dropout",
     torch: "F.dropout(input, p=0.5, training=True)",

@@ -161,13 +161,13 @@ impl Tensor {
     /// the mask: the same key drops the same channels. PyTorch: `F.dropout2d(training=True)`.
     ///
     /// # Errors
-    /// `p` outside 0 to 1, or NaN; fewer than two dimensions; a dtype that does not compute.
+    /// `p` outside 0 to 1, or NaN; fewer than two dimensions; a dtype other than f32 and f64.
     pub fn dropout2d(&self, p: f64, key: Key) -> Result<Tensor> {
         Ok(one(apply(Dropout2d { p, key, training: true }, &[self])?))
     }
 }
 
-/// This op's row. The attribute `seed` stands for PyTorch's global generator.
+/// This op's row in the table of ops. The attribute `seed` replaces PyTorch's global generator.
 pub static SPEC: OpSpec = OpSpec {
     name: "dropout2d",
     torch: "F.dropout2d(input, p=0.5, training=True)",

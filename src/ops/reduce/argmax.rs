@@ -88,13 +88,13 @@ impl Tensor {
     /// counts. PyTorch: `torch.argmax`.
     ///
     /// # Errors
-    /// A `dim` out of range; no elements to choose from; a dtype that does not compute.
+    /// A `dim` out of range; no elements to choose from; a dtype other than f32 and f64.
     pub fn argmax(&self, dim: Option<isize>, keepdim: bool) -> Result<Tensor> {
         Ok(one(apply(Argmax { dim, keepdim }, &[self])?))
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "argmax",
     torch: "torch.argmax(input, dim=None, keepdim=False)",

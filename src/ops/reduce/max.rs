@@ -212,7 +212,7 @@ impl Tensor {
     /// The largest element, a scalar. PyTorch: `torch.max(input)`.
     ///
     /// # Errors
-    /// An empty tensor; a dtype that does not compute.
+    /// An empty tensor; a dtype other than f32 and f64.
     pub fn max_all(&self) -> Result<Tensor> {
         Ok(one(apply(Max { dim: None, keepdim: false }, &[self])?))
     }
@@ -221,14 +221,14 @@ impl Tensor {
     /// PyTorch: `torch.max(input, dim, keepdim)`.
     ///
     /// # Errors
-    /// A `dim` out of range or of size 0; a dtype that does not compute.
+    /// A `dim` out of range or of size 0; a dtype other than f32 and f64.
     pub fn max_dim(&self, dim: isize, keepdim: bool) -> Result<(Tensor, Tensor)> {
         let mut outputs = apply(Max { dim: Some(dim), keepdim }, &[self])?.into_iter();
         Ok(outputs.next().zip(outputs.next()).expect("max over a dim has two outputs"))
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "max",
     torch: "torch.max(input, dim=None, keepdim=False)",

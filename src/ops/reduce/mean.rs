@@ -93,7 +93,7 @@ impl Tensor {
     /// PyTorch: `torch.mean`.
     ///
     /// # Errors
-    /// A dimension out of range or named twice; a dtype that does not compute.
+    /// A dimension out of range or named twice; a dtype other than f32 and f64.
     pub fn mean(&self, dim: &[isize], keepdim: bool) -> Result<Tensor> {
         Ok(one(apply(Mean(Dims::new(dim, keepdim)), &[self])?))
     }
@@ -101,13 +101,13 @@ impl Tensor {
     /// The mean of all elements, a scalar.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn mean_all(&self) -> Result<Tensor> {
         self.mean(&[], false)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "mean",
     torch: "torch.mean(input, dim=None, keepdim=False)",

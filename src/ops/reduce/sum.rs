@@ -124,7 +124,7 @@ impl Tensor {
     /// PyTorch: `torch.sum`.
     ///
     /// # Errors
-    /// A dimension out of range or named twice; a dtype that does not compute.
+    /// A dimension out of range or named twice; a dtype other than f32 and f64.
     pub fn sum(&self, dim: &[isize], keepdim: bool) -> Result<Tensor> {
         Ok(one(apply(Sum(Dims::new(dim, keepdim)), &[self])?))
     }
@@ -132,13 +132,13 @@ impl Tensor {
     /// The sum of all elements, a scalar.
     ///
     /// # Errors
-    /// A dtype that does not compute.
+    /// A dtype other than f32 and f64.
     pub fn sum_all(&self) -> Result<Tensor> {
         self.sum(&[], false)
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "sum",
     torch: "torch.sum(input, dim=None, keepdim=False)",

@@ -87,7 +87,7 @@ impl Tensor {
     /// `Tensor.sum_to_size`.
     ///
     /// # Errors
-    /// A `size` that does not broadcast to this shape; a dtype that does not compute.
+    /// A `size` that does not broadcast to this shape; a dtype other than f32 and f64.
     pub fn sum_to_size(&self, size: &[usize]) -> Result<Tensor> {
         if self.dims() == size {
             return Ok(self.clone());
@@ -96,7 +96,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "sum_to_size",
     torch: "input.sum_to_size(size)",

@@ -162,7 +162,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "cat",
     torch: "torch.cat(tensors, dim=0)",

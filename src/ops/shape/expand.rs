@@ -127,7 +127,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "expand",
     torch: "input.expand(size)",

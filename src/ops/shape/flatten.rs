@@ -94,7 +94,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "flatten",
     torch: "torch.flatten(input, start_dim=0, end_dim=-1)",

@@ -299,7 +299,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "pad",
     torch: "F.pad(input, pad, mode='constant', value=None)",

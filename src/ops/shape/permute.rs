@@ -134,7 +134,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "permute",
     torch: "torch.permute(input, dims)",

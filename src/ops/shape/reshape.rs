@@ -122,7 +122,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "reshape",
     torch: "torch.reshape(input, shape)",

@@ -215,7 +215,7 @@ impl Tensor {
     }
 }
 
-/// This op's row.
+/// This op's row in the table of ops.
 pub static SPEC: OpSpec = OpSpec {
     name: "slice",
     torch: "torch.ops.aten.slice(input, dim=0, start=None, end=None, step=1)",
