@@ -11,7 +11,7 @@
 //! S is the stride, P the padding and D the dilation. x is zero where (p, q) lies in the padding.
 //!
 //! y is linear in x, in w and in b, so all gradients are sums over the same products. Take one product `x w` in the sum
-//! of `y[n,o,i,j]`. It adds `dy[n,o,i,j] w` to the gradient of its x, and `dy[n,o,i,j] x` to the gradient of its w.
+//! of `y[n,o,i,j]`. It adds `dy[n,o,i,j] w` to dx at its x, and `dy[n,o,i,j] x` to dw at its w.
 //!
 //! ```math
 //! \begin{aligned}
@@ -26,7 +26,7 @@
 //! PyTorch. dx has terms only for the outputs that read the pixel. On the CPU an inf or a NaN reaches only the results
 //! whose sum above contains it. Some rungs take short cuts that would spread it farther: they put zeros between rows,
 //! or they add neighbouring pixels (Winograd), which may also overflow. Where that happens, another loop computes the
-//! sums again. On a GPU a captured graph cannot branch on the data, so an inf or a NaN in x, w or dy may reach more
+//! sums again. On a GPU a captured graph cannot branch on the data. There an inf or a NaN in x, w or dy may reach more
 //! gradients of the same tile.
 //!
 //! `groups` splits the channels into that many independent convolutions; `groups = C` is a depthwise convolution.

@@ -8,9 +8,9 @@
 //! \end{aligned}
 //! ```
 //!
-//! because `d(a/b)/db = -a/b^2 = -(a/b)/b`. With a `rounding_mode` the quotient is rounded, towards zero (`trunc`) or
-//! down (`floor`). The result is then piecewise constant, and both gradients are 0. The gradient of a broadcast operand
-//! is the sum over its copies. PyTorch: `torch.div`.
+//! The second gradient follows from `d(a/b)/db = -a/b^2 = -(a/b)/b`. With a `rounding_mode` the quotient is rounded,
+//! towards zero (`trunc`) or down (`floor`). The result is then piecewise constant, and both gradients are 0. The
+//! gradient of a broadcast operand is the sum over its copies. PyTorch: `torch.div`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -104,8 +104,8 @@ impl Differentiable for Div {
 }
 
 /// The quotient rounded down. Rounding the computed `a / b` would be wrong if the division has already rounded up to an
-/// integer. Example: 1 / 0.1 gives 10, but the float 0.1 is a little more than a tenth, so the exact quotient is below
-/// 10. So the exact remainder decides, as in Python.
+/// integer. Example: 1 / 0.1 gives 10, but the float 0.1 is a little more than a tenth, so 10 is too large. The exact
+/// remainder decides instead, as in Python.
 fn floor_div(a: f64, b: f64) -> f64 {
     if b == 0.0 {
         return a / b;

@@ -17,7 +17,7 @@
 //! \end{aligned}
 //! ```
 //!
-//! with `k = sqrt(2 / pi)` and `c = 0.044715`. Both derivatives follow from the product rule. Hendrycks and Gimpel
+//! Here `k = sqrt(2 / pi)` and `c = 0.044715`. Both derivatives follow from the product rule. Hendrycks and Gimpel
 //! 2016; PyTorch: `F.gelu`.
 //!
 //! | tensor | shape |

@@ -64,7 +64,7 @@ use std::sync::Arc;
 /// defaults.
 #[derive(Debug, Clone, Copy)]
 pub struct CrossEntropy {
-    /// Samples with this label are ignored. For targets that are labels.
+    /// Samples with this label are ignored. Used only if the targets are labels.
     pub ignore_index: i64,
     /// The part of each target that is spread evenly over all classes, from 0 to 1.
     pub label_smoothing: f64,
@@ -201,8 +201,8 @@ impl CrossEntropyGrad {
                 }
                 let (mut sum, mut asks) = (T::ZERO, false);
                 goal.each(i, |_, wq| (sum, asks) = (sum + wq, true));
-                // An ignored sample has gradient 0, even if `g` is infinite because a mean over no samples divides by
-                // 0. A sample whose class has weight 0 is not ignored: 0 / 0 gives NaN for every class, as in PyTorch.
+                // An ignored sample has gradient 0, even if `g` is infinite (a mean over no samples divides by 0). A
+                // sample whose class has weight 0 is not ignored: 0 / 0 gives NaN for every class, as in PyTorch.
                 let scale = if asks { g * sum } else { T::ZERO };
                 for c in 0..s.c {
                     gradient[s.at(i, c) - start] = log_p[s.at(i, c)].exp() * scale;

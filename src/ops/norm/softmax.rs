@@ -9,8 +9,8 @@
 //!
 //! The sums and the maximum go along dimension `dim`. The shift by `m` cancels in exact arithmetic. In floating-point
 //! arithmetic it keeps `exp` from overflowing. The derivative is `d y[k] / d x[i] = y[k] ([i = k] - y[i])`: raising one
-//! score lowers all other probabilities. Multiplied by `dy[k]` and summed over k, it gives the formula above, which
-//! needs only the output.
+//! score lowers all other probabilities. Multiplied by `dy[k]` and summed over k, it gives the formula for dx above,
+//! which needs only the output.
 //!
 //! As in PyTorch (`F.softmax`), a row of minus infinities gives NaN. A single minus infinity has probability 0.
 //!

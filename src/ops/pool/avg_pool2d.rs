@@ -8,9 +8,9 @@
 //! \end{aligned}
 //! ```
 //!
-//! S is the stride, P the padding, K the kernel size and D the divisor. Each input enters a window's sum with factor 1
-//! / D, so it receives that share of the window's gradient. D is `divisor_override` if given. Else it is the number of
-//! the window's taps that lie in the input or its padding (`count_include_pad`, the default), or in the input alone.
+//! S is the stride, P the padding, K the kernel size and D the divisor. Each input enters a window's mean with factor
+//! `1 / D`, so it receives that share of the window's gradient. D is `divisor_override` if given. Else it is the number
+//! of the window's taps that lie in the input or its padding (`count_include_pad`, the default), or in the input alone.
 //! `ceil_mode` can create taps beyond the padding; they never count. PyTorch: `F.avg_pool2d`.
 //!
 //! | tensor | shape | |

@@ -1,4 +1,4 @@
-//! Pooling over image windows, and resizing of images.
+//! Pooling over windows of images, and resizing of images.
 
 pub mod adaptive;
 mod cuda;

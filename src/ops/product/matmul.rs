@@ -52,7 +52,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct MatMul;
 
-/// A batched matrix product. Matmul and both of its gradients are one. `transpose` tells which operands are transposed
+/// A batched matrix product; matmul and both of its gradients use it. `transpose` tells which operands are transposed
 /// first, in their last two dimensions.
 #[derive(Debug)]
 struct Product {
@@ -181,7 +181,7 @@ impl Op for MatMul {
         let (a, b) = (saved.input(0), saved.input(1));
         let s = FORWARD.sizes(a.shape(), b.shape())?;
         let matrices = |x: &Tensor, batch: &Shape, rows: usize, columns: usize| {
-            // A single right-hand matrix is multiplied by all rows at once, and so is its gradient computed.
+            // With a single right-hand matrix, one product covers all rows, in forward and in backward.
             match s.batch[1].numel() {
                 1 => x.reshape(&[batch.numel() * rows, columns]),
                 _ => x.reshape(&[batch.dims(), &[rows, columns]].concat()),

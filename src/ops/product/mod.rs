@@ -1,4 +1,4 @@
-//! Matrix products, and the linear layer, which is one.
+//! Matrix products, and linear layers, which are made of one.
 
 pub(in crate::ops) mod with_relu;
 

@@ -1,4 +1,4 @@
-//! Combines an op that has weights and the ReLU after it into one op.
+//! Combines an op that has weights with the ReLU after it.
 //!
 //! ```math
 //! \begin{aligned}

@@ -267,8 +267,8 @@ mod tests {
         Tensor::from_vec(&Device::cpu().unwrap(), values, dims).unwrap().requires_grad()
     }
 
-    /// As in PyTorch: over all elements, equal largest elements share the gradient; along a dimension, the first gets
-    /// it all.
+    /// As in PyTorch: for the maximum over all elements, equal largest elements share the gradient. Along a dimension
+    /// the first one receives all of it.
     #[test]
     fn ties() {
         let x = tensor(vec![2.0, 1.0, 2.0, 2.0], &[2, 2]);

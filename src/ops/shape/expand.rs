@@ -157,7 +157,7 @@ pub static SPEC: OpSpec = OpSpec {
 mod tests {
     use crate::{Device, ErrorKind, Tensor};
 
-    /// A size that does not fit is an error that names both shapes, and nothing is read out of bounds.
+    /// A size that does not fit gives an error with both shapes, and nothing is read out of bounds.
     #[test]
     fn what_does_not_stretch_is_refused() {
         let x = Tensor::from_vec(&Device::cpu().unwrap(), vec![1f32, 2.0], &[2]).unwrap();
