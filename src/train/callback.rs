@@ -1,24 +1,24 @@
-//! What may watch the training loop, and stop it.
+//! The interface for watching the training loop and stopping it.
 
 use super::{Outcome, PhaseReport, Setup, StepReport, Trainer};
 use crate::core::Result;
 
-/// Whether to go on. The later one wins.
+/// Whether to go on. If several callbacks answer, the variant listed last wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flow {
     Continue,
-    /// Go on, but report all steps that are queued first: the callback needs the trainer's state to be that of the step
-    /// last reported. See [`Trainer::settled`].
+    /// Go on, but first report all steps that are queued. A callback returns this when it needs the trainer's state to
+    /// be that of the last reported step. See [`Trainer::settled`].
     Settle,
     /// Stop after this step; the run can be resumed. The model keeps its last weights.
     Stop,
-    /// End the run as at its natural end: no more steps, the epoch is validated, the run counts as finished, and the model
-    /// gets the best weights where [`Keep::Best`](super::Keep::Best) says so.
+    /// End the run as if it had reached its end: no more steps, the epoch is validated, the run counts as finished, and
+    /// with [`Keep::Best`](super::Keep::Best) the model gets the best weights.
     Finish,
 }
 
 impl Flow {
-    /// Whether the run goes no further.
+    /// Whether the run ends here.
     pub fn ends(self) -> bool {
         self >= Flow::Stop
     }
@@ -26,7 +26,8 @@ impl Flow {
 
 /// Watches a run. Callbacks are called in the order they were added; an error from one ends the run.
 pub trait Callback: Send {
-    /// When the parts of a run folder's run are there: network, data, weights. A trainer put together by hand does not call it.
+    /// After the network, data and weights of a run folder are set up. It is not called for a trainer that you build by
+    /// hand.
     ///
     /// # Errors
     /// Ends the run.
@@ -34,7 +35,7 @@ pub trait Callback: Send {
         Ok(())
     }
 
-    /// Before the first step (of a resumed run: its next step).
+    /// Before the first step. For a resumed run that is its next step.
     ///
     /// # Errors
     /// Ends the run.
@@ -42,16 +43,19 @@ pub trait Callback: Send {
         Ok(())
     }
 
-    /// Whether [`on_step`](Self::on_step) of this step looks at the model: its weights, and the gradients that its parameters
-    /// hold, are then those of this step. Asked before the step; a GPU that replays steps is waited for.
+    /// Whether [`on_step`](Self::on_step) of this step reads the model. If so, the weights and gradients are those of
+    /// this step when `on_step` runs. This is asked before the step. If the step is a CUDA graph replay, the trainer
+    /// waits for the GPU.
     fn looks_at(&self, _step: u64) -> bool {
         false
     }
 
-    /// Before a step's batches are taken from their loader. (A step that a GPU replays has no such moment.)
+    /// Before a step's batches are taken from their loader. It is not called for a step that is replayed from a CUDA
+    /// graph.
     fn before_step(&mut self) {}
 
-    /// Right after a step, before any [`on_step`](Self::on_step): what callbacks do is not part of it.
+    /// Right after a step, before any [`on_step`](Self::on_step), so that the time callbacks take is not counted as
+    /// part of it.
     fn after_step(&mut self) {}
 
     /// After each optimiser step.
@@ -62,8 +66,8 @@ pub trait Callback: Send {
         Ok(Flow::Continue)
     }
 
-    /// After each validation batch: samples done, samples in all. After a stop, resuming validates the epoch again.
-    /// After a finish, validation goes on to its end.
+    /// After each validation batch, with the samples done and the samples in all. If it stops the run, resuming
+    /// validates the epoch again. If it finishes the run, validation goes on to its end.
     ///
     /// # Errors
     /// Ends the run.
@@ -79,7 +83,7 @@ pub trait Callback: Send {
         Ok(())
     }
 
-    /// After both phases, when the best weights are up to date: the place for a checkpoint.
+    /// After both phases, when the best weights are up to date. This is where a checkpoint is written.
     ///
     /// # Errors
     /// Ends the run.
@@ -87,7 +91,8 @@ pub trait Callback: Send {
         Ok(Flow::Continue)
     }
 
-    /// At the end or after a stop; [`Outcome::finished`] tells which. The model still has its last weights; the best are in the trainer's state.
+    /// At the end or after a stop; [`Outcome::finished`] tells which. The model still has its last weights. The best
+    /// weights are in the trainer's state.
     ///
     /// # Errors
     /// Is returned by `fit`.

@@ -1,12 +1,12 @@
-//! What may be changed of a run that is there: how long it trains, and where its data lie.
+//! What may be changed in an existing run: the number of epochs, and where its data lie.
 
 use super::{Checkpoint, RunConfig, RunDir, Setup};
 use crate::core::{Error, Result};
 use crate::tensor::Device;
 use std::path::PathBuf;
 
-/// The same run with more epochs, whether it is finished or not. Trained on, it ends with the bits of a run that had all
-/// these epochs from the start. With as many epochs as it has nothing changes.
+/// The same run with more epochs, whether it is finished or not. Trained further, it ends with the same bits as a run
+/// that had all these epochs from the start. If `epochs` equals the present number, nothing changes.
 ///
 /// # Errors
 /// Fewer epochs; a run that ends after a number of steps, or that ended early; a schedule whose rates depend on the run's
@@ -45,7 +45,8 @@ pub fn longer(folder: RunDir, config: RunConfig, epochs: usize) -> Result<(RunDi
             .help("with more epochs it would have ended there, too: start a new run"));
         }
         if state.finished {
-            // Before the settings: a run killed between the two is at its old end, and resuming finishes it once more.
+            // Reopen before writing the settings. A run killed between the two is at its old end, and resuming finishes
+            // it again.
             folder.reopen(metrics_bytes)?;
         }
     }
@@ -56,7 +57,7 @@ pub fn longer(folder: RunDir, config: RunConfig, epochs: usize) -> Result<(RunDi
 /// The same run with its data elsewhere. Its settings change only if the run can go on with what is there.
 ///
 /// # Errors
-/// No data there, or other ones; a folder that cannot be written.
+/// No data there, or different data; a folder that cannot be written.
 pub fn moved(
     folder: RunDir,
     config: RunConfig,

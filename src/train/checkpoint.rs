@@ -1,10 +1,10 @@
-//! `checkpoint.safetensors`: the one truth for resuming.
+//! `checkpoint.safetensors`: the only file that resuming reads the run's progress from.
 //!
 //! | names | what |
 //! |---|---|
-//! | `model.*` | weights and buffers now |
-//! | `optim.*` | momentum or moments |
-//! | `best.*` | weights and buffers of the best epoch |
+//! | `model.*` | the current weights and buffers |
+//! | `optim.*` | the optimiser's state: momentum (SGD) or moments (Adam) |
+//! | `best.*` | the weights and buffers of the best epoch |
 //! | metadata `position` | epoch, batch, step, sums, best accuracy, bytes of `metrics.jsonl`, as JSON |
 
 use super::state::Position;
@@ -20,20 +20,20 @@ const POSITION: &str = "position";
 
 /// What a checkpoint holds.
 pub struct Checkpoint {
-    /// The position, with the best weights.
+    /// The position, including the best weights.
     pub state: State,
     pub weights: BTreeMap<String, Tensor>,
     pub optimizer: BTreeMap<String, Tensor>,
     pub optimizer_steps: u64,
-    /// Bytes of `metrics.jsonl` that belong to it.
+    /// Bytes of `metrics.jsonl` that belong to this checkpoint.
     pub metrics_bytes: u64,
 }
 
 impl Checkpoint {
-    /// Writes the state of a trainer whose run is not complete, atomically.
+    /// Writes the trainer's state atomically. The run is marked as not finished.
     ///
     /// # Errors
-    /// A file that cannot be written; the checkpoint before it is untouched.
+    /// A file that cannot be written; the previous checkpoint stays as it was.
     pub fn save(path: &Path, trainer: &Trainer, metrics_bytes: u64) -> Result<()> {
         let mut tensors = BTreeMap::new();
         let mut add = |prefix: &str, named: BTreeMap<String, Tensor>| {
@@ -51,7 +51,7 @@ impl Checkpoint {
         TensorFile { tensors, metadata, ..TensorFile::default() }.write(path)
     }
 
-    /// Notes in a checkpoint whether its run is complete, and the bytes that `metrics.jsonl` has then.
+    /// Records in a checkpoint whether its run is finished, and the length of `metrics.jsonl` in bytes.
     ///
     /// # Errors
     /// As [`load`](Self::load) and [`save`](Self::save).
@@ -91,10 +91,10 @@ impl Checkpoint {
         })
     }
 
-    /// Puts the trainer where the checkpoint was made.
+    /// Sets the trainer to the checkpoint's position, weights and optimiser state.
     ///
     /// # Errors
-    /// Weights or optimiser state of another model.
+    /// Weights or optimiser state that belong to another model.
     pub fn restore(self, trainer: &mut Trainer) -> Result<()> {
         trainer.model.load_state_dict(&self.weights)?;
         trainer.optimizer.memory_mut().restore(&self.optimizer, self.optimizer_steps)?;

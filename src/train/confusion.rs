@@ -1,4 +1,4 @@
-//! Which class is taken for which: the confusion matrix, and the accuracy of each class.
+//! The confusion matrix, and the accuracy of each class.
 
 use crate::core::{Error, Result};
 use crate::tensor::Tensor;
@@ -6,22 +6,24 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
-/// Up to this many classes JSON holds every cell, 2 MB of zeros at most; beyond only those that are not 0.
+/// Up to this many classes, JSON holds every cell: 2 MB of zeros at most. Above it, JSON holds only the cells that are
+/// not 0.
 const DENSE: usize = 1000;
 
-/// Counts of samples by true and predicted class. Only cells that are not 0 are kept: of very many classes most are.
+/// Counts of samples by true and predicted class. Only cells that are not 0 are stored, because with very many classes
+/// most cells are 0.
 ///
-/// In JSON a list of rows, each a true class; of more than 1,000 classes
-/// `{"classes": N, "cells": [[true class, predicted class, count], ...]}`. (scikit-learn: `confusion_matrix`.)
+/// The JSON form is a list of rows, one per true class. With more than 1,000 classes it is `{"classes": N, "cells":
+/// [[true class, predicted class, count], ...]}`. (scikit-learn: `confusion_matrix`.)
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
-    /// By true and predicted class.
+    /// Counts by true and predicted class.
     cells: BTreeMap<(usize, usize), u64>,
 }
 
 impl Confusion {
-    /// No samples yet.
+    /// An empty matrix, without samples.
     pub fn new(classes: usize) -> Confusion {
         Confusion { classes, cells: BTreeMap::new() }
     }
@@ -29,7 +31,7 @@ impl Confusion {
     /// Adds a batch: `output` is `[N, classes]` of probabilities or logits, `labels` `[N]`.
     ///
     /// # Errors
-    /// More outputs than classes; a label that is no class.
+    /// More outputs than classes; a label that is not a class.
     pub fn add(&mut self, output: &Tensor, labels: &Tensor) -> Result<()> {
         let predicted = output.detach().argmax(Some(1), false)?.to_vec::<i64>()?;
         let class = |class: i64| usize::try_from(class).ok().filter(|&class| class < self.classes);
@@ -48,40 +50,41 @@ impl Confusion {
         self.classes
     }
 
-    /// Samples of class `label` that were taken for `class`.
+    /// The number of samples of class `label` that were predicted as `class`.
     pub fn count(&self, label: usize, class: usize) -> u64 {
         self.cells.get(&(label, class)).copied().unwrap_or(0)
     }
 
-    /// The cells that are not 0: true class, predicted class, count; row by row.
+    /// The cells that are not 0, row by row: true class, predicted class, count.
     pub fn cells(&self) -> impl Iterator<Item = (usize, usize, u64)> {
         self.cells.iter().map(|(&(label, class), &count)| (label, class, count))
     }
 
-    /// All samples.
+    /// The number of all samples.
     pub fn total(&self) -> u64 {
         self.cells.values().sum()
     }
 
-    /// Samples that were taken for what they are.
+    /// The number of samples that were predicted correctly.
     pub fn right(&self) -> u64 {
         self.cells().filter(|(label, class, _)| label == class).map(|(.., count)| count).sum()
     }
 
-    /// The samples of each true class.
+    /// The number of samples of each true class.
     pub fn samples(&self) -> Vec<u64> {
         let mut samples = vec![0; self.classes];
         self.cells().for_each(|(label, _, count)| samples[label] += count);
         samples
     }
 
-    /// The fraction of each class's samples that were taken for it; `None` for a class without samples. (Recall.)
+    /// The recall of each class: the fraction of its samples that were predicted correctly. `None` for a class without
+    /// samples.
     pub fn per_class(&self) -> Vec<Option<f64>> {
         let share = |(class, n): (usize, u64)| (n > 0).then(|| self.count(class, class) as f64 / n as f64);
         self.samples().into_iter().enumerate().map(share).collect()
     }
 
-    /// The pairs most often confused: true class, predicted class, count; the most frequent first.
+    /// The pairs that are confused most often, the most frequent first: true class, predicted class, count.
     pub fn worst(&self, most: usize) -> Vec<(usize, usize, u64)> {
         let mut wrong: Vec<_> = self.cells().filter(|(label, class, _)| label != class).collect();
         wrong.sort_by_key(|&(_, _, count)| std::cmp::Reverse(count));
@@ -89,7 +92,8 @@ impl Confusion {
         wrong
     }
 
-    /// Up to `most` classes, rising: those of the pairs most often confused, then those with most samples.
+    /// Up to `most` classes in rising order. Classes of the pairs that are confused most often are taken first, then
+    /// the classes with the most samples.
     pub fn most_confused(&self, most: usize) -> Vec<usize> {
         let samples = self.samples();
         let mut by_samples: Vec<usize> = (0..self.classes).collect();
@@ -121,7 +125,7 @@ impl Serialize for Confusion {
 
 #[cfg(test)]
 impl Confusion {
-    /// Of these cells: true class, predicted class, count.
+    /// A matrix of these cells: true class, predicted class, count.
     pub(crate) fn of(classes: usize, cells: impl IntoIterator<Item = (usize, usize, u64)>) -> Confusion {
         let cells = cells.into_iter().map(|(label, class, count)| ((label, class), count)).collect();
         Confusion { classes, cells }
@@ -151,7 +155,7 @@ mod tests {
         assert!(Confusion::new(2).add(&output, &labels).is_err());
     }
 
-    /// A million classes, as `--classes` allows, cost what their samples cost. (Dense they would be 8 TB.)
+    /// A million classes, as `--classes` allows, need memory only for their samples. (A dense matrix would be 8 TB.)
     #[test]
     fn very_many_classes_are_few_cells() {
         let confusion = Confusion::of(1_000_000, [(7, 7, 2), (7, 999_999, 1), (3, 9, 4)]);

@@ -1,10 +1,11 @@
-//! `data.json`: what a run must know of the data it learnt from.
+//! `data.json`: what a run must know about the data it was trained on.
 //!
-//! It is written when training starts. With it a run answers without its data set: the classes' names, the size of the
-//! images and the numbers that prepare them are those of training, whatever has become of the set. It also notices a set
-//! that has changed: a run is not resumed on other images without a word, and a set with other classes is refused.
+//! It is written when training starts. With it, a trained run can make predictions without its data set: the class
+//! names, the image size and the numbers for preparing images are those of training, even if the set has since changed
+//! or is gone. It also detects that a set has changed: resuming on other images is refused, unless the user accepts
+//! them, and a set with other classes is always refused.
 //!
-//! It holds names, never where the data lie.
+//! It contains names, but not the place where the data lie.
 
 use crate::core::{Error, ErrorKind, Result, similar};
 use crate::data::{Brightness, Facts, Fingerprint, ImageSize, Normalization, Pipeline, Splits};
@@ -16,37 +17,37 @@ use std::path::Path;
 
 /// The layout of the file.
 const FORMAT: u32 = 1;
-/// Changes that an error lists; the others are counted.
+/// The most changes that an error lists; the others are counted.
 const LISTED: usize = 5;
-/// Names of classes that an error lists; the others are counted.
+/// The most class names that an error lists; the others are counted.
 const NAMED: usize = 50;
 
-/// What a run must know of its data, as `data.json` holds it.
+/// What a run must know about its data, as stored in `data.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataRecord {
     format: u32,
-    /// The data set's name; of a folder, its last part.
+    /// The data set's name. For a folder it is the last part of its path.
     pub data: String,
     /// The classes' names; a label is an index into them.
     pub classes: Vec<String>,
-    /// Whether these are names. Without names a class is called by its number.
+    /// Whether `classes` holds real names. Without names a class is called by its number.
     pub named: bool,
     /// The size of the set's own images.
     pub size: ImageSize,
     /// The size of the network's input, `[C, H, W]`.
     pub input: [usize; 3],
-    /// How an image becomes that input: the steps of evaluation, and the numbers that normalise.
+    /// How an image becomes that input: the preparation steps of evaluation, and the numbers for normalising.
     pub pipeline: Pipeline,
-    /// How bright the training images are at their edges. `None`: a run of a version that did not look, or images that
-    /// cannot be read, which training says by itself.
+    /// How bright the training images are at their edges. `None`: the run's version did not measure it, or the images
+    /// cannot be read (training reports that itself).
     #[serde(default)]
     pub brightness: Option<Brightness>,
-    /// Which images there were. `None`: those of the next start are taken.
+    /// Fingerprints of the images. `None`: the next start records the images that it finds.
     images: Option<SplitFingerprints>,
 }
 
-/// The images of each split, before a part of them is chosen.
+/// Fingerprints of each split's images, before a subset is chosen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SplitFingerprints {
@@ -65,7 +66,7 @@ impl SplitFingerprints {
         })
     }
 
-    /// A line for each change.
+    /// One line per change.
     fn changes(&self, now: &SplitFingerprints, names: &[String]) -> Vec<String> {
         let mut lines = self.train.changes(&now.train, "train", names);
         lines.extend(self.val.changes(&now.val, "val", names));
@@ -83,10 +84,10 @@ impl DataRecord {
     /// The file's name in a run folder.
     pub const FILE: &'static str = "data.json";
 
-    /// Of a set, before a part of it is chosen, and the pipeline that evaluates its images.
+    /// The record of a data set, before a subset is chosen, and of the pipeline for evaluating its images.
     ///
     /// # Errors
-    /// An image that cannot be looked at; a pipeline for other images.
+    /// An image that cannot be read; a pipeline that does not fit the images.
     pub fn of(splits: &Splits, pipeline: &Pipeline) -> Result<DataRecord> {
         let name = Path::new(&splits.name).file_name().map(|name| name.to_string_lossy().into_owned());
         Ok(DataRecord {
@@ -102,10 +103,10 @@ impl DataRecord {
         })
     }
 
-    /// The record in a run folder. `None`: a run of a version that kept none.
+    /// The record in a run folder. `None`: the run's version did not keep one.
     ///
     /// # Errors
-    /// A file that cannot be read, or is no record.
+    /// A file that cannot be read, or that is not a record.
     pub fn read(run: &Path) -> Result<Option<DataRecord>> {
         let file = run.join(DataRecord::FILE);
         let text = match fs::read_to_string(&file) {
@@ -128,7 +129,7 @@ impl DataRecord {
         }
     }
 
-    /// Writes the record, atomically.
+    /// Writes the record atomically.
     ///
     /// # Errors
     /// A folder that cannot be written.
@@ -138,15 +139,16 @@ impl DataRecord {
         write_atomically(&run.join(DataRecord::FILE), text.as_bytes())
     }
 
-    /// The record without the images of training: any of the same classes and sizes will do.
+    /// The record without its image fingerprints: any images of the same classes and sizes are accepted.
     pub fn of_any_images(self) -> DataRecord {
         DataRecord { images: None, ..self }
     }
 
-    /// The record to go on with, where the data are `now`: refuses images that are not those of training.
+    /// Compares the recorded data with the present data `now`, and returns the record to continue with. Images that are
+    /// not those of training are refused.
     ///
     /// # Errors
-    /// Images that were added, removed or changed, with the classes they belong to; a network input of another size.
+    /// Images that were added, removed, changed or moved to another class; a network input of another size.
     pub fn checked(self, now: DataRecord) -> Result<DataRecord> {
         if now.input != self.input {
             return Err(Error::shape(&*self.data, "the images have another size than those of training")
@@ -165,7 +167,7 @@ impl DataRecord {
             .help("put the data back, or go on with them as they are: `RunDir::accept_changed_data`"))
     }
 
-    /// The facts of the set, for evaluation: its images are not at hand.
+    /// The facts about the set, for evaluation when its images are not available.
     pub fn facts(&self, normalization: Normalization) -> Facts {
         Facts {
             size: self.size,
@@ -176,7 +178,7 @@ impl DataRecord {
         }
     }
 
-    /// Refuses the classes of `splits` where they are not those of training, in the same order.
+    /// Refuses `splits` if its classes are not those of training, in the same order.
     ///
     /// # Errors
     /// Classes that were renamed, reordered, added or removed.
@@ -184,7 +186,7 @@ impl DataRecord {
         let now = splits.train.classes();
         let alike = match self.named && splits.named {
             true => now == self.classes,
-            // A label that has no name can only be told by its number.
+            // Without names, only the number of classes can be compared.
             false => now.len() == self.classes.len(),
         };
         if alike {
@@ -200,7 +202,7 @@ impl DataRecord {
             }))
     }
 
-    /// A class that training did not know, and the one that is missing and has a name like it.
+    /// Finds a renamed class: a class that training did not have, and a missing class with a similar name.
     fn renamed<'a>(&'a self, now: &'a [String]) -> Option<(&'a str, &'a str)> {
         let missing = self.classes.iter().filter(|class| !now.contains(class));
         let missing: Vec<&str> = missing.map(String::as_str).collect();
@@ -209,7 +211,7 @@ impl DataRecord {
     }
 }
 
-/// The first `most` of these; the others are counted.
+/// The first `most` entries; the others are counted.
 fn listed(all: &[String], most: usize, between: &str) -> String {
     let first = all[..all.len().min(most)].join(between);
     match all.len().checked_sub(most) {

@@ -1,13 +1,13 @@
-//! `health.jsonl`: how every layer is doing, every so many steps of a run.
+//! `health.jsonl`: the health of every layer, sampled at a fixed interval of steps.
 //!
-//! A line is a sample, `{"step":N,"epoch":E,"layers":[...]}`, taken after step N, counted from 0 as in `metrics.jsonl`:
-//! gradients are those of the step, updates are what it changed, outputs are those for a few validation images, always the
-//! same ([`layer_health`]). Sampling changes nothing: it reads gradients and weights, and runs the network in evaluation
-//! mode, unrecorded.
+//! Each line is one sample, `{"step":N,"epoch":E,"layers":[...]}`, taken after step N. Steps count from 0, as in
+//! `metrics.jsonl`. The gradients are those of step N, and the updates are what step N changed. The outputs are those
+//! for a few validation images, the same ones in every sample ([`layer_health`]). Sampling does not change the run: it
+//! reads gradients and weights, and runs the network in evaluation mode without recording gradients.
 //!
-//! Steps between samples cost nothing, but for the one before a sample, which copies the weights. Lines are written before
-//! the checkpoint of their step; resuming cuts off those that the checkpoint does not know. They are not synced one by one:
-//! a power cut may cost some of them, never the run.
+//! Steps between samples cost nothing extra, except the step before a sample, which copies the weights. Each line is
+//! written before the checkpoint of its step. Resuming cuts off the lines that are newer than the checkpoint. Lines are
+//! not synced to disk one by one, so a power cut may lose some of them, but it never damages the run.
 
 use super::{Callback, Flow, RunDir, StepReport, Trainer};
 use crate::core::{Error, ErrorKind, Result};
@@ -19,8 +19,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The fewest and the most images that are shown to the network; between them a training batch's number, so that a sample
-/// costs about as much as a step.
+/// The fewest and the most images in a sample. Between these limits a sample has as many images as a training batch, so
+/// it costs about as much as a step.
 const IMAGES: [usize; 2] = [16, 32];
 
 /// A line of `health.jsonl`.
@@ -33,7 +33,7 @@ pub struct HealthSample {
     pub layers: Vec<LayerHealth>,
 }
 
-/// Which of `of` validation images are shown: spread evenly, for a set may be sorted by class.
+/// Which of `of` validation images are used. They are spread evenly, because a data set may be sorted by class.
 pub(super) fn shown(batch_size: usize, of: usize) -> Vec<usize> {
     let n = batch_size.clamp(IMAGES[0], IMAGES[1]).min(of);
     (0..n).map(|i| i * of / n).collect()
@@ -42,18 +42,18 @@ pub(super) fn shown(batch_size: usize, of: usize) -> Vec<usize> {
 /// Samples [`layer_health`] into a run folder.
 pub struct HealthRecorder {
     file: PathBuf,
-    /// Bytes that it holds.
+    /// Bytes written to the file so far.
     bytes: u64,
     /// Steps from sample to sample.
     every: u64,
     images: Tensor,
-    /// The weights before the step that is sampled next.
+    /// The weights before the next sampled step.
     before: Option<BTreeMap<String, Tensor>>,
 }
 
 impl HealthRecorder {
-    /// Samples every step whose number `every` divides, with these images. Lines of steps that are not `done`, which a killed
-    /// run may have left behind, are cut off.
+    /// Samples every step whose number is a multiple of `every`, with these images. A killed run may have left lines of
+    /// steps that are not `done`; these are cut off.
     ///
     /// # Errors
     /// An `every` of 0; a `health.jsonl` that cannot be read or cut.
@@ -71,7 +71,7 @@ impl HealthRecorder {
     }
 
     /// # Errors
-    /// A full disk; a file that does not hold the samples so far.
+    /// A full disk; a file that was removed or changed since the last sample.
     fn write(&mut self, sample: &HealthSample) -> Result<()> {
         let mut line = serde_json::to_string(sample).expect("a sample has a JSON form");
         line.push('\n');
@@ -115,7 +115,8 @@ impl Callback for HealthRecorder {
     }
 }
 
-/// Cuts the file after the last of the whole lines, from the first on, whose steps are done. Returns the bytes it then has.
+/// Keeps the whole lines from the start of the file up to the first whose step is not done, and cuts off the rest.
+/// Returns the file's length in bytes.
 fn cut(file: &Path, done: u64) -> Result<u64> {
     #[derive(Deserialize)]
     struct Step {
@@ -145,7 +146,8 @@ mod tests {
         assert_eq!((shown(20, 1000).len(), shown(20, 3), shown(20, 0)), (20, vec![0, 1, 2], vec![]));
     }
 
-    /// Lines of steps that the checkpoint does not know are taken again: kept, they would stand there twice.
+    /// After resuming, steps that the checkpoint does not include are sampled again. If their old lines were kept, they
+    /// would appear twice.
     #[test]
     fn a_resumed_run_keeps_the_lines_of_steps_that_are_done() {
         let folder = tempfile::tempdir().unwrap();
@@ -162,7 +164,7 @@ mod tests {
         assert_eq!(kept(&whole, 0), "");
         let torn = &whole[..whole.len() - 9];
         assert_eq!(kept(torn, 30), line(0) + &line(10));
-        // Its end is missing: the next line would be written behind it.
+        // The last newline is missing: the next line would be appended to this one.
         assert_eq!(kept(whole.trim_end(), 30), line(0) + &line(10));
         fs::remove_file(&file).unwrap();
         cut(&file, 5).unwrap();

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: a line for each step or phase, and one at the end.
+//! `metrics.jsonl`: one line per step or phase, and one at the end.
 
 use super::{Overlap, Phase, PhaseReport, Scores};
 use crate::core::{Error, ErrorKind, Result};
@@ -24,7 +24,7 @@ pub enum Line {
         loss: f64,
         #[serde(deserialize_with = "number_or_nan")]
         accuracy: f64,
-        /// `dice` and `iou` of masks; absent for classes.
+        /// `dice` and `iou` for masks; absent for classes.
         #[serde(flatten)]
         overlap: Option<Overlap>,
         seconds: f64,
@@ -45,8 +45,8 @@ fn number_or_nan<'de, D: Deserializer<'de>>(source: D) -> std::result::Result<f6
     Ok(Option::<f64>::deserialize(source)?.unwrap_or(f64::NAN))
 }
 
-/// The phases recorded in a `metrics.jsonl`, for curves. Lines of other kinds are passed over. A loss that was no number is
-/// NaN.
+/// The phases recorded in a `metrics.jsonl`, for the curves. Other kinds of lines are skipped. A loss written as null
+/// becomes NaN.
 pub fn read_history(path: &Path) -> Result<Vec<PhaseReport>> {
     let report = |(line, _)| match serde_json::from_value(line) {
         Ok(Line::Epoch { epoch, phase, loss, accuracy, overlap, seconds }) => {
@@ -74,7 +74,7 @@ impl Metrics {
     }
 
     /// # Errors
-    /// A full disk; a file that is no longer the one in the folder: what is written to it is lost.
+    /// A full disk; a file that was removed from the folder or replaced, so that everything written to it is lost.
     pub fn sync(&mut self) -> Result<()> {
         let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_data());
         synced.map_err(|e| Error::io(&self.path, "write", e))?;
@@ -95,14 +95,14 @@ pub fn is_at(file: &File, path: &Path) -> bool {
     file.metadata().is_ok_and(|open| fs::metadata(path).is_ok_and(|there| same(open, there)))
 }
 
-/// Whether there still is one at `path`.
+/// Whether a file or folder exists at `path`.
 #[cfg(not(unix))]
 pub fn is_at(_file: &File, path: &Path) -> bool {
     path.exists()
 }
 
 /// # Errors
-/// A `metrics.jsonl` that was cut since the checkpoint was made.
+/// Returns an error if `metrics.jsonl` is shorter than the checkpoint recorded.
 pub(super) fn check_length(metrics: &Path, length: u64, recorded: u64) -> Result<()> {
     if length >= recorded {
         return Ok(());

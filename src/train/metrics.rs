@@ -1,8 +1,8 @@
 //! Mean loss, accuracy and overlap, and the reports that callbacks receive.
 //!
-//! A classifier decides once a sample: the class with the largest output. A segmenter decides once a pixel: pet or not,
-//! by the sign of the logit. Of masks the accuracy says little (two thirds of a pet picture are background), so the
-//! overlap of each picture is kept too ([`Overlap`]).
+//! A classifier makes one decision per sample: the class with the largest output. A segmenter makes one decision per
+//! pixel: pet or background, by the sign of the logit. For masks the accuracy says little (two thirds of a pet picture
+//! are background), so the overlap of each picture is measured too ([`Overlap`]).
 
 use crate::core::{Element, Error, Result};
 use crate::element_type;
@@ -10,38 +10,38 @@ use crate::tensor::{Meta, Tensor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Sums over the samples seen so far in a phase. Losses are weighted by batch size, so the mean is over samples.
+/// Sums over the samples seen so far in a phase. Losses are weighted by batch size, so that the mean is over samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Tally {
     /// Sum of the samples' losses.
     pub loss: f64,
-    /// Samples.
+    /// Number of samples.
     pub n: u64,
-    /// Decisions taken: one a sample, or one a pixel of a mask.
+    /// Number of decisions: one per sample, or one per pixel of a mask.
     pub decisions: u64,
-    /// Decisions that were right.
+    /// Number of correct decisions.
     pub correct: u64,
-    /// Of masks: sums over the pictures.
+    /// For masks: sums over the pictures.
     pub overlap: Option<Overlap>,
 }
 
-/// How well masks cover each other, predicted pixels P and true pixels T:
+/// How well two masks cover each other, with predicted pixels P and true pixels T:
 ///
 /// ```math
 /// \mathrm{Dice} = \frac{2 \, |P \cap T|}{|P| + |T|} \qquad \mathrm{IoU} = \frac{|P \cap T|}{|P \cup T|}
 /// ```
 ///
-/// Both are 1 when P and T are empty. In a [`Tally`] they are sums over pictures, in a report means.
+/// Both are 1 when P and T are empty. In a [`Tally`] they are sums over pictures, in a report they are means.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Overlap {
-    /// Twice the common pixels over the pixels of both (Dice 1945).
+    /// Twice the number of common pixels, divided by the pixels of both masks together (Dice 1945).
     pub dice: f64,
-    /// Common pixels over those of either (Jaccard 1912).
+    /// The number of common pixels, divided by the pixels that are in at least one mask (Jaccard 1912).
     pub iou: f64,
 }
 
 impl Overlap {
-    /// Of two masks with `common` pixels in both.
+    /// The overlap of two masks with `common` pixels in both.
     pub fn of(common: u64, predicted: u64, truth: u64) -> Overlap {
         if predicted + truth == 0 {
             return Overlap { dice: 1.0, iou: 1.0 };
@@ -52,10 +52,11 @@ impl Overlap {
 }
 
 impl Tally {
-    /// Adds a batch with this mean loss: i64 `targets` are class labels, floating ones masks of 0 and 1.
+    /// Adds a batch with this mean loss. `targets` of type i64 are class labels; floating-point ones are masks of 0 and
+    /// 1.
     ///
     /// # Errors
-    /// An output that is not `[N, classes]`, or not of the masks' shape.
+    /// An output that is not `[N, classes]`, or that does not have the shape of the masks.
     pub fn add(&mut self, mean_loss: f64, output: &Tensor, targets: &Tensor) -> Result<()> {
         let decisions = Tally::decisions(output, targets)?;
         decisions.read_bytes(|decided| {
@@ -63,7 +64,7 @@ impl Tally {
         })?
     }
 
-    /// What is decided about each sample, on the device: of classes the one with the largest output, of masks the logits.
+    /// The decisions for a batch, on the device: for classes the one with the largest output, for masks the logits.
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -79,7 +80,8 @@ impl Tally {
         Ok(output.detach())
     }
 
-    /// As [`add`](Self::add), from a copy of decisions, targets and the f32 loss, one after the other. Returns the loss.
+    /// As [`add`](Self::add), but from bytes that hold the decisions, the targets and the f32 loss, in this order.
+    /// Returns the loss.
     pub(super) fn add_read(&mut self, bytes: &[u8], targets: &Meta) -> f64 {
         let (numbers, loss) = bytes.split_at(bytes.len() - size_of::<f32>());
         let loss = f64::from(bytemuck::pod_read_unaligned::<f32>(loss));
@@ -88,7 +90,7 @@ impl Tally {
         loss
     }
 
-    /// Decisions and targets have the same shape and size of elements.
+    /// `decided` and `truth` have the same shape and element size.
     fn count(&mut self, mean_loss: f64, targets: &Meta, decided: &[u8], truth: &[u8]) {
         let n = targets.dims().first().map_or(1, |&n| n as u64);
         if targets.dtype.is_float() {
@@ -106,7 +108,7 @@ impl Tally {
     }
 
     fn count_masks<T: Element>(&mut self, pixels: usize, logits: &[T], masks: &[T]) {
-        // An empty batch has no pictures to divide by.
+        // An empty batch has no pictures, so avoid a division by 0.
         let pixels = pixels.max(1);
         let overlap = self.overlap.get_or_insert_default();
         for (logits, mask) in logits.chunks_exact(pixels).zip(masks.chunks_exact(pixels)) {
@@ -130,12 +132,12 @@ impl Tally {
         self.loss / self.n.max(1) as f64
     }
 
-    /// The fraction of decisions that were right.
+    /// The fraction of decisions that were correct.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.decisions.max(1) as f64
     }
 
-    /// What was achieved, as means.
+    /// The scores, as means.
     pub fn scores(&self) -> Scores {
         let n = self.n.max(1) as f64;
         let overlap = self.overlap.map(|sum| Overlap { dice: sum.dice / n, iou: sum.iou / n });
@@ -146,14 +148,14 @@ impl Tally {
 /// How good a network is on a set of images.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Scores {
-    /// The fraction of decisions that were right.
+    /// The fraction of decisions that were correct.
     pub accuracy: f64,
-    /// Of masks: means over the pictures.
+    /// For masks: means over the pictures.
     pub overlap: Option<Overlap>,
 }
 
 impl Scores {
-    /// The number the best epoch is chosen by: mean Dice of masks, accuracy of classes.
+    /// The score that decides which epoch is the best: mean Dice for masks, accuracy for classes.
     pub fn first(&self) -> f64 {
         self.overlap.map_or(self.accuracy, |overlap| overlap.dice)
     }
@@ -177,7 +179,7 @@ pub enum Phase {
     Val,
 }
 
-/// One training step, just done.
+/// A training step that was just done.
 #[derive(Debug, Clone, Copy)]
 pub struct StepReport {
     /// Steps done before this one, over the whole run.
@@ -188,7 +190,7 @@ pub struct StepReport {
     pub samples: usize,
 }
 
-/// One phase of one epoch, just done.
+/// A phase of an epoch that was just done.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PhaseReport {
     pub epoch: usize,
@@ -203,9 +205,9 @@ pub struct PhaseReport {
 pub struct Outcome {
     /// Validation scores of the best epoch.
     pub best: Scores,
-    /// The best epoch, the first of equals.
+    /// The best epoch; if several are equal, the first of them.
     pub best_epoch: usize,
-    /// Seconds of training and validation, all sessions of a resumed run together.
+    /// Seconds of training and validation, over all sessions of a resumed run.
     pub seconds: f64,
     /// False when a callback stopped the run before its end.
     pub finished: bool,
@@ -216,7 +218,7 @@ mod tests {
     use super::*;
     use crate::tensor::Device;
 
-    /// Two pictures of four pixels: the means are over pictures, not over all pixels together.
+    /// Two pictures of four pixels: the mean is over pictures, not over all pixels together.
     #[test]
     fn overlap_is_a_mean_over_pictures() {
         let cpu = Device::cpu().unwrap();
@@ -225,7 +227,7 @@ mod tests {
         let tensor = |values: &[f32]| Tensor::from_slice(&cpu, values, &[2, 1, 2, 2]).unwrap();
         let mut tally = Tally::default();
         tally.add(0.5, &tensor(&logits), &tensor(&masks)).unwrap();
-        // The first: 1 common, 2 predicted, 2 true. The second: nothing there, nothing claimed.
+        // The first picture: 1 common pixel, 2 predicted, 2 true. The second picture: both masks are empty.
         let overlap = tally.scores().overlap.unwrap();
         assert_eq!((overlap.dice, overlap.iou), ((0.5 + 1.0) / 2.0, (1.0 / 3.0 + 1.0) / 2.0));
         assert_eq!((tally.n, tally.decisions, tally.correct), (2, 8, 6));

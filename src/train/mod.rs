@@ -1,27 +1,28 @@
 //! Training: the notebooks' loop, and everything that happens around it.
 //!
-//! The [`Trainer`] knows epochs, phases, the best weights and how to stop; it knows nothing of files, terminals or
-//! signals. Those are callbacks: the run folder writes metrics and checkpoints, the command line draws a bar.
+//! The [`Trainer`] handles epochs, phases, the best weights and stopping. It does not handle files, terminals or
+//! signals. Callbacks do that: the run folder's callback writes metrics and checkpoints, the command line's draws a
+//! progress bar.
 //!
 //! | file | what |
 //! |---|---|
 //! | `trainer.rs` | the loop: a train and a validation phase each epoch |
-//! | `replay.rs` | the steps of a GPU, captured once and replayed |
-//! | `state.rs` | the position in the loop: all that a checkpoint must hold beside the tensors |
-//! | `callback.rs` | what may watch the loop, and stop it |
+//! | `replay.rs` | training steps on a GPU, captured once as a CUDA graph and replayed |
+//! | `state.rs` | the position in the loop: everything a checkpoint holds beside the tensors |
+//! | `callback.rs` | the interface for watching the loop and stopping it |
 //! | `metrics.rs` | mean loss and accuracy; the reports of a step, a phase, a run |
-//! | `confusion.rs` | which class is taken for which |
-//! | `non_finite.rs` | which layer first turned NaN |
+//! | `confusion.rs` | the confusion matrix |
+//! | `non_finite.rs` | finds the layer that first produced NaN |
 //! | `config/` | everything a run depends on: the library's settings, `config.toml`, the flags of `receptive train` |
-//! | `data_record.rs` | what a run must know of its data, as `data.json` holds it |
-//! | `setup.rs` | model, data and trainer from a configuration |
-//! | `session.rs`, `changed.rs` | a run folder trained to its end, and what may be changed before it goes on |
-//! | `weights.rs` | weights from elsewhere, fitted to a model |
-//! | `trained.rs` | a trained network, loaded to be asked |
+//! | `data_record.rs` | what a run needs to know about its data, as stored in `data.json` |
+//! | `setup.rs` | builds model, data and trainer from a configuration |
+//! | `session.rs`, `changed.rs` | trains a run folder to its end; changes what may be changed before it goes on |
+//! | `weights.rs` | weights from other programs, fitted to a model |
+//! | `trained.rs` | a trained model ready for inference |
 //! | `run_dir.rs`, `recorder.rs`, `history.rs`, `checkpoint.rs` | the run folder |
-//! | `health.rs` | every layer's health, sampled into it |
-//! | `live/` | a run in a browser: follow, pause, stop |
-//! | `pictures/` | the pictures in it |
+//! | `health.rs` | samples every layer's health into the run folder |
+//! | `live/` | shows a run in a browser: follow, pause, stop |
+//! | `pictures/` | the pictures in the run folder |
 
 mod callback;
 mod changed;

@@ -1,18 +1,18 @@
-//! Finding where a NaN was born. When a loss is not finite, the same forward pass is run again with a hook that looks at
-//! every layer's output: the first one that is not finite is where to look.
+//! Finds where a NaN first appeared. When a loss is not finite, the same forward pass runs again with a hook that
+//! checks every layer's output. The first output that is not finite shows where to look.
 
 use crate::core::{Error, ErrorKind, Result};
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
 use crate::tensor::Tensor;
 use std::cell::RefCell;
 
-/// The error for a loss that is not finite: names the parameter or layer that first went non-finite.
+/// The error for a loss that is not finite. It names the parameter or layer that was the first to become non-finite.
 pub(super) fn explain(cx: Ctx, model: &dyn Module, images: &Tensor, loss: f64, step: u64) -> Error {
     let place = first_place(cx, model, images, step).unwrap_or_else(|error| format!("unknown: {error}"));
     error(loss, step).with("first not finite:", place)
 }
 
-/// The same for a replayed step: the weights have gone on since, so there is nothing to look at any more.
+/// The same error for a replayed step. The weights have changed since, so the forward pass cannot be repeated.
 pub(super) fn replayed(loss: f64, step: u64) -> Error {
     error(loss, step)
         .with("first not finite:", "unknown, the weights have gone on since; `GraphMode::Off` finds it")
@@ -52,7 +52,7 @@ impl Hook for FirstNonFinite {
     }
 }
 
-/// Whether no element is infinite or NaN.
+/// Whether all elements are finite.
 pub(crate) fn finite(x: &Tensor) -> Result<bool> {
     Ok(!x.dtype().is_float() || x.to_f64()?.iter().all(|v| v.is_finite()))
 }

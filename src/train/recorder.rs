@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Between two checkpoints of a long epoch.
+/// Time between two checkpoints within a long epoch.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 
 impl RunDir {
-    /// A callback that keeps this folder. `metrics_bytes` is what the checkpoint recorded, 0 for a new run; `stop` is
-    /// raised by Ctrl-C.
+    /// A callback that keeps this folder up to date. `metrics_bytes` is the length that the checkpoint recorded, 0 for
+    /// a new run. Ctrl-C sets `stop`.
     ///
     /// # Errors
     /// A `metrics.jsonl` that cannot be opened, or is shorter than the checkpoint says.
@@ -65,22 +65,22 @@ impl RunDir {
 /// Keeps a run folder up to date while the trainer runs.
 pub struct Recorder {
     folder: PathBuf,
-    /// What `config.toml` says, and the file itself.
+    /// The content of `config.toml`, and the open file.
     settings: (String, File),
     title: String,
     log_steps: bool,
     metrics: Metrics,
     history: Vec<PhaseReport>,
-    /// Reports that are in `metrics.jsonl` already.
+    /// Number of reports already in `metrics.jsonl`.
     written: usize,
     stop: Arc<AtomicBool>,
     saved: Instant,
-    /// Where the trainer was then.
+    /// The trainer's position at the last checkpoint.
     at: Option<Place>,
 }
 
 impl Recorder {
-    /// Metrics first: a checkpoint must never count lines that are not on the disk.
+    /// Metrics are written first: a checkpoint must never count lines that are not on the disk.
     fn checkpoint(&mut self, trainer: &Trainer) -> Result<()> {
         self.metrics.sync()?;
         Checkpoint::save(&self.folder.join("checkpoint.safetensors"), trainer, self.metrics.bytes)?;
@@ -103,7 +103,7 @@ impl Recorder {
     }
 }
 
-/// Epochs, batches of the next one, and steps.
+/// Epochs done, batches done in the current epoch, and steps done.
 type Place = (usize, usize, u64);
 
 fn place(trainer: &Trainer) -> Place {
@@ -118,7 +118,7 @@ impl Callback for Recorder {
         let stopping = self.stopping();
         if stopping || self.saved.elapsed() >= CHECKPOINT_EVERY {
             if !trainer.settled() {
-                // Weights ahead of the lines that were written would be a checkpoint with a gap.
+                // The weights are ahead of the reported steps: a checkpoint now would lack lines of `metrics.jsonl`.
                 return Ok(Flow::Settle);
             }
             self.checkpoint(trainer)?;
@@ -135,8 +135,8 @@ impl Callback for Recorder {
     }
 
     fn on_phase(&mut self, _trainer: &Trainer, report: &PhaseReport) -> Result<()> {
-        // Written with the epoch: a checkpoint made during validation must not hold the train phase's line, which
-        // resuming writes again.
+        // The line is written at the end of the epoch. A checkpoint made during validation must not contain the train
+        // phase's line, because resuming writes it again.
         self.history.push(*report);
         Ok(())
     }
@@ -148,8 +148,8 @@ impl Callback for Recorder {
             self.metrics.line(Line::Epoch { epoch, phase, loss, accuracy, overlap, seconds })?;
         }
         self.written = self.history.len();
-        // Not yet finished, even after the last epoch: the exports, the last line, the test and the pictures are still to
-        // come. See `RunDir::finish`.
+        // The run is not finished yet, even after the last epoch: the exports, the last line, the test and the pictures
+        // are still missing. See `RunDir::finish`.
         self.checkpoint(trainer)?;
         self.curves()?;
         Ok(if self.stopping() { Flow::Stop } else { Flow::Continue })
@@ -161,7 +161,7 @@ impl Callback for Recorder {
             self.export("best.safetensors", best.weights.clone())?;
         }
         self.curves()?;
-        // A watcher has stopped the run.
+        // A callback has stopped the run.
         if !outcome.finished && trainer.state.step > 0 && self.at != Some(place(trainer)) {
             self.checkpoint(trainer)?;
         }
@@ -176,10 +176,12 @@ impl Callback for Recorder {
     }
 }
 
-/// Without its `config.toml` a run cannot be resumed, and another could start in its folder.
+/// Checks that `config.toml` is still the run's own, and restores it if it was removed. Without it the run cannot be
+/// resumed, and another run could start in its folder.
 ///
 /// # Errors
-/// A file that is not the one the run has `lock`ed: one that was removed, which is put back, or replaced.
+/// A file that the run has not locked (`lock`): one that replaced the run's own, or one that was removed. A removed
+/// file is put back first.
 pub(super) fn keep_settings(folder: &Path, settings: &str, lock: &File) -> Result<()> {
     let path = folder.join("config.toml");
     if is_at(lock, &path) {

@@ -1,19 +1,20 @@
 //! Training steps replayed from a CUDA graph.
 //!
-//! The first full batch is an eager step, and then the same step is captured: gathering the batch, forward, loss,
+//! The first full batch runs as an eager step. Then the same step is captured: gathering the batch, forward, loss,
 //! backward, optimiser. From then on a step is three small uploads and one launch:
 //!
 //! ```text
-//!   which images (or the images)  ->  fixed place
-//!   learning rate, step number    ->  fixed place      replay      queue a copy of loss and decisions to the host
+//!   image indices (or the images) ->  fixed buffer
+//!   learning rate, step number    ->  fixed buffer     replay      queue a copy of loss and decisions to the host
 //! ```
 //!
-//! The host does not wait for a step's loss. It goes on queueing, and looks at losses [`GROUP`] at a time, while the device
-//! still has as many steps to do; callbacks hear of steps then. So when they do, the trainer may be ahead of the step that
-//! is reported: who needs the two to agree asks [`Trainer::settled`], and for it with [`Flow::Settle`]. Who wants to look at
-//! the model after a certain step says so before it, with [`looks_at`](super::Callback::looks_at).
+//! The host does not wait for a step's loss. It goes on queueing steps, and reads the losses of [`GROUP`] steps at a
+//! time, while the device still has that many steps to do. Callbacks are called for a step when its loss is read, so
+//! the trainer may be ahead of the reported step. If you need the trainer to match the reported step, check
+//! [`Trainer::settled`] or return [`Flow::Settle`]. If you want to read the model after a certain step, say so before
+//! it, with [`looks_at`](super::Callback::looks_at).
 //!
-//! A short last batch, validation and anything else run eagerly, and their memory is never the graph's.
+//! A short last batch, validation and everything else run eagerly. They never use the graph's memory.
 
 use super::trainer::{Callbacks, each, forward_key};
 use super::{Flow, StepReport, Tally, Trainer, non_finite};
@@ -28,19 +29,19 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Steps whose losses are looked at together.
+/// Number of steps whose losses are read together.
 const GROUP: usize = 16;
 
 /// Whether training steps are captured as a CUDA graph (`--graph`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GraphMode {
-    /// Where the device and the settings allow it.
+    /// Use a graph if the device and the settings allow it.
     #[default]
     Auto,
-    /// Anything that stands in the way is an error.
+    /// Use a graph; if that is not possible, return an error.
     On,
-    /// Never.
+    /// Never use a graph.
     Off,
 }
 
@@ -58,30 +59,30 @@ impl std::str::FromStr for GraphMode {
     }
 }
 
-/// A captured step and the places it reads from and writes to.
+/// A captured step, with the buffers it reads from and writes to.
 pub(super) struct Replay {
     graph: Graph,
     inputs: Inputs,
     results: Results,
-    /// Every trained parameter with the gradient that the graph writes.
+    /// Every trained parameter, paired with the gradient tensor that the graph writes.
     gradients: Vec<(Tensor, Tensor)>,
 }
 
-/// What a step is fed with.
+/// The input buffers of a step.
 struct Inputs {
-    /// Of a resident set: which images.
+    /// For a device-resident set: which images are gathered into the batch.
     placements: Option<Tensor>,
     images: Tensor,
     targets: Tensor,
 }
 
-/// What is read back of a step.
+/// The output buffers of a step, which are copied back to the host.
 struct Results {
     loss: Tensor,
     decisions: Tensor,
 }
 
-/// The steps that were queued and not looked at yet.
+/// Steps that are queued and whose results have not been read yet.
 #[derive(Default)]
 pub(super) struct Queue(VecDeque<Queued>);
 
@@ -100,10 +101,10 @@ impl Queue {
 }
 
 impl Trainer<'_> {
-    /// The device, if steps are to be replayed there.
+    /// The CUDA device, if steps should be replayed.
     ///
     /// # Errors
-    /// [`GraphMode::On`], and something stands in the way.
+    /// [`GraphMode::On`], but a graph is not possible.
     pub(super) fn graph_device(&self) -> Result<Option<Arc<CudaCtx>>> {
         let device =
             self.model.params().first().map(|(_, p)| p.value().map(|v| v.device().clone())).transpose()?;
@@ -111,7 +112,7 @@ impl Trainer<'_> {
         let cuda = device.and_then(|device| device.as_cuda().cloned());
         let obstacle = match (&cuda, self.config.accumulate) {
             (None, _) => Some("the device is no GPU"),
-            // Of a replay only the whole is known.
+            // A replay can only be timed as a whole, not op by op.
             (Some(_), _) if observed => Some("its ops are profiled one by one"),
             (_, 2..) => Some("gradients are accumulated over several batches"),
             _ => None,
@@ -126,7 +127,7 @@ impl Trainer<'_> {
         }
     }
 
-    /// The training phase of an epoch, steps replayed.
+    /// The training phase of an epoch, with replayed steps.
     pub(super) fn replay_epoch(
         &mut self,
         cx: &Arc<CudaCtx>,
@@ -134,7 +135,7 @@ impl Trainer<'_> {
         callbacks: &mut Callbacks,
     ) -> Result<Flow> {
         let epoch = self.state.epoch as u64;
-        // A resident set needs no batches made for it, only the order of its images.
+        // A device-resident set needs only the order of its images; no batches are made on the host.
         let order = train.resident().map(|_| train.order(epoch));
         let mut batches = match order {
             None => Some(train.epoch(epoch, self.state.batch)?),
@@ -161,7 +162,7 @@ impl Trainer<'_> {
             let flow = if feed.len() == train.batch_size() {
                 self.replay_step(cx, train, &feed, callbacks)?
             } else {
-                // A short batch has other shapes than the graph.
+                // A short batch does not have the shapes that the graph was captured with.
                 let settled = self.look(0, callbacks)?;
                 let batch = match feed {
                     Feed::Batch(batch) => batch,
@@ -170,7 +171,7 @@ impl Trainer<'_> {
                 let report = self.step(&[batch])?;
                 settled.max(each(callbacks, |c| c.on_step(self, &report))?)
             };
-            // Steps that are queued are reported, too, before the run ends.
+            // Report the steps that are still queued before the run ends.
             let flow = if flow >= Flow::Settle { flow.max(self.look(0, callbacks)?) } else { flow };
             if flow.ends() {
                 return Ok(flow);
@@ -179,7 +180,7 @@ impl Trainer<'_> {
         self.look(0, callbacks)
     }
 
-    /// Queues one step, and looks at those that are due.
+    /// Queues one step, and reads the results that are due.
     fn replay_step(
         &mut self,
         cx: &Arc<CudaCtx>,
@@ -201,14 +202,14 @@ impl Trainer<'_> {
         let readback = replay.results.queue(cx, &replay.inputs.targets)?;
         self.queued(feed.len(), replay.inputs.targets.meta(), readback);
         if watched {
-            // An eager step, of a short batch, left its own.
+            // An eager step (of a short batch) has put its own gradient tensors here: put the graph's back.
             replay.gradients.iter().for_each(|(param, grad)| param.set_grad(grad));
         }
         self.replay = Some(replay);
         self.look(most, callbacks)
     }
 
-    /// An eager step in the memory of the graph to be, and then its capture.
+    /// Runs an eager step in the memory that the graph will use, then captures the step.
     fn first_step(
         &mut self,
         cx: &Arc<CudaCtx>,
@@ -226,7 +227,7 @@ impl Trainer<'_> {
         let step = self.state.step;
         let readback = memory.with(|| self.compute(train, &inputs, step)?.queue(cx, &inputs.targets))?;
         self.queued(feed.len(), inputs.targets.meta(), readback);
-        // Before the capture: it writes down gradients without computing them.
+        // Report before the capture: capturing replaces the gradient tensors without computing their values.
         let flow = self.look(most, callbacks)?;
         let mut results = None;
         let captured = memory.capture(|| {
@@ -240,13 +241,13 @@ impl Trainer<'_> {
                 self.replay = Some(Replay { graph, inputs, results, gradients });
             }
             (Err(error), _) if self.config.graph == GraphMode::On => return Err(error),
-            // Something in this model cannot be captured: it trains as well without.
+            // Something in this model cannot be captured. It is trained with eager steps instead.
             _ => self.config.graph = GraphMode::Off,
         }
         Ok(flow)
     }
 
-    /// What the graph holds: a whole step on `inputs`.
+    /// The work that the graph captures: a whole step on `inputs`.
     fn compute(&mut self, train: &Loader, inputs: &Inputs, step: u64) -> Result<Results> {
         if let (Some(resident), Some(placements)) = (train.resident(), &inputs.placements) {
             resident.gather(placements, &inputs.images, &inputs.targets)?;
@@ -268,14 +269,14 @@ impl Trainer<'_> {
         self.state.batch += 1;
     }
 
-    /// Looks at the oldest queued steps where there are more than `most`: a group of them, or all if `most` is 0.
+    /// Reads the oldest queued steps if more than `most` are queued: a group of them, or all if `most` is 0.
     fn look(&mut self, most: usize, callbacks: &mut Callbacks) -> Result<Flow> {
         let mut flow = Flow::Continue;
         let leave = if self.queue.0.len() > most { most.saturating_sub(GROUP - 1) } else { most };
         while self.queue.0.len() > leave {
             let Some(Queued { step, samples, targets, readback }) = self.queue.0.pop_front() else { break };
             let loss = readback.read(|bytes| self.state.tally.add_read(bytes, &targets))?;
-            // A callback hears of the step now: the wait for it is training as well.
+            // Callbacks hear of the step now. The time spent waiting for its results counts as training.
             self.state.seconds = self.seconds();
             if !loss.is_finite() {
                 return Err(non_finite::replayed(loss, step));
@@ -286,13 +287,13 @@ impl Trainer<'_> {
         Ok(flow)
     }
 
-    /// Whether nothing is queued: the trainer's state is that of the step last reported.
+    /// Whether nothing is queued, so that the trainer's state is that of the last reported step.
     pub fn settled(&self) -> bool {
         self.queue.is_empty()
     }
 }
 
-/// A batch, made or to be made by the device.
+/// A batch that is already made, or the samples of a batch that the device will gather.
 enum Feed<'a> {
     Samples(&'a [usize]),
     Batch(Batch),
@@ -337,7 +338,7 @@ impl Inputs {
 }
 
 impl Results {
-    /// Queues a copy to the host, as [`Tally::add_read`] expects it.
+    /// Queues a copy to the host, in the order that [`Tally::add_read`] expects.
     fn queue(&self, cx: &CudaCtx, targets: &Tensor) -> Result<Readback> {
         cx.read_later(&[&self.decisions, targets, &self.loss].map(Tensor::device_bytes))
     }

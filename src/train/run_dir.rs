@@ -1,8 +1,8 @@
 //! The run folder: `config.toml`, `data.json`, `metrics.jsonl`, `health.jsonl`, `checkpoint.safetensors`, and their exports.
 //!
-//! Nothing in it is ever half written: files are made under a temporary name, synced, and renamed over the old one, and
-//! the folder is synced. `metrics.jsonl` grows by lines; a checkpoint records how long it was, and resuming cuts it back
-//! to that. So a run killed at any moment goes on as if it had not been.
+//! No file in it is ever half written. Each file is made under a temporary name, synced, and renamed over the old one;
+//! then the folder is synced. `metrics.jsonl` grows line by line: a checkpoint records its length, and resuming cuts
+//! the file back to that length. So a run that was killed at any moment continues as if it had not been.
 
 use super::PhaseReport;
 use super::checkpoint::Checkpoint;
@@ -17,10 +17,10 @@ use std::cell::Cell;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// Run folders that an error lists.
+/// The most run folders that an error lists.
 const NAMED: usize = 3;
 
-/// Times that a start makes its folder anew.
+/// How often a start tries to make its folder.
 const STARTS: usize = 20;
 
 /// The files that a run keeps.
@@ -43,25 +43,26 @@ const KEPT: [&str; 13] = [
 /// A folder that holds one run. While this value lives, no other process can train in the folder.
 pub struct RunDir {
     pub(super) path: PathBuf,
-    /// Whether the folder was made for this run.
+    /// Whether the folder was created for this run.
     made: bool,
-    /// Whether a step of it has run in this process.
+    /// Whether a step of the run has been done in this process.
     begun: Cell<bool>,
-    /// Whether images that changed will do.
+    /// Whether the run accepts images that have changed.
     any_images: Cell<bool>,
-    /// What `config.toml` says.
+    /// The content of `config.toml`.
     pub(super) settings: String,
-    /// Holds the operating system's lock on `config.toml`, which a killed process cannot leave behind.
+    /// Holds the operating system's lock on `config.toml`. The lock ends with the process, even if it is killed.
     pub(super) lock: File,
 }
 
 impl RunDir {
-    /// Starts a run: makes the folder and writes its configuration.
+    /// Starts a run: creates the folder and writes its configuration.
     ///
     /// # Errors
     /// A folder that already holds a run, or that cannot be written.
     pub fn create(path: &Path, config: &RunConfig) -> Result<RunDir> {
-        // A start that failed takes its folder back, maybe while this one waits for it: then this one makes it anew.
+        // A failed start deletes its folder, possibly while this start waits for its lock. Then this start creates the
+        // folder again.
         for _ in 0..STARTS {
             if let Some(folder) = Self::try_create(path, config)? {
                 return Ok(folder);
@@ -71,7 +72,7 @@ impl RunDir {
         Err(Error::new(ErrorKind::Io, path.display().to_string(), what).help("try again when they are done"))
     }
 
-    /// `None`: the folder was taken back in between.
+    /// `None`: another start deleted the folder in the meantime.
     fn try_create(path: &Path, config: &RunConfig) -> Result<Option<RunDir>> {
         let refused = |e| Error::io(path, "make the run folder", e);
         if let Some(parent) = path.parent() {
@@ -83,7 +84,8 @@ impl RunDir {
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && !path.exists() => return Ok(None),
             Err(e) => return Err(refused(e)),
         };
-        // One start at a time looks for a run and writes its own. The lock ends with the process, whatever ends it.
+        // Only one start at a time may look for a run and write its own. The lock ends with the process, however it
+        // ends.
         let folder = match File::open(path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(|e| Error::io(path, "open", e))?,
@@ -135,7 +137,7 @@ impl RunDir {
         RunConfig::from_toml(&text, &file.display().to_string())
     }
 
-    /// The phases that the run in `path` has recorded, in order; none before its first epoch's end.
+    /// The phases that the run in `path` has recorded, in order. It is empty before the end of the first epoch.
     ///
     /// # Errors
     /// A `metrics.jsonl` that cannot be read.
@@ -169,16 +171,16 @@ impl RunDir {
         }
     }
 
-    /// Takes back a run that failed before anything was recorded (a missing file, a wrong shape, a batch too small for
-    /// batch norm), so that the same command can be given again, corrected. Does nothing once a step has run. A folder
-    /// that was there before, or that others have put files into, stays.
+    /// Deletes the files of a run that failed before anything was recorded (a missing file, a wrong shape, a batch too
+    /// small for batch norm), so that the same command can be given again, corrected. It does nothing once a step has
+    /// been done. The folder itself stays if it existed before or if it holds other files.
     pub fn discard_unbegun(self) {
         if self.begun.get() {
             return;
         }
-        // As a start does: none comes in between, to write into a folder that it did not make and would leave behind.
+        // Lock the folder as a start does. Otherwise another start could write into this folder between the deletions.
         let _folder = File::open(&self.path).and_then(|folder| folder.lock().map(|()| folder));
-        // Best effort: the error that led here is the one to report.
+        // Errors are ignored here: the error that led here is the one to report.
         for file in ["metrics.jsonl", DataRecord::FILE, "config.toml"] {
             let _ = fs::remove_file(self.path.join(file));
         }
@@ -187,13 +189,13 @@ impl RunDir {
         }
     }
 
-    /// The next start takes the images that are there then, though they changed since training started. It records them once
-    /// it has seen that they will do.
+    /// The next start accepts the images it finds, even if they changed since training started. It records them after
+    /// checking that they fit the run.
     pub fn accept_changed_data(&self) {
         self.any_images.set(true);
     }
 
-    /// What the run knows of its data; without the images it learnt from where changed ones will do.
+    /// What the run knows about its data. If changed images are accepted, the record has no image fingerprints.
     ///
     /// # Errors
     /// As [`DataRecord::read`].
@@ -202,14 +204,15 @@ impl RunDir {
         Ok(if self.any_images.get() { record.map(DataRecord::of_any_images) } else { record })
     }
 
-    /// Refuses to start anew in a folder that holds results.
+    /// Refuses to start a new run in a folder that holds results.
     ///
     /// # Errors
-    /// Weights, or more than one epoch of metrics, without the checkpoint that they came with.
+    /// Weights, or more than one epoch of metrics, without the checkpoint that belongs to them.
     pub(super) fn check_unbegun(&self) -> Result<()> {
         let weights =
             ["best.safetensors", "last.safetensors"].iter().any(|file| self.path.join(file).exists());
-        // A run killed in its first epoch has no checkpoint; in the moment before it, it has that epoch's two phases.
+        // A run killed in its first epoch has no checkpoint. If killed just before the first checkpoint, it has
+        // recorded two phases.
         if !weights && Self::history(&self.path)?.len() <= 2 {
             return Ok(());
         }
@@ -219,7 +222,7 @@ impl RunDir {
         ))
     }
 
-    /// A step has run: the folder is not to be taken back.
+    /// Records that a step has been done, so that the folder is not deleted any more.
     pub(super) fn begin(&self) {
         self.begun.set(true);
     }
@@ -230,23 +233,23 @@ impl RunDir {
         name.is_some_and(|name| KEPT.contains(&name)) && file.with_file_name("config.toml").exists()
     }
 
-    /// The folder.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the checkpoint is, or will be.
+    /// The checkpoint's path; the file may not exist yet.
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join("checkpoint.safetensors")
     }
 
-    /// Where the layers' health is, or will be.
+    /// The path of the layers' health samples; the file may not exist yet.
     pub fn health(&self) -> PathBuf {
         self.path.join("health.jsonl")
     }
 
-    /// Notes that the run is complete: nothing is left to do when it is resumed. Until then, resuming does again what comes
-    /// after the last epoch.
+    /// Records that the run is complete: resuming it has nothing left to do. Until this is recorded, resuming repeats
+    /// what comes after the last epoch.
     ///
     /// # Errors
     /// A folder that cannot be read or written; a `config.toml` that was removed or replaced.
@@ -257,8 +260,8 @@ impl RunDir {
         Checkpoint::finish(&self.checkpoint(), device, true, bytes)
     }
 
-    /// Makes a finished run one that can go on from its last epoch: its last line of `metrics.jsonl` will be cut off.
-    /// `recorded` is how many bytes of that file its checkpoint counts.
+    /// Reopens a finished run so that it can go on from its last epoch. Its last line of `metrics.jsonl` will be cut
+    /// off. `recorded` is the number of bytes of that file that the checkpoint counts.
     ///
     /// # Errors
     /// As [`finish`](Self::finish).
@@ -282,14 +285,15 @@ impl RunDir {
     /// A folder that cannot be written.
     pub(super) fn rewrite(self, config: &RunConfig) -> Result<RunDir> {
         write_atomically(&self.path.join("config.toml"), config.to_toml().as_bytes())?;
-        // The old file's lock is held until the new one's is: a start that has opened the old one does not get in between.
+        // The old file's lock is held until the new file is locked, so that a start waiting for the old one cannot get
+        // in between.
         let folder = Self::lock(&self.path, self.made)?;
         folder.any_images.set(self.any_images.get());
         Ok(folder)
     }
 }
 
-/// Run folders in a folder, the first few by name: what a person may have meant by it.
+/// The first few run folders inside a folder, by name. An error suggests them.
 fn runs_in(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut runs: Vec<PathBuf> = entries.filter(|path| path.join("config.toml").is_file()).collect();

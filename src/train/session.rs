@@ -1,4 +1,4 @@
-//! From a run folder to trained weights: what `receptive train` and `receptive reproduce` do.
+//! Trains a run folder to its end: what `receptive train` and `receptive reproduce` do.
 
 use super::{
     Callback, Checkpoint, Flow, HealthRecorder, Keep, Outcome, RunConfig, RunDir, Setup, Tally, evaluate,
@@ -14,16 +14,16 @@ use std::sync::atomic::AtomicBool;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Done {
     pub outcome: Outcome,
-    /// Images of a training epoch.
+    /// Number of images in a training epoch.
     pub train_images: usize,
-    /// The weights the run ends with, on the images that neither trained nor chose them; for a set without such images,
-    /// and weights that were not chosen, on the validation images. `None`: stopped, finished before, or nothing is left to
-    /// test on.
+    /// Test results of the run's final weights, on the test images. If the set has no test images, the validation
+    /// images are used, but only for the last weights: the best weights were chosen on them. `None`: the run was
+    /// stopped, was finished before, or has no images left to test on.
     pub test: Option<Tally>,
 }
 
-/// Trains from where the folder is to the end, or until `stop` is raised. `watchers` follow the loop; `say` hears what a person
-/// should know.
+/// Trains from the folder's current position to the end, or until `stop` is set. `watchers` are callbacks of the loop;
+/// `say` receives messages for the user.
 ///
 /// # Errors
 /// Settings that cannot train, data that are missing or damaged, a folder that cannot be written.
@@ -61,7 +61,7 @@ pub fn train<'a>(
     if known.as_ref() != Some(&setup.record) {
         setup.record.write(folder.path())?;
     }
-    // Before the recorder: what they refuse, a set without masks, leaves no run behind.
+    // Before the recorder: if the loaders refuse the data (a set without masks, for example), no run is left behind.
     let (train, val) = setup.loaders()?;
     say(&headline(&setup));
     if config.cycle_momentum && config.schedule()?.cycles_momentum() {
@@ -71,12 +71,12 @@ pub fn train<'a>(
     let title = format!("{} on {}", config.model, file_name(&config.data));
     let recorder = folder.recorder(title, config.log_steps, metrics_bytes, Arc::clone(&stop))?;
     watchers.iter_mut().try_for_each(|watcher| watcher.on_setup(&setup))?;
-    // Before the recorder: a checkpoint's step has its sample on the disk.
+    // Before the recorder, so that the health sample of a step is on the disk before the step's checkpoint.
     let trainer = match health(folder, &setup, trainer.state.step)? {
         Some(health) => trainer.callback(health),
         None => trainer,
     };
-    // The recorder comes last: it sees a stop that a watcher asked for in the same step.
+    // The recorder comes last, so that it sees a stop that another callback asked for in the same step.
     let mut trainer = trainer.callbacks(watchers).callback(recorder);
     let outcome = trainer.fit(&train, &val);
     if trainer.state.step > 0 {
@@ -84,7 +84,7 @@ pub fn train<'a>(
     }
     let outcome = outcome.map_err(|error| diverged(error, folder, trainer.state.step))?;
     let path = folder.path().display();
-    // Nothing is lost: resuming does again what comes after the last epoch.
+    // Nothing is lost: resuming repeats what comes after the last epoch.
     let unfinished = |error: Error| {
         error.with("the training is complete; to test it:", format_args!("`RunDir::open({path})`"))
     };
@@ -97,17 +97,17 @@ pub fn train<'a>(
     }
     let test = if outcome.finished { test(&setup).map_err(unfinished)? } else { None };
     if outcome.finished {
-        // The run is complete: pictures that cannot be drawn take nothing from it.
+        // The run is complete, so a picture that cannot be drawn is reported but is not an error.
         if let Err(error) = setup.subject().write_pictures(folder.path(), &stop) {
             say(&format!("some pictures could not be drawn: {error}"));
         }
-        // Last: what fails before it is done again when the run is resumed.
+        // Last: if anything before it fails, resuming repeats it.
         folder.finish(&setup.device)?;
     }
     Ok(Done { outcome, train_images: setup.train.len(), test })
 }
 
-/// Says what is left of a run whose loss is no number any more.
+/// Adds to the error what is left of a run whose loss became NaN or infinite.
 fn diverged(error: Error, folder: &RunDir, step: u64) -> Error {
     if error.kind() != ErrorKind::NonFinite || step == 0 {
         return error;
@@ -120,7 +120,7 @@ fn diverged(error: Error, folder: &RunDir, step: u64) -> Error {
     error.with("left:", left)
 }
 
-/// Where samples of the layers' health go, if any are taken.
+/// The recorder of the layers' health, if samples are taken.
 fn health(folder: &RunDir, setup: &Setup, done: u64) -> Result<Option<HealthRecorder>> {
     match setup.config.health {
         0 => Ok(None),

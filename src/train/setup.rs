@@ -1,4 +1,4 @@
-//! From a configuration to a run: device, model, data, optimiser.
+//! Builds the parts of a run from a configuration: device, model, data, optimiser.
 
 use super::health::shown;
 use super::non_finite::finite;
@@ -53,7 +53,7 @@ impl Setup {
         device_options(&config).check_precision(&device)?;
         let mut splits = splits(&config).map_err(|e| elsewhere(e, &config, record.is_some()))?;
         splits.check_headers()?;
-        // Of the whole set: a part has other statistics.
+        // Statistics are taken from the whole set: a subset has other ones.
         let pipelines = match &record {
             None => splits.pipelines(config.augment, config.resize, config.normalize)?,
             Some(record) => {
@@ -84,14 +84,15 @@ impl Setup {
         Ok(Setup { config, network, device, model, splits, train, pipelines, record })
     }
 
-    /// Loads the weights `--init` names. Returns a line for each thing that a reader should know: a prefix that was removed
-    /// from the names, tensors that were skipped, what a partial load left out.
+    /// Loads the weights that `--init` names. Returns one note for each thing that the user should know: a prefix that
+    /// was removed from the names, tensors that were skipped, tensors that a partial load left out.
     ///
     /// Names may differ from the network's by one prefix, see [`Fitted`]. A file of the encoder alone (torchvision's
-    /// `resnet34` for `unet-resnet34`) may lack the `encoder.` before its names.
+    /// `resnet34` for `unet-resnet34`) may lack `encoder.` before its names.
     ///
     /// # Errors
-    /// A file that cannot be read; names or shapes that differ, unless a partial load was asked for; nothing that fits.
+    /// A file that cannot be read; names or shapes that differ, unless a partial load was asked for; a file in which
+    /// nothing fits.
     pub fn load_init(&self) -> Result<Vec<String>> {
         let Some(path) = &self.config.init else { return Ok(Vec::new()) };
         let model = &*self.model;
@@ -114,10 +115,10 @@ impl Setup {
         Ok(notes)
     }
 
-    /// The loaders of the train and the validation phase.
+    /// The loaders of the train phase and the validation phase.
     ///
     /// # Errors
-    /// A batch size of 0; no masks where they are needed.
+    /// A batch size of 0; a set without masks for a network that needs them.
     pub fn loaders(&self) -> Result<(Loader, Loader)> {
         let key = Key::new(self.config.seed);
         let train = LoaderOptions {
@@ -128,7 +129,7 @@ impl Setup {
         Ok((Loader::new(Arc::clone(&self.train), train)?, self.in_order(&self.splits.val)?))
     }
 
-    /// A batch of validation images, as evaluation sees them, to follow the layers' health with.
+    /// A batch of validation images, prepared as for evaluation, for sampling the layers' health.
     ///
     /// # Errors
     /// As [`loaders`](Self::loaders); no validation images; an image that cannot be read.
@@ -145,7 +146,7 @@ impl Setup {
         })
     }
 
-    /// A loader over another split, in file order and as evaluation sees it.
+    /// A loader over another split, in file order and prepared as for evaluation.
     ///
     /// # Errors
     /// As [`loaders`](Self::loaders).
@@ -157,7 +158,7 @@ impl Setup {
         loader_options(&self.config, &self.network, &self.device, pipeline, batch_size)
     }
 
-    /// What the pictures show: the network as it is now, and the images of validation.
+    /// The inputs for drawing pictures: the network as it is now, and the validation images.
     pub fn subject(&self) -> Subject<'_> {
         let data = Arc::clone(&self.splits.val);
         Subject {
@@ -179,7 +180,7 @@ impl Setup {
         Trainer::new(&*self.model, self.criterion()?, self.optimizer()?, self.config.clone())
     }
 
-    /// What `--freeze` keeps, in one line; none where it was not asked for.
+    /// The parameters that `--freeze` keeps unchanged, in one line; `None` without that flag.
     pub fn frozen(&self) -> Option<String> {
         let params = self.model.params();
         let of = |role: Role| params.iter().filter(move |(_, p)| p.is_frozen() && p.role() == role);
@@ -194,15 +195,15 @@ impl Setup {
         (!names.is_empty()).then(|| format!("frozen: {names}: {weights} parameters{statistics}"))
     }
 
-    /// The network's outputs: one for each class, or as many as were asked for.
+    /// The number of the network's outputs: `--classes`, or else one per class.
     fn outputs(&self) -> usize {
         self.config.classes.unwrap_or(self.train.classes().len())
     }
 
-    /// What the run trains against.
+    /// The loss that the run trains with.
     ///
     /// # Errors
-    /// Settings that do not go with the loss; weights for another number of classes.
+    /// Settings that the loss does not support; class weights for another number of classes.
     pub fn criterion(&self) -> Result<Criterion> {
         criterion(&self.config, &self.network, self.outputs(), &self.device)
     }
@@ -218,7 +219,7 @@ impl Setup {
     }
 }
 
-/// Where a configuration computes.
+/// The device of a configuration.
 pub(super) fn device(config: &RunConfig) -> Result<Device> {
     Device::from_name(&config.device, &device_options(config))
 }
@@ -228,7 +229,7 @@ fn device_options(config: &RunConfig) -> DeviceOptions {
     DeviceOptions { threads, precision, gemm_rung, conv_rung }
 }
 
-/// How a network's batches are made: in file order, of what it is trained against.
+/// The loader options of a network: batches in file order, with the kind of target that its loss needs.
 pub(super) fn loader_options(
     config: &RunConfig,
     network: &Network,
@@ -243,7 +244,8 @@ pub(super) fn loader_options(
     }
 }
 
-/// The network for these images, without values. A segmenter has the outputs it was made for, a classifier the set's.
+/// The network for these images, without weight values. A segmenter has the number of outputs it was designed for. A
+/// classifier has one output per class of the set, unless `classes` asks for more.
 pub(super) fn build(
     config: &RunConfig,
     network: &Network,
@@ -267,7 +269,7 @@ pub(super) fn build(
     network.build(&ModelConfig { input: image, classes, width: config.width })
 }
 
-/// What a configuration trains against, for a network of so many outputs.
+/// The loss of a configuration, for a network with this number of outputs.
 pub(super) fn criterion(
     config: &RunConfig,
     network: &Network,
@@ -290,7 +292,8 @@ pub(super) fn splits(config: &RunConfig) -> Result<Splits> {
     load(&config.data, &DataDirs::from_env(config.data_dir.as_deref()))
 }
 
-/// An error about data that a run was trained on, and that may have been moved since.
+/// Replaces an error about the data of a trained run by one that says how to name the new place of the data, if they
+/// may have been moved.
 pub(super) fn elsewhere(error: Error, config: &RunConfig, trained: bool) -> Error {
     if !trained || Path::new(&config.data).exists() || catalog::known(&config.data).is_some() {
         return error;
@@ -299,7 +302,7 @@ pub(super) fn elsewhere(error: Error, config: &RunConfig, trained: bool) -> Erro
         .help("if they were moved, name their new place: `config.data = FOLDER`")
 }
 
-/// The same share of each split, and of each class in it.
+/// Takes the same fraction of each split, and of each class in it.
 pub(super) fn part(splits: Splits, config: &RunConfig) -> Result<Splits> {
     let Some(fraction) = config.fraction else { return Ok(splits) };
     let key = Key::new(config.seed).child("fraction");
@@ -310,7 +313,7 @@ pub(super) fn part(splits: Splits, config: &RunConfig) -> Result<Splits> {
     Ok(Splits { train: share(splits.train)?, val: share(splits.val)?, test, ..splits })
 }
 
-/// This share of each class, rounded up, in file order.
+/// This fraction of each class, rounded up, in file order.
 fn of_each_class(set: Arc<dyn Dataset>, fraction: f64, key: Key) -> Result<Subset> {
     let mut members = vec![Vec::new(); set.classes().len()];
     for i in key.permutation(set.len()) {
@@ -324,7 +327,8 @@ fn of_each_class(set: Arc<dyn Dataset>, fraction: f64, key: Key) -> Result<Subse
     Subset::new(set.name().to_owned(), set, indices)
 }
 
-/// Freezes the parameters whose names begin with one of these, at a dot; with `statistics`, buffers as well.
+/// Freezes the parameters of these layers: those whose name is one of `names`, or begins with it and a dot. With
+/// `statistics`, buffers are frozen as well.
 fn freeze(model: &dyn Module, names: &[String], statistics: bool) -> Result<()> {
     let params = model.params();
     for name in names {

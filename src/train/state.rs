@@ -1,5 +1,5 @@
-//! The position in a run. Together with the weights and the optimiser's tensors it determines every later step: all
-//! randomness is keyed by seed, epoch and step, so there is no generator state to save.
+//! The position in a run. Together with the weights and the optimiser's tensors it determines every later step. There
+//! is no random generator state to save: all randomness is keyed by seed, epoch and step.
 
 use super::{Overlap, Scores, Tally};
 use crate::optim::Plateau;
@@ -22,7 +22,7 @@ pub struct State {
     pub seconds: f64,
     /// The best validation result so far, with its weights.
     pub best: Option<Best>,
-    /// What `plateau` remembers of the validation losses; `None` for other schedules, and before the run.
+    /// The state of the `plateau` schedule; `None` for other schedules, and before the run.
     pub plateau: Option<Plateau>,
     /// Whether the last epoch is done.
     pub finished: bool,
@@ -36,8 +36,8 @@ pub struct Best {
     pub weights: BTreeMap<String, Tensor>,
 }
 
-/// [`State`] without tensors, as a checkpoint's header holds it. Floating numbers are kept as bits: text would have to
-/// be proven to round-trip, and cannot hold NaN.
+/// [`State`] without tensors, as stored in a checkpoint's header. Floating-point numbers are kept as bits: a decimal
+/// text might not round-trip exactly, and JSON cannot hold NaN.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Position {
     pub epoch: usize,
@@ -66,7 +66,7 @@ pub(super) struct BestPosition {
     pub epoch: usize,
 }
 
-/// Numbers a checkpoint keeps as bits.
+/// Scores as a checkpoint stores them: the bits of each number.
 fn bits(overlap: Overlap) -> [u64; 2] {
     [overlap.dice.to_bits(), overlap.iou.to_bits()]
 }

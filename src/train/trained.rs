@@ -1,4 +1,4 @@
-//! A trained network, loaded to be asked: what `eval` and `predict` share.
+//! A trained model ready for inference. `eval` and `predict` share it.
 
 use super::checkpoint::Checkpoint;
 use super::metrics::Tally;
@@ -67,9 +67,9 @@ pub enum Split {
     Test,
 }
 
-/// A trained network and what it knows of its data.
+/// A trained network with what is known about its data.
 pub struct Trained {
-    /// How it was trained, or would be: what was said over the run folder's or the notebook's settings.
+    /// The settings it was trained with, or the notebook's for a file of weights. Options override them.
     pub config: RunConfig,
     pub network: Network,
     pub device: Device,
@@ -78,22 +78,24 @@ pub struct Trained {
     pub image: [usize; 3],
     /// The size of the data set's own images.
     pub size: ImageSize,
-    /// The names of its classes.
+    /// The names of the data set's classes.
     pub classes: Vec<String>,
-    /// How bright its training images are at their edges, where that is known.
+    /// How bright the training images are at their edges, if known.
     pub brightness: Option<Brightness>,
-    /// What was done to fit the weights to the network, if anything: see [`Fitted`].
+    /// What was changed to fit the weights to the network, if anything: see [`Fitted`].
     pub notes: Vec<String>,
     pipeline: Pipeline,
     splits: Option<Splits>,
 }
 
 impl Trained {
-    /// Loads a network. Without `images` its data set need not be on this machine: a run folder holds what it must know of
-    /// it, and the program the image sizes, class names and statistics of known sets.
+    /// Loads a network. Without `images` its data set need not be on this machine. A run folder holds what the network
+    /// needs to know about the data. For known sets, the program has the image sizes, class names and statistics built
+    /// in.
     ///
     /// # Errors
-    /// No such folder, file or data set; weights that do not fit the network; a set with other classes than the run's.
+    /// No such folder, file or data set; weights that do not fit the network; a set whose classes are not those of the
+    /// run.
     pub fn open(options: TrainedOptions, images: bool) -> Result<Trained> {
         let path = options.path.clone();
         let run = Recorded::of(&path)?;
@@ -101,10 +103,9 @@ impl Trained {
         Self::drawn(config, run.as_ref(), images)?.load(&path)
     }
 
-    /// The network as it is before training: built for its data, its weights drawn as a run of seed 0 draws them. `path` is
-    /// not read.
+    /// The untrained network: built for its data, with the initial weights of a run with seed 0. `path` is not read.
     ///
-    /// # Errors
+    /// No network named; no such data set; images that are too small for the network.
     /// No network named; no such data set; images the network is too small for.
     pub fn fresh(options: TrainedOptions, images: bool) -> Result<Trained> {
         let base = of_file(&options)?;
@@ -130,10 +131,10 @@ impl Trained {
         Ok(Trained { notes, ..self })
     }
 
-    /// The network of a configuration, its weights drawn from the run's seed.
+    /// The network of a configuration, with weights initialised from the run's seed.
     fn drawn(config: RunConfig, run: Option<&Recorded>, images: bool) -> Result<Trained> {
         let network = config.network()?;
-        // The rungs were for training, perhaps on another device.
+        // The rungs were chosen for training, perhaps on another device, so they are not used here.
         let device = device(&RunConfig { gemm_rung: None, conv_rung: None, ..config.clone() })?;
         let Known { size, classes, pipeline, splits } = known(&config, &network, run, images)?;
         let brightness = match run {
@@ -159,10 +160,10 @@ impl Trained {
         })
     }
 
-    /// The same network once more, described and without values.
+    /// Builds the same network once more, with its structure but no weight values.
     ///
     /// # Errors
-    /// None that loading it had not.
+    /// None, because the network was already built once with the same settings.
     pub fn blueprint(&self) -> Result<Box<dyn Module>> {
         build(&self.config, &self.network, self.image, self.classes.len())
     }
@@ -186,7 +187,7 @@ impl Trained {
         })
     }
 
-    /// Swaps light and dark in all its images.
+    /// Inverts light and dark in all images of the data set.
     pub fn invert(&mut self) {
         if let Some(splits) = &mut self.splits {
             let Splits { train, val, test, .. } = splits;
@@ -201,20 +202,20 @@ impl Trained {
         self.splits.is_some()
     }
 
-    /// The network's outputs: at least the set's classes.
+    /// The number of the network's outputs. It is at least the number of the set's classes.
     pub fn outputs(&self) -> usize {
         self.config.classes.unwrap_or(self.classes.len())
     }
 
-    /// The name of a class; its number where it has none.
+    /// The name of a class, or its number if it has no name.
     pub fn class_name(&self, class: usize) -> String {
         self.classes.get(class).cloned().unwrap_or_else(|| class.to_string())
     }
 
-    /// A loader over a split, in file order and prepared for this network.
+    /// A loader over a split, in file order, with the images prepared for this network.
     ///
     /// # Errors
-    /// A batch size of 0; no masks where they are needed.
+    /// A batch size of 0; a split without masks for a network that needs them.
     pub fn loader(&self, split: Split, batch_size: usize) -> Result<Loader> {
         let options = loader_options(&self.config, &self.network, &self.device, &self.pipeline, batch_size);
         Loader::new(Arc::clone(self.split(split)?), options)
@@ -238,7 +239,7 @@ impl Trained {
         Ok(tally.unwrap_or_default())
     }
 
-    /// What pictures of a split show.
+    /// The inputs for drawing pictures of a split.
     ///
     /// # Errors
     /// Opened without images.
@@ -254,15 +255,16 @@ impl Trained {
         })
     }
 
-    /// One image as the network takes it, `[1, C, H, W]`.
+    /// One image as the network's input, `[1, C, H, W]`.
     ///
     /// # Errors
-    /// An image of another number of channels, or too small for a step of its preparation.
+    /// An image with a different number of channels, or one that is too small for a preparation step.
     pub fn prepare(&self, mut image: Image) -> Result<Tensor> {
         self.see(&mut image, None)
     }
 
-    /// As [`prepare`](Self::prepare); the image and its mask become what the network sees, before normalising.
+    /// As [`prepare`](Self::prepare). In addition, `image` and `mask` are changed to what the network receives, before
+    /// normalising.
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare).
@@ -270,10 +272,11 @@ impl Trained {
         prepare(&self.pipeline, &self.device, image, mask)
     }
 
-    /// The probability of each class for one image, as the data set would hold it; of a segmenter that of each pixel.
+    /// The class probabilities of one image, given as the data set stores it. A segmenter returns a probability per
+    /// pixel.
     ///
     /// # Errors
-    /// An image of another size; weights that give no probabilities (NaN).
+    /// An image of a different size; weights that give no probabilities (NaN).
     pub fn predict(&self, image: Image) -> Result<Vec<f64>> {
         let x = self.prepare(image)?;
         let output = self.model.forward(&Ctx::eval(&self.network.name), &x)?;
@@ -284,16 +287,17 @@ impl Trained {
         Ok(probabilities)
     }
 
-    /// What a segmenter says of one image, as the data set would hold it, beside its true mask where that is known.
+    /// The mask that a segmenter predicts for one image, given as the data set stores it, together with the true mask
+    /// if known.
     ///
     /// # Errors
-    /// As [`predict`](Self::predict); an output that is no mask of the image.
+    /// As [`predict`](Self::predict); an output that does not have the shape of a mask for the image.
     pub fn segment(&self, image: Image, truth: Option<Image>) -> Result<Masked> {
         segment(&self.network, &*self.model, &self.device, &self.pipeline, image, truth)
     }
 }
 
-/// What was said, over what the run folder knows, over the notebook's settings.
+/// The run folder's settings, or the notebook's for a file of weights, with the options applied on top.
 fn configuration(options: TrainedOptions, recorded: bool) -> Result<RunConfig> {
     let path = &options.path;
     if !path.exists() {
@@ -308,7 +312,7 @@ fn configuration(options: TrainedOptions, recorded: bool) -> Result<RunConfig> {
     Ok(said_over(options, base))
 }
 
-/// What was said, over these settings.
+/// Applies the options on top of the `base` settings.
 fn said_over(options: TrainedOptions, base: RunConfig) -> RunConfig {
     RunConfig {
         data_dir: options.data_dir.or(base.data_dir),
@@ -333,15 +337,15 @@ fn of_run(options: &TrainedOptions, recorded: bool) -> Result<RunConfig> {
         return Err(Error::argument(options.path.display().to_string(), what)
             .help("leave `TrainedOptions.network` away: a run folder knows its network"));
     }
-    // A run keeps the whole path of a folder.
+    // A run stores the whole path of a data folder.
     let whole = |data: &String| match Path::new(data).is_dir() {
         true => std::path::absolute(data).map_or(data.clone(), |path| path.display().to_string()),
         false => data.clone(),
     };
     match options.data.as_ref().map(whole) {
-        // A network wants its images as in training, whatever set they are of.
+        // A network needs its images prepared as in training, even if they come from another set.
         Some(data) if recorded => Ok(RunConfig { data, ..run }),
-        // Without a record of that, another set is taken as its own notebook takes it.
+        // Without a record of the preparation, another set is prepared as its own notebook does it.
         Some(data) if data != run.data => {
             let RunConfig { augment, normalize, .. } = RunConfig::new(&run.network()?, &data);
             Ok(RunConfig { data, augment, normalize, ..run })
@@ -360,7 +364,7 @@ fn of_file(options: &TrainedOptions) -> Result<RunConfig> {
     Ok(RunConfig { augment: Augment::None, ..RunConfig::new(network, data) })
 }
 
-/// The best weights of a run, or those of a file.
+/// The best weights of a run, or the weights in a file.
 fn weights(model: &dyn Module, path: &Path, device: &Device) -> Result<Fitted> {
     if !path.is_dir() {
         return Fitted::read(model, path, device);
@@ -385,7 +389,7 @@ fn weights(model: &dyn Module, path: &Path, device: &Device) -> Result<Fitted> {
     Ok(Fitted { weights, notes: Vec::new() })
 }
 
-/// What a network must know of its data.
+/// What a network needs to know about its data.
 struct Known {
     size: ImageSize,
     classes: Vec<String>,
@@ -393,14 +397,14 @@ struct Known {
     splits: Option<Splits>,
 }
 
-/// A run that recorded its data, and the settings it was trained with.
+/// The data record and the settings of a run.
 struct Recorded {
     data: DataRecord,
     config: RunConfig,
 }
 
 impl Recorded {
-    /// Of a run folder. `None`: a file of weights, or a run of a version that kept no record.
+    /// Reads a run folder's record. `None`: `path` is a file of weights, or the run's version kept no record.
     fn of(path: &Path) -> Result<Option<Recorded>> {
         if !path.is_dir() {
             return Ok(None);
@@ -410,7 +414,7 @@ impl Recorded {
     }
 }
 
-/// A run that recorded its data is asked first: its set may be gone, or may have changed.
+/// If the run recorded its data, the record is used first: the set itself may be gone, or may have changed.
 fn known(config: &RunConfig, network: &Network, run: Option<&Recorded>, images: bool) -> Result<Known> {
     let RunConfig { data, augment, resize, normalize, .. } = config;
     let set = catalog::known(data);

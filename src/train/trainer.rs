@@ -1,5 +1,5 @@
-//! The training loop of the notebooks (`train_val_model`): each epoch a train phase and a validation phase, sample
-//! weighted mean loss and accuracy, and at the end the weights with the best validation accuracy.
+//! The training loop of the notebooks (`train_val_model`). Each epoch has a train phase and a validation phase, with
+//! sample-weighted mean loss and accuracy. At the end the model gets the weights with the best validation accuracy.
 
 use super::replay::{Queue, Replay};
 use super::{
@@ -32,7 +32,7 @@ pub struct Trainer<'a> {
     /// The model; its weights change in place.
     pub model: &'a dyn Module,
     pub criterion: Criterion,
-    /// The settings. What is given beside them, optimiser and data, has its own.
+    /// The settings of the run. The optimiser and the data that are passed in have their own settings.
     pub config: RunConfig,
     schedule: Schedule,
     pub optimizer: Box<dyn Optimizer>,
@@ -42,17 +42,17 @@ pub struct Trainer<'a> {
     pub batches: usize,
     callbacks: Vec<Box<dyn Callback + 'a>>,
     session: Session,
-    /// The captured step, once there is one.
+    /// The captured step, if one has been captured.
     pub(super) replay: Option<Replay>,
-    /// Its replays that were not looked at yet.
+    /// The replayed steps whose results have not been read yet.
     pub(super) queue: Queue,
 }
 
-/// Time in this process, on top of what a resumed run brought along.
+/// Measures the time of this process, which is added to the seconds of earlier sessions of a resumed run.
 struct Session {
     start: Instant,
     before: f64,
-    /// Of it, what was no training.
+    /// The part of this time that was not training.
     paused: Cell<Duration>,
 }
 
@@ -63,8 +63,9 @@ impl Session {
 }
 
 impl<'a> Trainer<'a> {
-    /// A run at its beginning. `criterion` may be a plain [`Loss`](crate::nn::Loss). Of the settings count those of the loop:
-    /// epochs and steps, rate and schedule, clipping, accumulation, which weights are kept, the seed, graphs.
+    /// A trainer at the beginning of a run. `criterion` may be a plain [`Loss`](crate::nn::Loss). Only the loop's
+    /// settings are used: epochs and steps, learning rate and schedule, clipping, accumulation, which weights are kept,
+    /// the seed, and graphs.
     ///
     /// # Errors
     /// Settings that cannot train.
@@ -92,19 +93,19 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Adds a watcher.
+    /// Adds a callback.
     pub fn callback(mut self, callback: impl Callback + 'a) -> Trainer<'a> {
         self.callbacks.push(Box::new(callback));
         self
     }
 
-    /// Adds watchers.
+    /// Adds several callbacks.
     pub fn callbacks(mut self, callbacks: Vec<Box<dyn Callback + 'a>>) -> Trainer<'a> {
         self.callbacks.extend(callbacks);
         self
     }
 
-    /// Steps of the whole run, if nothing ends it early.
+    /// Number of steps of the whole run, if nothing ends it early.
     pub fn total_steps(&self) -> u64 {
         let all = (self.config.epochs * self.batches.div_ceil(self.config.accumulate)) as u64;
         self.config.max_steps.map_or(all, |max| max.min(all))
@@ -112,9 +113,9 @@ impl<'a> Trainer<'a> {
 
     /// Runs from the current position to the end, or until a callback ends it.
     ///
-    /// At the end, or after [`Flow::Finish`], the run is finished, and with [`Keep::Best`] the model holds the weights of
-    /// the best epoch. After [`Flow::Stop`] it holds the last weights, so that
-    /// another `fit` continues the run; the best are in `state.best`.
+    /// At the end, or after [`Flow::Finish`], the run is finished, and with [`Keep::Best`] the model holds the weights
+    /// of the best epoch. After [`Flow::Stop`] the model holds the last weights, so that another `fit` continues the
+    /// run. The best weights are then in `state.best`.
     ///
     /// # Errors
     /// Data that cannot be read, shapes that do not fit, a loss that is not finite, a callback's error.
@@ -129,7 +130,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn run(&mut self, train: &Loader, val: &Loader, callbacks: &mut Callbacks<'a>) -> Result<Outcome> {
-        // A run killed between its last epoch and its last line has nothing left to train.
+        // A run that was killed after its last epoch, but before its last line, has nothing left to train.
         self.state.finished |= self.at_end();
         callbacks.iter_mut().try_for_each(|c| c.on_start(self))?;
         let mut flow = Flow::Continue;
@@ -147,7 +148,7 @@ impl<'a> Trainer<'a> {
         Ok(outcome)
     }
 
-    /// How the run stands.
+    /// The results of the run so far.
     pub fn outcome(&self) -> Outcome {
         let best = self.state.best.as_ref();
         Outcome {
@@ -174,7 +175,7 @@ impl<'a> Trainer<'a> {
         let watched = evaluate(self.model, &self.config.model, &self.criterion, val, |_, _, tally| {
             let flow = each(callbacks, |c| c.on_validation(self, tally.n as usize, of))?;
             finish |= flow == Flow::Finish;
-            // The last epoch has a result, too.
+            // Finishing early does not end this validation: the last epoch needs its result, too.
             Ok(if flow == Flow::Finish { Flow::Continue } else { flow })
         })?;
         let Some(tally) = watched else { return Ok(Flow::Stop) };
@@ -207,7 +208,8 @@ impl<'a> Trainer<'a> {
         Ok(Flow::Continue)
     }
 
-    /// Whether the last epoch, or the one that reached the last step or the end of patience, is validated.
+    /// Whether the run's last epoch is done. An epoch is the last one if it is number `epochs`, reached the last step,
+    /// or used up the patience of early stopping.
     fn at_end(&self) -> bool {
         let State { epoch, batch, step, .. } = self.state;
         let between = epoch > 0 && batch == 0;
@@ -237,7 +239,7 @@ impl<'a> Trainer<'a> {
         Ok(StepReport { step, loss, samples })
     }
 
-    /// Adds `share` of a batch's gradients; returns its mean loss.
+    /// Adds a batch's gradients, scaled by `share`, and returns the batch's mean loss.
     fn gradients(&mut self, batch: &Batch, part: usize, share: f64) -> Result<f64> {
         let step = self.state.step;
         let cx = Ctx::train(&self.config.model, forward_key(self.config.seed, step, part));
@@ -255,13 +257,13 @@ impl<'a> Trainer<'a> {
         Ok(value)
     }
 
-    /// The rate of the next step.
+    /// The learning rate of the next step.
     pub fn learning_rate(&self) -> f64 {
         let factor = self.state.plateau.as_ref().map_or(1.0, Plateau::factor);
         factor * self.schedule.rate(self.config.lr, self.position())
     }
 
-    /// Gives the optimiser the momentum of the next step, where the schedule has one.
+    /// Sets the optimiser's momentum for the next step, if the schedule changes momentum.
     pub(super) fn cycle_momentum(&mut self) -> Result<()> {
         let momentum = self.schedule.momentum(self.position());
         match momentum.filter(|_| self.config.cycle_momentum) {
@@ -312,14 +314,14 @@ impl<'a> Trainer<'a> {
         before + start.elapsed().saturating_sub(paused.get()).as_secs_f64()
     }
 
-    /// Takes back time in which a callback held the run up because someone asked it to.
+    /// Excludes time from the run's seconds: a callback paused the run because the user asked for it.
     pub fn paused_for(&self, time: Duration) {
         self.session.paused.set(self.session.paused.get() + time);
     }
 }
 
-/// Names the random numbers of a part of a step. The parts of an accumulated step draw masks of their own; the first draws
-/// those of a step of one batch.
+/// Key for the random numbers of one part of a step. Each part of an accumulated step draws its own dropout masks. The
+/// first part draws the same masks as a step of one batch.
 pub(super) fn forward_key(seed: u64, step: u64, part: usize) -> Key {
     let key = Key::new(seed).child("forward").step(step);
     if part == 0 { key } else { key.child(&format!("part {part}")) }
@@ -327,7 +329,7 @@ pub(super) fn forward_key(seed: u64, step: u64, part: usize) -> Key {
 
 pub(super) type Callbacks<'a> = Vec<Box<dyn Callback + 'a>>;
 
-/// Asks every callback, also after one said stop: each must see every event.
+/// Calls every callback, even after one of them asked to stop: each must see every event.
 pub(super) fn each<'a>(
     callbacks: &mut Callbacks<'a>,
     mut ask: impl FnMut(&mut (dyn Callback + 'a)) -> Result<Flow>,
@@ -339,8 +341,8 @@ pub(super) fn each<'a>(
     Ok(flow)
 }
 
-/// Mean loss and accuracy of a model over a data set, nothing recorded. `watch` sees each batch with its output and the
-/// sums so far, and may stop it: then there is no result.
+/// Mean loss and accuracy of a model over a data set, without recording gradients. `watch` sees each batch with its
+/// output and the sums so far. It may stop the evaluation; then there is no result.
 ///
 /// # Errors
 /// Data that cannot be read, shapes that do not fit, an error from `watch`.
@@ -372,7 +374,7 @@ mod tests {
     use crate::optim::Sgd;
     use crate::tensor::Device;
 
-    /// Settings made by hand are checked as those of a file are: without a batch a step there would be no steps to count.
+    /// Settings made by hand are checked like those of a file: with `accumulate` 0 there would be no steps to count.
     #[test]
     fn settings_that_cannot_train_are_refused() {
         let net = Sequential::new().push(Linear::new(1, 1));
@@ -389,7 +391,7 @@ mod tests {
         assert!(unknown.contains("onecycle"), "{unknown}");
     }
 
-    /// A part's number in place of the step's gave every step's second batch the same dropout mask.
+    /// Using the part's number instead of the step's gave every step's second batch the same dropout mask.
     #[test]
     fn every_part_of_every_step_draws_masks_of_its_own() {
         let bits = |(step, part)| forward_key(1, step, part).child("dropout").bits(0);

@@ -1,8 +1,9 @@
-//! Weights from elsewhere, fitted to a model: names that differ by one prefix, and tensors that no layer needs.
+//! Weights from other programs, fitted to a model. Their names may differ from the model's by one prefix, and the file
+//! may hold tensors that no layer needs.
 //!
-//! `nn.DataParallel` puts `module.` before every name, `torch.compile` puts `_orig_mod.`, and a network that was a part of
-//! another one carries that part's name (`model.`, `net.`, `backbone.`). The other way round the model here may be the
-//! larger one: torchvision's `resnet34` is the encoder of `unet-resnet34`.
+//! `nn.DataParallel` puts `module.` before every name, and `torch.compile` puts `_orig_mod.`. A network that was a part
+//! of a larger one carries that part's name (`model.`, `net.`, `backbone.`). The model here may also be the larger one:
+//! torchvision's `resnet34` is the encoder of `unet-resnet34`.
 
 use crate::core::{DType, Error, Result};
 use crate::io::TensorFile;
@@ -12,12 +13,12 @@ use crate::tensor::{Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-/// What wrappers put before names.
+/// Prefixes that wrappers put before names.
 const WRAPPERS: [&str; 4] = ["module", "_orig_mod", "model", "net"];
-/// Names of a kind that a message lists.
+/// The most names of one kind that a message lists.
 const SHOWN: usize = 4;
 
-/// Weights by the model's names, and a line for each thing that was done to get there.
+/// Weights under the model's names, and one note for each change that this needed.
 pub struct Fitted {
     pub weights: BTreeMap<String, Tensor>,
     pub notes: Vec<String>,
@@ -27,7 +28,7 @@ impl Fitted {
     /// Reads a file of weights for `model`.
     ///
     /// # Errors
-    /// A file that is not safetensors; a dtype this crate does not have, of a tensor that the model needs.
+    /// A file that is not safetensors; a tensor that the model needs, of a dtype that this crate does not have.
     pub fn read(model: &dyn Module, path: &Path, device: &Device) -> Result<Fitted> {
         let mut file = TensorFile::read_known(path, device)?;
         let known: BTreeSet<String> = model.params().into_iter().map(|(name, _)| name).collect();
@@ -42,7 +43,8 @@ impl Fitted {
         let mut extra = file.skipped;
         let needed = file.tensors.iter().filter(|(name, _)| known.contains(*name));
         let types: Vec<DType> = needed.map(|(_, t)| t.dtype()).filter(|t| t.is_float()).collect();
-        // A layer the model lacks has the other layers' type, and is told as unexpected; a counter or a scale has another.
+        // Keep tensors that the model lacks but whose dtype is that of weights: they are reported as unexpected.
+        // Counters and scales have other dtypes and are dropped.
         file.tensors.retain(|name, tensor| {
             let dtype = tensor.dtype();
             let keep = known.contains(name) || types.is_empty() || types.contains(&dtype);
@@ -59,7 +61,7 @@ impl Fitted {
     }
 }
 
-/// The refusal of a file that has nothing for the model.
+/// The error for a file in which no tensor fits the model.
 pub fn nothing_fits(model: &dyn Module, weights: &BTreeMap<String, Tensor>, path: &Path) -> Error {
     let shown = |(name, dims): (String, &[usize])| format!("{name} {dims:?}");
     let ours = listed(model.params().into_iter().map(|(name, p)| shown((name, p.dims()))));
@@ -70,7 +72,7 @@ pub fn nothing_fits(model: &dyn Module, weights: &BTreeMap<String, Tensor>, path
         .help("rename the file's tensors to the network's names, and save it again")
 }
 
-/// The first few of many.
+/// The first few names; the rest are counted.
 fn listed(all: impl Iterator<Item = String>) -> String {
     let mut all: Vec<String> = all.collect();
     let more = all.len().saturating_sub(SHOWN);
@@ -79,7 +81,7 @@ fn listed(all: impl Iterator<Item = String>) -> String {
     if all.is_empty() { "nothing".to_owned() } else { all.join(", ") + &more }
 }
 
-/// A prefix of the file's names that goes, and one of the model's that comes in its place; each ends in a dot or is empty.
+/// Replaces one prefix of the file's names (`removed`) by one of the model's (`added`). Each ends in a dot or is empty.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Change {
     removed: String,
@@ -87,7 +89,8 @@ struct Change {
 }
 
 impl Change {
-    /// The change that makes the most names agree; none unless more agree with it than without, or if two do equally well.
+    /// The change that makes the most names agree. No change if fewer or as many names agree with it as without it, or
+    /// if two changes do equally well.
     fn between(names: &[&str], known: &BTreeSet<String>) -> Change {
         let mut by_last: HashMap<&str, Vec<&str>> = HashMap::new();
         for name in known {
@@ -122,7 +125,7 @@ impl Change {
         }
     }
 
-    /// A name that is the model's already stays; so does one that `added` does not make the model's.
+    /// Keeps a name that is already one of the model's, and a name that `added` does not turn into one of the model's.
     fn apply<T>(&self, all: BTreeMap<String, T>, known: &BTreeSet<String>) -> BTreeMap<String, T> {
         let rename = |name: String| match name.strip_prefix(&self.removed) {
             Some(rest) if !known.contains(&name) => {
@@ -145,7 +148,7 @@ fn last(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-/// What stands before the longest common end of two names, cut at dots.
+/// Splits off the longest common end of two names, in whole dot-separated parts. Returns the two beginnings.
 fn apart<'a>(a: &'a str, b: &'a str) -> (&'a str, &'a str) {
     let same: usize =
         a.rsplit('.').zip(b.rsplit('.')).take_while(|(a, b)| a == b).map(|(part, _)| part.len() + 1).sum();
@@ -153,7 +156,8 @@ fn apart<'a>(a: &'a str, b: &'a str) -> (&'a str, &'a str) {
     (before(a), before(b))
 }
 
-/// Both at once only where what goes is a wrapper's: `classifier.` for `fc.` would be another layer.
+/// Whether this replacement is allowed. Removing and adding at once is allowed only if the removed prefix belongs to a
+/// wrapper: replacing `fc.` by `classifier.` would name another layer.
 fn allowed(removed: &str, added: &str) -> bool {
     let wrapper = |part: &str| WRAPPERS.contains(&part);
     removed.is_empty() || added.is_empty() || removed.trim_end_matches('.').split('.').all(wrapper)

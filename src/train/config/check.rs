@@ -1,12 +1,12 @@
-//! Which settings cannot train.
+//! Refuses settings that cannot train.
 
 use super::RunConfig;
 use crate::core::{Error, Result};
 use crate::models::OptimizerKind;
 
-/// More threads than any machine prepares images with.
+/// Upper limit for `workers`; no machine uses more threads to prepare images.
 const MOST_WORKERS: usize = 1024;
-/// More outputs than any classifier has.
+/// Upper limit for `classes`; no classifier has more outputs.
 const MOST_CLASSES: usize = 1_000_000;
 
 impl RunConfig {
@@ -43,7 +43,7 @@ impl RunConfig {
                 return Err(out_of_range(name, 0, "1 or more"));
             }
         }
-        // Weights are f32: a larger rate would be infinite there.
+        // Weights are f32, so a larger rate would be infinite.
         if !(self.lr > 0.0 && (self.lr as f32).is_finite()) {
             return Err(out_of_range("lr", self.lr, "a number above 0, at most 3.4e38"));
         }

@@ -1,14 +1,15 @@
-//! `config.toml`. It is written before data are loaded, so that any run folder can be resumed or repeated.
+//! Reads and writes `config.toml`. It is written before the data are loaded, so that any run folder can be resumed or
+//! repeated.
 
 use super::{FORMAT, RunConfig};
 use crate::core::{Error, Result};
 
-/// What stands above the settings.
+/// The remark above the settings in `config.toml`.
 const REMARK: &str = "# The settings of this run. This file is not for sharing: it may say where your data lie, which \
                       resuming the run needs to know.\n# The other files of this folder hold names only.\n\n";
 
 impl RunConfig {
-    /// As `config.toml` holds it, below a remark.
+    /// The text of `config.toml`: a remark, then the settings.
     pub fn to_toml(&self) -> String {
         format!("{REMARK}{}", toml::to_string(self).expect("every field has a TOML form"))
     }
@@ -25,7 +26,7 @@ impl RunConfig {
             Error::format(file, format!("is not a run's configuration: {line}{}", e.message()))
                 .help("is this folder a run of `receptive train`?")
         };
-        // The format first: another version's fields would only confuse.
+        // Check the format first: errors about another version's fields would only confuse.
         let table: toml::Table = text.parse().map_err(broken)?;
         let format = table.get("format").and_then(toml::Value::as_integer);
         if format.is_some_and(|format| format != FORMAT as i64) {

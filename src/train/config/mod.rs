@@ -1,11 +1,11 @@
 //! Everything a run depends on: one struct for the library, for `config.toml` and for the flags of `receptive train`.
 //!
-//! A new setting is its field in [`RunConfig`], whose comment is the flag's help; its default in [`RunConfig::plain`]; and the
-//! code that acts on it. Old runs lack the field: `#[serde(default)]` lets them be read.
+//! To add a setting, add a field to [`RunConfig`] (its comment is the flag's help), a default in [`RunConfig::plain`],
+//! and the code that acts on it. Old runs lack the field; `#[serde(default)]` lets them be read.
 //!
 //! | file | what |
 //! |---|---|
-//! | `check.rs` | which settings cannot train |
+//! | `check.rs` | refuses settings that cannot train |
 //! | `file.rs` | `config.toml`, written and read |
 
 mod check;
@@ -23,10 +23,10 @@ use clap::ArgAction;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// The layout of run folders; raised when an older program could not resume a newer run or the other way round.
+/// The layout of run folders. It is raised when an older program could not resume a newer run, or the other way round.
 pub const FORMAT: u32 = 2;
 
-/// Steps from one sample of the layers' health to the next, unless told otherwise.
+/// Default number of steps from one sample of the layers' health to the next.
 const HEALTH_EVERY: u64 = 100;
 
 /// The settings of a run. A field's comment is its flag's help, unless it has one that says what the flag does.
@@ -218,7 +218,7 @@ pub struct RunConfig {
     pub health: u64,
 }
 
-/// What `--decay-weights-only` says, given or not.
+/// Parser for the value of `--decay-weights-only`: the same [`Decay`] options, with and without the flag.
 #[cfg(feature = "cli")]
 fn decay() -> impl clap::builder::TypedValueParser<Value = Decay> {
     use clap::builder::{BoolValueParser, TypedValueParser};
@@ -226,8 +226,8 @@ fn decay() -> impl clap::builder::TypedValueParser<Value = Decay> {
 }
 
 impl RunConfig {
-    /// For a network of this name: so many epochs at a constant rate, every other setting at its default. What is made by
-    /// hand, loaders or an optimiser, has its own settings.
+    /// Settings for a network of this name: `epochs` epochs at a constant rate, and every other setting at its default.
+    /// Loaders and optimisers that you build by hand have their own settings.
     pub fn plain(model: impl Into<String>, epochs: usize, lr: f64) -> RunConfig {
         RunConfig {
             format: FORMAT,
@@ -282,7 +282,8 @@ impl RunConfig {
         }
     }
 
-    /// The settings of the network's notebook. The sample has no notebook: every classifier learns it with Adam in minutes.
+    /// The settings of the network's notebook. The `sample` data set has no notebook: every classifier learns it with
+    /// Adam in minutes.
     pub fn new(network: &Network, data: &str) -> RunConfig {
         let recipe = &network.recipe;
         let set = catalog::known(data);
@@ -312,7 +313,7 @@ impl RunConfig {
         }
     }
 
-    /// Changes the optimiser, and the learning rate to its usual one when it differs from the notebook's.
+    /// Changes the optimiser. If it differs from the notebook's, the learning rate becomes the optimiser's usual one.
     pub fn set_optimizer(&mut self, optimizer: OptimizerKind) {
         if optimizer != self.optimizer {
             self.lr = if optimizer == OptimizerKind::Sgd { 0.01 } else { 0.001 };
@@ -323,8 +324,8 @@ impl RunConfig {
         self.optimizer = optimizer;
     }
 
-    /// Whether a run of `other` would end with the same bits: what is only recorded may differ, and so may a setting that
-    /// has nothing to act on.
+    /// Whether a run with the settings `other` would end with the same bits. Settings that only affect what is recorded
+    /// may differ, and so may settings that have no effect in this run.
     pub fn trains_like(&self, other: &RunConfig) -> bool {
         let cycles = |config: &RunConfig| config.schedule().is_ok_and(|schedule| schedule.cycles_momentum());
         let same = RunConfig {
@@ -344,7 +345,7 @@ impl RunConfig {
     /// The network.
     ///
     /// # Errors
-    /// An unknown name; an arch text that cannot be built; a loss that its output is not for.
+    /// An unknown name; an arch text that cannot be built; a loss that does not fit the network's output.
     pub fn network(&self) -> Result<Network> {
         let network = match &self.arch {
             None => models::find(&self.model)?,
