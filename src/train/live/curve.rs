@@ -1,8 +1,8 @@
-//! A curve of any length in bounded memory: where there are too many points, neighbours become one.
+//! A curve of any length in bounded memory: when there are too many points, neighbours are joined.
 
 use serde::Serialize;
 
-/// The most points kept; even, so that they pair up.
+/// The most points kept. It is even, so that all points pair up.
 const MOST: usize = 1024;
 
 /// Sums over consecutive steps.
@@ -10,7 +10,7 @@ const MOST: usize = 1024;
 struct Point {
     steps: u64,
     loss: f64,
-    /// Of each step's batch: accuracy, or Dice of masks.
+    /// Sum of the steps' scores on their batches: accuracy, or Dice for masks.
     score: f64,
 }
 
@@ -21,40 +21,40 @@ impl Point {
         self.score += other.score;
     }
 
-    /// Steps, mean loss, mean score. f32 is more than a screen shows.
+    /// Number of steps, mean loss, mean score. f32 is more precise than a screen can show.
     fn means(&self) -> (u64, f32, f32) {
         let mean = |sum: f64| (sum / self.steps as f64) as f32;
         (self.steps, mean(self.loss), mean(self.score))
     }
 }
 
-/// Loss and score of every step since `start`: each point but the last is the sum over `width` steps.
+/// Loss and score of every step since `start`. Each point except the last is the sum over `width` steps.
 pub(super) struct Curve {
     start: u64,
     width: u64,
     points: Vec<Point>,
 }
 
-/// How much of a curve somebody has: steps, at which width.
+/// The part of a curve that a client has received: number of steps, and the width of its points.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Seen {
     width: u64,
     steps: u64,
 }
 
-/// The end of a curve, from a point on.
+/// The end of a curve, starting at a given point.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Tail {
     pub start: u64,
     pub width: u64,
-    /// The first of the points among all; 0: whatever was there before is replaced.
+    /// The index of the first of these points. With 0 the client replaces all points it had.
     pub from: usize,
-    /// `[steps, mean loss, mean score]` of each.
+    /// `[steps, mean loss, mean score]` per point.
     pub points: Vec<(u64, f32, f32)>,
 }
 
 impl Curve {
-    /// No steps yet; the first will be step `start` of the run.
+    /// An empty curve; the first step added is step `start` of the run.
     pub fn new(start: u64) -> Curve {
         Curve { start, width: 1, points: Vec::new() }
     }
@@ -83,7 +83,8 @@ impl Curve {
         self.width *= 2;
     }
 
-    /// What has come since `seen`, which becomes what there is now. The last point seen may have grown and comes again.
+    /// The points that are new since `seen`; `seen` is then updated. The last point is sent again, because it may have
+    /// grown.
     pub fn since(&self, seen: &mut Seen) -> Option<Tail> {
         let full = self.points.len().saturating_sub(1) as u64 * self.width;
         let now = Seen { width: self.width, steps: full + self.points.last().map_or(0, |last| last.steps) };
@@ -102,7 +103,7 @@ impl Curve {
 mod tests {
     use super::*;
 
-    /// However long the run, the points are bounded, and none of its steps is lost or counted twice.
+    /// However long the run is, the number of points is bounded, and no step is lost or counted twice.
     #[test]
     fn a_long_curve_is_bounded_and_whole() {
         let steps = 10 * MOST as u64 + 3;
@@ -118,7 +119,7 @@ mod tests {
         assert_eq!(curve.points[0].loss, 120.0);
     }
 
-    /// A reader that puts every tail where it says has the whole curve, however seldom it reads.
+    /// A reader that puts every tail at its `from` has the whole curve, even if it reads rarely.
     #[test]
     fn tails_add_up_to_the_curve() {
         for every in [1, 7, 1000, 3000] {

@@ -1,12 +1,12 @@
-//! What the page is told. Every type is an event's data, in JSON.
+//! The events that are sent to the page. Each type is the data of one event, as JSON.
 
 use crate::train::{Phase, PhaseReport};
 use serde::Serialize;
 
-/// What does not change in a run.
+/// Facts that do not change during a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Run {
-    /// The name of the folder that keeps it; where that lies only the terminal says.
+    /// The name of the run's folder. Only the terminal shows its full path.
     pub folder: String,
     pub model: String,
     pub data: String,
@@ -15,10 +15,10 @@ pub(super) struct Run {
     pub batch_size: usize,
     pub train_images: usize,
     pub val_images: usize,
-    /// What its scores are: `accuracy` or `Dice`.
+    /// The kind of score: `accuracy` or `Dice`.
     pub score: &'static str,
     pub classes: Vec<String>,
-    /// Steps from one sample of the layers' health to the next; 0: none are taken.
+    /// Steps from one sample of the layers' health to the next; 0: no samples are taken.
     pub health_every: u64,
 }
 
@@ -26,15 +26,15 @@ pub(super) struct Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum State {
-    /// Data are loaded.
+    /// Data are being loaded.
     Starting,
     Running,
-    /// Asked to pause; a step is still being computed.
+    /// A pause was requested; a step is still being computed.
     Pausing,
     Paused,
-    /// Asked to stop; the checkpoint is still to come.
+    /// A stop was requested; the checkpoint is not written yet.
     Stopping,
-    /// Trained; tests and pictures are still to come.
+    /// Training is done; tests and pictures still follow.
     Finishing,
     #[serde(untagged)]
     Ended(End),
@@ -44,36 +44,36 @@ pub(super) enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum End {
-    /// To its last epoch.
+    /// The run reached its last epoch.
     Finished,
-    /// Before; it can be resumed.
+    /// The run was stopped before its end; it can be resumed.
     Stopped,
-    /// With an error, which the terminal shows.
+    /// The run failed with an error, which the terminal shows.
     Failed,
 }
 
-/// Where a run is.
+/// The run's position.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Progress {
-    /// Steps done, of so many.
+    /// Steps done; `steps` is the total.
     pub step: u64,
     pub steps: u64,
-    /// From 0.
+    /// Counted from 0.
     pub epoch: usize,
     pub epochs: usize,
     /// Optimiser steps in an epoch.
     pub epoch_steps: u64,
     pub phase: Phase,
-    /// Validation images seen in this phase, of so many.
+    /// Validation images done in this phase, and their total.
     pub validated: [usize; 2],
     pub learning_rate: f64,
-    /// Of training and validation; pauses do not count.
+    /// Seconds of training and validation, without pauses.
     pub seconds: f64,
     pub images_per_second: Option<f64>,
     pub seconds_left: Option<f64>,
 }
 
-/// A phase of an epoch.
+/// The results of one phase of one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct PhasePoint {
     pub epoch: usize,
@@ -90,24 +90,24 @@ impl From<&PhaseReport> for PhasePoint {
     }
 }
 
-/// The first layer's weights, where they act on pixels.
+/// The first layer's weights, if they act on pixels.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct FilterGrid {
-    /// Steps done when they were like this.
+    /// The number of steps after which the weights had these values.
     pub step: u64,
     /// The parameter's name.
     pub path: String,
-    /// Filters in the layer; the first of them are shown.
+    /// Number of filters in the layer. Only the first of them are sent.
     pub filters: usize,
     /// `[filters shown, C, H, W]`.
     pub dims: [usize; 4],
     /// The largest absolute value.
     pub largest: f64,
-    /// In base64, a byte each: 128 is 0, 1 and 255 are the largest.
+    /// The weights in base64, one byte each: 128 is 0, 1 and 255 are the largest absolute value.
     pub levels: String,
 }
 
-/// The validation images that the network is asked about, always the same ones.
+/// The validation images shown on the page, the same ones throughout the run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Pictures {
     pub pictures: Vec<Picture>,
@@ -115,9 +115,9 @@ pub(super) struct Pictures {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Picture {
-    /// Its number among the validation images.
+    /// The image's number among the validation images.
     pub sample: usize,
-    /// A `data:` address, as all images here.
+    /// A `data:` URL, like all images here.
     pub image: String,
     /// The true class.
     pub class: Option<usize>,
@@ -125,12 +125,12 @@ pub(super) struct Picture {
     pub mask: Option<String>,
 }
 
-/// What the network says of the [`Pictures`].
+/// The network's predictions for the [`Pictures`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Predictions {
     pub step: u64,
-    /// For each picture the likeliest classes with their probabilities, falling.
+    /// For each picture the most likely classes with their probabilities, the highest first.
     pub classes: Vec<Vec<(usize, f64)>>,
-    /// Or of a segmenter each picture's mask.
+    /// For a segmenter instead: each picture's predicted mask.
     pub masks: Vec<String>,
 }

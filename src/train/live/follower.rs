@@ -1,4 +1,4 @@
-//! The callback that follows a run for the page, and holds it up when asked to.
+//! The callback that reports a run to the page, and pauses it when asked to.
 
 use super::events::{Progress, Run};
 use super::gallery::{Gallery, filters};
@@ -14,34 +14,34 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Between two looks at filters and predictions, at least.
+/// Shortest time between two snapshots of filters and predictions.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// A look takes at most one part of this many of the time.
+/// A snapshot takes at most 1 / `SHARE` of the time.
 const SHARE: u32 = 40;
-/// How often a waiting thread sees whether Ctrl-C was pressed.
+/// How often a waiting thread checks whether Ctrl-C was pressed.
 const MOMENT: Duration = Duration::from_millis(100);
-/// The longest line of `health.jsonl` that is shown: layers by the thousand.
+/// The longest line of `health.jsonl` that is shown. It is enough for thousands of layers.
 const LONGEST_SAMPLE: u64 = 4 << 20;
 
-/// Follows a run.
+/// Reports a run to the live page.
 pub struct Follower {
     hub: Arc<Hub>,
     folder: PathBuf,
-    /// `None`: a look failed, and is not tried again.
+    /// `None`: a snapshot failed, and is not tried again.
     gallery: Option<Gallery>,
-    /// The sums of the epoch so far, as of the last step.
+    /// The sums of the current epoch after the last step.
     tally: Tally,
     pace: Pace,
-    /// When the next look is due.
+    /// When the next snapshot is due.
     due: Instant,
-    /// Steps done at the last look.
+    /// Number of steps done at the last snapshot.
     looked_at: Option<u64>,
-    /// How long `health.jsonl` was when its last line was published.
+    /// The length of `health.jsonl` when its last line was published.
     health_bytes: u64,
 }
 
 impl Follower {
-    /// Of the run in this folder.
+    /// A follower for the run in this folder.
     pub(super) fn new(hub: Arc<Hub>, folder: &Path) -> Follower {
         Follower {
             hub,
@@ -56,7 +56,7 @@ impl Follower {
     }
 
     fn progress(&self, trainer: &Trainer, phase: Phase, validated: [usize; 2]) -> Progress {
-        // The state's seconds stand still during validation.
+        // Use the trainer's clock: `state.seconds` does not advance during validation.
         let (state, steps, seconds) = (&trainer.state, trainer.total_steps(), trainer.seconds());
         Progress {
             step: state.step,
@@ -73,10 +73,10 @@ impl Follower {
         }
     }
 
-    /// The score of the images that were added to the tally since the last step.
+    /// The mean score of the images that were added to the tally since the last step.
     fn score_of_step(&mut self, tally: Tally) -> f64 {
         let before = std::mem::replace(&mut self.tally, tally);
-        // A new epoch counts from 0.
+        // The tally starts from 0 in each epoch.
         let before = if tally.n > before.n { before } else { Tally::default() };
         match (tally.overlap, before.overlap.unwrap_or_default()) {
             (Some(sum), known) => (sum.dice - known.dice) / (tally.n - before.n).max(1) as f64,
@@ -91,7 +91,8 @@ impl Follower {
         self.hub.watched() && Instant::now() >= self.due
     }
 
-    /// Looks at the network, if somebody watches, it is time, and the trainer's state is that of its last step.
+    /// Takes a snapshot of the network if a client is connected, a snapshot is due, and the trainer's state is that of
+    /// the last reported step.
     fn look(&mut self, trainer: &Trainer) {
         if self.is_due() && trainer.settled() {
             let start = Instant::now();
@@ -100,7 +101,7 @@ impl Follower {
         }
     }
 
-    /// Looks, unless nothing was trained since the last look. What cannot be shown must not end the training.
+    /// Takes a snapshot, unless no step was done since the last one. A snapshot that fails must not end the training.
     fn look_now(&mut self, trainer: &Trainer) {
         let step = trainer.state.step;
         if self.looked_at.replace(step) == Some(step) {
@@ -110,7 +111,7 @@ impl Follower {
         if let Some(Err(e)) = shown {
             self.give_up(&e);
         }
-        // A file that vanished is no sample.
+        // If the file has vanished, there is no sample to show.
         if let Ok(Some(sample)) = last_line(&self.folder.join("health.jsonl"), &mut self.health_bytes) {
             self.hub.publish_json(Topic::Health, sample);
         }
@@ -129,14 +130,15 @@ impl Follower {
         self.remark("Filters and predictions are no longer shown", error);
     }
 
-    /// Says on the page that something is missing, and on the terminal why: an error may name files, and where they lie is
-    /// not the page's to tell.
+    /// Reports on the page that something is missing, and on the terminal why. An error may contain paths, and the page
+    /// must not show them.
     fn remark(&self, what: &str, error: &Error) {
         (self.hub.say)(&format!("{what} on the page: {error}"));
         self.hub.publish(Topic::Remark, &format!("{what}: the terminal says why."));
     }
 
-    /// Waits while somebody wants a pause; first for the steps that are queued, so that what is paused can be looked at.
+    /// Waits as long as a pause is requested. Queued steps are reported first, so that the page shows the state at the
+    /// pause.
     fn pause(&mut self, trainer: &Trainer) -> Flow {
         if !trainer.settled() {
             return if self.hub.wants_pause() { Flow::Settle } else { Flow::Continue };
@@ -237,7 +239,7 @@ impl Callback for Follower {
     }
 }
 
-/// The last line of a file of lines that grows, and how long the file is, where it is longer than it was.
+/// The last line of a growing text file. `known` becomes the length of the file. `None` if the length has not changed.
 fn last_line(file: &Path, known: &mut u64) -> std::io::Result<Option<String>> {
     let mut file = File::open(file)?;
     let bytes = file.metadata()?.len();
@@ -252,7 +254,7 @@ fn last_line(file: &Path, known: &mut u64) -> std::io::Result<Option<String>> {
     let line = match lines.iter().rposition(|&byte| byte == b'\n') {
         Some(at) => &lines[at + 1..],
         None if start == 0 => lines,
-        // The line begins before what was read.
+        // The line begins before the part that was read.
         None => return Ok(None),
     };
     Ok(std::str::from_utf8(line).ok().filter(|line| !line.is_empty()).map(str::to_owned))
@@ -284,7 +286,7 @@ mod tests {
         assert_eq!(last_line(&file, &mut known).unwrap(), None);
         std::fs::write(&file, "one\ntwo\nthree").unwrap();
         assert_eq!(last_line(&file, &mut known).unwrap(), None);
-        // Of a line that is too long there is no part, and one behind it is read.
+        // No part of a line that is too long is returned, and the line after it is read.
         let long = "\u{e4}".repeat(LONGEST_SAMPLE as usize / 2);
         std::fs::write(&file, format!("{long}\n")).unwrap();
         assert_eq!(last_line(&file, &mut known).unwrap(), None);
@@ -292,7 +294,7 @@ mod tests {
         assert_eq!(last_line(&file, &mut known).unwrap().as_deref(), Some("three"));
     }
 
-    /// Validation is part of the time, though the trainer's state only knows of it afterwards.
+    /// Validation counts as time, although the trainer's state includes it only afterwards.
     #[test]
     fn time_goes_on_during_validation() {
         let net = Sequential::new().push(Linear::new(1, 1));
@@ -306,7 +308,7 @@ mod tests {
         assert!(seconds() >= before + 0.002);
     }
 
-    /// The tally goes on through an epoch and starts again with the next: a step's score is what it added.
+    /// The tally grows during an epoch and starts again in the next. A step's score is the part that the step added.
     #[test]
     fn a_steps_score_is_that_of_its_own_images() {
         let mut follower = Follower::new(hub(), Path::new(""));

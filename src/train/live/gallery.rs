@@ -1,4 +1,4 @@
-//! What the page shows of the network itself: its first filters, and what it says of a few validation images.
+//! Snapshots of the network for the page: its first filters, and its predictions for a few validation images.
 
 use super::events::{FilterGrid, Picture, Pictures, Predictions};
 use crate::core::Result;
@@ -10,39 +10,39 @@ use crate::tensor::Tensor;
 use crate::train::Trainer;
 use crate::train::pictures::{FirstLayer, Subject, mask_picture, prepare, sized};
 
-/// Images that a classifier is asked about.
+/// Number of images whose classes are predicted.
 const IMAGES: usize = 8;
-/// Images whose masks are drawn.
+/// Number of images whose masks are drawn.
 const MASKS: usize = 4;
-/// Classes shown of each image.
+/// Number of classes shown per image.
 const CLASSES: usize = 3;
-/// The longest side of a picture on its way to the page.
+/// The longest side of a picture sent to the page, in pixels.
 const SIDE: usize = 128;
-/// Filters shown.
+/// Number of filters shown.
 const FILTERS: usize = 64;
-/// The most weights sent of them.
+/// The most weights sent in one snapshot of the filters.
 const WEIGHTS: usize = 100_000;
 
-/// A few validation images, ready for the network.
+/// A few validation images, prepared for the network.
 pub(super) struct Gallery {
     /// `[N, C, H, W]`.
     images: Tensor,
-    /// As the page shows them.
+    /// The images as the page shows them.
     pub pictures: Pictures,
 }
 
 impl Gallery {
-    /// Takes images of a subject, the same ones every time.
+    /// Chooses images of a subject, the same ones every time.
     ///
     /// # Errors
-    /// No images; one that cannot be read.
+    /// No images; an image that cannot be read.
     pub fn new(subject: &Subject) -> Result<Gallery> {
         let masks = subject.network.loss.takes_masks();
         let (mut tensors, mut pictures) = (Vec::new(), Vec::new());
         for sample in subject.some(if masks { MASKS } else { IMAGES }) {
             let (mut image, mut mask) = (Image::default(), Image::default());
             checked::read(&*subject.data, sample, &mut image)?;
-            // The set's own pixels; beside a mask those that it belongs to.
+            // Show the set's own pixels. Beside a mask, show the prepared pixels that the mask belongs to.
             let own = (!masks).then(|| image.clone());
             if masks {
                 checked::mask(&*subject.data, sample, image.size, &mut mask)?;
@@ -60,16 +60,16 @@ impl Gallery {
         Ok(Gallery { images, pictures: Pictures { pictures } })
     }
 
-    /// The network's input, `[C, H, W]`.
+    /// The size of the network's input, `[C, H, W]`.
     pub fn input(&self) -> [usize; 3] {
         let dims = self.images.dims();
         [dims[1], dims[2], dims[3]]
     }
 
-    /// What the network says of them now.
+    /// The network's current predictions for the images.
     ///
     /// # Errors
-    /// No memory for its outputs.
+    /// Not enough memory for the network's outputs.
     pub fn ask(&self, trainer: &Trainer) -> Result<Predictions> {
         let output = trainer.model.forward(&Ctx::eval(&trainer.config.model), &self.images)?;
         let (step, n) = (trainer.state.step, self.images.dims()[0]);
@@ -91,17 +91,17 @@ impl Gallery {
     }
 }
 
-/// An image as the page shows it.
+/// An image as a `data:` URL for the page.
 fn address(image: &Image) -> String {
     data_url(&sized(image, SIDE).0, 1)
 }
 
-/// A mask of 0 and 1 as the page shows it.
+/// A mask of 0 and 1 as a `data:` URL for the page.
 fn shown(mask: &Image) -> String {
     address(&mask_picture(mask))
 }
 
-/// The likeliest classes, falling.
+/// The most likely classes, the highest probability first.
 fn likeliest(probabilities: &[f64]) -> Vec<(usize, f64)> {
     let mut all: Vec<(usize, f64)> = probabilities.iter().copied().enumerate().collect();
     all.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -109,7 +109,7 @@ fn likeliest(probabilities: &[f64]) -> Vec<(usize, f64)> {
     all
 }
 
-/// The first filters of a model for images `[C, H, W]`, after so many steps.
+/// The first filters, after `step` steps, of a model for images `[C, H, W]`.
 ///
 /// # Errors
 /// Weights that are not finite.
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(likeliest(&[1.0]), [(0, 1.0)]);
     }
 
-    /// Of a large layer as many filters as the page can take, and at least one.
+    /// For a large layer only as many filters are sent as the page can take, but at least one.
     #[test]
     fn filters_are_bounded() {
         let cpu = Device::cpu().unwrap();
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(grid(Sequential::new().push(Linear::new(10, 2)), [1, 4, 4]), None);
     }
 
-    /// Images of 16 x 16 with a bright left half, which is the mask.
+    /// Images of 16 x 16 with a bright left half. The mask is that half.
     struct Halves;
 
     impl Dataset for Halves {
@@ -195,7 +195,8 @@ mod tests {
         }
     }
 
-    /// A segmenter is shown with masks, as it would segment each image by itself, and is not changed by being asked.
+    /// A segmenter gets masks, equal to those it predicts for each image by itself. Predicting does not change the
+    /// network.
     #[test]
     fn a_segmenter_is_asked_for_masks() {
         let cpu = Device::cpu().unwrap();

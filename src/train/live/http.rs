@@ -1,22 +1,22 @@
-//! HTTP/1.1 as far as the page needs it: one request a connection, bounded in size and time, and answers with the headers that
-//! keep the page to itself.
+//! The part of HTTP/1.1 that the page needs: one request per connection, limited in size and time. Headers of each
+//! answer keep other pages from using it.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-/// The longest request line with its headers.
+/// The largest size of a request line with its headers.
 const HEAD: usize = 8 << 10;
-/// Headers in a request, at most.
+/// The most headers in a request.
 const HEADERS: usize = 64;
-/// The longest body. None is needed: what comes is read and forgotten.
+/// The largest body. No request needs one: a body is read and ignored.
 const BODY: usize = 4 << 10;
-/// How long a request may take to arrive, and a write to be taken.
+/// Time limit for receiving a request, and for each write.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a client may go on sending after its answer.
+/// How long a client may go on sending after it got its answer.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// A status line's number and words.
+/// A status line's number and text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Status(pub u16, pub &'static str);
 
@@ -34,26 +34,26 @@ impl Status {
     pub const BUSY: Status = Status(503, "Service Unavailable");
 }
 
-/// What a client asks for.
+/// A client's request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Request {
     pub method: String,
-    /// Without a query.
+    /// The path without the query.
     pub path: String,
     pub host: Option<String>,
     pub origin: Option<String>,
 }
 
-/// Why there is no request.
+/// Why no request was read.
 #[derive(Debug)]
 pub(super) enum NoRequest {
-    /// The client is told so.
+    /// The request is refused, and the client is told so.
     Refused(Status),
-    /// It is gone.
+    /// The client has disconnected.
     Gone,
 }
 
-/// A request's head, and how long its body is.
+/// A request's head, and the length of its body.
 struct Head {
     request: Request,
     bytes: usize,
@@ -63,7 +63,7 @@ struct Head {
 /// Reads one request.
 ///
 /// # Errors
-/// A request that is none, too large or too slow; a client that left.
+/// A request that is not valid HTTP, too large or too slow; a client that disconnected.
 pub(super) fn read(stream: &mut TcpStream) -> Result<Request, NoRequest> {
     let deadline = Instant::now() + PATIENCE;
     let mut buffer = Vec::with_capacity(1024);
@@ -82,7 +82,7 @@ pub(super) fn read(stream: &mut TcpStream) -> Result<Request, NoRequest> {
     Ok(request)
 }
 
-/// Reads what has come, until there are `most` bytes.
+/// Reads the bytes that have arrived, up to `most` in total.
 fn receive(
     stream: &mut TcpStream,
     buffer: &mut Vec<u8>,
@@ -110,7 +110,7 @@ fn receive(
     }
 }
 
-/// The head in these bytes; `None` where its end is still to come.
+/// Parses the head; `None` if it is not complete yet.
 fn parse(bytes: &[u8]) -> Result<Option<Head>, Status> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
@@ -125,7 +125,8 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, Status> {
         let mut same = parsed.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
         let value = same.next().map(|header| std::str::from_utf8(header.value).map(str::to_owned));
         match (value.transpose(), same.next()) {
-            // Two, even alike, or one that is no text: a way of being taken for another.
+            // Refuse a header that occurs twice (even with equal values) or that is not text. Two programs could read
+            // it differently.
             (Err(_), _) | (_, Some(_)) => Err(Status::BAD_REQUEST),
             (Ok(value), None) => Ok(value),
         }
@@ -141,13 +142,13 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, Status> {
         Some(digits) if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) => {
             return Err(Status::BAD_REQUEST);
         }
-        // More digits than a number holds are too many as well.
+        // A number with too many digits to parse is too large as well.
         Some(digits) => digits.parse().ok().filter(|&n| n <= BODY).ok_or(Status::BODY)?,
     };
     Ok(Some(Head { request, bytes: end, body }))
 }
 
-/// On every answer. A page may load what is its own, and nothing else may load it.
+/// Headers of every answer. The page may load only its own files, and no other page may load them.
 const HEADERS_OF_ALL: &str = "Connection: close\r\n\
     Cache-Control: no-store\r\n\
     Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; \
@@ -158,7 +159,7 @@ const HEADERS_OF_ALL: &str = "Connection: close\r\n\
     X-Content-Type-Options: nosniff\r\n\
     X-Frame-Options: DENY\r\n";
 
-/// Answers with a text, and ends the connection. `more`: headers, a line each.
+/// Answers with a text and ends the connection. `more`: further headers, one per line.
 pub(super) fn answer(
     stream: &mut TcpStream,
     status: Status,
@@ -175,13 +176,13 @@ pub(super) fn answer(
     close(stream)
 }
 
-/// Answers that what was asked for is done, and ends the connection.
+/// Answers that the request was carried out, and ends the connection.
 pub(super) fn done(stream: &mut TcpStream) -> io::Result<()> {
     stream.write_all(format!("HTTP/1.1 204 No Content\r\n{HEADERS_OF_ALL}\r\n").as_bytes())?;
     close(stream)
 }
 
-/// As [`answer`], with the status alone.
+/// As [`answer`], with only the status as text.
 pub(super) fn refuse(stream: &mut TcpStream, status: Status, more: &str) -> io::Result<()> {
     answer(stream, status, more, "text/plain", &format!("{}\n", status.1))
 }
@@ -193,7 +194,8 @@ pub(super) fn begin_events(stream: &mut TcpStream) -> io::Result<()> {
     stream.write_all(head.as_bytes())
 }
 
-/// Ends a connection. What the client still sends is taken for a moment: closed before, the answer would be lost with it.
+/// Ends a connection. What the client still sends is read for a short time first: closing at once could lose the
+/// answer.
 pub(super) fn close(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
     let deadline = Instant::now() + LINGER;

@@ -1,8 +1,8 @@
-//! The latest of everything, between the training thread, which writes, and the clients' threads, which read.
+//! The latest state of everything, shared by the training thread, which writes, and the clients' threads, which read.
 //!
-//! There are no queues. Each client knows what it has sent, and asks for what is newer: a slow one gets the latest of each
-//! topic and misses those between, and nothing piles up for it. The training thread holds the lock for as long as it takes
-//! to store a pointer; texts are made outside.
+//! There are no queues. Each client remembers what it has sent, and asks for what is newer. A slow client gets the
+//! latest version of each topic and misses those in between, so nothing piles up for it. The training thread holds the
+//! lock only as long as storing a pointer takes; texts are made before it takes the lock.
 
 use super::curve::{self, Curve};
 use super::events::{End, PhasePoint, Progress, State};
@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The most clients that follow a run at once.
+/// The most clients that can follow a run at once.
 pub(super) const MOST_CLIENTS: usize = 256;
 
-/// What is sent as a whole when it changes, in this order.
+/// The kinds of events that are sent as a whole when they change, in this order.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Topic {
     Run,
@@ -27,36 +27,36 @@ pub(super) enum Topic {
     Remark,
 }
 
-/// The topics' events.
+/// The event names of the topics.
 const EVENTS: [&str; 6] = ["run", "filters", "pictures", "predictions", "health", "remark"];
 
-/// Between one training thread and its clients.
+/// Connects one training thread with its clients.
 pub(super) struct Hub {
     board: Mutex<Board>,
-    /// Somebody asked for something, or the run's state changed.
+    /// Signalled when a client asks for something or the run's state changes.
     changed: Condvar,
-    /// Raised by Ctrl-C, or from the page.
+    /// Set by Ctrl-C or by the page.
     stop: Arc<AtomicBool>,
-    /// Tells the terminal what was asked for on the page.
+    /// Prints on the terminal what was requested on the page.
     pub say: fn(&str),
 }
 
 struct Board {
     clients: usize,
-    /// Each topic's latest text, and how many came before it.
+    /// Each topic's latest text, and its version number.
     texts: [(u64, Option<Arc<str>>); EVENTS.len()],
     curve: Curve,
     phases: Phases,
     progress: Option<Progress>,
-    /// Somebody wants a pause.
+    /// A client has requested a pause.
     pause: bool,
-    /// The training thread waits.
+    /// The training thread is waiting because of a pause.
     waiting: bool,
     finishing: bool,
     ended: Option<End>,
 }
 
-/// What a client has been sent.
+/// What has been sent to a client.
 #[derive(Default)]
 pub(super) struct Sent {
     texts: [u64; EVENTS.len()],
@@ -66,7 +66,7 @@ pub(super) struct Sent {
     state: Option<State>,
 }
 
-/// A client that is being served; the place is free again when this is dropped.
+/// A connected client. Dropping it frees its place.
 pub(super) struct Client<'a>(&'a Hub);
 
 impl Drop for Client<'_> {
@@ -77,7 +77,7 @@ impl Drop for Client<'_> {
 }
 
 impl Hub {
-    /// For a run that has not begun. `stop` ends it; `say` tells the terminal what was asked for on the page.
+    /// A hub for a run that has not begun. Setting `stop` ends the run; `say` prints what was requested on the page.
     pub fn new(stop: Arc<AtomicBool>, say: fn(&str)) -> Hub {
         let board = Board {
             clients: 0,
@@ -93,7 +93,7 @@ impl Hub {
         Hub { board: Mutex::new(board), changed: Condvar::new(), stop, say }
     }
 
-    /// A thread that panicked while it held the lock left whole values behind.
+    /// Ignores poisoning: a thread that panicked while it held the lock left complete values behind.
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,7 +104,7 @@ impl Hub {
 
     // The training thread's side.
 
-    /// Whether anybody follows.
+    /// Whether a client is connected.
     pub fn watched(&self) -> bool {
         self.board().clients > 0
     }
@@ -115,7 +115,7 @@ impl Hub {
         self.publish_json(topic, text);
     }
 
-    /// As [`publish`](Self::publish), JSON that is there already.
+    /// As [`publish`](Self::publish), with a text that is JSON already.
     pub fn publish_json(&self, topic: Topic, json: String) {
         let json: Arc<str> = json.into();
         let mut board = self.board();
@@ -124,7 +124,7 @@ impl Hub {
         *text = Some(json);
     }
 
-    /// The run is about to take this step.
+    /// The run is about to do its first step at this position.
     pub fn begin(&self, progress: Progress) {
         let mut board = self.board();
         board.curve = Curve::new(progress.step);
@@ -143,17 +143,17 @@ impl Hub {
         self.board().phases.push(phase);
     }
 
-    /// Where the run is, between steps.
+    /// Stores the run's position, between steps.
     pub fn progress(&self, progress: Progress) {
         self.board().progress = Some(progress);
     }
 
-    /// Whether the run should pause; not where it should stop.
+    /// Whether the run should pause. False if it should stop.
     pub fn wants_pause(&self) -> bool {
         self.board().pause && !self.stopping()
     }
 
-    /// If a pause is asked for, waits a moment. False: go on, or stop.
+    /// If a pause is requested, waits up to `moment`. Returns false if the run should go on or stop.
     pub fn pause(&self, moment: Duration) -> bool {
         let mut board = self.board();
         let pausing = board.pause && !self.stopping();
@@ -173,7 +173,7 @@ impl Hub {
         self.changed.notify_all();
     }
 
-    /// Tells the clients how the run ended, unless they know, and gives them a moment to hear it.
+    /// Tells the clients how the run ended, if that is not known yet, and gives them a short time to receive it.
     pub fn end(&self, end: End, moment: Duration) {
         let mut board = self.board();
         board.ended.get_or_insert(end);
@@ -183,7 +183,7 @@ impl Hub {
 
     // The clients' side.
 
-    /// A place for a client, if one is left.
+    /// Takes a place for a client, if one is free.
     pub fn client(&self) -> Option<Client<'_>> {
         let mut board = self.board();
         let free = board.clients < MOST_CLIENTS;
@@ -191,13 +191,13 @@ impl Hub {
         free.then(|| Client(self))
     }
 
-    /// Asks for a pause, or for its end.
+    /// Requests a pause, or ends it.
     pub fn ask_to_pause(&self, pause: bool) {
         self.board().pause = pause;
         self.changed.notify_all();
     }
 
-    /// Asks the run to save and stop, as Ctrl-C does.
+    /// Requests that the run saves and stops, as Ctrl-C does.
     pub fn ask_to_stop(&self) {
         if !self.stop.swap(true, Ordering::Relaxed) {
             (self.say)("stopping after this step, as asked on the page");
@@ -205,7 +205,7 @@ impl Hub {
         self.changed.notify_all();
     }
 
-    /// Waits until something changed at once that should be seen at once, or for this long.
+    /// Waits until a change is signalled that clients should see at once, or for this long.
     pub fn wait(&self, moment: Duration) {
         let board = self.board();
         if board.ended.is_none() {
@@ -213,7 +213,7 @@ impl Hub {
         }
     }
 
-    /// The events a client has not been sent yet, as server-sent events; and whether they are the last.
+    /// The events that are new for a client, as server-sent events, and whether they are the last ones.
     pub fn news(&self, sent: &mut Sent) -> (String, bool) {
         let board = self.board();
         let state = board.state(self.stopping());
@@ -302,7 +302,7 @@ mod tests {
         news.lines().filter_map(|line| line.strip_prefix("event: ")).collect()
     }
 
-    /// Whatever happened while a client was not looking, it is told once, in one piece, and the latest of it.
+    /// Whatever happened while a client was not reading, it gets each topic once, whole, in its latest version.
     #[test]
     fn a_slow_client_gets_the_latest_of_everything() {
         let (hub, mut sent) = (hub(), Sent::default());
@@ -320,7 +320,7 @@ mod tests {
         hub.step(2.0, 0.5, progress(5001));
         let (news, _) = hub.news(&mut sent);
         assert!(names(&news) == ["curve", "progress"] && news.len() < 500, "{news}");
-        // Whoever comes late has missed nothing.
+        // A client that connects late has missed nothing.
         let (news, _) = hub.news(&mut Sent::default());
         assert_eq!(names(&news), ["filters", "curve", "progress", "state"]);
         assert!(news.contains("\"from\":0"));
@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(state(), ("stopped".to_owned(), true));
     }
 
-    /// What is left to do after the last step is not given up for a stop.
+    /// A stop does not cancel the work that is left after the last step.
     #[test]
     fn a_trained_run_finishes() {
         let (hub, moment) = (hub(), Duration::from_millis(1));

@@ -2,36 +2,38 @@
 //!
 //! ```text
 //!   training thread                         a thread for each client
-//!   Follower --- writes what is new --> Hub <-- reads what it has not sent yet --- server --> browser
+//!   Follower --- publishes news ------> Hub <-- reads what it has not sent yet --- server --> browser
 //!            <-- asks: pause? stop? ---     <-- pause, resume, stop ------------------------- POST
 //! ```
 //!
-//! **Training never waits for a client.** The hub keeps the latest of everything, not queues: a client that reads slowly misses
-//! what came between, one that never reads blocks its own thread until a write times out. With no client connected a step
-//! costs a counter and a point of the curve; filters and predictions are looked at only while somebody watches, and so
-//! seldom that they take at most a fortieth of the time. The network is asked in evaluation mode, unrecorded: weights,
-//! statistics and random numbers are the same bits with and without a page.
+//! **Training never waits for a client.** The hub keeps the latest version of everything, not queues. A client that
+//! reads slowly misses the versions in between. A client that never reads blocks only its own thread, until a write
+//! times out. With no client connected a step costs one counter and one point of the curve. Snapshots of filters and
+//! predictions are taken only while a client is connected, and take at most a fortieth of the time. They run the
+//! network in evaluation mode, without recording gradients: weights, statistics and random numbers are the same bits
+//! with and without a page.
 //!
-//! **Nobody else gets in.** The server listens on 127.0.0.1 alone. Every address starts with 128 random bits that only the
-//! terminal shows; `Host` must be this machine's own name, so that no foreign name can be bound to it (DNS rebinding); a request
-//! from a page of another origin is refused; there are no CORS headers. Requests are bounded in size and time, connections
-//! in number and by the files that the run must be able to open.
+//! **Other users and other pages have no access.** The server listens on 127.0.0.1 only. Every path starts with 128
+//! random bits that only the terminal shows. `Host` must be this machine's own name, so that no foreign name can be
+//! bound to it (DNS rebinding). A request from a page of another origin is refused, and there are no CORS headers.
+//! Requests are limited in size and time. Connections are limited in number, and so that enough files are left for the
+//! run to open.
 //!
-//! The server is std's listener and [`httparse`]: of the small server crates, tiny_http bounds neither a request's head nor
-//! the time or the number of its connections.
+//! The server uses the standard library's listener and [`httparse`]. Of the small server crates, tiny_http limits
+//! neither the size of a request's head nor the time or the number of its connections.
 //!
 //! | file | what |
 //! |---|---|
-//! | `events.rs` | what the page is told: plain data |
-//! | `curve.rs` | one point a step in bounded memory |
+//! | `events.rs` | the events sent to the page: plain data |
+//! | `curve.rs` | one point per step, in bounded memory |
 //! | `phases.rs` | the phases of each epoch, in bounded memory |
-//! | `hub.rs` | the latest of everything, between the training thread and the clients |
+//! | `hub.rs` | the latest state of everything, shared by the training thread and the clients |
 //! | `follower.rs` | the callback: publishes, and pauses |
-//! | `gallery.rs` | a few validation images and what the network says of them; the first filters |
-//! | `pace.rs` | images a second, time left |
+//! | `gallery.rs` | predictions for a few validation images; the first filters |
+//! | `pace.rs` | images per second, time left |
 //! | `token.rs` | the secret in the address |
-//! | `http.rs` | requests within bounds, answers with their headers |
-//! | `server.rs` | who is let in, and to what |
+//! | `http.rs` | reads requests within limits, writes answers with their headers |
+//! | `server.rs` | access checks and routes |
 //! | `page.rs`, `page/` | the page itself |
 
 mod curve;

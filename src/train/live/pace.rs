@@ -1,27 +1,27 @@
-//! How fast a run goes: images a second, time left.
+//! The speed of a run: images per second, time left.
 
-/// Seconds of training over which the rate is taken.
+/// Seconds of training over which the rate is measured.
 const WINDOW: f64 = 0.5;
 
-/// Measures a session of a run by the seconds it trained.
+/// Measures the speed of one session of a run. Its clock counts seconds of training.
 pub(super) struct Pace {
-    /// Where the session began: step, seconds.
+    /// The step and the seconds at the session's start.
     start: (u64, f64),
-    /// Where the last step ended, or what came between.
+    /// The time at the end of the last step, or of the validation after it.
     last: f64,
-    /// What the next rate is of: images and their seconds.
+    /// Images of the rate that is being measured; `spent` is their seconds.
     images: usize,
     spent: f64,
     pub images_per_second: Option<f64>,
 }
 
 impl Pace {
-    /// From this step, after so many seconds of training.
+    /// A session that starts at this step, after this many seconds of training.
     pub fn new(step: u64, seconds: f64) -> Pace {
         Pace { start: (step, seconds), last: seconds, images: 0, spent: 0.0, images_per_second: None }
     }
 
-    /// A step with this many images is done.
+    /// Adds a step with this many images.
     pub fn step(&mut self, images: usize, seconds: f64) {
         self.images += images;
         self.spent += seconds - self.last;
@@ -32,12 +32,12 @@ impl Pace {
         }
     }
 
-    /// What was done since the last step, validation, is no training: it does not count for the rate.
+    /// Excludes the time since the last step from the rate: it was validation, not training.
     pub fn skip_to(&mut self, seconds: f64) {
         self.last = seconds;
     }
 
-    /// What the rest of the steps will take, if they take as long as those of this session, validation included.
+    /// Seconds for the remaining steps, if they take as long as those of this session, including validation.
     pub fn seconds_left(&self, step: u64, steps: u64, seconds: f64) -> Option<f64> {
         let (done, spent) = (step - self.start.0, seconds - self.start.1);
         (done > 0).then(|| spent / done as f64 * steps.saturating_sub(step) as f64)

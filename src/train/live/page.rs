@@ -1,11 +1,11 @@
-//! The page: files inside the program. Colours, elements and drawing are those of all pages.
+//! The page's files, built into the program. Colours, elements and drawing code are shared with the other pages.
 
 use crate::draw::page::{AXIS_JS, BASE_CSS, CHARTS_JS, DATA_JS, DOM_JS, DRAW_JS, PAGE_CSS};
 
 /// A file of the page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct File {
-    /// Below the page's address.
+    /// Path below the page's address.
     pub name: &'static str,
     pub kind: &'static str,
     pub text: &'static str,
@@ -35,7 +35,7 @@ pub(super) static FILES: [File; 14] = [
 mod tests {
     use super::*;
 
-    /// Every file that the page asks for is served, and everything that is served is asked for; nothing else is.
+    /// Every file that the page requests is served, and no other file is served.
     #[test]
     fn the_page_asks_for_what_is_served() {
         let page = FILES[0].text;

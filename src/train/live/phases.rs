@@ -1,5 +1,5 @@
-//! What each phase of each epoch gave. Of a run of very many epochs every second one is kept, then every fourth, ...; and always
-//! the newest.
+//! The results of each phase of each epoch. With very many epochs only every second one is kept, then every fourth, and
+//! so on. The newest is always kept.
 
 use super::events::PhasePoint;
 use serde::Serialize;
@@ -8,15 +8,15 @@ use serde::Serialize;
 const MOST: usize = 2048;
 
 pub(super) struct Phases {
-    /// Phases so far.
+    /// Number of phases added so far.
     pushed: u64,
-    /// Epochs whose number this divides are kept.
+    /// Epochs whose number is a multiple of this are kept.
     every: usize,
-    /// Those that are kept, then the newest epoch, if it is none of them.
+    /// The phases that are kept, and at the end those of the newest epoch, even if it is not a multiple.
     points: Vec<PhasePoint>,
 }
 
-/// What somebody has: of so many phases those that are kept, of which epochs.
+/// What a client has received: the number of phases so far, the multiple in use, and how many of its phases are final.
 #[derive(Default)]
 pub(super) struct Seen {
     pushed: u64,
@@ -24,10 +24,10 @@ pub(super) struct Seen {
     kept: usize,
 }
 
-/// The phases from one on.
+/// The end of the list of phases, starting at a given one.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Tail {
-    /// 0: whatever was there before is replaced.
+    /// The index of the first of these phases. With 0 the client replaces all phases it had.
     pub from: usize,
     pub phases: Vec<PhasePoint>,
 }
@@ -51,13 +51,13 @@ impl Phases {
         self.points.push(phase);
     }
 
-    /// How many points stay when the next epoch comes.
+    /// How many points are kept when the next epoch comes.
     fn kept(&self) -> usize {
         let passing = |point: &&PhasePoint| !point.epoch.is_multiple_of(self.every);
         self.points.len() - self.points.iter().rev().take_while(passing).count()
     }
 
-    /// What has come since `seen`, which becomes what there is now.
+    /// The phases that are new since `seen`; `seen` is then updated.
     pub fn since(&self, seen: &mut Seen) -> Option<Tail> {
         if self.pushed == seen.pushed {
             return None;

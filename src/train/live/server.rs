@@ -1,4 +1,4 @@
-//! Who is let in, and to what.
+//! The server: checks access, and answers requests.
 
 use super::events::End;
 use super::http::{self, NoRequest, PATIENCE, Request, Status};
@@ -14,26 +14,26 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The most connections at once: clients that follow, and some that ask for something.
+/// The most connections at once: clients that follow the run, and some more for single requests.
 const MOST_CONNECTIONS: usize = MOST_CLIENTS + 64;
-/// Open files that connections leave to the run: its data, metrics and checkpoints, a GPU's driver.
+/// Open files that are reserved for the run: its data, metrics and checkpoints, and a GPU's driver.
 const RESERVED_FILES: u64 = 64;
-/// A connection's thread needs little.
+/// Stack size of a connection's thread, which needs little.
 const STACK: usize = 256 << 10;
-/// Between two looks at what is new: four a second look alive.
+/// Time between two checks for news: four updates per second look live.
 const NEWS_EVERY: Duration = Duration::from_millis(250);
-/// When nothing is new, a sign of life: it also finds clients that left.
+/// When nothing is new, a comment is sent after this time. It also detects clients that have disconnected.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
-/// How long clients are waited for in the end.
+/// How long the server waits for clients at the end.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Serves the live page of one run, until it is dropped.
+/// Serves the live page of one run, until the server is dropped.
 pub struct Server {
     site: Arc<Site>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the listener and all connections share.
+/// State that the listener and all connections share.
 struct Site {
     hub: Arc<Hub>,
     token: Token,
@@ -42,23 +42,24 @@ struct Site {
     connections: AtomicUsize,
 }
 
-/// What a request is answered with.
+/// How a request is answered.
 enum Route {
     File(&'static page::File),
-    /// The page's address lacks its last slash.
+    /// The last slash of the page's address is missing: redirect.
     AddSlash,
     Events,
-    /// What one of the page's buttons asks for.
+    /// The request of one of the page's buttons.
     Ask(fn(&Hub)),
-    /// With the method that is allowed.
+    /// The status, and the method that is allowed here.
     Refuse(Status, Option<&'static str>),
 }
 
 impl Server {
-    /// Listens on a port of 127.0.0.1, 0 for one that is free. The page raises `stop`; `say` tells the terminal what was asked for there.
+    /// Listens on a port of 127.0.0.1; 0 chooses a free one. The page can set `stop`; `say` prints on the terminal what
+    /// was requested on the page.
     ///
     /// # Errors
-    /// A port that is taken, or that the system keeps to itself; no random numbers.
+    /// A port that is in use, or reserved by the system; no random numbers.
     pub fn start(port: u16, stop: Arc<AtomicBool>, say: fn(&str)) -> Result<Server> {
         let refused = |e: io::Error| {
             let error =
@@ -82,7 +83,7 @@ impl Server {
         Ok(Server { site, thread: Some(thread.map_err(refused)?) })
     }
 
-    /// The page's address, with its secret.
+    /// The page's address, including its secret.
     pub fn url(&self) -> String {
         format!("http://{}/{}/", self.site.address(), self.site.token.text())
     }
@@ -92,7 +93,7 @@ impl Server {
         Follower::new(Arc::clone(&self.site.hub), folder)
     }
 
-    /// Tells the page how the run ended, and gives it a second to hear.
+    /// Tells the page how the run ended, and gives it a second to receive it.
     pub fn end(self, end: End) {
         self.site.hub.end(end, FAREWELL);
     }
@@ -102,14 +103,14 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.site.closing.store(true, Ordering::Relaxed);
         self.site.hub.end(End::Failed, Duration::ZERO);
-        // A connection wakes the listener.
+        // Connecting wakes up the listener.
         if TcpStream::connect_timeout(&self.site.address(), PATIENCE).is_ok() {
             let _ = self.thread.take().map(JoinHandle::join);
         }
     }
 }
 
-/// A connection that is being served; the place is free again when this is dropped.
+/// A connection that is being served. Dropping it frees its place.
 struct Place(Arc<Site>);
 
 impl Place {
@@ -126,8 +127,8 @@ impl Drop for Place {
     }
 }
 
-/// Whether the run can still open the files it needs beside this connection. A new file gets the lowest number that is free, so
-/// those below are taken.
+/// Whether the run can still open the files it needs beside this connection. A new file gets the lowest free number, so
+/// all lower numbers are in use.
 #[cfg(unix)]
 fn leaves_files(stream: &TcpStream) -> bool {
     use nix::sys::resource::{Resource, getrlimit};
@@ -136,7 +137,7 @@ fn leaves_files(stream: &TcpStream) -> bool {
     getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(most, _)| number < most.saturating_sub(RESERVED_FILES))
 }
 
-/// The system has no such limit.
+/// This system has no such limit.
 #[cfg(not(unix))]
 fn leaves_files(_stream: &TcpStream) -> bool {
     true
@@ -148,18 +149,18 @@ fn listen(listener: &TcpListener, site: &Arc<Site>) {
             return;
         }
         let Ok(mut stream) = stream else {
-            // No more files may be open: some will be closed.
+            // The limit of open files is reached: wait until some are closed.
             thread::sleep(Duration::from_millis(50));
             continue;
         };
         let Some(place) = Place::take(site).filter(|_| leaves_files(&stream)) else {
-            // An answer this short is taken at once, or not at all.
+            // An answer this short is sent at once or not at all.
             let _ = stream.set_nonblocking(true).and_then(|()| http::refuse(&mut stream, Status::BUSY, ""));
             continue;
         };
-        // Whatever is wrong with a client is its own affair.
+        // Errors of one client are ignored.
         let serve = move || drop(serve(&mut stream, &place.0));
-        // Where no thread can be had the connection is closed.
+        // If no thread can be started, the connection is closed.
         let _ = thread::Builder::new().name("live client".into()).stack_size(STACK).spawn(serve);
     }
 }
@@ -189,7 +190,7 @@ fn serve(stream: &mut TcpStream, site: &Site) -> io::Result<()> {
     }
 }
 
-/// Sends what is new, until the run or the client ends.
+/// Sends news until the run ends or the client disconnects.
 fn events(stream: &mut TcpStream, hub: &Hub) -> io::Result<()> {
     let Some(_client) = hub.client() else {
         return http::refuse(stream, Status::BUSY, "Retry-After: 10\r\n");
@@ -199,7 +200,7 @@ fn events(stream: &mut TcpStream, hub: &Hub) -> io::Result<()> {
     loop {
         let (news, last) = hub.news(&mut sent);
         if !news.is_empty() || alive.elapsed() >= SIGN_OF_LIFE {
-            // A line with nothing but a colon is a comment.
+            // A line that consists of a colon only is a comment.
             stream.write_all(if news.is_empty() { b":\n\n" } else { news.as_bytes() })?;
             alive = Instant::now();
         }
@@ -243,17 +244,17 @@ impl Site {
         if request.method == method { route } else { Route::Refuse(Status::METHOD, Some(method)) }
     }
 
-    /// Whether the client means this machine by its own name: another name may lead here, but not from here.
+    /// Whether `Host` is this machine's own name. Other names could have been made to lead here (DNS rebinding).
     fn is_own_host(&self, host: Option<&str>) -> bool {
         let own = |host: &str| ["127.0.0.1", "localhost"].iter().any(|name| name.eq_ignore_ascii_case(host));
         host.is_some_and(|host| match host.rsplit_once(':') {
             Some((name, port)) => own(name) && port == self.port.to_string(),
-            // Clients do not name the port that is HTTP's own.
+            // Clients omit the port if it is 80, the default of HTTP.
             None => own(host) && self.port == 80,
         })
     }
 
-    /// Whether it was this page that asked, or no page at all.
+    /// Whether the request came from this page, or from a program that is not a page.
     fn is_own_origin(&self, origin: Option<&str>) -> bool {
         let own =
             |origin: &str| origin.strip_prefix("http://").is_some_and(|host| self.is_own_host(Some(host)));
@@ -270,7 +271,7 @@ mod tests {
         Site::new(Hub::new(Arc::default(), |_| {}), port).unwrap()
     }
 
-    /// A client that does not read blocks its own thread, and that only until a write times out.
+    /// A client that does not read blocks only its own thread, until a write times out.
     #[test]
     fn a_client_that_does_not_read_loses_its_place() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -280,7 +281,7 @@ mod tests {
         deaf.shutdown(std::net::Shutdown::Write).unwrap();
         serve(&mut stream, &site).unwrap();
         assert_eq!(stream.write_timeout().unwrap(), Some(PATIENCE));
-        // A shorter one is as good a test; more than the sockets' buffers take.
+        // A short timeout tests the same. The message is larger than the sockets' buffers.
         stream.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
         site.hub.publish_json(Topic::Remark, "0".repeat(64 << 20));
         let error = events(&mut stream, &site.hub).unwrap_err();
@@ -309,7 +310,7 @@ mod tests {
         assert_eq!(status("GET", &format!("/{token}/events"), own, None), 0);
         let pause = format!("/{token}/pause");
         assert_eq!(status("POST", &pause, own, Some("http://127.0.0.1:8000")), 0);
-        // Names that may lead here.
+        // Names that could be made to lead here.
         let hosts = [
             "evil.example:8000",
             "127.0.0.1",

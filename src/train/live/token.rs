@@ -21,7 +21,7 @@ impl Token {
         &self.0
     }
 
-    /// Whether `guess` is the token. How long the answer takes does not tell where they differ.
+    /// Whether `guess` is the token. The time this takes does not depend on where they differ.
     pub fn is(&self, guess: &str) -> bool {
         let (own, guess) = (self.0.as_bytes(), guess.as_bytes());
         let differ = |different, (a, b): (&u8, &u8)| black_box(different | (a ^ b));

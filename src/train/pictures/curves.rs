@@ -1,7 +1,8 @@
 //! `curves.svg`: loss and accuracy of both phases, epoch by epoch.
 //!
-//! A value that is NaN or infinite has no place on an axis: its epoch has a cross at the upper edge, the line is broken
-//! there, and a line below the title says so. Of very many epochs a line keeps what can be told apart on the page.
+//! A value that is NaN or infinite has no place on an axis. Its epoch gets a cross at the upper edge, the line is
+//! broken there, and a remark below the title says so. With very many epochs a line keeps only the points that can be
+//! told apart on the page.
 
 use super::layout::{TITLE, heading, note, number};
 use crate::draw::color::{BLUE, FAINT, HAIR, INK, VERMILION};
@@ -12,12 +13,12 @@ use crate::train::{Phase, PhaseReport};
 const PANEL: [f64; 2] = [370.0, 270.0];
 const LEFT: f64 = 68.0;
 const LABELS: f64 = 12.0;
-/// A line with more points than this has none of them marked, and keeps four for each column of pixels.
+/// A line with more points than this is drawn without markers, and keeps at most four points per column of pixels.
 const MARKED: usize = 200;
-/// Height of the line below the title that explains crosses.
+/// Height of the remark below the title that explains the crosses.
 const REMARK: f64 = 16.0;
 
-/// Draws the curves of a run as an SVG document. Of masks the second panel shows Dice.
+/// Draws the curves of a run as an SVG document. For masks the second panel shows Dice.
 pub fn draw_curves(title: &str, reports: &[PhaseReport]) -> String {
     let step = LEFT + PANEL[0] + 12.0;
     let page = 2.0 * step;
@@ -38,7 +39,7 @@ pub fn draw_curves(title: &str, reports: &[PhaseReport]) -> String {
     svg.finish()
 }
 
-/// Epochs, counted from 1, and values.
+/// Points of a phase: epochs counted from 1, and values.
 fn line(reports: &[PhaseReport], phase: Phase, value: impl Fn(&PhaseReport) -> f64) -> Vec<[f64; 2]> {
     let of_phase = reports.iter().filter(|r| r.phase == phase);
     of_phase.map(|r| [(r.epoch + 1) as f64, value(r)]).collect()
@@ -82,12 +83,13 @@ fn panel(svg: &mut Svg, [left, top]: [f64; 2], name: &str, lines: &[Vec<[f64; 2]
             }
         }
     }
-    // Where the curves are not: a loss falls, a score rises.
+    // Place the legend where the curves are not: a loss falls, a score rises.
     let y = if falling { top + 10.0 } else { top + h - 44.0 };
     legend(svg, [left + w - 106.0, y]);
 }
 
-/// A line's points, or of each column of pixels the first, the lowest, the highest and the last, which look the same.
+/// A line's points. If not `all`, only the first, the lowest, the highest and the last point of each column of pixels,
+/// which look the same.
 fn thinned(places: &[[f64; 2]], all: bool) -> Vec<[f64; 2]> {
     if all {
         return places.to_vec();
@@ -106,7 +108,7 @@ fn thinned(places: &[[f64; 2]], all: bool) -> Vec<[f64; 2]> {
     kept.collect()
 }
 
-/// What stands for a value without a place.
+/// Marks a value that has no place on the axis.
 fn cross(svg: &mut Svg, [x, y]: [f64; 2], color: Rgb) {
     for slope in [-4.0, 4.0] {
         svg.line(&[[x - 4.0, y - slope], [x + 4.0, y + slope]], color, 2.0);
@@ -134,7 +136,7 @@ mod tests {
         svg.split("aria-label=\"").skip(1).filter_map(|rest| rest.split('"').next())
     }
 
-    /// Every epoch is named once at most, whatever the run's length; the title may hold any character.
+    /// Every epoch has at most one label, whatever the run's length. The title may hold any character.
     #[test]
     fn epochs_are_whole_numbers_and_titles_are_escaped() {
         for epochs in [0, 1, 2, 5, 15, 100] {
@@ -155,7 +157,7 @@ mod tests {
         PhaseReport { epoch, phase, loss, scores, seconds: 1.0 }
     }
 
-    /// Losses that ran away, whatever bits they have: the page stays small, and says what is no number.
+    /// Losses that diverged, whatever their bits are: the picture stays small and reports values that are not finite.
     #[test]
     fn a_diverged_run_has_its_picture() {
         let losses = [2.3, 1e35, 1e35, f64::MAX, -f64::MAX, f64::INFINITY, f64::NAN, f64::from_bits(1), -0.0];
@@ -179,18 +181,18 @@ mod tests {
         assert!(svg.contains("loss, in 1e35"), "{svg}");
     }
 
-    /// A line is broken where it has no value, not drawn across.
+    /// A line is broken where it has no value; it is not drawn across the gap.
     #[test]
     fn what_is_not_finite_breaks_the_line() {
         let losses = [3.0, 2.0, f64::NAN, 1.0, 0.5];
         let reports: Vec<_> = losses.iter().enumerate().map(|(e, &l)| report(e, Phase::Train, l)).collect();
         let svg = draw_curves("t", &reports);
         let in_blue = |line: &&str| line.starts_with("<polyline") && line.contains(&BLUE.to_string());
-        // Two parts of the loss, two strokes of its cross, the score, two legends.
+        // The loss has two parts and a cross of two strokes. The score adds one line, the legends two.
         assert_eq!(svg.lines().filter(in_blue).count(), 7, "{svg}");
     }
 
-    /// A million epochs are as large as a few hundred.
+    /// The picture of a million epochs is as small as that of a few hundred.
     #[test]
     fn very_many_epochs_are_thinned_out() {
         let loss = |e: usize| if e == 777_777 { 9.0 } else { 1.0 + (e % 7) as f64 / 10.0 };

@@ -1,4 +1,4 @@
-//! `predictions.svg` and `mistakes.svg`: images, what they are, and what they were taken for.
+//! `predictions.svg` and `mistakes.svg`: images with their true and their predicted class.
 
 use super::layout::{GAP, TEXT, TITLE, heading, note, sized};
 use crate::data::Image;
@@ -8,14 +8,14 @@ use crate::draw::{Anchor, Svg};
 
 const SIDE: usize = 112;
 const COLUMNS: usize = 5;
-/// Two lines of text below an image.
+/// Height of the two lines of text below an image.
 const LINES: f64 = 38.0;
 const WIDEST: f64 = 176.0;
 
 /// An image with its true and its predicted class.
 #[derive(Debug, Clone)]
 pub struct Judged {
-    /// As the data set holds it.
+    /// The image as the data set stores it.
     pub image: Image,
     pub truth: String,
     pub predicted: String,
@@ -24,7 +24,7 @@ pub struct Judged {
     pub right: bool,
 }
 
-/// Draws images in rows, each with its true and predicted label. `remark` goes below the title.
+/// Draws images in rows, each with its true and predicted class. `remark` goes below the title.
 pub fn draw_grid(title: &str, remark: &str, cells: &[Judged]) -> String {
     let labels: Vec<[String; 2]> = cells.iter().map(labels).collect();
     let widest = labels.iter().flatten().map(|label| width(label, TEXT)).fold(SIDE as f64, f64::max);
@@ -52,7 +52,8 @@ pub fn draw_grid(title: &str, remark: &str, cells: &[Judged]) -> String {
     svg.finish()
 }
 
-/// The sign says what the colour says. A name that is too long is cut, but never the number after it.
+/// The labels below an image. The sign says the same as the colour. A name that is too long is cut, but never the
+/// number after it.
 fn labels(judged: &Judged) -> [String; 2] {
     let sign = if judged.right { '✓' } else { '✗' };
     let percent = format!(", {} %", (100.0 * judged.probability).round());

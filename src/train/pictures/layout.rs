@@ -1,15 +1,15 @@
-//! What the pictures have in common: headings, cells in rows, numbers as text.
+//! What the pictures share: headings, cells in rows, numbers as text.
 
 use crate::data::Image;
 use crate::draw::color::{FAINT, INK};
 use crate::draw::font::fit;
 use crate::draw::{Anchor, Svg, font};
 
-/// The height a heading takes.
+/// Height of the heading.
 pub(super) const TITLE: f64 = 40.0;
-/// Letters of labels.
+/// Font size of labels.
 pub(super) const TEXT: f64 = 12.0;
-/// Between things.
+/// Space between elements.
 pub(super) const GAP: f64 = 16.0;
 
 /// The title of a page of this width.
@@ -23,7 +23,7 @@ pub(super) fn note(svg: &mut Svg, text: &str, width: f64) {
     svg.text(&fit(text, TEXT, width - 2.0 * GAP), [GAP, TITLE + 6.0], TEXT, Anchor::Start, FAINT);
 }
 
-/// A number with a minus sign that is one.
+/// A number as text, with a real minus sign (U+2212).
 pub(super) fn number(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     match text.strip_prefix('-') {
@@ -33,7 +33,7 @@ pub(super) fn number(value: f64, decimals: usize) -> String {
     }
 }
 
-/// A number to three digits; very large and very small ones with a power of ten.
+/// A number with three digits. Very large and very small numbers get a power of ten.
 pub(super) fn three_digits(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
@@ -42,7 +42,7 @@ pub(super) fn three_digits(value: f64) -> String {
     }
 }
 
-/// What a class is called in a picture: its number, where its name has letters that cannot be drawn.
+/// The names of the classes in a picture. A class whose name has letters that cannot be drawn is shown by its number.
 pub(super) fn class_names(classes: &[String], outputs: usize) -> Vec<String> {
     let name = |class: usize| match classes.get(class) {
         Some(name) if !name.trim().is_empty() && font::covers(name) => name.replace('_', " "),
@@ -51,7 +51,7 @@ pub(super) fn class_names(classes: &[String], outputs: usize) -> Vec<String> {
     (0..outputs.max(classes.len())).map(name).collect()
 }
 
-/// The factor by which an image is enlarged to a side of about `side` pixels, and the image, made smaller where it is
+/// The factor that enlarges an image to a side of about `side` pixels. The returned image is made smaller if it is
 /// larger than that.
 pub fn sized(image: &Image, side: usize) -> (Image, usize) {
     let [_, h, w] = image.size;
@@ -75,7 +75,7 @@ mod tests {
         );
     }
 
-    /// Short, whatever the value.
+    /// The text is short, whatever the value.
     #[test]
     fn any_number_is_short() {
         let cases = [0.0, -0.0, 1.0, -26.0, 0.04321, 1e308, -f64::from_bits(1), f64::NAN, f64::INFINITY];

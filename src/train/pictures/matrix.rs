@@ -1,5 +1,5 @@
-//! `confusion.svg`: which class is taken for which. Of very many classes those that are confused most, so that it can be
-//! read.
+//! `confusion.svg`: the confusion matrix. With very many classes it shows only those that are confused most, so that it
+//! can be read.
 
 use super::layout::{GAP, TEXT, TITLE, heading, note};
 use crate::core::text::thousands;
@@ -9,16 +9,16 @@ use crate::draw::{Anchor, Svg};
 use crate::train::Confusion;
 
 const LONGEST_NAME: f64 = 170.0;
-/// More classes than this have no room for their names: the `SHOWN` most confused are drawn.
+/// With more classes than this there is no room for their names: only the `SHOWN` most confused are drawn.
 const MOST: usize = 120;
 const SHOWN: usize = 40;
 
-/// Sizes for this many classes.
+/// Sizes of the drawing's parts, for a number of classes.
 struct Sizes {
     cell: f64,
-    /// Of the counts; none where they would be too small to read.
+    /// Font size of the counts; `None` if it would be too small to read.
     counts: Option<f64>,
-    /// Of the names.
+    /// Font size of the names.
     names: f64,
 }
 
@@ -33,8 +33,9 @@ impl Sizes {
     }
 }
 
-/// Draws counts by true class (rows) and predicted class (columns). A cell's strength is the root of its share of the row;
-/// at the right is the share of each class that was taken for it. Of more than 120 classes the 40 most confused are drawn.
+/// Draws counts by true class (rows) and predicted class (columns). A cell's colour strength is the square root of its
+/// share of the row. The column at the right shows the recall of each class: the share of its samples that was
+/// predicted correctly. With more than 120 classes the 40 most confused are drawn.
 pub fn draw_confusion(title: &str, names: &[String], confusion: &Confusion) -> String {
     let all = confusion.classes();
     let shown = if all > MOST { confusion.most_confused(SHOWN) } else { (0..all).collect() };
@@ -43,7 +44,7 @@ pub fn draw_confusion(title: &str, names: &[String], confusion: &Confusion) -> S
     let letters = sizes.names;
     let names: Vec<_> = shown.iter().map(|&class| fit(&names[class], letters, LONGEST_NAME)).collect();
     let longest = names.iter().map(|n| width(n, letters)).fold(0.0, f64::max);
-    // Names above the columns stand upright where they would touch.
+    // Names above the columns are written vertically if they would touch each other.
     let upright = longest > sizes.cell - 6.0;
     let side = sizes.cell * shown.len() as f64;
     let [left, top] = [GAP + 22.0 + longest, TITLE + 44.0 + if upright { longest } else { letters }];
@@ -81,7 +82,7 @@ fn cells(svg: &mut Svg, confusion: &Confusion, shown: &[usize], sizes: &Sizes, [
     for (label, class, n) in confusion.cells() {
         let (Some(i), Some(j)) = (place(label), place(class)) else { continue };
         let color = if label == class { BLUE } else { VERMILION };
-        // The root: a good network's mistakes are a few per cent, and are to be told apart.
+        // The square root makes small counts visible: a good network's mistakes are only a few per cent.
         let fill = WHITE.mix(color, 0.05 + 0.95 * (n as f64 / samples[label] as f64).sqrt());
         let [x, y] = [left + j as f64 * cell, top + i as f64 * cell];
         svg.rect([x, y], [cell, cell], fill);
@@ -110,7 +111,7 @@ pub(super) fn confusion_title(of: &str, confusion: &Confusion) -> String {
 mod tests {
     use super::*;
 
-    /// From none to as many as have room for names: every count that is there is in the picture, as text or as a cell.
+    /// From no classes up to as many as have room for names: every count is in the picture, as text or as a cell.
     #[test]
     fn any_number_of_classes_has_its_picture() {
         for classes in [0, 1, 2, 10, 37, 100, 120] {
@@ -127,7 +128,8 @@ mod tests {
         }
     }
 
-    /// Of very many classes those that are confused, small and with their names; a row's share is still that of the class.
+    /// With very many classes the picture shows the confused ones, small and with their names. A row's share is still
+    /// that of the whole class.
     #[test]
     fn of_very_many_classes_the_most_confused_are_drawn() {
         let right = (0..50_000).map(|i| (i, i, 1));

@@ -1,18 +1,18 @@
-//! The pictures of a run: what a trained network sees, what it says, and where it is wrong.
+//! The pictures of a run: the images that a trained network receives, its predictions, and its mistakes.
 //!
 //! | file | picture | what |
 //! |---|---|---|
-//! | `curves.rs` | `curves.svg` | loss and accuracy (of masks: Dice) of both phases |
+//! | `curves.rs` | `curves.svg` | loss and accuracy (for masks: Dice) of both phases |
 //! | `grid.rs` | `predictions.svg` | images with true and predicted label |
-//! | `grid.rs` | `mistakes.svg` | those that were taken for something else, the most confident mistakes first |
-//! | `matrix.rs` | `confusion.svg` | which class is taken for which |
+//! | `grid.rs` | `mistakes.svg` | images that were predicted wrongly, the most confident mistakes first |
+//! | `matrix.rs` | `confusion.svg` | the confusion matrix |
 //! | `weights.rs` | `weights.svg` | the first layer's weights as images |
-//! | `triptych.rs` | `masks.svg` | of a segmenter, instead of labels: input, true mask, predicted mask |
-//! | `layout.rs` | | what they share: headings, numbers, class names, sizes |
-//! | `subject.rs` | | from a network and its data to all of these |
+//! | `triptych.rs` | `masks.svg` | for a segmenter: input, true mask, predicted mask |
+//! | `layout.rs` | | shared parts: headings, numbers, class names, sizes |
+//! | `subject.rs` | | makes all of these from a network and its data |
 //!
-//! Data in, an SVG document out ([`crate::draw`]): the letters are outlines, so no fonts are needed, and the same data are
-//! the same bytes.
+//! Each picture is a function from data to an SVG document ([`crate::draw`]). Letters are drawn as outlines, so no
+//! fonts are needed, and the same data give the same bytes.
 
 mod curves;
 mod grid;

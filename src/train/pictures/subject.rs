@@ -1,4 +1,4 @@
-//! From a trained network and its data to its pictures.
+//! Makes the pictures of a trained network and its data.
 
 use super::layout::class_names;
 use super::matrix::confusion_title;
@@ -15,11 +15,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Images that a classifier is asked about: all that MNIST and CIFAR-10 validate on.
+/// The most images that a classifier is run on: all validation images of MNIST and CIFAR-10.
 pub const ASKED: usize = 10_000;
-/// Images in a grid.
+/// Number of images in a grid.
 const GRID: usize = 25;
-/// Images with their masks.
+/// Number of images that are shown with their masks.
 const TRIPTYCHS: usize = 6;
 
 /// A trained network with images to show.
@@ -27,31 +27,31 @@ pub struct Subject<'a> {
     pub network: &'a Network,
     pub model: &'a dyn Module,
     pub device: &'a Device,
-    /// The images: those of validation, as a rule.
+    /// The images, usually the validation images.
     pub data: Arc<dyn Dataset>,
     /// How they are prepared for the network.
     pub pipeline: &'a Pipeline,
-    /// The network's outputs: at least the set's classes.
+    /// The number of the network's outputs. It is at least the number of the set's classes.
     pub outputs: usize,
     pub batch_size: usize,
 }
 
-/// What a classifier said of an image.
+/// A classifier's prediction for an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Answer {
-    /// Its number in the set.
+    /// The image's number in the set.
     pub sample: usize,
-    /// Its class.
+    /// The true class.
     pub truth: usize,
-    /// The class it was taken for.
+    /// The predicted class.
     pub class: usize,
-    /// The probability of the class it was taken for.
+    /// The probability of the predicted class.
     pub probability: f64,
-    /// The probability of its own class.
+    /// The probability of the true class.
     pub truth_probability: f64,
 }
 
-/// What a classifier said of some images of a set.
+/// A classifier's predictions for some images of a set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answers {
     /// In the set's order.
@@ -60,12 +60,12 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// The mistakes it was surest of first.
+    /// The mistakes, those with the highest predicted probability first.
     pub fn most_confident_mistakes(&self) -> Vec<Answer> {
         self.mistakes(|a, b| b.probability.total_cmp(&a.probability))
     }
 
-    /// The mistakes that cost most first: those that left least probability to the image's own class.
+    /// The mistakes, those with the largest loss first: the ones with the least probability for the true class.
     pub fn worst_mistakes(&self) -> Vec<Answer> {
         self.mistakes(|a, b| a.truth_probability.total_cmp(&b.truth_probability))
     }
@@ -79,11 +79,12 @@ impl Answers {
 }
 
 impl Subject<'_> {
-    /// Draws all pictures into a folder, each file replaced as a whole, and names them. Raising `stop` ends it early,
-    /// with what is done by then. A picture that cannot be drawn does not keep the others away.
+    /// Draws all pictures into a folder and returns their names. Each file is replaced as a whole. Setting `stop` ends
+    /// the drawing early and keeps the pictures drawn so far. If a picture cannot be drawn, the others still are.
     ///
     /// # Errors
-    /// The first of: weights or outputs that are not finite, an image that cannot be read, a file that cannot be written.
+    /// The first error: weights or outputs that are not finite, an image that cannot be read, a file that cannot be
+    /// written.
     pub fn write_pictures(&self, folder: &Path, stop: &AtomicBool) -> Result<Vec<&'static str>> {
         let weights = self.weights();
         let outputs = match self.network.loss.takes_masks() {
@@ -104,11 +105,11 @@ impl Subject<'_> {
         format!("{} on {}", self.network.name, self.data.name())
     }
 
-    /// The first weights, where they act on pixels: a convolution, or a linear layer on whole images.
+    /// The picture of the first weights if they act on pixels: a convolution, or a linear layer on whole images.
     fn weights(&self) -> Result<Vec<(&'static str, String)>> {
         let image = self.pipeline.output(self.data.size())?;
         let Some(layer) = FirstLayer::of(self.model, image)? else { return Ok(Vec::new()) };
-        // Of the only layer the outputs are the classes.
+        // If this is the only layer, its outputs are the classes.
         let alone = self.model.params().iter().filter(|(_, param)| param.dims().len() >= 2).count() == 1
             && layer.dims[0] == self.outputs;
         let names = if alone { class_names(self.data.classes(), self.outputs) } else { Vec::new() };
@@ -117,7 +118,7 @@ impl Subject<'_> {
         Ok(vec![("weights.svg", draw_weights(&title, &layer)?)])
     }
 
-    /// Up to `most` images of the set, drawn at random, the same ones every time, in the set's order.
+    /// Numbers of up to `most` images in the set's order. They are drawn at random, but the same ones every time.
     pub(in crate::train) fn some(&self, most: usize) -> Vec<usize> {
         let mut samples = Key::new(0).child("pictures").permutation(self.data.len());
         samples.truncate(most);
@@ -153,7 +154,8 @@ impl Subject<'_> {
         ])
     }
 
-    /// What a classifier says of up to `most` of the images, drawn at random, the same ones every time; `None` when stopped.
+    /// A classifier's predictions for up to `most` images, drawn at random but the same ones every time. `None` if
+    /// stopped.
     ///
     /// # Errors
     /// Weights or outputs that are not finite; an image that cannot be read.
@@ -183,7 +185,7 @@ impl Subject<'_> {
         Ok(done.map(|_| Answers { answers, confusion }))
     }
 
-    /// Answers with the set's own pixels and the classes' names.
+    /// The predictions together with the set's own pixels and the class names.
     ///
     /// # Errors
     /// An image that cannot be read.
@@ -198,11 +200,11 @@ impl Subject<'_> {
         answers.iter().map(judged).collect()
     }
 
-    /// What a segmenter says of up to `most` of the images, drawn at random, the same ones every time: each with its number
-    /// in the set.
+    /// A segmenter's predictions for up to `most` images, drawn at random but the same ones every time. Each comes with
+    /// the image's number in the set.
     ///
     /// # Errors
-    /// Outputs that are not finite, or no masks; an image that cannot be read.
+    /// Outputs that are not finite, or that are not masks; an image that cannot be read.
     pub fn segment_some(&self, most: usize) -> Result<Vec<(usize, Masked)>> {
         let masked = self.some(most).into_iter().map(|i| {
             let (mut image, mut mask) = (Image::default(), Image::default());
@@ -221,7 +223,7 @@ impl Subject<'_> {
     }
 }
 
-/// An image as the network takes it, `[1, C, H, W]`; it and its mask become what the pipeline's steps make of them.
+/// An image as the network's input, `[1, C, H, W]`. `image` and `mask` are changed by the pipeline's steps.
 pub(in crate::train) fn prepare(
     pipeline: &Pipeline,
     device: &Device,
@@ -233,7 +235,8 @@ pub(in crate::train) fn prepare(
     Tensor::from_vec(device, pipeline.numbers::<f32>(image)?, &[1, c, h, w])
 }
 
-/// What a segmenter says of an image as the set holds it, and its true mask where it is known, all of the network's size.
+/// A segmenter's prediction for an image as the set stores it, with its true mask if known. All have the network's
+/// image size.
 pub(in crate::train) fn segment(
     network: &Network,
     model: &dyn Module,
@@ -252,7 +255,7 @@ pub(in crate::train) fn segment(
     Ok(Masked { image, truth, predicted: Image::new([1, h, w], predicted)? })
 }
 
-/// The error about an output with NaN or infinities.
+/// The error for an output that contains NaN or infinity.
 pub(in crate::train) fn not_finite(name: &str) -> Error {
     Error::new(ErrorKind::NonFinite, name, "the output is not finite")
         .help("the weights are damaged, or their training diverged")

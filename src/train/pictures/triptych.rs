@@ -9,21 +9,21 @@ use crate::train::Overlap;
 /// An image with its masks.
 #[derive(Debug, Clone)]
 pub struct Masked {
-    /// As the network sees it, before normalising.
+    /// The image as the network receives it, before normalising.
     pub image: Image,
-    /// 0 and 1, as large as the image; none for a picture that no set knows.
+    /// The true mask, 0 and 1, as large as the image. `None` if the picture is not from a data set.
     pub truth: Option<Image>,
     pub predicted: Image,
 }
 
 impl Masked {
-    /// The share of pixels that are taken for the object.
+    /// The fraction of pixels that are predicted as object.
     pub fn share(&self) -> f64 {
         let of_object = self.predicted.pixels.iter().filter(|&&p| p > 0).count();
         of_object as f64 / self.predicted.pixels.len().max(1) as f64
     }
 
-    /// How well the masks cover each other, where the true one is known.
+    /// The overlap of the predicted with the true mask, if the true one is known.
     pub fn overlap(&self) -> Option<Overlap> {
         let count = |mask: &Image| mask.pixels.iter().filter(|&&p| p > 0).count() as u64;
         let truth = self.truth.as_ref()?;
@@ -32,12 +32,12 @@ impl Masked {
     }
 }
 
-/// A mask of 0 and 1 as a picture: white where the object is.
+/// A mask of 0 and 1 as a black and white picture: the object is white.
 pub fn mask_picture(mask: &Image) -> Image {
     Image { size: mask.size, pixels: mask.pixels.iter().map(|&p| if p > 0 { 255 } else { 0 }).collect() }
 }
 
-/// Draws a row of pictures for each, two rows beside each other where there is room.
+/// Draws a row of pictures for each image. Two rows stand beside each other if there is room.
 pub fn draw_triptychs(title: &str, remark: &str, masked: &[Masked]) -> String {
     let side = masked.iter().flat_map(|m| m.image.size[1..].to_vec()).max().unwrap_or(1).max(1);
     let scale = (128 / side).max(1);

@@ -1,4 +1,4 @@
-//! `weights.svg`: the first layer's weights as images: what each output looks for in the pixels.
+//! `weights.svg`: the first layer's weights as images. They show which pixel pattern each output responds to.
 
 use super::layout::{GAP, TEXT, TITLE, heading, note, three_digits};
 use crate::core::text::thousands;
@@ -9,28 +9,27 @@ use crate::draw::font::{fit, width};
 use crate::draw::{Anchor, Rgb, Svg};
 use crate::nn::{Module, ModuleExt};
 
-/// As many as are shown.
+/// The most filters that are shown.
 const MOST: usize = 64;
 const BAR: [f64; 2] = [240.0, 12.0];
 
-/// Weights that act on pixels directly.
+/// Weights that act directly on pixels.
 #[derive(Debug, Clone)]
 pub struct FirstLayer {
-    /// The parameter: `conv1.weight`.
+    /// The parameter's name: `conv1.weight`.
     pub path: String,
-    /// `[O, C, H, W]`: a kernel, or for a linear layer the size of the image.
+    /// `[O, C, H, W]`. H and W are the kernel's size, or for a linear layer the image's.
     pub dims: [usize; 4],
     pub values: Vec<f64>,
-    /// What each output is called; its number where this is empty.
+    /// The names of the outputs. If this is empty, outputs are shown by their numbers.
     pub names: Vec<String>,
 }
 
 impl FirstLayer {
-    /// The first weights of a model for images of this size, `[C, H, W]`, as they are now; `None` where they do not act on
-    /// pixels: neither a convolution nor a linear layer on whole images. Outputs have no names.
-    ///
+    /// The current first weights of a model for images of size `[C, H, W]`. `None` if they do not act on pixels, that
+    /// is, if they belong neither to a convolution nor to a linear layer on whole images. Outputs have no names.
     /// # Errors
-    /// A model without values.
+    /// A model without weight values.
     pub fn of(model: &dyn Module, image: [usize; 3]) -> Result<Option<FirstLayer>> {
         let params = model.params();
         let first = params.iter().find(|(_, param)| param.dims().len() >= 2);
@@ -44,7 +43,7 @@ impl FirstLayer {
         Ok(Some(FirstLayer { path: path.clone(), dims, values, names: Vec::new() }))
     }
 
-    /// The largest absolute value, for a scale that is the same for all.
+    /// The largest absolute value. It sets one scale for all images.
     ///
     /// # Errors
     /// Weights that are not finite.
@@ -56,7 +55,8 @@ impl FirstLayer {
         Ok(self.values.iter().fold(0.0, |m: f64, v| m.max(v.abs())))
     }
 
-    /// Output `o` as an image. Three channels are shown as colours around grey; of others the mean over the channels.
+    /// Output `o` as an image. Three channels are shown as colours around grey. For other numbers of channels, their
+    /// mean is shown.
     fn image(&self, o: usize, largest: f64) -> Image {
         let [_, c, h, w] = self.dims;
         let values = &self.values[o * c * h * w..][..c * h * w];
@@ -71,12 +71,12 @@ impl FirstLayer {
     }
 }
 
-/// A channel's byte: grey at 0.
+/// A channel's byte; grey means 0.
 fn channel(share: f64) -> u8 {
     (127.5 + 127.5 * share).round().clamp(0.0, 255.0) as u8
 }
 
-/// Draws each output's weights as an image, the first 64 of them, all on one scale.
+/// Draws the weights of the first 64 outputs as images, all on one scale.
 ///
 /// # Errors
 /// Weights that are not finite.
@@ -89,7 +89,7 @@ pub fn draw_weights(title: &str, layer: &FirstLayer) -> Result<String> {
         7..=10 => 5,
         _ => 8,
     };
-    // Kernels are small: they are enlarged most.
+    // Small kernels are enlarged more.
     let scale = (if h.max(w) <= 16 { 64 } else { 96 } / h.max(w).max(1)).max(1);
     let side = [w, h].map(|n| (n * scale) as f64);
     let cell = [side[0].max(64.0) + GAP, side[1] + 16.0 + GAP];
@@ -111,7 +111,7 @@ pub fn draw_weights(title: &str, layer: &FirstLayer) -> Result<String> {
     Ok(svg.finish())
 }
 
-/// The scale: one bar, or one for each colour.
+/// The scale: one bar, or one bar per colour.
 fn legend(svg: &mut Svg, [x, y]: [f64; 2], largest: f64, color: bool) {
     let bars: &[&str] = if color { &["red", "green", "blue"] } else { &["weight"] };
     let left = x + width("green ", TEXT).max(width("weight ", TEXT)).ceil();
@@ -162,7 +162,8 @@ mod tests {
         assert!(svg.matches("<image").count() == 1 && svg.contains("−26.0"), "{svg}");
     }
 
-    /// The largest numbers there are, and the smallest: each channel's share is taken before the mean.
+    /// The largest and the smallest numbers of the type: each channel is divided by the largest value before the mean
+    /// is taken.
     #[test]
     fn extreme_weights_are_drawn() {
         for size in [f64::MAX, 1e35, f64::from_bits(1)] {

@@ -1,9 +1,9 @@
 "use strict";
-// Loss and score of every step, smoothed, and of every epoch's validation.
+// Charts of the loss and score of every step, smoothed, and of every epoch's validation.
 (() => {
   const R = window.Receptive;
 
-  // Points are [steps, loss, score]: means over that many steps, one after the other from step `start` on.
+  // A point is [steps, loss, score]: means over that many steps. The points follow each other from step `start` on.
   const across = (curve) => {
     let step = curve.start;
     return curve.points.map(([steps, loss, score]) => {
@@ -12,12 +12,12 @@
     });
   };
 
-  // An exponential mean over about `window` steps, without the pull of a beginning at 0.
+  // Exponential moving average over about `window` steps, corrected for its start at 0.
   const smoothed = (points, key, window) => {
     let mean = 0;
     let weight = 0;
     return points.map((point) => {
-      // What is not finite breaks the line, and the mean goes on without it.
+      // A value that is not finite breaks the line. The mean continues without it.
       if (!R.finite(point[key])) return [point.x, null];
       const keep = Math.exp(-point.steps / window);
       mean = keep * mean + (1 - keep) * point[key];
@@ -26,7 +26,7 @@
     });
   };
 
-  // A drawing that is made anew when its numbers or its width change.
+  // A drawing that is redrawn when its numbers or its width change.
   const chart = (options) => {
     const root = R.el("div", { class: "chart" });
     const legend = R.el("p", { class: "legend" });
@@ -56,7 +56,7 @@
     return { root: R.el("figure", {}, R.el("h3", {}, options.title), root, legend), update };
   };
 
-  // What a scale must reach: everything smooth, and of the single steps all but a few.
+  // What the scale must include: all smoothed values, and nearly all values of single steps.
   const highest = (data) => {
     const raw = data.raw.map((p) => p[1]).filter(R.finite).sort((a, b) => a - b);
     const most = raw.length ? raw[Math.floor((raw.length - 1) * 0.98)] : 0;
@@ -118,7 +118,7 @@
     return svg;
   };
 
-  // `score`: accuracy or Dice. update({curve, phases, epochSteps, steps}): steps of an epoch, and in all.
+  // `score`: accuracy or Dice. update({curve, phases, epochSteps, steps}): epochSteps is per epoch, steps is the total.
   R.liveCurves = (root, lead, score) => {
     const percent = score === "accuracy";
     const charts = [
@@ -132,7 +132,7 @@
       const window = Math.max(10, Math.round(seen / 40));
       let lost = false;
       for (const { key, update } of charts) {
-        // The last epoch may be a part of one.
+        // The last epoch may be shorter than the others.
         const end = (p) => Math.min((p.epoch + 1) * epochSteps, steps);
         const val = phases.filter((p) => p.phase === "val").map((p) => [end(p), p[key]]);
         lost = lost || [...points, ...phases].some((one) => !R.finite(one[key]));

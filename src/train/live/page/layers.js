@@ -1,9 +1,9 @@
 "use strict";
-// How each layer is doing: the norm of its gradient, the size of its updates, its dead units.
+// Table of the layers' health: norm of the gradient, size of the updates, dead units.
 (() => {
   const R = window.Receptive;
 
-  // A number with a bar of this share, in another colour where it is a warning.
+  // A number with a bar of length `share`. A warning has another colour.
   const cell = (text, share, warn) => {
     const fill = R.el("span", { class: warn ? "fill warn" : "fill" });
     fill.style.width = `${100 * Math.max(0, Math.min(1, share || 0))}%`;
@@ -12,7 +12,7 @@
 
   const none = () => R.el("td", { class: "number" }, "\u2013");
 
-  // On a scale of powers of ten.
+  // Position on a scale of powers of ten.
   const power = (value, low, high) => (value > 0 ? (Math.log10(value) - low) / (high - low) : 0);
 
   R.liveLayers = (root, lead, every) => {

@@ -1,5 +1,5 @@
 "use strict";
-// Follows the run's events, tells its state truthfully, and asks for pause, resume and stop.
+// Follows the run's events, shows its state, and requests pause, resume and stop.
 (() => {
   const R = window.Receptive;
   const $ = (id) => document.getElementById(id);
@@ -20,7 +20,7 @@
     gone: "The run is no longer there",
   };
   const ENDED = ["finished", "stopped", "failed"];
-  // Milliseconds until an answer is no longer waited for, and until a refused page tries again.
+  // Milliseconds to wait for an answer, and until a refused page tries again.
   const PATIENCE = 5000;
 
   let run = null;
@@ -82,7 +82,7 @@
     $("done").value = steps ? step / steps : 0;
   };
 
-  // Drawing waits for the next frame: many events make one picture.
+  // Drawing waits for the next frame, so that many events are drawn together.
   let waiting = false;
   const redraw = () => {
     if (waiting) return;
@@ -121,7 +121,7 @@
       redraw();
     },
     state(next) {
-      // A paused run stands at the step that is shown beside it.
+      // A paused run shows the facts of the step it stopped at.
       if (progress) facts();
       show(next);
       redraw();
@@ -152,7 +152,7 @@
     events = source;
   };
 
-  // An EventSource that is refused gives up, and does not say why: the same question shows it.
+  // A refused EventSource gives up without saying why. Sending the same request by `fetch` shows the reason.
   const refused = async (source) => {
     const status = await fetch("events", { signal: AbortSignal.timeout(PATIENCE) })
       .then((answer) => answer.body.cancel().then(() => answer.status))
@@ -162,7 +162,7 @@
     if (state !== "gone") retry = setTimeout(connect, PATIENCE);
   };
 
-  // A browser opens only six connections to one place. Pages that nobody sees leave theirs to one that is seen.
+  // A browser opens only six connections to one server. Hidden pages give theirs up for a visible one.
   const pages = new BroadcastChannel(`receptive ${location.pathname}`);
   pages.addEventListener("message", () => document.hidden && disconnect());
   const appear = () => {

@@ -1,11 +1,11 @@
 "use strict";
-// Some validation images, always the same ones, with what the network says of them now.
+// A few validation images, always the same ones, with the network's current predictions.
 (() => {
   const R = window.Receptive;
 
   const picture = (src, alt) => R.el("img", { class: "picture pixels", src, alt });
 
-  // A classifier's likeliest classes beside the image.
+  // A classifier's most likely classes, beside the image.
   const answer = (shown) => {
     const truth = R.className(shown.class);
     const bars = R.el("div");
@@ -29,7 +29,7 @@
     return { root, update };
   };
 
-  // A segmenter's mask beside the true one.
+  // A segmenter's mask, beside the true one.
   const mask = (shown) => {
     const said = picture(null, "the predicted mask");
     const column = (image, name) => R.el("div", {}, image, name);
