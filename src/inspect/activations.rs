@@ -1,4 +1,4 @@
-//! What every layer takes and what it makes of it.
+//! The input and the output of every layer.
 
 use super::Array;
 use crate::core::Result;
@@ -10,21 +10,21 @@ use std::cell::RefCell;
 /// One layer's input and output in one forward pass.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Activation {
-    /// As in `state_dict`: `layer1.0.conv1`.
+    /// The layer's path, as in `state_dict`: `layer1.0.conv1`.
     pub path: String,
     /// PyTorch's name for the kind of layer.
     pub kind: &'static str,
-    /// The kind with its settings: `Conv2d(1, 6, kernel_size=5, padding=2)`.
+    /// The kind together with its settings: `Conv2d(1, 6, kernel_size=5, padding=2)`.
     pub describe: String,
     pub input: Array,
     pub output: Array,
 }
 
-/// The input and the output of every layer that holds no others, in the order they run, in evaluation mode. `x` is what the
-/// network takes, a batch of any size.
+/// The input and the output of every leaf layer (a layer without sublayers), in the order they run, in evaluation mode.
+/// `x` is the network's input, a batch of any size.
 ///
-/// What a network computes outside such layers, a residual's sum or a concatenation, shows as the input of the layer behind
-/// it. A layer that runs twice is there twice.
+/// Results that a network computes outside leaf layers, such as a residual's sum or a concatenation, appear as the
+/// input of the next layer. A layer that runs twice is listed twice.
 ///
 /// ```
 /// use receptive::inspect::activations;
@@ -47,7 +47,7 @@ pub fn activations(model: &dyn Module, name: &str, x: &Tensor) -> Result<Vec<Act
     Ok(watch.0.into_inner())
 }
 
-/// Copies what it sees.
+/// Copies the input and output of every leaf layer.
 #[derive(Default)]
 struct KeepActivations(RefCell<Vec<Activation>>);
 

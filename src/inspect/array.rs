@@ -1,4 +1,4 @@
-//! Numbers with a shape: what the instruments hand out.
+//! Numbers with a shape: the form in which the instruments return tensors.
 
 use crate::core::{DType, Result};
 use crate::nn::{Module, ModuleExt};
@@ -16,17 +16,17 @@ use serde::Serialize;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Array {
-    /// Outermost first, as the tensor's.
+    /// The sizes, the outermost dimension first, as in the tensor.
     pub dims: Vec<usize>,
     /// The elements, as many as the product of `dims`.
     pub values: Vec<f32>,
 }
 
 impl Array {
-    /// The elements of a tensor, copied to the host; other types than f32 are rounded to it.
+    /// The elements of a tensor, copied to the host. Types other than f32 are rounded to f32.
     ///
     /// # Errors
-    /// A meta tensor has no elements.
+    /// A meta tensor, which has no elements.
     pub fn of(x: &Tensor) -> Result<Array> {
         let values = match x.dtype() {
             DType::F32 => x.to_vec()?,
@@ -36,7 +36,7 @@ impl Array {
     }
 }
 
-/// A layer's own parameter or buffer; `None` where it has none of this name.
+/// A layer's own parameter or buffer. `None` if it has none of this name.
 ///
 /// # Errors
 /// A layer without values.

@@ -9,13 +9,13 @@ use serde::Serialize;
 /// The weights of one convolutional layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Filters {
-    /// As in `state_dict`: `layer1.0.conv1`.
+    /// The layer's path, as in `state_dict`: `layer1.0.conv1`.
     pub path: String,
     /// `Conv2d` or `ConvTranspose2d`.
     pub kind: &'static str,
-    /// `[O, C / groups, KH, KW]`; transposed `[C, O / groups, KH, KW]`.
+    /// `[O, C / groups, KH, KW]`; for a transposed convolution `[C, O / groups, KH, KW]`.
     pub weight: Array,
-    /// `[O]`, where it has one.
+    /// `[O]`, if the layer has a bias.
     pub bias: Option<Array>,
 }
 

@@ -1,17 +1,17 @@
-//! What an answer is explained for: one number, the goal's score, that Grad-CAM and saliency differentiate and occlusion
-//! watches fall.
+//! What a prediction is explained for. Each goal has a score, one number: Grad-CAM and saliency differentiate it, and
+//! occlusion measures how much it falls.
 //!
 //! | goal | score |
 //! |---|---|
-//! | a class of `[N, classes]` | its logit: the network's output, or what goes into the softmax or log_softmax it ends in |
-//! | the mask of `[N, C, H, W]` | the sum of the logits over the pixels where the whole image's are above 0 |
+//! | a class of `[N, classes]` | its logit: the network's output, or the input of its final softmax or log_softmax |
+//! | the mask of `[N, C, H, W]` | the sum of the logits over the pixels whose logit for the whole image is above 0 |
 //!
-//! The logit, because a probability also rises when another class's score falls: its gradient mixes what speaks for the
-//! class with what speaks against the others (Simonyan, Vedaldi, Zisserman 2014, section 3). To compare with PyTorch, take
-//! what goes into `F.log_softmax` there too.
+//! The score is a logit, not a probability. A probability also rises when another class's score falls, so its gradient
+//! mixes evidence for the class with evidence against the others (Simonyan, Vedaldi, Zisserman 2014, section 3). To
+//! compare with PyTorch, use the input of `F.log_softmax` there too.
 //!
-//! Only the image asks for gradients: networks run with recording off for parameters, so that theirs are neither computed
-//! nor touched. In evaluation mode batch norm is a fixed scale and shift.
+//! Only the image requires gradients. Gradient recording is off for parameters, so their gradients are neither computed
+//! nor changed. In evaluation mode batch norm is a fixed scale and shift.
 
 use super::Array;
 use crate::core::{Error, ErrorKind, Result};
@@ -20,21 +20,21 @@ use crate::tensor::Tensor;
 use serde::Serialize;
 use std::cell::RefCell;
 
-/// What is asked about. In JSON `{"class": 3}` or `"mask"`.
+/// The goal of an explanation. In JSON it is `{"class": 3}` or `"mask"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
     /// A class of a classifier, by its number.
     Class(usize),
-    /// A segmenter's predicted mask. Of an image without any its score and its maps are 0.
+    /// A segmenter's predicted mask. If the mask is empty, the score and the maps are 0.
     Mask,
 }
 
-/// A number for every place.
+/// A number for every place of an image or a layer's output.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Heatmap {
     pub goal: Goal,
-    /// The goal's score for the image as it is.
+    /// The goal's score for the original image.
     pub score: f64,
     /// `[rows, columns]`.
     pub map: Array,
@@ -50,7 +50,7 @@ impl Heatmap {
 /// Channels, rows and columns of one image `[1, C, H, W]`.
 ///
 /// # Errors
-/// Another number of images or dimensions; no pixels.
+/// A number of images other than one; a wrong number of dimensions; no pixels.
 pub(super) fn one_image(instrument: &str, x: &Tensor) -> Result<[usize; 3]> {
     match *x.dims() {
         [1, c, h, w] if x.numel() > 0 => Ok([c, h, w]),
@@ -61,8 +61,8 @@ pub(super) fn one_image(instrument: &str, x: &Tensor) -> Result<[usize; 3]> {
     }
 }
 
-/// Runs `model` in evaluation mode and returns its scores before a softmax or log_softmax at its end. They are on the tape
-/// where `x` asks for gradients. `hook` sees every layer.
+/// Runs `model` in evaluation mode and returns its scores before a softmax or log_softmax at its end. The scores are on
+/// the tape if `x` requires gradients. `hook` sees every layer.
 pub(super) fn logits(model: &dyn Module, name: &str, x: &Tensor, hook: &dyn Hook) -> Result<Tensor> {
     let watch = BeforeSoftmax { hook, last: RefCell::default() };
     let output = model.forward(&Ctx::eval(name).with_hook(&watch), x)?;
@@ -72,7 +72,7 @@ pub(super) fn logits(model: &dyn Module, name: &str, x: &Tensor, hook: &dyn Hook
     })
 }
 
-/// Keeps what went into the last softmax, and what came out.
+/// Keeps the input and the output of the last softmax.
 struct BeforeSoftmax<'a> {
     hook: &'a dyn Hook,
     last: RefCell<Option<(Tensor, Tensor)>>,
@@ -87,7 +87,7 @@ impl Hook for BeforeSoftmax<'_> {
     }
 }
 
-/// Watches nothing.
+/// A hook that does nothing.
 pub(super) struct Nobody;
 
 impl Hook for Nobody {
@@ -96,20 +96,20 @@ impl Hook for Nobody {
     }
 }
 
-/// A goal's score: the sum of those logits that belong to it.
+/// A goal's score: the sum of the logits that belong to the goal.
 pub(super) struct Score {
     goal: Goal,
-    /// For the image as it is.
+    /// The score of the original image.
     value: f64,
     /// 1 for the logits that belong to the goal, 0 for the others.
     weights: Vec<f32>,
 }
 
 impl Score {
-    /// The score of `goal` for one image. Of a mask the pixels are those of these logits, from now on.
+    /// The score of `goal` for one image. For a mask, these logits decide once and for all which pixels count.
     ///
     /// # Errors
-    /// A class out of range; a class of a segmenter or a mask of a classifier; a score that is not finite.
+    /// A class out of range; a class for a segmenter or a mask for a classifier; a score that is not finite.
     pub fn of(goal: Goal, name: &str, logits: &Tensor) -> Result<Score> {
         let weights: Vec<f32> = match (goal, logits.dims()) {
             (Goal::Class(class), &[1, classes]) if class < classes => {
@@ -136,7 +136,7 @@ impl Score {
             .help("the weights are damaged, or their training diverged"))
     }
 
-    /// For the image as it is.
+    /// The score of the original image.
     pub fn value(&self) -> f64 {
         self.value
     }
@@ -146,7 +146,7 @@ impl Score {
     /// # Errors
     /// Logits without values.
     pub fn values(&self, logits: &Tensor) -> Result<Vec<f64>> {
-        // A logit of infinity that does not belong to the goal is not part of the sum: 0 times it would be NaN.
+        // Leave out logits that do not belong to the goal: 0 times infinity would be NaN.
         let of_image = |logits: &[f64]| {
             logits
                 .iter()
@@ -158,7 +158,7 @@ impl Score {
         Ok(logits.to_f64()?.chunks_exact(self.weights.len().max(1)).map(of_image).collect())
     }
 
-    /// Sends the gradient of the score back from the logits of its image.
+    /// Runs the backward pass of the score, starting from the logits of its image.
     ///
     /// # Errors
     /// Logits that are not on the tape.

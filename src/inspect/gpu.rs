@@ -1,4 +1,4 @@
-//! The GPU: what it is, whether the kernels load on it, and whether they compute.
+//! The GPU: its properties, whether the kernels load on it, and whether they compute correctly.
 
 use crate::core::{Error, ErrorKind, Key, Result};
 use crate::cuda::{CudaOptions, Facts, kernels};
@@ -11,13 +11,13 @@ use std::time::Instant;
 pub struct Gpu {
     #[serde(flatten)]
     pub facts: Facts,
-    /// How long translating and loading all kernels took.
+    /// Milliseconds for translating and loading all kernels.
     pub load_ms: f64,
-    /// Matrix product on the GPU against the CPU: the largest difference.
+    /// The largest difference between a matrix product on the GPU and on the CPU.
     pub largest_difference: f64,
 }
 
-/// What the PTX in this program was made with.
+/// The tools that made this program's PTX.
 pub fn ptx() -> &'static str {
     kernels::MADE_WITH
 }
@@ -26,7 +26,7 @@ impl Gpu {
     /// Opens the GPU, loads every kernel and multiplies two matrices with them.
     ///
     /// # Errors
-    /// No driver, no GPU, or one too old; kernels that do not load or compute something else.
+    /// No driver, no GPU, or one that is too old; kernels that do not load, or that compute wrong results.
     pub fn detect(ordinal: usize) -> Result<Gpu> {
         let device = Device::cuda_with(&CudaOptions { ordinal, ..CudaOptions::default() })?;
         let cx = device.as_cuda().expect("a device just opened as CUDA");
@@ -38,7 +38,7 @@ impl Gpu {
     }
 }
 
-/// The largest difference between this device's product of two matrices and the CPU's.
+/// The largest difference between the products of two matrices on this device and on the CPU.
 fn compare(device: &Device) -> Result<f64> {
     let cpu = Device::cpu()?;
     let product = |device: &Device| {
@@ -52,7 +52,7 @@ fn compare(device: &Device) -> Result<f64> {
     let pairs = product(device)?.into_iter().zip(product(&cpu)?);
     let differences: Vec<f64> = pairs.map(|(a, b)| f64::from((a - b).abs())).collect();
     let largest = differences.iter().copied().fold(0.0, f64::max);
-    // Sums of 130 products below 1. `max` passes over NaN.
+    // The sums have 130 products below 1. Compare every difference, because `max` ignores NaN.
     if !differences.iter().all(|&d| d < 1e-3) {
         let what = format!("a matrix product differs from the CPU's by up to {largest}, or is not a number");
         return Err(Error::new(ErrorKind::Device, "cuda", what).help("do not use this GPU; please report it"));

@@ -1,4 +1,4 @@
-//! Grad-CAM: where the channels that speak for an answer are active.
+//! Grad-CAM: a map of where the channels that support a prediction are active.
 
 use super::filters::convolves;
 use super::goal::{Goal, Heatmap, Score, logits, one_image};
@@ -7,11 +7,11 @@ use crate::nn::{Hook, Module};
 use crate::tensor::Tensor;
 use std::cell::{Cell, RefCell};
 
-/// Names in a message.
+/// The most layer names in a message.
 const NAMED: usize = 24;
 
-/// Grad-CAM of `goal` at the output of `layer` (a path as in `state_dict`): a map of that output's size. `x` is one image
-/// `[1, C, H, W]`, as the network takes it.
+/// Grad-CAM of `goal` at the output of `layer` (a path as in `state_dict`): a map with the size of that output. `x` is
+/// one image `[1, C, H, W]`, prepared as the network's input.
 ///
 /// ```math
 /// \begin{aligned}
@@ -20,18 +20,18 @@ const NAMED: usize = 24;
 /// \end{aligned}
 /// ```
 ///
-/// with A for the layer's output `[K, H, W]`. The map has the layer's resolution: enlarging it is up to who shows it. A
-/// negative sum is evidence against the class, and cut off. (Selvaraju et al.: "Grad-CAM: Visual Explanations from Deep
-/// Networks via Gradient-based Localization", 2017.) Of a segmenter the score is that of its mask, as in Seg-Grad-CAM
+/// with A for the layer's output `[K, H, W]`. The map has the layer's resolution, and is not enlarged here. A negative
+/// sum is evidence against the class, and is set to 0. (Selvaraju et al.: "Grad-CAM: Visual Explanations from Deep
+/// Networks via Gradient-based Localization", 2017.) For a segmenter the score is that of its mask, as in Seg-Grad-CAM
 /// (Vinogradova et al. 2020).
 ///
-/// A layer is any that the network runs by a name, also one that holds others: `layer3` of a ResNet is its last block's
-/// output, an Inception block's the concatenation of its branches.
+/// `layer` can be any layer that the network runs by a name, also a container. The output of a ResNet's `layer3` is
+/// that of its last block. The output of an Inception block is the concatenation of its branches.
 ///
 /// # Errors
-/// Another number of images than one; no such layer, or one whose output has no rows and columns (the message lists those
-/// that do); a class out of range; a goal that the network's output has no score of; a score that is not finite, or does
-/// not depend on the layer.
+/// A number of images other than one; no such layer, or one whose output has no rows and columns (the message lists the
+/// layers that have them); a class out of range; a goal that does not fit the network's output; a score that is not
+/// finite, or that does not depend on the layer.
 pub fn gradcam(model: &dyn Module, name: &str, x: &Tensor, layer: &str, goal: Goal) -> Result<Heatmap> {
     one_image("gradcam", x)?;
     let watch = FindLayers::new(layer);
@@ -50,19 +50,19 @@ pub fn gradcam(model: &dyn Module, name: &str, x: &Tensor, layer: &str, goal: Go
         let weight = da.iter().sum::<f64>() / (h * w) as f64;
         map.iter_mut().zip(a).for_each(|(sum, a)| *sum += weight * a);
     }
-    // Not f64::max, which would turn a NaN into 0.
+    // Not f64::max, because it would turn NaN into 0.
     map.iter_mut().filter(|sum| **sum < 0.0).for_each(|sum| *sum = 0.0);
     Ok(Heatmap::new(&score, [h, w], &map))
 }
 
-/// The layer to ask by default: the last with more than one place in its output and a convolution before it, or itself.
-/// `None` where there is none, as in a network of linear layers.
+/// The default layer for Grad-CAM: the last layer that is a convolution or comes after one, and has more than one place
+/// in its output. `None` if there is no such layer, as in a network of linear layers.
 ///
-/// Not counted are the layer that gives a segmenter's scores, whose map would be that mask again, and adaptive poolings,
-/// which may have fewer places to look at than they give out.
+/// Two kinds of layers are skipped. The layer that gives a segmenter's scores would give the mask again. An adaptive
+/// pooling may have fewer places in its input than in its output.
 ///
 /// # Errors
-/// Another number of images than one; a shape that does not fit the network.
+/// A number of images other than one; a shape that does not fit the network.
 pub fn gradcam_layer(model: &dyn Module, name: &str, x: &Tensor) -> Result<Option<String>> {
     one_image("gradcam_layer", x)?;
     let watch = FindLayers::new("");
@@ -70,11 +70,11 @@ pub fn gradcam_layer(model: &dyn Module, name: &str, x: &Tensor) -> Result<Optio
     Ok(watch.fitting(&logits).pop())
 }
 
-/// Keeps one layer's output, and notes which layers have places.
+/// Keeps one layer's output, and lists the layers whose outputs have places.
 struct FindLayers<'a> {
     layer: &'a str,
     wanted: RefCell<Option<Tensor>>,
-    /// Whether a convolution ran already.
+    /// Whether a convolution has run already.
     convolved: Cell<bool>,
     places: RefCell<Vec<(String, Tensor)>>,
 }
@@ -89,13 +89,13 @@ impl<'a> FindLayers<'a> {
         }
     }
 
-    /// The layers that would do, in the order they ran.
+    /// The layers that Grad-CAM can use, in the order they ran.
     fn fitting(&self, logits: &Tensor) -> Vec<String> {
         let places = self.places.borrow();
         places.iter().filter(|(_, y)| !y.shares_storage(logits)).map(|(path, _)| path.clone()).collect()
     }
 
-    /// The wanted layer's output with its rows and columns.
+    /// The output of the requested layer, with its rows and columns.
     fn activation(&self, logits: &Tensor) -> Result<(Tensor, [usize; 2])> {
         let error = match self.wanted.borrow().as_ref() {
             Some(y) => match places(y) {
@@ -135,7 +135,7 @@ impl Hook for FindLayers<'_> {
     }
 }
 
-/// Rows and columns of an output `[1, K, H, W]` with more than one place.
+/// The rows and columns of an output `[1, K, H, W]`; `None` if it has only one place.
 fn places(y: &Tensor) -> Option<[usize; 2]> {
     match *y.dims() {
         [_, k, h, w] if k > 0 && h * w > 1 => Some([h, w]),

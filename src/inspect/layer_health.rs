@@ -1,14 +1,15 @@
-//! How each layer of a network in training is doing: the sizes of its weights, gradients and updates, and how its outputs
-//! are spread.
+//! The health of each layer of a network in training: the sizes of its weights, gradients and updates, and the
+//! distribution of its outputs.
 //!
-//! | number | healthy | what a bad one says |
+//! | number | healthy | meaning of other values |
 //! |---|---|---|
-//! | gradient norm | alike from layer to layer | falls towards the input: it vanishes; grows without end: it explodes |
-//! | update ratio | about 1e-3 | 1e-2 and more: the learning rate is too high; below 1e-4: hardly anything is learnt |
-//! | dead | near 0 | units of a ReLU that no image of the batch turns on: they receive no gradient either |
-//! | spread | mean near 0, standard deviation near 1, in every layer | it shrinks or grows with depth: the initial weights |
+//! | gradient norm | similar from layer to layer | falls towards the input: it vanishes; keeps growing: it explodes |
+//! | update ratio | about 1e-3 | 1e-2 and more: the learning rate is too high; below 1e-4: the layer hardly learns |
+//! | dead | near 0 | units of a ReLU that are 0 for every image of the batch: they get no gradient either |
+//! | spread | mean near 0, standard deviation near 1, in every layer | it changes with depth: bad initial weights |
 //!
-//! A norm is the 2-norm over all trained tensors of a layer together, computed in f64. (The update ratio as a gauge of the
+//! A norm is the 2-norm over all trained tensors of a layer together, computed in f64. (The update ratio as a measure
+//! of the
 //! learning rate: A. Karpathy, CS231n notes "Neural Networks Part 3", 2015.)
 
 use crate::core::Result;
@@ -19,32 +20,32 @@ use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// One layer that holds no others. A number that is not finite is `null` in JSON.
+/// One leaf layer. A number that is not finite is `null` in JSON.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerHealth {
-    /// As in `state_dict`: `layer1.0.conv1`.
+    /// The layer's path, as in `state_dict`: `layer1.0.conv1`.
     pub path: String,
     /// PyTorch's name for the kind of layer.
     pub kind: &'static str,
-    /// Of the gradients that its parameters hold; `None`: they hold none.
+    /// Norm of the gradients that its parameters hold; `None`: they hold none.
     pub gradient_norm: Option<f64>,
-    /// Of its trained tensors as they are now; `None`: it has none.
+    /// Norm of its trained tensors; `None`: it has none.
     pub weight_norm: Option<f64>,
-    /// Of what changed in them; `None`: it is not known what they were.
+    /// Norm of the change of its trained tensors; `None`: their previous values are not known.
     pub update_norm: Option<f64>,
-    /// The update's norm over the weights'; `None` too where the weights are all 0.
+    /// The norm of the update divided by that of the weights. It is also `None` if all weights are 0.
     pub update_ratio: Option<f64>,
-    /// Of a ReLU: the share of its units (channels, features) that are positive nowhere in the batch.
+    /// For a ReLU: the share of its units (channels, features) that are positive nowhere in the batch.
     pub dead: Option<f64>,
     pub output: Spread,
     pub histogram: Histogram,
 }
 
-/// Runs a batch through the model in evaluation mode, nothing recorded and nothing changed, and looks at each leaf layer, in
-/// running order.
+/// Runs a batch through the model in evaluation mode, and measures each leaf layer in running order. No gradients are
+/// recorded and nothing is changed.
 ///
-/// Gradients are those that the parameters hold: after a training step those of its batch, clipped where it clips. `before`
-/// holds the trained tensors as they were before the last step, by their names; see [`copy_weights`].
+/// The gradients are those that the parameters hold. After a training step they are those of its batch, clipped if the
+/// step clips. `before` holds the trained tensors before the last step, by name; see [`copy_weights`].
 ///
 /// ```
 /// use receptive::inspect::layer_health;
@@ -62,7 +63,7 @@ pub struct LayerHealth {
 /// ```
 ///
 /// # Errors
-/// Shapes that do not fit; a model without values; a tensor of `before` with another shape.
+/// Shapes that do not fit; a model without values; a tensor in `before` that has another shape.
 pub fn layer_health(
     model: &dyn Module,
     name: &str,
@@ -74,10 +75,10 @@ pub fn layer_health(
     Ok(watch.layers.into_inner())
 }
 
-/// Copies of a model's trained tensors by name, to tell later what a step changed.
+/// Copies of a model's trained tensors, by name. They are compared later with the tensors after a step.
 ///
 /// # Errors
-/// The model was not initialised; no memory for the copies.
+/// A model that was not initialised; not enough memory for the copies.
 pub fn copy_weights(model: &dyn Module) -> Result<BTreeMap<String, Tensor>> {
     let trained = model.params().into_iter().filter(|(_, param)| param.role() == Role::Weight);
     trained.map(|(name, param)| Ok((name, param.value()?.copy()?))).collect()

@@ -1,4 +1,4 @@
-//! The machine: what the processor offers, what this process uses, and how fast a plain matrix product runs on it.
+//! The machine: the processor's abilities, the memory of this process, and the speed of a plain matrix product.
 
 use crate::core::{Key, Result};
 use crate::tensor::{Device, Tensor};
@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 /// The processor and its memory.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Machine {
-    /// The processor's own name, where the system tells.
+    /// The processor's name, if the system reports it.
     pub cpu: Option<String>,
-    /// Threads the system lets this process run at once.
+    /// Number of threads that this process can run at once.
     pub cores: usize,
-    /// SIMD extensions among those the loops can use.
+    /// The SIMD extensions that the processor has and this crate's loops can use.
     pub simd: Vec<&'static str>,
-    /// Memory in all, in bytes, where the system tells.
+    /// Total memory in bytes, if the system reports it.
     pub memory_bytes: Option<u64>,
-    /// Memory that new programs can have, in bytes.
+    /// Memory that is available to new programs, in bytes.
     pub available_bytes: Option<u64>,
 }
 
 impl Machine {
-    /// Asks the system.
+    /// Reads these facts from the system.
     pub fn detect() -> Machine {
         Machine {
             cpu: field_of("/proc/cpuinfo", "model name"),
@@ -33,7 +33,7 @@ impl Machine {
     }
 }
 
-/// The peak resident memory of this process in bytes (`VmHWM`), where the system tells.
+/// The peak resident memory of this process in bytes (`VmHWM`), if the system reports it.
 pub fn peak_resident_bytes() -> Option<u64> {
     kilobytes("/proc/self/status", "VmHWM")
 }
@@ -45,7 +45,7 @@ fn field_of(file: &str, key: &str) -> Option<String> {
     pairs.find(|(name, _)| name.trim() == key).map(|(_, value)| value.trim().to_owned())
 }
 
-/// A value in kB, as bytes.
+/// A value in kB, converted to bytes.
 fn kilobytes(file: &str, key: &str) -> Option<u64> {
     let value = field_of(file, key)?;
     value.strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
@@ -71,13 +71,13 @@ fn simd() -> Vec<&'static str> {
     Vec::new()
 }
 
-/// Rows, columns and depth of the measured product: large enough to be limited by arithmetic.
+/// Rows, columns and depth of the measured product. They are large enough to make it limited by arithmetic.
 const SIZE: usize = 512;
 
-/// GFLOP/s of f32 matrix products of 512 x 512 x 512 on this device: the fastest seen in about `time`.
+/// GFLOP/s of f32 matrix products of 512 x 512 x 512 on this device: the fastest of the runs in about `time`.
 ///
 /// # Errors
-/// A device that does not compute.
+/// A device that does not compute, such as meta.
 pub fn gemm_roof(device: &Device, time: Duration) -> Result<f64> {
     let matrix = |name: &str| {
         let key = Key::new(0).child(name);
@@ -102,7 +102,8 @@ pub fn gemm_roof(device: &Device, time: Duration) -> Result<f64> {
 mod tests {
     use super::*;
 
-    /// Holding 64 MiB raises the peak by about as much. In a process of its own: what neighbouring tests hold counts, too.
+    /// Holding 64 MiB raises the peak by about as much. The test runs in its own process, because the memory of tests
+    /// running beside it would count too.
     #[test]
     #[cfg(target_os = "linux")]
     fn peak_memory_sees_what_was_held() {
@@ -121,7 +122,7 @@ mod tests {
         let before = peak_resident_bytes().unwrap();
         let held = std::hint::black_box(vec![1u8; 64 << 20]);
         let raised = peak_resident_bytes().unwrap() - before;
-        // A little more was in use before than at this moment.
+        // The memory in use was a little larger before than it is at this moment.
         assert!((held.len() as u64 * 3 / 4..held.len() as u64 * 2).contains(&raised), "{raised} bytes");
     }
 

@@ -1,26 +1,26 @@
-//! Instruments that look into a network without the network knowing: they run it, watch its layers through a
+//! Instruments that analyse a network without changing it. They run it, watch its layers through a
 //! [`Hook`](crate::nn::Hook), and read its tape.
 //!
 //! | file | what |
 //! |---|---|
 //! | `tape.rs` | the ops recorded between two tensors |
-//! | `receptive_field.rs` | [`ReceptiveField`]: which input pixels an output sees |
-//! | `steps/` | [`conv_steps`] and its like: every number behind one output |
+//! | `receptive_field.rs` | [`ReceptiveField`]: the input pixels that an output depends on |
+//! | `steps/` | [`conv_steps`] and similar: every number behind one output |
 //! | `summary.rs` | [`summary`]: shapes, parameters, FLOPs and receptive field, layer by layer; [`describe`] |
-//! | `array.rs` | [`Array`]: numbers with a shape, what instruments hand out |
-//! | `activations.rs` | [`activations`]: what every layer takes and makes of it |
+//! | `array.rs` | [`Array`]: numbers with a shape, which the instruments return |
+//! | `activations.rs` | [`activations`]: the input and the output of every layer |
 //! | `filters.rs` | [`filters`]: the kernels of the convolutional layers |
-//! | `goal.rs` | [`Goal`]: what an answer is explained for, and its score; [`Heatmap`] |
-//! | `gradcam.rs` | [`gradcam`]: where the channels that speak for it are active |
+//! | `goal.rs` | [`Goal`]: what a prediction is explained for, and its score; [`Heatmap`] |
+//! | `gradcam.rs` | [`gradcam`]: where the channels that support the goal are active |
 //! | `saliency.rs` | [`saliency`]: how strongly the score depends on each pixel |
-//! | `occlusion.rs` | [`occlusion`]: what covering a part of the image costs |
+//! | `occlusion.rs` | [`occlusion`]: how much the score falls when a part of the image is covered |
 //! | `layer_health.rs` | [`layer_health`]: norms of weights, gradients and updates, dead units, spread of outputs |
 //! | `autograd_graph/` | [`autograd_graph`]: the tape behind a tensor as data, DOT and SVG |
 //! | `numerics_diff.rs` | [`numerics_diff`]: the same network computed in two ways, layer by layer |
 //! | `profile/` | [`profile`]: the time, work and memory of every op of training steps, by layer |
-//! | `roofline.rs` | [`Roof`]: how fast a device can be, measured |
+//! | `roofline.rs` | [`Roof`]: the measured peak speeds of a device |
 //! | `gpu.rs` | [`Gpu`]: the GPU, and whether the kernels work on it |
-//! | `machine.rs` | [`Machine`]: the processor, its SIMD and memory, and the GEMM speed it reaches |
+//! | `machine.rs` | [`Machine`]: the processor, its SIMD and memory, and its measured GEMM speed |
 
 mod activations;
 mod array;

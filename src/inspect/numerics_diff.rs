@@ -1,9 +1,10 @@
-//! The same network and images computed in two ways (devices, element types): where the rounding errors are born, and how they
-//! grow from layer to layer.
+//! Compares the same network and images computed in two ways (devices, element types): where rounding errors arise, and
+//! how they grow from layer to layer.
 //!
-//! Every layer is compared twice. *Accumulated*: its output in a pass through all of network a, against that in a pass
-//! through all of b. *Own*: what a's layer makes of b's input, rounded to a's type, against b's output: the errors of the
-//! layers before are left out. [`Difference`] says how far they are apart.
+//! Every layer is compared twice. *Accumulated*: its output in a pass through all of network a, compared with its
+//! output in a pass through all of network b. *Own*: the output of a's layer for b's input, rounded to a's type,
+//! compared with b's output. The own error leaves out the errors of earlier layers. [`Difference`] measures how far two
+//! outputs are apart.
 
 use crate::core::{DType, Element, Error, Key, Result};
 use crate::element_type;
@@ -13,7 +14,7 @@ use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// One of the two ways: a model with its values, and where and in what its images are to be.
+/// One of the two ways to compute: a model with its values, and the device and type of its images.
 #[derive(Clone)]
 pub struct Computed<'a> {
     pub model: &'a dyn Module,
@@ -21,39 +22,39 @@ pub struct Computed<'a> {
     pub dtype: DType,
 }
 
-/// What was found, layer by layer.
+/// The result of a comparison, layer by layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NumericsDiff {
-    /// The layers that hold no others, in running order.
+    /// The leaf layers, in running order.
     pub layers: Vec<LayerDiff>,
-    /// The trained parameters; none where no gradients were asked for.
+    /// The trained parameters; empty if no gradients were requested.
     pub parameters: Vec<ParameterDiff>,
 }
 
-/// A layer.
+/// The differences of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerDiff {
-    /// As in `state_dict`: `layer1.0.conv1`.
+    /// The layer's path, as in `state_dict`: `layer1.0.conv1`.
     pub path: String,
     /// PyTorch's name for the kind of layer.
     pub kind: &'static str,
-    /// Of its output, the errors of the layers before included.
+    /// Difference of its output, including the errors of earlier layers.
     pub accumulated: Difference,
-    /// Of its output, given b's input.
+    /// Difference of its output when it gets b's input.
     pub own: Difference,
-    /// Of the gradient of its output; `None` where none was asked for or none arrived.
+    /// Difference of the gradient of its output; `None` if gradients were not requested or none arrived.
     pub gradient: Option<Difference>,
 }
 
-/// A parameter.
+/// The difference of one parameter.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ParameterDiff {
-    /// As in `state_dict`: `layer1.0.conv1.weight`.
+    /// The parameter's path, as in `state_dict`: `layer1.0.conv1.weight`.
     pub path: String,
     pub gradient: Difference,
 }
 
-/// How far a tensor a is from another, b. Of errors e = a - b,
+/// How far a tensor a is from another tensor b. With the errors e = a - b:
 ///
 /// ```math
 /// \begin{aligned}
@@ -63,30 +64,31 @@ pub struct ParameterDiff {
 /// \end{aligned}
 /// ```
 ///
-/// and the distance in ulp counts the numbers between a and b: those of f64 where both are of that type, else those of f32, also
-/// for types coarser than f32. Relative errors are those of
-/// whole tensors: a single element near 0, the rest of a cancellation, would have an error of any size. In ulp it does, so
-/// the median belongs beside the largest. A number that is not finite, which is `null` in JSON, says that one of the tensors
-/// is not.
+/// The distance in ulp counts the numbers between a and b. It counts numbers of f64 if both are f64, and numbers of f32
+/// otherwise, also for types coarser than f32.
+///
+/// Relative errors are those of whole tensors: a single element near 0, left over from a cancellation, could have an
+/// error of any size. In ulp such an element does have a large error, so read the median together with the largest. A
+/// number that is not finite (`null` in JSON) means that one of the tensors is not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Difference {
     pub max_abs: f64,
     pub max_rel: f64,
     pub rms_rel: f64,
-    /// The largest number where one of two elements is not a number.
+    /// The largest possible u64 if one of two elements is NaN.
     #[serde(serialize_with = "or_null")]
     pub max_ulp: u64,
     #[serde(serialize_with = "or_null")]
     pub median_ulp: u64,
 }
 
-/// A distance to what is not a number is none.
+/// Writes the distance to NaN as null.
 fn or_null<S: serde::Serializer>(ulps: &u64, to: S) -> std::result::Result<S::Ok, S::Error> {
     Some(ulps).filter(|&&ulps| ulps < u64::MAX).serialize(to)
 }
 
 impl Difference {
-    /// Of `a` from `b`, with distances in ulp of f32 or of f64.
+    /// The difference of `a` from `b`, with distances in ulp of f32 or of f64.
     ///
     /// ```
     /// use receptive::DType;
@@ -97,7 +99,7 @@ impl Difference {
     pub fn of(a: &[f64], b: &[f64], coarser: DType) -> Difference {
         let error = |(&a, &b): (&f64, &f64)| if a == b { 0.0 } else { a - b };
         let largest = |values: &mut dyn Iterator<Item = f64>| {
-            // NaN wins, as it must not be passed over.
+            // Keep NaN: it must not be ignored.
             values.map(f64::abs).fold(0.0, |most: f64, v| if v > most || v.is_nan() { v } else { most })
         };
         let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
@@ -117,15 +119,16 @@ impl Difference {
         }
     }
 
-    /// Whether the tensors are as near as this: a largest relative error that is no number is not.
+    /// Whether the largest relative error is at most `max_rel`. NaN is not.
     pub fn within(&self, max_rel: f64) -> bool {
         self.max_rel <= max_rel
     }
 }
 
 impl NumericsDiff {
-    /// What is not [within](Difference::within) `max_rel`, in words: of the layers' own errors the first, else of the outputs,
-    /// else of the gradients on their way up, else of the parameters'.
+    /// Describes the first difference that is not [within](Difference::within) `max_rel`. The layers' own errors are
+    /// checked first, then the outputs, then the gradients in the order they are computed, then the parameters'
+    /// gradients.
     pub fn beyond(&self, max_rel: f64) -> Option<String> {
         let own = self.layers.iter().map(|layer| ("own error", &layer.path, &layer.own));
         let outputs = self.layers.iter().map(|layer| ("output", &layer.path, &layer.accumulated));
@@ -139,13 +142,13 @@ impl NumericsDiff {
     }
 }
 
-/// How many numbers of a type lie between two, rounded to it first: 0 for equal ones, 1 for neighbours. Two that are no
-/// numbers are equal, and 0 is its own negative.
+/// How many numbers of a type lie between two numbers, which are first rounded to that type: 0 for equal ones, 1 for
+/// neighbours. Two NaN are equal, and so are 0 and -0.
 fn ulps(a: f64, b: f64, dtype: DType) -> u64 {
     if a.is_nan() || b.is_nan() {
         return if a.is_nan() && b.is_nan() { 0 } else { u64::MAX };
     }
-    // Floating bits without their sign count up from 0; with the sign they count down from it.
+    // The bits of positive floats, read as integers, count up from 0. For negative floats they count down from 0.
     let place = |v: f64| match dtype {
         DType::F32 => {
             let bits = (v as f32).to_bits();
@@ -160,14 +163,15 @@ fn ulps(a: f64, b: f64, dtype: DType) -> u64 {
     u64::try_from((place(a) - place(b)).unsigned_abs()).unwrap_or(u64::MAX)
 }
 
-/// Runs `x` through both models in evaluation mode and compares them. Both should be the same network with the same weights:
-/// loaded from the same `state_dict`.
+/// Runs `x` through both models in evaluation mode and compares them. Both should be the same network with the same
+/// weights, loaded from the same `state_dict`.
 ///
-/// With `gradients` the gradients are compared too, those that an output's cotangent of fixed random numbers from -1 to 1
-/// sends back: it hides nothing, as the ones of a sum would. The gradients that the models' parameters hold are lost.
+/// With `gradients` the gradients are compared too. The backward pass starts from fixed random numbers between -1 and 1
+/// as the output's gradient. A sum as the loss would start from ones, which can hide errors. The gradients that the
+/// models' parameters hold are overwritten.
 ///
 /// # Errors
-/// Models with other layers than each other, or without values; shapes that do not fit; a dtype that does not compute.
+/// Two models with different layers, or without values; shapes that do not fit; a dtype that cannot be computed with.
 pub fn numerics_diff(
     name: &str,
     a: &Computed,
@@ -218,7 +222,7 @@ fn compare(a: &Tensor, b: &Tensor, coarser: DType) -> Result<Difference> {
     Ok(Difference::of(&a.to_f64()?, &b.to_f64()?, coarser))
 }
 
-/// What a layer took and gave.
+/// The input and output of a layer.
 struct Seen {
     path: String,
     kind: &'static str,
@@ -241,7 +245,7 @@ impl Hook for KeepInputsAndOutputs {
 }
 
 impl Computed<'_> {
-    /// A tensor as this way computes with it.
+    /// A tensor on the device and in the type of this way.
     fn take(&self, x: &Tensor) -> Result<Tensor> {
         self.tensor(&x.to_f64()?, x.dims())
     }
@@ -257,13 +261,13 @@ impl Computed<'_> {
         let mut x = self.take(x)?;
         if gradients {
             self.model.zero_grad()?;
-            // The first layer's gradient is asked for even where it has no parameters.
+            // The first layer's gradient is needed even if that layer has no parameters.
             x = x.requires_grad();
         }
         let y = self.model.forward(&Ctx::eval(name).with_grad(gradients).with_hook(&watch), &x)?;
         if gradients {
             let key = Key::new(0).child("cotangent");
-            // Numbers that f32 has, so that both ways begin alike.
+            // Use numbers that f32 can represent, so that both ways start from the same values.
             let number = |i: usize| f64::from((2.0 * key.uniform(i as u64) - 1.0) as f32);
             let dy: Vec<f64> = (0..y.numel()).map(number).collect();
             y.backward_with(&self.tensor(&dy, y.dims())?)?;
@@ -282,7 +286,7 @@ mod tests {
         assert_eq!((ulps(1.0, 1.0, DType::F32), ulps(1.0, next(1.0), DType::F32)), (0, 1));
         assert_eq!(ulps(f64::from(f32::from_bits(1)), -f64::from(f32::from_bits(1)), DType::F32), 2);
         assert_eq!((ulps(0.0, -0.0, DType::F32), ulps(0.0, -0.0, DType::F64)), (0, 0));
-        // A binade's end: the numbers above are twice as far apart, and still counted one by one.
+        // At the end of a binade: the numbers above are twice as far apart, and are still counted one by one.
         assert_eq!(ulps(f64::from(2f32.next_down()), next(2.0), DType::F32), 2);
         assert_eq!(ulps(1.0, 1.0 + f64::EPSILON, DType::F64), 1);
         assert_eq!(ulps(1.0, 1.0 + f64::EPSILON, DType::F32), 0);
@@ -299,11 +303,11 @@ mod tests {
         let none = Difference { max_abs: 0.0, max_rel: 0.0, rms_rel: 0.0, max_ulp: 0, median_ulp: 0 };
         assert_eq!(Difference::of(&[0.0; 3], &[0.0; 3], DType::F32), none);
         assert_eq!(Difference::of(&[], &[], DType::F32), none);
-        // The same infinity is no difference.
+        // The same infinity counts as equal.
         assert_eq!(Difference::of(&[f64::INFINITY], &[f64::INFINITY], DType::F32), none);
     }
 
-    /// A comparator of the form `err > tol` would let NaN pass.
+    /// A test of the form `err > tol` would accept NaN.
     #[test]
     fn nan_is_beyond_every_tolerance() {
         let d = Difference::of(&[1.0, f64::NAN], &[1.0, 2.0], DType::F32);

@@ -1,4 +1,4 @@
-//! Occlusion: what covering a part of the image costs.
+//! Occlusion: how much the score falls when a part of the image is covered.
 
 use super::goal::{Goal, Heatmap, Nobody, Score, logits, one_image};
 use crate::core::{Error, Result};
@@ -7,17 +7,18 @@ use crate::tensor::Tensor;
 use serde::Serialize;
 use std::ops::Range;
 
-/// Covered images in one pass of the network.
+/// Number of covered images per forward pass.
 const BATCH: usize = 16;
 
-/// The patch.
+/// The patch that covers the image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct OcclusionOptions {
-    /// Its side, in pixels.
+    /// The patch's side, in pixels.
     pub size: usize,
-    /// Pixels from one place to the next; not more than `size`, so that none is left out.
+    /// Pixels from one place to the next; at most `size`, so that no pixel is left out.
     pub stride: usize,
-    /// What its pixels become, in the unit of `x`. 0 is the data set's mean where images are normalised by it.
+    /// The value of the covered pixels, in the unit of `x`. If images are normalised by the data set's mean, 0 is that
+    /// mean.
     pub fill: f64,
 }
 
@@ -28,9 +29,9 @@ impl Default for OcclusionOptions {
     }
 }
 
-/// How far the score of `goal` falls when a patch covers each pixel: a map of the image's size, in the unit of the score.
-/// `x` is one image `[1, C, H, W]`, as the network takes it. Of a mask the pixels that count stay those of the whole
-/// image's.
+/// How much the score of `goal` falls when a patch covers each pixel: a map with the size of the image, in the unit of
+/// the score. `x` is one image `[1, C, H, W]`, prepared as the network's input. For a mask, the pixels that count are
+/// always those of the uncovered image.
 ///
 /// ```math
 /// \begin{aligned}
@@ -40,11 +41,11 @@ impl Default for OcclusionOptions {
 /// \end{aligned}
 /// ```
 ///
-/// A square patch is laid on the image, one place after another: every `stride` pixels from the top left corner, until one
-/// reaches the other edge, where it is cut off. Where it hides what the answer rests on, the score falls. A negative number
-/// says that covering helps. It needs no gradient, so it also sees what saturated units hide from one; it costs a forward pass
-/// for each place. (Zeiler, Fergus: "Visualizing and Understanding Convolutional Networks", 2014, section 4.2. The mean where
-/// patches overlap is that of Captum's `Occlusion`.)
+/// A square patch is placed every `stride` pixels from the top left corner, until it reaches the opposite edge, where
+/// it is cut off. If it hides evidence for the prediction, the score falls. A negative number means that covering
+/// raises the score. The method needs no gradient, so it also works where saturated units make the gradient 0. It costs
+/// one forward pass per place. (Zeiler, Fergus: "Visualizing and Understanding Convolutional Networks", 2014, section
+/// 4.2. Where patches overlap, the mean is taken, as in Captum's `Occlusion`.)
 ///
 /// ```
 /// use receptive::inspect::{Goal, OcclusionOptions, occlusion};
@@ -63,8 +64,8 @@ impl Default for OcclusionOptions {
 /// ```
 ///
 /// # Errors
-/// Another number of images than one; a patch without pixels, or wider than the image; a stride of 0 or above the patch's
-/// size; a fill or score that is not finite; a class out of range; a goal that the network's output has no score of.
+/// A number of images other than one; a patch without pixels, or wider than the image; a stride of 0 or larger than the
+/// patch; a fill or score that is not finite; a class out of range; a goal that does not fit the network's output.
 pub fn occlusion(
     model: &dyn Module,
     name: &str,
@@ -113,14 +114,14 @@ impl OcclusionOptions {
         Ok(())
     }
 
-    /// The patches along a side of this length.
+    /// The ranges of the patches along a side of this length.
     fn patches(&self, side: usize) -> Vec<Range<usize>> {
         let last = (side - self.size).div_ceil(self.stride);
         (0..=last).map(|i| i * self.stride..(i * self.stride + self.size).min(side)).collect()
     }
 }
 
-/// A copy of the image for each patch, covered there.
+/// One copy of the image per patch, with that patch covered.
 fn cover(x: &Tensor, patches: &[[Range<usize>; 2]], fill: f64) -> Result<Tensor> {
     let (h, w) = (x.dims()[2], x.dims()[3]);
     let mut mask = vec![0u8; patches.len() * h * w];
@@ -130,7 +131,7 @@ fn cover(x: &Tensor, patches: &[[Range<usize>; 2]], fill: f64) -> Result<Tensor>
     x.masked_fill(&Tensor::from_vec(x.device(), mask, &[patches.len(), 1, h, w])?, fill)
 }
 
-/// The pixels under a patch, row-major in an image of this width.
+/// Indices of the pixels under a patch, row-major in an image of this width.
 fn pixels(patch: &[Range<usize>; 2], width: usize) -> impl Iterator<Item = usize> {
     let [rows, columns] = patch.clone();
     rows.flat_map(move |row| columns.clone().map(move |column| row * width + column))

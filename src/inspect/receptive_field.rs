@@ -1,4 +1,4 @@
-//! Receptive fields: which pixels of the input one output can see.
+//! Receptive fields: which pixels of the input one output depends on.
 
 use super::tape::ops_before;
 use crate::core::Window;
@@ -6,11 +6,11 @@ use crate::tensor::{Field, Tensor};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What one output sees of the input, `[vertical, horizontal]`.
+/// The part of the input that one output depends on, `[vertical, horizontal]`.
 ///
-/// The field of an output is a rectangle. Layer by layer it follows from the layer's window alone: with `jump` input
-/// pixels between the fields of neighbouring outputs and `start` the first pixel that output 0 sees, negative in the
-/// padding, a window of K taps, stride S, padding P and dilation D gives
+/// The field of an output is a rectangle. It follows from the windows of the layers, one after the other. `jump` is the
+/// number of input pixels between the fields of neighbouring outputs. `start` is the first pixel that output 0 sees; it
+/// is negative in the padding. A window with K taps, stride S, padding P and dilation D gives
 ///
 /// ```math
 /// \begin{aligned}
@@ -30,24 +30,26 @@ use std::collections::BTreeMap;
 /// | pool2 | 2 2 0 | 16 | 4 | -2 |
 /// | fc1 | all | 28 | 0 | 0 |
 ///
-/// A transposed window divides the jump by its stride, as if zeros had been put between the pixels. What is reported there
-/// is the smallest such rectangle for all outputs: single ones may see less. Where the jump would not be a whole number of
-/// pixels, no such rectangle follows the outputs, and they count as seeing the whole image on that axis.
+/// A transposed window divides the jump by its stride, as if zeros had been put between the pixels. The reported field
+/// is then the smallest such rectangle that is large enough for all outputs: single outputs may see less. If the jump
+/// would not be a whole number of pixels, no such rectangle exists, and outputs count as seeing the whole image on that
+/// axis.
 ///
-/// Two branches that meet (a residual, a concatenation) see the union: again the whole image on an axis where their jumps
-/// differ. A field may reach beyond the image: that part is padding, whatever it repeats. (Araujo, Norris, Sim: "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.)
+/// Where two branches meet (a residual, a concatenation), the field is the union of their fields. On an axis where
+/// their jumps differ, it is the whole image. A field may reach beyond the image: that part is padding, whatever values
+/// the padding has. (Araujo, Norris, Sim: "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ReceptiveField {
     /// Rows and columns.
     pub size: [usize; 2],
-    /// Input pixels between the fields of neighbouring outputs; 0 when all outputs see the whole image.
+    /// Input pixels between the fields of neighbouring outputs; 0 if all outputs see the whole image.
     pub jump: [usize; 2],
     /// The first row and column that output 0 sees, counted from the image's corner.
     pub start: [isize; 2],
 }
 
 impl ReceptiveField {
-    /// The input itself: every element sees itself.
+    /// The field of the input itself: every element sees itself.
     pub const PIXEL: ReceptiveField = ReceptiveField { size: [1; 2], jump: [1; 2], start: [0; 2] };
 
     /// The whole of an image with this height and width.
@@ -86,7 +88,7 @@ impl ReceptiveField {
         next
     }
 
-    /// A transposed window is an ordinary one over the image with `stride - 1` zeros between its pixels.
+    /// A transposed window acts like an ordinary window on the image with `stride - 1` zeros between its pixels.
     fn transposed(mut self, window: Window, image: [usize; 2]) -> ReceptiveField {
         for axis in 0..2 {
             if !self.jump[axis].is_multiple_of(window.stride[axis]) {
@@ -113,7 +115,7 @@ impl ReceptiveField {
         (self.size[axis], self.jump[axis], self.start[axis]) = (image[axis], 0, 0);
     }
 
-    /// What an output that depends on both sees, of an input image of this height and width.
+    /// The field of an output that depends on both fields, for an input image of this height and width.
     pub fn union(self, other: ReceptiveField, image: [usize; 2]) -> ReceptiveField {
         let end = |field: &ReceptiveField, axis: usize| field.start[axis] + field.size[axis] as isize;
         let mut both = self;
@@ -129,8 +131,8 @@ impl ReceptiveField {
     }
 }
 
-/// The receptive field of the elements of `y`, a tensor computed from an image of this height and width that
-/// `requires_grad`. Computes nothing: a forward pass on [`Device::meta`](crate::Device::meta) is enough.
+/// The receptive field of the elements of `y`. `y` is a tensor computed from an image of this height and width with
+/// `requires_grad`. It computes nothing: a forward pass on [`Device::meta`](crate::Device::meta) is enough.
 pub fn receptive_field(y: &Tensor, image: [usize; 2]) -> ReceptiveField {
     Fields::new(image).of(y)
 }
@@ -168,7 +170,7 @@ mod tests {
     use crate::ops::pad::PadMode;
     use crate::{DType, Device, Result};
 
-    /// Runs `net` on a meta image.
+    /// Runs `net` on a meta image and returns its field.
     fn field(net: &dyn Module, dims: [usize; 4]) -> Result<ReceptiveField> {
         let meta = Device::meta();
         net.init(&meta, DType::F32, 0)?;
@@ -177,7 +179,7 @@ mod tests {
         Ok(receptive_field(&y, [dims[2], dims[3]]))
     }
 
-    /// Dilation spreads the taps; the two axes are independent.
+    /// Dilation increases the distance between taps. The two axes are independent.
     #[test]
     fn dilation_and_stride_by_axis() {
         let net = Sequential::new()
@@ -188,7 +190,7 @@ mod tests {
         assert_eq!((field.jump, field.start), ([2, 1], [-1, 0]));
     }
 
-    /// Branches of different depth that are added see the union, not the last one's field.
+    /// Two added branches of different depth see the union, not only the field of the last one.
     #[test]
     fn a_residual_sees_the_wider_branch() {
         let net = Sequential::new()
@@ -198,7 +200,7 @@ mod tests {
         assert_eq!((field.size, field.start), ([7, 7], [-3, -3]));
     }
 
-    /// Whether one output's field holds this pixel.
+    /// Whether one output's field contains this pixel.
     fn holds(field: &ReceptiveField, output: [usize; 2], pixel: [usize; 2]) -> bool {
         (0..2).all(|axis| {
             let first = field.start[axis] + (field.jump[axis] * output[axis]) as isize;
@@ -212,7 +214,7 @@ mod tests {
         reached: Vec<[usize; 2]>,
     }
 
-    /// The field of `net`'s outputs on a square image, and all of them.
+    /// The field of `net`'s outputs on a square image, and all the outputs.
     fn gradients(net: &dyn Module, side: usize) -> (ReceptiveField, Vec<Output>) {
         let cpu = Device::cpu().unwrap();
         net.init(&cpu, DType::F64, 3).unwrap();
@@ -221,7 +223,7 @@ mod tests {
         let y = net.forward(&Ctx::eval("net").with_grad(true), &x).unwrap();
         let &[.., rows, columns] = y.dims() else { panic!("{:?} are no images", y.dims()) };
         let output = |output: usize| {
-            // Another number for each channel: the gradients of a softmax's channels add up to 0.
+            // Each channel gets a different number, because the gradients of a softmax's channels add up to 0.
             let dy = |i: usize| if i % (rows * columns) == output { 1.0 + i as f64 } else { 0.0 };
             let dy = (0..y.numel()).map(dy).collect();
             x.zero_grad();
@@ -233,7 +235,7 @@ mod tests {
         (receptive_field(&y, [side; 2]), (0..rows * columns).map(output).collect())
     }
 
-    /// The field of `net`'s outputs, after every gradient arrived inside it.
+    /// The field of `net`'s outputs, after checking that every gradient arrives inside it.
     fn confirmed(net: &dyn Module, side: usize) -> ReceptiveField {
         let (field, outputs) = gradients(net, side);
         assert!(outputs.iter().any(|output| !output.reached.is_empty()));
@@ -244,7 +246,7 @@ mod tests {
         field
     }
 
-    /// A function as a layer.
+    /// A function used as a layer.
     struct Apply(fn(&Tensor) -> Result<Tensor>);
 
     impl Module for Apply {
@@ -257,7 +259,8 @@ mod tests {
         }
     }
 
-    /// The definition, against derivatives: the pixels that receive a gradient from one output are its field.
+    /// Checks the definition by derivatives: the field of an output consists of the pixels that receive a gradient from
+    /// it.
     #[test]
     fn the_field_is_where_gradients_arrive() {
         let net =
@@ -270,7 +273,7 @@ mod tests {
         }
     }
 
-    /// U-Net's shape, half the size and back.
+    /// Like a U-Net: to half the size and back.
     #[test]
     fn upsampling_halves_the_jump() {
         let net = Sequential::new()
@@ -284,7 +287,7 @@ mod tests {
         assert_eq!((field.size, field.jump, field.start), ([6, 6], [2, 2], [-2, -2]));
     }
 
-    /// Outputs one and a half or half a pixel apart: no jump in whole pixels leads to the last one.
+    /// Outputs that are 1.5 or 0.5 pixels apart: no jump in whole pixels describes all of them.
     #[test]
     fn where_upsampling_does_not_divide_the_jump_all_is_seen() {
         let net = Sequential::new().push(MaxPool2d::new(3)).push(Upsample::scale(2.0));
@@ -297,7 +300,7 @@ mod tests {
         assert_eq!((field.size, field.jump, field.start), ([1, 6], [1, 0], [0, 0]));
     }
 
-    /// What sees everything beside what moves on: also together they see no more than the image.
+    /// A branch that sees the whole image, joined with one that does not: together they see no more than the image.
     #[test]
     fn a_branch_that_sees_all_makes_the_union_all() {
         let conv = || Conv2d::new(1, 1, 3).padding(1);
@@ -305,7 +308,7 @@ mod tests {
             .push(conv())
             .push(Residual::new(Sequential::new().push(InstanceNorm2d::new(1))));
         assert_eq!(confirmed(&normalised, 9), ReceptiveField::whole([9; 2]));
-        // Squeeze and excite: one mean for all places, by a window or by a reduction.
+        // Squeeze and excite: one mean for all places, computed by a window or by a reduction.
         let by_window = Apply(|x| x.adaptive_avg_pool2d(1)?.mul(x));
         let by_mean = Apply(|x| x.mean(&[2, 3], true)?.expand(&[1, 2, 7, 7])?.mul(x));
         for scale in [by_window, by_mean] {
@@ -314,7 +317,7 @@ mod tests {
         }
     }
 
-    /// All channels of a pixel are one place; all rows are not.
+    /// A reduction over the channels of a pixel keeps the field. A reduction over rows does not.
     #[test]
     fn what_goes_over_channels_stays_in_place() {
         let over_channels: [fn(&Tensor) -> Result<Tensor>; 5] = [
@@ -335,7 +338,8 @@ mod tests {
         }
     }
 
-    /// Padding moves the first output up and left, cropping down and right, and a step makes the jump longer.
+    /// Padding moves the first output up and left. Cropping moves it down and right. A slice with a step makes the jump
+    /// longer.
     #[test]
     fn padding_and_slices_move_the_start() {
         let net = |f: fn(&Tensor) -> Result<Tensor>| Sequential::new().push(MaxPool2d::new(2)).push(Apply(f));
@@ -347,7 +351,7 @@ mod tests {
         assert_eq!(confirmed(&halves, 12), ReceptiveField::whole([12; 2]));
     }
 
-    /// After a fully connected layer every output sees the whole image, and nothing makes that more.
+    /// After a fully connected layer every output sees the whole image, and later layers cannot enlarge the field.
     #[test]
     fn a_linear_layer_sees_all() {
         let net = Sequential::new().push(crate::nn::Flatten).push(Linear::new(48, 5)).push(Linear::new(5, 2));

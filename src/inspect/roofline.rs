@@ -1,4 +1,4 @@
-//! How fast a device can be, measured: the roof that benches and profiles give percentages of.
+//! The measured peak speeds of a device. Benchmarks and profiles give percentages of them.
 
 use crate::core::Result;
 use crate::cpu::{CpuCtx, roof};
@@ -8,30 +8,31 @@ use serde::Serialize;
 use std::convert::Infallible;
 use std::time::Instant;
 
-/// What a device reaches when it does nothing else.
+/// The peak rates of a device that does nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Roof {
-    /// f32 operations a second, a multiply-add counting two.
+    /// f32 operations per second; a multiply-add counts as two.
     pub flops: f64,
-    /// Bytes a second, read and written.
+    /// Bytes per second, read and written.
     pub bytes: f64,
 }
 
-/// Blocks of 256 threads, several for every multiprocessor there is.
+/// Number of blocks of 256 threads: several per multiprocessor.
 const BLOCKS: usize = 132 * 16;
-/// Flop of a thread and round.
+/// Floating-point operations per thread and round.
 const CHAINS: usize = 2 * 8;
-/// Floats that are copied on a GPU: far more than any cache holds.
+/// Floats copied on a GPU: far more than any cache holds.
 const COPIED: usize = 1 << 27;
 
-/// Rounds of multiply-adds on a CPU: some 2 ms.
+/// Rounds of multiply-adds on a CPU; they take some 2 ms.
 const ROUNDS: usize = 1 << 19;
-/// Floats that are copied on a CPU: far more than its caches hold, and so many a task.
+/// Floats copied on a CPU: far more than its caches hold. `COPIED_TASK` is the number per task.
 const COPIED_CPU: usize = 1 << 25;
 const COPIED_TASK: usize = 1 << 18;
 
 impl Roof {
-    /// Measures a device; `None` for one that computes nothing, and for the simulator, whose speed tells nothing.
+    /// Measures a device. `None` for a device that does not compute, and for the simulator, whose speed is not
+    /// meaningful.
     ///
     /// # Errors
     /// As [`of`](Self::of).
@@ -47,7 +48,7 @@ impl Roof {
     /// Measures a GPU, in about a tenth of a second.
     ///
     /// # Errors
-    /// No memory; the driver refusing.
+    /// No memory; an error of the driver.
     pub fn of(cx: &CudaCtx) -> Result<Roof> {
         let rounds = 1 << 14;
         let threads = BLOCKS * 256;
@@ -96,13 +97,13 @@ impl Roof {
         Roof { flops: flops * ROUNDS as f64 / fma, bytes: bytes / copy }
     }
 
-    /// The least seconds that so much work can take.
+    /// The shortest possible time, in seconds, for this much work.
     pub fn seconds(&self, flops: f64, bytes: f64) -> f64 {
         (flops / self.flops).max(bytes / self.bytes)
     }
 }
 
-/// Seconds of the fastest of `n` runs, after one to warm up.
+/// Seconds of the fastest of `n` runs, after one warm-up run.
 fn fastest<E>(n: usize, mut seconds: impl FnMut() -> Result<f64, E>) -> Result<f64, E> {
     seconds()?;
     (0..n).try_fold(f64::INFINITY, |best, _| Ok(best.min(seconds()?)))

@@ -1,19 +1,19 @@
-//! Saliency: which pixels the score would feel.
+//! Saliency: how strongly the score reacts to each pixel.
 
 use super::goal::{Goal, Heatmap, Nobody, Score, logits, one_image};
 use crate::core::{Error, ErrorKind, Result};
 use crate::nn::Module;
 use crate::tensor::Tensor;
 
-/// How strongly the score of `goal` depends on each pixel: a map of the image's size. `x` is one image `[1, C, H, W]`, as
-/// the network takes it; the unit is score by unit of `x`.
+/// How strongly the score of `goal` depends on each pixel: a map with the size of the image. `x` is one image `[1, C,
+/// H, W]`, prepared as the network's input. The unit is that of the score divided by that of `x`.
 ///
 /// ```math
 /// \mathrm{map}_{i,j} = \max_c \left| \frac{\mathrm{d\,score}}{\mathrm{d} x_{c,i,j}} \right|
 /// ```
 ///
-/// over the channels c, in one backward pass to the image. (Simonyan, Vedaldi, Zisserman: "Deep Inside Convolutional
-/// Networks: Visualising Image Classification Models and Saliency Maps", 2014, section 3.1.)
+/// with the maximum over the channels c. It takes one backward pass to the image. (Simonyan, Vedaldi, Zisserman: "Deep
+/// Inside Convolutional Networks: Visualising Image Classification Models and Saliency Maps", 2014, section 3.1.)
 ///
 /// ```
 /// use receptive::inspect::{Goal, saliency};
@@ -30,7 +30,7 @@ use crate::tensor::Tensor;
 /// ```
 ///
 /// # Errors
-/// Another number of images than one; a class out of range; a goal that the network's output has no score of; a score that
+/// A number of images other than one; a class out of range; a goal that does not fit the network's output; a score that
 /// is not finite; a score that does not depend on the image.
 pub fn saliency(model: &dyn Module, name: &str, x: &Tensor, goal: Goal) -> Result<Heatmap> {
     let [_, h, w] = one_image("saliency", x)?;
@@ -46,7 +46,7 @@ pub fn saliency(model: &dyn Module, name: &str, x: &Tensor, goal: Goal) -> Resul
     for channel in gradient.to_f64()?.chunks_exact(h * w) {
         for (most, value) in map.iter_mut().zip(channel) {
             let size = value.abs();
-            // A NaN stays.
+            // Keep NaN.
             if size > *most || size.is_nan() {
                 *most = size;
             }

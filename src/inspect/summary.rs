@@ -1,8 +1,8 @@
-//! What the notebooks print of a network, and more: each layer's output shape, parameters, FLOPs, memory and receptive
-//! field.
+//! A summary of a network, as the notebooks print it, and more: each layer's output shape, parameters, FLOPs, memory
+//! and receptive field.
 //!
-//! The network runs on the meta device, so a summary allocates and computes nothing, whatever its size. FLOPs and fields
-//! are those of the ops that the layer really recorded on the tape; there is no second description of any layer.
+//! The network runs on the meta device, so a summary allocates and computes nothing, however large the network is.
+//! FLOPs and fields come from the ops that the layer recorded on the tape. There is no second description of any layer.
 
 use super::receptive_field::Fields;
 use super::tape::ops_before;
@@ -17,45 +17,45 @@ use std::sync::Arc;
 /// A network, layer by layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// Its name.
+    /// The network's name.
     pub model: String,
     /// Channels, height, width.
     pub input: [usize; 3],
-    /// Trained values.
+    /// Number of trained values.
     pub parameters: usize,
     /// Floating point operations of a forward pass on one image.
     pub flops: u64,
-    /// Bytes of all layers' outputs for one image, f32.
+    /// Bytes of all layers' outputs for one image, in f32.
     pub activation_bytes: usize,
-    /// The layers that hold no others, in the order they ran.
+    /// The leaf layers, in the order they ran.
     pub layers: Vec<LayerSummary>,
 }
 
 /// One layer, for one image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerSummary {
-    /// As in `state_dict`: `layer1.0.conv1`.
+    /// The layer's path, as in `state_dict`: `layer1.0.conv1`.
     pub path: String,
     /// PyTorch's name for the kind of layer.
     pub kind: &'static str,
     /// The output's shape without the batch dimension.
     pub output: Vec<usize>,
-    /// Trained values.
+    /// Number of trained values.
     pub parameters: usize,
     /// The shapes of its parameters and buffers by name.
     pub shapes: BTreeMap<String, Vec<usize>>,
-    /// Floating point operations of the forward pass; a multiply-add counts two.
+    /// Floating point operations of the forward pass; a multiply-add counts as two.
     pub flops: u64,
-    /// Bytes that its ops move between memory and the processor, at the least: inputs and weights read once, outputs
-    /// written once (see [`Op::bytes`](crate::tensor::Op::bytes)).
+    /// The least number of bytes that its ops move between memory and the processor: inputs and weights are read once,
+    /// and outputs are written once (see [`Op::bytes`](crate::tensor::Op::bytes)).
     pub bytes: u64,
-    /// Bytes of the output, f32; 0 where the layer passes its input's memory on (Flatten, Dropout in evaluation).
+    /// Bytes of the output, in f32; 0 if the layer's output shares its input's memory (Flatten, Dropout in evaluation).
     pub activation_bytes: usize,
-    /// Rows and columns of the image that an output sees.
+    /// Rows and columns of the image that an output depends on.
     pub receptive_field: Extent,
 }
 
-/// A height and a width: in JSON one number where they are alike, else a list.
+/// A height and a width. In JSON it is one number if they are equal, else a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Extent {
@@ -69,7 +69,7 @@ impl From<[usize; 2]> for Extent {
     }
 }
 
-/// A dry run that failed: how far it came, and why it went no further.
+/// A dry run that failed: the layers that ran, and the error that ended it.
 #[derive(Debug)]
 pub struct Stopped {
     /// The layers before the failing one.
@@ -83,16 +83,16 @@ impl From<Error> for Stopped {
     }
 }
 
-/// Follows one image of shape `[C, H, W]` through a network that holds no values yet.
+/// Follows one image of shape `[C, H, W]` through a network that need not have values.
 ///
 /// # Errors
-/// A shape that does not fit: the layers up to there, and the failing layer's error. For a linear layer that is the
-/// notebooks' question "which size does the first FC need", answered.
+/// A shape that does not fit: the layers before it, and the failing layer's error. For a linear layer the error answers
+/// the notebooks' question "which size does the first FC need".
 pub fn summary(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Summary, Stopped> {
     let meta = Device::meta();
     model.init(&meta, DType::F32, 0)?;
     let [c, h, w] = input;
-    // Recording needs something to differentiate, also in layers without parameters.
+    // Recording needs a tensor that requires gradients, also in layers without parameters.
     let x = Tensor::zeros(&meta, &[1, c, h, w], DType::F32)?.requires_grad();
     let watch = Summarise { fields: RefCell::new(Fields::new([h, w])), layers: RefCell::default() };
     let result = model.forward(&Ctx::eval(name).with_grad(true).with_hook(&watch), &x);
@@ -103,7 +103,7 @@ pub fn summary(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Summ
             model: name.to_owned(),
             input,
             parameters: model.num_parameters(),
-            // From the tape, not the sum of the rows: a residual's addition belongs to no leaf layer.
+            // Count from the tape, not from the rows: a residual's addition belongs to no leaf layer.
             flops: ops_before(&y, |_| false).map(flops).sum(),
             activation_bytes: layers.iter().map(|layer| layer.activation_bytes).sum(),
             layers,
@@ -115,12 +115,12 @@ fn flops(node: Arc<Node>) -> u64 {
     node.op().flops(node.inputs(), &[node.output()])
 }
 
-/// Hidden outputs are on no tape: the op plans them again.
+/// Bytes that an op moves. Hidden outputs are not on the tape, so the op plans its outputs again.
 fn bytes(node: Arc<Node>) -> Result<u64> {
     Ok(node.op().infer(node.inputs())?.bytes(node.op(), node.inputs()))
 }
 
-/// Writes down every leaf layer that ran.
+/// Records every leaf layer that runs.
 struct Summarise {
     fields: RefCell<Fields>,
     layers: RefCell<Vec<LayerSummary>>,
@@ -163,7 +163,7 @@ pub fn describe(model: &dyn Module) -> String {
     }
     let holds = |path: &str| modules.iter().any(|(other, _)| inside(other, path).is_some());
     let mut lines = vec![format!("{}(", model.kind())];
-    // Containers that are not closed yet; the model itself is level 0.
+    // The open containers; the model itself is level 0.
     let mut open: Vec<&str> = Vec::new();
     let close = |open: &mut Vec<&str>, lines: &mut Vec<String>| {
         lines.push(format!("{})", "  ".repeat(open.len())));
@@ -212,7 +212,8 @@ mod tests {
             .named("fc", Linear::new(2 * 4 * 4, 3))
     }
 
-    /// Only leaves are rows, each with the ops recorded inside it: 2 x 9 multiply-adds and a bias for each output.
+    /// Only leaf layers are rows. Each has the ops recorded inside it: 2 x 9 operations (multiply-adds) and a bias per
+    /// output.
     #[test]
     fn rows_hold_what_their_layer_did() {
         let s = summary(&net(), "net", [1, 8, 8]).unwrap();

@@ -1,48 +1,49 @@
-//! Where the nodes of a graph stand: in rows from the first op to the last, as few crossings and bends as can be had cheaply
-//! (Sugiyama, Tagawa, Toda 1981).
+//! Places the nodes of a graph in rows from the first op to the last, with as few crossings and bends as a cheap method
+//! finds (Sugiyama, Tagawa, Toda 1981).
 //!
-//! 1. A node's rank is one below the lowest of those it depends on. A parameter has no rank: it stands beside its op.
+//! 1. A node's rank is one below the lowest of the nodes it depends on. A parameter has no rank: it stands beside its op.
 //! 2. An edge over several ranks gets a place in each rank between, so that it passes the nodes there.
-//! 3. Each rank is ordered by where its neighbours above stand, then by those below, and again; the order with the fewest
-//!    crossings stays.
-//! 4. Places that follow each other and nothing else become a column, which is straight; columns that would cross are cut
-//!    (Brandes, Koepf 2001). Each column moves to the mean of those it is joined to, as far as its neighbours let it. An edge
-//!    that passes by pulls nobody.
+//! 3. Each rank is ordered by the positions of its neighbours above, then by those below, several times. The order with
+//!    the fewest crossings is kept.
+//! 4. A chain of places without branches becomes a column, which is straight. Columns that would cross are cut (Brandes,
+//!    Koepf 2001). Each column moves to the mean of the columns it is joined to, as far as its neighbours allow. An edge
+//!    that only passes by is ignored in this mean.
 
 use super::{AutogradGraph, GraphEdge, GraphNodeKind};
 use std::collections::BTreeMap;
 
-/// Between neighbours in a rank.
+/// Space between neighbours in a rank.
 const GAP: f64 = 28.0;
-/// Rounds of ordering, and of moving.
+/// Number of rounds of ordering, and of moving.
 const ROUNDS: usize = 24;
 
-/// How far a ranked node, with what stands beside it, reaches to the left and to the right of its middle.
+/// How far a ranked node, together with the leaves beside it, extends to the left and to the right of its middle.
 pub(super) type Reach = [f64; 2];
 
-/// A place in a rank: a node's, or one that an edge passes.
+/// A place in a rank. It belongs to a node, or an edge passes through it.
 #[derive(Debug)]
 pub(super) struct Place {
     pub node: Option<usize>,
     pub rank: usize,
-    /// The middle.
+    /// The x coordinate of the middle.
     pub x: f64,
     reach: Reach,
     above: Vec<usize>,
     below: Vec<usize>,
 }
 
-/// Ranked nodes and edges.
+/// The places of ranked nodes and edges.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub places: Vec<Place>,
     /// Places by rank, from left to right.
     pub ranks: Vec<Vec<usize>>,
-    /// Of each edge of the graph the places from its node to its op; none where the node stands beside the op.
+    /// For each edge of the graph, the places from its node to its op. Empty if the node stands beside the op.
     pub routes: Vec<Vec<usize>>,
 }
 
-/// Of each node the op beside which it stands: a leaf of one op that is not its first input, for that flows from above.
+/// For each node, the op that it stands beside. Only a leaf that is used by one op, and not as its first input, stands
+/// beside it. The first input comes from above.
 pub(super) fn beside(graph: &AutogradGraph) -> Vec<Option<usize>> {
     let mut users: Vec<Vec<&GraphEdge>> = vec![Vec::new(); graph.nodes.len()];
     graph.edges.iter().for_each(|edge| users[edge.from].push(edge));
@@ -54,7 +55,7 @@ pub(super) fn beside(graph: &AutogradGraph) -> Vec<Option<usize>> {
 }
 
 impl Layout {
-    /// `reach` is asked of every ranked node.
+    /// Computes the layout. `reach` is called for every ranked node.
     pub fn new(graph: &AutogradGraph, beside: &[Option<usize>], reach: impl Fn(usize) -> Reach) -> Layout {
         let ranks = ranks(graph, beside);
         let mut layout = Layout { places: Vec::new(), ranks: Vec::new(), routes: Vec::new() };
@@ -82,7 +83,7 @@ impl Layout {
         place
     }
 
-    /// Joins two places, with one in each rank between.
+    /// Joins two places, with one place in each rank between.
     fn route(&mut self, from: usize, to: usize) -> Vec<usize> {
         let between = self.places[from].rank + 1..self.places[to].rank;
         let passed = between.map(|rank| self.push(None, rank, [0.0; 2])).collect::<Vec<_>>();
@@ -127,7 +128,7 @@ impl Layout {
         at
     }
 
-    /// Pairs of edges between neighbouring ranks that cross.
+    /// Number of pairs of edges between neighbouring ranks that cross.
     fn crossings(&self) -> usize {
         let at = self.positions();
         let crossings = |row: &Vec<usize>| {
@@ -157,15 +158,15 @@ impl Layout {
                     least = left.map_or(least, |left| least.max(x[column[left]] + self.apart(left, place)));
                     most = right.map_or(most, |right| most.min(x[column[right]] - self.apart(place, right)));
                 }
-                // Rounding may leave no room at all between two neighbours.
+                // Because of rounding there may be no room left between two neighbours.
                 x[this] = wish.max(least).min(most);
             }
         }
         self.places.iter_mut().zip(column).for_each(|(place, column)| place.x = x[column]);
     }
 
-    /// The number of each place's column: an only follower of an only one before it is in the same one, unless it would cross
-    /// a column to the left.
+    /// The number of each place's column. Two places are in the same column if each is the other's only neighbour below
+    /// or above, unless the column would cross a column to its left.
     fn columns(&self) -> Vec<usize> {
         let at = self.positions();
         let mut column: Vec<usize> = (0..self.places.len()).collect();
@@ -179,7 +180,7 @@ impl Layout {
                 }
             }
         }
-        // Numbered without gaps, in the order of their first places.
+        // Number the columns without gaps, in the order of their first places.
         let mut numbers = BTreeMap::new();
         column.iter().for_each(|&first| {
             let next = numbers.len();
@@ -188,7 +189,7 @@ impl Layout {
         column.iter().map(|first| numbers[first]).collect()
     }
 
-    /// Columns as far to the left as they can stand.
+    /// Positions of the columns, as far to the left as possible.
     fn packed(&self, column: &[usize]) -> Vec<f64> {
         let mut x = vec![0.0; column.iter().max().map_or(0, |last| last + 1)];
         let mut moved = true;
@@ -204,12 +205,12 @@ impl Layout {
         x
     }
 
-    /// The least distance of the middles of two neighbours.
+    /// The least distance between the middles of two neighbours.
     fn apart(&self, left: usize, right: usize) -> f64 {
         self.places[left].reach[1] + GAP + self.places[right].reach[0]
     }
 
-    /// The place to the left and to the right of each.
+    /// The neighbours of each place to the left and to the right.
     fn neighbours(&self) -> Vec<[Option<usize>; 2]> {
         let mut neighbours = vec![[None; 2]; self.places.len()];
         for pair in self.ranks.iter().flat_map(|row| row.windows(2)) {
@@ -218,7 +219,8 @@ impl Layout {
         neighbours
     }
 
-    /// Where a column would stand: in the middle of the nodes it is joined to, or of what there is.
+    /// The preferred position of a column: the mean of the nodes it is joined to, or of passing edges if it is joined
+    /// to no node.
     fn wish(&self, members: &[usize], column: &[usize], x: &[f64]) -> Option<f64> {
         let own = column[members[0]];
         let joined = members.iter().flat_map(|&p| self.places[p].above.iter().chain(&self.places[p].below));
@@ -227,25 +229,25 @@ impl Layout {
         mean(if nodes.is_empty() { &passing } else { &nodes }, |p| x[column[p]])
     }
 
-    /// The leftmost and the rightmost that anything reaches.
+    /// The leftmost and the rightmost coordinate of the drawing.
     pub fn extent(&self) -> [f64; 2] {
         let ends = self.places.iter().map(|p| [p.x - p.reach[0], p.x + p.reach[1]]);
         ends.reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])]).unwrap_or_default()
     }
 }
 
-/// The rank of each node; none where it stands beside an op.
+/// The rank of each node; `None` if it stands beside an op.
 fn ranks(graph: &AutogradGraph, beside: &[Option<usize>]) -> Vec<Option<usize>> {
     let mut ranks: Vec<Option<usize>> =
         beside.iter().map(|owner| if owner.is_none() { Some(0) } else { None }).collect();
-    // Edges come in the order of the ops they lead to: what they come from has its rank.
+    // Edges are sorted by the op they lead to, so the node that an edge comes from has its rank already.
     for edge in &graph.edges {
         if let (Some(above), Some(rank)) = (ranks[edge.from], ranks[edge.to]) {
             ranks[edge.to] = Some(rank.max(above + 1));
         }
     }
     for node in (0..ranks.len()).filter(|&node| graph.nodes[node].kind == GraphNodeKind::Leaf) {
-        // A leaf stands right above the first op that takes it.
+        // A leaf stands right above the first op that uses it.
         let users =
             graph.edges.iter().filter(|edge| edge.from == node).filter_map(|edge| ranks[edge.to]).min();
         if let (Some(rank), Some(user)) = (&mut ranks[node], users) {
@@ -264,7 +266,7 @@ mod tests {
     use super::super::GraphNode;
     use super::*;
 
-    /// Ops numbered in the order of the tape, joined by these edges.
+    /// A graph of ops, numbered in the order of the tape and joined by these edges.
     fn graph(ops: usize, edges: &[(usize, usize)]) -> AutogradGraph {
         let node = |_| GraphNode { kind: GraphNodeKind::Op, name: None, shape: vec![], layer: None };
         let mut edges: Vec<_> = edges.iter().map(|&(from, to)| GraphEdge { from, to, input: 0 }).collect();
@@ -283,7 +285,7 @@ mod tests {
         assert!(layout.places.iter().all(|place| place.x == layout.places[0].x));
     }
 
-    /// A residual: the edge that skips two ops passes beside them, and no place touches another.
+    /// A residual: the edge that skips two ops passes beside them, and no two places touch.
     #[test]
     fn a_skipping_edge_passes_beside_the_ops() {
         let graph = graph(4, &[(0, 1), (1, 2), (2, 3), (0, 3)]);
@@ -304,15 +306,15 @@ mod tests {
         }
     }
 
-    /// Two branches given in the wrong order are sorted out.
+    /// Two branches in the wrong order are reordered.
     #[test]
     fn avoidable_crossings_are_avoided() {
         let crossed = graph(6, &[(0, 1), (0, 2), (1, 4), (2, 3), (3, 5), (4, 5)]);
         assert_eq!(layout(&crossed).crossings(), 0);
     }
 
-    /// Branches that begin and end together stand side by side, each a straight column, and what they leave and meet in stands
-    /// in their middle.
+    /// Branches that begin and end together stand side by side, each as a straight column. The nodes where they begin
+    /// and end stand in the middle between them.
     #[test]
     fn branches_are_straight_and_balanced() {
         let graph = graph(6, &[(0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 5)]);

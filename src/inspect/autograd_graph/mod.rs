@@ -1,12 +1,12 @@
-//! The tape behind a tensor as a graph: every recorded op with its output's shape and the layer it ran in, and the leaves
-//! that gradients flow to.
+//! The tape behind a tensor as a graph. It has every recorded op with its output's shape and the layer it ran in, and
+//! the leaves that gradients flow to.
 //!
-//! Tensors that nobody asks the gradient of (labels, running statistics, frozen parameters) are not on the tape, and not
-//! in the graph.
+//! Tensors that need no gradient (labels, running statistics, frozen parameters) are not on the tape, and not in the
+//! graph.
 //!
 //! | file | what |
 //! |---|---|
-//! | `layout.rs` | where the nodes stand: ranks, orders, columns |
+//! | `layout.rs` | the positions of the nodes: ranks, orders, columns |
 //! | `svg.rs` | the picture |
 
 mod layout;
@@ -21,11 +21,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Nodes in the order of the tape, an op's leaves before it.
+/// The nodes are in the order of the tape. An op's leaves come before the op.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AutogradGraph {
     pub nodes: Vec<GraphNode>,
-    /// By node and input.
+    /// Sorted by the node that uses the tensor, then by its input.
     pub edges: Vec<GraphEdge>,
 }
 
@@ -33,35 +33,36 @@ pub struct AutogradGraph {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GraphNode {
     pub kind: GraphNodeKind,
-    /// Of an op its name, as `conv2d`; of a leaf the tensor's, as `conv1.weight`, where it is known.
+    /// For an op its name, such as `conv2d`. For a leaf the tensor's name, such as `conv1.weight`, if it is known.
     pub name: Option<String>,
-    /// Of the tensor: an op's first output.
+    /// The tensor's shape; for an op that of its first output.
     pub shape: Vec<usize>,
-    /// The innermost layer that an op ran in, as in `state_dict`, where it is known.
+    /// The innermost layer that an op ran in, as in `state_dict`, if it is known.
     pub layer: Option<String>,
 }
 
-/// What a [`GraphNode`] is.
+/// The kind of a [`GraphNode`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GraphNodeKind {
     Op,
-    /// A parameter, or any tensor that asked with `requires_grad`.
+    /// A parameter, or any tensor with `requires_grad`.
     Leaf,
 }
 
-/// From a tensor to an op that takes it.
+/// Leads from a tensor to an op that uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct GraphEdge {
-    /// The place of a node in [`AutogradGraph::nodes`].
+    /// Index of the tensor's node in [`AutogradGraph::nodes`].
     pub from: usize,
-    /// That of the op.
+    /// Index of the op.
     pub to: usize,
-    /// Which of its inputs.
+    /// Which input of the op the tensor is.
     pub input: usize,
 }
 
-/// What is known of a tape beside the tape: what its leaves are called, and as a [`Hook`] which layer recorded which op.
+/// Names that the tape does not have: those of its leaves and, collected as a [`Hook`], the layer that recorded each
+/// op.
 #[derive(Debug, Default)]
 pub struct TapeNames {
     leaves: BTreeMap<LeafId, String>,
@@ -69,7 +70,7 @@ pub struct TapeNames {
 }
 
 impl TapeNames {
-    /// The same with a name for a leaf. A tensor that is none has no name.
+    /// Adds a name for a leaf. A tensor that is not a leaf gets no name.
     pub fn leaf(mut self, name: impl Into<String>, tensor: &Tensor) -> TapeNames {
         if let Origin::Leaf(id) = tensor.origin() {
             self.leaves.insert(id, name.into());
@@ -77,10 +78,10 @@ impl TapeNames {
         self
     }
 
-    /// The same with the names of a model's parameters.
+    /// Adds the names of a model's parameters.
     ///
     /// # Errors
-    /// The model was not initialised.
+    /// A model that was not initialised.
     pub fn parameters(self, model: &dyn Module) -> Result<TapeNames> {
         model.params().into_iter().try_fold(self, |names, (name, param)| Ok(names.leaf(name, param.value()?)))
     }
@@ -90,7 +91,7 @@ impl Hook for TapeNames {
     fn layer(&self, path: &str, _module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
         let before = x.node().map(|node| node.sequence());
         let mut layers = self.layers.borrow_mut();
-        // Inner layers are shown first: what is theirs stays theirs.
+        // The hook is called for inner layers first. Ops that already have a layer keep it.
         for node in ops_before(y, |seq| Some(seq) <= before) {
             layers.entry(node.sequence()).or_insert_with(|| path.to_owned());
         }
@@ -98,7 +99,7 @@ impl Hook for TapeNames {
     }
 }
 
-/// The tape behind `y`.
+/// The graph of the tape behind `y`.
 ///
 /// ```
 /// use receptive::inspect::{TapeNames, autograd_graph};
@@ -154,8 +155,8 @@ pub fn autograd_graph(y: &Tensor, names: &TapeNames) -> AutogradGraph {
     graph
 }
 
-/// The tape of a forward pass on `x`, in evaluation mode, with the names of all layers and parameters; the image is called
-/// `input`. On the meta device nothing is computed.
+/// The tape of a forward pass on `x` in evaluation mode, with the names of all layers and parameters. The image is
+/// named `input`. On the meta device nothing is computed.
 ///
 /// # Errors
 /// A model without values; shapes that do not fit.
@@ -167,7 +168,8 @@ pub fn model_graph(model: &dyn Module, name: &str, x: &Tensor) -> Result<Autogra
 }
 
 impl AutogradGraph {
-    /// As Graphviz reads it: ops are boxes, leaves ellipses, edges point the way values went. Gradients flow against them.
+    /// The graph as text for Graphviz. Ops are boxes, leaves are ellipses, and edges point in the forward direction.
+    /// Gradients flow against them.
     pub fn to_dot(&self) -> String {
         let mut dot = String::from("digraph autograd {\n  node [fontname=\"sans-serif\", fontsize=11];\n");
         for (i, node) in self.nodes.iter().enumerate() {
@@ -176,7 +178,7 @@ impl AutogradGraph {
                 GraphNodeKind::Op => "box",
                 GraphNodeKind::Leaf => "ellipse",
             };
-            // `\n` is Graphviz's own: it breaks the label.
+            // `\n` is Graphviz's escape for a line break in a label.
             let label = lines.join("\\n");
             writeln!(dot, "  n{i} [shape={shape}, label=\"{label}\"];").expect("a string takes all");
         }
@@ -188,7 +190,7 @@ impl AutogradGraph {
 }
 
 impl GraphNode {
-    /// Name, layer, shape, as far as they are known.
+    /// Name, layer and shape, if they are known.
     fn lines(&self) -> impl Iterator<Item = String> {
         let name = self.name.clone().unwrap_or_else(|| "leaf".to_owned());
         [Some(name), self.layer.clone(), Some(self.size())].into_iter().flatten()
@@ -203,7 +205,7 @@ impl GraphNode {
     }
 }
 
-/// Inside a quoted string of DOT.
+/// Escapes a text for a quoted string of DOT.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ")
 }

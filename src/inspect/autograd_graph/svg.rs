@@ -1,4 +1,4 @@
-//! A graph as a picture: ops from top to bottom, an op's parameters beside it.
+//! A graph as a picture: ops from top to bottom, with an op's parameters beside it.
 
 use super::layout::{Layout, beside};
 use super::{AutogradGraph, GraphNode, GraphNodeKind};
@@ -6,23 +6,23 @@ use crate::draw::color::{BLUE, FAINT, INK, Rgb, VERMILION, WHITE};
 use crate::draw::font::{fit, width};
 use crate::draw::{Anchor, Svg};
 
-/// Letters of a name.
+/// Font size of a name.
 const NAME: f64 = 13.0;
-/// Letters of what stands below it.
+/// Font size of the lines below a name.
 const SMALL: f64 = 11.0;
-/// From one base line to the next.
+/// Distance between base lines.
 const LINE: f64 = 16.0;
-/// Between a box and its letters.
+/// Space between a box and its text.
 const PAD: f64 = 8.0;
-/// From an op to the leaves beside it.
+/// Space between an op and the leaves beside it.
 const ASIDE: f64 = 26.0;
-/// Between two ranks.
+/// Space between two ranks.
 const DOWN: f64 = 26.0;
-/// Around the picture.
+/// Margin around the picture.
 const MARGIN: f64 = 24.0;
-/// Above it, where the title stands.
+/// Margin above the picture, with room for the title.
 const TOP: f64 = 64.0;
-/// The longest text in a box.
+/// The largest width of a text in a box.
 const LONGEST: f64 = 260.0;
 
 /// A box with its lines of text.
@@ -37,7 +37,7 @@ impl Card {
     fn of(graph: &AutogradGraph, node: usize, op: Option<&GraphNode>) -> Card {
         let GraphNode { kind, name, layer, .. } = &graph.nodes[node];
         let (name, shape) = (name.as_deref().unwrap_or("leaf"), graph.nodes[node].size());
-        // Beside the op of its own layer a parameter needs no path.
+        // A parameter beside the op of its own layer needs no path.
         let layer_of_op = op.and_then(|op| op.layer.as_deref());
         let inside = layer_of_op.and_then(|layer| name.strip_prefix(layer)?.strip_prefix('.'));
         let (lines, color) = match (kind, op) {
@@ -67,7 +67,7 @@ impl Card {
         }
     }
 
-    /// Draws the box around its middle.
+    /// Draws the box with its middle at this point.
     fn draw(&self, svg: &mut Svg, [x, y]: [f64; 2]) {
         let [w, h] = self.size;
         let corner = [x - w / 2.0, y - h / 2.0];
@@ -80,21 +80,21 @@ impl Card {
     }
 }
 
-/// A picture in the making.
+/// A picture that is being drawn.
 struct Picture<'a> {
     graph: &'a AutogradGraph,
     cards: Vec<Card>,
-    /// Of each op the leaves beside it.
+    /// For each op, the leaves beside it.
     leaves: Vec<Vec<usize>>,
     layout: Layout,
-    /// The top and the bottom of each rank.
+    /// The y coordinates of the top and the bottom of each rank.
     rows: Vec<[f64; 2]>,
-    /// What is added to a place's x.
+    /// Offset that is added to the x of every place.
     left: f64,
 }
 
 impl AutogradGraph {
-    /// The graph as an SVG picture. Values flow down, gradients up; an op's parameters stand beside it.
+    /// The graph as an SVG picture. Values flow down and gradients flow up. An op's parameters stand beside it.
     pub fn to_svg(&self, title: &str) -> String {
         let picture = Picture::new(self);
         let [from, to] = picture.layout.extent();
@@ -123,14 +123,14 @@ impl Picture<'_> {
                 leaves[op].push(leaf);
             }
         }
-        // The size of an op's leaves, one below the other.
+        // The size of an op's leaves, which stand one below the other.
         let stack = |leaves: &Vec<usize>| {
             let sizes = leaves.iter().map(|&leaf| cards[leaf].size);
             sizes.fold([0.0; 2], |[w, h], size| [f64::max(w, size[0]), h + size[1] + 6.0])
         };
         let stacks: Vec<[f64; 2]> = leaves.iter().map(stack).collect();
         for (card, stack) in cards.iter_mut().zip(&stacks) {
-            // As tall as the leaves beside it: their edges are level.
+            // Make the op at least as tall as the leaves beside it, so that their edges are horizontal.
             card.size[1] = card.size[1].max(stack[1]);
         }
         let reach = |node: usize| {
@@ -150,7 +150,7 @@ impl Picture<'_> {
         Picture { graph, cards, leaves, layout, rows, left: 0.0 }
     }
 
-    /// The middle of a place.
+    /// The coordinates of the middle of a place.
     fn middle(&self, place: usize) -> [f64; 2] {
         let [top, bottom] = self.rows[self.layout.places[place].rank];
         [self.layout.places[place].x + self.left, (top + bottom) / 2.0]
@@ -188,7 +188,8 @@ impl Picture<'_> {
         }
     }
 
-    /// Where on its op each edge arrives: those of an op with several side by side, in the order they come from.
+    /// The x offset at which each edge arrives at its op, if several arrive side by side. They are ordered by where
+    /// they come from.
     fn ports(&self) -> Vec<Option<f64>> {
         let mut ports = vec![None; self.graph.edges.len()];
         for op in 0..self.graph.nodes.len() {
@@ -199,7 +200,7 @@ impl Picture<'_> {
             let Some(&first) = edges.first() else { continue };
             let [x, _] = self.middle(self.layout.routes[first][self.layout.routes[first].len() - 1]);
             let step = (self.cards[op].size[0] / (2 * edges.len()) as f64).min(22.0);
-            // One that comes straight from above goes on straight, and the others make room.
+            // An edge that comes straight from above stays straight, and the others make room.
             let straight = edges.iter().position(|&e| (before(e) - x).abs() < 1.0);
             let middle = straight.map_or((edges.len() - 1) as f64 / 2.0, |i| i as f64);
             edges.iter().enumerate().for_each(|(i, &e)| ports[e] = Some(x + (i as f64 - middle) * step));
@@ -208,7 +209,7 @@ impl Picture<'_> {
     }
 }
 
-/// A line with a head at its end.
+/// A line with an arrow head at its end.
 fn arrow(svg: &mut Svg, line: &[[f64; 2]]) {
     let &[.., from, to] = line else { return };
     svg.line(line, FAINT, 1.0);

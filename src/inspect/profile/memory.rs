@@ -1,7 +1,8 @@
-//! Which tensors live when, and what holds the memory at its peak.
+//! Records which tensors live when, and what uses the memory at its peak.
 //!
-//! The profiler keeps no tensor: it has weak references to their memory, and looks before each op which of them are gone.
-//! So a tensor's last op is known; in which moment between that and the next op it was dropped is not.
+//! The profiler keeps no tensor alive. It has weak references to their memory, and checks before each op which of them
+//! are gone. So it knows a tensor's last op, but not the exact moment between that op and the next when the tensor was
+//! dropped.
 
 use super::record::{OpEvent, Phase, Profile};
 use crate::core::DType;
@@ -10,32 +11,32 @@ use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 
-/// What a piece of memory is for.
+/// What a piece of memory is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Held {
     /// A trained parameter.
     Parameter,
-    /// Kept with the weights, but not trained: running statistics.
+    /// Stored with the weights, but not trained: running statistics.
     Buffer,
-    /// What the optimiser remembers of a parameter: momentum, moments.
+    /// The optimiser's state for a parameter: momentum (SGD), moments (Adam).
     OptimizerState,
     /// Made by a layer, and kept because the backward pass will read it.
     SavedForBackward,
-    /// Made by a layer, and on its way to the next.
+    /// Made by a layer, and passed on to the next layer.
     Activation,
-    /// Made in the backward pass: of a parameter, or on its way to the layer before.
+    /// Made in the backward pass: the gradient of a parameter, or one that is passed on to the previous layer.
     Gradient,
-    /// Neither made by a layer nor known by name: batches, labels, counters.
+    /// Not made by a layer and not known by name: batches, labels, counters.
     Other,
-    /// Memory that an op takes for itself while it runs.
+    /// Temporary memory that an op uses while it runs.
     Scratch,
-    /// What the pool's blocks are larger than the tensors in them.
+    /// Bytes by which the pool's blocks are larger than the tensors in them.
     Rounding,
 }
 
 impl Held {
-    /// In words.
+    /// The name in words.
     pub fn name(self) -> &'static str {
         match self {
             Held::Parameter => "parameters",
@@ -51,25 +52,26 @@ impl Held {
     }
 }
 
-/// A tensor's memory, from its first op to its last. Ops are named by their position in [`Profile::events`].
+/// The life of a tensor's memory, from its first op to its last. Ops are given by their index in [`Profile::events`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TensorLife {
-    /// The layer that made it, or that it is a parameter of.
+    /// The layer that made it, or whose parameter it is.
     pub path: String,
-    /// The op that made it, or its name: `conv1.weight`, `momentum_buffer.conv1.weight`.
+    /// The name of the op that made it, or the tensor's own name: `conv1.weight`, `momentum_buffer.conv1.weight`.
     pub name: String,
-    /// What it is, while the backward pass does not need it.
+    /// What it is used for while the backward pass does not need it.
     pub held: Held,
     pub dims: Vec<usize>,
     #[serde(serialize_with = "as_text")]
     pub dtype: DType,
-    /// Bytes of the memory; views of it have none of their own.
+    /// Bytes of the memory; views share it and have no bytes of their own.
     pub bytes: usize,
-    /// The op that made it; if none that was watched did, the first that it lived to see. None: it was there before all.
+    /// The op that made it. If it was made outside a watched op, the first op after that. `None`: it existed before the
+    /// profile began.
     pub born: Option<usize>,
-    /// The first op that it did not live to see; none: it was there to the end.
+    /// The first op after it was freed; `None`: it was not freed.
     pub died: Option<usize>,
-    /// From the op that recorded it first to the first op for which the backward pass had no more use for it.
+    /// From the op that recorded it first to the first op for which the backward pass no longer needed it.
     pub saved: Option<(usize, Option<usize>)>,
 }
 
@@ -78,48 +80,48 @@ fn as_text<S: serde::Serializer>(dtype: &DType, to: S) -> Result<S::Ok, S::Error
 }
 
 impl TensorLife {
-    /// Whether it lived while this op ran.
+    /// Whether it was alive while this op ran.
     pub fn lives_at(&self, event: usize) -> bool {
         self.born.is_none_or(|born| born <= event) && self.died.is_none_or(|died| event < died)
     }
 
-    /// What it is while this op runs.
+    /// What it is used for while this op runs.
     pub fn held_at(&self, event: usize) -> Held {
         let saved = self.saved.is_some_and(|(from, to)| from <= event && to.is_none_or(|to| event < to));
         if saved && self.held == Held::Activation { Held::SavedForBackward } else { self.held }
     }
 }
 
-/// What a layer holds of one kind.
+/// The memory of one kind that a layer holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HeldRow {
     pub path: String,
     pub held: Held,
     pub bytes: usize,
     pub tensors: usize,
-    /// The largest of them.
+    /// The sizes of the largest tensor among them.
     pub dims: Vec<usize>,
-    /// Layer and op that made that one; empty: it was there before.
+    /// The layer and op that made that tensor; empty: it existed before.
     pub born: String,
-    /// The last op that it lived to see; empty: it was there to the end.
+    /// The last op during which that tensor was alive; empty: it was not freed.
     pub died: String,
 }
 
-/// What holds the memory when most of it is in use.
+/// What uses the memory at the moment when most of it is in use.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MemoryAtPeak {
-    /// The op that runs, by position.
+    /// The index of the op that runs then.
     pub event: usize,
-    /// The same in words: `backward conv1 conv2d_grad_weight`.
+    /// The same op in words: `backward conv1 conv2d_grad_weight`.
     pub at: String,
-    /// In use in the device's pool.
+    /// Bytes in use in the device's pool.
     pub bytes: usize,
-    /// Layer by layer, in the order they are first seen; they add up to `bytes`.
+    /// One row per layer and kind, in the order they are first seen. They add up to `bytes`.
     pub rows: Vec<HeldRow>,
 }
 
 impl Profile {
-    /// What holds the memory when most of it is in use; none where nothing ran.
+    /// What uses the memory at the moment when most of it is in use; `None` if nothing ran.
     pub fn memory_at_peak(&self) -> Option<MemoryAtPeak> {
         let (at, event) = self.events.iter().enumerate().rev().max_by_key(|(_, event)| event.high)?;
         let mut rows = Vec::<HeldRow>::new();
@@ -168,7 +170,7 @@ fn words<const N: usize>(words: [&str; N]) -> String {
     words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// What a tensor is made by.
+/// How a tensor came to be.
 pub(super) struct Birth<'a> {
     pub path: &'a str,
     pub name: &'a str,
@@ -176,20 +178,20 @@ pub(super) struct Birth<'a> {
     pub at: Option<usize>,
 }
 
-/// The tensors that live, by their memory.
+/// The live tensors, found by their memory.
 #[derive(Default)]
 pub(super) struct Living {
     all: Vec<TensorLife>,
-    /// Of each its memory, until that is gone.
+    /// A weak reference to the memory of each tensor, until it is freed.
     memory: Vec<Weak<Cell>>,
-    /// Of each how many recorded ops need it.
+    /// For each tensor, how many recorded ops need it.
     needed: Vec<usize>,
-    /// Those that live, by the address of their memory: a weak reference keeps that from being given out again.
+    /// The live tensors by the address of their memory. The weak reference keeps that address from being reused.
     places: HashMap<usize, usize>,
 }
 
 impl Living {
-    /// Where this tensor's memory is in the list; `birth` is what is written down if it was not yet there.
+    /// The index of this tensor's memory in the list. If it is not in the list yet, it is added as `birth` says.
     pub fn place(&mut self, data: &Data, birth: &Birth) -> usize {
         let next = self.all.len();
         let place = *self.places.entry(Arc::as_ptr(&data.cell).addr()).or_insert(next);
@@ -211,7 +213,7 @@ impl Living {
         place
     }
 
-    /// What a tensor is, if it is known.
+    /// What a tensor is used for, if it is known.
     pub fn held(&self, data: &Data) -> Option<Held> {
         self.places.get(&Arc::as_ptr(&data.cell).addr()).map(|&place| self.all[place].held)
     }
@@ -223,7 +225,7 @@ impl Living {
         (life.path, life.name, life.held) = (birth.path.to_owned(), birth.name.to_owned(), birth.held);
     }
 
-    /// A recorded op needs these for its gradient.
+    /// A recorded op needs these tensors for its gradient.
     pub fn need(&mut self, places: &[usize], now: usize) {
         for &place in places {
             self.needed[place] += 1;
@@ -231,7 +233,7 @@ impl Living {
         }
     }
 
-    /// It needs them no more.
+    /// A recorded op no longer needs these tensors.
     pub fn release(&mut self, places: &[usize], now: usize) {
         for &place in places {
             self.needed[place] = self.needed[place].saturating_sub(1);
@@ -241,7 +243,7 @@ impl Living {
         }
     }
 
-    /// Those whose memory is gone died before op number `now`.
+    /// Marks tensors whose memory is gone as freed before op number `now`.
     pub fn sweep(&mut self, now: usize) {
         let (all, memory) = (&mut self.all, &mut self.memory);
         self.places.retain(|_, &mut place| {
@@ -254,7 +256,7 @@ impl Living {
         });
     }
 
-    /// As if those that live had been there before the first op.
+    /// Treats the live tensors as if they had existed before the first op.
     pub fn restart(&mut self) {
         self.sweep(0);
         let old = std::mem::take(self);
@@ -268,14 +270,14 @@ impl Living {
         }
     }
 
-    /// What was written down.
+    /// Returns the recorded tensors.
     pub fn finish(mut self, now: usize) -> Vec<TensorLife> {
         self.sweep(now);
         self.all
     }
 }
 
-/// What a tensor that is made in this phase is.
+/// The use of a tensor that is made in this phase.
 pub(super) fn made_in(phase: Phase) -> Held {
     match phase {
         Phase::Forward => Held::Activation,

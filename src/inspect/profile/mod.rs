@@ -1,17 +1,17 @@
-//! Where the time and the memory of training steps go: every op, timed, with its floating point operations, its bytes
-//! and the layer it belongs to, forward and backward.
+//! A profile of training steps: the time, floating-point operations, bytes and layer of every op, forward and backward,
+//! and the use of memory.
 //!
 //! | file | what |
 //! |---|---|
-//! | `profiler.rs` | [`Profiler`]: watches a device while it is there |
-//! | `record.rs` | what it writes down: ops, steps |
-//! | `memory.rs` | [`TensorLife`]: when tensors are made and let go, and what holds the memory at its peak |
+//! | `profiler.rs` | [`Profiler`]: watches a device and records its ops |
+//! | `record.rs` | the record: ops, steps |
+//! | `memory.rs` | [`TensorLife`]: when tensors are made and freed, and what uses the memory at its peak |
 //! | `tables.rs` | [`Cost`], and tables by op and by layer |
 //! | `trace.rs` | the timeline as a file for <https://ui.perfetto.dev> and chrome://tracing |
 //!
-//! Layers run as they do without a profiler: two that are fused into one op are named so, `conv1+relu`. The weights that
-//! come out are the same, bit for bit. What is written down costs time between ops, not within them. On a GPU the device
-//! is waited for around each op, and steps are not replayed from a graph.
+//! Layers run as they do without a profiler. Two layers that are fused into one op are named together, `conv1+relu`.
+//! The resulting weights are the same, bit for bit. Recording takes time between ops, not within them. On a GPU the
+//! profiler waits for the device before and after each op, and steps are not replayed from a CUDA graph.
 //!
 //! ```
 //! use receptive::inspect::profile::{Phase, Profiler};
@@ -46,7 +46,7 @@ pub use profiler::Profiler;
 pub use record::{OpEvent, Phase, Profile, Span};
 pub use tables::{Bound, Cost, LayerRow, LayerTable, OpRow};
 
-/// Steps before the first profiled one: memory is found, caches are filled.
+/// Number of steps before the first profiled one. They allocate memory and fill caches.
 pub const WARM_UP: usize = 3;
-/// Steps that are profiled, unless told otherwise.
+/// Number of steps that are profiled by default.
 pub const PROFILE_STEPS: usize = 20;

@@ -1,4 +1,4 @@
-//! Watches a device, and writes down what runs there.
+//! Watches a device, and records the ops that run there.
 
 use super::memory::{Birth, Held, Living, made_in};
 use super::record::{OpEvent, Phase, Profile, Span};
@@ -11,28 +11,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::Instant;
 
-/// Watches a device from [`start`](Self::start) to [`finish`](Self::finish), or until it is dropped. It sees the ops of the
-/// thread that started it: those of a training loop.
+/// Watches a device from [`start`](Self::start) to [`finish`](Self::finish), or until it is dropped. It sees only the
+/// ops of the thread that started it, the thread of the training loop.
 pub struct Profiler {
     device: Device,
     watcher: Arc<Watcher>,
 }
 
 impl Profiler {
-    /// Begins to watch.
+    /// Starts to watch.
     ///
     /// # Errors
-    /// The device is being watched already.
+    /// A device that is already being watched.
     pub fn start(device: &Device) -> Result<Profiler> {
         let watcher = Arc::new(Watcher(Mutex::new(State::new())));
         device.observe(Arc::clone(&watcher) as Arc<dyn Observer>)?;
         Ok(Profiler { device: device.clone(), watcher })
     }
 
-    /// Names a network's and its optimiser's tensors, so that the view of memory can.
+    /// Registers the names of a network's and its optimiser's tensors for the tables of memory.
     ///
     /// # Errors
-    /// The network was not initialised.
+    /// A network that was not initialised.
     pub fn know(&self, model: &dyn Module, optimizer: Option<&dyn Optimizer>) -> Result<()> {
         let mut state = self.watcher.state();
         for (name, param) in model.params() {
@@ -40,29 +40,29 @@ impl Profiler {
             state.name(layer_of(&name), &name, held, param.value()?);
         }
         for (name, tensor) in optimizer.map_or_else(Default::default, |o| o.memory().tensors()) {
-            // After the key of the optimiser the parameter's name.
+            // The parameter's name follows after the name of the optimiser's buffer.
             let layer = name.split_once('.').map_or("", |(_, parameter)| layer_of(parameter));
             state.name(layer, &name, Held::OptimizerState, &tensor);
         }
         Ok(())
     }
 
-    /// Forgets the ops that ran so far, to warm up, but not the tensors that live.
+    /// Deletes the record of the ops that ran so far (as warm-up), but keeps the record of the live tensors.
     pub fn restart(&self) {
         self.watcher.state().restart();
     }
 
-    /// A step ends here.
+    /// Marks the end of a step.
     pub fn step(&self) {
         self.watcher.state().step();
     }
 
-    /// Writes nothing down until [`resume`](Self::resume): between steps, while something else runs.
+    /// Records nothing until [`resume`](Self::resume). Use it between steps, while something else runs.
     pub fn pause(&self) {
         self.watcher.state().paused = true;
     }
 
-    /// Goes on; the next step begins here.
+    /// Continues; the next step begins here.
     pub fn resume(&self) {
         let mut state = self.watcher.state();
         if state.paused {
@@ -71,17 +71,17 @@ impl Profiler {
         }
     }
 
-    /// Steps so far.
+    /// Number of steps so far.
     pub fn steps(&self) -> usize {
         self.watcher.state().steps.len()
     }
 
-    /// The device.
+    /// The device that is watched.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Ends: what was seen. Ops after the last [`step`](Self::step) are a step of their own.
+    /// Stops watching and returns the profile. Ops after the last [`step`](Self::step) count as a step of their own.
     pub fn finish(self) -> Profile {
         self.device.unobserve();
         let mut state = std::mem::replace(&mut *self.watcher.state(), State::new());
@@ -106,12 +106,12 @@ impl Drop for Profiler {
     }
 }
 
-/// `layer1.0.conv1` of `layer1.0.conv1.weight`.
+/// The layer of a parameter: `layer1.0.conv1` for `layer1.0.conv1.weight`.
 fn layer_of(parameter: &str) -> &str {
     parameter.rsplit_once('.').map_or("", |(layer, _)| layer)
 }
 
-/// What the device tells.
+/// Receives the device's events.
 struct Watcher(Mutex<State>);
 
 struct State {
@@ -119,9 +119,9 @@ struct State {
     began: Instant,
     step_began: Instant,
     paused: bool,
-    /// The layers that are running, outermost first, or the op whose gradients are.
+    /// The running layers, outermost first, or the op whose gradients are being computed.
     scopes: Vec<Scope>,
-    /// Of each recorded op its layer, and what it needs for its gradient.
+    /// For each recorded op its layer, and the tensors it needs for its gradient.
     tape: HashMap<u64, (String, Vec<usize>)>,
     living: Living,
     steps: Vec<Span>,
@@ -133,7 +133,7 @@ impl Watcher {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The state, for the thread that is watched.
+    /// The state, if the current thread is the one that is watched.
     fn watched(&self) -> Option<MutexGuard<'_, State>> {
         Some(self.state()).filter(|state| state.thread == std::thread::current().id())
     }
@@ -166,7 +166,7 @@ impl State {
         let now = Instant::now();
         self.steps.push(self.span(self.step_began, now));
         self.step_began = now;
-        // What was recorded and never differentiated is dropped by now.
+        // Ops that were recorded but never differentiated are dropped by now.
         let (tape, event) = (std::mem::take(&mut self.tape), self.events.len());
         tape.values().for_each(|(_, places)| self.living.release(places, event));
     }
@@ -180,7 +180,7 @@ impl State {
         self.living.name(tensor.data(), &Birth { path, name, held, at: None });
     }
 
-    /// What runs now belongs to which phase of which layer; `None` outside of any.
+    /// The phase and layer that the current op belongs to; `None` outside of any layer.
     fn scope(&self) -> Option<(Phase, &str)> {
         let gradients = self.scopes.iter().rev().find_map(|scope| match scope {
             Scope::Gradients(sequence) => Some(self.tape.get(sequence).map_or("", |(path, _)| path)),
@@ -193,8 +193,8 @@ impl State {
         }
     }
 
-    /// The same, where it may be outside of any scope: what is recorded is forward, what changes parameters or gradients is
-    /// the optimiser's.
+    /// The phase and layer of an op that may run outside of any layer. Then a recorded op is forward, and an op that
+    /// changes parameters or gradients belongs to the optimiser.
     fn phase(&self, run: &Run) -> (Phase, String) {
         let trained = |target: &&Tensor| {
             target.tracks_grad() || self.living.held(target.data()) == Some(Held::Gradient)
@@ -255,7 +255,7 @@ impl Observer for Watcher {
     fn recorded(&self, sequence: u64, saved: &Saved) {
         let Some(mut state) = self.watched() else { return };
         let path = state.scope().map_or(String::new(), |(_, path)| path.to_owned());
-        // The op that was recorded ran just now, so what it saved is known.
+        // The recorded op ran just now, so the tensors it saved are known.
         let now = state.events.len().saturating_sub(1);
         let birth = Birth { path: "", name: "", held: Held::Other, at: None };
         let places: Vec<usize> = saved.tensors().map(|data| state.living.place(data, &birth)).collect();

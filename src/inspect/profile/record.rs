@@ -1,4 +1,4 @@
-//! What a profiler writes down.
+//! The record that a profiler makes.
 
 use super::memory::TensorLife;
 use crate::core::Result;
@@ -6,22 +6,22 @@ use crate::inspect::Roof;
 use crate::tensor::Device;
 use serde::Serialize;
 
-/// What an op is part of.
+/// The part of a step that an op belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// A layer, or the loss.
+    /// Forward pass of a layer, or the loss.
     Forward,
     /// The gradients of a layer.
     Backward,
     /// The optimiser's step.
     Update,
-    /// Anything else: a batch put together, results counted.
+    /// Anything else: assembling a batch, counting results.
     Other,
 }
 
 impl Phase {
-    /// Every phase, in the order a step has them.
+    /// Every phase, in the order they occur in a step.
     pub const ALL: [Phase; 4] = [Phase::Forward, Phase::Backward, Phase::Update, Phase::Other];
 
     /// Its name.
@@ -35,7 +35,7 @@ impl Phase {
     }
 }
 
-/// A stretch of time, in microseconds since the profile began.
+/// A period of time, in microseconds since the profile began.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Span {
     pub start_us: f64,
@@ -45,37 +45,38 @@ pub struct Span {
 /// An op that ran.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OpEvent {
-    /// The layer, as in `state_dict`: `layer1.0.conv1`; `conv1+relu` where two ran as one; `loss`; empty outside of any.
+    /// The layer, as in `state_dict`: `layer1.0.conv1`; `conv1+relu` for two layers fused into one op; `loss`; empty
+    /// outside of any layer.
     pub path: String,
     pub phase: Phase,
-    /// The op's name, or the optimiser's.
+    /// The op's name, or the optimiser's name.
     pub op: &'static str,
-    /// Which of the profile's steps.
+    /// The step's index in the profile.
     pub step: usize,
     #[serde(flatten)]
     pub span: Span,
-    /// Shapes that it read; of an update the tensors it changed come first.
+    /// Shapes of the tensors it read. For an update, the tensors it changed come first.
     pub inputs: Vec<Vec<usize>>,
-    /// Shapes that it made, hidden ones too.
+    /// Shapes of the tensors it made, including hidden ones.
     pub outputs: Vec<Vec<usize>>,
     /// See [`Op::flops`](crate::tensor::Op::flops).
     pub flops: u64,
     /// See [`Op::bytes`](crate::tensor::Op::bytes).
     pub bytes: u64,
-    /// Bytes that the device's pool had in use right after it.
+    /// Bytes in use in the device's pool right after it.
     pub in_use: usize,
-    /// The most that was in use while it ran: with its scratch memory.
+    /// The most bytes in use while it ran, including its scratch memory.
     pub high: usize,
 }
 
 /// Training steps, op by op.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Profile {
-    /// `cpu`, `cuda:0`.
+    /// The device's name: `cpu`, `cuda:0`.
     pub device: String,
-    /// Worker threads; 0 on a GPU.
+    /// Number of worker threads; 0 on a GPU.
     pub threads: usize,
-    /// What the device can reach, once it was measured.
+    /// The device's peak speeds, if they were measured.
     pub roof: Option<Roof>,
     pub steps: Vec<Span>,
     /// In the order they ran.
@@ -85,10 +86,10 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Measures the device's roof, so that tables tell how close to it each op came.
+    /// Measures the device's peak speeds. With them the tables show how close to the peak each op came.
     ///
     /// # Errors
-    /// On a GPU, no memory for it.
+    /// On a GPU: not enough memory for the measurement.
     pub fn measure_roof(&mut self, device: &Device) -> Result<()> {
         self.roof = Roof::measure(device)?;
         Ok(())

@@ -1,8 +1,9 @@
-//! What ops cost, and tables of it.
+//! The cost of ops, and tables of it.
 //!
-//! An op whose FLOPs take longer than its bytes at the device's peaks is bound by compute, any other by memory. Bytes are
-//! counted as if all came from memory: what was still in a cache makes more than 100 % of the roof possible. So does
-//! arithmetic that is saved: FLOPs of a convolution are those of its definition, and Winograd's way takes fewer.
+//! An op is bound by compute if, at the device's peaks, its FLOPs take longer than its bytes; otherwise it is bound by
+//! memory. Bytes are counted as if all came from memory, so an op whose data was still in a cache can reach more than
+//! 100 % of the roof. So can an op that saves arithmetic: a convolution's FLOPs are those of its definition, and
+//! Winograd's algorithm takes fewer.
 
 use super::record::{OpEvent, Phase, Profile};
 use crate::core::stats::median;
@@ -18,7 +19,7 @@ pub enum Bound {
     Memory,
 }
 
-/// Time, work, and how they compare to the roof (Williams, Waterman and Patterson 2009).
+/// Time, work, and how they compare with the roof (Williams, Waterman and Patterson 2009).
 ///
 /// ```math
 /// \begin{aligned}
@@ -28,23 +29,23 @@ pub enum Bound {
 /// \end{aligned}
 /// ```
 ///
-/// Rates are 0 where no time passed.
+/// Rates are 0 if no time passed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Cost {
     pub seconds: f64,
     pub flops: u64,
     pub bytes: u64,
-    /// FLOP for each byte; 0 where no bytes are moved.
+    /// FLOP per byte; 0 if no bytes are moved.
     pub intensity: f64,
     pub gflops_per_second: f64,
     pub gbytes_per_second: f64,
-    /// The least time that the roof allows, as a share of the time it took. None without a roof, or for no work.
+    /// The least time that the roof allows, divided by the time it took. `None` without a roof, or without work.
     pub of_roof: Option<f64>,
     pub bound: Option<Bound>,
 }
 
 impl Cost {
-    /// Of so much work in this time.
+    /// The cost of this much work in this time.
     pub fn new(seconds: f64, flops: u64, bytes: u64, roof: Option<&Roof>) -> Cost {
         let rate = |work: f64, by: f64| if by > 0.0 { work / by } else { 0.0 };
         let (work, moved) = (flops as f64, bytes as f64);
@@ -65,7 +66,7 @@ impl Cost {
         }
     }
 
-    /// Of several together: their least times add up.
+    /// The cost of several together: their least times are added.
     fn sum<'a>(costs: impl Iterator<Item = &'a Cost> + Clone, roof: Option<&Roof>) -> Cost {
         let seconds = costs.clone().fold(0.0, |sum, cost| sum + cost.seconds);
         let (flops, bytes) =
@@ -76,26 +77,26 @@ impl Cost {
     }
 }
 
-/// An op of a layer, in one phase, over all steps.
+/// One op of a layer, in one phase, over all steps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OpRow {
     pub path: String,
     pub phase: Phase,
     pub op: &'static str,
     pub calls: usize,
-    /// Of the time of all ops.
+    /// Its fraction of the time of all ops.
     pub share: f64,
     #[serde(flatten)]
     pub cost: Cost,
 }
 
-/// A layer in one step: the median over steps of its ops' time.
+/// A layer's cost in one step: the median over the steps of its ops' time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerRow {
     pub path: String,
     pub forward: Cost,
     pub backward: Cost,
-    /// Both.
+    /// Forward and backward together.
     pub total: Cost,
 }
 
@@ -104,13 +105,13 @@ pub struct LayerRow {
 pub struct LayerTable {
     /// In the order they run.
     pub layers: Vec<LayerRow>,
-    /// All of them.
+    /// The sum of all layers.
     pub sum: LayerRow,
     /// The optimiser's step.
     pub update: Cost,
-    /// A whole step from one to the next, with all that is between ops, in seconds.
+    /// Seconds of a whole step, from one step to the next, including the time between ops.
     pub step_seconds: f64,
-    /// Steps that the medians are of.
+    /// Number of steps that the medians are taken over.
     pub steps: usize,
 }
 
@@ -134,7 +135,7 @@ impl Profile {
             costs.iter().find(|(other, _)| *other == path).map_or(Cost::default(), |(_, cost)| *cost)
         };
         let paths = forward.iter().map(|(path, _)| *path);
-        // A graph that was recorded before the profile began has layers that only go backward.
+        // A graph that was recorded before the profile began has layers that occur only in the backward pass.
         let late = backward
             .iter()
             .map(|(path, _)| *path)
@@ -167,7 +168,7 @@ impl Profile {
         LayerRow { path: path.to_owned(), forward, backward, total }
     }
 
-    /// Of all these ops together.
+    /// The cost of all these ops together.
     fn cost(&self, events: &[&OpEvent]) -> Cost {
         let roof = self.roof.as_ref();
         let costs: Vec<Cost> =
@@ -175,7 +176,8 @@ impl Profile {
         Cost::sum(costs.iter(), roof)
     }
 
-    /// Of these ops in a step: the median of the steps' times, the mean of their work (of which a short last batch has less).
+    /// The cost of these ops in one step: the median of the steps' times, and the mean of their work. A short last
+    /// batch has less work.
     fn a_step(&self, events: &[&OpEvent]) -> Cost {
         let mut steps = vec![Vec::new(); self.steps.len()];
         events.iter().for_each(|event| steps[event.step].push(*event));
@@ -190,7 +192,7 @@ impl Profile {
     }
 }
 
-/// Events by key, keys in the order they first come.
+/// Events grouped by key. The keys are in the order they first occur.
 fn grouped<'a, K: std::hash::Hash + Eq + Copy>(
     events: impl IntoIterator<Item = &'a OpEvent>,
     key: impl Fn(&'a OpEvent) -> K,
@@ -215,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_roof_is_the_slower_of_compute_and_memory() {
-        // 1 GFLOP takes 10 ms, 0.05 GB take 5 ms.
+        // 1 GFLOP takes 10 ms, 0.05 GB takes 5 ms.
         let compute = Cost::new(0.02, 1_000_000_000, 50_000_000, Some(&ROOF));
         assert_eq!((compute.bound, compute.of_roof), (Some(Bound::Compute), Some(0.5)));
         assert_eq!(

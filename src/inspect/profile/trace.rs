@@ -1,7 +1,8 @@
-//! The timeline as a file in the Trace Event Format, which <https://ui.perfetto.dev> and chrome://tracing open.
+//! The timeline as a file in the Trace Event Format. Open it in <https://ui.perfetto.dev> or chrome://tracing.
 //!
-//! One object: `traceEvents`, and beside it `receptive` with the tables, which viewers take for metadata. Rows are the steps
-//! and the phases; a counter is the memory in use. Times are in microseconds, as the format has them.
+//! The file is one object. `traceEvents` holds the timeline; `receptive` holds the tables, which viewers treat as
+//! metadata. Its rows are the steps and the phases, and a counter shows the memory in use. Times are in microseconds,
+//! as the format requires.
 
 use super::record::{OpEvent, Phase, Profile};
 use crate::core::Result;
@@ -9,9 +10,9 @@ use crate::io::write_atomically;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// The one process there is.
+/// The number of the only process.
 const PID: u32 = 1;
-/// The row of the steps; phases follow.
+/// The row of the steps; the rows of the phases follow.
 const STEPS: usize = 0;
 
 impl Profile {
@@ -58,7 +59,7 @@ fn row(phase: Phase) -> usize {
     STEPS + 1 + phase as usize
 }
 
-/// An op as a slice of its phase's row.
+/// An op as a slice in the row of its phase.
 fn slice(event: &OpEvent) -> Value {
     let OpEvent { path, phase, op, span, inputs, outputs, flops, bytes, .. } = event;
     let name = if path.is_empty() { (*op).to_owned() } else { format!("{path} {op}") };
@@ -68,7 +69,7 @@ fn slice(event: &OpEvent) -> Value {
     })
 }
 
-/// The memory in use after an op.
+/// The memory in use after an op, as a counter event.
 fn counter(event: &OpEvent) -> Value {
     let ts = event.span.start_us + event.span.us;
     json!({ "ph": "C", "pid": PID, "name": "memory in use", "ts": ts, "args": { "bytes": event.in_use } })

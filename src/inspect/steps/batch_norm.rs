@@ -1,4 +1,4 @@
-//! One element of a batch normalisation. Formulas stand in [`crate::ops::batch_norm`].
+//! One element of a batch normalisation. The formulas are in [`crate::ops::batch_norm`].
 
 use super::elements::{Elements, check_place};
 use crate::core::{Error, Result};
@@ -11,10 +11,10 @@ use serde::Serialize;
 pub struct BatchNormSteps {
     pub at: Vec<usize>,
     pub x: f64,
-    /// How many values of the channel mean and variance are taken of; `None` where they are the running ones.
+    /// How many values of the channel its mean and variance are computed from; `None` if they are the running ones.
     pub values: Option<usize>,
     pub mean: f64,
-    /// Biased, in training.
+    /// In training this is the biased variance.
     pub variance: f64,
     pub eps: f64,
     pub x_hat: f64,
@@ -28,7 +28,7 @@ pub struct BatchNormSteps {
 /// The steps to element `at` of the output of `x.batch_norm(running, weight, bias, settings)`.
 ///
 /// # Errors
-/// What the op refuses; a place that the output does not have.
+/// An error of the op; a place that the output does not have.
 pub fn batch_norm_steps(
     x: &Tensor,
     running: Option<[&Tensor; 2]>,
@@ -37,7 +37,7 @@ pub fn batch_norm_steps(
     settings: BatchNormOptions,
     at: &[usize],
 ) -> Result<BatchNormSteps> {
-    // All checks are the op's.
+    // The op does all the checks.
     x.detach().batch_norm(running, weight, bias, settings)?;
     check_place("batch_norm", "output", at, x.dims())?;
     let (values, channel) = (Elements::of(x)?, at[1]);

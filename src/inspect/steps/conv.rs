@@ -1,4 +1,5 @@
-//! One output of a convolution, and one element of its weights' gradient. Formulas stand in [`crate::ops::conv2d`].
+//! One output of a convolution, and one element of the gradient of its weights. The formulas are in
+//! [`crate::ops::conv2d`].
 
 use super::elements::{Elements, check_place};
 use super::gemm::ConvGemm;
@@ -15,12 +16,12 @@ pub struct ConvSteps {
     pub at: [usize; 4],
     /// The terms of the sum, in the order of the weight's row: channel, then row, then column of the kernel.
     pub taps: Vec<ConvTap>,
-    /// Of the products.
+    /// Sum of the products.
     pub sum: f64,
     pub bias: Option<f64>,
-    /// Sum and bias.
+    /// The sum plus the bias.
     pub result: f64,
-    /// The same output in a matrix product.
+    /// The same output as an element of a matrix product.
     pub gemm: ConvGemm,
 }
 
@@ -31,9 +32,9 @@ pub struct ConvTap {
     pub channel: usize,
     /// Row and column in the kernel.
     pub tap: [usize; 2],
-    /// Row and column of the input; below 0 or beyond the last in the padding.
+    /// Row and column of the input. In the padding they are below 0 or beyond the last one.
     pub at: [isize; 2],
-    /// Whether this is padding: x is 0 then.
+    /// Whether this tap is in the padding; then x is 0.
     pub padding: bool,
     pub x: f64,
     pub weight: f64,
@@ -43,7 +44,7 @@ pub struct ConvTap {
 /// The steps to output `at`, `[n, o, i, j]`, of `x.conv2d(weight, bias, options)`.
 ///
 /// # Errors
-/// What the op refuses; a place that the output does not have.
+/// An error of the op; a place that the output does not have.
 pub fn conv_steps(
     x: &Tensor,
     weight: &Tensor,
@@ -79,7 +80,7 @@ fn taps(g: &Geometry, image: &Elements, kernel: &Elements, [n, o, i, j]: [usize;
     places.map(tap).collect()
 }
 
-/// Everything behind one element of the weights' gradient.
+/// Everything behind one element of the gradient of the weights.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GradWeightSteps {
     /// Output channel, input channel within the group, row and column of the kernel.
@@ -87,12 +88,12 @@ pub struct GradWeightSteps {
     /// The input's channel.
     pub channel: usize,
     pub terms: Vec<GradWeightTerm>,
-    /// Outputs whose tap lies in the padding: they add nothing.
+    /// Number of outputs whose tap is in the padding. They add nothing.
     pub padding: usize,
     pub result: f64,
 }
 
-/// An output that used a weight, and the input it was multiplied with.
+/// One term: an output that used the weight, and the input that the weight was multiplied by.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct GradWeightTerm {
     pub image: usize,
@@ -105,10 +106,11 @@ pub struct GradWeightTerm {
     pub product: f64,
 }
 
-/// The steps to element `at`, `[o, c, kh, kw]`, of the gradient of `weight` in `x.conv2d(weight, ..)`, from the output's.
+/// The steps to element `at`, `[o, c, kh, kw]`, of the gradient of `weight` in `x.conv2d(weight, ..)`. `dy` is the
+/// gradient of the output.
 ///
 /// # Errors
-/// What the op refuses; a `dy` that is not the output's shape; a place that the weight does not have.
+/// An error of the op; a `dy` without the output's shape; a place that the weight does not have.
 pub fn conv_grad_weight_steps(
     x: &Tensor,
     dy: &Tensor,
@@ -138,10 +140,10 @@ pub fn conv_grad_weight_steps(
     Ok(GradWeightSteps { at, channel, terms, padding, result })
 }
 
-/// The sizes of a convolution of `x`, whose output's gradient is `dy`.
+/// The sizes of a convolution of `x`, if `dy` is the gradient of its output.
 ///
 /// # Errors
-/// What the op refuses; a `dy` that is not the output's shape.
+/// An error of the op; a `dy` without the output's shape.
 pub(super) fn geometry(
     op: &str,
     x: &Tensor,

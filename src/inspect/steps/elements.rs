@@ -1,4 +1,4 @@
-//! Tensors as f64 on the host, found by index.
+//! Tensors as f64 values on the host, accessed by index.
 
 use crate::core::{Error, Result};
 use crate::tensor::Tensor;
@@ -10,16 +10,16 @@ pub struct Elements {
 }
 
 impl Elements {
-    /// Those of `x`, seen as `dims`: a single image is a batch of one.
+    /// The elements of `x`, viewed with the sizes `dims`. For example, a single image becomes a batch of one.
     ///
     /// # Errors
-    /// A tensor without elements in memory.
+    /// A tensor without values.
     pub fn shaped(x: &Tensor, dims: &[usize]) -> Result<Elements> {
         debug_assert_eq!(x.numel(), dims.iter().product::<usize>());
         Ok(Elements { dims: dims.to_vec(), values: x.detach().to_f64()? })
     }
 
-    /// Those of `x`.
+    /// The elements of `x`.
     ///
     /// # Errors
     /// As [`shaped`](Self::shaped).
@@ -43,10 +43,10 @@ pub fn flat(index: &[usize], dims: &[usize]) -> usize {
     index.iter().zip(dims).fold(0, |at, (i, n)| at * n + i)
 }
 
-/// Refuses a place that a tensor of these dimensions does not have.
+/// Returns an error if a tensor of these dimensions has no element at this place.
 ///
 /// # Errors
-/// As said.
+/// A place that the tensor does not have.
 pub fn check_place(op: &str, tensor: &str, at: &[usize], dims: &[usize]) -> Result<()> {
     if at.len() == dims.len() && at.iter().zip(dims).all(|(i, n)| i < n) {
         return Ok(());

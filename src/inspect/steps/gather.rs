@@ -1,5 +1,6 @@
-//! What reaches one place from many: an input's gradient from the outputs it took part in, an output of a transposed
-//! convolution from the inputs that cover it. Both are one sum, read from the same side of a convolution.
+//! Sums that collect many values in one place. An element of an input's gradient collects from the outputs that the
+//! input took part in. An output of a transposed convolution collects from the inputs that cover it. Both are the same
+//! sum over the outputs of a convolution.
 
 use super::conv::geometry;
 use super::elements::{Elements, check_place};
@@ -9,14 +10,14 @@ use crate::ops::conv2d::Conv2dOptions;
 use crate::tensor::{Op, Tensor};
 use serde::Serialize;
 
-/// A value from another place, times the weight between the two.
+/// One term: a value from another place, and the weight it is multiplied by.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Reached {
-    /// Channel, row and column it comes from.
+    /// Channel, row and column of the other place.
     pub from: [usize; 3],
     /// Row and column in the kernel.
     pub tap: [usize; 2],
-    /// The value there: dy of an output, or x of an input.
+    /// The value there: an output's dy, or an input's x.
     pub value: f64,
     pub weight: f64,
     pub product: f64,
@@ -27,15 +28,16 @@ pub struct Reached {
 pub struct GradInputSteps {
     /// Image, input channel, row, column.
     pub at: [usize; 4],
-    /// The outputs that read the input: `dy` times the weight they read it with.
+    /// One term per output that read the input: its `dy` times the weight that it read the input with.
     pub terms: Vec<Reached>,
     pub result: f64,
 }
 
-/// The steps to element `at`, `[n, c, p, q]`, of the gradient of `x` in `x.conv2d(weight, ..)`, from the output's.
+/// The steps to element `at`, `[n, c, p, q]`, of the gradient of `x` in `x.conv2d(weight, ..)`. `dy` is the gradient of
+/// the output.
 ///
 /// # Errors
-/// What the op refuses; a `dy` that is not the output's shape; a place that the input does not have.
+/// An error of the op; a `dy` without the output's shape; a place that the input does not have.
 pub fn conv_grad_input_steps(
     x: &Tensor,
     dy: &Tensor,
@@ -57,18 +59,18 @@ pub fn conv_grad_input_steps(
 pub struct ConvTransposeSteps {
     /// Image, output channel, row, column.
     pub at: [usize; 4],
-    /// The inputs that cover the output.
+    /// One term per input that covers the output.
     pub terms: Vec<Reached>,
     pub sum: f64,
     pub bias: Option<f64>,
-    /// Sum and bias.
+    /// The sum plus the bias.
     pub result: f64,
 }
 
 /// The steps to output `at`, `[n, o, p, q]`, of `x.conv_transpose2d(weight, bias, options)`.
 ///
 /// # Errors
-/// What the op refuses; a place that the output does not have.
+/// An error of the op; a place that the output does not have.
 pub fn conv_transpose_steps(
     x: &Tensor,
     weight: &Tensor,
@@ -88,7 +90,7 @@ pub fn conv_transpose_steps(
     Ok(ConvTransposeSteps { at, terms, sum, bias, result: sum + bias.unwrap_or(0.0) })
 }
 
-/// What comes from `values [N, O, OH, OW]` to place `[n, c, p, q]` of `[N, C, H, W]`.
+/// The terms that place `[n, c, p, q]` of `[N, C, H, W]` collects from `values [N, O, OH, OW]`.
 fn reached(g: &Geometry, values: &Elements, kernel: &Elements, [n, c, p, q]: [usize; 4]) -> Vec<Reached> {
     let [kh, kw] = g.window.kernel;
     let first = c / g.cg() * g.og();
@@ -106,35 +108,35 @@ fn reached(g: &Geometry, values: &Elements, kernel: &Elements, [n, c, p, q]: [us
     terms
 }
 
-/// Where one input of a transposed convolution goes.
+/// The outputs that one input of a transposed convolution contributes to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Spread {
     /// Image, input channel, row, column.
     pub from: [usize; 4],
     pub x: f64,
-    /// In the order of the weight: output channel, then row, then column of the kernel.
+    /// Sorted like the weight: by output channel, then row, then column of the kernel.
     pub taps: Vec<SpreadTap>,
 }
 
-/// One product on its way to an output.
+/// One product, and the output that it is added to.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct SpreadTap {
     /// The output's channel.
     pub channel: usize,
     /// Row and column in the kernel.
     pub tap: [usize; 2],
-    /// Row and column of the output; outside of it in the padding.
+    /// Row and column of the output. In the padding they are outside the output.
     pub at: [isize; 2],
-    /// Whether the padding cuts it off.
+    /// Whether the product falls into the padding and is dropped.
     pub cut: bool,
     pub weight: f64,
     pub product: f64,
 }
 
-/// Where input `from`, `[n, c, i, j]`, of `x.conv_transpose2d(weight, .., options)` goes.
+/// The outputs that input `from`, `[n, c, i, j]`, of `x.conv_transpose2d(weight, .., options)` contributes to.
 ///
 /// # Errors
-/// What the op refuses; a place that the input does not have.
+/// An error of the op; a place that the input does not have.
 pub fn conv_transpose_spread(
     x: &Tensor,
     weight: &Tensor,

@@ -1,4 +1,4 @@
-//! An output of a convolution as an element of a matrix product, and the tile of that product it is computed in.
+//! An output of a convolution as an element of a matrix product, and the tile of that product in which it is computed.
 //!
 //! ```text
 //!                 column j = pixel (i, j) of the output, K numbers: what the window sees
@@ -7,8 +7,8 @@
 //!   row -> ==========            |                  *              N = pixels of one image
 //! ```
 //!
-//! The packed GEMM of the CPU keeps a tile of the output in registers while it adds up a block of K, so the sum of one
-//! output is a sum of partial sums, one a block. Where tiles begin is what the code itself says ([`cut`]).
+//! The CPU's packed GEMM keeps a tile of the output in registers while it sums over a block of K. So the sum of one
+//! output consists of partial sums, one per block. The borders of the tiles come from the GEMM's own code ([`cut`]).
 
 use super::conv::ConvTap;
 use crate::core::Geometry;
@@ -21,24 +21,24 @@ use serde::Serialize;
 use std::ops::Range;
 
 /// One output of a convolution in a matrix product: row `row` of the weights times column `column` of the columns. The
-/// numbers of both are the taps'.
+/// taps hold the numbers of both.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ConvGemm {
-    /// The group whose matrices these are.
+    /// The group that these matrices belong to.
     pub group: usize,
-    /// M, K, N: output channels of a group, terms of a sum, pixels of an image.
+    /// M, K, N: output channels per group, terms per sum, pixels per image.
     pub sizes: [usize; 3],
     /// The output channel within its group.
     pub row: usize,
-    /// The number of the pixel, row by row.
+    /// The index of the pixel, counted row by row.
     pub column: usize,
-    /// The rung that computes this convolution in f32 on this device; `None` where that is not a CPU.
+    /// The rung that computes this convolution in f32 on this device; `None` if the device is not a CPU.
     pub rung: Option<&'static str>,
-    /// The tile, where the product is computed by tiles.
+    /// The tile, if the product is computed in tiles.
     pub tile: Option<GemmTile>,
 }
 
-/// The tile of the packed GEMM that an output is computed in.
+/// The tile of the packed GEMM in which an output is computed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GemmTile {
     #[serde(flatten)]
@@ -54,7 +54,7 @@ pub struct GemmTile {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Block {
     pub k: Range<usize>,
-    /// Of its products.
+    /// Sum of the block's products.
     pub sum: f64,
 }
 
@@ -67,8 +67,8 @@ impl ConvGemm {
     }
 }
 
-/// How the packed GEMM of the CPU cuts a convolution's matrix product, one group of one image; `None` where it computes it
-/// otherwise. Another device is taken for this processor at its best.
+/// How the CPU's packed GEMM cuts a convolution's matrix product, for one group of one image. `None` if the convolution
+/// is computed in another way. For a device that is not a CPU, this processor's best SIMD level is assumed.
 pub fn conv_cut(device: &Device, g: &Geometry) -> Option<Cut> {
     let simd = device.as_cpu().map_or_else(Simd::best, |cx| cx.simd());
     cut(simd, [g.og(), g.k(), g.out_plane()])
@@ -76,7 +76,8 @@ pub fn conv_cut(device: &Device, g: &Geometry) -> Option<Cut> {
 
 impl GemmTile {
     fn new(cut: Cut, [m, k, n]: [usize; 3], [row, column]: [usize; 2], taps: &[ConvTap]) -> GemmTile {
-        // Tall and wide are the tile's own rows and columns: those of the transpose, where the factors changed places.
+        // The tile's own rows and columns. If the factors changed places, they are rows and columns of the transposed
+        // product.
         let (tall, wide) = if cut.turned { ((n, column), (m, row)) } else { ((m, row), (n, column)) };
         let (tall, wide) = (cut.rows(tall.0, tall.1), cut.columns(wide.0, wide.1));
         let (rows, columns) = if cut.turned { (wide, tall) } else { (tall, wide) };

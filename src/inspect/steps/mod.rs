@@ -1,18 +1,19 @@
-//! One element of an op's output, term by term: what it takes to follow a convolution by hand.
+//! One element of an op's output, term by term, to follow the computation by hand.
 //!
-//! Each function takes the op's own inputs and a place, and returns every number behind the element there, in f64 and as
-//! plain data. They compute from the definition, slowly, and their results equal the op's (`tests/inspect/steps.rs` compares
-//! them on every case of the op table). The page of `receptive inspect` shows the same numbers.
+//! Each function takes the op's own inputs and a place, and returns every number behind the element at that place, in
+//! f64 and as plain data. The functions compute slowly, from the definition, and their results equal the op's
+//! (`tests/inspect/steps.rs` compares them on every case of the op table). The page of `receptive inspect` shows the
+//! same numbers.
 //!
 //! | file | what |
 //! |---|---|
 //! | `conv.rs` | [`conv_steps`]: the patch, the kernel, the products; [`conv_grad_weight_steps`] |
-//! | `gather.rs` | [`conv_grad_input_steps`], [`conv_transpose_steps`]: which places reach one, through which weights; [`conv_transpose_spread`] |
+//! | `gather.rs` | [`conv_grad_input_steps`], [`conv_transpose_steps`]: sums of many terms; [`conv_transpose_spread`] |
 //! | `gemm.rs` | [`ConvGemm`]: the same output in a matrix product, and its tile |
 //! | `pool.rs` | [`pool_steps`]: the window, the winner, the divisor |
 //! | `batch_norm.rs` | [`batch_norm_steps`]: mean, variance, scale and shift |
 //! | `softmax.rs` | [`softmax_steps`]: shifted exponentials and their sum |
-//! | `elements.rs` | tensors as f64, found by index |
+//! | `elements.rs` | tensors as f64 values, accessed by index |
 //!
 //! ```
 //! use receptive::inspect::conv_steps;

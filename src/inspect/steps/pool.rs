@@ -1,4 +1,4 @@
-//! One output of a pooling: the window, and what became of it.
+//! One output of a pooling: its window, and how the window becomes one number.
 
 use super::elements::{Elements, check_place};
 use crate::core::{Result, Window};
@@ -27,7 +27,7 @@ pub enum Pooling {
 pub struct PoolSteps {
     /// Image, channel, row, column.
     pub at: [usize; 4],
-    /// The window, row by row.
+    /// The taps of the window, row by row.
     pub taps: Vec<PoolTap>,
     #[serde(flatten)]
     pub pooled: Pooled,
@@ -39,7 +39,7 @@ pub struct PoolSteps {
 pub struct PoolTap {
     /// Row and column in the window.
     pub tap: [usize; 2],
-    /// Row and column of the input; below 0 or beyond the last in the padding.
+    /// Row and column of the input. In the padding they are below 0 or beyond the last one.
     pub at: [isize; 2],
     /// `None` in the padding.
     pub x: Option<f64>,
@@ -50,13 +50,14 @@ pub struct PoolTap {
 #[serde(tag = "by", rename_all = "lowercase")]
 pub enum Pooled {
     Max {
-        /// The number of the tap that won: of equals the first, row by row, though NaN wins over all numbers and the last NaN
-        /// over those before. `None` in a window of padding alone, whose output is minus infinity.
+        /// The index of the tap that won. Among equal values the first wins, row by row. NaN wins over all numbers, and
+        /// the last NaN wins over earlier ones. `None` if the window lies entirely in the padding; its output is minus
+        /// infinity.
         winner: Option<usize>,
     },
     Avg {
         sum: f64,
-        /// What the sum is divided by: the taps that count, or `divisor_override`.
+        /// The divisor of the sum: the number of taps that count, or `divisor_override`.
         divisor: f64,
     },
 }
@@ -64,7 +65,7 @@ pub enum Pooled {
 /// The steps to output `at`, `[n, c, i, j]`, of a pooling of `x`.
 ///
 /// # Errors
-/// What the op refuses; a place that the output does not have.
+/// An error of the op; a place that the output does not have.
 pub fn pool_steps(x: &Tensor, pooling: Pooling, at: [usize; 4]) -> Result<PoolSteps> {
     let op: Box<dyn Op> = match pooling {
         Pooling::Max(options) => Box::new(MaxPool2d { options, return_indices: false }),

@@ -1,4 +1,4 @@
-//! One probability of a softmax. Formulas stand in [`crate::ops::softmax`].
+//! One probability of a softmax. The formulas are in [`crate::ops::softmax`].
 
 use super::elements::{Elements, check_place, flat};
 use crate::core::Result;
@@ -9,21 +9,21 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SoftmaxSteps {
     pub at: Vec<usize>,
-    /// The largest score along the dimension, which is subtracted from all.
+    /// The largest score along the dimension. It is subtracted from all scores.
     pub max: f64,
     /// The scores along the dimension.
     pub terms: Vec<SoftmaxTerm>,
-    /// Of the exponentials.
+    /// Sum of the exponentials.
     pub sum: f64,
-    /// Which of the terms it is.
+    /// The index of the term that the probability belongs to.
     pub index: usize,
-    /// Its exponential's share of the sum.
+    /// The term's exponential divided by the sum.
     pub probability: f64,
-    /// Its logarithm, as log_softmax computes it: `shifted - ln(sum)`.
+    /// The logarithm of the probability, computed as log_softmax does: `shifted - ln(sum)`.
     pub log_probability: f64,
 }
 
-/// One score.
+/// One score and its exponential.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct SoftmaxTerm {
     pub x: f64,
