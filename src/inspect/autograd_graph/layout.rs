@@ -1,13 +1,14 @@
 //! Places the nodes of a graph in rows from the first op to the last, with as few crossings and bends as a cheap method
 //! finds (Sugiyama, Tagawa, Toda 1981).
 //!
-//! 1. A node's rank is one below the lowest of the nodes it depends on. A parameter has no rank: it stands beside its op.
+//! 1. A node's rank is one below the lowest of the nodes it depends on. A parameter has no rank: it stands beside its
+//!    op.
 //! 2. An edge over several ranks gets a place in each rank between, so that it passes the nodes there.
 //! 3. Each rank is ordered by the positions of its neighbours above, then by those below, several times. The order with
 //!    the fewest crossings is kept.
-//! 4. A chain of places without branches becomes a column, which is straight. Columns that would cross are cut (Brandes,
-//!    Koepf 2001). Each column moves to the mean of the columns it is joined to, as far as its neighbours allow. An edge
-//!    that only passes by is ignored in this mean.
+//! 4. A chain of places without branches becomes a column, which is straight. Columns that would cross are cut
+//!    (Brandes, Koepf 2001). Each column moves to the mean of the columns it is joined to, as far as its neighbours
+//!    allow. An edge that only passes by is ignored in this mean.
 
 use super::{AutogradGraph, GraphEdge, GraphNodeKind};
 use std::collections::BTreeMap;
