@@ -1,4 +1,4 @@
-//! What the answer rests on: Grad-CAM, saliency and occlusion for the likeliest classes, or for a mask.
+//! What a prediction is based on: Grad-CAM, saliency and occlusion for the most likely classes, or for a mask.
 
 use super::maps::Maps;
 use super::packed::Packed;
@@ -8,16 +8,16 @@ use crate::nn::Module;
 use crate::tensor::Tensor;
 use serde::Serialize;
 
-/// Bytes of a map in the page, before base64: those of 256x256 pixels, exact.
+/// Bytes of a map in the page before base64. They are enough for 256x256 pixels in full precision.
 const HEAT: usize = 256 * 256 * size_of::<f32>();
-/// Classes that are asked about.
+/// Number of classes that are explained.
 const CLASSES: usize = 3;
-/// Floating point operations that covering parts of the image may take for one class: some seconds' work.
+/// The most floating point operations that occlusion may take per class: some seconds of work.
 const FLOPS: u64 = 300_000_000_000;
-/// Most and fewest places along one side where a patch is laid.
+/// The most and the fewest places of a patch along one side.
 const PLACES: [usize; 2] = [16, 6];
 
-/// What speaks for one class, or for the mask.
+/// The evidence for one class, or for the mask.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Attribution {
     pub goal: Goal,
@@ -25,24 +25,24 @@ pub struct Attribution {
     pub name: String,
     /// The class's score before softmax, or the sum of the logits over the predicted mask.
     pub score: f64,
-    /// `None` where no layer keeps places.
+    /// `None` if no layer's output has places.
     pub gradcam: Option<LayerHeat>,
     pub saliency: Heat,
     pub occlusion: Option<PatchHeat>,
 }
 
-/// A map of the image, or of a layer's places: `[rows, columns]`.
+/// A map of the image, or of the places of a layer: `[rows, columns]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heat(pub Array);
 
-/// A map at a layer's own resolution.
+/// A map at the resolution of a layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerHeat {
     pub layer: String,
     pub map: Heat,
 }
 
-/// What covering a place costs the score.
+/// How much the score falls when a place is covered.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PatchHeat {
     /// The patch's side, and the distance between two of them, in pixels.
@@ -63,7 +63,7 @@ impl Serialize for Heat {
     }
 }
 
-/// A map as the page has it.
+/// A map in the form that the page reads.
 #[derive(Serialize)]
 struct ShownHeat {
     #[serde(flatten)]
@@ -72,14 +72,14 @@ struct ShownHeat {
     side: usize,
 }
 
-/// The goals for a classifier's probabilities: its likeliest classes. Each with its name.
+/// The goals for a classifier's probabilities: its most likely classes, each with its name.
 pub fn goals(probabilities: &[f64], name: impl Fn(usize) -> String) -> Vec<(Goal, String)> {
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
     order.into_iter().take(CLASSES).map(|class| (Goal::Class(class), name(class))).collect()
 }
 
-/// Asks the network about each goal. `x` is `[1, C, H, W]`, `flops` what a forward pass on it takes.
+/// Explains the network's output for each goal. `x` is `[1, C, H, W]`; `flops` are those of one forward pass on it.
 ///
 /// # Errors
 /// Shapes that do not fit.
@@ -114,7 +114,7 @@ pub fn attribution(
     goals.iter().map(one).collect()
 }
 
-/// Patches about twice as wide as the distance between them, as many as the operations allow.
+/// Patches about twice as wide as the distance between them. There are as many as the operations allow.
 fn patch([h, w]: [usize; 2], flops: u64) -> OcclusionOptions {
     let affordable = ((FLOPS / flops.max(1)) as f64).sqrt() as usize;
     let places = affordable.clamp(PLACES[1], PLACES[0]);
@@ -126,7 +126,7 @@ fn patch([h, w]: [usize; 2], flops: u64) -> OcclusionOptions {
 mod tests {
     use super::*;
 
-    /// The map of a large image is made smaller, and says so.
+    /// The map of a large image is made smaller, and records by how much.
     #[test]
     fn a_large_map_is_shown_in_squares() {
         let json = |side: usize| {

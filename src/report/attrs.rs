@@ -1,5 +1,5 @@
-//! A layer's settings, read off its description: `Conv2d(1, 6, kernel_size=5, padding=2)` has a `kernel_size` and a
-//! `padding`. What a description leaves out is PyTorch's default.
+//! A layer's settings, read from its description: `Conv2d(1, 6, kernel_size=5, padding=2)` has a `kernel_size` and a
+//! `padding`. Settings that a description leaves out have PyTorch's defaults.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ pub fn attrs(describe: &str) -> Map<String, Value> {
     pairs.map(|(name, text)| (name.trim().to_owned(), value(text))).collect()
 }
 
-/// At the commas that stand in no inner parentheses.
+/// Splits the text at the commas that are not inside inner parentheses.
 fn split(text: &str) -> Vec<&str> {
     let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0i32);
     for (at, c) in text.char_indices() {

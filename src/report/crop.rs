@@ -1,14 +1,14 @@
-//! Which part of a layer goes into the page exactly, so that single outputs can be computed again.
+//! Chooses the part of a layer that is stored exactly in the page, so that single outputs can be computed again.
 //!
-//! To follow one output of a convolution takes its whole patch of the input, in every channel, and its filter: with 512
-//! channels 36 kB. So of a large layer only a few outputs, in the middle of the image, and a few channels are taken, as many
-//! as the bytes allow; at least one.
+//! To compute one output of a convolution, the page needs its whole patch of the input, in every channel, and its
+//! filter. With 512 channels these are 36 kB. So only a few outputs in the middle of the image, and a few channels, are
+//! stored for a large layer: as many as the bytes allow, but at least one.
 
 use crate::tensor::Field;
 use serde::Serialize;
 use std::ops::Range;
 
-/// Sides of the square of outputs and numbers of channels, in the order they are tried.
+/// The sides of the square of outputs and the numbers of channels, in the order they are tried.
 const CHOICES: [(usize, usize); 13] = [
     (usize::MAX, usize::MAX),
     (usize::MAX, 8),
@@ -25,28 +25,28 @@ const CHOICES: [(usize, usize); 13] = [
     (1, 1),
 ];
 
-/// Shapes of a layer without the batch, `[C, H, W]`, and how its outputs depend on places.
+/// Shapes of a layer without the batch, `[C, H, W]`, and how its outputs depend on places of the input.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shapes {
     pub input: [usize; 3],
     pub output: [usize; 3],
     pub op: Field,
-    /// Numbers of weights that each output channel reads; 0 where output channel i reads only input channel i.
+    /// Number of weights that each output channel reads; 0 if output channel i reads only input channel i.
     pub weights: usize,
 }
 
-/// A part of a layer: outputs, and all that they read.
+/// A part of a layer: some outputs, and everything that they read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Crop {
-    /// The first channels of the output.
+    /// Number of output channels, counted from the first.
     pub channels: usize,
     pub output: [Range<usize>; 2],
-    /// Rows and columns of the input that those outputs read, what lies in the padding left out.
+    /// Rows and columns of the input that those outputs read, without the padding.
     pub input: [Range<usize>; 2],
 }
 
 impl Crop {
-    /// The largest of some sensible parts that fits into `budget` bytes; the smallest of them, where none does.
+    /// The largest part in `CHOICES` that fits into `budget` bytes. If none fits, a single output.
     pub fn within(shapes: &Shapes, budget: usize) -> Crop {
         let crops = CHOICES.iter().map(|&(side, channels)| Crop::of(shapes, side, channels));
         let smallest = Crop::of(shapes, 1, 1);
@@ -65,7 +65,7 @@ impl Crop {
         Crop { channels: channels.min(all), output, input }
     }
 
-    /// Channels of the input that are taken.
+    /// Number of input channels in the part.
     pub fn input_channels(&self, shapes: &Shapes) -> usize {
         if shapes.weights == 0 { self.channels.min(shapes.input[0]) } else { shapes.input[0] }
     }
@@ -77,7 +77,7 @@ impl Crop {
     }
 }
 
-/// The places along one axis, of `n`, that these outputs read.
+/// The places along one axis of length `n` that these outputs read.
 fn reads(op: Field, axis: usize, outputs: &Range<usize>, n: usize) -> Range<usize> {
     let (first, last) = (outputs.start as isize, outputs.end as isize - 1);
     let (start, end) = match op {
@@ -101,7 +101,7 @@ fn reads(op: Field, axis: usize, outputs: &Range<usize>, n: usize) -> Range<usiz
     inside(start)..inside(end).max(inside(start))
 }
 
-/// A part of `[C, H, W]` values, its channels from the first.
+/// A part of `[C, H, W]` values. Its channels are counted from the first.
 pub fn cut(
     values: &[f32],
     [_, h, w]: [usize; 3],
@@ -131,7 +131,8 @@ mod tests {
         assert_eq!(crop.bytes(&shapes), 4 * (784 + 6 * (784 + 25)));
     }
 
-    /// 512 channels, 3x3: one output takes 4 * (512 * 9 + 512 * 9 + 1) bytes, and is taken however few bytes there are.
+    /// 512 channels, 3x3: one output takes 4 * (512 * 9 + 512 * 9 + 1) bytes. It is stored even if the budget is
+    /// smaller.
     #[test]
     fn of_a_large_layer_what_fits_and_at_least_one_output() {
         let op = Field::Window(window(3, 1, 1));
@@ -143,7 +144,8 @@ mod tests {
         assert!(some.bytes(&shapes) <= 100_000 && some.output[0].len() >= 3, "{some:?}");
     }
 
-    /// At the border the padding is no part of the input; a transposed window reads each input that covers an output.
+    /// At the border, the padding is not part of the input. A transposed window reads every input that covers an
+    /// output.
     #[test]
     fn what_outputs_read() {
         let conv = Field::Window(window(3, 2, 1));

@@ -1,8 +1,8 @@
-//! How the layers hang together, read off the tape of a dry run.
+//! How the layers are connected, read from the tape of a dry run.
 //!
-//! Layers run one after another, but their outputs do not all go to the next one: a residual is added further down, the
-//! branches of an inception block are put side by side. Which goes where is on the tape. An op that several layers' outputs
-//! meet in, and that belongs to no layer, is a row of its own: a sum, a concatenation.
+//! Layers run one after another, but an output does not always go to the next layer. A residual is added further down,
+//! and the branches of an inception block are concatenated. The tape records which output goes where. An op that
+//! belongs to no layer and joins several layers' outputs (a sum, a concatenation) is a row of its own.
 
 use crate::core::{DType, Result};
 use crate::inspect::{Fields, ReceptiveField};
@@ -20,30 +20,31 @@ pub struct Row {
     pub what: What,
     /// The output's shape without the batch dimension.
     pub output: Vec<usize>,
-    /// The rows its inputs come from; `None` is the image.
+    /// The rows that its inputs come from; `None` is the image.
     pub from: Vec<Option<usize>>,
 }
 
-/// What a row is.
+/// The kind of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum What {
-    /// A layer that holds no others, by its place in running order.
+    /// A leaf layer, by its index in running order.
     Layer(usize),
     /// The op that joins several outputs.
     Join(&'static str),
 }
 
-/// The diagram, and what each layer's outputs see of the image.
+/// The diagram, and the receptive field of each layer's outputs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Graph {
     /// In running order.
     pub rows: Vec<Row>,
-    /// Of each layer, in running order: what an output sees of the image, and of the layer's own input.
+    /// For each layer, in running order: the part of the image that an output depends on, and the part of the layer's
+    /// own input.
     pub fields: Vec<(ReceptiveField, Field)>,
 }
 
-/// Follows an image of shape `[C, H, W]` through a network that holds no values yet.
+/// Follows an image of shape `[C, H, W]` through a network that need not have values.
 ///
 /// # Errors
 /// A shape that does not fit.
@@ -51,7 +52,7 @@ pub fn graph(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Graph>
     let meta = Device::meta();
     model.init(&meta, DType::F32, 0)?;
     let [c, h, w] = input;
-    // An op of its own, so that the image is a place on the tape like any other.
+    // Apply an op, so that the image is a place on the tape like any other.
     let image = Tensor::zeros(&meta, &[1, c, h, w], DType::F32)?.requires_grad().mul_scalar(1.0)?;
     let tracer =
         Tracer { fields: Fields::new([h, w]), rows: Vec::new(), made: BTreeMap::new(), seen: Vec::new() };
@@ -61,7 +62,7 @@ pub fn graph(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Graph>
     }
     let y = model.forward(&Ctx::eval(name).with_grad(true).with_hook(&trace), &image)?;
     let mut tracer = trace.0.into_inner();
-    // What joins behind the last layer is a row, too.
+    // A join after the last layer is a row, too.
     tracer.source(&y);
     Ok(Graph { rows: tracer.rows, fields: tracer.seen })
 }
@@ -71,18 +72,18 @@ struct Trace(RefCell<Tracer>);
 struct Tracer {
     fields: Fields,
     rows: Vec<Row>,
-    /// The row that made the tensor at this place on the tape; `None` is the image.
+    /// The row that made the tensor at this position on the tape; `None` is the image.
     made: BTreeMap<u64, Option<usize>>,
     seen: Vec<(ReceptiveField, Field)>,
 }
 
 impl Tracer {
-    /// The row a tensor comes from.
+    /// The row that a tensor comes from.
     fn source(&mut self, x: &Tensor) -> Option<usize> {
         x.node().and_then(|node| self.source_of(node))
     }
 
-    /// Goes back over ops with one input to what is known, and makes a row where several meet.
+    /// Goes back over ops with one input to a known place. Makes a row where several outputs are joined.
     fn source_of(&mut self, node: &Arc<Node>) -> Option<usize> {
         let mut node = Arc::clone(node);
         loop {
@@ -96,7 +97,7 @@ impl Tracer {
                 several => {
                     let from: Vec<Option<usize>> =
                         several.iter().map(|parent| self.source_of(parent)).collect();
-                    // One output met with itself, as in x * sigmoid(x), joins nothing.
+                    // An output joined with itself, as in x * sigmoid(x), is not a join of several rows.
                     let row = match from.iter().all(|row| *row == from[0]) {
                         true => from[0],
                         false => Some(self.push(What::Join(node.op().name()), node.output().dims(), from)),
@@ -123,7 +124,8 @@ impl Hook for Trace {
         let from = vec![tracer.source(x)];
         let row = tracer.push(What::Layer(tracer.seen.len()), y.dims(), from);
         let field = tracer.fields.of(y);
-        // A layer that passes its input on recorded nothing: what it sees is the place itself.
+        // A layer that returns its input has recorded no op. Each of its outputs depends on the same place of the
+        // input.
         let own = y.node().filter(|node| x.node().is_none_or(|before| before.sequence() < node.sequence()));
         tracer.seen.push((field, own.map_or(Field::Pointwise, |node| node.op().field(node.inputs()))));
         if let Some(node) = y.node() {
@@ -146,7 +148,7 @@ mod tests {
         Conv2d::new(from, to, 3).padding(1)
     }
 
-    /// A sum has two inputs, the body and what went beside it; dropout, which passes its input on, is a row all the same.
+    /// A sum has two inputs, the body and the shortcut. Dropout, which returns its input, is still a row.
     #[test]
     fn a_residual_joins_its_two_paths() {
         let body = Sequential::new().named("conv1", conv(2, 2)).named("drop", Dropout(0.5));
@@ -175,7 +177,7 @@ mod tests {
         assert_eq!((&graph.rows[2].output[..], graph.fields[1].0.size), (&[5, 8, 8][..], [3, 3]));
     }
 
-    /// Every network's layers are those of its summary, in the same order, and every row's inputs come before it.
+    /// Each network has the same layers as its summary, in the same order. The inputs of every row come before it.
     #[test]
     fn every_network_of_the_zoo_has_a_diagram() {
         for spec in crate::models::MODELS {

@@ -1,7 +1,7 @@
-//! One page from many small files: markup, style, scripts and the report, put together once.
+//! Builds one page from many small files: markup, style, scripts and the report.
 //!
-//! The files stand in `page/`, those that all pages share in [`draw::page`](crate::draw::page). Nothing in the page points
-//! out of it, so it can be opened from a disk, mailed, or kept beside a run for years.
+//! The files are in `page/`; those that all pages share are in [`draw::page`](crate::draw::page). The page loads
+//! nothing from outside, so it can be opened from a disk, mailed, or kept beside a run for years.
 
 use crate::draw::page::{AXIS_JS, BASE_CSS, CHARTS_JS, DATA_JS, DOM_JS, DRAW_JS, PAGE_CSS};
 
@@ -9,7 +9,7 @@ const PAGE: &str = include_str!("page/page.html");
 
 const STYLES: [&str; 3] = [BASE_CSS, PAGE_CSS, include_str!("page/stepper.css")];
 
-/// In the order they need each other; `main.js` starts the page.
+/// The scripts, sorted so that each comes after those it needs. `main.js` starts the page.
 const SCRIPTS: [&str; 25] = [
     DATA_JS,
     DOM_JS,
@@ -38,11 +38,11 @@ const SCRIPTS: [&str; 25] = [
     include_str!("page/main.js"),
 ];
 
-/// The page of a report in JSON.
+/// The page for a report in JSON.
 pub fn page(title: &str, report: &str) -> String {
     let script = |script: &&str| format!("<script>\n{script}</script>\n");
     let scripts: String = SCRIPTS.iter().map(script).collect();
-    // Inside a string of JSON, where alone it can be, `<` may as well be written like this: so no text ends the element.
+    // In JSON, `<` occurs only inside strings, where it may be escaped. So no text can end the script element.
     let report = report.replace('<', "\\u003c");
     let parts =
         [("title", escaped(title)), ("style", STYLES.concat()), ("report", report), ("scripts", scripts)];
@@ -59,7 +59,7 @@ pub fn page(title: &str, report: &str) -> String {
     page + rest
 }
 
-/// A text as HTML holds it between tags.
+/// Escapes a text for HTML between tags.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }
@@ -68,7 +68,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A class may be called anything; it must not end the script it stands in.
+    /// A class may have any name, but its name must not end the script element that contains it.
     #[test]
     fn no_text_leaves_its_element() {
         let report =
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(serde_json::from_str::<serde_json::Value>(json).unwrap(), report);
     }
 
-    /// Neither markup nor style nor script asks for anything outside the page.
+    /// Neither markup nor style nor scripts load anything from outside the page.
     #[test]
     fn nothing_points_outside() {
         let page = page("", "{}");

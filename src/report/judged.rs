@@ -1,4 +1,4 @@
-//! Where a trained classifier is wrong, and what a segmenter makes of some images.
+//! The mistakes of a trained classifier, and the masks that a segmenter predicts for some images.
 
 use super::picture::Picture;
 use crate::core::Result;
@@ -7,49 +7,49 @@ use crate::train::{Confusion, Split, Trained};
 use serde::Serialize;
 use std::sync::atomic::AtomicBool;
 
-/// Mistakes shown of each kind.
+/// Number of mistakes shown of each kind.
 const SHOWN: usize = 20;
-/// The longest side of an image among them.
+/// The longest side of a mistake's image, in pixels.
 const SIDE: usize = 96;
-/// Images with their masks.
+/// Number of images that are shown with their masks.
 const MASKED: usize = 6;
-/// Floating point operations that asking may take: a minute's work, and every image that any set validates on for the
-/// networks that fit 32x32 images.
+/// The most floating point operations for judging: a minute of work. For networks with 32x32 images it is enough for
+/// all validation images of every set.
 const FLOPS: u64 = 2_000_000_000_000;
 
-/// A classifier, asked about validation images.
+/// A classifier's results on validation images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Judged {
-    /// The images' set, as `mnist/test`.
+    /// The images' set, for example `mnist/test`.
     pub set: String,
-    /// Images asked about, drawn at random where they are not all.
+    /// Number of images judged. If these are not all images, they are drawn at random.
     pub asked: usize,
-    /// Images of the set.
+    /// Number of images in the set.
     pub of: usize,
-    /// The fraction of the asked that were right.
+    /// The fraction of judged images that were predicted correctly.
     pub accuracy: f64,
-    /// True classes, and what they were taken for.
+    /// Counts by true and predicted class.
     pub confusion: Confusion,
-    /// The fraction of each class's images that were right.
+    /// For each class the fraction of its images that were predicted correctly.
     pub per_class: Vec<Option<f64>>,
     pub mistakes: usize,
-    /// Mistakes that left least probability to the true class, the worst first.
+    /// The mistakes with the least probability for the true class, the worst first.
     pub worst: Vec<Mistake>,
-    /// Mistakes with most probability for the wrong class, the surest first.
+    /// The mistakes with the most probability for the wrong class, the most confident first.
     pub confident: Vec<Mistake>,
 }
 
-/// An image taken for something else.
+/// An image that was predicted wrongly.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Mistake {
     pub image: Picture,
-    /// Its number in the set.
+    /// The image's number in the set.
     pub index: usize,
     pub truth: usize,
     pub predicted: usize,
-    /// Of the predicted class.
+    /// Probability of the predicted class.
     pub probability: f64,
-    /// Of the true class.
+    /// Probability of the true class.
     pub truth_probability: f64,
 }
 
@@ -59,16 +59,16 @@ pub struct MaskedImage {
     pub image: Picture,
     pub truth: Option<Picture>,
     pub predicted: Picture,
-    /// The share of pixels taken for the object.
+    /// The fraction of pixels that are predicted as object.
     pub share: f64,
     pub dice: Option<f64>,
     pub iou: Option<f64>,
-    /// Its number in the set, for one of a set.
+    /// The image's number, if it belongs to a set.
     pub index: Option<usize>,
 }
 
 impl MaskedImage {
-    /// Of what a segmenter said.
+    /// The report of a segmenter's prediction.
     pub fn of(masked: &Masked, index: Option<usize>) -> MaskedImage {
         let overlap = masked.overlap();
         MaskedImage {
@@ -83,7 +83,7 @@ impl MaskedImage {
     }
 }
 
-/// Asks a classifier about its validation images: as many as `flops` an image allow.
+/// Runs a classifier on its validation images. `flops` per image decide how many.
 ///
 /// # Errors
 /// As [`Subject::ask`].

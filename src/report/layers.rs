@@ -1,4 +1,4 @@
-//! One pass over an image, every layer watched: its numbers, its maps, its filters, its steps.
+//! One forward pass on an image that records every layer: its numbers, maps, filters and steps.
 
 use super::graph::{Graph, What};
 use super::maps::Maps;
@@ -15,25 +15,26 @@ use serde::Serialize;
 use std::cell::RefCell;
 use std::time::Instant;
 
-/// Bytes of maps, of steps and of filters, before base64. Together with images and heatmaps that stays below 12 MB.
+/// The most bytes of maps, of steps and of filters, before base64. Together with images and heatmaps the page stays
+/// below 12 MB.
 const MAPS: usize = 2_200_000;
 const STEPS: usize = 2_000_000;
 const FILTERS: usize = 600_000;
-/// Passes that are timed.
+/// Number of passes that are timed.
 const RUNS: usize = 5;
-/// Filters shown, and input channels of each, where there are too many.
+/// The most filters that are shown, and the most input channels of each.
 const TILES: usize = 16;
 
-/// A layer that holds no others.
+/// A leaf layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerReport {
     #[serde(flatten)]
     pub facts: LayerFacts,
-    /// Of the output's values.
+    /// Histogram of the output's values.
     pub histogram: Histogram,
-    /// Of the input's values, for a normalisation.
+    /// For a normalisation: the distribution of the input's values.
     pub before: Option<Distribution>,
-    /// Of a normalisation that has them: what each channel is multiplied by, and what is added.
+    /// For a normalisation with weights: the factor and the summand of each channel.
     pub affine: Option<Affine>,
     pub maps: Maps,
     pub filters: Option<FilterTiles>,
@@ -43,30 +44,30 @@ pub struct LayerReport {
 /// The numbers of a layer, for one image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerFacts {
-    /// As in `state_dict`: `layer1.0.conv1`.
+    /// The layer's path, as in `state_dict`: `layer1.0.conv1`.
     pub path: String,
     /// PyTorch's name for the kind of layer.
     pub kind: &'static str,
-    /// Whether it is an activation: what an op is by itself, or a softmax.
+    /// Whether it is an activation: a layer that only applies one op, such as ReLU, or a softmax.
     pub activation: bool,
-    /// The kind with its settings.
+    /// The kind together with its settings.
     pub describe: String,
     /// Shapes without the batch dimension.
     pub input: Vec<usize>,
     pub output: Vec<usize>,
     pub parameters: usize,
-    /// Of the forward pass; a multiply-add counts two.
+    /// FLOPs of the forward pass; a multiply-add counts as two.
     pub flops: u64,
-    /// Bytes of the output, f32; 0 where the layer passes its input's memory on.
+    /// Bytes of the output, in f32; 0 if the output shares the input's memory.
     pub activation_bytes: usize,
-    /// Seconds of its forward pass on this machine, the median of a few.
+    /// Seconds of its forward pass on this machine: the median of a few passes.
     pub seconds: f64,
-    /// The least seconds that its operations and bytes can take on this machine over those seconds; `None` for a layer that
-    /// does nothing. Above 1 where tensors stay in a cache, whose speed is not the memory's.
+    /// The least seconds that its operations and bytes need on this machine, divided by the measured seconds. `None`
+    /// for a layer that does no work. It is above 1 if tensors stay in a cache, which is faster than memory.
     pub roof: Option<f64>,
-    /// What an output sees of the image.
+    /// The part of the image that an output depends on.
     pub receptive_field: ReceptiveField,
-    /// Of the output's values.
+    /// Statistics of the output's values.
     pub values: Spread,
 }
 
@@ -84,15 +85,16 @@ pub struct Affine {
     pub bias: Packed,
 }
 
-/// Filters to look at, `[filters, channels, rows, columns]`.
+/// Filters that are shown, `[filters, channels, rows, columns]`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FilterTiles {
     pub shown: Packed,
-    /// Filters and channels in all: the first of them are shown.
+    /// Total number of filters and channels; only the first of them are shown.
     pub of: [usize; 2],
 }
 
-/// Watches a forward pass on `x`, `[1, C, H, W]`, in evaluation. `summary` and `graph` are of the same network.
+/// Runs and records a forward pass on `x`, `[1, C, H, W]`, in evaluation mode. `summary` and `graph` are those of the
+/// same network.
 ///
 /// # Errors
 /// Shapes that do not fit; a layer whose output is not finite.
@@ -111,7 +113,7 @@ pub fn layers(
     Ok((y, watch.layers.into_inner()))
 }
 
-/// The most bytes a layer may take.
+/// The most bytes that a layer may take.
 struct Budget {
     maps: usize,
     steps: usize,
@@ -141,7 +143,7 @@ impl Budget {
     }
 }
 
-/// The most that each may take so that all together take no more than `total`: who wants less leaves the rest to the others.
+/// The largest share such that all together take at most `total`. Layers that want less leave the rest to the others.
 fn fair(total: usize, mut wanted: Vec<usize>) -> usize {
     wanted.sort_unstable();
     let mut left = total;
@@ -229,7 +231,7 @@ impl Gather<'_> {
         Some(least / self.seconds[i])
     }
 
-    /// Kernels of a convolution; of a linear layer that reads the image itself, an image for each output.
+    /// The kernels of a convolution. For a linear layer that reads the image itself: one image per output.
     fn filters(&self, kind: &str, module: &dyn Module, input: &[usize]) -> Result<Option<FilterTiles>> {
         let Some(Array { dims, values }) = parameter(module, "weight")? else { return Ok(None) };
         let [c, h, w] = self.summary.input;
@@ -243,7 +245,7 @@ impl Gather<'_> {
     }
 }
 
-/// Of many channels, 256 levels.
+/// A normalisation's weight and bias. More than 256 values are stored as 256 levels.
 fn affine(module: &dyn Module) -> Result<Option<Affine>> {
     let pack = |Array { dims, values }: Array| match values.len() {
         0..=256 => Packed::exact(&dims, values),
@@ -256,13 +258,14 @@ fn affine(module: &dyn Module) -> Result<Option<Affine>> {
     Ok(pair.map(|(weight, bias)| Affine { weight: pack(weight), bias: pack(bias) }))
 }
 
-/// `[I, O, K]` as `[O, I, K]`.
+/// Transposes `[I, O, K]` to `[O, I, K]`.
 fn swapped(values: &[f32], [i, o, k]: [usize; 3]) -> Vec<f32> {
     let kernel = |at: usize| values[at * k..(at + 1) * k].to_vec();
     (0..o).flat_map(|out| (0..i).flat_map(move |input| kernel(input * o + out))).collect()
 }
 
-/// The first filters and their first channels, all where they are few, within about `budget` bytes; at least one.
+/// The first filters and their first channels within about `budget` bytes, but at least one. If there are few, all are
+/// taken.
 fn tiles([o, i, h, w]: [usize; 4], values: &[f32], budget: usize) -> FilterTiles {
     let kernel = h * w;
     let most = (budget / size_of::<f32>() / kernel.max(1)).max(1);
@@ -275,14 +278,14 @@ fn tiles([o, i, h, w]: [usize; 4], values: &[f32], budget: usize) -> FilterTiles
     FilterTiles { shown: Packed::exact(&[filters, inputs, h, w], kept.collect()), of: [o, i] }
 }
 
-/// Seconds of each layer's forward pass on `x`, in running order: medians. What runs between two layers, as the sum of a
-/// residual, counts for the second.
+/// Seconds of each layer's forward pass on `x`, in running order: medians. Ops that run between two layers, such as the
+/// sum of a residual, count for the second layer.
 ///
 /// # Errors
 /// Shapes that do not fit.
 pub fn seconds(model: &dyn Module, name: &str, x: &Tensor) -> Result<Vec<f64>> {
     let mut runs: Vec<Vec<f64>> = Vec::new();
-    // The first pass takes memory that the others use again.
+    // The first pass allocates memory that the others use again, so it is not counted.
     for run in 0..=RUNS {
         let watch = TimeLayers { laps: RefCell::default(), start: RefCell::new(Instant::now()) };
         model.forward(&Ctx::eval(name).with_hook(&watch), x)?;

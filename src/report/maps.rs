@@ -1,29 +1,29 @@
-//! Feature maps to look at, within a number of bytes.
+//! Feature maps for the page, within a number of bytes.
 //!
-//! Where the bytes allow, every value is kept as it is. Else the maps are made smaller by means over squares, then fewer,
-//! and their values become 256 levels.
+//! If the bytes allow it, every value is kept exactly. Otherwise values become 256 levels, maps are made smaller by
+//! means over squares, and if this is not enough, fewer maps are kept.
 
 use super::packed::Packed;
 use serde::Serialize;
 
-/// Maps this small are not made smaller: fewer are shown instead.
+/// Maps of this size are not made smaller; instead, fewer are shown.
 const SMALLEST: usize = 16;
-/// So many maps are wanted before they may be large.
+/// Maps are made smaller until this many fit.
 const WANTED: usize = 32;
 
-/// A layer's output, or as much of it as is shown.
+/// A layer's output, or the part of it that is shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Maps {
-    /// `[channels, rows, columns]`, or `[values]` of a layer without places.
+    /// `[channels, rows, columns]`, or `[values]` for a layer without places.
     pub shown: Packed,
-    /// Channels, or values, in all: the first of them are shown.
+    /// Total number of channels, or of values; only the first of them are shown.
     pub of: usize,
-    /// Each value shown is the mean of a square with this side.
+    /// Each value is the mean of a square with this side.
     pub side: usize,
 }
 
 impl Maps {
-    /// Of an output with these dimensions, without the batch, in at most about `budget` bytes.
+    /// The maps of an output with these dimensions, without the batch, in at most about `budget` bytes.
     pub fn of(dims: &[usize], values: &[f32], budget: usize) -> Maps {
         let &[channels, h, w] = dims else { return Maps::vector(values, budget) };
         if size_of_val(values) <= budget {
@@ -42,7 +42,7 @@ impl Maps {
     }
 }
 
-/// How many maps are kept, and the side of the squares that become one value, a byte each.
+/// The number of maps that are kept, and the side of the squares whose mean is one value of one byte.
 fn plan([channels, h, w]: [usize; 3], budget: usize) -> (usize, usize) {
     let mut side = 1;
     loop {
@@ -55,7 +55,7 @@ fn plan([channels, h, w]: [usize; 3], budget: usize) -> (usize, usize) {
     }
 }
 
-/// Means over squares; those at the right and lower edge may be cut off.
+/// Means over squares. Squares at the right and lower edge may be cut off.
 fn means(map: &[f32], [h, w]: [usize; 2], side: usize) -> Vec<f32> {
     let mean = |row: usize, column: usize| {
         let (rows, columns) = (row..h.min(row + side), column..w.min(column + side));
@@ -80,21 +80,21 @@ mod tests {
         assert_eq!((vector.of, vector.shown), (18, Packed::exact(&[10], values[..10].to_vec())));
     }
 
-    /// 64 maps of 64x64 in 32 KiB: squares of two, a quarter the bytes, then half of the maps.
+    /// 64 maps of 64x64 in 32 KiB: squares of side two need a quarter of the bytes, then half of the maps are dropped.
     #[test]
     fn what_does_not_fit_gets_smaller_then_fewer() {
         let values: Vec<f32> = (0..64 * 64 * 64).map(|i| (i % 2) as f32).collect();
         let maps = Maps::of(&[64, 64, 64], &values, 32 << 10);
         assert_eq!((&maps.shown.dims[..], maps.of, maps.side), (&[32, 32, 32][..], 64, 2));
         assert!(maps.shown.bytes() <= 32 << 10);
-        // Every square holds as many ones as zeros.
+        // Every square contains as many ones as zeros.
         assert_eq!(
             maps.shown.values,
             PackedValues::Levels { levels: vec![0; 32 << 10], min: 0.5, max: 0.5, none: false }
         );
-        // Nor is a single map kept large: 1 MiB in 256 KiB.
+        // A single map is made smaller, too: 1 MiB in 256 KiB.
         assert_eq!(plan([1, 1024, 1024], 256 << 10), (1, 2));
-        // However little there is, one small map is shown.
+        // However small the budget is, one small map is shown.
         let least = Maps::of(&[64, 64, 64], &values, 1);
         assert_eq!((&least.shown.dims[..], least.side), (&[1, 16, 16][..], 4));
     }

@@ -1,22 +1,22 @@
-//! What is told of a run: `receptive inspect`, which asks the instruments everything about one network and one image, as data
-//! and as one page; and the profile of some steps of a training.
+//! Reports: `receptive inspect` runs the instruments on one network and one image, and writes the results as data and
+//! as one page. `receptive train` can write a profile of some steps.
 //!
-//! [`report`] gathers; [`Report::to_html`] writes the page, which needs nothing but itself; [`Report::numbers`] is what an
-//! outside tool wants of it.
+//! [`report`] collects the results. [`Report::to_html`] writes a page that needs no other file. [`Report::numbers`] are
+//! the numbers for other programs.
 //!
 //! | file | what |
 //! |---|---|
-//! | `subject.rs` | [`Shown`]: the image that is looked at, and a picture for want of one |
-//! | `graph.rs` | [`Row`]: which layer's output goes where, and what it sees |
-//! | `layers.rs` | [`LayerReport`]: a pass with every layer watched; times |
+//! | `subject.rs` | [`Shown`]: the image of the report, and a test picture if there is none |
+//! | `graph.rs` | [`Row`]: how the layers are connected, and the part of the image they depend on |
+//! | `layers.rs` | [`LayerReport`]: a forward pass that records every layer; times |
 //! | `maps.rs`, `packed.rs`, `picture.rs` | feature maps within a number of bytes; arrays and images as text |
-//! | `steps.rs`, `crop.rs`, `attrs.rs` | what it takes to compute single outputs again |
-//! | `attribution.rs` | [`Attribution`]: what speaks for the likeliest classes |
-//! | `training.rs` | [`Training`]: the course of a run |
-//! | `judged.rs` | [`Judged`]: confusion, mistakes; masks |
+//! | `steps.rs`, `crop.rs`, `attrs.rs` | what the page needs to compute single outputs again |
+//! | `attribution.rs` | [`Attribution`]: the evidence for the most likely classes |
+//! | `training.rs` | [`Training`]: the curves and the health of a run |
+//! | `judged.rs` | [`Judged`]: confusion matrix, mistakes; masks |
 //! | `numbers.rs` | [`Numbers`]: the report without its pictures |
 //! | `html.rs`, `page/` | the page: markup, style and scripts |
-//! | `profile.rs` | [`ProfileTraining`]: some steps of a training run, watched by the profiler |
+//! | `profile.rs` | [`ProfileTraining`]: profiles some steps of a training run |
 
 mod attribution;
 mod attrs;
@@ -57,7 +57,7 @@ use std::path::{Path, PathBuf};
 /// Everything the page shows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// The version that made it.
+    /// The version of `receptive` that made the report.
     pub receptive: &'static str,
     pub model: String,
     /// The network as PyTorch prints it.
@@ -65,35 +65,35 @@ pub struct Report {
     pub weights: Weights,
     /// The data set's name.
     pub data: String,
-    /// Names of the outputs.
+    /// The names of the outputs.
     pub classes: Vec<String>,
     pub machine: MachineFacts,
     pub image: ImageFacts,
     pub parameters: usize,
-    /// Of a forward pass on one image.
+    /// FLOPs of a forward pass on one image.
     pub flops: u64,
     /// Bytes of all layers' outputs for one image.
     pub activation_bytes: usize,
-    /// The probability of each class; of a segmenter none.
+    /// The probability of each class; `None` for a segmenter.
     pub probabilities: Option<Vec<f64>>,
-    /// What a segmenter makes of the image.
+    /// The mask that a segmenter predicts for the image.
     pub mask: Option<MaskedImage>,
     pub rows: Vec<Row>,
     pub layers: Vec<LayerReport>,
     pub attribution: Vec<Attribution>,
-    /// Of a run folder.
+    /// For a run folder: the course of its training.
     pub training: Option<Training>,
-    /// Of a trained classifier whose data are here.
+    /// For a trained classifier whose data are on this machine.
     pub judged: Option<Judged>,
-    /// Of a trained segmenter whose data are here.
+    /// For a trained segmenter whose data are on this machine.
     pub masks: Vec<MaskedImage>,
 }
 
-/// Where the weights are from. JSON has the name of the folder or file, not its place.
+/// The source of the weights. JSON has the name of the folder or file, not its path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "from", rename_all = "lowercase")]
 pub enum Weights {
-    /// A run folder's best.
+    /// The best weights of a run folder.
     Run {
         #[serde(rename = "name", serialize_with = "name_only")]
         path: PathBuf,
@@ -102,11 +102,11 @@ pub enum Weights {
         #[serde(rename = "name", serialize_with = "name_only")]
         path: PathBuf,
     },
-    /// Drawn as for a training that has not begun.
+    /// Initial weights, as before training.
     Drawn { seed: u64 },
 }
 
-/// The machine the times were taken on.
+/// The machine on which the times were measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MachineFacts {
     pub cpu: Option<String>,
@@ -114,23 +114,23 @@ pub struct MachineFacts {
     pub threads: usize,
 }
 
-/// The image that is looked at.
+/// The image of the report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ImageFacts {
-    /// What it is called.
+    /// The image's name.
     pub what: String,
-    /// `[C, H, W]`, as the network takes it.
+    /// The size of the network's input, `[C, H, W]`.
     pub dims: [usize; 3],
-    /// As the network sees it, before normalising.
+    /// The image as the network receives it, before normalising.
     pub picture: Picture,
-    /// Its class, where that is known.
+    /// Its true class, if known.
     pub label: Option<usize>,
 }
 
-/// Looks at one image through a network. `say` hears what is being done.
+/// Makes the report of a network and one image. `say` receives messages about the progress.
 ///
 /// # Errors
-/// An image the network cannot take; outputs that are not finite; a run folder's files that cannot be read.
+/// An image that does not fit the network; outputs that are not finite; a run folder's files that cannot be read.
 pub fn report(
     trained: &Trained,
     weights: Weights,
@@ -200,13 +200,13 @@ fn machine(trained: &Trained) -> MachineFacts {
 }
 
 impl Report {
-    /// The page: one file, with everything inside it.
+    /// The report as a page: one file that contains everything.
     pub fn to_html(&self) -> String {
         let json = serde_json::to_string(self).expect("a report has a JSON form");
         html::page(&format!("{}: {}", self.model, self.image.what), &json)
     }
 
-    /// Without pictures and maps.
+    /// The report without pictures and maps.
     pub fn numbers(&self) -> Numbers<'_> {
         Numbers::of(self)
     }

@@ -1,4 +1,4 @@
-//! A report's numbers, for a program: what `receptive inspect RUN --json` prints.
+//! The numbers of a report for other programs: the output of `receptive inspect RUN --json`.
 
 use super::{
     Attribution, Heat, ImageFacts, Judged, LayerFacts, MachineFacts, PhasePoint, Report, Row, Weights,
@@ -18,9 +18,9 @@ pub struct Numbers<'a> {
     pub parameters: usize,
     pub flops: u64,
     pub activation_bytes: usize,
-    /// The likeliest first; empty for a segmenter.
+    /// The most likely class first; empty for a segmenter.
     pub prediction: Vec<ClassNumbers<'a>>,
-    /// Of a segmenter.
+    /// For a segmenter.
     pub mask: Option<MaskNumbers>,
     pub rows: &'a [Row],
     pub layers: Vec<&'a LayerFacts>,
@@ -29,7 +29,7 @@ pub struct Numbers<'a> {
     pub judged: Option<JudgedNumbers<'a>>,
 }
 
-/// The image that was looked at.
+/// The image of the report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ImageNumbers<'a> {
     pub what: &'a str,
@@ -45,7 +45,7 @@ pub struct ClassNumbers<'a> {
     pub probability: f64,
 }
 
-/// A mask in numbers.
+/// The numbers of a mask.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct MaskNumbers {
     pub share: f64,
@@ -53,7 +53,7 @@ pub struct MaskNumbers {
     pub iou: Option<f64>,
 }
 
-/// What speaks for a goal: a class's number, or `"mask"`.
+/// The evidence for a goal: a class's number, or `"mask"`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AttributionNumbers<'a> {
     #[serde(serialize_with = "goal")]
@@ -65,7 +65,7 @@ pub struct AttributionNumbers<'a> {
     pub occlusion: Option<PatchMap<'a>>,
 }
 
-/// A map at a layer's resolution.
+/// A map at the resolution of a layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerMap<'a> {
     pub layer: &'a str,
@@ -73,7 +73,7 @@ pub struct LayerMap<'a> {
     pub map: &'a Array,
 }
 
-/// A map of patches.
+/// The map of occlusion patches.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PatchMap<'a> {
     pub size: usize,
@@ -82,7 +82,7 @@ pub struct PatchMap<'a> {
     pub map: &'a Array,
 }
 
-/// How a classifier did on validation images.
+/// A classifier's results on validation images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JudgedNumbers<'a> {
     pub set: &'a str,
@@ -96,7 +96,7 @@ pub struct JudgedNumbers<'a> {
     pub confident: Vec<usize>,
 }
 
-/// A class is its number.
+/// Writes a class as its number.
 fn goal<S: Serializer>(goal: &Goal, serializer: S) -> Result<S::Ok, S::Error> {
     match goal {
         Goal::Class(class) => serializer.serialize_u64(*class as u64),
@@ -105,7 +105,7 @@ fn goal<S: Serializer>(goal: &Goal, serializer: S) -> Result<S::Ok, S::Error> {
 }
 
 impl<'a> Numbers<'a> {
-    /// Those of a report.
+    /// The numbers of a report.
     pub(super) fn of(report: &'a Report) -> Numbers<'a> {
         let ImageFacts { what, dims, label, .. } = &report.image;
         Numbers {

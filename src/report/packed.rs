@@ -1,8 +1,8 @@
-//! Numbers on their way into a page: bytes in base64, which a browser turns into typed arrays.
+//! Arrays in a page: bytes in base64, which a browser turns into typed arrays.
 //!
-//! `{"dims":[..],"f32":"..."}` holds every number, little-endian. `{"dims":[..],"u8":"...","min":m,"max":M}` holds each as
-//! one of 256 levels from m to M: four times smaller, and enough to look at. Where some are not finite there is `"none":255`:
-//! that level stands for them, and the others for 255 levels from m to M.
+//! `{"dims":[..],"f32":"..."}` holds every number, little-endian. `{"dims":[..],"u8":"...","min":m,"max":M}` holds each
+//! number as one of 256 levels from m to M. This is four times smaller, and precise enough to look at. With
+//! `"none":255`, level 255 stands for numbers that are not finite, and the others use 255 levels from m to M.
 
 use crate::core::text::base64;
 use serde::ser::SerializeMap;
@@ -19,7 +19,7 @@ pub struct Packed {
 #[derive(Debug, Clone, PartialEq)]
 pub enum PackedValues {
     Exact(Vec<f32>),
-    /// `none`: the highest level stands for numbers that are not finite.
+    /// `none`: whether the highest level stands for numbers that are not finite.
     Levels {
         levels: Vec<u8>,
         min: f32,
@@ -29,18 +29,18 @@ pub enum PackedValues {
 }
 
 impl Packed {
-    /// Every number as it is.
+    /// Stores every number exactly.
     pub fn exact(dims: &[usize], values: Vec<f32>) -> Packed {
         debug_assert_eq!(dims.iter().product::<usize>(), values.len());
         Packed { dims: dims.to_vec(), values: PackedValues::Exact(values) }
     }
 
-    /// Each number as the nearest of 256 levels between the smallest and the largest.
+    /// Stores each number as the nearest of 256 levels between the smallest and the largest.
     pub fn levels(dims: &[usize], values: &[f32]) -> Packed {
         debug_assert_eq!(dims.iter().product::<usize>(), values.len());
         let (min, max) = range(values);
         let none = values.iter().any(|v| !v.is_finite());
-        // In f64, where no two of them are too far apart.
+        // In f64, so that the difference cannot overflow.
         let [low, high] = [min, max].map(f64::from);
         let scale = if max > min { f64::from(255 - u8::from(none)) / (high - low) } else { 0.0 };
         let level = |v: f32| if v.is_finite() { ((f64::from(v) - low) * scale).round() as u8 } else { 255 };
@@ -48,7 +48,7 @@ impl Packed {
         Packed { dims: dims.to_vec(), values: PackedValues::Levels { levels, min, max, none } }
     }
 
-    /// Bytes of its numbers, before base64.
+    /// Number of bytes of its numbers, before base64.
     pub fn bytes(&self) -> usize {
         match &self.values {
             PackedValues::Exact(values) => size_of_val(&values[..]),
@@ -57,7 +57,7 @@ impl Packed {
     }
 }
 
-/// The smallest and the largest of the finite numbers; 0 and 0 of none.
+/// The smallest and the largest of the finite numbers; 0 and 0 if there are none.
 fn range(values: &[f32]) -> (f32, f32) {
     let finite = values.iter().copied().filter(|v| v.is_finite());
     finite.map(|v| (v, v)).reduce(|(min, max), (v, _)| (min.min(v), max.max(v))).unwrap_or((0.0, 0.0))
@@ -100,7 +100,7 @@ mod tests {
             PackedValues::Levels { levels: vec![0, 128, 255], min: -1.0, max: 1.0, none: false }
         );
         assert_eq!(json(&levels), serde_json::json!({ "dims": [3], "u8": "AID/", "min": -1.0, "max": 1.0 }));
-        // A constant has one level, an empty array none.
+        // A constant array has one level, an empty array has none.
         assert_eq!(
             Packed::levels(&[2], &[7.0, 7.0]).values,
             PackedValues::Levels { levels: vec![0, 0], min: 7.0, max: 7.0, none: false }
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(Packed::levels(&[0], &[]).bytes(), 0);
     }
 
-    /// The widest range there is; numbers that are not finite take nothing from the others.
+    /// The widest range of f32. Numbers that are not finite do not affect the others.
     #[test]
     fn any_numbers_have_levels() {
         let levels = |values: &[f32]| Packed::levels(&[values.len()], values).values;

@@ -1,4 +1,4 @@
-//! Images on their way into a page.
+//! Images in a page.
 
 use crate::data::Image;
 use crate::draw::data_url;
@@ -13,7 +13,7 @@ const SIDE: usize = 384;
 pub struct Picture(pub Image);
 
 impl Picture {
-    /// An image, made smaller where it is very large.
+    /// An image, made smaller if it is very large.
     pub fn of(image: &Image) -> Picture {
         match image.size[1].max(image.size[2]) {
             0..=SIDE => Picture(image.clone()),
@@ -21,7 +21,7 @@ impl Picture {
         }
     }
 
-    /// A mask of 0 and 1, white where it is 1.
+    /// A mask of 0 and 1 as a picture, white where it is 1.
     pub fn of_mask(mask: &Image) -> Picture {
         Picture::of(&mask_picture(mask))
     }

@@ -1,4 +1,4 @@
-//! A profile of some steps of a training run.
+//! Profiles some steps of a training run.
 
 use crate::core::{Error, Result};
 use crate::inspect::profile::{Profile, Profiler, WARM_UP};
@@ -7,27 +7,27 @@ use crate::nn::ModuleExt;
 use crate::train::{Callback, Flow, Outcome, StepReport, Trainer};
 use std::path::{Path, PathBuf};
 
-/// Watches a training run's first steps, writes their profile to a file, and leaves the run alone from there on. The first
-/// [`WARM_UP`] steps are not part of it, nor is what comes between steps: validation, checkpoints, samples of the layers'
-/// health. Waiting for a step's batch is part of the step.
+/// Profiles the first steps of a training run, writes the profile to a file, and then leaves the run alone. The first
+/// [`WARM_UP`] steps are not part of the profile. What happens between steps is not part of it either: validation,
+/// checkpoints, samples of the layers' health. Waiting for a step's batch is part of the step.
 ///
-/// On a GPU the epochs in which it watches run without a graph.
+/// On a GPU the profiled epochs run without a CUDA graph.
 pub struct ProfileTraining<'a> {
     file: PathBuf,
     steps: usize,
-    /// Told what came of it. A file that could not be written after all does not end the run.
+    /// Receives the profile or the error. A file that cannot be written does not end the run.
     done: Box<dyn FnMut(Result<Profile>) + Send + 'a>,
-    /// Steps still to warm up.
+    /// Number of warm-up steps that are left.
     warm_up: usize,
     profiler: Option<Profiler>,
     title: String,
 }
 
 impl<'a> ProfileTraining<'a> {
-    /// Of so many steps, into this file; `done` hears of the profile once it is written, or why it could not be.
+    /// Profiles `steps` steps into this file. `done` receives the profile when it is written, or the error.
     ///
     /// # Errors
-    /// No steps; a file that cannot be written.
+    /// 0 steps; a file that cannot be written.
     pub fn new(
         file: &Path,
         steps: usize,

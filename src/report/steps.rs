@@ -1,4 +1,5 @@
-//! What a page needs to compute single outputs of a layer again, exactly: part of its input and output, and its parameters.
+//! What a page needs to compute single outputs of a layer again, exactly: a part of its input and output, and its
+//! parameters.
 
 use super::attrs::attrs;
 use super::crop::{Crop, Shapes, cut};
@@ -15,26 +16,26 @@ use serde_json::{Map, Value};
 /// Part of a layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Steps {
-    /// The layer's settings as its description has them; defaults are left out.
+    /// The layer's settings, from its description; defaults are left out.
     pub attrs: Map<String, Value>,
     /// `[channels, rows, columns]`, or `[values]`.
     pub input: Packed,
-    /// Likewise.
+    /// The output, in the same form.
     pub output: Packed,
-    /// Of the output channels that are here.
+    /// The weights of the output channels in this part.
     pub weight: Option<Packed>,
     pub bias: Option<Packed>,
     pub running_mean: Option<Packed>,
     pub running_var: Option<Packed>,
-    /// Of a convolution, how this machine's packed GEMM cuts its matrix product.
+    /// For a convolution: how this machine's packed GEMM cuts its matrix product.
     pub gemm: Option<Cut>,
-    /// The place of the first row and column here in the whole input and output.
+    /// The position of this part's first row and column in the whole input and output.
     pub origin: Origin,
-    /// The whole layer's shapes, without the batch.
+    /// The shapes of the whole layer, without the batch.
     pub full: Full,
 }
 
-/// Row and column where a part begins.
+/// The first row and column of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Origin {
     pub input: [usize; 2],
@@ -48,13 +49,13 @@ pub struct Full {
     pub output: Vec<usize>,
 }
 
-/// A layer's values on one image, dimensions without the batch.
+/// A layer's values for one image; its dimensions do not include the batch.
 pub struct LayerValues<'a> {
     pub dims: &'a [usize],
     pub values: &'a [f32],
 }
 
-/// Whether the steps of such a layer can be followed.
+/// Whether steps can be shown for this kind of layer.
 pub fn has_steps(kind: &str) -> bool {
     reads_all_channels(kind)
         || ["MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d"].contains(&kind)
@@ -65,7 +66,7 @@ fn reads_all_channels(kind: &str) -> bool {
     ["Conv2d", "ConvTranspose2d", "Linear", "Softmax", "LogSoftmax"].contains(&kind)
 }
 
-/// Takes the steps of a layer within about `budget` bytes; `None` for a layer or a shape that has none.
+/// Takes the part of a layer for its steps, within about `budget` bytes. `None` for a layer or a shape without steps.
 ///
 /// # Errors
 /// A layer without values.
@@ -82,7 +83,8 @@ pub fn steps(
     if !has_steps(kind) || (softmax && y.dims.len() != 1) {
         return Ok(None);
     }
-    // Without running statistics every image is normalised by its own: no number of the layer says how.
+    // Without running statistics every image is normalised by its own mean and variance, which the layer does not
+    // store.
     if kind.starts_with("BatchNorm") && parameter(module, "running_mean")?.is_none() {
         return Ok(None);
     }
@@ -141,7 +143,7 @@ fn gemm(module: &dyn Module, op: Field, [x, y]: [[usize; 3]; 2], weight: &[usize
     Ok(conv_cut(param.value()?.device(), &g))
 }
 
-/// A vector is channels of one place each.
+/// A vector is treated as channels of one place each.
 fn planes(dims: &[usize]) -> Option<[usize; 3]> {
     match *dims {
         [c, h, w] => Some([c, h, w]),
@@ -200,7 +202,7 @@ mod tests {
         }
     }
 
-    /// The convolution of what was taken is what was taken of the output: every part lies where it says.
+    /// The convolution of the input part equals the output part, so both parts have the right position.
     #[test]
     fn an_output_can_be_computed_from_its_part() {
         let layer = Conv2d::new(3, 8, 3).padding(1).stride(2);

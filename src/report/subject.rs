@@ -1,19 +1,19 @@
-//! The image that is looked at.
+//! The image of the report.
 
 use crate::core::{Error, Result};
 use crate::data::{DataDirs, Dataset, Image, checked, load};
 use crate::train::{Split, Trained};
 
-/// An image with what is known of it.
+/// An image with its known facts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
-    /// As the data set holds it, or would.
+    /// The image as a data set stores it.
     pub image: Image,
     /// Its true mask, 0 and 1.
     pub mask: Option<Image>,
-    /// Its class.
+    /// Its true class.
     pub label: Option<usize>,
-    /// What it is called.
+    /// The image's name.
     pub what: String,
 }
 
@@ -21,14 +21,14 @@ impl Shown {
     /// An image of the network's own data set, with its mask for a segmenter.
     ///
     /// # Errors
-    /// Opened without images; an index out of range; a file that cannot be read.
+    /// A network that was opened without images; an index out of range; a file that cannot be read.
     pub fn of_set(trained: &Trained, split: Split, index: usize) -> Result<Shown> {
         let masks = trained.network.loss.takes_masks();
         Shown::of(&**trained.split(split)?, index, masks)
     }
 
-    /// What is looked at when nobody chose: the first validation image; where the set is not here, the embedded sample's,
-    /// if the network takes such images; else a test picture.
+    /// The default image: the first validation image. If the set is not on this machine, an image of the embedded
+    /// sample, if it fits the network; otherwise a test picture.
     ///
     /// # Errors
     /// An image that cannot be read.
@@ -38,7 +38,7 @@ impl Shown {
         }
         let sample = load("sample", &DataDirs::default())?.val;
         if trained.size == sample.size() {
-            // The labels are those of another set.
+            // The sample's labels are not those of the network's data set.
             return Ok(Shown { label: None, ..Shown::of(&*sample, 0, false)? });
         }
         let [c, h, w] = trained.size.fixed().unwrap_or(trained.image);
@@ -66,7 +66,8 @@ impl Shown {
     }
 }
 
-/// A picture of `[C, H, W]` with something for every filter: a disc, stripes, a ramp, each channel turned a little.
+/// A picture of `[C, H, W]` with something for every filter: a disc, stripes and a ramp, slightly rotated in each
+/// channel.
 fn test_picture([c, h, w]: [usize; 3]) -> Image {
     let pixel = |channel: usize, row: usize, column: usize| {
         let (y, x) = ((row as f64 + 0.5) / h as f64 - 0.5, (column as f64 + 0.5) / w as f64 - 0.5);

@@ -1,4 +1,4 @@
-//! What a run folder tells of the training: curves from `metrics.jsonl`, each layer's health from `health.jsonl`.
+//! The training of a run folder: curves from `metrics.jsonl`, each layer's health from `health.jsonl`.
 
 use crate::core::Result;
 use crate::io::read_json_lines;
@@ -7,17 +7,17 @@ use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
 
-/// Bytes of samples of the layers' health that a page holds; beyond it every second one goes, and again.
+/// The most bytes of health samples in a page. While there are more, every second sample is dropped.
 const HEALTH: usize = 800_000;
 
-/// A run's course.
+/// The course of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Training {
     /// Both phases of each epoch, in order.
     pub phases: Vec<PhasePoint>,
-    /// Samples of the layers' health, as `health.jsonl` holds them; none where the run kept none.
+    /// Samples of the layers' health, as in `health.jsonl`; empty if the run took none.
     pub health: Vec<Value>,
-    /// Samples that the file holds.
+    /// Number of samples in the file.
     pub health_samples: usize,
 }
 
@@ -28,7 +28,7 @@ pub struct PhasePoint {
     pub phase: Phase,
     pub loss: f64,
     pub accuracy: f64,
-    /// Of masks.
+    /// For masks.
     pub dice: Option<f64>,
     pub seconds: f64,
 }
@@ -36,7 +36,7 @@ pub struct PhasePoint {
 /// Reads a run folder.
 ///
 /// # Errors
-/// Files that are there and cannot be read; a line, other than the last, that is no JSON.
+/// Files that exist but cannot be read; a line, other than the last, that is not JSON.
 pub fn training(run: &Path) -> Result<Training> {
     let phases = RunDir::history(run)?.into_iter().map(|report| PhasePoint {
         epoch: report.epoch,

@@ -1,16 +1,16 @@
 "use strict";
-// Where a classifier is wrong; masks of a segmenter.
+// The mistakes of a classifier; the masks of a segmenter.
 (() => {
   const R = window.Receptive;
 
-  // Shares of a row, so that rare classes count as much as common ones.
+  // Each count as a share of its row, so that rare classes are as visible as common ones.
   const shares = (counts) =>
     counts.map((row) => {
       const n = row.reduce((sum, count) => sum + count, 0);
       return row.map((count) => (n ? count / n : 0));
     });
 
-  // Few classes: a table with its counts.
+  // With few classes: a table with the counts.
   const table = (counts) => {
     const part = shares(counts);
     const cells = [];
@@ -51,7 +51,7 @@
     );
   };
 
-  // Many classes: a plane to point at.
+  // With many classes: a plane of cells that show their count when pointed at.
   const plane = (counts) => {
     const part = shares(counts);
     const drawn = R.plane({
@@ -69,10 +69,11 @@
     return R.el("div", {}, drawn.root, drawn.readout);
   };
 
-  // Pairs that are listed of very many classes.
+  // Number of pairs that are listed for very many classes.
   const PAIRS = 30;
 
-  // Very many classes: the report holds only the cells that are not 0, and the pairs confused most often are listed.
+  // With very many classes the report holds only the cells that are not 0. The pairs that are confused most often are
+  // listed.
   const pairs = ({ classes, cells }) => {
     const wrong = cells.filter(([label, taken]) => label !== taken).sort((a, b) => b[2] - a[2]);
     const rows = wrong
@@ -124,7 +125,7 @@
     ];
   };
 
-  // The classes it does worst at, the worst first.
+  // The classes with the lowest recall, the lowest first.
   const byClass = (perClass) => {
     const known = perClass
       .map((share, i) => [share, i])

@@ -1,6 +1,6 @@
 "use strict";
-// The network from top to bottom: a row a layer. A box is as wide as the image is there and as high as it has channels (both
-// on a logarithmic scale); lines at the left are outputs that skip layers.
+// The network from top to bottom, one row per layer. A box's width shows the image's size at that layer, and its height
+// the number of channels (both on a logarithmic scale). Lines at the left are outputs that skip layers.
 (() => {
   const R = window.Receptive;
   const HEIGHT = 30;
@@ -14,7 +14,7 @@
     ["roof", "% of roof", (v) => R.percent(v)],
   ];
 
-  // The image, then the report's rows; `from` counts in this list.
+  // The image, then the report's rows. `from` holds indices into this list.
   const nodes = () => {
     const { rows, layers, image } = R.report;
     const own = rows.map((row) => ({
@@ -27,7 +27,7 @@
     return [{ layer: null, facts: null, join: null, dims: image.dims, from: [] }, ...own];
   };
 
-  // Skipping edges as [from, to, lane]: edges that overlap lie in different lanes, short ones near the boxes.
+  // Skipping edges as [from, to, lane]. Edges that overlap are in different lanes, and short edges are near the boxes.
   const lanes = (all) => {
     const edges = all.flatMap((node, to) => node.from.filter((from) => from !== to - 1).map((from) => [from, to]));
     const taken = [];
@@ -56,10 +56,10 @@
     return `${f.path}, ${f.kind}, output ${R.shape(f.output)}, ${R.plural(f.parameters, "parameter")}, ${R.unit(f.flops, "FLOP")}, ${R.unit(f.activation_bytes, "byte")}, ${R.seconds(f.seconds)}`;
   };
 
-  // The end of a path that fits into so many letters: it tells layers apart.
+  // The last letters of a path, which tell layers apart.
   const fit = (path, letters) => (path.length <= letters ? path : "\u2026" + path.slice(path.length - letters + 1));
 
-  // Where everything stands, for a diagram of this width.
+  // The positions of everything, for a diagram of this width.
   const layout = (all, edges, metric, width) => {
     const wide = width < 400 ? 56 : 92;
     const gutter = 12 + LANE * Math.min(1 + Math.max(-1, ...edges.map((e) => e[2])), 9);
@@ -126,14 +126,14 @@
     );
   };
 
-  // From a row to the next one, straight down.
+  // A line from a row straight down to the next one.
   const link = (i, g) =>
     R.svg("path", {
       class: "edge",
       d: `M${g.center} ${g.y(i - 1) + g.size[i - 1][1] / 2}V${g.y(i) - g.size[i][1] / 2}`,
     });
 
-  // Around the rows between, with an arrow at its end.
+  // A line around the rows in between, with an arrow at its end.
   const skip = ([from, to, lane], g) => {
     const x = Math.max(4, g.gutter - 8 - LANE * lane);
     const [x0, x1] = [g.center - g.size[from][0] / 2, g.center - g.size[to][0] / 2];
@@ -174,7 +174,7 @@
     );
   };
 
-  // Mounts the diagram; choose(i) is called for the layer chosen. Returns {open(i)}, which marks a layer.
+  // Mounts the diagram. choose(i) is called when a layer is chosen. Returns {open(i)}, which marks a layer.
   R.diagram = (root, choose) => {
     const all = nodes();
     const edges = lanes(all);

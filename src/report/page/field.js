@@ -3,7 +3,7 @@
 (() => {
   const R = window.Receptive;
 
-  // What the places of a layer's output are called: in a vector by the first value of each.
+  // Names for the places of a layer's output. In a vector a place is named by its first value.
   const name = (layer, [row, column]) => {
     if (layer.output.length === 3) return `row ${row}, column ${column}`;
     if (!layer.receptive_field.jump.some(Boolean)) return "every value";
@@ -59,7 +59,7 @@
       view.show(R.seen(layers[chosen].receptive_field, ...unit));
       readout.textContent = tell(layers[chosen], unit);
     };
-    // The place whose field has its middle nearest to a pixel.
+    // The place whose receptive field has its middle nearest to a pixel.
     const nearest = (pixel, axis) => {
       const { size, jump, start } = layers[chosen].receptive_field;
       return jump[axis] ? Math.round((pixel - start[axis] - size[axis] / 2) / jump[axis]) : 0;
@@ -81,7 +81,7 @@
       move(unit[0] + step[0], unit[1] + step[1]);
     });
     root.append(R.el("div", { class: "split fields" }, R.el("div", {}, view.root, readout), list.root));
-    // Somewhere in the middle of the network the field is neither a point nor all.
+    // Start in the middle of the network, where the field is neither a single pixel nor the whole image.
     const start = layers.findIndex((layer) => layer.receptive_field.size[0] * 3 > height);
     const first = start < 0 ? layers.length - 1 : start;
     list.rows[first].click();

@@ -1,5 +1,5 @@
 "use strict";
-// The course of a training: curves, and how each layer did.
+// The course of a training run: curves, and the health of each layer.
 (() => {
   const R = window.Receptive;
 
@@ -42,7 +42,8 @@
 
   const log = (value) => (value > 0 ? Math.log10(value) : null);
 
-  // name, label, the number of a layer's sample, how it is drawn, what it says.
+  // Per metric: name, label, function that gives the number for a layer's sample, kind of drawing, function that gives
+  // the text.
   const METRICS = [
     [
       "update_ratio",
@@ -93,7 +94,7 @@
     return (v) => (log(v) === null ? null : toward(0.08 + (0.92 * (log(v) - low)) / (high - low || 1), accent));
   };
 
-  // A metric as a plane: a row a layer, a column a sample.
+  // A metric as a plane: one row per layer, one column per sample.
   const overview = (samples, [, label, value, kind, text]) => {
     const known = samples[0].layers
       .map((_, i) => i)
@@ -128,7 +129,7 @@
     );
   };
 
-  // Counts of one layer's samples in bins that all samples share; a sample without a finite value has none.
+  // Counts of one layer's samples in bins that all samples share. A sample without a finite value has no counts.
   const rebin = (histograms, bins) => {
     const axis = R.axisOver(histograms.flatMap((h) => [h.from, h.to]));
     const shared = histograms.map(({ from, to, counts }) => {
@@ -136,7 +137,7 @@
       if (!R.finite(from) || !R.finite(to)) return out;
       counts.forEach((n, i) => {
         const [start, end] = [i, i + 1].map((at) => axis.share(R.between(from, to, at / counts.length)) * bins);
-        // Each bin gets what of the interval lies in it; one without width lies in a single bin.
+        // Each bin gets the part of the interval that is in it. An interval without width is in a single bin.
         const first = Math.min(Math.floor(start), bins - 1);
         for (let bin = first; bin < bins && (bin < end || bin === first); bin++) {
           const inside = end > start ? (Math.min(end, bin + 1) - Math.max(start, bin)) / (end - start) : 1;

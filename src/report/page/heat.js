@@ -1,5 +1,5 @@
 "use strict";
-// Which pixels an answer rests on: Grad-CAM, saliency and occlusion, laid over the image.
+// Which pixels a prediction is based on: Grad-CAM, saliency and occlusion, drawn over the image.
 (() => {
   const R = window.Receptive;
 

@@ -1,5 +1,5 @@
 "use strict";
-// The open layer: its numbers, and views of what it does.
+// The open layer: its numbers, and views of its input, output and weights.
 (() => {
   const R = window.Receptive;
   let view = "maps";
@@ -41,7 +41,7 @@
     return all;
   };
 
-  // Shows layer `i` in `root`; go(i) opens another one.
+  // Shows layer `i` in `root`. go(i) opens another layer.
   R.layer = (root, i, go) => {
     const { layers } = R.report;
     const layer = layers[i];

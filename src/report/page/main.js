@@ -1,5 +1,5 @@
 "use strict";
-// Puts the page together.
+// Builds the page.
 (() => {
   const R = window.Receptive;
   const main = document.getElementById("main");
@@ -22,7 +22,7 @@
       const path = decodeURIComponent(coded);
       return R.report.layers.findIndex((layer) => layer.path === path);
     } catch {
-      // A percent sign that encodes nothing is in no layer's name.
+      // A percent sign that is not part of an encoding occurs in no layer's name.
       return -1;
     }
   };
@@ -37,7 +37,7 @@
       diagram.open(i);
       R.layer(panel, i, go);
     };
-    // Remembered in the address, so that a layer can be pointed to.
+    // Store the layer in the address, so that a link can point to it.
     const go = (i) => {
       if (i === open) return;
       show(i);
@@ -74,7 +74,7 @@
         if (i === current) anchor.setAttribute("aria-current", "true");
         else anchor.removeAttribute("aria-current");
       });
-      // On a phone the contents are wider than the screen.
+      // On a phone the table of contents is wider than the screen.
       bar.scrollLeft = anchors[current].offsetLeft - (bar.clientWidth - anchors[current].offsetWidth) / 2;
     };
     addEventListener("scroll", mark, { passive: true });
@@ -82,7 +82,7 @@
     mark();
   };
 
-  // In reading order; `when` says whether the report has what it shows.
+  // Sections in reading order. `when` tells whether the report has data for the section.
   const sections = (report) => [
     {
       id: "network",

@@ -1,5 +1,5 @@
 "use strict";
-// Feature maps: all of a layer's channels small, one of them large, and what a place in it sees of the image.
+// Feature maps: small maps of all channels, a large map of one channel, and the receptive field of a place in it.
 (() => {
   const R = window.Receptive;
 
@@ -12,7 +12,7 @@
     return { channels: 1, rows: Math.ceil(n / columns), columns, values, vector: true };
   };
 
-  // What the place at a cell sees of the image.
+  // The part of the image that the place at a cell depends on.
   const seen = (layer, plane, row, column) =>
     plane.vector
       ? R.seenByValue(layer, row * plane.columns + column)
@@ -51,7 +51,7 @@
     return parts.join(" ");
   };
 
-  // The small maps, as buttons; pick(channel) is called for the one chosen.
+  // The small maps, as buttons. pick(channel) is called when one is chosen.
   const thumbnails = (plane, most, pick) => {
     const grid = R.el("div", { class: "maps", role: "group", "aria-label": "Channels" });
     const area = plane.rows * plane.columns;
@@ -80,10 +80,10 @@
     };
   };
 
-  // Bars at most; of more classes those with the largest values.
+  // The most bars. With more classes, those with the largest values are shown.
   const BARS = 120;
 
-  // As many values as there are classes: they are the classes' scores.
+  // If there are as many values as classes, they are the classes' scores.
   const byClass = (values) => {
     const rows = Array.from(values, (value, i) => ({
       name: R.className(i),

@@ -1,5 +1,5 @@
 "use strict";
-// The head of the page: which network, which image, what it says.
+// The head of the page: the network, the image, and the prediction.
 (() => {
   const R = window.Receptive;
 

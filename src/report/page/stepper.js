@@ -1,22 +1,22 @@
 "use strict";
-// The stepper: one output of a layer at a time, computed again in double precision from what the layer read.
+// The stepper: computes one output of a layer at a time again, in double precision, from the layer's input.
 (() => {
   const R = (window.Receptive = window.Receptive || {});
   const S = (R.stepper = {});
 
-  // A packed array as {dims, values}, a vector being channels of one place each.
+  // A packed array as {dims, values}. A vector becomes channels of one place each.
   const planes = (packed) => {
     const { dims, values } = R.unpack(packed);
     return { dims: dims.length === 1 ? [dims[0], 1, 1] : dims, values };
   };
 
-  // A setting for height and width; one number stands for both.
+  // A setting for height and width. A single number is used for both.
   S.pair = (value, otherwise) => {
     if (value === undefined || value === null) return [otherwise, otherwise];
     return Array.isArray(value) ? value : [value, value];
   };
 
-  // Before and after, for height and width; `same` puts the odd one after.
+  // Padding before and after, for height and width. With `same`, an odd pixel goes after.
   S.padding = (value, kernel, dilation) => {
     if (value === "same")
       return [0, 1].map((axis) => {
@@ -26,8 +26,8 @@
     return S.pair(value === "valid" ? 0 : value, 0).map((p) => [p, p]);
   };
 
-  // A layer's part with its place in the whole: at(channel, row, column) counts from the corner of the whole, and is NaN
-  // outside the part.
+  // A part of a layer and its position in the whole. at(channel, row, column) counts from the corner of the whole
+  // layer, and is NaN outside the part.
   S.part = (packed, origin, full) => {
     const { dims, values } = planes(packed);
     const [channels, h, w] = dims;
@@ -56,8 +56,9 @@
     b: layer.bias && R.unpack(layer.bias).values,
   });
 
-  // What was computed here beside what the layer gave, to as many digits, six at most, as both have in common. `size` is that
-  // of all that was added up, `terms` how much it was: beyond their rounding in single precision nothing may differ.
+  // Compares the value computed here with the layer's value, with as many digits as both have in common, six at most.
+  // `size` is the sum of the absolute values of all terms, `terms` is their number. The values may differ only by
+  // rounding in single precision.
   S.agree = (computed, given, size, terms) => {
     const same = (digits) => R.number(computed, digits) === R.number(given, digits);
     let digits = 6;
@@ -90,8 +91,8 @@
     LogSoftmax: "softmax",
   };
 
-  // Shows the steps of a layer in `root`: layer = {path, kind, describe, attrs, input, output, weight, bias, running_mean,
-  // running_var, origin, full}, as Steps in steps.rs has them.
+  // Shows the steps of a layer in `root`. layer = {path, kind, describe, attrs, input, output, weight, bias,
+  // running_mean, running_var, origin, full}, as in Steps of steps.rs.
   R.mountStepper = (root, layer) => {
     const stepper = R.el("div", { class: "stepper", "data-kind": layer.kind });
     root.append(stepper);

@@ -1,5 +1,5 @@
 "use strict";
-// A convolution's output: the window on the input, the kernel, the products and their sum.
+// One output of a convolution: the window on the input, the kernel, the products and their sum.
 (() => {
   const R = window.Receptive;
   const S = R.stepper;
@@ -24,21 +24,21 @@
       extent: [0, 1].map((axis) => dilation[axis] * (kernel[axis] - 1) + 1),
       first: (o) => Math.floor(o / og) * cg,
       weight: (o, c, a, b) => w.values[((o * cg + c) * kh + a) * kw + b],
-      // The input position that tap k of output i reads, in or outside the input.
+      // The input position that tap k of output i reads. It may be outside the input.
       reach: (axis, i, k) => i * stride[axis] + k * dilation[axis] - padding[axis][0],
       // The output whose tap k reads input position p, or -1.
       reader: (axis, p, k) => {
         const from = p + padding[axis][0] - k * dilation[axis];
         return from >= 0 && from % stride[axis] === 0 ? from / stride[axis] : -1;
       },
-      // The output whose window has p nearest its middle.
+      // The output whose window has its middle nearest to p.
       nearest: (axis, p) =>
         Math.round((p + padding[axis][0] - (dilation[axis] * (kernel[axis] - 1)) / 2) / stride[axis]),
       inside: (p, q) => p >= 0 && q >= 0 && p < x.full[1] && q < x.full[2],
     };
   };
 
-  // The terms of output (o, i, j) in the order of the weight's row.
+  // The terms of output (o, i, j), in the order of the weight's row.
   const terms = ({ x }, g, { o, i, j }) => {
     const all = [];
     for (let c = 0; c < g.cg; c++)
@@ -55,11 +55,11 @@
 
   const { sum } = S;
 
-  // The sum of the products of each input channel.
+  // The sum of the products for each input channel.
   S.sums = (all, g) =>
     Array.from({ length: g.cg }, (_, c) => sum(all.slice(c * g.taps, (c + 1) * g.taps).map((term) => term.product)));
 
-  // Sums of parts, a cell each, pointed at to choose one.
+  // Sums of parts, one per cell. Pointing at a cell chooses its part.
   S.parts = (label, n, values, tell, choose) => {
     const columns = Math.min(n, n > 256 ? 64 : 32);
     const rows = Math.ceil(n / columns);
@@ -80,7 +80,7 @@
     return { root, redraw: plane.redraw, choose: (i) => plane.move(Math.floor(i / columns), i % columns) };
   };
 
-  // The window view: patch x kernel = products, for one input channel, and the sums of all.
+  // The window view: patch x kernel = products for one input channel, and the sums of all channels.
   const windowView = (L, g, over, choose) => {
     const [kh, kw] = g.kernel;
     const patch = S.grid("input under the window", "x", kh, kw, over);
@@ -135,7 +135,7 @@
     };
   };
 
-  // The sum, the bias, the result; and the same in words.
+  // The sum, the bias and the result, as numbers and in words.
   const total = (L, g, state) => {
     const { o, i, j } = state.at;
     const all = sum(state.all.map((term) => term.product));

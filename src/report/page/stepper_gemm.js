@@ -1,10 +1,10 @@
 "use strict";
-// A convolution's output as an element of a matrix product, and as part of a tile of that product.
+// One output of a convolution as an element of a matrix product, and as part of a tile of that product.
 (() => {
   const R = window.Receptive;
   const S = R.stepper;
 
-  // A matrix as a rectangle with a strip or a cell marked: all sizes in the units of the drawing.
+  // A matrix as a rectangle with a marked strip or cell. All sizes are in the units of the drawing.
   const matrix = (x, y, width, height, name, size, marks) => [
     R.svg("rect", { class: "matrix", x, y, width, height }),
     marks.map(([kind, left, top, w, h]) =>
@@ -14,7 +14,8 @@
     R.svg("text", { class: "muted", x: x + width / 2, y: y + height + 16, "text-anchor": "middle" }, size),
   ];
 
-  // weight [M, K] times columns [K, N] is output [M, N], sides as long as the logarithm of their size: nothing vanishes.
+  // weight [M, K] times columns [K, N] is output [M, N]. Sides are drawn on a logarithmic scale, so that none is too
+  // small.
   const product = ([m, k, n], row, column) => {
     const side = (v) => 16 + Math.log2(1 + v) * 9;
     const [M, K, N] = [m, k, n].map(side);
@@ -38,7 +39,7 @@
     return svg;
   };
 
-  // M, K, N of one group, and where an output stands.
+  // M, K, N of one group, and the position of an output.
   const inProduct = (L, g, { o, i, j }) => ({
     sizes: [g.og, g.k, L.y.full[1] * L.y.full[2]],
     group: Math.floor(o / g.og),
@@ -46,7 +47,7 @@
     column: i * L.y.full[2] + j,
   });
 
-  // The column, the row, and their products one below the other: of the chosen input channel.
+  // The column, the row and their products one below the other, for the chosen input channel.
   S.columns = (L, g) => {
     const drawing = R.el("div", {});
     const lead = R.el("p", { class: "note" });
@@ -94,7 +95,7 @@
     };
   };
 
-  // Where a tile begins and ends along its rows and columns: as Cut in cut.rs.
+  // Where a tile begins and ends along its rows and columns, as in Cut of cut.rs.
   const tileRows = (cut, m, i) => {
     const rows = cut.tile[0];
     let start = i - (i % rows);
@@ -110,13 +111,13 @@
     return [start, Math.min(n, start + cut.tile[1])];
   };
 
-  // Rows and columns of the output's tile.
+  // Rows and columns of the tile that contains the output.
   const tileOf = (cut, [m, , n], row, column) => {
     if (!cut.turned) return { rows: tileRows(cut, m, row), columns: tileColumns(cut, n, column) };
     return { rows: tileColumns(cut, m, row), columns: tileRows(cut, n, column) };
   };
 
-  // The tile, cell by cell, the output's marked.
+  // The tile, cell by cell. The output's cell is marked.
   const drawTile = (root, { rows, columns }, row, column) => {
     const [h, w] = [rows[1] - rows[0], columns[1] - columns[0]];
     const cells = [];
@@ -161,7 +162,7 @@
     });
   };
 
-  // The tile of the packed GEMM, and the blocks of K in which it is added up.
+  // The tile of the packed GEMM, and the blocks of K over which it sums.
   S.tile = (L, g) => {
     const cut = L.gemm;
     if (!cut) {

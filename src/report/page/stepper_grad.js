@@ -1,18 +1,19 @@
 "use strict";
-// The gradients of a convolution, for a dy of 1 at every output that the page holds: which products add up to one of them.
+// The gradients of a convolution if dy is 1 at every output that the page holds: the products that add up to one of
+// them.
 (() => {
   const R = window.Receptive;
   const S = R.stepper;
 
   const { sum } = S;
 
-  // How the upstream gradient is chosen, in words.
+  // Describes in words how the upstream gradient is chosen.
   const upstream = (L) =>
     L.y.values.length === L.y.full.reduce((n, size) => n * size, 1)
       ? "dy, the gradient that arrives at the output, is 1 everywhere here."
       : "dy, the gradient that arrives at the output, is 1 at every output this page holds and 0 elsewhere.";
 
-  // The output channels, of those here, that read input channel c.
+  // The output channels in this part that read input channel c.
   const readers = (L, g, c) => {
     const group = Math.floor(c / g.cg);
     return [group * g.og, Math.min((group + 1) * g.og, L.y.channels)];
@@ -33,7 +34,7 @@
     return terms;
   };
 
-  // The gradient of one whole channel of the input that is here.
+  // The gradient of one whole input channel in this part.
   const inputChannel = (L, g, c) => {
     const [h, w] = [L.x.rows[1] - L.x.rows[0], L.x.columns[1] - L.x.columns[0]];
     const out = new Float64Array(h * w);
@@ -56,7 +57,7 @@
   S.gradInput = (L, g) => {
     const [kh, kw] = g.kernel;
     const held = new Map();
-    // Channels of the input that some output here reads.
+    // Channels of the input that an output in this part reads.
     const channels = Math.min(L.x.channels, Math.ceil(L.y.channels / g.og) * g.cg);
     const dx = (c) => {
       if (!held.has(c)) held.set(c, S.like(L.x, 1, inputChannel(L, g, c)));
@@ -156,7 +157,7 @@
     };
   };
 
-  // The outputs that use weight (a, b), where their input is no padding: [{i, j, p, q, x}].
+  // The outputs that use weight (a, b) and whose input is not in the padding: [{i, j, p, q, x}].
   const toWeight = (L, g, o, c, a, b) => {
     const terms = [];
     for (let i = L.y.rows[0]; i < L.y.rows[1]; i++)

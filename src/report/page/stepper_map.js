@@ -1,12 +1,13 @@
 "use strict";
-// A plane of a layer with its padding, and marks on it: windows, taps, places.
+// A channel of a layer with its padding, and marks on it: windows, taps, places.
 (() => {
   const R = window.Receptive;
   const S = R.stepper;
-  // Cells shown along a side; of a larger plane those around what is looked at.
+  // The most cells along a side. Of a larger plane, only the cells around the marked place are shown.
   const MOST = 40;
 
-  // Strokes through the cells of a border that is `margin` wide: [[above, below], [left, right]]. Large cells have three.
+  // Hatching lines through the cells of a border that is `margin` wide: [[above, below], [left, right]]. Large cells
+  // have three.
   const hatch = ([h, w], [[above, below], [left, right]]) => {
     const strokes = [];
     const large = Math.max(h, w) <= 20;
@@ -19,7 +20,7 @@
     return strokes.join("");
   };
 
-  // The values of a plane as a picture.
+  // The values of a channel as a picture.
   const picture = (part, channel, most) => {
     const [rows, columns] = [part.rows[1] - part.rows[0], part.columns[1] - part.columns[0]];
     const canvas = document.createElement("canvas");
@@ -28,8 +29,8 @@
     return canvas.toDataURL();
   };
 
-  // part: what is drawn; margin: its padding, where it reaches the border; picked(row, column) hears the pointer, moved(rows,
-  // columns) the arrow keys.
+  // part: what is drawn. margin: its padding, where it reaches the border. picked(row, column) is called for the
+  // pointer, moved(rows, columns) for the arrow keys.
   S.map = ({
     label,
     part,
@@ -45,7 +46,7 @@
       [part.rows[0] === 0 ? margin[0][0] : 0, part.rows[1] === H ? margin[0][1] : 0],
       [part.columns[0] === 0 ? margin[1][0] : 0, part.columns[1] === W ? margin[1][1] : 0],
     ];
-    // The first and last row and column that can be seen.
+    // The first and the last row and column that can be shown.
     const whole = [
       [part.rows[0] - edges[0][0], part.rows[1] + edges[0][1]],
       [part.columns[0] - edges[1][0], part.columns[1] + edges[1][1]],
@@ -110,14 +111,14 @@
         caption.textContent = text;
         svg.setAttribute("aria-label", text);
       },
-      // Draws a channel of a part, which has the map's own size; `most` is the strongest colour.
+      // Draws a channel of a part that has the map's size. `most` is the value with the strongest colour.
       draw: (of, channel, most) => {
         const next = [of, channel, most];
         if (drawn && next.every((value, i) => value === drawn[i])) return;
         drawn = next;
         paint();
       },
-      // Keeps rows `top` to `bottom` and columns `left` to `right` in sight.
+      // Scrolls so that rows `top` to `bottom` and columns `left` to `right` are visible.
       look: ([top, bottom], [left, right]) => {
         const along = ([first, last], [from, to]) => {
           const size = Math.min(last - first, Math.max(MOST, to - from + 4));
@@ -134,7 +135,7 @@
       // [{kind, at: [row, column], size: [rows, columns]}]
       mark: (items) => {
         const rect = (kind, at, [height, width]) => R.svg("rect", { class: kind, x: at[1], y: at[0], width, height });
-        // Under each outline a wider one in the colour of the paper, to be seen on any other.
+        // Under each outline draw a wider one in the colour of the paper, so that it is visible on every colour.
         marks.replaceChildren(
           ...items.flatMap(({ kind, at, size = [1, 1] }) => [rect("halo", at, size), rect(kind, at, size)]),
         );
@@ -142,7 +143,7 @@
     };
   };
 
-  // Marks of places [row, column]: each for itself, or one around them where they leave no gaps.
+  // Marks for places [row, column]: one mark around all if they leave no gaps, otherwise one mark per place.
   S.around = (places) => {
     if (!places.length) return [];
     const along = (axis) => {
@@ -155,7 +156,7 @@
     return places.map((at) => ({ kind: "tap", at }));
   };
 
-  // A part of the same place as another, with its own values.
+  // A part at the same position as another one, with its own values.
   S.like = (part, channels, values) => {
     const [h, w] = [part.rows[1] - part.rows[0], part.columns[1] - part.columns[0]];
     return {
@@ -168,8 +169,8 @@
     };
   };
 
-  // Which channel, row and column of a part is looked at, with the controls that move it: `name` is that of the channel.
-  // changed() is called after every move, by hand or while playing.
+  // The chosen channel, row and column of a part, with controls that change them. `name` is the channel's name.
+  // changed() is called after every change, by hand or while playing.
   S.cursor = (y, name, changed) => {
     const middle = ([from, to]) => Math.floor((from + to - 1) / 2);
     const at = { o: 0, i: middle(y.rows), j: middle(y.columns) };

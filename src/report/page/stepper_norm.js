@@ -1,10 +1,10 @@
 "use strict";
-// Batch normalisation of one value: mean, deviation, scale, shift.
+// Batch normalisation of one value: mean, standard deviation, scale, shift.
 (() => {
   const R = window.Receptive;
   const S = R.stepper;
 
-  // A chain of small results, each made from those before: [{name, how, role, value}].
+  // A chain of small results, each computed from earlier ones: [{name, how, role, value}].
   const chain = (steps) =>
     R.el(
       "ol",
@@ -20,7 +20,7 @@
       ),
     );
 
-  // Everything behind the value at a place.
+  // All numbers that the value at a place is computed from.
   const normalise = (L, [means, variances, eps], { o, i, j }) => {
     const [x, mean, variance] = [L.x.at(o, i, j), means[o], variances[o]];
     const [gamma, beta] = [L.w ? L.w.values[o] : null, L.b ? L.b[o] : null];

@@ -1,10 +1,10 @@
 "use strict";
-// What the steps of all layers are put together from: numbers, grids, tables, controls.
+// Shared parts of the layers' steps: numbers, grids, tables, controls.
 (() => {
   const R = window.Receptive;
   const S = R.stepper;
 
-  // A number with the place it stands for, so that a test can read it.
+  // A number, labelled with its role so that a test can read it.
   S.value = (role, value, digits = 6, attrs = {}) =>
     R.el("span", { class: "value", "data-role": role, "data-value": String(value), ...attrs }, R.number(value, digits));
 
@@ -34,7 +34,8 @@
       bias === null ? null : [" + bias ", S.value("bias", bias), " = ", S.value("total", value, digits)],
     );
 
-  // Ways to look at a layer, of which one is open: modes[name](L, g) => {root, update, stop}, made when it is first seen.
+  // Views of a layer, one of which is open: modes[name](L, g) => {root, update, stop}. A view is made when it is first
+  // opened.
   S.modes = (root, names, modes, ...given) => {
     const made = {};
     const holder = R.el("div", {});
@@ -50,7 +51,7 @@
     show(names[0][0]);
   };
 
-  // Two grids and what they make: under each other where there is no room.
+  // Two grids and their result. They are stacked if there is no room side by side.
   S.equation = (first, second, result) =>
     R.el(
       "div",
@@ -60,14 +61,14 @@
       R.el("div", { class: "signed" }, R.el("span", { class: "sign", "aria-hidden": "true" }, "="), result.root),
     );
 
-  // The strength of a colour behind a number: a share of the largest, weak enough to read on.
+  // The colour behind a number: its strength is the number's share of the largest, weak enough to read the number.
   S.tint = (value, most) => {
     if (!(most > 0) || !Number.isFinite(value)) return "";
     const share = Math.round(60 * Math.min(1, Math.abs(value) / most));
     return `color-mix(in srgb, var(${value < 0 ? "--negative" : "--positive"}) ${share}%, var(--paper))`;
   };
 
-  // A number short enough for a cell, beside others of which `most` is the largest.
+  // A number short enough for a cell. `most` is the largest of the numbers beside it.
   S.brief = (value, most) => {
     const order = Math.floor(Math.log10(most > 0 ? most : 1));
     const decimals = (order < -1 ? 1 : 2) - order;
@@ -79,8 +80,9 @@
       .replace("-", "");
   };
 
-  // Rows x columns of numbers on their colours. show(tell, most): tell(r, c) => {value, text, kind, attrs}, most the largest
-  // value, which has the strongest colour; over(r, c) hears the pointer, over(null) that it left.
+  // Rows x columns of numbers on colours. show(tell, most): tell(r, c) => {value, text, kind, attrs}. `most` is the
+  // largest value, which has the strongest colour. over(r, c) is called when the pointer enters a cell, over(null) when
+  // it leaves.
   S.grid = (label, role, rows, columns, over) => {
     const cells = Array.from({ length: rows }, () =>
       Array.from({ length: columns }, () => R.el("td", { "data-role": role })),
@@ -121,7 +123,7 @@
     return { root: R.el("figure", {}, R.el("figcaption", {}, label), table), table, show, mark };
   };
 
-  // One of a range: two buttons and a slider.
+  // Chooses a number of a range: two buttons and a slider.
   S.dial = (name, min, max, value, changed) => {
     const input = R.el("input", { type: "range", min, max, value, "aria-label": name });
     const output = R.el("output", { "aria-live": "off" }, `${name} ${value}`);
@@ -163,7 +165,7 @@
 
   S.channels = (n) => S.range(n).map((channel) => [channel, String(channel)]);
 
-  // Steps through places by itself, unless the reader's system asks for less motion.
+  // Moves through the places automatically, unless the reader's system asks for reduced motion.
   S.player = (next) => {
     const still = matchMedia("(prefers-reduced-motion: reduce)");
     let timer = 0;
@@ -193,7 +195,7 @@
     return { root: button, stop, playing: () => timer !== 0 };
   };
 
-  // What this page holds of a layer, where that is not all.
+  // Describes the part of a layer that this page holds, if it is not the whole layer.
   S.held = ({ y }) => {
     const [channels, h, w] = y.full;
     const of = [];
@@ -212,10 +214,10 @@
     );
   };
 
-  // Where an output is, in words.
+  // The position of an output, in words.
   S.place = (y, i, j) => (y.vector ? "" : `(${i}, ${j}) of `);
 
-  // The sentence that says what is shown; read aloud, unless it changes by itself.
+  // The sentence that describes what is shown. Screen readers read it aloud, unless it changes automatically.
   S.says = (player) => {
     const root = R.el("p", { class: "says", "data-role": "says" });
     const say = (words) => {
@@ -242,7 +244,7 @@
       body,
     );
 
-  // What every layer's steps share: controls, maps side by side, and below them the rest.
+  // The frame of every layer's steps: controls, maps side by side, and the rest below.
   S.frame = (L, { controls, player }, maps, ...rest) =>
     R.el(
       "div",

@@ -1,12 +1,12 @@
 "use strict";
-// Pooling: the window, and which input won or what the sum is divided by.
+// Pooling: the window, and the input that won or the divisor of the sum.
 (() => {
   const R = window.Receptive;
   const S = R.stepper;
   const { sum, range } = S;
 
-  // Input rows or columns under each output, those of the padding included, and how much of it to draw. `counted` is how far
-  // the padding goes that counts in a mean.
+  // Input rows or columns under each output, including the padding, and how much of the padding to draw. `counted` is
+  // the padding that counts in a mean.
   const windows = ({ attrs, kind, x, y }) => {
     const [inputs, outputs] = [x.full.slice(1), y.full.slice(1)];
     if (kind.startsWith("Adaptive")) {
@@ -20,23 +20,24 @@
     const stride = attrs.stride === undefined || attrs.stride === null ? kernel : S.pair(attrs.stride, 1);
     const [padding, dilation] = [S.pair(attrs.padding, 0), S.pair(attrs.dilation, 1)];
     const under = (axis, i) => range(kernel[axis]).map((k) => i * stride[axis] - padding[axis] + k * dilation[axis]);
-    // What ceil_mode reaches beyond the padding is drawn as padding, too.
+    // Pixels that ceil_mode reaches beyond the padding are drawn as padding, too.
     const beyond = (axis) => under(axis, outputs[axis] - 1)[kernel[axis] - 1] - inputs[axis] + 1;
     const margin = [0, 1].map((axis) => [padding[axis], Math.max(padding[axis], beyond(axis))]);
     return { under, margin, counted: [0, 1].map((axis) => inputs[axis] + padding[axis]) };
   };
 
-  // The window of an output: its places, row by row, with the value there or null in the padding.
+  // The window of an output: its places, row by row, each with its value, or null in the padding.
   const cellsOf = (L, w, { o, i, j }) => {
     const [rows, columns] = [w.under(0, i), w.under(1, j)];
     const inside = (p, q) => p >= 0 && q >= 0 && p < L.x.full[1] && q < L.x.full[2];
     return rows.flatMap((p) => columns.map((q) => ({ p, q, x: inside(p, q) ? L.x.at(o, p, q) : null })));
   };
 
-  // Of equal values the first wins, row by row.
+  // Among equal values the first wins, row by row.
   const winnerOf = (real) => real.reduce((best, cell) => (best === null || cell.x > best.x ? cell : best), null);
 
-  // What a mean is divided by: taps in the input, or in its padding where that counts, never those beyond.
+  // The divisor of a mean: the taps in the input, and those in its padding if it counts. Taps beyond the padding never
+  // count.
   const divisorOf = ({ attrs }, { counted }, cells, real) => {
     if (attrs.divisor_override) return attrs.divisor_override;
     if (!counted || attrs.count_include_pad === false) return real.length;
@@ -88,7 +89,7 @@
     output.look([i, i + 1], [j, j + 1]);
   };
 
-  // The window in numbers; windows of an adaptive pooling differ in size.
+  // The window as numbers. The windows of an adaptive pooling differ in size.
   const windowGrid = (most) => {
     const root = R.el("div", { class: "grids" });
     let [grid, size] = [null, ""];
@@ -113,7 +114,7 @@
     const w = windows(L);
     const most = Math.max(R.largest(L.x.values), R.largest(L.y.values));
     const cursor = S.cursor(L.y, "channel", () => update());
-    // The output whose window has p nearest its middle.
+    // The output whose window has its middle nearest to p.
     const nearest = (axis, p) => {
       const [from, to] = axis ? L.y.columns : L.y.rows;
       const distance = (i) => {

@@ -1,5 +1,6 @@
 "use strict";
-// A transposed convolution from both ends: the inputs that reach one output, and the outputs that one input spreads over.
+// A transposed convolution from both sides: the inputs that reach one output, and the outputs that one input
+// contributes to.
 (() => {
   const R = window.Receptive;
   const S = R.stepper;
@@ -30,7 +31,7 @@
     };
   };
 
-  // What reaches output (o, p, q).
+  // The inputs that reach output (o, p, q).
   const reaching = (L, g, o, p, q) => {
     const terms = [];
     const first = Math.floor(o / g.og) * g.ig;
@@ -45,7 +46,7 @@
     return terms;
   };
 
-  // The two maps, and the grids of one input and one output channel between them.
+  // The two maps, and between them the grids for one input and one output channel.
   const common = (L, g, name, part, changed) => {
     const [kh, kw] = g.kernel;
     const cursor = S.cursor(part, name, changed);
@@ -124,7 +125,7 @@
 
   const scatter = (L, g) => {
     let out = 0;
-    // Channels of the input that go to an output channel here.
+    // Channels of the input that reach an output channel in this part.
     const channels = Math.min(L.x.channels, Math.ceil(L.y.channels / g.og) * g.ig);
     const ui = common(L, g, "input channel", { ...L.x, channels }, () => update());
     const { cursor, input, output, grids, mosts } = ui;

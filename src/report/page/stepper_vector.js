@@ -1,13 +1,13 @@
 "use strict";
-// Layers of vectors: linear and softmax.
+// Layers whose input is a vector: linear and softmax.
 (() => {
   const R = window.Receptive;
   const S = R.stepper;
   const { sum, range } = S;
-  // Products of a linear layer that are listed, the largest first.
+  // Number of products of a linear layer that are listed, the largest first.
   const LISTED = 12;
 
-  // n numbers as rows of cells: values() are those now, tell(k) the words for one.
+  // n numbers as rows of cells. values() returns the current numbers, tell(k) the words for one.
   const strip = (label, n, values, tell, readout) => {
     const columns = Math.min(n, Math.max(8, Math.ceil(Math.sqrt(n * 3))));
     const place = (r, c) => r * columns + c;
@@ -36,7 +36,7 @@
       ),
     );
 
-  // One output of a linear layer: a row of the weight times the input.
+  // One output of a linear layer: one row of the weight times the input.
   S.linear = (root, L) => {
     const [, n] = L.w.dims;
     const cursor = S.cursor(L.y, "output", () => update());

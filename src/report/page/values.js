@@ -1,5 +1,5 @@
 "use strict";
-// How a layer's values are spread, and its filters.
+// The distribution of a layer's values, and its filters.
 (() => {
   const R = window.Receptive;
 
@@ -17,7 +17,7 @@
       spread(values) + ".",
     );
 
-  // gamma and beta, a column a channel; layer normalisation has them for each element.
+  // gamma and beta, one column per channel. Layer normalisation has them for each element.
   const affine = (root, layer) => {
     const each = layer.affine.weight.dims.length === 1 ? "channel" : "element";
     const [weight, bias] = [layer.affine.weight, layer.affine.bias].map((packed) => R.unpack(packed).values);
@@ -65,21 +65,21 @@
     );
   };
 
-  // Each filter of three channels as one coloured picture, its own largest weight the strongest colour.
+  // Each filter of three channels as one colour picture. Its own largest weight has the strongest colour.
   const colored = (values, at, area) => {
     const most = R.largest(values.subarray(at, at + 3 * area)) || 1;
     return (p) => [...[0, 1, 2].map((c) => 127.5 + 127.5 * (values[at + c * area + p] / most || 0)), 255];
   };
 
-  // Kernels side by side with a line between them: a row a filter, a column an input channel; those of a coloured image are
-  // one colour.
+  // Kernels side by side, separated by lines: one row per filter, one column per input channel. If the layer reads a
+  // colour image, each filter is one colour picture.
   R.filters = (root, layer) => {
     const { shown, of } = layer.filters;
     const {
       dims: [filters, channels, h, w],
       values,
     } = R.unpack(shown);
-    // The filters of a linear layer are here only if it reads the image.
+    // The filters of a linear layer are in the report only if it reads the image.
     const color3 = of[1] === 3 && (layer.kind === "Linear" || R.readsImage(layer));
     const single = color3 || channels === 1;
     const across = single ? Math.min(filters, Math.max(4, Math.ceil(Math.sqrt(filters * 1.6)))) : channels;
