@@ -1,16 +1,16 @@
-//! Axes: where a value lies along a picture's side, and which round numbers are written beside it.
+//! Axes: the position of a value along a side of a picture, and the round numbers beside it.
 //!
-//! Any values make an axis, in bounded time: all equal, NaN and infinite, denormal, or so far apart that their difference
-//! overflows. An axis counts in a power of ten of its own, so its arithmetic never leaves the middle of f64's range, and it
-//! is never so short that neighbouring ticks are one number.
+//! An axis works for any values, in bounded time: all equal, NaN, infinite, denormal, or so far apart that their
+//! difference overflows. Each axis counts in its own power of ten, so that its arithmetic stays in the middle of f64's
+//! range. It is never so short that neighbouring ticks would be the same number.
 
 use std::ops::RangeInclusive;
 
-/// Magnitudes that are written as they are. Others are written in a power of ten that the axis's name states.
+/// Magnitudes that are written without a power of ten. For others, the axis's name states the power of ten.
 const PLAIN: RangeInclusive<f64> = 1e-3..=1e5;
-/// What is smaller counts as 0: 10 to the power of its exponent would be no normal number.
+/// Smaller values count as 0: ten to the power of their exponent would not be a normal number.
 const TINY: f64 = 1e-300;
-/// The least room above and below the values, and what it is of their magnitude.
+/// The least margin above and below the values; `MARGIN_SHARE` is its share of their magnitude.
 const MARGIN: f64 = 1e-3;
 const MARGIN_SHARE: f64 = 2e-4;
 
@@ -26,17 +26,17 @@ pub struct Axis {
 /// A round number on an axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tick {
-    /// Where it is: 0 at the lower end, 1 at the upper.
+    /// Its position: 0 at the lower end, 1 at the upper.
     pub share: f64,
-    /// In units of 10^[`Axis::exponent`].
+    /// Its value in units of 10^[`Axis::exponent`].
     pub value: f64,
-    /// The decimals that tell it from its neighbours.
+    /// The number of decimals that tells it from its neighbours.
     pub decimals: usize,
 }
 
 impl Axis {
-    /// An axis with a little room around these values; of those that are not finite nothing is known. From 0 to 1 where no
-    /// value is finite.
+    /// An axis with a small margin around these values. Values that are not finite are ignored. If no value is finite,
+    /// it goes from 0 to 1.
     pub fn over(values: impl IntoIterator<Item = f64>) -> Axis {
         let finite = values.into_iter().filter(|v| v.is_finite());
         let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
@@ -52,17 +52,18 @@ impl Axis {
         Axis { low: low - margin, high: high + margin, exponent }
     }
 
-    /// An axis of whole numbers from `first` to `last`, at least one further.
+    /// An axis of whole numbers from `first` to `last`. Its length is at least 1.
     pub fn counting(first: usize, last: usize) -> Axis {
         Axis { low: first as f64, high: last.max(first.saturating_add(1)) as f64, exponent: 0 }
     }
 
-    /// The power of ten that it counts in.
+    /// The power of ten in which it counts.
     pub fn exponent(&self) -> i32 {
         self.exponent
     }
 
-    /// Where a value is: 0 at the lower end, 1 at the upper. What lies outside is at the nearer end, NaN at the upper.
+    /// The position of a value: 0 at the lower end, 1 at the upper. A value outside is at the nearer end, NaN at the
+    /// upper.
     pub fn share(&self, value: f64) -> f64 {
         let share = self.share_of_units(value / 10f64.powi(self.exponent));
         if share.is_nan() { 1.0 } else { share.clamp(0.0, 1.0) }
@@ -72,20 +73,20 @@ impl Axis {
         (value - self.low) / (self.high - self.low)
     }
 
-    /// Round numbers along it, between `wanted` and a few less, rising.
+    /// Round numbers along the axis in rising order: `wanted` of them, or a few less.
     pub fn ticks(&self, wanted: u32) -> Vec<Tick> {
         let rough = (self.high - self.low) / f64::from(wanted.max(1));
         let power = 10f64.powf(rough.log10().floor());
         let step = power * [1.0, 2.0, 5.0].into_iter().find(|&m| m * power >= rough).unwrap_or(10.0);
         let decimals = (-step.log10().floor()).max(0.0) as usize;
         let first = (self.low / step).ceil();
-        // As many as fit: the step is no smaller than the length over `wanted`.
+        // No more than `wanted` ticks fit, because the step is at least the length divided by `wanted`.
         let values = (0..=wanted.max(1)).map(|i| (first + f64::from(i)) * step);
         let tick = |value| Tick { share: self.share_of_units(value).clamp(0.0, 1.0), value, decimals };
         values.take_while(|&value| value <= self.high).map(tick).collect()
     }
 
-    /// As [`ticks`](Self::ticks), those that are whole numbers.
+    /// As [`ticks`](Self::ticks), but only whole numbers.
     pub fn whole_ticks(&self, wanted: u32) -> Vec<Tick> {
         self.ticks(wanted).into_iter().filter(|tick| tick.value.fract() == 0.0).collect()
     }
@@ -100,7 +101,7 @@ mod tests {
         axis.ticks(wanted).iter().map(|t| format!("{:.*}", t.decimals, t.value)).collect()
     }
 
-    /// Bits of any kind, and those kinds that break scales, more often than chance would.
+    /// Random bits of any kind. Values that break scales are more frequent than by chance.
     fn value() -> impl Strategy<Value = f64> {
         let special = [
             0.0,
@@ -129,7 +130,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Few ticks, rising, told apart by what is written, on the axis; and every value has its place.
+        /// The ticks are few, rising, distinct in print, and on the axis. Every value has a position.
         #[test]
         fn any_values_make_an_axis(
             values in prop::collection::vec(value(), 0..12), same in any::<bool>(), wanted in 0u32..50,
@@ -167,7 +168,7 @@ mod tests {
         assert_eq!(Axis::counting(1, 3).whole_ticks(8).len(), 3);
     }
 
-    /// Losses of a run that diverged: once its ticks were an ulp apart, and there was no end to them.
+    /// The losses of a run that diverged: its ticks were once one ulp apart, and their number was unbounded.
     #[test]
     fn equal_and_huge_values_are_in_the_middle() {
         for value in [1e35, -f64::MAX, 4.2e20, 1e-200, 0.0, 3.0] {

@@ -6,16 +6,16 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rgb(pub [u8; 3]);
 
-/// Letters.
+/// Text.
 pub const INK: Rgb = Rgb([34, 34, 34]);
-/// Letters that matter less, and axes.
+/// Less important text, and axes.
 pub const FAINT: Rgb = Rgb([105, 105, 105]);
 /// Grid lines.
 pub const HAIR: Rgb = Rgb([224, 224, 224]);
-/// What is no number.
+/// NaN.
 pub const NO_NUMBER: Rgb = Rgb([128, 128, 128]);
 pub const WHITE: Rgb = Rgb([255, 255, 255]);
-/// The first of a pair: training, right.
+/// The first of a pair: training, correct.
 pub const BLUE: Rgb = Rgb([0, 95, 160]);
 /// The second of a pair: validation, wrong.
 pub const VERMILION: Rgb = Rgb([198, 76, 0]);
@@ -33,7 +33,7 @@ impl Rgb {
         Rgb([channel(0), channel(1), channel(2)])
     }
 
-    /// Whether light letters are read better on it than dark ones.
+    /// Whether light text is easier to read on it than dark text.
     pub fn is_dark(self) -> bool {
         let [r, g, b] = self.0.map(f64::from);
         0.2126 * r + 0.7152 * g + 0.0722 * b < 140.0
@@ -41,7 +41,7 @@ impl Rgb {
 }
 
 impl fmt::Display for Rgb {
-    /// `#005fa0`.
+    /// Writes it as `#005fa0`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [r, g, b] = self.0;
         write!(f, "#{r:02x}{g:02x}{b:02x}")

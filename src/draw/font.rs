@@ -1,26 +1,27 @@
-//! Letters as outlines: a picture that carries its letters needs no font where it is made nor where it is seen.
+//! Letters as outlines, so that a picture needs no font, neither where it is made nor where it is shown.
 //!
-//! `font/glyphs.txt` holds 204 characters of DejaVu Sans as SVG path data (ASCII, Latin-1 and some signs);
-//! `font/generate.py` made it from the font, `font/LICENSE` is the font's. A line: character, advance width, outline.
+//! `font/glyphs.txt` holds 204 characters of DejaVu Sans as SVG path data (ASCII, Latin-1 and some signs).
+//! `font/generate.py` made it from the font; `font/LICENSE` is the font's licence. Each line has a character, its
+//! advance width and its outline.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// Units of the outlines to the letters' size.
+/// Units of the outlines per font size.
 pub const EM: f64 = 512.0;
 
-/// Stands for every character that is not here.
+/// Is drawn instead of every character that is not in the table.
 const MISSING: char = '\u{fffd}';
 
 /// A letter.
 #[derive(Debug, Clone, Copy)]
 pub struct Glyph {
-    /// The character it is: `MISSING` for one that is not here.
+    /// The character, or `MISSING` for one that is not in the table.
     pub character: char,
-    /// How far the pen moves on.
+    /// The distance to the next letter.
     pub advance: u32,
-    /// SVG path data, from the pen's position on the base line. Empty for a space.
+    /// SVG path data, relative to the letter's origin on the base line. Empty for a space.
     pub outline: &'static str,
 }
 
@@ -34,22 +35,22 @@ static GLYPHS: LazyLock<BTreeMap<char, Glyph>> = LazyLock::new(|| {
     include_str!("font/glyphs.txt").lines().filter_map(glyph).collect()
 });
 
-/// How a character is drawn.
+/// The glyph of a character.
 pub fn glyph(character: char) -> Glyph {
     *GLYPHS.get(&character).unwrap_or(&GLYPHS[&MISSING])
 }
 
-/// Whether every character can be drawn as itself.
+/// Whether every character is in the table.
 pub fn covers(text: &str) -> bool {
     text.chars().all(|c| GLYPHS.contains_key(&c))
 }
 
-/// The length of a text in letters of this size.
+/// The width of a text at this font size.
 pub fn width(text: &str, size: f64) -> f64 {
     text.chars().map(|c| f64::from(glyph(c).advance)).sum::<f64>() * size / EM
 }
 
-/// The text, or as much of it and `…` as is no longer than `most`.
+/// The text, cut and ended by `…` if it is longer than `most`.
 pub fn fit(text: &str, size: f64, most: f64) -> Cow<'_, str> {
     if width(text, size) <= most {
         return text.into();
@@ -68,7 +69,7 @@ pub fn fit(text: &str, size: f64, most: f64) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    /// A line that was not understood would be a letter that is missing.
+    /// A line that cannot be parsed would be a missing letter.
     #[test]
     fn every_line_of_the_table_is_a_glyph() {
         assert_eq!(GLYPHS.len(), include_str!("font/glyphs.txt").lines().count());

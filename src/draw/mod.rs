@@ -1,12 +1,12 @@
-//! Drawing, with nothing but numbers: pictures that look the same on every machine, fonts or no fonts.
+//! Drawing without other libraries: pictures look the same on every machine, with or without fonts.
 //!
 //! | file | what |
 //! |---|---|
-//! | `svg.rs` | [`Svg`]: shapes, lettering and images on a white page |
+//! | `svg.rs` | [`Svg`]: shapes, text and images on a white page |
 //! | `font.rs`, `font/` | the outlines of the letters, from DejaVu Sans; how wide a text is |
-//! | `png.rs` | [`png`]: an image as a PNG file, or in the address of one ([`data_url`]) |
-//! | `axis.rs` | [`Axis`]: where values lie along a picture's side; round numbers beside it, for any values |
-//! | `page.rs`, `page/` | [`page`]: colours, elements and drawing that all HTML pages share |
+//! | `png.rs` | [`png`]: an image as a PNG file, or as a `data:` URL ([`data_url`]) |
+//! | `axis.rs` | [`Axis`]: positions of values along a picture's side; round numbers beside it, for any values |
+//! | `page.rs`, `page/` | [`page`]: colours, elements and drawing code that all HTML pages share |
 //! | `color.rs` | [`Rgb`], and scales that colour-blind readers tell apart |
 
 mod axis;

@@ -1,11 +1,11 @@
-//! Images as PNG files: 8 bits a sample, grey or RGB. Encoding is the `png` crate's.
+//! Images as PNG files: 8 bits per sample, grey or RGB. The `png` crate encodes them.
 
 use crate::core::text::base64;
 use crate::data::Image;
 use ::png::{AdaptiveFilterType, BitDepth, ColorType, Compression, Encoder, EncodingError, FilterType};
 
-/// An image of 1 or 3 channels as a PNG file, every pixel a square of `scale` by `scale`. Of other numbers of channels the
-/// first is shown; an image without pixels gives no bytes.
+/// An image of 1 or 3 channels as a PNG file. Every pixel becomes a square of `scale` by `scale`. With any other number
+/// of channels, the first channel is shown. An image without pixels gives no bytes.
 pub fn png(image: &Image, scale: usize) -> Vec<u8> {
     let [channels, h, w] = image.size;
     if channels * h * w * scale == 0 {
@@ -19,13 +19,13 @@ pub fn png(image: &Image, scale: usize) -> Vec<u8> {
     encode([w * scale, h * scale], color, &bytes).expect("memory takes all, and the sizes agree")
 }
 
-/// The same file as a `data:` URL, which holds it itself.
+/// The same file as a `data:` URL, which contains the file itself.
 pub fn data_url(image: &Image, scale: usize) -> String {
     format!("data:image/png;base64,{}", base64(&png(image, scale)))
 }
 
-/// Paeth's filter for all rows: good for photographs, and nothing is left of a row that repeats the one above, as the rows
-/// of an enlarged image do.
+/// Uses Paeth's filter for all rows. It is good for photographs. A row equal to the one above it, as in enlarged
+/// images, becomes all zeros.
 fn encode([w, h]: [usize; 2], color: ColorType, bytes: &[u8]) -> Result<Vec<u8>, EncodingError> {
     let mut file = Vec::new();
     let mut encoder = Encoder::new(&mut file, w as u32, h as u32);
@@ -44,7 +44,7 @@ fn encode([w, h]: [usize; 2], color: ColorType, bytes: &[u8]) -> Result<Vec<u8>,
 mod tests {
     use super::*;
 
-    /// What is decoded is what was written, enlarged.
+    /// Decoding gives the pixels that were written, enlarged.
     #[test]
     fn a_decoder_gets_the_pixels_back() {
         for channels in [1, 3] {

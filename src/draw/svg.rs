@@ -1,6 +1,6 @@
-//! An SVG page whose letters are outlines and whose images are inside it: one file, no fonts, the same bytes each time.
+//! An SVG page that contains its letters as outlines and its images as data: one file, no fonts, always the same bytes.
 //!
-//! Each letter that occurs is defined once and then used. The text itself stays in the page as `aria-label`, for screen
+//! Each letter that occurs is defined once and then referenced. The text itself is kept as `aria-label`, for screen
 //! readers and for searching.
 
 use super::color::{Rgb, WHITE};
@@ -10,7 +10,7 @@ use crate::data::Image;
 use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter, Write};
 
-/// Which part of a text is at its point.
+/// The part of a text that is placed at its point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anchor {
     Start,
@@ -18,7 +18,7 @@ pub enum Anchor {
     End,
 }
 
-/// A page of pixels; x to the right, y downwards.
+/// A page in pixels. x goes to the right, y downwards.
 #[derive(Debug)]
 pub struct Svg {
     size: [f64; 2],
@@ -43,7 +43,7 @@ impl Svg {
         self.add(format_args!(r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" fill="{fill}"/>"#));
     }
 
-    /// The outline of a rectangle, one pixel wide, outside it.
+    /// The outline of a rectangle, one pixel wide, drawn outside the rectangle.
     pub fn frame(&mut self, [x, y]: [f64; 2], [w, h]: [f64; 2], color: Rgb) {
         let [x, y, w, h] = [x - 0.5, y - 0.5, w + 1.0, h + 1.0].map(Num);
         self.add(format_args!(
@@ -66,12 +66,12 @@ impl Svg {
         self.add(format_args!(r#"<circle cx="{x}" cy="{y}" r="{r}" fill="{color}"/>"#));
     }
 
-    /// A text on a base line.
+    /// A text on a horizontal base line.
     pub fn text(&mut self, text: &str, at: [f64; 2], size: f64, anchor: Anchor, color: Rgb) {
         self.letters_of(text, at, size, anchor, color, "");
     }
 
-    /// A text that is read from below.
+    /// A text that is written upwards.
     pub fn text_upwards(&mut self, text: &str, at: [f64; 2], size: f64, anchor: Anchor, color: Rgb) {
         self.letters_of(text, at, size, anchor, color, " rotate(-90)");
     }
@@ -107,11 +107,11 @@ impl Svg {
         ));
     }
 
-    /// An image, every pixel a square of `scale` by `scale`.
+    /// An image. Every pixel becomes a square of `scale` by `scale`.
     pub fn image(&mut self, image: &Image, [x, y]: [f64; 2], scale: usize) {
         let [_, h, w] = image.size.map(|side| side * scale);
         let (x, y, data) = (Num(x), Num(y), data_url(image, scale));
-        // Enlarged already: the style is for screens with more than one dot a pixel.
+        // The PNG is enlarged already. The style is for screens with more than one dot per pixel.
         self.add(format_args!(
             r#"<image x="{x}" y="{y}" width="{w}" height="{h}" style="image-rendering:pixelated" href="{data}"/>"#
         ));
@@ -134,17 +134,17 @@ impl Svg {
     }
 }
 
-/// Two decimals at most.
+/// A number written with at most two decimals.
 struct Num(f64);
 
 impl Display for Num {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        // Adding 0 makes -0 a plain 0.
+        // Adding 0 turns -0 into 0.
         write!(f, "{}", (self.0 * 100.0).round() / 100.0 + 0.0)
     }
 }
 
-/// A text as an XML attribute holds it. XML has no way to write most control characters.
+/// Escapes a text for an XML attribute. XML cannot represent most control characters.
 struct Escaped<'a>(&'a str);
 
 impl Display for Escaped<'_> {
@@ -165,7 +165,8 @@ mod tests {
     use super::*;
     use crate::draw::color::INK;
 
-    /// No `<text>`: a viewer would need a font for it. Each letter is defined once, whatever the text.
+    /// There is no `<text>`, because a viewer would need a font for it. Each letter is defined once, whatever the text
+    /// is.
     #[test]
     fn letters_are_outlines_and_texts_are_escaped() {
         let mut svg = Svg::new(100.0, 50.0);

@@ -1,14 +1,16 @@
 "use strict";
-// Where numbers lie along a side of a drawing, and the round numbers beside it. Any numbers will do, in bounded time: all
-// equal, so far apart that their difference overflows, NaN, infinite, none (null, as JSON writes what is not finite).
+// The positions of numbers along a side of a drawing, and the round numbers beside it. It works for any numbers, in
+// bounded time: all equal, so far apart that their difference overflows, NaN, infinite, or null (JSON writes numbers
+// that are not finite as null).
 (() => {
   const R = window.Receptive;
 
-  // What is smaller counts as 0: a power of ten below it is not exact.
+  // Smaller numbers count as 0: a power of ten below this is not exact.
   const TINY = 1e-300;
-  // The least length of an axis, of the largest number on it: shorter, and its ticks would need many digits.
+  // The least length of an axis, as a fraction of the largest number on it. On a shorter axis the ticks would need many
+  // digits.
   const LEAST = 2e-3;
-  // A line of more points keeps four for each column of pixels.
+  // A line with more points than this keeps at most four per column of pixels.
   const MOST_POINTS = 2000;
 
   R.finite = Number.isFinite;
@@ -24,16 +26,17 @@
     return low <= high ? [low, high] : null;
   };
 
-  // The number that lies the share `t` of the way from one to another; their difference may overflow.
+  // The number at the fraction `t` of the way between two numbers. Their difference may overflow.
   R.between = (from, to, t) => from * (1 - t) + to * t;
 
-  // An axis from `low` to `high`: {low, high, share(value), ticks(count)}. A share is 0 at the lower end, 1 at the upper; what
-  // lies outside is at the nearer end, what is no number at the upper. A tick is {value, share, digits, decimals}: digits
-  // and decimals tell it from its neighbours. Ends that are too close are moved apart; none at all are 0 and 1.
+  // An axis from `low` to `high`: {low, high, share(value), ticks(count)}. A share is 0 at the lower end and 1 at the
+  // upper end. A value outside is at the nearer end, and NaN is at the upper end. A tick is {value, share, digits,
+  // decimals}: digits and decimals are enough to tell it from its neighbours. Ends that are too close are moved apart.
+  // Without ends the axis is 0 to 1.
   R.axis = (low, high) => {
     let ends = R.extent([low, high]) || [0, 1];
     const largest = Math.max(-ends[0], ends[1], ends[0], -ends[1]);
-    // Counted in a power of ten, so that nothing overflows.
+    // Work in units of a power of ten, so that nothing overflows.
     const order = largest < TINY ? 0 : Math.floor(Math.log10(largest));
     const unit = 10 ** order;
     ends = largest < TINY ? [0, 1] : ends.map((end) => end / unit);
@@ -50,12 +53,12 @@
       const stepOrder = Math.floor(Math.log10(step) + 1e-9);
       const first = Math.ceil(from / step - 1e-9);
       const out = [];
-      // A step is no shorter than the axis over `most`, so few fit.
+      // A step is at least the axis's length divided by `most`, so only a few ticks fit.
       for (let i = 0; i <= most + 1; i++) {
         const at = (first + i) * step;
         if (at > to + step * 1e-6) break;
         const value = Math.abs(at) < step * 1e-9 ? 0 : at * unit;
-        // Beyond the largest number there is.
+        // The value is beyond the largest number of the type.
         if (!R.finite(value)) continue;
         const digits = Math.max(1, Math.floor(Math.log10(Math.max(Math.abs(at), step)) + 1e-9) - stepOrder + 1);
         const decimals = Math.max(0, Math.min(9, -(stepOrder + order)));
@@ -67,17 +70,19 @@
     return { low: short > 0 ? back(from) : low, high: short > 0 ? back(to) : high, share, ticks };
   };
 
-  // The axis of these numbers and, if wanted, of fixed ends.
+  // The axis for these numbers and, if given, fixed ends.
   R.axisOver = (values, low, high) => {
     const [least, most] = R.extent(values) || [undefined, undefined];
     const known = R.extent([low, high, least, most]);
     return known ? R.axis(low ?? known[0], high ?? known[1]) : R.axis(0, 1);
   };
 
-  // A tick's number, or another one of its axis, with the digits that it needs. (R.number leaves one away beside a power of ten.)
+  // The number of a tick, or another number on its axis, with the digits that it needs. (R.number omits one digit
+  // beside a power of ten.)
   R.tick = (value, tick) => R.number(value, Math.max(3, (tick?.digits ?? 0) + 1));
 
-  // Points [x, y] of a drawing; of very many in a column of pixels the first, the lowest, the highest and the last.
+  // Points [x, y] of a drawing. If a column of pixels has very many, keep the first, the lowest, the highest and the
+  // last.
   const thinned = (points) => {
     if (points.length <= MOST_POINTS) return points;
     const out = [];
@@ -100,7 +105,8 @@
     return out;
   };
 
-  // A line through [x, y], as the `d` of a path, broken where y is no finite number; x(), y() place numbers.
+  // A line through [x, y], as the `d` of a path, broken where y is not finite. x() and y() convert numbers to
+  // positions.
   R.path = (points, x, y) => {
     const parts = [];
     let part = [];
@@ -117,7 +123,7 @@
     return parts.map((places) => drawn(thinned(places))).join("");
   };
 
-  // Crosses at height `top` for the points whose y is no finite number, as the `d` of a path; "" where there are none.
+  // Crosses at height `top` for points whose y is not finite, as the `d` of a path; "" if there are none.
   R.crosses = (points, x, top) => {
     const out = [];
     let last = -Infinity;
@@ -130,6 +136,6 @@
     return out.join("");
   };
 
-  // What crosses mean.
+  // The explanation of the crosses.
   R.CROSSES = "\u00d7 at the upper edge: the value is NaN or infinite.";
 })();

@@ -3,8 +3,8 @@
 (() => {
   const R = window.Receptive;
 
-  // Curves over whole numbers. series: [{name, color, dash, points: [[x, y], ...]}], y null where it is not finite. Options:
-  // label, format(value, tick), low, high.
+  // Curves over whole numbers. series: [{name, color, dash, points: [[x, y], ...]}], where y is null if it is not
+  // finite. Options: label, format(value, tick), low, high.
   R.lines = (series, options) => {
     const root = R.el("div");
     const all = series.flatMap((s) => s.points);
@@ -55,7 +55,7 @@
     });
   };
 
-  // Coloured names for lines.
+  // A legend: the names of lines in their colours.
   R.legend = (entries) =>
     R.el(
       "p",
@@ -77,7 +77,7 @@
       const x = (v) => along(axis.share(v));
       const chart = R.svg("svg", { width, height, role: "img", "aria-label": options.label });
       counts.forEach((n, i) => {
-        // Roots, so that bars of few values are seen beside a bar of many.
+        // Square roots, so that bars of few values are visible beside a bar of many.
         const h = Math.sqrt(n / most) * (height - bottom - 4);
         const [a, b] = [i, i + 1].map((n) => R.between(from, to, n / counts.length));
         const wide = Math.max(x(b) - x(a) - 1, 1);
@@ -108,10 +108,10 @@
     });
   };
 
-  // A name, a bar and a number a row. rows: [{name, value, text, strong}]; a full bar is `full`, or the largest value; bars of
-  // negative values go left from zero.
+  // One row per entry with a name, a bar and a number. rows: [{name, value, text, strong}]. The longest bar has the
+  // value `full`, or the largest value. Bars of negative values go left from zero.
   R.bars = (rows, label, full = 0) => {
-    // Shares of the largest, whose differences cannot overflow; what is not finite has no bar.
+    // Divide by the largest first: then differences cannot overflow. A value that is not finite has no bar.
     const all = R.largest([full, ...rows.map((row) => row.value)]) || 1;
     const part = (value) => (R.finite(value) ? value / all : 0);
     const [low, high] = R.extent([0, part(full), ...rows.map((row) => part(row.value))]);

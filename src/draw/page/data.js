@@ -1,5 +1,5 @@
 "use strict";
-// The report and how its numbers are read and written.
+// Access to the report, and functions that format its numbers.
 (() => {
   const R = (window.Receptive = window.Receptive || {});
 
@@ -16,14 +16,14 @@
     if (packed.f32 !== undefined) {
       return { dims: packed.dims, values: new Float32Array(bytes(packed.f32).buffer), exact: true };
     }
-    // Where some numbers are not finite, the highest level stands for them.
+    // If some numbers are not finite, the highest level stands for them.
     const none = packed.none ?? 256;
     const step = (packed.max - packed.min) / (none - 1);
     const values = Float32Array.from(bytes(packed.u8), (level) => (level === none ? NaN : packed.min + level * step));
     return { dims: packed.dims, values, exact: false };
   };
 
-  // A packed array as {dims, values, exact}; each is unpacked once.
+  // A packed array as {dims, values, exact}. Each array is unpacked only once.
   const unpacked = new WeakMap();
   R.unpack = (packed) => {
     if (!unpacked.has(packed)) unpacked.set(packed, read(packed));
@@ -32,7 +32,7 @@
 
   const minus = (text) => text.replace(/-/g, "\u2212");
 
-  // A number with about four digits, or as many as asked for.
+  // A number with about four digits, or with the number of digits given.
   R.number = (value, digits = 4) => {
     if (value === null || value === undefined || Number.isNaN(value)) return "\u2013";
     if (value === 0) return "0";
@@ -45,7 +45,7 @@
     return minus(String(Number(value.toPrecision(digits))));
   };
 
-  // With decimals, or a dash for what is no finite number.
+  // A number with decimals, or a dash if it is not finite.
   R.fixed = (value, decimals) => (Number.isFinite(value) ? minus(value.toFixed(decimals)) : "\u2013");
 
   R.thousands = (n) => (Number.isFinite(n) && Math.abs(n) < 1e21 ? String(n) : R.number(n)).replace(/\B(?=(\d{3})+$)/g, ",");
@@ -77,7 +77,7 @@
 
   R.percent = (share, digits = 1) => `${Number.isFinite(share) ? R.fixed(100 * share, digits) : "\u2013"}\u00a0%`;
 
-  // A number for rows and one for columns, or the one that stands for both.
+  // Numbers for rows and columns; a single number if both are equal.
   R.pair = ([rows, columns]) => (rows === columns ? R.number(rows) : `${R.number(rows)}, ${R.number(columns)}`);
 
   R.shape = (dims) => (dims.length ? dims.join("\u00d7") : "1");
@@ -91,17 +91,17 @@
 
   const rowOf = (layer) => R.report.rows.find((row) => R.report.layers[row.layer] === layer);
 
-  // Rows and columns of a row's places; a vector has those of the maps that it was flattened from.
+  // Rows and columns of a row's places. A vector has those of the maps that it was flattened from.
   const placesOf = (row) => {
     if (row.output.length === 3) return row.output.slice(1);
     return row.from[0] === null ? R.report.image.dims.slice(1) : placesOf(R.report.rows[row.from[0]]);
   };
   R.places = (layer) => placesOf(rowOf(layer));
 
-  // Whether nothing has come between the image and the layer.
+  // Whether the layer reads the image directly.
   R.readsImage = (layer) => rowOf(layer).from[0] === null;
 
-  // The layers that share a colour.
+  // The group of layers that share a colour.
   R.family = ({ kind, activation }) => {
     if (activation) return "act";
     if (kind.startsWith("Conv")) return "conv";

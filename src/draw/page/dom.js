@@ -1,5 +1,5 @@
 "use strict";
-// Elements, and how the keyboard moves between them.
+// Elements, and keyboard navigation between them.
 (() => {
   const R = window.Receptive;
 
@@ -18,7 +18,7 @@
   R.svg = (tag, attrs = {}, ...children) =>
     fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attrs, children);
 
-  // A name and its value, of a list of such.
+  // A name and its value, as an entry of a list.
   R.fact = (name, value) => R.el("div", {}, R.el("dt", {}, name), R.el("dd", {}, value));
 
   R.figure = (content, ...caption) => R.el("figure", {}, content, R.el("figcaption", {}, ...caption));
@@ -37,7 +37,7 @@
     return root;
   };
 
-  // Items side by side in the first row of a grid.
+  // The number of items in the first row of a grid.
   const columns = (items) => {
     const top = items[0].getBoundingClientRect().top;
     const below = items.findIndex((item) => Math.abs(item.getBoundingClientRect().top - top) > 2);
@@ -46,13 +46,13 @@
 
   const modified = (event) => event.ctrlKey || event.altKey || event.metaKey;
 
-  // The step of an arrow key, [rows, columns]; with a modifier it is the browser's.
+  // The step of an arrow key, [rows, columns]. With a modifier key, the browser handles it.
   R.arrow = (event) =>
     modified(event)
       ? undefined
       : { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
 
-  // One stop of the tab key for many items; arrows, Home and End move among them.
+  // Makes many items a single stop of the tab key. Arrows, Home and End move among them.
   R.roving = (root, selector) => {
     const items = () => [...root.querySelectorAll(selector)];
     const enter = (item) => {
@@ -80,7 +80,7 @@
     return enter;
   };
 
-  // Buttons of which one is on; `pick` hears its value.
+  // Buttons, one of which is on. `pick` is called with its value.
   R.choice = (label, options, value, pick) => {
     const group = R.el("div", { class: "choice", role: "group", "aria-label": label });
     group.append(R.el("span", { class: "label", "aria-hidden": "true" }, label));
@@ -99,7 +99,7 @@
   let ids = 0;
   R.id = (prefix) => `${prefix}-${++ids}`;
 
-  // Tabs: [{name, label, fill(panel)}]; a panel is filled when it is first seen.
+  // Tabs: [{name, label, fill(panel)}]. A panel is filled when it is first opened.
   R.tabs = (tabs, open, opened) => {
     const list = R.el("div", { class: "tabs", role: "tablist", "aria-label": "Views of the layer" });
     const root = R.el("div", {}, list);

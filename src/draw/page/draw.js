@@ -1,5 +1,5 @@
 "use strict";
-// Numbers as colours: blue below zero, paper at zero, vermilion above.
+// Numbers as colours: blue below zero, the colour of the paper at zero, vermilion above.
 (() => {
   const R = window.Receptive;
   const probe = document.createElement("canvas").getContext("2d");
@@ -11,17 +11,17 @@
     return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
   };
 
-  // Redraws what `draw` drew when the reader's system turns from light to dark or back.
+  // Calls `draw` again when the reader's system changes between light and dark.
   const dark = matchMedia("(prefers-color-scheme: dark)");
   R.themed = (draw) => {
     draw();
     dark.addEventListener("change", draw);
   };
 
-  // What is no number.
+  // The colour for NaN.
   const NO_NUMBER = [128, 128, 128, 255];
 
-  // The largest size of the finite numbers.
+  // The largest absolute value of the finite numbers.
   R.largest = (values) => {
     let most = 0;
     for (const value of values) {
@@ -31,13 +31,13 @@
     return most;
   };
 
-  // The colour that lies the share `t` of the way from one to another, as [r, g, b, a].
+  // The colour at the fraction `t` of the way between two colours, as [r, g, b, a].
   R.mix = (from, to, t) => {
     const part = (i) => from[i] + (to[i] - from[i]) * t;
     return [part(0), part(1), part(2), 255];
   };
 
-  // A colour scale over -most..most: (value) => [r, g, b, a]; infinite values have the strongest colours, NaN is grey.
+  // A colour scale over -most..most: (value) => [r, g, b, a]. Infinite values have the strongest colours, NaN is grey.
   R.diverging = (most) => {
     const [paper, positive, negative] = ["--paper", "--positive", "--negative"].map(R.color);
     return (value) => {
@@ -47,7 +47,7 @@
     };
   };
 
-  // The same over a picture: the weaker, the more transparent.
+  // The same scale for drawing over a picture: weaker values are more transparent.
   R.overlay = (most) => {
     const [positive, negative] = ["--positive", "--negative"].map(R.color);
     return (value) => {
@@ -57,7 +57,7 @@
     };
   };
 
-  // Paints rows x columns of colours into a canvas, one pixel each; nothing where there is no number.
+  // Paints rows x columns of colours into a canvas, one pixel each. Pixels without a number stay empty.
   R.paint = (canvas, rows, columns, color) => {
     canvas.width = columns;
     canvas.height = rows;
@@ -72,8 +72,9 @@
     context.putImageData(image, 0, 0);
   };
 
-  // A plane of cells with a cursor, moved by pointer or arrow keys. Options: label, rows, columns, color() -> (row, column)
-  // => rgba, tell(row, column) -> text, moved(row, column) or moved(null), below: a picture under it, smooth, readout.
+  // A plane of cells with a cursor, moved by pointer or arrow keys. Options: label, rows, columns, color() -> (row,
+  // column) => rgba, tell(row, column) -> text, moved(row, column) or moved(null), below (a picture under the plane),
+  // smooth, readout.
   R.plane = (options) => {
     const { rows, columns } = options;
     const canvas = R.el("canvas", { tabindex: "0", role: "img", "aria-label": options.label });
@@ -117,7 +118,7 @@
     return { root, readout, canvas, move, redraw, at: () => at };
   };
 
-  // The report's image in a frame that leaves room for what lies in the padding; show(field) draws a rectangle on it.
+  // The report's image in a frame that leaves room for the padding. show(field) draws a rectangle on it.
   R.imageView = (label) => {
     const [, height, width] = R.report.image.dims;
     const margin = Math.max(2, Math.round(Math.max(height, width) * 0.09));
@@ -143,13 +144,14 @@
     return { root, show };
   };
 
-  // The pixels that the output at `row`, `column` sees; a square of `side` outputs sees all that they see.
+  // The pixels that the output at `row`, `column` depends on. With `side`, those of a square of `side` x `side`
+  // outputs.
   R.seen = (field, row, column, side = 1) => ({
     start: [0, 1].map((axis) => field.start[axis] + field.jump[axis] * [row, column][axis] * side),
     size: [0, 1].map((axis) => field.size[axis] + field.jump[axis] * (side - 1)),
   });
 
-  // Where value `at` of a vector was before it was flattened: [channel, row, column].
+  // The position of value `at` of a vector before it was flattened: [channel, row, column].
   const before = (layer, at) => {
     const [rows, columns] = R.places(layer);
     const place = at % (rows * columns);
@@ -161,7 +163,7 @@
     return R.seen(layer.receptive_field, row, column);
   };
 
-  // "value 31", and where it was, if that matters to what it sees.
+  // "value 31", and its position before flattening, if this changes what it depends on.
   R.valueName = (layer, at) => {
     if (!layer.receptive_field.jump.some(Boolean)) return `value ${at}`;
     const [channel, row, column] = before(layer, at);
