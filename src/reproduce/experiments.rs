@@ -1,4 +1,4 @@
-//! The table of experiments: what the course notebooks trained, with which settings, and what they got.
+//! The table of experiments: what the course notebooks trained, with which settings, and the results they reported.
 
 use super::{Figure, Measure};
 use crate::core::{Error, ErrorKind, Result, similar};
@@ -8,38 +8,39 @@ use crate::nn::Scheme;
 use crate::optim::Decay;
 use crate::train::{Keep, RunConfig, Split};
 
-/// One row.
+/// One row of the table.
 pub struct Experiment {
-    /// As on the command line: `M7`.
+    /// The id on the command line: `M7`.
     pub id: &'static str,
     pub net: Net,
-    /// Data set, batch size, epochs, optimiser and rates; `None`: the network's own recipe is this experiment's.
+    /// Data set, batch size, epochs, optimiser and learning rates; `None`: the experiment uses the network's own
+    /// recipe.
     pub recipe: Option<fn() -> Recipe>,
-    /// What the recipe does not say.
+    /// Changes the settings that the recipe does not contain.
     pub adjust: fn(&mut RunConfig),
-    /// Epochs of a second run, which starts from the first one's weights.
+    /// Epochs of a second run, which starts from the first run's weights.
     pub then_epochs: Option<usize>,
     /// The numbers that are compared.
     pub figures: &'static [Figure],
-    /// Seconds the notebooks took, for each of their runs; empty where they do not say.
+    /// The seconds that the notebooks took, one number per run; empty if they do not report it.
     pub seconds: &'static [f64],
     /// What a reader of the table must know.
     pub remark: &'static str,
 }
 
-/// Which network.
+/// The network of an experiment.
 pub enum Net {
-    /// A row of the zoo.
+    /// A network of the zoo, by name.
     Zoo(&'static str),
-    /// An arch file's text: a network of one experiment alone.
+    /// The text of an arch file, for a network that only one experiment uses.
     Arch(&'static str),
 }
 
 impl Experiment {
-    /// The network, with this experiment's recipe as its own.
+    /// The network, with this experiment's recipe.
     ///
     /// # Errors
-    /// None for the rows of the table.
+    /// None for rows of the table.
     pub fn network(&self) -> Result<Network> {
         let mut network = match self.net {
             Net::Zoo(name) => models::find(name)?,
@@ -51,10 +52,10 @@ impl Experiment {
         Ok(network)
     }
 
-    /// The settings of its (first) run.
+    /// The settings of its run, or of the first of its two runs.
     ///
     /// # Errors
-    /// None for the rows of the table.
+    /// None for rows of the table.
     pub fn config(&self) -> Result<RunConfig> {
         let network = self.network()?;
         let mut config = RunConfig::new(&network, &network.recipe.data);
@@ -63,7 +64,7 @@ impl Experiment {
     }
 }
 
-/// The row with this id, in any case.
+/// The row with this id, ignoring case.
 ///
 /// # Errors
 /// No such row.
@@ -115,7 +116,7 @@ fn keep_last(config: &mut RunConfig) {
     config.keep = Keep::Last;
 }
 
-/// scikit-learn's StandardScaler, and its penalty, which spares the biases.
+/// Preprocessing by scikit-learn's StandardScaler, and scikit-learn's penalty, which does not apply to biases.
 fn scikit(config: &mut RunConfig) {
     config.normalize = Normalization::Pixels;
     config.decay = Decay::WeightsOnly;
@@ -135,8 +136,9 @@ layers = [
 ]
 "#;
 
-/// The step of scikit-learn's sag solver is `1 / (max |x|^2 / 4 + 1/4)`, along the mean gradient, once a sample: 64 of
-/// them are one step of 64 samples. 153,796.77 is the largest squared norm of a standardised MNIST image.
+/// The step size of scikit-learn's sag solver is `1 / (max |x|^2 / 4 + 1/4)`. It takes one step along the mean gradient
+/// per sample, so 64 of its steps are one step of 64 samples. 153,796.77 is the largest squared norm of a standardised
+/// MNIST image.
 const SAG_STEP_OF_64: f64 = 64.0 / (0.25 * (153_796.77 + 1.0));
 
 const NO_TIME: &[f64] = &[];

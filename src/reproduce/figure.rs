@@ -1,20 +1,20 @@
-//! The numbers that experiments are judged by.
+//! The numbers that experiments are compared by.
 
 use crate::models::Network;
 use crate::train::Split;
 
-/// A number that an experiment is judged by.
+/// A number that an experiment is compared by.
 pub struct Figure {
-    /// What is measured, where a row has several numbers.
+    /// What is measured, if a row has several numbers.
     pub label: &'static str,
     pub measure: Measure,
-    /// What the notebooks printed, in percent (of Dice: times 100); empty where they printed nothing. Two numbers are of two
-    /// runs of the same notebook, in the order of the seconds.
+    /// The numbers that the notebooks printed, in percent (Dice: times 100); empty if they printed none. Two numbers
+    /// are from two runs of the same notebook, in the same order as the seconds.
     pub published: &'static [f64],
 }
 
 impl Figure {
-    /// What the number is, in words. `network` is the experiment's.
+    /// Describes in words what the number is. `network` is the experiment's network.
     pub fn meaning(&self, network: &Network) -> String {
         let score = if network.loss.takes_masks() { "Dice, times 100," } else { "accuracy" };
         match self.measure {
@@ -42,6 +42,6 @@ pub enum Measure {
     BestOfSecond,
     /// The score of the last weights on these images.
     Last(Split),
-    /// The Dice of calling every pixel the object: what any segmentation must beat.
+    /// The Dice score if every pixel is predicted as object. Any segmentation must be better than this.
     AllObject,
 }

@@ -1,11 +1,11 @@
-//! The notebooks' experiments, each one command: `receptive reproduce ID`.
+//! The notebooks' experiments. One command runs one of them: `receptive reproduce ID`.
 //!
 //! | file | what |
 //! |---|---|
-//! | `experiments.rs` | the table: network, settings, published numbers, one row each |
-//! | `figure.rs` | what a number of the table is |
-//! | `runner.rs` | one row with one seed: ordinary run folders, resumed where they stopped |
-//! | `report.rs` | published and ours side by side, as text, Markdown and JSON |
+//! | `experiments.rs` | the table: one row per experiment with its network, settings and published numbers |
+//! | `figure.rs` | the kinds of numbers in the table |
+//! | `runner.rs` | runs one row with one seed in ordinary run folders, which are resumed where they stopped |
+//! | `report.rs` | the published numbers and ours side by side, as text, Markdown and JSON |
 //!
 //! ```
 //! let row = receptive::reproduce::find("m7")?;

@@ -1,4 +1,4 @@
-//! Published and ours, side by side.
+//! The published numbers and ours, side by side.
 
 use super::runner::{FIRST, RESULT, SECOND, read};
 use super::{EXPERIMENTS, Experiment, Figure, Measure, SeedResult};
@@ -22,42 +22,42 @@ pub struct ReportRow {
     pub model: String,
     pub optimizer: OptimizerKind,
     pub lr: f64,
-    /// 0 for an optimiser without one.
+    /// 0 for an optimiser without momentum.
     pub momentum: f64,
-    /// The notebook's.
+    /// The notebook's number of epochs.
     pub epochs: usize,
-    /// Of a second run, which goes on from the first one's weights.
+    /// Epochs of a second run, which starts from the first run's weights.
     pub then_epochs: Option<usize>,
-    /// What is measured, where an experiment has several numbers.
+    /// What is measured, if an experiment has several numbers.
     pub figure: &'static str,
-    /// What the notebooks printed, in percent.
+    /// The numbers that the notebooks printed, in percent.
     pub published: &'static [f64],
-    /// In percent; without results all three are absent.
+    /// In percent. Without results all three are `None`.
     pub mean: Option<f64>,
     pub lowest: Option<f64>,
     pub highest: Option<f64>,
-    /// Seeds measured.
+    /// Number of seeds measured.
     pub n: usize,
     /// Mean seconds of training and validation.
     pub seconds: Option<f64>,
-    /// The notebook's, the shorter of two.
+    /// The seconds of the notebook; if there are two runs, the shorter one.
     pub published_seconds: Option<f64>,
-    /// How many times faster than the notebook; only for the whole experiment.
+    /// The notebook's seconds divided by ours; only if the whole experiment was run.
     pub faster: Option<f64>,
-    /// Training images a second.
+    /// Training images per second.
     pub images_per_second: Option<f64>,
-    /// The runs that were measured, a folder for each seed, below the folder of the experiments.
+    /// The measured runs, one folder per seed, inside the folder of the experiments.
     pub runs: Vec<PathBuf>,
-    /// What differed from the notebook's settings: `1 epoch of 5, fraction 0.1`.
+    /// The settings that differed from the notebook's: `1 epoch of 5, fraction 0.1`.
     pub settings: String,
     pub remark: &'static str,
 }
 
 impl Report {
-    /// The rows of one experiment, from the results of its seeds; without any, what was published alone.
+    /// The rows of one experiment with the results of its seeds. Without results, only the published numbers.
     ///
     /// # Errors
-    /// None for the rows of the table.
+    /// None for rows of the table.
     pub fn of(experiment: &'static Experiment, results: &[SeedResult]) -> Result<Report> {
         let config = experiment.config()?;
         let settings = results.first().map(|result| settings(result, config.epochs)).unwrap_or_default();
@@ -124,7 +124,7 @@ impl Report {
         write_atomically(&folder.join("results.json"), json.as_bytes())
     }
 
-    /// As a Markdown table.
+    /// The report as a Markdown table.
     pub fn markdown(&self) -> String {
         let line = |cells: &Vec<String>| format!("| {} |\n", cells.join(" | ").replace('\n', " "));
         let cells = self.cells();
@@ -164,14 +164,14 @@ impl ReportRow {
     }
 }
 
-/// Where a figure was measured, as `M3-seed0/second`, if the run is still there.
+/// The run that a figure was measured on, for example `M3-seed0/second`, if it still exists.
 fn run_of(figure: &Figure, experiment: &Experiment, result: &SeedResult) -> Option<PathBuf> {
     let first = figure.measure == Measure::Best || experiment.then_epochs.is_none();
     let run = Path::new(result.folder.file_name()?).join(if first { FIRST } else { SECOND });
     result.folder.with_file_name(&run).exists().then_some(run)
 }
 
-/// What differed from the notebook.
+/// The settings that differed from the notebook's.
 fn settings(result: &SeedResult, epochs: usize) -> String {
     let mut parts = Vec::new();
     if result.epochs != epochs {
@@ -189,7 +189,7 @@ fn settings(result: &SeedResult, epochs: usize) -> String {
     parts.join(", ")
 }
 
-/// Every experiment with this machine's last result: of the settings measured last, all seeds.
+/// Every experiment with this machine's latest result: all seeds of the settings that were measured last.
 ///
 /// # Errors
 /// A folder or a result that cannot be read.
@@ -201,7 +201,7 @@ pub fn list(out: &Path) -> Result<Report> {
     Ok(Report { rows })
 }
 
-/// All seeds of the settings that were measured last.
+/// The results of all seeds, for the settings that were measured last.
 fn last_results(id: &str, out: &Path) -> Result<Vec<SeedResult>> {
     let entries = match std::fs::read_dir(out) {
         Ok(entries) => entries,

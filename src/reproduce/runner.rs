@@ -1,5 +1,5 @@
-//! One experiment with one seed. Its folder holds ordinary run folders, so a killed experiment goes on where it was, and
-//! `result.json` once everything is measured.
+//! Runs one experiment with one seed. Its folder holds ordinary run folders, so an experiment that was killed continues
+//! where it was. The folder also holds `result.json` when everything is measured.
 //!
 //! ```text
 //!   OUT/M3-seed0/first/  second/  result.json          OUT/F1-seed0-epochs1-fraction0.1/...
@@ -18,26 +18,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// The folders of an experiment's runs, and what they gave.
+/// The names of the folders of an experiment's runs, and of the file with its results.
 pub(super) const FIRST: &str = "first";
 pub(super) const SECOND: &str = "second";
 pub(super) const RESULT: &str = "result.json";
 
-/// What may differ from the notebook's settings; all of it is stated in the table.
+/// Options that change the notebook's settings. The table states all of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Where experiments lie.
+    /// The folder of the experiments.
     pub out: PathBuf,
     pub epochs: Option<usize>,
     pub fraction: Option<f64>,
     pub width: Option<usize>,
     pub data_dir: Option<PathBuf>,
     pub device: String,
-    /// 0: one for each core.
+    /// 0: one thread per core.
     pub threads: usize,
 }
 
-/// What one seed gave.
+/// The result of one seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeedResult {
     pub id: String,
@@ -46,19 +46,19 @@ pub struct SeedResult {
     pub figures: Vec<f64>,
     /// Seconds of training and validation.
     pub seconds: f64,
-    /// Of the first run.
+    /// Epochs of the first run.
     pub epochs: usize,
     pub fraction: Option<f64>,
     pub width: Option<usize>,
-    /// Training images a second, all phases counted.
+    /// Training images per second, over all phases.
     pub images_per_second: f64,
     /// The processor and its cores.
     pub machine: String,
     pub device: String,
     pub threads: usize,
-    /// The version that measured it.
+    /// The version of `receptive` that measured it.
     pub receptive: String,
-    /// The experiment's folder, where this was read or written.
+    /// The experiment's folder, from which this was read or to which it was written.
     #[serde(skip)]
     pub folder: PathBuf,
 }
@@ -68,7 +68,7 @@ pub struct SeedResult {
 pub struct Stopped(pub PathBuf);
 
 impl Options {
-    /// The folder of an experiment with this seed: other settings are another folder.
+    /// The folder of an experiment with this seed. Other settings have another folder.
     pub fn folder(&self, experiment: &Experiment, seed: u64) -> PathBuf {
         let mut name = format!("{}-seed{seed}", experiment.id);
         if let Some(epochs) = self.epochs {
@@ -83,7 +83,7 @@ impl Options {
         self.out.join(name)
     }
 
-    /// The notebook's settings with what differs.
+    /// The notebook's settings with the changes of these options.
     fn config(&self, experiment: &Experiment, seed: u64) -> Result<RunConfig> {
         let config = experiment.config()?;
         Ok(RunConfig {
@@ -98,10 +98,10 @@ impl Options {
         })
     }
 
-    /// An experiment's runs with this seed: their folders and settings.
+    /// The runs of an experiment with this seed: their folders and settings.
     ///
     /// # Errors
-    /// A setting out of range; no current folder that a path could be relative to.
+    /// A setting out of range; a relative path, if there is no current folder.
     pub fn runs(&self, experiment: &Experiment, seed: u64) -> Result<Vec<(PathBuf, RunConfig)>> {
         let folder = self.folder(experiment, seed);
         let first = self.config(experiment, seed)?;
@@ -117,15 +117,15 @@ impl Options {
     }
 }
 
-/// The run of an experiment's folder that its last figure is of. Any other path is given back as it is.
+/// The run inside an experiment's folder that gave its last figure. Any other path is returned unchanged.
 pub fn run_in(path: &Path) -> PathBuf {
     let is_run = |path: &Path| path.join("config.toml").is_file();
     let inner = [SECOND, FIRST].map(|name| path.join(name)).into_iter().find(|inner| is_run(inner));
     inner.filter(|_| !is_run(path)).unwrap_or_else(|| path.to_owned())
 }
 
-/// Runs an experiment with one seed, or goes on with it, or reads what it gave. `watch` makes a watcher for each run;
-/// `say` hears what a person should know.
+/// Runs an experiment with one seed, continues it, or reads its result. `watch` makes a callback for each run; `say`
+/// receives messages for the user.
 ///
 /// # Errors
 /// As [`train`]; a folder made with other settings.
@@ -152,7 +152,7 @@ pub fn run<'a, C: Callback + 'a>(
     }
     let runs = options.runs(experiment, seed)?;
     let _alone = alone(&folder)?;
-    // Whoever had the folder until now may have measured it.
+    // The process that held the lock before may have finished the measurement.
     if let Some(result) = known()? {
         return Ok(Ok(result));
     }
@@ -164,7 +164,7 @@ pub fn run<'a, C: Callback + 'a>(
             Ok(outcome) => outcome,
             Err(e) => {
                 dir.discard_unbegun();
-                // Best effort, and only an empty folder goes.
+                // Errors are ignored here; the folder is removed only if it is empty.
                 let _ = fs::remove_dir(&folder);
                 return Err(e);
             }
@@ -180,7 +180,7 @@ pub fn run<'a, C: Callback + 'a>(
     Ok(Ok(result))
 }
 
-/// What a `result.json` says; `None` when there is none.
+/// Reads a `result.json`; `None` if there is none.
 ///
 /// # Errors
 /// A file that cannot be read, or is not a result.
@@ -196,7 +196,7 @@ pub(super) fn read(file: &Path) -> Result<Option<SeedResult>> {
     Ok(Some(SeedResult { folder: file.parent().map(Path::to_owned).unwrap_or_default(), ..result }))
 }
 
-/// Makes the experiment's folder and keeps other processes out of it, until what comes back is dropped.
+/// Creates the experiment's folder and keeps other processes out of it until the returned file is dropped.
 fn alone(folder: &Path) -> Result<File> {
     fs::create_dir_all(folder).map_err(|e| Error::io(folder, "make the folder", e))?;
     let lock = File::open(folder).map_err(|e| Error::io(folder, "open", e))?;
@@ -211,7 +211,7 @@ fn alone(folder: &Path) -> Result<File> {
     }
 }
 
-/// A new run folder, or the one that is there, if it is of these settings.
+/// A new run folder, or the existing one if it has these settings.
 fn open(path: &Path, config: &RunConfig) -> Result<RunDir> {
     if !path.join("config.toml").exists() {
         return RunDir::create(path, config);
@@ -228,7 +228,7 @@ fn open(path: &Path, config: &RunConfig) -> Result<RunDir> {
     Ok(dir)
 }
 
-/// The settings that differ, by name, with what they were and what they are to be.
+/// The settings that differ, by name, with the old and the new value.
 fn differing(found: &RunConfig, config: &RunConfig) -> Vec<String> {
     let [found, config] = [found, config].map(|config| match serde_json::to_value(config) {
         Ok(Value::Object(settings)) => settings,
@@ -284,13 +284,13 @@ fn machine() -> String {
     format!("{}, {cores} cores", cpu.as_deref().unwrap_or("unknown processor"))
 }
 
-/// The weights after the last step.
+/// The network with the weights after the last step.
 fn last(runs: &[(PathBuf, RunConfig)]) -> Result<Trained> {
     let (path, config) = &runs[runs.len() - 1];
     Trained::with(config.clone(), &path.join("last.safetensors"), true)
 }
 
-/// Mean Dice on the test images of calling every pixel the object.
+/// Mean Dice on the test images if every pixel is predicted as object.
 fn all_object(trained: &Trained) -> Result<f64> {
     let loader = trained.loader(Split::Test, trained.config.val_batch_size)?;
     let mut sum = 0.0;
