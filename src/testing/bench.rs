@@ -1,5 +1,4 @@
-//! What every bench needs beside its measurement: flags, the refusal of a debug build, where a figure comes from, and the
-//! statistic.
+//! Shared code of the benchmarks: flags, the refusal of a debug build, the provenance of a figure, and the statistic.
 
 use crate::core::stats::median;
 use crate::core::{Error, Result};
@@ -8,19 +7,19 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::process::Command;
 
-/// What stands behind `cargo bench --bench NAME --`.
+/// The arguments after `cargo bench --bench NAME --`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Arguments {
     values: BTreeMap<String, String>,
-    /// Only what contains this is measured; empty for all.
+    /// Only names that contain this are measured; empty: all names.
     pub filter: String,
     question: Option<Question>,
 }
 
-/// So many names are listed in a message.
+/// The most names that a message lists.
 const FEW: usize = 12;
 
-/// What is asked of a bench instead of a measurement.
+/// A question to a benchmark, which is answered instead of measuring.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Question {
     Help,
@@ -28,13 +27,13 @@ enum Question {
 }
 
 impl Arguments {
-    /// Reads flags, each with a value, and at most one filter. `known` are the flags there are, as `--threads N`.
+    /// Reads flags, each with a value, and at most one filter. `known` are the existing flags, such as `--threads N`.
     ///
     /// # Errors
-    /// An unknown flag, one without its value, a second filter.
+    /// An unknown flag, a flag without its value, a second filter.
     pub fn parse(arguments: impl IntoIterator<Item = String>, known: &[&str]) -> Result<Arguments> {
         let mut found = Arguments::default();
-        // Cargo adds --bench by itself.
+        // Cargo itself adds `--bench`.
         let mut arguments = arguments.into_iter().filter(|argument| argument != "--bench");
         while let Some(argument) = arguments.next() {
             let question = match argument.as_str() {
@@ -74,17 +73,17 @@ impl Arguments {
     /// The value of a flag as a number.
     ///
     /// # Errors
-    /// It is none.
+    /// A value that is not a number.
     pub fn number<T: std::str::FromStr>(&self, flag: &str) -> Result<Option<T>> {
         let parse = |text: &str| text.parse().map_err(|_| not_a_number(flag, text));
         self.text(flag).map(parse).transpose()
     }
 
-    /// The text to print instead of a measurement, if `--help` or `--list` asks for one. `usage` is the command with its
-    /// flags, `names` are what there is to measure.
+    /// The text to print instead of measuring, if `--help` or `--list` asks for one. `usage` is the command with its
+    /// flags; `names` are all names that can be measured.
     ///
     /// # Errors
-    /// Nothing has a name that contains the filter.
+    /// No name contains the filter.
     pub fn answer<'a>(&self, usage: &str, names: impl Iterator<Item = &'a str>) -> Result<Option<String>> {
         if self.question == Some(Question::Help) {
             let flags = "  FILTER  measure only what has this in its name\n  --list  print the names\n  --help  print this";
@@ -104,7 +103,7 @@ impl Arguments {
         Ok(self.question.map(|_| chosen.join("\n")))
     }
 
-    /// Whether something of this name is to be measured.
+    /// Whether this name is to be measured.
     pub fn chosen(&self, name: &str) -> bool {
         name.contains(&self.filter)
     }
@@ -114,7 +113,7 @@ fn not_a_number(flag: &str, text: &str) -> Error {
     Error::argument(flag, format!("`{text}` is no number")).help(format!("{flag} 2"))
 }
 
-/// Refuses a debug build; `command` is the right one.
+/// Refuses a debug build; `command` is the command to use instead.
 ///
 /// # Errors
 /// This is a debug build.
@@ -130,20 +129,20 @@ pub fn release_build(command: &str) -> Result<()> {
 pub struct Provenance {
     /// The commit of the source, with `+` where files were changed since; `unknown` outside a repository.
     pub commit: String,
-    /// The processor's own name, where the system tells.
+    /// The processor's name, if the system reports it.
     pub cpu: Option<String>,
-    /// Threads the system lets this process run at once.
+    /// Number of threads that this process can run at once.
     pub cores: usize,
-    /// Threads that were used.
+    /// Number of threads that were used.
     pub threads: usize,
     /// The vector instructions that were used.
     pub simd: String,
-    /// What a figure is of the runs, as `median`.
+    /// How the figure was computed from the runs, for example `median`.
     pub statistic: String,
 }
 
 impl Provenance {
-    /// Of what this process measures with so many threads at a SIMD level.
+    /// The provenance of what this process measures with this many threads at this SIMD level.
     pub fn new(threads: usize, simd: impl ToString, statistic: &str) -> Provenance {
         let Machine { cpu, cores, .. } = Machine::detect();
         let (simd, statistic) = (simd.to_string(), statistic.to_owned());
@@ -171,7 +170,7 @@ fn commit() -> String {
     hash + if changed { "+" } else { "" }
 }
 
-/// The times of some runs, in the unit they were given.
+/// The times of some runs, in the unit in which they were given.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Times {
     pub median: f64,
@@ -180,10 +179,10 @@ pub struct Times {
 }
 
 impl Times {
-    /// Of at least one time.
+    /// The statistics of these times.
     ///
     /// # Panics
-    /// None was given.
+    /// If there are no times.
     pub fn of(times: Vec<f64>) -> Times {
         let min = times.iter().copied().reduce(f64::min).expect("at least one time");
         Times { min, runs: times.len(), median: median(times) }

@@ -1,4 +1,4 @@
-//! Visiting the cases of the table.
+//! Visits the cases of the op table.
 
 use crate::core::{DType, Result};
 use crate::cpu::CpuOptions;
@@ -13,7 +13,7 @@ pub type Failure = Box<dyn std::error::Error>;
 /// Runs `check` on every case of every op that has one of these tags, and panics with the list of all failures.
 ///
 /// # Panics
-/// When a check failed, or when there was no case to check.
+/// If a check failed, or if there was no case to check.
 pub fn for_each_case(tags: &[Tag], check: impl Fn(&'static OpSpec, &Case) -> Result<(), Failure>) {
     let mut failures = Vec::new();
     let mut checked = 0;
@@ -29,24 +29,24 @@ pub fn for_each_case(tags: &[Tag], check: impl Fn(&'static OpSpec, &Case) -> Res
     assert!(failures.is_empty(), "{} of {checked} cases failed:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// A CPU device for checks: outputs start as NaN.
+/// A CPU device for checks. Its outputs are filled with NaN before an op writes them.
 ///
 /// # Panics
-/// When the operating system refuses the threads.
+/// If the operating system refuses the threads.
 pub fn checked_cpu(threads: usize) -> Device {
     Device::cpu_with(&CpuOptions { threads, poison: true, ..CpuOptions::default() }).expect("a CPU device")
 }
 
-/// A CUDA device for checks, where there is one: outputs start as NaN, an error names its kernel, and no buffer is larger
-/// than it must be.
+/// A CUDA device for checks, if there is one. Its outputs are filled with NaN before an op writes them, an error names
+/// its kernel, and no buffer is larger than necessary.
 ///
 /// # Panics
-/// When there is none and `RECEPTIVE_REQUIRE_CUDA=1` says that there must be.
+/// If there is none and `RECEPTIVE_REQUIRE_CUDA=1` requires one.
 pub fn checked_cuda() -> Option<Device> {
     checked_cuda_with(CudaOptions { exact: true, ..CudaOptions::default() })
 }
 
-/// As [`checked_cuda`], with other settings beside the checks, and with recycled memory unless they ask for `exact`.
+/// As [`checked_cuda`], with other settings beside the checks. Memory is recycled unless the settings ask for `exact`.
 ///
 /// # Panics
 /// As [`checked_cuda`].
@@ -85,15 +85,15 @@ pub fn shapes(case: &Case, dtype: DType) -> Result<BTreeMap<String, Tensor>> {
 /// Runs a case on its own inputs.
 ///
 /// # Errors
-/// What the op refuses.
+/// An error of the op.
 pub fn call(spec: &'static OpSpec, case: &Case, device: &Device, dtype: DType) -> Result<Call> {
     spec.call(&case.attrs, &inputs(case, device, dtype)?)
 }
 
-/// Runs a case forward, and backward where it is differentiable: all outputs and gradients by name.
+/// Runs a case forward, and backward if it is differentiable. Returns all outputs and gradients by name.
 ///
 /// # Errors
-/// What the op refuses.
+/// An error of the op.
 pub fn run(
     spec: &'static OpSpec,
     case: &Case,

@@ -1,10 +1,10 @@
-//! Comparing tensors. The condition is `!(error <= allowed)`, so that NaN fails.
+//! Compares tensors. The condition is `!(error <= allowed)`, so that NaN fails.
 
 use crate::core::Result;
 use crate::tensor::Tensor;
 use std::fmt;
 
-/// What is being compared, for the message of a failure.
+/// What is compared, for the message of a failure.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     pub op: &'a str,
@@ -12,8 +12,8 @@ pub struct Place<'a> {
     pub tensor: &'a str,
 }
 
-/// How far a value may be from the expected one: `absolute + relative * largest`, where `largest` is the greatest
-/// finite magnitude in the expected tensor. (Relative to each element alone would fail on sums that cancel.)
+/// How far a value may be from the expected one: `absolute + relative * largest`. `largest` is the greatest finite
+/// magnitude in the expected tensor. (A tolerance relative to each element would fail for sums that cancel.)
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tolerance {
     pub absolute: f64,
@@ -21,7 +21,7 @@ pub struct Tolerance {
 }
 
 impl Tolerance {
-    /// Every bit of the value, though -0 equals 0.
+    /// All bits must be equal, except that -0 equals 0.
     pub const EXACT: Tolerance = Tolerance { absolute: 0.0, relative: 0.0 };
 
     /// `absolute + relative * largest`.
@@ -35,7 +35,7 @@ impl Tolerance {
     }
 }
 
-/// A comparison that failed: op, case, tensor, index, what came and what was expected.
+/// A comparison that failed: op, case, tensor, index, actual value and expected value.
 #[derive(Debug)]
 pub struct Mismatch(String);
 
@@ -47,11 +47,11 @@ impl fmt::Display for Mismatch {
 
 impl std::error::Error for Mismatch {}
 
-/// Compares `got` with `want`, which may differ in precision but not in shape. Infinities must be equal, and where NaN
-/// is expected (the mean of nothing) NaN must come. Integers are compared exactly.
+/// Compares `got` with `want`, which may differ in precision but not in shape. Infinities must be equal. Where NaN is
+/// expected (such as the mean of no values), the value must be NaN. Integers are compared exactly.
 ///
 /// # Errors
-/// The worst element, and how many are wrong.
+/// The worst element, and the number of wrong elements.
 pub fn close(place: Place, got: &Tensor, want: &Tensor, tolerance: Tolerance) -> Result<(), Mismatch> {
     let Place { op, case, tensor } = place;
     let start = format!("{op}, case `{case}`, {tensor}");
@@ -67,7 +67,7 @@ pub fn close(place: Place, got: &Tensor, want: &Tensor, tolerance: Tolerance) ->
     let error = |i: usize| if same(g[i], w[i]) { 0.0 } else { (g[i] - w[i]).abs() };
     #[allow(clippy::neg_cmp_op_on_partial_ord)] // a NaN error must count as wrong
     let wrong: Vec<usize> = (0..g.len()).filter(|&i| !(error(i) <= allowed)).collect();
-    // NaN is worse than any number; `max_by` keeps the last, so order by magnitude with NaN on top.
+    // NaN is worse than any number. `max_by` keeps the last, so order by magnitude with NaN at the top.
     let rank = |i: usize| if error(i).is_nan() { f64::INFINITY } else { error(i) };
     let Some(&worst) = wrong.iter().max_by(|&&a, &&b| rank(a).total_cmp(&rank(b))) else { return Ok(()) };
     fail(format!(
@@ -85,7 +85,7 @@ fn same(got: f64, want: f64) -> bool {
     got == want || got.is_nan() && want.is_nan()
 }
 
-/// The position of flat element `i` in a tensor of these dimensions.
+/// The index of flat element `i` in a tensor of these dimensions.
 pub fn index(dims: &[usize], mut i: usize) -> Vec<usize> {
     let mut position = vec![0; dims.len()];
     for (place, &d) in position.iter_mut().zip(dims).rev() {
@@ -108,7 +108,7 @@ mod tests {
         close(PLACE, &tensor(got), &tensor(want), tolerance)
     }
 
-    /// An output nobody wrote is NaN; a comparator written `err > tol` would let it pass.
+    /// An output that no kernel wrote is NaN. A comparison written as `err > tol` would accept it.
     #[test]
     fn nan_fails() {
         let error = compare(&[1.0, f64::NAN], &[1.0, 2.0], Tolerance::new(1e9, 0.0)).unwrap_err();

@@ -1,4 +1,4 @@
-//! The fast against the exact: f32 against f64.
+//! Compares the fast precision with the exact one: f32 with f64.
 
 use super::cases::{self, Failure};
 use super::close::{Place, Tolerance, close};
@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 
 /// Runs a case in f32 on `device` and in f64 on `exact`, forward and backward, and compares.
 ///
-/// An output or gradient is a sum of K products of numbers that round at 2^-24, so the error grows with sqrt(K). K is
-/// at most the op's operations, or its largest tensor, over the elements of the result.
+/// An output or gradient is a sum of K products of numbers that are rounded at 2^-24, so the error grows with sqrt(K).
+/// As an upper bound, K is the op's number of operations, or the size of its largest tensor, divided by the number of
+/// elements of the result.
 ///
 /// # Errors
 /// The worst element of the first tensor that is wrong.
@@ -23,7 +24,7 @@ pub fn f32_against_f64(
     rounded_against_f64(spec, case, device, exact, 0.0)
 }
 
-/// As [`f32_against_f64`], where `device` moves each factor of a product by up to `rounding`, relative to itself.
+/// As [`f32_against_f64`], for a `device` that rounds each factor of a product by a relative error of up to `rounding`.
 ///
 /// # Errors
 /// The worst element of the first tensor that is wrong.
@@ -37,20 +38,20 @@ pub fn rounded_against_f64(
     Reference::new(spec, case, exact)?.check(device, rounding)
 }
 
-/// A case's outputs and gradients in f64, to compare several devices with.
+/// A case's outputs and gradients in f64, with which several devices are compared.
 pub struct Reference {
     spec: &'static OpSpec,
     case: Case,
     want: BTreeMap<String, Tensor>,
-    /// The op's operations, or its largest tensor.
+    /// The op's number of operations, or the size of its largest tensor.
     work: u64,
 }
 
 impl Reference {
-    /// Computes them on `exact`.
+    /// Computes the reference on `exact`.
     ///
     /// # Errors
-    /// What the op refuses.
+    /// An error of the op.
     pub fn new(spec: &'static OpSpec, case: &Case, exact: &Device) -> Result<Reference> {
         let shapes = cases::shapes(case, DType::F64)?;
         let call = spec.call(&case.attrs, &shapes)?;
@@ -59,7 +60,7 @@ impl Reference {
         Ok(Reference { spec, case: case.clone(), want: cases::run(spec, case, exact, DType::F64)?, work })
     }
 
-    /// Compares f32 on `device`, which moves each factor of a product by up to `rounding`.
+    /// Compares f32 on `device`, which rounds each factor of a product by up to `rounding`.
     ///
     /// # Errors
     /// The worst element of the first tensor that is wrong.
@@ -67,7 +68,7 @@ impl Reference {
         let got = cases::run(self.spec, &self.case, device, DType::F32)?;
         for (name, want) in &self.want {
             let k = self.work as f64 / want.numel().max(1) as f64;
-            // Two factors are rounded in each product.
+            // Both factors of each product are rounded.
             let relative = (1e-6 + 2.0 * rounding) * k.max(1.0).sqrt();
             let tolerance = Tolerance::new(1e-6, relative);
             let place = Place { op: self.spec.name, case: self.case.label, tensor: name };
@@ -77,7 +78,8 @@ impl Reference {
     }
 }
 
-/// Large cases with more elements or operations than this are left to the benches, which check before they time.
+/// The limits of a test. Cases with more elements or operations are left to the benchmarks, which check before they
+/// time.
 #[derive(Debug, Clone, Copy)]
 pub struct Affordable {
     pub elements: usize,
@@ -85,10 +87,10 @@ pub struct Affordable {
 }
 
 impl Affordable {
-    /// Whether a case is within.
+    /// Whether a case is within the limits.
     ///
     /// # Errors
-    /// What the op refuses.
+    /// An error of the op.
     pub fn holds(self, spec: &'static OpSpec, case: &Case) -> Result<bool, Failure> {
         let elements: usize = case.inputs.iter().map(|x| x.dims.iter().product::<usize>()).sum();
         let flops = || spec.call(&case.attrs, &cases::shapes(case, DType::F32)?).map(|call| call.flops());

@@ -1,13 +1,13 @@
-//! Gradients against central differences, in f64.
+//! Compares gradients with central differences, in f64.
 //!
-//! With a fixed random cotangent `dy`, backward promises `d/dx sum(dy * f(x))`. The same number for one element is
+//! For a fixed random cotangent `dy`, backward must compute `d/dx sum(dy * f(x))`. For one element the same number is
 //!
 //! ```math
 //! \frac{1}{2 h} \sum \mathrm{dy} \, \bigl( f(x + h e_i) - f(x - h e_i) \bigr) + O(h^2)
 //! ```
 //!
-//! The cotangent is random because a plain `sum` as the loss cannot see a gradient that is transposed, shifted or
-//! (for softmax) missing.
+//! The cotangent is random. If the loss were a plain `sum`, a gradient that is transposed, shifted or (for softmax)
+//! missing would not be detected.
 
 use super::cases::{self, Failure};
 use super::close::{Place, Tolerance, close};
@@ -16,15 +16,15 @@ use crate::ops::{Case, OpSpec};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
-/// Half the distance of a central difference. Inputs are multiples of 2^-16, so both ends are exact.
+/// Half the distance of a central difference. Inputs are multiples of 2^-16, so both ends can be represented exactly.
 const STEP: f64 = 1.0 / (1 << 17) as f64;
 /// Truncation (h^2) and rounding (2^-53 / h) both stay below 1e-9 for values near 1.
 const TOLERANCE: Tolerance = Tolerance::new(1e-7, 1e-7);
-/// Elements of one input that are checked; of a larger one, as many drawn at random.
+/// The most elements of one input that are checked. Of a larger input, this many are chosen at random.
 const ELEMENTS: usize = 400;
 
-/// Checks every gradient of one case: against central differences, and that an input alone gets the same gradient as
-/// among others.
+/// Checks every gradient of one case by central differences. It also checks that an input gets the same gradient when
+/// it alone requires gradients.
 ///
 /// # Errors
 /// The worst element of the first gradient that is wrong.
@@ -56,7 +56,8 @@ fn elements(n: usize) -> Vec<usize> {
     chosen
 }
 
-/// Replaces the chosen elements of `gradient`, that of input `name`, by the central differences of `sum(dy * f)`.
+/// Replaces the chosen elements of `gradient` (the gradient of input `name`) by the central differences of `sum(dy *
+/// f)`.
 fn differences(
     spec: &'static OpSpec,
     case: &Case,

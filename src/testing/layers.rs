@@ -1,7 +1,7 @@
 //! The layers whose kernels are timed.
 //!
-//! Nobody lists the networks' layers here: each network runs on the meta device, where nothing is computed, and a hook
-//! reads from the tape what its convolutions and linear layers recorded.
+//! The networks' layers are not listed here. Each network runs on the meta device, where nothing is computed, and a
+//! hook reads from the tape which convolutions and linear layers were recorded.
 
 use super::step_cases::STEP_CASES;
 use crate::core::{DType, Geometry, Key, Result, Window};
@@ -11,7 +11,7 @@ use crate::tensor::{Device, Field, Node, Tensor};
 use serde::Serialize;
 use std::cell::RefCell;
 
-/// A layer: a linear one is a convolution of single pixels.
+/// A layer. A linear layer is described as a convolution of single pixels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Layer {
     pub label: String,
@@ -21,11 +21,11 @@ pub struct Layer {
     pub g: Geometry,
 }
 
-/// The three loops of a training step.
+/// The three computations of a training step.
 pub const LOOPS: [&str; 3] = ["forward", "grad input", "grad weight"];
 
 impl Layer {
-    /// `rows` times `i` features into `o`.
+    /// A product of `rows` rows with `i` features into `o` features.
     pub fn linear(label: impl Into<String>, rows: usize, i: usize, o: usize) -> Layer {
         let window = Window { kernel: [1; 2], stride: [1; 2], padding: [[0; 2]; 2], dilation: [1; 2] };
         let g = Geometry { n: rows, c: i, h: 1, w: 1, o, oh: 1, ow: 1, groups: 1, window };
@@ -48,35 +48,35 @@ impl Layer {
         Layer { label: label.to_owned(), op: "conv2d", g }
     }
 
-    /// Op and label.
+    /// The op and the label.
     pub fn name(&self) -> String {
         format!("{} {}", self.op, self.label)
     }
 
-    /// Input and weight, as `[64, 1, 28, 28] x [6, 1, 5, 5]`.
+    /// Input and weight, for example `[64, 1, 28, 28] x [6, 1, 5, 5]`.
     pub fn shapes(&self) -> String {
         let case = self.case();
         let shapes: Vec<String> = case.inputs.iter().map(|input| format!("{:?}", input.dims)).collect();
         shapes.join(" x ")
     }
 
-    /// Elements of its input, its weight and its output.
+    /// Number of elements of its input, its weight and its output.
     pub fn sizes(&self) -> [usize; 3] {
         let g = &self.g;
         [g.n * g.c * g.plane(), g.o * g.k(), g.n * g.o * g.out_plane()]
     }
 
-    /// Floating point operations of each loop.
+    /// Floating point operations of each of the three computations.
     pub fn flops(&self) -> f64 {
         2.0 * self.g.work() as f64
     }
 
-    /// Bytes of each loop: they differ in which of the three is written.
+    /// Bytes of each of the three computations. They differ only in which of the three tensors is written.
     pub fn bytes(&self) -> f64 {
         4.0 * self.sizes().iter().sum::<usize>() as f64
     }
 
-    /// The same layer as a case of its op, for the check.
+    /// The same layer as a case of its op, for the correctness check.
     pub fn case(&self) -> Case {
         let Geometry { n, c, h, w, o, groups, window, .. } = self.g;
         let label = "a layer of the benches";
@@ -90,12 +90,12 @@ impl Layer {
     }
 }
 
-/// Random numbers around 0, for an operand of a product: zeros would be multiplied with less power, and faster.
+/// Random numbers around 0, for an operand of a product. Multiplying zeros takes less power, and is therefore faster.
 pub fn noise(n: usize) -> Vec<f32> {
     (0..n as u64).map(|i| Key::new(1).bits(i) as f32 / u32::MAX as f32 - 0.5).collect()
 }
 
-/// A few layers of every kind: what a GPU's ladder shows.
+/// A few layers of every kind, which the benchmarks of a GPU's ladder show.
 pub fn few() -> Vec<Layer> {
     let mut layers = vec![
         Layer::linear("lenet5 fc1", 64, 400, 120),
@@ -111,7 +111,7 @@ pub fn few() -> Vec<Layer> {
     layers
 }
 
-/// What the networks of the step table do not have, or not at this size.
+/// Layers that the networks of the step table do not have, or do not have in this size.
 fn others() -> [Layer; 4] {
     [
         Layer::conv("resnet layer1", [32, 64, 56], [64, 1], 3, 1),
@@ -121,10 +121,10 @@ fn others() -> [Layer; 4] {
     ]
 }
 
-/// Square products, every distinct linear layer and convolution of the step table's networks, and some others.
+/// Square products, each distinct linear layer and convolution of the step table's networks, and some others.
 ///
 /// # Errors
-/// None: the networks of the table can be built.
+/// None: all networks of the table can be built.
 pub fn all() -> Result<Vec<Layer>> {
     let mut layers: Vec<Layer> = [512, 1024, 2048].map(|n| Layer::linear(n.to_string(), n, n, n)).into();
     for case in STEP_CASES {
@@ -138,13 +138,13 @@ pub fn all() -> Result<Vec<Layer>> {
         }
     }
     layers.extend(others());
-    // Products first, as on the ladder that convolutions stand on.
+    // Products come first, because the ladder of convolutions builds on the ladder of products.
     layers.sort_by_key(|layer| layer.op != "linear");
     Ok(layers)
 }
 
-/// The linear layers and convolutions of a network, in the order they run. A transposed convolution is the one whose
-/// input's gradient it computes.
+/// The linear layers and convolutions of a network, in the order they run. A transposed convolution is listed as the
+/// convolution whose input gradient it computes.
 ///
 /// # Errors
 /// An image that does not fit the network.
@@ -157,7 +157,7 @@ pub fn layers_of(model: &dyn Module, name: &str, batch: usize, input: [usize; 3]
     Ok(watch.found.into_inner())
 }
 
-/// Writes down the products. While a hook watches, every layer runs by itself.
+/// Collects the products. While a hook watches, layers are not fused.
 struct CollectProducts<'a> {
     model: &'a str,
     found: RefCell<Vec<Layer>>,
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(found[2], Layer::linear("lenet5 fc1", 64, 400, 120));
     }
 
-    /// A transposed convolution maps 8x8 pixels to 16x16: the convolution behind it goes back.
+    /// A transposed convolution from 8x8 to 16x16 pixels is listed as the convolution from 16x16 to 8x8.
     #[test]
     fn a_transposed_convolution_is_turned_around() {
         let found = of("unet", 1, [3, 32, 32]);

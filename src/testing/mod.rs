@@ -1,15 +1,15 @@
-//! The machinery that tests and benches share. Everything that checks ops iterates their table.
+//! Code that tests and benchmarks share. Everything that checks ops iterates over their table.
 //!
 //! | file | what |
 //! |---|---|
-//! | `bench.rs` | flags, statistic and provenance of a bench |
-//! | `close.rs` | comparing tensors, so that NaN fails and a failure names the element |
-//! | `cases.rs` | visiting every case of every op, and running one forward and backward |
-//! | `conformance.rs` | f32 against f64 |
-//! | `gradcheck.rs` | gradients against central differences |
+//! | `bench.rs` | flags, statistic and provenance of a benchmark |
+//! | `close.rs` | compares tensors, so that NaN fails and a failure names the element |
+//! | `cases.rs` | visits every case of every op, and runs one forward and backward |
+//! | `conformance.rs` | compares f32 with f64 |
+//! | `gradcheck.rs` | compares gradients with central differences |
 //! | `layers.rs` | the layers whose kernels are timed: products, and the networks' convolutions |
 //! | `step_cases.rs` | the networks and batches whose steps are timed |
-//! | `steps.rs` | timing whole training steps |
+//! | `steps.rs` | times whole training steps |
 
 pub mod bench;
 pub mod cases;

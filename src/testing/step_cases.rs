@@ -1,4 +1,4 @@
-//! The step table: which networks' training steps are timed, at which batch size and on which images.
+//! The step table: the networks whose training steps are timed, with batch sizes and image sizes.
 
 use super::steps::StepBench;
 use crate::core::Result;
@@ -8,7 +8,7 @@ use crate::train::GraphMode;
 /// A row of the step table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepCase {
-    /// As in `tests/peer/networks.py`, which has the same networks in PyTorch.
+    /// The name in `tests/peer/networks.py`, which has the same networks in PyTorch.
     pub name: &'static str,
     pub model: &'static str,
     pub batch_size: usize,
@@ -36,7 +36,7 @@ pub static STEP_CASES: &[StepCase] = &[
 ];
 
 impl StepCase {
-    /// The network, and the shapes to build it for.
+    /// The network, and the sizes to build it for.
     ///
     /// # Errors
     /// None for a row of the table.
@@ -46,7 +46,7 @@ impl StepCase {
         Ok((network, config))
     }
 
-    /// Its measurement, in about so many seconds.
+    /// The benchmark of this row. It takes about this many seconds.
     pub fn bench(&self, config: ModelConfig, seconds: f64) -> StepBench {
         StepBench { config, batch_size: self.batch_size, seconds, graph: GraphMode::Auto }
     }

@@ -1,12 +1,12 @@
 //! Times whole training steps of a network.
 //!
-//! A step is what a training loop repeats: forget the gradients, forward, loss, backward, SGD (rate 0.01, momentum 0.9).
-//! Three steps warm up, a fourth is timed to see how many fit the given time (at least 5, at most 500), and the
-//! forward pass alone (evaluation, nothing recorded) is timed a quarter as often. Images and labels are random: time
-//! does not depend on them.
+//! A step is what a training loop repeats: zero the gradients, forward, loss, backward, SGD (rate 0.01, momentum 0.9).
+//! Three steps warm up. A fourth step is timed to find how many fit into the given time (at least 5, at most 500). The
+//! forward pass alone (in evaluation mode, without recording gradients) is timed a quarter as often. Images and labels
+//! are random, because the time does not depend on them.
 //!
-//! On a GPU a step is captured as a CUDA graph and replayed, unless told otherwise, and each is timed until the device has
-//! finished it.
+//! On a GPU a step is captured as a CUDA graph and replayed, unless `graph` says otherwise. Each step is timed until
+//! the device has finished it.
 
 use super::bench::{Times, release_build};
 use crate::core::{DType, Error, Key, Result, Shape};
@@ -29,9 +29,9 @@ const MOMENTUM: f64 = 0.9;
 pub struct StepBench {
     pub config: ModelConfig,
     pub batch_size: usize,
-    /// About how long the timed steps shall take.
+    /// About how long the timed steps should take.
     pub seconds: f64,
-    /// Whether a GPU's step is captured and replayed.
+    /// Whether a step on a GPU is captured and replayed.
     pub graph: GraphMode,
 }
 
@@ -40,19 +40,19 @@ pub struct StepBench {
 pub struct StepTimes {
     pub model: String,
     pub device: String,
-    /// Worker threads.
+    /// Number of worker threads.
     pub threads: usize,
     /// Whether the steps were replayed from a CUDA graph.
     pub graph: bool,
     pub batch_size: usize,
     /// Channels, height, width.
     pub input: [usize; 3],
-    /// Timed steps.
+    /// Number of timed steps.
     pub runs: usize,
     pub step_ms_median: f64,
     pub step_ms_min: f64,
     pub forward_ms_median: f64,
-    /// The process's peak resident memory, where the system tells; on a GPU the peak of its tensors.
+    /// The peak resident memory of the process, if the system reports it; on a GPU the peak memory of its tensors.
     pub peak_bytes: Option<u64>,
     pub parameters: usize,
 }
@@ -61,7 +61,8 @@ impl StepBench {
     /// Times `network` on `device`.
     ///
     /// # Errors
-    /// A debug build, whose times mean nothing; a batch size or time of 0; an image too small for the network.
+    /// A debug build, whose times are meaningless; a batch size or time of 0; an image that is too small for the
+    /// network.
     pub fn run(&self, network: &Network, device: &Device) -> Result<StepTimes> {
         self.check(network)?;
         self.time(network, device)
@@ -114,10 +115,10 @@ impl StepBench {
         })
     }
 
-    /// Profiles so many steps of `network` on `device`, after the same warm-up; never from a graph.
+    /// Profiles this many steps of `network` on `device`, after the same warm-up, and never with a CUDA graph.
     ///
     /// # Errors
-    /// As [`run`](Self::run); no steps.
+    /// As [`run`](Self::run); 0 steps.
     pub fn profile(&self, network: &Network, device: &Device, steps: usize) -> Result<Profile> {
         self.check(network)?;
         if steps == 0 {
@@ -139,7 +140,8 @@ impl StepBench {
         Ok(profile)
     }
 
-    /// The step as a graph, where there is a GPU and one is wanted: run once, so that its memory is there, then captured.
+    /// The step as a CUDA graph, if there is a GPU and a graph is wanted. It runs once to allocate its memory, and is
+    /// then captured.
     fn capture(&self, device: &Device, step: impl Fn() -> Result<()>) -> Result<Option<Graph>> {
         match (device.as_cuda(), self.graph) {
             (Some(cx), GraphMode::Auto | GraphMode::On) => {
@@ -155,19 +157,19 @@ impl StepBench {
         }
     }
 
-    /// Normal pixels.
+    /// Images of normally distributed pixels.
     fn images(&self, device: &Device) -> Result<Tensor> {
         let (n, [c, h, w]) = (self.batch_size, self.config.input);
         let pixel = Key::new(0).child("images");
         let pixels = Shape::new(&[n, c, h, w])?.numel() as u64;
-        // Asked for on the device first: a batch beyond this machine is its error, not the allocator's end of the process.
+        // Allocate on the device first: if the batch is too large, this gives an error instead of ending the process.
         let images = Tensor::zeros(device, &[n, c, h, w], DType::F32)?;
         let values: Vec<f32> = (0..pixels).map(|i| pixel.normal(i) as f32).collect();
         images.copy_from(&Tensor::from_vec(device, values, &[n, c, h, w])?)?;
         Ok(images)
     }
 
-    /// Uniform labels; for a segmenter, masks of the size of its output.
+    /// Uniformly distributed labels; for a segmenter, masks with the size of its output.
     fn target(&self, network: &Network, model: &dyn Module, x: &Tensor) -> Result<Tensor> {
         let (dims, below) = match network.loss.takes_masks() {
             true => (model.forward(&Ctx::eval(&network.name), x)?.dims().to_vec(), 2),
@@ -177,12 +179,12 @@ impl StepBench {
         let count = Shape::new(&dims)?.numel() as u64;
         let labels: Vec<i64> = (0..count).map(|i| label.below(i, below) as i64).collect();
         let labels = Tensor::from_vec(x.device(), labels, &dims)?;
-        // Masks come from the loader in the network's dtype: converting them is no part of a step.
+        // The loader gives masks in the network's dtype, so converting them is not part of a step.
         if network.loss.takes_masks() { labels.to_dtype(x.dtype()) } else { Ok(labels) }
     }
 }
 
-/// A network that is trained on the same batch again and again.
+/// A network that is trained repeatedly on the same batch.
 struct Rig<'a> {
     network: &'a Network,
     device: &'a Device,
@@ -203,7 +205,7 @@ impl<'a> Rig<'a> {
         Ok(Rig { network, device, model, optimizer, x, target, steps: 0 })
     }
 
-    /// What a graph holds of a step.
+    /// The part of a step that a graph contains.
     fn compute(&self, step: u64) -> Result<()> {
         self.optimizer.zero_grad();
         let cx = Ctx::train(&self.network.name, Key::new(0).child("forward").step(step));
@@ -211,7 +213,7 @@ impl<'a> Rig<'a> {
         self.optimizer.apply()
     }
 
-    /// A whole step, to its end.
+    /// A whole step, until the device has finished it.
     fn step(&mut self, graph: Option<&Graph>) -> Result<()> {
         self.optimizer.set(LR)?;
         match (graph, self.device.as_cuda()) {
