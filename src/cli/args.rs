@@ -1,4 +1,4 @@
-//! What several subcommands' flags have in common.
+//! Flags that several subcommands share.
 
 use crate::core::Precision;
 use crate::core::{Error, ErrorKind};
@@ -11,7 +11,7 @@ use crate::train::{RunDir, TrainedOptions};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// `1x28x28`: channels, height, width.
+/// Parses `1x28x28`: channels, height, width.
 pub fn image_shape(text: &str) -> Result<[usize; 3], String> {
     let sizes: Option<Vec<usize>> = text.split('x').map(|size| size.parse().ok()).collect();
     let shape = sizes.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok());
@@ -22,7 +22,7 @@ pub fn image_shape(text: &str) -> Result<[usize; 3], String> {
     Err("channels, height and width must be at least 1, and the image not absurdly large".to_owned())
 }
 
-/// `1x28x28`.
+/// Writes `1x28x28`.
 pub fn image_text([c, h, w]: [usize; 3]) -> String {
     format!("{c}x{h}x{w}")
 }
@@ -32,7 +32,7 @@ fn model_help() -> String {
     format!("The network: {}", models::names())
 }
 
-/// The largest arch file that is read.
+/// The size limit of an arch file.
 const ARCH_BYTES: u64 = 1 << 20;
 
 /// Which network: a row of the zoo, or an arch file.
@@ -49,15 +49,15 @@ pub struct NetworkArgs {
 }
 
 impl NetworkArgs {
-    /// The files that these flags name.
+    /// The files that these flags read.
     pub fn inputs(&self) -> &[PathBuf] {
         self.arch.as_slice()
     }
 
-    /// The network.
+    /// The network that these flags name.
     ///
     /// # Errors
-    /// No network of that name, or none named at all; an arch file that cannot be read or does not describe one.
+    /// An unknown network, or none named; an arch file that cannot be read or that does not describe a network.
     pub fn open(&self) -> crate::Result<Network> {
         network(self.model.as_deref(), self.arch.as_deref())?.ok_or_else(|| {
             Error::new(ErrorKind::Missing, "model", "no network is named")
@@ -67,7 +67,7 @@ impl NetworkArgs {
     }
 }
 
-/// The network of that name or file, if one is named.
+/// The network with this name or from this file; `None` if neither is given.
 fn network(model: Option<&str>, arch: Option<&Path>) -> crate::Result<Option<Network>> {
     match (model, arch) {
         (Some(name), _) => models::find(name).map(Some),
@@ -79,7 +79,7 @@ fn network(model: Option<&str>, arch: Option<&Path>) -> crate::Result<Option<Net
 fn read_arch(file: &Path) -> crate::Result<String> {
     let refused = |e| Error::io(file, "read", e);
     let mut bytes = Vec::new();
-    // One byte more than allowed tells a file that is too large, whatever the system says of its size.
+    // Reading one byte more than allowed detects a file that is too large, whatever size the system reports.
     let other = || Error::format(file.display(), "is not a regular file");
     let text = open_regular(file).map_err(refused)?.ok_or_else(other)?;
     text.take(ARCH_BYTES + 1).read_to_end(&mut bytes).map_err(refused)?;
@@ -102,12 +102,12 @@ pub struct DeviceArgs {
 }
 
 impl DeviceArgs {
-    /// Its name.
+    /// The device's name.
     pub fn name(&self) -> &str {
         &self.device
     }
 
-    /// Worker threads; 0: one for each core.
+    /// Number of worker threads; 0: one per core.
     pub fn threads(&self) -> usize {
         self.threads
     }
@@ -117,7 +117,7 @@ impl DeviceArgs {
         Device::from_name(&self.device, &DeviceOptions::with_threads(self.threads))
     }
 
-    /// The device, computing by these kernels.
+    /// The device, set to compute with these kernels.
     pub fn open_with(&self, kernels: &KernelArgs) -> crate::Result<Device> {
         let KernelArgs { precision, gemm_rung, conv_rung } = *kernels;
         let options = DeviceOptions { threads: self.threads, precision, gemm_rung, conv_rung };
@@ -154,11 +154,11 @@ pub struct TrainedArgs {
 }
 
 impl TrainedArgs {
-    /// As the library takes them; the path may also be a network's name or an arch file, whose weights are to be drawn.
-    /// Says whether it is.
+    /// The options in the library's form. Here the path may also be a network's name or an arch file; then the network
+    /// gets initial weights. The second value tells whether this is so.
     ///
     /// # Errors
-    /// As [`options`](Self::options); nothing of that name.
+    /// As [`options`](Self::options); no file or network with this name.
     pub fn options_or_fresh(mut self) -> crate::Result<(TrainedOptions, bool)> {
         let path = &self.options.path;
         let name = path.display().to_string();
@@ -187,29 +187,29 @@ impl TrainedArgs {
         Ok((self.options()?, true))
     }
 
-    /// The files that these flags name.
+    /// The files that these flags read.
     pub fn inputs(&self) -> Vec<PathBuf> {
         self.arch.iter().chain([&self.options.path]).cloned().collect()
     }
 
-    /// As the library takes them.
+    /// The options in the library's form.
     ///
     /// # Errors
     /// An unknown model; an arch file that cannot be read or built.
     pub fn options(self) -> crate::Result<TrainedOptions> {
         Ok(TrainedOptions {
             network: network(self.model.as_deref(), self.arch.as_deref())?,
-            // An experiment's folder stands for its last run.
+            // The folder of an experiment stands for its last run.
             path: run_in(&self.options.path),
             ..self.options
         })
     }
 }
 
-/// Refuses a place to write to, given with `flag`, before the work whose result goes there.
+/// Refuses an output path, given with `flag`, before the work that would write to it begins.
 ///
 /// # Errors
-/// A place that cannot be written; one of the files the command reads; a file that a run keeps.
+/// A path that cannot be written; one of the files the command reads; a file that belongs to a run folder.
 pub fn check_out(flag: &str, out: &Path, inputs: &[PathBuf]) -> crate::Result<()> {
     let place = out.canonicalize().unwrap_or_else(|_| out.to_owned());
     let refused = |what: &str| {

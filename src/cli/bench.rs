@@ -1,4 +1,4 @@
-//! `receptive bench`: timing, where `cargo bench` is not at hand or one number is wanted.
+//! `receptive bench`: timing without `cargo bench`, or of a single network.
 
 use super::args::{DeviceArgs, KernelArgs, NetworkArgs, check_out, image_shape, image_text};
 use super::profile::{ProfileArgs, layers, steps, text as profile_text};

@@ -1,4 +1,4 @@
-//! `receptive completions`: what a shell offers when the tab key is pressed.
+//! `receptive completions`: the suggestions of a shell when the tab key is pressed.
 
 use super::print_line;
 use crate::core::Precision;
@@ -33,8 +33,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     print_line(String::from_utf8_lossy(&script).trim_end())
 }
 
-/// A command whose arguments say what they take. Only here: the parser itself takes any text, and the library's errors say
-/// what was meant, of a folder or a file too.
+/// Adds to a command's arguments which values they take. Only completion uses this. The parser itself accepts any text,
+/// because a value may also be a folder or a file, and because the library's errors suggest similar names.
 fn told(command: Command) -> Command {
     let name = command.get_name().to_owned();
     command.mut_args(|arg| hinted(arg, &name)).mut_subcommands(told)
@@ -49,7 +49,7 @@ fn hinted(arg: Arg, command: &str) -> Arg {
     let hint = match arg.get_value_hint() {
         _ if value == "DIR" => ValueHint::DirPath,
         _ if value.starts_with("FILE") => ValueHint::FilePath,
-        // Numbers and words: no files are offered.
+        // Numbers and words: the shell must not suggest files.
         ValueHint::Unknown => ValueHint::Other,
         known => known,
     };
@@ -60,7 +60,7 @@ fn all<T: Named>() -> Vec<&'static str> {
     T::NAMES.iter().map(|(name, _)| *name).collect()
 }
 
-/// The values of an argument that takes one of a few names; none where it takes anything else.
+/// The values of an argument that takes one of a few names; empty if it takes anything else.
 fn known(command: &str, arg: &str) -> Vec<&'static str> {
     match (command, arg) {
         ("op", "name") => OPS.iter().map(|op| op.name).collect(),

@@ -1,4 +1,4 @@
-//! `receptive data`: which data sets are here, and getting those that are not.
+//! `receptive data`: lists the data sets on this machine, and downloads others.
 
 use super::print_line;
 use crate::core::table::table;
@@ -49,7 +49,7 @@ enum Command {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// An unknown set; what [`fetch`] refuses.
+/// An unknown set; an error of [`fetch`].
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::List { data_dir, json } => {
@@ -87,14 +87,14 @@ fn describe(row: &Listing) -> Vec<Vec<String>> {
         (Some(folder), _) => {
             rows.push(below(format!("{} ({:.1} MB)", folder.display(), row.bytes as f64 / 1e6)))
         }
-        // On a line of its own: there to be copied.
+        // The command has a line of its own, so that it is easy to copy.
         (None, Some(get)) => rows.extend([below("not here; get it with:".to_owned()), below(get.clone())]),
         (None, None) => rows.push(below("inside the program".to_owned())),
     }
     rows
 }
 
-/// A bar on a terminal, a line a file elsewhere.
+/// Shows a bar on a terminal, and one line per file elsewhere.
 struct View {
     bar: Option<ProgressBar>,
     started: Option<PathBuf>,

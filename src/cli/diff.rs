@@ -1,4 +1,4 @@
-//! `receptive diff`: one network computed in two ways, and where they part.
+//! `receptive diff`: one network computed in two ways, and where the results differ.
 
 use super::args::TrainedArgs;
 use super::inspect::open;
@@ -60,12 +60,12 @@ pub struct Args {
     json: bool,
 }
 
-/// A device, and what it computes in.
+/// A device, and the type it computes in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Way {
     device: String,
     dtype: DType,
-    /// What products may round their factors to.
+    /// The precision that products may round their factors to.
     precision: Precision,
 }
 
@@ -107,7 +107,7 @@ impl fmt::Display for Way {
     }
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Printed<'a> {
     model: &'a str,
@@ -121,7 +121,7 @@ struct Printed<'a> {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// No such run, file, network, data or device; an index out of range; a difference beyond `--tolerance`.
+/// No such run, file, network, data or device; an index out of range; a difference larger than `--tolerance`.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let (mut options, fresh) = args.trained.options_or_fresh()?;
     if options.device.is_some() {
@@ -140,7 +140,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         (None, None) => Shown::any(&trained)?,
     };
     let x = trained.prepare(shown.image)?;
-    // Outputs may overflow in one of two dtypes: that is for the table to show.
+    // Outputs may overflow in one of the two dtypes: the table shows this. But the weights must be finite.
     for (path, value) in trained.model.state_dict()? {
         if !finite(&value)? {
             bail!("{path}: the weights are not finite\n  help: they are damaged, or their training diverged");
@@ -163,7 +163,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// The network once more, with the same weights, where and in what it is to be computed.
+/// The same network with the same weights, on the device and in the type of one way.
 fn computed<'a>(
     trained: &Trained,
     model: &'a dyn Module,

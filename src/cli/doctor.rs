@@ -1,4 +1,4 @@
-//! `receptive doctor`: what this build and this machine offer, what is missing, and what to do about it.
+//! `receptive doctor`: the abilities of this build and this machine, what is missing, and how to fix it.
 
 use super::args::DeviceArgs;
 use super::flags::spoken;
@@ -13,9 +13,9 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long the matrix product is measured.
+/// Duration of the matrix product's measurement.
 const MEASURE: Duration = Duration::from_millis(300);
-/// Below this much free memory the larger networks do not fit.
+/// With less free memory than this, the larger networks do not fit.
 const LITTLE_MEMORY: u64 = 1 << 30;
 
 /// Show what this build and this machine offer, and problems with their remedies.
@@ -37,11 +37,11 @@ struct Report {
     features: Vec<&'static str>,
     debug: bool,
     machine: Machine,
-    /// What is measured.
+    /// The device that is measured.
     device: String,
-    /// Worker threads in use; none where a GPU computes.
+    /// Number of worker threads in use; `None` on a GPU.
     threads: Option<usize>,
-    /// f32 matrix product, GFLOP/s, if the device computes.
+    /// Speed of the f32 matrix product in GFLOP/s, if the device computes.
     gemm_gflops: Option<f64>,
     cuda: Cuda,
     data: Vec<Listing>,
@@ -51,9 +51,9 @@ struct Report {
 #[derive(Serialize)]
 struct Cuda {
     available: bool,
-    /// Why not.
+    /// The reason why it does not work.
     reason: Option<String>,
-    /// What the kernels in this program were made with.
+    /// The tools that made this program's kernels.
     kernels: &'static str,
     /// The GPU, if it works.
     #[serde(flatten)]
@@ -106,7 +106,8 @@ fn features() -> Vec<&'static str> {
     all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
 }
 
-/// No GPU is no problem; one that is there and does not work is, and so is a device that cannot be measured.
+/// A missing GPU is not a problem. A GPU that is present but does not work is one, and so is a device that cannot be
+/// measured.
 fn problems(machine: &Machine, gpu: Option<&Error>, device: Option<&Error>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut add = |problem: &str, remedy: &str| {

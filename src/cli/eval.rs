@@ -32,30 +32,30 @@ pub struct Args {
     json: bool,
 }
 
-/// Of more classes than this the `SHOWN` with the smallest share of right answers are listed.
+/// With more classes than this, only the `SHOWN` classes with the lowest recall are listed.
 const MOST: usize = 120;
 const SHOWN: usize = 40;
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Debug, Serialize)]
 struct Report {
     loss: f64,
     accuracy: f64,
     n: u64,
-    /// `dice` and `iou`: means over the pictures.
+    /// `dice` and `iou`, as means over the pictures.
     #[serde(flatten)]
     overlap: Option<Overlap>,
     #[serde(flatten)]
     classes: Option<Classes>,
 }
 
-/// What is known of each class.
+/// Results per class.
 #[derive(Debug, Serialize)]
 struct Classes {
     classes: Vec<String>,
-    /// The fraction of each class's samples that were taken for it.
+    /// The fraction of each class's samples that were predicted correctly.
     per_class: Vec<Option<f64>>,
-    /// A row a true class, a column a predicted one; of more than 1,000 classes the cells that are not 0.
+    /// One row per true class, one column per predicted class. With more than 1,000 classes: the cells that are not 0.
     confusion: Confusion,
 }
 
@@ -112,7 +112,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     report.classes.map_or(Ok(()), |classes| print_line(&classes.text()))
 }
 
-/// Says where images are light that were dark in training, or the other way round.
+/// Warns if images are light where training images were dark, or the other way round.
 fn warn_of_opposite(trained: &Trained, split: Split, inverted: bool) -> anyhow::Result<()> {
     let (images, Some(brightness)) = (trained.split(split)?, trained.brightness) else { return Ok(()) };
     if brightness.is_opposite_of_set(&**images)? {
@@ -126,7 +126,7 @@ fn warn_of_opposite(trained: &Trained, split: Split, inverted: bool) -> anyhow::
     Ok(())
 }
 
-/// The folder that was named, made where it is missing; else that of the run.
+/// The named folder, which is created if it is missing; without a name, the run's folder.
 fn pictures_folder(named: Option<PathBuf>, run: &Path) -> anyhow::Result<PathBuf> {
     let Some(folder) = named else {
         if run.is_dir() {

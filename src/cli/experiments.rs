@@ -1,4 +1,4 @@
-//! Experiments as text: the list with what was published and measured, and all settings of one.
+//! Experiments as text: the list with published and measured numbers, and all settings of one experiment.
 
 use crate::core::Result;
 use crate::core::table::{self, WIDTH, aligned};
@@ -7,15 +7,15 @@ use crate::reproduce::{Experiment, Options, Report, ReportRow};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// What stands below the list.
+/// The text below the list.
 const LEGEND: &str = "Figures are accuracies in percent, the best validation accuracy of all epochs, unless the row says \
                       train, test or Dice. Of two published figures each is of one run of the same notebook. An \
                       optimiser's numbers are its learning rate and momentum. All settings of a row: receptive reproduce \
                       ID --show";
-/// How far what belongs to an experiment stands in.
+/// Indent of the lines that belong to an experiment.
 const INDENT: &str = "     ";
 
-/// An experiment in two lines or more: what tells it apart; published and measured; remarks.
+/// Each experiment in two or more lines: its settings, the published and measured numbers, and remarks.
 pub fn list(report: &Report) -> String {
     let header = ["id", "model", "data", "optimiser", "epochs"].map(str::to_owned).to_vec();
     let mut experiments: Vec<Vec<&ReportRow>> = Vec::new();
@@ -54,7 +54,7 @@ fn head(row: &ReportRow) -> Vec<String> {
     ]
 }
 
-/// `0.00166`: a number below 1 without the digits that tell nothing.
+/// `0.00166`: a number below 1 with three significant digits.
 fn three_digits(value: f64) -> String {
     let decimals = (2.0 - value.log10().floor()).max(0.0) as usize;
     let short = format!("{value:.decimals$}");
@@ -97,13 +97,13 @@ fn seconds(row: &ReportRow) -> String {
     }
 }
 
-/// The text in lines that fit, each with `indent` before it.
+/// The text, wrapped into lines that each begin with `indent`.
 fn wrapped(text: &str, indent: &str) -> Vec<String> {
     let lines = table::wrapped(text, WIDTH - indent.chars().count());
     lines.into_iter().map(|line| format!("{indent}{line}")).collect()
 }
 
-/// The run folders that a report's figures are of: `M3  OUT/M3-seed0/second`.
+/// The run folders from which a report's figures come: `M3  OUT/M3-seed0/second`.
 pub fn runs(report: &Report, out: &Path) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for row in &report.rows {
@@ -114,7 +114,7 @@ pub fn runs(report: &Report, out: &Path) -> Vec<String> {
     lines
 }
 
-/// All settings of an experiment with seed 0, as TOML: its `config.toml`, with what was published as comments.
+/// All settings of an experiment with seed 0, as TOML: its `config.toml`, with the published numbers as comments.
 ///
 /// # Errors
 /// As [`Options::runs`].
@@ -150,7 +150,7 @@ pub fn show(experiment: &Experiment, options: &Options) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
-/// As [`show`], as JSON.
+/// As [`show`], but as JSON.
 ///
 /// # Errors
 /// As [`Options::runs`].

@@ -1,8 +1,8 @@
-//! The library's errors name settings as code does: `` `config.clip_norm = 1` ``. At the command line that is a flag:
-//! `--clip-norm 1`.
+//! The library's errors name settings as in code: `` `config.clip_norm = 1` ``. On the command line this setting is a
+//! flag: `--clip-norm 1`.
 
-/// Names in the library's texts, and what a user of the command line writes instead. A value comes in place of `{}`, or
-/// behind. `config.NAME` is the flag that `receptive train` has for this setting.
+/// Names in the library's texts, and what a user of the command line writes instead. A value replaces `{}`, or comes
+/// after the flag. `config.NAME` becomes the flag of `receptive train` for this setting.
 const WORDS: &[(&str, &str)] = &[
     ("Criterion::class_weights", "--class-weights"),
     ("Criterion::label_smoothing", "--label-smoothing"),
@@ -27,7 +27,7 @@ const WORDS: &[(&str, &str)] = &[
     ("index", "--index"),
 ];
 
-/// A text of the library for the command line: each setting in backquotes becomes its flag.
+/// Converts a text of the library for the command line: each setting in backquotes becomes its flag.
 pub fn spoken(text: &str) -> String {
     let mut said = String::with_capacity(text.len());
     let mut rest = text;
@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    /// Each word is a flag the program takes.
+    /// Each replacement is a flag that the program accepts.
     #[test]
     fn every_word_is_understood_by_the_program() {
         let flags = flags_of(&crate::cli::command());
@@ -120,7 +120,7 @@ mod tests {
         }
     }
 
-    /// The long flags of a command and of those below it.
+    /// The long flags of a command and of its subcommands.
     fn flags_of(command: &clap::Command) -> Vec<String> {
         let own = command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned));
         own.chain(command.get_subcommands().flat_map(flags_of)).collect()

@@ -1,4 +1,4 @@
-//! `receptive inspect`: a network and an image, looked into, as one page.
+//! `receptive inspect`: a report about a network and an image, as one page.
 
 use super::args::{TrainedArgs, check_out, image_text};
 use super::{picture, print_line, say_on_stderr};
@@ -43,10 +43,10 @@ pub struct Args {
     json: bool,
 }
 
-/// The largest page that is written.
+/// The largest allowed size of a page.
 const PAGE_BYTES: usize = 12_000_000;
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Printed<'a> {
     #[serde(flatten)]
@@ -59,7 +59,8 @@ struct Printed<'a> {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// No such run, file, network or data; a file that is no picture; an index out of range; a page that cannot be written.
+/// No such run, file, network or data; a file that is not a picture; an index out of range; a page that cannot be
+/// written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let inputs = [&args.trained.inputs()[..], args.image.as_slice()].concat();
     let (options, fresh) = args.trained.options_or_fresh()?;
@@ -74,7 +75,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Weights::Run { path } => path.join("inspect.html"),
         _ => PathBuf::from(format!("inspect-{}.html", trained.network.name)),
     });
-    // Looking takes a while: what cannot be written is said before.
+    // The report takes a while, so check before it whether the page can be written.
     check_out("--out", &out, &inputs)?;
     let shown = match (&args.image, index) {
         (Some(file), _) => picture::read(&trained, file, args.invert)?,
@@ -114,14 +115,14 @@ fn said(report: &Report) -> String {
     }
 }
 
-/// The side of an image whose page is small enough, about: a page's bytes are proportional to its image's pixels.
+/// About the largest side of an image whose page is small enough. A page's size is proportional to its image's pixels.
 fn smaller([_, h, w]: [usize; 3], bytes: usize) -> usize {
     (h.max(w) as f64 * (0.9 * PAGE_BYTES as f64 / bytes as f64).sqrt()) as usize
 }
 
-/// The network with its images, where they are on this machine; a set that was named, or that --index counts in, must be.
-/// A classifier whose set is not here and that has no weights yet is built for the embedded sample, if that fits, as
-/// `receptive train` does.
+/// The network, with its images if they are on this machine. If the user named the set, or `--index` counts in it, it
+/// must be on this machine. If the set is missing and the network has no trained weights, a classifier is built for the
+/// embedded sample, if that fits, as in `receptive train`.
 pub(super) fn open(options: TrainedOptions, fresh: bool, must: bool) -> crate::Result<Trained> {
     let open = |options: TrainedOptions, images: bool| match fresh {
         true => Trained::fresh(options, images),
@@ -129,7 +130,7 @@ pub(super) fn open(options: TrainedOptions, fresh: bool, must: bool) -> crate::R
     };
     let named = options.data.is_some();
     let refused = match open(options.clone(), true) {
-        // A run knows enough to be looked into, whatever has become of its data.
+        // A run folder has enough for a report, even if its data are gone.
         Err(e) if !named && (e.kind() == ErrorKind::Missing || !fresh) => e,
         Ok(trained) => {
             trained.notes.iter().for_each(|note| say_on_stderr(note));

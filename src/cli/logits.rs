@@ -1,4 +1,5 @@
-//! `receptive predict WEIGHTS --tensor FILE --output FILE`: what a network's weights make of a tensor, to compare with another program.
+//! `receptive predict WEIGHTS --tensor FILE --output FILE`: a network's output for a tensor, to compare with another
+//! program.
 
 use crate::core::{DType, Error, ErrorKind, Result};
 use crate::io::TensorFile;
@@ -8,23 +9,24 @@ use crate::tensor::{Device, DeviceOptions};
 use crate::train::Fitted;
 use std::path::Path;
 
-/// Which weights of which network, and where to compute.
+/// The weights, their network, and the device.
 pub struct Weights<'a> {
     pub network: Network,
     /// A safetensors file with the network's `state_dict`.
     pub path: &'a Path,
     pub width: Option<usize>,
-    /// `None`: the network's own number.
+    /// `None`: the network's own number of classes.
     pub classes: Option<usize>,
     pub device: Option<&'a str>,
     pub threads: usize,
 }
 
-/// Reads `input` `[N, C, H, W]`, already normalised, from one safetensors file, and writes the network's raw `output` to
-/// another.
+/// Reads `input` `[N, C, H, W]`, already normalised, from one safetensors file, and writes the network's raw `output`
+/// to another file.
 ///
 /// # Errors
-/// Files that cannot be read or written; no tensor `input`; weights or images that do not fit the network.
+/// Files that cannot be read or written; a file without a tensor `input`; weights or images that do not fit the
+/// network.
 pub fn run(weights: &Weights, tensor: &Path, output: &Path) -> Result<()> {
     let options = DeviceOptions::with_threads(weights.threads);
     let device = Device::from_name(weights.device.unwrap_or("auto"), &options)?;

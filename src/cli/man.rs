@@ -1,4 +1,4 @@
-//! `receptive man`: the help as a manual page.
+//! `receptive man`: prints the help as a manual page.
 
 use super::print_line;
 use crate::core::{Error, ErrorKind};
@@ -24,10 +24,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     print_line(String::from_utf8_lossy(&page).trim_end())
 }
 
-/// The command of these words.
+/// The command with this name. The words are a command and its subcommands.
 fn named(words: &[String]) -> crate::Result<clap::Command> {
     let mut program = super::command();
-    // Gives every command the full name that it is called by.
+    // This gives every command the full name under which it is called.
     program.build();
     let mut command = &program;
     for word in words {

@@ -1,4 +1,5 @@
-//! What `receptive predict` says of a segmenter: the share of object pixels, the overlap, and the mask as a picture.
+//! The output of `receptive predict` for a segmenter: the share of object pixels, the overlap, and the mask as a
+//! picture.
 
 use super::print_line;
 use crate::core::text::file_name;
@@ -11,10 +12,10 @@ use anyhow::bail;
 use serde_json::json;
 use std::path::Path;
 
-/// Segments an image, as the data set would hold it; `what` names it.
+/// Segments an image, given as a data set stores it; `what` is its name.
 ///
 /// # Errors
-/// An image the network cannot take; a file that cannot be written, or is to be neither PNG nor SVG.
+/// An image that does not fit the network; a file that cannot be written, or that is neither PNG nor SVG.
 pub fn run(
     trained: &Trained,
     image: Image,
@@ -49,7 +50,8 @@ pub fn run(
     out.map_or(Ok(()), |out| print_line(&format!("written to {}", out.display())))
 }
 
-/// The mask as large as the picture was: its edge runs where a smooth one would be half way.
+/// The mask in the size of the original picture. Its edge is where a smoothly enlarged mask would have the value one
+/// half.
 fn of_size(masked: &Masked, size: [usize; 2]) -> Image {
     let mut mask = mask_picture(&masked.predicted).resized(size);
     mask.pixels.iter_mut().for_each(|p| *p = if *p < 128 { 0 } else { 255 });

@@ -1,4 +1,4 @@
-//! The `receptive` program: one file for each subcommand, thin over the library.
+//! The `receptive` program: one file per subcommand. The work is done in the library.
 
 mod args;
 pub mod bench;
@@ -53,13 +53,13 @@ enum Command {
     Man(man::Args),
 }
 
-/// The program's command line: what it parses, and what its help says.
+/// The program's command line: its arguments and its help.
 #[must_use]
 pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Runs the program. The exit code is 0 only when what was asked was done.
+/// Runs the program. The exit code is 0 only if the request was carried out.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(*args),
@@ -78,9 +78,10 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has had enough, as `head` does: no message, and the code of a SIGPIPE.
+        // The program that reads our output has closed the pipe, as `head` does: no message, and the exit code of a
+        // SIGPIPE.
         Err(error) if is_broken_pipe(&error) => ExitCode::from(141),
-        // A stop that was asked for is no error. Scripts still see a Ctrl-C, by its usual code.
+        // A requested stop is not an error. Scripts still recognise Ctrl-C by its usual exit code.
         Err(error) if error.is::<Stopped>() => {
             say_on_stderr(&error.to_string());
             ExitCode::from(if PRESSED.load(Ordering::Relaxed) { 130 } else { 0 })
@@ -97,7 +98,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// The error and its causes, without a cause whose words the error already has.
+/// The error and its causes. A cause that the text already contains is left out.
 fn message(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
         "" => cause,
@@ -115,19 +116,19 @@ fn print_line(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{text}").context("cannot write to stdout")
 }
 
-/// Tells the user something in passing. A closed pipe must not end a training run: what cannot be said is dropped.
-/// What the library says of its settings becomes flags.
+/// Prints a message for the user. A closed pipe must not end a training run, so a message that cannot be printed is
+/// dropped. Names of the library's settings become flags.
 fn say(line: &str) {
     let _ = print_line(&flags::spoken(line));
 }
 
-/// As [`say`], where stdout is kept for the result.
+/// As [`say`], but on stderr, because stdout is reserved for the result.
 fn say_on_stderr(line: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr().lock(), "{}", flags::spoken(line));
 }
 
-/// What a command ends with when it was asked to stop: how to go on.
+/// The error of a command that was asked to stop. It tells how to continue.
 #[derive(Debug)]
 struct Stopped(String);
 
@@ -139,11 +140,11 @@ impl std::fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Whether Ctrl-C was pressed, or the process was asked to end in another way (SIGTERM, SIGHUP).
+/// Whether Ctrl-C was pressed, or the process received SIGTERM or SIGHUP.
 static PRESSED: AtomicBool = AtomicBool::new(false);
 
-/// A flag that the first Ctrl-C raises; the second one ends the process. Others may raise the flag as well: what counts is how
-/// often the keys were pressed.
+/// A flag that the first Ctrl-C sets. The second Ctrl-C ends the process. Other code may set the flag as well, so the
+/// key presses are tracked separately.
 fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);

@@ -1,4 +1,4 @@
-//! `receptive op`: any op of the table on tensors from a file.
+//! `receptive op`: runs any op of the table on tensors from a file.
 
 use super::args::{DeviceArgs, KernelArgs};
 use super::print_line;
@@ -54,12 +54,12 @@ fn attribute(text: &str) -> Result<(String, String), String> {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// Unknown ops, attributes and inputs; files that cannot be read or written; what the op refuses.
+/// Unknown ops, attributes and inputs; files that cannot be read or written; an error of the op.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.list {
         return if args.json { print_line(&table_json().to_string()) } else { print_line(&listing()) };
     }
-    // A wrong name comes first: it decides which inputs there are.
+    // Check the name first: it decides which inputs there are.
     let spec = args.name.as_deref().map(ops::find).transpose()?;
     let device = args.device.open_with(&args.kernels)?;
     if let Some(folder) = &args.cases {
@@ -81,8 +81,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 type Tensors = BTreeMap<String, Tensor>;
 
-/// Runs the op in the file's precision. A GPU takes f16 and bf16 too: they are computed on in f32, and what comes out is
-/// rounded to what went in.
+/// Runs the op in the file's precision. A GPU also takes f16 and bf16: it computes in f32, and rounds the outputs to
+/// the type of the inputs.
 fn run_spec(
     spec: &'static OpSpec,
     attrs: &BTreeMap<String, String>,
@@ -104,7 +104,7 @@ fn run_spec(
     cast(spec.run(attrs, wide)?, &|x| x.dtype() == DType::F32, narrow)
 }
 
-/// Each op: name, the PyTorch call it equals, inputs and attributes.
+/// The list of ops: name, the equal PyTorch call, inputs and attributes.
 fn listing() -> String {
     let input = |i: &ops::Input| {
         let list = if i.list { ".0 .1 ..." } else { "" };

@@ -1,4 +1,4 @@
-//! A picture file as an image of a network's data set.
+//! Reads a picture file as an image of a network's data set.
 
 use super::say_on_stderr;
 use crate::core::text::file_name;
@@ -8,17 +8,18 @@ use crate::train::Trained;
 use anyhow::bail;
 use std::path::Path;
 
-/// Reads a picture as the data set would hold it, and says what was done to it. `invert` swaps light and dark.
+/// Reads a picture in the form of the data set's images, and reports the changes made to it. `invert` swaps light and
+/// dark.
 ///
 /// # Errors
-/// A file that is no picture; a network for images of other than 1 or 3 channels.
+/// A file that is not a picture; a network for images with a number of channels other than 1 or 3.
 pub fn read(trained: &Trained, file: &Path, invert: bool) -> anyhow::Result<Shown> {
     let (mut image, name) = (Image::default(), file_name(file));
     picture::read(file, &mut image)?;
     let [_, h, w] = image.size;
     let channels = trained.size.channels();
     match channels {
-        // Before resizing, so that rounding happens once.
+        // Before resizing, so that values are rounded only once.
         1 => image = picture::grey(&image),
         3 => {}
         _ => bail!(

@@ -52,7 +52,7 @@ pub struct Args {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// No such run, file, model or data; a file that is no picture; an index out of range.
+/// No such run, file, model or data; a file that is not a picture; an index out of range.
 pub fn run(args: Args) -> anyhow::Result<()> {
     if args.top == Some(0) {
         bail!("--top: 0 is out of range\n  expected 1 or more");
@@ -109,7 +109,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     print_line(&table(&rows, 1))
 }
 
-/// The raw output for a tensor. No data set is needed: the tensor and the weights say all.
+/// The raw output for a tensor. It needs no data set, only the tensor and the weights.
 fn raw(options: TrainedOptions, tensor: &Path, output: &Path) -> anyhow::Result<()> {
     let weights = Weights {
         network: options.network.context("--tensor needs a file of weights and --model or --arch")?,

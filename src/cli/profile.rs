@@ -1,4 +1,4 @@
-//! A profile as tables of text.
+//! A profile as text tables.
 
 use super::args::check_out;
 use crate::Error;
@@ -10,7 +10,7 @@ use clap::builder::RangedU64ValueParser;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Rows of a table that are shown; a file has them all.
+/// The most rows of a table that are printed. A file has all of them.
 const MOST: usize = 30;
 
 /// Which file, and how many steps.
@@ -25,7 +25,7 @@ pub struct ProfileArgs {
     pub profile_steps: usize,
 }
 
-/// A number of steps whose ops there is room for.
+/// Parses a number of steps. The upper limit bounds the memory for their ops.
 pub fn steps() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=10_000)
 }
@@ -36,7 +36,7 @@ pub struct Watched {
     pub fate: Fate,
 }
 
-/// What becomes of a profile: nothing yet, or it is written, or why it is not.
+/// The result of writing a profile: nothing yet, success, or an error.
 #[derive(Clone, Default)]
 pub struct Fate(Arc<Mutex<Option<Result<(), Error>>>>);
 
@@ -45,10 +45,10 @@ impl Fate {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
     }
 
-    /// What became of it, once training has ended.
+    /// The result, after training has ended.
     ///
     /// # Errors
-    /// There is no profile.
+    /// The profile was not written.
     pub fn end(&self) -> crate::Result<()> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(|| {
             Err(Error::argument("--profile", "no step was left to run, so there is no profile")
@@ -56,14 +56,15 @@ impl Fate {
         })
     }
 
-    /// Whether there is a profile, or it was said why not.
+    /// Whether the profile was written or has failed.
     pub fn is_decided(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 
 impl ProfileArgs {
-    /// What watches a training run that reads these files, if asked for; `say` prints the profile.
+    /// The callback that profiles a training run, if requested. `inputs` are the files that the run reads; `say` prints
+    /// the profile.
     ///
     /// # Errors
     /// As [`check_out`].
@@ -89,7 +90,7 @@ impl ProfileArgs {
     }
 }
 
-/// The costliest ops, phases, and the memory at its peak.
+/// The most expensive ops, the phases, and the memory at its peak.
 pub fn text(profile: &Profile) -> String {
     let steps = profile.steps.len().max(1);
     let mut ops = profile.op_table();
@@ -193,7 +194,7 @@ fn holds(row: &HeldRow, all: usize) -> Vec<String> {
 
 fn phases(profile: &Profile, ops: &[OpRow], steps: usize) -> String {
     let of = |phase: Phase| {
-        // From +0: an empty sum is -0.
+        // Start from +0, because an empty sum is -0.
         let of_phase = ops.iter().filter(|row| row.phase == phase);
         let seconds = of_phase.fold(0.0, |sum, row| sum + row.cost.seconds);
         format!("{} {:.3}", phase.name(), 1e3 * seconds / steps as f64)

@@ -1,4 +1,4 @@
-//! What a training run shows: a bar on a terminal, plain lines elsewhere.
+//! The output during a training run: a bar on a terminal, plain lines elsewhere.
 
 use crate::Result;
 use crate::core::text::four_decimals;
@@ -6,17 +6,17 @@ use crate::train::{Callback, Flow, Outcome, Phase, PhaseReport, StepReport, Trai
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 
-/// Between two plain lines inside an epoch.
+/// Time between two plain lines within an epoch.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Draws the run's progress.
+/// Shows the progress of a run.
 pub struct Progress {
     bar: Option<ProgressBar>,
     say: fn(&str),
-    /// Epochs between two printed results.
+    /// Number of epochs between two printed results.
     log_interval: usize,
     train: Option<PhaseReport>,
-    /// Seconds of training when the epoch began; pauses do not count.
+    /// Seconds of training at the start of the epoch, without pauses.
     epoch_start: f64,
     samples: usize,
     last_line: Instant,
@@ -48,7 +48,7 @@ impl Progress {
         format!("loss {loss}  {}  {rate:.0} images/s", tally.scores())
     }
 
-    /// From 1, with the number of epochs.
+    /// The epoch, counted from 1, with the number of epochs.
     fn epoch(trainer: &Trainer) -> String {
         format!("epoch {}/{}", trainer.state.epoch + 1, trainer.config.epochs)
     }
@@ -57,7 +57,7 @@ impl Progress {
 impl Callback for Progress {
     fn on_start(&mut self, trainer: &Trainer) -> Result<()> {
         if let Some(bar) = &self.bar {
-            // The whole run's steps, so that the time left is the run's.
+            // The bar counts the steps of the whole run, so that it shows the time left for the run.
             bar.set_prefix(Self::epoch(trainer));
             bar.set_length(trainer.total_steps());
             bar.set_position(trainer.state.step);

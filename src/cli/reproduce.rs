@@ -1,4 +1,4 @@
-//! `receptive reproduce`: the notebooks' experiments, each one command.
+//! `receptive reproduce`: runs the notebooks' experiments, each with one command.
 
 use super::args::DeviceArgs;
 use super::progress::Progress;
@@ -53,7 +53,7 @@ pub struct Args {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// An unknown experiment; data that are missing; a folder that cannot be written.
+/// An unknown experiment; missing data; a folder that cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     if args.list {
         return print(&list(&args.out)?, args.json);

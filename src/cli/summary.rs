@@ -1,4 +1,4 @@
-//! `receptive summary`: a network layer by layer, and the dry run that says which size the first FC needs.
+//! `receptive summary`: shows a network layer by layer. Its dry run tells which size the first FC needs.
 
 use super::args::{NetworkArgs, check_out, image_shape, image_text};
 use super::{print_line, say_on_stderr};
@@ -36,14 +36,14 @@ pub struct Args {
     json: bool,
 }
 
-/// What a graph is written as.
+/// The file format of a graph.
 #[derive(Debug, Clone, Copy)]
 enum GraphFormat {
     Dot,
     Svg,
 }
 
-/// A file whose ending says what it is to be.
+/// Parses the name of a graph file. Its ending decides the format.
 fn graph_file(text: &str) -> Result<(PathBuf, GraphFormat), String> {
     let path = PathBuf::from(text);
     match path.extension().and_then(|ending| ending.to_str()) {
@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// Writes the graph of a network that a dry run has been through.
+/// Writes the graph of a network after its dry run.
 fn draw(
     model: &dyn Module,
     name: &str,
@@ -114,8 +114,9 @@ fn draw(
 
 type DryRun = (Box<dyn Module>, Result<Summary, Stopped>);
 
-/// The network for `config`, and what happens to an image of shape `input` in it. Where the images of `config` are too
-/// small, the network is built for its notebook's images instead, to show at which layer nothing is left.
+/// The network for `config`, and the result of passing an image of shape `input` through it. If the images of `config`
+/// are too small, the network is built for its notebook's images instead, to show the layer at which the image becomes
+/// too small.
 fn dry_run(network: &Network, config: ModelConfig, input: [usize; 3]) -> crate::Result<DryRun> {
     match network.build(&config) {
         Ok(model) => {
@@ -126,7 +127,7 @@ fn dry_run(network: &Network, config: ModelConfig, input: [usize; 3]) -> crate::
             let [_, h, w] = network.input;
             let model = network.build(&ModelConfig { input: [config.input[0], h, w], ..config })?;
             let Err(stopped) = summary(&*model, &network.name, input) else { return Err(too_small) };
-            // Of an arch file, the first error knows the line.
+            // For an arch file, the first error contains the line.
             let error = if network.arch.is_some() { too_small } else { stopped.error };
             Ok((model, Err(Stopped { error, ..stopped })))
         }
@@ -167,7 +168,8 @@ fn totals(summary: &Summary) -> String {
     wrapped(&text, WIDTH).join("\n")
 }
 
-/// A number before its unit: the prefix belongs to the unit, so a number without one needs the space itself.
+/// Prepares a number to be followed by its unit. A prefix belongs to the unit and already follows a space. A number
+/// without a prefix gets a space.
 fn spaced(number: String) -> String {
     if number.contains(' ') { number } else { number + " " }
 }

@@ -1,4 +1,4 @@
-//! `receptive train`: a model name is enough; everything else has its notebook's default.
+//! `receptive train`: a model name is enough. All other settings have the defaults of the model's notebook.
 
 use super::args::NetworkArgs;
 use super::profile::{ProfileArgs, Watched};
@@ -50,7 +50,8 @@ fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| "expected a port, 0 to 65535; MODEL goes before --live".to_owned())
 }
 
-/// A resumed run takes everything from its folder: a setting given beside it would be lost without a word.
+/// A resumed run takes everything from its folder. So settings beside `--resume` are refused: they would be ignored
+/// silently.
 fn not_with_resume(arg: clap::Arg) -> clap::Arg {
     match arg.get_id().as_str() {
         "resume"
@@ -66,13 +67,13 @@ fn not_with_resume(arg: clap::Arg) -> clap::Arg {
     }
 }
 
-/// What the command line says of a run's settings: [`RunConfig`] has their flags.
+/// The settings given on the command line. [`RunConfig`] defines their flags.
 #[derive(Debug)]
 struct Said(ArgMatches);
 
 impl clap::Args for Said {
     fn augment_args(command: Command) -> Command {
-        // No flag is required: what is not said is the network's own.
+        // No flag is required: a missing setting has the network's own default.
         RunConfig::augment_args_for_update(command)
     }
 
@@ -82,7 +83,7 @@ impl clap::Args for Said {
 }
 
 impl FromArgMatches for Said {
-    /// Defaults are there for the help alone.
+    /// The defaults of the flags exist only for the help.
     fn from_arg_matches(matches: &ArgMatches) -> Result<Said, clap::Error> {
         let mut said = matches.clone();
         for id in matches.ids().map(clap::Id::as_str) {
@@ -100,7 +101,7 @@ impl FromArgMatches for Said {
 }
 
 impl Said {
-    /// What was said of the setting with this name.
+    /// The value given for the setting with this name.
     fn of<T: Clone + Send + Sync + 'static>(&self, name: &str) -> Option<T> {
         self.0.get_one(name).cloned()
     }
@@ -110,7 +111,7 @@ impl Said {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let say = if args.json { super::say_on_stderr } else { super::say };
     let stop = super::interrupt()?;
-    // A port that cannot be had is said before there is a run.
+    // Check the port before the run is created.
     let live = args
         .live
         .map(|port| Server::start(port.unwrap_or(0), Arc::clone(&stop), super::say_on_stderr))
@@ -140,7 +141,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             (folder, config)
         }
     };
-    // After the folder is there: the profile may go into it.
+    // After the folder is created, because the profile may be written into it.
     let trained = match args.profile.watch(&inputs, say) {
         Ok(profile) => session(&folder, config, stop, live, profile, say),
         Err(error) => Err(error.into()),
@@ -169,7 +170,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A folder of data by its whole path: a run may be resumed from elsewhere. A set's name stays.
+/// Converts a data folder to its whole path, because a run may be resumed from elsewhere. The name of a set is not
+/// changed.
 fn data_folder(data: &str) -> std::io::Result<String> {
     match Path::new(data).is_dir() {
         true => Ok(std::path::absolute(data)?.display().to_string()),
@@ -181,7 +183,7 @@ fn absolute(path: Option<PathBuf>) -> std::io::Result<Option<PathBuf>> {
     path.map(std::path::absolute).transpose()
 }
 
-/// The flags over the model's defaults.
+/// The model's defaults, overridden by the flags.
 fn configure(args: &Args, say: fn(&str)) -> anyhow::Result<RunConfig> {
     let (network, said) = (args.network.open()?, &args.settings);
     let data = data_folder(&data_set(said, &network, say)?)?;
@@ -194,7 +196,7 @@ fn configure(args: &Args, say: fn(&str)) -> anyhow::Result<RunConfig> {
         let what = format!("is a setting of sgd, not of {}", config.optimizer.name());
         bail!(Error::argument("--momentum", what).help("leave it away, or add --optimizer sgd"));
     }
-    // The notebook's Nesterov belongs to its own optimiser and momentum.
+    // The notebook's Nesterov setting is only valid for the notebook's optimiser and momentum.
     config.nesterov &= optimizer.is_none() && momentum.is_none();
     config.update_from_arg_matches(&said.0)?;
     Ok(RunConfig {
@@ -206,7 +208,7 @@ fn configure(args: &Args, say: fn(&str)) -> anyhow::Result<RunConfig> {
     })
 }
 
-/// `--data`, or the notebook's set where it is on this machine, or the embedded sample.
+/// The value of `--data`; or the notebook's set, if it is on this machine; or the embedded sample.
 fn data_set(said: &Said, network: &Network, say: fn(&str)) -> anyhow::Result<String> {
     if let Some(data) = said.of("data") {
         return Ok(data);
@@ -225,7 +227,7 @@ fn data_set(said: &Said, network: &Network, say: fn(&str)) -> anyhow::Result<Str
     }
 }
 
-/// A new run in the first free folder. Another start may take it in between: then the next one.
+/// Creates a run in the first free folder. If another start takes that folder first, the next one is tried.
 fn create_free(config: &RunConfig) -> crate::Result<RunDir> {
     loop {
         match RunDir::create(&free_folder(config), config) {
@@ -235,14 +237,14 @@ fn create_free(config: &RunConfig) -> crate::Result<RunDir> {
     }
 }
 
-/// `runs/lenet5-mnist-1`, or the next number that is free.
+/// `runs/lenet5-mnist-1`, or with the next free number.
 fn free_folder(config: &RunConfig) -> PathBuf {
     let data = Path::new(&config.data).file_name().map_or("data".into(), |name| name.to_string_lossy());
     let path = |n| Path::new("runs").join(format!("{}-{data}-{n}", config.model));
     (1..).map(path).find(|path| !path.exists()).expect("some number is free")
 }
 
-/// Trains from where the folder is to the end.
+/// Trains from the folder's position to the end.
 fn session(
     folder: &RunDir,
     config: RunConfig,
@@ -293,7 +295,7 @@ mod tests {
     use super::*;
     use clap::Args as _;
 
-    /// The settings of `receptive train` with these flags, defaults taken from `from`.
+    /// The settings of `receptive train` with these flags. The defaults come from `from`.
     fn parsed(from: &RunConfig, flags: &[&str]) -> RunConfig {
         let command = RunConfig::augment_args_for_update(Command::new("train"));
         let mut config = from.clone();
@@ -301,7 +303,7 @@ mod tests {
         config
     }
 
-    /// What the help calls a default is the library's; a flag that may go without a value has it as well.
+    /// A default that the help shows must be the library's default, also for a flag that may be given without a value.
     #[test]
     fn the_defaults_shown_are_those_taken() {
         let plain = RunConfig::plain("lenet5", 1, 0.1);
