@@ -9,8 +9,7 @@
 //! | spread | mean near 0, standard deviation near 1, in every layer | it changes with depth: bad initial weights |
 //!
 //! A norm is the 2-norm over all trained tensors of a layer together, computed in f64. (The update ratio as a measure
-//! of the
-//! learning rate: A. Karpathy, CS231n notes "Neural Networks Part 3", 2015.)
+//! of the learning rate: A. Karpathy, CS231n notes "Neural Networks Part 3", 2015.)
 
 use crate::core::Result;
 use crate::nn::{Ctx, Fusion, Hook, Module, ModuleExt, Param, Role};

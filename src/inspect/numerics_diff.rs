@@ -119,7 +119,7 @@ impl Difference {
         }
     }
 
-    /// Whether the largest relative error is at most `max_rel`. NaN is not.
+    /// Whether the largest relative error is at most `max_rel`. False if the error is NaN.
     pub fn within(&self, max_rel: f64) -> bool {
         self.max_rel <= max_rel
     }

@@ -5,8 +5,8 @@ use crate::core::{Error, ErrorKind, Result};
 use crate::nn::Module;
 use crate::tensor::Tensor;
 
-/// How strongly the score of `goal` depends on each pixel: a map with the size of the image. `x` is one image `[1, C,
-/// H, W]`, prepared as the network's input. The unit is that of the score divided by that of `x`.
+/// How strongly the score of `goal` depends on each pixel: a map with the size of the image. `x` is one image
+/// `[1, C, H, W]`, prepared as the network's input. The unit is that of the score divided by that of `x`.
 ///
 /// ```math
 /// \mathrm{map}_{i,j} = \max_c \left| \frac{\mathrm{d\,score}}{\mathrm{d} x_{c,i,j}} \right|

@@ -56,8 +56,8 @@ fn elements(n: usize) -> Vec<usize> {
     chosen
 }
 
-/// Replaces the chosen elements of `gradient` (the gradient of input `name`) by the central differences of `sum(dy *
-/// f)`.
+/// Replaces the chosen elements of `gradient` (the gradient of input `name`) by the central differences of
+/// `sum(dy * f)`.
 fn differences(
     spec: &'static OpSpec,
     case: &Case,

@@ -13,8 +13,8 @@ const DENSE: usize = 1000;
 /// Counts of samples by true and predicted class. Only cells that are not 0 are stored, because with very many classes
 /// most cells are 0.
 ///
-/// The JSON form is a list of rows, one per true class. With more than 1,000 classes it is `{"classes": N, "cells":
-/// [[true class, predicted class, count], ...]}`. (scikit-learn: `confusion_matrix`.)
+/// The JSON form is a list of rows, one per true class. With more than 1,000 classes it is
+/// `{"classes": N, "cells": [[true class, predicted class, count], ...]}`. (scikit-learn: `confusion_matrix`.)
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,

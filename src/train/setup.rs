@@ -29,15 +29,15 @@ pub struct Setup {
     pub train: Arc<dyn Dataset>,
     /// What happens to images in training and in evaluation.
     pub pipelines: (Pipeline, Pipeline),
-    /// What a run must know of its data; the numbers that normalise are those of the run's first start.
+    /// What a run must know about its data. The numbers for normalising are those of the run's first start.
     pub record: DataRecord,
 }
 
 impl Setup {
-    /// Loads the data, builds the model for it and draws its weights.
+    /// Loads the data, builds the model for it and initialises its weights.
     ///
     /// # Errors
-    /// Settings out of range; an unknown model; data that are missing or damaged; a network the images are too small for.
+    /// Settings out of range; an unknown model; data that are missing or damaged; images that are too small.
     pub fn new(config: RunConfig) -> Result<Setup> {
         Setup::resume(config, None)
     }

@@ -105,8 +105,8 @@ impl Trained {
 
     /// The untrained network: built for its data, with the initial weights of a run with seed 0. `path` is not read.
     ///
+    /// # Errors
     /// No network named; no such data set; images that are too small for the network.
-    /// No network named; no such data set; images the network is too small for.
     pub fn fresh(options: TrainedOptions, images: bool) -> Result<Trained> {
         let base = of_file(&options)?;
         Self::drawn(said_over(options, base), None, images)

@@ -37,7 +37,7 @@ pub struct RunConfig {
     /// [`FORMAT`] of the program that made the run.
     #[cfg_attr(feature = "cli", arg(skip))]
     pub format: u32,
-    /// Its version, for people.
+    /// That program's version, for people.
     #[cfg_attr(feature = "cli", arg(skip))]
     pub receptive: String,
     #[cfg_attr(feature = "cli", arg(skip))]
@@ -190,7 +190,7 @@ pub struct RunConfig {
     /// Layers that stay as they are, each with all that is in it: encoder, conv1, layer1.0
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", value_delimiter = ','))]
     pub freeze: Vec<String>,
-    /// Whether running statistics below frozen layers stay, too; runs from before this setting updated them
+    /// Whether running statistics in frozen layers stay unchanged, too. Runs from before this setting updated them.
     #[cfg_attr(feature = "cli", arg(skip))]
     #[serde(default)]
     pub freeze_statistics: bool,
@@ -218,7 +218,7 @@ pub struct RunConfig {
     pub health: u64,
 }
 
-/// Parser for the value of `--decay-weights-only`: the same [`Decay`] options, with and without the flag.
+/// Parser for `--decay-weights-only`: true becomes [`Decay::WeightsOnly`], false becomes [`Decay::All`].
 #[cfg(feature = "cli")]
 fn decay() -> impl clap::builder::TypedValueParser<Value = Decay> {
     use clap::builder::{BoolValueParser, TypedValueParser};

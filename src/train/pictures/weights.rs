@@ -28,6 +28,7 @@ pub struct FirstLayer {
 impl FirstLayer {
     /// The current first weights of a model for images of size `[C, H, W]`. `None` if they do not act on pixels, that
     /// is, if they belong neither to a convolution nor to a linear layer on whole images. Outputs have no names.
+    ///
     /// # Errors
     /// A model without weight values.
     pub fn of(model: &dyn Module, image: [usize; 3]) -> Result<Option<FirstLayer>> {
