@@ -49,7 +49,7 @@ pub struct NetworkArgs {
 }
 
 impl NetworkArgs {
-    /// The files that these flags read.
+    /// The input files that these flags name.
     pub fn inputs(&self) -> &[PathBuf] {
         self.arch.as_slice()
     }
@@ -187,7 +187,7 @@ impl TrainedArgs {
         Ok((self.options()?, true))
     }
 
-    /// The files that these flags read.
+    /// The input files that these flags name.
     pub fn inputs(&self) -> Vec<PathBuf> {
         self.arch.iter().chain([&self.options.path]).cloned().collect()
     }

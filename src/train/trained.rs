@@ -90,12 +90,10 @@ pub struct Trained {
 
 impl Trained {
     /// Loads a network. Without `images` its data set need not be on this machine. A run folder holds what the network
-    /// needs to know about the data. For known sets, the program has the image sizes, class names and statistics built
-    /// in.
+    /// needs to know about its data. Known sets have their image size, class names and statistics built in.
     ///
     /// # Errors
-    /// No such folder, file or data set; weights that do not fit the network; a set whose classes are not those of the
-    /// run.
+    /// No such folder, file or data set; weights that do not fit the network; a set with other classes than the run's.
     pub fn open(options: TrainedOptions, images: bool) -> Result<Trained> {
         let path = options.path.clone();
         let run = Recorded::of(&path)?;
@@ -263,8 +261,7 @@ impl Trained {
         self.see(&mut image, None)
     }
 
-    /// As [`prepare`](Self::prepare). In addition, `image` and `mask` are changed to what the network receives, before
-    /// normalising.
+    /// As [`prepare`](Self::prepare). Also changes `image` and `mask` to what the network receives, before normalising.
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare).
@@ -272,8 +269,7 @@ impl Trained {
         prepare(&self.pipeline, &self.device, image, mask)
     }
 
-    /// The class probabilities of one image, given as the data set stores it. A segmenter returns a probability per
-    /// pixel.
+    /// The class probabilities of one image, given as the data set stores it; for a segmenter those of each pixel.
     ///
     /// # Errors
     /// An image of a different size; weights that give no probabilities (NaN).
@@ -287,8 +283,7 @@ impl Trained {
         Ok(probabilities)
     }
 
-    /// The mask that a segmenter predicts for one image, given as the data set stores it, together with the true mask
-    /// if known.
+    /// The mask that a segmenter predicts for one image, given as the data set stores it, with the true mask if known.
     ///
     /// # Errors
     /// As [`predict`](Self::predict); an output that does not have the shape of a mask for the image.
