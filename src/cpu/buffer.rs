@@ -1,9 +1,9 @@
-//! Recycled memory. A training step asks for the same few hundred sizes again and again; the operating system would
+//! Recycled memory. A training step asks for the same few hundred sizes again and again. The operating system would
 //! hand out fresh zero pages each time, and the page faults of a fresh multi-megabyte buffer cost more than a ReLU over
-//! it. So a dropped buffer goes back to its pool's free list and is handed out again, old contents and all.
+//! it. So a dropped buffer goes back to its pool's free list and is handed out again with its old contents.
 //!
-//! Small sizes are rounded up to a [size class](crate::core::size_class) with a free list each; large ones are ranges of
-//! an arena (`arena.rs`).
+//! A small size is rounded up to a [size class](crate::core::size_class), and each class has a free list. A large
+//! buffer is a range of an arena (`arena.rs`).
 
 use super::arena::{self, Arena};
 use crate::core::Element;
@@ -12,7 +12,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes from which on a block is large.
+/// A block of this many bytes or more is large.
 const LARGE: usize = 256 << 10;
 /// Every buffer starts on a cache line.
 const ALIGN: usize = SMALLEST;
@@ -29,7 +29,7 @@ pub struct PoolStats {
 }
 
 struct Lists {
-    /// Of each class of small blocks.
+    /// Free small blocks, one list per size class.
     free: Vec<Vec<NonNull<u8>>>,
     large: Arena,
     stats: PoolStats,
@@ -38,7 +38,7 @@ struct Lists {
 // SAFETY: the pointers are owned by the list that holds them; nothing else refers to a free block.
 unsafe impl Send for Lists {}
 
-/// Free memory, shared by all buffers it made.
+/// Free memory, shared by all buffers that came from it.
 pub struct BufferPool(Mutex<Lists>);
 
 impl BufferPool {
@@ -48,8 +48,8 @@ impl BufferPool {
         Arc::new(BufferPool(Mutex::new(Lists { free, large: Arena::default(), stats: PoolStats::default() })))
     }
 
-    /// A buffer of at least `bytes`, with unspecified (but initialised) contents. For scratch memory, which is small
-    /// beside the tensors: where there is none left the process ends, as for any small allocation in Rust.
+    /// A buffer of at least `bytes`, with unspecified (but initialised) contents. Use it for scratch memory, which is
+    /// small compared with the tensors. If no memory is left the process ends, as for any small allocation in Rust.
     pub fn take(self: &Arc<Self>, bytes: usize) -> Buffer {
         self.try_take(bytes).unwrap_or_else(|| {
             let layout = Layout::from_size_align(bytes.max(1), 1).unwrap_or(Layout::new::<u8>());
@@ -57,7 +57,7 @@ impl BufferPool {
         })
     }
 
-    /// As [`take`](Self::take), or `None` where the machine has no such memory.
+    /// Like [`take`](Self::take), but returns `None` if the machine has not that much memory.
     pub fn try_take(self: &Arc<Self>, bytes: usize) -> Option<Buffer> {
         let mut lists = self.lists();
         let block = if bytes < LARGE {
@@ -72,20 +72,20 @@ impl BufferPool {
         Some(Buffer { block, bytes, pool: Arc::clone(self) })
     }
 
-    /// What the pool holds now.
+    /// How much memory the pool holds now.
     pub fn stats(&self) -> PoolStats {
         let lists = self.lists();
         let small = lists.free.iter().enumerate().map(|(class, list)| list.len() * class_bytes(class));
         PoolStats { cached: small.sum::<usize>() + lists.large.free(), ..lists.stats }
     }
 
-    /// The highest use is counted from here on.
+    /// Restarts the peak at the memory in use now.
     pub fn reset_peak(&self) {
         let mut lists = self.lists();
         lists.stats.peak = lists.stats.in_use;
     }
 
-    /// The highest use so far was at least this: after a count of its own, the peak before it.
+    /// Raises the peak to at least `bytes`. A caller that reset the peak for a count of its own restores it with this.
     pub fn raise_peak(&self, bytes: usize) {
         let mut lists = self.lists();
         lists.stats.peak = lists.stats.peak.max(bytes);
@@ -97,7 +97,7 @@ impl BufferPool {
         lists.large.trim();
         for (class, list) in lists.free.iter_mut().enumerate() {
             for block in list.drain(..) {
-                // SAFETY: the block came from `fresh_block(class)`, is on no other list, and no buffer refers to it.
+                // SAFETY: the block came from `fresh_block(class)`. It is on no other list, and no buffer refers to it.
                 unsafe { dealloc(block.as_ptr(), layout(class)) }
             }
         }

@@ -1,8 +1,8 @@
 //! The CPU context: threads, memory and chosen rungs. There are no globals, so two contexts with different settings
 //! live side by side in one test.
 //!
-//! **Determinism.** Work is cut by the size of the problem, never by the number of threads: the same chunks are
-//! computed in the same way whoever computes them. So the same seed gives the same bits with 1, 2 or 16 threads.
+//! **Determinism.** Work is cut by the size of the problem, never by the number of threads. Every thread would compute
+//! a chunk in the same way. So the same seed gives the same bits with 1, 2 or 16 threads.
 
 use super::buffer::{Buffer, BufferPool};
 use super::simd::Simd;
@@ -19,20 +19,21 @@ pub const CHUNK: usize = 16 * 1024;
 /// Settings of a [`CpuCtx`].
 #[derive(Debug, Clone)]
 pub struct CpuOptions {
-    /// Worker threads; 0 takes one for each core.
+    /// Worker threads; 0 means one per core.
     pub threads: usize,
-    /// Fill every output with NaN before the op writes it, so that an unwritten element shows. On in debug builds.
+    /// Fills every output with NaN before the op writes it, so that an element left unwritten shows. On in debug
+    /// builds.
     pub poison: bool,
     /// The GEMM rung to run, by number; see [`crate::ladder`].
     pub gemm_rung: u32,
-    /// The convolution rung to run, by number; none takes the fastest for each convolution.
+    /// The convolution rung to run, by number; `None` picks the fastest for each convolution.
     pub conv_rung: Option<u32>,
-    /// The vector instructions to use; none takes `RECEPTIVE_SIMD`, or the best there are.
+    /// The vector instructions to use; `None` takes `RECEPTIVE_SIMD` if it is set, else the best this processor has.
     pub simd: Option<Simd>,
 }
 
 impl CpuOptions {
-    /// The default with this many worker threads; 0 takes one for each core.
+    /// The default options with this many worker threads; 0 means one per core.
     pub fn with_threads(threads: usize) -> CpuOptions {
         CpuOptions { threads, ..CpuOptions::default() }
     }
@@ -55,10 +56,10 @@ impl CpuCtx {
     /// Starts the threads. `CpuCtx::new` has checked the options.
     ///
     /// # Errors
-    /// The operating system refusing them.
+    /// The operating system refuses to start a thread.
     pub(super) fn start(options: &CpuOptions, threads: usize, simd: Simd) -> Result<CpuCtx> {
         Ok(CpuCtx {
-            // One thread needs no help.
+            // One thread runs without a team.
             team: (threads > 1).then(|| Team::new(threads)).transpose()?,
             threads,
             buffers: BufferPool::new(),
@@ -91,12 +92,12 @@ impl CpuCtx {
         self.gemm_rung
     }
 
-    /// The convolution rung asked for, by number; none takes the fastest for each convolution.
+    /// The requested convolution rung, by number; `None` picks the fastest for each convolution.
     pub fn conv_rung(&self) -> Option<u32> {
         self.conv_rung
     }
 
-    /// Whether outputs start as NaN.
+    /// True if outputs are filled with NaN before an op writes them.
     pub fn poison(&self) -> bool {
         self.poison
     }
@@ -106,20 +107,20 @@ impl CpuCtx {
         self.buffers.take(bytes)
     }
 
-    /// Who watches what runs here.
+    /// The slot for an observer of the ops that run on this device.
     pub(crate) fn seat(&self) -> &Seat {
         &self.seat
     }
 
-    /// The next place on this device's tape.
+    /// The next sequence number on this device's tape.
     pub(crate) fn next_sequence(&self) -> u64 {
         self.sequence.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Calls `f(0) .. f(n - 1)`, in parallel when `work` (elements touched, about) is worth a thread.
+    /// Calls `f(0) .. f(n - 1)`, in parallel if `work` (about the number of elements touched) exceeds [`SERIAL`].
     ///
-    /// This is the only place where loops meet other threads. The body is a `dyn` closure on purpose: the machinery is
-    /// compiled once, not once for every loop of every op and element type.
+    /// This is the only place where loops are given to other threads. The body is a `dyn` closure on purpose: the code
+    /// around it is compiled once, not once for every loop of every op and element type.
     pub fn tasks(&self, n: usize, work: usize, f: Body) {
         match &self.team {
             Some(team) if n > 1 && work > SERIAL => team.run(n, f),

@@ -1,15 +1,16 @@
-//! The CPU: recycled buffers, a thread pool with deterministic cutting, and the loops themselves.
+//! The CPU backend: recycled buffers, a thread pool that cuts work deterministically, and the loops themselves.
 //!
-//! Slices in, slices out: nothing here knows a tensor, so every loop can be read, tested and timed alone.
+//! Loops take slices and write slices. They know nothing of tensors, so each can be read, tested and timed alone.
 //!
 //! # How a hot loop is written
 //!
-//! A loop is fast when all of it ends up in one function, the one that [`simd`] compiles for a processor's registers. So all
-//! that it calls for each element is `#[inline(always)]`, and it counts: `for i in 0..n`, over slices that were just cut
-//! to one length. An iterator's `zip`, `chunks` or `map` over an array and a slice's `copy_from_slice` may stay calls. That
-//! costs little once for a thousand elements, and much for each row of sixteen.
+//! A loop is fast when all of it is compiled into one function: the one that [`simd`] compiles for the processor's
+//! registers. So every function that it calls per element is `#[inline(always)]`, and the loop uses an index: `for i in
+//! 0..n`, over slices that were just cut to the same length. The compiler may leave an iterator's `zip`, `chunks` or
+//! `map` over an array, and a slice's `copy_from_slice`, as calls. One call per thousand elements costs little; one
+//! call per row of sixteen costs much.
 
-// The loops count: see above.
+// The loops use an index: see above.
 #![allow(clippy::needless_range_loop)]
 
 mod arena;

@@ -1,21 +1,21 @@
-//! Cutting outputs into pieces, one task each.
+//! Cuts outputs into pieces, one task per piece.
 //!
-//! The pieces depend on the size of the problem alone, so every piece is computed in the same way whichever thread takes
-//! it: that is what makes results independent of the number of threads.
+//! The pieces depend only on the size of the problem, and every thread computes a piece in the same way. So results do
+//! not depend on the number of threads.
 
 use super::CpuCtx;
 use super::context::CHUNK;
 use super::disjoint::Disjoint;
 use std::ops::Range;
 
-/// A slice that is cut into pieces of `chunk` elements, which different tasks take; the last may be short.
+/// A slice cut into pieces of `chunk` elements, for different tasks. The last piece may be shorter.
 pub struct Pieces<'a, T> {
     slice: Disjoint<'a, T>,
     chunk: usize,
 }
 
 impl<'a, T> Pieces<'a, T> {
-    /// At least one element a piece.
+    /// Cuts `slice` into pieces of `chunk` elements, or of one element if `chunk` is 0.
     pub fn new(slice: &'a mut [T], chunk: usize) -> Self {
         Pieces { slice: Disjoint::new(slice), chunk: chunk.max(1) }
     }
@@ -27,10 +27,10 @@ impl<'a, T> Pieces<'a, T> {
     /// Piece `i`.
     ///
     /// # Panics
-    /// There is no such piece.
+    /// If there is no such piece.
     ///
     /// # Safety
-    /// No two calls with the same `i` may have their results alive at once.
+    /// The results of two calls with the same `i` may not be alive at once.
     #[inline]
     #[allow(clippy::mut_from_ref)] // the contract above makes the results disjoint
     unsafe fn piece(&self, i: usize) -> &mut [T] {
@@ -40,13 +40,13 @@ impl<'a, T> Pieces<'a, T> {
         unsafe { self.slice.range(first..first + self.chunk.min(self.slice.len() - first)) }
     }
 
-    /// Any range.
+    /// Any range of the slice.
     ///
     /// # Panics
-    /// The range does not lie in the slice.
+    /// If the range does not lie in the slice.
     ///
     /// # Safety
-    /// No two results that overlap may be alive at once.
+    /// Two results that overlap may not be alive at once.
     #[inline]
     #[allow(clippy::mut_from_ref)] // the contract above makes the results disjoint
     unsafe fn range(&self, range: Range<usize>) -> &mut [T] {
@@ -56,7 +56,7 @@ impl<'a, T> Pieces<'a, T> {
     }
 }
 
-/// One task's share of a slice that is cut into pieces: `first`, `first + step`, `first + 2 step`, ...
+/// One task's share of a slice that is cut into pieces: the pieces `first`, `first + step`, `first + 2 step`, ...
 pub struct Strided<'a, T> {
     pieces: &'a Pieces<'a, T>,
     first: usize,
@@ -64,11 +64,11 @@ pub struct Strided<'a, T> {
 }
 
 impl<T> Strided<'_, T> {
-    /// Its piece number `s`.
+    /// Piece number `s` of this share.
     #[inline]
     pub fn piece(&mut self, s: usize) -> &mut [T] {
-        // SAFETY: shares differ in `first` below `step`, so no other share has this piece, and `&mut self` keeps the
-        // pieces of this one apart.
+        // SAFETY: each share has its own `first` below `step`, so no other share has this piece. `&mut self` lets only
+        // one piece of this share be alive at a time.
         unsafe { self.pieces.piece(s * self.step + self.first) }
     }
 }
@@ -81,17 +81,18 @@ pub struct Columns<'a, T> {
 }
 
 impl<T> Columns<'_, T> {
-    /// Their elements of row `r`.
+    /// The elements of row `r` in these columns.
     pub fn row(&mut self, r: usize) -> &mut [T] {
-        // SAFETY: shares have different columns, and `&mut self` keeps the rows of this one apart.
+        // SAFETY: shares have different columns, and `&mut self` lets only one row of this share be alive at a time.
         unsafe { self.matrix.range(r * self.row + self.columns.start..r * self.row + self.columns.end) }
     }
 }
 
 impl CpuCtx {
-    /// Cuts matrices with rows of `row` elements into strips of `width` columns, and calls `f(columns, the strip of
-    /// each y, its piece of own)` for each: `own` has equally much of every column. In parallel when `work` (elements
-    /// touched, about) is worth a thread.
+    /// Cuts matrices with rows of `row` elements into strips of `width` columns, one task per strip. Each task calls
+    /// `f(columns, the strip of each y, its part of own)`. `own` holds the same number of elements for every column,
+    /// and a task gets those of its columns. Runs in parallel if `work` (about the number of elements touched) is large
+    /// enough.
     pub fn columns<Y: Send, O: Send, const K: usize>(
         &self,
         y: [&mut [Y]; K],
@@ -111,9 +112,10 @@ impl CpuCtx {
         });
     }
 
-    /// Calls `f(group, its pieces of each y, its piece of own)` for each of `groups`: every `y` is cut into pieces of
-    /// `chunk` elements of which group g has numbers g, g + groups, g + 2 groups, ..., and `own` into one piece a group.
-    /// Small groups share a task; in parallel when `work` (elements touched, about) is worth a thread.
+    /// Calls `f(group, its pieces of each y, its piece of own)` for each of `groups`. Every `y` is cut into pieces of
+    /// `chunk` elements, and group g has the pieces g, g + groups, g + 2 groups, ... `own` is cut into one piece per
+    /// group. Small groups share a task. Runs in parallel if `work` (about the number of elements touched) is large
+    /// enough.
     pub fn groups<Y: Send, O: Send, const K: usize>(
         &self,
         groups: usize,
@@ -135,8 +137,8 @@ impl CpuCtx {
         });
     }
 
-    /// Cuts `out` into pieces of `chunk` elements and calls `f(piece number, piece)` on each, in parallel when `work`
-    /// (elements touched, about) is worth a thread.
+    /// Cuts `out` into pieces of `chunk` elements and calls `f(piece number, piece)` on each. Runs in parallel if
+    /// `work` (about the number of elements touched) is large enough.
     pub fn pieces<T: Send>(
         &self,
         out: &mut [T],
@@ -149,7 +151,8 @@ impl CpuCtx {
         self.tasks(out.count(), work, &|i| f(i, unsafe { out.piece(i) }));
     }
 
-    /// As [`pieces`](Self::pieces) over two outputs cut into equally many: `f(piece number, piece of a, piece of b)`.
+    /// Like [`pieces`](Self::pieces), for two outputs with the same number of pieces: calls
+    /// `f(piece number, piece of a, piece of b)`.
     pub fn pieces2<A: Send, B: Send>(
         &self,
         a: Pieces<A>,
@@ -161,15 +164,16 @@ impl CpuCtx {
         self.tasks(a.count().min(b.count()), work, &|i| f(i, unsafe { a.piece(i) }, unsafe { b.piece(i) }));
     }
 
-    /// Runs an elementwise loop over `T`, compiled for the vectors of this processor. Mark the closure
-    /// `#[inline(always)]`, and write the loop with `for`: a closure within it may end up in a function of its own, which
-    /// has no vectors. In f64, the oracle's type, a loop is what it is on any processor, and compiled once.
+    /// Runs an elementwise loop over `T`, compiled for the vector registers of this processor. Mark the closure
+    /// `#[inline(always)]`, and write the loop with `for`: the compiler may put a closure inside the loop into a
+    /// function of its own, which uses no wide vectors. f64 is the type of the reference results: its loops are
+    /// compiled once, for any processor.
     #[inline(always)]
     pub fn vectors<T, R>(&self, f: impl FnOnce() -> R) -> R {
         if const { size_of::<T>() < 8 } { self.simd().run(f) } else { f() }
     }
 
-    /// `y[i] = f(i)` over an elementwise output, cut by size.
+    /// `y[i] = f(i)` for every element of `y`, in chunks of [`CHUNK`].
     pub fn fill_with<T: Send>(&self, y: &mut [T], f: impl Fn(usize) -> T + Sync + Send) {
         let work = y.len();
         self.pieces(y, CHUNK, work, |piece, y| {

@@ -1,54 +1,56 @@
-//! The protocol of a fork and join: a caller has a loop to run, whoever else comes by helps.
+//! The protocol of a fork and join: a caller has a loop to run, and other threads (helpers) take some of its tasks.
 //!
 //! ```text
 //! caller   open ---- tasks 0, 1, 2, .. from the front ----------- shut, wait for those inside
 //! helper   watch ----- enter -- tasks n-1, n-2, .. from the back -- leave, watch
 //! ```
 //!
-//! Both work towards the middle, so that from loop to loop a thread mostly sees the part of a tensor that is in its own
-//! cache. Who runs which task changes nothing in what is computed.
+//! Caller and helper work from the two ends towards the middle. So from one loop to the next a thread mostly gets the
+//! part of a tensor that is in its own cache. The results do not depend on which thread runs which task.
 //!
-//! Nothing here knows where helpers come from. `crates/team-model` compiles this very file over `loom`, and runs it in all orders.
+//! This file does not know where helpers come from. `crates/team-model` compiles this same file with `loom`, which runs
+//! it in every possible order of the threads' steps.
 
 use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, Turns, pause};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::PoisonError;
 
-/// The gate's lowest bit: helpers may enter. The others count those who are inside.
+/// The gate's lowest bit: helpers may enter. The other bits count the helpers that are inside.
 const OPEN: usize = 1;
 const INSIDE: usize = 2;
 
 /// A loop's body.
 pub type Body<'a> = &'a (dyn Fn(usize) + Sync);
 
-/// The loop that is running, if one is, and who is at it.
+/// The loop that is running now, if any, and the state that its threads share.
 #[derive(Default)]
 pub struct Fork {
-    /// Whether a loop is running.
+    /// True while a loop is running.
     busy: AtomicBool,
     gate: AtomicUsize,
-    /// Written while the gate is shut and nobody is inside; read by those inside.
+    /// The caller writes it while the gate is shut and no helper is inside; helpers inside read it.
     work: Turns<Option<Body<'static>>>,
     tasks: Tasks,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-// SAFETY: `work` is the one field that is not made for sharing. The caller that is `busy` writes it while the gate is shut
-// and nobody is inside, and does not return before that is so again: those inside read a loop that still exists.
+// SAFETY: `work` is the only field that is not `Sync` by itself. Only the caller that set `busy` writes it, while the
+// gate is shut and no helper is inside. That caller returns only when the gate is shut and no helper is inside again,
+// so helpers inside read a loop that still exists.
 unsafe impl Sync for Fork {}
-// SAFETY: the loop that `work` refers to exists while it is there, and its body is `Sync`.
+// SAFETY: the loop that `work` refers to exists while helpers can read it, and its body is `Sync`.
 unsafe impl Send for Fork {}
 
-/// The tasks of a loop that nobody has taken yet: those between the two ends.
+/// The tasks of a loop that no thread has taken yet: the ones between the two ends.
 #[derive(Default)]
 struct Tasks {
     n: AtomicUsize,
-    /// How many were taken from the front (lower half) and from the back (upper half).
+    /// How many tasks were taken from the front (lower 32 bits) and from the back (upper 32 bits).
     taken: AtomicU64,
 }
 
-/// Where a thread takes its tasks.
+/// The end of the loop from which a thread takes its tasks.
 #[derive(Clone, Copy)]
 pub enum End {
     Front,
@@ -81,11 +83,11 @@ impl Tasks {
 }
 
 impl Fork {
-    /// Calls `body(0) .. body(n - 1)`, each once, after `wake`, which may call helpers. Where a loop is running already, it
-    /// does so alone.
+    /// Calls `wake`, which may call helpers, and then `body(0) .. body(n - 1)`, each once. If another loop is running
+    /// already, this thread runs all tasks alone, without `wake`.
     ///
     /// # Panics
-    /// Where a task does.
+    /// If a task panics.
     #[inline]
     pub fn run(&self, n: usize, body: Body, wake: impl FnOnce()) {
         if self.busy.swap(true, Ordering::Acquire) {
@@ -93,8 +95,9 @@ impl Fork {
         }
         let _busy = OnDrop(|| self.busy.store(false, Ordering::Release));
         wake();
-        // SAFETY: the gate is shut and nobody inside, so nobody reads. The lifetime that the pointer forgets outlasts its
-        // use: this function, however it ends, first shuts the gate again and waits for those inside.
+        // SAFETY: the gate is shut and no helper is inside, so no thread reads `work`. The transmuted reference is used
+        // only while `body` lives: before it returns or unwinds, this function shuts the gate and waits for the helpers
+        // inside.
         unsafe { self.work.write(Some(std::mem::transmute::<Body<'_>, Body<'static>>(body))) };
         self.tasks.reset(n);
         {
@@ -108,13 +111,13 @@ impl Fork {
         }
     }
 
-    /// Helps with the loop that is running, until it has no task left; whether there was one to help with.
+    /// Takes tasks of the loop that is running until none is left. Returns true if there was such a loop.
     #[inline]
     pub fn help(&self, end: End) -> bool {
         if !self.enter() {
             return false;
         }
-        // SAFETY: inside, the loop exists, and nobody writes `work`.
+        // SAFETY: this helper is inside, so the loop exists and no thread writes `work`.
         let body = unsafe { self.work.read() }.expect("an open gate has a loop behind it");
         let caught = catch_unwind(AssertUnwindSafe(|| self.work_through(end, body)));
         if let Err(panic) = caught {
@@ -139,7 +142,7 @@ impl Fork {
         }
     }
 
-    /// Nobody enters any more; returns when nobody is inside.
+    /// Lets no more helpers enter, and returns when no helper is inside.
     fn shut(&self) {
         self.gate.fetch_sub(OPEN, Ordering::Relaxed);
         let mut looks = 0;
@@ -150,7 +153,7 @@ impl Fork {
     }
 }
 
-/// Runs its closure at the end of a block, also where a panic leaves it.
+/// Runs its closure at the end of a block, even if a panic ends the block.
 struct OnDrop<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {

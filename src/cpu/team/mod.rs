@@ -1,9 +1,10 @@
-//! Fork and join: one thread has a loop to run, the others help.
+//! Fork and join: one thread has a loop to run, and the others help.
 //!
-//! A step of a small network is a hundred loops of a few microseconds each. Waking a sleeping thread takes 40 of them on a
-//! virtual machine, so a helper that has finished does not sleep at once: it watches for the next loop, for
-//! `PATIENCE`. Threads come from rayon's pool, which also wakes them when they do sleep; until they arrive, and
-//! also when none ever does, the caller runs the tasks itself. `fork.rs` says how they work together.
+//! A step of a small network is a hundred loops of a few microseconds each. Waking a sleeping thread takes 40
+//! microseconds on a virtual machine. So a helper that has finished does not sleep at once: it watches for the next
+//! loop for `PATIENCE`. The threads come from rayon's pool, which also wakes them when they sleep. The caller starts on
+//! the tasks without waiting for them, and finishes alone if no helper arrives. `fork.rs` describes how they work
+//! together.
 
 mod fork;
 mod sync;
@@ -18,10 +19,10 @@ pub use fork::Body;
 
 /// How long a helper watches for the next loop before it sleeps: longer than the serial parts of a step.
 const PATIENCE: Duration = Duration::from_micros(200);
-/// Glances at the gate between two looks at the clock.
+/// How often a helper checks the gate before it reads the clock again.
 const GLANCES: usize = 64;
 
-/// Helpers, and the loop they are at.
+/// Helper threads and the loop that they work on.
 pub struct Team {
     pool: rayon::ThreadPool,
     helpers: usize,
@@ -31,15 +32,15 @@ pub struct Team {
 #[derive(Default)]
 struct Shared {
     fork: Fork,
-    /// Helpers that watch or work.
+    /// Helpers that are watching for a loop or working on one.
     awake: AtomicUsize,
 }
 
 impl Team {
-    /// A team of `threads`, the caller among them.
+    /// A team of `threads` threads, including the caller.
     ///
     /// # Errors
-    /// The operating system refusing threads.
+    /// The operating system refuses to start a thread.
     pub fn new(threads: usize) -> Result<Team> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads - 1)
@@ -49,16 +50,16 @@ impl Team {
         Ok(Team { pool, helpers: threads - 1, shared: Arc::default() })
     }
 
-    /// Calls `body(0) .. body(n - 1)`, each once. A call from inside a loop, or from a second thread while the team is at
-    /// work, runs alone.
+    /// Calls `body(0) .. body(n - 1)`, each once. A call from inside a loop, or from a second thread while the team is
+    /// busy, runs all its tasks on the calling thread.
     ///
     /// # Panics
-    /// Where a task does.
+    /// If a task panics.
     pub fn run(&self, n: usize, body: Body) {
         self.shared.fork.run(n, body, || self.wake(n));
     }
 
-    /// Calls helpers that sleep, where there are tasks for them.
+    /// Wakes sleeping helpers, as many as there are tasks for.
     fn wake(&self, n: usize) {
         let awake = self.shared.awake.load(Ordering::Relaxed);
         for number in awake..self.helpers.min(n.saturating_sub(1)) {
@@ -70,7 +71,7 @@ impl Team {
 }
 
 impl Shared {
-    /// A helper's work until its patience ends.
+    /// A helper's work: helps with loops until there has been none for `PATIENCE`.
     fn help(&self, end: End) {
         let mut last = Instant::now();
         while last.elapsed() < PATIENCE {
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    /// Miri takes a thousand times as long.
+    /// Small under Miri, which takes a thousand times as long.
     const SIZES: usize = if cfg!(miri) { 4 } else { 200 };
 
     #[test]

@@ -1,32 +1,34 @@
-//! What the fork and join stands on. `crates/team-model` has the same from `loom`, which tries all orders of threads.
+//! The synchronisation types that the fork and join uses. `crates/team-model` replaces this file by `loom`'s types,
+//! which try all orders in which threads can run.
 
 use std::cell::UnsafeCell;
 pub use std::sync::Mutex;
 pub use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-/// A value that threads share by turns.
+/// A value that threads access in turns.
 #[derive(Default)]
 pub struct Turns<T>(UnsafeCell<T>);
 
 impl<T: Copy> Turns<T> {
     /// # Safety
-    /// No other thread writes it meanwhile.
+    /// No other thread writes the value during the call.
     #[inline]
     pub unsafe fn read(&self) -> T {
-        // SAFETY: nobody writes meanwhile: promised by the caller.
+        // SAFETY: no other thread writes the value now: promised by the caller.
         unsafe { *self.0.get() }
     }
 
     /// # Safety
-    /// No other thread reads or writes it meanwhile.
+    /// No other thread reads or writes the value during the call.
     #[inline]
     pub unsafe fn write(&self, value: T) {
-        // SAFETY: nobody reads or writes meanwhile: promised by the caller.
+        // SAFETY: no other thread reads or writes the value now: promised by the caller.
         unsafe { *self.0.get() = value };
     }
 }
 
-/// Between two looks at what another thread is to change. That thread may be off its processor, and need this one.
+/// A short wait in a loop that waits for another thread. Every 1024th call yields, because the other thread may need
+/// this processor to run.
 #[inline]
 pub fn pause(looks: usize) {
     if looks.is_multiple_of(1024) { std::thread::yield_now() } else { std::hint::spin_loop() }
