@@ -1,12 +1,12 @@
-//! Large blocks of memory: ranges of a few big regions, which grow together again when they are given back.
+//! Large blocks of memory: ranges of a few big regions. Neighbouring free ranges merge.
 //!
-//! A training step's activations come and go like a stack: what backward frees first lies beside what it frees next. So
-//! ranges that merge serve any size again, and what the first step touched is about what is in use at its peak: no later
-//! step asks the operating system for a page. (A free list for each size, as small blocks have, keeps blocks of a size
-//! that nobody wants any more.)
+//! A training step allocates and frees activations like a stack: the ranges that backward frees one after the other are
+//! neighbours. Once merged, they can serve any size again. So the first step touches about as much memory as is in use
+//! at its peak, and later steps ask the operating system for no more pages. (Small blocks have a free list per size.
+//! Such a list would keep large blocks of sizes that are no longer used.)
 //!
-//! Regions are zero pages that nothing touches before an op writes them, and are asked for as huge pages where the
-//! system has those: 512 page faults fewer for every 2 MiB, and address translations that fit the processor's table.
+//! A region consists of zero pages that nothing touches before an op writes them. It asks for huge pages if the system
+//! has them. That saves 512 page faults per 2 MiB, and the address translations fit the processor's table.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::BTreeMap;
@@ -16,34 +16,34 @@ use std::ptr::NonNull;
 const HUGE: usize = 2 << 20;
 /// The smallest region.
 const REGION: usize = 64 << 20;
-/// Ranges begin on a multiple of it.
+/// Each range begins at a multiple of this.
 const PAGE: usize = 4096;
 
 struct Region {
-    /// As allocated; `start` is the first huge page in it.
+    /// The allocation itself; `start` is the first huge page in it.
     block: NonNull<u8>,
     layout: Layout,
     start: NonNull<u8>,
     len: usize,
 }
 
-/// The regions and what is free of them. A range is at an offset in a region.
+/// The regions and their free ranges. `free` maps (region, offset) to a range's length.
 #[derive(Default)]
 pub(super) struct Arena {
     regions: Vec<Region>,
     free: BTreeMap<(usize, usize), usize>,
 }
 
-// SAFETY: regions are owned by the arena, and nothing here refers to what is in them.
+// SAFETY: the arena owns its regions, and no field refers to their contents.
 unsafe impl Send for Arena {}
 
-/// The bytes that a block of `bytes` takes.
+/// The bytes that a block of `bytes` occupies.
 pub(super) fn capacity(bytes: usize) -> usize {
     bytes.saturating_add(PAGE - 1) / PAGE * PAGE
 }
 
 impl Arena {
-    /// A block of `capacity(bytes)`, of the smallest free range that has them; `None` where the machine has no memory.
+    /// A block of `capacity(bytes)` from the smallest free range that is large enough; `None` if no memory is left.
     pub fn take(&mut self, bytes: usize) -> Option<NonNull<u8>> {
         let need = capacity(bytes);
         let fits = |free: &BTreeMap<(usize, usize), usize>| {
@@ -54,7 +54,7 @@ impl Arena {
             Some(range) => range,
             None => {
                 let all: usize = self.regions.iter().map(|region| region.len).sum();
-                // Large enough that there are few; only what is needed where there is no more.
+                // Large regions, so that there are few. If the system refuses one, only as much as this block needs.
                 let region = Region::new(need.max(REGION).max(all / 2)).or_else(|| Region::new(need))?;
                 self.free.insert((self.regions.len(), 0), region.len);
                 self.regions.push(region);
@@ -93,7 +93,7 @@ impl Arena {
         self.free.values().sum()
     }
 
-    /// Gives regions of which nothing is in use back to the operating system.
+    /// Gives regions that are entirely free back to the operating system.
     pub fn trim(&mut self) {
         let used: Vec<bool> = (0..self.regions.len())
             .map(|r| self.free.get(&(r, 0)).is_none_or(|&len| len < self.regions[r].len))
@@ -109,7 +109,7 @@ impl Arena {
 impl Region {
     fn new(len: usize) -> Option<Region> {
         let len = len.checked_next_multiple_of(HUGE)?;
-        // Aligned by hand: the standard library would touch every page to zero what is aligned more than `malloc` does.
+        // Aligned by hand: for an alignment above `malloc`'s, the standard library would write zeros to every page.
         let layout = Layout::from_size_align(len.checked_add(HUGE)?, 16).ok()?;
         // SAFETY: the layout is not of size zero. Zeroed, so that a buffer's bytes are always initialised.
         let block = NonNull::new(unsafe { alloc_zeroed(layout) })?;
@@ -122,12 +122,12 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: the block came from `alloc_zeroed` with this layout, and the arena hands out nothing of it any more.
+        // SAFETY: the block came from `alloc_zeroed` with this layout, and no block of this region is in use any more.
         unsafe { dealloc(self.block.as_ptr(), self.layout) }
     }
 }
 
-/// A hint: it does not matter whether the system takes it, and Miri, which knows no such call, does without.
+/// Asks for huge pages. This is a hint: the system may ignore it. Miri does not know the call, so it is left out there.
 #[cfg(all(target_os = "linux", not(miri)))]
 fn ask_for_huge_pages(start: NonNull<u8>, len: usize) {
     unsafe extern "C" {

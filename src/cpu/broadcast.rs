@@ -1,7 +1,8 @@
-//! Broadcasting, both ways: stretching operands to the output's shape, and summing back over what was stretched.
+//! Broadcasting in both directions: operands are stretched to the output's shape, and gradients are summed over the
+//! stretched dimensions.
 //!
-//! Most broadcasts look complicated and are not. Dimensions of size 1 vanish, and neighbours that every operand walks
-//! alike merge into one:
+//! Most broadcasts reduce to one, two or three dimensions. Dimensions of size 1 are dropped. Neighbouring dimensions
+//! merge into one if every operand either steps in both or is stretched in both:
 //!
 //! ```text
 //! same shape      [8, 3, 5, 5] with [8, 3, 5, 5]      ->  one run of 600, both step
@@ -10,8 +11,8 @@
 //! bias of conv    [8, 3, 5, 5] with [3, 1, 1]         ->  24 runs of 25, b stands still in each
 //! ```
 //!
-//! What remains is an odometer over the outer dimensions and a plain slice loop, which the compiler vectorises, over
-//! the innermost one.
+//! A counter of indices then runs over the outer dimensions, and a plain slice loop, which the compiler vectorises,
+//! over the innermost one.
 
 use super::context::CHUNK;
 use super::reduce::{self, Dim};
@@ -25,7 +26,7 @@ use std::ops::Range;
 pub(crate) struct Layout<const K: usize>(SmallVec<[(usize, [usize; K]); MAX_RANK]>);
 
 impl<const K: usize> Layout<K> {
-    /// The walk over `output`; a stretched dimension has stride 0.
+    /// The merged dimensions of `output`. An operand that is stretched along a dimension has stride 0 there.
     pub(crate) fn new(output: &Shape, operands: [&Shape; K]) -> Self {
         let mut merged: SmallVec<[(usize, [bool; K]); MAX_RANK]> = SmallVec::new();
         for (d, &size) in output.dims().iter().enumerate().filter(|(_, size)| **size != 1) {
@@ -62,7 +63,7 @@ impl<const K: usize> Layout<K> {
     }
 
     /// Cuts the elements `start .. start + len` into runs along the innermost dimension. Calls `f` with each run's
-    /// range, counted from `start`, and where every operand is at its beginning.
+    /// range, counted from `start`, and the position of every operand at the run's beginning.
     #[inline(always)]
     fn runs(&self, start: usize, len: usize, mut f: impl FnMut(Range<usize>, [usize; K])) {
         let (&(inner, step), outer) = self.0.split_last().expect("a layout is never empty");
@@ -137,8 +138,9 @@ pub fn zip<T: Element>(cx: &CpuCtx, a: View, b: View, y: &mut ViewMut, f: impl F
     });
 }
 
-/// `y[o] = f(places)`: `places[k]` is where operand `k`, of the shape `shapes[k]` and any element type, is read for `o`
-/// when it is stretched to the shape of `y`. For more than the two equal operands of [`zip`].
+/// `y[o] = f(places)`. Operand `k` has the shape `shapes[k]` and any element type. `places[k]` is the position at which
+/// it is read for output `o` when it is stretched to the shape of `y`. Use this for operands of different types, or for
+/// more than the two operands of [`zip`].
 pub fn gather<T: Element, const K: usize>(
     cx: &CpuCtx,
     shapes: [&Shape; K],
@@ -195,7 +197,7 @@ mod tests {
         Shape::new(dims).unwrap()
     }
 
-    /// The point of merging: a convolution's bias is runs of whole planes, not an odometer over pixels.
+    /// Merging has this purpose: adding a convolution's bias is one run per plane, not one step per pixel.
     #[test]
     fn common_broadcasts_are_few_dimensions() {
         let dims = |y: &[usize], b: &[usize]| Layout::new(&shape(y), [&shape(y), &shape(b)]).0.to_vec();
@@ -205,7 +207,7 @@ mod tests {
         assert_eq!(dims(&[8, 3, 5, 5], &[3, 1, 1]), [(8, [75, 0]), (3, [25, 1]), (25, [1, 0])]);
     }
 
-    /// A piece starts anywhere, in the middle of a run too: all cuts must see the same elements.
+    /// A piece may start in the middle of a run: wherever the work is cut, the same elements must be visited.
     #[test]
     fn runs_do_not_depend_on_where_the_work_is_cut() {
         let layout = Layout::new(&shape(&[4, 3, 5]), [&shape(&[3, 1]), &shape(&[4, 1, 5])]);

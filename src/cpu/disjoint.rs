@@ -1,13 +1,14 @@
-//! The one way in which tasks write into the same slice at once: each writes places of its own.
+//! The only way in which tasks write to the same slice at the same time: each writes elements of its own.
 //!
-//! Rust lends a slice to one writer. The tasks of a loop are many, and what each of them writes is often no range (some
-//! columns of a matrix, the pixels of some channels), so [`Disjoint`] hands out raw places, and whoever uses them vouches
-//! that no two tasks use the same. It keeps the slice borrowed meanwhile, and in debug builds checks that places lie in it.
+//! Rust lends a slice to one writer. A loop has many tasks, and the elements of one task are often not a range (some
+//! columns of a matrix, the pixels of some channels). So [`Disjoint`] hands out raw pointers, and its user guarantees
+//! that no two tasks use the same element. It keeps the slice borrowed all that time. Debug builds check that each
+//! pointer lies in the slice.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// An exclusively borrowed slice, of which tasks write places that differ.
+/// An exclusively borrowed slice. Each task writes different elements of it.
 pub(in crate::cpu) struct Disjoint<'a, T> {
     start: *mut T,
     len: usize,
@@ -22,27 +23,29 @@ impl<T> Clone for Disjoint<'_, T> {
 
 impl<T> Copy for Disjoint<'_, T> {}
 
-// SAFETY: it stands for a `&mut [T]` whose elements go to different threads, which needs `T: Send`. Its own methods touch
-// no element; the contracts of `at` and `range` keep apart what is reached through their results.
+// SAFETY: it stands for a `&mut [T]` whose elements go to different threads, which needs `T: Send`. Its own methods
+// touch no element. The contracts of `at` and `range` say that two tasks never reach the same element through their
+// results.
 unsafe impl<T: Send> Send for Disjoint<'_, T> {}
-// SAFETY: for the same reason; shared, it gives no more than its copies do.
+// SAFETY: for the same reason; a shared reference allows no more than a copy does.
 unsafe impl<T: Send> Sync for Disjoint<'_, T> {}
 
 impl<'a, T> Disjoint<'a, T> {
-    /// Borrows a slice for as long as places of it are used.
+    /// Borrows a slice for as long as its elements are used.
     pub fn new(slice: &'a mut [T]) -> Self {
         Disjoint { start: slice.as_mut_ptr(), len: slice.len(), borrow: PhantomData }
     }
 
-    /// Elements.
+    /// The number of elements.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// The place of element `i`, or the end.
+    /// A pointer to element `i`, or to the end of the slice.
     ///
     /// # Safety
-    /// `i <= len()`. While `'a` lasts, what is reached from here lies in the slice, and no other task reaches it.
+    /// `i <= len()`. While `'a` lasts, all elements accessed through the pointer lie in the slice, and no other task
+    /// accesses them.
     #[inline(always)]
     pub unsafe fn at(self, i: usize) -> *mut T {
         debug_assert!(i <= self.len, "place {i} of {}", self.len);
@@ -56,18 +59,19 @@ impl<'a, T> Disjoint<'a, T> {
     /// `i <= len()`.
     #[inline(always)]
     pub unsafe fn from(self, i: usize) -> Self {
-        // SAFETY: at most the end of the slice: promised by the caller; nothing is reached yet.
+        // SAFETY: at most the end of the slice: promised by the caller; no element is accessed yet.
         Disjoint { start: unsafe { self.at(i) }, len: self.len - i, borrow: PhantomData }
     }
 
-    /// Some elements.
+    /// The elements of a range.
     ///
     /// # Safety
-    /// They lie in the slice, and while the result is alive nothing else reaches them.
+    /// The range lies in the slice, and while the result is alive nothing else accesses its elements.
     #[inline(always)]
     pub unsafe fn range(self, range: Range<usize>) -> &'a mut [T] {
         debug_assert!(range.start <= range.end && range.end <= self.len, "{range:?} of {}", self.len);
-        // SAFETY: the range is in the slice, which is borrowed for `'a`, and nobody else has it: promised by the caller.
+        // SAFETY: the range is in the slice, which is borrowed for `'a`, and nothing else accesses it: promised by the
+        // caller.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
     }
 }

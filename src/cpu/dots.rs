@@ -1,4 +1,4 @@
-//! The other kernel: a block of dot products, for the gradients of weights.
+//! The second kernel: a block of dot products. The gradients of weights and matrix products of few rows use it.
 //!
 //! ```text
 //!                        p = pixels --->
@@ -11,15 +11,16 @@
 //!   B[C-1]    x x x x | x x x x | ...
 //! ```
 //!
-//! [`outer`](super::outer) has one factor's numbers next to each other along the *outputs*. Here both factors have them
-//! along the *sum*: `dw[o, k]` sums over pixels, and pixels are what lies side by side in an image. So the lanes run along
-//! the sum. With AVX-512, R = 4 and C = 6: 24 sums, and a step of 16 pixels loads 10 registers for 24 multiply-adds.
+//! In [`outer`](super::outer), neighbouring numbers of B belong to different *outputs*. Here neighbouring numbers of
+//! both factors belong to the same *sum*: `dw[o, k]` sums over pixels, and the pixels of an image lie side by side. So
+//! the lanes run along the sum. With AVX-512, R = 4 and C = 6, which makes 24 sums. A step of 16 pixels loads 10
+//! registers for 24 multiply-adds.
 
 use super::outer::{Rows, RowsOf};
 use super::vector::Vector;
 
-/// Lane by lane, `sums[r][c] = sum over p < n of A[r][p] B[c][p]`, for rows r of A and c of B. [`Vector::sum`]
-/// makes each a dot product.
+/// `sums[r][c] = sum over p < n of A[r][p] B[c][p]`, lane by lane, for rows r of A and rows c of B. [`Vector::sum`]
+/// adds the lanes of each to give the dot product.
 ///
 /// # Safety
 /// `n` floats of each of the R and C rows can be read.
@@ -33,10 +34,10 @@ pub unsafe fn dots<V: Vector, const R: usize, const C: usize>(
     unsafe { add_dots([[V::splat(0.0); C]; R], n, a, b) }
 }
 
-/// As [`dots`], to sums that other stretches have begun.
+/// Like [`dots`], but adds to sums that an earlier call returned.
 ///
 /// # Safety
-/// As there.
+/// As for [`dots`].
 #[inline(always)]
 pub unsafe fn add_dots<V: Vector, const R: usize, const C: usize>(
     mut sums: [[V; C]; R],
@@ -60,7 +61,7 @@ pub unsafe fn add_dots<V: Vector, const R: usize, const C: usize>(
     sums
 }
 
-/// Where each of R rows begins.
+/// A pointer to the beginning of each of R rows.
 ///
 /// # Safety
 /// There are R rows.
@@ -74,7 +75,7 @@ unsafe fn starts<const R: usize>(rows: RowsOf<impl Rows>) -> [*const f32; R] {
     starts
 }
 
-/// The sums and one more register of every row's products: a `WHOLE` one, or the mask's lanes of it.
+/// Adds one more register of every row's products to the sums: the whole register if `WHOLE`, else the mask's lanes.
 ///
 /// # Safety
 /// Those lanes can be read, from number p of each row on.
@@ -110,7 +111,8 @@ macro_rules! by_dots {
 }
 pub(crate) use by_dots;
 
-/// How many of `left >= 1` rows of A (`which` 0) or B (1) the next block takes: V's number, or the largest power of two.
+/// How many of `left >= 1` rows of A (`which` 0) or B (`which` 1) the next block takes: V's `DOTS`, or if fewer rows
+/// are left, the largest power of two that is at most 4.
 #[inline(always)]
 pub fn next_dots<V: Vector>(which: usize, left: usize) -> usize {
     if left >= V::DOTS[which] { V::DOTS[which] } else { (1 << left.ilog2()).min(4) }

@@ -1,11 +1,11 @@
-//! Copies whose source position is a sum of one offset for each dimension: slices, permutations, padding.
+//! Copies whose source position is a sum of one offset per dimension: slices, permutations, padding.
 //!
 //! ```text
 //! y[i, j, k] = x[a[i] + b[j] + c[k]]          an offset OUTSIDE gives `fill` instead
 //! ```
 //!
-//! One table of offsets a dimension says all there is to know, so every such op shares two loops: this gather, and the
-//! scatter that is its gradient. Along the last dimension neighbours in the source are copied as one run.
+//! One table of offsets per dimension describes the whole copy. So all these ops share two loops: this gather, and the
+//! scatter that is its gradient. Along the last dimension, neighbours in the source are copied as one run.
 
 use super::CpuCtx;
 use super::context::CHUNK;
@@ -13,7 +13,7 @@ use crate::core::shape::MAX_RANK;
 use crate::core::{Element, Float};
 use smallvec::SmallVec;
 
-/// The offset of an index without a source.
+/// The offset of an index that has no source.
 pub const OUTSIDE: usize = usize::MAX;
 
 /// For each index of one output dimension, its share of the source position, or [`OUTSIDE`].
@@ -24,7 +24,7 @@ pub fn whole(size: usize, stride: usize) -> Axis {
     (0..size).map(|i| i * stride).collect()
 }
 
-/// Neighbours along the last dimension: their number, and where the first one comes from.
+/// Neighbours along the last dimension: their number, and the offset of the first one.
 type Run = (usize, usize);
 
 /// `y[i, j, ..] = x[axes[0][i] + axes[1][j] + ..]`, or `fill`.
@@ -61,8 +61,8 @@ pub fn gather<T: Element>(cx: &CpuCtx, x: &[T], axes: &[Axis], fill: T, y: &mut 
     });
 }
 
-/// `dx[axes[0][i] + axes[1][j] + ..] += dy[i, j, ..]` within each of the planes that `dx` and `dy` consist of: the
-/// adjoint of [`gather`]. Planes are independent; inside one the order is that of `dy`.
+/// `dx[axes[0][i] + axes[1][j] + ..] += dy[i, j, ..]`, the adjoint of [`gather`], for each of the planes of `dx` and
+/// `dy`. Planes are independent. Within a plane, elements are added in the order of `dy`.
 pub fn scatter_add<T: Float>(cx: &CpuCtx, planes: usize, dy: &[T], axes: &[Axis], dx: &mut [T]) {
     let size = dx.len() / planes.max(1);
     let dy_size = dy.len() / planes.max(1);
@@ -81,7 +81,7 @@ pub fn scatter_add<T: Float>(cx: &CpuCtx, planes: usize, dy: &[T], axes: &[Axis]
     });
 }
 
-/// Where output row `row` begins in the source, unless it lies outside.
+/// The position in the source at which output row `row` begins; `None` if the row lies outside.
 fn row_base(outer: &[Axis], mut row: usize) -> Option<usize> {
     let mut base = 0;
     for axis in outer.iter().rev() {
@@ -95,7 +95,7 @@ fn row_base(outer: &[Axis], mut row: usize) -> Option<usize> {
     Some(base)
 }
 
-/// The runs of an axis, when they are long enough to be worth it.
+/// The runs of an axis, if they are at most 2 or have at least 4 elements on average; else `None`.
 fn runs(axis: &[usize]) -> Option<Vec<Run>> {
     let mut runs: Vec<Run> = Vec::new();
     for &offset in axis {
@@ -108,7 +108,7 @@ fn runs(axis: &[usize]) -> Option<Vec<Run>> {
     (runs.len() <= 2 || runs.len() * 4 <= axis.len()).then_some(runs)
 }
 
-/// Rows and columns of the tiles in which a transpose reads and writes: both sides stay in the first-level cache.
+/// Rows and columns of a transpose's tiles: a tile's source and destination stay in the first-level cache.
 const TILE: usize = 16;
 
 /// `y = x` with its dimensions in another order: dimension `d` of `y` is dimension `order[d]` of `x`.
@@ -130,7 +130,8 @@ pub fn permute<T: Element>(
     }
 }
 
-/// The output's dimensions as (size, source stride), without those of size 1, neighbours in both merged.
+/// The output's dimensions as (size, source stride). Dimensions of size 1 are dropped, and dimensions that are
+/// neighbours in both source and output are merged.
 pub fn merged(dims: &[usize], strides: &[usize], order: &[usize]) -> SmallVec<[(usize, usize); MAX_RANK]> {
     let mut axes: SmallVec<[(usize, usize); MAX_RANK]> = SmallVec::new();
     for (size, stride) in order.iter().map(|&d| (dims[d], strides[d])).filter(|&(size, _)| size != 1) {
@@ -142,8 +143,8 @@ pub fn merged(dims: &[usize], strides: &[usize], order: &[usize]) -> SmallVec<[(
     axes
 }
 
-/// A permutation that moves the source's innermost dimension to place `inner`: planes of (that one, the last one) are
-/// transposed tile by tile.
+/// A permutation that moves the source's innermost dimension to place `inner`. It transposes planes of (that dimension,
+/// the output's last dimension) tile by tile.
 fn transpose<T: Element>(cx: &CpuCtx, axes: &[(usize, usize)], inner: usize, x: &[T], y: &mut [T]) {
     let outer: Vec<Axis> = axes[..inner].iter().map(|&(size, stride)| whole(size, stride)).collect();
     let between: Vec<Axis> =
@@ -152,7 +153,7 @@ fn transpose<T: Element>(cx: &CpuCtx, axes: &[(usize, usize)], inner: usize, x: 
     let planes: usize = between.iter().map(Vec::len).product();
     let row = planes * columns;
     let rows = axes[inner].0;
-    // Blocks of rows are pieces of their own only when they cannot straddle two outer indices.
+    // The rows are cut into blocks only if there are no outer dimensions; else a block could span two outer indices.
     let block = if outer.is_empty() { (CHUNK / row.max(1)).max(1).next_multiple_of(TILE) } else { rows };
     let work = y.len();
     cx.pieces(y, block * row, work, |p, y| {
@@ -181,10 +182,10 @@ mod tests {
     use super::*;
     use crate::cpu::CpuOptions;
 
-    /// So many that there are two pieces; Miri takes a thousand times as long.
+    /// Large enough for two pieces; smaller under Miri, which takes a thousand times as long.
     const WIDTH: usize = if cfg!(miri) { 60 } else { 6000 };
 
-    /// Each element by its definition.
+    /// Compares each element with the definition.
     #[test]
     fn copies_come_from_where_the_offsets_say() {
         let cx = CpuCtx::new(&CpuOptions::with_threads(3)).unwrap();
@@ -203,7 +204,7 @@ mod tests {
         }
     }
 
-    /// Tiles and their ragged ends, with and without dimensions before and between.
+    /// Whole and partial tiles, with and without dimensions before and between.
     #[test]
     fn a_permutation_moves_every_element() {
         let cx = CpuCtx::new(&CpuOptions::with_threads(3)).unwrap();

@@ -5,10 +5,10 @@
 //! # How a hot loop is written
 //!
 //! A loop is fast when all of it is compiled into one function: the one that [`simd`] compiles for the processor's
-//! registers. So every function that it calls per element is `#[inline(always)]`, and the loop uses an index: `for i in
-//! 0..n`, over slices that were just cut to the same length. The compiler may leave an iterator's `zip`, `chunks` or
-//! `map` over an array, and a slice's `copy_from_slice`, as calls. One call per thousand elements costs little; one
-//! call per row of sixteen costs much.
+//! registers. So every function that it calls per element is `#[inline(always)]`, and the loop uses an index:
+//! `for i in 0..n`, over slices that were just cut to the same length. The compiler may leave an iterator's `zip`,
+//! `chunks` or `map` over an array, and a slice's `copy_from_slice`, as calls. One call per thousand elements costs
+//! little; one call per row of sixteen costs much.
 
 // The loops use an index: see above.
 #![allow(clippy::needless_range_loop)]

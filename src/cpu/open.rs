@@ -1,14 +1,15 @@
-//! Opening a CPU context: what the options ask for is checked against this machine and the ladders.
+//! Opens a CPU context: checks the options against this machine and the ladders.
 
 use super::conv2d::ladder as conv2d;
 use super::gemm::ladder as gemm;
 use super::{CpuCtx, CpuOptions, Simd};
 use crate::core::{Error, Result};
 
-/// More threads than any machine this runs on has cores; beyond it a mistyped number would start threads for minutes.
+/// The most threads allowed: more than the cores of any machine this runs on. A mistyped larger number would start
+/// threads for minutes.
 const MOST_THREADS: usize = 1024;
 
-/// Refuses an absurd number of threads.
+/// Refuses more than [`MOST_THREADS`] threads.
 pub(crate) fn check_threads(threads: usize) -> Result<()> {
     if threads <= MOST_THREADS {
         return Ok(());
@@ -33,7 +34,8 @@ impl CpuCtx {
     /// Starts the threads.
     ///
     /// # Errors
-    /// An unknown rung or SIMD level, one this processor does not have, an absurd number of threads, or the operating system refusing them.
+    /// An unknown rung or SIMD level, a SIMD level that this processor does not have, more than 1024 threads, or the
+    /// operating system refuses to start a thread.
     pub fn new(options: &CpuOptions) -> Result<CpuCtx> {
         let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
         let threads = if options.threads == 0 { cores() } else { options.threads };

@@ -1,4 +1,4 @@
-//! The kernel that every matrix product and every convolution here is made of: a block of outer products.
+//! The kernel of the matrix products and most convolutions: a block of outer products.
 //!
 //! ```text
 //!                    B_k: N registers -->
@@ -10,12 +10,12 @@
 //!                  +-------+-------+-------+
 //! ```
 //!
-//! The sums stay in registers for the whole of K. With AVX-512, R = 8 and N = 3: 24 sums, and a step of k loads 3
-//! vectors and 8 numbers for 24 multiply-adds, so the multiply-adds are what limits it. 24 independent sums hide their
-//! latency of 4 cycles.
+//! The sums stay in registers for the whole of K. With AVX-512, R = 8 and N = 3, which makes 24 sums. A step of k loads
+//! 3 vectors and 8 numbers for 24 multiply-adds, so the multiply-adds limit it. 24 independent sums hide the
+//! multiply-add's latency of 4 cycles.
 //!
-//! Where row `B_k` begins is up to [`Rows`]: every so many floats for a matrix, looked up in a table for a convolution,
-//! whose rows are shifted windows of an image. That is all that tells the two apart.
+//! [`Rows`] says where row `B_k` begins. The rows of a matrix are at equal distances. The rows of a convolution are
+//! shifted windows of an image, and their positions are in a table. This is the only difference between the two.
 
 use super::vector::Vector;
 
@@ -38,7 +38,7 @@ impl Rows for Strided {
     }
 }
 
-/// Rows at the places of a table.
+/// Rows at the positions that a table lists.
 #[derive(Clone, Copy)]
 pub struct Table<'a>(pub &'a [u32]);
 
@@ -66,10 +66,11 @@ pub struct Left {
     pub col: usize,
 }
 
-/// `sum over k of A[r, k] B_k` for `R` rows and `N` vectors, the last of which is read through `mask`.
+/// `sum over k of A[r, k] B_k` for `R` rows and `N` vectors. The last vector is read through `mask`.
 ///
 /// # Safety
-/// All R x K numbers of A, and of each of the K rows of B N - 1 vectors and the mask's part of one more, can be read.
+/// All R x K numbers of A can be read. From each of the K rows of B, N - 1 vectors and the mask's lanes of one more can
+/// be read.
 #[inline(always)]
 pub unsafe fn outer<V: Vector, const R: usize, const N: usize>(
     k: usize,
@@ -77,8 +78,8 @@ pub unsafe fn outer<V: Vector, const R: usize, const N: usize>(
     b: RowsOf<impl Rows>,
     mask: V::Mask,
 ) -> [[V; N]; R] {
-    // SAFETY: A and the rows of B can be read as far as the mask goes: promised by the caller. Where the mask is spared it
-    // takes all lanes.
+    // SAFETY: A and the rows of B can be read as far as the mask goes: promised by the caller. The mask is left out
+    // only if it selects all lanes.
     unsafe {
         if const { V::SPARES } && V::spared(mask) {
             sums::<V, R, N, true>(k, a, b, mask)
@@ -89,7 +90,7 @@ pub unsafe fn outer<V: Vector, const R: usize, const N: usize>(
 }
 
 /// # Safety
-/// As [`outer`]; if the last vector of a row is read `WHOLE`, its mask takes all lanes.
+/// As for [`outer`]. If `WHOLE`, which reads the last vector of a row without the mask, the mask selects all lanes.
 #[inline(always)]
 unsafe fn sums<V: Vector, const R: usize, const N: usize, const WHOLE: bool>(
     k: usize,
@@ -118,8 +119,8 @@ unsafe fn sums<V: Vector, const R: usize, const N: usize, const WHOLE: bool>(
     sums
 }
 
-/// Calls `$f::<$V, R, N>($args)` for the run-time `[R, N]` of `$size`, which is one of those listed. Those that are larger
-/// than the level's `$most` are not compiled for it.
+/// Calls `$f::<$V, R, N>($args)` for the run-time `[R, N]` of `$size`, which is one of the listed sizes. Sizes above
+/// the level's `$most` are not compiled for it.
 macro_rules! by_size {
     ($size:expr, $V:ident, $most:ident, $f:ident $args:tt, $([$r:literal, $n:literal])*) => {
         match $size {
@@ -130,7 +131,7 @@ macro_rules! by_size {
 }
 pub(crate) use by_size;
 
-/// [`by_size`] for the rows `$r`, from [`next_rows`], and vectors `$n` of a tile.
+/// [`by_size`] for a tile with `$r` rows, from [`next_rows`], and `$n` vectors.
 macro_rules! by_tile {
     ($r:expr, $n:expr, $V:ident, $f:ident $args:tt) => {
         $crate::cpu::outer::by_size!([$r, $n], $V, TILE, $f $args,
@@ -139,7 +140,7 @@ macro_rules! by_tile {
 }
 pub(crate) use by_tile;
 
-/// How many of `left >= 1` rows the next tile takes: 8, 6, 4, 2 or 1, at most V's.
+/// How many of `left >= 1` rows the next tile takes: 8, 6, 4, 2 or 1, but no more than V's largest tile has.
 #[inline(always)]
 pub fn next_rows<V: Vector>(left: usize) -> usize {
     next_of(left, V::TILE[0])

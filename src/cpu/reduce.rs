@@ -1,8 +1,8 @@
 //! Sums along a dimension, in one fixed order.
 //!
-//! Adding a million numbers one after the other loses digits: the running sum is large, each summand small. So rows are
-//! cut into blocks of a fixed size, each block is summed, and the blocks' sums are summed the same way. The order
-//! depends on the shape alone, never on the number of threads.
+//! Adding a million numbers one after the other loses digits: the running sum is large and each summand is small. So
+//! rows are cut into blocks of a fixed size, each block is summed, and the blocks' sums are summed the same way. The
+//! order depends only on the shape, never on the number of threads.
 
 use super::CpuCtx;
 use super::context::CHUNK;
@@ -16,15 +16,15 @@ const LANES: usize = 2 * HALF;
 const HALF: usize = 16;
 /// Elements of a row that are summed before their sum is added to others.
 const BLOCK: usize = 1024;
-/// The same where whole rows are added up element by element.
+/// Rows that are summed element by element before their sum is added to others.
 const ROWS: usize = 64;
-/// So many rows are enough work for all threads without cutting any.
+/// With this many rows all threads have work without cutting a row.
 const MANY: usize = 64;
 
 /// The sum of a row: pairwise over blocks, in lanes within a block.
 #[inline(always)]
 pub fn sum_of<T: Float>(x: &[T]) -> T {
-    // Sums of 1, 2, 4, ... blocks, as the digits of the number of blocks so far say: a binary counter.
+    // A binary counter: `sums[d]` is a sum of 2^d blocks, and is in use if bit d of `count` is 1.
     let mut sums = [T::ZERO; usize::BITS as usize];
     let mut count = 0usize;
     for block in x.chunks(BLOCK) {
@@ -74,7 +74,7 @@ fn block_sum<T: Float>(x: &[T]) -> T {
     even[0]
 }
 
-/// The largest element, passing over NaN; minus infinity for an empty row.
+/// The largest element, ignoring NaN; minus infinity for an empty row.
 #[inline(always)]
 pub fn max_of<T: Float>(x: &[T]) -> T {
     let larger = |a: T, b: T| if b > a { b } else { a };
@@ -120,14 +120,14 @@ pub struct Dim {
 }
 
 impl Dim {
-    /// Whether there is anything to add up: a dimension of size 1 is its own sum.
+    /// True if there is anything to add: a dimension of size 1 is its own sum.
     fn is_sum(&self) -> bool {
         self.summed && self.size != 1
     }
 }
 
-/// The sum over some of many dimensions: one after the other, innermost first, where rows are contiguous and most
-/// elements go. What is left for the outer ones is small.
+/// The sum over several dimensions, one after the other. The innermost comes first: its rows are contiguous, and it
+/// removes most of the elements. Little is left for the outer dimensions.
 pub fn sum_dims<T: Float>(cx: &CpuCtx, dims: &[Dim], x: &[T], y: &mut [T]) {
     let Some(d) = dims.iter().rposition(Dim::is_sum) else {
         return y.copy_from_slice(x);
@@ -181,7 +181,7 @@ fn sum_blocks<T: Float>(cx: &CpuCtx, [n, after]: [usize; 2], block: usize, x: &[
     });
 }
 
-/// What a rectifier lets through of the elements from `start` on.
+/// The gradient through a rectifier, for the elements from `start` on: 0 where `y <= 0`.
 #[inline(always)]
 fn rectify<T: Float>(y: &[T], dy: Option<&[T]>, start: usize, d: &mut [T]) {
     if let Some(dy) = dy {
@@ -193,9 +193,9 @@ fn rectify<T: Float>(y: &[T], dy: Option<&[T]>, start: usize, d: &mut [T]) {
     }
 }
 
-/// The gradient through a rectifier, where `d` holds that of its output `y` or is to receive `dy` first; and its sums
-/// over all but the channels of `[n, channels, len]`, if they are asked for. The same sums as those of [`sum_dims`], made
-/// while each plane is in the cache.
+/// The gradient through a rectifier with output `y`, written to `d`. It starts from `dy` if that is given, else from
+/// the contents of `d`. If sums are asked for, also sums it over all dimensions of `[n, channels, len]` but the
+/// channels. The sums equal those of [`sum_dims`], but are made while each plane is in the cache.
 pub fn relu_grad<T: Float>(
     cx: &CpuCtx,
     [n, channels, len]: [usize; 3],
@@ -206,7 +206,7 @@ pub fn relu_grad<T: Float>(
 ) {
     let (planes, work) = (n * channels, 2 * y.len());
     if let Some(sums) = sums {
-        // Few or tiny planes are not worth a sum each; a single channel's are one row.
+        // One sum per plane, unless planes are few or tiny, or there is a single channel: its planes are one row.
         if len >= HALF && planes >= MANY && channels > 1 {
             let together = (CHUNK / len).max(1);
             let mut rows = cx.scratch(planes * size_of::<T>());
@@ -241,12 +241,12 @@ pub fn relu_grad<T: Float>(
     });
 }
 
-/// Whether `b` replaces `a` as the largest so far: NaN counts as largest, and the first of equals stays.
+/// True if `b` replaces `a` as the largest so far. NaN counts as largest, and the first of equal elements stays.
 fn beats<T: Float>(b: T, a: T) -> bool {
     b > a || (b.is_nan() && !a.is_nan())
 }
 
-/// The largest elements of `x: [before, n, after]` along `n`, and their first indices. `n` is not 0 unless there is no
+/// The largest elements of `x: [before, n, after]` along `n`, and their first indices. `n` may be 0 only if there is no
 /// output.
 pub fn arg_max<T: Float>(
     cx: &CpuCtx,
@@ -274,7 +274,7 @@ pub fn arg_max<T: Float>(
     cx.pieces2(Pieces::new(values, rows), Pieces::new(indices, rows), x.len(), |p, values, indices| {
         for (i, (value, index)) in values.iter_mut().zip(indices).enumerate() {
             let row = &x[(p * rows + i) * n..][..n];
-            // Finding the value is fast in lanes; finding its place afterwards stops at the first.
+            // Finding the largest value is fast in lanes. The search for its index then stops at the first match.
             let max = max_of(row);
             let place = row.iter().position(|v| v.is_nan()).or_else(|| row.iter().position(|&v| v == max));
             let place = place.unwrap_or(0);
@@ -292,7 +292,7 @@ mod tests {
         CpuCtx::new(&CpuOptions::with_threads(threads)).unwrap()
     }
 
-    /// One after the other, a million times 0.1 is 100958.3 in f32.
+    /// Added one after the other in f32, a million times 0.1 gives 100958.3.
     #[test]
     fn a_million_summands_keep_their_digits() {
         let n = 1_000_003;

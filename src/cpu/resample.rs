@@ -1,11 +1,12 @@
-//! Resizing of images: every plane between a matrix for its rows and one for its columns, `Y = R X C'`.
+//! Resizing of images: every plane is multiplied by a matrix for its rows and one for its columns, `Y = R X C^T`.
 
 use super::CpuCtx;
 use super::context::CHUNK;
 use crate::core::Float;
 use crate::core::resample::Weights;
 
-/// Resizes planes of `width` columns. Each row of the output is a weighted sum of rows, then of columns in it.
+/// Resizes planes of `width` columns. For each output row, it first sums input rows by their weights, then columns of
+/// the result.
 pub fn resample<T: Float>(
     cx: &CpuCtx,
     [height, width]: [usize; 2],

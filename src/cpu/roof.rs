@@ -1,8 +1,8 @@
-//! The fastest that arithmetic can be: multiply-adds that wait for nothing, neither memory nor each other.
+//! The peak speed of arithmetic: multiply-adds that wait neither for memory nor for each other.
 //!
-//! A multiply-add takes some 4 cycles, and a core starts one or two in each: `CHAINS` sums that do not depend on one
-//! another keep it busy. All of them live in registers. With AVX2 and AVX-512 product and sum are one instruction; the
-//! portable level has no such instruction to count on, so its roof is that of a product and a sum.
+//! A multiply-add takes about 4 cycles, and a core starts one or two per cycle. `CHAINS` independent sums keep it busy.
+//! All of them stay in registers. With AVX2 and AVX-512, a product and a sum are one instruction. The portable level
+//! cannot rely on such an instruction, so its peak is that of a separate product and sum.
 
 use super::Simd;
 use std::hint::black_box;
@@ -10,16 +10,17 @@ use std::hint::black_box;
 /// Independent sums. They and the two factors fit the 16 registers of AVX2.
 const CHAINS: usize = 12;
 
-/// Runs `rounds` multiply-adds of a full register on each chain and returns the number of floating point operations, a
-/// multiply-add counting two.
+/// Runs `rounds` multiply-adds of a full register on each chain. Returns the number of floating point operations; a
+/// multiply-add counts as two.
 pub fn multiply_adds(simd: Simd, rounds: usize) -> f64 {
-    // Opaque, so that nothing is computed ahead; below 1, so that sums stay finite.
+    // `black_box` keeps the compiler from computing anything in advance. The factor is below 1, so that sums stay
+    // finite.
     let (a, b) = black_box((0.999_f32, 1e-3_f32));
     black_box(sums(simd, a, b, rounds));
     (2 * CHAINS * simd.lanes() * rounds) as f64
 }
 
-/// `sum = sum a + b` on every chain, and in the end one number of each chain added up.
+/// Computes `sum = sum a + b` on every chain. Returns the sum of one number from each chain.
 fn sums(simd: Simd, a: f32, b: f32, rounds: usize) -> f32 {
     match simd {
         #[cfg(target_arch = "x86_64")]
@@ -67,7 +68,7 @@ fn portable(a: f32, b: f32, rounds: usize) -> f32 {
 mod tests {
     use super::*;
 
-    /// Each chain converges to b / (1 - a): the work is really done.
+    /// Each chain converges to b / (1 - a), so the compiler did not remove the work.
     #[test]
     fn every_level_adds_up() {
         for level in [Simd::Portable, Simd::Avx2, Simd::Avx512] {

@@ -1,19 +1,20 @@
-//! Instruction sets: chosen once, at run time, by what the processor has.
+//! Instruction sets: chosen once, at run time, from those that the processor has.
 //!
-//! A loop that is worth it is written once, in plain Rust, and compiled for every level: [`Simd::run`] calls a closure
-//! from a function that may use the level's registers, and as the closure is inlined there, the compiler's vectors
-//! become that wide. Plain Rust never fuses a product and a sum by itself, so such a loop gives the same bits at every
-//! level. Kernels written by hand (matrix products) choose by [`Simd`] themselves.
+//! A hot loop is written once, in plain Rust, and compiled for every level. [`Simd::run`] calls a closure from a
+//! function that may use the level's registers. The closure is inlined there, so the compiler makes vectors of that
+//! width. Plain Rust never fuses a product and a sum by itself, so such a loop gives the same bits at every level.
+//! Kernels written by hand (matrix products) are dispatched by [`Simd::dispatch`].
 //!
-//! `RECEPTIVE_SIMD=portable|avx2|avx512` takes a lower level than the best, to test and to compare.
+//! `RECEPTIVE_SIMD=portable|avx2|avx512` selects a level below the best, to test and to compare.
 
 use crate::core::{Error, Named, Result};
 use std::fmt;
 
-/// What vector instructions loops may use.
+/// The vector instructions that loops may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Simd {
-    /// What every processor of this build's target has: four floats at once on x86-64 (SSE2) and aarch64 (NEON).
+    /// The instructions of every processor of this build's target: four floats at once on x86-64 (SSE2) and aarch64
+    /// (NEON).
     Portable,
     /// Eight floats at once, and fused multiply-adds.
     Avx2,
@@ -33,7 +34,7 @@ impl fmt::Display for Simd {
     }
 }
 
-/// The variable that asks for a level.
+/// The environment variable that selects a level.
 const VARIABLE: &str = "RECEPTIVE_SIMD";
 
 impl Simd {
@@ -69,10 +70,10 @@ impl Simd {
         }
     }
 
-    /// Itself, if this processor has it.
+    /// Returns this level if the processor has it.
     ///
     /// # Errors
-    /// It has not: running such code would end the process.
+    /// The processor does not have this level: running its code would end the process.
     pub fn supported(self) -> Result<Simd> {
         let best = Simd::best();
         if self <= best {
@@ -82,7 +83,7 @@ impl Simd {
             .expected(format!("at most {best}")))
     }
 
-    /// Floats of 32 bits in a register.
+    /// The number of 32-bit floats in a register.
     pub fn lanes(self) -> usize {
         match self {
             Simd::Portable => 4,
@@ -91,7 +92,8 @@ impl Simd {
         }
     }
 
-    /// Calls `f` compiled for this level. Mark the closure `#[inline(always)]`, and all that its hot loop calls.
+    /// Calls `f`, compiled for this level. Mark the closure `#[inline(always)]`, and every function that its hot loop
+    /// calls.
     ///
     /// # Panics
     /// Never for a level from [`supported`](Self::supported), which every [`CpuCtx`](super::CpuCtx) has.

@@ -1,17 +1,18 @@
 //! Softmax and its logarithm along one dimension, with their gradients.
 //!
-//! A tensor is seen as `[outer, n, inner]` around the dimension: the sizes before it, of it, and after it. With `inner == 1` each row lies together in memory.
-//! Otherwise (class maps: `[N, C, H W]`) a tile of neighbouring columns is first brought together as rows, small
-//! enough for the cache, so that one kernel serves both. Work is cut at whole rows or planes, by size.
+//! A tensor is seen as `[outer, n, inner]`: the sizes before the dimension, of the dimension, and after it. If `inner`
+//! is 1, each row is contiguous in memory. Otherwise (class maps: `[N, C, H W]`) a tile of neighbouring columns is
+//! first copied to contiguous rows, so that one kernel serves both. A tile fits in the cache. Work is cut into whole
+//! rows or planes, by size.
 
 use super::CpuCtx;
 use super::context::CHUNK;
 use super::reduce::{max_of, sum_of};
 use crate::core::Float;
 
-/// What one `exp` costs in units of an addition, for deciding what is worth a thread.
+/// The cost of one `exp` in additions. It decides whether a loop runs in parallel.
 const EXP: usize = 8;
-/// Elements of a tile of columns.
+/// The most elements of a tile of columns.
 const TILE: usize = 2048;
 
 /// `y = exp(x - m) / sum exp(x - m)` with `m = max x`: the shift keeps `exp` from overflowing and cancels out.
@@ -64,7 +65,7 @@ pub fn log_softmax_grad<T: Float>(cx: &CpuCtx, around: [usize; 3], y: &[T], dy: 
     rows(cx, around, [y, dy], dx, row);
 }
 
-/// `y = exp(x - m)`; returns its sum.
+/// Writes `y = exp(x - m)` and returns the sum of `y`.
 #[inline(always)]
 fn shifted_exp<T: Float>(x: &[T], m: T, y: &mut [T]) -> T {
     for (y, &x) in y.iter_mut().zip(x) {
@@ -103,7 +104,7 @@ fn rows<T: Float, const K: usize>(
     }
 }
 
-/// One `[n, inner]` plane, tile by tile of columns.
+/// One `[n, inner]` plane, one tile of columns after the other.
 fn columns<T: Float, const K: usize>(
     cx: &CpuCtx,
     [n, inner]: [usize; 2],

@@ -1,4 +1,4 @@
-//! What an op's CPU loop receives: bytes with a shape and an element type.
+//! The tensors that an op's CPU loop receives: bytes with a shape and an element type.
 
 use crate::core::{DType, Element, Shape};
 
@@ -14,7 +14,8 @@ impl<'a> View<'a> {
     /// The elements, for a loop to run over.
     ///
     /// # Panics
-    /// `T` is not the view's dtype, which ops know from `infer`: read as another type the bytes would be other numbers.
+    /// If `T` is not the view's dtype, which ops know from `infer`. Read as another type, the bytes would be other
+    /// numbers.
     #[track_caller]
     pub fn get<T: Element>(&self) -> &'a [T] {
         check::<T>(self.dtype);
@@ -38,7 +39,7 @@ impl ViewMut<'_> {
     /// The elements, for a loop to run over.
     ///
     /// # Panics
-    /// `T` is not the view's dtype.
+    /// If `T` is not the view's dtype.
     #[track_caller]
     pub fn get<T: Element>(&mut self) -> &mut [T] {
         check::<T>(self.dtype);
@@ -51,7 +52,7 @@ impl ViewMut<'_> {
     }
 }
 
-/// Once for each tensor that a loop reads or writes, in every build.
+/// Checks the type once for each tensor that a loop reads or writes, in every build.
 #[track_caller]
 fn check<T: Element>(dtype: DType) {
     assert!(T::DTYPE == dtype, "a view of {dtype} is taken for one of {}", T::DTYPE);

@@ -1,7 +1,8 @@
-//! Registers of floats, written once for every [`Simd`] level: what hand-written kernels are made of.
+//! Registers of floats with one interface for every [`Simd`] level. Hand-written kernels are built from them.
 //!
-//! A kernel is generic over [`Vector`] and is run by [`Simd::dispatch`], which compiles it for each level. Everything on
-//! its hot path must be `#[inline(always)]`: an instruction is only one instruction inside a function that may use it.
+//! A kernel is generic over [`Vector`]. [`Simd::dispatch`] compiles it for each level and runs it. Every function on
+//! its hot path must be `#[inline(always)]`: only inside a function that may use a level's instructions does a call to
+//! one become that single instruction.
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -13,39 +14,39 @@ use super::simd;
 /// A register of `LANES` floats.
 ///
 /// # Safety
-/// Loads and stores are those of raw pointers: the caller vouches for every element touched. The instructions must
-/// exist on the processor: kernels reach them through [`Simd::dispatch`] alone.
+/// Loads and stores use raw pointers: the caller guarantees that every element touched can be accessed. The processor
+/// must have the instructions: kernels get to them only through [`Simd::dispatch`].
 pub unsafe trait Vector: Copy {
-    /// Floats in it.
+    /// The number of floats in a register.
     const LANES: usize;
-    /// Rows and vectors of the largest [outer product](super::outer) whose sums stay in registers.
+    /// Rows and vectors of the largest [outer product](super::outer) whose sums fit in registers.
     const TILE: [usize; 2];
-    /// Rows of both factors of the largest block of [dot products](super::dots) whose sums stay in registers.
+    /// Rows of both factors in the largest block of [dot products](super::dots) whose sums fit in registers.
     const DOTS: [usize; 2];
-    /// Which lanes a part takes.
+    /// Selects the lanes of a partial load or store.
     type Mask: Copy;
     /// `LANES` registers.
     type Block: Copy + AsRef<[Self]> + AsMut<[Self]>;
 
     /// The first `n <= LANES` lanes.
     fn first(n: usize) -> Self::Mask;
-    /// Whether a plain load is cheaper than one through a mask.
+    /// True if a plain load is cheaper than a masked one.
     const SPARES: bool;
-    /// Whether the mask takes all lanes, where that matters.
+    /// True if the mask selects all lanes. Asked only where [`SPARES`](Self::SPARES) is true.
     fn spared(mask: Self::Mask) -> bool;
     /// All lanes equal.
     fn splat(x: f32) -> Self;
-    /// Lanes from memory of any alignment.
+    /// Loads all lanes from memory of any alignment.
     ///
     /// # Safety
     /// `LANES` floats can be read.
     unsafe fn load(from: *const f32) -> Self;
-    /// The mask's lanes, the others 0.
+    /// Loads the mask's lanes; the others are 0.
     ///
     /// # Safety
     /// The mask's lanes can be read.
     unsafe fn load_part(from: *const f32, mask: Self::Mask) -> Self;
-    /// Every second float, from the first one on.
+    /// Loads every second float, beginning with the first.
     ///
     /// # Safety
     /// `2 * LANES` floats can be read.
@@ -59,20 +60,20 @@ pub unsafe trait Vector: Copy {
         // SAFETY: no level has more than 16 lanes.
         unsafe { Self::load(lanes.as_ptr()) }
     }
-    /// Lanes to memory of any alignment.
+    /// Stores all lanes to memory of any alignment.
     ///
     /// # Safety
     /// `LANES` floats can be written.
     unsafe fn store(self, to: *mut f32);
-    /// The mask's lanes.
+    /// Stores the mask's lanes.
     ///
     /// # Safety
     /// The mask's lanes can be written.
     unsafe fn store_part(self, to: *mut f32, mask: Self::Mask);
-    /// The lanes whose bits are set, from the lowest on, `step` floats from one to the next.
+    /// Stores the lanes whose bits are set in `lanes`, the lowest first, `step` floats apart.
     ///
     /// # Safety
-    /// Those places can be written.
+    /// Those floats can be written.
     #[inline(always)]
     unsafe fn store_lanes(self, to: *mut f32, lanes: u32, step: usize) {
         let mut all = [0f32; 16];
@@ -81,7 +82,7 @@ pub unsafe trait Vector: Copy {
         let mut at = 0;
         for (i, &lane) in all.iter().enumerate().take(Self::LANES) {
             if lanes >> i & 1 == 1 {
-                // SAFETY: a place for each bit that is set can be written: promised by the caller.
+                // SAFETY: one float for each bit that is set can be written: promised by the caller.
                 unsafe { *to.add(at) = lane };
                 at += step;
             }
@@ -92,7 +93,7 @@ pub unsafe trait Vector: Copy {
     fn mul(self, other: Self) -> Self;
     /// `self * by + plus`, rounded once where the level has fused multiply-adds.
     fn mul_add(self, by: Self, plus: Self) -> Self;
-    /// The larger of each lane; `other`'s where one of them is NaN.
+    /// The larger value of each lane; `other`'s value if one of them is NaN.
     fn max(self, other: Self) -> Self;
     /// `LANES` registers of zeros.
     fn block() -> Self::Block;
@@ -118,7 +119,7 @@ pub unsafe trait Vector: Copy {
 /// A computation to be compiled for every level.
 pub trait Kernel {
     type Output;
-    /// Its body. Implementations are `#[inline(always)]`.
+    /// Runs the computation. Implementations are `#[inline(always)]`.
     fn run<V: Vector>(self) -> Self::Output;
 }
 
@@ -127,7 +128,7 @@ impl Simd {
     #[inline(always)]
     pub fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
-            // Not by `run`, which would compile each of these closures for every level.
+            // This does not use `run`, which would compile each of these closures for every level.
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a context's level is one that `supported` found on this processor.
             Simd::Avx512 => unsafe {
@@ -149,7 +150,7 @@ impl Simd {
     }
 }
 
-/// Four floats, in plain Rust: the compiler makes them one register of SSE2 or NEON.
+/// Four floats, in plain Rust. The compiler puts them into one register of SSE2 or NEON.
 #[derive(Clone, Copy)]
 pub struct Four([f32; 4]);
 

@@ -85,7 +85,8 @@ unsafe impl Vector for Zmm {
     }
     #[inline(always)]
     fn transpose(r: [Self; 16]) -> [Self; 16] {
-        // 4 x 4 blocks within quarters of registers, then the quarters: twice two rounds of 16 shuffles.
+        // First 4 x 4 blocks within the quarters of registers, then the quarters themselves. Each takes two rounds of
+        // 16 shuffles.
         let mut t = r;
         for i in 0..4 {
             let [a, b, c, d] = [r[4 * i].0, r[4 * i + 1].0, r[4 * i + 2].0, r[4 * i + 3].0];
@@ -132,8 +133,8 @@ unsafe impl Vector for Zmm {
     }
     #[inline(always)]
     unsafe fn store_lanes(self, to: *mut f32, lanes: u32, step: usize) {
-        // Compressed in a register: compressing into memory takes a hundred cycles on some processors.
-        // SAFETY: the instructions exist; as many places as bits are set, `step` apart, can be written: promised by the
+        // Compresses in a register: compressing into memory takes a hundred cycles on some processors.
+        // SAFETY: the instructions exist. One float per set bit, `step` floats apart, can be written: promised by the
         // caller.
         unsafe {
             let (packed, n) = (_mm512_maskz_compress_ps(lanes as __mmask16, self.0), lanes.count_ones());
@@ -141,7 +142,7 @@ unsafe impl Vector for Zmm {
             match step {
                 1 => _mm512_mask_storeu_ps(to, first as __mmask16, packed),
                 2 => {
-                    // Apart by one: eight lanes to a register, every second one stored.
+                    // `step` is 2: spread eight lanes over a register, and store every second lane of it.
                     let lower = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
                     let upper = _mm512_add_epi32(lower, _mm512_set1_epi32(8));
                     let apart = |lanes: u32| _pdep_u32(lanes, 0x5555) as __mmask16;
