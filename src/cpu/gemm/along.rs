@@ -1,13 +1,14 @@
-//! Few outputs, long sums: `C = A B'` where rows of both factors lie along `k`, as in a linear layer on a small batch.
+//! Few outputs with long sums: `C = A B^T` where rows of both factors are contiguous along `k`, as in a linear layer on
+//! a small batch.
 //!
 //! ```text
 //!   A: some rows (the batch)           k --->
-//!   B': many rows (the weights)        k --->       C[i, j] = A[i] . B'[j]
+//!   B^T: many rows (the weights)       k --->       C[i, j] = A[i] . B^T[j]
 //! ```
 //!
-//! With a batch of 4 every number of the weights is used 4 times; packing it, or spreading it over a register for 4
-//! lanes, would be most of the work. Here registers run along `k` ([`dots`](crate::cpu::dots)): both factors are read as
-//! they lie, the weights once. What limits it: memory, from which 4 bytes come for every 2 flop of each image.
+//! With a batch of 4, every weight is used 4 times. Packing it, or broadcasting it to a register for 4 lanes, would be
+//! most of the work. Here registers run along `k` ([`dots`](crate::cpu::dots)): both factors are read where they lie,
+//! and the weights only once. Limited by: memory, which delivers 4 bytes (one weight) per 2 flop of each image.
 
 use super::Mat;
 use super::threads::{TASK, Threads};
@@ -15,21 +16,21 @@ use crate::cpu::dots::{by_dots, dots, next_dots};
 use crate::cpu::outer::{RowsOf, Strided};
 use crate::cpu::vector::{Kernel, Vector};
 
-/// Rows of A beyond which an outer product's tile is full anyway.
+/// The most rows of A. With more, an outer product's tile is full anyway.
 const FEW: usize = 16;
-/// The shortest sums worth it: each ends in an addition across the lanes.
+/// The shortest sums for which this is faster: each sum ends with an addition across the lanes.
 const LONG: usize = 128;
-/// Steps of k that all rows of A use before the next are taken: 256 KiB of A at most.
+/// Steps of k in a block that all rows of A use before the next block: at most 256 KiB of A.
 const DEPTH: usize = 4096;
 /// The most tasks of a product.
 const MOST_TASKS: usize = 64;
 
-/// Whether this is the way to compute a product of these sizes.
+/// True if a product of these sizes should be computed by this file.
 pub fn suits([m, k, _]: [usize; 3], a: &Mat<f32>, b: &Mat<f32>) -> bool {
     m <= FEW && k >= LONG && a.col == 1 && b.row == 1
 }
 
-/// `C = beta C + A B` for factors that [`suits`] accepts and whose bounds were checked; in parallel if `share`.
+/// `C = beta C + A B` for factors that [`suits`] accepts and whose bounds were checked. Runs in parallel if `share`.
 pub fn gemm(
     threads: Threads,
     [m, k, n]: [usize; 3],
@@ -42,7 +43,7 @@ pub fn gemm(
     let Threads { cx, simd, share } = threads;
     let work = m * k * n;
     let columns = n.div_ceil((work / TASK).clamp(1, MOST_TASKS)).next_multiple_of(4);
-    // C', so that a task's outputs lie together.
+    // C^T, so that a task's outputs are contiguous.
     let mut buffer = cx.scratch(n * m * size_of::<f32>());
     let turned = buffer.slice_mut::<f32>();
     let task = |i: usize, out: &mut [f32]| {
@@ -60,7 +61,7 @@ pub fn gemm(
     }
 }
 
-/// Some columns of C, as rows of `m` outputs.
+/// Some columns of C, stored as rows of `m` outputs.
 struct Columns<'a> {
     m: usize,
     k: usize,
@@ -96,7 +97,7 @@ impl Kernel for Columns<'_> {
     }
 }
 
-/// `out[r * m + c] = A[r] . B[c]`, or that added.
+/// `out[r * m + c] = A[r] . B[c]`, or `+=` if `add`.
 ///
 /// # Safety
 /// `n` floats of each of the rows can be read.

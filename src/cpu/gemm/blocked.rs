@@ -1,7 +1,7 @@
 //! gemm / 03 blocked: a block of B at a time, small enough to stay in the cache.
 //!
-//! What changed since 02: B is walked in blocks of 64 rows and 512 columns, and all rows of C take what they need from a
-//! block before the next one is loaded.
+//! What changed since 02: B is processed in blocks of 64 rows and 512 columns. All rows of C use a block before the
+//! next one is loaded.
 //!
 //! ```text
 //!        B                          C
@@ -12,8 +12,9 @@
 //!   +----+----+----+          +----+----+----+
 //! ```
 //!
-//! Bytes moved: B comes from memory once, not once for each row of C; C once for each 64 rows of B. From the first-level
-//! cache the traffic is still that of 02: 2 flop per 12 bytes. That limits it, so the next rung keeps C in registers.
+//! Bytes moved: B comes from memory once instead of once per row of C, and C once per 64 rows of B. The traffic from
+//! the first-level cache is the same as in 02: 2 flop per 12 bytes. This limits it, so the next rung keeps C in
+//! registers.
 
 use super::Mat;
 use super::reordered::add_row;

@@ -1,4 +1,4 @@
-//! Where the tiles of the packed rungs begin and end, for whoever wants to see them: nothing is computed.
+//! Where the tiles of the packed rungs begin and end, for display. Nothing is computed.
 
 use super::packed::{Plan, tile};
 use super::{Mat, along};
@@ -10,20 +10,20 @@ use std::ops::Range;
 /// How a product is cut into tiles, without computing it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Cut {
-    /// Whether `C' = B' A'` is computed: the rows of tiles are columns of C then.
+    /// True if `C^T = B^T A^T` is computed: the rows of tiles are then columns of C.
     pub turned: bool,
-    /// Whether B is copied into panels as wide as a tile; else it is read where it lies.
+    /// True if B is copied into panels as wide as a tile; else it is read where it lies.
     pub packed: bool,
     /// Rows and columns of a whole tile, MR and NR.
     pub tile: [usize; 2],
-    /// Rows of the tiles after the last whole one.
+    /// The number of rows of each tile after the last whole one.
     pub rest: Vec<usize>,
     /// Steps of k that a tile stays in registers for.
     pub depth: usize,
 }
 
 impl Cut {
-    /// The rows, of `m`, of the tile that row `i` is in.
+    /// The rows of the tile that contains row `i`, of `m` rows in all.
     pub fn rows(&self, m: usize, i: usize) -> Range<usize> {
         let mut start = i - i % self.tile[0];
         let whole = m - m % self.tile[0];
@@ -39,14 +39,15 @@ impl Cut {
         start..m
     }
 
-    /// The columns, of `n`, of the tile that column `j` is in.
+    /// The columns of the tile that contains column `j`, of `n` columns in all.
     pub fn columns(&self, n: usize, j: usize) -> Range<usize> {
         let start = j - j % self.tile[1];
         start..n.min(start + self.tile[1])
     }
 }
 
-/// How `C[m, n] = A[m, k] B[k, n]` is cut at a level, all three row-major; `None` where it is computed by dot products.
+/// How `C[m, n] = A[m, k] B[k, n]` is cut at a SIMD level, with all three row-major; `None` if it is computed by dot
+/// products.
 pub fn cut(simd: Simd, [m, k, n]: [usize; 3]) -> Option<Cut> {
     let (a, b) = (Mat::new(&[], k), Mat::new(&[], n));
     if along::suits([m, k, n], &a, &b) {

@@ -1,4 +1,5 @@
-//! The CPU's ladder of matrix products: `C = beta C + op(A) op(B)`, the heart of linear layers and of convolution by im2col.
+//! The CPU's ladder of matrix products: `C = beta C + op(A) op(B)`, the heart of linear layers and of convolution by
+//! im2col.
 
 use super::{GemmFns, blocked, naive, packed, reordered};
 use crate::core::{Error, Result};
@@ -8,11 +9,11 @@ use crate::ladder::{self, Rung};
 /// One version of GEMM.
 #[derive(Debug)]
 pub struct GemmVersion {
-    /// The vector instructions it is written for; it runs with these or better.
+    /// The vector instructions that it needs; it runs with these or better.
     pub needs: Simd,
     /// The f32 version.
     pub f32: GemmFns<f32>,
-    /// The f64 version: the oracle's arithmetic.
+    /// The f64 version, which computes reference results.
     pub f64: GemmFns<f64>,
 }
 
@@ -86,7 +87,7 @@ pub static RUNGS: &[Rung<GemmVersion>] = &[
     },
 ];
 
-/// The rung that runs unless another is asked for.
+/// The rung that runs unless another is chosen.
 pub const DEFAULT: u32 = 6;
 
 /// The rung with this number.
@@ -97,10 +98,10 @@ pub fn rung(number: u32) -> Result<&'static Rung<GemmVersion>> {
     ladder::find("gemm-rung", RUNGS, number)
 }
 
-/// Refuses a rung that is not on the ladder, or whose instructions this level has not.
+/// Checks that a rung is on the ladder and runs at this SIMD level.
 ///
 /// # Errors
-/// As said.
+/// There is no such rung, or it needs a higher level.
 pub fn check(number: u32, simd: Simd) -> Result<()> {
     let rung = rung(number)?;
     if rung.version.needs <= simd {
@@ -111,7 +112,7 @@ pub fn check(number: u32, simd: Simd) -> Result<()> {
         .help(format!("rung {DEFAULT} runs everywhere")))
 }
 
-/// This context's rung.
+/// The rung of this context.
 pub fn of(cx: &CpuCtx) -> &'static Rung<GemmVersion> {
     rung(cx.gemm_rung()).expect("a context is opened with a rung that is on the ladder")
 }

@@ -1,4 +1,4 @@
-//! General matrix multiplication on the CPU: the rungs of [`ladder`], a file each.
+//! General matrix multiplication on the CPU: the rungs of [`ladder`], one file per rung (04, 05 and 06 share one).
 
 mod along;
 pub mod blocked;
@@ -29,7 +29,7 @@ impl<'a, T> Mat<'a, T> {
         Mat { data, row: cols, col: 1 }
     }
 
-    /// The transpose of a row-major matrix that has `cols` columns as stored.
+    /// The transpose of a row-major matrix that is stored with `cols` columns.
     pub fn transposed(data: &'a [T], cols: usize) -> Self {
         Mat { data, row: 1, col: cols }
     }
@@ -47,22 +47,22 @@ impl<'a, T> Mat<'a, T> {
     }
 }
 
-/// `C[m, n] = beta C + A[m, k] B[k, n]` for `[m, k, n]`. C is row-major with `ldc` elements from row to row; `beta` is 0 or
-/// 1, and 0 does not read C. Each output is summed in one fixed order, whoever computes it.
+/// `C[m, n] = beta C + A[m, k] B[k, n]` for `[m, k, n]`. C is row-major with `ldc` elements from row to row. `beta` is
+/// 0 or 1; if it is 0, C is not read. Each output is summed in one fixed order, on any number of threads.
 pub type GemmFn<T> =
     fn(cx: &CpuCtx, sizes: [usize; 3], a: Mat<T>, b: Mat<T>, beta: T, c: &mut [T], ldc: usize);
 
 /// One rung's loops for one element type.
 #[derive(Debug, Clone, Copy)]
 pub struct GemmFns<T> {
-    /// On the calling thread alone: tasks of a convolution call it.
+    /// Runs on the calling thread only. The tasks of a convolution call it.
     pub alone: GemmFn<T>,
-    /// With all threads of the context, where the rung uses them.
+    /// Runs on all threads of the context, if the rung uses them.
     pub together: GemmFn<T>,
 }
 
 impl<T> GemmFns<T> {
-    /// A rung that knows one thread.
+    /// A rung that uses one thread.
     pub const fn serial(gemm: GemmFn<T>) -> Self {
         GemmFns { alone: gemm, together: gemm }
     }
@@ -73,7 +73,8 @@ impl<T: Float + Yardstick> GemmFns<T> {
     pub const YARDSTICK: Self = GemmFns { alone: yardstick::gemm, together: yardstick::parallel };
 }
 
-/// Panics unless the three matrices hold all that a product of these sizes, none of m and n 0, reads and writes.
+/// Panics unless the three matrices hold all elements that a product of these sizes reads and writes. Neither m nor n
+/// may be 0.
 fn check_bounds<T: Element>([m, k, n]: [usize; 3], a: &Mat<T>, b: &Mat<T>, c: &[T], ldc: usize) {
     let last = |mat: &Mat<T>, rows: usize, cols: usize| (rows - 1) * mat.row + (cols - 1) * mat.col;
     assert!(k == 0 || last(a, m, k) < a.data.len(), "A is too short");

@@ -1,4 +1,4 @@
-//! gemm / 01 naive: the definition, one dot product an output.
+//! gemm / 01 naive: the definition, one dot product per output.
 //!
 //! ```text
 //!                 column j
@@ -6,8 +6,8 @@
 //!   row i  ---- x    |   summed over k -> C[i, j]
 //! ```
 //!
-//! Bytes moved: 8 for each multiply-add, and down a column of a row-major B every number is on a cache line of its own.
-//! Arithmetic intensity: 2 flop per 8 bytes. What limits it: each addition waits for the one before (4 cycles), and loads.
+//! Bytes moved: 8 per multiply-add. In a column of a row-major B, every number is on a different cache line.
+//! Arithmetic intensity: 2 flop per 8 bytes. Limited by: loads, and each addition waits for the one before (4 cycles).
 
 use super::Mat;
 use crate::core::Float;

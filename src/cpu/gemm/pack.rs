@@ -1,15 +1,16 @@
-//! Copying B into panels as wide as a tile, so that a tile reads it as one stream.
+//! Copies B into panels as wide as a tile, so that a tile reads a panel from start to end.
 //!
-//! Bytes moved: each number once read and once written. A B whose columns lie along `k` is turned on the way, a square of
-//! registers at a time: read number by number it would touch as many cache lines as it has numbers.
+//! Bytes moved: each number is read once and written once. If the columns of B are contiguous along `k`, B is
+//! transposed on the way, a square of registers at a time: number by number, each read would touch a different cache
+//! line.
 
 use super::Mat;
 use crate::cpu::vector::{Kernel, Vector};
 
-/// Copies `width` columns of B from `first` on: `panel[k * width + j] = B[k, first + j]`, 0 beyond the last.
+/// Copies `width` columns of B from `first` on: `panel[k * width + j] = B[k, first + j]`, or 0 beyond the last column.
 pub(super) struct Pack<'a> {
     pub b: Mat<'a, f32>,
-    /// Columns of B, and of a panel.
+    /// Columns of B (`n`) and of a panel (`width`).
     pub n: usize,
     pub width: usize,
     pub first: usize,
@@ -44,10 +45,10 @@ impl Kernel for Pack<'_> {
     }
 }
 
-/// Packs a B whose columns lie along `k`, a square of registers at a time.
+/// Packs a B whose columns are contiguous along `k`, a square of registers at a time.
 ///
 /// # Safety
-/// `columns` columns of B have a number for each row of the panel, whose `width` is a multiple of the register's.
+/// `columns` columns of B have a number for each row of the panel. The panel's `width` is a multiple of `LANES`.
 #[inline(always)]
 unsafe fn pack_turned<V: Vector>(b: Mat<f32>, columns: usize, panel: &mut [f32], width: usize) {
     let depth = panel.len() / width;
@@ -56,8 +57,8 @@ unsafe fn pack_turned<V: Vector>(b: Mat<f32>, columns: usize, panel: &mut [f32],
         for j in (0..columns).step_by(V::LANES) {
             let mut square = V::block();
             for (i, column) in square.as_mut().iter_mut().enumerate().take(columns - j) {
-                // SAFETY: column j + i of B has a number for each row of the panel: promised by the caller; the mask ends at
-                // the last.
+                // SAFETY: column j + i of B has a number for each row of the panel: promised by the caller. The mask
+                // ends at the last row.
                 unsafe {
                     let from = b.data.as_ptr().add((j + i) * b.col + k);
                     *column =

@@ -1,7 +1,8 @@
 //! gemm / 04, 05, 06: packed panels under a register tile.
 //!
-//! What changed since 03: the inner loop is no longer the compiler's. A tile of C stays in registers for a whole block of
-//! K ([`outer`]), and B is first copied into panels as wide as that tile, so that the tile reads it as one stream.
+//! What changed since 03: the inner loop is written by hand. A tile of C stays in registers for a whole block of K
+//! ([`outer`]). B is first copied ("packed") into panels as wide as that tile, so that the tile reads one panel from
+//! start to end.
 //!
 //! ```text
 //!        B [K, N]                 panels of 48 columns            C [M, N]
@@ -12,22 +13,22 @@
 //!   +----------------+          +------+------+--            +---------------+
 //! ```
 //!
-//! Bytes moved: B once read and once written while packed; then for each tile and step of k, 3 registers of B from the
-//! first- or second-level cache and 8 numbers of A. Arithmetic intensity: 24 multiply-adds of registers for 11 loads, so
-//! the multiply-add units are what limits it.
+//! Bytes moved: packing reads and writes B once. Then each tile loads, per step of k, 3 registers of B from the first-
+//! or second-level cache and 8 numbers of A. Arithmetic intensity: 24 multiply-adds of registers per 11 loads. Limited
+//! by: the multiply-add units.
 //!
-//! **Which factor is B.** `C = A B` is also `C' = B' A'`. The factor that becomes B is read by whole registers along
-//! columns of C and must be packed; the other is read number by number and needs no packing where its rows are
-//! contiguous. A linear layer on a batch of 64, `Y = X W'`, is computed as `Y' = W X'`: the large W is read once, as it
-//! lies, and only X' is packed. `Plan` weighs both.
+//! **Which factor is B.** `C = A B` is also `C^T = B^T A^T`. The factor that becomes B is read by whole registers along
+//! columns of C and must be packed. The other factor is read number by number, and needs no packing if its rows are
+//! contiguous. A linear layer on a batch of 64, `Y = X W^T`, is computed as `Y^T = W X^T`: the large W is read once,
+//! where it lies, and only X^T is packed. `Plan` compares the costs of both.
 //!
-//! **Few rows.** Where rows of both factors lie along `k`, that is `along.rs`. Otherwise, with at most a tile's rows of A every
-//! number of B is used once, and packing it would be most of the work. It is read where it lies then, some rows at a time
-//! over a long stretch of columns, as memory likes it.
+//! **Few rows.** If rows of both factors are contiguous along `k`, `along.rs` computes the product. Otherwise, if A has
+//! no more rows than a tile, each number of B is used by only one tile, and packing it would be most of the work. B is
+//! then read where it lies: a few rows at a time, over many columns, because long contiguous reads are fast.
 //!
-//! **A small B.** Rung 06 packs with all threads and waits before it computes. What one core has packed another must fetch
-//! from it, and for a small B both cost more than packing it once in each thread: the products of a LeNet's linear layers
-//! take 1.2 to 1.5 times as long then.
+//! **A small B.** Rung 06 packs with all threads, and all wait for the packing to end. Each core must then fetch the
+//! panels that other cores packed. For a small B, the waiting and the fetching cost more than packing all of B in each
+//! thread: the products of a LeNet's linear layers would take 1.2 to 1.5 times as long.
 
 use super::Mat;
 use super::pack::Pack;
@@ -39,27 +40,28 @@ use crate::cpu::simd::Simd;
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 
-/// Tiles of rows up to which B is read where it lies.
+/// B is read where it lies if A has at most this many tiles of rows.
 const FEW: usize = 1;
-/// Steps of k that a tile of C stays in registers: 8 rows of A (8 KiB) and a panel of B (48 KiB) stay near.
+/// Steps of k that a tile of C stays in registers: 8 rows of A (8 KiB) and a panel of B (48 KiB) stay in the cache.
 const DEPTH: usize = 256;
-/// The same where B is read where it lies: as many streams as the prefetcher follows.
+/// The same, if B is read where it lies: as many rows at once as the prefetcher can follow.
 const STREAMS: usize = 8;
-/// Elements of B that all rows of a task use before the next are taken: 384 KiB, of a second-level cache of 1 MiB.
+/// Elements of the block of B that stays in the second-level cache (1 MiB) while every row of the task uses it: 384
+/// KiB.
 const NEAR: usize = 96 << 10;
 /// Rows of the largest tile.
 const MOST_ROWS: usize = 8;
 /// Elements of B that are packed at a time: 16 MiB.
 const PACKED: usize = 1 << 22;
-/// Elements of B up to which every thread packs all of it for itself: 256 KiB. Fetching what another core has packed would
-/// take longer.
+/// Every thread packs all of B for itself if B has at most this many elements (256 KiB). To fetch panels that another
+/// core packed would take longer.
 const OWN: usize = 64 << 10;
 /// The most tasks of a product.
 const MOST_TASKS: usize = 16;
-/// Cycles in which a register of a square of B is turned.
+/// Estimated cycles per register to transpose a block of B.
 const TURNED: usize = 6;
 
-/// Where `C[i, j]` lies: at place `i * row + j * col`.
+/// The matrix C: `C[i, j]` is element `i * row + j * col` of `data`.
 #[derive(Clone, Copy)]
 struct Out<'a> {
     data: Disjoint<'a, f32>,
@@ -67,7 +69,7 @@ struct Out<'a> {
     col: usize,
 }
 
-/// A product, turned the cheaper way.
+/// A product, transposed if that is cheaper.
 #[derive(Clone, Copy)]
 pub(super) struct Plan<'a> {
     pub(super) m: usize,
@@ -79,9 +81,9 @@ pub(super) struct Plan<'a> {
     c: Out<'a>,
     /// Columns of a panel.
     pub(super) width: usize,
-    /// Whether B is read where it lies.
+    /// True if B is read where it lies.
     pub(super) in_place: bool,
-    /// Whether the factors changed places: this is `C' = B' A'`.
+    /// True if the product was transposed: this computes `C^T = B^T A^T`.
     pub(super) turned: bool,
 }
 
@@ -103,7 +105,7 @@ pub fn avx512(
     gemm(Threads { cx, simd: Simd::Avx512, share: false }, sizes, a, b, beta, c, ldc);
 }
 
-/// The same with the context's own level.
+/// The same with the context's SIMD level.
 pub fn alone(cx: &CpuCtx, sizes: [usize; 3], a: Mat<f32>, b: Mat<f32>, beta: f32, c: &mut [f32], ldc: usize) {
     gemm(Threads { cx, simd: cx.simd(), share: false }, sizes, a, b, beta, c, ldc);
 }
@@ -143,7 +145,8 @@ fn gemm(
     let parts = if plan.in_place { 1 } else { (k * plan.n).div_ceil(PACKED) };
     let together = plan.n.div_ceil(parts.max(1)).next_multiple_of(plan.width);
     if share && !plan.in_place && k * plan.n <= OWN {
-        // A band of rows each. Whoever computes an output adds up its products in the order of k.
+        // Each task computes a band of rows. Every output adds its products in the order of k, whichever task computes
+        // it.
         let work = m * k * n;
         let bands = cx.threads().min(work / TASK).max(1);
         let height = plan.m.div_ceil(bands).next_multiple_of(tile(simd)[0]);
@@ -173,7 +176,7 @@ impl<'a> Plan<'a> {
         Plan { m, k, n, a, b, beta, c, width: vectors * simd.lanes(), in_place, turned: false }
     }
 
-    /// The product as it stands, or turned.
+    /// The cheaper of the product as given and the transposed product.
     pub(super) fn cheapest(
         simd: Simd,
         [m, k, n]: [usize; 3],
@@ -194,8 +197,8 @@ impl<'a> Plan<'a> {
         if self.in_place { STREAMS } else { DEPTH }
     }
 
-    /// About how many cycles: multiply-adds of registers, registers packed (as they lie, or turned), registers of C stored
-    /// (likewise, or number by number).
+    /// An estimate of the cycles: multiply-adds of registers, plus registers of B packed (transposed if need be), plus
+    /// registers of C stored (number by number if C is transposed).
     fn cost(&self, simd: Simd) -> usize {
         let lanes = simd.lanes();
         let each = |col: usize, turned: usize| if col == 1 { 1 } else { turned };
@@ -205,14 +208,14 @@ impl<'a> Plan<'a> {
         self.m * self.k * self.n.div_ceil(lanes) + packing + storing
     }
 
-    /// The part of the product that is rows `first .. first + m` of C.
+    /// The part of the product that computes rows `first .. first + m` of C.
     fn rows(self, first: usize, m: usize) -> Self {
         // SAFETY: C has a row `first`.
         let c = unsafe { self.c.from(first, 0) };
         Plan { m, a: self.a.from(first, 0), c, ..self }
     }
 
-    /// The part of the product that is columns `first .. first + n` of C.
+    /// The part of the product that computes columns `first .. first + n` of C.
     fn columns(self, first: usize, n: usize) -> Self {
         // SAFETY: C has a column `first`.
         let c = unsafe { self.c.from(0, first) };
@@ -228,7 +231,7 @@ impl<'a> Plan<'a> {
         if !self.in_place {
             let to = Disjoint::new(packed);
             threads.all(panels, work, &|p| {
-                // SAFETY: `packed` has a panel p, `size` elements that only this task writes.
+                // SAFETY: `packed` has a panel p of `size` elements, and only this task writes it.
                 let panel = unsafe { to.range(p * size..(p + 1) * size) };
                 simd.dispatch(Pack { b: self.b, n: self.n, width: self.width, first: p * self.width, panel });
             });
@@ -254,10 +257,10 @@ impl<'a> Plan<'a> {
 }
 
 impl Out<'_> {
-    /// The place of `C[i, j]`.
+    /// A pointer to `C[i, j]`.
     ///
     /// # Safety
-    /// It lies in C, and no other task reaches what is reached from it.
+    /// `(i, j)` lies in C, and no other task accesses the elements that are accessed through the pointer.
     #[inline(always)]
     unsafe fn at(&self, i: usize, j: usize) -> *mut f32 {
         // SAFETY: C has a row i and a column j: promised by the caller.
@@ -307,7 +310,7 @@ impl Kernel for Task<'_> {
         let mut copied = [0f32; DEPTH * MOST_ROWS];
         for from in (0..k.max(1)).step_by(depth) {
             let depth = depth.min(k - from);
-            // The first block of K starts the sums, later ones go on.
+            // The first block of K starts the sums; later blocks add to them.
             let beta = if from == 0 { plan.beta } else { 1.0 };
             let near = (NEAR / (depth * width).max(1)).max(1);
             for first in panels.clone().step_by(near) {
@@ -328,8 +331,8 @@ impl Kernel for Task<'_> {
                         } else {
                             (&packed[p * k * width + from * width..], width)
                         };
-                        // SAFETY: `check_bounds` bounds the rows of A and C, the panel is whole, and of a B in place
-                        // the mask leaves out what lies beyond the last column.
+                        // SAFETY: `check_bounds` bounds the rows of A and C. A panel is whole; if B is read in place,
+                        // the mask ends at the last column.
                         unsafe {
                             let c = plan.c.from(i, p * width);
                             let b = RowsOf { start: b.as_ptr(), rows: Strided(stride) };
@@ -363,7 +366,7 @@ fn gather<V: Vector>(a: Mat<f32>, depth: usize, r: usize, to: &mut [f32]) {
 /// One tile: `C = beta C + A B`.
 ///
 /// # Safety
-/// A, B and C can be accessed in the tile's bounds; `columns` is more than N - 1 and at most N vectors.
+/// A, B and C can be accessed within the tile's bounds. `columns` is more than N - 1 vectors and at most N vectors.
 #[inline(always)]
 unsafe fn block<V: Vector, const R: usize, const N: usize>(
     k: usize,
@@ -374,8 +377,8 @@ unsafe fn block<V: Vector, const R: usize, const N: usize>(
     c: Out,
 ) {
     let mask = V::first(columns - (N - 1) * V::LANES);
-    // SAFETY: A, B and C can be accessed in the tile's R rows and `columns` columns: promised by the caller; the mask ends
-    // at the last column.
+    // SAFETY: A, B and C can be accessed in the tile's R rows and `columns` columns: promised by the caller; the mask
+    // ends at the last column.
     unsafe {
         let sums = outer::<V, R, N>(k, a, b, mask);
         if c.col == 1 {

@@ -7,11 +7,13 @@
 //!      x           ============>               ============>
 //! ```
 //!
-//! Neighbours in memory are used one after the other, the additions of a row do not wait for each other, and the compiler
-//! makes vectors of them. A transposed B has no rows that lie together: there this rung is as slow as the first.
+//! Neighbours in memory are used one after the other. The additions of a row do not wait for each other, so the
+//! compiler turns them into vector instructions. The rows of a transposed B are not contiguous: there this rung is as
+//! slow as 01.
 //!
-//! Bytes moved: for a vector of multiply-adds, one of B and one of C loaded and one of C stored. Arithmetic intensity: 2
-//! flop per 12 bytes. What limits it: loads and stores; and once B is larger than a cache, reading all of it for each row.
+//! Bytes moved: a vector of multiply-adds loads one vector of B and one of C, and stores one of C. Arithmetic
+//! intensity: 2 flop per 12 bytes. Limited by: loads and stores, and if B is larger than a cache, by reading all of B
+//! for each row of C.
 
 use super::Mat;
 use crate::core::Float;

@@ -1,18 +1,18 @@
-//! Who computes a product, and from which size on together.
+//! Whether a product runs on one thread or on all.
 
 use crate::cpu::CpuCtx;
 use crate::cpu::simd::Simd;
 use crate::cpu::team::Body;
 
-/// Multiply-adds that are worth a task.
+/// The fewest multiply-adds of a task.
 pub(super) const TASK: usize = 1 << 18;
 
-/// Who computes, and with what.
+/// The threads and the SIMD level that compute a product.
 #[derive(Clone, Copy)]
 pub(super) struct Threads<'a> {
     pub cx: &'a CpuCtx,
     pub simd: Simd,
-    /// Whether other threads take part.
+    /// True if other threads take part.
     pub share: bool,
 }
 

@@ -1,16 +1,16 @@
-//! gemm / 09: the `matrixmultiply` crate, packed panels and a SIMD micro-kernel of its own choosing. What the rungs below
-//! are measured against, and what f64 runs on from rung 4 on.
+//! gemm / 09: the `matrixmultiply` crate, which packs panels and chooses a SIMD micro-kernel itself. The other rungs
+//! are compared with it, and f64 uses it from rung 4 on.
 
 use super::{Mat, check_bounds};
 use crate::core::{Element, Float};
 use crate::cpu::CpuCtx;
 
-/// A type that the crate multiplies.
+/// A type that the crate can multiply.
 pub trait Yardstick: Element {
     /// `C = beta C + A B`.
     ///
     /// # Safety
-    /// All elements that the sizes and strides name are in bounds.
+    /// All elements that the sizes and strides describe are in bounds.
     unsafe fn multiply(sizes: [usize; 3], a: Mat<Self>, b: Mat<Self>, beta: Self, c: &mut [Self], ldc: usize);
 }
 
@@ -18,7 +18,7 @@ macro_rules! yardstick {
     ($t:ty, $gemm:path) => {
         impl Yardstick for $t {
             /// # Safety
-            /// The trait's.
+            /// As for the trait.
             unsafe fn multiply(
                 [m, k, n]: [usize; 3],
                 a: Mat<$t>,
@@ -29,7 +29,7 @@ macro_rules! yardstick {
             ) {
                 let [ar, ac, br, bc, ldc] = [a.row, a.col, b.row, b.col, ldc].map(|stride| stride as isize);
                 let (a, b, c) = (a.data.as_ptr(), b.data.as_ptr(), c.as_mut_ptr());
-                // SAFETY: every element named is in bounds: promised by the caller; C is exclusively borrowed.
+                // SAFETY: every element is in bounds: promised by the caller. C is exclusively borrowed.
                 unsafe { $gemm(m, k, n, 1.0, a, ar, ac, b, br, bc, beta, c, ldc, 1) }
             }
         }
@@ -57,14 +57,14 @@ pub fn gemm<T: Yardstick>(
     unsafe { T::multiply([m, k, n], a, b, beta, c, ldc) }
 }
 
-/// Multiply-adds below which one product is not worth a second thread.
+/// A product with fewer multiply-adds than this runs on one thread.
 const SERIAL: usize = 1 << 18;
 /// Rows of C that one task computes.
 const TILE_ROWS: usize = 32;
 /// Columns of C that one task computes when C has few rows.
 const TILE_COLS: usize = 128;
 
-/// As [`gemm`], cut into tiles of C, a task each, by the problem's size.
+/// Like [`gemm`], but cut into tiles of C by the problem's size, one task per tile.
 pub fn parallel<T: Yardstick + Float>(
     cx: &CpuCtx,
     [m, k, n]: [usize; 3],
@@ -85,8 +85,8 @@ pub fn parallel<T: Yardstick + Float>(
             gemm(cx, [rows, k, n], a.from(tile * TILE_ROWS, 0), b, beta, c, ldc);
         });
     }
-    // Column tiles of a row-major C interleave in memory, so each task computes into a tile of its own, which is copied
-    // in afterwards.
+    // The column tiles of a row-major C interleave in memory. So each task computes into a buffer of its own, which is
+    // copied to C afterwards.
     let tiles = n.div_ceil(TILE_COLS);
     let mut buffer = cx.scratch(tiles * m * TILE_COLS * size_of::<T>());
     let scratch = buffer.slice_mut::<T>();
