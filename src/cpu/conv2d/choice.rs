@@ -1,20 +1,22 @@
-//! Which rung computes a loop when none is asked for: the one that should take least by this table.
+//! Which rung computes a loop if none is chosen: the one with the shortest time by this table.
 //!
-//! The candidates are 03, implicit GEMM, and 04, Winograd, where they can ([`implicit_supports`], [`winograd_supports`]), and
-//! 02 where neither can, or where 03 would do little but copy ([`implicit_copies_too_much`]).
-//! A rung's time is taken to be a sum of three terms, each a count times a constant:
+//! The candidates are 03, implicit GEMM, and 04, Winograd, if they support the convolution ([`implicit_supports`],
+//! [`winograd_supports`]). 02 runs if neither does, or if 03 would do little but copy ([`implicit_copies_too_much`]).
+//! The estimated time of a rung is a sum of three terms. Each is a count times a constant, and the table says what is
+//! counted:
 //!
 //! | term | implicit GEMM | Winograd |
 //! |---|---|---|
-//! | product | a register of multiply-adds: `N H' W' 9 C O / lanes` | of those of the 16 products, ragged registers whole |
-//! | pixel | a number of x or y gathered or written | a tile of one register of channels, there or back |
-//! | weight | a weight laid out or summed up | a register of U or dU |
+//! | product | registers of multiply-adds: `N H' W' 9 C O / lanes` | the same for the 16 products, in whole registers |
+//! | pixel | numbers of x or y gathered or written | tiles of one register of channels, transformed in or out |
+//! | weight | weights laid out or summed | registers of U or dU |
 //!
-//! The constants are nanoseconds on one core of the machine whose results the README shows, though only their ratios
-//! matter: non-negative least squares of relative errors over 105 layers of 1 to 256 channels on images of 3x3 to 112x112,
-//! at each level (0.78 to 1.19 of the true time for 8 of 10). Choosing by them costs 1 % more than always taking the faster
-//! rung, over the 945 loops they were fitted to. `cargo bench --bench ladder` marks the rung that runs and lists the layers
-//! where another was faster, with `RECEPTIVE_SIMD` at each level: many of those are a reason to fit again.
+//! The constants are nanoseconds on one core of the machine whose results the README shows, but only their ratios
+//! matter. They come from non-negative least squares of relative errors over 105 layers with 1 to 256 channels on
+//! images of 3x3 to 112x112, at each SIMD level. For 8 of 10 loops, the estimate is 0.78 to 1.19 of the true time. Over
+//! the 945 loops of the fit, choosing by the estimate takes 1 % longer than always choosing the faster rung. `cargo
+//! bench --bench ladder` marks the rung that runs and lists the layers where another was faster; run it with
+//! `RECEPTIVE_SIMD` at each level. If it lists many layers, fit the constants again.
 
 use super::implicit::copies_too_much as implicit_copies_too_much;
 use super::implicit::supports as implicit_supports;
@@ -25,7 +27,7 @@ use crate::cpu::Simd;
 /// `[product, pixel, weight]`.
 type Costs = [f64; 3];
 
-/// A level, whether the loop is the weights' gradient (the other two cost the same), and both rungs.
+/// A SIMD level, true for the weights' gradient (the other two loops cost the same), and the costs of both rungs.
 static TABLE: [(Simd, bool, Costs, Costs); 6] = [
     (Simd::Avx512, false, [0.29, 0.21, 6.8], [0.29, 33.6, 7.3]),
     (Simd::Avx512, true, [0.34, 0.13, 14.9], [0.30, 36.0, 5.4]),
@@ -50,7 +52,7 @@ pub fn cheapest(simd: Simd, g: &Geometry, which: Loop) -> u32 {
     if slower && implicit_supports(g) { 3 } else { 4 }
 }
 
-/// How often each rung does what the table has the costs of.
+/// For each rung, how often each of the table's costs occurs.
 fn counts(lanes: usize, g: &Geometry, which: Loop) -> [Costs; 2] {
     // The gradient of the input is a forward pass from O channels to C.
     let (c, o, h, w) = match which {
@@ -83,7 +85,7 @@ mod tests {
         Geometry { n, c, h: size, w: size, o, oh: out, ow: out, groups: 1, window }
     }
 
-    /// Few input channels leave a register of them almost empty; many are what the transforms are for.
+    /// With few input channels, Winograd's registers are almost empty. With many, its transforms pay.
     #[test]
     fn channels_decide() {
         for simd in [Simd::Avx2, Simd::Avx512] {
@@ -105,8 +107,8 @@ mod tests {
         Geometry { n: 1, c: 3, h: size, w: size, o: 4, oh: out, ow: out, groups: 1, window }
     }
 
-    /// An image of 8x8 with a padding of 1000 took 2.3 s by rung 03, which copies 1000 rows of zeros for each row of
-    /// outputs, and 0.05 s by rung 02.
+    /// An 8x8 image with a padding of 1000 took 2.3 s with rung 03, which copies 1000 rows of zeros per row of outputs.
+    /// It took 0.05 s with rung 02.
     #[test]
     fn zeros_and_phases_count_as_work() {
         use Loop::{Forward, GradInput, GradWeight};
@@ -124,7 +126,7 @@ mod tests {
                 assert!(!three(&window(size, kernel, settings), which), "{size} {settings:?} {which:?}");
             }
         }
-        // Usual layers, of few channels and of many, stay where they were.
+        // Usual layers still run on rung 03.
         for (size, kernel, settings) in [
             (28, 5, [1, 2, 1]),
             (224, 7, [2, 3, 1]),

@@ -1,7 +1,8 @@
 //! conv2d / 01 direct: the definition.
 //!
-//! Seven nested loops, three of them in one sum. Nothing is copied and nothing is reused: every multiply-add loads both
-//! of its factors, so loads and address arithmetic limit this rung. It is what every other rung is tested against.
+//! Seven nested loops; three of them form the sum of one output. Nothing is copied and nothing is reused: every
+//! multiply-add loads both of its factors, so loads and address arithmetic limit this rung. All other rungs are tested
+//! against it.
 //!
 //! ```text
 //!      x[n, c, :, :]               w[o, c, :, :]          y[n, o, :, :]
@@ -27,8 +28,8 @@ pub fn forward<T: Float>(cx: &CpuCtx, g: &Geometry, x: &[T], weight: &[T], finis
     });
 }
 
-/// The sum of one output, the `pixel` of the `plane` `n * O + o`. The padding's zeros are multiplied, too: `0 * inf` is NaN.
-/// What is NaN already is not added to.
+/// The sum of one output, pixel number `pixel` of the plane `n * O + o`. The padding's zeros are multiplied, too,
+/// because `0 * inf` is NaN. A sum that is NaN stays NaN, so the loop ends there.
 #[inline]
 pub fn output<T: Float>(
     g: &Geometry,
@@ -59,7 +60,7 @@ pub fn output<T: Float>(
     sum
 }
 
-/// Each pixel asks which outputs it took part in.
+/// For each pixel, sums over the outputs that read it.
 pub fn grad_input<T: Float>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>, dx: &mut [T]) {
     cx.pieces(dx, g.plane(), g.work(), |plane, dx| {
         for (pixel, dx) in dx.iter_mut().enumerate() {
@@ -68,7 +69,7 @@ pub fn grad_input<T: Float>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>, dx: &mu
     });
 }
 
-/// The sum of one gradient of the input, the `pixel` of the `plane` `n * C + c`. What is NaN already is not added to.
+/// The gradient of one input, pixel number `pixel` of the plane `n * C + c`. The loop ends once the sum is NaN.
 #[inline]
 pub fn input_gradient<T: Float>(
     g: &Geometry,
@@ -103,8 +104,7 @@ pub fn grad_weight<T: Float>(cx: &CpuCtx, g: &Geometry, dy: &[T], x: &[T], dw: &
     });
 }
 
-/// The sum of one gradient of the weights, the `tap` of the `kernel` `o * C / groups + c`. What is NaN already is not
-/// added to.
+/// The gradient of one weight, tap number `tap` of the kernel `o * C / groups + c`. The loop ends once the sum is NaN.
 #[inline]
 pub fn weight_gradient<T: Float>(g: &Geometry, dy: &[T], x: &[T], [kernel, tap]: [usize; 2]) -> T {
     let window = g.window;

@@ -1,24 +1,25 @@
 //! conv2d / 02 im2col: convolution as a matrix product.
 //!
-//! What changed since 01: the taps of each output pixel are gathered into a column, so that the sum over
-//! `k = (c, kh, kw)` becomes a GEMM, which loads each number once a block instead of once a multiply-add.
+//! What changed since 01: the taps of each output pixel are gathered into a column. The sum over `k = (c, kh, kw)` is
+//! then a GEMM, which loads each number once per block instead of once per multiply-add.
 //!
 //! ```text
 //!      k = (c, kh, kw) --->            pixels of a tile --->
 //!   O +-----------------+           k +---------------------+           forward      Y  = W  X~
-//!   | | weight [O, K]   |     x     | | columns X~ [K, P]   |           grad_input   X~ = W' dY, added back to dx
-//!   v +-----------------+           v +---------------------+           grad_weight  W  = dY X~'
+//!   | | weight [O, K]   |     x     | | columns X~ [K, P]   |           grad_input   dX~ = W^T dY, added back to dx
+//!   v +-----------------+           v +---------------------+           grad_weight  dW  = dY X~^T
 //! ```
 //!
-//! A tile is as many pixels as keep its columns in the second-level cache: rows of one image, or several small images.
-//! Columns of a whole batch would be KH*KW copies of it, written to memory and read back.
+//! A tile has as many pixels as fit with their columns in the second-level cache: rows of one image, or several small
+//! images. The columns of a whole batch would be KH*KW copies of it, written to memory and read back.
 //!
-//! Bytes moved: KH*KW copies of the image through the cache, once written and twice read (the GEMM packs them again).
-//! Arithmetic intensity: 2*O flop per 12 bytes of columns. What limits it: for few output channels the gathering, not
-//! the arithmetic. A 1x1 kernel needs none: the image is its own columns.
+//! Bytes moved: KH*KW copies of the image pass through the cache, written once and read twice (the GEMM packs them
+//! again). Arithmetic intensity: 2*O flop per 12 bytes of columns. Limited by: for few output channels the gathering,
+//! else the arithmetic. A 1x1 kernel with stride 1 needs no gathering: the image is its own columns.
 //!
-//! Blocks of images go to different threads. The weights' gradient is summed within fixed chunks of the batch, which
-//! are added in one order: the cut depends on sizes only, so the bits do not depend on the number of threads.
+//! Blocks of images go to different threads. The weights' gradient is summed within fixed chunks of the batch, and the
+//! chunks' sums are added in a fixed order. The cut depends only on sizes, so the bits do not depend on the number of
+//! threads.
 
 use super::unfold::{fold, unfold};
 use super::{Finish, Geometry, GradInput, add_in_order};
@@ -29,22 +30,23 @@ use std::ops::Range;
 
 /// Elements of a tile's columns: 512 KiB of f32.
 const COLUMNS: usize = 1 << 17;
-/// The fewest and the most pixels of a tile: fewer waste the packing of the weights, more gain nothing.
+/// The fewest and the most pixels of a tile. With fewer, packing the weights does not pay; with more, nothing is
+/// gained.
 const PIXELS: Range<usize> = 128..1024;
-/// Images smaller than this share a tile: a narrower GEMM runs on half-empty registers.
+/// Images with fewer pixels than this share a tile: a narrower GEMM would leave registers half empty.
 const SMALL: usize = 64;
-/// Multiply-adds that take about as long as touching one element; contexts weigh work in elements.
+/// Multiply-adds that take about as long as touching one element. Contexts count work in elements.
 const MACS: usize = 16;
-/// With fewer blocks than this the loops inside a block run in parallel, too.
+/// With fewer blocks than this, the loops inside a block run in parallel, too.
 const ENOUGH_BLOCKS: usize = 4;
 /// Output channels of one task inside a block.
 const TASK_ROWS: usize = 16;
-/// Parts of the batch with partial sums of their own.
+/// The most chunks of the batch. Each has partial sums of its own.
 const CHUNKS: usize = 16;
 /// Elements that all partial sums together may take.
 const PARTIALS: usize = 1 << 24;
 
-/// How a convolution is cut, by its sizes alone.
+/// How a convolution is cut. It depends only on the sizes.
 struct Tiling<'a> {
     cx: &'a CpuCtx,
     g: &'a Geometry,
@@ -57,7 +59,7 @@ struct Tiling<'a> {
 struct Tile {
     images: Range<usize>,
     rows: Range<usize>,
-    /// Pixels of one image, and where they start in its output plane.
+    /// Pixels of one image, and the position of the first one in its output plane.
     pixels: usize,
     start: usize,
     /// Pixels of all images: the columns of the matrix.
@@ -69,7 +71,7 @@ impl<'a> Tiling<'a> {
         let pixels = (COLUMNS / g.k().max(1)).clamp(PIXELS.start, PIXELS.end);
         let images =
             if g.out_plane() < SMALL { (PIXELS.start * 2 / g.out_plane()).min(g.n.max(1)) } else { 1 };
-        // A single image that needs no gathering needs no tiles.
+        // An image that needs no gathering needs no tiles.
         let rows = if images > 1 || g.pointwise() { g.oh } else { (pixels / g.ow).clamp(1, g.oh) };
         Tiling { cx, g, images, rows }
     }
@@ -92,7 +94,8 @@ impl<'a> Tiling<'a> {
         first..(first + self.images).min(self.g.n)
     }
 
-    /// The work of one loop inside a block, for the context to judge: none where the blocks keep all threads busy.
+    /// The work of one loop inside a block, by which the context decides whether it runs in parallel. It is 0 if there
+    /// are enough blocks to keep all threads busy.
     fn inner_work(&self, blocks: usize, tile: &Tile) -> usize {
         if blocks >= ENOUGH_BLOCKS { 0 } else { tile.width * self.g.k() * self.g.og() / MACS }
     }
@@ -102,7 +105,7 @@ impl<'a> Tiling<'a> {
         self.g.work() / MACS
     }
 
-    /// Memory for the columns of one tile of one group, and for as many output channels.
+    /// Memory for the columns of one tile and group, and for its outputs if the tile has several images.
     fn scratch<T>(&self) -> (Buffer, Buffer) {
         let width = self.images * self.rows * self.g.ow;
         let columns = if self.is_own_columns() { 0 } else { self.g.k() * width };
@@ -165,7 +168,8 @@ impl<'a> Tiling<'a> {
         &weight[group * size..][..size]
     }
 
-    /// `c = beta c + a b` for the rows of `c`, `ldc` apart, each task computing `rows` of them from column `start` on.
+    /// `c = beta c + a b`. The rows of `c` are `ldc` apart, and the product is written from column `start` on. Each
+    /// task computes some rows.
     #[allow(clippy::too_many_arguments)] // the signature of BLAS
     fn gemm<T: GemmFloat>(
         &self,
@@ -228,7 +232,7 @@ pub fn forward<T: GemmFloat>(
     });
 }
 
-/// Every sum of a plane starts with its channel's bias.
+/// Fills each plane with its channel's bias, at which the sums start.
 fn start_with<T: Float>(bias: Option<&[T]>, plane: usize, y: &mut [T]) {
     if let Some(bias) = bias {
         y.chunks_exact_mut(plane).zip(bias.iter().cycle()).for_each(|(y, &b)| y.fill(b));

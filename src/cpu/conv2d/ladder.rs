@@ -10,9 +10,9 @@ use crate::ladder::{self, Rung};
 pub struct ConvVersion {
     /// The f32 version.
     pub f32: ConvFns<f32>,
-    /// The f64 version: the oracle's arithmetic.
+    /// The f64 version, which computes reference results.
     pub f64: ConvFns<f64>,
-    /// Whether it can compute a convolution of these sizes; elsewhere the default for them runs.
+    /// True if it can compute a convolution of these sizes. If not, the default rung for them runs.
     pub supports: fn(&Geometry) -> bool,
 }
 
@@ -59,8 +59,9 @@ pub fn rung(number: u32) -> Result<&'static Rung<ConvVersion>> {
     ladder::find("conv-rung", RUNGS, number)
 }
 
-/// The rung that computes a loop: the one asked for, where it can, or [the cheapest](super::cheapest). A context knows the
-/// first two: [`conv_rung`](crate::cpu::CpuCtx::conv_rung), [`simd`](crate::cpu::CpuCtx::simd).
+/// The rung that computes a loop: the requested rung if it supports the sizes, else [the cheapest](super::cheapest).
+/// `asked` and `simd` come from the context: [`conv_rung`](crate::cpu::CpuCtx::conv_rung),
+/// [`simd`](crate::cpu::CpuCtx::simd).
 pub fn choose(asked: Option<u32>, simd: Simd, g: &Geometry, which: Loop) -> &'static Rung<ConvVersion> {
     if let Some(rung) = RUNGS.iter().find(|rung| Some(rung.number) == asked)
         && (rung.version.supports)(g)

@@ -1,7 +1,7 @@
 //! Two-dimensional convolution on the CPU: the rungs of [`ladder`].
 //!
-//! Each rung has the three loops of a training step. With the window's taps `p = i * stride - padding + k * dilation`
-//! over rows, and likewise `q` over columns, for every group:
+//! Each rung has the three loops of a training step. Tap k of output row i reads the row
+//! `p = i * stride - padding + k * dilation`, and likewise for columns `q`. For every group:
 //!
 //! | loop | computes |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | grad_input | `dx[n,c,p,q] = sum over o,kh,kw of dy[n,o,i,j] w[o,c,kh,kw]` |
 //! | grad_weight | `dw[o,c,kh,kw] = sum over n,i,j of dy[n,o,i,j] x[n,c,p,q]` |
 //!
-//! where x is 0 outside the image, and there is no dy outside the outputs.
+//! where x is 0 outside the image, and dy has no terms outside the outputs.
 
 mod choice;
 mod direct;
@@ -28,20 +28,20 @@ pub use crate::core::{Geometry, Loop};
 pub use choice::cheapest;
 use ladder::ConvVersion;
 
-/// What becomes of each sum before it is written.
+/// What is applied to each sum before it is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Finish<'a, T> {
     /// A number added to each channel.
     pub bias: Option<&'a [T]>,
-    /// Whether negative outputs become 0.
+    /// True if negative outputs become 0.
     pub relu: bool,
 }
 
 impl<T: Float> Finish<'_, T> {
-    /// Nothing at all.
+    /// No bias and no rectifier.
     pub const NONE: Self = Finish { bias: None, relu: false };
 
-    /// Rectifies a plane whose sums are done, if asked to.
+    /// Rectifies a plane of finished sums, if `relu` is set.
     fn rectify(&self, y: &mut [T]) {
         if self.relu {
             y.iter_mut().for_each(|y| *y = if *y <= T::ZERO { T::ZERO } else { *y });
@@ -49,18 +49,18 @@ impl<T: Float> Finish<'_, T> {
     }
 }
 
-/// What the gradient of the input is computed from.
+/// The inputs from which the gradient of the input is computed.
 #[derive(Debug, Clone, Copy)]
 pub struct GradInput<'a, T> {
     pub dy: &'a [T],
     pub weight: &'a [T],
-    /// A number that each channel's sums start with.
+    /// One number per channel, at which the channel's sums start.
     pub bias: Option<&'a [T]>,
 }
 
 /// `y` from `(x, weight)`.
 pub type ForwardFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], Finish<T>, &mut [T]);
-/// `dx` from `(dy, weight)`, and a bias of its channels for a transposed convolution, whose output it is.
+/// `dx` from `(dy, weight)`. As `dx` is the output of a transposed convolution, it may get a bias per channel.
 pub type GradInputFn<T> = fn(&CpuCtx, &Geometry, GradInput<T>, &mut [T]);
 /// `dw` from `(dy, x)`.
 pub type GradWeightFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], &mut [T]);
@@ -73,7 +73,7 @@ pub struct ConvFns<T> {
     pub grad_weight: GradWeightFn<T>,
 }
 
-/// The sum of the partial sums, from the first to the last.
+/// Adds the partial sums, from the first to the last.
 fn add_in_order<T: Float>(cx: &CpuCtx, partials: &[T], dw: &mut [T]) {
     let size = dw.len();
     cx.pieces(dw, CHUNK, partials.len(), |piece, dw| {

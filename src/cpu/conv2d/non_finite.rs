@@ -1,27 +1,28 @@
-//! Where a faster rung's short cuts would make one inf or NaN spread: those sums again, by the definition.
+//! A faster rung may spread one inf or NaN further than the definition does. This file computes such sums again, by the
+//! definition.
 //!
-//! Outputs multiply the padding's zeros, and so does the gradient of the weights, by the definition as in PyTorch: `0 * inf`
-//! is NaN. But rung 03 has more zeros than those, between the rows and behind the ends of dy. The definition has no terms
-//! there, so a gradient of the input became NaN by a weight that it does not meet, and one of a weight by a pixel that no
-//! output reads. A sum that came out finite had no such term, because nothing makes an inf or a NaN finite again: only the
-//! others are computed anew. Which ones these are depends on the numbers alone, so the bits do not depend on the number of
-//! threads.
+//! By the definition, as in PyTorch, the outputs and the gradient of the weights multiply the padding's zeros: `0 *
+//! inf` is NaN. But rung 03 also multiplies other zeros, between the rows of the image and beyond the ends of dy. The
+//! definition has no such terms. Without this file, a gradient of the input could become NaN because of a weight that
+//! it does not use, and a gradient of a weight because of a pixel that no output reads. A finite sum had no inf or NaN
+//! among its terms, because no addition makes those finite again. So only sums that are not finite are computed again.
+//! Which sums these are depends only on the numbers, so the bits do not depend on the number of threads.
 //!
-//! Rung 04 has more to undo, its transforms add up neighbours of either sign: see there.
+//! The transforms of rung 04 add and subtract neighbours, so an inf spreads further there: see `winograd/forward.rs`.
 
 use super::{Geometry, GradInput, direct};
 use crate::core::Float;
 use crate::cpu::CpuCtx;
 
-/// Numbers that are looked at together.
+/// Numbers that are checked together.
 const LANES: usize = 16;
 
-/// Whether there is no inf and no NaN.
+/// True if no number is inf or NaN.
 pub fn all_finite<T: Float>(cx: &CpuCtx, numbers: &[T]) -> bool {
     cx.vectors::<T, _>(
         #[inline(always)]
         || {
-            // 0 times a finite number is 0, times any other NaN.
+            // 0 times a finite number is 0; 0 times inf or NaN is NaN.
             let mut zeros = [T::ZERO; LANES];
             let (whole, rest) = numbers.as_chunks::<LANES>();
             for chunk in whole {
@@ -38,7 +39,8 @@ pub fn all_finite<T: Float>(cx: &CpuCtx, numbers: &[T]) -> bool {
     )
 }
 
-/// The gradient of the input by rung 03. An infinite dy meets only the weights that it should.
+/// Corrects the gradient of the input from rung 03. Only the weights are checked: a dy that is not finite is multiplied
+/// by the right weights only.
 pub fn mend_input_gradient<T: Float>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>, dx: &mut [T]) {
     if all_finite(cx, of.weight) {
         return;
@@ -48,7 +50,7 @@ pub fn mend_input_gradient<T: Float>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>
     });
 }
 
-/// The gradient of the weights by rung 03.
+/// Corrects the gradient of the weights from rung 03.
 pub fn mend_weight_gradient<T: Float>(cx: &CpuCtx, g: &Geometry, dy: &[T], x: &[T], dw: &mut [T]) {
     if all_finite(cx, dw) {
         return;
@@ -58,7 +60,7 @@ pub fn mend_weight_gradient<T: Float>(cx: &CpuCtx, g: &Geometry, dy: &[T], x: &[
     });
 }
 
-/// Computes what is not finite anew.
+/// Computes each sum that is not finite again.
 fn again<T: Float>(sums: &mut [T], sum: impl Fn(usize) -> T) {
     for (i, number) in sums.iter_mut().enumerate().filter(|(_, number)| !number.is_finite()) {
         *number = sum(i);
@@ -119,8 +121,8 @@ mod tests {
         Geometry { n, c, h, w, o, oh: out(h), ow: out(w), groups, window }
     }
 
-    /// One inf, NaN or number near the end of the range reaches what the definition lets it reach, by every rung at every
-    /// level, and the bits are the same for any number of threads.
+    /// One inf, NaN or number near the end of the range affects the same results as by the definition, for every rung
+    /// at every level, and the bits are the same for any number of threads.
     #[test]
     fn one_number_spreads_as_far_as_by_the_definition() {
         let options = |threads, simd| CpuOptions { threads, simd: Some(simd), ..CpuOptions::default() };

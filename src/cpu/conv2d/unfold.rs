@@ -1,6 +1,6 @@
-//! The columns of one channel, and the adjoint that adds them back.
+//! Builds the columns of one channel, and adds them back: the adjoint.
 //!
-//! Row `(kh, kw)` of the columns holds, pixel by pixel, what that tap of the window sees:
+//! Row `(kh, kw)` of the columns holds, for each output pixel, the input that this tap of the window reads:
 //!
 //! ```text
 //!              output pixel (i, j) --->
@@ -9,7 +9,8 @@
 //!      v
 //! ```
 //!
-//! Along a row of pixels a tap sees a run of the image's row, so the copies are slice copies where the stride is 1.
+//! Here S, P and D are the stride, padding and dilation. Along a row of output pixels a tap reads a run of the image's
+//! row, so with stride 1 the copies are slice copies.
 
 use super::Geometry;
 use crate::core::Float;
@@ -44,8 +45,8 @@ pub fn fold<T: Float>(g: &Geometry, rows: &Range<usize>, columns: &[T], width: u
     });
 }
 
-/// Calls `f(place of the row of pixels in the columns, place of its first real pixel in the plane, the real pixels)`
-/// for every tap and every output row. Rows outside the image have no real pixels.
+/// Calls `f(position of the row of pixels in the columns, position of its first real pixel in the plane, range of real
+/// pixels)` for every tap and every output row. A real pixel lies in the image; rows outside the image have none.
 #[inline(always)]
 fn runs(g: &Geometry, rows: &Range<usize>, width: usize, mut f: impl FnMut(usize, usize, Range<usize>)) {
     let (window, [kh, kw]) = (g.window, g.window.kernel);

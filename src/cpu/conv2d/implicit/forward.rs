@@ -1,4 +1,4 @@
-//! Outputs from flat pixels: the forward loop, and the gradient of the input, which is the same loop over dy.
+//! Outputs from flat pixels: the forward loop, and the gradient of the input, which runs the same loop over dy.
 
 use super::super::non_finite::mend_input_gradient;
 use super::super::{Finish, Geometry, GradInput};
@@ -14,7 +14,7 @@ use std::ops::Range;
 
 /// Floats of a block's padded copy: 512 KiB, half of a second-level cache.
 pub(super) const COPY: usize = 1 << 17;
-/// Multiply-adds that are worth a task, and the most tasks.
+/// About the multiply-adds of a task, and the most tasks.
 const TASK: usize = 1 << 20;
 const MOST_TASKS: usize = 16;
 /// The fewest flat pixels of a band of rows.
@@ -28,7 +28,7 @@ pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Fin
     convolve(cx, x, layout, &[pass], to, finish, [1, 1]);
 }
 
-/// `dx` from `(dy, weight)`: for each phase of the stride a convolution of dy with the taps that meet it.
+/// `dx` from `(dy, weight)`: for each phase of the stride, a convolution of dy with the taps that read this phase.
 pub fn grad_input(cx: &CpuCtx, g: &Geometry, of: GradInput<f32>, dx: &mut [f32]) {
     let GradInput { dy, weight, bias } = of;
     let [sh, sw] = g.window.stride;
@@ -57,7 +57,7 @@ pub fn grad_input(cx: &CpuCtx, g: &Geometry, of: GradInput<f32>, dx: &mut [f32])
 /// The outputs of one phase: all of them for a forward loop.
 struct Pass<'a> {
     taps: [Taps; 2],
-    /// The place of its first output in a plane.
+    /// The position of its first output in a plane.
     first: usize,
     weights: Weights<'a>,
 }
@@ -96,9 +96,9 @@ impl<'a> Outputs<'a> {
     }
 }
 
-/// How a convolution is cut into tasks, by its sizes alone.
+/// How a convolution is cut into tasks. It depends only on the sizes.
 struct Cut {
-    /// Images of a block; more than one only where a block has all of their rows.
+    /// Images of a block; more than one only if a block has all of their rows.
     images: usize,
     rows: usize,
     /// Output channels of a task.
@@ -114,7 +114,7 @@ impl Cut {
             let fits = COPY / (row * (rows + layout.halo())).max(1);
             (to.images.div_ceil(wanted).min(fits).max(1), rows)
         } else {
-            // Bands of equal height, of which there are enough, and which are not too narrow.
+            // Bands of equal height: enough for the wanted tasks, but not too narrow.
             let least = BAND.div_ceil(layout.pitch);
             let band = rows.div_ceil(wanted.div_ceil(to.images)).max(least).min(fits).min(rows);
             (1, rows.div_ceil(rows.div_ceil(band)))
@@ -125,7 +125,7 @@ impl Cut {
     }
 }
 
-/// All that the tasks of a convolution share.
+/// The data that all tasks of a convolution share.
 struct Convolution<'a> {
     source: &'a [f32],
     layout: Layout,
@@ -134,7 +134,7 @@ struct Convolution<'a> {
     offsets: Vec<Vec<u32>>,
     to: Outputs<'a>,
     finish: Finish<'a, f32>,
-    /// Outputs of a pass are so many rows and columns apart.
+    /// Rows and columns from one output of a pass to the next.
     stride: [usize; 2],
 }
 
@@ -175,7 +175,7 @@ fn convolve(
     });
 }
 
-/// A block of images, or rows of one, and some output channels of every group.
+/// A task: a block of images, or rows of one image, and some output channels of every group.
 struct Task<'a> {
     all: &'a Convolution<'a>,
     images: Range<usize>,
@@ -214,11 +214,11 @@ impl Kernel for Task<'_> {
                         step: all.stride[1],
                     };
                     for run in 0..runs.count {
-                        // Without taps there is no image either.
+                        // If a pass has no taps, the image is empty, too.
                         let image = &image[(run * block.image).min(image.len())..];
                         let place = (images.start + run) * to.image() + channel * to.plane() + runs.start;
-                        // SAFETY: the image has what a stretch's offsets reach, and y the spots' places in the planes of
-                        // these channels, which are this task's.
+                        // SAFETY: the image holds the floats at a stretch's offsets. The spots lie in y, in the planes
+                        // of this task's channels.
                         unsafe {
                             let y = to.data.at(place);
                             runs.go::<V>(&tile, rows, image, y);
@@ -232,14 +232,15 @@ impl Kernel for Task<'_> {
 }
 
 impl Convolution<'_> {
-    /// The flat pixels of a block's `images`, or of a band of rows from `row` on.
+    /// The flat pixels of `images` images, or of a band of rows from `row` on.
     #[inline(always)]
     fn runs<V: Vector>(&self, pass: &Pass, images: usize, row: usize) -> Runs {
         let rows = self.block.rows.min(pass.height().saturating_sub(row));
         let (pitch, image) = (self.layout.pitch, self.block.image);
         let each = rows.saturating_sub(1) * pitch + pass.width();
         let all = (images - 1) * image + each;
-        // One long stretch wastes what lies between the images, short ones what their last vectors have too much.
+        // One stretch over all images also computes the gaps between them. One stretch per image wastes part of its
+        // last vector. The cheaper one is used.
         let together = !self.layout.in_place && all.div_ceil(V::LANES) <= images * each.div_ceil(V::LANES);
         let (count, images, pixels) = if together { (1, images, all) } else { (images, 1, each) };
         let pixels = if rows * pass.width() == 0 { 0 } else { pixels };
@@ -248,7 +249,7 @@ impl Convolution<'_> {
         let start = pass.first + row * step[0];
         let mut runs = Runs { count, pixels, vectors: vec![0], spots: Vec::new(), start };
         if pixels == 0 {
-            // The place of a first output that there is not may lie beyond the tensor.
+            // There is no first output, and its position may lie beyond the tensor.
             return Runs { count: 0, ..runs };
         }
         let mut joined = false;
@@ -288,8 +289,8 @@ mod tests {
     use crate::cpu::CpuOptions;
     use crate::cpu::conv2d::direct;
 
-    /// dx has 13 rows, 7 of the first phase and 6 of the second, in bands of 3: in the last band the second has none, and
-    /// their place is behind the last channel.
+    /// dx has 13 rows: 7 of the first phase and 6 of the second, in bands of 3. In the last band the second phase has
+    /// no rows, and their position would be behind the last channel.
     #[test]
     fn a_band_may_have_no_rows_of_a_phase() {
         let window = Window { kernel: [3; 2], stride: [2; 2], padding: [[1; 2]; 2], dilation: [1; 2] };

@@ -7,12 +7,12 @@
 //!   image[k]     x x x x x x x x x x ...  from offset[k] on          4 channels o and 6 taps k at a time, in registers
 //! ```
 //!
-//! dy is laid out like the flat pixels of the outputs, with zeros where there is no output, so that what lies there in the
-//! image adds nothing. Both factors are read as they lie: neither is transposed, and no column is written. Limited by the
-//! multiply-adds, and where planes are small by adding up the lanes of each sum.
+//! dy is laid out like the flat pixels of the outputs. It has zeros at flat pixels that are no outputs, so the image's
+//! numbers there add nothing. Both factors are read as they lie: neither is transposed, and no column is written.
+//! Limited by: the multiply-adds, and for small planes by adding the lanes of each sum.
 //!
-//! Tasks are chunks of the batch with sums of their own, which are added in one order, and where a chunk's sums would be
-//! large, parts of the output channels: cut by sizes alone.
+//! A task is a chunk of the batch and some of the output channels. Each chunk has sums of its own, which are added in a
+//! fixed order. Tasks are cut by sizes alone.
 
 use super::super::non_finite::mend_weight_gradient;
 use super::super::{Geometry, add_in_order};
@@ -24,16 +24,17 @@ use crate::cpu::outer::{Rows, RowsOf, Strided, Table};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 
-/// Multiply-adds that are worth a task, and the most tasks.
+/// About the multiply-adds of a task, and the most tasks.
 const TASK: usize = 1 << 20;
 const MOST_TASKS: usize = 8;
-/// Floats of image and dy that a block may have: 512 KiB, half of a second-level cache.
+/// The most floats of image and dy in a block: 512 KiB, half of a second-level cache.
 const BLOCK: usize = 1 << 17;
-/// Flat pixels of a block: fewer would spend their time on adding up lanes, more fall out of the first-level cache.
+/// Flat pixels of a block. With fewer, adding the lanes would take most of the time; with more, the block would not fit
+/// in the first-level cache.
 const PIXELS: Range<usize> = 2048..8192;
-/// Elements of all partial sums together: 2 MiB.
+/// The most elements of all partial sums together: 2 MiB.
 const PARTIALS: usize = 1 << 19;
-/// Outputs of a long row, and terms of a sum that are few beside it.
+/// Rows are read one by one if they have at least `LONG` outputs and each output has at most `FEW` terms.
 const LONG: usize = 96;
 const FEW: usize = 32;
 /// Output channels of a part are a multiple of this.
@@ -50,7 +51,7 @@ struct Plan<'a> {
     /// Images and output rows of a block.
     images: usize,
     rows: usize,
-    /// Whether each row of outputs is a stretch of its own, which spares copying dy and pays where rows are long.
+    /// True if each row of outputs is a stretch of its own. Then dy need not be copied, which pays if rows are long.
     by_row: bool,
 }
 
@@ -73,7 +74,7 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     let blocks = g.n.div_ceil(images) * g.oh.div_ceil(rows);
     let chunk = blocks.div_ceil(most);
     let chunks = blocks.div_ceil(chunk);
-    // Each part copies the image for itself, which few taps of each copied number do not repay.
+    // Each part copies the image for itself. With a stride, few taps read each copied number, so there are fewer parts.
     let most = if layout.planes() > g.cg() { MOST_TASKS / 2 } else { MOST_TASKS };
     let channels = g.og().div_ceil(tasks.min(most).div_ceil(chunks)).next_multiple_of(ROWS);
     let parts = g.og().div_ceil(channels);
@@ -111,8 +112,7 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
 }
 
 impl Plan<'_> {
-    /// Whether dy is read where it lies: its rows already lie as the flat pixels of the outputs do, or are taken one by
-    /// one.
+    /// True if dy is read where it lies: its rows lie like the flat pixels of the outputs, or are read one by one.
     fn dy_in_place(&self) -> bool {
         self.by_row || self.layout.in_place && self.layout.pitch == self.g.ow
     }
@@ -129,13 +129,13 @@ impl Plan<'_> {
     }
 }
 
-/// Some blocks, and some output channels of every group.
+/// A task: some blocks, and some output channels of every group.
 struct Task<'a> {
     plan: &'a Plan<'a>,
     blocks: Range<usize>,
     channels: Range<usize>,
     scratch: &'a mut [f32],
-    /// The sums of this task's chunk, of all channels.
+    /// The sums of this task's chunk, for all channels.
     dw: *mut f32,
 }
 
@@ -167,7 +167,7 @@ impl Kernel for Task<'_> {
                     let strides = [g.o * g.out_plane(), g.out_plane()];
                     (&plan.dy[images.start * strides[0] + first * strides[1] + row * g.ow..], strides)
                 } else {
-                    // SAFETY: `dy_floats` is its size.
+                    // SAFETY: `copied_dy` has `dy_floats` floats.
                     unsafe {
                         plan.fill_dy::<V>(images.clone(), row..row + rows, first, channels.len(), copied_dy)
                     };
@@ -200,10 +200,10 @@ impl Kernel for Task<'_> {
 }
 
 impl Plan<'_> {
-    /// Copies some rows of some channels of dy, zeros wherever there is no output.
+    /// Copies some rows of some channels of dy, with zeros wherever there is no output.
     ///
     /// # Safety
-    /// `to` has `dy_floats`.
+    /// `to` has `dy_floats` floats.
     #[inline(always)]
     unsafe fn fill_dy<V: Vector>(
         &self,
@@ -218,8 +218,8 @@ impl Plan<'_> {
         for c in 0..channels {
             for (i, image) in images.clone().enumerate() {
                 let plane = &self.dy[(image * g.o + first + c) * g.out_plane()..][..g.out_plane()];
-                // SAFETY: rows are written in the order they lie in, whole vectors each, of which the next row overwrites
-                // what is too much; behind the last there is room.
+                // SAFETY: rows are written in memory order, each in whole vectors. The next row overwrites what the
+                // last vector wrote too much. After the last row there is room for it.
                 unsafe {
                     let mut row = to.as_mut_ptr().add(c * stride + i * image_stride);
                     for from in plane[rows.start * g.ow..rows.end * g.ow].chunks_exact(g.ow) {
@@ -235,23 +235,23 @@ impl Plan<'_> {
 
 /// Sums over some flat pixels.
 struct Sums<'a> {
-    /// Stretches of flat pixels, and the length of each.
+    /// The number of stretches of flat pixels, and the length of each.
     stretches: usize,
     pixels: usize,
     /// Floats of dy and of the image from stretch to stretch.
     apart: [usize; 2],
-    /// A row is a channel.
+    /// One row per output channel.
     dy: RowsOf<Strided>,
     image: *const f32,
     offsets: &'a [u32],
     /// Output channels.
     rows: usize,
-    /// Whether sums have begun.
+    /// True if the sums are added to those in dw; else they replace them.
     more: bool,
 }
 
 impl Sums<'_> {
-    /// All of `rows x offsets` sums.
+    /// Computes all `rows x offsets` sums.
     ///
     /// # Safety
     /// Image, dy and dw have these sizes.
@@ -271,7 +271,7 @@ impl Sums<'_> {
     }
 }
 
-/// R channels from o on and C taps from k on.
+/// The sums of R channels from o on and C taps from k on.
 ///
 /// # Safety
 /// As [`Sums::all`].
@@ -279,7 +279,8 @@ impl Sums<'_> {
 unsafe fn block<V: Vector, const R: usize, const C: usize>(s: &Sums, o: usize, k: usize, dw: *mut f32) {
     let mut sums = [[V::splat(0.0); C]; R];
     for i in 0..s.stretches {
-        // SAFETY: dy has R rows from o on, and the image what the C offsets reach, of each stretch: promised by the caller.
+        // SAFETY: for each stretch, dy has R rows from o on and the image holds the floats at the C offsets: promised
+        // by the caller.
         unsafe {
             let start = s.dy.start.add(i * s.apart[0] + s.dy.rows.at(o));
             let dy = RowsOf { start, ..s.dy };

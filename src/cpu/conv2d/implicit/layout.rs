@@ -1,38 +1,39 @@
-//! Where the images lie while they are convolved: padded, side by side, so that a tap is one offset.
+//! Where the images lie in memory while they are convolved: padded and side by side, so that a tap is one offset.
 //!
 //! ```text
-//!   a padded plane: rows of `pitch`, the zeros after a row are also those before the next one
+//!   a padded plane: rows of `pitch` floats; the zeros after a row also serve as those before the next one
 //!
 //!   left |  top rows above the first output's
 //!   ---> |  x x x x x x x 0 |    output (i, j) is the flat pixel  f = i * pitch + j
 //!      0 |  x x x x x x x 0 |    and its tap (c, kh, kw) reads    f + offset[c, kh, kw]
 //!      0 |  x x x x x x x 0 |
-//!      0 |  0 0 0 0 0 0 0 0 |    pixels with j beyond the last output are computed, and not stored
+//!      0 |  0 0 0 0 0 0 0 0 |    pixels with j beyond the last output are computed, but not stored
 //! ```
 //!
-//! **Strides.** Tap k of output i reads position `i s + k d - p`. Written as `s (i + shift) + phase`, with
-//! `0 <= phase < s`, it is position `i + shift` of every s-th column, and those are copied side by side: one plane for each
-//! phase that a tap reads. So a convolution with a stride is one without, over more planes.
+//! **Strides.** With stride s, padding p and dilation d, tap k of output i reads position `i s + k d - p`. This can be
+//! written as `s (i + shift) + phase` with `0 <= phase < s`. The positions of one phase, every s-th, are copied side by
+//! side into a plane of their own. There the tap reads position `i + shift`. So a convolution with a stride becomes one
+//! without a stride, over more planes: one for each phase that a tap reads.
 //!
 //! **The gradient of the input** reads dy in the same way: position `s t + r` of dx was read by tap k of output
-//! `t + (r + p - k d) / s` where s divides that. For each phase r of dx some of the taps remain, with shifts of their own,
-//! and no phases of dy.
+//! `t + (r + p - k d) / s`, if s divides `r + p - k d`. For each phase r of dx, only some of the taps remain, and each
+//! has a shift of its own. dy is not split into phases.
 
 use super::super::Geometry;
 use crate::cpu::vector::Vector;
 use smallvec::SmallVec;
 use std::ops::Range;
 
-/// One tap along one axis: it reads position `i + shift` of the source's `phase` for output i.
+/// One tap along one axis. For output i it reads position `i + shift` of the source's phase `phase`.
 #[derive(Debug, Clone, Copy)]
 pub struct Tap {
-    /// Its number in the kernel.
+    /// The tap's number in the kernel.
     pub k: usize,
     pub phase: usize,
     pub shift: isize,
 }
 
-/// The taps of one axis and how many outputs they have.
+/// The taps of one axis and the number of outputs along it.
 #[derive(Debug, Clone)]
 pub struct Taps {
     pub taps: SmallVec<[Tap; 8]>,
@@ -40,7 +41,7 @@ pub struct Taps {
 }
 
 impl Taps {
-    /// What y reads of x.
+    /// The taps with which y reads x.
     pub fn forward(g: &Geometry, axis: usize) -> Taps {
         let (window, stride) = (&g.window, g.window.stride[axis] as isize);
         let taps = (0..window.kernel[axis]).map(|k| {
@@ -50,7 +51,7 @@ impl Taps {
         Taps { taps: taps.collect(), outputs: [g.oh, g.ow][axis] }
     }
 
-    /// What positions `phase`, `phase + stride`, ... of dx read of dy.
+    /// The taps with which the positions `phase`, `phase + stride`, ... of dx read dy.
     pub fn grad_input(g: &Geometry, axis: usize, phase: usize) -> Taps {
         let (window, stride) = (&g.window, g.window.stride[axis] as isize);
         let taps = (0..window.kernel[axis]).filter_map(|k| {
@@ -62,29 +63,29 @@ impl Taps {
     }
 }
 
-/// The planes that some outputs of a few images read, or are to read: what is copied, and where it lies.
+/// The planes that outputs of a few images read: which pixels are copied, and where they lie.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    /// Channels of the source, of one group, and of all.
+    /// Channels of the source: of one group (`channels`) and of all groups (`all_channels`).
     channels: usize,
     all_channels: usize,
-    /// Its height and width, and the distance of positions of one phase.
+    /// The source's height and width (`size`), and the distance between positions of one phase (`stride`).
     size: [usize; 2],
     stride: [usize; 2],
-    /// Phases that a tap reads.
+    /// The phases that some tap reads.
     phases: SmallVec<[[usize; 2]; 4]>,
     /// Rows and columns read before an output's own position, and after it.
     before: [usize; 2],
     after: [usize; 2],
     /// Floats from row to row of a plane.
     pub pitch: usize,
-    /// Whether the source can be read where it lies.
+    /// True if the source can be read where it lies, without a copy.
     pub in_place: bool,
 }
 
 impl Layout {
-    /// For outputs that read by any of `passes` `[rows, columns]` of taps, of a source `[channels of a group, groups]` of
-    /// this size.
+    /// The layout for outputs that read with the taps `[rows, columns]` of any of `passes`, from a source with
+    /// `[channels of a group, groups]` and this size.
     pub fn new(
         passes: &[[Taps; 2]],
         [channels, groups]: [usize; 2],
@@ -126,18 +127,18 @@ impl Layout {
         self.channels
     }
 
-    /// Where outputs from row `first` on of an image and group read, if in place.
+    /// If in place: the part of the source that the outputs of an image and group, from row `first` on, read.
     pub fn place<'a>(&self, source: &'a [f32], image: usize, group: usize, first: usize) -> &'a [f32] {
         let [h, w] = self.size;
         &source[(image * self.all_channels + group * self.channels) * h * w + first * w..]
     }
 
-    /// Rows read beside an output's own.
+    /// Rows that an output reads besides its own.
     pub fn halo(&self) -> usize {
         self.before[0] + self.after[0]
     }
 
-    /// The offsets of all taps of a pass, channel by channel, within planes as `block` has them.
+    /// The offsets of all taps of a pass, channel by channel, for the planes of `block`.
     pub fn offsets(&self, [rows, columns]: &[Taps; 2], block: &Block) -> Vec<u32> {
         let mut offsets = Vec::with_capacity(self.channels * rows.taps.len() * columns.taps.len());
         for c in 0..self.channels {
@@ -164,28 +165,28 @@ impl Layout {
         let height = if images == 1 { rows + self.after[0] } else { self.height(rows) };
         let image = height * self.pitch;
         let area = (self.before[0] * self.pitch + images * image).next_multiple_of(LINE);
-        // An odd number of cache lines, so that planes do not meet in the same sets.
+        // An odd number of cache lines, so that planes do not fall into the same cache sets.
         let plane = area + (1 - area / LINE % 2) * LINE;
         let floats = self.before[1] + self.planes() * plane + LINE;
         Block { rows, origin: self.before[1] + self.before[0] * self.pitch, image, plane, floats }
     }
 
-    /// Rows from one image of a block to the next: below the last real row there are as many rows of zeros as the next
-    /// image's first outputs read above it.
+    /// Rows from one image of a block to the next. Below an image's last real row there are enough rows of zeros for
+    /// its own outputs and for the next image's first outputs, which read above their image.
     fn height(&self, rows: usize) -> usize {
         (self.used(rows) + self.before[0]).max(rows + self.after[0])
     }
 
-    /// Rows of a plane that are real and that `rows` outputs from the first row on read.
+    /// The real rows of a plane that `rows` rows of outputs, from the first on, read.
     fn used(&self, rows: usize) -> usize {
         let real = self.phases.iter().map(|&[a, _]| positions(self.size[0], self.stride[0], a)).max();
         real.unwrap_or(0).min(rows + self.after[0])
     }
 
-    /// Copies what outputs from row `first` on read of some images' channels of a group.
+    /// Copies the pixels that outputs from row `first` on read, from some images' channels of a group.
     ///
     /// # Safety
-    /// `to` has `block.floats`.
+    /// `to` has room for `block.floats` floats.
     #[inline(always)]
     pub unsafe fn fill<V: Vector>(
         &self,
@@ -197,9 +198,9 @@ impl Layout {
         to: *mut f32,
     ) {
         let [h, w] = self.size;
-        // Rows are written in the order they lie in, each a whole number of vectors: what the last vector has too much the
-        // next row overwrites, or it falls into the line after the last plane.
-        // SAFETY: so all is within `block.floats`, here and below.
+        // Rows are written in memory order, each in whole vectors. The next row overwrites what the last vector wrote
+        // too much. After the last plane there is a cache line of room for it. SAFETY: so all writes are within
+        // `block.floats`, here and below.
         unsafe { zeros::<V>(to, self.before[1]) };
         let mut plane = to.wrapping_add(self.before[1]);
         for c in 0..self.channels {
@@ -211,12 +212,12 @@ impl Layout {
                     let from = &source[(image * self.all_channels + group * self.channels + c) * h * w..];
                     let above = if image == images.start { self.before[0] } else { 0 };
                     for r in 0..above + block.image / self.pitch {
-                        // Rows of the phase's plane: `first` less what is read above.
+                        // Row of the phase's plane: `first + r`, less the rows that are read above.
                         let read = r < above + block.rows + self.after[0];
                         let at = (first + r).checked_sub(above).filter(|&at| read && at < rows);
                         let real = at.map_or(0, |_| columns);
                         let at = (at.unwrap_or(0) * self.stride[0] + a) * w + b;
-                        // SAFETY: row and the vector behind it lie within `block.floats`.
+                        // SAFETY: the row and one vector behind it lie within `block.floats`.
                         unsafe {
                             copy::<V>(&from[at.min(from.len())..], self.stride[1], real, self.pitch, row);
                         }
@@ -224,24 +225,25 @@ impl Layout {
                     }
                 }
                 plane = plane.wrapping_add(block.plane);
-                // SAFETY: up to the next plane and a vector behind it is within `block.floats`; both point into `to`.
+                // SAFETY: the floats up to the next plane, and one vector more, are within `block.floats`. Both
+                // pointers point into `to`.
                 unsafe { zeros::<V>(row, plane.offset_from_unsigned(row)) };
             }
         }
     }
 }
 
-/// Where a few images, or a band of rows of one, lie.
+/// Where a few images, or a band of rows of one image, lie.
 #[derive(Debug, Clone, Copy)]
 pub struct Block {
     /// Rows of outputs.
     pub rows: usize,
-    /// Where in a plane the first output's own position lies.
+    /// The index in a plane of the first output's own position.
     origin: usize,
-    /// Floats from one image to the next, and from one plane to the next.
+    /// Floats from one image to the next (`image`), and from one plane to the next (`plane`).
     pub image: usize,
     plane: usize,
-    /// Floats of a copy; none where the source is read in place.
+    /// Floats of the copy; 0 if the source is read in place.
     pub floats: usize,
 }
 
@@ -252,7 +254,7 @@ const LINE: usize = 16;
 struct Reach {
     before: usize,
     after: usize,
-    /// Positions from the first output's own to the last that is read.
+    /// Positions from the first output's own to the last one that is read.
     end: usize,
 }
 
@@ -270,15 +272,15 @@ impl Reach {
     }
 }
 
-/// How many positions below `size` are `phase`, `phase + stride`, ...
+/// The number of positions `phase`, `phase + stride`, ... below `size`.
 fn positions(size: usize, stride: usize, phase: usize) -> usize {
     size.saturating_sub(phase).div_ceil(stride)
 }
 
-/// `n` zeros, and up to a vector more.
+/// Writes `n` zeros, and up to one vector more.
 ///
 /// # Safety
-/// They can be written.
+/// `n` floats and a vector more can be written.
 #[inline(always)]
 pub unsafe fn zeros<V: Vector>(to: *mut f32, n: usize) {
     for j in (0..n).step_by(V::LANES) {
@@ -287,15 +289,15 @@ pub unsafe fn zeros<V: Vector>(to: *mut f32, n: usize) {
     }
 }
 
-/// A row: `n` floats of `from` that are `step` apart, zeros up to `pitch`, and up to a vector more.
+/// Writes a row: `n` floats of `from` that are `step` apart, zeros up to `pitch`, and up to one vector more.
 ///
 /// # Safety
-/// They can be written; `n <= pitch`.
+/// `pitch` floats and a vector more can be written; `n <= pitch`.
 #[inline(always)]
 pub unsafe fn copy<V: Vector>(from: &[f32], step: usize, n: usize, pitch: usize, to: *mut f32) {
     if step > 1 {
         let mut j = 0;
-        // SAFETY: `pitch` floats and a vector more can be written: promised by the caller; reading ends within `from`.
+        // SAFETY: `pitch` floats and a vector more can be written: promised by the caller. Reads end within `from`.
         unsafe {
             while step == 2 && j < n && 2 * (j + V::LANES) <= from.len() {
                 V::load_second(from.as_ptr().add(2 * j)).store(to.add(j));
@@ -310,7 +312,7 @@ pub unsafe fn copy<V: Vector>(from: &[f32], step: usize, n: usize, pitch: usize,
     }
     let from = &from[..n];
     for j in (0..pitch).step_by(V::LANES) {
-        // SAFETY: j < pitch, and up to a vector more than that can be written: promised by the caller; reading ends at n.
+        // SAFETY: j < pitch, and a vector more than `pitch` can be written: promised by the caller. Reads end at n.
         unsafe {
             let part = match n.saturating_sub(j) {
                 0 => V::splat(0.0),

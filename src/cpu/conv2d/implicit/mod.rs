@@ -1,8 +1,8 @@
 //! conv2d / 03 implicit GEMM: the columns are never written.
 //!
-//! What changed since 02: im2col wrote each pixel KH*KW times and read it back. A row of those columns is the image itself,
-//! moved by as much as its tap is away, so the micro-kernel reads it from the image: row k of the GEMM's right factor
-//! starts at `image + offset[k]`, and `offset` is a table of one number for each (c, kh, kw).
+//! What changed since 02: im2col wrote each pixel KH*KW times and read it back. But a row of those columns is the image
+//! itself, shifted by the position of its tap. So the micro-kernel reads the row from the image: row k of the GEMM's
+//! right factor starts at `image + offset[k]`, and `offset` is a table with one number per (c, kh, kw).
 //!
 //! ```text
 //!      k = (c, kh, kw) --->                flat pixels f --->
@@ -11,17 +11,17 @@
 //!   v +-----------------+               +-------------------+
 //! ```
 //!
-//! **Flat pixels.** Rows of the image lie `pitch` apart, with zeros between them for the padding, so a tile of consecutive
-//! numbers may run over the ends of rows: a few sums there are no outputs, and are left out when the tile is stored. How
-//! strides, dilation and gradients come to the same form is told in `layout.rs`.
+//! **Flat pixels.** Rows of the image lie `pitch` apart, with zeros between them for the padding. So a tile of
+//! consecutive numbers may run over the ends of rows. A few of its sums are then no outputs, and are not stored.
+//! `layout.rs` explains how strides, dilation and gradients take the same form.
 //!
-//! Bytes moved: the image once into its padded copy (not even that without padding), then from the second-level cache, KH*KW
-//! times through the first. Arithmetic intensity: a step of k loads 3 registers and 8 weights for 24 multiply-adds of
-//! registers. What limits it: the multiply-adds themselves, times the share of flat pixels that are outputs. Next: 04 needs
-//! fewer of them.
+//! Bytes moved: the image is copied once into its padded form (without padding it is read in place). It is then read
+//! from the second-level cache, and KH*KW times from the first-level cache. Arithmetic intensity: a step of k loads 3
+//! registers and 8 weights for 24 multiply-adds of registers. Limited by: the multiply-adds, of which those for flat
+//! pixels that are no outputs are wasted. Next: 04 needs fewer multiply-adds.
 //!
-//! A task is a block of images, or a band of rows of one, and some of the output channels, as much as keeps the padded
-//! block in the second-level cache. Blocks are cut by sizes alone, so the bits do not depend on the number of threads.
+//! A task is a block of images, or a band of rows of one image, and some output channels. The block is as large as the
+//! second-level cache allows. Blocks are cut by sizes alone, so the bits do not depend on the number of threads.
 
 use super::{Geometry, Loop};
 
@@ -34,8 +34,8 @@ mod weights;
 pub use forward::{forward, grad_input};
 pub use grad_weight::grad_weight;
 
-/// Whether padded planes make sense: a kernel may reach so far beyond the image, by padding and dilation, that its zeros
-/// would be many times the image, and their places beyond the table's numbers.
+/// True if padded planes are of reasonable size. With large padding or dilation a kernel may reach so far beyond the
+/// image that the zeros would be many times the image, and their offsets too large for the table.
 pub fn supports(g: &Geometry) -> bool {
     let padded = |axis: usize, size: usize| {
         size + g.window.padding[axis][0]
@@ -48,9 +48,9 @@ pub fn supports(g: &Geometry) -> bool {
     plane / 64 <= image && plane.saturating_mul(g.cg().max(g.og())) <= u32::MAX as usize
 }
 
-/// Whether this rung would do little but copy rows of zeros, or prepare phases, for the few numbers that meet a weight. Each
-/// band of output rows copies all that lies between the first row and the last that it reads, which by a large padding or
-/// dilation is far more than what is computed; each phase of a stride is a pass of its own.
+/// True if this rung would spend most of its time copying rows of zeros or preparing phases, not multiplying. Each band
+/// of output rows copies all rows between the first and the last that it reads. With large padding or dilation, that is
+/// far more than what is computed. Each phase of a stride is a pass of its own.
 pub fn copies_too_much(g: &Geometry, which: Loop) -> bool {
     let (w, backwards) = (&g.window, which == Loop::GradInput);
     let passes = |axis: usize, size: usize| w.stride[axis].min(size);
@@ -76,13 +76,13 @@ pub fn copies_too_much(g: &Geometry, which: Loop) -> bool {
     copied / COPIES > g.work()
 }
 
-/// Phases that are passes of their own.
+/// The most phases, each of which is a pass of its own.
 const MOST_PASSES: usize = 1024;
-/// Numbers that are copied for each multiply-add. Usual layers need less than one.
+/// The most numbers copied per multiply-add. Usual layers need less than one.
 const COPIES: usize = 4;
 
-/// Pixels of an image that counts as small, however large its padding.
+/// An image with fewer pixels than this counts as having this many when its padding is judged.
 const KILO: usize = 1024;
 
-/// Output channels of a task are a multiple of every level's tile.
+/// The output channels of a task are a multiple of this, which is a multiple of the rows of every level's tile.
 const ROWS: usize = 24;

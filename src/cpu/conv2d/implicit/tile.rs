@@ -1,25 +1,25 @@
-//! A tile of outputs: some channels of a few vectors of flat pixels, and where its lanes go.
+//! A tile of outputs: some channels of a few vectors of flat pixels, and the positions at which its lanes are stored.
 
 use crate::cpu::outer::{Left, RowsOf, Table, by_tile, outer};
 use crate::cpu::vector::Vector;
 
-/// Some lanes of one vector of flat pixels, and where their outputs go.
+/// Some lanes of one vector of flat pixels, and the position of the first lane's output.
 #[derive(Clone, Copy)]
 pub struct Spot {
     pub lanes: u32,
     pub at: usize,
 }
 
-/// Stretches of flat pixels, and which of them are outputs.
+/// Stretches of flat pixels, and which of their pixels are outputs.
 pub struct Runs {
-    /// Stretches, one image or all of them each.
+    /// The number of stretches: one per image, or one for all images.
     pub count: usize,
-    /// Flat pixels of each.
+    /// Flat pixels of each stretch.
     pub pixels: usize,
-    /// Where the spots of each vector of a stretch begin.
+    /// Where the spots of each vector of a stretch begin in `spots`.
     pub vectors: Vec<u32>,
     pub spots: Vec<Spot>,
-    /// The place of the first output.
+    /// The position of the first output.
     pub start: usize,
 }
 
@@ -27,18 +27,19 @@ impl Runs {
     /// All tiles of one stretch.
     ///
     /// # Safety
-    /// `image` holds what the tile's offsets reach from each flat pixel, and y what the spots name.
+    /// `image` holds every float at the tile's offsets from each flat pixel, and the spots' positions lie in y.
     #[inline(always)]
     pub unsafe fn go<V: Vector>(&self, tile: &Tile, rows: usize, image: &[f32], y: *mut f32) {
         let vectors = self.pixels.div_ceil(V::LANES);
         let tiles = vectors.div_ceil(V::TILE[1]);
         let mut first = 0;
         for t in 0..tiles {
-            // As even as can be: of 4 vectors 2 and 2.
+            // Tiles are as equal as possible: 4 vectors become 2 and 2.
             let n = (vectors - first).div_ceil(tiles - t);
             let pixels = (self.pixels - first * V::LANES).min(n * V::LANES);
             let (spans, spots) = (&self.vectors[first..=first + n], &self.spots[..]);
-            // SAFETY: the image holds what these pixels' offsets reach, and y what the spots name: promised by the caller.
+            // SAFETY: the image holds the floats at these pixels' offsets, and the spots lie in y: promised by the
+            // caller.
             unsafe {
                 let from = image.as_ptr().add(first * V::LANES);
                 by_tile!(rows, n, V, compute(tile, from, pixels, spans, spots, y));
@@ -48,18 +49,19 @@ impl Runs {
     }
 }
 
-/// What all tiles of some output channels share.
+/// The data that all tiles of some output channels share.
 pub struct Tile<'a> {
     pub weights: Left,
     pub offsets: &'a [u32],
     pub bias: Option<*const f32>,
     pub relu: bool,
-    /// Floats from one output channel to the next, and from one output of a row to the next.
+    /// Floats from one output channel to the next (`plane`), and from one output of a row to the next (`step`).
     pub plane: usize,
     pub step: usize,
 }
 
-/// R channels of N vectors of flat pixels, `pixels` in all; the spots of vector v are numbers `spans[v] .. spans[v + 1]`.
+/// Computes R channels of N vectors of flat pixels, `pixels` in all. The spots of vector v are
+/// `spots[spans[v] .. spans[v + 1]]`.
 ///
 /// # Safety
 /// As [`Runs::go`].
@@ -74,7 +76,8 @@ unsafe fn compute<V: Vector, const R: usize, const N: usize>(
 ) {
     let mask = V::first(pixels - (N - 1) * V::LANES);
     let image = RowsOf { start: from, rows: Table(t.offsets) };
-    // SAFETY: the tile has R channels of weights, and the image what `pixels` pixels' offsets reach: promised by the caller.
+    // SAFETY: the tile has R channels of weights, and the image holds the floats at the offsets of `pixels` pixels:
+    // promised by the caller.
     let mut sums = unsafe { outer::<V, R, N>(t.offsets.len(), t.weights, image, mask) };
     for r in 0..R {
         // SAFETY: the tile has R channels.
@@ -85,8 +88,8 @@ unsafe fn compute<V: Vector, const R: usize, const N: usize>(
         }
     }
     let spots = |v: usize| &spots[spans[v] as usize..spans[v + 1] as usize];
-    // Written out, because sums that a loop picks would be kept in memory from the first product on.
-    // SAFETY: y can be written where the spots say: promised by the caller.
+    // Unrolled by hand: if a loop indexed `sums`, the compiler would keep them in memory instead of registers.
+    // SAFETY: y can be written at the spots: promised by the caller.
     unsafe {
         t.store(column(&sums, 0), spots(0), y);
         if N > 1 {
@@ -109,10 +112,10 @@ fn column<V: Vector, const R: usize, const N: usize>(sums: &[[V; N]; R], v: usiz
 }
 
 impl Tile<'_> {
-    /// One vector of pixels of R channels.
+    /// Stores one vector of pixels of R channels.
     ///
     /// # Safety
-    /// y can be written where the spots say.
+    /// y can be written at the spots.
     #[inline(always)]
     unsafe fn store<V: Vector, const R: usize>(&self, sums: [V; R], spots: &[Spot], y: *mut f32) {
         let whole = (1u32 << V::LANES) - 1;

@@ -1,4 +1,4 @@
-//! The left factor: weights as they lie, or turned around for the gradient of the input.
+//! The left factor: the weights as they lie, or rearranged for the gradient of the input.
 
 use super::super::Geometry;
 use super::ROWS;
@@ -12,14 +12,14 @@ use std::ops::Range;
 /// The left factor of a pass, for all groups.
 #[derive(Clone, Copy)]
 pub enum Weights<'a> {
-    /// One row of K numbers after the other.
+    /// Row by row, each of K numbers.
     Rows(&'a [f32]),
-    /// As a tile reads them: for each tile of R rows K times R numbers.
+    /// In the order in which a tile reads them: for each tile of R rows, K times R numbers.
     Panels(&'a [f32]),
 }
 
 impl Weights<'_> {
-    /// `rows` rows from `first` on, which a tile starts with.
+    /// The `rows` rows of the tile that starts at row `first`.
     pub fn tile(&self, first: usize, rows: usize, k: usize) -> Left {
         match self {
             Weights::Rows(all) => Left { data: all[first * k..].as_ptr(), row: k, col: 1 },
@@ -35,8 +35,8 @@ pub fn kernel_numbers(g: &Geometry, [rows, columns]: &[Taps; 2]) -> Vec<usize> {
     rows.taps.iter().flat_map(|r| columns.iter().map(move |column| row(r) + column.k)).collect()
 }
 
-/// Turns the weights around for some passes, each with its taps: from `w[o, c, kh, kw]` to rows c of `k = (o, kh, kw)`, in
-/// panels. The panels of one pass lie behind those of the one before.
+/// Rearranges the weights for some passes, each with its taps: from `w[o, c, kh, kw]` to panels whose row c holds the
+/// numbers `k = (o, kh, kw)`. The panels of the passes follow each other.
 pub fn turn<'a>(
     cx: &CpuCtx,
     g: &Geometry,
@@ -60,11 +60,12 @@ pub fn turn<'a>(
     own.collect()
 }
 
-/// Channels that a task turns around, and output channels whose weights it keeps near meanwhile.
+/// The channels that a task rearranges (`TURNED`), and the output channels whose weights stay in the cache at a time
+/// (`NEAR`).
 const TURNED: usize = 5 * ROWS;
 const NEAR: usize = 32;
 
-/// Some channels of a group, of all passes.
+/// A task: some channels of a group, for all passes.
 struct Turn<'a> {
     g: &'a Geometry,
     passes: &'a [Vec<usize>],
@@ -92,8 +93,8 @@ impl Kernel for Turn<'_> {
                         let at = (group * g.cg() + c) * k + o * taps.len() * rows;
                         for (i, &tap) in taps.iter().enumerate() {
                             for r in 0..rows {
-                                // SAFETY: within the panel of channels c .. c + rows, which is K * rows floats from
-                                // channel c's place on, and which only this task writes.
+                                // SAFETY: within the panel of channels c .. c + rows, which has K * rows floats from
+                                // channel c's position on. Only this task writes it.
                                 unsafe {
                                     *to.at(pass + at + i * rows + r) = kernels[(c + r) * g.taps() + tap]
                                 };

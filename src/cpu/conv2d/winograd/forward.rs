@@ -1,15 +1,16 @@
-//! The forward pass, and the gradient of the input, which is one: a convolution of dy with the taps turned by 180 degrees
-//! and the channels' roles exchanged. How it is cut depends on what there is more of:
+//! The forward pass and the gradient of the input. The gradient is also a convolution: of dy with the taps turned by
+//! 180 degrees, and with input and output channels exchanged. How it is cut depends on whether there are many tiles or
+//! many weights:
 //!
-//! | more | tasks | |
+//! | many | tasks | |
 //! |---|---|---|
-//! | tiles | all of U, then blocks of tiles | V and M of a block stay in the second-level cache, U is read once a block |
-//! | weights | all of V, then some output channels | U is never whole: it is made when it is used, 128 input channels at a time |
+//! | tiles | all of U, then blocks of tiles | V and M of a block stay in the second-level cache; U is read per block |
+//! | weights | all of V, then some output channels | U is never whole: 128 input channels of it are made at a time |
 //!
-//! **inf and NaN.** V and M of a tile are sums of its pixels with either sign, so one inf would become NaN in outputs that
-//! do not read it, and large numbers may overflow where the outputs would not. Nothing makes an inf or a NaN finite again:
-//! where one was, an output has one. Two multiply-adds of registers a tile look for it; where one is found, another rung
-//! computes the whole anew.
+//! **inf and NaN.** V and M of a tile add and subtract its pixels. So one inf would become NaN in outputs that do not
+//! read it, and large numbers may overflow in V or M although the outputs would not. An inf or NaN never becomes finite
+//! again: if one occurs, some output is inf or NaN. Two multiply-adds of registers per tile detect that. If it happens,
+//! another rung computes the whole convolution again.
 
 use super::patch::Plane;
 use super::transforms::{Place, Taps, outputs, pixels, taps};
@@ -22,19 +23,21 @@ use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Output channels between two transforms, whose sums stay in the second-level cache: a multiple of every level's panels.
+/// Output channels whose sums M are computed before they are transformed back: they fit in the second-level cache. A
+/// multiple of every level's panels.
 const TOGETHER: usize = 96;
-/// Floats of U from which it is large, 2 MiB, and tiles up to which it is worth more than they are.
+/// The work is split by output channels if U has at least `LARGE` floats (2 MiB) and there are at most `FEW` tiles.
 const LARGE: usize = 1 << 19;
 const FEW: usize = 192;
-/// Registers of output channels that are a task where tiles are few, and input channels whose part of U is made at a time.
+/// If split by output channels: registers of output channels per task, and input channels whose part of U is made at a
+/// time.
 const PANEL: usize = 2;
 const DEPTH: usize = 128;
 
-/// A convolution as both loops see it.
+/// A convolution in the form that both loops use.
 #[derive(Clone, Copy)]
 struct Layer<'a> {
-    /// Channels and pixels read and written.
+    /// Channels and planes that are read (`c`, `from`) and written (`o`, `to`).
     c: usize,
     o: usize,
     from: Plane,
@@ -48,7 +51,7 @@ struct Layer<'a> {
     y: Disjoint<'a, f32>,
     tiling: Tiling,
     lanes: usize,
-    /// Set where an output is not finite.
+    /// Set to true if an output is not finite.
     spread: &'a AtomicBool,
 }
 
@@ -140,7 +143,7 @@ impl Layer<'_> {
         });
     }
 
-    /// The work of some tiles, for the context to judge.
+    /// The work of some tiles, by which the context decides whether to run in parallel.
     fn work(&self, tiles: usize) -> usize {
         16 * tiles * self.c * self.o / MACS
     }
@@ -150,14 +153,14 @@ impl Layer<'_> {
         Place::new(self.c, self.o.next_multiple_of(self.lanes), self.lanes)
     }
 
-    /// Where a register of output channels begins in U, and how many channels its panel has.
+    /// The position in U at which a register of output channels begins, and the number of channels of its panel.
     fn panel<V: Vector>(&self, group: usize) -> (usize, usize) {
         let first = group / V::TILE[1] * V::TILE[1];
         let width = (self.o.div_ceil(V::LANES) - first).min(V::TILE[1]);
         (first * V::LANES * self.c + (group - first) * V::LANES, width * V::LANES)
     }
 
-    /// Makes a register of output channels of U, for the input channels `inputs`.
+    /// Computes one register of output channels of U, for the input channels `inputs`.
     ///
     /// # Safety
     /// U has room for `inputs.len()` registers from `u` on.
@@ -171,10 +174,10 @@ impl Layer<'_> {
         }
     }
 
-    /// Makes V of a block.
+    /// Computes V of a block.
     ///
     /// # Safety
-    /// V has room for the block's tiles at their place.
+    /// V has room for the block's tiles at their positions.
     #[inline(always)]
     unsafe fn pixels<V: Vector>(&self, block: &Block, place: Place, patch: &mut [f32], v: *mut f32) {
         let read = block.read(self.before);
@@ -191,10 +194,10 @@ impl Layer<'_> {
         }
     }
 
-    /// Makes y of a block and the output channels `outputs`, of which M has the sums.
+    /// Computes y of a block, for the output channels `channels`, from their sums in M.
     ///
     /// # Safety
-    /// M has the block's tiles at their place, and nobody else writes these channels of y there.
+    /// M has the block's tiles at their positions. No other task writes these channels of y in this block.
     #[inline(always)]
     unsafe fn outputs<V: Vector>(
         &self,
@@ -210,8 +213,8 @@ impl Layer<'_> {
         for (image, tile) in block.images() {
             for first in channels.clone().step_by(V::LANES) {
                 let count = V::LANES.min(channels.end - first);
-                // SAFETY: the bias and the planes exist, and the patch has room; M has the block's tiles, and nobody else
-                // writes these channels of y there: promised by the caller.
+                // SAFETY: the bias and the planes exist, and the patch has room. M has the block's tiles, and no other
+                // task writes these channels of y in this block: promised by the caller.
                 unsafe {
                     let bias = match self.finish.bias {
                         Some(bias) => V::load_part(bias.as_ptr().add(first), V::first(count)),
@@ -232,7 +235,7 @@ impl Layer<'_> {
     }
 }
 
-/// Makes one register of output channels of the whole U.
+/// Computes one register of output channels of the whole U.
 struct Weights<'a> {
     layer: &'a Layer<'a>,
     group: usize,
@@ -295,7 +298,7 @@ impl Kernel for Tiles<'_> {
     }
 }
 
-/// V of one block among others.
+/// Computes V of one of several blocks.
 struct Transform<'a> {
     layer: &'a Layer<'a>,
     block: &'a Block,
@@ -310,12 +313,12 @@ impl Kernel for Transform<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Transform { layer, block, place, patch, v } = self;
-        // SAFETY: V has room for all blocks, and this task has this one.
+        // SAFETY: V has room for all blocks, and only this task writes this block.
         unsafe { layer.pixels::<V>(block, place, patch, v.at(0)) };
     }
 }
 
-/// Computes some registers of output channels of some blocks, whose V are made.
+/// Computes some registers of output channels for some blocks, from their V.
 struct Panel<'a> {
     cx: &'a CpuCtx,
     layer: &'a Layer<'a>,
@@ -365,11 +368,11 @@ impl Kernel for Panel<'_> {
     }
 }
 
-/// `M = V U`, or `M += V U`, for one position: `rows` tiles, k channels in, as many out as U has from row to row. Rows of M
-/// are `pitch` floats apart.
+/// `M = V U`, or `M += V U` if `more`, for one position: `rows` tiles, k input channels, and as many output channels as
+/// U has floats from row to row. Rows of M are `pitch` floats apart.
 ///
 /// # Safety
-/// `rows` rows of V and M and k rows of U can be accessed, and M by nobody else.
+/// `rows` rows of V and M and k rows of U can be accessed. No other task accesses these rows of M.
 #[inline(always)]
 unsafe fn product<V: Vector>(
     rows: usize,
@@ -394,7 +397,7 @@ unsafe fn product<V: Vector>(
 }
 
 /// # Safety
-/// As [`product`]'s.
+/// As for [`product`].
 #[inline(always)]
 unsafe fn rows_of<V: Vector, const R: usize, const N: usize>(
     k: usize,

@@ -2,19 +2,19 @@
 //!
 //! ```math
 //! \begin{aligned}
-//! Y &= A \, \mathrm{dy} \, A' \\
-//! \mathrm{dU}_\xi &= \sum_{\mathrm{tiles}} Y_\xi V_\xi' \\
-//! \mathrm{dw} &= G' \, \mathrm{dU} \, G
+//! Y &= A \, \mathrm{dy} \, A^T \\
+//! \mathrm{dU}_\xi &= \sum_{\mathrm{tiles}} Y_\xi V_\xi^T \\
+//! \mathrm{dw} &= G^T \, \mathrm{dU} \, G
 //! \end{aligned}
 //! ```
 //!
-//! With channels together, `dU [O, C]` is a sum of outer products, one a tile, of what the transforms wrote as they wrote
-//! it. How the sum is cut depends on the size of dU:
+//! At each of the 16 positions, `dU [O, C]` is a sum of outer products, one per tile. They read Y and V in the layout
+//! in which the transforms wrote them. How the sum is cut depends on the size of dU:
 //!
 //! | dU | tasks | |
 //! |---|---|---|
-//! | small | chunks of the batch, each with a dU of its own | V and Y stay in the second-level cache; dUs added in order |
-//! | large | all transforms of some blocks of tiles, then 16 positions x some outputs | one dU, V and Y pass through the third |
+//! | small | chunks of the batch, each with a dU of its own | V and Y stay in the second-level cache; dUs are added |
+//! | large | transforms of some blocks of tiles, then 16 positions x some outputs | one dU; V and Y in the third level |
 
 use super::patch::Plane;
 use super::transforms::{Place, grads, pixels, weights};
@@ -27,25 +27,26 @@ use crate::cpu::outer::{Left, RowsOf, Strided, by_tile, next_rows, outer};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 
-/// Floats of a dU that each chunk may have for itself: 512 KiB.
+/// dU is small up to this many floats (512 KiB): then each chunk has a dU of its own.
 const SMALL: usize = 1 << 17;
 /// The most chunks.
 const CHUNKS: usize = 16;
-/// Floats of V and Y between the transforms and the products of a large dU: 16 MiB.
+/// For a large dU: the most floats of V and Y that are transformed before the products use them (16 MiB).
 const BETWEEN: usize = 1 << 22;
-/// Tiles between them beyond which deeper sums gain nothing, and the third-level cache loses them.
+/// For a large dU: the most tiles that are transformed at a time. Longer sums gain nothing, and more tiles would not
+/// stay in the third-level cache.
 const DEEP: usize = 256;
 /// Rows of dU that are one task.
 const ROWS: usize = 64;
 
-/// What all tasks know.
+/// The data that all tasks share.
 #[derive(Clone, Copy)]
 struct Sum<'a> {
     g: &'a Geometry,
     dy: &'a [f32],
     x: &'a [f32],
     tiling: Tiling,
-    /// Channels in whole registers: the rows of dU and their length.
+    /// Channels rounded up to whole registers: the number of rows of dU (`o`) and their length (`c`).
     o: usize,
     c: usize,
     /// Floats from tile to tile in Y and V.
@@ -77,7 +78,7 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     if small {
         cx.tasks(chunks, g.work() / MACS, &|i| {
             let blocks = i * chunk..tiling.len().min((i + 1) * chunk);
-            // SAFETY: dU number i of `chunks`, which only this task writes.
+            // SAFETY: there are `chunks` dUs, and only this task writes number i.
             let du = unsafe { to.at(i * sum.size()) };
             simd.dispatch(Chunk { cx, sum: &sum, blocks, du });
         });
@@ -86,7 +87,7 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     }
     let du = du.slice::<f32>();
     cx.pieces(dw, 9 * g.c, du.len(), |o, dw| simd.dispatch(Back { sum: &sum, du, o, dw }));
-    // As in `forward.rs`: one inf in x or dy has spread over its tile.
+    // As in `forward.rs`: one inf in x or dy spreads over its tile, so another rung computes the gradient again.
     if !all_finite(cx, dw) {
         let run = if implicit::supports(g) { implicit::grad_weight } else { im2col::grad_weight };
         run(cx, g, dy, x, dw);
@@ -94,17 +95,17 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
 }
 
 impl Sum<'_> {
-    /// Where Y and V of so many tiles lie.
+    /// Where Y and V of `tiles` tiles lie.
     fn places(&self, tiles: usize) -> [Place; 2] {
         self.pitch.map(|pitch| Place::new(tiles, pitch, self.lanes))
     }
 
-    /// Floats of dU.
+    /// The number of floats of dU.
     fn size(&self) -> usize {
         16 * self.o * self.c
     }
 
-    /// All of dU, some blocks of tiles after the other.
+    /// Computes all of dU, some blocks of tiles at a time.
     fn by_phases(&self, cx: &CpuCtx, du: Disjoint<f32>) {
         let (tiling, simd) = (self.tiling, cx.simd());
         let together = tiling.together((BETWEEN / (16 * (self.pitch[0] + self.pitch[1]))).min(DEEP));
@@ -118,7 +119,7 @@ impl Sum<'_> {
             cx.tasks(blocks.len(), work, &|i| {
                 let mut patch = cx.scratch(tiling.patch(self.lanes) * 4);
                 let (block, patch) = (&blocks[i], patch.slice_mut::<f32>());
-                // SAFETY: the beginnings; a transform writes the tiles of its block.
+                // SAFETY: pointers to the first elements; each task writes only the tiles of its block.
                 let [y, v] = unsafe { [y.at(0), v.at(0)] };
                 simd.dispatch(Transform { sum: self, block, places, patch, y, v });
             });
@@ -126,7 +127,7 @@ impl Sum<'_> {
             cx.tasks(16 * parts, tiles * self.o * self.c, &|task| {
                 let (position, part) = (task / parts, task % parts);
                 let rows = part * ROWS..self.o.min((part + 1) * ROWS);
-                // SAFETY: the beginnings; a product writes the rows of dU that are its own.
+                // SAFETY: pointers to the first elements; each task writes only its own rows of dU.
                 let (more, [y, v, du]) = (first > 0, unsafe { [y.at(0), v.at(0), du.at(0)] });
                 simd.dispatch(Products { sum: self, tiles, position, rows, more, y, v, du });
             });
@@ -134,7 +135,7 @@ impl Sum<'_> {
     }
 }
 
-/// Y and V of one block.
+/// Computes Y and V of one block.
 struct Transform<'a> {
     sum: &'a Sum<'a>,
     block: &'a Block,
@@ -175,13 +176,13 @@ impl Kernel for Transform<'_> {
     }
 }
 
-/// `dU += Y' V` for some rows of one position.
+/// `dU += Y^T V` for some rows of one position.
 struct Products<'a> {
     sum: &'a Sum<'a>,
     tiles: usize,
     position: usize,
     rows: Range<usize>,
-    /// Whether dU has begun.
+    /// True if the sums are added to dU; else they replace it.
     more: bool,
     y: *const f32,
     v: *const f32,
@@ -221,7 +222,7 @@ impl Kernel for Products<'_> {
 /// One tile of dU.
 ///
 /// # Safety
-/// `tiles` rows of Y and V and R rows of dU can be accessed, and dU by nobody else.
+/// `tiles` rows of Y and V and R rows of dU can be accessed. No other task accesses these rows of dU.
 #[inline(always)]
 unsafe fn products<V: Vector, const R: usize, const N: usize>(
     tiles: usize,
@@ -243,7 +244,7 @@ unsafe fn products<V: Vector, const R: usize, const N: usize>(
     }
 }
 
-/// dU of some blocks, one after the other.
+/// Computes dU of some blocks, one after the other.
 struct Chunk<'a> {
     cx: &'a CpuCtx,
     sum: &'a Sum<'a>,
@@ -275,7 +276,7 @@ impl Kernel for Chunk<'_> {
     }
 }
 
-/// The weights of one output channel from all dUs, added in order.
+/// Computes the weights' gradient of one output channel from all dUs, added in order.
 struct Back<'a> {
     sum: &'a Sum<'a>,
     du: &'a [f32],

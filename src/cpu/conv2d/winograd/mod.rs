@@ -1,20 +1,21 @@
 //! conv2d / 04 Winograd F(2x2, 3x3): fewer multiplications instead of faster ones (Lavin and Gray 2016).
 //!
 //! What changed since 03: the algorithm. A 2 x 2 block of outputs of a 3 x 3 convolution with stride 1 needs 2*2*9 = 36
-//! multiplications when computed tap by tap. Transformed, it needs 16: one for each element of the 4 x 4 pixels it reads.
+//! multiplications when computed tap by tap. Transformed, it needs 16: one per element of the 4 x 4 pixels that it
+//! reads.
 //!
 //! ```math
 //! \begin{aligned}
-//! V &= B' d B & d &: 4 \times 4 \text{ pixels} \\
-//! U &= G g G' & g &: 3 \times 3 \text{ taps} \\
-//! y &= A' (U \odot V) A & y &: 2 \times 2 \text{ outputs}
+//! V &= B^T d B & d &: 4 \times 4 \text{ pixels} \\
+//! U &= G g G^T & g &: 3 \times 3 \text{ taps} \\
+//! y &= A^T (U \odot V) A & y &: 2 \times 2 \text{ outputs}
 //! \end{aligned}
 //! ```
 //!
-//! where the middle product goes by elements, and
+//! where the product in the middle is elementwise, and
 //!
 //! ```math
-//! B' = \begin{bmatrix}
+//! B^T = \begin{bmatrix}
 //!   1 &  0 & -1 &  0 \\
 //!   0 &  1 &  1 &  0 \\
 //!   0 & -1 &  1 &  0 \\
@@ -28,7 +29,7 @@
 //!   0 &  0 &  2
 //! \end{bmatrix}
 //! \qquad
-//! A' = \begin{bmatrix}
+//! A^T = \begin{bmatrix}
 //!   1 &  1 &  1 &  0 \\
 //!   0 &  1 & -1 & -1
 //! \end{bmatrix}
@@ -37,24 +38,25 @@
 //! Summed over channels, the 16 elements are 16 independent matrix products of [tiles, C] by [C, O]:
 //!
 //! ```text
-//!   x --gather--> patch --B' d B--> V [16][tile][C] \
-//!                                                     M [16][tile][O] --A' m A--> patch --scatter--> y (+ bias, ReLU)
-//!   w --------------------G g G'--> U [16][C][O]    /
+//!   x --gather--> patch -B^T d B--> V [16][tile][C] \
+//!                                                     M [16][tile][O] --A^T m A--> patch --scatter--> y (+ bias, ReLU)
+//!   w -------------------G g G^T--> U [16][C][O]    /
 //!                                                                  all of it for one block of about 64 tiles at a time
 //! ```
 //!
-//! A patch has the channels of one register together: `patch.rs` says why. V and U are read by [`outer`] as they
-//! were written, with tiles as rows and output channels along the registers; a tile of the product has no ragged edge
-//! but the number of tiles.
+//! In a patch, the channels of one register lie side by side: `patch.rs` says why. [`outer`] reads V and U in the
+//! layout in which they were written, with tiles as rows and output channels along the registers. Only the number of
+//! tiles can leave a partial tile of the product.
 //!
-//! Bytes moved: a block's V and M, 64 bytes a tile and channel, stay in the second-level cache; U, 16/9 of the weights,
-//! is read from the third once a block. Intensity: for C = O = 64, a tile takes 16 * 64 * 64 multiply-adds for transforms
-//! of 128 channels, each about 3 cycles with AVX-512, in which the products take 4,096: 1 part in 10. Limited by: the multiply-adds; with 16
-//! channels, the transforms. With few pixels and many channels (512 and more on 3 x 3), the transform of the weights.
+//! Bytes moved: a block's V and M, 64 bytes per tile and channel, stay in the second-level cache. U is 16/9 of the
+//! weights, and is read from the third-level cache once per block. Intensity: for C = O = 64, a tile takes 16 * 64 * 64
+//! multiply-adds, which take 4,096 cycles with AVX-512. The transforms of its 128 channels take about 3 cycles each: 1
+//! part in 10. Limited by: the multiply-adds; with 16 channels, the transforms; with few pixels and many channels (512
+//! and more on 3 x 3), the transform of the weights.
 //!
-//! Error: the transforms add and subtract neighbours, so larger numbers are rounded; but the sums are 9 times shorter. The
-//! largest error against f64, as a part of the largest value, on uniform data from -1/2 to 1/2, 2 images of 14 x 14 and as
-//! many channels out as in (some 4,000 values of each; AVX-512):
+//! Error: the transforms add and subtract neighbours, so larger numbers are rounded, but the sums are 9 times shorter.
+//! The table shows the largest error against f64, relative to the largest value. The data are uniform from -1/2 to 1/2:
+//! 2 images of 14 x 14, with as many output as input channels (about 4,000 values of each; AVX-512):
 //!
 //! | channels | loop | 01 direct | 03 implicit GEMM | 04 Winograd |
 //! |---|---|---|---|---|
@@ -65,7 +67,8 @@
 //! | 512 | forward, grad input | 1.7e-6, 1.5e-6 | 1.7e-6, 1.4e-6 | 2.7e-7, 2.7e-7 |
 //! | 512 | grad weight | 3.6e-7 | 0.8e-7 | 4.1e-7 |
 //!
-//! 3 x 3, stride 1, dilation 1, one group: [`supports`]; other convolutions take another rung.
+//! This rung computes convolutions with 3 x 3 taps, stride 1, dilation 1 and one group ([`supports`]). Others run on
+//! another rung.
 //!
 //! [`outer`]: crate::cpu::outer
 
@@ -81,23 +84,23 @@ use super::Geometry;
 use patch::Patch;
 use std::ops::Range;
 
-/// About how many tiles are transformed together.
+/// About the number of tiles that are transformed together.
 const TILES: usize = 64;
 
-/// Whether this rung can compute a convolution of these sizes.
+/// True if this rung can compute a convolution of these sizes.
 pub fn supports(g: &Geometry) -> bool {
     let w = g.window;
     w.kernel == [3, 3] && w.stride == [1, 1] && w.dilation == [1, 1] && g.groups == 1
 }
 
-/// Multiply-adds that take about as long as touching one element; contexts weigh work in elements.
+/// Multiply-adds that take about as long as touching one element. Contexts count work in elements.
 const MACS: usize = 32;
 
-/// How the tiles of all outputs are cut into blocks, by sizes alone.
+/// How the tiles of all outputs are cut into blocks. It depends only on the sizes.
 #[derive(Clone, Copy)]
 struct Tiling {
     n: usize,
-    /// Tiles of an image.
+    /// Tiles of an image: rows (`down`) and columns (`across`).
     down: usize,
     across: usize,
     /// Images, rows and columns of a block.
@@ -108,7 +111,7 @@ struct Tiling {
 
 /// Tiles that are transformed together: the same rows and columns of some images.
 struct Block {
-    /// The place of its first tile among those of all blocks of a phase.
+    /// The index of its first tile among the tiles of all blocks that are transformed together.
     begin: usize,
     images: Range<usize>,
     rows: Range<usize>,
@@ -125,37 +128,38 @@ impl Tiling {
         Tiling { n, down, across, images, rows, cols }
     }
 
-    /// Blocks.
+    /// The number of blocks.
     fn len(&self) -> usize {
         self.n.div_ceil(self.images) * self.in_image()
     }
 
-    /// Tiles.
+    /// The number of tiles.
     fn tiles(&self) -> usize {
         self.n * self.down * self.across
     }
 
-    /// Blocks of an image, or of some small ones.
+    /// The number of blocks of an image (1 if a block has several small images).
     fn in_image(&self) -> usize {
         self.down.div_ceil(self.rows) * self.across.div_ceil(self.cols)
     }
 
-    /// Tiles of the largest block.
+    /// The number of tiles of the largest block.
     fn largest(&self) -> usize {
         self.images * self.rows * self.cols
     }
 
-    /// Floats of the largest patch.
+    /// The number of floats of the largest patch.
     fn patch(&self, lanes: usize) -> usize {
         (2 * self.rows + 2) * (2 * self.cols + 2) * lanes
     }
 
-    /// How many blocks have about so many tiles: at least one, at most all.
+    /// How many blocks have about `tiles` tiles together: at least one block, at most all.
     fn together(&self, tiles: usize) -> usize {
         (tiles / self.largest()).clamp(1, self.len().max(1))
     }
 
-    /// Up to `count` blocks from `first` on, one behind the other, and the number of their tiles.
+    /// Up to `count` blocks from `first` on, whose tiles are numbered one after the other, and the number of these
+    /// tiles.
     fn blocks(&self, first: usize, count: usize) -> (Vec<Block>, usize) {
         let mut tiles = 0;
         let blocks = (first..self.len().min(first + count)).map(|number| {
@@ -188,7 +192,7 @@ impl Block {
         self.rows.len() * self.cols.len()
     }
 
-    /// Its images, and the place of each one's first tile.
+    /// Its images, each with the index of its first tile.
     fn images(&self) -> impl Iterator<Item = (usize, usize)> {
         self.images.clone().zip((self.begin..).step_by(self.in_image()))
     }
@@ -198,7 +202,7 @@ impl Block {
         [self.rows.len(), self.cols.len()]
     }
 
-    /// The pixels that its tiles read, where the padding is `before` rows and columns.
+    /// The pixels that its tiles read, for a padding of `before` rows and columns.
     fn read(&self, before: [isize; 2]) -> Patch {
         Patch {
             row: 2 * self.rows.start as isize - before[0],
@@ -220,8 +224,8 @@ impl Block {
     }
 }
 
-/// Floats from one tile's channels to the next's: whole registers, and not a large power of two, of which a cache keeps
-/// few at a time.
+/// Floats from one tile's channels to the next tile's: whole registers, and not a multiple of 256, because a cache
+/// holds only few lines at such distances.
 fn pitch(channels: usize, lanes: usize) -> usize {
     let whole = channels.next_multiple_of(lanes);
     if whole.is_multiple_of(256) { whole + lanes } else { whole }

@@ -1,24 +1,25 @@
-//! The ways between channels apart and channels together.
+//! Conversion between planes of single channels and registers of many channels.
 //!
-//! Images lie with their channels apart; everything between the transforms lies with channels together, so that a
-//! register holds one pixel of `LANES` channels. Every tile is the same for it then: narrow images, odd sizes and
-//! padding leave no lane empty. Blocks of `LANES` channels by `LANES` pixels are transposed on the way in and out, which
-//! costs a quarter of transposing the four times larger V.
+//! In an image, each channel is a plane of its own. Between the transforms, the channels of a pixel lie side by side,
+//! so that a register holds one pixel of `LANES` channels. Then narrow images, odd sizes and padding leave no lane
+//! empty. Blocks of `LANES` channels by `LANES` pixels are transposed when they are gathered and scattered. Transposing
+//! V instead would cost four times as much, because it is four times larger.
 
 use crate::cpu::vector::Vector;
 use std::ops::Range;
 
-/// A rectangle of pixels of one image and `LANES` channels, channels together. It may hang over the image.
+/// A rectangle of pixels of one image with the `LANES` channels of a pixel side by side. It may extend beyond the
+/// image.
 #[derive(Clone, Copy)]
 pub struct Patch {
-    /// Its first pixel in the image.
+    /// Row and column of its first pixel in the image.
     pub row: isize,
     pub col: isize,
     pub height: usize,
     pub width: usize,
 }
 
-/// Some pixels of a patch: where they begin in the plane and in the patch, and how many there are.
+/// Some pixels of a patch: their first position in the plane (`start`) and in the patch (`place`), and their number.
 struct Run {
     start: usize,
     place: usize,
@@ -34,7 +35,7 @@ pub struct Plane {
 }
 
 impl Patch {
-    /// Its rows or columns that lie in the image, counted in the patch.
+    /// The patch's rows or columns that lie in the image, as indices in the patch.
     #[inline]
     fn inside(first: isize, len: usize, size: usize) -> Range<usize> {
         let start = (-first).clamp(0, len as isize);
@@ -42,7 +43,8 @@ impl Patch {
         start as usize..end as usize
     }
 
-    /// Runs of its pixels that are contiguous in the plane: all of its rows where it takes all columns, else each row.
+    /// Runs of its pixels that are contiguous in the plane: one run for all rows if the patch covers all columns, else
+    /// one run per row.
     #[inline(always)]
     fn runs(&self, plane: Plane) -> impl Iterator<Item = Run> {
         let rows = Self::inside(self.row, self.height, plane.h);
@@ -59,10 +61,11 @@ impl Patch {
         })
     }
 
-    /// Gathers `channels <= LANES` planes: pixel (i, j) goes to register `i * width + j`, zeros outside the image.
+    /// Gathers `channels <= LANES` planes. Pixel (i, j) goes to register `i * width + j`; pixels outside the image are
+    /// 0.
     ///
     /// # Safety
-    /// `from` begins `channels` planes, `to` has room for the patch.
+    /// `from` points to `channels` planes, and `to` has room for the patch.
     #[inline(always)]
     pub unsafe fn gather<V: Vector>(&self, from: *const f32, channels: usize, plane: Plane, to: *mut f32) {
         let (size, zero) = (plane.h * plane.w, V::splat(0.0));
@@ -107,10 +110,11 @@ impl Patch {
         }
     }
 
-    /// The way back: writes what lies in the image to `channels <= LANES` planes.
+    /// The reverse of [`gather`](Self::gather): writes the patch's pixels that lie in the image to `channels <= LANES`
+    /// planes.
     ///
     /// # Safety
-    /// `from` holds the patch, `to` begins `channels` planes of which nobody else uses these pixels.
+    /// `from` holds the patch. `to` points to `channels` planes, and no other task uses these pixels of them.
     #[inline(always)]
     pub unsafe fn scatter<V: Vector>(&self, from: *const f32, channels: usize, plane: Plane, to: *mut f32) {
         let size = plane.h * plane.w;

@@ -1,14 +1,15 @@
-//! The matrices of Winograd's F(2x2, 3x3). All that they read and write lies with channels together: `patch.rs` says why.
+//! The transforms of Winograd's F(2x2, 3x3). In all that they read and write, the channels of a pixel lie side by side:
+//! `patch.rs` says why.
 
 use crate::cpu::vector::Vector;
 
-/// `B' d B` by columns and rows: 4 pixels.
+/// One dimension of `B^T d B`: 4 pixels.
 #[inline(always)]
 pub fn pixels_1d<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 4] {
     [a.sub(c), b.add(c), c.sub(b), b.sub(d)]
 }
 
-/// `G g G'`: 3 taps.
+/// One dimension of `G g G^T`: 3 taps.
 #[inline(always)]
 fn taps_1d<V: Vector>([a, b, c]: [V; 3]) -> [V; 4] {
     let half = V::splat(0.5);
@@ -16,19 +17,19 @@ fn taps_1d<V: Vector>([a, b, c]: [V; 3]) -> [V; 4] {
     [a, outer.add(inner), outer.sub(inner), c]
 }
 
-/// `A' m A`: 4 sums, 2 outputs.
+/// One dimension of `A^T m A`: 4 sums, 2 outputs.
 #[inline(always)]
 fn outputs_1d<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 2] {
     [a.add(b).add(c), b.sub(c).sub(d)]
 }
 
-/// `A dy A'`, the adjoint of [`outputs_1d`].
+/// One dimension of `A dy A^T`, the adjoint of [`outputs_1d`].
 #[inline(always)]
 fn grads_1d<V: Vector>([a, b]: [V; 2]) -> [V; 4] {
     [a, a.add(b), a.sub(b), V::splat(0.0).sub(b)]
 }
 
-/// `G' du G`, the adjoint of [`taps_1d`].
+/// One dimension of `G^T du G`, the adjoint of [`taps_1d`].
 #[inline(always)]
 fn weights_1d<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 3] {
     let half = V::splat(0.5);
@@ -36,7 +37,7 @@ fn weights_1d<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 3] {
     [a.add(sum), difference, sum.add(d)]
 }
 
-/// A transform of one dimension applied to the columns of a square, then to the rows of the result.
+/// Applies a transform of one dimension to the columns of a square, then to the rows of the result.
 #[inline(always)]
 fn both<V: Vector, const I: usize, const J: usize>(
     m: [[V; I]; I],
@@ -61,7 +62,7 @@ fn both<V: Vector, const I: usize, const J: usize>(
     all
 }
 
-/// Where the 16 numbers of a tile lie: `position` apart, those of the next tile `tile` on.
+/// Where the 16 numbers of a tile lie: `position` floats apart. Those of the next tile begin `tile` floats later.
 #[derive(Clone, Copy)]
 pub struct Place {
     pub position: usize,
@@ -69,8 +70,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Of so many tiles. Positions are a register more apart than need be: a cache finds few lines at a time that lie a
-    /// multiple of 4 KiB apart, and a tile's 16 numbers are written together.
+    /// The layout of `tiles` tiles. Positions are one register further apart than necessary: a tile's 16 numbers are
+    /// written together, and a cache holds only few lines that lie a multiple of 4 KiB apart.
     pub fn new(tiles: usize, tile: usize, lanes: usize) -> Self {
         Place { position: tiles * tile + lanes, tile }
     }
@@ -81,8 +82,8 @@ impl Place {
     }
 }
 
-/// `V = B' d B` of `rows x cols` tiles from a patch of `2 rows + 2` by `2 cols + 2` pixels. Neighbours share two columns
-/// of pixels, transformed once.
+/// `V = B^T d B` of `rows x cols` tiles from a patch of `2 rows + 2` by `2 cols + 2` pixels. Neighbouring tiles share
+/// two columns of pixels, which are transformed once.
 ///
 /// # Safety
 /// Patch and tiles can be accessed.
@@ -128,7 +129,7 @@ unsafe fn column<V: Vector>(patch: *const f32, width: usize) -> [V; 4] {
     pixels_1d(pixels)
 }
 
-/// `A dy A'` of `rows x cols` tiles from a patch of `2 rows` by `2 cols` pixels.
+/// `A dy A^T` of `rows x cols` tiles from a patch of `2 rows` by `2 cols` pixels.
 ///
 /// # Safety
 /// Patch and tiles can be accessed.
@@ -150,9 +151,9 @@ pub unsafe fn grads<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to: 
     }
 }
 
-/// `y = A' m A`, plus `bias`, rectified if so wished: a patch of `2 rows` by `2 cols` pixels.
+/// `y = A^T m A + bias`, rectified if `relu`: a patch of `2 rows` by `2 cols` pixels.
 ///
-/// Returns a sum of products of y before it is rectified, which is inf or NaN where any y is.
+/// Returns a sum of products of y before it is rectified. The sum is inf or NaN if any y is.
 ///
 /// # Safety
 /// Patch and tiles can be accessed.
@@ -169,10 +170,11 @@ pub unsafe fn outputs<V: Vector>(
     let mut products = zero;
     for i in 0..rows {
         for j in 0..cols {
-            // SAFETY: there are `rows x cols` tiles, and `2 rows` by `2 cols` pixels of the patch: promised by the caller.
+            // SAFETY: there are `rows x cols` tiles, and `2 rows` by `2 cols` pixels of the patch: promised by the
+            // caller.
             unsafe {
                 let mut m = load_tile::<V>(from.add((i * cols + j) * place.tile), place.position);
-                // This one is a term, with sign +, of all four outputs.
+                // `m[1][1]` is a term of all four outputs, with sign +, so the bias is added to it.
                 m[1][1] = m[1][1].add(bias);
                 let y: [[V; 2]; 2] = both(m, outputs_1d);
                 for r in 0..2 {
@@ -218,20 +220,20 @@ unsafe fn store_tile<V: Vector>(v: [[V; 4]; 4], to: *mut f32, position: usize) {
     }
 }
 
-/// Weights as a loop reads them: taps of (output o, input k) begin at `o * output + k * input`.
+/// How a loop reads the weights: the taps of (output o, input k) begin at `o * output + k * input`.
 #[derive(Clone, Copy)]
 pub struct Taps {
     pub output: usize,
     pub input: usize,
-    /// Whether the taps run backwards: turned by 180 degrees.
+    /// True if the taps are read backwards: turned by 180 degrees.
     pub turned: bool,
 }
 
-/// Input channels whose taps are transposed together, where they lie together.
+/// Input channels whose taps are transposed together, if they are contiguous.
 const TOGETHER: usize = 16;
 
-/// `U = G g G'` of `outputs <= LANES` output channels and all `k` input channels; U of the next input channel is
-/// `place.tile` on.
+/// `U = G g G^T` of `outputs <= LANES` output channels and all `k` input channels. U of the next input channel begins
+/// `place.tile` floats later.
 ///
 /// # Safety
 /// Weights and U can be accessed.
@@ -272,7 +274,8 @@ pub unsafe fn taps<V: Vector>(
     }
 }
 
-/// `dw = G' dU G` of `channels <= LANES` channels, 9 numbers each, where dU is the sum of `count` that lie `size` apart.
+/// `dw = G^T dU G` of `channels <= LANES` channels, 9 numbers each. dU is the sum of `count` dUs that lie `size` floats
+/// apart.
 ///
 /// # Safety
 /// dU and weights can be accessed.
