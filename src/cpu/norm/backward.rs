@@ -1,4 +1,4 @@
-//! The gradient of a normalisation, and of the rectifier behind it.
+//! The gradient of a normalisation and of the rectifier after it.
 
 use super::sums::{LANES, fold, totals};
 use super::{BLOCK, COLUMNS, Layout, Relu, STATS, Scale, columns, number};
@@ -7,33 +7,33 @@ use crate::cpu::CpuCtx;
 use crate::cpu::parallel::Strided;
 use std::ops::Range;
 
-/// What backward starts from.
+/// The inputs of [`backward`].
 #[derive(Clone, Copy)]
 pub struct Backward<'a, T> {
     pub dy: &'a [T],
     pub x: &'a [T],
-    /// Of each group, from [`forward`](super::forward).
+    /// The statistics of each group, from [`forward`](super::forward).
     pub stats: &'a [f64],
     pub weight: Option<&'a [T]>,
-    /// Read with [`Relu::Plain`], where computing the output again is quicker than reading it.
+    /// Used only with [`Relu::Plain`], to compute the output again, which is faster than to read it.
     pub bias: Option<&'a [T]>,
-    /// Whether the statistics were the groups' own, so that they depend on `x`.
+    /// True if the statistics were computed from the groups, so that they depend on `x`.
     pub own: bool,
     pub relu: Relu<'a, T>,
 }
 
-/// The gradients that are asked for; an empty slice is not.
+/// The gradients to compute. An empty slice means that this one is not needed.
 pub struct Gradients<'a, T> {
     pub dx: &'a mut [T],
     pub dweight: &'a mut [T],
     pub dbias: &'a mut [T],
-    /// Of what was added before the rectifier.
+    /// The gradient of the residual that was added before the rectifier.
     pub dresidual: &'a mut [T],
 }
 
-/// With `d = dy`, or 0 where the rectifier was closed, `g = d * weight`, and means over the group,
-/// `dx = (g - mean(g) - xhat mean(g xhat)) * inverse deviation`, or `g * inverse deviation` for given statistics;
-/// `dweight = sum d xhat`, `dbias = sum d` over the elements that share them; `dresidual = d`.
+/// Let `d = dy`, or 0 where the rectifier's output is 0, and `g = d * weight`. With means over the group,
+/// `dx = (g - mean(g) - xhat mean(g xhat)) * inverse deviation`, or `g * inverse deviation` if the statistics were
+/// given. `dweight = sum d xhat` and `dbias = sum d`, over the elements that share the weight; `dresidual = d`.
 pub fn backward<T: Float>(cx: &CpuCtx, l: Layout, from: Backward<T>, out: Gradients<T>) {
     if l.numel() == 0 {
         out.dweight.fill(T::ZERO);
@@ -58,7 +58,7 @@ pub fn backward<T: Float>(cx: &CpuCtx, l: Layout, from: Backward<T>, out: Gradie
             );
         });
     }
-    // Weight k belongs to run k % runs of the groups k / runs, k / runs + cycle, ...
+    // Weight w belongs to run w % runs of the groups w / runs, w / runs + cycle, ...
     let each = l.cycle * l.runs();
     for (k, gradient) in [out.dbias, out.dweight].into_iter().enumerate() {
         for (w, d) in gradient.iter_mut().enumerate() {
@@ -67,7 +67,7 @@ pub fn backward<T: Float>(cx: &CpuCtx, l: Layout, from: Backward<T>, out: Gradie
     }
 }
 
-/// What is asked of a task.
+/// The results that a task must compute.
 #[derive(Clone, Copy)]
 pub(super) struct Needs {
     pub sums: bool,
@@ -97,7 +97,7 @@ fn group<T: Float>(
             #[inline(always)]
             |dy, _, _| dy,
         ),
-        // Only channels are rectified, and a channel has one weight.
+        // Only groups that are channels are rectified, and a channel has one weight.
         Relu::Plain => {
             let w = l.first_weight(g);
             let [mean, a, b] = scale.line(number(from.weight, w, 1.0), number(from.bias, w, 0.0));
@@ -129,8 +129,8 @@ fn group<T: Float>(
     }
 }
 
-/// The factor of each run of a group, and one of the whole group. A group with one weight, where that is not finite, has it
-/// last, as in PyTorch: only then the centred gradient is not `inf - inf`.
+/// A factor for each run of a group, and one for the whole group that is multiplied last. A group's only weight is
+/// multiplied last if it is not finite, as in PyTorch: otherwise the centred gradient would be `inf - inf`.
 #[inline(always)]
 fn factors<'a, T: Float>(l: Layout, weight: Option<&'a [T]>, g: usize) -> (impl Fn(usize) -> f64 + 'a, f64) {
     let first = l.first_weight(g);
@@ -139,7 +139,7 @@ fn factors<'a, T: Float>(l: Layout, weight: Option<&'a [T]>, g: usize) -> (impl 
     (move |j| if last == 1.0 { number(weight, first + j, 1.0) } else { 1.0 }, last)
 }
 
-/// The sums of a group, which need all of it, and then its gradients; `d = pass(dy, x, other)`.
+/// Computes the sums of a group, and then its gradients, which need the sums. `d = pass(dy, x, other)`.
 #[allow(clippy::too_many_arguments)] // a task's own
 #[inline(always)]
 fn passes<T: Float>(
@@ -218,7 +218,7 @@ fn passes<T: Float>(
     }
 }
 
-/// The same where every element of a slice has its own weight; a group is one slice then, and nothing is rectified.
+/// The same, if every element of a slice has its own weight. A group is then one slice, and there is no rectifier.
 fn elementwise<T: Float>(cx: &CpuCtx, l: Layout, from: Backward<T>, out: Gradients<T>) {
     if !out.dx.is_empty() {
         cx.groups(l.groups, [&mut *out.dx], l.len, &mut [(); 0], 2 * from.x.len(), |g, [mut dx], _| {

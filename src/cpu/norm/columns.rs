@@ -1,5 +1,5 @@
-//! Groups that are the columns of a matrix (features, `[N, C]`): a task has some of them side by side, so rows are read
-//! as they lie in memory and every column has a lane of its own.
+//! Normalisation if groups are the columns of a matrix (features, `[N, C]`). A task has some columns side by side. So
+//! it reads rows as they lie in memory, and every column has a lane of its own.
 
 use super::backward::{Backward, Needs};
 use super::sums::Moments;
@@ -9,13 +9,13 @@ use crate::cpu::CpuCtx;
 use crate::cpu::parallel::Columns;
 use std::ops::Range;
 
-/// Rows whose sums are formed in `T` before they are added in f64.
+/// Rows that are summed in `T` before the sums are added in f64.
 const ROWS: usize = 128;
 
-/// A number for each column of a task.
+/// One number per column of a task.
 type Strip<T> = [T; COLUMNS];
 
-/// A strip of a matrix with `row` elements a row.
+/// Some columns of a matrix with `row` elements per row.
 #[derive(Clone)]
 struct Part<'a, T> {
     x: &'a [T],
@@ -61,7 +61,7 @@ fn strip<T: Float>(l: Layout, from: Forward<T>, columns: Range<usize>, y: Column
     }
 }
 
-/// Mean and variance of each column, as [`Moments::of`] makes them.
+/// Mean and variance of each column, computed as in [`Moments::of`].
 #[inline(always)]
 fn statistics<T: Float>(l: Layout, x: &Part<T>, stats: &mut [f64]) {
     let mut moments = [Moments::NONE; COLUMNS];
@@ -132,7 +132,8 @@ fn normalise<T: Float>(
     }
 }
 
-/// The numbers of the columns that there are. A loop: a call that takes their address would keep them in memory.
+/// Stores the numbers of the columns that exist. This is a loop, because a call that takes the address of `from` would
+/// keep it in memory instead of registers.
 #[inline(always)]
 #[allow(clippy::manual_memcpy)] // said above
 fn store<T: Copy>(from: &Strip<T>, to: &mut [T]) {
@@ -141,7 +142,7 @@ fn store<T: Copy>(from: &Strip<T>, to: &mut [T]) {
     }
 }
 
-/// As [`super::backward()`]; `sums` receives `sum d` and `sum d xhat` of each column.
+/// Like [`super::backward()`]. `sums` receives `sum d` and `sum d xhat` of each column.
 pub(super) fn backward<T: Float>(
     cx: &CpuCtx,
     l: Layout,
@@ -177,7 +178,7 @@ pub(super) fn backward<T: Float>(
     });
 }
 
-/// What a task computes the gradients of its columns from.
+/// The data from which a task computes the gradients of its columns.
 struct Strips<'a, T> {
     l: Layout,
     from: Backward<'a, T>,
@@ -188,7 +189,7 @@ struct Strips<'a, T> {
 }
 
 impl<T: Float> Strips<'_, T> {
-    /// The sums, and then the gradients; `d = pass(dy, normalised x, other)`.
+    /// Computes the sums, then the gradients. `d = pass(dy, normalised x, other)`.
     #[inline(always)]
     fn passes(
         self,
@@ -236,7 +237,7 @@ impl<T: Float> Strips<'_, T> {
         let [mut w, mut e, mut f, mut inverse]: [Strip<T>; 4] = [[T::ZERO; COLUMNS]; 4];
         for (c, scale) in scales().enumerate() {
             let weight = number(self.from.weight, columns.start + c, 1.0);
-            // As in `backward.rs`: what is not finite comes last.
+            // As in `backward.rs`: a weight that is not finite is multiplied last.
             let (weight, last) = if weight.is_finite() { (weight, 1.0) } else { (1.0, weight) };
             if self.from.own {
                 let mean = |k: usize| weight * sums[2 * c + k] / rows as f64;

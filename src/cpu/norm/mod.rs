@@ -1,7 +1,8 @@
-//! Normalisation: mean and deviation of groups of elements, taken out and put back, and the gradient of that.
+//! Normalisation: each group of elements is normalised by its mean and deviation, then scaled and shifted. The gradient
+//! is here, too.
 //!
 //! Four ops are this one computation. They differ in which elements form a group with statistics of its own, and which
-//! share a weight and a bias. All is said by a [`Layout`], for an input `[N, C, L]`:
+//! share a weight and a bias. A [`Layout`] describes both. For an input `[N, C, L]`:
 //!
 //! | op | groups | slices | len | run | cycle |
 //! |---|---|---|---|---|---|
@@ -10,13 +11,13 @@
 //! | group_norm | N G | 1 | C/G L | L | G |
 //! | layer_norm, rows of D | rows | 1 | D | 1 | 1 |
 //!
-//! A group is one task, forward and backward: its statistics and then its elements. A channel of a batch that the first
-//! loop brought into the cache is still there for the second, so main memory is read once and written once. Where a
-//! group is a column (features, `[N, C]`), a task has 64 of them side by side.
+//! A group is one task, forward and backward: first its statistics, then its elements. A group that the first loop
+//! brought into the cache is still there for the second, so main memory is read once and written once. If groups are
+//! columns (features, `[N, C]`), a task has 64 of them side by side.
 //!
-//! **Digits.** `E[x^2] - E[x]^2` loses all of them where the mean is large. Here every block of 1024 elements has
-//! its own two passes (mean, then deviations from it) while it is in the first-level cache; blocks are merged in f64
-//! (Chan, Golub, LeVeque 1979). What rounding the mean to `T` loses goes into the bias.
+//! **Digits.** `E[x^2] - E[x]^2` loses all digits if the mean is large. Here each block of 1024 elements gets two
+//! passes of its own (mean, then deviations from it) while it is in the first-level cache. Blocks are merged in f64
+//! (Chan, Golub, LeVeque 1979). The error of rounding the mean to `T` is added to the bias.
 
 mod backward;
 mod columns;
@@ -30,9 +31,9 @@ use crate::core::Float;
 use std::ops::Range;
 use sums::{BLOCK, Block, Moments};
 
-/// Numbers kept of each group: mean, variance, inverse deviation.
+/// Numbers kept per group: mean, variance, inverse deviation.
 pub const STATS: usize = 3;
-/// Columns of a task where neighbours belong to different groups, or have different weights.
+/// Columns of a task, if neighbours belong to different groups or have different weights.
 const COLUMNS: usize = 64;
 
 /// Which elements share statistics and which share a weight. See the [module docs](self).
@@ -44,39 +45,39 @@ pub struct Layout {
     pub slices: usize,
     /// Elements of a slice.
     pub len: usize,
-    /// Neighbours that share a weight; divides `len`.
+    /// Consecutive elements that share a weight; divides `len`.
     pub run: usize,
-    /// Groups after which the weights begin again; divides `groups`.
+    /// The number of groups after which the weights repeat; divides `groups`.
     pub cycle: usize,
 }
 
 impl Layout {
-    /// Elements of a group.
+    /// The number of elements of a group.
     pub fn count(&self) -> usize {
         self.slices * self.len
     }
 
-    /// Elements of all groups.
+    /// The number of elements of all groups.
     pub fn numel(&self) -> usize {
         self.groups * self.count()
     }
 
-    /// Runs of a slice: weights of a group.
+    /// The number of runs of a slice, which is the number of weights of a group.
     pub fn runs(&self) -> usize {
         self.len / self.run
     }
 
-    /// Whether groups are the columns of a matrix (features, `[N, C]`): neighbours belong to different groups.
+    /// True if groups are the columns of a matrix (features, `[N, C]`): neighbours belong to different groups.
     fn features(&self) -> bool {
         self.len == 1 && self.slices > 1
     }
 
-    /// Whether neighbours have different weights.
+    /// True if neighbours have different weights.
     pub fn elementwise(&self) -> bool {
         self.run == 1 && self.len > 1
     }
 
-    /// The place of a group's first weight.
+    /// The index of a group's first weight.
     fn first_weight(&self, g: usize) -> usize {
         (g % self.cycle) * self.runs()
     }
@@ -105,7 +106,7 @@ impl Layout {
     }
 }
 
-/// A group's mean as a `T`, what that lost, and the inverse deviation: `xhat = (x - mean + lost) inverse`.
+/// A group's mean as a `T`, the error of that rounding, and the inverse deviation: `xhat = (x - mean + lost) inverse`.
 #[derive(Clone, Copy)]
 struct Scale<T> {
     mean: T,
@@ -121,8 +122,8 @@ impl<T: Float> Scale<T> {
         Scale { mean, lost, inverse: stats[2] }
     }
 
-    /// `m`, `a` and `b` of `xhat weight + bias = (x - m) a + b`, where m is the mean. Where a is infinite it is 0 and
-    /// `b = bias - mean a`, as in PyTorch: then the same outputs are NaN.
+    /// `m`, `a` and `b` of `xhat weight + bias = (x - m) a + b`. m is the mean; but if a is not finite, m is 0 and
+    /// `b = bias - mean a`. So the same outputs are NaN as in PyTorch.
     #[inline(always)]
     fn line(self, weight: f64, bias: f64) -> [T; 3] {
         let factor = self.inverse * weight;
@@ -134,14 +135,15 @@ impl<T: Float> Scale<T> {
         }
     }
 
-    /// `x + lost d`; where d is not finite x is it already, and what was lost of a mean is often 0.
+    /// `x + lost d`, or x if d is not finite. In that case x is not finite either, and `lost`, which is often 0, times
+    /// d would be NaN.
     #[inline(always)]
     fn corrected(self, x: f64, d: f64) -> f64 {
         if d.is_finite() { x + self.lost * d } else { x }
     }
 
-    /// The factors `b`, `c` of `mean(g) + xhat mean(g xhat) = (x - mean) b + c`. They are subtracted from `g` before it is
-    /// multiplied by the inverse deviation, which may be large and nothing be left.
+    /// `b` and `c` of `mean(g) + xhat mean(g xhat) = (x - mean) b + c`. This is subtracted from `g` before the product
+    /// with the inverse deviation: that may be large, and the difference 0.
     #[inline(always)]
     fn centring(self, [g, product]: [f64; 2]) -> [T; 2] {
         let slope = self.inverse * product;
@@ -152,11 +154,11 @@ impl<T: Float> Scale<T> {
 /// The rectifier after a normalisation.
 #[derive(Clone, Copy)]
 pub enum Relu<'a, T> {
-    /// There is none.
+    /// No rectifier.
     None,
     /// `max(0, y)`.
     Plain,
-    /// `max(0, y + residual)`: with the residual forward, with the output backward.
+    /// `max(0, y + residual)`. Holds the residual in the forward pass, and the output in the backward pass.
     Added(&'a [T]),
 }
 
@@ -166,11 +168,11 @@ fn relu<T: Float>(y: T) -> T {
     if y <= T::ZERO { T::ZERO } else { y }
 }
 
-/// What [`forward`] computes from.
+/// The inputs of [`forward`].
 #[derive(Clone, Copy)]
 pub struct Forward<'a, T> {
     pub x: &'a [T],
-    /// Mean and variance of each group; without them they are the group's own, the variance biased.
+    /// Mean and variance of each group. If `None`, they are computed from the group; the variance is biased.
     pub running: Option<[&'a [T]; 2]>,
     pub weight: Option<&'a [T]>,
     pub bias: Option<&'a [T]>,
@@ -178,14 +180,14 @@ pub struct Forward<'a, T> {
     pub relu: Relu<'a, T>,
 }
 
-/// Weight, or bias, number `w`.
+/// Weight or bias number `w`, or `otherwise` if there are none.
 #[inline(always)]
 fn number<T: Float>(values: Option<&[T]>, w: usize, otherwise: f64) -> f64 {
     values.map_or(otherwise, |values| values[w].to_f64())
 }
 
-/// `y = (x - mean) / sqrt(variance + eps) * weight + bias`, group by group, and the rectifier; `stats` receives mean,
-/// variance and inverse deviation of each.
+/// `y = (x - mean) / sqrt(variance + eps) * weight + bias`, group by group, and then the rectifier. `stats` receives
+/// the mean, variance and inverse deviation of each group.
 pub fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Forward<T>, y: &mut [T], stats: &mut [f64]) {
     if l.numel() == 0 {
         return stats.fill(0.0);
@@ -249,7 +251,7 @@ fn runs<T: Float>(
     }
 }
 
-/// The same where neighbours have different weights.
+/// The same, if neighbours have different weights.
 #[inline(always)]
 fn elementwise<T: Float>(l: Layout, from: Forward<T>, g: usize, scale: Scale<T>, mut y: Strided<T>) {
     let ([mean, a, b], first) = (scale.line(1.0, 0.0), l.first_weight(g));

@@ -3,7 +3,7 @@
 use crate::core::Float;
 use std::ops::Range;
 
-/// Elements whose sums are formed in `T`, in lanes, before they are added in f64.
+/// Elements that are summed in `T`, in lanes, before the sums are added in f64.
 pub const BLOCK: usize = 1024;
 /// Independent running sums within a block: two vector registers of the widest level, whose additions overlap.
 pub const LANES: usize = 2 * HALF;
@@ -16,20 +16,20 @@ pub struct Block {
 }
 
 impl Block {
-    /// Its elements.
+    /// The number of its elements.
     fn len(&self) -> usize {
         self.slices.len() * self.part.len()
     }
 }
 
-/// `sums[k] += f(x[0][i], x[1][i], ..)[k]` over all i, in lanes. The inputs are equally long.
+/// `sums[k] += f(x[0][i], x[1][i], ..)[k]` over all i, in lanes. All inputs have the same length.
 #[inline(always)]
 pub fn fold<T: Float, const N: usize, const K: usize>(
     sums: &mut [[T; LANES]; K],
     mut x: [&[T]; N],
     f: impl Fn([T; N]) -> [T; K],
 ) {
-    // Two copies of half of the lanes: small enough for the compiler to keep them in registers.
+    // Two arrays of half of the lanes each: small enough for the compiler to keep them in registers.
     let [mut even, mut odd] = [[[T::ZERO; HALF]; K]; 2];
     for k in 0..K {
         even[k].copy_from_slice(&sums[k][..HALF]);
@@ -82,7 +82,7 @@ fn step<T: Float, const N: usize, const K: usize>(
     }
 }
 
-/// The lanes added up.
+/// The sum of the lanes of each.
 #[inline(always)]
 pub fn totals<T: Float, const K: usize>(sums: [[T; LANES]; K]) -> [f64; K] {
     let mut totals = [0.0; K];
@@ -92,7 +92,7 @@ pub fn totals<T: Float, const K: usize>(sums: [[T; LANES]; K]) -> [f64; K] {
     totals
 }
 
-/// Number, mean and sum of squared deviations of elements.
+/// Number, mean and sum of squared deviations of some elements.
 #[derive(Clone, Copy)]
 pub struct Moments {
     n: f64,
@@ -101,11 +101,11 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Of no elements.
+    /// The moments of no elements.
     pub const NONE: Moments = Moments { n: 0.0, mean: 0.0, squares: 0.0 };
 
-    /// Two passes over a block: the mean, roughly, and the deviations from it, which also correct it. `at(s)` is a
-    /// group's slice `s`.
+    /// The moments of a block, in two passes: first the approximate mean, then the deviations from it, which also
+    /// correct it. `at(s)` is a group's slice `s`.
     #[inline(always)]
     pub fn of<'a, T: Float>(block: Block, at: impl Fn(usize) -> &'a [T]) -> Moments {
         let n = block.len() as f64;
@@ -131,17 +131,18 @@ impl Moments {
         Moments::around(centre, n, totals(sums))
     }
 
-    /// From the sums of `n` elements' deviations from about their mean, and of the squares of those.
+    /// The moments of `n` elements, from the sum of their deviations from `centre` (about their mean) and the sum of
+    /// the squared deviations.
     #[inline(always)]
     pub fn around<T: Float>(centre: T, n: f64, [d, squares]: [f64; 2]) -> Moments {
         if !centre.is_finite() {
-            // There is no deviation from infinity, but a mean.
+            // The mean is infinite or NaN; the deviations from it are not defined.
             return Moments { n, mean: centre.to_f64(), squares: f64::NAN };
         }
         Moments { n, mean: centre.to_f64() + d / n, squares: squares - d * d / n }
     }
 
-    /// Both together.
+    /// The moments of both sets of elements together.
     #[inline(always)]
     pub fn merge(self, other: Moments) -> Moments {
         if self.n == 0.0 {
@@ -151,7 +152,7 @@ impl Moments {
         let apart = other.mean - self.mean;
         Moments {
             n,
-            // The mean of infinity and others is infinity.
+            // The mean of infinity and other numbers is infinity.
             mean: if apart.is_finite() { self.mean + apart * (other.n / n) } else { self.mean + other.mean },
             squares: self.squares + other.squares + apart * apart * (self.n * other.n / n),
         }
@@ -160,7 +161,7 @@ impl Moments {
     /// Mean and biased variance.
     #[inline(always)]
     pub fn statistics(self) -> [f64; 2] {
-        // Equal elements may leave a rounding error below 0; NaN stays.
+        // If all elements are equal, rounding may give a variance below 0. NaN stays NaN.
         let variance = self.squares / self.n;
         [self.mean, if variance < 0.0 { 0.0 } else { variance }]
     }

@@ -1,7 +1,7 @@
-//! The largest element of each window, and who won.
+//! The largest element of each window (the winner), and where it is.
 //!
-//! Backward needs the winner of every window, and reads it once: a tap's number within the window is a byte, a place in
-//! the plane would be eight.
+//! Backward needs the winner of every window and reads it once. The number of its tap within the window takes one byte;
+//! its position in the plane would take eight.
 
 use super::Planes;
 use crate::core::{Element, Float, Window};
@@ -12,7 +12,7 @@ use std::ops::Range;
 
 /// The number of a tap within its window, row by row.
 pub trait Tap: Element {
-    /// As this type.
+    /// The number as this type.
     fn new(number: u32) -> Self;
 
     /// The number; [`u32::MAX`] for none.
@@ -22,10 +22,10 @@ pub trait Tap: Element {
     fn row(number: u32, kw: u32) -> u32;
 }
 
-/// The number of no tap: of a window that sees only padding.
+/// Stands for no tap: the window contains only padding.
 const NONE: u32 = u32::MAX;
 
-/// For windows of less than 255 taps.
+/// For windows of fewer than 255 taps.
 impl Tap for u8 {
     #[inline(always)]
     fn new(number: u32) -> u8 {
@@ -37,14 +37,14 @@ impl Tap for u8 {
         if self == u8::MAX { NONE } else { u32::from(self) }
     }
 
-    /// By a product: a vector has no division. Exact where both are bytes.
+    /// Divides by a multiplication, because vectors have no integer division. Exact if both numbers fit in a byte.
     #[inline(always)]
     fn row(number: u32, kw: u32) -> u32 {
         number.wrapping_mul((1 << 16) / kw + 1) >> 16
     }
 }
 
-/// For larger ones.
+/// For larger windows.
 impl Tap for i64 {
     #[inline(always)]
     fn new(number: u32) -> i64 {
@@ -62,9 +62,9 @@ impl Tap for i64 {
     }
 }
 
-/// Outputs that are worked on at once.
+/// Outputs that are computed at once.
 const STRIP: usize = 32;
-/// Their places.
+/// The indices 0, 1, 2, ... of the outputs in a strip.
 const PLACES: [u32; STRIP] = {
     let mut places = [0; STRIP];
     let mut i = 0;
@@ -75,15 +75,14 @@ const PLACES: [u32; STRIP] = {
     places
 };
 
-/// Windows of four neighbours side by side, none at a border: the commonest.
+/// True for 2x2 windows with stride 2 that all lie in the image: the most common case.
 fn is_halving(planes: &Planes, window: &Window) -> bool {
     let Window { kernel, stride, padding, dilation } = *window;
     let whole = planes.oh * 2 <= planes.h && planes.ow * 2 <= planes.w;
     (kernel, stride, padding, dilation) == ([2, 2], [2, 2], [[0; 2]; 2], [1, 1]) && whole
 }
 
-/// Whether `x` takes the place of `best`: NaN wins over every number, and a later NaN over an earlier one, as in
-/// PyTorch.
+/// True if `x` replaces `best`. NaN wins over every number, and a later NaN over an earlier one, as in PyTorch.
 #[inline(always)]
 pub fn wins<T: Float>(x: T, best: T) -> bool {
     x > best || x.is_nan()
@@ -117,7 +116,7 @@ pub fn max<T: Float, K: Tap>(
 fn halve<T: Float, K: Tap>(planes: &Planes, x: &[T], y: &mut [T], taps: &mut [K]) {
     let (w, ow) = (planes.w, planes.ow);
     for i in 0..planes.oh {
-        // Two rows of inputs, a pair for each output.
+        // Two rows of inputs; each output reads one pair from each row.
         let upper = &x[2 * i * w..][..w].as_chunks::<2>().0[..ow];
         let lower = &x[(2 * i + 1) * w..][..w].as_chunks::<2>().0[..ow];
         let (y, taps) = (&mut y[i * ow..][..ow], &mut taps[i * ow..][..ow]);
@@ -132,7 +131,7 @@ fn halve<T: Float, K: Tap>(planes: &Planes, x: &[T], y: &mut [T], taps: &mut [K]
     }
 }
 
-/// Any window: tap by tap over a strip of a row of outputs, neighbours side by side.
+/// Any window: goes through the taps, each for a strip of neighbouring outputs at once.
 #[inline(always)]
 fn slide<T: Float, K: Tap>(
     planes: &Planes,
@@ -145,11 +144,11 @@ fn slide<T: Float, K: Tap>(
     let &Planes { h, w, ow, .. } = planes;
     let Window { kernel: [_, kw], stride: [_, stride], dilation: [_, dilation], .. } = *window;
     let phase = phase_len(planes, window);
-    // For each tap of a row of them: which outputs it is inside for, and where its first input is.
+    // For each tap along a row: the outputs for which it lies inside the image, and the index of its first input.
     let across: SmallVec<[(Range<usize>, usize); 8]> = (0..kw)
         .map(|k| (window.inside(1, k, w, ow), k * dilation % stride * phase + k * dilation / stride))
         .collect();
-    // All rows first: what was just written in parts is slow to read as a whole.
+    // All rows are copied first: a vector that was just written in smaller parts is slow to read.
     for i in 0..h {
         for s in 0..stride {
             pick(window, s, &x[i * w..][..w], &mut rows[(i * stride + s) * phase..][..phase]);
@@ -166,7 +165,7 @@ fn slide<T: Float, K: Tap>(
                 for (tap, (inside, at)) in (kh * kw..).zip(&across) {
                     let [from, to] = [inside.start, inside.end].map(|end| end.saturating_sub(first) as u32);
                     let x: &[T; STRIP] = row[at + first..].first_chunk().expect("rows end in a strip");
-                    // New arrays: written in place they would be written only where something changed.
+                    // Compare with copies: if updated in place, the compiler would write only the lanes that changed.
                     let (old, before) = (best, winner);
                     for j in 0..STRIP {
                         let real = (PLACES[j] >= from) & (PLACES[j] < to);
@@ -183,12 +182,12 @@ fn slide<T: Float, K: Tap>(
     }
 }
 
-/// The elements that some tap reads of every `stride`-th place of a padded row, and a strip more.
+/// The number of elements that taps read from every `stride`-th position of a padded row, plus a strip.
 fn phase_len(planes: &Planes, window: &Window) -> usize {
     planes.ow + (window.extent(1) - 1) / window.stride[1] + STRIP
 }
 
-/// `row[q] = x[q * stride + s - padding]`, where there is such an element: the inputs of one tap lie side by side then.
+/// `row[q] = x[q * stride + s - padding]`, if there is such an element. The inputs of one tap then lie side by side.
 #[inline(always)]
 fn pick<T: Float>(window: &Window, s: usize, x: &[T], row: &mut [T]) {
     let (stride, padding) = (window.stride[1], window.padding[1][0]);
@@ -200,7 +199,7 @@ fn pick<T: Float>(window: &Window, s: usize, x: &[T], row: &mut [T]) {
             let n = x.len().min(row.len());
             row[..n].copy_from_slice(&x[..n]);
         }
-        // A distance that the compiler knows is a shuffle.
+        // The compiler turns a distance that it knows into a shuffle.
         2 => {
             let (pairs, rest) = x.as_chunks::<2>();
             for i in 0..pairs.len().min(row.len()) {
@@ -214,7 +213,7 @@ fn pick<T: Float>(window: &Window, s: usize, x: &[T], row: &mut [T]) {
     }
 }
 
-/// `dx` from `dy` and the taps that won: every dy is added to its winner.
+/// `dx` from `dy` and the winning taps: every dy is added to its winner.
 pub fn max_grad<T: Float, K: Tap>(
     cx: &CpuCtx,
     planes: &Planes,
@@ -233,7 +232,7 @@ pub fn max_grad<T: Float, K: Tap>(
                 for first in (0..dy.len()).step_by(STRIP) {
                     let strip = first..dy.len().min(first + STRIP);
                     let (dy, taps, corners) = (&dy[strip.clone()], &taps[strip.clone()], &corners[strip]);
-                    // Places side by side, in vectors; then one after the other, as windows may overlap.
+                    // Positions are computed in vectors. The additions then go one by one, because windows may overlap.
                     let mut places = [NONE; STRIP];
                     for i in 0..dy.len() {
                         places[i] = place_of(planes, window, taps[i], corners[i]);
@@ -249,7 +248,7 @@ pub fn max_grad<T: Float, K: Tap>(
     });
 }
 
-/// The place of the first tap of each window in its plane, modulo 2^32: it may lie in the padding.
+/// The position in its plane of each window's first tap, modulo 2^32, because it may lie in the padding.
 fn corners(planes: &Planes, window: &Window) -> Vec<u32> {
     let first =
         |axis: usize, i: usize| (i * window.stride[axis]).wrapping_sub(window.padding[axis][0]) as u32;
@@ -257,7 +256,7 @@ fn corners(planes: &Planes, window: &Window) -> Vec<u32> {
     rows.flat_map(|row| (0..planes.ow).map(move |j| row.wrapping_add(first(1, j)))).collect()
 }
 
-/// The place of a tap of the window at `corner`; [`NONE`] of none.
+/// The position of a tap of the window at `corner`; [`NONE`] if there is no tap.
 #[inline(always)]
 fn place_of<K: Tap>(planes: &Planes, window: &Window, tap: K, corner: u32) -> u32 {
     let (kw, number) = (window.kernel[1] as u32, tap.number());
@@ -268,7 +267,7 @@ fn place_of<K: Tap>(planes: &Planes, window: &Window, tap: K, corner: u32) -> u3
     if number == NONE { NONE } else { place }
 }
 
-/// The places in the plane that taps stand for; -1 for none.
+/// The taps' positions in the plane; -1 for no tap.
 pub fn places<K: Tap>(cx: &CpuCtx, planes: &Planes, window: &Window, taps: &[K], places: &mut [i64]) {
     let corners = corners(planes, window);
     cx.fill_with(places, |o| match place_of(planes, window, taps[o], corners[o % corners.len()]) {
@@ -277,8 +276,8 @@ pub fn places<K: Tap>(cx: &CpuCtx, planes: &Planes, window: &Window, taps: &[K],
     });
 }
 
-/// The largest element of each of any windows, and its place in the plane: `under(axis, i)` are the rows, or columns,
-/// of output row, or column, i.
+/// The largest element of each window, and its position in the plane, for windows of any sizes. `under(0, i)` are the
+/// rows under output row i, and `under(1, j)` the columns under output column j.
 pub fn adaptive_max<T: Float>(
     cx: &CpuCtx,
     planes: &Planes,
@@ -302,7 +301,7 @@ pub fn adaptive_max<T: Float>(
     });
 }
 
-/// `dx` from `dy` and the places of the winners.
+/// `dx` from `dy` and the positions of the winners.
 pub fn adaptive_max_grad<T: Float>(cx: &CpuCtx, planes: &Planes, dy: &[T], places: &[i64], dx: &mut [T]) {
     planes.scatter(cx, dy.len(), dx, |out, dx| {
         dx.fill(T::ZERO);

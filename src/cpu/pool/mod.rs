@@ -1,4 +1,4 @@
-//! Loops of the 2-d poolings: every plane of every image for itself.
+//! Loops of 2-d pooling. Every plane of every image is computed by itself.
 
 mod max;
 
@@ -10,7 +10,7 @@ use super::reduce::sum_of;
 use crate::core::Float;
 use std::ops::Range;
 
-/// The planes of a pooling: how many, and their sizes before and after.
+/// The sizes of a pooling's planes: height and width of the input (`h`, `w`) and of the output (`oh`, `ow`).
 #[derive(Debug, Clone, Copy)]
 pub struct Planes {
     pub h: usize,
@@ -20,7 +20,7 @@ pub struct Planes {
 }
 
 impl Planes {
-    /// From the shapes `[N, C, H, W]` of input and output.
+    /// Takes the sizes from the shapes `[N, C, H, W]` of input and output.
     pub fn new([_, _, h, w]: [usize; 4], [_, _, oh, ow]: [usize; 4]) -> Self {
         Planes { h, w, oh, ow }
     }
@@ -33,12 +33,13 @@ impl Planes {
         plane * self.oh * self.ow..(plane + 1) * self.oh * self.ow
     }
 
-    /// Planes that one task takes: enough that starting it costs little.
+    /// The number of planes per task: enough that starting the task costs little.
     fn per_task(&self) -> usize {
         (CHUNK / (self.h * self.w).max(1)).max(1)
     }
 
-    /// Calls `f(range of a plane's outputs, its input gradients)` for every plane; `outputs` counts the elements of dy.
+    /// Calls `f(range of a plane's outputs, its input gradients)` for every plane. `outputs` is the number of elements
+    /// of dy.
     pub fn scatter<T: Send>(
         &self,
         cx: &CpuCtx,
@@ -72,7 +73,7 @@ impl Planes {
     }
 }
 
-/// The mean of each window: `under(output)` tells the window's rows and columns, and what its sum is divided by.
+/// The mean of each window. `under(output)` gives the window's rows and columns, and the divisor of its sum.
 pub fn average<T: Float>(
     cx: &CpuCtx,
     planes: &Planes,
@@ -89,7 +90,7 @@ pub fn average<T: Float>(
                     let sum = match columns.len() == planes.w {
                         true => sum_of(&x[rows.start * planes.w..rows.end.max(rows.start) * planes.w]),
                         false => {
-                            // As an iterator's sum begins.
+                            // An iterator's sum also starts at -0.0.
                             let mut sum = T::from_f64(-0.0);
                             for p in rows {
                                 let row = &x[p * planes.w..][columns.clone()];
@@ -107,7 +108,7 @@ pub fn average<T: Float>(
     });
 }
 
-/// The adjoint of [`average`]: every dy is shared out to its window.
+/// The adjoint of [`average`]: every dy is divided equally among the elements of its window.
 pub fn share<T: Float>(
     cx: &CpuCtx,
     planes: &Planes,

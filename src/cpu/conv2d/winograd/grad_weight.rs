@@ -14,7 +14,7 @@
 //! | dU | tasks | |
 //! |---|---|---|
 //! | small | chunks of the batch, each with a dU of its own | V and Y stay in the second-level cache; dUs are added |
-//! | large | transforms of some blocks of tiles, then 16 positions x some outputs | one dU; V and Y in the third level |
+//! | large | transforms of some blocks of tiles, then 16 positions x outputs | one dU; V and Y in the third level |
 
 use super::patch::Plane;
 use super::transforms::{Place, grads, pixels, weights};
