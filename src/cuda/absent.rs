@@ -1,4 +1,4 @@
-//! The driver's calls in a build without the feature `cuda`. There is no way to open one, so none of them can be made.
+//! The driver's calls in a build without the feature `cuda`. No driver can be opened, so none of the calls can be made.
 
 use super::context::Facts;
 use super::launch::Launch;
@@ -11,7 +11,7 @@ pub enum Driver {}
 pub enum RawGraph {}
 /// No value of this type exists.
 pub enum Event {}
-/// There is no way to get one: [`Driver::pinned`] cannot be called.
+/// No value can be made: [`Driver::pinned`] cannot be called.
 pub struct Pinned(());
 
 impl Driver {
@@ -134,7 +134,7 @@ impl Pinned {
     }
 }
 
-/// The name of kernel number `kernel`: never asked for.
+/// The name of kernel number `kernel`. Never called.
 pub fn kernel_name(_kernel: usize) -> &'static str {
     "none"
 }

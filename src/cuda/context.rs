@@ -14,20 +14,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Settings of a [`CudaCtx`].
 #[derive(Debug, Clone)]
 pub struct CudaOptions {
-    /// Which GPU.
+    /// The number of the GPU, counted from 0.
     pub ordinal: usize,
-    /// Fill every output with NaN before the op writes it, so that an unwritten element shows. On in debug builds.
+    /// Fills every output with NaN before the op writes it, so that an element left unwritten shows. On in debug
+    /// builds.
     pub poison: bool,
-    /// Wait after every launch, so that an error names its kernel. On in debug builds.
+    /// Waits after every launch, so that an error names its kernel. On in debug builds.
     pub check: bool,
-    /// Allocate each buffer by itself, of just its size, and free it when dropped: for tools that look for accesses out
-    /// of bounds. Slow.
+    /// Allocates each buffer separately with exactly its size, and frees it when it is dropped. For tools that look for
+    /// accesses out of bounds. Slow.
     pub exact: bool,
-    /// What matrix products may round their factors to.
+    /// The precision to which matrix products may round their factors.
     pub precision: Precision,
-    /// The GEMM rung to run, by number; none: the fastest of this precision. See [`crate::ladder`].
+    /// The GEMM rung to run, by number; `None` picks the fastest of this precision. See [`crate::ladder`].
     pub gemm_rung: Option<u32>,
-    /// The convolution rung to run where it can, by number; none: chosen by shape.
+    /// The convolution rung to run where it supports the sizes, by number; `None` chooses by shape.
     pub conv_rung: Option<u32>,
 }
 
@@ -47,7 +48,7 @@ impl Default for CudaOptions {
     }
 }
 
-/// What a GPU says of itself.
+/// What the driver reports about a GPU.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Facts {
     pub ordinal: usize,
@@ -55,20 +56,20 @@ pub struct Facts {
     /// Compute capability, major and minor.
     pub capability: [i32; 2],
     pub multiprocessors: usize,
-    /// Bytes.
+    /// Total device memory in bytes.
     pub memory: usize,
-    /// The CUDA version the driver supports.
+    /// The CUDA version that the driver supports.
     pub driver: String,
 }
 
 impl Facts {
-    /// Whether it is the simulator of `tests/sim/`: its results count, its times mean nothing.
+    /// True for the simulator of `tests/sim/`: its results are valid, but its times mean nothing.
     pub fn is_simulated(&self) -> bool {
         self.name.contains("simulated")
     }
 }
 
-/// A GPU, ready to work.
+/// An open GPU.
 pub struct CudaCtx {
     options: CudaOptions,
     driver: Arc<Driver>,
@@ -77,22 +78,22 @@ pub struct CudaCtx {
     spare: Arc<SpareBuffers>,
     capture: Capture,
     fault: Fault,
-    /// The number of the training step, where kernels that draw random numbers find it.
+    /// The number of the training step, in device memory. Kernels that draw random numbers read it.
     step: DeviceBuffer,
     sequence: AtomicU64,
     seat: Seat,
 }
 
-/// Where kernels report contents that cannot be computed on. A kernel cannot return an error: it writes the position of
-/// the first bad element here, and the next who waits for the device turns it into one.
+/// Where kernels report invalid elements. A kernel cannot return an error. It writes the position of the first invalid
+/// element here, and the next call that waits for the device returns the error.
 struct Fault {
     word: DeviceBuffer,
-    /// Who was asked last, and what should have been there.
+    /// The op that used the word last, and what is wrong with the element that it reports.
     watch: Mutex<Option<(&'static str, String)>>,
 }
 
 impl CudaCtx {
-    /// Takes memory and a stream of the GPU. `CudaCtx::new` has checked the options.
+    /// Allocates the context's memory on the GPU. `CudaCtx::new` has checked the options.
     ///
     /// # Errors
     /// No memory.
@@ -118,7 +119,7 @@ impl CudaCtx {
         })
     }
 
-    /// What the GPU says of itself.
+    /// What the driver reports about the GPU.
     pub fn facts(&self) -> Facts {
         self.driver.facts()
     }
@@ -128,25 +129,25 @@ impl CudaCtx {
         &self.options
     }
 
-    /// Loads every kernel now; otherwise each file is loaded when one of its kernels first runs.
+    /// Loads every kernel now. Otherwise each file is loaded when one of its kernels first runs.
     ///
     /// # Errors
-    /// A file that the driver does not take.
+    /// The driver refuses a file.
     pub fn load_all(&self) -> Result<()> {
         self.driver.load_all()
     }
 
-    /// What the memory pool holds.
+    /// How much memory the pool holds.
     pub fn memory_stats(&self) -> DevicePoolStats {
         self.pool.stats()
     }
 
-    /// Counts the peak of memory in use from here on.
+    /// Restarts the count of the peak of memory in use.
     pub fn reset_peak(&self) {
         self.pool.reset_peak();
     }
 
-    /// Ends a count of the peak that began with [`reset_peak`](Self::reset_peak): the peak is again at least `before`.
+    /// Ends a count of the peak that began with [`reset_peak`](Self::reset_peak): raises the peak to at least `before`.
     pub(crate) fn raise_peak(&self, before: usize) {
         self.pool.raise_peak(before);
     }
@@ -156,10 +157,10 @@ impl CudaCtx {
         self.pool.empty_cache();
     }
 
-    /// Waits until all that was queued is done.
+    /// Waits until all queued work is done.
     ///
     /// # Errors
-    /// A kernel that failed; contents that could not be computed on.
+    /// A kernel failed, or found an invalid element.
     pub fn synchronize(&self) -> Result<()> {
         self.driver.synchronize()?;
         self.check_fault()
@@ -178,11 +179,11 @@ impl CudaCtx {
         self.pool.take(bytes, owner)
     }
 
-    /// Queues a copy of `values` to the device. They may change as soon as this returns. In a capture they become part
-    /// of the graph.
+    /// Queues a copy of `values` to the device. They may change as soon as this returns. During a capture they become
+    /// part of the graph.
     ///
     /// # Errors
-    /// The driver refusing.
+    /// The driver refuses.
     pub fn upload<T: bytemuck::NoUninit>(&self, to: Ptr<T>, values: &[T]) -> Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(values);
         if bytes.is_empty() {
@@ -191,30 +192,30 @@ impl CudaCtx {
         if self.capture.active() {
             let mut kept = self.driver.pinned(bytes.len())?;
             kept.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
-            // SAFETY: the graph keeps the memory; the caller holds the tensor at `to`, which is of this length.
+            // SAFETY: the graph keeps the memory. The caller holds the tensor at `to`, which has this length.
             unsafe { self.driver.copy_to_device(to.address(), &kept.bytes()[..bytes.len()])? };
             self.capture.keep(kept);
             return Ok(());
         }
         let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the caller holds the tensor at `to`, which is of this length.
+        // SAFETY: the caller holds the tensor at `to`, which has this length.
         unsafe { staging.upload(&self.driver, to.address(), bytes) }
     }
 
-    /// Waits for all that was queued, then shows `bytes` bytes at `from` to `f`.
+    /// Waits for all queued work, then calls `f` with `bytes` bytes from `from`.
     ///
     /// # Errors
-    /// A kernel that failed; contents that could not be computed on; a capture going on.
+    /// A kernel failed or found an invalid element, or a graph is being captured.
     pub fn download<R>(&self, from: Ptr<u8>, bytes: usize, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
         let result = self.read_later(&[(from, bytes)])?.read(f)?;
         self.check_fault()?;
         Ok(result)
     }
 
-    /// Queues a copy of these places to the host, one after the other.
+    /// Queues a copy of these (address, bytes) to the host, one after the other.
     ///
     /// # Errors
-    /// The driver refusing; a capture going on.
+    /// The driver refuses, or a graph is being captured.
     pub fn read_later(&self, from: &[(Ptr<u8>, usize)]) -> Result<Readback> {
         if self.capture.active() {
             return Err(Error::new(
@@ -225,7 +226,7 @@ impl CudaCtx {
             .help("train with `GraphMode::Off`"));
         }
         let places: Vec<(u64, usize)> = from.iter().map(|(ptr, bytes)| (ptr.address(), *bytes)).collect();
-        // SAFETY: the callers of this crate hold the tensors at these places, which have so many bytes.
+        // SAFETY: the callers, all in this crate, hold the tensors at these addresses, which have these sizes.
         unsafe { Readback::queue(&self.driver, &self.spare, &places) }
     }
 
@@ -234,32 +235,32 @@ impl CudaCtx {
         if bytes == 0 {
             return Ok(());
         }
-        // SAFETY: the callers of this crate hold both tensors, which have `bytes` bytes.
+        // SAFETY: the callers, all in this crate, hold both tensors, which have `bytes` bytes.
         unsafe { self.driver.copy_on_device(to.address(), from.address(), bytes) }
     }
 
-    /// Queues filling with a byte: 0, or 255 for NaN.
+    /// Queues filling memory with a byte: 0, or 255 for NaN.
     pub(crate) fn fill_bytes(&self, at: Ptr<u8>, byte: u8, bytes: usize) -> Result<()> {
         if bytes == 0 {
             return Ok(());
         }
-        // SAFETY: the callers of this crate hold the tensor, which has `bytes` bytes.
+        // SAFETY: the callers, all in this crate, hold the tensor, which has `bytes` bytes.
         unsafe { self.driver.fill_bytes(at.address(), byte, bytes) }
     }
 
-    /// Queues filling with a number.
+    /// Queues filling memory with a number.
     pub(crate) fn fill_f32(&self, at: Ptr<f32>, value: f32, n: usize) -> Result<()> {
         if n == 0 {
             return Ok(());
         }
-        // SAFETY: the callers of this crate hold the tensor, which has `n` f32 elements.
+        // SAFETY: the callers, all in this crate, hold the tensor, which has `n` f32 elements.
         unsafe { self.driver.fill_words(at.address(), value.to_bits(), n) }
     }
 
-    /// Queues kernel number `kernel`. An empty grid is nothing to do.
+    /// Queues kernel number `kernel`. Does nothing if the grid is empty.
     ///
     /// # Safety
-    /// As [`Driver::launch`]; the generated functions in [`super::kernels`] hold to it.
+    /// As for [`Driver::launch`]. The generated functions in [`super::kernels`] fulfil it.
     pub(super) unsafe fn launch(
         &self,
         kernel: usize,
@@ -274,7 +275,7 @@ impl CudaCtx {
         self.check(kernel_name(kernel))
     }
 
-    /// In checked builds, waits for what was just queued and says whose error it is.
+    /// If `check` is on, waits for the work just queued, and names `what` in its error.
     pub(super) fn check(&self, what: &str) -> Result<()> {
         if !self.options.check || self.capture.active() {
             return Ok(());
@@ -282,14 +283,15 @@ impl CudaCtx {
         self.driver.synchronize().map_err(|e| e.with("kernel", what))
     }
 
-    /// Where a kernel of `op` reports the position of an element it cannot compute on; `what` says what is wrong with it.
+    /// The address at which a kernel of `op` reports the position of an invalid element. `what` says what is wrong with
+    /// it.
     pub fn fault(&self, op: &'static str, what: impl Into<String>) -> Ptr<u64> {
         *self.fault.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some((op, what.into()));
         self.fault.word.ptr()
     }
 
-    /// Whether a kernel found contents it could not compute on. Asks the device only where one could have, and not while a
-    /// graph is captured: nothing runs then.
+    /// Returns an error if a kernel found an invalid element. It asks the device only if a kernel could have reported
+    /// one, and not during a capture, because nothing runs then.
     pub(crate) fn check_fault(&self) -> Result<()> {
         let watched = self.fault.watch.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some((op, what)) = watched.filter(|_| !self.capture.active()) else { return Ok(()) };
@@ -303,21 +305,21 @@ impl CudaCtx {
         Err(Error::format(op, format!("{what} at position {}", u64::MAX - found)))
     }
 
-    /// Where kernels find the number of the training step, while a graph is captured: a replay must not repeat the
-    /// random numbers of the step that was captured. Otherwise no address: the number is an argument.
+    /// During a capture: the address at which kernels find the number of the training step, because a replay must not
+    /// repeat the random numbers of the captured step. Otherwise null: the number is an argument.
     pub fn live_step(&self) -> Ptr<u64> {
         if self.capture.active() { self.step.ptr() } else { Ptr::NULL }
     }
 
-    /// Sets the number of the training step for the replays to come.
+    /// Sets the number of the training step for the next replays.
     ///
     /// # Errors
-    /// The driver refusing.
+    /// The driver refuses.
     pub fn set_step(&self, step: u64) -> Result<()> {
         self.upload(self.step.ptr(), &[step])
     }
 
-    /// Memory for a graph to be captured.
+    /// Memory for a graph that will be captured.
     pub fn graph_memory(self: &Arc<Self>) -> GraphMemory {
         GraphMemory::new(self)
     }
@@ -335,7 +337,7 @@ impl CudaCtx {
     /// Marks this point of the queue, for timing.
     ///
     /// # Errors
-    /// The driver refusing.
+    /// The driver refuses.
     pub fn mark(&self) -> Result<Mark> {
         Ok(Mark { event: self.driver.record()?, _driver: Arc::clone(&self.driver) })
     }
@@ -348,17 +350,17 @@ impl CudaCtx {
         &self.pool
     }
 
-    /// Who watches what runs here.
+    /// The slot for an observer of the ops that run on this device.
     pub(crate) fn seat(&self) -> &Seat {
         &self.seat
     }
 
-    /// Whether a graph is being captured: what is queued now does not run now.
+    /// True while a graph is being captured: work is then recorded, not run.
     pub(crate) fn is_capturing(&self) -> bool {
         self.capture.active()
     }
 
-    /// The next place on this device's tape.
+    /// The next sequence number on this device's tape.
     pub(crate) fn next_sequence(&self) -> u64 {
         self.sequence.fetch_add(1, Ordering::Relaxed)
     }
@@ -367,15 +369,15 @@ impl CudaCtx {
 /// A point in the queue.
 pub struct Mark {
     event: Event,
-    /// An event ends with the driver's context, so it comes last.
+    /// The driver's context must outlive the event, so this field comes last.
     _driver: Arc<Driver>,
 }
 
 impl Mark {
-    /// Milliseconds of the device's clock from this point to a later one; waits for that one.
+    /// Waits for a later point and returns the milliseconds of the device's clock from this point to it.
     ///
     /// # Errors
-    /// A kernel in between that failed.
+    /// A kernel in between failed.
     pub fn milliseconds_to(&self, later: &Mark) -> Result<f64> {
         later.event.wait()?;
         self.event.milliseconds_to(&later.event)

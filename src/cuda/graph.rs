@@ -1,14 +1,14 @@
-//! A step captured once and replayed.
+//! A training step that is captured once and replayed many times.
 //!
-//! A small network's kernels run for a few microseconds each, and launching one from the host takes about as long. A CUDA
-//! graph is the whole queue of a step in one launch. While it is captured nothing runs: launches and copies are written
-//! down with their arguments. So all that changes from step to step must lie in device memory at fixed addresses: the
-//! images, the learning rate, the number of the step.
+//! A small network's kernels run for a few microseconds each, and launching one from the host takes about as long. A
+//! CUDA graph launches the whole queue of a step at once. During the capture nothing runs: launches and copies are
+//! recorded with their arguments. So everything that changes from step to step must be in device memory at fixed
+//! addresses: the images, the learning rate, the number of the step.
 //!
 //! ```text
 //!   memory = cx.graph_memory()
 //!   memory.with(|| step())                      an eager step fills the arena with the blocks a step needs
-//!   graph = memory.capture(|| step())           the same step, written down; it gets the same blocks
+//!   graph = memory.capture(|| step())           the same step, recorded; it gets the same blocks
 //!   loop { write inputs; graph.replay() }
 //! ```
 
@@ -18,7 +18,7 @@ use super::pool::Arena;
 use crate::core::{Error, ErrorKind, Result};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Device memory that belongs to a graph alone, until it is dropped.
+/// Device memory that only one graph uses, until the graph is dropped.
 pub struct GraphMemory {
     cx: Arc<CudaCtx>,
     arena: Arena,
@@ -29,7 +29,7 @@ impl GraphMemory {
         GraphMemory { arena: cx.pool().arena(), cx: Arc::clone(cx) }
     }
 
-    /// Runs `f` with all memory coming from here.
+    /// Runs `f`; all device memory that it allocates comes from here.
     pub fn with<R>(&self, f: impl FnOnce() -> R) -> R {
         let before = self.cx.pool().open(self.arena);
         let result = f();
@@ -37,10 +37,10 @@ impl GraphMemory {
         result
     }
 
-    /// Writes down what `f` queues, instead of running it.
+    /// Records the work that `f` queues, instead of running it.
     ///
     /// # Errors
-    /// An error of `f`; something in it that a graph cannot hold, such as waiting for a result.
+    /// `f` returns an error, or does something that a graph cannot contain, such as waiting for a result.
     pub fn capture(self, f: impl FnOnce() -> Result<()>) -> Result<Graph> {
         self.cx.begin_capture()?;
         let ran = self.with(f);
@@ -59,7 +59,7 @@ impl Drop for GraphMemory {
 /// A captured step.
 pub struct Graph {
     raw: RawGraph,
-    /// What was uploaded during the capture is uploaded again at each replay, from here.
+    /// The data uploaded during the capture. Each replay uploads it again from here.
     constants: Vec<Pinned>,
     memory: GraphMemory,
 }
@@ -68,10 +68,10 @@ impl Graph {
     /// Queues the whole step.
     ///
     /// # Errors
-    /// The driver refusing.
+    /// The driver refuses.
     pub fn replay(&self) -> Result<()> {
-        // SAFETY: the memory its nodes use is the arena's, which lives as long as the graph, and parameters, which the
-        // one who captured it keeps.
+        // SAFETY: its nodes use memory of the arena, which lives as long as the graph, and parameters, which the caller
+        // that captured it keeps alive.
         unsafe { self.memory.cx.driver().launch_graph(&self.raw)? };
         self.memory.cx.check("a replayed graph")
     }
@@ -79,19 +79,19 @@ impl Graph {
 
 impl Drop for Graph {
     fn drop(&mut self) {
-        // A replay in the queue may still read the constants. A failure has no one to be told to.
+        // A replay in the queue may still read the constants. An error is ignored: `drop` cannot return it.
         if !self.constants.is_empty() {
             let _ = self.memory.cx.driver().synchronize();
         }
     }
 }
 
-/// What is going on with captures: at most one at a time.
+/// The capture that is going on, if any: at most one at a time.
 #[derive(Default)]
 pub(super) struct Capture(Mutex<Option<Vec<Pinned>>>);
 
 impl Capture {
-    /// Begins one.
+    /// Begins a capture.
     pub fn begin(&self) -> Result<()> {
         let mut going = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if going.is_some() {
@@ -101,19 +101,19 @@ impl Capture {
         Ok(())
     }
 
-    /// Whether one is going on.
+    /// True while a capture is going on.
     pub fn active(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Keeps host memory for as long as the graph; gives it back where there is no capture.
+    /// Keeps host memory for as long as the graph lives; frees it if there is no capture.
     pub fn keep(&self, memory: Pinned) {
         if let Some(kept) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             kept.push(memory);
         }
     }
 
-    /// Ends it. Returns what was kept.
+    /// Ends the capture. Returns the memory that was kept.
     pub fn end(&self) -> Vec<Pinned> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }

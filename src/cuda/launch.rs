@@ -1,10 +1,10 @@
-//! What a launch is made of: device addresses, views of tensors, a grid of blocks.
+//! The parts of a launch: device addresses, views of tensors, a grid of blocks.
 
 use crate::core::{DType, Error, Result, Shape};
 use std::ffi::c_void;
 use std::marker::PhantomData;
 
-/// The address of `T`s on the device. It can be computed with and handed to kernels, but not followed on the host.
+/// The address of `T`s on the device. The host can compute with it and pass it to kernels, but cannot dereference it.
 #[repr(transparent)]
 pub struct Ptr<T> {
     address: u64,
@@ -32,24 +32,24 @@ impl<T> std::fmt::Debug for Ptr<T> {
 }
 
 impl<T> Ptr<T> {
-    /// No address: an input that was left away.
+    /// No address: stands for an optional input that is missing.
     pub const NULL: Ptr<T> = Ptr { address: 0, to: PhantomData };
 
     pub(crate) fn new(address: u64) -> Ptr<T> {
         Ptr { address, to: PhantomData }
     }
 
-    /// The address of the element `offset` places on.
+    /// The address `offset` elements further.
     pub fn at(self, offset: usize) -> Ptr<T> {
         Ptr::new(self.address + (offset * size_of::<T>()) as u64)
     }
 
-    /// The same address, of elements of another type.
+    /// The same address, for elements of another type.
     pub fn cast<U>(self) -> Ptr<U> {
         Ptr::new(self.address)
     }
 
-    /// Whether it is [`NULL`](Self::NULL).
+    /// True if it is [`NULL`](Self::NULL).
     pub fn is_null(self) -> bool {
         self.address == 0
     }
@@ -60,7 +60,7 @@ impl<T> Ptr<T> {
     }
 }
 
-/// A tensor's place on the device: what an op's launch code receives.
+/// A tensor on the device, in the form in which an op's launch code receives it.
 #[derive(Debug, Clone, Copy)]
 pub struct DeviceView {
     pub shape: Shape,
@@ -79,7 +79,7 @@ impl DeviceView {
         self.shape.numel()
     }
 
-    /// Bytes of the contents.
+    /// The size of the contents in bytes.
     pub fn size(&self) -> usize {
         self.numel() * self.dtype.size()
     }
@@ -87,7 +87,7 @@ impl DeviceView {
     /// The address of f32 elements.
     ///
     /// # Errors
-    /// Another dtype: kernels compute in f32.
+    /// The tensor has another dtype: kernels compute in f32.
     pub fn f32(&self) -> Result<Ptr<f32>> {
         self.of(DType::F32)
     }
@@ -95,7 +95,7 @@ impl DeviceView {
     /// The address of f64 elements.
     ///
     /// # Errors
-    /// Another dtype.
+    /// The tensor has another dtype.
     pub fn f64(&self) -> Result<Ptr<f64>> {
         self.of(DType::F64)
     }
@@ -103,7 +103,7 @@ impl DeviceView {
     /// The address of i64 elements.
     ///
     /// # Errors
-    /// Another dtype.
+    /// The tensor has another dtype.
     pub fn i64(&self) -> Result<Ptr<i64>> {
         self.of(DType::I64)
     }
@@ -111,12 +111,12 @@ impl DeviceView {
     /// The address of u8 elements.
     ///
     /// # Errors
-    /// Another dtype.
+    /// The tensor has another dtype.
     pub fn u8(&self) -> Result<Ptr<u8>> {
         self.of(DType::U8)
     }
 
-    /// The address of the bytes, whatever they mean.
+    /// The address of the bytes, for any dtype.
     pub fn bytes(&self) -> Ptr<u8> {
         Ptr::new(self.address)
     }
@@ -131,12 +131,12 @@ impl DeviceView {
     }
 }
 
-/// Threads of a block where the kernel leaves the choice.
+/// Threads per block, if the kernel works with any number.
 const THREADS: u32 = 256;
-/// Blocks of a grid-stride loop at most: enough to fill any GPU several times over.
+/// The most blocks of a grid-stride loop: enough to fill any GPU several times over.
 const BLOCKS: usize = 65_535;
 
-/// How many blocks of how many threads run a kernel.
+/// The number of blocks, and of threads per block, with which a kernel runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Launch {
     pub(crate) grid: [u32; 3],
@@ -150,18 +150,19 @@ impl Launch {
         Launch::blocks([n.div_ceil(THREADS as usize).clamp(1, BLOCKS), 1, 1], THREADS)
     }
 
-    /// So many blocks of so many threads. A grid has at most 2^31 - 1 blocks in x, 65535 in y and z.
+    /// A grid of blocks with `threads` threads each. A grid has at most 2^31 - 1 blocks in x and 65535 in y and z.
     pub fn blocks(grid: [usize; 3], threads: u32) -> Launch {
         Launch { grid: grid.map(|n| u32::try_from(n).unwrap_or(u32::MAX)), block: [threads, 1, 1], shared: 0 }
     }
 
-    /// Blocks of 256 threads for `n` teams of `lanes` each: 1, 32 or 256 (`kernels/lines.cuh`).
+    /// Blocks of 256 threads for `n` teams of `lanes` threads each. `lanes` is 1, 32 or 256 (`kernels/lines.cuh`).
     pub fn teams(n: usize, lanes: usize) -> Launch {
         Launch::blocks([(n * lanes).div_ceil(THREADS as usize), 1, 1], THREADS)
     }
 
-    /// Teams for all lines of a tensor `[outer, n, inner]` along n, and how many threads each has: neighbouring columns
-    /// take one each; rows, and columns that are too few to fill a GPU, a warp or a block. Decided by the shape alone.
+    /// One team of threads per line of a tensor `[outer, n, inner]` along n, and the number of threads per team. If
+    /// lines are columns (`inner > 1`) that are short or many, a team is one thread. Otherwise it is one warp if n is
+    /// at most 1024, else one block. The choice depends only on the shape.
     pub fn lines([outer, n, inner]: [usize; 3]) -> (Launch, i32) {
         let lines = outer * inner;
         let lanes = match n {
@@ -172,23 +173,23 @@ impl Launch {
         (Launch::teams(lines, lanes), lanes as i32)
     }
 
-    /// The same with blocks of two dimensions, x first.
+    /// The same grid with two-dimensional blocks, x first.
     pub fn block2(self, x: u32, y: u32) -> Launch {
         Launch { block: [x, y, 1], ..self }
     }
 
-    /// The same with this many bytes of dynamic shared memory a block.
+    /// The same launch with this many bytes of dynamic shared memory per block.
     pub fn shared(self, bytes: usize) -> Launch {
         Launch { shared: bytes as u32, ..self }
     }
 
-    /// Whether a grid has no block at all: nothing to do, which the driver would call an error.
+    /// True if the grid has no blocks. Then there is nothing to do; the driver would return an error.
     pub(crate) fn is_empty(&self) -> bool {
         self.grid.contains(&0)
     }
 }
 
-/// A kernel's argument as the driver takes it.
+/// A kernel's argument in the form that the driver expects: a pointer to its value.
 pub(crate) fn argument<T>(value: &T) -> *mut c_void {
     std::ptr::from_ref(value).cast_mut().cast()
 }

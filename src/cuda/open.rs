@@ -1,4 +1,4 @@
-//! Opening a GPU: what the options ask for is checked against the ladders.
+//! Opens a GPU: checks the options against the ladders.
 
 use super::conv2d::ladder as conv2d;
 use super::driver::Driver;
@@ -11,9 +11,9 @@ impl CudaCtx {
     /// Opens the GPU.
     ///
     /// # Errors
-    /// No driver, no such GPU, or one too old; an unknown rung.
+    /// There is no driver or no such GPU, the driver or GPU is too old, or a rung is unknown.
     pub fn new(options: &CudaOptions) -> Result<CudaCtx> {
-        // First: without a GPU nobody asks which rungs it has.
+        // The GPU is opened first: without one, the rungs do not matter.
         let driver = Arc::new(Driver::open(options.ordinal)?);
         options.gemm_rung.map(gemm::rung).transpose()?;
         options.conv_rung.map(conv2d::rung).transpose()?;

@@ -1,16 +1,19 @@
-//! Recycled device memory. Asking the driver for memory takes as long as a small kernel, and giving it back waits for
-//! all that is running; so a dropped buffer goes to a free list and is handed out again. That is safe at once: who
-//! writes to it next is queued behind all who read it before.
+//! Recycled device memory. A driver call for memory takes as long as a small kernel, and giving memory back waits for
+//! all running kernels. So a dropped buffer goes to a free list and is handed out again. It can be reused at once: the
+//! next kernel that writes to it is queued after all kernels that read it.
 //!
-//! **Arenas.** A captured graph has the addresses of its buffers burnt in, and writes to them whenever it is replayed. So a
-//! graph has an arena of its own: what is allocated while the arena is open comes from its free lists and goes back to
-//! them, and nothing else is ever handed a block of it. Closed for good, its blocks join those of everybody.
+//! **Arenas.** A captured graph contains the addresses of its buffers, and every replay writes to them. So a graph has
+//! an arena of its own. Memory that is allocated while the arena is open comes from its free lists and goes back to
+//! them. No other allocation ever gets a block of the arena. When the graph is dropped, the arena's blocks join the
+//! shared free lists.
 //!
-//! Each block in use remembers who asked for it, so that "out of memory" can say who holds what.
+//! Each block in use stores its owner, the op that asked for it. So an "out of memory" error can list who holds how
+//! much.
 //!
-//! **Exact.** A recycled block is up to a quarter larger than what it is used for, and never freed: an access beyond the
-//! end goes unseen. With [`CudaOptions::exact`](super::CudaOptions) each buffer outside of an arena is an allocation of its
-//! own and is freed when dropped, so that the simulator or compute-sanitizer sees every byte that is not its.
+//! **Exact.** A recycled block is up to a quarter larger than its use, and is never freed. So an access beyond the end
+//! goes unnoticed. With [`CudaOptions::exact`](super::CudaOptions), each buffer outside an arena is an allocation of
+//! its own and is freed when it is dropped. Then the simulator or compute-sanitizer notices every access outside a
+//! buffer.
 
 use super::driver::Driver;
 use super::launch::Ptr;
@@ -28,17 +31,17 @@ pub struct DevicePoolStats {
     pub peak: usize,
     /// In free lists, ready to be handed out again.
     pub cached: usize,
-    /// Calls to the driver for more.
+    /// The number of driver calls for new memory.
     pub allocations: u64,
 }
 
-/// Whose free lists: 0 is everybody's.
+/// Identifies a set of free lists; 0 is the shared set.
 pub(super) type Arena = u64;
 const SHARED: Arena = 0;
 
 struct Block {
     class: usize,
-    /// Bytes of the driver's.
+    /// Bytes allocated by the driver.
     size: usize,
     arena: Arena,
     owner: &'static str,
@@ -68,7 +71,7 @@ impl DevicePool {
     /// A buffer of at least `bytes`, with unspecified contents, for `owner`.
     ///
     /// # Errors
-    /// The device has no such memory, even after all free blocks are given back. What is in use stays as it is.
+    /// The device has too little memory, even after all free blocks were given back. Memory in use stays unchanged.
     pub fn take(self: &Arc<Self>, bytes: usize, owner: &'static str) -> Result<DeviceBuffer> {
         let class = class_of(bytes);
         let mut lists = self.lists();
@@ -128,24 +131,24 @@ impl DevicePool {
         )
     }
 
-    /// What the pool holds now.
+    /// How much memory the pool holds now.
     pub fn stats(&self) -> DevicePoolStats {
         self.lists().stats
     }
 
-    /// The highest use is counted from here on.
+    /// Restarts the peak at the memory in use now.
     pub fn reset_peak(&self) {
         let mut lists = self.lists();
         lists.stats.peak = lists.stats.in_use;
     }
 
-    /// The highest use so far was at least this.
+    /// Raises the peak to at least `bytes`.
     pub fn raise_peak(&self, bytes: usize) {
         let mut lists = self.lists();
         lists.stats.peak = lists.stats.peak.max(bytes);
     }
 
-    /// Gives everybody's free blocks back to the driver.
+    /// Gives the shared free blocks back to the driver.
     pub fn empty_cache(&self) {
         self.give_back(&mut self.lists());
     }
@@ -157,7 +160,7 @@ impl DevicePool {
             }
             lists.stats.cached -= list.len() * class_bytes(class);
             for address in list.drain(..) {
-                // SAFETY: the block came from the driver, is on no other list, and no buffer refers to it.
+                // SAFETY: the block came from the driver. It is on no other list, and no buffer refers to it.
                 unsafe { self.driver.free(address) }
             }
         }
@@ -170,12 +173,12 @@ impl DevicePool {
         lists.arenas
     }
 
-    /// Until told otherwise, memory comes from this arena. Returns where it came from before.
+    /// From now on, memory comes from this arena. Returns the arena that was open before.
     pub fn open(&self, arena: Arena) -> Arena {
         std::mem::replace(&mut self.lists().open, arena)
     }
 
-    /// An arena's blocks are everybody's from here on, also those still in use.
+    /// Adds an arena's blocks to the shared ones. Those still in use will join the shared lists when they are dropped.
     pub fn dissolve(&self, arena: Arena) {
         let mut lists = self.lists();
         let lists = &mut *lists;
@@ -196,7 +199,8 @@ impl Drop for DevicePool {
     fn drop(&mut self) {
         let lists = self.lists.get_mut().unwrap_or_else(PoisonError::into_inner);
         for address in lists.free.values_mut().flat_map(std::mem::take) {
-            // SAFETY: the block came from the driver and is on this list alone; buffers keep the pool alive, so none is left.
+            // SAFETY: the block came from the driver and is only on this list. Buffers keep the pool alive, so none is
+            // left.
             unsafe { self.driver.free(address) }
         }
     }
@@ -218,17 +222,17 @@ pub struct DeviceBuffer {
 }
 
 impl DeviceBuffer {
-    /// Where it starts; at least 256-byte aligned.
+    /// The address of its first byte; at least 256-byte aligned.
     pub fn ptr<T>(&self) -> Ptr<T> {
         Ptr::new(self.address)
     }
 
-    /// Its size, as asked for.
+    /// Its size in bytes, as requested.
     pub fn len(&self) -> usize {
         self.bytes
     }
 
-    /// Whether it was asked for with no bytes.
+    /// True if it was requested with 0 bytes.
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
     }
@@ -241,7 +245,7 @@ impl Drop for DeviceBuffer {
         let Some(Block { class, size, arena, .. }) = lists.used.remove(&self.address) else { return };
         lists.stats.in_use -= size;
         if self.pool.exact && arena == SHARED {
-            // SAFETY: the block came from the driver, is on no list, and this was the one buffer that refers to it.
+            // SAFETY: the block came from the driver. It is on no list, and this was the only buffer that refers to it.
             unsafe { self.pool.driver.free(self.address) }
         } else {
             lists.stats.cached += size;

@@ -1,10 +1,10 @@
-//! Page-locked host memory, through which everything travels. The device copies from it and to it on its own, while the
-//! host goes on; from ordinary memory the driver would first copy to such a buffer of its own, and wait.
+//! Page-locked host memory, through which all data is copied. The device reads and writes it by itself while the host
+//! continues. From ordinary memory, the driver would first copy to a page-locked buffer of its own, and wait.
 //!
-//! **To the device**: two halves in turn. While one is being read by the device the other is filled. Before a half is
-//! filled again, the event at its last copy must have passed.
+//! **To the device**: two halves take turns. While the device reads one half, the host fills the other. Before a half
+//! is filled again, the event after its last copy must have passed.
 //!
-//! **To the host**: a [`Readback`] queues a copy and an event; who wants the bytes waits for that event, or looks later.
+//! **To the host**: a [`Readback`] queues a copy and an event. The caller waits for that event, or checks it later.
 
 use super::driver::{Driver, Event, Pinned};
 use crate::core::Result;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Bytes of a half.
 const HALF: usize = 2 << 20;
 
-/// The way to the device.
+/// The two halves through which data is copied to the device.
 pub(super) struct Staging {
     halves: [Half; 2],
     current: usize,
@@ -22,7 +22,7 @@ pub(super) struct Staging {
 
 struct Half {
     memory: Pinned,
-    /// Where its last copy ends in the stream.
+    /// The point in the stream at which its last copy ends.
     busy: Option<Event>,
 }
 
@@ -32,10 +32,10 @@ impl Staging {
         Ok(Staging { halves: [half()?, half()?], current: 0, filled: 0 })
     }
 
-    /// Queues a copy of `from`, which may change as soon as this returns, to the device address `to`.
+    /// Queues a copy of `from` to the device address `to`. `from` may change as soon as this returns.
     ///
     /// # Safety
-    /// `to` has room for it.
+    /// `to` has room for `from`.
     pub unsafe fn upload(&mut self, driver: &Driver, to: u64, from: &[u8]) -> Result<()> {
         let mut done = 0;
         while done < from.len() {
@@ -47,8 +47,8 @@ impl Staging {
             let staged = &mut self.halves[self.current].memory.bytes_mut()[place.clone()];
             staged.copy_from_slice(&from[done..done + piece]);
             let staged = &self.halves[self.current].memory.bytes()[place];
-            // SAFETY: `to` has room for `from`: promised by the caller; this part of the half is not written again before its
-            // event has passed.
+            // SAFETY: `to` has room for `from`: promised by the caller. This part of the half is not written again
+            // before its event has passed.
             unsafe { driver.copy_to_device(to + done as u64, staged)? };
             done += piece;
             // The next piece starts on a cache line.
@@ -68,17 +68,18 @@ impl Staging {
     }
 }
 
-/// Bytes on their way from the device.
+/// A queued copy from the device to the host.
 pub struct Readback {
     memory: Option<Pinned>,
     event: Option<Event>,
     bytes: usize,
     spare: Arc<SpareBuffers>,
-    /// Buffers and events end with the driver's context: it must outlive them, so it comes last.
+    /// The driver's context must outlive buffers and events, so this field comes last.
     _driver: Arc<Driver>,
 }
 
-/// Page-locked buffers of finished readbacks: locking memory takes longer than a training step of a small network.
+/// Page-locked buffers of finished readbacks, for reuse: to lock memory takes longer than a training step of a small
+/// network.
 #[derive(Default)]
 pub(super) struct SpareBuffers(std::sync::Mutex<Vec<Pinned>>);
 
@@ -97,10 +98,10 @@ impl SpareBuffers {
 }
 
 impl Readback {
-    /// Queues a copy of these device places, one after the other.
+    /// Queues a copy of these (device address, bytes), one after the other.
     ///
     /// # Safety
-    /// Each place holds so many bytes of live device memory.
+    /// Each address has this many bytes of live device memory.
     pub(super) unsafe fn queue(
         driver: &Arc<Driver>,
         spare: &Arc<SpareBuffers>,
@@ -110,8 +111,8 @@ impl Readback {
         let mut memory = spare.take(driver, bytes)?;
         let mut at = 0;
         for &(address, bytes) in from.iter().filter(|(_, bytes)| *bytes > 0) {
-            // SAFETY: so many live bytes are at this address: promised by the caller; the buffer is kept, unread, until the
-            // event has passed.
+            // SAFETY: `bytes` live bytes are at this address: promised by the caller. The buffer is kept and not read
+            // until the event has passed.
             unsafe { driver.copy_to_host(&mut memory.bytes_mut()[at..at + bytes], address)? };
             at += bytes;
         }
@@ -120,18 +121,18 @@ impl Readback {
         Ok(Readback { memory: Some(memory), event, bytes, spare, _driver })
     }
 
-    /// Whether the bytes have arrived.
+    /// True if the bytes have arrived.
     ///
     /// # Errors
-    /// A kernel before it failed.
+    /// An earlier kernel failed.
     pub fn arrived(&self) -> Result<bool> {
         self.event.as_ref().map_or(Ok(true), Event::passed)
     }
 
-    /// Waits for the bytes and shows them to `f`.
+    /// Waits for the bytes and calls `f` with them.
     ///
     /// # Errors
-    /// A kernel before them failed.
+    /// An earlier kernel failed.
     pub fn read<R>(mut self, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
         if let Some(event) = self.event.take() {
             event.wait()?;
@@ -143,7 +144,8 @@ impl Readback {
 
 impl Drop for Readback {
     fn drop(&mut self) {
-        // The device may still be writing: the buffer is spare only afterwards. One whose stream failed is given up.
+        // The device may still be writing to the buffer, so it can be reused only after the event. If the stream
+        // failed, the buffer is not reused.
         let arrived = self.event.take().is_none_or(|event| event.wait().is_ok());
         if let Some(memory) = self.memory.take().filter(|_| arrived) {
             self.spare.put(memory);

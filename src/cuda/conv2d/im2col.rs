@@ -1,4 +1,4 @@
-//! conv2d / 02 im2col: columns in memory, and a rung of the GEMM ladder; `kernels/conv2d/02_im2col.cu`.
+//! conv2d / 02 im2col: columns in memory, then a rung of the GEMM ladder; `kernels/conv2d/02_im2col.cu`.
 
 use super::{Forward, GradInput, GradWeight, SCRATCH, by_images, sizes};
 use crate::core::{Geometry, Result};
@@ -6,17 +6,17 @@ use crate::cuda::gemm::{Batch, Bias, Mat, Product, gemm, int32, sum_splits};
 use crate::cuda::kernels::{self, Gemm};
 use crate::cuda::{CudaCtx, DeviceBuffer, Launch, Ptr};
 
-/// Entries of one image's columns, over all groups.
+/// The number of entries of one image's columns, over all groups.
 fn columns(g: &Geometry) -> usize {
     g.c * g.taps() * g.out_plane()
 }
 
-/// Images whose columns, and whose parts of the gradient of the weights, fit the scratch memory.
+/// The number of images whose columns, and whose parts of the weights' gradient, fit in the scratch memory.
 fn chunk(g: &Geometry) -> usize {
     SCRATCH / columns(g).max(g.o * g.k()).max(1)
 }
 
-/// The columns of `n` images, [n, c, kh, kw, oh, ow], and the memory they are in: none if the image is its own columns.
+/// The columns of `n` images, [n, c, kh, kw, oh, ow], and their memory: `None` if the image is its own columns.
 fn unfold(cx: &CudaCtx, g: &Geometry, n: usize, x: Ptr<f32>) -> Result<(Ptr<f32>, Option<DeviceBuffer>)> {
     if g.pointwise() {
         return Ok((x, None));
@@ -65,7 +65,7 @@ pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
     })
 }
 
-/// Every image's product is a part of the sum; the parts are added in the order of the images.
+/// Each image's product is one part of the sum. The parts are added in the order of the images.
 pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
     let (k, pixels) = (g.k(), g.out_plane());
     let size = g.o * k;
@@ -84,7 +84,7 @@ pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
     })
 }
 
-/// `dw`, plus what it holds if `add`, from parts of the shape of the weights.
+/// Adds `n` parts, each with the shape of the weights, and writes the sum to `dw`, or adds it to `dw` if `add` is 1.
 pub(super) fn sum_parts(
     cx: &CudaCtx,
     g: &Geometry,

@@ -1,4 +1,4 @@
-//! conv2d / 03 and 04, implicit GEMM: the columns are made while a tile is filled; `kernels/conv2d/implicit.cuh`.
+//! conv2d / 03 and 04, implicit GEMM: the columns are computed while a tile is filled; `kernels/conv2d/implicit.cuh`.
 
 use super::im2col::sum_parts;
 use super::{Forward, GradInput, GradWeight, by_images, sizes};
@@ -20,7 +20,7 @@ struct Tiles {
     grad_weight: GradWeightKernel,
 }
 
-/// A rung: kernels with tall tiles, and with low ones for layers of few channels.
+/// A rung: kernels with tall tiles, and kernels with low tiles for layers of few channels.
 pub struct Implicit {
     tall: Tiles,
     low: Tiles,
@@ -71,14 +71,14 @@ pub static BF16: Implicit = Implicit {
     },
 };
 
-/// Columns of every tile, and threads of every block.
+/// The columns of every tile, and the threads of every block.
 const COLUMNS: usize = 128;
 const THREADS: u32 = 256;
-/// Pixels that one launch counts, with 32 bits.
+/// The most pixels of one launch, which counts them with 32 bits.
 const PIXELS: usize = 1 << 30;
 
 impl Implicit {
-    /// The tiles for a product with this many rows: the low ones, unless they would need twice as many.
+    /// The tiles for a product with this many rows: the low ones if they leave fewer rows empty, else the tall ones.
     fn tiles(&self, rows: usize) -> &Tiles {
         let padded = |tiles: &Tiles| rows.next_multiple_of(tiles.rows);
         if padded(&self.low) < padded(&self.tall) { &self.low } else { &self.tall }
@@ -98,7 +98,7 @@ impl Implicit {
         let tiles = self.tiles(g.cg());
         let [sh, sw] = g.window.stride;
         by_images(g, PIXELS / g.plane().max(1), |first, n| {
-            // Every phase of the stride is a product of its own; the first has the most pixels.
+            // Every phase of the stride is a product of its own. The first phase has the most pixels.
             let across = (n * g.h.div_ceil(sh) * g.w.div_ceil(sw)).div_ceil(COLUMNS);
             let depth = g.groups * sh * sw;
             let launch = Launch::blocks([g.cg().div_ceil(tiles.rows) * across, 1, depth], THREADS);

@@ -8,18 +8,18 @@ use crate::ladder::{self, Rung};
 /// One version of convolution: a file in `kernels/conv2d`.
 #[derive(Debug)]
 pub struct CudaConvVersion {
-    /// What it rounds factors to, unless bf16 is asked for.
+    /// The precision to which it rounds factors, unless bf16 is requested.
     pub precision: Precision,
     /// Its loops.
     pub run: ConvFns,
-    /// The same with factors rounded to bf16, where it has them.
+    /// The same loops with factors rounded to bf16, if it has them.
     pub bf16: Option<ConvFns>,
-    /// Whether it can compute a convolution of these sizes; elsewhere the default for them runs.
+    /// True if it can compute a convolution of these sizes. If not, the default rung for them runs.
     pub supports: fn(&Geometry) -> bool,
 }
 
 impl CudaConvVersion {
-    /// Its loops for a run of this precision, and what they round factors to.
+    /// Its loops for a run of this precision, and the precision to which they round factors.
     pub fn at(&'static self, precision: Precision) -> (&'static ConvFns, Precision) {
         match (&self.bf16, precision) {
             (Some(bf16), Precision::Bf16) => (bf16, Precision::Bf16),
@@ -42,7 +42,7 @@ macro_rules! loops {
     };
 }
 
-/// Groups, phases of a stride and parts of a sum are counted by a grid's third dimension.
+/// True if a grid's third dimension, which counts groups times phases of the stride, is large enough.
 fn fits_a_grid(g: &Geometry) -> bool {
     g.groups.saturating_mul(g.window.stride[0]).saturating_mul(g.window.stride[1]) <= 65_535
 }
@@ -114,10 +114,10 @@ pub fn rung(number: u32) -> Result<&'static Rung<CudaConvVersion>> {
     ladder::find("conv-rung", RUNGS, number)
 }
 
-/// The rung that runs unless another is asked for, by judgement until measured: the fastest that rounds no more
-/// than it may.
+/// The rung that runs unless another is chosen: the fastest that rounds no more than `precision` allows. The choice is
+/// an estimate, not measured yet.
 pub fn default(g: &Geometry, precision: Precision) -> &'static Rung<CudaConvVersion> {
-    // A group of few channels leaves a tile of a matrix product almost empty.
+    // A group with few channels would leave a tile of a matrix product almost empty.
     let thin = g.groups > 1 && g.cg().max(g.og()) < THIN;
     let number = match precision {
         _ if thin || !fits_a_grid(g) => 1,
@@ -128,15 +128,16 @@ pub fn default(g: &Geometry, precision: Precision) -> &'static Rung<CudaConvVers
     &RUNGS[number - 1]
 }
 
-/// The harmonic mean of a group's channels: what a transformed image is reused, by each of its two transforms.
+/// The harmonic mean of a group's input and output channels. It tells how often a transformed number is used.
 fn mean_channels(g: &Geometry) -> usize {
     2 * g.cg() * g.og() / (g.cg() + g.og()).max(1)
 }
 
-/// Channels from which Winograd's transforms pay. They move 32 bytes for each pixel and channel, at some 2.5 TB/s, and save
-/// 10 of 18 flop for each pixel and pair of channels, at some 40 TFLOP/s: equal at about 100.
+/// With this many channels or more, Winograd's transforms pay. They move 32 bytes per pixel and channel at about 2.5
+/// TB/s, and save 10 of 18 flop per pixel and pair of channels at about 40 TFLOP/s. The two are equal at about 100
+/// channels.
 const MANY: usize = 96;
-/// Channels of a group below which direct sums beat tiles of 32 rows.
+/// With fewer channels per group than this, direct sums are faster than tiles of 32 rows.
 const THIN: usize = 8;
 
 /// The loops of this context's rung for these sizes.

@@ -1,5 +1,5 @@
-//! Two-dimensional convolution on the GPU: the host's half of the rungs of [`ladder`]. Each has the three
-//! loops of a training step, as on the CPU; the kernels are in `kernels/conv2d`.
+//! Two-dimensional convolution on the GPU: the host code of the rungs of [`ladder`]. Each rung has the three loops of a
+//! training step, as on the CPU. The kernels are in `kernels/conv2d`.
 
 mod direct;
 mod im2col;
@@ -12,9 +12,9 @@ use super::kernels::Conv;
 use super::{CudaCtx, Ptr};
 use crate::core::{Geometry, Result};
 
-/// `y` from `(x, weight)`, plus a bias for each output channel and ReLU where asked for.
+/// `y` from `(x, weight)`, with an optional bias per output channel and an optional ReLU.
 pub type ForwardFn = fn(&CudaCtx, &Geometry, Forward) -> Result<()>;
-/// `dx` from `(dy, weight)`, plus a bias for each input channel: the forward pass of a transposed convolution has one.
+/// `dx` from `(dy, weight)`, with an optional bias per input channel for the forward pass of a transposed convolution.
 pub type GradInputFn = fn(&CudaCtx, &Geometry, GradInput) -> Result<()>;
 /// `dw` from `(dy, x)`.
 pub type GradWeightFn = fn(&CudaCtx, &Geometry, GradWeight) -> Result<()>;
@@ -57,7 +57,7 @@ pub struct ConvFns {
 /// `y`, by the rung for these sizes.
 ///
 /// # Errors
-/// A dimension beyond 2^31 - 1; no memory for scratch; the driver refusing.
+/// A dimension is beyond 2^31 - 1, there is no scratch memory, or the driver refuses.
 pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
     (ladder::loops_of(cx, g).forward)(cx, g, to)
 }
@@ -65,7 +65,7 @@ pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
 /// `dx`, by the rung for these sizes.
 ///
 /// # Errors
-/// As [`forward`].
+/// As for [`forward`].
 pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
     (ladder::loops_of(cx, g).grad_input)(cx, g, to)
 }
@@ -73,12 +73,12 @@ pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
 /// `dw`, by the rung for these sizes.
 ///
 /// # Errors
-/// As [`forward`].
+/// As for [`forward`].
 pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
     (ladder::loops_of(cx, g).grad_weight)(cx, g, to)
 }
 
-/// The sizes as kernels take them, for `n` of the images.
+/// The sizes in the struct that kernels take, for `n` of the images.
 fn sizes(g: &Geometry, n: usize) -> Result<Conv> {
     let w = &g.window;
     let int = |what, value| int32(what, value);
@@ -102,10 +102,10 @@ fn sizes(g: &Geometry, n: usize) -> Result<Conv> {
     })
 }
 
-/// Floats of scratch memory that the rungs which need much of it may take for a chunk of images: 256 MiB.
+/// The most floats of scratch memory for a chunk of images: 256 MiB. Rungs that need much scratch memory keep to it.
 const SCRATCH: usize = 1 << 26;
 
-/// Runs `f(first image, images)` for all images, at most `most` at once.
+/// Calls `f(first image, number of images)` until all images are done, with at most `most` images per call.
 fn by_images(g: &Geometry, most: usize, mut f: impl FnMut(usize, usize) -> Result<()>) -> Result<()> {
     let most = most.max(1);
     (0..g.n).step_by(most).try_for_each(|first| f(first, most.min(g.n - first)))

@@ -5,29 +5,29 @@ use crate::core::{Geometry, Result};
 use crate::cuda::gemm::{Batch, Mat, Product, gemm, int32};
 use crate::cuda::{CudaCtx, DeviceBuffer, Launch, Ptr, kernels};
 
-/// Elements of a transformed tile.
+/// The number of elements of a transformed tile.
 const TILE: usize = 16;
 
-/// Whether the transforms fit: 3x3, no stride, no dilation.
+/// True if the transforms apply: 3x3 taps, stride 1, dilation 1.
 pub fn supports(g: &Geometry) -> bool {
     let w = &g.window;
     w.kernel == [3, 3] && w.stride == [1, 1] && w.dilation == [1, 1]
 }
 
-/// A batch of images that tiles of 2x2 outputs are laid over.
+/// A batch of images, cut into tiles of 2x2 outputs.
 #[derive(Clone, Copy)]
 struct Images {
     n: usize,
     channels: usize,
     h: usize,
     w: usize,
-    /// Tiles of one image.
+    /// Tiles of one image: rows (`down`) and columns (`across`).
     down: usize,
     across: usize,
 }
 
 impl Images {
-    /// Images of `channels` channels and [h, w] pixels, under the tiles of [down, across] outputs.
+    /// Images of `channels` channels and [h, w] pixels, with tiles that cover `outputs` rows and columns.
     fn new(n: usize, channels: usize, [h, w]: [usize; 2], outputs: [usize; 2]) -> Images {
         let [down, across] = outputs.map(|size| size.div_ceil(2));
         Images { n, channels, h, w, down, across }
@@ -37,7 +37,7 @@ impl Images {
         self.n * self.down * self.across
     }
 
-    /// Threads of a transform, one for each tile of each channel.
+    /// The launch of a transform: one thread per tile and channel.
     fn launch(&self) -> Launch {
         Launch::over(self.tiles() * self.channels)
     }
@@ -63,7 +63,7 @@ impl Images {
         cx.scratch::<f32>(TILE * self.channels * self.tiles())
     }
 
-    /// V of these images, whose windows begin `pad` rows and columns before the tiles.
+    /// V of these images. A tile's window begins `pad` rows and columns before the tile.
     fn pixels(&self, cx: &CudaCtx, x: Ptr<f32>, pad: [i32; 2]) -> Result<DeviceBuffer> {
         let (v, [n, c, h, w, down, across]) = (self.scratch(cx)?, self.sizes()?);
         let [ph, pw] = pad;
@@ -71,14 +71,14 @@ impl Images {
         Ok(v)
     }
 
-    /// A dy A' of these gradients.
+    /// A dy A^T of these gradients.
     fn grads(&self, cx: &CudaCtx, dy: Ptr<f32>) -> Result<DeviceBuffer> {
         let (v, [n, c, h, w, down, across]) = (self.scratch(cx)?, self.sizes()?);
         kernels::conv2d_winograd_grads_f32(cx, self.launch(), dy, v.ptr(), n, c, h, w, down, across)?;
         Ok(v)
     }
 
-    /// These images, from the products.
+    /// Computes these images from the products.
     fn outputs(
         &self,
         cx: &CudaCtx,
@@ -106,7 +106,7 @@ impl Images {
     }
 }
 
-/// U; `turned` for the gradient of the input.
+/// Computes U; `turned` is true for the gradient of the input.
 fn taps(cx: &CudaCtx, g: &Geometry, weight: Ptr<f32>, turned: bool) -> Result<DeviceBuffer> {
     let size = g.o * g.cg();
     let u = cx.scratch::<f32>(TILE * size)?;
@@ -117,13 +117,13 @@ fn taps(cx: &CudaCtx, g: &Geometry, weight: Ptr<f32>, turned: bool) -> Result<De
     Ok(u)
 }
 
-/// Images that are transformed at once.
+/// The number of images that are transformed at once.
 fn chunk(g: &Geometry) -> usize {
     let tiles = |h: usize, w: usize| h.div_ceil(2) * w.div_ceil(2);
     SCRATCH / (TILE * (g.c + g.o) * tiles(g.h.max(g.oh), g.w.max(g.ow))).max(1)
 }
 
-/// A convolution from one batch of images to another, `groups` groups each, by the transformed taps `u`.
+/// A convolution from one batch of images to another with the transformed taps `u`. Both have `groups` groups.
 struct Convolution<'a> {
     from: Images,
     to: Images,
@@ -146,7 +146,7 @@ impl Convolution<'_> {
     }
 }
 
-/// Rows and columns of padding before the image.
+/// The rows and columns of padding before the image.
 fn padding(g: &Geometry) -> Result<[i32; 2]> {
     let before = |axis: usize| int32("rows of padding", g.window.padding[axis][0]);
     Ok([before(0)?, before(1)?])

@@ -1,15 +1,15 @@
-//! The driver's errors in words.
+//! Turns the driver's error codes into messages.
 
 use crate::core::{Error, ErrorKind};
 use cudarc::driver::DriverError;
 use cudarc::driver::sys::CUresult;
 
-/// No GPU to work with, and why.
+/// The error for a GPU that cannot be used, and why.
 pub(super) fn unavailable(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::Device, "cuda", what)
 }
 
-/// The driver's answer in words, with what to do about it.
+/// A message for the driver's error code, with a hint what to do.
 pub(super) fn explain(doing: &str, error: DriverError) -> Error {
     use CUresult as R;
     let (why, help) = match error.0 {

@@ -1,4 +1,4 @@
-//! What the driver hands out: graphs, points in the stream, page-locked memory. Each gives itself back when dropped.
+//! Handles from the driver: graphs, points in the stream, page-locked memory. Each is released when it is dropped.
 
 use super::explain::explain;
 use crate::core::Result;
@@ -9,16 +9,16 @@ use cudarc::driver::sys::{self, CUresult};
 /// A captured graph, ready to be launched.
 pub struct RawGraph(pub(super) sys::CUgraphExec);
 
-// SAFETY: a handle, which any thread may use: each call sets the context of its own thread first.
+// SAFETY: any thread may use the handle: each call first sets the context of its own thread.
 unsafe impl Send for RawGraph {}
 
 /// A point in the stream.
 pub struct Event(pub(super) sys::CUevent);
 
-// SAFETY: a handle, which any thread may use: each call sets the context of its own thread first.
+// SAFETY: any thread may use the handle: each call first sets the context of its own thread.
 unsafe impl Send for Event {}
 
-/// Page-locked host memory: the device copies from and to it while the host goes on.
+/// Page-locked host memory: the device copies from and to it while the host continues.
 pub struct Pinned {
     pub(super) start: *mut u8,
     pub(super) bytes: usize,
@@ -31,13 +31,13 @@ unsafe impl Sync for Pinned {}
 
 impl Drop for RawGraph {
     fn drop(&mut self) {
-        // SAFETY: the handle is this graph's own.
+        // SAFETY: this graph owns the handle.
         let _ = unsafe { graph::exec_destroy(self.0) };
     }
 }
 
 impl Event {
-    /// Whether the stream has passed this point.
+    /// True if the stream has passed this point.
     pub fn passed(&self) -> Result<bool> {
         // SAFETY: the event is alive.
         match unsafe { event::query(self.0) } {
@@ -53,7 +53,7 @@ impl Event {
         unsafe { event::synchronize(self.0) }.map_err(|e| explain("wait for the GPU", e))
     }
 
-    /// Milliseconds from this point to a later one, both passed.
+    /// Milliseconds from this point to a later one. Both must have passed.
     pub fn milliseconds_to(&self, later: &Event) -> Result<f64> {
         // SAFETY: both events are alive.
         unsafe { event::elapsed(self.0, later.0) }
@@ -64,7 +64,7 @@ impl Event {
 
 impl Drop for Event {
     fn drop(&mut self) {
-        // SAFETY: the handle is this event's own.
+        // SAFETY: this event owns the handle.
         let _ = unsafe { event::destroy(self.0) };
     }
 }
@@ -72,20 +72,20 @@ impl Drop for Event {
 impl Pinned {
     /// The contents.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: `bytes` initialised bytes stand at `start` for as long as self lives.
+        // SAFETY: `bytes` initialised bytes are at `start` for as long as self lives.
         unsafe { std::slice::from_raw_parts(self.start, self.bytes) }
     }
 
     /// The contents, to be written.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: `bytes` initialised bytes stand at `start`, and `&mut self` makes the access exclusive.
+        // SAFETY: `bytes` initialised bytes are at `start`, and `&mut self` makes the access exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.bytes) }
     }
 }
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        // SAFETY: the memory is this value's own.
+        // SAFETY: this value owns the memory.
         let _ = unsafe { result::free_host(self.start.cast()) };
     }
 }

@@ -1,5 +1,5 @@
-//! The driver's calls, each made safe or marked with what the caller must hold to. Nothing here panics where there is no
-//! driver: its library is opened first, and every call is checked.
+//! The driver's calls. Each is safe, or says what the caller must guarantee. Nothing here panics if there is no driver:
+//! its library is opened first, and every call is checked.
 
 mod explain;
 mod handles;
@@ -17,11 +17,11 @@ use explain::{explain, unavailable};
 use std::ffi::{CString, c_void};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// The oldest driver with all that is called here: CUDA 11.4, driver 470.
+/// The oldest driver that has all functions called here: CUDA 11.4, driver 470.
 const OLDEST: i32 = 11_040;
-/// The oldest GPU the kernels are made for: compute capability 8.0, the A100 and the RTX 30 series.
+/// The oldest GPU that the kernels support: compute capability 8.0, the A100 and the RTX 30 series.
 const CAPABILITY: [i32; 2] = [8, 0];
-/// Dynamic shared memory a kernel gets without asking.
+/// The dynamic shared memory that a kernel may use without setting a function attribute.
 const SHARED_UNASKED: u32 = 48 * 1024;
 
 /// A device with its context and its one stream.
@@ -31,7 +31,7 @@ pub struct Driver {
     device: sys::CUdevice,
     stream: sys::CUstream,
     modules: Vec<OnceLock<sys::CUmodule>>,
-    /// By kernel number; the largest dynamic shared memory asked for so far.
+    /// By kernel number: the function, and the dynamic shared memory that it may use so far.
     functions: Mutex<Vec<Option<(sys::CUfunction, u32)>>>,
 }
 
@@ -44,9 +44,9 @@ impl Driver {
     /// Opens GPU number `ordinal`.
     ///
     /// # Errors
-    /// No driver, an old one, no such GPU, one too old for the kernels.
+    /// There is no driver, the driver is too old, there is no such GPU, or the GPU is too old for the kernels.
     pub fn open(ordinal: usize) -> Result<Driver> {
-        // SAFETY: opens a library by name and looks for symbols in it; runs none of its code but its initialisers.
+        // SAFETY: this opens a library by name and looks for symbols in it. Only the library's initialisers run.
         if !unsafe { sys::is_culib_present() } {
             return Err(unavailable("there is no NVIDIA driver: libcuda was not found")
                 .help("install the driver, or use `Device::cpu()`"));
@@ -93,7 +93,7 @@ impl Driver {
         Ok(driver)
     }
 
-    /// What the GPU says of itself.
+    /// What the driver reports about the GPU.
     pub fn facts(&self) -> Facts {
         let of = |a| attribute(self.device, a);
         Facts {
@@ -110,16 +110,16 @@ impl Driver {
         }
     }
 
-    /// Makes the context this thread's current one: the driver keeps one a thread.
+    /// Makes the context current for this thread: the driver keeps one current context per thread.
     fn bind(&self) -> Result<()> {
         // SAFETY: the context lives until `drop`.
         unsafe { result::ctx::set_current(self.context) }.map_err(|e| explain("use the GPU", e))
     }
 
-    /// Fresh device memory; `None` where the device has no more.
+    /// New device memory; `None` if the device has no more.
     pub fn allocate(&self, bytes: usize) -> Result<Option<u64>> {
         self.bind()?;
-        // SAFETY: the memory has no contents yet; only kernels and copies touch it.
+        // SAFETY: the memory has no contents yet, and only kernels and copies access it.
         match unsafe { result::malloc_sync(bytes) } {
             Ok(address) => Ok(Some(address)),
             Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => Ok(None),
@@ -127,14 +127,14 @@ impl Driver {
         }
     }
 
-    /// Gives memory back. Waits for what is running.
+    /// Gives memory back. Waits for running kernels.
     ///
     /// # Safety
-    /// `address` came from [`allocate`](Self::allocate), is not freed yet and nothing uses it any more.
+    /// `address` came from [`allocate`](Self::allocate) and is not freed yet, and nothing uses it any more.
     pub unsafe fn free(&self, address: u64) {
         if self.bind().is_ok() {
-            // SAFETY: the address is one that `allocate` gave and nothing uses any more: promised by the caller. A
-            // failure leaves the memory to the end of the process.
+            // SAFETY: the address came from `allocate` and nothing uses it any more: promised by the caller. If this
+            // fails, the memory stays allocated until the process ends.
             let _ = unsafe { result::free_sync(address) };
         }
     }
@@ -149,10 +149,10 @@ impl Driver {
     pub fn pinned(&self, bytes: usize) -> Result<Pinned> {
         self.bind()?;
         let bytes = bytes.max(1);
-        // SAFETY: the memory is filled with zeros before anyone sees it.
+        // SAFETY: the memory is filled with zeros before it is used.
         let start = unsafe { result::malloc_host(bytes, 0) }.map_err(|e| explain("lock host memory", e))?;
         let start = start.cast::<u8>();
-        // SAFETY: the driver gave `bytes` bytes at `start`.
+        // SAFETY: the driver allocated `bytes` bytes at `start`.
         unsafe { start.write_bytes(0, bytes) };
         Ok(Pinned { start, bytes })
     }
@@ -160,20 +160,21 @@ impl Driver {
     /// Queues a copy to the device.
     ///
     /// # Safety
-    /// `to` has room for `from`; `from` stays alive and unchanged until the stream has passed this point.
+    /// `to` has room for `from`. `from` stays alive and unchanged until the stream has passed this point.
     pub unsafe fn copy_to_device(&self, to: u64, from: &[u8]) -> Result<()> {
         self.bind()?;
-        // SAFETY: `to` has room for `from`, which stays as it is until the copy is done: promised by the caller.
+        // SAFETY: `to` has room for `from`, which stays unchanged until the copy is done: promised by the caller.
         unsafe { result::memcpy_htod_async(to, from, self.stream) }.map_err(|e| explain("copy to the GPU", e))
     }
 
     /// Queues a copy to the host.
     ///
     /// # Safety
-    /// `from` holds as many bytes as `to`; nobody reads or frees `to` until the stream has passed this point.
+    /// `from` holds as many bytes as `to`. Nothing reads or frees `to` until the stream has passed this point.
     pub unsafe fn copy_to_host(&self, to: &mut [u8], from: u64) -> Result<()> {
         self.bind()?;
-        // SAFETY: `from` holds as many bytes as `to`, which nobody touches until the copy is done: promised by the caller.
+        // SAFETY: `from` holds as many bytes as `to`, which nothing touches until the copy is done: promised by the
+        // caller.
         unsafe { result::memcpy_dtoh_async(to, from, self.stream) }
             .map_err(|e| explain("copy from the GPU", e))
     }
@@ -181,18 +182,18 @@ impl Driver {
     /// Queues a copy within the device.
     ///
     /// # Safety
-    /// Both places hold `bytes` bytes of live device memory.
+    /// Both addresses have `bytes` bytes of live device memory.
     pub unsafe fn copy_on_device(&self, to: u64, from: u64, bytes: usize) -> Result<()> {
         self.bind()?;
-        // SAFETY: both places hold `bytes` live bytes: promised by the caller.
+        // SAFETY: both addresses have `bytes` live bytes: promised by the caller.
         unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }
             .map_err(|e| explain("copy on the GPU", e))
     }
 
-    /// Queues filling with a byte.
+    /// Queues filling memory with a byte.
     ///
     /// # Safety
-    /// `bytes` bytes of live device memory stand at `at`.
+    /// `bytes` bytes of live device memory are at `at`.
     pub unsafe fn fill_bytes(&self, at: u64, byte: u8, bytes: usize) -> Result<()> {
         self.bind()?;
         // SAFETY: `bytes` live bytes are at `at`: promised by the caller.
@@ -200,10 +201,10 @@ impl Driver {
             .map_err(|e| explain("fill memory", e))
     }
 
-    /// Queues filling with a 32-bit word.
+    /// Queues filling memory with a 32-bit word.
     ///
     /// # Safety
-    /// `words` words of live device memory stand at `at`, which is divisible by 4.
+    /// `words` words of live device memory are at `at`, which is divisible by 4.
     pub unsafe fn fill_words(&self, at: u64, word: u32, words: usize) -> Result<()> {
         self.bind()?;
         // SAFETY: `words` live words are at `at`, which is aligned: promised by the caller.
@@ -232,13 +233,13 @@ impl Driver {
     /// Queues a kernel.
     ///
     /// # Safety
-    /// `arguments` point to as many values, of the types, as the kernel declares; addresses among them hold what the
-    /// kernel reads and writes.
+    /// `arguments` point to values of the number and types that the kernel declares. Addresses among them are of live
+    /// memory that is large enough for all that the kernel reads and writes.
     pub unsafe fn launch(&self, kernel: usize, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {
         self.bind()?;
         let function = self.function(kernel, launch.shared)?;
         let [grid, block] = [launch.grid, launch.block].map(|[x, y, z]| (x, y, z));
-        // SAFETY: the function is loaded; the arguments are those that it declares: promised by the caller.
+        // SAFETY: the function is loaded. The arguments are those that it declares: promised by the caller.
         unsafe { result::launch_kernel(function, grid, block, launch.shared, self.stream, arguments) }
             .map_err(|e| {
                 explain("launch a kernel", e)
@@ -249,7 +250,7 @@ impl Driver {
             })
     }
 
-    /// A kernel by number, loaded when it is first asked for, with leave to use this much shared memory.
+    /// A kernel by number, loaded at first use, and allowed to use `shared` bytes of dynamic shared memory.
     fn function(&self, kernel: usize, shared: u32) -> Result<sys::CUfunction> {
         let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
         if functions.len() <= kernel {
@@ -285,34 +286,35 @@ impl Driver {
             }
         };
         let symbol = CString::new(name).map_err(|_| unavailable("a kernel's name holds a zero byte"))?;
-        // SAFETY: the module is loaded and stays so until `drop`.
+        // SAFETY: the module is loaded, and stays loaded until `drop`.
         unsafe { module::get_function(module, symbol) }
             .map_err(|e| explain("find a kernel", e).with("kernel", name))
     }
 
-    /// Loads every module. Launches load those they need; this is for `doctor`, which reports what does not load.
+    /// Loads every module. Launches load the modules that they need. This is for `doctor`, which reports modules that
+    /// do not load.
     pub fn load_all(&self) -> Result<()> {
         self.bind()?;
         let kernels: usize = MODULES.iter().map(|m| m.kernels.len()).sum();
         (0..kernels).try_for_each(|kernel| self.function(kernel, 0).map(drop))
     }
 
-    /// From here to [`end_capture`](Self::end_capture), what is queued is written down instead of run.
+    /// Starts a capture: until [`end_capture`](Self::end_capture), queued work is recorded instead of run.
     pub fn begin_capture(&self) -> Result<()> {
         self.bind()?;
-        // Relaxed: what a first use needs (memory, a module) may still be fetched.
+        // Relaxed: memory may still be allocated and modules loaded during the capture.
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
         // SAFETY: the stream is alive.
         unsafe { stream::begin_capture(self.stream, mode) }.map_err(|e| explain("begin a capture", e))
     }
 
-    /// The graph of what was queued since [`begin_capture`](Self::begin_capture).
+    /// The graph of the work queued since [`begin_capture`](Self::begin_capture).
     pub fn end_capture(&self) -> Result<RawGraph> {
         self.bind()?;
         // SAFETY: the stream is alive.
         let captured =
             unsafe { stream::end_capture(self.stream) }.map_err(|e| explain("end a capture", e))?;
-        // SAFETY: the graph was just made; it is not needed once it is instantiated.
+        // SAFETY: the graph was just made. It is not needed once it is instantiated.
         let ready = unsafe {
             let ready = graph::instantiate(captured, sys::CUgraphInstantiate_flags(0));
             let _ = graph::destroy(captured);
@@ -324,7 +326,7 @@ impl Driver {
     /// Queues a whole graph.
     ///
     /// # Safety
-    /// All memory its nodes use is alive.
+    /// All memory that its nodes use is alive.
     pub unsafe fn launch_graph(&self, graph: &RawGraph) -> Result<()> {
         self.bind()?;
         // SAFETY: graph and stream are alive, and so is all memory that the nodes use: promised by the caller.
@@ -337,7 +339,8 @@ impl Drop for Driver {
         if self.bind().is_err() {
             return;
         }
-        // SAFETY: all handles are this driver's own and used no more. Failures here have no one to be told to.
+        // SAFETY: this driver owns all handles, and they are not used any more. Errors are ignored: `drop` cannot
+        // return them.
         unsafe {
             let _ = stream::synchronize(self.stream);
             for module in self.modules.iter().filter_map(OnceLock::get) {

@@ -8,16 +8,16 @@ use crate::ladder::{self, Rung};
 /// One version of GEMM: a file in `kernels/gemm`.
 #[derive(Debug)]
 pub struct CudaGemmVersion {
-    /// What it rounds factors to, unless bf16 is asked for.
+    /// The precision to which it rounds factors, unless bf16 is requested.
     pub precision: Precision,
     /// Its kernels, for products of different shapes.
     pub kernels: &'static [Tiled],
-    /// The same with factors rounded to bf16, where it has them.
+    /// The same kernels with factors rounded to bf16; empty if it has none.
     pub bf16: &'static [Tiled],
 }
 
 impl CudaGemmVersion {
-    /// Its kernels for a run of this precision, and what they round factors to.
+    /// Its kernels for a run of this precision, and the precision to which they round factors.
     pub fn at(&self, precision: Precision) -> (&'static [Tiled], Precision) {
         match precision {
             Precision::Bf16 if !self.bf16.is_empty() => (self.bf16, Precision::Bf16),
@@ -111,7 +111,7 @@ pub fn rung(number: u32) -> Result<&'static Rung<CudaGemmVersion>> {
     ladder::find("gemm-rung", RUNGS, number)
 }
 
-/// The rung that runs unless another is asked for: the fastest that rounds no more than it may.
+/// The rung that runs unless another is chosen: the fastest that rounds no more than `precision` allows.
 pub fn default(precision: Precision) -> u32 {
     if precision == Precision::F32 { 7 } else { 8 }
 }

@@ -1,5 +1,5 @@
-//! General matrix multiplication on the GPU: what the rungs of [`ladder`] share on the host. It turns a
-//! product into the argument struct of `kernels/args.cuh`, picks a tile, cuts long sums, and launches.
+//! General matrix multiplication on the GPU: the host code that the rungs of [`ladder`] share. It fills the argument
+//! struct of `kernels/args.cuh` for a product, picks a tile, cuts long sums, and launches.
 
 pub mod ladder;
 
@@ -21,27 +21,27 @@ impl Mat {
         Mat { data, row: cols, col: 1 }
     }
 
-    /// The transpose of a row-major matrix that has `cols` columns as stored.
+    /// The transpose of a row-major matrix that is stored with `cols` columns.
     pub fn transposed(data: Ptr<f32>, cols: usize) -> Mat {
         Mat { data, row: 1, col: cols }
     }
 }
 
-/// What is added to each sum.
+/// The bias that is added to each sum.
 #[derive(Debug, Clone, Copy)]
 pub enum Bias {
     None,
-    /// One value a column.
+    /// One value per column.
     Columns(Ptr<f32>),
-    /// One value a row; matrix `z` of the batch takes the `z % period`-th run of them.
+    /// One value per row. Matrix `z` of the batch uses values number `z % period * m` onwards.
     Rows {
         data: Ptr<f32>,
         period: usize,
     },
 }
 
-/// The matrices of a batch: how many in each of up to four dimensions, outermost first, and how far each operand steps
-/// in them. A step of 0 uses the same matrix again: that is how an operand is broadcast.
+/// The matrices of a batch: their number along each of up to four dimensions, outermost first, and the step of each
+/// operand along them. A step of 0 uses the same matrix again, which broadcasts the operand.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch {
     pub dims: [usize; 4],
@@ -76,7 +76,7 @@ pub struct Product {
     pub c: Ptr<f32>,
     pub batch: Batch,
     pub bias: Bias,
-    /// Whether the sums are added to what C holds.
+    /// True if the sums are added to the contents of C.
     pub add: bool,
     pub relu: bool,
 }
@@ -124,7 +124,7 @@ impl Product {
     }
 }
 
-/// Kernels count a single dimension with 32 bits.
+/// Converts a size to 32 bits, with which kernels count a single dimension.
 pub(super) fn int32(what: &str, value: usize) -> Result<i32> {
     i32::try_from(value).map_err(|_| {
         Error::argument("cuda", format!("{value} {what} are more than a kernel counts"))
@@ -139,38 +139,38 @@ pub type GemmKernel = fn(&CudaCtx, Launch, Ptr<f32>, Ptr<f32>, Ptr<f32>, Gemm) -
 #[derive(Debug, Clone, Copy)]
 pub struct Tiled {
     pub kernel: GemmKernel,
-    /// Rows and columns of C that a block computes; none: each of 256 threads computes one output.
+    /// Rows and columns of C that a block computes; `None` if each of 256 threads computes one output.
     pub tile: Option<[usize; 2]>,
-    /// Threads of a block.
+    /// Threads per block.
     pub threads: u32,
-    /// Multiply-adds it does in the time in which the rung's best one does 100, all multiprocessors busy. By judgement
-    /// from the tiles' arithmetic intensity, until measured.
+    /// Speed in percent of the rung's fastest kernel, with all multiprocessors busy. Estimated from the tiles'
+    /// arithmetic intensity, not measured yet.
     pub pace: usize,
 }
 
-/// Blocks that keep a large GPU busy: two for each of an H100's 132 multiprocessors. A constant, so that sums are cut
-/// in the same way on every GPU.
+/// Blocks that keep a large GPU busy: two per multiprocessor of an H100, which has 132. A constant, so that sums are
+/// cut in the same way on every GPU.
 const BUSY: usize = 264;
-/// A part of a sum has at least this many terms: shorter ones would be mostly waiting and adding up.
+/// The fewest terms of a part of a sum: shorter parts would mostly wait and be added.
 const LEAST_TERMS: usize = 256;
-/// Parts are a multiple of this, so that loads of four stay aligned.
+/// The terms of a part are a multiple of this, so that loads of four floats stay aligned.
 const TERMS_ALIGN: usize = 32;
-/// Blocks of a grid in z.
+/// The most blocks of a grid in z.
 const DEPTH: usize = 65_535;
 
-/// Into how many parts to cut sums of `k` terms, when there are this many tiles.
+/// The number of parts into which to cut sums of `k` terms, if there are this many tiles.
 pub(super) fn splits(tiles: usize, k: usize) -> usize {
     (BUSY / tiles.max(1)).min(k / LEAST_TERMS).max(1)
 }
 
-/// Terms of each part, and how many parts there are then.
+/// The terms of each part, and the resulting number of parts.
 pub(super) fn cut(k: usize, splits: usize) -> [usize; 2] {
     let terms = k.div_ceil(splits).next_multiple_of(TERMS_ALIGN).min(k).max(1);
     [terms, k.div_ceil(terms).max(1)]
 }
 
 impl Tiled {
-    /// Tiles of C, and parts of each sum.
+    /// The number of tiles of C, and of parts of each sum.
     fn grid(&self, p: &Product) -> [usize; 2] {
         match self.tile {
             None => [(p.m * p.n).div_ceil(self.threads as usize), 1],
@@ -181,8 +181,8 @@ impl Tiled {
         }
     }
 
-    /// How long a product takes, in units that only compare: the rounds in which the GPU's multiprocessors get through
-    /// the blocks, times a block's work, plus what adding up the parts costs.
+    /// The estimated time of a product, in arbitrary units: the rounds that the GPU's multiprocessors need for all
+    /// blocks, times a block's work, plus the cost of adding the parts.
     fn cost(&self, p: &Product) -> usize {
         let Some([rows, cols]) = self.tile else { return 0 };
         let [tiles, splits] = self.grid(p);
@@ -199,7 +199,7 @@ impl Tiled {
     /// Runs the product.
     ///
     /// # Errors
-    /// A dimension beyond 2^31 - 1; no memory for the parts of long sums; the driver refusing.
+    /// A dimension is beyond 2^31 - 1, there is no memory for the parts of long sums, or the driver refuses.
     pub fn run(&self, cx: &CudaCtx, p: &Product) -> Result<()> {
         if p.m * p.n * p.batch.len() == 0 {
             return Ok(());
@@ -230,15 +230,15 @@ impl Tiled {
     }
 }
 
-/// Adds up `g.splits` parts of `size` sums each, in their order, and finishes them.
+/// Adds `g.splits` parts of `size` sums each, in order, then adds the bias and applies the rectifier.
 pub(super) fn sum_splits(cx: &CudaCtx, parts: Ptr<f32>, c: Ptr<f32>, size: usize, g: Gemm) -> Result<()> {
     kernels::gemm_sum_splits_f32(cx, Launch::over(size), parts, c, g)
 }
 
-/// `C = A B` and the like by the rung this context chose.
+/// Computes a product with the rung that this context uses.
 ///
 /// # Errors
-/// As [`Tiled::run`].
+/// As for [`Tiled::run`].
 pub fn gemm(cx: &CudaCtx, p: &Product) -> Result<()> {
     Tiled::best(ladder::kernels_of(cx), p).run(cx, p)
 }
