@@ -1,4 +1,4 @@
-//! Turns `kernels/` into what the crate embeds: PTX, and a typed launch function for every kernel.
+//! Turns `kernels/` into the files that the crate embeds: PTX, and a typed launch function per kernel.
 //!
 //! | input | output in `OUT_DIR` |
 //! |---|---|
@@ -6,11 +6,11 @@
 //! | their `extern "C" __global__ void name(...)` lines | `kernels.rs`: a launch function each, so that an argument of the wrong type does not compile |
 //! | `kernels/args.cuh` | the `#[repr(C)]` twins of its structs, in `kernels.rs` too |
 //!
-//! nvcc is `$NVCC`, or that of `$CUDA_HOME`, `$CUDA_PATH`, `$PATH` or `/usr/local/cuda`, and nowhere else.
-//! `RECEPTIVE_KERNELS=nvcc|prebuilt` decides by hand, `RECEPTIVE_UPDATE_PREBUILT=1` also writes `kernels/prebuilt`.
+//! nvcc is `$NVCC`, else the first one in `$CUDA_HOME`, `$CUDA_PATH`, `$PATH` and `/usr/local/cuda`.
+//! `RECEPTIVE_KERNELS=nvcc|prebuilt` chooses by hand. `RECEPTIVE_UPDATE_PREBUILT=1` also writes `kernels/prebuilt`.
 //!
-//! Each prebuilt file says from which sources it was made. A kernel that was edited since is an error here, not a wrong
-//! result later.
+//! Each prebuilt file contains the hash of its sources. If a kernel was edited since, the build fails, instead of
+//! giving wrong results later.
 
 #[path = "build/declarations.rs"]
 mod declarations;
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() {
-    // The engine's manifest lies two folders below the sources.
+    // The engine's manifest is two folders below the sources.
     let top = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("../..");
     for watched in ["build.rs", "build", "kernels"] {
         println!("cargo:rerun-if-changed={}", top.join(watched).display());
@@ -53,7 +53,7 @@ struct Source {
     /// `gemm_01_naive` for `gemm/01_naive.cu`.
     name: String,
     text: String,
-    /// Of this file and of every header.
+    /// The hash of this file and every header.
     hash: String,
 }
 
@@ -85,7 +85,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Makes `OUT_DIR/NAME.ptx` of every source. Returns what they were made with.
+/// Makes `OUT_DIR/NAME.ptx` from every source. Returns the name of the tool that made them.
 fn compile(sources: &[Source], root: &Path, out: &Path) -> String {
     let mode = env::var(MODE).unwrap_or_default();
     let nvcc = match &*mode {
@@ -103,7 +103,7 @@ fn compile(sources: &[Source], root: &Path, out: &Path) -> String {
             let text = fs::read_to_string(&file).unwrap_or_else(|e| {
                 refuse(&format!("there is no nvcc, and {} cannot be read: {e}", file.display()))
             });
-            // A checkout may have turned line ends into those of its system.
+            // A checkout may have changed the line ends to those of its system.
             let text = text.replace('\r', "");
             if !text.starts_with(&stamp(source)) {
                 refuse(&format!(
@@ -116,7 +116,7 @@ fn compile(sources: &[Source], root: &Path, out: &Path) -> String {
         }
         return "prebuilt PTX".to_owned();
     };
-    // What an earlier build made of the same sources with the same nvcc is kept.
+    // PTX that an earlier build made from the same sources with the same nvcc is kept.
     let head = |source: &Source| format!("{}// {}\n", stamp(source), nvcc.version);
     let file = |source: &Source| out.join(format!("{}.ptx", source.name));
     let current =
@@ -143,7 +143,7 @@ fn stamp(source: &Source) -> String {
     format!("// made from {} and the headers, sha256 {}\n", source.name, source.hash)
 }
 
-/// The text of a file, whatever the line ends it was checked out with.
+/// The text of a file, with line ends normalised.
 fn read(path: &Path) -> String {
     fs::read_to_string(path)
         .unwrap_or_else(|e| fail(&format!("cannot read {}: {e}", path.display())))
@@ -164,7 +164,7 @@ fn fail(what: &str) -> ! {
     std::process::exit(1)
 }
 
-/// As [`fail`], where there are three ways out.
+/// Like [`fail`], and lists three ways to solve it.
 fn refuse(what: &str) -> ! {
     fail(&format!(
         "feature `cuda`: {what}.\n  \

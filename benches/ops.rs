@@ -1,13 +1,13 @@
-//! `cargo bench --bench ops -- [--save-baseline NAME] [--baseline NAME] [--sample-size N] [FILTER]`: every large case of every
-//! op, forward and backward, in f32.
+//! `cargo bench --bench ops -- [--save-baseline NAME] [--baseline NAME] [--sample-size N] [FILTER]`: every large case
+//! of every op, forward and backward, in f32.
 //!
-//! `RECEPTIVE_DEVICE=cuda` runs them on a GPU; a run is timed until the device has finished it.
+//! `RECEPTIVE_DEVICE=cuda` runs them on a GPU. A run is timed until the device has finished it.
 //!
-//! `engine` is the exception: tensors of four elements, where all time goes to what is around a loop: checks, memory,
-//! recording, and the way back.
+//! `engine` is different: it uses tensors of four elements, so that all time goes to the work around a loop: checks,
+//! memory, recording, and backward.
 //!
-//! A case is checked against f64 before it is timed. Rates are floating point operations (`elem/s`) and bytes of inputs
-//! and outputs a second.
+//! A case is checked against f64 before it is timed. Rates are per second: floating point operations (`elem/s`), and
+//! bytes of inputs and outputs.
 
 use criterion::{BatchSize, Criterion, Throughput};
 use receptive::ops::{Call, Case, OPS, OpSpec, Tag};
@@ -67,7 +67,7 @@ fn large_cases() -> impl Iterator<Item = (&'static OpSpec, Case)> {
     OPS.iter().copied().flat_map(large)
 }
 
-/// What each case is called, forward and backward.
+/// The names of all cases, forward and backward.
 fn names() -> Result<Vec<String>> {
     let mut names = Vec::new();
     for (spec, case) in large_cases() {
@@ -84,12 +84,12 @@ fn group(spec: &OpSpec, case: &Case) -> String {
     format!("{}/{}", spec.name, case.label)
 }
 
-/// The call of a case on tensors without elements: how much there is to do.
+/// The call of a case on tensors without data. It tells how much work there is.
 fn shapes(spec: &'static OpSpec, case: &Case) -> Result<Call> {
     spec.call(&case.attrs, &cases::shapes(case, DType::F32)?)
 }
 
-/// The filter as Criterion's regular expression for just this text.
+/// The filter as a regular expression for Criterion that matches exactly this text.
 fn literal(filter: &str) -> String {
     let escaped = |c: char| if r"\.+*?()|[]{}^$#&-~".contains(c) { format!("\\{c}") } else { c.to_string() };
     filter.chars().map(escaped).collect()
@@ -98,7 +98,7 @@ fn literal(filter: &str) -> String {
 /// The benches of [`engine`].
 const ENGINE: [&str; 3] = ["add", "add, recorded", "backward of a chain, elements are its nodes"];
 
-/// What an op costs besides its loop: one run of it, recorded or not, and a node's share of a backward pass.
+/// The cost of an op besides its loop: one run, recorded or not, and a node's share of a backward pass.
 fn engine(criterion: &mut Criterion, device: &Device) {
     const NODES: usize = 1000;
     let x = Tensor::zeros(device, &[4], DType::F32).expect("four numbers");
@@ -116,7 +116,7 @@ fn engine(criterion: &mut Criterion, device: &Device) {
 
 fn bench(criterion: &mut Criterion, spec: &'static OpSpec, case: &Case, device: &Device) {
     let mut group = criterion.benchmark_group(group(spec, case));
-    // Elements are drawn only when the filter lets the case run.
+    // Elements are drawn only if the filter selects the case.
     let shapes = shapes(spec, case).expect("a valid case");
     let bytes = shapes.bytes().expect("a valid case");
     group.throughput(Throughput::ElementsAndBytes { elements: shapes.flops(), bytes });

@@ -1,9 +1,9 @@
-//! `cargo bench --bench step -- [--threads N] [--seconds S] [--save FILE] [--baseline FILE] [FILTER]`: whole training steps
-//! of the step table's networks ([`receptive::testing::step_cases`]).
+//! `cargo bench --bench step -- [--threads N] [--seconds S] [--save FILE] [--baseline FILE] [FILTER]`: whole training
+//! steps of the step table's networks ([`receptive::testing::step_cases`]).
 //!
-//! A step is forward, loss, backward and SGD with momentum. Each network runs in a process of its own, so that its peak memory
-//! is its own too. `--save` writes the figures as JSON; `--baseline` reads such a file and shows, case by case, how many times
-//! faster this run is, their geometric mean, and a mark where it is slower by more than 5 %.
+//! A step is forward, loss, backward and SGD with momentum. Each network runs in a process of its own, so that its peak
+//! memory can be measured. `--save` writes the figures as JSON. `--baseline` reads such a file. It shows for each case
+//! how many times faster this run is, marks cases that are slower by more than 5 %, and shows the geometric mean.
 
 use receptive::cpu::{CpuCtx, CpuOptions};
 use receptive::testing::bench::{Arguments, Provenance, release_build};
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-/// A case slower than its baseline by more than this part is marked: the machine's own noise is less.
+/// A case is marked if it is slower than its baseline by more than this part. The machine's noise is less.
 const SLOWER: f64 = 0.05;
 
 /// What `--save` writes and `--baseline` reads.
@@ -46,7 +46,7 @@ fn run() -> Result<()> {
     if let Some(name) = arguments.text("--case") {
         return one(name, threads, seconds);
     }
-    // Read first: a baseline that is not there is no news for after the measurement.
+    // The baseline is read first, so that a missing file is reported before the measurement.
     let baseline = arguments.text("--baseline").map(read).transpose()?;
     let cx = CpuCtx::new(&CpuOptions::with_threads(threads))?;
     let provenance = Provenance::new(cx.threads(), cx.simd(), "median of at least 5 steps");

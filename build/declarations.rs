@@ -1,5 +1,5 @@
-//! Reads kernels' declarations and the structs they take. The grammar is small on purpose: a declaration it cannot read
-//! is an error, so every kernel has a launch function.
+//! Reads the declarations of kernels and of the structs that they take. The grammar is small on purpose. A declaration
+//! that it cannot read is an error, so every kernel has a launch function.
 
 use crate::fail;
 
@@ -32,7 +32,7 @@ pub struct Struct {
 
 const KERNEL: &str = "extern \"C\" __global__ void";
 
-/// The kernels of a file, in its order.
+/// The kernels of a file, in the order of the file.
 pub fn kernels(file: &str, text: &str) -> Vec<Kernel> {
     let text = without_comments(text);
     text.split(KERNEL)

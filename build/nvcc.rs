@@ -1,4 +1,4 @@
-//! Finding nvcc, and running it.
+//! Finds nvcc and runs it.
 
 use crate::{Source, fail, read, refuse, write};
 use std::env;
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Every GPU since the A100 runs this; the driver translates it for newer ones.
+/// The compute capability to compile for. Every GPU since the A100 runs it; the driver translates it for newer ones.
 const ARCH: &str = "80";
-/// nvcc stamps its own instruction set version, whatever the code uses, and a driver older than that refuses it.
-/// So the stamp is lowered to the first of these that assembles.
+/// nvcc writes its own PTX version into the file, whatever the code uses, and an older driver refuses that version. So
+/// the version is lowered to the first of these that assembles.
 const ISA_VERSIONS: [&str; 4] = ["7.0", "7.1", "7.4", "7.8"];
 
 pub struct Nvcc {
@@ -36,10 +36,10 @@ fn open(program: PathBuf) -> Option<Nvcc> {
     Some(Nvcc { version: format!("nvcc {version}"), program })
 }
 
-/// Where nvcc's own data happen to lie decides a few registers and loads: of the same source it makes one of several PTX,
-/// each right. A committed file is one of them.
+/// nvcc's output is not deterministic: a few registers and loads depend on where its own data lie in memory. All
+/// outputs for a source are correct, and a committed file is one of them.
 impl Nvcc {
-    /// `OUT/NAME.ptx` of every source, as many at once as there are cores.
+    /// Makes `OUT/NAME.ptx` from every source, with one compiler per core at a time.
     pub fn compile_all(&self, sources: &[&Source], root: &Path, out: &Path) {
         let next = AtomicUsize::new(0);
         let worker = || {
@@ -56,7 +56,7 @@ impl Nvcc {
 
     fn compile(&self, source: &Source, root: &Path, ptx: &Path) {
         let mut command = Command::new(&self.program);
-        // No -lineinfo: it would write this machine's paths into the PTX. The working folder keeps them out of names.
+        // No -lineinfo: it would write this machine's paths into the PTX. Relative paths keep them out of names.
         command
             .current_dir(root)
             .args(["-ptx", "-O3", "-std=c++17", "-I", "."])
@@ -73,11 +73,11 @@ impl Nvcc {
         self.lower_version(ptx);
     }
 
-    /// Stamps the lowest version that assembles. Without `ptxas` beside nvcc the file stays as it is.
+    /// Writes the lowest version that assembles. If there is no `ptxas` beside nvcc, the file stays unchanged.
     fn lower_version(&self, ptx: &Path) {
         let ptxas = self.program.with_file_name("ptxas");
         let text = read(ptx);
-        // A hint that nvcc 13 leaves beside loads; nothing but it asks for version 8.3.
+        // nvcc 13 writes this hint next to loads. Only the hint needs version 8.3, so it is removed.
         let needed: Vec<&str> =
             text.lines().filter(|line| !line.contains(".pragma \"used_bytes_mask")).collect();
         for version in ISA_VERSIONS {

@@ -5,7 +5,7 @@ use crate::{Source, fail};
 use std::fmt::Write;
 use std::path::Path;
 
-/// The text of `kernels.rs`. `ptx` is the folder of the PTX files, where they are embedded.
+/// The text of `kernels.rs`. `ptx` is the folder of the PTX files, if they are embedded.
 pub fn bindings(sources: &[Source], args: &str, ptx: Option<&Path>, from: &str) -> String {
     let mut text = String::new();
     let mut structs = declarations::structs("args.cuh", args);
@@ -14,7 +14,7 @@ pub fn bindings(sources: &[Source], args: &str, ptx: Option<&Path>, from: &str) 
         let members = |member: &dyn Fn(&Field) -> String| -> String {
             s.fields.iter().map(|f| format!("{}: {},\n", name(&f.name), member(f))).collect()
         };
-        // Written out: the derived one stops at arrays of 32.
+        // `Default` is written out, because it cannot be derived for arrays longer than 32.
         let zero = |f: &Field| {
             f.ty.array.map_or("Default::default()".to_owned(), |n| format!("[Default::default(); {n}]"))
         };
@@ -53,8 +53,9 @@ pub fn bindings(sources: &[Source], args: &str, ptx: Option<&Path>, from: &str) 
     text
 }
 
-/// The fields with a name for each gap that C++ leaves in front of 8 bytes and at the end: a kernel's arguments are copied with
-/// all their bytes, and every byte has a value then. What lay there before could look like an address.
+/// The fields, plus a named field for each gap that C++ leaves before a field of 8 bytes and at the end. A kernel's
+/// arguments are copied with all their bytes, and so every byte has a defined value. Old contents of a gap could look
+/// like an address.
 fn padded(fields: Vec<Field>) -> Vec<Field> {
     let (mut all, mut half) = (Vec::new(), false);
     let gap = |number: usize| {
@@ -93,7 +94,7 @@ fn launch_function(text: &mut String, file: &str, kernel: &declarations::Kernel,
     );
 }
 
-/// Single capitals are matrices, as in the kernels; Rust wants them small.
+/// A Rust name for a kernel's argument: lower case (kernels name matrices by single capitals), and no keyword.
 fn name(name: &str) -> String {
     let lower = name.to_lowercase();
     if ["in", "ref", "type", "where", "move", "loop", "box"].contains(&&*lower) {

@@ -16,22 +16,22 @@ use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
 
-/// Seconds beyond which one run of a loop is not waited for.
+/// A loop is not timed on a rung where one run would take more seconds than this.
 const PATIENCE: f64 = 0.5;
-/// As [`LOOPS`].
+/// In the order of [`LOOPS`].
 const THREE: [Loop; 3] = [Loop::Forward, Loop::GradInput, Loop::GradWeight];
-/// What a rung's speed is judged by, before a layer is given to it.
+/// The small layer from which a rung's speed is estimated.
 const PROBE: [usize; 3] = [8, 16, 32];
 
 /// A rung of either ladder.
 struct Rung {
     number: u32,
     name: &'static str,
-    /// How to run with it.
+    /// The options of a context that runs it.
     options: CpuOptions,
-    /// Seconds of a floating point operation, judged by a small layer.
+    /// Estimated seconds per floating point operation, from a small layer.
     pace: f64,
-    /// Whether it can compute a layer.
+    /// True if it can compute a layer.
     supports: fn(&Geometry) -> bool,
 }
 
@@ -43,7 +43,7 @@ struct Row<'a> {
     r#loop: &'static str,
     rung: u32,
     name: &'static str,
-    /// Whether training takes it.
+    /// True if training uses it.
     trains: bool,
     flops: f64,
     seconds: Times,
@@ -52,7 +52,7 @@ struct Row<'a> {
 #[derive(Serialize)]
 struct Report<'a> {
     provenance: Provenance,
-    /// Of all threads, and of one.
+    /// The peak of all threads, and of one.
     roof: Roof,
     roof_of_one: Roof,
     rows: Vec<Row<'a>>,
@@ -99,7 +99,7 @@ pub fn run(threads: usize, arguments: &Arguments, json: Option<&str>) -> Result<
     }
 }
 
-/// The numbers of the rungs that training takes for a layer's loops.
+/// The numbers of the rungs that training uses for a layer's loops.
 fn in_training(layer: &Layer, simd: Simd) -> [u32; 3] {
     match layer.op {
         "linear" => [products::DEFAULT; 3],
@@ -107,7 +107,7 @@ fn in_training(layer: &Layer, simd: Simd) -> [u32; 3] {
     }
 }
 
-/// Lists the loops whose fastest rung is not the one that training takes, if the difference is worth a line.
+/// Lists the loops whose fastest rung is not the one that training uses, if the difference is large enough.
 fn print_missed(rows: &[Row]) {
     println!("\nloops where another rung is faster by more than 5 % than the one in training:");
     for row in rows.iter().filter(|row| row.trains) {
@@ -130,7 +130,7 @@ fn write(file: &str, report: &Report) -> Result<()> {
     std::fs::write(file, text).map_err(|e| Error::io(Path::new(file), "write", e))
 }
 
-/// The rungs that this processor has the instructions for.
+/// The rungs whose instructions this processor has.
 fn gemm_rungs(cx: &CpuCtx) -> Result<Vec<Rung>> {
     let probe = Layer::linear("probe", 128, 128, 128);
     let new = |rung: &ladder::Rung<GemmVersion>| {
@@ -158,7 +158,7 @@ fn conv_rungs(cx: &CpuCtx) -> Result<Vec<Rung>> {
     convolutions::RUNGS.iter().map(new).collect()
 }
 
-/// The rung with its pace on `probe`: that of its slowest loop.
+/// The rung with its pace on `probe`, which is the pace of its slowest loop.
 fn paced(rung: Rung, probe: &Layer) -> Result<Rung> {
     let once = |run: &mut dyn FnMut()| {
         let mut seconds = || {
@@ -173,7 +173,7 @@ fn paced(rung: Rung, probe: &Layer) -> Result<Rung> {
     Ok(Rung { pace: slowest / probe.flops(), ..rung })
 }
 
-/// The times of a layer's three loops, as `clock` takes them.
+/// The times of a layer's three loops, measured by `clock`.
 fn time(layer: &Layer, cx: &CpuCtx, clock: impl Fn(&mut dyn FnMut()) -> Times) -> [Times; 3] {
     let [mut x, mut w, mut y] = layer.sizes().map(noise);
     let g = &layer.g;
@@ -194,7 +194,7 @@ fn time(layer: &Layer, cx: &CpuCtx, clock: impl Fn(&mut dyn FnMut()) -> Times) -
     ]
 }
 
-/// Seconds of 5 to 200 runs, about a fifth of a second of them, after one to warm up.
+/// The seconds of 5 to 200 runs, about a fifth of a second in all, after one run to warm up.
 fn clock(run: &mut dyn FnMut()) -> Times {
     run();
     let (mut times, begin) = (Vec::new(), Instant::now());

@@ -47,7 +47,7 @@ pub fn run(cx: &CudaCtx, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Random numbers: zeros would be multiplied with less power, and faster.
+/// Random numbers: with zeros the GPU would use less power and run faster.
 fn filled(cx: &CudaCtx, n: usize) -> Result<DeviceBuffer> {
     let buffer = cx.scratch::<f32>(n)?;
     cx.upload(buffer.ptr(), &noise(n))?;
@@ -108,7 +108,7 @@ fn conv_lines(
     Ok(())
 }
 
-/// The seconds of a run by the device's clock: at least 5 runs, about a fifth of a second of them.
+/// The seconds per run by the device's clock: at least 5 runs, about a fifth of a second in all.
 fn time(cx: &CudaCtx, run: &dyn Fn() -> Result<()>) -> Result<Times> {
     let once = || -> Result<f64> {
         let start = cx.mark()?;

@@ -1,17 +1,19 @@
-//! `cargo bench --bench ladder -- [--device auto|cpu|cuda] [--threads N] [--json FILE] [FILTER]`: both ladders, rung by rung.
+//! `cargo bench --bench ladder -- [--device auto|cpu|cuda] [--threads N] [--json FILE] [FILTER]`: both ladders, rung by
+//! rung.
 //!
-//! A rung is checked against f64 before it is timed. A line gives the median time of one loop, operations and bytes a second
-//! (inputs and outputs counted once), the percentage of the fastest rung, and the percentage of the roof that this very
-//! run measured:
+//! A rung is checked against f64 before it is timed. A line gives the median time of one loop, operations and bytes per
+//! second (inputs and outputs counted once), the percentage of the fastest rung's speed, and the percentage of the peak
+//! that the same run measured:
 //!
-//! - on the CPU, of the multiply-adds that all threads together can do; memory sets no roof there, as what fits a cache is
-//!   faster. Winograd multiplies less than is counted and may pass it;
-//! - on a GPU, of the time that f32 multiply-adds or memory would need if nothing else were in the way. Tensor cores may
-//!   pass it.
+//! - on the CPU, the peak is the multiply-adds that all threads together can do. Memory is not part of it, because data
+//! in
+//!   a cache are faster. Winograd multiplies less than is counted, so it may exceed 100 %;
+//! - on a GPU, the peak is the time that f32 multiply-adds or memory alone would need. Tensor cores may exceed 100 %.
 //!
-//! The CPU is shown every distinct layer of the networks in the step table ([`receptive::testing::layers::all`]), the GPU a
-//! few of every kind. The rung that training takes for a layer is marked, and at the end the CPU's run lists where another was
-//! faster: what the choice by shape ([`receptive::cpu::conv2d::ladder::choose`]) is measured by. `--json` writes the CPU's figures; `tests/peer/convs.py` puts PyTorch's beside them.
+//! The CPU runs every distinct layer of the networks in the step table ([`receptive::testing::layers::all`]), the GPU a
+//! few of every kind. The rung that training uses for a layer is marked. At the end, the CPU's run lists the layers
+//! where another rung was faster, which judges the choice by shape ([`receptive::cpu::conv2d::ladder::choose`]).
+//! `--json` writes the CPU's figures, and `tests/peer/convs.py` shows PyTorch's beside them.
 
 mod cpu;
 mod cuda;

@@ -1,4 +1,4 @@
-//! The check before, and the table after.
+//! The check before the timing, and the table after it.
 
 use receptive::core::table::aligned;
 use receptive::inspect::Roof;
@@ -11,21 +11,21 @@ use receptive::{Device, Result};
 pub struct Line {
     pub rung: String,
     pub times: [Times; 3],
-    /// For which loops training takes this rung.
+    /// The loops for which training uses this rung.
     pub trains: [bool; 3],
 }
 
-/// The most f64 work that a check may cost.
+/// A check with more f64 operations than this is left out.
 const CHECKED: f64 = 2e11;
 
-/// The exact answers of a layer, which its rungs are checked against.
+/// The exact results of a layer, against which its rungs are checked.
 pub struct Check<'a> {
     layer: &'a Layer,
     reference: Option<Reference>,
 }
 
 impl<'a> Check<'a> {
-    /// Computes them, unless there is too much to compute.
+    /// Computes the results, unless there is too much to compute.
     pub fn new(layer: &'a Layer, exact: &Device) -> Result<Check<'a>> {
         let spec = receptive::ops::find(layer.op)?;
         if layer.flops() > CHECKED {
@@ -35,7 +35,7 @@ impl<'a> Check<'a> {
         Ok(Check { layer, reference: Some(Reference::new(spec, &layer.case(), exact)?) })
     }
 
-    /// Compares a device, which moves factors by up to `rounding`.
+    /// Compares a device that rounds factors by up to `rounding`.
     pub fn passes(&self, rung: &str, device: &Device, rounding: f64) {
         if let Some(reference) = &self.reference
             && let Err(failure) = reference.check(device, rounding)
@@ -45,7 +45,7 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Of the roof, the part of one loop's work that was reached in so many seconds.
+/// The part of the peak that one loop of a layer reached, given its seconds.
 pub type OfRoof<'a> = &'a dyn Fn(&Layer, f64) -> Option<f64>;
 
 pub fn print(layer: &Layer, lines: &[Line], of_roof: OfRoof) {
@@ -75,7 +75,7 @@ pub fn print(layer: &Layer, lines: &[Line], of_roof: OfRoof) {
     }
 }
 
-/// The roof in words.
+/// The peak in words.
 pub fn words(roof: Roof) -> String {
     format!("{:.1} GFLOP/s of f32 multiply-adds, {:.1} GB/s copied", roof.flops / 1e9, roof.bytes / 1e9)
 }
