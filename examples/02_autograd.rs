@@ -1,4 +1,4 @@
-//! Lesson 2: gradients. Every op that touches a tensor with `requires_grad` leaves a note on a tape; `backward` reads the
+//! Lesson 2: gradients. Every op that reads a tensor with `requires_grad` is recorded on a tape. `backward` reads the
 //! tape from its end.
 //!
 //!     cargo run --release --example 02_autograd
@@ -15,9 +15,9 @@ fn main() -> Result<()> {
     println!("y = {y}\ndy/dx     = {}", x.grad().expect("x is a leaf"));
     println!("by hand   = [5.0000, -1.0000, 4.0000]");
 
-    // x was used three times; its gradient is the sum over all uses. Only the engine adds, in the tape's order.
+    // x was used three times, so its gradient is the sum over all uses. The engine adds them in the tape's order.
 
-    // The same by finite differences: shake each element a little and watch y.
+    // The same by finite differences: change each element a little and see how y changes.
     let f = |values: &[f64]| values.iter().map(|x| x * x + 3.0 * x).sum::<f64>();
     let shaken: Vec<f64> = (0..3)
         .map(|i| {

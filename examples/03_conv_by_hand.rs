@@ -1,4 +1,4 @@
-//! Lesson 3: a convolution by hand, as the library does it, and as a matrix product.
+//! Lesson 3: a convolution three ways: by hand, by the library, and as a matrix product.
 //!
 //!     cargo run --release --example 03_conv_by_hand
 
@@ -12,12 +12,13 @@ const OUT: usize = H - K + 1;
 fn main() -> Result<()> {
     let cpu = Device::cpu()?;
 
-    // A bright square on dark ground, and a kernel that answers to vertical edges.
+    // A bright square on a dark ground, and a kernel that detects vertical edges.
     let bright = |i: usize, j: usize| f32::from((1..5).contains(&i) && (2..5).contains(&j));
     let image: Vec<f32> = (0..H * H).map(|p| bright(p / H, p % H)).collect();
     let kernel = [-1f32, 0.0, 1.0, -2.0, 0.0, 2.0, -1.0, 0.0, 1.0]; // Sobel
 
-    // By hand: at each place, multiply the patch under the kernel with it, element by element, and sum up.
+    // By hand: at each position, multiply the patch under the kernel by the kernel, element by element, and add the
+    // products.
     let mut by_hand = vec![0f32; OUT * OUT];
     for i in 0..OUT {
         for j in 0..OUT {

@@ -1,8 +1,8 @@
-//! Lesson 4: a network, from layers to a trained LeNet-5, with nothing hidden in a trainer.
+//! Lesson 4: a network, from layers to a trained LeNet-5, with the whole training loop written out.
 //!
 //!     cargo run --release --example 04_lenet_mnist
 //!
-//! Trains on MNIST where it is on this machine (`receptive data fetch mnist`), else on the embedded Fashion-MNIST sample.
+//! Trains on MNIST if it is on this machine (`receptive data fetch mnist`), else on the embedded Fashion-MNIST sample.
 
 use receptive::data::{DataDirs, Loader, LoaderOptions, load};
 use receptive::nn::{Conv2d, Ctx, Flatten, Linear, LogSoftmax, Loss, MaxPool2d, ModuleExt, Relu, Sequential};
@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     net.init(&cpu, DType::F32, 0)?;
     println!("{} parameters", net.num_parameters());
 
-    // Batches are made ahead by a thread of their own, in an order drawn anew each epoch.
+    // A separate thread makes batches in advance, in an order that is drawn again each epoch.
     let options = LoaderOptions::new(64, splits.normalizer(splits.facts.normalization)?, cpu.clone());
     let shuffled = LoaderOptions { shuffle: Some(Key::new(0).child("shuffle")), ..options.clone() };
     let train = Loader::new(splits.train.clone(), shuffled)?;
@@ -44,7 +44,7 @@ fn main() -> Result<()> {
     for epoch in 0..2 {
         for batch in train.epoch(epoch, 0)? {
             let batch = batch?;
-            // The five lines of every training loop: forget old gradients, forward, loss, backward, update.
+            // The five lines of every training loop: clear old gradients, forward, loss, backward, update.
             adam.zero_grad();
             let cx = Ctx::train("lenet5", Key::new(0).child("forward").step(adam.steps()));
             let loss = Loss::Nll

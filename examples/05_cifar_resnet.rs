@@ -1,9 +1,9 @@
-//! Lesson 5: a residual network. Why deep networks need the shortcut, and what a real training run adds to the five lines:
-//! images varied at random, batch norm, a learning rate that rises and falls.
+//! Lesson 5: a residual network. Why deep networks need the shortcut, and what a real training run adds to the five
+//! lines: images varied at random, batch norm, a learning rate that rises and falls.
 //!
 //!     cargo run --release --example 05_cifar_resnet
 //!
-//! Trains on 1,000 images of CIFAR-10 where it is on this machine, else of the embedded Fashion-MNIST sample.
+//! Trains on 1,000 images of CIFAR-10 if it is on this machine, else of the embedded Fashion-MNIST sample.
 
 use receptive::data::{Augment, DataDirs, Dataset, Loader, LoaderOptions, Normalization, load, stratified};
 use receptive::models::{self, ModelConfig};
@@ -16,15 +16,16 @@ use std::sync::Arc;
 fn main() -> Result<()> {
     let cpu = Device::cpu()?;
 
-    // Before any training: send a gradient of norm 1 back through a pile of convolutions, and measure what arrives.
+    // Before any training: send a gradient of norm 1 back through a stack of convolutions, and measure the norm at the
+    // input.
     println!("gradient that arrives at the input, of norm 1 at the output:");
     println!("{:>6} {:>12} {:>16}", "layers", "one by one", "with shortcuts");
     for depth in [1, 4, 16, 64] {
         println!("{depth:6} {:12.1e} {:16.1e}", arriving(&cpu, depth, false)?, arriving(&cpu, depth, true)?);
     }
-    // Each layer shrinks it, and 64 factors below 1 leave nothing to learn from. A block x + f(x) has the derivative
-    // 1 + f'(x): whatever f does, the 1 lets the gradient through. Now it grows instead, block by block; batch norm inside
-    // the blocks keeps that in bounds.
+    // Each layer shrinks the gradient, and after 64 factors below 1 it is too small to learn from. A block x + f(x) has
+    // the derivative 1 + f'(x): whatever f does, the 1 lets the gradient through. Now the gradient grows from block to
+    // block instead. Batch norm inside the blocks limits that.
 
     let dirs = DataDirs::from_env(None);
     let splits = load("cifar10", &dirs).or_else(|_| {
@@ -36,30 +37,31 @@ fn main() -> Result<()> {
     let train = Arc::new(stratified(&splits.train, 1000, Some(Key::new(0)))?);
     let val = Arc::new(stratified(&splits.val, 500, None)?);
 
-    // The notebook's ResNet: 14 layers with weights in three stages, each with half the side and twice the channels of the
-    // one before. It averages over whatever side is left, so 28x28 images fit it as 32x32 ones do.
+    // The notebook's ResNet: 14 layers with weights in three stages. Each stage has half the side and twice the
+    // channels of the one before. At the end it averages over all remaining pixels, so it takes 28x28 images as well as
+    // 32x32 ones.
     let image = splits.facts.size.fixed().expect("both sets have images of one size");
     let spec = models::find("resnet-cifar")?;
     let net = spec.build(&ModelConfig::new(image, splits.train.classes().len()))?;
     net.init(&cpu, DType::F32, 0)?;
     println!("\n{}: {} images of {image:?}, {} parameters", splits.name, train.len(), net.num_parameters());
 
-    // Each epoch sees every image padded, perhaps mirrored, and cropped anew: a cat moved by two pixels is still a cat. What
-    // judges sees it as it is. The statistics make each channel's mean 0 and deviation 1.
+    // In each epoch, every image is padded, perhaps mirrored, and cropped at random: a cat moved by two pixels is still
+    // a cat. Validation uses the unchanged images. The statistics make each channel's mean 0 and deviation 1.
     let (varied, plain) = splits.pipelines(Augment::Standard, None, Normalization::Statistics)?;
     let shuffle = Some(Key::new(0).child("shuffle"));
     let train_options = LoaderOptions { shuffle, ..LoaderOptions::new(50, varied, cpu.clone()) };
     let train = Loader::new(train, train_options)?;
     let val = Loader::new(val, LoaderOptions::new(250, plain, cpu.clone()))?;
 
-    // The trainer is lesson 4's loop, and keeps the weights of the best epoch. The rate starts low, where the weights are
-    // random and gradients wild, and ends low, where a large step would jump over the minimum.
+    // The trainer is lesson 4's loop, and keeps the weights of the best epoch. The learning rate starts low, because
+    // the weights are random and gradients large. It ends low, because a large step would jump over the minimum.
     let config =
         RunConfig { scheduler: Schedule::OneCycle.to_string(), ..RunConfig::plain("resnet-cifar", 5, 0.003) };
     let adam = Box::new(Adam::new(net.trainable()?, 0.0)?);
     Trainer::new(&*net, spec.loss, adam, config)?.callback(Print).fit(&train, &val)?;
 
-    // One number hides what a network has not understood. This does not.
+    // The accuracy does not say which classes the network confuses. The confusion matrix does.
     let mut confusion = Confusion::new(splits.train.classes().len());
     evaluate(&*net, "resnet-cifar", spec.loss, &val, |batch, output, _| {
         confusion.add(output, &batch.targets).map(|()| Flow::Continue)
@@ -76,7 +78,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The norm of what a gradient of norm 1 has become after `depth` layers, on its way back to the input.
+/// The norm at the input of a gradient that has norm 1 at the output, after `depth` layers.
 fn arriving(cpu: &Device, depth: usize, shortcuts: bool) -> Result<f64> {
     let mut net = Sequential::new();
     for _ in 0..depth {
@@ -94,7 +96,7 @@ fn arriving(cpu: &Device, depth: usize, shortcuts: bool) -> Result<f64> {
     Ok(norm(&x.grad().expect("x is a leaf"))? / norm(&dy)?)
 }
 
-/// Callbacks watch the trainer; this one prints, as the command line's draws a bar.
+/// Callbacks watch the trainer. This one prints; that of the command line draws a progress bar.
 struct Print;
 
 impl Callback for Print {

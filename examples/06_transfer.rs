@@ -1,4 +1,4 @@
-//! Lesson 6: transfer learning. What a network learned from many images of one kind helps it with few of another.
+//! Lesson 6: transfer learning. A network that learned from many images of one kind needs fewer images of another kind.
 //!
 //!     cargo run --release --example 06_transfer
 //!
@@ -15,9 +15,9 @@ use receptive::{DType, Device, Key, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// T-shirts, trousers, pullovers, dresses, coats, shirts and bags: what the first network learns.
+/// T-shirts, trousers, pullovers, dresses, coats, shirts and bags: the classes of the first network.
 const CLOTHES: [usize; 7] = [0, 1, 2, 3, 4, 6, 8];
-/// Sandals, sneakers and ankle boots: what the second is asked.
+/// Sandals, sneakers and ankle boots: the classes of the second network.
 const SHOES: [usize; 3] = [5, 7, 9];
 /// How many shoes of each kind it may see.
 const FEW: usize = 5;
@@ -33,15 +33,16 @@ fn main() -> Result<()> {
     let accuracy = train(&*teacher, &clothes, &clothes_val, 0, 8, 0.001)?;
     println!("{} images of {} kinds of clothes: {:.1} %\n", clothes.len(), CLOTHES.len(), 100.0 * accuracy);
 
-    // Step 2: its weights in a network for shoes. They go by name; what does not fit is left as it was, and listed.
-    // (`TensorFile::new(learned).write(path)` would make a file of them: it is PyTorch's state_dict.)
+    // Step 2: copy its weights to a network for shoes. They are matched by name. Weights that do not fit are left
+    // unchanged and listed. (`TensorFile::new(learned).write(path)` would make a file of them: it is PyTorch's
+    // state_dict.)
     let learned = teacher.state_dict()?;
     println!("into a network for {} kinds of shoes:", SHOES.len());
     for line in lenet(&cpu, SHOES.len(), 0)?.load_matching(&learned)?.lines() {
         println!("  {line}");
     }
 
-    // Step 3: a few shoes. 15 images say little, so what counts is the mean over several draws of images and weights.
+    // Step 3: train on a few shoes. 15 images say little, so the mean over several draws of images and weights counts.
     println!("\n{FEW} shoes of each kind, mean validation accuracy of {SEEDS} seeds:");
     println!("  {:28} {:>10} {:>12}", "taken over", "rest alone", "then all");
     let (shoes, shoes_val) = (only(&all.train, &SHOES)?, only(&all.val, &SHOES)?);
@@ -56,7 +57,8 @@ fn main() -> Result<()> {
                 Arc::new(stratified(&shoes, FEW * SHOES.len(), Some(Key::new(seed)))?);
             let net = lenet(&cpu, SHOES.len(), seed)?;
             net.load_matching(&part)?;
-            // First the new layers alone. A frozen parameter leaves nothing on the tape, and the optimiser does not see it.
+            // First train only the new layers. A frozen parameter records nothing on the tape, and is not given to the
+            // optimiser.
             let trunk = || net.params().into_iter().filter(|(name, _)| is_taken(name));
             trunk().for_each(|(_, parameter)| parameter.freeze(true));
             sums[0] += train(&*net, &few, &shoes_val, seed, 30, 0.001)?;
@@ -68,8 +70,9 @@ fn main() -> Result<()> {
         let taken = if layers.is_empty() { "nothing".to_owned() } else { layers.join(" ") };
         println!("  {taken:28} {alone:8.1} % {then_all:10.1} %");
     }
-    // Edges and textures are the same on a coat and on a boot, so convolutions are worth taking. The deeper a layer, the more
-    // it is about the question it was trained for: what tells shirts from coats is in the way of telling boots apart.
+    // Edges and textures are the same on a coat and on a boot, so convolutions are worth taking. The deeper a layer,
+    // the more it is about the question it was trained for: what tells shirts from coats is in the way of telling boots
+    // apart.
 
     println!("\nOn the command line, torchvision's weights in a U-Net:");
     println!("  receptive train unet-resnet34 --init resnet34.safetensors --init-partial --freeze encoder");

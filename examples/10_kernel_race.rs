@@ -1,4 +1,5 @@
-//! Lesson 10: a race. The same LeNet-5, the same images, the same seed; only the loops under it change, rung by rung.
+//! Lesson 10: a race. The same LeNet-5, the same images, the same seed. Only the loops that compute it change, rung by
+//! rung.
 //!
 //!     cargo run --release --example 10_kernel_race
 //!
@@ -15,9 +16,9 @@ use receptive::optim::{Optimizer, Sgd};
 use receptive::{DType, Device, Error, Key, Result};
 use std::time::Instant;
 
-/// Each rung trains so many steps. The first is a warm-up: it allocates.
+/// The number of training steps per rung. The first is a warm-up: it allocates memory.
 const STEPS: usize = 20;
-/// The rung whose convolution is nothing but matrix products.
+/// The rung that computes a convolution entirely by matrix products.
 const IM2COL: u32 = 2;
 
 fn main() -> Result<()> {
@@ -25,15 +26,15 @@ fn main() -> Result<()> {
     let default = CpuOptions::default;
 
     // Every linear layer is a matrix product, and so is a convolution whose taps were gathered into columns. The rungs
-    // compute the same sums. What they change is the order of the work: what is near when it is needed, how many sums are
-    // under way at once, how many cores take part.
+    // compute the same sums in a different order. The order decides which data are in a cache, how many sums are
+    // computed at once, and how many cores take part.
     let rungs = gemm::RUNGS.iter().map(|rung| {
         let options = CpuOptions { gemm_rung: rung.number, conv_rung: Some(IM2COL), ..default() };
         (format!("{:02} {}", rung.number, rung.name), rung.teaches, options)
     });
     race("Matrix products, under convolution by im2col", rungs, &splits)?;
 
-    // The other ladder asks whether a convolution has to be a matrix product at all.
+    // The rungs of the other ladder compute a convolution in other ways than by one matrix product.
     let rungs = conv2d::RUNGS.iter().map(|rung| {
         let options = CpuOptions { conv_rung: Some(rung.number), ..default() };
         (format!("{:02} {}", rung.number, rung.name), rung.teaches, options)
@@ -72,7 +73,7 @@ fn race(
             "{rung:22} {ms:9.2} {faster:>13} {loss:9.5}\n    {}",
             wrapped(teaches, WIDTH - 4).join("\n    ")
         );
-        // Sums in another order round differently, but they are the same sums.
+        // The rungs add in a different order, so the losses differ only by rounding.
         let first = *first.get_or_insert(loss);
         let agrees = (loss - first).abs() <= 1e-3;
         if !agrees {

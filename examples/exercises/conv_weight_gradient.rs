@@ -1,4 +1,4 @@
-//! Exercise: the gradient that convolutions learn by.
+//! Exercise: the gradient of a convolution's weights.
 //!
 //! ```text
 //! y[n,o,i,j]  = sum over c,p,q of  w[o,c,p,q] * x[n, c, i*s - pad + p, j*s - pad + q]
@@ -7,9 +7,9 @@
 //!
 //! A weight is used at every output pixel of every image. Pixels beyond the image count as zero.
 //!
-//! Hints: write down the derivative of one y by one w. Then sum over all y that the weight had a part in, each times its
-//! dy. You need seven loops; the three innermost are not those of the forward pass. `examples/03_conv_by_hand.rs` has
-//! the forward pass.
+//! Hints: write down the derivative of one y with respect to one w. Then sum it, times dy, over all y that use this
+//! weight. You need seven loops. The three innermost are not those of the forward pass. `examples/03_conv_by_hand.rs`
+//! has the forward pass.
 
 use super::Wrong;
 use receptive::core::window::Padding;

@@ -1,7 +1,7 @@
 //! Exercise: the inner loop of a fast matrix product.
 //!
-//! `C = A B` is computed a tile of C at a time, 4 rows and 16 columns. Both factors were packed: the numbers of one step of
-//! k lie side by side, so that the loop reads memory as a stream.
+//! `C = A B` is computed tile by tile. A tile of C has 4 rows and 16 columns. Both factors were packed: the numbers of
+//! one step of k lie side by side, so that the loop reads memory from start to end.
 //!
 //! ```text
 //!                       b[k]: 16 numbers ->
@@ -11,11 +11,12 @@
 //!                     +-----------------------+
 //! ```
 //!
-//! Write the loop so that the 64 sums stay in registers for the whole of k, and the compiler makes vectors of it.
+//! Write the loop so that the 64 sums stay in registers for the whole of k, and the compiler vectorises it.
 //!
 //! Hints: keep the sums in a local array of arrays with sizes known at compile time, and write them out once, after the
-//! last k. The innermost loop must run over neighbours: which one of r and j? An index that may be out of bounds keeps the
-//! compiler from making vectors: `chunks_exact` says how long a piece is. `src/cpu/outer.rs` is this loop in the engine.
+//! last k. The innermost loop must run over neighbours: which one of r and j? An index that may be out of bounds keeps
+//! the compiler from making vectors: `chunks_exact` says how long a piece is. `src/cpu/outer.rs` is this loop in the
+//! engine.
 
 use super::Wrong;
 use receptive::Key;
@@ -27,13 +28,13 @@ use std::time::Instant;
 pub const ROWS: usize = 4;
 pub const COLUMNS: usize = 16;
 
-/// The sums of a tile: `a` holds [`ROWS`] numbers for each k, `b` [`COLUMNS`]. For you to write.
+/// The sums of a tile: per k, `a` holds [`ROWS`] numbers and `b` [`COLUMNS`] numbers. For you to write.
 #[inline(always)]
 pub fn tile(_a: &[f32], _b: &[f32]) -> [[f32; COLUMNS]; ROWS] {
     [[0.0; COLUMNS]; ROWS]
 }
 
-// What follows packs the factors, and puts the whole product beside rung 01 of the ladder, in result and in time.
+// The code below packs the factors, and compares the whole product with rung 01 of the ladder: result and time.
 
 /// Rows, depth and columns of the product.
 const SIZE: usize = 256;

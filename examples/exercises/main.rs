@@ -1,19 +1,19 @@
-//! Exercises: five holes in a working engine. Each file asks a question, leaves one function to you, and is followed by the
-//! check that judges your answer by the engine itself.
+//! Exercises: five functions of a working engine for you to write. Each file asks a question, leaves one function to
+//! you, and then checks your answer against the engine.
 //!
 //!     cargo run --release --example exercises               # which are solved
 //!     cargo run --release --example exercises softplus      # one, with what is still wrong
 //!
 //! | exercise | what you write | after lesson |
 //! |---|---|---|
-//! | `receptive_field` | what one more layer lets an output see | 3 |
+//! | `receptive_field` | which pixels an output sees after one more layer | 3 |
 //! | `softplus` | an op's gradient, from its formula | 2 |
 //! | `pool_gradient` | a gradient through windows that overlap | 3 |
-//! | `conv_weight_gradient` | the gradient that convolutions learn by | 3 |
+//! | `conv_weight_gradient` | the gradient of a convolution's weights | 3 |
 //! | `gemm_tile` | the inner loop of a fast matrix product | 10 |
 //!
-//! A function that has not been written yet returns something simple and wrong, so that everything compiles. `solutions.rs`
-//! has one answer to each; `cargo test --test exercises` holds them to the same checks.
+//! A function that has not been written yet returns something simple and wrong, so that everything compiles.
+//! `solutions.rs` has one answer to each; `cargo test --test exercises` holds them to the same checks.
 
 mod conv_weight_gradient;
 mod gemm_tile;
@@ -58,7 +58,7 @@ fn main() {
 
 fn overview() {
     for Exercise { name, check } in &EXERCISES {
-        // An answer that panics is one more that is wrong; its message is on stderr.
+        // An answer that panics is wrong, too. Its message is on stderr.
         let state = match std::panic::catch_unwind(check) {
             Ok(Ok(_)) => "solved",
             Ok(Err(_)) => "not solved yet",

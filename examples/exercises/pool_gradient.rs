@@ -1,18 +1,18 @@
 //! Exercise: a gradient through windows that overlap.
 //!
-//! Average pooling along a line, a window of `kernel` numbers moved by `stride`, without padding:
+//! Average pooling along a line, without padding. A window of k = `kernel` numbers moves by s = `stride`:
 //!
 //! ```text
 //! y[i] = (x[i s] + x[i s + 1] + ... + x[i s + k - 1]) / k
 //!
 //!   x   0 1 2 3 4 5 6        kernel 3, stride 2: x[2] is in the windows of y[0] and y[1].
-//!       [ y0] [ y2]          What is the gradient of the loss by x[2], given those by y[0] and y[1]?
+//!       [ y0] [ y2]          What is the loss's gradient for x[2], given those for y[0] and y[1]?
 //!           [ y1]
 //! ```
 //!
-//! Hints: a derivative by a number that is used twice is the sum over its uses. There are two ways to write the loop: for
-//! each x find its windows (gather), or let each window hand its share to its numbers (scatter). Which one could many
-//! threads run without getting into each other's way?
+//! Hints: the derivative with respect to a number that is used twice is the sum over its uses. There are two ways to
+//! write the loop: for each x find its windows (gather), or let each window add its share to its numbers (scatter).
+//! Which of the two could many threads run without writing to the same number?
 
 use super::Wrong;
 use receptive::ops::avg_pool2d::AvgPool2dOptions;

@@ -1,7 +1,7 @@
 //! Exercise: which pixels can an output see?
 //!
-//! Along one axis, an output of a layer sees `size` pixels of the image, from pixel `start` on for output 0; the next output
-//! sees the same, `jump` pixels further.
+//! Along one axis, an output of a layer sees `size` pixels of the image. Output 0 sees them from pixel `start` on. The
+//! next output sees as many pixels, `jump` pixels further.
 //!
 //! ```text
 //!   pixels    0 1 2 3 4 5 6 7 8            the image itself: size 1, jump 1, start 0
@@ -10,11 +10,12 @@
 //!   stride 2          [-----]
 //! ```
 //!
-//! Now another layer stands on top: a window of `kernel` outputs, `dilation` apart, moved by `stride`, over outputs that
-//! are padded by `padding` on each side. What does one of *its* outputs see?
+//! Now add another layer: a window of `kernel` outputs, `dilation` apart, that moves by `stride`. The outputs below it
+//! are padded by `padding` on each side. What does an output of the *new* layer see?
 //!
-//! Hints: its first and last tap see fields that lie how many jumps apart? Padding makes output 0 begin earlier: by how
-//! many *pixels*? Answer for LeNet-5's layers by hand first; the table in `src/inspect/receptive_field.rs` has them.
+//! Hints: how many jumps lie between the fields of its first and its last tap? Padding makes output 0 begin earlier: by
+//! how many *pixels*? Answer for LeNet-5's layers by hand first. The table in `src/inspect/receptive_field.rs` has the
+//! answers.
 
 use super::Wrong;
 use receptive::core::Window;

@@ -4,8 +4,8 @@
 //! y = ln(1 + e^x)          dy/dx = ?
 //! ```
 //!
-//! Softplus is a rectifier without a kink. Its forward pass is below; what is missing is the one line that every op has to
-//! know about itself: given the gradient `dy` of the loss by y, the gradient of the loss by x.
+//! Softplus is a smooth version of the rectifier. Its forward pass is below. Its gradient is missing: given the loss's
+//! gradient `dy` with respect to y, return the loss's gradient with respect to x. It is one line.
 //!
 //! Hints: differentiate by the chain rule, then look for a function that the engine already has.
 //! `src/ops/elementwise/tanh.rs` is an op as short as this one. For x = -100, e^x is no problem; for x = 100, is it?
@@ -20,21 +20,21 @@ use receptive::testing::gradcheck::gradcheck;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The gradient of the loss by `x`, from that by y. For you to write.
+/// The loss's gradient with respect to `x`, from its gradient `dy` with respect to y. For you to write.
 pub fn gradient(_x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     Ok(dy.clone())
 }
 
-// What follows makes an op of it, and judges it as every op of the engine is judged: by finite differences.
+// The code below makes an op of it, and checks it like every op of the engine: by finite differences.
 
 /// A gradient, from `x` and `dy`.
 type Gradient = fn(&Tensor, &Tensor) -> Result<Tensor>;
 
-/// The op with a gradient of somebody's.
+/// The op with any gradient function.
 #[derive(Debug)]
 pub struct Softplus(pub Gradient);
 
-/// The op with yours.
+/// The op with your gradient.
 pub static YOURS: OpSpec = spec(|_| Ok(Arc::new(Softplus(gradient))));
 
 /// A row as in the table of ops.
@@ -88,7 +88,7 @@ impl Op for Softplus {
     }
 }
 
-/// Holds a gradient to central differences.
+/// Compares a gradient with central differences.
 pub fn check(spec: &'static OpSpec) -> Result<String, Wrong> {
     for case in (spec.cases)() {
         gradcheck(spec, &case)?;
@@ -97,14 +97,15 @@ pub fn check(spec: &'static OpSpec) -> Result<String, Wrong> {
     Ok("Every element agrees with central differences to 1e-7.".into())
 }
 
-/// Far from zero the slope is 1 or nearly 0. There e^x or e^-x is large: in f32 it would overflow from 89 on, in f64 from 710.
+/// Far from zero the slope is 1 or nearly 0. There e^x or e^-x is large: in f32 it would overflow from 89 on, in f64
+/// from 710.
 fn far_out(spec: &'static OpSpec) -> Result<(), Wrong> {
     let x = Tensor::from_slice(&Device::cpu()?, &[100.0f64, -100.0, 1000.0, -1000.0], &[4])?.requires_grad();
     apply_dyn(&spec.make(&BTreeMap::new(), &["input"])?, &[&x])?[0].sum_all()?.backward()?;
     let slopes = x.grad().ok_or("no gradient reached x")?.to_vec::<f64>()?;
     for ((at, got), want) in [100, -100, 1000, -1000].iter().zip(slopes).zip([1.0, (-100f64).exp(), 1.0, 0.0])
     {
-        // Beside 1e-44 an error of 1e-12 would hide.
+        // The error is relative: compared with 1e-44, an absolute error of 1e-12 would be too large.
         if (got - want).abs() <= 1e-9 * want {
             continue;
         }

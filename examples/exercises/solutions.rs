@@ -1,4 +1,4 @@
-//! One answer to each exercise. Spoilers from here on.
+//! One answer to each exercise. Do not read on before you have tried.
 
 use super::conv_weight_gradient::Sizes;
 use super::gemm_tile::{COLUMNS, ROWS};
@@ -25,7 +25,7 @@ fn softplus_gradient(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
 /// Softplus with that gradient.
 pub static SOFTPLUS: OpSpec = softplus::spec(|_| Ok(Arc::new(Softplus(softplus_gradient))));
 
-/// Every window hands its share to its numbers.
+/// Every window adds its share to its numbers.
 pub fn pool_gradient(dy: &[f64], n: usize, kernel: usize, stride: usize) -> Vec<f64> {
     let mut dx = vec![0.0; n];
     for (i, dy) in dy.iter().enumerate() {
@@ -36,10 +36,10 @@ pub fn pool_gradient(dy: &[f64], n: usize, kernel: usize, stride: usize) -> Vec<
     dx
 }
 
-/// Every weight gathers `x * dy` from the outputs it had a part in.
+/// Every weight sums `x * dy` over the outputs that use it.
 pub fn conv_weight_gradient(s: Sizes, x: &[f64], dy: &[f64]) -> Vec<f64> {
     let mut dw = Vec::new();
-    // The pixel under a tap, where the image has one.
+    // The pixel under a tap, if it lies in the image.
     let pixel = |out: usize, tap: usize| {
         (out * s.stride + tap).checked_sub(s.padding).filter(|&pixel| pixel < s.image)
     };
@@ -66,7 +66,7 @@ fn outputs(s: Sizes) -> impl Iterator<Item = (usize, usize, usize)> {
     (0..s.n).flat_map(places)
 }
 
-/// Four sums a column, in registers; the columns are neighbours.
+/// The sums of a tile stay in registers: four per column, and columns are neighbours in memory.
 #[inline(always)]
 pub fn gemm_tile(a: &[f32], b: &[f32]) -> [[f32; COLUMNS]; ROWS] {
     let mut sums = [[0.0; COLUMNS]; ROWS];
