@@ -62,7 +62,8 @@ fn main() -> Result<()> {
             let trunk = || net.params().into_iter().filter(|(name, _)| is_taken(name));
             trunk().for_each(|(_, parameter)| parameter.freeze(true));
             sums[0] += train(&*net, &few, &shoes_val, seed, 30, 0.001)?;
-            // Then all, slowly. Before, a head of noise would have sent noise into layers that were good already.
+            // Then train all layers, slowly. Earlier, the random head would have sent random gradients into trained
+            // layers.
             trunk().for_each(|(_, parameter)| parameter.freeze(false));
             sums[1] += train(&*net, &few, &shoes_val, seed, 30, 0.0003)?;
         }
@@ -70,9 +71,9 @@ fn main() -> Result<()> {
         let taken = if layers.is_empty() { "nothing".to_owned() } else { layers.join(" ") };
         println!("  {taken:28} {alone:8.1} % {then_all:10.1} %");
     }
-    // Edges and textures are the same on a coat and on a boot, so convolutions are worth taking. The deeper a layer,
-    // the more it is about the question it was trained for: what tells shirts from coats is in the way of telling boots
-    // apart.
+    // Edges and textures are the same on a coat and on a boot, so it helps to copy the convolutions. The deeper a
+    // layer, the more special it is to its task: features that distinguish shirts from coats do not help to distinguish
+    // boots.
 
     println!("\nOn the command line, torchvision's weights in a U-Net:");
     println!("  receptive train unet-resnet34 --init resnet34.safetensors --init-partial --freeze encoder");
@@ -81,7 +82,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The images of some classes, which are numbered anew from 0.
+/// The images of some classes, renumbered from 0.
 fn only(set: &Arc<dyn Dataset>, classes: &[usize]) -> Result<Arc<dyn Dataset>> {
     let (mut pixels, mut labels, mut image) = (Vec::new(), Vec::new(), Image::default());
     for i in 0..set.len() {
@@ -102,7 +103,7 @@ fn lenet(cpu: &Device, classes: usize, seed: u64) -> Result<Box<dyn Module>> {
     Ok(net)
 }
 
-/// Trains what is not frozen; the best validation accuracy.
+/// Trains the parameters that are not frozen. Returns the best validation accuracy.
 fn train(
     net: &dyn Module,
     train: &Arc<dyn Dataset>,

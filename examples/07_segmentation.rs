@@ -1,4 +1,4 @@
-//! Lesson 7: segmentation. A yes or no for every pixel, and why counting right pixels misleads.
+//! Lesson 7: segmentation. A yes or no for every pixel, and why the share of correct pixels misleads.
 //!
 //!     cargo run --release --example 07_segmentation
 //!
@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 const SIDE: usize = 32;
 
-/// A data set is whatever can say how many images it has, and make one. This one draws image `i` from a key of its own,
-/// so it is the same image in every epoch and on every thread.
+/// A data set is a type that knows how many images it has and can make each one. This one draws image `i` from a key of
+/// its own, so it is the same image in every epoch and on every thread.
 struct Discs {
     classes: Vec<String>,
     key: Key,
@@ -27,7 +27,7 @@ impl Discs {
         Arc::new(Discs { classes: vec!["disc".to_owned()], key: Key::new(0).child(name), len })
     }
 
-    /// Whether the pixel is on the disc of image `i`.
+    /// True if the pixel is on the disc of image `i`.
     fn inside(&self, i: usize, pixel: usize) -> bool {
         let key = self.key.step(i as u64);
         let [row, column] = [0, 1].map(|axis| 6.0 + 20.0 * key.uniform(axis));
@@ -55,7 +55,8 @@ impl Dataset for Discs {
     fn has_masks(&self) -> bool {
         true
     }
-    /// A disc is 60 levels brighter than its ground, and the noise has a deviation of 50: no threshold finds it.
+    /// A disc is 60 levels brighter than the ground, and the noise has a deviation of 50, so no threshold finds the
+    /// disc.
     fn read(&self, i: usize, image: &mut Image) -> Result<()> {
         let noise = self.key.step(i as u64).child("noise");
         for (p, byte) in image.reset([1, SIDE, SIDE]).iter_mut().enumerate() {
@@ -81,7 +82,7 @@ fn main() -> Result<()> {
     let train = Loader::new(Discs::new("train", 400), shuffled)?;
     let val = Loader::new(Discs::new("val", 100), in_order)?;
 
-    // Before any network: what do answers give that look at nothing? Logits below 0 say no, above 0 yes.
+    // Before any network: how good are answers that ignore the image? Logits below 0 mean no, above 0 yes.
     for (answer, logit) in [("no disc anywhere", -1.0), ("disc everywhere", 1.0)] {
         let mut tally = Tally::default();
         for batch in val.epoch(0, 0)? {
@@ -90,11 +91,11 @@ fn main() -> Result<()> {
         }
         println!("{answer:18} {}", tally.scores());
     }
-    // "No" is right about 9 pixels of 10 and finds nothing. Dice = 2 |P and T| / (|P| + |T|) and IoU = |P and T| / |P or T|
-    // leave out the pixels where both say no. What a network must beat is the Dice of "everywhere".
+    // "No" is right about 9 pixels of 10 and finds nothing. Dice = 2 |P and T| / (|P| + |T|) and IoU = |P and T| / |P
+    // or T| leave out the pixels where both say no. What a network must beat is the Dice of "everywhere".
 
-    // U-Net: down to what is there, up again to where it is, and beside each step up what was seen on the way down. Width 4
-    // in place of the paper's 64: 1/250 of its parameters.
+    // U-Net: down to what is there, up again to where it is, and beside each step up what was seen on the way down.
+    // Width 4 in place of the paper's 64: 1/250 of its parameters.
     let spec = models::find("unet")?;
     let unet = spec.build(&ModelConfig { width: Some(4), ..ModelConfig::new([1, SIDE, SIDE], 1) })?;
     unet.init(&cpu, DType::F32, 0)?;
@@ -104,7 +105,7 @@ fn main() -> Result<()> {
         .callback(Print)
         .fit(&train, &val)?;
 
-    // Look. A network that finds the middle and misses the rim has a good IoU and a bad outline.
+    // Look at the masks. A network that finds the middle and misses the rim has a good IoU but a bad outline.
     let batch = val.epoch(0, 0)?.next().expect("100 images")?;
     let logits = unet.forward(&Ctx::eval("unet"), &batch.images)?.to_f64()?;
     let (pixels, mask) = (batch.images.to_f64()?, batch.targets.to_f64()?);

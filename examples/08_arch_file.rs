@@ -1,4 +1,4 @@
-//! Lesson 8: a network as a file. Describe layers, read the summary, read the mistakes, train.
+//! Lesson 8: a network as a file. Describe the layers, read the summary, see how mistakes are reported, train.
 //!
 //!     cargo run --release --example 08_arch_file
 //!
@@ -21,8 +21,8 @@ fn main() -> Result<()> {
     let config = ModelConfig::new(network.input, network.classes);
     let net = network.build(&config)?;
 
-    // The summary follows one image through the network without computing anything: on the meta device tensors have shapes,
-    // but no values. `sees` is the receptive field, how much of the image one output depends on.
+    // The summary follows one image through the network without computing anything: on the meta device, tensors have
+    // shapes but no values. `sees` is the receptive field: how much of the image one output depends on.
     let seen = summary(&*net, &network.name, network.input).map_err(|stopped| stopped.error)?;
     println!("{:16} {:10} {:12} {:>10} {:>7}", "layer", "kind", "output", "parameters", "sees");
     for layer in &seen.layers {
@@ -34,14 +34,16 @@ fn main() -> Result<()> {
         println!("{:16} {:10} {output:12} {:10} {sees:>7}", layer.path, layer.kind, layer.parameters);
     }
     println!("{} parameters, {} FLOPs an image", seen.parameters, seen.flops);
-    // Two things to see. Nearly half of the parameters are the last layer's, which has a weight for every place. And behind
-    // each stride of 2 the same 3x3 kernel widens the view by twice as many pixels: 2, then 4, then 8.
+    // Two things to notice. Nearly half of the parameters belong to the last layer, which has a weight for every
+    // position. And after each stride of 2, the same 3x3 kernel widens the field by twice as many pixels: 2, then 4,
+    // then 8.
 
-    // Channels and features that come in are not written: they follow. So the same file takes colour images.
+    // The file does not state input channels and features: they follow from the layer before. So it also takes colour
+    // images.
     let colour = network.build(&ModelConfig { input: [3, 32, 32], ..config })?;
     println!("the same layers for 3x32x32 images: {} parameters", colour.num_parameters());
 
-    // Whatever is wrong is found before anything is computed, with its line.
+    // Every mistake is found before anything is computed, and reported with its line.
     let mistakes = [
         ("a word that does not exist", "padding = \"same\"", "pading = \"same\""),
         ("a kernel larger than its image", "kernel_size = 3, stride = 2", "kernel_size = 31, stride = 2"),
@@ -53,7 +55,7 @@ fn main() -> Result<()> {
         println!("\n{what}:\n{error}");
     }
 
-    // From here on it is a network like any other.
+    // Now it is used like any other network.
     let cpu = Device::cpu()?;
     let splits = load("sample", &DataDirs::default())?;
     let in_order = LoaderOptions::new(64, splits.normalizer(splits.facts.normalization)?, cpu.clone());

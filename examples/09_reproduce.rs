@@ -1,8 +1,9 @@
-//! Lesson 9: reproducing a result. A row of the table, its run folder, a run that is stopped and goes on, and the figure.
+//! Lesson 9: reproducing a result. A row of the table, its run folder, a run that is stopped and goes on, and the
+//! figure.
 //!
 //!     cargo run --release --example 09_reproduce
 //!
-//! Runs M3, the first network of the course, in full where MNIST is on this machine, else a row like it on the embedded
+//! Runs M3, the first network of the course, in full if MNIST is on this machine, else a similar row on the embedded
 //! Fashion-MNIST sample.
 
 use receptive::core::table::aligned;
@@ -18,8 +19,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A row is a network, settings, and the numbers it is judged by. This one is M3's twin for the sample, which has settings
-/// of its own for every network (Adam, 15 epochs): M3's are set over them.
+/// A row is a network, settings, and the published figures to compare with. This row is M3 on the sample. The sample
+/// has settings of its own for every network (Adam, 15 epochs), which are replaced by M3's.
 static ON_THE_SAMPLE: Experiment = Experiment {
     id: "S3",
     net: Net::Zoo("mlp2"),
@@ -41,7 +42,7 @@ fn main() -> Result<()> {
         println!("MNIST is not here (`receptive data fetch mnist` gets it): a row like M3, on the sample.");
     }
 
-    // The notebook's settings, all of them: what a row does not say is its network's own recipe.
+    // All of the notebook's settings. A setting that the row does not state comes from the network's own recipe.
     let RunConfig { model, data, batch_size, epochs, lr, momentum, .. } = row.config()?;
     println!(
         "{}: {model} on {data}, {epochs} epoch, batch {batch_size}, SGD {lr}, momentum {momentum};",
@@ -49,7 +50,8 @@ fn main() -> Result<()> {
     );
     println!("    then its weights are loaded into a new run, of {} epochs", row.then_epochs.unwrap_or(0));
 
-    // What may differ is little, and part of the folder's name and of the table: half the epochs are not the experiment.
+    // Few settings may differ. They become part of the folder's name and of the table, because a run with half the
+    // epochs is another experiment.
     let out = std::env::temp_dir().join(format!("receptive-lesson-9-{}", std::process::id()));
     let options = Options {
         out: out.clone(),
@@ -61,7 +63,7 @@ fn main() -> Result<()> {
         threads: 0,
     };
 
-    // Ctrl-C raises a flag; the run finishes the step it is in, and stops. Here a callback presses it after step 50.
+    // Ctrl-C sets a flag. The run finishes its current step and stops. Here a callback sets the flag after step 50.
     let stop = Arc::new(AtomicBool::new(false));
     let press = |_: &RunConfig| CtrlC { at: 50, stop: Arc::clone(&stop) };
     let quiet = |_: &str| {};
@@ -71,8 +73,8 @@ fn main() -> Result<()> {
     println!("\nCtrl-C after step 50. The run folder holds:");
     show(&folder);
 
-    // The same call goes on. All that is random is drawn from the seed and the position, so a position is all there is to
-    // restore: the weights at the end have the same bytes as those of a run that nobody stopped.
+    // The same call continues the run. All random numbers are drawn from the seed and the position, so only the
+    // position is restored. The final weights have the same bytes as those of a run without a stop.
     stop.store(false, Ordering::Relaxed);
     let mut results = Vec::new();
     for seed in 0..3 {
@@ -85,8 +87,8 @@ fn main() -> Result<()> {
     println!("\nat its end:");
     show(&folder);
 
-    // One seed is an anecdote: others draw other weights and another order. Mean and range say what to expect, and whether
-    // a published figure is inside.
+    // One seed proves little: other seeds draw other weights and another order. Mean and range say what to expect, and
+    // whether a published figure lies in the range.
     println!("\nseed by seed, best validation accuracy after 1 epoch and after 10 more:");
     for SeedResult { seed, figures, seconds, .. } in &results {
         println!("  seed {seed}: {:.2} %  {:.2} %  {seconds:.1} s", figures[0], figures[1]);
@@ -100,7 +102,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The files a folder has, and what each is for.
+/// Prints the files of a folder and the purpose of each.
 fn show(folder: &Path) {
     let mut rows = Vec::new();
     for (name, what) in [
@@ -122,7 +124,7 @@ fn show(folder: &Path) {
     println!("{}", aligned(&rows, |column| column != 1));
 }
 
-/// Stands in for somebody at the keyboard.
+/// Plays the person at the keyboard: sets the flag that Ctrl-C sets.
 struct CtrlC {
     at: u64,
     stop: Arc<AtomicBool>,

@@ -15,7 +15,7 @@ fn grad(x: &Tensor) -> Vec<f64> {
     x.grad().expect("a gradient").to_vec().unwrap()
 }
 
-/// One storage, read twice by one op: both of its gradients count.
+/// One op reads the same storage twice: both gradients are added.
 #[test]
 fn x_times_x() {
     let cpu = cpu();
@@ -89,7 +89,7 @@ fn a_tensor_nobody_saved_may_change() {
     assert_eq!(grad(&w), [1.0]);
 }
 
-/// Run on a stack that a hundred thousand nested calls, or nested drops, would overflow many times.
+/// A hundred thousand nested calls, or nested drops, would overflow the stack many times.
 #[test]
 fn a_chain_of_100_000_ops_runs_and_drops_without_recursion() {
     let deep = || {
@@ -100,7 +100,7 @@ fn a_chain_of_100_000_ops_runs_and_drops_without_recursion() {
         y.backward_with(&leaf(&cpu, &[2.0])).unwrap();
         assert_eq!(grad(&x), [2.0]);
         drop(y);
-        drop(chain()); // a graph that no backward took apart
+        drop(chain()); // a graph that no backward pass released
     };
     std::thread::Builder::new().stack_size(128 * 1024).spawn(deep).unwrap().join().unwrap();
 }
@@ -188,7 +188,7 @@ fn an_intermediate_result_keeps_its_gradient_on_request() {
     assert!(forgotten.grad().is_none());
 }
 
-/// More than any machine has is an error that says how much, and work goes on after it.
+/// A request for more memory than any machine has is an error that says how much. The device works after it.
 #[test]
 fn too_large_a_tensor_is_an_error() {
     let cpu = cpu();
@@ -201,7 +201,7 @@ fn too_large_a_tensor_is_an_error() {
     assert_eq!(column.sum_all().unwrap().item().unwrap(), 0.0);
 }
 
-/// Values written in place are seen by every view, and by the check for changed saved tensors.
+/// Every view sees values written in place, and so does the check for changed saved tensors.
 #[test]
 fn written_values_keep_the_address_and_raise_the_version() {
     let cpu = cpu();

@@ -1,4 +1,4 @@
-//! The program as scripts use it: exit codes, one JSON object on stdout, and errors that name the way out.
+//! The program as scripts use it: exit codes, one JSON object on stdout, and errors that say what to do.
 #![cfg(feature = "cli")]
 
 mod program;
@@ -69,7 +69,7 @@ fn summary_counts_what_the_notebooks_count() {
     assert!(ok(&["summary", "lenet5"]).contains("(conv1): Conv2d(1, 6, kernel_size=5, padding=2)"));
 }
 
-/// The notebooks' debug run: the layers that fit, then the layer that does not and what would.
+/// The notebooks' debug run: prints the layers that fit, then the layer that does not fit, and what would fit.
 #[test]
 fn a_wrong_shape_shows_the_chain_up_to_the_failing_layer() {
     let output = receptive(&["summary", "lenet5", "--built-for", "1x28x28", "--input", "1x32x32"]);
@@ -122,7 +122,7 @@ fn a_run_and_its_weights_give_the_same_answers() {
         2
     );
 
-    // Without best.safetensors the checkpoint knows.
+    // Without best.safetensors, the weights come from the checkpoint.
     std::fs::remove_file(&best).unwrap();
     assert_eq!(json(&["eval", &run]), eval);
     assert!(error(&["eval", &best, named[0], named[1], named[2], named[3]]).contains("best.safetensors"));
@@ -217,7 +217,7 @@ fn settings_out_of_range_are_refused_before_anything_is_made() {
     error(&["summary", "lenet5", "--input", "0x28x28"]);
 }
 
-/// Nothing that was asked for is passed over without a word.
+/// Every option is used, or refused with a message.
 #[test]
 fn flags_that_would_change_nothing_are_refused() {
     let cases: [(&[&str], &str); 9] = [
@@ -251,7 +251,7 @@ fn flags_that_would_change_nothing_are_refused() {
     }
 }
 
-/// What is written goes over none of the files that are read, and none of a run's own.
+/// An output never overwrites a file that is read, nor one of a run's own files.
 #[test]
 #[cfg(unix)]
 fn no_input_is_written_over() {
@@ -282,7 +282,7 @@ fn no_input_is_written_over() {
 fn a_reader_that_leaves_is_no_error_message() {
     for args in [&["summary", "lenet5"][..], &["completions", "bash"], &["man", "train"]] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_receptive"));
-        // Gone before the first line, however slow this machine is.
+        // The reader is closed before the first line, however slow this machine is.
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = program.args(args).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
@@ -330,7 +330,8 @@ fn bench_step_reports_what_scripts_read() {
     assert!(error(&["bench", "step", "lenet5", "--input", "1x4x4"]).contains("too small"));
 }
 
-/// Nobody asked for a set: the sample, saying so. Somebody did: an error, and no folder.
+/// Without `--data`, a missing set is replaced by the sample, with a message. With `--data` it is an error, and no
+/// folder is made.
 #[test]
 fn a_missing_set_is_replaced_only_where_none_was_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -348,7 +349,7 @@ fn a_missing_set_is_replaced_only_where_none_was_named() {
     assert!(message.contains("receptive data fetch mnist") && !Path::new(&named).exists(), "{message}");
 }
 
-/// `--resume` takes all settings from the folder: one that is given beside it would be lost without a word.
+/// `--resume` takes all settings from the folder. A setting given with it would be ignored, so it is refused.
 #[test]
 fn a_resumed_run_takes_no_other_settings() {
     for setting in [&["lenet5"][..], &["--lr", "9"], &["--seed", "0"], &["--no-shuffle"]] {
@@ -358,7 +359,7 @@ fn a_resumed_run_takes_no_other_settings() {
     assert!(error(&["train", "--resume", "nowhere", "--json"]).contains("nowhere"));
 }
 
-/// Weights are named in order, and the same tensors are the same bytes: the header holds nothing else.
+/// Weights are in order of their names, and the same tensors give the same bytes: the header holds nothing else.
 #[test]
 fn weights_files_are_sorted_and_without_metadata() {
     let (_folder, run) = trained(&[]);
@@ -386,7 +387,7 @@ fn kernels_are_chosen_by_number_and_precision_by_name() {
     );
 }
 
-/// A mistyped value is answered with the one that was meant, as a mistyped flag is.
+/// A mistyped value is answered with a suggestion, like a mistyped flag.
 #[test]
 fn mistyped_values_are_told_what_was_meant() {
     let cases: [(&[&str], &str); 7] = [

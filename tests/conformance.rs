@@ -1,4 +1,4 @@
-//! The fast against the exact, on every case of every op: f32 against f64, and any number of threads against one.
+//! Compares fast with exact results, on every case of every op: f32 with f64, and several threads with one.
 
 use receptive::ops::{Case, OpSpec, Tag};
 use receptive::testing::cases::{self, Failure, checked_cpu};
@@ -16,7 +16,7 @@ fn f32_conforms_to_f64() {
     });
 }
 
-/// Work is cut by the problem's size, so the threads that do it leave no trace.
+/// Work is cut by the problem's size, so the result does not depend on the threads.
 fn threads_leave_no_trace(spec: &'static OpSpec, case: &Case) -> Result<(), Failure> {
     if !AFFORDABLE.holds(spec, case)? {
         return Ok(());

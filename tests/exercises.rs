@@ -1,4 +1,4 @@
-//! The course's exercises can be solved, and their checks see that they are not solved yet.
+//! The course's exercises can be solved, and their checks notice that they are not solved yet.
 
 #[path = "../examples/exercises/conv_weight_gradient.rs"]
 mod conv_weight_gradient;

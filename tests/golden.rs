@@ -9,7 +9,7 @@ use receptive::{DType, Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Cases without a vector, and why.
+/// True for cases that have no vector because they are random.
 fn is_random(spec: &OpSpec, case: &Case) -> bool {
     // A dropout mask comes from this crate's own keyed generator; PyTorch draws another. Its file tests the mask.
     let value = |key: &str| case.attrs.get(key).map(String::as_str);

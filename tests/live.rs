@@ -1,4 +1,4 @@
-//! The live page as its clients see it: a real run, followed over raw sockets by friends and strangers.
+//! The live page as its clients see it: a real run, followed over raw sockets by good and bad clients.
 #![cfg(feature = "cli")]
 
 mod program;
@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const RECEPTIVE: &str = env!("CARGO_BIN_EXE_receptive");
-/// Longer than anything here may take.
+/// The time after which a test gives up.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A run with its page.
@@ -50,7 +50,7 @@ impl Run {
         let url = url.expect("the page's address is printed");
         let mut parts = url.split('/');
         let (port, token) = (parts.next().unwrap().parse().unwrap(), parts.next().unwrap().to_owned());
-        // A closed pipe must not be what ends the run.
+        // Reads the rest, so that a closed pipe does not end the run.
         thread::spawn(move || lines.for_each(drop));
         Run { process, port, token, folder, _place: place }
     }
@@ -61,7 +61,7 @@ impl Run {
         stream
     }
 
-    /// The whole answer to some bytes.
+    /// Sends some bytes and returns the whole answer.
     fn raw(&self, request: &[u8]) -> String {
         let mut stream = self.connect();
         // A server that has seen enough may have closed already.
@@ -297,12 +297,12 @@ fn strangers_are_refused_and_disturb_nothing() {
             assert!(!answer.contains(secret), "{i}: {answer}");
         }
     }
-    // Those who begin and leave, or do not begin at all.
+    // Clients that send part of a request, or nothing, and leave.
     for begun in ["", "GET", "GET / HTTP/1.1\r\nHost: x", "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf"]
     {
         assert_eq!(run.raw(begun.as_bytes()), "");
     }
-    // Those who are answered and go on sending, slowly, hold their places for a moment only.
+    // Clients that go on sending slowly after the answer keep their connections only for a moment.
     let slow: Vec<TcpStream> = (0..4).map(|_| run.connect()).collect();
     slow.iter().for_each(|mut stream| stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap());
     let start = Instant::now();
@@ -337,13 +337,13 @@ fn strangers_are_refused_and_disturb_nothing() {
 #[test]
 fn a_crowd_does_not_disturb_the_run() {
     let run = Run::start("lenet5", &["--epochs", "12"]);
-    // It never reads.
+    // A client that never reads.
     let mut deaf = run.connect();
     write!(deaf, "GET /{}/events HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", run.token, run.port).unwrap();
     let mut crowd: Vec<Events> = (0..200).map(|_| run.follow()).collect();
     crowd.iter_mut().for_each(|client| client.state("running"));
     let before = run.memory();
-    // No more than a few: those beyond are told so.
+    // Only a few clients may follow. Others get a refusal.
     let mut more: Vec<Events> = (0..100).map(|_| run.follow()).collect();
     let answers = more.iter_mut().map(|client| {
         let mut line = String::new();

@@ -1,5 +1,6 @@
-//! An op is its file and its row: all that checks ops, runs them by name or makes layers of them takes a row. Here one that
-//! is not in the table, so no list can know of it; and nothing but its own files may know of one that is.
+//! An op is a file and a table row: all code that checks ops, runs them by name or makes layers of them takes a row.
+//! The first op here is not in the table, so no list can contain it. For an op in the table, only its own files may
+//! name it.
 
 use receptive::cpu::{CpuCtx, View, ViewMut};
 use receptive::cuda::{CudaCtx, DeviceView};
@@ -128,8 +129,8 @@ fn written() -> Vec<PathBuf> {
     files
 }
 
-/// SiLU has a kernel, random cases, vectors and a layer. Whoever makes a list of ops that must be told of a new one names it
-/// in one more place.
+/// SiLU has a kernel, random cases, vectors and a layer. Whoever makes a list of ops that must be told of a new one
+/// names it in one more place.
 #[test]
 fn an_op_is_named_by_its_own_files() {
     let own = ["src/ops/elementwise/mod.rs", "src/ops/elementwise/silu.rs", "kernels/elementwise.cu"];

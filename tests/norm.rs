@@ -1,4 +1,4 @@
-//! Normalisation layers: running statistics over training, and numbers that are hard on a variance.
+//! Normalisation layers: running statistics over training, and numbers for which a variance is hard to compute.
 
 use receptive::nn::{BatchNorm1d, BatchNorm2d, Ctx, InstanceNorm2d, Module, ModuleExt, Role};
 use receptive::ops::batch_norm::BatchNormOptions;
@@ -67,7 +67,8 @@ fn five_steps_and_an_evaluation_equal_pytorch_s() {
     );
 }
 
-/// Freezing weight and bias stops the optimiser, not the statistics, as in PyTorch; freezing all keeps these, too.
+/// Frozen weight and bias are not updated, but the statistics are, as in PyTorch. If all is frozen, the statistics
+/// stay, too.
 #[test]
 fn frozen_weights_still_track_and_frozen_statistics_stay() {
     let cpu = Device::cpu().unwrap();
@@ -188,7 +189,7 @@ fn kinds(numbers: &[f32]) -> Vec<String> {
     numbers.iter().map(|x| if x.is_nan() { "nan".into() } else { format!("{x}") }).collect()
 }
 
-/// Weights, statistics and values that are not finite, as features and as images: where PyTorch 2.15 has inf and NaN.
+/// For weights, statistics and values that are not finite, the same results are inf or NaN as in PyTorch 2.15.
 #[test]
 fn what_is_not_finite_stays_where_it_is_in_pytorch() {
     const INF: f32 = f32::INFINITY;

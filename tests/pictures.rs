@@ -1,4 +1,4 @@
-//! The pictures of a run, through the program itself: they are there, they are the same each time, they need no fonts.
+//! The pictures of a run, made by the program itself: they exist, are the same each time, and need no fonts.
 #![cfg(feature = "cli")]
 
 mod program;

@@ -1,4 +1,4 @@
-//! Where a user's files lie is in no file that may be passed on: names only. Only `config.toml` may say it, and says so.
+//! Files that a user may share contain no paths, only names. Only `config.toml` may contain a path, and it says so.
 #![cfg(feature = "cli")]
 
 #[path = "data/files.rs"]

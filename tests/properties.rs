@@ -1,4 +1,4 @@
-//! Laws that hold for all shapes and settings, on random ones.
+//! Laws that hold for all shapes and settings, tested on random ones.
 
 use proptest::prelude::*;
 use receptive::io::TensorFile;
@@ -118,7 +118,7 @@ proptest! {
         agree("output", &conv(&scaled_sum(a, &x, b, &z)), &scaled_sum(a, &conv(&x), b, &conv(&z)));
     }
 
-    /// <Ax, y> = <x, A'y>: the gradient of a linear map is its transpose, in the input and in the weight.
+    /// <Ax, y> = <x, A^T y>: the gradient of a linear map is its transpose, for the input and for the weight.
     #[test]
     fn conv2d_gradients_are_adjoint((settings, x, w) in convolution(), seed: u64) {
         let cpu = checked_cpu(1);
@@ -253,7 +253,7 @@ fn read(bytes: &[u8]) -> receptive::Result<TensorFile> {
     TensorFile::read_from(&mut &bytes[..], bytes.len() as u64, Path::new("x"), &checked_cpu(1))
 }
 
-/// Values that attributes are given in anger.
+/// Wrong and extreme values for attributes.
 const TEXTS: &[&str] = &[
     "",
     "None",

@@ -1,4 +1,4 @@
-//! Training: it learns, it is the same on any number of threads, and nothing that happens to it loses anything.
+//! Training: it learns, gives the same result on any number of threads, and loses nothing when it is stopped.
 
 use receptive::data::{Augment, Batch, Dataset, ImageSet, Loader, LoaderOptions, Normalize};
 use receptive::io::TensorFile;
@@ -26,7 +26,7 @@ fn bits(weights: &BTreeMap<String, Tensor>) -> BTreeMap<String, Vec<u32>> {
     weights.iter().map(|(name, t)| (name.clone(), bits(t))).collect()
 }
 
-/// A network that cannot learn 32 images by heart has a broken gradient somewhere.
+/// A network that cannot memorise 32 images has a broken gradient somewhere.
 #[test]
 fn every_network_overfits_one_batch() {
     for spec in models::MODELS.iter().filter(|spec| spec.input == [1, 28, 28]) {
@@ -69,7 +69,7 @@ fn weights_after(threads: usize, model: &str) -> BTreeMap<String, Vec<u32>> {
     bits(&setup.model.state_dict().unwrap())
 }
 
-/// Work is cut by the problem's size, so who computes a piece cannot matter.
+/// Work is cut by the problem's size, so the result does not depend on the thread that computes a piece.
 #[test]
 fn one_two_and_three_threads_give_the_same_bits() {
     for model in ["lenet5", "minivgg", "mlp"] {
@@ -300,7 +300,7 @@ fn settings_out_of_range_are_named() {
     }
 }
 
-/// A layer that the forward pass leaves out is an error that names it, not a silently frozen weight.
+/// A layer that the forward pass leaves out is an error that names the layer. Its weight is not silently frozen.
 #[test]
 fn a_parameter_without_gradient_is_named() {
     let setup = Setup::new(config("mlp2")).unwrap();

@@ -1,5 +1,5 @@
-//! Code of others that breaks its word: ops, modules and data sets from outside the crate. Each is one typed error that
-//! names the culprit, in every build.
+//! Ops, modules and data sets from outside the crate that break their contract. Each gives one typed error that names
+//! the wrong part, in every build.
 
 use receptive::cpu::{CpuCtx, View, ViewMut};
 use receptive::cuda::{CudaCtx, DeviceView};
