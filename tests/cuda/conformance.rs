@@ -1,6 +1,6 @@
 //! Every op, every case: CUDA in f32 against the CPU in f64, forward and backward.
 //!
-//! `RECEPTIVE_ONLY=conv2d,relu` runs these ops alone, for who writes their kernels.
+//! `RECEPTIVE_ONLY=conv2d,relu` runs only these ops, for work on their kernels.
 
 use crate::cuda;
 use receptive::ops::Tag;

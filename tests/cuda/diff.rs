@@ -6,7 +6,7 @@ use receptive::models::{self, ModelConfig};
 use receptive::nn::ModuleExt;
 use receptive::{DType, Device, Key, Tensor};
 
-/// Every layer's own error and every gradient stays what f32 makes of sums in another order.
+/// Every layer's own error, and every gradient's, is no larger than f32 rounding of sums in another order explains.
 #[test]
 fn no_layer_differs_by_more_than_rounding() {
     let Some(device) = cuda() else { return };

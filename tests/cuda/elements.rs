@@ -1,5 +1,5 @@
-//! What the ops' own cases leave out: element types beside f32, reductions so long that they take three passes, and
-//! random numbers that must be the CPU's to the bit, in a replayed graph too.
+//! Cases that the ops' own cases leave out: element types other than f32, reductions so long that they take three
+//! passes, and random numbers, which must equal the CPU's bit for bit, also in a replayed graph.
 
 use crate::{context, cuda};
 use receptive::ops::pad::PadMode;
@@ -140,7 +140,7 @@ fn masks_are_the_cpus() {
     assert_eq!(drop(&device), drop(&checked_cpu(1)));
 }
 
-/// A replay that repeated the captured step's number would drop the same elements for ever.
+/// A replay that repeated the captured step's number would always drop the same elements.
 #[test]
 fn a_replayed_graph_draws_each_steps_own_mask() {
     let Some(device) = cuda() else { return };

@@ -1,6 +1,6 @@
-//! The CUDA device, on a real GPU or on the simulator (`tests/sim`), whichever the driver's library belongs to.
+//! The CUDA device, on a real GPU or on the simulator (`tests/sim`): the driver's library decides.
 //!
-//! Without either these tests pass over themselves, unless `RECEPTIVE_REQUIRE_CUDA=1` makes that a failure.
+//! Without either, these tests do nothing and pass, unless `RECEPTIVE_REQUIRE_CUDA=1` makes that a failure.
 //! `tests/sim/suite.sh` runs them on a machine with no GPU.
 
 mod attribution;

@@ -1,4 +1,4 @@
-//! Memory: what goes there comes back, blocks are recycled, an arena is private, and running out is an error.
+//! Memory: data copied to the device come back, blocks are recycled, an arena is private, and running out is an error.
 
 use crate::{context, cuda as exact_cuda};
 use receptive::cuda::CudaOptions;
@@ -6,7 +6,7 @@ use receptive::tensor::DeviceOptions;
 use receptive::testing::cases::checked_cuda_with;
 use receptive::{DType, Device, ErrorKind, Tensor};
 
-/// Only where there is no GPU does `auto` take the CPU: not where a GPU refuses a setting.
+/// `auto` takes the CPU only if there is no GPU, not if a GPU refuses a setting.
 #[test]
 fn auto_takes_the_gpu_or_says_why_not() {
     if cuda().is_none() {
@@ -58,7 +58,7 @@ fn dropped_memory_is_handed_out_again_and_given_back_when_asked() {
     assert_eq!(cx.memory_stats().cached, 0);
 }
 
-/// Where accesses are checked, memory is of just the size it is used for, and freed at once.
+/// If accesses are checked, a buffer has exactly the requested size and is freed at once.
 #[test]
 fn exact_memory_is_not_recycled() {
     let Some(device) = exact_cuda() else { return };
@@ -72,7 +72,7 @@ fn exact_memory_is_not_recycled() {
     assert_eq!(after.allocations, before.allocations + 2);
 }
 
-/// A tensor that nobody can hold names those who hold most, and leaves the device usable.
+/// The error for a tensor that is too large names the owners that hold the most memory. The device stays usable.
 #[test]
 fn running_out_of_memory_is_an_error_after_which_work_goes_on() {
     let Some(device) = cuda() else { return };
@@ -85,7 +85,7 @@ fn running_out_of_memory_is_an_error_after_which_work_goes_on() {
     assert_eq!(Tensor::full(&device, 2.0, &[2], DType::F32).unwrap().to_vec::<f32>().unwrap(), [2.0; 2]);
 }
 
-/// Memory that only a graph may use is named too, so that the sums add up.
+/// The error also names memory that only a graph may use, so that the sums add up.
 #[test]
 fn running_out_of_memory_names_what_is_kept_for_a_graph() {
     let Some(device) = cuda() else { return };
@@ -97,7 +97,7 @@ fn running_out_of_memory_names_what_is_kept_for_a_graph() {
     assert!(!exhausted().contains("kept for a graph"), "{}", exhausted());
 }
 
-/// Bytes on their way, and points in time, hold on to the device they come from.
+/// Readbacks and marks keep their device alive.
 #[test]
 fn a_result_outlives_its_device() {
     let Some(device) = cuda() else { return };
@@ -112,7 +112,7 @@ fn a_result_outlives_its_device() {
     assert!(first.milliseconds_to(&last).unwrap() >= 0.0);
 }
 
-/// What a graph writes to must never be handed to anyone else, and is everybody's again when the graph is gone.
+/// Memory that a graph writes to is never handed out to others. When the graph is gone, it is shared again.
 #[test]
 fn an_arena_is_private_until_it_is_dropped() {
     let Some(device) = cuda() else { return };

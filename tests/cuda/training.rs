@@ -18,12 +18,12 @@ fn noise(n: usize, size: [usize; 3]) -> Arc<dyn Dataset> {
     Arc::new(ImageSet::new("noise", size, pixels, labels, (0..10).map(|c| c.to_string()).collect()).unwrap())
 }
 
-/// What a run is made of, beside the device.
+/// The settings of a run, besides the device.
 #[derive(Clone, Copy)]
 struct Run {
     model: &'static str,
     batch: usize,
-    /// With a last short batch: the shapes no graph was captured for.
+    /// The last batch is short: no graph was captured for its shapes.
     images: usize,
     epochs: usize,
     adam: bool,
@@ -96,7 +96,7 @@ impl Run {
         let size = network.input;
         model.init(device, DType::F32, 3).unwrap();
         let mut steps = vec![Transform::Pad { padding: 2, fill: 0 }, Transform::RandomHorizontalFlip(0.5)];
-        // A resized crop is no placement: the threads make those batches.
+        // The device cannot make resized crops, so the host's threads make those batches.
         let last = match self.resident {
             true => Transform::RandomCrop([size[1], size[2]]),
             false => Transform::RandomResizedCrop {
@@ -221,7 +221,7 @@ fn batches_of_the_host_feed_a_graph() {
     Run { resident: false, epochs: 1, ..RUN }.check();
 }
 
-/// A replayed step is looked at when the weights have gone on: the error names the step, and how to find the layer.
+/// A replayed step is checked after the weights have changed. The error names the step, and says how to find the layer.
 #[test]
 fn a_loss_that_is_not_finite_ends_the_run_at_its_step() {
     let Some(device) = cuda() else { return };
@@ -274,8 +274,8 @@ fn what_cannot_be_captured_trains_without_a_graph() {
     }
 }
 
-/// A sample of the layers' health is that of its step also where steps are queued: gradients, updates and outputs are those of
-/// a run that goes step by step, at the first step, at one of a short batch, and at those replayed after it.
+/// A sample of the layers' health is that of its step also where steps are queued: gradients, updates and outputs are
+/// those of a run that goes step by step, at the first step, at one of a short batch, and at those replayed after it.
 #[test]
 fn health_is_sampled_from_replayed_steps() {
     let Some(device) = cuda() else { return };
@@ -299,7 +299,7 @@ fn health_is_sampled_from_replayed_steps() {
     }
 }
 
-/// The graph's memory is its own: what runs beside it neither reads nor writes it, and it is given back.
+/// The graph's memory is private: other work neither reads nor writes it. It is given back in the end.
 #[test]
 fn a_run_leaves_no_memory_behind() {
     let Some(device) = cuda() else { return };

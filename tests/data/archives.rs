@@ -76,7 +76,7 @@ fn an_archive_is_unpacked_into_its_folder() {
     assert!(server.requests().is_empty());
 }
 
-/// What is refused leaves no folder that looks like the set, and writes nothing outside.
+/// A refused archive leaves no folder that looks like the set, and writes nothing outside.
 #[test]
 fn archives_that_lie_are_refused() {
     if no_curl() {

@@ -21,7 +21,7 @@ pub enum Manner {
     IgnoresRanges,
     /// Sends other content.
     Lies,
-    /// Sends what is not even gzip's.
+    /// Sends data that are not in gzip format.
     LoginPage,
     NotFound,
     /// Sends this, whatever was asked for.
@@ -49,7 +49,7 @@ impl Server {
         let url = format!("http://{}/set", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&requests);
-        // Ends with the test program: nobody waits for it.
+        // This thread ends with the test program.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 // A client that hangs up early is part of the tests.
@@ -155,7 +155,8 @@ fn assert_complete(root: &Path) {
     }
 }
 
-/// Says so and returns true on a machine without curl, where [`fetch`] can only report that; its message is tested below.
+/// Says so and returns true on a machine without curl, where [`fetch`] can only report that; its message is tested
+/// below.
 pub fn no_curl() -> bool {
     let missing = std::process::Command::new("curl").arg("--version").output().is_err();
     if missing {
@@ -215,8 +216,8 @@ fn a_server_that_ignores_ranges_sends_all_again() {
     assert_complete(root.path());
 }
 
-/// Stopped just before the rename: the whole file is there and nothing is asked for. A part that is longer than the file
-/// is of no use: the server has nothing after it (416), and all is fetched anew.
+/// Stopped just before the rename: the whole file is there and nothing is asked for. A part that is longer than the
+/// file is of no use: the server has nothing after it (416), and all is fetched anew.
 #[test]
 fn a_whole_part_is_taken_and_a_useless_one_is_replaced() {
     if no_curl() {
@@ -272,7 +273,7 @@ fn an_address_that_does_not_answer() {
         return;
     }
     let root = tempfile::tempdir().unwrap();
-    // A port that was just free: nobody listens.
+    // A port that was just free, so no server listens on it.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let options = FetchOptions { url: Some(format!("http://127.0.0.1:{port}")), ..FetchOptions::default() };
     let error = fetch(&set(), root.path(), &options, &mut |_| {}).unwrap_err().to_string();

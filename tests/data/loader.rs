@@ -1,4 +1,4 @@
-//! The loader: every image once, the same batches whatever makes them, and failures that reach the caller.
+//! The loader: every image comes once, batches do not depend on threads, and failures reach the caller.
 
 use receptive::data::{Dataset, Image, ImageSize, Loader, LoaderOptions, Normalize, stratified};
 use receptive::{DType, Device, Error, ErrorKind, Key, Result};

@@ -1,4 +1,4 @@
-//! Data: reading, finding, loading, and every way a file can be bad.
+//! Data: reading, finding, loading, and all kinds of bad files.
 
 mod archives;
 mod bad_idx;

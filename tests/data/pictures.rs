@@ -1,4 +1,4 @@
-//! Decoding: every kind of pixel, and files that lie.
+//! Decoding: every kind of pixel, and files with wrong headers.
 
 use image::{
     DynamicImage, GrayAlphaImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage,
@@ -67,8 +67,8 @@ fn a_palette_is_looked_up() {
     assert_eq!(decode(&png).unwrap().pixels, [40, 10, 50, 20, 60, 30]);
 }
 
-/// Every kind of file that tests/peer/pictures.py writes, beside what Pillow makes of it. The small folder is always there;
-/// $RECEPTIVE_PICTURES may name the whole matrix.
+/// Every kind of file that tests/peer/pictures.py writes, beside what Pillow makes of it. The small folder is always
+/// there; $RECEPTIVE_PICTURES may name the whole matrix.
 ///
 /// Where colours have all samples (`444`), and of grey, every value is within 3 of Pillow's: the two round the cosine
 /// transform differently, by 1 in brightness and by 1 in colour, which counts 1.77 times in blue. Where colours are

@@ -29,9 +29,9 @@ fn by_hand(device: &Device, dtype: DType) -> Sequential {
     net
 }
 
-/// A = [[1, 2], [3, 4]] and [[4, 3], [2, 1]]; the means of the score's gradient over them are (1 - 2) / 4 and 2 / 4. So the
-/// map is max(0, A1 / 2 - A0 / 4): 1.75, 1, 0.25, and -0.5 cut off. The score is 1 - 2 * 4 + 2 * 1 + 0.5. A softmax or
-/// log_softmax at the end changes none of it: the score is the logit.
+/// A = [[1, 2], [3, 4]] and [[4, 3], [2, 1]]; the means of the score's gradient over them are (1 - 2) / 4 and 2 / 4. So
+/// the map is max(0, A1 / 2 - A0 / 4): 1.75, 1, 0.25, and -0.5 cut off. The score is 1 - 2 * 4 + 2 * 1 + 0.5. A softmax
+/// or log_softmax at the end changes none of it: the score is the logit.
 #[test]
 fn gradcam_of_two_layers_by_hand() {
     let cpu = Device::cpu().unwrap();
@@ -168,7 +168,8 @@ fn occlusion_is_the_mean_drop_under_the_patches() {
     }
 }
 
-/// Of a segmenter: behind `dec1` stands only a 1x1 convolution, so the gradient there is its weight wherever the mask is.
+/// Of a segmenter: behind `dec1` stands only a 1x1 convolution, so the gradient there is its weight wherever the mask
+/// is.
 #[test]
 fn gradcam_of_a_mask_by_its_last_convolution() {
     let cpu = Device::cpu().unwrap();
@@ -203,7 +204,7 @@ fn a_mask_without_pixels_scores_nothing() {
     }
 }
 
-/// A trained network's gradients, and those of the caller's image, are nobody else's business.
+/// The instruments leave the gradients of the network and of the caller's image unchanged.
 #[test]
 fn gradients_of_parameters_are_left_alone() {
     let cpu = Device::cpu().unwrap();

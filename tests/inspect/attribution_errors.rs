@@ -1,4 +1,4 @@
-//! What the instruments refuse, and what they say then.
+//! The inputs that the instruments refuse, and their error messages.
 
 use super::{network, noise};
 use receptive::inspect::{Goal, Heatmap, OcclusionOptions, gradcam, gradcam_layer, occlusion, saliency};
@@ -155,7 +155,7 @@ fn a_score_that_is_finite() {
     }
 }
 
-/// The image must be of the network's type; no instrument converts behind one's back.
+/// The image must have the network's dtype: instruments do not convert it silently.
 #[test]
 fn an_image_of_the_networks_type() {
     let (cpu, net) = lenet(DType::F64);

@@ -1,4 +1,4 @@
-//! numerics_diff: nothing is found where nothing is, and what is there is found where it is.
+//! numerics_diff: it finds no error where there is none, and finds an error in the layer that has it.
 
 use receptive::inspect::{Computed, NumericsDiff, numerics_diff};
 use receptive::models::{self, ModelConfig};
@@ -40,7 +40,7 @@ fn a_network_does_not_differ_from_itself() {
     assert_eq!(found.parameters.len(), a.model.trainable().unwrap().len());
 }
 
-/// One bias a little off: its layer's own error is the only one, and it is carried on by all layers below.
+/// One bias is a little wrong: only its layer has an error of its own, and all later layers carry it on.
 #[test]
 fn an_injected_error_is_found_at_its_layer() {
     let (cpu, [a, b]) = (Device::cpu().unwrap(), [network("lenet5"), network("lenet5")]);

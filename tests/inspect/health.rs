@@ -1,4 +1,4 @@
-//! Layer health: each number against one that is known, and that looking changes nothing.
+//! Layer health: each number is compared with a known one, and sampling changes nothing.
 
 use receptive::inspect::{LayerHealth, copy_weights, layer_health};
 use receptive::models;
@@ -145,7 +145,8 @@ fn health(path: &Path) -> String {
     fs::read_to_string(path.join("health.jsonl")).unwrap()
 }
 
-/// Weights, running statistics and masks have the same bits whether or not anyone looked, and each sample stands at its step.
+/// Weights, running statistics and masks have the same bits whether or not anyone looked, and each sample stands at its
+/// step.
 #[test]
 fn looking_changes_no_bit() {
     let folder = tempfile::tempdir().unwrap();
@@ -176,8 +177,8 @@ fn looking_changes_no_bit() {
     }
 }
 
-/// Stopped before, at and after a sampled step, with lines the checkpoint does not know and a torn one: the same file in the
-/// end, byte for byte.
+/// Stopped before, at and after a sampled step, with lines the checkpoint does not know and a torn one: the same file
+/// in the end, byte for byte.
 #[test]
 fn a_resumed_run_has_the_samples_of_one_left_alone() {
     let folder = tempfile::tempdir().unwrap();

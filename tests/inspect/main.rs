@@ -1,4 +1,4 @@
-//! The instruments of `receptive::inspect`, each against what it claims to measure.
+//! The instruments of `receptive::inspect`, each compared with the definition of what it measures.
 
 mod activations;
 mod attribution;
@@ -26,8 +26,8 @@ use receptive::nn::{Ctx, Module, ModuleExt, Scheme};
 use receptive::{DType, Device, Key, Tensor};
 use std::collections::BTreeMap;
 
-/// A network of the zoo with its values drawn so that layers keep what they get, and running statistics that are not those
-/// it starts with.
+/// A network of the zoo with its values drawn so that layers keep what they get, and running statistics that are not
+/// those it starts with.
 fn network(
     name: &str,
     input: [usize; 3],
@@ -49,7 +49,8 @@ fn network(
     }
     model.load_matching(&statistics).unwrap();
     if network.loss.takes_masks() {
-        // The upper half of the logits' range is the mask. A network this narrow may be born dead: the next seed's is taken.
+        // The upper half of the logits' range is the mask. A network this narrow may be born dead: the next seed's is
+        // taken.
         let x = noise(device, &[1, input[0], input[1], input[2]], dtype);
         let [mut least, mut most] = [0.0; 2];
         for seed in 5.. {

@@ -4,7 +4,7 @@ use crate::program::{error, ok};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// No page may be larger, whatever the network.
+/// The largest allowed page, for any network.
 const MOST_BYTES: u64 = 12_000_000;
 
 /// What `--json` printed: one object on one line.
@@ -128,7 +128,7 @@ fn a_network_alone_is_shown_untrained() {
     assert_eq!(joins, 4);
 }
 
-/// An arch file is a network like any other.
+/// A network from an arch file works like any other.
 #[test]
 fn an_arch_file_is_shown() {
     let folder = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ fn run_with(spec: &'static OpSpec, case: &Case, options: CpuOptions) -> Result<B
     run(spec, case, &Device::cpu_with(&CpuOptions { poison: true, ..options })?, DType::F64)
 }
 
-/// Every rung at every level, and what to call it.
+/// A device for every rung at every level, with its name.
 fn devices() -> &'static [(String, Device)] {
     static DEVICES: OnceLock<Vec<(String, Device)>> = OnceLock::new();
     DEVICES.get_or_init(|| {
@@ -37,8 +37,8 @@ fn devices() -> &'static [(String, Device)] {
     })
 }
 
-/// Runs an op by every rung and compares: in f64 all digits, in f32 as many as it has. Returns whether the setting was
-/// accepted, which must not depend on the rung.
+/// Runs an op on every rung and compares to the precision of f64 or f32. Returns true if the setting was accepted,
+/// which must not depend on the rung.
 fn check(op: &str, case: &Case) -> bool {
     let spec = find(op).unwrap();
     let by =
@@ -77,8 +77,8 @@ fn layer(attrs: &'static str, input: [usize; 4], weight: [usize; 4]) -> Case {
     Case::new("layer", attrs).input("input", &input).input("weight", &weight).input("bias", &weight[..1])
 }
 
-/// What Winograd's tiles could get wrong: odd sizes, images of a tile and of many blocks, few and ragged channels, no and
-/// more padding than a kernel needs.
+/// Sizes that Winograd's tiles could get wrong: odd sizes, images of one tile and of many blocks, few channels and
+/// partial registers of channels, no padding and more padding than a kernel needs.
 #[test]
 fn conv_rungs_agree_at_the_edges_of_tiles() {
     for (attrs, input, weight) in [
@@ -119,7 +119,7 @@ fn conv_rungs_agree_beyond_a_block() {
     }
 }
 
-/// Cut by size, never by threads: the same bits with 1, 2 and 3. The shapes are large enough to be cut.
+/// Work is cut by size, never by threads: 1, 2 and 3 threads give the same bits. The shapes are large enough to be cut.
 #[test]
 fn conv_bits_do_not_depend_on_the_number_of_threads() {
     for (attrs, input, weight) in [
@@ -132,7 +132,7 @@ fn conv_bits_do_not_depend_on_the_number_of_threads() {
         ("", [3, 20, 24, 24], [40, 20, 1, 1]),
     ] {
         let case = layer(attrs, input, weight);
-        // The definition is as slow as it is simple.
+        // Rung 01, the definition, is left out because it is slow.
         let rungs = RUNGS[1..].iter().map(|rung| Some(rung.number)).chain([None]);
         for (conv_rung, dtype) in rungs.flat_map(|rung| [(rung, DType::F32), (rung, DType::F64)]) {
             let by = |threads| {
@@ -164,7 +164,7 @@ fn an_unknown_rung_lists_those_there_are() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Any setting at all: rungs agree, or all refuse.
+    /// For any setting, the rungs agree or all refuse.
     #[test]
     fn conv_rungs_agree_on_random_settings(
         (n, groups, cg, og) in (0..4usize, 1..3usize, 1..4usize, 1..4usize),

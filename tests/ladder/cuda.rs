@@ -1,5 +1,5 @@
-//! Every rung of the GPU's ladders, on a GPU or on the simulator. Without either these tests pass over themselves, unless
-//! `RECEPTIVE_REQUIRE_CUDA=1` makes that a failure.
+//! Every rung of the GPU's ladders, on a GPU or on the simulator. Without either, these tests do nothing and pass,
+//! unless `RECEPTIVE_REQUIRE_CUDA=1` makes that a failure.
 
 use proptest::prelude::*;
 use receptive::Device;
@@ -14,7 +14,7 @@ use receptive::testing::conformance::rounded_against_f64;
 use receptive::{DType, Tensor};
 use std::sync::OnceLock;
 
-/// A device that runs one rung, what it is called, and how far it rounds factors.
+/// A device that runs one rung, its name, and the precision to which it rounds factors.
 struct Rung {
     label: String,
     device: Device,
@@ -78,7 +78,7 @@ fn conv(attrs: &str, input: [usize; 4], weight: [usize; 4]) -> Case {
     Case::new("conv", attrs).input("input", &input).input("weight", &weight).input("bias", &weight[..1])
 }
 
-/// Forward needs one transpose, each gradient another; tiles are crossed in both directions.
+/// Forward needs one transpose, and each gradient another. The sizes exceed a tile in both directions.
 #[test]
 fn gemm_rungs_agree_with_the_definition() {
     let Ladders { gemm, cpu, .. } = ladders();
@@ -134,7 +134,7 @@ fn conv_rungs_cross_the_edges_of_their_tiles() {
     }
 }
 
-/// What the header of 05_winograd.cu says of its error.
+/// The errors are as the header of 05_winograd.cu states.
 #[test]
 fn winograd_rounds_little_more_than_plain_sums() {
     let Ladders { conv: rungs, cpu, .. } = ladders();
@@ -193,7 +193,7 @@ fn an_unknown_rung_lists_those_there_are() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
-    /// Any setting at all.
+    /// Any setting.
     #[test]
     fn conv_rungs_agree_on_random_settings(
         (n, groups, cg, og) in (1..3usize, 1..3usize, 1..5usize, 1..5usize),

@@ -133,7 +133,7 @@ proptest! {
     }
 }
 
-/// A rung is its file and its row. Here is one that stands in no table: all that the table's rungs are checked by takes it.
+/// A rung is a file and a table row. This rung is in no table, but all checks of the table's rungs also work for it.
 #[test]
 fn a_new_rung_is_its_loop_and_its_row() {
     fn by_columns(

@@ -1,4 +1,4 @@
-//! The tree describes itself, and this checks that it tells the truth.
+//! Checks that what the repository says about itself is true.
 
 mod modules;
 
@@ -40,7 +40,7 @@ fn sources(folder: &str) -> Vec<PathBuf> {
     found
 }
 
-/// A file nobody declares is compiled by nobody: its tests pass by never running.
+/// A file that no module declares is not compiled, and its tests never run.
 #[test]
 fn every_file_is_declared_as_a_module() {
     for path in sources("src") {
@@ -160,7 +160,8 @@ fn formulas_are_latex() {
     }
 }
 
-/// Pages without the header show a formula's source. It is named wherever the pages are made: by hand, in CI, on docs.rs.
+/// Pages without the header show a formula's source. It is named wherever the pages are made: by hand, in CI, on
+/// docs.rs.
 #[test]
 fn pages_set_their_formulas() {
     for file in [".cargo/config.toml", ".ci/run", "Cargo.toml"] {
@@ -225,7 +226,7 @@ fn every_kernel_file_opens_with_its_lesson() {
     }
 }
 
-/// A stale file would run yesterday's kernels wherever there is no nvcc.
+/// An outdated file would run old kernels on machines without nvcc.
 #[test]
 fn prebuilt_ptx_is_that_of_the_sources() {
     let headers: String = {
@@ -254,7 +255,7 @@ fn prebuilt_ptx_is_that_of_the_sources() {
     assert_eq!(found, expected);
 }
 
-/// `unsafe` lives where memory and devices are, and says why each time.
+/// `unsafe` occurs only in the code for memory and devices, and each use says why it is sound.
 #[test]
 fn unsafe_code_is_confined_and_explained() {
     for path in sources("src") {
@@ -278,7 +279,7 @@ fn unsafe_code_is_confined_and_explained() {
     }
 }
 
-/// One idea a file.
+/// One idea per file.
 #[test]
 fn files_stay_short() {
     for path in ["src", "tests", "benches", "examples"].iter().flat_map(|folder| sources(folder)) {
@@ -387,8 +388,8 @@ fn example_arch_files_are_networks() {
     }
 }
 
-/// The library names a setting as code does (`` `config.freeze` ``), as its callers write no flags; `src/cli/flags.rs` turns
-/// that into the flag for those who do.
+/// The library names a setting as code does (`` `config.freeze` ``), as its callers write no flags; `src/cli/flags.rs`
+/// turns that into the flag for those who do.
 #[test]
 fn only_the_command_line_speaks_of_flags() {
     let program = receptive::cli::command();

@@ -1,4 +1,4 @@
-//! Frozen layers and foreign names, through everything that reads them again.
+//! Frozen layers and foreign names, in all code that reads them again.
 
 use super::program::{ok, receptive, text};
 use receptive::io::TensorFile;

@@ -1,4 +1,4 @@
-//! The optimisers against PyTorch's, step by step (vectors made by `generate.py`), and what they promise beside.
+//! The optimisers against PyTorch's, step by step (vectors made by `generate.py`), and their other guarantees.
 
 mod schedules;
 
@@ -74,7 +74,7 @@ fn every_step_equals_pytorch() {
     }
 }
 
-/// What a checkpoint keeps is all there is: an optimiser restored from it takes the same next step, bit for bit.
+/// A checkpoint holds the complete state: an optimiser restored from it takes the same next step, bit for bit.
 #[test]
 fn a_restored_optimizer_goes_on_bit_for_bit() {
     let cpu = Device::cpu().unwrap();

@@ -1,4 +1,4 @@
-//! Blocks executed as a reader would, in a folder of their own.
+//! Executes blocks as a reader would, in a folder of their own.
 
 use crate::commands;
 use crate::markdown::Block;
@@ -49,8 +49,8 @@ pub fn in_order(blocks: &[Block], name: &str) {
     }
 }
 
-/// Every line shown was printed, in this order. Decimal numbers (times, and what other processors round otherwise) and the
-/// number of spaces do not count; `...` stands for any lines.
+/// Every line shown was printed, in this order. Decimal numbers (times, and what other processors round otherwise) and
+/// the number of spaces do not count; `...` stands for any lines.
 fn compare(shown: &str, printed: &str) {
     let mut rest = printed.lines().map(stable);
     for line in shown.lines().filter(|line| line.trim() != "...") {

@@ -1,5 +1,5 @@
-//! What the documents tell a reader to type: every line is parsed by the program's own parser, and what needs nothing but the
-//! program is executed.
+//! Checks the commands in the documents. The program's own parser parses every line, and commands that need only the
+//! program are executed.
 //!
 //! A shell block in Markdown says after its language what it needs:
 //!
@@ -86,7 +86,7 @@ fn every_command_line_is_one_that_the_program_takes() {
     assert!(count >= 100, "only {count} command lines were found");
 }
 
-/// The checks above would pass if they found nothing wrong with anything.
+/// The checks above must find mistakes: a check that finds nothing would always pass.
 #[test]
 fn what_is_wrong_is_found() {
     for line in [

@@ -1,4 +1,4 @@
-//! The run folder, through the program itself: what it holds, and that nothing is lost whatever happens.
+//! The run folder, tested through the program: its contents, and that nothing is lost whatever happens.
 #![cfg(feature = "cli")]
 
 mod at_once;
@@ -119,7 +119,7 @@ fn a_finished_run_holds_what_it_promises_and_resuming_changes_nothing() {
     assert!(before == contents(), "resuming a finished run changed it");
 }
 
-/// Killed at moments spread over the run, it ends with the very bytes of a run that was left alone.
+/// A run that is killed at several moments ends with the same bytes as a run without interruption.
 #[test]
 fn kill_and_resume_bit_for_bit() {
     let runs = Runs::new();
@@ -142,7 +142,7 @@ fn kill_and_resume_bit_for_bit() {
     assert_same_run(&whole, &broken);
 }
 
-/// Ctrl-C ends the step, saves, says how to go on, and exits non-zero: what was asked was not done.
+/// Ctrl-C finishes the step, saves, says how to go on, and exits non-zero, because the run is not complete.
 #[cfg(unix)]
 #[test]
 fn interrupted_and_resumed_bit_for_bit() {
@@ -242,7 +242,7 @@ fn folders_that_cannot_be_resumed_say_why() {
     }
 }
 
-/// A mistake in a flag must not burn the folder's name: the corrected command is given the same `--out`.
+/// A mistake in a flag must not use up the folder's name: the corrected command gets the same `--out`.
 #[test]
 fn a_run_that_never_began_leaves_nothing_behind() {
     let runs = Runs::new();
@@ -258,7 +258,8 @@ fn a_run_that_never_began_leaves_nothing_behind() {
     succeed(train(&run).args(["--max-steps", "1"]));
 }
 
-/// What was recorded before a run diverged is there to be looked at; and a run that never began leaves a folder that was there.
+/// What was recorded before a run diverged is there to be looked at; and a run that never began leaves a folder that
+/// was there.
 #[test]
 fn a_run_that_diverges_keeps_what_it_recorded() {
     let runs = Runs::new();
@@ -297,7 +298,7 @@ fn damaged_records_are_told() {
     }
 }
 
-/// What cannot train is refused with the name of the file that says it.
+/// Settings that cannot train are refused, with the name of the file that contains them.
 #[test]
 fn damaged_settings_are_told_with_their_file_and_line() {
     let runs = Runs::new();
