@@ -91,11 +91,11 @@ fn main() -> Result<()> {
         }
         println!("{answer:18} {}", tally.scores());
     }
-    // "No" is right about 9 pixels of 10 and finds nothing. Dice = 2 |P and T| / (|P| + |T|) and IoU = |P and T| / |P
-    // or T| leave out the pixels where both say no. What a network must beat is the Dice of "everywhere".
+    // "No" is right for 9 pixels of 10 and finds nothing. Dice = 2 |P and T| / (|P| + |T|) and
+    // IoU = |P and T| / |P or T| leave out the pixels where both say no. A network must beat the Dice of "everywhere".
 
-    // U-Net: down to what is there, up again to where it is, and beside each step up what was seen on the way down.
-    // Width 4 in place of the paper's 64: 1/250 of its parameters.
+    // U-Net: the way down finds what is in the image, and the way up finds where it is. Each step up also gets the
+    // features of the same size from the way down. Width 4 instead of the paper's 64: 1/250 of its parameters.
     let spec = models::find("unet")?;
     let unet = spec.build(&ModelConfig { width: Some(4), ..ModelConfig::new([1, SIDE, SIDE], 1) })?;
     unet.init(&cpu, DType::F32, 0)?;

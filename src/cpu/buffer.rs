@@ -114,7 +114,7 @@ impl Drop for BufferPool {
     }
 }
 
-/// The bytes of the block that holds so many.
+/// The size of the block that holds `bytes` bytes.
 fn capacity(bytes: usize) -> usize {
     if bytes < LARGE { class_bytes(class_of(bytes)) } else { arena::capacity(bytes) }
 }

@@ -1,4 +1,4 @@
-//! Softmax and its logarithm along one dimension, with their gradients.
+//! Softmax and log-softmax along one dimension, with their gradients.
 //!
 //! A tensor is seen as `[outer, n, inner]`: the sizes before the dimension, of the dimension, and after it. If `inner`
 //! is 1, each row is contiguous in memory. Otherwise (class maps: `[N, C, H W]`) a tile of neighbouring columns is
