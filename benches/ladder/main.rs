@@ -6,8 +6,7 @@
 //! that the same run measured:
 //!
 //! - on the CPU, the peak is the multiply-adds that all threads together can do. Memory is not part of it, because data
-//! in
-//!   a cache are faster. Winograd multiplies less than is counted, so it may exceed 100 %;
+//!   in a cache are faster. Winograd multiplies less than is counted, so it may exceed 100 %;
 //! - on a GPU, the peak is the time that f32 multiply-adds or memory alone would need. Tensor cores may exceed 100 %.
 //!
 //! The CPU runs every distinct layer of the networks in the step table ([`receptive::testing::layers::all`]), the GPU a

@@ -1,21 +1,21 @@
 //! Receptive fields against their definition, on every network of the zoo: the pixels that receive a gradient from one
 //! output are the pixels that it sees.
 //!
-//! The networks are the zoo's own, layers and channels, on images of their size or smaller, in f64. What could hide a pixel
-//! is kept away:
+//! The networks are the zoo's own, with all layers and channels, on images of their size or smaller, in f64. The test
+//! excludes two effects that could hide a pixel:
 //!
-//! - **Cancellation**: all weights and pixels are positive, biases are 0, so gradients only add up, ReLU passes them and
-//!   running statistics are a factor. A field's corner is a product of all layers' outermost weights; f64 holds it.
-//! - **Max pooling** sends its gradient to one pixel of its window. Each network runs twice: with an image that grows to
-//!   the lower right by [`GROWTH`] a pixel and kernels whose taps fall by half that way, so that every map grows to the
-//!   lower right, up to its padding, and every window's winner is its last pixel; and with both turned around. The
-//!   gradients of the two runs are taken together.
+//! - **Cancellation**: all weights and pixels are positive and biases are 0. Gradients only add up, ReLU passes them,
+//!   and running statistics are a factor. A field's corner is a product of all layers' outermost weights; f64 holds it.
+//! - **Max pooling** sends its gradient to one pixel of its window. So each network runs twice. In the first run the
+//!   image grows to the lower right by [`GROWTH`] per pixel, and the taps of kernels fall by half in that direction.
+//!   Then every map grows to the lower right, up to its padding, and the last pixel of every window wins. In the second
+//!   run both are turned around. The gradients of the two runs are combined.
 //!
-//! Of each layer with rows and columns whose field is another than that of the layer before, up to [`LAYERS`] a
-//! network, evenly chosen, and the last: the outputs in the middle, and those in two opposite corners. All gradients
-//! lie in the reported field, cut off at the image's edge. The field is also the smallest such rectangle where it is
-//! claimed to be: before a transposed convolution, whose outputs see different parts of it, and where it is not simply
-//! everything. Images have a size that strides divide, so that every row and column is seen by somebody.
+//! The test looks at the layers with rows and columns whose field differs from that of the layer before: up to
+//! [`LAYERS`] per network, evenly chosen, and the last. Of each it takes the outputs in the middle and in two opposite
+//! corners. All gradients must lie in the reported field, cut off at the image's edge. The field must also be the
+//! smallest such rectangle, except after a transposed convolution, whose outputs see different parts of it, and where
+//! the field is the whole image. Images have a size that strides divide, so that some output sees every row and column.
 
 use receptive::inspect::{ReceptiveField, receptive_field};
 use receptive::models::{self, MODELS, ModelConfig};
@@ -28,8 +28,8 @@ const GROWTH: f64 = 1.3;
 /// Of a small network all layers are asked, of a large one few.
 const LAYERS: [usize; 2] = [12, 4];
 
-/// Network and image side, in groups that run beside each other; `mlp` and its like have only layers that see all. Most of
-/// the time goes into drawing VGG's fully connected weights, which nobody asks.
+/// Network and image side, in groups that run beside each other; `mlp` and its like have only layers that see all. Most
+/// of the time goes into drawing VGG's fully connected weights, which nobody asks.
 const GROUPS: [&[(&str, usize)]; 5] = [
     &[
         ("softmax", 28),
@@ -148,8 +148,8 @@ fn image(h: usize, w: usize, channels: usize, growing: bool) -> Vec<f64> {
     plane.collect::<Vec<_>>().repeat(channels)
 }
 
-/// Gives a model positive weights that sum to 1 for each output. Kernels fall to the lower right by half with each tap, or
-/// to the upper left.
+/// Gives a model positive weights that sum to 1 for each output. Kernels fall to the lower right by half with each tap,
+/// or to the upper left.
 fn fill(model: &dyn Module, falling: bool) {
     let params = model.params();
     let convolves = params.iter().any(|(_, param)| param.dims().len() == 4);
@@ -165,7 +165,8 @@ fn fill(model: &dyn Module, falling: bool) {
             }
             (Role::Weight, &[out, inputs]) if !convolves => vec![1.0 / inputs as f64; out * inputs],
             (Role::Weight, &[n]) if path.ends_with("bias") => vec![0.0; n],
-            // Layers behind convolutions do not run. The factors of norms are 1, running means 0 and variances 1 from the start.
+            // Layers behind convolutions do not run. The factors of norms are 1, running means 0 and variances 1 from
+            // the start.
             _ => continue,
         };
         param.value().unwrap().write(&values).unwrap();

@@ -198,9 +198,9 @@ impl Layout {
         to: *mut f32,
     ) {
         let [h, w] = self.size;
-        // Rows are written in memory order, each in whole vectors. The next row overwrites what the last vector wrote
-        // too much. After the last plane there is a cache line of room for it. SAFETY: so all writes are within
-        // `block.floats`, here and below.
+        // Rows are written in memory order, each in whole vectors. The next row overwrites the excess of the last
+        // vector. After the last plane there is a cache line of room for it.
+        // SAFETY: so all writes are within `block.floats`, here and below.
         unsafe { zeros::<V>(to, self.before[1]) };
         let mut plane = to.wrapping_add(self.before[1]);
         for c in 0..self.channels {
