@@ -14,8 +14,8 @@
 //! The constants are nanoseconds on one core of the machine whose results the README shows, but only their ratios
 //! matter. They come from non-negative least squares of relative errors over 105 layers with 1 to 256 channels on
 //! images of 3x3 to 112x112, at each SIMD level. For 8 of 10 loops, the estimate is 0.78 to 1.19 of the true time. Over
-//! the 945 loops of the fit, choosing by the estimate takes 1 % longer than always choosing the faster rung. `cargo
-//! bench --bench ladder` marks the rung that runs and lists the layers where another was faster; run it with
+//! the 945 loops of the fit, choosing by the estimate takes 1 % longer than always choosing the faster rung.
+//! `cargo bench --bench ladder` marks the rung that runs and lists the layers where another was faster; run it with
 //! `RECEPTIVE_SIMD` at each level. If it lists many layers, fit the constants again.
 
 use super::implicit::copies_too_much as implicit_copies_too_much;

@@ -1,12 +1,12 @@
 //! A faster rung may spread one inf or NaN further than the definition does. This file computes such sums again, by the
 //! definition.
 //!
-//! By the definition, as in PyTorch, the outputs and the gradient of the weights multiply the padding's zeros: `0 *
-//! inf` is NaN. But rung 03 also multiplies other zeros, between the rows of the image and beyond the ends of dy. The
-//! definition has no such terms. Without this file, a gradient of the input could become NaN because of a weight that
-//! it does not use, and a gradient of a weight because of a pixel that no output reads. A finite sum had no inf or NaN
-//! among its terms, because no addition makes those finite again. So only sums that are not finite are computed again.
-//! Which sums these are depends only on the numbers, so the bits do not depend on the number of threads.
+//! By the definition, as in PyTorch, the outputs and the gradient of the weights multiply the padding's zeros:
+//! `0 * inf` is NaN. But rung 03 also multiplies other zeros, between the rows of the image and beyond the ends of dy.
+//! The definition has no such terms. Without this file, a gradient of the input could become NaN because of a weight
+//! that it does not use, and a gradient of a weight because of a pixel that no output reads. A finite sum had no inf or
+//! NaN among its terms, because no addition makes those finite again. So only sums that are not finite are computed
+//! again. Which sums these are depends only on the numbers, so the bits do not depend on the number of threads.
 //!
 //! The transforms of rung 04 add and subtract neighbours, so an inf spreads further there: see `winograd/forward.rs`.
 
