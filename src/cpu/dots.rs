@@ -48,11 +48,9 @@ pub unsafe fn add_dots<V: Vector, const R: usize, const C: usize>(
     // SAFETY: A has R rows and B has C: promised by the caller.
     let (a, b) = unsafe { (starts::<R>(a), starts::<C>(b)) };
     let whole = n / V::LANES * V::LANES;
-    let mut p = 0;
-    while p < whole {
+    for p in (0..whole).step_by(V::LANES) {
         // SAFETY: whole registers end at `whole`, which is at most n.
         sums = unsafe { add_products::<V, R, C, true>(sums, a, b, p, V::first(V::LANES)) };
-        p += V::LANES;
     }
     if whole < n {
         // SAFETY: the mask ends at n.
@@ -90,11 +88,11 @@ unsafe fn add_products<V: Vector, const R: usize, const C: usize, const WHOLE: b
     let mut left = [V::splat(0.0); R];
     for r in 0..R {
         // SAFETY: those lanes can be read: promised by the caller.
-        left[r] = unsafe { if WHOLE { V::load(a[r].add(p)) } else { V::load_part(a[r].add(p), mask) } };
+        left[r] = unsafe { V::load_last::<WHOLE>(a[r].add(p), mask) };
     }
     for c in 0..C {
         // SAFETY: those lanes can be read: promised by the caller.
-        let b = unsafe { if WHOLE { V::load(b[c].add(p)) } else { V::load_part(b[c].add(p), mask) } };
+        let b = unsafe { V::load_last::<WHOLE>(b[c].add(p), mask) };
         for r in 0..R {
             sums[r][c] = left[r].mul_add(b, sums[r][c]);
         }

@@ -81,7 +81,7 @@ pub unsafe fn outer<V: Vector, const R: usize, const N: usize>(
     // SAFETY: A and the rows of B can be read as far as the mask goes: promised by the caller. The mask is left out
     // only if it selects all lanes.
     unsafe {
-        if const { V::SPARES } && V::spared(mask) {
+        if const { V::PREFERS_PLAIN_LOADS } && V::is_full(mask) {
             sums::<V, R, N, true>(k, a, b, mask)
         } else {
             sums::<V, R, N, false>(k, a, b, mask)
@@ -106,7 +106,7 @@ unsafe fn sums<V: Vector, const R: usize, const N: usize, const WHOLE: bool>(
             let mut row = [V::splat(0.0); N];
             for v in 0..N {
                 let from = b.add(v * V::LANES);
-                row[v] = if WHOLE || v + 1 < N { V::load(from) } else { V::load_part(from, mask) };
+                row[v] = if v + 1 < N { V::load(from) } else { V::load_last::<WHOLE>(from, mask) };
             }
             for r in 0..R {
                 let a = V::splat(*a.data.add(r * a.row + p * a.col));

@@ -86,45 +86,16 @@ fn group<T: Float>(
 ) {
     let scale = Scale::<T>::new(&from.stats[STATS * g..]);
     match from.relu {
-        Relu::None => passes(
-            l,
-            from,
-            needs,
-            g,
-            outputs,
-            sums,
-            from.x,
-            #[inline(always)]
-            |dy, _, _| dy,
-        ),
+        Relu::None => passes(l, from, needs, g, outputs, sums, from.x, |dy, _, _| dy),
         // Only groups that are channels are rectified, and a channel has one weight.
         Relu::Plain => {
             let w = l.first_weight(g);
             let [mean, a, b] = scale.line(number(from.weight, w, 1.0), number(from.bias, w, 0.0));
-            passes(
-                l,
-                from,
-                needs,
-                g,
-                outputs,
-                sums,
-                from.x,
-                #[inline(always)]
-                |dy, x, _| if (x - mean) * a + b <= T::ZERO { T::ZERO } else { dy },
-            );
+            let pass = |dy, x: T, _| if (x - mean) * a + b <= T::ZERO { T::ZERO } else { dy };
+            passes(l, from, needs, g, outputs, sums, from.x, pass);
         }
         Relu::Added(y) => {
-            passes(
-                l,
-                from,
-                needs,
-                g,
-                outputs,
-                sums,
-                y,
-                #[inline(always)]
-                |dy, _, y| if y <= T::ZERO { T::ZERO } else { dy },
-            );
+            passes(l, from, needs, g, outputs, sums, y, |dy, _, y| if y <= T::ZERO { T::ZERO } else { dy });
         }
     }
 }
@@ -154,11 +125,8 @@ fn passes<T: Float>(
 ) {
     let scale = Scale::<T>::new(&from.stats[STATS * g..]);
     let rows = |s: usize, part: Range<usize>| {
-        [
-            &l.slice(from.dy, g, s)[part.clone()],
-            &l.slice(from.x, g, s)[part.clone()],
-            &l.slice(other, g, s)[part],
-        ]
+        let row = |x| &l.slice(x, g, s)[part.clone()];
+        [row(from.dy), row(from.x), row(other)]
     };
     let (weight, last) = factors(l, from.weight, g);
     let part = |j: usize| j * l.run..(j + 1) * l.run;

@@ -31,9 +31,9 @@ pub unsafe trait Vector: Copy {
     /// The first `n <= LANES` lanes.
     fn first(n: usize) -> Self::Mask;
     /// True if a plain load is cheaper than a masked one.
-    const SPARES: bool;
-    /// True if the mask selects all lanes. Asked only where [`SPARES`](Self::SPARES) is true.
-    fn spared(mask: Self::Mask) -> bool;
+    const PREFERS_PLAIN_LOADS: bool;
+    /// True if the mask selects all lanes.
+    fn is_full(mask: Self::Mask) -> bool;
     /// All lanes equal.
     fn splat(x: f32) -> Self;
     /// Loads all lanes from memory of any alignment.
@@ -46,6 +46,15 @@ pub unsafe trait Vector: Copy {
     /// # Safety
     /// The mask's lanes can be read.
     unsafe fn load_part(from: *const f32, mask: Self::Mask) -> Self;
+    /// The last register of a row: all of it if `WHOLE`, else the mask's lanes.
+    ///
+    /// # Safety
+    /// Those lanes can be read.
+    #[inline(always)]
+    unsafe fn load_last<const WHOLE: bool>(from: *const f32, mask: Self::Mask) -> Self {
+        // SAFETY: those lanes can be read: promised by the caller.
+        unsafe { if WHOLE { Self::load(from) } else { Self::load_part(from, mask) } }
+    }
     /// Loads every second float, beginning with the first.
     ///
     /// # Safety
@@ -173,9 +182,9 @@ unsafe impl Vector for Four {
     fn first(n: usize) -> usize {
         n
     }
-    const SPARES: bool = true;
+    const PREFERS_PLAIN_LOADS: bool = true;
     #[inline(always)]
-    fn spared(n: usize) -> bool {
+    fn is_full(n: usize) -> bool {
         n == Self::LANES
     }
     #[inline(always)]

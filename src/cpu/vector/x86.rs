@@ -68,10 +68,10 @@ unsafe impl Vector for Zmm {
     fn first(n: usize) -> __mmask16 {
         ((1u32 << n) - 1) as __mmask16
     }
-    const SPARES: bool = false;
+    const PREFERS_PLAIN_LOADS: bool = false;
     #[inline(always)]
-    fn spared(_: __mmask16) -> bool {
-        false
+    fn is_full(mask: __mmask16) -> bool {
+        mask == u16::MAX
     }
     // SAFETY: the contract is the trait's: the places can be accessed.
     #[inline(always)]
@@ -186,9 +186,9 @@ unsafe impl Vector for Ymm {
         // SAFETY: kernels of this level run where its instructions exist.
         unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
     }
-    const SPARES: bool = true;
+    const PREFERS_PLAIN_LOADS: bool = true;
     #[inline(always)]
-    fn spared(mask: __m256i) -> bool {
+    fn is_full(mask: __m256i) -> bool {
         // SAFETY: kernels of this level run where its instructions exist.
         unsafe { _mm256_movemask_epi8(mask) == -1 }
     }
