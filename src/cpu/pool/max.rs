@@ -157,8 +157,8 @@ fn slide<T: Float, K: Tap>(
     for i in 0..planes.oh {
         let (y, taps) = (&mut y[i * ow..][..ow], &mut taps[i * ow..][..ow]);
         for first in (0..ow).step_by(STRIP) {
-            let strip = first..ow.min(first + STRIP);
-            let (y, taps) = (&mut y[strip.clone()], &mut taps[strip]);
+            let n = STRIP.min(ow - first);
+            let (y, taps) = (&mut y[first..][..n], &mut taps[first..][..n]);
             let (mut best, mut winner) = ([T::NEG_INFINITY; STRIP], [NONE; STRIP]);
             for kh in window.taps(0, i, h) {
                 let row = &rows[window.position(0, i, kh) * stride * phase..][..stride * phase];
@@ -175,7 +175,7 @@ fn slide<T: Float, K: Tap>(
                     }
                 }
             }
-            for j in 0..y.len() {
+            for j in 0..n {
                 (y[j], taps[j]) = (best[j], K::new(winner[j]));
             }
         }
@@ -230,14 +230,15 @@ pub fn max_grad<T: Float, K: Tap>(
                 dx.fill(T::ZERO);
                 let (dy, taps) = (&dy[out.clone()], &taps[out]);
                 for first in (0..dy.len()).step_by(STRIP) {
-                    let strip = first..dy.len().min(first + STRIP);
-                    let (dy, taps, corners) = (&dy[strip.clone()], &taps[strip.clone()], &corners[strip]);
+                    let n = STRIP.min(dy.len() - first);
+                    let (dy, taps, corners) =
+                        (&dy[first..][..n], &taps[first..][..n], &corners[first..][..n]);
                     // Positions are computed in vectors. The additions then go one by one, because windows may overlap.
                     let mut places = [NONE; STRIP];
-                    for i in 0..dy.len() {
+                    for i in 0..n {
                         places[i] = place_of(planes, window, taps[i], corners[i]);
                     }
-                    for i in 0..dy.len() {
+                    for i in 0..n {
                         if let Some(dx) = dx.get_mut(places[i] as usize) {
                             *dx += dy[i];
                         }
