@@ -114,7 +114,10 @@ fn written() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = ["src", "tests", "benches", "examples", "kernels", "build", "tools"]
         .map(|name| root.join(name))
         .into();
-    let mut files = vec![root.join("build.rs"), root.join("README.md"), root.join(".ci/run")];
+    let mut files =
+        ["build.rs", "README.md", "CONTRIBUTING.md", ".ci/run"].map(|name| root.join(name)).to_vec();
+    let pages = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    files.extend(pages.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();

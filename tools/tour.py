@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the pictures of the README's tour: python tools/tour.py [--binary FILE] [--out docs/tour]
+"""Makes the pictures of docs/tour.md: python tools/tour.py [--binary FILE] [--out docs/tour]
 
 Trains lenet5 on the embedded sample, opens its page and a live one in a headless Chromium, and takes the parts that the tour
 talks about. Needs what tests/browser needs.

@@ -288,14 +288,21 @@ fn files_stay_short() {
     }
 }
 
-/// Every lesson is in the README. (That its commands work is `tests/readme`'s to say.)
+/// Every lesson is on the reading page. (That its commands work is `tests/readme`'s to say.)
 #[test]
-fn readme_mentions_every_lesson() {
-    let readme = read(&root().join("README.md"));
+fn reading_page_mentions_every_lesson() {
+    let page = read(&root().join("docs/reading.md"));
     for path in sources("examples") {
         let name = path.file_stem().unwrap().to_str().unwrap();
-        assert!(readme.contains(name), "the README does not mention the lesson {name}");
+        assert!(page.contains(name), "docs/reading.md does not mention the lesson {name}");
     }
+}
+
+/// A reader sees at once what the project is. All else has a page in `docs/`.
+#[test]
+fn readme_stays_short() {
+    let bytes = read(&root().join("README.md")).len();
+    assert!(bytes <= 15_000, "the README has {bytes} bytes");
 }
 
 /// The ways that `tools/walk --update` wrote are short, and name files that are there.
@@ -315,19 +322,33 @@ fn ways_through_the_code_stay_short() {
     }
 }
 
-/// The cells of the README's table rows between two of its lines.
-fn readme_rows(from: &str, to: &str) -> Vec<Vec<String>> {
-    let readme = read(&root().join("README.md"));
-    let (_, rest) = readme.split_once(from).unwrap_or_else(|| panic!("the README has no `{from}`"));
-    let (part, _) = rest.split_once(to).unwrap_or_else(|| panic!("the README has no `{to}` after `{from}`"));
+/// The cells of a page's table whose header begins like this: the header's, the line's below, and the rows'.
+fn table(page: &str, header: &str) -> Vec<Vec<String>> {
+    let text = read(&root().join(page));
+    let lines = text.lines().skip_while(|line| !line.starts_with(header));
     let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
-    part.lines().filter(|line| line.starts_with('|')).map(cells).collect()
+    let rows: Vec<Vec<String>> = lines.take_while(|line| line.starts_with('|')).map(cells).collect();
+    assert!(rows.len() > 2, "{page} has no table `{header}`");
+    rows
+}
+
+/// The README shows parts of two tables. Their figures are those of the pages that have all.
+#[test]
+fn readme_tables_are_parts_of_those_in_docs() {
+    for (header, page) in [("| id | data |", "docs/results.md"), ("| model | ms per step |", "docs/speed.md")]
+    {
+        let all = table(page, header);
+        for row in &table("README.md", header)[2..] {
+            let found = all.iter().any(|other| row.iter().all(|cell| other.contains(cell)));
+            assert!(found, "{page} has no row with the cells {row:?}");
+        }
+    }
 }
 
 /// Every network, in order, with the image it is made for and its parameters counted anew.
 #[test]
-fn readme_lists_the_zoo() {
-    let rows = readme_rows("## Networks", "## Data");
+fn networks_page_lists_the_zoo() {
+    let rows = table("docs/networks.md", "| network |");
     let networks = MODELS.iter().map(|&spec| {
         let network = Network::from(spec);
         let config = ModelConfig::new(network.input, network.classes);
@@ -342,10 +363,11 @@ fn readme_lists_the_zoo() {
     assert_eq!(shown.collect::<Vec<_>>(), networks.collect::<Vec<_>>());
 }
 
-/// What the README shows of `receptive reproduce` has its columns, and only experiments that exist, in their order.
+/// What the page of results shows of `receptive reproduce` has its columns, and only experiments that exist, in their
+/// order.
 #[test]
-fn readme_shows_reproduced_experiments() {
-    let rows = readme_rows("<!-- reproduce:begin -->", "<!-- reproduce:end -->");
+fn results_page_shows_reproduced_experiments() {
+    let rows = table("docs/results.md", "| id |");
     assert_eq!(rows[0], Report { rows: Vec::new() }.cells()[0], "the columns are those of results.md");
     let place = |row: &Vec<String>| EXPERIMENTS.iter().position(|experiment| experiment.id == row[0]);
     let places: Vec<_> = rows[2..].iter().map(place).collect();
@@ -367,11 +389,11 @@ fn peers_have_the_step_table() {
 
 /// Every data set is explained.
 #[test]
-fn readme_lists_the_data_sets() {
-    let rows = readme_rows("## Data", "## How it is checked");
+fn data_page_lists_the_data_sets() {
+    let rows = table("docs/data.md", "| `--data` |");
     for set in SETS {
         let name = format!("`{}`", set.name);
-        assert!(rows.iter().any(|row| row[0] == name), "the README's table of data has no {name}");
+        assert!(rows.iter().any(|row| row[0] == name), "the table of docs/data.md has no {name}");
     }
 }
 

@@ -24,23 +24,24 @@ fn can_run(line: &str) -> bool {
     !(cfg!(debug_assertions) && line.starts_with("receptive bench "))
 }
 
-/// Executes the blocks marked `run`, one after the other, in a clean folder, and compares what the text blocks show.
-pub fn in_order(blocks: &[Block], name: &str) {
-    let folder = tempfile::Builder::new().prefix(name).tempdir().unwrap();
+/// Executes a page's blocks marked `run`, one after the other, in an empty folder, and compares what the text blocks
+/// show.
+pub fn in_order(page: &str, blocks: &[Block]) {
+    let folder = tempfile::tempdir().unwrap();
     let nothing = folder.path().join("home");
     std::fs::create_dir(&nothing).unwrap();
     let mut last: Option<String> = None;
     for block in blocks {
         match (block.language.as_str(), block.mark.as_str(), &last) {
-            ("text", _, Some(printed)) => compare(&block.text, printed),
-            ("text", _, None) => panic!("this is not after a block that is run:\n{}", block.text),
+            ("text", _, Some(printed)) => compare(page, &block.text, printed),
+            ("text", _, None) => panic!("{page}: this is not after a block that is run:\n{}", block.text),
             (_, "run", _) => {
                 let mut printed = String::new();
                 for line in block.lines().iter().filter(|line| can_run(line)) {
                     let output =
                         shell(folder.path(), &nothing, &line.replace("cargo run --release --", "receptive"));
                     printed += &said(&output);
-                    assert!(output.status.success(), "{line}\n{printed}");
+                    assert!(output.status.success(), "{page}: {line}\n{printed}");
                 }
                 last = Some(printed);
             }
@@ -51,14 +52,11 @@ pub fn in_order(blocks: &[Block], name: &str) {
 
 /// Every line shown was printed, in this order. Decimal numbers (times, and what other processors round otherwise) and
 /// the number of spaces do not count; `...` stands for any lines.
-fn compare(shown: &str, printed: &str) {
+fn compare(page: &str, shown: &str, printed: &str) {
     let mut rest = printed.lines().map(stable);
     for line in shown.lines().filter(|line| line.trim() != "...") {
         let line = stable(line);
-        assert!(
-            rest.any(|other| other == line),
-            "the README shows `{line}`, but it was not printed:\n{printed}"
-        );
+        assert!(rest.any(|other| other == line), "{page} shows `{line}`, but it was not printed:\n{printed}");
     }
 }
 
@@ -75,7 +73,7 @@ fn stable(line: &str) -> String {
 }
 
 /// Executes the first steps of the lines marked `data` and `gpu` whose data sets and device are here.
-pub fn where_it_can(blocks: &[Block]) {
+pub fn where_it_can<'a>(blocks: impl Iterator<Item = &'a Block>) {
     let cache = || std::env::home_dir().unwrap_or_default().join(".cache/receptive");
     let data = std::env::var_os("RECEPTIVE_DATA").map_or_else(cache, PathBuf::from);
     let folder = tempfile::tempdir().unwrap();
@@ -84,7 +82,7 @@ pub fn where_it_can(blocks: &[Block]) {
     let sets = found["data"].as_array().unwrap();
     let here = |name: &str| sets.iter().any(|set| set["name"] == name && set["available"] == true);
     let gpu = found["cuda"]["available"] == true;
-    for block in blocks.iter().filter(|block| block.mark == "data" || block.mark == "gpu" && gpu) {
+    for block in blocks.filter(|block| block.mark == "data" || block.mark == "gpu" && gpu) {
         for line in block.lines().iter().filter(|line| line.starts_with("receptive train ")) {
             let words = commands::split(line).remove(0);
             let value = |flag: &str| words.iter().skip_while(|word| *word != flag).nth(1);

@@ -5,13 +5,15 @@
 //!
 //! | mark | needs | here |
 //! |---|---|---|
-//! | `run` | the program | executed in order, in a clean folder without data sets |
+//! | `run` | the program | executed in order, each page in an empty folder without data sets |
 //! | `data` | data sets, or files of the reader's own | the first steps of those lines whose data are in `$RECEPTIVE_DATA` |
 //! | `gpu` | a CUDA device | the first steps, where there is one |
 //! | `net` | the network | parsed |
 //! | `dev` | a checkout and other tools | its scripts, benches, lessons and their flags exist |
 //!
 //! A block ```` ```text run ```` is what the block before it prints: all but decimal numbers is compared.
+//!
+//! Links must lead to a file of the repository, and to a heading that it has.
 
 #![cfg(feature = "cli")]
 
@@ -19,6 +21,7 @@ mod commands;
 mod execute;
 mod markdown;
 
+use markdown::Page;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,12 +50,21 @@ fn files(folder: &str, extensions: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// The README, `docs/*.md` and `tests/*/README.md`.
+/// The README, `CONTRIBUTING.md`, `docs/*.md` and `tests/*/README.md`.
 fn documents() -> Vec<PathBuf> {
-    let mut all = vec![root().join("README.md")];
+    let mut all = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
     all.extend(files("docs", &["md"]));
     all.extend(files("tests", &["md"]));
     all
+}
+
+fn page(path: &Path) -> Page {
+    markdown::read(&read(path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A path as the repository's root sees it.
+fn name(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().display().to_string()
 }
 
 #[test]
@@ -62,12 +74,12 @@ fn every_command_line_is_one_that_the_program_takes() {
         for words in commands::split(line) {
             count += 1;
             if let Err(why) = commands::check(&words) {
-                wrong.push(format!("{}: {line}\n    {why}", place.strip_prefix(root()).unwrap().display()));
+                wrong.push(format!("{}: {line}\n    {why}", name(place)));
             }
         }
     };
     for path in documents() {
-        let page = markdown::read(&read(&path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let page = page(&path);
         page.blocks.iter().flat_map(markdown::Block::lines).for_each(|line| check(&path, &line));
         page.spans.iter().filter(|span| span.starts_with("receptive ")).for_each(|span| check(&path, span));
     }
@@ -115,27 +127,41 @@ fn what_is_wrong_is_found() {
     assert_eq!(commands::in_source(source), ["receptive train lenet5", "receptive train --resume X"]);
 }
 
-/// The whole README, from its first block to its last.
+/// A reader may begin with any page, in an empty folder.
 #[test]
-fn readme_works_from_the_first_block_to_the_last() {
-    let page = markdown::read(&read(&root().join("README.md"))).unwrap();
-    execute::in_order(&page.blocks, "readme");
-}
-
-/// A reader may begin with the tour, or with what there is, in an empty folder.
-#[test]
-fn tour_and_overview_work_on_their_own() {
-    let page = markdown::read(&read(&root().join("README.md"))).unwrap();
-    for section in ["What it does", "An hour inside a CNN"] {
-        let blocks: Vec<_> = page.blocks.iter().filter(|block| block.section == section).cloned().collect();
-        assert!(blocks.iter().any(|block| block.mark == "run"), "`{section}` has nothing to run");
-        execute::in_order(&blocks, &section.replace(' ', "-"));
+fn every_page_works_from_its_first_block_to_its_last() {
+    let pages = documents().into_iter().map(|path| (name(&path), page(&path).blocks));
+    let runs: Vec<_> = pages.filter(|(_, blocks)| blocks.iter().any(|block| block.mark == "run")).collect();
+    assert!(runs.len() >= 5, "only {} pages have something to run", runs.len());
+    for (page, blocks) in runs {
+        execute::in_order(&page, &blocks);
     }
 }
 
 /// Where there are data sets or a GPU: the first steps of what needs them.
 #[test]
 fn data_and_gpu_lines_start_where_these_exist() {
-    let page = markdown::read(&read(&root().join("README.md"))).unwrap();
-    execute::where_it_can(&page.blocks);
+    let pages: Vec<Page> = documents().iter().map(|path| page(path)).collect();
+    execute::where_it_can(pages.iter().flat_map(|page| &page.blocks));
+}
+
+/// A page that was moved or a heading that was renamed leaves links behind that lead nowhere.
+#[test]
+fn links_lead_to_files_and_headings_that_exist() {
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for path in documents() {
+        let links = page(&path).links;
+        for link in links.iter().map(String::as_str).filter(|link| !link.contains("://")) {
+            count += 1;
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let found = target.exists()
+                && (heading.is_empty() || page(&target).anchors.iter().any(|anchor| anchor == heading));
+            if !found {
+                wrong.push(format!("{}: {link}", name(&path)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {count} links lead nowhere:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(count >= 100, "only {count} links were found");
 }

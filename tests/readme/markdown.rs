@@ -1,13 +1,11 @@
-//! The fenced blocks and code spans of a Markdown file.
+//! The fenced blocks, code spans, links and headings of a Markdown file.
 
 const SHELLS: [&str; 4] = ["sh", "bash", "shell", "console"];
 const MARKS: [&str; 5] = ["run", "data", "gpu", "net", "dev"];
 
 /// A fenced block of a shell's lines, or of what they print.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Block {
-    /// The heading (`##`) it stands under.
-    pub section: String,
     /// `sh`, `console` or `text`.
     pub language: String,
     /// What the block needs.
@@ -34,16 +32,17 @@ pub struct Page {
     pub blocks: Vec<Block>,
     /// What stands between single backticks.
     pub spans: Vec<String>,
+    /// Where links and pictures lead: `docs/use.md#training`.
+    pub links: Vec<String>,
+    /// Its headings, as a link's `#...` names them.
+    pub anchors: Vec<String>,
 }
 
 /// Takes a Markdown file apart. A shell block must say what it needs.
 pub fn read(markdown: &str) -> Result<Page, String> {
-    let (mut page, mut section, mut prose) = (Page::default(), String::new(), String::new());
+    let (mut page, mut prose) = (Page::default(), String::new());
     let mut lines = markdown.lines().enumerate();
     while let Some((number, line)) = lines.next() {
-        if let Some(heading) = line.strip_prefix("## ") {
-            heading.clone_into(&mut section);
-        }
         let Some(info) = line.trim_start().strip_prefix("```") else {
             prose += &format!("{line}\n");
             continue;
@@ -66,10 +65,21 @@ pub fn read(markdown: &str) -> Result<Page, String> {
         }
         if shell || language == "text" && mark == "run" {
             let (language, mark) = (language.to_owned(), mark.to_owned());
-            page.blocks.push(Block { section: section.clone(), language, mark, text });
+            page.blocks.push(Block { language, mark, text });
         }
     }
     let spans = prose.split('`').skip(1).step_by(2);
     page.spans = spans.map(|span| span.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let links = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    page.links = links.map(|(target, _)| target.to_owned()).collect();
+    let headings = prose.lines().filter(|line| line.starts_with('#'));
+    page.anchors = headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect();
     Ok(page)
+}
+
+/// The name that GitHub gives a heading: lower case, without punctuation, with hyphens for spaces.
+fn anchor(heading: &str) -> String {
+    let lower = heading.to_lowercase();
+    let kept = lower.chars().filter(|&c| c.is_alphanumeric() || "-_ ".contains(c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }

@@ -11,7 +11,7 @@
 //! | pixel | numbers of x or y gathered or written | tiles of one register of channels, transformed in or out |
 //! | weight | weights laid out or summed | registers of U or dU |
 //!
-//! The constants are nanoseconds on one core of the machine whose results the README shows, but only their ratios
+//! The constants are nanoseconds on one core of the machine whose results `docs/speed.md` shows, but only their ratios
 //! matter. They come from non-negative least squares of relative errors over 105 layers with 1 to 256 channels on
 //! images of 3x3 to 112x112, at each SIMD level. For 8 of 10 loops, the estimate is 0.78 to 1.19 of the true time. Over
 //! the 945 loops of the fit, choosing by the estimate takes 1 % longer than always choosing the faster rung.
