@@ -1,5 +1,5 @@
-// Sets every ```math block of the sources with the KaTeX of docs/katex/, strictly: an unknown command, a sign that LaTeX
-// has not, or one whose font katex.css leaves out, fails with its file and line.
+// Sets every ```math block of the sources and of docs/ with the KaTeX of docs/katex/, strictly: an unknown command, a
+// sign that LaTeX has not, or one whose font katex.css leaves out, fails with its file and line.
 //
 //   node tools/check-math.mjs
 import { readdirSync, readFileSync } from "node:fs";
@@ -17,10 +17,13 @@ const absent = ["amsrm", "boldsymbol", "mathbb", "mathbf", "mathcal", "mathfrak"
 
 let formulas = 0;
 const mistakes = [];
-for (const name of readdirSync(join(root, "src"), { recursive: true }).sort()) {
-  if (!name.endsWith(".rs")) continue;
-  const text = readFileSync(join(root, "src", name), "utf8");
-  for (const block of text.matchAll(/^ *\/\/[\/!] ```math\n([^]*?)^ *\/\/[\/!] ```$/gm)) {
+const below = (folder, ending) => {
+  const names = readdirSync(join(root, folder), { recursive: true }).sort().map((name) => join(folder, name));
+  return names.filter((name) => name.endsWith(ending));
+};
+for (const name of [...below("src", ".rs"), ...below("docs", ".md")]) {
+  const text = readFileSync(join(root, name), "utf8");
+  for (const block of text.matchAll(/^ *(?:\/\/[\/!] )?```math\n([^]*?)^ *(?:\/\/[\/!] )?```$/gm)) {
     const source = block[1].replace(/^ *\/\/[\/!] ?/gm, "");
     const line = text.slice(0, block.index).split("\n").length;
     formulas += 1;
@@ -30,7 +33,7 @@ for (const name of readdirSync(join(root, "src"), { recursive: true }).sort()) {
       const missing = absent.filter((name) => classes.has(name));
       if (missing.length) throw new Error(`katex.css has no font for ${missing.join(", ")}`);
     } catch (error) {
-      mistakes.push(`src/${name}:${line}: ${error.message}`);
+      mistakes.push(`${name}:${line}: ${error.message}`);
     }
   }
 }

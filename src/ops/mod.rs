@@ -16,6 +16,8 @@
 //! cases, benches, the `receptive op` command and the layers of arch files are all derived from the table, so there is
 //! no second list to maintain.
 //!
+//! The letters and signs of all formulas are defined once, in [`notation`] (the page `docs/notation.md`).
+//!
 //! **To add an op:** write `src/ops/FAMILY/name.rs` (formula, derivation, `impl Op`, a method on [`Tensor`], `SPEC`
 //! with cases), add its module and its row to the family's `mod.rs` and its kernel to `kernels/`, run `cargo test`.
 //! Nothing else needs to change.
@@ -25,6 +27,9 @@ mod call;
 mod case;
 mod gradient;
 pub mod images;
+
+#[doc = include_str!("../../docs/notation.md")]
+pub mod notation {}
 
 mod conv;
 mod elementwise;

@@ -97,9 +97,13 @@ fn every_op_file_is_a_row_and_opens_with_its_lesson() {
         assert!(rows.contains(name), "{file} has a SPEC, but OPS has no row `{name}`");
         let header: String =
             text.lines().take_while(|line| line.starts_with("//!")).collect::<Vec<_>>().join("\n");
-        for (what, sign) in
-            [("a formula", "```math"), ("a shape table", "|---|"), ("a worked example", "Ok::<()")]
-        {
+        let parts = [
+            ("a formula", "```math"),
+            ("the notation's link", "\n//! Notation: [docs/notation.md](crate::ops::notation).\n"),
+            ("a shape table", "|---|"),
+            ("a worked example", "Ok::<()"),
+        ];
+        for (what, sign) in parts {
             assert!(header.contains(sign), "{file}: its header lacks {what} ({sign})");
         }
     }

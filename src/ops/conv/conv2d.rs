@@ -1,5 +1,7 @@
 //! Two-dimensional convolution (cross-correlation, as everywhere in deep learning).
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_{n,o,i,j} &= b_o + \sum_{c,k_h,k_w} x_{n,c,p,q} \, w_{o,c,k_h,k_w} \\
@@ -29,13 +31,15 @@
 //! sums again. On a GPU a captured graph cannot branch on the data. There an inf or a NaN in x, w or dy may reach more
 //! gradients of the same tile.
 //!
-//! `groups` splits the channels into that many independent convolutions; `groups = C` is a depthwise convolution.
+//! G is the attribute `groups`. It splits the channels into G independent convolutions, and c counts the `C / G` input
+//! channels of the group of o. With `G = C` it is a depthwise convolution.
+//!
 //! PyTorch: `F.conv2d`. There are several implementations, the rungs of a ladder: [`crate::cpu::conv2d::ladder`].
 //!
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | `[N, C, H, W]` or `[C, H, W]` | |
-//! | weight | `[O, C / groups, KH, KW]` | |
+//! | weight | `[O, C / G, KH, KW]` | |
 //! | bias | `[O]` | optional |
 //! | output | `[N, O, H', W']` or `[O, H', W']` | `H' = floor((H + 2 PH - DH (KH - 1) - 1) / SH) + 1` |
 //!

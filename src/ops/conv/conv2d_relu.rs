@@ -1,10 +1,12 @@
 //! Convolution followed by ReLU, in one op.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
-//! y &= \max(0, \operatorname{conv2d}(x, w) + b) \\
-//! d &= \mathrm{dy} \, [y > 0] \\
-//! \mathrm{dx}, \mathrm{dw}, \mathrm{db} &= \text{those of conv2d from } d
+//! y &= \max(0, \operatorname{conv2d}(x, w, b)) \\
+//! g &= \mathrm{dy} \, [y > 0] \\
+//! \mathrm{dx}, \mathrm{dw}, \mathrm{db} &= \text{those of conv2d, given } g \text{ for its dy}
 //! \end{aligned}
 //! ```
 //!
@@ -15,7 +17,7 @@
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | `[N, C, H, W]` or `[C, H, W]` | |
-//! | weight | `[O, C / groups, KH, KW]` | |
+//! | weight | `[O, C / G, KH, KW]` | |
 //! | bias | `[O]` | optional |
 //! | output | `[N, O, H', W']` or `[O, H', W']` | as in `conv2d` |
 //!

@@ -1,6 +1,8 @@
 //! Transposed two-dimensional convolution: the adjoint of [`conv2d`](super::conv2d). Networks use it to enlarge an
 //! image.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! A convolution gathers a window of inputs into one output. This one scatters each input over a window of outputs:
 //!
 //! ```math
@@ -11,9 +13,9 @@
 //! \end{aligned}
 //! ```
 //!
-//! S is the stride, P the padding and D the dilation. Take the convolution with the same weight that has y as its input
-//! and x as its output. Its products are the same, and the sum above is the gradient of its input. So this op needs no
-//! loop of its own. Write `conv(a, w)` for that convolution and leave out b:
+//! S is the stride, P the padding, D the dilation and G the attribute `groups`. Take the convolution with the same
+//! weight that has y as its input and x as its output. Its products are the same, and the sum above is the gradient of
+//! its input. So this op needs no loop of its own. Write `conv(a, w)` for that convolution and leave out b:
 //!
 //! ```math
 //! \begin{aligned}
@@ -33,7 +35,7 @@
 //! | tensor | shape | |
 //! |---|---|---|
 //! | input | `[N, C, H, W]` or `[C, H, W]` | |
-//! | weight | `[C, O / groups, KH, KW]` | a convolution's weight from O to C channels |
+//! | weight | `[C, O / G, KH, KW]` | a convolution's weight from O to C channels |
 //! | bias | `[O]` | optional |
 //! | output | `[N, O, H', W']` or `[O, H', W']` | `H' = (H - 1) SH - 2 PH + DH (KH - 1) + output_padding + 1` |
 //!

@@ -11,7 +11,7 @@
 //! | | grad weight | x | dy | dw |
 //!
 //! A transposed convolution is the input gradient of a convolution from y to x. That is why x and dy change places
-//! there.
+//! there. Notation: [docs/notation.md](crate::ops::notation).
 
 use crate::core::{Geometry, Loop, Result, Shape};
 use crate::cpu::conv2d::{ConvFloat, Finish, GradInput, ladder};

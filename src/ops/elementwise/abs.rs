@@ -1,5 +1,7 @@
 //! Absolute value.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= |x| \\

@@ -1,14 +1,17 @@
 //! Addition, with broadcasting.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
-//! y &= \mathrm{input} + \alpha \, \mathrm{other} \\
-//! \mathrm{d\,input} &= \mathrm{dy} \\
-//! \mathrm{d\,other} &= \alpha \, \mathrm{dy}
+//! y &= x + \alpha z \\
+//! \mathrm{dx} &= \mathrm{dy} \\
+//! \mathrm{dz} &= \alpha \, \mathrm{dy}
 //! \end{aligned}
 //! ```
 //!
-//! The gradient of a broadcast operand is the sum over its copies. PyTorch: `torch.add`.
+//! z is `other` and alpha is an attribute, 1 by default. The gradient of a broadcast operand is the sum over its
+//! copies. PyTorch: `torch.add`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|

@@ -1,5 +1,7 @@
 //! Conversion between element types.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= \operatorname{round}(x, \mathrm{dtype}) \\

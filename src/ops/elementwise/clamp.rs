@@ -1,11 +1,13 @@
 //! Limits values to a range.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= \min(\max(x, \mathrm{min}), \mathrm{max}) \\
 //! \mathrm{dx} &= \mathrm{dy} \, [\mathrm{min} < x < \mathrm{max}] \\
-//! \mathrm{dmin} &= \mathrm{dy} \, [x < \mathrm{min} \le \mathrm{max}] \\
-//! \mathrm{dmax} &= \mathrm{dy} \, [x > \mathrm{max} \text{ or } \mathrm{max} < \mathrm{min}]
+//! \mathrm{d\,min} &= \mathrm{dy} \, [x < \mathrm{min} \le \mathrm{max}] \\
+//! \mathrm{d\,max} &= \mathrm{dy} \, [x > \mathrm{max} \text{ or } \mathrm{max} < \mathrm{min}]
 //! \end{aligned}
 //! ```
 //!

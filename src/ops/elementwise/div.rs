@@ -1,16 +1,18 @@
 //! Division, with broadcasting.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
-//! y &= \mathrm{input} / \mathrm{other} \\
-//! \mathrm{d\,input} &= \mathrm{dy} / \mathrm{other} \\
-//! \mathrm{d\,other} &= -\mathrm{dy} \, y / \mathrm{other}
+//! y &= x / z \\
+//! \mathrm{dx} &= \mathrm{dy} / z \\
+//! \mathrm{dz} &= -\mathrm{dy} \, y / z
 //! \end{aligned}
 //! ```
 //!
-//! The second gradient follows from `d(a/b)/db = -a/b^2 = -(a/b)/b`. With a `rounding_mode` the quotient is rounded,
-//! towards zero (`trunc`) or down (`floor`). The result is then piecewise constant, and both gradients are 0. The
-//! gradient of a broadcast operand is the sum over its copies. PyTorch: `torch.div`.
+//! z is `other`. The second gradient follows from `d y / d z = -x / z^2 = -y / z`. With a `rounding_mode` the quotient
+//! is rounded, towards zero (`trunc`) or down (`floor`). The result is then piecewise constant, and both gradients are
+//! 0. The gradient of a broadcast operand is the sum over its copies. PyTorch: `torch.div`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|

@@ -1,5 +1,7 @@
 //! Exponential.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= e^x \\

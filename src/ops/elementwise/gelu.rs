@@ -1,13 +1,15 @@
 //! Gaussian error linear unit.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
-//! y &= x \, P & P &= \tfrac12 \bigl( 1 + \operatorname{erf}(x / \sqrt{2}) \bigr) \\
-//! \mathrm{dx} &= \mathrm{dy} \, (P + x \, p) & p &= \frac{e^{-x^2 / 2}}{\sqrt{2 \pi}}
+//! y &= x \, F & F &= \tfrac12 \bigl( 1 + \operatorname{erf}(x / \sqrt{2}) \bigr) \\
+//! \mathrm{dx} &= \mathrm{dy} \, (F + x \, f) & f &= \frac{e^{-x^2 / 2}}{\sqrt{2 \pi}}
 //! \end{aligned}
 //! ```
 //!
-//! `P` is the cumulative normal distribution; `p`, its derivative, is the density. `approximate=tanh` replaces `P` by
+//! F is the cumulative normal distribution; f, its derivative, is the density. `approximate=tanh` replaces F by
 //! `(1 + t) / 2`:
 //!
 //! ```math
@@ -17,8 +19,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! Here `k = sqrt(2 / pi)` and `c = 0.044715`. Both derivatives follow from the product rule. Hendrycks and Gimpel
-//! 2016; PyTorch: `F.gelu`.
+//! k and c are constants: `k = sqrt(2 / pi)`, `c = 0.044715`. Both derivatives follow from the product rule. Hendrycks
+//! and Gimpel 2016; PyTorch: `F.gelu`.
 //!
 //! | tensor | shape |
 //! |---|---|

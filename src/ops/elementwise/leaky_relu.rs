@@ -1,5 +1,7 @@
 //! Leaky rectified linear unit.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= \begin{cases} x & x > 0 \\ s \, x & \text{else} \end{cases} \\
@@ -7,7 +9,7 @@
 //! \end{aligned}
 //! ```
 //!
-//! `s` is the attribute `negative_slope`, 0.01 by default. With it, a unit whose input is always negative still learns.
+//! s is the attribute `negative_slope`, 0.01 by default. With it, a unit whose input is always negative still learns.
 //! PyTorch: `F.leaky_relu`. Backward reads the input, because with a negative slope the output's sign does not tell the
 //! input's sign.
 //!

@@ -1,5 +1,7 @@
 //! Natural logarithm.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= \ln x \\

@@ -1,10 +1,12 @@
 //! Writes one value wherever a mask is set.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
-//! y &= v \text{ where } m, \quad x \text{ else} \\
-//! \mathrm{dx} &= 0 \text{ where } m, \quad \mathrm{dy} \text{ else} \\
-//! \mathrm{dv} &= \sum_{\text{where } m} \mathrm{dy}
+//! y &= \mathrm{value} \text{ where mask is set}, \quad x \text{ else} \\
+//! \mathrm{dx} &= 0 \text{ where mask is set}, \quad \mathrm{dy} \text{ else} \\
+//! \mathrm{d\,value} &= \sum_{\text{where mask is set}} \mathrm{dy}
 //! \end{aligned}
 //! ```
 //!

@@ -1,14 +1,16 @@
 //! Multiplication, element by element, with broadcasting.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
-//! y &= \mathrm{input} \cdot \mathrm{other} \\
-//! \mathrm{d\,input} &= \mathrm{dy} \cdot \mathrm{other} \\
-//! \mathrm{d\,other} &= \mathrm{dy} \cdot \mathrm{input}
+//! y &= x \, z \\
+//! \mathrm{dx} &= \mathrm{dy} \, z \\
+//! \mathrm{dz} &= \mathrm{dy} \, x
 //! \end{aligned}
 //! ```
 //!
-//! The gradient of a broadcast operand is the sum over its copies. PyTorch: `torch.mul`.
+//! z is `other`. The gradient of a broadcast operand is the sum over its copies. PyTorch: `torch.mul`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|

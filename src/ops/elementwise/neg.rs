@@ -1,5 +1,7 @@
 //! Negation.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= -x \\

@@ -1,17 +1,18 @@
 //! Powers, with broadcasting.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
-//! y &= \mathrm{input}^e \\
-//! \mathrm{d\,input} &= \mathrm{dy} \, e \, \mathrm{input}^{e - 1} \\
-//! \mathrm{de} &= \mathrm{dy} \, y \ln \mathrm{input}
+//! y &= x^z \\
+//! \mathrm{dx} &= \mathrm{dy} \, z \, x^{z - 1} \\
+//! \mathrm{dz} &= \mathrm{dy} \, y \ln x
 //! \end{aligned}
 //! ```
 //!
-//! e is the exponent. The derivatives follow from `x^e = exp(e ln x)`. Special cases are those of PyTorch
-//! (`torch.pow`). `x^0` is 1 with gradient 0 for every x, also for 0. The exponent's gradient at input 0 is 0 if
-//! `e >= 0`; for `e > 0` that is the limit of `x^e ln x`. The power of a negative base is real only for integer
-//! exponents and NaN for others; its gradient with respect to `e` is NaN.
+//! z is `exponent`. The derivatives follow from `x^z = exp(z ln x)`. Special cases are those of PyTorch (`torch.pow`).
+//! `x^0` is 1 with gradient 0 for every x, also for 0. At x = 0, dz is 0 if `z >= 0`; for `z > 0` that is the limit of
+//! `x^z ln x`. For a negative x, y is real only for integer z and NaN for others; dz is always NaN.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
@@ -103,7 +104,7 @@ fn power_of_number<T: Float>(x: T, e: T) -> T {
     }
 }
 
-/// `e * x^(e-1)`, and 0 for `e = 0`: the derivative in `x`.
+/// `z x^(z-1)`, and 0 for `z = 0`: the derivative with respect to x.
 #[derive(Debug, Clone, Copy)]
 struct Slope {
     exponent: Option<f64>,
@@ -132,7 +133,7 @@ impl Binary for Slope {
     }
 }
 
-/// `x^e * ln(x)`, and 0 for `x = 0, e >= 0`: the derivative in `e`.
+/// `x^z ln x`, and 0 for `x = 0, z >= 0`: the derivative with respect to z.
 #[derive(Debug, Clone, Copy)]
 struct Growth;
 

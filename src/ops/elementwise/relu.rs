@@ -1,8 +1,10 @@
 //! Rectified linear unit.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
-//! y &= \max(x, 0) \\
+//! y &= \max(0, x) \\
 //! \mathrm{dx} &= \mathrm{dy} \, [y > 0]
 //! \end{aligned}
 //! ```

@@ -1,5 +1,7 @@
 //! Logistic sigmoid.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= \frac{1}{1 + e^{-x}} \\

@@ -1,5 +1,7 @@
 //! Sigmoid linear unit, also called swish.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= x \, s \qquad s = \frac{1}{1 + e^{-x}} \\
@@ -7,8 +9,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! The gradient follows from the product rule with `ds/dx = s (1 - s)`. Elfwing et al. 2017, Ramachandran et al. 2017;
-//! PyTorch: `F.silu`.
+//! The gradient follows from the product rule with `d s / d x = s (1 - s)`. Elfwing et al. 2017, Ramachandran et al.
+//! 2017; PyTorch: `F.silu`.
 //!
 //! | tensor | shape |
 //! |---|---|

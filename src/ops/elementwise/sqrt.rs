@@ -1,5 +1,7 @@
 //! Square root.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= \sqrt{x} \\
@@ -7,8 +9,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! The derivative of `y^2 = x` gives `2 y dy/dx = 1`. The slope at 0 is infinite. Below 0 the root is NaN. PyTorch:
-//! `torch.sqrt`.
+//! The derivative of `y^2 = x` gives `2 y (d y / d x) = 1`. The slope at 0 is infinite. Below 0 the root is NaN.
+//! PyTorch: `torch.sqrt`.
 //!
 //! | tensor | shape |
 //! |---|---|

@@ -1,5 +1,7 @@
 //! Hyperbolic tangent.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= \frac{e^x - e^{-x}}{e^x + e^{-x}} \\

@@ -1,17 +1,19 @@
 //! Chooses between two tensors, element by element.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
-//! y &= x \text{ where } c, \quad o \text{ else} \\
-//! \mathrm{dx} &= \mathrm{dy} \text{ where } c, \quad 0 \text{ else} \\
-//! \mathrm{do} &= 0 \text{ where } c, \quad \mathrm{dy} \text{ else}
+//! y &= x \text{ where condition is true}, \quad z \text{ else} \\
+//! \mathrm{dx} &= \mathrm{dy} \text{ where condition is true}, \quad 0 \text{ else} \\
+//! \mathrm{dz} &= 0 \text{ where condition is true}, \quad \mathrm{dy} \text{ else}
 //! \end{aligned}
 //! ```
 //!
-//! c is the condition and o is other. Each output is a copy of an element of x or of o. That element receives the full
-//! gradient, the other one receives 0. All three operands broadcast, and the gradient of a broadcast operand is the sum
-//! over its copies. An element that was not chosen has no effect: if it is NaN or infinite, the output and the
-//! gradients still are not. PyTorch: `torch.where`.
+//! z is `other`. Each output is a copy of an element of x or of z. That element receives the full gradient, the other
+//! one receives 0. All three operands broadcast, and the gradient of a broadcast operand is the sum over its copies. An
+//! element that was not chosen has no effect: if it is NaN or infinite, the output and the gradients still are not.
+//! PyTorch: `torch.where`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|

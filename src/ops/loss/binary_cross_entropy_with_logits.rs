@@ -1,5 +1,7 @@
 //! Binary cross-entropy of logits: sigmoid and loss in one op.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! l &= -w \, \bigl( p \, t \ln s + (1 - t) \ln(1 - s) \bigr) \qquad s = \operatorname{sigmoid}(x) \\

@@ -1,22 +1,24 @@
 //! Cross-entropy of class scores against labels or class probabilities: log_softmax and the loss in one op.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! p_i &= \operatorname{softmax}(x_i) \text{ over the classes} \\
 //! q_{i,c} &= (1 - s) \, t_{i,c} + s / C, \quad 0 \text{ where the label is ignore\_index} \\
 //! l_i &= -\sum_c w_c \, q_{i,c} \ln p_{i,c} \\
-//! y &= \textstyle\sum l / D \text{ (mean)}, \quad \sum l \text{ (sum)}, \quad l \text{ (none)} \\
+//! y &= \textstyle\sum l / \mathrm{divisor} \text{ (mean)}, \quad \sum l \text{ (sum)}, \quad l \text{ (none)} \\
 //! \mathrm{dx}_{i,c} &= g_i \, \Bigl( p_{i,c} \sum_k w_k \, q_{i,k} - w_c \, q_{i,c} \Bigr) \\
 //! \mathrm{dt}_{i,c} &= -g_i \, (1 - s) \, w_c \ln p_{i,c} \quad \text{for probabilities} \\
-//! g &= \mathrm{dy} / D \text{ (mean)}, \quad \mathrm{dy} \text{ (sum, none)}
+//! g &= \mathrm{dy} / \mathrm{divisor} \text{ (mean)}, \quad \mathrm{dy} \text{ (sum, none)}
 //! \end{aligned}
 //! ```
 //!
-//! t is the target (one-hot for labels), s is `label_smoothing`, and w the class weights. For labels, D is
+//! t is the target (one-hot for labels), s is `label_smoothing`, and w the class weights. For labels, the divisor is
 //! `sum w[label]` over all samples that are not ignored. For probabilities it is the number of samples.
 //!
 //! The gradient applies the chain rule twice. The loss gives each `ln p` the gradient `-g w q`. log_softmax turns a
-//! gradient `d` into `d - p sum d`. Without weights the inner sum is 1, which leaves the well-known `p - q`. Because
+//! gradient `u` into `u - p sum u`. Without weights the inner sum is 1, which leaves the well-known `p - q`. Because
 //! both steps are one op, the intermediate gradient is never stored. That saves a pass over the scores, the largest
 //! tensor of a segmentation net.
 //!
@@ -32,7 +34,7 @@
 //! | weight | `[C]` | optional |
 //! | output | scalar; the input's shape without C with `reduction=none` | |
 //! | log-probabilities | as input | hidden from callers, kept for backward |
-//! | divisor | scalar | D for a mean, else 1; hidden from callers, kept for backward |
+//! | divisor | scalar | that of the mean, else 1; hidden from callers, kept for backward |
 //!
 //! ```
 //! use receptive::ops::cross_entropy::CrossEntropy;

@@ -71,7 +71,7 @@ impl<'a, T: Float> Goal<'a, T> {
         }
     }
 
-    /// The divisor D of the mean.
+    /// The divisor of the mean.
     pub fn divisor(&self, cx: &CpuCtx, scratch: &mut [T]) -> T {
         match self.target {
             Target::Labels(_) => {

@@ -1,5 +1,7 @@
 //! Soft Dice loss: 1 minus the overlap of a predicted mask with the true mask.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! p &= \operatorname{sigmoid}(x) \\
@@ -16,10 +18,10 @@
 //! A and B are sums over one channel of one image, so there are n = N C losses l.
 //!
 //! The Dice coefficient of two sets is `2 |P and T| / (|P| + |T|)`. If membership is a probability, it has a gradient,
-//! by the quotient rule with `dA/dp = 2 t`, `dB/dp = 1` and `dp/dx = p (1 - p)`. A small object counts as much as a
-//! large one. A loss averaged over pixels would already be small if the net predicted only background. With `smooth`
-//! above 0, an empty prediction for an empty mask has loss 0 and not 0 / 0. Milletari et al. 2016 (V-Net); PyTorch has
-//! no function for it.
+//! by the quotient rule with `d A / d p = 2 t`, `d B / d p = 1` and `d p / d x = p (1 - p)`. A small object counts as
+//! much as a large one. A loss averaged over pixels would already be small if the net predicted only background. With
+//! `smooth` above 0, an empty prediction for an empty mask has loss 0 and not 0 / 0. Milletari et al. 2016 (V-Net);
+//! PyTorch has no function for it.
 //!
 //! | tensor | shape | |
 //! |---|---|---|

@@ -1,5 +1,7 @@
 //! Mean squared error.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! l &= (x - t)^2 \\

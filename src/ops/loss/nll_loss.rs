@@ -1,5 +1,7 @@
 //! Negative log-likelihood of labels: minus the predicted log-probability of each sample's label.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! l_i &= -w_{t_i} \, x_{i,t_i}, \quad 0 \text{ where } t_i \text{ is ignore\_index} \\

@@ -1,5 +1,7 @@
 //! Batch normalisation: gives every channel mean 0 and standard deviation 1 over the batch, then scales and shifts it.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= \hat{x} \, w_c + b_c \\

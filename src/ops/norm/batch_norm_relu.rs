@@ -1,11 +1,13 @@
 //! Batch normalisation, addition of a residual, and ReLU in one op: the end of a residual block.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
-//! y &= \max(0, \operatorname{batch\_norm}(x) + \mathrm{residual}) \\
-//! d &= \mathrm{dy} \, [y > 0] \\
-//! \mathrm{dx}, \mathrm{dw}, \mathrm{db} &= \text{those of batch\_norm from } d \\
-//! \mathrm{d\,residual} &= d
+//! y &= \max(0, \operatorname{batch\_norm}(x, w, b) + \mathrm{residual}) \\
+//! g &= \mathrm{dy} \, [y > 0] \\
+//! \mathrm{dx}, \mathrm{dw}, \mathrm{db} &= \text{those of batch\_norm, given } g \text{ for its dy} \\
+//! \mathrm{d\,residual} &= g
 //! \end{aligned}
 //! ```
 //!

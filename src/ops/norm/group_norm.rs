@@ -1,6 +1,8 @@
 //! Group normalisation: splits each sample's channels into groups, gives each group mean 0 and standard deviation 1,
 //! then scales and shifts each channel.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= \hat{x} \, w_c + b_c \\

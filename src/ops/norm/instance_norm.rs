@@ -1,6 +1,8 @@
 //! Instance normalisation: gives every channel of every sample mean 0 and standard deviation 1, then scales and shifts
 //! it.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= \hat{x} \, w_c + b_c \\

@@ -1,6 +1,8 @@
 //! Layer normalisation: gives every sample mean 0 and standard deviation 1 over its last dimensions, then scales and
 //! shifts each element.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= \hat{x} \, w + b \\

@@ -1,21 +1,24 @@
 //! Local response normalisation: divides each value by a power of the energy (the sum of squares) of neighbouring
 //! channels.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
-//! s_c &= k + a \sum_{j \in \mathrm{window}(c)} x_j^2 \qquad a = \alpha / \mathrm{size} \\
+//! s_c &= k + a \sum_{i \in \mathrm{window}(c)} x_i^2 \qquad a = \alpha / \mathrm{size} \\
 //! y_c &= x_c \, s_c^{-\beta} \\
-//! \mathrm{dx}_i &= \mathrm{dy}_i \, s_i^{-\beta} - 2 a \beta \, x_i \sum_{\mathrm{window}(c) \ni i} t_c
-//!   \qquad t = \mathrm{dy} \, x \, s^{-\beta - 1} \\
+//! \mathrm{dx}_i &= \mathrm{dy}_i \, s_i^{-\beta} - 2 a \beta \, x_i \sum_{\mathrm{window}(c) \ni i} u_c
+//!   \qquad u = \mathrm{dy} \, x \, s^{-\beta - 1} \\
 //! \mathrm{window}(c) &=
 //!   \bigl\{ c - \lfloor \mathrm{size} / 2 \rfloor, \ldots, c + \lfloor (\mathrm{size} - 1) / 2 \rfloor \bigr\}
 //! \end{aligned}
 //! ```
 //!
-//! These formulas hold at each pixel. Channels beyond the first and the last count as 0; the divisor `size` stays the
-//! same. The first term of the gradient comes from the numerator, the second from the denominator: `x[i]` is in the
-//! windows of channels `i - (size-1)/2 .. i + size/2`. A strong response reduces its neighbours, as in the visual
-//! cortex. PyTorch: `F.local_response_norm`. Krizhevsky, Sutskever, Hinton 2012 (AlexNet).
+//! These formulas hold at each pixel; c and i are channels. k, alpha, beta and size are attributes. Channels beyond the
+//! first and the last count as 0; the divisor `size` stays the same. The first term of the gradient comes from the
+//! numerator, the second from the denominator: `x[i]` is in the windows of channels `i - (size-1)/2 .. i + size/2`. A
+//! strong response reduces its neighbours, as in the visual cortex. PyTorch: `F.local_response_norm`. Krizhevsky,
+//! Sutskever, Hinton 2012 (AlexNet).
 //!
 //! | tensor | shape | |
 //! |---|---|---|

@@ -1,5 +1,7 @@
 //! The logarithm of softmax. The losses for classes start from it.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_i &= x_i - m - \ln \sum_k e^{x_k - m} \qquad m = \max_k x_k \\

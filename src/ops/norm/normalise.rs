@@ -1,5 +1,7 @@
 //! What the four normalisations share: everything except which elements share statistics.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= \hat{x} \, w + b \\
@@ -8,8 +10,8 @@
 //! ```
 //!
 //! m and v are the mean and the variance of a group of n elements. For the gradient, let `g = dy w`. If m and v are
-//! given (running statistics), `dx = g r`. If they are computed from the group, they depend on x: `dm/dx[i] = 1/n` and
-//! `dv/dx[i] = 2 (x[i] - m) / n`. The chain rule then gives
+//! given (running statistics), `dx = g r`. If they are computed from the group, they depend on x: `d m / d x[i] = 1/n`
+//! and `d v / d x[i] = 2 (x[i] - m) / n`. The chain rule then gives
 //!
 //! ```math
 //! \begin{aligned}

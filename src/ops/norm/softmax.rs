@@ -1,5 +1,7 @@
 //! Softmax: turns scores into probabilities.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_i &= \frac{e^{x_i - m}}{\sum_k e^{x_k - m}} \qquad m = \max_k x_k \\

@@ -1,14 +1,16 @@
 //! What the adaptive poolings share: the size of the output, and the window of inputs that each output covers.
 //!
-//! The axis of H inputs is divided into O equal parts. Output `i` covers every input that part `i` touches:
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
+//! The axis of H inputs is divided into H' equal parts. Output `i` covers every input that part `i` touches:
 //!
 //! ```math
-//! \mathrm{start}(i) = \lfloor i H / O \rfloor
+//! \mathrm{start}(i) = \lfloor i H / H' \rfloor
 //! \qquad
-//! \mathrm{end}(i) = \lceil (i + 1) H / O \rceil
+//! \mathrm{end}(i) = \lceil (i + 1) H / H' \rceil
 //! ```
 //!
-//! Neighbouring windows can overlap by one input if O does not divide H. If O is larger than H, inputs repeat.
+//! Neighbouring windows can overlap by one input if H' does not divide H. If H' is larger than H, inputs repeat.
 
 use crate::core::{Error, Result, Shape, Window};
 use crate::ops::attrs::{AttrValue, Attrs};

@@ -1,5 +1,7 @@
 //! Average pooling to a chosen output size, for inputs of any size.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_{n,c,i,j} &= \frac{1}{|\mathrm{window}(i,j)|} \sum_{(p,q) \in \mathrm{window}(i,j)} x_{n,c,p,q} \\

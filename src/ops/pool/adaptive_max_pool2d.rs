@@ -1,5 +1,7 @@
 //! Max pooling to a chosen output size, for inputs of any size.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_{n,c,i,j} &= \max_{(p,q) \in \mathrm{window}(i,j)} x_{n,c,p,q} \\

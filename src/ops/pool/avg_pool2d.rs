@@ -1,17 +1,20 @@
 //! Average pooling over 2-d windows.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
-//! y_{n,c,i,j} &= \frac{1}{D_{i,j}} \sum_{(p,q) \in \mathrm{window}(i,j)} x_{n,c,p,q} \\
-//! \mathrm{dx}_{n,c,p,q} &= \sum_{\mathrm{window}(i,j) \ni (p,q)} \frac{\mathrm{dy}_{n,c,i,j}}{D_{i,j}} \\
+//! y_{n,c,i,j} &= \frac{1}{\mathrm{divisor}_{i,j}} \sum_{(p,q) \in \mathrm{window}(i,j)} x_{n,c,p,q} \\
+//! \mathrm{dx}_{n,c,p,q} &= \sum_{\mathrm{window}(i,j) \ni (p,q)}
+//!   \frac{\mathrm{dy}_{n,c,i,j}}{\mathrm{divisor}_{i,j}} \\
 //! \mathrm{window}(i,j) &= \{ (i S_H - P_H + k_h, \; j S_W - P_W + k_w) : 0 \le k_h < K_H, \; 0 \le k_w < K_W \}
 //! \end{aligned}
 //! ```
 //!
-//! S is the stride, P the padding, K the kernel size and D the divisor. Each input enters a window's mean with factor
-//! `1 / D`, so it receives that share of the window's gradient. D is `divisor_override` if given. Else it is the number
-//! of the window's taps that lie in the input or its padding (`count_include_pad`, the default), or in the input alone.
-//! `ceil_mode` can create taps beyond the padding; they never count. PyTorch: `F.avg_pool2d`.
+//! S is the stride, P the padding and K the kernel size. Each input enters a window's mean with factor `1 / divisor`,
+//! so it receives that share of the window's gradient. The divisor is `divisor_override` if given. Else it is the
+//! number of the window's taps that lie in the input or its padding (`count_include_pad`, the default), or in the input
+//! alone. `ceil_mode` can create taps beyond the padding; they never count. PyTorch: `F.avg_pool2d`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|

@@ -1,5 +1,7 @@
 //! Resizes images to a size or by a factor.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_{n,c,i,j} &= \sum_{p,q} R_{i,p} \, x_{n,c,p,q} \, C_{j,q} & Y &= R X C^T \\
@@ -7,10 +9,10 @@
 //! \end{aligned}
 //! ```
 //!
-//! Each row of the matrices R and C has only a few weights, side by side: one for `nearest`, two for `bilinear`. There
-//! are more with `antialias`, which smooths detail too fine for a smaller image. [`crate::core::resample`] has the
-//! formulas of the weights. The map is linear, so the gradient uses the same loop with the transposed matrices.
-//! PyTorch: `F.interpolate`.
+//! R and C are matrices (this C is not the number of channels). Each of their rows has only a few weights, side by
+//! side: one for `nearest`, two for `bilinear`. There are more with `antialias`, which smooths detail too fine for a
+//! smaller image. [`crate::core::resample`] has the formulas of the weights. The map is linear, so the gradient uses
+//! the same loop with the transposed matrices. PyTorch: `F.interpolate`.
 //!
 //! A `scale_factor` sets two things: the size, `floor(H factor)`, and the distance between neighbouring outputs in the
 //! input, `1 / factor`. With `recompute_scale_factor` the distance is `H / H'` instead, as it is when `size` is given.

@@ -1,10 +1,12 @@
 //! Fully connected layer.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! y_{\ldots,o} = \sum_i x_{\ldots,i} \, w_{o,i} + b_o
 //! ```
 //!
-//! If the leading dimensions of x are flattened to `R` rows, this is one matrix product, `Y = X W^T + 1 b^T`. A small
+//! If the leading dimensions of x are flattened to rows, this is one matrix product, `Y = X W^T + 1 b^T`. A small
 //! change `delta X` changes the loss by `<dY, delta X W^T> = <dY W, delta X>`. The same holds for W and b, so
 //!
 //! ```math

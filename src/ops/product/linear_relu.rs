@@ -1,10 +1,12 @@
 //! Fully connected layer followed by ReLU, in one op.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
-//! y &= \max(0, x W^T + b) \\
-//! d &= \mathrm{dy} \, [y > 0] \\
-//! \mathrm{dx}, \mathrm{dw}, \mathrm{db} &= \text{those of linear from } d
+//! y &= \max(0, \operatorname{linear}(x, w, b)) \\
+//! g &= \mathrm{dy} \, [y > 0] \\
+//! \mathrm{dx}, \mathrm{dw}, \mathrm{db} &= \text{those of linear, given } g \text{ for its dy}
 //! \end{aligned}
 //! ```
 //!

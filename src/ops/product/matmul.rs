@@ -1,23 +1,27 @@
 //! Matrix product, with PyTorch's rules for vectors and batches.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
-//! C_{\ldots,i,j} = \sum_k A_{\ldots,i,k} \, B_{\ldots,k,j}
+//! y_{\ldots,i,j} = \sum_k x_{\ldots,i,k} \, z_{\ldots,k,j}
 //! ```
 //!
-//! A small change `delta A` changes the loss by `<dC, delta A B> = <dC B^T, delta A>`. The same holds for B, so
+//! z is `other`. As matrices the tensors are capitals: `Y = X Z`. A small change `delta X` changes the loss by
+//! `<dY, delta X Z> = <dY Z^T, delta X>`. The same holds for Z, so
 //!
 //! ```math
 //! \begin{aligned}
-//! \mathrm{dA} &= \mathrm{dC} \, B^T \\
-//! \mathrm{dB} &= A^T \, \mathrm{dC}
+//! \mathrm{dX} &= \mathrm{dY} \, Z^T \\
+//! \mathrm{dZ} &= X^T \, \mathrm{dY}
 //! \end{aligned}
 //! ```
 //!
 //! Each is summed over the batch dimensions in which the operand was broadcast.
 //!
-//! A 1-D `input` counts as a row and a 1-D `other` as a column; the output drops the added dimension. All dimensions
-//! but the last two are batch dimensions and broadcast. If `other` is a single matrix, the rows of the whole batch are
-//! multiplied in one product. PyTorch: `torch.matmul`.
+//! The sizes are those of matrix products: M rows, N columns, K terms in a sum. A 1-D `input` counts as a row and a 1-D
+//! `other` as a column; the output drops the added dimension. All dimensions but the last two are batch dimensions and
+//! broadcast. If `other` is a single matrix, the rows of the whole batch are multiplied in one product. PyTorch:
+//! `torch.matmul`.
 //!
 //! | input | other | output |
 //! |---|---|---|

@@ -1,9 +1,11 @@
 //! Combines an op that has weights with the ReLU after it.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= \max(0, f(x)) \\
-//! d &= \mathrm{dy} \, [y > 0], \quad \text{and from there } f\text{'s own gradients}
+//! g &= \mathrm{dy} \, [y > 0], \quad \text{given to } f \text{ for its dy}
 //! \end{aligned}
 //! ```
 //!
@@ -94,8 +96,8 @@ impl<O: BeforeRelu> Op for WithRelu<O> {
     }
 }
 
-/// The gradient of ReLU, `d`, and if wanted the bias's gradient `db`, from `(y, dy)`. `db` is the sum of `d` over each
-/// channel; both are computed in one pass over memory. If no other tensor uses the memory of `dy`, `d` overwrites it.
+/// The gradient of ReLU, `g`, and if wanted the bias's gradient `db`, from `(y, dy)`. `db` is the sum of `g` over each
+/// channel; both are computed in one pass over memory. If no other tensor uses the memory of `dy`, `g` overwrites it.
 #[derive(Debug)]
 struct WithReluGrad {
     after: usize,

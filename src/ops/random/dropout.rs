@@ -1,5 +1,7 @@
 //! Dropout: in training, each element is zeroed with probability p, and the others are scaled up to compensate.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= x \, m / (1 - p) \\

@@ -1,6 +1,8 @@
 //! Channel dropout: in training, each channel of each sample is zeroed with probability p, and the others are scaled up
 //! to compensate.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_{n,c} &= x_{n,c} \, m_{n,c} / (1 - p) \\

@@ -1,7 +1,9 @@
 //! The index of the largest element. For class scores it is the predicted class.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
-//! y_{\ldots} = \min \, \{ k : x_{\ldots,k,\ldots} = \max_l x_{\ldots,l,\ldots} \} \qquad \text{no gradient}
+//! y_{\ldots} = \min \, \{ k : x_{\ldots,k,\ldots} = \max_i x_{\ldots,i,\ldots} \} \qquad \text{no gradient}
 //! ```
 //!
 //! An index jumps from one value to another, so it has no useful derivative, and backward returns a typed error.

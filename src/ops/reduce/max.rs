@@ -1,5 +1,7 @@
 //! The largest element: of the whole tensor, or along one dimension together with its index.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! \text{all:} \quad

@@ -1,5 +1,7 @@
 //! Mean over dimensions.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_{\mathrm{kept}} &= \frac{1}{n} \sum_{\mathrm{averaged}} x_{\mathrm{kept},\mathrm{averaged}} \\

@@ -1,5 +1,7 @@
 //! Sum over dimensions.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_{\mathrm{kept}} &= \sum_{\mathrm{summed}} x_{\mathrm{kept},\mathrm{summed}} \\

@@ -1,5 +1,7 @@
 //! Sums a tensor to a smaller shape: the adjoint of [`expand`](crate::ops::expand).
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_{\ldots,0,\ldots} &= \sum_i x_{\ldots,i,\ldots} \quad \text{where } y \text{ has size 1} \\

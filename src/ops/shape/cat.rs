@@ -1,9 +1,11 @@
 //! Joins tensors along one dimension, as GoogLeNet and U-Net do with their branches.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y &= [\, x_0 \mid x_1 \mid \cdots \,] \text{ along dim} \\
-//! \mathrm{dx}_t &= \text{the part of } \mathrm{dy} \text{ that } x_t \text{ became}
+//! \mathrm{dx}_k &= \text{the part of } \mathrm{dy} \text{ that } x_k \text{ became}
 //! \end{aligned}
 //! ```
 //!
@@ -12,7 +14,7 @@
 //!
 //! | tensor | shape | |
 //! |---|---|---|
-//! | tensors.t | `[.., d_t, ..]`, equal except in `dim` | one dtype for all |
+//! | tensors.k | `[.., d_k, ..]`, equal except in `dim` | one dtype for all |
 //! | output | `[.., d_0 + d_1 + .., ..]` | |
 //!
 //! ```

@@ -1,5 +1,7 @@
 //! Expands a tensor to a larger shape by repeating it.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_{\ldots,i,\ldots} &= x_{\ldots,0,\ldots} \quad \text{where } x \text{ has size 1} \\

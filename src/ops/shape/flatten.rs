@@ -1,15 +1,18 @@
 //! Merges a range of dimensions into one. Networks use it between the last convolution and the first linear layer.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
-//! \text{shape of } x &= [d_0, \ldots, d_s, \ldots, d_e, \ldots, d_n] \\
-//! \text{shape of } y &= [d_0, \ldots, d_s \cdots d_e, \ldots, d_n] \\
+//! \text{shape of } x &= [d_0, \ldots, d_s, \ldots, d_e, \ldots] \\
+//! \text{shape of } y &= [d_0, \ldots, d_s \cdots d_e, \ldots] \\
 //! \mathrm{dx} &= \mathrm{dy} \text{ under the shape of } x
 //! \end{aligned}
 //! ```
 //!
-//! The row-major position of every element stays the same, so the output and the gradient are views, as in
-//! [`reshape`](super::reshape). PyTorch: `torch.flatten`; `nn.Flatten` starts at dimension 1 to keep the batch.
+//! s is `start_dim` and e is `end_dim`. The row-major position of every element stays the same, so the output and the
+//! gradient are views, as in [`reshape`](super::reshape). PyTorch: `torch.flatten`; `nn.Flatten` starts at dimension 1
+//! to keep the batch.
 //!
 //! | tensor | shape |
 //! |---|---|

@@ -1,5 +1,7 @@
 //! Padding: adds a border. A negative pad crops instead.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_{\ldots,i,\ldots} &= x_{\ldots,\,s(i - \mathrm{before}),\,\ldots} \\
@@ -7,7 +9,7 @@
 //! \end{aligned}
 //! ```
 //!
-//! | mode | s(j), for j outside `0 .. n` | e.g. 2 on both sides of `a b c d` |
+//! | mode | s(j), for j outside the input | e.g. 2 on both sides of `a b c d` |
 //! |---|---|---|
 //! | constant | none: `value` | `0 0 a b c d 0 0` |
 //! | reflect | mirrored at the edge element | `c b a b c d c b` |

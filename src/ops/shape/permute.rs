@@ -1,5 +1,7 @@
 //! Puts the dimensions in another order; `transpose` exchanges two of them.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_{i_{\mathrm{dims}[0]}, \, i_{\mathrm{dims}[1]}, \, \ldots} &= x_{i_0, \, i_1, \, \ldots} \\

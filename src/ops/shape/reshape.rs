@@ -1,5 +1,7 @@
 //! The same elements with another shape.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_j &= x_i \quad \text{where } i \text{ and } j \text{ have the same row-major position} \\

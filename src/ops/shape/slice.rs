@@ -1,5 +1,7 @@
 //! Part of one dimension: every `step`-th index from `start` up to `end`.
 //!
+//! Notation: [docs/notation.md](crate::ops::notation).
+//!
 //! ```math
 //! \begin{aligned}
 //! y_{\ldots,i,\ldots} &= x_{\ldots,\,\mathrm{start} + i \, \mathrm{step},\,\ldots} \\
