@@ -30,7 +30,7 @@ use crate::ops::{Fill, Input, OpSpec};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
-/// `max(x, 0)`.
+/// `max(0, x)`.
 #[derive(Debug, Clone, Copy)]
 pub struct Relu;
 
@@ -53,7 +53,7 @@ impl Unary for Relu {
 }
 
 impl Tensor {
-    /// `max(x, 0)`, element by element. Any shape. PyTorch: `F.relu(input)`.
+    /// `max(0, x)`, element by element. Any shape. PyTorch: `F.relu(input)`.
     ///
     /// # Errors
     /// A dtype other than f32 and f64.
