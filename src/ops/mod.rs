@@ -18,9 +18,9 @@
 //!
 //! The letters and signs of all formulas are defined once, in [`notation`] (the page `docs/notation.md`).
 //!
-//! **To add an op:** write `src/ops/FAMILY/name.rs` (a link to the notation, formula, derivation, `impl Op`, a method on
-//! [`Tensor`], `SPEC` with cases), add its module and its row to the family's `mod.rs` and its kernel to `kernels/`, run
-//! `cargo test`. Nothing else needs to change.
+//! **To add an op:** write `src/ops/FAMILY/name.rs` (a link to the notation, formula, derivation, `impl Op`, a method
+//! on [`Tensor`], `SPEC` with cases), add its module and its row to the family's `mod.rs` and its kernel to
+//! `kernels/`, run `cargo test`. Nothing else needs to change.
 
 mod attrs;
 mod call;
