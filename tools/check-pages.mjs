@@ -16,11 +16,28 @@ const live = (name) => join(root, "src/train/live/page", name);
 class Node {
   constructor(tag) {
     Object.assign(this, { tag, attrs: {}, nodes: [], dataset: {}, clientWidth: 480, listeners: {} });
+    Object.assign(this, { offsetWidth: 200, offsetHeight: 50 });
     this.style = { setProperty() {} };
     this.classList = { add() {}, toggle() {} };
   }
   setAttribute(name, value) {
     this.attrs[name] = value;
+    if (name.startsWith("data-")) this.dataset[name.slice(5)] = value;
+  }
+  removeAttribute(name) {
+    delete this.attrs[name];
+  }
+  contains(node) {
+    return [...this.all()].includes(node);
+  }
+  closest() {
+    return this.dataset.term ? this : null;
+  }
+  matches(selector) {
+    return selector === this.tag || (selector === ":focus-visible" && this === document.activeElement);
+  }
+  getBoundingClientRect() {
+    return { left: 10, top: 20, bottom: 40 };
   }
   append(...nodes) {
     for (const node of nodes) this.nodes.push(node);
@@ -51,10 +68,16 @@ const document = {
   createElementNS: (_, tag) => new Node(tag),
   getElementById: () => ({ textContent: JSON.stringify({ classes: ["a", "b"], training: null }) }),
   documentElement: new Node("html"),
+  body: new Node("body"),
+  listeners: {},
+  addEventListener(name, hear) {
+    this.listeners[name] = hear;
+  },
 };
 const world = {
   console,
   document,
+  addEventListener() {},
   Node,
   atob: (text) => Buffer.from(text, "base64").toString("latin1"),
   matchMedia: () => ({ addEventListener() {} }),
@@ -71,7 +94,7 @@ const world = {
 world.window = world;
 vm.createContext(world);
 const scripts = [
-  ...["data.js", "dom.js", "draw.js", "axis.js", "charts.js"].map(shared),
+  ...["data.js", "dom.js", "terms.js", "draw.js", "axis.js", "charts.js"].map(shared),
   ...["overview.js", "maps.js", "confusion.js", "health.js"].map(inspect),
   ...["curves.js", "layers.js"].map(live),
 ];
@@ -197,6 +220,39 @@ same(R.path([[0, 1], [1, 2], [2, null], [3, 1], [4, NaN]], (x) => x, (y) => y), 
 need(R.crosses([[10, 1], [20, null], [30, NaN]], (x) => x, 10).match(/M/g).length === 2, "crosses");
 const packed = (more) => Array.from(R.unpack({ dims: [3], u8: Buffer.from([0, 254, 255]).toString("base64"), min: 1, max: 3, ...more }).values);
 same([packed({}), packed({ none: 255 })].map((values) => values.map((v) => R.number(v, 3))), [["1", "2.99", "3"], ["1", "3", "\u2013"]]);
+
+// A term shows its meaning while the mouse points at it or the keyboard has its focus, and after a tap.
+R.meanings = { jump: "The meaning." };
+const [popup] = document.body.nodes;
+const [term, unknown, other] = [R.term("jump", "Jump"), R.term("no term"), R.el("p")];
+const at = (name, target, more) => document.listeners[name]({ target, ...more });
+const shows = (text) => same([popup.hidden ? "" : popup.textContent, term.attrs["aria-describedby"] ?? ""], [text, text && "meaning"]);
+same([term.dataset.term, term.text(), term.attrs.tabindex], ["jump", "Jump", "0"]);
+popup.hidden = true;
+for (const node of [other, unknown]) at("pointerover", node, { pointerType: "mouse" });
+at("pointerover", term, { pointerType: "touch" });
+shows("");
+at("pointerover", term, { pointerType: "mouse" });
+shows("The meaning.");
+same(popup.style.transform, "translate(10px, 40px)");
+at("pointerover", popup, { pointerType: "mouse" });
+shows("The meaning.");
+at("pointerover", other, { pointerType: "mouse" });
+shows("");
+at("click", term);
+shows("The meaning.");
+at("pointerdown", other);
+shows("");
+document.activeElement = term;
+at("focusin", term);
+at("pointerover", other, { pointerType: "mouse" });
+shows("The meaning.");
+at("keydown", term, { key: "Escape" });
+shows("");
+at("keydown", term, { key: "Enter" });
+shows("The meaning.");
+at("focusout", term);
+shows("");
 
 // Millions of points: bounded drawings, and no call with a million arguments.
 const many = Array.from({ length: 2_000_000 }, (_, i) => [i, i === 777_777 ? 9 : Math.sin(i)]);

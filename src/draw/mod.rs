@@ -7,11 +7,13 @@
 //! | `png.rs` | [`png`]: an image as a PNG file, or as a `data:` URL ([`data_url`]) |
 //! | `axis.rs` | [`Axis`]: positions of values along a picture's side; round numbers beside it, for any values |
 //! | `page.rs`, `page/` | [`page`]: colours, elements and drawing code that all HTML pages share |
+//! | `glossary.rs` | [`glossary`]: the terms of `docs/GLOSSARY.md`, and those that a page explains |
 //! | `color.rs` | [`Rgb`], and scales that colour-blind readers tell apart |
 
 mod axis;
 pub mod color;
 pub mod font;
+pub mod glossary;
 pub mod page;
 mod png;
 mod svg;

@@ -3,16 +3,20 @@
 //! The files are in `page/`; those that all pages share are in [`draw::page`](crate::draw::page). The page loads
 //! nothing from outside, so it can be opened from a disk, mailed, or kept beside a run for years.
 
-use crate::draw::page::{AXIS_JS, BASE_CSS, CHARTS_JS, DATA_JS, DOM_JS, DRAW_JS, PAGE_CSS};
+use crate::draw::glossary;
+use crate::draw::page::{
+    AXIS_JS, BASE_CSS, CHARTS_JS, DATA_JS, DOM_JS, DRAW_JS, PAGE_CSS, TERMS_CSS, TERMS_JS,
+};
 
 const PAGE: &str = include_str!("page/page.html");
 
-const STYLES: [&str; 3] = [BASE_CSS, PAGE_CSS, include_str!("page/stepper.css")];
+const STYLES: [&str; 4] = [BASE_CSS, PAGE_CSS, TERMS_CSS, include_str!("page/stepper.css")];
 
 /// The scripts, sorted so that each comes after those it needs. `main.js` starts the page.
-const SCRIPTS: [&str; 25] = [
+const SCRIPTS: [&str; 26] = [
     DATA_JS,
     DOM_JS,
+    TERMS_JS,
     DRAW_JS,
     AXIS_JS,
     CHARTS_JS,
@@ -40,8 +44,8 @@ const SCRIPTS: [&str; 25] = [
 
 /// The page for a report in JSON.
 pub fn page(title: &str, report: &str) -> String {
-    let script = |script: &&str| format!("<script>\n{script}</script>\n");
-    let scripts: String = SCRIPTS.iter().map(script).collect();
+    let script = |script: &str| format!("<script>\n{script}</script>\n");
+    let scripts = script(&glossary::script(&SCRIPTS)) + &SCRIPTS.map(script).concat();
     // In JSON, `<` occurs only inside strings, where it may be escaped. So no text can end the script element.
     let report = report.replace('<', "\\u003c");
     let parts =
@@ -67,6 +71,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     /// A class may have any name, but its name must not end the script element that contains it.
     #[test]
@@ -79,6 +84,17 @@ mod tests {
         assert!(!page.contains("alert(1)</script>") && !page.contains("<!--\""));
         let json = page.split_once("id=\"report\">").unwrap().1.split_once("</script>").unwrap().0;
         assert_eq!(serde_json::from_str::<serde_json::Value>(json).unwrap(), report);
+    }
+
+    /// Every marked term is in the glossary. What explains them makes the page only a little larger.
+    #[test]
+    fn marked_terms_are_explained() {
+        let known: BTreeSet<&str> = glossary::entries().map(|entry| entry.term).collect();
+        let marked = glossary::marked(&SCRIPTS);
+        let unknown: Vec<_> = marked.difference(&known).collect();
+        assert!(unknown.is_empty() && marked.len() >= 25, "{unknown:?} of {marked:?}");
+        let bytes = TERMS_CSS.len() + TERMS_JS.len() + glossary::script(&SCRIPTS).len();
+        assert!(bytes < 9_500, "{bytes} bytes");
     }
 
     /// Neither markup nor style nor scripts load anything from outside the page.

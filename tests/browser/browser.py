@@ -18,7 +18,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-__all__ = ["Browser", "By", "Keys", "Wrong", "same"]
+__all__ = ["Browser", "By", "Keys", "Wrong", "same", "terms"]
 
 FLAGS = [
     "--headless",
@@ -164,3 +164,28 @@ def same(what, got, expected):
     """Refuses two values that differ."""
     if got != expected:
         raise Wrong(f"{what}: {got!r}, expected {expected!r}")
+
+
+def terms(page):
+    """Every marked term has a meaning. It is shown at a click and at the keyboard's focus, without moving the page, and Escape
+    hides it."""
+    unknown = """return [...document.querySelectorAll("[data-term]")].map((node) => node.dataset.term)
+      .filter((term) => !Receptive.meanings[term])"""
+    same("terms without a meaning", page.run(unknown), [])
+    seen = "const popup = document.getElementById('meaning'); return popup.hidden ? '' : popup.textContent"
+    meaning = "return Receptive.meanings[arguments[0].dataset.term]"
+    height = "return document.documentElement.scrollHeight"
+    first, second = page.all(".term")[:2]
+    before = page.run(height)
+    page.click(first)
+    same("the meaning at a click", page.run(seen), page.run(meaning, first))
+    page.check()
+    same("the height of the page", page.run(height), before)
+    page.press(Keys.ESCAPE)
+    same("the meaning after Escape", page.run(seen), "")
+    page.press(Keys.TAB)
+    same("the term in focus", page.run("return document.activeElement.dataset.term"), second.get_attribute("data-term"))
+    same("the meaning at the focus", page.run(seen), page.run(meaning, second))
+    page.check()
+    page.run("document.activeElement.blur()")
+    same("the meaning without the focus", page.run(seen), "")

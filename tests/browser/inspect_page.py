@@ -4,7 +4,7 @@ with what `--json` prints."""
 import json
 import re
 
-from browser import Browser, Keys, Wrong, same
+from browser import Browser, Keys, Wrong, same, terms
 
 NBSP = "\u00a0"
 WINDOWS = [(1280, False), (1280, True), (390, False), (390, True), (360, False)]
@@ -21,6 +21,7 @@ def test(program, folder, shots):
             print(f"  {browser.name}: open in {seconds:.2f} s")
             browser.check()
             overview(browser, numbers)
+            terms(browser)
             layers(browser, numbers, shots if width != 360 else None)
             browser.shot(shots, "inspect-lenet5", full=True)
             browser.check()

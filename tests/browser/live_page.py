@@ -9,7 +9,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from browser import Browser, Wrong, same
+from browser import Browser, Wrong, same, terms
 
 SETTINGS = ["--data", "sample", "--epochs", "400", "--health", "20"]
 
@@ -94,6 +94,7 @@ def follow(program, folder, shots):
                 other.open(run.url)
                 becomes(other, "paused")
                 whole(other)
+                terms(other)
                 other.check()
                 other.shot(shots, "live-paused", full=True)
         page.click(page.find("#pause"))

@@ -80,12 +80,12 @@
     return enter;
   };
 
-  // Buttons, one of which is on. `pick` is called with its value.
+  // Buttons, one of which is on: options are [value, text, attributes]. `pick` is called with the value.
   R.choice = (label, options, value, pick) => {
     const group = R.el("div", { class: "choice", role: "group", "aria-label": label });
     group.append(R.el("span", { class: "label", "aria-hidden": "true" }, label));
-    const buttons = options.map(([key, text]) => {
-      const button = R.el("button", { type: "button", "aria-pressed": String(key === value) }, text);
+    const buttons = options.map(([key, text, attrs]) => {
+      const button = R.el("button", { type: "button", "aria-pressed": String(key === value), ...attrs }, text);
       button.addEventListener("click", () => {
         buttons.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
         pick(key);
@@ -99,13 +99,14 @@
   let ids = 0;
   R.id = (prefix) => `${prefix}-${++ids}`;
 
-  // Tabs: [{name, label, fill(panel)}]. A panel is filled when it is first opened.
+  // Tabs: [{name, label, attrs, fill(panel)}]. A panel is filled when it is first opened.
   R.tabs = (tabs, open, opened) => {
     const list = R.el("div", { class: "tabs", role: "tablist", "aria-label": "Views of the layer" });
     const root = R.el("div", {}, list);
     const entries = tabs.map((tab) => {
       const [id, panelId] = [R.id("tab"), R.id("panel")];
-      const button = R.el("button", { type: "button", role: "tab", id, "aria-controls": panelId }, tab.label);
+      const attrs = { type: "button", role: "tab", id, "aria-controls": panelId, ...tab.attrs };
+      const button = R.el("button", attrs, tab.label);
       const panel = R.el("div", { class: "tabpanel", role: "tabpanel", id: panelId, "aria-labelledby": id });
       list.append(button);
       root.append(panel);

@@ -136,7 +136,7 @@
       .map(([share, i]) => ({ name: R.className(i), value: share, text: R.percent(share) }));
     const title = known.length > rows.length ? "The hardest classes" : "Right answers by class";
     const bars = R.el("div", {}, R.el("h3", {}, title), R.bars(rows, "Share of right answers by class", 1));
-    return R.figure(bars, "The share of each class's images that were taken for it (recall).");
+    return R.figure(bars, "The share of each class's images that were taken for it (", R.term("recall"), ").");
   };
 
   R.judged = (root) => {
@@ -150,7 +150,10 @@
     const matrix = sparse ? pairs(confusion) : confusion.length <= 12 ? table(confusion) : plane(confusion);
     const caption = sparse
       ? "Images of the first class that were taken for the second."
-      : "A row is a true class, a column what it was taken for; colour by the share of the row. Blue is right, vermilion is wrong.";
+      : [
+          R.el("strong", {}, R.term("confusion matrix", "Confusion matrix"), "."),
+          " A row is a true class, a column what it was taken for; colour by the share of the row. Blue is right, vermilion is wrong.",
+        ];
     root.append(
       R.el("p", {}, `Asked about ${asked}: `, right, ` are right, ${wrong}.`),
       R.el("div", { class: "figures wide" }, R.figure(matrix, caption), byClass(judged.per_class)),

@@ -6,12 +6,13 @@
   const HEIGHT = 30;
   const LANE = 8;
 
+  // Per metric: name, label, function that gives the text, attributes of the button.
   const METRICS = [
     ["seconds", "time", (v) => R.seconds(v)],
-    ["flops", "FLOPs", (v) => R.short(v)],
+    ["flops", "FLOPs", (v) => R.short(v), R.termAttrs("FLOPs")],
     ["parameters", "parameters", (v) => R.short(v)],
     ["activation_bytes", "memory", (v) => R.short(v)],
-    ["roof", "% of roof", (v) => R.percent(v)],
+    ["roof", "% of roof", (v) => R.percent(v), R.termAttrs("roof")],
   ];
 
   // The image, then the report's rows. `from` holds indices into this list.
@@ -201,7 +202,8 @@
     };
     rows.addEventListener("click", chosen);
     rows.addEventListener("keydown", chosen);
-    root.append(R.choice("Bars:", metrics, metric[0], pick), rows, legend());
+    const options = metrics.map(([key, text, , attrs]) => [key, text, attrs]);
+    root.append(R.choice("Bars:", options, metric[0], pick), rows, legend());
     R.fitted(rows, (w) => {
       width = w;
       redraw();

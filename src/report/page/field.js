@@ -29,7 +29,7 @@
       row.addEventListener("focus", () => choose(i));
       return row;
     });
-    const head = ["layer", "size", "jump", "start"].map((name, i) =>
+    const head = ["layer", "size", R.term("jump"), R.term("start")].map((name, i) =>
       R.el("th", { class: i ? "number" : null, scope: "col" }, name),
     );
     const body = R.el("tbody", {}, rows);

@@ -25,15 +25,17 @@
             both((p) => p.loss),
             { label: "Loss by epoch", low: 0 },
           ),
-          R.el("strong", {}, "Loss"),
-          " by epoch. Where validation turns up while training goes down, the network learns its images by heart.",
+          R.el("strong", {}, R.term("loss", "Loss")),
+          " by ",
+          R.term("epoch"),
+          ". Where validation turns up while training goes down, the network learns its images by heart.",
         ),
         R.figure(
           R.lines(both(score), {
               label: `${name} by epoch`,
               format: masks ? undefined : (v, tick) => R.percent(v, tick ? Math.max(0, tick.decimals - 2) : 1),
             }),
-          R.el("strong", {}, masks ? "Dice" : "Accuracy"),
+          R.el("strong", {}, masks ? R.term("Dice") : R.term("accuracy", "Accuracy")),
           " by epoch. The weights of the best validation epoch are kept.",
         ),
       ),
@@ -42,8 +44,8 @@
 
   const log = (value) => (value > 0 ? Math.log10(value) : null);
 
-  // Per metric: name, label, function that gives the number for a layer's sample, kind of drawing, function that gives
-  // the text.
+  // Per metric: name, label, function that gives the number for a layer's sample, kind of drawing, text, attributes of
+  // the button.
   const METRICS = [
     [
       "update_ratio",
@@ -51,6 +53,7 @@
       (l) => l.update_ratio,
       "ratio",
       "The size of a step beside that of the weights it changes. About 0.001 is healthy (paper); vermilion learns fast, blue hardly at all.",
+      R.termAttrs("update-to-weight ratio"),
     ],
     [
       "gradient_norm",
@@ -58,6 +61,7 @@
       (l) => l.gradient_norm,
       "log",
       "Alike from layer to layer is healthy. Paler towards the input: it vanishes; darker without end: it explodes.",
+      R.termAttrs("gradient norm"),
     ],
     [
       "dead",
@@ -65,6 +69,7 @@
       (l) => l.dead,
       "share",
       "The share of units that no image turned on: they receive no gradient either.",
+      R.termAttrs("dead ReLU unit"),
     ],
     [
       "zeros",
@@ -204,7 +209,7 @@
       ),
       R.choice(
         "Show:",
-        METRICS.map(([name, label]) => [name, label]),
+        METRICS.map(([name, label, , , , attrs]) => [name, label, attrs]),
         "update_ratio",
         show,
       ),

@@ -38,19 +38,19 @@
     return plane;
   };
 
-  const figure = (plane, title, text) =>
-    R.el("figure", {}, plane.root, plane.readout, R.el("figcaption", {}, R.el("strong", {}, title), text));
+  const figure = (plane, term, text) =>
+    R.el("figure", {}, plane.root, plane.readout, R.el("figcaption", {}, R.el("strong", {}, term, "."), text));
 
   const methods = (entry) => [
     entry.gradcam && [
-      "Grad-CAM.",
+      R.term("Grad-CAM"),
       ` Where the channels of ${entry.gradcam.layer} that speak for it are active (Selvaraju et al. 2017).`,
       entry.gradcam.map,
       true,
     ],
-    ["Saliency.", " How much the score changes with each pixel (Simonyan et al. 2014).", entry.saliency, false],
+    [R.term("saliency", "Saliency"), " How much the score changes with each pixel (Simonyan et al. 2014).", entry.saliency, false],
     entry.occlusion && [
-      "Occlusion.",
+      R.term("occlusion", "Occlusion"),
       ` What covering ${entry.occlusion.size}\u00d7${entry.occlusion.size} pixels costs the score; blue: covering helps (Zeiler, Fergus 2014).`,
       entry.occlusion.map,
       false,
@@ -66,17 +66,17 @@
       const entry = attribution[chosen];
       const shown = methods(entry)
         .filter(Boolean)
-        .map(([title, text, map, smooth]) => {
-          const plane = heat(map, `${title} ${entry.name}`, opacity, smooth);
-          return { plane, node: figure(plane, title, text) };
+        .map(([term, text, map, smooth]) => {
+          const plane = heat(map, `${term.textContent}. ${entry.name}`, opacity, smooth);
+          return { plane, node: figure(plane, term, text) };
         });
       canvases = shown.map(({ plane }) => plane.canvas);
       figures.replaceChildren(...shown.map(({ node }) => node));
       const what =
         entry.name === "mask"
-          ? "The sum of the logits over the predicted mask"
-          : `Score of ${entry.name} before softmax`;
-      score.textContent = `${what}: ${R.number(entry.score, 5)}`;
+          ? ["The sum of the ", R.term("logit", "logits"), " over the predicted mask"]
+          : [`Score of ${entry.name} before `, R.term("softmax")];
+      score.replaceChildren(...what, `: ${R.number(entry.score, 5)}`);
     };
     const slider = R.el("input", {
       type: "range",

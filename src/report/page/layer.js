@@ -17,10 +17,10 @@
       R.fact("Memory", layer.activation_bytes ? R.unit(layer.activation_bytes, "B") : "none: its input's"),
       R.fact("Time", `${R.seconds(layer.seconds)}, ${R.percent(whole ? layer.seconds / whole : 0)}`),
       layer.flops > 0 && R.fact("Rate", R.unit(layer.flops / layer.seconds, "FLOP/s")),
-      typeof layer.roof === "number" && R.fact("Of the roof", R.percent(layer.roof)),
+      typeof layer.roof === "number" && R.fact(["Of the ", R.term("roof")], R.percent(layer.roof)),
       R.fact("Receptive field", `${size[1]}\u00d7${size[0]} pixels`),
-      R.fact("Jump", R.pair(jump)),
-      R.fact("Start", R.pair(start)),
+      R.fact(R.term("jump", "Jump"), R.pair(jump)),
+      R.fact(R.term("start", "Start"), R.pair(start)),
     );
   };
 
@@ -29,6 +29,7 @@
       {
         name: "maps",
         label: layer.output.length === 3 ? "Feature maps" : "Values",
+        attrs: layer.output.length === 3 ? R.termAttrs("feature map") : {},
         fill: (panel) => R.maps(panel, layer),
       },
     ];
@@ -36,7 +37,10 @@
       const steps = { path: layer.path, kind: layer.kind, describe: layer.describe, ...layer.steps };
       all.push({ name: "steps", label: "Steps", fill: (panel) => R.mountStepper(panel, steps) });
     }
-    if (layer.filters) all.push({ name: "filters", label: "Filters", fill: (panel) => R.filters(panel, layer) });
+    if (layer.filters) {
+      const attrs = R.termAttrs("filter");
+      all.push({ name: "filters", label: "Filters", attrs, fill: (panel) => R.filters(panel, layer) });
+    }
     all.push({ name: "values", label: "Distribution", fill: (panel) => R.distribution(panel, layer) });
     return all;
   };

@@ -7,9 +7,9 @@
 
   const link = (id, title) => contents.append(R.el("li", {}, R.el("a", { href: `#${id}` }, title)));
 
-  const section = ({ id, title, short, lead, mount }) => {
+  const section = ({ id, title, short, term, lead, mount }) => {
     link(id, short || title);
-    const heading = R.el("h2", { id: `${id}-title` }, title);
+    const heading = R.el("h2", { id: `${id}-title` }, term || title);
     const root = R.el("section", { id, "aria-labelledby": `${id}-title` }, heading, R.el("p", { class: "lead" }, lead));
     main.append(root);
     mount(root);
@@ -94,6 +94,7 @@
     {
       id: "field",
       title: "Receptive field",
+      term: R.term("receptive field", "Receptive field"),
       when: report.layers.length,
       lead: "What one place of a layer can see of the image: it grows with every window, and faster after every stride. Orange marks it; beyond the frame lies padding. Point at the image to choose a place.",
       mount: R.field,
@@ -102,6 +103,7 @@
       id: "evidence",
       title: "What the answer rests on",
       short: "Evidence",
+      term: R.term("attribution", "What the answer rests on"),
       when: report.attribution.length,
       lead: "Three ways to ask which pixels matter. Vermilion: the score rests on it; blue: it speaks against. Saliency has no sign: it tells only how much.",
       mount: R.heat,
@@ -123,6 +125,7 @@
     {
       id: "masks",
       title: "Masks",
+      term: R.term("mask", "Masks"),
       when: report.masks.length,
       lead: "Validation images, drawn at random: what it was shown, what is true, what it says.",
       mount: R.masks,

@@ -18,12 +18,12 @@
 
   const score = () => {
     const { judged, training } = R.report;
-    if (judged) return [`Accuracy on ${judged.set}`, R.percent(judged.accuracy, 2)];
+    if (judged) return [[R.term("accuracy", "Accuracy"), ` on ${judged.set}`], R.percent(judged.accuracy, 2)];
     const phases = training ? training.phases.filter((p) => p.phase === "val") : [];
     if (!phases.length) return null;
     const best = (of) => (R.extent(phases.map(of)) || [])[1];
-    if (phases[0].dice !== null) return ["Best validation Dice", R.number(best((p) => p.dice), 4)];
-    return ["Best validation accuracy", R.percent(best((p) => p.accuracy), 2)];
+    if (phases[0].dice !== null) return [["Best validation ", R.term("Dice")], R.number(best((p) => p.dice), 4)];
+    return [["Best validation ", R.term("accuracy")], R.percent(best((p) => p.accuracy), 2)];
   };
 
   const facts = () => {
@@ -34,10 +34,10 @@
       "dl",
       { class: "facts large" },
       known && R.fact(known[0], known[1]),
-      R.fact(`Parameters, ${R.plural(layers.length, "layer")}`, R.thousands(parameters)),
-      R.fact("Operations an image", R.unit(flops, "FLOP")),
-      R.fact("Outputs of all layers", R.unit(activation_bytes, "B")),
-      R.fact("Forward pass, one image", R.seconds(seconds)),
+      R.fact([R.term("parameter", "Parameters"), `, ${R.plural(layers.length, "layer")}`], R.thousands(parameters)),
+      R.fact(R.term("FLOPs", "Operations an image"), R.unit(flops, "FLOP")),
+      R.fact(R.term("activation", "Outputs of all layers"), R.unit(activation_bytes, "B")),
+      R.fact([R.term("forward pass", "Forward pass"), ", one image"], R.seconds(seconds)),
     );
   };
 
@@ -77,17 +77,21 @@
     );
   };
 
-  // Image, true mask and predicted mask of a segmenter.
-  R.triptych = (masked, name) => {
-    const view = (src, text) =>
-      R.figure(R.el("img", { class: "picture pixels", alt: `${text} of ${name}`, src }), text);
-    const overlap = masked.dice === null ? "" : `, Dice ${R.number(masked.dice, 3)}, IoU ${R.number(masked.iou, 3)}`;
+  // Image, true mask and predicted mask of a segmenter. `term` gives the names of the scores.
+  R.triptych = (masked, name, term = (score) => score) => {
+    const view = (src, text, ...more) =>
+      R.figure(R.el("img", { class: "picture pixels", alt: `${text} of ${name}`, src }), text, more);
+    const score = (named, value) => [", ", named, ` ${R.number(value, 3)}`];
     return R.el(
       "div",
       { class: "figures small" },
       view(masked.image, "input"),
       masked.truth && view(masked.truth, "true mask"),
-      view(masked.predicted, `predicted mask: ${R.percent(masked.share)} of the pixels${overlap}`),
+      view(
+        masked.predicted,
+        `predicted mask: ${R.percent(masked.share)} of the pixels`,
+        masked.dice === null ? null : [score(term("Dice"), masked.dice), score(term("IoU"), masked.iou)],
+      ),
     );
   };
 
@@ -108,7 +112,7 @@
       );
     }
     root.append(facts(), machine());
-    if (mask) root.append(R.triptych(mask, image.what));
+    if (mask) root.append(R.triptych(mask, image.what, R.term));
     else root.append(R.el("div", { class: "answer" }, R.figure(picture(), image.what), classes()));
     root.append(
       R.el(

@@ -187,8 +187,8 @@
       "as",
       [
         ["window", "window"],
-        ["columns", "im2col: row \u00d7 column"],
-        ["tile", "tile of the GEMM"],
+        ["columns", "im2col: row \u00d7 column", R.termAttrs("im2col")],
+        ["tile", "tile of the GEMM", R.termAttrs("tile")],
       ],
       view,
       (next) => {

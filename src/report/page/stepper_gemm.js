@@ -52,7 +52,7 @@
     const drawing = R.el("div", {});
     const lead = R.el("p", { class: "note" });
     const body = R.el("tbody", {});
-    const heads = ["k", "channel", "tap", "reads", "x", "weight", "product", "sum so far"];
+    const heads = ["k", "channel", R.term("tap"), "reads", "x", "weight", "product", "sum so far"];
     const table = S.table(
       "Column and row",
       heads.map((name, i) => [name, i > 3]),

@@ -44,7 +44,7 @@ struct Site {
 
 /// How a request is answered.
 enum Route {
-    File(&'static page::File),
+    File(page::File),
     /// The last slash of the page's address is missing: redirect.
     AddSlash,
     Events,
@@ -236,7 +236,7 @@ impl Site {
             Some("pause") => ("POST", Route::Ask(|hub| hub.ask_to_pause(true))),
             Some("resume") => ("POST", Route::Ask(|hub| hub.ask_to_pause(false))),
             Some("stop") => ("POST", Route::Ask(Hub::ask_to_stop)),
-            Some(name) => match page::FILES.iter().find(|file| file.name == name) {
+            Some(name) => match page::files().find(|file| file.name == name) {
                 Some(file) => ("GET", Route::File(file)),
                 None => return Route::Refuse(Status::NOT_FOUND, None),
             },

@@ -53,7 +53,7 @@
         entry("validation", "--positive", next.val),
       );
     };
-    return { root: R.el("figure", {}, R.el("h3", {}, options.title), root, legend), update };
+    return { root: R.el("figure", {}, R.el("h3", {}, options.heading), root, legend), update };
   };
 
   // What the scale must include: all smoothed values, and nearly all values of single steps.
@@ -122,9 +122,15 @@
   R.liveCurves = (root, lead, score) => {
     const percent = score === "accuracy";
     const charts = [
-      ["loss", "Loss", undefined, (v, tick) => (tick ? R.tick(v, tick) : R.number(v))],
-      ["score", percent ? "Accuracy" : score, 1, (v, tick) => (percent ? R.percent(v, tick ? 0 : 1) : R.fixed(v, tick ? 1 : 3))],
-    ].map(([key, title, high, format]) => ({ key, ...chart({ title, high, format }) }));
+      ["loss", "Loss", R.term("loss", "Loss"), undefined, (v, tick) => (tick ? R.tick(v, tick) : R.number(v))],
+      [
+        "score",
+        percent ? "Accuracy" : score,
+        percent ? R.term("accuracy", "Accuracy") : R.term("Dice"),
+        1,
+        (v, tick) => (percent ? R.percent(v, tick ? 0 : 1) : R.fixed(v, tick ? 1 : 3)),
+      ],
+    ].map(([key, title, heading, high, format]) => ({ key, ...chart({ title, heading, high, format }) }));
     root.replaceChildren(...charts.map((one) => one.root));
     const update = ({ curve, phases, epochSteps, steps }) => {
       const points = across(curve);

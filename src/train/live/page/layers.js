@@ -19,6 +19,15 @@
     lead.textContent = every
       ? `Sampled every ${R.plural(every, "step")}; the first sample is still to come.`
       : "This run takes no samples (--health 0).";
+    const titles = [
+      "layer",
+      "kind",
+      R.term("gradient norm"),
+      R.term("update-to-weight ratio", "update / weight"),
+      R.term("dead ReLU unit", "dead ReLUs"),
+    ].map((title, i) => R.el("th", { scope: "col", class: i > 1 ? "number" : i === 1 ? "kind" : null }, title));
+    const body = R.el("tbody");
+    const table = R.el("table", {}, R.el("thead", {}, R.el("tr", {}, titles)), body);
     return (sample) => {
       const layers = sample.layers.filter((layer) => layer.gradient_norm !== null || layer.dead !== null);
       const most = R.largest(layers.map((layer) => layer.gradient_norm));
@@ -32,11 +41,9 @@
           ratio === null ? none() : cell(R.number(ratio, 2), power(ratio, -6, -1), ratio > 1e-2),
           dead === null ? none() : cell(R.percent(dead, 0), dead, dead >= 0.5),
         );
-      const titles = ["layer", "kind", "gradient norm", "update / weight", "dead ReLUs"].map((title, i) =>
-        R.el("th", { scope: "col", class: i > 1 ? "number" : i === 1 ? "kind" : null }, title),
-      );
-      const head = R.el("thead", {}, R.el("tr", {}, titles));
-      root.replaceChildren(R.el("table", {}, head, R.el("tbody", {}, layers.map(row))));
+      // The header stays, because a reader may be at one of its terms.
+      body.replaceChildren(...layers.map(row));
+      if (!table.isConnected) root.replaceChildren(table);
       lead.textContent = `After step ${R.thousands(sample.step + 1)}, sampled every ${R.plural(every, "step")}. An update of about a thousandth of the weights is usual; a bar is vermilion from a hundredth on, and from half of a layer's ReLUs dead.`;
     };
   };

@@ -20,6 +20,8 @@
     gone: "The run is no longer there",
   };
   const ENDED = ["finished", "stopped", "failed"];
+  // Facts whose names the glossary explains.
+  const [EPOCH, STEP, RATE] = [R.term("epoch"), R.term("step"), R.term("learning rate")];
   // Milliseconds to wait for an answer, and until a refused page tries again.
   const PATIENCE = 5000;
 
@@ -62,11 +64,11 @@
     const last = phases.filter((p) => p.phase === "val").pop();
     const score = (v) => (run && run.score === "Dice" ? R.fixed(v, 3) : R.percent(v, 2));
     const entries = [
-      ["epoch", "epoch", Math.min(epoch + 1, epochs), `of ${R.thousands(epochs)}`],
-      ["step", "step", R.thousands(step), `of ${R.thousands(steps)}`],
+      ["epoch", EPOCH, Math.min(epoch + 1, epochs), `of ${R.thousands(epochs)}`],
+      ["step", STEP, R.thousands(step), `of ${R.thousands(steps)}`],
       ["time", "time trained", time(progress.seconds), left],
       ["rate", "images a second", rate === null ? "\u2013" : R.thousands(Math.round(rate)), ""],
-      ["learning-rate", "learning rate", R.number(progress.learning_rate, 3), ""],
+      ["learning-rate", RATE, R.number(progress.learning_rate, 3), ""],
       ["val", `validation ${run ? run.score : "score"}`, last ? score(last.score) : "\u2013", ""],
     ];
     const list = $("facts");
@@ -74,9 +76,9 @@
       let dd = list.querySelector(`[data-fact="${name}"]`);
       if (!dd) {
         dd = R.el("dd", { "data-fact": name });
-        list.append(R.el("div", {}, R.el("dt"), dd));
+        list.append(R.el("div", {}, R.el("dt", {}, title), dd));
       }
-      dd.previousSibling.textContent = title;
+      if (typeof title === "string") dd.previousSibling.textContent = title;
       dd.replaceChildren(`${value} `, R.el("small", {}, more));
     }
     $("done").value = steps ? step / steps : 0;
