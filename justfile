@@ -1,0 +1,88 @@
+# Every developer command. `just` lists them; `just NAME` runs one. (https://github.com/casey/just)
+
+# List the commands
+default:
+    @just --list
+
+# Build the program
+build:
+    cargo build --release
+
+# Run all tests
+test:
+    cargo test --release
+
+# Format, lint and test, as before a commit
+check:
+    cargo fmt --check
+    cargo clippy --release --all-targets -- -D warnings
+    cargo test --release
+
+# Everything that must hold before a change lands
+ci:
+    .ci/run
+
+# Run a lesson: just lesson 05_cifar_resnet
+lesson name:
+    cargo run --release --example {{name}}
+
+# Open the documentation of the code, with its formulas
+book:
+    cargo book --open
+
+# Time every version of every kernel
+ladder:
+    cargo bench --bench ladder
+
+# Time every op
+ops:
+    cargo bench --bench ops
+
+# Time whole training steps
+step:
+    cargo bench --bench step
+
+# Build the simulated GPU in target/sim, and run the whole suite of CUDA tests on it
+sim:
+    tests/sim/suite.sh target/sim
+
+# Look for races and accesses out of bounds in every kernel, on the simulator
+sanitize:
+    tests/sim/sanitize.sh target/sim
+
+# Check the fork and join in all orders, and raw memory in Miri
+memory:
+    tools/check-memory.sh
+
+# Compile the kernels to kernels/prebuilt/ again, after one was changed
+ptx:
+    NVCC=$(tools/get-nvcc.sh) RECEPTIVE_UPDATE_PREBUILT=1 cargo build --release
+
+# Check that the committed PTX belongs to the kernels
+check-ptx:
+    tools/check-ptx.sh "$(tools/get-nvcc.sh)"
+
+# Check the formulas, and the scripts of the pages
+pages:
+    node tools/check-math.mjs
+    node tools/check-pages.mjs
+
+# Check the pages in a headless browser
+browser:
+    python3 tests/browser/run.py
+
+# Pack the tests and benches for a machine that has a GPU and no Rust
+gpu-bundle:
+    tools/gpu-bundle.sh
+
+# Print the own functions on two call paths, and compare them with docs/walks/
+walk:
+    tools/walk
+
+# Take the pictures of docs/tour.md again
+tour:
+    python3 tools/tour.py
+
+# Build a static Linux binary and a packed crate in target/dist
+release:
+    tools/release.sh
