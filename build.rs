@@ -36,8 +36,7 @@ fn main() {
     let out = PathBuf::from(variable("OUT_DIR"));
     let sources = sources(&root);
     let with_ptx = env::var_os("CARGO_FEATURE_CUDA").is_some();
-    let from =
-        if with_ptx { compile(&sources, &root, &out) } else { "nothing: built without CUDA".to_owned() };
+    let from = if with_ptx { compile(&sources, &root, &out) } else { "none: built without CUDA".to_owned() };
     let text = rust::bindings(&sources, &read(&root.join("args.cuh")), with_ptx.then_some(&*out), &from);
     write(&out.join("kernels.rs"), &text);
 }
@@ -107,7 +106,7 @@ fn compile(sources: &[Source], root: &Path, out: &Path) -> String {
             let text = text.replace('\r', "");
             if !text.starts_with(&stamp(source)) {
                 refuse(&format!(
-                    "{} (or a header) changed after {} was made from it, and there is no nvcc to make it anew",
+                    "{} (or a header) changed after {} was made from it, and there is no nvcc to rebuild it",
                     source.path.display(),
                     file.display()
                 ));

@@ -68,7 +68,7 @@ impl Nvcc {
         let output = command.output().unwrap_or_else(|e| fail(&format!("{}: {e}", self.program.display())));
         if !output.status.success() {
             let log = [output.stdout, output.stderr].concat();
-            fail(&format!("nvcc refused {}:\n{}", source.path.display(), String::from_utf8_lossy(&log)));
+            fail(&format!("nvcc failed on {}:\n{}", source.path.display(), String::from_utf8_lossy(&log)));
         }
         self.lower_version(ptx);
     }

@@ -117,7 +117,7 @@ fn rust_type(ty: &Type) -> String {
         "__nv_bfloat16" => "half::bf16",
         "void" if ty.pointer => "u8",
         other if other.chars().next().is_some_and(char::is_uppercase) => other,
-        other => fail(&format!("kernels take no argument of type `{other}`")),
+        other => fail(&format!("a kernel cannot have an argument of type `{other}`")),
     };
     let one = if ty.pointer { format!("Ptr<{scalar}>") } else { scalar.to_owned() };
     ty.array.map_or(one.clone(), |n| format!("[{one}; {n}]"))

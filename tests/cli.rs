@@ -242,7 +242,7 @@ fn flags_that_would_change_nothing_are_refused() {
                 "--out",
                 "never",
             ],
-            "is for a GPU",
+            "works only on a GPU",
         ),
     ];
     for (args, expected) in cases {

@@ -178,7 +178,7 @@ macro_rules! float_type {
                 type $T = f64;
                 $body
             }
-            other => Err($crate::core::Error::dtype($op, format!("{other} does not compute"))),
+            other => Err($crate::core::Error::dtype($op, format!("{other} is not f32 or f64"))),
         }
     };
 }

@@ -69,7 +69,7 @@ impl Shape {
     pub fn dim(&self, op: &str, dim: isize) -> Result<usize> {
         let rank = self.rank().max(1) as isize;
         if dim < -rank || dim >= rank {
-            return Err(Error::shape(op, format!("dim {dim} is outside this shape"))
+            return Err(Error::shape(op, format!("dim {dim} is out of range for this shape"))
                 .with("input", self)
                 .expected(format!("dim from {} to {}", -rank, rank - 1)));
         }
@@ -91,7 +91,7 @@ impl Shape {
     /// Any other rank.
     pub fn nchw(&self, op: &str) -> Result<[usize; 4]> {
         self.dims().try_into().map_err(|_| {
-            Error::shape(op, format!("input has {} dimensions, not the 4 of a batch of images", self.rank()))
+            Error::shape(op, format!("input has {} dimensions, but a batch of images has 4", self.rank()))
                 .with("input", self)
                 .expected("[N, C, H, W]")
                 .help("a single image needs a batch dimension in front: reshape it to [1, C, H, W]")

@@ -54,7 +54,7 @@ impl Padding {
             Padding::Explicit(padding) => Ok(padding.map(|p| [p; 2])),
             Padding::Valid => Ok([[0; 2]; 2]),
             Padding::Same if stride != [1, 1] => {
-                Err(Error::argument(op, "padding `same` keeps the size, which a stride does not")
+                Err(Error::argument(op, "padding `same` keeps the image's size, so it needs stride 1")
                     .with("stride", format_args!("{stride:?}"))
                     .expected("stride 1")
                     .help("give the padding as numbers"))
@@ -116,9 +116,12 @@ impl Window {
         self.check(op)?;
         let limit = [0, 1].map(|axis| self.stride[axis].max(self.dilation[axis]));
         if (0..2).any(|axis| output_padding[axis] >= limit[axis]) {
-            return Err(Error::argument(op, "output_padding is not below the stride or the dilation")
-                .with("output_padding", format_args!("{output_padding:?}"))
-                .expected(format!("below {limit:?}")));
+            return Err(Error::argument(
+                op,
+                "output_padding must be smaller than the stride or the dilation",
+            )
+            .with("output_padding", format_args!("{output_padding:?}"))
+            .expected(format!("below {limit:?}")));
         }
         if input.contains(&0) {
             return Err(Error::shape(op, "the images have no pixels"));
@@ -129,9 +132,9 @@ impl Window {
             let whole = windows.saturating_add(self.extent(axis) + output_padding[axis]);
             output[axis] = whole.saturating_sub(self.padding[axis][0] + self.padding[axis][1]);
             if output[axis] == 0 {
-                return Err(Error::shape(op, "padding leaves nothing of the output")
+                return Err(Error::shape(op, "the padding removes the whole output")
                     .with("padding", format_args!("{:?}", self.padding.map(|p| p[0])))
-                    .expected(format!("less than {whole} rows or columns in all"))
+                    .expected(format!("a padding of less than {whole} rows or columns in total"))
                     .help("pad less, or use a larger kernel, stride or image"));
             }
         }

@@ -28,7 +28,7 @@ impl Tensor {
     /// Not a single element; nothing recorded; a saved tensor was changed since; a second call on the same graph.
     pub fn backward(&self) -> Result<()> {
         if self.numel() != 1 {
-            return Err(Error::shape("backward", "a gradient needs a scalar to start from")
+            return Err(Error::shape("backward", "backward must start from a tensor with one element")
                 .with("tensor", self.shape())
                 .help("reduce with sum or mean first, or give dy: y.backward_with(&dy)"));
         }
@@ -90,7 +90,7 @@ impl Node {
         }
         let mut slot = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
         let saved: Saved = slot.take().ok_or_else(|| {
-            Error::new(ErrorKind::GraphReleased, self.op.name(), "this graph was already used by a backward")
+            Error::new(ErrorKind::GraphReleased, self.op.name(), "backward has already run on this graph")
                 .help("run the forward pass again, or keep the graph with backward_retain")
         })?;
         let needs: smallvec::SmallVec<[bool; 4]> =
@@ -135,7 +135,7 @@ impl Node {
                 () => (ErrorKind::Device, "device"),
             };
             let what =
-                format!("backward returned a gradient of input {i} whose {differs} is not the input's");
+                format!("backward returned a gradient of input {i} with another {differs} than the input's");
             return Err(Error::new(kind, op, what)
                 .with("got", format_args!("{} {} on {}", got.shape, got.dtype, gradient.device()))
                 .expected(format!("{} {} on {device}", input.shape, input.dtype)));

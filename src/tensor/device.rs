@@ -160,9 +160,9 @@ impl DeviceOptions {
     pub fn check_precision(&self, device: &Device) -> Result<()> {
         match (device, self.precision) {
             (Device::Cpu(_), Precision::Tf32 | Precision::Bf16) => {
-                let what = format!("{} is for a GPU's products, and this device is a CPU", self.precision);
+                let what = format!("{} works only on a GPU, and this device is a CPU", self.precision);
                 Err(Error::argument("`DeviceOptions.precision`", what)
-                    .help("leave it away, or name a GPU: `Device::cuda_with`"))
+                    .help("omit it, or use a GPU: `Device::cuda_with`"))
             }
             _ => Ok(()),
         }

@@ -64,7 +64,7 @@ pub fn squares(x: &Tensor) -> Result<f64> {
 /// As [`distribution`]; different shapes or dtypes.
 pub fn squares_between(x: &Tensor, before: &Tensor) -> Result<f64> {
     if x.meta() != before.meta() {
-        return Err(Error::shape("squares_between", "the tensor had another shape or dtype before")
+        return Err(Error::shape("squares_between", "the two tensors differ in shape or dtype")
             .with("now", format_args!("{} {}", x.shape(), x.dtype()))
             .with("before", format_args!("{} {}", before.shape(), before.dtype())));
     }

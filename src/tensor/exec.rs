@@ -147,7 +147,7 @@ pub(super) fn allocate(what: &str, cx: &CpuCtx, meta: &Meta) -> Result<Buffer> {
             .with("tensor", format_args!("{} {}", meta.shape, meta.dtype))
             .with("bytes in use", used.in_use)
             .with("cached", used.cached)
-            .help("a smaller batch or image needs less")
+            .help("use a smaller batch or smaller images")
     })
 }
 
@@ -238,9 +238,11 @@ fn check_alone(op: &str, all: &[&Tensor], targets: usize) -> Result<()> {
     // is.
     match cells.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[0].1 < targets) {
         None => Ok(()),
-        Some(pair) => Err(Error::argument(op, "a tensor to change shares its memory with another one")
-            .with("target", all[pair[0].1].shape())
-            .help("copy one of the two first")),
+        Some(pair) => {
+            Err(Error::argument(op, "a tensor that is changed in place shares its memory with another one")
+                .with("target", all[pair[0].1].shape())
+                .help("copy one of the two first"))
+        }
     }
 }
 
@@ -338,7 +340,7 @@ fn check_devices(op: &str, tensors: &[&Tensor]) -> Result<()> {
             let (a, b) = (tensors[0].device(), tensors[i].device());
             let what = format!("inputs 0 and {i} are on different devices ({a} and {b})");
             Err(Error::new(ErrorKind::Device, op, what)
-                .help("move one with x.to_device(&device); each Device::cpu() is a device of its own"))
+                .help("move one with x.to_device(&device); each call of Device::cpu() makes a new device"))
         }
     }
 }

@@ -190,7 +190,7 @@ impl Saved {
     pub(crate) fn misread(&self, op: &dyn Op) -> Result<()> {
         let Some(&Misread { kind, position, there }) = self.misread.get() else { return Ok(()) };
         let what = if position < there {
-            format!("backward reads {kind} {position}, which saves() does not name")
+            format!("backward reads {kind} {position}, but saves() does not list it")
         } else {
             format!("backward reads {kind} {position}, but the op has {there}")
         };
@@ -201,7 +201,7 @@ impl Saved {
         Err(Error::argument(op.name(), what)
             .with("saved inputs", named(&self.inputs))
             .with("saved outputs", named(&self.outputs))
-            .help("name it in saves(), as in Saves::inputs(&[0]); shapes alone are in saved.meta(i)"))
+            .help("list it in saves(), as in Saves::inputs(&[0]); for its shape alone, use saved.meta(i)"))
     }
 
     /// All saved tensors.
@@ -237,12 +237,12 @@ impl Saved {
             let Some(saved) = saved else { continue };
             let now = saved.data.cell.version();
             if now != saved.version {
-                let what = format!("{kind} {i}, saved for backward, was changed in place since");
+                let what = format!("{kind} {i} was saved for backward, and then changed in place");
                 return Err(Error::new(ErrorKind::StaleSaved, op.name(), what)
                     .with(kind, saved.data.shape)
-                    .with("version then", saved.version)
+                    .with("version when saved", saved.version)
                     .with("now", now)
-                    .help("call backward before the optimiser's step, or change a copy"));
+                    .help("call backward before the optimiser's step, or change a copy of the tensor"));
             }
         }
         Ok(())

@@ -79,8 +79,8 @@ impl Device {
         if self.seat().take(Arc::new(Seated(observer))) {
             return Ok(());
         }
-        Err(Error::argument("profile", "this device is being watched already")
-            .help("finish the other profile first, or open a device of your own"))
+        Err(Error::argument("profile", "another profile is already running on this device")
+            .help("finish the other profile first, or open another device"))
     }
 
     /// Removes the observer.

@@ -101,7 +101,7 @@ impl Plan {
     /// Outputs in a wrong order; a view beyond the first input's elements, or of another dtype.
     pub(crate) fn check(&self, op: &str, first: Meta) -> Result<()> {
         if self.mixed {
-            return Err(Error::argument(op, "infer plans a visible output after a hidden one")
+            return Err(Error::argument(op, "infer() adds a visible output after a hidden one")
                 .help("call and() for all visible outputs before hidden()"));
         }
         let Some(offset) = self.view else { return Ok(()) };
@@ -114,7 +114,7 @@ impl Plan {
         Err(Error::new(
             kind,
             op,
-            "infer plans a view of more than the first input holds, or of another dtype",
+            "infer() plans a view that is larger than the first input, or has another dtype",
         )
         .with("input 0", format_args!("{} {}", first.shape, first.dtype))
         .with("view", format_args!("{} {}", view.shape, view.dtype))
@@ -267,7 +267,7 @@ pub trait Update: Debug {
 pub(crate) fn one_float(op: &str, x: &[Meta]) -> Result<DType> {
     let dtype = x[0].dtype;
     if !dtype.computes() {
-        return Err(Error::dtype(op, format!("input has dtype {dtype}, which does not compute"))
+        return Err(Error::dtype(op, format!("the input's dtype {dtype} is not f32 or f64"))
             .with("input", format_args!("{} {dtype}", x[0].shape))
             .expected("f32 or f64")
             .help("convert first: x.to_dtype(DType::F32)"));

@@ -154,7 +154,8 @@ impl Tensor {
     /// More or fewer than one element; a meta tensor.
     pub fn item(&self) -> Result<f64> {
         if self.numel() != 1 {
-            return Err(Error::shape("item", "not a single element").with("tensor", self.shape()));
+            return Err(Error::shape("item", "the tensor does not have exactly one element")
+                .with("tensor", self.shape()));
         }
         Ok(self.to_f64()?[0])
     }
@@ -248,7 +249,7 @@ impl Tensor {
     /// Another shape or dtype.
     pub fn copy_from(&self, source: &Tensor) -> Result<()> {
         if self.meta() != source.meta() {
-            return Err(Error::shape("copy_from", "source and target differ")
+            return Err(Error::shape("copy_from", "source and target differ in shape or dtype")
                 .with("source", format_args!("{} {}", source.shape(), source.dtype()))
                 .with("target", format_args!("{} {}", self.shape(), self.dtype())));
         }
@@ -261,7 +262,7 @@ impl Tensor {
     /// `T` that is not the tensor's dtype; another number of elements.
     pub fn write<T: Element>(&self, values: &[T]) -> Result<()> {
         if T::DTYPE != self.dtype() || values.len() != self.numel() {
-            return Err(Error::shape("write", "the values do not fit the tensor")
+            return Err(Error::shape("write", "the values differ from the tensor in number or dtype")
                 .with("values", format_args!("{} {}", values.len(), T::DTYPE))
                 .with("tensor", format_args!("{} {}", self.shape(), self.dtype())));
         }

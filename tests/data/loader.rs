@@ -155,7 +155,7 @@ fn impossible_loaders_are_refused() {
     assert!(refused(&|o| o.batch_size = 0).starts_with("batch size: cannot be 0"));
     assert!(refused(&|o| o.workers = 0).starts_with("workers: cannot be 0"));
     assert!(refused(&|o| o.queue = 0).starts_with("queue: cannot be 0"));
-    assert!(refused(&|o| o.dtype = DType::I64).contains("i64 does not compute"));
+    assert!(refused(&|o| o.dtype = DType::I64).contains("i64 is not f32 or f64"));
     assert!(refused(&|o| o.pipeline = Normalize::unit(3).into()).contains("the images are [1, 1, 1]"));
     assert!(refused(&|o| o.pipeline.normalize.std[0] = f64::NAN).contains("cannot divide"));
 }

@@ -101,7 +101,7 @@ fn the_update_ratio_of_plain_sgd_is_known() {
     assert_eq!((relu.gradient_norm, relu.weight_norm, relu.update_ratio), (None, None, None));
     let misshapen = BTreeMap::from([("fc.bias".to_owned(), x.clone())]);
     let error = layer_health(&net, "net", &x, Some(&misshapen)).unwrap_err().to_string();
-    assert!(error.contains("another shape") && error.contains("net/fc"), "{error}");
+    assert!(error.contains("differ in shape") && error.contains("net/fc"), "{error}");
 }
 
 /// A short run: 12 steps, sampled every fifth; batch norm has running statistics, `mlp` dropout masks to spoil.

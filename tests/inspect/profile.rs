@@ -319,7 +319,7 @@ fn a_device_is_watched_by_one() {
     let cpu = Device::cpu().unwrap();
     let first = Profiler::start(&cpu).unwrap();
     let Err(refused) = Profiler::start(&cpu) else { panic!("two profilers on one device") };
-    assert!(refused.to_string().contains("watched already"), "{refused}");
+    assert!(refused.to_string().contains("already running"), "{refused}");
     drop(first);
     let profiler = Profiler::start(&cpu).unwrap();
     let x = Tensor::zeros(&cpu, &[3], DType::F32).unwrap();

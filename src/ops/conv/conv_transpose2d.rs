@@ -296,7 +296,7 @@ mod tests {
         let options = ConvTranspose2dOptions { padding: [1, 0], ..Default::default() };
         let error = refused(&[1, 2, 1, 3], &[2, 3, 2, 2], options);
         assert_eq!(error.kind(), ErrorKind::Shape);
-        assert!(error.to_string().contains("padding leaves nothing of the output"), "{error}");
+        assert!(error.to_string().contains("the padding removes the whole output"), "{error}");
     }
 
     #[test]
