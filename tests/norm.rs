@@ -163,7 +163,7 @@ fn what_cannot_be_normalised_is_refused() {
     let (mean, short) = (zeros(&[3]), zeros(&[2]));
     let single = refused(&zeros(&[1, 3, 1, 1]), None, TRAINING);
     assert_eq!(single.kind(), ErrorKind::Shape);
-    assert!(single.to_string().contains("more than 1 value a channel when training"), "{single}");
+    assert!(single.to_string().contains("more than 1 value per channel when training"), "{single}");
     let x = zeros(&[4, 3, 2, 2]);
     assert_eq!(refused(&x, None, BatchNormOptions::default()).kind(), ErrorKind::Argument);
     assert_eq!(refused(&x, Some([&mean, &short]), TRAINING).kind(), ErrorKind::Shape);

@@ -128,7 +128,7 @@ impl Shape {
                     return Err(Error::shape(op, format!("shapes do not broadcast: {a} against {b}"))
                         .with("input", self)
                         .with("other", other)
-                        .help("aligned from the right, dimensions must be equal or 1"));
+                        .help("dimensions are aligned from the right and must be equal or 1"));
                 }
             };
         }

@@ -11,7 +11,7 @@ pub trait AttrValue: FromStr {
 }
 
 impl AttrValue for usize {
-    const FORM: &'static str = "a whole number from 0 up";
+    const FORM: &'static str = "a whole number, 0 or more";
 }
 
 impl AttrValue for u64 {

@@ -58,9 +58,9 @@ impl OpSpec {
         let mut all = call.outputs();
         if let Some(dy) = grad_output {
             if !call.tracks_grad() {
-                let what = "has no gradient with respect to any of these inputs";
+                let what = "has no gradient with respect to these inputs";
                 return Err(Error::new(ErrorKind::NotDifferentiable, self.name, what)
-                    .help("leave grad_output out of the file"));
+                    .help("omit grad_output from the file"));
             }
             all.extend(call.backward(&dy)?);
         }

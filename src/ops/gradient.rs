@@ -65,7 +65,7 @@ impl<G: GradientOp> Op for Gradient<G> {
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        let what = "gradients of gradients are not recorded";
+        let what = "gradients of gradients are not supported";
         Err(Error::new(ErrorKind::NotDifferentiable, self.name(), what).help("detach the tensor first"))
     }
 

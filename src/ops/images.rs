@@ -45,7 +45,7 @@ pub fn check_dy(op: &str, output: [usize; 4], dy: &Meta) -> Result<()> {
     if images(op, &dy.shape)? == output {
         return Ok(());
     }
-    Err(Error::shape(op, "dy is not the shape of the output")
+    Err(Error::shape(op, "dy does not have the output's shape")
         .with("dy", dy.shape)
         .expected(format!("{output:?}")))
 }

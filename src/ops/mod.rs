@@ -216,7 +216,7 @@ impl OpSpec {
                 let name = if input.list { format!("{}.0", input.name) } else { input.name.to_owned() };
                 return Err(Error::new(ErrorKind::Missing, self.name, format!("input `{name}` is missing"))
                     .with("given", format_args!("{given:?}"))
-                    .help(format!("it equals {}", self.torch)));
+                    .help(format!("the PyTorch call is {}", self.torch)));
             }
         }
         if let Some(unknown) = given.iter().find(|name| !bound.contains(name)) {

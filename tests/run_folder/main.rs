@@ -251,7 +251,7 @@ fn a_run_that_never_began_leaves_nothing_behind() {
     refuse(train(&run).args(["--classes", "2"]));
     let mut single =
         receptive(&["train", "lenet5-bn", "--data", "sample", "--batch-size", "1", "--out", text(&run)]);
-    assert!(refuse(&mut single).contains("a single value a channel"));
+    assert!(refuse(&mut single).contains("more than one value per channel"));
     let mut unmasked = receptive(&["train", "unet", "--data", "sample", "--out", text(&run)]);
     assert!(refuse(&mut unmasked).contains("no masks"));
     assert!(!run.exists());

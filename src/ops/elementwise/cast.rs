@@ -59,7 +59,7 @@ impl Op for Cast {
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
         let from = saved.meta(0).dtype;
         if !from.is_float() || !self.0.is_float() {
-            let what = format!("no gradient passes from {from} to {}", self.0);
+            let what = format!("a conversion from {from} to {} has no gradient", self.0);
             return Err(Error::new(ErrorKind::NotDifferentiable, self.name(), what));
         }
         Ok(smallvec![Some(dy.to_dtype(from)?)])

@@ -123,9 +123,9 @@ fn build(attrs: &Attrs) -> Result<Arc<dyn Op>> {
         return Ok(Arc::new(Map(numbers)));
     }
     if numbers.check().is_ok() {
-        return Err(Error::argument("clamp", "one limit is a tensor and one a number")
+        return Err(Error::argument("clamp", "one limit is a tensor and the other is a number")
             .expected("two tensors or two numbers")
-            .help("a number can be given as a tensor of rank 0"));
+            .help("give the number as a tensor of rank 0"));
     }
     Ok(Arc::new(ClampTensors::new(tensors)))
 }

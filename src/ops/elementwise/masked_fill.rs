@@ -61,7 +61,7 @@ impl Op for MaskedFill {
             return Err(Error::shape(self.name(), "value is not a single number")
                 .with("value", value.shape)
                 .expected("a tensor of rank 0")
-                .help("to choose between two tensors: other.where_(&mask, &input)"));
+                .help("to choose between two tensors, use other.where_(&mask, &input)"));
         }
         Ok(Plan::new(x[0].shape.broadcast(self.name(), &x[1].shape)?, dtype))
     }

@@ -130,7 +130,9 @@ impl Op for BinaryCrossEntropyWithLogits {
                 return Err(Error::shape(self.name(), "a weight does not broadcast to the input")
                     .with("input", shape)
                     .with("weight", weight.shape)
-                    .help("aligned from the right, each of its dimensions must be 1 or the input's"));
+                    .help(
+                        "its dimensions are aligned from the right; each must be 1 or equal to the input's",
+                    ));
             }
         }
         Ok(Plan::new(self.reduction.shape(shape), dtype))

@@ -114,7 +114,7 @@ impl Op for CrossEntropy {
         let dtype = one_float(self.name(), &floats.map(|(_, m)| *m).collect::<SmallVec<[Meta; 3]>>())?;
         let scores = Scores::new(self.name(), x[0].shape, x.get(2).map(|w| w.shape))?;
         if !(0.0..=1.0).contains(&self.label_smoothing) {
-            let what = format!("label_smoothing {} is not from 0 to 1", self.label_smoothing);
+            let what = format!("label_smoothing {} is not between 0 and 1", self.label_smoothing);
             return Err(Error::argument(self.name(), what));
         }
         if !probabilities {
@@ -125,7 +125,10 @@ impl Op for CrossEntropy {
                 .with("target", x[1].shape)
                 .expected(format!("target {}, or i64 labels {}", x[0].shape, scores.labels)));
         } else if self.ignore_index >= 0 {
-            return Err(Error::argument(self.name(), "ignore_index needs labels, not class probabilities"));
+            return Err(Error::argument(
+                self.name(),
+                "ignore_index works only with labels, not with class probabilities",
+            ));
         }
         let plan = Plan::new(self.reduction.shape(scores.labels), dtype);
         Ok(plan.hidden(x[0].shape, dtype).hidden(Shape::SCALAR, dtype))

@@ -107,7 +107,7 @@ impl Op for DiceLoss {
             return Err(Error::shape(self.name(), "input has no dimension to sum over")
                 .with("input", shape)
                 .expected("[N, C, d1, ...]")
-                .help("give masks a channel: input.reshape(&[n, 1, h, w])"));
+                .help("add a channel dimension to the masks: input.reshape(&[n, 1, h, w])"));
         };
         if x[1].shape != shape {
             return Err(Error::shape(self.name(), "target disagrees with input")
@@ -116,7 +116,7 @@ impl Op for DiceLoss {
                 .expected(format!("target {shape}")));
         }
         if !(self.smooth >= 0.0 && self.smooth.is_finite()) {
-            let what = format!("smooth {} is not a number from 0 up", self.smooth);
+            let what = format!("smooth {} is not a number of 0 or more", self.smooth);
             return Err(Error::argument(self.name(), what));
         }
         let rows = Shape::new(&[n, c])?;

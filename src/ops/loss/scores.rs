@@ -24,7 +24,7 @@ impl Scores {
     pub fn new(op: &str, input: Shape, weight: Option<Shape>) -> Result<Scores> {
         let dims = input.dims();
         if dims.is_empty() {
-            return Err(Error::shape(op, "input is a scalar, without a dimension of classes")
+            return Err(Error::shape(op, "input is a scalar and has no dimension for classes")
                 .with("input", input)
                 .expected("[C], [N, C] or [N, C, d1, ...]"));
         }
@@ -70,7 +70,10 @@ impl Scores {
     /// The address where GPU kernels report a label that is neither a class nor `ignore_index`.
     pub fn fault(&self, cx: &CudaCtx, op: &'static str, ignore_index: i64) -> Ptr<u64> {
         let classes = self.c;
-        cx.fault(op, format!("a label is out of range for {classes} classes, and not {ignore_index},"))
+        cx.fault(
+            op,
+            format!("a label is out of range for {classes} classes and is not ignore_index {ignore_index},"),
+        )
     }
 
     /// Splits the gradient of the scores into pieces of whole planes, and calls `f(samples, start, piece)` for each

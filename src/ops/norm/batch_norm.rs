@@ -102,10 +102,10 @@ impl Norm for BatchNormOptions {
     fn layout(&self, input: &Shape) -> Result<Layout> {
         let [n, c, len] = batch_of_channels(Self::NAME, input)?;
         if self.training && n * len == 1 {
-            return Err(Error::shape(Self::NAME, "a single value a channel has no deviation to train on")
+            return Err(Error::shape(Self::NAME, "training needs more than one value per channel")
                 .with("input", input)
-                .expected("more than 1 value a channel when training")
-                .help("a larger batch or image; a batch size that leaves no last batch of one"));
+                .expected("more than 1 value per channel when training")
+                .help("use a larger batch or larger images, and leave no last batch of one image"));
         }
         if self.training && self.eps <= 0.0 {
             return Err(Error::argument(Self::NAME, format!("eps {} is not above 0", self.eps)));

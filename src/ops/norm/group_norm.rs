@@ -59,17 +59,20 @@ impl Norm for GroupNorm {
     fn layout(&self, input: &Shape) -> Result<Layout> {
         let [n, c, run] = batch_of_channels(Self::NAME, input)?;
         if self.num_groups == 0 || c % self.num_groups != 0 {
-            return Err(Error::shape(Self::NAME, "the channels do not form equal groups")
-                .with("input", input)
-                .with("num_groups", self.num_groups)
-                .expected("num_groups to divide C"));
+            return Err(Error::shape(
+                Self::NAME,
+                "the channels cannot be divided into num_groups equal groups",
+            )
+            .with("input", input)
+            .with("num_groups", self.num_groups)
+            .expected("num_groups that divides C"));
         }
         let len = c / self.num_groups * run;
         if n * len == 1 {
-            return Err(Error::shape(Self::NAME, "a single value a group has no deviation")
+            return Err(Error::shape(Self::NAME, "a group needs more than one value to compute a variance")
                 .with("input", input)
                 .with("num_groups", self.num_groups)
-                .expected("more than 1 value a group"));
+                .expected("more than 1 value per group"));
         }
         Ok(Layout { groups: n * self.num_groups, slices: 1, len, run, cycle: self.num_groups })
     }

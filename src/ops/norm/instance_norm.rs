@@ -84,10 +84,13 @@ impl Norm for InstanceNormOptions {
             return Ok(Layout { groups: c, slices: n, len, run: len, cycle: c });
         }
         if len == 1 {
-            return Err(Error::shape(Self::NAME, "a single pixel has no deviation")
-                .with("input", input)
-                .expected("more than 1 value a sample and channel")
-                .help("a larger image, or use_input_stats=false with running statistics"));
+            return Err(Error::shape(
+                Self::NAME,
+                "a channel needs more than one pixel to compute a variance",
+            )
+            .with("input", input)
+            .expected("more than 1 value per sample and channel")
+            .help("use a larger image, or use_input_stats=false with running statistics"));
         }
         Ok(Layout { groups: n * c, slices: 1, len, run: len, cycle: c })
     }

@@ -57,10 +57,10 @@ impl Norm for LayerNorm {
     fn layout(&self, input: &Shape) -> Result<Layout> {
         let (dims, last) = (input.dims(), self.normalized_shape.dims());
         if last.is_empty() || !dims.ends_with(last) {
-            return Err(Error::shape(Self::NAME, "input does not end in normalized_shape")
+            return Err(Error::shape(Self::NAME, "the input's last dimensions are not normalized_shape")
                 .with("input", input)
                 .with("normalized_shape", self.normalized_shape)
-                .expected("normalized_shape to be the input's last dimensions, at least one"));
+                .expected("normalized_shape to be the input's last dimension or dimensions"));
         }
         let rows = dims[..dims.len() - last.len()].iter().product();
         Ok(Layout { groups: rows, slices: 1, len: self.normalized_shape.numel(), run: 1, cycle: 1 })

@@ -126,10 +126,10 @@ impl Op for LocalResponseNormOptions {
         if shape.rank() < 3 {
             return Err(Error::shape(NAME, format!("input has {} dimensions", shape.rank()))
                 .with("input", shape)
-                .expected("[N, C, *], three dimensions or more"));
+                .expected("[N, C, ...], three dimensions or more"));
         }
         if self.size == 0 {
-            return Err(Error::argument(NAME, "a window of size 0 sees nothing").expected("size from 1"));
+            return Err(Error::argument(NAME, "size is 0").expected("a size of 1 or more"));
         }
         Ok(Plan::new(shape, dtype).hidden(shape, dtype))
     }

@@ -120,10 +120,10 @@ impl<N: Norm> Normalise<N> {
         let Inputs { running_mean, running_var, weight, bias, residual } = self.inputs;
         if running_mean.is_some() != running_var.is_some() || !(self.norm.own() || running_mean.is_some()) {
             return Err(Error::argument(N::NAME, "needs both running_mean and running_var")
-                .help("give both; or neither, and take the input's own statistics"));
+                .help("give both; or give neither, and use the input's own statistics"));
         }
         if !(self.eps >= 0.0 && self.eps.is_finite()) {
-            return Err(Error::argument(N::NAME, format!("eps {} is not a number from 0 up", self.eps)));
+            return Err(Error::argument(N::NAME, format!("eps {} is not a number of 0 or more", self.eps)));
         }
         let channels = || Shape::new(&x[0].dims()[1..2]);
         let affine = || self.norm.weight(&x[0].shape);

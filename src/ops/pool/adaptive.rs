@@ -61,7 +61,7 @@ impl FromStr for Item {
 }
 
 impl AttrValue for Item {
-    const FORM: &'static str = "a whole number from 0 up, or None";
+    const FORM: &'static str = "a whole number, 0 or more, or None";
 }
 
 impl OutputSize {

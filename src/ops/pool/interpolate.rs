@@ -110,7 +110,7 @@ impl InterpolateOptions {
             (Some(size), None) => Target::Size(size),
             (None, Some(factors)) => Target::Scale(factors),
             (None, None) => return Err(attrs.missing("size").help("give size or scale_factor")),
-            _ => return Err(Error::argument("interpolate", "size and scale_factor exclude each other")),
+            _ => return Err(Error::argument("interpolate", "size and scale_factor cannot both be given")),
         };
         let mode = match attrs.text("mode").unwrap_or("nearest") {
             "nearest" => Mode::Nearest,
@@ -144,13 +144,13 @@ impl InterpolateOptions {
         let bilinear = self.mode == Mode::Bilinear;
         for (name, set) in [("align_corners", self.align_corners), ("antialias", self.antialias)] {
             if set && !bilinear {
-                return Err(Error::argument(op, format!("{name} is a setting of bilinear alone"))
+                return Err(Error::argument(op, format!("{name} works only with mode bilinear"))
                     .with("mode", format_args!("{:?}", self.mode)));
             }
         }
         let size = match self.target {
             Target::Size(_) if self.recompute_scale_factor => {
-                return Err(Error::argument(op, "recompute_scale_factor has no factor to recompute")
+                return Err(Error::argument(op, "recompute_scale_factor needs scale_factor")
                     .help("give scale_factor instead of size"));
             }
             Target::Size(size) => size,
@@ -164,9 +164,12 @@ impl InterpolateOptions {
             }
         };
         if [h, w].contains(&0) || size.contains(&0) {
-            return Err(Error::shape(op, "images need at least one pixel, before and after")
-                .with("input", input.named(&["N", "C", "H", "W"]))
-                .with("output size", format_args!("{size:?}")));
+            return Err(Error::shape(
+                op,
+                "the images must have at least one pixel before and after resizing",
+            )
+            .with("input", input.named(&["N", "C", "H", "W"]))
+            .with("output size", format_args!("{size:?}")));
         }
         like_images(input, [n, c, size[0], size[1]])
     }

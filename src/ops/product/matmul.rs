@@ -79,7 +79,9 @@ impl Product {
     fn sizes(&self, input: &Shape, other: &Shape) -> Result<Sizes> {
         let wrong = |what: String| Error::shape(NAME, what).with("input", input).with("other", other);
         if input.rank() == 0 || other.rank() == 0 {
-            return Err(wrong("a scalar is not a matrix".into()).help("multiply by it with mul"));
+            return Err(
+                wrong("a scalar cannot be an input of matmul".into()).help("use mul to multiply by a scalar")
+            );
         }
         let split = |shape: &Shape, transpose: bool| {
             let (batch, last) = shape.dims().split_at(shape.rank().saturating_sub(2));
@@ -95,7 +97,7 @@ impl Product {
         }
         let batch = batch_a.broadcast(NAME, &batch_b).map_err(|_| {
             wrong("batch dimensions do not broadcast".into())
-                .help("aligned from the right, all dimensions but the last two must be equal or 1")
+                .help("all dimensions but the last two are aligned from the right and must be equal or 1")
         })?;
         let mut dims = batch.dims().to_vec();
         dims.extend((input.rank() > 1).then_some(m));
@@ -322,6 +324,6 @@ mod tests {
         };
         assert!(text(&[2, 3], &[4, 5]).contains("inner dimensions disagree: 3 against 4"));
         assert!(text(&[3, 2, 4], &[2, 4, 5]).contains("batch dimensions do not broadcast"));
-        assert!(text(&[], &[2, 4, 5]).contains("a scalar is not a matrix"));
+        assert!(text(&[], &[2, 4, 5]).contains("a scalar cannot be an input of matmul"));
     }
 }

@@ -72,7 +72,7 @@ impl Op for Argmax {
     }
 
     fn backward(&self, _saved: &Saved, _dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        Err(Error::new(ErrorKind::NotDifferentiable, self.name(), "an index has no gradient")
+        Err(Error::new(ErrorKind::NotDifferentiable, self.name(), "indices have no gradient")
             .help("detach the tensor first"))
     }
 

@@ -68,7 +68,7 @@ pub(super) fn reduced(
         None => [1, input.numel(), 1],
     };
     if around[1] == 0 && output.numel() > 0 {
-        return Err(Error::shape(op, "nothing has no largest element").with("input", input));
+        return Err(Error::shape(op, "an empty input has no largest element").with("input", input));
     }
     Ok((output, around))
 }
@@ -241,7 +241,7 @@ pub static SPEC: OpSpec = OpSpec {
     build: |attrs| {
         let max = Max { dim: attrs.get("dim")?, keepdim: attrs.flag("keepdim", false)? };
         if max.keepdim && max.dim.is_none() {
-            return Err(Error::argument("max", "keepdim needs a dim").help("`attrs.dim = D`"));
+            return Err(Error::argument("max", "keepdim needs a dim").help("add `attrs.dim = D`"));
         }
         Ok(Arc::new(max))
     },

@@ -62,7 +62,7 @@ impl Dims {
         let mut removed = [self.dim.is_empty(); MAX_RANK];
         for &dim in &self.dim {
             if std::mem::replace(&mut removed[input.dim(op, dim)?], true) {
-                return Err(Error::shape(op, format!("dim {dim} is named twice"))
+                return Err(Error::shape(op, format!("dim {dim} is given twice"))
                     .with("input", input)
                     .with("dim", format_args!("{:?}", &self.dim[..])));
             }

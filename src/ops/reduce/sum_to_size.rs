@@ -53,7 +53,9 @@ impl Op for SumToSize {
             return Err(Error::shape(self.name(), "size does not broadcast to the input")
                 .with("input", x[0].shape)
                 .with("size", self.size)
-                .help("aligned from the right, each dimension of size must be 1 or the input's"));
+                .help(
+                    "dimensions are aligned from the right; each of size must be 1 or equal to the input's",
+                ));
         }
         // If the element counts are equal, only dimensions of size 1 were dropped.
         let view = self.size.numel() == x[0].numel();

@@ -47,10 +47,9 @@ pub struct Expand {
 impl Expand {
     fn output(&self, x: &Shape) -> Result<Shape> {
         let refuse = |what: String| {
-            Error::shape("expand", what)
-                .with("input", x)
-                .with("size", format_args!("{:?}", self.size))
-                .help("aligned from the right, only dimensions of size 1 stretch; -1 keeps one that exists")
+            Error::shape("expand", what).with("input", x).with("size", format_args!("{:?}", self.size)).help(
+                "dimensions are aligned from the right; only those of size 1 can grow; -1 keeps a dimension",
+            )
         };
         let Some(new) = self.size.len().checked_sub(x.rank()) else {
             return Err(refuse("size has fewer dimensions than the input".into()));

@@ -114,7 +114,9 @@ impl PadMode {
             .with("input", input)
             .with("pad", format_args!("[{before}, {after}]"))
             .with("mode", format_args!("{self:?}"))
-            .help("reflect draws at most size - 1 elements, circular at most what is left, a negative pad crops"))
+            .help(
+                "reflect pads by at most size - 1, circular by at most the size left; a negative pad crops",
+            ))
     }
 }
 
@@ -139,9 +141,9 @@ impl Pad {
 
     fn output(&self, input: &Shape) -> Result<Shape> {
         if self.pad.len() % 2 == 1 || self.pad.len() / 2 > input.rank() {
-            return Err(Error::shape("pad", format!("{} pads do not fit", self.pad.len()))
+            return Err(Error::shape("pad", format!("{} pads do not fit this input", self.pad.len()))
                 .with("input", input)
-                .expected("two for each dimension that is padded, from the last one backwards"));
+                .expected("two pads for each padded dimension, from the last dimension backwards"));
         }
         let mut dims: SmallVec<[usize; 6]> = input.dims().into();
         let first = self.untouched(input);

@@ -55,11 +55,11 @@ impl Permute {
                 .expected(format!("each dimension from 0 to {} once", shape.rank() as isize - 1))
         };
         if self.dims.len() != shape.rank() {
-            return Err(wrong("dims does not name every dimension"));
+            return Err(wrong("dims does not list every dimension"));
         }
         let order = self.dims.iter().map(|&d| shape.dim("permute", d)).collect::<Result<Order>>()?;
         if (0..order.len()).any(|i| order[..i].contains(&order[i])) {
-            return Err(wrong("a dimension is named twice"));
+            return Err(wrong("a dimension is listed twice"));
         }
         Ok(order)
     }

@@ -51,7 +51,7 @@ impl Reshape {
                 .with("shape", format_args!("{:?}", &self.shape[..]))
         };
         if self.shape.iter().any(|&d| d < -1) {
-            return Err(wrong("a dimension is negative").expected("dimensions from 0, at most one -1"));
+            return Err(wrong("a dimension is negative").expected("dimensions of 0 or more, at most one -1"));
         }
         let left_open = self.shape.iter().filter(|&&d| d == -1).count();
         if left_open > 1 {
@@ -64,15 +64,15 @@ impl Reshape {
         let known = Shape::new(&dims)?.numel();
         if let Some(open) = self.shape.iter().position(|&d| d == -1) {
             if known == 0 {
-                return Err(
-                    wrong("-1 can be any size when another dimension is 0").help("write the size out")
-                );
+                return Err(wrong("-1 is ambiguous, because another dimension is 0")
+                    .help("give the size instead of -1"));
             }
             dims[open] = input.numel() / known;
         }
         let shape = Shape::new(&dims)?;
         if shape.numel() != input.numel() {
-            return Err(wrong("the element counts differ").expected(format!("{} elements", input.numel())));
+            return Err(wrong("the shape has another number of elements than the input")
+                .expected(format!("{} elements", input.numel())));
         }
         Ok(shape)
     }
