@@ -14,8 +14,8 @@ pub(crate) fn check_threads(threads: usize) -> Result<()> {
     if threads <= MOST_THREADS {
         return Ok(());
     }
-    Err(Error::argument("threads", format!("{threads} threads are out of range"))
-        .expected(format!("at most {MOST_THREADS}, or 0 for one for each core")))
+    Err(Error::argument("threads", format!("{threads} threads are too many"))
+        .expected(format!("at most {MOST_THREADS}, or 0 for one thread per core")))
 }
 
 impl Default for CpuOptions {

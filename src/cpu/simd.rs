@@ -79,7 +79,7 @@ impl Simd {
         if self <= best {
             return Ok(self);
         }
-        Err(Error::argument("simd", format!("this processor has no {self}"))
+        Err(Error::argument("simd", format!("this processor does not support {self}"))
             .expected(format!("at most {best}")))
     }
 

@@ -221,7 +221,7 @@ impl CudaCtx {
             return Err(Error::new(
                 ErrorKind::Device,
                 "cuda",
-                "a result cannot be read while a graph is captured",
+                "a result cannot be read while a CUDA graph is being captured",
             )
             .help("train with `GraphMode::Off`"));
         }

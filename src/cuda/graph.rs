@@ -95,7 +95,11 @@ impl Capture {
     pub fn begin(&self) -> Result<()> {
         let mut going = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if going.is_some() {
-            return Err(Error::new(ErrorKind::Internal, "cuda", "a graph is being captured already"));
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "cuda",
+                "another CUDA graph is already being captured",
+            ));
         }
         *going = Some(Vec::new());
         Ok(())

@@ -125,7 +125,7 @@ impl DeviceView {
         if self.dtype == dtype {
             return Ok(Ptr::new(self.address));
         }
-        Err(Error::dtype("cuda", format!("a kernel for {dtype} got a tensor of {}", self.dtype))
+        Err(Error::dtype("cuda", format!("the kernel needs {dtype}, but the tensor is {}", self.dtype))
             .with("tensor", self.shape)
             .help("CUDA computes in f32: convert with x.to_dtype(DType::F32), or use `Device::cpu()`"))
     }

@@ -118,7 +118,7 @@ impl DevicePool {
         let error = Error::new(
             ErrorKind::OutOfMemory,
             owner,
-            format!("the GPU has no memory for {}", size_text(bytes)),
+            format!("the GPU has not enough free memory for {}", size_text(bytes)),
         );
         let most = holders.iter().take(5).fold(error, |error, (name, (count, held))| {
             error.with(&format!("held by {name}"), format_args!("{} in {count}", size_text(*held)))
@@ -126,9 +126,8 @@ impl DevicePool {
         let arenas = lists.free.iter().filter(|((arena, _), _)| *arena != SHARED);
         let kept: usize = arenas.map(|(&(_, class), list)| list.len() * class_bytes(class)).sum();
         let most = if kept > 0 { most.with("kept for a graph", size_text(kept)) } else { most };
-        most.with("free", format_args!("{} of {}", size_text(free), size_text(total))).help(
-            "a smaller batch or image needs less; another process may hold the rest (nvidia-smi shows it)",
-        )
+        most.with("free", format_args!("{} of {}", size_text(free), size_text(total)))
+            .help("use a smaller batch or smaller images; another process may hold memory (see nvidia-smi)")
     }
 
     /// How much memory the pool holds now.

@@ -34,19 +34,19 @@ pub static RUNGS: &[Rung<ConvVersion>] = &[
     Rung {
         number: 2,
         name: "im2col",
-        teaches: "taps gathered into columns turn convolution into a matrix product",
+        teaches: "the pixels of each window become a column, so convolution is a matrix product",
         version: ConvVersion { f32: loops!(im2col), f64: loops!(im2col), supports: |_| true },
     },
     Rung {
         number: 3,
         name: "implicit GEMM",
-        teaches: "the columns are never written: a table says where in the padded image each of their rows begins",
+        teaches: "the columns are never written: a table gives each row's start in the padded image",
         version: ConvVersion { f32: loops!(implicit), f64: loops!(im2col), supports: implicit::supports },
     },
     Rung {
         number: 4,
         name: "Winograd",
-        teaches: "3x3 taps in 16 multiplications for 2x2 outputs instead of 36, between transforms",
+        teaches: "transforms let a 3x3 kernel compute 2x2 outputs with 16 multiplications instead of 36",
         version: ConvVersion { f32: loops!(winograd), f64: loops!(im2col), supports: winograd::supports },
     },
 ];

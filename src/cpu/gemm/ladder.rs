@@ -22,7 +22,7 @@ pub static RUNGS: &[Rung<GemmVersion>] = &[
     Rung {
         number: 1,
         name: "naive",
-        teaches: "the definition: one dot product an output",
+        teaches: "the definition: one dot product per output",
         version: GemmVersion {
             needs: Simd::Portable,
             f32: GemmFns::serial(naive::gemm),
@@ -32,7 +32,7 @@ pub static RUNGS: &[Rung<GemmVersion>] = &[
     Rung {
         number: 2,
         name: "reordered",
-        teaches: "neighbours in memory are used one after the other, so the compiler makes vectors of them",
+        teaches: "the loops read memory in order, so the compiler can use vector instructions",
         version: GemmVersion {
             needs: Simd::Portable,
             f32: GemmFns::serial(reordered::gemm),
@@ -52,7 +52,7 @@ pub static RUNGS: &[Rung<GemmVersion>] = &[
     Rung {
         number: 4,
         name: "packed AVX2",
-        teaches: "a tile of C stays in registers; B is packed into panels that it reads as a stream",
+        teaches: "a tile of C stays in registers; B is packed into panels that are read in order",
         version: GemmVersion {
             needs: Simd::Avx2,
             f32: GemmFns::serial(packed::avx2),
@@ -62,7 +62,7 @@ pub static RUNGS: &[Rung<GemmVersion>] = &[
     Rung {
         number: 5,
         name: "packed AVX-512",
-        teaches: "registers twice as wide and twice as many: a tile of 8 x 48",
+        teaches: "twice as many registers, twice as wide: a tile of 8 x 48",
         version: GemmVersion {
             needs: Simd::Avx512,
             f32: GemmFns::serial(packed::avx512),
@@ -72,7 +72,7 @@ pub static RUNGS: &[Rung<GemmVersion>] = &[
     Rung {
         number: 6,
         name: "parallel",
-        teaches: "tiles of C, cut by the problem's size, go to all threads",
+        teaches: "all threads compute tiles of C; the problem's size decides how C is divided",
         version: GemmVersion {
             needs: Simd::Portable,
             f32: GemmFns { alone: packed::alone, together: packed::together },
@@ -82,7 +82,7 @@ pub static RUNGS: &[Rung<GemmVersion>] = &[
     Rung {
         number: 9,
         name: "matrixmultiply",
-        teaches: "the yardstick: packed panels and a SIMD micro-kernel, from the matrixmultiply crate, on all threads",
+        teaches: "for comparison: the matrixmultiply crate, with packed panels and SIMD, on all threads",
         version: GemmVersion { needs: Simd::Portable, f32: GemmFns::YARDSTICK, f64: GemmFns::YARDSTICK },
     },
 ];
@@ -109,7 +109,7 @@ pub fn check(number: u32, simd: Simd) -> Result<()> {
     }
     Err(Error::argument("gemm-rung", format!("rung {number} ({}) needs {}", rung.name, rung.version.needs))
         .with("SIMD level in use", simd)
-        .help(format!("rung {DEFAULT} runs everywhere")))
+        .help(format!("use rung {DEFAULT}: it runs on every processor")))
 }
 
 /// The rung of this context.

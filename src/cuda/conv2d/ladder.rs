@@ -52,7 +52,7 @@ pub static RUNGS: &[Rung<CudaConvVersion>] = &[
     Rung {
         number: 1,
         name: "direct",
-        teaches: "the definition: one thread an output",
+        teaches: "the definition: one thread per output",
         version: CudaConvVersion {
             precision: Precision::F32,
             run: loops!(direct),
@@ -63,7 +63,7 @@ pub static RUNGS: &[Rung<CudaConvVersion>] = &[
     Rung {
         number: 2,
         name: "im2col",
-        teaches: "taps gathered into columns turn convolution into a matrix product",
+        teaches: "the pixels of each window become a column, so convolution is a matrix product",
         version: CudaConvVersion {
             precision: Precision::F32,
             run: loops!(im2col),
@@ -74,7 +74,7 @@ pub static RUNGS: &[Rung<CudaConvVersion>] = &[
     Rung {
         number: 3,
         name: "implicit GEMM",
-        teaches: "the columns are never written: each entry is found while a tile is filled",
+        teaches: "the columns are never written: each entry is computed while a tile is loaded",
         version: CudaConvVersion {
             precision: Precision::F32,
             run: loops!(implicit, F32),
@@ -85,7 +85,7 @@ pub static RUNGS: &[Rung<CudaConvVersion>] = &[
     Rung {
         number: 4,
         name: "tensor cores",
-        teaches: "implicit GEMM on fragments of rounded factors",
+        teaches: "implicit GEMM with tensor-core instructions, on rounded inputs",
         version: CudaConvVersion {
             precision: Precision::Tf32,
             run: loops!(implicit, TF32),
@@ -96,7 +96,7 @@ pub static RUNGS: &[Rung<CudaConvVersion>] = &[
     Rung {
         number: 5,
         name: "Winograd",
-        teaches: "3x3 taps in 16 multiplications for 2x2 outputs instead of 36, between transforms",
+        teaches: "transforms let a 3x3 kernel compute 2x2 outputs with 16 multiplications instead of 36",
         version: CudaConvVersion {
             precision: Precision::F32,
             run: loops!(winograd),

@@ -14,9 +14,10 @@ pub(super) fn explain(doing: &str, error: DriverError) -> Error {
     use CUresult as R;
     let (why, help) = match error.0 {
         R::CUDA_ERROR_NO_DEVICE => ("a driver is installed, but it finds no GPU", "use `Device::cpu()`"),
-        R::CUDA_ERROR_STUB_LIBRARY => {
-            ("libcuda is the toolkit's stub for linking, not a driver", "take the stub off LD_LIBRARY_PATH")
-        }
+        R::CUDA_ERROR_STUB_LIBRARY => (
+            "libcuda is the toolkit's stub for linking, not a driver",
+            "remove the stub's folder from LD_LIBRARY_PATH",
+        ),
         R::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH => {
             ("the driver's library and its kernel module have different versions", "restart the machine")
         }
@@ -25,15 +26,15 @@ pub(super) fn explain(doing: &str, error: DriverError) -> Error {
         | R::CUDA_ERROR_NO_BINARY_FOR_GPU => {
             ("the driver cannot translate the kernels for this GPU", "update the NVIDIA driver")
         }
-        R::CUDA_ERROR_OUT_OF_MEMORY => ("out of memory", "a smaller batch or image needs less"),
+        R::CUDA_ERROR_OUT_OF_MEMORY => ("out of memory", "use a smaller batch or smaller images"),
         R::CUDA_ERROR_ILLEGAL_ADDRESS => {
             ("a kernel read or wrote outside its memory", "this is a bug; a debug build names the kernel")
         }
         R::CUDA_ERROR_LAUNCH_FAILED => ("a kernel failed", "this is a bug; a debug build names the kernel"),
         R::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED | R::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED => {
-            ("this cannot be part of a CUDA graph", "train with `GraphMode::Off`")
+            ("this operation cannot be part of a CUDA graph", "train with `GraphMode::Off`")
         }
-        _ => ("the driver refused", "see `receptive doctor`"),
+        _ => ("the driver returned an error", "see `receptive doctor`"),
     };
     unavailable(format!("cannot {doing}: {why}")).with("driver", format_args!("{:?}", error.0)).help(help)
 }

@@ -63,7 +63,7 @@ impl Driver {
         if ordinal >= count {
             return Err(unavailable(format!("there is no GPU number {ordinal}"))
                 .with("GPUs", count)
-                .help("they are counted from 0; `Device::cpu()` needs none"));
+                .help("GPUs are counted from 0; to compute without a GPU, use `Device::cpu()`"));
         }
         let device = device::get(ordinal as i32).map_err(|e| explain("open the GPU", e))?;
         let capability = [
@@ -74,8 +74,10 @@ impl Driver {
         if capability < CAPABILITY {
             let name = device::get_name(device).unwrap_or_default();
             let [major, minor] = capability;
-            return Err(unavailable(format!("{name} has compute capability {major}.{minor}"))
-                .expected("8.0 or later (A100, RTX 30 series)"));
+            return Err(unavailable(format!(
+                "{name} has compute capability {major}.{minor}, which is too old"
+            ))
+            .expected("8.0 or later (A100, RTX 30 series)"));
         }
         // SAFETY: the device came from the driver; the context is released in `drop`.
         let context = unsafe { primary_ctx::retain(device) }.map_err(|e| explain("open the GPU", e))?;
@@ -264,7 +266,7 @@ impl Driver {
             let what = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             // SAFETY: the function is loaded.
             unsafe { result::function::set_function_attribute(function, what, shared as i32) }
-                .map_err(|e| explain("get shared memory", e).with("kernel", kernel_name(kernel)))?;
+                .map_err(|e| explain("reserve shared memory", e).with("kernel", kernel_name(kernel)))?;
         }
         functions[kernel] = Some((function, shared.max(allowed)));
         Ok(function)

@@ -45,41 +45,41 @@ const fn exact(
 
 /// All rungs, slowest first.
 pub static RUNGS: &[Rung<CudaGemmVersion>] = &[
-    exact(1, "naive", "the definition: one thread an output", &each_thread(kernels::gemm_v01_f32)),
+    exact(1, "naive", "the definition: one thread per output", &each_thread(kernels::gemm_v01_f32)),
     exact(
         2,
         "coalesced",
-        "a warp's threads side by side in a row: one memory transaction serves all",
+        "a warp's threads read neighbouring elements of a row, in one memory transaction",
         &each_thread(kernels::gemm_v02_f32),
     ),
     exact(
         3,
         "shared",
-        "a block loads each number once and shares it on the chip",
+        "a block loads each number once into shared memory, for all its threads",
         &[tiled(kernels::gemm_v03_f32, [32, 32], 1024, 100)],
     ),
     exact(
         4,
         "register tile 1-D",
-        "eight outputs a thread: a number in a register feeds eight multiply-adds",
+        "eight outputs per thread: a number in a register is used for eight multiply-adds",
         &[tiled(kernels::gemm_v04_f32, [64, 64], 512, 100)],
     ),
     exact(
         5,
         "register tile 2-D",
-        "8 x 8 outputs a thread: an outer product of registers",
+        "8 x 8 outputs per thread: an outer product of registers",
         &[tiled(kernels::gemm_v05_f32, [128, 128], 256, 100)],
     ),
     exact(
         6,
         "vectorised",
-        "loads of 16 bytes, and the next tile on its way while this one is used",
+        "loads of 16 bytes; the next tile is loaded while this one is used",
         &[tiled(kernels::gemm_v06_f32, [128, 128], 256, 100)],
     ),
     exact(
         7,
         "cp.async",
-        "a ring of tiles filled by asynchronous copies that pass the registers by",
+        "asynchronous copies fill a ring of tiles without going through registers",
         &[
             tiled(kernels::gemm_v07_f32, [128, 128], 256, 100),
             tiled(kernels::gemm_v07_m32_f32, [32, 128], 256, 60),
@@ -88,7 +88,7 @@ pub static RUNGS: &[Rung<CudaGemmVersion>] = &[
     Rung {
         number: 8,
         name: "tensor cores",
-        teaches: "a warp multiplies whole fragments with one instruction, on rounded factors",
+        teaches: "a warp multiplies small matrices with one instruction, on rounded inputs",
         version: CudaGemmVersion {
             precision: Precision::Tf32,
             kernels: &[

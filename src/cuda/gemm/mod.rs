@@ -127,7 +127,7 @@ impl Product {
 /// Converts a size to 32 bits, with which kernels count a single dimension.
 pub(super) fn int32(what: &str, value: usize) -> Result<i32> {
     i32::try_from(value).map_err(|_| {
-        Error::argument("cuda", format!("{value} {what} are more than a kernel counts"))
+        Error::argument("cuda", format!("{value} {what} are more than a kernel can handle"))
             .expected(format!("at most {}", i32::MAX))
     })
 }
