@@ -153,7 +153,7 @@ fn a_picture_is_read_as_the_network_sees_it() {
     std::fs::write(file, &whole[..whole.len() / 2]).unwrap();
     assert!(error(&["predict", &run, "--image", file]).contains("damaged"));
     std::fs::write(file, "no picture").unwrap();
-    assert!(error(&["predict", &run, "--image", file]).contains("neither a PNG, a JPEG nor a GIF"));
+    assert!(error(&["predict", &run, "--image", file]).contains("not a PNG, JPEG or GIF"));
     assert!(error(&["predict", &run, "--image", &run]).contains("not a regular file"));
     assert!(error(&["predict", &run, "--image", "nowhere.png"]).contains("nowhere.png"));
 }

@@ -149,20 +149,20 @@ fn resuming_on_changed_data_is_refused_until_it_is_accepted() {
         assert!(message.contains(change) && message.contains("--accept-changed-data"), "{change}: {message}");
     };
     write_png(&set.at("pets/train/cat/9.png"), CAT, 9);
-    refused("train, cat: 5 images, there were 4");
+    refused("train, cat: 5 images now, 4 before");
     set.rename("pets/train/cat/9.png", "9.png");
     set.rename("pets/val/dog/3.png", "pets/val/dog/4.png");
-    refused("val, dog: 4 images as before, but not the same");
+    refused("val, dog: 4 images as before, but other ones");
     set.rename("pets/val/dog/4.png", "pets/val/dog/3.png");
     set.rename("pets/train/cat/3.png", "pets/train/dog/3b.png");
-    refused("train, cat: 3 images, there were 4; train, dog: 5 images, there were 4");
+    refused("train, cat: 3 images now, 4 before; train, dog: 5 images now, 4 before");
     let accepted = ["train", "--resume", &run, "--accept-changed-data"];
     ok(&accepted);
     // From then on they are the run's data.
     ok(&resume);
     fresh();
     set.rename("pets/train/dog/3b.png", "pets/train/cat/3.png");
-    refused("train, cat: 4 images, there were 3");
+    refused("train, cat: 4 images now, 3 before");
     for split in ["train", "val"] {
         set.rename(&format!("pets/{split}/dog"), &format!("pets/{split}/bird"));
     }

@@ -17,7 +17,8 @@ const MOST_BYTES: u64 = 4 << 30;
 /// # Errors
 /// A damaged archive; an archive with links or with paths that leave its folder; a disk that cannot be written.
 pub(super) fn unpack(archive: &Path, inside: &str, wanted: fn(&Path) -> bool, to: &Path) -> Result<()> {
-    let damaged = |e: std::io::Error| Error::format(archive.display(), format!("a damaged archive: {e}"));
+    let damaged =
+        |e: std::io::Error| Error::format(archive.display(), format!("the archive is damaged: {e}"));
     let file = File::open(archive).map_err(|e| Error::io(archive, "read", e))?;
     let content = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, file)).take(MOST_BYTES);
     for entry in tar::Archive::new(content).entries().map_err(damaged)? {
@@ -27,10 +28,10 @@ pub(super) fn unpack(archive: &Path, inside: &str, wanted: fn(&Path) -> bool, to
         match entry.header().entry_type() {
             EntryType::Regular | EntryType::Continuous => {}
             EntryType::Directory | EntryType::XGlobalHeader => continue,
-            _ => return Err(refused("the archive holds more than files and folders")),
+            _ => return Err(refused("the archive contains an entry that is not a file or a folder")),
         }
         let Some(path) = plain(&path) else {
-            return Err(refused("the archive holds a path that leaves its folder"));
+            return Err(refused("the archive contains a path that leads outside its folder"));
         };
         let Some(path) = path.strip_prefix(inside).ok().filter(|path| wanted(path)) else {
             continue;

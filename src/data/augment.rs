@@ -76,10 +76,11 @@ impl Facts {
             Normalization::Unit => Ok(Normalize::unit(channels)),
             Normalization::Statistics => Ok(self.statistics.clone()),
             Normalization::Half => Ok(Normalize::half(channels)),
-            Normalization::Pixels => {
-                Err(Error::argument("normalize", "`pixels` is measured on the training images")
-                    .expected("a data set that is on this machine"))
-            }
+            Normalization::Pixels => Err(Error::argument(
+                "normalize",
+                "`pixels` needs the training images, to compute each pixel's mean",
+            )
+            .expected("a data set that is on this machine")),
         }
     }
 

@@ -13,7 +13,7 @@ pub fn label(set: &dyn Dataset, i: usize) -> Result<usize> {
     if label < classes {
         return Ok(label);
     }
-    Err(Error::argument(set.name(), format!("label() gives class {label} for image {i}"))
+    Err(Error::argument(set.name(), format!("label() returns class {label} for image {i}"))
         .with("classes", classes)
         .expected("a label below the number of classes"))
 }
@@ -28,10 +28,10 @@ pub fn read(set: &dyn Dataset, i: usize, image: &mut Image) -> Result<()> {
     match set.size().fixed() {
         Some(size) if size != image.size => Err(differs(set, "read()", i)
             .with("got", format_args!("{:?}", image.size))
-            .expected(format!("{size:?}, as the set's size() says"))),
+            .expected(format!("{size:?}, the value of the set's size()"))),
         _ if image.size[0] != set.size().channels() => Err(differs(set, "read()", i)
             .with("got", format_args!("{:?}", image.size))
-            .expected(format!("{} channels, as the set's size() says", set.size().channels()))),
+            .expected(format!("{} channels, the value of the set's size()", set.size().channels()))),
         _ => Ok(()),
     }
 }
@@ -46,17 +46,17 @@ pub fn mask(set: &dyn Dataset, i: usize, [_, h, w]: [usize; 3], mask: &mut Image
     if mask.size != [1, h, w] {
         return Err(differs(set, "mask()", i)
             .with("got", format_args!("{:?}", mask.size))
-            .expected(format!("{:?}, as its image", [1, h, w])));
+            .expected(format!("{:?}, the size of its image", [1, h, w])));
     }
     match mask.pixels.iter().find(|&&byte| byte > 1) {
         None => Ok(()),
-        Some(byte) => Err(Error::argument(set.name(), format!("mask() gives a byte {byte} for image {i}"))
-            .expected("1 where the object is, else 0")),
+        Some(byte) => Err(Error::argument(set.name(), format!("mask() returns a byte {byte} for image {i}"))
+            .expected("1 for the object, 0 elsewhere")),
     }
 }
 
 fn differs(set: &dyn Dataset, method: &str, i: usize) -> Error {
-    Error::shape(set.name(), format!("{method} gives another size for image {i}"))
+    Error::shape(set.name(), format!("{method} returns a wrong size for image {i}"))
 }
 
 fn whole(set: &dyn Dataset, method: &str, i: usize, image: &Image) -> Result<()> {
@@ -64,7 +64,7 @@ fn whole(set: &dyn Dataset, method: &str, i: usize, image: &Image) -> Result<()>
     if bytes == Some(image.pixels.len()) {
         return Ok(());
     }
-    Err(Error::shape(set.name(), format!("{method} gives a wrong number of pixels for image {i}"))
+    Err(Error::shape(set.name(), format!("{method} returns a wrong number of pixels for image {i}"))
         .with("pixels", image.pixels.len())
         .with("size", format_args!("{:?}", image.size))
         .expected("C x H x W bytes"))

@@ -32,7 +32,7 @@ const PIXELS: usize = 3 * 32 * 32;
 const RECORD: usize = 1 + PIXELS;
 /// The longest file that is read: about 30 times an official one.
 const LONGEST: u64 = 1 << 30;
-const REFETCH: &str = "the file is damaged: delete it and get it again (receptive data fetch cifar10)";
+const REFETCH: &str = "the file is damaged: delete it and download it again (receptive data fetch cifar10)";
 
 /// Reads training and test images, in file order.
 ///
@@ -72,7 +72,7 @@ impl Records {
         if bytes.is_empty() || bytes.len() % RECORD != 0 {
             return Err(Error::format(
                 path.display(),
-                format!("{} bytes are not whole records", bytes.len()),
+                format!("the file's {} bytes are not a whole number of records", bytes.len()),
             )
             .expected(format!("a multiple of {RECORD} (30,730,000 for the official files)"))
             .help(REFETCH));
@@ -98,8 +98,8 @@ fn classes(path: &Path) -> Result<Vec<String>> {
         text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     match classes.len() {
         1..=256 => Ok(classes),
-        n => Err(Error::format(path.display(), format!("names {n} classes"))
-            .expected("1 to 256 lines, a class name each")
+        n => Err(Error::format(path.display(), format!("lists {n} classes"))
+            .expected("1 to 256 lines, one class name per line")
             .help(REFETCH)),
     }
 }

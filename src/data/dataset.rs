@@ -74,8 +74,8 @@ pub trait Dataset: Send + Sync {
 
 /// The error for a set that has no masks.
 pub(super) fn no_masks(set: &str) -> Error {
-    Error::new(ErrorKind::Missing, set, "this data set has labels, but no masks")
-        .help("segmentation needs a set with masks: `config.data = pets`")
+    Error::new(ErrorKind::Missing, set, "this data set has labels but no masks")
+        .help("segmentation needs a data set with masks: `config.data = pets`")
 }
 
 /// The last two parts of a set's name: `photos/val` of a folder's path. Pictures, pages and records show the name, and
@@ -110,11 +110,11 @@ impl ImageSet {
         let name = name.into();
         let bytes = size.iter().chain([&labels.len()]).try_fold(1usize, |n, &d| n.checked_mul(d));
         if bytes != Some(pixels.len()) {
-            return Err(Error::shape(name, "images and labels disagree")
+            return Err(Error::shape(name, "the number of pixels does not match the number of labels")
                 .with("pixels", pixels.len())
                 .with("labels", labels.len())
                 .with("image", format_args!("{size:?}"))
-                .expected("labels x C x H x W bytes of pixels"));
+                .expected("labels x C x H x W bytes of pixels, with image [C, H, W]"));
         }
         if pixels.is_empty() {
             return Err(Error::format(name, "holds no images").with("image", format_args!("{size:?}")));
@@ -140,9 +140,12 @@ impl ImageSet {
             return Err(wrong_rank(&labels, "[N] of labels"));
         };
         if n != m {
-            return Err(Error::format(&labels.file, format!("{m} labels do not go with {n} images"))
-                .with("images", &images.file)
-                .help("the two files must be of the same set and split"));
+            return Err(Error::format(
+                &labels.file,
+                format!("the file has {m} labels, but there are {n} images"),
+            )
+            .with("images", &images.file)
+            .help("the two files must belong to the same data set and split"));
         }
         if images.data.is_empty() {
             return Err(Error::format(&images.file, "holds no images")
@@ -162,7 +165,7 @@ fn wrong_rank(idx: &Idx, expected: &str) -> Error {
     Error::format(&idx.file, format!("has {} dimensions", idx.dims.len()))
         .with("dimensions", format_args!("{:?}", idx.dims))
         .expected(expected)
-        .help("image and label files may be swapped")
+        .help("the image and label files may be swapped")
 }
 
 fn check_labels(subject: &str, labels: &[u32], classes: usize) -> Result<()> {
@@ -219,7 +222,7 @@ impl Subset {
     pub fn new(name: impl Into<String>, base: Arc<dyn Dataset>, indices: Vec<usize>) -> Result<Subset> {
         let name = name.into();
         if let Some(i) = indices.iter().find(|&&i| i >= base.len()) {
-            let what = format!("image {i} is outside {} with its {} images", base.name(), base.len());
+            let what = format!("image {i} is out of range: {} has {} images", base.name(), base.len());
             return Err(Error::argument(name, what));
         }
         Ok(Subset { name: set_name(&name), base, indices })
@@ -279,7 +282,7 @@ pub fn stratified(base: &Arc<dyn Dataset>, n: usize, key: Option<Key>) -> Result
     let classes = base.classes().len();
     let each = n / classes.max(1);
     if each == 0 {
-        return Err(Error::argument("subset", format!("{n} images are less than one of each class"))
+        return Err(Error::argument("subset", format!("{n} images are fewer than one per class"))
             .expected(format!("at least {classes}")));
     }
     let mut taken = vec![0; classes];
@@ -293,7 +296,7 @@ pub fn stratified(base: &Arc<dyn Dataset>, n: usize, key: Option<Key>) -> Result
         }
     }
     if let Some(class) = taken.iter().position(|&count| count < each) {
-        let what = format!("{each} images of each class are more than {} has", base.name());
+        let what = format!("{} has fewer than {each} images of a class", base.name());
         let most = smallest_class(&**base)? * classes;
         return Err(Error::argument("subset", what)
             .with("asked for", n)

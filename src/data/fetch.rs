@@ -114,10 +114,11 @@ fn fetch_archives(
     for (name, _) in source.archives {
         unpack(&work.join(name), source.inside, wanted, &unpacked)?;
     }
-    look(&spec.source, &unpacked).map_err(|why| Error::format(work.display(), format!("unpacked, {why}")))?;
+    look(&spec.source, &unpacked)
+        .map_err(|why| Error::format(work.display(), format!("the unpacked archive is incomplete: {why}")))?;
     std::fs::rename(&unpacked, &folder).map_err(|e| {
         Error::io(&folder, "rename to", e)
-            .help("a folder that is not complete may be in the way: move it elsewhere")
+            .help("an incomplete folder may exist at this place: move it elsewhere")
     })?;
     std::fs::remove_dir_all(&work).map_err(|e| Error::io(&work, "remove", e))?;
     Ok(folder)
@@ -237,7 +238,7 @@ impl Download<'_> {
             Received::Bytes { .. } => Ok(()),
             Received::Nothing => Err(Error::new(ErrorKind::Io, self.url, "the server does not answer")
                 .with("curl:", complaint.trim_start_matches("curl: "))
-                .help("check the connection, or name another mirror with `FetchOptions.url`")),
+                .help("check the connection, or use another mirror: `FetchOptions.url`")),
         }
     }
 
@@ -258,7 +259,7 @@ impl Download<'_> {
                 Error::new(
                     ErrorKind::Missing,
                     program,
-                    "downloads need this program, and it is not installed",
+                    "this program is needed for downloads and is not installed",
                 )
                 .help(format!("install curl (apt install curl), or put {} into {folder}", self.url))
             }
@@ -304,35 +305,35 @@ impl Download<'_> {
     fn check(&self, sum: Sum) -> Result<()> {
         let (what, found) = match sum.measure(self.part) {
             Ok(found) if found == sum.published() => return Ok(()),
-            Ok(found) => ("this is not the published file".to_owned(), found),
-            Err(e) => (format!("this is not the published file: {e}"), "none".to_owned()),
+            Ok(found) => ("the downloaded file is not the published one".to_owned(), found),
+            Err(e) => (format!("the downloaded file is not the published one: {e}"), "none".to_owned()),
         };
         std::fs::remove_file(self.part).map_err(|e| Error::io(self.part, "remove", e))?;
         Err(Error::format(self.url, what)
             .with(sum.name(), found)
             .expected(sum.published())
-            .help("what came was removed; try again, or name another mirror with `FetchOptions.url`"))
+            .help("the download was deleted; try again, or use another mirror: `FetchOptions.url`"))
     }
 
     fn refused(&self, status: u16) -> Error {
         let (kind, why) = match status {
             404 | 410 => (ErrorKind::Missing, "the server has no such file"),
-            _ => (ErrorKind::Io, "the server refuses"),
+            _ => (ErrorKind::Io, "the server refused the request"),
         };
         Error::new(kind, self.url, format!("{why} (HTTP status {status})"))
-            .help("name another mirror with `FetchOptions.url`; the files' names are appended to it")
+            .help("use another mirror: `FetchOptions.url`; the file names are appended to it")
     }
 
     fn cut_off(&self, done: u64, total: Option<u64>, complaint: &str) -> Error {
         let total = total.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
-        let what = format!("the download was cut off after {done} of {total} bytes");
+        let what = format!("the download stopped after {done} of {total} bytes");
         let error = Error::new(ErrorKind::Io, self.url, what).with("kept in", self.part.display());
         let error = if complaint.is_empty() {
             error
         } else {
             error.with("curl:", complaint.trim_start_matches("curl: "))
         };
-        error.help("run the command again: it goes on from there")
+        error.help("run the command again: it continues from there")
     }
 }
 

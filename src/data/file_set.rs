@@ -77,7 +77,7 @@ impl Dataset for FileSet {
         let Entry { image, trimap, .. } = &self.entries[i];
         let mut crc = Crc::new();
         for file in [Some(image), trimap.as_ref()].into_iter().flatten() {
-            let bytes = file.metadata().map_err(|e| Error::io(file, "look at", e))?.len();
+            let bytes = file.metadata().map_err(|e| Error::io(file, "examine", e))?.len();
             crc.update(file.file_name().unwrap_or_default().as_encoded_bytes());
             crc.update(&bytes.to_le_bytes());
         }
@@ -95,8 +95,11 @@ impl Dataset for FileSet {
         let trimap = trimap.as_ref().ok_or_else(|| no_masks(&self.name))?;
         picture::read_mask(trimap, image, mask)?;
         if let Some(wrong) = mask.pixels.iter().find(|value| !(1..=3).contains(*value)) {
-            return Err(Error::format(trimap.display(), format!("the trimap has a pixel of value {wrong}"))
-                .expected("1 (object), 2 (background) or 3 (border)"));
+            return Err(Error::format(
+                trimap.display(),
+                format!("the trimap contains a pixel with value {wrong}"),
+            )
+            .expected("1 (object), 2 (background) or 3 (border)"));
         }
         mask.pixels.iter_mut().for_each(|value| *value = u8::from(*value != 2));
         Ok(())

@@ -60,9 +60,9 @@ impl Fingerprint {
         let mut lines = Vec::new();
         for ((name, before), now) in names.iter().zip(&self.classes).zip(&now.classes) {
             if before.images != now.images {
-                lines.push(format!("{split}, {name}: {} images, there were {}", now.images, before.images));
+                lines.push(format!("{split}, {name}: {} images now, {} before", now.images, before.images));
             } else if before.checksum != now.checksum {
-                lines.push(format!("{split}, {name}: {} images as before, but not the same", now.images));
+                lines.push(format!("{split}, {name}: {} images as before, but other ones", now.images));
             }
         }
         if lines.is_empty() && self != now {
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_label_without_a_class_is_an_error() {
         let error = Fingerprint::of(&Mislabelled(["cat", "dog"].map(str::to_owned))).unwrap_err().to_string();
-        assert!(error.starts_with("mine: label() gives class 2 for image 2"), "{error}");
+        assert!(error.starts_with("mine: label() returns class 2 for image 2"), "{error}");
     }
 
     #[test]
@@ -120,13 +120,13 @@ mod tests {
         let before = set(&[1, 2, 3, 4], &[0, 1, 0, 1]);
         let changes = |now: Fingerprint| before.changes(&now, "train", &names).join("; ");
         assert_eq!(changes(before.clone()), "");
-        assert_eq!(changes(set(&[1, 2, 3], &[0, 1, 0])), "train, dog: 1 images, there were 2");
+        assert_eq!(changes(set(&[1, 2, 3], &[0, 1, 0])), "train, dog: 1 images now, 2 before");
         assert_eq!(
             changes(set(&[1, 2, 9, 4], &[0, 1, 0, 1])),
-            "train, cat: 2 images as before, but not the same"
+            "train, cat: 2 images as before, but other ones"
         );
         assert_eq!(changes(set(&[1, 2, 4, 3], &[0, 1, 1, 0])), "train: the same images in another order");
         let swapped = changes(set(&[1, 2, 3, 4], &[1, 0, 1, 0]));
-        assert_eq!(swapped.matches("but not the same").count(), 2, "{swapped}");
+        assert_eq!(swapped.matches("but other ones").count(), 2, "{swapped}");
     }
 }

@@ -68,14 +68,14 @@ pub(super) fn read(name: &str, root: &Path) -> Result<Folder> {
     let mut found: [Option<PathBuf>; 3] = Default::default();
     for (part, path) in entries(root, &mut skipped)?.into_iter().filter(|(_, path)| path.is_dir()) {
         let Some(split) = split_of(&part) else {
-            return Err(Error::format(path.display(), "nothing reads this folder")
+            return Err(Error::format(path.display(), "the name of this folder is not a split")
                 .expected("train, val (or valid, validation, dev) and test")
-                .help("rename it to what it is, or move it elsewhere"));
+                .help("rename it to one of these, or move it elsewhere"));
         };
         if let Some(other) = found[split].replace(path.clone()) {
-            return Err(Error::format(path.display(), "is the same split as another folder")
+            return Err(Error::format(path.display(), "is for the same split as another folder")
                 .with("the other:", other.display())
-                .help("put the images of both into one, or move one elsewhere"));
+                .help("put the images of both into one folder, or move one folder elsewhere"));
         }
     }
     let [train, val, test] = found;
@@ -100,8 +100,8 @@ pub(super) fn read(name: &str, root: &Path) -> Result<Folder> {
         (Some(val), test) => (part("val", &val)?, test),
         (None, Some(test)) => (test, None),
         (None, None) => {
-            return Err(Error::new(ErrorKind::Missing, name, "there are no images to validate on")
-                .expected("a folder val or test beside train, with the same classes"));
+            return Err(Error::new(ErrorKind::Missing, name, "there are no validation images")
+                .expected("a folder val or test next to train, with the same classes"));
         }
     };
     Ok(Folder { train, val, test, val_is_test, warnings: skipped.warnings() })
@@ -112,8 +112,12 @@ fn classes(train: &Path, skipped: &mut Skipped) -> Result<Vec<String>> {
     let (folders, files): (Vec<_>, Vec<_>) =
         entries(train, skipped)?.into_iter().partition(|(_, path)| path.is_dir());
     if folders.is_empty() {
-        let holds = if files.is_empty() { "holds no classes" } else { "holds files, but no classes" };
-        return Err(Error::format(train.display(), holds).expected("a folder for each class"));
+        let holds = if files.is_empty() {
+            "contains no class folders"
+        } else {
+            "contains files, but no class folders"
+        };
+        return Err(Error::format(train.display(), holds).expected("one folder per class"));
     }
     Ok(folders.into_iter().map(|(name, _)| name).collect())
 }
@@ -136,7 +140,9 @@ fn split(folder: &Path, classes: &[String], skipped: &mut Skipped) -> Result<Vec
             if image.is_dir() {
                 return Err(Error::format(image.display(), "is a folder inside a class")
                     .expected(IMAGES)
-                    .help("put its images into the class's own folder, or make it a class"));
+                    .help(
+                        "move its images into the class folder, or make it a class folder next to the others",
+                    ));
             } else if known {
                 all.push(Entry { image, label, trimap: None });
             } else {
@@ -146,11 +152,13 @@ fn split(folder: &Path, classes: &[String], skipped: &mut Skipped) -> Result<Vec
         if all.len() == before {
             return Err(Error::format(path.display(), "this class has no images")
                 .expected(IMAGES)
-                .help("add some, or remove the folder"));
+                .help("add images, or remove the folder"));
         }
     }
     if all.is_empty() {
-        return Err(Error::format(folder.display(), "holds no classes").expected("a folder for each class"));
+        return Err(
+            Error::format(folder.display(), "contains no class folders").expected("one folder per class")
+        );
     }
     Ok(all)
 }
@@ -173,7 +181,7 @@ impl Skipped {
         self.left_behind.dedup();
         lines.extend(self.unseen.iter().cloned());
         if !self.left_behind.is_empty() {
-            lines.push(format!("passed over: {}", some(&self.left_behind)));
+            lines.push(format!("ignored: {}", some(&self.left_behind)));
         }
         let names = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let stray: Vec<String> = self.stray.iter().map(names).collect();

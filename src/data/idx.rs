@@ -34,7 +34,7 @@ const BELIEVABLE: u64 = 100;
 /// The first bytes of every gzipped file.
 pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
 const REFETCH: &str =
-    "the file is damaged or not an IDX file: delete it and get it again (receptive data fetch NAME)";
+    "the file is damaged or not an IDX file: delete it and download it again (receptive data fetch NAME)";
 
 /// Reads a file, plain or gzipped.
 ///
@@ -70,7 +70,7 @@ fn decode(source: &mut dyn BufRead, len: u64, name: &str) -> Result<Idx> {
         let mut unpacked = MultiGzDecoder::new(source);
         let (dims, promised) = header(&mut unpacked, name)?;
         if promised > limit {
-            return Err(Error::format(name, "the header promises far more than the file can hold")
+            return Err(Error::format(name, "the header announces far more data than the file can contain")
                 .with("dimensions", format_args!("{dims:?}"))
                 .with("compressed", format_args!("{len} bytes"))
                 .expected(format!("at most {limit} bytes unpacked"))
@@ -108,7 +108,7 @@ fn header(source: &mut dyn Read, name: &str) -> Result<(Vec<usize>, u64)> {
     let dims = (0..rank).map(|_| Ok(u32::from_be_bytes(next()?) as usize)).collect::<Result<Vec<_>>>()?;
     match dims.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64)) {
         Some(promised) => Ok((dims, promised)),
-        None => Err(Error::format(name, "the header promises more bytes than any file holds")
+        None => Err(Error::format(name, "the header announces more bytes than any file has")
             .with("dimensions", format_args!("{dims:?}"))
             .help(REFETCH)),
     }
@@ -120,19 +120,19 @@ fn elements(source: &mut dyn Read, promised: u64, reserve: u64, name: &str) -> R
     let mut data = Vec::new();
     let reserve = usize::try_from(promised.min(reserve)).unwrap_or(usize::MAX);
     data.try_reserve_exact(reserve).map_err(|_| {
-        Error::format(name, format!("needs {promised} bytes of memory, more than this machine gives"))
+        Error::format(name, format!("needs {promised} bytes of memory, more than this machine has free"))
     })?;
     // One more byte than promised would show that the file goes on. Reading to the end also checks gzip's checksum.
     source.take(promised.saturating_add(1)).read_to_end(&mut data).map_err(|e| unreadable(name, e))?;
     match data.len() as u64 {
         n if n == promised => Ok(data),
-        n if n > promised => Err(wrong_length(name, promised, "the file goes on")),
+        n if n > promised => Err(wrong_length(name, promised, "more bytes follow it")),
         n => Err(wrong_length(name, promised, &format!("{n} bytes follow it"))),
     }
 }
 
 fn wrong_length(name: &str, promised: u64, found: &str) -> Error {
-    Error::format(name, format!("the header promises {promised} bytes, but {found}")).help(REFETCH)
+    Error::format(name, format!("the header announces {promised} bytes, but {found}")).help(REFETCH)
 }
 
 /// Distinguishes damage in the file from an operating system that cannot read it.
@@ -164,7 +164,7 @@ mod tests {
             bytes.resize(4 + 4 * rank as usize, 0xFF);
             let error = parse(&bytes, "absurd").unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Format);
-            assert!(error.to_string().starts_with("absurd: the header promises"), "{error}");
+            assert!(error.to_string().starts_with("absurd: the header announces"), "{error}");
         }
     }
 }

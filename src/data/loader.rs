@@ -331,7 +331,7 @@ fn check_size(what: &str, expected: [usize; 3], found: [usize; 3]) -> Result<()>
     if found == expected {
         return Ok(());
     }
-    Err(Error::shape("loader", format!("{what} has another size"))
+    Err(Error::shape("loader", format!("{what} has a wrong size"))
         .with("found", format_args!("{found:?}"))
         .expected(format!("{expected:?}")))
 }

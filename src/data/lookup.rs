@@ -165,18 +165,22 @@ fn layout(data: &str) -> Result<Layout> {
     }
     let unsorted = folder::unsorted(folder);
     if !unsorted.is_empty() {
-        return Err(Error::new(ErrorKind::Missing, data, "holds classes, but neither `train` nor `val`")
-            .with("found", unsorted.join(", "))
-            .expected("train/CLASS/*.png and val/CLASS/*.png")
-            .help("move a part of each class's images into val/CLASS, and the others into train/CLASS"));
+        return Err(Error::new(
+            ErrorKind::Missing,
+            data,
+            "contains class folders, but neither `train` nor `val`",
+        )
+        .with("found", unsorted.join(", "))
+        .expected("train/CLASS/*.png and val/CLASS/*.png")
+        .help("move a part of each class's images into val/CLASS, and the others into train/CLASS"));
     }
     idx_files(folder).map(Layout::Idx).map_err(|why| {
         Error::new(ErrorKind::Missing, data, why)
             .expected(format!(
-                "{}, .gz or plain; or train/CLASS/*.png and val/CLASS/*.png",
+                "{}, plain or .gz; or train/CLASS/*.png and val/CLASS/*.png",
                 IDX_FILES.join(", ")
             ))
-            .help("put these files there, or name a data set")
+            .help("put these files there, or use a data set's name")
     })
 }
 
@@ -309,7 +313,7 @@ fn locate(spec: &SetSpec, dirs: &DataDirs) -> Result<(PathBuf, Vec<PathBuf>)> {
         }
     }
     let what = match spec.source {
-        Source::Idx(_) => "its four IDX files, .gz or plain,",
+        Source::Idx(_) => "its four IDX files, plain or .gz,",
         Source::Cifar(_) => "its binary files",
         _ => "its images and annotations",
     };
@@ -380,7 +384,7 @@ pub(super) fn look(source: &Source, folder: &Path) -> std::result::Result<Vec<Pa
         Source::Pets(_) => [pets::LISTS, pets::FOLDERS].concat(),
     };
     let there = |name: &str| Some(folder.join(name)).filter(|path| path.exists());
-    names.into_iter().map(|name| there(name).ok_or_else(|| format!("{name} is not there"))).collect()
+    names.into_iter().map(|name| there(name).ok_or_else(|| format!("{name} is missing"))).collect()
 }
 
 /// The four files of an IDX set in `folder`, or what is missing.
@@ -389,7 +393,7 @@ fn idx_files(folder: &Path) -> std::result::Result<Vec<PathBuf>, String> {
         let dotted = name.replacen("-idx", ".idx", 1); // as some mirrors unpack them
         let spellings = [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
         let mut paths = spellings.iter().map(|spelling| folder.join(spelling));
-        paths.find(|path| path.is_file()).ok_or_else(|| format!("{name} is not there"))
+        paths.find(|path| path.is_file()).ok_or_else(|| format!("{name} is missing"))
     };
     IDX_FILES.into_iter().map(file).collect()
 }

@@ -108,14 +108,22 @@ impl Normalize {
     pub(crate) fn check(&self, size: [usize; 3]) -> Result<()> {
         let n = self.mean.len();
         if self.std.len() != n || (n != size[0] && n != size.iter().product::<usize>()) {
-            return Err(Error::argument("normalize", format!("the images are {size:?}"))
-                .with("means", n)
-                .with("deviations", self.std.len())
-                .expected(format!("one of each for each of the {} channels, or for each pixel", size[0])));
+            return Err(Error::argument(
+                "normalize",
+                format!("the numbers of means and deviations do not fit images of {size:?}"),
+            )
+            .with("means", n)
+            .with("deviations", self.std.len())
+            .expected(format!(
+                "one mean and one deviation for each of the {} channels, or for each pixel",
+                size[0]
+            )));
         }
         match self.std.iter().find(|std| !std.is_finite() || **std <= 0.0) {
             None => Ok(()),
-            Some(std) => Err(Error::argument("normalize", format!("a deviation of {std} cannot divide"))),
+            Some(std) => {
+                Err(Error::argument("normalize", format!("the deviation {std} is not a number above 0")))
+            }
         }
     }
 

@@ -58,9 +58,9 @@ impl Breeds {
             let image = folder.join(FOLDERS[0]).join(format!("{name}.jpg"));
             let trimap = folder.join(FOLDERS[1]).join(format!("{name}.png"));
             if let Some(file) = [&image, &trimap].into_iter().find(|file| !file.is_file()) {
-                return Err(Error::new(ErrorKind::Missing, place(), "a listed file is not there")
+                return Err(Error::new(ErrorKind::Missing, place(), "a listed file is missing")
                     .with("file", file.display())
-                    .help("unpack images.tar.gz and annotations.tar.gz side by side"));
+                    .help("unpack images.tar.gz and annotations.tar.gz into the same folder"));
             }
             entries.push(Entry { image, label, trimap: Some(trimap) });
         }
@@ -78,14 +78,14 @@ impl Breeds {
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if !name.chars().all(plain) || name.starts_with('.') || name.contains("..") {
-            return Err(format!("`{name}` is no name of an image"));
+            return Err(format!("`{name}` is not the name of an image"));
         }
-        let class: usize = class.parse().map_err(|_| format!("`{class}` is no class"))?;
+        let class: usize = class.parse().map_err(|_| format!("`{class}` is not a class number"))?;
         if !(1..=self.told.len()).contains(&class) {
             return Err(format!("class {class} is out of range: 1 to {}", self.told.len()));
         }
         if !matches!(species, "1" | "2") || breed.parse::<u32>().is_err() {
-            return Err(format!("`{species} {breed}` is no species (1, 2) and breed"));
+            return Err(format!("`{species} {breed}` is not a species (1 or 2) and a breed number"));
         }
         if !self.seen.insert(name.to_owned()) {
             return Err(format!("{name} is listed twice"));
@@ -93,7 +93,9 @@ impl Breeds {
         let numbered = name.rsplit_once('_').filter(|(_, number)| number.parse::<u32>().is_ok());
         let breed = numbered.map_or(name, |(breed, _)| breed);
         match &mut self.told[class - 1] {
-            Some(told) if told != breed => Err(format!("class {class} is {told}, not {breed}")),
+            Some(told) if told != breed => {
+                Err(format!("class {class} is {told} in an earlier line, and {breed} here"))
+            }
             told => {
                 told.get_or_insert_with(|| breed.to_owned());
                 Ok((name, class - 1))

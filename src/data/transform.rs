@@ -175,7 +175,7 @@ impl Transform {
             Transform::Pad { padding, .. } => side((*padding).max(1)),
             Transform::RandomHorizontalFlip(p) if (0.0..=1.0).contains(p) => Ok(()),
             Transform::RandomHorizontalFlip(p) => {
-                Err(Error::argument(self.name(), format!("{p} is no probability")).expected("0 to 1"))
+                Err(Error::argument(self.name(), format!("{p} is not a probability")).expected("0 to 1"))
             }
             Transform::RandomCrop([h, w]) => {
                 side(*h)?;
@@ -190,7 +190,11 @@ impl Transform {
             Transform::Cutout { side: n, fill } => {
                 side(*n)?;
                 if fill.len() != size.channels() {
-                    let what = format!("{} bytes do not fill {} channels", fill.len(), size.channels());
+                    let what = format!(
+                        "the fill has {} bytes, but the images have {} channels",
+                        fill.len(),
+                        size.channels()
+                    );
                     return Err(Error::argument(self.name(), what));
                 }
                 size.fixed().map_or(Ok(()), |size| self.fits(size, [*n, *n]))

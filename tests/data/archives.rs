@@ -98,11 +98,14 @@ fn archives_that_lie_are_refused() {
     };
     let whole = archive(&[], |_| ());
     for (sent, text) in [
-        (archive(&[], climbing), "a path that leaves its folder"),
-        (archive(&[], link), "more than files and folders"),
-        (archive(&["data_batch_2.bin"], |_| ()), "unpacked, data_batch_2.bin is not there"),
-        (whole[..whole.len() / 2].to_vec().leak(), "a damaged archive"),
-        (b"no archive", "a damaged archive"),
+        (archive(&[], climbing), "a path that leads outside its folder"),
+        (archive(&[], link), "not a file or a folder"),
+        (
+            archive(&["data_batch_2.bin"], |_| ()),
+            "the unpacked archive is incomplete: data_batch_2.bin is missing",
+        ),
+        (whole[..whole.len() / 2].to_vec().leak(), "the archive is damaged"),
+        (b"no archive", "the archive is damaged"),
     ] {
         let (server, root) = (Server::start(Manner::Sends(sent)), tempfile::tempdir().unwrap());
         let inner = root.path().join("a/b");

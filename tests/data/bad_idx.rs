@@ -57,14 +57,14 @@ fn truncated_files() {
             assert_eq!(error.kind(), ErrorKind::Format, "cut at {len}: {error}");
         }
     }
-    refused(parse(&images(3, 2, 2)[..20], "f"), "f", "promises 12 bytes, but 4 bytes follow it");
+    refused(parse(&images(3, 2, 2)[..20], "f"), "f", "announces 12 bytes, but 4 bytes follow it");
 }
 
 #[test]
 fn files_that_go_on() {
     let long = [labels(5), vec![0]].concat();
-    refused(parse(&long, "f"), "f", "promises 5 bytes, but 6 bytes follow it");
-    refused(parse(&gz(&long), "f"), "f", "promises 5 bytes, but the file goes on");
+    refused(parse(&long, "f"), "f", "announces 5 bytes, but 6 bytes follow it");
+    refused(parse(&gz(&long), "f"), "f", "announces 5 bytes, but more bytes follow it");
     refused(parse(&[gz(&labels(5)), vec![7; 30]].concat(), "f"), "f", "");
 }
 
@@ -101,7 +101,7 @@ fn absurd_headers() {
     for dims in [vec![huge], vec![huge; 2], vec![huge; 3], vec![60_000, 28, huge], vec![0, huge, huge]] {
         for bytes in [idx(&dims, &[1, 2, 3]), gz(&idx(&dims, &[1, 2, 3]))] {
             let start = Instant::now();
-            refused(parse(&bytes, "f"), "f", "the header promises");
+            refused(parse(&bytes, "f"), "f", "the header announces");
             assert!(start.elapsed() < Duration::from_secs(1));
         }
     }
@@ -116,8 +116,8 @@ fn gzip_bombs_stay_cheap() {
     assert!(gigabyte.len() < 2 << 20);
     let start = Instant::now();
     for (dims, text) in [
-        (vec![10, 28, 28], "promises 7840 bytes, but the file goes on"),
-        (vec![1 << 10, 1 << 10, 1 << 10], "promises far more than the file can hold"),
+        (vec![10, 28, 28], "announces 7840 bytes, but more bytes follow it"),
+        (vec![1 << 10, 1 << 10, 1 << 10], "announces far more data than the file can contain"),
     ] {
         let bomb = [gz(&idx(&dims, &[])), gigabyte.clone()].concat();
         refused(parse(&bomb, "bomb"), "bomb", text);
@@ -128,7 +128,7 @@ fn gzip_bombs_stay_cheap() {
 #[test]
 fn images_and_labels_that_do_not_fit_together() {
     assert_eq!(set(images(5, 2, 2), labels(5)).unwrap().len(), 5);
-    refused(set(images(5, 2, 2), labels(4)), "labels", "4 labels do not go with 5 images");
+    refused(set(images(5, 2, 2), labels(4)), "labels", "the file has 4 labels, but there are 5 images");
     refused(set(labels(5), images(5, 2, 2)), "images", "has 1 dimensions");
     refused(set(images(5, 2, 2), images(5, 2, 2)), "labels", "has 3 dimensions");
     refused(set(images(0, 28, 28), labels(0)), "images", "holds no images");

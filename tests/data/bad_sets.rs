@@ -57,7 +57,7 @@ fn a_broken_cifar_folder_is_refused() {
         (
             |f| cut(&f.join("data_batch_3.bin"), 3072),
             ErrorKind::Format,
-            &["data_batch_3.bin", "whole records"],
+            &["data_batch_3.bin", "a whole number of records"],
         ),
         (
             |f| cut(&f.join("data_batch_3.bin"), 9 * 3073),
@@ -72,7 +72,7 @@ fn a_broken_cifar_folder_is_refused() {
         ),
         (|f| fs::remove_file(f.join("data_batch_5.bin")).unwrap(), ErrorKind::Missing, &["data_batch_5.bin"]),
         (|f| fs::remove_file(f.join(cifar::META)).unwrap(), ErrorKind::Missing, &["batches.meta.txt"]),
-        (|f| fs::write(f.join(cifar::META), "\n\n").unwrap(), ErrorKind::Format, &["names 0 classes"]),
+        (|f| fs::write(f.join(cifar::META), "\n\n").unwrap(), ErrorKind::Format, &["lists 0 classes"]),
         (
             |f| {
                 fs::remove_file(f.join("data_batch_2.bin")).unwrap();
@@ -136,7 +136,7 @@ fn a_broken_folder_of_images_is_refused() {
         (
             |f| fs::remove_dir_all(f.join("val")).unwrap(),
             ErrorKind::Missing,
-            &["no images to validate on", "val or test"],
+            &["there are no validation images", "val or test"],
         ),
         (
             |f| fs::create_dir(f.join("train/bee")).unwrap(),
@@ -151,12 +151,12 @@ fn a_broken_folder_of_images_is_refused() {
         (
             |f| fs::create_dir(f.join("extra")).unwrap(),
             ErrorKind::Format,
-            &["extra: nothing reads this folder", "train, val"],
+            &["extra: the name of this folder is not a split", "train, val"],
         ),
         (
             |f| fs::create_dir(f.join("valid")).unwrap(),
             ErrorKind::Format,
-            &["is the same split as another folder"],
+            &["is for the same split as another folder"],
         ),
         (
             |f| fs::rename(f.join("val/ant"), f.join("val/bee")).unwrap(),
@@ -174,7 +174,7 @@ fn a_broken_folder_of_images_is_refused() {
                 fs::create_dir(f.join("train")).unwrap();
             },
             ErrorKind::Format,
-            &["train: holds no classes"],
+            &["train: contains no class folders"],
         ),
     ];
     for (damage, kind, parts) in cases {
@@ -243,13 +243,13 @@ fn broken_lists_of_pets_are_refused() {
         refused(root.path(), ErrorKind::Format, &[&["trainval.txt, line 5"], parts].concat());
     };
     line("beagle_4 5 2", &["has 3 fields", "NAME CLASS SPECIES BREED"]);
-    line("beagle_4 five 2 1", &["`five` is no class"]);
+    line("beagle_4 five 2 1", &["`five` is not a class"]);
     line("beagle_4 0 2 1", &["class 0 is out of range: 1 to 37"]);
     line("beagle_4 38 2 1", &["class 38 is out of range"]);
-    line("beagle_4 5 3 1", &["no species"]);
-    line("../beagle_4 5 2 1", &["`../beagle_4` is no name"]);
-    line("/etc/passwd 5 2 1", &["is no name of an image"]);
-    line("a..b 5 2 1", &["is no name of an image"]);
+    line("beagle_4 5 3 1", &["is not a species"]);
+    line("../beagle_4 5 2 1", &["`../beagle_4` is not the name"]);
+    line("/etc/passwd 5 2 1", &["is not the name of an image"]);
+    line("a..b 5 2 1", &["is not the name of an image"]);
     line("beagle_2 5 2 1", &["beagle_2 is listed twice"]);
     line("pug_1 5 2 1", &["class 5 is beagle, not pug"]);
     let root = empty_pets();
@@ -266,11 +266,7 @@ fn pets_without_their_files_are_refused() {
     for file in ["images/beagle_2.jpg", "annotations/trimaps/beagle_2.png"] {
         let root = empty_pets();
         fs::remove_file(root.path().join(file)).unwrap();
-        refused(
-            root.path(),
-            ErrorKind::Missing,
-            &["trainval.txt, line 4", "a listed file is not there", file],
-        );
+        refused(root.path(), ErrorKind::Missing, &["trainval.txt, line 4", "a listed file is missing", file]);
     }
 }
 
@@ -323,17 +319,17 @@ mod decoded {
             splits.train.mask(1, &mut mask).unwrap_err().to_string()
         };
         let error = mask_of(GrayImage::from_pixel(6, 5, Luma([1])));
-        assert!(error.contains("beagle_2.png: the mask has another size than its photograph"), "{error}");
+        assert!(error.contains("beagle_2.png: the mask's size differs from its photograph's"), "{error}");
         for value in [0, 4, 255] {
             let error = mask_of(GrayImage::from_pixel(6, 4, Luma([value])));
             assert!(
-                error.contains(&format!("beagle_2.png: the trimap has a pixel of value {value}")),
+                error.contains(&format!("beagle_2.png: the trimap contains a pixel with value {value}")),
                 "{error}"
             );
         }
         RgbImage::new(6, 4).save(&png).unwrap();
         let error = splits.train.mask(1, &mut mask).unwrap_err().to_string();
-        assert!(error.contains("beagle_2.png: the picture is not 8-bit grey"), "{error}");
+        assert!(error.contains("beagle_2.png: the mask is not 8-bit grey"), "{error}");
 
         let whole = fs::read(&jpg).unwrap();
         for bytes in [&whole[..whole.len() - 20], &[], b"not a picture"] {

@@ -197,8 +197,8 @@ fn a_cut_off_download_is_resumed() {
     let error = fetch_from(&bad, root.path()).0.unwrap_err();
     let whole = gz(&contents()[0]).len();
     let text = error.to_string();
-    assert!(text.contains(&format!("cut off after {} of {whole} bytes", whole / 2)), "{text}");
-    assert!(text.contains("goes on from there"), "{text}");
+    assert!(text.contains(&format!("stopped after {} of {whole} bytes", whole / 2)), "{text}");
+    assert!(text.contains("continues from there"), "{text}");
     fetch_from(&good, root.path()).0.unwrap();
     assert_eq!(good.requests()[0], format!("{FIRST} Some({})", whole / 2));
     assert_complete(root.path());

@@ -156,8 +156,8 @@ fn impossible_loaders_are_refused() {
     assert!(refused(&|o| o.workers = 0).starts_with("workers: cannot be 0"));
     assert!(refused(&|o| o.queue = 0).starts_with("queue: cannot be 0"));
     assert!(refused(&|o| o.dtype = DType::I64).contains("i64 is not f32 or f64"));
-    assert!(refused(&|o| o.pipeline = Normalize::unit(3).into()).contains("the images are [1, 1, 1]"));
-    assert!(refused(&|o| o.pipeline.normalize.std[0] = f64::NAN).contains("cannot divide"));
+    assert!(refused(&|o| o.pipeline = Normalize::unit(3).into()).contains("do not fit images of [1, 1, 1]"));
+    assert!(refused(&|o| o.pipeline.normalize.std[0] = f64::NAN).contains("is not a number above 0"));
 }
 
 /// Bit for bit what `(x / 255 - mean) / std` gives in each precision.
@@ -195,6 +195,6 @@ fn a_stratified_subset_has_equally_many_of_each_class() {
 fn an_impossible_subset_says_what_is_possible() {
     let base: Arc<dyn Dataset> = Numbered::new(None);
     let error = |n| stratified(&base, n, None).err().unwrap().to_string();
-    assert!(error(9).contains("less than one of each class"), "{}", error(9));
+    assert!(error(9).contains("fewer than one per class"), "{}", error(9));
     assert!(error(110).contains("expected at most 100"), "{}", error(110));
 }

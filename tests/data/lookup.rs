@@ -95,7 +95,7 @@ fn a_missing_set_says_where_it_was_looked_for_and_how_to_get_it() {
     assert_eq!(error.kind(), ErrorKind::Missing);
     let text = error.to_string();
     for part in [
-        &format!("{}: t10k-labels-idx1-ubyte is not there", root.path().join("fashion-mnist").display()),
+        &format!("{}: t10k-labels-idx1-ubyte is missing", root.path().join("fashion-mnist").display()),
         "receptive data fetch fashion-mnist",
         "apt install dataset-fashion-mnist",
     ] {
@@ -108,7 +108,7 @@ fn a_missing_set_says_where_it_was_looked_for_and_how_to_get_it() {
         "{unknown}"
     );
     let no_files = load(root.path().to_str().unwrap(), &dirs).err().unwrap();
-    assert!(no_files.to_string().contains("train-images-idx3-ubyte is not there"), "{no_files}");
+    assert!(no_files.to_string().contains("train-images-idx3-ubyte is missing"), "{no_files}");
 }
 
 /// Two splits that cannot be fed to one model.

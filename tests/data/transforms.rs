@@ -248,7 +248,7 @@ fn a_set_without_masks_is_refused_at_once() {
     options.target = Target::Mask;
     let error = Loader::new(Arc::new(set), options).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Missing);
-    assert!(error.to_string().starts_with("plain: this data set has labels, but no masks"), "{error}");
+    assert!(error.to_string().starts_with("plain: this data set has labels but no masks"), "{error}");
 }
 
 /// CIFAR's recipe and a photograph's, by name.

@@ -177,7 +177,7 @@ fn bad_input_is_answered() {
         (&[&format!("{run}/best.safetensors")], "--model or --arch"),
         (&[&run, "--model", "mlp"], "trained lenet5"),
         (&[&run, "--index", "1000"], "0 to 999"),
-        (&[&run, "--image", text.to_str().unwrap()], "neither a PNG, a JPEG nor a GIF"),
+        (&[&run, "--image", text.to_str().unwrap()], "not a PNG, JPEG or GIF"),
         (&[&run, "--image", "nowhere.png"], "nowhere.png"),
         (&[&run, "--image", "a.png", "--index", "1"], "cannot be used with"),
         (&[&run, "--out", here], "is a folder"),

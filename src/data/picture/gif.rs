@@ -28,7 +28,7 @@ pub fn decode(bytes: &[u8], header: Header, image: &mut Image) -> Result<(), Ref
     let mut decoder = open(bytes)?;
     let global = decoder.global_palette().map(<[u8]>::to_vec);
     let frame = decoder.read_next_frame().map_err(damaged)?;
-    let frame = frame.ok_or_else(|| Refused::Damaged("it has no frame".to_owned()))?;
+    let frame = frame.ok_or_else(|| Refused::Damaged("it contains no frame".to_owned()))?;
     let palette = frame.palette.as_ref().or(global.as_ref());
     let palette = palette.ok_or_else(|| Refused::Damaged("it has no palette".to_owned()))?;
     let [h, w] = header.stored;

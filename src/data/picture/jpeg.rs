@@ -174,7 +174,7 @@ pub fn decode(bytes: &[u8], header: Header, image: &mut Image) -> Result<(), Ref
     let pixels = decoder.decode().map_err(damaged)?;
     let info = decoder.info().ok_or_else(cut_off)?;
     if [info.height, info.width].map(usize::from) != header.stored {
-        return Err(Refused::Damaged("its headers disagree".to_owned()));
+        return Err(Refused::Damaged("its headers contradict each other".to_owned()));
     }
     let samples = info.pixel_format.pixel_bytes();
     let out = image.reset([3, h, w]);

@@ -158,7 +158,7 @@ mod codec {
             } else if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
                 Ok(Format::Gif)
             } else {
-                Err(Error::format(path.display(), "neither a PNG, a JPEG nor a GIF picture")
+                Err(Error::format(path.display(), "not a PNG, JPEG or GIF picture")
                     .help("convert it with an image program first"))
             }
         }
@@ -189,7 +189,7 @@ mod codec {
         let bytes = bytes(path, MOST_BYTES)?;
         let own = match Format::of(&bytes, path)? {
             Format::Png => guarded(path, || png::header(&bytes))?,
-            _ => return Err(not_grey(path, "those of another kind of file")),
+            _ => return Err(not_grey(path, "not a PNG file")),
         };
         if let Some(other) = guarded(path, || png::decode_grey(&bytes, own, mask))? {
             return Err(not_grey(path, &other));
@@ -204,13 +204,13 @@ mod codec {
             return Ok(());
         }
         let [h, w] = photo.upright();
-        Err(Error::format(path.display(), "the mask has another size than its photograph")
+        Err(Error::format(path.display(), "the mask's size differs from its photograph's")
             .with("mask", format_args!("{} x {}", mask.size[2], mask.size[1]))
             .with("photograph", format_args!("{w} x {h}")))
     }
 
     fn not_grey(path: &Path, pixels: &str) -> Error {
-        Error::format(path.display(), "the picture is not 8-bit grey")
+        Error::format(path.display(), "the mask is not 8-bit grey")
             .with("pixels", pixels)
             .expected("a PNG with one byte per pixel and no palette")
     }
@@ -275,15 +275,15 @@ mod codec {
         let before = QUIET.replace(true);
         let result = catch_unwind(AssertUnwindSafe(decode));
         QUIET.set(before);
-        let result = result.unwrap_or_else(|_| Err(Refused::Damaged("the decoder gave up on it".to_owned())));
+        let result = result.unwrap_or_else(|_| Err(Refused::Damaged("the decoder failed".to_owned())));
         result.map_err(|refused| match refused {
             Refused::TooLarge => Error::format(path.display(), "the picture is too large")
                 .expected(format!(
-                    "at most {MOST_SIDE} pixels on a side, and {} million in all",
+                    "at most {MOST_SIDE} pixels on a side, and {} million in total",
                     MOST_PIXELS / 1_000_000
                 ))
                 .help("make it smaller first"),
-            Refused::Damaged(why) => Error::format(path.display(), format!("a damaged picture: {why}")),
+            Refused::Damaged(why) => Error::format(path.display(), format!("the picture is damaged: {why}")),
         })
     }
 }
