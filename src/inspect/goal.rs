@@ -54,10 +54,10 @@ impl Heatmap {
 pub(super) fn one_image(instrument: &str, x: &Tensor) -> Result<[usize; 3]> {
     match *x.dims() {
         [1, c, h, w] if x.numel() > 0 => Ok([c, h, w]),
-        _ => Err(Error::shape(instrument, "looks at one image")
+        _ => Err(Error::shape(instrument, "needs exactly one image")
             .with("x", x.shape())
             .expected("[1, C, H, W]")
-            .help("take image i of a batch: x.narrow(0, i, 1)")),
+            .help("for image i of a batch, use x.narrow(0, i, 1)")),
     }
 }
 
@@ -169,8 +169,8 @@ impl Score {
 }
 
 fn no_score(name: &str, logits: &Tensor, what: &str, dims: &str, other: &str) -> Error {
-    Error::shape(name, format!("its output has no scores of {what}"))
+    Error::shape(name, format!("its output has no scores for {what}"))
         .with("output", logits.shape())
         .expected(dims)
-        .help(format!("ask for {other}"))
+        .help(format!("use {other}"))
 }

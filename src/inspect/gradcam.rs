@@ -100,20 +100,23 @@ impl<'a> FindLayers<'a> {
         let error = match self.wanted.borrow().as_ref() {
             Some(y) => match places(y) {
                 Some(size) => return Ok((y.clone(), size)),
-                None => Error::shape("gradcam", format!("the output of {} has no places to map", self.layer))
-                    .with("output", y.shape()),
+                None => Error::shape(
+                    "gradcam",
+                    format!("the output of {} has no rows and columns to map", self.layer),
+                )
+                .with("output", y.shape()),
             },
             None => Error::new(ErrorKind::Missing, "gradcam", format!("there is no layer `{}`", self.layer)),
         };
         let fitting = self.fitting(logits);
         Err(match &fitting[..] {
-            [] => error.help("this network has no layer for Grad-CAM: saliency and occlusion need none"),
+            [] => error.help("this network has no layer for Grad-CAM; use saliency or occlusion"),
             [.., last] => {
                 let before = fitting.len().saturating_sub(NAMED);
                 let more = if before > 0 { format!("{before} before, ") } else { String::new() };
                 error
                     .expected(format!("one of {more}{}", fitting[before..].join(", ")))
-                    .help(format!("the last is the usual choice: {last}"))
+                    .help(format!("the usual choice: {last}"))
             }
         })
     }

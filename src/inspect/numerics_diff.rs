@@ -184,7 +184,7 @@ pub fn numerics_diff(
     let [of_a, of_b] = [a.run(name, x, gradients)?, b.run(name, x, gradients)?];
     let same = of_a.len() == of_b.len() && of_a.iter().zip(&of_b).all(|(a, b)| a.path == b.path);
     if !same {
-        return Err(Error::argument("numerics_diff", "the two models have not the same layers"));
+        return Err(Error::argument("numerics_diff", "the two models do not have the same layers"));
     }
     let modules: BTreeMap<String, &dyn Module> = a.model.modules().into_iter().collect();
     let layer = |(seen, other): (&Seen, &Seen)| {

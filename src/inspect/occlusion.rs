@@ -100,7 +100,7 @@ impl OcclusionOptions {
     fn check(&self, image: [usize; 2]) -> Result<()> {
         let most = image[0].min(image[1]);
         let wrong = |what: &str, value: f64, expected: String| {
-            Err(Error::argument("occlusion", format!("a {what} of {value}")).expected(expected))
+            Err(Error::argument("occlusion", format!("{what} {value} is out of range")).expected(expected))
         };
         if !(1..=most).contains(&self.size) {
             return wrong("size", self.size as f64, format!("1 to {most}, the image's shorter side"));
@@ -109,7 +109,7 @@ impl OcclusionOptions {
             return wrong("stride", self.stride as f64, format!("1 to {}, the patch's size", self.size));
         }
         if !self.fill.is_finite() {
-            return wrong("fill", self.fill, "a number".to_owned());
+            return wrong("fill", self.fill, "a finite number".to_owned());
         }
         Ok(())
     }

@@ -91,8 +91,8 @@ fn beside(file: &Path) -> PathBuf {
 fn target(path: &Path) -> Result<Option<PathBuf>> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => {
-            let what = "is a folder, not a file to write";
-            Err(Error::argument(path.display().to_string(), what).help("name a file in it"))
+            let what = "is a folder, but a file is needed";
+            Err(Error::argument(path.display().to_string(), what).help("give the name of a file in it"))
         }
         Ok(found) if !found.is_file() => Ok(None),
         Ok(_) => path.canonicalize().map(Some).map_err(|e| Error::io(path, "find", e)),
@@ -117,17 +117,17 @@ fn explained(path: &Path) -> impl Fn(Error) -> Error {
     move |error| {
         let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
         let help = match cause.map(io::Error::kind) {
-            Some(ErrorKind::NotFound) => format!("there is no folder {}", folder_of(path).display()),
+            Some(ErrorKind::NotFound) => format!("the folder {} does not exist", folder_of(path).display()),
             Some(ErrorKind::NotADirectory) => format!("{} is not a folder", folder_of(path).display()),
             Some(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
-                "name a place that you may write to".to_owned()
+                "choose a place where you may write".to_owned()
             }
             Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) => {
-                "the disk is full, or files may not be that large".to_owned()
+                "the disk is full, or the file is larger than allowed".to_owned()
             }
             _ => return error,
         };
-        error.help(if path.is_file() { help + "; what was there before is untouched" } else { help })
+        error.help(if path.is_file() { help + "; the existing file was not changed" } else { help })
     }
 }
 
@@ -220,7 +220,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file"), "").unwrap();
         for (path, expected) in [
-            ("missing/page.html", "there is no folder"),
+            ("missing/page.html", "missing does not exist"),
             ("file/page.html", "is not a folder"),
             ("", "is a folder"),
         ] {

@@ -18,14 +18,14 @@ const SCRIPT: &str = "convert it in Python: import torch, safetensors.torch as s
 const NPZ: &str = "convert it in Python: import numpy, safetensors.numpy as sn; \
     sn.save_file(dict(numpy.load(\"FILE\")), \"OUT.safetensors\"); the names must be those of the network";
 const NPY: &str = "convert it in Python: import numpy, safetensors.numpy as sn; \
-    sn.save_file({\"NAME\": numpy.load(\"FILE\")}, \"OUT.safetensors\"), NAME being the tensor's, as fc.weight";
-const KERAS: &str = "read it with Keras, lay its arrays out as PyTorch does ([out, in, height, width] for a \
-    convolution), and save them by the network's names with safetensors.numpy.save_file";
+    sn.save_file({\"NAME\": numpy.load(\"FILE\")}, \"OUT.safetensors\"), with the tensor's name for NAME";
+const KERAS: &str = "read it with Keras, convert its arrays to PyTorch's layout ([out, in, height, width] \
+    for a convolution), and save them under the network's names with safetensors.numpy.save_file";
 const ONNX: &str = "convert it in Python: import onnx, onnx.numpy_helper as nh, safetensors.numpy as sn; \
     sn.save_file({t.name: nh.to_array(t) for t in onnx.load(\"FILE\").graph.initializer}, \"OUT.safetensors\")";
 const OTHER: &str = "export the weights as safetensors from the program that made them";
-const UNPACK: &str = "unpack it first, and give the .safetensors file in it";
-const AGAIN: &str = "download the file again: this is not its content";
+const UNPACK: &str = "unpack it first, and use the .safetensors file in it";
+const AGAIN: &str = "this is not the expected content: download the file again";
 const LFS: &str = "fetch the content: git lfs install, then git lfs pull in the repository";
 const INDEX: &str = "join the parts in Python: import safetensors.torch as st; \
     st.save_file({k: v for p in PARTS for k, v in st.load_file(p).items()}, \"OUT.safetensors\")";
@@ -35,7 +35,7 @@ const MAGIC: &[(&[u8], &str, &str)] = &[
     (b"\x93NUMPY", "a NumPy array (.npy)", NPY),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (.h5), as Keras saves", KERAS),
     (b"GGUF", "a GGUF file", OTHER),
-    (b"version https://git-lfs", "a git-LFS pointer, not the file it stands for", LFS),
+    (b"version https://git-lfs", "a git-LFS pointer, not the file itself", LFS),
     (b"\x1f\x8b", "compressed with gzip", UNPACK),
     (b"BZh", "compressed with bzip2", UNPACK),
     (b"\xfd7zXZ\0", "compressed with xz", UNPACK),
@@ -90,7 +90,7 @@ fn text(head: &[u8]) -> Option<Foreign> {
     let start = head[..head.len().min(15)].to_ascii_lowercase();
     let html: [&[u8]; 5] = [b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--"];
     if html.iter().any(|tag| start.starts_with(tag)) {
-        return Some(Foreign { what: "a web page (HTML), not the file behind it", help: AGAIN });
+        return Some(Foreign { what: "a web page (HTML), not the file itself", help: AGAIN });
     }
     if head.windows(12).any(|window| window == b"\"weight_map\"") {
         return Some(Foreign { what: "the index of a checkpoint in several files", help: INDEX });

@@ -94,21 +94,21 @@ impl TensorFile {
             return Err(bad(format!("it is {}", found.what)).help(found.help));
         }
         if length < 8 {
-            return Err(bad(format!("{length} bytes are too short")));
+            return Err(bad(format!("{length} bytes are too few")));
         }
         let source = &mut head.as_slice().chain(source);
         let mut prefix = [0; 8];
         source.read_exact(&mut prefix).map_err(refused)?;
         let header_length = u64::from_le_bytes(prefix);
         if header_length > MAX_HEADER.min(length - 8) {
-            return Err(bad(format!("a header of {header_length} bytes in a file of {length}")));
+            return Err(bad(format!("a header of {header_length} bytes does not fit into {length} bytes")));
         }
         let mut header = vec![0; header_length as usize];
         source.read_exact(&mut header).map_err(refused)?;
         let header: Metadata = serde_json::from_slice(&header).map_err(|e| bad(e.to_string()))?;
         let (filled, size) = (header.data_len() as u64, length - 8 - header_length);
         if filled != size {
-            return Err(bad(format!("its tensors end at byte {filled} of {size}")));
+            return Err(bad(format!("its tensors have {filled} bytes, but {size} bytes follow the header")));
         }
         let mut file = TensorFile::default();
         for key in header.offset_keys() {
@@ -247,16 +247,16 @@ mod tests {
         let huge = format!("[{},{}]", 1u64 << 62, 8);
         let cases = [
             (vec![], "it is empty"),
-            (vec![1, 0, 0], "too short"),
+            (vec![1, 0, 0], "too few"),
             (u64::MAX.to_le_bytes().to_vec(), "header of 18446744073709551615 bytes"),
             (bytes("{", 0), "EOF"),
             (bytes("[1]", 0), "invalid type"),
             (bytes(r#"{"w":3}"#, 0), "invalid type"),
             (bytes(&entry("F32", "[2]", "[0,4]"), 4), "invalid shape"),
-            (bytes(&entry("F32", "[2]", "[0,8]"), 4), "end at byte 8 of 4"),
+            (bytes(&entry("F32", "[2]", "[0,8]"), 4), "have 8 bytes, but 4 bytes follow"),
             (bytes(&entry("F32", "[1]", "[8,4]"), 8), "offset for tensor `w`"),
             (bytes(&entry("F32", "[1]", "[4,8]"), 8), "offset for tensor `w`"),
-            (bytes(&entry("F32", "[1]", "[0,4]"), 8), "end at byte 4 of 8"),
+            (bytes(&entry("F32", "[1]", "[0,4]"), 8), "have 4 bytes, but 8 bytes follow"),
             (bytes(&entry("F32", &huge, "[0,4]"), 4), "overflow"),
             (bytes(&entry("F32", "[1,1,1,1,1,1,1]", "[0,4]"), 4), "tensor `w`: "),
             (bytes(&entry("Q4", "[1]", "[0,1]"), 1), "Q4"),

@@ -13,7 +13,7 @@ use crate::nn::{
 /// Row F5. 5,977,530 parameters on 1x96x96. On 3x224x224 it has the layers of the original.
 pub(super) static GOOGLENET: ModelSpec = ModelSpec::new(
     "googlenet",
-    "GoogLeNet (2015), by the course book: Inception blocks",
+    "GoogLeNet (2015) as in the course book: Inception blocks",
     [1, 96, 96],
     || Recipe::fashion(128, 10, 0.1).resize(96),
     googlenet,

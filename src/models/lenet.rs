@@ -20,7 +20,7 @@ pub(super) static LENET5: ModelSpec = ModelSpec::new(
 /// Rows M11 and C7. 61,706 parameters on MNIST, 62,006 on CIFAR-10.
 pub(super) static LENET5_TANH: ModelSpec = ModelSpec::new(
     "lenet5-tanh",
-    "LeNet-5 as it was: tanh and average pooling",
+    "the original LeNet-5: tanh and average pooling",
     MNIST,
     || {
         Recipe::adam("mnist", 10, 3, 0.001).prepare(&[Prepare {

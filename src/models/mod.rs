@@ -150,9 +150,7 @@ fn with_features(
     let x = Tensor::zeros(&meta, &[1, c, h, w], DType::F32)?;
     match probe.forward(&Ctx::eval(model), &x) {
         Ok(y) => Ok((convolutions(config), y.numel())),
-        Err(_) => {
-            Err(Error::shape(model, "the image is too small: nothing is left of it after the convolutions")
-                .with("input", format_args!("{:?} [C, H, W]", config.input)))
-        }
+        Err(_) => Err(Error::shape(model, "the image is too small: the convolutions reduce it to nothing")
+            .with("input", format_args!("{:?} [C, H, W]", config.input))),
     }
 }

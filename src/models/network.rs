@@ -58,13 +58,15 @@ impl Network {
         let (what, fitting) = match (self.loss, loss) {
             (own, loss) if own.takes_masks() != loss.takes_masks() => match own.takes_masks() {
                 true => (
-                    format!("is for classes, and {name} says yes or no of each pixel"),
+                    format!("is a loss for classes, and {name} predicts a mask"),
                     "bce_with_logits, dice or bce_dice",
                 ),
-                false => (format!("is for masks, and {name} tells classes apart"), "nll or cross_entropy"),
+                false => {
+                    (format!("is a loss for masks, and {name} predicts classes"), "nll or cross_entropy")
+                }
             },
             (Loss::CrossEntropy, Loss::Nll) => {
-                (format!("takes log-probabilities, and {name} ends in logits"), "cross_entropy")
+                (format!("needs log-probabilities, and the output of {name} is logits"), "cross_entropy")
             }
             _ => return Ok(Network { loss, ..self }),
         };
@@ -78,8 +80,8 @@ impl Network {
     pub fn build(&self, config: &ModelConfig) -> Result<Box<dyn Module>> {
         match (config.width, self.width) {
             (Some(_), None) => {
-                Err(Error::argument("`config.width`", format!("{} has no width to choose", self.name))
-                    .help("leave it away"))
+                Err(Error::argument("`config.width`", format!("the width of {} cannot be chosen", self.name))
+                    .help("omit it"))
             }
             (Some(0), _) => Err(Error::argument("`config.width`", "0 is out of range").expected("1 or more")),
             (width, own) => (self.build)(&ModelConfig { width: width.or(own), ..*config }),

@@ -19,7 +19,7 @@ pub(super) static RESNET_CIFAR: ModelSpec = ModelSpec::new(
 /// Row F4. 11,178,378 parameters.
 pub(super) static RESNET18: ModelSpec = ModelSpec::new(
     "resnet18",
-    "ResNet-18 (2016) for grey images, as the notebook has it",
+    "ResNet-18 (2016) for grey images, as in the notebook",
     [1, 224, 224],
     || Recipe::fashion(256, 5, 0.05).resize(96),
     resnet18,

@@ -126,7 +126,7 @@ impl UNet {
         }
         let [nh, nw] = image.map(|side| side.next_multiple_of(m).max(m));
         Err(Error::shape(name, format!("the image is {w}x{h}: its sides must be multiples of {m}"))
-            .help(format!("resize or pad it to {nw}x{nh}, as `config.resize = {}` does", nh.max(nw))))
+            .help(format!("resize or pad it to {nw}x{nh}; `config.resize = {}` does this", nh.max(nw))))
     }
 }
 

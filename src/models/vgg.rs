@@ -10,7 +10,7 @@ use crate::nn::{
 /// Row M8. 123,502 parameters on MNIST, 166,030 on CIFAR-10.
 pub(super) static MINIVGG: ModelSpec = ModelSpec::new(
     "minivgg",
-    "VGG's idea in small: pairs of 3x3 convolutions",
+    "a small VGG: pairs of 3x3 convolutions",
     MNIST,
     || Recipe::sgd("mnist", 64, 5, 0.01).momentum(0.5),
     minivgg,

@@ -32,7 +32,7 @@ impl OpLayer {
     /// # Errors
     /// An op that is not a layer; attributes that the op does not take.
     pub fn new(row: &'static OpSpec, attrs: BTreeMap<String, String>) -> Result<OpLayer> {
-        let class = row.layer.ok_or_else(|| Error::argument(row.name, "is no layer by itself"))?;
+        let class = row.layer.ok_or_else(|| Error::argument(row.name, "cannot be used as a layer"))?;
         let op = row.make(&attrs, &["input"])?;
         Ok(OpLayer { row, class, attrs, op })
     }

@@ -55,9 +55,9 @@ impl Criterion {
         if part > 0.0 && self.loss != Loss::CrossEntropy {
             return Err(Error::argument(
                 "`Criterion::label_smoothing`",
-                "is a setting of the loss cross_entropy",
+                "works only with the loss cross_entropy",
             )
-            .help("train with `Loss::CrossEntropy`: it takes log-probabilities as well as logits"));
+            .help("train with `Loss::CrossEntropy`: it accepts log-probabilities and logits"));
         }
         Ok(Criterion { label_smoothing: part, ..self })
     }
@@ -69,10 +69,7 @@ impl Criterion {
     /// A yes/no loss, which has no classes.
     pub fn class_weights(self, weights: Tensor) -> Result<Criterion> {
         if self.loss.takes_masks() {
-            return Err(Error::argument(
-                "`Criterion::class_weights`",
-                "a loss of yes or no has no classes to weigh",
-            ));
+            return Err(Error::argument("`Criterion::class_weights`", "works only with a loss for classes"));
         }
         Ok(Criterion { class_weights: Some(weights), ..self })
     }

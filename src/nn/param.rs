@@ -85,8 +85,8 @@ impl Param {
             Error::new(ErrorKind::Missing, "parameter", "has no value yet")
                 .with("dims", format_args!("{:?}", self.dims))
                 .help(
-                    "call model.init(&device, dtype, seed) first. If you did: does visit() of every module show all \
-                     its parameters and children? One that it leaves out is not initialised",
+                    "call model.init(&device, dtype, seed) first. If you did, check that visit() of every \
+                     module shows all its parameters and children: init() skips the others",
                 )
         })
     }
@@ -106,9 +106,13 @@ impl Param {
             Device::Meta(_) => Tensor::zeros(device, &self.dims, dtype)?,
             _ => {
                 let values = rule.unwrap_or(self.init).draw(count, key).ok_or_else(|| {
-                    Error::new(ErrorKind::OutOfMemory, "init", format!("no memory for {count} weights"))
-                        .with("dims", format_args!("{:?}", self.dims))
-                        .help("make the network narrower, or its images smaller")
+                    Error::new(
+                        ErrorKind::OutOfMemory,
+                        "init",
+                        format!("there is not enough memory for {count} weights"),
+                    )
+                    .with("dims", format_args!("{:?}", self.dims))
+                    .help("use a narrower network or smaller images")
                 })?;
                 Tensor::from_vec(device, values, &self.dims)?.to_dtype(dtype)?
             }

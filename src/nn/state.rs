@@ -29,7 +29,7 @@ impl LoadReport {
         let misshapen = self
             .misshapen
             .iter()
-            .map(|(name, model, file)| format!("{name} is {file:?} in the file, {model:?} in the model"));
+            .map(|(name, model, file)| format!("{name} is {file:?} in the file and {model:?} in the model"));
         missing.chain(unexpected).chain(misshapen).collect()
     }
 }
@@ -145,7 +145,7 @@ pub trait ModuleExt: Module {
     fn load_state_dict(&self, weights: &BTreeMap<String, Tensor>) -> Result<()> {
         let report = self.compare(weights);
         if !report.is_clean() {
-            let what = format!("does not fit this model:\n    {}", report.lines().join("\n    "));
+            let what = format!("the weights do not fit this model:\n    {}", report.lines().join("\n    "));
             return Err(Error::new(ErrorKind::Format, "state_dict", what)
                 .help("the names must be those of the model's own state_dict, e.g. conv1.weight"));
         }
@@ -158,8 +158,11 @@ fn check_names(params: &[(String, &Param)]) -> Result<()> {
     let mut seen: BTreeMap<&str, &Param> = BTreeMap::new();
     for (path, param) in params {
         if seen.insert(path, param).is_some_and(|other| !std::ptr::eq(other, *param)) {
-            return Err(Error::argument("init", format!("visit() shows two parameters as `{path}`"))
-                .help("give each parameter and each child of a module a name of its own"));
+            return Err(Error::argument(
+                "init",
+                format!("visit() shows two parameters with the name `{path}`"),
+            )
+            .help("give each parameter and each child of a module a different name"));
         }
     }
     Ok(())

@@ -70,7 +70,7 @@ impl Adam {
 
     fn build(params: Vec<(String, Tensor)>, weight_decay: f64, decoupled: bool) -> Result<Adam> {
         if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
-            let what = format!("{weight_decay} is not a number from 0 up");
+            let what = format!("{weight_decay} is not a number of 0 or more");
             return Err(Error::argument("weight-decay", what));
         }
         let memory = Memory::new(params, &["exp_avg", "exp_avg_sq"], 5)?;

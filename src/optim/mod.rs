@@ -45,8 +45,8 @@ pub trait Optimizer: Send {
     /// An optimiser without momentum; a value outside `0..1`.
     fn set_momentum(&mut self, momentum: f64) -> Result<()> {
         let _ = momentum;
-        Err(Error::argument("optimizer", "has no momentum that a schedule could cycle")
-            .help("train it with `config.cycle_momentum = false`, or with another schedule"))
+        Err(Error::argument("optimizer", "has no momentum for the schedule to change")
+            .help("use `config.cycle_momentum = false`, or another schedule"))
     }
 
     /// Updates every parameter in place from its gradient, with the numbers that [`set`](Self::set) wrote last.
@@ -178,7 +178,7 @@ impl Memory {
         for (name, target) in self.tensors() {
             let source = saved.get(&name).ok_or_else(|| {
                 Error::new(ErrorKind::Missing, "optimiser", format!("the saved state has no `{name}`"))
-                    .help("it was saved by another optimiser or another model")
+                    .help("the state may be from another optimiser or another model")
             })?;
             target.copy_from(&source.to_device(target.device())?)?;
         }
@@ -240,9 +240,8 @@ fn weights(targets: &[Meta], each: usize) -> u64 {
 fn check_momentum(name: &str, momentum: f64) -> Result<()> {
     match (0.0..1.0).contains(&momentum) {
         true => Ok(()),
-        false => {
-            Err(Error::argument(name, format!("{momentum} is out of range")).expected("0 up to, but not, 1"))
-        }
+        false => Err(Error::argument(name, format!("{momentum} is out of range"))
+            .expected("0 or more, and less than 1")),
     }
 }
 
@@ -253,7 +252,6 @@ impl Slot {
 }
 
 fn no_gradient(name: &str) -> Error {
-    Error::new(ErrorKind::NoGradient, "optimiser", format!("no gradient reached `{name}`")).help(
-        "is the layer used in forward, and was backward called on the loss? A frozen parameter is left out",
-    )
+    Error::new(ErrorKind::NoGradient, "optimiser", format!("no gradient reached `{name}`"))
+        .help("check that forward uses the layer and that backward ran on the loss, or freeze the parameter")
 }

@@ -248,7 +248,9 @@ impl FromStr for Schedule {
             ["exponential", gamma] => Ok(Schedule::Exponential { gamma: positive(text, gamma)? }),
             ["triangle", peak] => Ok(Schedule::Triangle { peak: positive(text, peak)? }),
             ["plateau", patience, gamma] => {
-                let patience = patience.parse().map_err(|_| malformed(text, patience, "epochs from 0 up"))?;
+                let patience = patience
+                    .parse()
+                    .map_err(|_| malformed(text, patience, "a whole number of epochs, 0 or more"))?;
                 match positive(text, gamma)? {
                     g if g < 1.0 => Ok(Schedule::Plateau { patience, gamma: g }),
                     _ => Err(malformed(text, gamma, "a factor between 0 and 1")),
@@ -266,13 +268,15 @@ impl FromStr for Schedule {
 fn parse_warmup(text: &str, warmup: &str) -> Result<Schedule> {
     let (length, rest) = warmup
         .split_once('/')
-        .ok_or_else(|| malformed(text, warmup, "LENGTH/REST").help("as in warmup:500/constant"))?;
+        .ok_or_else(|| malformed(text, warmup, "LENGTH/REST").help("for example warmup:500/constant"))?;
     let length = match length.strip_suffix("ep") {
         Some(epochs) => Length::Epochs(count(text, epochs)?),
         None => Length::Steps(count(text, length)?),
     };
     match rest.parse()? {
-        Schedule::Warmup { .. } => Err(malformed(text, rest, "a schedule without warm-up of its own")),
+        Schedule::Warmup { .. } => {
+            Err(malformed(text, rest, "a schedule that does not begin with a warm-up"))
+        }
         rest => Ok(Schedule::Warmup { length, rest: Box::new(rest) }),
     }
 }

@@ -42,10 +42,15 @@ impl Sgd {
     ) -> Result<Sgd> {
         check_momentum("momentum", momentum)?;
         if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
-            return Err(Error::argument("weight-decay", format!("{weight_decay} is not a number from 0 up")));
+            return Err(Error::argument(
+                "weight-decay",
+                format!("{weight_decay} is not a number of 0 or more"),
+            ));
         }
         if nesterov && momentum == 0.0 {
-            return Err(Error::argument("nesterov", "needs a momentum above 0").help("0.9 is usual"));
+            return Err(
+                Error::argument("nesterov", "needs a momentum above 0").help("use 0.9, the usual value")
+            );
         }
         let memory = Memory::new(params, &["momentum_buffer"], 3)?;
         Ok(Sgd { memory, momentum, nesterov, weight_decay, decay: Decay::All })

@@ -63,7 +63,7 @@ fn blocks_are_named_by_their_places() {
     ];
     assert_eq!(names(&*model), expected);
     let error = network.build(&ModelConfig::new([2, 12, 12], 10)).err().unwrap().to_string();
-    assert!(error.contains("7 outputs, 10 are wanted"), "{error}");
+    assert!(error.contains("7 outputs, but 10 are needed"), "{error}");
 }
 
 /// Every kind of layer, with all its keys: the shapes that come out, and the settings as PyTorch prints them.
@@ -186,13 +186,17 @@ fn what_is_wrong_is_named_with_its_line() {
         (
             &[r#"{ kind = "conv2d", out_channels = "six", kernel_size = 3 }"#],
             3,
-            "out_channels = \"six\" will not do",
+            "out_channels = \"six\" is not allowed",
         ),
-        (&[r#"{ kind = "conv2d", out_channels = -6, kernel_size = 3 }"#], 3, "out_channels = -6 will not do"),
+        (
+            &[r#"{ kind = "conv2d", out_channels = -6, kernel_size = 3 }"#],
+            3,
+            "out_channels = -6 is not allowed",
+        ),
         (
             &[r#"{ kind = "conv2d", out_channels = 6, kernel_size = [3, 3, 3] }"#],
             3,
-            "or two: [vertical, horizontal]",
+            "or two as [vertical, horizontal]",
         ),
         (
             &[r#"{ kind = "conv2d", out_channels = 9999999999, kernel_size = 3 }"#],
@@ -217,20 +221,20 @@ fn what_is_wrong_is_named_with_its_line() {
         ),
         (&[relu, r#"{ kind = "conv2d", out_channels = 6, kernel_size = 13 }"#], 4, "the kernel is larger"),
         (&[relu, r#"{ kind = "max_pool2d", kernel_size = 30 }"#], 4, "layers.1 (max_pool2d): "),
-        (&[linear], 3, "takes a row of features, but [2, 12, 12] comes in"),
+        (&[linear], 3, "needs an input of features, but its input is [2, 12, 12]"),
         (
             &[flatten, r#"{ kind = "conv2d", out_channels = 6, kernel_size = 3 }"#],
             4,
-            "takes an image, but [288] comes in",
+            "needs an image, but its input is [288]",
         ),
         (
             &[flatten, r#"{ kind = "linear", in_features = 5, out_features = 3 }"#],
             4,
             "expected in_features = 288",
         ),
-        (&[r#"{ kind = "dropout", p = 1.5 }"#], 3, "p = 1.5 is no probability"),
-        (&[r#"{ kind = "dropout", p = nan }"#], 3, "p = nan will not do"),
-        (&[r#"{ kind = "leaky_relu", negative_slope = inf }"#], 3, "negative_slope = inf will not do"),
+        (&[r#"{ kind = "dropout", p = 1.5 }"#], 3, "p = 1.5 is not a probability"),
+        (&[r#"{ kind = "dropout", p = nan }"#], 3, "p = nan is not allowed"),
+        (&[r#"{ kind = "leaky_relu", negative_slope = inf }"#], 3, "negative_slope = inf is not allowed"),
         (
             &[relu, r#"{ kind = "leaky_relu", negative_slope = "flat" }"#],
             4,
@@ -240,13 +244,13 @@ fn what_is_wrong_is_named_with_its_line() {
         (&[r#"{ out_channels = 1 }"#], 3, "layers.0: `kind` is missing"),
         (&[r#"{ kind = "upsample" }"#], 3, "one of `size` and `scale_factor`"),
         (&[r#"{ kind = "upsample", size = 4, mode = "cubic" }"#], 3, "there is no mode `cubic`"),
-        (&["3"], 3, "layers.0 is no layer"),
+        (&["3"], 3, "layers.0 is not a layer"),
         (
             &[relu, r#"{ kind = "residual", layers = [{ kind = "max_pool2d", kernel_size = 2 }] }"#],
             4,
-            "[2, 6, 6], to be added to [2, 12, 12]",
+            "[2, 6, 6] and cannot be added to [2, 12, 12]",
         ),
-        (&[r#"{ kind = "repeat", times = 9, layers = [] }"#], 3, "there are no layers"),
+        (&[r#"{ kind = "repeat", times = 9, layers = [] }"#], 3, "the list has no layers"),
         (&[r#"{ kind = "sequential" }"#], 3, "`layers` is missing"),
         (
             &[r#"{ kind = "repeat", times = 1000000, layers = [{ kind = "relu" }] }"#],
@@ -274,20 +278,20 @@ fn the_file_as_a_whole_can_be_wrong() {
     for (text, line, expected) in [
         ("", 1, "`input` is missing"),
         ("input = [1, 2, 3]", 1, "`layers` is missing"),
-        ("input = [1, 2, 3]\nlayers = []", 2, "there are no layers"),
-        ("input = [1, 2, 3]\nlayers = 5", 2, "layers = 5 will not do"),
-        ("input = [1, 2\nlayers", 2, "is not TOML"),
-        (&format!("name = \"../up\"\ninput = [1, 2, 3]\n{relu}"), 1, "will not do"),
-        ("\u{0}\u{1}", 1, "is not TOML"),
-        (&format!("input = [1, 0, 3]\n{relu}"), 1, "is no image size"),
-        (&format!("input = [1, 2]\n{relu}"), 1, "is no image size"),
-        (&format!("input = \"1x2x3\"\n{relu}"), 1, "will not do"),
+        ("input = [1, 2, 3]\nlayers = []", 2, "the list has no layers"),
+        ("input = [1, 2, 3]\nlayers = 5", 2, "layers = 5 is not allowed"),
+        ("input = [1, 2\nlayers", 2, "is not valid TOML"),
+        (&format!("name = \"../up\"\ninput = [1, 2, 3]\n{relu}"), 1, "is not allowed"),
+        ("\u{0}\u{1}", 1, "is not valid TOML"),
+        (&format!("input = [1, 0, 3]\n{relu}"), 1, "is not an image size"),
+        (&format!("input = [1, 2]\n{relu}"), 1, "is not an image size"),
+        (&format!("input = \"1x2x3\"\n{relu}"), 1, "is not allowed"),
         (&format!("input = [1, 2, 3]\ninputs = 3\n{relu}"), 2, "there is no key `inputs`"),
         (&format!("input = [1, 2, 3]\nloss = \"l2\"\n{relu}"), 2, "there is no loss `l2`"),
         (&format!("input = [1, 2, 3]\noptimizer = \"sdg\"\n{relu}"), 2, "expected one of sgd, adam, adamw"),
         (&format!("input = [1, 2, 3]\nlr = \"fast\"\n{relu}"), 2, "expected a finite number"),
         (&format!("input = [1, 2, 3]\nscheduler = \"step\"\n{relu}"), 2, "expected step:EVERY:GAMMA"),
-        (&format!("input = [1048576, 1048576, 1048576]\n{relu}"), 1, "is no image size"),
+        (&format!("input = [1048576, 1048576, 1048576]\n{relu}"), 1, "is not an image size"),
     ] {
         refused(text, line, expected);
     }

@@ -34,7 +34,7 @@ fn bad_arch_files_are_refused_by_name() {
     let too_large = vec![b'#'; (1 << 20) + 1];
     for (content, expected) in [
         (&b"name = \"\xff\xfe\""[..], "is not a text"),
-        (&b"\x00\x01\x02"[..], "is not TOML"),
+        (&b"\x00\x01\x02"[..], "is not valid TOML"),
         (&b""[..], "`input` is missing"),
         (&too_large[..], "too large"),
     ] {

@@ -201,7 +201,7 @@ fn weights_load_back_and_misfits_are_listed() {
     assert!(message.contains("no tensor fits") && message.contains("linear1.weight [50, 784]"), "{message}");
     let output = succeed(train(&runs.at("partial")).args(&partial[..5]).args(["--classes", "12"]));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("--init: fc3.weight is [10, 84] in the file, [12, 84] in the model"), "{said}");
+    assert!(said.contains("--init: fc3.weight is [10, 84] in the file and [12, 84] in the model"), "{said}");
     fs::write(&weights, b"not tensors").unwrap();
     let message = refuse(train(&runs.at("broken")).args(["--init", text(&weights)]));
     assert!(message.contains("last.safetensors"), "{message}");

@@ -61,7 +61,7 @@ impl<'a> Keys<'a> {
         };
         let what = self.about(&format!("there is no key `{}`", key.get_ref()));
         let list = if known.is_empty() {
-            "no keys but kind".to_owned()
+            "only the key kind".to_owned()
         } else {
             format!("one of {}", known.join(", "))
         };
@@ -74,7 +74,7 @@ impl<'a> Keys<'a> {
         T::read(value).map(Some).ok_or_else(|| {
             let written = self.source.text.get(value.span()).unwrap_or("").trim();
             let short: String = written.chars().take(40).collect();
-            self.wrong_key(key, format!("{key} = {short} will not do")).expected(T::EXPECTED)
+            self.wrong_key(key, format!("{key} = {short} is not allowed")).expected(T::EXPECTED)
         })
     }
 
@@ -89,9 +89,9 @@ impl<'a> Keys<'a> {
     pub fn follows(&self, key: &str, size: usize, dims: &[usize]) -> Result<usize> {
         match self.get::<usize>(key)? {
             Some(stated) if stated != size => Err(self
-                .wrong_key(key, format!("{key} = {stated}, but what comes in is {dims:?}"))
+                .wrong_key(key, format!("{key} = {stated}, but the layer's input is {dims:?}"))
                 .expected(format!("{key} = {size}"))
-                .help("it may be left out: it follows from the layer before")),
+                .help("omit it: it follows from the layer before")),
             _ => Ok(size),
         }
     }
@@ -117,7 +117,7 @@ impl Value<'_> for usize {
 }
 
 impl Value<'_> for Pair {
-    const EXPECTED: &'static str = "a whole number, or two: [vertical, horizontal]";
+    const EXPECTED: &'static str = "a whole number, or two as [vertical, horizontal]";
 
     fn read(value: &Spanned<DeValue>) -> Option<Pair> {
         match value.get_ref().as_array() {
@@ -152,7 +152,7 @@ impl Value<'_> for bool {
 pub(super) struct Attribute(pub String);
 
 impl Value<'_> for Attribute {
-    const EXPECTED: &'static str = "a finite number, a text in quotes, true, false, or a list of these";
+    const EXPECTED: &'static str = "a finite number, a string in quotes, true, false, or a list of these";
 
     fn read(value: &Spanned<DeValue>) -> Option<Attribute> {
         let text = match value.get_ref() {
@@ -173,7 +173,7 @@ impl Value<'_> for Attribute {
 }
 
 impl<'a> Value<'a> for &'a str {
-    const EXPECTED: &'static str = "a text in quotes";
+    const EXPECTED: &'static str = "a string in quotes";
 
     fn read(value: &'a Spanned<DeValue<'a>>) -> Option<&'a str> {
         value.get_ref().as_str()

@@ -206,8 +206,8 @@ fn conv_transpose2d(keys: &Keys, dims: &[usize]) -> Result<Box<dyn Module>> {
 fn linear(keys: &Keys, dims: &[usize]) -> Result<Box<dyn Module>> {
     let &[_, features] = dims else {
         return Err(keys
-            .wrong(format!("takes a row of features, but {:?} comes in", &dims[1..]))
-            .help("put { kind = \"flatten\" } before it"));
+            .wrong(format!("needs an input of features, but its input is {:?}", &dims[1..]))
+            .help("add { kind = \"flatten\" } before it"));
     };
     let features = keys.follows("in_features", features, dims)?;
     let linear = Linear::new(features, keys.need("out_features")?);
@@ -233,7 +233,9 @@ fn upsample(keys: &Keys, _: &[usize]) -> Result<Box<dyn Module>> {
 
 /// The size of one dimension of the input.
 fn size(keys: &Keys, dims: &[usize], dim: usize) -> Result<usize> {
-    dims.get(dim).copied().ok_or_else(|| keys.wrong(format!("{:?} comes in, which is too flat", &dims[1..])))
+    dims.get(dim)
+        .copied()
+        .ok_or_else(|| keys.wrong(format!("its input {:?} has too few dimensions", &dims[1..])))
 }
 
 /// The channels of an input image.
@@ -241,14 +243,16 @@ fn channels(keys: &Keys, dims: &[usize]) -> Result<usize> {
     match dims {
         &[_, channels, _, _] => Ok(channels),
         _ => Err(keys
-            .wrong(format!("takes an image, but {:?} comes in", &dims[1..]))
-            .help("it belongs before the flatten")),
+            .wrong(format!("needs an image, but its input is {:?}", &dims[1..]))
+            .help("move it before the flatten")),
     }
 }
 
 fn probability(keys: &Keys) -> Result<f64> {
     match keys.get("p")?.unwrap_or(0.5) {
         p if (0.0..=1.0).contains(&p) => Ok(p),
-        p => Err(keys.wrong_key("p", format!("p = {p} is no probability")).expected("a number from 0 to 1")),
+        p => {
+            Err(keys.wrong_key("p", format!("p = {p} is not a probability")).expected("a number from 0 to 1"))
+        }
     }
 }

@@ -84,7 +84,7 @@ pub fn from_arch(text: &str, file: &str) -> Result<Network> {
 fn parse<'a>(source: &Source<'a>) -> Result<DeTable<'a>> {
     let table = DeTable::parse(source.text).map_err(|e| {
         let at = e.span().map_or(0, |span| span.start);
-        source.wrong(at, format!("is not TOML: {}", e.message()))
+        source.wrong(at, format!("is not valid TOML: {}", e.message()))
     })?;
     Ok(table.into_inner())
 }
@@ -95,7 +95,7 @@ fn build(text: &str, file: &str, name: &str, config: &ModelConfig) -> Result<Box
     let top = Keys { source: &source, name: String::new(), at: 0, table: &table };
     let (model, outputs) = layers(&top, name, config.input)?;
     if outputs != config.classes {
-        let what = format!("the last layer has {outputs} outputs, {} are wanted", config.classes);
+        let what = format!("the last layer has {outputs} outputs, but {} are needed", config.classes);
         return Err(top.wrong_key("layers", what).help("set the last layer's out_features or out_channels"));
     }
     Ok(Box::new(model))
@@ -111,7 +111,7 @@ fn layers(top: &Keys, name: &str, [c, h, w]: [usize; 3]) -> Result<(Sequential, 
     match y.dims() {
         &[_, outputs] | &[_, outputs, _, _] => Ok((Sequential::new().named("layers", layers), outputs)),
         dims => Err(top
-            .wrong_key("layers", format!("the last layer gives {dims:?}"))
+            .wrong_key("layers", format!("the last layer's output is {dims:?}"))
             .expected("[N, classes], or [N, channels, H, W] for masks")),
     }
 }
@@ -186,8 +186,11 @@ impl<'a> Placer<'a> {
             (block, beside) = (block.shortcut("shortcut", shortcut), z);
         }
         if y.dims() != beside.dims() {
-            let what =
-                format!("its layers give {:?}, to be added to {:?}", &y.dims()[1..], &beside.dims()[1..]);
+            let what = format!(
+                "the output of its layers is {:?} and cannot be added to {:?}",
+                &y.dims()[1..],
+                &beside.dims()[1..]
+            );
             return Err(keys.wrong(what).help("a shortcut with a 1x1 conv2d can change channels and size"));
         }
         Ok((block, y))
@@ -197,7 +200,9 @@ impl<'a> Placer<'a> {
     fn open(&self, item: &'a Spanned<DeValue<'a>>, path: &str) -> Result<(&'static Kind, Keys<'a>)> {
         let at = item.span().start;
         let table = item.get_ref().as_table().ok_or_else(|| {
-            self.source.wrong(at, format!("{path} is no layer")).expected("a table, as { kind = \"relu\" }")
+            self.source
+                .wrong(at, format!("{path} is not a layer"))
+                .expected("a table such as { kind = \"relu\" }")
         })?;
         let mut keys = Keys { source: self.source, name: path.to_owned(), at, table };
         let name = keys.need::<&str>("kind")?;
@@ -225,7 +230,7 @@ impl<'a> Placer<'a> {
 /// A list of layers. It must not be empty.
 fn list<'a>(keys: &Keys<'a>, key: &str) -> Result<Items<'a>> {
     let items = keys.need::<Items>(key)?;
-    if items.is_empty() { Err(keys.wrong_key(key, "there are no layers")) } else { Ok(items) }
+    if items.is_empty() { Err(keys.wrong_key(key, "the list has no layers")) } else { Ok(items) }
 }
 
 fn kind_of<'a>(item: &'a Spanned<DeValue<'a>>) -> Option<&'a str> {
@@ -240,15 +245,15 @@ fn name<'a>(top: &'a Keys) -> Result<&'a str> {
         return Ok(name);
     }
     Err(top
-        .wrong_key("name", format!("name = {name:?} will not do"))
-        .expected("letters, digits, - and _: run folders are named after it"))
+        .wrong_key("name", format!("name = {name:?} is not allowed"))
+        .expected("letters, digits, - and _, because the name becomes part of the run folder's name"))
 }
 
 fn image(top: &Keys) -> Result<[usize; 3]> {
     let sizes: Items = top.need("input")?;
     let wrong = || {
-        top.wrong_key("input", "is no image size")
-            .expected("[channels, height, width], each 1 or more, as [1, 28, 28]")
+        top.wrong_key("input", "is not an image size")
+            .expected("[channels, height, width], each 1 or more, such as [1, 28, 28]")
     };
     let sizes: Option<Vec<usize>> = sizes.iter().map(keys::Value::read).collect();
     let image = sizes.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok());

@@ -48,7 +48,7 @@ impl RunConfig {
             return Err(out_of_range("lr", self.lr, "a number above 0, at most 3.4e38"));
         }
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
-            return Err(out_of_range("weight_decay", self.weight_decay, "a number from 0 up"));
+            return Err(out_of_range("weight_decay", self.weight_decay, "a number, 0 or more"));
         }
         if self.clip_norm.is_some_and(|norm| !(norm > 0.0 && norm.is_finite())) {
             return Err(out_of_range("clip_norm", self.clip_norm.unwrap_or_default(), "a number above 0"));
@@ -58,22 +58,24 @@ impl RunConfig {
             return Err(out_of_range("fraction", fraction, "a number above 0, at most 1"));
         }
         if !(0.0..1.0).contains(&self.momentum) {
-            return Err(out_of_range("momentum", self.momentum, "0 up to, but not, 1"));
+            return Err(out_of_range("momentum", self.momentum, "0 or more, and less than 1"));
         }
         if !(0.0..=1.0).contains(&self.label_smoothing) {
             return Err(out_of_range("label_smoothing", self.label_smoothing, "0 to 1"));
         }
         let weights = self.class_weights.as_deref().unwrap_or(&[1.0]);
         if let Some(weight) = weights.iter().find(|w| !(**w >= 0.0 && w.is_finite())) {
-            return Err(out_of_range("class_weights", weight, "numbers from 0 up"));
+            return Err(out_of_range("class_weights", weight, "numbers, each 0 or more"));
         }
         if weights.iter().all(|&w| w == 0.0) {
-            let what = "all classes weigh 0: there is nothing to learn";
-            return Err(Error::argument("`config.class_weights`", what).expected("a weight above 0"));
+            let what = "the weight of every class is 0, so there is nothing to learn";
+            return Err(
+                Error::argument("`config.class_weights`", what).expected("at least one weight above 0")
+            );
         }
         if self.nesterov && self.optimizer != OptimizerKind::Sgd {
-            return Err(Error::argument("`config.nesterov`", "is a momentum of sgd, not of this optimiser")
-                .help("leave it away, or add `config.optimizer = sgd`"));
+            return Err(Error::argument("`config.nesterov`", "works only with sgd")
+                .help("omit it, or add `config.optimizer = sgd`"));
         }
         self.schedule().map(|_| ())
     }
