@@ -63,7 +63,7 @@ fn race(
         let device = match Device::cpu_with(&options) {
             Ok(device) => device,
             Err(error) => {
-                println!("{rung:22} passed over: {error}");
+                println!("{rung:22} skipped: {error}");
                 continue;
             }
         };

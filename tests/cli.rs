@@ -167,7 +167,7 @@ fn unknown_names_are_answered_with_the_known_ones() {
         (&["train", "lenet5", "--data", "sample", "--scheduler", "linear"], "onecycle"),
         (&["summary", "resnet"], "minivgg"),
         (&["bench", "step", "--input", "28x28", "lenet5"], "CxHxW"),
-        (&["eval", "nowhere.safetensors"], "no such run"),
+        (&["eval", "nowhere.safetensors"], "no run or file"),
         (&["train", "lenet5", "--data", "sample", "--device", "gpu"], "cuda:N"),
         (&["doctor", "--device", "cuda:99"], "--device cpu"),
         (&["train", "lenet5", "--loss", "crossentropy"], "cross_entropy"),

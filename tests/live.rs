@@ -235,7 +235,7 @@ fn a_run_is_followed_paused_resumed_and_stopped() {
     resumed.interrupt();
     events.state("stopped");
     let (code, said) = resumed.end();
-    assert!(code == 130 && said.matches("paused from the page").count() == 1, "{code} {said}");
+    assert!(code == 130 && said.matches("paused on the page").count() == 1, "{code} {said}");
 }
 
 /// A stop from the page is none of the two Ctrl-C that end a run without saving it.
@@ -247,7 +247,7 @@ fn ctrl_c_after_a_stop_from_the_page_still_saves() {
     run.post("stop");
     run.interrupt();
     let (code, said) = run.end();
-    let told = ["as asked on the page", "once more to stop at once", "stopped; go on with"];
+    let told = ["as requested on the page", "once more to stop at once", "stopped; go on with"];
     assert!(code == 130 && told.iter().all(|line| said.contains(line)), "{code} {said}");
 }
 

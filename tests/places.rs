@@ -55,7 +55,7 @@ fn names_only(root: &Path, printed: &[(&str, String)]) {
         let says = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
         if file.file_name().unwrap() == "config.toml" {
             let text = text(&bytes);
-            assert!(text.starts_with("# ") && text.contains("not for sharing"), "{}: {text}", file.display());
+            assert!(text.starts_with("# ") && text.contains("Do not share"), "{}: {text}", file.display());
         } else {
             assert!(!says, "{} says where the files lie", file.display());
             artefacts += 1;

@@ -256,7 +256,7 @@ mod command {
         assert_eq!(runs.len(), 3, "{text}");
         let again = said(&parts);
         assert!(
-            again.contains("measured before, with device auto")
+            again.contains("already measured on device auto")
                 && again.ends_with(&text[text.find("\nrun folders").unwrap()..])
         );
 
@@ -284,7 +284,7 @@ mod command {
             .unwrap();
         let message = String::from_utf8(resumed.stderr).unwrap();
         assert!(
-            !resumed.status.success() && message.contains("it holds runs") && message.contains("second"),
+            !resumed.status.success() && message.contains("it contains runs") && message.contains("second"),
             "{message}"
         );
     }

@@ -143,14 +143,14 @@ pub fn report(
     let x = trained.see(&mut image, mask.as_mut())?;
     let totals = summary(&*trained.blueprint()?, name, trained.image).map_err(|stopped| stopped.error)?;
     let graph = graph(&*trained.blueprint()?, name, trained.image)?;
-    say("watching every layer");
+    say("computing every layer's output");
     let (y, layers) = layers::layers(&*trained.model, name, &x, &totals, &graph)?;
     let masks = trained.network.loss.takes_masks();
     let probabilities = match masks {
         true => None,
         false => Some(trained.network.loss.probabilities(&y)?.to_f64()?),
     };
-    say("asking what the answer rests on");
+    say("computing which pixels the prediction depends on");
     let goals = match &probabilities {
         Some(probabilities) => attribution::goals(probabilities, |class| trained.class_name(class)),
         None => vec![(Goal::Mask, "mask".to_owned())],
@@ -158,7 +158,7 @@ pub fn report(
     let attribution = attribution::attribution(&*trained.model, name, &x, totals.flops, &goals)?;
     let trained_weights = !matches!(weights, Weights::Drawn { .. }) && trained.has_images();
     if trained_weights {
-        say("asking about validation images");
+        say("predicting validation images");
     }
     Ok(Report {
         receptive: env!("CARGO_PKG_VERSION"),

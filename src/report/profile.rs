@@ -52,7 +52,7 @@ fn write(profiler: Profiler, file: &Path, title: &str) -> Result<Profile> {
     let device = profiler.device().clone();
     let mut profile = profiler.finish();
     if profile.events.is_empty() {
-        return Err(Error::argument("profile", "no training step ran, so there is nothing to write"));
+        return Err(Error::argument("profile", "no training step ran, so there is no profile to write"));
     }
     profile.measure_roof(&device)?;
     profile.write(file, title)?;

@@ -74,8 +74,8 @@ pub fn find(id: &str) -> Result<&'static Experiment> {
         Error::new(ErrorKind::Missing, "reproduce", format!("there is no experiment `{id}`"))
             .expected(ids.join(", "))
             .help(match similar(id, &ids).first() {
-                Some(like) => format!("did you mean {like}? what each is: `EXPERIMENTS`"),
-                None => "what each is: `EXPERIMENTS`".to_owned(),
+                Some(like) => format!("did you mean {like}? For a list, see `EXPERIMENTS`"),
+                None => "for a list, see `EXPERIMENTS`".to_owned(),
             })
     })
 }

@@ -28,7 +28,9 @@ impl Figure {
                 };
                 format!("the {score} of the last weights on the {images} images")
             }
-            Measure::AllObject => format!("the {score} of calling every pixel of the test images the object"),
+            Measure::AllObject => {
+                format!("the {score} of predicting the object at every pixel of the test images")
+            }
         }
     }
 }

@@ -143,7 +143,7 @@ pub fn run<'a, C: Callback + 'a>(
         let result = read(&file)?;
         if let Some(SeedResult { device, .. }) = &result {
             let path = folder.display();
-            say(&format!("measured before, with device {device}; to measure it again, remove {path}"));
+            say(&format!("already measured on device {device}; to measure it again, delete {path}"));
         }
         Ok(result)
     };
@@ -191,14 +191,14 @@ pub(super) fn read(file: &Path) -> Result<Option<SeedResult>> {
         Err(e) => return Err(Error::io(file, "read", e)),
     };
     let broken =
-        |e| Error::format(file.display(), format!("is not a result: {e}")).help("remove it to measure again");
+        |e| Error::format(file.display(), format!("is not a result: {e}")).help("delete it to measure again");
     let result: SeedResult = serde_json::from_str(&text).map_err(broken)?;
     Ok(Some(SeedResult { folder: file.parent().map(Path::to_owned).unwrap_or_default(), ..result }))
 }
 
 /// Creates the experiment's folder and keeps other processes out of it until the returned file is dropped.
 fn alone(folder: &Path) -> Result<File> {
-    fs::create_dir_all(folder).map_err(|e| Error::io(folder, "make the folder", e))?;
+    fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create the folder", e))?;
     let lock = File::open(folder).map_err(|e| Error::io(folder, "open", e))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
@@ -223,7 +223,7 @@ fn open(path: &Path, config: &RunConfig) -> Result<RunDir> {
             path.display().to_string(),
             format!("was made with other settings: {}", differing(&found, config).join(", ")),
         )
-        .help("give the same settings, remove the folder, or choose another with `Options.out`"));
+        .help("use the same settings, delete the folder, or choose another folder with `Options.out`"));
     }
     Ok(dir)
 }
@@ -241,7 +241,7 @@ fn differing(found: &RunConfig, config: &RunConfig) -> Vec<String> {
     let names: BTreeSet<&String> = found.keys().chain(config.keys()).collect();
     let both = names.into_iter().map(|name| (name, said(found.get(name)), said(config.get(name))));
     both.filter(|(_, was, is)| was != is)
-        .map(|(name, was, is)| format!("{name} was {was}, not {is}"))
+        .map(|(name, was, is)| format!("{name} was {was} and is now {is}"))
         .collect()
 }
 

@@ -47,7 +47,7 @@ impl Arguments {
             }
             if !argument.starts_with("--") {
                 if !found.filter.is_empty() {
-                    return Err(Error::argument(argument, "is a second filter")
+                    return Err(Error::argument(argument, "is a second filter, but only one is allowed")
                         .help("quote a filter of two words: cargo bench --bench ladder -- 'conv2d vgg11'"));
                 }
                 found.filter = argument;
@@ -110,7 +110,7 @@ impl Arguments {
 }
 
 fn not_a_number(flag: &str, text: &str) -> Error {
-    Error::argument(flag, format!("`{text}` is no number")).help(format!("{flag} 2"))
+    Error::argument(flag, format!("`{text}` is not a number")).help(format!("{flag} 2"))
 }
 
 /// Refuses a debug build; `command` is the command to use instead.
@@ -119,7 +119,9 @@ fn not_a_number(flag: &str, text: &str) -> Error {
 /// This is a debug build.
 pub fn release_build(command: &str) -> Result<()> {
     if cfg!(debug_assertions) {
-        return Err(Error::argument("bench", "this is a debug build: its times mean nothing").help(command));
+        return Err(
+            Error::argument("bench", "this is a debug build, whose times are not meaningful").help(command)
+        );
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ pub fn checked_cuda_with(options: CudaOptions) -> Option<Device> {
         Ok(device) => Some(device),
         Err(error) if std::env::var("RECEPTIVE_REQUIRE_CUDA").is_ok_and(|v| v == "1") => panic!("{error}"),
         Err(error) => {
-            eprintln!("passed over: {error}");
+            eprintln!("skipped: {error}");
             None
         }
     }

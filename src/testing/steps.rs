@@ -150,7 +150,7 @@ impl StepBench {
                 memory.capture(step).map(Some)
             }
             (None, GraphMode::On) => {
-                Err(Error::argument("`GraphMode::On`", "is not possible: the device is no GPU")
+                Err(Error::argument("`GraphMode::On`", "is not possible: the device is not a GPU")
                     .help("`GraphMode::Auto` uses a graph where it can"))
             }
             _ => Ok(None),

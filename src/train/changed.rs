@@ -18,18 +18,19 @@ pub fn longer(folder: RunDir, config: RunConfig, epochs: usize) -> Result<(RunDi
     let refused = |what: String| Error::argument("`config.epochs`", what);
     if epochs < config.epochs {
         let had = config.epochs;
-        return Err(
-            refused(format!("{epochs} are fewer than the run's {had}")).expected(format!("more than {had}"))
-        );
+        return Err(refused(format!("{epochs} epochs are fewer than the run's {had}"))
+            .expected(format!("more than {had}")));
     }
     if let Some(steps) = config.max_steps {
-        let what = format!("the run ends after {steps} steps, however many epochs it has");
+        let what = format!("the run ends after {steps} steps, for any number of epochs");
         return Err(refused(what).help("start a new run"));
     }
     if config.schedule()?.depends_on_length() {
-        let what = format!("`{}` plans its rates over the whole run", config.scheduler);
-        return Err(refused(format!("{what}: with {epochs} epochs all rates so far would have been others"))
-            .help(format!("start a new run of {epochs} epochs")));
+        let what = format!("the learning rates of `{}` depend on the length of the run", config.scheduler);
+        return Err(refused(format!(
+            "{what}: with {epochs} epochs, all earlier rates would have been different"
+        ))
+        .help(format!("start a new run of {epochs} epochs")));
     }
     let checkpoint = folder.checkpoint();
     if checkpoint.exists() {
@@ -42,7 +43,7 @@ pub fn longer(folder: RunDir, config: RunConfig, epochs: usize) -> Result<(RunDi
                 }
                 None => refused(ended),
             }
-            .help("with more epochs it would have ended there, too: start a new run"));
+            .help("with more epochs it would also have ended there: start a new run"));
         }
         if state.finished {
             // Reopen before writing the settings. A run killed between the two is at its old end, and resuming finishes

@@ -77,7 +77,12 @@ impl Checkpoint {
                 "model" => 0,
                 "optim" => 1,
                 "best" => 2,
-                _ => return Err(Error::format(path.display(), format!("holds an unknown tensor `{name}`"))),
+                _ => {
+                    return Err(Error::format(
+                        path.display(),
+                        format!("contains an unknown tensor `{name}`"),
+                    ));
+                }
             };
             parts[part].insert(rest.to_owned(), tensor);
         }
@@ -105,5 +110,5 @@ impl Checkpoint {
 
 fn position(file: &TensorFile, path: &Path) -> Result<Position> {
     let position = file.metadata.get(POSITION).and_then(|text| serde_json::from_str(text).ok());
-    position.ok_or_else(|| Error::format(path.display(), "is not a checkpoint of a run"))
+    position.ok_or_else(|| Error::format(path.display(), "is not the checkpoint of a run"))
 }

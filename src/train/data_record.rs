@@ -72,8 +72,8 @@ impl SplitFingerprints {
         lines.extend(self.val.changes(&now.val, "val", names));
         match (&self.test, &now.test) {
             (Some(before), Some(now)) => lines.extend(before.changes(now, "test", names)),
-            (Some(before), None) => lines.push(format!("test: its {} images are gone", before.images())),
-            (None, Some(now)) => lines.push(format!("test: {} images, there were none", now.images())),
+            (Some(before), None) => lines.push(format!("test: no images now, {} before", before.images())),
+            (None, Some(now)) => lines.push(format!("test: {} images now, none before", now.images())),
             (None, None) => {}
         }
         lines
@@ -115,8 +115,8 @@ impl DataRecord {
             Err(e) => return Err(Error::io(&file, "read", e)),
         };
         let broken = |why: String| {
-            Error::format(file.display(), format!("is no record of a run's data: {why}"))
-                .help("restore the file; without it the run takes what it needs from its data set")
+            Error::format(file.display(), format!("is not the record of a run's data: {why}"))
+                .help("restore the file, or delete it: the run then reads the facts from its data set")
         };
         let record: DataRecord = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
         if record.format != FORMAT {
@@ -124,7 +124,7 @@ impl DataRecord {
         }
         match record.pipeline.output(record.size) {
             Ok(input) if input == record.input && !record.classes.is_empty() => Ok(Some(record)),
-            Ok(_) => Err(broken("its sizes disagree".to_owned())),
+            Ok(_) => Err(broken("its sizes contradict each other".to_owned())),
             Err(e) => Err(e.with("in", file.display())),
         }
     }
@@ -151,7 +151,7 @@ impl DataRecord {
     /// Images that were added, removed, changed or moved to another class; a network input of another size.
     pub fn checked(self, now: DataRecord) -> Result<DataRecord> {
         if now.input != self.input {
-            return Err(Error::shape(&*self.data, "the images have another size than those of training")
+            return Err(Error::shape(&*self.data, "the images' size differs from the size in training")
                 .with("now", format_args!("{:?}", now.input))
                 .with("in training", format_args!("{:?}", self.input)));
         }
@@ -164,7 +164,7 @@ impl DataRecord {
         }
         Err(Error::new(ErrorKind::Argument, &*self.data, "the data changed since training started")
             .with("changes:", listed(&changes, LISTED, "; "))
-            .help("put the data back, or go on with them as they are: `RunDir::accept_changed_data`"))
+            .help("restore the data, or continue with the changed data: `RunDir::accept_changed_data`"))
     }
 
     /// The facts about the set, for evaluation when its images are not available.
@@ -192,12 +192,12 @@ impl DataRecord {
         if alike {
             return Ok(());
         }
-        let help = "name the folders as they were, or train on these data";
-        Err(Error::argument(&*splits.name, "its classes are not those the network was trained on")
+        let help = "give the folders their old names, or train on these data";
+        Err(Error::argument(&*splits.name, "its classes differ from those that the network was trained on")
             .with("classes:", listed(now, NAMED, ", "))
-            .expected(format!("those of training: {}", listed(&self.classes, NAMED, ", ")))
+            .expected(format!("the classes of training: {}", listed(&self.classes, NAMED, ", ")))
             .help(match self.renamed(now).filter(|_| self.named && splits.named) {
-                Some((now, before)) => format!("is `{now}` what was `{before}`? {help}"),
+                Some((now, before)) => format!("was `{now}` called `{before}` in training? {help}"),
                 None => help.to_owned(),
             }))
     }

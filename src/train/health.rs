@@ -59,7 +59,7 @@ impl HealthRecorder {
     /// An `every` of 0; a `health.jsonl` that cannot be read or cut.
     pub fn new(folder: &RunDir, every: u64, images: Tensor, done: u64) -> Result<HealthRecorder> {
         if every == 0 {
-            return Err(Error::argument("health", "0 steps from sample to sample").expected("1 or more"));
+            return Err(Error::argument("health", "0 is out of range").expected("1 or more"));
         }
         let file = folder.health();
         let bytes = cut(&file, done)?;
@@ -79,9 +79,9 @@ impl HealthRecorder {
         let refused = |e| Error::io(&self.file, "write", e);
         let mut file = OpenOptions::new().create(true).append(true).open(&self.file).map_err(refused)?;
         if file.metadata().map_err(refused)?.len() != self.bytes {
-            let what = "was removed or changed while the run was writing to it";
+            let what = "was deleted or changed while the run was writing to it";
             return Err(Error::new(ErrorKind::Missing, self.file.display().to_string(), what)
-                .help("put the file or its folder back and resume, or start a new run"));
+                .help("restore the file or its folder and resume the run, or start a new run"));
         }
         file.write_all(line.as_bytes()).map_err(refused)?;
         self.bytes += line.len() as u64;

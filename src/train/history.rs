@@ -81,9 +81,9 @@ impl Metrics {
         if is_at(self.file.get_ref(), &self.path) {
             return Ok(());
         }
-        let what = "was removed or replaced while the run was writing to it";
+        let what = "was deleted or replaced while the run was writing to it";
         Err(Error::new(ErrorKind::Missing, self.path.display().to_string(), what)
-            .help("put the file or its folder back and resume, or start a new run"))
+            .help("restore the file or its folder and resume the run, or start a new run"))
     }
 }
 
@@ -107,6 +107,6 @@ pub(super) fn check_length(metrics: &Path, length: u64, recorded: u64) -> Result
     if length >= recorded {
         return Ok(());
     }
-    let what = format!("holds {length} bytes, but the checkpoint was made when it held {recorded}");
-    Err(Error::format(metrics.display(), what).help("the file was cut; restore it, or start a new run"))
+    let what = format!("has {length} bytes, but it had {recorded} when the checkpoint was made");
+    Err(Error::format(metrics.display(), what).help("the file was shortened: restore it, or start a new run"))
 }

@@ -73,7 +73,7 @@ impl Tally {
             return output.detach().argmax(Some(1), false);
         }
         if output.meta() != targets.meta() {
-            return Err(Error::shape("metrics", "the output is not of the masks' shape")
+            return Err(Error::shape("metrics", "the output and the masks differ in shape or dtype")
                 .with("output", format_args!("{} {}", output.shape(), output.dtype()))
                 .with("masks", format_args!("{} {}", targets.shape(), targets.dtype())));
         }

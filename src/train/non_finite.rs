@@ -14,8 +14,10 @@ pub(super) fn explain(cx: Ctx, model: &dyn Module, images: &Tensor, loss: f64, s
 
 /// The same error for a replayed step. The weights have changed since, so the forward pass cannot be repeated.
 pub(super) fn replayed(loss: f64, step: u64) -> Error {
-    error(loss, step)
-        .with("first not finite:", "unknown, the weights have gone on since; `GraphMode::Off` finds it")
+    error(loss, step).with(
+        "first not finite:",
+        "unknown, because the weights have changed since; train with `GraphMode::Off` to find it",
+    )
 }
 
 fn error(loss: f64, step: u64) -> Error {
@@ -29,7 +31,7 @@ fn first_place(cx: Ctx, model: &dyn Module, images: &Tensor, step: u64) -> Resul
     }
     for (name, param) in model.params() {
         if !finite(param.value()?)? {
-            let since = if step == 0 { "from the start" } else { "after the step before" };
+            let since = if step == 0 { "before the first step" } else { "after the previous step" };
             return Ok(format!("parameter {name}, {since}"));
         }
     }

@@ -189,12 +189,15 @@ pub(super) fn keep_settings(folder: &Path, settings: &str, lock: &File) -> Resul
     }
     let (what, help) = if path.exists() {
         (
-            "was replaced while the run was going on",
-            "put the run's own settings back and resume it from its last checkpoint",
+            "was replaced while the run was training",
+            "restore the run's own file, and resume the run from its last checkpoint",
         )
     } else {
         write_atomically(&path, settings.as_bytes())?;
-        ("was removed while the run was going on", "it is put back: resume the run from its last checkpoint")
+        (
+            "was deleted while the run was training",
+            "the file has been restored: resume the run from its last checkpoint",
+        )
     };
     Err(Error::new(ErrorKind::Missing, path.display().to_string(), what).help(help))
 }

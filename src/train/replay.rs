@@ -111,9 +111,9 @@ impl Trainer<'_> {
         let observed = device.as_ref().is_some_and(Device::is_observed);
         let cuda = device.and_then(|device| device.as_cuda().cloned());
         let obstacle = match (&cuda, self.config.accumulate) {
-            (None, _) => Some("the device is no GPU"),
+            (None, _) => Some("the device is not a GPU"),
             // A replay can only be timed as a whole, not op by op.
-            (Some(_), _) if observed => Some("its ops are profiled one by one"),
+            (Some(_), _) if observed => Some("the ops are profiled one by one"),
             (_, 2..) => Some("gradients are accumulated over several batches"),
             _ => None,
         };

@@ -59,7 +59,7 @@ impl RunDir {
     /// Starts a run: creates the folder and writes its configuration.
     ///
     /// # Errors
-    /// A folder that already holds a run, or that cannot be written.
+    /// A folder that already contains a run, or that cannot be written.
     pub fn create(path: &Path, config: &RunConfig) -> Result<RunDir> {
         // A failed start deletes its folder, possibly while this start waits for its lock. Then this start creates the
         // folder again.
@@ -68,13 +68,14 @@ impl RunDir {
                 return Ok(folder);
             }
         }
-        let what = "other starts make this folder and take it back all the time";
-        Err(Error::new(ErrorKind::Io, path.display().to_string(), what).help("try again when they are done"))
+        let what = "other processes keep creating and deleting this folder";
+        Err(Error::new(ErrorKind::Io, path.display().to_string(), what)
+            .help("try again when they have ended"))
     }
 
     /// `None`: another start deleted the folder in the meantime.
     fn try_create(path: &Path, config: &RunConfig) -> Result<Option<RunDir>> {
-        let refused = |e| Error::io(path, "make the run folder", e);
+        let refused = |e| Error::io(path, "create the run folder", e);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(refused)?;
         }
@@ -96,8 +97,8 @@ impl RunDir {
         }
         let file = path.join("config.toml");
         if file.exists() {
-            return Err(Error::argument(path.display().to_string(), "already holds a run").help(format!(
-                "go on with it: `RunDir::open({})`   or choose another folder with `RunDir::create`",
+            return Err(Error::argument(path.display().to_string(), "already contains a run").help(format!(
+                "continue it with `RunDir::open({})`   or choose another folder with `RunDir::create`",
                 path.display()
             )));
         }
@@ -126,8 +127,8 @@ impl RunDir {
             match e.kind() {
                 std::io::ErrorKind::NotFound => {
                     let help = match runs_in(path).as_slice() {
-                        [] => "a run folder is what `receptive train` printed as its output".to_owned(),
-                        runs => format!("it holds runs: name one of {}", runs.join(", ")),
+                        [] => "`receptive train` prints the path of its run folder".to_owned(),
+                        runs => format!("it contains runs: use one of {}", runs.join(", ")),
                     };
                     Error::new(ErrorKind::Missing, path.display().to_string(), what).help(help)
                 }
@@ -165,7 +166,7 @@ impl RunDir {
             Err(fs::TryLockError::WouldBlock) => {
                 let what = "another process is training in this folder";
                 Err(Error::new(ErrorKind::Io, path.display().to_string(), what)
-                    .help("wait for it, or choose another folder with `RunDir::create`"))
+                    .help("wait until it ends, or choose another folder with `RunDir::create`"))
             }
             Err(fs::TryLockError::Error(e)) => Err(Error::io(&file, "lock", e)),
         }
@@ -216,10 +217,9 @@ impl RunDir {
         if !weights && Self::history(&self.path)?.len() <= 2 {
             return Ok(());
         }
-        let what = "holds results, but no checkpoint.safetensors to go on from";
-        Err(Error::new(ErrorKind::Missing, self.path.display().to_string(), what).help(
-            "put it back, or start a new run: its weights can be the first, `config.init = best.safetensors`",
-        ))
+        let what = "contains results, but no checkpoint.safetensors to continue from";
+        Err(Error::new(ErrorKind::Missing, self.path.display().to_string(), what)
+            .help("restore it, or start a new run from its weights: `config.init = best.safetensors`"))
     }
 
     /// Records that a step has been done, so that the folder is not deleted any more.
@@ -256,7 +256,7 @@ impl RunDir {
     pub fn finish(&self, device: &Device) -> Result<()> {
         keep_settings(&self.path, &self.settings, &self.lock)?;
         let metrics = self.path.join("metrics.jsonl");
-        let bytes = metrics.metadata().map_err(|e| Error::io(&metrics, "look at", e))?.len();
+        let bytes = metrics.metadata().map_err(|e| Error::io(&metrics, "examine", e))?.len();
         Checkpoint::finish(&self.checkpoint(), device, true, bytes)
     }
 

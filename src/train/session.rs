@@ -47,12 +47,12 @@ pub fn train<'a>(
         if trainer.state.finished {
             let outcome = trainer.outcome();
             say(&format!(
-                "{path} is finished: best validation {}; more `config.epochs` train it longer",
+                "{path} is finished: best validation {}; to train it longer, use more `config.epochs`",
                 outcome.best
             ));
             return Ok(Done { outcome, train_images: setup.train.len(), test: None });
         }
-        say(&format!("going on with {path} after step {step}"));
+        say(&format!("continuing {path} after step {step}"));
     } else {
         folder.check_unbegun()?;
         setup.load_init()?.iter().for_each(|line| say(&format!("`config.init`: {line}")));
@@ -86,14 +86,14 @@ pub fn train<'a>(
     let path = folder.path().display();
     // Nothing is lost: resuming repeats what comes after the last epoch.
     let unfinished = |error: Error| {
-        error.with("the training is complete; to test it:", format_args!("`RunDir::open({path})`"))
+        error.with("the training is complete; to test it, run", format_args!("`RunDir::open({path})`"))
     };
     let ended = trainer.state.epoch;
     if let (true, Some(epochs), true) = (outcome.finished, config.early_stop, ended < config.epochs) {
         say(&format!("ended early: {epochs} epochs without a better score"));
     }
     if RunDir::history(folder.path())?.last().is_some_and(|last| !last.loss.is_finite()) {
-        say("the validation loss is no number: the run has diverged, a lower `config.lr` may help");
+        say("the validation loss is NaN or infinite: the run has diverged; a lower `config.lr` may help");
     }
     let test = if outcome.finished { test(&setup).map_err(unfinished)? } else { None };
     if outcome.finished {
@@ -114,8 +114,8 @@ fn diverged(error: Error, folder: &RunDir, step: u64) -> Error {
     }
     let path = folder.path().display();
     let left = match folder.checkpoint().exists() {
-        true => format!("the last checkpoint is in {path}; its weights may be too large already"),
-        false => format!("there is no checkpoint yet; what was recorded is in {path}"),
+        true => format!("the last checkpoint is in {path}; its weights may already be too large"),
+        false => format!("there is no checkpoint yet; the recorded metrics are in {path}"),
     };
     error.with("left:", left)
 }

@@ -99,7 +99,7 @@ impl Setup {
         let Fitted { weights, mut notes } = Fitted::read(model, path, &self.device)?;
         for (name, tensor) in &weights {
             if !finite(tensor)? {
-                notes.push(format!("`{name}` holds NaN or infinite numbers"));
+                notes.push(format!("`{name}` contains NaN or infinite numbers"));
             }
         }
         if self.config.init_partial {
@@ -141,8 +141,8 @@ impl Setup {
         let loader = Loader::new(some, self.loader_options(n, &self.pipelines.1))?;
         let batch = loader.epoch(0, 0)?.next().transpose()?;
         batch.map(|batch| batch.images).ok_or_else(|| {
-            Error::argument("`config.health`", "there are no validation images to look at")
-                .help("`config.health = 0` takes no samples")
+            Error::argument("`config.health`", "there are no validation images to sample")
+                .help("to take no samples, use `config.health = 0`")
         })
     }
 
@@ -189,7 +189,7 @@ impl Setup {
         let layers = if norms == 1 { "norm layer" } else { "norm layers" };
         let statistics = match norms {
             0 => String::new(),
-            _ => format!("; {norms} {layers} keep their running statistics and normalise by them"),
+            _ => format!("; {norms} {layers} keep their running statistics and normalise with them"),
         };
         let names = self.config.freeze.join(", ");
         (!names.is_empty()).then(|| format!("frozen: {names}: {weights} parameters{statistics}"))
@@ -261,10 +261,13 @@ pub(super) fn build(
     if network.loss.takes_masks() && classes != least {
         return Err(Error::argument(
             "`config.classes`",
-            format!("{classes} outputs have no masks to learn from"),
+            format!("{classes} outputs do not fit the data set's masks"),
         )
-        .expected(format!("{least}: {} masks an object and its background", config.data))
-        .help("leave it away"));
+        .expected(format!(
+            "{least}, because the masks of {} separate one object from its background",
+            config.data
+        ))
+        .help("omit it"));
     }
     network.build(&ModelConfig { input: image, classes, width: config.width })
 }
@@ -279,9 +282,9 @@ pub(super) fn criterion(
     let criterion = Criterion::from(network.loss).label_smoothing(config.label_smoothing)?;
     let Some(weights) = &config.class_weights else { return Ok(criterion) };
     if weights.len() != outputs && !network.loss.takes_masks() {
-        let what = format!("{} weights for {outputs} classes", weights.len());
+        let what = format!("{} weights were given for {outputs} classes", weights.len());
         return Err(Error::argument("`config.class_weights`", what)
-            .expected("one weight a class, in the classes' order"));
+            .expected("one weight per class, in the classes' order"));
     }
     let weights: Vec<f32> = weights.iter().map(|&w| w as f32).collect();
     criterion.class_weights(Tensor::from_slice(device, &weights, &[weights.len()])?)
@@ -298,8 +301,8 @@ pub(super) fn elsewhere(error: Error, config: &RunConfig, trained: bool) -> Erro
     if !trained || Path::new(&config.data).exists() || catalog::known(&config.data).is_some() {
         return error;
     }
-    Error::new(ErrorKind::Missing, &*config.data, "the images that the run learnt from are not there")
-        .help("if they were moved, name their new place: `config.data = FOLDER`")
+    Error::new(ErrorKind::Missing, &*config.data, "the images that the run was trained on are missing")
+        .help("if they were moved, give their new folder: `config.data = FOLDER`")
 }
 
 /// Takes the same fraction of each split, and of each class in it.
@@ -343,8 +346,11 @@ fn freeze(model: &dyn Module, names: &[String], statistics: bool) -> Result<()> 
         all.for_each(|(_, param)| param.freeze(true));
     }
     if model.trainable()?.is_empty() {
-        return Err(Error::argument("`config.freeze`", "nothing is left to train")
-            .help("leave a layer free, say the last"));
+        return Err(Error::argument(
+            "`config.freeze`",
+            "all layers are frozen, so there is nothing to train",
+        )
+        .help("leave a layer unfrozen, for example the last"));
     }
     Ok(())
 }

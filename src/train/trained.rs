@@ -124,7 +124,7 @@ impl Trained {
         let Fitted { weights, notes } = weights(&**model, path, device)?;
         model.load_state_dict(&weights).map_err(|e| {
             let (path, name, outputs) = (path.display(), &network.name, self.outputs());
-            e.help(format!("is {path} of a {name} for {c}x{h}x{w} images and {outputs} classes?"))
+            e.help(format!("check that {path} is for a {name} with {c}x{h}x{w} images and {outputs} classes"))
         })?;
         Ok(Trained { notes, ..self })
     }
@@ -172,13 +172,17 @@ impl Trained {
     /// Opened without images; a set without test images.
     pub fn split(&self, split: Split) -> Result<&Arc<dyn Dataset>> {
         let splits = self.splits.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::Missing, &*self.config.data, "was opened without its images")
+            Error::new(
+                ErrorKind::Missing,
+                &*self.config.data,
+                "the network was opened without the images of its data set",
+            )
         })?;
         Ok(match split {
             Split::Train => &splits.train,
             Split::Val => &splits.val,
             Split::Test if splits.test.is_none() && !splits.val_is_test => {
-                let what = "has no test images; `Split::Val` are those that judged while training";
+                let what = "has no test images; use the validation images: `Split::Val`";
                 return Err(Error::new(ErrorKind::Missing, &*splits.name, what));
             }
             Split::Test => splits.test.as_ref().unwrap_or(&splits.val),
@@ -299,7 +303,7 @@ fn configuration(options: TrainedOptions, recorded: bool) -> Result<RunConfig> {
         return Err(Error::new(
             ErrorKind::Missing,
             path.display().to_string(),
-            "there is no such run or file",
+            "there is no run or file with this name",
         )
         .expected("a run folder of `receptive train`, or a safetensors file of weights"));
     }
@@ -326,11 +330,11 @@ fn of_run(options: &TrainedOptions, recorded: bool) -> Result<RunConfig> {
     let other = |network: &&Network| (&network.name, &network.arch) != (&run.model, &run.arch);
     if let Some(network) = options.network.as_ref().filter(other) {
         let what = match network.name == run.model {
-            true => format!("this run trained another {} than this arch file's", run.model),
+            true => format!("this run trained a {} with other layers than this arch file", run.model),
             false => format!("this run trained {}, not {}", run.model, network.name),
         };
         return Err(Error::argument(options.path.display().to_string(), what)
-            .help("leave `TrainedOptions.network` away: a run folder knows its network"));
+            .help("omit `TrainedOptions.network`: the run folder contains its network"));
     }
     // A run stores the whole path of a data folder.
     let whole = |data: &String| match Path::new(data).is_dir() {
@@ -352,7 +356,7 @@ fn of_run(options: &TrainedOptions, recorded: bool) -> Result<RunConfig> {
 fn of_file(options: &TrainedOptions) -> Result<RunConfig> {
     let network = options.network.as_ref().ok_or_else(|| {
         let path = options.path.display().to_string();
-        Error::new(ErrorKind::Missing, path, "a weights file does not say its model")
+        Error::new(ErrorKind::Missing, path, "a weights file does not contain its model's name")
             .help("add `TrainedOptions.network` (and `TrainedOptions.data`), or give the run folder")
     })?;
     let data = options.data.as_deref().unwrap_or(&network.recipe.data);
@@ -369,15 +373,15 @@ fn weights(model: &dyn Module, path: &Path, device: &Device) -> Result<Fitted> {
     if best.exists() {
         let read = Fitted::read(model, &best, device);
         let damaged = |e: Error| match e.kind() == ErrorKind::Format && checkpoint.exists() {
-            true => e.help("delete the file: the best weights are in the checkpoint, too"),
+            true => e.help("delete the file: the checkpoint also contains the best weights"),
             false => e,
         };
         return read.map_err(damaged);
     }
     if !checkpoint.exists() {
-        return Err(Error::new(ErrorKind::Missing, path.display().to_string(), "holds no weights yet")
+        return Err(Error::new(ErrorKind::Missing, path.display().to_string(), "contains no weights yet")
             .expected("best.safetensors or checkpoint.safetensors")
-            .help(format!("go on with it: `RunDir::open({})`", path.display())));
+            .help(format!("continue it with `RunDir::open({})`", path.display())));
     }
     let checkpoint = Checkpoint::load(&checkpoint, device)?;
     let weights = checkpoint.state.best.map_or(checkpoint.weights, |best| best.weights);

@@ -55,7 +55,7 @@ impl Fitted {
         });
         if !extra.is_empty() {
             let some = listed(extra.iter().map(|(name, dtype)| format!("{name} ({dtype})")));
-            notes.push(format!("skipped what the network does not need: {some}"));
+            notes.push(format!("skipped tensors that the network does not need: {some}"));
         }
         Ok(Fitted { weights: file.tensors, notes })
     }
@@ -66,10 +66,10 @@ pub fn nothing_fits(model: &dyn Module, weights: &BTreeMap<String, Tensor>, path
     let shown = |(name, dims): (String, &[usize])| format!("{name} {dims:?}");
     let ours = listed(model.params().into_iter().map(|(name, p)| shown((name, p.dims()))));
     let theirs = listed(weights.iter().map(|(name, t)| shown((name.clone(), t.dims()))));
-    Error::format(path.display(), "no tensor fits the network by name and shape")
+    Error::format(path.display(), "no tensor matches the network in name and shape")
         .with("the file has", theirs)
         .with("the network has", ours)
-        .help("rename the file's tensors to the network's names, and save it again")
+        .help("rename the file's tensors to the network's names, and save the file again")
 }
 
 /// The first few names; the rest are counted.
@@ -118,9 +118,9 @@ impl Change {
         match (removed.is_empty(), added.is_empty()) {
             (true, true) => None,
             (false, true) => Some(format!("removed the prefix `{removed}` from the file's names")),
-            (true, false) => Some(format!("put the prefix `{added}` before the file's names")),
+            (true, false) => Some(format!("added the prefix `{added}` to the file's names")),
             (false, false) => {
-                Some(format!("put the prefix `{added}` in place of `{removed}` in the file's names"))
+                Some(format!("replaced the prefix `{removed}` by `{added}` in the file's names"))
             }
         }
     }

@@ -30,7 +30,7 @@ fn simultaneous_starts_never_share_a_folder() {
         assert_eq!(ended.iter().filter(|output| output.status.success()).count(), 1, "{ended:?}");
         for output in ended.iter().filter(|output| !output.status.success()) {
             let message = String::from_utf8_lossy(&output.stderr);
-            assert!(message.contains("already holds a run"), "{message}");
+            assert!(message.contains("already contains a run"), "{message}");
         }
         assert_eq!(metrics(&run).len(), 2 + 2 + 1);
     }
@@ -48,7 +48,8 @@ fn simultaneous_starts_that_fail_say_why() {
         for child in started {
             let output = child.wait_with_output().unwrap();
             let message = String::from_utf8_lossy(&output.stderr);
-            let known = ["nothing is left to train", "already holds a run", "another process is training"];
+            let known =
+                ["there is nothing to train", "already contains a run", "another process is training"];
             assert!(!output.status.success() && known.iter().any(|k| message.contains(k)), "{message}");
         }
         // Nothing of a run is left; an empty folder may be, where its maker found the run of another in it.

@@ -62,9 +62,9 @@ fn a_run_that_lost_files_does_not_go_on() {
     let whole = runs.at("whole");
     succeed(&mut train_epochs(&whole, "2"));
     let cases: [(&str, Option<&str>, &str); 3] = [
-        ("checkpoint.safetensors", None, "no checkpoint.safetensors to go on from"),
-        ("metrics.jsonl", None, "holds 0 bytes"),
-        ("metrics.jsonl", Some(""), "holds 0 bytes"),
+        ("checkpoint.safetensors", None, "no checkpoint.safetensors to continue from"),
+        ("metrics.jsonl", None, "has 0 bytes"),
+        ("metrics.jsonl", Some(""), "has 0 bytes"),
     ];
     for (i, (lost, content, said)) in cases.into_iter().enumerate() {
         let run = runs.at(&format!("run{i}"));
@@ -91,12 +91,12 @@ fn metrics_text(run: &Path) -> Option<String> {
 fn a_run_that_cannot_be_trained_longer_says_why_and_stays() {
     let runs = Runs::new();
     let cases: [(&[&str], &str, &str); 6] = [
-        (&[], "1", "fewer than the run's 2"),
+        (&[], "1", "1 epochs are fewer than the run's 2"),
         (&["--max-steps", "3"], "4", "ends after 3 steps"),
-        (&["--scheduler", "cosine"], "4", "plans its rates over the whole run"),
-        (&["--scheduler", "onecycle"], "4", "plans its rates over the whole run"),
-        (&["--scheduler", "triangle:1"], "4", "plans its rates over the whole run"),
-        (&["--scheduler", "warmup:2/cosine"], "4", "plans its rates over the whole run"),
+        (&["--scheduler", "cosine"], "4", "depend on the length of the run"),
+        (&["--scheduler", "onecycle"], "4", "depend on the length of the run"),
+        (&["--scheduler", "triangle:1"], "4", "depend on the length of the run"),
+        (&["--scheduler", "warmup:2/cosine"], "4", "depend on the length of the run"),
     ];
     for (i, (flags, epochs, said)) in cases.into_iter().enumerate() {
         let run = runs.at(&format!("run{i}"));

@@ -198,7 +198,10 @@ fn weights_load_back_and_misfits_are_listed() {
     let partial = ["--init", text(&weights), "--init-partial", "--max-steps", "1", "--out"];
     let message =
         refuse(receptive(&["train", "mlp2", "--data", "sample"]).args(partial).arg(runs.at("nothing")));
-    assert!(message.contains("no tensor fits") && message.contains("linear1.weight [50, 784]"), "{message}");
+    assert!(
+        message.contains("no tensor matches") && message.contains("linear1.weight [50, 784]"),
+        "{message}"
+    );
     let output = succeed(train(&runs.at("partial")).args(&partial[..5]).args(["--classes", "12"]));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("--init: fc3.weight is [10, 84] in the file and [12, 84] in the model"), "{said}");
@@ -222,7 +225,7 @@ fn folders_that_cannot_be_resumed_say_why() {
     let run = runs.at("run");
     succeed(train(&run).args(["--max-steps", "2"]));
     let message = refuse(&mut train(&run));
-    assert!(message.contains("already holds a run") && message.contains("--resume"), "{message}");
+    assert!(message.contains("already contains a run") && message.contains("--resume"), "{message}");
 
     let file = run.join("config.toml");
     let config = fs::read_to_string(&file).unwrap();
@@ -363,7 +366,7 @@ fn metrics_removed_in_mid_run_are_noticed() {
     fs::remove_file(run.join("metrics.jsonl")).unwrap();
     let output = child.wait_with_output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && message.contains("removed or replaced"), "{message}");
+    assert!(!output.status.success() && message.contains("deleted or replaced"), "{message}");
 }
 
 /// So are samples of health, and settings: these are put back, and the run goes on from its checkpoint.
@@ -371,7 +374,7 @@ fn metrics_removed_in_mid_run_are_noticed() {
 #[test]
 fn other_files_removed_in_mid_run_are_noticed() {
     let runs = Runs::new();
-    for (file, said) in [("health.jsonl", "removed or changed"), ("config.toml", "it is put back")] {
+    for (file, said) in [("health.jsonl", "deleted or changed"), ("config.toml", "has been restored")] {
         let run = runs.at(file);
         let mut child = train_epochs(&run, "200").spawn().unwrap();
         while !run.join("checkpoint.safetensors").exists() {

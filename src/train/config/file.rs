@@ -5,8 +5,9 @@ use super::{FORMAT, RunConfig};
 use crate::core::{Error, Result};
 
 /// The remark above the settings in `config.toml`.
-const REMARK: &str = "# The settings of this run. This file is not for sharing: it may say where your data lie, which \
-                      resuming the run needs to know.\n# The other files of this folder hold names only.\n\n";
+const REMARK: &str = "# The settings of this run. Do not share this file: it may contain the path of your \
+                      data, which is needed to resume the run.\n\
+                      # The other files of this folder contain only names.\n\n";
 
 impl RunConfig {
     /// The text of `config.toml`: a remark, then the settings.

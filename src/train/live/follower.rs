@@ -134,7 +134,7 @@ impl Follower {
     /// must not show them.
     fn remark(&self, what: &str, error: &Error) {
         (self.hub.say)(&format!("{what} on the page: {error}"));
-        self.hub.publish(Topic::Remark, &format!("{what}: the terminal says why."));
+        self.hub.publish(Topic::Remark, &format!("{what}. The terminal shows the reason."));
     }
 
     /// Waits as long as a pause is requested. Queued steps are reported first, so that the page shows the state at the
@@ -147,7 +147,7 @@ impl Follower {
         let mut waited = false;
         while self.hub.pause(MOMENT) {
             if !waited {
-                (self.hub.say)("paused from the page; resume there, or Ctrl-C to save and stop");
+                (self.hub.say)("paused on the page; resume there, or press Ctrl-C to save and stop");
             }
             waited = true;
             self.look(trainer);
@@ -191,7 +191,7 @@ impl Callback for Follower {
     fn on_start(&mut self, trainer: &Trainer) -> Result<()> {
         match RunDir::history(&self.folder) {
             Ok(reports) => reports.iter().for_each(|report| self.hub.phase(report.into())),
-            Err(e) => self.remark("The epochs before are not shown", &e),
+            Err(e) => self.remark("The earlier epochs are not shown", &e),
         }
         self.tally = trainer.state.tally;
         self.pace = Pace::new(trainer.state.step, trainer.state.seconds);

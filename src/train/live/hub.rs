@@ -200,7 +200,7 @@ impl Hub {
     /// Requests that the run saves and stops, as Ctrl-C does.
     pub fn ask_to_stop(&self) {
         if !self.stop.swap(true, Ordering::Relaxed) {
-            (self.say)("stopping after this step, as asked on the page");
+            (self.say)("stopping after this step, as requested on the page");
         }
         self.changed.notify_all();
     }

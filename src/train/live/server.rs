@@ -65,11 +65,10 @@ impl Server {
             let error =
                 Error::new(ErrorKind::Io, "the live page", format!("cannot listen on port {port}: {e}"));
             match e.kind() {
-                io::ErrorKind::AddrInUse => {
-                    error.help("another program has it: name another port, or none for any that is free")
-                }
+                io::ErrorKind::AddrInUse => error
+                    .help("another program uses it: choose another port, or give no number for a free one"),
                 io::ErrorKind::PermissionDenied => {
-                    error.help("name a port from 1024 on, or none for any that is free")
+                    error.help("choose a port of 1024 or more, or give no number for a free one")
                 }
                 _ => error,
             }

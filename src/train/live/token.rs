@@ -12,7 +12,11 @@ impl Token {
     pub fn new() -> Result<Token> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(|e| {
-            Error::new(ErrorKind::Io, "the live page", format!("no random numbers for its address: {e}"))
+            Error::new(
+                ErrorKind::Io,
+                "the live page",
+                format!("the system gave no random numbers for the page's address: {e}"),
+            )
         })?;
         Ok(Token(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }

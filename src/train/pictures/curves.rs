@@ -32,7 +32,7 @@ pub fn draw_curves(title: &str, reports: &[PhaseReport]) -> String {
     let mut svg = Svg::new(page, top + PANEL[1] + 48.0);
     heading(&mut svg, title, page);
     if !all_finite {
-        note(&mut svg, "× at the upper edge: the value is NaN or infinite", page);
+        note(&mut svg, "× at the top: the value is NaN or infinite", page);
     }
     panel(&mut svg, [LEFT, top], "loss", &losses, true);
     panel(&mut svg, [LEFT + step, top], second, &scores, false);

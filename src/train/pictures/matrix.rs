@@ -55,7 +55,7 @@ pub fn draw_confusion(title: &str, names: &[String], confusion: &Confusion) -> S
         true => format!("the {} most confused of {} classes; ", shown.len(), thousands(all)),
         false => String::new(),
     };
-    let colors = "blue: right, orange: wrong; the deeper, the more of its row; percent: recall";
+    let colors = "blue: right, orange: wrong; darker: a larger share of the row; percent: recall";
     note(&mut svg, &format!("{part}{colors}"), page);
     svg.text("predicted", [left + side / 2.0, TITLE + 28.0], TEXT, Anchor::Middle, INK);
     svg.text_upwards("true", [GAP + 8.0, top + side / 2.0], TEXT, Anchor::Middle, INK);

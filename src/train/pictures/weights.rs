@@ -51,7 +51,7 @@ impl FirstLayer {
     pub fn largest(&self) -> Result<f64> {
         if self.values.iter().any(|v| !v.is_finite()) {
             return Err(Error::new(ErrorKind::NonFinite, &*self.path, "the weights are not finite")
-                .help("they are damaged, or their training diverged"));
+                .help("the weights are damaged, or their training diverged"));
         }
         Ok(self.values.iter().fold(0.0, |m: f64, v| m.max(v.abs())))
     }
