@@ -247,7 +247,7 @@ fn ctrl_c_after_a_stop_from_the_page_still_saves() {
     run.post("stop");
     run.interrupt();
     let (code, said) = run.end();
-    let told = ["as requested on the page", "once more to stop at once", "stopped; go on with"];
+    let told = ["as requested on the page", "again to stop at once", "stopped; go on with"];
     assert!(code == 130 && told.iter().all(|line| said.contains(line)), "{code} {said}");
 }
 
@@ -436,6 +436,6 @@ fn a_port_that_cannot_be_had_is_said_before_there_is_a_run() {
         "{message}"
     );
     assert!(train("65536").contains("expected a port"));
-    assert!(train("mlp2").contains("MODEL goes before --live"));
+    assert!(train("mlp2").contains("MODEL must come before --live"));
     assert!(!Path::new(&out).exists());
 }

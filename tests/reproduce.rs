@@ -197,7 +197,7 @@ mod command {
         let wide: Vec<&str> = list.lines().filter(|line| line.chars().count() > 60).collect();
         assert!(wide.is_empty(), "{wide:?}");
         let (rows, legend) = list.split_once("\n\n").unwrap();
-        assert!(legend.replace('\n', " ").contains("one run of the same notebook"), "{legend}");
+        assert!(legend.replace('\n', " ").contains("two runs of the same notebook"), "{legend}");
         let heads: Vec<&str> = rows.lines().filter(|line| !line.starts_with(' ')).collect();
         let columns: Vec<&str> = heads[0].split_whitespace().collect();
         assert_eq!(columns, ["id", "model", "data", "optimiser", "epochs"]);
@@ -219,7 +219,7 @@ mod command {
         assert_eq!(toml(&text).epochs, 2);
         let remarks: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# ")).collect();
         let remarks = remarks.join(" ");
-        let meaning = "28.98 and 23.19 %: the best validation accuracy of all epochs; each is of one run";
+        let meaning = "28.98 and 23.19 %: the best validation accuracy of all epochs; they are from two runs";
         assert!(remarks.contains(meaning) && remarks.contains("446 s and 313 s"), "{remarks}");
         assert!(said(&["reproduce", "P1", "--show"]).contains("Dice of all pet: nothing is published"));
 

@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 pub fn image_shape(text: &str) -> Result<[usize; 3], String> {
     let sizes: Option<Vec<usize>> = text.split('x').map(|size| size.parse().ok()).collect();
     let shape = sizes.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok());
-    let shape = shape.ok_or("expected CxHxW, as 3x32x32: channels, height, width")?;
+    let shape = shape.ok_or("expected CxHxW (channels, height, width), for example 3x32x32")?;
     if Image::is_size(shape) {
         return Ok(shape);
     }
-    Err("channels, height and width must be at least 1, and the image not absurdly large".to_owned())
+    Err("channels, height and width must be at least 1, and the image must not be too large".to_owned())
 }
 
 /// Writes `1x28x28`.
@@ -40,7 +40,7 @@ const ARCH_BYTES: u64 = 1 << 20;
 pub struct NetworkArgs {
     #[arg(conflicts_with = "arch", help = model_help())]
     model: Option<String>,
-    /// A network of your own: a TOML file that lists its layers
+    /// Your own network: a TOML file that lists its layers
     #[arg(long, value_name = "FILE")]
     arch: Option<PathBuf>,
     /// Channels of the first stage, for a network that lets you choose them
@@ -60,9 +60,9 @@ impl NetworkArgs {
     /// An unknown network, or none named; an arch file that cannot be read or that does not describe a network.
     pub fn open(&self) -> crate::Result<Network> {
         network(self.model.as_deref(), self.arch.as_deref())?.ok_or_else(|| {
-            Error::new(ErrorKind::Missing, "model", "no network is named")
+            Error::new(ErrorKind::Missing, "model", "no network is given")
                 .expected(format!("one of {}", models::names()))
-                .help("or a network of your own: --arch FILE.toml")
+                .help("to use your own network: --arch FILE.toml")
         })
     }
 }
@@ -87,7 +87,7 @@ fn read_arch(file: &Path) -> crate::Result<String> {
         return Err(Error::format(file.display(), "is too large for an arch file").expected("at most 1 MiB"));
     }
     String::from_utf8(bytes)
-        .map_err(|_| Error::format(file.display(), "is not a text").expected("TOML, in UTF-8"))
+        .map_err(|_| Error::format(file.display(), "is not a text file").expected("TOML, in UTF-8"))
 }
 
 /// Where to compute.
@@ -96,7 +96,7 @@ pub struct DeviceArgs {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Worker threads; 0 takes one for each core
+    /// Worker threads; 0: one per core
     #[arg(long, default_value_t = 0)]
     threads: usize,
 }
@@ -130,13 +130,13 @@ impl DeviceArgs {
 /// Which kernels compute.
 #[derive(Debug, Clone, clap::Args)]
 pub struct KernelArgs {
-    /// What a GPU's matrix products may round their factors to: f32 (nothing), tf32 or bf16
+    /// Type to which a GPU may round the factors of matrix products: f32 (no rounding), tf32 or bf16
     #[arg(long, default_value_t = Precision::F32)]
     pub precision: Precision,
-    /// The rung of the device's GEMM ladder to run [default: the fastest]
+    /// Rung of the device's GEMM ladder [default: the fastest]
     #[arg(long, value_name = "N")]
     pub gemm_rung: Option<u32>,
-    /// The rung of the device's convolution ladder to run, where it can [default: by shape]
+    /// Rung of the device's convolution ladder, for shapes that it supports [default: by shape]
     #[arg(long, value_name = "N")]
     pub conv_rung: Option<u32>,
 }
@@ -144,9 +144,9 @@ pub struct KernelArgs {
 /// Which trained network.
 #[derive(Debug, Clone, clap::Args)]
 pub struct TrainedArgs {
-    #[arg(long, help = format!("{}; a run folder knows it", model_help()), conflicts_with = "arch")]
+    #[arg(long, help = format!("{}; not needed for a run folder", model_help()), conflicts_with = "arch")]
     model: Option<String>,
-    /// The network as an ordered list of layers; a run folder knows it
+    /// Your own network: a TOML file that lists its layers; not needed for a run folder
     #[arg(long, value_name = "FILE.toml")]
     arch: Option<PathBuf>,
     #[command(flatten)]
@@ -170,19 +170,23 @@ impl TrainedArgs {
         if let Some(flag) =
             second.into_iter().flatten().next().filter(|_| arch || models::find(&name).is_ok())
         {
-            return Err(Error::argument(flag, format!("{name} is a network already"))
-                .help(format!("leave {flag} away; it is for a file of weights")));
+            return Err(Error::argument(flag, format!("{name} already gives the network"))
+                .help(format!("omit {flag}: it is only for a file of weights")));
         }
         if arch {
             self.arch = Some(path.clone());
         } else if models::find(&name).is_ok() {
             self.model = Some(name);
         } else {
-            return Err(Error::new(ErrorKind::Missing, name, "there is no such run, file or network")
-                .expected(format!(
-                    "a run folder of `receptive train`, a file of weights, or one of {}",
-                    models::names()
-                )));
+            return Err(Error::new(
+                ErrorKind::Missing,
+                name,
+                "there is no run, file or network with this name",
+            )
+            .expected(format!(
+                "a run folder of `receptive train`, a file of weights, or one of {}",
+                models::names()
+            )));
         }
         Ok((self.options()?, true))
     }
@@ -213,7 +217,7 @@ impl TrainedArgs {
 pub fn check_out(flag: &str, out: &Path, inputs: &[PathBuf]) -> crate::Result<()> {
     let place = out.canonicalize().unwrap_or_else(|_| out.to_owned());
     let refused = |what: &str| {
-        Err(Error::argument(flag, format!("{} {what}", out.display())).help("name another file to write"))
+        Err(Error::argument(flag, format!("{} {what}", out.display())).help("choose another output file"))
     };
     let read = |input: &PathBuf| input.is_file() && input.canonicalize().is_ok_and(|input| input == place);
     if inputs.iter().any(read) {

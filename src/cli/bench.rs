@@ -26,6 +26,7 @@ enum What {
 struct Subject {
     #[command(flatten)]
     network: NetworkArgs,
+    /// Images per step
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
     /// The images' channels, height and width [default: the notebook's]
@@ -51,12 +52,12 @@ impl Subject {
     }
 }
 
-/// Whole training steps (forward, loss, backward, SGD with momentum 0.9), and the forward pass alone.
+/// Time whole training steps (forward, loss, backward, SGD with momentum 0.9), and the forward pass alone.
 #[derive(Debug, clap::Args)]
 struct StepArgs {
     #[command(flatten)]
     subject: Subject,
-    /// About how long the timed steps shall take
+    /// Approximate total time of the timed steps, in seconds
     #[arg(long, default_value_t = 4.0, value_name = "S")]
     seconds: f64,
     /// Capture a step as a CUDA graph and replay it: auto, on or off
@@ -66,15 +67,16 @@ struct StepArgs {
     profile: ProfileArgs,
 }
 
-/// Each layer of a training step, forward and backward: time, FLOPs, bytes, and how close it comes to the roof that its
-/// intensity allows on this machine.
+/// Time each layer of a training step, forward and backward: time, FLOPs, bytes, and the share of the roofline limit
+/// that it reaches on this machine.
 ///
-/// Layers run as in training: two that run as one op are one row, `conv1+relu`. Times are medians over steps.
+/// Layers run as in training: two layers that run as one op share a row, for example `conv1+relu`. Times are medians
+/// over steps.
 #[derive(Debug, clap::Args)]
 struct LayersArgs {
     #[command(flatten)]
     subject: Subject,
-    /// Steps to time, after 3 to warm up
+    /// Steps to time, after 3 warm-up steps
     #[arg(long, default_value_t = PROFILE_STEPS, value_name = "N", value_parser = steps())]
     steps: usize,
 }

@@ -15,8 +15,8 @@ use clap_complete::{Shell, generate};
 
 /// Print a script that completes commands, flags, and the names of networks, data sets, ops and experiments.
 ///
-/// Write it where the shell looks: of bash ~/.local/share/bash-completion/completions/receptive, of fish
-/// ~/.config/fish/completions/receptive.fish, of zsh a file _receptive in a folder of $fpath.
+/// Save it where the shell looks for completions: for bash ~/.local/share/bash-completion/completions/receptive, for
+/// fish ~/.config/fish/completions/receptive.fish, for zsh a file _receptive in a folder of $fpath.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[arg(value_enum)]

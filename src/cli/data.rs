@@ -21,26 +21,26 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Show each data set: what it is, where it lies, how to get it
+    /// Show each data set: what it is, where it is on this machine, and how to get it
     List {
-        /// Where to look first
+        /// Folder to search first
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
-        /// One JSON object
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Download a data set; what was cut off is resumed
+    /// Download a data set; an interrupted download is resumed
     Fetch {
         /// mnist, fashion-mnist, cifar10 or pets
         name: String,
-        /// Where to put it; else $RECEPTIVE_DATA, else ~/.cache/receptive
+        /// Folder to download to [default: $RECEPTIVE_DATA, or ~/.cache/receptive]
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
-        /// Another mirror: the address that the files' names are appended to
+        /// Another mirror: an address to which the file names are appended
         #[arg(long, value_name = "BASE")]
         url: Option<String>,
-        /// One JSON object
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Fetch { name, data_dir, url, json } => {
             let spec = spec(name)?;
             if matches!(spec.source, Source::Embedded) {
-                eprintln!("{name} is inside the program: there is nothing to fetch");
+                eprintln!("{name} is part of the program: there is nothing to fetch");
                 return if *json {
                     print_line(&json!({ "name": name, "folder": null }).to_string())
                 } else {
@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 };
             }
             let roots = DataDirs::from_env(data_dir.as_deref()).roots;
-            let root = roots.first().context("there is no home folder: say where with --data-dir")?;
+            let root = roots.first().context("there is no home folder: give a folder with --data-dir")?;
             let options = FetchOptions { url: url.clone(), ..FetchOptions::default() };
             let mut view = View::new();
             let folder = fetch(spec, root, &options, &mut |event| view.show(event))?;
@@ -88,8 +88,10 @@ fn describe(row: &Listing) -> Vec<Vec<String>> {
             rows.push(below(format!("{} ({:.1} MB)", folder.display(), row.bytes as f64 / 1e6)))
         }
         // The command has a line of its own, so that it is easy to copy.
-        (None, Some(get)) => rows.extend([below("not here; get it with:".to_owned()), below(get.clone())]),
-        (None, None) => rows.push(below("inside the program".to_owned())),
+        (None, Some(get)) => {
+            rows.extend([below("not on this machine; get it with:".to_owned()), below(get.clone())])
+        }
+        (None, None) => rows.push(below("part of the program".to_owned())),
     }
     rows
 }
@@ -121,8 +123,8 @@ impl View {
                     bar.set_position(done);
                 }
             }
-            Event::Present(file) => self.say(&format!("{}: already here", name(file))),
-            Event::Fetched(file) => self.say(&format!("{}: fetched, its checksum is right", name(file))),
+            Event::Present(file) => self.say(&format!("{}: already downloaded", name(file))),
+            Event::Fetched(file) => self.say(&format!("{}: downloaded, the checksum is correct", name(file))),
         }
     }
 
@@ -136,7 +138,7 @@ impl View {
             }
             None => {
                 let size = total.map_or_else(|| "size unknown".to_owned(), |n| format!("{n} bytes"));
-                let resumed = if done > 0 { format!(", going on after {done}") } else { String::new() };
+                let resumed = if done > 0 { format!(", continuing after {done}") } else { String::new() };
                 eprintln!("{}: {size}{resumed}", name(file));
             }
         }

@@ -18,11 +18,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Compute a network in two ways, say in f32 and in f64, or on the CPU and on a GPU, and compare them layer by layer: where
-/// rounding errors are born, and how they grow.
+/// Compute a network in two ways, for example in f32 and in f64, or on the CPU and on a GPU, and compare the results
+/// layer by layer: where rounding errors arise, and how they grow.
 ///
-/// The weights are those of a run or a file; a MODEL alone, or an arch file (NAME.toml), has them as they are drawn before
-/// training.
+/// The weights come from a run or a file. A MODEL alone, or an arch file (NAME.toml), gets random initial weights.
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("path", |path| path
     .value_name("RUN|WEIGHTS|MODEL")
@@ -31,28 +30,28 @@ use std::str::FromStr;
 pub struct Args {
     #[command(flatten)]
     trained: TrainedArgs,
-    /// One way: cpu or cuda or cuda:N, and :f32, on a CPU :f64, on a GPU :tf32 or :bf16
+    /// One way: cpu, cuda or cuda:N, followed by :f32, or on a CPU :f64, or on a GPU :tf32 or :bf16
     #[arg(long, value_name = "DEVICE:TYPE", default_value = "cpu:f32")]
     a: Way,
-    /// The other way, which errors are relative to
+    /// The other way, the reference for all errors
     #[arg(long, value_name = "DEVICE:TYPE", default_value = "cpu:f64")]
     b: Way,
-    /// Compare gradients, too
+    /// Also compare gradients
     #[arg(long)]
     gradients: bool,
-    /// Fail where a largest relative error is above REL
+    /// Fail if a largest relative error is above REL
     #[arg(long, value_name = "REL")]
     tolerance: Option<f64>,
-    /// A picture [default: the first validation image]
+    /// An image file [default: the first validation image]
     #[arg(long, value_name = "FILE", conflicts_with = "index")]
     image: Option<PathBuf>,
-    /// Light and dark swapped
+    /// Swap light and dark
     #[arg(long, requires = "image")]
     invert: bool,
-    /// An image of the data set, counted from 0
+    /// Index of an image in the data set, from 0
     #[arg(long, value_name = "I")]
     index: Option<usize>,
-    /// The split that --index counts in
+    /// The split that --index refers to
     #[arg(long, value_enum, default_value_t = Split::Val, requires = "index", conflicts_with = "image")]
     split: Split,
     /// Print one JSON object
@@ -83,9 +82,9 @@ impl FromStr for Way {
             ("f64", false) => (DType::F64, Precision::F32),
             ("tf32", true) => (DType::F32, Precision::Tf32),
             ("bf16", true) => (DType::F32, Precision::Bf16),
-            ("f64", true) => return Err("a GPU computes in f32 here; f64 is the CPU's".to_owned()),
-            ("tf32" | "bf16", false) => return Err(format!("{kind} is for a GPU's products")),
-            _ => return Err(format!("there is no type `{kind}`: f32, f64, tf32 or bf16")),
+            ("f64", true) => return Err("a GPU cannot compute in f64; use cpu:f64".to_owned()),
+            ("tf32" | "bf16", false) => return Err(format!("{kind} works only on a GPU")),
+            _ => return Err(format!("there is no type `{kind}`; the types are f32, f64, tf32 and bf16")),
         };
         Ok(Way { device: device.to_owned(), dtype, precision })
     }
@@ -125,7 +124,7 @@ struct Printed<'a> {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let (mut options, fresh) = args.trained.options_or_fresh()?;
     if options.device.is_some() {
-        bail!("--device: there are two\n  help: say them with --a and --b");
+        bail!("--device: diff computes on two devices\n  help: give them with --a and --b");
     }
     if args.tolerance.is_some_and(|most| most.is_nan() || most < 0.0) {
         bail!("--tolerance: must be 0 or more");
@@ -143,7 +142,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     // Outputs may overflow in one of the two dtypes: the table shows this. But the weights must be finite.
     for (path, value) in trained.model.state_dict()? {
         if !finite(&value)? {
-            bail!("{path}: the weights are not finite\n  help: they are damaged, or their training diverged");
+            bail!(
+                "{path}: the weights are not finite\n  help: the weights are damaged, or their training diverged"
+            );
         }
     }
     let models = [trained.blueprint()?, trained.blueprint()?];
@@ -158,7 +159,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         false => format!("{name} in {a} (a) and {b} (b), {}\n\n{}", shown.what, text(&found)),
     })?;
     match args.tolerance.and_then(|most| Some((most, found.beyond(most)?))) {
-        Some((most, what)) => bail!("diff: beyond the tolerance of {most:e}: {what}"),
+        Some((most, what)) => bail!("diff: the difference is above the tolerance of {most:e}: {what}"),
         None => Ok(()),
     }
 }
@@ -203,8 +204,8 @@ fn text(found: &NumericsDiff) -> String {
         text = format!("{text}\n\n{}", table(&rows, 1));
     }
     let notes = [
-        "rel: the largest error over the largest element of b; ulp: the numbers of the coarser type between a and b, median.",
-        "own: what a's layer makes of b's input; the other columns hold the errors of the layers before, too.",
+        "rel: the largest error divided by the largest element of b. ulp: the median number of values of the coarser type between a and b.",
+        "own: the error of a's layer alone, with b's input. The other columns include earlier layers' errors.",
     ];
     format!("{text}\n\n{}", notes.map(|note| wrapped(note, WIDTH).join("\n")).join("\n"))
 }

@@ -18,7 +18,7 @@ const MEASURE: Duration = Duration::from_millis(300);
 /// With less free memory than this, the larger networks do not fit.
 const LITTLE_MEMORY: u64 = 1 << 30;
 
-/// Show what this build and this machine offer, and problems with their remedies.
+/// Show the features of this build and this machine, and problems with their solutions.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -114,7 +114,7 @@ fn problems(machine: &Machine, gpu: Option<&Error>, device: Option<&Error>) -> V
         problems.push(Problem { problem: problem.to_owned(), remedy: remedy.to_owned() });
     };
     if cfg!(debug_assertions) {
-        add("this is a debug build: slower, with every check", "cargo build --release");
+        add("this is a debug build: it is slower and makes every check", "cargo build --release");
     }
     if cfg!(target_arch = "x86_64") && !(machine.simd.contains(&"avx2") && machine.simd.contains(&"fma")) {
         add(
@@ -129,7 +129,7 @@ fn problems(machine: &Machine, gpu: Option<&Error>, device: Option<&Error>) -> V
         add(text.lines().next().unwrap_or("the device does not work"), remedy);
     }
     if machine.available_bytes.is_some_and(|bytes| bytes < LITTLE_MEMORY) {
-        add("less than 1 GiB of memory is free", "close other programs, or lower --batch-size");
+        add("less than 1 GiB of memory is free", "close other programs, or use a smaller --batch-size");
     }
     problems
 }
@@ -160,7 +160,7 @@ fn text(report: &Report) -> String {
             "processor",
             format!("{}, {} cores, {simd}", machine.cpu.as_deref().unwrap_or("unknown"), machine.cores),
         ),
-        ("threads", report.threads.map_or("none: a GPU computes".to_owned(), |n| n.to_string())),
+        ("threads", report.threads.map_or("none: the device is a GPU".to_owned(), |n| n.to_string())),
         ("memory", format!("{} GiB, {} GiB free", gib(machine.memory_bytes), gib(machine.available_bytes))),
         ("matrix product", format!("{product} (f32, 512 x 512 x 512, {})", report.device)),
         ("cuda", cuda),
@@ -171,7 +171,7 @@ fn text(report: &Report) -> String {
         let place = match (&set.get, &set.folder) {
             (Some(get), _) => format!("not found; {get}"),
             (None, Some(folder)) => folder.display().to_string(),
-            (None, None) => "in the program".to_owned(),
+            (None, None) => "part of the program".to_owned(),
         };
         vec![format!("data: {}", set.name), place]
     });

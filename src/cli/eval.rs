@@ -11,20 +11,22 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-/// Loss and accuracy of a run's best weights, or of a weights file, on a data set.
+/// Measure the loss and accuracy of a run's best weights, or of a weights file, on a data set.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     trained: TrainedArgs,
-    /// Which images
+    /// Split of the data set
     #[arg(long, value_enum, default_value_t = Split::Val)]
     split: Split,
-    /// Light and dark swapped in all images
+    /// Swap light and dark in all images
     #[arg(long)]
     invert: bool,
+    /// Images per batch
     #[arg(long, default_value_t = 250)]
     batch_size: usize,
-    /// Draw pictures into DIR [default: the run folder]: predictions, mistakes, confusion, first weights; masks
+    /// Draw pictures into DIR [default: the run folder]: predictions, mistakes, confusion matrix and first weights, or
+    /// masks
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     pictures: Option<Option<PathBuf>>,
     /// Print one JSON object
@@ -67,7 +69,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let options = args.trained.options()?;
     if options.data.is_none() && options.path.is_file() {
         bail!(
-            "a weights file does not say its data: add --data NAME\n  help: {} or a folder",
+            "a weights file does not contain its data set's name: add --data NAME\n  help: {} or a folder",
             catalog::names()
         );
     }
@@ -101,7 +103,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     if let Some(folder) = folder {
         let names = trained.subject(args.split)?.write_pictures(&folder, &AtomicBool::new(false))?;
-        super::say_on_stderr(&format!("drawn in {}: {}", folder.display(), names.join(", ")));
+        super::say_on_stderr(&format!("pictures are in {}: {}", folder.display(), names.join(", ")));
     }
     if args.json {
         return print_line(&serde_json::to_string(&report)?);
@@ -117,9 +119,9 @@ fn warn_of_opposite(trained: &Trained, split: Split, inverted: bool) -> anyhow::
     let (images, Some(brightness)) = (trained.split(split)?, trained.brightness) else { return Ok(()) };
     if brightness.is_opposite_of_set(&**images)? {
         let (here, there) = if brightness.word() == "dark" { ("light", "dark") } else { ("dark", "light") };
-        let help = if inverted { "leave --invert away" } else { "--invert swaps light and dark" };
+        let help = if inverted { "omit --invert" } else { "--invert swaps light and dark" };
         super::say_on_stderr(&format!(
-            "the images of {} are {here} at their edges, where all images of training are {there}: {help}",
+            "the images of {} are {here} at their edges, but all training images are {there}: {help}",
             images.name()
         ));
     }
@@ -132,10 +134,10 @@ fn pictures_folder(named: Option<PathBuf>, run: &Path) -> anyhow::Result<PathBuf
         if run.is_dir() {
             return Ok(run.to_owned());
         }
-        bail!("a weights file has no folder of its own for pictures\n  help: --pictures DIR");
+        bail!("a weights file has no run folder for the pictures\n  help: give a folder: --pictures DIR");
     };
     std::fs::create_dir_all(&folder)
-        .with_context(|| format!("--pictures: cannot make {}", folder.display()))?;
+        .with_context(|| format!("--pictures: cannot create {}", folder.display()))?;
     Ok(folder)
 }
 
@@ -150,13 +152,17 @@ impl Classes {
             shares.retain(|(_, share)| share.is_some());
             shares.sort_by(|a, b| a.1.partial_cmp(b.1).unwrap_or(std::cmp::Ordering::Equal));
             shares.truncate(SHOWN);
-            rest = format!("the {} hardest of {} classes; --json has all\n", shares.len(), thousands(all));
+            rest = format!(
+                "the {} classes of {} with the lowest recall; --json prints all\n",
+                shares.len(),
+                thousands(all)
+            );
         }
         let row = |(class, share): (usize, _)| vec![self.classes[class].clone(), percent(share)];
         let rows: Vec<_> = shares.into_iter().map(row).collect();
         let wrong = self.confusion.worst(5);
         let confused = wrong.iter().map(|&(label, class, count)| {
-            format!("\n  {count} x {} taken for {}", self.classes[label], self.classes[class])
+            format!("\n  {count} x {} predicted as {}", self.classes[label], self.classes[class])
         });
         let confused: String = confused.collect();
         let heading = if confused.is_empty() { "" } else { "\n\nmost often confused:" };

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// The text below the list.
-const LEGEND: &str = "Figures are accuracies in percent, the best validation accuracy of all epochs, unless the row says \
-                      train, test or Dice. Of two published figures each is of one run of the same notebook. An \
-                      optimiser's numbers are its learning rate and momentum. All settings of a row: receptive reproduce \
-                      ID --show";
+const LEGEND: &str = "A figure is the best validation accuracy of all epochs, in percent, unless the row says train, \
+                      test or Dice. Two published figures are from two runs of the same notebook. The numbers after \
+                      an optimiser are its learning rate and momentum. To see all settings of a row: receptive \
+                      reproduce ID --show";
 /// Indent of the lines that belong to an experiment.
 const INDENT: &str = "     ";
 
@@ -129,9 +129,10 @@ pub fn show(experiment: &Experiment, options: &Options) -> Result<String> {
         let (published, each) = match published.as_slice() {
             [] => ("nothing is published".to_owned(), ""),
             [one] => (format!("published {one} %"), ""),
-            more => {
-                (format!("published {} %", more.join(" and ")), "; each is of one run of the same notebook")
-            }
+            more => (
+                format!("published {} %", more.join(" and ")),
+                "; they are from two runs of the same notebook",
+            ),
         };
         remarks.push(format!("{label}{published}: {}{each}", figure.meaning(&network)));
     }
@@ -140,10 +141,10 @@ pub fn show(experiment: &Experiment, options: &Options) -> Result<String> {
         remarks.push(format!("the notebook took {}", seconds.join(" and ")));
     }
     remarks.extend(Some(experiment.remark).filter(|remark| !remark.is_empty()).map(str::to_owned));
-    remarks.push(format!("its run folder: {}", path.display()));
+    remarks.push(format!("the run folder: {}", path.display()));
     if let Some((path, config)) = runs.get(1) {
         let (epochs, path) = (config.epochs, path.display());
-        remarks.push(format!("then {epochs} epochs more, from the weights of this run, in {path}"));
+        remarks.push(format!("then {epochs} more epochs, from the weights of this run, in {path}"));
     }
     let mut lines: Vec<String> = remarks.iter().flat_map(|remark| wrapped(remark, "# ")).collect();
     lines.push(toml::to_string(config).expect("every field has a TOML form").trim_end().to_owned());

@@ -11,11 +11,11 @@ use anyhow::bail;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Look into a network: one HTML page with its layers, feature maps, filters, receptive fields, what the answer rests on,
-/// the course of a run and its mistakes. The page opens from a disk, offline, and needs no other file.
+/// Show the inside of a network in one HTML page: its layers, feature maps, filters, receptive fields, the pixels that
+/// the prediction depends on, the course of a run and its mistakes. The page opens offline and needs no other file.
 ///
-/// A run folder or weights are shown as trained; a MODEL alone, or an arch file (NAME.toml), with weights as they are drawn
-/// before training.
+/// A run folder or a file of weights is shown with its trained weights. A MODEL alone, or an arch file (NAME.toml),
+/// gets random initial weights.
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("path", |path| path
     .value_name("RUN|WEIGHTS|MODEL")
@@ -23,19 +23,19 @@ use std::path::PathBuf;
 pub struct Args {
     #[command(flatten)]
     trained: TrainedArgs,
-    /// A picture to look at [default: the first validation image]
+    /// An image file [default: the first validation image]
     #[arg(long, value_name = "FILE", conflicts_with = "index")]
     image: Option<PathBuf>,
-    /// Light and dark swapped
+    /// Swap light and dark
     #[arg(long, requires = "image")]
     invert: bool,
-    /// An image of the data set, counted from 0
+    /// Index of an image in the data set, from 0
     #[arg(long, value_name = "I")]
     index: Option<usize>,
-    /// The split that --index counts in
+    /// The split that --index refers to
     #[arg(long, value_enum, default_value_t = Split::Val, requires = "index", conflicts_with = "image")]
     split: Split,
-    /// Where the page goes [default: RUN/inspect.html, or inspect-MODEL.html here]
+    /// File for the page [default: RUN/inspect.html, or inspect-MODEL.html in this folder]
     #[arg(long, value_name = "FILE.html")]
     out: Option<PathBuf>,
     /// Print one JSON object with the page's numbers
@@ -83,15 +83,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         (None, None) => Shown::any(&trained)?,
     };
     if fresh {
-        say_on_stderr(&format!("{}: freshly drawn weights, nothing is trained", trained.network.name));
+        say_on_stderr(&format!("{}: random initial weights, not trained", trained.network.name));
     }
     let report = report(&trained, weights, shown, say_on_stderr)?;
     let html = report.to_html();
     if html.len() > PAGE_BYTES {
         let [megabytes, most] = [html.len(), PAGE_BYTES].map(|bytes| bytes.div_ceil(1_000_000));
         bail!(
-            "inspect: the page would have {megabytes} MB, {most} are the most\n  help: the image is {} pixels; a smaller \
-             one, say --resize {}, leaves room",
+            "inspect: the page would have {megabytes} MB, but at most {most} are allowed\n  help: the image is {} pixels; \
+             use a smaller one, for example --resize {}",
             image_text(trained.image),
             smaller(trained.image, html.len()),
         );
@@ -142,7 +142,7 @@ pub(super) fn open(options: TrainedOptions, fresh: bool, must: bool) -> crate::R
         let sample = TrainedOptions { data: Some("sample".to_owned()), ..options.clone() };
         if let Ok(trained) = open(sample, true) {
             say_on_stderr(&format!(
-                "{} is not on this machine: built for the embedded sample of Fashion-MNIST",
+                "{} is not on this machine: using the embedded sample of Fashion-MNIST",
                 trained.network.recipe.data
             ));
             return Ok(trained);
@@ -153,7 +153,7 @@ pub(super) fn open(options: TrainedOptions, fresh: bool, must: bool) -> crate::R
     }
     let trained = open(options, false)?;
     if refused.kind() != ErrorKind::Missing {
-        say_on_stderr(&format!("nothing of the data set is shown: {refused}"));
+        say_on_stderr(&format!("the page shows nothing of the data set: {refused}"));
     }
     Ok(trained)
 }

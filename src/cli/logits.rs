@@ -32,9 +32,9 @@ pub fn run(weights: &Weights, tensor: &Path, output: &Path) -> Result<()> {
     let device = Device::from_name(weights.device.unwrap_or("auto"), &options)?;
     let missing = |what: &str| Error::new(ErrorKind::Missing, tensor.display().to_string(), what);
     let mut file = TensorFile::read(tensor, &device)?;
-    let x = file.tensors.remove("input").ok_or_else(|| missing("holds no tensor `input`"))?;
+    let x = file.tensors.remove("input").ok_or_else(|| missing("contains no tensor `input`"))?;
     let &[_, c, h, w] = x.dims() else {
-        return Err(Error::shape(tensor.display().to_string(), "`input` is no batch of images")
+        return Err(Error::shape(tensor.display().to_string(), "`input` is not a batch of images")
             .with("input", x.shape())
             .expected("[N, C, H, W]"));
     };

@@ -4,12 +4,12 @@ use super::print_line;
 use crate::core::{Error, ErrorKind};
 use clap_mangen::Man;
 
-/// Print a manual page, of the program or of one command, in roff.
+/// Print a manual page of the program or of one command, in roff format.
 ///
-/// Pipe it to your own manual reader: `man -l -`.
+/// To read it, pipe it to `man -l -`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A command, as train, or data fetch [default: the program]
+    /// A command, for example train, or data fetch [default: the program]
     command: Vec<String>,
 }
 
@@ -35,7 +35,7 @@ fn named(words: &[String]) -> crate::Result<clap::Command> {
         command = command.find_subcommand(word).ok_or_else(|| {
             let unknown = Error::new(ErrorKind::Missing, "man", format!("there is no command `{word}`"));
             match known.is_empty() {
-                true => unknown.help(format!("`{}` has no commands of its own", command.get_name())),
+                true => unknown.help(format!("`{}` has no subcommands", command.get_name())),
                 false => unknown.expected(format!("one of {}", known.join(", "))).like(word, &known),
             }
         })?;

@@ -26,7 +26,7 @@ pub fn run(
 ) -> anyhow::Result<()> {
     let extension = out.map(|out| out.extension().unwrap_or_default().to_ascii_lowercase());
     if extension.as_ref().is_some_and(|extension| extension != "png" && extension != "svg") {
-        bail!("--out: the file's name must end in .png (the mask) or .svg (the mask beside the image)");
+        bail!("--out: the file's name must end in .png (the mask) or .svg (the mask next to the image)");
     }
     let [_, h, w] = image.size;
     let masked = trained.segment(image, truth)?;

@@ -153,7 +153,7 @@ fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
             std::process::exit(130);
         }
         raised.store(true, Ordering::Relaxed);
-        eprintln!("stopping after this step; once more to stop at once");
+        eprintln!("stopping after this step; press Ctrl-C again to stop at once");
     })
     .map_err(|e| anyhow::anyhow!("cannot listen for Ctrl-C: {e}"))?;
     Ok(stop)

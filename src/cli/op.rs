@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 
 /// Run one op on tensors from a safetensors file.
 ///
-/// IN holds the inputs by their names in torch.nn.functional (`input`, `weight`, `tensors.0`, ...). OUT receives
-/// `output`, and `grad.NAME` of every differentiable input when IN has `grad_output`.
+/// IN contains the inputs under their names in torch.nn.functional (`input`, `weight`, `tensors.0`, ...). The op writes
+/// `output` to OUT. If IN contains `grad_output`, it also writes `grad.NAME` for every differentiable input.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The op; `--list` shows all
+    /// The op; `--list` shows all ops
     #[arg(required_unless_present_any = ["list", "cases"])]
     name: Option<String>,
     /// The file to read the inputs from
@@ -38,7 +38,7 @@ pub struct Args {
     /// Print the table of ops
     #[arg(long)]
     list: bool,
-    /// With --list: one JSON object
+    /// With --list: print one JSON object
     #[arg(long, requires = "list")]
     json: bool,
     /// Write the inputs of every case to DIR and list the cases as JSON, for tests/golden/generate.py
@@ -65,9 +65,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(folder) = &args.cases {
         return print_line(&write_cases(folder, &device)?.to_string());
     }
-    let Some(spec) = spec else { bail!("give an op; to see all: receptive op --list") };
+    let Some(spec) = spec else { bail!("no op is given; to see all ops: receptive op --list") };
     let (Some(input), Some(output)) = (&args.input, &args.output) else {
-        bail!("{} needs --input IN to read from and --output OUT to write to", spec.name);
+        bail!("{} needs --input IN and --output OUT", spec.name);
     };
     let mut attrs = BTreeMap::new();
     for (key, value) in &args.attrs {

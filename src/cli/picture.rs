@@ -23,7 +23,7 @@ pub fn read(trained: &Trained, file: &Path, invert: bool) -> anyhow::Result<Show
         1 => image = picture::grey(&image),
         3 => {}
         _ => bail!(
-            "--image: a picture has 1 or 3 channels, not {channels}\n  help: use --index to take an image of the data set"
+            "--image: a picture has 1 or 3 channels, not {channels}\n  help: use an image of the data set: --index I"
         ),
     }
     let how = match trained.size.fixed() {
@@ -39,9 +39,9 @@ pub fn read(trained: &Trained, file: &Path, invert: bool) -> anyhow::Result<Show
     if let Some(brightness) = trained.brightness.filter(|brightness| brightness.is_opposite(&image)) {
         let (trained_on, picture) =
             (brightness.word(), if brightness.word() == "dark" { "light" } else { "dark" });
-        let help = if invert { "leave --invert away" } else { "--invert swaps light and dark" };
+        let help = if invert { "omit --invert" } else { "--invert swaps light and dark" };
         say_on_stderr(&format!(
-            "{name} is {picture} at its edge, where all images of training are {trained_on}: {help}"
+            "{name} is {picture} at its edge, but all training images are {trained_on}: {help}"
         ));
     }
     let grey = if channels == 1 { " grey" } else { "" };

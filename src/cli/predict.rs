@@ -11,37 +11,39 @@ use anyhow::{Context, bail};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Class probabilities, or the mask, of a PNG, JPEG or GIF image or an image of the data set.
+/// Predict the class probabilities, or the mask, of a PNG, JPEG or GIF image or of an image in the data set.
 ///
-/// A picture is laid on white where it is transparent, made grey for a network with one channel, and stretched to the
-/// network's size (bilinear). MNIST and Fashion-MNIST are light on dark: a dark drawing on light paper needs --invert.
+/// Transparent parts of an image become white. The image is converted to grey for a network with one channel, and
+/// stretched to the network's size (bilinear). MNIST and Fashion-MNIST are light on dark: a dark drawing on light paper
+/// needs --invert.
 #[derive(Debug, clap::Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Args {
     #[command(flatten)]
     trained: TrainedArgs,
-    /// A picture
+    /// An image file
     #[arg(long, value_name = "FILE", conflicts_with = "index")]
     image: Option<PathBuf>,
-    /// Light and dark swapped
+    /// Swap light and dark
     #[arg(long, requires = "image")]
     invert: bool,
-    /// An image of the data set, counted from 0
+    /// Index of an image in the data set, from 0
     #[arg(long, value_name = "I")]
     index: Option<usize>,
-    /// The split that --index counts in
+    /// The split that --index refers to
     #[arg(long, value_enum, default_value_t = Split::Val, requires = "index", conflicts_with_all = ["image", "tensor"])]
     split: Split,
-    /// Instead of an image: a safetensors file whose `input` [N, C, H, W] goes in as it is
+    /// Instead of an image: a safetensors file whose `input` [N, C, H, W] is used unchanged
     #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "index"], requires = "output")]
     tensor: Option<PathBuf>,
-    /// Where the raw `output` for --tensor is written
+    /// File for the raw `output` of --tensor
     #[arg(long, value_name = "FILE", requires = "tensor")]
     output: Option<PathBuf>,
-    /// How many classes to show, the likeliest first [default: all in JSON, else 5]
+    /// Number of classes to show, the most likely first [default: all in JSON, else 5]
     #[arg(long, value_name = "K")]
     top: Option<usize>,
-    /// Of a segmenter: where its mask goes: .png, white on black; .svg, beside the image (and the true mask)
+    /// For a network that predicts masks: file for the mask, as .png (white on black) or .svg (next to the image and
+    /// the true mask)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Print one JSON object
@@ -70,17 +72,19 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         (Some(file), _) => picture::read(&trained, file, args.invert)?,
         (None, Some(index)) => Shown::of_set(&trained, args.split, index)?,
         (None, None) => {
-            bail!("predict: no image is named\n  help: --image FILE, or --index I of the data set")
+            bail!(
+                "predict: no image is given\n  help: use --image FILE, or --index I for an image of the data set"
+            )
         }
     };
     if trained.network.loss.takes_masks() {
         if args.top.is_some() {
-            bail!("--top: {} gives a mask, not classes", trained.network.name);
+            bail!("--top: {} predicts a mask, not classes", trained.network.name);
         }
         return mask::run(&trained, image, truth, &what, args.out.as_deref(), args.json);
     }
     if args.out.is_some() {
-        bail!("--out: {} gives classes, not a mask", trained.network.name);
+        bail!("--out: {} predicts classes, not a mask", trained.network.name);
     }
     let probabilities = trained.predict(image)?;
     let name = |class: usize| trained.class_name(class);

@@ -16,11 +16,11 @@ const MOST: usize = 30;
 /// Which file, and how many steps.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ProfileArgs {
-    /// Profile some steps: every op's time, FLOPs, bytes and layer, and what holds the memory; FILE opens in
+    /// Profile some steps: every op's time, FLOPs, bytes and layer, and the tensors in memory; open FILE in
     /// ui.perfetto.dev or chrome://tracing
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
-    /// Steps to profile, after 3 to warm up
+    /// Steps to profile, after 3 warm-up steps
     #[arg(long, value_name = "N", default_value_t = PROFILE_STEPS, value_parser = steps(), requires = "profile")]
     pub profile_steps: usize,
 }
@@ -51,8 +51,8 @@ impl Fate {
     /// The profile was not written.
     pub fn end(&self) -> crate::Result<()> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(|| {
-            Err(Error::argument("--profile", "no step was left to run, so there is no profile")
-                .help("profile a new run, or one that was stopped"))
+            Err(Error::argument("--profile", "the run has no steps left, so there is no profile")
+                .help("profile a new run, or a run that was stopped"))
         })
     }
 
@@ -79,7 +79,7 @@ impl ProfileArgs {
                     say(&format!("{}\nthe timeline is in {place}", text(profile)));
                     let n = profile.steps.len();
                     if n < steps {
-                        say(&format!("of the {steps} steps to profile the run had {n}"));
+                        say(&format!("the run had only {n} of the {steps} steps to profile"));
                     }
                 }
                 Err(error) => say(&format!("there is no profile: {error}")),

@@ -9,14 +9,14 @@ use anyhow::bail;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-/// Run the notebooks' experiments with their settings, and compare with what they printed.
+/// Run the notebooks' experiments with their settings, and compare the results with theirs.
 ///
-/// What is finished is not run again, and what was stopped goes on where it was. The table is also written to
-/// results.md and results.json in the folder. An experiment's folder holds ordinary run folders: they are printed, for
-/// eval, predict and inspect. Of two published figures each is of one run of the same notebook.
+/// A finished experiment is not run again; a stopped one continues. The table is also written to results.md and
+/// results.json in the folder. An experiment's folder contains ordinary run folders, for eval, predict and inspect;
+/// their paths are printed. Two published figures are from two runs of the same notebook.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which experiments, as M7; `all` for every one
+    /// Experiments, for example M7; `all` for all of them
     #[arg(required_unless_present = "list", value_name = "ID")]
     ids: Vec<String>,
     /// Show all experiments with this machine's last results
@@ -31,10 +31,10 @@ pub struct Args {
     /// Run K seeds: 0 to K - 1
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
-    /// Use this share of all images, of every class alike
+    /// Use this fraction of the images, the same for every class
     #[arg(long, value_name = "F")]
     fraction: Option<f64>,
-    /// Channels of the first stage, for networks that have one to choose
+    /// Channels of the first stage, for networks that let you choose them
     #[arg(long, value_name = "N")]
     width: Option<usize>,
     /// Folder that holds mnist/, cifar-10-batches-bin/, pets/, ...
@@ -42,7 +42,7 @@ pub struct Args {
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Where the runs and the table are kept
+    /// Folder for the runs and the table
     #[arg(long, value_name = "DIR", default_value = "runs/reproduce")]
     out: PathBuf,
     /// Print one JSON object on stdout, everything else on stderr
@@ -95,7 +95,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 Err(error) => return Err(error.into()),
                 Ok(Err(stopped)) => {
                     bail!(super::Stopped(format!(
-                        "stopped in {}; the same command goes on",
+                        "stopped in {}; to continue, run the same command again",
                         stopped.0.display()
                     )))
                 }
@@ -112,7 +112,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         print_line(&format!("\nrun folders, for eval, predict and inspect:\n{}", runs.join("\n")))?;
     }
     if !missing.is_empty() {
-        bail!("not run, because their data are not on this machine: {}", missing.join(", "));
+        bail!("not run, because the data are not on this machine: {}", missing.join(", "));
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Show a network layer by layer: output shape, parameters, FLOPs, activation bytes and receptive field, for one image.
 ///
-/// A shape that does not fit shows the layers up to the failing one, and what would fit.
+/// If a shape does not fit, this shows the layers up to the one that fails, and what would fit.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -22,13 +22,14 @@ pub struct Args {
     /// The image's channels, height and width [default: the notebook's]
     #[arg(long, value_name = "CxHxW", value_parser = image_shape)]
     input: Option<[usize; 3]>,
-    /// Build the network for images of this shape instead of --input's: its layers stay, the image changes
+    /// Build the network for images of this shape, and show it for an image of the shape --input
     #[arg(long, value_name = "CxHxW", value_parser = image_shape)]
     built_for: Option<[usize; 3]>,
     /// Number of outputs [default: the notebook's]
     #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     classes: Option<usize>,
-    /// Draw the tape of the forward pass, every op and the parameters it takes: FILE.svg, or FILE.dot for Graphviz
+    /// Draw the autograd graph of the forward pass, every op and its parameters, into FILE.svg, or FILE.dot for
+    /// Graphviz
     #[arg(long, value_name = "FILE", value_parser = graph_file)]
     graph: Option<(PathBuf, GraphFormat)>,
     /// Print one JSON object
@@ -107,7 +108,7 @@ fn draw(
     let graph = model_graph(model, name, &Tensor::zeros(&device, &[1, c, h, w], DType::F32)?)?;
     let text = match format {
         GraphFormat::Dot => graph.to_dot(),
-        GraphFormat::Svg => graph.to_svg(&format!("{name}: the tape of one image of {c}x{h}x{w}")),
+        GraphFormat::Svg => graph.to_svg(&format!("{name}: the autograd graph of one image of {c}x{h}x{w}")),
     };
     write_atomically(file, text.as_bytes())
 }
@@ -160,7 +161,7 @@ fn layers(layers: &[LayerSummary]) -> String {
 
 fn totals(summary: &Summary) -> String {
     let text = format!(
-        "{} parameters, {}FLOP and {}B of activations an image; `sees` is the receptive field in pixels",
+        "{} parameters, {}FLOP and {}B of activations per image; `sees` is the receptive field in pixels",
         thousands(summary.parameters),
         spaced(short(summary.flops as f64)),
         spaced(short(summary.activation_bytes as f64)),

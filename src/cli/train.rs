@@ -18,17 +18,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Train a network; the run folder keeps its weights, metrics and pictures.
+/// Train a network, and keep its weights, metrics and pictures in a run folder.
 #[derive(Debug, clap::Args)]
 #[command(allow_negative_numbers = true, mut_args = not_with_resume)]
 pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
-    /// Go on with a stopped run; everything is taken from its folder. With --epochs N train it longer; with --data or
-    /// --data-dir find its data elsewhere
+    /// Continue a stopped run; all settings come from its folder. --epochs N trains it longer; --data or --data-dir
+    /// gives a new place of its data
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
-    /// With --resume: take the data as they are now, though they changed since training started
+    /// With --resume: continue with the data as they are now, even if they changed since training started
     #[arg(long, requires = "resume")]
     accept_changed_data: bool,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub struct Args {
     /// The run folder [default: runs/MODEL-DATA-N]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Follow, pause and stop the run in a browser: a page on this machine only, at PORT or one that is free
+    /// Follow, pause and stop the run in a browser, on a page for this machine only, at PORT or at a free port
     #[arg(long, value_name = "PORT", num_args = 0..=1, value_parser = port, conflicts_with = "profile")]
     live: Option<Option<u16>>,
     #[command(flatten)]
@@ -47,7 +47,7 @@ pub struct Args {
 }
 
 fn port(text: &str) -> Result<u16, String> {
-    text.parse().map_err(|_| "expected a port, 0 to 65535; MODEL goes before --live".to_owned())
+    text.parse().map_err(|_| "expected a port, 0 to 65535; MODEL must come before --live".to_owned())
 }
 
 /// A resumed run takes everything from its folder. So settings beside `--resume` are refused: they would be ignored
@@ -193,8 +193,8 @@ fn configure(args: &Args, say: fn(&str)) -> anyhow::Result<RunConfig> {
         config.set_optimizer(optimizer);
     }
     if momentum.is_some() && config.optimizer != OptimizerKind::Sgd {
-        let what = format!("is a setting of sgd, not of {}", config.optimizer.name());
-        bail!(Error::argument("--momentum", what).help("leave it away, or add --optimizer sgd"));
+        let what = format!("works only with sgd, not with {}", config.optimizer.name());
+        bail!(Error::argument("--momentum", what).help("omit it, or add --optimizer sgd"));
     }
     // The notebook's Nesterov setting is only valid for the notebook's optimiser and momentum.
     config.nesterov &= optimizer.is_none() && momentum.is_none();
@@ -274,7 +274,7 @@ fn session(
         });
     }
     if result.is_err() && fate.as_ref().is_some_and(|fate| !fate.is_decided()) {
-        say("there is no profile: the run failed before it was complete");
+        say("there is no profile: the run failed before the profile was complete");
     }
     let Done { outcome, test, .. } = result?;
     if !outcome.finished {

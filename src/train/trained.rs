@@ -28,31 +28,31 @@ pub struct TrainedOptions {
     pub path: PathBuf,
     #[cfg_attr(feature = "cli", arg(skip))]
     pub network: Option<Network>,
-    /// Channels of the first stage, for networks that have one to choose; a run folder knows it
+    /// Channels of the first stage, for a network that lets you choose them; not needed for a run folder
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub width: Option<usize>,
     /// A set's name, or a folder of images. Without one: the set of the network's notebook
     #[cfg_attr(
         feature = "cli",
-        arg(long, help = format!("{}, or a folder of images; a run folder knows it", catalog::names()))
+        arg(long, help = format!("{}, or a folder of images; not needed for a run folder", catalog::names()))
     )]
     pub data: Option<String>,
     /// Folder that holds mnist/, cifar-10-batches-bin/, pets/, ...
     #[cfg_attr(feature = "cli", arg(long, value_name = "DIR"))]
     pub data_dir: Option<PathBuf>,
-    /// on, off, half or pixels [default: as the run or the notebook did]
+    /// on, off, half or pixels [default: as in the run or the notebook]
     #[cfg_attr(feature = "cli", arg(long))]
     pub normalize: Option<Normalization>,
-    /// Resize images to NxN [default: as the run or the notebook did]
+    /// Resize images to NxN [default: as in the run or the notebook]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub resize: Option<usize>,
-    /// Number of outputs [default: the run's, or the set's classes]
+    /// Number of outputs [default: the run's, or the data set's number of classes]
     #[cfg_attr(feature = "cli", arg(long))]
     pub classes: Option<usize>,
     /// auto, cpu, cuda or cuda:N [default: the run's, or auto]
     #[cfg_attr(feature = "cli", arg(long))]
     pub device: Option<String>,
-    /// Worker threads; 0 takes one for each core [default: the run's, or 0]
+    /// Worker threads; 0: one per core [default: the run's, or 0]
     #[cfg_attr(feature = "cli", arg(long))]
     pub threads: Option<usize>,
 }
@@ -63,7 +63,7 @@ pub struct TrainedOptions {
 pub enum Split {
     Train,
     Val,
-    /// The test images, also of a set that validates on them.
+    /// The test images, even if the data set also validates on them.
     Test,
 }
 

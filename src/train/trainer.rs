@@ -20,10 +20,10 @@ use std::time::{Duration, Instant};
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Keep {
-    /// Those of the best validation score, as the notebooks' `train_val_model` restores them.
+    /// The weights with the best validation score. The notebooks' `train_val_model` restores them.
     #[default]
     Best,
-    /// Those after the last step.
+    /// The weights after the last step.
     Last,
 }
 

@@ -58,13 +58,13 @@ fn diff_compares_and_judges() {
     // What was asked for is printed, and then judged.
     let judged = receptive(&["diff", "lenet5", "--data", "sample", "--tolerance", "1e-12"]);
     assert_eq!(judged.status.code(), Some(1));
-    assert!(text(&judged.stdout).contains("conv1") && text(&judged.stderr).contains("beyond the tolerance"));
+    assert!(text(&judged.stdout).contains("conv1") && text(&judged.stderr).contains("above the tolerance"));
     ok(&["diff", "lenet5", "--data", "sample", "--tolerance", "1e-4"]);
 
     let cases: [(&[&str], &str); 6] = [
         (&["diff", "lenet"], "lenet5"),
         (&["diff", "lenet5", "--a", "cpu:f16"], "there is no type `f16`"),
-        (&["diff", "lenet5", "--a", "cuda:f64"], "a GPU computes in f32"),
+        (&["diff", "lenet5", "--a", "cuda:f64"], "a GPU cannot compute in f64"),
         (&["diff", "lenet5", "--b", "gpu"], "cuda:N"),
         (&["diff", "lenet5", "--tolerance", "NaN"], "--tolerance"),
         (&["diff", "lenet5", "--device", "cpu"], "--a and --b"),

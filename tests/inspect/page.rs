@@ -171,7 +171,7 @@ fn bad_input_is_answered() {
     std::fs::write(&text, "no picture").unwrap();
     let nowhere = folder.path().join("none/page.html");
     let cases: [(&[&str], &str); 12] = [
-        (&["nothing"], "no such run, file or network"),
+        (&["nothing"], "no run, file or network with this name"),
         (&["nothing"], "lenet5"),
         (&[here], "config.toml"),
         (&[&format!("{run}/best.safetensors")], "--model or --arch"),

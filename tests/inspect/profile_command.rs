@@ -59,11 +59,11 @@ fn a_short_run_is_profiled_to_its_end() {
         ok(&["train", "mlp2", "--data", "sample", "--max-steps", "2", "--out", &run, "--profile", &file]);
     let steps = |file: &str| read(Path::new(file))["receptive"]["layer_table"]["steps"].as_u64().unwrap();
     assert_eq!(steps(&file), 1);
-    assert!(said.contains("of the 20 steps to profile the run had 1"), "{said}");
+    assert!(said.contains("the run had only 1 of the 20 steps to profile"), "{said}");
     // Nothing is left to profile, and nothing is written over.
     let output = receptive(&["train", "--resume", &run, "--profile", &path("none.json")]);
     let message = text(&output.stderr);
-    assert!(!output.status.success() && message.contains("no step was left to run"), "{message}");
+    assert!(!output.status.success() && message.contains("the run has no steps left"), "{message}");
     assert!(!Path::new(&path("none.json")).exists());
 }
 

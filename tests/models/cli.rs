@@ -72,8 +72,8 @@ fn predict_writes_raw_outputs() {
     let got = TensorFile::read(&folder.path().join("out"), &cpu).unwrap().tensors;
     assert_eq!(got["output"].to_f64().unwrap(), expected.to_f64().unwrap());
     for (input, model, expected) in [
-        ("flat", "lenet5-bn", "is no batch of images"),
-        ("other", "lenet5-bn", "holds no tensor `input`"),
+        ("flat", "lenet5-bn", "is not a batch of images"),
+        ("other", "lenet5-bn", "contains no tensor `input`"),
         ("in", "lenet5", "missing conv1.weight"),
     ] {
         let error = error(&predict(input, model).each_ref().map(String::as_str));

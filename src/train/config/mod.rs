@@ -60,24 +60,25 @@ pub struct RunConfig {
     /// Folder that holds mnist/, cifar-10-batches-bin/, pets/, ...
     #[cfg_attr(feature = "cli", arg(long, value_name = "DIR"))]
     pub data_dir: Option<PathBuf>,
-    /// Times that every training image is seen [default: the notebook's]; with --resume: a larger number trains longer
+    /// Number of passes over the training images [default: the notebook's]; with --resume, a larger number trains
+    /// longer
     #[cfg_attr(feature = "cli", arg(long))]
     pub epochs: usize,
-    /// Images of a training batch [default: the notebook's]
+    /// Images per training batch [default: the notebook's]
     #[cfg_attr(feature = "cli", arg(long))]
     pub batch_size: usize,
-    /// Images of a validation batch [default: 250]
+    /// Images per validation batch [default: 250]
     #[cfg_attr(feature = "cli", arg(long))]
     pub val_batch_size: usize,
     /// nll, cross_entropy, bce_with_logits, dice or bce_dice [default: the network's own]
     #[cfg_attr(feature = "cli", arg(long))]
     #[serde(default)]
     pub loss: Option<Loss>,
-    /// Of cross_entropy: spread this part of each target over all classes
+    /// For cross_entropy: spread this part of each target over all classes
     #[cfg_attr(feature = "cli", arg(long, value_name = "PART", default_value_t = 0.0))]
     #[serde(default)]
     pub label_smoothing: f64,
-    /// What an image of each class weighs in the loss, in the classes' order: 1,2.5,1
+    /// Weights of the classes in the loss, in the classes' order, for example 1,2.5,1
     #[cfg_attr(feature = "cli", arg(long, value_name = "W,W,..", value_delimiter = ','))]
     #[serde(default)]
     pub class_weights: Option<Vec<f64>>,
@@ -87,13 +88,13 @@ pub struct RunConfig {
     /// Learning rate
     #[cfg_attr(feature = "cli", arg(long))]
     pub lr: f64,
-    /// Momentum of sgd
+    /// Momentum, for sgd
     #[cfg_attr(feature = "cli", arg(long))]
     pub momentum: f64,
-    /// Nesterov's momentum, of sgd
+    /// Use Nesterov momentum, for sgd
     #[cfg_attr(feature = "cli", arg(long))]
     pub nesterov: bool,
-    /// L2 penalty; of adamw the decoupled decay
+    /// L2 penalty; for adamw, the decoupled decay
     #[cfg_attr(feature = "cli", arg(long))]
     pub weight_decay: f64,
     /// What decays
@@ -103,12 +104,13 @@ pub struct RunConfig {
             long = "decay-weights-only",
             action = ArgAction::SetTrue,
             value_parser = decay(),
-            help = "Decay weights only: neither biases nor the scales of norms"
+            help = "Apply the decay only to weights, not to biases or the scales of norms"
         )
     )]
     pub decay: Decay,
-    /// constant, step:EVERY:GAMMA, multistep:E1,E2:GAMMA, exponential:GAMMA, cosine, onecycle, triangle:EPOCH,
-    /// plateau:PATIENCE:FACTOR, or warmup:STEPS/ or warmup:EPOCHSep/ before one of them: warmup:2ep/cosine
+    /// Learning rate schedule: constant, step:EVERY:GAMMA, multistep:E1,E2:GAMMA, exponential:GAMMA, cosine, onecycle,
+    /// triangle:EPOCH or plateau:PATIENCE:FACTOR; for a warm-up, put warmup:STEPS/ or warmup:EPOCHSep/ before it, for
+    /// example warmup:2ep/cosine
     #[cfg_attr(feature = "cli", arg(long))]
     pub scheduler: String,
     /// Whether `onecycle` cycles momentum, too; runs from before this setting did not
@@ -118,57 +120,58 @@ pub struct RunConfig {
             long = "no-cycle-momentum",
             action = ArgAction::SetFalse,
             requires = "scheduler",
-            help = "onecycle: leave momentum (of adam: beta1) as it is; without this flag it goes from 0.95 to 0.85 and back"
+            help = "For onecycle: do not change the momentum (for adam: beta1); without this flag it goes from 0.95 to 0.85 and back"
         )
     )]
     #[serde(default)]
     pub cycle_momentum: bool,
-    /// Scale gradients so that their joint norm is at most this
+    /// Scale gradients so that the norm of all of them together is at most NORM
     #[cfg_attr(feature = "cli", arg(long, value_name = "NORM"))]
     pub clip_norm: Option<f64>,
-    /// Batches whose gradients make one step
+    /// Number of batches whose gradients are added up for one step
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 1, value_name = "K"))]
     pub accumulate: usize,
     /// End after N epochs without a better validation score
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub early_stop: Option<usize>,
-    /// Which weights are tested in the end: best or last
+    /// Weights to test at the end: best or last
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value_t = Keep::Best))]
     pub keep: Keep,
     /// Train on N images, the same number of each class
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub subset: Option<usize>,
-    /// Use this share of all images, of every class alike
+    /// Use this fraction of the images, the same for every class
     #[cfg_attr(feature = "cli", arg(long, value_name = "F"))]
     pub fraction: Option<f64>,
-    /// none, standard (pad, flip, crop) or cutout (the same and a hole) [default: as the notebook does]
+    /// Augmentation: none, standard (pad, flip, crop) or cutout (standard, and a hole) [default: as in the notebook]
     #[cfg_attr(feature = "cli", arg(long))]
     pub augment: Augment,
-    /// on (the set's statistics), off (only / 255), half ((x - 0.5) / 0.5) or pixels (every pixel by its own) [default: as the
-    /// notebook does]
+    /// Normalisation: on (the data set's statistics), off (only / 255), half ((x - 0.5) / 0.5) or pixels (statistics of
+    /// each pixel) [default: as in the notebook]
     #[cfg_attr(feature = "cli", arg(long))]
     pub normalize: Normalization,
-    /// Resize images to NxN [default: as the notebook does]
+    /// Resize images to NxN [default: as in the notebook]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub resize: Option<usize>,
-    /// Number of outputs [default: the set's classes]
+    /// Number of outputs [default: the data set's number of classes]
     #[cfg_attr(feature = "cli", arg(long))]
     pub classes: Option<usize>,
+    /// Seed of all random numbers
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0))]
     pub seed: u64,
     /// auto, cpu, cuda or cuda:N
     #[cfg_attr(feature = "cli", arg(long, default_value = "auto"))]
     pub device: String,
-    /// Threads [default: one for each core]
+    /// Worker threads [default: one per core]
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, hide_default_value = true))]
     pub threads: usize,
-    /// What a GPU's matrix products may round their factors to: f32 (nothing), tf32 or bf16
+    /// Type to which a GPU may round the factors of matrix products: f32 (no rounding), tf32 or bf16
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Precision::F32))]
     pub precision: Precision,
-    /// The rung of the device's GEMM ladder to run [default: the fastest]
+    /// Rung of the device's GEMM ladder [default: the fastest]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub gemm_rung: Option<u32>,
-    /// The rung of the device's convolution ladder to run, where it can [default: by shape]
+    /// Rung of the device's convolution ladder, for shapes that it supports [default: by shape]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub conv_rung: Option<u32>,
     /// Capture a step as a CUDA graph and replay it: auto, on or off
@@ -178,16 +181,16 @@ pub struct RunConfig {
     /// Threads that read and prepare images
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 1))]
     pub workers: usize,
-    /// How weights are drawn: default, xavier, ... [default: as the notebook does]
+    /// Initialisation of the weights: default, xavier, ... [default: as in the notebook]
     #[cfg_attr(feature = "cli", arg(long = "init-scheme", value_name = "INIT_SCHEME"))]
     pub scheme: Scheme,
     /// Start from these weights (safetensors, PyTorch's names)
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
     pub init: Option<PathBuf>,
-    /// Load what matches of --init, list the rest
+    /// With --init: load the tensors that match, and list the others
     #[cfg_attr(feature = "cli", arg(long, requires = "init"))]
     pub init_partial: bool,
-    /// Layers that stay as they are, each with all that is in it: encoder, conv1, layer1.0
+    /// Layers that are not trained, each with all layers inside it, for example encoder, conv1 or layer1.0
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", value_delimiter = ','))]
     pub freeze: Vec<String>,
     /// Whether running statistics in frozen layers stay unchanged, too. Runs from before this setting updated them.
@@ -206,10 +209,11 @@ pub struct RunConfig {
     /// Write every step's loss to metrics.jsonl
     #[cfg_attr(feature = "cli", arg(long))]
     pub log_steps: bool,
-    /// Print results every N epochs
+    /// Print results every LOG_INTERVAL epochs
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 1))]
     pub log_interval: usize,
-    /// Sample every layer's health into health.jsonl every EVERY-th step; 0: never [default: 100]
+    /// Write statistics of every layer (gradient norm, update size, dead units) to health.jsonl every EVERY steps; 0:
+    /// never [default: 100]
     #[cfg_attr(
         feature = "cli",
         arg(long, value_name = "EVERY", num_args = 0..=1, default_missing_value = "100")
