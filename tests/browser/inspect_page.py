@@ -59,7 +59,7 @@ def close(what, got, expected, relative=1e-3):
 
 def overview(browser, numbers):
     best = numbers["prediction"][0]
-    if not browser.text("#verdict").startswith(f"It says {best['class']}"):
+    if not browser.text("#verdict").startswith(f"The prediction is {best['class']}"):
         raise Wrong(browser.text("#verdict"))
     text = browser.text("#overview")
     for expected in [f"{numbers['parameters']:,}", f"{100 * best['probability']:.2f}{NBSP}%", numbers["image"]["what"]]:

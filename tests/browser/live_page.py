@@ -77,7 +77,7 @@ def follow(program, folder, shots):
         same("layers", rows, ["conv1", "relu1", "conv2", "relu2", "fc1", "relu3", "fc2", "relu4", "fc3"])
         before, seen = points(page), step(page)
         page.until(lambda: points(page) != before and step(page) > seen, "the curve grows")
-        page.until(lambda: page.text("[data-fact=rate]").strip() != "\u2013", "the images a second are known")
+        page.until(lambda: page.text("[data-fact=rate]").strip() != "\u2013", "the images per second are known")
         page.check()
         page.shot(shots, "live-running", full=True)
 

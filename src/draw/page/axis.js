@@ -137,5 +137,5 @@
   };
 
   // The explanation of the crosses.
-  R.CROSSES = "\u00d7 at the upper edge: the value is NaN or infinite.";
+  R.CROSSES = "\u00d7 at the top: the value is NaN or infinite.";
 })();

@@ -17,7 +17,7 @@
     const cell = (i, j) => {
       const td = R.el(
         "td",
-        { title: `${R.className(i)} taken for ${R.className(j)}: ${R.thousands(counts[i][j])}` },
+        { title: `${R.className(i)} predicted as ${R.className(j)}: ${R.thousands(counts[i][j])}` },
         counts[i][j] ? R.short(counts[i][j]) : "",
       );
       cells.push([td, i, j]);
@@ -63,7 +63,7 @@
         return (i, j) => R.mix(wash, i === j ? accent : positive, Math.sqrt(part[i][j]));
       },
       tell: (i, j) =>
-        `${R.className(i)} taken for ${R.className(j)}: ${R.plural(counts[i][j], "image")}, ${R.percent(part[i][j])} of its class`,
+        `${R.className(i)} predicted as ${R.className(j)}: ${R.plural(counts[i][j], "image")}, ${R.percent(part[i][j])} of its class`,
     });
     drawn.root.style.maxWidth = "34rem";
     return R.el("div", {}, drawn.root, drawn.readout);
@@ -79,12 +79,12 @@
     const rows = wrong
       .slice(0, PAIRS)
       .map(([label, taken, n]) => ({
-        name: `${R.className(label)} taken for ${R.className(taken)}`,
+        name: `${R.className(label)} predicted as ${R.className(taken)}`,
         value: n,
         text: R.thousands(n),
         tone: "positive",
       }));
-    const title = `The pairs confused most often, of ${R.thousands(classes)} classes`;
+    const title = `The most often confused pairs of ${R.thousands(classes)} classes`;
     return R.el("div", {}, R.el("h3", {}, title), R.bars(rows, title));
   };
 
@@ -101,12 +101,12 @@
   const mistakes = (judged) => {
     const list = R.el("ul", { class: "mistakes" });
     const kinds = {
-      confident: "The mistakes it was surest of come first: much probability for a wrong class.",
-      worst: "The mistakes that cost most come first: least probability for the true class.",
+      confident: "The most confident mistakes come first: a high probability for a wrong class.",
+      worst: "The mistakes with the highest loss come first: a low probability for the true class.",
     };
     const note = R.el("p", { class: "note" });
     const show = (kind) => {
-      note.textContent = `${kinds[kind]} Above, the true class; below, what it said.`;
+      note.textContent = `${kinds[kind]} Above: the true class. Below: the prediction.`;
       list.replaceChildren(...judged[kind].map((m) => mistake(m, judged.set)));
     };
     show("confident");
@@ -134,9 +134,9 @@
     const rows = known
       .slice(0, 12)
       .map(([share, i]) => ({ name: R.className(i), value: share, text: R.percent(share) }));
-    const title = known.length > rows.length ? "The hardest classes" : "Right answers by class";
-    const bars = R.el("div", {}, R.el("h3", {}, title), R.bars(rows, "Share of right answers by class", 1));
-    return R.figure(bars, "The share of each class's images that were taken for it (", R.term("recall"), ").");
+    const title = known.length > rows.length ? "The classes with the lowest recall" : "Recall by class";
+    const bars = R.el("div", {}, R.el("h3", {}, title), R.bars(rows, "Recall by class", 1));
+    return R.figure(bars, R.term("recall", "Recall"), ": the share of each class's images that are predicted correctly.");
   };
 
   R.judged = (root) => {
@@ -149,13 +149,13 @@
     const sparse = !Array.isArray(confusion);
     const matrix = sparse ? pairs(confusion) : confusion.length <= 12 ? table(confusion) : plane(confusion);
     const caption = sparse
-      ? "Images of the first class that were taken for the second."
+      ? "Images of the first class that are predicted as the second."
       : [
           R.el("strong", {}, R.term("confusion matrix", "Confusion matrix"), "."),
-          " A row is a true class, a column what it was taken for; colour by the share of the row. Blue is right, vermilion is wrong.",
+          " A row is a true class, a column a predicted class. The colour shows the share of the row: blue is right, vermilion is wrong.",
         ];
     root.append(
-      R.el("p", {}, `Asked about ${asked}: `, right, ` are right, ${wrong}.`),
+      R.el("p", {}, `Predictions for ${asked}: `, right, ` are right, ${wrong}.`),
       R.el("div", { class: "figures wide" }, R.figure(matrix, caption), byClass(judged.per_class)),
     );
     if (judged.mistakes) root.append(R.el("h3", {}, "Mistakes"), ...mistakes(judged));

@@ -28,7 +28,7 @@
           R.el("strong", {}, R.term("loss", "Loss")),
           " by ",
           R.term("epoch"),
-          ". Where validation turns up while training goes down, the network learns its images by heart.",
+          ". If the validation loss rises while the training loss falls, the network overfits.",
         ),
         R.figure(
           R.lines(both(score), {
@@ -52,7 +52,7 @@
       "update / weight",
       (l) => l.update_ratio,
       "ratio",
-      "The size of a step beside that of the weights it changes. About 0.001 is healthy (paper); vermilion learns fast, blue hardly at all.",
+      "The size of a step divided by the size of the weights that it changes. About 0.001 is usual (the page's own colour); vermilion is larger, blue is smaller.",
       R.termAttrs("update-to-weight ratio"),
     ],
     [
@@ -60,7 +60,7 @@
       "gradient norm",
       (l) => l.gradient_norm,
       "log",
-      "Alike from layer to layer is healthy. Paler towards the input: it vanishes; darker without end: it explodes.",
+      "It should be similar in all layers. If it gets paler towards the input, it vanishes; if it gets darker over time, it explodes.",
       R.termAttrs("gradient norm"),
     ],
     [
@@ -68,7 +68,7 @@
       "dead ReLU units",
       (l) => l.dead,
       "share",
-      "The share of units that no image turned on: they receive no gradient either.",
+      "The share of units that are zero for every image: they receive no gradient.",
       R.termAttrs("dead ReLU unit"),
     ],
     [
@@ -76,7 +76,7 @@
       "zeros",
       (l) => l.output.zeros,
       "share",
-      "The share of outputs that are exactly zero, mostly ReLU's work.",
+      "The share of outputs that are exactly zero, mostly because of ReLU.",
     ],
     [
       "std",
@@ -220,7 +220,7 @@
       R.el(
         "p",
         { class: "note" },
-        "A column is a histogram of the layer's outputs, largest values at the top: darker is more. A layer that drifts, collapses to one value or explodes shows here first.",
+        "A column is a histogram of the layer's outputs, with the largest values at the top; darker means more outputs. Here you first see a layer that drifts, collapses to one value or explodes.",
       ),
     ];
   };
@@ -235,7 +235,7 @@
         R.el(
           "p",
           { class: "note" },
-          "This run kept no samples of its layers' health. To keep them: receptive train --health",
+          "This run recorded no statistics of its layers. To record them: receptive train --health",
         ),
       );
   };

@@ -30,7 +30,7 @@
       hint:
         most > 0
           ? `strongest${side === 1 ? "" : " mean"}: ${R.number(most)}`
-          : "zero everywhere: nothing here speaks for it",
+          : "zero everywhere: nothing here raises the score",
     });
     plane.root.style.aspectRatio = `${width} / ${height}`;
     plane.canvas.style.height = "100%";
@@ -44,14 +44,14 @@
   const methods = (entry) => [
     entry.gradcam && [
       R.term("Grad-CAM"),
-      ` Where the channels of ${entry.gradcam.layer} that speak for it are active (Selvaraju et al. 2017).`,
+      ` Where the channels of ${entry.gradcam.layer} that raise the score are active (Selvaraju et al. 2017).`,
       entry.gradcam.map,
       true,
     ],
     [R.term("saliency", "Saliency"), " How much the score changes with each pixel (Simonyan et al. 2014).", entry.saliency, false],
     entry.occlusion && [
       R.term("occlusion", "Occlusion"),
-      ` What covering ${entry.occlusion.size}\u00d7${entry.occlusion.size} pixels costs the score; blue: covering helps (Zeiler, Fergus 2014).`,
+      ` How much the score falls when ${entry.occlusion.size}\u00d7${entry.occlusion.size} pixels are covered; blue: it rises (Zeiler, Fergus 2014).`,
       entry.occlusion.map,
       false,
     ],

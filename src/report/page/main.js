@@ -88,7 +88,7 @@
       id: "network",
       title: "Network",
       when: report.layers.length,
-      lead: "The image goes in at the top, the answer comes out at the bottom. A box is as wide as the image is there and as high as it has channels. Choose a layer to look inside.",
+      lead: "The image enters at the top, and the output leaves at the bottom. A box's width shows the image's width at that layer; its height shows the number of channels. Choose a layer to look inside.",
       mount: network,
     },
     {
@@ -96,30 +96,30 @@
       title: "Receptive field",
       term: R.term("receptive field", "Receptive field"),
       when: report.layers.length,
-      lead: "What one place of a layer can see of the image: it grows with every window, and faster after every stride. Orange marks it; beyond the frame lies padding. Point at the image to choose a place.",
+      lead: "The part of the image that one place of a layer's output depends on. It grows with every window, and faster after every stride. Orange marks it; padding lies outside the frame. Point at the image to choose a place.",
       mount: R.field,
     },
     {
       id: "evidence",
-      title: "What the answer rests on",
+      title: "What the prediction depends on",
       short: "Evidence",
       term: R.term("attribution", "What the answer rests on"),
       when: report.attribution.length,
-      lead: "Three ways to ask which pixels matter. Vermilion: the score rests on it; blue: it speaks against. Saliency has no sign: it tells only how much.",
+      lead: "Three methods that show which pixels matter. Vermilion pixels raise the score, blue pixels lower it. Saliency has no sign: it shows only how much a pixel matters.",
       mount: R.heat,
     },
     {
       id: "training",
       title: "Training",
       when: report.training,
-      lead: "How the weights came to be what they are.",
+      lead: "The training run that produced these weights.",
       mount: R.health,
     },
     {
       id: "mistakes",
       title: "Mistakes",
       when: report.judged,
-      lead: "Where the network is wrong teaches more than where it is right.",
+      lead: "The images that the network predicts wrongly, and the classes that it confuses.",
       mount: R.judged,
     },
     {
@@ -127,7 +127,7 @@
       title: "Masks",
       term: R.term("mask", "Masks"),
       when: report.masks.length,
-      lead: "Validation images, drawn at random: what it was shown, what is true, what it says.",
+      lead: "Validation images, drawn at random: the image, its true mask and the predicted mask.",
       mount: R.masks,
     },
   ];
@@ -140,7 +140,7 @@
     sections(R.report)
       .filter(({ when }) => when)
       .forEach(section);
-    const made = `Made by receptive ${R.report.receptive}. This page holds everything it shows and asks nobody for anything.`;
+    const made = `Made by receptive ${R.report.receptive}. This page contains everything that it shows, and loads nothing from the network.`;
     main.append(R.el("section", {}, R.el("p", { class: "note" }, made)));
     follow();
     document.documentElement.dataset.ready = "true";

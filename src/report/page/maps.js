@@ -102,7 +102,7 @@
     const most = R.largest(plane.values);
     const area = plane.rows * plane.columns;
     let channel = 0;
-    const view = R.imageView("The image, with what the chosen place sees of it");
+    const view = R.imageView("The image, with the receptive field of the chosen place");
     const large = R.plane({
       label: `Output of ${layer.path}`,
       rows: plane.rows,
@@ -116,7 +116,7 @@
       },
       tell: (r, c) => tell(layer, plane, channel, r, c),
       moved: (r, c) => view.show(seen(layer, plane, r, c)),
-      hint: "Point at a place, or use the arrow keys: its value, and what it sees of the image.",
+      hint: "Point at a place, or use the arrow keys, to see its value and its receptive field.",
     });
     const pair = R.el("div", { class: "pair" }, R.el("div", {}, large.root), R.el("div", {}, view.root));
     root.append(pair, large.readout);

@@ -7,7 +7,7 @@
     const w = R.report.weights;
     if (w.from === "run") return `best weights of ${w.name}`;
     if (w.from === "file") return `weights of ${w.name}`;
-    return `freshly drawn weights (seed ${w.seed})`;
+    return `random initial weights (seed ${w.seed})`;
   };
 
   const machine = () => {
@@ -35,7 +35,7 @@
       { class: "facts large" },
       known && R.fact(known[0], known[1]),
       R.fact([R.term("parameter", "Parameters"), `, ${R.plural(layers.length, "layer")}`], R.thousands(parameters)),
-      R.fact(R.term("FLOPs", "Operations an image"), R.unit(flops, "FLOP")),
+      R.fact(R.term("FLOPs", "Operations per image"), R.unit(flops, "FLOP")),
       R.fact(R.term("activation", "Outputs of all layers"), R.unit(activation_bytes, "B")),
       R.fact([R.term("forward pass", "Forward pass"), ", one image"], R.seconds(seconds)),
     );
@@ -58,16 +58,16 @@
       strong: i === image.label,
     }));
     const [best] = order[0].slice(1);
-    let verdict = `It says ${R.className(best)}`;
+    let verdict = `The prediction is ${R.className(best)}`;
     if (image.label !== null) {
-      verdict += best === image.label ? ", and is right." : `; it is ${R.className(image.label)}.`;
+      verdict += best === image.label ? ", which is right." : `; the true class is ${R.className(image.label)}.`;
     } else verdict += ".";
     const rest = order.length - shown.length;
     return R.el(
       "div",
       {},
       R.el("h3", { id: "verdict" }, verdict),
-      R.el("div", { style: "margin-top: 0.75rem" }, R.bars(rows, "The likeliest classes", 1)),
+      R.el("div", { style: "margin-top: 0.75rem" }, R.bars(rows, "The most likely classes", 1)),
       rest > 0 &&
         R.el(
           "p",
@@ -106,8 +106,8 @@
         R.el(
           "p",
           { class: "lead" },
-          R.el("strong", {}, "Nothing is trained here: "),
-          "the weights are random, so the layers show how the network is built and what random filters do, and the answer is a guess.",
+          R.el("strong", {}, "This network is not trained: "),
+          "its weights are random. The layers show how the network is built and what random filters do; the prediction is a guess.",
         ),
       );
     }

@@ -187,10 +187,10 @@
         Object.assign(lead.dataset, { rows: tile.rows.join(), columns: tile.columns.join() });
         const [mr, nr] = cut.tile;
         lead.textContent =
-          `The packed GEMM does not compute one output, but a tile: here output channels ${R.span(tile.rows[0], tile.rows[1] - tile.rows[0])} ` +
+          `The packed GEMM computes not one output at a time, but a tile: here output channels ${R.span(tile.rows[0], tile.rows[1] - tile.rows[0])} ` +
           `of pixels ${R.span(tile.columns[0], tile.columns[1] - tile.columns[0])}, whose sums stay in registers (${mr}\u00d7${nr} at most` +
-          `${cut.turned ? ", on the transposed product" : ""}). It adds ${R.plural(cut.depth, "product")} to each before it goes on` +
-          `${cut.packed ? ", from columns packed into panels as wide as the tile" : "; so few rows read the columns where they lie"}: ` +
+          `${cut.turned ? ", on the transposed product" : ""}). It adds ${R.plural(cut.depth, "product")} to each sum before it continues` +
+          `${cut.packed ? ", from columns packed into panels as wide as the tile" : "; with so few rows, the columns are read without packing"}: ` +
           `${R.plural(blocks.length, "block")} of K. The implicit GEMM of convolution multiplies like this, too, but never writes the columns.`;
         drawTile(drawing, tile, row, column);
         body.replaceChildren(...blockRows(blocks));

@@ -138,7 +138,7 @@
     };
     const grids = S.equation(upstreamGrid, kernel, products);
     const empty =
-      "An empty cell is a weight that this input never met: the stride stepped over it, or no output is there.";
+      "An empty cell is a weight that is never multiplied by this input: the stride skips it, or there is no output.";
     const notes = R.el("p", { class: "note" }, empty);
     return {
       root: S.frame(
@@ -212,7 +212,7 @@
       marks(term);
       readout.textContent = term
         ? `Output (${i}, ${j}): dy 1 \u00d7 x(${term.p}, ${term.q}) ${R.number(term.x, 6)}.`
-        : `Output (${i}, ${j}) met padding with this weight: it adds nothing.`;
+        : `Output (${i}, ${j}) multiplies this weight by padding: it adds nothing.`;
     };
     const update = () => {
       const { o, c, a, b } = at;
@@ -230,7 +230,7 @@
       output.draw(S.like(L.y, 1, products), 0, most);
       output.say("products x \u00d7 dy");
       marks(null);
-      readout.textContent = "Point at a product to see what it is made of.";
+      readout.textContent = "Point at a product to see its factors.";
       const missed = products.length - terms.length;
       const value = all[a][b];
       says.say(

@@ -30,9 +30,9 @@
     const size = ((Math.abs(x) + Math.abs(mean)) / deviation) * Math.abs(gamma ?? 1) + Math.abs(beta ?? 0);
     const agreed = S.agree(value, L.y.at(o, i, j), size, 4);
     const steps = [
-      { name: "x", how: "what comes in", role: "x", value: x },
+      { name: "x", how: "the input", role: "x", value: x },
       { name: "mean", how: "of this channel, kept while training", role: "mean", value: mean },
-      { name: "variance", how: "likewise", role: "variance", value: variance },
+      { name: "variance", how: "of this channel, kept while training", role: "variance", value: variance },
       { name: "deviation", how: `\u221a(variance + ${R.number(eps)})`, role: "deviation", value: deviation },
       { name: "x\u0302", how: "(x \u2212 mean) / deviation", role: "x-hat", value: hat },
       gamma !== null && { name: "gamma", how: "the channel's weight", role: "gamma", value: gamma },
@@ -73,7 +73,7 @@
       result.replaceChildren(chain(steps), S.verdict(agreed, value, L.y.at(o, i, j)));
     };
     const note =
-      "In training the mean and the variance are those of the batch. The histograms before and after stand under Distribution.";
+      "In training, the mean and the variance are those of the batch. The histograms before and after the layer are under Distribution.";
     const roots = L.y.vector ? [] : maps.map((map) => map.root);
     root.append(S.frame(L, cursor, roots, says.root, result, R.el("p", { class: "note" }, note)));
     update();

@@ -15,12 +15,12 @@
       { class: "verdict", "data-role": "verdict", "data-right": String(agreed.right), "data-digits": agreed.digits },
       "Computed here in double precision: ",
       R.el("strong", { "data-role": "result", "data-value": String(computed) }, agreed.computed),
-      ". What the layer gave, in single precision: ",
+      ". The layer's result, in single precision: ",
       R.el("strong", { "data-role": "given", "data-value": String(given) }, agreed.given),
       agreed.right
         ? agreed.digits === 6
           ? ". They agree in every digit shown."
-          : `. Digits after these are lost to rounding: they differ by ${R.number(agreed.difference, 2)}.`
+          : `. The further digits differ because of rounding, by ${R.number(agreed.difference, 2)}.`
         : `. They should agree, but differ by ${R.number(agreed.difference, 3)}.`,
     );
 
@@ -210,7 +210,7 @@
     return R.el(
       "p",
       { class: "note" },
-      `Of this layer's output the page holds ${of.join(", ")}, and all that they read.`,
+      `The page contains ${of.join(", ")} of this layer's output, and all inputs that they read.`,
     );
   };
 

@@ -148,8 +148,8 @@
       result.replaceChildren(line, S.verdict(agreed, value, L.y.at(cursor.at.o, cursor.at.i, cursor.at.j)));
     };
     const note = max
-      ? "The gradient goes to the winner alone. Padding counts as minus infinity and never wins."
-      : "The gradient is shared out among the window in equal parts.";
+      ? "Only the largest value receives the gradient. Padding counts as minus infinity, so it is never the largest."
+      : "The gradient is divided equally among the values of the window.";
     const roots = maps.map((each) => each.root);
     root.append(S.frame(L, cursor, roots, says.root, grid.root, result, R.el("p", { class: "note" }, note)));
     update();

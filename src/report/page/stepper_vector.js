@@ -119,7 +119,7 @@
       const line = R.el("p", { class: "total" }, "sum of the exponentials ", S.value("sum", all), `, class ${k} `, one);
       result.replaceChildren(line, S.verdict(agreed, value, given));
     };
-    const note = "The largest score is subtracted from all: that cancels out, and keeps exp from overflowing.";
+    const note = "The largest score is subtracted from every score. This does not change the result, and exp cannot overflow.";
     const scroll = R.el("div", { class: "scroll tall" }, table);
     root.append(S.frame(L, cursor, [], says.root, scroll, result, R.el("p", { class: "note" }, note)));
     update();

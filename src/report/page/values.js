@@ -50,8 +50,8 @@
       const [a, b] = [layer.before.histogram, layer.histogram];
       const range = [a.from, b.from, a.to, b.to];
       figures.append(
-        one("before: what comes in", layer.before.values, layer.before.histogram, range),
-        one("after: what goes out", layer.values, layer.histogram, range),
+        one("before: the layer's input", layer.before.values, layer.before.histogram, range),
+        one("after: the layer's output", layer.values, layer.histogram, range),
       );
     } else figures.append(one("output", layer.values, layer.histogram));
     root.append(figures);
@@ -60,7 +60,7 @@
       R.el(
         "p",
         { class: "note" },
-        "Bars are as high as the root of their count, so that few values are seen beside many. ReLU leaves a bar at zero; a normalisation moves and stretches each channel.",
+        "A bar's height is the square root of its count, so that small counts are visible next to large ones. ReLU produces a bar at zero; a normalisation shifts and scales each channel.",
       ),
     );
   };

@@ -17,7 +17,7 @@
 
   R.liveLayers = (root, lead, every) => {
     lead.textContent = every
-      ? `Sampled every ${R.plural(every, "step")}; the first sample is still to come.`
+      ? `Sampled every ${R.plural(every, "step")}; there is no sample yet.`
       : "This run takes no samples (--health 0).";
     const titles = [
       "layer",
@@ -44,7 +44,7 @@
       // The header stays, because a reader may be at one of its terms.
       body.replaceChildren(...layers.map(row));
       if (!table.isConnected) root.replaceChildren(table);
-      lead.textContent = `After step ${R.thousands(sample.step + 1)}, sampled every ${R.plural(every, "step")}. An update of about a thousandth of the weights is usual; a bar is vermilion from a hundredth on, and from half of a layer's ReLUs dead.`;
+      lead.textContent = `After step ${R.thousands(sample.step + 1)}, sampled every ${R.plural(every, "step")}. An update of about a thousandth of the weights is usual. A bar is vermilion if the update is a hundredth or more, or if half or more of the layer's ReLUs are dead.`;
     };
   };
 })();

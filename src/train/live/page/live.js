@@ -6,15 +6,15 @@
 
   const WORDS = {
     connecting: "Connecting",
-    starting: "Starting: data are loaded",
+    starting: "Starting: loading the data",
     running: "Running",
     pausing: "Pausing after this step",
     paused: "Paused",
-    stopping: "Stopping: the checkpoint is written",
-    finishing: "Trained: the last test is run and pictures are drawn",
+    stopping: "Stopping: writing the checkpoint",
+    finishing: "Trained: running the final test and drawing pictures",
     finished: "Finished",
     stopped: "Stopped and saved",
-    failed: "Ended with an error: the terminal says which",
+    failed: "Ended with an error: see the terminal",
     lost: "Connection lost, trying again",
     full: "Too many pages follow this run, trying again",
     gone: "The run is no longer there",
@@ -46,7 +46,7 @@
     $("pause").disabled = !open;
     $("stop").disabled = !open;
     $("pause").textContent = ["pausing", "paused"].includes(state) ? "Resume" : "Pause";
-    if (state === "stopped" && run) $("note").textContent = `The terminal says where the run lies. To go on: receptive train --resume ${run.folder}`;
+    if (state === "stopped" && run) $("note").textContent = `The terminal shows where the run is. To continue: receptive train --resume ${run.folder}`;
   };
 
   const time = (seconds) => {
@@ -67,7 +67,7 @@
       ["epoch", EPOCH, Math.min(epoch + 1, epochs), `of ${R.thousands(epochs)}`],
       ["step", STEP, R.thousands(step), `of ${R.thousands(steps)}`],
       ["time", "time trained", time(progress.seconds), left],
-      ["rate", "images a second", rate === null ? "\u2013" : R.thousands(Math.round(rate)), ""],
+      ["rate", "images per second", rate === null ? "\u2013" : R.thousands(Math.round(rate)), ""],
       ["learning-rate", RATE, R.number(progress.learning_rate, 3), ""],
       ["val", `validation ${run ? run.score : "score"}`, last ? score(last.score) : "\u2013", ""],
     ];
@@ -104,7 +104,7 @@
       $("title").textContent = `${run.model} on ${run.data}`;
       $("about").textContent =
         `${R.thousands(run.parameters)} parameters, ${R.thousands(run.train_images)} training and ` +
-        `${R.thousands(run.val_images)} validation images, ${run.batch_size} a step, on ${run.device}; kept in the folder ${run.folder}`;
+        `${R.thousands(run.val_images)} validation images, ${run.batch_size} images per step, on ${run.device}; saved in the folder ${run.folder}`;
       curves = R.liveCurves($("curves"), $("curves-lead"), run.score);
       layers = R.liveLayers($("layers"), $("layers-lead"), run.health_every);
     },
@@ -182,7 +182,7 @@
       if (!answer.ok) throw new Error(`${answer.status}`);
     } catch (error) {
       const why = error.name === "TimeoutError" ? `no answer within ${PATIENCE / 1000} s` : error.message;
-      $("note").textContent = `The run did not take "${what}" (${why}).`;
+      $("note").textContent = `The run did not accept "${what}" (${why}).`;
     }
   };
   $("pause").addEventListener("click", () => ask(["pausing", "paused"].includes(state) ? "resume" : "pause"));

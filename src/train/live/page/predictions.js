@@ -24,7 +24,7 @@
         strong: index === shown.class,
         tone: index === shown.class ? "" : "positive",
       }));
-      bars.replaceChildren(R.bars(rows, `Likeliest classes of validation image ${shown.sample}`, 1));
+      bars.replaceChildren(R.bars(rows, `Most likely classes of validation image ${shown.sample}`, 1));
     };
     return { root, update };
   };
@@ -52,8 +52,8 @@
     const predictions = (now) => {
       const said = now.masks.length ? now.masks : now.classes;
       entries.forEach((entry, i) => said[i] && entry.update(said[i]));
-      const what = now.masks.length ? "white is what it takes for the object" : "the true class is bold";
-      lead.textContent = `The same images throughout, asked in evaluation mode after step ${R.thousands(now.step)}; ${what}.`;
+      const what = now.masks.length ? "white is the predicted object" : "the true class is bold";
+      lead.textContent = `Always the same images, predicted in evaluation mode after step ${R.thousands(now.step)}; ${what}.`;
     };
     return { pictures, predictions };
   };
