@@ -37,7 +37,7 @@ fn run() -> Result<()> {
     release_build("cargo bench --bench ops")?;
     let size = arguments.number("--sample-size")?.unwrap_or(20);
     if size < 10 {
-        return Err(Error::argument("--sample-size", format!("{size} is too few")).expected("10 or more"));
+        return Err(Error::argument("--sample-size", format!("{size} is too small")).expected("10 or more"));
     }
     let mut criterion = Criterion::default()
         .sample_size(size)

@@ -127,6 +127,6 @@ fn read(file: &str) -> Result<Table> {
     let text =
         std::fs::read_to_string(file).map_err(|e| Error::io(Path::new(file), "read", e).help(&help))?;
     serde_json::from_str(&text).map_err(|e| {
-        Error::format(file, format!("is no baseline: {e}")).help(format!("write it anew: {help}"))
+        Error::format(file, format!("is not a baseline: {e}")).help(format!("write it again: {help}"))
     })
 }

@@ -109,7 +109,7 @@ fn in_training(layer: &Layer, simd: Simd) -> [u32; 3] {
 
 /// Lists the loops whose fastest rung is not the one that training uses, if the difference is large enough.
 fn print_missed(rows: &[Row]) {
-    println!("\nloops where another rung is faster by more than 5 % than the one in training:");
+    println!("\nloops where another rung is more than 5 % faster than the rung that training uses:");
     for row in rows.iter().filter(|row| row.trains) {
         let same = |other: &&Row| (other.layer, other.r#loop) == (row.layer, row.r#loop);
         let median = |row: &&Row| row.seconds.median;

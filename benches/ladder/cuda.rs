@@ -16,7 +16,7 @@ pub fn run(cx: &CudaCtx, arguments: &Arguments) -> Result<()> {
     let facts = cx.facts();
     let simulated = facts.is_simulated();
     if simulated {
-        println!("This is a simulator: the checks count, the times and rates mean nothing.");
+        println!("This is a simulator: the checks are valid, but the times and rates are not meaningful.");
     }
     let roof = if simulated { None } else { Some(Roof::of(cx)?) };
     println!("{}, {} multiprocessors, driver {}", facts.name, facts.multiprocessors, facts.driver);

@@ -46,7 +46,7 @@ fn run() -> Result<()> {
     release_build("cargo bench --bench ladder")?;
     match (device.as_cuda(), arguments.text("--json")) {
         (Some(_), Some(_)) => {
-            Err(Error::argument("--json", "holds the CPU's figures").help("add --device cpu"))
+            Err(Error::argument("--json", "works only on the CPU").help("add --device cpu"))
         }
         (Some(cx), None) => cuda::run(cx, &arguments),
         (None, json) => cpu::run(threads, &arguments, json),

@@ -68,7 +68,7 @@ pub fn print(layer: &Layer, lines: &[Line], of_roof: OfRoof) {
                 format!("{:.1}", bytes / seconds / 1e9),
                 format!("{:.1}", 100.0 * best / seconds),
                 of_roof,
-                if line.trains[which] { "takes it" } else { "" }.to_owned(),
+                if line.trains[which] { "uses it" } else { "" }.to_owned(),
             ]);
         }
         println!("{}", aligned(&rows, |column| column == 0 || column == 7));

@@ -201,7 +201,7 @@ fn phases(profile: &Profile, ops: &[OpRow], steps: usize) -> String {
     };
     let all: f64 = profile.steps.iter().map(|step| step.us).sum::<f64>() / 1e3 / steps as f64;
     let parts: Vec<String> = Phase::ALL.into_iter().map(of).collect();
-    let text = format!("a step, in ms, mean of {steps}: {all:.3}, of it {}", parts.join(", "));
+    let text = format!("ms per step, mean of {steps} steps: {all:.3}, of which {}", parts.join(", "));
     wrapped(&text, WIDTH).join("\n")
 }
 

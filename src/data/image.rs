@@ -28,7 +28,7 @@ impl Image {
     pub fn new(size: [usize; 3], pixels: Vec<u8>) -> Result<Image> {
         match size.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) {
             Some(n) if n == pixels.len() => Ok(Image { size, pixels }),
-            _ => Err(Error::shape("image", "pixels and size disagree")
+            _ => Err(Error::shape("image", "the number of pixels does not match the size")
                 .with("pixels", pixels.len())
                 .with("size", format_args!("{size:?}"))
                 .expected("C x H x W bytes")),

@@ -67,9 +67,13 @@ impl Tensor {
         let mut pending = Pending::default();
         match self.edge() {
             Edge::None => {
-                return Err(Error::new(ErrorKind::NotDifferentiable, "backward", "nothing was recorded")
-                    .with("tensor", self.shape())
-                    .help("no input of this computation has requires_grad, or it ran under no_grad"));
+                return Err(Error::new(
+                    ErrorKind::NotDifferentiable,
+                    "backward",
+                    "the tensor has no autograd graph",
+                )
+                .with("tensor", self.shape())
+                .help("no input of this computation has requires_grad, or it ran under no_grad"));
             }
             edge => pending.send(edge, dy)?,
         }

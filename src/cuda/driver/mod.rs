@@ -279,7 +279,7 @@ impl Driver {
             Some(module) => *module,
             None => {
                 let ptx = CString::new(MODULES[number].ptx).map_err(|_| {
-                    unavailable("the PTX holds a zero byte").with("file", MODULES[number].file)
+                    unavailable("the PTX contains a zero byte").with("file", MODULES[number].file)
                 })?;
                 // SAFETY: the text ends with a zero byte.
                 let module = unsafe { module::load_data(ptx.as_ptr().cast()) }
@@ -287,7 +287,7 @@ impl Driver {
                 *loaded.get_or_init(|| module)
             }
         };
-        let symbol = CString::new(name).map_err(|_| unavailable("a kernel's name holds a zero byte"))?;
+        let symbol = CString::new(name).map_err(|_| unavailable("a kernel's name contains a zero byte"))?;
         // SAFETY: the module is loaded, and stays loaded until `drop`.
         unsafe { module::get_function(module, symbol) }
             .map_err(|e| explain("find a kernel", e).with("kernel", name))
