@@ -146,7 +146,7 @@ fn text(report: &Report) -> String {
             let memory = gib(Some(gpu.facts.memory as u64));
             format!(
                 "{name}, compute capability {major}.{minor}, {multiprocessors} multiprocessors, {memory} GiB, driver \
-                 for CUDA {driver}; kernels loaded in {:.0} ms, a product checked against the CPU",
+                 for CUDA {driver}; kernels loaded in {:.0} ms, a matrix product checked against the CPU",
                 gpu.load_ms
             )
         }

@@ -117,7 +117,7 @@ fn fetch_archives(
     look(&spec.source, &unpacked)
         .map_err(|why| Error::format(work.display(), format!("the unpacked archive is incomplete: {why}")))?;
     std::fs::rename(&unpacked, &folder).map_err(|e| {
-        Error::io(&folder, "rename to", e)
+        Error::io(&folder, "move the download to this place", e)
             .help("an incomplete folder may exist at this place: move it elsewhere")
     })?;
     std::fs::remove_dir_all(&work).map_err(|e| Error::io(&work, "remove", e))?;
@@ -208,7 +208,8 @@ impl Download<'_> {
             self.download(have, report)?;
             self.check(sum)?;
         }
-        std::fs::rename(self.part, self.file).map_err(|e| Error::io(self.file, "rename to", e))
+        std::fs::rename(self.part, self.file)
+            .map_err(|e| Error::io(self.file, "move the download to this place", e))
     }
 
     /// Appends the missing bytes to `.part`, which has `have` bytes.

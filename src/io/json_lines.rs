@@ -19,7 +19,7 @@ pub fn read_json_lines(file: &Path) -> Result<Vec<(Value, usize)>> {
     let object = |(i, line): (usize, &[u8])| match serde_json::from_slice::<Map<_, _>>(line) {
         Ok(object) => Ok((Value::Object(object), line.len())),
         Err(e) => Err(Error::format(file.display(), format!("line {} is damaged: {e}", i + 1))
-            .help("restore the file, or move it away to see the rest of the run")),
+            .help("restore the file, or move it elsewhere to see the rest of the run")),
     };
     whole.split(|&byte| byte == b'\n').enumerate().map(object).collect()
 }
