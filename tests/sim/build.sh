@@ -2,11 +2,11 @@
 # Builds OUT/libcuda.so from the kernels of this project: a driver that runs them on the CPU.
 #
 #   tests/sim/build.sh OUT                the driver; then: LD_LIBRARY_PATH=OUT receptive train lenet5 --device cuda
-#   SAN=address tests/sim/build.sh OUT    each access is checked against the arrays and allocations there are
-#   SAN=thread  tests/sim/build.sh OUT    each access is checked against those of other threads: races
-#   KERNELS=DIR tests/sim/build.sh OUT    the .cu files of another folder (as seen from the root of the project)
+#   SAN=address tests/sim/build.sh OUT    checks that each access stays within an array or an allocation
+#   SAN=thread  tests/sim/build.sh OUT    compares each access with those of other threads, to find races
+#   KERNELS=DIR tests/sim/build.sh OUT    the .cu files of another folder (relative to the root of the project)
 #
-# Needs g++ 12 or later and nothing else. What has not changed is not built again.
+# Needs only g++ 12 or later. Builds only what has changed.
 set -euo pipefail
 out=${1:?usage: [SAN=address|thread] $0 OUT}
 mkdir -p "$out/obj"
@@ -14,11 +14,12 @@ out=$(cd "$out" && pwd)
 cd "$(dirname "$0")/../.."
 kernels=${KERNELS:-kernels} jobs=$(nproc)
 
-# -ffp-contract=off: a*b+c is rounded twice everywhere, so that results do not depend on the processor.
+# -ffp-contract=off: a*b+c is rounded twice everywhere, so the results do not depend on the processor.
 flags=(-std=c++17 -g1 -gdwarf-4 -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing -Itests/sim/include
   "-ffile-prefix-map=$PWD=." -ffile-prefix-map=./=)
 engine_flags=(-O2 -Wall -Wextra)
-# The checks are calls that the compiler puts before each load and store. It must not merge, widen or hoist these first.
+# The checks are calls that the compiler puts before each load and store. These flags forbid it to merge, widen or move
+# loads and stores before it adds the calls.
 checked=(-DCUSIM_CHECKED -O1 -fno-tree-vectorize -fno-store-merging -fno-if-conversion -fno-if-conversion2
   -fno-tree-sra)
 case ${SAN:-} in
@@ -31,11 +32,11 @@ case ${SAN:-} in
   *) echo "SAN is 'address' or 'thread', not '$SAN'" >&2; exit 2 ;;
 esac
 
-# One flavour a folder: after a change of flags or compiler all is stale.
+# A folder holds one flavour. If the flags or the compiler change, everything is built again.
 flavour="$(g++ --version | head -1) ${SAN:-} ${flags[*]} ${engine_flags[*]} ${kernel_flags[*]}"
 [[ -f $out/flavour && $(<"$out/flavour") == "$flavour" ]] || { rm -f "$out"/obj/*; echo "$flavour" >"$out/flavour"; }
 
-# An object is fresh if it is newer than all files that its last build read.
+# An object is up to date if it is newer than all files that its last build read.
 fresh() { # OBJECT
   [[ -f $1 && -f ${1%.o}.d ]] || return 1
   local file
@@ -61,7 +62,7 @@ for source in tests/sim/src/*.cpp; do
   compile "$object" "$source" "${engine_flags[@]}"
 done
 
-# Each .cu is included by a generated file that also registers its kernels, found by their declarations.
+# For each .cu file, a generated file includes it and registers its kernels. A search for their declarations finds them.
 [[ -d $kernels ]] && sources=$(find "$kernels" -name '*.cu' | LC_ALL=C sort) || sources=
 for source in $sources; do
   name=${source#"$kernels"/}
@@ -87,7 +88,7 @@ done
 while ((running)); do wait -n || failed=1; running=$((running - 1)); done
 ((failed)) && exit 1
 
-# Only the driver's functions can be seen from outside; the rest is this library's own.
+# The library exports only the driver's functions.
 g++ -shared -Wl,-soname,libcuda.so.1 -Wl,-z,defs -Wl,--build-id=none "${objects[@]}" -o "$out/libcuda.so.new" -ldl -lpthread
 mv "$out/libcuda.so.new" "$out/libcuda.so"
 ln -sf libcuda.so "$out/libcuda.so.1"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The simulator's own tests: planted bugs that it must see, correct kernels about which it must not say a word, and the
-# driver's rules for capture and graphs. Prints a table; fails on any miss.
+# The simulator's own tests: kernels with planted bugs that it must report, correct kernels that it must not report, and
+# the driver's rules for capture and graphs. Prints a table. Fails if a bug is missed or a report is wrong.
 #
 #   tests/sim/check.sh [OUT]
 set -euo pipefail

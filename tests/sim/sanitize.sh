@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The sanitizer pass: every case of every op small enough for it, and every rung of the ladders, each access checked, in
-# several orders of the threads.
+# The sanitizer pass. Runs every small enough case of every op, and every kernel of the ladders, with each memory access
+# checked and in several orders of the threads.
 #
 #   tests/sim/sanitize.sh [DIR]        DIR: where the three simulated drivers are built (target/sim)
 #
 # | build | what is checked | orders |
 # |---|---|---|
-# | plain | results, barriers, warps, guard pages, NaN in what was not written | reverse, random, random; late execution |
+# | plain | results, barriers, warps, guard pages, NaN in unwritten memory | reverse, random, random; late execution |
 # | address | bounds and alignment of each access | forward |
 # | thread | races, reads of unwritten shared memory | forward, random |
 set -euo pipefail

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Everything that is known of the CUDA side, on a machine with no GPU: every op and case against the CPU and PyTorch's
-# vectors, whole training runs eager and from captured graphs, every rung, and the simulator's own planted bugs.
+# All tests of the CUDA side, on a machine without a GPU: every case of every op against the CPU and PyTorch's test
+# vectors, whole training runs (eager and from captured graphs), every kernel of the ladders, and the simulator's own
+# tests.
 #
 #   tests/sim/suite.sh [DIR]        DIR: where the simulated driver is built (target/sim)
 set -euo pipefail

@@ -1,8 +1,8 @@
 // Compiles a CUDA kernel file as ordinary C++, so that it runs on a CPU under the simulator.
 //
-// build.sh passes this file to g++ with -include, so the kernels themselves know nothing of it: the words
-// that nvcc adds to C++ become macros here, and what a kernel calls (barriers, shuffles, atomics, inline PTX)
-// comes from the headers below.
+// build.sh passes this file to g++ with -include, so the kernels need not include it. The words that nvcc
+// adds to C++ are macros here. The functions that a kernel calls (barriers, shuffles, atomics, inline PTX)
+// come from the headers below.
 #pragma once
 
 #include <math.h>
@@ -24,11 +24,11 @@
 #define __restrict__ __restrict
 
 // A block's static shared memory is a static array: blocks run one after another, so one copy is enough. All
-// of a file's arrays lie in one ELF section of their own, which the engine fills with NaN before every block:
-// an element that is read before it was written shows in the result.
+// shared arrays of a file lie in one ELF section. The engine fills that section with NaN before every block,
+// so reading an element that was not written gives NaN in the result.
 #define __shared__ static __attribute__((section(CUSIM_SHARED_SECTION)))
 
-// Dynamic shared memory is asked of the engine. (For nvcc, kernels/ptx.cuh has the other definition.)
+// The engine gives the address of dynamic shared memory. (kernels/ptx.cuh has the definition for nvcc.)
 #define DYN_SHARED(T, name)                                                                                  \
     T* const name = static_cast<T*>(cusim::dynamic_shared({__builtin_FILE(), __builtin_LINE()}))
 

@@ -1,4 +1,4 @@
-// What kernels compiled for the simulator need of its engine: where am I, wait for others, report an error.
+// What compiled kernels use of the simulator's engine: thread indices, barriers, error reports.
 #pragma once
 
 #include "cusim_types.h"
@@ -7,8 +7,8 @@
 #include <type_traits>
 #include <utility>
 
-// Code that the checking builds must not watch: it handles memory of other threads, or of the host, on
-// purpose.
+// Code that the checking builds must not check: it reads or writes memory of other threads, or of the host,
+// on purpose.
 #ifdef CUSIM_CHECKED
 #define CUSIM_UNWATCHED __attribute__((noinline, no_sanitize("thread", "kernel-address")))
 #else
@@ -23,7 +23,7 @@ struct Where {
     int line;
 };
 
-// The running thread's coordinates. The engine writes them whenever it goes from one thread to another.
+// The running thread's indices. The engine writes them whenever it switches to another thread.
 struct Builtins {
     uint3 thread_index, block_index;
     dim3 block_size, grid_size;
@@ -33,14 +33,14 @@ extern Builtins builtins;
 // This block's dynamic shared memory.
 void* dynamic_shared(Where where);
 
-// __syncthreads and its three relatives that also count, and or or a predicate.
+// __syncthreads, and its three variants that also count a predicate or combine it with "and" or "or".
 enum class Barrier { Plain, Count, And, Or };
 int block_barrier(Barrier kind, int predicate, Where where);
 
-// Blocks the calling lane until every lane of `mask` that has not exited has come to the same operation at
-// the same line. The last of them runs `operate` once on the data of all; then all go on. `lanes[i]` is null
-// for a lane that takes no part. `orders_memory`: what the lanes wrote before is seen by the others
-// afterwards (__syncwarp; a shuffle promises no such thing).
+// Blocks the calling lane until every lane of `mask` that has not exited has reached the same operation at
+// the same line. The last lane runs `operate` once on the data of all lanes; then all continue. `lanes[i]` is
+// null for a lane that takes no part. `orders_memory`: afterwards each lane sees what the others wrote
+// before. (True for __syncwarp; a shuffle does not guarantee it.)
 struct WarpOp {
     const char* name;
     void (*operate)(void* const lanes[32], unsigned mask);
@@ -48,16 +48,16 @@ struct WarpOp {
 };
 void warp_collective(const WarpOp& op, unsigned mask, void* data, Where where);
 
-// Ends the launch with an error of the running thread. Does not return.
+// Reports an error of the running thread and ends the launch. Does not return.
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
-// cp.async: the bytes arrive at wait_group; until then the destination holds NaN. `valid` < `bytes` fills up
-// with zeros.
+// cp.async: the bytes are copied at wait_group; until then the destination holds NaN. If `valid` < `bytes`,
+// the rest is filled with zeros.
 void async_copy(void* shared, const void* global, unsigned bytes, unsigned valid, Where where);
 void async_commit();
 void async_wait(unsigned groups_left);
 
-// For the checking builds: an access done on the running thread's behalf, by the emulation of an instruction.
+// For the checking builds: an access that the emulation of an instruction makes for the running thread.
 enum class Access { Read, Write, Atomic };
 #ifdef CUSIM_CHECKED
 void watch(const void* address, size_t bytes, Access access, Where where);

@@ -1,11 +1,11 @@
-// The device functions that C++ does not have of itself. The fast, inexact ones (__expf, __fdividef, ...) are
-// computed exactly here: the simulator shows what a formula gives, not how the GPU's special-function unit
-// rounds it.
+// The device functions that standard C++ lacks. The fast, inexact ones (__expf, __fdividef, ...) call the
+// exact functions of the C library: the simulator shows what a formula gives, not how the GPU's
+// special-function unit rounds it.
 #pragma once
 
 template <class A, class B> constexpr auto min(A a, B b) { return b < a ? b : a; }
 template <class A, class B> constexpr auto max(A a, B b) { return a < b ? b : a; }
-// On floats they are fminf and fmaxf, which pass over NaN.
+// On floats they are fminf and fmaxf, which ignore NaN.
 inline float min(float a, float b) { return fminf(a, b); }
 inline float max(float a, float b) { return fmaxf(a, b); }
 inline double min(double a, double b) { return fmin(a, b); }
@@ -25,7 +25,7 @@ inline float __fdividef(float a, float b) { return a / b; }
 inline float __saturatef(float x) { return x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f; }
 inline float normcdff(float x) { return 0.5f * erfcf(-x * float(M_SQRT1_2)); }
 
-// _rn: this one operation, rounded to nearest, never fused with its neighbour. (The build forbids fusing
+// _rn: one operation, rounded to nearest, never fused into a multiply-add. (The build turns fusing off
 // everywhere.)
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fsub_rn(float a, float b) { return a - b; }

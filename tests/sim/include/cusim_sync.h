@@ -1,7 +1,8 @@
 // Barriers, shuffles, votes and atomics, as calls into the engine.
 #pragma once
 
-// As the last parameters of a function: the line that calls it. And what these make, inside.
+// CUSIM_CALLER: the last parameters of a function; they default to the file and line of its caller.
+// CUSIM_PLACE: inside that function, the same two as a Where.
 #define CUSIM_CALLER const char *caller_file = __builtin_FILE(), int caller_line = __builtin_LINE()
 #define CUSIM_PLACE (cusim::Where{caller_file, caller_line})
 
@@ -21,7 +22,7 @@ namespace cusim {
 CUSIM_UNWATCHED inline void sync_lanes(void* const*, unsigned) {}
 constexpr WarpOp SYNCWARP{"__syncwarp", sync_lanes, true};
 
-// Which lane a lane reads is what the four shuffles differ in: (lane, argument, width) -> source.
+// The four shuffles differ in the lane that each lane reads: (lane, argument, width) -> source.
 struct ShflIdx {
     static constexpr const char* name = "__shfl_sync";
     static int source(int lane, int from, int width) { return (lane & ~(width - 1)) + (from & (width - 1)); }
@@ -125,8 +126,8 @@ inline int __all_sync(unsigned mask, int predicate, CUSIM_CALLER) {
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 
-// Only one CUDA thread runs at a time, and a switch happens at barriers alone: a plain read, change and write
-// is atomic.
+// Only one CUDA thread runs at a time, and the engine switches threads only at barriers. So a plain read,
+// change and write is atomic.
 namespace cusim {
 template <class T, class F> CUSIM_UNWATCHED T read_modify_write(T* p, Where where, F change) {
     watch(p, sizeof(T), Access::Atomic, where);

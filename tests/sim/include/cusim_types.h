@@ -1,4 +1,4 @@
-// The types nvcc knows of itself: vectors, dim3, bfloat16 and half.
+// The types that nvcc defines: vectors, dim3, bfloat16 and half.
 #pragma once
 
 #include <stdint.h>
@@ -12,8 +12,8 @@ struct dim3 {
     dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
 
-// The alignment is the GPU's: a float4 at an address that 16 does not divide is an error there, and found
-// here.
+// The alignment is the GPU's: on a GPU a float4 at an address that is not a multiple of 16 is an error, and
+// the simulator reports it.
 #define CUSIM_VECTORS(T, NAME)                                                                               \
     struct alignas(2 * sizeof(T)) NAME##2 { T x, y; };                                                       \
     struct alignas(4 * sizeof(T) > 16 ? 16 : 4 * sizeof(T)) NAME##4 { T x, y, z, w; };                       \

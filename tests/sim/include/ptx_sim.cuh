@@ -1,10 +1,9 @@
 // The functions of kernels/ptx.cuh for the simulator: what each instruction does to the data of a warp's 32
-// lanes, after the layouts that the PTX manual gives. kernels/ptx.cuh includes this file in place of its
-// inline assembly.
+// lanes. The layouts are those of the PTX manual. kernels/ptx.cuh includes this file in place of its inline
+// assembly.
 #pragma once
 
-// ---- Asynchronous copies: the engine puts the bytes in place when the thread waits for them, and NaN until
-// then ----
+// ---- Asynchronous copies: the destination holds NaN until the thread waits; then the engine copies -------
 
 inline void cp_async_4(void* to, const void* from, bool real, CUSIM_CALLER) {
     cusim::async_copy(to, from, 4, real ? 4 : 0, CUSIM_PLACE);
@@ -17,8 +16,8 @@ template <int N> void cp_async_wait() { cusim::async_wait(N); }
 
 namespace cusim {
 
-// A lane of a matrix instruction takes part with all others; that one is missing is found by the engine,
-// except that an exited lane is let off there.
+// A matrix instruction needs all 32 lanes. The engine reports a lane that did not come, but it does not wait
+// for lanes that have exited. This check reports those.
 inline void need_all_lanes(const char* name, void* const lanes[32]) {
     for (int lane = 0; lane < 32; lane++)
         if (!lanes[lane]) fail("%s: lane %d has exited, and all 32 are needed", name, lane);
@@ -51,13 +50,13 @@ constexpr WarpOp LDMATRIX{LdMatrix::NAME, LdMatrix::operate, false};
 
 // ---- mma.sync -------------------------------------------------------------------------------------------
 
-struct Tf32 { // one number a word; the instruction does not look at the lowest 13 bits
+struct Tf32 { // one number per word; the instruction ignores the lowest 13 bits
     static constexpr const char* NAME = "mma.sync.m16n8k8.tf32";
     static double dot(unsigned a, unsigned b) {
         return double(same_bits<float>(a & 0xffffe000u)) * same_bits<float>(b & 0xffffe000u);
     }
 };
-struct Bf16 { // two numbers a word, each the upper half of a float
+struct Bf16 { // two numbers per word, each the upper half of a float
     static constexpr const char* NAME = "mma.sync.m16n8k16.bf16";
     static double dot(unsigned a, unsigned b) {
         return double(same_bits<float>(a << 16)) * same_bits<float>(b << 16) +
@@ -66,7 +65,7 @@ struct Bf16 { // two numbers a word, each the upper half of a float
 };
 
 // D[16, 8] += A[16, 8 words] B[8 words, 8], in the layout that kernels/ptx.cuh draws. Products are exact and
-// are summed in double: closer than any tensor core, whose sums are cut off at some bit of its own choice.
+// are summed in double. This is more accurate than any tensor core, which cuts its sums off at a lower bit.
 template <class Number> struct Mma {
     float (*d)[4];
     const unsigned (*a)[4];
@@ -111,7 +110,7 @@ inline void mma_m16n8k16_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0
 
 // ---- Rounding -------------------------------------------------------------------------------------------
 
-// Half a unit of the tenth fraction bit is added to the magnitude, and what lies below is cut off.
+// Adds half a unit of the tenth fraction bit to the magnitude, then cuts off the bits below the tenth.
 inline unsigned round_tf32(float v) {
     const unsigned bits = __float_as_uint(v);
     if ((bits & 0x7f800000u) == 0x7f800000u) return bits & 0xffffe000u | (isnan(v) ? 0x00400000u : 0u);

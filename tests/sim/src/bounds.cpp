@@ -1,5 +1,5 @@
-// SAN=address: no access leaves the array it is meant for. The compiler leaves a gap after each static array
-// (the kernel's __shared__ ones among them) and tells here where the arrays are.
+// SAN=address: checks that no access leaves its array. The compiler leaves a gap after each static array, the
+// kernels' __shared__ arrays included, and calls the functions below with the place of each array.
 #ifdef CUSIM_BOUNDS
 
 #include "checks.h"
@@ -20,7 +20,7 @@ std::map<const char*, Array>& arrays() {
     return the;
 }
 
-// The layout is the compiler's.
+// The compiler defines this layout.
 struct GlobalDescription {
     const char* begin;
     size_t bytes, bytes_with_gap;

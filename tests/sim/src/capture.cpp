@@ -17,8 +17,8 @@ Stream* default_stream() {
     return stream;
 }
 
-// Whether a capture going on forbids this thread what might wait: one of its own unless relaxed, or anyone's
-// global one.
+// True if the capture of `s` forbids this thread to make a call that might wait. A global capture forbids it
+// to every thread, a thread-local one only to the thread that captures, a relaxed one to none.
 bool forbids(const Stream& s) {
     if (s.capture != Capture::Active || s.mode == CaptureMode::Relaxed) return false;
     return s.mode == CaptureMode::Global || s.capturing_thread == std::this_thread::get_id();
@@ -92,7 +92,7 @@ int unsafe_call(const char* what) {
     return refused;
 }
 
-// Waiting for the whole device includes every capturing stream, whatever its mode.
+// A wait for the whole device would wait for every capturing stream too, so every mode forbids it.
 int unsafe_wait() {
     int refused = CUDA_SUCCESS;
     for (Stream* s : all())
@@ -128,8 +128,8 @@ int capture_wait(Stream& stream, Event& event) {
     const bool capturing = stream.capture == Capture::Active;
     if (!event.recorded || (event.captured && event.stream == &stream) || (!event.captured && !capturing))
         return CUDA_SUCCESS;
-    // One side is being captured and the other is not. (A second stream that joins a capture this way is
-    // real, but not simulated: the project captures one stream.)
+    // One side is being captured and the other is not. (On a GPU a second stream can join a capture this way.
+    // That is not simulated: the project captures one stream.)
     fprintf(stderr,
             "simulated GPU: a stream waits for an event of another, and one of the two is being captured\n");
     if (capturing) stream.invalidate();

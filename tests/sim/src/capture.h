@@ -1,4 +1,5 @@
-// The rules of stream capture: which calls join it, which it forbids, and what a forbidden call does to it.
+// The rules of stream capture: which calls are recorded, which are forbidden, and how a forbidden call ends
+// it.
 #pragma once
 #include "stream.h"
 
@@ -14,21 +15,22 @@ void delete_stream(Stream* stream);
 int begin_capture(Stream& stream, CaptureMode mode);
 int end_capture(Stream& stream, std::unique_ptr<Graph>& graph);
 
-// Each returns a Status, CUDA_SUCCESS if the call may go on. A forbidden call ends the capture: its work
-// fails from then on, and so does end_capture.
+// Each of these returns a Status: CUDA_SUCCESS if the call may continue. A forbidden call invalidates the
+// capture: every later call that adds work to it fails, and so does end_capture.
 
-// Work on `stream`: on the default stream it would have to wait for all blocking streams, a capturing one
-// among them.
+// Before work on `stream`. Work on the default stream would have to wait for all blocking streams, so it is
+// forbidden while one of them is being captured.
 int touch_stream(Stream& stream);
-// A call that waits for the device, or may do so inside the driver, as an allocation may. `what` is named in
-// a report.
+// Before a call that waits for the device, or may wait inside the driver (an allocation may). `what` names
+// the call in a report.
 int unsafe_call(const char* what);
 int unsafe_wait();
 int wait_for_stream(Stream& stream);
 int wait_for_event(Event& event);
-int capture_wait(Stream& stream, Event& event); // the stream is to wait for the event
+int capture_wait(Stream& stream, Event& event); // before the stream waits for the event
 
-// With CUSIM_ASYNC: the work that must come before work on this stream (default stream and blocking streams).
+// With CUSIM_ASYNC: runs the queued work that must come before work on this stream. The default stream waits
+// for all blocking streams, and they wait for it.
 int flush_before(Stream& stream);
 
 } // namespace cusim

@@ -7,7 +7,7 @@
 
 #include <string>
 
-// Where this library itself lies in memory, constants of the kernels included; from the linker.
+// The linker's symbols for the memory of this library, the kernels' constants included.
 extern "C" __attribute__((visibility("hidden"))) const char __ehdr_start[], _end[];
 
 namespace cusim {

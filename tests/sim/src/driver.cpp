@@ -1,8 +1,8 @@
-// The driver API, as far as the project calls it: a library that can stand in for libcuda.so.
+// The functions of the driver API that the project calls: a library that can replace libcuda.so.
 //
-// Each call checks what the real one checks and returns the same code; none of them ends the program. What a
-// code does not tell is printed. All calls take one lock, so that a program may call from several threads, as
-// it may a driver.
+// Each call checks what the real one checks and returns the same error code; none of them ends the program. A
+// message with the details goes to stderr. All calls take one lock, so a program may call from several
+// threads, as with the real driver.
 #include "capture.h"
 #include "memory.h"
 #include "module.h"
@@ -39,7 +39,8 @@ long long setting(const char* name, long long otherwise) {
 int driver_version() { return int(setting("CUSIM_DRIVER", 13000)); }
 int capability() { return int(setting("CUSIM_CC", 90)); }
 
-// What every call begins with: the lock, and the reasons to refuse the call whatever it asks for.
+// Every call begins with this: it takes the lock, and `refused` is the error if no call can work now (no
+// initialisation, no context, an earlier error).
 struct Call {
     std::lock_guard<std::mutex> lock{mutex};
     int refused = CUDA_SUCCESS;
@@ -62,8 +63,7 @@ template <class T> T* known(const std::set<T*>& set, void* handle) {
 
 Function* known_function(void* handle) { return known(functions, handle); }
 
-// Everything that was queued on any stream, and the look for spoilt patterns that waiting for the device is a
-// good time for.
+// Runs the queued work of all streams, then looks for overwritten patterns around the allocations.
 int flush_all() {
     for (Stream* s : streams()) s->flush();
     if (context_error) return context_error;
@@ -95,8 +95,8 @@ int submit(void* handle, Work work) {
     return stream->add(std::move(work));
 }
 
-// As submit(), for a copy with one end on the host. A GPU reads and writes only pinned host memory on its
-// own; with any other, the driver reads the source before the call returns, or waits until the copy is done.
+// Like submit(), for a copy from or to the host. A GPU itself can access only pinned host memory. For other
+// host memory the driver reads the source before the call returns, or waits until the copy is done.
 int submit_host_copy(void* handle, Work work, bool to_device) {
     Stream* stream = known_stream(handle);
     if (!stream) return CUDA_ERROR_INVALID_HANDLE;
@@ -116,7 +116,7 @@ int submit_host_copy(void* handle, Work work, bool to_device) {
     return wait ? stream->flush() : CUDA_SUCCESS;
 }
 
-// A copy or fill that waits, on the default stream.
+// A synchronous copy or fill, on the default stream.
 int run_now(const Work& work) {
     if (const int refused = unsafe_call("a copy or fill that waits")) return refused;
     if (const int error = flush_all()) return error;
@@ -216,10 +216,10 @@ API cuDeviceGetAttribute(int* value, int attribute, int device) {
     case 76: *value = capability() % 10; break;
     case 81: *value = 228 << 10; break;       // shared memory per multiprocessor
     case 82: *value = 65536; break;           // registers per multiprocessor
-    case 97: *value = int(MAX_SHARED); break; // shared memory per block, if asked for
+    case 97: *value = int(MAX_SHARED); break; // shared memory per block, on request
     case 106: *value = 32; break;             // blocks per multiprocessor
-    case 111: *value = 1024; break;           // shared memory a block needs for itself
-    default: *value = 0;                      // memory pools and all else: not there
+    case 111: *value = 1024; break;           // shared memory per block that the system reserves
+    default: *value = 0;                      // memory pools and everything else: not supported
     }
     return CUDA_SUCCESS;
 }
@@ -281,7 +281,7 @@ API cuMemFree_v2(Address p) {
     ENTER();
     if (!p) return CUDA_SUCCESS;
     if (const int refused = unsafe_call("cuMemFree")) return refused;
-    if (const int error = flush_all()) return error; // a GPU finishes what uses the memory first, too
+    if (const int error = flush_all()) return error; // as on a GPU, work that uses the memory ends first
     return device_free(p) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 API cuMemHostAlloc(void** p, size_t bytes, unsigned) {
@@ -399,7 +399,7 @@ API cuFuncGetAttribute(int* value, int attribute, void* handle) {
     case MAX_THREADS_PER_BLOCK: *value = int(f->max_threads); break;
     case SHARED_SIZE_BYTES: *value = int(f->static_shared); break;
     case MAX_DYNAMIC_SHARED_SIZE_BYTES: *value = int(f->max_dynamic_shared); break;
-    default: *value = 0; // registers, local memory: not known without a GPU's compiler
+    default: *value = 0; // registers, local memory: only the GPU's compiler knows them
     }
     return CUDA_SUCCESS;
 }
@@ -582,7 +582,7 @@ API cuGraphGetNodes(void* handle, void** nodes, size_t* count) {
 }
 API cuGraphNodeGetType(void* node, int* type) {
     ENTER();
-    *type = int(static_cast<Work*>(node)->kind); // launch, copy, fill: numbered as the driver does
+    *type = int(static_cast<Work*>(node)->kind); // launch, copy, fill: the driver's numbers
     return CUDA_SUCCESS;
 }
 API cuGraphDestroy(void* handle) {

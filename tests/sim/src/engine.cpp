@@ -22,7 +22,7 @@ namespace {
 
 enum class State : uint8_t {
     Fresh,   // has not begun
-    Ready,   // stopped on its fiber, may go on
+    Ready,   // stopped on its fiber, may continue
     AtWarp,  // waits for other lanes of its warp
     AtBlock, // waits at __syncthreads
     Done,
@@ -35,10 +35,10 @@ struct AsyncCopy {
     Where where;
 };
 
-// What is needed of a thread that waits. One that runs from its beginning to its end touches only the two
-// arrays below.
+// What the engine keeps for a thread that waits. A thread that runs to its end without waiting uses only the
+// arrays `states` and `indices` below.
 struct Thread {
-    uint32_t block; // for which the rest was set up
+    uint32_t block; // the block that the other fields were set up for
     Fiber* fiber;
     Where where; // where it waits
 
@@ -50,7 +50,7 @@ struct Thread {
     const WarpOp* op;
     unsigned mask;
     void* data;
-    bool completes; // woken to run the operation for all, since the last lane that was waited for has exited
+    bool completes; // the last missing lane has exited, so this thread was woken to run the operation
 
     uint32_t warp_syncs;
     unsigned copy_group; // the group that cp.async adds to
@@ -76,10 +76,10 @@ uint32_t blocks_run, launch_first_block, barriers_passed;
 Fiber scheduler;
 std::vector<Fiber*> idle;
 unsigned fibers_made;
-Fiber* running;         // the fiber that runs, or ran last
+Fiber* running;         // the fiber that runs now or ran last
 unsigned next_to_start; // the thread that an idle fiber begins with when it is switched to
 
-// The lanes of the warp whose turn it is, in the order of this turn.
+// The lanes of the warp that runs now, in the order of this pass.
 unsigned lanes[LANES], lane_count, cursor;
 
 void to_scheduler() {
@@ -92,8 +92,8 @@ void make_current(unsigned id) {
     builtins.thread_index = indices[id];
 }
 
-// A fiber runs one thread after another for as long as they end without waiting: a kernel with no barrier
-// costs a call per thread, not a switch. Only a thread that waits keeps its fiber.
+// A fiber runs one thread after another as long as they end without waiting. So a kernel without barriers
+// costs one call per thread and no switch. Only a thread that waits keeps its fiber.
 [[noreturn]] void fiber_main() {
     for (;;) {
         for (unsigned id = next_to_start;; id = lanes[cursor++]) {
@@ -127,7 +127,7 @@ void resume(unsigned id) {
     switch_fiber(scheduler, *running);
 }
 
-// The running thread, set up for this block.
+// The running thread's entry; resets it at its first use in a block.
 Thread& current_thread() {
     Thread& t = threads[current];
     if (t.block != blocks_run + 1) {
@@ -140,7 +140,7 @@ Thread& current_thread() {
     return t;
 }
 
-// Stops the running thread until the scheduler lets it go on.
+// Stops the running thread until the scheduler resumes it.
 void wait_as(State state) {
     states[current] = state;
     threads[current].fiber = running;
@@ -157,7 +157,7 @@ unsigned random_below(unsigned n) {
     return unsigned(random_state % n);
 }
 
-// first .. first + n - 1, in the order that the option asks for.
+// first .. first + n - 1, in the order that CUSIM_ORDER sets.
 void fill_order(unsigned* order, unsigned first, unsigned n) {
     std::iota(order, order + n, first);
     if (options().order == Order::Reverse) std::reverse(order, order + n);
@@ -171,7 +171,7 @@ unsigned warp_begin(unsigned id) { return id & ~(LANES - 1); }
 unsigned id_of(const Thread& t) { return unsigned(&t - threads); }
 State state_of(const Thread& t) { return states[id_of(t)]; }
 
-// The lanes of `mask` that can still come: neither exited nor beyond the block's last thread.
+// The lanes of `mask` that can still arrive: those that exist and have not exited.
 unsigned live_lanes(unsigned first, unsigned mask) {
     if (done_count == 0 && first + LANES <= thread_count) return mask;
     for (unsigned lane = 0; lane < LANES; lane++)
@@ -183,8 +183,8 @@ bool waits_at_same(const Thread& a, const Thread& b) {
     return state_of(b) == State::AtWarp && b.op == a.op && b.mask == a.mask && b.where.line == a.where.line;
 }
 
-// Whether all lanes that `t` waits for are there. From the last one down: it is mostly the one that is
-// missing.
+// True if all lanes that `t` waits for have arrived. Starts from the last lane, because that one is missing
+// most often.
 bool is_complete(const Thread& t) {
     const unsigned first = warp_begin(id_of(t)), wanted = live_lanes(first, t.mask);
     for (unsigned lane = LANES; lane-- > 0;)
@@ -193,7 +193,8 @@ bool is_complete(const Thread& t) {
     return true;
 }
 
-// Runs the operation on the data of all its lanes, and lets them go. By a thread: `operate` may fail.
+// Runs the operation on the data of all its lanes, then makes them ready. A thread must call this, not the
+// scheduler, because `operate` may fail and fail() ends the running thread.
 void complete(Thread& t) {
     const unsigned first = warp_begin(id_of(t)), mask = live_lanes(first, t.mask);
     void* data[LANES] = {};
@@ -241,7 +242,8 @@ void report(int status, unsigned thread, const std::string& what) {
     outcome = {status, head + what};
 }
 
-// No lane of the warp can go on. True: there is one that can complete its operation after all.
+// Called when no lane of the warp can run. If one lane can now complete its operation, because a lane that it
+// waited for has exited, makes it ready and returns true. Otherwise reports a lane that is stuck, if any.
 bool settle_warp(unsigned first, unsigned count) {
     Thread* stuck = nullptr;
     for (unsigned lane = 0; lane < count; lane++) {
@@ -289,7 +291,7 @@ void run_warp(unsigned warp) {
     } while (settle_warp(first, lane_count));
 }
 
-// Ends a thread that has reported an error: the scheduler never comes back to it.
+// Ends a thread that has reported an error: the scheduler never resumes it.
 [[noreturn]] void stop() {
     to_scheduler();
     abort();
@@ -297,7 +299,8 @@ void run_warp(unsigned warp) {
 
 // ---- blocks ---------------------------------------------------------------------------------------------
 
-// Dynamic shared memory ends (to 16 bytes) at a page out of bounds. A pattern lies before its beginning.
+// Dynamic shared memory, rounded up to 16 bytes, ends at a page that must not be accessed. A pattern lies
+// before its beginning.
 constexpr size_t SHARED_PATTERN_BYTES = 64, GUARD = 4096;
 constexpr size_t SHARED_AREA = (MAX_SHARED + SHARED_PATTERN_BYTES + GUARD - 1) / GUARD * GUARD;
 constexpr unsigned char PATTERN = 0xeb, UNWRITTEN = 0xff;
@@ -338,8 +341,8 @@ void check_shared() {
     }
 }
 
-// All threads wait at a block barrier or have ended: lets them go on if it is the same barrier. False: the
-// block is done.
+// Called when every thread waits at a block barrier or has ended. If all wait at the same barrier, makes them
+// ready and returns true. Returns false when the block is done or an error was reported.
 bool pass_barrier() {
     if (done_count == thread_count) return false;
     Thread* first = nullptr;
@@ -396,8 +399,8 @@ void run_block() {
     blocks_run++;
 }
 
-// Blocks in the order of the option. Random: steps of one fixed length that has no divisor in common with
-// their number, so that each comes once.
+// Runs the blocks in the order that CUSIM_ORDER sets. Random order takes steps of one fixed length. This
+// length and the number of blocks have no common divisor, so each block runs once.
 void run_grid() {
     const dim3 g = shape.grid;
     const uint64_t total = uint64_t(g.x) * g.y * g.z;
@@ -463,8 +466,8 @@ Outcome run_kernel(const Kernel& k, const Shape& s, void* const* arguments) {
             indices[i] = {i % s.block.x, i / s.block.x % s.block.y, i / s.block.x / s.block.y};
     }
 
-    // A launch that fails leaves fibers in the middle of a kernel. They are not used again: their stacks are
-    // lost, which is no matter, since the context is beyond use after an error.
+    // A launch that fails leaves fibers in the middle of a kernel. They are not used again, and their stacks
+    // are not freed. That does no harm, since the context cannot be used after an error.
     FaultGuard guard;
     run_grid();
     return std::move(outcome);
@@ -532,7 +535,7 @@ void async_wait(unsigned groups_left) {
     size_t kept = 0;
     for (const AsyncCopy& c : t.copies) {
         if (c.group + groups_left >= t.copy_group) {
-            t.copies[kept++] = c; // of one of the newest groups, or of the one not committed yet
+            t.copies[kept++] = c; // belongs to one of the newest groups, or is not committed yet
             continue;
         }
         watch(c.from, c.valid, Access::Read, c.where);

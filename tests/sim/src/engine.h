@@ -1,4 +1,4 @@
-// Runs a kernel: all blocks of the grid, one after another, with a fiber for each thread of a block.
+// Runs a kernel: all blocks of the grid, one after another, with one fiber per thread of a block.
 #pragma once
 #include "cusim_engine.h"
 #include "fiber.h"
@@ -11,9 +11,9 @@ namespace cusim {
 enum class Order { Forward, Reverse, Random };
 
 struct Options {
-    Order order = Order::Forward; // in which blocks, warps and lanes take turns
+    Order order = Order::Forward; // the order in which blocks, warps and lanes run
     uint64_t seed = 1;
-    bool strict = false; // a barrier that some threads have left the kernel without reaching is an error
+    bool strict = false; // if a thread exits while others wait at a barrier, report an error
 };
 Options& options(); // read from the environment at first use
 
@@ -30,31 +30,31 @@ struct Outcome {
 const Kernel* find_kernel(const std::string& name);
 Outcome run_kernel(const Kernel& kernel, const Shape& shape, void* const* arguments);
 
-constexpr size_t MAX_SHARED = 227 << 10; // of a block, asked for by attribute
+constexpr size_t MAX_SHARED = 227 << 10; // per block, if a function attribute requests it
 constexpr size_t MAX_SHARED_UNASKED = 48 << 10;
 
 // ---- for the checks compiled in by SAN= (checks.cpp) ----------------------------------------------------
 
-// Where the running thread stands, as far as the order of its memory accesses is concerned.
+// The running thread's progress: it decides which memory accesses of two threads are ordered.
 struct Position {
-    uint32_t launch_first_block; // the launch's first block, as counted from the first that ever ran
-    uint32_t block;              // the number of this block
+    uint32_t launch_first_block; // the number of the launch's first block
+    uint32_t block;              // the number of this block, counted over all launches
     uint32_t barriers;           // block barriers passed
-    uint32_t warp_syncs;         // __syncwarp passed by this thread, and those it heard of
+    uint32_t warp_syncs;         // at a __syncwarp: 1 + the largest count among its lanes
     uint32_t thread;             // number within the block
 };
 Position position();
-bool is_running(); // a CUDA thread is (as against the engine between two threads, or the host)
+bool is_running(); // true while a CUDA thread runs, false in the scheduler and on the host
 
 bool is_shared(const void* p);              // static or dynamic shared memory of the running block
-bool is_dynamic_shared(const void* p);      // within what the launch asked for
-bool is_near_dynamic_shared(const void* p); // or in the memory round it
+bool is_dynamic_shared(const void* p);      // within the dynamic shared memory of the launch
+bool is_near_dynamic_shared(const void* p); // within it or in the memory around it
 
-// A local variable of the running thread: most accesses are to these, so it is one comparison.
+// True for a local variable of the running thread. Most accesses are to these, so the test is one comparison.
 extern uintptr_t own_stack;
 inline bool is_own_stack(const void* p) { return reinterpret_cast<uintptr_t>(p) - own_stack < FIBER_STACK; }
 
-// As fail(), with a code other than ERROR_LAUNCH_FAILED, and with a place: an address of code, or a line.
+// Like fail(), with any error code and with a place: an address of code, or a line.
 [[noreturn]] void fail_at(int status, const void* code, const std::string& what);
 [[noreturn]] void fail_at(int status, Where where, const std::string& what);
 std::string source_line(const void* code); // "kernels/relu.cu:12"

@@ -39,7 +39,8 @@ bool is_write(const void* context) {
 #endif
 }
 
-// An x86 processor gives no address for an access of 16 bytes that is misaligned (nor for an absurd address).
+// An x86 processor gives no address for a misaligned access of 16 bytes, nor for an address that cannot
+// exist.
 bool is_misaligned(int signal, const siginfo_t* info, const void* context) {
 #if defined(__x86_64__)
     constexpr int GENERAL_PROTECTION = 13;
@@ -51,12 +52,12 @@ bool is_misaligned(int signal, const siginfo_t* info, const void* context) {
     return signal == SIGBUS && info->si_code == BUS_ADRALN;
 }
 
-// Runs on the signal stack. fail_at() leaves it by switching to the scheduler: the faulty thread is never
-// resumed.
+// Runs on the signal stack. fail_at() leaves it by switching to the scheduler, which never resumes the faulty
+// thread.
 void on_fault(int signal, siginfo_t* info, void* context) {
     if (!armed || !pthread_equal(launching, pthread_self()) || !is_running()) {
         sigaction(signal, signal == SIGSEGV ? &previous_segv : &previous_bus,
-                  nullptr); // happens again, to the other handler
+                  nullptr); // the access is repeated, and now the other handler gets the signal
         return;
     }
     const void* code = program_counter(context);
@@ -73,8 +74,8 @@ void on_fault(int signal, siginfo_t* info, void* context) {
     fail_at(CUDA_ERROR_ILLEGAL_ADDRESS, code, std::string(verb) + " at " + describe_address(address, 1));
 }
 
-// A handler needs a stack of its own, for each OS thread that launches: the fault may be that the fiber's is
-// full.
+// The handler needs its own stack, one per OS thread that launches: the fault may be that the fiber's stack
+// is full.
 void use_signal_stack() {
     thread_local std::vector<char> memory;
     if (!memory.empty()) return;
@@ -104,8 +105,8 @@ FaultGuard::FaultGuard() {
 
 FaultGuard::~FaultGuard() { armed = false; }
 
-// Asks addr2line, which is there wherever g++ is. Reports are rare: starting a program for one does not
-// matter.
+// Calls addr2line, which is installed together with g++. Reports are rare, so the cost of starting a program
+// does not matter.
 std::string source_line(const void* code) {
     Dl_info info{};
     if (!dladdr(code, &info) || !info.dli_fname) return "an unknown place";

@@ -1,10 +1,10 @@
-// Turns a kernel's access to memory that is out of bounds (SIGSEGV, SIGBUS) into the failure of that launch.
+// Turns a kernel's access out of bounds (SIGSEGV, SIGBUS) into an error of that launch.
 #pragma once
 
 namespace cusim {
 
-// While one of these lives, such a signal on this OS thread is a kernel's. Others get the handlers that were
-// there before.
+// While one of these exists, such a signal on this OS thread comes from a kernel. Signals on other threads go
+// to the handlers that were installed before.
 struct FaultGuard {
     FaultGuard();
     ~FaultGuard();

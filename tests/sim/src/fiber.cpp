@@ -9,8 +9,8 @@
 #define CUSIM_UCONTEXT
 #endif
 
-// Stacks all alike would put every fiber's newest frame into the same cache sets: shifted by a few lines,
-// they spread.
+// Without this shift the newest frames of all fibers would fall into the same cache sets. A shift by a few
+// cache lines spreads them.
 static size_t stagger(unsigned number) { return number % 32 * 192; }
 
 static char* map_stack() {
@@ -28,7 +28,7 @@ static char* map_stack() {
 
 #include <ucontext.h>
 
-// The portable way; each switch is a system call, 100 times slower than the code below.
+// The portable version. Each switch is a system call, which is 100 times slower than the code below.
 void cusim::Fiber::create(void (*entry)(), unsigned number) {
     stack = map_stack();
     auto* uc = new ucontext_t;
@@ -47,14 +47,14 @@ void cusim::switch_fiber(Fiber& from, Fiber& to) {
 
 #else
 
-// Saves the registers that a called function must keep on the current stack, puts the stack pointer into
-// *save, takes the other stack and restores from there. All the rest the compiler has already saved: to it,
+// Saves the callee-saved registers on the current stack and the stack pointer in *save. Then switches to the
+// other stack and restores its registers. The compiler has already saved the other registers, since for it
 // this is a function call.
 extern "C" void cusim_switch(void** save, void* next);
 
 #if defined(__x86_64__)
-// The address to go on at is popped and jumped to: a `ret` would spoil the processor's guess of where calls
-// return to.
+// The code pops the return address and jumps to it. A `ret` would disturb the processor's prediction of
+// return addresses.
 asm(R"(
 .text
 .globl cusim_switch
@@ -79,8 +79,8 @@ cusim_switch:
     jmpq *%rcx
 .size cusim_switch, . - cusim_switch
 )");
-// What the first switch to a new fiber pops: six registers, then the address of its entry. The word above it
-// is there so that the entry finds the stack as after a call (8 bytes off a multiple of 16).
+// The first switch to a new fiber pops these words: six registers, then the address of its entry. One more
+// word above makes the stack look as after a call (8 bytes off a multiple of 16).
 static void* first_context(char* top, void (*entry)()) {
     auto** words = reinterpret_cast<void**>(top) - 2;
     words[0] = reinterpret_cast<void*>(entry);

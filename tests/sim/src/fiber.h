@@ -1,5 +1,5 @@
-// A fiber: a stack of its own and a place to go on from. Switching costs 6-11 ns, an OS thread's barrier 100
-// times that.
+// A fiber: a stack and a place to continue from. A switch costs 6-11 ns; a barrier between OS threads costs
+// 100 times as much.
 #pragma once
 #include <cstddef>
 
@@ -12,12 +12,12 @@ struct Fiber {
     char* stack = nullptr;   // FIBER_STACK bytes above a guard page; null for the scheduler, which has the OS
                              // thread's stack
 
-    // Gives this fiber a stack, `number` being its place among the fibers, and makes it begin in `entry` at
-    // its first turn.
+    // Gives this fiber a stack. Its first switch starts `entry`. `number` counts the fibers and shifts the
+    // stack.
     void create(void (*entry)(), unsigned number);
 };
 
-// Stops `from` (the caller) and goes on with `to`; returns when someone switches to `from` again.
+// Stops `from` (the caller) and continues `to`. Returns when some code switches back to `from`.
 void switch_fiber(Fiber& from, Fiber& to);
 
 } // namespace cusim

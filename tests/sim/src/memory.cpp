@@ -18,7 +18,7 @@ struct Space {
     Address begin = 0, end = 0, next = 0;
 
     Space() {
-        // Addresses cost nothing until they are used; take what this machine lets us have.
+        // Addresses cost nothing until they are used. Reserves the largest range that this machine allows.
         for (size_t bytes = size_t(1) << 40; bytes >= size_t(1) << 32; bytes /= 2) {
             void* p = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
             if (p == MAP_FAILED) continue;
@@ -37,8 +37,8 @@ Space& space() {
 
 constexpr size_t REMEMBERED = 4096;
 std::map<Address, Allocation> live,
-    freed;                      // by beginning; the last freed ones are kept, to name them in a report
-Allocation latest{0, 0, false}; // where is_device_range() last looked: often it is asked of neighbours
+    freed;                      // by first address; some freed ones are kept, to name them in a report
+Allocation latest{0, 0, false}; // what is_device_range() found last: the next address is often close to it
 std::map<Address, size_t> pinned;
 size_t used = 0;
 
@@ -57,7 +57,7 @@ Address pattern_begin(const Allocation& a) {
 bool is_spoilt(const Allocation& a) {
     for (Address p = pattern_begin(a); p < a.begin; p++)
         if (*reinterpret_cast<unsigned char*>(p) != PATTERN) return true;
-    for (Address p = a.begin + a.bytes; p < last_page(a); p++) // up to 15 bytes behind the end
+    for (Address p = a.begin + a.bytes; p < last_page(a); p++) // up to 15 bytes after the end
         if (*reinterpret_cast<unsigned char*>(p) != PATTERN) return true;
     return false;
 }
@@ -103,8 +103,8 @@ bool device_free(Address begin) {
     latest = {0, 0, false};
     freed[a.begin] = a;
     if (freed.size() > REMEMBERED)
-        freed.erase(freed.begin()); // addresses only grow: the first was freed long ago
-    // Gives the pages back and leaves a hole that nothing will ever be put into.
+        freed.erase(freed.begin()); // addresses only grow, so the first is the oldest allocation
+    // Returns the pages to the system. The addresses stay reserved and are never used again.
     mmap(pointer(first_page(a)), last_page(a) - first_page(a), PROT_NONE,
          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     return true;

@@ -1,10 +1,10 @@
 // Device memory and pinned host memory.
 //
-// All device memory comes from one large reserved range of addresses, of which nothing can be touched until
-// it is allocated. An allocation ends (to 16 bytes) at a page that stays out of bounds, so running over the
-// end is an error at once; addresses are never given out twice, so freed memory stays out of bounds too. The
-// bytes before the beginning in the first page hold a pattern, looked at when the memory is freed and when
-// the host waits for the device.
+// All device memory comes from one large reserved range of addresses. None of it can be accessed before it is
+// allocated. An allocation, rounded up to 16 bytes, ends at a page that stays out of bounds, so an access
+// past the end fails at once. No address is used twice, so freed memory stays out of bounds too. The bytes of
+// the first page before the allocation hold a pattern. It is checked when the memory is freed and when the
+// host waits for the device.
 //
 //      reserved | pattern [ allocation, filled with NaN ) | reserved ...
 //               ^ page                                    ^ page
@@ -29,15 +29,16 @@ bool device_free(Address begin);
 size_t device_capacity();
 size_t device_used();
 
-// The allocation that `address` lies in or, failing that, the nearest before it; live or freed. Null: none.
+// The allocation that contains `address`, else the nearest one before it; live or freed. Null if there is
+// none.
 const Allocation* nearest_allocation(Address address);
 bool is_device_range(Address begin, size_t bytes); // within one live allocation
 bool in_device_space(Address address);             // within the reserved range, allocated or not
 
-// One line on where an address lies, for reports.
+// One line that says where an address lies, for reports.
 std::string describe_address(Address address, size_t bytes);
 
-// Looks for spoilt patterns before the beginnings of allocations; the empty string if there are none.
+// Looks for overwritten patterns around the live allocations. Returns an empty string if there are none.
 std::string find_underrun();
 
 void* host_allocate(size_t bytes);

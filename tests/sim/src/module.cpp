@@ -11,13 +11,13 @@
 namespace cusim {
 namespace {
 
-// The number behind a directive, as 256 in ".maxntid 256, 1, 1"; 0 if it is not there.
+// The number after a directive, such as 256 in ".maxntid 256, 1, 1". 0 if the directive is missing.
 double number_after(const std::string& text, const std::string& directive) {
     const size_t at = text.find(directive);
     return at == std::string::npos ? 0 : strtod(text.c_str() + at + directive.size(), nullptr);
 }
 
-// The bytes that declarations as these hold: ".param .u64 x", ".param .align 8 .b8 x[32]", ".shared .align 4
+// The size in bytes of such a declaration: ".param .u64 x", ".param .align 8 .b8 x[32]", ".shared .align 4
 // .b8 s[4096]".
 size_t declared_bytes(const std::string& declaration) {
     size_t bits = 0;
@@ -56,7 +56,7 @@ std::vector<size_t> parameter_sizes(const std::string& parameters) {
     return sizes;
 }
 
-// Static shared memory of an entry: the arrays declared in its body, and those of the module that it names.
+// Static shared memory of an entry: the sizes of all shared arrays of the module that its body names.
 size_t shared_bytes(const std::string& text, const Entry& entry) {
     size_t bytes = 0;
     for (size_t at = 0; (at = text.find(".shared .align", at)) != std::string::npos; at++) {

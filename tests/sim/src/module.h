@@ -1,6 +1,6 @@
-// Modules: what a driver reads out of PTX text before it can launch a kernel. The text is not run (the
-// kernels are compiled from their C++ source), but it is what a GPU would get: a kernel that it lacks, or
-// that takes other arguments there, is reported.
+// Modules: what a driver reads from PTX text before it can launch a kernel. The simulator does not run the
+// text, since it runs kernels compiled from their C++ source. But a GPU would get this text, so a kernel that
+// is missing there, or takes other arguments there, is reported.
 #pragma once
 #include "engine.h"
 
@@ -14,15 +14,15 @@ struct Function {
     const Kernel* kernel;
     unsigned max_threads = 1024; // .maxntid, from __launch_bounds__
     size_t static_shared = 0;    // bytes
-    size_t max_dynamic_shared;   // what cuFuncSetAttribute asked for
+    size_t max_dynamic_shared;   // set by cuFuncSetAttribute
 };
 
 struct Module {
     std::string text;
-    std::map<std::string, Function> functions; // those asked for
+    std::map<std::string, Function> functions; // those looked up so far
 };
 
-// The PTX version that a driver of this number (12080: CUDA 12.8) takes at most, as 87 for 8.7.
+// The newest PTX version that a driver of this number (12080: CUDA 12.8) accepts: 87 means 8.7.
 int newest_ptx_of_driver(int driver);
 
 // Both return a Status.

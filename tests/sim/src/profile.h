@@ -1,4 +1,4 @@
-// CUSIM_TRACE=1: a line for each launch. CUSIM_PROFILE=1: a table of all kernels when the program ends.
+// CUSIM_TRACE=1: one line per launch. CUSIM_PROFILE=1: a table of all kernels when the program ends.
 #pragma once
 #include "engine.h"
 
@@ -6,7 +6,7 @@
 
 namespace cusim {
 
-class LaunchTimer { // from its making to its end
+class LaunchTimer { // measures from its construction to its destruction
 public:
     LaunchTimer(const Kernel& kernel, const Shape& shape);
     ~LaunchTimer();

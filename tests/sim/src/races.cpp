@@ -1,16 +1,17 @@
-// SAN=thread: two threads touch the same memory, one of them writes, and nothing orders the two accesses.
+// SAN=thread: finds races. In a race two threads access the same memory, at least one of them writes, and
+// nothing orders the two accesses.
 //
-// For each 4 bytes of device and shared memory the last write and the last reads are kept: by which thread of
-// which block, after how many barriers, at which line. A new access is ordered after an old one if
+// For each 4 bytes of device and shared memory the checker keeps the last write and the last reads: the
+// thread, the block, the number of barriers before it, the line. A new access is ordered after an old one if
 //
 //   - the old one belongs to an earlier launch, or to the same thread;
 //   - both belong to one block, and a __syncthreads lies between them;
 //   - both belong to one warp, and a __syncwarp of both threads lies between them;
 //   - both are atomic (not ordered, but no race).
 //
-// Two blocks of a launch are never ordered. None of this depends on the order in which the threads really
-// ran, so that one run finds what a GPU would show once in a thousand. Shared memory that this block has not
-// written yet must not be read.
+// Two blocks of a launch are never ordered. None of these rules depends on the order in which the threads
+// really ran, so one run finds a race that a GPU would show once in a thousand runs. A read of shared memory
+// that this block has not written yet is an error too.
 #ifdef CUSIM_RACES
 
 #include "checks.h"
@@ -24,8 +25,7 @@
 namespace cusim {
 namespace {
 
-// ---- places in the source, as 4 bytes: an offset into this library's code, or a number in a list of lines
-// ----
+// ---- places in the source, in 4 bytes: an offset into this library's code, or an index into `listed` -----
 
 extern "C" __attribute__((visibility("hidden"))) const char __ehdr_start[];
 
@@ -45,14 +45,14 @@ std::string site_text(uint32_t site) {
     return std::string(w.file) + ":" + std::to_string(w.line);
 }
 
-// ---- what is remembered of an access --------------------------------------------------------------------
+// ---- what is kept about an access -----------------------------------------------------------------------
 
 enum class Who : uint8_t {
     One,
     Warp,
     Block,
     Grid
-}; // several threads: of one warp, of one block, of several blocks
+}; // one thread, or several: of one warp, of one block, of several blocks
 
 struct Cell {
     uint32_t block = 0; // 0: no access yet
@@ -66,7 +66,7 @@ struct Granule {
     Cell write, read;
 };
 
-// A page's granules: of 4 bytes, and of single bytes once there was an access that small.
+// A page's granules: one per 4 bytes, and one per byte after the first access narrower than 4 bytes.
 struct Page {
     Granule words[1024];
     std::unique_ptr<Granule[]> bytes;
@@ -104,7 +104,7 @@ struct Request {
 bool is_ordered(const Cell& old, const Request& now) {
     const Position& me = now.me;
     if (old.block < me.launch_first_block) return true;
-    if (old.block != me.block) return now.shared; // an earlier block's shared memory was another one
+    if (old.block != me.block) return now.shared; // each block has its own shared memory
     if (old.who == Who::Grid) return now.shared;
     if (old.barriers != uint16_t(me.barriers)) return true;
     if (old.who == Who::Block) return false;
@@ -145,7 +145,7 @@ Cell cell_of(const Request& now) {
     return c;
 }
 
-// Readers that nothing orders are kept together: a write must come after all of them.
+// Reads that are not ordered are merged into one entry: a later write must be ordered after all of them.
 void record(Granule& g, const Request& now) {
     Cell c = cell_of(now);
     if (now.access != Access::Read) {

@@ -71,7 +71,7 @@ int Work::run() const {
 
 std::string Work::stale() const {
     if (kind == Kind::Launch) {
-        // An argument's type is not known, but no other number looks like an address in freed device memory.
+        // The types of arguments are unknown, but a number in the range of freed device memory is an address.
         for (size_t at = 0; at + sizeof(Address) <= argument_bytes.size(); at += sizeof(Address)) {
             Address word;
             memcpy(&word, argument_bytes.data() + at, sizeof word);

@@ -1,8 +1,8 @@
 // Streams, events, capture and graphs.
 //
-// A piece of work (a launch, a copy, a fill) is an object here. An ordinary stream runs it at once; with
-// CUSIM_ASYNC=1 it is queued until the host waits, as late as a GPU could possibly be; a capturing stream
-// appends it to a graph. Running a graph is running its pieces in order.
+// One piece of work (a launch, a copy, a fill) is an object here. An ordinary stream runs it at once. With
+// CUSIM_ASYNC=1 it is queued until the host waits, which is the latest time at which a GPU could run it. A
+// capturing stream appends it to a graph. To run a graph is to run its pieces in order.
 #pragma once
 #include "memory.h"
 #include "module.h"
@@ -18,7 +18,7 @@ namespace cusim {
 struct Work {
     enum class Kind { Launch, Copy, Fill } kind;
 
-    // Launch. The arguments are copied when the launch is asked for, as on a GPU.
+    // Launch. The arguments are copied at the call that launches, as on a GPU.
     Function* function = nullptr;
     Shape shape = {};
     std::vector<char> argument_bytes = {};
@@ -29,7 +29,7 @@ struct Work {
     const void* from = nullptr;
     size_t bytes = 0;
     std::shared_ptr<std::vector<char>> staged =
-        {}; // pageable host memory, copied when the copy was asked for
+        {}; // a copy of pageable host memory, made at the call
     unsigned value = 0, unit = 1;
 
     static Work launch(Function* function, const Shape& shape, void* const* arguments);
@@ -37,7 +37,7 @@ struct Work {
     static Work fill(void* to, unsigned value, unsigned unit, size_t count);
 
     int run() const; // a Status
-    // Why this recorded piece can no longer run; empty if it can.
+    // Why this recorded work can no longer run; empty if it can.
     std::string stale() const;
 };
 
@@ -45,11 +45,11 @@ struct Graph {
     std::vector<Work> nodes;
 };
 
-enum class Capture { None, Active, Invalidated };        // the numbers are the driver's
-enum class CaptureMode { Global, ThreadLocal, Relaxed }; // here as well
+enum class Capture { None, Active, Invalidated };        // the driver's numbers
+enum class CaptureMode { Global, ThreadLocal, Relaxed }; // the driver's numbers
 
 struct Stream {
-    bool non_blocking = false; // does not wait for the default stream, nor it for this one
+    bool non_blocking = false; // this stream and the default stream do not wait for each other
     std::deque<Work> queue;
 
     Capture capture = Capture::None;
@@ -57,8 +57,8 @@ struct Stream {
     std::thread::id capturing_thread;
     std::unique_ptr<Graph> graph;
 
-    int add(Work work); // runs, queues or records it
-    int flush();        // runs what is queued
+    int add(Work work); // runs, queues or records the work
+    int flush();        // runs the queued work
     void invalidate() { capture = Capture::Invalidated; }
 };
 
@@ -68,8 +68,8 @@ struct Event {
     std::chrono::steady_clock::time_point time;
 };
 
-// The first error of a kernel, which every later call returns as well: the context is beyond use, as on a
-// GPU.
+// The first error of a kernel. Every later call returns it as well: as on a GPU, the context cannot be used
+// any more.
 extern int context_error;
 
 bool is_async(); // CUSIM_ASYNC=1

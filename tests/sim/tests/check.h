@@ -1,4 +1,5 @@
-// A case runs in a process of its own: after an error the context is beyond use, and settings are read once.
+// Each case runs in its own process: after an error the context cannot be used, and settings are read only
+// once.
 #pragma once
 #include "harness.h"
 
@@ -10,13 +11,12 @@
 #include <vector>
 
 struct Result {
-    int status;         // of the driver, or one of those below
+    int status;         // the driver's code, or one of the three constants below
     std::string report; // what was printed
 };
 constexpr int NAN_FOUND = 250, WRONG = 251, CRASHED = 252;
 
-// Runs `body` in a child with these settings; its result is what `body` returns (0 to 255, or a driver's
-// code).
+// Runs `body` in a child process with these settings. The result's status is what `body` returns.
 inline Result run_apart(const std::vector<std::pair<std::string, std::string>>& settings,
                         const std::function<int()>& body) {
     int output[2], code[2];

@@ -1,5 +1,5 @@
-// The driver's rules: what it refuses and with which code; stream capture, graphs and their replay; late
-// execution. Each case runs in a process of its own and ends at the first thing that is not as it must be.
+// Tests the driver's rules: the calls that it refuses and the error codes, stream capture, graphs and their
+// replay, late execution. Each case runs in its own process and ends at the first value that is wrong.
 #include "check.h"
 
 #include <cstring>
@@ -64,13 +64,13 @@ void* new_event() {
     return event;
 }
 
-// Loaded once, and not during a capture.
+// Loads the kernel once, before any capture.
 void* copy_kernel() {
     static void* const kernel = load_kernel("copy_right", {8, 8, 4});
     return kernel;
 }
 
-// y = x, 64 floats, by the kernel of planted.cu.
+// Queues y = x (64 floats) with the kernel copy_right of planted.cu.
 int queue_copy(void* stream, const Device<float>& x, const Device<float>& y) {
     void* const kernel = copy_kernel();
     int n = 64;
@@ -208,7 +208,7 @@ int replays_a_graph() {
     EXPECT(cuStreamEndCapture(stream, &graph), 0);
     EXPECT(cuStreamIsCapturing(stream, &state), 0);
     EXPECT(state, 0);
-    EXPECT(y.read() == all(0), true); // nothing has run
+    EXPECT(y.read() == all(0), true); // nothing has run yet
     size_t count = 0;
     EXPECT(cuGraphGetNodes(graph, nullptr, &count), 0);
     EXPECT(count, 4);
@@ -223,7 +223,7 @@ int replays_a_graph() {
     EXPECT(cuGraphInstantiateWithFlags(&ready, graph, 0), 0);
     EXPECT(cuGraphDestroy(graph), 0);
     for (int round = 1; round <= 3; round++) {
-        for (int i = 0; i < 64; i++) pinned[i] = float(round); // a replay reads what lies there now
+        for (int i = 0; i < 64; i++) pinned[i] = float(round); // a replay reads the current values
         EXPECT(cuGraphLaunch(ready, stream), 0);
         EXPECT(cuStreamSynchronize(stream), 0);
         EXPECT(z.read() == all(float(round)), true);
@@ -244,7 +244,7 @@ int keeps_arguments_of_the_capture() {
     EXPECT(cuStreamBeginCapture_v2(stream, THREAD_LOCAL), 0);
     EXPECT(cuLaunchKernel(kernel, 1, 1, 1, 64, 1, 1, 0, stream, arguments, nullptr), 0);
     EXPECT(cuStreamEndCapture(stream, &graph), 0);
-    to = z.p; // the graph has its own copy
+    to = z.p; // has no effect: the graph copied its arguments
     n = 0;
     EXPECT(cuGraphInstantiateWithFlags(&ready, graph, 0), 0);
     EXPECT(cuGraphLaunch(ready, stream), 0);
@@ -270,7 +270,7 @@ int finds_freed_memory_in_a_replay() {
     return 0;
 }
 
-// A call that a capture forbids returns `status`; the capture is then void.
+// Makes a call that a capture forbids. It must return `status`, and the capture must then be invalid.
 int forbidden(Mode mode, int status, const std::function<int(void* stream)>& call) {
     void *stream = new_stream(), *graph = stream;
     EXPECT(cuStreamBeginCapture_v2(stream, mode), 0);
@@ -282,7 +282,7 @@ int forbidden(Mode mode, int status, const std::function<int(void* stream)>& cal
     EXPECT(cuStreamSynchronize(stream), 901);
     EXPECT(cuStreamEndCapture(stream, &graph), 901);
     EXPECT(graph == nullptr, true);
-    EXPECT(cuStreamSynchronize(stream), 0); // and the stream is an ordinary one again
+    EXPECT(cuStreamSynchronize(stream), 0); // the stream works normally again
     return 0;
 }
 
@@ -319,7 +319,7 @@ int forbids_allocating() {
            0);
     void *stream = new_stream(), *graph;
     EXPECT(cuStreamBeginCapture_v2(stream, RELAXED), 0);
-    EXPECT(allocate_something(), 0); // relaxed: at one's own risk
+    EXPECT(allocate_something(), 0); // the relaxed mode allows it
     EXPECT(cuStreamEndCapture(stream, &graph), 0);
     return 0;
 }
@@ -358,7 +358,7 @@ int forbids_pageable_memory() {
 
 int keeps_the_default_stream_out() {
     Device<float> x(64);
-    void *stream = new_stream(0), *graph; // a blocking one
+    void *stream = new_stream(0), *graph; // a blocking stream
     EXPECT(cuStreamBeginCapture_v2(nullptr, GLOBAL), 900);
     EXPECT(cuStreamBeginCapture_v2(stream, RELAXED), 0);
     EXPECT(cuMemsetD32Async(x.address, 0, 64, nullptr), 906);
@@ -386,10 +386,10 @@ int runs_late() {
     EXPECT(cuMemHostAlloc(reinterpret_cast<void**>(&pinned), 256, 0), 0);
     EXPECT(queue_copy(stream, x, y), 0);
     EXPECT(cuMemcpyDtoHAsync_v2(pinned, y.address, 256, stream), 0);
-    EXPECT(pinned[0] == 5, false); // a host that does not wait reads what was there before
+    EXPECT(pinned[0] == 5, false); // a host that does not wait reads the old value
     EXPECT(cuStreamSynchronize(stream), 0);
     EXPECT(pinned[0] == 5, true);
-    // Pageable memory may be written again at once, pinned memory may not.
+    // The host may write pageable memory again right after the call, but not pinned memory.
     for (float& v : host) v = 6;
     for (int i = 0; i < 64; i++) pinned[i] = 6;
     EXPECT(cuMemcpyHtoDAsync_v2(x.address, host, 256, stream), 0);
@@ -399,7 +399,7 @@ int runs_late() {
     EXPECT(cuStreamSynchronize(stream), 0);
     EXPECT(x.read() == all(6), true);
     EXPECT(y.read() == all(7), true);
-    // An error is seen by whoever waits.
+    // The next wait returns the error.
     void* kernel = load_kernel("add_at", {8, 8});
     const float* from = nullptr;
     void* arguments[] = {&from, &y.p};

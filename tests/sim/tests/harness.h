@@ -1,5 +1,5 @@
-// A small host program's view of the driver: device arrays, and launches by name. What goes wrong is
-// returned, not hidden.
+// What a small host program needs of the driver: device arrays, and launches by name. launch() returns the
+// driver's error code.
 //
 //   Device<float> x({1, 2, 3}), y(3);
 //   int status = launch("relu_fwd_f32", {1}, {32}, 0, x.p, y.p, 3ll);
@@ -11,7 +11,8 @@
 #include <string>
 #include <vector>
 
-// The calls used here; the numbers are those of cuda.h. A real libcuda.so has them as well.
+// The driver calls used here. A real libcuda.so has them as well. The numbers that they take are those of
+// cuda.h.
 extern "C" {
 int cuInit(unsigned);
 int cuDevicePrimaryCtxRetain(void**, int);
@@ -67,7 +68,8 @@ struct Size3 {
     unsigned x = 1, y = 1, z = 1;
 };
 
-// PTX that declares a kernel and does nothing: enough for the simulator, which runs the compiled C++ source.
+// PTX that declares a kernel with an empty body. That is enough here: the simulator runs the compiled C++
+// source.
 inline std::string declare_kernel(const std::string& name, const std::vector<size_t>& argument_sizes,
                                   const char* directives = "") {
     std::string text = ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry " + name + "(";

@@ -1,6 +1,6 @@
 // Runs every kernel of planted.cu under one build of the simulator (`plain`, `address` or `thread`) and
-// compares what is seen with what must be: a bug with one certain report, its correct twin with none,
-// whatever the order of the threads.
+// checks the outcome. A kernel with a bug must give a certain report. Its correct version must give no report
+// in any order of the threads.
 #include "check.h"
 
 #include <cmath>
@@ -17,7 +17,7 @@ std::vector<float> numbers(size_t n) {
     return v;
 }
 
-// The status of a launch or, if there is no error, what its result tells.
+// The status of a launch or, if there is no error, the verdict on its result: 0, NAN_FOUND or WRONG.
 int judge(int status, const std::vector<float>& result, const std::vector<float>& expected) {
     if (status) return status;
     for (const float v : result)
@@ -48,7 +48,8 @@ void row(const std::string& name, const std::string& seen, std::string report, b
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
-// A bug: in the named builds ("plain address thread") it must give this status, and a report with this text.
+// A kernel with a bug. In the named builds ("plain address thread") it must give this status, and a report
+// that contains this text.
 void bug(const std::string& name, const std::string& builds, int status, const std::string& text,
          const std::function<int()>& body, const Settings& settings = {}) {
     if (builds.find(build) == std::string::npos) return;
@@ -60,7 +61,7 @@ void bug(const std::string& name, const std::string& builds, int status, const s
                seen.report.c_str());
 }
 
-// A correct kernel: no error, the right result and not a word, in all builds and orders.
+// A correct kernel: no error, the right result and no report, in all builds and orders.
 void right(const std::string& name, const std::function<int()>& body) {
     for (const auto& order : ORDERS) {
         const Result seen =
@@ -107,7 +108,7 @@ void barriers() {
         return launch("exit_before_barrier", {}, {64}, 0, y.p);
     };
     bug("exit_before_barrier", "plain", 719, "missed barrier", exits, {{"CUSIM_STRICT", "1"}});
-    bug("exit_before_barrier", "plain", 0, "", exits); // since Volta a GPU lets it pass
+    bug("exit_before_barrier", "plain", 0, "", exits); // GPUs since Volta accept it
     float positive = 0;
     for (size_t i = 0; i < 64; i++) positive += x[i] > 0;
     const std::vector<float> votes(64, positive + 100);
@@ -224,7 +225,8 @@ void async_copies() {
     });
 }
 
-// The matrix kernels against a plain triple loop; whole numbers are exact in tf32 and bf16.
+// Compares a matrix kernel with a plain triple loop. The inputs are small whole numbers, exact in tf32 and
+// bf16.
 int run_matrix(const char* kernel, int per_word) {
     const int k_count = 8 * per_word;
     const auto a_at = [](int i, int k) { return float((3 * i + 5 * k) % 17 - 8); };

@@ -1,10 +1,10 @@
-// Kernels with one planted bug each, and beside most of them the same kernel done right. planted.cpp says
-// what must be seen.
+// Kernels with one planted bug each; most of them stand next to the correct version. planted.cpp says which
+// report each must give.
 #include "ptx.cuh"
 
 // ---- barriers -------------------------------------------------------------------------------------------
 
-// Adds up rows of 64 numbers, each thread reading what another has put into shared memory.
+// Adds up rows of 64 numbers. Each thread reads what another thread has put into shared memory.
 extern "C" __global__ void rows_right(const float* x, float* y) {
     __shared__ float row[64];
     float sum = 0;
@@ -17,7 +17,7 @@ extern "C" __global__ void rows_right(const float* x, float* y) {
     y[threadIdx.x] = sum;
 }
 
-// Without the second barrier a fast thread overwrites what a slow one has not read yet.
+// Without the second barrier a fast thread overwrites a value that a slow thread has not read yet.
 extern "C" __global__ void rows_no_second_barrier(const float* x, float* y) {
     __shared__ float row[64];
     float sum = 0;
@@ -29,7 +29,7 @@ extern "C" __global__ void rows_no_second_barrier(const float* x, float* y) {
     y[threadIdx.x] = sum;
 }
 
-// Without the first, it reads what a slow one has not written yet.
+// Without the first barrier a fast thread reads a value that a slow thread has not written yet.
 extern "C" __global__ void rows_no_first_barrier(const float* x, float* y) {
     __shared__ float row[64];
     float sum = 0;
@@ -65,7 +65,7 @@ extern "C" __global__ void votes_right(const float* x, float* y) {
 
 // ---- warps ----------------------------------------------------------------------------------------------
 
-// Each lane adds up what its neighbour has put into shared memory, in two rounds.
+// In two rounds, each lane adds the value that its neighbour has put into shared memory.
 extern "C" __global__ void neighbour_right(const float* x, float* y) {
     __shared__ float s[32];
     float sum = 0;
@@ -78,7 +78,7 @@ extern "C" __global__ void neighbour_right(const float* x, float* y) {
     y[threadIdx.x] = sum;
 }
 
-// "The lanes of a warp run in step": they do not.
+// Wrongly assumes that the lanes of a warp run in lockstep.
 extern "C" __global__ void neighbour_no_syncwarp(const float* x, float* y) {
     __shared__ float s[32];
     s[threadIdx.x] = x[threadIdx.x];
@@ -106,7 +106,7 @@ extern "C" __global__ void shuffles_right(const float* x, float* y) {
     y[threadIdx.x] = v + 2 * first + 3 * above + 4 * below + (odd == 0xaaaaaaaau ? 1 : 0);
 }
 
-// The upper lanes have left, and the lower half of the mask that is meant is not the mask that is given.
+// The upper half of the warp has exited, but the mask still names all 32 lanes.
 extern "C" __global__ void shuffle_from_exited(const float* x, float* y) {
     if (threadIdx.x >= 16) return;
     y[threadIdx.x] = __shfl_down_sync(0xffffffffu, x[threadIdx.x], 8);
@@ -149,7 +149,7 @@ extern "C" __global__ void write_before_begin(const float* x, float* y) {
 
 extern "C" __global__ void add_at(const float* x, float* y) { y[threadIdx.x] += x[0]; }
 
-// 64 floats; the host asks for 63.
+// Uses 64 floats; the host requests 63 in the failing case.
 extern "C" __global__ void dynamic_shared(const float* x, float* y) {
     DYN_SHARED(float, s);
     s[threadIdx.x] = x[threadIdx.x];
@@ -217,12 +217,12 @@ extern "C" __global__ void async_right(const float* x, float* y) {
     __shared__ float s[128];
     through_async_copies<1>(x, y, s);
 }
-// Two groups may still be under way, and the first of them is read.
+// Waits until at most two groups are unfinished, but reads the first of those two.
 extern "C" __global__ void async_wait_too_few(const float* x, float* y) {
     __shared__ float s[128];
     through_async_copies<2>(x, y, s);
 }
-// A thread's wait is for its own copies alone: without the barrier the others' are not there.
+// A thread waits only for its own copies. Without the barrier, the other threads' copies may be missing.
 extern "C" __global__ void async_no_barrier(const float* x, float* y) {
     __shared__ float s[64];
     cp_async_4(s + threadIdx.x, x + threadIdx.x, true);
@@ -245,7 +245,7 @@ extern "C" __global__ void async_past_end(const float* x, float* y) {
     cp_async_wait<0>();
     y[threadIdx.x] = s[threadIdx.x];
 }
-// Lane t copies 4 floats of which the last is past the end, and gets a zero for it.
+// Each thread copies 4 floats, but only 3 are valid. The fourth is filled with zero.
 extern "C" __global__ void async_zeros_right(const float* x, float* y) {
     __shared__ __align__(16) float s[64];
     if (threadIdx.x < 16) cp_async_16(s + 4 * threadIdx.x, x + 4 * threadIdx.x, 12);
@@ -296,11 +296,11 @@ extern "C" __global__ void count_right(float* y) { atomicAdd(y, 1.0f); }
 
 extern "C" __global__ void count_not_atomic(float* y) { y[0] += 1; }
 
-// One thread a block: the race is between blocks.
+// One thread per block writes, so the race is between blocks.
 extern "C" __global__ void count_blocks_not_atomic(float* y) {
     if (threadIdx.x == 0) y[0] += 1;
 }
 
-// Neighbours in bytes are no race, the same byte is.
+// Writes to neighbouring bytes are no race; writes to the same byte are one.
 extern "C" __global__ void bytes_right(unsigned char* y) { y[threadIdx.x] = 1; }
 extern "C" __global__ void bytes_shared(unsigned char* y) { y[threadIdx.x / 2] = (unsigned char)threadIdx.x; }
