@@ -1,10 +1,10 @@
-"""A headless Chromium for the pages, and what every page must keep to.
+"""A headless Chromium for the pages, and the checks that every page must pass.
 
     with Browser(width=390, dark=True) as page:
         page.open(Path("inspect-lenet5.html"))
         page.check()
 
-Chromium and chromedriver are those of the system; no page asks for anything outside this machine.
+Uses the system's Chromium and chromedriver. No page loads anything from outside this machine.
 """
 
 import shutil
@@ -33,7 +33,7 @@ FLAGS = [
     "--force-device-scale-factor=1",
 ]
 
-# Elements that stick out of the page at the right, outside what may be scrolled by itself.
+# Finds elements that extend beyond the page's right edge and are not inside an element that scrolls or clips.
 STICKS_OUT = """
 const wide = document.documentElement.clientWidth;
 const scrolls = (node) => {
@@ -52,7 +52,7 @@ return [...document.body.querySelectorAll("*")]
 
 
 class Wrong(AssertionError):
-    """What a page shows is not what it should."""
+    """A page does not show what it should."""
 
 
 class Browser:
@@ -85,11 +85,11 @@ class Browser:
 
     @property
     def name(self):
-        """For the names of pictures: `390-dark`."""
+        """A name for the files of screenshots, such as `390-dark`."""
         return f"{self.width}-{'dark' if self.dark else 'light'}"
 
     def open(self, place, ready="return document.documentElement.dataset.ready === 'true'"):
-        """Opens a file or an address; returns the seconds until it was ready."""
+        """Opens a file or a URL; returns the seconds until the page was ready."""
         url = place.resolve().as_uri() if isinstance(place, Path) else place
         start = time.monotonic()
         self.driver.get(url)
@@ -101,28 +101,28 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def find(self, selector):
-        """The first element of a selector."""
+        """The first element that matches a selector."""
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
     def all(self, selector):
-        """All elements of a selector."""
+        """All elements that match a selector."""
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def text(self, selector):
-        """The text of the first element of a selector."""
+        """The text of the first element that matches a selector."""
         return self.run("return document.querySelector(arguments[0]).textContent", selector)
 
     def click(self, element):
-        """Clicks what may be an element of an SVG, wherever it is."""
+        """Scrolls to an element, which may be part of an SVG, and clicks it."""
         self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
         element.click()
 
     def press(self, *keys):
-        """Presses keys where the focus is."""
+        """Sends keys to the element that has the focus."""
         self.driver.switch_to.active_element.send_keys(*keys)
 
     def until(self, holds, what, seconds=20):
-        """Waits until something holds."""
+        """Waits until `holds()` is true; raises Wrong after `seconds`."""
         end = time.monotonic() + seconds
         while not holds():
             if time.monotonic() > end:
@@ -130,7 +130,7 @@ class Browser:
             time.sleep(0.02)
 
     def check(self):
-        """No errors in the console, nothing that sticks out of the page, no name missing for a screen reader."""
+        """Checks that the console has no errors, no element extends beyond the page, and every control has a name."""
         severe = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
         same("errors in the console", severe, [])
         same("elements that stick out", self.run(STICKS_OUT), [])
@@ -144,7 +144,7 @@ class Browser:
         same("elements without a name", self.run(nameless), [])
 
     def shot(self, folder, name, full=False):
-        """Writes a picture of what is seen, or of the whole page, into a folder; does nothing without a folder."""
+        """Writes a screenshot of the visible part, or of the whole page, into a folder. Without a folder it does nothing."""
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
@@ -161,7 +161,7 @@ class Browser:
 
 
 def same(what, got, expected):
-    """Refuses two values that differ."""
+    """Raises Wrong if the two values differ."""
     if got != expected:
         raise Wrong(f"{what}: {got!r}, expected {expected!r}")
 

@@ -1,5 +1,5 @@
-"""The page of `receptive inspect`: opened at two widths, light and dark, driven by pointer and keyboard, its numbers compared
-with what `--json` prints."""
+"""Tests the page of `receptive inspect` at several widths, light and dark, by pointer and keyboard. Compares its numbers with
+the output of `--json`."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def test(program, folder, shots):
         mistakes(browser, numbers)
         browser.check()
     for place in ["100%", "layer=100%", "layer=no-such-layer"]:
-        # In a new window: another place of an open page does not load it again.
+        # Each uses a new window, because a page that is open is not loaded again when only the part after `#` changes.
         with Browser() as browser:
             browser.open(f"{page.resolve().as_uri()}#{place}")
             same("layers in the diagram", len(browser.all(".diagram .row")), len(numbers["layers"]))
@@ -45,7 +45,7 @@ def test(program, folder, shots):
 
 
 def number(text):
-    """A number as the page writes it."""
+    """The first number in a text of the page."""
     found = re.search(r"[\u2212-]?[\d.,]+(e[\u2212-]?\d+)?", text)
     if not found:
         raise Wrong(f"no number in {text!r}")
@@ -68,7 +68,7 @@ def overview(browser, numbers):
 
 
 def facts(browser):
-    """The numbers of the open layer by their names."""
+    """The figures that the page shows for the open layer, by name."""
     script = """return Object.fromEntries([...document.querySelectorAll(".panel .facts > div")]
       .map((pair) => [...pair.children].map((part) => part.textContent)))"""
     return browser.run(script)
@@ -86,11 +86,11 @@ def check_layer(browser, layer):
 
 
 def layers(browser, numbers, shots):
-    """Every layer opens at a click, and every view of it can be shown."""
+    """Every layer opens when it is clicked, and each of its tabs can be chosen."""
     rows = len(browser.all(".diagram .row"))
     same("layers in the diagram", rows, len(numbers["layers"]))
     for i, layer in enumerate(numbers["layers"]):
-        # Chromedriver clicks the middle of an element, where a group's is its neighbour's: the name takes the click.
+        # Chromedriver clicks the middle of an element. The middle of a row's group belongs to the next row, so click the name.
         browser.click(browser.find(f'.diagram [data-layer="{i}"] .path'))
         check_layer(browser, layer)
         for tab in browser.all(".panel [role=tab]"):
@@ -104,7 +104,7 @@ def layers(browser, numbers, shots):
 
 
 def bars(browser, numbers):
-    """Every number a row's bar can stand for: small ones are written as they are."""
+    """The bars can show parameters, FLOPs or memory. Numbers below 999 must be written out in full."""
     for name, key in [("parameters", "parameters"), ("FLOPs", "flops"), ("memory", "activation_bytes")]:
         button = next(button for button in browser.all(".diagram .choice button") if button.text == name)
         browser.click(button)
@@ -116,7 +116,7 @@ def bars(browser, numbers):
 
 
 def keyboard(browser, numbers):
-    """Without a pointer: down two layers with the arrows, open with Enter, along the tabs, back with Home."""
+    """Uses only keys: arrows move down two layers, Enter opens, arrows move along the tabs, Home goes to the first layer."""
     browser.run("document.querySelector('.diagram [data-layer=\"0\"]').focus()")
     browser.press(Keys.ARROW_DOWN)
     browser.press(Keys.ARROW_DOWN)
@@ -141,7 +141,7 @@ def keyboard(browser, numbers):
 
 
 def maps(browser, numbers):
-    """A place of a feature map: its receptive field is start + jump * place, as --json has them."""
+    """The receptive field of a place of a feature map is start + jump * place, with the figures of --json."""
     i = next(i for i, layer in enumerate(numbers["layers"]) if layer["kind"] == "Conv2d" and i > 0)
     layer = numbers["layers"][i]
     browser.click(browser.find(f'.diagram [data-layer="{i}"] .path'))
@@ -165,14 +165,14 @@ def maps(browser, numbers):
 
 
 def rectangle(browser, part):
-    """Left, top, width and height of the field drawn on the image."""
+    """Left, top, width and height of the receptive field that is drawn on the image."""
     script = """const edge = document.querySelector(`${arguments[0]} .field-view .edge`);
       return ["x", "y", "width", "height"].map((name) => Number(edge.getAttribute(name)))"""
     return browser.run(script, part)
 
 
 def flattened(browser, numbers, shots):
-    """A value of a vector sees what its place saw before the maps were flattened."""
+    """A value of a flattened vector has the receptive field of its place in the maps."""
     i = next(i for i, layer in enumerate(numbers["layers"]) if layer["kind"] == "Flatten")
     _, h, w = numbers["layers"][i - 1]["output"] if i else numbers["image"]["dims"]
     field = numbers["layers"][i]["receptive_field"]
@@ -218,7 +218,7 @@ def fields(browser, numbers):
 
 
 def evidence(browser, numbers):
-    """For each class: the score, and values of all three maps."""
+    """Compares the score and values of all three maps, for each class."""
     entries = numbers["attribution"]
     for i, entry in enumerate(entries):
         browser.click(browser.all('#evidence [role=group] button')[i])
@@ -249,8 +249,8 @@ def mistakes(browser, numbers):
 
 
 def others(program, folder, shots):
-    """Untrained: a linear classifier, whose vector is the image itself; of a residual network and a segmenter every layer opens,
-    and nothing sticks out."""
+    """Untrained networks. In the linear classifier the vector is the image itself. In a residual network and a segmenter
+    every fifth layer opens, and nothing extends beyond the page."""
     page = folder / "softmax.html"
     numbers = json.loads(program("inspect", "softmax", "--data-dir", folder, "--json", "--out", page))
     with Browser() as browser:

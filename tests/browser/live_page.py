@@ -1,4 +1,4 @@
-"""The page of `receptive train --live`: followed, paused, resumed and stopped, and what it says when the run is gone."""
+"""Tests the page of `receptive train --live`: watches, pauses, resumes and stops a run. Then the page of a run that ended."""
 
 import json
 import re
@@ -15,7 +15,7 @@ SETTINGS = ["--data", "sample", "--epochs", "400", "--health", "20"]
 
 
 class Run:
-    """A run with its page."""
+    """A training run that serves its page."""
 
     def __init__(self, program, *arguments):
         self.process = program.start(*arguments, "--live", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -26,7 +26,7 @@ class Run:
         raise AssertionError(self.process.stderr.read())
 
     def end(self):
-        """Waits for its end; the exit code and what it said."""
+        """Waits until the run ends; returns its exit code and the text of stderr."""
         _, said = self.process.communicate(timeout=60)
         return self.process.returncode, said
 
@@ -45,7 +45,7 @@ def step(page):
 
 
 def points(page):
-    """Points of the loss curve."""
+    """The number of points of the loss curve."""
     return int(page.run("return document.querySelector('#curves svg').dataset.points"))
 
 
@@ -58,7 +58,7 @@ def becomes(page, *names, seconds=20):
 
 
 def whole(page):
-    """Everything that the page has to show is there."""
+    """Waits until the page shows layers, predictions, filters and a validated epoch."""
     page.until(lambda: page.all("#layers tbody tr"), "layers are listed")
     page.until(lambda: page.all("#predictions .fill"), "predictions are shown")
     page.until(lambda: page.all("#filters canvas"), "filters are shown")
@@ -81,7 +81,7 @@ def follow(program, folder, shots):
         page.check()
         page.shot(shots, "live-running", full=True)
 
-        # By keyboard.
+        # Pauses by keyboard.
         page.find("#pause").send_keys(" ")
         becomes(page, "paused")
         same("button", page.text("#pause"), "Resume")
@@ -101,7 +101,7 @@ def follow(program, folder, shots):
         becomes(page, "running")
         page.until(lambda: step(page) > paused, "it goes on")
 
-        # A page that is closed and opened again has missed nothing.
+        # A page that is closed and opened again shows everything.
         page.driver.get("about:blank")
         page.open(run.url)
         whole(page)
@@ -109,7 +109,7 @@ def follow(program, folder, shots):
         becomes(page, "stopped")
         same("controls", [b.is_enabled() for b in page.all("#pause, #stop")], [False, False])
         note = page.text("#note")
-        # The page names the folder; where it lies, only the terminal says.
+        # The page shows only the folder's name; the terminal shows the whole path.
         if "receptive train --resume run" not in note or str(folder) in note:
             raise Wrong(f"how to go on: {note!r}")
         code, said = run.end()
@@ -121,7 +121,7 @@ def follow(program, folder, shots):
 
 
 def lost(program, folder):
-    """A run that is killed is lost, and the page says so; buttons that would do nothing are off."""
+    """After a run is killed, the page says that it is lost, and both buttons are disabled."""
     with Run(program, "train", "--resume", folder / "run") as run, Browser() as page:
         page.open(run.url)
         becomes(page, "running")
@@ -133,7 +133,7 @@ def lost(program, folder):
 
 
 def other_origins(program, folder):
-    """Another site's page, which knows the address, reaches nothing: it can neither read nor stop."""
+    """A page of another site that knows the address can neither read the run nor stop it."""
     with Run(program, "train", "mlp2", "--data", "sample", "--epochs", "5000", "--out", folder / "other") as run:
         with Browser() as page:
             page.driver.get("data:text/html,<title>another origin</title>")
@@ -159,10 +159,10 @@ def other_origins(program, folder):
 
 
 def agrees(program, folder):
-    """The last figures on the page are those of the run's own metrics."""
+    """The last figures on the page equal those of the run's metrics.jsonl."""
     out = folder / "short"
     settings = ["lenet5", "--data", "sample", "--threads", "1", "--epochs", "6"]
-    # The browser first: the run does not wait for it.
+    # Starts the browser first, because the run does not wait for it.
     with Browser() as page, Run(program, "train", *settings, "--out", out) as run:
         page.open(run.url)
         becomes(page, "finished", seconds=60)
@@ -178,13 +178,13 @@ def agrees(program, folder):
 
 
 def validated_after(page):
-    """The steps at which the loss curve has a point of validation."""
+    """The steps at which the loss curve shows a validation."""
     shown = page.run("return [...document.querySelectorAll('#curves figure:first-child title')].map((t) => t.textContent)")
     return [int(re.search(r"step ([\d,]+)", title).group(1).replace(",", "")) for title in shown]
 
 
 def cut_short(program, folder):
-    """An epoch that --max-steps cuts short ends where the training ends."""
+    """If --max-steps ends an epoch early, its validation is shown at the last step."""
     settings = ["minivgg", "--data", "sample", "--threads", "1", "--max-steps", "100"]
     with Browser() as page, Run(program, "train", *settings, "--out", folder / "cut") as run:
         page.open(run.url)
@@ -193,7 +193,8 @@ def cut_short(program, folder):
 
 
 def crowded(program, folder):
-    """More tabs than a browser opens connections: the one that is seen works. Beyond the run's own bound they wait for room."""
+    """With more tabs than the browser opens connections, the visible tab works. If the run has too many clients, a new tab
+    says so and connects later."""
     with Run(program, "train", "lenet5", *SETTINGS, "--out", folder / "crowd") as run, Browser() as page:
         page.open(run.url)
         for _ in range(7):
@@ -208,7 +209,7 @@ def crowded(program, folder):
         page.click(page.find("#pause"))
         page.until(lambda: step(page) > seen, "a tab that is seen again follows")
         page.check()
-        # With the next event that cannot be sent its place is free, and taken.
+        # The run notices that this client is gone at the next event that it cannot send. Then 300 clients take all places.
         page.driver.get("about:blank")
         time.sleep(1)
         crowd = [followed(run) for _ in range(300)]
@@ -220,7 +221,7 @@ def crowded(program, folder):
 
 
 def followed(run):
-    """A client that asked for the run's events."""
+    """A client that has requested the run's events."""
     address = urllib.parse.urlsplit(run.url)
     client = socket.create_connection((address.hostname, address.port))
     client.sendall(f"GET {address.path}events HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Drives the pages in a headless Chromium: python tests/browser/run.py [--binary FILE] [--shots DIR] [NAME ...]
+"""Tests the pages in a headless Chromium: python tests/browser/run.py [--binary FILE] [--shots DIR] [NAME ...]
 
-Every file *_page.py here is one page's tests, in `test(program, folder, shots)`. NAME takes only those that begin with it.
+Each file *_page.py here tests one page with its function `test(program, folder, shots)`. NAME runs only the files whose
+names begin with it.
 Needs Python's selenium (pip install selenium), chromium and chromedriver.
 """
 
@@ -24,7 +25,7 @@ class Program:
         self.binary = binary.resolve()
 
     def __call__(self, *arguments, timeout=600):
-        """Runs it; returns what it printed."""
+        """Runs the program; returns what it printed."""
         command = [str(self.binary), *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
         if done.returncode != 0:
@@ -32,7 +33,7 @@ class Program:
         return done.stdout
 
     def start(self, *arguments, **options):
-        """Starts it and lets it run."""
+        """Starts the program and returns without waiting for it."""
         return subprocess.Popen([str(self.binary), *map(str, arguments)], text=True, **options)
 
 

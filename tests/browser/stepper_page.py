@@ -1,6 +1,6 @@
-"""The stepper of the page of `receptive inspect`: moved by buttons, sliders, keys and pointer, over the layers of lenet5 and of
-networks with strides, groups and transposed convolutions. Every number it shows is computed again here, from the weights and
-the layer's input, and the results are what the layer gave."""
+"""Tests the stepper of the page of `receptive inspect` with buttons, sliders, keys and pointer. It opens the layers of lenet5
+and of networks with strides, groups and transposed convolutions. For lenet5, every number that the stepper shows is computed
+again here from the weights and the layer's input. For all networks, the results must equal the layer's own output."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from itertools import accumulate, product
 
 from browser import Browser, Keys, Wrong, same
 
-# A number in the page stands for the double that this test computes, added up in the same order or nearly so.
+# The allowed error: the page and this test compute in f64, and add up in the same order or nearly the same order.
 NEAR = 1e-12
 
 
@@ -43,7 +43,7 @@ def test(program, folder, shots):
 
 
 def report(page):
-    """The JSON in a page."""
+    """The JSON report that a page contains."""
     text = page.read_text().split('id="report">')[1].split("</script>")[0]
     return json.loads(text)
 
@@ -53,7 +53,7 @@ def numbers(packed):
 
 
 class Layer:
-    """A layer's part in a page."""
+    """The part of a page's report about one layer."""
 
     def __init__(self, layer):
         steps = layer["steps"]
@@ -65,7 +65,7 @@ class Layer:
         self.gemm = steps["gemm"]
 
     def x_at(self, c, p, q):
-        """An input of a layer that is whole in the page; None in the padding."""
+        """One input value of a layer whose whole input is in the page; None in the padding."""
         _, h, w = self.x_dims
         return self.x[(c * h + p) * w + q] if 0 <= p < h and 0 <= q < w else None
 
@@ -75,7 +75,7 @@ class Layer:
 
 
 def weights_are_the_files(file, layers):
-    """The page has the very weights of the run's file."""
+    """The page contains exactly the weights of the run's file."""
     raw = file.read_bytes()
     size = int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8 : 8 + size])
@@ -94,7 +94,7 @@ def near(what, got, expected, scale=1.0):
 
 
 def open_layer(browser, path):
-    """Opens a layer, by its address, and its steps."""
+    """Opens a layer by its address, then its tab "Steps"."""
     browser.run("location.hash = `layer=${encodeURIComponent(arguments[0])}`", path)
     browser.until(lambda: browser.text(".panel h3") == path, f"{path} is open")
     press(browser, "Steps")
@@ -110,7 +110,7 @@ def press(browser, text):
 
 
 def values(browser, role):
-    """[(value, text, data)] of all elements that are shown with a role."""
+    """[(value, text, data)] of all visible elements with this role."""
     script = """return [...document.querySelectorAll(`.stepper [data-role="${arguments[0]}"]`)]
       .filter((node) => node.getClientRects().length)
       .map((node) => [Number(node.dataset.value), node.textContent, { ...node.dataset }])"""
@@ -118,7 +118,7 @@ def values(browser, role):
 
 
 def value(browser, role):
-    """The only value of a role, whose text must be the same number."""
+    """The value of the only element with this role. Its text must show the same number."""
     found = values(browser, role)
     same(f"elements of {role}", len(found), 1)
     number, text, _ = found[0]
@@ -127,13 +127,13 @@ def value(browser, role):
 
 
 def legible(role, text, number, digits=6):
-    """The text is the number, rounded to so many digits."""
+    """Checks that the text is the number rounded to `digits` digits."""
     if not abs(float(text.replace("\u2212", "-")) - number) <= 5.0001 * 10.0**-digits * abs(number):
         raise Wrong(f"{role}: the text {text!r} is not {number!r}")
 
 
 def cells(browser, role):
-    """A grid's values by tap; the text of each is its rounding."""
+    """The values of a grid by kernel position (tap). The text of each must be its rounded value."""
     grid = {}
     for number, text, data in values(browser, role):
         grid[tuple(map(int, data["tap"].split(",")))] = number
@@ -146,25 +146,25 @@ def cells(browser, role):
 
 
 def dial(browser, name):
-    """Where a dial stands."""
+    """The value of a slider."""
     return int(browser.find(f'.stepper input[aria-label="{name}"]').get_attribute("value"))
 
 
 def turn(browser, name, to):
-    """Sets a slider, as a hand would: it hears `input`."""
+    """Sets a slider and sends the event `input`, as when a reader moves it."""
     script = "const s = arguments[0]; s.value = arguments[1]; s.dispatchEvent(new Event('input', { bubbles: true }))"
     browser.run(script, browser.find(f'.stepper input[aria-label="{name}"]'), to)
     same(name, dial(browser, name), to)
 
 
 def choose(browser, name, index):
-    """Chooses a channel."""
+    """Chooses an entry of a list, such as a channel."""
     script = "const s = arguments[0]; s.value = arguments[1]; s.dispatchEvent(new Event('change', { bubbles: true }))"
     browser.run(script, browser.find(f'.stepper select[data-role="{name}"]'), index)
 
 
 def verdict(browser, layer, place):
-    """The layer's own result, to the last digit shown."""
+    """Checks the result against the layer's own output, in all digits that the page says agree."""
     element = browser.find('.stepper [data-role="verdict"]')
     same("the verdict", element.get_attribute("data-right"), "true")
     digits = int(element.get_attribute("data-digits"))
@@ -178,7 +178,7 @@ def verdict(browser, layer, place):
 
 
 class Conv:
-    """A convolution without stride, dilation or groups, as lenet5 has them."""
+    """A convolution with stride 1, dilation 1 and one group, as in lenet5."""
 
     def __init__(self, layer):
         self.layer = layer
@@ -190,7 +190,7 @@ class Conv:
         return self.layer.w[((o * self.c + c) * self.k + a) * self.k + b]
 
     def terms(self, o, i, j):
-        """(c, a, b): x and weight of one output, x None in the padding."""
+        """The terms of one output: (c, a, b) -> (x, weight). x is None in the padding."""
         k, pad = self.k, self.pad
         places = [(c, a, b) for c in range(self.c) for a in range(k) for b in range(k)]
         return {(c, a, b): (self.layer.x_at(c, i + a - pad, j + b - pad), self.weight(o, c, a, b)) for c, a, b in places}
@@ -216,7 +216,7 @@ def convolution(browser, layer, shots):
 
 
 def output(browser, conv, place, channel):
-    """Patch, kernel, products, sum, bias, result of one output."""
+    """Checks the patch, kernel, products, sum, bias and result of one output."""
     o, i, j = place
     terms = conv.terms(o, i, j)
     patch, kernel, products = [cells(browser, role) for role in ("x", "weight", "product")]
@@ -239,7 +239,7 @@ def output(browser, conv, place, channel):
 
 
 def moves(browser, conv):
-    """One step by button, by arrow key on the map, by pointer: the output moves, and its numbers with it."""
+    """A button, an arrow key on the map and the pointer each move to another output, and the numbers change with it."""
     turn(browser, "row", 2)
     turn(browser, "column", 3)
     browser.click(browser.find('.stepper button[aria-label="next row"]'))
@@ -263,7 +263,7 @@ def moves(browser, conv):
 
 
 def columns(browser, conv):
-    """Column and row are the taps in the order of the weight, and the sum so far ends in the sum."""
+    """The im2col column and row list the taps in the order of the weight. The last running sum equals the sum."""
     press(browser, "im2col: row \u00d7 column")
     choose(browser, "output-channel", 1)
     c = conv.c - 1
@@ -278,7 +278,7 @@ def columns(browser, conv):
 
 
 def tile_edges(cut, m, n):
-    """Where the tiles of an `m` by `n` product begin, along its rows and along its columns, with their end."""
+    """The beginnings of the tiles of an `m` by `n` product along rows and along columns, and the end of the last tile."""
     (tall, wide), (long, short) = cut["tile"], (n, m) if cut["turned"] else (m, n)
     rows = [*range(0, long - long % tall, tall), *accumulate(cut["rest"], initial=long - long % tall)]
     same("the end of the last tile", rows[-1], long)
@@ -287,11 +287,11 @@ def tile_edges(cut, m, n):
 
 
 def tile(browser, conv, shots):
-    """The tile is the one that the output is in, and its blocks of K add up to the sum."""
+    """The tile shown contains the output, and its blocks of K add up to the sum."""
     press(browser, "tile of the GEMM")
     cut = conv.layer.gemm
     edges = tile_edges(cut, conv.o, conv.h * conv.w)
-    # Along each side the first output, those at the edge of the last tile, which may be smaller, and the last one.
+    # Along each side: the first output, the two at the start of the last tile (which may be smaller), and the last output.
     places = [sorted({0, max(along[-2] - 1, 0), along[-2], along[-1] - 1}) for along in edges]
     for o, pixel in [*product(*places), (1, 4 * conv.w + 6)]:
         choose(browser, "output-channel", o)
@@ -311,7 +311,7 @@ def tile(browser, conv, shots):
 
 
 def grad_input(browser, conv, shots):
-    """dx of an input in a corner and one in the middle, with dy = 1."""
+    """Checks dx of an input in a corner and of one in the middle, with dy = 1."""
     press(browser, "gradient to input")
     k, pad = conv.k, conv.pad
     for p, q in [(0, 0), (6, 5)]:
@@ -330,7 +330,7 @@ def grad_input(browser, conv, shots):
 
 
 def grad_weight(browser, conv, shots):
-    """dw of every tap of one kernel, with dy = 1."""
+    """Checks dw of every tap of one kernel, with dy = 1."""
     press(browser, "gradient to weight")
     choose(browser, "output-channel", 1)
     shown = cells(browser, "grad")
@@ -345,7 +345,7 @@ def grad_weight(browser, conv, shots):
 
 
 def pooling(browser, layer, shots):
-    """2x2 windows: the winner is the first of the largest, or the mean is the mean."""
+    """2x2 windows. Max pooling chooses the first of the largest values; average pooling shows the sum and the divisor."""
     open_layer(browser, layer.path)
     for c, i, j in [(0, 0, 0), (5, 3, 9), (2, layer.y_dims[1] - 1, layer.y_dims[2] - 1)]:
         choose(browser, "channel", c)
@@ -383,7 +383,7 @@ def linear(browser, layer):
 
 
 def sweep(browser, layer):
-    """Every output of one channel is what the layer gave."""
+    """Every output of one channel equals the layer's own output."""
     open_layer(browser, layer.path)
     script = """const [row, column] = ["row", "column"].map((name) => document.querySelector(`.stepper input[aria-label="${name}"]`));
       const turn = (dial, to) => { dial.value = to; dial.dispatchEvent(new Event("input", { bubbles: true })) };
@@ -403,7 +403,7 @@ def sweep(browser, layer):
 
 
 def everything(browser, path, shots):
-    """Every mode and view of a layer opens, agrees with the layer, and stays within the page."""
+    """Every mode and view of a layer opens, agrees with the layer's own output, and stays within the page."""
     open_layer(browser, path)
     labels = "return [...document.querySelectorAll('.stepper > .choice button')].map((button) => button.textContent)"
     for mode in browser.run(labels) or [None]:
@@ -421,7 +421,7 @@ def everything(browser, path, shots):
 
 
 def motion(page):
-    """Playing goes on from output to output; a reader who asks for less motion is not offered it."""
+    """The play button moves from output to output. It is hidden if the reader's system asks for reduced motion."""
     with Browser(reduced=True) as browser:
         browser.open(page)
         open_layer(browser, "conv1")
@@ -441,7 +441,7 @@ def motion(page):
 
 
 def others(program, folder, shots):
-    """Batch norm, strides, transposed convolutions, parts of large layers: every result is what the layer gave."""
+    """Batch norm, strides, transposed convolutions, parts of large layers: every result equals the layer's own output."""
     for model in ["resnet-cifar", "unet", "googlenet"]:
         page = folder / f"{model}.html"
         width = ["--width", 8] if model == "unet" else []

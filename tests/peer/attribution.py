@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Grad-CAM, saliency and occlusion of `receptive inspect` against PyTorch's autograd, on the same weights and images.
+"""Compares Grad-CAM, saliency and occlusion of `receptive inspect` with PyTorch's autograd, on the same weights and images.
 
     python3 tests/peer/attribution.py --bin target/release/receptive [MODEL...]
 
-PyTorch draws the weights (and running statistics that are not those a network starts with), receptive loads them, and both
-look at the same made-up pictures. For each of the goals the command reports (the likeliest classes, or the mask) every value
-of the three maps must be that of PyTorch's f64 within 1e-4 of the largest. The score is the logit: what goes into
-log_softmax where a network ends in it. Needs torch, safetensors, numpy, Pillow. Exits non-zero on any failure.
+PyTorch draws random weights and running statistics. receptive loads them, and both process the same made-up pictures. The
+command reports several goals: the likeliest classes, or the mask. For each goal, every value of the three maps must equal
+PyTorch's f64 value within 1e-4 of the map's largest value. The score is the logit: if a network ends in log_softmax, the
+score is the input of log_softmax. Needs torch, safetensors, numpy, Pillow. Exits non-zero on any failure.
 """
 import argparse, json, pathlib, subprocess, sys, tempfile
 from unittest import mock
@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from networks import LeNet5, MiniVgg, ResNetCifar, UNet
 
 TOLERANCE, PICTURES = 1e-4, 4
-# Maker, image, further flags. U-Net is narrow and its image small: the arithmetic is the same.
+# Constructor, image shape, more flags. U-Net is narrow and its image small to save time; the arithmetic is the same.
 MODELS = {
     "lenet5": (LeNet5, (1, 28, 28), []),
     "minivgg": (MiniVgg, (1, 28, 28), []),
@@ -38,7 +38,7 @@ def picture(seed, channels, h, w):
 
 
 def network(make, images):
-    """A network with weights that give an answer worth explaining."""
+    """A network with weights whose outputs differ enough between classes or pixels to be explained."""
     torch.manual_seed(0)
     model = make().eval()
     with torch.no_grad():
@@ -47,15 +47,15 @@ def network(make, images):
                 value.normal_(0, 0.1)
             elif name.endswith("running_var"):
                 value.uniform_(0.5, 1.5)
-            elif value.dim() > 1:  # PyTorch's default lets every layer shrink what it gets: to He's variance, 2 / fan_in
+            elif value.dim() > 1:  # with PyTorch's default every layer shrinks its input; sets He's variance, 2 / fan_in
                 value.mul_(6**0.5)
-        if isinstance(model, UNet):  # about half of the pixels are the mask
+        if isinstance(model, UNet):  # makes about half of the pixels belong to the mask
             model.conv_final.bias -= model(images[:1]).median()
     return model
 
 
 def logits(model, x):
-    """The output, or what goes into the log_softmax at its end; and the output of every layer by name, poolings among them."""
+    """The logits: the output, or the input of a final log_softmax. And every layer's output by name, also of the poolings."""
     layers, pool, hooks = {}, F.max_pool2d, []
 
     def pooling(*args, **more):
@@ -74,7 +74,7 @@ def logits(model, x):
 
 
 def explain(model, x, goal, layer, patch):
-    """Score, Grad-CAM, saliency and occlusion by their definitions."""
+    """Score, Grad-CAM, saliency and occlusion, computed from their definitions."""
     x = x.clone().requires_grad_()
     y, layers = logits(model, x)
     weights = (y > 0).to(y.dtype) if goal == "mask" else F.one_hot(torch.tensor([goal]), y.shape[1]).to(y.dtype)

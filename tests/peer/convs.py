@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Matrix products and convolutions of the zoo, loop by loop: receptive's ladder next to PyTorch.
+"""Compares receptive's ladder with PyTorch, loop by loop, on the zoo's matrix products and convolutions.
 
     cargo bench --bench ladder -- --threads 2 --json target/ladder.json
     python3 tests/peer/convs.py target/ladder.json [--channels-last] [--markdown] [FILTER]
 
-For every layer that the ladder's JSON lists, PyTorch computes the same three loops (forward, grad input, grad weight), with as
-many threads: median of 5 to 200 runs, about a fifth of a second of them, after one to warm up, as there. Shown are GFLOP/s, the
-part of the roof of multiply-adds that the ladder's run measured, and how many times faster the rung that training takes is than
-PyTorch; products have `matrixmultiply` beside them. FILTER is a part of a layer's name (`conv2d vgg11`). Needs torch.
+For every layer in the ladder's JSON, PyTorch computes the same three loops (forward, grad input, grad weight) with the same
+number of threads. As in the ladder, a loop runs once to warm up, then 5 to 200 times within about a fifth of a second; the
+figure is the median. The table shows GFLOP/s, the share of the peak rate of multiply-adds that the ladder measured, and how
+many times faster than PyTorch the kernel that training uses is. Matrix products also show `matrixmultiply`. FILTER is a part
+of a layer's name (`conv2d vgg11`). Needs torch.
 """
 import argparse, collections, json, math, statistics, time
 import torch
@@ -26,7 +27,7 @@ def seconds(run):
 
 
 def loops(row, channels_last):
-    """PyTorch's three loops for a layer."""
+    """PyTorch's three loops for one layer."""
     g, rand = row["geometry"], torch.rand
     if row["op"] == "linear":
         x, w, y = rand(g["n"], g["c"]), rand(g["o"], g["c"]), rand(g["n"], g["o"])

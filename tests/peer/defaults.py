@@ -1,11 +1,11 @@
-"""Every default beside PyTorch's of the same name: ops, losses, layers, optimisers, schedules.
+"""Compares every default with PyTorch's default of the same name: ops, losses, layers, optimisers, schedules.
 
     cargo build --release && python tests/peer/defaults.py [--binary target/release/receptive]
 
-PyTorch's defaults are read from its signatures. An op or a layer is run twice on the same numbers, once without the setting
-and once with PyTorch's default written out: both must give the same bits. A third run with another value must give others,
-or the comparison would prove nothing. What optimisers and schedules do not take from the command line is read from their
-source. OTHERWISE lists the defaults that differ on purpose, with the reason. Exits non-zero when one differs without.
+PyTorch's defaults are read from its signatures. Each op or layer runs twice on the same numbers, once without the setting
+and once with PyTorch's default written out: both must give the same bits. A third run with another value must give other
+bits, or the comparison would prove nothing. Constants of optimisers and schedules that the command line cannot set are read
+from the source. OTHERWISE lists the defaults that differ on purpose, with the reason. Exits non-zero if another one differs.
 """
 
 import argparse
@@ -30,14 +30,14 @@ import torch_ops  # noqa: E402
 from random_cases import draw  # noqa: E402
 from random_ops import text  # noqa: E402
 
-# Cases that are drawn of an op until a setting has been seen to matter.
+# The most cases that are drawn for one setting of an op, to find one in which the setting changes the result.
 TRIES = 60
-# Rows of the op table that are no single call.
+# PyTorch's functions for rows of the op table that are no single PyTorch call; None means that there is none.
 FUNCTIONS = {
     "batch_norm": F.batch_norm, "batch_norm_relu": F.batch_norm, "conv2d_relu": F.conv2d, "instance_norm": F.instance_norm,
     "linear_relu": F.linear, "local_response_norm": F.local_response_norm, "max": None, "dice_loss": None,
 }
-# Layers of an arch file that are more than one op: PyTorch's class, what must be written, the layers around it for images [3, 8, 8].
+# Layers of an arch file that are more than one op: PyTorch's class, the required settings, and the layer's input.
 LAYERS = {
     "conv2d": (nn.Conv2d, {"out_channels": 6, "kernel_size": 3}, "image"),
     "conv_transpose2d": (nn.ConvTranspose2d, {"out_channels": 6, "kernel_size": 3}, "image"),
@@ -56,13 +56,13 @@ LAYERS = {
     "dropout2d": (nn.Dropout2d, {}, "image"),
     "upsample": (nn.Upsample, {"scale_factor": 2}, "image"),
 }
-# Layers and blocks without a setting that has a default.
+# Layers and blocks that have no setting with a default.
 PLAIN = {"softmax", "log_softmax", "flatten", "sequential", "repeat", "residual"}
-# Other values than the default, where one more or the other truth value will not do.
+# The value for the third run, where the usual choice (the opposite, the double, or 1) does not work.
 OTHERS = {"padding": 1, "output_padding": 1, "groups": 2, "dilation": 2, "mode": "bilinear", "reduction": "sum"}
-# What must be on before a setting can matter.
+# Other settings that are needed before a setting has an effect.
 FIRST = {"output_padding": {"stride": 2}, "momentum": {"track_running_stats": True}}
-# What an optimiser or schedule has in its source: file, pattern, PyTorch's class, its argument.
+# Constants in the source of optimisers and schedules: file, pattern, PyTorch's class, its argument, index in a tuple.
 CONSTANTS = [
     ("src/optim/adam.rs", r"BETA1: f64 = (\S+);", torch.optim.Adam, "betas", 0),
     ("src/optim/adam.rs", r"BETA2: f64 = (\S+);", torch.optim.Adam, "betas", 1),
@@ -80,7 +80,7 @@ CONSTANTS = [
     ("src/optim/plateau.rs", r"THRESHOLD: f64 = (\S+);", lr_scheduler.ReduceLROnPlateau, "threshold", None),
     ("src/optim/plateau.rs", r"EPS: f64 = (\S+);", lr_scheduler.ReduceLROnPlateau, "eps", None),
 ]
-# Settings that a run takes from the command line: flags, the setting in config.toml, PyTorch's class and argument.
+# Settings of the command line: flags, the setting in config.toml, PyTorch's class and argument.
 RUNS = [
     (["--optimizer", "adam"], "lr", torch.optim.Adam, "lr"),
     (["--optimizer", "adam"], "weight_decay", torch.optim.Adam, "weight_decay"),
@@ -104,7 +104,7 @@ OTHERWISE = {
 
 
 def defaults(function):
-    """A signature's defaults by name. PyTorch's built-in functions have theirs in the first line of their documentation."""
+    """A signature's defaults by name. For PyTorch's built-in functions they are in the first line of the documentation."""
     try:
         parameters = inspect.signature(function).parameters.values()
         return {p.name: p.default for p in parameters if p.default is not p.empty}
@@ -115,7 +115,7 @@ def defaults(function):
 
 
 def function_of(row):
-    """PyTorch's function of a row, None where it has none: a slice is no call."""
+    """PyTorch's function for a row, or None if it has none: a slice, for example, is no call."""
     if row["name"] in FUNCTIONS:
         return FUNCTIONS[row["name"]]
     target = ast.parse(row["torch"], mode="eval").body.func
@@ -154,7 +154,7 @@ def ops(binary, folder, report):
 
 
 def op(binary, row, key, default, folder):
-    """Why a setting of an op has another default than PyTorch's; None: it has the same."""
+    """How a setting's default differs from PyTorch's, as text; None if it is the same."""
     seen = compared = False
     for number in range(TRIES):
         rng = random.Random(f"{row['name']} {key} {number}")
@@ -162,14 +162,14 @@ def op(binary, row, key, default, folder):
         drawn = attrs.pop(key, None)
         bare = outcome(binary, row, attrs, tensors, folder)
         if bare is None:
-            seen |= drawn is not None  # this case needs another value
+            seen |= drawn is not None  # the case is refused without the drawn value, so the setting has an effect
             continue
         compared = True
         explicit = outcome(binary, row, {**attrs, key: default}, tensors, folder)
         if explicit != bare:
             return f"without it the result is not that of {default}"
         if default is None:
-            return None  # None is the word for a setting that is not there
+            return None  # None stands for a setting that is not given, so there is no other value to compare
         seen |= drawn is not None and outcome(binary, row, {**attrs, key: drawn}, tensors, folder) not in (bare, None)
         if seen and number >= 3:
             return None
@@ -179,7 +179,7 @@ def op(binary, row, key, default, folder):
 
 
 def outcome(binary, row, attrs, tensors, folder):
-    """The bytes that an op writes; None where it refuses."""
+    """The bytes that an op writes; None if it refuses the case."""
     given, made = folder / "given.safetensors", folder / "made.safetensors"
     save_file({name: x.contiguous() for name, x in tensors.items()}, given)
     command = [binary, "op", row["name"], "--input", str(given), "--output", str(made), "--threads", "1"]
@@ -224,7 +224,7 @@ def setting(binary, kind, needed, place, key, default, folder, other=None):
 
 
 def weights(binary, kind, keys, place, folder):
-    """The weights after four steps of a small network around one layer, and its validation loss: only that sees buffers."""
+    """The losses and weights after four steps of a small network with this layer. Buffers change the validation loss."""
     toml = {True: "true", False: "false"}
     value = lambda v: toml[v] if isinstance(v, bool) else repr(v).replace("'", '"')  # noqa: E731
     layer = ", ".join([f'kind = "{kind}"', *(f"{key} = {value(v)}" for key, v in keys.items())])

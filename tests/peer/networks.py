@@ -1,6 +1,7 @@
-"""The networks of the zoo in PyTorch, with the names of their parameters, for the scripts beside this file.
+"""The networks of the zoo in PyTorch, with the zoo's parameter names. The other scripts in this folder use them.
 
-`CASES` is the step table, as in `src/testing/step_cases.rs`: name -> (model on receptive's command line, maker, images).
+`CASES` is the step table, as in `src/testing/step_cases.rs`: name -> (model on receptive's command line, constructor,
+shape of the images).
 """
 import torch, torch.nn as nn, torch.nn.functional as F
 
@@ -88,7 +89,7 @@ class ResNetCifar(nn.Module):
 
 
 class Residual(nn.Module):
-    """The course book's."""
+    """The residual block of the course book."""
     def __init__(self, a, b, stride=1):
         super().__init__()
         self.conv1, self.conv2 = nn.Conv2d(a, b, 3, stride, 1), nn.Conv2d(b, b, 3, 1, 1)

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""The first training steps from the same weights on the same batches: receptive's f32 against PyTorch's f64.
+"""Compares the first training steps from the same weights on the same batches: receptive's f32 with PyTorch's f64.
 
     python3 tests/peer/parity.py --bin target/release/receptive --data-dir DIR [MODEL...]
 
 DIR holds mnist/ and cifar-10-batches-bin/; U-Net's images and masks are made up. ResNet-18 and GoogLeNet are run at 32x32.
 
-For every network and for SGD with momentum and Adam: the losses and, tensor by tensor, what was added to the weights and
-running statistics must be as close to PyTorch's f64 run as PyTorch's own f32 runs are (with oneDNN and without), within a
-factor of 10 or 1e-3 relative. (Losses alone hide a frozen layer or a dropped momentum: near ln 10 they look alike. A bias
-before a batch norm has no gradient but rounding, in either program: its figures are large.) Then `last.safetensors` must
-load into PyTorch with strict=True. Needs torch, safetensors, numpy, Pillow. Exits non-zero on any failure.
+Every network is trained with SGD with momentum and with Adam. Compared are the losses and, for each tensor, the total change
+of the weights and running statistics. Their error against PyTorch's f64 run may be at most 10 times the error of PyTorch's
+own f32 runs (with and without oneDNN), or 1e-3 relative. The losses alone are not enough: near ln 10 a frozen layer or a
+missing momentum does not show in them. The gradient of a bias before a batch norm is only rounding error, in both programs,
+so its figures are large. At the end `last.safetensors` must load into PyTorch with strict=True. Needs torch, safetensors,
+numpy, Pillow. Exits non-zero on any failure.
 """
 import argparse, gzip, json, pathlib, subprocess, sys, tempfile
 import numpy as np, torch, torch.nn.functional as F
@@ -41,7 +42,7 @@ def cifar10(folder, steps, batch):
 
 
 def masks(_, steps, batch):
-    """A set of pets made up here: noise around a bright square, which is the pet."""
+    """A made-up set of pets: the pet is a bright square, with noise around it."""
     from PIL import Image
     rng = np.random.default_rng(0)
     folder = pathlib.Path(SCRATCH.name) / "pets"
@@ -49,13 +50,13 @@ def masks(_, steps, batch):
         (folder / name).mkdir(parents=True, exist_ok=True)
     images, trimaps, lines = [], [], []
     count = steps * batch
-    for i in range(count + batch):  # the last batch is for the validation
+    for i in range(count + batch):  # the last batch is the validation set
         image, trimap = rng.integers(0, 128, (32, 32, 3), np.uint8), np.full((32, 32), 2, np.uint8)
         (y, x), side = rng.integers(0, 16, 2), int(rng.integers(6, 16))
         image[y : y + side, x : x + side] += 100
         trimap[y : y + side, x : x + side] = 3
         trimap[y + 1 : y + side - 1, x + 1 : x + side - 1] = 1
-        # The reader goes by the content: PNG keeps every pixel.
+        # A PNG with the name of a JPEG: it keeps every pixel, and the reader goes by the content, not by the name.
         Image.fromarray(image).save(folder / f"images/made_{i}.jpg", format="PNG")
         Image.fromarray(trimap).save(folder / f"annotations/trimaps/made_{i}.png")
         images.append(image.transpose(2, 0, 1)), trimaps.append(trimap), lines.append(f"made_{i} 1 1 1")
@@ -71,8 +72,9 @@ def masks(_, steps, batch):
 
 SCRATCH = tempfile.TemporaryDirectory()
 bce = lambda output, mask: F.binary_cross_entropy_with_logits(output, mask.to(output.dtype))
-# Network, data, loss, steps, batch. The two large networks get little: each activation that is 0 within rounding may fall
-# on either side of ReLU's corner, and with two million of them one does (PyTorch's f32 without oneDNN is then 26 % off).
+# Network, data, loss, steps, batch size. The two large networks get few steps and small batches. An activation that is 0
+# within rounding may fall on either side of ReLU's corner. Among two million activations one does, and then PyTorch's f32
+# without oneDNN is 26 % off.
 MODELS = {
     "mlp2": (Mlp2, mnist, F.nll_loss, 10, 64),
     "mlp": (Mlp, mnist, F.nll_loss, 10, 64),
@@ -84,7 +86,7 @@ MODELS = {
     "googlenet": (GoogLeNet, cifar10, F.cross_entropy, 2, 16),
     "unet": (lambda: UNet(width=8), masks, bce, 5, 8),
 }
-# Rates that move the loss well in a few steps.
+# Learning rates that change the loss clearly within a few steps.
 OPTIMIZERS = {
     "sgd": (0.02, lambda p: torch.optim.SGD(p, lr=0.02, momentum=0.9), ["--momentum", "0.9"]),
     "adam": (0.001, lambda p: torch.optim.Adam(p, lr=0.001), []),

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Decoded pictures beside Pillow's convert('RGB'): a matrix of JPEGs, PNGs and GIFs is written, then read by the engine.
+"""Compares decoded pictures with Pillow's convert('RGB'): writes a matrix of JPEGs, PNGs and GIFs, then the engine reads it.
 
     python3 tests/peer/pictures.py [--keep DIR] [--committed]    needs pillow, numpy, safetensors, and cjpeg (libjpeg-turbo-progs)
 
-The engine's side is the test `pictures_are_as_pillow_reads_them` of tests/data. It takes the folder from $RECEPTIVE_PICTURES.
-`--committed` writes the small folder that is kept beside that test.
+The test `pictures_are_as_pillow_reads_them` of tests/data does the comparison. It reads the folder that $RECEPTIVE_PICTURES
+names. `--committed` writes the small folder that is committed next to that test.
 """
 
 import argparse
@@ -27,7 +27,7 @@ SAMPLINGS = ["1x1,1x1,1x1", "2x1,1x1,1x1", "2x2,1x1,1x1", "1x2,1x1,1x1", "4x1,1x
 
 
 def photo(w, h, channels=3, seed=0):
-    """A smooth picture with an edge and a little noise, as photographs have them."""
+    """A smooth picture with an edge and a little noise, like a photograph."""
     rng = np.random.default_rng(seed + 97 * w + h)
     y, x = np.mgrid[0:h, 0:w].astype(np.float64)
     planes = [127 + 90 * np.sin((k + 1.3) * x / max(w, 8) * 4 + k) * np.cos(y / max(h, 8) * (3 + k)) for k in range(channels)]
@@ -52,7 +52,7 @@ def pillow(image, **options):
 
 
 def ycck(pixels, **options):
-    """CMYK coded as YCCK: the first three planes turned into Y, Cb and Cr, and the Adobe marker says so."""
+    """CMYK coded as YCCK: the first three planes become Y, Cb and Cr, and the Adobe marker says so."""
     cmy = Image.fromarray(255 - pixels[..., :3]).convert("YCbCr")
     planes = np.concatenate([255 - np.asarray(cmy), pixels[..., 3:]], -1)
     data = bytearray(pillow(Image.fromarray(planes, "CMYK"), **options))
@@ -61,7 +61,7 @@ def ycck(pixels, **options):
 
 
 def component_ids(data, ids):
-    """A JPEG without JFIF and Adobe markers, its components called `ids`."""
+    """A JPEG without JFIF and Adobe markers, with `ids` as the numbers of its components."""
     out, at = bytearray(data[:2]), 2
     while data[at + 1] != 0xDA:
         size = 2 + int.from_bytes(data[at + 2:at + 4], "big")
@@ -107,7 +107,7 @@ def matrix():
                     try:
                         yield name, cjpeg(pixels, sampling, restart, progressive)
                     except subprocess.CalledProcessError:
-                        pass  # libjpeg does not write this mixture.
+                        pass  # libjpeg cannot write this combination.
         for restart in (0, 2):
             for progressive in (False, True):
                 tag = f"{w}x{h}-r{restart}-{'p' if progressive else 'b'}"
@@ -166,7 +166,8 @@ def others():
     yield "then-bytes.png", save(rgb) + b"\x89PNG\r\n\x1a\n" + bytes(100)
     yield "no-iend.png", save(rgb)[:-12]
     yield "half-iend.png", save(rgb)[:-5]
-    # 16 bits: Pillow clips grey ones; here they are scaled, as RGB ones are by both. So only RGB is compared.
+    # 16 bits per channel. For grey, Pillow clips the values and the engine scales them. For RGB both scale, so only RGB is
+    # compared.
     deep = (photo(9, 7).astype(np.uint32) * 257).astype(">u2")
     rows = b"".join(b"\0" + row.tobytes() for row in deep)
     yield "rgb16.png", b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 7, 16, 2, 0, 0, 0)) + chunk(
@@ -178,7 +179,7 @@ def others():
 
 
 def write(folder, files):
-    """Writes the files and what Pillow makes of them. Returns how many."""
+    """Writes the files, and the pixels that Pillow reads from them. Returns the number of files."""
     expected = {}
     for name, data in files:
         try:
@@ -193,7 +194,7 @@ def write(folder, files):
 
 
 def small():
-    """A few kinds of each, for the tests that run everywhere."""
+    """A few files of each kind, for the tests that run without this script."""
     wanted = ["17x33-r3-p", "17x33-r0-b", "17x33-r2-p"]
     for name, data in matrix():
         keep = name.startswith(("444-exif", "exif", "444-then", "444-thumb", "444-fill")) or name.endswith((".png", ".gif"))

@@ -1,8 +1,8 @@
-"""How random cases are drawn: `draw` gives the attributes and tensors of one.
+"""Draws random cases: `draw` returns the attributes and tensors of one case.
 
-An op's own cases (`receptive op --cases`) are varied: other sizes, other elements. DRAW has functions
-(rng, generator) -> (attributes, tensors by name) for ops whose settings and sizes should vary more. Tensors are made in
-f32, so that f32 and f64 runs see equal numbers. `rng` draws shapes and settings, `generator` elements.
+By default, one of the op's own cases (`receptive op --cases`) gets other sizes and other elements. For ops whose settings
+and sizes should vary more, DRAW has functions (rng, generator) -> (attributes, tensors by name). Tensors are made in f32,
+so that f32 and f64 runs get equal numbers. `rng` draws shapes and settings, `generator` draws elements.
 """
 
 import torch
@@ -11,14 +11,14 @@ import torch_ops
 
 
 def draw(row, rng, g):
-    """A case of the op: attributes, and tensors by name."""
+    """One case of the op: attributes, and tensors by name."""
     own = DRAW.get(row["name"])
     return own(rng, g) if own else varied(row, rng, g)
 
 
 def varied(row, rng, g):
-    """One of the row's cases with other sizes and elements: equal sizes stay equal. An op of one tensor is also tried on
-    any shape. What PyTorch refuses is drawn anew; the case itself is always possible."""
+    """One of the row's cases with other sizes and elements; sizes that were equal stay equal. An op with one tensor may
+    also get any shape. If PyTorch refuses the case, it is drawn again. After 20 tries the row's case keeps its sizes."""
     for _ in range(20):
         attrs, tensors = rng.choice(row["cases"])
         sizes = {d: rng.choice([2, 3, 4, 5, 7, 8, 13, 17]) for x in tensors.values() for d in x.shape if d > 1}
@@ -35,7 +35,7 @@ def varied(row, rng, g):
 
 
 def again(row, rng, g, name, dims):
-    """A tensor of this shape whose elements an input of this name has somewhere in the row's cases."""
+    """A tensor of this shape. Its elements are drawn from the inputs of this name in the row's cases."""
     known = torch.cat([tensors[name].flatten() for _, tensors in row["cases"] if name in tensors])
     known = known.float() if known.is_floating_point() else known
     count = 1
@@ -57,7 +57,7 @@ def labels(g, shape, classes):
 
 
 def shape(rng, low=0, high=4, empty=True):
-    """A shape of `low` to `high` dimensions, once in a while with nothing in it."""
+    """A shape of `low` to `high` dimensions; sometimes one of them is 0."""
     dims = [rng.choice([1, 2, 3, 4, 5, 7, 8, 13, 17]) for _ in range(rng.randint(low, high))]
     if empty and dims and rng.random() < 0.05:
         dims[rng.randrange(len(dims))] = 0
@@ -71,7 +71,7 @@ def stretched(rng, dims):
 
 
 def pair(rng, low, high):
-    """One number for both directions or two."""
+    """One number for both directions, or one per direction."""
     return rng.randint(low, high) if rng.random() < 0.5 else [rng.randint(low, high), rng.randint(low, high)]
 
 
@@ -84,12 +84,12 @@ def maybe(rng, chance=0.5):
 
 
 def number(rng, low=-2.0, high=2.0):
-    """A number that f32 holds exactly, as an attribute."""
+    """A value for an attribute that f32 represents exactly."""
     return round(rng.uniform(low, high) * 64) / 64
 
 
 def binary(positive=False, **attributes):
-    """Two tensors of which either may stretch, or a tensor and a number."""
+    """Two tensors, where either may be broadcast; or a tensor and a number."""
 
     def draw(rng, g):
         dims = shape(rng)
@@ -147,7 +147,7 @@ def linear(rng, g):
 
 
 def reduction(rng, g):
-    """sum and mean: all, one dimension, a list; keepdim."""
+    """sum and mean: over all dimensions, one, or several; with and without keepdim."""
     dims = shape(rng)
     attrs = {"keepdim": True} if maybe(rng, 0.3) else {}
     if dims and maybe(rng, 0.75):
@@ -368,7 +368,7 @@ def interpolate(rng, g):
         for key in ("align_corners", "antialias"):
             if maybe(rng, 0.4):
                 attrs[key] = True
-        # PyTorch 2.15 repeats the first row down an antialiased image of one column.
+        # For an antialiased image of one column, PyTorch 2.15 returns the first row in every row.
         width = attrs["size"][1] if "size" in attrs else int(image[1] * both(attrs["scale_factor"])[1])
         if width == 1:
             attrs.pop("antialias", None)
@@ -390,7 +390,7 @@ def class_loss(rng, g):
 
 
 def cross_entropy(rng, g):
-    """Labels as in nll_loss, or a probability for each class; both may be smoothed."""
+    """The target is a label, as in nll_loss, or one probability per class. Label smoothing applies to both."""
     attrs, tensors = class_loss(rng, g)
     if maybe(rng, 0.3):
         x = tensors["input"]
@@ -408,17 +408,17 @@ def mse_loss(rng, g):
 
 
 def parameters(rng, g, dims):
-    """A weight and a bias, either or none."""
+    """A weight and a bias, one of them, or neither."""
     return {name: normal(g, dims) for name in ("weight", "bias") if maybe(rng, 0.7)}
 
 
 def channels(rng, spatial):
-    """`[N, C, *]` with some values a channel."""
+    """A shape `[N, C, *]`."""
     return [rng.randint(1, 5), rng.randint(1, 6)] + [rng.choice([1, 2, 3, 4, 7, 9, 33]) for _ in range(spatial)]
 
 
 def tracked(rng, g, dims, flag, fewest):
-    """batch_norm and instance_norm: `flag` says whether the statistics are the input's own."""
+    """batch_norm and instance_norm. The attribute `flag` says whether the statistics come from the input."""
     own = maybe(rng, 0.7)
     attrs = {flag: own} if own != (flag == "use_input_stats") or maybe(rng) else {}
     if own and fewest(dims) == 1:
@@ -496,7 +496,7 @@ def dropout2d(rng, g):
 
 
 def mask(rng, g, dims):
-    """As bytes or booleans, which both mark."""
+    """A mask of bytes or of booleans; an op takes either."""
     bits = torch.rand(dims, generator=g) < rng.random()
     return bits if maybe(rng) else bits.to(torch.uint8)
 
@@ -526,7 +526,7 @@ def dice_loss(rng, g):
 
 
 def dropout(rng, g):
-    # The masks differ between libraries, so only the settings without chance can agree.
+    # The two libraries draw different masks, so only settings without randomness can agree.
     attrs = rng.choice([{"training": False}, {"p": 0}, {"p": 1}, {"p": 0.3, "training": False}])
     return dict(attrs), {"input": normal(g, shape(rng))}
 

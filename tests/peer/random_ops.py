@@ -1,11 +1,12 @@
-"""Random ops against PyTorch: values and gradients, f32 and f64 (on CUDA f32), through `receptive op`.
+"""Compares random ops with PyTorch through `receptive op`: values and gradients, f32 and f64 (on CUDA only f32).
 
     cargo build --release && python tests/peer/random_ops.py [--binary target/release/receptive] [--cases 480] [--seed 0]
         [--device cpu]
 
-Draws an op, a shape, attributes and inputs for each case, and a random upstream gradient where the op has one. f32 must
-lie within 1e-5 + 3e-5 of the largest value, f64 within 1e-10 (absolute below 1, else of the largest value). Prints one
-line for each op and exits non-zero when a case failed, with the command that repeats it.
+For each op, draws cases of shapes, attributes and inputs, and a random upstream gradient if the op has gradients. The
+error in f32 may be at most 1e-5 + 3e-5 * L, where L is the tensor's largest absolute value. In f64 it may be at most
+1e-10 * max(1, L). Prints one line per op, and for each failed case its op, number, attributes and shapes. Exits non-zero
+if a case failed.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from random_cases import draw  # noqa: E402
 
 
 def plan(args):
-    """The table of ops, those to try, and how many cases of each; one thread, so that jobs do not share cores."""
+    """The table of ops, the ops to test, and the number of cases per op. Sets PyTorch to one thread per job."""
     torch.set_num_threads(1)
     rows = torch_ops.table(args.binary)
     ops = [args.op] if args.op else sorted(rows)
@@ -61,7 +62,7 @@ def main():
 
 
 def check(args, row, number, folder):
-    """One case: on the CPU every second one in f64."""
+    """Runs one case. On the CPU every second case is in f64."""
     rng = random.Random(f"{args.seed} {row['name']} {number}")
     generator = torch.Generator().manual_seed(rng.getrandbits(62))
     double = number % 2 == 1 and args.device == "cpu"
@@ -95,14 +96,14 @@ def check(args, row, number, folder):
 
 
 def text(v):
-    """An attribute as the command line takes it."""
+    """An attribute's value as text for the command line."""
     if isinstance(v, bool):
         return str(v).lower()
     return ",".join(map(str, v)) if isinstance(v, (list, tuple)) and v else str(v)
 
 
 def compare(got, want, dtype):
-    """The first failure, and the largest share of its tolerance that any tensor used."""
+    """The first failure, and the largest error as a share of the tolerance over all tensors."""
     if set(got) != set(want):
         return f"got {sorted(got)}, want {sorted(want)}", float("inf")
     used = 0.0

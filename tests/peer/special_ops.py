@@ -1,12 +1,12 @@
-"""NaN, inf, -0, denormals and 3e38 in all ops, forward and backward, beside PyTorch: where ours are NaN, inf and -inf.
+"""Puts NaN, inf, -0, denormals and 3e38 into all ops, forward and backward, and compares NaN, inf and -inf with PyTorch.
 
     cargo build --release && python tests/peer/special_ops.py [--binary target/release/receptive] [--cases 2400] [--seed 0]
 
-Draws cases as random_ops.py does, puts some special numbers into some of the tensors (inputs, weights, the upstream
-gradient), and compares in f32 on the CPU, element by element, what kind of number each is: NaN, inf, -inf or finite.
-Whole numbers (indices) must be equal. The reference is PyTorch in f32 as it comes, with mkldnn. Every other kind needs a
-rule of RULES, tried in order, which says why it is right or harmless; the table counts them. Exits non-zero when an
-element has no rule, with the case that repeats it.
+Draws cases as random_ops.py does and puts special numbers into some of the tensors (inputs, weights, the upstream
+gradient). Then compares the kind of each element in f32 on the CPU: NaN, inf, -inf or finite. Whole numbers (indices) must
+be equal. The reference is PyTorch in f32 with its default, mkldnn. If an element's kind differs, one of RULES, tried in
+order, must explain why this is right or harmless; a table counts the rules used. Exits non-zero if no rule explains an
+element, and prints the op and number that repeat the case.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from random_ops import plan, text  # noqa: E402
 from special_rules import RULES, Element  # noqa: E402
 
 NUMBERS = [float("nan"), float("inf"), float("-inf"), -0.0, 1e-42, -1e-45, 3e38, -3e38, 1e20]
-# Inputs of which PyTorch refuses what is no probability.
+# Inputs for which PyTorch refuses values that are not probabilities.
 PROBABILITIES = {"binary_cross_entropy_with_logits": {"target"}}
 
 
@@ -76,7 +76,7 @@ def report(ops, results):
 
 
 def sprinkle(rng, generator, op, tensors):
-    """Special numbers in some places of some of the tensors, in place."""
+    """Puts special numbers at some places of some of the tensors, in place."""
     names = [n for n, x in tensors.items() if x.is_floating_point() and x.numel() and n not in PROBABILITIES.get(op, ())]
     chosen = [name for name in names if rng.random() < 0.5] or names[:1]
     for name in chosen:
@@ -144,7 +144,7 @@ def ours(binary, op, attrs, tensors, file):
 
 
 def kinds(x):
-    """0 finite, 1 NaN, 2 inf, 3 -inf."""
+    """The kind of each element: 0 finite, 1 NaN, 2 inf, 3 -inf."""
     return torch.where(x.isnan(), 1, torch.where(x == torch.inf, 2, torch.where(x == -torch.inf, 3, 0)))
 
 
@@ -153,7 +153,7 @@ def reference(row, attrs, tensors):
 
 
 def other_references(binary, row, attrs, tensors, file):
-    """PyTorch without mkldnn; in f64, rounded to f32; and ours and PyTorch's with no large numbers."""
+    """PyTorch's results without mkldnn, and in f64 rounded to f32; both programs' results without the large numbers."""
     with torch.backends.mkldnn.flags(enabled=False):
         plain = reference(row, attrs, tensors)
     double = {name: x.double() if x.is_floating_point() else x for name, x in tensors.items()}

@@ -1,4 +1,4 @@
-"""Why a number may be of another kind than PyTorch's: the rules of special_ops.py, tried in order."""
+"""The reasons why an element may be of another kind than PyTorch's: the rules of special_ops.py, tried in order."""
 
 import dataclasses
 
@@ -7,8 +7,8 @@ import torch
 
 @dataclasses.dataclass
 class Element:
-    """One number of one tensor: ours (`got`), PyTorch's (`want`), PyTorch's without mkldnn (`plain`) and in f64
-    (`exact`), and ours and PyTorch's when the large finite numbers are replaced by small ones (`calm`, `calm_want`)."""
+    """One element of one tensor: ours (`got`), PyTorch's (`want`), PyTorch's without mkldnn (`plain`), and PyTorch's in
+    f64 (`exact`). With small numbers in place of the large finite ones: ours (`calm`) and PyTorch's (`calm_want`)."""
 
     op: str
     name: str
@@ -41,13 +41,14 @@ def large(e):
     return any(bool((x.isfinite() & (x.abs() > 1e10)).any()) for x in e.tensors.values() if x.is_floating_point())
 
 
-# Ops of one number out of one or two numbers, and ops that only move or compare: nothing can overflow on the way.
+# Ops that compute an output from one or two numbers, and ops that only move or compare numbers. They have no intermediate
+# result that could overflow.
 EXACT_OPS = {
     "abs", "adaptive_max_pool2d", "add", "argmax", "cat", "clamp", "div", "exp", "expand", "flatten", "leaky_relu", "log",
     "masked_fill", "max", "max_pool2d", "mul", "neg", "pad", "permute", "relu", "reshape", "slice", "sqrt", "sub", "where",
 }
 
-# Normalisations and the Dice loss: outputs and gradients that add up terms over a group.
+# Normalisations and the Dice loss: their outputs and gradients are sums over a group of elements.
 SEVERAL_TERMS = {"batch_norm", "batch_norm_relu", "dice_loss", "group_norm", "instance_norm", "layer_norm"}
 
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Whole training steps, receptive and PyTorch taking turns on one machine; prints the ratio for each network.
+"""Times whole training steps of receptive and PyTorch by turns on one machine, and prints the ratio for each network.
 
     python3 tests/peer/steps.py --bin target/release/receptive [--channels-last] [--rounds 3] [--threads 2] [--markdown]
                                 [--peer torch_steps.py] [--seconds 4] [CASE ...]
 
-A step is zero_grad, forward, loss, backward, SGD with momentum 0.9. In each round a process of each side measures the case;
-the figure of a side is the median over the rounds of its median step, its memory the largest peak of a process. A ratio above
-1 means receptive is faster. `--channels-last` lets PyTorch take turns in both of its layouts, and the ratio to each is shown.
-`--peer` is another script with the flags of the one beside this file (`--threads N --seconds S --json CASE`).
+A step is zero_grad, forward, loss, backward, SGD with momentum 0.9. In each round one process per program measures the case
+and reports its median step. A program's figure is the median of these over the rounds; its memory is the largest peak of its
+processes. A ratio above 1 means that receptive is faster. `--channels-last` measures PyTorch in both of its layouts and shows
+the ratio to each. `--peer` names another script that takes the flags of torch_steps.py (`--threads N --seconds S --json
+CASE`).
 """
 import argparse, json, math, pathlib, statistics, subprocess, sys
 from networks import CASES
@@ -23,7 +24,7 @@ def measure(command):
 
 
 def commands(name, args):
-    """What measures a case, side by side: ours first."""
+    """The commands that measure a case, one per program; ours is the first."""
     model, _, (batch, *image) = CASES[name]
     common = ["--threads", str(args.threads), "--seconds", str(args.seconds), "--json"]
     ours = [args.bin, "bench", "step", model, "--batch-size", str(batch), "--input", "x".join(map(str, image)), *common]

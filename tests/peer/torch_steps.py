@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Whole training steps of the zoo's networks in PyTorch on the CPU: the peer of `receptive bench step`.
+"""Times whole training steps of the zoo's networks in PyTorch on the CPU, as `receptive bench step` does for receptive.
 
     python3 tests/peer/torch_steps.py [--threads 2] [--channels-last] [--seconds 4] [--json] [CASE ...]
 
-A step is zero_grad, forward, loss, backward, SGD (rate 0.01, momentum 0.9). Three steps warm up, a fourth is timed to see how
-many fit the given time (at least 5, at most 500); the forward pass alone (eval, no_grad) is timed a quarter as often.
-`--channels-last` keeps images and weights in the order N H W C. Needs torch.
+A step is zero_grad, forward, loss, backward, SGD (rate 0.01, momentum 0.9). Three steps warm up. The time of a fourth gives
+the number of steps that fit the given time (at least 5, at most 500). The forward pass alone (eval, no_grad) is timed a
+quarter as often. `--channels-last` keeps images and weights in the order N H W C. Needs torch.
 """
 import argparse, json, resource, statistics, time
 import torch, torch.nn.functional as F
@@ -32,7 +32,7 @@ def measure(name, args):
     if output.dim() == 4:
         target, loss_of = (torch.rand(output.shape) > 0.5).float(), F.binary_cross_entropy_with_logits
     else:
-        # Log-probabilities add up to one.
+        # If the output is log-probabilities, the sum of their exp is 1.
         ends_in_logits = (output.exp().sum(1) - 1).abs().max() > 1e-3
         target, loss_of = torch.randint(0, 10, images[:1]), F.cross_entropy if ends_in_logits else F.nll_loss
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)

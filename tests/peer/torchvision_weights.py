@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""torchvision's state_dicts, as they are, give torchvision's logits here.
+"""Checks that torchvision's state_dicts, loaded without changes, give torchvision's logits in receptive.
 
     python3 tests/peer/torchvision_weights.py --bin target/release/receptive [MODEL...]
 
-For each network: random weights from a fixed seed, running statistics randomised too, saved with safetensors; four random
-images through both in evaluation mode. No logit may differ by more than 1e-4, nor by more than 1e-4 of the largest. Needs
-torch, torchvision, safetensors. Exits non-zero on any failure.
+Each network gets random weights and running statistics from a fixed seed, saved with safetensors. Both programs evaluate
+four random images in evaluation mode. No logit may differ by more than 1e-4, nor by more than 1e-4 of the largest logit.
+Needs torch, torchvision, safetensors. Exits non-zero on any failure.
 """
 import argparse, subprocess, sys, tempfile
 import torch, torchvision

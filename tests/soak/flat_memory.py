@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""A long training run must not grow: 10,000 steps of LeNet-5, resident memory flat within 1 %.
+"""Checks that a long training run does not grow: 10,000 steps of LeNet-5, resident memory constant within 1 %.
 
     python3 tests/soak/flat_memory.py --bin target/release/receptive [--steps 10000] [-- TRAIN FLAGS]
 
-Reads the run's resident memory (`VmRSS`) ten times a second. When a tenth of the run is over, everything has been allocated
-that ever will be: from the three tenths behind it to the last three the median may not grow by more than 1 %. The highest
-figure of each is told, too: that of a moment in a validation or a checkpoint, which ten looks a second may miss. Linux only; needs Python's standard library alone. Exits non-zero on growth.
+Reads the run's resident memory (`VmRSS`) ten times per second. After the first tenth of the run, everything has been
+allocated. The check compares the median of the next three tenths with the median of the last three tenths: it may not grow
+by more than 1 %. The change of the highest figure is printed too, but it decides nothing: a short peak in a validation or a
+checkpoint can fall between two readings. Linux only. Needs only Python's standard library. Exits non-zero on growth.
 """
 import argparse, pathlib, re, statistics, subprocess, sys, tempfile, time
 
@@ -14,7 +15,7 @@ GROWTH = 0.01
 
 
 def resident(pid):
-    """Bytes, or None once the process is over."""
+    """The process's resident memory in bytes, or None after it has ended."""
     try:
         found = re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())
     except (FileNotFoundError, ProcessLookupError):

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Kills a training run again and again with SIGKILL, resuming it each time, and compares it with one left alone.
+"""Kills a training run many times with SIGKILL, resumes it each time, and compares it with an undisturbed run.
 
     python3 tests/soak/kill_resume.py --bin target/release/receptive [--kills 50] [--seed 0] [-- TRAIN FLAGS]
 
-`last.safetensors`, `best.safetensors` and `health.jsonl` must be the same bytes, `metrics.jsonl` the same but for seconds.
+`last.safetensors`, `best.safetensors` and `health.jsonl` must have the same bytes. `metrics.jsonl` must be the same except
+for the field `seconds`.
 Needs only Python's standard library. Exits non-zero on any difference.
 """
 import argparse, json, pathlib, random, shutil, subprocess, sys, tempfile, time
@@ -36,11 +37,11 @@ def main():
             command = ["--resume", str(broken)] if resume else [*args.flags, "--out", str(broken)]
             child = subprocess.Popen([args.bin, "train", *command], **quiet)
             try:
-                # From before the first line of main to a few epochs' work.
+                # The kill comes at a random time: from before the first line of main to after a few epochs.
                 child.wait(dice.random() ** 2 * seconds * 0.6)
                 if child.returncode != 0:
                     sys.exit(f"resuming after {kills} kills failed: {child.stderr.read()}")
-                # It reached its end: compare, and start over, so that every kill hits a live run.
+                # The run ended before the kill: compare it and start a new one, so that every kill hits a live run.
                 compare(whole, broken)
                 shutil.rmtree(broken)
                 whole_runs += 1
@@ -57,7 +58,7 @@ def main():
 
 def compare(whole, broken):
     for name in ("last.safetensors", "best.safetensors", "health.jsonl"):
-        # `--health 0` leaves the last one out.
+        # With `--health 0` there is no health.jsonl.
         whole_bytes, broken_bytes = (f.read_bytes() if f.exists() else None for f in (whole / name, broken / name))
         if whole_bytes != broken_bytes:
             sys.exit(f"{name} differs")
