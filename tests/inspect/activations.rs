@@ -1,4 +1,4 @@
-//! Activations and filters, against running the layers by hand.
+//! Tests of activations and filters, compared with layers that the test runs itself.
 
 use super::{network, noise};
 use receptive::inspect::{Activation, Array, activations, filters};
@@ -13,8 +13,8 @@ fn find<'a>(all: &'a [Activation], path: &str) -> &'a Activation {
     all.iter().find(|activation| activation.path == path).unwrap()
 }
 
-/// A residual network: what each layer made is what it makes of its input when it runs alone, to the last bit, and the
-/// layers hang together: in a row, and over the sum of a block.
+/// A residual network. Each layer, run alone on its recorded input, gives its recorded output bit for bit. The output
+/// of one layer is the input of the next, also across the sum of a residual block.
 #[test]
 fn activations_are_those_of_the_layers_run_one_by_one() {
     let cpu = Device::cpu().unwrap();
@@ -39,14 +39,14 @@ fn activations_are_those_of_the_layers_run_one_by_one() {
         let [before, after] = pair.map(|path| find(&all, path));
         assert_eq!(before.output, after.input, "{pair:?}");
     }
-    // The sum of a block belongs to no layer: it is what the ReLU behind it takes.
+    // The sum of a block belongs to no layer. It is the input of the ReLU after it.
     let [body, shortcut, relu] =
         ["layer2.0.bn2", "layer2.0.downsample.1", "layer2.0.relu"].map(|path| find(&all, path));
     let sum = body.output.values.iter().zip(&shortcut.output.values).map(|(a, b)| a + b);
     assert_eq!(sum.collect::<Vec<_>>(), relu.input.values);
 }
 
-/// Filters are the layers' weights, in their own shapes; linear layers have none.
+/// Filters are the weights of convolutions, in their own shapes. Linear layers have no filters.
 #[test]
 fn filters_are_the_weights_of_convolutions() {
     let cpu = Device::cpu().unwrap();
@@ -67,7 +67,7 @@ fn filters_are_the_weights_of_convolutions() {
     assert_eq!(all[1].bias, None);
 }
 
-/// A network that has no values yet is told to be initialised.
+/// For a network without values, the error says to initialise it.
 #[test]
 fn filters_need_values() {
     let error = filters(&Sequential::new().push(Conv2d::new(1, 1, 3))).unwrap_err();

@@ -1,4 +1,4 @@
-//! Grad-CAM, saliency and occlusion, each against its definition.
+//! Tests of Grad-CAM, saliency and occlusion: each is compared with its definition.
 
 use super::{network, noise};
 use receptive::inspect::{
@@ -10,7 +10,7 @@ use receptive::nn::{
 };
 use receptive::{DType, Device, Tensor};
 
-/// A convolution of two channels and a linear layer, both with weights one can follow by hand.
+/// A convolution with two channels and a linear layer, with weights that are easy to compute by hand.
 fn by_hand(device: &Device, dtype: DType) -> Sequential {
     let net = Sequential::new()
         .named("features", Sequential::new().named("conv", Conv2d::new(1, 2, 1)))
@@ -29,9 +29,9 @@ fn by_hand(device: &Device, dtype: DType) -> Sequential {
     net
 }
 
-/// A = [[1, 2], [3, 4]] and [[4, 3], [2, 1]]; the means of the score's gradient over them are (1 - 2) / 4 and 2 / 4. So
-/// the map is max(0, A1 / 2 - A0 / 4): 1.75, 1, 0.25, and -0.5 cut off. The score is 1 - 2 * 4 + 2 * 1 + 0.5. A softmax
-/// or log_softmax at the end changes none of it: the score is the logit.
+/// The two maps are A0 = [[1, 2], [3, 4]] and A1 = [[4, 3], [2, 1]]. The means of the score's gradient over them are
+/// (1 - 2) / 4 and 2 / 4. So Grad-CAM is max(0, A1 / 2 - A0 / 4): 1.75, 1, 0.25, and 0 in place of -0.5. The score is
+/// 1 - 2 * 4 + 2 * 1 + 0.5. A softmax or log_softmax at the end changes nothing, because the score is the logit.
 #[test]
 fn gradcam_of_two_layers_by_hand() {
     let cpu = Device::cpu().unwrap();
@@ -57,7 +57,7 @@ fn gradcam_of_two_layers_by_hand() {
     }
 }
 
-/// What the network gives before its log_softmax, by the way the trainer takes.
+/// The network's output before its log_softmax, computed as in the trainer.
 fn scores(net: &dyn Module, x: &Tensor) -> Vec<f64> {
     let cx = Ctx::eval("net");
     let scores = match net.fusion() {
@@ -67,7 +67,7 @@ fn scores(net: &dyn Module, x: &Tensor) -> Vec<f64> {
     scores.unwrap().to_f64().unwrap()
 }
 
-/// The score of one goal for every image of a batch; `mask` are the logits of the whole image.
+/// The score of one goal for every image of a batch. `mask` holds the logits of the unchanged image.
 fn score(net: &dyn Module, x: &Tensor, goal: Goal, mask: &[f64]) -> Vec<f64> {
     let logits = scores(net, x);
     let each = logits.chunks_exact(logits.len() / x.dims()[0]);
@@ -78,8 +78,8 @@ fn score(net: &dyn Module, x: &Tensor, goal: Goal, mask: &[f64]) -> Vec<f64> {
     .collect()
 }
 
-/// Small networks of every kind with a goal each: smooth and not, ending in logits or log_softmax, residuals and batch
-/// norm, a segmenter.
+/// Small networks of every kind, with one goal each: smooth and not smooth, with logits or log_softmax at the end, with
+/// residuals and batch norm, and a segmenter.
 const CASES: &[(&str, [usize; 3], Option<usize>, Goal)] = &[
     ("lenet5-tanh", [1, 28, 28], None, Goal::Class(3)),
     ("lenet5", [1, 20, 20], None, Goal::Class(0)),
@@ -97,7 +97,7 @@ fn close(got: &Heatmap, want: &[f64], tolerance: f64, what: &str) {
     }
 }
 
-/// Central differences of the score, pixel by pixel, in f64. The maps are f32.
+/// Compares with central differences of the score for each pixel, in f64. The maps are f32.
 #[test]
 fn saliency_is_the_derivative_by_each_pixel() {
     let (cpu, step) = (Device::cpu().unwrap(), 1e-5);
@@ -131,7 +131,7 @@ fn saliency_is_the_derivative_by_each_pixel() {
     }
 }
 
-/// The definition, one patch and one pass after another; the last patches are cut off at the edge.
+/// Compares with the definition: one forward pass per patch. The last patches are cut off at the edge.
 #[test]
 fn occlusion_is_the_mean_drop_under_the_patches() {
     let cpu = Device::cpu().unwrap();
@@ -168,8 +168,8 @@ fn occlusion_is_the_mean_drop_under_the_patches() {
     }
 }
 
-/// Of a segmenter: behind `dec1` stands only a 1x1 convolution, so the gradient there is its weight wherever the mask
-/// is.
+/// Grad-CAM of a segmenter. Only a 1x1 convolution follows `dec1`. So the gradient at `dec1` is the convolution's
+/// weight inside the mask and 0 outside.
 #[test]
 fn gradcam_of_a_mask_by_its_last_convolution() {
     let cpu = Device::cpu().unwrap();
@@ -190,7 +190,7 @@ fn gradcam_of_a_mask_by_its_last_convolution() {
     assert!((got.score - score).abs() <= 1e-9, "{} is not {score}", got.score);
 }
 
-/// An image in which nothing is found: no mask, no score, nothing that speaks for it.
+/// If the mask is empty, the score is 0 and so is every map.
 #[test]
 fn a_mask_without_pixels_scores_nothing() {
     let cpu = Device::cpu().unwrap();
@@ -232,7 +232,7 @@ fn gradients_of_parameters_are_left_alone() {
     assert_eq!(gradients(), before);
 }
 
-/// The layer that is asked by default, for every network: found without computing, on the meta device.
+/// Grad-CAM's default layer for every network. It is found on the meta device, without computing.
 #[test]
 fn the_last_layer_with_places_is_the_default() {
     let expected = |name: &str| match name {
@@ -242,7 +242,7 @@ fn the_last_layer_with_places_is_the_default() {
         "lenet5-bn" => Some("7"),
         "alexnet" => Some("12"),
         "vgg11" | "vgg11-small" => Some("4"),
-        // All branches of the last block, not the one that ran last.
+        // The last block with all its branches, not the branch that ran last.
         "googlenet" => Some("4.1"),
         "tv-googlenet" => Some("inception5b"),
         "resnet-cifar" => Some("layer3"),
@@ -266,7 +266,7 @@ fn the_last_layer_with_places_is_the_default() {
     }
 }
 
-/// A goal is a number or a word in JSON.
+/// In JSON a goal is `{"class": 3}` or `"mask"`.
 #[test]
 fn goals_have_a_json_form() {
     let json = |goal| serde_json::to_string(&goal).unwrap();

@@ -42,7 +42,7 @@ fn one_image_at_a_time() {
         }
         refused(gradcam_layer(&*net, "net", &x), ErrorKind::Shape, &["one image"]);
     }
-    // An image of another size is the network's own error, with the layer.
+    // For an image of another size, the error comes from the network and names the layer.
     let x = Tensor::zeros(&cpu, &[1, 1, 32, 32], DType::F32).unwrap();
     for result in all(&*net, "conv1", &x, CLASS) {
         refused(result, ErrorKind::Shape, &["linear", "at net/fc1"]);
@@ -72,7 +72,8 @@ fn a_goal_that_the_network_has() {
     }
 }
 
-/// The layers that would do are listed, the usual choice is named; of a deep network the last ones.
+/// The error lists the layers that can be used and names the usual choice. For a deep network it lists only the last
+/// ones.
 #[test]
 fn a_layer_with_places() {
     let (cpu, net) = lenet(DType::F32);
@@ -96,7 +97,7 @@ fn a_layer_with_places() {
     assert_eq!(gradcam_layer(&*mlp, "net", &x).unwrap(), None);
 }
 
-/// A layer beside the way from the image to the answer, as an auxiliary classifier's.
+/// A layer that does not affect the output, like an auxiliary classifier.
 #[test]
 fn a_layer_that_the_score_depends_on() {
     struct Beside {
@@ -159,7 +160,7 @@ fn a_patch_that_covers_every_pixel_within_the_image() {
     assert!(with(OcclusionOptions { size: 28, stride: 28, fill: 0.0 }).is_ok());
 }
 
-/// Weights of a training that diverged: an error, not a map of zeros.
+/// If the score is not finite, as after a training that diverged, the result is an error and not a map of zeros.
 #[test]
 fn a_score_that_is_finite() {
     let (cpu, net) = lenet(DType::F64);

@@ -26,7 +26,7 @@ fn summary_draws_the_tape() {
     }
     let nowhere = file("nowhere/lenet5.svg");
     assert!(error(&["summary", "lenet5", "--graph", &nowhere]).contains(&nowhere));
-    // A shape that does not fit has no tape to draw.
+    // A shape that does not fit the network gives no tape, so no file is written.
     receptive(&["summary", "lenet5", "--input", "1x4x4", "--graph", &file("small.svg")]);
     assert!(!folder.path().join("small.svg").exists());
 }
@@ -55,7 +55,7 @@ fn diff_compares_and_judges() {
     let same = json(&["diff", "mlp", "--data", "sample", "--b", "cpu:f32", "--tolerance", "0"]);
     assert!(same["layers"].as_array().unwrap().iter().all(|layer| layer["accumulated"]["max_abs"] == 0.0));
 
-    // What was asked for is printed, and then judged.
+    // The table is printed even if the error exceeds the tolerance.
     let judged = receptive(&["diff", "lenet5", "--data", "sample", "--tolerance", "1e-12"]);
     assert_eq!(judged.status.code(), Some(1));
     assert!(text(&judged.stdout).contains("conv1") && text(&judged.stderr).contains("above the tolerance"));
@@ -75,7 +75,7 @@ fn diff_compares_and_judges() {
     }
 }
 
-/// A run folder says whether and how often it samples; without samples there is no file.
+/// The run's config says how often health is sampled. Without samples there is no file.
 #[test]
 fn train_samples_health_as_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -95,7 +95,7 @@ fn train_samples_health_as_told() {
     assert!(samples == 1 && config.contains("health = 100"), "{config}");
 }
 
-/// What is too large for f32 is what the table is for; weights that are no numbers are not.
+/// An output that overflows f32 appears in the table. Weights that are not finite are an error.
 #[test]
 fn diff_shows_an_overflow_and_refuses_damaged_weights() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! numerics_diff: it finds no error where there is none, and finds an error in the layer that has it.
+//! Tests of numerics_diff: equal networks show no error, and an injected error is found in its layer.
 
 use receptive::inspect::{Computed, NumericsDiff, numerics_diff};
 use receptive::models::{self, ModelConfig};
@@ -40,7 +40,7 @@ fn a_network_does_not_differ_from_itself() {
     assert_eq!(found.parameters.len(), a.model.trainable().unwrap().len());
 }
 
-/// One bias is a little wrong: only its layer has an error of its own, and all later layers carry it on.
+/// One bias is changed. Only its layer has an own error; that layer and all later ones have an accumulated error.
 #[test]
 fn an_injected_error_is_found_at_its_layer() {
     let (cpu, [a, b]) = (Device::cpu().unwrap(), [network("lenet5"), network("lenet5")]);
@@ -59,7 +59,7 @@ fn an_injected_error_is_found_at_its_layer() {
     assert!(beyond.contains("own error of conv2"), "{beyond}");
 }
 
-/// f32 against f64: every layer rounds, none by much; errors and ulp agree about what f32 can do.
+/// f32 against f64: the errors and the distances in ulp are small, as f32 rounding allows.
 #[test]
 fn f32_rounds_and_f64_tells() {
     let (cpu, [a, b]) = (Device::cpu().unwrap(), [network("lenet5"), network("lenet5")]);
@@ -74,7 +74,7 @@ fn f32_rounds_and_f64_tells() {
     let flatten = found.layers.iter().find(|layer| layer.kind == "Flatten").unwrap();
     assert!(flatten.own.max_ulp == 0 && flatten.accumulated.max_abs > 0.0, "{flatten:?}");
     for d in found.layers.iter().map(|layer| layer.own) {
-        // Half an ulp is 6e-8 of the largest element at most.
+        // Half an ulp is at most 6e-8 of the largest element.
         assert!(d.max_rel <= 6e-7 && d.median_ulp <= 8 && d.rms_rel <= d.max_rel * 100.0, "{d:?}");
     }
     assert!(found.layers.iter().all(|layer| layer.gradient.is_some()));

@@ -1,4 +1,5 @@
-//! The tape as a graph: its DOT to the letter, its names on every network, and pictures in which no box hides another.
+//! Tests of the tape as a graph: the exact DOT text, the names on every network, and drawings without overlapping
+//! boxes.
 
 use receptive::inspect::{AutogradGraph, GraphNodeKind, model_graph};
 use receptive::models::{self, MODELS, ModelConfig};
@@ -45,7 +46,7 @@ fn the_dot_of_a_small_network() {
     assert_eq!(graph(&net, [1, 4, 4]).to_dot(), dot.join("\n"));
 }
 
-/// A quote in a name ends no string.
+/// A quote in a name is escaped, so it does not end the string.
 #[test]
 fn names_are_escaped() {
     let net = Sequential::new().named("a\"b\\c", Linear::new(4, 1));
@@ -53,7 +54,7 @@ fn names_are_escaped() {
     assert!(dot.contains(r#"label="a\"b\\c.weight\n1 × 4""#), "{dot}");
 }
 
-/// Every parameter is a leaf with its name, every op has its layer but those of the network itself, and edges go forward.
+/// Every parameter is a leaf with its name, every layer named at an op exists in the network, and edges point forward.
 #[test]
 fn every_network_is_drawn_whole() {
     for spec in MODELS {
@@ -83,7 +84,7 @@ fn every_network_is_drawn_whole() {
     }
 }
 
-/// The boxes of a picture: left, top, right, bottom.
+/// The boxes of a drawing: left, top, right, bottom.
 fn boxes(svg: &str) -> Vec<[f64; 4]> {
     let number = |line: &str, name: &str| -> Option<f64> {
         line.split_once(&format!(" {name}=\""))?.1.split_once('"')?.0.parse().ok()
@@ -96,7 +97,7 @@ fn boxes(svg: &str) -> Vec<[f64; 4]> {
     svg.lines().filter_map(of).collect()
 }
 
-/// No box hides another, and none lies outside the page.
+/// No two boxes overlap, and none lies outside the page.
 #[test]
 fn boxes_stand_apart() {
     for name in ["lenet5", "resnet-cifar", "googlenet", "unet", "tv-resnet50"] {

@@ -1,4 +1,4 @@
-//! Layer health: each number is compared with a known one, and sampling changes nothing.
+//! Tests of layer health: each figure is compared with a known value, and sampling changes no bit of the training.
 
 use receptive::inspect::{LayerHealth, copy_weights, layer_health};
 use receptive::models;
@@ -16,7 +16,7 @@ fn tensor(cpu: &Device, values: &[f32], dims: &[usize]) -> Tensor {
     Tensor::from_slice(cpu, values, dims).unwrap()
 }
 
-/// Gives a model these values.
+/// Initialises a model and loads these values.
 fn fill(model: &dyn Module, cpu: &Device, values: &[(&str, &[f32], &[usize])]) {
     model.init(cpu, DType::F32, 0).unwrap();
     let named =
@@ -24,7 +24,7 @@ fn fill(model: &dyn Module, cpu: &Device, values: &[(&str, &[f32], &[usize])]) {
     model.load_state_dict(&values.iter().map(named).collect()).unwrap();
 }
 
-/// A unit is dead if no image turns it on; one image is enough to be alive, and exactly 0 is off.
+/// A unit is dead if its output is positive for no image. One positive output is enough to be alive; 0 is not positive.
 #[test]
 fn dead_units_are_counted() {
     let cpu = Device::cpu().unwrap();
@@ -33,7 +33,8 @@ fn dead_units_are_counted() {
     fill(&net, &cpu, &[("0.weight", &weight, &[4, 2]), ("0.bias", &[0.0; 4], &[4])]);
     let x = tensor(&cpu, &[1.0, 2.0, 3.0, 1.0, 1.0, 5.0], &[3, 2]);
     let layers = layer_health(&net, "net", &x, None).unwrap();
-    // The sum is always positive, its negative never; the difference is positive for one image; 0 is not positive.
+    // Unit 0 (the sum) is always positive, unit 1 never. Unit 2 (the difference) is positive for one image, unit 3 is
+    // 0.
     let [linear, relu, leaky] = &layers[..] else { panic!("{layers:?}") };
     assert_eq!((linear.dead, relu.dead, leaky.dead), (None, Some(0.5), None));
     assert_eq!(relu.output.zeros, 8.0 / 12.0);
@@ -45,7 +46,7 @@ fn dead_units_are_counted() {
     assert_eq!(linear.histogram.counts.iter().sum::<u64>(), 12);
 }
 
-/// Of a convolution the units are channels: alive if any pixel of any image is.
+/// The units of a convolution are its channels. A channel is alive if any pixel of any image is positive.
 #[test]
 fn a_channel_lives_by_one_pixel() {
     let cpu = Device::cpu().unwrap();
@@ -57,7 +58,7 @@ fn a_channel_lives_by_one_pixel() {
     assert_eq!(layers[1].output.zeros, 15.0 / 16.0);
 }
 
-/// Plain gradient descent: the update is the gradient times the rate, so its ratio to the weights is known.
+/// In plain gradient descent the update is the gradient times the learning rate, so its ratio to the weights is known.
 #[test]
 fn the_update_ratio_of_plain_sgd_is_known() {
     let cpu = Device::cpu().unwrap();
@@ -104,7 +105,8 @@ fn the_update_ratio_of_plain_sgd_is_known() {
     assert!(error.contains("differ in shape") && error.contains("net/fc"), "{error}");
 }
 
-/// A short run: 12 steps, sampled every fifth; batch norm has running statistics, `mlp` dropout masks to spoil.
+/// A short run of 12 steps. Sampling must not change the running statistics of batch norm or the dropout masks of
+/// `mlp`.
 fn config(model: &str, health: u64) -> RunConfig {
     let network = models::find(model).unwrap();
     RunConfig {
@@ -120,7 +122,7 @@ fn config(model: &str, health: u64) -> RunConfig {
     }
 }
 
-/// Raises the stop flag after a step, as Ctrl-C does.
+/// Sets the stop flag after a step, as Ctrl-C does.
 struct StopAfter(u64, Arc<AtomicBool>);
 
 impl Callback for StopAfter {
@@ -130,7 +132,7 @@ impl Callback for StopAfter {
     }
 }
 
-/// Starts a run, or goes on with it, until it ends or this many steps are done.
+/// Starts or resumes a run, until it ends or the step `stop_after` is done. Returns true if it ended.
 fn run(path: &Path, config: &RunConfig, stop_after: u64) -> bool {
     let (folder, config) = match path.exists() {
         true => RunDir::open(path).unwrap(),
@@ -145,8 +147,7 @@ fn health(path: &Path) -> String {
     fs::read_to_string(path.join("health.jsonl")).unwrap()
 }
 
-/// Weights, running statistics and masks have the same bits whether or not anyone looked, and each sample stands at its
-/// step.
+/// The trained weights and running statistics have the same bits with and without sampling. Each sample has its step.
 #[test]
 fn looking_changes_no_bit() {
     let folder = tempfile::tempdir().unwrap();
@@ -177,8 +178,8 @@ fn looking_changes_no_bit() {
     }
 }
 
-/// Stopped before, at and after a sampled step, with lines the checkpoint does not know and a torn one: the same file
-/// in the end, byte for byte.
+/// Stops a run before, at and after a sampled step. Then adds lines after the checkpoint's step, one of them cut off.
+/// The resumed run ends with the same file, byte for byte.
 #[test]
 fn a_resumed_run_has_the_samples_of_one_left_alone() {
     let folder = tempfile::tempdir().unwrap();

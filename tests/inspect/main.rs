@@ -1,4 +1,4 @@
-//! The instruments of `receptive::inspect`, each compared with the definition of what it measures.
+//! Tests of the instruments of `receptive::inspect`: each is compared with the definition of what it measures.
 
 mod activations;
 mod attribution;
@@ -26,8 +26,8 @@ use receptive::nn::{Ctx, Module, ModuleExt, Scheme};
 use receptive::{DType, Device, Key, Tensor};
 use std::collections::BTreeMap;
 
-/// A network of the zoo with its values drawn so that layers keep what they get, and running statistics that are not
-/// those it starts with.
+/// A network of the zoo. Kaiming's initialisation keeps the size of activations from layer to layer. The running
+/// statistics differ from their initial values.
 fn network(
     name: &str,
     input: [usize; 3],
@@ -49,8 +49,8 @@ fn network(
     }
     model.load_matching(&statistics).unwrap();
     if network.loss.takes_masks() {
-        // The upper half of the logits' range is the mask. A network this narrow may be born dead: the next seed's is
-        // taken.
+        // Shifts the logits so that the upper half of their range is the mask. In a network as narrow as this, all
+        // ReLUs may be dead from the start; then the next seed is tried.
         let x = noise(device, &[1, input[0], input[1], input[2]], dtype);
         let [mut least, mut most] = [0.0; 2];
         for seed in 5.. {
@@ -67,7 +67,7 @@ fn network(
     model
 }
 
-/// Normal numbers.
+/// Normally distributed values.
 fn noise(device: &Device, dims: &[usize], dtype: DType) -> Tensor {
     let values = (0..dims.iter().product::<usize>() as u64).map(|i| Key::new(9).normal(i) as f32).collect();
     Tensor::from_vec(device, values, dims).unwrap().to_dtype(dtype).unwrap()

@@ -1,4 +1,5 @@
-//! `receptive inspect`: the page stands alone, its size is bounded, its numbers are printed, and bad input is answered.
+//! Tests of `receptive inspect`: the page loads nothing from the network, its size is bounded, it shows the numbers of
+//! `--json`, and bad input gives an error message.
 
 use crate::program::{error, ok};
 use serde_json::{Value, json};
@@ -7,14 +8,14 @@ use std::path::Path;
 /// The largest allowed page, for any network.
 const MOST_BYTES: u64 = 12_000_000;
 
-/// What `--json` printed: one object on one line.
+/// The output of `--json`: one object on one line.
 fn numbers(args: &[&str]) -> Value {
     let stdout = ok(&[&["inspect"], args, &["--json"]].concat());
     assert_eq!(stdout.matches('\n').count(), 1, "{args:?}");
     serde_json::from_str(&stdout).unwrap()
 }
 
-/// The report inside a page that stands alone.
+/// The report inside a page. Checks the page's size, and that it loads nothing from the network.
 fn report(page: &Path) -> Value {
     let size = page.metadata().unwrap().len();
     assert!(size < MOST_BYTES, "{}: {size} bytes", page.display());
@@ -35,7 +36,7 @@ fn trained(folder: &Path) -> String {
     run
 }
 
-/// The page lies in the run, and says what --json says: shapes, fields, scores, maps.
+/// The page is in the run's folder and has the same numbers as --json: shapes, receptive fields, scores, maps.
 #[test]
 fn a_run_is_shown_with_its_numbers() {
     let folder = tempfile::tempdir().unwrap();
@@ -64,12 +65,12 @@ fn a_run_is_shown_with_its_numbers() {
     assert_eq!(attribution[0]["saliency"]["dims"], json!([28, 28]));
     assert_eq!(attribution[0]["saliency"]["values"].as_array().unwrap().len(), 784);
     assert!(attribution[0]["gradcam"]["layer"].is_string());
-    // What predict says of the same image.
+    // `predict` gives the same class and probability for this image.
     let predicted: Value = serde_json::from_str(&ok(&["predict", &run, "--index", "0", "--json"])).unwrap();
     assert_eq!(numbers["prediction"][0]["class"], predicted["class"]);
     let [shown, said] = [&numbers["prediction"][0], &predicted].map(|p| p["probability"].as_f64().unwrap());
     assert!((shown - said).abs() < 1e-6, "{shown} {said}");
-    // What eval says of the same set.
+    // `eval` gives the same accuracy and confusion matrix for this set.
     let eval: Value = serde_json::from_str(&ok(&["eval", &run, "--json"])).unwrap();
     assert_eq!(numbers["judged"]["accuracy"], eval["accuracy"]);
     assert_eq!(numbers["judged"]["confusion"], eval["confusion"]);
@@ -78,7 +79,7 @@ fn a_run_is_shown_with_its_numbers() {
     assert_eq!(report["training"]["phases"].as_array().unwrap().len(), 2);
 }
 
-/// Weights alone, and a picture: the same network, no training to show.
+/// A file of weights and a picture: the same network is shown, without a training.
 #[test]
 fn weights_and_a_picture_are_shown() {
     let folder = tempfile::tempdir().unwrap();
@@ -97,7 +98,7 @@ fn weights_and_a_picture_are_shown() {
     assert_eq!(report["image"]["label"], Value::Null);
 }
 
-/// No weights, no data: drawn weights, said plainly, and the sample's image or a synthetic one.
+/// Without weights and data the page uses random weights and says so, with an image of the sample or a synthetic one.
 #[test]
 fn a_network_alone_is_shown_untrained() {
     let folder = tempfile::tempdir().unwrap();
@@ -139,7 +140,7 @@ fn an_arch_file_is_shown() {
     report(&page);
 }
 
-/// Without running statistics there is no sum to follow: the layer has no steps, and the page none to draw.
+/// A batch norm without running statistics has no steps in the report.
 #[test]
 fn a_batch_norm_without_statistics_has_no_steps() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The profiler: its counts are those made by hand, and watching changes nothing.
+//! Tests of the profiler: its counts equal those made by hand, and profiling changes no result.
 
 use receptive::inspect::profile::{Held, OpEvent, Phase, Profile, Profiler};
 use receptive::models::{self, ModelConfig};
@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A network with a batch to train on.
+/// A network, its optimiser, and a batch to train on.
 struct Trained {
     model: Box<dyn Module>,
     optimizer: Box<dyn Optimizer>,
@@ -50,7 +50,8 @@ impl Trained {
             self.step(step);
             profiler.restart();
         }
-        // How many threads hold scratch at once differs from step to step: the peak is that of the steps profiled.
+        // The number of threads that use scratch memory at once differs from step to step. So the peak must be that of
+        // the profiled steps alone.
         device.as_cpu().into_iter().for_each(|cpu| cpu.buffers().reset_peak());
         for step in 0..steps {
             self.step(warm_up + step);
@@ -78,7 +79,7 @@ fn zoo(name: &str, input: [usize; 3]) -> Box<dyn Module> {
     models::find(name).unwrap().build(&ModelConfig::new(input, 3)).unwrap()
 }
 
-/// Every op of a step of two 4x4 images, with what it costs counted by hand.
+/// Every op of one step on two 4x4 images, with its cost counted by hand.
 #[test]
 fn flops_and_bytes_are_those_counted_by_hand() {
     let cpu = Device::cpu().unwrap();
@@ -86,22 +87,22 @@ fn flops_and_bytes_are_those_counted_by_hand() {
     let (x, w, b, y, fw, fb, out) = (32, 18, 2, 64, 96, 3, 6); // elements of each tensor
     let f32s = |n: u64| 4 * n;
     let expected: &[(Phase, &str, &str, u64, u64)] = &[
-        // 9 products and sums, a bias and a comparison an output.
+        // Per output: 9 products and sums, one bias and one comparison.
         (Phase::Forward, "conv+relu", "conv2d_relu", y * (2 * 9 + 1 + 1), f32s(x + w + b + y)),
         (Phase::Forward, "flatten", "flatten", 0, 0),
         (Phase::Forward, "fc", "linear", out * (2 * 32 + 1), f32s(y + fw + fb + out)),
-        // Labels are 8 bytes; the log-probabilities and the divisor are kept for backward.
+        // A label has 8 bytes. The log-probabilities and the divisor are saved for backward.
         (Phase::Forward, "loss", "cross_entropy", 4 * out, f32s(out + 1 + out + 1) + 16),
         (Phase::Backward, "loss", "cross_entropy_grad", out, f32s(out + 1 + 1 + out) + 16),
         (Phase::Backward, "fc", "linear_grad_input", 2 * 2 * 3 * 32, f32s(out + fw + y)),
         (Phase::Backward, "fc", "linear_grad_weight", 2 * 2 * 3 * 32, f32s(out + y + fw)),
         (Phase::Backward, "fc", "sum_to_size", out, f32s(out + fb)),
         (Phase::Backward, "flatten", "reshape", 0, 0),
-        // Where the output is 0 nothing comes through, and what does is summed for the bias; dy itself is changed, so it is
-        // read and written.
+        // Sets dy to 0 where the output is 0, and sums the rest for the bias. dy is changed in place, so it is read and
+        // written.
         (Phase::Backward, "conv+relu", "with_relu_grad", 2 * y, f32s(y + 2 * (y + b))),
         (Phase::Backward, "conv+relu", "conv2d_grad_weight", 2 * y * 9, f32s(y + x + w)),
-        // Weights and momenta are read and written; three numbers tell the rate, the momentum and the decay.
+        // Weights and momenta are read and written. Three numbers hold the learning rate, the momentum and the decay.
         (Phase::Update, "", "sgd", 6 * 119, f32s(2 * 2 * 119 + 119 + 3)),
     ];
     for step in 0..2 {
@@ -129,8 +130,8 @@ fn flops_and_bytes_are_those_counted_by_hand() {
     assert!((shares - 1.0).abs() < 1e-9, "{shares}");
 }
 
-/// Residual blocks, batch norm with running statistics, dropout: each backward op belongs to a layer that ran forward, and
-/// each layer with parameters has some.
+/// Networks with residual blocks, batch norm with running statistics, dropout. Each backward op belongs to a layer that
+/// ran forward, and each layer with parameters has backward ops.
 #[test]
 fn every_backward_op_belongs_to_the_layer_that_recorded_it() {
     let cpu = Device::cpu().unwrap();
@@ -156,7 +157,7 @@ fn every_backward_op_belongs_to_the_layer_that_recorded_it() {
     }
 }
 
-/// Rows of slices that begin where the one before has ended, or later; counters; the tables beside them.
+/// The trace has rows of slices that do not overlap, counters, and the tables.
 #[test]
 fn the_trace_is_a_timeline() {
     let cpu = Device::cpu().unwrap();
@@ -168,7 +169,7 @@ fn the_trace_is_a_timeline() {
     let number = |event: &Value, key: &str| event[key].as_f64().unwrap_or_else(|| panic!("{key} of {event}"));
     for event in events.iter().filter(|event| event["ph"] == "X") {
         let end = ends.entry(event["tid"].as_u64().unwrap()).or_insert(0.0);
-        // Microseconds of whole nanoseconds, in f64.
+        // The times are whole nanoseconds, written as microseconds in f64.
         assert!(
             number(event, "ts") >= *end - 1e-6 && number(event, "dur") >= 0.0,
             "{event} begins before {end}"
@@ -188,8 +189,8 @@ fn the_trace_is_a_timeline() {
     assert!(tables["memory_at_peak"]["bytes"].as_u64().unwrap() > 0);
 }
 
-/// What the view of memory adds up to is what the pool itself counts: of the tensors up to the rounding of its blocks (a
-/// quarter, or 64 bytes), with scratch to the byte.
+/// The rows of the memory view add up to the peak that the pool counts. The pool rounds its blocks up by at most a
+/// quarter, or 64 bytes; this is a row of its own.
 #[test]
 fn memory_at_its_peak_is_that_of_the_pool() {
     let cpu = Device::cpu().unwrap();
@@ -200,7 +201,7 @@ fn memory_at_its_peak_is_that_of_the_pool() {
         let peak = profile.memory_at_peak().unwrap();
         assert_eq!(peak.bytes, profile.events.iter().map(|event| event.high).max().unwrap());
         assert_eq!(peak.rows.iter().map(|row| row.bytes).sum::<usize>(), peak.bytes, "{name}");
-        // Between ops there is only the gradient that backward starts from.
+        // The pool may count a little more: between ops, the gradient from which backward starts is allocated.
         let whole = pool.stats().peak;
         assert!(whole >= peak.bytes && whole - peak.bytes <= 1024, "{name}: {whole} {}", peak.bytes);
         let of = |held| peak.rows.iter().filter(|row| row.held == held).map(|row| row.bytes).sum::<usize>();
@@ -216,7 +217,7 @@ fn memory_at_its_peak_is_that_of_the_pool() {
     }
 }
 
-/// What runs in a pause, as validation does, leaves tensors behind that were not there at the peak before it.
+/// A forward pass in a pause, such as a validation, leaves tensors behind. They do not count at an earlier peak.
 #[test]
 fn memory_at_its_peak_is_without_what_a_later_pause_made() {
     let cpu = Device::cpu().unwrap();
@@ -241,7 +242,7 @@ fn memory_at_its_peak_is_without_what_a_later_pause_made() {
     assert_eq!(made.count(), 0, "nothing that a layer made was there before");
 }
 
-/// Sleeps between steps, as a checkpoint on a slow disk would.
+/// Sleeps between steps, like a checkpoint on a slow disk.
 struct Slow(Duration);
 
 impl Callback for Slow {
@@ -251,7 +252,7 @@ impl Callback for Slow {
     }
 }
 
-/// What other callbacks do between steps is in no step's time, nor is what they compute.
+/// Neither the time nor the ops of other callbacks between steps count for a step.
 #[test]
 fn a_step_is_without_what_comes_between_steps() {
     let folder = tempfile::tempdir().unwrap();
@@ -278,7 +279,7 @@ fn a_step_is_without_what_comes_between_steps() {
     assert_eq!(peak.rows.iter().map(|row| row.bytes).sum::<usize>(), peak.bytes);
 }
 
-/// A tensor's life ends with the last op that could see it: an activation with its layer's gradients.
+/// A tensor's life ends with the last op that can use it. For an activation, this is the backward of its layer.
 #[test]
 fn tensors_live_from_the_layer_that_makes_them_to_its_gradients() {
     let cpu = Device::cpu().unwrap();
@@ -297,7 +298,7 @@ fn tensors_live_from_the_layer_that_makes_them_to_its_gradients() {
     assert_eq!((weight.held, &*weight.path, weight.born, weight.died), (Held::Parameter, "fc", None, None));
 }
 
-/// Watching holds no tensor, so ops reuse memory as they do without: the weights are the same to the last bit.
+/// The profiler keeps no tensor alive, so ops reuse memory as without it. The weights are the same bit for bit.
 #[test]
 fn profiled_training_gives_the_same_bits() {
     let run = |watched: bool| {
@@ -313,7 +314,7 @@ fn profiled_training_gives_the_same_bits() {
     assert_eq!(run(true), run(false));
 }
 
-/// One profiler a device; a dropped one has left.
+/// A device has at most one profiler. After it is dropped, another can start.
 #[test]
 fn a_device_is_watched_by_one() {
     let cpu = Device::cpu().unwrap();
@@ -335,7 +336,7 @@ fn a_device_is_watched_by_one() {
     assert!(Profiler::start(&cpu).unwrap().finish().events.is_empty());
 }
 
-/// The shapes alone have costs, too.
+/// On the meta device, costs are counted from the shapes alone.
 #[test]
 fn the_meta_device_can_be_profiled() {
     let meta = Device::meta();
@@ -349,6 +350,6 @@ fn the_meta_device_can_be_profiled() {
         (&*event.path, event.phase, event.flops, event.in_use),
         ("0", Phase::Forward, 8 * 14 * 14 * 4, 0)
     );
-    // The winners are one byte each.
+    // The index of each window's winner takes one byte.
     assert_eq!(event.bytes, 4 * 8 * 28 * 28 + 4 * 8 * 14 * 14 + 8 * 14 * 14);
 }

@@ -1,4 +1,4 @@
-//! `--profile FILE` and `receptive bench layers` as scripts use them.
+//! Tests of `--profile FILE` and `receptive bench layers`, used as in a script.
 
 use super::program::{error, ok, receptive, text};
 use serde_json::Value;
@@ -8,7 +8,8 @@ fn read(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The profile of a run's steps after the first three, over the end of an epoch; the weights are those of a run without.
+/// Profiles 8 steps after the first three, across the end of an epoch. The weights equal those of a run without a
+/// profile.
 #[test]
 fn train_writes_the_profile_of_some_steps() {
     let folder = tempfile::tempdir().unwrap();
@@ -41,7 +42,7 @@ fn train_writes_the_profile_of_some_steps() {
     let events = trace["traceEvents"].as_array().unwrap();
     let named = |name: &str| events.iter().filter(|event| event["name"] == name).count();
     assert_eq!((named("step 7"), named("step 8"), named("sgd") + named("adam")), (1, 0, 8));
-    // Ten batches an epoch: its validation is not in the profile.
+    // An epoch has ten batches, and the validation after it is not in the profile.
     assert_eq!(named("conv1+relu1 conv2d_relu"), 8);
     assert!(trace["receptive"]["roof"]["flops"].as_f64().unwrap() > 0.0);
     ok(&args(&plain));
@@ -49,7 +50,7 @@ fn train_writes_the_profile_of_some_steps() {
     assert_eq!(weights(&run), weights(&plain));
 }
 
-/// A run shorter than asked for is profiled as far as it goes, its validation left out.
+/// If the run has fewer steps than requested, the profile has the steps that there are, without the validation.
 #[test]
 fn a_short_run_is_profiled_to_its_end() {
     let folder = tempfile::tempdir().unwrap();
@@ -60,14 +61,14 @@ fn a_short_run_is_profiled_to_its_end() {
     let steps = |file: &str| read(Path::new(file))["receptive"]["layer_table"]["steps"].as_u64().unwrap();
     assert_eq!(steps(&file), 1);
     assert!(said.contains("the run had only 1 of the 20 steps to profile"), "{said}");
-    // Nothing is left to profile, and nothing is written over.
+    // The run is finished, so there is no step to profile and no file is written.
     let output = receptive(&["train", "--resume", &run, "--profile", &path("none.json")]);
     let message = text(&output.stderr);
     assert!(!output.status.success() && message.contains("the run has no steps left"), "{message}");
     assert!(!Path::new(&path("none.json")).exists());
 }
 
-/// The folder of the run is a place for its profile, but none of the run's own files.
+/// The profile may be written into the run's folder, but not over one of the run's own files.
 #[test]
 fn a_profile_may_go_into_the_run_folder() {
     let folder = tempfile::tempdir().unwrap();
@@ -96,7 +97,7 @@ fn a_profile_may_go_into_the_run_folder() {
     assert!(train(&run.join("trace.json")).status.success() && run.join("trace.json").exists());
 }
 
-/// What cannot be written is said before there is a run.
+/// If the profile's file cannot be written, the error comes before the run's folder is created.
 #[test]
 fn a_file_that_cannot_be_written_is_an_error_before_training() {
     let folder = tempfile::tempdir().unwrap();
@@ -116,7 +117,7 @@ fn a_file_that_cannot_be_written_is_an_error_before_training() {
     assert!(error(&["train", "lenet5", "--profile", "x.json", "--profile-steps", "0"]).contains("1..=10000"));
 }
 
-/// Times of a debug build mean nothing.
+/// A debug build refuses, because its times mean nothing.
 #[test]
 #[cfg(debug_assertions)]
 fn a_debug_build_refuses_to_bench_layers() {

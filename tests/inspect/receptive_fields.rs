@@ -12,10 +12,11 @@
 //!   run both are turned around. The gradients of the two runs are combined.
 //!
 //! The test looks at the layers with rows and columns whose field differs from that of the layer before: up to
-//! [`LAYERS`] per network, evenly chosen, and the last. Of each it takes the outputs in the middle and in two opposite
+//! [`LAYERS`] per network, evenly chosen, and the last. In each it tests the outputs in the middle and in two opposite
 //! corners. All gradients must lie in the reported field, cut off at the image's edge. The field must also be the
-//! smallest such rectangle, except after a transposed convolution, whose outputs see different parts of it, and where
-//! the field is the whole image. Images have a size that strides divide, so that some output sees every row and column.
+//! smallest such rectangle. There are two exceptions: after a transposed convolution, because its outputs see different
+//! parts of the field, and where the field is the whole image. The strides divide the size of the images, so that some
+//! output sees every row and column.
 
 use receptive::inspect::{ReceptiveField, receptive_field};
 use receptive::models::{self, MODELS, ModelConfig};
@@ -25,11 +26,12 @@ use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 const GROWTH: f64 = 1.3;
-/// Of a small network all layers are asked, of a large one few.
+/// The number of layers to test: many in a small network, few in a large one.
 const LAYERS: [usize; 2] = [12, 4];
 
-/// Network and image side, in groups that run beside each other; `mlp` and its like have only layers that see all. Most
-/// of the time goes into drawing VGG's fully connected weights, which nobody asks.
+/// Networks and the side of their images, in groups that run in parallel. In `mlp` and similar networks every layer
+/// sees the whole image. Most of the time goes into the random values of VGG's fully connected weights, which are not
+/// used.
 const GROUPS: [&[(&str, usize)]; 5] = [
     &[
         ("softmax", 28),
@@ -95,11 +97,11 @@ fn check(group: &[(&str, usize)], layers: usize) {
         let cpu = Device::cpu().unwrap();
         let network = models::find(name).unwrap();
         let input = [network.input[0], side, side];
-        // U-Net's width is free; one output is enough of any classifier.
+        // U-Net's width can be chosen. For a classifier one class is enough.
         let width = network.width.map(|_| 4);
         let model = network.build(&ModelConfig { width, ..ModelConfig::new(input, 1) }).unwrap();
         model.init(&cpu, DType::F64, 0).unwrap();
-        // One run after the other: the second changes the weights.
+        // The runs come one after the other, because the second changes the weights.
         let growing = Run::new(&*model, name, &cpu, input, true);
         let chosen = choose(&growing.layers, layers);
         assert!(!chosen.is_empty(), "{name}: no layer to look at");
@@ -141,15 +143,15 @@ impl Run {
     }
 }
 
-/// Positive pixels up to 1, the largest in the lower right corner, or in the upper left one.
+/// Positive pixels up to 1. The largest is in the lower right corner if `growing`, else in the upper left corner.
 fn image(h: usize, w: usize, channels: usize, growing: bool) -> Vec<f64> {
     let away = |i: usize, side: usize| if growing { side - 1 - i } else { i } as i32;
     let plane = (0..h * w).map(|i| GROWTH.powi(-away(i / w, h) - away(i % w, w)));
     plane.collect::<Vec<_>>().repeat(channels)
 }
 
-/// Gives a model positive weights that sum to 1 for each output. Kernels fall to the lower right by half with each tap,
-/// or to the upper left.
+/// Gives a model positive weights that sum to 1 for each output. In a kernel each tap is half of the one before it,
+/// towards the lower right if `falling`, else towards the upper left.
 fn fill(model: &dyn Module, falling: bool) {
     let params = model.params();
     let convolves = params.iter().any(|(_, param)| param.dims().len() == 4);
@@ -165,15 +167,15 @@ fn fill(model: &dyn Module, falling: bool) {
             }
             (Role::Weight, &[out, inputs]) if !convolves => vec![1.0 / inputs as f64; out * inputs],
             (Role::Weight, &[n]) if path.ends_with("bias") => vec![0.0; n],
-            // Layers behind convolutions do not run. The factors of norms are 1, running means 0 and variances 1 from
-            // the start.
+            // Linear layers after convolutions do not run. The other values are right from the start: the weights of
+            // norms are 1, the running means 0 and the variances 1.
             _ => continue,
         };
         param.value().unwrap().write(&values).unwrap();
     }
 }
 
-/// Keeps every layer, up to where rows and columns end: what is fully connected behind convolutions is not run.
+/// Keeps every layer up to the last one with rows and columns. Fully connected layers after convolutions are not run.
 struct KeepPlaces {
     image: [usize; 2],
     layers: RefCell<Vec<Layer>>,
@@ -193,7 +195,7 @@ impl Hook for KeepPlaces {
         let field = receptive_field(y, self.image);
         let blurs = match module.kind() {
             "ConvTranspose2d" => true,
-            // To a size that does not divide its input's: at most, everything.
+            // The output size does not divide the input size, so the field is reported as the whole image.
             kind => kind.starts_with("Adaptive") && field.jump == [0, 0],
         };
         let exact = !blurs && layers.last().is_none_or(|layer| layer.exact);
@@ -202,7 +204,7 @@ impl Hook for KeepPlaces {
     }
 }
 
-/// Those with rows and columns, each field once; without any, the first linear layer.
+/// Chooses layers with rows and columns, each receptive field once. If there are none, chooses the first linear layer.
 fn choose(layers: &[Layer], most: usize) -> Vec<usize> {
     let spatial = |i: &usize| layers[*i].y.dims().len() == 4;
     let new = |i: &usize| *i == 0 || layers[*i].field != layers[*i - 1].field;
@@ -219,14 +221,15 @@ fn choose(layers: &[Layer], most: usize) -> Vec<usize> {
 }
 
 impl Run {
-    /// For each place of a layer the rows and columns between the outermost pixels that receive a gradient from it.
+    /// For each tested place of a layer: the rows and columns from the first to the last pixel that receives a
+    /// gradient.
     fn sees(&self, layer: usize) -> Vec<[Range<usize>; 2]> {
         let y = &self.layers[layer].y;
         let (columns, [h, w]) = (y.dims().get(3).copied().unwrap_or(1), [self.x.dims()[2], self.x.dims()[3]]);
         let plane = y.dims().iter().skip(2).product();
         let of_unit = |[row, column]: [usize; 2]| {
             let mut dy = vec![0f64; y.numel()];
-            // Every channel: behind a concatenation each of them sees what its branch saw.
+            // All channels, because after a concatenation each channel sees only what its branch saw.
             dy.iter_mut().skip(row * columns + column).step_by(plane).for_each(|dy| *dy = 1.0);
             self.x.zero_grad();
             y.backward_retain(&Tensor::from_vec(y.device(), dy, y.dims()).unwrap()).unwrap();
@@ -244,7 +247,7 @@ impl Run {
 }
 
 impl Layer {
-    /// The outputs that are asked, by row and column: in the middle, first and last.
+    /// The row and column of the outputs to test: the middle, the first and the last.
     fn units(&self) -> Vec<[usize; 2]> {
         let [rows, columns] = match *self.y.dims() {
             [_, _, rows, columns] => [rows, columns],

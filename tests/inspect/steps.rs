@@ -1,4 +1,4 @@
-//! The terms behind an output add up to what the op says: on the op table's own cases, in f64.
+//! Tests that the terms of an output add up to the op's result, on the op table's own cases, in f64.
 
 use receptive::core::Key;
 use receptive::cpu::{CpuOptions, Simd};
@@ -15,10 +15,10 @@ use receptive::{DType, Device, ErrorKind, Tensor};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-/// Elements compared in a tensor of more.
+/// The most elements that are compared per tensor.
 const SAMPLE: usize = 40;
 
-/// A case that was run forward and, where it can be, backward.
+/// A case that has run forward and, if it has gradients, backward.
 struct Run<'a> {
     case: &'a Case,
     inputs: BTreeMap<String, Tensor>,
@@ -36,7 +36,7 @@ impl Run<'_> {
         Attrs::new("test", &self.case.attrs, &[])
     }
 
-    /// Compares `element(index)`, a result and the size of what was added up to it, with elements of a tensor.
+    /// Compares elements of a tensor with `element(index)`: a result, and the sum of its terms' absolute values.
     #[allow(clippy::neg_cmp_op_on_partial_ord)] // NaN must fail
     fn compare(
         &self,
@@ -75,7 +75,7 @@ fn each(op: &str, check: impl Fn(&Run) -> Result<(), Failure>) {
     assert!(compared.get() > 50, "only {} elements of {op} compared", compared.get());
 }
 
-/// A place in a batch; a single image is the first of one.
+/// An index as a place in a batch. A single image counts as the first of a batch.
 fn in_batch(at: &[usize]) -> [usize; 4] {
     match *at {
         [n, c, i, j] => [n, c, i, j],
@@ -118,7 +118,7 @@ fn convolution() {
     });
 }
 
-/// Row times column is the sum, also block by block, and the tile holds the output.
+/// The blocks add up to the sum of row times column, and the tile contains the output.
 fn check_gemm(steps: &ConvSteps) {
     let gemm = &steps.gemm;
     let [m, k, n] = gemm.sizes;
@@ -130,8 +130,8 @@ fn check_gemm(steps: &ConvSteps) {
     assert!((blocks - steps.sum).abs() <= 1e-12 * size, "{blocks} {}", steps.sum);
 }
 
-/// The tiles of a level cover the output matrix once. 14 rows are a tile of 8 and one of 6, or 6, 6 and 2, or 4, 4, 4, 2; few
-/// rows leave B where it lies.
+/// The tiles cover the output matrix exactly once at each SIMD level. 14 rows are cut into tiles of 8 and 6, or 6, 6
+/// and 2, or 4, 4, 4 and 2. With few rows, B is not packed.
 #[test]
 fn tiles_cover_the_output_once() {
     for simd in [Simd::Portable, Simd::Avx2, Simd::Avx512].into_iter().filter_map(|s| s.supported().ok()) {
@@ -147,7 +147,7 @@ fn tiles_cover_the_output_once() {
                     let tile = gemm.tile.unwrap();
                     let [rows, columns] = tile.cut.tile;
                     assert!(tile.rows.len() <= rows && tile.columns.len() <= columns, "{tile:?}");
-                    // Counted once, at its first element.
+                    // Counts each tile once, at its first element.
                     if (tile.rows.start, tile.columns.start) == (gemm.row, gemm.column) {
                         seen += tile.rows.len() * tile.columns.len();
                     }
@@ -170,7 +170,7 @@ fn transposed_convolution() {
             let steps = conv_transpose_steps(x, weight, bias, &options, in_batch(at))?;
             Ok((steps.result, size(steps.terms.iter().map(|t| t.product)) + steps.bias.unwrap_or(0.0).abs()))
         })?;
-        // Where an input goes is where its gradient comes from.
+        // The gradient of an input comes from the outputs to which the input contributes.
         run.compare("grad.input", |at| {
             let spread = conv_transpose_spread(x, weight, &options, in_batch(at))?;
             let dy = |tap: &SpreadTap| {
@@ -189,7 +189,7 @@ fn transposed_convolution() {
     });
 }
 
-/// One pooling's cases.
+/// Checks all cases of one pooling op.
 fn pooling(op: &str, pooling: impl Fn(&Attrs) -> receptive::Result<Pooling>) {
     each(op, |run| {
         let pooling = pooling(&run.attrs())?;
@@ -216,7 +216,7 @@ fn pools() {
     pooling("adaptive_avg_pool2d", |attrs| Ok(Pooling::AdaptiveAvg(OutputSize::from_attrs(attrs)?)));
 }
 
-/// Of equal values the first wins, row by row; NaN wins over all; in the padding there is nothing to win.
+/// Among equal values the first in row-major order wins. NaN wins over every number. The padding never wins.
 #[test]
 fn winners_follow_the_rule_of_ties() {
     let cpu = Device::cpu().unwrap();

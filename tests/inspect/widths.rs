@@ -1,16 +1,16 @@
-//! Tables fit a narrow window: no line of one is longer than 60 characters.
+//! Tests that tables fit a narrow window: no line of a table is longer than 60 characters.
 
 use super::program::ok;
 use receptive::core::table::WIDTH;
 use receptive::models::MODELS;
 
-/// Checks all lines from the one that begins with `from` on.
+/// Checks all lines from the first that begins with `from`.
 fn check(text: &str, from: &str) {
     let mut lines = text.lines().skip_while(|line| !line.starts_with(from)).peekable();
     assert!(lines.peek().is_some(), "no line begins with `{from}`:\n{text}");
     for line in lines {
         let length = line.chars().count();
-        // A path is not cut: it is there to be copied.
+        // A line with only a path may be longer, because readers copy it.
         let words = line.split_whitespace().count();
         assert!(length <= WIDTH || words == 1, "{length} characters: {line}\nin {text}");
     }
@@ -29,7 +29,7 @@ fn of_every_network_layer_by_layer() {
     for model in MODELS.iter().map(|spec| spec.name) {
         let text = ok(&["summary", model]);
         check(&text, "layer");
-        // Names that were shortened still differ.
+        // Shortened names still differ from each other.
         let table = text.lines().skip_while(|line| !line.starts_with("layer"));
         let names: Vec<&str> =
             table.filter(|line| !line.starts_with(' ')).filter_map(|line| line.split(' ').next()).collect();

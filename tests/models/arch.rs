@@ -1,4 +1,4 @@
-//! Arch files: the same networks from a list of layers, and every way a file can be wrong.
+//! Tests of arch files: the networks built from a list of layers, and the errors that a file can have.
 
 use super::{CIFAR, MNIST, build};
 use receptive::ErrorKind;
@@ -12,7 +12,7 @@ fn names(model: &dyn Module) -> Vec<String> {
     model.params().into_iter().map(|(name, _)| name).collect()
 }
 
-/// A file of these layers, the first on line 3.
+/// The text of an arch file with these layers; the first is on line 3.
 fn file(layers: &[&str]) -> String {
     format!("input = [2, 12, 12]\nlayers = [\n{}\n]\n", layers.join(",\n"))
 }
@@ -29,12 +29,12 @@ fn the_example_is_lenet5_tanh() {
     assert_eq!(describe(&*ours), describe(&*zoo));
     assert_eq!(names(&*ours), names(&*zoo));
     assert_eq!(ours.num_parameters(), 61_706);
-    // The same file for other images: the first FC follows.
+    // For images of another size, the first fully connected layer adapts.
     let cifar = network.build(&ModelConfig::new(CIFAR, 10)).unwrap();
     assert_eq!(summary(&*cifar, "lenet5-tanh", CIFAR).unwrap().layers[8].output, [16 * 6 * 6]);
 }
 
-/// Blocks nest, a repetition is written out, and names are those of the places.
+/// Blocks nest. A repetition counts as if it were written out. A parameter's name is its layer's place.
 #[test]
 fn blocks_are_named_by_their_places() {
     let conv = r#"{ kind = "conv2d", out_channels = 4, kernel_size = 3, padding = "same", bias = false }"#;
@@ -66,7 +66,7 @@ fn blocks_are_named_by_their_places() {
     assert!(error.contains("7 outputs, but 10 are needed"), "{error}");
 }
 
-/// Every kind of layer, with all its keys: the shapes that come out, and the settings as PyTorch prints them.
+/// Every kind of layer with all its keys: checks the output shapes, and the settings as PyTorch prints them.
 #[test]
 fn every_kind_takes_its_keys() {
     let kinds: &[(&str, &[usize], &str)] = &[
@@ -162,7 +162,7 @@ fn every_kind_takes_its_keys() {
     }
 }
 
-/// Each names the file, the line and what would be right.
+/// Each error names the file and the line, and says what would be right.
 #[test]
 fn what_is_wrong_is_named_with_its_line() {
     let relu = r#"{ kind = "relu" }"#;

@@ -1,4 +1,4 @@
-//! Arch files and raw outputs on the command line.
+//! Tests of arch files and raw outputs on the command line.
 
 use super::program::{error, ok, receptive, text};
 use super::{MNIST, build};
@@ -16,14 +16,14 @@ fn summary_reads_an_arch_file_and_follows_another_image() {
         let summary: serde_json::Value = serde_json::from_str(&output).unwrap();
         assert_eq!(summary["parameters"], parameters, "{input}");
     }
-    // The layers up to the failing one are on stdout.
+    // The layers before the failing one are on stdout.
     let output = receptive(&["summary", "--arch", ARCH, "--input", "1x8x8"]);
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("lenet5_tanh.toml:22: layers.4 (conv2d)"), "{error}");
 }
 
-/// Files that are no arch file at all.
+/// Files that are not arch files at all.
 #[test]
 fn bad_arch_files_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
@@ -44,7 +44,7 @@ fn bad_arch_files_are_refused_by_name() {
     }
 }
 
-/// `predict --tensor` writes exactly what the network gives, and names what is wrong with its input.
+/// `predict --tensor` writes exactly the network's output. For a wrong input, the error says what is wrong.
 #[test]
 fn predict_writes_raw_outputs() {
     let cpu = Device::cpu().unwrap();

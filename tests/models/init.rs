@@ -1,10 +1,10 @@
-//! How weights begin, and which of them are trained.
+//! Tests of the initial weights, and of frozen weights.
 
 use super::{MNIST, build};
 use receptive::nn::{Ctx, Module, ModuleExt, Scheme};
 use receptive::{DType, Device, Key, Tensor};
 
-/// Xavier fills its whole range and leaves the biases to the layers' own rule, as the notebooks do.
+/// Xavier's weights use their whole range. As in the notebooks, biases keep the layers' default initialisation.
 #[test]
 fn xavier_is_for_weights_alone() {
     let cpu = Device::cpu().unwrap();
@@ -22,7 +22,7 @@ fn xavier_is_for_weights_alone() {
     }
 }
 
-/// Glorot draws a bias within the bound of its own layer's weight.
+/// With Glorot, a bias has the same bound as the weight of its layer.
 #[test]
 fn glorot_is_for_biases_too() {
     let net = build("mlp", MNIST);
@@ -35,7 +35,7 @@ fn glorot_is_for_biases_too() {
     }
 }
 
-/// A frozen parameter receives no gradient and is not handed to the optimiser; unfrozen, both again.
+/// A frozen parameter gets no gradient and is not passed to the optimiser. After unfreezing it gets both again.
 #[test]
 fn frozen_parameters_are_left_alone() {
     let cpu = Device::cpu().unwrap();

@@ -1,4 +1,4 @@
-//! The zoo against the notebooks, and arch files against the zoo.
+//! Compares the zoo with the notebooks, and arch files with the zoo.
 
 mod arch;
 #[cfg(feature = "cli")]

@@ -1,10 +1,10 @@
-//! The names in `state_dict`: a PyTorch `state_dict` of the same network loads as it is.
+//! Tests of the names in `state_dict`: a PyTorch `state_dict` of the same network loads without changes.
 
 use super::build;
 use receptive::models;
 use receptive::nn::{ModuleExt, Role};
 
-/// Layers with `weight` and `bias` in their order; `a.0,2` is `a.0 a.2`, and a layer marked `!` has no bias.
+/// The layers with `weight` and `bias`, in order. `a.0,2` stands for `a.0 a.2`; a layer marked `!` has no bias.
 const LAYERS: &[(&str, &str)] = &[
     ("softmax", "linear"),
     ("mlp2", "linear1 linear2"),
@@ -44,7 +44,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("tv-vgg19", "features.0,2,5,7,10,12,14,16,19,21,23,25,28,30,32,34 classifier.0,3,6"),
 ];
 
-/// The trained parameters of a row of [`LAYERS`].
+/// The names of the trained parameters in a row of [`LAYERS`].
 fn expand(layers: &str) -> Vec<String> {
     let mut names = Vec::new();
     for word in layers.split_whitespace() {
@@ -76,7 +76,7 @@ fn layers_are_named_as_in_the_notebooks() {
     }
 }
 
-/// torchvision's: the first and the last of each kind of layer, and how many there are in all.
+/// torchvision's names: the first and the last of each kind of layer, and the number of all names.
 #[test]
 fn residual_and_inception_networks_are_named_as_in_torchvision() {
     let cases: &[(&str, usize, &[&str])] = &[

@@ -1,4 +1,4 @@
-//! Frozen layers and foreign names, in all code that reads them again.
+//! Tests of frozen layers and of files with prefixed names, in every command that reads them.
 
 use super::program::{ok, receptive, text};
 use receptive::io::TensorFile;
@@ -18,7 +18,7 @@ impl Callback for StopAt {
     }
 }
 
-/// Two epochs of four steps, the first convolution and its norm kept.
+/// Two epochs of four steps. The first convolution and its batch norm are frozen.
 fn frozen() -> RunConfig {
     RunConfig {
         epochs: 2,
@@ -31,7 +31,7 @@ fn frozen() -> RunConfig {
     }
 }
 
-/// Trains in a folder from where it is, at most to this step.
+/// Starts or resumes the training in a folder, at most up to step `to`. Returns true if it finished.
 fn go(folder: &RunDir, config: RunConfig, to: u64) -> bool {
     train(folder, config, Arc::default(), vec![Box::new(StopAt(to))], &|_| {}).unwrap().outcome.finished
 }
@@ -40,7 +40,7 @@ fn bytes(run: &Path, file: &str) -> Vec<u8> {
     fs::read(run.join(file)).unwrap()
 }
 
-/// Weights, running statistics and the optimiser's memory of a run with frozen layers go on where they were.
+/// A resumed run with frozen layers continues with the same weights, running statistics and optimiser state.
 #[test]
 fn a_run_with_frozen_layers_is_resumed_bit_for_bit() {
     let place = tempfile::tempdir().unwrap();
@@ -49,7 +49,7 @@ fn a_run_with_frozen_layers_is_resumed_bit_for_bit() {
     for stop in [3, 6] {
         let _ = fs::remove_dir_all(&part);
         assert!(!go(&RunDir::create(&part, &frozen()).unwrap(), frozen(), stop));
-        // It goes on from there, and not from its beginning.
+        // There is a checkpoint, so the run continues from it and does not start again.
         assert!(part.join("checkpoint.safetensors").exists());
         let (folder, config) = RunDir::open(&part).unwrap();
         assert_eq!(config, frozen());
@@ -67,7 +67,7 @@ fn a_run_with_frozen_layers_is_resumed_bit_for_bit() {
     }
 }
 
-/// Settings of a version that froze weights alone: read as they were, and the run goes on as it began.
+/// Settings of an older version, which froze only weights, are read with their old meaning, and the run can continue.
 #[test]
 fn old_settings_with_freeze_are_read() {
     let place = tempfile::tempdir().unwrap();
@@ -92,7 +92,7 @@ fn old_settings_with_freeze_are_read() {
     assert!(go(&folder, config, u64::MAX));
 }
 
-/// A file whose names have a prefix answers as the same file without it, everywhere.
+/// A file whose names have a prefix gives the same answers as the file without it, in every command.
 #[test]
 fn weights_with_a_prefix_are_read_by_every_command() {
     let place = tempfile::tempdir().unwrap();
@@ -116,7 +116,7 @@ fn weights_with_a_prefix_are_read_by_every_command() {
                 let stderr = text(&output.stderr);
                 assert!(output.status.success(), "{command} {prefix}: {stderr}");
                 let mut json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-                // What it measures in seconds, and what the file is called, differs.
+                // Times and the file's name differ, so only these fields are compared.
                 if command == "inspect" {
                     json = ["prediction", "attribution", "judged", "image"]
                         .map(|field| json[field].take())

@@ -1,4 +1,4 @@
-//! Parameter counts, shapes, and the names in `state_dict`.
+//! Tests of the zoo's parameter counts, shapes and receptive fields.
 
 use super::{CIFAR, MNIST, build};
 use receptive::inspect::summary;
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const GREY: [usize; 3] = [1, 224, 224];
 const RGB: [usize; 3] = [3, 224, 224];
 
-/// The counts the notebooks print. A wrong padding or a missing bias shows here first.
+/// The parameter counts that the notebooks print. They reveal a wrong padding or a missing bias.
 const COUNTS: &[(&str, [usize; 3], usize)] = &[
     ("softmax", MNIST, 7_850),
     ("mlp2", MNIST, 39_760),
@@ -30,7 +30,7 @@ const COUNTS: &[(&str, [usize; 3], usize)] = &[
     ("resnet9", CIFAR, 6_573_120),
     ("resnet18", GREY, 11_178_378),
     ("googlenet", [1, 96, 96], 5_977_530),
-    // Another first convolution: 64 filters of 7x7 see two channels more.
+    // With two more input channels, each of the 64 filters of 7x7 in the first convolution has 2 * 49 more weights.
     ("googlenet", RGB, 5_977_530 + 64 * 2 * 49),
     ("unet", [3, 128, 128], 31_031_745),
     ("unet-resnet34", [3, 128, 128], UNET_RESNET34),
@@ -49,7 +49,8 @@ const COUNTS: &[(&str, [usize; 3], usize)] = &[
 
 const RESNET34: usize = 21_797_672;
 
-/// The encoder without its classifier, four steps up, a fifth to the image's size, and the last 1x1 convolution.
+/// ResNet-34 without its classifier, four upsampling steps, a fifth one to the image's size, and the last 1x1
+/// convolution.
 const UNET_RESNET34: usize = {
     const fn conv(from: usize, to: usize, kernel: usize) -> usize {
         to * (from * kernel * kernel + 1)
@@ -74,7 +75,7 @@ fn parameter_counts_are_the_notebooks() {
 
 type Stages = &'static [(&'static str, &'static [usize])];
 
-/// Image size after the stages, and the features the first FC takes.
+/// The output shapes of some layers, and the input features of the first fully connected layer.
 const STAGES: &[(&str, [usize; 3], Stages)] = &[
     (
         "lenet5",
@@ -181,8 +182,8 @@ fn shapes_after_each_stage_are_the_notebooks() {
     }
 }
 
-/// Every network follows the number of classes, and is run by shape through all its layers: every layer reports where it
-/// is, every parameter belongs to a layer, and no two layers have one name.
+/// Runs every network on shapes, for two numbers of classes. The output has this number of classes, every parameter
+/// belongs to a layer, and no two layers have the same name.
 #[test]
 fn every_network_runs_and_shows_all_its_layers() {
     for spec in MODELS {
@@ -200,7 +201,7 @@ fn every_network_runs_and_shows_all_its_layers() {
     }
 }
 
-/// Sizes a network was not made for: a batch goes in, log-probabilities of its classes, or logits, come out.
+/// Small networks accept images of any size and any number of classes. They return log-probabilities or logits.
 #[test]
 fn small_networks_take_any_size() {
     let cpu = Device::cpu().unwrap();
@@ -220,7 +221,7 @@ fn small_networks_take_any_size() {
     }
 }
 
-/// An image that vanishes in the convolutions is refused where the network is described.
+/// If an image is too small for the convolutions, building the network fails.
 #[test]
 fn images_too_small_are_refused() {
     for name in ["lenet5", "lenet5-tanh", "minivgg", "alexnet", "vgg11-small"] {
@@ -230,14 +231,15 @@ fn images_too_small_are_refused() {
     }
 }
 
-/// What goes down by halves must come up to the same size; the width is the first stage's channels.
+/// U-Nets halve the image several times and double it again, so its size must be a multiple. The width sets the number
+/// of channels of the first stage.
 #[test]
 fn unets_name_the_multiple_and_take_a_width() {
     for (name, multiple) in [("unet", 16), ("unet-resnet34", 32)] {
         let network = models::find(name).unwrap();
         let error = network.build(&ModelConfig::new([3, 100, 128], 1)).err().unwrap().to_string();
         assert!(error.contains("128x100") && error.contains(&format!("multiples of {multiple}")), "{error}");
-        // The same where only the image is wrong, not what the network was built for.
+        // The same error comes if the network was built for another size and only the image is wrong.
         let model = network.build(&ModelConfig::new([3, 128, 128], 1)).unwrap();
         let stopped = summary(&*model, name, [3, 128, 90]).unwrap_err();
         assert!(stopped.error.to_string().contains(&format!("multiples of {multiple}")), "{}", stopped.error);
@@ -249,7 +251,8 @@ fn unets_name_the_multiple_and_take_a_width() {
     assert!(models::find("resnet18").unwrap().build(&narrow).is_err());
 }
 
-/// Branches that meet see the union: 1 + (2 + 2) from two 3x3 convolutions of a block, and what the stem sees.
+/// Where branches join, the receptive field is the union of theirs. In `resnet-cifar` the stem sees 3 pixels, and each
+/// of two blocks adds 2 + 2 with its two 3x3 convolutions.
 #[test]
 fn fields_grow_through_residuals_and_concatenations() {
     let field = |name: &str, input: [usize; 3], path: &str| {
@@ -257,7 +260,7 @@ fn fields_grow_through_residuals_and_concatenations() {
         summary.layers.iter().find(|layer| layer.path == path).unwrap().receptive_field
     };
     assert_eq!(field("resnet-cifar", CIFAR, "layer1.1.relu"), [11, 11].into());
-    // After the stem 27 pixels at steps of 8; the widest branch, 5x5, adds 4 steps; the pooling that follows 2.
+    // After the stem the field has 27 pixels and the jump is 8. The widest branch of the next block, 5x5, adds 4 jumps.
     assert_eq!(field("googlenet", [1, 96, 96], "1.4"), [27, 27].into());
     assert_eq!(field("googlenet", [1, 96, 96], "2.1.p1_1"), [27 + 4 * 8, 27 + 4 * 8].into());
 }
