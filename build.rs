@@ -9,7 +9,7 @@
 //! nvcc is `$NVCC`, else the first one in `$CUDA_HOME`, `$CUDA_PATH`, `$PATH` and `/usr/local/cuda`.
 //! `RECEPTIVE_KERNELS=nvcc|prebuilt` chooses by hand. `RECEPTIVE_UPDATE_PREBUILT=1` also writes `kernels/prebuilt`.
 //!
-//! Each prebuilt file contains the hash of its sources. If a kernel was edited since, the build fails, instead of
+//! Each prebuilt file contains the hash of its sources. If a kernel has changed since then, the build fails, instead of
 //! giving wrong results later.
 
 #[path = "build/declarations.rs"]

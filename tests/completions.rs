@@ -1,11 +1,12 @@
-//! What shells are told of the program, and its manual pages.
+//! Tests of the shell completions and the manual pages.
 #![cfg(feature = "cli")]
 
 mod program;
 
 use program::{error, ok};
 
-/// Every shell's script knows the commands, the flags and the names that only the library knows.
+/// The script of every shell knows the commands and flags. Where clap supports it, it also knows names from the
+/// library.
 #[test]
 fn completions_offer_commands_flags_and_names() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
@@ -13,13 +14,13 @@ fn completions_offer_commands_flags_and_names() {
         for word in ["reproduce", "max-steps"] {
             assert!(script.contains(word), "{shell} does not know {word}");
         }
-        // What clap's scripts complete: values of flags in three shells, of arguments without a flag in two.
+        // clap's scripts complete values of flags in three shells, and arguments without a flag in two.
         let by_flag = [["lenet5-tanh", "lenet5-bn"], ["mnist", "fashion-mnist"]];
         let by_place = [["conv2d_relu", "conv_transpose2d"], ["M10", "M11"]];
         let by_flag = by_flag.map(|words| (words, &["bash", "zsh", "fish"][..]));
         let by_place = by_place.map(|words| (words, &["bash", "zsh"][..]));
         for ([before, word], shells) in [by_flag, by_place].concat() {
-            // As values: the help text, which has commas, does not count.
+            // Looks for the names as values to complete. The help text has them too, but with commas.
             let known =
                 [format!("{before} {word}"), format!("\n{word}\\t")].map(|text| script.contains(&text));
             assert!(known[0] || known[1] || !shells.contains(&shell), "{shell} does not know {word}");
@@ -29,7 +30,7 @@ fn completions_offer_commands_flags_and_names() {
     assert!(unknown.contains("zsh") && unknown.contains("'bash'"), "{unknown}");
 }
 
-/// What bash offers after some words, the last of them not yet complete.
+/// The completions that bash offers for these words. The last word is not complete.
 #[cfg(unix)]
 fn offered(words: &[&str]) -> Vec<String> {
     let all = words.join(" ");

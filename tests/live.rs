@@ -1,4 +1,4 @@
-//! The live page as its clients see it: a real run, followed over raw sockets by good and bad clients.
+//! Tests of the live page: good and bad clients connect to a real run over raw sockets.
 #![cfg(feature = "cli")]
 
 mod program;
@@ -16,7 +16,7 @@ const RECEPTIVE: &str = env!("CARGO_BIN_EXE_receptive");
 /// The time after which a test gives up.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A run with its page.
+/// A training run that serves its page.
 struct Run {
     process: Child,
     port: u16,
@@ -26,7 +26,7 @@ struct Run {
 }
 
 impl Run {
-    /// Starts `receptive train MODEL --data sample --live` with more arguments and waits for the page's address.
+    /// Starts `receptive train MODEL --data sample --live` with `more` arguments and waits for the page's address.
     fn start(model: &str, more: &[&str]) -> Run {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("run");
@@ -64,7 +64,7 @@ impl Run {
     /// Sends some bytes and returns the whole answer.
     fn raw(&self, request: &[u8]) -> String {
         let mut stream = self.connect();
-        // A server that has seen enough may have closed already.
+        // The server may close the connection before it has read everything.
         let _ = stream.write_all(request).and_then(|()| stream.shutdown(Shutdown::Write));
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
@@ -96,7 +96,7 @@ impl Run {
         Events { lines: BufReader::new(stream), head: String::new() }
     }
 
-    /// Waits for the end: the exit code and what was said on stderr.
+    /// Waits until the run ends; returns its exit code and the text of stderr.
     fn end(mut self) -> (i32, String) {
         until("the run ends", || self.process.try_wait().unwrap().is_some());
         let mut said = String::new();
@@ -132,7 +132,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A client that follows.
+/// A client that follows the run's events.
 struct Events {
     lines: BufReader<TcpStream>,
     head: String,
@@ -157,7 +157,7 @@ impl Events {
         }
     }
 
-    /// The next event of this name that `is` what is waited for.
+    /// The next event of this name for which `is` returns true.
     fn until(&mut self, event: &str, is: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();
         while let Some((name, value)) = self.next() {
@@ -219,17 +219,17 @@ fn a_run_is_followed_paused_resumed_and_stopped() {
     assert!(states.last() == Some(&"stopped".into()) && !states.contains(&"finishing".into()), "{states:?}");
     let place = tempfile::tempdir().unwrap();
     let kept = place.path().join("run");
-    // The run's own folder goes with it.
+    // Moves the run's folder: dropping `run` deletes the place where it was.
     std::fs::rename(&run.folder, &kept).unwrap();
     let (code, said) = run.end();
-    // It was asked for: no error.
+    // A stop that was requested is no error.
     assert!(code == 0 && said.contains("\nstopped; go on with: receptive train --resume"), "{code} {said}");
 
     let resumed =
         Run::spawn(&["train", "--resume", kept.to_str().unwrap(), "--live", "0"], kept.clone(), place);
     let mut events = resumed.follow();
     assert!(events.step() > paused, "it goes on where it was stopped");
-    // A pause does not stand in the way of Ctrl-C.
+    // Ctrl-C also works while the run is paused.
     resumed.post("pause");
     events.state("paused");
     resumed.interrupt();
@@ -238,10 +238,10 @@ fn a_run_is_followed_paused_resumed_and_stopped() {
     assert!(code == 130 && said.matches("paused on the page").count() == 1, "{code} {said}");
 }
 
-/// A stop from the page is none of the two Ctrl-C that end a run without saving it.
+/// A second Ctrl-C ends a run without saving. A stop from the page does not count as the first one.
 #[test]
 fn ctrl_c_after_a_stop_from_the_page_still_saves() {
-    // Steps so long that both are asked for within one.
+    // The steps are so long that both requests come within one step.
     let run = Run::start("resnet9", &["--epochs", "50", "--batch-size", "64"]);
     run.follow().state("running");
     run.post("stop");
@@ -357,7 +357,7 @@ fn a_crowd_does_not_disturb_the_run() {
         let_in.len()
     );
     drop(more);
-    // Some leave in the middle of it.
+    // Some clients leave during the training.
     crowd.truncate(150);
     crowd[0].until("progress", |progress| progress["epoch"].as_u64() >= Some(9));
     let after = run.memory();
@@ -370,7 +370,7 @@ fn a_crowd_does_not_disturb_the_run() {
     assert!(code == 0 && !said.contains("panicked"), "{code} {said}");
 }
 
-/// Connections must not use up the files that the run may open: its next checkpoint would be the end of it.
+/// Connections must not use all file descriptors of the process. Otherwise the run would fail at its next checkpoint.
 #[test]
 #[cfg(unix)]
 fn strangers_leave_files_to_the_run() {
@@ -394,7 +394,7 @@ fn strangers_leave_files_to_the_run() {
     assert!(code == 0 && said.contains("stopped; go on with"), "{code} {said}");
 }
 
-/// Batch norm's statistics, dropped units and shuffled images are the same, watched or not.
+/// The live page does not change a run: the weights have the same bits with and without it.
 #[test]
 fn a_watched_run_gives_the_same_bits() {
     let place = tempfile::tempdir().unwrap();
@@ -416,7 +416,8 @@ fn a_watched_run_gives_the_same_bits() {
     assert_eq!(run.end().0, 0);
 }
 
-/// What the page asks of the network would stand in the profile beside the training.
+/// The page runs the network too. These ops would appear in the profile, so `--profile` and `--live` exclude each
+/// other.
 #[test]
 fn a_profiled_run_has_no_page() {
     let message = error(&["train", "mlp2", "--data", "sample", "--profile", "profile.json", "--live"]);

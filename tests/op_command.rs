@@ -1,4 +1,4 @@
-//! `receptive op` as scripts use it: a safetensors file in, outputs and gradients out.
+//! Tests of `receptive op` as in a script: it reads a safetensors file and writes outputs and gradients.
 #![cfg(feature = "cli")]
 
 use receptive::io::TensorFile;
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-/// A tensor of a file: name, values, shape.
+/// A tensor in a file: name, values, shape.
 type Entry = (&'static str, &'static [f64], &'static [usize]);
 
 const IMAGE: Entry = ("input", &[1., 2., 3., 4., 5., 6., 7., 8., 9.], &[1, 1, 3, 3]);
@@ -43,7 +43,7 @@ impl Files {
         program.args(attrs.iter().flat_map(|attr| ["--attr", attr])).output().unwrap()
     }
 
-    /// What the op writes.
+    /// Runs an op that must succeed; returns the tensors that it writes.
     fn results(&self, name: &str, attrs: &[&str]) -> BTreeMap<String, Tensor> {
         let output = self.op(name, attrs);
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
@@ -51,7 +51,7 @@ impl Files {
         TensorFile::read(&self.at("out"), &self.device).unwrap().tensors
     }
 
-    /// The op fails with a message that says `text`, and writes nothing.
+    /// Runs an op that must fail with a message that contains `text`, and must write no file.
     fn refused(&self, name: &str, attrs: &[&str], text: &str) {
         let output = self.op(name, attrs);
         let message = String::from_utf8(output.stderr).unwrap();

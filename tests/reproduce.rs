@@ -1,4 +1,4 @@
-//! The notebooks' experiments: the table is sound, and a row runs, stops, goes on and is compared.
+//! Tests of the notebooks' experiments: the table is consistent, and a row can run, stop, continue and be compared.
 
 #[path = "data/files.rs"]
 mod files;
@@ -24,7 +24,7 @@ fn the_table_is_sound() {
         for figure in row.figures {
             let second = figure.measure == Measure::BestOfSecond;
             assert!(!second || row.then_epochs.is_some(), "{id}: there is no second run to measure");
-            // Better than chance, and no better than can be.
+            // Better than chance, and below 100 %.
             assert!(figure.published.iter().all(|percent| (20.0..100.0).contains(percent)), "{id}");
         }
         assert!(row.seconds.iter().all(|seconds| (10.0..10_000.0).contains(seconds)), "{id}");
@@ -32,7 +32,7 @@ fn the_table_is_sound() {
     }
 }
 
-/// The settings can train, and the network takes the images of its set as they are prepared.
+/// The settings of every row are valid, and the network accepts the prepared images of its data set.
 #[test]
 fn every_experiment_can_be_built() {
     for row in EXPERIMENTS {
@@ -56,7 +56,7 @@ fn every_experiment_can_be_built() {
     }
 }
 
-/// A folder with an MNIST of 400 + 400 images.
+/// A folder with a small MNIST: 400 training and 400 test images.
 fn small_mnist() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     files::write_set(&folder.path().join("mnist"), 400, 28, |name| (name.to_owned(), false));
@@ -93,7 +93,7 @@ fn run_to(row: &Experiment, options: &Options, step: u64) -> receptive::Result<R
 
 const NEVER: u64 = u64::MAX;
 
-/// Stopped in its first run, then in its second, it gives the figures of one that nobody stopped.
+/// An experiment that is stopped in its first run and then in its second gives the same figures as an undisturbed one.
 #[test]
 fn a_stopped_experiment_goes_on_to_the_same_figures() {
     let (data, outs) = (small_mnist(), [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()]);
@@ -108,21 +108,21 @@ fn a_stopped_experiment_goes_on_to_the_same_figures() {
     let refused = run_to(row, &other, NEVER).unwrap_err().to_string();
     let expected = ["other settings: data_dir was ", "`Options.out`"];
     assert!(expected.iter().all(|part| refused.contains(part)), "{refused}");
-    // One process at a time has the experiment's folder.
+    // Only one process at a time can use the experiment's folder.
     let held = std::fs::File::open(&folder).unwrap();
     held.lock().unwrap();
     let refused = run_to(row, &parts, NEVER).unwrap_err().to_string();
     assert!(refused.contains("another process is running this experiment"), "{refused}");
     drop(held);
 
-    // 7 steps in the first run: its 20th is in the second.
+    // The first run has 7 steps, so the 20th step is in the second run.
     let Stopped(second) = run_to(row, &parts, 20).unwrap().unwrap_err();
     assert_eq!(second, folder.join("second"));
     assert!(!folder.join("result.json").exists());
     let resumed = run_to(row, &parts, NEVER).unwrap().unwrap();
     assert_eq!(resumed.figures, undisturbed.figures);
 
-    // What is measured is read, not run: the runs could be gone.
+    // Figures that were measured are read from the result file. The runs are not needed any more.
     std::fs::remove_dir_all(folder.join("first")).unwrap();
     std::fs::remove_dir_all(folder.join("second")).unwrap();
     assert_eq!(run_to(row, &parts, NEVER).unwrap().unwrap(), resumed);
@@ -148,7 +148,7 @@ mod command {
         report["rows"].as_array().unwrap().clone()
     }
 
-    /// What differed from the notebook is said, and no speed is claimed for a part.
+    /// The table names the settings that differ from the notebook. For a part of an experiment it gives no speed-up.
     #[test]
     fn a_part_of_an_experiment_says_so() {
         let (data, out) = (small_mnist(), tempfile::tempdir().unwrap());
@@ -169,7 +169,7 @@ mod command {
             row["lowest"].as_f64() <= row["mean"].as_f64() && row["mean"].as_f64() <= row["highest"].as_f64()
         );
 
-        // The Markdown holds what the list shows.
+        // The Markdown has the same figures as the list.
         let markdown = std::fs::read_to_string(out.path().join("results.md")).unwrap();
         let text = receptive(&["--list", "--out", folder]);
         let text = String::from_utf8(text.stdout).unwrap();
@@ -189,7 +189,7 @@ mod command {
         assert_eq!(measured, [row]);
     }
 
-    /// What a shell's user reads: every row is another, in a narrow window too.
+    /// In the printed list, all rows differ and no line is longer than 60 characters.
     #[test]
     fn the_list_tells_rows_apart_in_60_columns() {
         let out = tempfile::tempdir().unwrap();
@@ -237,14 +237,15 @@ mod command {
         RunConfig::from_toml(text, "what --show prints").unwrap()
     }
 
-    /// Success, and stdout.
+    /// Runs a command that must succeed; returns stdout.
     fn said(args: &[&str]) -> String {
         let output = Command::new(env!("CARGO_BIN_EXE_receptive")).args(args).output().unwrap();
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The folders that are printed, and the experiment's own, which stands for its last run.
+    /// The printed run folders work with `eval`, `predict` and `inspect`. So does the experiment's folder, which stands
+    /// for its last run.
     #[test]
     fn its_runs_can_be_evaluated_asked_and_looked_into() {
         let (data, out) = (small_mnist(), tempfile::tempdir().unwrap());
@@ -289,7 +290,7 @@ mod command {
         );
     }
 
-    /// One runs it; the other says so, or reads what it gave.
+    /// If two processes run one experiment, the second reports the first or reads its result.
     #[test]
     fn two_at_once_do_not_mix() {
         let (data, out) = (small_mnist(), tempfile::tempdir().unwrap());
@@ -345,7 +346,7 @@ mod command {
             assert!(!output.status.success() && output.stdout.is_empty(), "{args:?}: {message}");
             assert!(message.contains(expected) && !message.contains("panicked"), "{args:?}: {message}");
         }
-        // A run that never began leaves no folder whose settings the next one would have to have.
+        // A run that never began leaves no folder. Otherwise the next run would need the same settings.
         assert_eq!(out.path().read_dir().unwrap().count(), 0);
     }
 }

@@ -1,4 +1,5 @@
-//! A run answers from its own folder, whatever becomes of the data it learnt from, and notices when they change.
+//! Tests that a run needs only its own folder to predict, even if its data are changed or gone, and that it notices
+//! when the data change.
 #![cfg(feature = "cli")]
 
 mod program;
@@ -7,7 +8,7 @@ use program::{error, ok, text};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// A picture of 8 x 8 pixels about this colour. `variant` tells pictures apart.
+/// Writes a picture of 8 x 8 pixels near this colour. Different `variant`s give different pictures.
 fn write_png(path: &Path, colour: [u8; 3], variant: u8) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut encoder = png::Encoder::new(File::create(path).unwrap(), 8, 8);
@@ -23,7 +24,7 @@ fn write_png(path: &Path, colour: [u8; 3], variant: u8) {
 const CAT: [u8; 3] = [200, 30, 30];
 const DOG: [u8; 3] = [30, 200, 30];
 
-/// A set of two classes, and runs on it.
+/// A folder with a data set of two classes, and with the runs trained on it.
 struct Set(tempfile::TempDir);
 
 impl Set {
@@ -70,7 +71,7 @@ impl Set {
     }
 }
 
-/// The same answer with the set as it was, changed, and gone; by every normalisation.
+/// With every normalisation, a run gives the same answer with its original data, with changed data, and without data.
 #[test]
 fn a_run_answers_without_its_data() {
     for normalize in ["off", "on", "half", "pixels"] {
@@ -90,7 +91,7 @@ fn a_run_answers_without_its_data() {
     }
 }
 
-/// Numbers measured on the training images are those of training, also where the images changed since.
+/// Evaluation uses the mean and std that were measured at training, even if the training images have changed since.
 #[test]
 fn evaluation_normalises_as_training_did() {
     for normalize in ["on", "pixels"] {
@@ -132,7 +133,7 @@ fn other_classes_are_refused_with_both_lists() {
 fn resuming_on_changed_data_is_refused_until_it_is_accepted() {
     let set = Set::new();
     let run = set.train("run", &["--max-steps", "1"]);
-    // Not finished: as after a kill.
+    // Makes the run unfinished, as after a kill.
     let fresh = || {
         let config = fs::read_to_string(Path::new(&run).join("config.toml")).unwrap();
         fs::write(Path::new(&run).join("config.toml"), config.replace("max_steps = 1\n", "max_steps = 3\n"))
@@ -158,7 +159,7 @@ fn resuming_on_changed_data_is_refused_until_it_is_accepted() {
     refused("train, cat: 3 images now, 4 before; train, dog: 5 images now, 4 before");
     let accepted = ["train", "--resume", &run, "--accept-changed-data"];
     ok(&accepted);
-    // From then on they are the run's data.
+    // From then on the changed data are the run's data.
     ok(&resume);
     fresh();
     set.rename("pets/train/dog/3b.png", "pets/train/cat/3.png");
@@ -169,7 +170,7 @@ fn resuming_on_changed_data_is_refused_until_it_is_accepted() {
     assert!(error(&accepted).contains("its classes differ from those"));
 }
 
-/// Before there was a record, a run took everything from its data set; it still does.
+/// Runs of older versions have no record of their data. They still work, with their data set.
 #[test]
 fn a_run_without_a_record_is_read_as_before() {
     let set = Set::new();
@@ -212,7 +213,7 @@ fn a_damaged_record_is_an_error_that_names_it() {
     }
 }
 
-/// Label 3 is label 3, whether or not somebody wrote down what it is called.
+/// A run whose classes have names can be evaluated on a set whose classes have only numbers.
 #[test]
 fn numbered_classes_go_with_named_ones() {
     let set = Set::new();
@@ -234,7 +235,7 @@ fn numbered_classes_go_with_named_ones() {
     assert_eq!(numbers(&named), numbers(&numbered));
 }
 
-/// A folder by another name for validation; pictures of one size need no --resize.
+/// Pictures that all have one size need no --resize. The folder for validation may be called `valid`.
 #[test]
 fn pictures_of_one_size_need_no_resize() {
     let set = Set::new();
@@ -243,25 +244,26 @@ fn pictures_of_one_size_need_no_resize() {
     let train = ["train", "softmax", "--data", &data, "--out", &run, "--epochs", "1", "--batch-size", "4"];
     ok(&[&train[..], &["--threads", "1", "--health", "0"]].concat());
     assert!(set.predict(&run).contains("probabilities"));
-    // A picture of another size is stretched to that of training, also without the data.
+    // A picture of another size is resized to the training size, even if the data are gone.
     fs::remove_dir_all(set.at("pets")).unwrap();
     set.predict(&run);
 }
 
-/// A picture that turns out to be damaged when the run is tested costs nothing: mended, the run is completed.
+/// If the test at the end of a run finds a damaged picture, no training is lost: after a repair the run can be
+/// completed.
 #[test]
 fn a_damaged_test_picture_leaves_a_run_to_complete() {
     let set = Set::new();
     let picture = set.at("pets/test/cat/0.png");
     write_png(&picture, CAT, 0);
     let whole = fs::read(&picture).unwrap();
-    // Its header is whole, its pixels are not.
+    // The header is complete, but pixels are missing.
     fs::write(&picture, &whole[..60]).unwrap();
     let (data, run) = (set.path("pets"), set.path("run"));
     let train = ["train", "softmax", "--data", &data, "--out", &run, "--epochs", "1", "--batch-size", "4"];
     let message = error_after_output(&[&train[..], &["--threads", "1", "--health", "0"]].concat());
     assert!(message.contains("test/cat/0.png") && message.contains("--resume"), "{message}");
-    // The data changed, by the picture that was mended.
+    // The repaired picture counts as changed data.
     fs::write(&picture, &whole).unwrap();
     let resumed = ok(&["train", "--resume", &run, "--accept-changed-data"]);
     assert!(resumed.contains("test"), "{resumed}");
@@ -270,9 +272,9 @@ fn a_damaged_test_picture_leaves_a_run_to_complete() {
     }
     let lines = fs::read_to_string(Path::new(&run).join("metrics.jsonl")).unwrap();
     assert_eq!(lines.matches("\"done\"").count(), 1, "{lines}");
-    // From now on there is nothing left to do.
+    // Now the run is finished.
     assert!(ok(&["train", "--resume", &run]).contains("is finished"));
-    // A header that is damaged is told before the first epoch.
+    // A damaged header is reported before the first epoch.
     fs::write(&picture, &whole[..20]).unwrap();
     let again = set.path("again");
     let message =
@@ -280,14 +282,14 @@ fn a_damaged_test_picture_leaves_a_run_to_complete() {
     assert!(message.contains("test/cat/0.png") && !Path::new(&again).exists(), "{message}");
 }
 
-/// Failure, whatever was printed before, and the message.
+/// The message of a command that must fail; it may print to stdout before.
 fn error_after_output(args: &[&str]) -> String {
     let output = program::receptive(args);
     assert_eq!(output.status.code(), Some(1), "{args:?}");
     text(&output.stderr)
 }
 
-/// A run whose folder of pictures was moved says so, and goes on when it is told where they are.
+/// If a run's folder of pictures was moved, the error says so. With `--data FOLDER` the run continues.
 #[test]
 fn moved_pictures_are_found_again() {
     let set = Set::new();
@@ -306,7 +308,7 @@ fn moved_pictures_are_found_again() {
     assert!(ok(&["eval", &fresh]).contains("accuracy"));
 }
 
-/// A place that will not do changes nothing: the run still knows its own.
+/// A `--data` folder that does not fit is not recorded: the run's settings stay as they are.
 #[test]
 fn a_wrong_place_is_not_taken_down() {
     let set = Set::new();
@@ -327,7 +329,7 @@ fn a_wrong_place_is_not_taken_down() {
     assert!(ok(&["eval", &run]).contains("accuracy"));
 }
 
-/// There are no test images to ask for where `val` alone judges.
+/// A set with only `train` and `val` has no test images, and `--split test` is an error.
 #[test]
 fn a_set_without_test_images_has_no_test() {
     let set = Set::new();
@@ -337,7 +339,7 @@ fn a_set_without_test_images_has_no_test() {
     assert!(ok(&["eval", &run, "--split", "val"]).contains("accuracy"));
 }
 
-/// A pipe in place of a file would be waited for until somebody writes into it.
+/// A named pipe in place of a file is refused. Otherwise the program would wait until another process writes into it.
 #[cfg(unix)]
 #[test]
 fn a_pipe_is_no_file() {
@@ -358,7 +360,7 @@ fn a_pipe_is_no_file() {
     }
 }
 
-/// Data that were refused are not accepted by the way: what a run knows of its images goes only when others will do.
+/// `--accept-changed-data` replaces the record of the run's data only if the new data can be used.
 #[test]
 fn changed_data_are_accepted_only_where_they_will_do() {
     let set = Set::new();
@@ -375,7 +377,8 @@ fn changed_data_are_accepted_only_where_they_will_do() {
     ok(&["train", "--resume", &run, "--epochs", "5"]);
 }
 
-/// A header's promise, or many pixels in few bytes, take no memory that the limits do not grant.
+/// Small files cannot make the program use much memory, neither by a false size in the header nor by strong
+/// compression.
 #[cfg(target_os = "linux")]
 #[test]
 fn small_files_of_large_pictures_take_little_memory() {
@@ -389,7 +392,7 @@ fn small_files_of_large_pictures_take_little_memory() {
         let mut stream = writer.stream_writer().unwrap();
         let line = vec![0x55; side.div_ceil(8) as usize];
         (0..lines).for_each(|_| std::io::Write::write_all(&mut stream, &line).unwrap());
-        // A stream that ends early is an error of the encoder's; the file is there.
+        // If the stream ends early, the encoder returns an error, but the file is written.
         let _ = stream.finish();
     };
     bits("large.png", 8000, 8000);

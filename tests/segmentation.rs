@@ -1,4 +1,4 @@
-//! Segmentation: a U-Net learns masks, and everything around it takes them.
+//! Tests of segmentation: a U-Net learns masks with the loader, the losses and the trainer.
 
 use receptive::data::{Dataset, Image, ImageSize, Loader, LoaderOptions, Normalize, Target};
 use receptive::models::{self, ModelConfig};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 const SIDE: usize = 32;
 
-/// Bright squares on dark noise; the mask is the square.
+/// Images of one bright square on dark noise. The mask is the square.
 struct Squares {
     name: &'static str,
     n: usize,
@@ -70,8 +70,9 @@ fn loader(name: &'static str, n: usize, device: &Device) -> Loader {
     Loader::new(Squares::shared(name, n), options).unwrap()
 }
 
-/// A U-Net that cannot find a bright square has a broken way down, up or across. Calling everything a square gives a Dice
-/// of about 0.2, calling nothing one a pixel accuracy of 0.9: the Dice must be far above both.
+/// If a U-Net cannot find a bright square, its encoder, its decoder or its skip connections are broken. If every pixel
+/// is called square, Dice is about 0.2. If no pixel is called square, the pixel accuracy is 0.9. So the test requires a
+/// Dice above 0.9.
 #[test]
 fn a_unet_finds_squares_with_either_loss() {
     let cpu = Device::cpu().unwrap();
@@ -88,7 +89,7 @@ fn a_unet_finds_squares_with_either_loss() {
     }
 }
 
-/// The sample has labels, but no masks.
+/// A segmenter cannot be trained on the sample, which has labels but no masks.
 #[test]
 fn a_set_without_masks_is_refused() {
     let config = RunConfig::new(&models::find("unet").unwrap(), "sample");

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fails where a crate that the program and the tests share has other features for the tests. Cargo would then compile it, and
-# everything above it, a second time for `cargo run --example` or `cargo test`; naming the feature in Cargo.toml mends it.
+# Fails if a crate has other features in the tests than in the program. Cargo would then compile it, and everything that
+# depends on it, a second time for `cargo run --example` or `cargo test`. To fix it, name the feature in Cargo.toml.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -11,7 +11,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const script = readFileSync(join(root, "docs/katex/katex.js"), "utf8");
 const katex = vm.runInNewContext(`${script}; katex`, { console });
 
-// What KaTeX sets in a font that tools/vendor-katex.sh leaves out.
+// KaTeX's classes for fonts that tools/vendor-katex.sh leaves out.
 const absent = ["amsrm", "boldsymbol", "mathbb", "mathbf", "mathcal", "mathfrak", "mathit", "mathscr", "mathsf",
   "mathtt", "textbf", "textit", "textsf", "texttt"];
 

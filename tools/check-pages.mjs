@@ -1,5 +1,5 @@
-// Gives the pages' own scripts any numbers, in a document of stubs: every axis, curve, histogram, bar, colour and number must
-// come out finite and in bounded time. No browser is needed.
+// Calls the pages' scripts with arbitrary numbers, in a stub of a document. Every axis, curve, histogram, bar, colour
+// and number must be finite and made in bounded time. Needs no browser.
 //
 //   node tools/check-pages.mjs
 import { readFileSync } from "node:fs";
@@ -12,7 +12,7 @@ const shared = (name) => join(root, "src/draw/page", name);
 const inspect = (name) => join(root, "src/report/page", name);
 const live = (name) => join(root, "src/train/live/page", name);
 
-// A document that remembers what it is given.
+// A stub of a document's node that records what it is given.
 class Node {
   constructor(tag) {
     Object.assign(this, { tag, attrs: {}, nodes: [], dataset: {}, clientWidth: 480, listeners: {} });
@@ -52,7 +52,7 @@ class Node {
     const painted = (columns, rows) => ({ data: new Uint8ClampedArray(4 * columns * rows) });
     return { createImageData: painted, putImageData() {}, fillStyle: "#123456" };
   }
-  // It and all below it.
+  // This node and all nodes below it.
   *all() {
     yield this;
     for (const node of this.nodes) {
@@ -107,8 +107,8 @@ const need = (right, what, given) => {
   if (!right) throw new Error(`${what}, given ${JSON.stringify(given, (_, v) => (typeof v === "number" && !Number.isFinite(v) ? String(v) : v))?.slice(0, 300)}`);
 };
 
-// Doubles of any bits, and more often those that break scales. Numbers that anybody draws come from JSON, where null stands
-// for what is not finite.
+// Doubles with random bits, and more often doubles that are hard for axes. The pages' numbers come from JSON, where
+// null stands for a number that is not finite.
 let seed = 20240607;
 const random = () => {
   seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
@@ -128,7 +128,7 @@ const anyNumbers = (most) => {
   return Array.from({ length: n }, () => (same === undefined ? anyNumber() : same));
 };
 
-// Nothing that a reader sees is a number that is none, and no drawing is large.
+// No text or attribute contains NaN, Infinity, undefined or null, and no drawing is large.
 const drawn = (node, most, given) => {
   let nodes = 0;
   for (const one of node.all()) {
@@ -212,7 +212,7 @@ for (let round = 0; round < 150; round++) {
   drawn(layers, 100, "layers");
 }
 
-// What each says.
+// The exact texts of some results.
 const same = (got, wanted) => need(JSON.stringify(got) === JSON.stringify(wanted), `${JSON.stringify(got)}, not ${JSON.stringify(wanted)}`);
 same(R.axis(0.13, 0.99).ticks(6).map((t) => R.number(t.value)), ["0.2", "0.4", "0.6", "0.8"]);
 same([NaN, Infinity, -Infinity, null, 1e35, -0].map((v) => R.number(v)), ["\u2013", "\u221e", "\u2212\u221e", "\u2013", "1.00e35", "0"]);

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Checks kernels/prebuilt against what nvcc makes of the kernels: every source compiles, every committed file assembles, and both
-# have the same entry points with the same parameters. That a committed file is of today's sources its first line says, which a
-# test reads; what the code computes the simulator checks. The bytes are not compared: nvcc makes one of several PTX of a source,
-# by where its own data lie.   usage: tools/check-ptx.sh NVCC
+# Compares kernels/prebuilt with nvcc's output for the kernels: every source compiles, every committed file assembles,
+# and both have the same entry points with the same parameters. A test checks that the first line of a committed file
+# matches the current sources. The simulator checks the results of the kernels. The bytes are not compared, because
+# nvcc's output for one source can vary between runs.   usage: tools/check-ptx.sh NVCC
 set -euo pipefail
 cd "$(dirname "$0")/.."
 nvcc=$(realpath "$1")

@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# Packs what a machine with a GPU needs to test and time this project: no Rust, no CUDA toolkit, only a driver there.
+# Packs everything that a machine with a GPU needs to test and time this project. That machine needs a driver, but no
+# Rust and no CUDA toolkit.
 #
 #   tools/gpu-bundle.sh [DIR]       DIR: target/gpu-bundle; makes DIR and DIR.tar.gz
 #
-# There: ./run.sh [--quick] writes results.txt. It runs, in this order: doctor, conformance of every op and case,
-# PyTorch's golden vectors, training against the CPU eager and from graphs, the ladders' checks, compute-sanitizer where
-# it is installed, both ladders' tables, and step times next to PyTorch where python3 has it.
+# On that machine, ./run.sh [--quick] writes results.txt. It runs in this order: doctor; every op and case, and training
+# (eager and from graphs), against the CPU; PyTorch's golden vectors; the ladders' checks; compute-sanitizer, if it is
+# installed. Without --quick it also makes both ladders' tables, measures step times, and PyTorch's if PEER is set, and
+# trains, if RECEPTIVE_DATA is set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bundle=${1:-target/gpu-bundle}
 rm -rf "$bundle" "$bundle.tar.gz"
 mkdir -p "$bundle/bin" "$bundle/tests/golden"
 
-# The name and the path of each executable, as cargo reports them.
+# Cargo reports the name and the path of each executable.
 cargo build --release --bin receptive
 cargo test --release --no-run --test cuda --test golden --test ladder --message-format=json >"$bundle/built.json"
 cargo bench --no-run --bench ladder --message-format=json >>"$bundle/built.json"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Tests and times the bundle it lies in on this machine's GPU; see tools/gpu-bundle.sh. Writes results.txt beside itself.
+# Tests and times the bundle in its folder on this machine's GPU; see tools/gpu-bundle.sh. Writes results.txt into the
+# same folder.
 #
 #   ./run.sh [--quick]       --quick: tests only
-# PEER=FILE: a script that prints PyTorch's step times, called with --device cuda --mode MODE --dtype TYPE
+# PEER=FILE: a script that prints PyTorch's step times; it is called with --device cuda --mode MODE --dtype TYPE
 set -uo pipefail
 cd "$(dirname "$0")"
 exec > >(tee results.txt) 2>&1

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes the pictures of docs/tour.md: python tools/tour.py [--binary FILE] [--out docs/tour]
 
-Trains lenet5 on the embedded sample, opens its page and a live one in a headless Chromium, and takes the parts that the tour
-talks about. Needs what tests/browser needs.
+Trains lenet5 on the embedded sample, opens its page and a live page in a headless Chromium, and takes screenshots of the
+parts that the tour explains. Needs the same programs as tests/browser.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main():
     options.out.mkdir(parents=True, exist_ok=True)
     out, program = options.out.resolve(), Program(options.binary)
     with tempfile.TemporaryDirectory(prefix="tour-") as folder:
-        # The page names the run by its path, as the tour's reader has it.
+        # The page shows the run's path. It must be the path that a reader of the tour has.
         os.chdir(folder)
         run, page = Path("runs/lenet5-sample-1"), Path("page.html")
         program("train", "lenet5", "--data", "sample", "--out", run)
@@ -43,7 +43,7 @@ def main():
 
 
 def part(browser, first, last, file):
-    """A picture of what lies between two elements, and of the margin around."""
+    """Takes a screenshot from the first to the last element, with a margin."""
     box = """const [first, last] = [...arguments].map((node) => node.getBoundingClientRect());
       const top = first.top + scrollY - MARGIN, left = Math.min(first.left, last.left) - MARGIN;
       return {x: left, y: top, width: Math.max(first.right, last.right) + MARGIN - left,

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Writes docs/katex/katex.js and katex.css: KaTeX, which sets the ```math blocks of the documentation.
+# Writes docs/katex/katex.js and katex.css: KaTeX, which draws the ```math blocks of the documentation.
 #
-# The style sheet has inside it the fonts that our formulas need, so the pages need no network. docs/katex/header.html
-# loads both.
+# The style sheet contains the fonts that the formulas need, so the pages need no network. docs/katex/header.html loads
+# both files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=$(grep -o 'katex@[0-9.]*' docs/katex/header.html)

@@ -1,1 +1,1 @@
-//! The lessons are examples: `cargo run --release --example 01_tensor`. Cargo asks for a library beside them.
+//! The lessons are examples: `cargo run --release --example 01_tensor`. Cargo requires a library in the same package.

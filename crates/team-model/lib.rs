@@ -1,36 +1,37 @@
-//! The fork and join of `fork.rs` in all orders of threads, and with all that memory may show them: the root of a crate of
-//! its own, in which `sync` is `loom` instead of the standard library.
+//! Tests the fork and join of `fork.rs` in all orders of threads and with all values that the memory model allows. This
+//! crate compiles `fork.rs` with `loom` in place of the standard library.
 //!
-//! Each test is run anew for every order in which threads can take their turns at atomics, up to a number of turns taken
-//! from a thread that could go on. A load may see any store that the C++11 memory model allows: so each assertion on a
-//! counter read with `Relaxed` fails where joining does not put the helpers' writes before what the caller does next.
+//! Loom repeats each test for every order of the threads' atomic operations, up to a bound on preemptions (switches
+//! away from a thread that could continue). A load may see any store that the C++11 memory model allows. The tests read
+//! counters with `Relaxed` after the join. So an assertion fails if joining does not order the helpers' writes before
+//! the caller's next step.
 #![cfg(test)]
 
 #[path = "../../src/cpu/team/fork.rs"]
 mod fork;
 
-/// What `sync.rs` has, from loom.
+/// The items of `sync.rs`, made from loom.
 mod sync {
     use loom::cell::UnsafeCell;
     pub use loom::sync::Mutex;
     pub use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-    /// Loom fails the model where a thread writes while another reads or writes.
+    /// Loom fails the test if a thread writes while another reads or writes.
     #[derive(Default)]
     pub struct Turns<T>(UnsafeCell<T>);
 
     impl<T: Copy> Turns<T> {
         /// # Safety
-        /// No other thread writes it meanwhile.
+        /// No other thread writes it during this call.
         pub unsafe fn read(&self) -> T {
-            // SAFETY: nobody writes meanwhile: promised by the caller, and checked by loom.
+            // SAFETY: no other thread writes during this call: the caller guarantees it, and loom checks it.
             self.0.with(|value| unsafe { *value })
         }
 
         /// # Safety
-        /// No other thread reads or writes it meanwhile.
+        /// No other thread reads or writes it during this call.
         pub unsafe fn write(&self, value: T) {
-            // SAFETY: nobody reads or writes meanwhile: promised by the caller, and checked by loom.
+            // SAFETY: no other thread reads or writes during this call: the caller guarantees it, and loom checks it.
             self.0.with_mut(|place| unsafe { *place = value });
         }
     }
@@ -47,14 +48,14 @@ use loom::thread::{self, JoinHandle};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use sync::{AtomicUsize, Ordering};
 
-/// Runs `f` in all orders in which at most `preemptions` turns are taken away.
+/// Runs `f` in all orders of threads with at most this many preemptions.
 fn in_all_orders(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.check(f);
 }
 
-/// A thread that looks for something to help with so many times.
+/// A thread that tries `looks` times to help with a loop.
 fn helper(fork: &Arc<Fork>, end: End, looks: usize) -> JoinHandle<()> {
     let fork = Arc::clone(fork);
     thread::spawn(move || {
@@ -65,7 +66,7 @@ fn helper(fork: &Arc<Fork>, end: End, looks: usize) -> JoinHandle<()> {
     })
 }
 
-/// A loop of `n` tasks, after which each has run once, and the caller knows.
+/// Runs a loop of `n` tasks. Afterwards each task has run once, and the caller sees it.
 fn run(fork: &Fork, n: usize) {
     let runs: Vec<AtomicUsize> = (0..n).map(|_| AtomicUsize::new(0)).collect();
     let body = |i: usize| {
@@ -77,7 +78,7 @@ fn run(fork: &Fork, n: usize) {
     }
 }
 
-/// The second loop is another body at another place: a helper that is late must not run the first one's.
+/// The second loop has another body at another address. A late helper must not run the body of the first loop.
 #[test]
 fn two_loops_and_a_helper() {
     in_all_orders(3, || {
@@ -99,7 +100,7 @@ fn two_helpers_from_both_ends() {
     });
 }
 
-/// Whoever comes second runs its loop alone, and nobody's helper runs a task of it.
+/// The second caller runs its loop alone, and no helper runs one of its tasks.
 #[test]
 fn two_callers_and_a_helper() {
     in_all_orders(2, || {
@@ -113,7 +114,8 @@ fn two_callers_and_a_helper() {
     });
 }
 
-/// Wherever the task runs, its panic is the caller's, after all have left; and the next loop is as any other.
+/// A task's panic reaches the caller, whichever thread ran the task, after all helpers have left. The next loop works
+/// normally.
 #[test]
 fn a_panic_reaches_the_caller() {
     std::panic::set_hook(Box::new(|_| {}));

@@ -1,4 +1,4 @@
-//! Sets that come as archives: unpacked whole or not at all, and never beside their folder.
+//! Tests of data sets in archives: an archive is unpacked completely or not at all, and only into its folder.
 
 use super::fetch::{Manner, Server, fetch_set, no_curl};
 use super::files::gz;
@@ -8,7 +8,7 @@ use receptive::data::{ImageSize, Normalization, cifar};
 use std::path::Path;
 use tar::{Builder, EntryType, Header};
 
-/// An archive of CIFAR's folder without the files `but`; `add` puts something into it.
+/// An archive of CIFAR's folder without the files in `but`. `add` can add other entries.
 fn archive(but: &[&str], add: impl Fn(&mut Builder<Vec<u8>>)) -> &'static [u8] {
     let mut tar = Builder::new(Vec::new());
     add(&mut tar);
@@ -76,7 +76,7 @@ fn an_archive_is_unpacked_into_its_folder() {
     assert!(server.requests().is_empty());
 }
 
-/// A refused archive leaves no folder that looks like the set, and writes nothing outside.
+/// A refused archive leaves no folder of the set and writes nothing outside its folder.
 #[test]
 fn archives_that_lie_are_refused() {
     if no_curl() {
@@ -113,7 +113,7 @@ fn archives_that_lie_are_refused() {
         assert!(error.contains(text), "`{text}` is not in: {error}");
         assert!(!inner.join("small-bin").exists() && names(root.path()) == ["a"], "{text}");
     }
-    // Another archive than the published one.
+    // An archive that differs from the published one.
     let (server, root) = (Server::start(Manner::Sends(whole)), tempfile::tempdir().unwrap());
     let error = fetch_set(&set(b"other"), &server, root.path()).0.unwrap_err().to_string();
     assert!(error.contains("md5 of the archive") && error.contains(hex(whole)), "{error}");

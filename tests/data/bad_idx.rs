@@ -1,4 +1,4 @@
-//! IDX files that are damaged, or made to hurt: each is one clear error, none a panic or a full memory.
+//! Tests of damaged and malicious IDX files: each gives one clear error, and none gives a panic or fills the memory.
 
 use super::files::{gz, idx, images, labels};
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use receptive::data::{Dataset, ImageSet};
 use receptive::{ErrorKind, Result};
 use std::time::{Duration, Instant};
 
-/// Must be a `Format` error that starts with the file's name and holds `text`.
+/// Checks for a `Format` error that starts with the file's name and contains `text`.
 #[track_caller]
 fn refused<T>(result: Result<T>, file: &str, text: &str) {
     let error = result.err().expect("must be refused");
@@ -48,7 +48,7 @@ fn empty_files() {
     refused(parse(&gz(&[]), "f"), "f", "ends too early");
 }
 
-/// Cut off anywhere: in the header, in the elements, in gzip's own trailer.
+/// A file cut off at any byte is refused: in the header, in the elements, in gzip's trailer.
 #[test]
 fn truncated_files() {
     for whole in [images(3, 2, 2), gz(&images(3, 2, 2))] {
@@ -68,7 +68,7 @@ fn files_that_go_on() {
     refused(parse(&[gz(&labels(5)), vec![7; 30]].concat(), "f"), "f", "");
 }
 
-/// One flipped bit anywhere in the compressed data or the checksum is found, whatever the data then look like.
+/// One flipped bit anywhere in the compressed data or the checksum is found.
 #[test]
 fn bit_flips_in_gzipped_files() {
     let good = gz(&images(20, 4, 4));
@@ -78,7 +78,7 @@ fn bit_flips_in_gzipped_files() {
         bad[bit / 8] ^= 1 << (bit % 8);
         match parse(&bad, "f") {
             Err(error) => assert_eq!(error.kind(), ErrorKind::Format, "bit {bit}: {error}"),
-            // Deflate has bits without meaning (padding): then nothing has changed.
+            // Some bits of deflate are padding. Then the data must be unchanged.
             Ok(same) => assert_eq!(same, expected, "bit {bit}"),
         }
     }
@@ -94,7 +94,7 @@ fn wrong_magic_numbers() {
     refused(parse(&[0, 0, 8, 200, 0, 0], "f"), "f", "has 200 dimensions");
 }
 
-/// Headers that promise up to 2^96 bytes: refused for what the file holds, before memory is taken.
+/// A header that promises up to 2^96 bytes is compared with the file's size and refused before memory is allocated.
 #[test]
 fn absurd_headers() {
     let huge = u32::MAX as usize;
@@ -107,8 +107,8 @@ fn absurd_headers() {
     }
 }
 
-/// A megabyte that unpacks to a gigabyte: not unpacked further than the header promises, and an unbelievable promise not
-/// at all.
+/// A megabyte that unpacks to a gigabyte is unpacked only up to the size in the header. If that size is too large for
+/// the file, nothing is unpacked.
 #[test]
 fn gzip_bombs_stay_cheap() {
     let million_zeros = gz(&vec![0; 1 << 20]);
@@ -142,7 +142,7 @@ fn labels_out_of_range_name_file_position_and_label() {
 }
 
 proptest! {
-    /// Whatever the bytes: an answer, no panic, and no more data than the bytes can stand for.
+    /// Any bytes give a result or an error, never a panic. The data have exactly the size in the header.
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         if let Ok(idx) = parse(&bytes, "f") {
@@ -150,7 +150,7 @@ proptest! {
         }
     }
 
-    /// Bytes that begin well get past the first checks.
+    /// Bytes that start like an IDX file, so that they pass the first checks.
     #[test]
     fn arbitrary_headers_never_panic(rank in 0u8..9, bytes in prop::collection::vec(0u8..4, 0..60), zip: bool) {
         let file = [vec![0, 0, 8, rank], bytes].concat();
@@ -159,7 +159,7 @@ proptest! {
         }
     }
 
-    /// A good file with some bytes overwritten, cut or continued.
+    /// A good file with some bytes overwritten, then cut or extended.
     #[test]
     fn mutated_files_never_panic(
         zip: bool,

@@ -1,4 +1,4 @@
-//! CIFAR's folder, the pets' and folders of images: whole, and in every way they can be broken.
+//! Tests of CIFAR's folder, the pets' folder and folders of images: complete ones, and all kinds of broken ones.
 
 use receptive::data::{DataDirs, Dataset, Image, ImageSize, Splits, cifar, load};
 use receptive::{ErrorKind, Result};
@@ -10,7 +10,7 @@ fn open(folder: &Path) -> Result<Splits> {
     load(folder.to_str().unwrap(), &DataDirs::default())
 }
 
-/// The folder is refused with an error of this kind that holds all of these.
+/// Checks that the folder is refused with an error of this kind that contains all of `parts`.
 fn refused(folder: &Path, kind: ErrorKind, parts: &[&str]) {
     let error = open(folder).err().expect("this folder is broken");
     let text = error.to_string();
@@ -20,7 +20,7 @@ fn refused(folder: &Path, kind: ErrorKind, parts: &[&str]) {
     }
 }
 
-/// Ten records a batch; record `i` of batch `b` has label `i` and pixels `b`.
+/// Ten records per batch file. Record `i` of batch `b` has label `i` and pixels of value `b`.
 fn cifar_folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (b, name) in cifar::BATCHES.iter().enumerate() {
@@ -42,7 +42,7 @@ fn cifar_is_read_in_file_order() {
     let mut image = Image::default();
     splits.train.read(23, &mut image).unwrap();
     assert_eq!(image, Image::new([3, 32, 32], vec![2; 3072]).unwrap());
-    // Under its own name, in a data folder.
+    // The set is also found by its name in a data folder.
     let root = tempfile::tempdir().unwrap();
     fs::rename(folder.path(), root.path().join("cifar-10-batches-bin")).unwrap();
     let dirs = DataDirs { roots: vec![root.path().into()], system: false };
@@ -96,7 +96,7 @@ fn cut(path: &Path, length: u64) {
     fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length).unwrap();
 }
 
-/// Two images a class in `train` and one in `val`, of no content: loading does not decode.
+/// A few images per class. The files are empty, because loading a set does not decode them.
 fn image_folder() -> TempDir {
     let root = tempfile::tempdir().unwrap();
     for file in [
@@ -184,7 +184,8 @@ fn a_broken_folder_of_images_is_refused() {
     }
 }
 
-/// Every name of the validation images is theirs, in small letters or not; `test` is never taken for them beside one.
+/// The folder of validation images may have several names, in upper or lower case. If it exists, `test` is not used for
+/// validation.
 #[test]
 fn validation_has_many_names() {
     for name in ["val", "valid", "validation", "dev", "Valid"] {
@@ -197,7 +198,7 @@ fn validation_has_many_names() {
     }
 }
 
-/// What is no image is counted in one line, what systems leave behind in another.
+/// Files that are not images give one warning. Files that operating systems leave behind give another.
 #[test]
 fn strays_are_skipped_with_a_warning() {
     let root = image_folder();
@@ -217,7 +218,7 @@ fn strays_are_skipped_with_a_warning() {
 
 const TRAINVAL: &str = "#NAME CLASS SPECIES BREED\nAbyssinian_1 1 1 1\n\nbeagle_2 5 2 1\n";
 
-/// Three pets; their images and trimaps are written by `picture`.
+/// A folder of three pets. `picture` writes their images and trimaps.
 fn pets_folder(picture: impl Fn(&Path, bool)) -> TempDir {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("images")).unwrap();
@@ -284,7 +285,7 @@ mod decoded {
     use super::*;
     use image::{GrayImage, ImageFormat, Luma, RgbImage};
 
-    /// 6 x 4 pixels: object on the left, border, background.
+    /// Pictures of 6 x 4 pixels. From left to right: object, border, background.
     fn pets() -> TempDir {
         pets_folder(|path, trimap| {
             if trimap {
@@ -338,7 +339,7 @@ mod decoded {
             assert_eq!(error.kind(), ErrorKind::Format);
             assert!(error.to_string().contains("beagle_2.jpg"), "{error}");
         }
-        // PNG and GIF inside .jpg, as some of the real set's files are.
+        // PNG and GIF content in a .jpg file, as in some files of the real set.
         for format in [ImageFormat::Png, ImageFormat::Gif] {
             RgbImage::from_pixel(6, 4, image::Rgb([255, 0, 0])).save_with_format(&jpg, format).unwrap();
             splits.train.read(1, &mut image).unwrap();
@@ -347,7 +348,7 @@ mod decoded {
     }
 }
 
-/// A class that nothing judges may be one that was forgotten.
+/// If a class has no validation images, a warning says so: they may have been forgotten.
 #[test]
 fn a_class_that_a_split_lacks_is_told() {
     let root = image_folder();
@@ -356,7 +357,7 @@ fn a_class_that_a_split_lacks_is_told() {
     assert_eq!(splits.warnings[0], "val has no images of cat");
 }
 
-/// Classes that were not sorted into splits are named, with what to do.
+/// If the class folders are not inside `train` and `val`, the error names the classes and says what to do.
 #[test]
 fn classes_without_splits_are_recognised() {
     let folder = tempfile::tempdir().unwrap();

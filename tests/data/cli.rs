@@ -1,4 +1,4 @@
-//! `receptive data`.
+//! Tests of `receptive data`.
 
 use super::files::write_set;
 use std::process::{Command, Output};
@@ -33,7 +33,7 @@ fn list_shows_each_set_and_where_it_lies() {
     );
 }
 
-/// An unknown set and a mirror that is not there: exit code 1, one message, and nothing on stdout.
+/// An unknown set and a mirror that does not exist give exit code 1, one message, and nothing on stdout.
 #[test]
 fn fetch_fails_with_a_message() {
     let home = tempfile::tempdir().unwrap();

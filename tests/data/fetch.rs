@@ -1,4 +1,4 @@
-//! Fetching, against a server of the test's own: good, cut off and resumed, wrong content, 404, no ranges.
+//! Tests of fetching from a local server: good files, cut off and resumed, wrong content, 404, no ranges.
 
 use super::files::{gz, images, labels};
 use receptive::data::catalog::{IDX_FILES, IdxSource, SetSpec, Source, Validation};
@@ -15,18 +15,18 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone, Copy, PartialEq)]
 pub enum Manner {
     Good,
-    /// Sends half of the first file that is asked for from its start, and hangs up.
+    /// For a request without a range, sends half of the file and closes the connection.
     CutsOff,
-    /// Answers 200 and the whole file, whatever range was asked for.
+    /// Ignores the requested range: answers 200 and sends the whole file.
     IgnoresRanges,
-    /// Sends other content.
+    /// Sends wrong content.
     Lies,
-    /// Sends data that are not in gzip format.
+    /// Sends a page that is not in gzip format.
     LoginPage,
     NotFound,
-    /// Sends this, whatever was asked for.
+    /// Answers every request with these bytes.
     Sends(&'static [u8]),
-    /// Sends to another address first.
+    /// Redirects to another address first.
     Redirects,
 }
 
@@ -37,7 +37,7 @@ pub struct Server {
 }
 
 fn contents() -> [Vec<u8>; 4] {
-    // Noise, so that half of a gzipped file is well inside its data.
+    // Noise hardly compresses, so half of a gzipped file ends inside its data.
     let key = receptive::Key::new(5);
     let pixels: Vec<u8> = (0..40 * 28 * 28).map(|i| key.bits(i) as u8).collect();
     [super::files::idx(&[40, 28, 28], &pixels), labels(40), images(10, 28, 28), labels(10)]
@@ -49,10 +49,10 @@ impl Server {
         let url = format!("http://{}/set", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&requests);
-        // This thread ends with the test program.
+        // This thread ends when the test program ends.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                // A client that hangs up early is part of the tests.
+                // In some tests the client closes the connection early.
                 let _ = answer(stream.unwrap(), manner, &seen);
             }
         });
@@ -104,7 +104,7 @@ fn answer(mut stream: TcpStream, manner: Manner, seen: &Mutex<Vec<String>>) -> s
     stream.write_all(&body[start..end])
 }
 
-/// A set whose sums are those of [`contents`].
+/// A set with the checksums of [`contents`].
 fn set() -> SetSpec {
     let sum = |bytes: &Vec<u8>| -> &'static str {
         let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -130,7 +130,7 @@ fn set() -> SetSpec {
     }
 }
 
-/// Fetches; returns what was reported as arrived or present, too.
+/// Fetches the set; also returns which files were reported as fetched or present.
 fn fetch_from(server: &Server, root: &Path) -> (Result<PathBuf, Error>, Vec<String>) {
     fetch_set(&set(), server, root)
 }
@@ -155,7 +155,7 @@ fn assert_complete(root: &Path) {
     }
 }
 
-/// Says so and returns true on a machine without curl, where [`fetch`] can only report that; its message is tested
+/// On a machine without curl, prints a note and returns true. There [`fetch`] can only fail; its message is tested
 /// below.
 pub fn no_curl() -> bool {
     let missing = std::process::Command::new("curl").arg("--version").output().is_err();
@@ -186,7 +186,7 @@ fn a_good_download_is_complete_and_not_repeated() {
     }
 }
 
-/// Cut off in the middle: the half is kept, and the next call asks for the other half only.
+/// If a download is cut off in the middle, the first half is kept and the next call requests only the second half.
 #[test]
 fn a_cut_off_download_is_resumed() {
     if no_curl() {
@@ -216,8 +216,8 @@ fn a_server_that_ignores_ranges_sends_all_again() {
     assert_complete(root.path());
 }
 
-/// Stopped just before the rename: the whole file is there and nothing is asked for. A part that is longer than the
-/// file is of no use: the server has nothing after it (416), and all is fetched anew.
+/// If the last call stopped just before the rename, the part is complete and nothing is requested. If the part is
+/// longer than the file, the server answers 416 and the file is fetched again.
 #[test]
 fn a_whole_part_is_taken_and_a_useless_one_is_replaced() {
     if no_curl() {
@@ -273,7 +273,7 @@ fn an_address_that_does_not_answer() {
         return;
     }
     let root = tempfile::tempdir().unwrap();
-    // A port that was just free, so no server listens on it.
+    // This port was free a moment ago, so no server listens on it.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let options = FetchOptions { url: Some(format!("http://127.0.0.1:{port}")), ..FetchOptions::default() };
     let error = fetch(&set(), root.path(), &options, &mut |_| {}).unwrap_err().to_string();

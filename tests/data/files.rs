@@ -1,9 +1,9 @@
-//! Small IDX files.
+//! Writes small IDX files.
 
 use std::io::Write;
 use std::path::Path;
 
-/// An IDX file of these dimensions and elements.
+/// An IDX file with these dimensions and elements.
 pub fn idx(dims: &[usize], data: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, dims.len() as u8];
     dims.iter().for_each(|&d| bytes.extend((d as u32).to_be_bytes()));
@@ -22,15 +22,15 @@ pub fn labels(n: usize) -> Vec<u8> {
     idx(&[n], &(0..n).map(|i| i as u8 % 10).collect::<Vec<_>>())
 }
 
-/// Gzipped.
+/// The bytes in gzip format.
 pub fn gz(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-/// The four files of a set of `n` training and `n` test images of `side` x `side` pixels; `spell` gives each file's name on
-/// disk and whether to gzip it.
+/// Writes the four files of a set with `n` training and `n` test images of `side` x `side` pixels. `spell` returns each
+/// file's name on disk, and true to gzip it.
 pub fn write_set(folder: &Path, n: usize, side: usize, spell: impl Fn(&str) -> (String, bool)) {
     std::fs::create_dir_all(folder).unwrap();
     for (name, bytes) in receptive::data::catalog::IDX_FILES.into_iter().zip([

@@ -1,4 +1,4 @@
-//! The loader: every image comes once, batches do not depend on threads, and failures reach the caller.
+//! Tests of the loader: every image comes once, batches do not depend on threads, and errors reach the caller.
 
 use receptive::data::{Dataset, Image, ImageSize, Loader, LoaderOptions, Normalize, stratified};
 use receptive::{DType, Device, Error, ErrorKind, Key, Result};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// 100 images of one pixel that says which it is; counts how many were read, and can fail or panic at one.
+/// 100 images of one pixel, whose value is the image's number. Counts the reads, and can fail or panic at one image.
 struct Numbered {
     classes: Vec<String>,
     reads: AtomicUsize,
@@ -55,7 +55,7 @@ fn options(batch_size: usize, shuffle: Option<u64>) -> LoaderOptions {
     options
 }
 
-/// The image numbers of an epoch's batches, as their pixels tell; labels must agree.
+/// The image numbers in an epoch's batches, read from the pixels. Checks that the labels agree.
 fn numbers(loader: &Loader, epoch: u64, first: usize) -> Vec<Vec<usize>> {
     let read = |batch: Result<receptive::data::Batch>| {
         let batch = batch.unwrap();
@@ -86,7 +86,7 @@ fn without_shuffling_batches_follow_the_file() {
     assert!(numbers(&loader, 5, 0).concat().into_iter().eq(0..100));
 }
 
-/// Threads and queues may change when a batch is made, never what is in it.
+/// The number of threads and the queue may change when a batch is made, but not its contents.
 #[test]
 fn batches_do_not_depend_on_threads_or_queues() {
     let reference = numbers(&Loader::new(Numbered::new(None), options(7, Some(1))).unwrap(), 2, 0);
@@ -97,7 +97,7 @@ fn batches_do_not_depend_on_threads_or_queues() {
     }
 }
 
-/// What a resumed run relies on: the tail of the epoch is the same, and costs only the tail.
+/// A resumed run starts in the middle of an epoch: the rest must be the same, and only the rest is read.
 #[test]
 fn an_epoch_can_start_at_any_batch() {
     for workers in [1, 2] {
@@ -113,7 +113,7 @@ fn an_epoch_can_start_at_any_batch() {
     }
 }
 
-/// The queue is bounded, and an epoch that is dropped early leaves no thread behind.
+/// The queue is bounded. After an epoch is dropped early, no thread is left.
 #[test]
 fn dropping_an_epoch_stops_its_threads() {
     let set = Numbered::new(None);
@@ -160,7 +160,7 @@ fn impossible_loaders_are_refused() {
     assert!(refused(&|o| o.pipeline.normalize.std[0] = f64::NAN).contains("is not a number above 0"));
 }
 
-/// Bit for bit what `(x / 255 - mean) / std` gives in each precision.
+/// Equals `(x / 255 - mean) / std` bit for bit in each precision.
 #[test]
 fn pixels_are_normalised_in_the_asked_precision() {
     let normalize = Normalize { mean: vec![0.1307], std: vec![0.3081] };

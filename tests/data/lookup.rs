@@ -1,4 +1,4 @@
-//! Finding, splitting and measuring data sets.
+//! Tests of finding, splitting and measuring data sets.
 
 use super::files::{gz, images, labels, write_set};
 use receptive::ErrorKind;
@@ -8,7 +8,7 @@ use receptive::data::{
 use std::sync::Arc;
 use std::time::Instant;
 
-/// As its notebook normalises.
+/// The normalisation that the set's notebook uses.
 fn notebook(splits: &Splits) -> Normalize {
     splits.normalizer(splits.facts.normalization).unwrap()
 }
@@ -27,7 +27,7 @@ fn the_embedded_sample_is_stratified_and_loads_at_once() {
     let start = Instant::now();
     let splits = load("sample", &DataDirs::default()).unwrap();
     let seconds = start.elapsed().as_secs_f64();
-    assert!(seconds < 1.0, "{seconds} s"); // milliseconds; the bound allows for a busy machine
+    assert!(seconds < 1.0, "{seconds} s"); // takes milliseconds; the bound allows for a busy machine
     assert!(splits.test.is_none());
     for (set, each) in [(&splits.train, 500), (&splits.val, 100)] {
         let mut counts = [0; 10];
@@ -36,14 +36,14 @@ fn the_embedded_sample_is_stratified_and_loads_at_once() {
         assert_eq!((set.size(), &*set.classes()[9]), (ImageSize::Fixed([1, 28, 28]), "Ankle boot"));
     }
     assert_eq!(notebook(&splits), Normalize::unit(1));
-    // The published statistics are those of all 60,000; 5,000 of them come close.
+    // The published statistics are those of all 60,000 images. The statistics of 5,000 of them are close.
     let (measured, published) =
         (Normalize::measure(&*splits.train).unwrap(), splits.facts.statistics.clone());
     assert!((measured.mean[0] - published.mean[0]).abs() < 0.01, "{measured:?}");
     assert!((measured.std[0] - published.std[0]).abs() < 0.01, "{measured:?}");
 }
 
-/// Earlier places win; in one place every spelling of the file names counts, plain or gzipped.
+/// The first folder that has the set is used. Every spelling of the file names is found, plain or gzipped.
 #[test]
 fn sets_are_found_in_order_and_under_every_spelling() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -57,7 +57,8 @@ fn sets_are_found_in_order_and_under_every_spelling() {
     assert_eq!(splits.normalizer(Normalization::Unit).unwrap(), Normalize::unit(1));
 }
 
-/// Fashion-MNIST keeps its test images for the end: a sixth of the training images validates, always the same.
+/// Fashion-MNIST keeps its test images for the end. It validates on a sixth of the training images, always the same
+/// ones.
 #[test]
 fn fashion_mnist_holds_out_a_sixth() {
     let root = tempfile::tempdir().unwrap();
@@ -79,7 +80,7 @@ fn fashion_mnist_holds_out_a_sixth() {
 #[test]
 fn a_folder_of_unknown_name_works() {
     let root = tempfile::tempdir().unwrap();
-    write_set(root.path(), 12, 2, |name| (format!("{name}.gz"), false)); // the first bytes tell, not the name
+    write_set(root.path(), 12, 2, |name| (format!("{name}.gz"), false)); // the content decides, not the name
     let splits = load(root.path().to_str().unwrap(), &DataDirs::default()).unwrap();
     assert_eq!((splits.train.len(), splits.train.classes().len()), (12, 10));
     assert_eq!(notebook(&splits), Normalize::unit(1));
@@ -111,7 +112,7 @@ fn a_missing_set_says_where_it_was_looked_for_and_how_to_get_it() {
     assert!(no_files.to_string().contains("train-images-idx3-ubyte is missing"), "{no_files}");
 }
 
-/// Two splits that cannot be fed to one model.
+/// Two splits with images of different sizes cannot go into one model.
 #[test]
 fn training_and_test_images_must_be_of_one_size() {
     let root = tempfile::tempdir().unwrap();

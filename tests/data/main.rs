@@ -1,4 +1,4 @@
-//! Data: reading, finding, loading, and all kinds of bad files.
+//! Tests of data: reading, finding, loading, and all kinds of bad files.
 
 mod archives;
 mod bad_idx;

@@ -1,4 +1,4 @@
-//! Decoding: every kind of pixel, and files with wrong headers.
+//! Tests of decoding: every kind of pixel, and files with wrong headers.
 
 use image::{
     DynamicImage, GrayAlphaImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage,
@@ -38,7 +38,7 @@ fn every_kind_of_pixel_becomes_three_channels_on_white() {
     let deep = ImageBuffer::from_pixel(1, 1, Rgb([0u16, 0xffff, 0x4040]));
     assert_eq!(png(DynamicImage::ImageRgb16(deep)), [0, 255, 0x40]);
     assert_eq!(png(GrayAlphaImage::from_pixel(1, 1, LumaA([9, 255])).into()), [9; 3]);
-    // A GIF has a palette.
+    // A GIF stores its colours in a palette.
     let gif = RgbImage::from_pixel(3, 2, Rgb([255, 0, 255])).into();
     assert_eq!(
         decode(&encode(&gif, ImageFormat::Gif)).unwrap().pixels[..7],
@@ -46,7 +46,7 @@ fn every_kind_of_pixel_becomes_three_channels_on_white() {
     );
 }
 
-/// A palette PNG by hand: 2 x 1 pixels of one byte, indices 1 and 0.
+/// A palette PNG written by hand: 2 x 1 pixels of one byte, with the indices 1 and 0.
 #[test]
 fn a_palette_is_looked_up() {
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
@@ -67,12 +67,13 @@ fn a_palette_is_looked_up() {
     assert_eq!(decode(&png).unwrap().pixels, [40, 10, 50, 20, 60, 30]);
 }
 
-/// Every kind of file that tests/peer/pictures.py writes, beside what Pillow makes of it. The small folder is always
-/// there; $RECEPTIVE_PICTURES may name the whole matrix.
+/// Compares every kind of file that tests/peer/pictures.py writes with the pixels that Pillow reads. The small folder
+/// is committed; $RECEPTIVE_PICTURES may name a folder with the whole matrix.
 ///
-/// Where colours have all samples (`444`), and of grey, every value is within 3 of Pillow's: the two round the cosine
-/// transform differently, by 1 in brightness and by 1 in colour, which counts 1.77 times in blue. Where colours are
-/// subsampled, the filters that fill the gaps differ at edges: the mean is within 1.
+/// In grey files and in files whose colours have all samples (`444`), every value is within 3 of Pillow's. The two
+/// round the cosine transform differently, by 1 in brightness and by 1 in colour, which counts 1.77 times in blue. In
+/// files with subsampled colours, the filters that fill the gaps differ at edges; there the mean difference is within
+/// 1.
 #[test]
 fn pictures_are_as_pillow_reads_them() {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pictures");
@@ -116,7 +117,7 @@ fn pictures_are_as_pillow_reads_them() {
     assert!(wrong.is_empty() && agreeing >= 40, "{agreeing} agree\n{}", wrong.join("\n"));
 }
 
-/// A prefix of a file is an error, or lacks nothing but the end: never a panic and never half a picture.
+/// A file that is cut off is an error, or it lacks only the end and gives the whole picture.
 #[test]
 fn cut_files_are_errors() {
     for format in [ImageFormat::Png, ImageFormat::Jpeg] {
@@ -126,7 +127,7 @@ fn cut_files_are_errors() {
         for length in 0..whole.len() {
             match decode(&whole[..length]) {
                 Err(_) => {}
-                // Checksums and the end chunk of a PNG hold no pixels.
+                // The checksums and the end chunk of a PNG contain no pixels.
                 Ok(cut) => assert!(
                     format == ImageFormat::Png && length + 24 > whole.len() && cut == picture,
                     "{length}"
@@ -136,7 +137,7 @@ fn cut_files_are_errors() {
     }
 }
 
-/// A few bytes under a header that promises hundreds of millions of pixels.
+/// A file whose header promises many more pixels than its data contain is an error.
 #[test]
 fn a_scan_too_short_for_its_picture_is_cut_off() {
     let small = encode(&noise(), ImageFormat::Jpeg);
@@ -150,7 +151,7 @@ fn a_scan_too_short_for_its_picture_is_cut_off() {
     }
 }
 
-/// A picture of more pixels than a network looks at is decoded at half its size; its header says the same.
+/// A very large picture is decoded at half its size, and `dimensions` returns that size too.
 #[test]
 fn giant_jpegs_are_made_smaller_on_the_way() {
     let (w, h) = (8200u32, 4200u32);
@@ -164,7 +165,8 @@ fn giant_jpegs_are_made_smaller_on_the_way() {
     assert!(image.pixels[5].abs_diff(250) < 3 && image.pixels[4095].abs_diff(10) < 3);
 }
 
-/// A trimap drawn on the photograph as its file holds it is turned with it; one drawn on what a person sees is not.
+/// A photograph's EXIF orientation may turn it. A trimap with the size of the stored photograph is turned with it. A
+/// trimap with the size of the turned photograph is not.
 #[test]
 fn masks_follow_their_photograph() {
     let folder = tempfile::tempdir().unwrap();
@@ -177,7 +179,7 @@ fn masks_follow_their_photograph() {
         let mut mask = Image::default();
         picture::read_mask(&mask_file, &photo, &mut mask).map(|()| mask)
     };
-    // The photographs are 24 pixels wide and 16 high in the file.
+    // As stored, the photographs are 24 pixels wide and 16 high.
     for orientation in 1..=8 {
         let mask = read(orientation, 24, 16).unwrap();
         let seen = if orientation < 5 { [1, 16, 24] } else { [1, 24, 16] };
@@ -190,7 +192,7 @@ fn masks_follow_their_photograph() {
     assert!(read(1, 16, 24).unwrap_err().to_string().contains("16 x 24"));
 }
 
-/// A header may promise any size: the limit speaks before the memory is asked for.
+/// A header can promise any size. The limit is checked before memory is allocated.
 #[test]
 fn a_promised_giant_is_refused() {
     let mut png = encode(&noise(), ImageFormat::Png);
@@ -215,7 +217,7 @@ fn other_files_are_named_as_such() {
     }
 }
 
-/// A JFIF file holds YCbCr, whatever its components are named; libjpeg reads it so.
+/// A JFIF file contains YCbCr, whatever the names of its components are. libjpeg reads it in the same way.
 #[test]
 fn jfif_says_more_than_names() {
     let jpeg = encode(&noise(), ImageFormat::Jpeg);
@@ -227,14 +229,14 @@ fn jfif_says_more_than_names() {
     assert_eq!(decode(&renamed).unwrap(), decode(&jpeg).unwrap());
 }
 
-/// Light as the eye weighs it; grey stays what it was.
+/// Grey is the weighted sum of the three channels. A grey pixel keeps its value.
 #[test]
 fn grey_is_weighed() {
     let rgb = Image::new([3, 1, 2], vec![200, 77, 100, 77, 0, 77]).unwrap();
     assert_eq!(picture::grey(&rgb), Image::new([1, 1, 2], vec![114, 77]).unwrap());
 }
 
-/// What happens to a file on its way.
+/// A change that damages a file.
 #[derive(Debug, Clone)]
 enum Damage {
     Overwrite(prop::sample::Index, u8),
@@ -249,7 +251,7 @@ impl Damage {
         let place = any::<prop::sample::Index>;
         prop_oneof![
             6 => (place(), any::<u8>()).prop_map(|(at, byte)| Damage::Overwrite(at, byte)),
-            // Markers, and lengths that are nothing or everything.
+            // Bytes of JPEG markers, and the smallest and largest lengths.
             3 => (place(), prop::sample::select(vec![0u8, 1, 0x7f, 0xd0, 0xd8, 0xd9, 0xda, 0xc0, 0xc2, 0xc4, 0xdb, 0xdd, 0xff]))
                 .prop_map(|(at, byte)| Damage::Overwrite(at, byte)),
             1 => (place(), prop::collection::vec(any::<u8>(), 1..9)).prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
@@ -277,7 +279,7 @@ impl Damage {
     }
 }
 
-/// Good files of every kind: those beside this file.
+/// Good files of every kind: those in tests/data/pictures.
 fn good_files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pictures");
     let mut files: Vec<PathBuf> =
@@ -288,14 +290,14 @@ fn good_files() -> Vec<PathBuf> {
     files
 }
 
-/// 400 damaged files, or as many as `RECEPTIVE_FUZZ` says.
+/// The number of damaged files to try: `RECEPTIVE_FUZZ`, or 400.
 fn damaged_files() -> u32 {
     std::env::var("RECEPTIVE_FUZZ").map_or(400, |text| text.parse().expect("RECEPTIVE_FUZZ is a number"))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(damaged_files()) })]
-    /// A good file that came to harm is an image or an error. Its header alone says no other size than its pixels.
+    /// A damaged file gives an image or an error. The size read from its header alone must be that of the image.
     #[test]
     fn damaged_files_never_panic(
         file in prop::sample::select(good_files()),

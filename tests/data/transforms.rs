@@ -1,4 +1,5 @@
-//! Transforms: torchvision's numbers, one geometry for image and mask, and draws that depend on nothing but the key.
+//! Tests of transforms: the results equal torchvision's, image and mask move together, and random choices depend only
+//! on the key.
 
 use receptive::data::{
     Augment, Dataset, Image, ImageSet, ImageSize, Loader, LoaderOptions, Normalization, Normalize, Pipeline,
@@ -7,7 +8,7 @@ use receptive::data::{
 use receptive::{Device, ErrorKind, Key, Result};
 use std::sync::Arc;
 
-/// Every pixel follows from its place, and so do Pillow's answers below.
+/// An image whose pixels are a function of their position. The expected values below are Pillow's results for it.
 fn pattern([c, h, w]: [usize; 3]) -> Image {
     let pixel = |i: usize| {
         let (c, y, x) = (i / (h * w), i / w % h, i % w);
@@ -30,7 +31,7 @@ fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Bit for bit Pillow's `resize(..., BILINEAR)`, smaller, larger and both.
+/// Equals Pillow's `resize(..., BILINEAR)` bit for bit, for smaller and larger outputs and mixtures.
 #[test]
 fn resize_is_pillows() {
     let shrunk = pattern([1, 5, 7]).resized([3, 4]);
@@ -50,7 +51,7 @@ fn resize_is_pillows() {
     }
 }
 
-/// One resizer serves images of many sizes: tables of the last one must not leak into the next.
+/// One scratch is used for images of many sizes. The tables of one image must not affect the next.
 #[test]
 fn a_scratch_serves_images_of_different_sizes() {
     let mut scratch = Scratch::default();
@@ -80,7 +81,7 @@ fn sizes_are_torchvisions() {
     assert_eq!((pad.pixels[0], &pad.pixels[16..24]), (9, &[9, 9, 0, 37, 74, 111, 9, 9][..]));
 }
 
-/// Shifts, mirrors and holes come in all their kinds, and no pixel is invented.
+/// Random crops, flips and cutouts take all their possible values, and every pixel comes from the image or the fill.
 #[test]
 fn random_steps_cover_their_range() {
     let image = pattern([1, 6, 6]);
@@ -102,12 +103,12 @@ fn random_steps_cover_their_range() {
     }
     let crop = Transform::RandomResizedCrop { size: [5, 4], scale: [0.08, 1.0], ratio: [0.75, 4.0 / 3.0] };
     assert!((0..100).all(|i| draw(crop.clone(), i).size == [1, 5, 4]));
-    // Where no window of the wanted shape exists, the middle is taken.
+    // If no window of the wanted shape fits, the centre is used.
     let thin = apply(vec![crop], Key::new(1), &pattern([1, 1, 50]));
     assert_eq!(thin.size, [1, 5, 4]);
 }
 
-/// A mask that marks the bright pixels marks them still after every transform.
+/// A mask that marks the bright pixels still marks them after every transform.
 #[test]
 fn masks_go_where_their_images_go() {
     let (h, w) = (24, 20);
@@ -129,7 +130,7 @@ fn masks_go_where_their_images_go() {
         assert_eq!((x.size, y.size), ([1, 50, 50], [1, 50, 50]));
         assert!(y.pixels.iter().all(|&v| v < 2), "a mask stays 0 and 1");
         let agree = x.pixels.iter().zip(&y.pixels).filter(|(x, y)| (**x >= 100) == (**y == 1)).count();
-        assert!(agree > 2300, "{agree} of 2500 agree in sample {sample}"); // edges are blurred in one and not the other
+        assert!(agree > 2300, "{agree} of 2500 agree in sample {sample}"); // only the image's edges are blurred
     }
 }
 
@@ -159,7 +160,7 @@ fn impossible_pipelines_are_refused_before_an_image_is_read() {
     ] {
         assert!(pipeline(vec![step.clone()]).output(size).is_err(), "{step:?}");
     }
-    // A photograph that is small or absurdly thin is met only when it is read.
+    // If image sizes vary, an image that is too small or too thin is found only when it is read.
     for (step, image) in [
         (Transform::RandomCrop([9, 8]), [1, 8, 8]),
         (Transform::Cutout { side: 9, fill: vec![0] }, [1, 8, 8]),
@@ -171,7 +172,7 @@ fn impossible_pipelines_are_refused_before_an_image_is_read() {
     }
 }
 
-/// Images of a size each, with masks.
+/// Images of different sizes, with masks.
 struct Photos(Vec<String>);
 
 impl Dataset for Photos {
@@ -204,7 +205,7 @@ impl Dataset for Photos {
     }
 }
 
-/// Images and masks of an epoch, from a batch on.
+/// The images and masks of an epoch, from batch `first` on.
 fn epoch(workers: usize, epoch: u64, first: usize) -> Vec<(Vec<f32>, Vec<f32>)> {
     let scale = [0.2, 1.0];
     let steps = vec![
@@ -229,7 +230,7 @@ fn epoch(workers: usize, epoch: u64, first: usize) -> Vec<(Vec<f32>, Vec<f32>)> 
     loader.epoch(epoch, first).unwrap().map(values).collect()
 }
 
-/// What is drawn for an image depends on the epoch and the image: not on threads, nor on where a resumed run starts.
+/// The random choices for an image depend on the epoch and the image, not on threads or on where a resumed run starts.
 #[test]
 fn augmentation_does_not_depend_on_threads_or_resuming() {
     let reference = epoch(1, 3, 0);
@@ -251,7 +252,7 @@ fn a_set_without_masks_is_refused_at_once() {
     assert!(error.to_string().starts_with("plain: this data set has labels but no masks"), "{error}");
 }
 
-/// CIFAR's recipe and a photograph's, by name.
+/// The transforms that the settings `augment` and `resize` select for each data set, by name.
 #[test]
 fn settings_give_pipelines() {
     let facts = |name| receptive::data::catalog::spec(name).unwrap().facts();
@@ -292,7 +293,7 @@ fn names_are_parsed_as_they_are_printed() {
     assert!("of".parse::<Normalization>().unwrap_err().to_string().contains("off, on, half, pixels"));
 }
 
-/// scikit-learn's StandardScaler: by hand for two images, a constant pixel among them.
+/// Equals scikit-learn's StandardScaler. Computed by hand for two images; one pixel is constant.
 #[test]
 fn pixels_are_standardised_each_by_its_own() {
     let set =

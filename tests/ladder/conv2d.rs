@@ -1,4 +1,4 @@
-//! Every rung of conv2d at every SIMD level, and in f64, against rung 01 in f64.
+//! Compares every rung of conv2d, at every SIMD level and in f64, with rung 01 in f64.
 
 use super::levels;
 use proptest::prelude::*;
@@ -12,12 +12,12 @@ use receptive::{DType, Device, Result, Tensor};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-/// All outputs and gradients of a case with these options, starting from NaN.
+/// All outputs and gradients of a case with these options. New memory is filled with NaN.
 fn run_with(spec: &'static OpSpec, case: &Case, options: CpuOptions) -> Result<BTreeMap<String, Tensor>> {
     run(spec, case, &Device::cpu_with(&CpuOptions { poison: true, ..options })?, DType::F64)
 }
 
-/// A device for every rung at every level, with its name.
+/// One device per rung and SIMD level, with its name.
 fn devices() -> &'static [(String, Device)] {
     static DEVICES: OnceLock<Vec<(String, Device)>> = OnceLock::new();
     DEVICES.get_or_init(|| {
@@ -101,7 +101,7 @@ fn conv_rungs_agree_at_the_edges_of_tiles() {
     }
 }
 
-/// Sizes beyond one tile, one block of images, one band of rows, one part of the channels.
+/// Sizes that need more than one tile, one block of images, one band of rows, or one part of the channels.
 #[test]
 fn conv_rungs_agree_beyond_a_block() {
     for (attrs, input, weight) in [
@@ -164,7 +164,7 @@ fn an_unknown_rung_lists_those_there_are() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// For any setting, the rungs agree or all refuse.
+    /// For random settings, all rungs give the same result or all refuse.
     #[test]
     fn conv_rungs_agree_on_random_settings(
         (n, groups, cg, og) in (0..4usize, 1..3usize, 1..4usize, 1..4usize),

@@ -14,7 +14,7 @@ use receptive::testing::conformance::rounded_against_f64;
 use receptive::{DType, Tensor};
 use std::sync::OnceLock;
 
-/// A device that runs one rung, its name, and the precision to which it rounds factors.
+/// A device that runs one rung, its name, and the relative rounding error of its factors.
 struct Rung {
     label: String,
     device: Device,
@@ -32,7 +32,7 @@ impl Rung {
     }
 }
 
-/// All rungs of both ladders, in f32 and, where they have it, in bf16; none without a GPU.
+/// All rungs of both ladders in f32, and in bf16 if a rung has it. Empty without a GPU.
 struct Ladders {
     gemm: Vec<Rung>,
     conv: Vec<Rung>,
@@ -78,7 +78,8 @@ fn conv(attrs: &str, input: [usize; 4], weight: [usize; 4]) -> Case {
     Case::new("conv", attrs).input("input", &input).input("weight", &weight).input("bias", &weight[..1])
 }
 
-/// Forward needs one transpose, and each gradient another. The sizes exceed a tile in both directions.
+/// Forward and the two gradients need different transposes of their operands. Some sizes exceed a tile in both
+/// directions.
 #[test]
 fn gemm_rungs_agree_with_the_definition() {
     let Ladders { gemm, cpu, .. } = ladders();
@@ -93,7 +94,7 @@ fn gemm_rungs_agree_with_the_definition() {
     }
 }
 
-/// A gradient over a thousand rows is cut into parts, the bias and all else done once.
+/// A sum over more than a thousand rows is cut into parts. The bias must still be added only once.
 #[test]
 fn long_sums_are_cut_and_joined() {
     let Ladders { gemm, conv: convs, cpu } = ladders();
@@ -118,7 +119,7 @@ fn conv_rungs_agree_with_the_definition_on_every_case() {
     }
 }
 
-/// More channels and pixels than a tile has rows and columns.
+/// Cases with more channels and pixels than a tile has rows and columns.
 #[test]
 fn conv_rungs_cross_the_edges_of_their_tiles() {
     let Ladders { conv: rungs, cpu, .. } = ladders();
@@ -134,7 +135,7 @@ fn conv_rungs_cross_the_edges_of_their_tiles() {
     }
 }
 
-/// The errors are as the header of 05_winograd.cu states.
+/// The errors stay within the bounds that the header of 05_winograd.cu states.
 #[test]
 fn winograd_rounds_little_more_than_plain_sums() {
     let Ladders { conv: rungs, cpu, .. } = ladders();
@@ -193,7 +194,7 @@ fn an_unknown_rung_lists_those_there_are() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
-    /// Any setting.
+    /// Random strides, paddings, dilations and groups.
     #[test]
     fn conv_rungs_agree_on_random_settings(
         (n, groups, cg, og) in (1..3usize, 1..3usize, 1..5usize, 1..5usize),

@@ -1,4 +1,4 @@
-//! Every GEMM rung at every SIMD level against sums in f64.
+//! Compares every GEMM rung at every SIMD level with sums in f64.
 
 use super::levels;
 use proptest::prelude::*;
@@ -15,10 +15,10 @@ fn context(simd: Simd, gemm_rung: u32, threads: usize) -> CpuCtx {
 #[derive(Debug, Clone)]
 struct Product {
     sizes: [usize; 3],
-    /// Whether A and B are stored transposed.
+    /// True if A or B is stored transposed.
     transposed: [bool; 2],
     beta: f32,
-    /// Columns of C's memory beyond its own.
+    /// Extra columns in C's memory after those of C.
     gap: usize,
 }
 
@@ -31,7 +31,7 @@ impl Product {
         if transposed { Mat::transposed(data, rows) } else { Mat::new(data, columns) }
     }
 
-    /// C's memory, by this function.
+    /// C's memory after this function has run.
     fn run(&self, cx: &CpuCtx, gemm: GemmFn<f32>) -> Vec<f32> {
         let [m, k, n] = self.sizes;
         let (a, b) = (Self::noise(m * k, 1), Self::noise(k * n, 2));

@@ -1,4 +1,4 @@
-//! The program as scripts see it.
+//! Runs the program as a script would.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -14,14 +14,14 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Success, and stdout.
+/// Runs a command that must succeed; returns stdout.
 pub fn ok(args: &[&str]) -> String {
     let output = receptive(args);
     assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
     text(&output.stdout)
 }
 
-/// Failure, nothing on stdout, and the one message on stderr.
+/// Runs a command that must fail, with nothing on stdout; returns the only message on stderr.
 pub fn error(args: &[&str]) -> String {
     let output = receptive(args);
     let stderr = text(&output.stderr);

@@ -1,10 +1,10 @@
-//! Command lines: taken apart as a shell does, and checked.
+//! Splits command lines into words as a shell does, and checks them.
 
 use crate::{files, read, root};
 use clap::error::ErrorKind;
 
-/// The commands of a line, word by word, without comments and variables that are set for them. What the shell would fill in
-/// becomes `X`.
+/// The commands of a line as words, without comments and without variables set for one command. `X` stands for text
+/// that the shell would insert.
 pub fn split(line: &str) -> Vec<Vec<String>> {
     let (mut commands, mut words, mut word) = (Vec::new(), Vec::new(), None::<String>);
     let mut rest = line.chars().peekable();
@@ -41,7 +41,7 @@ fn is_variable(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_')
 }
 
-/// The program's command lines that comments and messages of a source file mention, with `X` for what is filled in later.
+/// The program's command lines in the comments and messages of a source file, with `X` for each placeholder.
 pub fn in_source(text: &str) -> Vec<String> {
     let program = receptive::cli::command();
     let names: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).collect();
@@ -65,7 +65,7 @@ pub fn in_source(text: &str) -> Vec<String> {
     found
 }
 
-/// `{...}` of a format string becomes `X`.
+/// Replaces each `{...}` of a format string with `X`.
 fn filled_in(command: &str) -> String {
     let mut parts = command.split('{');
     let mut filled = parts.next().unwrap().to_owned();
@@ -75,7 +75,7 @@ fn filled_in(command: &str) -> String {
     filled
 }
 
-/// What is wrong with a command, given word by word.
+/// Checks one command, given as words. The error says what is wrong.
 pub fn check(words: &[String]) -> Result<(), String> {
     let exists = |path: &str| {
         root().join(path).exists().then_some(()).ok_or_else(|| format!("{path} is not in the repository"))
@@ -95,7 +95,8 @@ pub fn check(words: &[String]) -> Result<(), String> {
     }
 }
 
-/// By the program's own parser. A command's name alone is a mention of it.
+/// Checks a command line with the program's own parser. The name of a command alone is only a mention and always
+/// passes.
 fn parse(words: &[String]) -> Result<(), String> {
     let mut named = receptive::cli::command();
     let only_names = words.iter().all(|word| match named.find_subcommand(word).cloned() {
@@ -141,7 +142,7 @@ fn cargo(words: &[String]) -> Result<(), String> {
     }
 }
 
-/// Whether the flags among `words` stand in a program's source.
+/// Checks that the flags among `words` appear in a program's source.
 fn flags_exist(words: &[String], source: &str) -> Result<(), String> {
     let missing =
         words.iter().find(|word| word.starts_with("--") && !source.contains(&format!("\"{word}\"")));

@@ -1,11 +1,11 @@
-//! Executes blocks as a reader would, in a folder of their own.
+//! Executes blocks as a reader would, in a new folder.
 
 use crate::commands;
 use crate::markdown::Block;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A shell in `folder` that finds `receptive`, and no data set but those in `data`.
+/// Runs a script in a shell in `folder`. The shell finds `receptive`, and only the data sets in `data`.
 fn shell(folder: &Path, data: &Path, script: &str) -> Output {
     let program = Path::new(env!("CARGO_BIN_EXE_receptive")).parent().unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
@@ -19,7 +19,7 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// A debug build times nothing, so it is not asked to.
+/// A debug build refuses `receptive bench`, so these lines are left out.
 fn can_run(line: &str) -> bool {
     !(cfg!(debug_assertions) && line.starts_with("receptive bench "))
 }

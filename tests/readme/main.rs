@@ -98,7 +98,7 @@ fn every_command_line_is_one_that_the_program_takes() {
     assert!(count >= 100, "only {count} command lines were found");
 }
 
-/// The checks above must find mistakes: a check that finds nothing would always pass.
+/// The checks must find mistakes: a check that never finds one would always pass.
 #[test]
 fn what_is_wrong_is_found() {
     for line in [
@@ -138,7 +138,7 @@ fn every_page_works_from_its_first_block_to_its_last() {
     }
 }
 
-/// Where there are data sets or a GPU: the first steps of what needs them.
+/// If data sets or a GPU are available, runs the first steps of the lines that need them.
 #[test]
 fn data_and_gpu_lines_start_where_these_exist() {
     let pages: Vec<Page> = documents().iter().map(|path| page(path)).collect();

@@ -14,7 +14,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// The command lines: continued lines joined; in `console` those after a `$`. None of a `text` block.
+    /// The command lines. Continued lines are joined; in `console` only lines after `$` count. A `text` block has none.
     pub fn lines(&self) -> Vec<String> {
         let text = self.text.replace("\\\n", " ");
         let lines = text.lines().filter_map(|line| match self.language.as_str() {
@@ -30,7 +30,7 @@ impl Block {
 pub struct Page {
     /// Shell blocks, and the text blocks marked `run`, in order.
     pub blocks: Vec<Block>,
-    /// What stands between single backticks.
+    /// The texts between single backticks.
     pub spans: Vec<String>,
     /// Where links and pictures lead: `docs/use.md#training`.
     pub links: Vec<String>,
@@ -38,7 +38,7 @@ pub struct Page {
     pub anchors: Vec<String>,
 }
 
-/// Takes a Markdown file apart. A shell block must say what it needs.
+/// Reads a Markdown file. A shell block must have a mark that says what it needs.
 pub fn read(markdown: &str) -> Result<Page, String> {
     let (mut page, mut prose) = (Page::default(), String::new());
     let mut lines = markdown.lines().enumerate();

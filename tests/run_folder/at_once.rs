@@ -1,8 +1,9 @@
-//! Several processes on one folder.
+//! Tests of several processes on one folder.
 
 use super::*;
 
-/// Two processes in one folder would overwrite each other; a killed one leaves no lock behind (see the kill test).
+/// Two processes in one folder would overwrite each other's files, so the second is refused. (A killed process leaves
+/// no lock behind: see the kill test.)
 #[cfg(unix)]
 #[test]
 fn a_folder_is_trained_in_by_one_process_at_a_time() {
@@ -18,7 +19,7 @@ fn a_folder_is_trained_in_by_one_process_at_a_time() {
     first.wait().unwrap();
 }
 
-/// Of several starts on one folder one trains. The others are told, and leave its files alone.
+/// If several processes start on one folder, exactly one trains. The others fail with a message and change no file.
 #[test]
 fn simultaneous_starts_never_share_a_folder() {
     let runs = Runs::new();
@@ -36,8 +37,8 @@ fn simultaneous_starts_never_share_a_folder() {
     }
 }
 
-/// A start that fails takes its folder back. One that waited for it is not hurt: it fails for the same reason, or says that
-/// the folder is taken.
+/// A start that fails removes the folder that it created. Another start that waited for this folder fails for the same
+/// reason, or says that the folder is in use.
 #[test]
 fn simultaneous_starts_that_fail_say_why() {
     let runs = Runs::new();
@@ -52,12 +53,12 @@ fn simultaneous_starts_that_fail_say_why() {
                 ["there is nothing to train", "already contains a run", "another process is training"];
             assert!(!output.status.success() && known.iter().any(|k| message.contains(k)), "{message}");
         }
-        // Nothing of a run is left; an empty folder may be, where its maker found the run of another in it.
+        // No file of a run is left. An empty folder may be left, if its creator found another process's run in it.
         assert!(fs::read_dir(&run).map_or(true, |mut entries| entries.next().is_none()), "{}", run.display());
     }
 }
 
-/// Without `--out` every start has a folder of its own.
+/// Without `--out`, every start gets its own folder.
 #[test]
 fn simultaneous_starts_without_a_folder_each_find_one() {
     let runs = Runs::new();

@@ -1,15 +1,15 @@
-//! Runs that are given more epochs.
+//! Tests of runs that are resumed with more epochs.
 
 use super::*;
 
-/// The files of a run folder, in order.
+/// The files of a run folder, sorted by name.
 fn files(run: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut paths: Vec<PathBuf> = fs::read_dir(run).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-/// Finished or stopped, a run that is given more epochs ends as one that had them from the start.
+/// A finished or stopped run that is given more epochs ends with the same bytes as a run that had them from the start.
 #[test]
 fn trained_longer_bit_for_bit() {
     let runs = Runs::new();
@@ -31,7 +31,7 @@ fn trained_longer_bit_for_bit() {
         assert_same_run(&whole, &part);
         assert_eq!(RunDir::config(&whole).unwrap(), RunDir::config(&part).unwrap());
     }
-    // Stopped in mid-run.
+    // A run that was killed before its end.
     let (whole, part) = (runs.at("whole0"), runs.at("stopped"));
     let mut child = train_epochs(&part, "3").spawn().unwrap();
     while !part.join("checkpoint.safetensors").exists() {
@@ -43,7 +43,7 @@ fn trained_longer_bit_for_bit() {
     assert_same_run(&whole, &part);
 }
 
-/// Early stopping would have ended it there with any number of epochs.
+/// More epochs do not help here: early stopping would end the run at the same epoch.
 #[test]
 fn a_run_that_ended_early_is_not_trained_longer() {
     let runs = Runs::new();
@@ -55,7 +55,7 @@ fn a_run_that_ended_early_is_not_trained_longer() {
     assert!(message.contains("ended after epoch 2 of 9") && message.contains("--early-stop"), "{message}");
 }
 
-/// What a run has recorded is not written over, nor is a hole in it passed over.
+/// A run whose checkpoint or metrics are missing is not continued, and its other files are not overwritten.
 #[test]
 fn a_run_that_lost_files_does_not_go_on() {
     let runs = Runs::new();

@@ -1,4 +1,4 @@
-//! The run folder, tested through the program: its contents, and that nothing is lost whatever happens.
+//! Tests of the run folder through the program: its contents, and that no failure loses recorded work.
 #![cfg(feature = "cli")]
 
 mod at_once;
@@ -48,7 +48,7 @@ fn refuse(command: &mut Command) -> String {
     message
 }
 
-/// `metrics.jsonl` without the seconds, which no two runs share.
+/// `metrics.jsonl` without the field `seconds`, which differs between runs.
 fn metrics(run: &Path) -> Vec<serde_json::Value> {
     let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let parse = |line: &str| {
@@ -134,7 +134,7 @@ fn kill_and_resume_bit_for_bit() {
         let _ = child.kill(); // it may have finished already
         child.wait().unwrap();
         if !broken.join("config.toml").exists() {
-            continue; // killed before it had begun
+            continue; // killed before it wrote its settings
         }
         command = receptive(&["train", "--resume", text(&broken)]);
     }
@@ -142,7 +142,8 @@ fn kill_and_resume_bit_for_bit() {
     assert_same_run(&whole, &broken);
 }
 
-/// Ctrl-C finishes the step, saves, says how to go on, and exits non-zero, because the run is not complete.
+/// Ctrl-C finishes the step, saves, and prints the command that continues. It exits non-zero, since the run is
+/// incomplete.
 #[cfg(unix)]
 #[test]
 fn interrupted_and_resumed_bit_for_bit() {
@@ -162,7 +163,7 @@ fn interrupted_and_resumed_bit_for_bit() {
     assert_same_run(&whole, &broken);
 }
 
-/// `--max-steps` counts steps of the whole run and ends it as if it were over.
+/// `--max-steps` counts the steps of the whole run. A run that it ends counts as finished.
 #[test]
 fn max_steps_ends_normally() {
     let runs = Runs::new();
@@ -261,8 +262,8 @@ fn a_run_that_never_began_leaves_nothing_behind() {
     succeed(train(&run).args(["--max-steps", "1"]));
 }
 
-/// What was recorded before a run diverged is there to be looked at; and a run that never began leaves a folder that
-/// was there.
+/// A run that diverges keeps the records that it has written. A run that never began does not remove a folder that
+/// existed before.
 #[test]
 fn a_run_that_diverges_keeps_what_it_recorded() {
     let runs = Runs::new();
@@ -277,7 +278,7 @@ fn a_run_that_diverges_keeps_what_it_recorded() {
     assert_eq!(fs::read_dir(&own).unwrap().count(), 0);
 }
 
-/// A line that a killed process was writing is left; any other damage is told, not passed over.
+/// An incomplete last line, left by a killed process, is ignored. Any other damage is an error.
 #[test]
 fn damaged_records_are_told() {
     let runs = Runs::new();
