@@ -167,7 +167,7 @@ fn the_live_page_does_not_say_where_files_lie() {
         lines.find_map(|line| line.unwrap().strip_prefix("live: http://").map(str::to_owned)).unwrap();
     let rest = std::thread::spawn(move || lines.for_each(drop));
     let (host, token) = address.trim_end_matches('/').split_once('/').unwrap();
-    // The events' stream ends with the run; until then it is read beside the other answers.
+    // The stream of events stays open until the run ends, so it is read last.
     let ask = |method: &str, name: &str| {
         let mut stream = TcpStream::connect(host).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();

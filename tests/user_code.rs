@@ -88,7 +88,7 @@ fn mixed(broken: Broken) -> Result<()> {
     apply(Mix(broken), &[&a, &b])?[0].sum_all()?.backward()
 }
 
-/// The kind, and what the text names beside the op.
+/// Checks the error's kind, and that its text contains the op and these `names`.
 fn refused<T>(what: &str, result: Result<T>, kind: ErrorKind, names: &[&str]) {
     let error = result.err().unwrap_or_else(|| panic!("{what}: accepted"));
     let text = error.to_string();

@@ -50,8 +50,8 @@ fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| "expected a port, 0 to 65535; MODEL must come before --live".to_owned())
 }
 
-/// A resumed run takes everything from its folder. So settings beside `--resume` are refused: they would be ignored
-/// silently.
+/// A resumed run takes everything from its folder. So other settings together with `--resume` are refused: they would
+/// be ignored silently.
 fn not_with_resume(arg: clap::Arg) -> clap::Arg {
     match arg.get_id().as_str() {
         "resume"

@@ -42,7 +42,7 @@ pub enum ErrorKind {
     OutOfMemory,
     /// A file's content is wrong: magic, length, checksum, labels out of range.
     Format,
-    /// Something was asked for by a name that does not exist.
+    /// A name does not exist, or something that is needed is missing.
     Missing,
     /// The operating system refused: permissions, a full disk, a vanished file.
     Io,

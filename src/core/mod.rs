@@ -1,6 +1,6 @@
 //! What every other module uses: errors, shapes, element types and keyed random numbers.
 //!
-//! Nothing here knows about tensors, devices or files.
+//! Nothing here uses tensors, devices or files.
 
 pub mod dtype;
 pub mod error;

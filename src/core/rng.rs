@@ -1,7 +1,7 @@
 //! Keyed random numbers: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 //!
 //! A generator with hidden state gives different numbers when work is reordered, resumed or run on another device. Here
-//! a random number is a pure function of (seed, path, step, element): the same question always gives the same number.
+//! a random number is a pure function of (seed, path, step, element): the same arguments always give the same number.
 //! So a resumed run, a replayed CUDA graph, and runs with one thread or sixteen all use the same dropout mask.
 //!
 //! ```

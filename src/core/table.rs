@@ -4,7 +4,7 @@
 pub const WIDTH: usize = 60;
 /// Names up to this length stay whole.
 const NAME: usize = 30;
-/// A text column with less room than this beside the others goes on a line below them.
+/// If a text column has less room than this next to the others, it goes on a line below them.
 const TEXT: usize = 24;
 /// Indent of the second line of a row.
 const INDENT: usize = 4;

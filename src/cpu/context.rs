@@ -1,8 +1,8 @@
-//! The CPU context: threads, memory and chosen rungs. There are no globals, so two contexts with different settings
-//! live side by side in one test.
+//! The CPU context: threads, memory and chosen rungs. There are no globals, so one test can use two contexts with
+//! different settings.
 //!
-//! **Determinism.** Work is cut by the size of the problem, never by the number of threads. Every thread would compute
-//! a chunk in the same way. So the same seed gives the same bits with 1, 2 or 16 threads.
+//! **Determinism.** Work is cut by the size of the problem, never by the number of threads. Every thread computes a
+//! chunk in the same way. So the same seed gives the same bits with 1, 2 or 16 threads.
 
 use super::buffer::{Buffer, BufferPool};
 use super::simd::Simd;

@@ -1,6 +1,6 @@
 //! The CPU backend: recycled buffers, a thread pool that cuts work deterministically, and the loops themselves.
 //!
-//! Loops take slices and write slices. They know nothing of tensors, so each can be read, tested and timed alone.
+//! Loops take slices and write slices. They do not use tensors, so each can be read, tested and timed alone.
 //!
 //! # How a hot loop is written
 //!

@@ -86,7 +86,7 @@ impl Drop for Graph {
     }
 }
 
-/// The capture that is going on, if any: at most one at a time.
+/// The active capture, if any: at most one at a time.
 #[derive(Default)]
 pub(super) struct Capture(Mutex<Option<Vec<Pinned>>>);
 
@@ -105,7 +105,7 @@ impl Capture {
         Ok(())
     }
 
-    /// True while a capture is going on.
+    /// True while a capture is active.
     pub fn active(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }

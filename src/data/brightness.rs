@@ -1,7 +1,7 @@
 //! Detects whether a picture is light although a network's training images were dark, or the reverse.
 //!
 //! The edge of a drawing shows the brightness of its paper. So the edges of the training images are compared with the
-//! picture's. If a set has both light and dark edges, as photographs do, nothing can be said.
+//! picture's. If a set has both light and dark edges, as photographs do, the comparison says nothing.
 
 use super::{Dataset, Image, SetSpec};
 use crate::core::Result;

@@ -7,12 +7,12 @@
 //!
 //! ```text
 //!   no file --> NAME.gz.part, growing --> sum of the unpacked content is right --> NAME.gz
-//!                  cut off: kept, the next fetch asks for the rest      wrong: removed
+//!                  cut off: kept, the next fetch requests the rest      wrong: removed
 //! ```
 //!
-//! The checksum is that of the unpacked content, because a mirror may have compressed it differently. A set that comes
-//! as archives is published with their MD5s. Archives are unpacked beside the set's folder, which appears when it is
-//! complete.
+//! The checksum is that of the unpacked content, because a mirror may have compressed it differently. A set in archives
+//! is published with their MD5s. Archives are unpacked into a temporary folder next to the set's folder, which appears
+//! only when it is complete.
 
 use super::archive::{of_cifar, of_pets, unpack};
 use super::catalog::{ArchiveSource, IDX_FILES, IdxSource, SetSpec, Source};

@@ -412,7 +412,7 @@ impl Drop for Epoch {
         let Source::Workers(workers) = &mut self.source else { return };
         let threads: Vec<_> = workers.drain(..).map(|worker| worker.thread).collect();
         for thread in threads {
-            // If a thread panicked and `next` did not see it, the batches concerned were never asked for.
+            // If a thread panicked and `next` did not report it, nobody requested its batches, so the panic is ignored.
             let _ = thread.join();
         }
     }

@@ -390,7 +390,7 @@ pub(super) fn look(source: &Source, folder: &Path) -> std::result::Result<Vec<Pa
 /// The four files of an IDX set in `folder`, or what is missing.
 fn idx_files(folder: &Path) -> std::result::Result<Vec<PathBuf>, String> {
     let file = |name: &str| {
-        let dotted = name.replacen("-idx", ".idx", 1); // as some mirrors unpack them
+        let dotted = name.replacen("-idx", ".idx", 1); // the names from some mirrors
         let spellings = [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
         let mut paths = spellings.iter().map(|spelling| folder.join(spelling));
         paths.find(|path| path.is_file()).ok_or_else(|| format!("{name} is missing"))

@@ -102,8 +102,8 @@ pub fn gemm_roof(device: &Device, time: Duration) -> Result<f64> {
 mod tests {
     use super::*;
 
-    /// Holding 64 MiB raises the peak by about as much. The test runs in its own process, because the memory of tests
-    /// running beside it would count too.
+    /// Holding 64 MiB raises the peak by about as much. The test runs in its own process, because the memory of other
+    /// tests that run at the same time would count too.
     #[test]
     #[cfg(target_os = "linux")]
     fn peak_memory_sees_what_was_held() {

@@ -75,7 +75,7 @@ pub fn remove_abandoned(folder: &Path) {
             && modified().is_some_and(|then| then.elapsed().is_ok_and(|age| age > ABANDONED))
     };
     for entry in fs::read_dir(folder).into_iter().flatten().flatten().filter(abandoned) {
-        let _ = fs::remove_file(entry.path()); // a file that stays takes room, and nothing else
+        let _ = fs::remove_file(entry.path()); // if this fails, the file only takes up space
     }
 }
 

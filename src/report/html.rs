@@ -1,7 +1,7 @@
 //! Builds one page from many small files: markup, style, scripts and the report.
 //!
 //! The files are in `page/`; those that all pages share are in [`draw::page`](crate::draw::page). The page loads
-//! nothing from outside, so it can be opened from a disk, mailed, or kept beside a run for years.
+//! nothing from outside, so it can be opened from a disk, sent by mail, or kept in a run's folder for years.
 
 use crate::draw::glossary;
 use crate::draw::page::{

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 /// Where a gradient goes.
 #[derive(Clone, Default)]
 pub(crate) enum Edge {
-    /// Nowhere: no gradient is asked for.
+    /// Nowhere: the tensor needs no gradient.
     #[default]
     None,
     /// Into a leaf's accumulator.
@@ -27,7 +27,7 @@ pub struct LeafId(usize);
 /// Where an input of a recorded op came from.
 #[derive(Clone, Copy)]
 pub enum Origin<'a> {
-    /// A tensor for which no gradient was asked.
+    /// A tensor that needs no gradient.
     Constant,
     /// A parameter, or any tensor on which `requires_grad` was called.
     Leaf(LeafId),

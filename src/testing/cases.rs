@@ -46,7 +46,7 @@ pub fn checked_cuda() -> Option<Device> {
     checked_cuda_with(CudaOptions { exact: true, ..CudaOptions::default() })
 }
 
-/// As [`checked_cuda`], with other settings beside the checks. Memory is recycled unless the settings ask for `exact`.
+/// As [`checked_cuda`], with more settings in addition to the checks. Memory is recycled unless `exact` is set.
 ///
 /// # Panics
 /// As [`checked_cuda`].

@@ -3,12 +3,12 @@
 use super::{Outcome, PhaseReport, Setup, StepReport, Trainer};
 use crate::core::Result;
 
-/// Whether to go on. If several callbacks answer, the variant listed last wins.
+/// Whether to continue. If several callbacks answer, the variant listed last wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flow {
     Continue,
-    /// Go on, but first report all steps that are queued. A callback returns this when it needs the trainer's state to
-    /// be that of the last reported step. See [`Trainer::settled`].
+    /// Continue, but first report all steps that are queued. A callback returns this when it needs the trainer's state
+    /// to be that of the last reported step. See [`Trainer::settled`].
     Settle,
     /// Stop after this step; the run can be resumed. The model keeps its last weights.
     Stop,
@@ -67,7 +67,7 @@ pub trait Callback: Send {
     }
 
     /// After each validation batch, with the samples done and the samples in all. If it stops the run, resuming
-    /// validates the epoch again. If it finishes the run, validation goes on to its end.
+    /// validates the epoch again. If it finishes the run, validation continues to its end.
     ///
     /// # Errors
     /// Ends the run.

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `trainer.rs` | the loop: a train and a validation phase each epoch |
 //! | `replay.rs` | training steps on a GPU, captured once as a CUDA graph and replayed |
-//! | `state.rs` | the position in the loop: everything a checkpoint holds beside the tensors |
+//! | `state.rs` | the position in the loop: everything that a checkpoint holds besides the tensors |
 //! | `callback.rs` | the interface for watching the loop and stopping it |
 //! | `metrics.rs` | mean loss and accuracy; the reports of a step, a phase, a run |
 //! | `confusion.rs` | the confusion matrix |

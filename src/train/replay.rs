@@ -8,11 +8,11 @@
 //!   learning rate, step number    ->  fixed buffer     replay      queue a copy of loss and decisions to the host
 //! ```
 //!
-//! The host does not wait for a step's loss. It goes on queueing steps, and reads the losses of [`GROUP`] steps at a
+//! The host does not wait for a step's loss. It continues to queue steps, and reads the losses of [`GROUP`] steps at a
 //! time, while the device still has that many steps to do. Callbacks are called for a step when its loss is read, so
 //! the trainer may be ahead of the reported step. If you need the trainer to match the reported step, check
-//! [`Trainer::settled`] or return [`Flow::Settle`]. If you want to read the model after a certain step, say so before
-//! it, with [`looks_at`](super::Callback::looks_at).
+//! [`Trainer::settled`] or return [`Flow::Settle`]. If you want to read the model after a certain step, announce it
+//! before that step with [`looks_at`](super::Callback::looks_at).
 //!
 //! A short last batch, validation and everything else run eagerly. They never use the graph's memory.
 

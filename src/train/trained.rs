@@ -16,10 +16,10 @@ use crate::tensor::{Device, Tensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Where weights are, and what they were trained for. A run folder knows all but `path`; for a weights file the network
-/// must be said. What is said overrides the run folder, but for the network.
+/// Where weights are, and what they were trained for. A run folder stores everything except `path`. For a file of
+/// weights the network must be given. Values given here override those of the run folder, except the network.
 ///
-/// A field's comment is its flag's help, unless it has one that says what the flag does.
+/// A field's comment is the help of its flag, unless the flag has its own help text.
 #[derive(Debug, Clone, Default)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct TrainedOptions {

@@ -111,7 +111,7 @@ fn factors<'a, T: Float>(l: Layout, weight: Option<&'a [T]>, g: usize) -> (impl 
 }
 
 /// Computes the sums of a group, and then its gradients, which need the sums. `d = pass(dy, x, other)`.
-#[allow(clippy::too_many_arguments)] // a task's own
+#[allow(clippy::too_many_arguments)] // they are the data of one task
 #[inline(always)]
 fn passes<T: Float>(
     l: Layout,

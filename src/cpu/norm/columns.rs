@@ -135,7 +135,7 @@ fn normalise<T: Float>(
 /// Stores the numbers of the columns that exist. This is a loop, because a call that takes the address of `from` would
 /// keep it in memory instead of registers.
 #[inline(always)]
-#[allow(clippy::manual_memcpy)] // said above
+#[allow(clippy::manual_memcpy)] // explained above
 fn store<T: Copy>(from: &Strip<T>, to: &mut [T]) {
     for c in 0..to.len().min(COLUMNS) {
         to[c] = from[c];

@@ -29,7 +29,7 @@ pub const FORMAT: u32 = 2;
 /// Default number of steps from one sample of the layers' health to the next.
 const HEALTH_EVERY: u64 = 100;
 
-/// The settings of a run. A field's comment is its flag's help, unless it has one that says what the flag does.
+/// The settings of a run. A field's comment is the help of its flag, unless the flag has its own help text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]

@@ -16,8 +16,8 @@
 //! **Other users and other pages have no access.** The server listens on 127.0.0.1 only. Every path starts with 128
 //! random bits that only the terminal shows. `Host` must be this machine's own name, so that no foreign name can be
 //! bound to it (DNS rebinding). A request from a page of another origin is refused, and there are no CORS headers.
-//! Requests are limited in size and time. Connections are limited in number, and so that enough files are left for the
-//! run to open.
+//! Requests are limited in size and time. The number of connections is limited, so that the run can still open its own
+//! files.
 //!
 //! The server uses the standard library's listener and [`httparse`]. Of the small server crates, tiny_http limits
 //! neither the size of a request's head nor the time or the number of its connections.

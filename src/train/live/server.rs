@@ -126,8 +126,8 @@ impl Drop for Place {
     }
 }
 
-/// Whether the run can still open the files it needs beside this connection. A new file gets the lowest free number, so
-/// all lower numbers are in use.
+/// Whether the run can still open the files that it needs in addition to this connection. A new file gets the lowest
+/// free number, so all lower numbers are in use.
 #[cfg(unix)]
 fn leaves_files(stream: &TcpStream) -> bool {
     use nix::sys::resource::{Resource, getrlimit};

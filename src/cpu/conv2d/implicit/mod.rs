@@ -17,8 +17,8 @@
 //!
 //! Bytes moved: the image is copied once into its padded form (without padding it is read in place). It is then read
 //! from the second-level cache, and KH*KW times from the first-level cache. Arithmetic intensity: a step of k loads 3
-//! registers and 8 weights for 24 multiply-adds of registers. Limited by: the multiply-adds, of which those for flat
-//! pixels that are no outputs are wasted. Next: 04 needs fewer multiply-adds.
+//! registers and 8 weights for 24 multiply-adds of registers. Limited by: the multiply-adds. Those for flat pixels that
+//! are no outputs are wasted. Next: 04 needs fewer multiply-adds.
 //!
 //! A task is a block of images, or a band of rows of one image, and some output channels. The block is as large as the
 //! second-level cache allows. Blocks are cut by sizes alone, so the bits do not depend on the number of threads.
@@ -58,7 +58,7 @@ pub fn copies_too_much(g: &Geometry, which: Loop) -> bool {
         return true;
     }
     if !backwards && w.stride == [1, 1] && w.padding == [[0; 2]; 2] {
-        return false; // Read where it lies.
+        return false; // The image is read in place.
     }
     let halo = |axis: usize| {
         let (padding, reach) = (w.padding[axis][0], (w.kernel[axis] - 1).saturating_mul(w.dilation[axis]));
