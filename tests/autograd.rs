@@ -1,4 +1,4 @@
-//! The engine of reverse-mode differentiation: order, accumulation, release, staleness, depth.
+//! Tests of reverse-mode differentiation: order, accumulation, release, changed saved tensors, depth.
 
 use receptive::cpu::CpuOptions;
 use receptive::{DType, Device, ErrorKind, Tensor};
@@ -24,7 +24,7 @@ fn x_times_x() {
     assert_eq!(grad(&x), [6.0, -40.0]);
 }
 
-/// y feeds two ops: its own op must run backward once, after both have sent their part.
+/// Two ops use y. The backward of y's own op must run once, after both have added their gradients.
 #[test]
 fn a_diamond_accumulates_before_it_goes_on() {
     let cpu = cpu();
@@ -35,8 +35,9 @@ fn a_diamond_accumulates_before_it_goes_on() {
     assert_eq!(grad(&x), [(2.0 * 4.0 + 1.0) * 2.0 * 2.0]);
 }
 
-/// Floating addition depends on its order. Here the three parts of x's gradient are 1e16, -1e16 and 1 in the order of
-/// the tape: the latest first gives (1 - 1e16) + 1e16 = 0, any order that adds the 1 last gives 1.
+/// The result of floating-point addition depends on its order. Here the three parts of x's gradient are 1e16, -1e16 and
+/// 1 in the order of the tape. Adding the latest first gives (1 - 1e16) + 1e16 = 0. Any order that adds the 1 last
+/// gives 1.
 #[test]
 fn parts_are_added_in_reverse_tape_order() {
     let cpu = cpu();
@@ -65,7 +66,8 @@ fn backward_releases_the_graph_once() {
     assert_eq!(grad(&x), [12.0], "a refused backward changes nothing");
 }
 
-/// An optimiser that steps between forward and backward would silently give the gradient of another function.
+/// If an optimiser changed a weight between forward and backward, the gradient would be that of another function. This
+/// is an error.
 #[test]
 fn a_saved_tensor_changed_since_is_an_error() {
     let cpu = cpu();
@@ -78,7 +80,7 @@ fn a_saved_tensor_changed_since_is_an_error() {
     assert!(x.grad().is_none());
 }
 
-/// What backward does not read may change: add saves nothing.
+/// Tensors that backward does not read may change. `add` saves none.
 #[test]
 fn a_tensor_nobody_saved_may_change() {
     let cpu = cpu();
@@ -100,7 +102,7 @@ fn a_chain_of_100_000_ops_runs_and_drops_without_recursion() {
         y.backward_with(&leaf(&cpu, &[2.0])).unwrap();
         assert_eq!(grad(&x), [2.0]);
         drop(y);
-        drop(chain()); // a graph that no backward pass released
+        drop(chain()); // a graph without a backward pass
     };
     std::thread::Builder::new().stack_size(128 * 1024).spawn(deep).unwrap().join().unwrap();
 }
@@ -188,7 +190,7 @@ fn an_intermediate_result_keeps_its_gradient_on_request() {
     assert!(forgotten.grad().is_none());
 }
 
-/// A request for more memory than any machine has is an error that says how much. The device works after it.
+/// A request for more memory than any machine has is an error that says how much. The device stays usable.
 #[test]
 fn too_large_a_tensor_is_an_error() {
     let cpu = cpu();

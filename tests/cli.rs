@@ -1,4 +1,4 @@
-//! The program as scripts use it: exit codes, one JSON object on stdout, and errors that say what to do.
+//! Tests of the program as scripts use it: exit codes, one JSON object on stdout, and errors that say what to do.
 #![cfg(feature = "cli")]
 
 mod program;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Success, and the one object on the one line of stdout.
+/// Runs a command that must succeed; returns the JSON object on the only line of stdout.
 fn json(args: &[&str]) -> Value {
     let stdout = ok(&[args, &["--json"]].concat());
     assert_eq!(stdout.matches('\n').count(), 1, "{args:?}: {stdout}");
@@ -17,7 +17,7 @@ fn json(args: &[&str]) -> Value {
     value
 }
 
-/// A run of a few steps in a folder of its own.
+/// Trains for a few steps in a new folder.
 fn trained(extra: &[&str]) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run").display().to_string();
@@ -69,7 +69,7 @@ fn summary_counts_what_the_notebooks_count() {
     assert!(ok(&["summary", "lenet5"]).contains("(conv1): Conv2d(1, 6, kernel_size=5, padding=2)"));
 }
 
-/// The notebooks' debug run: prints the layers that fit, then the layer that does not fit, and what would fit.
+/// As in the notebooks' debug run, prints the layers that fit, then the layer that does not fit and a size that would.
 #[test]
 fn a_wrong_shape_shows_the_chain_up_to_the_failing_layer() {
     let output = receptive(&["summary", "lenet5", "--built-for", "1x28x28", "--input", "1x32x32"]);
@@ -100,7 +100,7 @@ fn doctor_and_data_print_one_object() {
     json(&["op", "--list"]);
 }
 
-/// eval and predict on a run folder, and on its weights file with model and data named, agree.
+/// `eval` and `predict` give the same results for a run folder and for its weights file with model and data named.
 #[test]
 fn a_run_and_its_weights_give_the_same_answers() {
     let (_folder, run) = trained(&["--json"]);
@@ -130,7 +130,7 @@ fn a_run_and_its_weights_give_the_same_answers() {
     assert!(error(&["predict", &run, "--index", "1000"]).contains("0 to 999"));
 }
 
-/// A picture of a data set's image is classified as the image itself.
+/// A picture file with a data set's image gets the same classification as the image itself.
 #[test]
 fn a_picture_is_read_as_the_network_sees_it() {
     use receptive::data::{DataDirs, load};
@@ -282,7 +282,7 @@ fn no_input_is_written_over() {
 fn a_reader_that_leaves_is_no_error_message() {
     for args in [&["summary", "lenet5"][..], &["completions", "bash"], &["man", "train"]] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_receptive"));
-        // The reader is closed before the first line, however slow this machine is.
+        // The reader is closed before the program writes its first line, even on a slow machine.
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = program.args(args).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
@@ -291,7 +291,7 @@ fn a_reader_that_leaves_is_no_error_message() {
     }
 }
 
-/// Times of a debug build mean nothing.
+/// A debug build refuses, because its times mean nothing.
 #[test]
 #[cfg(debug_assertions)]
 fn a_debug_build_refuses_to_bench() {
@@ -359,7 +359,7 @@ fn a_resumed_run_takes_no_other_settings() {
     assert!(error(&["train", "--resume", "nowhere", "--json"]).contains("nowhere"));
 }
 
-/// Weights are in order of their names, and the same tensors give the same bytes: the header holds nothing else.
+/// Weights are sorted by name, and the header contains nothing else. So the same tensors give the same bytes.
 #[test]
 fn weights_files_are_sorted_and_without_metadata() {
     let (_folder, run) = trained(&[]);

@@ -16,7 +16,7 @@ fn f32_conforms_to_f64() {
     });
 }
 
-/// Work is cut by the problem's size, so the result does not depend on the threads.
+/// Work is cut by the problem's size, so the result does not depend on the number of threads.
 fn threads_leave_no_trace(spec: &'static OpSpec, case: &Case) -> Result<(), Failure> {
     if !AFFORDABLE.holds(spec, case)? {
         return Ok(());

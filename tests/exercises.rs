@@ -1,4 +1,4 @@
-//! The course's exercises can be solved, and their checks notice that they are not solved yet.
+//! Tests that the course's exercises can be solved, and that their checks fail while they are unsolved.
 
 #[path = "../examples/exercises/conv_weight_gradient.rs"]
 mod conv_weight_gradient;
@@ -13,10 +13,10 @@ mod softplus;
 #[path = "../examples/exercises/solutions.rs"]
 mod solutions;
 
-/// What is wrong with an answer.
+/// The description of a wrong answer.
 type Wrong = Box<dyn std::error::Error>;
 
-/// The check of an unwritten answer names the place; that of the solution passes.
+/// The check fails for the unsolved exercise and names the place. It passes for the solution.
 fn holds(unwritten: Result<String, Wrong>, solved: Result<String, Wrong>, place: &str) {
     let wrong = unwritten.expect_err("an exercise that needs no answer").to_string();
     assert!(wrong.contains(place), "{wrong}");

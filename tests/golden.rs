@@ -1,5 +1,5 @@
-//! Every op against PyTorch: outputs and gradients of `tests/golden/OP.safetensors`, which `tests/golden/generate.py`
-//! wrote, in f64 and in f32, and where there is a GPU (or the simulator) there.
+//! Compares every op with PyTorch's outputs and gradients in `tests/golden/OP.safetensors`, written by
+//! `tests/golden/generate.py`. In f64 and in f32 on the CPU, and on a GPU or the simulator if there is one.
 
 use receptive::io::TensorFile;
 use receptive::ops::{Case, OpSpec, Tag};
@@ -61,7 +61,7 @@ fn check(
             &now,
             Tolerance::new(1e-4, 0.0),
         )?;
-        // An output with the name of an input: running statistics.
+        // An output that has the name of an input: running statistics.
         renewed.extend(want.remove(&format!("new.{name}")).map(|x| (name.clone(), x)));
         inputs.insert(name, then);
     }
@@ -80,7 +80,7 @@ fn check(
     Ok(())
 }
 
-/// Of f32.
+/// The tolerance for f32.
 const SINGLE: Tolerance = Tolerance::new(1e-5, 3e-5);
 
 #[test]

@@ -1,4 +1,4 @@
-//! Every gradient of every op against central differences.
+//! Compares every gradient of every op with central differences.
 
 use receptive::ops::Tag;
 use receptive::testing::{for_each_case, gradcheck::gradcheck};

@@ -95,7 +95,7 @@ fn a_row_is_all_that_a_layer_needs() {
     assert_eq!(net.num_parameters(), 0);
 }
 
-/// What a row promises, arch files hold.
+/// Every row with a layer can be used in an arch file by the op's name.
 #[test]
 fn every_row_with_a_layer_is_a_kind() {
     let named: Vec<(&str, &str)> = OPS.iter().filter_map(|row| Some((row.name, row.layer?))).collect();
@@ -108,7 +108,7 @@ fn every_row_with_a_layer_is_a_kind() {
     }
 }
 
-/// All text files of the project that a person writes.
+/// All files of the project that are written by hand.
 fn written() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders: Vec<PathBuf> = ["src", "tests", "benches", "examples", "kernels", "build", "tools"]
@@ -132,12 +132,12 @@ fn written() -> Vec<PathBuf> {
     files
 }
 
-/// SiLU has a kernel, random cases, vectors and a layer. Whoever makes a list of ops that must be told of a new one
-/// names it in one more place.
+/// SiLU has a kernel, random cases, vectors and a layer. If somebody adds a list that needs an entry for each new op,
+/// its name appears in one more file, and this test fails.
 #[test]
 fn an_op_is_named_by_its_own_files() {
     let own = ["src/ops/elementwise/mod.rs", "src/ops/elementwise/silu.rs", "kernels/elementwise.cu"];
-    // The type for those who write Rust, and the test that prints every kind of layer.
+    // The layer's Rust type, and the test that prints every kind of layer.
     let by_choice = ["src/nn/activation.rs", "src/nn/mod.rs", "tests/models/arch.rs", "tests/new_op.rs"];
     let names = |path: &PathBuf| {
         let text = std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).to_lowercase());

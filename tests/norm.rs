@@ -1,4 +1,4 @@
-//! Normalisation layers: running statistics over training, and numbers for which a variance is hard to compute.
+//! Tests of normalisation layers: running statistics in training, and numbers for which a variance is hard to compute.
 
 use receptive::nn::{BatchNorm1d, BatchNorm2d, Ctx, InstanceNorm2d, Module, ModuleExt, Role};
 use receptive::ops::batch_norm::BatchNormOptions;
@@ -27,7 +27,7 @@ fn near(got: &[f64], want: &[f64]) {
     assert!(got.len() == want.len() && worst < 1e-12, "got {got:?}, want {want:?}");
 }
 
-/// Five steps of SGD and then an evaluation, in numbers that PyTorch 2.15 gives for the same.
+/// Compares five steps of SGD and an evaluation with the numbers of PyTorch 2.15.
 fn five_steps(layer: BatchNorm2d, mean: [f64; 2], var: [f64; 2], evaluated: [f64; 4]) {
     let cpu = Device::cpu().unwrap();
     layer.init(&cpu, DType::F64, 0).unwrap();
@@ -36,7 +36,7 @@ fn five_steps(layer: BatchNorm2d, mean: [f64; 2], var: [f64; 2], evaluated: [f64
     let dy = Tensor::from_vec(&cpu, dy, &[4, 2, 2, 2]).unwrap();
     for t in 0..5 {
         layer.zero_grad().unwrap();
-        // The statistics are updated between forward and backward: what backward reads must not be them.
+        // The running statistics are updated before backward, so backward must not read them.
         train(&layer, &batch(&cpu, t)).backward_with(&dy).unwrap();
         sgd.step(0.5).unwrap();
     }
@@ -67,8 +67,8 @@ fn five_steps_and_an_evaluation_equal_pytorch_s() {
     );
 }
 
-/// Frozen weight and bias are not updated, but the statistics are, as in PyTorch. If all is frozen, the statistics
-/// stay, too.
+/// As in PyTorch, frozen weight and bias are not updated, but the statistics are. If the buffers are frozen too, the
+/// statistics stay unchanged.
 #[test]
 fn frozen_weights_still_track_and_frozen_statistics_stay() {
     let cpu = Device::cpu().unwrap();
@@ -101,7 +101,7 @@ fn without_running_statistics_evaluation_takes_the_batch_s() {
     assert_eq!(evaluated.to_f64().unwrap(), train(&layer, &x).to_f64().unwrap());
 }
 
-/// A summary runs the layers on shapes alone, in training mode too.
+/// On the meta device, layers run on shapes alone, in training mode too.
 #[test]
 fn shapes_alone_change_nothing() {
     let meta = Device::meta();
@@ -118,7 +118,7 @@ fn instance_norm_tracks_without_counting_and_takes_a_single_image() {
     layer.init(&cpu, DType::F64, 0).unwrap();
     let x = batch(&cpu, 0);
     let whole = train(&layer, &x);
-    // 0.1 of the mean over samples of each channel's mean.
+    // 0.1 times the mean over all samples of each channel.
     let channel = |c: usize| (0..4).flat_map(move |n| (0..4).map(move |p| 8 * n + 4 * c + p));
     let mean = |c| 0.1 * channel(c).map(|i| (7 * i % 11) as f64).sum::<f64>() / 16.0;
     near(&values(&layer, "running_mean"), &[mean(0), mean(1)]);
@@ -128,12 +128,13 @@ fn instance_norm_tracks_without_counting_and_takes_a_single_image() {
     assert_eq!(single.to_f64().unwrap(), whole.to_f64().unwrap()[8..16]);
 }
 
-/// `E[x^2] - E[x]^2` has no digits left here, and a mean rounded to f32 is a twentieth of the deviation off.
+/// For these numbers `E[x^2] - E[x]^2` would have no correct digit, and a mean rounded to f32 has an error of a
+/// twentieth of the standard deviation.
 #[test]
 fn a_large_mean_costs_no_digits() {
     let cpu = Device::cpu().unwrap();
     let (n, len) = (8, 700);
-    // A column of zeros first, so that no single element serves as a shift.
+    // The first element is 0, so that no single element can serve as the shift.
     let x: Vec<f32> =
         (0..n * 2 * len).map(|i| if i == 0 { 0.0 } else { 1e4 + ((i * 37) % 101) as f32 / 1024.0 }).collect();
     for x in [x.clone(), x.iter().map(|v| v.max(1e4)).collect()] {
@@ -189,7 +190,7 @@ fn kinds(numbers: &[f32]) -> Vec<String> {
     numbers.iter().map(|x| if x.is_nan() { "nan".into() } else { format!("{x}") }).collect()
 }
 
-/// For weights, statistics and values that are not finite, the same results are inf or NaN as in PyTorch 2.15.
+/// If weights, statistics or values are not finite, the same elements of the result are inf or NaN as in PyTorch 2.15.
 #[test]
 fn what_is_not_finite_stays_where_it_is_in_pytorch() {
     const INF: f32 = f32::INFINITY;

@@ -1,4 +1,4 @@
-//! The pictures of a run, made by the program itself: they exist, are the same each time, and need no fonts.
+//! Tests of a run's pictures: they exist, have the same bytes each time, and need no fonts.
 #![cfg(feature = "cli")]
 
 mod program;
@@ -32,7 +32,7 @@ fn names(pictures: &[(String, String)]) -> Vec<&str> {
     pictures.iter().map(|(name, _)| name.as_str()).collect()
 }
 
-/// A run draws them when it ends, and `eval --pictures` draws the very same ones from its weights.
+/// A run draws its pictures when it ends, and `eval --pictures` draws the same bytes from its weights.
 #[test]
 fn a_classifier_draws_the_same_pictures_twice() {
     let folder = tempfile::tempdir().unwrap();
@@ -61,7 +61,7 @@ fn a_classifier_draws_the_same_pictures_twice() {
     assert_eq!(names(&second), ["confusion.svg", "mistakes.svg", "predictions.svg", "weights.svg"]);
     assert!(second.iter().all(|picture| drawn.contains(picture)), "other bytes from the same weights");
 
-    // Into the run folder itself, where one was deleted.
+    // Draws into the run's folder, where one picture was deleted.
     fs::remove_file(run.join("mistakes.svg")).unwrap();
     ok(&["eval", text(&run), "--pictures"]);
     assert!(pictures(&run) == drawn);
@@ -71,7 +71,7 @@ fn a_classifier_draws_the_same_pictures_twice() {
     assert!(error(&["predict", text(&run), "--index", "0", "--out", "m.png"]).contains("not a mask"));
 }
 
-/// A pets folder: bright squares on dark ground are the pets.
+/// Writes a pets folder. The pets are bright squares on a dark background.
 fn squares(root: &Path) {
     fs::create_dir_all(root.join("images")).unwrap();
     fs::create_dir_all(root.join("annotations/trimaps")).unwrap();
@@ -85,7 +85,7 @@ fn squares(root: &Path) {
             image::RgbImage::from_fn(48, 40, |x, y| image::Rgb([if inside(x, y) { 240 } else { 20 }; 3]));
         let trimap =
             image::GrayImage::from_fn(48, 40, |x, y| image::Luma([if inside(x, y) { 1 } else { 2 }]));
-        // A PNG by content: formats are told by what is in the file.
+        // The content is PNG: the reader recognises formats by content, not by name.
         photo.save_with_format(root.join(format!("images/beagle_{i}.jpg")), image::ImageFormat::Png).unwrap();
         trimap.save(root.join(format!("annotations/trimaps/beagle_{i}.png"))).unwrap();
     }
@@ -101,7 +101,7 @@ fn a_segmenter_draws_masks_and_predict_writes_one() {
     ok(&[&["train", "unet", "--data", text(&root), "--out", text(&run)][..], &small].concat());
     let drawn = pictures(&run);
     assert_eq!(names(&drawn), ["curves.svg", "masks.svg", "weights.svg"]);
-    // Four validation images: fewer than there is room for.
+    // There are four validation images, fewer than the picture has room for.
     assert_eq!(drawn[1].1.matches("<image").count(), 4 * 3);
     assert!(drawn[0].1.contains("\"Dice\"") && drawn[1].1.contains("predicted, Dice 0."));
 
@@ -124,7 +124,7 @@ fn a_segmenter_draws_masks_and_predict_writes_one() {
     assert!(error(&[&index[..], &["--top", "3"]].concat()).contains("not classes"));
 }
 
-/// Damaged weights are named, and leave no picture of nonsense.
+/// Weights that are not finite are an error, and no picture is drawn from them.
 #[test]
 fn weights_that_are_not_finite_are_refused() {
     let config =

@@ -18,10 +18,10 @@ use std::{
     time::Duration,
 };
 
-/// A secret in the middle of every path.
+/// A folder name in the middle of every path, which must not appear in shared files.
 const SECRET: &str = "home-of-ann-1f9c";
 
-/// `photos/{train,val}/{circle,square}/*.png`.
+/// Writes `photos/{train,val}/{circle,square}/*.png`.
 fn photos(root: &Path) -> PathBuf {
     let photos = root.join("photos");
     for (part, n) in [("train", 6), ("val", 3)] {
@@ -45,7 +45,7 @@ fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The secret in none of the files that are not the user's own, nor in what was printed as JSON.
+/// Checks that the secret is in no file except the user's own photographs and `config.toml`, and in nothing printed.
 fn names_only(root: &Path, printed: &[(&str, String)]) {
     let mut all = Vec::new();
     files_below(root, &mut all);
@@ -113,13 +113,13 @@ fn no_artefact_says_where_files_lie() {
     assert!(page.contains("0.png, 32x32 pixels") && page.contains("\"name\":\"run\""));
 }
 
-/// Nor does a comparison of two ways to compute, or what a reproduced experiment leaves.
+/// The output of `diff` and the files of `reproduce` contain no paths either.
 #[test]
 fn neither_a_comparison_nor_an_experiment_says_where_files_lie() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join(SECRET);
     let path = |name: &str| root.join(name).display().to_string();
-    // Below the photographs, which are the user's own, as these images are.
+    // Inside the folder of photographs, because these images are the user's own files too.
     files::write_set(&root.join("photos/mnist"), 400, 28, |name| (name.to_owned(), false));
     let (out, data) = (path("reproduced"), path("photos"));
     let reproduce = ["reproduce", "M3", "--data-dir", &data, "--out", &out, "--threads", "1", "--json"];
@@ -151,7 +151,7 @@ fn neither_a_comparison_nor_an_experiment_says_where_files_lie() {
     names_only(&root, &printed);
 }
 
-/// What the live page's server sends, byte for byte: pages, scripts, events, pictures and refusals.
+/// No answer of the live page's server contains a path: pages, scripts, events, pictures and refusals.
 #[cfg(feature = "live")]
 #[test]
 fn the_live_page_does_not_say_where_files_lie() {
@@ -177,7 +177,7 @@ fn the_live_page_does_not_say_where_files_lie() {
     };
     let whole = |mut stream: TcpStream| {
         let mut answer = Vec::new();
-        // Closed after an answer that did not need the rest of the request.
+        // The server closes the connection early if it did not need the rest of the request.
         let _ = stream.read_to_end(&mut answer);
         String::from_utf8_lossy(&answer).into_owned()
     };
@@ -199,7 +199,7 @@ fn the_live_page_does_not_say_where_files_lie() {
     }
 }
 
-/// The remark stands above settings that are read as before, with and without it.
+/// The remark at the top of config.toml is not a setting: the file is read equally with and without it.
 #[test]
 fn the_remark_is_no_setting() {
     let folder = tempfile::tempdir().unwrap();
@@ -211,7 +211,7 @@ fn the_remark_is_no_setting() {
         text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
     let read = |text: &str| receptive::train::RunConfig::from_toml(text, "config.toml").unwrap();
     assert!(text.starts_with("# ") && read(&settings) == read(&text) && read(&settings).to_toml() == text);
-    // A run of a version that wrote none goes on.
+    // A run of an older version, without the remark, can be resumed.
     fs::write(&file, settings).unwrap();
     ok(&["train", "--resume", &run]);
     fs::write(&file, text.lines().next().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Laws that hold for all shapes and settings, tested on random ones.
+//! Tests properties that hold for all shapes and settings, on random ones.
 
 use proptest::prelude::*;
 use receptive::io::TensorFile;
@@ -71,15 +71,16 @@ prop_compose! {
     }
 }
 
-/// The windows of one direction, as PyTorch places them: one that would start in the padding after the image is left
-/// out, whatever `ceil_mode` says.
+/// The number of windows along one direction, as in PyTorch. A window that would start in the padding after the image
+/// is left out, whatever `ceil_mode` says.
 fn windows(size: usize, kernel: usize, stride: usize, padding: usize, ceil: bool) -> usize {
     let span = size + 2 * padding - kernel;
     let count = if ceil { span.div_ceil(stride) } else { span / stride } + 1;
     if (count - 1) * stride >= size + padding { count - 1 } else { count }
 }
 
-/// Pooling as it is defined: `reduce` sees the values of each window, and how many places it covers, padding counted.
+/// Pooling by its definition. `reduce` gets the values of each window, and the number of positions that the window
+/// covers, including padding.
 fn pool(
     x: &Tensor,
     (kernel, stride, padding, ceil): ([usize; 2], [usize; 2], [usize; 2], bool),
@@ -212,7 +213,7 @@ proptest! {
         prop_assert!((dot(&up, &y) - dot(&x, &down)).abs() <= 1e-9);
     }
 
-    /// Whatever is written after `--attr`, and whatever the shapes, an op answers or refuses; it never panics.
+    /// For any attribute values and any shapes, an op returns a result or an error. It never panics.
     #[test]
     fn ops_refuse_what_they_cannot_do(seed: u64) {
         for spec in OPS {
@@ -229,7 +230,7 @@ proptest! {
         let _ = read(&file);
     }
 
-    /// A flipped byte or a cut changes values or is an error; it is never a panic or a tensor of another size.
+    /// A changed byte gives other values or an error, and a file that is cut off is an error. Neither gives a panic.
     #[test]
     fn a_damaged_file_is_an_error_or_other_values(at in 0usize..400, flip in 1u8..=255, cut in 0usize..400) {
         let cpu = checked_cpu(1);
@@ -287,7 +288,7 @@ const TEXTS: &[&str] = &[
     "-9223372036854775808",
 ];
 
-/// A case with one attribute changed, or one shape, or both: on the meta device, and computed when it is small.
+/// Runs a case with one attribute changed, or one shape, or both: on the meta device, and on the CPU if it is small.
 fn fuzz(spec: &'static ops::OpSpec, key: Key) {
     let cases: Vec<Case> = (spec.cases)().into_iter().filter(|case| case.tag != Tag::Bench).collect();
     let mut case = cases[key.below(0, cases.len())].clone();

@@ -1,4 +1,5 @@
-//! Training: it learns, gives the same result on any number of threads, and loses nothing when it is stopped.
+//! Tests of training: it learns, gives the same result with any number of threads, and loses nothing when it is
+//! stopped.
 
 use receptive::data::{Augment, Batch, Dataset, ImageSet, Loader, LoaderOptions, Normalize};
 use receptive::io::TensorFile;
@@ -87,7 +88,7 @@ impl Callback for StopAt {
     }
 }
 
-/// Where a callback ends the run, and how.
+/// The place in the loop where a callback ends the run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum When {
     Step,
@@ -118,7 +119,7 @@ impl Callback for EndIn {
     }
 }
 
-/// What `on_end` was told.
+/// Stores what `on_end` receives: whether the run finished.
 struct End<'a>(&'a std::sync::Mutex<Option<bool>>);
 
 impl Callback for End<'_> {
@@ -128,10 +129,11 @@ impl Callback for End<'_> {
     }
 }
 
-/// A finish ends as the natural end does, wherever it is asked for; a stop leaves the last weights, to go on from.
+/// A finish has the same effects as the normal end, wherever a callback requests it. After a stop the model holds the
+/// last weights, so that the run can continue.
 #[test]
 fn a_finish_restores_the_best_weights_and_a_stop_keeps_the_last() {
-    // A rate that ruins the network in the second epoch: its first is the best.
+    // This learning rate ruins the network in the second epoch, so the first epoch is the best.
     let config =
         RunConfig { epochs: 5, scheduler: "multistep:1:200".into(), subset: Some(300), ..config("mlp2") };
     for when in [When::Step, When::Validation, When::Epoch] {
@@ -150,7 +152,7 @@ fn a_finish_restores_the_best_weights_and_a_stop_keeps_the_last() {
             assert_eq!(best.epoch, 0, "{case}");
             let holds_best = bits(&setup.model.state_dict().unwrap()) == bits(&best.weights);
             assert_eq!(holds_best, finished && keep == Keep::Best, "{case}");
-            // Both epochs have a result after a finish.
+            // After a finish, both epochs have results.
             if finished {
                 assert_eq!((trainer.state.epoch, trainer.state.batch), (2, 0), "{case}");
                 let steps = trainer.state.step;
@@ -161,7 +163,7 @@ fn a_finish_restores_the_best_weights_and_a_stop_keeps_the_last() {
     }
 }
 
-/// A callback that asks for a settled trainer after an epoch ends nothing and changes nothing.
+/// A callback that returns `Settle` after an epoch neither ends the run nor changes the result.
 #[test]
 fn settling_after_an_epoch_goes_on() {
     let config = RunConfig { epochs: 3, subset: Some(300), ..config("mlp2") };
@@ -176,7 +178,7 @@ fn settling_after_an_epoch_goes_on() {
     assert!(run(Flow::Settle) == run(Flow::Continue), "the weights differ");
 }
 
-/// On the disk, too: a finish leaves a run whose best weights are those that the model holds.
+/// After a finish, the best weights in the run's folder are those in the model.
 #[test]
 fn a_finished_run_folder_holds_the_weights_of_the_model() {
     let place = tempfile::tempdir().unwrap();
@@ -199,7 +201,7 @@ fn a_finished_run_folder_holds_the_weights_of_the_model() {
 /// The model ends with the best epoch's weights, not the last one's.
 #[test]
 fn the_best_weights_are_restored_at_the_end() {
-    // A rate that ruins the network in the second epoch: its first is the best.
+    // This learning rate ruins the network in the second epoch, so the first epoch is the best.
     let config =
         RunConfig { epochs: 2, scheduler: "multistep:1:200".into(), subset: Some(1000), ..config("mlp2") };
     let setup = Setup::new(config).unwrap();
@@ -212,13 +214,13 @@ fn the_best_weights_are_restored_at_the_end() {
     assert_eq!(tally.unwrap().unwrap().accuracy(), outcome.best.accuracy);
 }
 
-/// A stop keeps the position: going on gives the bits of an uninterrupted run.
+/// A stop keeps the position: a run that continues ends with the same bits as an uninterrupted run.
 #[test]
 fn stopping_and_going_on_changes_nothing() {
     stops_change_nothing(RunConfig { epochs: 2, subset: Some(500), ..config("lenet5") });
 }
 
-/// Running statistics, random crops, groups of batches and a second worker go on where they were, too.
+/// Running statistics, random crops, accumulated batches and a second worker continue from their positions too.
 #[test]
 fn stopping_changes_neither_statistics_nor_augmentation() {
     let config = RunConfig { epochs: 2, subset: Some(500), batch_size: 20, ..config("lenet5-bn") };
@@ -244,11 +246,11 @@ fn stops_change_nothing(config: RunConfig) {
     }
 }
 
-/// A loss that is not a number stops the run and names the layer where it began.
+/// If the loss is NaN, the run stops, and the error names the layer that first produced NaN or infinity.
 #[test]
 fn a_nan_loss_names_the_layer() {
     let setup = Setup::new(config("lenet5")).unwrap();
-    // An image so bright that the second convolution overflows: everything before it is finite.
+    // The weights are so large that the second convolution overflows. Everything before it is finite.
     let [conv1, conv2] =
         ["conv1.weight", "conv2.weight"].map(|name| setup.model.state_dict().unwrap()[name].clone());
     for weight in [conv1, conv2] {
@@ -260,7 +262,7 @@ fn a_nan_loss_names_the_layer() {
     assert!(error.to_string().contains("output of conv2 (Conv2d)"), "{error}");
 }
 
-/// A step too far makes the weights infinite; the next loss says which one.
+/// A much too large step makes the weights infinite. The error at the next loss names the parameter.
 #[test]
 fn an_exploded_parameter_is_named() {
     let mut config = RunConfig { lr: 1e38, ..config("mlp2") };
@@ -313,7 +315,7 @@ fn a_parameter_without_gradient_is_named() {
     assert!(error.to_string().contains("linear1.weight"), "{error}");
 }
 
-/// One class only: the smallest data set there is must train, not divide by zero.
+/// The smallest data set, one image of one class, can be trained without a division by zero.
 #[test]
 fn one_image_of_one_class_trains() {
     let device = Device::cpu().unwrap();
@@ -334,7 +336,7 @@ fn one_image_of_one_class_trains() {
     assert_eq!(outcome.best.accuracy, 1.0);
 }
 
-/// The loss of a run, with its settings, is what validation records and what `eval` says of it.
+/// Validation and `eval` compute the run's own loss, with its settings.
 #[test]
 fn a_run_has_a_loss_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
@@ -364,7 +366,7 @@ fn a_run_has_a_loss_of_its_own() {
         assert_eq!(tally.mean_loss(), recorded);
         (recorded, plain / tally.n as f64)
     };
-    // mlp2 ends in log-probabilities, which cross entropy takes as well.
+    // mlp2 returns log-probabilities, which cross entropy accepts too.
     let (own, plain) = run("own", None, 0.0, None);
     assert!((own - plain).abs() < 1e-6, "{own} {plain}");
     let (same, plain) = run("same", Some(Loss::CrossEntropy), 0.0, None);
@@ -375,7 +377,7 @@ fn a_run_has_a_loss_of_its_own() {
     assert!((weighted - plain).abs() > 1e-3, "{weighted} {plain}");
 }
 
-/// Two batches of 16 make the step of one batch of 32, also where the last group is short.
+/// Two accumulated batches of 16 give the step of one batch of 32, even if the last group is short.
 #[test]
 fn accumulated_batches_are_one_large_batch() {
     let weights = |batch_size, accumulate| {
@@ -391,12 +393,14 @@ fn accumulated_batches_are_one_large_batch() {
     for (name, w) in &whole {
         let pairs = w.to_f64().unwrap().into_iter().zip(parts[name].to_f64().unwrap());
         let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        // Adam divides by the gradient's size: where that is rounding, the steps differ by up to twice the rate.
+        // Adam divides by the gradient's size. If a gradient is only rounding error, the steps may differ by up to
+        // twice the learning rate.
         assert!(worst < 2e-4, "{name}: {worst}");
     }
 }
 
-/// A rate so small that nothing changes: the first epoch stays the best, and patience ends the run two epochs later.
+/// With a tiny learning rate nothing changes. The first epoch stays the best, and early stopping ends the run two
+/// epochs later.
 #[test]
 fn patience_ends_a_run_that_stands_still() {
     let config = RunConfig { subset: Some(20), epochs: 9, lr: 1e-30, early_stop: Some(2), ..config("mlp2") };
@@ -407,11 +411,11 @@ fn patience_ends_a_run_that_stands_still() {
     assert_eq!((outcome.finished, outcome.best_epoch, trainer.state.epoch), (true, 0, 3));
 }
 
-/// The best weights are restored unless the last are asked for.
+/// The run ends with the best weights, unless `keep` requests the last ones.
 #[test]
 fn a_run_ends_with_the_weights_it_was_told_to_keep() {
     let ends_with_best = |keep| {
-        // A rate that soon makes things worse, so that best and last differ.
+        // This learning rate soon makes the network worse, so that the best and the last weights differ.
         let config = RunConfig { subset: Some(100), epochs: 4, lr: 0.1, keep, ..config("mlp") };
         let setup = Setup::new(config).unwrap();
         let (train, val) = setup.loaders().unwrap();
@@ -425,7 +429,7 @@ fn a_run_ends_with_the_weights_it_was_told_to_keep() {
     assert!(!ends_with_best(Keep::Last));
 }
 
-/// The rate falls when the validation loss stands still, and a restored state goes on from there.
+/// The learning rate falls if the validation loss does not improve.
 #[test]
 fn a_plateau_lowers_the_rate() {
     let config = RunConfig {
@@ -439,6 +443,6 @@ fn a_plateau_lowers_the_rate() {
     let (train, val) = setup.loaders().unwrap();
     let mut trainer = setup.trainer().unwrap();
     trainer.fit(&train, &val).unwrap();
-    // The first epoch sets the best; the second is tolerated, the third is not; the fourth is tolerated again.
+    // The first epoch sets the best loss. The second is tolerated, the third lowers the rate, the fourth is tolerated.
     assert_eq!(trainer.learning_rate(), 0.5e-6);
 }

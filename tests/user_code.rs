@@ -26,7 +26,7 @@ enum Broken {
     ViewDType,
 }
 
-/// `2 * a + b`, or less.
+/// `2 * a + b`, with one of the faults of [`Broken`].
 #[derive(Debug)]
 struct Mix(Broken);
 
@@ -67,7 +67,7 @@ impl Op for Mix {
             Broken::Device => dy.to_device(&Device::cpu()?)?,
             Broken::TooFew => return Ok(Grads::from_iter([Some(da)])),
             Broken::TooMany => return Ok(Grads::from_iter([Some(da), Some(db.clone()), Some(db)])),
-            // What cannot be computed with it is not what is reported.
+            // The error must name the tensor that was not saved, not the product that uses it.
             Broken::UnsavedInput => dy.mul(&saved.input(1))?,
             Broken::UnsavedOutput => saved.output(0),
             Broken::NoSuchInput => saved.input(7),
@@ -147,7 +147,7 @@ fn an_update_of_nothing_is_an_error() {
     refused("no tensors", update(&Nowhere, &[], &[]), ErrorKind::Argument, &["user_update"]);
 }
 
-/// A scale and a shift, of which `visit` shows what it is told to.
+/// A layer with a scale and a shift. `visit` passes on only the parameters named in `shown`.
 struct Scale {
     weight: Param,
     bias: Param,
@@ -195,7 +195,7 @@ fn a_visit_that_forgets_or_repeats_is_named() {
     refused("repeats", run(Scale::new([Some("w"), Some("w")])), ErrorKind::Argument, &["visit()", "`w`"]);
 }
 
-/// Four grey images of 2 x 2 in two classes, of which number 2 may be wrong.
+/// Four grey images of 2 x 2 pixels in two classes. Image number 2 may have a wrong label, size, or mask.
 struct Set {
     label: usize,
     size: [usize; 3],

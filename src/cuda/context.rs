@@ -1,5 +1,5 @@
-//! The CUDA context: a GPU with its stream, memory, kernels and settings. There are no globals, so two contexts with
-//! different settings live side by side in one test, on one GPU.
+//! The CUDA context: a GPU with its stream, memory, kernels and settings. There are no globals, so one test can use two
+//! contexts with different settings on one GPU.
 
 use super::driver::{Driver, Event, Pinned, RawGraph, kernel_name};
 use super::graph::{Capture, GraphMemory};

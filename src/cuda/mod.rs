@@ -1,4 +1,4 @@
-//! NVIDIA GPUs: memory, launches and graphs. Nothing here knows of tensors.
+//! NVIDIA GPUs: memory, launches and graphs. Nothing here uses tensors.
 //!
 //! | file | what |
 //! |---|---|

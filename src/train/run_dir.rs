@@ -1,6 +1,7 @@
-//! The run folder: `config.toml`, `data.json`, `metrics.jsonl`, `health.jsonl`, `checkpoint.safetensors`, and their exports.
+//! The run folder: `config.toml`, `data.json`, `metrics.jsonl`, `health.jsonl`, `checkpoint.safetensors`, and their
+//! exports.
 //!
-//! No file in it is ever half written. Each file is made under a temporary name, synced, and renamed over the old one;
+//! No file in it is ever incomplete. Each file is made under a temporary name, synced, and renamed over the old one;
 //! then the folder is synced. `metrics.jsonl` grows line by line: a checkpoint records its length, and resuming cuts
 //! the file back to that length. So a run that was killed at any moment continues as if it had not been.
 
@@ -260,7 +261,7 @@ impl RunDir {
         Checkpoint::finish(&self.checkpoint(), device, true, bytes)
     }
 
-    /// Reopens a finished run so that it can go on from its last epoch. Its last line of `metrics.jsonl` will be cut
+    /// Reopens a finished run so that it can continue from its last epoch. Its last line of `metrics.jsonl` will be cut
     /// off. `recorded` is the number of bytes of that file that the checkpoint counts.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The instruments on a GPU: the maps of the CPU.
+//! Tests that the instruments give the same maps on a GPU as on the CPU.
 
 use crate::cuda;
 use receptive::inspect::{Goal, Heatmap, OcclusionOptions, activations, gradcam, occlusion, saliency};
@@ -23,7 +23,7 @@ fn maps_are_those_of_the_cpu() {
             let config = ModelConfig { width, ..ModelConfig::new(input, network.classes) };
             let net = network.build(&config).unwrap();
             net.init(device, DType::F32, 4).unwrap();
-            // A mask with pixels; of LeNet-5 nothing has that name.
+            // Gives the segmenter a mask with pixels. LeNet-5 has no parameter of this name, so nothing changes there.
             let bias = Tensor::full(device, 1.0, &[1], DType::F32).unwrap();
             net.load_matching(&[("conv_final.bias".to_owned(), bias)].into()).unwrap();
             let x = Tensor::from_slice(device, &pixels, &[1, c, h, w]).unwrap();

@@ -1,4 +1,4 @@
-//! Every op, every case: CUDA in f32 against the CPU in f64, forward and backward.
+//! Compares CUDA in f32 with the CPU in f64 on every case of every op, forward and backward.
 //!
 //! `RECEPTIVE_ONLY=conv2d,relu` runs only these ops, for work on their kernels.
 

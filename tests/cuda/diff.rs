@@ -1,4 +1,4 @@
-//! CPU against CUDA, layer by layer.
+//! Compares the CPU with CUDA, layer by layer.
 
 use crate::cuda;
 use receptive::inspect::{Computed, numerics_diff};
@@ -6,7 +6,7 @@ use receptive::models::{self, ModelConfig};
 use receptive::nn::ModuleExt;
 use receptive::{DType, Device, Key, Tensor};
 
-/// Every layer's own error, and every gradient's, is no larger than f32 rounding of sums in another order explains.
+/// Every layer's own error, and every gradient's error, is as small as f32 sums in another order allow.
 #[test]
 fn no_layer_differs_by_more_than_rounding() {
     let Some(device) = cuda() else { return };

@@ -1,5 +1,5 @@
-//! Cases that the ops' own cases leave out: element types other than f32, reductions so long that they take three
-//! passes, and random numbers, which must equal the CPU's bit for bit, also in a replayed graph.
+//! Tests what the ops' own cases leave out: element types other than f32, reductions so long that they take three
+//! passes, and random numbers. Random numbers must equal the CPU's bit for bit, also in a replayed graph.
 
 use crate::{context, cuda};
 use receptive::ops::pad::PadMode;
@@ -30,7 +30,7 @@ const AWKWARD: [f64; 24] = [
     f64::INFINITY,
     f64::NEG_INFINITY,
     1.0 + 1.0 / 256.0,
-    // Just beyond that middle of two bf16, and of two f16.
+    // Just above the middle of two bf16, and of two f16.
     1.0 + 1.0 / 256.0 + 1.5e-7,
     1.0 + 1.0 / 2048.0 + 1.5e-7,
     9_007_199_254_740_993.0,
@@ -55,7 +55,7 @@ fn every_conversion_is_the_cpus() {
     }
 }
 
-/// Copies move bytes, of one to eight in an element, several elements at once where they lie together.
+/// Copies move elements of one to eight bytes, and several elements at once if they are contiguous.
 #[test]
 fn elements_of_every_size_are_moved() {
     let Some(device) = cuda() else { return };
@@ -75,7 +75,7 @@ fn elements_of_every_size_are_moved() {
         ]
     };
     for dtype in DTYPES {
-        // A view, so that addresses are those of single elements, not of whole buffers.
+        // A view, so that it starts at the address of an element and not of a whole buffer.
         let values: Vec<f64> = (0..3 * 4 * 40).map(|i| (i % 251) as f64).collect();
         let whole = Tensor::from_vec(&cpu, values, &[3, 4, 40]).unwrap().to_dtype(dtype).unwrap();
         let view =
@@ -88,7 +88,7 @@ fn elements_of_every_size_are_moved() {
     }
 }
 
-/// Partial results of partial results: 17 million elements along a row, 70,000 along a column.
+/// Reductions in three passes: 17 million elements along a row, 70,000 along a column.
 #[test]
 fn reductions_of_three_passes_keep_every_digit() {
     let Some(device) = cuda() else { return };
@@ -128,7 +128,7 @@ fn nan_is_largest_and_the_first_of_equal_ones_wins() {
     assert_eq!(columns.argmax(Some(0), false).unwrap().to_vec::<i64>().unwrap(), [4000, 4500, 0]);
 }
 
-/// A mask of the last, ragged block of random numbers included.
+/// The dropout mask equals the CPU's, including the last, partial block of random numbers.
 #[test]
 fn masks_are_the_cpus() {
     let Some(device) = cuda() else { return };
@@ -140,7 +140,7 @@ fn masks_are_the_cpus() {
     assert_eq!(drop(&device), drop(&checked_cpu(1)));
 }
 
-/// A replay that repeated the captured step's number would always drop the same elements.
+/// Each replay must use the number of its own step. Otherwise it would always drop the same elements.
 #[test]
 fn a_replayed_graph_draws_each_steps_own_mask() {
     let Some(device) = cuda() else { return };

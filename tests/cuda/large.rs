@@ -1,5 +1,5 @@
-//! Reductions over more elements than one block takes: their parts, and the adding up of the parts. The table's cases are
-//! too small for that, or too large for the simulator.
+//! Tests reductions over more elements than one block handles: the parts, and the sum of the parts. The cases in the
+//! ops' table are too small for this, or too large for the simulator.
 
 use crate::cuda;
 use receptive::ops::{Case, Fill, find};
@@ -41,7 +41,7 @@ fn long_reductions_are_cut_and_added_up() {
     }
 }
 
-/// A mean a thousand times the deviation costs no digits: E[x^2] - E[x]^2 would have none left.
+/// If the mean is a thousand times the deviation, no digits are lost. E[x^2] - E[x]^2 would have no correct digit.
 #[test]
 fn large_means_keep_the_deviations_digits() {
     let Some(device) = cuda() else { return };

@@ -1,11 +1,11 @@
-//! Losses: a label that is no class is found by the kernel and reported as the CPU reports it.
+//! Tests of losses: the kernel finds a label that is no class, and the error is the same as on the CPU.
 
 use crate::cuda;
 use receptive::ops::cross_entropy::CrossEntropy;
 use receptive::ops::nll_loss::NllLoss;
 use receptive::{ErrorKind, Tensor};
 
-/// The kernel reads no score of that class, the first such label is named, and the device goes on working.
+/// The kernel does not read a score for such a label. The error names the first one, and the device stays usable.
 #[test]
 fn a_label_out_of_range_is_an_error_after_which_work_goes_on() {
     let Some(device) = cuda() else { return };

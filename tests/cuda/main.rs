@@ -1,4 +1,4 @@
-//! The CUDA device, on a real GPU or on the simulator (`tests/sim`): the driver's library decides.
+//! Tests of the CUDA device, on a real GPU or on the simulator (`tests/sim`), depending on the driver's library.
 //!
 //! Without either, these tests do nothing and pass, unless `RECEPTIVE_REQUIRE_CUDA=1` makes that a failure.
 //! `tests/sim/suite.sh` runs them on a machine with no GPU.

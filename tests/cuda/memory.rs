@@ -1,4 +1,5 @@
-//! Memory: data copied to the device come back, blocks are recycled, an arena is private, and running out is an error.
+//! Tests of memory: data copied to the device can be read back, blocks are recycled, an arena is private, and running
+//! out of memory is an error.
 
 use crate::{context, cuda as exact_cuda};
 use receptive::cuda::CudaOptions;
@@ -20,7 +21,7 @@ fn auto_takes_the_gpu_or_says_why_not() {
     assert!(error.to_string().contains("threads"), "{error}");
 }
 
-/// The device as it is used, with recycled memory.
+/// The device with its usual settings, which recycle memory.
 fn cuda() -> Option<Device> {
     checked_cuda_with(CudaOptions::default())
 }
@@ -28,7 +29,7 @@ fn cuda() -> Option<Device> {
 #[test]
 fn what_goes_to_the_device_comes_back() {
     let Some(device) = cuda() else { return };
-    // More than both halves of the staging memory.
+    // The data are larger than both halves of the staging memory.
     let values: Vec<i64> = (0..1_500_000).collect();
     let x = Tensor::from_slice(&device, &values, &[values.len()]).unwrap();
     assert_eq!(x.to_vec::<i64>().unwrap(), values);

@@ -1,4 +1,4 @@
-//! The profiler on a GPU: the same ops, layers and counts as on the CPU, and the same weights as without it.
+//! Tests of the profiler on a GPU: the same ops, layers and counts as on the CPU, and the same weights as without it.
 
 use crate::{context, cuda};
 use receptive::data::{ImageSet, Loader, LoaderOptions, Normalize};
@@ -24,7 +24,7 @@ fn weights(model: &dyn Module) -> BTreeMap<String, Vec<f64>> {
     state.into_iter().map(|(name, weight)| (name, weight.to_f64().unwrap())).collect()
 }
 
-/// Two steps, profiled if asked to.
+/// Runs two steps, with a profile if `watched`.
 fn steps(device: &Device, watched: bool) -> (BTreeMap<String, Vec<f64>>, Option<Profile>) {
     let (model, mut optimizer) = lenet(device);
     let pixels = (0..2 * 784).map(|i| Key::new(5).normal(i) as f32).collect();
@@ -57,7 +57,7 @@ fn ops_and_counts_are_those_of_the_cpu() {
     assert!(peak.bytes <= context(&device).memory_stats().peak);
 }
 
-/// The epoch that is watched goes op by op; the next one is replayed from a graph, to the same weights.
+/// The profiled epoch runs op by op, and the next epoch is replayed from a graph. The weights are the same.
 #[test]
 fn a_run_is_replayed_again_once_it_was_profiled() {
     let Some(device) = cuda() else { return };

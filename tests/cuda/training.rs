@@ -1,4 +1,4 @@
-//! Whole training runs: the losses of the CPU, eager and from a captured graph.
+//! Tests of whole training runs: the same losses as on the CPU, eager and from a captured graph.
 
 use crate::{context, cuda};
 use receptive::data::{Dataset, ImageSet, Loader, LoaderOptions, Normalize, Pipeline, Transform};
@@ -10,7 +10,7 @@ use receptive::{DType, Device, ErrorKind, Key, Result, Tensor};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Noise with labels: `n` images of the network's size.
+/// A set of `n` random images of the network's size, with labels.
 fn noise(n: usize, size: [usize; 3]) -> Arc<dyn Dataset> {
     let byte = |i: usize| (Key::new(5).bits(i as u64) >> 24) as u8;
     let pixels = (0..n * size.iter().product::<usize>()).map(byte).collect();
@@ -23,7 +23,7 @@ fn noise(n: usize, size: [usize; 3]) -> Arc<dyn Dataset> {
 struct Run {
     model: &'static str,
     batch: usize,
-    /// The last batch is short: no graph was captured for its shapes.
+    /// Chosen so that the last batch is short: no graph is captured for its shapes.
     images: usize,
     epochs: usize,
     adam: bool,
@@ -48,7 +48,7 @@ const RUN: Run = Run {
     finish: None,
 };
 
-/// A run's losses: of each step, and of each phase.
+/// The losses of a run, per step and per phase.
 struct Seen {
     losses: Vec<(u64, f64)>,
     phases: Vec<f64>,
@@ -141,7 +141,7 @@ impl Run {
         Ok(Arc::into_inner(seen).unwrap().into_inner().unwrap())
     }
 
-    /// The same losses as on the CPU, one after the other, eager and from a graph.
+    /// Checks that eager steps and replayed steps give the same losses as the CPU.
     fn check(self) {
         let Some(device) = cuda() else { return };
         let want = self.on(&Device::cpu().unwrap(), GraphMode::Off);
@@ -177,19 +177,19 @@ fn minivgg_trains_as_on_the_cpu() {
     Run { model: "minivgg", batch: 4, images: 18, epochs: 1, ..RUN }.check();
 }
 
-/// Batch norm, its running statistics and a residual.
+/// A network with batch norm, running statistics and residual blocks.
 #[test]
 fn resnet_cifar_trains_as_on_the_cpu() {
     Run { model: "resnet-cifar", batch: 2, images: 9, epochs: 1, ..RUN }.check();
 }
 
-/// Adam's bias corrections change every step, and so do dropped elements: a graph must not repeat the first ones.
+/// Adam's bias corrections and the dropout masks change in every step. A graph must not repeat those of the first step.
 #[test]
 fn adam_and_dropout_go_on_in_a_graph() {
     Run { model: "mlp", batch: 8, images: 35, adam: true, lr: 0.002, ..RUN }.check();
 }
 
-/// A momentum that changes every step, of both optimisers.
+/// The momentum changes in every step, for both optimisers.
 #[test]
 fn a_cycled_momentum_goes_on_in_a_graph() {
     let run = Run { model: "mlp2", batch: 4, schedule: "onecycle", ..RUN };
@@ -197,7 +197,7 @@ fn a_cycled_momentum_goes_on_in_a_graph() {
     Run { adam: true, lr: 0.002, ..run }.check();
 }
 
-/// The epoch in which a callback finishes the run is validated, and is the last.
+/// If a callback finishes the run, its current epoch is validated and is the last.
 #[test]
 fn a_run_that_is_finished_early_ends_as_at_its_end() {
     let Some(device) = cuda() else { return };
@@ -215,13 +215,14 @@ fn clipped_gradients_go_on_in_a_graph() {
     Run { clip_norm: Some(0.5), ..RUN }.check();
 }
 
-/// Batches that the host makes are copied to where the graph reads.
+/// Batches made by the host are copied to the buffers that the graph reads.
 #[test]
 fn batches_of_the_host_feed_a_graph() {
     Run { resident: false, epochs: 1, ..RUN }.check();
 }
 
-/// A replayed step is checked after the weights have changed. The error names the step, and says how to find the layer.
+/// The loss of a replayed step is checked after the weights have changed. The error names the step and says how to find
+/// the layer.
 #[test]
 fn a_loss_that_is_not_finite_ends_the_run_at_its_step() {
     let Some(device) = cuda() else { return };
@@ -234,7 +235,7 @@ fn a_loss_that_is_not_finite_ends_the_run_at_its_step() {
     assert!(!eager.contains("GraphMode::Off") && replayed.contains("GraphMode::Off"), "{eager}\n{replayed}");
 }
 
-/// A network that looks at what it computes, which a graph cannot hold.
+/// A network whose forward pass reads its own output. A graph cannot capture this.
 struct Peeking {
     network: Box<dyn Module>,
     forwards: AtomicUsize,
@@ -257,7 +258,8 @@ impl Module for Peeking {
     }
 }
 
-/// A step that cannot be captured is tried once, and all others run without a graph; `--graph on` says why not.
+/// If a step cannot be captured, one capture is tried and all steps run without a graph. With `--graph on` it is an
+/// error that says why.
 #[test]
 fn what_cannot_be_captured_trains_without_a_graph() {
     let Some(device) = cuda() else { return };
@@ -267,15 +269,15 @@ fn what_cannot_be_captured_trains_without_a_graph() {
         let network = peeking();
         let got = run.train(&network, &device, GraphMode::Auto).unwrap();
         assert_eq!(got.losses, run.on(&device, GraphMode::Off).losses);
-        // A validation batch, and the capture.
+        // Two more forward passes: one validation batch, and the attempt to capture.
         assert_eq!(network.forwards.into_inner(), got.losses.len() + 2);
         let error = run.train(&peeking(), &device, GraphMode::On).map(|seen| seen.losses).unwrap_err();
         assert!(error.to_string().contains("GraphMode::Off"), "{error}");
     }
 }
 
-/// A sample of the layers' health is that of its step also where steps are queued: gradients, updates and outputs are
-/// those of a run that goes step by step, at the first step, at one of a short batch, and at those replayed after it.
+/// A health sample belongs to its step even if later steps are queued. Its gradients, updates and outputs equal those
+/// of an eager run: at the first step, at a step with a short batch, and at replayed steps after it.
 #[test]
 fn health_is_sampled_from_replayed_steps() {
     let Some(device) = cuda() else { return };
@@ -299,7 +301,7 @@ fn health_is_sampled_from_replayed_steps() {
     }
 }
 
-/// The graph's memory is private: other work neither reads nor writes it. It is given back in the end.
+/// The memory of the graph is private, so that other work neither reads nor writes it. At the end it is freed.
 #[test]
 fn a_run_leaves_no_memory_behind() {
     let Some(device) = cuda() else { return };

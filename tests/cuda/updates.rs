@@ -1,4 +1,4 @@
-//! What changes tensors in place: optimisers over many tensors at once, clipping, accumulation, running statistics.
+//! Tests of updates in place: optimisers over many tensors at once, clipping, accumulation, running statistics.
 
 use crate::cuda;
 use receptive::nn::{BatchNorm2d, Ctx, Module, ModuleExt};
@@ -7,8 +7,8 @@ use receptive::testing::cases::checked_cpu;
 use receptive::testing::{Place, Tolerance, close};
 use receptive::{DType, Device, Key, Tensor};
 
-/// More tensors than two launches take, below and above a block's share, with ends that no float4 fits; matrices and
-/// vectors, for the decay.
+/// More tensors than two launches can update. Their sizes are below and above a block's share, and some are not a
+/// multiple of 4. There are matrices and vectors, to test the decay.
 fn shapes() -> Vec<Vec<usize>> {
     let sizes = [1, 5, 64, 4095, 4096, 4099, 9001];
     (0..170).map(|i| if i % 2 == 0 { vec![sizes[i % 7]] } else { vec![1, sizes[i % 7]] }).collect()
@@ -20,11 +20,11 @@ fn drawn(device: &Device, dims: &[usize], key: Key) -> Tensor {
     Tensor::from_vec(device, values, dims).unwrap()
 }
 
-/// Named parameters; the same on every device.
+/// Named parameters, with the same values on every device.
 fn parameters(device: &Device) -> Vec<(String, Tensor)> {
     let draw = |(i, dims): (usize, Vec<usize>)| {
         let name = format!("p{i}");
-        // One that starts off a 16-byte border.
+        // One parameter starts at an address that is not a multiple of 16.
         let w = drawn(device, &dims, Key::new(1).child(&name));
         let w = if i == 3 { drawn(device, &[4096], Key::new(2)).narrow(0, 1, 4095).unwrap() } else { w };
         (name, w.requires_grad())
@@ -101,7 +101,7 @@ fn clipped_gradients_are_the_cpus() {
     }
 }
 
-/// A leaf used many times: its gradients are added in place, in an order of their own.
+/// The gradients of a leaf that is used many times are added in place, in a fixed order.
 #[test]
 fn gradients_accumulate_in_place() {
     let Some(device) = cuda() else { return };
@@ -115,7 +115,7 @@ fn gradients_accumulate_in_place() {
     agree("gradient", &grad(&device), &grad(&checked_cpu(1)), 1e-6);
 }
 
-/// Without momentum every batch counts the same, which needs the number of batches, on the device.
+/// Without momentum every batch has the same weight. This needs the number of batches on the device.
 #[test]
 fn running_statistics_are_the_cpus() {
     let Some(device) = cuda() else { return };

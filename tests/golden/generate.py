@@ -1,11 +1,11 @@
-"""Golden vectors: PyTorch's outputs and gradients in f64 for every small case of every op.
+"""Writes the golden vectors: PyTorch's outputs and gradients in f64 for every small case of every op.
 
     cargo build --release && python tests/golden/generate.py [target/release/receptive] [OP ...]
 
-Needs torch (2.15 made the committed files), numpy and safetensors; running the tests needs none of them. The inputs and
-upstream gradients come from the Rust side (`receptive op --cases`, keyed generator with seed 0), so nothing here is
-random. Writes tests/golden/OP.safetensors with `CASE/input`, `CASE/grad_output`, `CASE/output`, `CASE/grad.input`, ...
-(inputs in f32, which holds them exactly). An output with the name of an input (running_mean) is `CASE/new.NAME`.
+Needs torch (2.15 made the committed files), numpy and safetensors. The tests need none of them. The inputs and upstream
+gradients come from the Rust side (`receptive op --cases`, keyed generator with seed 0), so nothing here is random. Writes
+tests/golden/OP.safetensors with `CASE/input`, `CASE/grad_output`, `CASE/output`, `CASE/grad.input`, ... Inputs are stored in
+f32, which represents them exactly. An output that has the name of an input (running_mean) is `CASE/new.NAME`.
 """
 
 import json
@@ -59,7 +59,7 @@ def write(row, cases, inputs):
 
 
 def random(op, attrs):
-    """Dropout draws its own mask: PyTorch's differs."""
+    """True for dropout with a random mask: PyTorch would draw a different mask."""
     return op.startswith("dropout") and attrs.get("training", "true").lower() == "true" and attrs.get("p") not in ("0", "1")
 
 

@@ -1,7 +1,7 @@
 """Calls an op of receptive's table in PyTorch, for the golden vectors and the random comparison.
 
-The table's own `torch` column says how: `F.softmax(input, dim)` is parsed, and every argument takes its value from the
-tensor or attribute of that name. OTHER lists the few ops for which PyTorch has no single call.
+The table's `torch` column has the call, such as `F.softmax(input, dim)`. It is parsed, and every argument takes the value of
+the tensor or attribute with its name. OTHER lists the few ops for which PyTorch has no single call.
 """
 
 import ast
@@ -14,18 +14,18 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-# PyTorch warns about copies that padding='same' makes and losses that broadcast: both are meant here.
+# PyTorch warns about the copies for padding='same' and about losses that broadcast. Both are intended here.
 warnings.simplefilter("ignore", UserWarning)
 
 SCOPE = {"torch": torch, "F": F}
-# Attributes that PyTorch wants as a sequence even when there is one number.
+# Attributes that PyTorch needs as a sequence even if there is only one number.
 SEQUENCES = {"size", "shape", "dims", "pad", "normalized_shape"}
-# Inputs that the files hold as bytes and PyTorch wants as booleans.
+# Inputs that are bytes in the files and booleans in PyTorch.
 MASKS = {"condition", "mask"}
 
 
 def tracking(function):
-    """A normalisation that changes its running statistics in place: of copies, which are outputs here."""
+    """A normalisation that changes its running statistics in place. It gets copies of them, which are outputs here."""
 
     def call(t, a):
         running = [t[name].clone() if name in t else None for name in ("running_mean", "running_var")]
@@ -41,7 +41,7 @@ def batch_norm_relu(t, a):
 
 
 def dice_loss(t, a):
-    """No function of PyTorch, but the row's expression in PyTorch's terms."""
+    """PyTorch has no such function. This is the row's expression, written with PyTorch's functions."""
     p, target, smooth = t["input"].sigmoid(), t["target"], a.get("smooth", 1.0)
     overlap, total = (2 * p * target).flatten(2).sum(2), (p + target).flatten(2).sum(2)
     loss = 1 - (overlap + smooth) / (total + smooth)
@@ -49,7 +49,7 @@ def dice_loss(t, a):
     return loss if reduction == "none" else getattr(loss, reduction)()
 
 
-# Ops without a single PyTorch call of the same meaning: name -> function(tensors by name, attributes).
+# Ops that no single PyTorch call computes: name -> function(tensors by name, attributes).
 OTHER = {
     "batch_norm": tracking(F.batch_norm),
     "batch_norm_relu": batch_norm_relu,
@@ -57,7 +57,7 @@ OTHER = {
     "dice_loss": dice_loss,
     "instance_norm": tracking(F.instance_norm),
     "linear_relu": lambda t, a: F.relu(F.linear(t["input"], t["weight"], t.get("bias"))),
-    # Here `size` is a number, elsewhere always a sequence.
+    # Here `size` is a number; in other ops it is a sequence.
     "local_response_norm": lambda t, a: F.local_response_norm(t["input"], **{**a, "size": a["size"][0]}),
     # torch.max(input) and torch.max(input, dim, keepdim) are two functions; neither takes dim=None.
     "max": lambda t, a: torch.max(t["input"], **a) if a.get("dim") is not None else torch.max(t["input"]),
@@ -116,8 +116,8 @@ def call(row, attrs, tensors):
 
 
 def torch_call(row, known):
-    """Calls the row's `torch` with the arguments that are known; PyTorch's own defaults stand for the others, except
-    that a keyword which is no attribute of the op (`return_indices=True`) has the value written there."""
+    """Calls the row's `torch` with the arguments that are known. Other arguments keep PyTorch's defaults. A keyword that is
+    no attribute of the op (`return_indices=True`) keeps the value in the call."""
     tree = ast.parse(row["torch"], mode="eval").body
     own = set(row["attrs"]) | {entry["name"] for entry in row["inputs"]}
     fixed = {k.arg: ast.literal_eval(k.value) for k in tree.keywords if k.arg not in own}
@@ -134,7 +134,7 @@ def torch_call(row, known):
 
 
 def run(row, attrs, tensors):
-    """Outputs and, given `grad_output`, gradients: the content of the file that `receptive op` writes."""
+    """The outputs, and the gradients if `grad_output` is given: the content of the file that `receptive op` writes."""
     tensors = dict(tensors)
     dy = tensors.pop("grad_output", None)
     takes_grad = {entry["name"] for entry in row["inputs"] if entry["differentiable"]}

@@ -1,4 +1,4 @@
-//! Checks that what the repository says about itself is true.
+//! Checks that the repository's statements about itself are true.
 
 mod modules;
 
@@ -52,7 +52,7 @@ fn every_file_is_declared_as_a_module() {
             "mod" => (path.parent().unwrap().parent().unwrap(), path.parent().unwrap().file_name().unwrap()),
             _ => (path.parent().unwrap(), path.file_stem().unwrap()),
         };
-        // The modules at the top belong to one of two crates.
+        // Top-level modules belong to one of two crates.
         let parents = ["mod.rs", "lib.rs", "engine.rs"].map(|file| folder.join(file));
         let parents = parents.into_iter().chain([folder.with_extension("rs")]).filter(|file| file.exists());
         let declaration = format!("mod {};", name.to_str().unwrap());
@@ -61,7 +61,7 @@ fn every_file_is_declared_as_a_module() {
     }
 }
 
-/// A table of files that leaves one out sends its reader past it.
+/// If a table of files leaves a file out, readers do not find it.
 #[test]
 fn tables_of_files_are_complete() {
     let header = |path: &Path| -> String {
@@ -82,7 +82,7 @@ fn tables_of_files_are_complete() {
     }
 }
 
-/// An op's file without a row is invisible to every check; a row's name is its file's.
+/// An op without a row in the table is not checked by any test. A row has the name of its file.
 #[test]
 fn every_op_file_is_a_row_and_opens_with_its_lesson() {
     let rows: BTreeSet<&str> = OPS.iter().map(|spec| spec.name).collect();
@@ -109,13 +109,13 @@ fn every_op_file_is_a_row_and_opens_with_its_lesson() {
     }
 }
 
-/// The LaTeX that formulas are written in; `node tools/check-math.mjs` sets them for real.
+/// The LaTeX commands that formulas may use. `node tools/check-math.mjs` really draws the formulas.
 const COMMANDS: &str = "alpha begin beta Bigl bigl Bigr bigr cap cdot cdots cos cup end frac gamma ge hat in \
     lambda langle lceil ldots le left leftarrow lfloor ln mathrm max mid min ni odot \
     operatorname pi qquad quad rangle rceil rfloor right sigma sim sqrt sum tanh text \
     textstyle tfrac times to varepsilon xi";
 
-/// What is wrong with a formula: braces, environments or commands.
+/// The mistake in a formula, if any: in braces, environments or commands.
 fn mistake(formula: &str) -> Option<String> {
     let mut open = Vec::new();
     let mut rest = formula;
@@ -164,8 +164,8 @@ fn formulas_are_latex() {
     }
 }
 
-/// Pages without the header show a formula's source. It is named wherever the pages are made: by hand, in CI, on
-/// docs.rs.
+/// Without the header, pages show the source of formulas. So it must be set wherever the pages are built: by hand, in
+/// CI, on docs.rs.
 #[test]
 fn pages_set_their_formulas() {
     for file in [".cargo/config.toml", ".ci/run", "Cargo.toml"] {
@@ -195,7 +195,7 @@ fn every_op_has_cases_with_attributes_it_knows() {
     }
 }
 
-/// All files below `kernels/` with one of these extensions, generated ones left out.
+/// All files below `kernels/` with one of these extensions, without generated files.
 fn kernels(extensions: &[&str]) -> Vec<PathBuf> {
     let folders = ["kernels", "kernels/gemm", "kernels/conv2d"].map(|folder| root().join(folder));
     let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
@@ -207,7 +207,7 @@ fn kernels(extensions: &[&str]) -> Vec<PathBuf> {
     files
 }
 
-/// A kernel's file is a lesson: what it teaches, what it moves, what limits it.
+/// The header of a kernel's file says what the file teaches, how many bytes it moves and what limits it.
 #[test]
 fn every_kernel_file_opens_with_its_lesson() {
     for path in kernels(&["cu", "cuh"]) {
@@ -230,7 +230,7 @@ fn every_kernel_file_opens_with_its_lesson() {
     }
 }
 
-/// An outdated file would run old kernels on machines without nvcc.
+/// With an outdated file, machines without nvcc would run old kernels.
 #[test]
 fn prebuilt_ptx_is_that_of_the_sources() {
     let headers: String = {
@@ -349,7 +349,7 @@ fn readme_tables_are_parts_of_those_in_docs() {
     }
 }
 
-/// Every network, in order, with the image it is made for and its parameters counted anew.
+/// The README lists every network, in order, with its image size and its number of parameters.
 #[test]
 fn networks_page_lists_the_zoo() {
     let rows = table("docs/networks.md", "| network |");
@@ -378,7 +378,7 @@ fn results_page_shows_reproduced_experiments() {
     assert!(!places.is_empty() && places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}");
 }
 
-/// PyTorch's side of the step table has its rows: the same networks on the same images.
+/// The step table in tests/peer/networks.py has the same rows as ours: the same networks on the same images.
 #[test]
 fn peers_have_the_step_table() {
     let peers = read(&root().join("tests/peer/networks.py"));
@@ -391,7 +391,7 @@ fn peers_have_the_step_table() {
     assert_eq!(rows, Some(STEP_CASES.len()));
 }
 
-/// Every data set is explained.
+/// The README explains every data set.
 #[test]
 fn data_page_lists_the_data_sets() {
     let rows = table("docs/data.md", "| `--data` |");
@@ -401,7 +401,7 @@ fn data_page_lists_the_data_sets() {
     }
 }
 
-/// An arch file that is shown can be built.
+/// The arch files in `examples/` can be built.
 #[test]
 fn example_arch_files_are_networks() {
     let files: Vec<_> =
@@ -414,8 +414,8 @@ fn example_arch_files_are_networks() {
     }
 }
 
-/// The library names a setting as code does (`` `config.freeze` ``), as its callers write no flags; `src/cli/flags.rs`
-/// turns that into the flag for those who do.
+/// The library's messages name settings as in code (`` `config.freeze` ``), because its callers write code, not flags.
+/// For the command line, `src/cli/flags.rs` replaces these names by flags.
 #[test]
 fn only_the_command_line_speaks_of_flags() {
     let program = receptive::cli::command();
@@ -423,12 +423,12 @@ fn only_the_command_line_speaks_of_flags() {
     let settings: BTreeSet<&str> = train.get_arguments().map(|argument| argument.get_id().as_str()).collect();
     for path in sources("src") {
         let file = path.strip_prefix(root()).unwrap().to_str().unwrap().replace('\\', "/");
-        // The benches' own command line is read and explained there.
+        // bench.rs has the benches' own command line.
         if file.starts_with("src/cli/") || file == "src/testing/bench.rs" {
             continue;
         }
         let text = read(&path);
-        // Flags of other programs are given to these, not said; what follows `cargo` is a command to type.
+        // Lines that run other programs may have flags, and so may a `cargo` command that a user should type.
         let said = |line: &&str| {
             !line.starts_with("//") && ![".args(", "git(&[", "cargo run "].iter().any(|s| line.contains(s))
         };

@@ -1,13 +1,14 @@
-//! Which module imports which: as the table in `src/lib.rs` says, from below to above, and so in no circle.
+//! Checks which module imports which. As the table in `src/lib.rs` says, a module imports only modules above it, so
+//! there is no cycle.
 //!
-//! An import counts for the module whose file defines the name: a name that `mod.rs` only re-exports is followed to where it
-//! comes from.
+//! An import counts for the module whose file defines the name. If a `mod.rs` only re-exports a name, the check follows
+//! it to its definition.
 
 use super::{read, root, sources};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The modules as the table names them, from its first row to its last.
+/// The modules in the table, from its first row to its last.
 fn table() -> Vec<String> {
     let [text, engine] = ["src/lib.rs", "src/engine.rs"].map(|file| read(&root().join(file)));
     let rows = text.lines().filter_map(|line| line.strip_prefix("//! | ")).filter(|row| row.contains('`'));
@@ -30,7 +31,7 @@ fn code(path: &Path) -> String {
     text[..end].lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
 }
 
-/// All paths below `crate::`, groups in braces taken apart: `crate::core::{Error, Result}` is two.
+/// All paths below `crate::`. Groups in braces are split: `crate::core::{Error, Result}` is two paths.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices("crate::") {
@@ -42,7 +43,8 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Reads one path or group at the start of `text`, behind the segments `before`; returns what follows it.
+/// Reads one path or group at the start of `text`. `before` holds the segments in front of it. Returns the rest of
+/// `text`.
 fn expand<'a>(text: &'a str, before: &[String], found: &mut Vec<Vec<String>>) -> &'a str {
     let text = text.trim_start();
     if let Some(mut group) = text.strip_prefix('{') {
@@ -67,7 +69,7 @@ fn expand<'a>(text: &'a str, before: &[String], found: &mut Vec<Vec<String>>) ->
     }
 }
 
-/// Names that a module's root only re-exports, and the module they come from.
+/// Names that a module's root file only re-exports, and the module that defines them.
 fn re_exports(modules: &[String]) -> BTreeMap<(String, String), String> {
     let mut found = BTreeMap::new();
     let roots = modules.iter().map(|module| {
@@ -88,7 +90,7 @@ fn re_exports(modules: &[String]) -> BTreeMap<(String, String), String> {
     found
 }
 
-/// The macros that stand at the crate's root, and the modules that define them.
+/// The macros that are exported at the crate's root, and the modules that define them.
 fn macros() -> BTreeMap<String, String> {
     let defined = sources("src").into_iter().flat_map(|path| {
         let module = module_of(&path);
@@ -101,14 +103,14 @@ fn macros() -> BTreeMap<String, String> {
     defined.collect()
 }
 
-/// The module at the top that a file belongs to.
+/// The top-level module of a file.
 fn module_of(path: &Path) -> String {
     let inside = path.strip_prefix(root().join("src")).unwrap();
     let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// `(importer, imported)` with a file that says so.
+/// The pairs `(importer, imported)`, each with a file that has such an import.
 fn arrows(modules: &[String]) -> BTreeMap<(String, String), String> {
     let (re_exports, macros) = (re_exports(modules), macros());
     let mut found = BTreeMap::new();
@@ -120,7 +122,7 @@ fn arrows(modules: &[String]) -> BTreeMap<(String, String), String> {
         let is_root = inside.ends_with("mod.rs") && inside.components().count() == 2;
         let text = code(&path);
         let text = match is_root {
-            // What a root re-exports it does not use.
+            // A re-export in a root file does not count as an import.
             true => text.split(';').filter(|s| !s.contains("pub use crate::")).collect::<Vec<_>>().join(";"),
             false => text,
         };

@@ -20,7 +20,7 @@ SETTINGS = {
     "sgd_cycled": lambda p: torch.optim.SGD(p, lr=0.1),
     "adam_cycled": lambda p: torch.optim.Adam(p, lr=0.1),
 }
-# What takes the place of momentum, or of beta1, in each step of the settings that end in `_cycled`.
+# The momentum (for Adam: beta1) of each step, for the settings that end in `_cycled`.
 MOMENTA = [0.95, 0.9, 0.85, 0.875, 0.95]
 STEPS = 5
 

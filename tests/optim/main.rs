@@ -1,4 +1,5 @@
-//! The optimisers against PyTorch's, step by step (vectors made by `generate.py`), and their other guarantees.
+//! Compares the optimisers with PyTorch's, step by step (vectors made by `generate.py`), and tests their other
+//! guarantees.
 
 mod schedules;
 
@@ -29,7 +30,7 @@ fn vectors(device: &Device) -> BTreeMap<String, Tensor> {
     TensorFile::read(&path, device).unwrap().tensors
 }
 
-/// A leaf whose gradient is `grad`: that of `sum(leaf * grad)`.
+/// A leaf whose gradient is `grad`. It is the gradient of `sum(leaf * grad)`.
 fn set_grad(leaf: &Tensor, grad: &Tensor) {
     leaf.zero_grad();
     leaf.mul(grad).unwrap().sum_all().unwrap().backward().unwrap();
@@ -99,7 +100,7 @@ fn a_restored_optimizer_goes_on_bit_for_bit() {
     }
 }
 
-/// With `WeightsOnly` a matrix decays and a bias takes the very steps it takes without decay.
+/// With `WeightsOnly` a matrix decays, and a bias takes the same steps as without decay.
 #[test]
 fn biases_can_be_left_out_of_weight_decay() {
     type Decaying = fn(Vec<(String, Tensor)>, f64, Decay) -> Box<dyn Optimizer>;

@@ -3,14 +3,15 @@
 
     python3 tests/optim/schedules.py          (torch 2.15, numpy)
 
-Keys are `SCHEDULE EPOCHS STEPS_AN_EPOCH LR`; below `momentum` the same keys for schedules that cycle it. `plateau.losses` are the validation losses of the epochs for `plateau:...`.
+Keys are `SCHEDULE EPOCHS STEPS_AN_EPOCH LR`. Schedules that cycle the momentum have the same keys below `momentum`.
+`plateau.losses` are the validation losses of the epochs for `plateau:...`.
 """
 import pathlib, warnings
 import numpy, torch
 from safetensors.torch import save_file
 from torch.optim import lr_scheduler as S
 
-# When the scheduler is stepped. Warm-up is, by step, followed by schedulers that go by epoch: there an epoch is one step.
+# When the scheduler is stepped. Warm-up goes by step, and a schedule by epoch may follow it: then an epoch is one step.
 EPOCH, STEP = "epoch", "step"
 LOSSES = [1.0, 0.8, 0.79999, 0.8, 0.7, float("nan"), 0.71, 0.72, 0.6999, 0.6, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7]
 

@@ -1,4 +1,4 @@
-//! Every schedule against PyTorch's scheduler of that name, step by step (vectors made by `schedules.py`).
+//! Compares every schedule with PyTorch's scheduler of that name, step by step (vectors made by `schedules.py`).
 
 use receptive::Device;
 use receptive::io::TensorFile;
@@ -43,7 +43,7 @@ fn every_rate_and_momentum_of_every_step_equal_pytorch() {
     assert_eq!(seen.into_iter().collect::<Vec<_>>().join(" "), all);
 }
 
-/// A run that is saved and resumed between any two epochs goes on alike.
+/// A run that is saved and resumed between two epochs continues with the same rates.
 #[test]
 fn a_plateau_survives_being_saved() {
     let losses = [f64::NAN, f64::INFINITY, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5];

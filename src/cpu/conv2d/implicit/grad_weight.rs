@@ -218,8 +218,8 @@ impl Plan<'_> {
         for c in 0..channels {
             for (i, image) in images.clone().enumerate() {
                 let plane = &self.dy[(image * g.o + first + c) * g.out_plane()..][..g.out_plane()];
-                // SAFETY: rows are written in memory order, each in whole vectors. The next row overwrites what the
-                // last vector wrote too much. After the last row there is room for it.
+                // SAFETY: rows are written in memory order, each in whole vectors. The next row overwrites the excess
+                // of the last vector. After the last row there is room for it.
                 unsafe {
                     let mut row = to.as_mut_ptr().add(c * stride + i * image_stride);
                     for from in plane[rows.start * g.ow..rows.end * g.ow].chunks_exact(g.ow) {
