@@ -387,7 +387,7 @@ fn kernels_are_chosen_by_number_and_precision_by_name() {
     );
 }
 
-/// A mistyped value is answered with a suggestion, like a mistyped flag.
+/// For a mistyped value, the error suggests a similar name, as for a mistyped flag.
 #[test]
 fn mistyped_values_are_told_what_was_meant() {
     let cases: [(&[&str], &str); 7] = [

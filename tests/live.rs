@@ -302,7 +302,7 @@ fn strangers_are_refused_and_disturb_nothing() {
     {
         assert_eq!(run.raw(begun.as_bytes()), "");
     }
-    // Clients that go on sending slowly after the answer keep their connections only for a moment.
+    // If a client continues to send slowly after the answer, its connection is closed after a moment.
     let slow: Vec<TcpStream> = (0..4).map(|_| run.connect()).collect();
     slow.iter().for_each(|mut stream| stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap());
     let start = Instant::now();

@@ -190,7 +190,7 @@ fn the_trace_is_a_timeline() {
 }
 
 /// The rows of the memory view add up to the peak that the pool counts. The pool rounds its blocks up by at most a
-/// quarter, or 64 bytes; this is a row of its own.
+/// quarter, or 64 bytes; the rounding has its own row.
 #[test]
 fn memory_at_its_peak_is_that_of_the_pool() {
     let cpu = Device::cpu().unwrap();

@@ -336,7 +336,7 @@ fn a_full_or_unwritable_disk_is_an_error_and_the_checkpoint_survives() {
     fs::write(&file, "x").unwrap();
     refuse(&mut train(&file));
 
-    // No file may grow beyond 64 KiB: the first checkpoint hits the limit as it would hit a full disk.
+    // No file may grow beyond 64 KiB, so the first checkpoint fails as on a full disk.
     let run = runs.at("run");
     let mut limited = Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 128; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_receptive")]);
@@ -347,14 +347,14 @@ fn a_full_or_unwritable_disk_is_an_error_and_the_checkpoint_survives() {
     let left: Vec<String> = left.filter(|name| name.ends_with(".tmp")).collect();
     assert!(left.is_empty(), "half-written files were left behind: {left:?}");
 
-    // With room again the run goes on, and ends as if nothing had happened.
+    // Without the limit the run can be resumed, and ends with the same result as an undisturbed run.
     succeed(&mut receptive(&["train", "--resume", text(&run)]));
     let whole = runs.at("whole");
     succeed(&mut train(&whole));
     assert_same_run(&whole, &run);
 }
 
-/// Lines written to a file that has no name any more are lost: the run ends with an error.
+/// Lines written to a deleted file would be lost, so the run ends with an error.
 #[cfg(unix)]
 #[test]
 fn metrics_removed_in_mid_run_are_noticed() {
@@ -370,7 +370,7 @@ fn metrics_removed_in_mid_run_are_noticed() {
     assert!(!output.status.success() && message.contains("deleted or replaced"), "{message}");
 }
 
-/// So are samples of health, and settings: these are put back, and the run goes on from its checkpoint.
+/// A removed health.jsonl or config.toml ends the run with an error too. A removed config.toml is written again.
 #[cfg(unix)]
 #[test]
 fn other_files_removed_in_mid_run_are_noticed() {

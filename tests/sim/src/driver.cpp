@@ -204,7 +204,7 @@ API cuDeviceGetAttribute(int* value, int attribute, int device) {
     case 10: *value = 32; break;                     // warp size
     case 12: *value = 65536; break;                  // registers per block
     case 13: *value = 1000000; break;                // clock, kHz
-    case 16: *value = 4; break;       // multiprocessors: few, so that a grid-stride loop makes several turns
+    case 16: *value = 4; break;       // multiprocessors: few, so that grid-stride loops iterate several times
     case 31: *value = 1; break;       // concurrent kernels
     case 36: *value = 1000000; break; // memory clock, kHz
     case 37: *value = 64; break;      // memory bus, bits
