@@ -1,5 +1,5 @@
 //! Compares every op with PyTorch's outputs and gradients in `tests/golden/OP.safetensors`, written by
-//! `tests/golden/generate.py`. In f64 and in f32 on the CPU, and on a GPU or the simulator if there is one.
+//! `tests/golden/generate.py`. It does this in f64 and in f32 on the CPU, and on a GPU or the simulator if there is one.
 
 use receptive::io::TensorFile;
 use receptive::ops::{Case, OpSpec, Tag};

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Finds memory errors that tests of results cannot find. Loom runs the fork and join of src/cpu/team/fork.rs in all
 # orders of threads. Miri runs the unit tests of the code that handles raw memory, and reports every access that Rust
-# does not allow. Without Miri, AddressSanitizer runs them: it reports accesses out of bounds and after a free. usage:
-# tools/check-memory.sh [FOLDER FOR BUILD OUTPUTS]
+# does not allow. Without Miri, AddressSanitizer runs them: it reports accesses out of bounds and after a free.
+#
+#   tools/check-memory.sh [FOLDER FOR BUILD OUTPUTS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${1:-$PWD/target/memory}

@@ -2,7 +2,9 @@
 # Compares kernels/prebuilt with nvcc's output for the kernels: every source compiles, every committed file assembles,
 # and both have the same entry points with the same parameters. A test checks that the first line of a committed file
 # matches the current sources. The simulator checks the results of the kernels. The bytes are not compared, because
-# nvcc's output for one source can vary between runs.   usage: tools/check-ptx.sh NVCC
+# nvcc's output for one source can vary between runs.
+#
+#   tools/check-ptx.sh NVCC
 set -euo pipefail
 cd "$(dirname "$0")/.."
 nvcc=$(realpath "$1")

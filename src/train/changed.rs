@@ -8,8 +8,9 @@ use std::path::PathBuf;
 /// The same run with more epochs, whether it is finished or not. Trained further, it ends with the same bits as a run
 /// that had all these epochs from the start. If `epochs` equals the present number, nothing changes.
 ///
-/// # Errors Fewer epochs; a run that ends after a number of steps, or that ended early; a schedule whose rates depend
-/// on the run's length; a folder that cannot be read or written.
+/// # Errors
+/// Fewer epochs; a run that ends after a number of steps, or that ended early; a schedule whose rates depend on the run's
+/// length; a folder that cannot be read or written.
 pub fn longer(folder: RunDir, config: RunConfig, epochs: usize) -> Result<(RunDir, RunConfig)> {
     if epochs == config.epochs {
         return Ok((folder, config));

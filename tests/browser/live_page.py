@@ -1,4 +1,4 @@
-"""Tests the page of `receptive train --live`: watches, pauses, resumes and stops a run. Then the page of a run that ended."""
+"""Tests the page of `receptive train --live`: it watches, pauses, resumes and stops a run, and shows when a run is gone."""
 
 import json
 import re

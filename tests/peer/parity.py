@@ -5,12 +5,12 @@
 
 DIR holds mnist/ and cifar-10-batches-bin/; U-Net's images and masks are made up. ResNet-18 and GoogLeNet are run at 32x32.
 
-Every network is trained with SGD with momentum and with Adam. Compared are the losses and, for each tensor, the total change
-of the weights and running statistics. Their error against PyTorch's f64 run may be at most 10 times the error of PyTorch's
-own f32 runs (with and without oneDNN), or 1e-3 relative. The losses alone are not enough: near ln 10 a frozen layer or a
-missing momentum does not show in them. The gradient of a bias before a batch norm is only rounding error, in both programs,
-so its figures are large. At the end `last.safetensors` must load into PyTorch with strict=True. Needs torch, safetensors,
-numpy, Pillow. Exits non-zero on any failure.
+Every network is trained with SGD with momentum and with Adam. The script compares the losses and, for each tensor, the total
+change of the weights and running statistics. Their error against PyTorch's f64 run may be at most 10 times the error of
+PyTorch's own f32 runs (with and without oneDNN), or 1e-3 relative. The losses alone are not enough: near ln 10 a frozen layer
+or a missing momentum does not show in them. The gradient of a bias before a batch norm is only rounding error, in both
+programs, so its figures are large. At the end `last.safetensors` must load into PyTorch with strict=True. Needs torch,
+safetensors, numpy, Pillow. Exits non-zero on any failure.
 """
 import argparse, gzip, json, pathlib, subprocess, sys, tempfile
 import numpy as np, torch, torch.nn.functional as F
