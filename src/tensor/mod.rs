@@ -3,6 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `tensor.rs` | [`Tensor`]: shared storage, a shape, and the op that made it if that was recorded |
+//! | `create.rs` | ones, ranges, random numbers |
+//! | `operators.rs` | `+`, `-`, `*`, `/` |
 //! | `storage.rs` | the memory of a tensor, with a version number that each in-place update raises |
 //! | `device.rs` | [`Device`]: each device is a context of its own |
 //! | `op.rs` | [`Op`]: infer, run, backward |
@@ -15,6 +17,7 @@
 
 mod backward;
 mod blank;
+mod create;
 mod device;
 mod display;
 pub mod distribution;
@@ -22,6 +25,7 @@ mod exec;
 mod node;
 mod observe;
 mod op;
+mod operators;
 mod storage;
 #[allow(clippy::module_inception)] // the file named after the type it holds
 mod tensor;
