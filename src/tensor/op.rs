@@ -1,5 +1,9 @@
 //! The contract of an op. One file implements an op and one row of [`crate::ops::OPS`] registers it. Everything else
 //! (recording, gradients, checks, benches, the `op` command) follows from these methods.
+//!
+//! Beside lesson 0: `infer` checks and plans before anything runs, so that an error names the op and its inputs, and a
+//! summary needs no memory. `saves` lists what `backward` reads, so that everything else is freed early. `backward`
+//! computes only the gradients that are asked for. `cuda` is the same op on a GPU.
 
 use super::{Saved, Tensor};
 use crate::core::{DType, Error, ErrorKind, Geometry, Result, Shape, Window};
@@ -176,6 +180,46 @@ pub enum Field {
 }
 
 /// One operation with its gradient.
+///
+/// ```
+/// use receptive::cpu::{CpuCtx, View, ViewMut};
+/// use receptive::prelude::*;
+/// use receptive::tensor::{Grads, Meta, Plan, Saved, Saves, apply};
+///
+/// /// `y = x^2`, for f32.
+/// #[derive(Debug)]
+/// struct Square;
+///
+/// impl Op for Square {
+///     fn name(&self) -> &'static str {
+///         "square"
+///     }
+///
+///     fn infer(&self, x: &[Meta]) -> Result<Plan> {
+///         Ok(Plan::new(x[0].shape, x[0].dtype))
+///     }
+///
+///     fn saves(&self) -> Saves {
+///         Saves::inputs(&[0])
+///     }
+///
+///     fn cpu(&self, _: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+///         y[0].get::<f32>().iter_mut().zip(x[0].get::<f32>()).for_each(|(y, x)| *y = x * x);
+///         Ok(())
+///     }
+///
+///     fn backward(&self, saved: &Saved, dy: &Tensor, _: &[bool]) -> Result<Grads> {
+///         Ok(Grads::from_iter([Some(dy * saved.input(0) * 2.0)]))
+///     }
+/// }
+///
+/// let x = Tensor::from_slice(&Device::cpu()?, &[3f32], &[1])?.requires_grad();
+/// apply(Square, &[&x])?[0].sum_all()?.backward()?;
+/// assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [6.0]);
+/// # Ok::<(), receptive::Error>(())
+/// ```
+///
+/// `receptive::testing::gradcheck` compares its gradient with differences.
 pub trait Op: Debug + Send + Sync + 'static {
     /// Its name, as in [`crate::ops::OPS`] and in errors.
     fn name(&self) -> &'static str;
@@ -195,11 +239,14 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// Values that the op cannot compute with (a label out of range).
     fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()>;
 
-    /// As [`cpu`](Self::cpu), on a GPU: queues the kernels and returns.
+    /// As [`cpu`](Self::cpu), on a GPU: queues the kernels and returns. Without this method, the op is an error on a
+    /// GPU.
     ///
     /// # Errors
     /// A dtype without a kernel; an error of the driver.
-    fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()>;
+    fn cuda(&self, _: &CudaCtx, _: &Plan, _x: &[DeviceView], _y: &[DeviceView]) -> Result<()> {
+        Err(no_kernel(self.name()))
+    }
 
     /// The gradient of each input, given `dy`, the gradient of the first output. Computes and returns only the
     /// gradients that `needs` asks for. It never accumulates: the engine does.
@@ -227,6 +274,12 @@ pub trait Op: Debug + Send + Sync + 'static {
     }
 }
 
+/// The error of an op or update that has only a CPU loop.
+fn no_kernel(name: &str) -> Error {
+    Error::new(ErrorKind::Device, name, "has no CUDA kernel")
+        .help("move its inputs to a CPU, or implement its method `cuda`")
+}
+
 /// Total size of these tensors in bytes.
 pub(crate) fn total_bytes(tensors: &[Meta]) -> u64 {
     tensors.iter().map(|tensor| tensor.bytes() as u64).sum()
@@ -243,11 +296,14 @@ pub trait Update: Debug {
     /// Values that the update cannot compute with.
     fn cpu(&self, cx: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()>;
 
-    /// As [`cpu`](Self::cpu), on a GPU: queues the kernels and returns.
+    /// As [`cpu`](Self::cpu), on a GPU: queues the kernels and returns. Without this method, the update is an error on
+    /// a GPU.
     ///
     /// # Errors
     /// A dtype without a kernel; an error of the driver.
-    fn cuda(&self, cx: &CudaCtx, targets: &[DeviceView], x: &[DeviceView]) -> Result<()>;
+    fn cuda(&self, _: &CudaCtx, _targets: &[DeviceView], _x: &[DeviceView]) -> Result<()> {
+        Err(no_kernel(self.name()))
+    }
 
     /// Floating point operations of one run, counted as in [`Op::flops`]: one per element of the targets.
     fn flops(&self, targets: &[Meta], _x: &[Meta]) -> u64 {
