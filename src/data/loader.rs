@@ -17,11 +17,11 @@
 use super::dataset::no_masks;
 use super::normalize::Table;
 use super::resident::PLACEMENT;
-use super::{Dataset, Image, Pipeline, Resident, Scratch, checked};
-use crate::core::{DType, Error, ErrorKind, Float, Key, Result};
+use super::{Dataset, Examples, Image, Normalize, Pipeline, Resident, Scratch, checked, examples};
+use crate::core::{DType, Error, ErrorKind, Float, Key, Result, Shape};
 use crate::cpu::CpuOptions;
 use crate::float_type;
-use crate::tensor::{Blank, Device, Tensor};
+use crate::tensor::{Blank, Device, Meta, Tensor, one_float};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -31,7 +31,7 @@ use std::thread::JoinHandle;
 pub struct Batch {
     /// The number of this batch in the epoch.
     pub index: usize,
-    /// `[B, C, H, W]`, transformed and normalised, in the loader's dtype.
+    /// `[B, C, H, W]`, transformed and normalised, in the loader's dtype. For [`Examples`], `[B, ...]`.
     pub images: Tensor,
     /// The targets, as [`Target`] describes them.
     pub targets: Tensor,
@@ -109,20 +109,53 @@ impl LoaderOptions {
             queue: 3,
         }
     }
+
+    /// The same for [`Examples`], which need no pipeline.
+    pub fn plain(batch_size: usize, device: Device) -> LoaderOptions {
+        LoaderOptions::new(batch_size, no_pipeline(), device)
+    }
+
+    /// # Errors
+    /// A batch size, number of workers or queue of 0.
+    fn check(&self) -> Result<()> {
+        let sizes = [("batch size", self.batch_size), ("workers", self.workers), ("queue", self.queue)];
+        match sizes.iter().find(|(_, size)| *size == 0) {
+            None => Ok(()),
+            Some((name, _)) => Err(Error::argument(*name, "cannot be 0").expected("at least 1")),
+        }
+    }
+}
+
+fn no_pipeline() -> Pipeline {
+    Pipeline::from(Normalize { mean: Vec::new(), std: Vec::new() })
 }
 
 /// Feeds a data set to a training loop, epoch by epoch. (PyTorch: `DataLoader`.)
 pub struct Loader(Arc<Shared>);
 
 struct Shared {
-    dataset: Arc<dyn Dataset>,
+    set: Set,
     options: LoaderOptions,
     /// Where threads make batches: the device itself, or the host if the device is a GPU.
     host: Device,
     /// The set on a GPU, if it is kept there.
     resident: Option<Resident>,
-    /// The size of every image after the pipeline, `[C, H, W]`.
-    image: [usize; 3],
+}
+
+/// What is read.
+enum Set {
+    /// Images, and their size after the pipeline, `[C, H, W]`.
+    Images(Arc<dyn Dataset>, [usize; 3]),
+    Examples(Arc<dyn Examples>),
+}
+
+impl Set {
+    fn len(&self) -> usize {
+        match self {
+            Set::Images(set, _) => set.len(),
+            Set::Examples(set) => set.len(),
+        }
+    }
 }
 
 impl Loader {
@@ -132,11 +165,7 @@ impl Loader {
     /// A batch size, number of workers or queue of 0; no images; no masks although they are the target; a dtype other
     /// than f32 and f64; a pipeline that does not fit the images, or after which they still differ in size.
     pub fn new(dataset: Arc<dyn Dataset>, options: LoaderOptions) -> Result<Loader> {
-        let sizes =
-            [("batch size", options.batch_size), ("workers", options.workers), ("queue", options.queue)];
-        if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
-            return Err(Error::argument(*name, "cannot be 0").expected("at least 1"));
-        }
+        options.check()?;
         let size = dataset.size();
         if dataset.is_empty() || size.fixed().is_some_and(|size| size.contains(&0)) {
             return Err(Error::argument(dataset.name(), "holds no images")
@@ -155,26 +184,49 @@ impl Loader {
             true => Resident::new(&*dataset, &options.pipeline, options.augment_key, &options.device)?,
             false => None,
         };
-        let host = match options.device.as_cuda() {
-            Some(_) => Device::cpu_with(&CpuOptions::with_threads(1))?,
-            None => options.device.clone(),
-        };
-        Ok(Loader(Arc::new(Shared { dataset, options, host, resident, image })))
+        let host = host(&options.device)?;
+        Ok(Loader(Arc::new(Shared { set: Set::Images(dataset, image), options, host, resident })))
     }
 
-    /// The size of the images in a batch, `[C, H, W]`.
-    pub fn image(&self) -> [usize; 3] {
-        self.0.image
+    /// Feeds examples that are numbers already.
+    ///
+    /// # Errors
+    /// A batch size, number of workers or queue of 0; no examples, or inputs or targets without elements; a dtype other
+    /// than f32 and f64; options with a pipeline, which is for images.
+    pub fn from_examples(set: Arc<dyn Examples>, options: LoaderOptions) -> Result<Loader> {
+        options.check()?;
+        let shapes = [Some(set.input_shape()), set.target_shape()];
+        if set.is_empty() || shapes.iter().flatten().any(|shape| shape.contains(&0)) {
+            return Err(Error::argument(set.name(), "holds no examples, or examples without elements")
+                .with("length", set.len())
+                .with("input", format_args!("{:?}", set.input_shape())));
+        }
+        if options.pipeline != no_pipeline() || options.target != Target::Class {
+            return Err(Error::argument(set.name(), "the loader's options are for images")
+                .help("make them with `LoaderOptions::plain`"));
+        }
+        let dtype = Meta { shape: Shape::SCALAR, dtype: options.dtype };
+        one_float("loader", &[dtype])?;
+        let host = host(&options.device)?;
+        Ok(Loader(Arc::new(Shared { set: Set::Examples(set), options, host, resident: None })))
     }
 
-    /// The data set that is read.
-    pub fn dataset(&self) -> &Arc<dyn Dataset> {
-        &self.0.dataset
+    /// The shape of one input, without the batch: `[C, H, W]` of images.
+    pub fn input_shape(&self) -> &[usize] {
+        match &self.0.set {
+            Set::Images(_, size) => size,
+            Set::Examples(set) => set.input_shape(),
+        }
+    }
+
+    /// The number of images or examples.
+    pub fn samples(&self) -> usize {
+        self.0.set.len()
     }
 
     /// Batches per epoch, including the last, shorter one.
     pub fn batches(&self) -> usize {
-        self.0.dataset.len().div_ceil(self.0.options.batch_size)
+        self.samples().div_ceil(self.0.options.batch_size)
     }
 
     /// Images per batch.
@@ -189,7 +241,7 @@ impl Loader {
 
     /// The image indices of an epoch, in order.
     pub fn order(&self, epoch: u64) -> Vec<usize> {
-        let n = self.0.dataset.len();
+        let n = self.samples();
         match self.0.options.shuffle {
             Some(key) => key.step(epoch).permutation(n),
             None => (0..n).collect(),
@@ -230,6 +282,14 @@ impl Loader {
     }
 }
 
+/// Where batches for `device` are made.
+fn host(device: &Device) -> Result<Device> {
+    match device.as_cuda() {
+        Some(_) => Device::cpu_with(&CpuOptions::with_threads(1)),
+        None => Ok(device.clone()),
+    }
+}
+
 impl Shared {
     /// The body of a worker thread. It makes its share of the batches until none is left, one fails, or the epoch is
     /// dropped.
@@ -256,72 +316,22 @@ impl Shared {
         sender: &SyncSender<Result<Batch>>,
     ) -> Result<()> {
         let batch_size = self.options.batch_size;
-        let mut bench = Bench {
-            key: self.options.augment_key.step(epoch),
-            table: self.options.pipeline.normalize.table::<T>(self.image)?,
-            image: Image::default(),
-            mask: Image::default(),
-            scratch: Scratch::default(),
+        let mut images = match &self.set {
+            Set::Images(set, size) => Some(Images::<T>::new(&**set, *size, &self.options, epoch)?),
+            Set::Examples(_) => None,
         };
         for index in batches {
             let start = index * batch_size;
             let samples = &order[start..order.len().min(start + batch_size)];
-            let batch = self.make(&mut bench, samples, index)?;
+            let batch = match (&self.set, &mut images) {
+                (Set::Images(..), Some(images)) => images.make(&self.host, samples, index)?,
+                (Set::Examples(set), _) => examples::batch::<T>(&**set, &self.host, samples, index)?,
+                (Set::Images(..), None) => unreachable!("made above"),
+            };
             if sender.send(Ok(batch)).is_err() {
                 break;
             }
         }
-        Ok(())
-    }
-
-    fn make<T: Float>(&self, bench: &mut Bench<T>, samples: &[usize], index: usize) -> Result<Batch> {
-        let (device, target) = (&self.host, &self.options.target);
-        let [channels, height, width] = self.image;
-        let (n, pixels) = (samples.len(), height * width);
-        let mut images = Blank::new(device, &[n, channels, height, width])?;
-        let mut masks = match target {
-            Target::Class => None,
-            Target::Mask => Some(Blank::new(device, &[n, 1, height, width])?),
-        };
-        for (place, &i) in samples.iter().enumerate() {
-            let image = &mut images.elements()[place * channels * pixels..][..channels * pixels];
-            let mask = masks.as_mut().map(|masks| &mut masks.elements()[place * pixels..][..pixels]);
-            self.write(bench, i, image, mask)
-                .map_err(|e| e.at(|| format!("{}, image {i}", self.dataset.name())))?;
-        }
-        let targets = match masks {
-            Some(masks) => masks.into_tensor()?,
-            None => {
-                let label = |&i: &usize| checked::label(&*self.dataset, i).map(|label| label as i64);
-                let labels = samples.iter().map(label).collect::<Result<Vec<i64>>>()?;
-                Tensor::from_slice(device, &labels, &[n])?
-            }
-        };
-        Ok(Batch { index, images: images.into_tensor()?, targets, samples: samples.to_vec() })
-    }
-
-    /// Writes the numbers of one image, and of its mask, to their places in the batch.
-    fn write<T: Float>(
-        &self,
-        bench: &mut Bench<T>,
-        i: usize,
-        to: &mut [T],
-        mask_to: Option<&mut [T]>,
-    ) -> Result<()> {
-        let Bench { key, table, image, mask, scratch } = bench;
-        let pipeline = &self.options.pipeline;
-        checked::read(&*self.dataset, i, image)?;
-        match mask_to {
-            None => pipeline.apply(*key, i, image, None, scratch)?,
-            Some(to) => {
-                checked::mask(&*self.dataset, i, image.size, mask)?;
-                pipeline.apply(*key, i, image, Some(mask), scratch)?;
-                check_size("the mask", [1, self.image[1], self.image[2]], mask.size)?;
-                to.iter_mut().zip(&mask.pixels).for_each(|(to, &byte)| *to = T::from_f64(f64::from(byte)));
-            }
-        }
-        check_size("the image", self.image, image.size)?;
-        table.write(image, to);
         Ok(())
     }
 }
@@ -336,13 +346,79 @@ fn check_size(what: &str, expected: [usize; 3], found: [usize; 3]) -> Result<()>
         .expected(format!("{expected:?}")))
 }
 
-/// A worker's buffers and table, reused for each batch.
-struct Bench<T> {
+/// What a worker needs to make batches of images. The buffers are reused for each batch.
+struct Images<'a, T> {
+    set: &'a dyn Dataset,
+    options: &'a LoaderOptions,
+    /// The size after the pipeline.
+    size: [usize; 3],
     key: Key,
     table: Table<T>,
     image: Image,
     mask: Image,
     scratch: Scratch,
+}
+
+impl<'a, T: Float> Images<'a, T> {
+    fn new(
+        set: &'a dyn Dataset,
+        size: [usize; 3],
+        options: &'a LoaderOptions,
+        epoch: u64,
+    ) -> Result<Images<'a, T>> {
+        Ok(Images {
+            set,
+            options,
+            size,
+            key: options.augment_key.step(epoch),
+            table: options.pipeline.normalize.table::<T>(size)?,
+            image: Image::default(),
+            mask: Image::default(),
+            scratch: Scratch::default(),
+        })
+    }
+
+    fn make(&mut self, device: &Device, samples: &[usize], index: usize) -> Result<Batch> {
+        let [channels, height, width] = self.size;
+        let (n, pixels) = (samples.len(), height * width);
+        let mut images = Blank::new(device, &[n, channels, height, width])?;
+        let mut masks = match self.options.target {
+            Target::Class => None,
+            Target::Mask => Some(Blank::new(device, &[n, 1, height, width])?),
+        };
+        for (place, &i) in samples.iter().enumerate() {
+            let image = &mut images.elements()[place * channels * pixels..][..channels * pixels];
+            let mask = masks.as_mut().map(|masks| &mut masks.elements()[place * pixels..][..pixels]);
+            self.write(i, image, mask).map_err(|e| e.at(|| format!("{}, image {i}", self.set.name())))?;
+        }
+        let targets = match masks {
+            Some(masks) => masks.into_tensor()?,
+            None => {
+                let label = |&i: &usize| checked::label(self.set, i).map(|label| label as i64);
+                let labels = samples.iter().map(label).collect::<Result<Vec<i64>>>()?;
+                Tensor::from_slice(device, &labels, &[n])?
+            }
+        };
+        Ok(Batch { index, images: images.into_tensor()?, targets, samples: samples.to_vec() })
+    }
+
+    /// Writes the numbers of one image, and of its mask, to their places in the batch.
+    fn write(&mut self, i: usize, to: &mut [T], mask_to: Option<&mut [T]>) -> Result<()> {
+        let Images { set, options, size, key, table, image, mask, scratch } = self;
+        checked::read(*set, i, image)?;
+        match mask_to {
+            None => options.pipeline.apply(*key, i, image, None, scratch)?,
+            Some(to) => {
+                checked::mask(*set, i, image.size, mask)?;
+                options.pipeline.apply(*key, i, image, Some(mask), scratch)?;
+                check_size("the mask", [1, size[1], size[2]], mask.size)?;
+                to.iter_mut().zip(&mask.pixels).for_each(|(to, &byte)| *to = T::from_f64(f64::from(byte)));
+            }
+        }
+        check_size("the image", *size, image.size)?;
+        table.write(image, to);
+        Ok(())
+    }
 }
 
 struct Worker {

@@ -8,6 +8,7 @@
 //! | `folder.rs` | images sorted into folders by class |
 //! | `picture/` | decoding PNG, JPEG and GIF files within limits |
 //! | `dataset.rs` | [`Dataset`], [`ImageSet`] in memory, [`Subset`] |
+//! | `examples.rs` | [`Examples`]: inputs and targets that are numbers already; [`TensorDataset`] |
 //! | `checked.rs` | reads from a set and checks the result against the set's own description |
 //! | `inverted.rs` | [`Inverted`]: another set with light and dark swapped |
 //! | `fingerprint.rs` | [`Fingerprint`]: a few numbers that tell which images a split contains |
@@ -45,6 +46,7 @@ pub mod catalog;
 pub mod checked;
 pub mod cifar;
 pub mod dataset;
+pub mod examples;
 pub mod fetch;
 mod file_set;
 pub mod fingerprint;
@@ -65,6 +67,7 @@ pub use augment::{Augment, Facts};
 pub use brightness::Brightness;
 pub use catalog::{SETS, SetSpec};
 pub use dataset::{Dataset, ImageSet, Subset, stratified};
+pub use examples::{Examples, TensorDataset};
 pub use fetch::{FetchOptions, fetch};
 pub use fingerprint::Fingerprint;
 pub use image::{Image, ImageSize};

@@ -220,7 +220,7 @@ fn epoch(workers: usize, epoch: u64, first: usize) -> Vec<(Vec<f32>, Vec<f32>)> 
     options.target = Target::Mask;
     options.workers = workers;
     let loader = Loader::new(Arc::new(Photos(vec!["one".into()])), options).unwrap();
-    assert_eq!(loader.image(), [3, 16, 16]);
+    assert_eq!(loader.input_shape(), [3, 16, 16]);
     let values = |batch: Result<receptive::data::Batch>| {
         let batch = batch.unwrap();
         let n = batch.samples.len();
