@@ -1,7 +1,7 @@
 //! Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019).
 
 use super::groups::{Member, in_groups};
-use super::{Decay, Memory, Optimizer, check_momentum, each, weights};
+use super::{Decay, Optimizer, OptimizerState, check_momentum, each, weights};
 use crate::core::{Error, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, kernels};
@@ -39,7 +39,7 @@ pub const ADAMW_DECAY: f64 = 0.01;
 ///
 /// PyTorch: `optim.Adam`, `optim.AdamW`.
 pub struct Adam {
-    memory: Memory,
+    memory: OptimizerState,
     beta1: f64,
     weight_decay: f64,
     decoupled: bool,
@@ -73,16 +73,15 @@ impl Adam {
             let what = format!("{weight_decay} is not a number of 0 or more");
             return Err(Error::argument("weight-decay", what));
         }
-        let memory = Memory::new(params, &["exp_avg", "exp_avg_sq"], 5)?;
+        let memory = OptimizerState::new(params, &["exp_avg", "exp_avg_sq"], 5)?;
         Ok(Adam { memory, beta1: BETA1, weight_decay, decoupled, decay: Decay::All })
     }
 }
 
 impl Optimizer for Adam {
     fn set(&mut self, lr: f64) -> Result<()> {
-        self.memory.steps += 1;
-        let [correction1, correction2] =
-            [self.beta1, BETA2].map(|beta| 1.0 - beta.powf(self.memory.steps as f64));
+        let step = self.memory.begin_step() as f64;
+        let [correction1, correction2] = [self.beta1, BETA2].map(|beta| 1.0 - beta.powf(step));
         let decay = self.weight_decay;
         let (shrink, decay) = if self.decoupled { (1.0 - lr * decay, 0.0) } else { (1.0, decay) };
         self.memory.set(&[lr / correction1, correction2.sqrt(), shrink, decay, 1.0 - self.beta1])
@@ -98,11 +97,11 @@ impl Optimizer for Adam {
         self.memory.apply(&AdamStep { decays: self.memory.covered(self.decay) })
     }
 
-    fn memory(&self) -> &Memory {
+    fn memory(&self) -> &OptimizerState {
         &self.memory
     }
 
-    fn memory_mut(&mut self) -> &mut Memory {
+    fn memory_mut(&mut self) -> &mut OptimizerState {
         &mut self.memory
     }
 }

@@ -31,6 +31,60 @@ use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
 /// An optimiser: the rule for one step, and the state that it keeps between steps.
+///
+/// ```
+/// use receptive::cpu::{CpuCtx, View, ViewMut};
+/// use receptive::optim::OptimizerState;
+/// use receptive::prelude::*;
+/// use receptive::tensor::Update;
+///
+/// /// `w -= lr sign(dw)`, for f32.
+/// struct SignSgd(OptimizerState);
+///
+/// impl Optimizer for SignSgd {
+///     fn set(&mut self, lr: f64) -> Result<()> {
+///         self.0.begin_step();
+///         self.0.set(&[lr])
+///     }
+///
+///     fn apply(&self) -> Result<()> {
+///         self.0.apply(&Step)
+///     }
+///
+///     fn memory(&self) -> &OptimizerState {
+///         &self.0
+///     }
+///
+///     fn memory_mut(&mut self) -> &mut OptimizerState {
+///         &mut self.0
+///     }
+/// }
+///
+/// /// Its targets are the weights, its inputs their gradients and, last, the numbers of the step.
+/// #[derive(Debug)]
+/// struct Step;
+///
+/// impl Update for Step {
+///     fn name(&self) -> &'static str {
+///         "sign_sgd"
+///     }
+///
+///     fn cpu(&self, _: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()> {
+///         let lr = x[targets.len()].get::<f32>()[0];
+///         for (w, dw) in targets.iter_mut().zip(x) {
+///             w.get::<f32>().iter_mut().zip(dw.get::<f32>()).for_each(|(w, dw)| *w -= lr * dw.signum());
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let w = Tensor::from_slice(&Device::cpu()?, &[1f32, -1.0], &[2])?.requires_grad();
+/// let mut optimizer = SignSgd(OptimizerState::new(vec![("w".to_owned(), w.clone())], &[], 1)?);
+/// w.mul(&w)?.sum_all()?.backward()?;
+/// optimizer.step(0.25)?;
+/// assert_eq!(w.to_vec::<f32>()?, [0.75, -0.75]);
+/// # Ok::<(), receptive::Error>(())
+/// ```
 pub trait Optimizer: Send {
     /// Begins the next step: counts it and writes its numbers for [`apply`](Self::apply).
     ///
@@ -65,10 +119,10 @@ pub trait Optimizer: Send {
     }
 
     /// The parameters and the state that the optimiser keeps for each.
-    fn memory(&self) -> &Memory;
+    fn memory(&self) -> &OptimizerState;
 
     /// As [`memory`](Self::memory), for restoring from a checkpoint.
-    fn memory_mut(&mut self) -> &mut Memory;
+    fn memory_mut(&mut self) -> &mut OptimizerState;
 
     /// The number of steps so far. Adam's bias correction depends on it.
     fn steps(&self) -> u64 {
@@ -109,7 +163,7 @@ struct Slot {
 }
 
 /// The state of an optimiser: a few tensors per parameter, and the number of steps.
-pub struct Memory {
+pub struct OptimizerState {
     slots: Vec<Slot>,
     /// The names of the tensors in a checkpoint, as in PyTorch's state: `exp_avg`.
     keys: &'static [&'static str],
@@ -118,9 +172,16 @@ pub struct Memory {
     numbers: Option<Tensor>,
 }
 
-impl Memory {
-    /// One tensor of zeros per parameter and key, and room for the `numbers` of a step.
-    fn new(params: Vec<(String, Tensor)>, keys: &'static [&'static str], numbers: usize) -> Result<Memory> {
+impl OptimizerState {
+    /// One tensor of zeros per parameter and key, and room for the `numbers` of a step (see [`set`](Self::set)).
+    ///
+    /// # Errors
+    /// Parameters of different dtypes, or not of floating point; no memory.
+    pub fn new(
+        params: Vec<(String, Tensor)>,
+        keys: &'static [&'static str],
+        numbers: usize,
+    ) -> Result<OptimizerState> {
         let metas: Vec<Meta> = params.iter().map(|(_, param)| param.meta()).collect();
         let numbers = match params.first() {
             Some((_, first)) => {
@@ -134,11 +195,20 @@ impl Memory {
             Ok(Slot { name, param, state })
         };
         let slots = params.into_iter().map(slot).collect::<Result<_>>()?;
-        Ok(Memory { slots, keys, steps: 0, numbers })
+        Ok(OptimizerState { slots, keys, steps: 0, numbers })
     }
 
-    /// Writes the numbers of the current step.
-    fn set(&self, values: &[f64]) -> Result<()> {
+    /// Counts a step, and returns its number, from 1.
+    pub fn begin_step(&mut self) -> u64 {
+        self.steps += 1;
+        self.steps
+    }
+
+    /// Writes the numbers of the current step, such as the learning rate, for the update to read.
+    ///
+    /// # Errors
+    /// Another count of numbers than was planned; on a GPU, an error of the driver.
+    pub fn set(&self, values: &[f64]) -> Result<()> {
         let Some(numbers) = &self.numbers else { return Ok(()) };
         element_type!(numbers.dtype(), T => {
             let values: SmallVec<[T; 5]> = values.iter().map(|&v| T::from_f64(v)).collect();
@@ -148,7 +218,10 @@ impl Memory {
 
     /// Runs `step` over all parameters. Its targets are each parameter followed by that parameter's state. Its inputs
     /// are all gradients and, last, the numbers.
-    fn apply(&self, step: &dyn Update) -> Result<()> {
+    ///
+    /// # Errors
+    /// A parameter without a gradient; an error of `step`.
+    pub fn apply(&self, step: &dyn Update) -> Result<()> {
         let Some(numbers) = &self.numbers else { return Ok(()) };
         let grads = self.slots.iter().map(Slot::grad).collect::<Result<Vec<Tensor>>>()?;
         let targets = self.slots.iter().flat_map(|slot| std::iter::once(&slot.param).chain(&slot.state));

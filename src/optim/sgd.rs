@@ -1,7 +1,7 @@
 //! Stochastic gradient descent with momentum.
 
 use super::groups::{Member, in_groups};
-use super::{Decay, Memory, Optimizer, check_momentum, each, weights};
+use super::{Decay, Optimizer, OptimizerState, check_momentum, each, weights};
 use crate::core::{Error, Float, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, kernels};
@@ -22,7 +22,7 @@ use crate::tensor::{Meta, Tensor, Update};
 /// v starts at 0. The learning rate is not part of the velocity, as in PyTorch, so a change of the rate takes effect at
 /// once. PyTorch: `optim.SGD` with `dampening = 0`.
 pub struct Sgd {
-    memory: Memory,
+    memory: OptimizerState,
     momentum: f64,
     nesterov: bool,
     weight_decay: f64,
@@ -52,7 +52,7 @@ impl Sgd {
                 Error::argument("nesterov", "needs a momentum above 0").help("use 0.9, the usual value")
             );
         }
-        let memory = Memory::new(params, &["momentum_buffer"], 3)?;
+        let memory = OptimizerState::new(params, &["momentum_buffer"], 3)?;
         Ok(Sgd { memory, momentum, nesterov, weight_decay, decay: Decay::All })
     }
 
@@ -64,7 +64,7 @@ impl Sgd {
 
 impl Optimizer for Sgd {
     fn set(&mut self, lr: f64) -> Result<()> {
-        self.memory.steps += 1;
+        self.memory.begin_step();
         self.memory.set(&[lr, self.momentum, self.weight_decay])
     }
 
@@ -79,11 +79,11 @@ impl Optimizer for Sgd {
         self.memory.apply(&SgdStep { nesterov: self.nesterov, decays })
     }
 
-    fn memory(&self) -> &Memory {
+    fn memory(&self) -> &OptimizerState {
         &self.memory
     }
 
-    fn memory_mut(&mut self) -> &mut Memory {
+    fn memory_mut(&mut self) -> &mut OptimizerState {
         &mut self.memory
     }
 }
