@@ -7,6 +7,8 @@ use crate::ops::cross_entropy::CrossEntropy;
 use crate::ops::dice_loss::DiceLoss;
 use crate::ops::nll_loss::NllLoss;
 use crate::tensor::{Scope, Tensor, Watch, within};
+use std::fmt;
+use std::sync::Arc;
 
 /// A [`Loss`] and its settings: class weights and label smoothing. PyTorch: `nn.NLLLoss(weight)`,
 /// `nn.CrossEntropyLoss(weight, label_smoothing)`.
@@ -25,14 +27,32 @@ use crate::tensor::{Scope, Tensor, Watch, within};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Criterion {
-    loss: Loss,
+    loss: Rule,
     label_smoothing: f64,
     class_weights: Option<Tensor>,
 }
 
+/// How the loss is computed.
+#[derive(Clone)]
+enum Rule {
+    Known(Loss),
+    Own(Arc<OwnLoss>),
+}
+
+type OwnLoss = dyn Fn(&Tensor, &Tensor) -> Result<Tensor> + Send + Sync;
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rule::Known(loss) => loss.fmt(f),
+            Rule::Own(_) => f.write_str("a function"),
+        }
+    }
+}
+
 impl From<Loss> for Criterion {
     fn from(loss: Loss) -> Criterion {
-        Criterion { loss, label_smoothing: 0.0, class_weights: None }
+        Criterion { loss: Rule::Known(loss), label_smoothing: 0.0, class_weights: None }
     }
 }
 
@@ -43,6 +63,25 @@ impl From<&Criterion> for Criterion {
 }
 
 impl Criterion {
+    /// A loss of your own: `f(output, target)` returns a scalar. If the targets are class labels (i64), the trainer also
+    /// reports the accuracy; for other targets it reports the loss alone, and the best epoch has the lowest one.
+    ///
+    /// ```
+    /// use receptive::nn::Criterion;
+    /// use receptive::ops::Reduction;
+    /// use receptive::{Device, Tensor};
+    ///
+    /// let squared = Criterion::own(|output, target| output.mse_loss(target, Reduction::Mean));
+    /// let cpu = Device::cpu()?;
+    /// let y = Tensor::from_slice(&cpu, &[1f32, 2.0], &[2, 1])?;
+    /// let target = Tensor::from_slice(&cpu, &[1f32, 4.0], &[2, 1])?;
+    /// assert_eq!(squared.compute(&y, &target)?.item()?, 2.0);
+    /// # Ok::<(), receptive::Error>(())
+    /// ```
+    pub fn own(f: impl Fn(&Tensor, &Tensor) -> Result<Tensor> + Send + Sync + 'static) -> Criterion {
+        Criterion { loss: Rule::Own(Arc::new(f)), label_smoothing: 0.0, class_weights: None }
+    }
+
     /// Spreads this part of each target evenly over all classes.
     ///
     /// # Errors
@@ -52,7 +91,7 @@ impl Criterion {
             return Err(Error::argument("`Criterion::label_smoothing`", format!("{part} is out of range"))
                 .expected("0 to 1"));
         }
-        if part > 0.0 && self.loss != Loss::CrossEntropy {
+        if part > 0.0 && self.loss() != Some(Loss::CrossEntropy) {
             return Err(Error::argument(
                 "`Criterion::label_smoothing`",
                 "works only with the loss cross_entropy",
@@ -68,15 +107,18 @@ impl Criterion {
     /// # Errors
     /// A yes/no loss, which has no classes.
     pub fn class_weights(self, weights: Tensor) -> Result<Criterion> {
-        if self.loss.takes_masks() {
+        if self.loss().is_none_or(Loss::takes_masks) {
             return Err(Error::argument("`Criterion::class_weights`", "works only with a loss for classes"));
         }
         Ok(Criterion { class_weights: Some(weights), ..self })
     }
 
-    /// The loss, without its settings.
-    pub fn loss(&self) -> Loss {
-        self.loss
+    /// The loss, without its settings; `None` for a loss of your own.
+    pub fn loss(&self) -> Option<Loss> {
+        match self.loss {
+            Rule::Known(loss) => Some(loss),
+            Rule::Own(_) => None,
+        }
     }
 
     /// The mean loss of a batch, a scalar. `target` holds i64 class labels. For a yes/no loss it holds one number from
@@ -86,7 +128,11 @@ impl Criterion {
     /// Shapes that disagree; a label that is not a class.
     pub fn compute(&self, output: &Tensor, target: &Tensor) -> Result<Tensor> {
         let (weights, label_smoothing) = (self.class_weights.as_ref(), self.label_smoothing);
-        match self.loss {
+        let loss = match &self.loss {
+            Rule::Known(loss) => *loss,
+            Rule::Own(f) => return own_loss(f(output, target)?),
+        };
+        match loss {
             Loss::Nll => output.nll_loss(target, weights, NllLoss::default()),
             Loss::CrossEntropy => output.cross_entropy(
                 target,
@@ -111,18 +157,28 @@ impl Criterion {
     pub fn of(&self, model: &dyn Module, cx: &Ctx, x: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
         let watch = Watch::on(x.device());
         let layer = |name: &str| Scope::Layer(name.to_owned());
-        let forward = || -> Result<(Loss, Tensor)> {
+        let forward = || -> Result<(Rule, Tensor)> {
             match model.fusion() {
-                Fusion::BeforeLoss(model) if self.loss == Loss::Nll && !cx.is_watched() => {
-                    Ok((Loss::CrossEntropy, model.scores(cx, x)?))
+                Fusion::BeforeLoss(model) if self.loss() == Some(Loss::Nll) && !cx.is_watched() => {
+                    Ok((Rule::Known(Loss::CrossEntropy), model.scores(cx, x)?))
                 }
-                _ => Ok((self.loss, model.forward(cx, x)?)),
+                _ => Ok((self.loss.clone(), model.forward(cx, x)?)),
             }
         };
         let (loss, output) = within(watch.as_ref(), || layer(""), forward)?;
         let criterion = Criterion { loss, ..self.clone() };
         let loss = within(watch.as_ref(), || layer("loss"), || criterion.compute(&output, target))?;
         Ok((loss, output))
+    }
+}
+
+/// The result of a loss of one's own, if it is a scalar.
+fn own_loss(loss: Tensor) -> Result<Tensor> {
+    match loss.dims() {
+        [] => Ok(loss),
+        dims => Err(Error::shape("`Criterion::own`", "the loss is not a scalar")
+            .with("loss", format_args!("{dims:?}"))
+            .help("reduce it with `mean_all` or `sum_all`")),
     }
 }
 

@@ -1,10 +1,43 @@
 //! The contract of a layer: the [`Module`] trait.
+//!
+//! Beside lesson 0: parameters have names, so that files of weights, errors and optimiser state can refer to them, and
+//! networks can be built from parts.
 
 use super::{Ctx, Fusion, Param};
 use crate::core::Result;
 use crate::tensor::Tensor;
 
 /// A layer, or a network made of layers.
+///
+/// ```
+/// use receptive::prelude::*;
+///
+/// /// `y = x scale`, with one factor per feature.
+/// struct FeatureScale {
+///     scale: Param,
+/// }
+///
+/// impl Module for FeatureScale {
+///     fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
+///         x.mul(&cx.value(&self.scale)?)
+///     }
+///
+///     fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
+///         visitor.param("scale", &self.scale);
+///     }
+///
+///     fn kind(&self) -> &'static str {
+///         "FeatureScale"
+///     }
+/// }
+///
+/// let cpu = Device::cpu()?;
+/// let layer = FeatureScale { scale: Param::new(&[2], Init::Constant(3.0)) };
+/// layer.init(&cpu, DType::F32, 0)?;
+/// let y = layer.forward(&Ctx::eval("layer"), &Tensor::ones(&cpu, &[1, 2], DType::F32)?)?;
+/// assert_eq!(y.to_vec::<f32>()?, [3.0, 3.0]);
+/// # Ok::<(), receptive::Error>(())
+/// ```
 pub trait Module: Send + Sync {
     /// Computes the output. Children run through [`Ctx::run`], parameters come from [`Ctx::value`].
     ///

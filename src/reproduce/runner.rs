@@ -302,5 +302,5 @@ fn all_object(trained: &Trained) -> Result<f64> {
             sum += Overlap::of(object, mask.len() as u64, object).dice;
         }
     }
-    Ok(sum / loader.dataset().len() as f64)
+    Ok(sum / loader.samples() as f64)
 }

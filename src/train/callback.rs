@@ -25,6 +25,24 @@ impl Flow {
 }
 
 /// Watches a run. Callbacks are called in the order they were added; an error from one ends the run.
+///
+/// ```
+/// use receptive::prelude::*;
+///
+/// /// Finishes the run when the validation loss of an epoch is low enough.
+/// struct Until(f64, bool);
+///
+/// impl Callback for Until {
+///     fn on_phase(&mut self, _: &Trainer, report: &PhaseReport) -> Result<()> {
+///         self.1 = report.phase == Phase::Val && report.loss < self.0;
+///         Ok(())
+///     }
+///
+///     fn on_epoch(&mut self, _: &Trainer) -> Result<Flow> {
+///         Ok(if self.1 { Flow::Finish } else { Flow::Continue })
+///     }
+/// }
+/// ```
 pub trait Callback: Send {
     /// After the network, data and weights of a run folder are set up. It is not called for a trainer that you build by
     /// hand.

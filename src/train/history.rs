@@ -49,9 +49,13 @@ fn number_or_nan<'de, D: Deserializer<'de>>(source: D) -> std::result::Result<f6
 /// becomes NaN.
 pub fn read_history(path: &Path) -> Result<Vec<PhaseReport>> {
     let report = |(line, _)| match serde_json::from_value(line) {
-        Ok(Line::Epoch { epoch, phase, loss, accuracy, overlap, seconds }) => {
-            Some(PhaseReport { epoch, phase, loss, scores: Scores { accuracy, overlap }, seconds })
-        }
+        Ok(Line::Epoch { epoch, phase, loss, accuracy, overlap, seconds }) => Some(PhaseReport {
+            epoch,
+            phase,
+            loss,
+            scores: Scores { accuracy, overlap, loss: None },
+            seconds,
+        }),
         _ => None,
     };
     Ok(read_json_lines(path)?.into_iter().filter_map(report).collect())

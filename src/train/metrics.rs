@@ -6,6 +6,7 @@
 
 use crate::core::{Element, Error, Result};
 use crate::element_type;
+use crate::nn::Criterion;
 use crate::tensor::{Meta, Tensor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -52,6 +53,30 @@ impl Overlap {
 }
 
 impl Tally {
+    /// As [`add`](Self::add). With a loss of the caller's own, only class labels are decisions; for other targets only
+    /// the loss is added.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub(super) fn add_batch(
+        &mut self,
+        criterion: &Criterion,
+        mean_loss: f64,
+        output: &Tensor,
+        targets: &Tensor,
+    ) -> Result<()> {
+        if criterion.loss().is_some() || !targets.dtype().is_float() {
+            return self.add(mean_loss, output, targets);
+        }
+        self.add_loss(mean_loss, samples(&targets.meta()));
+        Ok(())
+    }
+
+    fn add_loss(&mut self, mean_loss: f64, samples: u64) {
+        self.loss += mean_loss * samples as f64;
+        self.n += samples;
+    }
+
     /// Adds a batch with this mean loss. `targets` of type i64 are class labels; floating-point ones are masks of 0 and
     /// 1.
     ///
@@ -92,7 +117,6 @@ impl Tally {
 
     /// `decided` and `truth` have the same shape and element size.
     fn count(&mut self, mean_loss: f64, targets: &Meta, decided: &[u8], truth: &[u8]) {
-        let n = targets.dims().first().map_or(1, |&n| n as u64);
         if targets.dtype.is_float() {
             element_type!(targets.dtype, T => {
                 let pixels: usize = targets.dims().iter().skip(1).product();
@@ -103,8 +127,7 @@ impl Tally {
             self.correct += pairs.filter(|(decided, truth)| decided == truth).count() as u64;
             self.decisions += targets.numel() as u64;
         }
-        self.loss += mean_loss * n as f64;
-        self.n += n;
+        self.add_loss(mean_loss, samples(targets));
     }
 
     fn count_masks<T: Element>(&mut self, pixels: usize, logits: &[T], masks: &[T]) {
@@ -141,8 +164,14 @@ impl Tally {
     pub fn scores(&self) -> Scores {
         let n = self.n.max(1) as f64;
         let overlap = self.overlap.map(|sum| Overlap { dice: sum.dice / n, iou: sum.iou / n });
-        Scores { accuracy: self.accuracy(), overlap }
+        let loss = (self.decisions == 0 && self.n > 0).then(|| self.mean_loss());
+        Scores { accuracy: self.accuracy(), overlap, loss }
     }
+}
+
+/// The number of samples of a batch with these targets.
+fn samples(targets: &Meta) -> u64 {
+    targets.dims().first().map_or(1, |&n| n as u64)
 }
 
 /// How good a network is on a set of images.
@@ -152,12 +181,19 @@ pub struct Scores {
     pub accuracy: f64,
     /// For masks: means over the pictures.
     pub overlap: Option<Overlap>,
+    /// The mean loss, if there was nothing to decide: the targets are numbers.
+    pub loss: Option<f64>,
 }
 
 impl Scores {
-    /// The score that decides which epoch is the best: mean Dice for masks, accuracy for classes.
+    /// The score that decides which epoch is the best: mean Dice for masks, accuracy for classes, and for numbers the
+    /// negative loss.
     pub fn first(&self) -> f64 {
-        self.overlap.map_or(self.accuracy, |overlap| overlap.dice)
+        match (self.overlap, self.loss) {
+            (Some(overlap), _) => overlap.dice,
+            (None, Some(loss)) => -loss,
+            (None, None) => self.accuracy,
+        }
     }
 }
 
@@ -165,6 +201,7 @@ impl fmt::Display for Scores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = 100.0 * self.accuracy;
         match self.overlap {
+            None if self.loss.is_some() => f.write_str("no accuracy"),
             None => write!(f, "accuracy {percent:5.2} %"),
             Some(Overlap { dice, iou }) => write!(f, "Dice {dice:.4}  IoU {iou:.4}  pixels {percent:5.2} %"),
         }

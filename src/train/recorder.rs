@@ -143,7 +143,7 @@ impl Callback for Recorder {
 
     fn on_epoch(&mut self, trainer: &Trainer) -> Result<Flow> {
         for i in self.written..self.history.len() {
-            let PhaseReport { epoch, phase, loss, scores: Scores { accuracy, overlap }, seconds } =
+            let PhaseReport { epoch, phase, loss, scores: Scores { accuracy, overlap, .. }, seconds } =
                 self.history[i];
             self.metrics.line(Line::Epoch { epoch, phase, loss, accuracy, overlap, seconds })?;
         }
@@ -166,8 +166,9 @@ impl Callback for Recorder {
             self.checkpoint(trainer)?;
         }
         if outcome.finished {
-            let Outcome { best: Scores { accuracy: best_accuracy, overlap }, best_epoch, seconds, .. } =
-                *outcome;
+            let Outcome {
+                best: Scores { accuracy: best_accuracy, overlap, .. }, best_epoch, seconds, ..
+            } = *outcome;
             let [best_dice, best_iou] = [overlap.map(|o| o.dice), overlap.map(|o| o.iou)];
             self.metrics.line(Line::Done { best_accuracy, best_dice, best_iou, best_epoch, seconds })?;
             self.metrics.sync()?;

@@ -114,6 +114,8 @@ impl Trainer<'_> {
             (None, _) => Some("the device is not a GPU"),
             // A replay can only be timed as a whole, not op by op.
             (Some(_), _) if observed => Some("the ops are profiled one by one"),
+            (Some(_), _) if self.is_hooked() => Some("a hook sees every layer"),
+            (Some(_), _) if self.criterion.loss().is_none() => Some("the loss is a function of the caller's"),
             (_, 2..) => Some("gradients are accumulated over several batches"),
             _ => None,
         };

@@ -63,6 +63,8 @@ pub(super) struct Position {
 pub(super) struct BestPosition {
     pub accuracy_bits: u64,
     pub overlap_bits: Option<[u64; 2]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_loss_bits: Option<u64>,
     pub epoch: usize,
 }
 
@@ -90,6 +92,7 @@ impl Position {
             best: state.best.as_ref().map(|b| BestPosition {
                 accuracy_bits: b.scores.accuracy.to_bits(),
                 overlap_bits: b.scores.overlap.map(bits),
+                best_loss_bits: b.scores.loss.map(f64::to_bits),
                 epoch: b.epoch,
             }),
             plateau: state.plateau.clone(),
@@ -104,6 +107,7 @@ impl Position {
             scores: Scores {
                 accuracy: f64::from_bits(best.accuracy_bits),
                 overlap: best.overlap_bits.map(overlap),
+                loss: best.best_loss_bits.map(f64::from_bits),
             },
             epoch: best.epoch,
             weights: best_weights,

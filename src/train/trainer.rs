@@ -1,5 +1,8 @@
 //! The training loop of the notebooks (`train_val_model`). Each epoch has a train phase and a validation phase, with
 //! sample-weighted mean loss and accuracy. At the end the model gets the weights with the best validation accuracy.
+//!
+//! Beside lesson 0: validation, the best weights, schedules, clipping, callbacks, and a position from which a stopped
+//! run goes on with the same bits.
 
 use super::replay::{Queue, Replay};
 use super::{
@@ -7,7 +10,7 @@ use super::{
 };
 use crate::core::{Key, Result};
 use crate::data::{Batch, Loader};
-use crate::nn::{Criterion, Ctx, Module, ModuleExt};
+use crate::nn::{Criterion, Ctx, Hook, Module, ModuleExt};
 use crate::optim::{Optimizer, Plateau, Position, Schedule, clip_grad_norm};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -35,6 +38,10 @@ pub struct Trainer<'a> {
     /// The settings of the run. The optimiser and the data that are passed in have their own settings.
     pub config: RunConfig,
     schedule: Schedule,
+    /// A schedule of the caller's own.
+    rate: Option<Box<Rate<'a>>>,
+    /// Sees every layer of every training step.
+    hook: Option<Box<dyn Hook + 'a>>,
     pub optimizer: Box<dyn Optimizer>,
     /// The position; set it before [`fit`](Self::fit) to resume.
     pub state: State,
@@ -47,6 +54,9 @@ pub struct Trainer<'a> {
     /// The replayed steps whose results have not been read yet.
     pub(super) queue: Queue,
 }
+
+/// The learning rate of a step, from the base rate and the step's position.
+type Rate<'a> = dyn Fn(f64, Position) -> f64 + 'a;
 
 /// Measures the time of this process, which is added to the seconds of earlier sessions of a resumed run.
 struct Session {
@@ -83,6 +93,8 @@ impl<'a> Trainer<'a> {
             criterion: criterion.into(),
             config,
             schedule,
+            rate: None,
+            hook: None,
             optimizer,
             state,
             batches: 0,
@@ -103,6 +115,56 @@ impl<'a> Trainer<'a> {
     pub fn callbacks(mut self, callbacks: Vec<Box<dyn Callback + 'a>>) -> Trainer<'a> {
         self.callbacks.extend(callbacks);
         self
+    }
+
+    /// Takes the learning rate of each step from a function of your own, instead of the settings' schedule. Its
+    /// arguments are the base rate `config.lr` and the position of the step. PyTorch: `LambdaLR`.
+    ///
+    /// ```
+    /// use receptive::prelude::*;
+    ///
+    /// let net = Linear::new(2, 2);
+    /// net.init(&Device::cpu()?, DType::F32, 0)?;
+    /// let sgd = Box::new(Sgd::new(net.trainable()?, 0.0, false, 0.0)?);
+    /// let trainer = Trainer::new(&net, Loss::CrossEntropy, sgd, RunConfig::plain("net", 1, 0.5))?
+    ///     .schedule(|lr, at| lr / (1.0 + at.step as f64));
+    /// assert_eq!(trainer.learning_rate(), 0.5);
+    /// # Ok::<(), receptive::Error>(())
+    /// ```
+    pub fn schedule(mut self, rate: impl Fn(f64, Position) -> f64 + 'a) -> Trainer<'a> {
+        self.rate = Some(Box::new(rate));
+        self
+    }
+
+    /// Shows every layer of every training step to a hook: its input and output, and with [`Tensor::retain_grad`] the
+    /// gradient. PyTorch: `register_forward_hook`. Steps are then not replayed from a CUDA graph.
+    ///
+    /// ```
+    /// use receptive::prelude::*;
+    ///
+    /// struct Print;
+    ///
+    /// impl Hook for Print {
+    ///     fn layer(&self, path: &str, _: &dyn Module, _: &Tensor, y: &Tensor) -> Result<()> {
+    ///         println!("{path}: {y}");
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let net = Sequential::new().named("fc", Linear::new(2, 2));
+    /// net.init(&Device::cpu()?, DType::F32, 0)?;
+    /// let sgd = Box::new(Sgd::new(net.trainable()?, 0.0, false, 0.0)?);
+    /// let trainer = Trainer::new(&net, Loss::CrossEntropy, sgd, RunConfig::plain("net", 1, 0.5))?.hook(Print);
+    /// # Ok::<(), receptive::Error>(())
+    /// ```
+    pub fn hook(mut self, hook: impl Hook + 'a) -> Trainer<'a> {
+        self.hook = Some(Box::new(hook));
+        self
+    }
+
+    /// Whether there is a hook.
+    pub(super) fn is_hooked(&self) -> bool {
+        self.hook.is_some()
     }
 
     /// Number of steps of the whole run, if nothing ends it early.
@@ -170,7 +232,7 @@ impl<'a> Trainer<'a> {
         }
         self.report(Phase::Train, self.state.tally, start, callbacks)?;
         let start = self.seconds();
-        let of = val.dataset().len();
+        let of = val.samples();
         let mut finish = trained == Flow::Finish;
         let watched = evaluate(self.model, &self.config.model, &self.criterion, val, |_, _, tally| {
             let flow = each(callbacks, |c| c.on_validation(self, tally.n as usize, of))?;
@@ -243,6 +305,7 @@ impl<'a> Trainer<'a> {
     fn gradients(&mut self, batch: &Batch, part: usize, share: f64) -> Result<f64> {
         let step = self.state.step;
         let cx = Ctx::train(&self.config.model, forward_key(self.config.seed, step, part));
+        let cx = self.hook.as_deref().map_or(cx, |hook| cx.with_hook(hook));
         let (loss, output) = self.criterion.of(self.model, &cx, &batch.images, &batch.targets)?;
         let value = loss.item()?;
         if !value.is_finite() {
@@ -253,14 +316,15 @@ impl<'a> Trainer<'a> {
         } else {
             loss.mul_scalar(share)?.backward()?
         }
-        self.state.tally.add(value, &output, &batch.targets)?;
+        self.state.tally.add_batch(&self.criterion, value, &output, &batch.targets)?;
         Ok(value)
     }
 
     /// The learning rate of the next step.
     pub fn learning_rate(&self) -> f64 {
         let factor = self.state.plateau.as_ref().map_or(1.0, Plateau::factor);
-        factor * self.schedule.rate(self.config.lr, self.position())
+        let (lr, at) = (self.config.lr, self.position());
+        factor * self.rate.as_ref().map_or_else(|| self.schedule.rate(lr, at), |rate| rate(lr, at))
     }
 
     /// Sets the optimiser's momentum for the next step, if the schedule changes momentum.
@@ -358,7 +422,8 @@ pub fn evaluate(
     for batch in data.epoch(0, 0)? {
         let batch = batch?;
         let output = model.forward(&cx, &batch.images)?;
-        tally.add(criterion.compute(&output, &batch.targets)?.item()?, &output, &batch.targets)?;
+        let loss = criterion.compute(&output, &batch.targets)?.item()?;
+        tally.add_batch(&criterion, loss, &output, &batch.targets)?;
         if watch(&batch, &output, &tally)?.ends() {
             return Ok(None);
         }

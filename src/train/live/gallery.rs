@@ -74,7 +74,9 @@ impl Gallery {
         let output = trainer.model.forward(&Ctx::eval(&trainer.config.model), &self.images)?;
         let (step, n) = (trainer.state.step, self.images.dims()[0]);
         let mut said = Predictions { step, classes: Vec::new(), masks: Vec::new() };
-        match (trainer.criterion.loss().takes_masks(), output.dims()) {
+        // What the outputs of a loss of one's own mean is not known.
+        let Some(loss) = trainer.criterion.loss() else { return Ok(said) };
+        match (loss.takes_masks(), output.dims()) {
             (true, &[.., h, w]) => {
                 let logits = output.to_f64()?;
                 for image in logits.chunks_exact(logits.len() / n) {
@@ -83,7 +85,7 @@ impl Gallery {
                 }
             }
             _ => {
-                let probabilities = trainer.criterion.loss().probabilities(&output)?.to_f64()?;
+                let probabilities = loss.probabilities(&output)?.to_f64()?;
                 said.classes = probabilities.chunks_exact(probabilities.len() / n).map(likeliest).collect();
             }
         }

@@ -153,7 +153,7 @@ mod tests {
     }
 
     fn report(epoch: usize, phase: Phase, loss: f64) -> PhaseReport {
-        let scores = Scores { accuracy: 0.1, overlap: None };
+        let scores = Scores { accuracy: 0.1, ..Scores::default() };
         PhaseReport { epoch, phase, loss, scores, seconds: 1.0 }
     }
 
