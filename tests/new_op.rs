@@ -10,7 +10,7 @@ use receptive::ops::{Case, Fill, Input, OPS, OpSpec};
 use receptive::tensor::{Grads, Meta, Op, Plan, Saved, Saves};
 use receptive::testing::cases::{self, checked_cpu};
 use receptive::testing::conformance::f32_against_f64;
-use receptive::testing::gradcheck::gradcheck;
+use receptive::testing::gradcheck_case;
 use receptive::{DType, Device, Error, ErrorKind, Result, Tensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ static SPEC: OpSpec = OpSpec {
 #[test]
 fn a_row_is_all_that_checks_need() {
     for case in (SPEC.cases)() {
-        gradcheck(&SPEC, &case).unwrap();
+        gradcheck_case(&SPEC, &case).unwrap();
         let cpu = checked_cpu(2);
         f32_against_f64(&SPEC, &case, &cpu, &cpu).unwrap();
         let all = cases::run(&SPEC, &case, &cpu, DType::F32).unwrap();

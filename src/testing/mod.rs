@@ -15,10 +15,11 @@ pub mod bench;
 pub mod cases;
 pub mod close;
 pub mod conformance;
-pub mod gradcheck;
+mod gradcheck;
 pub mod layers;
 pub mod step_cases;
 pub mod steps;
 
 pub use cases::{Failure, for_each_case};
 pub use close::{Mismatch, Place, Tolerance, close};
+pub use gradcheck::{gradcheck, gradcheck_case};
