@@ -7,6 +7,7 @@
 //! | `receptive_field.rs` | [`ReceptiveField`]: the input pixels that an output depends on |
 //! | `steps/` | [`conv_steps`] and similar: every number behind one output |
 //! | `summary.rs` | [`summary`]: shapes, parameters, FLOPs and receptive field, layer by layer; [`describe`] |
+//! | `dry_run.rs` | the image that a dry run follows through a model |
 //! | `array.rs` | [`Array`]: numbers with a shape, which the instruments return |
 //! | `activations.rs` | [`activations`]: the input and the output of every layer |
 //! | `filters.rs` | [`filters`]: the kernels of the convolutional layers |
@@ -25,6 +26,7 @@
 mod activations;
 mod array;
 mod autograd_graph;
+mod dry_run;
 mod filters;
 mod goal;
 mod gpu;
@@ -48,6 +50,7 @@ pub(crate) use array::parameter;
 pub use autograd_graph::{
     AutogradGraph, GraphEdge, GraphNode, GraphNodeKind, TapeNames, autograd_graph, model_graph,
 };
+pub(crate) use dry_run::dry_run_image;
 pub use filters::{Filters, filters};
 pub use goal::{Goal, Heatmap};
 pub use gpu::{Gpu, ptx};

@@ -4,11 +4,12 @@
 //! The network runs on the meta device, so a summary allocates and computes nothing, however large the network is.
 //! FLOPs and fields come from the ops that the layer recorded on the tape. There is no second description of any layer.
 
+use super::dry_run::dry_run_image;
 use super::receptive_field::Fields;
 use super::tape::ops_before;
-use crate::core::{DType, Error, Result};
+use crate::core::{Error, Result};
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
-use crate::tensor::{Device, Node, Tensor};
+use crate::tensor::{Node, Tensor};
 use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -83,17 +84,16 @@ impl From<Error> for Stopped {
     }
 }
 
-/// Follows one image of shape `[C, H, W]` through a network that need not have values.
+/// Follows one image of shape `[C, H, W]` through a network. If the network has no values, nothing is computed, however
+/// large it is. If it has values, it keeps them.
 ///
 /// # Errors
 /// A shape that does not fit: the layers before it, and the failing layer's error. For a linear layer the error answers
 /// the notebooks' question "which size does the first FC need".
 pub fn summary(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Summary, Stopped> {
-    let meta = Device::meta();
-    model.init(&meta, DType::F32, 0)?;
-    let [c, h, w] = input;
+    let [_, h, w] = input;
     // Recording needs a tensor that requires gradients, also in layers without parameters.
-    let x = Tensor::zeros(&meta, &[1, c, h, w], DType::F32)?.requires_grad();
+    let x = dry_run_image(model, input)?.requires_grad();
     let watch = Summarise { fields: RefCell::new(Fields::new([h, w])), layers: RefCell::default() };
     let result = model.forward(&Ctx::eval(name).with_grad(true).with_hook(&watch), &x);
     let layers = watch.layers.into_inner();

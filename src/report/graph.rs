@@ -4,10 +4,10 @@
 //! and the branches of an inception block are concatenated. The tape records which output goes where. An op that
 //! belongs to no layer and joins several layers' outputs (a sum, a concatenation) is a row of its own.
 
-use crate::core::{DType, Result};
-use crate::inspect::{Fields, ReceptiveField};
+use crate::core::Result;
+use crate::inspect::{Fields, ReceptiveField, dry_run_image};
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
-use crate::tensor::{Device, Field, Node, Tensor};
+use crate::tensor::{Field, Node, Tensor};
 use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -49,11 +49,9 @@ pub struct Graph {
 /// # Errors
 /// A shape that does not fit.
 pub fn graph(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Graph> {
-    let meta = Device::meta();
-    model.init(&meta, DType::F32, 0)?;
-    let [c, h, w] = input;
+    let [_, h, w] = input;
     // Apply an op, so that the image is a place on the tape like any other.
-    let image = Tensor::zeros(&meta, &[1, c, h, w], DType::F32)?.requires_grad().mul_scalar(1.0)?;
+    let image = dry_run_image(model, input)?.requires_grad().mul_scalar(1.0)?;
     let tracer =
         Tracer { fields: Fields::new([h, w]), rows: Vec::new(), made: BTreeMap::new(), seen: Vec::new() };
     let trace = Trace(RefCell::new(tracer));

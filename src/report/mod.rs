@@ -14,6 +14,7 @@
 //! | `attribution.rs` | [`Attribution`]: the evidence for the most likely classes |
 //! | `training.rs` | [`Training`]: the curves and the health of a run |
 //! | `judged.rs` | [`Judged`]: confusion matrix, mistakes; masks |
+//! | `module.rs` | [`report_module`]: the report of any model and image, without a run folder |
 //! | `numbers.rs` | [`Numbers`]: the report without its pictures |
 //! | `html.rs`, `page/` | the page: markup, style and scripts |
 //! | `profile.rs` | [`ProfileTraining`]: profiles some steps of a training run |
@@ -26,6 +27,7 @@ mod html;
 mod judged;
 mod layers;
 mod maps;
+mod module;
 mod numbers;
 mod packed;
 mod picture;
@@ -39,6 +41,7 @@ pub use graph::{Graph, Row, What, graph};
 pub use judged::{Judged, MaskedImage, Mistake};
 pub use layers::{Affine, Distribution, FilterTiles, LayerFacts, LayerReport};
 pub use maps::Maps;
+pub use module::{About, report_module};
 pub use numbers::Numbers;
 pub use packed::{Packed, PackedValues};
 pub use picture::Picture;
@@ -49,7 +52,9 @@ pub use training::{PhasePoint, Training};
 
 use crate::core::Result;
 use crate::core::text::file_name;
-use crate::inspect::{Goal, Machine, describe, summary};
+use crate::inspect::{Goal, Machine, Summary, describe, summary};
+use crate::nn::{Loss, Module};
+use crate::tensor::Tensor;
 use crate::train::Trained;
 use serde::{Serialize, Serializer};
 use std::path::{Path, PathBuf};
@@ -104,6 +109,8 @@ pub enum Weights {
     },
     /// Initial weights, as before training.
     Drawn { seed: u64 },
+    /// Those that the model had.
+    Given,
 }
 
 /// The machine on which the times were measured.
@@ -143,19 +150,10 @@ pub fn report(
     let x = trained.see(&mut image, mask.as_mut())?;
     let totals = summary(&*trained.blueprint()?, name, trained.image).map_err(|stopped| stopped.error)?;
     let graph = graph(&*trained.blueprint()?, name, trained.image)?;
-    say("computing every layer's output");
-    let (y, layers) = layers::layers(&*trained.model, name, &x, &totals, &graph)?;
-    let masks = trained.network.loss.takes_masks();
-    let probabilities = match masks {
-        true => None,
-        false => Some(trained.network.loss.probabilities(&y)?.to_f64()?),
-    };
-    say("computing which pixels the prediction depends on");
-    let goals = match &probabilities {
-        Some(probabilities) => attribution::goals(probabilities, |class| trained.class_name(class)),
-        None => vec![(Goal::Mask, "mask".to_owned())],
-    };
-    let attribution = attribution::attribution(&*trained.model, name, &x, totals.flops, &goals)?;
+    let (loss, class_name) = (trained.network.loss, |class| trained.class_name(class));
+    let masks = loss.takes_masks();
+    let Seen { layers, probabilities, attribution, .. } =
+        see(&*trained.model, name, &x, loss, &totals, &graph, class_name, &mut say)?;
     let trained_weights = !matches!(weights, Weights::Drawn { .. }) && trained.has_images();
     if trained_weights {
         say("predicting validation images");
@@ -187,6 +185,42 @@ pub fn report(
         masks: if trained_weights && masks { judged::masks(trained)? } else { Vec::new() },
         weights,
     })
+}
+
+/// What one forward pass and the questions after it show.
+struct Seen {
+    /// The model's output.
+    y: Tensor,
+    layers: Vec<LayerReport>,
+    probabilities: Option<Vec<f64>>,
+    attribution: Vec<Attribution>,
+}
+
+/// Runs the model on `x` and explains its output. `totals` and `graph` are those of the same model.
+#[allow(clippy::too_many_arguments)] // the two callers have nothing more in common
+fn see(
+    model: &dyn Module,
+    name: &str,
+    x: &Tensor,
+    loss: Loss,
+    totals: &Summary,
+    graph: &Graph,
+    class_name: impl Fn(usize) -> String,
+    mut say: impl FnMut(&str),
+) -> Result<Seen> {
+    say("computing every layer's output");
+    let (y, layers) = layers::layers(model, name, x, totals, graph)?;
+    let probabilities = match loss.takes_masks() {
+        true => None,
+        false => Some(loss.probabilities(&y)?.to_f64()?),
+    };
+    say("computing which pixels the prediction depends on");
+    let goals = match &probabilities {
+        Some(probabilities) => attribution::goals(probabilities, class_name),
+        None => vec![(Goal::Mask, "mask".to_owned())],
+    };
+    let attribution = attribution::attribution(model, name, x, totals.flops, &goals)?;
+    Ok(Seen { y, layers, probabilities, attribution })
 }
 
 fn name_only<S: Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {

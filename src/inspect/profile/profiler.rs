@@ -13,6 +13,24 @@ use std::time::Instant;
 
 /// Watches a device from [`start`](Self::start) to [`finish`](Self::finish), or until it is dropped. It sees only the
 /// ops of the thread that started it, the thread of the training loop.
+///
+/// ```
+/// use receptive::inspect::profile::Profiler;
+/// use receptive::prelude::*;
+///
+/// let device = Device::cpu()?;
+/// let net = Sequential::new().named("fc1", Linear::new(3, 8)).named("relu", Relu).named("fc2", Linear::new(8, 2));
+/// net.init(&device, DType::F32, 0)?;
+/// let x = Tensor::randn(&device, &[16, 3], DType::F32, Key::new(0))?;
+/// let target = Tensor::from_vec(&device, vec![1i64; 16], &[16])?;
+/// let profiler = Profiler::start(&device)?;
+/// let (loss, _) = Loss::CrossEntropy.of(&net, &Ctx::train("net", Key::new(1)), &x, &target)?;
+/// loss.backward()?;
+/// profiler.step();
+/// let table = profiler.finish().layer_table();
+/// assert!(table.layers.iter().any(|layer| layer.path.starts_with("fc1")));
+/// # Ok::<(), receptive::Error>(())
+/// ```
 pub struct Profiler {
     device: Device,
     watcher: Arc<Watcher>,

@@ -7,6 +7,7 @@
     const w = R.report.weights;
     if (w.from === "run") return `best weights of ${w.name}`;
     if (w.from === "file") return `weights of ${w.name}`;
+    if (w.from === "given") return "the model's own weights";
     return `random initial weights (seed ${w.seed})`;
   };
 
@@ -99,7 +100,7 @@
     const { model, image, weights: w, mask } = R.report;
     root.append(
       R.el("h1", {}, model),
-      R.el("p", { class: "lead" }, `${weights()}; data: ${R.report.data}; input: ${image.what}.`),
+      R.el("p", { class: "lead" }, `${weights()}; ${R.report.data ? `data: ${R.report.data}; ` : ""}input: ${image.what}.`),
     );
     if (w.from === "drawn") {
       root.append(

@@ -1,0 +1,109 @@
+//! The report of any model, without a run folder or a data set.
+
+use super::{ImageFacts, MachineFacts, MaskedImage, Picture, Report, Seen, Weights, graph, see};
+use crate::core::Result;
+use crate::data::{Image, Normalize, Pipeline};
+use crate::inspect::{Machine, describe, summary};
+use crate::nn::{Loss, Module, ModuleExt};
+use crate::tensor::{Device, Tensor};
+use crate::train::pictures::Masked;
+
+/// What [`report_module`] needs to know about a model and an image.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// The model's name on the page.
+    pub name: String,
+    /// The loss it was trained with: it says what the outputs mean. A yes/no loss has no classes to explain.
+    pub loss: Loss,
+    /// The names of the outputs. Outputs beyond them are shown by number.
+    pub classes: Vec<String>,
+    /// The image, in the size that the model takes.
+    pub image: Image,
+    /// Its true class, if known.
+    pub label: Option<usize>,
+    /// How the model's input was normalised.
+    pub normalize: Normalize,
+}
+
+/// Makes the report of a model of your own and one image. The model keeps its weights; it must have them, on a CPU or a
+/// GPU.
+///
+/// ```
+/// use receptive::data::{Image, Normalize};
+/// use receptive::prelude::*;
+/// use receptive::report::{About, report_module};
+///
+/// let net = Sequential::new()
+///     .named("conv", Conv2d::new(1, 4, 3))
+///     .named("relu", Relu)
+///     .named("flatten", Flatten)
+///     .named("fc", Linear::new(4 * 6 * 6, 2));
+/// net.init(&Device::cpu()?, DType::F32, 0)?;
+/// let about = About {
+///     name: "mine".to_owned(),
+///     loss: Loss::CrossEntropy,
+///     classes: ["dark", "light"].map(str::to_owned).to_vec(),
+///     image: Image::new([1, 8, 8], vec![200; 64])?,
+///     label: None,
+///     normalize: Normalize::unit(1),
+/// };
+/// let page = report_module(&net, about)?.to_html();
+/// assert!(page.contains("mine"));
+/// # Ok::<(), receptive::Error>(())
+/// ```
+///
+/// # Errors
+/// A model without values; an image that does not fit it; outputs that are not finite.
+pub fn report_module(model: &dyn Module, about: About) -> Result<Report> {
+    let About { name, loss, classes, image, label, normalize } = about;
+    let (x, size) = (input(model, &image, normalize)?, image.size);
+    let device = x.device();
+    let totals = summary(model, &name, size).map_err(|stopped| stopped.error)?;
+    let graph = graph(model, &name, size)?;
+    let class_name = |class: usize| classes.get(class).cloned().unwrap_or_else(|| class.to_string());
+    let Seen { y, layers, probabilities, attribution } =
+        see(model, &name, &x, loss, &totals, &graph, class_name, |_| ())?;
+    let mask = loss.takes_masks().then(|| mask(&image, &y)).transpose()?;
+    let outputs = probabilities.as_ref().map_or(classes.len(), Vec::len);
+    let Machine { cpu, cores, .. } = Machine::detect();
+    let threads = device.as_cpu().map_or(cores, |cx| cx.threads());
+    Ok(Report {
+        receptive: env!("CARGO_PKG_VERSION"),
+        describe: describe(model),
+        weights: Weights::Given,
+        data: String::new(),
+        classes: (0..outputs).map(class_name).collect(),
+        machine: MachineFacts { cpu, device: device.to_string(), threads },
+        image: ImageFacts { what: "an image".to_owned(), dims: size, picture: Picture::of(&image), label },
+        parameters: totals.parameters,
+        flops: totals.flops,
+        activation_bytes: totals.activation_bytes,
+        probabilities,
+        mask,
+        rows: graph.rows,
+        layers,
+        attribution,
+        training: None,
+        judged: None,
+        masks: Vec::new(),
+        model: name,
+    })
+}
+
+/// The image as the model's input, `[1, C, H, W]`, where the model is.
+fn input(model: &dyn Module, image: &Image, normalize: Normalize) -> Result<Tensor> {
+    let params = model.params();
+    let like = params.first().map(|(_, param)| param.value()).transpose()?;
+    let device = like.map_or_else(Device::cpu, |value| Ok(value.device().clone()))?;
+    let [c, h, w] = image.size;
+    let x = Tensor::from_vec(&device, Pipeline::from(normalize).numbers::<f32>(image)?, &[1, c, h, w])?;
+    like.map_or(Ok(x.clone()), |value| x.to_dtype(value.dtype()))
+}
+
+/// The mask that a segmenter's logits `y` predict.
+fn mask(image: &Image, y: &Tensor) -> Result<MaskedImage> {
+    let [_, h, w] = image.size;
+    let predicted = y.to_f64()?.into_iter().map(|v| u8::from(v > 0.0)).collect();
+    let predicted = Image::new([1, h, w], predicted)?;
+    Ok(MaskedImage::of(&Masked { image: image.clone(), truth: None, predicted }, None))
+}
