@@ -3,7 +3,7 @@
 #[path = "data/files.rs"]
 mod files;
 
-use receptive::data::{Normalize, SETS};
+use receptive::data::{Augment, Normalization, Normalize, SETS};
 use receptive::inspect::summary;
 use receptive::models::ModelConfig;
 use receptive::reproduce::{EXPERIMENTS, Experiment, Measure, Options, SeedResult, Stopped, find, run};
@@ -30,6 +30,16 @@ fn the_table_is_sound() {
         assert!(row.seconds.iter().all(|seconds| (10.0..10_000.0).contains(seconds)), "{id}");
         assert_eq!(find(&id.to_lowercase()).unwrap().id, id);
     }
+}
+
+/// The notebook of C7 halves and does not vary CIFAR-10's images, unlike the others. That is the network's recipe; the
+/// row's own recipe once replaced it.
+#[test]
+fn the_tanh_network_gets_its_notebooks_images() {
+    let config = find("C7").unwrap().config().unwrap();
+    assert_eq!((config.augment, config.normalize), (Augment::None, Normalization::Half));
+    let other = find("C1").unwrap().config().unwrap();
+    assert_eq!(other.augment, Augment::Standard);
 }
 
 /// The settings of every row are valid, and the network accepts the prepared images of its data set.

@@ -37,7 +37,8 @@ pub enum Net {
 }
 
 impl Experiment {
-    /// The network, with this experiment's recipe.
+    /// The network, with this experiment's recipe. A recipe that does not say how images are prepared leaves that to the
+    /// network's own.
     ///
     /// # Errors
     /// None for rows of the table.
@@ -47,7 +48,9 @@ impl Experiment {
             Net::Arch(text) => models::from_arch(text, self.id)?,
         };
         if let Some(recipe) = self.recipe {
-            network.recipe = recipe();
+            let (own, recipe) = (network.recipe.prepare, recipe());
+            let prepare = if recipe.prepare.is_empty() { own } else { recipe.prepare };
+            network.recipe = Recipe { prepare, ..recipe };
         }
         Ok(network)
     }
