@@ -3,6 +3,7 @@
 use super::args::DeviceArgs;
 use super::flags::spoken;
 use super::print_line;
+use super::version::features;
 use crate::core::Error;
 use crate::core::table::table;
 use crate::cuda::Facts;
@@ -94,16 +95,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         data: list(&DataDirs::from_env(args.data_dir.as_deref())),
     };
     print_line(&if args.json { serde_json::to_string(&report)? } else { text(&report) })
-}
-
-fn features() -> Vec<&'static str> {
-    let all = [
-        ("cli", true),
-        ("images", cfg!(feature = "images")),
-        ("live", cfg!(feature = "live")),
-        ("cuda", cfg!(feature = "cuda")),
-    ];
-    all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
 }
 
 /// A missing GPU is not a problem. A GPU that is present but does not work is one, and so is a device that cannot be

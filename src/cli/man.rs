@@ -26,7 +26,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 /// The command with this name. The words are a command and its subcommands.
 fn named(words: &[String]) -> crate::Result<clap::Command> {
-    let mut program = super::command();
+    // The page is the same on every machine.
+    let mut program = super::command().long_version(None);
     // This gives every command the full name under which it is called.
     program.build();
     let mut command = &program;

@@ -21,6 +21,7 @@ mod progress;
 pub mod reproduce;
 pub mod summary;
 pub mod train;
+mod version;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -30,7 +31,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Convolutional networks from scratch: train them, look inside them, time them.
 #[derive(Debug, Parser)]
-#[command(name = "receptive", version)]
+#[command(name = "receptive", version, long_version = version::version())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
