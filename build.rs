@@ -24,8 +24,9 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() {
-    // The engine's manifest is two folders below the sources.
-    let top = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("../..");
+    // The engine's manifest is two folders below the sources; in a packed crate it is beside them.
+    let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
+    let top = if manifest.join("kernels").exists() { manifest } else { manifest.join("../..") };
     for watched in ["build.rs", "build", "kernels"] {
         println!("cargo:rerun-if-changed={}", top.join(watched).display());
     }

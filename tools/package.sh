@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Packs both crates as they would be published, and checks the packed files: they build, train, and run on the simulator.
+#
+#   tools/package.sh [DIR]       DIR: target/dist; leaves receptive-engine-V.crate and receptive-V.crate there
+#
+# In the repository the engine's sources lie beside the others, in src/. A published crate must have them in its own
+# folder, so this works on a copy of the committed files.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mkdir -p "${1:-target/dist}"
+out=$(cd "${1:-target/dist}" && pwd)
+limit=$((8 << 20))
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
+git archive HEAD | tar -x -C "$tree"
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+
+# The engine: the modules that src/engine.rs lists.
+engine=$tree/crates/engine
+mkdir -p "$engine/src" "$engine/docs"
+for module in $(sed -n 's/^pub mod \(.*\);/\1/p' src/engine.rs); do
+  for path in "src/$module" "src/$module.rs"; do
+    if [ -e "$tree/$path" ]; then mv "$tree/$path" "$engine/src/"; fi
+  done
+done
+mv "$tree/src/engine.rs" "$tree/build.rs" "$engine/"
+mv "$engine/engine.rs" "$engine/src/"
+cp -r "$tree/kernels" "$tree/build" "$tree/LICENSE-MIT" "$tree/LICENSE-APACHE" "$engine/"
+cp "$tree/docs/notation.md" "$engine/docs/"
+# The tests and the lessons stay in the repository.
+find "$tree/tests" -mindepth 1 -maxdepth 1 ! -name sim -exec rm -r {} +
+rm -r "$tree/crates/lessons" "$tree/crates/team-model" "$tree/benches" "$tree/examples" "$tree/runs" 2>/dev/null || true
+python3 - "$tree" <<'PYTHON'
+import pathlib, re, sys
+
+tree = pathlib.Path(sys.argv[1])
+manifest = tree / "Cargo.toml"
+text = manifest.read_text()
+text = re.sub(r"(?m)^(default-)?members = .*\n", "", text)
+text = text.replace("[workspace]\n", '[workspace]\nmembers = ["crates/engine"]\n', 1)
+# Without the tests and benches, nothing needs the crates that they use.
+text = re.sub(r"(?ms)^\[\[bench\]\]\n.*?\n\n", "", text)
+text = re.sub(r"(?ms)^\[dev-dependencies\]\n.*?\n(?=\[)", "", text)
+manifest.write_text(text)
+manifest = tree / "crates/engine/Cargo.toml"
+text = manifest.read_text().replace("publish = false\n", "").replace("../../", "")
+text = re.sub(r"(?ms)^\[dev-dependencies\]\n.*", "", text)
+manifest.write_text(text)
+PYTHON
+
+cd "$tree"
+export CARGO_TARGET_DIR=$out/build
+# cargo compiles each packed crate by itself, the second against the first.
+cargo publish --dry-run --allow-dirty --workspace
+for name in receptive-engine receptive; do
+  crate=$out/build/package/$name-$version.crate
+  cp "$crate" "$out/"
+  size=$(stat -c %s "$crate")
+  echo "$name: $size bytes"
+  [ "$size" -le "$limit" ] || { echo "$name is larger than $limit bytes"; exit 1; }
+done
+
+# What a user gets: unpacked, built, trained with, and run on the simulator.
+work=$tree/unpacked
+mkdir "$work"
+for name in receptive-engine receptive; do tar -xzf "$out/$name-$version.crate" -C "$work"; done
+cd "$work/receptive-$version"
+printf '\n[patch.crates-io]\nreceptive-engine = { path = "../receptive-engine-%s" }\n[workspace]\n' "$version" >>Cargo.toml
+cargo build --release
+receptive=$CARGO_TARGET_DIR/release/receptive
+"$receptive" --version
+"$receptive" train lenet5 --data sample --epochs 1 --out "$work/run"
+tests/sim/build.sh "$out/sim"
+LD_LIBRARY_PATH=$out/sim "$receptive" train lenet5 --data sample --subset 100 --max-steps 2 --batch-size 8 --device cuda \
+  --out "$work/simulated"
