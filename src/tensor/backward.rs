@@ -1,5 +1,8 @@
 //! The engine that runs backward.
 //!
+//! Beside lesson 0: the tape is a graph of shared nodes instead of one list, so that the parts of it that nothing
+//! needs any more are freed at once.
+//!
 //! Nodes wait in a map ordered by their place on the tape, each with the gradient accumulated so far. The engine takes
 //! out the latest node. Everything that used its output is later on the tape, so its gradient is complete. The op's
 //! backward turns it into gradients of the inputs, which are added to the nodes of those inputs. There is no recursion,

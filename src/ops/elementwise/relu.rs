@@ -1,5 +1,7 @@
 //! Rectified linear unit.
 //!
+//! Beside lesson 0: the loop runs on several threads and in vectors, and has a CUDA kernel.
+//!
 //! Notation: [docs/notation.md](crate::ops::notation).
 //!
 //! ```math

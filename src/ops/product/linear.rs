@@ -1,5 +1,7 @@
 //! Fully connected layer.
 //!
+//! Beside lesson 0: the three products are calls of one fast matrix product, and the bias is optional.
+//!
 //! Notation: [docs/notation.md](crate::ops::notation).
 //!
 //! ```math
