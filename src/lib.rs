@@ -1,5 +1,31 @@
 //! `receptive`: a from-scratch tensor engine for learning how convolutional networks work.
 //!
+//! A training loop, by hand:
+//!
+//! ```
+//! use receptive::prelude::*;
+//!
+//! let cpu = Device::cpu()?;
+//! let net = Sequential::new().named("fc1", Linear::new(2, 16)).named("tanh", Tanh).named("fc2", Linear::new(16, 1));
+//! net.init(&cpu, DType::F32, 0)?;
+//! let x = Tensor::randn(&cpu, &[64, 2], DType::F32, Key::new(1))?;
+//! let target = x.narrow(1, 0, 1)? * x.narrow(1, 1, 1)?;
+//! let mut adam = Adam::new(net.trainable()?, 0.0)?;
+//! let mut last = f64::INFINITY;
+//! for step in 0..300 {
+//!     let y = net.forward(&Ctx::train("net", Key::new(0).step(step)), &x)?;
+//!     let loss = (y - &target).pow_scalar(2.0)?.mean_all()?;
+//!     adam.zero_grad();
+//!     loss.backward()?;
+//!     adam.step(0.02)?;
+//!     last = loss.item()?;
+//! }
+//! assert!(last < 0.01, "{last}");
+//! # Ok::<(), receptive::Error>(())
+//! ```
+//!
+//! [`train::Trainer`] is that loop with data, validation, schedules and callbacks; lesson 11 writes each part by itself.
+//!
 //! # What is where
 //!
 //! Dependencies go one way: a module uses only modules above it in this table.
@@ -21,6 +47,7 @@
 //! | [`train`] | the training loop, and the run folder from which a run can be resumed |
 //! | [`report`] | reports on a run's folder: one page, and a profile of its first steps |
 //! | [`reproduce`] | the notebooks' experiments, one row per experiment |
+//! | [`prelude`] | the names that most programs need, for `use receptive::prelude::*` |
 //! | [`testing`] | comparators, gradient checks, the cases of every op |
 //! | `cli` | the `receptive` program, a thin layer over all of these |
 //!
@@ -43,25 +70,7 @@
 //! On a GPU the loop of an op is a kernel launch, which returns at once. The whole step is captured as a CUDA graph the
 //! first time, and the graph is replayed from then on ([`cuda`]).
 //!
-//! # Where it departs from the plan it started from
-//!
-//! - **A leaf adopts its first gradient** instead of adding it into its own buffer. Adding would cost a pass over
-//!   memory for every parameter. Within a step the buffer stays the same, and later gradients are added in place.
-//! - **Layers are described first and get values later.** `Conv2d::new(3, 6, 5)` has no values;
-//!   `model.init(&device, dtype, seed)` draws each parameter with the key of its path. So construction needs no device,
-//!   and `summary` runs any network on the [`Device::Meta`] device, where nothing is allocated or computed.
-//! - **Launch functions are generated.** `build.rs` reads each kernel's declaration and writes a typed function for it,
-//!   so that the two cannot disagree. The structs that they share are generated in the same way.
-//! - **`--precision bf16` and `tf32` concern only matrix products.** Inputs are rounded while they are loaded; tensor
-//!   cores multiply them and add in f32. Tensors stay f32 in memory. So every op has one kernel, not one per precision.
-//! - **f64 stays on the CPU**, where it is the reference: a GPU for learners computes it 64 times slower than f32.
-//! - **Scratch memory is not planned in `infer`.** Loops take it from the same recycled buffers. No dry run sets the
-//!   buffers' sizes: the first step does. Its buffers are cut from one arena on huge pages, and every later step reuses
-//!   them. So memory is flat from the second step on (`tests/soak/flat_memory.py`). A dry run would save only a part of
-//!   one step.
-//! - **Weights are written here; the `safetensors` crate reads them** (see [`io::safetensors`]). The crate would list
-//!   tensors by element type first and metadata in no fixed order. Our files promise sorted names, and the same bytes
-//!   for the same tensors.
+//! `docs/design.md` says where the code departs from the plan it started from, and why.
 
 #[doc(inline)]
 pub use receptive_engine::*;
@@ -70,6 +79,7 @@ pub use receptive_engine::*;
 pub mod cli;
 pub mod draw;
 pub mod inspect;
+pub mod prelude;
 pub mod report;
 pub mod reproduce;
 pub mod testing;

@@ -1,0 +1,58 @@
+//! An op of one's own, with its gradient; and the check of that gradient.
+
+use receptive::cpu::{CpuCtx, View, ViewMut};
+use receptive::prelude::*;
+use receptive::tensor::{Grads, Meta, Plan, Saved, Saves, apply};
+use receptive::testing::gradcheck;
+
+/// `y = x^3`, for f64. If `wrong`, the gradient lacks its factor.
+#[derive(Debug)]
+struct Cube {
+    wrong: bool,
+}
+
+impl Op for Cube {
+    fn name(&self) -> &'static str {
+        "cube"
+    }
+
+    fn infer(&self, x: &[Meta]) -> Result<Plan> {
+        Ok(Plan::new(x[0].shape, x[0].dtype))
+    }
+
+    fn saves(&self) -> Saves {
+        Saves::inputs(&[0])
+    }
+
+    fn cpu(&self, _: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
+        y[0].get::<f64>().iter_mut().zip(x[0].get::<f64>()).for_each(|(y, x)| *y = x * x * x);
+        Ok(())
+    }
+
+    fn backward(&self, saved: &Saved, dy: &Tensor, _: &[bool]) -> Result<Grads> {
+        let squared = saved.input(0).pow_scalar(2.0)?;
+        let slope = if self.wrong { squared } else { squared * 3.0 };
+        Ok(Grads::from_iter([Some(dy * slope)]))
+    }
+}
+
+fn cube(x: &Tensor, wrong: bool) -> Result<Tensor> {
+    Ok(apply(Cube { wrong }, &[x])?.remove(0))
+}
+
+#[test]
+fn the_gradient_is_checked() -> Result<()> {
+    let x = Tensor::randn(&crate::cpu(), &[3, 4], DType::F64, Key::new(0))?;
+    gradcheck(|x| cube(&x[0], false), std::slice::from_ref(&x)).unwrap();
+    let wrong = gradcheck(|x| cube(&x[0], true), &[x]).unwrap_err().to_string();
+    assert!(wrong.contains("gradient of input 0"), "{wrong}");
+    Ok(())
+}
+
+#[test]
+fn it_works_in_the_middle_of_an_expression() -> Result<()> {
+    let x = Tensor::from_vec(&crate::cpu(), vec![1.0, 2.0], &[2])?.requires_grad();
+    ((cube(&x, false)? + 1.0) * &x).sum_all()?.backward()?;
+    assert_eq!(x.grad().unwrap().to_vec::<f64>()?, [5.0, 33.0]); // 4 x^3 + 1
+    Ok(())
+}

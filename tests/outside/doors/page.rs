@@ -1,0 +1,69 @@
+//! The page and the profile of any model.
+
+use receptive::data::{Image, Normalize};
+use receptive::inspect::profile::Profiler;
+use receptive::inspect::summary;
+use receptive::prelude::*;
+use receptive::report::{About, report_module};
+
+fn network(device: &Device) -> Result<Sequential> {
+    let net = Sequential::new()
+        .named("conv", Conv2d::new(1, 4, 3))
+        .named("relu", Relu)
+        .named("flatten", Flatten)
+        .named("fc", Linear::new(4 * 6 * 6, 2));
+    net.init(device, DType::F32, 0)?;
+    Ok(net)
+}
+
+#[test]
+fn the_page_shows_a_model_and_changes_no_weight() -> Result<()> {
+    let net = network(&crate::cpu())?;
+    let before = net.state_dict()?["fc.weight"].to_vec::<f32>()?;
+    let about = About {
+        name: "my network".to_owned(),
+        loss: Loss::CrossEntropy,
+        classes: vec!["dark".to_owned(), "light".to_owned()],
+        image: Image::new([1, 8, 8], (0..64).map(|i| i * 4).collect())?,
+        label: Some(1),
+        normalize: Normalize::half(1),
+    };
+    let report = report_module(&net, about)?;
+    assert_eq!(report.layers.len(), 4);
+    assert!((report.probabilities.as_ref().unwrap().iter().sum::<f64>() - 1.0).abs() < 1e-6);
+    let page = report.to_html();
+    assert!(page.starts_with("<!") && page.contains("my network"));
+    assert_eq!(net.state_dict()?["fc.weight"].to_vec::<f32>()?, before);
+    Ok(())
+}
+
+/// A summary of a model with weights keeps them.
+#[test]
+fn a_summary_changes_no_weight() -> Result<()> {
+    let net = network(&crate::cpu())?;
+    let before = net.state_dict()?["conv.weight"].to_vec::<f32>()?;
+    let counted = summary(&net, "net", [1, 8, 8]).map_err(|stopped| stopped.error)?;
+    assert_eq!((counted.parameters, counted.layers.len()), (4 * 9 + 4 + 2 * 144 + 2, 4));
+    assert_eq!(net.state_dict()?["conv.weight"].to_vec::<f32>()?, before);
+    Ok(())
+}
+
+#[test]
+fn the_profiler_names_the_layers() -> Result<()> {
+    // The profiler watches a device, so this one is for this test alone.
+    let device = Device::cpu()?;
+    let net = network(&device)?;
+    let x = Tensor::randn(&device, &[4, 1, 8, 8], DType::F32, Key::new(0))?;
+    let target = Tensor::from_slice(&device, &[0i64, 1, 1, 0], &[4])?;
+    let profiler = Profiler::start(&device)?;
+    profiler.know(&net, None)?;
+    let (loss, _) =
+        Criterion::from(Loss::CrossEntropy).of(&net, &Ctx::train("net", Key::new(0)), &x, &target)?;
+    loss.backward()?;
+    profiler.step();
+    let profile = profiler.finish();
+    let layers = profile.layer_table();
+    let paths: Vec<&str> = layers.layers.iter().map(|row| &*row.path).collect();
+    assert_eq!(paths, ["conv+relu", "flatten", "fc", "loss"]);
+    Ok(())
+}
