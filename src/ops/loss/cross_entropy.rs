@@ -18,14 +18,14 @@
 //! `sum w[label]` over all samples that are not ignored. For probabilities it is the number of samples.
 //!
 //! The gradient applies the chain rule twice. The loss gives each `ln p` the gradient `-g w q`. log_softmax turns a
-//! gradient `u` into `u - p sum u`. Without weights the inner sum is 1, which leaves the well-known `p - q`. Because
-//! both steps are one op, the intermediate gradient is never stored. That saves a pass over the scores, the largest
-//! tensor of a segmentation net.
+//! gradient `u` into `u - p sum u`. Without weights the sum over k is 1, so dx is g times the well-known `p - q`.
+//! Because both steps are one op, the gradient between them is never stored. That saves a pass over the scores, the
+//! largest tensor of a segmentation net.
 //!
 //! The semantics are those of PyTorch's `F.cross_entropy`. A floating-point target of the input's shape means
-//! probabilities, an i64 target means labels. Class weights get no gradient. The mean over no samples is NaN. If the
-//! classes of all labels have weight 0, the mean and the gradients of these samples are 0 / 0, which is NaN. On a GPU
-//! only the gradient of the label's own score is then NaN.
+//! probabilities, an i64 target means labels. Class weights get no gradient. The mean over no samples is NaN. If all
+//! labels are of classes with weight 0, the divisor is 0. Then the mean and the gradients of these samples are 0 / 0,
+//! which is NaN. On a GPU only the gradient of the label's own score is then NaN.
 //!
 //! | tensor | shape | |
 //! |---|---|---|

@@ -11,8 +11,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! The sums go over batch and pixels; w and b are `weight` and `bias`. In training m and v are the mean and the biased
-//! variance of the channel's n values in batch and pixels:
+//! The sums go over batch and pixels; w and b are `weight` and `bias` (gamma and beta in the paper). In training m and
+//! v are the mean and the biased variance of the channel's n values in batch and pixels:
 //!
 //! ```math
 //! \begin{aligned}
@@ -25,11 +25,11 @@
 //!
 //! Outside training m and v are the running statistics, and `dx = r g`. In training m and v depend on x. The two
 //! subtracted terms are the chain rule through m and v (derived in `normalise.rs`). Shifting or scaling a whole channel
-//! does not change y, so the gradient has no component in those two directions; the two terms remove it. The running
-//! variance is unbiased. The running statistics get no gradient. The op returns the new ones, and the layer stores
-//! them.
+//! does not change y. So dx must have no component in these two directions, and the two terms remove it. The factor
+//! `n / (n - 1)` makes the running variance unbiased. The running statistics get no gradient. The op returns the new
+//! ones, and the layer stores them.
 //!
-//! As in PyTorch (`F.batch_norm`), training is an error if a channel has a single value, because its deviation is 0.
+//! As in PyTorch (`F.batch_norm`), training is an error if a channel has a single value: its deviation would be 0.
 //! Ioffe and Szegedy 2015.
 //!
 //! | tensor | shape | |

@@ -75,7 +75,8 @@ pub struct MaxPool2dOptions {
     /// On each side; at most half of the window.
     pub padding: [usize; 2],
     pub dilation: [usize; 2],
-    /// Whether a last window may extend beyond the edge. It must start inside the input or the padding before it.
+    /// Whether the last window may extend beyond the padded input. It must start inside the input or the padding before
+    /// it.
     pub ceil_mode: bool,
 }
 
