@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     net.init(&cpu, DType::F32, 0)?;
     println!("{} parameters", net.num_parameters());
 
-    // A separate thread makes batches in advance, in an order that is drawn again each epoch.
+    // A separate thread makes batches in advance. Training images come in a new random order in every epoch.
     let options = LoaderOptions::new(64, splits.normalizer(splits.facts.normalization)?, cpu.clone());
     let shuffled = LoaderOptions { shuffle: Some(Key::new(0).child("shuffle")), ..options.clone() };
     let train = Loader::new(splits.train.clone(), shuffled)?;
@@ -44,7 +44,7 @@ fn main() -> Result<()> {
     for epoch in 0..2 {
         for batch in train.epoch(epoch, 0)? {
             let batch = batch?;
-            // The five lines of every training loop: clear old gradients, forward, loss, backward, update.
+            // The five steps of every training loop: clear old gradients, forward, loss, backward, update.
             adam.zero_grad();
             let cx = Ctx::train("lenet5", Key::new(0).child("forward").step(adam.steps()));
             let loss = Loss::Nll

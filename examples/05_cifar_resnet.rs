@@ -1,5 +1,5 @@
 //! Lesson 5: a residual network. Why deep networks need the shortcut, and what a real training run adds to the five
-//! lines: images varied at random, batch norm, a learning rate that rises and falls.
+//! steps of lesson 4: images varied at random, batch norm, a learning rate that rises and falls.
 //!
 //!     cargo run --release --example 05_cifar_resnet
 //!
@@ -16,8 +16,8 @@ use std::sync::Arc;
 fn main() -> Result<()> {
     let cpu = Device::cpu()?;
 
-    // Before any training: send a gradient of norm 1 back through a stack of convolutions, and measure the norm at the
-    // input.
+    // Before any training: send a gradient of norm 1 back through a stack of convolutions. Measure its norm at the
+    // input, without and with shortcuts.
     println!("gradient that arrives at the input, of norm 1 at the output:");
     println!("{:>6} {:>12} {:>16}", "layers", "one by one", "with shortcuts");
     for depth in [1, 4, 16, 64] {
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     println!("\n{}: {} images of {image:?}, {} parameters", splits.name, train.len(), net.num_parameters());
 
     // In each epoch, every image is padded, perhaps mirrored, and cropped at random: a cat moved by two pixels is still
-    // a cat. Validation uses the unchanged images. The statistics make each channel's mean 0 and deviation 1.
+    // a cat. Validation uses the unchanged images. `Statistics` makes the mean of each channel 0 and its deviation 1.
     let (varied, plain) = splits.pipelines(Augment::Standard, None, Normalization::Statistics)?;
     let shuffle = Some(Key::new(0).child("shuffle"));
     let train_options = LoaderOptions { shuffle, ..LoaderOptions::new(50, varied, cpu.clone()) };

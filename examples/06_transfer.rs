@@ -42,7 +42,8 @@ fn main() -> Result<()> {
         println!("  {line}");
     }
 
-    // Step 3: train on a few shoes. 15 images say little, so the mean over several draws of images and weights counts.
+    // Step 3: train on a few shoes. The result of 15 images is partly chance. So repeat it with other images and other
+    // first weights, and take the mean.
     println!("\n{FEW} shoes of each kind, mean validation accuracy of {SEEDS} seeds:");
     println!("  {:28} {:>10} {:>12}", "taken over", "rest alone", "then all");
     let (shoes, shoes_val) = (only(&all.train, &SHOES)?, only(&all.val, &SHOES)?);
@@ -62,8 +63,8 @@ fn main() -> Result<()> {
             let trunk = || net.params().into_iter().filter(|(name, _)| is_taken(name));
             trunk().for_each(|(_, parameter)| parameter.freeze(true));
             sums[0] += train(&*net, &few, &shoes_val, seed, 30, 0.001)?;
-            // Then train all layers, slowly. Earlier, the random head would have sent random gradients into trained
-            // layers.
+            // Then train all layers, slowly. It was too early for that while the head was random: it would have sent
+            // random gradients into the copied layers.
             trunk().for_each(|(_, parameter)| parameter.freeze(false));
             sums[1] += train(&*net, &few, &shoes_val, seed, 30, 0.0003)?;
         }
@@ -71,9 +72,8 @@ fn main() -> Result<()> {
         let taken = if layers.is_empty() { "nothing".to_owned() } else { layers.join(" ") };
         println!("  {taken:28} {alone:8.1} % {then_all:10.1} %");
     }
-    // Edges and textures are the same on a coat and on a boot, so it helps to copy the convolutions. The deeper a
-    // layer, the more special it is to its task: features that distinguish shirts from coats do not help to distinguish
-    // boots.
+    // Edges and textures are the same on a coat and on a boot, so it helps to copy the convolutions. Deeper layers are
+    // more special to their task: features that distinguish shirts from coats do not help to distinguish boots.
 
     println!("\nOn the command line, torchvision's weights in a U-Net:");
     println!("  receptive train unet-resnet34 --init resnet34.safetensors --init-partial --freeze encoder");

@@ -91,8 +91,9 @@ fn main() -> Result<()> {
         }
         println!("{answer:18} {}", tally.scores());
     }
-    // "No" is right for 9 pixels of 10 and finds nothing. Dice = 2 |P and T| / (|P| + |T|) and
-    // IoU = |P and T| / |P or T| leave out the pixels where both say no. A network must beat the Dice of "everywhere".
+    // "No" is right for 9 pixels of 10 and finds nothing. P is the predicted disc and T the true one. Then
+    // Dice = 2 |P and T| / (|P| + |T|) and IoU = |P and T| / |P or T| leave out the pixels that are in neither. A
+    // network must beat the Dice of "everywhere".
 
     // U-Net: the way down finds what is in the image, and the way up finds where it is. Each step up also gets the
     // features of the same size from the way down. Width 4 instead of the paper's 64: 1/250 of its parameters.

@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     }
     println!("{} parameters, {} FLOPs an image", seen.parameters, seen.flops);
     // Two things to notice. Nearly half of the parameters belong to the last layer, which has a weight for every
-    // position. And after each stride of 2, the same 3x3 kernel widens the field by twice as many pixels: 2, then 4,
+    // position. And with each stride of 2, a 3x3 kernel after it widens the field by twice as many pixels: 2, then 4,
     // then 8.
 
     // The file does not state input channels and features: they follow from the layer before. So it also takes colour

@@ -1,10 +1,10 @@
-//! Lesson 9: reproducing a result. A row of the table, its run folder, a run that is stopped and goes on, and the
-//! figure.
+//! Lesson 9: reproducing a result. An experiment of the notebooks, its run folder, a run that is stopped and continued,
+//! and the result beside the published one.
 //!
 //!     cargo run --release --example 09_reproduce
 //!
-//! Runs M3, the first network of the course, in full if MNIST is on this machine, else a similar row on the embedded
-//! Fashion-MNIST sample.
+//! If MNIST is on this machine, runs experiment M3, the first network of the course, in full. Otherwise runs a similar
+//! one on the embedded Fashion-MNIST sample.
 
 use receptive::core::table::aligned;
 use receptive::data::{self, DataDirs};
@@ -19,8 +19,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A row is a network, settings, and the published figures to compare with. This row is M3 on the sample. The sample
-/// has settings of its own for every network (Adam, 15 epochs), which are replaced by M3's.
+/// A row of the table of experiments: a network, settings, and the published figures to compare with. This row is M3 on
+/// the sample. By default, every network is trained on the sample with Adam for 15 epochs. `adjust` sets M3's values.
 static ON_THE_SAMPLE: Experiment = Experiment {
     id: "S3",
     net: Net::Zoo("mlp2"),
@@ -50,8 +50,8 @@ fn main() -> Result<()> {
     );
     println!("    then its weights are loaded into a new run, of {} epochs", row.then_epochs.unwrap_or(0));
 
-    // Few settings may differ. They become part of the folder's name and of the table, because a run with half the
-    // epochs is another experiment.
+    // Few settings of an experiment can be changed. Epochs, fraction and width become part of the folder's name and of
+    // the table, because a run with half the epochs is another experiment.
     let out = std::env::temp_dir().join(format!("receptive-lesson-9-{}", std::process::id()));
     let options = Options {
         out: out.clone(),
@@ -73,8 +73,8 @@ fn main() -> Result<()> {
     println!("\nCtrl-C after step 50. The run folder holds:");
     show(&folder);
 
-    // The same call continues the run. All random numbers are drawn from the seed and the position, so only the
-    // position is restored. The final weights have the same bytes as those of a run without a stop.
+    // The same call continues the run. All random numbers follow from the seed and the position in the run, so no
+    // random state is saved. The final weights have the same bytes as those of a run without a stop.
     stop.store(false, Ordering::Relaxed);
     let mut results = Vec::new();
     for seed in 0..3 {
@@ -87,8 +87,8 @@ fn main() -> Result<()> {
     println!("\nat its end:");
     show(&folder);
 
-    // One seed proves little: other seeds draw other weights and another order. Mean and range say what to expect, and
-    // whether a published figure lies in the range.
+    // One seed proves little: other seeds draw other weights and another order of images. Mean and range say what to
+    // expect, and whether a published figure is within the range.
     println!("\nseed by seed, best validation accuracy after 1 epoch and after 10 more:");
     for SeedResult { seed, figures, seconds, .. } in &results {
         println!("  seed {seed}: {:.2} %  {:.2} %  {seconds:.1} s", figures[0], figures[1]);
