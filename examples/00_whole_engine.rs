@@ -1,9 +1,9 @@
 //! Lesson 0: a whole engine on one page. A tensor, a tape, five ops with their gradients, a network, an optimiser: this
-//! file trains LeNet-5 with nothing but Rust's standard library. (Only the images come from the crate.)
+//! file trains LeNet-5 with nothing but Rust's standard library. (Only the images are read by the project's library.)
 //!
 //!     cargo run --release --example 00_whole_engine
 //!
-//! Each part names the engine's file for it. That is longer: it is fast, checks its inputs, and serves more cases.
+//! Each part names the engine's file for it. That file is longer: it is fast, checks its inputs, and has more options.
 
 use receptive::data::idx;
 
@@ -21,15 +21,15 @@ fn zeros(shape: &[usize]) -> Tensor {
 
 // ---- An op: a function and its gradient. In the engine: src/tensor/op.rs.
 /// `dy[k]` is the gradient of the loss with respect to output k: how fast the loss grows when that output grows.
-/// `backward` returns the same for each input, by the chain rule.
+/// `backward` computes the gradient of the loss with respect to each input from it, by the chain rule.
 trait Op {
     fn forward(&self, inputs: &[&Tensor]) -> Tensor;
     fn backward(&self, inputs: &[&Tensor], y: &Tensor, dy: &[f32]) -> Vec<Vec<f32>>;
 }
 
-// ---- The tape: all values, in the order they were computed. In the engine: src/tensor/exec.rs, src/tensor/backward.rs.
-/// An op computed value number `id` from the values whose numbers are listed in `made_by[id]`. A leaf has no op: it is
-/// an image or a parameter.
+// ---- The tape: all values, in the order of computation. In the engine: src/tensor/exec.rs, src/tensor/backward.rs.
+/// `made_by[id]` holds the op that computed value number `id`, and the numbers of the values that the op read. A leaf
+/// has `None`: it was not computed. It is a parameter, or the images.
 #[derive(Default)]
 struct Tape {
     values: Vec<Tensor>,
@@ -53,8 +53,8 @@ impl Tape {
         self.values.len() - 1
     }
 
-    /// Returns the gradients of all values, from the gradient `dy` of the last one. Inputs come before outputs on the
-    /// tape. So, read from its end, a value's gradient is complete before it is used.
+    /// Returns the gradients of all values, from the gradient `dy` of the last one. It reads the tape from its end: the
+    /// ops that used a value come after it on the tape, so its gradient is complete when its turn comes.
     fn backward(&self, dy: Vec<f32>) -> Vec<Vec<f32>> {
         let mut gradients: Vec<_> = self.values.iter().map(|v| vec![0.0; v.data.len()]).collect();
         *gradients.last_mut().unwrap() = dy;
@@ -73,7 +73,7 @@ impl Tape {
 
 // ---- Convolution. In the engine: src/ops/conv/conv2d.rs, src/cpu/conv2d/.
 /// `y[n, o, i, j] = b[o] + sum over c, u, v of w[o, c, u, v] x[n, c, i + u - P, j + v - P]`, where x is 0 outside the
-/// image. The field is P, the padding. Inputs: x `[N, C, H, W]`, w `[O, C, K, K]`, b `[O]`.
+/// image. The number in the struct is P, the padding. Inputs: x `[N, C, H, W]`, w `[O, C, K, K]`, b `[O]`.
 struct Conv2d(usize);
 
 /// All `(i, j, k)` with i < a, j < b, k < c.
@@ -82,8 +82,8 @@ fn all(a: usize, b: usize, c: usize) -> impl Iterator<Item = (usize, usize, usiz
 }
 
 impl Conv2d {
-    /// Calls `f` for every weight and row of outputs. Its arguments are the weight's index, where the row of pixels
-    /// begins in x, where the row of outputs begins in y, and their length. Zeros around the image are left out.
+    /// Calls `f` for every weight and row of outputs. `f` gets the weight's index, the index in x where a row of pixels
+    /// begins, the index in y where its row of outputs begins, and their length. Pixels of the padding are left out.
     fn rows(&self, x: &[usize], w: &[usize], y: &[usize], mut f: impl FnMut(usize, usize, usize, usize)) {
         let (h, width, k, p) = (x[2], x[3], w[2], self.0);
         for (n, o, c) in all(x[0], w[0], w[1]) {
@@ -110,7 +110,7 @@ impl Op for Conv2d {
         y
     }
 
-    /// Each product `w x` was added to one y. So it adds `w dy` to dx and `x dy` to dw.
+    /// Forward added each product `w x` to one y. So backward adds `w dy` to that x's dx, and `x dy` to that w's dw.
     fn backward(&self, inputs: &[&Tensor], y: &Tensor, dy: &[f32]) -> Vec<Vec<f32>> {
         let [x, w, b] = inputs else { unreachable!() };
         let [mut dx, mut dw, mut db] = [x, w, b].map(|t| vec![0.0; t.data.len()]);
@@ -226,7 +226,7 @@ impl Op for LogSoftmax {
 
 const WEIGHTS: [&[usize]; 5] = [&[6, 1, 5, 5], &[16, 6, 5, 5], &[120, 400], &[84, 120], &[10, 84]];
 const PIXELS: usize = 28 * 28;
-/// Returns a tape. Its first values are the parameters and the images, its last one is log-probabilities `[N, 10]`.
+/// Returns the tape: parameters, images, ..., log-probabilities `[N, 10]`. Value w is a weight, value w + 1 its bias.
 fn lenet5(parameters: &[Tensor], images: Vec<f32>) -> Tape {
     let mut tape = Tape::default();
     parameters.iter().for_each(|p| _ = tape.leaf(p.clone()));
@@ -256,19 +256,19 @@ fn main() -> receptive::Result<()> {
     let labels = sample(include_bytes!("../src/data/sample/train-labels-idx1-ubyte.gz"))?;
     let test_images = sample(include_bytes!("../src/data/sample/t10k-images-idx3-ubyte.gz"))?;
     let test_labels = sample(include_bytes!("../src/data/sample/t10k-labels-idx1-ubyte.gz"))?;
-    let mut state = 1u64; // A linear congruential generator; its upper bits are a number in 0..1.
+    let mut state = 1u64; // A linear congruential generator: its upper bits make random numbers.
     let mut random = move || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (state >> 40) as f32 / (1 << 24) as f32
     };
-    // Weights and biases start between -1 and 1, divided by the root of the number of products in one output.
+    // Weights and biases start as random numbers from -1/sqrt(k) to 1/sqrt(k); an output is a sum of k products.
     let mut parameters: Vec<Tensor> = WEIGHTS.iter().flat_map(|w| [zeros(w), zeros(&w[..1])]).collect();
     for layer in parameters.chunks_mut(2) {
         let bound = 1.0 / (layer[0].shape[1..].iter().product::<usize>() as f32).sqrt();
         layer.iter_mut().for_each(|p| p.data.fill_with(|| (2.0 * random() - 1.0) * bound));
     }
     let mut velocity: Vec<Vec<f32>> = parameters.iter().map(|p| vec![0.0; p.data.len()]).collect();
-    let mut order: Vec<usize> = (0..labels.len()).collect();
+    let mut order: Vec<usize> = (0..labels.len()).collect(); // Of the images. Each epoch shuffles it.
     for epoch in 1..=6 {
         (1..order.len()).rev().for_each(|i| order.swap(i, (random() * (i + 1) as f32) as usize));
         let mut loss = 0.0;

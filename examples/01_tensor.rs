@@ -5,25 +5,25 @@
 use receptive::{Device, Result, Tensor};
 
 fn main() -> Result<()> {
-    // A device is a context: threads and recycled memory. Every tensor lives on one.
+    // A device is a CPU or a GPU, with its threads and its memory. Every tensor is on one device.
     let cpu = Device::cpu()?;
 
-    // Twelve numbers, seen as 3 rows of 4. Memory is always row-major: the last dimension runs fastest.
+    // Twelve numbers, seen as 3 rows of 4. Memory is always row-major: the numbers of a row are neighbours.
     let x = Tensor::from_vec(&cpu, (0..12).map(|i| i as f32).collect(), &[3, 4])?;
     println!("x =\n{x}\n");
 
-    // reshape moves nothing: both tensors look into the same memory.
+    // reshape moves no numbers: both tensors use the same memory.
     let image = x.reshape(&[1, 1, 3, 4])?;
     println!("as an image [N, C, H, W]: {:?}, same memory: {}\n", image.dims(), image.shares_storage(&x));
 
-    // permute does move: its rows were columns before.
+    // permute copies the numbers in a new order: the rows of the result are the columns of x.
     println!("transposed =\n{}\n", x.permute(&[1, 0])?);
 
-    // Broadcasting: a row of 4 is added to each of the 3 rows, because dimensions align from the right.
+    // Broadcasting: shapes are aligned at the right, so the row of 4 is added to each of the 3 rows.
     let row = Tensor::from_vec(&cpu, vec![100f32, 200.0, 300.0, 400.0], &[4])?;
     println!("x + row =\n{}\n", x.add(&row)?);
 
-    // Reductions name the dimension they remove.
+    // A reduction, such as a sum, gets the dimensions to remove. `&[0]` removes the rows, and leaves 4 sums.
     println!("sum over rows    {}", x.sum(&[0], false)?);
     println!("sum over columns {}", x.sum(&[1], false)?);
     println!("mean of all      {}\n", x.mean_all()?);

@@ -1,5 +1,5 @@
-//! Lesson 2: gradients. Every op that reads a tensor with `requires_grad` is recorded on a tape. `backward` reads the
-//! tape from its end.
+//! Lesson 2: gradients. Every op on a tensor with `requires_grad`, or on a result of such an op, is recorded on a tape.
+//! `backward` reads the tape from its end, and computes the gradients.
 //!
 //!     cargo run --release --example 02_autograd
 
@@ -15,7 +15,7 @@ fn main() -> Result<()> {
     println!("y = {y}\ndy/dx     = {}", x.grad().expect("x is a leaf"));
     println!("by hand   = [5.0000, -1.0000, 4.0000]");
 
-    // x was used three times, so its gradient is the sum over all uses. The engine adds them in the tape's order.
+    // x is used three times: twice in x * x, once in 3x. Each use gives a gradient, and the engine adds them up.
 
     // The same by finite differences: change each element a little and see how y changes.
     let f = |values: &[f64]| values.iter().map(|x| x * x + 3.0 * x).sum::<f64>();
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
         .collect();
     println!("numerical = {shaken:.4?}\n");
 
-    // Gradient descent on one number: the minimum of (w - 4)^2.
+    // Gradient descent on one number finds the minimum of (w - 4)^2.
     let mut w = 0.0;
     for step in 0..25 {
         let leaf = Tensor::scalar(&cpu, w).requires_grad();

@@ -12,13 +12,13 @@ const OUT: usize = H - K + 1;
 fn main() -> Result<()> {
     let cpu = Device::cpu()?;
 
-    // A bright square on a dark ground, and a kernel that detects vertical edges.
+    // A bright rectangle on a dark ground, and a kernel that detects vertical edges.
     let bright = |i: usize, j: usize| f32::from((1..5).contains(&i) && (2..5).contains(&j));
     let image: Vec<f32> = (0..H * H).map(|p| bright(p / H, p % H)).collect();
     let kernel = [-1f32, 0.0, 1.0, -2.0, 0.0, 2.0, -1.0, 0.0, 1.0]; // Sobel
 
-    // By hand: at each position, multiply the patch under the kernel by the kernel, element by element, and add the
-    // products.
+    // By hand: at each position (i, j) of the kernel on the image, multiply each element (p, q) of the kernel by the
+    // pixel under it, and add up the products.
     let mut by_hand = vec![0f32; OUT * OUT];
     for i in 0..OUT {
         for j in 0..OUT {
@@ -37,7 +37,8 @@ fn main() -> Result<()> {
     println!("edges:\n{}\n", y.reshape(&[OUT, OUT])?);
     assert_eq!(y.to_vec::<f32>()?, by_hand);
 
-    // As a matrix product (im2col): each patch becomes a column; the kernel is one row. All outputs at once.
+    // As a matrix product (im2col): for each position, the pixels under the kernel become one column. The kernel is
+    // one row. The row times all columns gives all outputs at once.
     let mut columns = vec![0f32; K * K * OUT * OUT];
     for (row, chunk) in columns.chunks_mut(OUT * OUT).enumerate() {
         let (p, q) = (row / K, row % K);
