@@ -1,6 +1,6 @@
 //! Rectified linear unit.
 //!
-//! Beside lesson 0: the loop runs on several threads and in vectors, and has a CUDA kernel.
+//! Compared with lesson 0: the loop runs on several threads and with SIMD instructions, and there is a CUDA kernel.
 //!
 //! Notation: [docs/notation.md](crate::ops::notation).
 //!
@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The derivative at 0 is taken as 0, as in PyTorch (`F.relu`). Backward reads the output and not the input, because
-//! the next layer keeps the output in memory anyway. NaN stays NaN.
+//! the next layer keeps the output in memory anyway. If x is NaN, y is NaN.
 //!
 //! | tensor | shape |
 //! |---|---|

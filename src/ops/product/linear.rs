@@ -1,6 +1,6 @@
 //! Fully connected layer.
 //!
-//! Beside lesson 0: the three products are calls of one fast matrix product, and the bias is optional.
+//! Compared with lesson 0: one fast function computes the three matrix products, and the bias is optional.
 //!
 //! Notation: [docs/notation.md](crate::ops::notation).
 //!
@@ -8,8 +8,9 @@
 //! y_{\ldots,o} = \sum_i x_{\ldots,i} \, w_{o,i} + b_o
 //! ```
 //!
-//! If the leading dimensions of x are flattened to rows, this is one matrix product, `Y = X W^T + 1 b^T`. A small
-//! change `delta X` changes the loss by `<dY, delta X W^T> = <dY W, delta X>`. The same holds for W and b, so
+//! If all dimensions of x but the last are flattened to rows, this is one matrix product, `Y = X W^T + 1 b^T`. Here 1
+//! is a column of ones, so b is added to each row. A small change `delta X` changes the loss by
+//! `<dY, delta X W^T> = <dY W, delta X>`: the notation page explains this step. The same steps for W and b give
 //!
 //! ```math
 //! \begin{aligned}
@@ -19,7 +20,7 @@
 //! \end{aligned}
 //! ```
 //!
-//! The matrix product (GEMM) takes the transposes as flags, so no data is moved. PyTorch: `F.linear`.
+//! The matrix product (GEMM) can read a matrix as its transpose, so no transposed copy is made. PyTorch: `F.linear`.
 //!
 //! | tensor | shape | |
 //! |---|---|---|
