@@ -21,7 +21,7 @@ fn zeros(shape: &[usize]) -> Tensor {
 
 // ---- An op: a function and its gradient. In the engine: src/tensor/op.rs.
 /// `dy[k]` is the gradient of the loss with respect to output k: how fast the loss grows when that output grows.
-/// `backward` computes the gradient of the loss with respect to each input from it, by the chain rule.
+/// From it, `backward` computes the gradient of the loss with respect to each input, by the chain rule.
 trait Op {
     fn forward(&self, inputs: &[&Tensor]) -> Tensor;
     fn backward(&self, inputs: &[&Tensor], y: &Tensor, dy: &[f32]) -> Vec<Vec<f32>>;
@@ -226,7 +226,7 @@ impl Op for LogSoftmax {
 
 const WEIGHTS: [&[usize]; 5] = [&[6, 1, 5, 5], &[16, 6, 5, 5], &[120, 400], &[84, 120], &[10, 84]];
 const PIXELS: usize = 28 * 28;
-/// Returns the tape: parameters, images, ..., log-probabilities `[N, 10]`. Value w is a weight, value w + 1 its bias.
+/// Returns the tape: parameters, images, ..., log-probabilities `[N, 10]`. Values w, w + 1: a layer's weights, bias.
 fn lenet5(parameters: &[Tensor], images: Vec<f32>) -> Tape {
     let mut tape = Tape::default();
     parameters.iter().for_each(|p| _ = tape.leaf(p.clone()));

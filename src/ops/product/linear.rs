@@ -10,7 +10,7 @@
 //!
 //! If all dimensions of x but the last are flattened to rows, this is one matrix product, `Y = X W^T + 1 b^T`. Here 1
 //! is a column of ones, so b is added to each row. A small change `delta X` changes the loss by
-//! `<dY, delta X W^T> = <dY W, delta X>`: the notation page explains this step. The same steps for W and b give
+//! `<dY, delta X W^T> = <dY W, delta X>`: the notation page explains this step. With the same for W and b:
 //!
 //! ```math
 //! \begin{aligned}
