@@ -1,8 +1,8 @@
-//! Page-locked host memory, through which all data is copied. The device reads and writes it by itself while the host
-//! continues. From ordinary memory, the driver would first copy to a page-locked buffer of its own, and wait.
+//! Page-locked host memory, through which all data is copied. The device reads and writes it by DMA while the host
+//! continues. From ordinary (pageable) memory, the driver would first copy to a page-locked buffer of its own and wait.
 //!
-//! **To the device**: two halves take turns. While the device reads one half, the host fills the other. Before a half
-//! is filled again, the event after its last copy must have passed.
+//! **To the device** (double buffering): there are two halves. While the device reads one half, the host fills the
+//! other. Before the host fills a half again, it waits for the event that was recorded after the half's last copy.
 //!
 //! **To the host**: a [`Readback`] queues a copy and an event. The caller waits for that event, or checks it later.
 
@@ -10,7 +10,7 @@ use super::driver::{Driver, Event, Pinned};
 use crate::core::Result;
 use std::sync::Arc;
 
-/// Bytes of a half.
+/// The size of each half in bytes.
 const HALF: usize = 2 << 20;
 
 /// The two halves through which data is copied to the device.
@@ -22,7 +22,7 @@ pub(super) struct Staging {
 
 struct Half {
     memory: Pinned,
-    /// The point in the stream at which its last copy ends.
+    /// The event after its last copy; `None` if no copy from it is queued.
     busy: Option<Event>,
 }
 
@@ -32,7 +32,7 @@ impl Staging {
         Ok(Staging { halves: [half()?, half()?], current: 0, filled: 0 })
     }
 
-    /// Queues a copy of `from` to the device address `to`. `from` may change as soon as this returns.
+    /// Queues a copy of `from` to the device address `to`. The caller may change `from` as soon as this returns.
     ///
     /// # Safety
     /// `to` has room for `from`.
@@ -48,7 +48,7 @@ impl Staging {
             staged.copy_from_slice(&from[done..done + piece]);
             let staged = &self.halves[self.current].memory.bytes()[place];
             // SAFETY: `to` has room for `from`: promised by the caller. This part of the half is not written again
-            // before its event has passed.
+            // before the event after the copy has passed.
             unsafe { driver.copy_to_device(to + done as u64, staged)? };
             done += piece;
             // The next piece starts on a cache line.
@@ -57,6 +57,7 @@ impl Staging {
         Ok(())
     }
 
+    /// Changes to the other half, and waits until its last copy is done.
     fn turn(&mut self, driver: &Driver) -> Result<()> {
         self.halves[self.current].busy = Some(driver.record()?);
         self.current = 1 - self.current;
@@ -74,12 +75,12 @@ pub struct Readback {
     event: Option<Event>,
     bytes: usize,
     spare: Arc<SpareBuffers>,
-    /// The driver's context must outlive buffers and events, so this field comes last.
+    /// Keeps the driver's context alive. Fields are dropped in order, so it comes after the buffers and the event.
     _driver: Arc<Driver>,
 }
 
-/// Page-locked buffers of finished readbacks, for reuse: to lock memory takes longer than a training step of a small
-/// network.
+/// Page-locked buffers of finished readbacks, for reuse: page-locking memory takes longer than a training step of a
+/// small network.
 #[derive(Default)]
 pub(super) struct SpareBuffers(std::sync::Mutex<Vec<Pinned>>);
 
@@ -98,7 +99,7 @@ impl SpareBuffers {
 }
 
 impl Readback {
-    /// Queues a copy of these (device address, bytes), one after the other.
+    /// Queues copies of these ranges, each given as (device address, bytes), to one host buffer, one after the other.
     ///
     /// # Safety
     /// Each address has this many bytes of live device memory.
@@ -111,8 +112,8 @@ impl Readback {
         let mut memory = spare.take(driver, bytes)?;
         let mut at = 0;
         for &(address, bytes) in from.iter().filter(|(_, bytes)| *bytes > 0) {
-            // SAFETY: `bytes` live bytes are at this address: promised by the caller. The buffer is kept and not read
-            // until the event has passed.
+            // SAFETY: `bytes` live bytes are at this address: promised by the caller. The buffer is kept, and is not
+            // read, until the event has passed.
             unsafe { driver.copy_to_host(&mut memory.bytes_mut()[at..at + bytes], address)? };
             at += bytes;
         }
@@ -144,8 +145,8 @@ impl Readback {
 
 impl Drop for Readback {
     fn drop(&mut self) {
-        // The device may still be writing to the buffer, so it can be reused only after the event. If the stream
-        // failed, the buffer is not reused.
+        // The device may still be writing to the buffer, so it can be reused only after the event. If waiting for the
+        // event fails, the buffer is freed instead.
         let arrived = self.event.take().is_none_or(|event| event.wait().is_ok());
         if let Some(memory) = self.memory.take().filter(|_| arrived) {
             self.spare.put(memory);
