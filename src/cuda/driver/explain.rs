@@ -4,12 +4,12 @@ use crate::core::{Error, ErrorKind};
 use cudarc::driver::DriverError;
 use cudarc::driver::sys::CUresult;
 
-/// The error for a GPU that cannot be used, and why.
+/// The error that says why the GPU cannot be used.
 pub(super) fn unavailable(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::Device, "cuda", what)
 }
 
-/// A message for the driver's error code, with a hint what to do.
+/// The error for a code that the driver returned while `doing` something, with a hint on what to do.
 pub(super) fn explain(doing: &str, error: DriverError) -> Error {
     use CUresult as R;
     let (why, help) = match error.0 {

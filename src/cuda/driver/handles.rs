@@ -1,4 +1,4 @@
-//! Handles from the driver: graphs, points in the stream, page-locked memory. Each is released when it is dropped.
+//! Handles from the driver: graphs, events, page-locked memory. Each is released when it is dropped.
 
 use super::explain::explain;
 use crate::core::Result;
@@ -6,25 +6,25 @@ use cudarc::driver::DriverError;
 use cudarc::driver::result::{self, event, graph};
 use cudarc::driver::sys::{self, CUresult};
 
-/// A captured graph, ready to be launched.
+/// A captured and instantiated graph, ready to be launched.
 pub struct RawGraph(pub(super) sys::CUgraphExec);
 
-// SAFETY: any thread may use the handle: each call first sets the context of its own thread.
+// SAFETY: the driver's functions are thread-safe, and a handle is not tied to the thread that made it.
 unsafe impl Send for RawGraph {}
 
-/// A point in the stream.
+/// A point in the stream, marked by a CUDA event.
 pub struct Event(pub(super) sys::CUevent);
 
-// SAFETY: any thread may use the handle: each call first sets the context of its own thread.
+// SAFETY: the driver's functions are thread-safe, and a handle is not tied to the thread that made it.
 unsafe impl Send for Event {}
 
-/// Page-locked host memory: the device copies from and to it while the host continues.
+/// Page-locked host memory. The device copies from it and to it while the host continues.
 pub struct Pinned {
     pub(super) start: *mut u8,
     pub(super) bytes: usize,
 }
 
-// SAFETY: owns its memory alone, like a `Vec<u8>`.
+// SAFETY: this value is the only owner of its memory, like a `Vec<u8>`.
 unsafe impl Send for Pinned {}
 // SAFETY: shared access gives only `&[u8]`.
 unsafe impl Sync for Pinned {}
@@ -53,7 +53,7 @@ impl Event {
         unsafe { event::synchronize(self.0) }.map_err(|e| explain("wait for the GPU", e))
     }
 
-    /// Milliseconds from this point to a later one. Both must have passed.
+    /// Milliseconds from this point to a later one. The stream must have passed both.
     pub fn milliseconds_to(&self, later: &Event) -> Result<f64> {
         // SAFETY: both events are alive.
         unsafe { event::elapsed(self.0, later.0) }

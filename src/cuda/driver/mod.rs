@@ -1,5 +1,5 @@
 //! The driver's calls. Each is safe, or says what the caller must guarantee. Nothing here panics if there is no driver:
-//! its library is opened first, and every call is checked.
+//! [`Driver::open`] first tries to open the driver's library, and every call's error code is checked.
 
 mod explain;
 mod handles;
@@ -31,13 +31,13 @@ pub struct Driver {
     device: sys::CUdevice,
     stream: sys::CUstream,
     modules: Vec<OnceLock<sys::CUmodule>>,
-    /// By kernel number: the function, and the dynamic shared memory that it may use so far.
+    /// By kernel number: the function, once loaded, and the bytes of dynamic shared memory that it may use so far.
     functions: Mutex<Vec<Option<(sys::CUfunction, u32)>>>,
 }
 
-// SAFETY: the driver's handles may be used from any thread; each call sets the context of its own thread first.
+// SAFETY: any thread may use the driver's handles; each call first makes the context current for its own thread.
 unsafe impl Send for Driver {}
-// SAFETY: the driver locks inside.
+// SAFETY: the driver's functions are thread-safe. What this struct changes is behind a lock.
 unsafe impl Sync for Driver {}
 
 impl Driver {
@@ -118,10 +118,10 @@ impl Driver {
         unsafe { result::ctx::set_current(self.context) }.map_err(|e| explain("use the GPU", e))
     }
 
-    /// New device memory; `None` if the device has no more.
+    /// New device memory; `None` if too little is free.
     pub fn allocate(&self, bytes: usize) -> Result<Option<u64>> {
         self.bind()?;
-        // SAFETY: the memory has no contents yet, and only kernels and copies access it.
+        // SAFETY: the host never accesses this memory itself. Only kernels and copies do.
         match unsafe { result::malloc_sync(bytes) } {
             Ok(address) => Ok(Some(address)),
             Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => Ok(None),
@@ -129,10 +129,10 @@ impl Driver {
         }
     }
 
-    /// Gives memory back. Waits for running kernels.
+    /// Gives memory back to the driver. Waits for all running kernels.
     ///
     /// # Safety
-    /// `address` came from [`allocate`](Self::allocate) and is not freed yet, and nothing uses it any more.
+    /// `address` came from [`allocate`](Self::allocate), was not freed before, and nothing uses it any more.
     pub unsafe fn free(&self, address: u64) {
         if self.bind().is_ok() {
             // SAFETY: the address came from `allocate` and nothing uses it any more: promised by the caller. If this
@@ -147,7 +147,7 @@ impl Driver {
         result::mem_get_info().map_err(|e| explain("ask for free memory", e))
     }
 
-    /// Page-locked host memory.
+    /// New page-locked host memory, filled with zeros.
     pub fn pinned(&self, bytes: usize) -> Result<Pinned> {
         self.bind()?;
         let bytes = bytes.max(1);
@@ -192,7 +192,7 @@ impl Driver {
             .map_err(|e| explain("copy on the GPU", e))
     }
 
-    /// Queues filling memory with a byte.
+    /// Queues a fill of memory with a byte.
     ///
     /// # Safety
     /// `bytes` bytes of live device memory are at `at`.
@@ -203,7 +203,7 @@ impl Driver {
             .map_err(|e| explain("fill memory", e))
     }
 
-    /// Queues filling memory with a 32-bit word.
+    /// Queues a fill of memory with a 32-bit word.
     ///
     /// # Safety
     /// `words` words of live device memory are at `at`, which is divisible by 4.
@@ -222,7 +222,7 @@ impl Driver {
         unsafe { stream::synchronize(self.stream) }.map_err(|e| explain("wait for the GPU", e))
     }
 
-    /// Marks this point of the stream.
+    /// Records an event at this point of the stream.
     pub fn record(&self) -> Result<Event> {
         self.bind()?;
         let new = || event::create(sys::CUevent_flags::CU_EVENT_DEFAULT);
@@ -235,8 +235,8 @@ impl Driver {
     /// Queues a kernel.
     ///
     /// # Safety
-    /// `arguments` point to values of the number and types that the kernel declares. Addresses among them are of live
-    /// memory that is large enough for all that the kernel reads and writes.
+    /// `arguments` point to one value per parameter of the kernel, with the parameter's type. Each address among these
+    /// values is that of live device memory, which is large enough for everything that the kernel reads and writes.
     pub unsafe fn launch(&self, kernel: usize, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {
         self.bind()?;
         let function = self.function(kernel, launch.shared)?;
@@ -252,7 +252,8 @@ impl Driver {
             })
     }
 
-    /// A kernel by number, loaded at first use, and allowed to use `shared` bytes of dynamic shared memory.
+    /// The function of kernel number `kernel`, loaded at first use. Allows it to use `shared` bytes of dynamic shared
+    /// memory.
     fn function(&self, kernel: usize, shared: u32) -> Result<sys::CUfunction> {
         let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
         if functions.len() <= kernel {
@@ -293,8 +294,8 @@ impl Driver {
             .map_err(|e| explain("find a kernel", e).with("kernel", name))
     }
 
-    /// Loads every module. Launches load the modules that they need. This is for `doctor`, which reports modules that
-    /// do not load.
+    /// Loads every module now. A launch loads the module that it needs by itself. So only `doctor` calls this, to
+    /// report modules that do not load.
     pub fn load_all(&self) -> Result<()> {
         self.bind()?;
         let kernels: usize = MODULES.iter().map(|m| m.kernels.len()).sum();
@@ -310,13 +311,13 @@ impl Driver {
         unsafe { stream::begin_capture(self.stream, mode) }.map_err(|e| explain("begin a capture", e))
     }
 
-    /// The graph of the work queued since [`begin_capture`](Self::begin_capture).
+    /// Ends the capture. Returns the graph of the work queued since [`begin_capture`](Self::begin_capture).
     pub fn end_capture(&self) -> Result<RawGraph> {
         self.bind()?;
         // SAFETY: the stream is alive.
         let captured =
             unsafe { stream::end_capture(self.stream) }.map_err(|e| explain("end a capture", e))?;
-        // SAFETY: the graph was just made. It is not needed once it is instantiated.
+        // SAFETY: the graph was just made. Once instantiated, it is not needed any more.
         let ready = unsafe {
             let ready = graph::instantiate(captured, sys::CUgraphInstantiate_flags(0));
             let _ = graph::destroy(captured);
