@@ -16,19 +16,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct CudaOptions {
     /// The number of the GPU, counted from 0.
     pub ordinal: usize,
-    /// Fills every output with NaN before the op writes it, so that an element left unwritten shows. On in debug
-    /// builds.
+    /// Fills every output with NaN before the op writes it, so that an element that the op does not write shows as
+    /// NaN. On in debug builds.
     pub poison: bool,
-    /// Waits after every launch, so that an error names its kernel. On in debug builds.
+    /// Waits after every launch, so that an error names the kernel that caused it. On in debug builds.
     pub check: bool,
     /// Allocates each buffer separately with exactly its size, and frees it when it is dropped. For tools that look for
     /// accesses out of bounds. Slow.
     pub exact: bool,
-    /// The precision to which matrix products may round their factors.
+    /// The precision to which matrix products and convolutions may round their inputs.
     pub precision: Precision,
-    /// The GEMM rung to run, by number; `None` picks the fastest of this precision. See [`crate::ladder`].
+    /// The GEMM rung to run, by number; `None` picks the fastest for `precision`. See [`crate::ladder`].
     pub gemm_rung: Option<u32>,
-    /// The convolution rung to run where it supports the sizes, by number; `None` chooses by shape.
+    /// The convolution rung to run, by number; `None` chooses by shape. A convolution whose sizes the rung does not
+    /// support runs as with `None`.
     pub conv_rung: Option<u32>,
 }
 
@@ -84,9 +85,10 @@ pub struct CudaCtx {
     seat: Seat,
 }
 
-/// Where kernels report invalid elements. A kernel cannot return an error. It writes the position of the first invalid
-/// element here, and the next call that waits for the device returns the error.
+/// Where kernels report invalid elements. A kernel cannot return an error. So it writes the position of the first
+/// invalid element here, and the next call that waits for the device returns the error.
 struct Fault {
+    /// In device memory: 0, or `u64::MAX` minus the position.
     word: DeviceBuffer,
     /// The op that used the word last, and what is wrong with the element that it reports.
     watch: Mutex<Option<(&'static str, String)>>,
@@ -142,17 +144,18 @@ impl CudaCtx {
         self.pool.stats()
     }
 
-    /// Restarts the count of the peak of memory in use.
+    /// Sets the peak of memory in use back to what is in use now.
     pub fn reset_peak(&self) {
         self.pool.reset_peak();
     }
 
-    /// Ends a count of the peak that began with [`reset_peak`](Self::reset_peak): raises the peak to at least `before`.
+    /// Raises the peak to `before` if it is lower. To measure the peak of one section, read the old peak, call
+    /// [`reset_peak`](Self::reset_peak), and at the end restore the old peak with this function.
     pub(crate) fn raise_peak(&self, before: usize) {
         self.pool.raise_peak(before);
     }
 
-    /// Gives all free device memory back to the driver.
+    /// Gives the pool's free memory back to the driver, except that of captured graphs.
     pub fn empty_cache(&self) {
         self.pool.empty_cache();
     }
@@ -174,13 +177,13 @@ impl CudaCtx {
         self.take(n * size_of::<T>(), "scratch")
     }
 
-    /// A buffer with unspecified contents, for `owner`.
+    /// A buffer with unspecified contents. `owner` is named in "out of memory" errors.
     pub(crate) fn take(&self, bytes: usize, owner: &'static str) -> Result<DeviceBuffer> {
         self.pool.take(bytes, owner)
     }
 
-    /// Queues a copy of `values` to the device. They may change as soon as this returns. During a capture they become
-    /// part of the graph.
+    /// Queues a copy of `values` to the device. The caller may change `values` as soon as this returns. During a
+    /// capture they become part of the graph, and each replay copies them again.
     ///
     /// # Errors
     /// The driver refuses.
@@ -202,7 +205,7 @@ impl CudaCtx {
         unsafe { staging.upload(&self.driver, to.address(), bytes) }
     }
 
-    /// Waits for all queued work, then calls `f` with `bytes` bytes from `from`.
+    /// Waits for all queued work, then calls `f` with the `bytes` bytes at the device address `from`.
     ///
     /// # Errors
     /// A kernel failed or found an invalid element, or a graph is being captured.
@@ -212,7 +215,7 @@ impl CudaCtx {
         Ok(result)
     }
 
-    /// Queues a copy of these (address, bytes) to the host, one after the other.
+    /// Queues copies to the host of these ranges, each given as (address, bytes), one after the other.
     ///
     /// # Errors
     /// The driver refuses, or a graph is being captured.
@@ -239,7 +242,7 @@ impl CudaCtx {
         unsafe { self.driver.copy_on_device(to.address(), from.address(), bytes) }
     }
 
-    /// Queues filling memory with a byte: 0, or 255 for NaN.
+    /// Queues a fill of memory with a byte: 0, or 255 for NaN.
     pub(crate) fn fill_bytes(&self, at: Ptr<u8>, byte: u8, bytes: usize) -> Result<()> {
         if bytes == 0 {
             return Ok(());
@@ -248,7 +251,7 @@ impl CudaCtx {
         unsafe { self.driver.fill_bytes(at.address(), byte, bytes) }
     }
 
-    /// Queues filling memory with a number.
+    /// Queues a fill of memory with a number.
     pub(crate) fn fill_f32(&self, at: Ptr<f32>, value: f32, n: usize) -> Result<()> {
         if n == 0 {
             return Ok(());
@@ -275,7 +278,7 @@ impl CudaCtx {
         self.check(kernel_name(kernel))
     }
 
-    /// If `check` is on, waits for the work just queued, and names `what` in its error.
+    /// If `check` is on, waits for the work just queued. If that work failed, the error names `what`.
     pub(super) fn check(&self, what: &str) -> Result<()> {
         if !self.options.check || self.capture.active() {
             return Ok(());
@@ -290,8 +293,8 @@ impl CudaCtx {
         self.fault.word.ptr()
     }
 
-    /// Returns an error if a kernel found an invalid element. It asks the device only if a kernel could have reported
-    /// one, and not during a capture, because nothing runs then.
+    /// Returns an error if a kernel found an invalid element. This reads the word from the device only if an op has
+    /// called [`fault`](Self::fault). It does nothing during a capture, because nothing runs then.
     pub(crate) fn check_fault(&self) -> Result<()> {
         let watched = self.fault.watch.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some((op, what)) = watched.filter(|_| !self.capture.active()) else { return Ok(()) };
@@ -305,8 +308,9 @@ impl CudaCtx {
         Err(Error::format(op, format!("{what} at position {}", u64::MAX - found)))
     }
 
-    /// During a capture: the address at which kernels find the number of the training step, because a replay must not
-    /// repeat the random numbers of the captured step. Otherwise null: the number is an argument.
+    /// During a capture: the address from which kernels read the number of the training step. If the number were an
+    /// argument, each replay would repeat the random numbers of the captured step. Outside a capture: null, and the
+    /// number is an argument.
     pub fn live_step(&self) -> Ptr<u64> {
         if self.capture.active() { self.step.ptr() } else { Ptr::NULL }
     }
@@ -366,10 +370,10 @@ impl CudaCtx {
     }
 }
 
-/// A point in the queue.
+/// A point in the stream's queue, for timing.
 pub struct Mark {
     event: Event,
-    /// The driver's context must outlive the event, so this field comes last.
+    /// Keeps the driver's context alive. Fields are dropped in order, so it comes after the event.
     _driver: Arc<Driver>,
 }
 

@@ -1,19 +1,19 @@
-//! Recycled device memory. A driver call for memory takes as long as a small kernel, and giving memory back waits for
-//! all running kernels. So a dropped buffer goes to a free list and is handed out again. It can be reused at once: the
-//! next kernel that writes to it is queued after all kernels that read it.
+//! Recycled device memory. Allocating from the driver takes as long as a small kernel, and giving memory back to it
+//! waits for all running kernels. So a dropped buffer goes to a free list and is handed out again. It can be reused at
+//! once: the next kernel that writes to it is queued after all kernels that read it.
 //!
 //! **Arenas.** A captured graph contains the addresses of its buffers, and every replay writes to them. So a graph has
 //! an arena of its own. Memory that is allocated while the arena is open comes from its free lists and goes back to
 //! them. No other allocation ever gets a block of the arena. When the graph is dropped, the arena's blocks join the
 //! shared free lists.
 //!
-//! Each block in use stores its owner, the op that asked for it. So an "out of memory" error can list who holds how
-//! much.
+//! The pool stores the owner of each block in use: the op that asked for it. So an "out of memory" error can list which
+//! op holds how much.
 //!
-//! **Exact.** A recycled block is up to a quarter larger than its use, and is never freed. So an access beyond the end
-//! goes unnoticed. With [`CudaOptions::exact`](super::CudaOptions), each buffer outside an arena is an allocation of
-//! its own and is freed when it is dropped. Then the simulator or compute-sanitizer notices every access outside a
-//! buffer.
+//! **Exact.** A recycled block is up to a quarter larger than the buffer in it, and it stays allocated when the buffer
+//! is dropped. So an access beyond the end, or after the drop, goes unnoticed. With
+//! [`CudaOptions::exact`](super::CudaOptions::exact), each buffer outside an arena is an allocation of its own. It is
+//! freed when the buffer is dropped. Then the simulator or compute-sanitizer reports every access outside a buffer.
 
 use super::driver::Driver;
 use super::launch::Ptr;
@@ -22,16 +22,16 @@ use crate::core::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How much device memory a pool holds, in bytes.
+/// How much device memory a pool holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct DevicePoolStats {
-    /// In buffers that are in use now.
+    /// Bytes in buffers that are in use now.
     pub in_use: usize,
     /// The highest `in_use` so far.
     pub peak: usize,
-    /// In free lists, ready to be handed out again.
+    /// Bytes in free lists, ready to be handed out again.
     pub cached: usize,
-    /// The number of driver calls for new memory.
+    /// The number of times that the driver was asked for new memory.
     pub allocations: u64,
 }
 
@@ -40,6 +40,7 @@ pub(super) type Arena = u64;
 const SHARED: Arena = 0;
 
 struct Block {
+    /// The size class, see [`size_class`](crate::core::size_class).
     class: usize,
     /// Bytes allocated by the driver.
     size: usize,
@@ -68,10 +69,10 @@ impl DevicePool {
         Arc::new(DevicePool { driver, exact, lists: Mutex::default() })
     }
 
-    /// A buffer of at least `bytes`, with unspecified contents, for `owner`.
+    /// A buffer of `bytes` bytes with unspecified contents. `owner` is named in "out of memory" errors.
     ///
     /// # Errors
-    /// The device has too little memory, even after all free blocks were given back. Memory in use stays unchanged.
+    /// The device has too little memory, even after the pool gave its shared free blocks back to the driver.
     pub fn take(self: &Arc<Self>, bytes: usize, owner: &'static str) -> Result<DeviceBuffer> {
         let class = class_of(bytes);
         let mut lists = self.lists();
@@ -141,7 +142,7 @@ impl DevicePool {
         lists.stats.peak = lists.stats.in_use;
     }
 
-    /// Raises the peak to at least `bytes`.
+    /// Raises the peak to `bytes` if it is lower.
     pub fn raise_peak(&self, bytes: usize) {
         let mut lists = self.lists();
         lists.stats.peak = lists.stats.peak.max(bytes);
@@ -172,12 +173,13 @@ impl DevicePool {
         lists.arenas
     }
 
-    /// From now on, memory comes from this arena. Returns the arena that was open before.
+    /// From now on, new buffers come from this arena. Returns the arena that was open before.
     pub fn open(&self, arena: Arena) -> Arena {
         std::mem::replace(&mut self.lists().open, arena)
     }
 
-    /// Adds an arena's blocks to the shared ones. Those still in use will join the shared lists when they are dropped.
+    /// Moves an arena's free blocks to the shared lists. Blocks still in use will go to the shared lists when their
+    /// buffers are dropped.
     pub fn dissolve(&self, arena: Arena) {
         let mut lists = self.lists();
         let lists = &mut *lists;
@@ -198,8 +200,8 @@ impl Drop for DevicePool {
     fn drop(&mut self) {
         let lists = self.lists.get_mut().unwrap_or_else(PoisonError::into_inner);
         for address in lists.free.values_mut().flat_map(std::mem::take) {
-            // SAFETY: the block came from the driver and is only on this list. Buffers keep the pool alive, so none is
-            // left.
+            // SAFETY: the block came from the driver and is only on this list. Every buffer keeps the pool alive, so no
+            // buffer is left.
             unsafe { self.driver.free(address) }
         }
     }
@@ -221,7 +223,7 @@ pub struct DeviceBuffer {
 }
 
 impl DeviceBuffer {
-    /// The address of its first byte; at least 256-byte aligned.
+    /// The address of its first byte, a multiple of at least 256.
     pub fn ptr<T>(&self) -> Ptr<T> {
         Ptr::new(self.address)
     }
