@@ -11,7 +11,7 @@ pub enum Driver {}
 pub enum RawGraph {}
 /// No value of this type exists.
 pub enum Event {}
-/// No value can be made: [`Driver::pinned`] cannot be called.
+/// No value of this type is ever made: only [`Driver::pinned`] makes one, and it cannot be called.
 pub struct Pinned(());
 
 impl Driver {

@@ -1,7 +1,7 @@
 //! A training step that is captured once and replayed many times.
 //!
 //! A small network's kernels run for a few microseconds each, and launching one from the host takes about as long. A
-//! CUDA graph launches the whole queue of a step at once. During the capture nothing runs: launches and copies are
+//! CUDA graph launches all kernels of a step with one call. During the capture nothing runs: launches and copies are
 //! recorded with their arguments. So everything that changes from step to step must be in device memory at fixed
 //! addresses: the images, the learning rate, the number of the step.
 //!
@@ -29,7 +29,7 @@ impl GraphMemory {
         GraphMemory { arena: cx.pool().arena(), cx: Arc::clone(cx) }
     }
 
-    /// Runs `f`; all device memory that it allocates comes from here.
+    /// Runs `f`. All device memory that `f` allocates comes from this arena.
     pub fn with<R>(&self, f: impl FnOnce() -> R) -> R {
         let before = self.cx.pool().open(self.arena);
         let result = f();
@@ -70,8 +70,8 @@ impl Graph {
     /// # Errors
     /// The driver refuses.
     pub fn replay(&self) -> Result<()> {
-        // SAFETY: its nodes use memory of the arena, which lives as long as the graph, and parameters, which the caller
-        // that captured it keeps alive.
+        // SAFETY: the graph's nodes use memory of the arena and the model's parameters. The arena lives as long as the
+        // graph. Whoever captured the graph keeps the parameters alive.
         unsafe { self.memory.cx.driver().launch_graph(&self.raw)? };
         self.memory.cx.check("a replayed graph")
     }
@@ -86,7 +86,7 @@ impl Drop for Graph {
     }
 }
 
-/// The active capture, if any: at most one at a time.
+/// The active capture, if any. There is at most one at a time. Holds the host memory that its graph must keep.
 #[derive(Default)]
 pub(super) struct Capture(Mutex<Option<Vec<Pinned>>>);
 
@@ -110,7 +110,7 @@ impl Capture {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Keeps host memory for as long as the graph lives; frees it if there is no capture.
+    /// Keeps host memory for as long as the captured graph lives. Frees it at once if no capture is active.
     pub fn keep(&self, memory: Pinned) {
         if let Some(kept) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             kept.push(memory);

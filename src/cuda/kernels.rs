@@ -1,6 +1,6 @@
-//! A launch function per kernel, with arguments typed as in the kernel's declaration, and Rust versions of the structs
-//! that kernels take. `build.rs` generates them from `kernels/`. The driver checks neither the number nor the types of
-//! arguments, so the Rust compiler checks them instead.
+//! A launch function per kernel, with the parameters of the kernel's declaration, and Rust versions of the structs that
+//! kernels take. `build.rs` generates both from `kernels/`. The driver checks neither the number nor the types of the
+//! arguments. With these functions, the Rust compiler checks them.
 
 use super::CudaCtx;
 use super::launch::{Launch, Ptr, argument};

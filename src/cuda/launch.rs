@@ -32,14 +32,14 @@ impl<T> std::fmt::Debug for Ptr<T> {
 }
 
 impl<T> Ptr<T> {
-    /// No address: stands for an optional input that is missing.
+    /// No address, for an optional input that is missing.
     pub const NULL: Ptr<T> = Ptr { address: 0, to: PhantomData };
 
     pub(crate) fn new(address: u64) -> Ptr<T> {
         Ptr { address, to: PhantomData }
     }
 
-    /// The address `offset` elements further.
+    /// The address of the element `offset` places further on.
     pub fn at(self, offset: usize) -> Ptr<T> {
         Ptr::new(self.address + (offset * size_of::<T>()) as u64)
     }
@@ -54,13 +54,13 @@ impl<T> Ptr<T> {
         self.address == 0
     }
 
-    /// The address as a number, to check its alignment.
+    /// The address as a number.
     pub fn address(self) -> u64 {
         self.address
     }
 }
 
-/// A tensor on the device, in the form in which an op's launch code receives it.
+/// A tensor on the device, as an op's launch code receives it: shape, type and address.
 #[derive(Debug, Clone, Copy)]
 pub struct DeviceView {
     pub shape: Shape,
@@ -131,12 +131,12 @@ impl DeviceView {
     }
 }
 
-/// Threads per block, if the kernel works with any number.
+/// Threads per block for kernels that work with any number of them.
 const THREADS: u32 = 256;
 /// The most blocks of a grid-stride loop: enough to fill any GPU several times over.
 const BLOCKS: usize = 65_535;
 
-/// The number of blocks, and of threads per block, with which a kernel runs.
+/// How a kernel is launched: the number of blocks, the threads per block, and the dynamic shared memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Launch {
     pub(crate) grid: [u32; 3],
