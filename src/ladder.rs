@@ -1,17 +1,18 @@
 //! Ladders: all versions of a kernel, from naive to fast, in one table per family and device.
 //!
-//! A rung is never copied: training runs the same function that the table names. `--gemm-rung N` and `--conv-rung N`
-//! train with any rung, on the CPU and on the GPU. `cargo bench --bench ladder` checks each rung against an f64
-//! reference before it times it.
+//! A rung is one version. There are no separate copies for teaching: training runs the functions that the tables name.
+//! `--gemm-rung N` and `--conv-rung N` train with any rung, on the CPU and on the GPU. `cargo bench --bench ladder`
+//! checks each rung against an f64 reference before it times it.
 //!
-//! This file defines a row. Each family has its own tables:
+//! This file defines the type of a table's row. Each family has its own tables:
 //!
 //! | | CPU | GPU |
 //! |---|---|---|
 //! | matrix products | `cpu/gemm/ladder.rs` | `cuda/gemm/ladder.rs` |
 //! | convolution | `cpu/conv2d/ladder.rs` | `cuda/conv2d/ladder.rs` |
 //!
-//! **To add a rung:** write its file, declare it in the family's `mod.rs`, and add its row to the family's table.
+//! **To add a rung:** write its file, and add its row to the family's table. If the file is Rust, declare it in the
+//! family's `mod.rs`. `build.rs` finds a `.cu` file in `kernels/` by itself.
 
 use crate::core::{Error, Result};
 
@@ -28,7 +29,7 @@ pub struct Rung<V: 'static> {
     pub version: V,
 }
 
-/// The rung with this number. Errors call the setting `setting`.
+/// The rung with this number. An error names `setting`, the setting that chose it.
 ///
 /// # Errors
 /// No rung has this number. The message lists all rungs.

@@ -1,4 +1,5 @@
-//! The GPU's ladder of matrix products. The kernels are in `kernels/gemm`.
+//! The GPU's ladder of matrix products: every version of the GEMM kernel, from naive to fast. The kernels are in
+//! `kernels/gemm`.
 
 use super::{GemmKernel, Tiled};
 use crate::core::{Precision, Result};
@@ -8,16 +9,16 @@ use crate::ladder::{self, Rung};
 /// One version of GEMM: a file in `kernels/gemm`.
 #[derive(Debug)]
 pub struct CudaGemmVersion {
-    /// The precision to which it rounds factors, unless bf16 is requested.
+    /// The precision to which `kernels` round their inputs.
     pub precision: Precision,
     /// Its kernels, for products of different shapes.
     pub kernels: &'static [Tiled],
-    /// The same kernels with factors rounded to bf16; empty if it has none.
+    /// The same kernels with inputs rounded to bf16, used if the run asks for bf16. Empty if it has none.
     pub bf16: &'static [Tiled],
 }
 
 impl CudaGemmVersion {
-    /// Its kernels for a run of this precision, and the precision to which they round factors.
+    /// Its kernels for a run of this precision, and the precision to which they round their inputs.
     pub fn at(&self, precision: Precision) -> (&'static [Tiled], Precision) {
         match precision {
             Precision::Bf16 if !self.bf16.is_empty() => (self.bf16, Precision::Bf16),

@@ -1,5 +1,6 @@
 //! General matrix multiplication on the GPU: the host code that the rungs of [`ladder`] share. It fills the argument
-//! struct of `kernels/args.cuh` for a product, picks a tile, cuts long sums, and launches.
+//! struct of `kernels/args.cuh` for a product, picks the kernel with the best tile size, cuts long sums into parts
+//! (split-K), and launches.
 
 pub mod ladder;
 
@@ -27,21 +28,22 @@ impl Mat {
     }
 }
 
-/// The bias that is added to each sum.
+/// The bias that is added to each element of the product.
 #[derive(Debug, Clone, Copy)]
 pub enum Bias {
     None,
     /// One value per column.
     Columns(Ptr<f32>),
-    /// One value per row. Matrix `z` of the batch uses values number `z % period * m` onwards.
+    /// One value per row. Matrix `z` of the batch uses the `m` values that start at `data[z % period * m]`.
     Rows {
         data: Ptr<f32>,
         period: usize,
     },
 }
 
-/// The matrices of a batch: their number along each of up to four dimensions, outermost first, and the step of each
-/// operand along them. A step of 0 uses the same matrix again, which broadcasts the operand.
+/// The matrices of a batch. `dims` is their number along each of up to four dimensions, outermost first. `a` and `b`
+/// are the distances, in elements, from one matrix of A or B to the next along each dimension. A distance of 0 uses the
+/// same matrix again, which broadcasts the operand.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch {
     pub dims: [usize; 4],
@@ -53,7 +55,7 @@ impl Batch {
     /// A single product.
     pub const ONE: Batch = Batch { dims: [1; 4], a: [0; 4], b: [0; 4] };
 
-    /// Two dimensions.
+    /// A batch with two dimensions.
     pub fn two(dims: [usize; 2], a: [usize; 2], b: [usize; 2]) -> Batch {
         let front = |[x, y]: [usize; 2], fill| [fill, fill, x, y];
         Batch { dims: front(dims, 1), a: front(a, 0), b: front(b, 0) }
@@ -64,8 +66,8 @@ impl Batch {
     }
 }
 
-/// `C[m, n] = relu(beta C + A[m, k] B[k, n] + bias)` for every matrix of a batch. C is contiguous, one matrix after the
-/// other.
+/// `C[m, n] = relu(beta C + A[m, k] B[k, n] + bias)` for every matrix of a batch. `beta` is 1 if `add` is true, else 0.
+/// The bias and `relu` are optional. C is contiguous, one matrix after the other.
 #[derive(Debug, Clone, Copy)]
 pub struct Product {
     pub m: usize,
@@ -82,7 +84,7 @@ pub struct Product {
 }
 
 impl Product {
-    /// `C = A B`, once.
+    /// One product `C = A B`, without a bias.
     pub fn new([m, k, n]: [usize; 3], a: Mat, b: Mat, c: Ptr<f32>) -> Product {
         Product { m, k, n, a, b, c, batch: Batch::ONE, bias: Bias::None, add: false, relu: false }
     }
@@ -124,7 +126,7 @@ impl Product {
     }
 }
 
-/// Converts a size to 32 bits, with which kernels count a single dimension.
+/// Converts a size to 32 bits: kernels count along one dimension with `int`. `what` names the size in the error.
 pub(super) fn int32(what: &str, value: usize) -> Result<i32> {
     i32::try_from(value).map_err(|_| {
         Error::argument("cuda", format!("{value} {what} are more than a kernel can handle"))
@@ -143,22 +145,23 @@ pub struct Tiled {
     pub tile: Option<[usize; 2]>,
     /// Threads per block.
     pub threads: u32,
-    /// Speed in percent of the rung's fastest kernel, with all multiprocessors busy. Estimated from the tiles'
-    /// arithmetic intensity, not measured yet.
+    /// Speed in percent of the rung's fastest kernel, if all multiprocessors are busy. It is estimated from the
+    /// tiles' arithmetic intensity, not measured yet.
     pub pace: usize,
 }
 
-/// Blocks that keep a large GPU busy: two per multiprocessor of an H100, which has 132. A constant, so that sums are
-/// cut in the same way on every GPU.
+/// Blocks that keep a large GPU busy: two for each of the 132 multiprocessors of an H100. This is a constant, so that
+/// sums are cut in the same way on every GPU.
 const BUSY: usize = 264;
-/// The fewest terms of a part of a sum: shorter parts would mostly wait and be added.
+/// The fewest terms of a part of a sum. With shorter parts, most of the time would go into waiting for memory and into
+/// adding the parts.
 const LEAST_TERMS: usize = 256;
 /// The terms of a part are a multiple of this, so that loads of four floats stay aligned.
 const TERMS_ALIGN: usize = 32;
-/// The most blocks of a grid in z.
+/// The largest z dimension of a grid.
 const DEPTH: usize = 65_535;
 
-/// The number of parts into which to cut sums of `k` terms, if there are this many tiles.
+/// The number of parts into which to cut sums of `k` terms, if C has this many tiles in all.
 pub(super) fn splits(tiles: usize, k: usize) -> usize {
     (BUSY / tiles.max(1)).min(k / LEAST_TERMS).max(1)
 }
@@ -170,7 +173,7 @@ pub(super) fn cut(k: usize, splits: usize) -> [usize; 2] {
 }
 
 impl Tiled {
-    /// The number of tiles of C, and of parts of each sum.
+    /// The number of blocks per matrix (one per tile of C), and of parts of each sum.
     fn grid(&self, p: &Product) -> [usize; 2] {
         match self.tile {
             None => [(p.m * p.n).div_ceil(self.threads as usize), 1],
@@ -181,8 +184,8 @@ impl Tiled {
         }
     }
 
-    /// The estimated time of a product, in arbitrary units: the rounds that the GPU's multiprocessors need for all
-    /// blocks, times a block's work, plus the cost of adding the parts.
+    /// The estimated time of a product, in arbitrary units: the number of waves (rounds in which all multiprocessors
+    /// are busy) that all blocks need, times a block's work, plus the cost of adding the parts.
     fn cost(&self, p: &Product) -> usize {
         let Some([rows, cols]) = self.tile else { return 0 };
         let [tiles, splits] = self.grid(p);
@@ -230,7 +233,7 @@ impl Tiled {
     }
 }
 
-/// Adds `g.splits` parts of `size` sums each, in order, then adds the bias and applies the rectifier.
+/// Adds `g.splits` parts of `size` sums each, in order. Then adds C and the bias and applies ReLU, as `g` says.
 pub(super) fn sum_splits(cx: &CudaCtx, parts: Ptr<f32>, c: Ptr<f32>, size: usize, g: Gemm) -> Result<()> {
     kernels::gemm_sum_splits_f32(cx, Launch::over(size), parts, c, g)
 }
