@@ -23,7 +23,7 @@ pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
     kernels::conv2d_grad_input_v01_f32(cx, launch, to.dy, to.weight, to.bias, to.dx, sizes(g, g.n)?)
 }
 
-/// One block per weight.
+/// One block per weight, because each weight's gradient is a long sum.
 pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
     let launch = Launch::blocks([g.o * g.k(), 1, 1], 256);
     kernels::conv2d_grad_weight_v01_f32(cx, launch, to.dy, to.x, to.dw, sizes(g, g.n)?)

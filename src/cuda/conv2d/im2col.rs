@@ -1,4 +1,5 @@
-//! conv2d / 02 im2col: columns in memory, then a rung of the GEMM ladder; `kernels/conv2d/02_im2col.cu`.
+//! conv2d / 02 im2col: writes each window's pixels to memory as a column, then multiplies matrices with a rung of the
+//! GEMM ladder; `kernels/conv2d/02_im2col.cu`.
 
 use super::{Forward, GradInput, GradWeight, SCRATCH, by_images, sizes};
 use crate::core::{Geometry, Result};
@@ -11,12 +12,13 @@ fn columns(g: &Geometry) -> usize {
     g.c * g.taps() * g.out_plane()
 }
 
-/// The number of images whose columns, and whose parts of the weights' gradient, fit in the scratch memory.
+/// The number of images for which the columns fit in the scratch memory, and so do the parts of the weights' gradient.
 fn chunk(g: &Geometry) -> usize {
     SCRATCH / columns(g).max(g.o * g.k()).max(1)
 }
 
-/// The columns of `n` images, [n, c, kh, kw, oh, ow], and their memory: `None` if the image is its own columns.
+/// The columns of `n` images, [n, c, kh, kw, oh, ow], and their memory. The memory is `None` for a 1x1 kernel with
+/// stride 1 and no padding: then the images already are the columns.
 fn unfold(cx: &CudaCtx, g: &Geometry, n: usize, x: Ptr<f32>) -> Result<(Ptr<f32>, Option<DeviceBuffer>)> {
     if g.pointwise() {
         return Ok((x, None));
@@ -65,7 +67,8 @@ pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
     })
 }
 
-/// Each image's product is one part of the sum. The parts are added in the order of the images.
+/// The gradient is a sum over images. One product per image computes its part, and the parts are added in the order of
+/// the images.
 pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
     let (k, pixels) = (g.k(), g.out_plane());
     let size = g.o * k;

@@ -1,4 +1,5 @@
-//! conv2d / 03 and 04, implicit GEMM: the columns are computed while a tile is filled; `kernels/conv2d/implicit.cuh`.
+//! conv2d / 03 and 04, implicit GEMM: im2col's columns are never written; a block computes their entries while it fills
+//! a tile; `kernels/conv2d/implicit.cuh`.
 
 use super::im2col::sum_parts;
 use super::{Forward, GradInput, GradWeight, by_images, sizes};
@@ -12,7 +13,7 @@ type ForwardKernel = fn(&CudaCtx, Launch, F, F, F, F, i32, Conv) -> Result<()>;
 type GradInputKernel = fn(&CudaCtx, Launch, F, F, F, F, Conv) -> Result<()>;
 type GradWeightKernel = fn(&CudaCtx, Launch, F, F, F, i32, i32, Conv) -> Result<()>;
 
-/// The kernels whose tiles have this many rows.
+/// The three kernels whose tiles have `rows` rows.
 struct Tiles {
     rows: usize,
     forward: ForwardKernel,
@@ -20,7 +21,7 @@ struct Tiles {
     grad_weight: GradWeightKernel,
 }
 
-/// A rung: kernels with tall tiles, and kernels with low tiles for layers of few channels.
+/// A rung's kernels: some with tall tiles, and some with low tiles for layers with few channels.
 pub struct Implicit {
     tall: Tiles,
     low: Tiles,
@@ -74,7 +75,7 @@ pub static BF16: Implicit = Implicit {
 /// The columns of every tile, and the threads of every block.
 const COLUMNS: usize = 128;
 const THREADS: u32 = 256;
-/// The most pixels of one launch, which counts them with 32 bits.
+/// The most pixels of one launch: kernels count pixels with 32 bits.
 const PIXELS: usize = 1 << 30;
 
 impl Implicit {
@@ -98,7 +99,8 @@ impl Implicit {
         let tiles = self.tiles(g.cg());
         let [sh, sw] = g.window.stride;
         by_images(g, PIXELS / g.plane().max(1), |first, n| {
-            // Every phase of the stride is a product of its own. The first phase has the most pixels.
+            // Input pixels with the same (row mod sh, column mod sw) are a phase, and each phase is a product of its
+            // own (`Phase` in the kernels). The first phase has the most pixels, so the grid has its size.
             let across = (n * g.h.div_ceil(sh) * g.w.div_ceil(sw)).div_ceil(COLUMNS);
             let depth = g.groups * sh * sw;
             let launch = Launch::blocks([g.cg().div_ceil(tiles.rows) * across, 1, depth], THREADS);

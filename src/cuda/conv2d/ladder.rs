@@ -1,4 +1,4 @@
-//! The GPU's ladder of 2-d convolution. The kernels are in `kernels/conv2d`.
+//! The GPU's ladder of 2-d convolution: every version, from naive to fast. The kernels are in `kernels/conv2d`.
 
 use super::{ConvFns, direct, im2col, implicit, winograd};
 use crate::core::{Geometry, Precision, Result};
@@ -8,18 +8,18 @@ use crate::ladder::{self, Rung};
 /// One version of convolution: a file in `kernels/conv2d`.
 #[derive(Debug)]
 pub struct CudaConvVersion {
-    /// The precision to which it rounds factors, unless bf16 is requested.
+    /// The precision to which `run` rounds its inputs.
     pub precision: Precision,
-    /// Its loops.
+    /// Its loops: forward, and the gradients of the input and of the weights.
     pub run: ConvFns,
-    /// The same loops with factors rounded to bf16, if it has them.
+    /// The same loops with inputs rounded to bf16, used if the run asks for bf16. `None` if it has none.
     pub bf16: Option<ConvFns>,
     /// True if it can compute a convolution of these sizes. If not, the default rung for them runs.
     pub supports: fn(&Geometry) -> bool,
 }
 
 impl CudaConvVersion {
-    /// Its loops for a run of this precision, and the precision to which they round factors.
+    /// Its loops for a run of this precision, and the precision to which they round their inputs.
     pub fn at(&'static self, precision: Precision) -> (&'static ConvFns, Precision) {
         match (&self.bf16, precision) {
             (Some(bf16), Precision::Bf16) => (bf16, Precision::Bf16),
@@ -42,7 +42,7 @@ macro_rules! loops {
     };
 }
 
-/// True if a grid's third dimension, which counts groups times phases of the stride, is large enough.
+/// True if the grid of the input's gradient is not too large: its z dimension counts groups times stride phases.
 fn fits_a_grid(g: &Geometry) -> bool {
     g.groups.saturating_mul(g.window.stride[0]).saturating_mul(g.window.stride[1]) <= 65_535
 }
@@ -128,16 +128,17 @@ pub fn default(g: &Geometry, precision: Precision) -> &'static Rung<CudaConvVers
     &RUNGS[number - 1]
 }
 
-/// The harmonic mean of a group's input and output channels. It tells how often a transformed number is used.
+/// The harmonic mean of a group's input and output channels. The number of multiply-adds per transformed element is
+/// proportional to it.
 fn mean_channels(g: &Geometry) -> usize {
     2 * g.cg() * g.og() / (g.cg() + g.og()).max(1)
 }
 
-/// With this many channels or more, Winograd's transforms pay. They move 32 bytes per pixel and channel at about 2.5
-/// TB/s, and save 10 of 18 flop per pixel and pair of channels at about 40 TFLOP/s. The two are equal at about 100
-/// channels.
+/// With this many channels or more, Winograd's transforms save more time than they cost. They move 32 bytes per pixel
+/// and channel, input and output, at about 2.5 TB/s. They save 10 of 18 flop per pixel and pair of channels at about 40
+/// TFLOP/s. The two times are equal at about 100 input and 100 output channels.
 const MANY: usize = 96;
-/// With fewer channels per group than this, direct sums are faster than tiles of 32 rows.
+/// With fewer channels per group than this, the direct rung is faster than a matrix product with tiles of 32 rows.
 const THIN: usize = 8;
 
 /// The loops of this context's rung for these sizes.

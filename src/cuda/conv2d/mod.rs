@@ -1,5 +1,6 @@
-//! Two-dimensional convolution on the GPU: the host code of the rungs of [`ladder`]. Each rung has the three loops of a
-//! training step, as on the CPU. The kernels are in `kernels/conv2d`.
+//! Two-dimensional convolution on the GPU: the host code of the rungs of [`ladder`]. As on the CPU, each rung has three
+//! "loops": the forward pass, the gradient of the input, and the gradient of the weights. The kernels are in
+//! `kernels/conv2d`.
 
 mod direct;
 mod im2col;
@@ -12,11 +13,12 @@ use super::kernels::Conv;
 use super::{CudaCtx, Ptr};
 use crate::core::{Geometry, Result};
 
-/// `y` from `(x, weight)`, with an optional bias per output channel and an optional ReLU.
+/// Computes `y` from `(x, weight)`, with an optional bias per output channel and an optional ReLU.
 pub type ForwardFn = fn(&CudaCtx, &Geometry, Forward) -> Result<()>;
-/// `dx` from `(dy, weight)`, with an optional bias per input channel for the forward pass of a transposed convolution.
+/// Computes `dx` from `(dy, weight)`. This is also the forward pass of a transposed convolution, which may add a bias
+/// per input channel.
 pub type GradInputFn = fn(&CudaCtx, &Geometry, GradInput) -> Result<()>;
-/// `dw` from `(dy, x)`.
+/// Computes `dw` from `(dy, x)`.
 pub type GradWeightFn = fn(&CudaCtx, &Geometry, GradWeight) -> Result<()>;
 
 /// Operands of the forward loop; `bias` may be [`Ptr::NULL`].
@@ -54,7 +56,7 @@ pub struct ConvFns {
     pub grad_weight: GradWeightFn,
 }
 
-/// `y`, by the rung for these sizes.
+/// Computes `y` with the rung for these sizes.
 ///
 /// # Errors
 /// A dimension is beyond 2^31 - 1, there is no scratch memory, or the driver refuses.
@@ -62,7 +64,7 @@ pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
     (ladder::loops_of(cx, g).forward)(cx, g, to)
 }
 
-/// `dx`, by the rung for these sizes.
+/// Computes `dx` with the rung for these sizes.
 ///
 /// # Errors
 /// As for [`forward`].
@@ -70,7 +72,7 @@ pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
     (ladder::loops_of(cx, g).grad_input)(cx, g, to)
 }
 
-/// `dw`, by the rung for these sizes.
+/// Computes `dw` with the rung for these sizes.
 ///
 /// # Errors
 /// As for [`forward`].
@@ -78,7 +80,7 @@ pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
     (ladder::loops_of(cx, g).grad_weight)(cx, g, to)
 }
 
-/// The sizes in the struct that kernels take, for `n` of the images.
+/// The sizes as kernels take them, but with `n` images instead of all.
 fn sizes(g: &Geometry, n: usize) -> Result<Conv> {
     let w = &g.window;
     let int = |what, value| int32(what, value);
@@ -102,7 +104,8 @@ fn sizes(g: &Geometry, n: usize) -> Result<Conv> {
     })
 }
 
-/// The most floats of scratch memory for a chunk of images: 256 MiB. Rungs that need much scratch memory keep to it.
+/// About how many floats of scratch memory a chunk of images may need: 256 MiB. Rungs that need much scratch memory
+/// work on a few images at a time to stay near this limit.
 const SCRATCH: usize = 1 << 26;
 
 /// Calls `f(first image, number of images)` until all images are done, with at most `most` images per call.

@@ -1,4 +1,6 @@
-//! conv2d / 05 Winograd F(2x2, 3x3): 16 matrix products between transforms; `kernels/conv2d/05_winograd.cu`.
+//! conv2d / 05 Winograd F(2x2, 3x3): transforms, 16 matrix products, and a transform back.
+//! `kernels/conv2d/05_winograd.cu` explains the algorithm and names its matrices: A, and the transformed pixels V and
+//! taps U.
 
 use super::{Forward, GradInput, GradWeight, SCRATCH, by_images};
 use crate::core::{Geometry, Result};
@@ -63,7 +65,8 @@ impl Images {
         cx.scratch::<f32>(TILE * self.channels * self.tiles())
     }
 
-    /// V of these images. A tile's window begins `pad` rows and columns before the tile.
+    /// V, the transformed pixels, of these images. The pixels that a tile reads begin `pad` rows and columns before its
+    /// outputs.
     fn pixels(&self, cx: &CudaCtx, x: Ptr<f32>, pad: [i32; 2]) -> Result<DeviceBuffer> {
         let (v, [n, c, h, w, down, across]) = (self.scratch(cx)?, self.sizes()?);
         let [ph, pw] = pad;
@@ -71,14 +74,14 @@ impl Images {
         Ok(v)
     }
 
-    /// A dy A^T of these gradients.
+    /// The transformed gradients, A dy A^T.
     fn grads(&self, cx: &CudaCtx, dy: Ptr<f32>) -> Result<DeviceBuffer> {
         let (v, [n, c, h, w, down, across]) = (self.scratch(cx)?, self.sizes()?);
         kernels::conv2d_winograd_grads_f32(cx, self.launch(), dy, v.ptr(), n, c, h, w, down, across)?;
         Ok(v)
     }
 
-    /// Computes these images from the products.
+    /// Transforms the products back into these images.
     fn outputs(
         &self,
         cx: &CudaCtx,
@@ -106,7 +109,8 @@ impl Images {
     }
 }
 
-/// Computes U; `turned` is true for the gradient of the input.
+/// Computes U, the transformed taps. `turned` is true for the gradient of the input: it rotates the taps by 180 degrees
+/// and exchanges input and output channels.
 fn taps(cx: &CudaCtx, g: &Geometry, weight: Ptr<f32>, turned: bool) -> Result<DeviceBuffer> {
     let size = g.o * g.cg();
     let u = cx.scratch::<f32>(TILE * size)?;
@@ -117,13 +121,13 @@ fn taps(cx: &CudaCtx, g: &Geometry, weight: Ptr<f32>, turned: bool) -> Result<De
     Ok(u)
 }
 
-/// The number of images that are transformed at once.
+/// The number of images that are transformed at once: as many as fit in the scratch memory.
 fn chunk(g: &Geometry) -> usize {
     let tiles = |h: usize, w: usize| h.div_ceil(2) * w.div_ceil(2);
     SCRATCH / (TILE * (g.c + g.o) * tiles(g.h.max(g.oh), g.w.max(g.ow))).max(1)
 }
 
-/// A convolution from one batch of images to another with the transformed taps `u`. Both have `groups` groups.
+/// A convolution of `from` with the transformed taps `u` that gives `to`. The channels of both are in `groups` groups.
 struct Convolution<'a> {
     from: Images,
     to: Images,
