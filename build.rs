@@ -4,13 +4,14 @@
 //! |---|---|
 //! | `kernels/**/*.cu` | `NAME.ptx`, made by nvcc; without nvcc a copy of `kernels/prebuilt/NAME.ptx` |
 //! | their `extern "C" __global__ void name(...)` lines | `kernels.rs`: a launch function each, so that an argument of the wrong type does not compile |
-//! | `kernels/args.cuh` | the `#[repr(C)]` twins of its structs, in `kernels.rs` too |
+//! | `kernels/args.cuh` | its structs as `#[repr(C)]` structs in Rust, also in `kernels.rs` |
 //!
 //! nvcc is `$NVCC`, else the first one in `$CUDA_HOME`, `$CUDA_PATH`, `$PATH` and `/usr/local/cuda`.
-//! `RECEPTIVE_KERNELS=nvcc|prebuilt` chooses by hand. `RECEPTIVE_UPDATE_PREBUILT=1` also writes `kernels/prebuilt`.
+//! `RECEPTIVE_KERNELS=nvcc` demands nvcc, and `RECEPTIVE_KERNELS=prebuilt` ignores it. With
+//! `RECEPTIVE_UPDATE_PREBUILT=1`, the script also copies nvcc's output to `kernels/prebuilt`.
 //!
-//! Each prebuilt file contains the hash of its sources. If a kernel has changed since then, the build fails, instead of
-//! giving wrong results later.
+//! The first line of each prebuilt file contains the hash of its sources. If a kernel or a header has changed since the
+//! file was made, a build without nvcc fails. Otherwise the program would run old kernels.
 
 #[path = "build/declarations.rs"]
 mod declarations;
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() {
-    // The engine's manifest is two folders below the sources; in a packed crate it is beside them.
+    // In the repository, the engine's manifest is two folders below the sources. In a packed crate, it is beside them.
     let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
     let top = if manifest.join("kernels").exists() { manifest } else { manifest.join("../..") };
     for watched in ["build.rs", "build", "kernels"] {
@@ -57,7 +58,7 @@ struct Source {
     hash: String,
 }
 
-/// Every `.cu` file, in the order of their names.
+/// Every `.cu` file, sorted by path.
 fn sources(root: &Path) -> Vec<Source> {
     let mut files = Vec::new();
     walk(root, &mut files);
@@ -85,7 +86,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Makes `OUT_DIR/NAME.ptx` from every source. Returns the name of the tool that made them.
+/// Makes `OUT_DIR/NAME.ptx` for every source, with nvcc or from the prebuilt files. Returns what made them.
 fn compile(sources: &[Source], root: &Path, out: &Path) -> String {
     let mode = env::var(MODE).unwrap_or_default();
     let nvcc = match &*mode {
@@ -103,7 +104,7 @@ fn compile(sources: &[Source], root: &Path, out: &Path) -> String {
             let text = fs::read_to_string(&file).unwrap_or_else(|e| {
                 refuse(&format!("there is no nvcc, and {} cannot be read: {e}", file.display()))
             });
-            // A checkout may have changed the line ends to those of its system.
+            // Git may have changed the line ends to those of this system.
             let text = text.replace('\r', "");
             if !text.starts_with(&stamp(source)) {
                 refuse(&format!(
@@ -116,7 +117,7 @@ fn compile(sources: &[Source], root: &Path, out: &Path) -> String {
         }
         return "prebuilt PTX".to_owned();
     };
-    // PTX that an earlier build made from the same sources with the same nvcc is kept.
+    // If an earlier build made PTX from the same sources with the same nvcc, it is kept.
     let head = |source: &Source| format!("{}// {}\n", stamp(source), nvcc.version);
     let file = |source: &Source| out.join(format!("{}.ptx", source.name));
     let current =

@@ -1,5 +1,5 @@
-//! Tells the program the commit it is built from, for `receptive --version`. A script of its own, because the engine's
-//! would compile the engine anew after every commit.
+//! Tells the program which commit it is built from, for `receptive --version`. This is not part of the engine's build
+//! script, because then each commit would cause the engine to be compiled again.
 
 use std::process::Command;
 
@@ -10,12 +10,12 @@ fn git(arguments: &[&str]) -> Option<String> {
 }
 
 fn main() {
-    // A packed crate has no repository around it, and one that contains it is another.
+    // A packed crate has no `.git` of its own. If a folder above it is a repository, that is another project's.
     let own = std::path::Path::new(".git").exists();
     let commit = own.then(|| git(&["rev-parse", "--short=9", "HEAD"])).flatten();
     println!("cargo::rustc-env=RECEPTIVE_COMMIT={}", commit.as_deref().unwrap_or("unknown commit"));
     println!("cargo::rerun-if-changed=build/commit.rs");
-    // This file changes with every commit and checkout.
+    // Git adds a line to this file at every commit and checkout.
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|_| own) {
         println!("cargo::rerun-if-changed={log}");
     }

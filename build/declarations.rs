@@ -1,5 +1,5 @@
-//! Reads the declarations of kernels and of the structs that they take. The grammar is small on purpose. A declaration
-//! that it cannot read is an error, so every kernel has a launch function.
+//! Reads the declarations of kernels and of the structs that they take. It understands only the small part of C++ that
+//! the kernels use. Any other declaration is an error, so every kernel has a launch function.
 
 use crate::fail;
 
@@ -8,7 +8,7 @@ pub struct Type {
     /// `float`, `long long`, `Conv`.
     pub base: String,
     pub pointer: bool,
-    /// `long long size[6]`: 6.
+    /// The length of an array: 6 for `long long size[6]`.
     pub array: Option<usize>,
 }
 
@@ -64,7 +64,7 @@ pub fn structs(file: &str, text: &str) -> Vec<Struct> {
         .collect()
 }
 
-/// `const float* __restrict__ x`, `long long size[6]`.
+/// Reads one declaration, such as `const float* __restrict__ x` or `long long size[6]`.
 fn field(file: &str, text: &str) -> Field {
     let spaced = text.replace('*', " * ").replace('[', " [").replace("__restrict__", " ");
     let mut words: Vec<&str> = spaced.split_whitespace().filter(|&word| word != "const").collect();

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The compute capability to compile for. Every GPU since the A100 runs it; the driver translates it for newer ones.
+/// The compute capability to compile for: that of the A100. On the A100 and every newer GPU, the driver translates the
+/// PTX into machine code.
 const ARCH: &str = "80";
-/// nvcc writes its own PTX version into the file, whatever the code uses, and an older driver refuses that version. So
-/// the version is lowered to the first of these that assembles.
+/// nvcc writes its newest PTX version into the file, even if the code needs only an old one. An older driver refuses
+/// the newest version. So the version is lowered to the first of these with which `ptxas` can assemble the file.
 const ISA_VERSIONS: [&str; 4] = ["7.0", "7.1", "7.4", "7.8"];
 
 pub struct Nvcc {
@@ -18,7 +19,7 @@ pub struct Nvcc {
     pub version: String,
 }
 
-/// The first nvcc that runs.
+/// `$NVCC` if it is set, else the first nvcc that runs.
 pub fn find() -> Option<Nvcc> {
     if let Some(named) = env::var_os("NVCC") {
         let nvcc = open(PathBuf::from(&named));
@@ -36,10 +37,10 @@ fn open(program: PathBuf) -> Option<Nvcc> {
     Some(Nvcc { version: format!("nvcc {version}"), program })
 }
 
-/// nvcc's output is not deterministic: a few registers and loads depend on where its own data lie in memory. All
-/// outputs for a source are correct, and a committed file is one of them.
+/// nvcc's output is not deterministic: a few registers and loads depend on the addresses of nvcc's own data. All
+/// outputs for a source are correct. A committed file is one of them.
 impl Nvcc {
-    /// Makes `OUT/NAME.ptx` from every source, with one compiler per core at a time.
+    /// Makes `OUT/NAME.ptx` from every source. As many compilers run at the same time as there are cores.
     pub fn compile_all(&self, sources: &[&Source], root: &Path, out: &Path) {
         let next = AtomicUsize::new(0);
         let worker = || {
@@ -73,11 +74,12 @@ impl Nvcc {
         self.lower_version(ptx);
     }
 
-    /// Writes the lowest version that assembles. If there is no `ptxas` beside nvcc, the file stays unchanged.
+    /// Writes the lowest version with which the file assembles. If there is no `ptxas` beside nvcc, the file stays
+    /// unchanged.
     fn lower_version(&self, ptx: &Path) {
         let ptxas = self.program.with_file_name("ptxas");
         let text = read(ptx);
-        // nvcc 13 writes this hint next to loads. Only the hint needs version 8.3, so it is removed.
+        // nvcc 13 writes this hint next to loads. The hint is all that needs PTX version 8.3, so it is removed.
         let needed: Vec<&str> =
             text.lines().filter(|line| !line.contains(".pragma \"used_bytes_mask")).collect();
         for version in ISA_VERSIONS {

@@ -5,7 +5,7 @@ use crate::{Source, fail};
 use std::fmt::Write;
 use std::path::Path;
 
-/// The text of `kernels.rs`. `ptx` is the folder of the PTX files, if they are embedded.
+/// The text of `kernels.rs`. `ptx` is the folder of the PTX files, if they are embedded. `from` says what made them.
 pub fn bindings(sources: &[Source], args: &str, ptx: Option<&Path>, from: &str) -> String {
     let mut text = String::new();
     let mut structs = declarations::structs("args.cuh", args);
@@ -53,9 +53,9 @@ pub fn bindings(sources: &[Source], args: &str, ptx: Option<&Path>, from: &str) 
     text
 }
 
-/// The fields, plus a named field for each gap that C++ leaves before a field of 8 bytes and at the end. A kernel's
-/// arguments are copied with all their bytes, and so every byte has a defined value. Old contents of a gap could look
-/// like an address.
+/// The fields, plus a named field for each gap (padding) that C++ leaves before a field of 8 bytes and at the end. The
+/// driver copies an argument with all its bytes. The named fields set the bytes of the gaps to 0. Otherwise a gap would
+/// contain old memory, which could look like an address.
 fn padded(fields: Vec<Field>) -> Vec<Field> {
     let (mut all, mut half) = (Vec::new(), false);
     let gap = |number: usize| {
@@ -94,7 +94,8 @@ fn launch_function(text: &mut String, file: &str, kernel: &declarations::Kernel,
     );
 }
 
-/// A Rust name for a kernel's argument: lower case (kernels name matrices by single capitals), and no keyword.
+/// A Rust name for a kernel's argument. It is lower case, because kernels may name matrices by single capitals, and it
+/// is not a Rust keyword.
 fn name(name: &str) -> String {
     let lower = name.to_lowercase();
     if ["in", "ref", "type", "where", "move", "loop", "box"].contains(&&*lower) {
