@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Fails if a crate has other features in the tests than in the program. Cargo would then compile it, and everything that
-# depends on it, a second time for `cargo run --example` or `cargo test`. To fix it, name the feature in Cargo.toml.
+# Fails if a crate is built with different Cargo features for the tests than for the program. Cargo would then compile
+# it, and everything that depends on it, a second time for `cargo run --example` or `cargo test`. To fix this, name the
+# missing feature in Cargo.toml.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Finds memory errors that tests of results cannot find. Loom runs the fork and join of src/cpu/team/fork.rs in all
-# orders of threads. Miri runs the unit tests of the code that handles raw memory, and reports every access that Rust
-# does not allow. Without Miri, AddressSanitizer runs them: it reports accesses out of bounds and after a free.
+# Finds memory errors that can go unnoticed because the results are still right. Loom runs the fork and join of
+# src/cpu/team/fork.rs in all orders of its threads. Miri runs the unit tests of the code that handles raw memory, and
+# reports every access that Rust does not allow. If Miri cannot be installed, these tests run with AddressSanitizer,
+# which reports accesses out of bounds and after a free.
 #
 #   tools/check-memory.sh [FOLDER FOR BUILD OUTPUTS]
 set -euo pipefail
@@ -16,8 +17,9 @@ CARGO_TARGET_DIR=$target/loom cargo test --locked --release --manifest-path crat
 nightly=nightly-2026-05-20
 if rustup toolchain install $nightly --profile minimal --component miri && cargo +$nightly miri --version; then
   echo "Miri: ${tests[*]} (${SECONDS} s)"
-  # A helper's waiting time needs a clock, so isolation is off. Rayon's queues keep memory until the process ends, so
-  # leaks are ignored. They also use pointers that Miri's older model (stacked borrows) refuses.
+  # Helper threads wait with a time limit and so need a clock, which Miri's isolation forbids. Rayon's queues keep
+  # memory until the process ends, so leaks are ignored. Rayon's queues also use pointers that Miri's older model
+  # (stacked borrows) refuses, so the newer one (tree borrows) is used.
   export MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-tree-borrows"
   CARGO_TARGET_DIR=$target/miri cargo +$nightly miri test --locked -p receptive-engine --lib -- "${tests[@]}"
 else

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the nvcc that made the committed PTX: version 13.0.88 from PyPI, 270 MB, without root and without the CUDA
-# toolkit. Needs python3 with pip. nvcc itself needs g++ (15 or older). All versions are fixed, because a newer version
-# of one part emits PTX that the other parts refuse.
+# toolkit. Needs python3 with pip. nvcc itself needs g++, version 15 or older. All versions are fixed, because a newer
+# version of one part emits PTX that the other parts refuse.
 #
 #   export NVCC=$(tools/get-nvcc.sh [DIR])       DIR: ~/.cache/receptive/nvcc-13.0
 set -e

@@ -4,10 +4,14 @@
 #
 #   tools/gpu-bundle.sh [DIR]       DIR: target/gpu-bundle; makes DIR and DIR.tar.gz
 #
-# On that machine, ./run.sh [--quick] writes results.txt. It runs in this order: doctor; every op and case, and training
-# (eager and from graphs), against the CPU; PyTorch's golden vectors; the ladders' checks; compute-sanitizer, if it is
-# installed. Without --quick it also makes both ladders' tables, measures step times, and PyTorch's if PEER is set, and
-# trains, if RECEPTIVE_DATA is set.
+# On that machine, ./run.sh [--quick] writes results.txt. It runs in this order:
+#   - `receptive doctor`;
+#   - every op and case, and training (eager and from graphs), compared with the CPU;
+#   - test vectors made by PyTorch;
+#   - checks of every rung of the ladders;
+#   - compute-sanitizer, if it is installed.
+# Without --quick, it then times both ladders and the training steps of several models. If PEER is set, it also times
+# the steps in PyTorch. If RECEPTIVE_DATA is set (the folder of the data sets), it trains on MNIST and CIFAR-10.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bundle=${1:-target/gpu-bundle}

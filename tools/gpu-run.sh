@@ -4,6 +4,7 @@
 #
 #   ./run.sh [--quick]       --quick: tests only
 # PEER=FILE: a script that prints PyTorch's step times; it is called with --device cuda --mode MODE --dtype TYPE
+# RECEPTIVE_DATA=DIR: the folder of the data sets; without it, nothing is trained
 set -uo pipefail
 cd "$(dirname "$0")"
 exec > >(tee results.txt) 2>&1

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Packs both crates as they would be published, and checks the packed files: they build, train, and run on the simulator.
+# Packs both crates as they would be published. Then checks the packed files: they build, train, and run on the
+# simulator.
 #
-#   tools/package.sh [DIR]       DIR: target/dist; leaves receptive-engine-V.crate and receptive-V.crate there
+#   tools/package.sh [DIR]       DIR: target/dist; writes receptive-engine-VERSION.crate and receptive-VERSION.crate
 #
-# In the repository the engine's sources lie beside the others, in src/. A published crate must have them in its own
-# folder, so this works on a copy of the committed files.
+# In the repository, src/ contains the sources of both crates. A published crate must have its sources in its own
+# folder. So this script copies the committed files and moves the engine's sources in the copy.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p "${1:-target/dist}"
@@ -50,7 +51,7 @@ PYTHON
 
 cd "$tree"
 export CARGO_TARGET_DIR=$out/build
-# cargo compiles each packed crate by itself, the second against the first.
+# cargo compiles each packed crate by itself; `receptive` is compiled against the packed `receptive-engine`.
 cargo publish --dry-run --allow-dirty --workspace
 for name in receptive-engine receptive; do
   crate=$out/build/package/$name-$version.crate
@@ -60,7 +61,7 @@ for name in receptive-engine receptive; do
   [ "$size" -le "$limit" ] || { echo "$name is larger than $limit bytes"; exit 1; }
 done
 
-# What a user gets: unpacked, built, trained with, and run on the simulator.
+# Does what a user would do: unpacks both crates, builds, trains, and trains on the simulator.
 work=$tree/unpacked
 mkdir "$work"
 for name in receptive-engine receptive; do tar -xzf "$out/$name-$version.crate" -C "$work"; done

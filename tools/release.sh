@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes what a release consists of, in target/dist: the packed crates, checked, and a Linux program that needs no library
-# of the machine.
+# Makes the files of a release in target/dist: the packed and checked crates, and a statically linked Linux program,
+# which needs no library of the machine that it runs on.
 #
 #   tools/release.sh
 set -euo pipefail
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 tools/package.sh target/dist
 target=$(uname -m)-unknown-linux-musl
 rustup target add "$target"
-# A static program cannot open the driver's library, so it computes on CPUs alone.
+# A static program cannot open the driver's library, so this program is built without CUDA.
 cargo build --release --no-default-features --features cli --target "$target"
 program=target/$target/release/receptive
 if ldd "$program" 2>/dev/null | grep -q '=>'; then echo "$program is not static"; exit 1; fi

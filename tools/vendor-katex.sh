@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Writes docs/katex/katex.js and katex.css: KaTeX, which draws the ```math blocks of the documentation.
+# Writes docs/katex/katex.js and docs/katex/katex.css. They are KaTeX, which draws the ```math blocks of the
+# documentation.
 #
-# The style sheet contains the fonts that the formulas need, so the pages need no network. docs/katex/header.html loads
-# both files.
+# docs/katex/header.html loads both files, and names the version of KaTeX. The style sheet contains the fonts that the
+# formulas need, so the pages need no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=$(grep -o 'katex@[0-9.]*' docs/katex/header.html)
