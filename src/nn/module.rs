@@ -1,6 +1,6 @@
 //! The contract of a layer: the [`Module`] trait.
 //!
-//! Beside lesson 0: parameters have names, so that files of weights, errors and optimiser state can refer to them, and
+//! Compared with lesson 0: parameters have names, so that files of weights, errors and optimiser state can refer to them, and
 //! networks can be built from parts.
 
 use super::{Ctx, Fusion, Param};

@@ -1,6 +1,6 @@
 //! The engine that runs backward.
 //!
-//! Beside lesson 0: the tape is a graph of shared nodes instead of one list, so that the parts of it that nothing
+//! Compared with lesson 0: the tape is a graph of shared nodes instead of one list, so that the parts of it that nothing
 //! needs any more are freed at once.
 //!
 //! Nodes wait in a map ordered by their place on the tape, each with the gradient accumulated so far. The engine takes

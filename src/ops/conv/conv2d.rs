@@ -1,6 +1,6 @@
 //! Two-dimensional convolution (cross-correlation, as everywhere in deep learning).
 //!
-//! Beside lesson 0: stride, dilation, groups, padding by side, and a choice of loops, because the plain one is slow.
+//! Compared with lesson 0: stride, dilation, groups, padding by side, and a choice of loops, because the plain one is slow.
 //!
 //! Notation: [docs/notation.md](crate::ops::notation).
 //!
