@@ -1,4 +1,4 @@
-# Every developer command. `just` lists them; `just NAME` runs one. (https://github.com/casey/just)
+# The commands for developers. `just` lists them, and `just NAME` runs one. (https://github.com/casey/just)
 
 # List the commands
 default:
@@ -12,13 +12,13 @@ build:
 test:
     cargo test --release
 
-# Format, lint and test, as before a commit
+# Check the format and the lints, then run all tests; do this before a commit
 check:
     cargo fmt --check
     cargo clippy --release --all-targets -- -D warnings
     cargo test --release
 
-# Everything that must hold before a change lands
+# Run every check that must pass before a change is merged
 ci:
     .ci/run
 
@@ -26,7 +26,7 @@ ci:
 lesson name:
     cargo run --release --example {{name}}
 
-# Open the documentation of the code, with its formulas
+# Build the documentation of the code, with its formulas, and open it
 book:
     cargo book --open
 
@@ -50,24 +50,24 @@ sim:
 sanitize:
     tests/sim/sanitize.sh target/sim
 
-# Check the fork and join in all orders, and raw memory in Miri
+# Check the fork and join of threads in all orders, and the code for raw memory in Miri
 memory:
     tools/check-memory.sh
 
-# Compile the kernels to kernels/prebuilt/ again, after one was changed
+# Compile the CUDA kernels to PTX in kernels/prebuilt/, after a change in one of them
 ptx:
     NVCC=$(tools/get-nvcc.sh) RECEPTIVE_UPDATE_PREBUILT=1 cargo build --release
 
-# Check that the committed PTX belongs to the kernels
+# Check that the committed PTX has the same kernels and parameters as the sources
 check-ptx:
     tools/check-ptx.sh "$(tools/get-nvcc.sh)"
 
-# Check the formulas, and the scripts of the pages
+# Check the formulas of the documentation, and the scripts of the HTML pages
 pages:
     node tools/check-math.mjs
     node tools/check-pages.mjs
 
-# Check the pages in a headless browser
+# Check the HTML pages in a headless browser
 browser:
     python3 tests/browser/run.py
 
@@ -83,6 +83,6 @@ walk:
 tour:
     python3 tools/tour.py
 
-# Build a static Linux binary and a packed crate in target/dist
+# Build a static Linux program and both packed crates in target/dist
 release:
     tools/release.sh

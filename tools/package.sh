@@ -39,7 +39,7 @@ manifest = tree / "Cargo.toml"
 text = manifest.read_text()
 text = re.sub(r"(?m)^(default-)?members = .*\n", "", text)
 text = text.replace("[workspace]\n", '[workspace]\nmembers = ["crates/engine"]\n', 1)
-# Without the tests and benches, nothing needs the crates that they use.
+# The tests and benches are removed, so the crates that only they use are removed, too.
 text = re.sub(r"(?ms)^\[\[bench\]\]\n.*?\n\n", "", text)
 text = re.sub(r"(?ms)^\[dev-dependencies\]\n.*?\n(?=\[)", "", text)
 manifest.write_text(text)
