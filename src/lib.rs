@@ -24,7 +24,8 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 //!
-//! [`train::Trainer`] is that loop with data, validation, schedules and callbacks; lesson 11 writes each part by itself.
+//! [`train::Trainer`] is that loop with data, validation, schedules and callbacks. Lesson 11,
+//! `examples/11_your_own.rs`, gives it a data set, an op, a module and a callback of its own.
 //!
 //! # What is where
 //!
@@ -33,22 +34,22 @@
 //! | module | what |
 //! |---|---|
 //! | [`core`] | errors, shapes, element types, keyed random numbers |
-//! | [`ladder`] | the form of the tables that list all versions of a kernel; each family below has its own tables |
-//! | [`cpu`] | functions from slices to slices: threads, recycled memory, the loops |
+//! | [`ladder`] | the row type of ladders, the tables that list all versions of a kernel; `cpu` and `cuda` have the tables |
+//! | [`cpu`] | the loops, which read and write slices; threads and recycled memory |
 //! | [`cuda`] | device memory, launches, captured graphs; the kernels are in `kernels/` |
-//! | [`tensor`] | the tensor, the contract of an op, the tape and the backward engine |
+//! | [`tensor`] | the tensor, the trait of an op, the tape (a record of the ops that ran) and the backward engine |
 //! | [`ops`] | one file and one row per op: formula, derivation, loops, cases |
-//! | [`io`] | files of tensors, replacing a file in one step |
+//! | [`io`] | files of tensors; replacing a file in one step |
 //! | [`nn`] | layers, and the context in which they run |
 //! | [`optim`], [`data`] | optimisers and schedules; images |
 //! | [`models`] | the networks, one row per network, and arch files |
 //! | [`draw`] | SVG and PNG, letters included; the common parts of the HTML pages |
-//! | [`inspect`] | a network layer by layer: counted, drawn, observed while it learns, compared; the machine |
+//! | [`inspect`] | instruments that count, draw, observe and compare a network's layers; facts about the machine |
 //! | [`train`] | the training loop, and the run folder from which a run can be resumed |
-//! | [`report`] | reports on a run's folder: one page, and a profile of its first steps |
+//! | [`report`] | reports on a network: one page about it and an image, and a profile of some training steps |
 //! | [`reproduce`] | the notebooks' experiments, one row per experiment |
 //! | [`prelude`] | the names that most programs need, for `use receptive::prelude::*` |
-//! | [`testing`] | comparators, gradient checks, the cases of every op |
+//! | [`testing`] | comparisons of tensors, gradient checks, the cases of every op |
 //! | `cli` | the `receptive` program, a thin layer over all of these |
 //!
 //! There are four features, all on by default: `cli` is the program, `images` reads PNG, JPEG and GIF files, `live`
@@ -57,18 +58,18 @@
 //!
 //! # Life of a training step
 //!
-//! 1. The loader's thread has a batch ready: bytes, normalised to f32 ([`data::Loader`]).
+//! 1. A thread of the loader has made a batch. It read the images' bytes and normalised them to f32 ([`data::Loader`]).
 //! 2. `forward`: each layer calls ops. An op first *infers*: it makes all checks and computes the output shapes
 //!    ([`tensor::Op::infer`]). Then memory is taken from the pool of recycled buffers, and the loop runs. If an input
 //!    tracks gradients, a node is added to the tape with only the tensors that backward will read.
-//! 3. The loss is a scalar. `backward` takes nodes off the tape, latest first. Each op returns the gradients of its
-//!    inputs. Only the engine adds them up, always in the same order.
-//! 4. The optimiser changes every parameter in place. This raises storage versions. So a tensor that was saved before
-//!    and is used after is a typed error, never a wrong gradient.
+//! 3. The loss is a scalar. The backward engine takes nodes off the tape, the latest first. Each op returns the
+//!    gradients of its inputs. Only the engine adds them up, always in the same order.
+//! 4. The optimiser changes every parameter in place. This raises the version number of the parameter's memory. If
+//!    backward later reads a tensor that was saved before the change, it returns an error, never a wrong gradient.
 //! 5. All buffers of the step return to the pool. The next step asks for the same sizes and gets them.
 //!
-//! On a GPU the loop of an op is a kernel launch, which returns at once. The whole step is captured as a CUDA graph the
-//! first time, and the graph is replayed from then on ([`cuda`]).
+//! On a GPU an op launches a kernel instead of running a loop, and the launch returns at once. After the first full
+//! batch, the whole step is captured as a CUDA graph. From then on the graph is replayed ([`cuda`]).
 //!
 //! `docs/design.md` says where the code departs from the plan it started from, and why.
 

@@ -1,4 +1,4 @@
-//! The names that most programs need. They are a promise: they stay, whatever else moves before version 1.0.
+//! The names that most programs need. They are stable: they stay here, even if other names move before version 1.0.
 //!
 //! ```
 //! use receptive::prelude::*;
