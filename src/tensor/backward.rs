@@ -1,16 +1,17 @@
-//! The engine that runs backward.
+//! The backward engine: it computes gradients from the recorded ops.
 //!
 //! Compared with lesson 0: the tape is a graph of shared nodes instead of one list, so that the parts of it that nothing
 //! needs any more are freed at once.
 //!
-//! Nodes wait in a map ordered by their place on the tape, each with the gradient accumulated so far. The engine takes
-//! out the latest node. Everything that used its output is later on the tape, so its gradient is complete. The op's
-//! backward turns it into gradients of the inputs, which are added to the nodes of those inputs. There is no recursion,
-//! and the order of additions is always the same.
+//! A node is one recorded op. Nodes wait in a map ordered by their place on the tape, each with the gradient of its
+//! output as far as it is known. Again and again, the engine takes out the latest node. Every op that used this node's
+//! output is later on the tape, and is done. So the gradient is complete. The op's backward turns it into gradients of
+//! the inputs, which are added to the nodes that made those inputs. There is no recursion, and the order of additions
+//! is always the same.
 //!
-//! Only the engine accumulates. A leaf's first gradient is adopted without a copy if nothing else refers to its memory.
-//! Later gradients are added into that buffer in place. So an optimiser sees the same addresses from `zero_grad` to
-//! `step`, and a layer with 100 million parameters is not copied in every step.
+//! Only the engine adds gradients up. A leaf, such as a parameter, adopts its first gradient without a copy if nothing
+//! else refers to that memory. Later gradients are added to it in place. So the address of a gradient does not change
+//! until the next `zero_grad`, and the gradient of a layer with 100 million parameters is not copied in every step.
 
 use super::Tensor;
 use super::exec;
@@ -28,7 +29,8 @@ impl Tensor {
     /// Accumulates the gradient of this scalar into every leaf it depends on, and releases the graph's saved tensors.
     ///
     /// # Errors
-    /// Not a single element; nothing recorded; a saved tensor was changed since; a second call on the same graph.
+    /// A tensor that does not have exactly one element; nothing recorded; a saved tensor that was changed since; a
+    /// second call on the same graph.
     pub fn backward(&self) -> Result<()> {
         if self.numel() != 1 {
             return Err(Error::shape("backward", "backward must start from a tensor with one element")
@@ -116,8 +118,8 @@ impl Node {
         Ok(gradients)
     }
 
-    /// Checks the gradients, because ops are user code too. A wrong gradient would give wrong weights, far from the
-    /// cause.
+    /// Checks the gradients, because users can write ops, too. Without the check, a wrong gradient would show only
+    /// later, as wrong weights.
     ///
     /// # Errors
     /// A wrong number of gradients; a gradient whose shape, dtype or device is not that of its input.
@@ -156,7 +158,7 @@ impl Node {
 struct Pending(BTreeMap<u64, (Arc<Node>, Tensor)>);
 
 impl Pending {
-    /// Turns the gradient of an op's output into gradients of its inputs, and sends each to where it goes.
+    /// Turns the gradient of an op's output into gradients of its inputs, and sends each to its leaf or its node.
     fn pass_on(&mut self, node: &Node, dy: Tensor, retain: bool) -> Result<()> {
         for (edge, gradient) in node.inputs.iter().zip(node.gradients(dy, retain)?) {
             if let Some(gradient) = gradient {

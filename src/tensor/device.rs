@@ -9,8 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A device is a context of threads and memory. Two CPU devices are different devices, even with the same settings, and
-/// an op cannot take tensors of both.
+/// A device has its own threads and its own memory. Two CPU devices are different devices, even if they have the same
+/// settings. All inputs of an op must be on one device.
 #[derive(Clone)]
 pub enum Device {
     /// Parallel loops on this machine's processor.
@@ -22,7 +22,7 @@ pub enum Device {
     Meta(Arc<MetaCtx>),
 }
 
-/// The context of the meta device: its position on the tape, and its observer.
+/// The context of the meta device: the next place on the tape, and the observer.
 #[derive(Debug, Default)]
 pub struct MetaCtx {
     sequence: AtomicU64,
@@ -41,7 +41,7 @@ impl Device {
     /// A CPU device with these settings.
     ///
     /// # Errors
-    /// An unknown rung; the operating system refuses to start the threads.
+    /// An unknown rung (see [`crate::ladder`]); the operating system refuses to start the threads.
     pub fn cpu_with(options: &CpuOptions) -> Result<Device> {
         Ok(Device::Cpu(Arc::new(CpuCtx::new(options)?)))
     }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 /// Runs an op, and records it if any input tracks gradients. Returns the visible outputs.
 ///
 /// # Errors
-/// Errors of [`Op::infer`] and [`Op::cpu`]; inputs on different devices.
+/// Errors of [`Op::infer`], [`Op::cpu`] and [`Op::cuda`]; no memory for the outputs; inputs on different devices.
 pub fn apply<O: Op>(op: O, inputs: &[&Tensor]) -> Result<Outputs> {
     let ran = execute(&op, inputs)?;
     // Boxing the op costs an allocation, so only a recorded op is boxed.
@@ -26,7 +26,7 @@ pub fn apply<O: Op>(op: O, inputs: &[&Tensor]) -> Result<Outputs> {
     Ok(finish(ran, inputs, recorded))
 }
 
-/// As [`apply`], for an op that is already shared. The `op` command and the tests make such ops from the table.
+/// As [`apply`], for an op that is already in an `Arc`. The `op` command and the tests make such ops from the table.
 ///
 /// # Errors
 /// As [`apply`].
@@ -136,8 +136,8 @@ fn run_cuda(op: &dyn Op, cx: &CudaCtx, inputs: &[&Tensor], plan: &Plan) -> Resul
     Ok(outputs)
 }
 
-/// A tensor's address on its GPU. No lock is held after this returns: the queue runs reads and writes in the order in
-/// which they were queued.
+/// A tensor's address on its GPU. No lock is held after this returns. None is needed: the GPU's queue runs reads and
+/// writes in the order in which they were queued.
 pub(super) fn device_view(data: &Data) -> DeviceView {
     let address = data.cell.read().device().address() + data.range().start as u64;
     DeviceView { shape: data.shape, dtype: data.dtype, address }
@@ -237,8 +237,8 @@ fn change(op: &dyn Update, device: &Device, targets: &[&Tensor], inputs: &[&Tens
 fn check_alone(op: &str, all: &[&Tensor], targets: usize) -> Result<()> {
     let mut cells: Vec<_> = all.iter().enumerate().map(|(i, x)| (Arc::as_ptr(&x.data().cell), i)).collect();
     cells.sort_unstable();
-    // Sorted by cell, then by position. Targets come before inputs, so the first of an equal pair is a target if any
-    // is.
+    // Sorted by cell, then by position in `all`, where targets come first. So if one tensor of an equal pair is a
+    // target, the first one is.
     match cells.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[0].1 < targets) {
         None => Ok(()),
         Some(pair) => {

@@ -6,7 +6,7 @@
 //! | `create.rs` | ones, ranges, random numbers |
 //! | `operators.rs` | `+`, `-`, `*`, `/` |
 //! | `storage.rs` | the memory of a tensor, with a version number that each in-place update raises |
-//! | `device.rs` | [`Device`]: each device is a context of its own |
+//! | `device.rs` | [`Device`]: a CPU, a GPU, or shapes only |
 //! | `op.rs` | [`Op`]: infer, run, backward |
 //! | `blank.rs` | memory that the host fills and then turns into a tensor |
 //! | `exec.rs` | infer -> allocate -> run -> record, for each device |

@@ -1,5 +1,5 @@
-//! The tape: one node per recorded op. A node holds edges to where the gradients go, and only the tensors that backward
-//! reads.
+//! The tape: one node per recorded op. A node has an edge for each input, which says where the input's gradient goes.
+//! Of the op's tensors it keeps only those that backward reads.
 
 use super::op::{Meta, Op};
 use super::storage::{Cell, Data, Storage};
@@ -80,12 +80,12 @@ impl Node {
         &*self.op
     }
 
-    /// Shapes of the op's inputs.
+    /// Shapes and dtypes of the op's inputs.
     pub fn inputs(&self) -> &[Meta] {
         &self.input_metas
     }
 
-    /// Shape of the op's first output.
+    /// Shape and dtype of the op's first output.
     pub fn output(&self) -> Meta {
         self.output
     }
@@ -159,8 +159,8 @@ impl Saved {
         }
     }
 
-    /// Input `i`, which [`Op::saves`] must have named. If it did not, this returns a meta tensor without elements, and
-    /// the `backward` of the whole graph ends with an error that names the op and the input.
+    /// Input `i`, which [`Op::saves`] must list. If it does not, this returns a meta tensor without elements, and the
+    /// `backward` of the whole graph ends with an error that names the op and the input.
     pub fn input(&self, i: usize) -> Tensor {
         match self.inputs.get(i) {
             Some(Some(saved)) => self.tensor(saved),
@@ -168,7 +168,8 @@ impl Saved {
         }
     }
 
-    /// Output `i` (hidden ones counted), which [`Op::saves`] must have named. Otherwise as [`input`](Self::input).
+    /// Output `i` (hidden outputs count), which [`Op::saves`] must list. If it does not, the same happens as for
+    /// [`input`](Self::input).
     pub fn output(&self, i: usize) -> Tensor {
         match self.outputs.get(i) {
             Some(Some(saved)) => self.tensor(saved),
@@ -177,9 +178,9 @@ impl Saved {
     }
 
     fn absent(&self, kind: &'static str, position: usize, there: usize) -> Tensor {
-        // Only the first is reported: later ones are its consequence.
+        // Only the first is reported: later ones may be its consequence.
         let _ = self.misread.set(Misread { kind, position, there });
-        // An op runs on at least one tensor.
+        // `metas` is not empty, because an op has at least one input.
         let Meta { shape, dtype } = self.metas[if position < self.metas.len() { position } else { 0 }];
         let data = Data { cell: Cell::new(Storage::Meta), offset: 0, shape, dtype };
         Tensor::new(data, Device::meta(), Edge::None)

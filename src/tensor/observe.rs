@@ -1,13 +1,14 @@
 //! Observing ops while they run: used by the profiler ([`crate::inspect::profile`]).
 //!
-//! Each device's context has one slot, the seat, for an observer. [`exec`](super::exec) calls the observer before and
-//! after each op and update, the backward engine around each node, and [`Ctx`](crate::nn::Ctx) around each layer.
-//! Without an observer, each of these costs one relaxed load. An observer sees tensors but must not keep them: ops
-//! check whether they hold the only reference to a tensor, and then reuse its memory.
+//! Each device's context has one slot for an observer, the seat. Three places call the observer: [`exec`](super::exec)
+//! before and after each op and update, the backward engine around each node, and [`Ctx`](crate::nn::Ctx) around each
+//! layer. Without an observer, each of these calls costs one relaxed load. An observer sees tensors but must not keep
+//! them: if the engine holds the only reference to a tensor, it may reuse the memory.
 //!
-//! Times are those of single ops. On a GPU an op returns before it is done, so an observed device is synchronised
-//! before and after each op. The total is then the time of the kernels plus the gaps between them; it is more than the
-//! time of a queue that is always full. While a CUDA graph is captured nothing runs, so the observer is not called.
+//! Each op is timed by itself. On a GPU an op returns before it is done, so an observed device is synchronised before
+//! and after each op. The total then includes the gaps between the kernels. So it is more than the time of the same
+//! kernels in a queue that never runs empty. While a CUDA graph is captured nothing runs, so the observer is not
+//! called.
 
 use super::exec::Runs;
 use super::node::Saved;
@@ -18,12 +19,12 @@ use crate::core::{Error, Result};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Is called for everything that runs on a device.
+/// Its methods are called for everything that runs on a device.
 pub trait Observer: Send + Sync {
-    /// An op is about to run.
+    /// An op or an update is about to run.
     fn ready(&self);
 
-    /// The op ran.
+    /// The op or the update ran.
     fn ran(&self, run: &Run);
 
     /// The op was recorded on the tape, at place `sequence`.
@@ -182,7 +183,7 @@ impl Started<'_> {
     /// Stops the clock and tells the observer.
     ///
     /// # Errors
-    /// On a GPU: it failed.
+    /// On a GPU: the op or the update failed.
     pub fn done(self, runs: &Runs) -> Result<()> {
         let Watch { device, observer } = &self.watch;
         device.synchronize()?;

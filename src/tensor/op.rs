@@ -41,7 +41,7 @@ pub type Grads = SmallVec<[Option<Tensor>; 3]>;
 /// An op's visible outputs.
 pub type Outputs = SmallVec<[Tensor; 2]>;
 
-/// What an op will produce, decided from the inputs' shapes alone.
+/// What an op will produce, decided from the inputs' shapes and dtypes alone.
 ///
 /// Scratch memory is not part of the plan. A loop takes it from its context's recycled buffers, which costs nothing
 /// after the first step.
@@ -67,7 +67,8 @@ impl Plan {
         }
     }
 
-    /// The output shares input 0's storage, `offset` elements into it; nothing is computed.
+    /// The output is a view of input 0: it shares the storage and starts `offset` elements after input 0's start.
+    /// Nothing is computed.
     pub fn view(shape: Shape, dtype: DType, offset: usize) -> Plan {
         Plan { view: Some(offset), ..Plan::new(shape, dtype) }
     }
@@ -87,8 +88,8 @@ impl Plan {
         self.geometry.as_ref().expect("a convolution's plan has its sizes")
     }
 
-    /// Adds an output that callers see (the indices of `max`). Only the first output carries a gradient. Visible
-    /// outputs come before hidden ones; running a plan in another order is an error.
+    /// Adds an output that callers see, such as the indices of `max`. Only the first output carries a gradient. Add all
+    /// visible outputs before the [hidden](Self::hidden) ones: running a plan in another order is an error.
     pub fn and(mut self, shape: Shape, dtype: DType) -> Plan {
         self.mixed |= self.visible != self.outputs.len();
         self.outputs.push(Meta { shape, dtype });
@@ -125,7 +126,8 @@ impl Plan {
         .with("offset", offset))
     }
 
-    /// Adds an output that only backward sees (a dropout mask, the winners of a pooling).
+    /// Adds an output that only backward sees, such as a dropout mask, or the positions of the largest elements in a
+    /// max pooling.
     pub fn hidden(mut self, shape: Shape, dtype: DType) -> Plan {
         self.outputs.push(Meta { shape, dtype });
         self
@@ -164,7 +166,7 @@ impl Saves {
     }
 }
 
-/// Which inputs an output element depends on, for receptive fields.
+/// Which input elements an output element depends on. Receptive fields are computed from this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
     /// The element at the same position.
@@ -239,8 +241,8 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// Values that the op cannot compute with (a label out of range).
     fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()>;
 
-    /// As [`cpu`](Self::cpu), on a GPU: queues the kernels and returns. Without this method, the op is an error on a
-    /// GPU.
+    /// As [`cpu`](Self::cpu), on a GPU: queues the kernels and returns. If an op does not implement this method,
+    /// running it on a GPU is an error.
     ///
     /// # Errors
     /// A dtype without a kernel; an error of the driver.
@@ -248,8 +250,9 @@ pub trait Op: Debug + Send + Sync + 'static {
         Err(no_kernel(self.name()))
     }
 
-    /// The gradient of each input, given `dy`, the gradient of the first output. Computes and returns only the
-    /// gradients that `needs` asks for. It never accumulates: the engine does.
+    /// The gradients of the inputs, given `dy`, the gradient of the first output. Returns one entry per input. The
+    /// entry is `None` if the input has no gradient, and may be `None` if `needs` does not ask for it. Never adds
+    /// gradients up: the backward engine does.
     ///
     /// # Errors
     /// The op is not differentiable.
@@ -296,8 +299,8 @@ pub trait Update: Debug {
     /// Values that the update cannot compute with.
     fn cpu(&self, cx: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()>;
 
-    /// As [`cpu`](Self::cpu), on a GPU: queues the kernels and returns. Without this method, the update is an error on
-    /// a GPU.
+    /// As [`cpu`](Self::cpu), on a GPU: queues the kernels and returns. If an update does not implement this method,
+    /// running it on a GPU is an error.
     ///
     /// # Errors
     /// A dtype without a kernel; an error of the driver.

@@ -1,7 +1,8 @@
-//! The memory of a tensor. Its version number turns a gradient from changed data into an error.
+//! The memory of a tensor, with a version number. The version lets backward return an error where it would otherwise
+//! compute a wrong gradient from changed data.
 //!
-//! Views share a cell. Reading takes a shared lock. An in-place update takes an exclusive lock and raises the version.
-//! Backward compares the version that a tensor had when it was saved with its version now.
+//! Tensors that share memory share a [`Cell`]. Reading takes a shared lock. An in-place update takes an exclusive lock
+//! and raises the version. For each saved tensor, backward compares the version at that time with the version now.
 
 use crate::core::{DType, Shape};
 use crate::cpu::Buffer;
@@ -50,7 +51,7 @@ impl Storage {
     }
 }
 
-/// Shared storage.
+/// Storage that several tensors can share, with its lock and its version.
 pub struct Cell {
     lock: RwLock<Storage>,
     version: AtomicU64,
@@ -78,18 +79,18 @@ impl Cell {
     }
 }
 
-/// A window into a cell: everything of a tensor except its place on the tape.
+/// A range of a cell, with a shape and a dtype: a tensor without its device and its place on the tape.
 #[derive(Clone)]
 pub struct Data {
     pub cell: Arc<Cell>,
-    /// Where the window starts, in elements.
+    /// Where the range starts, in elements.
     pub offset: usize,
     pub shape: Shape,
     pub dtype: DType,
 }
 
 impl Data {
-    /// The byte range of this window within the cell.
+    /// The range within the cell, in bytes.
     pub fn range(&self) -> std::ops::Range<usize> {
         let size = self.dtype.size();
         self.offset * size..(self.offset + self.shape.numel()) * size

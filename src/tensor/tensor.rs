@@ -1,4 +1,5 @@
-//! The tensor: shared storage, a shape, and a place on the tape if it was recorded.
+//! The tensor: shared storage, a shape, and, if it was recorded, a place on the tape, from which backward computes
+//! gradients.
 //!
 //! Compared with lesson 0: clones share the elements, because a copy of every tensor that is saved for backward would double
 //! the memory. Elements have a type and a device, because reference runs need f64 and GPUs have memory of their own.
@@ -62,7 +63,7 @@ impl Tensor {
         Self::from_slice(device, &values, dims)
     }
 
-    /// A rank-0 tensor.
+    /// A tensor of rank 0: one element and no dimensions.
     pub fn scalar<T: Element>(device: &Device, value: T) -> Tensor {
         let meta = Meta { shape: Shape::SCALAR, dtype: T::DTYPE };
         let data = exec::upload(device, &[value], &meta).expect("there is room for one number");
@@ -81,7 +82,7 @@ impl Tensor {
     /// A tensor of zeros.
     ///
     /// # Errors
-    /// An impossible shape.
+    /// An impossible shape; no memory for it.
     pub fn zeros(device: &Device, dims: &[usize], dtype: DType) -> Result<Tensor> {
         Self::full(device, 0.0, dims, dtype)
     }
@@ -236,7 +237,7 @@ impl Tensor {
     /// A copy with memory of its own, off the tape.
     ///
     /// # Errors
-    /// None on the CPU.
+    /// No memory for the copy; on a GPU, an error of the driver.
     pub fn copy(&self) -> Result<Tensor> {
         let fresh = Tensor::zeros(self.device(), self.dims(), self.dtype())?;
         fresh.copy_from(&self.detach())?;
@@ -251,7 +252,7 @@ impl Tensor {
     /// Overwrites the elements in place with those of `source`. This tensor's address stays the same.
     ///
     /// # Errors
-    /// Another shape or dtype.
+    /// A `source` with another shape, dtype or device, or in the same memory.
     pub fn copy_from(&self, source: &Tensor) -> Result<()> {
         if self.meta() != source.meta() {
             return Err(Error::shape("copy_from", "source and target differ in shape or dtype")
