@@ -7,16 +7,16 @@ use super::{Module, Param};
 use crate::core::{Key, Result};
 use crate::tensor::{Device, Scope, Tensor, Watch, within};
 
-/// Training or evaluation.
+/// Training or evaluation. The two differ only in dropout and in layers with running statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Dropout drops values. Batch norm uses batch statistics and updates the running statistics.
+    /// Dropout sets random values to 0. Batch norm uses the statistics of the batch and updates the running statistics.
     Train,
     /// Dropout does nothing. Batch norm uses running statistics.
     Eval,
 }
 
-/// Sees every layer of a forward pass, without any change to the model.
+/// Code that sees every layer of a forward pass. The model need not be changed for it.
 pub trait Hook {
     /// Called after the layer at `path` (as in `state_dict`) turned `x` into `y`. If you also want the gradient of `y`,
     /// call [`Tensor::retain_grad`] on it here and read it after backward.
@@ -53,7 +53,7 @@ impl<'a> Ctx<'a> {
         Ctx { hook: Some(hook), ..self }
     }
 
-    /// The same context, with recording on or off.
+    /// The same context, with gradients on or off. If they are off, nothing is recorded.
     pub fn with_grad(self, grad: bool) -> Ctx<'a> {
         Ctx { grad, ..self }
     }
@@ -77,8 +77,9 @@ impl<'a> Ctx<'a> {
         })
     }
 
-    /// Calls `f` with the context of the child `name`. Adds the path to its errors and tells it to the observer of
-    /// `device`. `also` names a second layer whose work is part of the same op: the observer then sees `conv1+relu`.
+    /// Calls `f` with the context of the child `name`. Adds the child's path to the errors of `f`, and tells the path
+    /// to the observer of `device`. `also` names a second layer whose work is part of the same op: the observer then
+    /// sees `conv1+relu`.
     pub(super) fn child<T>(
         &self,
         name: &str,
@@ -97,7 +98,7 @@ impl<'a> Ctx<'a> {
         self.hook.is_some()
     }
 
-    /// A parameter's value for this pass. It is tracked if gradients are on and the parameter is not frozen.
+    /// A parameter's value for this pass. It gets a gradient if gradients are on and the parameter is not frozen.
     ///
     /// # Errors
     /// The model was not initialised.
@@ -114,7 +115,7 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// The path in the form for people: `resnet18/layer1.0/conv1`.
+    /// The path as errors show it: `resnet18/layer1.0/conv1`.
     pub fn path(&self) -> String {
         let Some(parent) = self.parent else { return self.name.to_owned() };
         // A position in a sequence follows the name before it after a dot, as in state_dict: layer1.0.

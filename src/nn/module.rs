@@ -39,20 +39,20 @@ use crate::tensor::Tensor;
 /// # Ok::<(), receptive::Error>(())
 /// ```
 pub trait Module: Send + Sync {
-    /// Computes the output. Children run through [`Ctx::run`], parameters come from [`Ctx::value`].
+    /// Computes the output. Child layers run through [`Ctx::run`], and [`Ctx::value`] returns the value of a parameter.
     ///
     /// # Errors
     /// Shapes that do not fit.
     fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor>;
 
-    /// Passes its parameters and children to the visitor by name, in PyTorch's order. A layer that has none does
-    /// nothing.
+    /// Passes its parameters and its child layers to the visitor by name, in PyTorch's order. A layer that has none
+    /// does nothing.
     fn visit<'a>(&'a self, _visitor: &mut Visitor<'a>) {}
 
     /// PyTorch's name for this kind of layer, such as `Conv2d`.
     fn kind(&self) -> &'static str;
 
-    /// How this layer can run together with a neighbour as one op.
+    /// How this layer can run together with a neighbour as one op. By default it cannot.
     fn fusion(&self) -> Fusion<'_> {
         Fusion::None
     }
@@ -85,7 +85,7 @@ impl<M: Module + ?Sized> Module for Box<M> {
     }
 }
 
-/// Collects parameters and modules by path.
+/// Collects parameters and modules by path, such as `layer1.0.conv1`.
 #[derive(Default)]
 pub struct Visitor<'a> {
     prefix: String,
