@@ -1,4 +1,4 @@
-//! Data of any shape: the numbers of an input, and a class or more numbers as its target.
+//! Data of any shape. An input is an array of numbers. Its target is a class, or an array of numbers, too.
 //!
 //! A [`Dataset`](super::Dataset) holds images as bytes, which a pipeline turns into numbers. [`Examples`] are numbers
 //! already: photographs in floating point, spectra, tables, images whose target is an image.
@@ -42,7 +42,7 @@ pub trait Examples: Send + Sync {
         None
     }
 
-    /// Writes all numbers of the input of example `i < len()`.
+    /// Writes all numbers of the input of example `i < len()` into `to`.
     ///
     /// # Errors
     /// Data that cannot be read.
@@ -56,7 +56,7 @@ pub trait Examples: Send + Sync {
         Err(lacks(self.name(), "label"))
     }
 
-    /// Writes all numbers of the target of example `i < len()`, if targets are numbers.
+    /// Writes all numbers of the target of example `i < len()` into `to`, if targets are numbers.
     ///
     /// # Errors
     /// Data that cannot be read.
@@ -70,7 +70,7 @@ fn lacks(set: &str, method: &str) -> Error {
         .help("implement `label` for classes, or `target_shape` and `target` for numbers")
 }
 
-/// Tensors in memory: example `i` is row `i` of both. PyTorch: `TensorDataset`.
+/// Two tensors in memory: example `i` is row `i` of the inputs and row `i` of the targets. PyTorch: `TensorDataset`.
 #[derive(Debug, Clone)]
 pub struct TensorDataset {
     shape: Vec<usize>,

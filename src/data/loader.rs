@@ -6,12 +6,12 @@
 //!   worker 1: batches 1, 3, 5, ...  --queue-->  /
 //! ```
 //!
-//! The images of a batch depend only on (key, epoch, batch). Each worker has its own queue, and the queues are read in
-//! turn. So the number of threads and the length of the queues change only the time. An epoch can start at any batch
-//! without making the batches before it; a resumed run uses this. The threads do not belong to the compute pool, so
-//! reading never waits for a convolution, and a convolution never waits for reading.
+//! The images of a batch depend only on the keys, the epoch and the number of the batch. Each worker has its own queue,
+//! and the queues are read in turn. So the number of threads and the length of the queues change only the time. An
+//! epoch can start at any batch without making the batches before it; a resumed run uses this. The threads do not
+//! belong to the compute pool, so reading never waits for a convolution, and a convolution never waits for reading.
 //!
-//! On a GPU a small set is [resident](super::Resident): its batches are made there, without threads. The batches of
+//! A small set can be [resident](super::Resident) on a GPU: its batches are made there, without threads. The batches of
 //! other sets are made on the host and sent when the epoch reaches them.
 
 use super::dataset::no_masks;
@@ -142,7 +142,7 @@ struct Shared {
     resident: Option<Resident>,
 }
 
-/// What is read.
+/// The data set that is read.
 enum Set {
     /// Images, and their size after the pipeline, `[C, H, W]`.
     Images(Arc<dyn Dataset>, [usize; 3]),
@@ -159,7 +159,7 @@ impl Set {
 }
 
 impl Loader {
-    /// Checks the options against the data set.
+    /// A loader of a data set. Checks that the options fit the set.
     ///
     /// # Errors
     /// A batch size, number of workers or queue of 0; no images; no masks although they are the target; a dtype other
@@ -188,7 +188,7 @@ impl Loader {
         Ok(Loader(Arc::new(Shared { set: Set::Images(dataset, image), options, host, resident })))
     }
 
-    /// Feeds examples that are numbers already.
+    /// A loader of examples, which are numbers already.
     ///
     /// # Errors
     /// A batch size, number of workers or queue of 0; no examples, or inputs or targets without elements; a dtype other
@@ -224,7 +224,7 @@ impl Loader {
         self.0.set.len()
     }
 
-    /// Batches per epoch, including the last, shorter one.
+    /// Batches per epoch. The last one may be shorter.
     pub fn batches(&self) -> usize {
         self.samples().div_ceil(self.0.options.batch_size)
     }
@@ -239,7 +239,7 @@ impl Loader {
         self.0.resident.as_ref()
     }
 
-    /// The image indices of an epoch, in order.
+    /// The positions of the images in the data set, in the order in which this epoch takes them.
     pub fn order(&self, epoch: u64) -> Vec<usize> {
         let n = self.samples();
         match self.0.options.shuffle {
