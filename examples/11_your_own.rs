@@ -1,5 +1,5 @@
-//! Lesson 11: your own parts. A data set, an op with its gradient, a module and a callback, each the shortest that is
-//! useful; then they train together.
+//! Lesson 11: your own parts. This file has a data set, an op with its gradient, a module and a callback, each as short
+//! as it can be. Then they train together.
 //!
 //!     cargo run --release --example 11_your_own
 
@@ -46,7 +46,7 @@ impl Examples for Bars {
     }
 }
 
-/// The op: `y = x |x|`, which makes large numbers larger. The gradient is `dx = 2 |x| dy`.
+/// The op: `y = x |x|`, the square with the sign of x. The gradient is `dx = 2 |x| dy`.
 #[derive(Debug)]
 struct SignedSquare;
 
@@ -65,7 +65,7 @@ impl Op for SignedSquare {
         Saves::inputs(&[0])
     }
 
-    /// The loop. Training runs in f32, the gradient's check in f64.
+    /// The loop on the CPU. Training runs in f32, the check of the gradient in f64.
     fn cpu(&self, _: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         match x[0].dtype {
             DType::F64 => {
@@ -129,7 +129,7 @@ impl Callback for Until {
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let cpu = Device::cpu()?;
 
-    // A gradient is worth nothing until it has been checked against differences of the function.
+    // Before a new gradient is used, it is compared with finite differences of the function.
     let x = Tensor::randn(&cpu, &[4, 5], DType::F64, Key::new(0))?;
     gradcheck(|x| signed_square(&x[0]), &[x])?;
     println!("the gradient of signed_square is right");

@@ -13,7 +13,8 @@ use crate::train::pictures::Masked;
 pub struct About {
     /// The model's name on the page.
     pub name: String,
-    /// The loss it was trained with: it says what the outputs mean. A yes/no loss has no classes to explain.
+    /// The loss with which it was trained. The loss says what the outputs mean. If they are a mask, one decision per
+    /// pixel, the report has no probabilities of classes.
     pub loss: Loss,
     /// The names of the outputs. Outputs beyond them are shown by number.
     pub classes: Vec<String>,
@@ -25,8 +26,8 @@ pub struct About {
     pub normalize: Normalize,
 }
 
-/// Makes the report of a model of your own and one image. The model keeps its weights; it must have them, on a CPU or a
-/// GPU.
+/// Makes the report of a model of your own and one image. The model must be initialised, on a CPU or a GPU. Its weights
+/// do not change.
 ///
 /// ```
 /// use receptive::data::{Image, Normalize};
@@ -90,7 +91,7 @@ pub fn report_module(model: &dyn Module, about: About) -> Result<Report> {
     })
 }
 
-/// The image as the model's input, `[1, C, H, W]`, where the model is.
+/// The image as the model's input, `[1, C, H, W]`, on the model's device.
 fn input(model: &dyn Module, image: &Image, normalize: Normalize) -> Result<Tensor> {
     let params = model.params();
     let like = params.first().map(|(_, param)| param.value()).transpose()?;

@@ -28,15 +28,16 @@
 //!
 //! **inf and NaN.** The zeros of the padding are multiplied like other numbers: `0 * inf` is NaN in y and in dw, as in
 //! PyTorch. dx has terms only for the outputs that read the pixel. On the CPU an inf or a NaN reaches only the results
-//! whose sum above contains it. Some rungs take short cuts that would spread it farther: they put zeros between rows,
-//! or they add neighbouring pixels (Winograd), which may also overflow. Where that happens, another loop computes the
-//! sums again. On a GPU a captured graph cannot branch on the data. There an inf or a NaN in x, w or dy may reach more
-//! gradients of the same tile.
+//! whose sum above contains it. Some of the faster implementations would spread it farther: they put zeros between
+//! rows, or they add neighbouring pixels (Winograd), which may also overflow. Where that happens, another loop computes
+//! the sums again. On a GPU this is not done, because a captured graph cannot branch on the data. There an inf or a NaN
+//! in x, w or dy may reach more gradients of the same tile.
 //!
-//! G is the attribute `groups`. It splits the channels into G independent convolutions, and c counts the `C / G` input
-//! channels of the group of o. With `G = C` it is a depthwise convolution.
+//! G is the attribute `groups`. It splits the channels into G groups, each with a convolution of its own. For an output
+//! channel o, c counts the `C / G` input channels of o's group. With `G = C` it is a depthwise convolution.
 //!
-//! PyTorch: `F.conv2d`. There are several implementations, the rungs of a ladder: [`crate::cpu::conv2d::ladder`].
+//! PyTorch: `F.conv2d`. There are several implementations, from simple to fast. They are called the rungs of a ladder,
+//! see [`crate::cpu::conv2d::ladder`].
 //!
 //! | tensor | shape | |
 //! |---|---|---|
