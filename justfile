@@ -75,9 +75,9 @@ browser:
 gpu-bundle:
     tools/gpu-bundle.sh
 
-# Print the own functions on two call paths, and compare them with docs/walks/
+# Write the functions on two call paths to docs/walks/ again (needs gdb, and MNIST)
 walk:
-    tools/walk
+    tools/walk --update
 
 # Take the pictures of docs/tour.md again
 tour:

@@ -1,7 +1,7 @@
 //! The contract of a layer: the [`Module`] trait.
 //!
-//! Compared with lesson 0: parameters have names, so that files of weights, errors and optimiser state can refer to them, and
-//! networks can be built from parts.
+//! Compared with lesson 0: parameters have names, so that files of weights, errors and optimiser state can refer to
+//! them, and networks can be built from parts.
 
 use super::{Ctx, Fusion, Param};
 use crate::core::Result;

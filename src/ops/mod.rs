@@ -20,7 +20,7 @@
 //!
 //! **To add an op:** write `src/ops/FAMILY/name.rs` (a link to the notation, formula, derivation, `impl Op`, a method
 //! on [`Tensor`], `SPEC` with cases), add its module and its row to the family's `mod.rs` and its kernel to
-//! `kernels/`, run `cargo test`. Nothing else needs to change.
+//! `kernels/`, run `cargo test`. CONTRIBUTING.md has every step.
 
 mod attrs;
 mod call;

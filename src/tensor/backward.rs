@@ -1,7 +1,7 @@
 //! The backward engine: it computes gradients from the recorded ops.
 //!
-//! Compared with lesson 0: the tape is a graph of shared nodes instead of one list, so that the parts of it that nothing
-//! needs any more are freed at once.
+//! Compared with lesson 0: the tape is a graph of shared nodes instead of one list, so that the parts of it that
+//! nothing needs any more are freed at once.
 //!
 //! A node is one recorded op. Nodes wait in a map ordered by their place on the tape, each with the gradient of its
 //! output as far as it is known. Again and again, the engine takes out the latest node. Every op that used this node's

@@ -1,7 +1,7 @@
 //! How an op runs: infer -> allocate -> run -> record, for each device.
 //!
-//! Compared with lesson 0: the memory of outputs is taken from recycled buffers, because asking the system for it costs more
-//! than many ops. Only ops whose inputs track gradients are recorded, so that evaluation keeps nothing.
+//! Compared with lesson 0: the memory of outputs is taken from recycled buffers, because asking the system for it
+//! costs more than many ops. Only ops whose inputs track gradients are recorded, so that evaluation keeps nothing.
 
 use super::node::{Edge, Node, Saved};
 use super::observe::Watch;

@@ -1,9 +1,9 @@
 //! The contract of an op. One file implements an op and one row of [`crate::ops::OPS`] registers it. Everything else
 //! (recording, gradients, checks, benches, the `op` command) follows from these methods.
 //!
-//! Compared with lesson 0: `infer` checks and plans before anything runs, so that an error names the op and its inputs, and a
-//! summary needs no memory. `saves` lists what `backward` reads, so that everything else is freed early. `backward`
-//! computes only the gradients that are asked for. `cuda` is the same op on a GPU.
+//! Compared with lesson 0: `infer` checks and plans before anything runs, so that an error names the op and its
+//! inputs, and a summary needs no memory. `saves` lists what `backward` reads, so that everything else is freed early.
+//! `backward` computes only the gradients that are asked for. `cuda` is the same op on a GPU.
 
 use super::{Saved, Tensor};
 use crate::core::{DType, Error, ErrorKind, Geometry, Result, Shape, Window};

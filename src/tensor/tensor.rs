@@ -1,9 +1,9 @@
 //! The tensor: shared storage, a shape, and, if it was recorded, a place on the tape, from which backward computes
 //! gradients.
 //!
-//! Compared with lesson 0: clones share the elements, because a copy of every tensor that is saved for backward would double
-//! the memory. Elements have a type and a device, because reference runs need f64 and GPUs have memory of their own.
-//! Each storage counts its changes, so that a value that was saved and then changed is an error and not a wrong
+//! Compared with lesson 0: clones share the elements, because a copy of every tensor that is saved for backward would
+//! double the memory. Elements have a type and a device, because reference runs need f64 and GPUs have memory of their
+//! own. Each storage counts its changes, so that a value that was saved and then changed is an error and not a wrong
 //! gradient.
 
 use super::node::{Edge, Leaf, Node, Origin};

@@ -1,8 +1,8 @@
 //! The training loop of the notebooks (`train_val_model`). Each epoch has a train phase and a validation phase, with
 //! sample-weighted mean loss and accuracy. At the end the model gets the weights with the best validation accuracy.
 //!
-//! Compared with lesson 0: validation, the best weights, schedules, clipping, callbacks, and a position from which a stopped
-//! run goes on with the same bits.
+//! Compared with lesson 0: validation, the best weights, schedules, clipping, callbacks, and a position from which a
+//! stopped run goes on with the same bits.
 
 use super::replay::{Queue, Replay};
 use super::{

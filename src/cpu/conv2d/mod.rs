@@ -1,7 +1,7 @@
 //! Two-dimensional convolution on the CPU: the rungs of [`ladder`].
 //!
-//! Compared with lesson 0, whose loop is the first rung: faster rungs do the same sums in an order that reuses what is in
-//! registers and caches.
+//! Compared with lesson 0, whose loop is the first rung: faster rungs do the same sums in an order that reuses what is
+//! in registers and caches.
 //!
 //! Each rung has the three loops of a training step. Tap k of output row i reads the row
 //! `p = i * stride - padding + k * dilation`, and likewise for columns `q`. For every group:

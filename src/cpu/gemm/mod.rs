@@ -1,7 +1,7 @@
 //! General matrix multiplication on the CPU: the rungs of [`ladder`], one file per rung (04, 05 and 06 share one).
 //!
-//! Compared with lesson 0, which adds up one product after the other: blocks that fit the caches, packed so that they are
-//! read in order, and sums that stay in registers.
+//! Compared with lesson 0, which adds up one product after the other: blocks that fit the caches, packed so that they
+//! are read in order, and sums that stay in registers.
 
 mod along;
 pub mod blocked;

@@ -1,6 +1,7 @@
 //! Two-dimensional convolution (cross-correlation, as everywhere in deep learning).
 //!
-//! Compared with lesson 0: stride, dilation, groups, padding by side, and a choice of loops, because the plain one is slow.
+//! Compared with lesson 0: stride, dilation, groups, padding by side, and a choice of loops, because the plain one is
+//! slow.
 //!
 //! Notation: [docs/notation.md](crate::ops::notation).
 //!

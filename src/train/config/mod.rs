@@ -23,7 +23,7 @@ use clap::ArgAction;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// The layout of run folders. It is raised when an older program could not resume a newer run, or the other way round.
+/// The layout of run folders. It is raised when this program cannot resume the runs of older ones; it then refuses them.
 pub const FORMAT: u32 = 2;
 
 /// Default number of steps from one sample of the layers' health to the next.
