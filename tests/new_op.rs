@@ -137,8 +137,14 @@ fn written() -> Vec<PathBuf> {
 #[test]
 fn an_op_is_named_by_its_own_files() {
     let own = ["src/ops/elementwise/mod.rs", "src/ops/elementwise/silu.rs", "kernels/elementwise.cu"];
-    // The layer's Rust type, and the test that prints every kind of layer.
-    let by_choice = ["src/nn/activation.rs", "src/nn/mod.rs", "tests/models/arch.rs", "tests/new_op.rs"];
+    // The layer's Rust type, the test that prints every kind of layer, and the table of PyTorch's names.
+    let by_choice = [
+        "src/nn/activation.rs",
+        "src/nn/mod.rs",
+        "tests/models/arch.rs",
+        "tests/new_op.rs",
+        "docs/pytorch.md",
+    ];
     let names = |path: &PathBuf| {
         let text = std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).to_lowercase());
         let named = text.unwrap().split(|c: char| !c.is_alphanumeric()).any(|word| word == "silu");

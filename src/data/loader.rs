@@ -15,13 +15,13 @@
 //! other sets are made on the host and sent when the epoch reaches them.
 
 use super::dataset::no_masks;
-use super::normalize::Table;
+use super::image_batch::ImageBatches;
 use super::resident::PLACEMENT;
-use super::{Dataset, Examples, Image, Normalize, Pipeline, Resident, Scratch, checked, examples};
+use super::{Dataset, Examples, Normalize, Pipeline, Resident, examples};
 use crate::core::{DType, Error, ErrorKind, Float, Key, Result, Shape};
 use crate::cpu::CpuOptions;
 use crate::float_type;
-use crate::tensor::{Blank, Device, Meta, Tensor, one_float};
+use crate::tensor::{Device, Meta, Tensor, one_float};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -317,7 +317,7 @@ impl Shared {
     ) -> Result<()> {
         let batch_size = self.options.batch_size;
         let mut images = match &self.set {
-            Set::Images(set, size) => Some(Images::<T>::new(&**set, *size, &self.options, epoch)?),
+            Set::Images(set, size) => Some(ImageBatches::<T>::new(&**set, *size, &self.options, epoch)?),
             Set::Examples(_) => None,
         };
         for index in batches {
@@ -332,91 +332,6 @@ impl Shared {
                 break;
             }
         }
-        Ok(())
-    }
-}
-
-/// Returns an error if the size is wrong: it would shift every later image of the batch.
-fn check_size(what: &str, expected: [usize; 3], found: [usize; 3]) -> Result<()> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(Error::shape("loader", format!("{what} has a wrong size"))
-        .with("found", format_args!("{found:?}"))
-        .expected(format!("{expected:?}")))
-}
-
-/// What a worker needs to make batches of images. The buffers are reused for each batch.
-struct Images<'a, T> {
-    set: &'a dyn Dataset,
-    options: &'a LoaderOptions,
-    /// The size after the pipeline.
-    size: [usize; 3],
-    key: Key,
-    table: Table<T>,
-    image: Image,
-    mask: Image,
-    scratch: Scratch,
-}
-
-impl<'a, T: Float> Images<'a, T> {
-    fn new(
-        set: &'a dyn Dataset,
-        size: [usize; 3],
-        options: &'a LoaderOptions,
-        epoch: u64,
-    ) -> Result<Images<'a, T>> {
-        Ok(Images {
-            set,
-            options,
-            size,
-            key: options.augment_key.step(epoch),
-            table: options.pipeline.normalize.table::<T>(size)?,
-            image: Image::default(),
-            mask: Image::default(),
-            scratch: Scratch::default(),
-        })
-    }
-
-    fn make(&mut self, device: &Device, samples: &[usize], index: usize) -> Result<Batch> {
-        let [channels, height, width] = self.size;
-        let (n, pixels) = (samples.len(), height * width);
-        let mut images = Blank::new(device, &[n, channels, height, width])?;
-        let mut masks = match self.options.target {
-            Target::Class => None,
-            Target::Mask => Some(Blank::new(device, &[n, 1, height, width])?),
-        };
-        for (place, &i) in samples.iter().enumerate() {
-            let image = &mut images.elements()[place * channels * pixels..][..channels * pixels];
-            let mask = masks.as_mut().map(|masks| &mut masks.elements()[place * pixels..][..pixels]);
-            self.write(i, image, mask).map_err(|e| e.at(|| format!("{}, image {i}", self.set.name())))?;
-        }
-        let targets = match masks {
-            Some(masks) => masks.into_tensor()?,
-            None => {
-                let label = |&i: &usize| checked::label(self.set, i).map(|label| label as i64);
-                let labels = samples.iter().map(label).collect::<Result<Vec<i64>>>()?;
-                Tensor::from_slice(device, &labels, &[n])?
-            }
-        };
-        Ok(Batch { index, images: images.into_tensor()?, targets, samples: samples.to_vec() })
-    }
-
-    /// Writes the numbers of one image, and of its mask, to their places in the batch.
-    fn write(&mut self, i: usize, to: &mut [T], mask_to: Option<&mut [T]>) -> Result<()> {
-        let Images { set, options, size, key, table, image, mask, scratch } = self;
-        checked::read(*set, i, image)?;
-        match mask_to {
-            None => options.pipeline.apply(*key, i, image, None, scratch)?,
-            Some(to) => {
-                checked::mask(*set, i, image.size, mask)?;
-                options.pipeline.apply(*key, i, image, Some(mask), scratch)?;
-                check_size("the mask", [1, size[1], size[2]], mask.size)?;
-                to.iter_mut().zip(&mask.pixels).for_each(|(to, &byte)| *to = T::from_f64(f64::from(byte)));
-            }
-        }
-        check_size("the image", *size, image.size)?;
-        table.write(image, to);
         Ok(())
     }
 }

@@ -22,6 +22,7 @@
 //! | `catalog.rs` | the table of known sets, one row per set |
 //! | `lookup.rs` | where a set is stored on this machine, and [`load`] |
 //! | `loader.rs` | [`Loader`]: shuffled batches, prepared in advance by its own threads |
+//! | `image_batch.rs` | the batches of images that a thread of the loader makes |
 //! | `resident.rs` | [`Resident`]: a small set kept on a GPU, where its batches are made |
 //! | `fetch.rs`, `archive.rs` | downloading a set, unpacking it |
 //! | `sample/` | 5,000 + 1,000 Fashion-MNIST images, embedded in the program |
@@ -53,6 +54,7 @@ pub mod fingerprint;
 mod folder;
 pub mod idx;
 pub mod image;
+mod image_batch;
 mod inverted;
 pub mod loader;
 pub mod lookup;

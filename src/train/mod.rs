@@ -9,6 +9,7 @@
 //! | `trainer.rs` | the loop: a train and a validation phase each epoch |
 //! | `replay.rs` | training steps on a GPU, captured once as a CUDA graph and replayed |
 //! | `state.rs` | the position in the loop: everything that a checkpoint holds besides the tensors |
+//! | `evaluate.rs` | mean loss and scores over a data set |
 //! | `callback.rs` | the interface for watching the loop and stopping it |
 //! | `metrics.rs` | mean loss and accuracy; the reports of a step, a phase, a run |
 //! | `confusion.rs` | the confusion matrix |
@@ -30,6 +31,7 @@ mod checkpoint;
 mod config;
 mod confusion;
 mod data_record;
+mod evaluate;
 mod health;
 mod history;
 #[cfg(feature = "live")]
@@ -53,6 +55,7 @@ pub use checkpoint::Checkpoint;
 pub use config::{FORMAT, RunConfig};
 pub use confusion::Confusion;
 pub use data_record::DataRecord;
+pub use evaluate::evaluate;
 pub use health::{HealthRecorder, HealthSample};
 pub use metrics::{Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Tally};
 #[cfg(feature = "cli")]
@@ -64,5 +67,5 @@ pub use session::{Done, train};
 pub use setup::Setup;
 pub use state::{Best, State};
 pub use trained::{Split, Trained, TrainedOptions};
-pub use trainer::{Keep, Trainer, evaluate};
+pub use trainer::{Keep, Trainer};
 pub use weights::Fitted;

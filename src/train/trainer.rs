@@ -6,7 +6,8 @@
 
 use super::replay::{Queue, Replay};
 use super::{
-    Best, Callback, Flow, Outcome, Phase, PhaseReport, RunConfig, State, StepReport, Tally, non_finite,
+    Best, Callback, Flow, Outcome, Phase, PhaseReport, RunConfig, State, StepReport, Tally, evaluate,
+    non_finite,
 };
 use crate::core::{Key, Result};
 use crate::data::{Batch, Loader};
@@ -403,32 +404,6 @@ pub(super) fn each<'a>(
         flow = flow.max(ask(&mut **callback)?);
     }
     Ok(flow)
-}
-
-/// Mean loss and accuracy of a model over a data set, without recording gradients. `watch` sees each batch with its
-/// output and the sums so far. It may stop the evaluation; then there is no result.
-///
-/// # Errors
-/// Data that cannot be read, shapes that do not fit, an error from `watch`.
-pub fn evaluate(
-    model: &dyn Module,
-    name: &str,
-    criterion: impl Into<Criterion>,
-    data: &Loader,
-    mut watch: impl FnMut(&Batch, &Tensor, &Tally) -> Result<Flow>,
-) -> Result<Option<Tally>> {
-    let (cx, criterion) = (Ctx::eval(name), criterion.into());
-    let mut tally = Tally::default();
-    for batch in data.epoch(0, 0)? {
-        let batch = batch?;
-        let output = model.forward(&cx, &batch.images)?;
-        let loss = criterion.compute(&output, &batch.targets)?.item()?;
-        tally.add_batch(&criterion, loss, &output, &batch.targets)?;
-        if watch(&batch, &output, &tally)?.ends() {
-            return Ok(None);
-        }
-    }
-    Ok(Some(tally))
 }
 
 #[cfg(test)]

@@ -246,7 +246,7 @@ fn wrong_content_is_removed_and_both_sums_are_named() {
         let error = fetch_from(&server, root.path()).0.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Format);
         let Source::Idx(source) = set().source else { unreachable!("it has four files") };
-        for part in [text, source.sha256[0], &server.url, "removed"] {
+        for part in [text, source.sha256[0], &server.url, "deleted"] {
             assert!(error.to_string().contains(part), "`{part}` is not in: {error}");
         }
         let left = std::fs::read_dir(root.path().join("small")).unwrap().count();
