@@ -4,7 +4,9 @@
 //! It is separate to save compile time: the code above it changes more often, and then compiles in seconds.
 
 pub mod core;
+#[allow(unsafe_code)]
 pub mod cpu;
+#[allow(unsafe_code)]
 pub mod cuda;
 pub mod data;
 pub mod io;

@@ -257,11 +257,12 @@ mod tests {
             let numbers: Vec<f32> = (0..V::LANES * V::LANES).map(|i| i as f32).collect();
             let mut rows = V::block();
             for (row, from) in rows.as_mut().iter_mut().zip(numbers.chunks_exact(V::LANES)) {
-                // SAFETY: `from` is LANES long, and so is `lanes` below.
+                // SAFETY: `from` is LANES long.
                 *row = unsafe { V::load(from.as_ptr()) };
             }
             for (j, column) in V::transpose(rows).as_ref().iter().enumerate() {
                 let mut lanes = vec![0f32; V::LANES];
+                // SAFETY: `lanes` is LANES long.
                 unsafe { column.store(lanes.as_mut_ptr()) };
                 let expected: Vec<f32> = numbers.iter().skip(j).step_by(V::LANES).copied().collect();
                 assert_eq!(lanes, expected, "column {j} of {}", V::LANES);
