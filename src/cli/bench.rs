@@ -10,20 +10,20 @@ use crate::train::GraphMode;
 
 /// Time a network's training steps, whole or layer by layer.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct BenchArgs {
     #[command(subcommand)]
-    what: What,
+    what: BenchCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum BenchCommand {
     Step(StepArgs),
     Layers(LayersArgs),
 }
 
 /// Which network, on what.
 #[derive(Debug, clap::Args)]
-struct Subject {
+struct WorkloadArgs {
     #[command(flatten)]
     network: NetworkArgs,
     /// Images per step
@@ -41,7 +41,7 @@ struct Subject {
     json: bool,
 }
 
-impl Subject {
+impl WorkloadArgs {
     fn bench(&self, network: &Network, seconds: f64, graph: GraphMode) -> StepBench {
         let config = ModelConfig {
             input: self.input.unwrap_or(network.input),
@@ -56,7 +56,7 @@ impl Subject {
 #[derive(Debug, clap::Args)]
 struct StepArgs {
     #[command(flatten)]
-    subject: Subject,
+    subject: WorkloadArgs,
     /// Approximate total time of the timed steps, in seconds
     #[arg(long, default_value_t = 4.0, value_name = "S")]
     seconds: f64,
@@ -75,7 +75,7 @@ struct StepArgs {
 #[derive(Debug, clap::Args)]
 struct LayersArgs {
     #[command(flatten)]
-    subject: Subject,
+    subject: WorkloadArgs,
     /// Steps to time, after 3 warm-up steps
     #[arg(long, default_value_t = PROFILE_STEPS, value_name = "N", value_parser = steps())]
     steps: usize,
@@ -85,10 +85,10 @@ struct LayersArgs {
 ///
 /// # Errors
 /// An unknown network; an image too small for it; a debug build.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     match &args.what {
-        What::Step(args) => step(args),
-        What::Layers(args) => by_layer(args),
+        BenchCommand::Step(args) => step(args),
+        BenchCommand::Layers(args) => by_layer(args),
     }
 }
 

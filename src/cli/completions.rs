@@ -18,7 +18,7 @@ use clap_complete::{Shell, generate};
 /// Save it where the shell looks for completions: for bash ~/.local/share/bash-completion/completions/receptive, for
 /// fish ~/.config/fish/completions/receptive.fish, for zsh a file _receptive in a folder of $fpath.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct CompletionsArgs {
     #[arg(value_enum)]
     shell: Shell,
 }
@@ -27,7 +27,7 @@ pub struct Args {
 ///
 /// # Errors
 /// A closed pipe.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &CompletionsArgs) -> anyhow::Result<()> {
     let mut script = Vec::new();
     generate(args.shell, &mut told(super::command()), "receptive", &mut script);
     print_line(String::from_utf8_lossy(&script).trim_end())

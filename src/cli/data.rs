@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 
 /// List the data sets, or fetch one.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct DataArgs {
     #[command(subcommand)]
-    command: Command,
+    command: DataCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum DataCommand {
     /// Show each data set: what it is, where it is on this machine, and how to get it
     List {
         /// Folder to search first
@@ -50,16 +50,16 @@ enum Command {
 ///
 /// # Errors
 /// An unknown set; an error of [`fetch`].
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &DataArgs) -> anyhow::Result<()> {
     match &args.command {
-        Command::List { data_dir, json } => {
+        DataCommand::List { data_dir, json } => {
             let rows = list(&DataDirs::from_env(data_dir.as_deref()));
             if *json {
                 return print_line(&json!({ "sets": rows }).to_string());
             }
             print_line(&table(&rows.iter().flat_map(describe).collect::<Vec<_>>(), 2))
         }
-        Command::Fetch { name, data_dir, url, json } => {
+        DataCommand::Fetch { name, data_dir, url, json } => {
             let spec = spec(name)?;
             if matches!(spec.source, Source::Embedded) {
                 eprintln!("{name} is part of the program: there is nothing to fetch");
@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             let roots = DataDirs::from_env(data_dir.as_deref()).roots;
             let root = roots.first().context("there is no home folder: give a folder with --data-dir")?;
             let options = FetchOptions { url: url.clone(), ..FetchOptions::default() };
-            let mut view = View::new();
+            let mut view = DownloadProgress::new();
             let folder = fetch(spec, root, &options, &mut |event| view.show(event))?;
             eprintln!("{name} is in {}", folder.display());
             if *json { print_line(&json!({ "name": name, "folder": folder }).to_string()) } else { Ok(()) }
@@ -97,19 +97,19 @@ fn describe(row: &Listing) -> Vec<Vec<String>> {
 }
 
 /// Shows a bar on a terminal, and one line per file elsewhere.
-struct View {
+struct DownloadProgress {
     bar: Option<ProgressBar>,
     started: Option<PathBuf>,
 }
 
-impl View {
-    fn new() -> View {
+impl DownloadProgress {
+    fn new() -> DownloadProgress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = "{prefix} {bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
             ProgressBar::new(0)
                 .with_style(ProgressStyle::with_template(style).expect("the template is valid"))
         });
-        View { bar, started: None }
+        DownloadProgress { bar, started: None }
     }
 
     fn show(&mut self, event: Event) {
@@ -152,7 +152,7 @@ impl View {
     }
 }
 
-impl Drop for View {
+impl Drop for DownloadProgress {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

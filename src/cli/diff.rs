@@ -27,7 +27,7 @@ use std::str::FromStr;
     .value_name("RUN|WEIGHTS|MODEL")
     .help("A run folder, a safetensors file of weights, a network's name, or an arch file")))]
 #[command(mut_arg("device", |device| device.hide(true)))]
-pub struct Args {
+pub struct DiffArgs {
     #[command(flatten)]
     trained: TrainedArgs,
     /// One way: cpu, cuda or cuda:N, followed by :f32, or on a CPU :f64, or on a GPU :tf32 or :bf16
@@ -108,7 +108,7 @@ impl fmt::Display for Way {
 
 /// The output of `--json`.
 #[derive(Serialize)]
-struct Printed<'a> {
+struct DiffOutput<'a> {
     model: &'a str,
     a: String,
     b: String,
@@ -121,7 +121,7 @@ struct Printed<'a> {
 ///
 /// # Errors
 /// No such run, file, network, data or device; an index out of range; a difference larger than `--tolerance`.
-pub fn run(args: Args) -> anyhow::Result<()> {
+pub fn run(args: DiffArgs) -> anyhow::Result<()> {
     let (mut options, fresh) = args.trained.options_or_fresh()?;
     if options.device.is_some() {
         bail!("--device: diff computes on two devices\n  help: give them with --a and --b");
@@ -155,7 +155,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let found = numerics_diff(name, &a, &b, &x, args.gradients)?;
     let [a, b] = [&args.a, &args.b].map(Way::to_string);
     print_line(&match args.json {
-        true => serde_json::to_string(&Printed { model: name, a, b, image: &shown.what, found: &found })?,
+        true => serde_json::to_string(&DiffOutput { model: name, a, b, image: &shown.what, found: &found })?,
         false => format!("{name} in {a} (a) and {b} (b), {}\n\n{}", shown.what, text(&found)),
     })?;
     match args.tolerance.and_then(|most| Some((most, found.beyond(most)?))) {

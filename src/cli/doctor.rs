@@ -21,7 +21,7 @@ const LITTLE_MEMORY: u64 = 1 << 30;
 
 /// Show the features of this build and this machine, and problems with their solutions.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct DoctorArgs {
     #[command(flatten)]
     device: DeviceArgs,
     /// Folder that holds mnist/, fashion-mnist/, ...
@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct DoctorReport {
     version: &'static str,
     features: Vec<&'static str>,
     debug: bool,
@@ -71,13 +71,13 @@ struct Problem {
 ///
 /// # Errors
 /// A device that cannot be used.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &DoctorArgs) -> anyhow::Result<()> {
     let device = args.device.open()?;
     let machine = Machine::detect();
     let cuda = Gpu::detect(0);
     let (gpu, trouble) = (cuda.as_ref().ok().cloned(), cuda.err());
     let measured = gemm_roof(&device, MEASURE);
-    let report = Report {
+    let report = DoctorReport {
         version: env!("CARGO_PKG_VERSION"),
         features: features(),
         debug: cfg!(debug_assertions),
@@ -125,7 +125,7 @@ fn problems(machine: &Machine, gpu: Option<&Error>, device: Option<&Error>) -> V
     problems
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &DoctorReport) -> String {
     let machine = &report.machine;
     let gib = |bytes: Option<u64>| {
         bytes.map_or("?".to_owned(), |b| format!("{:.1}", b as f64 / (1u64 << 30) as f64))

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 
 /// Measure the loss and accuracy of a run's best weights, or of a weights file, on a data set.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct EvalArgs {
     #[command(flatten)]
     trained: TrainedArgs,
     /// Split of the data set
@@ -40,7 +40,7 @@ const SHOWN: usize = 40;
 
 /// The output of `--json`.
 #[derive(Debug, Serialize)]
-struct Report {
+struct EvalReport {
     loss: f64,
     accuracy: f64,
     n: u64,
@@ -65,7 +65,7 @@ struct Classes {
 ///
 /// # Errors
 /// No such run, file, model or data; weights that do not fit the model.
-pub fn run(args: Args) -> anyhow::Result<()> {
+pub fn run(args: EvalArgs) -> anyhow::Result<()> {
     let options = args.trained.options()?;
     if options.data.is_none() && options.path.is_file() {
         bail!(
@@ -94,7 +94,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let scores = tally.scores();
     let names = (0..trained.outputs()).map(|class| trained.class_name(class)).collect();
-    let report = Report {
+    let report = EvalReport {
         loss: tally.mean_loss(),
         accuracy: scores.accuracy,
         n: tally.n,

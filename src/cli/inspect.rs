@@ -20,7 +20,7 @@ use std::path::PathBuf;
 #[command(mut_arg("path", |path| path
     .value_name("RUN|WEIGHTS|MODEL")
     .help("A run folder, a safetensors file of weights, a network's name, or an arch file")))]
-pub struct Args {
+pub struct InspectArgs {
     #[command(flatten)]
     trained: TrainedArgs,
     /// An image file [default: the first validation image]
@@ -48,7 +48,7 @@ const PAGE_BYTES: usize = 12_000_000;
 
 /// The output of `--json`.
 #[derive(Serialize)]
-struct Printed<'a> {
+struct InspectOutput<'a> {
     #[serde(flatten)]
     numbers: Numbers<'a>,
     /// The page's file name.
@@ -61,7 +61,7 @@ struct Printed<'a> {
 /// # Errors
 /// No such run, file, network or data; a file that is not a picture; an index out of range; a page that cannot be
 /// written.
-pub fn run(args: Args) -> anyhow::Result<()> {
+pub fn run(args: InspectArgs) -> anyhow::Result<()> {
     let inputs = [&args.trained.inputs()[..], args.image.as_slice()].concat();
     let (options, fresh) = args.trained.options_or_fresh()?;
     let (path, index) = (options.path.clone(), args.index);
@@ -99,7 +99,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     write_atomically(&out, html.as_bytes())?;
     let (page, page_bytes) = (out.display().to_string(), html.len());
     if args.json {
-        let printed = Printed { numbers: report.numbers(), page: file_name(&out), page_bytes };
+        let printed = InspectOutput { numbers: report.numbers(), page: file_name(&out), page_bytes };
         return print_line(&serde_json::to_string(&printed)?);
     }
     print_line(&said(&report))?;

@@ -10,7 +10,7 @@ use crate::train::Fitted;
 use std::path::Path;
 
 /// The weights, their network, and the device.
-pub struct Weights<'a> {
+pub struct ModelFile<'a> {
     pub network: Network,
     /// A safetensors file with the network's `state_dict`.
     pub path: &'a Path,
@@ -27,7 +27,7 @@ pub struct Weights<'a> {
 /// # Errors
 /// Files that cannot be read or written; a file without a tensor `input`; weights or images that do not fit the
 /// network.
-pub fn run(weights: &Weights, tensor: &Path, output: &Path) -> Result<()> {
+pub fn run(weights: &ModelFile, tensor: &Path, output: &Path) -> Result<()> {
     let options = DeviceOptions::with_threads(weights.threads);
     let device = Device::from_name(weights.device.unwrap_or("auto"), &options)?;
     let missing = |what: &str| Error::new(ErrorKind::Missing, tensor.display().to_string(), what);

@@ -8,7 +8,7 @@ use clap_mangen::Man;
 ///
 /// To read it, pipe it to `man -l -`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct ManArgs {
     /// A command, for example train, or data fetch [default: the program]
     command: Vec<String>,
 }
@@ -17,7 +17,7 @@ pub struct Args {
 ///
 /// # Errors
 /// No such command; a closed pipe.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &ManArgs) -> anyhow::Result<()> {
     let mut page = Vec::new();
     let source = concat!("receptive ", env!("CARGO_PKG_VERSION"));
     Man::new(named(&args.command)?).source(source).render(&mut page)?;

@@ -39,19 +39,19 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Train(Box<train::Args>),
-    Eval(eval::Args),
-    Predict(predict::Args),
-    Summary(summary::Args),
-    Inspect(inspect::Args),
-    Diff(diff::Args),
-    Reproduce(reproduce::Args),
-    Data(data::Args),
-    Op(op::Args),
-    Bench(bench::Args),
-    Doctor(doctor::Args),
-    Completions(completions::Args),
-    Man(man::Args),
+    Train(Box<train::TrainArgs>),
+    Eval(eval::EvalArgs),
+    Predict(predict::PredictArgs),
+    Summary(summary::SummaryArgs),
+    Inspect(inspect::InspectArgs),
+    Diff(diff::DiffArgs),
+    Reproduce(reproduce::ReproduceArgs),
+    Data(data::DataArgs),
+    Op(op::OpArgs),
+    Bench(bench::BenchArgs),
+    Doctor(doctor::DoctorArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// The program's command line: its arguments and its help.

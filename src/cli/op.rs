@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// IN contains the inputs under their names in torch.nn.functional (`input`, `weight`, `tensors.0`, ...). The op writes
 /// `output` to OUT. If IN contains `grad_output`, it also writes `grad.NAME` for every differentiable input.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct OpArgs {
     /// The op; `--list` shows all ops
     #[arg(required_unless_present_any = ["list", "cases"])]
     name: Option<String>,
@@ -55,7 +55,7 @@ fn attribute(text: &str) -> Result<(String, String), String> {
 ///
 /// # Errors
 /// Unknown ops, attributes and inputs; files that cannot be read or written; an error of the op.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &OpArgs) -> anyhow::Result<()> {
     if args.list {
         return if args.json { print_line(&table_json().to_string()) } else { print_line(&listing()) };
     }

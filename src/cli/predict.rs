@@ -1,7 +1,7 @@
 //! `receptive predict`: class probabilities of one image, or its mask.
 
 use super::args::{TrainedArgs, check_out};
-use super::logits::{self, Weights};
+use super::logits::{self, ModelFile};
 use super::print_line;
 use super::{mask, picture};
 use crate::core::table::table;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// needs --invert.
 #[derive(Debug, clap::Args)]
 #[command(allow_negative_numbers = true)]
-pub struct Args {
+pub struct PredictArgs {
     #[command(flatten)]
     trained: TrainedArgs,
     /// An image file
@@ -55,7 +55,7 @@ pub struct Args {
 ///
 /// # Errors
 /// No such run, file, model or data; a file that is not a picture; an index out of range.
-pub fn run(args: Args) -> anyhow::Result<()> {
+pub fn run(args: PredictArgs) -> anyhow::Result<()> {
     if args.top == Some(0) {
         bail!("--top: 0 is out of range\n  expected 1 or more");
     }
@@ -115,7 +115,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 /// The raw output for a tensor. It needs no data set, only the tensor and the weights.
 fn raw(options: TrainedOptions, tensor: &Path, output: &Path) -> anyhow::Result<()> {
-    let weights = Weights {
+    let weights = ModelFile {
         network: options.network.context("--tensor needs a file of weights and --model or --arch")?,
         path: &options.path,
         width: options.width,

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// results.json in the folder. An experiment's folder contains ordinary run folders, for eval, predict and inspect;
 /// their paths are printed. Two published figures are from two runs of the same notebook.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct ReproduceArgs {
     /// Experiments, for example M7; `all` for all of them
     #[arg(required_unless_present = "list", value_name = "ID")]
     ids: Vec<String>,
@@ -54,7 +54,7 @@ pub struct Args {
 ///
 /// # Errors
 /// An unknown experiment; missing data; a folder that cannot be written.
-pub fn run(args: Args) -> anyhow::Result<()> {
+pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
     if args.list {
         return print(&list(&args.out)?, args.json);
     }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 ///
 /// If a shape does not fit, this shows the layers up to the one that fails, and what would fit.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct SummaryArgs {
     #[command(flatten)]
     network: NetworkArgs,
     /// The image's channels, height and width [default: the notebook's]
@@ -58,7 +58,7 @@ fn graph_file(text: &str) -> Result<(PathBuf, GraphFormat), String> {
 ///
 /// # Errors
 /// An unknown network; a shape that does not fit.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &SummaryArgs) -> anyhow::Result<()> {
     let network = args.network.open()?;
     if let Some((file, _)) = &args.graph {
         check_out("--graph", file, args.network.inputs())?;

@@ -21,7 +21,7 @@ use std::sync::atomic::AtomicBool;
 /// Train a network, and keep its weights, metrics and pictures in a run folder.
 #[derive(Debug, clap::Args)]
 #[command(allow_negative_numbers = true, mut_args = not_with_resume)]
-pub struct Args {
+pub struct TrainArgs {
     #[command(flatten)]
     network: NetworkArgs,
     /// Continue a stopped run; all settings come from its folder. --epochs N trains it longer; --data or --data-dir
@@ -108,7 +108,7 @@ impl Said {
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> anyhow::Result<()> {
+pub fn run(args: TrainArgs) -> anyhow::Result<()> {
     let say = if args.json { super::say_on_stderr } else { super::say };
     let stop = super::interrupt()?;
     // Check the port before the run is created.
@@ -184,7 +184,7 @@ fn absolute(path: Option<PathBuf>) -> std::io::Result<Option<PathBuf>> {
 }
 
 /// The model's defaults, overridden by the flags.
-fn configure(args: &Args, say: fn(&str)) -> anyhow::Result<RunConfig> {
+fn configure(args: &TrainArgs, say: fn(&str)) -> anyhow::Result<RunConfig> {
     let (network, said) = (args.network.open()?, &args.settings);
     let data = data_folder(&data_set(said, &network, say)?)?;
     let mut config = RunConfig::new(&network, &data);
