@@ -41,7 +41,7 @@ mod sync {
     }
 }
 
-use fork::{End, Fork};
+use fork::{QueueEnd, Fork};
 use loom::model::Builder;
 use loom::sync::Arc;
 use loom::thread::{self, JoinHandle};
@@ -56,7 +56,7 @@ fn in_all_orders(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
 }
 
 /// A thread that tries `looks` times to help with a loop.
-fn helper(fork: &Arc<Fork>, end: End, looks: usize) -> JoinHandle<()> {
+fn helper(fork: &Arc<Fork>, end: QueueEnd, looks: usize) -> JoinHandle<()> {
     let fork = Arc::clone(fork);
     thread::spawn(move || {
         for _ in 0..looks {
@@ -83,7 +83,7 @@ fn run(fork: &Fork, n: usize) {
 fn two_loops_and_a_helper() {
     in_all_orders(3, || {
         let fork = Arc::new(Fork::default());
-        let helper = helper(&fork, End::Back, 2);
+        let helper = helper(&fork, QueueEnd::Back, 2);
         run(&fork, 2);
         run(&fork, 1);
         helper.join().unwrap();
@@ -94,7 +94,7 @@ fn two_loops_and_a_helper() {
 fn two_helpers_from_both_ends() {
     in_all_orders(2, || {
         let fork = Arc::new(Fork::default());
-        let helpers = [End::Back, End::Front].map(|end| helper(&fork, end, 1));
+        let helpers = [QueueEnd::Back, QueueEnd::Front].map(|end| helper(&fork, end, 1));
         run(&fork, 3);
         helpers.into_iter().for_each(|helper| helper.join().unwrap());
     });
@@ -105,7 +105,7 @@ fn two_helpers_from_both_ends() {
 fn two_callers_and_a_helper() {
     in_all_orders(2, || {
         let fork = Arc::new(Fork::default());
-        let helper = helper(&fork, End::Back, 1);
+        let helper = helper(&fork, QueueEnd::Back, 1);
         let other = Arc::clone(&fork);
         let caller = thread::spawn(move || run(&other, 2));
         run(&fork, 2);
@@ -121,7 +121,7 @@ fn a_panic_reaches_the_caller() {
     std::panic::set_hook(Box::new(|_| {}));
     in_all_orders(2, || {
         let fork = Arc::new(Fork::default());
-        let helper = helper(&fork, End::Back, 1);
+        let helper = helper(&fork, QueueEnd::Back, 1);
         let failing = || fork.run(2, &|i| assert!(i != 1, "task {i}"), || {});
         let panic = catch_unwind(AssertUnwindSafe(failing)).expect_err("task 1 panics");
         assert_eq!(*panic.downcast::<String>().unwrap(), "task 1");

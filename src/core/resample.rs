@@ -39,18 +39,18 @@ pub enum Filter {
 
 /// The sparse matrix `[outputs, inputs]` of one axis.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Weights<T = f64> {
+pub struct ResampleWeights<T = f64> {
     inputs: usize,
     /// For each output, the first input that it mixes, and the range of its weights in `values`.
     runs: Vec<(usize, Range<usize>)>,
     values: Vec<T>,
 }
 
-impl Weights {
+impl ResampleWeights {
     /// The matrix from `inputs` to `outputs`, both at least 1. `scale` is the distance between two outputs, measured in
     /// inputs. By default it is `inputs / outputs`. With `align_corners` and for area it is not used.
-    pub fn new(inputs: usize, outputs: usize, filter: Filter, scale: Option<f64>) -> Weights {
-        let mut all = Weights { inputs, runs: Vec::with_capacity(outputs), values: Vec::new() };
+    pub fn new(inputs: usize, outputs: usize, filter: Filter, scale: Option<f64>) -> ResampleWeights {
+        let mut all = ResampleWeights { inputs, runs: Vec::with_capacity(outputs), values: Vec::new() };
         let scale = match filter {
             Filter::Bilinear { align_corners: true, .. } if outputs < 2 => 0.0,
             Filter::Bilinear { align_corners: true, .. } => (inputs - 1) as f64 / (outputs - 1) as f64,
@@ -110,9 +110,10 @@ impl Weights {
     }
 
     /// The matrix `[inputs, outputs]` that computes the gradient.
-    pub fn transposed(&self) -> Weights {
+    pub fn transposed(&self) -> ResampleWeights {
         let outputs = self.runs.len();
-        let mut all = Weights { inputs: outputs, runs: Vec::with_capacity(self.inputs), values: Vec::new() };
+        let mut all =
+            ResampleWeights { inputs: outputs, runs: Vec::with_capacity(self.inputs), values: Vec::new() };
         let mut first = 0;
         for p in 0..self.inputs {
             // Runs start and end in rising order, so the outputs that mix p are adjacent.
@@ -126,18 +127,18 @@ impl Weights {
     }
 
     /// The same runs, with `f` applied to every weight.
-    pub fn map<T>(&self, f: impl Fn(f64) -> T) -> Weights<T> {
+    pub fn map<T>(&self, f: impl Fn(f64) -> T) -> ResampleWeights<T> {
         let values = self.values.iter().map(|&w| f(w)).collect();
-        Weights { inputs: self.inputs, runs: self.runs.clone(), values }
+        ResampleWeights { inputs: self.inputs, runs: self.runs.clone(), values }
     }
 
     /// The same weights in another type.
-    pub fn cast<T: Float>(&self) -> Weights<T> {
+    pub fn cast<T: Float>(&self) -> ResampleWeights<T> {
         self.map(T::from_f64)
     }
 }
 
-impl<T> Weights<T> {
+impl<T> ResampleWeights<T> {
     /// The number of inputs.
     pub fn inputs(&self) -> usize {
         self.inputs
@@ -171,7 +172,7 @@ mod tests {
 
     /// Resizes 0, 1, 2, ...: each value is the place in the input that the output shows.
     fn places(inputs: usize, outputs: usize, filter: Filter, scale: Option<f64>) -> Vec<f64> {
-        let weights = Weights::new(inputs, outputs, filter, scale);
+        let weights = ResampleWeights::new(inputs, outputs, filter, scale);
         let place = |i: usize| {
             let (start, weights) = weights.of(i);
             weights.iter().zip(start..).map(|(w, p)| w * p as f64).sum::<f64>()
@@ -203,10 +204,10 @@ mod tests {
         let filters = [Filter::Nearest, Filter::NearestExact, BILINEAR, CORNERS, SMOOTH, Filter::Area];
         for filter in filters {
             for (inputs, outputs) in [(1, 1), (1, 4), (5, 1), (7, 3), (3, 8), (16, 5), (6, 6), (4, 8)] {
-                let weights = Weights::new(inputs, outputs, filter, None);
+                let weights = ResampleWeights::new(inputs, outputs, filter, None);
                 let transposed = weights.transposed();
                 assert_eq!((weights.outputs(), transposed.outputs()), (outputs, inputs));
-                let entry = |w: &Weights, i: usize, p: usize| {
+                let entry = |w: &ResampleWeights, i: usize, p: usize| {
                     let (start, values) = w.of(i);
                     p.checked_sub(start).and_then(|at| values.get(at)).copied().unwrap_or(0.0)
                 };

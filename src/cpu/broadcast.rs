@@ -15,7 +15,7 @@
 //! over the innermost one.
 
 use super::context::CHUNK;
-use super::reduce::{self, Dim};
+use super::reduce::{self, ReduceDim};
 use super::{CpuCtx, View, ViewMut};
 use crate::core::shape::MAX_RANK;
 use crate::core::{Element, Float, Shape};
@@ -23,9 +23,9 @@ use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Merged dimensions, outermost first, with the stride of each of `K` operands. Never empty.
-pub(crate) struct Layout<const K: usize>(SmallVec<[(usize, [usize; K]); MAX_RANK]>);
+pub(crate) struct BroadcastLayout<const K: usize>(SmallVec<[(usize, [usize; K]); MAX_RANK]>);
 
-impl<const K: usize> Layout<K> {
+impl<const K: usize> BroadcastLayout<K> {
     /// The merged dimensions of `output`. An operand that is stretched along a dimension has stride 0 there.
     pub(crate) fn new(output: &Shape, operands: [&Shape; K]) -> Self {
         let mut merged: SmallVec<[(usize, [bool; K]); MAX_RANK]> = SmallVec::new();
@@ -49,7 +49,7 @@ impl<const K: usize> Layout<K> {
         if dims.is_empty() {
             dims.push((1, [0; K]));
         }
-        Layout(dims)
+        BroadcastLayout(dims)
     }
 
     /// Size and strides of each dimension, outermost first.
@@ -105,7 +105,7 @@ impl<const K: usize> Layout<K> {
 
 /// `y = f(a, b)` element by element, `a` and `b` stretched to the shape of `y`.
 pub fn zip<T: Element>(cx: &CpuCtx, a: View, b: View, y: &mut ViewMut, f: impl Fn(T, T) -> T + Sync + Send) {
-    let layout = Layout::new(&y.shape, [&a.shape, &b.shape]);
+    let layout = BroadcastLayout::new(&y.shape, [&a.shape, &b.shape]);
     let steps = layout.inner().map(|stride| stride != 0);
     let (a, b, y) = (a.get::<T>(), b.get::<T>(), y.get::<T>());
     let work = y.len();
@@ -147,7 +147,7 @@ pub fn gather<T: Element, const K: usize>(
     y: &mut ViewMut,
     f: impl Fn([usize; K]) -> T + Sync + Send,
 ) {
-    let layout = Layout::new(&y.shape, shapes);
+    let layout = BroadcastLayout::new(&y.shape, shapes);
     let step = layout.inner();
     let y = y.get::<T>();
     let work = y.len();
@@ -166,7 +166,7 @@ pub fn gather<T: Element, const K: usize>(
 
 /// `y = x`, stretched to the shape of `y`.
 pub fn expand<T: Element>(cx: &CpuCtx, x: View, y: &mut ViewMut) {
-    let layout = Layout::new(&y.shape, [&x.shape]);
+    let layout = BroadcastLayout::new(&y.shape, [&x.shape]);
     let [step] = layout.inner();
     let (x, y) = (x.get::<T>(), y.get::<T>());
     let work = y.len();
@@ -183,9 +183,9 @@ pub fn expand<T: Element>(cx: &CpuCtx, x: View, y: &mut ViewMut) {
 
 /// `y = x` summed over the dimensions in which `y` would be stretched to the shape of `x`: the adjoint of [`expand`].
 pub fn sum_to<T: Float>(cx: &CpuCtx, x: View, y: &mut ViewMut) {
-    let layout = Layout::new(&x.shape, [&y.shape]);
-    let dims: SmallVec<[Dim; MAX_RANK]> =
-        layout.0.iter().map(|&(size, [stride])| Dim { size, summed: stride == 0 }).collect();
+    let layout = BroadcastLayout::new(&x.shape, [&y.shape]);
+    let dims: SmallVec<[ReduceDim; MAX_RANK]> =
+        layout.0.iter().map(|&(size, [stride])| ReduceDim { size, summed: stride == 0 }).collect();
     reduce::sum_dims(cx, &dims, x.get::<T>(), y.get::<T>());
 }
 
@@ -200,7 +200,8 @@ mod tests {
     /// Merging has this purpose: adding a convolution's bias is one run per plane, not one step per pixel.
     #[test]
     fn common_broadcasts_are_few_dimensions() {
-        let dims = |y: &[usize], b: &[usize]| Layout::new(&shape(y), [&shape(y), &shape(b)]).0.to_vec();
+        let dims =
+            |y: &[usize], b: &[usize]| BroadcastLayout::new(&shape(y), [&shape(y), &shape(b)]).0.to_vec();
         assert_eq!(dims(&[8, 3, 5, 5], &[8, 3, 5, 5]), [(600, [1, 1])]);
         assert_eq!(dims(&[8, 3, 5, 5], &[]), [(600, [1, 0])]);
         assert_eq!(dims(&[64, 120], &[120]), [(64, [120, 0]), (120, [1, 1])]);
@@ -210,7 +211,7 @@ mod tests {
     /// A piece may start in the middle of a run: wherever the work is cut, the same elements must be visited.
     #[test]
     fn runs_do_not_depend_on_where_the_work_is_cut() {
-        let layout = Layout::new(&shape(&[4, 3, 5]), [&shape(&[3, 1]), &shape(&[4, 1, 5])]);
+        let layout = BroadcastLayout::new(&shape(&[4, 3, 5]), [&shape(&[3, 1]), &shape(&[4, 1, 5])]);
         let walk = |start, len| {
             let mut seen = Vec::new();
             layout.runs(start, len, |run, [i, j]| {

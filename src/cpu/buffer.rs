@@ -28,7 +28,7 @@ pub struct PoolStats {
     pub cached: usize,
 }
 
-struct Lists {
+struct FreeLists {
     /// Free small blocks, one list per size class.
     free: Vec<Vec<NonNull<u8>>>,
     large: Arena,
@@ -36,16 +36,20 @@ struct Lists {
 }
 
 // SAFETY: the pointers are owned by the list that holds them; nothing else refers to a free block.
-unsafe impl Send for Lists {}
+unsafe impl Send for FreeLists {}
 
 /// Free memory, shared by all buffers that came from it.
-pub struct BufferPool(Mutex<Lists>);
+pub struct BufferPool(Mutex<FreeLists>);
 
 impl BufferPool {
     /// An empty pool.
     pub fn new() -> Arc<BufferPool> {
         let free = vec![Vec::new(); class_of(LARGE) + 1];
-        Arc::new(BufferPool(Mutex::new(Lists { free, large: Arena::default(), stats: PoolStats::default() })))
+        Arc::new(BufferPool(Mutex::new(FreeLists {
+            free,
+            large: Arena::default(),
+            stats: PoolStats::default(),
+        })))
     }
 
     /// A buffer of at least `bytes`, with unspecified (but initialised) contents. Use it for scratch memory, which is
@@ -103,7 +107,7 @@ impl BufferPool {
         }
     }
 
-    fn lists(&self) -> std::sync::MutexGuard<'_, Lists> {
+    fn lists(&self) -> std::sync::MutexGuard<'_, FreeLists> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

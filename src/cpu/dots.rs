@@ -119,7 +119,7 @@ pub fn next_dots<V: Vector>(which: usize, left: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::outer::{Strided, Table};
+    use crate::cpu::outer::{StridedRows, TableRows};
     use crate::cpu::simd::Simd;
     use crate::cpu::vector::Kernel;
 
@@ -143,8 +143,8 @@ mod tests {
                 let (height, mut c) = (next_dots::<V>(0, rows - r), 0);
                 while c < columns {
                     let width = next_dots::<V>(1, columns - c);
-                    let a = RowsOf { start: self.a[r * self.n..].as_ptr(), rows: Strided(self.n) };
-                    let b = RowsOf { start: self.b.as_ptr(), rows: Table(&self.offsets[c..]) };
+                    let a = RowsOf { start: self.a[r * self.n..].as_ptr(), rows: StridedRows(self.n) };
+                    let b = RowsOf { start: self.b.as_ptr(), rows: TableRows(&self.offsets[c..]) };
                     // SAFETY: `rows` rows of A lie n apart, and each offset leaves n floats of b.
                     unsafe {
                         by_dots!(

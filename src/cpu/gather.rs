@@ -17,18 +17,18 @@ use smallvec::SmallVec;
 pub const OUTSIDE: usize = usize::MAX;
 
 /// For each index of one output dimension, its share of the source position, or [`OUTSIDE`].
-pub type Axis = Vec<usize>;
+pub type AxisOffsets = Vec<usize>;
 
 /// The axis of a dimension that is copied whole: index times stride.
-pub fn whole(size: usize, stride: usize) -> Axis {
+pub fn whole(size: usize, stride: usize) -> AxisOffsets {
     (0..size).map(|i| i * stride).collect()
 }
 
 /// Neighbours along the last dimension: their number, and the offset of the first one.
-type Run = (usize, usize);
+type SourceRun = (usize, usize);
 
 /// `y[i, j, ..] = x[axes[0][i] + axes[1][j] + ..]`, or `fill`.
-pub fn gather<T: Element>(cx: &CpuCtx, x: &[T], axes: &[Axis], fill: T, y: &mut [T]) {
+pub fn gather<T: Element>(cx: &CpuCtx, x: &[T], axes: &[AxisOffsets], fill: T, y: &mut [T]) {
     let Some((last, outer)) = axes.split_last() else {
         return y.copy_from_slice(x);
     };
@@ -63,7 +63,7 @@ pub fn gather<T: Element>(cx: &CpuCtx, x: &[T], axes: &[Axis], fill: T, y: &mut 
 
 /// `dx[axes[0][i] + axes[1][j] + ..] += dy[i, j, ..]`, the adjoint of [`gather`], for each of the planes of `dx` and
 /// `dy`. Planes are independent. Within a plane, elements are added in the order of `dy`.
-pub fn scatter_add<T: Float>(cx: &CpuCtx, planes: usize, dy: &[T], axes: &[Axis], dx: &mut [T]) {
+pub fn scatter_add<T: Float>(cx: &CpuCtx, planes: usize, dy: &[T], axes: &[AxisOffsets], dx: &mut [T]) {
     let size = dx.len() / planes.max(1);
     let dy_size = dy.len() / planes.max(1);
     cx.pieces(dx, size, dy.len(), |plane, dx| {
@@ -82,7 +82,7 @@ pub fn scatter_add<T: Float>(cx: &CpuCtx, planes: usize, dy: &[T], axes: &[Axis]
 }
 
 /// The position in the source at which output row `row` begins; `None` if the row lies outside.
-fn row_base(outer: &[Axis], mut row: usize) -> Option<usize> {
+fn row_base(outer: &[AxisOffsets], mut row: usize) -> Option<usize> {
     let mut base = 0;
     for axis in outer.iter().rev() {
         let offset = axis[row % axis.len()];
@@ -96,8 +96,8 @@ fn row_base(outer: &[Axis], mut row: usize) -> Option<usize> {
 }
 
 /// The runs of an axis, if they are at most 2 or have at least 4 elements on average; else `None`.
-fn runs(axis: &[usize]) -> Option<Vec<Run>> {
-    let mut runs: Vec<Run> = Vec::new();
+fn runs(axis: &[usize]) -> Option<Vec<SourceRun>> {
+    let mut runs: Vec<SourceRun> = Vec::new();
     for &offset in axis {
         match runs.last_mut() {
             Some((len, OUTSIDE)) if offset == OUTSIDE => *len += 1,
@@ -124,7 +124,7 @@ pub fn permute<T: Element>(
     match axes.iter().position(|&(_, stride)| stride == 1) {
         Some(inner) if inner + 1 < axes.len() => transpose(cx, &axes, inner, x, y),
         _ => {
-            let axes: Vec<Axis> = axes.iter().map(|&(size, stride)| whole(size, stride)).collect();
+            let axes: Vec<AxisOffsets> = axes.iter().map(|&(size, stride)| whole(size, stride)).collect();
             gather(cx, x, &axes, T::POISON, y);
         }
     }
@@ -146,8 +146,8 @@ pub fn merged(dims: &[usize], strides: &[usize], order: &[usize]) -> SmallVec<[(
 /// A permutation that moves the source's innermost dimension to place `inner`. It transposes planes of (that dimension,
 /// the output's last dimension) tile by tile.
 fn transpose<T: Element>(cx: &CpuCtx, axes: &[(usize, usize)], inner: usize, x: &[T], y: &mut [T]) {
-    let outer: Vec<Axis> = axes[..inner].iter().map(|&(size, stride)| whole(size, stride)).collect();
-    let between: Vec<Axis> =
+    let outer: Vec<AxisOffsets> = axes[..inner].iter().map(|&(size, stride)| whole(size, stride)).collect();
+    let between: Vec<AxisOffsets> =
         axes[inner + 1..axes.len() - 1].iter().map(|&(size, stride)| whole(size, stride)).collect();
     let (columns, step) = axes[axes.len() - 1];
     let planes: usize = between.iter().map(Vec::len).product();

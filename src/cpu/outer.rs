@@ -28,9 +28,9 @@ pub trait Rows: Copy {
 
 /// Rows at equal distances.
 #[derive(Clone, Copy)]
-pub struct Strided(pub usize);
+pub struct StridedRows(pub usize);
 
-impl Rows for Strided {
+impl Rows for StridedRows {
     // SAFETY: the contract is the trait's: there is a row k.
     #[inline(always)]
     unsafe fn at(self, k: usize) -> usize {
@@ -40,9 +40,9 @@ impl Rows for Strided {
 
 /// Rows at the positions that a table lists.
 #[derive(Clone, Copy)]
-pub struct Table<'a>(pub &'a [u32]);
+pub struct TableRows<'a>(pub &'a [u32]);
 
-impl Rows for Table<'_> {
+impl Rows for TableRows<'_> {
     // SAFETY: the contract is the trait's: there is a row k.
     #[inline(always)]
     unsafe fn at(self, k: usize) -> usize {

@@ -57,13 +57,13 @@ impl<'a, T> Pieces<'a, T> {
 }
 
 /// One task's share of a slice that is cut into pieces: the pieces `first`, `first + step`, `first + 2 step`, ...
-pub struct Strided<'a, T> {
+pub struct StridedPieces<'a, T> {
     pieces: &'a Pieces<'a, T>,
     first: usize,
     step: usize,
 }
 
-impl<T> Strided<'_, T> {
+impl<T> StridedPieces<'_, T> {
     /// Piece number `s` of this share.
     #[inline]
     pub fn piece(&mut self, s: usize) -> &mut [T] {
@@ -123,14 +123,14 @@ impl CpuCtx {
         chunk: usize,
         own: &mut [O],
         work: usize,
-        f: impl Fn(usize, [Strided<Y>; K], &mut [O]) + Sync + Send,
+        f: impl Fn(usize, [StridedPieces<Y>; K], &mut [O]) + Sync + Send,
     ) {
         let together = (CHUNK * groups / work.max(1)).clamp(1, groups.max(1));
         let width = own.len() / groups.max(1);
         let (y, own) = (y.map(|y| Pieces::new(y, chunk)), Pieces::new(own, width));
         self.tasks(groups.div_ceil(together), work, &|task| {
             for g in task * together..groups.min((task + 1) * together) {
-                let shares = std::array::from_fn(|k| Strided { pieces: &y[k], first: g, step: groups });
+                let shares = std::array::from_fn(|k| StridedPieces { pieces: &y[k], first: g, step: groups });
                 // SAFETY: `tasks` calls each number once, and each group belongs to one task.
                 f(g, shares, if width == 0 { &mut [] } else { unsafe { own.piece(g) } });
             }

@@ -114,12 +114,12 @@ pub fn sum<T: Float>(cx: &CpuCtx, [before, n, after]: [usize; 3], x: &[T], y: &m
 
 /// One of several dimensions, outermost first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dim {
+pub struct ReduceDim {
     pub size: usize,
     pub summed: bool,
 }
 
-impl Dim {
+impl ReduceDim {
     /// True if there is anything to add: a dimension of size 1 is its own sum.
     fn is_sum(&self) -> bool {
         self.summed && self.size != 1
@@ -128,14 +128,14 @@ impl Dim {
 
 /// The sum over several dimensions, one after the other. The innermost comes first: its rows are contiguous, and it
 /// removes most of the elements. Little is left for the outer dimensions.
-pub fn sum_dims<T: Float>(cx: &CpuCtx, dims: &[Dim], x: &[T], y: &mut [T]) {
-    let Some(d) = dims.iter().rposition(Dim::is_sum) else {
+pub fn sum_dims<T: Float>(cx: &CpuCtx, dims: &[ReduceDim], x: &[T], y: &mut [T]) {
+    let Some(d) = dims.iter().rposition(ReduceDim::is_sum) else {
         return y.copy_from_slice(x);
     };
-    let size = |dims: &[Dim]| dims.iter().map(|dim| dim.size).product::<usize>();
+    let size = |dims: &[ReduceDim]| dims.iter().map(|dim| dim.size).product::<usize>();
     let around = [size(&dims[..d]), dims[d].size, size(&dims[d + 1..])];
-    let left: SmallVec<[Dim; MAX_RANK]> = dims[..d].iter().chain(&dims[d + 1..]).copied().collect();
-    if !left.iter().any(Dim::is_sum) {
+    let left: SmallVec<[ReduceDim; MAX_RANK]> = dims[..d].iter().chain(&dims[d + 1..]).copied().collect();
+    if !left.iter().any(ReduceDim::is_sum) {
         return sum(cx, around, x, y);
     }
     let mut partial = cx.scratch(around[0] * around[2] * size_of::<T>());
@@ -227,7 +227,7 @@ pub fn relu_grad<T: Float>(
             return sum(cx, [1, n, channels], rows, sums);
         }
         relu_grad(cx, [n, channels, len], y, dy, d, None);
-        let dim = |size, summed| Dim { size, summed };
+        let dim = |size, summed| ReduceDim { size, summed };
         return match channels {
             1 => sum_dims(cx, &[dim(n * len, true)], d, sums),
             _ => sum_dims(cx, &[dim(n, true), dim(channels, false), dim(len, true)], d, sums),

@@ -3,14 +3,14 @@
 use super::CpuCtx;
 use super::context::CHUNK;
 use crate::core::Float;
-use crate::core::resample::Weights;
+use crate::core::resample::ResampleWeights;
 
 /// Resizes planes of `width` columns. For each output row, it first sums input rows by their weights, then columns of
 /// the result.
 pub fn resample<T: Float>(
     cx: &CpuCtx,
     [height, width]: [usize; 2],
-    [rows, columns]: [&Weights<T>; 2],
+    [rows, columns]: [&ResampleWeights<T>; 2],
     x: &[T],
     y: &mut [T],
 ) {

@@ -8,17 +8,17 @@
 //! arithmetic of Pillow (`Image.resize(BILINEAR)`, which torchvision's `Resize` calls), bit for bit.
 
 use super::Image;
-use crate::core::resample::{Filter, Weights};
+use crate::core::resample::{Filter, ResampleWeights};
 
 const PLACES: u32 = 22;
 const HALF: i32 = 1 << (PLACES - 1);
 
 /// Computes the fixed-point weights of one axis, if the sizes have changed.
-fn prepare(axis: &mut Weights<i32>, from: usize, to: usize) {
+fn prepare(axis: &mut ResampleWeights<i32>, from: usize, to: usize) {
     if (axis.inputs(), axis.outputs()) != (from, to) {
         let smooth = Filter::Bilinear { align_corners: false, antialias: true };
         let fixed = |weight: f64| (weight * f64::from(1 << PLACES) + 0.5) as i32;
-        *axis = Weights::new(from, to, smooth, None).map(fixed);
+        *axis = ResampleWeights::new(from, to, smooth, None).map(fixed);
     }
 }
 
@@ -39,8 +39,8 @@ fn byte(sum: i32) -> u8 {
 /// have the same size.
 #[derive(Debug, Default)]
 pub(super) struct Resizer {
-    across: Weights<i32>,
-    down: Weights<i32>,
+    across: ResampleWeights<i32>,
+    down: ResampleWeights<i32>,
     rows: Vec<u8>,
     sums: Vec<i32>,
 }
@@ -64,7 +64,7 @@ impl Resizer {
 }
 
 /// Resizes every row of the plane to the new width.
-fn rows<'a>(across: &Weights<i32>, plane: &[u8], rows: &'a mut Vec<u8>) -> &'a [u8] {
+fn rows<'a>(across: &ResampleWeights<i32>, plane: &[u8], rows: &'a mut Vec<u8>) -> &'a [u8] {
     rows.resize(plane.len() / across.inputs() * across.outputs(), 0);
     for (row, target) in plane.chunks_exact(across.inputs()).zip(rows.chunks_exact_mut(across.outputs())) {
         for (out, (first, weights)) in target.iter_mut().zip(across.iter()) {
@@ -76,7 +76,7 @@ fn rows<'a>(across: &Weights<i32>, plane: &[u8], rows: &'a mut Vec<u8>) -> &'a [
 }
 
 /// Adds weighted rows. The compiler turns this into vector instructions.
-fn columns(down: &Weights<i32>, rows: &[u8], sums: &mut Vec<i32>, target: &mut [u8]) {
+fn columns(down: &ResampleWeights<i32>, rows: &[u8], sums: &mut Vec<i32>, target: &mut [u8]) {
     let width = target.len() / down.outputs();
     for (out, (first, weights)) in target.chunks_exact_mut(width).zip(down.iter()) {
         sums.clear();

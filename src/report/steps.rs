@@ -5,7 +5,7 @@ use super::attrs::attrs;
 use super::crop::{Crop, Shapes, cut};
 use super::packed::Packed;
 use crate::core::{Geometry, Result};
-use crate::cpu::gemm::cut::Cut;
+use crate::cpu::gemm::cut::GemmTiling;
 use crate::inspect::steps::conv_cut;
 use crate::inspect::{Array, parameter};
 use crate::nn::{Module, ModuleExt};
@@ -28,7 +28,7 @@ pub struct Steps {
     pub running_mean: Option<Packed>,
     pub running_var: Option<Packed>,
     /// For a convolution: how this machine's packed GEMM cuts its matrix product.
-    pub gemm: Option<Cut>,
+    pub gemm: Option<GemmTiling>,
     /// The position of this part's first row and column in the whole input and output.
     pub origin: Origin,
     /// The shapes of the whole layer, without the batch.
@@ -135,7 +135,12 @@ pub fn steps(
 }
 
 /// How the matrix product of a convolution is cut into tiles; `None` for another layer.
-fn gemm(module: &dyn Module, op: Field, [x, y]: [[usize; 3]; 2], weight: &[usize]) -> Result<Option<Cut>> {
+fn gemm(
+    module: &dyn Module,
+    op: Field,
+    [x, y]: [[usize; 3]; 2],
+    weight: &[usize],
+) -> Result<Option<GemmTiling>> {
     let (Field::Window(window), &[_, per_group, ..]) = (op, weight) else { return Ok(None) };
     let Some((_, param)) = module.params().into_iter().next() else { return Ok(None) };
     let ([c, h, w], [o, oh, ow]) = (x, y);

@@ -47,7 +47,7 @@ const CHUNKS: usize = 16;
 const PARTIALS: usize = 1 << 24;
 
 /// How a convolution is cut. It depends only on the sizes.
-struct Tiling<'a> {
+struct Im2colTiling<'a> {
     cx: &'a CpuCtx,
     g: &'a Geometry,
     /// Images and output rows of one tile.
@@ -56,7 +56,7 @@ struct Tiling<'a> {
 }
 
 /// Output pixels that one GEMM works on: some rows of one image, or all rows of several small images.
-struct Tile {
+struct Im2colTile {
     images: Range<usize>,
     rows: Range<usize>,
     /// Pixels of one image, and the position of the first one in its output plane.
@@ -66,17 +66,17 @@ struct Tile {
     width: usize,
 }
 
-impl<'a> Tiling<'a> {
+impl<'a> Im2colTiling<'a> {
     fn new(cx: &'a CpuCtx, g: &'a Geometry) -> Self {
         let pixels = (COLUMNS / g.k().max(1)).clamp(PIXELS.start, PIXELS.end);
         let images =
             if g.out_plane() < SMALL { (PIXELS.start * 2 / g.out_plane()).min(g.n.max(1)) } else { 1 };
         // An image that needs no gathering needs no tiles.
         let rows = if images > 1 || g.pointwise() { g.oh } else { (pixels / g.ow).clamp(1, g.oh) };
-        Tiling { cx, g, images, rows }
+        Im2colTiling { cx, g, images, rows }
     }
 
-    fn tiles(&self, images: Range<usize>) -> impl Iterator<Item = Tile> {
+    fn tiles(&self, images: Range<usize>) -> impl Iterator<Item = Im2colTile> {
         let starts = images.clone().step_by(self.images);
         starts.flat_map(move |image| {
             let images = image..(image + self.images).min(images.end);
@@ -84,7 +84,7 @@ impl<'a> Tiling<'a> {
                 let rows = row..(row + self.rows).min(self.g.oh);
                 let pixels = rows.len() * self.g.ow;
                 let (start, width) = (row * self.g.ow, pixels * images.len());
-                Tile { images: images.clone(), rows, pixels, start, width }
+                Im2colTile { images: images.clone(), rows, pixels, start, width }
             })
         })
     }
@@ -96,7 +96,7 @@ impl<'a> Tiling<'a> {
 
     /// The work of one loop inside a block, by which the context decides whether it runs in parallel. It is 0 if there
     /// are enough blocks to keep all threads busy.
-    fn inner_work(&self, blocks: usize, tile: &Tile) -> usize {
+    fn inner_work(&self, blocks: usize, tile: &Im2colTile) -> usize {
         if blocks >= ENOUGH_BLOCKS { 0 } else { tile.width * self.g.k() * self.g.og() / MACS }
     }
 
@@ -120,7 +120,7 @@ impl<'a> Tiling<'a> {
     /// The column matrix `[K, width]` of a tile.
     fn columns<'b, T: GemmFloat>(
         &self,
-        tile: &Tile,
+        tile: &Im2colTile,
         group: usize,
         x: &'b [T],
         scratch: &'b mut [T],
@@ -143,7 +143,7 @@ impl<'a> Tiling<'a> {
     /// The matrix `[O / groups, width]` of a tile's outputs.
     fn outputs<'b, T: GemmFloat>(
         &self,
-        tile: &Tile,
+        tile: &Im2colTile,
         group: usize,
         dy: &'b [T],
         scratch: &'b mut [T],
@@ -197,7 +197,7 @@ pub fn forward<T: GemmFloat>(
     finish: Finish<T>,
     y: &mut [T],
 ) {
-    let tiling = Tiling::new(cx, g);
+    let tiling = Im2colTiling::new(cx, g);
     let image = g.o * g.out_plane();
     let blocks = g.n.div_ceil(tiling.images);
     let beta = if finish.bias.is_some() { T::ONE } else { T::ZERO };
@@ -241,7 +241,7 @@ fn start_with<T: Float>(bias: Option<&[T]>, plane: usize, y: &mut [T]) {
 
 pub fn grad_input<T: GemmFloat>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>, dx: &mut [T]) {
     let GradInput { dy, weight, bias } = of;
-    let tiling = Tiling::new(cx, g);
+    let tiling = Im2colTiling::new(cx, g);
     let image = g.c * g.plane();
     let blocks = g.n.div_ceil(tiling.images);
     let beta = if bias.is_some() { T::ONE } else { T::ZERO };
@@ -276,7 +276,7 @@ pub fn grad_input<T: GemmFloat>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>, dx:
 }
 
 pub fn grad_weight<T: GemmFloat>(cx: &CpuCtx, g: &Geometry, dy: &[T], x: &[T], dw: &mut [T]) {
-    let tiling = Tiling::new(cx, g);
+    let tiling = Im2colTiling::new(cx, g);
     if g.n == 0 || dw.is_empty() {
         return dw.fill(T::ZERO);
     }

@@ -13,7 +13,7 @@
 use super::Mat;
 use super::threads::{TASK, Threads};
 use crate::cpu::dots::{by_dots, dots, next_dots};
-use crate::cpu::outer::{RowsOf, Strided};
+use crate::cpu::outer::{RowsOf, StridedRows};
 use crate::cpu::vector::{Kernel, Vector};
 
 /// The most rows of A. With more, an outer product's tile is full anyway.
@@ -48,7 +48,7 @@ pub fn gemm(
     let turned = buffer.slice_mut::<f32>();
     let task = |i: usize, out: &mut [f32]| {
         let b = b.from(0, i * columns);
-        simd.dispatch(Columns { m, k, a, b, out });
+        simd.dispatch(ColumnBlock { m, k, a, b, out });
     };
     match share && work >= TASK {
         true => cx.pieces(turned, columns * m, work, task),
@@ -62,7 +62,7 @@ pub fn gemm(
 }
 
 /// Some columns of C, stored as rows of `m` outputs.
-struct Columns<'a> {
+struct ColumnBlock<'a> {
     m: usize,
     k: usize,
     a: Mat<'a, f32>,
@@ -70,22 +70,22 @@ struct Columns<'a> {
     out: &'a mut [f32],
 }
 
-impl Kernel for Columns<'_> {
+impl Kernel for ColumnBlock<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Columns { m, k, a, b, out } = self;
+        let ColumnBlock { m, k, a, b, out } = self;
         let n = out.len() / m;
         for from in (0..k).step_by(DEPTH) {
             let depth = DEPTH.min(k - from);
             let mut j = 0;
             while j < n {
                 let (height, mut i) = (next_dots::<V>(0, n - j), 0);
-                let rows = RowsOf { start: b.from(from, j).data.as_ptr(), rows: Strided(b.col) };
+                let rows = RowsOf { start: b.from(from, j).data.as_ptr(), rows: StridedRows(b.col) };
                 while i < m {
                     let width = next_dots::<V>(1, m - i);
-                    let columns = RowsOf { start: a.from(i, from).data.as_ptr(), rows: Strided(a.row) };
+                    let columns = RowsOf { start: a.from(i, from).data.as_ptr(), rows: StridedRows(a.row) };
                     let out = &mut out[j * m + i..];
                     // SAFETY: the bounds of A and B were checked, and `depth` ends within k.
                     unsafe { by_dots!(height, width, V, block(depth, rows, columns, out, m, from > 0)) };
@@ -104,8 +104,8 @@ impl Kernel for Columns<'_> {
 #[inline(always)]
 unsafe fn block<V: Vector, const R: usize, const C: usize>(
     n: usize,
-    a: RowsOf<Strided>,
-    b: RowsOf<Strided>,
+    a: RowsOf<StridedRows>,
+    b: RowsOf<StridedRows>,
     out: &mut [f32],
     m: usize,
     add: bool,

@@ -1,6 +1,6 @@
 //! Where the tiles of the packed rungs begin and end, for display. Nothing is computed.
 
-use super::packed::{Plan, tile};
+use super::packed::{GemmPlan, tile};
 use super::{Mat, along};
 use crate::cpu::outer::next_of;
 use crate::cpu::simd::Simd;
@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// How a product is cut into tiles, without computing it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Cut {
+pub struct GemmTiling {
     /// True if `C^T = B^T A^T` is computed: the rows of tiles are then columns of C.
     pub turned: bool,
     /// True if B is copied into panels as wide as a tile; else it is read where it lies.
@@ -22,7 +22,7 @@ pub struct Cut {
     pub depth: usize,
 }
 
-impl Cut {
+impl GemmTiling {
     /// The rows of the tile that contains row `i`, of `m` rows in all.
     pub fn rows(&self, m: usize, i: usize) -> Range<usize> {
         let mut start = i - i % self.tile[0];
@@ -48,12 +48,12 @@ impl Cut {
 
 /// How `C[m, n] = A[m, k] B[k, n]` is cut at a SIMD level, with all three row-major; `None` if it is computed by dot
 /// products.
-pub fn cut(simd: Simd, [m, k, n]: [usize; 3]) -> Option<Cut> {
+pub fn cut(simd: Simd, [m, k, n]: [usize; 3]) -> Option<GemmTiling> {
     let (a, b) = (Mat::new(&[], k), Mat::new(&[], n));
     if along::suits([m, k, n], &a, &b) {
         return None;
     }
-    let plan = Plan::cheapest(simd, [m, k, n], a, b, 0.0, &mut [], n);
+    let plan = GemmPlan::cheapest(simd, [m, k, n], a, b, 0.0, &mut [], n);
     let rows = tile(simd)[0];
     let mut rest = Vec::new();
     let mut left = plan.m % rows;
@@ -62,5 +62,5 @@ pub fn cut(simd: Simd, [m, k, n]: [usize; 3]) -> Option<Cut> {
         left -= next_of(left, rows);
     }
     let depth = plan.depth();
-    Some(Cut { turned: plan.turned, packed: !plan.in_place, tile: [rows, plan.width], rest, depth })
+    Some(GemmTiling { turned: plan.turned, packed: !plan.in_place, tile: [rows, plan.width], rest, depth })
 }

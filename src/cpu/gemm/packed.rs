@@ -20,7 +20,7 @@
 //! **Which factor is B.** `C = A B` is also `C^T = B^T A^T`. The factor that becomes B is read by whole registers along
 //! columns of C and must be packed. The other factor is read number by number, and needs no packing if its rows are
 //! contiguous. A linear layer on a batch of 64, `Y = X W^T`, is computed as `Y^T = W X^T`: the large W is read once,
-//! where it lies, and only X^T is packed. `Plan` compares the costs of both.
+//! where it lies, and only X^T is packed. `GemmPlan` compares the costs of both.
 //!
 //! **Few rows.** If rows of both factors are contiguous along `k`, `along.rs` computes the product. Otherwise, if A has
 //! no more rows than a tile, each number of B is used by only one tile, and packing it would be most of the work. B is
@@ -35,7 +35,7 @@ use super::pack::Pack;
 use super::threads::{TASK, Threads};
 use crate::cpu::CpuCtx;
 use crate::cpu::disjoint::Disjoint;
-use crate::cpu::outer::{Left, RowsOf, Strided, by_tile, next_rows, outer};
+use crate::cpu::outer::{Left, RowsOf, StridedRows, by_tile, next_rows, outer};
 use crate::cpu::simd::Simd;
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
@@ -71,7 +71,7 @@ struct Out<'a> {
 
 /// A product, transposed if that is cheaper.
 #[derive(Clone, Copy)]
-pub(super) struct Plan<'a> {
+pub(super) struct GemmPlan<'a> {
     pub(super) m: usize,
     k: usize,
     n: usize,
@@ -140,7 +140,7 @@ fn gemm(
     if super::along::suits([m, k, n], &a, &b) {
         return super::along::gemm(threads, [m, k, n], a, b, beta, c, ldc);
     }
-    let plan = Plan::cheapest(simd, [m, k, n], a, b, beta, c, ldc);
+    let plan = GemmPlan::cheapest(simd, [m, k, n], a, b, beta, c, ldc);
     // B is packed in equal parts.
     let parts = if plan.in_place { 1 } else { (k * plan.n).div_ceil(PACKED) };
     let together = plan.n.div_ceil(parts.max(1)).next_multiple_of(plan.width);
@@ -162,7 +162,7 @@ fn gemm(
     }
 }
 
-impl<'a> Plan<'a> {
+impl<'a> GemmPlan<'a> {
     fn new(
         simd: Simd,
         [m, k, n]: [usize; 3],
@@ -173,7 +173,7 @@ impl<'a> Plan<'a> {
     ) -> Self {
         let [rows, vectors] = tile(simd);
         let in_place = b.col == 1 && m <= FEW * rows;
-        Plan { m, k, n, a, b, beta, c, width: vectors * simd.lanes(), in_place, turned: false }
+        GemmPlan { m, k, n, a, b, beta, c, width: vectors * simd.lanes(), in_place, turned: false }
     }
 
     /// The cheaper of the product as given and the transposed product.
@@ -187,9 +187,9 @@ impl<'a> Plan<'a> {
         ldc: usize,
     ) -> Self {
         let data = Disjoint::new(c);
-        let straight = Plan::new(simd, [m, k, n], a, b, beta, Out { data, row: ldc, col: 1 });
-        let turned = Plan::new(simd, [n, k, m], b.t(), a.t(), beta, Out { data, row: 1, col: ldc });
-        if turned.cost(simd) < straight.cost(simd) { Plan { turned: true, ..turned } } else { straight }
+        let straight = GemmPlan::new(simd, [m, k, n], a, b, beta, Out { data, row: ldc, col: 1 });
+        let turned = GemmPlan::new(simd, [n, k, m], b.t(), a.t(), beta, Out { data, row: 1, col: ldc });
+        if turned.cost(simd) < straight.cost(simd) { GemmPlan { turned: true, ..turned } } else { straight }
     }
 
     /// Steps of k that a tile stays in registers for.
@@ -212,14 +212,14 @@ impl<'a> Plan<'a> {
     fn rows(self, first: usize, m: usize) -> Self {
         // SAFETY: C has a row `first`.
         let c = unsafe { self.c.from(first, 0) };
-        Plan { m, a: self.a.from(first, 0), c, ..self }
+        GemmPlan { m, a: self.a.from(first, 0), c, ..self }
     }
 
     /// The part of the product that computes columns `first .. first + n` of C.
     fn columns(self, first: usize, n: usize) -> Self {
         // SAFETY: C has a column `first`.
         let c = unsafe { self.c.from(0, first) };
-        Plan { n, b: self.b.from(0, first), c, ..self }
+        GemmPlan { n, b: self.b.from(0, first), c, ..self }
     }
 
     fn run(self, threads: Threads) {
@@ -246,7 +246,7 @@ impl<'a> Plan<'a> {
         threads.all(bands * stretches, work, &|task| {
             let (band, stretch_number) = (task / stretches, task % stretches);
             let (i, first) = (band * height, stretch_number * stretch);
-            simd.dispatch(Task {
+            simd.dispatch(GemmTask {
                 plan: &self,
                 packed,
                 rows: i..self.m.min(i + height),
@@ -280,32 +280,32 @@ impl Out<'_> {
 
 /// Rows and vectors of a level's tile.
 pub(super) fn tile(simd: Simd) -> [usize; 2] {
-    struct Tile;
-    impl Kernel for Tile {
+    struct TileSize;
+    impl Kernel for TileSize {
         type Output = [usize; 2];
         #[inline(always)]
         fn run<V: Vector>(self) -> [usize; 2] {
             V::TILE
         }
     }
-    simd.dispatch(Tile)
+    simd.dispatch(TileSize)
 }
 
 /// Some rows and panels of C.
-struct Task<'a> {
-    plan: &'a Plan<'a>,
+struct GemmTask<'a> {
+    plan: &'a GemmPlan<'a>,
     packed: &'a [f32],
     rows: Range<usize>,
     panels: Range<usize>,
 }
 
-impl Kernel for Task<'_> {
+impl Kernel for GemmTask<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Task { plan, packed, rows, panels } = self;
-        let Plan { k, n, a, b, width, in_place, .. } = *plan;
+        let GemmTask { plan, packed, rows, panels } = self;
+        let GemmPlan { k, n, a, b, width, in_place, .. } = *plan;
         let depth = plan.depth();
         let mut copied = [0f32; DEPTH * MOST_ROWS];
         for from in (0..k.max(1)).step_by(depth) {
@@ -335,7 +335,7 @@ impl Kernel for Task<'_> {
                         // the mask ends at the last column.
                         unsafe {
                             let c = plan.c.from(i, p * width);
-                            let b = RowsOf { start: b.as_ptr(), rows: Strided(stride) };
+                            let b = RowsOf { start: b.as_ptr(), rows: StridedRows(stride) };
                             let vectors = columns.div_ceil(V::LANES);
                             by_tile!(r, vectors, V, block(depth, left, b, columns, beta, c));
                         }
@@ -371,7 +371,7 @@ fn gather<V: Vector>(a: Mat<f32>, depth: usize, r: usize, to: &mut [f32]) {
 unsafe fn block<V: Vector, const R: usize, const N: usize>(
     k: usize,
     a: Left,
-    b: RowsOf<Strided>,
+    b: RowsOf<StridedRows>,
     columns: usize,
     beta: f32,
     c: Out,

@@ -1,25 +1,25 @@
 //! The gradient of a normalisation and of the rectifier after it.
 
 use super::sums::{LANES, fold, totals};
-use super::{BLOCK, COLUMNS, Layout, Relu, STATS, Scale, columns, number};
+use super::{BLOCK, COLUMNS, NormLayout, NormRelu, STATS, Scale, columns, number};
 use crate::core::Float;
 use crate::cpu::CpuCtx;
-use crate::cpu::parallel::Strided;
+use crate::cpu::parallel::StridedPieces;
 use std::ops::Range;
 
 /// The inputs of [`backward`].
 #[derive(Clone, Copy)]
-pub struct Backward<'a, T> {
+pub struct NormBackward<'a, T> {
     pub dy: &'a [T],
     pub x: &'a [T],
     /// The statistics of each group, from [`forward`](super::forward).
     pub stats: &'a [f64],
     pub weight: Option<&'a [T]>,
-    /// Used only with [`Relu::Plain`], to compute the output again, which is faster than to read it.
+    /// Used only with [`NormRelu::Plain`], to compute the output again, which is faster than to read it.
     pub bias: Option<&'a [T]>,
     /// True if the statistics were computed from the groups, so that they depend on `x`.
     pub own: bool,
-    pub relu: Relu<'a, T>,
+    pub relu: NormRelu<'a, T>,
 }
 
 /// The gradients to compute. An empty slice means that this one is not needed.
@@ -34,7 +34,7 @@ pub struct Gradients<'a, T> {
 /// Let `d = dy`, or 0 where the rectifier's output is 0, and `g = d * weight`. With means over the group,
 /// `dx = (g - mean(g) - xhat mean(g xhat)) * inverse deviation`, or `g * inverse deviation` if the statistics were
 /// given. `dweight = sum d xhat` and `dbias = sum d`, over the elements that share the weight; `dresidual = d`.
-pub fn backward<T: Float>(cx: &CpuCtx, l: Layout, from: Backward<T>, out: Gradients<T>) {
+pub fn backward<T: Float>(cx: &CpuCtx, l: NormLayout, from: NormBackward<T>, out: Gradients<T>) {
     if l.numel() == 0 {
         out.dweight.fill(T::ZERO);
         return out.dbias.fill(T::ZERO);
@@ -77,24 +77,24 @@ pub(super) struct Needs {
 
 #[inline(always)]
 fn group<T: Float>(
-    l: Layout,
-    from: Backward<T>,
+    l: NormLayout,
+    from: NormBackward<T>,
     needs: Needs,
     g: usize,
-    outputs: [Strided<T>; 2],
+    outputs: [StridedPieces<T>; 2],
     sums: &mut [f64],
 ) {
     let scale = Scale::<T>::new(&from.stats[STATS * g..]);
     match from.relu {
-        Relu::None => passes(l, from, needs, g, outputs, sums, from.x, |dy, _, _| dy),
+        NormRelu::None => passes(l, from, needs, g, outputs, sums, from.x, |dy, _, _| dy),
         // Only groups that are channels are rectified, and a channel has one weight.
-        Relu::Plain => {
+        NormRelu::Plain => {
             let w = l.first_weight(g);
             let [mean, a, b] = scale.line(number(from.weight, w, 1.0), number(from.bias, w, 0.0));
             let pass = |dy, x: T, _| if (x - mean) * a + b <= T::ZERO { T::ZERO } else { dy };
             passes(l, from, needs, g, outputs, sums, from.x, pass);
         }
-        Relu::Added(y) => {
+        NormRelu::Added(y) => {
             passes(l, from, needs, g, outputs, sums, y, |dy, _, y| if y <= T::ZERO { T::ZERO } else { dy });
         }
     }
@@ -103,7 +103,11 @@ fn group<T: Float>(
 /// A factor for each run of a group, and one for the whole group that is multiplied last. A group's only weight is
 /// multiplied last if it is not finite, as in PyTorch: otherwise the centred gradient would be `inf - inf`.
 #[inline(always)]
-fn factors<'a, T: Float>(l: Layout, weight: Option<&'a [T]>, g: usize) -> (impl Fn(usize) -> f64 + 'a, f64) {
+fn factors<'a, T: Float>(
+    l: NormLayout,
+    weight: Option<&'a [T]>,
+    g: usize,
+) -> (impl Fn(usize) -> f64 + 'a, f64) {
     let first = l.first_weight(g);
     let alone = number(weight, first, 1.0);
     let last = if l.runs() == 1 && !alone.is_finite() { alone } else { 1.0 };
@@ -114,11 +118,11 @@ fn factors<'a, T: Float>(l: Layout, weight: Option<&'a [T]>, g: usize) -> (impl 
 #[allow(clippy::too_many_arguments)] // they are the data of one task
 #[inline(always)]
 fn passes<T: Float>(
-    l: Layout,
-    from: Backward<T>,
+    l: NormLayout,
+    from: NormBackward<T>,
     needs: Needs,
     g: usize,
-    [mut dx, mut dresidual]: [Strided<T>; 2],
+    [mut dx, mut dresidual]: [StridedPieces<T>; 2],
     sums: &mut [f64],
     other: &[T],
     pass: impl Fn(T, T, T) -> T,
@@ -187,7 +191,7 @@ fn passes<T: Float>(
 }
 
 /// The same, if every element of a slice has its own weight. A group is then one slice, and there is no rectifier.
-fn elementwise<T: Float>(cx: &CpuCtx, l: Layout, from: Backward<T>, out: Gradients<T>) {
+fn elementwise<T: Float>(cx: &CpuCtx, l: NormLayout, from: NormBackward<T>, out: Gradients<T>) {
     if !out.dx.is_empty() {
         cx.groups(l.groups, [&mut *out.dx], l.len, &mut [(); 0], 2 * from.x.len(), |g, [mut dx], _| {
             cx.vectors::<T, _>(
@@ -220,7 +224,7 @@ fn elementwise<T: Float>(cx: &CpuCtx, l: Layout, from: Backward<T>, out: Gradien
 }
 
 #[inline(always)]
-fn elementwise_input<T: Float>(l: Layout, from: Backward<T>, g: usize, dx: &mut [T]) {
+fn elementwise_input<T: Float>(l: NormLayout, from: NormBackward<T>, g: usize, dx: &mut [T]) {
     let scale = Scale::<T>::new(&from.stats[STATS * g..]);
     let (x, dy, dx) = (&l.slice(from.x, g, 0)[..l.len], &l.slice(from.dy, g, 0)[..l.len], &mut dx[..l.len]);
     match from.weight {

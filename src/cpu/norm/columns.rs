@@ -1,9 +1,9 @@
 //! Normalisation if groups are the columns of a matrix (features, `[N, C]`). A task has some columns side by side. So
 //! it reads rows as they lie in memory, and every column has a lane of its own.
 
-use super::backward::{Backward, Needs};
+use super::backward::{Needs, NormBackward};
 use super::sums::Moments;
-use super::{COLUMNS, Forward, Layout, Relu, STATS, Scale, number, relu};
+use super::{COLUMNS, NormForward, NormLayout, NormRelu, STATS, Scale, number, relu};
 use crate::core::Float;
 use crate::cpu::CpuCtx;
 use crate::cpu::parallel::Columns;
@@ -17,13 +17,13 @@ type Strip<T> = [T; COLUMNS];
 
 /// Some columns of a matrix with `row` elements per row.
 #[derive(Clone)]
-struct Part<'a, T> {
+struct ColumnSlice<'a, T> {
     x: &'a [T],
     row: usize,
     columns: Range<usize>,
 }
 
-impl<'a, T> Part<'a, T> {
+impl<'a, T> ColumnSlice<'a, T> {
     #[inline(always)]
     fn row(&self, r: usize) -> &'a [T] {
         &self.x[r * self.row..][self.columns.clone()]
@@ -31,7 +31,13 @@ impl<'a, T> Part<'a, T> {
 }
 
 /// As [`super::forward`].
-pub(super) fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Forward<T>, y: &mut [T], stats: &mut [f64]) {
+pub(super) fn forward<T: Float>(
+    cx: &CpuCtx,
+    l: NormLayout,
+    from: NormForward<T>,
+    y: &mut [T],
+    stats: &mut [f64],
+) {
     cx.columns([y], l.groups, COLUMNS, stats, from.x.len(), |columns, [y], stats| {
         cx.vectors::<T, _>(
             #[inline(always)]
@@ -41,8 +47,14 @@ pub(super) fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Forward<T>, y: &mu
 }
 
 #[inline(always)]
-fn strip<T: Float>(l: Layout, from: Forward<T>, columns: Range<usize>, y: Columns<T>, stats: &mut [f64]) {
-    let x = Part { x: from.x, row: l.groups, columns };
+fn strip<T: Float>(
+    l: NormLayout,
+    from: NormForward<T>,
+    columns: Range<usize>,
+    y: Columns<T>,
+    stats: &mut [f64],
+) {
+    let x = ColumnSlice { x: from.x, row: l.groups, columns };
     match from.running {
         Some(running) => {
             for (stats, c) in stats.chunks_exact_mut(STATS).zip(x.columns.clone()) {
@@ -55,15 +67,15 @@ fn strip<T: Float>(l: Layout, from: Forward<T>, columns: Range<usize>, y: Column
         stats[2] = 1.0 / (stats[1] + from.eps).sqrt();
     }
     match from.relu {
-        Relu::None => normalise(l, from, &x, stats, y, from.x, |y, _| y),
-        Relu::Plain => normalise(l, from, &x, stats, y, from.x, |y, _| relu(y)),
-        Relu::Added(residual) => normalise(l, from, &x, stats, y, residual, |y, other| relu(y + other)),
+        NormRelu::None => normalise(l, from, &x, stats, y, from.x, |y, _| y),
+        NormRelu::Plain => normalise(l, from, &x, stats, y, from.x, |y, _| relu(y)),
+        NormRelu::Added(residual) => normalise(l, from, &x, stats, y, residual, |y, other| relu(y + other)),
     }
 }
 
 /// Mean and variance of each column, computed as in [`Moments::of`].
 #[inline(always)]
-fn statistics<T: Float>(l: Layout, x: &Part<T>, stats: &mut [f64]) {
+fn statistics<T: Float>(l: NormLayout, x: &ColumnSlice<T>, stats: &mut [f64]) {
     let mut moments = [Moments::NONE; COLUMNS];
     for first in (0..l.slices).step_by(ROWS) {
         let (rows, n) = (first..l.slices.min(first + ROWS), (l.slices - first).min(ROWS) as f64);
@@ -112,16 +124,16 @@ fn lines<T: Float>(
 
 #[inline(always)]
 fn normalise<T: Float>(
-    l: Layout,
-    from: Forward<T>,
-    x: &Part<T>,
+    l: NormLayout,
+    from: NormForward<T>,
+    x: &ColumnSlice<T>,
     stats: &[f64],
     mut y: Columns<T>,
     other: &[T],
     finish: impl Fn(T, T) -> T,
 ) {
     let [mean, a, b] = lines(&x.columns, stats, from.weight, from.bias);
-    let other = Part { x: other, ..x.clone() };
+    let other = ColumnSlice { x: other, ..x.clone() };
     for r in 0..l.slices {
         let y = y.row(r);
         let n = y.len().min(COLUMNS);
@@ -145,8 +157,8 @@ fn store<T: Copy>(from: &Strip<T>, to: &mut [T]) {
 /// Like [`super::backward()`]. `sums` receives `sum d` and `sum d xhat` of each column.
 pub(super) fn backward<T: Float>(
     cx: &CpuCtx,
-    l: Layout,
-    from: Backward<T>,
+    l: NormLayout,
+    from: NormBackward<T>,
     needs: Needs,
     outputs: [&mut [T]; 2],
     sums: &mut [f64],
@@ -157,11 +169,11 @@ pub(super) fn backward<T: Float>(
             || {
                 let stats = &from.stats[STATS * columns.start..STATS * columns.end];
                 let lines = lines(&columns, stats, from.weight, from.bias);
-                let x = Part { x: from.x, row: l.groups, columns };
+                let x = ColumnSlice { x: from.x, row: l.groups, columns };
                 let strip = Strips { l, from, needs, stats, lines, x };
                 match from.relu {
-                    Relu::None => strip.passes(outputs, sums, from.x, |dy, _, _| dy),
-                    Relu::Plain => {
+                    NormRelu::None => strip.passes(outputs, sums, from.x, |dy, _, _| dy),
+                    NormRelu::Plain => {
                         strip.passes(
                             outputs,
                             sums,
@@ -169,7 +181,7 @@ pub(super) fn backward<T: Float>(
                             |dy, y, _| if y <= T::ZERO { T::ZERO } else { dy },
                         );
                     }
-                    Relu::Added(y) => {
+                    NormRelu::Added(y) => {
                         strip.passes(outputs, sums, y, |dy, _, y| if y <= T::ZERO { T::ZERO } else { dy });
                     }
                 }
@@ -180,12 +192,12 @@ pub(super) fn backward<T: Float>(
 
 /// The data from which a task computes the gradients of its columns.
 struct Strips<'a, T> {
-    l: Layout,
-    from: Backward<'a, T>,
+    l: NormLayout,
+    from: NormBackward<'a, T>,
     needs: Needs,
     stats: &'a [f64],
     lines: [Strip<T>; 3],
-    x: Part<'a, T>,
+    x: ColumnSlice<'a, T>,
 }
 
 impl<T: Float> Strips<'_, T> {
@@ -199,7 +211,8 @@ impl<T: Float> Strips<'_, T> {
         pass: impl Fn(T, T, T) -> T,
     ) {
         let (rows, columns) = (self.l.slices, self.x.columns.clone());
-        let (dy, other) = (Part { x: self.from.dy, ..self.x.clone() }, Part { x: other, ..self.x.clone() });
+        let (dy, other) =
+            (ColumnSlice { x: self.from.dy, ..self.x.clone() }, ColumnSlice { x: other, ..self.x.clone() });
         let scales = || self.stats.chunks_exact(STATS).map(Scale::<T>::new);
         let mut mean: Strip<T> = [T::ZERO; COLUMNS];
         mean.iter_mut().zip(scales()).for_each(|(mean, scale)| *mean = scale.mean);

@@ -2,7 +2,7 @@
 //! is here, too.
 //!
 //! Four ops are this one computation. They differ in which elements form a group with statistics of its own, and which
-//! share a weight and a bias. A [`Layout`] describes both. For an input `[N, C, L]`:
+//! share a weight and a bias. A [`NormLayout`] describes both. For an input `[N, C, L]`:
 //!
 //! | op | groups | slices | len | run | cycle |
 //! |---|---|---|---|---|---|
@@ -23,13 +23,13 @@ mod backward;
 mod columns;
 mod sums;
 
-pub use backward::{Backward, Gradients, backward};
+pub use backward::{Gradients, NormBackward, backward};
 
 use super::CpuCtx;
-use super::parallel::Strided;
+use super::parallel::StridedPieces;
 use crate::core::Float;
 use std::ops::Range;
-use sums::{BLOCK, Block, Moments};
+use sums::{BLOCK, GroupBlock, Moments};
 
 /// Numbers kept per group: mean, variance, inverse deviation.
 pub const STATS: usize = 3;
@@ -38,7 +38,7 @@ const COLUMNS: usize = 64;
 
 /// Which elements share statistics and which share a weight. See the [module docs](self).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
+pub struct NormLayout {
     /// Sets of elements with a mean and a deviation of their own.
     pub groups: usize,
     /// Contiguous slices of a group: the tensor's slices `g`, `g + groups`, `g + 2 groups`, ...
@@ -51,7 +51,7 @@ pub struct Layout {
     pub cycle: usize,
 }
 
-impl Layout {
+impl NormLayout {
     /// The number of elements of a group.
     pub fn count(&self) -> usize {
         self.slices * self.len
@@ -95,12 +95,12 @@ impl Layout {
 
     /// Cuts a part of all slices of a group into blocks of about [`BLOCK`] elements.
     #[inline(always)]
-    fn blocks(&self, part: Range<usize>, mut f: impl FnMut(Block)) {
+    fn blocks(&self, part: Range<usize>, mut f: impl FnMut(GroupBlock)) {
         let (together, width) = ((BLOCK / part.len()).max(1), part.len().min(BLOCK));
         for s in (0..self.slices).step_by(together) {
             for from in part.clone().step_by(width) {
                 let slices = s..self.slices.min(s + together);
-                f(Block { slices, part: from..part.end.min(from + width) });
+                f(GroupBlock { slices, part: from..part.end.min(from + width) });
             }
         }
     }
@@ -153,7 +153,7 @@ impl<T: Float> Scale<T> {
 
 /// The rectifier after a normalisation.
 #[derive(Clone, Copy)]
-pub enum Relu<'a, T> {
+pub enum NormRelu<'a, T> {
     /// No rectifier.
     None,
     /// `max(0, y)`.
@@ -170,14 +170,14 @@ fn relu<T: Float>(y: T) -> T {
 
 /// The inputs of [`forward`].
 #[derive(Clone, Copy)]
-pub struct Forward<'a, T> {
+pub struct NormForward<'a, T> {
     pub x: &'a [T],
     /// Mean and variance of each group. If `None`, they are computed from the group; the variance is biased.
     pub running: Option<[&'a [T]; 2]>,
     pub weight: Option<&'a [T]>,
     pub bias: Option<&'a [T]>,
     pub eps: f64,
-    pub relu: Relu<'a, T>,
+    pub relu: NormRelu<'a, T>,
 }
 
 /// Weight or bias number `w`, or `otherwise` if there are none.
@@ -188,7 +188,7 @@ fn number<T: Float>(values: Option<&[T]>, w: usize, otherwise: f64) -> f64 {
 
 /// `y = (x - mean) / sqrt(variance + eps) * weight + bias`, group by group, and then the rectifier. `stats` receives
 /// the mean, variance and inverse deviation of each group.
-pub fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Forward<T>, y: &mut [T], stats: &mut [f64]) {
+pub fn forward<T: Float>(cx: &CpuCtx, l: NormLayout, from: NormForward<T>, y: &mut [T], stats: &mut [f64]) {
     if l.numel() == 0 {
         return stats.fill(0.0);
     }
@@ -204,7 +204,7 @@ pub fn forward<T: Float>(cx: &CpuCtx, l: Layout, from: Forward<T>, y: &mut [T], 
 }
 
 #[inline(always)]
-fn group<T: Float>(l: Layout, from: Forward<T>, g: usize, y: Strided<T>, stats: &mut [f64]) {
+fn group<T: Float>(l: NormLayout, from: NormForward<T>, g: usize, y: StridedPieces<T>, stats: &mut [f64]) {
     let [mean, variance] = match from.running {
         Some(given) => given.map(|v| v[g].to_f64()),
         None => {
@@ -220,21 +220,21 @@ fn group<T: Float>(l: Layout, from: Forward<T>, g: usize, y: Strided<T>, stats: 
     stats.copy_from_slice(&[mean, variance, 1.0 / (variance + from.eps).sqrt()]);
     let scale = Scale::new(stats);
     match from.relu {
-        Relu::None if l.elementwise() => elementwise(l, from, g, scale, y),
-        Relu::None => runs(l, from, g, scale, y, from.x, |y, _| y),
-        Relu::Plain => runs(l, from, g, scale, y, from.x, |y, _| relu(y)),
-        Relu::Added(residual) => runs(l, from, g, scale, y, residual, |y, residual| relu(y + residual)),
+        NormRelu::None if l.elementwise() => elementwise(l, from, g, scale, y),
+        NormRelu::None => runs(l, from, g, scale, y, from.x, |y, _| y),
+        NormRelu::Plain => runs(l, from, g, scale, y, from.x, |y, _| relu(y)),
+        NormRelu::Added(residual) => runs(l, from, g, scale, y, residual, |y, residual| relu(y + residual)),
     }
 }
 
 /// `y = finish(xhat weight + bias, other)`. The last slices come first: they are still in the cache.
 #[inline(always)]
 fn runs<T: Float>(
-    l: Layout,
-    from: Forward<T>,
+    l: NormLayout,
+    from: NormForward<T>,
     g: usize,
     scale: Scale<T>,
-    mut y: Strided<T>,
+    mut y: StridedPieces<T>,
     other: &[T],
     finish: impl Fn(T, T) -> T,
 ) {
@@ -253,7 +253,13 @@ fn runs<T: Float>(
 
 /// The same, if neighbours have different weights.
 #[inline(always)]
-fn elementwise<T: Float>(l: Layout, from: Forward<T>, g: usize, scale: Scale<T>, mut y: Strided<T>) {
+fn elementwise<T: Float>(
+    l: NormLayout,
+    from: NormForward<T>,
+    g: usize,
+    scale: Scale<T>,
+    mut y: StridedPieces<T>,
+) {
     let ([mean, a, b], first) = (scale.line(1.0, 0.0), l.first_weight(g));
     for s in 0..l.slices {
         let y = y.piece(s);

@@ -10,12 +10,12 @@ pub const LANES: usize = 2 * HALF;
 const HALF: usize = 16;
 
 /// A part of some slices of a group.
-pub struct Block {
+pub struct GroupBlock {
     pub slices: Range<usize>,
     pub part: Range<usize>,
 }
 
-impl Block {
+impl GroupBlock {
     /// The number of its elements.
     fn len(&self) -> usize {
         self.slices.len() * self.part.len()
@@ -107,7 +107,7 @@ impl Moments {
     /// The moments of a block, in two passes: first the approximate mean, then the deviations from it, which also
     /// correct it. `at(s)` is a group's slice `s`.
     #[inline(always)]
-    pub fn of<'a, T: Float>(block: Block, at: impl Fn(usize) -> &'a [T]) -> Moments {
+    pub fn of<'a, T: Float>(block: GroupBlock, at: impl Fn(usize) -> &'a [T]) -> Moments {
         let n = block.len() as f64;
         let mut sums = [[T::ZERO; LANES]];
         for s in block.slices.clone() {

@@ -11,7 +11,7 @@ use std::iter::StepBy;
 use std::ops::Range;
 
 /// The number of a tap within its window, row by row.
-pub trait Tap: Element {
+pub trait TapIndex: Element {
     /// The number as this type.
     fn new(number: u32) -> Self;
 
@@ -26,7 +26,7 @@ pub trait Tap: Element {
 const NONE: u32 = u32::MAX;
 
 /// For windows of fewer than 255 taps.
-impl Tap for u8 {
+impl TapIndex for u8 {
     #[inline(always)]
     fn new(number: u32) -> u8 {
         number as u8
@@ -45,7 +45,7 @@ impl Tap for u8 {
 }
 
 /// For larger windows.
-impl Tap for i64 {
+impl TapIndex for i64 {
     #[inline(always)]
     fn new(number: u32) -> i64 {
         if number == NONE { -1 } else { i64::from(number) }
@@ -89,7 +89,7 @@ pub fn wins<T: Float>(x: T, best: T) -> bool {
 }
 
 /// The largest element of each window, and its tap.
-pub fn max<T: Float, K: Tap>(
+pub fn max<T: Float, K: TapIndex>(
     cx: &CpuCtx,
     planes: &Planes,
     window: &Window,
@@ -113,7 +113,7 @@ pub fn max<T: Float, K: Tap>(
 }
 
 #[inline(always)]
-fn halve<T: Float, K: Tap>(planes: &Planes, x: &[T], y: &mut [T], taps: &mut [K]) {
+fn halve<T: Float, K: TapIndex>(planes: &Planes, x: &[T], y: &mut [T], taps: &mut [K]) {
     let (w, ow) = (planes.w, planes.ow);
     for i in 0..planes.oh {
         // Two rows of inputs; each output reads one pair from each row.
@@ -133,7 +133,7 @@ fn halve<T: Float, K: Tap>(planes: &Planes, x: &[T], y: &mut [T], taps: &mut [K]
 
 /// Any window: goes through the taps, each for a strip of neighbouring outputs at once.
 #[inline(always)]
-fn slide<T: Float, K: Tap>(
+fn slide<T: Float, K: TapIndex>(
     planes: &Planes,
     window: &Window,
     rows: &mut [T],
@@ -214,7 +214,7 @@ fn pick<T: Float>(window: &Window, s: usize, x: &[T], row: &mut [T]) {
 }
 
 /// `dx` from `dy` and the winning taps: every dy is added to its winner.
-pub fn max_grad<T: Float, K: Tap>(
+pub fn max_grad<T: Float, K: TapIndex>(
     cx: &CpuCtx,
     planes: &Planes,
     window: &Window,
@@ -259,7 +259,7 @@ fn corners(planes: &Planes, window: &Window) -> Vec<u32> {
 
 /// The position of a tap of the window at `corner`; [`NONE`] if there is no tap.
 #[inline(always)]
-fn place_of<K: Tap>(planes: &Planes, window: &Window, tap: K, corner: u32) -> u32 {
+fn place_of<K: TapIndex>(planes: &Planes, window: &Window, tap: K, corner: u32) -> u32 {
     let (kw, number) = (window.kernel[1] as u32, tap.number());
     let row = K::row(number, kw);
     let column = number.wrapping_sub(row.wrapping_mul(kw));
@@ -269,7 +269,7 @@ fn place_of<K: Tap>(planes: &Planes, window: &Window, tap: K, corner: u32) -> u3
 }
 
 /// The taps' positions in the plane; -1 for no tap.
-pub fn places<K: Tap>(cx: &CpuCtx, planes: &Planes, window: &Window, taps: &[K], places: &mut [i64]) {
+pub fn places<K: TapIndex>(cx: &CpuCtx, planes: &Planes, window: &Window, taps: &[K], places: &mut [i64]) {
     let corners = corners(planes, window);
     cx.fill_with(places, |o| match place_of(planes, window, taps[o], corners[o % corners.len()]) {
         NONE => -1,

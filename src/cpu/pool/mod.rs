@@ -2,7 +2,7 @@
 
 mod max;
 
-pub use max::{Tap, adaptive_max, adaptive_max_grad, max, max_grad, places, wins};
+pub use max::{TapIndex, adaptive_max, adaptive_max_grad, max, max_grad, places, wins};
 
 use super::CpuCtx;
 use super::context::CHUNK;

@@ -52,7 +52,7 @@ struct Tasks {
 
 /// The end of the loop from which a thread takes its tasks.
 #[derive(Clone, Copy)]
-pub enum End {
+pub enum QueueEnd {
     Front,
     Back,
 }
@@ -65,11 +65,11 @@ impl Tasks {
         self.taken.store(0, Ordering::Relaxed);
     }
 
-    fn next(&self, end: End) -> Option<usize> {
-        let one = if let End::Front = end { 1 } else { Self::BACK };
+    fn next(&self, end: QueueEnd) -> Option<usize> {
+        let one = if let QueueEnd::Front = end { 1 } else { Self::BACK };
         let (n, [front, back]) =
             (self.n.load(Ordering::Relaxed), Self::ends(self.taken.fetch_add(one, Ordering::Relaxed)));
-        (front + back < n).then(|| if let End::Front = end { front } else { n - 1 - back })
+        (front + back < n).then(|| if let QueueEnd::Front = end { front } else { n - 1 - back })
     }
 
     fn is_empty(&self) -> bool {
@@ -103,7 +103,7 @@ impl Fork {
         {
             let _open = OnDrop(|| self.shut());
             self.gate.store(OPEN, Ordering::Release);
-            self.work_through(End::Front, body);
+            self.work_through(QueueEnd::Front, body);
         }
         let panic = self.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(panic) = panic {
@@ -113,7 +113,7 @@ impl Fork {
 
     /// Takes tasks of the loop that is running until none is left. Returns true if there was such a loop.
     #[inline]
-    pub fn help(&self, end: End) -> bool {
+    pub fn help(&self, end: QueueEnd) -> bool {
         if !self.enter() {
             return false;
         }
@@ -136,7 +136,7 @@ impl Fork {
             && self.gate.compare_exchange(gate, inside, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    fn work_through(&self, end: End, body: Body) {
+    fn work_through(&self, end: QueueEnd, body: Body) {
         while let Some(i) = self.tasks.next(end) {
             body(i);
         }

@@ -10,7 +10,7 @@ mod fork;
 mod sync;
 
 use crate::core::{Error, Result};
-use fork::{End, Fork};
+use fork::{Fork, QueueEnd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -26,11 +26,11 @@ const GLANCES: usize = 64;
 pub struct Team {
     pool: rayon::ThreadPool,
     helpers: usize,
-    shared: Arc<Shared>,
+    shared: Arc<TeamShared>,
 }
 
 #[derive(Default)]
-struct Shared {
+struct TeamShared {
     fork: Fork,
     /// Helpers that are watching for a loop or working on one.
     awake: AtomicUsize,
@@ -65,14 +65,15 @@ impl Team {
         for number in awake..self.helpers.min(n.saturating_sub(1)) {
             self.shared.awake.fetch_add(1, Ordering::Relaxed);
             let shared = Arc::clone(&self.shared);
-            self.pool.spawn(move || shared.help(if number % 2 == 0 { End::Back } else { End::Front }));
+            self.pool
+                .spawn(move || shared.help(if number % 2 == 0 { QueueEnd::Back } else { QueueEnd::Front }));
         }
     }
 }
 
-impl Shared {
+impl TeamShared {
     /// A helper's work: helps with loops until there has been none for `PATIENCE`.
-    fn help(&self, end: End) {
+    fn help(&self, end: QueueEnd) {
         let mut last = Instant::now();
         while last.elapsed() < PATIENCE {
             for _ in 0..GLANCES {

@@ -26,7 +26,7 @@ pub unsafe trait Vector: Copy {
     /// Selects the lanes of a partial load or store.
     type Mask: Copy;
     /// `LANES` registers.
-    type Block: Copy + AsRef<[Self]> + AsMut<[Self]>;
+    type Registers: Copy + AsRef<[Self]> + AsMut<[Self]>;
 
     /// The first `n <= LANES` lanes.
     fn first(n: usize) -> Self::Mask;
@@ -105,9 +105,9 @@ pub unsafe trait Vector: Copy {
     /// The larger value of each lane; `other`'s value if one of them is NaN.
     fn max(self, other: Self) -> Self;
     /// `LANES` registers of zeros.
-    fn block() -> Self::Block;
+    fn block() -> Self::Registers;
     /// Rows become columns: lane j of register i goes to lane i of register j.
-    fn transpose(rows: Self::Block) -> Self::Block;
+    fn transpose(rows: Self::Registers) -> Self::Registers;
     /// The sum of the lanes, in one fixed order.
     #[inline(always)]
     fn sum(self) -> f32 {
@@ -176,7 +176,7 @@ unsafe impl Vector for Four {
     const TILE: [usize; 2] = [4, 2];
     const DOTS: [usize; 2] = [2, 4];
     type Mask = usize;
-    type Block = [Self; 4];
+    type Registers = [Self; 4];
 
     #[inline(always)]
     fn first(n: usize) -> usize {

@@ -62,7 +62,7 @@ unsafe impl Vector for Zmm {
     const TILE: [usize; 2] = [8, 3];
     const DOTS: [usize; 2] = [4, 6];
     type Mask = __mmask16;
-    type Block = [Self; 16];
+    type Registers = [Self; 16];
 
     #[inline(always)]
     fn first(n: usize) -> __mmask16 {
@@ -179,7 +179,7 @@ unsafe impl Vector for Ymm {
     const TILE: [usize; 2] = [6, 2];
     const DOTS: [usize; 2] = [2, 4];
     type Mask = __m256i;
-    type Block = [Self; 8];
+    type Registers = [Self; 8];
 
     #[inline(always)]
     fn first(n: usize) -> __m256i {

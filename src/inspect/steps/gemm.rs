@@ -15,7 +15,7 @@ use crate::core::Geometry;
 use crate::core::Loop;
 use crate::cpu::Simd;
 use crate::cpu::conv2d::ladder;
-use crate::cpu::gemm::cut::{Cut, cut};
+use crate::cpu::gemm::cut::{GemmTiling, cut};
 use crate::tensor::Device;
 use serde::Serialize;
 use std::ops::Range;
@@ -42,7 +42,7 @@ pub struct ConvGemm {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GemmTile {
     #[serde(flatten)]
-    pub cut: Cut,
+    pub cut: GemmTiling,
     /// Rows and columns of the output matrix that are computed together.
     pub rows: Range<usize>,
     pub columns: Range<usize>,
@@ -69,13 +69,13 @@ impl ConvGemm {
 
 /// How the CPU's packed GEMM cuts a convolution's matrix product, for one group of one image. `None` if the convolution
 /// is computed in another way. For a device that is not a CPU, this processor's best SIMD level is assumed.
-pub fn conv_cut(device: &Device, g: &Geometry) -> Option<Cut> {
+pub fn conv_cut(device: &Device, g: &Geometry) -> Option<GemmTiling> {
     let simd = device.as_cpu().map_or_else(Simd::best, |cx| cx.simd());
     cut(simd, [g.og(), g.k(), g.out_plane()])
 }
 
 impl GemmTile {
-    fn new(cut: Cut, [m, k, n]: [usize; 3], [row, column]: [usize; 2], taps: &[ConvTap]) -> GemmTile {
+    fn new(cut: GemmTiling, [m, k, n]: [usize; 3], [row, column]: [usize; 2], taps: &[ConvTap]) -> GemmTile {
         // The tile's own rows and columns. If the factors changed places, they are rows and columns of the transposed
         // product.
         let (tall, wide) = if cut.turned { ((n, column), (m, row)) } else { ((m, row), (n, column)) };

@@ -57,7 +57,7 @@
 
 use super::normalise::{Inputs, Norm, Normalise, normalise};
 use crate::core::{Error, Result, Shape};
-use crate::cpu::norm::Layout;
+use crate::cpu::norm::NormLayout;
 use crate::ops::images::batch_of_channels;
 use crate::ops::{Attrs, Case, Fill, Input, OpSpec};
 use crate::tensor::{Field, Tensor};
@@ -99,7 +99,7 @@ impl Norm for BatchNormOptions {
     const NAME: &'static str = "batch_norm";
     const GRAD: &'static str = "batch_norm_grad";
 
-    fn layout(&self, input: &Shape) -> Result<Layout> {
+    fn layout(&self, input: &Shape) -> Result<NormLayout> {
         let [n, c, len] = batch_of_channels(Self::NAME, input)?;
         if self.training && n * len == 1 {
             return Err(Error::shape(Self::NAME, "training needs more than one value per channel")
@@ -110,7 +110,7 @@ impl Norm for BatchNormOptions {
         if self.training && self.eps <= 0.0 {
             return Err(Error::argument(Self::NAME, format!("eps {} is not above 0", self.eps)));
         }
-        Ok(Layout { groups: c, slices: n, len, run: len, cycle: c })
+        Ok(NormLayout { groups: c, slices: n, len, run: len, cycle: c })
     }
 
     fn own(&self) -> bool {

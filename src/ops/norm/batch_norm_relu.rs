@@ -41,7 +41,7 @@
 use super::batch_norm::{BatchNormOptions, INPUTS as PLAIN, Normalised, affine, tracked, with_running};
 use super::normalise::{Inputs, Norm, Normalise, normalise};
 use crate::core::{Result, Shape};
-use crate::cpu::norm::Layout;
+use crate::cpu::norm::NormLayout;
 use crate::ops::{Case, Input, OpSpec};
 use crate::tensor::{Field, Tensor};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Norm for BatchNormRelu {
     const NAME: &'static str = "batch_norm_relu";
     const GRAD: &'static str = "batch_norm_relu_grad";
 
-    fn layout(&self, input: &Shape) -> Result<Layout> {
+    fn layout(&self, input: &Shape) -> Result<NormLayout> {
         self.0.layout(input)
     }
 

@@ -2,11 +2,11 @@
 //! [`crate::cpu::norm`].
 
 use crate::core::Result;
-use crate::cpu::norm::{Layout, STATS};
+use crate::cpu::norm::{NormLayout, STATS};
 use crate::cuda::{CudaCtx, Launch, Ptr, kernels};
 
-impl From<Layout> for kernels::Norm {
-    fn from(l: Layout) -> Self {
+impl From<NormLayout> for kernels::Norm {
+    fn from(l: NormLayout) -> Self {
         let [groups, slices, len, run, cycle] =
             [l.groups, l.slices, l.len, l.run, l.cycle].map(|size| size as i64);
         kernels::Norm { groups, slices, len, run, cycle }
@@ -36,7 +36,7 @@ impl Cut {
 
 /// What forward reads and writes; absent tensors are [`Ptr::NULL`].
 #[derive(Debug, Clone, Copy)]
-pub(in crate::ops) struct Forward {
+pub(in crate::ops) struct ForwardBuffers {
     pub x: Ptr<f32>,
     pub weight: Ptr<f32>,
     pub bias: Ptr<f32>,
@@ -66,7 +66,7 @@ pub(in crate::ops) struct Running {
 ///
 /// # Errors
 /// Too little memory; an error from the driver.
-pub(in crate::ops) fn forward(cx: &CudaCtx, l: Layout, f: &Forward) -> Result<()> {
+pub(in crate::ops) fn forward(cx: &CudaCtx, l: NormLayout, f: &ForwardBuffers) -> Result<()> {
     if l.numel() == 0 {
         cx.fill_bytes(f.stats.cast(), 0, l.groups * STATS * size_of::<f64>())?;
         let Some(Running { channels, old, new, .. }) = f.running else { return Ok(()) };
@@ -121,7 +121,7 @@ pub(in crate::ops) fn forward(cx: &CudaCtx, l: Layout, f: &Forward) -> Result<()
 
 /// What backward reads, and the gradients that it writes; absent tensors and unwanted gradients are [`Ptr::NULL`].
 #[derive(Debug, Clone, Copy)]
-pub(in crate::ops) struct Backward {
+pub(in crate::ops) struct BackwardBuffers {
     pub dy: Ptr<f32>,
     pub x: Ptr<f32>,
     /// The output, if ReLU was applied: its zeros tell where the gradient is 0.
@@ -142,7 +142,7 @@ pub(in crate::ops) struct Backward {
 ///
 /// # Errors
 /// Too little memory; an error from the driver.
-pub(in crate::ops) fn backward(cx: &CudaCtx, l: Layout, b: &Backward) -> Result<()> {
+pub(in crate::ops) fn backward(cx: &CudaCtx, l: NormLayout, b: &BackwardBuffers) -> Result<()> {
     let parameters = !(b.dweight.is_null() && b.dbias.is_null());
     if l.numel() == 0 {
         let mut asked = [b.dweight, b.dbias].into_iter().filter(|ptr| !ptr.is_null());
@@ -151,7 +151,7 @@ pub(in crate::ops) fn backward(cx: &CudaCtx, l: Layout, b: &Backward) -> Result<
     // If each element of a group has its own weight, the sums over a group include the weights, and `columns` computes
     // the gradients of the weights separately.
     let elementwise = l.elementwise();
-    let sets = if elementwise { Layout { run: l.len, ..l } } else { l };
+    let sets = if elementwise { NormLayout { run: l.len, ..l } } else { l };
     let (inside, outside) = if elementwise { (b.weight, Ptr::NULL) } else { (Ptr::NULL, b.weight) };
     let units = l.groups * sets.runs();
     let mut cut = Cut::new(sets.slices * sets.run);
@@ -210,7 +210,7 @@ pub(in crate::ops) fn backward(cx: &CudaCtx, l: Layout, b: &Backward) -> Result<
 }
 
 /// The gradients of weight and bias if each element of a group has its own: sums down the columns.
-fn columns(cx: &CudaCtx, l: Layout, b: &Backward) -> Result<()> {
+fn columns(cx: &CudaCtx, l: NormLayout, b: &BackwardBuffers) -> Result<()> {
     const PART: usize = 256;
     let parts = (l.groups / l.cycle).div_ceil(PART);
     let totals = cx.scratch::<f64>(2 * parts * b.weights)?;

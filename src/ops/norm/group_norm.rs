@@ -40,7 +40,7 @@ use super::batch_norm::affine;
 use super::layer_norm::INPUTS;
 use super::normalise::{Inputs, Norm, Normalise, normalise};
 use crate::core::{Error, Result, Shape};
-use crate::cpu::norm::Layout;
+use crate::cpu::norm::NormLayout;
 use crate::ops::images::batch_of_channels;
 use crate::ops::{Case, OpSpec, one};
 use crate::tensor::Tensor;
@@ -56,7 +56,7 @@ impl Norm for GroupNorm {
     const NAME: &'static str = "group_norm";
     const GRAD: &'static str = "group_norm_grad";
 
-    fn layout(&self, input: &Shape) -> Result<Layout> {
+    fn layout(&self, input: &Shape) -> Result<NormLayout> {
         let [n, c, run] = batch_of_channels(Self::NAME, input)?;
         if self.num_groups == 0 || c % self.num_groups != 0 {
             return Err(Error::shape(
@@ -74,7 +74,7 @@ impl Norm for GroupNorm {
                 .with("num_groups", self.num_groups)
                 .expected("more than 1 value per group"));
         }
-        Ok(Layout { groups: n * self.num_groups, slices: 1, len, run, cycle: self.num_groups })
+        Ok(NormLayout { groups: n * self.num_groups, slices: 1, len, run, cycle: self.num_groups })
     }
 }
 

@@ -51,7 +51,7 @@
 use super::batch_norm::{INPUTS, Normalised, affine, tracked, with_running};
 use super::normalise::{Inputs, Norm, Normalise, normalise};
 use crate::core::{Error, Result, Shape};
-use crate::cpu::norm::Layout;
+use crate::cpu::norm::NormLayout;
 use crate::ops::images::batch_of_channels;
 use crate::ops::{Case, OpSpec};
 use crate::tensor::{Field, Tensor};
@@ -78,10 +78,10 @@ impl Norm for InstanceNormOptions {
     const NAME: &'static str = "instance_norm";
     const GRAD: &'static str = "instance_norm_grad";
 
-    fn layout(&self, input: &Shape) -> Result<Layout> {
+    fn layout(&self, input: &Shape) -> Result<NormLayout> {
         let [n, c, len] = batch_of_channels(Self::NAME, input)?;
         if !self.use_input_stats {
-            return Ok(Layout { groups: c, slices: n, len, run: len, cycle: c });
+            return Ok(NormLayout { groups: c, slices: n, len, run: len, cycle: c });
         }
         if len == 1 {
             return Err(Error::shape(
@@ -92,7 +92,7 @@ impl Norm for InstanceNormOptions {
             .expected("more than 1 value per sample and channel")
             .help("use a larger image, or use_input_stats=false with running statistics"));
         }
-        Ok(Layout { groups: n * c, slices: 1, len, run: len, cycle: c })
+        Ok(NormLayout { groups: n * c, slices: 1, len, run: len, cycle: c })
     }
 
     fn own(&self) -> bool {

@@ -39,7 +39,7 @@
 use super::batch_norm::affine;
 use super::normalise::{Inputs, Norm, Normalise, normalise};
 use crate::core::{Error, Result, Shape};
-use crate::cpu::norm::Layout;
+use crate::cpu::norm::NormLayout;
 use crate::ops::{Case, Input, OpSpec, one};
 use crate::tensor::Tensor;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl Norm for LayerNorm {
     const NAME: &'static str = "layer_norm";
     const GRAD: &'static str = "layer_norm_grad";
 
-    fn layout(&self, input: &Shape) -> Result<Layout> {
+    fn layout(&self, input: &Shape) -> Result<NormLayout> {
         let (dims, last) = (input.dims(), self.normalized_shape.dims());
         if last.is_empty() || !dims.ends_with(last) {
             return Err(Error::shape(Self::NAME, "the input's last dimensions are not normalized_shape")
@@ -63,7 +63,7 @@ impl Norm for LayerNorm {
                 .expected("normalized_shape to be the input's last dimension or dimensions"));
         }
         let rows = dims[..dims.len() - last.len()].iter().product();
-        Ok(Layout { groups: rows, slices: 1, len: self.normalized_shape.numel(), run: 1, cycle: 1 })
+        Ok(NormLayout { groups: rows, slices: 1, len: self.normalized_shape.numel(), run: 1, cycle: 1 })
     }
 
     fn weight(&self, _input: &Shape) -> Result<Shape> {

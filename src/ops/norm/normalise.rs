@@ -26,7 +26,9 @@
 
 use super::cuda;
 use crate::core::{DType, Error, Float, Result, Shape};
-use crate::cpu::norm::{Backward, Forward, Gradients, Layout, Relu, STATS, backward, forward};
+use crate::cpu::norm::{
+    Gradients, NormBackward, NormForward, NormLayout, NormRelu, STATS, backward, forward,
+};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Ptr};
 use crate::float_type;
@@ -43,7 +45,7 @@ pub(super) trait Norm: Debug + Copy + Send + Sync + 'static {
     const GRAD: &'static str;
 
     /// Checks the input and says which of its elements share statistics and weights.
-    fn layout(&self, input: &Shape) -> Result<Layout>;
+    fn layout(&self, input: &Shape) -> Result<NormLayout>;
 
     /// The shape of weight and bias.
     fn weight(&self, input: &Shape) -> Result<Shape> {
@@ -152,16 +154,16 @@ impl<N: Norm> Normalise<N> {
         let l = self.norm.layout(&x[0].shape)?;
         let input = |place: Option<usize>| place.map(|i| x[i].get::<T>());
         let running = self.inputs.running().then(|| [x[1].get::<T>(), x[2].get::<T>()]);
-        let from = Forward {
+        let from = NormForward {
             x: x[0].get(),
             running: if self.norm.own() { None } else { running },
             weight: input(self.inputs.weight),
             bias: input(self.inputs.bias),
             eps: self.eps,
             relu: match input(self.inputs.residual) {
-                Some(residual) => Relu::Added(residual),
-                None if self.norm.relu() => Relu::Plain,
-                None => Relu::None,
+                Some(residual) => NormRelu::Added(residual),
+                None if self.norm.relu() => NormRelu::Plain,
+                None => NormRelu::None,
             },
         };
         let (y, stats) = y.split_at_mut(self.inputs.visible());
@@ -181,7 +183,7 @@ impl<N: Norm> Normalise<N> {
 
     /// Updates a running statistic: `new = (1 - momentum) old + momentum now`. `now` is the mean (`k` = 0) or the
     /// unbiased variance (`k` = 1), averaged over the groups of a channel.
-    fn track<T: Float>(&self, l: Layout, stats: &[f64], k: usize, old: &[T], new: &mut [T]) {
+    fn track<T: Float>(&self, l: NormLayout, stats: &[f64], k: usize, old: &[T], new: &mut [T]) {
         let (channels, n, momentum) = (old.len(), l.count() as f64, self.norm.momentum());
         let factor = if k == 0 { 1.0 } else { n / (n - 1.0) } / (l.groups / channels) as f64;
         for (c, (old, new)) in old.iter().zip(new).enumerate() {
@@ -228,7 +230,7 @@ impl<N: Norm> Op for Normalise<N> {
                 new: [y[1].f32()?, y[2].f32()?],
             })
         };
-        let forward = cuda::Forward {
+        let forward = cuda::ForwardBuffers {
             x: x[0].f32()?,
             weight: input(self.inputs.weight)?,
             bias: input(self.inputs.bias)?,
@@ -287,7 +289,7 @@ impl<N: Norm> Op for Normalise<N> {
 #[derive(Debug)]
 struct NormaliseGrad {
     name: &'static str,
-    layout: Layout,
+    layout: NormLayout,
     own: bool,
     parameter: Shape,
     relu: bool,
@@ -325,12 +327,12 @@ impl GradientOp for NormaliseGrad {
             let [dx, dweight, dbias, dresidual] = self.needs.map(&mut asked);
             let [weight, bias] = self.affine(x).map(|v| v.map(View::get::<T>));
             let relu = match (self.relu, self.added) {
-                (false, _) => Relu::None,
-                (true, false) => Relu::Plain,
-                (true, true) => Relu::Added(x[3].get()),
+                (false, _) => NormRelu::None,
+                (true, false) => NormRelu::Plain,
+                (true, true) => NormRelu::Added(x[3].get()),
             };
             let (dy, x, stats) = (x[0].get(), x[1].get(), x[2].get());
-            let from = Backward { dy, x, stats, weight, bias, own: self.own, relu };
+            let from = NormBackward { dy, x, stats, weight, bias, own: self.own, relu };
             backward(cx, self.layout, from, Gradients { dx, dweight, dbias, dresidual });
             Ok(())
         })
@@ -343,7 +345,7 @@ impl GradientOp for NormaliseGrad {
             output.map_or(Ok(Ptr::NULL), DeviceView::f32)
         };
         let [dx, dweight, dbias, dresidual] = self.needs.map(&mut asked);
-        let backward = cuda::Backward {
+        let backward = cuda::BackwardBuffers {
             dy: x[0].f32()?,
             x: x[1].f32()?,
             y: if self.relu { x[3].f32()? } else { Ptr::NULL },

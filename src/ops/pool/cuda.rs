@@ -1,7 +1,7 @@
 //! Helpers to launch pooling and resizing on a GPU: windows for `kernels/pool.cu`, matrices for
 //! `kernels/interpolate.cu`.
 
-use crate::core::resample::Weights;
+use crate::core::resample::ResampleWeights;
 use crate::core::{Result, Window};
 use crate::cpu::pool::Planes;
 use crate::cuda::kernels::{self, Pool};
@@ -28,7 +28,7 @@ pub(in crate::ops) fn lanes(elements: usize) -> usize {
 /// first input, the position of its weights, and the weights; each number has 4 bytes.
 pub(in crate::ops) fn resample(
     cx: &CudaCtx,
-    axes: [Weights; 2],
+    axes: [ResampleWeights; 2],
     x: &DeviceView,
     y: &DeviceView,
 ) -> Result<()> {

@@ -34,7 +34,7 @@
 //! ```
 
 use super::cuda;
-use crate::core::resample::{Filter, Weights};
+use crate::core::resample::{Filter, ResampleWeights};
 use crate::core::{Error, Result, Shape, Window};
 use crate::cpu::resample::resample;
 use crate::cpu::{CpuCtx, View, ViewMut};
@@ -175,14 +175,14 @@ impl InterpolateOptions {
     }
 
     /// The matrices R and C, from the shapes of input and output.
-    fn weights(&self, input: &[usize], output: &[usize]) -> [Weights; 2] {
+    fn weights(&self, input: &[usize], output: &[usize]) -> [ResampleWeights; 2] {
         [0, 1].map(|axis| {
             let scale = match self.target {
                 Target::Scale(factors) if !self.recompute_scale_factor => Some(1.0 / factors[axis]),
                 _ => None,
             };
             let scale = scale.filter(|_| self.mode != Mode::Area);
-            Weights::new(input[2 + axis], output[2 + axis], self.filter(), scale)
+            ResampleWeights::new(input[2 + axis], output[2 + axis], self.filter(), scale)
         })
     }
 

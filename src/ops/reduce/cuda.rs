@@ -3,8 +3,8 @@
 
 use crate::core::Result;
 use crate::core::shape::MAX_RANK;
-use crate::cpu::broadcast::Layout;
-use crate::cpu::reduce::Dim;
+use crate::cpu::broadcast::BroadcastLayout;
+use crate::cpu::reduce::ReduceDim;
 use crate::cuda::{CudaCtx, DeviceBuffer, DeviceView, Launch, Ptr, kernels};
 use smallvec::SmallVec;
 
@@ -44,36 +44,36 @@ pub(crate) fn sum(
     y: Ptr<f32>,
     divisor: f64,
 ) -> Result<()> {
-    let dim = |size, summed| Dim { size, summed };
+    let dim = |size, summed| ReduceDim { size, summed };
     let dims = [dim(before, false), dim(n, true), dim(after, false)];
     sum_dims(cx, SmallVec::from_iter(dims), Summands::Elements(x), y, divisor)
 }
 
 /// `y = x / divisor`, summed over the dimensions in which `y` would be broadcast to the shape of `x`.
 pub(crate) fn sum_to(cx: &CudaCtx, x: &DeviceView, y: &DeviceView, divisor: f64) -> Result<()> {
-    let layout = Layout::new(&x.shape, [&y.shape]);
-    let dims = layout.dims().iter().map(|&(size, [stride])| Dim { size, summed: stride == 0 });
+    let layout = BroadcastLayout::new(&x.shape, [&y.shape]);
+    let dims = layout.dims().iter().map(|&(size, [stride])| ReduceDim { size, summed: stride == 0 });
     sum_dims(cx, dims.collect(), Summands::Elements(x.f32()?), y.f32()?, divisor)
 }
 
 /// Sums one dimension after the other, innermost first, as on the CPU.
 fn sum_dims(
     cx: &CudaCtx,
-    mut dims: SmallVec<[Dim; MAX_RANK]>,
+    mut dims: SmallVec<[ReduceDim; MAX_RANK]>,
     mut x: Summands,
     y: Ptr<f32>,
     divisor: f64,
 ) -> Result<()> {
-    let size = |dims: &[Dim]| dims.iter().map(|dim| dim.size).product::<usize>();
+    let size = |dims: &[ReduceDim]| dims.iter().map(|dim| dim.size).product::<usize>();
     loop {
         // If no dimension is summed, one pass over rows of length 1 converts and divides the elements.
         let d = dims.iter().rposition(|dim| dim.summed).unwrap_or_else(|| {
-            dims.push(Dim { size: 1, summed: true });
+            dims.push(ReduceDim { size: 1, summed: true });
             dims.len() - 1
         });
         let around = [size(&dims[..d]), dims[d].size, size(&dims[d + 1..])];
         let (chunk, count) = chunks(around[1], around[2]);
-        dims[d] = Dim { size: count, summed: count > 1 };
+        dims[d] = ReduceDim { size: count, summed: count > 1 };
         if dims.iter().all(|dim| !dim.summed) {
             return pass_to_elements(cx, around, chunk, &x, y, divisor);
         }
@@ -188,6 +188,6 @@ pub(in crate::ops) fn count_max(
     let (chunk, parts) = chunks(n, 1);
     let partial = cx.scratch::<f64>(parts)?;
     kernels::count_max_f32_f64(cx, blocks(parts), x, largest, partial.ptr(), n as i64, chunk as i64)?;
-    let dims = SmallVec::from_iter([Dim { size: parts, summed: true }]);
+    let dims = SmallVec::from_iter([ReduceDim { size: parts, summed: true }]);
     sum_dims(cx, dims, Summands::Partial(partial), count, 1.0)
 }

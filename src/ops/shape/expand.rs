@@ -90,7 +90,7 @@ impl Op for Expand {
     }
 
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        let layout = broadcast::Layout::new(&y[0].shape, [&y[0].shape, &x[0].shape]);
+        let layout = broadcast::BroadcastLayout::new(&y[0].shape, [&y[0].shape, &x[0].shape]);
         let dims: SmallVec<[_; MAX_RANK]> =
             layout.dims().iter().map(|&(n, [to, from])| (n, from, to)).collect();
         copy(cx, x[0].bytes(), y[0].bytes(), x[0].dtype.size(), &dims)

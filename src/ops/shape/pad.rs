@@ -34,7 +34,7 @@
 //! ```
 
 use crate::core::{DType, Element, Error, Result, Shape};
-use crate::cpu::gather::{self, Axis, OUTSIDE};
+use crate::cpu::gather::{self, AxisOffsets, OUTSIDE};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::ops::gradient::{Gradient, GradientOp};
@@ -159,7 +159,7 @@ impl Pad {
     }
 
     /// One table per padded dimension: for each output index the offset in an input plane.
-    fn axes(&self, input: &Shape) -> Vec<Axis> {
+    fn axes(&self, input: &Shape) -> Vec<AxisOffsets> {
         let strides = input.strides();
         let axis = |(d, border): (usize, [isize; 2])| {
             let size = input.dims()[d] as isize;

@@ -3,9 +3,9 @@
 use super::super::non_finite::mend_input_gradient;
 use super::super::{Finish, Geometry, GradInput};
 use super::ROWS;
-use super::layout::{Block, Layout, Taps};
-use super::tile::{Runs, Spot, Tile};
-use super::weights::{Weights, kernel_numbers, turn};
+use super::layout::{BlockLayout, PlaneLayout, Taps};
+use super::tile::{PixelRuns, Spot, TileOperands};
+use super::weights::{WeightPanels, kernel_numbers, turn};
 use crate::cpu::CpuCtx;
 use crate::cpu::disjoint::Disjoint;
 use crate::cpu::outer::next_rows;
@@ -22,9 +22,10 @@ const BAND: usize = 192;
 /// `y` from `(x, weight)`.
 pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Finish<f32>, y: &mut [f32]) {
     let taps = [0, 1].map(|axis| Taps::forward(g, axis));
-    let layout = Layout::new(std::slice::from_ref(&taps), [g.cg(), g.groups], [g.h, g.w], g.window.stride);
-    let to = Outputs::new(y, g.n, [g.og(), g.groups], [g.oh, g.ow]);
-    let pass = Pass { taps, first: 0, weights: Weights::Rows(weight) };
+    let layout =
+        PlaneLayout::new(std::slice::from_ref(&taps), [g.cg(), g.groups], [g.h, g.w], g.window.stride);
+    let to = OutputTensor::new(y, g.n, [g.og(), g.groups], [g.oh, g.ow]);
+    let pass = Pass { taps, first: 0, weights: WeightPanels::Rows(weight) };
     convolve(cx, x, layout, &[pass], to, finish, [1, 1]);
 }
 
@@ -36,7 +37,7 @@ pub fn grad_input(cx: &CpuCtx, g: &Geometry, of: GradInput<f32>, dx: &mut [f32])
     let phases = (0..phases[0]).flat_map(|a| (0..phases[1]).map(move |b| [a, b]));
     let taps = phases.map(|phase| [0, 1].map(|axis| Taps::grad_input(g, axis, phase[axis])));
     let taps: Vec<[Taps; 2]> = taps.collect();
-    let layout = Layout::new(&taps, [g.og(), g.groups], [g.oh, g.ow], [1, 1]);
+    let layout = PlaneLayout::new(&taps, [g.og(), g.groups], [g.oh, g.ow], [1, 1]);
     let numbers: Vec<Vec<usize>> = taps.iter().map(|taps| kernel_numbers(g, taps)).collect();
     let mut buffer = cx.scratch(size_of_val(weight));
     let turned = turn(cx, g, &numbers, weight, buffer.slice_mut::<f32>());
@@ -46,10 +47,10 @@ pub fn grad_input(cx: &CpuCtx, g: &Geometry, of: GradInput<f32>, dx: &mut [f32])
         .enumerate()
         .map(|(i, (taps, turned))| {
             let phase = [i / sw.min(g.w), i % sw.min(g.w)];
-            Pass { taps, first: phase[0] * g.w + phase[1], weights: Weights::Panels(turned) }
+            Pass { taps, first: phase[0] * g.w + phase[1], weights: WeightPanels::Panels(turned) }
         })
         .collect();
-    let to = Outputs::new(dx, g.n, [g.cg(), g.groups], [g.h, g.w]);
+    let to = OutputTensor::new(dx, g.n, [g.cg(), g.groups], [g.h, g.w]);
     convolve(cx, dy, layout, &passes, to, Finish { bias, relu: false }, g.window.stride);
     mend_input_gradient(cx, g, of, dx);
 }
@@ -59,7 +60,7 @@ struct Pass<'a> {
     taps: [Taps; 2],
     /// The position of its first output in a plane.
     first: usize,
-    weights: Weights<'a>,
+    weights: WeightPanels<'a>,
 }
 
 impl Pass<'_> {
@@ -73,7 +74,7 @@ impl Pass<'_> {
 }
 
 /// The tensor that is written, `[images, groups * channels, height, width]`.
-struct Outputs<'a> {
+struct OutputTensor<'a> {
     data: Disjoint<'a, f32>,
     images: usize,
     channels: usize,
@@ -81,10 +82,10 @@ struct Outputs<'a> {
     size: [usize; 2],
 }
 
-impl<'a> Outputs<'a> {
+impl<'a> OutputTensor<'a> {
     fn new(y: &'a mut [f32], images: usize, [channels, groups]: [usize; 2], size: [usize; 2]) -> Self {
         assert_eq!(y.len(), images * channels * groups * size[0] * size[1], "the output's size");
-        Outputs { data: Disjoint::new(y), images, channels, groups, size }
+        OutputTensor { data: Disjoint::new(y), images, channels, groups, size }
     }
 
     fn plane(&self) -> usize {
@@ -97,7 +98,7 @@ impl<'a> Outputs<'a> {
 }
 
 /// How a convolution is cut into tasks. It depends only on the sizes.
-struct Cut {
+struct ConvTiling {
     /// Images of a block; more than one only if a block has all of their rows.
     images: usize,
     rows: usize,
@@ -105,8 +106,8 @@ struct Cut {
     channels: usize,
 }
 
-impl Cut {
-    fn new(layout: &Layout, to: &Outputs, rows: usize, work: usize) -> Cut {
+impl ConvTiling {
+    fn new(layout: &PlaneLayout, to: &OutputTensor, rows: usize, work: usize) -> ConvTiling {
         let wanted = (work / TASK).clamp(1, MOST_TASKS);
         let row = layout.planes() * layout.pitch;
         let fits = (COPY / row.max(1)).saturating_sub(layout.halo()).max(1);
@@ -121,18 +122,18 @@ impl Cut {
         };
         let blocks = to.images.div_ceil(images) * rows.div_ceil(height);
         let parts = wanted.div_ceil(blocks);
-        Cut { images, rows: height, channels: to.channels.div_ceil(parts).next_multiple_of(ROWS) }
+        ConvTiling { images, rows: height, channels: to.channels.div_ceil(parts).next_multiple_of(ROWS) }
     }
 }
 
 /// The data that all tasks of a convolution share.
-struct Convolution<'a> {
+struct ImplicitConv<'a> {
     source: &'a [f32],
-    layout: Layout,
-    block: Block,
+    layout: PlaneLayout,
+    block: BlockLayout,
     passes: &'a [Pass<'a>],
     offsets: Vec<Vec<u32>>,
-    to: Outputs<'a>,
+    to: OutputTensor<'a>,
     finish: Finish<'a, f32>,
     /// Rows and columns from one output of a pass to the next.
     stride: [usize; 2],
@@ -141,9 +142,9 @@ struct Convolution<'a> {
 fn convolve(
     cx: &CpuCtx,
     source: &[f32],
-    layout: Layout,
+    layout: PlaneLayout,
     passes: &[Pass],
-    to: Outputs,
+    to: OutputTensor,
     finish: Finish<f32>,
     stride: [usize; 2],
 ) {
@@ -154,10 +155,10 @@ fn convolve(
     let terms = passes.iter().map(|pass| pass.taps[0].taps.len() * pass.taps[1].taps.len()).sum::<usize>();
     let pixels = rows * passes.iter().map(Pass::width).max().unwrap_or(0);
     let work = to.images * to.channels * to.groups * pixels * layout.channels() * terms;
-    let cut = Cut::new(&layout, &to, rows, work);
+    let cut = ConvTiling::new(&layout, &to, rows, work);
     let block = layout.block(cut.images, cut.rows);
     let offsets = passes.iter().map(|pass| layout.offsets(&pass.taps, &block)).collect();
-    let all = Convolution { source, layout, block, passes, offsets, to, finish, stride };
+    let all = ImplicitConv { source, layout, block, passes, offsets, to, finish, stride };
     let bands = rows.div_ceil(cut.rows);
     let parts = all.to.channels.div_ceil(cut.channels);
     let blocks = all.to.images.div_ceil(cut.images);
@@ -165,7 +166,7 @@ fn convolve(
         let (place, part) = (task / parts, task % parts);
         let (first, row) = (place / bands * cut.images, place % bands * cut.rows);
         let mut scratch = cx.scratch(all.block.floats * size_of::<f32>());
-        cx.simd().dispatch(Task {
+        cx.simd().dispatch(ForwardTask {
             all: &all,
             images: first..all.to.images.min(first + cut.images),
             row,
@@ -176,22 +177,22 @@ fn convolve(
 }
 
 /// A task: a block of images, or rows of one image, and some output channels of every group.
-struct Task<'a> {
-    all: &'a Convolution<'a>,
+struct ForwardTask<'a> {
+    all: &'a ImplicitConv<'a>,
     images: Range<usize>,
     row: usize,
     channels: Range<usize>,
     scratch: &'a mut [f32],
 }
 
-impl Kernel for Task<'_> {
+impl Kernel for ForwardTask<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Task { all, images, row, channels, scratch } = self;
-        let Convolution { source, layout, block, passes, to, .. } = all;
-        let runs: Vec<Runs> = passes.iter().map(|pass| all.runs::<V>(pass, images.len(), row)).collect();
+        let ForwardTask { all, images, row, channels, scratch } = self;
+        let ImplicitConv { source, layout, block, passes, to, .. } = all;
+        let runs: Vec<PixelRuns> = passes.iter().map(|pass| all.runs::<V>(pass, images.len(), row)).collect();
         for group in 0..to.groups {
             let image = if layout.in_place {
                 layout.place(source, images.start, group, row)
@@ -205,7 +206,7 @@ impl Kernel for Task<'_> {
                 while o < channels.end {
                     let rows = next_rows::<V>(channels.end - o);
                     let channel = group * to.channels + o;
-                    let tile = Tile {
+                    let tile = TileOperands {
                         weights: pass.weights.tile(channel, rows, offsets.len()),
                         offsets,
                         bias: all.finish.bias.map(|b| b[channel..][..rows].as_ptr()),
@@ -231,10 +232,10 @@ impl Kernel for Task<'_> {
     }
 }
 
-impl Convolution<'_> {
+impl ImplicitConv<'_> {
     /// The flat pixels of `images` images, or of a band of rows from `row` on.
     #[inline(always)]
-    fn runs<V: Vector>(&self, pass: &Pass, images: usize, row: usize) -> Runs {
+    fn runs<V: Vector>(&self, pass: &Pass, images: usize, row: usize) -> PixelRuns {
         let rows = self.block.rows.min(pass.height().saturating_sub(row));
         let (pitch, image) = (self.layout.pitch, self.block.image);
         let each = rows.saturating_sub(1) * pitch + pass.width();
@@ -247,10 +248,10 @@ impl Convolution<'_> {
         let step = [self.stride[0] * self.to.size[1], self.stride[1]];
         let dense = step == [pass.width(), 1];
         let start = pass.first + row * step[0];
-        let mut runs = Runs { count, pixels, vectors: vec![0], spots: Vec::new(), start };
+        let mut runs = PixelRuns { count, pixels, vectors: vec![0], spots: Vec::new(), start };
         if pixels == 0 {
             // There is no first output, and its position may lie beyond the tensor.
-            return Runs { count: 0, ..runs };
+            return PixelRuns { count: 0, ..runs };
         }
         let mut joined = false;
         for b in 0..images {

@@ -16,11 +16,11 @@
 
 use super::super::non_finite::mend_weight_gradient;
 use super::super::{Geometry, add_in_order};
-use super::layout::{Block, Layout, Taps, copy, zeros};
+use super::layout::{BlockLayout, PlaneLayout, Taps, copy, zeros};
 use crate::cpu::CpuCtx;
 use crate::cpu::disjoint::Disjoint;
 use crate::cpu::dots::{add_dots, by_dots, next_dots};
-use crate::cpu::outer::{Rows, RowsOf, Strided, Table};
+use crate::cpu::outer::{Rows, RowsOf, StridedRows, TableRows};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 
@@ -41,12 +41,12 @@ const FEW: usize = 32;
 const ROWS: usize = 8;
 
 /// How the sum is cut.
-struct Plan<'a> {
+struct GradWeightPlan<'a> {
     g: &'a Geometry,
     x: &'a [f32],
     dy: &'a [f32],
-    layout: Layout,
-    block: Block,
+    layout: PlaneLayout,
+    block: BlockLayout,
     offsets: Vec<u32>,
     /// Images and output rows of a block.
     images: usize,
@@ -61,7 +61,8 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
         return dw.fill(0.0);
     }
     let taps = [0, 1].map(|axis| Taps::forward(g, axis));
-    let layout = Layout::new(std::slice::from_ref(&taps), [g.cg(), g.groups], [g.h, g.w], g.window.stride);
+    let layout =
+        PlaneLayout::new(std::slice::from_ref(&taps), [g.cg(), g.groups], [g.h, g.w], g.window.stride);
     let tasks = (g.work() / TASK).clamp(1, MOST_TASKS);
     let pixels = (BLOCK / (layout.planes() + g.og())).clamp(PIXELS.start, PIXELS.end);
     let rows = (pixels / layout.pitch).clamp(1, g.oh);
@@ -80,7 +81,7 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     let parts = g.og().div_ceil(channels);
     let block = layout.block(images, rows);
     let offsets = layout.offsets(&taps, &block);
-    let plan = Plan { g, x, dy, layout, block, offsets, images, rows, by_row };
+    let plan = GradWeightPlan { g, x, dy, layout, block, offsets, images, rows, by_row };
     let run = |partials: &mut [f32]| {
         let size = partials.len() / chunks;
         let sums = Disjoint::new(partials);
@@ -92,7 +93,7 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
             let dw = unsafe { sums.at(chunk_number * size) };
             let mut scratch =
                 cx.scratch((plan.block.floats + plan.dy_floats(channels.len())) * size_of::<f32>());
-            cx.simd().dispatch(Task {
+            cx.simd().dispatch(GradWeightTask {
                 plan: &plan,
                 blocks: first..blocks.min(first + chunk),
                 channels,
@@ -111,7 +112,7 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     mend_weight_gradient(cx, g, dy, x, dw);
 }
 
-impl Plan<'_> {
+impl GradWeightPlan<'_> {
     /// True if dy is read where it lies: its rows lie like the flat pixels of the outputs, or are read one by one.
     fn dy_in_place(&self) -> bool {
         self.by_row || self.layout.in_place && self.layout.pitch == self.g.ow
@@ -130,8 +131,8 @@ impl Plan<'_> {
 }
 
 /// A task: some blocks, and some output channels of every group.
-struct Task<'a> {
-    plan: &'a Plan<'a>,
+struct GradWeightTask<'a> {
+    plan: &'a GradWeightPlan<'a>,
     blocks: Range<usize>,
     channels: Range<usize>,
     scratch: &'a mut [f32],
@@ -139,13 +140,13 @@ struct Task<'a> {
     dw: *mut f32,
 }
 
-impl Kernel for Task<'_> {
+impl Kernel for GradWeightTask<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Task { plan, blocks, channels, scratch, dw } = self;
-        let Plan { g, layout, block, offsets, .. } = plan;
+        let GradWeightTask { plan, blocks, channels, scratch, dw } = self;
+        let GradWeightPlan { g, layout, block, offsets, .. } = plan;
         let (copied, copied_dy) = scratch.split_at_mut(block.floats);
         let bands = g.oh.div_ceil(plan.rows);
         for (i, number) in blocks.enumerate() {
@@ -186,7 +187,7 @@ impl Kernel for Task<'_> {
                     stretches,
                     pixels,
                     apart,
-                    dy: RowsOf { start: dy.as_ptr(), rows: Strided(dy_row) },
+                    dy: RowsOf { start: dy.as_ptr(), rows: StridedRows(dy_row) },
                     image: image.as_ptr(),
                     offsets,
                     rows: channels.len(),
@@ -199,7 +200,7 @@ impl Kernel for Task<'_> {
     }
 }
 
-impl Plan<'_> {
+impl GradWeightPlan<'_> {
     /// Copies some rows of some channels of dy, with zeros wherever there is no output.
     ///
     /// # Safety
@@ -241,7 +242,7 @@ struct Sums<'a> {
     /// Floats of dy and of the image from stretch to stretch.
     apart: [usize; 2],
     /// One row per output channel.
-    dy: RowsOf<Strided>,
+    dy: RowsOf<StridedRows>,
     image: *const f32,
     offsets: &'a [u32],
     /// Output channels.
@@ -284,7 +285,7 @@ unsafe fn block<V: Vector, const R: usize, const C: usize>(s: &Sums, o: usize, k
         unsafe {
             let start = s.dy.start.add(i * s.apart[0] + s.dy.rows.at(o));
             let dy = RowsOf { start, ..s.dy };
-            let image = RowsOf { start: s.image.add(i * s.apart[1]), rows: Table(&s.offsets[k..k + C]) };
+            let image = RowsOf { start: s.image.add(i * s.apart[1]), rows: TableRows(&s.offsets[k..k + C]) };
             sums = add_dots::<V, R, C>(sums, s.pixels, dy, image);
         }
     }

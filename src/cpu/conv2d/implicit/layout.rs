@@ -65,7 +65,7 @@ impl Taps {
 
 /// The planes that outputs of a few images read: which pixels are copied, and where they lie.
 #[derive(Debug, Clone)]
-pub struct Layout {
+pub struct PlaneLayout {
     /// Channels of the source: of one group (`channels`) and of all groups (`all_channels`).
     channels: usize,
     all_channels: usize,
@@ -83,7 +83,7 @@ pub struct Layout {
     pub in_place: bool,
 }
 
-impl Layout {
+impl PlaneLayout {
     /// The layout for outputs that read with the taps `[rows, columns]` of any of `passes`, from a source with
     /// `[channels of a group, groups]` and this size.
     pub fn new(
@@ -91,8 +91,8 @@ impl Layout {
         [channels, groups]: [usize; 2],
         size: [usize; 2],
         stride: [usize; 2],
-    ) -> Layout {
-        let [rows, columns] = [0, 1].map(|axis| Reach::new(passes.iter().map(|pass| &pass[axis])));
+    ) -> PlaneLayout {
+        let [rows, columns] = [0, 1].map(|axis| TapReach::new(passes.iter().map(|pass| &pass[axis])));
         let mut phases = SmallVec::new();
         for [rows, columns] in passes {
             for phase in rows.taps.iter().flat_map(|r| columns.taps.iter().map(|c| [r.phase, c.phase])) {
@@ -104,7 +104,7 @@ impl Layout {
         let width = phases.iter().map(|&[_, b]| positions(size[1], stride[1], b)).max().unwrap_or(0);
         let pitch = (width.min(columns.end) + columns.before).max(columns.end).max(1);
         let whole = stride == [1, 1] && rows.before + columns.before == 0;
-        Layout {
+        PlaneLayout {
             channels,
             all_channels: channels * groups,
             size,
@@ -139,7 +139,7 @@ impl Layout {
     }
 
     /// The offsets of all taps of a pass, channel by channel, for the planes of `block`.
-    pub fn offsets(&self, [rows, columns]: &[Taps; 2], block: &Block) -> Vec<u32> {
+    pub fn offsets(&self, [rows, columns]: &[Taps; 2], block: &BlockLayout) -> Vec<u32> {
         let mut offsets = Vec::with_capacity(self.channels * rows.taps.len() * columns.taps.len());
         for c in 0..self.channels {
             for row in &rows.taps {
@@ -156,11 +156,11 @@ impl Layout {
     }
 
     /// A block of `images`, with `rows` of outputs each.
-    pub fn block(&self, images: usize, rows: usize) -> Block {
+    pub fn block(&self, images: usize, rows: usize) -> BlockLayout {
         if self.in_place {
             let (image, plane) =
                 (self.all_channels * self.size[0] * self.size[1], self.size[0] * self.size[1]);
-            return Block { rows, origin: 0, image, plane, floats: 0 };
+            return BlockLayout { rows, origin: 0, image, plane, floats: 0 };
         }
         let height = if images == 1 { rows + self.after[0] } else { self.height(rows) };
         let image = height * self.pitch;
@@ -168,7 +168,7 @@ impl Layout {
         // An odd number of cache lines, so that planes do not fall into the same cache sets.
         let plane = area + (1 - area / LINE % 2) * LINE;
         let floats = self.before[1] + self.planes() * plane + LINE;
-        Block { rows, origin: self.before[1] + self.before[0] * self.pitch, image, plane, floats }
+        BlockLayout { rows, origin: self.before[1] + self.before[0] * self.pitch, image, plane, floats }
     }
 
     /// Rows from one image of a block to the next. Below an image's last real row there are enough rows of zeros for
@@ -190,7 +190,7 @@ impl Layout {
     #[inline(always)]
     pub unsafe fn fill<V: Vector>(
         &self,
-        block: &Block,
+        block: &BlockLayout,
         source: &[f32],
         images: Range<usize>,
         group: usize,
@@ -235,7 +235,7 @@ impl Layout {
 
 /// Where a few images, or a band of rows of one image, lie.
 #[derive(Debug, Clone, Copy)]
-pub struct Block {
+pub struct BlockLayout {
     /// Rows of outputs.
     pub rows: usize,
     /// The index in a plane of the first output's own position.
@@ -251,16 +251,16 @@ pub struct Block {
 const LINE: usize = 16;
 
 /// How far the taps of one axis reach.
-struct Reach {
+struct TapReach {
     before: usize,
     after: usize,
     /// Positions from the first output's own to the last one that is read.
     end: usize,
 }
 
-impl Reach {
-    fn new<'a>(passes: impl Iterator<Item = &'a Taps>) -> Reach {
-        let mut reach = Reach { before: 0, after: 0, end: 0 };
+impl TapReach {
+    fn new<'a>(passes: impl Iterator<Item = &'a Taps>) -> TapReach {
+        let mut reach = TapReach { before: 0, after: 0, end: 0 };
         for Taps { taps, outputs } in passes {
             let shifts = taps.iter().map(|tap| tap.shift);
             let after = shifts.clone().max().unwrap_or(0).max(0) as usize;

@@ -1,6 +1,6 @@
 //! A tile of outputs: some channels of a few vectors of flat pixels, and the positions at which its lanes are stored.
 
-use crate::cpu::outer::{Left, RowsOf, Table, by_tile, outer};
+use crate::cpu::outer::{Left, RowsOf, TableRows, by_tile, outer};
 use crate::cpu::vector::Vector;
 
 /// Some lanes of one vector of flat pixels, and the position of the first lane's output.
@@ -11,7 +11,7 @@ pub struct Spot {
 }
 
 /// Stretches of flat pixels, and which of their pixels are outputs.
-pub struct Runs {
+pub struct PixelRuns {
     /// The number of stretches: one per image, or one for all images.
     pub count: usize,
     /// Flat pixels of each stretch.
@@ -23,13 +23,13 @@ pub struct Runs {
     pub start: usize,
 }
 
-impl Runs {
+impl PixelRuns {
     /// All tiles of one stretch.
     ///
     /// # Safety
     /// `image` holds every float at the tile's offsets from each flat pixel, and the spots' positions lie in y.
     #[inline(always)]
-    pub unsafe fn go<V: Vector>(&self, tile: &Tile, rows: usize, image: &[f32], y: *mut f32) {
+    pub unsafe fn go<V: Vector>(&self, tile: &TileOperands, rows: usize, image: &[f32], y: *mut f32) {
         let vectors = self.pixels.div_ceil(V::LANES);
         let tiles = vectors.div_ceil(V::TILE[1]);
         let mut first = 0;
@@ -50,7 +50,7 @@ impl Runs {
 }
 
 /// The data that all tiles of some output channels share.
-pub struct Tile<'a> {
+pub struct TileOperands<'a> {
     pub weights: Left,
     pub offsets: &'a [u32],
     pub bias: Option<*const f32>,
@@ -64,10 +64,10 @@ pub struct Tile<'a> {
 /// `spots[spans[v] .. spans[v + 1]]`.
 ///
 /// # Safety
-/// As [`Runs::go`].
+/// As [`PixelRuns::go`].
 #[inline(always)]
 unsafe fn compute<V: Vector, const R: usize, const N: usize>(
-    t: &Tile,
+    t: &TileOperands,
     from: *const f32,
     pixels: usize,
     spans: &[u32],
@@ -75,7 +75,7 @@ unsafe fn compute<V: Vector, const R: usize, const N: usize>(
     y: *mut f32,
 ) {
     let mask = V::first(pixels - (N - 1) * V::LANES);
-    let image = RowsOf { start: from, rows: Table(t.offsets) };
+    let image = RowsOf { start: from, rows: TableRows(t.offsets) };
     // SAFETY: the tile has R channels of weights, and the image holds the floats at the offsets of `pixels` pixels:
     // promised by the caller.
     let mut sums = unsafe { outer::<V, R, N>(t.offsets.len(), t.weights, image, mask) };
@@ -111,7 +111,7 @@ fn column<V: Vector, const R: usize, const N: usize>(sums: &[[V; N]; R], v: usiz
     column
 }
 
-impl Tile<'_> {
+impl TileOperands<'_> {
     /// Stores one vector of pixels of R channels.
     ///
     /// # Safety

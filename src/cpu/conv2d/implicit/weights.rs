@@ -11,19 +11,19 @@ use std::ops::Range;
 
 /// The left factor of a pass, for all groups.
 #[derive(Clone, Copy)]
-pub enum Weights<'a> {
+pub enum WeightPanels<'a> {
     /// Row by row, each of K numbers.
     Rows(&'a [f32]),
     /// In the order in which a tile reads them: for each tile of R rows, K times R numbers.
     Panels(&'a [f32]),
 }
 
-impl Weights<'_> {
+impl WeightPanels<'_> {
     /// The `rows` rows of the tile that starts at row `first`.
     pub fn tile(&self, first: usize, rows: usize, k: usize) -> Left {
         match self {
-            Weights::Rows(all) => Left { data: all[first * k..].as_ptr(), row: k, col: 1 },
-            Weights::Panels(all) => Left { data: all[first * k..].as_ptr(), row: 1, col: rows },
+            WeightPanels::Rows(all) => Left { data: all[first * k..].as_ptr(), row: k, col: 1 },
+            WeightPanels::Panels(all) => Left { data: all[first * k..].as_ptr(), row: 1, col: rows },
         }
     }
 }

@@ -13,12 +13,12 @@
 //! another rung computes the whole convolution again.
 
 use super::patch::Plane;
-use super::transforms::{Place, Taps, outputs, pixels, taps};
-use super::{Block, MACS, Tiling, pitch};
+use super::transforms::{TileStrides, WeightStrides, outputs, pixels, taps};
+use super::{MACS, TileBlock, WinogradTiling, pitch};
 use crate::cpu::CpuCtx;
 use crate::cpu::conv2d::{Finish, Geometry, GradInput, im2col, implicit};
 use crate::cpu::disjoint::Disjoint;
-use crate::cpu::outer::{Left, RowsOf, Strided, by_tile, next_rows, outer};
+use crate::cpu::outer::{Left, RowsOf, StridedRows, by_tile, next_rows, outer};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,7 +36,7 @@ const DEPTH: usize = 128;
 
 /// A convolution in the form that both loops use.
 #[derive(Clone, Copy)]
-struct Layer<'a> {
+struct WinogradConv<'a> {
     /// Channels and planes that are read (`c`, `from`) and written (`o`, `to`).
     c: usize,
     o: usize,
@@ -46,10 +46,10 @@ struct Layer<'a> {
     before: [isize; 2],
     x: &'a [f32],
     weight: &'a [f32],
-    taps: Taps,
+    taps: WeightStrides,
     finish: Finish<'a, f32>,
     y: Disjoint<'a, f32>,
-    tiling: Tiling,
+    tiling: WinogradTiling,
     lanes: usize,
     /// Set to true if an output is not finite.
     spread: &'a AtomicBool,
@@ -57,7 +57,7 @@ struct Layer<'a> {
 
 pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Finish<f32>, y: &mut [f32]) {
     let spread = AtomicBool::new(false);
-    let layer = Layer {
+    let layer = WinogradConv {
         c: g.c,
         o: g.o,
         from: Plane { h: g.h, w: g.w },
@@ -65,10 +65,10 @@ pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Fin
         before: g.window.padding.map(|p| p[0] as isize),
         x,
         weight,
-        taps: Taps { output: g.c * 9, input: 9, turned: false },
+        taps: WeightStrides { output: g.c * 9, input: 9, turned: false },
         finish,
         y: Disjoint::new(&mut *y),
-        tiling: Tiling::new(g.n, [g.oh, g.ow]),
+        tiling: WinogradTiling::new(g.n, [g.oh, g.ow]),
         lanes: cx.simd().lanes(),
         spread: &spread,
     };
@@ -82,7 +82,7 @@ pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Fin
 pub fn grad_input(cx: &CpuCtx, g: &Geometry, of: GradInput<f32>, dx: &mut [f32]) {
     let GradInput { dy, weight, bias } = of;
     let spread = AtomicBool::new(false);
-    let layer = Layer {
+    let layer = WinogradConv {
         c: g.o,
         o: g.c,
         from: Plane { h: g.oh, w: g.ow },
@@ -90,10 +90,10 @@ pub fn grad_input(cx: &CpuCtx, g: &Geometry, of: GradInput<f32>, dx: &mut [f32])
         before: g.window.padding.map(|p| 2 - p[0] as isize),
         x: dy,
         weight,
-        taps: Taps { output: 9, input: g.c * 9, turned: true },
+        taps: WeightStrides { output: 9, input: g.c * 9, turned: true },
         finish: Finish { bias, relu: false },
         y: Disjoint::new(&mut *dx),
-        tiling: Tiling::new(g.n, [g.h, g.w]),
+        tiling: WinogradTiling::new(g.n, [g.h, g.w]),
         lanes: cx.simd().lanes(),
         spread: &spread,
     };
@@ -104,7 +104,7 @@ pub fn grad_input(cx: &CpuCtx, g: &Geometry, of: GradInput<f32>, dx: &mut [f32])
     }
 }
 
-impl Layer<'_> {
+impl WinogradConv<'_> {
     fn run(&self, cx: &CpuCtx) {
         if self.tiling.tiles() <= FEW && self.u_place().len() >= LARGE {
             self.by_channels(cx);
@@ -117,25 +117,25 @@ impl Layer<'_> {
         let mut u = cx.scratch(self.u_place().len() * 4);
         let all = Disjoint::new(u.slice_mut::<f32>());
         cx.tasks(self.o.div_ceil(self.lanes), self.u_place().len(), &|group| {
-            cx.simd().dispatch(Weights { layer: self, group, u: all });
+            cx.simd().dispatch(WeightTransform { layer: self, group, u: all });
         });
         let u = u.slice::<f32>();
         cx.tasks(self.tiling.len(), self.work(self.tiling.tiles()), &|number| {
             let block = self.tiling.block(number);
-            cx.simd().dispatch(Tiles { cx, layer: self, block: &block, u });
+            cx.simd().dispatch(BlockTask { cx, layer: self, block: &block, u });
         });
     }
 
     fn by_channels(&self, cx: &CpuCtx) {
         let tiling = self.tiling;
         let (blocks, tiles) = tiling.blocks(0, tiling.len());
-        let place = Place::new(tiles, pitch(self.c, self.lanes), self.lanes);
+        let place = TileStrides::new(tiles, pitch(self.c, self.lanes), self.lanes);
         let mut buffer = cx.scratch(place.len() * 4);
         let v = Disjoint::new(buffer.slice_mut::<f32>());
         cx.tasks(blocks.len(), place.len(), &|i| {
             let mut patch = cx.scratch(tiling.patch(self.lanes) * 4);
             let (patch, block) = (patch.slice_mut::<f32>(), &blocks[i]);
-            cx.simd().dispatch(Transform { layer: self, block, place, patch, v });
+            cx.simd().dispatch(InputTransform { layer: self, block, place, patch, v });
         });
         let v = buffer.slice::<f32>();
         cx.tasks(self.o.div_ceil(PANEL * self.lanes), self.work(tiles), &|panel| {
@@ -149,8 +149,8 @@ impl Layer<'_> {
     }
 
     /// Positions of a whole U: `[16][panel][C][channels of the panel]`.
-    fn u_place(&self) -> Place {
-        Place::new(self.c, self.o.next_multiple_of(self.lanes), self.lanes)
+    fn u_place(&self) -> TileStrides {
+        TileStrides::new(self.c, self.o.next_multiple_of(self.lanes), self.lanes)
     }
 
     /// The position in U at which a register of output channels begins, and the number of channels of its panel.
@@ -165,7 +165,7 @@ impl Layer<'_> {
     /// # Safety
     /// U has room for `inputs.len()` registers from `u` on.
     #[inline(always)]
-    unsafe fn taps<V: Vector>(&self, group: usize, inputs: Range<usize>, u: *mut f32, place: Place) {
+    unsafe fn taps<V: Vector>(&self, group: usize, inputs: Range<usize>, u: *mut f32, place: TileStrides) {
         let first = group * V::LANES;
         // SAFETY: the weights of these channels exist; U has room for `inputs.len()` registers: promised by the caller.
         unsafe {
@@ -179,7 +179,13 @@ impl Layer<'_> {
     /// # Safety
     /// V has room for the block's tiles at their positions.
     #[inline(always)]
-    unsafe fn pixels<V: Vector>(&self, block: &Block, place: Place, patch: &mut [f32], v: *mut f32) {
+    unsafe fn pixels<V: Vector>(
+        &self,
+        block: &TileBlock,
+        place: TileStrides,
+        patch: &mut [f32],
+        v: *mut f32,
+    ) {
         let read = block.read(self.before);
         let size = self.from.h * self.from.w;
         for (image, tile) in block.images() {
@@ -201,10 +207,10 @@ impl Layer<'_> {
     #[inline(always)]
     unsafe fn outputs<V: Vector>(
         &self,
-        block: &Block,
+        block: &TileBlock,
         channels: Range<usize>,
         m: *const f32,
-        place: Place,
+        place: TileStrides,
         patch: &mut [f32],
     ) {
         let written = block.written();
@@ -236,42 +242,42 @@ impl Layer<'_> {
 }
 
 /// Computes one register of output channels of the whole U.
-struct Weights<'a> {
-    layer: &'a Layer<'a>,
+struct WeightTransform<'a> {
+    layer: &'a WinogradConv<'a>,
     group: usize,
     u: Disjoint<'a, f32>,
 }
 
-impl Kernel for Weights<'_> {
+impl Kernel for WeightTransform<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Weights { layer, group, u } = self;
+        let WeightTransform { layer, group, u } = self;
         let (start, width) = layer.panel::<V>(group);
-        let place = Place { tile: width, ..layer.u_place() };
+        let place = TileStrides { tile: width, ..layer.u_place() };
         // SAFETY: U is that large, and its registers of this group belong to this task.
         unsafe { layer.taps::<V>(group, 0..layer.c, u.at(start), place) };
     }
 }
 
 /// Computes one block of tiles with the whole U.
-struct Tiles<'a> {
+struct BlockTask<'a> {
     cx: &'a CpuCtx,
-    layer: &'a Layer<'a>,
-    block: &'a Block,
+    layer: &'a WinogradConv<'a>,
+    block: &'a TileBlock,
     u: &'a [f32],
 }
 
-impl Kernel for Tiles<'_> {
+impl Kernel for BlockTask<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Tiles { cx, layer, block, u } = self;
+        let BlockTask { cx, layer, block, u } = self;
         let (c, o, tiles) = (layer.c, layer.o, block.len());
-        let v_place = Place::new(tiles, pitch(c, V::LANES), V::LANES);
-        let m_place = Place::new(tiles, o.next_multiple_of(V::LANES).min(TOGETHER), V::LANES);
+        let v_place = TileStrides::new(tiles, pitch(c, V::LANES), V::LANES);
+        let m_place = TileStrides::new(tiles, o.next_multiple_of(V::LANES).min(TOGETHER), V::LANES);
         let patch = layer.tiling.patch(V::LANES);
         let mut scratch = cx.scratch((patch + v_place.len() + m_place.len()) * 4);
         let (patch, rest) = scratch.slice_mut::<f32>().split_at_mut(patch);
@@ -288,7 +294,7 @@ impl Kernel for Tiles<'_> {
                         let u = u.as_ptr().add(position * layer.u_place().position + place);
                         let m = m.as_mut_ptr().add(position * m_place.position + first - start);
                         let v = Left { data: v, row: v_place.tile, col: 1 };
-                        let u = RowsOf { start: u, rows: Strided(width) };
+                        let u = RowsOf { start: u, rows: StridedRows(width) };
                         product::<V>(tiles, c, v, u, m, m_place.tile, false);
                     }
                 }
@@ -299,20 +305,20 @@ impl Kernel for Tiles<'_> {
 }
 
 /// Computes V of one of several blocks.
-struct Transform<'a> {
-    layer: &'a Layer<'a>,
-    block: &'a Block,
-    place: Place,
+struct InputTransform<'a> {
+    layer: &'a WinogradConv<'a>,
+    block: &'a TileBlock,
+    place: TileStrides,
     patch: &'a mut [f32],
     v: Disjoint<'a, f32>,
 }
 
-impl Kernel for Transform<'_> {
+impl Kernel for InputTransform<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Transform { layer, block, place, patch, v } = self;
+        let InputTransform { layer, block, place, patch, v } = self;
         // SAFETY: V has room for all blocks, and only this task writes this block.
         unsafe { layer.pixels::<V>(block, place, patch, v.at(0)) };
     }
@@ -321,11 +327,11 @@ impl Kernel for Transform<'_> {
 /// Computes some registers of output channels for some blocks, from their V.
 struct Panel<'a> {
     cx: &'a CpuCtx,
-    layer: &'a Layer<'a>,
+    layer: &'a WinogradConv<'a>,
     panel: usize,
-    blocks: &'a [Block],
+    blocks: &'a [TileBlock],
     tiles: usize,
-    place: Place,
+    place: TileStrides,
     v: &'a [f32],
 }
 
@@ -338,7 +344,8 @@ impl Kernel for Panel<'_> {
         let first = panel * PANEL * V::LANES;
         let end = layer.o.min(first + PANEL * V::LANES);
         let width = (end - first).next_multiple_of(V::LANES);
-        let (u_place, m_place) = (Place::new(DEPTH, width, V::LANES), Place::new(tiles, width, V::LANES));
+        let (u_place, m_place) =
+            (TileStrides::new(DEPTH, width, V::LANES), TileStrides::new(tiles, width, V::LANES));
         let patch = layer.tiling.patch(V::LANES);
         let mut scratch = cx.scratch((patch + u_place.len() + m_place.len()) * 4);
         let (patch, rest) = scratch.slice_mut::<f32>().split_at_mut(patch);
@@ -357,7 +364,7 @@ impl Kernel for Panel<'_> {
                     let u = u.add(position * u_place.position);
                     let m = m.add(position * m_place.position);
                     let v = Left { data: v, row: place.tile, col: 1 };
-                    let u = RowsOf { start: u, rows: Strided(width) };
+                    let u = RowsOf { start: u, rows: StridedRows(width) };
                     product::<V>(tiles, depth, v, u, m, width, k > 0);
                 }
             }
@@ -378,7 +385,7 @@ unsafe fn product<V: Vector>(
     rows: usize,
     k: usize,
     v: Left,
-    u: RowsOf<Strided>,
+    u: RowsOf<StridedRows>,
     m: *mut f32,
     pitch: usize,
     more: bool,
@@ -402,7 +409,7 @@ unsafe fn product<V: Vector>(
 unsafe fn rows_of<V: Vector, const R: usize, const N: usize>(
     k: usize,
     v: Left,
-    u: RowsOf<Strided>,
+    u: RowsOf<StridedRows>,
     m: *mut f32,
     pitch: usize,
     more: bool,

@@ -17,13 +17,13 @@
 //! | large | transforms of some blocks of tiles, then 16 positions x outputs | one dU; V and Y in the third level |
 
 use super::patch::Plane;
-use super::transforms::{Place, grads, pixels, weights};
-use super::{Block, MACS, Tiling, pitch};
+use super::transforms::{TileStrides, grads, pixels, weights};
+use super::{MACS, TileBlock, WinogradTiling, pitch};
 use crate::cpu::CpuCtx;
 use crate::cpu::conv2d::non_finite::all_finite;
 use crate::cpu::conv2d::{Geometry, im2col, implicit};
 use crate::cpu::disjoint::Disjoint;
-use crate::cpu::outer::{Left, RowsOf, Strided, by_tile, next_rows, outer};
+use crate::cpu::outer::{Left, RowsOf, StridedRows, by_tile, next_rows, outer};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 
@@ -41,11 +41,11 @@ const ROWS: usize = 64;
 
 /// The data that all tasks share.
 #[derive(Clone, Copy)]
-struct Sum<'a> {
+struct GradWeightSum<'a> {
     g: &'a Geometry,
     dy: &'a [f32],
     x: &'a [f32],
-    tiling: Tiling,
+    tiling: WinogradTiling,
     /// Channels rounded up to whole registers: the number of rows of dU (`o`) and their length (`c`).
     o: usize,
     c: usize,
@@ -59,8 +59,8 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
         return dw.fill(0.0);
     }
     let (simd, lanes) = (cx.simd(), cx.simd().lanes());
-    let tiling = Tiling::new(g.n, [g.oh, g.ow]);
-    let sum = Sum {
+    let tiling = WinogradTiling::new(g.n, [g.oh, g.ow]);
+    let sum = GradWeightSum {
         g,
         dy,
         x,
@@ -80,7 +80,7 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
             let blocks = i * chunk..tiling.len().min((i + 1) * chunk);
             // SAFETY: there are `chunks` dUs, and only this task writes number i.
             let du = unsafe { to.at(i * sum.size()) };
-            simd.dispatch(Chunk { cx, sum: &sum, blocks, du });
+            simd.dispatch(GradWeightChunk { cx, sum: &sum, blocks, du });
         });
     } else {
         sum.by_phases(cx, to);
@@ -94,10 +94,10 @@ pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f
     }
 }
 
-impl Sum<'_> {
+impl GradWeightSum<'_> {
     /// Where Y and V of `tiles` tiles lie.
-    fn places(&self, tiles: usize) -> [Place; 2] {
-        self.pitch.map(|pitch| Place::new(tiles, pitch, self.lanes))
+    fn places(&self, tiles: usize) -> [TileStrides; 2] {
+        self.pitch.map(|pitch| TileStrides::new(tiles, pitch, self.lanes))
     }
 
     /// The number of floats of dU.
@@ -121,7 +121,7 @@ impl Sum<'_> {
                 let (block, patch) = (&blocks[i], patch.slice_mut::<f32>());
                 // SAFETY: pointers to the first elements; each task writes only the tiles of its block.
                 let [y, v] = unsafe { [y.at(0), v.at(0)] };
-                simd.dispatch(Transform { sum: self, block, places, patch, y, v });
+                simd.dispatch(OperandTransform { sum: self, block, places, patch, y, v });
             });
             let parts = self.o.div_ceil(ROWS);
             cx.tasks(16 * parts, tiles * self.o * self.c, &|task| {
@@ -136,22 +136,22 @@ impl Sum<'_> {
 }
 
 /// Computes Y and V of one block.
-struct Transform<'a> {
-    sum: &'a Sum<'a>,
-    block: &'a Block,
-    places: [Place; 2],
+struct OperandTransform<'a> {
+    sum: &'a GradWeightSum<'a>,
+    block: &'a TileBlock,
+    places: [TileStrides; 2],
     patch: &'a mut [f32],
     y: *mut f32,
     v: *mut f32,
 }
 
-impl Kernel for Transform<'_> {
+impl Kernel for OperandTransform<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Transform { sum, block, places: [y_place, v_place], patch, y, v } = self;
-        let Sum { g, dy, x, .. } = *sum;
+        let OperandTransform { sum, block, places: [y_place, v_place], patch, y, v } = self;
+        let GradWeightSum { g, dy, x, .. } = *sum;
         let patch = patch.as_mut_ptr();
         let (read, written) = (block.read(g.window.padding.map(|p| p[0] as isize)), block.written());
         let (x_plane, y_plane) = (Plane { h: g.h, w: g.w }, Plane { h: g.oh, w: g.ow });
@@ -178,7 +178,7 @@ impl Kernel for Transform<'_> {
 
 /// `dU += Y^T V` for some rows of one position.
 struct Products<'a> {
-    sum: &'a Sum<'a>,
+    sum: &'a GradWeightSum<'a>,
     tiles: usize,
     position: usize,
     rows: Range<usize>,
@@ -210,7 +210,7 @@ impl Kernel for Products<'_> {
                 // SAFETY: Y and V have `tiles` rows of whole registers, dU o rows.
                 unsafe {
                     let left = Left { data: y.add(o), row: 1, col: sum.pitch[0] };
-                    let v = RowsOf { start: v.add(first), rows: Strided(sum.pitch[1]) };
+                    let v = RowsOf { start: v.add(first), rows: StridedRows(sum.pitch[1]) };
                     by_tile!(r, vectors, V, products(tiles, left, v, more, du.add(o * sum.c + first), sum.c));
                 }
                 o += r;
@@ -227,7 +227,7 @@ impl Kernel for Products<'_> {
 unsafe fn products<V: Vector, const R: usize, const N: usize>(
     tiles: usize,
     y: Left,
-    v: RowsOf<Strided>,
+    v: RowsOf<StridedRows>,
     more: bool,
     du: *mut f32,
     row: usize,
@@ -245,21 +245,21 @@ unsafe fn products<V: Vector, const R: usize, const N: usize>(
 }
 
 /// Computes dU of some blocks, one after the other.
-struct Chunk<'a> {
+struct GradWeightChunk<'a> {
     cx: &'a CpuCtx,
-    sum: &'a Sum<'a>,
+    sum: &'a GradWeightSum<'a>,
     blocks: Range<usize>,
     du: *mut f32,
 }
 
-impl Kernel for Chunk<'_> {
+impl Kernel for GradWeightChunk<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Chunk { cx, sum, blocks, du } = self;
+        let GradWeightChunk { cx, sum, blocks, du } = self;
         let patch = sum.tiling.patch(V::LANES);
-        let [y_len, v_len] = sum.places(sum.tiling.largest()).map(Place::len);
+        let [y_len, v_len] = sum.places(sum.tiling.largest()).map(TileStrides::len);
         let mut scratch = cx.scratch((patch + y_len + v_len) * 4);
         let (patch, rest) = scratch.slice_mut::<f32>().split_at_mut(patch);
         let (y, v) = rest.split_at_mut(y_len);
@@ -268,7 +268,7 @@ impl Kernel for Chunk<'_> {
         for number in blocks {
             let block = sum.tiling.block(number);
             let tiles = block.len();
-            Transform { sum, block: &block, places: sum.places(tiles), patch, y, v }.run::<V>();
+            OperandTransform { sum, block: &block, places: sum.places(tiles), patch, y, v }.run::<V>();
             for position in 0..16 {
                 Products { sum, tiles, position, rows: 0..sum.o, more: number > first, y, v, du }.run::<V>();
             }
@@ -278,7 +278,7 @@ impl Kernel for Chunk<'_> {
 
 /// Computes the weights' gradient of one output channel from all dUs, added in order.
 struct Back<'a> {
-    sum: &'a Sum<'a>,
+    sum: &'a GradWeightSum<'a>,
     du: &'a [f32],
     o: usize,
     dw: &'a mut [f32],

@@ -98,7 +98,7 @@ const MACS: usize = 32;
 
 /// How the tiles of all outputs are cut into blocks. It depends only on the sizes.
 #[derive(Clone, Copy)]
-struct Tiling {
+struct WinogradTiling {
     n: usize,
     /// Tiles of an image: rows (`down`) and columns (`across`).
     down: usize,
@@ -110,7 +110,7 @@ struct Tiling {
 }
 
 /// Tiles that are transformed together: the same rows and columns of some images.
-struct Block {
+struct TileBlock {
     /// The index of its first tile among the tiles of all blocks that are transformed together.
     begin: usize,
     images: Range<usize>,
@@ -118,14 +118,14 @@ struct Block {
     cols: Range<usize>,
 }
 
-impl Tiling {
+impl WinogradTiling {
     fn new(n: usize, [h, w]: [usize; 2]) -> Self {
         let (down, across) = (h.div_ceil(2), w.div_ceil(2));
         let cols = across.div_ceil(across.div_ceil(TILES));
         let rows = down.div_ceil(down.div_ceil((TILES / cols).max(1)));
         let whole = rows == down && cols == across;
         let images = if whole { (TILES / (down * across)).clamp(1, n.max(1)) } else { 1 };
-        Tiling { n, down, across, images, rows, cols }
+        WinogradTiling { n, down, across, images, rows, cols }
     }
 
     /// The number of blocks.
@@ -160,21 +160,21 @@ impl Tiling {
 
     /// Up to `count` blocks from `first` on, whose tiles are numbered one after the other, and the number of these
     /// tiles.
-    fn blocks(&self, first: usize, count: usize) -> (Vec<Block>, usize) {
+    fn blocks(&self, first: usize, count: usize) -> (Vec<TileBlock>, usize) {
         let mut tiles = 0;
         let blocks = (first..self.len().min(first + count)).map(|number| {
-            let block = Block { begin: tiles, ..self.block(number) };
+            let block = TileBlock { begin: tiles, ..self.block(number) };
             tiles += block.len();
             block
         });
         (blocks.collect(), tiles)
     }
 
-    fn block(&self, number: usize) -> Block {
+    fn block(&self, number: usize) -> TileBlock {
         let part = |number: usize, size: usize, all: usize| number * size..all.min((number + 1) * size);
         let across = self.across.div_ceil(self.cols);
         let in_image = number % self.in_image();
-        Block {
+        TileBlock {
             begin: 0,
             images: part(number / self.in_image(), self.images, self.n),
             rows: part(in_image / across, self.rows, self.down),
@@ -183,7 +183,7 @@ impl Tiling {
     }
 }
 
-impl Block {
+impl TileBlock {
     fn len(&self) -> usize {
         self.images.len() * self.in_image()
     }

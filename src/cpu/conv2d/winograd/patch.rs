@@ -20,7 +20,7 @@ pub struct Patch {
 }
 
 /// Some pixels of a patch: their first position in the plane (`start`) and in the patch (`place`), and their number.
-struct Run {
+struct PatchPart {
     start: usize,
     place: usize,
     columns: usize,
@@ -46,13 +46,13 @@ impl Patch {
     /// Runs of its pixels that are contiguous in the plane: one run for all rows if the patch covers all columns, else
     /// one run per row.
     #[inline(always)]
-    fn runs(&self, plane: Plane) -> impl Iterator<Item = Run> {
+    fn runs(&self, plane: Plane) -> impl Iterator<Item = PatchPart> {
         let rows = Self::inside(self.row, self.height, plane.h);
         let cols = Self::inside(self.col, self.width, plane.w);
         let (count, height) = if cols.len() == plane.w { (1, rows.len()) } else { (rows.len(), 1) };
         let count = if rows.is_empty() || cols.is_empty() { 0 } else { count };
         let (at, first) = (*self, rows.start);
-        (0..count).map(move |i| Run {
+        (0..count).map(move |i| PatchPart {
             start: (at.row + (first + i) as isize) as usize * plane.w
                 + (at.col + cols.start as isize) as usize,
             place: (first + i) * at.width + cols.start,
@@ -78,7 +78,7 @@ impl Patch {
                 unsafe { zero.store(to.add((row * self.width + col) * V::LANES)) };
             }
         }
-        for Run { start, place, columns, rows } in self.runs(plane) {
+        for PatchPart { start, place, columns, rows } in self.runs(plane) {
             let (mut col, mut at) = (0, place);
             for first in (0..columns * rows).step_by(V::LANES) {
                 let pixels = V::LANES.min(columns * rows - first);
@@ -118,7 +118,7 @@ impl Patch {
     #[inline(always)]
     pub unsafe fn scatter<V: Vector>(&self, from: *const f32, channels: usize, plane: Plane, to: *mut f32) {
         let size = plane.h * plane.w;
-        for Run { start, place, columns, rows } in self.runs(plane) {
+        for PatchPart { start, place, columns, rows } in self.runs(plane) {
             let (mut col, mut at) = (0, place);
             for first in (0..columns * rows).step_by(V::LANES) {
                 let pixels = V::LANES.min(columns * rows - first);

@@ -64,16 +64,16 @@ fn both<V: Vector, const I: usize, const J: usize>(
 
 /// Where the 16 numbers of a tile lie: `position` floats apart. Those of the next tile begin `tile` floats later.
 #[derive(Clone, Copy)]
-pub struct Place {
+pub struct TileStrides {
     pub position: usize,
     pub tile: usize,
 }
 
-impl Place {
+impl TileStrides {
     /// The layout of `tiles` tiles. Positions are one register further apart than necessary: a tile's 16 numbers are
     /// written together, and a cache holds only few lines that lie a multiple of 4 KiB apart.
     pub fn new(tiles: usize, tile: usize, lanes: usize) -> Self {
-        Place { position: tiles * tile + lanes, tile }
+        TileStrides { position: tiles * tile + lanes, tile }
     }
 
     /// Floats of all 16 positions.
@@ -88,7 +88,12 @@ impl Place {
 /// # Safety
 /// Patch and tiles can be accessed.
 #[inline(always)]
-pub unsafe fn pixels<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to: *mut f32, place: Place) {
+pub unsafe fn pixels<V: Vector>(
+    [rows, cols]: [usize; 2],
+    patch: *const f32,
+    to: *mut f32,
+    place: TileStrides,
+) {
     let width = 2 * cols + 2;
     for i in 0..rows {
         // SAFETY: the patch has these columns of pixels: promised by the caller.
@@ -134,7 +139,12 @@ unsafe fn column<V: Vector>(patch: *const f32, width: usize) -> [V; 4] {
 /// # Safety
 /// Patch and tiles can be accessed.
 #[inline(always)]
-pub unsafe fn grads<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to: *mut f32, place: Place) {
+pub unsafe fn grads<V: Vector>(
+    [rows, cols]: [usize; 2],
+    patch: *const f32,
+    to: *mut f32,
+    place: TileStrides,
+) {
     for tile in 0..rows * cols {
         let (i, j) = (tile / cols, tile % cols);
         let mut dy = [[V::splat(0.0); 2]; 2];
@@ -161,7 +171,7 @@ pub unsafe fn grads<V: Vector>([rows, cols]: [usize; 2], patch: *const f32, to: 
 pub unsafe fn outputs<V: Vector>(
     [rows, cols]: [usize; 2],
     from: *const f32,
-    place: Place,
+    place: TileStrides,
     bias: V,
     relu: bool,
     patch: *mut f32,
@@ -222,7 +232,7 @@ unsafe fn store_tile<V: Vector>(v: [[V; 4]; 4], to: *mut f32, position: usize) {
 
 /// How a loop reads the weights: the taps of (output o, input k) begin at `o * output + k * input`.
 #[derive(Clone, Copy)]
-pub struct Taps {
+pub struct WeightStrides {
     pub output: usize,
     pub input: usize,
     /// True if the taps are read backwards: turned by 180 degrees.
@@ -240,10 +250,10 @@ const TOGETHER: usize = 16;
 #[inline(always)]
 pub unsafe fn taps<V: Vector>(
     weight: *const f32,
-    lie: Taps,
+    lie: WeightStrides,
     [outputs, k]: [usize; 2],
     to: *mut f32,
-    place: Place,
+    place: TileStrides,
 ) {
     let together = if lie.input == 9 { TOGETHER } else { 1 };
     let mut columns = [0f32; (TOGETHER * 9 + 16) * 16];
