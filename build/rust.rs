@@ -28,7 +28,7 @@ pub fn bindings(sources: &[Source], args: &str, ptx: Option<&Path>, from: &str) 
             members(&zero),
         );
     }
-    let mut table = String::from("pub(super) static MODULES: &[Module] = &[\n");
+    let mut table = String::from("pub(super) static MODULES: &[KernelModule] = &[\n");
     let mut number = 0;
     for source in sources {
         let file = &*source.file;
@@ -42,7 +42,7 @@ pub fn bindings(sources: &[Source], args: &str, ptx: Option<&Path>, from: &str) 
             let content = folder.join(format!("{}.ptx", source.name));
             let _ = writeln!(
                 table,
-                "    Module {{ file: {file:?}, ptx: include_str!({content:?}), kernels: &[{names}] }},"
+                "    KernelModule {{ file: {file:?}, ptx: include_str!({content:?}), kernels: &[{names}] }},"
             );
         }
     }

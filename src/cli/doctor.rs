@@ -6,7 +6,7 @@ use super::print_line;
 use super::version::features;
 use crate::core::Error;
 use crate::core::table::table;
-use crate::cuda::Facts;
+use crate::cuda::GpuInfo;
 use crate::data::lookup::Listing;
 use crate::data::{DataDirs, list};
 use crate::inspect::{Gpu, Machine, gemm_roof, ptx};
@@ -133,7 +133,7 @@ fn text(report: &DoctorReport) -> String {
     let simd = if machine.simd.is_empty() { "no SIMD".to_owned() } else { machine.simd.join(" ") };
     let cuda = match (&report.cuda.gpu, &report.cuda.reason) {
         (Some(gpu), _) => {
-            let Facts { name, capability: [major, minor], multiprocessors, driver, .. } = &gpu.facts;
+            let GpuInfo { name, capability: [major, minor], multiprocessors, driver, .. } = &gpu.facts;
             let memory = gib(Some(gpu.facts.memory as u64));
             format!(
                 "{name}, compute capability {major}.{minor}, {multiprocessors} multiprocessors, {memory} GiB, driver \

@@ -1,6 +1,6 @@
 //! The driver's calls in a build without the feature `cuda`. No driver can be opened, so none of the calls can be made.
 
-use super::context::Facts;
+use super::context::GpuInfo;
 use super::launch::Launch;
 use crate::core::{Error, ErrorKind, Result};
 use std::ffi::c_void;
@@ -20,7 +20,7 @@ impl Driver {
             .help("build with the feature `cuda`, or use `Device::cpu()`"))
     }
 
-    pub fn facts(&self) -> Facts {
+    pub fn facts(&self) -> GpuInfo {
         match *self {}
     }
 

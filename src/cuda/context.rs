@@ -51,7 +51,7 @@ impl Default for CudaOptions {
 
 /// What the driver reports about a GPU.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Facts {
+pub struct GpuInfo {
     pub ordinal: usize,
     pub name: String,
     /// Compute capability, major and minor.
@@ -63,7 +63,7 @@ pub struct Facts {
     pub driver: String,
 }
 
-impl Facts {
+impl GpuInfo {
     /// True for the simulator of `tests/sim/`: its results are valid, but its times mean nothing.
     pub fn is_simulated(&self) -> bool {
         self.name.contains("simulated")
@@ -122,7 +122,7 @@ impl CudaCtx {
     }
 
     /// What the driver reports about the GPU.
-    pub fn facts(&self) -> Facts {
+    pub fn facts(&self) -> GpuInfo {
         self.driver.facts()
     }
 

@@ -41,12 +41,12 @@ impl GraphMemory {
     ///
     /// # Errors
     /// `f` returns an error, or does something that a graph cannot contain, such as waiting for a result.
-    pub fn capture(self, f: impl FnOnce() -> Result<()>) -> Result<Graph> {
+    pub fn capture(self, f: impl FnOnce() -> Result<()>) -> Result<CudaGraph> {
         self.cx.begin_capture()?;
         let ran = self.with(f);
         let (raw, constants) = self.cx.end_capture();
         ran?;
-        Ok(Graph { raw: raw?, constants, memory: self })
+        Ok(CudaGraph { raw: raw?, constants, memory: self })
     }
 }
 
@@ -57,14 +57,14 @@ impl Drop for GraphMemory {
 }
 
 /// A captured step.
-pub struct Graph {
+pub struct CudaGraph {
     raw: RawGraph,
     /// The data uploaded during the capture. Each replay uploads it again from here.
     constants: Vec<Pinned>,
     memory: GraphMemory,
 }
 
-impl Graph {
+impl CudaGraph {
     /// Queues the whole step.
     ///
     /// # Errors
@@ -77,7 +77,7 @@ impl Graph {
     }
 }
 
-impl Drop for Graph {
+impl Drop for CudaGraph {
     fn drop(&mut self) {
         // A replay in the queue may still read the constants. An error is ignored: `drop` cannot return it.
         if !self.constants.is_empty() {

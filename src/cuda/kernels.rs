@@ -8,7 +8,7 @@ use crate::core::Result;
 
 /// A `.cu` file's PTX and the names of its kernels.
 #[cfg(feature = "cuda")]
-pub(super) struct Module {
+pub(super) struct KernelModule {
     pub file: &'static str,
     pub ptx: &'static str,
     pub kernels: &'static [&'static str],

@@ -38,8 +38,8 @@ mod open;
 mod pool;
 mod staging;
 
-pub use context::{CudaCtx, CudaOptions, Facts};
-pub use graph::{Graph, GraphMemory};
+pub use context::{CudaCtx, CudaOptions, GpuInfo};
+pub use graph::{CudaGraph, GraphMemory};
 pub use launch::{DeviceView, Launch, Ptr};
 pub use pool::{DeviceBuffer, DevicePoolStats};
 pub use staging::Readback;

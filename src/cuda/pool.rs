@@ -39,7 +39,7 @@ pub struct DevicePoolStats {
 pub(super) type Arena = u64;
 const SHARED: Arena = 0;
 
-struct Block {
+struct PoolBlock {
     /// The size class, see [`size_class`](crate::core::size_class).
     class: usize,
     /// Bytes allocated by the driver.
@@ -49,9 +49,9 @@ struct Block {
 }
 
 #[derive(Default)]
-struct Lists {
+struct PoolState {
     free: HashMap<(Arena, usize), Vec<u64>>,
-    used: HashMap<u64, Block>,
+    used: HashMap<u64, PoolBlock>,
     open: Arena,
     arenas: Arena,
     stats: DevicePoolStats,
@@ -61,7 +61,7 @@ struct Lists {
 pub(super) struct DevicePool {
     driver: Arc<Driver>,
     exact: bool,
-    lists: Mutex<Lists>,
+    lists: Mutex<PoolState>,
 }
 
 impl DevicePool {
@@ -87,14 +87,14 @@ impl DevicePool {
             }
             None => self.fresh(&mut lists, size, bytes, owner)?,
         };
-        lists.used.insert(address, Block { class, size, arena, owner });
+        lists.used.insert(address, PoolBlock { class, size, arena, owner });
         lists.stats.in_use += size;
         lists.stats.peak = lists.stats.peak.max(lists.stats.in_use);
         drop(lists);
         Ok(DeviceBuffer { address, bytes, pool: Arc::clone(self) })
     }
 
-    fn fresh(&self, lists: &mut Lists, size: usize, bytes: usize, owner: &'static str) -> Result<u64> {
+    fn fresh(&self, lists: &mut PoolState, size: usize, bytes: usize, owner: &'static str) -> Result<u64> {
         lists.stats.allocations += 1;
         if let Some(address) = self.driver.allocate(size)? {
             return Ok(address);
@@ -106,7 +106,7 @@ impl DevicePool {
         }
     }
 
-    fn exhausted(&self, lists: &Lists, bytes: usize, owner: &str) -> Error {
+    fn exhausted(&self, lists: &PoolState, bytes: usize, owner: &str) -> Error {
         let mut holders = BTreeMap::<&str, (usize, usize)>::new();
         for block in lists.used.values() {
             let (count, held) = holders.entry(block.owner).or_default();
@@ -153,7 +153,7 @@ impl DevicePool {
         self.give_back(&mut self.lists());
     }
 
-    fn give_back(&self, lists: &mut Lists) {
+    fn give_back(&self, lists: &mut PoolState) {
         for (&(arena, class), list) in &mut lists.free {
             if arena != SHARED {
                 continue;
@@ -191,7 +191,7 @@ impl DevicePool {
         lists.used.values_mut().filter(|block| block.arena == arena).for_each(|block| block.arena = SHARED);
     }
 
-    fn lists(&self) -> MutexGuard<'_, Lists> {
+    fn lists(&self) -> MutexGuard<'_, PoolState> {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -243,7 +243,7 @@ impl Drop for DeviceBuffer {
     fn drop(&mut self) {
         let mut lists = self.pool.lists();
         let lists = &mut *lists;
-        let Some(Block { class, size, arena, .. }) = lists.used.remove(&self.address) else { return };
+        let Some(PoolBlock { class, size, arena, .. }) = lists.used.remove(&self.address) else { return };
         lists.stats.in_use -= size;
         if self.pool.exact && arena == SHARED {
             // SAFETY: the block came from the driver. It is on no list, and this was the only buffer that refers to it.

@@ -1,7 +1,7 @@
 //! The GPU: its properties, whether the kernels load on it, and whether they compute correctly.
 
 use crate::core::{Error, ErrorKind, Key, Result};
-use crate::cuda::{CudaOptions, Facts, kernels};
+use crate::cuda::{CudaOptions, GpuInfo, kernels};
 use crate::tensor::{Device, Tensor};
 use serde::Serialize;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use std::time::Instant;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Gpu {
     #[serde(flatten)]
-    pub facts: Facts,
+    pub facts: GpuInfo,
     /// Milliseconds for translating and loading all kernels.
     pub load_ms: f64,
     /// The largest difference between a matrix product on the GPU and on the CPU.

@@ -10,7 +10,7 @@
 
 use super::bench::{Times, release_build};
 use crate::core::{DType, Error, Key, Result, Shape};
-use crate::cuda::Graph;
+use crate::cuda::CudaGraph;
 use crate::inspect::peak_resident_bytes;
 use crate::inspect::profile::{Profile, Profiler, WARM_UP};
 use crate::models::{ModelConfig, Network};
@@ -142,7 +142,7 @@ impl StepBench {
 
     /// The step as a CUDA graph, if there is a GPU and a graph is wanted. It runs once to allocate its memory, and is
     /// then captured.
-    fn capture(&self, device: &Device, step: impl Fn() -> Result<()>) -> Result<Option<Graph>> {
+    fn capture(&self, device: &Device, step: impl Fn() -> Result<()>) -> Result<Option<CudaGraph>> {
         match (device.as_cuda(), self.graph) {
             (Some(cx), GraphMode::Auto | GraphMode::On) => {
                 let memory = cx.graph_memory();
@@ -214,7 +214,7 @@ impl<'a> Rig<'a> {
     }
 
     /// A whole step, until the device has finished it.
-    fn step(&mut self, graph: Option<&Graph>) -> Result<()> {
+    fn step(&mut self, graph: Option<&CudaGraph>) -> Result<()> {
         self.optimizer.set(LR)?;
         match (graph, self.device.as_cuda()) {
             (Some(graph), Some(cx)) => {

@@ -19,7 +19,7 @@
 use super::trainer::{Callbacks, each, forward_key};
 use super::{Flow, StepReport, Tally, Trainer, non_finite};
 use crate::core::{DType, Error, Named, Result};
-use crate::cuda::{CudaCtx, Graph, Readback};
+use crate::cuda::{CudaCtx, CudaGraph, Readback};
 use crate::data::resident::PLACEMENT;
 use crate::data::{Batch, Loader};
 use crate::nn::{Ctx, ModuleExt};
@@ -61,7 +61,7 @@ impl std::str::FromStr for GraphMode {
 
 /// A captured step, with the buffers it reads from and writes to.
 pub(super) struct Replay {
-    graph: Graph,
+    graph: CudaGraph,
     inputs: Inputs,
     results: Results,
     /// Every trained parameter, paired with the gradient tensor that the graph writes.

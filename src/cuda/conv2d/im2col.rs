@@ -3,7 +3,7 @@
 
 use super::{Forward, GradInput, GradWeight, SCRATCH, by_images, sizes};
 use crate::core::{Geometry, Result};
-use crate::cuda::gemm::{Batch, Bias, Mat, Product, gemm, int32, sum_splits};
+use crate::cuda::gemm::{Bias, Mat, MatBatch, Product, gemm, int32, sum_splits};
 use crate::cuda::kernels::{self, Gemm};
 use crate::cuda::{CudaCtx, DeviceBuffer, Launch, Ptr};
 
@@ -38,7 +38,7 @@ pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
         let (columns_at, _columns) = unfold(cx, g, n, to.x.at(first * g.c * g.plane()))?;
         let (a, b) = (Mat::new(to.weight, k), Mat::new(columns_at, pixels));
         let product = Product::new([g.og(), k, pixels], a, b, to.y.at(first * g.o * pixels));
-        let batch = Batch::two([n, g.groups], [0, g.og() * k], [columns(g), k * pixels]);
+        let batch = MatBatch::two([n, g.groups], [0, g.og() * k], [columns(g), k * pixels]);
         gemm(cx, &Product { batch, bias: rows(to.bias, g), relu: to.relu, ..product })
     })
 }
@@ -49,7 +49,7 @@ pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
         let dx = to.dx.at(first * g.c * g.plane());
         let a = Mat::transposed(to.weight, k);
         let b = Mat::new(to.dy.at(first * g.o * pixels), pixels);
-        let batch = Batch::two([n, g.groups], [0, g.og() * k], [g.o * pixels, g.og() * pixels]);
+        let batch = MatBatch::two([n, g.groups], [0, g.og() * k], [g.o * pixels, g.og() * pixels]);
         let product = |c| Product { batch, ..Product::new([k, g.og(), pixels], a, b, c) };
         if g.pointwise() {
             return gemm(cx, &Product { bias: rows(to.bias, g), ..product(dx) });
@@ -80,7 +80,7 @@ pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
         let parts = cx.scratch::<f32>(n * size)?;
         let a = Mat::new(to.dy.at(first * g.o * pixels), pixels);
         let b = Mat::transposed(columns_at, pixels);
-        let batch = Batch::two([n, g.groups], [g.o * pixels, g.og() * pixels], [columns(g), k * pixels]);
+        let batch = MatBatch::two([n, g.groups], [g.o * pixels, g.og() * pixels], [columns(g), k * pixels]);
         gemm(cx, &Product { batch, ..Product::new([g.og(), pixels, k], a, b, parts.ptr()) })?;
         let add = i32::from(first > 0);
         sum_parts(cx, g, parts.ptr(), n, to.dw, add)

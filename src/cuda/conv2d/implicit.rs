@@ -14,7 +14,7 @@ type GradInputKernel = fn(&CudaCtx, Launch, F, F, F, F, Conv) -> Result<()>;
 type GradWeightKernel = fn(&CudaCtx, Launch, F, F, F, i32, i32, Conv) -> Result<()>;
 
 /// The three kernels whose tiles have `rows` rows.
-struct Tiles {
+struct TileKernels {
     rows: usize,
     forward: ForwardKernel,
     grad_input: GradInputKernel,
@@ -23,18 +23,18 @@ struct Tiles {
 
 /// A rung's kernels: some with tall tiles, and some with low tiles for layers with few channels.
 pub struct Implicit {
-    tall: Tiles,
-    low: Tiles,
+    tall: TileKernels,
+    low: TileKernels,
 }
 
 pub static F32: Implicit = Implicit {
-    tall: Tiles {
+    tall: TileKernels {
         rows: 64,
         forward: kernels::conv2d_fwd_v03_f32,
         grad_input: kernels::conv2d_grad_input_v03_f32,
         grad_weight: kernels::conv2d_grad_weight_v03_f32,
     },
-    low: Tiles {
+    low: TileKernels {
         rows: 32,
         forward: kernels::conv2d_fwd_v03_m32_f32,
         grad_input: kernels::conv2d_grad_input_v03_m32_f32,
@@ -43,13 +43,13 @@ pub static F32: Implicit = Implicit {
 };
 
 pub static TF32: Implicit = Implicit {
-    tall: Tiles {
+    tall: TileKernels {
         rows: 128,
         forward: kernels::conv2d_fwd_v04_tf32,
         grad_input: kernels::conv2d_grad_input_v04_tf32,
         grad_weight: kernels::conv2d_grad_weight_v04_tf32,
     },
-    low: Tiles {
+    low: TileKernels {
         rows: 64,
         forward: kernels::conv2d_fwd_v04_m64_tf32,
         grad_input: kernels::conv2d_grad_input_v04_m64_tf32,
@@ -58,13 +58,13 @@ pub static TF32: Implicit = Implicit {
 };
 
 pub static BF16: Implicit = Implicit {
-    tall: Tiles {
+    tall: TileKernels {
         rows: 128,
         forward: kernels::conv2d_fwd_v04_bf16,
         grad_input: kernels::conv2d_grad_input_v04_bf16,
         grad_weight: kernels::conv2d_grad_weight_v04_bf16,
     },
-    low: Tiles {
+    low: TileKernels {
         rows: 64,
         forward: kernels::conv2d_fwd_v04_m64_bf16,
         grad_input: kernels::conv2d_grad_input_v04_m64_bf16,
@@ -80,8 +80,8 @@ const PIXELS: usize = 1 << 30;
 
 impl Implicit {
     /// The tiles for a product with this many rows: the low ones if they leave fewer rows empty, else the tall ones.
-    fn tiles(&self, rows: usize) -> &Tiles {
-        let padded = |tiles: &Tiles| rows.next_multiple_of(tiles.rows);
+    fn tiles(&self, rows: usize) -> &TileKernels {
+        let padded = |tiles: &TileKernels| rows.next_multiple_of(tiles.rows);
         if padded(&self.low) < padded(&self.tall) { &self.low } else { &self.tall }
     }
 

@@ -4,7 +4,7 @@
 
 use super::{Forward, GradInput, GradWeight, SCRATCH, by_images};
 use crate::core::{Geometry, Result};
-use crate::cuda::gemm::{Batch, Mat, Product, gemm, int32};
+use crate::cuda::gemm::{Mat, MatBatch, Product, gemm, int32};
 use crate::cuda::{CudaCtx, DeviceBuffer, Launch, Ptr, kernels};
 
 /// The number of elements of a transformed tile.
@@ -18,7 +18,7 @@ pub fn supports(g: &Geometry) -> bool {
 
 /// A batch of images, cut into tiles of 2x2 outputs.
 #[derive(Clone, Copy)]
-struct Images {
+struct TiledImages {
     n: usize,
     channels: usize,
     h: usize,
@@ -28,11 +28,11 @@ struct Images {
     across: usize,
 }
 
-impl Images {
+impl TiledImages {
     /// Images of `channels` channels and [h, w] pixels, with tiles that cover `outputs` rows and columns.
-    fn new(n: usize, channels: usize, [h, w]: [usize; 2], outputs: [usize; 2]) -> Images {
+    fn new(n: usize, channels: usize, [h, w]: [usize; 2], outputs: [usize; 2]) -> TiledImages {
         let [down, across] = outputs.map(|size| size.div_ceil(2));
-        Images { n, channels, h, w, down, across }
+        TiledImages { n, channels, h, w, down, across }
     }
 
     fn tiles(&self) -> usize {
@@ -45,7 +45,7 @@ impl Images {
     }
 
     fn sizes(&self) -> Result<[i32; 6]> {
-        let Images { n, channels, h, w, down, across } = *self;
+        let TiledImages { n, channels, h, w, down, across } = *self;
         let named = [
             ("images", n),
             ("channels", channels),
@@ -128,15 +128,15 @@ fn chunk(g: &Geometry) -> usize {
 }
 
 /// A convolution of `from` with the transformed taps `u` that gives `to`. The channels of both are in `groups` groups.
-struct Convolution<'a> {
-    from: Images,
-    to: Images,
+struct TransformedConv<'a> {
+    from: TiledImages,
+    to: TiledImages,
     groups: usize,
     u: &'a DeviceBuffer,
     pad: [i32; 2],
 }
 
-impl Convolution<'_> {
+impl TransformedConv<'_> {
     fn run(&self, cx: &CudaCtx, x: Ptr<f32>, bias: Ptr<f32>, relu: bool, y: Ptr<f32>) -> Result<()> {
         let (tiles, groups) = (self.from.tiles(), self.groups);
         let [m, k] = [self.to.channels / groups, self.from.channels / groups];
@@ -144,7 +144,7 @@ impl Convolution<'_> {
         let products = self.to.scratch(cx)?;
         let (a, b) = (Mat::new(self.u.ptr(), k), Mat::new(v.ptr(), tiles));
         let (a_step, b_step) = (m * k, k * tiles);
-        let batch = Batch::two([TILE, groups], [groups * a_step, a_step], [groups * b_step, b_step]);
+        let batch = MatBatch::two([TILE, groups], [groups * a_step, a_step], [groups * b_step, b_step]);
         gemm(cx, &Product { batch, ..Product::new([m, k, tiles], a, b, products.ptr()) })?;
         self.to.outputs(cx, products.ptr(), bias, y, relu)
     }
@@ -159,9 +159,14 @@ fn padding(g: &Geometry) -> Result<[i32; 2]> {
 pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
     let (u, pad, outputs) = (taps(cx, g, to.weight, false)?, padding(g)?, [g.oh, g.ow]);
     by_images(g, chunk(g), |first, n| {
-        let from = Images::new(n, g.c, [g.h, g.w], outputs);
-        let run =
-            Convolution { from, to: Images::new(n, g.o, outputs, outputs), groups: g.groups, u: &u, pad };
+        let from = TiledImages::new(n, g.c, [g.h, g.w], outputs);
+        let run = TransformedConv {
+            from,
+            to: TiledImages::new(n, g.o, outputs, outputs),
+            groups: g.groups,
+            u: &u,
+            pad,
+        };
         let (x, y) = (to.x.at(first * g.c * g.plane()), to.y.at(first * g.o * g.out_plane()));
         run.run(cx, x, to.bias, to.relu, y)
     })
@@ -171,9 +176,14 @@ pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
     let (u, outputs) = (taps(cx, g, to.weight, true)?, [g.h, g.w]);
     let pad = padding(g)?.map(|before| 2 - before);
     by_images(g, chunk(g), |first, n| {
-        let from = Images::new(n, g.o, [g.oh, g.ow], outputs);
-        let run =
-            Convolution { from, to: Images::new(n, g.c, outputs, outputs), groups: g.groups, u: &u, pad };
+        let from = TiledImages::new(n, g.o, [g.oh, g.ow], outputs);
+        let run = TransformedConv {
+            from,
+            to: TiledImages::new(n, g.c, outputs, outputs),
+            groups: g.groups,
+            u: &u,
+            pad,
+        };
         let (dy, dx) = (to.dy.at(first * g.o * g.out_plane()), to.dx.at(first * g.c * g.plane()));
         run.run(cx, dy, to.bias, false, dx)
     })
@@ -186,14 +196,14 @@ pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
     }
     let (pad, outputs, (og, cg)) = (padding(g)?, [g.oh, g.ow], (g.og(), g.cg()));
     by_images(g, chunk(g), |first, n| {
-        let pixels = Images::new(n, g.c, [g.h, g.w], outputs);
-        let grads = Images::new(n, g.o, outputs, outputs);
+        let pixels = TiledImages::new(n, g.c, [g.h, g.w], outputs);
+        let grads = TiledImages::new(n, g.o, outputs, outputs);
         let tiles = pixels.tiles();
         let v = pixels.pixels(cx, to.x.at(first * g.c * g.plane()), pad)?;
         let dv = grads.grads(cx, to.dy.at(first * g.o * g.out_plane()))?;
         let du = cx.scratch::<f32>(TILE * size)?;
         let (a, b) = (Mat::new(dv.ptr(), tiles), Mat::transposed(v.ptr(), tiles));
-        let batch = Batch::two([TILE, g.groups], [g.o * tiles, og * tiles], [g.c * tiles, cg * tiles]);
+        let batch = MatBatch::two([TILE, g.groups], [g.o * tiles, og * tiles], [g.c * tiles, cg * tiles]);
         gemm(cx, &Product { batch, ..Product::new([og, tiles, cg], a, b, du.ptr()) })?;
         let add = i32::from(first > 0);
         kernels::conv2d_winograd_weights_f32(cx, Launch::over(size), du.ptr(), to.dw, size as i64, add)

@@ -6,7 +6,7 @@ mod handles;
 
 pub use handles::{Event, Pinned, RawGraph};
 
-use super::context::Facts;
+use super::context::GpuInfo;
 use super::kernels::MODULES;
 use super::launch::Launch;
 use crate::core::Result;
@@ -96,9 +96,9 @@ impl Driver {
     }
 
     /// What the driver reports about the GPU.
-    pub fn facts(&self) -> Facts {
+    pub fn facts(&self) -> GpuInfo {
         let of = |a| attribute(self.device, a);
-        Facts {
+        GpuInfo {
             ordinal: self.ordinal,
             name: device::get_name(self.device).unwrap_or_default(),
             capability: [

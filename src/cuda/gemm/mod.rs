@@ -45,20 +45,20 @@ pub enum Bias {
 /// are the distances, in elements, from one matrix of A or B to the next along each dimension. A distance of 0 uses the
 /// same matrix again, which broadcasts the operand.
 #[derive(Debug, Clone, Copy)]
-pub struct Batch {
+pub struct MatBatch {
     pub dims: [usize; 4],
     pub a: [usize; 4],
     pub b: [usize; 4],
 }
 
-impl Batch {
+impl MatBatch {
     /// A single product.
-    pub const ONE: Batch = Batch { dims: [1; 4], a: [0; 4], b: [0; 4] };
+    pub const ONE: MatBatch = MatBatch { dims: [1; 4], a: [0; 4], b: [0; 4] };
 
     /// A batch with two dimensions.
-    pub fn two(dims: [usize; 2], a: [usize; 2], b: [usize; 2]) -> Batch {
+    pub fn two(dims: [usize; 2], a: [usize; 2], b: [usize; 2]) -> MatBatch {
         let front = |[x, y]: [usize; 2], fill| [fill, fill, x, y];
-        Batch { dims: front(dims, 1), a: front(a, 0), b: front(b, 0) }
+        MatBatch { dims: front(dims, 1), a: front(a, 0), b: front(b, 0) }
     }
 
     fn len(&self) -> usize {
@@ -76,7 +76,7 @@ pub struct Product {
     pub a: Mat,
     pub b: Mat,
     pub c: Ptr<f32>,
-    pub batch: Batch,
+    pub batch: MatBatch,
     pub bias: Bias,
     /// True if the sums are added to the contents of C.
     pub add: bool,
@@ -86,7 +86,7 @@ pub struct Product {
 impl Product {
     /// One product `C = A B`, without a bias.
     pub fn new([m, k, n]: [usize; 3], a: Mat, b: Mat, c: Ptr<f32>) -> Product {
-        Product { m, k, n, a, b, c, batch: Batch::ONE, bias: Bias::None, add: false, relu: false }
+        Product { m, k, n, a, b, c, batch: MatBatch::ONE, bias: Bias::None, add: false, relu: false }
     }
 
     fn arguments(&self) -> Result<Gemm> {
@@ -95,7 +95,7 @@ impl Product {
             Bias::Columns(data) => (data, 0),
             Bias::Rows { data, period } => (data, period),
         };
-        let Batch { dims, a, b } = self.batch;
+        let MatBatch { dims, a, b } = self.batch;
         let mut batch = [0; 4];
         for (int, dim) in batch.iter_mut().zip(dims) {
             *int = int32("batch", dim)?;

@@ -249,7 +249,7 @@ impl GradientOp for Product {
         }
         let mut dims = [1; 4];
         dims[4 - s.batch[2].rank()..].copy_from_slice(s.batch[2].dims());
-        let batch = cuda::Batch { dims, a: steps(&s.batch[0], m * k), b: steps(&s.batch[1], k * n) };
+        let batch = cuda::MatBatch { dims, a: steps(&s.batch[0], m * k), b: steps(&s.batch[1], k * n) };
         cuda::gemm(cx, &cuda::Product { batch, ..product(m) })
     }
 
