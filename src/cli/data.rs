@@ -3,7 +3,7 @@
 use super::print_line;
 use crate::core::table::table;
 use crate::data::catalog::{Source, spec};
-use crate::data::fetch::{Event, FetchOptions, fetch};
+use crate::data::fetch::{FetchEvent, FetchOptions, fetch};
 use crate::data::lookup::Listing;
 use crate::data::{DataDirs, list};
 use anyhow::Context;
@@ -112,9 +112,9 @@ impl DownloadProgress {
         DownloadProgress { bar, started: None }
     }
 
-    fn show(&mut self, event: Event) {
+    fn show(&mut self, event: FetchEvent) {
         match event {
-            Event::Progress { file, done, total } => {
+            FetchEvent::Progress { file, done, total } => {
                 if self.started.as_deref() != Some(file) {
                     self.started = Some(file.to_owned());
                     self.start(file, done, total);
@@ -123,8 +123,10 @@ impl DownloadProgress {
                     bar.set_position(done);
                 }
             }
-            Event::Present(file) => self.say(&format!("{}: already downloaded", name(file))),
-            Event::Fetched(file) => self.say(&format!("{}: downloaded, the checksum is correct", name(file))),
+            FetchEvent::Present(file) => self.say(&format!("{}: already downloaded", name(file))),
+            FetchEvent::Fetched(file) => {
+                self.say(&format!("{}: downloaded, the checksum is correct", name(file)))
+            }
         }
     }
 

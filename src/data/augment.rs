@@ -51,7 +51,7 @@ impl FromStr for Augment {
 /// The facts that are needed to prepare a set's images. For known sets the program has them even if the set is not on
 /// the machine.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Facts {
+pub struct DatasetInfo {
     /// The size of the images.
     pub size: ImageSize,
     /// `[height, width]` of photographs that all have the same size. They are resized to it unless another size is
@@ -65,7 +65,7 @@ pub struct Facts {
     pub normalization: Normalization,
 }
 
-impl Facts {
+impl DatasetInfo {
     /// The numbers for this kind of normalisation.
     ///
     /// # Errors

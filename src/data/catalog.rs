@@ -1,6 +1,6 @@
 //! The table of known data sets. Lookup, `receptive data list` and `receptive data fetch` read it; nothing repeats it.
 
-use super::{Augment, Facts, ImageSize, Normalization, Normalize};
+use super::{Augment, DatasetInfo, ImageSize, Normalization, Normalize};
 use crate::core::{Error, Result};
 
 /// One row: a data set with its name on the command line.
@@ -32,8 +32,8 @@ pub struct SetSpec {
 
 impl SetSpec {
     /// The facts that are needed to prepare its images.
-    pub fn facts(&self) -> Facts {
-        Facts {
+    pub fn facts(&self) -> DatasetInfo {
+        DatasetInfo {
             size: self.size,
             common: None,
             flip: self.flip,

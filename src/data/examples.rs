@@ -75,11 +75,11 @@ fn lacks(set: &str, method: &str) -> Error {
 pub struct TensorDataset {
     shape: Vec<usize>,
     inputs: Vec<f32>,
-    targets: Targets,
+    targets: ExampleTargets,
 }
 
 #[derive(Debug, Clone)]
-enum Targets {
+enum ExampleTargets {
     Classes(Vec<usize>),
     Numbers { shape: Vec<usize>, values: Vec<f32> },
 }
@@ -112,9 +112,12 @@ impl TensorDataset {
                 usize::try_from(class)
                     .map_err(|_| Error::argument("tensor data set", format!("{class} is not a class")))
             };
-            Targets::Classes(targets.to_vec::<i64>()?.into_iter().map(class).collect::<Result<_>>()?)
+            ExampleTargets::Classes(targets.to_vec::<i64>()?.into_iter().map(class).collect::<Result<_>>()?)
         } else {
-            Targets::Numbers { shape: target.to_vec(), values: targets.to_dtype(DType::F32)?.to_vec()? }
+            ExampleTargets::Numbers {
+                shape: target.to_vec(),
+                values: targets.to_dtype(DType::F32)?.to_vec()?,
+            }
         };
         Ok(TensorDataset { shape: shape.to_vec(), inputs: inputs.to_dtype(DType::F32)?.to_vec()?, targets })
     }
@@ -135,8 +138,8 @@ impl Examples for TensorDataset {
 
     fn target_shape(&self) -> Option<&[usize]> {
         match &self.targets {
-            Targets::Classes(_) => None,
-            Targets::Numbers { shape, .. } => Some(shape),
+            ExampleTargets::Classes(_) => None,
+            ExampleTargets::Numbers { shape, .. } => Some(shape),
         }
     }
 
@@ -147,15 +150,15 @@ impl Examples for TensorDataset {
 
     fn label(&self, i: usize) -> Result<usize> {
         match &self.targets {
-            Targets::Classes(classes) => Ok(classes[i]),
-            Targets::Numbers { .. } => Err(lacks(self.name(), "label")),
+            ExampleTargets::Classes(classes) => Ok(classes[i]),
+            ExampleTargets::Numbers { .. } => Err(lacks(self.name(), "label")),
         }
     }
 
     fn target(&self, i: usize, to: &mut [f32]) -> Result<()> {
         match &self.targets {
-            Targets::Classes(_) => Err(lacks(self.name(), "target")),
-            Targets::Numbers { values, .. } => {
+            ExampleTargets::Classes(_) => Err(lacks(self.name(), "target")),
+            ExampleTargets::Numbers { values, .. } => {
                 to.copy_from_slice(&values[i * to.len()..][..to.len()]);
                 Ok(())
             }

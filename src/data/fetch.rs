@@ -32,7 +32,7 @@ const MAX_UNPACKED: u64 = 256 << 20;
 
 /// Progress that [`fetch`] reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event<'a> {
+pub enum FetchEvent<'a> {
     /// The file existed already, with the right content.
     Present(&'a Path),
     /// `done` of `total` bytes are on the disk.
@@ -66,7 +66,7 @@ pub fn fetch(
     spec: &SetSpec,
     root: &Path,
     options: &FetchOptions,
-    report: &mut dyn FnMut(Event),
+    report: &mut dyn FnMut(FetchEvent),
 ) -> Result<PathBuf> {
     match &spec.source {
         Source::Embedded => Ok(root.to_owned()),
@@ -79,12 +79,12 @@ fn fetch_idx(
     source: &IdxSource,
     root: &Path,
     options: &FetchOptions,
-    report: &mut dyn FnMut(Event),
+    report: &mut dyn FnMut(FetchEvent),
 ) -> Result<PathBuf> {
     let folder = root.join(source.folders[0]);
     let base = options.url.as_deref().unwrap_or(source.url);
     for (name, sum) in IDX_FILES.into_iter().zip(source.sha256) {
-        fetch_file(&folder, &format!("{name}.gz"), base, Sum::Content(sum), options, report)?;
+        fetch_file(&folder, &format!("{name}.gz"), base, Checksum::Content(sum), options, report)?;
     }
     Ok(folder)
 }
@@ -94,17 +94,17 @@ fn fetch_archives(
     source: &ArchiveSource,
     root: &Path,
     options: &FetchOptions,
-    report: &mut dyn FnMut(Event),
+    report: &mut dyn FnMut(FetchEvent),
 ) -> Result<PathBuf> {
     let folder = root.join(source.folders[0]);
     if look(&spec.source, &folder).is_ok() {
-        report(Event::Present(&folder));
+        report(FetchEvent::Present(&folder));
         return Ok(folder);
     }
     let base = options.url.as_deref().unwrap_or(source.url);
     let work = root.join(format!("{}.part", spec.name));
     for (name, sum) in source.archives {
-        fetch_file(&work, name, base, Sum::Archive(sum), options, report)?;
+        fetch_file(&work, name, base, Checksum::Archive(sum), options, report)?;
     }
     let unpacked = work.join("unpacked");
     if unpacked.exists() {
@@ -129,43 +129,43 @@ fn fetch_file(
     folder: &Path,
     name: &str,
     base: &str,
-    sum: Sum,
+    sum: Checksum,
     options: &FetchOptions,
-    report: &mut dyn FnMut(Event),
+    report: &mut dyn FnMut(FetchEvent),
 ) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create this folder", e))?;
     let url = format!("{}/{name}", base.trim_end_matches('/'));
     let file = folder.join(name);
     if file.is_file() && sum.is_of(&file) {
-        report(Event::Present(&file));
+        report(FetchEvent::Present(&file));
         return Ok(());
     }
     let part = folder.join(format!("{name}.part"));
     Download { curl: &options.curl, url: &url, part: &part, file: &file }.run(sum, report)?;
-    report(Event::Fetched(&file));
+    report(FetchEvent::Fetched(&file));
     Ok(())
 }
 
 /// The published checksum of a file.
 #[derive(Clone, Copy)]
-enum Sum<'a> {
+enum Checksum<'a> {
     /// SHA-256 of the unpacked file.
     Content(&'a str),
     /// MD5 of the file as it is.
     Archive(&'a str),
 }
 
-impl Sum<'_> {
+impl Checksum<'_> {
     fn published(&self) -> &str {
         match self {
-            Sum::Content(sum) | Sum::Archive(sum) => sum,
+            Checksum::Content(sum) | Checksum::Archive(sum) => sum,
         }
     }
 
     fn name(&self) -> &'static str {
         match self {
-            Sum::Content(_) => "sha256 of the unpacked content:",
-            Sum::Archive(_) => "md5 of the archive:",
+            Checksum::Content(_) => "sha256 of the unpacked content:",
+            Checksum::Archive(_) => "md5 of the archive:",
         }
     }
 
@@ -173,11 +173,11 @@ impl Sum<'_> {
     fn measure(&self, path: &Path) -> std::io::Result<String> {
         let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
         match self {
-            Sum::Archive(_) => digest::<Md5>(&mut file),
-            Sum::Content(_) if file.fill_buf()?.starts_with(&GZIP) => {
+            Checksum::Archive(_) => digest::<Md5>(&mut file),
+            Checksum::Content(_) if file.fill_buf()?.starts_with(&GZIP) => {
                 digest::<Sha256>(&mut MultiGzDecoder::new(file).take(MAX_UNPACKED))
             }
-            Sum::Content(_) => digest::<Sha256>(&mut file.take(MAX_UNPACKED)),
+            Checksum::Content(_) => digest::<Sha256>(&mut file.take(MAX_UNPACKED)),
         }
     }
 
@@ -195,13 +195,13 @@ struct Download<'a> {
 }
 
 /// The header of an answer.
-struct Head {
+struct ResponseHead {
     status: u16,
     length: Option<u64>,
 }
 
 impl Download<'_> {
-    fn run(&self, sum: Sum, report: &mut dyn FnMut(Event)) -> Result<()> {
+    fn run(&self, sum: Checksum, report: &mut dyn FnMut(FetchEvent)) -> Result<()> {
         let have = std::fs::metadata(self.part).map_or(0, |meta| meta.len());
         // An earlier run may have stopped between the last byte and the rename. Then nothing is missing.
         if have == 0 || !sum.is_of(self.part) {
@@ -213,7 +213,7 @@ impl Download<'_> {
     }
 
     /// Appends the missing bytes to `.part`, which has `have` bytes.
-    fn download(&self, have: u64, report: &mut dyn FnMut(Event)) -> Result<()> {
+    fn download(&self, have: u64, report: &mut dyn FnMut(FetchEvent)) -> Result<()> {
         let mut child = self.start(have)?;
         let mut answer = BufReader::with_capacity(1 << 16, child.stdout.take().expect("stdout is a pipe"));
         let received = self.receive(&mut answer, have, report);
@@ -273,7 +273,7 @@ impl Download<'_> {
         &self,
         answer: &mut dyn BufRead,
         have: u64,
-        report: &mut dyn FnMut(Event),
+        report: &mut dyn FnMut(FetchEvent),
     ) -> Result<Received> {
         let read_error = |e| Error::io(self.curl, "read from", e);
         let Some(head) = read_head(answer).map_err(read_error)? else {
@@ -290,7 +290,7 @@ impl Download<'_> {
         part.set_len(start).map_err(write_error)?;
         let (mut done, total) = (start, head.length.map(|length| start + length));
         loop {
-            report(Event::Progress { file: self.file, done, total });
+            report(FetchEvent::Progress { file: self.file, done, total });
             let chunk = answer.fill_buf().map_err(read_error)?;
             if chunk.is_empty() {
                 part.sync_all().map_err(write_error)?;
@@ -303,7 +303,7 @@ impl Download<'_> {
         }
     }
 
-    fn check(&self, sum: Sum) -> Result<()> {
+    fn check(&self, sum: Checksum) -> Result<()> {
         let (what, found) = match sum.measure(self.part) {
             Ok(found) if found == sum.published() => return Ok(()),
             Ok(found) => ("the downloaded file is not the published one".to_owned(), found),
@@ -348,7 +348,7 @@ enum Received {
 }
 
 /// The header of the final answer. Headers of redirections and interim answers come before it and are skipped.
-fn read_head(answer: &mut dyn BufRead) -> std::io::Result<Option<Head>> {
+fn read_head(answer: &mut dyn BufRead) -> std::io::Result<Option<ResponseHead>> {
     let mut head = None;
     let mut line = Vec::new();
     loop {
@@ -361,9 +361,9 @@ fn read_head(answer: &mut dyn BufRead) -> std::io::Result<Option<Head>> {
         match &mut head {
             None => {
                 let status = text.split(' ').nth(1).and_then(|word| word.parse().ok());
-                head = Some(Head { status: status.unwrap_or(0), length: None });
+                head = Some(ResponseHead { status: status.unwrap_or(0), length: None });
             }
-            Some(Head { status: 100..=199 | 300..=399, .. }) if text.is_empty() => head = None,
+            Some(ResponseHead { status: 100..=199 | 300..=399, .. }) if text.is_empty() => head = None,
             Some(_) if text.is_empty() => return Ok(head),
             Some(head) => {
                 if let Some((name, value)) = text.split_once(':')

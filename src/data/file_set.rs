@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// One image of a [`FileSet`].
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct FileEntry {
     pub image: PathBuf,
     pub label: usize,
     /// The trimap: 1 for the object, 2 for the background, 3 for the border between them.
@@ -23,14 +23,14 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct FileSet {
     name: String,
-    entries: Vec<Entry>,
+    entries: Vec<FileEntry>,
     classes: Vec<String>,
     masks: bool,
 }
 
 impl FileSet {
     /// Labels must be below the number of classes. The set has masks if all entries have a trimap.
-    pub fn new(name: String, entries: Vec<Entry>, classes: Vec<String>) -> FileSet {
+    pub fn new(name: String, entries: Vec<FileEntry>, classes: Vec<String>) -> FileSet {
         let masks = !entries.is_empty() && entries.iter().all(|entry| entry.trimap.is_some());
         FileSet { name: set_name(&name), entries, classes, masks }
     }
@@ -63,7 +63,7 @@ impl Dataset for FileSet {
 
     /// Checks all headers, so that the reported error does not depend on the threads.
     fn check_headers(&self) -> Result<Option<[usize; 2]>> {
-        let header = |entry: &Entry| {
+        let header = |entry: &FileEntry| {
             entry.trimap.as_ref().map_or(Ok([0; 2]), |trimap| picture::dimensions(trimap))?;
             picture::dimensions(&entry.image)
         };
@@ -74,7 +74,7 @@ impl Dataset for FileSet {
 
     /// The checksum of the names and lengths of the image file and its trimap file.
     fn checksum(&self, i: usize) -> Result<u32> {
-        let Entry { image, trimap, .. } = &self.entries[i];
+        let FileEntry { image, trimap, .. } = &self.entries[i];
         let mut crc = Crc::new();
         for file in [Some(image), trimap.as_ref()].into_iter().flatten() {
             let bytes = file.metadata().map_err(|e| Error::io(file, "examine", e))?.len();
@@ -91,7 +91,7 @@ impl Dataset for FileSet {
     /// The mask is 1 where the trimap is 1 (object) or 3 (border). (The border is a band of a few pixels that the
     /// annotators left undecided; it is mostly fur.)
     fn mask(&self, i: usize, mask: &mut Image) -> Result<()> {
-        let Entry { image, trimap, .. } = &self.entries[i];
+        let FileEntry { image, trimap, .. } = &self.entries[i];
         let trimap = trimap.as_ref().ok_or_else(|| no_masks(&self.name))?;
         picture::read_mask(trimap, image, mask)?;
         if let Some(wrong) = mask.pixels.iter().find(|value| !(1..=3).contains(*value)) {

@@ -9,7 +9,7 @@
 //! upper and lower case are the same. A folder that is not used may be a mistake, so it is an error. Hidden files, and
 //! files that systems leave in folders, are ignored. So are single files that are not images, with a warning.
 
-use super::file_set::{Entry, FileSet};
+use super::file_set::{FileEntry, FileSet};
 use crate::core::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
@@ -122,7 +122,7 @@ fn classes(train: &Path, skipped: &mut Skipped) -> Result<Vec<String>> {
     Ok(folders.into_iter().map(|(name, _)| name).collect())
 }
 
-fn split(folder: &Path, classes: &[String], skipped: &mut Skipped) -> Result<Vec<Entry>> {
+fn split(folder: &Path, classes: &[String], skipped: &mut Skipped) -> Result<Vec<FileEntry>> {
     let mut all = Vec::new();
     for (class, path) in entries(folder, skipped)? {
         if !path.is_dir() {
@@ -144,7 +144,7 @@ fn split(folder: &Path, classes: &[String], skipped: &mut Skipped) -> Result<Vec
                         "move its images into the class folder, or make it a class folder next to the others",
                     ));
             } else if known {
-                all.push(Entry { image, label, trimap: None });
+                all.push(FileEntry { image, label, trimap: None });
             } else {
                 skipped.stray.push(image);
             }

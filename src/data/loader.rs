@@ -15,7 +15,7 @@
 //! other sets are made on the host and sent when the epoch reaches them.
 
 use super::dataset::no_masks;
-use super::image_batch::ImageBatches;
+use super::image_batcher::ImageBatcher;
 use super::resident::PLACEMENT;
 use super::{Dataset, Examples, Normalize, Pipeline, Resident, examples};
 use crate::core::{DType, Error, ErrorKind, Float, Key, Result, Shape};
@@ -131,9 +131,9 @@ fn no_pipeline() -> Pipeline {
 }
 
 /// Feeds a data set to a training loop, epoch by epoch. (PyTorch: `DataLoader`.)
-pub struct Loader(Arc<Shared>);
+pub struct Loader(Arc<LoaderShared>);
 
-struct Shared {
+struct LoaderShared {
     set: Set,
     options: LoaderOptions,
     /// Where threads make batches: the device itself, or the host if the device is a GPU.
@@ -185,7 +185,7 @@ impl Loader {
             false => None,
         };
         let host = host(&options.device)?;
-        Ok(Loader(Arc::new(Shared { set: Set::Images(dataset, image), options, host, resident })))
+        Ok(Loader(Arc::new(LoaderShared { set: Set::Images(dataset, image), options, host, resident })))
     }
 
     /// A loader of examples, which are numbers already.
@@ -208,7 +208,7 @@ impl Loader {
         let dtype = Meta { shape: Shape::SCALAR, dtype: options.dtype };
         one_float("loader", &[dtype])?;
         let host = host(&options.device)?;
-        Ok(Loader(Arc::new(Shared { set: Set::Examples(set), options, host, resident: None })))
+        Ok(Loader(Arc::new(LoaderShared { set: Set::Examples(set), options, host, resident: None })))
     }
 
     /// The shape of one input, without the batch: `[C, H, W]` of images.
@@ -258,7 +258,7 @@ impl Loader {
         let capacity = options.queue.div_ceil(options.workers);
         let batches = self.batches();
         let mut made = Epoch {
-            source: Source::Resident { shared: Arc::clone(&self.0), order: Arc::clone(&order), epoch },
+            source: BatchSource::Resident { shared: Arc::clone(&self.0), order: Arc::clone(&order), epoch },
             device: options.device.clone(),
             first: first_batch.min(batches),
             next: first_batch.min(batches),
@@ -277,7 +277,7 @@ impl Loader {
                 .map_err(|e| Error::new(ErrorKind::Io, "loader", format!("cannot start a thread: {e}")))?;
             Ok(Worker { queue, thread })
         };
-        made.source = Source::Workers((0..options.workers).map(spawn).collect::<Result<_>>()?);
+        made.source = BatchSource::Workers((0..options.workers).map(spawn).collect::<Result<_>>()?);
         Ok(made)
     }
 }
@@ -290,7 +290,7 @@ fn host(device: &Device) -> Result<Device> {
     }
 }
 
-impl Shared {
+impl LoaderShared {
     /// The body of a worker thread. It makes its share of the batches until none is left, one fails, or the epoch is
     /// dropped.
     fn work(
@@ -317,7 +317,7 @@ impl Shared {
     ) -> Result<()> {
         let batch_size = self.options.batch_size;
         let mut images = match &self.set {
-            Set::Images(set, size) => Some(ImageBatches::<T>::new(&**set, *size, &self.options, epoch)?),
+            Set::Images(set, size) => Some(ImageBatcher::<T>::new(&**set, *size, &self.options, epoch)?),
             Set::Examples(_) => None,
         };
         for index in batches {
@@ -343,19 +343,19 @@ struct Worker {
 
 /// The batches of one epoch, in order. Ends after the first error.
 pub struct Epoch {
-    source: Source,
+    source: BatchSource,
     device: Device,
     first: usize,
     next: usize,
     end: usize,
 }
 
-enum Source {
+enum BatchSource {
     Workers(Vec<Worker>),
-    Resident { shared: Arc<Shared>, order: Arc<Vec<usize>>, epoch: u64 },
+    Resident { shared: Arc<LoaderShared>, order: Arc<Vec<usize>>, epoch: u64 },
 }
 
-impl Shared {
+impl LoaderShared {
     /// Makes batch `index` on the device.
     fn gather(&self, epoch: u64, order: &[usize], index: usize) -> Result<Batch> {
         let start = index * self.options.batch_size;
@@ -377,8 +377,8 @@ impl Iterator for Epoch {
             return None;
         }
         let batch = match &mut self.source {
-            Source::Resident { shared, order, epoch } => shared.gather(*epoch, order, self.next),
-            Source::Workers(workers) => {
+            BatchSource::Resident { shared, order, epoch } => shared.gather(*epoch, order, self.next),
+            BatchSource::Workers(workers) => {
                 let turn = (self.next - self.first) % workers.len();
                 match workers[turn].queue.recv() {
                     Ok(batch) => batch.and_then(|batch| batch.sent_to(&self.device)),
@@ -400,7 +400,7 @@ impl Drop for Epoch {
     fn drop(&mut self) {
         // A worker ends when its queue is closed and it tries to send the next batch. All queues are closed before the
         // first thread is joined.
-        let Source::Workers(workers) = &mut self.source else { return };
+        let BatchSource::Workers(workers) = &mut self.source else { return };
         let threads: Vec<_> = workers.drain(..).map(|worker| worker.thread).collect();
         for thread in threads {
             // If a thread panicked and `next` did not report it, nobody requested its batches, so the panic is ignored.

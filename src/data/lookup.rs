@@ -7,8 +7,8 @@ use super::catalog::{IDX_FILES, IMAGENET, SETS, SetSpec, Source, Validation, kno
 use super::folder::Folder;
 use super::idx::{self, Idx};
 use super::{
-    Augment, Dataset, Facts, ImageSet, ImageSize, Normalization, Normalize, Pipeline, Subset, cifar, folder,
-    pets,
+    Augment, Dataset, DatasetInfo, ImageSet, ImageSize, Normalization, Normalize, Pipeline, Subset, cifar,
+    folder, pets,
 };
 use crate::core::{Error, ErrorKind, Key, Result};
 use std::fmt::Write;
@@ -49,7 +49,7 @@ pub struct Splits {
     /// Whether the test images are also used to evaluate while training.
     pub val_is_test: bool,
     /// The facts that are needed to prepare its images.
-    pub facts: Facts,
+    pub facts: DatasetInfo,
     /// Whether its classes have names. Those of a folder of IDX files are only numbered.
     pub named: bool,
     /// Warnings for the user, one line each.
@@ -138,7 +138,7 @@ pub fn find(data: &str, dirs: &DataDirs) -> Result<()> {
 }
 
 /// The kind of files in a folder that is not a known set.
-enum Layout {
+enum FolderKind {
     Idx(Vec<PathBuf>),
     /// The layout of this known set.
     As(&'static SetSpec),
@@ -146,7 +146,7 @@ enum Layout {
 }
 
 /// Recognises a layout by a single file, so that an error can name the other files that are missing.
-fn layout(data: &str) -> Result<Layout> {
+fn layout(data: &str) -> Result<FolderKind> {
     let folder = Path::new(data);
     if !folder.is_dir() {
         return Err(Error::argument("data", format!("`{data}` is neither a data set nor a folder"))
@@ -155,13 +155,13 @@ fn layout(data: &str) -> Result<Layout> {
     }
     let has = |name: &str| folder.join(name).exists();
     if folder::is_one(folder) {
-        return Ok(Layout::Images);
+        return Ok(FolderKind::Images);
     }
     if has(cifar::META) || cifar::BATCHES.iter().any(|batch| has(batch)) {
-        return Ok(Layout::As(spec("cifar10")?));
+        return Ok(FolderKind::As(spec("cifar10")?));
     }
     if has("images") && has("annotations") {
-        return Ok(Layout::As(spec("pets")?));
+        return Ok(FolderKind::As(spec("pets")?));
     }
     let unsorted = folder::unsorted(folder);
     if !unsorted.is_empty() {
@@ -174,7 +174,7 @@ fn layout(data: &str) -> Result<Layout> {
         .expected("train/CLASS/*.png and val/CLASS/*.png")
         .help("move a part of each class's images into val/CLASS, and the others into train/CLASS"));
     }
-    idx_files(folder).map(Layout::Idx).map_err(|why| {
+    idx_files(folder).map(FolderKind::Idx).map_err(|why| {
         Error::new(ErrorKind::Missing, data, why)
             .expected(format!(
                 "{}, plain or .gz; or train/CLASS/*.png and val/CLASS/*.png",
@@ -187,24 +187,25 @@ fn layout(data: &str) -> Result<Layout> {
 fn load_folder(data: &str) -> Result<Splits> {
     let root = Path::new(data);
     match layout(data)? {
-        Layout::Idx(files) => {
+        FolderKind::Idx(files) => {
             let (train, test) = pair(data, read_all(&files)?, None)?;
             let statistics = Normalize::measure(&*train)?;
             let normalization = Normalization::Unit;
-            let facts = Facts { size: train.size(), common: None, flip: false, statistics, normalization };
+            let facts =
+                DatasetInfo { size: train.size(), common: None, flip: false, statistics, normalization };
             Ok(Splits { named: false, ..split(data, train, test, Validation::Test, facts)? })
         }
-        Layout::As(spec) => {
+        FolderKind::As(spec) => {
             let (train, test) = match spec.source {
                 Source::Pets(_) => pair_of(pets::read(data, root, spec.classes)?),
                 _ => pair_of(cifar::read(data, root)?),
             };
             split(data, train, test, spec.validation, spec.facts())
         }
-        Layout::Images => {
+        FolderKind::Images => {
             let Folder { train, val, test, val_is_test, warnings } = folder::read(data, root)?;
             let (mean, std) = (IMAGENET.0.to_vec(), IMAGENET.1.to_vec());
-            let facts = Facts {
+            let facts = DatasetInfo {
                 size: ImageSize::Varied { channels: 3 },
                 common: None,
                 flip: true,
@@ -218,9 +219,9 @@ fn load_folder(data: &str) -> Result<Splits> {
     }
 }
 
-type Pair = (Arc<dyn Dataset>, Arc<dyn Dataset>);
+type TrainTest = (Arc<dyn Dataset>, Arc<dyn Dataset>);
 
-fn pair_of<T: Dataset + 'static>([train, test]: [T; 2]) -> Pair {
+fn pair_of<T: Dataset + 'static>([train, test]: [T; 2]) -> TrainTest {
     (Arc::new(train), Arc::new(test))
 }
 
@@ -244,7 +245,7 @@ fn read_all(files: &[PathBuf]) -> Result<[Idx; 4]> {
 }
 
 /// Training and test set, with the same image size and the same classes.
-fn pair(name: &str, idx: [Idx; 4], classes: Option<Vec<String>>) -> Result<Pair> {
+fn pair(name: &str, idx: [Idx; 4], classes: Option<Vec<String>>) -> Result<TrainTest> {
     let [train_images, train_labels, test_images, test_labels] = idx;
     let test_file = test_images.file.clone();
     let train = ImageSet::from_idx(format!("{name}/train"), train_images, train_labels, classes)?;
@@ -263,7 +264,7 @@ fn split(
     train: Arc<dyn Dataset>,
     test: Arc<dyn Dataset>,
     validation: Validation,
-    facts: Facts,
+    facts: DatasetInfo,
 ) -> Result<Splits> {
     let (train, val, test) = match validation {
         Validation::Test => (train, test, None),
@@ -286,7 +287,7 @@ fn split(
 }
 
 /// Separates a sixth of the images, drawn with seed 42, for validation. Both parts keep the file's order.
-fn hold_out(name: &str, all: &Arc<dyn Dataset>) -> Result<Pair> {
+fn hold_out(name: &str, all: &Arc<dyn Dataset>) -> Result<TrainTest> {
     let mut val = Key::new(42).child("split").permutation(all.len());
     let mut train = val.split_off(all.len() / 6);
     val.sort_unstable();

@@ -22,7 +22,7 @@
 //! | `catalog.rs` | the table of known sets, one row per set |
 //! | `lookup.rs` | where a set is stored on this machine, and [`load`] |
 //! | `loader.rs` | [`Loader`]: shuffled batches, prepared in advance by its own threads |
-//! | `image_batch.rs` | the batches of images that a thread of the loader makes |
+//! | `image_batcher.rs` | the batches of images that a thread of the loader makes |
 //! | `resident.rs` | [`Resident`]: a small set kept on a GPU, where its batches are made |
 //! | `fetch.rs`, `archive.rs` | downloading a set, unpacking it |
 //! | `sample/` | 5,000 + 1,000 Fashion-MNIST images, embedded in the program |
@@ -54,7 +54,7 @@ pub mod fingerprint;
 mod folder;
 pub mod idx;
 pub mod image;
-mod image_batch;
+mod image_batcher;
 mod inverted;
 pub mod loader;
 pub mod lookup;
@@ -65,7 +65,7 @@ pub mod resident;
 mod resize;
 pub mod transform;
 
-pub use augment::{Augment, Facts};
+pub use augment::{Augment, DatasetInfo};
 pub use brightness::Brightness;
 pub use catalog::{SETS, SetSpec};
 pub use dataset::{Dataset, ImageSet, Subset, stratified};

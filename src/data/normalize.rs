@@ -76,7 +76,7 @@ impl Normalize {
     /// # Errors
     /// An image that cannot be read.
     pub fn measure(set: &dyn Dataset) -> Result<Normalize> {
-        let mut moments = vec![Moments::default(); set.size().channels()];
+        let mut moments = vec![ByteSums::default(); set.size().channels()];
         let mut image = Image::default();
         for i in 0..set.len() {
             checked::read(set, i, &mut image)?;
@@ -84,7 +84,7 @@ impl Normalize {
                 plane.iter().for_each(|&byte| moments.add(byte));
             }
         }
-        Ok(Moments::normalize(&moments))
+        Ok(ByteSums::normalize(&moments))
     }
 
     /// The statistics of each pixel over a set after `steps`, which must not be random. The deviation of a constant
@@ -94,14 +94,14 @@ impl Normalize {
     /// An image that cannot be read; images that differ in size after the steps.
     pub fn measure_pixels(set: &dyn Dataset, steps: &[Transform]) -> Result<Normalize> {
         let size = Transform::output_of_all(steps, set.size())?;
-        let mut moments = vec![Moments::default(); size.iter().product()];
+        let mut moments = vec![ByteSums::default(); size.iter().product()];
         let (mut image, mut scratch) = (Image::default(), Scratch::default());
         for i in 0..set.len() {
             checked::read(set, i, &mut image)?;
             Transform::apply_all(steps, Key::new(0), i, &mut image, None, &mut scratch)?;
             moments.iter_mut().zip(&image.pixels).for_each(|(moments, &byte)| moments.add(byte));
         }
-        Ok(Moments::normalize(&moments))
+        Ok(ByteSums::normalize(&moments))
     }
 
     /// Returns an error if these numbers cannot normalise images of this size.
@@ -131,38 +131,38 @@ impl Normalize {
     ///
     /// # Errors
     /// Neither one number per channel nor one per pixel; a deviation that is not above 0.
-    pub(crate) fn table<T: Float>(&self, size: [usize; 3]) -> Result<Table<T>> {
+    pub(crate) fn table<T: Float>(&self, size: [usize; 3]) -> Result<PixelTable<T>> {
         self.check(size)?;
         let unit = |v: usize| T::from_f64(v as f64) / T::from_f64(255.0);
         let numbers = || self.mean.iter().zip(&self.std).map(|(&m, &s)| (T::from_f64(m), T::from_f64(s)));
         Ok(if self.mean.len() == size[0] {
             let row = |(mean, std): (T, T)| std::array::from_fn(|v| (unit(v) - mean) / std);
-            Table::Channels(numbers().map(row).collect())
+            PixelTable::Channels(numbers().map(row).collect())
         } else {
-            Table::Pixels { unit: std::array::from_fn(unit), numbers: numbers().collect() }
+            PixelTable::Pixels { unit: std::array::from_fn(unit), numbers: numbers().collect() }
         })
     }
 }
 
 /// The number for each byte. Every step is rounded in `T`, as in PyTorch.
-pub(crate) enum Table<T> {
+pub(crate) enum PixelTable<T> {
     /// The numbers of all 256 bytes, per channel.
     Channels(Vec<[T; 256]>),
     /// The bytes divided by 255, and mean and deviation of each pixel.
     Pixels { unit: [T; 256], numbers: Vec<(T, T)> },
 }
 
-impl<T: Float> Table<T> {
+impl<T: Float> PixelTable<T> {
     /// Writes an image's numbers to `out`, which must have the same length.
     pub(crate) fn write(&self, image: &Image, out: &mut [T]) {
         match self {
-            Table::Channels(tables) => {
+            PixelTable::Channels(tables) => {
                 let size = image.pixels.len() / tables.len();
                 for ((plane, table), out) in image.planes().zip(tables).zip(out.chunks_exact_mut(size)) {
                     out.iter_mut().zip(plane).for_each(|(out, &byte)| *out = table[usize::from(byte)]);
                 }
             }
-            Table::Pixels { unit, numbers } => {
+            PixelTable::Pixels { unit, numbers } => {
                 for ((out, &byte), &(mean, std)) in out.iter_mut().zip(&image.pixels).zip(numbers) {
                     *out = (unit[usize::from(byte)] - mean) / std;
                 }
@@ -173,13 +173,13 @@ impl<T: Float> Table<T> {
 
 /// Exact sums over bytes.
 #[derive(Clone, Copy, Default)]
-struct Moments {
+struct ByteSums {
     n: u64,
     sum: u64,
     squares: u64,
 }
 
-impl Moments {
+impl ByteSums {
     fn add(&mut self, byte: u8) {
         let v = u64::from(byte);
         self.n += 1;
@@ -187,11 +187,11 @@ impl Moments {
         self.squares += v * v;
     }
 
-    fn normalize(all: &[Moments]) -> Normalize {
-        let mean = |m: &Moments| m.sum as f64 / m.n.max(1) as f64 / 255.0;
+    fn normalize(all: &[ByteSums]) -> Normalize {
+        let mean = |m: &ByteSums| m.sum as f64 / m.n.max(1) as f64 / 255.0;
         // n^2 times the variance, without rounding, so it is exactly 0 for a constant pixel.
-        let spread = |m: &Moments| u128::from(m.n) * u128::from(m.squares) - u128::from(m.sum).pow(2);
-        let std = |m: &Moments| match spread(m) {
+        let spread = |m: &ByteSums| u128::from(m.n) * u128::from(m.squares) - u128::from(m.sum).pow(2);
+        let std = |m: &ByteSums| match spread(m) {
             0 => 1.0,
             spread => (spread as f64).sqrt() / m.n as f64 / 255.0,
         };

@@ -8,7 +8,7 @@
 //! and the files in them must exist. Images are decoded when they are read.
 
 use super::cifar::contents;
-use super::file_set::{Entry, FileSet};
+use super::file_set::{FileEntry, FileSet};
 use crate::core::{Error, ErrorKind, Result};
 use std::collections::HashSet;
 use std::path::Path;
@@ -41,7 +41,7 @@ struct Breeds {
 }
 
 impl Breeds {
-    fn list(&mut self, folder: &Path, list: &str) -> Result<Vec<Entry>> {
+    fn list(&mut self, folder: &Path, list: &str) -> Result<Vec<FileEntry>> {
         let path = folder.join(list);
         let text = String::from_utf8(contents(&path, 16 << 20)?)
             .map_err(|_| Error::format(path.display(), "is not text"))?;
@@ -62,7 +62,7 @@ impl Breeds {
                     .with("file", file.display())
                     .help("unpack images.tar.gz and annotations.tar.gz into the same folder"));
             }
-            entries.push(Entry { image, label, trimap: Some(trimap) });
+            entries.push(FileEntry { image, label, trimap: Some(trimap) });
         }
         if entries.is_empty() {
             return Err(Error::format(path.display(), "lists no images").expected("NAME CLASS SPECIES BREED"));

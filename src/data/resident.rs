@@ -12,8 +12,8 @@
 //!     pad    top -= p, left -= sign p        flip   left += sign (w - 1), sign = -sign        crop   top += t, left += sign l
 //! ```
 
-use super::normalize::Table;
-use super::transform::{Change, Transform};
+use super::normalize::PixelTable;
+use super::transform::{DrawnTransform, Transform};
 use super::{Dataset, Image, Pipeline, checked};
 use crate::core::{DType, ErrorKind, Key, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
@@ -108,16 +108,16 @@ impl Resident {
     /// # Errors
     /// An error of the device.
     pub fn gather(&self, placements: &Tensor, images: &Tensor, labels: &Tensor) -> Result<()> {
-        let gather = Gather { source: self.source, image: self.image };
+        let gather = GatherBatch { source: self.source, image: self.image };
         update(&gather, &[images, labels], &[&self.pixels, &self.labels, &self.table, placements])
     }
 }
 
 /// The table as one row of numbers; see [`Resident::table`].
-fn numbers(table: &Table<f32>) -> Vec<f32> {
+fn numbers(table: &PixelTable<f32>) -> Vec<f32> {
     match table {
-        Table::Channels(rows) => rows.iter().flatten().copied().collect(),
-        Table::Pixels { unit, numbers } => {
+        PixelTable::Channels(rows) => rows.iter().flatten().copied().collect(),
+        PixelTable::Pixels { unit, numbers } => {
             unit.iter().copied().chain(numbers.iter().flat_map(|&(mean, std)| [mean, std])).collect()
         }
     }
@@ -162,13 +162,13 @@ fn place(pipeline: &Pipeline, key: Key, sample: usize, source: [usize; 3]) -> Re
     let changes = Transform::draw_all(&pipeline.steps, key, sample, source)?;
     for (i, change) in changes.iter().enumerate() {
         match *change {
-            Change::Nothing => {}
-            Change::Resize(size) if size == [h, w] => {}
-            Change::Flip => {
+            DrawnTransform::Nothing => {}
+            DrawnTransform::Resize(size) if size == [h, w] => {}
+            DrawnTransform::Flip => {
                 p.left += p.sign * (w as isize - 1);
                 p.sign = -p.sign;
             }
-            Change::Window { top, left, size, fill } => {
+            DrawnTransform::Window { top, left, size, fill } => {
                 let outside =
                     top < 0 || left < 0 || top as usize + size[0] > h || left as usize + size[1] > w;
                 if outside && *fills.get_or_insert(fill) != fill {
@@ -183,11 +183,13 @@ fn place(pipeline: &Pipeline, key: Key, sample: usize, source: [usize; 3]) -> Re
                 [h, w] = size;
             }
             // Only as the last step: a window or a flip after it would move the hole.
-            Change::Erase { top, left, side, fill } if i + 1 == changes.len() => {
+            DrawnTransform::Erase { top, left, side, fill } if i + 1 == changes.len() => {
                 p.hole = [top, left, side];
                 p.hole_bytes[..channels].copy_from_slice(&fill[..channels]);
             }
-            Change::Erase { .. } | Change::Resize(_) | Change::ResizedCrop { .. } => return Ok(None),
+            DrawnTransform::Erase { .. } | DrawnTransform::Resize(_) | DrawnTransform::ResizedCrop { .. } => {
+                return Ok(None);
+            }
         }
     }
     p.fill = fills.unwrap_or(0);
@@ -196,12 +198,12 @@ fn place(pipeline: &Pipeline, key: Key, sample: usize, source: [usize; 3]) -> Re
 
 /// Targets: images and labels. Inputs: the set's pixels and labels, the table, and placements.
 #[derive(Debug)]
-struct Gather {
+struct GatherBatch {
     source: [usize; 3],
     image: [usize; 3],
 }
 
-impl Update for Gather {
+impl Update for GatherBatch {
     fn name(&self) -> &'static str {
         "gather"
     }

@@ -131,7 +131,7 @@ impl Transform {
         key: Key,
         sample: usize,
         mut size: [usize; 3],
-    ) -> Result<Vec<Change<'_>>> {
+    ) -> Result<Vec<DrawnTransform<'_>>> {
         let mut changes = Vec::with_capacity(steps.len());
         for (i, step) in steps.iter().enumerate() {
             let change = step.draw(size, &mut Draws::of(key, sample, i))?;
@@ -225,26 +225,26 @@ impl Transform {
     }
 
     /// The change that this step makes to an image of this size.
-    fn draw(&self, size: [usize; 3], draws: &mut Draws) -> Result<Change<'_>> {
+    fn draw(&self, size: [usize; 3], draws: &mut Draws) -> Result<DrawnTransform<'_>> {
         let [_, h, w] = size;
         Ok(match self {
             Transform::Pad { padding, fill } => {
                 let start = -(*padding as isize);
                 let size = [h + 2 * padding, w + 2 * padding];
-                Change::Window { top: start, left: start, size, fill: *fill }
+                DrawnTransform::Window { top: start, left: start, size, fill: *fill }
             }
-            Transform::RandomHorizontalFlip(p) if draws.uniform() < *p => Change::Flip,
-            Transform::RandomHorizontalFlip(_) => Change::Nothing,
+            Transform::RandomHorizontalFlip(p) if draws.uniform() < *p => DrawnTransform::Flip,
+            Transform::RandomHorizontalFlip(_) => DrawnTransform::Nothing,
             Transform::RandomCrop([height, width]) => {
                 self.fits(size, [*height, *width])?;
                 let (top, left) = (draws.below(h - height + 1), draws.below(w - width + 1));
-                Change::window(top, left, [*height, *width])
+                DrawnTransform::window(top, left, [*height, *width])
             }
             Transform::RandomResizedCrop { size, scale, ratio } => {
                 let (top, left, window) = resized_crop([h, w], *scale, *ratio, draws);
-                Change::ResizedCrop { top, left, window, size: *size }
+                DrawnTransform::ResizedCrop { top, left, window, size: *size }
             }
-            Transform::Resize(size) => Change::Resize(*size),
+            Transform::Resize(size) => DrawnTransform::Resize(*size),
             Transform::ResizeShorter(side) => {
                 let to = shorter(*side, [h, w]);
                 if to.iter().any(|&n| n > LONGEST) {
@@ -252,15 +252,18 @@ impl Transform {
                         .with("image", format_args!("{w}x{h}"))
                         .with("resized", format_args!("{}x{}", to[1], to[0])));
                 }
-                Change::Resize(to)
+                DrawnTransform::Resize(to)
             }
-            Transform::CenterCrop(size) => {
-                Change::Window { top: middle(h, size[0]), left: middle(w, size[1]), size: *size, fill: 0 }
-            }
+            Transform::CenterCrop(size) => DrawnTransform::Window {
+                top: middle(h, size[0]),
+                left: middle(w, size[1]),
+                size: *size,
+                fill: 0,
+            },
             Transform::Cutout { side, fill } => {
                 self.fits(size, [*side, *side])?;
                 let (top, left) = (draws.below(h - side + 1), draws.below(w - side + 1));
-                Change::Erase { top, left, side: *side, fill }
+                DrawnTransform::Erase { top, left, side: *side, fill }
             }
         })
     }
@@ -337,7 +340,7 @@ fn resized_crop(
 }
 
 /// A transform with its random numbers drawn.
-pub(super) enum Change<'a> {
+pub(super) enum DrawnTransform<'a> {
     Nothing,
     Flip,
     /// A window that may extend beyond the image. There it is `fill`.
@@ -362,35 +365,35 @@ pub(super) enum Change<'a> {
     },
 }
 
-impl Change<'_> {
-    fn window<'a>(top: usize, left: usize, size: [usize; 2]) -> Change<'a> {
-        Change::Window { top: top as isize, left: left as isize, size, fill: 0 }
+impl DrawnTransform<'_> {
+    fn window<'a>(top: usize, left: usize, size: [usize; 2]) -> DrawnTransform<'a> {
+        DrawnTransform::Window { top: top as isize, left: left as isize, size, fill: 0 }
     }
 
     /// The size of an image after the change.
     fn output(&self, [c, h, w]: [usize; 3]) -> [usize; 3] {
         match *self {
-            Change::Nothing | Change::Flip | Change::Erase { .. } => [c, h, w],
-            Change::Window { size, .. } | Change::Resize(size) | Change::ResizedCrop { size, .. } => {
-                [c, size[0], size[1]]
-            }
+            DrawnTransform::Nothing | DrawnTransform::Flip | DrawnTransform::Erase { .. } => [c, h, w],
+            DrawnTransform::Window { size, .. }
+            | DrawnTransform::Resize(size)
+            | DrawnTransform::ResizedCrop { size, .. } => [c, size[0], size[1]],
         }
     }
 
     /// Applies the change. `smooth` is true for pixels and false for a mask.
     fn apply(&self, image: &mut Image, scratch: &mut Scratch, smooth: bool) {
         match *self {
-            Change::Nothing => {}
-            Change::Flip => {
+            DrawnTransform::Nothing => {}
+            DrawnTransform::Flip => {
                 let width = image.size[2];
                 image.pixels.chunks_exact_mut(width).for_each(<[u8]>::reverse);
             }
-            Change::Window { top, left, size, fill } => {
+            DrawnTransform::Window { top, left, size, fill } => {
                 cut(image, top, left, size, if smooth { fill } else { 0 }, &mut scratch.image);
                 std::mem::swap(image, &mut scratch.image);
             }
-            Change::Resize(size) if size == image.size[1..] => {}
-            Change::Resize(size) => {
+            DrawnTransform::Resize(size) if size == image.size[1..] => {}
+            DrawnTransform::Resize(size) => {
                 if smooth {
                     scratch.resizer.bilinear(image, size, &mut scratch.image);
                 } else {
@@ -398,17 +401,17 @@ impl Change<'_> {
                 }
                 std::mem::swap(image, &mut scratch.image);
             }
-            Change::ResizedCrop { top, left, window, size } => {
-                Change::window(top, left, window).apply(image, scratch, smooth);
-                Change::Resize(size).apply(image, scratch, smooth);
+            DrawnTransform::ResizedCrop { top, left, window, size } => {
+                DrawnTransform::window(top, left, window).apply(image, scratch, smooth);
+                DrawnTransform::Resize(size).apply(image, scratch, smooth);
             }
-            Change::Erase { top, left, side, fill } if smooth => {
+            DrawnTransform::Erase { top, left, side, fill } if smooth => {
                 let [_, h, w] = image.size;
                 for (plane, &fill) in image.pixels.chunks_exact_mut(h * w).zip(fill) {
                     plane.chunks_exact_mut(w).skip(top).take(side).for_each(|r| r[left..][..side].fill(fill));
                 }
             }
-            Change::Erase { .. } => {}
+            DrawnTransform::Erase { .. } => {}
         }
     }
 }

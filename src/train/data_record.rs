@@ -8,7 +8,7 @@
 //! It contains names, but not the place where the data lie.
 
 use crate::core::{Error, ErrorKind, Result, similar};
-use crate::data::{Brightness, Facts, Fingerprint, ImageSize, Normalization, Pipeline, Splits};
+use crate::data::{Brightness, DatasetInfo, Fingerprint, ImageSize, Normalization, Pipeline, Splits};
 use crate::io::write_atomically;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -168,8 +168,8 @@ impl DataRecord {
     }
 
     /// The facts about the set, for evaluation when its images are not available.
-    pub fn facts(&self, normalization: Normalization) -> Facts {
-        Facts {
+    pub fn facts(&self, normalization: Normalization) -> DatasetInfo {
+        DatasetInfo {
             size: self.size,
             common: Some([self.input[1], self.input[2]]),
             flip: false,

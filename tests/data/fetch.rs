@@ -2,7 +2,7 @@
 
 use super::files::{gz, images, labels};
 use receptive::data::catalog::{IDX_FILES, IdxSource, SetSpec, Source, Validation};
-use receptive::data::fetch::{Event, FetchOptions, fetch};
+use receptive::data::fetch::{FetchEvent, FetchOptions, fetch};
 use receptive::data::{ImageSize, Normalization};
 use receptive::{Error, ErrorKind};
 use sha2::{Digest, Sha256};
@@ -140,9 +140,9 @@ pub fn fetch_set(set: &SetSpec, server: &Server, root: &Path) -> (Result<PathBuf
     let mut events = Vec::new();
     let name = |file: &Path| file.file_name().unwrap().to_str().unwrap().to_owned();
     let result = fetch(set, root, &options, &mut |event| match event {
-        Event::Present(file) => events.push(format!("present {}", name(file))),
-        Event::Fetched(file) => events.push(format!("fetched {}", name(file))),
-        Event::Progress { done, total, .. } => assert!(total.is_none_or(|total| done <= total)),
+        FetchEvent::Present(file) => events.push(format!("present {}", name(file))),
+        FetchEvent::Fetched(file) => events.push(format!("fetched {}", name(file))),
+        FetchEvent::Progress { done, total, .. } => assert!(total.is_none_or(|total| done <= total)),
     });
     (result, events)
 }

@@ -24,7 +24,7 @@ const MOST_COEFFICIENTS: usize = 512 << 20;
 
 /// The result of a walk over the segments.
 #[derive(Default)]
-struct Layout {
+struct JpegSegments {
     frame: Option<Frame>,
     orientation: Option<Orientation>,
     /// The number of bytes in the first scan's entropy-coded data.
@@ -77,8 +77,8 @@ impl Frame {
     }
 }
 
-fn walk(bytes: &[u8]) -> Layout {
-    let mut layout = Layout::default();
+fn walk(bytes: &[u8]) -> JpegSegments {
+    let mut layout = JpegSegments::default();
     let mut at = 2;
     while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) {
         // Any number of FF may come before a marker. Some writers also leave other bytes there.
@@ -127,7 +127,7 @@ fn scan_length(bytes: &[u8]) -> usize {
 
 /// The meaning of the components, by libjpeg's rules. The decoder's own rules look at the names first, which may be
 /// wrong.
-fn colors(frame: &Frame, layout: &Layout) -> Option<ColorTransform> {
+fn colors(frame: &Frame, layout: &JpegSegments) -> Option<ColorTransform> {
     match (&frame.ids[..], layout.adobe) {
         ([_, _, _], _) if layout.jfif => Some(ColorTransform::YCbCr),
         ([_, _, _], Some(0)) => Some(ColorTransform::RGB),

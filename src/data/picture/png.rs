@@ -20,7 +20,7 @@ fn damaged(e: DecodingError) -> Refused {
 }
 
 /// A chunk's kind and data. If the file is cut off, the data is shorter than the chunk's length says.
-struct Chunk<'a> {
+struct PngChunk<'a> {
     kind: &'a [u8],
     data: &'a [u8],
     whole: bool,
@@ -28,7 +28,7 @@ struct Chunk<'a> {
     start: usize,
 }
 
-fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
+fn chunks(bytes: &[u8]) -> impl Iterator<Item = PngChunk<'_>> {
     let mut at = SIGNATURE.len();
     std::iter::from_fn(move || {
         let start = at;
@@ -38,7 +38,7 @@ fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
         let rest = &bytes[start + 8..];
         let whole = rest.len() >= length.saturating_add(4);
         at = start.saturating_add(length).saturating_add(12);
-        Some(Chunk { kind, data: &rest[..rest.len().min(length)], whole, start })
+        Some(PngChunk { kind, data: &rest[..rest.len().min(length)], whole, start })
     })
 }
 

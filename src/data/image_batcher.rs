@@ -1,31 +1,31 @@
 //! Makes batches of images: reads, transforms and normalises each image into its place in the batch.
 
-use super::normalize::Table;
+use super::normalize::PixelTable;
 use super::{Batch, Dataset, Image, LoaderOptions, Scratch, Target, checked};
 use crate::core::{Error, Float, Key, Result};
 use crate::tensor::{Blank, Device, Tensor};
 
 /// What a worker needs to make batches of images. The buffers are reused for each batch.
-pub(super) struct ImageBatches<'a, T> {
+pub(super) struct ImageBatcher<'a, T> {
     set: &'a dyn Dataset,
     options: &'a LoaderOptions,
     /// The size after the pipeline.
     size: [usize; 3],
     key: Key,
-    table: Table<T>,
+    table: PixelTable<T>,
     image: Image,
     mask: Image,
     scratch: Scratch,
 }
 
-impl<'a, T: Float> ImageBatches<'a, T> {
+impl<'a, T: Float> ImageBatcher<'a, T> {
     pub(super) fn new(
         set: &'a dyn Dataset,
         size: [usize; 3],
         options: &'a LoaderOptions,
         epoch: u64,
-    ) -> Result<ImageBatches<'a, T>> {
-        Ok(ImageBatches {
+    ) -> Result<ImageBatcher<'a, T>> {
+        Ok(ImageBatcher {
             set,
             options,
             size,
@@ -63,7 +63,7 @@ impl<'a, T: Float> ImageBatches<'a, T> {
 
     /// Writes the numbers of one image, and of its mask, to their places in the batch.
     fn write(&mut self, i: usize, to: &mut [T], mask_to: Option<&mut [T]>) -> Result<()> {
-        let ImageBatches { set, options, size, key, table, image, mask, scratch } = self;
+        let ImageBatcher { set, options, size, key, table, image, mask, scratch } = self;
         checked::read(*set, i, image)?;
         match mask_to {
             None => options.pipeline.apply(*key, i, image, None, scratch)?,
