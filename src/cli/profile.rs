@@ -4,7 +4,7 @@ use super::args::check_out;
 use crate::Error;
 use crate::core::table::{WIDTH, aligned, short, table, wrapped};
 use crate::inspect::Roof;
-use crate::inspect::profile::{Bound, Cost, HeldRow, LayerTable, OpRow, PROFILE_STEPS, Phase, Profile};
+use crate::inspect::profile::{Bound, Cost, HeldRow, LayerTable, OpRow, PROFILE_STEPS, Profile, StepPhase};
 use crate::report::ProfileTraining;
 use clap::builder::RangedU64ValueParser;
 use std::path::PathBuf;
@@ -193,14 +193,14 @@ fn holds(row: &HeldRow, all: usize) -> Vec<String> {
 }
 
 fn phases(profile: &Profile, ops: &[OpRow], steps: usize) -> String {
-    let of = |phase: Phase| {
+    let of = |phase: StepPhase| {
         // Start from +0, because an empty sum is -0.
         let of_phase = ops.iter().filter(|row| row.phase == phase);
         let seconds = of_phase.fold(0.0, |sum, row| sum + row.cost.seconds);
         format!("{} {:.3}", phase.name(), 1e3 * seconds / steps as f64)
     };
     let all: f64 = profile.steps.iter().map(|step| step.us).sum::<f64>() / 1e3 / steps as f64;
-    let parts: Vec<String> = Phase::ALL.into_iter().map(of).collect();
+    let parts: Vec<String> = StepPhase::ALL.into_iter().map(of).collect();
     let text = format!("ms per step, mean of {steps} steps: {all:.3}, of which {}", parts.join(", "));
     wrapped(&text, WIDTH).join("\n")
 }

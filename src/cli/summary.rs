@@ -5,7 +5,7 @@ use super::{print_line, say_on_stderr};
 use crate::core::DType;
 use crate::core::table::{WIDTH, aligned, short, wrapped};
 use crate::core::text::thousands;
-use crate::inspect::{Extent, LayerSummary, Stopped, Summary, describe, model_graph, summary};
+use crate::inspect::{Extent, FailedDryRun, LayerSummary, Summary, describe, model_graph, summary};
 use crate::io::write_atomically;
 use crate::models::{ModelConfig, Network};
 use crate::nn::{Module, ModuleExt};
@@ -81,7 +81,7 @@ pub fn run(args: &SummaryArgs) -> anyhow::Result<()> {
             print_line(&format!("\none image of {image}:\n{}", layers(&summary.layers)))?;
             print_line(&totals(&summary))
         }
-        Err(Stopped { layers: done, error }) => {
+        Err(FailedDryRun { layers: done, error }) => {
             let path = error.path().unwrap_or(&network.name);
             let chain = format!("one image of {image}, up to {path}:\n{}", layers(&done));
             if args.json {
@@ -113,7 +113,7 @@ fn draw(
     write_atomically(file, text.as_bytes())
 }
 
-type DryRun = (Box<dyn Module>, Result<Summary, Stopped>);
+type DryRun = (Box<dyn Module>, Result<Summary, FailedDryRun>);
 
 /// The network for `config`, and the result of passing an image of shape `input` through it. If the images of `config`
 /// are too small, the network is built for its notebook's images instead, to show the layer at which the image becomes
@@ -130,7 +130,7 @@ fn dry_run(network: &Network, config: ModelConfig, input: [usize; 3]) -> crate::
             let Err(stopped) = summary(&*model, &network.name, input) else { return Err(too_small) };
             // For an arch file, the first error contains the line.
             let error = if network.arch.is_some() { too_small } else { stopped.error };
-            Ok((model, Err(Stopped { error, ..stopped })))
+            Ok((model, Err(FailedDryRun { error, ..stopped })))
         }
     }
 }

@@ -67,4 +67,4 @@ pub use steps::{
     batch_norm_steps, conv_grad_input_steps, conv_grad_weight_steps, conv_steps, conv_transpose_spread,
     conv_transpose_steps, pool_steps, softmax_steps,
 };
-pub use summary::{Extent, LayerSummary, Stopped, Summary, describe, summary};
+pub use summary::{Extent, FailedDryRun, LayerSummary, Summary, describe, summary};

@@ -187,7 +187,7 @@ pub fn numerics_diff(
         return Err(Error::argument("numerics_diff", "the two models do not have the same layers"));
     }
     let modules: BTreeMap<String, &dyn Module> = a.model.modules().into_iter().collect();
-    let layer = |(seen, other): (&Seen, &Seen)| {
+    let layer = |(seen, other): (&LayerRun, &LayerRun)| {
         let module = modules.get(&seen.path).copied().unwrap_or(a.model);
         let alone = module.forward(&Ctx::eval(name), &a.take(&other.x)?)?;
         let gradient = seen.y.grad().zip(other.y.grad());
@@ -223,7 +223,7 @@ fn compare(a: &Tensor, b: &Tensor, coarser: DType) -> Result<Difference> {
 }
 
 /// The input and output of a layer.
-struct Seen {
+struct LayerRun {
     path: String,
     kind: &'static str,
     x: Tensor,
@@ -231,14 +231,14 @@ struct Seen {
 }
 
 #[derive(Default)]
-struct KeepInputsAndOutputs(RefCell<Vec<Seen>>);
+struct KeepInputsAndOutputs(RefCell<Vec<LayerRun>>);
 
 impl Hook for KeepInputsAndOutputs {
     fn layer(&self, path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
         if module.is_leaf() {
             y.retain_grad();
             let (path, kind) = (path.to_owned(), module.kind());
-            self.0.borrow_mut().push(Seen { path, kind, x: x.detach(), y: y.clone() });
+            self.0.borrow_mut().push(LayerRun { path, kind, x: x.detach(), y: y.clone() });
         }
         Ok(())
     }
@@ -256,7 +256,7 @@ impl Computed<'_> {
         })
     }
 
-    fn run(&self, name: &str, x: &Tensor, gradients: bool) -> Result<Vec<Seen>> {
+    fn run(&self, name: &str, x: &Tensor, gradients: bool) -> Result<Vec<LayerRun>> {
         let watch = KeepInputsAndOutputs::default();
         let mut x = self.take(x)?;
         if gradients {

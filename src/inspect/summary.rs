@@ -72,15 +72,15 @@ impl From<[usize; 2]> for Extent {
 
 /// A dry run that failed: the layers that ran, and the error that ended it.
 #[derive(Debug)]
-pub struct Stopped {
+pub struct FailedDryRun {
     /// The layers before the failing one.
     pub layers: Vec<LayerSummary>,
     pub error: Error,
 }
 
-impl From<Error> for Stopped {
-    fn from(error: Error) -> Stopped {
-        Stopped { layers: Vec::new(), error }
+impl From<Error> for FailedDryRun {
+    fn from(error: Error) -> FailedDryRun {
+        FailedDryRun { layers: Vec::new(), error }
     }
 }
 
@@ -90,7 +90,7 @@ impl From<Error> for Stopped {
 /// # Errors
 /// A shape that does not fit: the layers before it, and the failing layer's error. For a linear layer the error answers
 /// the notebooks' question "which size does the first FC need".
-pub fn summary(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Summary, Stopped> {
+pub fn summary(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Summary, FailedDryRun> {
     let [_, h, w] = input;
     // Recording needs a tensor that requires gradients, also in layers without parameters.
     let x = dry_run_image(model, input)?.requires_grad();
@@ -98,7 +98,7 @@ pub fn summary(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Summ
     let result = model.forward(&Ctx::eval(name).with_grad(true).with_hook(&watch), &x);
     let layers = watch.layers.into_inner();
     match result {
-        Err(error) => Err(Stopped { layers, error }),
+        Err(error) => Err(FailedDryRun { layers, error }),
         Ok(y) => Ok(Summary {
             model: name.to_owned(),
             input,

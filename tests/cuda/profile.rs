@@ -2,7 +2,7 @@
 
 use crate::{context, cuda};
 use receptive::data::{ImageSet, Loader, LoaderOptions, Normalize};
-use receptive::inspect::profile::{Phase, Profile, Profiler};
+use receptive::inspect::profile::{Profile, Profiler, StepPhase};
 use receptive::models::{self, ModelConfig};
 use receptive::nn::{Ctx, Loss, Module, ModuleExt};
 use receptive::optim::{Optimizer, Sgd};
@@ -91,7 +91,7 @@ fn a_run_is_replayed_again_once_it_was_profiled() {
     assert_eq!(got, want);
     let profile = profile.unwrap();
     assert_eq!(profile.steps.len(), 2);
-    let updates = profile.events.iter().filter(|event| event.phase == Phase::Update);
+    let updates = profile.events.iter().filter(|event| event.phase == StepPhase::Update);
     assert_eq!(updates.map(|event| event.op).collect::<Vec<_>>(), ["sgd", "sgd"]);
     assert!(file.exists());
     let Err(refused) = run(GraphMode::On, true) else { panic!("a graph was watched op by op") };

@@ -1,6 +1,6 @@
 //! Tests of the profiler: its counts equal those made by hand, and profiling changes no result.
 
-use receptive::inspect::profile::{Held, OpEvent, Phase, Profile, Profiler};
+use receptive::inspect::profile::{Held, OpEvent, Profile, Profiler, StepPhase};
 use receptive::models::{self, ModelConfig};
 use receptive::nn::{Conv2d, Ctx, Flatten, Linear, Loss, MaxPool2d, Module, ModuleExt, Relu, Sequential};
 use receptive::optim::{Adam, Optimizer, Sgd};
@@ -86,24 +86,24 @@ fn flops_and_bytes_are_those_counted_by_hand() {
     let profile = Trained::new(&cpu, tiny(), [2, 1, 4, 4], false).profile(&cpu, 1, 2);
     let (x, w, b, y, fw, fb, out) = (32, 18, 2, 64, 96, 3, 6); // elements of each tensor
     let f32s = |n: u64| 4 * n;
-    let expected: &[(Phase, &str, &str, u64, u64)] = &[
+    let expected: &[(StepPhase, &str, &str, u64, u64)] = &[
         // Per output: 9 products and sums, one bias and one comparison.
-        (Phase::Forward, "conv+relu", "conv2d_relu", y * (2 * 9 + 1 + 1), f32s(x + w + b + y)),
-        (Phase::Forward, "flatten", "flatten", 0, 0),
-        (Phase::Forward, "fc", "linear", out * (2 * 32 + 1), f32s(y + fw + fb + out)),
+        (StepPhase::Forward, "conv+relu", "conv2d_relu", y * (2 * 9 + 1 + 1), f32s(x + w + b + y)),
+        (StepPhase::Forward, "flatten", "flatten", 0, 0),
+        (StepPhase::Forward, "fc", "linear", out * (2 * 32 + 1), f32s(y + fw + fb + out)),
         // A label has 8 bytes. The log-probabilities and the divisor are saved for backward.
-        (Phase::Forward, "loss", "cross_entropy", 4 * out, f32s(out + 1 + out + 1) + 16),
-        (Phase::Backward, "loss", "cross_entropy_grad", out, f32s(out + 1 + 1 + out) + 16),
-        (Phase::Backward, "fc", "linear_grad_input", 2 * 2 * 3 * 32, f32s(out + fw + y)),
-        (Phase::Backward, "fc", "linear_grad_weight", 2 * 2 * 3 * 32, f32s(out + y + fw)),
-        (Phase::Backward, "fc", "sum_to_size", out, f32s(out + fb)),
-        (Phase::Backward, "flatten", "reshape", 0, 0),
+        (StepPhase::Forward, "loss", "cross_entropy", 4 * out, f32s(out + 1 + out + 1) + 16),
+        (StepPhase::Backward, "loss", "cross_entropy_grad", out, f32s(out + 1 + 1 + out) + 16),
+        (StepPhase::Backward, "fc", "linear_grad_input", 2 * 2 * 3 * 32, f32s(out + fw + y)),
+        (StepPhase::Backward, "fc", "linear_grad_weight", 2 * 2 * 3 * 32, f32s(out + y + fw)),
+        (StepPhase::Backward, "fc", "sum_to_size", out, f32s(out + fb)),
+        (StepPhase::Backward, "flatten", "reshape", 0, 0),
         // Sets dy to 0 where the output is 0, and sums the rest for the bias. dy is changed in place, so it is read and
         // written.
-        (Phase::Backward, "conv+relu", "with_relu_grad", 2 * y, f32s(y + 2 * (y + b))),
-        (Phase::Backward, "conv+relu", "conv2d_grad_weight", 2 * y * 9, f32s(y + x + w)),
+        (StepPhase::Backward, "conv+relu", "with_relu_grad", 2 * y, f32s(y + 2 * (y + b))),
+        (StepPhase::Backward, "conv+relu", "conv2d_grad_weight", 2 * y * 9, f32s(y + x + w)),
         // Weights and momenta are read and written. Three numbers hold the learning rate, the momentum and the decay.
-        (Phase::Update, "", "sgd", 6 * 119, f32s(2 * 2 * 119 + 119 + 3)),
+        (StepPhase::Update, "", "sgd", 6 * 119, f32s(2 * 2 * 119 + 119 + 3)),
     ];
     for step in 0..2 {
         let events = profile.events.iter().filter(|event| event.step == step);
@@ -117,9 +117,9 @@ fn flops_and_bytes_are_those_counted_by_hand() {
         expected.iter().filter(|row| row.0 == phase).fold([0, 0], |[f, b], row| [f + row.3, b + row.4])
     };
     for (phase, cost) in [
-        (Phase::Forward, table.sum.forward),
-        (Phase::Backward, table.sum.backward),
-        (Phase::Update, table.update),
+        (StepPhase::Forward, table.sum.forward),
+        (StepPhase::Backward, table.sum.backward),
+        (StepPhase::Update, table.update),
     ] {
         assert_eq!([cost.flops, cost.bytes], sums(phase), "{phase:?}");
         assert!(cost.seconds > 0.0 && cost.of_roof.is_none());
@@ -139,10 +139,10 @@ fn every_backward_op_belongs_to_the_layer_that_recorded_it() {
         let mut net = Trained::new(&cpu, zoo(name, input), [2, input[0], input[1], input[2]], true);
         let profile = net.profile(&cpu, 0, 1);
         let of = |phase| profile.events.iter().filter(move |event: &&OpEvent| event.phase == phase);
-        let forward: BTreeSet<&str> = of(Phase::Forward).map(|event| &*event.path).collect();
-        let backward: BTreeSet<&str> = of(Phase::Backward).map(|event| &*event.path).collect();
+        let forward: BTreeSet<&str> = of(StepPhase::Forward).map(|event| &*event.path).collect();
+        let backward: BTreeSet<&str> = of(StepPhase::Backward).map(|event| &*event.path).collect();
         assert!(
-            of(Phase::Backward).count() > 20 && backward.is_subset(&forward),
+            of(StepPhase::Backward).count() > 20 && backward.is_subset(&forward),
             "{name}: {backward:?} {forward:?}"
         );
         for (param, _) in net.model.trainable().unwrap() {
@@ -152,8 +152,11 @@ fn every_backward_op_belongs_to_the_layer_that_recorded_it() {
             };
             assert!(backward.iter().any(has), "{name}: {layer} is not in {backward:?}");
         }
-        let other: Vec<_> = of(Phase::Other).map(|event| event.op).collect();
-        assert!(other.is_empty() && of(Phase::Update).all(|event| event.op == "adam"), "{name}: {other:?}");
+        let other: Vec<_> = of(StepPhase::Other).map(|event| event.op).collect();
+        assert!(
+            other.is_empty() && of(StepPhase::Update).all(|event| event.op == "adam"),
+            "{name}: {other:?}"
+        );
     }
 }
 
@@ -291,7 +294,7 @@ fn tensors_live_from_the_layer_that_makes_them_to_its_gradients() {
         let (born, died) = (life.born.unwrap(), life.died.unwrap());
         assert_eq!(life.held_at(born), Held::SavedForBackward);
         let last = &profile.events[died - 1];
-        assert_eq!((last.phase, &*last.path), (Phase::Backward, "conv+relu"));
+        assert_eq!((last.phase, &*last.path), (StepPhase::Backward, "conv+relu"));
         assert!(!life.lives_at(died) && life.lives_at(died - 1));
     }
     let weight = profile.tensors.iter().find(|life| life.name == "fc.weight").unwrap();
@@ -331,7 +334,7 @@ fn a_device_is_watched_by_one() {
     x.neg().unwrap();
     let profile = profiler.finish();
     let ops: Vec<_> = profile.events.iter().map(|event| (event.op, event.phase)).collect();
-    assert_eq!((ops, profile.steps.len()), (vec![("relu", Phase::Other), ("neg", Phase::Other)], 1));
+    assert_eq!((ops, profile.steps.len()), (vec![("relu", StepPhase::Other), ("neg", StepPhase::Other)], 1));
     x.relu().unwrap();
     assert!(Profiler::start(&cpu).unwrap().finish().events.is_empty());
 }
@@ -348,7 +351,7 @@ fn the_meta_device_can_be_profiled() {
     let [event] = &profile.events[..] else { panic!("{:?}", profile.events) };
     assert_eq!(
         (&*event.path, event.phase, event.flops, event.in_use),
-        ("0", Phase::Forward, 8 * 14 * 14 * 4, 0)
+        ("0", StepPhase::Forward, 8 * 14 * 14 * 4, 0)
     );
     // The index of each window's winner takes one byte.
     assert_eq!(event.bytes, 4 * 8 * 28 * 28 + 4 * 8 * 14 * 14 + 8 * 14 * 14);

@@ -19,24 +19,24 @@ const GAP: f64 = 28.0;
 const ROUNDS: usize = 24;
 
 /// How far a ranked node, together with the leaves beside it, extends to the left and to the right of its middle.
-pub(super) type Reach = [f64; 2];
+pub(super) type NodeExtent = [f64; 2];
 
 /// A place in a rank. It belongs to a node, or an edge passes through it.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct RankSlot {
     pub node: Option<usize>,
     pub rank: usize,
     /// The x coordinate of the middle.
     pub x: f64,
-    reach: Reach,
+    reach: NodeExtent,
     above: Vec<usize>,
     below: Vec<usize>,
 }
 
 /// The places of ranked nodes and edges.
 #[derive(Debug)]
-pub(super) struct Layout {
-    pub places: Vec<Place>,
+pub(super) struct GraphLayout {
+    pub places: Vec<RankSlot>,
     /// Places by rank, from left to right.
     pub ranks: Vec<Vec<usize>>,
     /// For each edge of the graph, the places from its node to its op. Empty if the node stands beside the op.
@@ -55,11 +55,15 @@ pub(super) fn beside(graph: &AutogradGraph) -> Vec<Option<usize>> {
     users.iter().enumerate().map(owner).collect()
 }
 
-impl Layout {
+impl GraphLayout {
     /// Computes the layout. `reach` is called for every ranked node.
-    pub fn new(graph: &AutogradGraph, beside: &[Option<usize>], reach: impl Fn(usize) -> Reach) -> Layout {
+    pub fn new(
+        graph: &AutogradGraph,
+        beside: &[Option<usize>],
+        reach: impl Fn(usize) -> NodeExtent,
+    ) -> GraphLayout {
         let ranks = ranks(graph, beside);
-        let mut layout = Layout { places: Vec::new(), ranks: Vec::new(), routes: Vec::new() };
+        let mut layout = GraphLayout { places: Vec::new(), ranks: Vec::new(), routes: Vec::new() };
         let mut place_of = vec![None; graph.nodes.len()];
         for (node, rank) in ranks.iter().enumerate() {
             place_of[node] = rank.map(|rank| layout.push(Some(node), rank, reach(node)));
@@ -76,9 +80,9 @@ impl Layout {
         layout
     }
 
-    fn push(&mut self, node: Option<usize>, rank: usize, reach: Reach) -> usize {
+    fn push(&mut self, node: Option<usize>, rank: usize, reach: NodeExtent) -> usize {
         let place = self.places.len();
-        self.places.push(Place { node, rank, x: 0.0, reach, above: Vec::new(), below: Vec::new() });
+        self.places.push(RankSlot { node, rank, x: 0.0, reach, above: Vec::new(), below: Vec::new() });
         self.ranks.resize_with(self.ranks.len().max(rank + 1), Vec::new);
         self.ranks[rank].push(place);
         place
@@ -108,7 +112,7 @@ impl Layout {
             for rank in order {
                 let mut row = std::mem::take(&mut self.ranks[rank]);
                 let middle = |place: usize| {
-                    let Place { above, below, .. } = &self.places[place];
+                    let RankSlot { above, below, .. } = &self.places[place];
                     mean(if down { above } else { below }, |p| at[p]).unwrap_or(at[place])
                 };
                 row.sort_by(|&a, &b| middle(a).total_cmp(&middle(b)));
@@ -275,8 +279,8 @@ mod tests {
         AutogradGraph { nodes: (0..ops).map(node).collect(), edges }
     }
 
-    fn layout(graph: &AutogradGraph) -> Layout {
-        Layout::new(graph, &beside(graph), |_| [20.0; 2])
+    fn layout(graph: &AutogradGraph) -> GraphLayout {
+        GraphLayout::new(graph, &beside(graph), |_| [20.0; 2])
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A graph as a picture: ops from top to bottom, with an op's parameters beside it.
 
-use super::layout::{Layout, beside};
+use super::layout::{GraphLayout, beside};
 use super::{AutogradGraph, GraphNode, GraphNodeKind};
 use crate::draw::color::{BLUE, FAINT, INK, Rgb, VERMILION, WHITE};
 use crate::draw::font::{fit, width};
@@ -81,12 +81,12 @@ impl Card {
 }
 
 /// A picture that is being drawn.
-struct Picture<'a> {
+struct GraphDrawing<'a> {
     graph: &'a AutogradGraph,
     cards: Vec<Card>,
     /// For each op, the leaves beside it.
     leaves: Vec<Vec<usize>>,
-    layout: Layout,
+    layout: GraphLayout,
     /// The y coordinates of the top and the bottom of each rank.
     rows: Vec<[f64; 2]>,
     /// Offset that is added to the x of every place.
@@ -96,7 +96,7 @@ struct Picture<'a> {
 impl AutogradGraph {
     /// The graph as an SVG picture. Values flow down and gradients flow up. An op's parameters stand beside it.
     pub fn to_svg(&self, title: &str) -> String {
-        let picture = Picture::new(self);
+        let picture = GraphDrawing::new(self);
         let [from, to] = picture.layout.extent();
         let note =
             "values flow down, gradients up; blue: recorded ops, orange: leaves, where gradients arrive";
@@ -105,15 +105,15 @@ impl AutogradGraph {
         let mut svg = Svg::new(page, bottom + MARGIN);
         svg.text(&fit(title, 16.0, page - 2.0 * MARGIN), [MARGIN, 26.0], 16.0, Anchor::Start, INK);
         svg.text(note, [MARGIN, 46.0], SMALL, Anchor::Start, FAINT);
-        let picture = Picture { left: (page - (to - from)) / 2.0 - from, ..picture };
+        let picture = GraphDrawing { left: (page - (to - from)) / 2.0 - from, ..picture };
         picture.edges(&mut svg);
         picture.nodes(&mut svg);
         svg.finish()
     }
 }
 
-impl Picture<'_> {
-    fn new(graph: &AutogradGraph) -> Picture<'_> {
+impl GraphDrawing<'_> {
+    fn new(graph: &AutogradGraph) -> GraphDrawing<'_> {
         let beside = beside(graph);
         let card = |(node, op): (usize, &Option<usize>)| Card::of(graph, node, op.map(|op| &graph.nodes[op]));
         let mut cards: Vec<Card> = beside.iter().enumerate().map(card).collect();
@@ -138,7 +138,7 @@ impl Picture<'_> {
             let aside = if leaves[node].is_empty() { 0.0 } else { ASIDE + stacks[node][0] };
             [half, half + aside]
         };
-        let layout = Layout::new(graph, &beside, reach);
+        let layout = GraphLayout::new(graph, &beside, reach);
         let mut top = TOP;
         let rows = layout.ranks.iter().map(|row| {
             let heights = row.iter().filter_map(|&p| layout.places[p].node).map(|node| cards[node].size[1]);
@@ -147,7 +147,7 @@ impl Picture<'_> {
             row
         });
         let rows = rows.collect();
-        Picture { graph, cards, leaves, layout, rows, left: 0.0 }
+        GraphDrawing { graph, cards, leaves, layout, rows, left: 0.0 }
     }
 
     /// The coordinates of the middle of a place.

@@ -4,7 +4,7 @@
 //! are gone. So it knows a tensor's last op, but not the exact moment between that op and the next when the tensor was
 //! dropped.
 
-use super::record::{OpEvent, Phase, Profile};
+use super::record::{OpEvent, Profile, StepPhase};
 use crate::core::DType;
 use crate::tensor::{Cell, Data};
 use serde::Serialize;
@@ -278,10 +278,10 @@ impl Living {
 }
 
 /// The use of a tensor that is made in this phase.
-pub(super) fn made_in(phase: Phase) -> Held {
+pub(super) fn made_in(phase: StepPhase) -> Held {
     match phase {
-        Phase::Forward => Held::Activation,
-        Phase::Backward => Held::Gradient,
-        Phase::Update | Phase::Other => Held::Other,
+        StepPhase::Forward => Held::Activation,
+        StepPhase::Backward => Held::Gradient,
+        StepPhase::Update | StepPhase::Other => Held::Other,
     }
 }

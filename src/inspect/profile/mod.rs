@@ -14,7 +14,7 @@
 //! profiler waits for the device before and after each op, and steps are not replayed from a CUDA graph.
 //!
 //! ```
-//! use receptive::inspect::profile::{Phase, Profiler};
+//! use receptive::inspect::profile::{StepPhase, Profiler};
 //! use receptive::nn::{Ctx, Linear, Loss, ModuleExt, Relu, Sequential};
 //! use receptive::{DType, Device, Key, Tensor};
 //! let cpu = Device::cpu()?;
@@ -27,7 +27,7 @@
 //! loss.backward()?;
 //! let profile = profiler.finish();
 //!
-//! let layers: Vec<&str> = profile.events.iter().filter(|e| e.phase == Phase::Forward).map(|e| &*e.path).collect();
+//! let layers: Vec<&str> = profile.events.iter().filter(|e| e.phase == StepPhase::Forward).map(|e| &*e.path).collect();
 //! assert_eq!(layers, ["fc1+relu", "fc2", "loss"]);
 //! // 8 products and sums, a bias and a rectifier for each of 4 x 6 outputs.
 //! assert_eq!(profile.events[0].flops, 4 * 6 * (2 * 8 + 1 + 1));
@@ -43,7 +43,7 @@ mod trace;
 
 pub use memory::{Held, HeldRow, MemoryAtPeak, TensorLife};
 pub use profiler::Profiler;
-pub use record::{OpEvent, Phase, Profile, Span};
+pub use record::{OpEvent, Profile, Span, StepPhase};
 pub use tables::{Bound, Cost, LayerRow, LayerTable, OpRow};
 
 /// Number of steps before the first profiled one. They allocate memory and fill caches.

@@ -1,7 +1,7 @@
 //! Watches a device, and records the ops that run there.
 
 use super::memory::{Birth, Held, Living, made_in};
-use super::record::{OpEvent, Phase, Profile, Span};
+use super::record::{OpEvent, Profile, Span, StepPhase};
 use crate::core::Result;
 use crate::nn::{Module, ModuleExt, Role};
 use crate::optim::Optimizer;
@@ -42,7 +42,7 @@ impl Profiler {
     /// # Errors
     /// A device that is already being watched.
     pub fn start(device: &Device) -> Result<Profiler> {
-        let watcher = Arc::new(Watcher(Mutex::new(State::new())));
+        let watcher = Arc::new(Watcher(Mutex::new(ProfilerState::new())));
         device.observe(Arc::clone(&watcher) as Arc<dyn Observer>)?;
         Ok(Profiler { device: device.clone(), watcher })
     }
@@ -102,11 +102,11 @@ impl Profiler {
     /// Stops watching and returns the profile. Ops after the last [`step`](Self::step) count as a step of their own.
     pub fn finish(self) -> Profile {
         self.device.unobserve();
-        let mut state = std::mem::replace(&mut *self.watcher.state(), State::new());
+        let mut state = std::mem::replace(&mut *self.watcher.state(), ProfilerState::new());
         if state.events.last().is_some_and(|event| event.step == state.steps.len()) {
             state.step();
         }
-        let State { living, steps, events, .. } = state;
+        let ProfilerState { living, steps, events, .. } = state;
         Profile {
             device: self.device.to_string(),
             threads: self.device.as_cpu().map_or(0, |cx| cx.threads()),
@@ -130,9 +130,9 @@ fn layer_of(parameter: &str) -> &str {
 }
 
 /// Receives the device's events.
-struct Watcher(Mutex<State>);
+struct Watcher(Mutex<ProfilerState>);
 
-struct State {
+struct ProfilerState {
     thread: ThreadId,
     began: Instant,
     step_began: Instant,
@@ -147,20 +147,20 @@ struct State {
 }
 
 impl Watcher {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ProfilerState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The state, if the current thread is the one that is watched.
-    fn watched(&self) -> Option<MutexGuard<'_, State>> {
+    fn watched(&self) -> Option<MutexGuard<'_, ProfilerState>> {
         Some(self.state()).filter(|state| state.thread == std::thread::current().id())
     }
 }
 
-impl State {
-    fn new() -> State {
+impl ProfilerState {
+    fn new() -> ProfilerState {
         let now = Instant::now();
-        State {
+        ProfilerState {
             thread: std::thread::current().id(),
             began: now,
             step_began: now,
@@ -199,29 +199,29 @@ impl State {
     }
 
     /// The phase and layer that the current op belongs to; `None` outside of any layer.
-    fn scope(&self) -> Option<(Phase, &str)> {
+    fn scope(&self) -> Option<(StepPhase, &str)> {
         let gradients = self.scopes.iter().rev().find_map(|scope| match scope {
             Scope::Gradients(sequence) => Some(self.tape.get(sequence).map_or("", |(path, _)| path)),
             Scope::Layer(_) => None,
         });
         match (gradients, self.scopes.last()) {
-            (Some(path), _) => Some((Phase::Backward, path)),
-            (None, Some(Scope::Layer(path))) => Some((Phase::Forward, path)),
+            (Some(path), _) => Some((StepPhase::Backward, path)),
+            (None, Some(Scope::Layer(path))) => Some((StepPhase::Forward, path)),
             _ => None,
         }
     }
 
     /// The phase and layer of an op that may run outside of any layer. Then a recorded op is forward, and an op that
     /// changes parameters or gradients belongs to the optimiser.
-    fn phase(&self, run: &Run) -> (Phase, String) {
+    fn phase(&self, run: &Run) -> (StepPhase, String) {
         let trained = |target: &&Tensor| {
             target.tracks_grad() || self.living.held(target.data()) == Some(Held::Gradient)
         };
         match self.scope() {
             Some((phase, path)) => (phase, path.to_owned()),
-            None if run.targets.iter().any(trained) => (Phase::Update, String::new()),
-            None if run.inputs.iter().any(|x| x.tracks_grad()) => (Phase::Forward, String::new()),
-            None => (Phase::Other, String::new()),
+            None if run.targets.iter().any(trained) => (StepPhase::Update, String::new()),
+            None if run.inputs.iter().any(|x| x.tracks_grad()) => (StepPhase::Forward, String::new()),
+            None => (StepPhase::Other, String::new()),
         }
     }
 
@@ -284,7 +284,7 @@ impl Observer for Watcher {
     fn made(&self, data: &Data) {
         let mut state = self.state();
         let here = state.thread == std::thread::current().id();
-        let (phase, path) = state.scope().filter(|_| here).unwrap_or((Phase::Other, ""));
+        let (phase, path) = state.scope().filter(|_| here).unwrap_or((StepPhase::Other, ""));
         let (path, at) = (path.to_owned(), Some(state.events.len()));
         state.living.place(data, &Birth { path: &path, name: "fill", held: made_in(phase), at });
     }

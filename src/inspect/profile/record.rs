@@ -9,7 +9,7 @@ use serde::Serialize;
 /// The part of a step that an op belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Phase {
+pub enum StepPhase {
     /// Forward pass of a layer, or the loss.
     Forward,
     /// The gradients of a layer.
@@ -20,17 +20,18 @@ pub enum Phase {
     Other,
 }
 
-impl Phase {
+impl StepPhase {
     /// Every phase, in the order they occur in a step.
-    pub const ALL: [Phase; 4] = [Phase::Forward, Phase::Backward, Phase::Update, Phase::Other];
+    pub const ALL: [StepPhase; 4] =
+        [StepPhase::Forward, StepPhase::Backward, StepPhase::Update, StepPhase::Other];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
-            Phase::Forward => "forward",
-            Phase::Backward => "backward",
-            Phase::Update => "update",
-            Phase::Other => "other",
+            StepPhase::Forward => "forward",
+            StepPhase::Backward => "backward",
+            StepPhase::Update => "update",
+            StepPhase::Other => "other",
         }
     }
 }
@@ -48,7 +49,7 @@ pub struct OpEvent {
     /// The layer, as in `state_dict`: `layer1.0.conv1`; `conv1+relu` for two layers fused into one op; `loss`; empty
     /// outside of any layer.
     pub path: String,
-    pub phase: Phase,
+    pub phase: StepPhase,
     /// The op's name, or the optimiser's name.
     pub op: &'static str,
     /// The step's index in the profile.

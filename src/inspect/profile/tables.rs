@@ -5,7 +5,7 @@
 //! 100 % of the roof. So can an op that saves arithmetic: a convolution's FLOPs are those of its definition, and
 //! Winograd's algorithm takes fewer.
 
-use super::record::{OpEvent, Phase, Profile};
+use super::record::{OpEvent, Profile, StepPhase};
 use crate::core::stats::median;
 use crate::inspect::Roof;
 use serde::Serialize;
@@ -81,7 +81,7 @@ impl Cost {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OpRow {
     pub path: String,
-    pub phase: Phase,
+    pub phase: StepPhase,
     pub op: &'static str,
     pub calls: usize,
     /// Its fraction of the time of all ops.
@@ -120,7 +120,7 @@ impl Profile {
     pub fn op_table(&self) -> Vec<OpRow> {
         let groups = grouped(&self.events, |event| (&*event.path, event.phase, event.op));
         let all = self.seconds();
-        let row = |((path, phase, op), events): ((&str, Phase, &'static str), Vec<&OpEvent>)| {
+        let row = |((path, phase, op), events): ((&str, StepPhase, &'static str), Vec<&OpEvent>)| {
             let cost = self.cost(&events);
             let share = if all > 0.0 { cost.seconds / all } else { 0.0 };
             OpRow { path: path.to_owned(), phase, op, calls: events.len(), share, cost }
@@ -130,7 +130,7 @@ impl Profile {
 
     /// Forward and backward of every layer in a step, and their sum.
     pub fn layer_table(&self) -> LayerTable {
-        let (forward, backward) = (self.by_layer(Phase::Forward), self.by_layer(Phase::Backward));
+        let (forward, backward) = (self.by_layer(StepPhase::Forward), self.by_layer(StepPhase::Backward));
         let of = |costs: &[(&str, Cost)], path: &str| {
             costs.iter().find(|(other, _)| *other == path).map_or(Cost::default(), |(_, cost)| *cost)
         };
@@ -146,7 +146,7 @@ impl Profile {
         let [forward, backward, total] =
             [sum(|row| &row.forward), sum(|row| &row.backward), sum(|row| &row.total)];
         let updates: Vec<&OpEvent> =
-            self.events.iter().filter(|event| event.phase == Phase::Update).collect();
+            self.events.iter().filter(|event| event.phase == StepPhase::Update).collect();
         LayerTable {
             sum: LayerRow { path: "sum".to_owned(), forward, backward, total },
             update: self.a_step(&updates),
@@ -157,7 +157,7 @@ impl Profile {
     }
 
     /// The layers of a phase, in the order they run.
-    fn by_layer(&self, phase: Phase) -> Vec<(&str, Cost)> {
+    fn by_layer(&self, phase: StepPhase) -> Vec<(&str, Cost)> {
         let events = self.events.iter().filter(|event| event.phase == phase);
         let groups = grouped(events, |event| &*event.path);
         groups.into_iter().map(|(path, events)| (path, self.a_step(&events))).collect()

@@ -4,7 +4,7 @@
 //! metadata. Its rows are the steps and the phases, and a counter shows the memory in use. Times are in microseconds,
 //! as the format requires.
 
-use super::record::{OpEvent, Phase, Profile};
+use super::record::{OpEvent, Profile, StepPhase};
 use crate::core::Result;
 use crate::io::write_atomically;
 use serde_json::{Value, json};
@@ -18,7 +18,8 @@ const STEPS: usize = 0;
 impl Profile {
     /// The file's contents; `title` names what was profiled.
     pub fn trace(&self, title: &str) -> Value {
-        let rows = std::iter::once((STEPS, "steps")).chain(Phase::ALL.iter().map(|&p| (row(p), p.name())));
+        let rows =
+            std::iter::once((STEPS, "steps")).chain(StepPhase::ALL.iter().map(|&p| (row(p), p.name())));
         let names = rows.flat_map(|(row, name)| {
             [("thread_name", json!({ "name": name })), ("thread_sort_index", json!({ "sort_index": row }))]
                 .map(|(what, args)| json!({ "ph": "M", "pid": PID, "tid": row, "name": what, "args": args }))
@@ -55,7 +56,7 @@ impl Profile {
     }
 }
 
-fn row(phase: Phase) -> usize {
+fn row(phase: StepPhase) -> usize {
     STEPS + 1 + phase as usize
 }
 

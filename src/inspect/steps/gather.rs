@@ -110,7 +110,7 @@ fn reached(g: &Geometry, values: &Elements, kernel: &Elements, [n, c, p, q]: [us
 
 /// The outputs that one input of a transposed convolution contributes to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Spread {
+pub struct ConvTransposeSpread {
     /// Image, input channel, row, column.
     pub from: [usize; 4],
     pub x: f64,
@@ -142,7 +142,7 @@ pub fn conv_transpose_spread(
     weight: &Tensor,
     options: &ConvTranspose2dOptions,
     from: [usize; 4],
-) -> Result<Spread> {
+) -> Result<ConvTransposeSpread> {
     let op = ConvTranspose2d(*options);
     op.infer(&[x.meta(), weight.meta()])?;
     let g = options.geometry(op.name(), x.shape(), weight.shape())?;
@@ -158,5 +158,5 @@ pub fn conv_transpose_spread(
         let cut = !rows.contains(&a) || !columns.contains(&b);
         SpreadTap { channel: first + o, tap: [a, b], at, cut, weight, product: value * weight }
     };
-    Ok(Spread { from, x: value, taps: places.map(tap).collect() })
+    Ok(ConvTransposeSpread { from, x: value, taps: places.map(tap).collect() })
 }

@@ -47,12 +47,12 @@ pub struct GemmTile {
     pub rows: Range<usize>,
     pub columns: Range<usize>,
     /// Blocks of K in the order they are added.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<DepthBlock>,
 }
 
 /// A block of K.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Block {
+pub struct DepthBlock {
     pub k: Range<usize>,
     /// Sum of the block's products.
     pub sum: f64,
@@ -84,7 +84,7 @@ impl GemmTile {
         let starts = (0..k).step_by(cut.depth);
         let blocks = starts.map(|start| {
             let k = start..k.min(start + cut.depth);
-            Block { sum: taps[k.clone()].iter().map(|tap| tap.product).sum(), k }
+            DepthBlock { sum: taps[k.clone()].iter().map(|tap| tap.product).sum(), k }
         });
         GemmTile { rows, columns, blocks: blocks.collect(), cut }
     }

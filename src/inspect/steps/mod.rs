@@ -39,9 +39,9 @@ mod softmax;
 pub use batch_norm::{BatchNormSteps, batch_norm_steps};
 pub use conv::{ConvSteps, ConvTap, GradWeightSteps, GradWeightTerm, conv_grad_weight_steps, conv_steps};
 pub use gather::{
-    ConvTransposeSteps, GradInputSteps, Reached, Spread, SpreadTap, conv_grad_input_steps,
+    ConvTransposeSpread, ConvTransposeSteps, GradInputSteps, Reached, SpreadTap, conv_grad_input_steps,
     conv_transpose_spread, conv_transpose_steps,
 };
-pub use gemm::{Block, ConvGemm, GemmTile, conv_cut};
+pub use gemm::{ConvGemm, DepthBlock, GemmTile, conv_cut};
 pub use pool::{PoolSteps, PoolTap, Pooled, Pooling, pool_steps};
 pub use softmax::{SoftmaxSteps, SoftmaxTerm, softmax_steps};
