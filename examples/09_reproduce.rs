@@ -10,7 +10,7 @@ use receptive::core::table::aligned;
 use receptive::data::{self, DataDirs};
 use receptive::models::{OptimizerKind, Recipe};
 use receptive::reproduce::{
-    self, Experiment, Figure, Measure, Net, Options, Report, SeedResult, Stopped, run,
+    self, Experiment, ExperimentReport, Figure, Measure, Net, Options, SeedResult, StoppedRun, run,
 };
 use receptive::train::{Callback, Flow, RunConfig, StepReport, Trainer};
 use receptive::{Error, Result};
@@ -67,7 +67,7 @@ fn main() -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let press = |_: &RunConfig| CtrlC { at: 50, stop: Arc::clone(&stop) };
     let quiet = |_: &str| {};
-    let Err(Stopped(folder)) = run(row, 0, &options, &stop, press, &quiet)? else {
+    let Err(StoppedRun(folder)) = run(row, 0, &options, &stop, press, &quiet)? else {
         return Err(Error::argument("lesson 9", "was over before step 50"));
     };
     println!("\nCtrl-C after step 50. The run folder holds:");
@@ -93,7 +93,7 @@ fn main() -> Result<()> {
     for SeedResult { seed, figures, seconds, .. } in &results {
         println!("  seed {seed}: {:.2} %  {:.2} %  {seconds:.1} s", figures[0], figures[1]);
     }
-    println!("\nthe row, as results.md has it:\n{}", Report::of(row, &results)?.markdown());
+    println!("\nthe row, as results.md has it:\n{}", ExperimentReport::of(row, &results)?.markdown());
     fs::remove_dir_all(&out).map_err(|e| Error::io(&out, "remove", e))?;
 
     println!("On the command line: receptive reproduce M3 --seeds 3 (all rows: receptive reproduce --list)");

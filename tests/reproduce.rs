@@ -6,7 +6,7 @@ mod files;
 use receptive::data::{Augment, Normalization, Normalize, SETS};
 use receptive::inspect::summary;
 use receptive::models::ModelConfig;
-use receptive::reproduce::{EXPERIMENTS, Experiment, Measure, Options, SeedResult, Stopped, find, run};
+use receptive::reproduce::{EXPERIMENTS, Experiment, Measure, Options, SeedResult, StoppedRun, find, run};
 use receptive::train::{Callback, Flow, RunConfig, StepReport, Trainer};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -96,7 +96,11 @@ fn options(out: &Path, data: &Path) -> Options {
 }
 
 /// Runs a row with seed 0, stopping each of its runs after this step.
-fn run_to(row: &Experiment, options: &Options, step: u64) -> receptive::Result<Result<SeedResult, Stopped>> {
+fn run_to(
+    row: &Experiment,
+    options: &Options,
+    step: u64,
+) -> receptive::Result<Result<SeedResult, StoppedRun>> {
     let stop = Arc::new(AtomicBool::new(false));
     run(row, 0, options, &stop, |_: &RunConfig| StopAt(step, Arc::clone(&stop)), &|_| {})
 }
@@ -112,7 +116,7 @@ fn a_stopped_experiment_goes_on_to_the_same_figures() {
     let undisturbed = run_to(row, &whole, NEVER).unwrap().unwrap();
 
     let folder = parts.folder(row, 0);
-    let Stopped(first) = run_to(row, &parts, 3).unwrap().unwrap_err();
+    let StoppedRun(first) = run_to(row, &parts, 3).unwrap().unwrap_err();
     assert_eq!(first, folder.join("first"));
     let other = Options { data_dir: Some(outs[0].path().to_owned()), ..parts.clone() };
     let refused = run_to(row, &other, NEVER).unwrap_err().to_string();
@@ -126,7 +130,7 @@ fn a_stopped_experiment_goes_on_to_the_same_figures() {
     drop(held);
 
     // The first run has 7 steps, so the 20th step is in the second run.
-    let Stopped(second) = run_to(row, &parts, 20).unwrap().unwrap_err();
+    let StoppedRun(second) = run_to(row, &parts, 20).unwrap().unwrap_err();
     assert_eq!(second, folder.join("second"));
     assert!(!folder.join("result.json").exists());
     let resumed = run_to(row, &parts, NEVER).unwrap().unwrap();

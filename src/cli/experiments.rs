@@ -3,7 +3,7 @@
 use crate::core::Result;
 use crate::core::table::{self, WIDTH, aligned};
 use crate::core::text::Named;
-use crate::reproduce::{Experiment, Options, Report, ReportRow};
+use crate::reproduce::{Experiment, ExperimentReport, Options, ReportRow};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ const LEGEND: &str = "A figure is the best validation accuracy of all epochs, in
 const INDENT: &str = "     ";
 
 /// Each experiment in two or more lines: its settings, the published and measured numbers, and remarks.
-pub fn list(report: &Report) -> String {
+pub fn list(report: &ExperimentReport) -> String {
     let header = ["id", "model", "data", "optimiser", "epochs"].map(str::to_owned).to_vec();
     let mut experiments: Vec<Vec<&ReportRow>> = Vec::new();
     for row in &report.rows {
@@ -104,7 +104,7 @@ fn wrapped(text: &str, indent: &str) -> Vec<String> {
 }
 
 /// The run folders from which a report's figures come: `M3  OUT/M3-seed0/second`.
-pub fn runs(report: &Report, out: &Path) -> Vec<String> {
+pub fn runs(report: &ExperimentReport, out: &Path) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for row in &report.rows {
         let line = |run: &PathBuf| format!("{:<3}  {}", row.id, out.join(run).display());

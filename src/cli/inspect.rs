@@ -5,7 +5,7 @@ use super::{picture, print_line, say_on_stderr};
 use crate::ErrorKind;
 use crate::core::text::{file_name, thousands};
 use crate::io::write_atomically;
-use crate::report::{Numbers, Report, Shown, Weights, report};
+use crate::report::{Numbers, Report, Shown, WeightsSource, report};
 use crate::train::{Split, Trained, TrainedOptions};
 use anyhow::bail;
 use serde::Serialize;
@@ -67,12 +67,12 @@ pub fn run(args: InspectArgs) -> anyhow::Result<()> {
     let (path, index) = (options.path.clone(), args.index);
     let trained = open(options, fresh, index.is_some())?;
     let weights = match (fresh, path.is_dir()) {
-        (true, _) => Weights::Drawn { seed: trained.config.seed },
-        (false, true) => Weights::Run { path: path.clone() },
-        (false, false) => Weights::File { path },
+        (true, _) => WeightsSource::Drawn { seed: trained.config.seed },
+        (false, true) => WeightsSource::Run { path: path.clone() },
+        (false, false) => WeightsSource::File { path },
     };
     let out = args.out.unwrap_or_else(|| match &weights {
-        Weights::Run { path } => path.join("inspect.html"),
+        WeightsSource::Run { path } => path.join("inspect.html"),
         _ => PathBuf::from(format!("inspect-{}.html", trained.network.name)),
     });
     // The report takes a while, so check before it whether the page can be written.

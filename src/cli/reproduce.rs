@@ -4,7 +4,7 @@ use super::args::DeviceArgs;
 use super::progress::Progress;
 use super::{experiments, interrupt, print_line, say, say_on_stderr};
 use crate::ErrorKind;
-use crate::reproduce::{EXPERIMENTS, Experiment, Options, Report, find, list, run as run_one};
+use crate::reproduce::{EXPERIMENTS, Experiment, ExperimentReport, Options, find, list, run as run_one};
 use anyhow::bail;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -74,7 +74,7 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
     }
     let stop = interrupt()?;
     let terminal = std::io::stderr().is_terminal();
-    let mut report = Report { rows: Vec::new() };
+    let mut report = ExperimentReport { rows: Vec::new() };
     let (several, mut missing) = (chosen.len() > 1, Vec::new());
     'experiments: for experiment in chosen {
         let mut results = Vec::new();
@@ -101,7 +101,7 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
                 }
             }
         }
-        report.rows.extend(Report::of(experiment, &results)?.rows);
+        report.rows.extend(ExperimentReport::of(experiment, &results)?.rows);
         report.write(&options.out)?;
     }
     if missing.is_empty() || !report.rows.is_empty() {
@@ -133,7 +133,7 @@ fn chosen(ids: &[String]) -> crate::Result<Vec<&'static Experiment>> {
     }
 }
 
-fn print(report: &Report, json: bool) -> anyhow::Result<()> {
+fn print(report: &ExperimentReport, json: bool) -> anyhow::Result<()> {
     if json {
         return print_line(&serde_json::to_string(report)?);
     }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
     #[serde(flatten)]
-    pub what: What,
+    pub what: RowKind,
     /// The output's shape without the batch dimension.
     pub output: Vec<usize>,
     /// The rows that its inputs come from; `None` is the image.
@@ -27,7 +27,7 @@ pub struct Row {
 /// The kind of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum What {
+pub enum RowKind {
     /// A leaf layer, by its index in running order.
     Layer(usize),
     /// The op that joins several outputs.
@@ -98,7 +98,7 @@ impl Tracer {
                     // An output joined with itself, as in x * sigmoid(x), is not a join of several rows.
                     let row = match from.iter().all(|row| *row == from[0]) {
                         true => from[0],
-                        false => Some(self.push(What::Join(node.op().name()), node.output().dims(), from)),
+                        false => Some(self.push(RowKind::Join(node.op().name()), node.output().dims(), from)),
                     };
                     self.made.insert(node.sequence(), row);
                     return row;
@@ -107,7 +107,7 @@ impl Tracer {
         }
     }
 
-    fn push(&mut self, what: What, output: &[usize], from: Vec<Option<usize>>) -> usize {
+    fn push(&mut self, what: RowKind, output: &[usize], from: Vec<Option<usize>>) -> usize {
         self.rows.push(Row { what, output: output[1..].to_vec(), from });
         self.rows.len() - 1
     }
@@ -120,7 +120,7 @@ impl Hook for Trace {
         }
         let tracer = &mut *self.0.borrow_mut();
         let from = vec![tracer.source(x)];
-        let row = tracer.push(What::Layer(tracer.seen.len()), y.dims(), from);
+        let row = tracer.push(RowKind::Layer(tracer.seen.len()), y.dims(), from);
         let field = tracer.fields.of(y);
         // A layer that returns its input has recorded no op. Each of its outputs depends on the same place of the
         // input.
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::nn::{Concat, Conv2d, Dropout, Relu, Residual, Sequential};
 
-    fn rows(graph: &Graph) -> Vec<(What, Vec<Option<usize>>)> {
+    fn rows(graph: &Graph) -> Vec<(RowKind, Vec<Option<usize>>)> {
         graph.rows.iter().map(|row| (row.what, row.from.clone())).collect()
     }
 
@@ -152,11 +152,11 @@ mod tests {
         let body = Sequential::new().named("conv1", conv(2, 2)).named("drop", Dropout(0.5));
         let net = Sequential::new().push(conv(1, 2)).push(Residual::new(body).then("relu", Relu));
         let expected = [
-            (What::Layer(0), vec![None]),
-            (What::Layer(1), vec![Some(0)]),
-            (What::Layer(2), vec![Some(1)]),
-            (What::Join("add"), vec![Some(2), Some(0)]),
-            (What::Layer(3), vec![Some(3)]),
+            (RowKind::Layer(0), vec![None]),
+            (RowKind::Layer(1), vec![Some(0)]),
+            (RowKind::Layer(2), vec![Some(1)]),
+            (RowKind::Join("add"), vec![Some(2), Some(0)]),
+            (RowKind::Layer(3), vec![Some(3)]),
         ];
         assert_eq!(rows(&graph(&net, "net", [1, 8, 8]).unwrap()), expected);
     }
@@ -166,9 +166,9 @@ mod tests {
     fn branches_start_together_and_meet() {
         let net = Sequential::new().push(Concat::new().branch("a", conv(1, 2)).branch("b", conv(1, 3)));
         let expected = [
-            (What::Layer(0), vec![None]),
-            (What::Layer(1), vec![None]),
-            (What::Join("cat"), vec![Some(0), Some(1)]),
+            (RowKind::Layer(0), vec![None]),
+            (RowKind::Layer(1), vec![None]),
+            (RowKind::Join("cat"), vec![Some(0), Some(1)]),
         ];
         let graph = graph(&net, "net", [1, 8, 8]).unwrap();
         assert_eq!(rows(&graph), expected);
@@ -183,7 +183,8 @@ mod tests {
             let graph = graph(&*(spec.build)(&config).unwrap(), spec.name, spec.input).unwrap();
             let summary =
                 crate::inspect::summary(&*(spec.build)(&config).unwrap(), spec.name, spec.input).unwrap();
-            let layers: Vec<_> = graph.rows.iter().filter(|row| matches!(row.what, What::Layer(_))).collect();
+            let layers: Vec<_> =
+                graph.rows.iter().filter(|row| matches!(row.what, RowKind::Layer(_))).collect();
             assert_eq!(layers.len(), summary.layers.len(), "{}", spec.name);
             for (row, layer) in layers.iter().zip(&summary.layers) {
                 assert_eq!(row.output, layer.output, "{} {}", spec.name, layer.path);

@@ -19,7 +19,7 @@ const FLOPS: u64 = 2_000_000_000_000;
 
 /// A classifier's results on validation images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Judged {
+pub struct ClassifierResults {
     /// The images' set, for example `mnist/test`.
     pub set: String,
     /// Number of images judged. If these are not all images, they are drawn at random.
@@ -87,13 +87,13 @@ impl MaskedImage {
 ///
 /// # Errors
 /// As [`Subject::ask`].
-pub fn judge(trained: &Trained, flops: u64) -> Result<Judged> {
+pub fn judge(trained: &Trained, flops: u64) -> Result<ClassifierResults> {
     let subject = trained.subject(Split::Val)?;
     let most = usize::try_from(FLOPS / flops.max(1)).unwrap_or(ASKED).clamp(50, ASKED);
     let said = subject.ask(most, &AtomicBool::new(false))?.expect("nobody stops it");
     let Answers { answers, confusion } = &said;
     let right = answers.iter().filter(|a| a.class == a.truth).count();
-    Ok(Judged {
+    Ok(ClassifierResults {
         set: subject.data.name().to_owned(),
         asked: answers.len(),
         of: subject.data.len(),

@@ -1,6 +1,6 @@
 //! One forward pass on an image that records every layer: its numbers, maps, filters and steps.
 
-use super::graph::{Graph, What};
+use super::graph::{Graph, RowKind};
 use super::maps::Maps;
 use super::packed::Packed;
 use super::steps::{LayerValues, Steps, has_steps, steps};
@@ -108,7 +108,8 @@ pub fn layers(
     let seconds = seconds(model, name, x)?;
     let budget = Budget::of(summary, graph);
     let roof = Roof::measure(x.device())?;
-    let watch = Gather { model: name, summary, graph, seconds, roof, budget, layers: RefCell::default() };
+    let watch =
+        LayerCollector { model: name, summary, graph, seconds, roof, budget, layers: RefCell::default() };
     let y = model.forward(&Ctx::eval(name).with_hook(&watch), x)?;
     Ok((y, watch.layers.into_inner()))
 }
@@ -129,7 +130,7 @@ impl Budget {
             None => bytes(&summary.input),
         };
         let steps = graph.rows.iter().filter_map(|row| match row.what {
-            What::Layer(i) if has_steps(summary.layers[i].kind) => {
+            RowKind::Layer(i) if has_steps(summary.layers[i].kind) => {
                 let inputs: usize = row.from.iter().map(input).sum();
                 Some(inputs + bytes(&row.output) + weights(&summary.layers[i]))
             }
@@ -157,7 +158,7 @@ fn fair(total: usize, mut wanted: Vec<usize>) -> usize {
     total
 }
 
-struct Gather<'a> {
+struct LayerCollector<'a> {
     model: &'a str,
     summary: &'a Summary,
     graph: &'a Graph,
@@ -167,7 +168,7 @@ struct Gather<'a> {
     layers: RefCell<Vec<LayerReport>>,
 }
 
-impl Hook for Gather<'_> {
+impl Hook for LayerCollector<'_> {
     fn layer(&self, path: &str, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<()> {
         if module.is_leaf() {
             let i = self.layers.borrow().len();
@@ -179,7 +180,7 @@ impl Hook for Gather<'_> {
     }
 }
 
-impl Gather<'_> {
+impl LayerCollector<'_> {
     fn report(&self, i: usize, module: &dyn Module, x: &Tensor, y: &Tensor) -> Result<LayerReport> {
         let (summary, kind) = (&self.summary.layers[i], module.kind());
         let (input, output) = (&x.dims()[1..], &y.dims()[1..]);

@@ -13,7 +13,7 @@
 //! | `steps.rs`, `crop.rs`, `attrs.rs` | what the page needs to compute single outputs again |
 //! | `attribution.rs` | [`Attribution`]: the evidence for the most likely classes |
 //! | `training.rs` | [`Training`]: the curves and the health of a run |
-//! | `judged.rs` | [`Judged`]: confusion matrix, mistakes; masks |
+//! | `judged.rs` | [`ClassifierResults`]: confusion matrix, mistakes; masks |
 //! | `module.rs` | [`report_module`]: the report of any model and image, without a run folder |
 //! | `numbers.rs` | [`Numbers`]: the report without its pictures |
 //! | `html.rs`, `page/` | the page: markup, style and scripts |
@@ -37,8 +37,8 @@ mod subject;
 mod training;
 
 pub use attribution::{Attribution, Heat, LayerHeat, PatchHeat};
-pub use graph::{Graph, Row, What, graph};
-pub use judged::{Judged, MaskedImage, Mistake};
+pub use graph::{Graph, Row, RowKind, graph};
+pub use judged::{ClassifierResults, MaskedImage, Mistake};
 pub use layers::{Affine, Distribution, FilterTiles, LayerFacts, LayerReport};
 pub use maps::Maps;
 pub use module::{About, report_module};
@@ -46,7 +46,7 @@ pub use numbers::Numbers;
 pub use packed::{Packed, PackedValues};
 pub use picture::Picture;
 pub use profile::ProfileTraining;
-pub use steps::{Full, Origin, Steps};
+pub use steps::{Full, PartOrigin, Steps};
 pub use subject::Shown;
 pub use training::{PhasePoint, Training};
 
@@ -67,7 +67,7 @@ pub struct Report {
     pub model: String,
     /// The network as PyTorch prints it.
     pub describe: String,
-    pub weights: Weights,
+    pub weights: WeightsSource,
     /// The data set's name.
     pub data: String,
     /// The names of the outputs.
@@ -89,7 +89,7 @@ pub struct Report {
     /// For a run folder: the course of its training.
     pub training: Option<Training>,
     /// For a trained classifier whose data are on this machine.
-    pub judged: Option<Judged>,
+    pub judged: Option<ClassifierResults>,
     /// For a trained segmenter whose data are on this machine.
     pub masks: Vec<MaskedImage>,
 }
@@ -97,7 +97,7 @@ pub struct Report {
 /// The source of the weights. JSON has the name of the folder or file, not its path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "from", rename_all = "lowercase")]
-pub enum Weights {
+pub enum WeightsSource {
     /// The best weights of a run folder.
     Run {
         #[serde(rename = "name", serialize_with = "name_only")]
@@ -140,7 +140,7 @@ pub struct ImageFacts {
 /// An image that does not fit the network; outputs that are not finite; a run folder's files that cannot be read.
 pub fn report(
     trained: &Trained,
-    weights: Weights,
+    weights: WeightsSource,
     shown: Shown,
     mut say: impl FnMut(&str),
 ) -> Result<Report> {
@@ -152,9 +152,9 @@ pub fn report(
     let graph = graph(&*trained.blueprint()?, name, trained.image)?;
     let (loss, class_name) = (trained.network.loss, |class| trained.class_name(class));
     let masks = loss.takes_masks();
-    let Seen { layers, probabilities, attribution, .. } =
+    let ForwardResults { layers, probabilities, attribution, .. } =
         see(&*trained.model, name, &x, loss, &totals, &graph, class_name, &mut say)?;
-    let trained_weights = !matches!(weights, Weights::Drawn { .. }) && trained.has_images();
+    let trained_weights = !matches!(weights, WeightsSource::Drawn { .. }) && trained.has_images();
     if trained_weights {
         say("predicting validation images");
     }
@@ -178,7 +178,7 @@ pub fn report(
         layers,
         attribution,
         training: match &weights {
-            Weights::Run { path } => Some(training::training(path)?),
+            WeightsSource::Run { path } => Some(training::training(path)?),
             _ => None,
         },
         judged: if trained_weights && !masks { Some(judged::judge(trained, totals.flops)?) } else { None },
@@ -188,7 +188,7 @@ pub fn report(
 }
 
 /// What one forward pass and the questions after it show.
-struct Seen {
+struct ForwardResults {
     /// The model's output.
     y: Tensor,
     layers: Vec<LayerReport>,
@@ -207,7 +207,7 @@ fn see(
     graph: &Graph,
     class_name: impl Fn(usize) -> String,
     mut say: impl FnMut(&str),
-) -> Result<Seen> {
+) -> Result<ForwardResults> {
     say("computing every layer's output");
     let (y, layers) = layers::layers(model, name, x, totals, graph)?;
     let probabilities = match loss.takes_masks() {
@@ -220,7 +220,7 @@ fn see(
         None => vec![(Goal::Mask, "mask".to_owned())],
     };
     let attribution = attribution::attribution(model, name, x, totals.flops, &goals)?;
-    Ok(Seen { y, layers, probabilities, attribution })
+    Ok(ForwardResults { y, layers, probabilities, attribution })
 }
 
 fn name_only<S: Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {

@@ -1,6 +1,8 @@
 //! The report of any model, without a run folder or a data set.
 
-use super::{ImageFacts, MachineFacts, MaskedImage, Picture, Report, Seen, Weights, graph, see};
+use super::{
+    ForwardResults, ImageFacts, MachineFacts, MaskedImage, Picture, Report, WeightsSource, graph, see,
+};
 use crate::core::Result;
 use crate::data::{Image, Normalize, Pipeline};
 use crate::inspect::{Machine, describe, summary};
@@ -62,7 +64,7 @@ pub fn report_module(model: &dyn Module, about: About) -> Result<Report> {
     let totals = summary(model, &name, size).map_err(|stopped| stopped.error)?;
     let graph = graph(model, &name, size)?;
     let class_name = |class: usize| classes.get(class).cloned().unwrap_or_else(|| class.to_string());
-    let Seen { y, layers, probabilities, attribution } =
+    let ForwardResults { y, layers, probabilities, attribution } =
         see(model, &name, &x, loss, &totals, &graph, class_name, |_| ())?;
     let mask = loss.takes_masks().then(|| mask(&image, &y)).transpose()?;
     let outputs = probabilities.as_ref().map_or(classes.len(), Vec::len);
@@ -71,7 +73,7 @@ pub fn report_module(model: &dyn Module, about: About) -> Result<Report> {
     Ok(Report {
         receptive: env!("CARGO_PKG_VERSION"),
         describe: describe(model),
-        weights: Weights::Given,
+        weights: WeightsSource::Given,
         data: String::new(),
         classes: (0..outputs).map(class_name).collect(),
         machine: MachineFacts { cpu, device: device.to_string(), threads },

@@ -1,7 +1,8 @@
 //! The numbers of a report for other programs: the output of `receptive inspect RUN --json`.
 
 use super::{
-    Attribution, Heat, ImageFacts, Judged, LayerFacts, MachineFacts, PhasePoint, Report, Row, Weights,
+    Attribution, ClassifierResults, Heat, ImageFacts, LayerFacts, MachineFacts, PhasePoint, Report, Row,
+    WeightsSource,
 };
 use crate::inspect::{Array, Goal};
 use crate::train::Confusion;
@@ -11,7 +12,7 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Numbers<'a> {
     pub model: &'a str,
-    pub weights: &'a Weights,
+    pub weights: &'a WeightsSource,
     pub data: &'a str,
     pub machine: &'a MachineFacts,
     pub image: ImageNumbers<'a>,
@@ -153,7 +154,7 @@ fn attribution(attribution: &Attribution) -> AttributionNumbers<'_> {
     }
 }
 
-fn judged(judged: &Judged) -> JudgedNumbers<'_> {
+fn judged(judged: &ClassifierResults) -> JudgedNumbers<'_> {
     let indices = |mistakes: &[super::Mistake]| mistakes.iter().map(|mistake| mistake.index).collect();
     JudgedNumbers {
         set: &judged.set,

@@ -30,14 +30,14 @@ pub struct Steps {
     /// For a convolution: how this machine's packed GEMM cuts its matrix product.
     pub gemm: Option<GemmTiling>,
     /// The position of this part's first row and column in the whole input and output.
-    pub origin: Origin,
+    pub origin: PartOrigin,
     /// The shapes of the whole layer, without the batch.
     pub full: Full,
 }
 
 /// The first row and column of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Origin {
+pub struct PartOrigin {
     pub input: [usize; 2],
     pub output: [usize; 2],
 }
@@ -129,7 +129,7 @@ pub fn steps(
         running_mean: of_channels("running_mean")?,
         running_var: of_channels("running_var")?,
         gemm,
-        origin: Origin { input: start(&crop.input), output: start(&crop.output) },
+        origin: PartOrigin { input: start(&crop.input), output: start(&crop.output) },
         full: Full { input: x.dims.to_vec(), output: y.dims.to_vec() },
     }))
 }

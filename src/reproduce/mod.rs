@@ -21,5 +21,5 @@ mod runner;
 
 pub use experiments::{EXPERIMENTS, Experiment, Net, find};
 pub use figure::{Figure, Measure};
-pub use report::{Report, ReportRow, list};
-pub use runner::{Options, SeedResult, Stopped, run, run_in};
+pub use report::{ExperimentReport, ReportRow, list};
+pub use runner::{Options, SeedResult, StoppedRun, run, run_in};

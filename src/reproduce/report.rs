@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The results of some experiments.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct ExperimentReport {
     pub rows: Vec<ReportRow>,
 }
 
@@ -53,12 +53,12 @@ pub struct ReportRow {
     pub remark: &'static str,
 }
 
-impl Report {
+impl ExperimentReport {
     /// The rows of one experiment with the results of its seeds. Without results, only the published numbers.
     ///
     /// # Errors
     /// None for rows of the table.
-    pub fn of(experiment: &'static Experiment, results: &[SeedResult]) -> Result<Report> {
+    pub fn of(experiment: &'static Experiment, results: &[SeedResult]) -> Result<ExperimentReport> {
         let config = experiment.config()?;
         let settings = results.first().map(|result| settings(result, config.epochs)).unwrap_or_default();
         let mean =
@@ -94,7 +94,7 @@ impl Report {
                 remark: experiment.remark,
             }
         };
-        Ok(Report { rows: experiment.figures.iter().enumerate().map(row).collect() })
+        Ok(ExperimentReport { rows: experiment.figures.iter().enumerate().map(row).collect() })
     }
 
     /// The header and the rows, as cells.
@@ -193,12 +193,12 @@ fn settings(result: &SeedResult, epochs: usize) -> String {
 ///
 /// # Errors
 /// A folder or a result that cannot be read.
-pub fn list(out: &Path) -> Result<Report> {
+pub fn list(out: &Path) -> Result<ExperimentReport> {
     let mut rows = Vec::new();
     for experiment in EXPERIMENTS {
-        rows.extend(Report::of(experiment, &last_results(experiment.id, out)?)?.rows);
+        rows.extend(ExperimentReport::of(experiment, &last_results(experiment.id, out)?)?.rows);
     }
-    Ok(Report { rows })
+    Ok(ExperimentReport { rows })
 }
 
 /// The results of all seeds, for the settings that were measured last.

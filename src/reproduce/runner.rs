@@ -65,7 +65,7 @@ pub struct SeedResult {
 
 /// A run that was stopped before its end, with its folder.
 #[derive(Debug)]
-pub struct Stopped(pub PathBuf);
+pub struct StoppedRun(pub PathBuf);
 
 impl Options {
     /// The folder of an experiment with this seed. Other settings have another folder.
@@ -136,7 +136,7 @@ pub fn run<'a, C: Callback + 'a>(
     stop: &Arc<AtomicBool>,
     mut watch: impl FnMut(&RunConfig) -> C,
     say: &dyn Fn(&str),
-) -> Result<std::result::Result<SeedResult, Stopped>> {
+) -> Result<std::result::Result<SeedResult, StoppedRun>> {
     let folder = options.folder(experiment, seed);
     let file = folder.join(RESULT);
     let known = || {
@@ -170,7 +170,7 @@ pub fn run<'a, C: Callback + 'a>(
             }
         };
         if !outcome.outcome.finished {
-            return Ok(Err(Stopped(path.clone())));
+            return Ok(Err(StoppedRun(path.clone())));
         }
         done.push(outcome);
     }

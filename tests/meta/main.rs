@@ -6,7 +6,7 @@ use receptive::data::SETS;
 use receptive::models::{MODELS, ModelConfig, Network, from_arch};
 use receptive::nn::ModuleExt;
 use receptive::ops::OPS;
-use receptive::reproduce::{EXPERIMENTS, Report};
+use receptive::reproduce::{EXPERIMENTS, ExperimentReport};
 use receptive::testing::step_cases::{STEP_CASES, StepCase};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -372,7 +372,11 @@ fn networks_page_lists_the_zoo() {
 #[test]
 fn results_page_shows_reproduced_experiments() {
     let rows = table("docs/results.md", "| id |");
-    assert_eq!(rows[0], Report { rows: Vec::new() }.cells()[0], "the columns are those of results.md");
+    assert_eq!(
+        rows[0],
+        ExperimentReport { rows: Vec::new() }.cells()[0],
+        "the columns are those of results.md"
+    );
     let place = |row: &Vec<String>| EXPERIMENTS.iter().position(|experiment| experiment.id == row[0]);
     let places: Vec<_> = rows[2..].iter().map(place).collect();
     assert!(!places.is_empty() && places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}");
