@@ -6,7 +6,7 @@ use crate::io::TensorFile;
 use crate::models::{ModelConfig, Network};
 use crate::nn::{Ctx, ModuleExt};
 use crate::tensor::{Device, DeviceOptions};
-use crate::train::Fitted;
+use crate::train::FittedWeights;
 use std::path::Path;
 
 /// The weights, their network, and the device.
@@ -42,7 +42,7 @@ pub fn run(weights: &ModelFile, tensor: &Path, output: &Path) -> Result<()> {
     let classes = weights.classes.unwrap_or(network.classes);
     let model = network.build(&ModelConfig { input: [c, h, w], classes, width: weights.width })?;
     model.init(&device, DType::F32, 0)?;
-    let fitted = Fitted::read(&*model, weights.path, &device)?;
+    let fitted = FittedWeights::read(&*model, weights.path, &device)?;
     fitted.notes.iter().for_each(|note| super::say_on_stderr(note));
     model.load_state_dict(&fitted.weights)?;
     let x = x.to_dtype(DType::F32)?;

@@ -8,7 +8,7 @@ use crate::core::text::four_decimals;
 use crate::core::{Error, Named};
 use crate::data::{DataDirs, find};
 use crate::models::{Network, OptimizerKind};
-use crate::train::live::{End, Server};
+use crate::train::live::{RunEnd, Server};
 use crate::train::{Callback, Done, Outcome, Overlap, RunConfig, RunDir, longer, moved, train};
 use anyhow::bail;
 use clap::parser::ValueSource;
@@ -268,9 +268,9 @@ fn session(
     let result = train(folder, config, stop, watchers, &say);
     if let Some(live) = live {
         live.end(match &result {
-            Ok(done) if done.outcome.finished => End::Finished,
-            Ok(_) => End::Stopped,
-            Err(_) => End::Failed,
+            Ok(done) if done.outcome.finished => RunEnd::Finished,
+            Ok(_) => RunEnd::Stopped,
+            Err(_) => RunEnd::Failed,
         });
     }
     if result.is_err() && fate.as_ref().is_some_and(|fate| !fate.is_decided()) {

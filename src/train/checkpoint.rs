@@ -7,7 +7,7 @@
 //! | `best.*` | the weights and buffers of the best epoch |
 //! | metadata `position` | epoch, batch, step, sums, best accuracy, bytes of `metrics.jsonl`, as JSON |
 
-use super::state::Position;
+use super::state::RunPosition;
 use super::{State, Trainer};
 use crate::core::{Error, Result};
 use crate::io::TensorFile;
@@ -45,7 +45,8 @@ impl Checkpoint {
             add("best", best.weights.clone());
         }
         let steps = trainer.optimizer.steps();
-        let position = Position { finished: false, ..Position::of(&trainer.state, steps, metrics_bytes) };
+        let position =
+            RunPosition { finished: false, ..RunPosition::of(&trainer.state, steps, metrics_bytes) };
         let position = serde_json::to_string(&position).expect("a position has a JSON form");
         let metadata = BTreeMap::from([(POSITION.to_owned(), position)]);
         TensorFile { tensors, metadata, ..TensorFile::default() }.write(path)
@@ -57,7 +58,7 @@ impl Checkpoint {
     /// As [`load`](Self::load) and [`save`](Self::save).
     pub fn finish(path: &Path, device: &Device, finished: bool, metrics_bytes: u64) -> Result<()> {
         let mut file = TensorFile::read(path, device)?;
-        let position = Position { finished, metrics_bytes, ..position(&file, path)? };
+        let position = RunPosition { finished, metrics_bytes, ..position(&file, path)? };
         let position = serde_json::to_string(&position).expect("a position has a JSON form");
         file.metadata.insert(POSITION.to_owned(), position);
         file.write(path)
@@ -108,7 +109,7 @@ impl Checkpoint {
     }
 }
 
-fn position(file: &TensorFile, path: &Path) -> Result<Position> {
+fn position(file: &TensorFile, path: &Path) -> Result<RunPosition> {
     let position = file.metadata.get(POSITION).and_then(|text| serde_json::from_str(text).ok());
     position.ok_or_else(|| Error::format(path.display(), "is not the checkpoint of a run"))
 }

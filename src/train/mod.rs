@@ -68,4 +68,4 @@ pub use setup::Setup;
 pub use state::{Best, State};
 pub use trained::{Split, Trained, TrainedOptions};
 pub use trainer::{Keep, Trainer};
-pub use weights::Fitted;
+pub use weights::FittedWeights;

@@ -76,7 +76,7 @@ pub struct Recorder {
     stop: Arc<AtomicBool>,
     saved: Instant,
     /// The trainer's position at the last checkpoint.
-    at: Option<Place>,
+    at: Option<RunPoint>,
 }
 
 impl Recorder {
@@ -104,9 +104,9 @@ impl Recorder {
 }
 
 /// Epochs done, batches done in the current epoch, and steps done.
-type Place = (usize, usize, u64);
+type RunPoint = (usize, usize, u64);
 
-fn place(trainer: &Trainer) -> Place {
+fn place(trainer: &Trainer) -> RunPoint {
     (trainer.state.epoch, trainer.state.batch, trainer.state.step)
 }
 

@@ -62,14 +62,14 @@ impl std::str::FromStr for GraphMode {
 /// A captured step, with the buffers it reads from and writes to.
 pub(super) struct Replay {
     graph: CudaGraph,
-    inputs: Inputs,
+    inputs: StepInputs,
     results: Results,
     /// Every trained parameter, paired with the gradient tensor that the graph writes.
     gradients: Vec<(Tensor, Tensor)>,
 }
 
 /// The input buffers of a step.
-struct Inputs {
+struct StepInputs {
     /// For a device-resident set: which images are gathered into the batch.
     placements: Option<Tensor>,
     images: Tensor,
@@ -221,7 +221,7 @@ impl Trainer<'_> {
         callbacks: &mut Callbacks,
     ) -> Result<Flow> {
         let memory = cx.graph_memory();
-        let inputs = memory.with(|| Inputs::new(train, feed))?;
+        let inputs = memory.with(|| StepInputs::new(train, feed))?;
         inputs.fill(train, self.state.epoch as u64, feed)?;
         let lr = self.learning_rate();
         self.cycle_momentum()?;
@@ -250,7 +250,7 @@ impl Trainer<'_> {
     }
 
     /// The work that the graph captures: a whole step on `inputs`.
-    fn compute(&mut self, train: &Loader, inputs: &Inputs, step: u64) -> Result<Results> {
+    fn compute(&mut self, train: &Loader, inputs: &StepInputs, step: u64) -> Result<Results> {
         if let (Some(resident), Some(placements)) = (train.resident(), &inputs.placements) {
             resident.gather(placements, &inputs.images, &inputs.targets)?;
         }
@@ -310,17 +310,19 @@ impl Feed<'_> {
     }
 }
 
-impl Inputs {
-    fn new(train: &Loader, feed: &Feed) -> Result<Inputs> {
+impl StepInputs {
+    fn new(train: &Loader, feed: &Feed) -> Result<StepInputs> {
         match (train.resident(), feed) {
             (Some(resident), _) => {
                 let [images, targets] = resident.batch(feed.len())?;
                 let placements = Tensor::zeros(images.device(), &[feed.len(), PLACEMENT], DType::I64)?;
-                Ok(Inputs { placements: Some(placements), images, targets })
+                Ok(StepInputs { placements: Some(placements), images, targets })
             }
-            (None, Feed::Batch(batch)) => {
-                Ok(Inputs { placements: None, images: batch.images.copy()?, targets: batch.targets.copy()? })
-            }
+            (None, Feed::Batch(batch)) => Ok(StepInputs {
+                placements: None,
+                images: batch.images.copy()?,
+                targets: batch.targets.copy()?,
+            }),
             (None, Feed::Samples(_)) => unreachable!("samples alone are fed from a resident set"),
         }
     }

@@ -3,7 +3,7 @@
 use super::health::shown;
 use super::non_finite::finite;
 use super::pictures::Subject;
-use super::weights::{Fitted, nothing_fits};
+use super::weights::{FittedWeights, nothing_fits};
 use super::{DataRecord, RunConfig, Trainer};
 use crate::core::{DType, Error, ErrorKind, Key, Result};
 use crate::data::{
@@ -87,7 +87,7 @@ impl Setup {
     /// Loads the weights that `--init` names. Returns one note for each thing that the user should know: a prefix that
     /// was removed from the names, tensors that were skipped, tensors that a partial load left out.
     ///
-    /// Names may differ from the network's by one prefix, see [`Fitted`]. A file of the encoder alone (torchvision's
+    /// Names may differ from the network's by one prefix, see [`FittedWeights`]. A file of the encoder alone (torchvision's
     /// `resnet34` for `unet-resnet34`) may lack `encoder.` before its names.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl Setup {
     pub fn load_init(&self) -> Result<Vec<String>> {
         let Some(path) = &self.config.init else { return Ok(Vec::new()) };
         let model = &*self.model;
-        let Fitted { weights, mut notes } = Fitted::read(model, path, &self.device)?;
+        let FittedWeights { weights, mut notes } = FittedWeights::read(model, path, &self.device)?;
         for (name, tensor) in &weights {
             if !finite(tensor)? {
                 notes.push(format!("`{name}` contains NaN or infinite numbers"));

@@ -39,7 +39,7 @@ pub struct Best {
 /// [`State`] without tensors, as stored in a checkpoint's header. Floating-point numbers are kept as bits: a decimal
 /// text might not round-trip exactly, and JSON cannot hold NaN.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Position {
+pub(super) struct RunPosition {
     pub epoch: usize,
     pub batch: usize,
     pub step: u64,
@@ -77,9 +77,9 @@ fn overlap([dice, iou]: [u64; 2]) -> Overlap {
     Overlap { dice: f64::from_bits(dice), iou: f64::from_bits(iou) }
 }
 
-impl Position {
-    pub fn of(state: &State, optimizer_steps: u64, metrics_bytes: u64) -> Position {
-        Position {
+impl RunPosition {
+    pub fn of(state: &State, optimizer_steps: u64, metrics_bytes: u64) -> RunPosition {
+        RunPosition {
             epoch: state.epoch,
             batch: state.batch,
             step: state.step,

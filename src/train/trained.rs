@@ -4,7 +4,7 @@ use super::checkpoint::Checkpoint;
 use super::metrics::Tally;
 use super::pictures::{Masked, Subject, not_finite, prepare, segment};
 use super::setup::{build, criterion, device, elsewhere, loader_options, part, splits};
-use super::{DataRecord, Fitted, Flow, RunConfig, RunDir, evaluate};
+use super::{DataRecord, FittedWeights, Flow, RunConfig, RunDir, evaluate};
 use crate::core::{DType, Error, ErrorKind, Result};
 use crate::data::{
     Augment, Batch, Brightness, Dataset, Image, ImageSize, Inverted, Loader, Normalization, Pipeline, Splits,
@@ -82,7 +82,7 @@ pub struct Trained {
     pub classes: Vec<String>,
     /// How bright the training images are at their edges, if known.
     pub brightness: Option<Brightness>,
-    /// What was changed to fit the weights to the network, if anything: see [`Fitted`].
+    /// What was changed to fit the weights to the network, if anything: see [`FittedWeights`].
     pub notes: Vec<String>,
     pipeline: Pipeline,
     splits: Option<Splits>,
@@ -121,7 +121,7 @@ impl Trained {
     /// Loads the weights in `path`.
     fn load(self, path: &Path) -> Result<Trained> {
         let Trained { network, device, model, image: [c, h, w], .. } = &self;
-        let Fitted { weights, notes } = weights(&**model, path, device)?;
+        let FittedWeights { weights, notes } = weights(&**model, path, device)?;
         model.load_state_dict(&weights).map_err(|e| {
             let (path, name, outputs) = (path.display(), &network.name, self.outputs());
             e.help(format!("check that {path} is for a {name} with {c}x{h}x{w} images and {outputs} classes"))
@@ -364,14 +364,14 @@ fn of_file(options: &TrainedOptions) -> Result<RunConfig> {
 }
 
 /// The best weights of a run, or the weights in a file.
-fn weights(model: &dyn Module, path: &Path, device: &Device) -> Result<Fitted> {
+fn weights(model: &dyn Module, path: &Path, device: &Device) -> Result<FittedWeights> {
     if !path.is_dir() {
-        return Fitted::read(model, path, device);
+        return FittedWeights::read(model, path, device);
     }
     let best = path.join("best.safetensors");
     let checkpoint = path.join("checkpoint.safetensors");
     if best.exists() {
-        let read = Fitted::read(model, &best, device);
+        let read = FittedWeights::read(model, &best, device);
         let damaged = |e: Error| match e.kind() == ErrorKind::Format && checkpoint.exists() {
             true => e.help("delete the file: the checkpoint also contains the best weights"),
             false => e,
@@ -385,7 +385,7 @@ fn weights(model: &dyn Module, path: &Path, device: &Device) -> Result<Fitted> {
     }
     let checkpoint = Checkpoint::load(&checkpoint, device)?;
     let weights = checkpoint.state.best.map_or(checkpoint.weights, |best| best.weights);
-    Ok(Fitted { weights, notes: Vec::new() })
+    Ok(FittedWeights { weights, notes: Vec::new() })
 }
 
 /// What a network needs to know about its data.

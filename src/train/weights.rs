@@ -19,21 +19,21 @@ const WRAPPERS: [&str; 4] = ["module", "_orig_mod", "model", "net"];
 const SHOWN: usize = 4;
 
 /// Weights under the model's names, and one note for each change that this needed.
-pub struct Fitted {
+pub struct FittedWeights {
     pub weights: BTreeMap<String, Tensor>,
     pub notes: Vec<String>,
 }
 
-impl Fitted {
+impl FittedWeights {
     /// Reads a file of weights for `model`.
     ///
     /// # Errors
     /// A file that is not safetensors; a tensor that the model needs, of a dtype that this crate does not have.
-    pub fn read(model: &dyn Module, path: &Path, device: &Device) -> Result<Fitted> {
+    pub fn read(model: &dyn Module, path: &Path, device: &Device) -> Result<FittedWeights> {
         let mut file = TensorFile::read_known(path, device)?;
         let known: BTreeSet<String> = model.params().into_iter().map(|(name, _)| name).collect();
         let names: Vec<&str> = file.tensors.keys().chain(file.skipped.keys()).map(String::as_str).collect();
-        let change = Change::between(&names, &known);
+        let change = PrefixChange::between(&names, &known);
         let mut notes: Vec<String> = change.note().into_iter().collect();
         file.tensors = change.apply(file.tensors, &known);
         file.skipped = change.apply(file.skipped, &known);
@@ -57,7 +57,7 @@ impl Fitted {
             let some = listed(extra.iter().map(|(name, dtype)| format!("{name} ({dtype})")));
             notes.push(format!("skipped tensors that the network does not need: {some}"));
         }
-        Ok(Fitted { weights: file.tensors, notes })
+        Ok(FittedWeights { weights: file.tensors, notes })
     }
 }
 
@@ -83,15 +83,15 @@ fn listed(all: impl Iterator<Item = String>) -> String {
 
 /// Replaces one prefix of the file's names (`removed`) by one of the model's (`added`). Each ends in a dot or is empty.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Change {
+struct PrefixChange {
     removed: String,
     added: String,
 }
 
-impl Change {
+impl PrefixChange {
     /// The change that makes the most names agree. No change if fewer or as many names agree with it as without it, or
     /// if two changes do equally well.
-    fn between(names: &[&str], known: &BTreeSet<String>) -> Change {
+    fn between(names: &[&str], known: &BTreeSet<String>) -> PrefixChange {
         let mut by_last: HashMap<&str, Vec<&str>> = HashMap::new();
         for name in known {
             by_last.entry(last(name)).or_default().push(name);
@@ -108,13 +108,15 @@ impl Change {
         let most = counts.values().max().copied().unwrap_or(0);
         let mut best = counts.iter().filter(|(_, count)| **count == most).map(|(pair, _)| *pair);
         match (best.next(), best.next()) {
-            (Some((removed, added)), None) => Change { removed: removed.to_owned(), added: added.to_owned() },
-            _ => Change::default(),
+            (Some((removed, added)), None) => {
+                PrefixChange { removed: removed.to_owned(), added: added.to_owned() }
+            }
+            _ => PrefixChange::default(),
         }
     }
 
     fn note(&self) -> Option<String> {
-        let Change { removed, added } = self;
+        let PrefixChange { removed, added } = self;
         match (removed.is_empty(), added.is_empty()) {
             (true, true) => None,
             (false, true) => Some(format!("removed the prefix `{removed}` from the file's names")),
@@ -169,7 +171,7 @@ mod tests {
 
     fn change(file: &[&str], model: &[&str]) -> (String, String) {
         let known = model.iter().map(|name| (*name).to_owned()).collect();
-        let Change { removed, added } = Change::between(file, &known);
+        let PrefixChange { removed, added } = PrefixChange::between(file, &known);
         (removed, added)
     }
 

@@ -37,14 +37,14 @@ pub(super) struct Curve {
 
 /// The part of a curve that a client has received: number of steps, and the width of its points.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Seen {
+pub(super) struct CurveCursor {
     width: u64,
     steps: u64,
 }
 
 /// The end of a curve, starting at a given point.
 #[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Tail {
+pub(super) struct CurveTail {
     pub start: u64,
     pub width: u64,
     /// The index of the first of these points. With 0 the client replaces all points it had.
@@ -85,9 +85,10 @@ impl Curve {
 
     /// The points that are new since `seen`; `seen` is then updated. The last point is sent again, because it may have
     /// grown.
-    pub fn since(&self, seen: &mut Seen) -> Option<Tail> {
+    pub fn since(&self, seen: &mut CurveCursor) -> Option<CurveTail> {
         let full = self.points.len().saturating_sub(1) as u64 * self.width;
-        let now = Seen { width: self.width, steps: full + self.points.last().map_or(0, |last| last.steps) };
+        let now =
+            CurveCursor { width: self.width, steps: full + self.points.last().map_or(0, |last| last.steps) };
         if now == *seen || now.steps == 0 {
             return None;
         }
@@ -95,7 +96,7 @@ impl Curve {
             if seen.width == self.width { (seen.steps.saturating_sub(1) / self.width) as usize } else { 0 };
         *seen = now;
         let points = self.points[from..].iter().map(Point::means).collect();
-        Some(Tail { start: self.start, width: self.width, from, points })
+        Some(CurveTail { start: self.start, width: self.width, from, points })
     }
 }
 
@@ -123,7 +124,7 @@ mod tests {
     #[test]
     fn tails_add_up_to_the_curve() {
         for every in [1, 7, 1000, 3000] {
-            let (mut curve, mut seen, mut copy) = (Curve::new(5), Seen::default(), Vec::new());
+            let (mut curve, mut seen, mut copy) = (Curve::new(5), CurveCursor::default(), Vec::new());
             for step in 1..=5000u64 {
                 curve.push(step as f64, 0.5);
                 if step.is_multiple_of(every) || step == 5000 {
@@ -134,7 +135,7 @@ mod tests {
                     assert_eq!((tail.start, tail.width), (5, curve.width));
                 }
             }
-            let whole = curve.since(&mut Seen::default()).unwrap();
+            let whole = curve.since(&mut CurveCursor::default()).unwrap();
             assert_eq!((0, copy), (whole.from, whole.points), "every {every} steps");
             assert_eq!(curve.since(&mut seen), None);
         }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// Facts that do not change during a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Run {
+pub(super) struct LiveRun {
     /// The name of the run's folder. Only the terminal shows its full path.
     pub folder: String,
     pub model: String,
@@ -25,7 +25,7 @@ pub(super) struct Run {
 /// What a run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum State {
+pub(super) enum LiveState {
     /// Data are being loaded.
     Starting,
     Running,
@@ -37,13 +37,13 @@ pub(super) enum State {
     /// Training is done; tests and pictures still follow.
     Finishing,
     #[serde(untagged)]
-    Ended(End),
+    Ended(RunEnd),
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum End {
+pub enum RunEnd {
     /// The run reached its last epoch.
     Finished,
     /// The run was stopped before its end; it can be resumed.
@@ -54,7 +54,7 @@ pub enum End {
 
 /// The run's position.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(super) struct Progress {
+pub(super) struct LiveProgress {
     /// Steps done; `steps` is the total.
     pub step: u64,
     pub steps: u64,
@@ -75,7 +75,7 @@ pub(super) struct Progress {
 
 /// The results of one phase of one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(super) struct PhasePoint {
+pub(super) struct LivePhasePoint {
     pub epoch: usize,
     pub phase: Phase,
     pub loss: f64,
@@ -83,10 +83,10 @@ pub(super) struct PhasePoint {
     pub seconds: f64,
 }
 
-impl From<&PhaseReport> for PhasePoint {
-    fn from(report: &PhaseReport) -> PhasePoint {
+impl From<&PhaseReport> for LivePhasePoint {
+    fn from(report: &PhaseReport) -> LivePhasePoint {
         let &PhaseReport { epoch, phase, loss, scores, seconds } = report;
-        PhasePoint { epoch, phase, loss, score: scores.first(), seconds }
+        LivePhasePoint { epoch, phase, loss, score: scores.first(), seconds }
     }
 }
 
@@ -110,11 +110,11 @@ pub(super) struct FilterGrid {
 /// The validation images shown on the page, the same ones throughout the run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Pictures {
-    pub pictures: Vec<Picture>,
+    pub pictures: Vec<LivePicture>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Picture {
+pub(super) struct LivePicture {
     /// The image's number among the validation images.
     pub sample: usize,
     /// A `data:` URL, like all images here.

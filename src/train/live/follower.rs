@@ -1,6 +1,6 @@
 //! The callback that reports a run to the page, and pauses it when asked to.
 
-use super::events::{Progress, Run};
+use super::events::{LiveProgress, LiveRun};
 use super::gallery::{Gallery, filters};
 use super::hub::{Hub, Topic};
 use super::pace::Pace;
@@ -55,10 +55,10 @@ impl Follower {
         }
     }
 
-    fn progress(&self, trainer: &Trainer, phase: Phase, validated: [usize; 2]) -> Progress {
+    fn progress(&self, trainer: &Trainer, phase: Phase, validated: [usize; 2]) -> LiveProgress {
         // Use the trainer's clock: `state.seconds` does not advance during validation.
         let (state, steps, seconds) = (&trainer.state, trainer.total_steps(), trainer.seconds());
-        Progress {
+        LiveProgress {
             step: state.step,
             steps,
             epoch: state.epoch,
@@ -164,7 +164,7 @@ impl Callback for Follower {
         let config = &setup.config;
         self.hub.publish(
             Topic::Run,
-            &Run {
+            &LiveRun {
                 folder: file_name(&self.folder),
                 model: config.model.clone(),
                 data: file_name(&setup.splits.name),

@@ -1,6 +1,6 @@
 //! Snapshots of the network for the page: its first filters, and its predictions for a few validation images.
 
-use super::events::{FilterGrid, Picture, Pictures, Predictions};
+use super::events::{FilterGrid, LivePicture, Pictures, Predictions};
 use crate::core::Result;
 use crate::core::text::base64;
 use crate::data::{Image, checked};
@@ -49,7 +49,7 @@ impl Gallery {
             }
             let truth = masks.then_some(&mut mask);
             tensors.push(prepare(subject.pipeline, subject.device, &mut image, truth)?);
-            pictures.push(Picture {
+            pictures.push(LivePicture {
                 sample,
                 image: address(&own.unwrap_or(image)),
                 class: (!masks).then(|| checked::label(&*subject.data, sample)).transpose()?,

@@ -54,7 +54,7 @@ pub(super) enum NoRequest {
 }
 
 /// A request's head, and the length of its body.
-struct Head {
+struct RequestHead {
     request: Request,
     bytes: usize,
     body: usize,
@@ -67,7 +67,7 @@ struct Head {
 pub(super) fn read(stream: &mut TcpStream) -> Result<Request, NoRequest> {
     let deadline = Instant::now() + PATIENCE;
     let mut buffer = Vec::with_capacity(1024);
-    let Head { request, bytes, body } = loop {
+    let RequestHead { request, bytes, body } = loop {
         if let Some(head) = parse(&buffer).map_err(NoRequest::Refused)? {
             break head;
         }
@@ -111,7 +111,7 @@ fn receive(
 }
 
 /// Parses the head; `None` if it is not complete yet.
-fn parse(bytes: &[u8]) -> Result<Option<Head>, Status> {
+fn parse(bytes: &[u8]) -> Result<Option<RequestHead>, Status> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
     let end = match parsed.parse(bytes) {
@@ -145,7 +145,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, Status> {
         // A number with too many digits to parse is too large as well.
         Some(digits) => digits.parse().ok().filter(|&n| n <= BODY).ok_or(Status::BODY)?,
     };
-    Ok(Some(Head { request, bytes: end, body }))
+    Ok(Some(RequestHead { request, bytes: end, body }))
 }
 
 /// Headers of every answer. The page may load only its own files, and no other page may load them.

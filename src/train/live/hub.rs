@@ -5,7 +5,7 @@
 //! lock only as long as storing a pointer takes; texts are made before it takes the lock.
 
 use super::curve::{self, Curve};
-use super::events::{End, PhasePoint, Progress, State};
+use super::events::{LivePhasePoint, LiveProgress, LiveState, RunEnd};
 use super::phases::{self, Phases};
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,23 +47,23 @@ struct Board {
     texts: [(u64, Option<Arc<str>>); EVENTS.len()],
     curve: Curve,
     phases: Phases,
-    progress: Option<Progress>,
+    progress: Option<LiveProgress>,
     /// A client has requested a pause.
     pause: bool,
     /// The training thread is waiting because of a pause.
     waiting: bool,
     finishing: bool,
-    ended: Option<End>,
+    ended: Option<RunEnd>,
 }
 
 /// What has been sent to a client.
 #[derive(Default)]
 pub(super) struct Sent {
     texts: [u64; EVENTS.len()],
-    curve: curve::Seen,
-    phases: phases::Seen,
-    progress: Option<Progress>,
-    state: Option<State>,
+    curve: curve::CurveCursor,
+    phases: phases::PhaseCursor,
+    progress: Option<LiveProgress>,
+    state: Option<LiveState>,
 }
 
 /// A connected client. Dropping it frees its place.
@@ -125,26 +125,26 @@ impl Hub {
     }
 
     /// The run is about to do its first step at this position.
-    pub fn begin(&self, progress: Progress) {
+    pub fn begin(&self, progress: LiveProgress) {
         let mut board = self.board();
         board.curve = Curve::new(progress.step);
         board.progress = Some(progress);
     }
 
     /// A step is done, with this loss and score of its batch.
-    pub fn step(&self, loss: f64, score: f64, progress: Progress) {
+    pub fn step(&self, loss: f64, score: f64, progress: LiveProgress) {
         let mut board = self.board();
         board.curve.push(loss, score);
         board.progress = Some(progress);
     }
 
     /// A phase is done.
-    pub fn phase(&self, phase: PhasePoint) {
+    pub fn phase(&self, phase: LivePhasePoint) {
         self.board().phases.push(phase);
     }
 
     /// Stores the run's position, between steps.
-    pub fn progress(&self, progress: Progress) {
+    pub fn progress(&self, progress: LiveProgress) {
         self.board().progress = Some(progress);
     }
 
@@ -174,7 +174,7 @@ impl Hub {
     }
 
     /// Tells the clients how the run ended, if that is not known yet, and gives them a short time to receive it.
-    pub fn end(&self, end: End, moment: Duration) {
+    pub fn end(&self, end: RunEnd, moment: Duration) {
         let mut board = self.board();
         board.ended.get_or_insert(end);
         self.changed.notify_all();
@@ -244,20 +244,20 @@ impl Hub {
             write_json(&mut out, "state", &state);
             sent.state = Some(state);
         }
-        (out, matches!(state, State::Ended(_)))
+        (out, matches!(state, LiveState::Ended(_)))
     }
 }
 
 impl Board {
-    fn state(&self, stopping: bool) -> State {
+    fn state(&self, stopping: bool) -> LiveState {
         match (self.ended, self.finishing, stopping, self.pause) {
-            (Some(end), ..) => State::Ended(end),
-            (_, true, ..) => State::Finishing,
-            (_, _, true, _) => State::Stopping,
-            (_, _, _, true) if self.waiting => State::Paused,
-            (_, _, _, true) => State::Pausing,
-            _ if self.progress.is_none() => State::Starting,
-            _ => State::Running,
+            (Some(end), ..) => LiveState::Ended(end),
+            (_, true, ..) => LiveState::Finishing,
+            (_, _, true, _) => LiveState::Stopping,
+            (_, _, _, true) if self.waiting => LiveState::Paused,
+            (_, _, _, true) => LiveState::Pausing,
+            _ if self.progress.is_none() => LiveState::Starting,
+            _ => LiveState::Running,
         }
     }
 }
@@ -282,8 +282,8 @@ mod tests {
         Hub::new(Arc::new(AtomicBool::new(false)), |_| {})
     }
 
-    fn progress(step: u64) -> Progress {
-        Progress {
+    fn progress(step: u64) -> LiveProgress {
+        LiveProgress {
             step,
             steps: 100,
             epoch: 0,
@@ -350,7 +350,7 @@ mod tests {
         hub.ask_to_stop();
         is("stopping");
         assert!(!hub.pause(moment));
-        hub.end(End::Stopped, moment);
+        hub.end(RunEnd::Stopped, moment);
         assert_eq!(state(), ("stopped".to_owned(), true));
     }
 
@@ -361,7 +361,7 @@ mod tests {
         hub.finishing();
         hub.ask_to_stop();
         assert!(hub.news(&mut Sent::default()).0.ends_with("\"finishing\"\n\n"));
-        hub.end(End::Finished, moment);
+        hub.end(RunEnd::Finished, moment);
         assert!(hub.news(&mut Sent::default()).0.ends_with("\"finished\"\n\n"));
     }
 

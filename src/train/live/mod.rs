@@ -48,6 +48,6 @@ mod phases;
 mod server;
 mod token;
 
-pub use events::End;
+pub use events::RunEnd;
 pub use follower::Follower;
 pub use server::Server;

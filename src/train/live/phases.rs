@@ -1,7 +1,7 @@
 //! The results of each phase of each epoch. With very many epochs only every second one is kept, then every fourth, and
 //! so on. The newest is always kept.
 
-use super::events::PhasePoint;
+use super::events::LivePhasePoint;
 use serde::Serialize;
 
 /// The most phases kept.
@@ -13,12 +13,12 @@ pub(super) struct Phases {
     /// Epochs whose number is a multiple of this are kept.
     every: usize,
     /// The phases that are kept, and at the end those of the newest epoch, even if it is not a multiple.
-    points: Vec<PhasePoint>,
+    points: Vec<LivePhasePoint>,
 }
 
 /// What a client has received: the number of phases so far, the multiple in use, and how many of its phases are final.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(super) struct PhaseCursor {
     pushed: u64,
     every: usize,
     kept: usize,
@@ -26,10 +26,10 @@ pub(super) struct Seen {
 
 /// The end of the list of phases, starting at a given one.
 #[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Tail {
+pub(super) struct PhaseTail {
     /// The index of the first of these phases. With 0 the client replaces all phases it had.
     pub from: usize,
-    pub phases: Vec<PhasePoint>,
+    pub phases: Vec<LivePhasePoint>,
 }
 
 impl Default for Phases {
@@ -39,7 +39,7 @@ impl Default for Phases {
 }
 
 impl Phases {
-    pub fn push(&mut self, phase: PhasePoint) {
+    pub fn push(&mut self, phase: LivePhasePoint) {
         self.pushed += 1;
         if self.points.last().is_some_and(|newest| newest.epoch != phase.epoch) {
             self.points.truncate(self.kept());
@@ -53,18 +53,18 @@ impl Phases {
 
     /// How many points are kept when the next epoch comes.
     fn kept(&self) -> usize {
-        let passing = |point: &&PhasePoint| !point.epoch.is_multiple_of(self.every);
+        let passing = |point: &&LivePhasePoint| !point.epoch.is_multiple_of(self.every);
         self.points.len() - self.points.iter().rev().take_while(passing).count()
     }
 
     /// The phases that are new since `seen`; `seen` is then updated.
-    pub fn since(&self, seen: &mut Seen) -> Option<Tail> {
+    pub fn since(&self, seen: &mut PhaseCursor) -> Option<PhaseTail> {
         if self.pushed == seen.pushed {
             return None;
         }
         let from = if seen.every == self.every { seen.kept } else { 0 };
-        *seen = Seen { pushed: self.pushed, every: self.every, kept: self.kept() };
-        Some(Tail { from, phases: self.points[from..].to_vec() })
+        *seen = PhaseCursor { pushed: self.pushed, every: self.every, kept: self.kept() };
+        Some(PhaseTail { from, phases: self.points[from..].to_vec() })
     }
 }
 
@@ -75,11 +75,11 @@ mod tests {
 
     #[test]
     fn many_epochs_are_thinned_out() {
-        let (mut phases, mut seen, mut copy) = (Phases::default(), Seen::default(), Vec::new());
+        let (mut phases, mut seen, mut copy) = (Phases::default(), PhaseCursor::default(), Vec::new());
         assert_eq!(phases.since(&mut seen), None);
         for epoch in 0..5000 {
             for phase in [Phase::Train, Phase::Val] {
-                phases.push(PhasePoint { epoch, phase, loss: 0.0, score: 0.0, seconds: 0.0 });
+                phases.push(LivePhasePoint { epoch, phase, loss: 0.0, score: 0.0, seconds: 0.0 });
                 let tail = phases.since(&mut seen).unwrap();
                 copy.truncate(tail.from);
                 copy.extend(tail.phases);

@@ -1,6 +1,6 @@
 //! The server: checks access, and answers requests.
 
-use super::events::End;
+use super::events::RunEnd;
 use super::http::{self, NoRequest, PATIENCE, Request, Status};
 use super::hub::{Hub, MOST_CLIENTS, Sent};
 use super::token::Token;
@@ -93,7 +93,7 @@ impl Server {
     }
 
     /// Tells the page how the run ended, and gives it a second to receive it.
-    pub fn end(self, end: End) {
+    pub fn end(self, end: RunEnd) {
         self.site.hub.end(end, FAREWELL);
     }
 }
@@ -101,7 +101,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.site.closing.store(true, Ordering::Relaxed);
-        self.site.hub.end(End::Failed, Duration::ZERO);
+        self.site.hub.end(RunEnd::Failed, Duration::ZERO);
         // Connecting wakes up the listener.
         if TcpStream::connect_timeout(&self.site.address(), PATIENCE).is_ok() {
             let _ = self.thread.take().map(JoinHandle::join);
@@ -110,17 +110,17 @@ impl Drop for Server {
 }
 
 /// A connection that is being served. Dropping it frees its place.
-struct Place(Arc<Site>);
+struct ConnectionGuard(Arc<Site>);
 
-impl Place {
-    fn take(site: &Arc<Site>) -> Option<Place> {
+impl ConnectionGuard {
+    fn take(site: &Arc<Site>) -> Option<ConnectionGuard> {
         let taken = |n: usize| (n < MOST_CONNECTIONS).then_some(n + 1);
         let free = site.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok();
-        free.then(|| Place(Arc::clone(site)))
+        free.then(|| ConnectionGuard(Arc::clone(site)))
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
@@ -152,7 +152,7 @@ fn listen(listener: &TcpListener, site: &Arc<Site>) {
             thread::sleep(Duration::from_millis(50));
             continue;
         };
-        let Some(place) = Place::take(site).filter(|_| leaves_files(&stream)) else {
+        let Some(place) = ConnectionGuard::take(site).filter(|_| leaves_files(&stream)) else {
             // An answer this short is sent at once or not at all.
             let _ = stream.set_nonblocking(true).and_then(|()| http::refuse(&mut stream, Status::BUSY, ""));
             continue;

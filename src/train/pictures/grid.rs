@@ -14,7 +14,7 @@ const WIDEST: f64 = 176.0;
 
 /// An image with its true and its predicted class.
 #[derive(Debug, Clone)]
-pub struct Judged {
+pub struct ClassifiedImage {
     /// The image as the data set stores it.
     pub image: Image,
     pub truth: String,
@@ -25,7 +25,7 @@ pub struct Judged {
 }
 
 /// Draws images in rows, each with its true and predicted class. `remark` goes below the title.
-pub fn draw_grid(title: &str, remark: &str, cells: &[Judged]) -> String {
+pub fn draw_grid(title: &str, remark: &str, cells: &[ClassifiedImage]) -> String {
     let labels: Vec<[String; 2]> = cells.iter().map(labels).collect();
     let widest = labels.iter().flatten().map(|label| width(label, TEXT)).fold(SIDE as f64, f64::max);
     let images: Vec<(Image, usize)> = cells.iter().map(|judged| sized(&judged.image, SIDE)).collect();
@@ -54,7 +54,7 @@ pub fn draw_grid(title: &str, remark: &str, cells: &[Judged]) -> String {
 
 /// The labels below an image. The sign says the same as the colour. A name that is too long is cut, but never the
 /// number after it.
-fn labels(judged: &Judged) -> [String; 2] {
+fn labels(judged: &ClassifiedImage) -> [String; 2] {
     let sign = if judged.right { '✓' } else { '✗' };
     let percent = format!(", {} %", (100.0 * judged.probability).round());
     let name = format!("{sign} {}", judged.predicted);
@@ -66,10 +66,10 @@ fn labels(judged: &Judged) -> [String; 2] {
 mod tests {
     use super::*;
 
-    fn judged(name: &str, right: bool) -> Judged {
+    fn judged(name: &str, right: bool) -> ClassifiedImage {
         let image = Image::new([1, 2, 2], vec![0, 80, 160, 255]).unwrap();
         let name = name.to_owned();
-        Judged { image, truth: name.clone(), predicted: name, probability: 0.987, right }
+        ClassifiedImage { image, truth: name.clone(), predicted: name, probability: 0.987, right }
     }
 
     #[test]

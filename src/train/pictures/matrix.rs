@@ -14,7 +14,7 @@ const MOST: usize = 120;
 const SHOWN: usize = 40;
 
 /// Sizes of the drawing's parts, for a number of classes.
-struct Sizes {
+struct MatrixSizes {
     cell: f64,
     /// Font size of the counts; `None` if it would be too small to read.
     counts: Option<f64>,
@@ -22,13 +22,13 @@ struct Sizes {
     names: f64,
 }
 
-impl Sizes {
-    fn of(classes: usize, digits: usize) -> Sizes {
+impl MatrixSizes {
+    fn of(classes: usize, digits: usize) -> MatrixSizes {
         let digits = width(&"0".repeat(digits), 1.0);
         match classes {
-            0..=12 => Sizes { cell: (12.0 * digits + 10.0).max(40.0), counts: Some(12.0), names: TEXT },
-            13..=50 => Sizes { cell: (9.0 * digits + 5.0).max(20.0), counts: Some(9.0), names: 11.0 },
-            _ => Sizes { cell: 12.0, counts: None, names: 9.0 },
+            0..=12 => MatrixSizes { cell: (12.0 * digits + 10.0).max(40.0), counts: Some(12.0), names: TEXT },
+            13..=50 => MatrixSizes { cell: (9.0 * digits + 5.0).max(20.0), counts: Some(9.0), names: 11.0 },
+            _ => MatrixSizes { cell: 12.0, counts: None, names: 9.0 },
         }
     }
 }
@@ -40,7 +40,7 @@ pub fn draw_confusion(title: &str, names: &[String], confusion: &Confusion) -> S
     let all = confusion.classes();
     let shown = if all > MOST { confusion.most_confused(SHOWN) } else { (0..all).collect() };
     let most = confusion.cells().map(|(.., count)| count).max().unwrap_or(0);
-    let sizes = Sizes::of(shown.len(), most.to_string().len());
+    let sizes = MatrixSizes::of(shown.len(), most.to_string().len());
     let letters = sizes.names;
     let names: Vec<_> = shown.iter().map(|&class| fit(&names[class], letters, LONGEST_NAME)).collect();
     let longest = names.iter().map(|n| width(n, letters)).fold(0.0, f64::max);
@@ -76,7 +76,7 @@ pub fn draw_confusion(title: &str, names: &[String], confusion: &Confusion) -> S
     svg.finish()
 }
 
-fn cells(svg: &mut Svg, confusion: &Confusion, shown: &[usize], sizes: &Sizes, [left, top]: [f64; 2]) {
+fn cells(svg: &mut Svg, confusion: &Confusion, shown: &[usize], sizes: &MatrixSizes, [left, top]: [f64; 2]) {
     let (cell, samples) = (sizes.cell, confusion.samples());
     let place = |class: usize| shown.binary_search(&class).ok();
     for (label, class, n) in confusion.cells() {
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn cells_have_room_for_their_counts() {
         for (classes, digits) in [(2, 3), (10, 4), (10, 7), (37, 3), (50, 5)] {
-            let sizes = Sizes::of(classes, digits);
+            let sizes = MatrixSizes::of(classes, digits);
             assert!(width(&"8".repeat(digits), sizes.counts.unwrap()) <= sizes.cell - 4.0);
         }
         let confusion = Confusion::of(2, [(0, 0, 3), (0, 1, 1), (1, 1, 4)]);

@@ -23,7 +23,7 @@ mod triptych;
 mod weights;
 
 pub use curves::draw_curves;
-pub use grid::{Judged, draw_grid};
+pub use grid::{ClassifiedImage, draw_grid};
 pub use layout::sized;
 pub use matrix::draw_confusion;
 pub use subject::{ASKED, Answer, Answers, Subject};

@@ -2,7 +2,7 @@
 
 use super::layout::class_names;
 use super::matrix::confusion_title;
-use super::{FirstLayer, Judged, Masked, draw_confusion, draw_grid, draw_triptychs, draw_weights};
+use super::{ClassifiedImage, FirstLayer, Masked, draw_confusion, draw_grid, draw_triptychs, draw_weights};
 use crate::core::text::thousands;
 use crate::core::{Error, ErrorKind, Key, Result};
 use crate::data::{Dataset, Image, Loader, LoaderOptions, Pipeline, Scratch, Subset, checked};
@@ -189,13 +189,19 @@ impl Subject<'_> {
     ///
     /// # Errors
     /// An image that cannot be read.
-    pub fn judged(&self, answers: &[Answer]) -> Result<Vec<Judged>> {
+    pub fn judged(&self, answers: &[Answer]) -> Result<Vec<ClassifiedImage>> {
         let names = class_names(self.data.classes(), self.outputs);
         let judged = |a: &Answer| {
             let mut image = Image::default();
             checked::read(&*self.data, a.sample, &mut image)?;
             let (truth, predicted) = (names[a.truth].clone(), names[a.class].clone());
-            Ok(Judged { image, truth, predicted, probability: a.probability, right: a.truth == a.class })
+            Ok(ClassifiedImage {
+                image,
+                truth,
+                predicted,
+                probability: a.probability,
+                right: a.truth == a.class,
+            })
         };
         answers.iter().map(judged).collect()
     }
