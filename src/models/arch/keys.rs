@@ -9,12 +9,12 @@ use toml::de::{DeTable, DeValue};
 const MOST: i64 = 1 << 20;
 
 /// The file's name and text, for messages.
-pub(super) struct Source<'a> {
+pub(super) struct ArchFile<'a> {
     pub file: &'a str,
     pub text: &'a str,
 }
 
-impl Source<'_> {
+impl ArchFile<'_> {
     /// An error at a byte of the file.
     pub fn error(&self, kind: ErrorKind, at: usize, what: impl Into<String>) -> Error {
         let before = &self.text.as_bytes()[..at.min(self.text.len())];
@@ -30,7 +30,7 @@ impl Source<'_> {
 
 /// One table: the table of the whole file, or of one layer.
 pub(super) struct Keys<'a> {
-    pub source: &'a Source<'a>,
+    pub source: &'a ArchFile<'a>,
     /// The layer, as in `layers.4 (conv2d)`; empty for the table of the whole file.
     pub name: String,
     /// The position in the file where the table begins.

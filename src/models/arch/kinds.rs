@@ -21,13 +21,13 @@ pub(super) struct Kind {
 }
 
 /// Builds a layer from its keys, for an input of these dimensions.
-type Layer = fn(&Keys, &[usize]) -> Result<Box<dyn Module>>;
+type LayerBuilder = fn(&Keys, &[usize]) -> Result<Box<dyn Module>>;
 
 /// How a kind is built.
 #[derive(Clone, Copy)]
 pub(super) enum Make {
     /// By this function.
-    Layer(Layer),
+    Layer(LayerBuilder),
     /// As the op of this row.
     Op(&'static OpSpec),
     /// Its `layers`, one after another.
@@ -38,7 +38,7 @@ pub(super) enum Make {
     Residual,
 }
 
-const fn layer(name: &'static str, keys: &'static [&'static str], make: Layer) -> Kind {
+const fn layer(name: &'static str, keys: &'static [&'static str], make: LayerBuilder) -> Kind {
     Kind { name, keys, make: Make::Layer(make) }
 }
 

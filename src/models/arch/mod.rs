@@ -27,7 +27,7 @@ use crate::data::Image;
 use crate::nn::{Ctx, Loss, Module, ModuleExt, Residual, Sequential};
 use crate::optim::ADAMW_DECAY;
 use crate::tensor::{Device, Tensor};
-use keys::{Keys, Source};
+use keys::{ArchFile, Keys};
 use kinds::{KINDS, Kind, Make, of_op};
 use std::cell::Cell;
 use toml::Spanned;
@@ -45,7 +45,7 @@ type Items<'a> = &'a [Spanned<DeValue<'a>>];
 /// Text that is not TOML; kinds and keys that do not exist; values that are not accepted; layers that do not fit their
 /// input. Each error has the file's name and the line.
 pub fn from_arch(text: &str, file: &str) -> Result<Network> {
-    let source = Source { file, text };
+    let source = ArchFile { file, text };
     let table = parse(&source)?;
     let top = Keys { source: &source, name: String::new(), at: 0, table: &table };
     top.only(&[
@@ -81,7 +81,7 @@ pub fn from_arch(text: &str, file: &str) -> Result<Network> {
     Ok(network)
 }
 
-fn parse<'a>(source: &Source<'a>) -> Result<DeTable<'a>> {
+fn parse<'a>(source: &ArchFile<'a>) -> Result<DeTable<'a>> {
     let table = DeTable::parse(source.text).map_err(|e| {
         let at = e.span().map_or(0, |span| span.start);
         source.wrong(at, format!("is not valid TOML: {}", e.message()))
@@ -90,7 +90,7 @@ fn parse<'a>(source: &Source<'a>) -> Result<DeTable<'a>> {
 }
 
 fn build(text: &str, file: &str, name: &str, config: &ModelConfig) -> Result<Box<dyn Module>> {
-    let source = Source { file, text };
+    let source = ArchFile { file, text };
     let table = parse(&source)?;
     let top = Keys { source: &source, name: String::new(), at: 0, table: &table };
     let (model, outputs) = layers(&top, name, config.input)?;
@@ -118,7 +118,7 @@ fn layers(top: &Keys, name: &str, [c, h, w]: [usize; 3]) -> Result<(Sequential, 
 
 /// Builds layers one after another. Each is built for the output of the layer before, computed on the meta device.
 struct Placer<'a> {
-    source: &'a Source<'a>,
+    source: &'a ArchFile<'a>,
     model: &'a str,
     placed: Cell<usize>,
 }
