@@ -53,9 +53,9 @@ pub enum ErrorKind {
 /// What failed, where, with which shapes, and what to do. See the [module docs](self).
 ///
 /// `Debug` prints the same text as `Display`, because `fn main() -> receptive::Result<()>` prints errors with `Debug`.
-pub struct Error(Box<Inner>);
+pub struct Error(Box<ErrorInner>);
 
-struct Inner {
+struct ErrorInner {
     kind: ErrorKind,
     subject: String,
     what: String,
@@ -69,7 +69,7 @@ struct Inner {
 impl Error {
     /// An error of `kind` about `subject` (an op, a flag, a file).
     pub fn new(kind: ErrorKind, subject: impl Into<String>, what: impl Into<String>) -> Self {
-        Error(Box::new(Inner {
+        Error(Box::new(ErrorInner {
             kind,
             subject: subject.into(),
             what: what.into(),

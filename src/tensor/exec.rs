@@ -41,7 +41,7 @@ fn tracked(inputs: &[&Tensor]) -> bool {
 }
 
 /// What ran: passed to the observer.
-pub(crate) enum Runs<'a> {
+pub(crate) enum ExecutedCall<'a> {
     Op { op: &'a dyn Op, plan: &'a Plan, inputs: &'a [&'a Tensor], outputs: &'a [Data] },
     Update { op: &'a dyn Update, targets: &'a [&'a Tensor], inputs: &'a [&'a Tensor] },
 }
@@ -75,7 +75,7 @@ fn execute(op: &dyn Op, inputs: &[&Tensor]) -> Result<Ran> {
         }
     };
     if let Some(started) = started {
-        started.done(&Runs::Op { op, plan: &plan, inputs, outputs: &outputs })?;
+        started.done(&ExecutedCall::Op { op, plan: &plan, inputs, outputs: &outputs })?;
     }
     Ok(Ran { outputs, visible, device })
 }
@@ -201,7 +201,7 @@ pub fn update(op: &dyn Update, targets: &[&Tensor], inputs: &[&Tensor]) -> Resul
     check_alone(op.name(), &all, targets.len())?;
     let started = Watch::on(all[0].device()).map(Watch::start).transpose()?;
     change(op, all[0].device(), targets, inputs)?;
-    started.map_or(Ok(()), |started| started.done(&Runs::Update { op, targets, inputs }))
+    started.map_or(Ok(()), |started| started.done(&ExecutedCall::Update { op, targets, inputs }))
 }
 
 fn change(op: &dyn Update, device: &Device, targets: &[&Tensor], inputs: &[&Tensor]) -> Result<()> {

@@ -35,7 +35,7 @@ pub use blank::Blank;
 pub use device::{Device, DeviceOptions, MetaCtx};
 pub use exec::{apply, apply_dyn, update};
 pub use node::{LeafId, Node, Origin, Saved};
-pub use observe::{Observer, Run, Scope};
+pub use observe::{Observer, OpRun, Scope};
 pub(crate) use observe::{Watch, within};
 pub use op::{Field, Grads, Meta, Op, Outputs, Plan, Saves, Update};
 pub(crate) use op::{one_float, total_bytes};

@@ -10,7 +10,7 @@
 //! kernels in a queue that never runs empty. While a CUDA graph is captured nothing runs, so the observer is not
 //! called.
 
-use super::exec::Runs;
+use super::exec::ExecutedCall;
 use super::node::Saved;
 use super::op::Meta;
 use super::storage::Data;
@@ -25,7 +25,7 @@ pub trait Observer: Send + Sync {
     fn ready(&self);
 
     /// The op or the update ran.
-    fn ran(&self, run: &Run);
+    fn ran(&self, run: &OpRun);
 
     /// The op was recorded on the tape, at place `sequence`.
     fn recorded(&self, sequence: u64, saved: &Saved);
@@ -51,7 +51,7 @@ pub enum Scope {
 }
 
 /// An op or an update that ran.
-pub struct Run<'a> {
+pub struct OpRun<'a> {
     pub op: &'static str,
     /// Tensors that were changed in place. Empty for an op.
     pub targets: &'a [&'a Tensor],
@@ -184,14 +184,14 @@ impl Started<'_> {
     ///
     /// # Errors
     /// On a GPU: the op or the update failed.
-    pub fn done(self, runs: &Runs) -> Result<()> {
+    pub fn done(self, runs: &ExecutedCall) -> Result<()> {
         let Watch { device, observer } = &self.watch;
         device.synchronize()?;
         let end = Instant::now();
         let [in_use, high] = device.memory();
         device.raise_peak(self.peak);
         let metas = |tensors: &[&Tensor]| tensors.iter().map(|x| x.meta()).collect::<Vec<Meta>>();
-        let run = |op, targets, inputs, outputs, [flops, bytes]: [u64; 2]| Run {
+        let run = |op, targets, inputs, outputs, [flops, bytes]: [u64; 2]| OpRun {
             op,
             targets,
             inputs,
@@ -204,12 +204,12 @@ impl Started<'_> {
             high,
         };
         observer.0.ran(&match *runs {
-            Runs::Op { op, plan, inputs, outputs } => {
+            ExecutedCall::Op { op, plan, inputs, outputs } => {
                 let x = metas(inputs);
                 let work = [op.flops(&x, &plan.outputs), plan.bytes(op, &x)];
                 run(op.name(), &[], inputs, outputs, work)
             }
-            Runs::Update { op, targets, inputs } => {
+            ExecutedCall::Update { op, targets, inputs } => {
                 let (t, x) = (metas(targets), metas(inputs));
                 run(op.name(), targets, inputs, &[], [op.flops(&t, &x), op.bytes(&t, &x)])
             }

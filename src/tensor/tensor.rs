@@ -28,9 +28,9 @@ use std::sync::{Arc, PoisonError};
 /// # Ok::<(), receptive::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Tensor(Arc<Inner>);
+pub struct Tensor(Arc<TensorInner>);
 
-struct Inner {
+struct TensorInner {
     data: Data,
     device: Device,
     edge: Edge,
@@ -38,7 +38,7 @@ struct Inner {
 
 impl Tensor {
     pub(crate) fn new(data: Data, device: Device, edge: Edge) -> Tensor {
-        Tensor(Arc::new(Inner { data, device, edge }))
+        Tensor(Arc::new(TensorInner { data, device, edge }))
     }
 
     /// A tensor with these elements in row-major order.

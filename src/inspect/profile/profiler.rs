@@ -5,7 +5,7 @@ use super::record::{OpEvent, Profile, Span, StepPhase};
 use crate::core::Result;
 use crate::nn::{Module, ModuleExt, Role};
 use crate::optim::Optimizer;
-use crate::tensor::{Data, Device, Observer, Run, Saved, Scope, Tensor};
+use crate::tensor::{Data, Device, Observer, OpRun, Saved, Scope, Tensor};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -213,7 +213,7 @@ impl ProfilerState {
 
     /// The phase and layer of an op that may run outside of any layer. Then a recorded op is forward, and an op that
     /// changes parameters or gradients belongs to the optimiser.
-    fn phase(&self, run: &Run) -> (StepPhase, String) {
+    fn phase(&self, run: &OpRun) -> (StepPhase, String) {
         let trained = |target: &&Tensor| {
             target.tracks_grad() || self.living.held(target.data()) == Some(Held::Gradient)
         };
@@ -225,7 +225,7 @@ impl ProfilerState {
         }
     }
 
-    fn ran(&mut self, run: &Run) {
+    fn ran(&mut self, run: &OpRun) {
         let (phase, path) = self.phase(run);
         let seen = run.targets.iter().chain(run.inputs).map(|x| x.data());
         for data in seen {
@@ -264,7 +264,7 @@ impl Observer for Watcher {
         }
     }
 
-    fn ran(&self, run: &Run) {
+    fn ran(&self, run: &OpRun) {
         if let Some(mut state) = self.watched() {
             state.ran(run);
         }
