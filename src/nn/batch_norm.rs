@@ -1,6 +1,6 @@
 //! Batch normalisation layers.
 
-use super::norm_parts::{Affine, Running, flag, python};
+use super::norm_parts::{AffineParams, RunningStats, flag, python};
 use super::{BeforeRelu, Ctx, Fusion, Module, Visitor};
 use crate::core::{Error, Result};
 use crate::ops::batch_norm::BatchNormOptions;
@@ -13,8 +13,8 @@ type Takes = (&'static str, &'static str, &'static [usize]);
 #[derive(Debug)]
 struct BatchNorm {
     features: usize,
-    affine: Option<Affine>,
-    running: Option<Running>,
+    affine: Option<AffineParams>,
+    running: Option<RunningStats>,
     eps: f64,
     momentum: Option<f64>,
 }
@@ -22,7 +22,7 @@ struct BatchNorm {
 impl BatchNorm {
     fn new(features: usize) -> BatchNorm {
         let BatchNormOptions { eps, momentum, .. } = BatchNormOptions::default();
-        let (affine, running) = (Some(Affine::new(&[features])), Some(Running::new(features)));
+        let (affine, running) = (Some(AffineParams::new(&[features])), Some(RunningStats::new(features)));
         BatchNorm { features, affine, running, eps, momentum: Some(momentum) }
     }
 
@@ -39,9 +39,9 @@ impl BatchNorm {
                 .with("input", x.shape())
                 .expected(shapes));
         }
-        let [weight, bias] = Affine::values(&self.affine, cx)?;
-        let running = self.running.as_ref().map(Running::values).transpose()?;
-        let tracks = cx.is_training() && !self.running.as_ref().is_some_and(Running::is_frozen);
+        let [weight, bias] = AffineParams::values(&self.affine, cx)?;
+        let running = self.running.as_ref().map(RunningStats::values).transpose()?;
+        let tracks = cx.is_training() && !self.running.as_ref().is_some_and(RunningStats::is_frozen);
         let settings = BatchNormOptions {
             training: tracks || running.is_none(),
             // Momentum 1 returns the batch's own statistics; `track` averages them.
@@ -60,7 +60,7 @@ impl BatchNorm {
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
-        Affine::visit(&self.affine, visitor);
+        AffineParams::visit(&self.affine, visitor);
         if let Some(running) = &self.running {
             running.visit(visitor);
         }

@@ -51,10 +51,10 @@ pub trait BeforeRelu {
 }
 
 /// A named layer.
-pub(super) type Layer = (String, Box<dyn Module>);
+pub(super) type NamedLayer = (String, Box<dyn Module>);
 
 /// Runs layers one after another. Adjacent layers that can be fused run as one op.
-pub(super) fn in_a_row(cx: &Ctx, layers: &[Layer], x: &Tensor) -> Result<Tensor> {
+pub(super) fn in_a_row(cx: &Ctx, layers: &[NamedLayer], x: &Tensor) -> Result<Tensor> {
     let (mut x, mut rest) = (x.clone(), layers);
     while let Some(((name, layer), after)) = rest.split_first() {
         let relu =
@@ -71,7 +71,7 @@ pub(super) fn in_a_row(cx: &Ctx, layers: &[Layer], x: &Tensor) -> Result<Tensor>
 /// are fused with the body's last layer.
 pub(super) fn residual(
     cx: &Ctx,
-    layers: &[Layer],
+    layers: &[NamedLayer],
     x: &Tensor,
     beside: impl FnOnce() -> Result<Tensor>,
     then: Option<(&str, &dyn Module)>,

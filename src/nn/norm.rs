@@ -1,6 +1,6 @@
 //! Normalisation layers that treat each sample separately.
 
-use super::norm_parts::{Affine, Running, flag, python};
+use super::norm_parts::{AffineParams, RunningStats, flag, python};
 use super::{Ctx, Module, Visitor};
 use crate::core::Result;
 use crate::ops::instance_norm::InstanceNormOptions;
@@ -21,14 +21,14 @@ const EPS: f64 = 1e-5;
 #[derive(Debug)]
 pub struct LayerNorm {
     normalized_shape: Vec<usize>,
-    affine: Option<Affine>,
+    affine: Option<AffineParams>,
     eps: f64,
 }
 
 impl LayerNorm {
     /// eps 1e-5, with one weight and one bias per element.
     pub fn new(normalized_shape: &[usize]) -> LayerNorm {
-        let affine = Some(Affine::new(normalized_shape));
+        let affine = Some(AffineParams::new(normalized_shape));
         LayerNorm { normalized_shape: normalized_shape.to_vec(), affine, eps: EPS }
     }
 
@@ -45,12 +45,12 @@ impl LayerNorm {
 
 impl Module for LayerNorm {
     fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
-        let [weight, bias] = Affine::values(&self.affine, cx)?;
+        let [weight, bias] = AffineParams::values(&self.affine, cx)?;
         x.layer_norm(&self.normalized_shape, weight.as_ref(), bias.as_ref(), self.eps)
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
-        Affine::visit(&self.affine, visitor);
+        AffineParams::visit(&self.affine, visitor);
     }
 
     fn kind(&self) -> &'static str {
@@ -75,14 +75,14 @@ impl Module for LayerNorm {
 pub struct GroupNorm {
     groups: usize,
     channels: usize,
-    affine: Option<Affine>,
+    affine: Option<AffineParams>,
     eps: f64,
 }
 
 impl GroupNorm {
     /// eps 1e-5, with one weight and one bias per channel. `groups` must divide `channels`.
     pub fn new(groups: usize, channels: usize) -> GroupNorm {
-        GroupNorm { groups, channels, affine: Some(Affine::new(&[channels])), eps: EPS }
+        GroupNorm { groups, channels, affine: Some(AffineParams::new(&[channels])), eps: EPS }
     }
 
     /// Sets the number that is added to the variance.
@@ -98,12 +98,12 @@ impl GroupNorm {
 
 impl Module for GroupNorm {
     fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
-        let [weight, bias] = Affine::values(&self.affine, cx)?;
+        let [weight, bias] = AffineParams::values(&self.affine, cx)?;
         x.group_norm(self.groups, weight.as_ref(), bias.as_ref(), self.eps)
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
-        Affine::visit(&self.affine, visitor);
+        AffineParams::visit(&self.affine, visitor);
     }
 
     fn kind(&self) -> &'static str {
@@ -128,8 +128,8 @@ impl Module for GroupNorm {
 #[derive(Debug)]
 pub struct InstanceNorm2d {
     channels: usize,
-    affine: Option<Affine>,
-    running: Option<Running>,
+    affine: Option<AffineParams>,
+    running: Option<RunningStats>,
     eps: f64,
     momentum: f64,
 }
@@ -153,21 +153,21 @@ impl InstanceNorm2d {
 
     /// The same layer with weight and bias.
     pub fn affine(self) -> InstanceNorm2d {
-        InstanceNorm2d { affine: Some(Affine::new(&[self.channels])), ..self }
+        InstanceNorm2d { affine: Some(AffineParams::new(&[self.channels])), ..self }
     }
 
     /// The same layer with running statistics, which evaluation uses.
     pub fn track_running_stats(self) -> InstanceNorm2d {
-        InstanceNorm2d { running: Some(Running::new(self.channels)), ..self }
+        InstanceNorm2d { running: Some(RunningStats::new(self.channels)), ..self }
     }
 }
 
 impl Module for InstanceNorm2d {
     fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
         let single = if let &[c, h, w] = x.dims() { Some(x.reshape(&[1, c, h, w])?) } else { None };
-        let [weight, bias] = Affine::values(&self.affine, cx)?;
-        let running = self.running.as_ref().map(Running::values).transpose()?;
-        let tracks = cx.is_training() && !self.running.as_ref().is_some_and(Running::is_frozen);
+        let [weight, bias] = AffineParams::values(&self.affine, cx)?;
+        let running = self.running.as_ref().map(RunningStats::values).transpose()?;
+        let tracks = cx.is_training() && !self.running.as_ref().is_some_and(RunningStats::is_frozen);
         let use_input_stats = tracks || running.is_none();
         let settings = InstanceNormOptions { use_input_stats, momentum: self.momentum, eps: self.eps };
         let (y, tracked) =
@@ -179,7 +179,7 @@ impl Module for InstanceNorm2d {
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
-        Affine::visit(&self.affine, visitor);
+        AffineParams::visit(&self.affine, visitor);
         if let Some(running) = &self.running {
             running.visit(visitor);
         }

@@ -9,45 +9,45 @@ use crate::tensor::{Tensor, Update, update};
 
 /// A weight that starts at 1 and a bias that starts at 0.
 #[derive(Debug)]
-pub(super) struct Affine {
+pub(super) struct AffineParams {
     weight: Param,
     bias: Param,
 }
 
-impl Affine {
-    pub fn new(dims: &[usize]) -> Affine {
+impl AffineParams {
+    pub fn new(dims: &[usize]) -> AffineParams {
         let param = |value| Param::new(dims, Init::Constant(value));
-        Affine { weight: param(1.0), bias: param(0.0) }
+        AffineParams { weight: param(1.0), bias: param(0.0) }
     }
 
-    pub fn visit<'a>(affine: &'a Option<Affine>, visitor: &mut Visitor<'a>) {
-        if let Some(Affine { weight, bias }) = affine {
+    pub fn visit<'a>(affine: &'a Option<AffineParams>, visitor: &mut Visitor<'a>) {
+        if let Some(AffineParams { weight, bias }) = affine {
             visitor.param("weight", weight);
             visitor.param("bias", bias);
         }
     }
 
     /// Weight and bias for this forward pass.
-    pub fn values(affine: &Option<Affine>, cx: &Ctx) -> Result<[Option<Tensor>; 2]> {
-        let Some(Affine { weight, bias }) = affine else { return Ok([None, None]) };
+    pub fn values(affine: &Option<AffineParams>, cx: &Ctx) -> Result<[Option<Tensor>; 2]> {
+        let Some(AffineParams { weight, bias }) = affine else { return Ok([None, None]) };
         Ok([Some(cx.value(weight)?), Some(cx.value(bias)?)])
     }
 }
 
 /// The running statistics of a layer: buffers, updated in place by every training pass.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(super) struct RunningStats {
     mean: Param,
     var: Param,
     batches: Param,
 }
 
-impl Running {
+impl RunningStats {
     /// Initially mean 0, variance 1 and no batches.
-    pub fn new(features: usize) -> Running {
+    pub fn new(features: usize) -> RunningStats {
         let buffer = |value| Param::buffer(&[features], Init::Constant(value), None);
         let batches = Param::buffer(&[], Init::Constant(0.0), Some(DType::I64));
-        Running { mean: buffer(0.0), var: buffer(1.0), batches }
+        RunningStats { mean: buffer(0.0), var: buffer(1.0), batches }
     }
 
     pub fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {

@@ -1,6 +1,6 @@
 //! Layers that run one after another.
 
-use super::fuse::{Layer, in_a_row};
+use super::fuse::{NamedLayer, in_a_row};
 use super::{BeforeLoss, Ctx, Fusion, Module, Visitor};
 use crate::core::Result;
 use crate::tensor::Tensor;
@@ -15,7 +15,7 @@ use crate::tensor::Tensor;
 /// ```
 #[derive(Default)]
 pub struct Sequential {
-    layers: Vec<Layer>,
+    layers: Vec<NamedLayer>,
 }
 
 impl Sequential {
@@ -35,7 +35,7 @@ impl Sequential {
     }
 
     /// Its layers.
-    pub(super) fn layers(&self) -> &[Layer] {
+    pub(super) fn layers(&self) -> &[NamedLayer] {
         &self.layers
     }
 

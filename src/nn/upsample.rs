@@ -2,7 +2,7 @@
 
 use super::{Ctx, Module, Pair};
 use crate::core::Result;
-use crate::ops::interpolate::{InterpolateOptions, Mode, Target};
+use crate::ops::interpolate::{InterpolateMode, InterpolateOptions, InterpolateSize};
 use crate::tensor::Tensor;
 
 /// Resizes images. By default each output pixel is the nearest input pixel. PyTorch: `nn.Upsample`.
@@ -56,7 +56,7 @@ impl Upsample {
 
     /// Uses a weighted mean of the four neighbours instead of the nearest pixel.
     pub fn bilinear(self) -> Upsample {
-        Upsample(InterpolateOptions { mode: Mode::Bilinear, ..self.0 })
+        Upsample(InterpolateOptions { mode: InterpolateMode::Bilinear, ..self.0 })
     }
 
     /// Keeps the centres of the corner pixels in place. Bilinear only.
@@ -76,11 +76,11 @@ impl Module for Upsample {
 
     fn describe(&self) -> String {
         let target = match self.0.target {
-            Target::Size(size) => format!("size={}", Pair(size)),
-            Target::Scale([h, w]) if h == w => format!("scale_factor={h:?}"),
-            Target::Scale([h, w]) => format!("scale_factor=({h:?}, {w:?})"),
+            InterpolateSize::Size(size) => format!("size={}", Pair(size)),
+            InterpolateSize::Scale([h, w]) if h == w => format!("scale_factor={h:?}"),
+            InterpolateSize::Scale([h, w]) => format!("scale_factor=({h:?}, {w:?})"),
         };
-        let mode = if self.0.mode == Mode::Bilinear { "bilinear" } else { "nearest" };
+        let mode = if self.0.mode == InterpolateMode::Bilinear { "bilinear" } else { "nearest" };
         format!("Upsample({target}, mode='{mode}')")
     }
 }

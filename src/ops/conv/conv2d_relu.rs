@@ -37,13 +37,13 @@ use super::loops::{on_cpu, on_cuda};
 use crate::core::{Loop, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
-use crate::ops::product::with_relu::{BeforeRelu, WithRelu};
+use crate::ops::product::with_relu::{OpBeforeRelu, WithRelu};
 use crate::ops::{Case, OpSpec, one};
 use crate::tensor::{Op, Plan, Tensor, apply};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-impl BeforeRelu for Conv2d {
+impl OpBeforeRelu for Conv2d {
     const WITH_RELU: &'static str = "conv2d_relu";
     const AFTER: usize = 2;
 

@@ -100,9 +100,9 @@ impl Op for ClampTensors {
         let limits = self.0;
         let gradient = |i: usize| {
             let part = match i {
-                0 => Part::Input,
-                1 if limits.min => Part::Min,
-                _ => Part::Max,
+                0 => ClampInput::Input,
+                1 if limits.min => ClampInput::Min,
+                _ => ClampInput::Max,
             };
             let whole = Gradient::of(ClampTensorsGrad { limits, part }, &inputs)?;
             whole.sum_to_size(saved.meta(i).dims())
@@ -113,7 +113,7 @@ impl Op for ClampTensors {
 
 /// The input whose gradient is computed.
 #[derive(Debug, Clone, Copy)]
-enum Part {
+enum ClampInput {
     Input = 0,
     Min = 1,
     Max = 2,
@@ -126,14 +126,14 @@ enum Share {
     All,
 }
 
-fn share<T: Float>(part: Part, x: T, min: Option<T>, max: Option<T>) -> Share {
+fn share<T: Float>(part: ClampInput, x: T, min: Option<T>, max: Option<T>) -> Share {
     let (all, half) = match (min, max) {
         (Some(min), Some(max)) => {
             let tie = min < max && (x == min || x == max);
             match part {
-                Part::Input => (!(x < min || x > max), tie),
-                Part::Min => (x < min && min <= max, tie && x == min),
-                Part::Max => (x > max && min <= max || max < min, tie && x == max),
+                ClampInput::Input => (!(x < min || x > max), tie),
+                ClampInput::Min => (x < min && min <= max, tie && x == min),
+                ClampInput::Max => (x > max && min <= max || max < min, tie && x == max),
             }
         }
         (Some(min), None) => (!loses(part, min > x, min < x), x == min),
@@ -149,15 +149,15 @@ fn share<T: Float>(part: Part, x: T, min: Option<T>, max: Option<T>) -> Share {
 
 /// True if the output did not come from `part`, for calls with one limit. `limited`: the output is the limit. `free`:
 /// the output is the input.
-fn loses(part: Part, limited: bool, free: bool) -> bool {
-    if matches!(part, Part::Input) { limited } else { free }
+fn loses(part: ClampInput, limited: bool, free: bool) -> bool {
+    if matches!(part, ClampInput::Input) { limited } else { free }
 }
 
 /// The gradient of one input, from `dy` and all inputs, broadcast to the shape of `dy`.
 #[derive(Debug)]
 struct ClampTensorsGrad {
     limits: Limits,
-    part: Part,
+    part: ClampInput,
 }
 
 impl GradientOp for ClampTensorsGrad {

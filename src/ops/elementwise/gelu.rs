@@ -75,9 +75,9 @@ impl Unary for Exact {
 
 /// The same, approximated with a hyperbolic tangent.
 #[derive(Debug, Clone, Copy)]
-struct Fitted;
+struct TanhGelu;
 
-impl Unary for Fitted {
+impl Unary for TanhGelu {
     const NAME: &'static str = Exact::NAME;
     const GRAD: &'static str = Exact::GRAD;
     const READS: Reads = Reads::Input;
@@ -122,7 +122,7 @@ impl Tensor {
     pub fn gelu(&self, approximate: Approximate) -> Result<Tensor> {
         match approximate {
             Approximate::None => self.map(Exact),
-            Approximate::Tanh => self.map(Fitted),
+            Approximate::Tanh => self.map(TanhGelu),
         }
     }
 }
@@ -137,7 +137,7 @@ pub static SPEC: OpSpec = OpSpec {
     layer: Some("GELU"),
     build: |attrs| match attrs.text("approximate") {
         None | Some("none") => Ok(Arc::new(Map(Exact))),
-        Some("tanh") => Ok(Arc::new(Map(Fitted))),
+        Some("tanh") => Ok(Arc::new(Map(TanhGelu))),
         Some(text) => Err(attrs.malformed("approximate", text, "none or tanh")),
     },
     cases: || {

@@ -49,9 +49,9 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::cross_entropy_goal::Goal;
+use super::cross_entropy_goal::Targets;
 use super::reduction::{Of, Reduction};
-use super::scores::Scores;
+use super::scores::ClassScores;
 use crate::core::{DType, Error, Float, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, softmax};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
@@ -80,13 +80,18 @@ impl Default for CrossEntropy {
 }
 
 impl CrossEntropy {
-    fn goal(&self, s: Scores, target: &DeviceView, weight: Option<&DeviceView>) -> Result<kernels::Goal> {
+    fn goal(
+        &self,
+        s: ClassScores,
+        target: &DeviceView,
+        weight: Option<&DeviceView>,
+    ) -> Result<kernels::Goal> {
         let (ignore_index, smoothing) = (self.ignore_index, self.label_smoothing);
         Ok(kernels::Goal { ignore_index, smoothing, ..s.goal(target, weight)? })
     }
 
     fn forward<T: Float>(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        let goal = Goal::<T>::new(*self, x[0].shape, x[1], x.get(2).copied())?;
+        let goal = Targets::<T>::new(*self, x[0].shape, x[1], x.get(2).copied())?;
         let s = goal.s;
         let [output, log_p, divisor] = y else { unreachable!("infer plans three outputs") };
         let log_p = log_p.get::<T>();
@@ -112,7 +117,7 @@ impl Op for CrossEntropy {
         let probabilities = x[1].dtype.is_float();
         let floats = x.iter().enumerate().filter(|&(i, _)| i != 1 || probabilities);
         let dtype = one_float(self.name(), &floats.map(|(_, m)| *m).collect::<SmallVec<[Meta; 3]>>())?;
-        let scores = Scores::new(self.name(), x[0].shape, x.get(2).map(|w| w.shape))?;
+        let scores = ClassScores::new(self.name(), x[0].shape, x.get(2).map(|w| w.shape))?;
         if !(0.0..=1.0).contains(&self.label_smoothing) {
             let what = format!("label_smoothing {} is not between 0 and 1", self.label_smoothing);
             return Err(Error::argument(self.name(), what));
@@ -140,14 +145,14 @@ impl Op for CrossEntropy {
 
     fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
         if x[1].dtype == DType::I64 {
-            let scores = Scores::new(self.name(), x[0].shape, None)?;
+            let scores = ClassScores::new(self.name(), x[0].shape, None)?;
             scores.check_labels(self.name(), x[1].get(), self.ignore_index)?;
         }
         float_type!(self.name(), x[0].dtype, T => self.forward::<T>(cx, x, y))
     }
 
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        let scores = Scores::new(self.name(), x[0].shape, None)?;
+        let scores = ClassScores::new(self.name(), x[0].shape, None)?;
         let goal = self.goal(scores, &x[1], x.get(2))?;
         let (launch, lanes) = Launch::lines([scores.n, scores.c, scores.d]);
         let (input, log_p, fault) =
@@ -191,7 +196,7 @@ struct CrossEntropyGrad {
 
 impl CrossEntropyGrad {
     fn run<T: Float>(&self, cx: &CpuCtx, x: &[View], gradient: &mut [T]) -> Result<()> {
-        let goal = Goal::<T>::new(self.forward, x[0].shape, x[3], x.get(4).copied())?;
+        let goal = Targets::<T>::new(self.forward, x[0].shape, x[3], x.get(4).copied())?;
         let s = goal.s;
         let (log_p, divisor, dy) = (x[0].get::<T>(), x[1].get::<T>()[0], x[2].get::<T>());
         let rest = T::from_f64(1.0 - self.forward.label_smoothing);
@@ -233,7 +238,7 @@ impl GradientOp for CrossEntropyGrad {
     }
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        let scores = Scores::new(self.name(), x[0].shape, None)?;
+        let scores = ClassScores::new(self.name(), x[0].shape, None)?;
         let goal = self.forward.goal(scores, &x[3], x.get(4))?;
         let (log_p, divisor, dy, gradient) = (x[0].f32()?, x[1].f32()?, x[2].f32()?, y[0].f32()?);
         let each = i32::from(self.forward.reduction == Reduction::None);

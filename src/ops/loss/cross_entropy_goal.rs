@@ -3,38 +3,38 @@
 
 use super::cross_entropy::CrossEntropy;
 use super::reduction::total;
-use super::scores::Scores;
+use super::scores::ClassScores;
 use crate::core::{DType, Float, Result, Shape};
 use crate::cpu::{CpuCtx, View};
 
 /// The target, in one of its two forms.
 #[derive(Clone, Copy)]
-enum Target<'a, T> {
+enum ClassTarget<'a, T> {
     Labels(&'a [i64]),
     Probabilities(&'a [T]),
 }
 
 /// Computes `w[c] q[i, c]` from the tensors of a call.
-pub(super) struct Goal<'a, T> {
+pub(super) struct Targets<'a, T> {
     settings: CrossEntropy,
-    pub s: Scores,
-    target: Target<'a, T>,
+    pub s: ClassScores,
+    target: ClassTarget<'a, T>,
     weight: Option<&'a [T]>,
 }
 
-impl<'a, T: Float> Goal<'a, T> {
+impl<'a, T: Float> Targets<'a, T> {
     pub fn new(
         settings: CrossEntropy,
         input: Shape,
         target: View<'a>,
         weight: Option<View<'a>>,
     ) -> Result<Self> {
-        let s = Scores::new("cross_entropy", input, None)?;
+        let s = ClassScores::new("cross_entropy", input, None)?;
         let target = match target.dtype {
-            DType::I64 => Target::Labels(target.get()),
-            _ => Target::Probabilities(target.get()),
+            DType::I64 => ClassTarget::Labels(target.get()),
+            _ => ClassTarget::Probabilities(target.get()),
         };
-        Ok(Goal { settings, s, target, weight: weight.map(|w| w.get()) })
+        Ok(Targets { settings, s, target, weight: weight.map(|w| w.get()) })
     }
 
     pub fn weight(&self, class: usize) -> T {
@@ -44,10 +44,10 @@ impl<'a, T: Float> Goal<'a, T> {
     /// The label of sample `i`; `None` if it is ignored or if the targets are probabilities.
     fn label(&self, i: usize) -> Option<usize> {
         match self.target {
-            Target::Labels(labels) => {
+            ClassTarget::Labels(labels) => {
                 Some(labels[i]).filter(|&l| l != self.settings.ignore_index).map(|l| l as usize)
             }
-            Target::Probabilities(_) => None,
+            ClassTarget::Probabilities(_) => None,
         }
     }
 
@@ -58,10 +58,10 @@ impl<'a, T: Float> Goal<'a, T> {
         let smoothing = T::from_f64(self.settings.label_smoothing);
         let (rest, even) = (T::ONE - smoothing, smoothing / T::from_f64(self.s.c as f64));
         match self.target {
-            Target::Probabilities(t) => {
+            ClassTarget::Probabilities(t) => {
                 (0..self.s.c).for_each(|c| f(c, self.weight(c) * (rest * t[self.s.at(i, c)] + even)))
             }
-            Target::Labels(_) => {
+            ClassTarget::Labels(_) => {
                 let Some(label) = self.label(i) else { return };
                 if smoothing != T::ZERO {
                     (0..self.s.c).for_each(|c| f(c, self.weight(c) * even));
@@ -74,11 +74,11 @@ impl<'a, T: Float> Goal<'a, T> {
     /// The divisor of the mean.
     pub fn divisor(&self, cx: &CpuCtx, scratch: &mut [T]) -> T {
         match self.target {
-            Target::Labels(_) => {
+            ClassTarget::Labels(_) => {
                 cx.fill_with(scratch, |i| self.label(i).map_or(T::ZERO, |label| self.weight(label)));
                 total(cx, scratch)
             }
-            Target::Probabilities(_) => T::from_f64(self.s.samples() as f64),
+            ClassTarget::Probabilities(_) => T::from_f64(self.s.samples() as f64),
         }
     }
 }

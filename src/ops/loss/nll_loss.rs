@@ -34,7 +34,7 @@
 //! ```
 
 use super::reduction::{Reduction, total};
-use super::scores::Scores;
+use super::scores::ClassScores;
 use crate::core::{Float, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
@@ -65,11 +65,16 @@ impl NllLoss {
         if label == self.ignore_index { T::ZERO } else { weight.map_or(T::ONE, |w| w[label as usize]) }
     }
 
-    fn goal(&self, s: Scores, target: &DeviceView, weight: Option<&DeviceView>) -> Result<kernels::Goal> {
+    fn goal(
+        &self,
+        s: ClassScores,
+        target: &DeviceView,
+        weight: Option<&DeviceView>,
+    ) -> Result<kernels::Goal> {
         Ok(kernels::Goal { ignore_index: self.ignore_index, ..s.goal(target, weight)? })
     }
 
-    fn forward<T: Float>(&self, cx: &CpuCtx, s: Scores, x: &[View], y: &mut [ViewMut]) {
+    fn forward<T: Float>(&self, cx: &CpuCtx, s: ClassScores, x: &[View], y: &mut [ViewMut]) {
         let (input, target) = (x[0].get::<T>(), x[1].get::<i64>());
         let weight = x.get(2).map(View::get::<T>);
         let loss = |i: usize| {
@@ -95,7 +100,7 @@ impl Op for NllLoss {
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
         let floats: SmallVec<[Meta; 2]> = std::iter::once(x[0]).chain(x.get(2).copied()).collect();
         let dtype = one_float(self.name(), &floats)?;
-        let scores = Scores::new(self.name(), x[0].shape, x.get(2).map(|w| w.shape))?;
+        let scores = ClassScores::new(self.name(), x[0].shape, x.get(2).map(|w| w.shape))?;
         scores.check_target(self.name(), &x[1])?;
         Ok(Plan::new(self.reduction.shape(x[1].shape), dtype).hidden(Shape::SCALAR, dtype))
     }
@@ -105,7 +110,7 @@ impl Op for NllLoss {
     }
 
     fn cpu(&self, cx: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        let scores = Scores::new(self.name(), x[0].shape, None)?;
+        let scores = ClassScores::new(self.name(), x[0].shape, None)?;
         scores.check_labels(self.name(), x[1].get(), self.ignore_index)?;
         float_type!(self.name(), x[0].dtype, T => {
             self.forward::<T>(cx, scores, x, y);
@@ -114,7 +119,7 @@ impl Op for NllLoss {
     }
 
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        let scores = Scores::new(self.name(), x[0].shape, None)?;
+        let scores = ClassScores::new(self.name(), x[0].shape, None)?;
         let goal = self.goal(scores, &x[1], x.get(2))?;
         let (input, n, fault) =
             (x[0].f32()?, scores.samples(), scores.fault(cx, self.name(), self.ignore_index));
@@ -167,7 +172,7 @@ impl GradientOp for NllLossGrad {
     }
 
     fn cpu(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        let s = Scores::new(self.name(), self.input.shape, None)?;
+        let s = ClassScores::new(self.name(), self.input.shape, None)?;
         let target = x[0].get::<i64>();
         float_type!(self.name(), x[1].dtype, T => {
             let (divisor, dy) = (x[1].get::<T>()[0], x[2].get::<T>());
@@ -187,7 +192,7 @@ impl GradientOp for NllLossGrad {
     }
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        let scores = Scores::new(self.name(), self.input.shape, None)?;
+        let scores = ClassScores::new(self.name(), self.input.shape, None)?;
         let goal = self.forward.goal(scores, &x[0], x.get(3))?;
         let (launch, each) = (Launch::over(y[0].numel()), self.forward.reduction == Reduction::None);
         kernels::nll_loss_bwd_f32(cx, launch, x[1].f32()?, x[2].f32()?, goal, i32::from(each), y[0].f32()?)

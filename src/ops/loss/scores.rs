@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// Class scores `[C]`, `[N, C]` or `[N, C, d1, ..]`, seen as `[n, c, d]`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scores {
+pub(super) struct ClassScores {
     input: Shape,
     pub n: usize,
     pub c: usize,
@@ -18,10 +18,10 @@ pub(super) struct Scores {
     pub labels: Shape,
 }
 
-impl Scores {
+impl ClassScores {
     /// # Errors
     /// A scalar; class weights that are not one per class.
-    pub fn new(op: &str, input: Shape, weight: Option<Shape>) -> Result<Scores> {
+    pub fn new(op: &str, input: Shape, weight: Option<Shape>) -> Result<ClassScores> {
         let dims = input.dims();
         if dims.is_empty() {
             return Err(Error::shape(op, "input is a scalar and has no dimension for classes")
@@ -38,7 +38,7 @@ impl Scores {
         }
         let labels: Vec<usize> =
             dims.iter().enumerate().filter(|(i, _)| *i != class).map(|(_, &d)| d).collect();
-        Ok(Scores { input, n, c, d, labels: Shape::new(&labels)? })
+        Ok(ClassScores { input, n, c, d, labels: Shape::new(&labels)? })
     }
 
     /// The number of labels.

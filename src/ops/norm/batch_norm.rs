@@ -55,7 +55,7 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::normalise::{Inputs, Norm, Normalise, normalise};
+use super::normalise::{InputPositions, Norm, Normalise, normalise};
 use crate::core::{Error, Result, Shape};
 use crate::cpu::norm::NormLayout;
 use crate::ops::images::batch_of_channels;
@@ -175,7 +175,7 @@ pub static SPEC: OpSpec = OpSpec {
     layer: None,
     build: |attrs| {
         let norm = BatchNormOptions::from_attrs(attrs)?;
-        Ok(Arc::new(Normalise { norm, eps: norm.eps, inputs: Inputs::from_attrs(attrs) }))
+        Ok(Arc::new(Normalise { norm, eps: norm.eps, inputs: InputPositions::from_attrs(attrs) }))
     },
     cases,
 };

@@ -39,7 +39,7 @@
 //! ```
 
 use super::batch_norm::{BatchNormOptions, INPUTS as PLAIN, Normalised, affine, tracked, with_running};
-use super::normalise::{Inputs, Norm, Normalise, normalise};
+use super::normalise::{InputPositions, Norm, Normalise, normalise};
 use crate::core::{Result, Shape};
 use crate::cpu::norm::NormLayout;
 use crate::ops::{Case, Input, OpSpec};
@@ -103,7 +103,7 @@ pub static SPEC: OpSpec = OpSpec {
     layer: None,
     build: |attrs| {
         let norm = BatchNormRelu(BatchNormOptions::from_attrs(attrs)?);
-        Ok(Arc::new(Normalise { norm, eps: norm.0.eps, inputs: Inputs::from_attrs(attrs) }))
+        Ok(Arc::new(Normalise { norm, eps: norm.0.eps, inputs: InputPositions::from_attrs(attrs) }))
     },
     cases,
 };

@@ -15,17 +15,17 @@ impl From<NormLayout> for kernels::Norm {
 
 /// How a set of elements is divided among teams of threads: each of `parts` teams has `lanes` threads and reduces
 /// `part` elements.
-struct Cut {
+struct TeamSplit {
     part: usize,
     parts: usize,
     lanes: usize,
 }
 
-impl Cut {
+impl TeamSplit {
     /// Depends only on the number of elements, so that sums have the same order on every GPU.
-    fn new(count: usize) -> Cut {
+    fn new(count: usize) -> TeamSplit {
         let (part, lanes) = if count <= 512 { (512, 32) } else { (8192, 256) };
-        Cut { part, parts: count.div_ceil(part), lanes }
+        TeamSplit { part, parts: count.div_ceil(part), lanes }
     }
 
     /// Number of threads that add the teams' results.
@@ -47,7 +47,7 @@ pub(in crate::ops) struct ForwardBuffers {
     pub eps: f64,
     /// Whether the statistics are computed from the input; else they are the running ones.
     pub own: bool,
-    pub running: Option<Running>,
+    pub running: Option<RunningBuffers>,
     pub y: Ptr<f32>,
     /// `[groups, 3]`, for backward.
     pub stats: Ptr<f64>,
@@ -55,7 +55,7 @@ pub(in crate::ops) struct ForwardBuffers {
 
 /// Running mean and variance of `channels` channels, before and after this step.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::ops) struct Running {
+pub(in crate::ops) struct RunningBuffers {
     pub channels: usize,
     pub momentum: f64,
     pub old: [Ptr<f32>; 2],
@@ -69,14 +69,14 @@ pub(in crate::ops) struct Running {
 pub(in crate::ops) fn forward(cx: &CudaCtx, l: NormLayout, f: &ForwardBuffers) -> Result<()> {
     if l.numel() == 0 {
         cx.fill_bytes(f.stats.cast(), 0, l.groups * STATS * size_of::<f64>())?;
-        let Some(Running { channels, old, new, .. }) = f.running else { return Ok(()) };
+        let Some(RunningBuffers { channels, old, new, .. }) = f.running else { return Ok(()) };
         return (0..2).try_for_each(|k| cx.copy(new[k].cast(), old[k].cast(), channels * size_of::<f32>()));
     }
     let scale = cx.scratch::<f32>(STATS * l.groups)?;
-    let none = Running { channels: l.groups, momentum: 0.0, old: [Ptr::NULL; 2], new: [Ptr::NULL; 2] };
-    let Running { channels, momentum, old, new } = f.running.unwrap_or(none);
+    let none = RunningBuffers { channels: l.groups, momentum: 0.0, old: [Ptr::NULL; 2], new: [Ptr::NULL; 2] };
+    let RunningBuffers { channels, momentum, old, new } = f.running.unwrap_or(none);
     if f.own {
-        let cut = Cut::new(l.count());
+        let cut = TeamSplit::new(l.count());
         let teams = l.groups * cut.parts;
         let moments = cx.scratch::<f64>(STATS * teams)?;
         let (part, lanes, merging) = (cut.part as i64, cut.lanes as i32, cut.merging());
@@ -154,7 +154,7 @@ pub(in crate::ops) fn backward(cx: &CudaCtx, l: NormLayout, b: &BackwardBuffers)
     let sets = if elementwise { NormLayout { run: l.len, ..l } } else { l };
     let (inside, outside) = if elementwise { (b.weight, Ptr::NULL) } else { (Ptr::NULL, b.weight) };
     let units = l.groups * sets.runs();
-    let mut cut = Cut::new(sets.slices * sets.run);
+    let mut cut = TeamSplit::new(sets.slices * sets.run);
     if !b.own && (elementwise || !parameters) {
         cut.parts = 0; // Nothing depends on the sums.
     }

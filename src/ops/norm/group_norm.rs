@@ -38,7 +38,7 @@
 
 use super::batch_norm::affine;
 use super::layer_norm::INPUTS;
-use super::normalise::{Inputs, Norm, Normalise, normalise};
+use super::normalise::{InputPositions, Norm, Normalise, normalise};
 use crate::core::{Error, Result, Shape};
 use crate::cpu::norm::NormLayout;
 use crate::ops::images::batch_of_channels;
@@ -106,7 +106,11 @@ pub static SPEC: OpSpec = OpSpec {
     layer: None,
     build: |attrs| {
         let norm = GroupNorm { num_groups: attrs.need("num_groups")? };
-        Ok(Arc::new(Normalise { norm, eps: attrs.or("eps", 1e-5)?, inputs: Inputs::from_attrs(attrs) }))
+        Ok(Arc::new(Normalise {
+            norm,
+            eps: attrs.or("eps", 1e-5)?,
+            inputs: InputPositions::from_attrs(attrs),
+        }))
     },
     cases,
 };

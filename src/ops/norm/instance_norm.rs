@@ -49,7 +49,7 @@
 //! ```
 
 use super::batch_norm::{INPUTS, Normalised, affine, tracked, with_running};
-use super::normalise::{Inputs, Norm, Normalise, normalise};
+use super::normalise::{InputPositions, Norm, Normalise, normalise};
 use crate::core::{Error, Result, Shape};
 use crate::cpu::norm::NormLayout;
 use crate::ops::images::batch_of_channels;
@@ -142,7 +142,7 @@ pub static SPEC: OpSpec = OpSpec {
             momentum: attrs.or("momentum", default.momentum)?,
             eps: attrs.or("eps", default.eps)?,
         };
-        Ok(Arc::new(Normalise { norm, eps: norm.eps, inputs: Inputs::from_attrs(attrs) }))
+        Ok(Arc::new(Normalise { norm, eps: norm.eps, inputs: InputPositions::from_attrs(attrs) }))
     },
     cases,
 };

@@ -37,7 +37,7 @@
 //! ```
 
 use super::batch_norm::affine;
-use super::normalise::{Inputs, Norm, Normalise, normalise};
+use super::normalise::{InputPositions, Norm, Normalise, normalise};
 use crate::core::{Error, Result, Shape};
 use crate::cpu::norm::NormLayout;
 use crate::ops::{Case, Input, OpSpec, one};
@@ -105,7 +105,11 @@ pub static SPEC: OpSpec = OpSpec {
     build: |attrs| {
         let dims = attrs.list("normalized_shape")?.ok_or_else(|| attrs.missing("normalized_shape"))?;
         let norm = LayerNorm { normalized_shape: Shape::new(&dims)? };
-        Ok(Arc::new(Normalise { norm, eps: attrs.or("eps", 1e-5)?, inputs: Inputs::from_attrs(attrs) }))
+        Ok(Arc::new(Normalise {
+            norm,
+            eps: attrs.or("eps", 1e-5)?,
+            inputs: InputPositions::from_attrs(attrs),
+        }))
     },
     cases,
 };

@@ -75,7 +75,7 @@ pub(super) trait Norm: Debug + Copy + Send + Sync + 'static {
 
 /// The positions of the optional inputs, which follow the input.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Inputs {
+pub(super) struct InputPositions {
     running_mean: Option<usize>,
     running_var: Option<usize>,
     weight: Option<usize>,
@@ -83,20 +83,20 @@ pub(super) struct Inputs {
     residual: Option<usize>,
 }
 
-impl Inputs {
+impl InputPositions {
     /// `given` tells which inputs are present, in this order: running mean, running variance, weight, bias, residual.
-    fn new(given: [bool; 5]) -> Inputs {
+    fn new(given: [bool; 5]) -> InputPositions {
         let mut place = 0;
         let [running_mean, running_var, weight, bias, residual] = given.map(|given| {
             place += usize::from(given);
             given.then_some(place)
         });
-        Inputs { running_mean, running_var, weight, bias, residual }
+        InputPositions { running_mean, running_var, weight, bias, residual }
     }
 
-    pub fn from_attrs(attrs: &Attrs) -> Inputs {
+    pub fn from_attrs(attrs: &Attrs) -> InputPositions {
         let names = ["running_mean", "running_var", "weight", "bias", "residual"];
-        Inputs::new(names.map(|name| attrs.has_input(name)))
+        InputPositions::new(names.map(|name| attrs.has_input(name)))
     }
 
     fn running(&self) -> bool {
@@ -114,12 +114,12 @@ impl Inputs {
 pub(super) struct Normalise<N> {
     pub norm: N,
     pub eps: f64,
-    pub inputs: Inputs,
+    pub inputs: InputPositions,
 }
 
 impl<N: Norm> Normalise<N> {
     fn check(&self, x: &[Meta]) -> Result<()> {
-        let Inputs { running_mean, running_var, weight, bias, residual } = self.inputs;
+        let InputPositions { running_mean, running_var, weight, bias, residual } = self.inputs;
         if running_mean.is_some() != running_var.is_some() || !(self.norm.own() || running_mean.is_some()) {
             return Err(Error::argument(N::NAME, "needs both running_mean and running_var")
                 .help("give both; or give neither, and use the input's own statistics"));
@@ -222,8 +222,8 @@ impl<N: Norm> Op for Normalise<N> {
 
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let input = |place: Option<usize>| place.map_or(Ok(Ptr::NULL), |i| x[i].f32());
-        let running = || -> Result<cuda::Running> {
-            Ok(cuda::Running {
+        let running = || -> Result<cuda::RunningBuffers> {
+            Ok(cuda::RunningBuffers {
                 channels: x[1].numel(),
                 momentum: self.norm.momentum(),
                 old: [x[1].f32()?, x[2].f32()?],
@@ -247,7 +247,7 @@ impl<N: Norm> Op for Normalise<N> {
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
         let input = saved.input(0);
-        let Inputs { weight, bias, residual, .. } = self.inputs;
+        let InputPositions { weight, bias, residual, .. } = self.inputs;
         let places = [Some(0), weight, bias, residual];
         let relu = self.norm.relu();
         let grad = NormaliseGrad {
@@ -383,5 +383,5 @@ pub(super) fn normalise<N: Norm>(
     let running = running.into_iter().flatten();
     let inputs: SmallVec<[&Tensor; 6]> =
         [input].into_iter().chain(running).chain(weight).chain(bias).chain(residual).collect();
-    apply(Normalise { norm, eps, inputs: Inputs::new(given) }, &inputs)
+    apply(Normalise { norm, eps, inputs: InputPositions::new(given) }, &inputs)
 }

@@ -23,12 +23,12 @@
 //! | output | `[N, C, H', W']` | `[H', W'] = size` or `floor([H, W] * scale_factor)` |
 //!
 //! ```
-//! use receptive::ops::interpolate::{InterpolateOptions, Mode};
+//! use receptive::ops::interpolate::{InterpolateOptions, InterpolateMode};
 //! use receptive::{Device, Tensor};
 //! let image = Tensor::from_vec(&Device::cpu()?, vec![0f32, 4.0], &[1, 1, 1, 2])?;
 //! let nearest = InterpolateOptions::size([1, 4]);
 //! assert_eq!(image.interpolate(&nearest)?.to_vec::<f32>()?, [0.0, 0.0, 4.0, 4.0]);
-//! let bilinear = InterpolateOptions { mode: Mode::Bilinear, ..nearest };
+//! let bilinear = InterpolateOptions { mode: InterpolateMode::Bilinear, ..nearest };
 //! assert_eq!(image.interpolate(&bilinear)?.to_vec::<f32>()?, [0.0, 1.0, 3.0, 4.0]);
 //! # Ok::<(), receptive::Error>(())
 //! ```
@@ -49,7 +49,7 @@ use std::sync::Arc;
 
 /// How output pixels are computed from input pixels, with PyTorch's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub enum InterpolateMode {
     /// `nearest`: the pixel at or before the output's position in the input.
     Nearest,
     /// `nearest-exact`: the pixel that covers the output's position in the input.
@@ -62,7 +62,7 @@ pub enum Mode {
 
 /// How the output's size is given, `[vertical, horizontal]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Target {
+pub enum InterpolateSize {
     /// This height and width.
     Size([usize; 2]),
     /// The input's height and width times these factors.
@@ -73,8 +73,8 @@ pub enum Target {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InterpolateOptions {
     /// `size` or `scale_factor`.
-    pub target: Target,
-    pub mode: Mode,
+    pub target: InterpolateSize,
+    pub mode: InterpolateMode,
     /// Bilinear only: the centres of the corner pixels of input and output coincide. Else their outer corners do.
     pub align_corners: bool,
     /// Use the factors only for the size, and compute the distances from the sizes.
@@ -84,19 +84,19 @@ pub struct InterpolateOptions {
 }
 
 impl InterpolateOptions {
-    fn new(target: Target) -> Self {
-        let (mode, align_corners) = (Mode::Nearest, false);
+    fn new(target: InterpolateSize) -> Self {
+        let (mode, align_corners) = (InterpolateMode::Nearest, false);
         InterpolateOptions { target, mode, align_corners, recompute_scale_factor: false, antialias: false }
     }
 
     /// Resizes to a height and width, with mode `nearest`.
     pub fn size(size: [usize; 2]) -> Self {
-        Self::new(Target::Size(size))
+        Self::new(InterpolateSize::Size(size))
     }
 
     /// Resizes by one factor per direction, with mode `nearest`.
     pub fn scale(factors: [f64; 2]) -> Self {
-        Self::new(Target::Scale(factors))
+        Self::new(InterpolateSize::Scale(factors))
     }
 
     fn from_attrs(attrs: &Attrs) -> Result<Self> {
@@ -107,16 +107,16 @@ impl InterpolateOptions {
             Some(_) => Err(attrs.malformed(key, attrs.text(key).unwrap_or(""), "one number or two: h,w")),
         };
         let target = match (attrs.pair("size")?, pair("scale_factor")?) {
-            (Some(size), None) => Target::Size(size),
-            (None, Some(factors)) => Target::Scale(factors),
+            (Some(size), None) => InterpolateSize::Size(size),
+            (None, Some(factors)) => InterpolateSize::Scale(factors),
             (None, None) => return Err(attrs.missing("size").help("give size or scale_factor")),
             _ => return Err(Error::argument("interpolate", "size and scale_factor cannot both be given")),
         };
         let mode = match attrs.text("mode").unwrap_or("nearest") {
-            "nearest" => Mode::Nearest,
-            "nearest-exact" => Mode::NearestExact,
-            "bilinear" => Mode::Bilinear,
-            "area" => Mode::Area,
+            "nearest" => InterpolateMode::Nearest,
+            "nearest-exact" => InterpolateMode::NearestExact,
+            "bilinear" => InterpolateMode::Bilinear,
+            "area" => InterpolateMode::Area,
             other => return Err(attrs.malformed("mode", other, "nearest, nearest-exact, bilinear or area")),
         };
         Ok(InterpolateOptions {
@@ -130,10 +130,10 @@ impl InterpolateOptions {
 
     fn filter(&self) -> Filter {
         match self.mode {
-            Mode::Nearest => Filter::Nearest,
-            Mode::NearestExact => Filter::NearestExact,
-            Mode::Area => Filter::Area,
-            Mode::Bilinear => {
+            InterpolateMode::Nearest => Filter::Nearest,
+            InterpolateMode::NearestExact => Filter::NearestExact,
+            InterpolateMode::Area => Filter::Area,
+            InterpolateMode::Bilinear => {
                 Filter::Bilinear { align_corners: self.align_corners, antialias: self.antialias }
             }
         }
@@ -141,7 +141,7 @@ impl InterpolateOptions {
 
     fn output(&self, op: &str, input: &Shape) -> Result<Shape> {
         let [n, c, h, w] = input.nchw(op)?;
-        let bilinear = self.mode == Mode::Bilinear;
+        let bilinear = self.mode == InterpolateMode::Bilinear;
         for (name, set) in [("align_corners", self.align_corners), ("antialias", self.antialias)] {
             if set && !bilinear {
                 return Err(Error::argument(op, format!("{name} works only with mode bilinear"))
@@ -149,15 +149,15 @@ impl InterpolateOptions {
             }
         }
         let size = match self.target {
-            Target::Size(_) if self.recompute_scale_factor => {
+            InterpolateSize::Size(_) if self.recompute_scale_factor => {
                 return Err(Error::argument(op, "recompute_scale_factor needs scale_factor")
                     .help("give scale_factor instead of size"));
             }
-            Target::Size(size) => size,
-            Target::Scale(factors) if factors.iter().all(|f| f.is_finite() && *f > 0.0) => {
+            InterpolateSize::Size(size) => size,
+            InterpolateSize::Scale(factors) if factors.iter().all(|f| f.is_finite() && *f > 0.0) => {
                 [(h as f64 * factors[0]) as usize, (w as f64 * factors[1]) as usize]
             }
-            Target::Scale(factors) => {
+            InterpolateSize::Scale(factors) => {
                 return Err(Error::argument(op, "scale_factor is out of range")
                     .with("scale_factor", format_args!("{factors:?}"))
                     .expected("numbers above 0"));
@@ -178,10 +178,10 @@ impl InterpolateOptions {
     fn weights(&self, input: &[usize], output: &[usize]) -> [ResampleWeights; 2] {
         [0, 1].map(|axis| {
             let scale = match self.target {
-                Target::Scale(factors) if !self.recompute_scale_factor => Some(1.0 / factors[axis]),
+                InterpolateSize::Scale(factors) if !self.recompute_scale_factor => Some(1.0 / factors[axis]),
                 _ => None,
             };
-            let scale = scale.filter(|_| self.mode != Mode::Area);
+            let scale = scale.filter(|_| self.mode != InterpolateMode::Area);
             ResampleWeights::new(input[2 + axis], output[2 + axis], self.filter(), scale)
         })
     }
@@ -196,7 +196,7 @@ impl InterpolateOptions {
         }
         let stride = sizes.map(|(from, to)| to / from);
         let (kernel, padding) = match self.mode {
-            Mode::Bilinear => (stride.map(|s| 2 * s - s % 2), stride.map(|s| [s / 2; 2])),
+            InterpolateMode::Bilinear => (stride.map(|s| 2 * s - s % 2), stride.map(|s| [s / 2; 2])),
             _ => (stride, [[0; 2]; 2]),
         };
         Field::Transposed(Window { kernel, stride, padding, dilation: [1, 1] })
@@ -253,8 +253,8 @@ impl Op for Interpolate {
 }
 
 /// `bilinear` needs one multiply-add per input pixel that it mixes: four without `antialias`.
-fn flops(mode: Mode, y: &[Meta]) -> u64 {
-    y[0].numel() as u64 * if mode == Mode::Bilinear { 8 } else { 1 }
+fn flops(mode: InterpolateMode, y: &[Meta]) -> u64 {
+    y[0].numel() as u64 * if mode == InterpolateMode::Bilinear { 8 } else { 1 }
 }
 
 /// `dx` from `dy`, by the transposed matrices.
@@ -365,7 +365,7 @@ mod tests {
         let x = Tensor::from_vec(&cpu, (0..24).map(|i| f64::from(i / 3)).collect(), &[1, 1, 8, 3]).unwrap();
         let to = |width: usize| {
             let size = InterpolateOptions::size([5, width]);
-            let options = InterpolateOptions { mode: Mode::Bilinear, antialias: true, ..size };
+            let options = InterpolateOptions { mode: InterpolateMode::Bilinear, antialias: true, ..size };
             x.interpolate(&options).unwrap().to_f64().unwrap()
         };
         let (one, three) = (to(1), to(3));

@@ -30,7 +30,7 @@
 //! ```
 
 use super::linear::{Linear, SPEC as PLAIN};
-use super::with_relu::{BeforeRelu, WithRelu, rectify};
+use super::with_relu::{OpBeforeRelu, WithRelu, rectify};
 use crate::core::Result;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
@@ -39,7 +39,7 @@ use crate::tensor::{Op, Plan, Tensor, apply};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-impl BeforeRelu for Linear {
+impl OpBeforeRelu for Linear {
     const WITH_RELU: &'static str = "linear_relu";
     const AFTER: usize = 0;
 

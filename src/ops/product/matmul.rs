@@ -59,14 +59,14 @@ pub struct MatMul;
 /// A batched matrix product; matmul and both of its gradients use it. `transpose` tells which operands are transposed
 /// first, in their last two dimensions.
 #[derive(Debug)]
-struct Product {
+struct MatmulProduct {
     transpose: [bool; 2],
 }
 
 const NAME: &str = "matmul";
 
 /// The sizes of both operands as batches of matrices.
-struct Sizes {
+struct MatmulSizes {
     m: usize,
     k: usize,
     n: usize,
@@ -75,8 +75,8 @@ struct Sizes {
     output: Shape,
 }
 
-impl Product {
-    fn sizes(&self, input: &Shape, other: &Shape) -> Result<Sizes> {
+impl MatmulProduct {
+    fn sizes(&self, input: &Shape, other: &Shape) -> Result<MatmulSizes> {
         let wrong = |what: String| Error::shape(NAME, what).with("input", input).with("other", other);
         if input.rank() == 0 || other.rank() == 0 {
             return Err(
@@ -102,11 +102,11 @@ impl Product {
         let mut dims = batch.dims().to_vec();
         dims.extend((input.rank() > 1).then_some(m));
         dims.extend((other.rank() > 1).then_some(n));
-        Ok(Sizes { m, k, n, batch: [batch_a, batch_b, batch], output: Shape::new(&dims)? })
+        Ok(MatmulSizes { m, k, n, batch: [batch_a, batch_b, batch], output: Shape::new(&dims)? })
     }
 
-    fn run<T: GemmFloat>(&self, cx: &CpuCtx, s: &Sizes, a: &[T], b: &[T], c: &mut [T]) {
-        let Sizes { m, k, n, .. } = *s;
+    fn run<T: GemmFloat>(&self, cx: &CpuCtx, s: &MatmulSizes, a: &[T], b: &[T], c: &mut [T]) {
+        let MatmulSizes { m, k, n, .. } = *s;
         let mat = |data, rows, columns, transpose| match transpose {
             true => Mat::transposed(data, rows),
             false => Mat::new(data, columns),
@@ -160,7 +160,7 @@ fn stretched(shape: &Shape, from: &Shape, i: usize) -> usize {
 }
 
 /// The product without transposes.
-const FORWARD: Product = Product { transpose: [false; 2] };
+const FORWARD: MatmulProduct = MatmulProduct { transpose: [false; 2] };
 
 impl Op for MatMul {
     fn name(&self) -> &'static str {
@@ -195,7 +195,7 @@ impl Op for MatMul {
         };
         let (a2, dy2) = (matrices(&a, &s.batch[0], s.m, s.k)?, matrices(dy, &s.batch[2], s.m, s.n)?);
         let b2 = matrices(&b, &s.batch[1], s.k, s.n)?;
-        let product = |transpose, x: &Tensor, y: &Tensor| Gradient::of(Product { transpose }, &[x, y]);
+        let product = |transpose, x: &Tensor, y: &Tensor| Gradient::of(MatmulProduct { transpose }, &[x, y]);
         let back = |gradient: Tensor, matrices: &Tensor, to: &Tensor| {
             gradient.sum_to_size(matrices.dims())?.reshape(to.dims())
         };
@@ -215,7 +215,7 @@ impl Op for MatMul {
     }
 }
 
-impl GradientOp for Product {
+impl GradientOp for MatmulProduct {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -235,7 +235,7 @@ impl GradientOp for Product {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let s = self.sizes(&x[0].shape, &x[1].shape)?;
-        let Sizes { m, k, n, .. } = s;
+        let MatmulSizes { m, k, n, .. } = s;
         let mat = |data, rows, columns, transpose| match transpose {
             true => cuda::Mat::transposed(data, rows),
             false => cuda::Mat::new(data, columns),

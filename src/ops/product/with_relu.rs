@@ -28,7 +28,7 @@ use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, Update, 
 use smallvec::SmallVec;
 
 /// An op whose kernels can end with ReLU.
-pub(in crate::ops) trait BeforeRelu: Op {
+pub(in crate::ops) trait OpBeforeRelu: Op {
     /// The name of the combined op.
     const WITH_RELU: &'static str;
     /// Number of dimensions of the output after the dimension of the bias.
@@ -55,7 +55,7 @@ pub(in crate::ops) fn rectify(op: &str, cx: &CpuCtx, dtype: DType, y: &mut ViewM
 #[derive(Debug)]
 pub(in crate::ops) struct WithRelu<O>(pub O);
 
-impl<O: BeforeRelu> Op for WithRelu<O> {
+impl<O: OpBeforeRelu> Op for WithRelu<O> {
     fn name(&self) -> &'static str {
         O::WITH_RELU
     }

@@ -9,10 +9,16 @@ use smallvec::SmallVec;
 
 /// One dimension of a copy: its size, its stride in the source, and its stride in the target. Lists of dimensions start
 /// with the outermost.
-type Dim = (usize, usize, usize);
+type CopyDim = (usize, usize, usize);
 
 /// Copies elements of `bytes` bytes each from `x` to `y`.
-pub(in crate::ops) fn copy(cx: &CudaCtx, x: Ptr<u8>, y: Ptr<u8>, bytes: usize, dims: &[Dim]) -> Result<()> {
+pub(in crate::ops) fn copy(
+    cx: &CudaCtx,
+    x: Ptr<u8>,
+    y: Ptr<u8>,
+    bytes: usize,
+    dims: &[CopyDim],
+) -> Result<()> {
     let mut dims = merged(dims);
     if let [(size, 1, 1)] = dims[..] {
         return cx.copy(y, x, size * bytes);
@@ -34,8 +40,8 @@ pub(in crate::ops) fn copy(cx: &CudaCtx, x: Ptr<u8>, y: Ptr<u8>, bytes: usize, d
 }
 
 /// Drops dimensions of size 1, and merges neighbouring dimensions that are contiguous in both source and target.
-fn merged(dims: &[Dim]) -> SmallVec<[Dim; MAX_RANK]> {
-    let mut merged: SmallVec<[Dim; MAX_RANK]> = SmallVec::new();
+fn merged(dims: &[CopyDim]) -> SmallVec<[CopyDim; MAX_RANK]> {
+    let mut merged: SmallVec<[CopyDim; MAX_RANK]> = SmallVec::new();
     for &(size, from, to) in dims.iter().filter(|(size, ..)| *size != 1) {
         match merged.last_mut() {
             Some(outer) if (outer.1, outer.2) == (size * from, size * to) => {
@@ -52,7 +58,7 @@ fn merged(dims: &[Dim]) -> SmallVec<[Dim; MAX_RANK]> {
 
 /// Whether pairs of neighbouring elements can be copied as one element of twice the size: on both sides they must be
 /// adjacent, and aligned to that size.
-fn doubles(dims: &[Dim], addresses: u64, bytes: usize) -> bool {
+fn doubles(dims: &[CopyDim], addresses: u64, bytes: usize) -> bool {
     let (&(size, from, to), outer) = dims.split_last().expect("merged dims are never empty");
     let even = outer.iter().all(|(_, from, to)| from % 2 == 0 && to % 2 == 0);
     size % 2 == 0 && from == 1 && to == 1 && even && addresses.is_multiple_of(2 * bytes as u64)
@@ -72,7 +78,7 @@ pub(in crate::ops) fn permute(
     y: Ptr<u8>,
 ) -> Result<()> {
     let mut step = 1;
-    let mut axes: SmallVec<[Dim; MAX_RANK]> = SmallVec::new();
+    let mut axes: SmallVec<[CopyDim; MAX_RANK]> = SmallVec::new();
     for (size, from) in gather::merged(dims, strides, order).into_iter().rev() {
         axes.insert(0, (size, from, step));
         step *= size;
