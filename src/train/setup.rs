@@ -87,8 +87,8 @@ impl Setup {
     /// Loads the weights that `--init` names. Returns one note for each thing that the user should know: a prefix that
     /// was removed from the names, tensors that were skipped, tensors that a partial load left out.
     ///
-    /// Names may differ from the network's by one prefix, see [`FittedWeights`]. A file of the encoder alone (torchvision's
-    /// `resnet34` for `unet-resnet34`) may lack `encoder.` before its names.
+    /// Names may differ from the network's by one prefix, see [`FittedWeights`]. A file of the encoder alone
+    /// (torchvision's `resnet34` for `unet-resnet34`) may lack `encoder.` before its names.
     ///
     /// # Errors
     /// A file that cannot be read; names or shapes that differ, unless a partial load was asked for; a file in which
