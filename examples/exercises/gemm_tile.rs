@@ -15,7 +15,7 @@
 //!
 //! Hints: keep the sums in a local array of arrays with sizes known at compile time, and write them out once, after the
 //! last k. The innermost loop must run over neighbours: which one of r and j? An index that may be out of bounds keeps
-//! the compiler from making vectors: `chunks_exact` says how long a piece is. `src/cpu/outer.rs` is this loop in the
+//! the compiler from making vectors: `chunks_exact` says how long a piece is. `src/cpu/outer_product.rs` is this loop in the
 //! engine.
 
 use super::Wrong;

@@ -1,7 +1,7 @@
 //! The measured peak speeds of a device. Benchmarks and profiles give percentages of them.
 
 use crate::core::Result;
-use crate::cpu::{CpuCtx, roof};
+use crate::cpu::{CpuCtx, peak};
 use crate::cuda::{CudaCtx, Launch, kernels};
 use crate::tensor::Device;
 use serde::Serialize;
@@ -79,10 +79,10 @@ impl Roof {
             run();
             Ok::<_, Infallible>(start.elapsed().as_secs_f64())
         };
-        let flops = threads as f64 * roof::multiply_adds(simd, 1);
+        let flops = threads as f64 * peak::multiply_adds(simd, 1);
         let mut add = || {
             cx.tasks(threads, usize::MAX, &|_| {
-                roof::multiply_adds(simd, ROUNDS);
+                peak::multiply_adds(simd, ROUNDS);
             })
         };
         let Ok(fma) = fastest(60, || seconds(&mut add));

@@ -5,7 +5,7 @@ use super::attrs::attrs;
 use super::crop::{Crop, Shapes, cut};
 use super::packed::Packed;
 use crate::core::{Geometry, Result};
-use crate::cpu::gemm::cut::GemmTiling;
+use crate::cpu::gemm::tiling::GemmTiling;
 use crate::inspect::steps::conv_cut;
 use crate::inspect::{Array, parameter};
 use crate::nn::{Module, ModuleExt};

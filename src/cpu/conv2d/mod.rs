@@ -14,7 +14,7 @@
 //!
 //! where x is 0 outside the image, and dy has no terms outside the outputs.
 
-mod choice;
+mod cost_model;
 mod direct;
 mod im2col;
 mod implicit;
@@ -28,7 +28,7 @@ use super::context::CHUNK;
 use super::gemm::GemmFloat;
 use crate::core::Float;
 pub use crate::core::{Geometry, Loop};
-pub use choice::cheapest;
+pub use cost_model::cheapest;
 use ladder::ConvVersion;
 
 /// What is applied to each sum before it is written.

@@ -7,13 +7,13 @@
 //! ```
 //!
 //! With a batch of 4, every weight is used 4 times. Packing it, or broadcasting it to a register for 4 lanes, would be
-//! most of the work. Here registers run along `k` ([`dots`](crate::cpu::dots)): both factors are read where they lie,
+//! most of the work. Here registers run along `k` ([`dots`](crate::cpu::dot_products)): both factors are read where they lie,
 //! and the weights only once. Limited by: memory, which delivers 4 bytes (one weight) per 2 flop of each image.
 
 use super::Mat;
 use super::threads::{TASK, Threads};
-use crate::cpu::dots::{by_dots, dots, next_dots};
-use crate::cpu::outer::{RowsOf, StridedRows};
+use crate::cpu::dot_products::{by_dots, dots, next_dots};
+use crate::cpu::outer_product::{RowsOf, StridedRows};
 use crate::cpu::vector::{Kernel, Vector};
 
 /// The most rows of A. With more, an outer product's tile is full anyway.

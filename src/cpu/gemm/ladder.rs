@@ -56,7 +56,7 @@ pub static RUNGS: &[Rung<GemmVersion>] = &[
         version: GemmVersion {
             needs: Simd::Avx2,
             f32: GemmFns::serial(packed::avx2),
-            f64: GemmFns::YARDSTICK,
+            f64: GemmFns::MATRIXMULTIPLY,
         },
     },
     Rung {
@@ -66,7 +66,7 @@ pub static RUNGS: &[Rung<GemmVersion>] = &[
         version: GemmVersion {
             needs: Simd::Avx512,
             f32: GemmFns::serial(packed::avx512),
-            f64: GemmFns::YARDSTICK,
+            f64: GemmFns::MATRIXMULTIPLY,
         },
     },
     Rung {
@@ -76,14 +76,18 @@ pub static RUNGS: &[Rung<GemmVersion>] = &[
         version: GemmVersion {
             needs: Simd::Portable,
             f32: GemmFns { alone: packed::alone, together: packed::together },
-            f64: GemmFns::YARDSTICK,
+            f64: GemmFns::MATRIXMULTIPLY,
         },
     },
     Rung {
         number: 9,
         name: "matrixmultiply",
         teaches: "for comparison: the matrixmultiply crate, with packed panels and SIMD, on all threads",
-        version: GemmVersion { needs: Simd::Portable, f32: GemmFns::YARDSTICK, f64: GemmFns::YARDSTICK },
+        version: GemmVersion {
+            needs: Simd::Portable,
+            f32: GemmFns::MATRIXMULTIPLY,
+            f64: GemmFns::MATRIXMULTIPLY,
+        },
     },
 ];
 

@@ -5,18 +5,18 @@
 
 mod along;
 pub mod blocked;
-pub mod cut;
 pub mod ladder;
+pub mod matrixmultiply;
 pub mod naive;
 mod pack;
 pub mod packed;
 pub mod reordered;
 mod threads;
-pub mod yardstick;
+pub mod tiling;
 
 use super::CpuCtx;
 use crate::core::{Element, Float};
-pub use yardstick::Yardstick;
+pub use matrixmultiply::MatrixMultiply;
 
 /// A matrix in memory: element `(i, j)` is `data[i * row + j * col]`. A transpose swaps the strides.
 #[derive(Clone, Copy)]
@@ -71,9 +71,10 @@ impl<T> GemmFns<T> {
     }
 }
 
-impl<T: Float + Yardstick> GemmFns<T> {
+impl<T: Float + MatrixMultiply> GemmFns<T> {
     /// Rung 09, the `matrixmultiply` crate.
-    pub const YARDSTICK: Self = GemmFns { alone: yardstick::gemm, together: yardstick::parallel };
+    pub const MATRIXMULTIPLY: Self =
+        GemmFns { alone: matrixmultiply::gemm, together: matrixmultiply::parallel };
 }
 
 /// Panics unless the three matrices hold all elements that a product of these sizes reads and writes. Neither m nor n

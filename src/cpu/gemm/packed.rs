@@ -35,7 +35,7 @@ use super::pack::Pack;
 use super::threads::{TASK, Threads};
 use crate::cpu::CpuCtx;
 use crate::cpu::disjoint::Disjoint;
-use crate::cpu::outer::{Left, RowsOf, StridedRows, by_tile, next_rows, outer};
+use crate::cpu::outer_product::{Left, RowsOf, StridedRows, by_tile, next_rows, outer};
 use crate::cpu::simd::Simd;
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;

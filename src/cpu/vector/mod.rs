@@ -19,7 +19,7 @@ use super::simd;
 pub unsafe trait Vector: Copy {
     /// The number of floats in a register.
     const LANES: usize;
-    /// Rows and vectors of the largest [outer product](super::outer) whose sums fit in registers.
+    /// Rows and vectors of the largest [outer product](super::outer_product) whose sums fit in registers.
     const TILE: [usize; 2];
     /// Rows of both factors in the largest block of [dot products](super::dots) whose sums fit in registers.
     const DOTS: [usize; 2];

@@ -15,7 +15,7 @@ use crate::core::Geometry;
 use crate::core::Loop;
 use crate::cpu::Simd;
 use crate::cpu::conv2d::ladder;
-use crate::cpu::gemm::cut::{GemmTiling, cut};
+use crate::cpu::gemm::tiling::{GemmTiling, cut};
 use crate::tensor::Device;
 use serde::Serialize;
 use std::ops::Range;

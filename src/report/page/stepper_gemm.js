@@ -95,7 +95,7 @@
     };
   };
 
-  // Where a tile begins and ends along its rows and columns, as in Cut of cut.rs.
+  // Where a tile begins and ends along its rows and columns, as in GemmTiling of tiling.rs.
   const tileRows = (cut, m, i) => {
     const rows = cut.tile[0];
     let start = i - (i % rows);

@@ -8,7 +8,7 @@ use super::tile::{PixelRuns, Spot, TileOperands};
 use super::weights::{WeightPanels, kernel_numbers, turn};
 use crate::cpu::CpuCtx;
 use crate::cpu::disjoint::Disjoint;
-use crate::cpu::outer::next_rows;
+use crate::cpu::outer_product::next_rows;
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 

@@ -19,8 +19,8 @@ use super::super::{Geometry, add_in_order};
 use super::layout::{BlockLayout, PlaneLayout, Taps, copy, zeros};
 use crate::cpu::CpuCtx;
 use crate::cpu::disjoint::Disjoint;
-use crate::cpu::dots::{add_dots, by_dots, next_dots};
-use crate::cpu::outer::{Rows, RowsOf, StridedRows, TableRows};
+use crate::cpu::dot_products::{add_dots, by_dots, next_dots};
+use crate::cpu::outer_product::{Rows, RowsOf, StridedRows, TableRows};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 

@@ -1,6 +1,6 @@
 //! A tile of outputs: some channels of a few vectors of flat pixels, and the positions at which its lanes are stored.
 
-use crate::cpu::outer::{Left, RowsOf, TableRows, by_tile, outer};
+use crate::cpu::outer_product::{Left, RowsOf, TableRows, by_tile, outer};
 use crate::cpu::vector::Vector;
 
 /// Some lanes of one vector of flat pixels, and the position of the first lane's output.

@@ -5,7 +5,7 @@ use super::ROWS;
 use super::layout::{Tap, Taps};
 use crate::cpu::CpuCtx;
 use crate::cpu::disjoint::Disjoint;
-use crate::cpu::outer::{Left, next_rows};
+use crate::cpu::outer_product::{Left, next_rows};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 

@@ -18,7 +18,7 @@ use super::{MACS, TileBlock, WinogradTiling, pitch};
 use crate::cpu::CpuCtx;
 use crate::cpu::conv2d::{Finish, Geometry, GradInput, im2col, implicit};
 use crate::cpu::disjoint::Disjoint;
-use crate::cpu::outer::{Left, RowsOf, StridedRows, by_tile, next_rows, outer};
+use crate::cpu::outer_product::{Left, RowsOf, StridedRows, by_tile, next_rows, outer};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};

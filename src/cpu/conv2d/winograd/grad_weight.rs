@@ -23,7 +23,7 @@ use crate::cpu::CpuCtx;
 use crate::cpu::conv2d::non_finite::all_finite;
 use crate::cpu::conv2d::{Geometry, im2col, implicit};
 use crate::cpu::disjoint::Disjoint;
-use crate::cpu::outer::{Left, RowsOf, StridedRows, by_tile, next_rows, outer};
+use crate::cpu::outer_product::{Left, RowsOf, StridedRows, by_tile, next_rows, outer};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 

@@ -70,7 +70,7 @@
 //! This rung computes convolutions with 3 x 3 taps, stride 1, dilation 1 and one group ([`supports`]). Others run on
 //! another rung.
 //!
-//! [`outer`]: crate::cpu::outer
+//! [`outer`]: crate::cpu::outer_product
 
 mod forward;
 mod grad_weight;

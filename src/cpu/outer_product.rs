@@ -134,7 +134,7 @@ pub(crate) use by_size;
 /// [`by_size`] for a tile with `$r` rows, from [`next_rows`], and `$n` vectors.
 macro_rules! by_tile {
     ($r:expr, $n:expr, $V:ident, $f:ident $args:tt) => {
-        $crate::cpu::outer::by_size!([$r, $n], $V, TILE, $f $args,
+        $crate::cpu::outer_product::by_size!([$r, $n], $V, TILE, $f $args,
             [8, 3] [8, 2] [8, 1] [6, 3] [6, 2] [6, 1] [4, 3] [4, 2] [4, 1] [2, 3] [2, 2] [2, 1] [1, 3] [1, 2] [1, 1])
     };
 }

@@ -11,12 +11,12 @@
 //!   B[C-1]    x x x x | x x x x | ...
 //! ```
 //!
-//! In [`outer`](super::outer), neighbouring numbers of B belong to different *outputs*. Here neighbouring numbers of
+//! In [`outer`](super::outer_product), neighbouring numbers of B belong to different *outputs*. Here neighbouring numbers of
 //! both factors belong to the same *sum*: `dw[o, k]` sums over pixels, and the pixels of an image lie side by side. So
 //! the lanes run along the sum. With AVX-512, R = 4 and C = 6, which makes 24 sums. A step of 16 pixels loads 10
 //! registers for 24 multiply-adds.
 
-use super::outer::{Rows, RowsOf};
+use super::outer_product::{Rows, RowsOf};
 use super::vector::Vector;
 
 /// `sums[r][c] = sum over p < n of A[r][p] B[c][p]`, lane by lane, for rows r of A and rows c of B. [`Vector::sum`]
@@ -100,10 +100,10 @@ unsafe fn add_products<V: Vector, const R: usize, const C: usize, const WHOLE: b
     sums
 }
 
-/// [`by_size`](super::outer::by_size) for the rows `$r` of A and `$c` of B, as [`next_dots`] cuts them.
+/// [`by_size`](super::outer_product::by_size) for the rows `$r` of A and `$c` of B, as [`next_dots`] cuts them.
 macro_rules! by_dots {
     ($r:expr, $c:expr, $V:ident, $f:ident $args:tt) => {
-        $crate::cpu::outer::by_size!([$r, $c], $V, DOTS, $f $args,
+        $crate::cpu::outer_product::by_size!([$r, $c], $V, DOTS, $f $args,
             [4, 6] [4, 4] [4, 2] [4, 1] [2, 6] [2, 4] [2, 2] [2, 1] [1, 6] [1, 4] [1, 2] [1, 1])
     };
 }
@@ -119,7 +119,7 @@ pub fn next_dots<V: Vector>(which: usize, left: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::outer::{StridedRows, TableRows};
+    use crate::cpu::outer_product::{StridedRows, TableRows};
     use crate::cpu::simd::Simd;
     use crate::cpu::vector::Kernel;
 

@@ -2,7 +2,7 @@
 
 use super::packed::{GemmPlan, tile};
 use super::{Mat, along};
-use crate::cpu::outer::next_of;
+use crate::cpu::outer_product::next_of;
 use crate::cpu::simd::Simd;
 use serde::Serialize;
 use std::ops::Range;

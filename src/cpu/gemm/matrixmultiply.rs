@@ -6,7 +6,7 @@ use crate::core::{Element, Float};
 use crate::cpu::CpuCtx;
 
 /// A type that the crate can multiply.
-pub trait Yardstick: Element {
+pub trait MatrixMultiply: Element {
     /// `C = beta C + A B`.
     ///
     /// # Safety
@@ -14,9 +14,9 @@ pub trait Yardstick: Element {
     unsafe fn multiply(sizes: [usize; 3], a: Mat<Self>, b: Mat<Self>, beta: Self, c: &mut [Self], ldc: usize);
 }
 
-macro_rules! yardstick {
+macro_rules! multiply_with {
     ($t:ty, $gemm:path) => {
-        impl Yardstick for $t {
+        impl MatrixMultiply for $t {
             /// # Safety
             /// As for the trait.
             unsafe fn multiply(
@@ -36,11 +36,11 @@ macro_rules! yardstick {
     };
 }
 
-yardstick!(f32, matrixmultiply::sgemm);
-yardstick!(f64, matrixmultiply::dgemm);
+multiply_with!(f32, matrixmultiply::sgemm);
+multiply_with!(f64, matrixmultiply::dgemm);
 
 /// `C = beta C + A B`: see [`GemmFn`](super::GemmFn).
-pub fn gemm<T: Yardstick>(
+pub fn gemm<T: MatrixMultiply>(
     _cx: &CpuCtx,
     [m, k, n]: [usize; 3],
     a: Mat<T>,
@@ -65,7 +65,7 @@ const TILE_ROWS: usize = 32;
 const TILE_COLS: usize = 128;
 
 /// Like [`gemm`], but cut into tiles of C by the problem's size, one task per tile.
-pub fn parallel<T: Yardstick + Float>(
+pub fn parallel<T: MatrixMultiply + Float>(
     cx: &CpuCtx,
     [m, k, n]: [usize; 3],
     a: Mat<T>,
