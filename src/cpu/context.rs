@@ -7,7 +7,7 @@
 use super::buffer::{Buffer, BufferPool};
 use super::simd::Simd;
 use super::team::{Body, Team};
-use crate::core::{Result, Seat};
+use crate::core::{ObserverSlot, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,7 +49,7 @@ pub struct CpuCtx {
     gemm_rung: u32,
     conv_rung: Option<u32>,
     sequence: AtomicU64,
-    seat: Seat,
+    observer_slot: ObserverSlot,
 }
 
 impl CpuCtx {
@@ -68,7 +68,7 @@ impl CpuCtx {
             gemm_rung: options.gemm_rung,
             conv_rung: options.conv_rung,
             sequence: AtomicU64::new(0),
-            seat: Seat::default(),
+            observer_slot: ObserverSlot::default(),
         })
     }
 
@@ -108,8 +108,8 @@ impl CpuCtx {
     }
 
     /// The slot for an observer of the ops that run on this device.
-    pub(crate) fn seat(&self) -> &Seat {
-        &self.seat
+    pub(crate) fn observer_slot(&self) -> &ObserverSlot {
+        &self.observer_slot
     }
 
     /// The next sequence number on this device's tape.

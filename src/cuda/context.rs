@@ -6,7 +6,7 @@ use super::graph::{Capture, GraphMemory};
 use super::launch::{Launch, Ptr};
 use super::pool::{DeviceBuffer, DevicePool, DevicePoolStats};
 use super::staging::{Readback, SpareBuffers, Staging};
-use crate::core::{Error, ErrorKind, Precision, Result, Seat};
+use crate::core::{Error, ErrorKind, ObserverSlot, Precision, Result};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -82,7 +82,7 @@ pub struct CudaCtx {
     /// The number of the training step, in device memory. Kernels that draw random numbers read it.
     step: DeviceBuffer,
     sequence: AtomicU64,
-    seat: Seat,
+    observer_slot: ObserverSlot,
 }
 
 /// Where kernels report invalid elements. A kernel cannot return an error. So it writes the position of the first
@@ -115,7 +115,7 @@ impl CudaCtx {
             spare: Arc::default(),
             capture: Capture::default(),
             sequence: AtomicU64::new(0),
-            seat: Seat::default(),
+            observer_slot: ObserverSlot::default(),
             driver,
             pool,
         })
@@ -355,8 +355,8 @@ impl CudaCtx {
     }
 
     /// The slot for an observer of the ops that run on this device.
-    pub(crate) fn seat(&self) -> &Seat {
-        &self.seat
+    pub(crate) fn observer_slot(&self) -> &ObserverSlot {
+        &self.observer_slot
     }
 
     /// True while a graph is being captured: work is then recorded, not run.

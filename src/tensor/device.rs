@@ -1,7 +1,7 @@
 //! Where tensors live: on a CPU, on a GPU, or nowhere (shapes only).
 
 use crate::core::Precision;
-use crate::core::{Error, ErrorKind, Result, Seat};
+use crate::core::{Error, ErrorKind, ObserverSlot, Result};
 use crate::cpu::check_threads;
 use crate::cpu::{CpuCtx, CpuOptions};
 use crate::cuda::{CudaCtx, CudaOptions};
@@ -26,7 +26,7 @@ pub enum Device {
 #[derive(Debug, Default)]
 pub struct MetaCtx {
     sequence: AtomicU64,
-    seat: Seat,
+    observer_slot: ObserverSlot,
 }
 
 impl Device {
@@ -117,11 +117,11 @@ impl Device {
     }
 
     /// The slot for the observer of this device.
-    pub(crate) fn seat(&self) -> &Seat {
+    pub(crate) fn observer_slot(&self) -> &ObserverSlot {
         match self {
-            Device::Cpu(cx) => cx.seat(),
-            Device::Cuda(cx) => cx.seat(),
-            Device::Meta(cx) => &cx.seat,
+            Device::Cpu(cx) => cx.observer_slot(),
+            Device::Cuda(cx) => cx.observer_slot(),
+            Device::Meta(cx) => &cx.observer_slot,
         }
     }
 

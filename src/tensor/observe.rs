@@ -1,6 +1,6 @@
 //! Observing ops while they run: used by the profiler ([`crate::inspect::profile`]).
 //!
-//! Each device's context has one slot for an observer, the seat. Three places call the observer: [`exec`](super::exec)
+//! Each device's context has one slot for an observer. Three places call the observer: [`exec`](super::exec)
 //! before and after each op and update, the backward engine around each node, and [`Ctx`](crate::nn::Ctx) around each
 //! layer. Without an observer, each of these calls costs one relaxed load. An observer sees tensors but must not keep
 //! them: if the engine holds the only reference to a tensor, it may reuse the memory.
@@ -68,8 +68,8 @@ pub struct OpRun<'a> {
     pub high: usize,
 }
 
-/// Wraps the observer so that the seat can store it as `dyn Any`.
-struct Seated(Arc<dyn Observer>);
+/// Wraps the observer so that the slot can store it as `dyn Any`.
+struct StoredObserver(Arc<dyn Observer>);
 
 impl Device {
     /// Lets `observer` watch this device until [`unobserve`](Self::unobserve) is called.
@@ -77,7 +77,7 @@ impl Device {
     /// # Errors
     /// The device already has an observer.
     pub fn observe(&self, observer: Arc<dyn Observer>) -> Result<()> {
-        if self.seat().take(Arc::new(Seated(observer))) {
+        if self.observer_slot().set(Arc::new(StoredObserver(observer))) {
             return Ok(());
         }
         Err(Error::argument("profile", "another profile is already running on this device")
@@ -86,12 +86,12 @@ impl Device {
 
     /// Removes the observer.
     pub fn unobserve(&self) {
-        self.seat().leave();
+        self.observer_slot().clear();
     }
 
     /// Whether the device has an observer.
     pub fn is_observed(&self) -> bool {
-        self.seat().is_taken()
+        self.observer_slot().is_taken()
     }
 
     /// Bytes in use in the pool now, and the most in use so far.
@@ -129,22 +129,22 @@ impl Device {
 /// A device together with its observer.
 pub(crate) struct Watch<'a> {
     device: &'a Device,
-    observer: Arc<Seated>,
+    observer: Arc<StoredObserver>,
 }
 
 impl<'a> Watch<'a> {
     /// `None` if the device has no observer.
     #[inline]
     pub fn on(device: &'a Device) -> Option<Watch<'a>> {
-        if device.is_observed() { Self::seated(device) } else { None }
+        if device.is_observed() { Self::with_observer(device) } else { None }
     }
 
     #[cold]
-    fn seated(device: &'a Device) -> Option<Watch<'a>> {
+    fn with_observer(device: &'a Device) -> Option<Watch<'a>> {
         if device.as_cuda().is_some_and(|cx| cx.is_capturing()) {
             return None;
         }
-        let observer = device.seat().guest()?.downcast().ok()?;
+        let observer = device.observer_slot().get()?.downcast().ok()?;
         Some(Watch { device, observer })
     }
 

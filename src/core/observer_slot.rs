@@ -7,16 +7,16 @@ use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-type Guest = Arc<dyn Any + Send + Sync>;
+type AnyObserver = Arc<dyn Any + Send + Sync>;
 
 /// The slot, and a flag that says whether it is taken.
 #[derive(Default)]
-pub struct Seat {
+pub struct ObserverSlot {
     taken: AtomicBool,
-    guest: Mutex<Option<Guest>>,
+    observer: Mutex<Option<AnyObserver>>,
 }
 
-impl Seat {
+impl ObserverSlot {
     /// Whether there is an observer.
     #[inline]
     pub fn is_taken(&self) -> bool {
@@ -24,36 +24,36 @@ impl Seat {
     }
 
     /// The observer, if there is one.
-    pub fn guest(&self) -> Option<Guest> {
+    pub fn get(&self) -> Option<AnyObserver> {
         self.lock().clone()
     }
 
     /// Stores the observer. If the slot is taken, returns `false` and changes nothing.
-    pub fn take(&self, guest: Guest) -> bool {
-        let mut seat = self.lock();
-        if seat.is_some() {
+    pub fn set(&self, observer: AnyObserver) -> bool {
+        let mut slot = self.lock();
+        if slot.is_some() {
             return false;
         }
-        *seat = Some(guest);
+        *slot = Some(observer);
         self.taken.store(true, Ordering::Relaxed);
         true
     }
 
     /// Removes the observer.
-    pub fn leave(&self) {
-        let mut seat = self.lock();
+    pub fn clear(&self) {
+        let mut slot = self.lock();
         self.taken.store(false, Ordering::Relaxed);
-        *seat = None;
+        *slot = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Guest>> {
-        self.guest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<AnyObserver>> {
+        self.observer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl std::fmt::Debug for Seat {
+impl std::fmt::Debug for ObserverSlot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Seat {{ taken: {} }}", self.is_taken())
+        write!(f, "ObserverSlot {{ taken: {} }}", self.is_taken())
     }
 }
 
@@ -62,13 +62,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_room_for_one() {
-        let seat = Seat::default();
-        assert!(!seat.is_taken() && seat.guest().is_none());
-        assert!(seat.take(Arc::new(1u8)) && seat.is_taken());
-        assert!(!seat.take(Arc::new(2u8)));
-        assert_eq!(*seat.guest().unwrap().downcast::<u8>().unwrap(), 1);
-        seat.leave();
-        assert!(!seat.is_taken() && seat.take(Arc::new(3u8)));
+    fn holds_one_observer() {
+        let slot = ObserverSlot::default();
+        assert!(!slot.is_taken() && slot.get().is_none());
+        assert!(slot.set(Arc::new(1u8)) && slot.is_taken());
+        assert!(!slot.set(Arc::new(2u8)));
+        assert_eq!(*slot.get().unwrap().downcast::<u8>().unwrap(), 1);
+        slot.clear();
+        assert!(!slot.is_taken() && slot.set(Arc::new(3u8)));
     }
 }
