@@ -1,7 +1,7 @@
 //! The CPU's ladders.
 
 use crate::table::{Check, Line, print, words};
-use receptive::core::{Geometry, Loop};
+use receptive::core::{ConvShape, Loop};
 use receptive::cpu::conv2d::ladder::{self as convolutions, ConvVersion};
 use receptive::cpu::conv2d::{Finish, GradInput};
 use receptive::cpu::gemm::ladder::{self as products, GemmVersion};
@@ -32,7 +32,7 @@ struct Rung {
     /// Estimated seconds per floating point operation, from a small layer.
     pace: f64,
     /// True if it can compute a layer.
-    supports: fn(&Geometry) -> bool,
+    supports: fn(&ConvShape) -> bool,
 }
 
 /// One figure: a rung on one loop of a layer.
@@ -178,7 +178,7 @@ fn time(layer: &Layer, cx: &CpuCtx, clock: impl Fn(&mut dyn FnMut()) -> Times) -
     let [mut x, mut w, mut y] = layer.sizes().map(noise);
     let g = &layer.g;
     if layer.op == "linear" {
-        let Geometry { n: rows, c: i, o, .. } = *g;
+        let ConvShape { n: rows, c: i, o, .. } = *g;
         return [
             clock(&mut || gemm(cx, [rows, i, o], Mat::new(&x, i), Mat::transposed(&w, i), 0.0, &mut y)),
             clock(&mut || gemm(cx, [rows, o, i], Mat::new(&y, o), Mat::new(&w, i), 0.0, &mut x)),

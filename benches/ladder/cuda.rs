@@ -1,7 +1,7 @@
 //! The GPU's ladders.
 
 use crate::table::{Check, Line, print, words};
-use receptive::core::{Geometry, Precision};
+use receptive::core::{ConvShape, Precision};
 use receptive::cuda::conv2d::ladder as convolutions;
 use receptive::cuda::conv2d::{Forward, GradInput, GradWeight};
 use receptive::cuda::gemm::ladder as products;
@@ -62,7 +62,7 @@ fn gemm_lines(
     check: &Check,
     lines: &mut Vec<Line>,
 ) -> Result<()> {
-    let Geometry { n: rows, c: i, o, .. } = layer.g;
+    let ConvShape { n: rows, c: i, o, .. } = layer.g;
     let products = [
         Product::new([rows, i, o], Mat::new(x, i), Mat::transposed(w, i), y),
         Product::new([rows, o, i], Mat::new(y, o), Mat::new(w, i), x),

@@ -2,9 +2,9 @@
 //!
 //! Nothing here uses tensors, devices or files.
 
+pub mod conv_shape;
 pub mod dtype;
 pub mod error;
-pub mod geometry;
 pub mod math;
 pub mod observer_slot;
 pub mod precision;
@@ -18,9 +18,9 @@ pub mod table;
 pub mod text;
 pub mod window;
 
+pub use conv_shape::{ConvShape, Loop};
 pub use dtype::{DType, Element, Float};
 pub use error::{Error, ErrorKind, Result};
-pub use geometry::{Geometry, Loop};
 pub use observer_slot::ObserverSlot;
 pub use precision::Precision;
 pub use rng::Key;

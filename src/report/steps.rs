@@ -4,7 +4,7 @@
 use super::attrs::attrs;
 use super::crop::{Crop, Shapes, cut};
 use super::packed::Packed;
-use crate::core::{Geometry, Result};
+use crate::core::{ConvShape, Result};
 use crate::cpu::gemm::tiling::GemmTiling;
 use crate::inspect::steps::conv_cut;
 use crate::inspect::{Array, parameter};
@@ -144,7 +144,7 @@ fn gemm(
     let (Field::Window(window), &[_, per_group, ..]) = (op, weight) else { return Ok(None) };
     let Some((_, param)) = module.params().into_iter().next() else { return Ok(None) };
     let ([c, h, w], [o, oh, ow]) = (x, y);
-    let g = Geometry { n: 1, c, h, w, o, oh, ow, groups: c / per_group.max(1), window };
+    let g = ConvShape { n: 1, c, h, w, o, oh, ow, groups: c / per_group.max(1), window };
     Ok(conv_cut(param.value()?.device(), &g))
 }
 

@@ -6,7 +6,7 @@
 //! `backward` computes only the gradients that are asked for. `cuda` is the same op on a GPU.
 
 use super::{Saved, Tensor};
-use crate::core::{DType, Error, ErrorKind, Geometry, Result, Shape, Window};
+use crate::core::{ConvShape, DType, Error, ErrorKind, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
 use smallvec::{SmallVec, smallvec};
@@ -52,7 +52,7 @@ pub struct Plan {
     pub(crate) view: Option<usize>,
     /// Whether a visible output came after a hidden one, which is an error.
     mixed: bool,
-    geometry: Option<Geometry>,
+    conv_shape: Option<ConvShape>,
 }
 
 impl Plan {
@@ -63,7 +63,7 @@ impl Plan {
             visible: 1,
             view: None,
             mixed: false,
-            geometry: None,
+            conv_shape: None,
         }
     }
 
@@ -79,13 +79,13 @@ impl Plan {
     }
 
     /// Stores the sizes of a convolution for the loop that will run it.
-    pub(crate) fn with_geometry(self, geometry: Geometry) -> Plan {
-        Plan { geometry: Some(geometry), ..self }
+    pub(crate) fn with_conv_shape(self, conv_shape: ConvShape) -> Plan {
+        Plan { conv_shape: Some(conv_shape), ..self }
     }
 
     /// The sizes that [`Op::infer`] stored.
-    pub(crate) fn geometry(&self) -> &Geometry {
-        self.geometry.as_ref().expect("a convolution's plan has its sizes")
+    pub(crate) fn conv_shape(&self) -> &ConvShape {
+        self.conv_shape.as_ref().expect("a convolution's plan has its sizes")
     }
 
     /// Adds an output that callers see, such as the indices of `max`. Only the first output carries a gradient. Add all

@@ -4,7 +4,7 @@
 //! hook reads from the tape which convolutions and linear layers were recorded.
 
 use super::step_cases::STEP_CASES;
-use crate::core::{DType, Geometry, Key, Result, Window};
+use crate::core::{ConvShape, DType, Key, Result, Window};
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
 use crate::ops::Case;
 use crate::tensor::{Device, Field, Node, Tensor};
@@ -18,7 +18,7 @@ pub struct Layer {
     /// `linear` or `conv2d`.
     pub op: &'static str,
     #[serde(rename = "geometry")]
-    pub g: Geometry,
+    pub g: ConvShape,
 }
 
 /// The three computations of a training step.
@@ -28,7 +28,7 @@ impl Layer {
     /// A product of `rows` rows with `i` features into `o` features.
     pub fn linear(label: impl Into<String>, rows: usize, i: usize, o: usize) -> Layer {
         let window = Window { kernel: [1; 2], stride: [1; 2], padding: [[0; 2]; 2], dilation: [1; 2] };
-        let g = Geometry { n: rows, c: i, h: 1, w: 1, o, oh: 1, ow: 1, groups: 1, window };
+        let g = ConvShape { n: rows, c: i, h: 1, w: 1, o, oh: 1, ow: 1, groups: 1, window };
         Layer { label: label.into(), op: "linear", g }
     }
 
@@ -44,7 +44,7 @@ impl Layer {
         let window =
             Window { kernel: [kernel; 2], stride: [stride; 2], padding: [[padding; 2]; 2], dilation: [1; 2] };
         let out = (size + 2 * padding - kernel) / stride + 1;
-        let g = Geometry { n, c, h: size, w: size, o, oh: out, ow: out, groups, window };
+        let g = ConvShape { n, c, h: size, w: size, o, oh: out, ow: out, groups, window };
         Layer { label: label.to_owned(), op: "conv2d", g }
     }
 
@@ -78,7 +78,7 @@ impl Layer {
 
     /// The same layer as a case of its op, for the correctness check.
     pub fn case(&self) -> Case {
-        let Geometry { n, c, h, w, o, groups, window, .. } = self.g;
+        let ConvShape { n, c, h, w, o, groups, window, .. } = self.g;
         let label = "a layer of the benches";
         if self.op == "linear" {
             return Case::new(label, "").input("input", &[n, c]).input("weight", &[o, c]);
@@ -185,13 +185,13 @@ fn of_node(label: String, node: &Node) -> Option<Layer> {
         ("conv2d", Field::Window(window)) => {
             let ([n, c, h, w], [_, o, oh, ow]) = (image(inputs[0].dims())?, image(output.dims())?);
             let groups = c / inputs[1].dims()[1];
-            let g = Geometry { n, c, h, w, o, oh, ow, groups, window };
+            let g = ConvShape { n, c, h, w, o, oh, ow, groups, window };
             Some(Layer { label, op: "conv2d", g })
         }
         ("conv_transpose2d", Field::Transposed(window)) => {
             let ([n, o, oh, ow], [_, c, h, w]) = (image(inputs[0].dims())?, image(output.dims())?);
             let groups = c / inputs[1].dims()[1];
-            let g = Geometry { n, c, h, w, o, oh, ow, groups, window };
+            let g = ConvShape { n, c, h, w, o, oh, ow, groups, window };
             Some(Layer { label: label + " (transposed)", op: "conv2d", g })
         }
         _ => None,
@@ -225,7 +225,7 @@ mod tests {
     fn a_transposed_convolution_is_turned_around() {
         let found = of("unet", 1, [3, 32, 32]);
         let up = found.iter().find(|layer| layer.label == "unet upconv4 (transposed)").unwrap();
-        let Geometry { c, h, o, oh, window, .. } = up.g;
+        let ConvShape { c, h, o, oh, window, .. } = up.g;
         assert_eq!((c, h, o, oh, window.kernel, window.stride), (512, 4, 1024, 2, [2; 2], [2; 2]));
     }
 

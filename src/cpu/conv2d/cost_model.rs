@@ -21,7 +21,7 @@
 use super::implicit::copies_too_much as implicit_copies_too_much;
 use super::implicit::supports as implicit_supports;
 use super::winograd::supports as winograd_supports;
-use super::{Geometry, Loop};
+use super::{ConvShape, Loop};
 use crate::cpu::Simd;
 
 /// `[product, pixel, weight]`.
@@ -38,7 +38,7 @@ static TABLE: [(Simd, bool, Costs, Costs); 6] = [
 ];
 
 /// The number of the cheapest rung.
-pub fn cheapest(simd: Simd, g: &Geometry, which: Loop) -> u32 {
+pub fn cheapest(simd: Simd, g: &ConvShape, which: Loop) -> u32 {
     if implicit_copies_too_much(g, which) {
         return 2;
     }
@@ -53,7 +53,7 @@ pub fn cheapest(simd: Simd, g: &Geometry, which: Loop) -> u32 {
 }
 
 /// For each rung, how often each of the table's costs occurs.
-fn counts(lanes: usize, g: &Geometry, which: Loop) -> [Costs; 2] {
+fn counts(lanes: usize, g: &ConvShape, which: Loop) -> [Costs; 2] {
     // The gradient of the input is a forward pass from O channels to C.
     let (c, o, h, w) = match which {
         Loop::GradInput => (g.o, g.c, g.h, g.w),
@@ -79,10 +79,10 @@ mod tests {
     use super::*;
     use crate::core::Window;
 
-    fn layer([n, c, o, size]: [usize; 4], stride: usize) -> Geometry {
+    fn layer([n, c, o, size]: [usize; 4], stride: usize) -> ConvShape {
         let window = Window { kernel: [3; 2], stride: [stride; 2], padding: [[1; 2]; 2], dilation: [1; 2] };
         let out = (size - 1) / stride + 1;
-        Geometry { n, c, h: size, w: size, o, oh: out, ow: out, groups: 1, window }
+        ConvShape { n, c, h: size, w: size, o, oh: out, ow: out, groups: 1, window }
     }
 
     /// With few input channels, Winograd's registers are almost empty. With many, its transforms pay.
@@ -96,7 +96,7 @@ mod tests {
         }
     }
 
-    fn window(size: usize, kernel: usize, [stride, padding, dilation]: [usize; 3]) -> Geometry {
+    fn window(size: usize, kernel: usize, [stride, padding, dilation]: [usize; 3]) -> ConvShape {
         let out = (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
         let window = Window {
             kernel: [kernel; 2],
@@ -104,7 +104,7 @@ mod tests {
             padding: [[padding; 2]; 2],
             dilation: [dilation; 2],
         };
-        Geometry { n: 1, c: 3, h: size, w: size, o: 4, oh: out, ow: out, groups: 1, window }
+        ConvShape { n: 1, c: 3, h: size, w: size, o: 4, oh: out, ow: out, groups: 1, window }
     }
 
     /// An 8x8 image with a padding of 1000 took 2.3 s with rung 03, which copies 1000 rows of zeros per row of outputs.
@@ -113,7 +113,7 @@ mod tests {
     fn zeros_and_phases_count_as_work() {
         use Loop::{Forward, GradInput, GradWeight};
         let loops = [Forward, GradInput, GradWeight];
-        let three = |g: &Geometry, which| cheapest(Simd::Avx512, g, which) == 3;
+        let three = |g: &ConvShape, which| cheapest(Simd::Avx512, g, which) == 3;
         for (size, kernel, settings, never) in [
             (8, 3, [1, 1000, 1], &[Forward, GradWeight][..]),
             (8, 5, [1, 2000, 1], &[Forward, GradWeight]),

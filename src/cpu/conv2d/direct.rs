@@ -15,11 +15,11 @@
 //!
 //! Arithmetic intensity: 2 flop per 8 bytes loaded. Next: 02 gathers the taps into a matrix and lets a GEMM reuse them.
 
-use super::{Finish, Geometry, GradInput};
+use super::{ConvShape, Finish, GradInput};
 use crate::core::Float;
 use crate::cpu::CpuCtx;
 
-pub fn forward<T: Float>(cx: &CpuCtx, g: &Geometry, x: &[T], weight: &[T], finish: Finish<T>, y: &mut [T]) {
+pub fn forward<T: Float>(cx: &CpuCtx, g: &ConvShape, x: &[T], weight: &[T], finish: Finish<T>, y: &mut [T]) {
     cx.pieces(y, g.out_plane(), g.work(), |plane, y| {
         for (pixel, y) in y.iter_mut().enumerate() {
             *y = output(g, x, weight, finish.bias, [plane, pixel]);
@@ -32,7 +32,7 @@ pub fn forward<T: Float>(cx: &CpuCtx, g: &Geometry, x: &[T], weight: &[T], finis
 /// because `0 * inf` is NaN. A sum that is NaN stays NaN, so the loop ends there.
 #[inline]
 pub fn output<T: Float>(
-    g: &Geometry,
+    g: &ConvShape,
     x: &[T],
     weight: &[T],
     bias: Option<&[T]>,
@@ -61,7 +61,7 @@ pub fn output<T: Float>(
 }
 
 /// For each pixel, sums over the outputs that read it.
-pub fn grad_input<T: Float>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>, dx: &mut [T]) {
+pub fn grad_input<T: Float>(cx: &CpuCtx, g: &ConvShape, of: GradInput<T>, dx: &mut [T]) {
     cx.pieces(dx, g.plane(), g.work(), |plane, dx| {
         for (pixel, dx) in dx.iter_mut().enumerate() {
             *dx = input_gradient(g, of, [plane, pixel]);
@@ -72,7 +72,7 @@ pub fn grad_input<T: Float>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>, dx: &mu
 /// The gradient of one input, pixel number `pixel` of the plane `n * C + c`. The loop ends once the sum is NaN.
 #[inline]
 pub fn input_gradient<T: Float>(
-    g: &Geometry,
+    g: &ConvShape,
     GradInput { dy, weight, bias }: GradInput<T>,
     [plane, pixel]: [usize; 2],
 ) -> T {
@@ -96,7 +96,7 @@ pub fn input_gradient<T: Float>(
     sum
 }
 
-pub fn grad_weight<T: Float>(cx: &CpuCtx, g: &Geometry, dy: &[T], x: &[T], dw: &mut [T]) {
+pub fn grad_weight<T: Float>(cx: &CpuCtx, g: &ConvShape, dy: &[T], x: &[T], dw: &mut [T]) {
     cx.pieces(dw, g.taps(), g.work(), |kernel, dw| {
         for (tap, dw) in dw.iter_mut().enumerate() {
             *dw = weight_gradient(g, dy, x, [kernel, tap]);
@@ -106,7 +106,7 @@ pub fn grad_weight<T: Float>(cx: &CpuCtx, g: &Geometry, dy: &[T], x: &[T], dw: &
 
 /// The gradient of one weight, tap number `tap` of the kernel `o * C / groups + c`. The loop ends once the sum is NaN.
 #[inline]
-pub fn weight_gradient<T: Float>(g: &Geometry, dy: &[T], x: &[T], [kernel, tap]: [usize; 2]) -> T {
+pub fn weight_gradient<T: Float>(g: &ConvShape, dy: &[T], x: &[T], [kernel, tap]: [usize; 2]) -> T {
     let window = g.window;
     let (o, c) = (kernel / g.cg(), kernel % g.cg());
     let channel = o / g.og() * g.cg() + c;

@@ -22,7 +22,7 @@
 //! threads.
 
 use super::unfold::{fold, unfold};
-use super::{Finish, Geometry, GradInput, add_in_order};
+use super::{ConvShape, Finish, GradInput, add_in_order};
 use crate::core::Float;
 use crate::cpu::gemm::{GemmFloat, Mat};
 use crate::cpu::{Buffer, CpuCtx};
@@ -49,7 +49,7 @@ const PARTIALS: usize = 1 << 24;
 /// How a convolution is cut. It depends only on the sizes.
 struct Im2colTiling<'a> {
     cx: &'a CpuCtx,
-    g: &'a Geometry,
+    g: &'a ConvShape,
     /// Images and output rows of one tile.
     images: usize,
     rows: usize,
@@ -67,7 +67,7 @@ struct Im2colTile {
 }
 
 impl<'a> Im2colTiling<'a> {
-    fn new(cx: &'a CpuCtx, g: &'a Geometry) -> Self {
+    fn new(cx: &'a CpuCtx, g: &'a ConvShape) -> Self {
         let pixels = (COLUMNS / g.k().max(1)).clamp(PIXELS.start, PIXELS.end);
         let images =
             if g.out_plane() < SMALL { (PIXELS.start * 2 / g.out_plane()).min(g.n.max(1)) } else { 1 };
@@ -191,7 +191,7 @@ impl<'a> Im2colTiling<'a> {
 
 pub fn forward<T: GemmFloat>(
     cx: &CpuCtx,
-    g: &Geometry,
+    g: &ConvShape,
     x: &[T],
     weight: &[T],
     finish: Finish<T>,
@@ -239,7 +239,7 @@ fn start_with<T: Float>(bias: Option<&[T]>, plane: usize, y: &mut [T]) {
     }
 }
 
-pub fn grad_input<T: GemmFloat>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>, dx: &mut [T]) {
+pub fn grad_input<T: GemmFloat>(cx: &CpuCtx, g: &ConvShape, of: GradInput<T>, dx: &mut [T]) {
     let GradInput { dy, weight, bias } = of;
     let tiling = Im2colTiling::new(cx, g);
     let image = g.c * g.plane();
@@ -275,7 +275,7 @@ pub fn grad_input<T: GemmFloat>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>, dx:
     });
 }
 
-pub fn grad_weight<T: GemmFloat>(cx: &CpuCtx, g: &Geometry, dy: &[T], x: &[T], dw: &mut [T]) {
+pub fn grad_weight<T: GemmFloat>(cx: &CpuCtx, g: &ConvShape, dy: &[T], x: &[T], dw: &mut [T]) {
     let tiling = Im2colTiling::new(cx, g);
     if g.n == 0 || dw.is_empty() {
         return dw.fill(T::ZERO);

@@ -1,6 +1,6 @@
 //! The CPU's ladder of 2-d convolution: forward, gradient of the input, gradient of the weights.
 
-use super::{ConvFns, Geometry, Loop, cheapest, direct, im2col, implicit, winograd};
+use super::{ConvFns, ConvShape, Loop, cheapest, direct, im2col, implicit, winograd};
 use crate::core::Result;
 use crate::cpu::Simd;
 use crate::ladder::{self, Rung};
@@ -13,7 +13,7 @@ pub struct ConvVersion {
     /// The f64 version, which computes reference results.
     pub f64: ConvFns<f64>,
     /// True if it can compute a convolution of these sizes. If not, the default rung for them runs.
-    pub supports: fn(&Geometry) -> bool,
+    pub supports: fn(&ConvShape) -> bool,
 }
 
 /// The three loops of a rung's file.
@@ -62,7 +62,7 @@ pub fn rung(number: u32) -> Result<&'static Rung<ConvVersion>> {
 /// The rung that computes a loop: the requested rung if it supports the sizes, else [the cheapest](super::cheapest).
 /// `asked` and `simd` come from the context: [`conv_rung`](crate::cpu::CpuCtx::conv_rung),
 /// [`simd`](crate::cpu::CpuCtx::simd).
-pub fn choose(asked: Option<u32>, simd: Simd, g: &Geometry, which: Loop) -> &'static Rung<ConvVersion> {
+pub fn choose(asked: Option<u32>, simd: Simd, g: &ConvShape, which: Loop) -> &'static Rung<ConvVersion> {
     if let Some(rung) = RUNGS.iter().find(|rung| Some(rung.number) == asked)
         && (rung.version.supports)(g)
     {

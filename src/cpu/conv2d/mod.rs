@@ -27,7 +27,7 @@ use super::CpuCtx;
 use super::context::CHUNK;
 use super::gemm::GemmFloat;
 use crate::core::Float;
-pub use crate::core::{Geometry, Loop};
+pub use crate::core::{ConvShape, Loop};
 pub use cost_model::cheapest;
 use ladder::ConvVersion;
 
@@ -62,11 +62,11 @@ pub struct GradInput<'a, T> {
 }
 
 /// `y` from `(x, weight)`.
-pub type ForwardFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], Finish<T>, &mut [T]);
+pub type ForwardFn<T> = fn(&CpuCtx, &ConvShape, &[T], &[T], Finish<T>, &mut [T]);
 /// `dx` from `(dy, weight)`. As `dx` is the output of a transposed convolution, it may get a bias per channel.
-pub type GradInputFn<T> = fn(&CpuCtx, &Geometry, GradInput<T>, &mut [T]);
+pub type GradInputFn<T> = fn(&CpuCtx, &ConvShape, GradInput<T>, &mut [T]);
 /// `dw` from `(dy, x)`.
-pub type GradWeightFn<T> = fn(&CpuCtx, &Geometry, &[T], &[T], &mut [T]);
+pub type GradWeightFn<T> = fn(&CpuCtx, &ConvShape, &[T], &[T], &mut [T]);
 
 /// One rung's loops for one element type.
 #[derive(Debug, Clone, Copy)]

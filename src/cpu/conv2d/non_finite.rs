@@ -10,7 +10,7 @@
 //!
 //! The transforms of rung 04 add and subtract neighbours, so an inf spreads further there: see `winograd/forward.rs`.
 
-use super::{Geometry, GradInput, direct};
+use super::{ConvShape, GradInput, direct};
 use crate::core::Float;
 use crate::cpu::CpuCtx;
 
@@ -41,7 +41,7 @@ pub fn all_finite<T: Float>(cx: &CpuCtx, numbers: &[T]) -> bool {
 
 /// Corrects the gradient of the input from rung 03. Only the weights are checked: a dy that is not finite is multiplied
 /// by the right weights only.
-pub fn mend_input_gradient<T: Float>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>, dx: &mut [T]) {
+pub fn mend_input_gradient<T: Float>(cx: &CpuCtx, g: &ConvShape, of: GradInput<T>, dx: &mut [T]) {
     if all_finite(cx, of.weight) {
         return;
     }
@@ -51,7 +51,7 @@ pub fn mend_input_gradient<T: Float>(cx: &CpuCtx, g: &Geometry, of: GradInput<T>
 }
 
 /// Corrects the gradient of the weights from rung 03.
-pub fn mend_weight_gradient<T: Float>(cx: &CpuCtx, g: &Geometry, dy: &[T], x: &[T], dw: &mut [T]) {
+pub fn mend_weight_gradient<T: Float>(cx: &CpuCtx, g: &ConvShape, dy: &[T], x: &[T], dw: &mut [T]) {
     if all_finite(cx, dw) {
         return;
     }
@@ -77,11 +77,11 @@ mod tests {
 
     /// x, weight and dy with one special number in one of them.
     struct Case {
-        g: Geometry,
+        g: ConvShape,
         tensors: [Vec<f32>; 3],
     }
 
-    fn case(g: Geometry, [which, at]: [usize; 2], special: f32) -> Case {
+    fn case(g: ConvShape, [which, at]: [usize; 2], special: f32) -> Case {
         let sizes = [g.n * g.c * g.plane(), g.o * g.k(), g.n * g.o * g.out_plane()];
         let number = |i: usize| Key::new(7).uniform(i as u64) as f32 - 0.5;
         let mut tensors = sizes.map(|n| (n..2 * n).map(number).collect::<Vec<f32>>());
@@ -105,11 +105,11 @@ mod tests {
         if x.is_finite() { 0.0 } else { x }
     }
 
-    fn geometry(
+    fn conv_shape(
         [c, o, groups]: [usize; 3],
         kernel: usize,
         [stride, padding, dilation]: [usize; 3],
-    ) -> Geometry {
+    ) -> ConvShape {
         let (n, h, w) = (2, 11, 9);
         let out = |size: usize| (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
         let window = Window {
@@ -118,7 +118,7 @@ mod tests {
             padding: [[padding; 2]; 2],
             dilation: [dilation; 2],
         };
-        Geometry { n, c, h, w, o, oh: out(h), ow: out(w), groups, window }
+        ConvShape { n, c, h, w, o, oh: out(h), ow: out(w), groups, window }
     }
 
     /// One inf, NaN or number near the end of the range affects the same results as by the definition, for every rung
@@ -137,7 +137,7 @@ mod tests {
                 ([3, 2, 1], 2, [3, 0, 1]),
                 ([2, 2, 1], 3, [1, 3, 2]),
             ] {
-                let g = geometry(channels, kernel, settings);
+                let g = conv_shape(channels, kernel, settings);
                 for (which, at) in [(0, 0), (0, 57), (0, 301), (1, 4), (1, 17), (2, 0), (2, 41)] {
                     for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e38, -3e38] {
                         let case = case(g, [which, at], special);

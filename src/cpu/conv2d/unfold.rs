@@ -12,12 +12,12 @@
 //! Here S, P and D are the stride, padding and dilation. Along a row of output pixels a tap reads a run of the image's
 //! row, so with stride 1 the copies are slice copies.
 
-use super::Geometry;
+use super::ConvShape;
 use crate::core::Float;
 use std::ops::Range;
 
 /// Writes the columns of the output rows `rows` of one input plane. Tap `t` starts at `columns[t * width]`.
-pub fn unfold<T: Float>(g: &Geometry, rows: &Range<usize>, plane: &[T], columns: &mut [T], width: usize) {
+pub fn unfold<T: Float>(g: &ConvShape, rows: &Range<usize>, plane: &[T], columns: &mut [T], width: usize) {
     runs(g, rows, width, |at, start, inside| {
         let row = &mut columns[at..at + g.ow];
         row[..inside.start].fill(T::ZERO);
@@ -33,7 +33,7 @@ pub fn unfold<T: Float>(g: &Geometry, rows: &Range<usize>, plane: &[T], columns:
 }
 
 /// Adds columns to the plane that [`unfold`] takes them from.
-pub fn fold<T: Float>(g: &Geometry, rows: &Range<usize>, columns: &[T], width: usize, plane: &mut [T]) {
+pub fn fold<T: Float>(g: &ConvShape, rows: &Range<usize>, columns: &[T], width: usize, plane: &mut [T]) {
     runs(g, rows, width, |at, start, inside| {
         let run = &columns[at..at + g.ow][inside.clone()];
         match g.window.stride[1] {
@@ -48,7 +48,7 @@ pub fn fold<T: Float>(g: &Geometry, rows: &Range<usize>, columns: &[T], width: u
 /// Calls `f(position of the row of pixels in the columns, position of its first real pixel in the plane, range of real
 /// pixels)` for every tap and every output row. A real pixel lies in the image; rows outside the image have none.
 #[inline(always)]
-fn runs(g: &Geometry, rows: &Range<usize>, width: usize, mut f: impl FnMut(usize, usize, Range<usize>)) {
+fn runs(g: &ConvShape, rows: &Range<usize>, width: usize, mut f: impl FnMut(usize, usize, Range<usize>)) {
     let (window, [kh, kw]) = (g.window, g.window.kernel);
     for a in 0..kh {
         let real_rows = window.inside(0, a, g.h, g.oh);

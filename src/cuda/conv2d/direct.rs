@@ -1,10 +1,10 @@
 //! conv2d / 01 direct: one thread per output; `kernels/conv2d/01_direct.cu`.
 
 use super::{Forward, GradInput, GradWeight, sizes};
-use crate::core::{Geometry, Result};
+use crate::core::{ConvShape, Result};
 use crate::cuda::{CudaCtx, Launch, kernels};
 
-pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
+pub fn forward(cx: &CudaCtx, g: &ConvShape, to: Forward) -> Result<()> {
     let launch = Launch::over(g.n * g.o * g.out_plane());
     kernels::conv2d_fwd_v01_f32(
         cx,
@@ -18,13 +18,13 @@ pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
     )
 }
 
-pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
+pub fn grad_input(cx: &CudaCtx, g: &ConvShape, to: GradInput) -> Result<()> {
     let launch = Launch::over(g.n * g.c * g.plane());
     kernels::conv2d_grad_input_v01_f32(cx, launch, to.dy, to.weight, to.bias, to.dx, sizes(g, g.n)?)
 }
 
 /// One block per weight, because each weight's gradient is a long sum.
-pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
+pub fn grad_weight(cx: &CudaCtx, g: &ConvShape, to: GradWeight) -> Result<()> {
     let launch = Launch::blocks([g.o * g.k(), 1, 1], 256);
     kernels::conv2d_grad_weight_v01_f32(cx, launch, to.dy, to.x, to.dw, sizes(g, g.n)?)
 }

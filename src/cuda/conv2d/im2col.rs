@@ -2,24 +2,24 @@
 //! GEMM ladder; `kernels/conv2d/02_im2col.cu`.
 
 use super::{Forward, GradInput, GradWeight, SCRATCH, by_images, sizes};
-use crate::core::{Geometry, Result};
+use crate::core::{ConvShape, Result};
 use crate::cuda::gemm::{Bias, Mat, MatBatch, Product, gemm, int32, sum_splits};
 use crate::cuda::kernels::{self, Gemm};
 use crate::cuda::{CudaCtx, DeviceBuffer, Launch, Ptr};
 
 /// The number of entries of one image's columns, over all groups.
-fn columns(g: &Geometry) -> usize {
+fn columns(g: &ConvShape) -> usize {
     g.c * g.taps() * g.out_plane()
 }
 
 /// The number of images for which the columns fit in the scratch memory, and so do the parts of the weights' gradient.
-fn chunk(g: &Geometry) -> usize {
+fn chunk(g: &ConvShape) -> usize {
     SCRATCH / columns(g).max(g.o * g.k()).max(1)
 }
 
 /// The columns of `n` images, [n, c, kh, kw, oh, ow], and their memory. The memory is `None` for a 1x1 kernel with
 /// stride 1 and no padding: then the images already are the columns.
-fn unfold(cx: &CudaCtx, g: &Geometry, n: usize, x: Ptr<f32>) -> Result<(Ptr<f32>, Option<DeviceBuffer>)> {
+fn unfold(cx: &CudaCtx, g: &ConvShape, n: usize, x: Ptr<f32>) -> Result<(Ptr<f32>, Option<DeviceBuffer>)> {
     if g.pointwise() {
         return Ok((x, None));
     }
@@ -28,11 +28,11 @@ fn unfold(cx: &CudaCtx, g: &Geometry, n: usize, x: Ptr<f32>) -> Result<(Ptr<f32>
     Ok((buffer.ptr(), Some(buffer)))
 }
 
-fn rows(bias: Ptr<f32>, g: &Geometry) -> Bias {
+fn rows(bias: Ptr<f32>, g: &ConvShape) -> Bias {
     if bias.is_null() { Bias::None } else { Bias::Rows { data: bias, period: g.groups } }
 }
 
-pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
+pub fn forward(cx: &CudaCtx, g: &ConvShape, to: Forward) -> Result<()> {
     let (k, pixels) = (g.k(), g.out_plane());
     by_images(g, chunk(g), |first, n| {
         let (columns_at, _columns) = unfold(cx, g, n, to.x.at(first * g.c * g.plane()))?;
@@ -43,7 +43,7 @@ pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
     })
 }
 
-pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
+pub fn grad_input(cx: &CudaCtx, g: &ConvShape, to: GradInput) -> Result<()> {
     let (k, pixels) = (g.k(), g.out_plane());
     by_images(g, chunk(g), |first, n| {
         let dx = to.dx.at(first * g.c * g.plane());
@@ -69,7 +69,7 @@ pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
 
 /// The gradient is a sum over images. One product per image computes its part, and the parts are added in the order of
 /// the images.
-pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
+pub fn grad_weight(cx: &CudaCtx, g: &ConvShape, to: GradWeight) -> Result<()> {
     let (k, pixels) = (g.k(), g.out_plane());
     let size = g.o * k;
     if g.n == 0 {
@@ -90,7 +90,7 @@ pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
 /// Adds `n` parts, each with the shape of the weights, and writes the sum to `dw`, or adds it to `dw` if `add` is 1.
 pub(super) fn sum_parts(
     cx: &CudaCtx,
-    g: &Geometry,
+    g: &ConvShape,
     parts: Ptr<f32>,
     n: usize,
     dw: Ptr<f32>,

@@ -3,7 +3,7 @@
 
 use super::im2col::sum_parts;
 use super::{Forward, GradInput, GradWeight, by_images, sizes};
-use crate::core::{Geometry, Result};
+use crate::core::{ConvShape, Result};
 use crate::cuda::gemm::{cut, int32, splits};
 use crate::cuda::kernels::{self, Conv};
 use crate::cuda::{CudaCtx, Launch, Ptr};
@@ -85,7 +85,7 @@ impl Implicit {
         if padded(&self.low) < padded(&self.tall) { &self.low } else { &self.tall }
     }
 
-    pub fn forward(&self, cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
+    pub fn forward(&self, cx: &CudaCtx, g: &ConvShape, to: Forward) -> Result<()> {
         let tiles = self.tiles(g.og());
         by_images(g, PIXELS / g.out_plane().max(1), |first, n| {
             let across = (n * g.out_plane()).div_ceil(COLUMNS);
@@ -95,7 +95,7 @@ impl Implicit {
         })
     }
 
-    pub fn grad_input(&self, cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
+    pub fn grad_input(&self, cx: &CudaCtx, g: &ConvShape, to: GradInput) -> Result<()> {
         let tiles = self.tiles(g.cg());
         let [sh, sw] = g.window.stride;
         by_images(g, PIXELS / g.plane().max(1), |first, n| {
@@ -109,7 +109,7 @@ impl Implicit {
         })
     }
 
-    pub fn grad_weight(&self, cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
+    pub fn grad_weight(&self, cx: &CudaCtx, g: &ConvShape, to: GradWeight) -> Result<()> {
         let tiles = self.tiles(g.og());
         let size = g.o * g.k();
         if g.n == 0 {

@@ -1,7 +1,7 @@
 //! The GPU's ladder of 2-d convolution: every version, from naive to fast. The kernels are in `kernels/conv2d`.
 
 use super::{ConvFns, direct, im2col, implicit, winograd};
-use crate::core::{Geometry, Precision, Result};
+use crate::core::{ConvShape, Precision, Result};
 use crate::cuda::CudaCtx;
 use crate::ladder::{self, Rung};
 
@@ -15,7 +15,7 @@ pub struct CudaConvVersion {
     /// The same loops with inputs rounded to bf16, used if the run asks for bf16. `None` if it has none.
     pub bf16: Option<ConvFns>,
     /// True if it can compute a convolution of these sizes. If not, the default rung for them runs.
-    pub supports: fn(&Geometry) -> bool,
+    pub supports: fn(&ConvShape) -> bool,
 }
 
 impl CudaConvVersion {
@@ -43,7 +43,7 @@ macro_rules! loops {
 }
 
 /// True if the grid of the input's gradient is not too large: its z dimension counts groups times stride phases.
-fn fits_a_grid(g: &Geometry) -> bool {
+fn fits_a_grid(g: &ConvShape) -> bool {
     g.groups.saturating_mul(g.window.stride[0]).saturating_mul(g.window.stride[1]) <= 65_535
 }
 
@@ -116,7 +116,7 @@ pub fn rung(number: u32) -> Result<&'static Rung<CudaConvVersion>> {
 
 /// The rung that runs unless another is chosen: the fastest that rounds no more than `precision` allows. The choice is
 /// an estimate, not measured yet.
-pub fn default(g: &Geometry, precision: Precision) -> &'static Rung<CudaConvVersion> {
+pub fn default(g: &ConvShape, precision: Precision) -> &'static Rung<CudaConvVersion> {
     // A group with few channels would leave a tile of a matrix product almost empty.
     let thin = g.groups > 1 && g.cg().max(g.og()) < THIN;
     let number = match precision {
@@ -130,7 +130,7 @@ pub fn default(g: &Geometry, precision: Precision) -> &'static Rung<CudaConvVers
 
 /// The harmonic mean of a group's input and output channels. The number of multiply-adds per transformed element is
 /// proportional to it.
-fn mean_channels(g: &Geometry) -> usize {
+fn mean_channels(g: &ConvShape) -> usize {
     2 * g.cg() * g.og() / (g.cg() + g.og()).max(1)
 }
 
@@ -142,7 +142,7 @@ const MANY: usize = 96;
 const THIN: usize = 8;
 
 /// The loops of this context's rung for these sizes.
-pub(super) fn loops_of(cx: &CudaCtx, g: &Geometry) -> &'static ConvFns {
+pub(super) fn loops_of(cx: &CudaCtx, g: &ConvShape) -> &'static ConvFns {
     let options = cx.options();
     let asked = options.conv_rung.and_then(|number| RUNGS.iter().find(|rung| rung.number == number));
     let rung =

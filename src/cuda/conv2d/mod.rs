@@ -11,15 +11,15 @@ mod winograd;
 use super::gemm::int32;
 use super::kernels::Conv;
 use super::{CudaCtx, Ptr};
-use crate::core::{Geometry, Result};
+use crate::core::{ConvShape, Result};
 
 /// Computes `y` from `(x, weight)`, with an optional bias per output channel and an optional ReLU.
-pub type ForwardFn = fn(&CudaCtx, &Geometry, Forward) -> Result<()>;
+pub type ForwardFn = fn(&CudaCtx, &ConvShape, Forward) -> Result<()>;
 /// Computes `dx` from `(dy, weight)`. This is also the forward pass of a transposed convolution, which may add a bias
 /// per input channel.
-pub type GradInputFn = fn(&CudaCtx, &Geometry, GradInput) -> Result<()>;
+pub type GradInputFn = fn(&CudaCtx, &ConvShape, GradInput) -> Result<()>;
 /// Computes `dw` from `(dy, x)`.
-pub type GradWeightFn = fn(&CudaCtx, &Geometry, GradWeight) -> Result<()>;
+pub type GradWeightFn = fn(&CudaCtx, &ConvShape, GradWeight) -> Result<()>;
 
 /// Operands of the forward loop; `bias` may be [`Ptr::NULL`].
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,7 @@ pub struct ConvFns {
 ///
 /// # Errors
 /// A dimension is beyond 2^31 - 1, there is no scratch memory, or the driver refuses.
-pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
+pub fn forward(cx: &CudaCtx, g: &ConvShape, to: Forward) -> Result<()> {
     (ladder::loops_of(cx, g).forward)(cx, g, to)
 }
 
@@ -68,7 +68,7 @@ pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
 ///
 /// # Errors
 /// As for [`forward`].
-pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
+pub fn grad_input(cx: &CudaCtx, g: &ConvShape, to: GradInput) -> Result<()> {
     (ladder::loops_of(cx, g).grad_input)(cx, g, to)
 }
 
@@ -76,12 +76,12 @@ pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
 ///
 /// # Errors
 /// As for [`forward`].
-pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
+pub fn grad_weight(cx: &CudaCtx, g: &ConvShape, to: GradWeight) -> Result<()> {
     (ladder::loops_of(cx, g).grad_weight)(cx, g, to)
 }
 
 /// The sizes as kernels take them, but with `n` images instead of all.
-fn sizes(g: &Geometry, n: usize) -> Result<Conv> {
+fn sizes(g: &ConvShape, n: usize) -> Result<Conv> {
     let w = &g.window;
     let int = |what, value| int32(what, value);
     Ok(Conv {
@@ -109,7 +109,7 @@ fn sizes(g: &Geometry, n: usize) -> Result<Conv> {
 const SCRATCH: usize = 1 << 26;
 
 /// Calls `f(first image, number of images)` until all images are done, with at most `most` images per call.
-fn by_images(g: &Geometry, most: usize, mut f: impl FnMut(usize, usize) -> Result<()>) -> Result<()> {
+fn by_images(g: &ConvShape, most: usize, mut f: impl FnMut(usize, usize) -> Result<()>) -> Result<()> {
     let most = most.max(1);
     (0..g.n).step_by(most).try_for_each(|first| f(first, most.min(g.n - first)))
 }

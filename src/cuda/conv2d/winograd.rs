@@ -3,7 +3,7 @@
 //! taps U.
 
 use super::{Forward, GradInput, GradWeight, SCRATCH, by_images};
-use crate::core::{Geometry, Result};
+use crate::core::{ConvShape, Result};
 use crate::cuda::gemm::{Mat, MatBatch, Product, gemm, int32};
 use crate::cuda::{CudaCtx, DeviceBuffer, Launch, Ptr, kernels};
 
@@ -11,7 +11,7 @@ use crate::cuda::{CudaCtx, DeviceBuffer, Launch, Ptr, kernels};
 const TILE: usize = 16;
 
 /// True if the transforms apply: 3x3 taps, stride 1, dilation 1.
-pub fn supports(g: &Geometry) -> bool {
+pub fn supports(g: &ConvShape) -> bool {
     let w = &g.window;
     w.kernel == [3, 3] && w.stride == [1, 1] && w.dilation == [1, 1]
 }
@@ -111,7 +111,7 @@ impl TiledImages {
 
 /// Computes U, the transformed taps. `turned` is true for the gradient of the input: it rotates the taps by 180 degrees
 /// and exchanges input and output channels.
-fn taps(cx: &CudaCtx, g: &Geometry, weight: Ptr<f32>, turned: bool) -> Result<DeviceBuffer> {
+fn taps(cx: &CudaCtx, g: &ConvShape, weight: Ptr<f32>, turned: bool) -> Result<DeviceBuffer> {
     let size = g.o * g.cg();
     let u = cx.scratch::<f32>(TILE * size)?;
     let [groups, og, cg] =
@@ -122,7 +122,7 @@ fn taps(cx: &CudaCtx, g: &Geometry, weight: Ptr<f32>, turned: bool) -> Result<De
 }
 
 /// The number of images that are transformed at once: as many as fit in the scratch memory.
-fn chunk(g: &Geometry) -> usize {
+fn chunk(g: &ConvShape) -> usize {
     let tiles = |h: usize, w: usize| h.div_ceil(2) * w.div_ceil(2);
     SCRATCH / (TILE * (g.c + g.o) * tiles(g.h.max(g.oh), g.w.max(g.ow))).max(1)
 }
@@ -151,12 +151,12 @@ impl TransformedConv<'_> {
 }
 
 /// The rows and columns of padding before the image.
-fn padding(g: &Geometry) -> Result<[i32; 2]> {
+fn padding(g: &ConvShape) -> Result<[i32; 2]> {
     let before = |axis: usize| int32("rows of padding", g.window.padding[axis][0]);
     Ok([before(0)?, before(1)?])
 }
 
-pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
+pub fn forward(cx: &CudaCtx, g: &ConvShape, to: Forward) -> Result<()> {
     let (u, pad, outputs) = (taps(cx, g, to.weight, false)?, padding(g)?, [g.oh, g.ow]);
     by_images(g, chunk(g), |first, n| {
         let from = TiledImages::new(n, g.c, [g.h, g.w], outputs);
@@ -172,7 +172,7 @@ pub fn forward(cx: &CudaCtx, g: &Geometry, to: Forward) -> Result<()> {
     })
 }
 
-pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
+pub fn grad_input(cx: &CudaCtx, g: &ConvShape, to: GradInput) -> Result<()> {
     let (u, outputs) = (taps(cx, g, to.weight, true)?, [g.h, g.w]);
     let pad = padding(g)?.map(|before| 2 - before);
     by_images(g, chunk(g), |first, n| {
@@ -189,7 +189,7 @@ pub fn grad_input(cx: &CudaCtx, g: &Geometry, to: GradInput) -> Result<()> {
     })
 }
 
-pub fn grad_weight(cx: &CudaCtx, g: &Geometry, to: GradWeight) -> Result<()> {
+pub fn grad_weight(cx: &CudaCtx, g: &ConvShape, to: GradWeight) -> Result<()> {
     let size = g.o * g.cg();
     if g.n == 0 {
         return cx.fill_bytes(to.dw.cast(), 0, g.o * g.k() * size_of::<f32>());

@@ -3,7 +3,7 @@
 
 use super::elements::{Elements, check_place};
 use super::gemm::ConvGemm;
-use crate::core::{Error, Geometry, Result};
+use crate::core::{ConvShape, Error, Result};
 use crate::ops::conv2d::{Conv2d, Conv2dOptions};
 use crate::ops::images::check_dy;
 use crate::tensor::{Op, Tensor};
@@ -55,7 +55,7 @@ pub fn conv_steps(
     let op = Conv2d(*options);
     let metas: Vec<_> = [x, weight].into_iter().chain(bias).map(Tensor::meta).collect();
     op.infer(&metas)?;
-    let g = options.geometry(op.name(), x.shape(), weight.shape())?;
+    let g = options.conv_shape(op.name(), x.shape(), weight.shape())?;
     check_place(op.name(), "output", &at, &[g.n, g.o, g.oh, g.ow])?;
     let image = Elements::shaped(x, &[g.n, g.c, g.h, g.w])?;
     let taps = taps(&g, &image, &Elements::of(weight)?, at);
@@ -65,7 +65,7 @@ pub fn conv_steps(
     Ok(ConvSteps { at, sum, bias, result: sum + bias.unwrap_or(0.0), gemm, taps })
 }
 
-fn taps(g: &Geometry, image: &Elements, kernel: &Elements, [n, o, i, j]: [usize; 4]) -> Vec<ConvTap> {
+fn taps(g: &ConvShape, image: &Elements, kernel: &Elements, [n, o, i, j]: [usize; 4]) -> Vec<ConvTap> {
     let [kh, kw] = g.window.kernel;
     let (rows, columns) = (g.window.taps(0, i, g.h), g.window.taps(1, j, g.w));
     let first = o / g.og() * g.cg();
@@ -119,7 +119,7 @@ pub fn conv_grad_weight_steps(
     at: [usize; 4],
 ) -> Result<GradWeightSteps> {
     const OP: &str = "conv2d_grad_weight";
-    let g = geometry(OP, x, dy, weight, options)?;
+    let g = conv_shape(OP, x, dy, weight, options)?;
     check_place(OP, "weight", &at, weight.dims())?;
     let (image, upstream) =
         (Elements::shaped(x, &[g.n, g.c, g.h, g.w])?, Elements::shaped(dy, &[g.n, g.o, g.oh, g.ow])?);
@@ -144,14 +144,14 @@ pub fn conv_grad_weight_steps(
 ///
 /// # Errors
 /// An error of the op; a `dy` without the output's shape.
-pub(super) fn geometry(
+pub(super) fn conv_shape(
     op: &str,
     x: &Tensor,
     dy: &Tensor,
     weight: &Tensor,
     options: &Conv2dOptions,
-) -> Result<Geometry> {
-    let g = options.geometry(op, x.shape(), weight.shape())?;
+) -> Result<ConvShape> {
+    let g = options.conv_shape(op, x.shape(), weight.shape())?;
     check_dy(op, [g.n, g.o, g.oh, g.ow], &dy.meta())?;
     Ok(g)
 }

@@ -2,9 +2,9 @@
 //! input took part in. An output of a transposed convolution collects from the inputs that cover it. Both are the same
 //! sum over the outputs of a convolution.
 
-use super::conv::geometry;
+use super::conv::conv_shape;
 use super::elements::{Elements, check_place};
-use crate::core::{Error, Geometry, Result};
+use crate::core::{ConvShape, Error, Result};
 use crate::ops::conv_transpose2d::{ConvTranspose2d, ConvTranspose2dOptions};
 use crate::ops::conv2d::Conv2dOptions;
 use crate::tensor::{Op, Tensor};
@@ -46,7 +46,7 @@ pub fn conv_grad_input_steps(
     at: [usize; 4],
 ) -> Result<GradInputSteps> {
     const OP: &str = "conv2d_grad_input";
-    let g = geometry(OP, x, dy, weight, options)?;
+    let g = conv_shape(OP, x, dy, weight, options)?;
     check_place(OP, "input", &at, &[g.n, g.c, g.h, g.w])?;
     let upstream = Elements::shaped(dy, &[g.n, g.o, g.oh, g.ow])?;
     let terms = reached(&g, &upstream, &Elements::of(weight)?, at);
@@ -81,7 +81,7 @@ pub fn conv_transpose_steps(
     let op = ConvTranspose2d(*options);
     let metas: Vec<_> = [x, weight].into_iter().chain(bias).map(Tensor::meta).collect();
     op.infer(&metas)?;
-    let g = options.geometry(op.name(), x.shape(), weight.shape())?;
+    let g = options.conv_shape(op.name(), x.shape(), weight.shape())?;
     check_place(op.name(), "output", &at, &[g.n, g.c, g.h, g.w])?;
     let image = Elements::shaped(x, &[g.n, g.o, g.oh, g.ow])?;
     let terms = reached(&g, &image, &Elements::of(weight)?, at);
@@ -91,7 +91,7 @@ pub fn conv_transpose_steps(
 }
 
 /// The terms that place `[n, c, p, q]` of `[N, C, H, W]` collects from `values [N, O, OH, OW]`.
-fn reached(g: &Geometry, values: &Elements, kernel: &Elements, [n, c, p, q]: [usize; 4]) -> Vec<Reached> {
+fn reached(g: &ConvShape, values: &Elements, kernel: &Elements, [n, c, p, q]: [usize; 4]) -> Vec<Reached> {
     let [kh, kw] = g.window.kernel;
     let first = c / g.cg() * g.og();
     let mut terms = Vec::new();
@@ -145,7 +145,7 @@ pub fn conv_transpose_spread(
 ) -> Result<ConvTransposeSpread> {
     let op = ConvTranspose2d(*options);
     op.infer(&[x.meta(), weight.meta()])?;
-    let g = options.geometry(op.name(), x.shape(), weight.shape())?;
+    let g = options.conv_shape(op.name(), x.shape(), weight.shape())?;
     let input = [g.n, g.o, g.oh, g.ow];
     check_place(op.name(), "input", &from, &input)?;
     let (value, kernel) = (Elements::shaped(x, &input)?.at(&from), Elements::of(weight)?);

@@ -11,7 +11,7 @@
 //! output consists of partial sums, one per block. The borders of the tiles come from the GEMM's own code ([`cut`]).
 
 use super::conv::ConvTap;
-use crate::core::Geometry;
+use crate::core::ConvShape;
 use crate::core::Loop;
 use crate::cpu::Simd;
 use crate::cpu::conv2d::ladder;
@@ -59,7 +59,12 @@ pub struct DepthBlock {
 }
 
 impl ConvGemm {
-    pub(super) fn new(device: &Device, g: &Geometry, [_, o, i, j]: [usize; 4], taps: &[ConvTap]) -> ConvGemm {
+    pub(super) fn new(
+        device: &Device,
+        g: &ConvShape,
+        [_, o, i, j]: [usize; 4],
+        taps: &[ConvTap],
+    ) -> ConvGemm {
         let (sizes, row, column) = ([g.og(), g.k(), g.out_plane()], o % g.og(), i * g.ow + j);
         let tile = conv_cut(device, g).map(|cut| GemmTile::new(cut, sizes, [row, column], taps));
         let rung = device.as_cpu().map(|cx| ladder::choose(cx.conv_rung(), cx.simd(), g, Loop::Forward).name);
@@ -69,7 +74,7 @@ impl ConvGemm {
 
 /// How the CPU's packed GEMM cuts a convolution's matrix product, for one group of one image. `None` if the convolution
 /// is computed in another way. For a device that is not a CPU, this processor's best SIMD level is assumed.
-pub fn conv_cut(device: &Device, g: &Geometry) -> Option<GemmTiling> {
+pub fn conv_cut(device: &Device, g: &ConvShape) -> Option<GemmTiling> {
     let simd = device.as_cpu().map_or_else(Simd::best, |cx| cx.simd());
     cut(simd, [g.og(), g.k(), g.out_plane()])
 }

@@ -61,7 +61,7 @@
 //! ```
 
 use super::loops::{ConvGrad, bias_gradient, flops, on_cpu, on_cuda};
-use crate::core::{Error, Geometry, Loop, Padding, Result, Shape, Window};
+use crate::core::{ConvShape, Error, Loop, Padding, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
 use crate::ops::gradient::Gradient;
@@ -125,7 +125,7 @@ impl Conv2dOptions {
     }
 
     /// Checks all sizes and returns them.
-    pub fn geometry(&self, op: &str, input: &Shape, weight: &Shape) -> Result<Geometry> {
+    pub fn conv_shape(&self, op: &str, input: &Shape, weight: &Shape) -> Result<ConvShape> {
         let window = self.window(op, weight)?;
         let (&[n, c, h, w], groups) = (&images(op, input)?, self.groups);
         let (o, cg) = (weight.dims()[0], weight.dims()[1]);
@@ -148,7 +148,7 @@ impl Conv2dOptions {
                 .help(help));
         }
         let [oh, ow] = window.output(op, [h, w], false).map_err(|e| e.with("input", input.named(&IMAGE)))?;
-        Ok(Geometry { n, c, h, w, o, oh, ow, groups, window })
+        Ok(ConvShape { n, c, h, w, o, oh, ow, groups, window })
     }
 }
 
@@ -171,7 +171,7 @@ impl Op for Conv2d {
 
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
         let dtype = one_float(self.name(), x)?;
-        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
+        let g = self.0.conv_shape(self.name(), &x[0].shape, &x[1].shape)?;
         if let Some(bias) = x.get(2)
             && bias.dims() != [g.o]
         {
@@ -180,7 +180,7 @@ impl Op for Conv2d {
                 .with("weight", x[1].shape.named(&["O", "C/groups", "KH", "KW"]))
                 .expected(format!("[{}]", g.o)));
         }
-        Ok(Plan::new(like_images(&x[0].shape, [g.n, g.o, g.oh, g.ow])?, dtype).with_geometry(g))
+        Ok(Plan::new(like_images(&x[0].shape, [g.n, g.o, g.oh, g.ow])?, dtype).with_conv_shape(g))
     }
 
     fn saves(&self) -> Saves {
@@ -188,17 +188,17 @@ impl Op for Conv2d {
     }
 
     fn cpu(&self, cx: &CpuCtx, plan: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        on_cpu(self.name(), cx, plan.geometry(), Loop::Forward, x, false, &mut y[0])
+        on_cpu(self.name(), cx, plan.conv_shape(), Loop::Forward, x, false, &mut y[0])
     }
 
     fn cuda(&self, cx: &CudaCtx, plan: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        on_cuda(cx, plan.geometry(), Loop::Forward, x, false, &y[0])
+        on_cuda(cx, plan.conv_shape(), Loop::Forward, x, false, &y[0])
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
         let mut grads: Grads = smallvec![None; saved.len()];
         let [input, weight] = [saved.meta(0).shape, saved.meta(1).shape];
-        let g = self.0.geometry(self.name(), &input, &weight)?;
+        let g = self.0.conv_shape(self.name(), &input, &weight)?;
         let grad = |name, which, gradient| ConvGrad {
             name,
             g,
@@ -223,7 +223,7 @@ impl Op for Conv2d {
 
     fn flops(&self, x: &[Meta], y: &[Meta]) -> u64 {
         let bias = if x.len() == 3 { y[0].numel() } else { 0 };
-        self.0.geometry(self.name(), &x[0].shape, &x[1].shape).map_or(0, |g| flops(&g)) + bias as u64
+        self.0.conv_shape(self.name(), &x[0].shape, &x[1].shape).map_or(0, |g| flops(&g)) + bias as u64
     }
 
     fn field(&self, x: &[Meta]) -> Field {

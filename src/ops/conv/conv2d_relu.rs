@@ -48,11 +48,11 @@ impl OpBeforeRelu for Conv2d {
     const AFTER: usize = 2;
 
     fn cpu_relu(&self, cx: &CpuCtx, plan: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        on_cpu(self.name(), cx, plan.geometry(), Loop::Forward, x, true, &mut y[0])
+        on_cpu(self.name(), cx, plan.conv_shape(), Loop::Forward, x, true, &mut y[0])
     }
 
     fn cuda_relu(&self, cx: &CudaCtx, plan: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        on_cuda(cx, plan.geometry(), Loop::Forward, x, true, &y[0])
+        on_cuda(cx, plan.conv_shape(), Loop::Forward, x, true, &y[0])
     }
 }
 

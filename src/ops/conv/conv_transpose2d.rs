@@ -54,7 +54,7 @@
 //! ```
 
 use super::loops::{ConvGrad, bias_gradient, flops, on_cpu, on_cuda};
-use crate::core::{Error, Geometry, Loop, Result, Shape, Window};
+use crate::core::{ConvShape, Error, Loop, Result, Shape, Window};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
 use crate::ops::gradient::Gradient;
@@ -113,7 +113,7 @@ impl ConvTranspose2dOptions {
     }
 
     /// Checks all sizes and returns those of the adjoint convolution, whose input is our output.
-    pub fn geometry(&self, op: &str, input: &Shape, weight: &Shape) -> Result<Geometry> {
+    pub fn conv_shape(&self, op: &str, input: &Shape, weight: &Shape) -> Result<ConvShape> {
         let window = self.window(op, weight)?;
         let ([n, c, h, w], groups) = (images(op, input)?, self.groups);
         let shapes = |error: Error| {
@@ -132,7 +132,7 @@ impl ConvTranspose2dOptions {
         }
         let [oh, ow] = window.transposed_output(op, [h, w], self.output_padding).map_err(shapes)?;
         let o = weight.dims()[1].checked_mul(groups).ok_or_else(|| shapes(Error::shape(op, "too large")))?;
-        Ok(Geometry { n, c: o, h: oh, w: ow, o: c, oh: h, ow: w, groups, window })
+        Ok(ConvShape { n, c: o, h: oh, w: ow, o: c, oh: h, ow: w, groups, window })
     }
 }
 
@@ -147,7 +147,7 @@ impl Op for ConvTranspose2d {
 
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
         let dtype = one_float(self.name(), x)?;
-        let g = self.0.geometry(self.name(), &x[0].shape, &x[1].shape)?;
+        let g = self.0.conv_shape(self.name(), &x[0].shape, &x[1].shape)?;
         if let Some(bias) = x.get(2)
             && bias.dims() != [g.c]
         {
@@ -156,7 +156,7 @@ impl Op for ConvTranspose2d {
                 .with("weight", x[1].shape.named(&["C", "O/groups", "KH", "KW"]))
                 .expected(format!("[{}]", g.c)));
         }
-        Ok(Plan::new(like_images(&x[0].shape, [g.n, g.c, g.h, g.w])?, dtype).with_geometry(g))
+        Ok(Plan::new(like_images(&x[0].shape, [g.n, g.c, g.h, g.w])?, dtype).with_conv_shape(g))
     }
 
     fn saves(&self) -> Saves {
@@ -164,17 +164,17 @@ impl Op for ConvTranspose2d {
     }
 
     fn cpu(&self, cx: &CpuCtx, plan: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        on_cpu(self.name(), cx, plan.geometry(), Loop::GradInput, x, false, &mut y[0])
+        on_cpu(self.name(), cx, plan.conv_shape(), Loop::GradInput, x, false, &mut y[0])
     }
 
     fn cuda(&self, cx: &CudaCtx, plan: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
-        on_cuda(cx, plan.geometry(), Loop::GradInput, x, false, &y[0])
+        on_cuda(cx, plan.conv_shape(), Loop::GradInput, x, false, &y[0])
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
         let mut grads: Grads = smallvec![None; saved.len()];
         let [input, weight] = [saved.meta(0).shape, saved.meta(1).shape];
-        let g = self.0.geometry(self.name(), &input, &weight)?;
+        let g = self.0.conv_shape(self.name(), &input, &weight)?;
         let output = [g.n, g.c, g.h, g.w];
         if needs[0] {
             let name = "conv_transpose2d_grad_input";
@@ -194,7 +194,7 @@ impl Op for ConvTranspose2d {
 
     fn flops(&self, x: &[Meta], y: &[Meta]) -> u64 {
         let bias = if x.len() == 3 { y[0].numel() } else { 0 };
-        self.0.geometry(self.name(), &x[0].shape, &x[1].shape).map_or(0, |g| flops(&g)) + bias as u64
+        self.0.conv_shape(self.name(), &x[0].shape, &x[1].shape).map_or(0, |g| flops(&g)) + bias as u64
     }
 
     fn field(&self, x: &[Meta]) -> Field {

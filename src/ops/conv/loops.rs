@@ -13,7 +13,7 @@
 //! A transposed convolution is the input gradient of a convolution from y to x. That is why x and dy change places
 //! there. Notation: [docs/notation.md](crate::ops::notation).
 
-use crate::core::{Geometry, Loop, Result, Shape};
+use crate::core::{ConvShape, Loop, Result, Shape};
 use crate::cpu::conv2d::{ConvFloat, Finish, GradInput, ladder};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::conv2d as cuda;
@@ -31,7 +31,7 @@ use crate::tensor::{Meta, Plan, Tensor, one_float};
 pub(super) fn on_cpu(
     op: &str,
     cx: &CpuCtx,
-    g: &Geometry,
+    g: &ConvShape,
     which: Loop,
     x: &[View],
     relu: bool,
@@ -56,7 +56,7 @@ pub(super) fn on_cpu(
 /// A dtype without a kernel; too little memory; an error from the driver.
 pub(super) fn on_cuda(
     cx: &CudaCtx,
-    g: &Geometry,
+    g: &ConvShape,
     which: Loop,
     x: &[DeviceView],
     relu: bool,
@@ -74,7 +74,7 @@ pub(super) fn on_cuda(
 }
 
 /// Floating-point operations of a loop: a multiplication and an addition per term of each output's sum.
-pub(super) fn flops(g: &Geometry) -> u64 {
+pub(super) fn flops(g: &ConvShape) -> u64 {
     2 * g.work() as u64
 }
 
@@ -83,7 +83,7 @@ pub(super) fn flops(g: &Geometry) -> u64 {
 #[derive(Debug)]
 pub(super) struct ConvGrad {
     pub name: &'static str,
-    pub g: Geometry,
+    pub g: ConvShape,
     pub which: Loop,
     /// Index of the operand that is dy; `output` has the dimensions that it must have.
     pub dy: usize,

@@ -1,7 +1,7 @@
 //! Outputs from flat pixels: the forward loop, and the gradient of the input, which runs the same loop over dy.
 
 use super::super::non_finite::mend_input_gradient;
-use super::super::{Finish, Geometry, GradInput};
+use super::super::{ConvShape, Finish, GradInput};
 use super::ROWS;
 use super::layout::{BlockLayout, PlaneLayout, Taps};
 use super::tile::{PixelRuns, Spot, TileOperands};
@@ -20,7 +20,7 @@ const MOST_TASKS: usize = 16;
 /// The fewest flat pixels of a band of rows.
 const BAND: usize = 192;
 /// `y` from `(x, weight)`.
-pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Finish<f32>, y: &mut [f32]) {
+pub fn forward(cx: &CpuCtx, g: &ConvShape, x: &[f32], weight: &[f32], finish: Finish<f32>, y: &mut [f32]) {
     let taps = [0, 1].map(|axis| Taps::forward(g, axis));
     let layout =
         PlaneLayout::new(std::slice::from_ref(&taps), [g.cg(), g.groups], [g.h, g.w], g.window.stride);
@@ -30,7 +30,7 @@ pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Fin
 }
 
 /// `dx` from `(dy, weight)`: for each phase of the stride, a convolution of dy with the taps that read this phase.
-pub fn grad_input(cx: &CpuCtx, g: &Geometry, of: GradInput<f32>, dx: &mut [f32]) {
+pub fn grad_input(cx: &CpuCtx, g: &ConvShape, of: GradInput<f32>, dx: &mut [f32]) {
     let GradInput { dy, weight, bias } = of;
     let [sh, sw] = g.window.stride;
     let phases = [sh.min(g.h), sw.min(g.w)];
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn a_band_may_have_no_rows_of_a_phase() {
         let window = Window { kernel: [3; 2], stride: [2; 2], padding: [[1; 2]; 2], dilation: [1; 2] };
-        let g = Geometry { n: 1, c: 33, h: 13, w: 160, o: 32, oh: 7, ow: 80, groups: 1, window };
+        let g = ConvShape { n: 1, c: 33, h: 13, w: 160, o: 32, oh: 7, ow: 80, groups: 1, window };
         let numbers = |key: u64, n: usize| -> Vec<f32> {
             (0..n as u64).map(|i| Key::new(key).uniform(i) as f32 - 0.5).collect()
         };

@@ -15,7 +15,7 @@
 //! fixed order. Tasks are cut by sizes alone.
 
 use super::super::non_finite::mend_weight_gradient;
-use super::super::{Geometry, add_in_order};
+use super::super::{ConvShape, add_in_order};
 use super::layout::{BlockLayout, PlaneLayout, Taps, copy, zeros};
 use crate::cpu::CpuCtx;
 use crate::cpu::disjoint::Disjoint;
@@ -42,7 +42,7 @@ const ROWS: usize = 8;
 
 /// How the sum is cut.
 struct GradWeightPlan<'a> {
-    g: &'a Geometry,
+    g: &'a ConvShape,
     x: &'a [f32],
     dy: &'a [f32],
     layout: PlaneLayout,
@@ -56,7 +56,7 @@ struct GradWeightPlan<'a> {
 }
 
 /// `dw` from `(dy, x)`.
-pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f32]) {
+pub fn grad_weight(cx: &CpuCtx, g: &ConvShape, dy: &[f32], x: &[f32], dw: &mut [f32]) {
     if g.n == 0 || dw.is_empty() {
         return dw.fill(0.0);
     }

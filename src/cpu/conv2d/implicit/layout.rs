@@ -19,7 +19,7 @@
 //! `t + (r + p - k d) / s`, if s divides `r + p - k d`. For each phase r of dx, only some of the taps remain, and each
 //! has a shift of its own. dy is not split into phases.
 
-use super::super::Geometry;
+use super::super::ConvShape;
 use crate::cpu::vector::Vector;
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -42,7 +42,7 @@ pub struct Taps {
 
 impl Taps {
     /// The taps with which y reads x.
-    pub fn forward(g: &Geometry, axis: usize) -> Taps {
+    pub fn forward(g: &ConvShape, axis: usize) -> Taps {
         let (window, stride) = (&g.window, g.window.stride[axis] as isize);
         let taps = (0..window.kernel[axis]).map(|k| {
             let from = (k * window.dilation[axis]) as isize - window.padding[axis][0] as isize;
@@ -52,7 +52,7 @@ impl Taps {
     }
 
     /// The taps with which the positions `phase`, `phase + stride`, ... of dx read dy.
-    pub fn grad_input(g: &Geometry, axis: usize, phase: usize) -> Taps {
+    pub fn grad_input(g: &ConvShape, axis: usize, phase: usize) -> Taps {
         let (window, stride) = (&g.window, g.window.stride[axis] as isize);
         let taps = (0..window.kernel[axis]).filter_map(|k| {
             let from = (phase + window.padding[axis][0]) as isize - (k * window.dilation[axis]) as isize;

@@ -23,7 +23,7 @@
 //! A task is a block of images, or a band of rows of one image, and some output channels. The block is as large as the
 //! second-level cache allows. Blocks are cut by sizes alone, so the bits do not depend on the number of threads.
 
-use super::{Geometry, Loop};
+use super::{ConvShape, Loop};
 
 mod forward;
 mod grad_weight;
@@ -36,7 +36,7 @@ pub use grad_weight::grad_weight;
 
 /// True if padded planes are of reasonable size. With large padding or dilation a kernel may reach so far beyond the
 /// image that the zeros would be many times the image, and their offsets too large for the table.
-pub fn supports(g: &Geometry) -> bool {
+pub fn supports(g: &ConvShape) -> bool {
     let padded = |axis: usize, size: usize| {
         size + g.window.padding[axis][0]
             + g.window.padding[axis][1]
@@ -51,7 +51,7 @@ pub fn supports(g: &Geometry) -> bool {
 /// True if this rung would spend most of its time copying rows of zeros or preparing phases, not multiplying. Each band
 /// of output rows copies all rows between the first and the last that it reads. With large padding or dilation, that is
 /// far more than what is computed. Each phase of a stride is a pass of its own.
-pub fn copies_too_much(g: &Geometry, which: Loop) -> bool {
+pub fn copies_too_much(g: &ConvShape, which: Loop) -> bool {
     let (w, backwards) = (&g.window, which == Loop::GradInput);
     let passes = |axis: usize, size: usize| w.stride[axis].min(size);
     if backwards && passes(0, g.h).saturating_mul(passes(1, g.w)) > MOST_PASSES {

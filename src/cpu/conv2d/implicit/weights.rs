@@ -1,6 +1,6 @@
 //! The left factor: the weights as they lie, or rearranged for the gradient of the input.
 
-use super::super::Geometry;
+use super::super::ConvShape;
 use super::ROWS;
 use super::layout::{Tap, Taps};
 use crate::cpu::CpuCtx;
@@ -29,7 +29,7 @@ impl WeightPanels<'_> {
 }
 
 /// The taps of a pass by their numbers in a kernel.
-pub fn kernel_numbers(g: &Geometry, [rows, columns]: &[Taps; 2]) -> Vec<usize> {
+pub fn kernel_numbers(g: &ConvShape, [rows, columns]: &[Taps; 2]) -> Vec<usize> {
     let columns = &columns.taps;
     let row = |row: &Tap| row.k * g.window.kernel[1];
     rows.taps.iter().flat_map(|r| columns.iter().map(move |column| row(r) + column.k)).collect()
@@ -39,7 +39,7 @@ pub fn kernel_numbers(g: &Geometry, [rows, columns]: &[Taps; 2]) -> Vec<usize> {
 /// numbers `k = (o, kh, kw)`. The panels of the passes follow each other.
 pub fn turn<'a>(
     cx: &CpuCtx,
-    g: &Geometry,
+    g: &ConvShape,
     passes: &[Vec<usize>],
     weight: &[f32],
     to: &'a mut [f32],
@@ -67,7 +67,7 @@ const NEAR: usize = 32;
 
 /// A task: some channels of a group, for all passes.
 struct Turn<'a> {
-    g: &'a Geometry,
+    g: &'a ConvShape,
     passes: &'a [Vec<usize>],
     weight: &'a [f32],
     group: usize,

@@ -16,7 +16,7 @@ use super::patch::Plane;
 use super::transforms::{TileStrides, WeightStrides, outputs, pixels, taps};
 use super::{MACS, TileBlock, WinogradTiling, pitch};
 use crate::cpu::CpuCtx;
-use crate::cpu::conv2d::{Finish, Geometry, GradInput, im2col, implicit};
+use crate::cpu::conv2d::{ConvShape, Finish, GradInput, im2col, implicit};
 use crate::cpu::disjoint::Disjoint;
 use crate::cpu::outer_product::{Left, RowsOf, StridedRows, by_tile, next_rows, outer};
 use crate::cpu::vector::{Kernel, Vector};
@@ -55,7 +55,7 @@ struct WinogradConv<'a> {
     spread: &'a AtomicBool,
 }
 
-pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Finish<f32>, y: &mut [f32]) {
+pub fn forward(cx: &CpuCtx, g: &ConvShape, x: &[f32], weight: &[f32], finish: Finish<f32>, y: &mut [f32]) {
     let spread = AtomicBool::new(false);
     let layer = WinogradConv {
         c: g.c,
@@ -79,7 +79,7 @@ pub fn forward(cx: &CpuCtx, g: &Geometry, x: &[f32], weight: &[f32], finish: Fin
     }
 }
 
-pub fn grad_input(cx: &CpuCtx, g: &Geometry, of: GradInput<f32>, dx: &mut [f32]) {
+pub fn grad_input(cx: &CpuCtx, g: &ConvShape, of: GradInput<f32>, dx: &mut [f32]) {
     let GradInput { dy, weight, bias } = of;
     let spread = AtomicBool::new(false);
     let layer = WinogradConv {

@@ -21,7 +21,7 @@ use super::transforms::{TileStrides, grads, pixels, weights};
 use super::{MACS, TileBlock, WinogradTiling, pitch};
 use crate::cpu::CpuCtx;
 use crate::cpu::conv2d::non_finite::all_finite;
-use crate::cpu::conv2d::{Geometry, im2col, implicit};
+use crate::cpu::conv2d::{ConvShape, im2col, implicit};
 use crate::cpu::disjoint::Disjoint;
 use crate::cpu::outer_product::{Left, RowsOf, StridedRows, by_tile, next_rows, outer};
 use crate::cpu::vector::{Kernel, Vector};
@@ -42,7 +42,7 @@ const ROWS: usize = 64;
 /// The data that all tasks share.
 #[derive(Clone, Copy)]
 struct GradWeightSum<'a> {
-    g: &'a Geometry,
+    g: &'a ConvShape,
     dy: &'a [f32],
     x: &'a [f32],
     tiling: WinogradTiling,
@@ -54,7 +54,7 @@ struct GradWeightSum<'a> {
     lanes: usize,
 }
 
-pub fn grad_weight(cx: &CpuCtx, g: &Geometry, dy: &[f32], x: &[f32], dw: &mut [f32]) {
+pub fn grad_weight(cx: &CpuCtx, g: &ConvShape, dy: &[f32], x: &[f32], dw: &mut [f32]) {
     if g.n == 0 {
         return dw.fill(0.0);
     }

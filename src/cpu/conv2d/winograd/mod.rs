@@ -80,7 +80,7 @@ mod transforms;
 pub use forward::{forward, grad_input};
 pub use grad_weight::grad_weight;
 
-use super::Geometry;
+use super::ConvShape;
 use patch::Patch;
 use std::ops::Range;
 
@@ -88,7 +88,7 @@ use std::ops::Range;
 const TILES: usize = 64;
 
 /// True if this rung can compute a convolution of these sizes.
-pub fn supports(g: &Geometry) -> bool {
+pub fn supports(g: &ConvShape) -> bool {
     let w = g.window;
     w.kernel == [3, 3] && w.stride == [1, 1] && w.dilation == [1, 1] && g.groups == 1
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// The sizes of one convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Geometry {
+pub struct ConvShape {
     /// Images in the batch.
     pub n: usize,
     /// Input channels, height and width.
@@ -20,7 +20,7 @@ pub struct Geometry {
     pub window: Window,
 }
 
-impl Geometry {
+impl ConvShape {
     /// Input channels of one group.
     pub fn cg(&self) -> usize {
         self.c / self.groups
