@@ -20,7 +20,7 @@
 use super::Wrong;
 use receptive::core::Window;
 use receptive::inspect::ReceptiveField;
-use receptive::tensor::Field;
+use receptive::tensor::Dependence;
 
 /// What an output sees along one axis, in pixels of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub fn check(through: fn(Sees, Layer) -> Sees) -> Result<String, Wrong> {
                 padding: [[layer.padding; 2]; 2],
                 dilation: [layer.dilation; 2],
             };
-            field = field.through(Field::Window(window), [224, 224]);
+            field = field.through(Dependence::Window(window), [224, 224]);
             yours = through(yours, layer);
             let true_one = Sees { size: field.size[0], jump: field.jump[0], start: field.start[0] };
             if yours != true_one {

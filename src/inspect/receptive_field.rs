@@ -2,7 +2,7 @@
 
 use super::tape::ops_before;
 use crate::core::Window;
-use crate::tensor::{Field, Tensor};
+use crate::tensor::{Dependence, Tensor};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -62,21 +62,22 @@ impl ReceptiveField {
     /// ```
     /// use receptive::core::Window;
     /// use receptive::inspect::ReceptiveField;
-    /// use receptive::tensor::Field;
+    /// use receptive::tensor::Dependence;
     /// let window = |kernel, stride, padding| {
-    ///     Field::Window(Window { kernel: [kernel; 2], stride: [stride; 2], padding: [[padding; 2]; 2], dilation: [1; 2] })
+    ///     let (kernel, stride, padding) = ([kernel; 2], [stride; 2], [[padding; 2]; 2]);
+    ///     Dependence::Window(Window { kernel, stride, padding, dilation: [1; 2] })
     /// };
     /// let conv1 = ReceptiveField::PIXEL.through(window(5, 1, 2), [28, 28]);
     /// let pool1 = conv1.through(window(2, 2, 0), [28, 28]);
     /// assert_eq!((pool1.size, pool1.jump, pool1.start), ([6, 6], [2, 2], [-2, -2]));
     /// ```
-    pub fn through(self, op: Field, image: [usize; 2]) -> ReceptiveField {
+    pub fn through(self, op: Dependence, image: [usize; 2]) -> ReceptiveField {
         let window = match op {
-            Field::Pointwise => return self,
-            Field::Global => return ReceptiveField::whole(image),
-            Field::Window(window) => window,
-            Field::Transposed(window) => return self.transposed(window, image),
-            Field::Strided { start, step } => return self.strided(start, step),
+            Dependence::Pointwise => return self,
+            Dependence::Global => return ReceptiveField::whole(image),
+            Dependence::Window(window) => window,
+            Dependence::Transposed(window) => return self.transposed(window, image),
+            Dependence::Strided { start, step } => return self.strided(start, step),
         };
         let mut next = self;
         for axis in 0..2 {
@@ -153,7 +154,7 @@ impl Fields {
         for node in new {
             let before = node.parents().flatten().map(|parent| self.known[&parent.sequence()]);
             let before = before.reduce(|a, b| a.union(b, self.image)).unwrap_or(ReceptiveField::PIXEL);
-            let field = before.through(node.op().field(node.inputs()), self.image);
+            let field = before.through(node.op().dependence(node.inputs()), self.image);
             self.known.insert(node.sequence(), field);
         }
         y.node().map_or(ReceptiveField::PIXEL, |node| self.known[&node.sequence()])

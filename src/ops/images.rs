@@ -1,7 +1,7 @@
 //! Shapes of image batches, for ops that treat rows and columns differently from channels.
 
 use crate::core::{Error, Result, Shape, Window};
-use crate::tensor::{Field, Meta};
+use crate::tensor::{Dependence, Meta};
 
 /// The four dimensions of a batch of images. A single image counts as a batch of one.
 ///
@@ -58,10 +58,10 @@ pub fn axis(input: &Shape, dim: usize) -> Option<usize> {
 
 /// The receptive field of an output that depends on all elements along `dims` (along all dimensions if `dims` is
 /// empty). It is pointwise if none of them is the rows or columns of images.
-pub fn field_along(op: &str, input: &Shape, dims: &[isize]) -> Field {
+pub fn dependence_along(op: &str, input: &Shape, dims: &[isize]) -> Dependence {
     let in_place = |&dim: &isize| input.dim(op, dim).is_ok_and(|dim| axis(input, dim).is_none());
     let pointwise = input.rank() > 2 && !dims.is_empty() && dims.iter().all(in_place);
-    if pointwise { Field::Pointwise } else { Field::Global }
+    if pointwise { Dependence::Pointwise } else { Dependence::Global }
 }
 
 /// The output shape of a pooling.

@@ -4,7 +4,7 @@
 //! filter. With 512 channels these are 36 kB. So only a few outputs in the middle of the image, and a few channels, are
 //! stored for a large layer: as many as the bytes allow, but at least one.
 
-use crate::tensor::Field;
+use crate::tensor::Dependence;
 use serde::Serialize;
 use std::ops::Range;
 
@@ -30,7 +30,7 @@ const CHOICES: [(usize, usize); 13] = [
 pub struct Shapes {
     pub input: [usize; 3],
     pub output: [usize; 3],
-    pub op: Field,
+    pub op: Dependence,
     /// Number of weights that each output channel reads; 0 if output channel i reads only input channel i.
     pub weights: usize,
 }
@@ -78,20 +78,20 @@ impl Crop {
 }
 
 /// The places along one axis of length `n` that these outputs read.
-fn reads(op: Field, axis: usize, outputs: &Range<usize>, n: usize) -> Range<usize> {
+fn reads(op: Dependence, axis: usize, outputs: &Range<usize>, n: usize) -> Range<usize> {
     let (first, last) = (outputs.start as isize, outputs.end as isize - 1);
     let (start, end) = match op {
-        Field::Pointwise => (first, last + 1),
-        Field::Global => (0, n as isize),
-        Field::Strided { start, step } => {
+        Dependence::Pointwise => (first, last + 1),
+        Dependence::Global => (0, n as isize),
+        Dependence::Strided { start, step } => {
             let read = |output: isize| start[axis] + output * step[axis] as isize;
             (read(first), read(last) + 1)
         }
-        Field::Window(window) => {
+        Dependence::Window(window) => {
             let (stride, padding) = (window.stride[axis] as isize, window.padding[axis][0] as isize);
             (first * stride - padding, last * stride - padding + window.extent(axis) as isize)
         }
-        Field::Transposed(window) => {
+        Dependence::Transposed(window) => {
             let (stride, padding) = (window.stride[axis] as isize, window.padding[axis][0] as isize);
             let reach = window.extent(axis) as isize - 1;
             ((first + padding - reach).div_euclid(stride), (last + padding).div_euclid(stride) + 1)
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_small_layer_is_taken_whole() {
-        let op = Field::Window(window(5, 1, 2));
+        let op = Dependence::Window(window(5, 1, 2));
         let shapes = Shapes { input: [1, 28, 28], output: [6, 28, 28], op, weights: 25 };
         let crop = Crop::within(&shapes, 30_000);
         assert_eq!(crop, Crop { channels: 6, output: [0..28, 0..28], input: [0..28, 0..28] });
@@ -135,7 +135,7 @@ mod tests {
     /// smaller.
     #[test]
     fn of_a_large_layer_what_fits_and_at_least_one_output() {
-        let op = Field::Window(window(3, 1, 1));
+        let op = Dependence::Window(window(3, 1, 1));
         let shapes = Shapes { input: [512, 14, 14], output: [512, 14, 14], op, weights: 512 * 9 };
         let one = Crop::within(&shapes, 0);
         assert_eq!(one, Crop { channels: 1, output: [6..7, 6..7], input: [5..8, 5..8] });
@@ -148,15 +148,15 @@ mod tests {
     /// output.
     #[test]
     fn what_outputs_read() {
-        let conv = Field::Window(window(3, 2, 1));
+        let conv = Dependence::Window(window(3, 2, 1));
         assert_eq!([reads(conv, 0, &(0..1), 9), reads(conv, 0, &(4..5), 9)], [0..2, 7..9]);
-        let up = Field::Transposed(window(2, 2, 0));
+        let up = Dependence::Transposed(window(2, 2, 0));
         assert_eq!([reads(up, 0, &(0..1), 4), reads(up, 0, &(3..6), 4)], [0..1, 1..3]);
-        let wide = Field::Transposed(window(3, 2, 1));
+        let wide = Dependence::Transposed(window(3, 2, 1));
         // Output 1 of stride 2, padding 1 lies under inputs 0 (tap 2) and 1 (tap 0).
         assert_eq!(reads(wide, 0, &(1..2), 4), 0..2);
-        assert_eq!(reads(Field::Global, 0, &(0..1), 4), 0..4);
-        let every_second = Field::Strided { start: [-1, 1], step: [1, 2] };
+        assert_eq!(reads(Dependence::Global, 0, &(0..1), 4), 0..4);
+        let every_second = Dependence::Strided { start: [-1, 1], step: [1, 2] };
         assert_eq!([0, 1].map(|axis| reads(every_second, axis, &(0..3), 9)), [0..2, 1..6]);
     }
 

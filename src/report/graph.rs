@@ -7,7 +7,7 @@
 use crate::core::Result;
 use crate::inspect::{Fields, ReceptiveField, dry_run_image};
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
-use crate::tensor::{Field, Node, Tensor};
+use crate::tensor::{Dependence, Node, Tensor};
 use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub struct Graph {
     pub rows: Vec<Row>,
     /// For each layer, in running order: the part of the image that an output depends on, and the part of the layer's
     /// own input.
-    pub fields: Vec<(ReceptiveField, Field)>,
+    pub fields: Vec<(ReceptiveField, Dependence)>,
 }
 
 /// Follows an image of shape `[C, H, W]` through a network that need not have values.
@@ -72,7 +72,7 @@ struct Tracer {
     rows: Vec<Row>,
     /// The row that made the tensor at this position on the tape; `None` is the image.
     made: BTreeMap<u64, Option<usize>>,
-    seen: Vec<(ReceptiveField, Field)>,
+    seen: Vec<(ReceptiveField, Dependence)>,
 }
 
 impl Tracer {
@@ -125,7 +125,9 @@ impl Hook for Trace {
         // A layer that returns its input has recorded no op. Each of its outputs depends on the same place of the
         // input.
         let own = y.node().filter(|node| x.node().is_none_or(|before| before.sequence() < node.sequence()));
-        tracer.seen.push((field, own.map_or(Field::Pointwise, |node| node.op().field(node.inputs()))));
+        tracer
+            .seen
+            .push((field, own.map_or(Dependence::Pointwise, |node| node.op().dependence(node.inputs()))));
         if let Some(node) = y.node() {
             tracer.made.insert(node.sequence(), Some(row));
         }

@@ -9,7 +9,7 @@ use crate::cpu::gemm::tiling::GemmTiling;
 use crate::inspect::steps::conv_cut;
 use crate::inspect::{Array, parameter};
 use crate::nn::{Module, ModuleExt};
-use crate::tensor::Field;
+use crate::tensor::Dependence;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -72,7 +72,7 @@ fn reads_all_channels(kind: &str) -> bool {
 /// A layer without values.
 pub fn steps(
     module: &dyn Module,
-    op: Field,
+    op: Dependence,
     x: &LayerValues,
     y: &LayerValues,
     budget: usize,
@@ -137,11 +137,11 @@ pub fn steps(
 /// How the matrix product of a convolution is cut into tiles; `None` for another layer.
 fn gemm(
     module: &dyn Module,
-    op: Field,
+    op: Dependence,
     [x, y]: [[usize; 3]; 2],
     weight: &[usize],
 ) -> Result<Option<GemmTiling>> {
-    let (Field::Window(window), &[_, per_group, ..]) = (op, weight) else { return Ok(None) };
+    let (Dependence::Window(window), &[_, per_group, ..]) = (op, weight) else { return Ok(None) };
     let Some((_, param)) = module.params().into_iter().next() else { return Ok(None) };
     let ([c, h, w], [o, oh, ow]) = (x, y);
     let g = ConvShape { n: 1, c, h, w, o, oh, ow, groups: c / per_group.max(1), window };
@@ -193,7 +193,7 @@ mod tests {
         let x = Tensor::from_vec(&cpu, values.clone(), &[&[1], dims].concat()).unwrap().requires_grad();
         let y = layer.forward(&Ctx::eval("layer").with_grad(true), &x).unwrap();
         let node = y.node().unwrap();
-        let op = node.op().field(node.inputs());
+        let op = node.op().dependence(node.inputs());
         let out = y.to_vec::<f32>().unwrap();
         let (x, y) =
             (LayerValues { dims, values: &values }, LayerValues { dims: &y.dims()[1..], values: &out });

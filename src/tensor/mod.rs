@@ -37,7 +37,7 @@ pub use exec::{apply, apply_dyn, update};
 pub use node::{LeafId, Node, Origin, Saved};
 pub use observe::{Observer, OpRun, Scope};
 pub(crate) use observe::{Watch, within};
-pub use op::{Field, Grads, Meta, Op, Outputs, Plan, Saves, Update};
+pub use op::{Dependence, Grads, Meta, Op, Outputs, Plan, Saves, Update};
 pub(crate) use op::{one_float, total_bytes};
 pub use storage::{Cell, Data};
 pub use tensor::Tensor;

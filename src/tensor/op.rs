@@ -168,7 +168,7 @@ impl Saves {
 
 /// Which input elements an output element depends on. Receptive fields are computed from this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Field {
+pub enum Dependence {
     /// The element at the same position.
     Pointwise,
     /// The elements under a window.
@@ -272,8 +272,8 @@ pub trait Op: Debug + Send + Sync + 'static {
     }
 
     /// Which elements of the first input an output element depends on, given the inputs' shapes.
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Pointwise
+    fn dependence(&self, _x: &[Meta]) -> Dependence {
+        Dependence::Pointwise
     }
 }
 

@@ -7,7 +7,7 @@ use super::step_cases::STEP_CASES;
 use crate::core::{ConvShape, DType, Key, Result, Window};
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
 use crate::ops::Case;
-use crate::tensor::{Device, Field, Node, Tensor};
+use crate::tensor::{Dependence, Device, Node, Tensor};
 use serde::Serialize;
 use std::cell::RefCell;
 
@@ -177,18 +177,18 @@ impl Hook for CollectProducts<'_> {
 fn of_node(label: String, node: &Node) -> Option<Layer> {
     let (inputs, output) = (node.inputs(), node.output());
     let image = |dims: &[usize]| <[usize; 4]>::try_from(dims).ok();
-    match (node.op().name(), node.op().field(inputs)) {
+    match (node.op().name(), node.op().dependence(inputs)) {
         ("linear", _) => {
             let &[o, i] = inputs[1].dims() else { return None };
             Some(Layer::linear(label, output.numel() / o, i, o))
         }
-        ("conv2d", Field::Window(window)) => {
+        ("conv2d", Dependence::Window(window)) => {
             let ([n, c, h, w], [_, o, oh, ow]) = (image(inputs[0].dims())?, image(output.dims())?);
             let groups = c / inputs[1].dims()[1];
             let g = ConvShape { n, c, h, w, o, oh, ow, groups, window };
             Some(Layer { label, op: "conv2d", g })
         }
-        ("conv_transpose2d", Field::Transposed(window)) => {
+        ("conv_transpose2d", Dependence::Transposed(window)) => {
             let ([n, o, oh, ow], [_, c, h, w]) = (image(inputs[0].dims())?, image(output.dims())?);
             let groups = c / inputs[1].dims()[1];
             let g = ConvShape { n, c, h, w, o, oh, ow, groups, window };

@@ -67,7 +67,7 @@ use crate::cuda::{CudaCtx, DeviceView};
 use crate::ops::gradient::Gradient;
 use crate::ops::images::{images, like_images};
 use crate::ops::{Attrs, Case, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
 
@@ -226,8 +226,8 @@ impl Op for Conv2d {
         self.0.conv_shape(self.name(), &x[0].shape, &x[1].shape).map_or(0, |g| flops(&g)) + bias as u64
     }
 
-    fn field(&self, x: &[Meta]) -> Field {
-        self.0.window(self.name(), &x[1].shape).map_or(Field::Global, Field::Window)
+    fn dependence(&self, x: &[Meta]) -> Dependence {
+        self.0.window(self.name(), &x[1].shape).map_or(Dependence::Global, Dependence::Window)
     }
 }
 

@@ -49,7 +49,7 @@ use crate::cuda::{CudaCtx, DeviceView, Launch, Ptr, kernels};
 use crate::float_type;
 use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::{Case, Fill, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
 
@@ -166,8 +166,8 @@ impl Op for DiceLoss {
         9 * x[0].numel() as u64
     }
 
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Global
+    fn dependence(&self, _x: &[Meta]) -> Dependence {
+        Dependence::Global
     }
 }
 

@@ -41,7 +41,7 @@ use crate::ops::elementwise::cuda::{over_quads, walk};
 use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::reduce::cuda as reduce;
 use crate::ops::{Case, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
 
@@ -106,8 +106,8 @@ impl Op for MseLoss {
         3 * x[0].numel().max(x[1].numel()) as u64
     }
 
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Global
+    fn dependence(&self, _x: &[Meta]) -> Dependence {
+        Dependence::Global
     }
 }
 

@@ -41,7 +41,7 @@ use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::{Case, Fill, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float, total_bytes};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float, total_bytes};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
@@ -150,8 +150,8 @@ impl Op for NllLoss {
         total_bytes(&x[1..]) + (x[1].numel() * x[0].dtype.size()) as u64 + total_bytes(y)
     }
 
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Global
+    fn dependence(&self, _x: &[Meta]) -> Dependence {
+        Dependence::Global
     }
 }
 

@@ -5,9 +5,9 @@ use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::ops::gradient::{Gradient, GradientOp};
-use crate::ops::images::field_along;
+use crate::ops::images::dependence_along;
 use crate::ops::one;
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::fmt::Debug;
 
@@ -71,8 +71,8 @@ impl<F: Normalizer> Op for Along<F> {
         4 * x[0].numel() as u64
     }
 
-    fn field(&self, x: &[Meta]) -> Field {
-        field_along(F::NAME, &x[0].shape, &[self.dim])
+    fn dependence(&self, x: &[Meta]) -> Dependence {
+        dependence_along(F::NAME, &x[0].shape, &[self.dim])
     }
 }
 

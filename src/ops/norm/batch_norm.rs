@@ -60,7 +60,7 @@ use crate::core::{Error, Result, Shape};
 use crate::cpu::norm::NormLayout;
 use crate::ops::images::batch_of_channels;
 use crate::ops::{Attrs, Case, Fill, Input, OpSpec};
-use crate::tensor::{Field, Tensor};
+use crate::tensor::{Dependence, Tensor};
 use std::sync::Arc;
 
 /// The settings of `F.batch_norm`, with its defaults.
@@ -122,8 +122,8 @@ impl Norm for BatchNormOptions {
     }
 
     /// By the usual convention, receptive fields ignore the dependence through the statistics.
-    fn field(&self) -> Field {
-        Field::Pointwise
+    fn dependence(&self) -> Dependence {
+        Dependence::Pointwise
     }
 }
 

@@ -43,7 +43,7 @@ use super::normalise::{InputPositions, Norm, Normalise, normalise};
 use crate::core::{Result, Shape};
 use crate::cpu::norm::NormLayout;
 use crate::ops::{Case, Input, OpSpec};
-use crate::tensor::{Field, Tensor};
+use crate::tensor::{Dependence, Tensor};
 use std::sync::Arc;
 
 #[derive(Debug, Clone, Copy)]
@@ -69,8 +69,8 @@ impl Norm for BatchNormRelu {
         true
     }
 
-    fn field(&self) -> Field {
-        self.0.field()
+    fn dependence(&self) -> Dependence {
+        self.0.dependence()
     }
 }
 

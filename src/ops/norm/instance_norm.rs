@@ -54,7 +54,7 @@ use crate::core::{Error, Result, Shape};
 use crate::cpu::norm::NormLayout;
 use crate::ops::images::batch_of_channels;
 use crate::ops::{Case, OpSpec};
-use crate::tensor::{Field, Tensor};
+use crate::tensor::{Dependence, Tensor};
 use std::sync::Arc;
 
 /// The settings of `F.instance_norm`, with its defaults.
@@ -103,8 +103,8 @@ impl Norm for InstanceNormOptions {
         self.momentum
     }
 
-    fn field(&self) -> Field {
-        if self.use_input_stats { Field::Global } else { Field::Pointwise }
+    fn dependence(&self) -> Dependence {
+        if self.use_input_stats { Dependence::Global } else { Dependence::Pointwise }
     }
 }
 

@@ -44,7 +44,7 @@ use crate::float_type;
 use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::batch_of_channels;
 use crate::ops::{Case, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::ops::Range;
 use std::sync::Arc;
@@ -176,8 +176,8 @@ impl Op for LocalResponseNormOptions {
     }
 
     /// A window covers channels. In the image an output depends only on its own pixel.
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Pointwise
+    fn dependence(&self, _x: &[Meta]) -> Dependence {
+        Dependence::Pointwise
     }
 }
 

@@ -34,7 +34,7 @@ use crate::cuda::{CudaCtx, DeviceView, Ptr};
 use crate::float_type;
 use crate::ops::Attrs;
 use crate::ops::gradient::{Gradient, GradientOp};
-use crate::tensor::{Field, Grads, Meta, Op, Outputs, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Outputs, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::{SmallVec, smallvec};
 use std::fmt::Debug;
 
@@ -68,8 +68,8 @@ pub(super) trait Norm: Debug + Copy + Send + Sync + 'static {
     }
 
     /// What one output depends on.
-    fn field(&self) -> Field {
-        Field::Global
+    fn dependence(&self) -> Dependence {
+        Dependence::Global
     }
 }
 
@@ -279,8 +279,8 @@ impl<N: Norm> Op for Normalise<N> {
         x[0].numel() as u64 * if self.norm.own() { 7 } else { 3 }
     }
 
-    fn field(&self, _x: &[Meta]) -> Field {
-        self.norm.field()
+    fn dependence(&self, _x: &[Meta]) -> Dependence {
+        self.norm.dependence()
     }
 }
 

@@ -15,7 +15,7 @@
 use crate::core::{Error, Result, Shape, Window};
 use crate::ops::attrs::{AttrValue, Attrs};
 use crate::ops::images::{images, like_images};
-use crate::tensor::Field;
+use crate::tensor::Dependence;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
@@ -98,14 +98,14 @@ impl OutputSize {
 
     /// If the output's size divides the input's, all windows have the same size and distance. Else the field is taken
     /// as the whole input.
-    pub(super) fn field(&self, input: &Shape) -> Field {
-        let Ok([_, _, h, w]) = images("adaptive pooling", input) else { return Field::Global };
+    pub(super) fn dependence(&self, input: &Shape) -> Dependence {
+        let Ok([_, _, h, w]) = images("adaptive pooling", input) else { return Dependence::Global };
         let (input, output) = ([h, w], self.sizes([h, w]));
         if (0..2).any(|axis| output[axis] == 0 || !input[axis].is_multiple_of(output[axis])) {
-            return Field::Global;
+            return Dependence::Global;
         }
         let kernel = [0, 1].map(|axis| input[axis] / output[axis]);
-        Field::Window(Window { kernel, stride: kernel, padding: [[0; 2]; 2], dilation: [1, 1] })
+        Dependence::Window(Window { kernel, stride: kernel, padding: [[0; 2]; 2], dilation: [1, 1] })
     }
 }
 

@@ -38,7 +38,7 @@ use crate::float_type;
 use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::images;
 use crate::ops::{Case, Fill, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
 
@@ -91,8 +91,8 @@ impl Op for AdaptiveMaxPool2d {
         x[0].numel().max(y[0].numel()) as u64
     }
 
-    fn field(&self, x: &[Meta]) -> Field {
-        self.0.field(&x[0].shape)
+    fn dependence(&self, x: &[Meta]) -> Dependence {
+        self.0.dependence(&x[0].shape)
     }
 }
 

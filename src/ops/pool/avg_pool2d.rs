@@ -39,7 +39,7 @@ use crate::float_type;
 use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::{images, pooled};
 use crate::ops::{Attrs, Case, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::ops::Range;
 use std::sync::Arc;
@@ -169,8 +169,8 @@ impl Op for AvgPool2d {
         (y[0].numel() * self.0.kernel_size[0] * self.0.kernel_size[1]) as u64
     }
 
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Window(self.0.window())
+    fn dependence(&self, _x: &[Meta]) -> Dependence {
+        Dependence::Window(self.0.window())
     }
 }
 

@@ -43,7 +43,7 @@ use crate::float_type;
 use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::like_images;
 use crate::ops::{Attrs, Case, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
 
@@ -188,18 +188,18 @@ impl InterpolateOptions {
 
     /// If the image is enlarged by a whole number, the field is a transposed window. Else it is taken as the whole
     /// input.
-    fn field(&self, input: &Shape) -> Field {
-        let Ok(output) = self.output("interpolate", input) else { return Field::Global };
+    fn dependence(&self, input: &Shape) -> Dependence {
+        let Ok(output) = self.output("interpolate", input) else { return Dependence::Global };
         let sizes = [2, 3].map(|axis| (input.dims()[axis], output.dims()[axis]));
         if self.align_corners || sizes.iter().any(|(from, to)| !to.is_multiple_of(*from)) {
-            return Field::Global;
+            return Dependence::Global;
         }
         let stride = sizes.map(|(from, to)| to / from);
         let (kernel, padding) = match self.mode {
             InterpolateMode::Bilinear => (stride.map(|s| 2 * s - s % 2), stride.map(|s| [s / 2; 2])),
             _ => (stride, [[0; 2]; 2]),
         };
-        Field::Transposed(Window { kernel, stride, padding, dilation: [1, 1] })
+        Dependence::Transposed(Window { kernel, stride, padding, dilation: [1, 1] })
     }
 }
 
@@ -247,8 +247,8 @@ impl Op for Interpolate {
         flops(self.0.mode, y)
     }
 
-    fn field(&self, x: &[Meta]) -> Field {
-        self.0.field(&x[0].shape)
+    fn dependence(&self, x: &[Meta]) -> Dependence {
+        self.0.dependence(&x[0].shape)
     }
 }
 

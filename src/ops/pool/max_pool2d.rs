@@ -46,7 +46,7 @@ use crate::float_type;
 use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::{images, pooled};
 use crate::ops::{Attrs, Case, Fill, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
 
@@ -179,8 +179,8 @@ impl Op for MaxPool2d {
         (y[0].numel() * self.options.kernel_size[0] * self.options.kernel_size[1]) as u64
     }
 
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Window(self.options.window())
+    fn dependence(&self, _x: &[Meta]) -> Dependence {
+        Dependence::Window(self.options.window())
     }
 }
 

@@ -47,7 +47,7 @@ use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
 use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::{Case, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
 
@@ -144,8 +144,8 @@ impl Op for Linear {
         product_flops(&x[0].shape, x[1].dims()[0]) + bias as u64
     }
 
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Global
+    fn dependence(&self, _x: &[Meta]) -> Dependence {
+        Dependence::Global
     }
 }
 

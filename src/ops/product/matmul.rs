@@ -48,7 +48,7 @@ use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
 use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::{Case, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
 
@@ -210,8 +210,8 @@ impl Op for MatMul {
         FORWARD.flops(x, y)
     }
 
-    fn field(&self, _x: &[Meta]) -> Field {
-        Field::Global
+    fn dependence(&self, _x: &[Meta]) -> Dependence {
+        Dependence::Global
     }
 }
 

@@ -24,7 +24,9 @@ use crate::ops::elementwise::relu::Relu;
 use crate::ops::elementwise::unary::Unary;
 use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::reduce::cuda::sum_to;
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, Update, apply, one_float, update};
+use crate::tensor::{
+    Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, Update, apply, one_float, update,
+};
 use smallvec::SmallVec;
 
 /// An op whose kernels can end with ReLU.
@@ -91,8 +93,8 @@ impl<O: OpBeforeRelu> Op for WithRelu<O> {
         self.0.flops(x, y) + y[0].numel() as u64
     }
 
-    fn field(&self, x: &[Meta]) -> Field {
-        self.0.field(x)
+    fn dependence(&self, x: &[Meta]) -> Dependence {
+        self.0.dependence(x)
     }
 }
 

@@ -27,9 +27,9 @@ use crate::core::{DType, Error, ErrorKind, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, reduce};
 use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
-use crate::ops::images::field_along;
+use crate::ops::images::dependence_along;
 use crate::ops::{Case, Fill, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use std::sync::Arc;
 
 /// `torch.argmax(input, dim, keepdim)`.
@@ -80,8 +80,8 @@ impl Op for Argmax {
         x[0].numel() as u64
     }
 
-    fn field(&self, x: &[Meta]) -> Field {
-        field_along(self.name(), &x[0].shape, self.dim.as_slice())
+    fn dependence(&self, x: &[Meta]) -> Dependence {
+        dependence_along(self.name(), &x[0].shape, self.dim.as_slice())
     }
 }
 

@@ -40,9 +40,9 @@ use crate::cpu::{CpuCtx, View, ViewMut, reduce};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::float_type;
 use crate::ops::gradient::{Gradient, GradientOp};
-use crate::ops::images::field_along;
+use crate::ops::images::dependence_along;
 use crate::ops::{Case, Fill, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
 
@@ -123,8 +123,8 @@ impl Op for Max {
         x[0].numel() as u64
     }
 
-    fn field(&self, x: &[Meta]) -> Field {
-        field_along(self.name(), &x[0].shape, self.dim.as_slice())
+    fn dependence(&self, x: &[Meta]) -> Dependence {
+        dependence_along(self.name(), &x[0].shape, self.dim.as_slice())
     }
 }
 

@@ -32,9 +32,9 @@ use crate::core::{Element, Result};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
 use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
-use crate::ops::images::field_along;
+use crate::ops::images::dependence_along;
 use crate::ops::{Case, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::smallvec;
 use std::sync::Arc;
 
@@ -85,8 +85,8 @@ impl Op for Mean {
         x[0].numel() as u64
     }
 
-    fn field(&self, x: &[Meta]) -> Field {
-        field_along(self.name(), &x[0].shape, &self.0.dim)
+    fn dependence(&self, x: &[Meta]) -> Dependence {
+        dependence_along(self.name(), &x[0].shape, &self.0.dim)
     }
 }
 

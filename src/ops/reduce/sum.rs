@@ -33,9 +33,9 @@ use crate::core::{Error, Result, Shape};
 use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
 use crate::cuda::{CudaCtx, DeviceView};
 use crate::float_type;
-use crate::ops::images::field_along;
+use crate::ops::images::dependence_along;
 use crate::ops::{Attrs, Case, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
@@ -116,8 +116,8 @@ impl Op for Sum {
         x[0].numel() as u64
     }
 
-    fn field(&self, x: &[Meta]) -> Field {
-        field_along(self.name(), &x[0].shape, &self.0.dim)
+    fn dependence(&self, x: &[Meta]) -> Dependence {
+        dependence_along(self.name(), &x[0].shape, &self.0.dim)
     }
 }
 

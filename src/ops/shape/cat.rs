@@ -33,7 +33,7 @@ use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
 use crate::ops::images::axis;
 use crate::ops::{Case, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -147,10 +147,10 @@ impl Op for Cat {
 
     /// If images are joined along rows or columns, the position of an output does not tell how far its image was moved.
     /// The field is then the whole input.
-    fn field(&self, x: &[Meta]) -> Field {
+    fn dependence(&self, x: &[Meta]) -> Dependence {
         let shape = pattern(x.iter().map(|m| &m.shape));
         let beside = shape.dim(self.name(), self.dim).is_ok_and(|dim| axis(shape, dim).is_some());
-        if beside { Field::Global } else { Field::Pointwise }
+        if beside { Dependence::Global } else { Dependence::Pointwise }
     }
 }
 

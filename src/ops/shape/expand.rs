@@ -33,7 +33,7 @@ use crate::cpu::{CpuCtx, View, ViewMut, broadcast};
 use crate::cuda::{CudaCtx, DeviceView};
 use crate::element_type;
 use crate::ops::{Case, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
@@ -104,12 +104,12 @@ impl Op for Expand {
         0
     }
 
-    fn field(&self, x: &[Meta]) -> Field {
+    fn dependence(&self, x: &[Meta]) -> Dependence {
         let input = x[0].dims();
         let rows_and_columns = &input[input.len().saturating_sub(2)..];
         match self.output(&x[0].shape) {
-            Ok(y) if y.rank() <= 2 || y.dims().ends_with(rows_and_columns) => Field::Pointwise,
-            _ => Field::Global,
+            Ok(y) if y.rank() <= 2 || y.dims().ends_with(rows_and_columns) => Dependence::Pointwise,
+            _ => Dependence::Global,
         }
     }
 }

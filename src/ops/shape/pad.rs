@@ -39,7 +39,7 @@ use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView, Launch, kernels};
 use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::{Case, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply, one_float};
 use crate::{element_type, float_type};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
@@ -249,12 +249,12 @@ impl Op for Pad {
     }
 
     /// The receptive field ignores borders, even if they repeat elements of the input.
-    fn field(&self, x: &[Meta]) -> Field {
+    fn dependence(&self, x: &[Meta]) -> Dependence {
         if x[0].shape.rank() <= 2 {
-            return Field::Pointwise;
+            return Dependence::Pointwise;
         }
         let start = |innermost: usize| self.pad.get(2 * innermost).map_or(0, |before| -before);
-        Field::Strided { start: [start(1), start(0)], step: [1, 1] }
+        Dependence::Strided { start: [start(1), start(0)], step: [1, 1] }
     }
 }
 

@@ -37,7 +37,7 @@ use crate::element_type;
 use crate::ops::gradient::{Gradient, GradientOp};
 use crate::ops::images::axis;
 use crate::ops::{Case, Input, OpSpec, one};
-use crate::tensor::{Field, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
+use crate::tensor::{Dependence, Grads, Meta, Op, Plan, Saved, Saves, Tensor, apply};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
@@ -118,12 +118,12 @@ impl Op for Slice {
         0
     }
 
-    fn field(&self, x: &[Meta]) -> Field {
-        let Ok(slice) = self.resolve(&x[0].shape) else { return Field::Global };
-        let Some(axis) = axis(&x[0].shape, slice.dim) else { return Field::Pointwise };
+    fn dependence(&self, x: &[Meta]) -> Dependence {
+        let Ok(slice) = self.resolve(&x[0].shape) else { return Dependence::Global };
+        let Some(axis) = axis(&x[0].shape, slice.dim) else { return Dependence::Pointwise };
         let (mut start, mut step) = ([0; 2], [1; 2]);
         (start[axis], step[axis]) = (slice.start as isize, slice.step);
-        Field::Strided { start, step }
+        Dependence::Strided { start, step }
     }
 
     /// Only the elements in the slice are read.
