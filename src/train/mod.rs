@@ -7,7 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | `trainer.rs` | the loop: a train and a validation phase each epoch |
-//! | `replay.rs` | training steps on a GPU, captured once as a CUDA graph and replayed |
+//! | `cuda_graph_steps.rs` | training steps on a GPU, captured once as a CUDA graph and replayed |
 //! | `state.rs` | the position in the loop: everything that a checkpoint holds besides the tensors |
 //! | `evaluate.rs` | mean loss and scores over a data set |
 //! | `callback.rs` | the interface for watching the loop and stopping it |
@@ -30,6 +30,7 @@ mod changed;
 mod checkpoint;
 mod config;
 mod confusion;
+mod cuda_graph_steps;
 mod data_record;
 mod evaluate;
 mod health;
@@ -40,7 +41,6 @@ mod metrics;
 mod non_finite;
 pub mod pictures;
 mod recorder;
-mod replay;
 mod run_dir;
 mod session;
 mod setup;
@@ -54,6 +54,7 @@ pub use changed::{longer, moved};
 pub use checkpoint::Checkpoint;
 pub use config::{FORMAT, RunConfig};
 pub use confusion::Confusion;
+pub use cuda_graph_steps::GraphMode;
 pub use data_record::DataRecord;
 pub use evaluate::evaluate;
 pub use health::{HealthRecorder, HealthSample};
@@ -61,7 +62,6 @@ pub use metrics::{Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Tall
 #[cfg(feature = "cli")]
 pub(crate) use non_finite::finite;
 pub use recorder::Recorder;
-pub use replay::GraphMode;
 pub use run_dir::RunDir;
 pub use session::{Done, train};
 pub use setup::Setup;

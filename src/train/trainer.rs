@@ -4,7 +4,7 @@
 //! Compared with lesson 0: validation, the best weights, schedules, clipping, callbacks, and a position from which a
 //! stopped run goes on with the same bits.
 
-use super::replay::{Queue, Replay};
+use super::cuda_graph_steps::{Queue, Replay};
 use super::{
     Best, Callback, Flow, Outcome, Phase, PhaseReport, RunConfig, State, StepReport, Tally, evaluate,
     non_finite,
