@@ -21,7 +21,7 @@ pub unsafe trait Vector: Copy {
     const LANES: usize;
     /// Rows and vectors of the largest [outer product](super::outer_product) whose sums fit in registers.
     const TILE: [usize; 2];
-    /// Rows of both factors in the largest block of [dot products](super::dots) whose sums fit in registers.
+    /// Rows of both factors in the largest block of [dot products](super::dot_products) whose sums fit in registers.
     const DOTS: [usize; 2];
     /// Selects the lanes of a partial load or store.
     type Mask: Copy;
