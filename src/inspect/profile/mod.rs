@@ -14,7 +14,7 @@
 //! profiler waits for the device before and after each op, and steps are not replayed from a CUDA graph.
 //!
 //! ```
-//! use receptive::inspect::profile::{StepPhase, Profiler};
+//! use receptive::inspect::profile::{Profiler, StepPhase};
 //! use receptive::nn::{Ctx, Linear, Loss, ModuleExt, Relu, Sequential};
 //! use receptive::{DType, Device, Key, Tensor};
 //! let cpu = Device::cpu()?;

@@ -23,7 +23,7 @@
 //! | output | `[N, C, H', W']` | `[H', W'] = size` or `floor([H, W] * scale_factor)` |
 //!
 //! ```
-//! use receptive::ops::interpolate::{InterpolateOptions, InterpolateMode};
+//! use receptive::ops::interpolate::{InterpolateMode, InterpolateOptions};
 //! use receptive::{Device, Tensor};
 //! let image = Tensor::from_vec(&Device::cpu()?, vec![0f32, 4.0], &[1, 1, 1, 2])?;
 //! let nearest = InterpolateOptions::size([1, 4]);
