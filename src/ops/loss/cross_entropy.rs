@@ -49,7 +49,7 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::cross_entropy_goal::Targets;
+use super::cross_entropy_targets::Targets;
 use super::reduction::{Of, Reduction};
 use super::scores::ClassScores;
 use crate::core::{DType, Error, Float, Result, Shape};
@@ -91,18 +91,18 @@ impl CrossEntropy {
     }
 
     fn forward<T: Float>(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        let goal = Targets::<T>::new(*self, x[0].shape, x[1], x.get(2).copied())?;
-        let s = goal.s;
+        let targets = Targets::<T>::new(*self, x[0].shape, x[1], x.get(2).copied())?;
+        let s = targets.s;
         let [output, log_p, divisor] = y else { unreachable!("infer plans three outputs") };
         let log_p = log_p.get::<T>();
         softmax::log_softmax(cx, [s.n, s.c, s.d], x[0].get::<T>(), log_p);
         let log_p = &*log_p;
         let loss = |i: usize| {
             let mut sum = T::ZERO;
-            goal.each(i, |c, wq| sum -= wq * log_p[s.at(i, c)]);
+            targets.each(i, |c, wq| sum -= wq * log_p[s.at(i, c)]);
             sum
         };
-        let divide_by = |scratch: &mut [T]| goal.divisor(cx, scratch);
+        let divide_by = |scratch: &mut [T]| targets.divisor(cx, scratch);
         divisor.get::<T>()[0] = self.reduction.reduce(cx, s.samples(), loss, divide_by, output.get::<T>());
         Ok(())
     }
@@ -196,8 +196,8 @@ struct CrossEntropyGrad {
 
 impl CrossEntropyGrad {
     fn run<T: Float>(&self, cx: &CpuCtx, x: &[View], gradient: &mut [T]) -> Result<()> {
-        let goal = Targets::<T>::new(self.forward, x[0].shape, x[3], x.get(4).copied())?;
-        let s = goal.s;
+        let targets = Targets::<T>::new(self.forward, x[0].shape, x[3], x.get(4).copied())?;
+        let s = targets.s;
         let (log_p, divisor, dy) = (x[0].get::<T>(), x[1].get::<T>()[0], x[2].get::<T>());
         let rest = T::from_f64(1.0 - self.forward.label_smoothing);
         s.pieces(cx, gradient, |samples, start, gradient| {
@@ -205,19 +205,19 @@ impl CrossEntropyGrad {
                 let g = self.forward.reduction.spread(dy, i) / divisor;
                 if self.of == Of::Target {
                     for c in 0..s.c {
-                        gradient[s.at(i, c) - start] = -(g * rest * goal.weight(c) * log_p[s.at(i, c)]);
+                        gradient[s.at(i, c) - start] = -(g * rest * targets.weight(c) * log_p[s.at(i, c)]);
                     }
                     continue;
                 }
                 let (mut sum, mut asks) = (T::ZERO, false);
-                goal.each(i, |_, wq| (sum, asks) = (sum + wq, true));
+                targets.each(i, |_, wq| (sum, asks) = (sum + wq, true));
                 // An ignored sample has gradient 0, even if `g` is infinite (a mean over no samples divides by 0). A
                 // sample whose class has weight 0 is not ignored: 0 / 0 gives NaN for every class, as in PyTorch.
                 let scale = if asks { g * sum } else { T::ZERO };
                 for c in 0..s.c {
                     gradient[s.at(i, c) - start] = log_p[s.at(i, c)].exp() * scale;
                 }
-                goal.each(i, |c, wq| gradient[s.at(i, c) - start] -= g * wq);
+                targets.each(i, |c, wq| gradient[s.at(i, c) - start] -= g * wq);
             }
         });
         Ok(())

@@ -1,6 +1,6 @@
 //! Losses: they compare a network's outputs with targets and give one number, which training reduces.
 
-mod cross_entropy_goal;
+mod cross_entropy_targets;
 mod reduction;
 mod scores;
 
