@@ -71,7 +71,8 @@ printf '\n[patch.crates-io]\nreceptive-engine = { path = "../receptive-engine-%s
 cargo build --release
 receptive=$CARGO_TARGET_DIR/release/receptive
 "$receptive" --version
-"$receptive" train lenet5 --data sample --epochs 1 --out "$work/run"
+# An epoch takes less than a second, and 20 s if the engine was compiled without optimisation.
+timeout 10 "$receptive" train lenet5 --data sample --epochs 1 --out "$work/run"
 tests/sim/build.sh "$out/sim"
 LD_LIBRARY_PATH=$out/sim "$receptive" train lenet5 --data sample --subset 100 --max-steps 2 --batch-size 8 --device cuda \
   --out "$work/simulated"
