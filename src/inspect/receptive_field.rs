@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 /// The part of the input that one output depends on, `[vertical, horizontal]`.
 ///
-/// The field of an output is a rectangle. It follows from the windows of the layers, one after the other. `jump` is the
-/// number of input pixels between the fields of neighbouring outputs. `start` is the first pixel that output 0 sees; it
-/// is negative in the padding. A window with K taps, stride S, padding P and dilation D gives
+/// The field of an output is a rectangle. It follows from the windows of the layers, one after the other. `jump` is
+/// the distance, in input pixels, from the field of an output to that of its neighbour. `start` is the first pixel
+/// that output 0 sees; it is negative in the padding. A window with K taps, stride S, padding P and dilation D gives
 ///
 /// ```math
 /// \begin{aligned}
@@ -42,7 +42,7 @@ use std::collections::BTreeMap;
 pub struct ReceptiveField {
     /// Rows and columns.
     pub size: [usize; 2],
-    /// Input pixels between the fields of neighbouring outputs; 0 if all outputs see the whole image.
+    /// Input pixels from the field of an output to that of its neighbour; 0 if all outputs see the whole image.
     pub jump: [usize; 2],
     /// The first row and column that output 0 sees, counted from the image's corner.
     pub start: [isize; 2],

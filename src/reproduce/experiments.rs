@@ -159,7 +159,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
         then_epochs: None,
         figures: &[last("test", Split::Test, &[89.97])],
         seconds: NO_TIME,
-        remark: "SGD with the step of scikit-learn's sag solver, and the 4 passes after which that meets tol 0.1",
+        remark: "SGD with the step of scikit-learn's sag solver, and the 4 passes that it needs to meet tol 0.1",
     },
     Experiment {
         id: "M2",
