@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Finds memory errors that can go unnoticed because the results are still right. Loom runs the fork and join of
-# src/cpu/team/fork.rs in all orders of its threads. Miri runs the unit tests of the code that handles raw memory, and
-# reports every access that Rust does not allow. If Miri cannot be installed, these tests run with AddressSanitizer,
+# src/cpu/fork_join/fork.rs in all orders of its threads. Miri runs the unit tests of the code that handles raw memory,
+# and reports every access that Rust does not allow. If Miri cannot be installed, these tests run with AddressSanitizer,
 # which reports accesses out of bounds and after a free.
 #
 #   tools/check-memory.sh [FOLDER FOR BUILD OUTPUTS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${1:-$PWD/target/memory}
-tests=(cpu::arena cpu::buffer cpu::disjoint cpu::gather cpu::parallel cpu::team)
+tests=(cpu::arena cpu::buffer cpu::disjoint cpu::gather cpu::chunks cpu::fork_join)
 
 echo "loom: the fork and join in all orders (${SECONDS} s)"
 CARGO_TARGET_DIR=$target/loom cargo test --locked --release --manifest-path crates/team-model/Cargo.toml

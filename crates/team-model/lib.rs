@@ -7,7 +7,7 @@
 //! the caller's next step.
 #![cfg(test)]
 
-#[path = "../../src/cpu/team/fork.rs"]
+#[path = "../../src/cpu/fork_join/fork.rs"]
 mod fork;
 
 /// The items of `sync.rs`, made from loom.

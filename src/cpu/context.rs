@@ -5,8 +5,8 @@
 //! chunk in the same way. So the same seed gives the same bits with 1, 2 or 16 threads.
 
 use super::buffer::{Buffer, BufferPool};
+use super::fork_join::{Body, Team};
 use super::simd::Simd;
-use super::team::{Body, Team};
 use crate::core::{ObserverSlot, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

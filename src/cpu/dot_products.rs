@@ -11,10 +11,10 @@
 //!   B[C-1]    x x x x | x x x x | ...
 //! ```
 //!
-//! In [`outer`](super::outer_product), neighbouring numbers of B belong to different *outputs*. Here neighbouring numbers of
-//! both factors belong to the same *sum*: `dw[o, k]` sums over pixels, and the pixels of an image lie side by side. So
-//! the lanes run along the sum. With AVX-512, R = 4 and C = 6, which makes 24 sums. A step of 16 pixels loads 10
-//! registers for 24 multiply-adds.
+//! In [`outer_product`](super::outer_product), neighbouring numbers of B belong to different *outputs*. Here
+//! neighbouring numbers of both factors belong to the same *sum*: `dw[o, k]` sums over pixels, and the pixels of an
+//! image lie side by side. So the lanes run along the sum. With AVX-512, R = 4 and C = 6, which makes 24 sums. A step
+//! of 16 pixels loads 10 registers for 24 multiply-adds.
 
 use super::outer_product::{Rows, RowsOf};
 use super::vector::Vector;
@@ -25,21 +25,21 @@ use super::vector::Vector;
 /// # Safety
 /// `n` floats of each of the R and C rows can be read.
 #[inline(always)]
-pub unsafe fn dots<V: Vector, const R: usize, const C: usize>(
+pub unsafe fn dot_products<V: Vector, const R: usize, const C: usize>(
     n: usize,
     a: RowsOf<impl Rows>,
     b: RowsOf<impl Rows>,
 ) -> [[V; C]; R] {
     // SAFETY: `n` floats of each of the R and C rows can be read: promised by the caller.
-    unsafe { add_dots([[V::splat(0.0); C]; R], n, a, b) }
+    unsafe { add_dot_products([[V::splat(0.0); C]; R], n, a, b) }
 }
 
-/// Like [`dots`], but adds to sums that an earlier call returned.
+/// Like [`dot_products`], but adds to sums that an earlier call returned.
 ///
 /// # Safety
-/// As for [`dots`].
+/// As for [`dot_products`].
 #[inline(always)]
-pub unsafe fn add_dots<V: Vector, const R: usize, const C: usize>(
+pub unsafe fn add_dot_products<V: Vector, const R: usize, const C: usize>(
     mut sums: [[V; C]; R],
     n: usize,
     a: RowsOf<impl Rows>,
@@ -162,7 +162,7 @@ mod tests {
     }
 
     /// # Safety
-    /// As [`dots`].
+    /// As [`dot_products`].
     #[inline(always)]
     unsafe fn block<V: Vector, const R: usize, const C: usize>(
         n: usize,
@@ -172,7 +172,7 @@ mod tests {
         columns: usize,
     ) {
         // SAFETY: `n` floats of each row can be read: promised by the caller.
-        let sums = unsafe { dots::<V, R, C>(n, a, b) };
+        let sums = unsafe { dot_products::<V, R, C>(n, a, b) };
         for (r, row) in sums.into_iter().enumerate() {
             row.into_iter().enumerate().for_each(|(c, sum)| out[r * columns + c] = sum.sum());
         }

@@ -72,7 +72,7 @@ pub struct Left {
 /// All R x K numbers of A can be read. From each of the K rows of B, N - 1 vectors and the mask's lanes of one more can
 /// be read.
 #[inline(always)]
-pub unsafe fn outer<V: Vector, const R: usize, const N: usize>(
+pub unsafe fn outer_product<V: Vector, const R: usize, const N: usize>(
     k: usize,
     a: Left,
     b: RowsOf<impl Rows>,
@@ -90,7 +90,8 @@ pub unsafe fn outer<V: Vector, const R: usize, const N: usize>(
 }
 
 /// # Safety
-/// As for [`outer`]. If `WHOLE`, which reads the last vector of a row without the mask, the mask selects all lanes.
+/// As for [`outer_product`]. If `WHOLE`, which reads the last vector of a row without the mask, the mask selects all
+/// lanes.
 #[inline(always)]
 unsafe fn sums<V: Vector, const R: usize, const N: usize, const WHOLE: bool>(
     k: usize,

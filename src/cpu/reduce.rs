@@ -5,8 +5,8 @@
 //! order depends only on the shape, never on the number of threads.
 
 use super::CpuCtx;
+use super::chunks::Pieces;
 use super::context::CHUNK;
-use super::parallel::Pieces;
 use crate::core::Float;
 use crate::core::shape::MAX_RANK;
 use smallvec::SmallVec;

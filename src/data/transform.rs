@@ -389,7 +389,7 @@ impl DrawnTransform<'_> {
                 image.pixels.chunks_exact_mut(width).for_each(<[u8]>::reverse);
             }
             DrawnTransform::Window { top, left, size, fill } => {
-                cut(image, top, left, size, if smooth { fill } else { 0 }, &mut scratch.image);
+                copy_window(image, top, left, size, if smooth { fill } else { 0 }, &mut scratch.image);
                 std::mem::swap(image, &mut scratch.image);
             }
             DrawnTransform::Resize(size) if size == image.size[1..] => {}
@@ -417,7 +417,14 @@ impl DrawnTransform<'_> {
 }
 
 /// Copies a window of `image` to `out`. Beyond the image, `out` is `fill`.
-fn cut(image: &Image, top: isize, left: isize, [height, width]: [usize; 2], fill: u8, out: &mut Image) {
+fn copy_window(
+    image: &Image,
+    top: isize,
+    left: isize,
+    [height, width]: [usize; 2],
+    fill: u8,
+    out: &mut Image,
+) {
     let [channels, h, w] = image.size;
     out.reset([channels, height, width]);
     // The columns of the window that lie in the image, and where they start in it.

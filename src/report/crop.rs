@@ -102,7 +102,7 @@ fn reads(op: Dependence, axis: usize, outputs: &Range<usize>, n: usize) -> Range
 }
 
 /// A part of `[C, H, W]` values. Its channels are counted from the first.
-pub fn cut(
+pub fn crop_values(
     values: &[f32],
     [_, h, w]: [usize; 3],
     channels: usize,
@@ -163,7 +163,10 @@ mod tests {
     #[test]
     fn cutting_keeps_rows_and_channels_in_order() {
         let values: Vec<f32> = (0..18).map(|i| i as f32).collect();
-        assert_eq!(cut(&values, [2, 3, 3], 2, &[1..3, 0..2]), [3.0, 4.0, 6.0, 7.0, 12.0, 13.0, 15.0, 16.0]);
-        assert_eq!(cut(&values, [2, 3, 3], 1, &[0..1, 2..3]), [2.0]);
+        assert_eq!(
+            crop_values(&values, [2, 3, 3], 2, &[1..3, 0..2]),
+            [3.0, 4.0, 6.0, 7.0, 12.0, 13.0, 15.0, 16.0]
+        );
+        assert_eq!(crop_values(&values, [2, 3, 3], 1, &[0..1, 2..3]), [2.0]);
     }
 }

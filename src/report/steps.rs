@@ -2,11 +2,11 @@
 //! parameters.
 
 use super::attrs::attrs;
-use super::crop::{Crop, Shapes, cut};
+use super::crop::{Crop, Shapes, crop_values};
 use super::packed::Packed;
 use crate::core::{ConvShape, Result};
 use crate::cpu::gemm::tiling::GemmTiling;
-use crate::inspect::steps::conv_cut;
+use crate::inspect::steps::conv_tiling;
 use crate::inspect::{Array, parameter};
 use crate::nn::{Module, ModuleExt};
 use crate::tensor::Dependence;
@@ -106,7 +106,7 @@ pub fn steps(
             1 => vec![channels],
             _ => vec![channels, sides_of(sides)[0], sides_of(sides)[1]],
         };
-        Packed::exact(&dims, cut(values.values, whole, channels, sides))
+        Packed::exact(&dims, crop_values(values.values, whole, channels, sides))
     };
     let of_channels = |name: &str| -> Result<Option<Packed>> {
         let first = |Array { values, .. }: Array| {
@@ -145,7 +145,7 @@ fn gemm(
     let Some((_, param)) = module.params().into_iter().next() else { return Ok(None) };
     let ([c, h, w], [o, oh, ow]) = (x, y);
     let g = ConvShape { n: 1, c, h, w, o, oh, ow, groups: c / per_group.max(1), window };
-    Ok(conv_cut(param.value()?.device(), &g))
+    Ok(conv_tiling(param.value()?.device(), &g))
 }
 
 /// A vector is treated as channels of one place each.

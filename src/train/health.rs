@@ -62,7 +62,7 @@ impl HealthRecorder {
             return Err(Error::argument("health", "0 is out of range").expected("1 or more"));
         }
         let file = folder.health();
-        let bytes = cut(&file, done)?;
+        let bytes = truncate(&file, done)?;
         Ok(HealthRecorder { file, bytes, every, images, before: None })
     }
 
@@ -117,7 +117,7 @@ impl Callback for HealthRecorder {
 
 /// Keeps the whole lines from the start of the file up to the first whose step is not done, and cuts off the rest.
 /// Returns the file's length in bytes.
-fn cut(file: &Path, done: u64) -> Result<u64> {
+fn truncate(file: &Path, done: u64) -> Result<u64> {
     #[derive(Deserialize)]
     struct Step {
         step: u64,
@@ -155,7 +155,7 @@ mod tests {
         let line = |step: u64| format!("{{\"step\":{step},\"epoch\":0,\"layers\":[]}}\n");
         let kept = |content: &str, done: u64| {
             fs::write(&file, content).unwrap();
-            cut(&file, done).unwrap();
+            truncate(&file, done).unwrap();
             fs::read_to_string(&file).unwrap()
         };
         let whole = line(0) + &line(10) + &line(20);
@@ -167,7 +167,7 @@ mod tests {
         // The last newline is missing: the next line would be appended to this one.
         assert_eq!(kept(whole.trim_end(), 30), line(0) + &line(10));
         fs::remove_file(&file).unwrap();
-        cut(&file, 5).unwrap();
+        truncate(&file, 5).unwrap();
         assert!(!file.exists());
     }
 }

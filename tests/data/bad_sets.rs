@@ -55,16 +55,20 @@ fn a_broken_cifar_folder_is_refused() {
     type Break = fn(&Path);
     let cases: [(Break, ErrorKind, &[&str]); 8] = [
         (
-            |f| cut(&f.join("data_batch_3.bin"), 3072),
+            |f| truncate(&f.join("data_batch_3.bin"), 3072),
             ErrorKind::Format,
             &["data_batch_3.bin", "a whole number of records"],
         ),
         (
-            |f| cut(&f.join("data_batch_3.bin"), 9 * 3073),
+            |f| truncate(&f.join("data_batch_3.bin"), 9 * 3073),
             ErrorKind::Format,
             &["holds 9 images", "expected 10"],
         ),
-        (|f| cut(&f.join("test_batch.bin"), 0), ErrorKind::Format, &["test_batch.bin", "the file's 0 bytes"]),
+        (
+            |f| truncate(&f.join("test_batch.bin"), 0),
+            ErrorKind::Format,
+            &["test_batch.bin", "the file's 0 bytes"],
+        ),
         (
             |f| fs::write(f.join("test_batch.bin"), [10; 30730]).unwrap(),
             ErrorKind::Format,
@@ -92,7 +96,7 @@ fn a_broken_cifar_folder_is_refused() {
     refused(folder.path(), ErrorKind::Format, &["is not text"]);
 }
 
-fn cut(path: &Path, length: u64) {
+fn truncate(path: &Path, length: u64) {
     fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length).unwrap();
 }
 

@@ -3,7 +3,6 @@
 //! Compared with lesson 0, which adds up one product after the other: blocks that fit the caches, packed so that they
 //! are read in order, and sums that stay in registers.
 
-mod along;
 pub mod blocked;
 pub mod ladder;
 pub mod matrixmultiply;
@@ -11,6 +10,7 @@ pub mod naive;
 mod pack;
 pub mod packed;
 pub mod reordered;
+mod small_batch;
 mod threads;
 pub mod tiling;
 

@@ -1,8 +1,8 @@
 //! gemm / 04, 05, 06: packed panels under a register tile.
 //!
 //! What changed since 03: the inner loop is written by hand. A tile of C stays in registers for a whole block of K
-//! ([`outer`]). B is first copied ("packed") into panels as wide as that tile, so that the tile reads one panel from
-//! start to end.
+//! ([`outer_product`]). B is first copied ("packed") into panels as wide as that tile, so that the tile reads one panel
+//! from start to end.
 //!
 //! ```text
 //!        B [K, N]                 panels of 48 columns            C [M, N]
@@ -22,9 +22,9 @@
 //! contiguous. A linear layer on a batch of 64, `Y = X W^T`, is computed as `Y^T = W X^T`: the large W is read once,
 //! where it lies, and only X^T is packed. `GemmPlan` compares the costs of both.
 //!
-//! **Few rows.** If rows of both factors are contiguous along `k`, `along.rs` computes the product. Otherwise, if A has
-//! no more rows than a tile, each number of B is used by only one tile, and packing it would be most of the work. B is
-//! then read where it lies: a few rows at a time, over many columns, because long contiguous reads are fast.
+//! **Few rows.** If rows of both factors are contiguous along `k`, `small_batch.rs` computes the product. Otherwise, if
+//! A has no more rows than a tile, each number of B is used by only one tile, and packing it would be most of the work.
+//! B is then read where it lies: a few rows at a time, over many columns, because long contiguous reads are fast.
 //!
 //! **A small B.** Rung 06 packs with all threads, and all wait for the packing to end. Each core must then fetch the
 //! panels that other cores packed. For a small B, the waiting and the fetching cost more than packing all of B in each
@@ -35,7 +35,7 @@ use super::pack::Pack;
 use super::threads::{TASK, Threads};
 use crate::cpu::CpuCtx;
 use crate::cpu::disjoint::Disjoint;
-use crate::cpu::outer_product::{Left, RowsOf, StridedRows, by_tile, next_rows, outer};
+use crate::cpu::outer_product::{Left, RowsOf, StridedRows, by_tile, next_rows, outer_product};
 use crate::cpu::simd::Simd;
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
@@ -137,8 +137,8 @@ fn gemm(
     }
     super::check_bounds([m, k, n], &a, &b, c, ldc);
     let Threads { cx, simd, share } = threads;
-    if super::along::suits([m, k, n], &a, &b) {
-        return super::along::gemm(threads, [m, k, n], a, b, beta, c, ldc);
+    if super::small_batch::suits([m, k, n], &a, &b) {
+        return super::small_batch::gemm(threads, [m, k, n], a, b, beta, c, ldc);
     }
     let plan = GemmPlan::cheapest(simd, [m, k, n], a, b, beta, c, ldc);
     // B is packed in equal parts.
@@ -380,7 +380,7 @@ unsafe fn block<V: Vector, const R: usize, const N: usize>(
     // SAFETY: A, B and C can be accessed in the tile's R rows and `columns` columns: promised by the caller; the mask
     // ends at the last column.
     unsafe {
-        let sums = outer::<V, R, N>(k, a, b, mask);
+        let sums = outer_product::<V, R, N>(k, a, b, mask);
         if c.col == 1 {
             for r in 0..R {
                 for v in 0..N {

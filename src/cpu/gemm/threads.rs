@@ -1,8 +1,8 @@
 //! Whether a product runs on one thread or on all.
 
 use crate::cpu::CpuCtx;
+use crate::cpu::fork_join::Body;
 use crate::cpu::simd::Simd;
-use crate::cpu::team::Body;
 
 /// The fewest multiply-adds of a task.
 pub(super) const TASK: usize = 1 << 18;

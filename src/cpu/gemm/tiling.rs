@@ -1,7 +1,7 @@
 //! Where the tiles of the packed rungs begin and end, for display. Nothing is computed.
 
 use super::packed::{GemmPlan, tile};
-use super::{Mat, along};
+use super::{Mat, small_batch};
 use crate::cpu::outer_product::next_of;
 use crate::cpu::simd::Simd;
 use serde::Serialize;
@@ -48,9 +48,9 @@ impl GemmTiling {
 
 /// How `C[m, n] = A[m, k] B[k, n]` is cut at a SIMD level, with all three row-major; `None` if it is computed by dot
 /// products.
-pub fn cut(simd: Simd, [m, k, n]: [usize; 3]) -> Option<GemmTiling> {
+pub fn gemm_tiling(simd: Simd, [m, k, n]: [usize; 3]) -> Option<GemmTiling> {
     let (a, b) = (Mat::new(&[], k), Mat::new(&[], n));
-    if along::suits([m, k, n], &a, &b) {
+    if small_batch::suits([m, k, n], &a, &b) {
         return None;
     }
     let plan = GemmPlan::cheapest(simd, [m, k, n], a, b, 0.0, &mut [], n);

@@ -4,7 +4,7 @@ use super::sums::{LANES, fold, totals};
 use super::{BLOCK, COLUMNS, NormLayout, NormRelu, STATS, Scale, columns, number};
 use crate::core::Float;
 use crate::cpu::CpuCtx;
-use crate::cpu::parallel::StridedPieces;
+use crate::cpu::chunks::StridedPieces;
 use std::ops::Range;
 
 /// The inputs of [`backward`].

@@ -6,7 +6,7 @@ use super::sums::Moments;
 use super::{COLUMNS, NormForward, NormLayout, NormRelu, STATS, Scale, number, relu};
 use crate::core::Float;
 use crate::cpu::CpuCtx;
-use crate::cpu::parallel::Columns;
+use crate::cpu::chunks::Columns;
 use std::ops::Range;
 
 /// Rows that are summed in `T` before the sums are added in f64.

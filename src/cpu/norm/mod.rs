@@ -26,7 +26,7 @@ mod sums;
 pub use backward::{Gradients, NormBackward, backward};
 
 use super::CpuCtx;
-use super::parallel::StridedPieces;
+use super::chunks::StridedPieces;
 use crate::core::Float;
 use std::ops::Range;
 use sums::{BLOCK, GroupBlock, Moments};

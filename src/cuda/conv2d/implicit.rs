@@ -4,7 +4,7 @@
 use super::im2col::sum_parts;
 use super::{Forward, GradInput, GradWeight, by_images, sizes};
 use crate::core::{ConvShape, Result};
-use crate::cuda::gemm::{cut, int32, splits};
+use crate::cuda::gemm::{int32, split, splits};
 use crate::cuda::kernels::{self, Conv};
 use crate::cuda::{CudaCtx, Launch, Ptr};
 
@@ -117,7 +117,7 @@ impl Implicit {
         }
         by_images(g, PIXELS / g.out_plane().max(1), |first, n| {
             let (count, pixels) = (g.og().div_ceil(tiles.rows) * g.k().div_ceil(COLUMNS), n * g.out_plane());
-            let [terms, splits] = cut(pixels, splits(count * g.groups, pixels));
+            let [terms, splits] = split(pixels, splits(count * g.groups, pixels));
             let whole = splits == 1 && first == 0;
             let buffer = if whole { None } else { Some(cx.scratch::<f32>(splits * size)?) };
             let parts = buffer.as_ref().map_or(to.dw, |buffer| buffer.ptr());

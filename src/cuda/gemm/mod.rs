@@ -167,7 +167,7 @@ pub(super) fn splits(tiles: usize, k: usize) -> usize {
 }
 
 /// The terms of each part, and the resulting number of parts.
-pub(super) fn cut(k: usize, splits: usize) -> [usize; 2] {
+pub(super) fn split(k: usize, splits: usize) -> [usize; 2] {
     let terms = k.div_ceil(splits).next_multiple_of(TERMS_ALIGN).min(k).max(1);
     [terms, k.div_ceil(terms).max(1)]
 }
@@ -209,7 +209,7 @@ impl Tiled {
         }
         let g = p.arguments()?;
         let [tiles, wanted] = self.grid(p);
-        let [terms, splits] = cut(p.k, wanted);
+        let [terms, splits] = split(p.k, wanted);
         if splits == 1 {
             return self.launch(cx, p, tiles, p.c, g);
         }
@@ -254,7 +254,7 @@ mod tests {
     fn parts_cover_the_sum_and_none_is_empty() {
         for k in [0, 1, 31, 256, 1000, 60_000, 802_816] {
             for tiles in [1, 7, 100, 300] {
-                let [terms, parts] = cut(k, splits(tiles, k));
+                let [terms, parts] = split(k, splits(tiles, k));
                 assert!(terms * parts >= k && (parts == 1 || terms * (parts - 1) < k), "{k} {tiles}");
                 assert!(parts == 1 || terms % TERMS_ALIGN == 0);
             }

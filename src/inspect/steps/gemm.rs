@@ -8,14 +8,15 @@
 //! ```
 //!
 //! The CPU's packed GEMM keeps a tile of the output in registers while it sums over a block of K. So the sum of one
-//! output consists of partial sums, one per block. The borders of the tiles come from the GEMM's own code ([`cut`]).
+//! output consists of partial sums, one per block. The borders of the tiles come from the GEMM's own code
+//! ([`gemm_tiling`]).
 
 use super::conv::ConvTap;
 use crate::core::ConvShape;
 use crate::core::Loop;
 use crate::cpu::Simd;
 use crate::cpu::conv2d::ladder;
-use crate::cpu::gemm::tiling::{GemmTiling, cut};
+use crate::cpu::gemm::tiling::{GemmTiling, gemm_tiling};
 use crate::tensor::Device;
 use serde::Serialize;
 use std::ops::Range;
@@ -66,7 +67,7 @@ impl ConvGemm {
         taps: &[ConvTap],
     ) -> ConvGemm {
         let (sizes, row, column) = ([g.og(), g.k(), g.out_plane()], o % g.og(), i * g.ow + j);
-        let tile = conv_cut(device, g).map(|cut| GemmTile::new(cut, sizes, [row, column], taps));
+        let tile = conv_tiling(device, g).map(|tiling| GemmTile::new(tiling, sizes, [row, column], taps));
         let rung = device.as_cpu().map(|cx| ladder::choose(cx.conv_rung(), cx.simd(), g, Loop::Forward).name);
         ConvGemm { group: o / g.og(), sizes, row, column, rung, tile }
     }
@@ -74,9 +75,9 @@ impl ConvGemm {
 
 /// How the CPU's packed GEMM cuts a convolution's matrix product, for one group of one image. `None` if the convolution
 /// is computed in another way. For a device that is not a CPU, this processor's best SIMD level is assumed.
-pub fn conv_cut(device: &Device, g: &ConvShape) -> Option<GemmTiling> {
+pub fn conv_tiling(device: &Device, g: &ConvShape) -> Option<GemmTiling> {
     let simd = device.as_cpu().map_or_else(Simd::best, |cx| cx.simd());
-    cut(simd, [g.og(), g.k(), g.out_plane()])
+    gemm_tiling(simd, [g.og(), g.k(), g.out_plane()])
 }
 
 impl GemmTile {

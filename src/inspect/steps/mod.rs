@@ -42,6 +42,6 @@ pub use gather::{
     ConvTransposeSpread, ConvTransposeSteps, GradInputSteps, Reached, SpreadTap, conv_grad_input_steps,
     conv_transpose_spread, conv_transpose_steps,
 };
-pub use gemm::{ConvGemm, DepthBlock, GemmTile, conv_cut};
+pub use gemm::{ConvGemm, DepthBlock, GemmTile, conv_tiling};
 pub use pool::{PoolSteps, PoolTap, Pooled, Pooling, pool_steps};
 pub use softmax::{SoftmaxSteps, SoftmaxTerm, softmax_steps};

@@ -19,7 +19,7 @@ use super::super::{ConvShape, add_in_order};
 use super::layout::{BlockLayout, PlaneLayout, Taps, copy, zeros};
 use crate::cpu::CpuCtx;
 use crate::cpu::disjoint::Disjoint;
-use crate::cpu::dot_products::{add_dots, by_dots, next_dots};
+use crate::cpu::dot_products::{add_dot_products, by_dots, next_dots};
 use crate::cpu::outer_product::{Rows, RowsOf, StridedRows, TableRows};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
@@ -286,7 +286,7 @@ unsafe fn block<V: Vector, const R: usize, const C: usize>(s: &Sums, o: usize, k
             let start = s.dy.start.add(i * s.apart[0] + s.dy.rows.at(o));
             let dy = RowsOf { start, ..s.dy };
             let image = RowsOf { start: s.image.add(i * s.apart[1]), rows: TableRows(&s.offsets[k..k + C]) };
-            sums = add_dots::<V, R, C>(sums, s.pixels, dy, image);
+            sums = add_dot_products::<V, R, C>(sums, s.pixels, dy, image);
         }
     }
     for r in 0..R {

@@ -1,6 +1,6 @@
 //! A tile of outputs: some channels of a few vectors of flat pixels, and the positions at which its lanes are stored.
 
-use crate::cpu::outer_product::{Left, RowsOf, TableRows, by_tile, outer};
+use crate::cpu::outer_product::{Left, RowsOf, TableRows, by_tile, outer_product};
 use crate::cpu::vector::Vector;
 
 /// Some lanes of one vector of flat pixels, and the position of the first lane's output.
@@ -78,7 +78,7 @@ unsafe fn compute<V: Vector, const R: usize, const N: usize>(
     let image = RowsOf { start: from, rows: TableRows(t.offsets) };
     // SAFETY: the tile has R channels of weights, and the image holds the floats at the offsets of `pixels` pixels:
     // promised by the caller.
-    let mut sums = unsafe { outer::<V, R, N>(t.offsets.len(), t.weights, image, mask) };
+    let mut sums = unsafe { outer_product::<V, R, N>(t.offsets.len(), t.weights, image, mask) };
     for r in 0..R {
         // SAFETY: the tile has R channels.
         let bias = t.bias.map(|bias| V::splat(unsafe { *bias.add(r) }));

@@ -18,7 +18,7 @@ use super::{MACS, TileBlock, WinogradTiling, pitch};
 use crate::cpu::CpuCtx;
 use crate::cpu::conv2d::{ConvShape, Finish, GradInput, im2col, implicit};
 use crate::cpu::disjoint::Disjoint;
-use crate::cpu::outer_product::{Left, RowsOf, StridedRows, by_tile, next_rows, outer};
+use crate::cpu::outer_product::{Left, RowsOf, StridedRows, by_tile, next_rows, outer_product};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -416,7 +416,7 @@ unsafe fn rows_of<V: Vector, const R: usize, const N: usize>(
 ) {
     // SAFETY: R rows of V and M and k rows of U, N registers each, can be accessed: promised by the caller.
     unsafe {
-        let sums = outer::<V, R, N>(k, v, u, V::first(V::LANES));
+        let sums = outer_product::<V, R, N>(k, v, u, V::first(V::LANES));
         for r in 0..R {
             for n in 0..N {
                 let (to, sum) = (m.add(r * pitch + n * V::LANES), sums[r][n]);

@@ -23,7 +23,7 @@ use crate::cpu::CpuCtx;
 use crate::cpu::conv2d::non_finite::all_finite;
 use crate::cpu::conv2d::{ConvShape, im2col, implicit};
 use crate::cpu::disjoint::Disjoint;
-use crate::cpu::outer_product::{Left, RowsOf, StridedRows, by_tile, next_rows, outer};
+use crate::cpu::outer_product::{Left, RowsOf, StridedRows, by_tile, next_rows, outer_product};
 use crate::cpu::vector::{Kernel, Vector};
 use std::ops::Range;
 
@@ -234,7 +234,7 @@ unsafe fn products<V: Vector, const R: usize, const N: usize>(
 ) {
     // SAFETY: `tiles` rows of Y and V and R rows of dU, N registers each, can be accessed: promised by the caller.
     unsafe {
-        let sums = outer::<V, R, N>(tiles, y, v, V::first(V::LANES));
+        let sums = outer_product::<V, R, N>(tiles, y, v, V::first(V::LANES));
         for r in 0..R {
             for n in 0..N {
                 let (to, sum) = (du.add(r * row + n * V::LANES), sums[r][n]);

@@ -44,9 +44,9 @@
 //!                                                                  all of it for one block of about 64 tiles at a time
 //! ```
 //!
-//! In a patch, the channels of one register lie side by side: `patch.rs` says why. [`outer`] reads V and U in the
-//! layout in which they were written, with tiles as rows and output channels along the registers. Only the number of
-//! tiles can leave a partial tile of the product.
+//! In a patch, the channels of one register lie side by side: `patch.rs` says why. [`outer_product`] reads V and U in
+//! the layout in which they were written, with tiles as rows and output channels along the registers. Only the number
+//! of tiles can leave a partial tile of the product.
 //!
 //! Bytes moved: a block's V and M, 64 bytes per tile and channel, stay in the second-level cache. U is 16/9 of the
 //! weights, and is read from the third-level cache once per block. Intensity: for C = O = 64, a tile takes 16 * 64 * 64
@@ -70,7 +70,7 @@
 //! This rung computes convolutions with 3 x 3 taps, stride 1, dilation 1 and one group ([`supports`]). Others run on
 //! another rung.
 //!
-//! [`outer`]: crate::cpu::outer_product
+//! [`outer_product`]: crate::cpu::outer_product
 
 mod forward;
 mod grad_weight;

@@ -7,12 +7,13 @@
 //! ```
 //!
 //! With a batch of 4, every weight is used 4 times. Packing it, or broadcasting it to a register for 4 lanes, would be
-//! most of the work. Here registers run along `k` ([`dots`](crate::cpu::dot_products)): both factors are read where they lie,
-//! and the weights only once. Limited by: memory, which delivers 4 bytes (one weight) per 2 flop of each image.
+//! most of the work. Here registers run along `k` ([`dot_products`](crate::cpu::dot_products)): both factors are read
+//! where they lie, and the weights only once. Limited by: memory, which delivers 4 bytes (one weight) per 2 flop of
+//! each image.
 
 use super::Mat;
 use super::threads::{TASK, Threads};
-use crate::cpu::dot_products::{by_dots, dots, next_dots};
+use crate::cpu::dot_products::{by_dots, dot_products, next_dots};
 use crate::cpu::outer_product::{RowsOf, StridedRows};
 use crate::cpu::vector::{Kernel, Vector};
 
@@ -111,7 +112,7 @@ unsafe fn block<V: Vector, const R: usize, const C: usize>(
     add: bool,
 ) {
     // SAFETY: `n` floats of each of the R and C rows can be read: promised by the caller.
-    let sums = unsafe { dots::<V, R, C>(n, a, b) };
+    let sums = unsafe { dot_products::<V, R, C>(n, a, b) };
     for r in 0..R {
         for c in 0..C {
             let (out, sum) = (&mut out[r * m + c], sums[r][c].sum());
