@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Two separate ops would write the convolution's output, read it, and write it again. This op applies ReLU before it
-//! writes (`with_relu.rs`), and backward does not need the value before ReLU. `[y > 0]` is the derivative of ReLU. The
+//! writes (`fused_relu.rs`), and backward does not need the value before ReLU. `[y > 0]` is the derivative of ReLU. The
 //! other gradients are those of [`conv2d`](super::conv2d), which has the formulas. PyTorch: `F.relu(F.conv2d(..))`.
 //!
 //! | tensor | shape | |
@@ -37,7 +37,7 @@ use super::loops::{on_cpu, on_cuda};
 use crate::core::{Loop, Result};
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};
-use crate::ops::product::with_relu::{OpBeforeRelu, WithRelu};
+use crate::ops::product::fused_relu::{OpBeforeRelu, WithRelu};
 use crate::ops::{Case, OpSpec, one};
 use crate::tensor::{Op, Plan, Tensor, apply};
 use smallvec::SmallVec;

@@ -27,7 +27,7 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::along::{Along, Normalizer};
+use super::softmax_family::{Normalizer, SoftmaxFamily};
 use crate::core::{Float, Result};
 use crate::cpu::CpuCtx;
 use crate::cpu::softmax as loops;
@@ -59,7 +59,7 @@ impl Tensor {
     /// # Errors
     /// A `dim` out of range; a dtype other than f32 and f64.
     pub fn log_softmax(&self, dim: isize) -> Result<Tensor> {
-        self.along(dim, LogSoftmax)
+        self.softmax_family(dim, LogSoftmax)
     }
 }
 
@@ -71,6 +71,6 @@ pub static SPEC: OpSpec = OpSpec {
     outputs: &["output"],
     attrs: &["dim"],
     layer: None,
-    build: |attrs| Ok(Arc::new(Along { dim: attrs.need("dim")?, f: LogSoftmax })),
+    build: |attrs| Ok(Arc::new(SoftmaxFamily { dim: attrs.need("dim")?, f: LogSoftmax })),
     cases: super::softmax::cases,
 };

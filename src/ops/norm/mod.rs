@@ -1,8 +1,8 @@
 //! Normalisations: the family of batch norm, where groups of elements share statistics, and softmax along a dimension.
 
-mod along;
 mod cuda;
 mod normalise;
+mod softmax_family;
 
 pub mod batch_norm;
 pub mod batch_norm_relu;

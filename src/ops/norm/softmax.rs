@@ -28,7 +28,7 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
-use super::along::{Along, Normalizer};
+use super::softmax_family::{Normalizer, SoftmaxFamily};
 use crate::core::{Float, Result};
 use crate::cpu::CpuCtx;
 use crate::cpu::softmax as loops;
@@ -60,7 +60,7 @@ impl Tensor {
     /// # Errors
     /// A `dim` out of range; a dtype other than f32 and f64.
     pub fn softmax(&self, dim: isize) -> Result<Tensor> {
-        self.along(dim, Softmax)
+        self.softmax_family(dim, Softmax)
     }
 }
 
@@ -72,7 +72,7 @@ pub static SPEC: OpSpec = OpSpec {
     outputs: &["output"],
     attrs: &["dim"],
     layer: None,
-    build: |attrs| Ok(Arc::new(Along { dim: attrs.need("dim")?, f: Softmax })),
+    build: |attrs| Ok(Arc::new(SoftmaxFamily { dim: attrs.need("dim")?, f: Softmax })),
     cases,
 };
 

@@ -10,7 +10,7 @@
 //! \end{aligned}
 //! ```
 //!
-//! ReLU is applied before the output is written (`with_relu.rs`), and backward does not need the value before ReLU.
+//! ReLU is applied before the output is written (`fused_relu.rs`), and backward does not need the value before ReLU.
 //! [`linear`](super::linear) has the other formulas. PyTorch: `F.relu(F.linear(..))`.
 //!
 //! | tensor | shape | |
@@ -29,8 +29,8 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+use super::fused_relu::{OpBeforeRelu, WithRelu, rectify};
 use super::linear::{Linear, SPEC as PLAIN};
-use super::with_relu::{OpBeforeRelu, WithRelu, rectify};
 use crate::core::Result;
 use crate::cpu::{CpuCtx, View, ViewMut};
 use crate::cuda::{CudaCtx, DeviceView};

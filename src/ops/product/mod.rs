@@ -1,6 +1,6 @@
 //! Matrix products, and linear layers, which are made of one.
 
-pub(in crate::ops) mod with_relu;
+pub(in crate::ops) mod fused_relu;
 
 pub mod linear;
 pub mod linear_relu;

@@ -28,12 +28,12 @@ pub(super) trait Normalizer: Debug + Copy + Send + Sync + 'static {
 
 /// The op that applies such a function along `dim`.
 #[derive(Debug)]
-pub(super) struct Along<F> {
+pub(super) struct SoftmaxFamily<F> {
     pub dim: isize,
     pub f: F,
 }
 
-impl<F: Normalizer> Op for Along<F> {
+impl<F: Normalizer> Op for SoftmaxFamily<F> {
     fn name(&self) -> &'static str {
         F::NAME
     }
@@ -63,7 +63,7 @@ impl<F: Normalizer> Op for Along<F> {
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _needs: &[bool]) -> Result<Grads> {
-        let grad = AlongGrad { dim: self.dim, f: self.f };
+        let grad = SoftmaxFamilyGrad { dim: self.dim, f: self.f };
         Ok(smallvec![Some(Gradient::of(grad, &[&saved.output(0), dy])?)])
     }
 
@@ -83,12 +83,12 @@ fn sizes([outer, n, inner]: [usize; 3]) -> [i64; 3] {
 
 /// `dx` from the output and `dy`.
 #[derive(Debug)]
-struct AlongGrad<F> {
+struct SoftmaxFamilyGrad<F> {
     dim: isize,
     f: F,
 }
 
-impl<F: Normalizer> GradientOp for AlongGrad<F> {
+impl<F: Normalizer> GradientOp for SoftmaxFamilyGrad<F> {
     fn name(&self) -> &'static str {
         F::GRAD
     }
@@ -119,7 +119,7 @@ impl<F: Normalizer> GradientOp for AlongGrad<F> {
 
 impl Tensor {
     /// Applies `f` along a dimension.
-    pub(super) fn along<F: Normalizer>(&self, dim: isize, f: F) -> Result<Tensor> {
-        Ok(one(apply(Along { dim, f }, &[self])?))
+    pub(super) fn softmax_family<F: Normalizer>(&self, dim: isize, f: F) -> Result<Tensor> {
+        Ok(one(apply(SoftmaxFamily { dim, f }, &[self])?))
     }
 }
