@@ -61,9 +61,9 @@ struct Up {
 }
 
 impl Up {
-    fn new(level: usize, from: usize, beside: usize, to: usize) -> Up {
+    fn new(level: usize, from: usize, skip: usize, to: usize) -> Up {
         let upconv = ConvTranspose2d::new(from, to, 2).stride(2);
-        Up { level, upconv, dec: double(to + beside, to) }
+        Up { level, upconv, dec: double(to + skip, to) }
     }
 }
 
@@ -135,17 +135,17 @@ impl Module for UNet {
         if let &[_, _, h, w] = x.dims() {
             self.check("unet", [h, w])?;
         }
-        let mut aside = Vec::new();
+        let mut skips = Vec::new();
         let mut y = x.clone();
         for step in &self.down {
             y = step.forward(cx, &y)?;
-            aside.push(y.clone());
+            skips.push(y.clone());
         }
-        aside.pop();
+        skips.pop();
         for up in &self.up {
             y = cx.run(&format!("upconv{}", up.level), &up.upconv, &y)?;
-            let beside = aside.pop().expect("a step up for every step down");
-            y = cx.run(&format!("dec{}", up.level), &up.dec, &Tensor::cat(&[&y, &beside], 1)?)?;
+            let skip = skips.pop().expect("a step up for every step down");
+            y = cx.run(&format!("dec{}", up.level), &up.dec, &Tensor::cat(&[&y, &skip], 1)?)?;
         }
         self.last.forward(cx, &y)
     }

@@ -63,8 +63,8 @@ impl From<&Criterion> for Criterion {
 }
 
 impl Criterion {
-    /// A loss of your own: `f(output, target)` returns a scalar. If the targets are class labels (i64), the trainer also
-    /// reports the accuracy; for other targets it reports the loss alone, and the best epoch has the lowest one.
+    /// A loss of your own: `f(output, target)` returns a scalar. If the targets are class labels (i64), the trainer
+    /// also reports the accuracy; for other targets it reports the loss alone, and the best epoch has the lowest one.
     ///
     /// ```
     /// use receptive::nn::Criterion;
@@ -154,7 +154,13 @@ impl Criterion {
     ///
     /// # Errors
     /// Shapes that do not fit; a label that is not a class.
-    pub fn of(&self, model: &dyn Module, cx: &Ctx, x: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
+    pub fn forward_and_loss(
+        &self,
+        model: &dyn Module,
+        cx: &Ctx,
+        x: &Tensor,
+        target: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
         let watch = Watch::on(x.device());
         let layer = |name: &str| Scope::Layer(name.to_owned());
         let forward = || -> Result<(Rule, Tensor)> {

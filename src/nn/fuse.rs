@@ -54,7 +54,7 @@ pub trait BeforeRelu {
 pub(super) type NamedLayer = (String, Box<dyn Module>);
 
 /// Runs layers one after another. Adjacent layers that can be fused run as one op.
-pub(super) fn in_a_row(cx: &Ctx, layers: &[NamedLayer], x: &Tensor) -> Result<Tensor> {
+pub(super) fn run_layers(cx: &Ctx, layers: &[NamedLayer], x: &Tensor) -> Result<Tensor> {
     let (mut x, mut rest) = (x.clone(), layers);
     while let Some(((name, layer), after)) = rest.split_first() {
         let relu =
@@ -67,31 +67,31 @@ pub(super) fn in_a_row(cx: &Ctx, layers: &[NamedLayer], x: &Tensor) -> Result<Te
     Ok(x)
 }
 
-/// Runs the body of a residual block, adds `beside(x)` (the shortcut), and runs `then`. If possible, the sum and `then`
-/// are fused with the body's last layer.
+/// Runs the body of a residual block, adds the output of `shortcut`, and runs `then`. If possible, the sum and
+/// `then` are fused with the body's last layer.
 pub(super) fn residual(
     cx: &Ctx,
     layers: &[NamedLayer],
     x: &Tensor,
-    beside: impl FnOnce() -> Result<Tensor>,
+    shortcut: impl FnOnce() -> Result<Tensor>,
     then: Option<(&str, &dyn Module)>,
 ) -> Result<Tensor> {
     let relu = then.filter(|(_, next)| matches!(next.fusion(), Fusion::Relu)).map(|(name, _)| name);
     if let Some(((name, last), body)) = layers.split_last()
         && let Some(fused) = rectified(cx, name, &**last, relu)
     {
-        let (y, beside) = (in_a_row(cx, body, x)?, beside()?);
-        if fused.layer.takes_residual(&y, &beside) {
-            return fused.run(&y, Some(&beside));
+        let (y, shortcut) = (run_layers(cx, body, x)?, shortcut()?);
+        if fused.layer.takes_residual(&y, &shortcut) {
+            return fused.run(&y, Some(&shortcut));
         }
-        return add(cx, &cx.run(name, &**last, &y)?, &beside, then);
+        return add(cx, &cx.run(name, &**last, &y)?, &shortcut, then);
     }
-    let y = in_a_row(cx, layers, x)?;
-    add(cx, &y, &beside()?, then)
+    let y = run_layers(cx, layers, x)?;
+    add(cx, &y, &shortcut()?, then)
 }
 
-fn add(cx: &Ctx, y: &Tensor, beside: &Tensor, then: Option<(&str, &dyn Module)>) -> Result<Tensor> {
-    let sum = y.add(beside)?;
+fn add(cx: &Ctx, y: &Tensor, shortcut: &Tensor, then: Option<(&str, &dyn Module)>) -> Result<Tensor> {
+    let sum = y.add(shortcut)?;
     match then {
         Some((name, layer)) => cx.run(name, layer, &sum),
         None => Ok(sum),

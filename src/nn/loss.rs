@@ -50,12 +50,18 @@ impl Loss {
         Criterion::from(self).compute(output, target)
     }
 
-    /// [`Criterion::of`] without settings.
+    /// [`Criterion::forward_and_loss`] without settings.
     ///
     /// # Errors
-    /// As [`Criterion::of`].
-    pub fn of(self, model: &dyn Module, cx: &Ctx, x: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
-        Criterion::from(self).of(model, cx, x, target)
+    /// As [`Criterion::forward_and_loss`].
+    pub fn forward_and_loss(
+        self,
+        model: &dyn Module,
+        cx: &Ctx,
+        x: &Tensor,
+        target: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
+        Criterion::from(self).forward_and_loss(model, cx, x, target)
     }
 
     /// Whether this is a yes/no loss per pixel. Its targets are masks, not class labels.
@@ -107,7 +113,7 @@ mod tests {
         let weight = net.trainable().unwrap().remove(0).1;
         let run = |cx: &Ctx| {
             weight.zero_grad();
-            let (loss, output) = Loss::Nll.of(&net, cx, &x, &target).unwrap();
+            let (loss, output) = Loss::Nll.forward_and_loss(&net, cx, &x, &target).unwrap();
             loss.backward().unwrap();
             let made_by = loss.node().unwrap().op().name();
             (loss.item().unwrap(), weight.grad().unwrap().to_vec::<f32>().unwrap(), made_by, output)

@@ -1,6 +1,6 @@
 //! Layers that run one after another.
 
-use super::fuse::{NamedLayer, in_a_row};
+use super::fuse::{NamedLayer, run_layers};
 use super::{BeforeLoss, Ctx, Fusion, Module, Visitor};
 use crate::core::Result;
 use crate::tensor::Tensor;
@@ -54,7 +54,7 @@ impl Sequential {
 
 impl Module for Sequential {
     fn forward(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
-        in_a_row(cx, &self.layers, x)
+        run_layers(cx, &self.layers, x)
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'a>) {
@@ -78,6 +78,6 @@ impl Module for Sequential {
 impl BeforeLoss for Sequential {
     fn scores(&self, cx: &Ctx, x: &Tensor) -> Result<Tensor> {
         let body = self.layers.split_last().map_or(&[][..], |(_, body)| body);
-        in_a_row(cx, body, x)
+        run_layers(cx, body, x)
     }
 }

@@ -209,7 +209,7 @@ impl<'a> Rig<'a> {
     fn compute(&self, step: u64) -> Result<()> {
         self.optimizer.zero_grad();
         let cx = Ctx::train(&self.network.name, Key::new(0).child("forward").step(step));
-        self.network.loss.of(&*self.model, &cx, &self.x, &self.target)?.0.backward()?;
+        self.network.loss.forward_and_loss(&*self.model, &cx, &self.x, &self.target)?.0.backward()?;
         self.optimizer.apply()
     }
 

@@ -256,7 +256,8 @@ impl Trainer<'_> {
         }
         self.optimizer.zero_grad();
         let cx = Ctx::train(&self.config.model, forward_key(self.config.seed, step, 0));
-        let (loss, output) = self.criterion.of(self.model, &cx, &inputs.images, &inputs.targets)?;
+        let (loss, output) =
+            self.criterion.forward_and_loss(self.model, &cx, &inputs.images, &inputs.targets)?;
         loss.backward()?;
         if let Some(max_norm) = self.config.clip_norm {
             clip_grad_norm(&self.model.trainable()?, max_norm)?;

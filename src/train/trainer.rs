@@ -307,7 +307,8 @@ impl<'a> Trainer<'a> {
         let step = self.state.step;
         let cx = Ctx::train(&self.config.model, forward_key(self.config.seed, step, part));
         let cx = self.hook.as_deref().map_or(cx, |hook| cx.with_hook(hook));
-        let (loss, output) = self.criterion.of(self.model, &cx, &batch.images, &batch.targets)?;
+        let (loss, output) =
+            self.criterion.forward_and_loss(self.model, &cx, &batch.images, &batch.targets)?;
         let value = loss.item()?;
         if !value.is_finite() {
             return Err(non_finite::explain(cx, self.model, &batch.images, value, step));

@@ -34,7 +34,7 @@ fn steps(device: &Device, watched: bool) -> (BTreeMap<String, Vec<f64>>, Option<
     for step in 0..2 {
         optimizer.zero_grad();
         let cx = Ctx::train("lenet5", Key::new(1).step(step));
-        Loss::Nll.of(&*model, &cx, &x, &target).unwrap().0.backward().unwrap();
+        Loss::Nll.forward_and_loss(&*model, &cx, &x, &target).unwrap().0.backward().unwrap();
         optimizer.step(0.05).unwrap();
         profiler.iter().for_each(Profiler::step);
     }

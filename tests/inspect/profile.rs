@@ -38,7 +38,8 @@ impl Trained {
     fn step(&mut self, step: u64) {
         self.optimizer.zero_grad();
         let cx = Ctx::train("net", Key::new(1).step(step));
-        let (loss, _) = Loss::CrossEntropy.of(&*self.model, &cx, &self.x, &self.target).unwrap();
+        let (loss, _) =
+            Loss::CrossEntropy.forward_and_loss(&*self.model, &cx, &self.x, &self.target).unwrap();
         loss.backward().unwrap();
         self.optimizer.step(0.01).unwrap();
     }

@@ -23,7 +23,7 @@
 //! let (x, target) = (Tensor::zeros(&cpu, &[4, 8], DType::F32)?, Tensor::zeros(&cpu, &[4], DType::I64)?);
 //!
 //! let profiler = Profiler::start(&cpu)?;
-//! let (loss, _) = Loss::CrossEntropy.of(&net, &Ctx::train("net", Key::new(0)), &x, &target)?;
+//! let (loss, _) = Loss::CrossEntropy.forward_and_loss(&net, &Ctx::train("net", Key::new(0)), &x, &target)?;
 //! loss.backward()?;
 //! let profile = profiler.finish();
 //!

@@ -24,7 +24,7 @@ use std::time::Instant;
 /// let x = Tensor::randn(&device, &[16, 3], DType::F32, Key::new(0))?;
 /// let target = Tensor::from_vec(&device, vec![1i64; 16], &[16])?;
 /// let profiler = Profiler::start(&device)?;
-/// let (loss, _) = Loss::CrossEntropy.of(&net, &Ctx::train("net", Key::new(1)), &x, &target)?;
+/// let (loss, _) = Loss::CrossEntropy.forward_and_loss(&net, &Ctx::train("net", Key::new(1)), &x, &target)?;
 /// loss.backward()?;
 /// profiler.step();
 /// let table = profiler.finish().layer_table();

@@ -57,8 +57,12 @@ fn the_profiler_names_the_layers() -> Result<()> {
     let target = Tensor::from_slice(&device, &[0i64, 1, 1, 0], &[4])?;
     let profiler = Profiler::start(&device)?;
     profiler.know(&net, None)?;
-    let (loss, _) =
-        Criterion::from(Loss::CrossEntropy).of(&net, &Ctx::train("net", Key::new(0)), &x, &target)?;
+    let (loss, _) = Criterion::from(Loss::CrossEntropy).forward_and_loss(
+        &net,
+        &Ctx::train("net", Key::new(0)),
+        &x,
+        &target,
+    )?;
     loss.backward()?;
     profiler.step();
     let profile = profiler.finish();

@@ -1,4 +1,4 @@
-//! Layers without parameters that are not activations: dropout and flatten.
+//! Dropout: random zeros while training.
 
 use super::{Ctx, Module};
 use crate::core::Result;
@@ -39,19 +39,5 @@ impl Module for Dropout2d {
 
     fn describe(&self) -> String {
         format!("Dropout2d(p={})", self.0)
-    }
-}
-
-/// Reshapes `[N, ...]` to `[N, everything else]`. PyTorch: `nn.Flatten`.
-#[derive(Debug, Clone, Copy)]
-pub struct Flatten;
-
-impl Module for Flatten {
-    fn forward(&self, _cx: &Ctx, x: &Tensor) -> Result<Tensor> {
-        x.flatten(1, -1)
-    }
-
-    fn kind(&self) -> &'static str {
-        "Flatten"
     }
 }
