@@ -259,7 +259,7 @@ fn session(
         vec![Box::new(Progress::new(terminal, config.log_interval, say))];
     if let Some(live) = &live {
         say(&format!("live: {}", live.url()));
-        watchers.push(Box::new(live.follower(folder.path())));
+        watchers.push(Box::new(live.callback(folder.path())));
     }
     let fate = profile.map(|Watched { callback, fate }| {
         watchers.push(Box::new(callback));

@@ -64,7 +64,7 @@ pub trait Callback: Send {
     /// Whether [`on_step`](Self::on_step) of this step reads the model. If so, the weights and gradients are those of
     /// this step when `on_step` runs. This is asked before the step. If the step is a CUDA graph replay, the trainer
     /// waits for the GPU.
-    fn looks_at(&self, _step: u64) -> bool {
+    fn reads_model(&self, _step: u64) -> bool {
         false
     }
 

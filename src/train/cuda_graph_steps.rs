@@ -12,7 +12,7 @@
 //! time, while the device still has that many steps to do. Callbacks are called for a step when its loss is read, so
 //! the trainer may be ahead of the reported step. If you need the trainer to match the reported step, check
 //! [`Trainer::settled`] or return [`Flow::Settle`]. If you want to read the model after a certain step, announce it
-//! before that step with [`looks_at`](super::Callback::looks_at).
+//! before that step with [`reads_model`](super::Callback::reads_model).
 //!
 //! A short last batch, validation and everything else run eagerly. They never use the graph's memory.
 
@@ -190,7 +190,7 @@ impl Trainer<'_> {
         feed: &Feed,
         callbacks: &mut Callbacks,
     ) -> Result<Flow> {
-        let watched = callbacks.iter().any(|c| c.looks_at(self.state.step));
+        let watched = callbacks.iter().any(|c| c.reads_model(self.state.step));
         let most = if watched { 0 } else { 2 * GROUP - 1 };
         let lr = self.learning_rate();
         let Some(replay) = self.replay.take() else {

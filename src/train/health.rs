@@ -97,7 +97,7 @@ impl Callback for HealthRecorder {
         Ok(())
     }
 
-    fn looks_at(&self, step: u64) -> bool {
+    fn reads_model(&self, step: u64) -> bool {
         self.samples(step) || self.samples(step + 1)
     }
 

@@ -19,7 +19,7 @@
 //! | `setup.rs` | builds model, data and trainer from a configuration |
 //! | `session.rs`, `changed.rs` | trains a run folder to its end; changes what may be changed before it goes on |
 //! | `weights.rs` | weights from other programs, fitted to a model |
-//! | `trained.rs` | a trained model ready for inference |
+//! | `inference.rs` | a trained model ready for inference |
 //! | `run_dir.rs`, `recorder.rs`, `history.rs`, `checkpoint.rs` | the run folder |
 //! | `health.rs` | samples every layer's health into the run folder |
 //! | `live/` | shows a run in a browser: follow, pause, stop |
@@ -36,6 +36,7 @@ mod evaluate;
 mod health;
 mod history;
 #[cfg(feature = "live")]
+mod inference;
 pub mod live;
 mod metrics;
 mod non_finite;
@@ -45,7 +46,6 @@ mod run_dir;
 mod session;
 mod setup;
 mod state;
-mod trained;
 mod trainer;
 mod weights;
 
@@ -58,6 +58,7 @@ pub use cuda_graph_steps::GraphMode;
 pub use data_record::DataRecord;
 pub use evaluate::evaluate;
 pub use health::{HealthRecorder, HealthSample};
+pub use inference::{Split, Trained, TrainedOptions};
 pub use metrics::{Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Tally};
 #[cfg(feature = "cli")]
 pub(crate) use non_finite::finite;
@@ -66,6 +67,5 @@ pub use run_dir::RunDir;
 pub use session::{Done, train};
 pub use setup::Setup;
 pub use state::{Best, State};
-pub use trained::{Split, Trained, TrainedOptions};
 pub use trainer::{Keep, Trainer};
 pub use weights::FittedWeights;

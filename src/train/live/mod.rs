@@ -1,9 +1,9 @@
 //! The live page: a run followed, paused and stopped in a browser while it trains (`receptive train --live`).
 //!
 //! ```text
-//!   training thread                         a thread for each client
-//!   Follower --- publishes news ------> Hub <-- reads what it has not sent yet --- server --> browser
-//!            <-- asks: pause? stop? ---     <-- pause, resume, stop ------------------------- POST
+//!   training thread                             a thread for each client
+//!   LiveCallback --- publishes news ------> Hub <-- reads what it has not sent yet --- server --> browser
+//!                <-- asks: pause? stop? ---     <-- pause, resume, stop ------------------------- POST
 //! ```
 //!
 //! **Training never waits for a client.** The hub keeps the latest version of everything, not queues. A client that
@@ -27,27 +27,27 @@
 //! | `events.rs` | the events sent to the page: plain data |
 //! | `curve.rs` | one point per step, in bounded memory |
 //! | `phases.rs` | the phases of each epoch, in bounded memory |
-//! | `hub.rs` | the latest state of everything, shared by the training thread and the clients |
-//! | `follower.rs` | the callback: publishes, and pauses |
+//! | `broadcast.rs` | the latest state of everything, shared by the training thread and the clients |
+//! | `live_callback.rs` | the callback: publishes, and pauses |
 //! | `gallery.rs` | predictions for a few validation images; the first filters |
-//! | `pace.rs` | images per second, time left |
+//! | `throughput.rs` | images per second, time left |
 //! | `token.rs` | the secret in the address |
 //! | `http.rs` | reads requests within limits, writes answers with their headers |
 //! | `server.rs` | access checks and routes |
 //! | `page.rs`, `page/` | the page itself |
 
+mod broadcast;
 mod curve;
 mod events;
-mod follower;
 mod gallery;
 mod http;
-mod hub;
-mod pace;
+mod live_callback;
 mod page;
 mod phases;
 mod server;
+mod throughput;
 mod token;
 
 pub use events::RunEnd;
-pub use follower::Follower;
+pub use live_callback::LiveCallback;
 pub use server::Server;

@@ -1,10 +1,10 @@
 //! The server: checks access, and answers requests.
 
+use super::broadcast::{Hub, MOST_CLIENTS, Sent};
 use super::events::RunEnd;
 use super::http::{self, NoRequest, PATIENCE, Request, Status};
-use super::hub::{Hub, MOST_CLIENTS, Sent};
 use super::token::Token;
-use super::{Follower, page};
+use super::{LiveCallback, page};
 use crate::core::{Error, ErrorKind, Result};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -88,8 +88,8 @@ impl Server {
     }
 
     /// The callback that follows the run in this folder.
-    pub fn follower(&self, folder: &Path) -> Follower {
-        Follower::new(Arc::clone(&self.site.hub), folder)
+    pub fn callback(&self, folder: &Path) -> LiveCallback {
+        LiveCallback::new(Arc::clone(&self.site.hub), folder)
     }
 
     /// Tells the page how the run ended, and gives it a second to receive it.
@@ -264,7 +264,7 @@ impl Site {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::live::hub::Topic;
+    use crate::train::live::broadcast::Topic;
 
     fn site(port: u16) -> Site {
         Site::new(Hub::new(Arc::default(), |_| {}), port).unwrap()

@@ -4,7 +4,7 @@
 const WINDOW: f64 = 0.5;
 
 /// Measures the speed of one session of a run. Its clock counts seconds of training.
-pub(super) struct Pace {
+pub(super) struct Throughput {
     /// The step and the seconds at the session's start.
     start: (u64, f64),
     /// The time at the end of the last step, or of the validation after it.
@@ -15,10 +15,10 @@ pub(super) struct Pace {
     pub images_per_second: Option<f64>,
 }
 
-impl Pace {
+impl Throughput {
     /// A session that starts at this step, after this many seconds of training.
-    pub fn new(step: u64, seconds: f64) -> Pace {
-        Pace { start: (step, seconds), last: seconds, images: 0, spent: 0.0, images_per_second: None }
+    pub fn new(step: u64, seconds: f64) -> Throughput {
+        Throughput { start: (step, seconds), last: seconds, images: 0, spent: 0.0, images_per_second: None }
     }
 
     /// Adds a step with this many images.
@@ -50,25 +50,25 @@ mod tests {
 
     #[test]
     fn rates_are_of_this_session_and_without_validation() {
-        let mut pace = Pace::new(100, 50.0);
-        assert_eq!((pace.images_per_second, pace.seconds_left(100, 200, 50.0)), (None, None));
+        let mut throughput = Throughput::new(100, 50.0);
+        assert_eq!((throughput.images_per_second, throughput.seconds_left(100, 200, 50.0)), (None, None));
         for step in 1..=4 {
-            pace.step(32, 50.0 + 0.25 * f64::from(step));
+            throughput.step(32, 50.0 + 0.25 * f64::from(step));
         }
-        assert_eq!(pace.images_per_second, Some(128.0));
-        assert_eq!(pace.seconds_left(104, 200, 51.0), Some(24.0));
-        pace.skip_to(61.0);
-        pace.step(64, 62.0);
-        assert_eq!(pace.images_per_second, Some(64.0));
+        assert_eq!(throughput.images_per_second, Some(128.0));
+        assert_eq!(throughput.seconds_left(104, 200, 51.0), Some(24.0));
+        throughput.skip_to(61.0);
+        throughput.step(64, 62.0);
+        assert_eq!(throughput.images_per_second, Some(64.0));
     }
 
     #[test]
     fn epochs_shorter_than_the_window_have_a_rate_too() {
-        let mut pace = Pace::new(0, 0.0);
+        let mut throughput = Throughput::new(0, 0.0);
         for epoch in 0..4 {
-            pace.step(32, f64::from(epoch) + 0.125);
-            pace.skip_to(f64::from(epoch) + 1.0);
+            throughput.step(32, f64::from(epoch) + 0.125);
+            throughput.skip_to(f64::from(epoch) + 1.0);
         }
-        assert_eq!(pace.images_per_second, Some(256.0));
+        assert_eq!(throughput.images_per_second, Some(256.0));
     }
 }

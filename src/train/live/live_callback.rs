@@ -1,9 +1,9 @@
 //! The callback that reports a run to the page, and pauses it when asked to.
 
+use super::broadcast::{Hub, Topic};
 use super::events::{LiveProgress, LiveRun};
 use super::gallery::{Gallery, filters};
-use super::hub::{Hub, Topic};
-use super::pace::Pace;
+use super::throughput::Throughput;
 use crate::core::text::file_name;
 use crate::core::{Error, Result};
 use crate::nn::ModuleExt;
@@ -24,14 +24,14 @@ const MOMENT: Duration = Duration::from_millis(100);
 const LONGEST_SAMPLE: u64 = 4 << 20;
 
 /// Reports a run to the live page.
-pub struct Follower {
+pub struct LiveCallback {
     hub: Arc<Hub>,
     folder: PathBuf,
     /// `None`: a snapshot failed, and is not tried again.
     gallery: Option<Gallery>,
     /// The sums of the current epoch after the last step.
     tally: Tally,
-    pace: Pace,
+    throughput: Throughput,
     /// When the next snapshot is due.
     due: Instant,
     /// Number of steps done at the last snapshot.
@@ -40,15 +40,15 @@ pub struct Follower {
     health_bytes: u64,
 }
 
-impl Follower {
-    /// A follower for the run in this folder.
-    pub(super) fn new(hub: Arc<Hub>, folder: &Path) -> Follower {
-        Follower {
+impl LiveCallback {
+    /// A callback for the run in this folder.
+    pub(super) fn new(hub: Arc<Hub>, folder: &Path) -> LiveCallback {
+        LiveCallback {
             hub,
             folder: folder.to_owned(),
             gallery: None,
             tally: Tally::default(),
-            pace: Pace::new(0, 0.0),
+            throughput: Throughput::new(0, 0.0),
             due: Instant::now(),
             looked_at: None,
             health_bytes: 0,
@@ -68,8 +68,8 @@ impl Follower {
             validated,
             learning_rate: trainer.learning_rate(),
             seconds,
-            images_per_second: self.pace.images_per_second,
-            seconds_left: self.pace.seconds_left(state.step, steps, seconds),
+            images_per_second: self.throughput.images_per_second,
+            seconds_left: self.throughput.seconds_left(state.step, steps, seconds),
         }
     }
 
@@ -159,7 +159,7 @@ impl Follower {
     }
 }
 
-impl Callback for Follower {
+impl Callback for LiveCallback {
     fn on_setup(&mut self, setup: &Setup) -> Result<()> {
         let config = &setup.config;
         self.hub.publish(
@@ -194,17 +194,17 @@ impl Callback for Follower {
             Err(e) => self.remark("The earlier epochs are not shown", &e),
         }
         self.tally = trainer.state.tally;
-        self.pace = Pace::new(trainer.state.step, trainer.state.seconds);
+        self.throughput = Throughput::new(trainer.state.step, trainer.state.seconds);
         self.hub.begin(self.progress(trainer, Phase::Train, [0; 2]));
         Ok(())
     }
 
-    fn looks_at(&self, _step: u64) -> bool {
+    fn reads_model(&self, _step: u64) -> bool {
         self.is_due()
     }
 
     fn on_step(&mut self, trainer: &Trainer, report: &StepReport) -> Result<Flow> {
-        self.pace.step(report.samples, trainer.state.seconds);
+        self.throughput.step(report.samples, trainer.state.seconds);
         let score = self.score_of_step(trainer.state.tally);
         self.hub.step(report.loss, score, self.progress(trainer, Phase::Train, [0; 2]));
         self.look(trainer);
@@ -223,7 +223,7 @@ impl Callback for Follower {
     }
 
     fn on_epoch(&mut self, trainer: &Trainer) -> Result<Flow> {
-        self.pace.skip_to(trainer.state.seconds);
+        self.throughput.skip_to(trainer.state.seconds);
         self.hub.progress(self.progress(trainer, Phase::Train, [0; 2]));
         Ok(Flow::Continue)
     }
@@ -301,8 +301,8 @@ mod tests {
         net.init(&Device::cpu().unwrap(), DType::F32, 0).unwrap();
         let sgd = Box::new(Sgd::new(net.trainable().unwrap(), 0.0, false, 0.0).unwrap());
         let trainer = Trainer::new(&net, Loss::CrossEntropy, sgd, RunConfig::plain("net", 1, 0.1)).unwrap();
-        let follower = Follower::new(hub(), Path::new(""));
-        let seconds = || follower.progress(&trainer, Phase::Val, [0, 1]).seconds;
+        let callback = LiveCallback::new(hub(), Path::new(""));
+        let seconds = || callback.progress(&trainer, Phase::Val, [0, 1]).seconds;
         let before = seconds();
         std::thread::sleep(Duration::from_millis(2));
         assert!(seconds() >= before + 0.002);
@@ -311,10 +311,10 @@ mod tests {
     /// The tally grows during an epoch and starts again in the next. A step's score is the part that the step added.
     #[test]
     fn a_steps_score_is_that_of_its_own_images() {
-        let mut follower = Follower::new(hub(), Path::new(""));
+        let mut callback = LiveCallback::new(hub(), Path::new(""));
         let tally = |n, correct| Tally { n, decisions: n, correct, ..Tally::default() };
         let scores =
-            [(10, 5), (20, 14), (24, 14), (10, 10)].map(|(n, right)| follower.score_of_step(tally(n, right)));
+            [(10, 5), (20, 14), (24, 14), (10, 10)].map(|(n, right)| callback.score_of_step(tally(n, right)));
         assert_eq!(scores, [0.5, 0.9, 0.0, 1.0]);
     }
 }
