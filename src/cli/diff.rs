@@ -9,7 +9,7 @@ use crate::core::table::{WIDTH, table, wrapped};
 use crate::core::text::thousands;
 use crate::inspect::{Computed, Difference, LayerDiff, NumericsDiff, numerics_diff};
 use crate::nn::{Module, ModuleExt};
-use crate::report::Shown;
+use crate::report::InputImage;
 use crate::tensor::{Device, DeviceOptions};
 use crate::train::{Split, Trained, finite};
 use anyhow::bail;
@@ -135,8 +135,8 @@ pub fn run(args: DiffArgs) -> anyhow::Result<()> {
     let trained = open(options, fresh, args.index.is_some())?;
     let shown = match (&args.image, args.index) {
         (Some(file), _) => picture::read(&trained, file, args.invert)?,
-        (None, Some(index)) => Shown::of_set(&trained, args.split, index)?,
-        (None, None) => Shown::any(&trained)?,
+        (None, Some(index)) => InputImage::of_set(&trained, args.split, index)?,
+        (None, None) => InputImage::any(&trained)?,
     };
     let x = trained.prepare(shown.image)?;
     // Outputs may overflow in one of the two dtypes: the table shows this. But the weights must be finite.

@@ -5,7 +5,7 @@ use super::{picture, print_line, say_on_stderr};
 use crate::ErrorKind;
 use crate::core::text::{file_name, thousands};
 use crate::io::write_atomically;
-use crate::report::{Numbers, Report, Shown, WeightsSource, report};
+use crate::report::{InputImage, Numbers, Report, WeightsSource, report};
 use crate::train::{Split, Trained, TrainedOptions};
 use anyhow::bail;
 use serde::Serialize;
@@ -79,8 +79,8 @@ pub fn run(args: InspectArgs) -> anyhow::Result<()> {
     check_out("--out", &out, &inputs)?;
     let shown = match (&args.image, index) {
         (Some(file), _) => picture::read(&trained, file, args.invert)?,
-        (None, Some(index)) => Shown::of_set(&trained, args.split, index)?,
-        (None, None) => Shown::any(&trained)?,
+        (None, Some(index)) => InputImage::of_set(&trained, args.split, index)?,
+        (None, None) => InputImage::any(&trained)?,
     };
     if fresh {
         say_on_stderr(&format!("{}: random initial weights, not trained", trained.network.name));

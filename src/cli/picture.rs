@@ -3,7 +3,7 @@
 use super::say_on_stderr;
 use crate::core::text::file_name;
 use crate::data::{Image, picture};
-use crate::report::Shown;
+use crate::report::InputImage;
 use crate::train::Trained;
 use anyhow::bail;
 use std::path::Path;
@@ -13,7 +13,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// A file that is not a picture; a network for images with a number of channels other than 1 or 3.
-pub fn read(trained: &Trained, file: &Path, invert: bool) -> anyhow::Result<Shown> {
+pub fn read(trained: &Trained, file: &Path, invert: bool) -> anyhow::Result<InputImage> {
     let (mut image, name) = (Image::default(), file_name(file));
     picture::read(file, &mut image)?;
     let [_, h, w] = image.size;
@@ -48,5 +48,5 @@ pub fn read(trained: &Trained, file: &Path, invert: bool) -> anyhow::Result<Show
     let inverted = if invert { ", inverted" } else { "" };
     let [_, to_h, to_w] = trained.image;
     let what = format!("{name}, {w}x{h} pixels {how} to {to_w}x{to_h}{grey} (bilinear){inverted}");
-    Ok(Shown { image, mask: None, label: None, what })
+    Ok(InputImage { image, mask: None, label: None, what })
 }

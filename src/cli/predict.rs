@@ -5,7 +5,7 @@ use super::logits::{self, ModelFile};
 use super::print_line;
 use super::{mask, picture};
 use crate::core::table::table;
-use crate::report::Shown;
+use crate::report::InputImage;
 use crate::train::{Split, Trained, TrainedOptions};
 use anyhow::{Context, bail};
 use serde_json::json;
@@ -68,9 +68,9 @@ pub fn run(args: PredictArgs) -> anyhow::Result<()> {
     }
     let trained = Trained::open(args.trained.options()?, args.index.is_some())?;
     trained.notes.iter().for_each(|note| super::say_on_stderr(note));
-    let Shown { image, mask: truth, label, what } = match (&args.image, args.index) {
+    let InputImage { image, mask: truth, label, what } = match (&args.image, args.index) {
         (Some(file), _) => picture::read(&trained, file, args.invert)?,
-        (None, Some(index)) => Shown::of_set(&trained, args.split, index)?,
+        (None, Some(index)) => InputImage::of_set(&trained, args.split, index)?,
         (None, None) => {
             bail!(
                 "predict: no image is given\n  help: use --image FILE, or --index I for an image of the data set"

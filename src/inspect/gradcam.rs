@@ -1,7 +1,7 @@
 //! Grad-CAM: a map of where the channels that support a prediction are active.
 
+use super::attribution_target::{Goal, Heatmap, Score, logits, one_image};
 use super::filters::convolves;
-use super::goal::{Goal, Heatmap, Score, logits, one_image};
 use crate::core::{Error, ErrorKind, Result};
 use crate::nn::{Hook, Module};
 use crate::tensor::Tensor;

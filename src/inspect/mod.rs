@@ -11,7 +11,7 @@
 //! | `array.rs` | [`Array`]: numbers with a shape, which the instruments return |
 //! | `activations.rs` | [`activations`]: the input and the output of every layer |
 //! | `filters.rs` | [`filters`]: the kernels of the convolutional layers |
-//! | `goal.rs` | [`Goal`]: what a prediction is explained for, and its score; [`Heatmap`] |
+//! | `attribution_target.rs` | [`Goal`]: what a prediction is explained for, and its score; [`Heatmap`] |
 //! | `gradcam.rs` | [`gradcam`]: where the channels that support the goal are active |
 //! | `saliency.rs` | [`saliency`]: how strongly the score depends on each pixel |
 //! | `occlusion.rs` | [`occlusion`]: how much the score falls when a part of the image is covered |
@@ -25,10 +25,10 @@
 
 mod activations;
 mod array;
+mod attribution_target;
 mod autograd_graph;
 mod dry_run;
 mod filters;
-mod goal;
 mod gpu;
 mod gradcam;
 mod layer_health;
@@ -47,12 +47,12 @@ pub use crate::tensor::distribution::{BINS, Histogram, Spread};
 pub use activations::{Activation, activations};
 pub use array::Array;
 pub(crate) use array::parameter;
+pub use attribution_target::{Goal, Heatmap};
 pub use autograd_graph::{
     AutogradGraph, GraphEdge, GraphNode, GraphNodeKind, TapeNames, autograd_graph, model_graph,
 };
 pub(crate) use dry_run::dry_run_image;
 pub use filters::{Filters, filters};
-pub use goal::{Goal, Heatmap};
 pub use gpu::{Gpu, ptx};
 pub use gradcam::{gradcam, gradcam_layer};
 pub use layer_health::{LayerHealth, copy_weights, layer_health};

@@ -1,6 +1,6 @@
 //! Occlusion: how much the score falls when a part of the image is covered.
 
-use super::goal::{Goal, Heatmap, Nobody, Score, logits, one_image};
+use super::attribution_target::{Goal, Heatmap, Nobody, Score, logits, one_image};
 use crate::core::{Error, Result};
 use crate::nn::Module;
 use crate::tensor::Tensor;

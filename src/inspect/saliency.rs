@@ -1,6 +1,6 @@
 //! Saliency: how strongly the score reacts to each pixel.
 
-use super::goal::{Goal, Heatmap, Nobody, Score, logits, one_image};
+use super::attribution_target::{Goal, Heatmap, Nobody, Score, logits, one_image};
 use crate::core::{Error, ErrorKind, Result};
 use crate::nn::Module;
 use crate::tensor::Tensor;

@@ -1,7 +1,7 @@
 //! What a prediction is based on: Grad-CAM, saliency and occlusion for the most likely classes, or for a mask.
 
+use super::base64_arrays::Base64Array;
 use super::maps::Maps;
-use super::packed::Packed;
 use crate::core::Result;
 use crate::inspect::{Array, Goal, OcclusionOptions, gradcam, gradcam_layer, occlusion, saliency};
 use crate::nn::Module;
@@ -55,7 +55,7 @@ impl Serialize for Heat {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let Array { dims, values } = &self.0;
         let [rows, columns] = dims[..] else {
-            return Packed::exact(dims, values.clone()).serialize(serializer);
+            return Base64Array::exact(dims, values.clone()).serialize(serializer);
         };
         let Maps { mut shown, side, .. } = Maps::of(&[1, rows, columns], values, HEAT);
         shown.dims.remove(0);
@@ -67,7 +67,7 @@ impl Serialize for Heat {
 #[derive(Serialize)]
 struct ShownHeat {
     #[serde(flatten)]
-    shown: Packed,
+    shown: Base64Array,
     /// Each value is the mean of a square with this side.
     side: usize,
 }

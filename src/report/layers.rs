@@ -1,8 +1,8 @@
 //! One forward pass on an image that records every layer: its numbers, maps, filters and steps.
 
+use super::base64_arrays::Base64Array;
 use super::graph::{Graph, RowKind};
 use super::maps::Maps;
-use super::packed::Packed;
 use super::steps::{LayerValues, Steps, has_steps, steps};
 use crate::core::stats::median;
 use crate::core::{Error, ErrorKind, Result};
@@ -81,14 +81,14 @@ pub struct Distribution {
 /// A normalisation's weight (gamma) and bias (beta).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Affine {
-    pub weight: Packed,
-    pub bias: Packed,
+    pub weight: Base64Array,
+    pub bias: Base64Array,
 }
 
 /// Filters that are shown, `[filters, channels, rows, columns]`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FilterTiles {
-    pub shown: Packed,
+    pub shown: Base64Array,
     /// Total number of filters and channels; only the first of them are shown.
     pub of: [usize; 2],
 }
@@ -249,8 +249,8 @@ impl LayerCollector<'_> {
 /// A normalisation's weight and bias. More than 256 values are stored as 256 levels.
 fn affine(module: &dyn Module) -> Result<Option<Affine>> {
     let pack = |Array { dims, values }: Array| match values.len() {
-        0..=256 => Packed::exact(&dims, values),
-        _ => Packed::levels(&dims, &values),
+        0..=256 => Base64Array::exact(&dims, values),
+        _ => Base64Array::levels(&dims, &values),
     };
     if !module.kind().contains("Norm") {
         return Ok(None);
@@ -276,7 +276,7 @@ fn tiles([o, i, h, w]: [usize; 4], values: &[f32], budget: usize) -> FilterTiles
         .chunks_exact((i * kernel).max(1))
         .take(filters)
         .flat_map(|filter| filter[..inputs * kernel].to_vec());
-    FilterTiles { shown: Packed::exact(&[filters, inputs, h, w], kept.collect()), of: [o, i] }
+    FilterTiles { shown: Base64Array::exact(&[filters, inputs, h, w], kept.collect()), of: [o, i] }
 }
 
 /// Seconds of each layer's forward pass on `x`, in running order: medians. Ops that run between two layers, such as the
@@ -334,7 +334,7 @@ mod tests {
         let many: Vec<f32> = (0..64 * 32).map(|v| v as f32).collect();
         let some = tiles([64, 32, 1, 1], &many, 160);
         assert_eq!(some.shown.dims, [2, 16, 1, 1]);
-        assert_eq!(some.shown, Packed::exact(&[2, 16, 1, 1], [&many[..16], &many[32..48]].concat()));
+        assert_eq!(some.shown, Base64Array::exact(&[2, 16, 1, 1], [&many[..16], &many[32..48]].concat()));
         assert_eq!(tiles([64, 32, 1, 1], &many, 0).shown.dims, [1, 1, 1, 1]);
     }
 

@@ -3,7 +3,7 @@
 //! If the bytes allow it, every value is kept exactly. Otherwise values become 256 levels, maps are made smaller by
 //! means over squares, and if this is not enough, fewer maps are kept.
 
-use super::packed::Packed;
+use super::base64_arrays::Base64Array;
 use serde::Serialize;
 
 /// Maps of this size are not made smaller; instead, fewer are shown.
@@ -15,7 +15,7 @@ const WANTED: usize = 32;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Maps {
     /// `[channels, rows, columns]`, or `[values]` for a layer without places.
-    pub shown: Packed,
+    pub shown: Base64Array,
     /// Total number of channels, or of values; only the first of them are shown.
     pub of: usize,
     /// Each value is the mean of a square with this side.
@@ -27,18 +27,18 @@ impl Maps {
     pub fn of(dims: &[usize], values: &[f32], budget: usize) -> Maps {
         let &[channels, h, w] = dims else { return Maps::vector(values, budget) };
         if size_of_val(values) <= budget {
-            return Maps { shown: Packed::exact(dims, values.to_vec()), of: channels, side: 1 };
+            return Maps { shown: Base64Array::exact(dims, values.to_vec()), of: channels, side: 1 };
         }
         let (kept, side) = plan([channels, h, w], budget);
         let small: Vec<f32> =
             values.chunks_exact((h * w).max(1)).take(kept).flat_map(|map| means(map, [h, w], side)).collect();
         let dims = [kept, h.div_ceil(side), w.div_ceil(side)];
-        Maps { shown: Packed::levels(&dims, &small), of: channels, side }
+        Maps { shown: Base64Array::levels(&dims, &small), of: channels, side }
     }
 
     fn vector(values: &[f32], budget: usize) -> Maps {
         let kept = values.len().min((budget / size_of::<f32>()).max(1));
-        Maps { shown: Packed::exact(&[kept], values[..kept].to_vec()), of: values.len(), side: 1 }
+        Maps { shown: Base64Array::exact(&[kept], values[..kept].to_vec()), of: values.len(), side: 1 }
     }
 }
 
@@ -69,15 +69,15 @@ fn means(map: &[f32], [h, w]: [usize; 2], side: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::packed::PackedValues;
+    use crate::report::base64_arrays::Base64Values;
 
     #[test]
     fn what_fits_is_exact() {
         let values: Vec<f32> = (0..18).map(|i| i as f32).collect();
         let maps = Maps::of(&[2, 3, 3], &values, 72);
-        assert_eq!(maps, Maps { shown: Packed::exact(&[2, 3, 3], values.clone()), of: 2, side: 1 });
+        assert_eq!(maps, Maps { shown: Base64Array::exact(&[2, 3, 3], values.clone()), of: 2, side: 1 });
         let vector = Maps::of(&[18], &values, 40);
-        assert_eq!((vector.of, vector.shown), (18, Packed::exact(&[10], values[..10].to_vec())));
+        assert_eq!((vector.of, vector.shown), (18, Base64Array::exact(&[10], values[..10].to_vec())));
     }
 
     /// 64 maps of 64x64 in 32 KiB: squares of side two need a quarter of the bytes, then half of the maps are dropped.
@@ -90,7 +90,7 @@ mod tests {
         // Every square contains as many ones as zeros.
         assert_eq!(
             maps.shown.values,
-            PackedValues::Levels { levels: vec![0; 32 << 10], min: 0.5, max: 0.5, none: false }
+            Base64Values::Levels { levels: vec![0; 32 << 10], min: 0.5, max: 0.5, none: false }
         );
         // A single map is made smaller, too: 1 MiB in 256 KiB.
         assert_eq!(plan([1, 1024, 1024], 256 << 10), (1, 2));

@@ -6,14 +6,14 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `subject.rs` | [`Shown`]: the image of the report, and a test picture if there is none |
+//! | `input_image.rs` | [`InputImage`]: the image of the report, and a test picture if there is none |
 //! | `graph.rs` | [`Row`]: how the layers are connected, and the part of the image they depend on |
 //! | `layers.rs` | [`LayerReport`]: a forward pass that records every layer; times |
-//! | `maps.rs`, `packed.rs`, `picture.rs` | feature maps within a number of bytes; arrays and images as text |
+//! | `maps.rs`, `base64_arrays.rs`, `picture.rs` | feature maps within a number of bytes; arrays and images as text |
 //! | `steps.rs`, `crop.rs`, `attrs.rs` | what the page needs to compute single outputs again |
 //! | `attribution.rs` | [`Attribution`]: the evidence for the most likely classes |
 //! | `training.rs` | [`Training`]: the curves and the health of a run |
-//! | `judged.rs` | [`ClassifierResults`]: confusion matrix, mistakes; masks |
+//! | `mistakes.rs` | [`ClassifierResults`]: confusion matrix, mistakes; masks |
 //! | `module.rs` | [`report_module`]: the report of any model and image, without a run folder |
 //! | `numbers.rs` | [`Numbers`]: the report without its pictures |
 //! | `html.rs`, `page/` | the page: markup, style and scripts |
@@ -21,33 +21,33 @@
 
 mod attribution;
 mod attrs;
+mod base64_arrays;
 mod crop;
 mod graph;
 mod html;
-mod judged;
+mod input_image;
 mod layers;
 mod maps;
+mod mistakes;
 mod module;
 mod numbers;
-mod packed;
 mod picture;
 mod profile;
 mod steps;
-mod subject;
 mod training;
 
 pub use attribution::{Attribution, Heat, LayerHeat, PatchHeat};
+pub use base64_arrays::{Base64Array, Base64Values};
 pub use graph::{Graph, Row, RowKind, graph};
-pub use judged::{ClassifierResults, MaskedImage, Mistake};
+pub use input_image::InputImage;
 pub use layers::{Affine, Distribution, FilterTiles, LayerFacts, LayerReport};
 pub use maps::Maps;
+pub use mistakes::{ClassifierResults, MaskedImage, Mistake};
 pub use module::{About, report_module};
 pub use numbers::Numbers;
-pub use packed::{Packed, PackedValues};
 pub use picture::Picture;
 pub use profile::ProfileTraining;
 pub use steps::{Full, PartOrigin, Steps};
-pub use subject::Shown;
 pub use training::{PhasePoint, Training};
 
 use crate::core::Result;
@@ -141,11 +141,11 @@ pub struct ImageFacts {
 pub fn report(
     trained: &Trained,
     weights: WeightsSource,
-    shown: Shown,
+    shown: InputImage,
     mut say: impl FnMut(&str),
 ) -> Result<Report> {
     let name = &trained.network.name;
-    let Shown { mut image, mut mask, label, what } = shown;
+    let InputImage { mut image, mut mask, label, what } = shown;
     let (original, original_mask) = (image.clone(), mask.clone());
     let x = trained.see(&mut image, mask.as_mut())?;
     let totals = summary(&*trained.blueprint()?, name, trained.image).map_err(|stopped| stopped.error)?;
@@ -181,8 +181,12 @@ pub fn report(
             WeightsSource::Run { path } => Some(training::training(path)?),
             _ => None,
         },
-        judged: if trained_weights && !masks { Some(judged::judge(trained, totals.flops)?) } else { None },
-        masks: if trained_weights && masks { judged::masks(trained)? } else { Vec::new() },
+        judged: if trained_weights && !masks {
+            Some(mistakes::classifier_results(trained, totals.flops)?)
+        } else {
+            None
+        },
+        masks: if trained_weights && masks { mistakes::masks(trained)? } else { Vec::new() },
         weights,
     })
 }

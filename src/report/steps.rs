@@ -2,8 +2,8 @@
 //! parameters.
 
 use super::attrs::attrs;
+use super::base64_arrays::Base64Array;
 use super::crop::{Crop, Shapes, crop_values};
-use super::packed::Packed;
 use crate::core::{ConvShape, Result};
 use crate::cpu::gemm::tiling::GemmTiling;
 use crate::inspect::steps::conv_tiling;
@@ -19,14 +19,14 @@ pub struct Steps {
     /// The layer's settings, from its description; defaults are left out.
     pub attrs: Map<String, Value>,
     /// `[channels, rows, columns]`, or `[values]`.
-    pub input: Packed,
+    pub input: Base64Array,
     /// The output, in the same form.
-    pub output: Packed,
+    pub output: Base64Array,
     /// The weights of the output channels in this part.
-    pub weight: Option<Packed>,
-    pub bias: Option<Packed>,
-    pub running_mean: Option<Packed>,
-    pub running_var: Option<Packed>,
+    pub weight: Option<Base64Array>,
+    pub bias: Option<Base64Array>,
+    pub running_mean: Option<Base64Array>,
+    pub running_var: Option<Base64Array>,
     /// For a convolution: how this machine's packed GEMM cuts its matrix product.
     pub gemm: Option<GemmTiling>,
     /// The position of this part's first row and column in the whole input and output.
@@ -106,12 +106,12 @@ pub fn steps(
             1 => vec![channels],
             _ => vec![channels, sides_of(sides)[0], sides_of(sides)[1]],
         };
-        Packed::exact(&dims, crop_values(values.values, whole, channels, sides))
+        Base64Array::exact(&dims, crop_values(values.values, whole, channels, sides))
     };
-    let of_channels = |name: &str| -> Result<Option<Packed>> {
+    let of_channels = |name: &str| -> Result<Option<Base64Array>> {
         let first = |Array { values, .. }: Array| {
             let kept = values.len().min(crop.channels);
-            Packed::exact(&[kept], values[..kept].to_vec())
+            Base64Array::exact(&[kept], values[..kept].to_vec())
         };
         Ok(parameter(module, name)?.filter(|parameter| parameter.dims.len() == 1).map(first))
     };
@@ -162,27 +162,27 @@ fn sides_of(sides: &[std::ops::Range<usize>; 2]) -> [usize; 2] {
 }
 
 /// The weights of the first output channels.
-fn part_of_weight(kind: &str, mut dims: Vec<usize>, values: &[f32], channels: usize) -> Packed {
+fn part_of_weight(kind: &str, mut dims: Vec<usize>, values: &[f32], channels: usize) -> Base64Array {
     if kind == "ConvTranspose2d" {
         let kernel: usize = dims[2..].iter().product();
         let of_input = (dims[1] * kernel).max(1);
         dims[1] = dims[1].min(channels);
         let kept = dims[1] * kernel;
-        return Packed::exact(
+        return Base64Array::exact(
             &dims,
             values.chunks_exact(of_input).flat_map(|w| w[..kept].to_vec()).collect(),
         );
     }
     let per_channel: usize = dims[1..].iter().product();
     dims[0] = dims[0].min(channels);
-    Packed::exact(&dims, values[..dims[0] * per_channel].to_vec())
+    Base64Array::exact(&dims, values[..dims[0] * per_channel].to_vec())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::nn::{Conv2d, ConvTranspose2d, Ctx, Linear, Relu};
-    use crate::report::packed;
+    use crate::report::Base64Values;
     use crate::{DType, Device, Tensor};
 
     fn run(layer: &dyn Module, dims: &[usize], budget: usize) -> Option<Steps> {
@@ -200,10 +200,10 @@ mod tests {
         steps(layer, op, &x, &y, budget).unwrap()
     }
 
-    fn numbers(packed: &Packed) -> Vec<f64> {
+    fn numbers(packed: &Base64Array) -> Vec<f64> {
         match &packed.values {
-            packed::PackedValues::Exact(values) => values.iter().map(|&v| f64::from(v)).collect(),
-            packed::PackedValues::Levels { .. } => panic!("steps are exact"),
+            Base64Values::Exact(values) => values.iter().map(|&v| f64::from(v)).collect(),
+            Base64Values::Levels { .. } => panic!("steps are exact"),
         }
     }
 

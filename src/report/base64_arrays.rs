@@ -10,14 +10,14 @@ use serde::{Serialize, Serializer};
 
 /// An array, row-major.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Packed {
+pub struct Base64Array {
     pub dims: Vec<usize>,
-    pub values: PackedValues,
+    pub values: Base64Values,
 }
 
-/// The numbers of a [`Packed`].
+/// The numbers of a [`Base64Array`].
 #[derive(Debug, Clone, PartialEq)]
-pub enum PackedValues {
+pub enum Base64Values {
     Exact(Vec<f32>),
     /// `none`: whether the highest level stands for numbers that are not finite.
     Levels {
@@ -28,15 +28,15 @@ pub enum PackedValues {
     },
 }
 
-impl Packed {
+impl Base64Array {
     /// Stores every number exactly.
-    pub fn exact(dims: &[usize], values: Vec<f32>) -> Packed {
+    pub fn exact(dims: &[usize], values: Vec<f32>) -> Base64Array {
         debug_assert_eq!(dims.iter().product::<usize>(), values.len());
-        Packed { dims: dims.to_vec(), values: PackedValues::Exact(values) }
+        Base64Array { dims: dims.to_vec(), values: Base64Values::Exact(values) }
     }
 
     /// Stores each number as the nearest of 256 levels between the smallest and the largest.
-    pub fn levels(dims: &[usize], values: &[f32]) -> Packed {
+    pub fn levels(dims: &[usize], values: &[f32]) -> Base64Array {
         debug_assert_eq!(dims.iter().product::<usize>(), values.len());
         let (min, max) = range(values);
         let none = values.iter().any(|v| !v.is_finite());
@@ -45,14 +45,14 @@ impl Packed {
         let scale = if max > min { f64::from(255 - u8::from(none)) / (high - low) } else { 0.0 };
         let level = |v: f32| if v.is_finite() { ((f64::from(v) - low) * scale).round() as u8 } else { 255 };
         let levels = values.iter().map(|&v| level(v)).collect();
-        Packed { dims: dims.to_vec(), values: PackedValues::Levels { levels, min, max, none } }
+        Base64Array { dims: dims.to_vec(), values: Base64Values::Levels { levels, min, max, none } }
     }
 
     /// Number of bytes of its numbers, before base64.
     pub fn bytes(&self) -> usize {
         match &self.values {
-            PackedValues::Exact(values) => size_of_val(&values[..]),
-            PackedValues::Levels { levels, .. } => levels.len(),
+            Base64Values::Exact(values) => size_of_val(&values[..]),
+            Base64Values::Levels { levels, .. } => levels.len(),
         }
     }
 }
@@ -63,16 +63,16 @@ fn range(values: &[f32]) -> (f32, f32) {
     finite.map(|v| (v, v)).reduce(|(min, max), (v, _)| (min.min(v), max.max(v))).unwrap_or((0.0, 0.0))
 }
 
-impl Serialize for Packed {
+impl Serialize for Base64Array {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("dims", &self.dims)?;
         match &self.values {
-            PackedValues::Exact(values) => {
+            Base64Values::Exact(values) => {
                 let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                 map.serialize_entry("f32", &base64(&bytes))?;
             }
-            PackedValues::Levels { levels, min, max, none } => {
+            Base64Values::Levels { levels, min, max, none } => {
                 map.serialize_entry("u8", &base64(levels))?;
                 map.serialize_entry("min", min)?;
                 map.serialize_entry("max", max)?;
@@ -91,34 +91,34 @@ mod tests {
 
     #[test]
     fn numbers_are_little_endian_and_levels_span_the_range() {
-        let json = |packed: &Packed| serde_json::to_value(packed).unwrap();
-        let exact = json(&Packed::exact(&[2], vec![1.0, -2.0]));
+        let json = |packed: &Base64Array| serde_json::to_value(packed).unwrap();
+        let exact = json(&Base64Array::exact(&[2], vec![1.0, -2.0]));
         assert_eq!(exact, serde_json::json!({ "dims": [2], "f32": "AACAPwAAAMA=" }));
-        let levels = Packed::levels(&[3], &[-1.0, 0.0, 1.0]);
+        let levels = Base64Array::levels(&[3], &[-1.0, 0.0, 1.0]);
         assert_eq!(
             levels.values,
-            PackedValues::Levels { levels: vec![0, 128, 255], min: -1.0, max: 1.0, none: false }
+            Base64Values::Levels { levels: vec![0, 128, 255], min: -1.0, max: 1.0, none: false }
         );
         assert_eq!(json(&levels), serde_json::json!({ "dims": [3], "u8": "AID/", "min": -1.0, "max": 1.0 }));
         // A constant array has one level, an empty array has none.
         assert_eq!(
-            Packed::levels(&[2], &[7.0, 7.0]).values,
-            PackedValues::Levels { levels: vec![0, 0], min: 7.0, max: 7.0, none: false }
+            Base64Array::levels(&[2], &[7.0, 7.0]).values,
+            Base64Values::Levels { levels: vec![0, 0], min: 7.0, max: 7.0, none: false }
         );
-        assert_eq!(Packed::levels(&[0], &[]).bytes(), 0);
+        assert_eq!(Base64Array::levels(&[0], &[]).bytes(), 0);
     }
 
     /// The widest range of f32. Numbers that are not finite do not affect the others.
     #[test]
     fn any_numbers_have_levels() {
-        let levels = |values: &[f32]| Packed::levels(&[values.len()], values).values;
+        let levels = |values: &[f32]| Base64Array::levels(&[values.len()], values).values;
         let max = f32::MAX;
-        let wide = PackedValues::Levels { levels: vec![0, 128, 255], min: -max, max, none: false };
+        let wide = Base64Values::Levels { levels: vec![0, 128, 255], min: -max, max, none: false };
         assert_eq!(levels(&[-max, 0.0, max]), wide);
         let some =
-            PackedValues::Levels { levels: vec![255, 0, 254, 255, 255], min: 1.0, max: 3.0, none: true };
+            Base64Values::Levels { levels: vec![255, 0, 254, 255, 255], min: 1.0, max: 3.0, none: true };
         assert_eq!(levels(&[f32::NAN, 1.0, 3.0, f32::INFINITY, f32::NEG_INFINITY]), some);
-        let none = PackedValues::Levels { levels: vec![255], min: 0.0, max: 0.0, none: true };
+        let none = Base64Values::Levels { levels: vec![255], min: 0.0, max: 0.0, none: true };
         assert_eq!(levels(&[f32::NAN]), none);
     }
 }

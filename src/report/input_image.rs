@@ -6,7 +6,7 @@ use crate::train::{Split, Trained};
 
 /// An image with its known facts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Shown {
+pub struct InputImage {
     /// The image as a data set stores it.
     pub image: Image,
     /// Its true mask, 0 and 1.
@@ -17,14 +17,14 @@ pub struct Shown {
     pub what: String,
 }
 
-impl Shown {
+impl InputImage {
     /// An image of the network's own data set, with its mask for a segmenter.
     ///
     /// # Errors
     /// A network that was opened without images; an index out of range; a file that cannot be read.
-    pub fn of_set(trained: &Trained, split: Split, index: usize) -> Result<Shown> {
+    pub fn of_set(trained: &Trained, split: Split, index: usize) -> Result<InputImage> {
         let masks = trained.network.loss.takes_masks();
-        Shown::of(&**trained.split(split)?, index, masks)
+        InputImage::of(&**trained.split(split)?, index, masks)
     }
 
     /// The default image: the first validation image. If the set is not on this machine, an image of the embedded
@@ -32,21 +32,21 @@ impl Shown {
     ///
     /// # Errors
     /// An image that cannot be read.
-    pub fn any(trained: &Trained) -> Result<Shown> {
+    pub fn any(trained: &Trained) -> Result<InputImage> {
         if trained.has_images() {
-            return Shown::of_set(trained, Split::Val, 0);
+            return InputImage::of_set(trained, Split::Val, 0);
         }
         let sample = load("sample", &DataDirs::default())?.val;
         if trained.size == sample.size() {
             // The sample's labels are not those of the network's data set.
-            return Ok(Shown { label: None, ..Shown::of(&*sample, 0, false)? });
+            return Ok(InputImage { label: None, ..InputImage::of(&*sample, 0, false)? });
         }
         let [c, h, w] = trained.size.fixed().unwrap_or(trained.image);
         let what = "a synthetic test picture (the data set is not on this machine)".to_owned();
-        Ok(Shown { image: test_picture([c, h, w]), mask: None, label: None, what })
+        Ok(InputImage { image: test_picture([c, h, w]), mask: None, label: None, what })
     }
 
-    fn of(set: &dyn Dataset, index: usize, masks: bool) -> Result<Shown> {
+    fn of(set: &dyn Dataset, index: usize, masks: bool) -> Result<InputImage> {
         if index >= set.len() {
             return Err(Error::argument("`index`", format!("{} has no image {index}", set.name()))
                 .expected(format!("0 to {}", set.len().saturating_sub(1))));
@@ -62,7 +62,7 @@ impl Shown {
             false => None,
         };
         let what = format!("image {index} of {}", set.name());
-        Ok(Shown { image, mask, label: Some(checked::label(set, index)?), what })
+        Ok(InputImage { image, mask, label: Some(checked::label(set, index)?), what })
     }
 }
 

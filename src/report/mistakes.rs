@@ -87,7 +87,7 @@ impl MaskedImage {
 ///
 /// # Errors
 /// As [`Subject::ask`].
-pub fn judge(trained: &Trained, flops: u64) -> Result<ClassifierResults> {
+pub fn classifier_results(trained: &Trained, flops: u64) -> Result<ClassifierResults> {
     let subject = trained.subject(Split::Val)?;
     let most = usize::try_from(FLOPS / flops.max(1)).unwrap_or(ASKED).clamp(50, ASKED);
     let said = subject.ask(most, &AtomicBool::new(false))?.expect("nobody stops it");
