@@ -170,8 +170,8 @@ fn words<const N: usize>(words: [&str; N]) -> String {
     words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// How a tensor came to be.
-pub(super) struct Birth<'a> {
+/// What allocated a tensor, and for what use.
+pub(super) struct Allocation<'a> {
     pub path: &'a str,
     pub name: &'a str,
     pub held: Held,
@@ -180,7 +180,7 @@ pub(super) struct Birth<'a> {
 
 /// The live tensors, found by their memory.
 #[derive(Default)]
-pub(super) struct Living {
+pub(super) struct LiveTensors {
     all: Vec<TensorLife>,
     /// A weak reference to the memory of each tensor, until it is freed.
     memory: Vec<Weak<Cell>>,
@@ -190,20 +190,21 @@ pub(super) struct Living {
     places: HashMap<usize, usize>,
 }
 
-impl Living {
-    /// The index of this tensor's memory in the list. If it is not in the list yet, it is added as `birth` says.
-    pub fn place(&mut self, data: &Data, birth: &Birth) -> usize {
+impl LiveTensors {
+    /// The index of this tensor's memory in the list. If it is not in the list yet, it is added as `allocation`
+    /// describes.
+    pub fn place(&mut self, data: &Data, allocation: &Allocation) -> usize {
         let next = self.all.len();
         let place = *self.places.entry(Arc::as_ptr(&data.cell).addr()).or_insert(next);
         if place == next {
             self.all.push(TensorLife {
-                path: birth.path.to_owned(),
-                name: birth.name.to_owned(),
-                held: birth.held,
+                path: allocation.path.to_owned(),
+                name: allocation.name.to_owned(),
+                held: allocation.held,
                 dims: data.shape.dims().to_vec(),
                 dtype: data.dtype,
                 bytes: data.cell.read().len(),
-                born: birth.at,
+                born: allocation.at,
                 died: None,
                 saved: None,
             });
@@ -219,10 +220,11 @@ impl Living {
     }
 
     /// Gives a tensor a name.
-    pub fn name(&mut self, data: &Data, birth: &Birth) {
-        let place = self.place(data, birth);
+    pub fn name(&mut self, data: &Data, allocation: &Allocation) {
+        let place = self.place(data, allocation);
         let life = &mut self.all[place];
-        (life.path, life.name, life.held) = (birth.path.to_owned(), birth.name.to_owned(), birth.held);
+        (life.path, life.name, life.held) =
+            (allocation.path.to_owned(), allocation.name.to_owned(), allocation.held);
     }
 
     /// A recorded op needs these tensors for its gradient.

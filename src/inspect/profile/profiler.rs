@@ -1,6 +1,6 @@
 //! Watches a device, and records the ops that run there.
 
-use super::memory::{Birth, Held, Living, made_in};
+use super::memory::{Allocation, Held, LiveTensors, made_in};
 use super::record::{OpEvent, Profile, Span, StepPhase};
 use crate::core::Result;
 use crate::nn::{Module, ModuleExt, Role};
@@ -106,12 +106,12 @@ impl Profiler {
         if state.events.last().is_some_and(|event| event.step == state.steps.len()) {
             state.step();
         }
-        let ProfilerState { living, steps, events, .. } = state;
+        let ProfilerState { live, steps, events, .. } = state;
         Profile {
             device: self.device.to_string(),
             threads: self.device.as_cpu().map_or(0, |cx| cx.threads()),
             roof: None,
-            tensors: living.finish(events.len()),
+            tensors: live.finish(events.len()),
             steps,
             events,
         }
@@ -141,7 +141,7 @@ struct ProfilerState {
     scopes: Vec<Scope>,
     /// For each recorded op its layer, and the tensors it needs for its gradient.
     tape: HashMap<u64, (String, Vec<usize>)>,
-    living: Living,
+    live: LiveTensors,
     steps: Vec<Span>,
     events: Vec<OpEvent>,
 }
@@ -167,14 +167,14 @@ impl ProfilerState {
             paused: false,
             scopes: Vec::new(),
             tape: HashMap::new(),
-            living: Living::default(),
+            live: LiveTensors::default(),
             steps: Vec::new(),
             events: Vec::new(),
         }
     }
 
     fn restart(&mut self) {
-        self.living.restart();
+        self.live.restart();
         (self.tape, self.steps, self.events) = Default::default();
         self.began = Instant::now();
         self.step_began = self.began;
@@ -186,7 +186,7 @@ impl ProfilerState {
         self.step_began = now;
         // Ops that were recorded but never differentiated are dropped by now.
         let (tape, event) = (std::mem::take(&mut self.tape), self.events.len());
-        tape.values().for_each(|(_, places)| self.living.release(places, event));
+        tape.values().for_each(|(_, places)| self.live.release(places, event));
     }
 
     fn span(&self, start: Instant, end: Instant) -> Span {
@@ -195,7 +195,7 @@ impl ProfilerState {
     }
 
     fn name(&mut self, path: &str, name: &str, held: Held, tensor: &Tensor) {
-        self.living.name(tensor.data(), &Birth { path, name, held, at: None });
+        self.live.name(tensor.data(), &Allocation { path, name, held, at: None });
     }
 
     /// The phase and layer that the current op belongs to; `None` outside of any layer.
@@ -214,9 +214,8 @@ impl ProfilerState {
     /// The phase and layer of an op that may run outside of any layer. Then a recorded op is forward, and an op that
     /// changes parameters or gradients belongs to the optimiser.
     fn phase(&self, run: &OpRun) -> (StepPhase, String) {
-        let trained = |target: &&Tensor| {
-            target.tracks_grad() || self.living.held(target.data()) == Some(Held::Gradient)
-        };
+        let trained =
+            |target: &&Tensor| target.tracks_grad() || self.live.held(target.data()) == Some(Held::Gradient);
         match self.scope() {
             Some((phase, path)) => (phase, path.to_owned()),
             None if run.targets.iter().any(trained) => (StepPhase::Update, String::new()),
@@ -229,11 +228,12 @@ impl ProfilerState {
         let (phase, path) = self.phase(run);
         let seen = run.targets.iter().chain(run.inputs).map(|x| x.data());
         for data in seen {
-            self.living.place(data, &Birth { path: "", name: "", held: Held::Other, at: None });
+            self.live.place(data, &Allocation { path: "", name: "", held: Held::Other, at: None });
         }
-        let birth = Birth { path: &path, name: run.op, held: made_in(phase), at: Some(self.events.len()) };
+        let allocation =
+            Allocation { path: &path, name: run.op, held: made_in(phase), at: Some(self.events.len()) };
         for data in run.outputs {
-            self.living.place(data, &birth);
+            self.live.place(data, &allocation);
         }
         if self.paused {
             return;
@@ -260,7 +260,7 @@ impl Observer for Watcher {
     fn ready(&self) {
         if let Some(mut state) = self.watched() {
             let now = state.events.len();
-            state.living.sweep(now);
+            state.live.sweep(now);
         }
     }
 
@@ -275,9 +275,9 @@ impl Observer for Watcher {
         let path = state.scope().map_or(String::new(), |(_, path)| path.to_owned());
         // The recorded op ran just now, so the tensors it saved are known.
         let now = state.events.len().saturating_sub(1);
-        let birth = Birth { path: "", name: "", held: Held::Other, at: None };
-        let places: Vec<usize> = saved.tensors().map(|data| state.living.place(data, &birth)).collect();
-        state.living.need(&places, now);
+        let allocation = Allocation { path: "", name: "", held: Held::Other, at: None };
+        let places: Vec<usize> = saved.tensors().map(|data| state.live.place(data, &allocation)).collect();
+        state.live.need(&places, now);
         state.tape.insert(sequence, (path, places));
     }
 
@@ -286,7 +286,7 @@ impl Observer for Watcher {
         let here = state.thread == std::thread::current().id();
         let (phase, path) = state.scope().filter(|_| here).unwrap_or((StepPhase::Other, ""));
         let (path, at) = (path.to_owned(), Some(state.events.len()));
-        state.living.place(data, &Birth { path: &path, name: "fill", held: made_in(phase), at });
+        state.live.place(data, &Allocation { path: &path, name: "fill", held: made_in(phase), at });
     }
 
     fn enter(&self, scope: Scope) {
@@ -302,7 +302,7 @@ impl Observer for Watcher {
             && let Some((_, places)) = state.tape.get_mut(&sequence)
         {
             let places = std::mem::take(places);
-            state.living.release(&places, now);
+            state.live.release(&places, now);
         }
     }
 }
