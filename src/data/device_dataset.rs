@@ -2,8 +2,8 @@
 //! transformed and normalised. With small images, this decides whether the GPU has to wait for its data.
 //!
 //! Random numbers are drawn on the host by the same code that the loader's threads use, so the images are the same to
-//! the last bit. For each image the host sends a placement: which image it is, and which of its pixels each output
-//! pixel is. A placement can express pads, flips, crops and a hole at the end. It cannot express a resize, which is
+//! the last bit. For each image the host sends a crop spec: which image it is, and which of its pixels each output
+//! pixel is. A crop spec can express pads, flips, crops and a hole at the end. It cannot express a resize, which is
 //! left to the threads.
 //!
 //! ```text
@@ -22,8 +22,8 @@ use crate::tensor::{Device, Meta, Tensor, Update, total_bytes, update};
 
 /// Sets with more bytes are not kept on the device.
 const LARGEST: usize = 1 << 30;
-/// The number of integers in a placement.
-pub const PLACEMENT: usize = 12;
+/// The number of integers in a crop spec.
+pub const CROP_SPEC: usize = 12;
 
 /// Images, labels and the table that turns bytes into numbers, on the device.
 pub struct Resident {
@@ -40,7 +40,7 @@ pub struct Resident {
 }
 
 impl Resident {
-    /// Copies a set to the device; `None` if it is too large or its transforms are not placements.
+    /// Copies a set to the device; `None` if it is too large or its transforms cannot be crop specs.
     ///
     /// # Errors
     /// An image that cannot be read; an error of the device.
@@ -53,8 +53,8 @@ impl Resident {
         let Some(source) = set.size().fixed() else { return Ok(None) };
         let bytes = source.iter().product::<usize>().saturating_mul(set.len());
         let image = pipeline.output(set.size())?;
-        // One placement shows whether all are possible, because the kinds of steps do not depend on the random numbers.
-        if bytes > LARGEST || source[0] > 4 || place(pipeline, key, 0, source)?.is_none() {
+        // One crop spec shows whether all are possible, because the kinds of steps do not depend on the random numbers.
+        if bytes > LARGEST || source[0] > 4 || crop_spec(pipeline, key, 0, source)?.is_none() {
             return Ok(None);
         }
         let (mut pixels, mut labels) = (Vec::with_capacity(bytes), Vec::with_capacity(set.len()));
@@ -85,11 +85,11 @@ impl Resident {
     ///
     /// # Errors
     /// An image too small for a step.
-    pub fn placements(&self, epoch: u64, samples: &[usize]) -> Result<Vec<i64>> {
-        let mut all = Vec::with_capacity(PLACEMENT * samples.len());
+    pub fn crop_specs(&self, epoch: u64, samples: &[usize]) -> Result<Vec<i64>> {
+        let mut all = Vec::with_capacity(CROP_SPEC * samples.len());
         for &sample in samples {
-            let placement = place(&self.pipeline, self.key.step(epoch), sample, self.source)?;
-            all.extend(placement.expect("checked when the set was put on the device").numbers(sample));
+            let spec = crop_spec(&self.pipeline, self.key.step(epoch), sample, self.source)?;
+            all.extend(spec.expect("checked when the set was put on the device").numbers(sample));
         }
         Ok(all)
     }
@@ -103,13 +103,13 @@ impl Resident {
         Ok([Tensor::zeros(device, &[n, c, h, w], DType::F32)?, Tensor::zeros(device, &[n], DType::I64)?])
     }
 
-    /// Makes a batch in place: `images` `[B, C, H, W]` and `labels` `[B]` from `placements` `[B, 12]`.
+    /// Makes a batch in place: `images` `[B, C, H, W]` and `labels` `[B]` from `crop_specs` `[B, 12]`.
     ///
     /// # Errors
     /// An error of the device.
-    pub fn gather(&self, placements: &Tensor, images: &Tensor, labels: &Tensor) -> Result<()> {
+    pub fn gather(&self, crop_specs: &Tensor, images: &Tensor, labels: &Tensor) -> Result<()> {
         let gather = GatherBatch { source: self.source, image: self.image };
-        update(&gather, &[images, labels], &[&self.pixels, &self.labels, &self.table, placements])
+        update(&gather, &[images, labels], &[&self.pixels, &self.labels, &self.table, crop_specs])
     }
 }
 
@@ -124,7 +124,7 @@ fn numbers(table: &PixelTable<f32>) -> Vec<f32> {
 }
 
 /// Says which source pixel each output pixel is.
-struct Placement {
+struct CropSpec {
     top: isize,
     left: isize,
     sign: isize,
@@ -136,8 +136,8 @@ struct Placement {
     hole_bytes: [u8; 4],
 }
 
-impl Placement {
-    fn numbers(&self, sample: usize) -> [i64; PLACEMENT] {
+impl CropSpec {
+    fn numbers(&self, sample: usize) -> [i64; CROP_SPEC] {
         let [row0, row1, column0, column1] = self.valid.map(|v| v as i64);
         let [hole_top, hole_left, hole_side] = self.hole.map(|v| v as i64);
         let bytes = i64::from(u32::from_le_bytes(self.hole_bytes)) | i64::from(self.fill) << 32;
@@ -146,10 +146,10 @@ impl Placement {
     }
 }
 
-/// The placement of a sample; `None` if a placement cannot express the steps.
-fn place(pipeline: &Pipeline, key: Key, sample: usize, source: [usize; 3]) -> Result<Option<Placement>> {
+/// The crop spec of a sample; `None` if a crop spec cannot express the steps.
+fn crop_spec(pipeline: &Pipeline, key: Key, sample: usize, source: [usize; 3]) -> Result<Option<CropSpec>> {
     let [channels, mut h, mut w] = source;
-    let mut p = Placement {
+    let mut p = CropSpec {
         top: 0,
         left: 0,
         sign: 1,
@@ -196,7 +196,7 @@ fn place(pipeline: &Pipeline, key: Key, sample: usize, source: [usize; 3]) -> Re
     Ok(Some(p))
 }
 
-/// Targets: images and labels. Inputs: the set's pixels and labels, the table, and placements.
+/// Targets: images and labels. Inputs: the set's pixels and labels, the table, and crop specs.
 #[derive(Debug)]
 struct GatherBatch {
     source: [usize; 3],
@@ -210,11 +210,11 @@ impl Update for GatherBatch {
 
     fn cpu(&self, _cx: &CpuCtx, targets: &mut [ViewMut], x: &[View]) -> Result<()> {
         let (pixels, labels) = (x[0].get::<u8>(), x[1].get::<i64>());
-        let (table, placements) = (x[2].get::<f32>(), x[3].get::<i64>());
+        let (table, crop_specs) = (x[2].get::<f32>(), x[3].get::<i64>());
         let ([_, h, w], [channels, height, width]) = (self.source, self.image);
         let [images, targets] = targets else { unreachable!("images and labels") };
         let mut out = images.get::<f32>().iter_mut();
-        for (p, target) in placements.chunks_exact(PLACEMENT).zip(targets.get::<i64>()) {
+        for (p, target) in crop_specs.chunks_exact(CROP_SPEC).zip(targets.get::<i64>()) {
             *target = labels[p[0] as usize];
             for c in 0..channels {
                 for (i, j) in (0..height).flat_map(|i| (0..width).map(move |j| (i, j))) {
@@ -326,8 +326,8 @@ mod tests {
             let loader = Loader::new(Arc::new(set()), options).unwrap();
             for batch in loader.epoch(2, 0).unwrap() {
                 let batch = batch.unwrap();
-                let rows = resident.placements(2, &batch.samples).unwrap();
-                let rows = Tensor::from_vec(&cpu, rows, &[batch.len(), PLACEMENT]).unwrap();
+                let rows = resident.crop_specs(2, &batch.samples).unwrap();
+                let rows = Tensor::from_vec(&cpu, rows, &[batch.len(), CROP_SPEC]).unwrap();
                 let [images, labels] = resident.batch(batch.len()).unwrap();
                 resident.gather(&rows, &images, &labels).unwrap();
                 assert_eq!(
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_placement_is_left_to_the_threads() {
+    fn what_no_crop_spec_expresses_is_left_to_the_threads() {
         let hole = Transform::Cutout { side: 1, fill: vec![0; 3] };
         let cpu = Device::cpu().unwrap();
         for steps in [vec![Transform::Resize([4, 4])], vec![hole, Transform::RandomHorizontalFlip(0.5)]] {

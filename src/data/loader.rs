@@ -15,8 +15,8 @@
 //! other sets are made on the host and sent when the epoch reaches them.
 
 use super::dataset::no_masks;
+use super::device_dataset::CROP_SPEC;
 use super::image_batcher::ImageBatcher;
-use super::resident::PLACEMENT;
 use super::{Dataset, Examples, Normalize, Pipeline, Resident, examples};
 use crate::core::{DType, Error, ErrorKind, Float, Key, Result, Shape};
 use crate::cpu::CpuOptions;
@@ -362,9 +362,9 @@ impl LoaderShared {
         let samples = &order[start..order.len().min(start + self.options.batch_size)];
         let resident = self.resident.as_ref().expect("an epoch without workers has one");
         let [images, targets] = resident.batch(samples.len())?;
-        let rows = resident.placements(epoch, samples)?;
-        let placements = Tensor::from_slice(&self.options.device, &rows, &[samples.len(), PLACEMENT])?;
-        resident.gather(&placements, &images, &targets)?;
+        let rows = resident.crop_specs(epoch, samples)?;
+        let crop_specs = Tensor::from_slice(&self.options.device, &rows, &[samples.len(), CROP_SPEC])?;
+        resident.gather(&crop_specs, &images, &targets)?;
         Ok(Batch { index, images, targets, samples: samples.to_vec() })
     }
 }

@@ -23,7 +23,7 @@
 //! | `lookup.rs` | where a set is stored on this machine, and [`load`] |
 //! | `loader.rs` | [`Loader`]: shuffled batches, prepared in advance by its own threads |
 //! | `image_batcher.rs` | the batches of images that a thread of the loader makes |
-//! | `resident.rs` | [`Resident`]: a small set kept on a GPU, where its batches are made |
+//! | `device_dataset.rs` | [`Resident`]: a small set kept on a GPU, where its batches are made |
 //! | `fetch.rs`, `archive.rs` | downloading a set, unpacking it |
 //! | `sample/` | 5,000 + 1,000 Fashion-MNIST images, embedded in the program |
 //!
@@ -47,6 +47,7 @@ pub mod catalog;
 pub mod checked;
 pub mod cifar;
 pub mod dataset;
+pub mod device_dataset;
 pub mod examples;
 pub mod fetch;
 mod file_set;
@@ -61,7 +62,6 @@ pub mod lookup;
 pub mod normalize;
 mod pets;
 pub mod picture;
-pub mod resident;
 mod resize;
 pub mod transform;
 
@@ -69,6 +69,7 @@ pub use augment::{Augment, DatasetInfo};
 pub use brightness::Brightness;
 pub use catalog::{SETS, SetSpec};
 pub use dataset::{Dataset, ImageSet, Subset, stratified};
+pub use device_dataset::Resident;
 pub use examples::{Examples, TensorDataset};
 pub use fetch::{FetchOptions, fetch};
 pub use fingerprint::Fingerprint;
@@ -77,5 +78,4 @@ pub use inverted::Inverted;
 pub use loader::{Batch, Epoch, Loader, LoaderOptions, Target};
 pub use lookup::{DataDirs, Splits, find, list, load};
 pub use normalize::{Normalization, Normalize};
-pub use resident::Resident;
 pub use transform::{Pipeline, Scratch, Transform};

@@ -20,7 +20,7 @@ use super::trainer::{Callbacks, each, forward_key};
 use super::{Flow, StepReport, Tally, Trainer, non_finite};
 use crate::core::{DType, Error, Named, Result};
 use crate::cuda::{CudaCtx, CudaGraph, Readback};
-use crate::data::resident::PLACEMENT;
+use crate::data::device_dataset::CROP_SPEC;
 use crate::data::{Batch, Loader};
 use crate::nn::{Ctx, ModuleExt};
 use crate::optim::clip_grad_norm;
@@ -71,7 +71,7 @@ pub(super) struct Replay {
 /// The input buffers of a step.
 struct StepInputs {
     /// For a device-resident set: which images are gathered into the batch.
-    placements: Option<Tensor>,
+    crop_specs: Option<Tensor>,
     images: Tensor,
     targets: Tensor,
 }
@@ -251,8 +251,8 @@ impl Trainer<'_> {
 
     /// The work that the graph captures: a whole step on `inputs`.
     fn compute(&mut self, train: &Loader, inputs: &StepInputs, step: u64) -> Result<Results> {
-        if let (Some(resident), Some(placements)) = (train.resident(), &inputs.placements) {
-            resident.gather(placements, &inputs.images, &inputs.targets)?;
+        if let (Some(resident), Some(crop_specs)) = (train.resident(), &inputs.crop_specs) {
+            resident.gather(crop_specs, &inputs.images, &inputs.targets)?;
         }
         self.optimizer.zero_grad();
         let cx = Ctx::train(&self.config.model, forward_key(self.config.seed, step, 0));
@@ -316,11 +316,11 @@ impl StepInputs {
         match (train.resident(), feed) {
             (Some(resident), _) => {
                 let [images, targets] = resident.batch(feed.len())?;
-                let placements = Tensor::zeros(images.device(), &[feed.len(), PLACEMENT], DType::I64)?;
-                Ok(StepInputs { placements: Some(placements), images, targets })
+                let crop_specs = Tensor::zeros(images.device(), &[feed.len(), CROP_SPEC], DType::I64)?;
+                Ok(StepInputs { crop_specs: Some(crop_specs), images, targets })
             }
             (None, Feed::Batch(batch)) => Ok(StepInputs {
-                placements: None,
+                crop_specs: None,
                 images: batch.images.copy()?,
                 targets: batch.targets.copy()?,
             }),
@@ -329,9 +329,9 @@ impl StepInputs {
     }
 
     fn fill(&self, train: &Loader, epoch: u64, feed: &Feed) -> Result<()> {
-        match (feed, train.resident(), &self.placements) {
-            (Feed::Samples(samples), Some(resident), Some(placements)) => {
-                placements.write(&resident.placements(epoch, samples)?)
+        match (feed, train.resident(), &self.crop_specs) {
+            (Feed::Samples(samples), Some(resident), Some(crop_specs)) => {
+                crop_specs.write(&resident.crop_specs(epoch, samples)?)
             }
             (Feed::Batch(batch), ..) => {
                 self.images.copy_from(&batch.images)?;
