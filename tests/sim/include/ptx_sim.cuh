@@ -38,7 +38,7 @@ struct LdMatrix {
                 const auto& from = *static_cast<LdMatrix*>(lanes[8 * matrix + row]);
                 const void* address = from.row;
                 if (reinterpret_cast<uintptr_t>(address) % 16)
-                    fail("%s: the address of lane %d is no multiple of 16", NAME, 8 * matrix + row);
+                    fail("%s: the address of lane %d is not a multiple of 16", NAME, 8 * matrix + row);
                 watch(address, 16, Access::Read, from.where);
                 for (int word = 0; word < 4; word++)
                     memcpy(&(*static_cast<LdMatrix*>(lanes[4 * row + word])->out)[matrix],

@@ -120,7 +120,7 @@ int wait_for_event(Event& event) {
             event.stream->invalidate();
         return CUDA_ERROR_CAPTURED_EVENT;
     }
-    return unsafe_call("a look at an event");
+    return unsafe_call("cuEventSynchronize or cuEventQuery");
 }
 
 int capture_wait(Stream& stream, Event& event) {

@@ -31,7 +31,7 @@ template <class Place> bool check(const void* p, size_t bytes, bool write, Place
                 what() + "an address that is neither the device's nor this block's");
     }
     if ((bytes & (bytes - 1)) == 0 && bytes <= 16 && address % bytes)
-        fail_at(CUDA_ERROR_MISALIGNED_ADDRESS, place, what() + "an address that is no multiple of that");
+        fail_at(CUDA_ERROR_MISALIGNED_ADDRESS, place, what() + "an address that is not a multiple of that");
     return true;
 }
 

@@ -513,7 +513,7 @@ void async_copy(void* to, const void* from, unsigned bytes, unsigned valid, Wher
     if (valid > bytes)
         fail("cp.async at %s:%d: %u of %u bytes are valid", where.file, where.line, valid, bytes);
     if (reinterpret_cast<Address>(to) % bytes || (valid && source % bytes))
-        fail("cp.async of %u bytes at %s:%d: an address is no multiple of %u", bytes, where.file, where.line,
+        fail("cp.async of %u bytes at %s:%d: an address is not a multiple of %u", bytes, where.file, where.line,
              bytes);
     if (!is_shared(to) || !is_shared(static_cast<char*>(to) + bytes - 1))
         fail("cp.async at %s:%d writes to what is not shared memory", where.file, where.line);

@@ -63,7 +63,7 @@ void on_fault(int signal, siginfo_t* info, void* context) {
     const void* code = program_counter(context);
     if (is_misaligned(signal, info, context))
         fail_at(CUDA_ERROR_MISALIGNED_ADDRESS, code,
-                "16 bytes at an address that is no multiple of 16, or a wild address,");
+                "16 bytes at an address that is not a multiple of 16, or a wild address,");
     const auto address = reinterpret_cast<Address>(info->si_addr);
     const char* verb = is_write(context) ? "writes" : "reads";
     if (is_own_stack(static_cast<char*>(info->si_addr) + 4096) && !is_own_stack(info->si_addr))

@@ -88,7 +88,7 @@ std::string Work::stale() const {
         if (in_device_space(address) && !is_device_range(address, bytes))
             return "a copy or fill touches " + describe_address(address, bytes);
         if (p && !in_device_space(address) && !is_pinned(p, bytes))
-            return "a copy touches host memory that is pinned no more";
+            return "a copy touches host memory that is no longer pinned";
     }
     return "";
 }

@@ -190,7 +190,7 @@ void bounds() {
     right("aligned_vector_right", [=] {
         return run_xy("aligned_vector_right", 64, 0, std::vector<float>(64, x[4] + x[5] + x[6] + x[7]));
     });
-    bug("misaligned_vector", "address thread", 716, "no multiple", bad("misaligned_vector"));
+    bug("misaligned_vector", "address thread", 716, "not a multiple", bad("misaligned_vector"));
     bug("too_many_locals", "plain", 719, "stack is full", bad("too_many_locals"));
 }
 
@@ -217,7 +217,7 @@ void async_copies() {
     const auto bad = [](const char* kernel) { return [=] { return run_xy(kernel, 64, 0, {}); }; };
     bug("async_no_barrier", "plain", NAN_FOUND, "", bad("async_no_barrier"));
     bug("async_no_barrier", "thread", 719, "no thread of this block has written", bad("async_no_barrier"));
-    bug("async_misaligned", "plain", 719, "an address is no multiple of 16", bad("async_misaligned"));
+    bug("async_misaligned", "plain", 719, "an address is not a multiple of 16", bad("async_misaligned"));
     bug("async_past_end", "plain", 700, "cp.async at", bad("async_past_end"));
     right("async_zeros_right", [=] {
         return run_xy("async_zeros_right", 64, 0,
