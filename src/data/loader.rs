@@ -95,7 +95,7 @@ pub struct LoaderOptions {
 
 impl LoaderOptions {
     /// f32, classes, file order, one thread, three batches in advance. `pipeline` may be just a
-    /// [`Normalize`](super::Normalize).
+    /// [`Normalize`].
     pub fn new(batch_size: usize, pipeline: impl Into<Pipeline>, device: Device) -> LoaderOptions {
         LoaderOptions {
             batch_size,
