@@ -35,8 +35,8 @@ mod data_record;
 mod evaluate;
 mod health;
 mod history;
-#[cfg(feature = "live")]
 mod inference;
+#[cfg(feature = "live")]
 pub mod live;
 mod metrics;
 mod non_finite;
