@@ -181,13 +181,19 @@ pub(super) fn batch<T: Float>(
         rows::<T>(device, samples, set.input_shape(), |i, to| set.input(i, to).map_err(|e| at(e, i)))?;
     let targets = match set.target_shape() {
         Some(shape) => rows::<T>(device, samples, shape, |i, to| set.target(i, to).map_err(|e| at(e, i)))?,
-        None => {
-            let label = |&i: &usize| set.label(i).map(|label| label as i64).map_err(|e| at(e, i));
-            let labels = samples.iter().map(label).collect::<Result<Vec<i64>>>()?;
-            Tensor::from_slice(device, &labels, &[samples.len()])?
-        }
+        None => class_targets(device, samples, |i| set.label(i).map_err(|e| at(e, i)))?,
     };
     Ok(Batch { index, images, targets, samples: samples.to_vec() })
+}
+
+/// The classes of these samples as a tensor `[B]` of i64.
+pub(super) fn class_targets(
+    device: &Device,
+    samples: &[usize],
+    label: impl Fn(usize) -> Result<usize>,
+) -> Result<Tensor> {
+    let labels = samples.iter().map(|&i| Ok(label(i)? as i64)).collect::<Result<Vec<i64>>>()?;
+    Tensor::from_slice(device, &labels, &[samples.len()])
 }
 
 /// A tensor of one row per example. A number that `read` does not write is NaN.

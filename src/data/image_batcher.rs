@@ -1,9 +1,10 @@
 //! Makes batches of images: reads, transforms and normalises each image into its place in the batch.
 
+use super::examples::class_targets;
 use super::normalize::PixelTable;
 use super::{Batch, Dataset, Image, LoaderOptions, Scratch, Target, checked};
 use crate::core::{Error, Float, Key, Result};
-use crate::tensor::{Blank, Device, Tensor};
+use crate::tensor::{Blank, Device};
 
 /// What a worker needs to make batches of images. The buffers are reused for each batch.
 pub(super) struct ImageBatcher<'a, T> {
@@ -52,11 +53,7 @@ impl<'a, T: Float> ImageBatcher<'a, T> {
         }
         let targets = match masks {
             Some(masks) => masks.into_tensor()?,
-            None => {
-                let label = |&i: &usize| checked::label(self.set, i).map(|label| label as i64);
-                let labels = samples.iter().map(label).collect::<Result<Vec<i64>>>()?;
-                Tensor::from_slice(device, &labels, &[n])?
-            }
+            None => class_targets(device, samples, |i| checked::label(self.set, i))?,
         };
         Ok(Batch { index, images: images.into_tensor()?, targets, samples: samples.to_vec() })
     }

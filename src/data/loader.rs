@@ -282,6 +282,9 @@ impl Loader {
     }
 }
 
+/// Makes a batch from the positions of its samples and its number in the epoch.
+type MakeBatch<'a> = dyn FnMut(&[usize], usize) -> Result<Batch> + 'a;
+
 /// Where batches for `device` are made.
 fn host(device: &Device) -> Result<Device> {
     match device.as_cuda() {
@@ -316,19 +319,19 @@ impl LoaderShared {
         sender: &SyncSender<Result<Batch>>,
     ) -> Result<()> {
         let batch_size = self.options.batch_size;
-        let mut images = match &self.set {
-            Set::Images(set, size) => Some(ImageBatcher::<T>::new(&**set, *size, &self.options, epoch)?),
-            Set::Examples(_) => None,
+        let mut make: Box<MakeBatch> = match &self.set {
+            Set::Images(set, size) => {
+                let mut images = ImageBatcher::<T>::new(&**set, *size, &self.options, epoch)?;
+                Box::new(move |samples, index| images.make(&self.host, samples, index))
+            }
+            Set::Examples(set) => {
+                Box::new(|samples, index| examples::batch::<T>(&**set, &self.host, samples, index))
+            }
         };
         for index in batches {
             let start = index * batch_size;
             let samples = &order[start..order.len().min(start + batch_size)];
-            let batch = match (&self.set, &mut images) {
-                (Set::Images(..), Some(images)) => images.make(&self.host, samples, index)?,
-                (Set::Examples(set), _) => examples::batch::<T>(&**set, &self.host, samples, index)?,
-                (Set::Images(..), None) => unreachable!("made above"),
-            };
-            if sender.send(Ok(batch)).is_err() {
+            if sender.send(Ok(make(samples, index)?)).is_err() {
                 break;
             }
         }

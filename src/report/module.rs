@@ -8,7 +8,7 @@ use crate::data::{Image, Normalize, Pipeline};
 use crate::inspect::{Machine, describe, summary};
 use crate::nn::{Loss, Module, ModuleExt};
 use crate::tensor::{Device, Tensor};
-use crate::train::pictures::Masked;
+use crate::train::pictures::{Masked, prepare};
 
 /// What [`report_module`] needs to know about a model and an image.
 #[derive(Debug, Clone)]
@@ -98,8 +98,7 @@ fn input(model: &dyn Module, image: &Image, normalize: Normalize) -> Result<Tens
     let params = model.params();
     let like = params.first().map(|(_, param)| param.value()).transpose()?;
     let device = like.map_or_else(Device::cpu, |value| Ok(value.device().clone()))?;
-    let [c, h, w] = image.size;
-    let x = Tensor::from_vec(&device, Pipeline::from(normalize).numbers::<f32>(image)?, &[1, c, h, w])?;
+    let x = prepare(&Pipeline::from(normalize), &device, &mut image.clone(), None)?;
     like.map_or(Ok(x.clone()), |value| x.to_dtype(value.dtype()))
 }
 

@@ -11,7 +11,7 @@
 
 use super::cases::{self, Failure};
 use super::close::{Place, Tolerance, close};
-use crate::core::{DType, Key, Result};
+use crate::core::{DType, Error, Key, Result};
 use crate::ops::{Case, OpSpec};
 use crate::tensor::Tensor;
 
@@ -23,7 +23,8 @@ const TOLERANCE: Tolerance = Tolerance::new(1e-7, 1e-7);
 const ELEMENTS: usize = 400;
 
 /// Checks the gradients of a function by central differences in f64, for each of these inputs. `f` may use an op of
-/// your own. PyTorch: `torch.autograd.gradcheck`.
+/// your own. It gets the inputs as f64, on the CPU device where the first of them is; other tensors that it uses must be
+/// f64 and on the same device. PyTorch: `torch.autograd.gradcheck`.
 ///
 /// ```
 /// use receptive::testing::gradcheck;
@@ -34,9 +35,10 @@ const ELEMENTS: usize = 400;
 /// ```
 ///
 /// # Errors
-/// The worst element of the first gradient that is wrong; an error of `f`.
+/// The worst element of the first gradient that is wrong; an error of `f`; no inputs.
 pub fn gradcheck(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<(), Failure> {
-    let device = cases::checked_cpu(1);
+    let first = inputs.first().ok_or_else(|| Error::argument("gradcheck", "there are no inputs"))?;
+    let device = first.device().clone();
     let f64s = |x: &Tensor| Tensor::from_vec(&device, x.to_f64()?, x.dims());
     let inputs = inputs.iter().map(f64s).collect::<Result<Vec<_>>>()?;
     let leaves: Vec<Tensor> = inputs.iter().map(Tensor::requires_grad).collect();

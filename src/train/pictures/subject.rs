@@ -230,7 +230,7 @@ impl Subject<'_> {
 }
 
 /// An image as the network's input, `[1, C, H, W]`. `image` and `mask` are changed by the pipeline's steps.
-pub(in crate::train) fn prepare(
+pub(crate) fn prepare(
     pipeline: &Pipeline,
     device: &Device,
     image: &mut Image,

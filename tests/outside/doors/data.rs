@@ -86,6 +86,21 @@ fn numbers_are_the_same_with_any_number_of_workers() -> Result<()> {
     Ok(())
 }
 
+/// Batches of one example, and a last batch that is shorter.
+#[test]
+fn every_example_is_in_one_batch() -> Result<()> {
+    let x = Tensor::arange(&crate::cpu(), 0.0, 7.0, 1.0, DType::F32)?;
+    for (batch_size, sizes) in [(1, &[1; 7][..]), (3, &[3, 3, 1]), (9, &[7])] {
+        let set = Arc::new(TensorDataset::new(&x, &x)?);
+        let loader = Loader::from_examples(set, LoaderOptions::plain(batch_size, crate::cpu()))?;
+        let batches = loader.epoch(0, 0)?.collect::<Result<Vec<_>>>()?;
+        assert!(batches.iter().map(|batch| batch.len()).eq(sizes.iter().copied()));
+        let all = batches.iter().map(|batch| batch.targets.to_vec::<f32>()).collect::<Result<Vec<_>>>()?;
+        assert_eq!(all.concat(), x.to_vec::<f32>()?);
+    }
+    Ok(())
+}
+
 /// A set that forgets a method, and options that are for images, are errors that say what to do.
 #[test]
 fn mistakes_are_named() -> Result<()> {

@@ -49,6 +49,16 @@ fn the_gradient_is_checked() -> Result<()> {
     Ok(())
 }
 
+/// A function may use tensors of its own that are where the inputs are.
+#[test]
+fn a_function_with_weights_is_checked() -> Result<()> {
+    let [x, weight] = [1, 2].map(|seed| Tensor::randn(&crate::cpu(), &[3, 3], DType::F64, Key::new(seed)));
+    let weight = weight?;
+    gradcheck(|x| x[0].linear(&weight, None), &[x?]).unwrap();
+    assert!(gradcheck(|_| Ok(weight.clone()), &[]).unwrap_err().to_string().contains("no inputs"));
+    Ok(())
+}
+
 #[test]
 fn it_works_in_the_middle_of_an_expression() -> Result<()> {
     let x = Tensor::from_vec(&crate::cpu(), vec![1.0, 2.0], &[2])?.requires_grad();
