@@ -4,12 +4,12 @@
 // index), so the winner does not depend on who is compared with whom, and threads may meet in any tree:
 //
 //      rows (after = 1):    lane t looks at k = t, t + 32, ..; then lanes meet in a butterfly
-//      columns (after > 1): a thread a column, its neighbours beside it
+//      columns (after > 1): one thread per column, neighbouring columns side by side
 //
 // Long reductions run in passes over chunks, as in reduce.cu: the first writes a (value, index) for each chunk, the
 // next ones carry the indices on (`from`).
 //
-// Bytes from memory: 4 an element. Limited by: memory.
+// Bytes from memory: 4 per element. Limited by: memory.
 // Ragged edges: the last chunk is shorter; a lane that saw nothing has index 2^63 - 1, which loses every tie.
 #include "common.cuh"
 

@@ -1,4 +1,4 @@
-// Plain structs that kernels take by value. build.rs generates their Rust twins from this file: one member a line.
+// Plain structs that kernels take by value. build.rs generates their Rust twins from this file: one member per line.
 #pragma once
 
 // A convolution, forward or backward: images [n, c, h, w], weight [o, c / groups, kh, kw], output [n, o, oh, ow].
@@ -79,7 +79,7 @@ struct Tensors {
 // finish(sum) = relu(sum + C if beta + bias). Strides count elements; a transposed matrix is one with its strides
 // swapped. The batch has up to four dimensions, so that an operand broadcast in some of them has stride 0 there.
 struct Gemm {
-    // One value a column, or a row (see bias_period), or null.
+    // One value per column, or one per row (see bias_period), or null.
     const float* bias;
     long long a_row;
     long long a_col;
@@ -101,7 +101,7 @@ struct Gemm {
     int k_split;
     // The matrix of the batch that blockIdx.z = 0 computes: a grid is at most 65535 deep.
     int first;
-    // 0: the bias is one value a column. p > 0: one a row, and row i of matrix z takes bias[(z % p) * m + i].
+    // 0: the bias is one value per column. p > 0: one per row, and row i of matrix z takes bias[(z % p) * m + i].
     int bias_period;
     int beta;
     int relu;
@@ -141,9 +141,9 @@ struct Resample {
     long long outputs;
 };
 
-// Class scores [n, c, d] and what each of the n d samples should have been: `labels` [n, d], or `probabilities` like
-// the scores; the other is null. `weight` [c] may be null.
-struct Goal {
+// The targets of a loss of class scores [n, c, d]: `labels` [n, d], or `probabilities` in the shape of the scores; the
+// other is null. `weight` [c], one per class, may be null.
+struct LossTargets {
     const long long* labels;
     const float* probabilities;
     const float* weight;
@@ -154,8 +154,8 @@ struct Goal {
     double smoothing;
 };
 
-// A batch made from a set on the device: images [batch, c, h, w] of a set [n, c, source_h, source_w].
-struct Gather {
+// The sizes of a batch that gather_batch makes: images [batch, c, h, w] from a set [n, c, source_h, source_w].
+struct GatherArgs {
     int batch;
     int c;
     int source_h;

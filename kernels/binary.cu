@@ -12,11 +12,11 @@
 // each dimension but the outermost) and does all four: a whole float4 of an operand that steps, one float of one that
 // stands still.
 //
-// Bytes from memory: 12 an element of equal shapes; 8 where b is a bias, which stays in the cache.
+// Bytes from memory: 12 per element of equal shapes; 8 where b is a bias, which stays in the cache.
 // Limited by: memory; the one-by-one path of odd rows (7 x 7 images) by its divisions, about 40 instructions an
 // element.
 // Ragged edges: rows of other lengths go one by one, as the rest of n / 4 does.
-#include "walk.cuh"
+#include "strided_index.cuh"
 
 // Four neighbours of a row, or one element that stands for all four.
 __device__ inline float4 quad(const float* p, long long at, bool steps) {

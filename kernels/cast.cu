@@ -6,7 +6,7 @@
 //
 //      type     0 f32   1 f64   2 bf16   3 f16   4 i64   5 u8
 //
-// Bytes from memory: the sizes of the two types an element. Limited by: memory; on cards with few f64 units,
+// Bytes from memory: the sizes of the two types per element. Limited by: memory; on cards with few f64 units,
 // conversions from and to f64 and i64 by those.
 #ifndef CUSIM // the simulator brings its own
 #include <cuda_bf16.h>

@@ -3,13 +3,13 @@
 //      p = sigmoid(x),   A = 2 sum p t + smooth,   B = sum p + sum t + smooth,   l = 1 - A / B
 //      dx = (A / B - 2 t) / B p (1 - p) g          dt = (A / B - 2 p) / B g
 //
-//      dice_sums    part of a row -> p, sums of 2 p t and of p + t       8192 elements a block
-//      dice_ratio   parts -> A / B, B, l                                 a thread a row
+//      dice_sums    part of a row -> p, sums of 2 p t and of p + t       8192 elements per block
+//      dice_ratio   parts -> A / B, B, l                                 one thread per row
 //
 // What it teaches: one reading serves two sums. Apart they would be four kernels (sigmoid, product, two sums).
-// Bytes: forward x, t in, p out: 12 an element; backward p, t in, dx out: 12.  Limited by: memory.
+// Bytes: forward x, t in, p out: 12 per element; backward p, t in, dx out: 12.  Limited by: memory.
 // Ragged edges: the last part of a row is short; a row of nothing has the sums 0.
-#include "lines.cuh"
+#include "row_reduce.cuh"
 
 extern "C" __global__ void dice_sums_f32(const float* __restrict__ x, const float* __restrict__ t, long long d,
                                          long long part, float* __restrict__ p, double* __restrict__ sums) {
@@ -45,7 +45,7 @@ extern "C" __global__ void dice_ratio_f32(const double* __restrict__ sums, long 
     }
 }
 
-// dx, or dt where `of_target`. `dy` has one gradient a row (`each`), or one for all, which `divisor` divides.
+// dx, or dt where `of_target`. `dy` has one gradient per row (`each`), or one for all, which `divisor` divides.
 extern "C" __global__ void dice_bwd_f32(const float* __restrict__ p, const float* __restrict__ t,
                                         const float* __restrict__ ratio, const float* __restrict__ total,
                                         const float* __restrict__ dy, long long d, float divisor, int each,

@@ -1,11 +1,11 @@
 // Functions of one tensor, element by element: y[i] = f(x[i]), and backward dx[i] = f'(..) dy[i].
 //
-// One formula a function, written once as a struct; a kernel is that formula in the loop below. Backward reads either
+// One formula per function, written once as a struct; a kernel is that formula in the loop below. Backward reads either
 // the input or the output, whichever the formula is shorter in (src/ops/elementwise/NAME.rs says which, and derives it).
 //
 //      thread t of block b:   quad 256 b + t of x, then one grid further on, and so on
 //
-// Bytes from memory: 8 an element forward (4 read, 4 written), 12 backward.
+// Bytes from memory: 8 per element forward (4 read, 4 written), 12 backward.
 // Arithmetic intensity: 1 to 40 operations on 8 bytes, far below the ~20 flop/byte at which arithmetic would count.
 // Limited by: memory. So each thread moves 16 bytes at once, and nothing else is worth doing.
 // Ragged edges: what is left of n / 4 goes one by one, and everything does when a view starts off a 16-byte border.

@@ -13,7 +13,7 @@
 // atomics.
 //
 // Bytes: x once (neighbouring outputs share their inputs in the cache), y once; the matrices are a few kilobytes.
-// Limited by: memory for nearest and bilinear, 1 and 4 multiply-adds an output; arithmetic for a wide antialiasing
+// Limited by: memory for nearest and bilinear, 1 and 4 multiply-adds per output; arithmetic for a wide antialiasing
 // window.
 // Ragged edges: runs end at the border, their weights sum to 1 all the same.
 #include "common.cuh"

@@ -5,65 +5,66 @@
 //      cross-entropy  l[i] = -sum_c w[c] q[i, c] ln p[i, c],   p = softmax(x),   q = (1 - s) target + s / C
 //      y = sum l / D  (mean: D = sum w[t], or the number of samples),   sum l,   or l itself
 //
-//      scores [n, C, d]:   the classes of a sample are a line (lines.cuh) of C elements, d apart
+//      scores [n, C, d]:   the classes of a sample are a line (row_reduce.cuh) of C elements, d apart
 //
 // What it teaches: fusing. As two ops log_softmax writes the log-probabilities, the loss reads them, its gradient
-// writes a tensor of zeros with one entry a sample, and log_softmax's gradient reads that. Here the team that has a
+// writes a tensor of zeros with one entry per sample, and log_softmax's gradient reads that. Here the team that has a
 // sample's maximum and sum at hand also writes its loss, and backward computes (p - q) in one pass.
 //
-// Bytes: cross-entropy forward 12 a score, backward 8.  Limited by: memory; for few samples by starting kernels.
+// Bytes: cross-entropy forward 12 per score, backward 8.  Limited by: memory; for few samples by starting kernels.
 // Deterministic: single losses are written down, summed in parts of 4096 and the parts in order; in double.
 // Ragged edges: a label out of range is reported in the fault word and counts as ignored.
-#include "lines.cuh"
+#include "row_reduce.cuh"
 
 // What one sample asks of the classes.
 struct Wanted {
-    const Goal& goal;
+    const LossTargets& targets;
     long long label; // none: -1
 
-    __device__ Wanted(const Goal& goal, long long sample, unsigned long long* fault) : goal(goal), label(-1) {
-        if (!goal.labels || goal.labels[sample] == goal.ignore_index) return;
-        label = goal.labels[sample];
-        if (label >= 0 && label < goal.c) return;
+    __device__ Wanted(const LossTargets& targets, long long sample, unsigned long long* fault)
+        : targets(targets), label(-1) {
+        if (!targets.labels || targets.labels[sample] == targets.ignore_index) return;
+        label = targets.labels[sample];
+        if (label >= 0 && label < targets.c) return;
         label = -1;
         if (fault) report_fault(fault, sample);
     }
 
-    __device__ float weight(long long c) const { return goal.weight ? goal.weight[c] : 1.0f; }
+    __device__ float weight(long long c) const { return targets.weight ? targets.weight[c] : 1.0f; }
 
     // Whether class c matters: a class that does not may have the log-probability minus infinity.
     __device__ bool asks(long long c) const {
-        return goal.probabilities || (label >= 0 && (c == label || goal.smoothing != 0.0));
+        return targets.probabilities || (label >= 0 && (c == label || targets.smoothing != 0.0));
     }
 
     // w[c] q[c], for the score at this place.
     __device__ float weighted(long long c, long long at) const {
-        const float smoothing = (float)goal.smoothing, rest = 1.0f - smoothing, even = smoothing / (float)goal.c;
-        const float target = goal.probabilities ? goal.probabilities[at] : c == label ? 1.0f : 0.0f;
+        const float smoothing = (float)targets.smoothing, rest = 1.0f - smoothing, even = smoothing / (float)targets.c;
+        const float target = targets.probabilities ? targets.probabilities[at] : c == label ? 1.0f : 0.0f;
         return weight(c) * (rest * target + even);
     }
 };
 
-// The gradient of a single loss: `dy` has one a sample, or one for all.
+// The gradient of a single loss: `dy` has one per sample, or one for all.
 __device__ inline float spread(const float* dy, const float* divisor, long long sample, int each) {
     return dy[each ? sample : 0] / divisor[0];
 }
 
 // A team for each sample: its log-probabilities, its loss, and what it adds to the divisor.
-extern "C" __global__ void cross_entropy_fwd_f32(const float* __restrict__ x, Goal goal, int lanes,
+extern "C" __global__ void cross_entropy_fwd_f32(const float* __restrict__ x, LossTargets targets, int lanes,
                                                  float* __restrict__ log_p, float* __restrict__ losses,
                                                  float* __restrict__ shares, unsigned long long* __restrict__ fault) {
     __shared__ float scratch[WARP];
     const Team team(lanes);
-    if (team.number >= goal.n * goal.d) return;
-    const long long start = line_start(team.number, goal.c, goal.d);
-    const Wanted wanted(goal, team.number, team.lane == 0 ? fault : nullptr);
+    if (team.number >= targets.n * targets.d) return;
+    const long long start = line_start(team.number, targets.c, targets.d);
+    const Wanted wanted(targets, team.number, team.lane == 0 ? fault : nullptr);
     float m, sum;
-    line_max_sum(team, x + start, goal.c, goal.d, m, sum, scratch);
+    line_max_sum(team, x + start, targets.c, targets.d, m, sum, scratch);
     const float log_sum = logf(sum);
     float loss = 0.0f;
-    for (long long c = team.lane; c < goal.c; c += lanes) {
-        const long long at = start + c * goal.d;
+    for (long long c = team.lane; c < targets.c; c += lanes) {
+        const long long at = start + c * targets.d;
         const float v = x[at] - m - log_sum;
         log_p[at] = v;
         if (wanted.asks(c)) loss -= wanted.weighted(c, at) * v;
@@ -76,57 +77,58 @@ extern "C" __global__ void cross_entropy_fwd_f32(const float* __restrict__ x, Go
 
 // dx = g (p sum_k w[k] q[k] - w[c] q[c])
 extern "C" __global__ void cross_entropy_bwd_f32(const float* __restrict__ log_p, const float* __restrict__ divisor,
-                                                 const float* __restrict__ dy, Goal goal, int lanes, int each,
+                                                 const float* __restrict__ dy, LossTargets targets, int lanes, int each,
                                                  float* __restrict__ dx) {
     __shared__ float scratch[WARP];
     const Team team(lanes);
-    if (team.number >= goal.n * goal.d) return;
-    const long long start = line_start(team.number, goal.c, goal.d);
-    const Wanted wanted(goal, team.number, nullptr);
+    if (team.number >= targets.n * targets.d) return;
+    const long long start = line_start(team.number, targets.c, targets.d);
+    const Wanted wanted(targets, team.number, nullptr);
     float sum = 0.0f;
-    for (long long c = team.lane; c < goal.c; c += lanes) {
-        if (wanted.asks(c)) sum += wanted.weighted(c, start + c * goal.d);
+    for (long long c = team.lane; c < targets.c; c += lanes) {
+        if (wanted.asks(c)) sum += wanted.weighted(c, start + c * targets.d);
     }
     sum = team.sum(sum, scratch);
     const float g = spread(dy, divisor, team.number, each);
     // An ignored sample asks for nothing, and g may be infinite then: 0 / 0 in a mean of nothing.
     const float scale = sum == 0.0f ? 0.0f : g * sum;
-    for (long long c = team.lane; c < goal.c; c += lanes) {
-        const long long at = start + c * goal.d;
+    for (long long c = team.lane; c < targets.c; c += lanes) {
+        const long long at = start + c * targets.d;
         dx[at] = expf(log_p[at]) * scale - (wanted.asks(c) ? g * wanted.weighted(c, at) : 0.0f);
     }
 }
 
 // dt = -g (1 - s) w[c] ln p, where the target is probabilities.
 extern "C" __global__ void cross_entropy_target_f32(const float* __restrict__ log_p, const float* __restrict__ divisor,
-                                                    const float* __restrict__ dy, Goal goal, int each,
+                                                    const float* __restrict__ dy, LossTargets targets, int each,
                                                     float* __restrict__ dt) {
-    const float rest = 1.0f - (float)goal.smoothing;
-    GRID_STRIDE(i, goal.n * goal.c * goal.d) {
-        const long long sample = i / goal.d / goal.c * goal.d + i % goal.d;
-        const float weight = goal.weight ? goal.weight[i / goal.d % goal.c] : 1.0f;
+    const float rest = 1.0f - (float)targets.smoothing;
+    GRID_STRIDE(i, targets.n * targets.c * targets.d) {
+        const long long sample = i / targets.d / targets.c * targets.d + i % targets.d;
+        const float weight = targets.weight ? targets.weight[i / targets.d % targets.c] : 1.0f;
         dt[i] = -(spread(dy, divisor, sample, each) * rest * weight * log_p[i]);
     }
 }
 
 // A thread for each sample.
-extern "C" __global__ void nll_loss_fwd_f32(const float* __restrict__ x, Goal goal, float* __restrict__ losses,
-                                            float* __restrict__ shares, unsigned long long* __restrict__ fault) {
-    GRID_STRIDE(i, goal.n * goal.d) {
-        const Wanted wanted(goal, i, fault);
+extern "C" __global__ void nll_loss_fwd_f32(const float* __restrict__ x, LossTargets targets,
+                                            float* __restrict__ losses, float* __restrict__ shares,
+                                            unsigned long long* __restrict__ fault) {
+    GRID_STRIDE(i, targets.n * targets.d) {
+        const Wanted wanted(targets, i, fault);
         const float weight = wanted.label < 0 ? 0.0f : wanted.weight(wanted.label);
-        losses[i] = wanted.label < 0 ? 0.0f : -(weight * x[line_start(i, goal.c, goal.d) + wanted.label * goal.d]);
+        losses[i] = wanted.label < 0 ? 0.0f : -(weight * x[line_start(i, targets.c, targets.d) + wanted.label * targets.d]);
         shares[i] = weight;
     }
 }
 
 // A thread for each score: only the label's has a gradient.
-extern "C" __global__ void nll_loss_bwd_f32(const float* __restrict__ divisor, const float* __restrict__ dy, Goal goal,
-                                            int each, float* __restrict__ dx) {
-    GRID_STRIDE(i, goal.n * goal.c * goal.d) {
-        const long long sample = i / goal.d / goal.c * goal.d + i % goal.d;
-        const Wanted wanted(goal, sample, nullptr);
-        const bool own = wanted.label == i / goal.d % goal.c;
+extern "C" __global__ void nll_loss_bwd_f32(const float* __restrict__ divisor, const float* __restrict__ dy,
+                                            LossTargets targets, int each, float* __restrict__ dx) {
+    GRID_STRIDE(i, targets.n * targets.c * targets.d) {
+        const long long sample = i / targets.d / targets.c * targets.d + i % targets.d;
+        const Wanted wanted(targets, sample, nullptr);
+        const bool own = wanted.label == i / targets.d % targets.c;
         dx[i] = own ? -(wanted.weight(wanted.label) * spread(dy, divisor, sample, each)) : 0.0f;
     }
 }

@@ -11,9 +11,9 @@
 //      channel c + 1   ********************************
 //
 // What it teaches: a power costs more than a reading. Backward could compute t anew for every window it is in, `size`
-// powers an element; a first kernel writes it down instead.
+// powers per element; a first kernel writes it down instead.
 //
-// Bytes: x once (a window's other channels come from the cache), y and s once; backward 7 of 4 bytes an element.
+// Bytes: x once (a window's other channels come from the cache), y and s once; backward 7 of 4 bytes per element.
 // Limited by: powf (about 30 instructions), then memory.
 // Ragged edges: windows are cut at the first and last channel; the divisor in a stays.
 #include "common.cuh"

@@ -5,15 +5,15 @@
 // fused with what follows it in a residual net: y = max(0, y + residual).
 //
 //      norm_moments      a part of a group -> its number, mean, squared deviations     reads x
-//      norm_statistics   parts -> mean, variance, r; the running statistics            a few numbers a group
+//      norm_statistics   parts -> mean, variance, r; the running statistics            a few numbers per group
 //      norm_fwd          x -> y                                                        reads x (and residual), writes y
 //
 // What it teaches: two kernels around a tiny one. A group's mean needs all its elements, and blocks cannot wait for one
 // another, so the grid ends and another begins: that is the only barrier between blocks.
 //
-// Bytes: x twice (a small tensor's second reading comes from the L2 cache), y once: 12 an element; residual 4 more. As
+// Bytes: x twice (a small tensor's second reading comes from the L2 cache), y once: 12 per element; residual 4 more. As
 // separate kernels addition and ReLU would read and write 20 more.
-// Limited by: memory. Arithmetic: about 4 operations an element in float; doubles only once in CHUNK elements.
+// Limited by: memory. Arithmetic: about 4 operations per element in float; doubles only once in CHUNK elements.
 // Ragged edges: the last part of a group is short; a chunk beyond its end counts fewer elements.
 #include "norm.cuh"
 
@@ -100,7 +100,7 @@ extern "C" __global__ void norm_given_f32(const float* __restrict__ old_mean, co
     }
 }
 
-// One thread an element. `weight`, `bias` and `residual` may be null.
+// One thread per element. `weight`, `bias` and `residual` may be null.
 extern "C" __global__ void norm_fwd_f32(const float* __restrict__ x, const float* __restrict__ scale,
                                         const float* __restrict__ weight, const float* __restrict__ bias,
                                         const float* __restrict__ residual, float* __restrict__ y, Norm l, int relu,

@@ -2,17 +2,17 @@
 //
 // A group (a channel of a batch, a row, ...) is `slices` pieces of `len` elements, `groups * len` apart: struct Norm in
 // args.cuh, explained in src/cpu/norm/mod.rs. Groups can be millions of 16 elements or three of millions, and both
-// should fill the GPU. So a group of up to 512 elements is a warp's, and a larger one is cut into parts of 8192, a
-// block each:
+// should fill the GPU. So one warp takes a group of up to 512 elements. A larger group is cut into parts of 8192, one
+// block per part:
 //
 //      group 0                     group 1
-//      | part 0 | part 1 | pt 2 |  | part 3 | part 4 | pt 5 |        one block a part, then one warp adds up a
+//      | part 0 | part 1 | pt 2 |  | part 3 | part 4 | pt 5 |        one block per part, then one warp adds up a
 //      |        |        |      |  |        |        |      |        group's parts, in order
 //
 // The cut depends on the shape alone, so the same input gives the same bits on any GPU.
 #pragma once
 
-#include "lines.cuh"
+#include "row_reduce.cuh"
 
 // Elements that a thread loads before it uses them: as many loads are under way at once.
 constexpr int CHUNK = 8;

@@ -14,7 +14,7 @@
 //
 // A run is the part of a group under one weight: a channel of the batch, a channel of a sample.
 //
-// Bytes: dy and x twice, dx once: 20 an element.  Limited by: memory.
+// Bytes: dy and x twice, dx once: 20 per element.  Limited by: memory.
 // Deterministic: parts are cut by shape, and every sum has one order; no atomics.
 #include "norm.cuh"
 
@@ -149,7 +149,7 @@ extern "C" __global__ void norm_columns_f32(const float* __restrict__ dy, const 
     out[0] = a, out[1] = b;
 }
 
-// One thread an element. `y` and `dresidual` are null unless ReLU and addition followed, `weight` where there is none,
+// One thread per element. `y` and `dresidual` are null unless ReLU and addition followed, `weight` where there is none,
 // `x` where the statistics were given: then it does not matter.
 extern "C" __global__ void norm_bwd_f32(const float* __restrict__ dy, const float* __restrict__ x,
                                         const float* __restrict__ y, const float* __restrict__ factors,

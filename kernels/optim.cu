@@ -7,23 +7,24 @@
 //      tensor      0: 9408        1: 64    2: 36864           ...
 //      blocks      0  1  2        3        4 .. 12            `first` = 0, 3, 4, 13, ..: found by bisection
 //
-// Whatever changes from step to step (learning rate, momentum, Adam's bias corrections) is read from a small array on the device:
-// a captured CUDA graph of the step is replayed as it is while the host writes new numbers between replays.
+// Whatever changes from step to step (learning rate, momentum, Adam's bias corrections) is read from a small array on the
+// device: a captured CUDA graph of the step is replayed as it is while the host writes new numbers between replays.
 //
-// Bytes from memory: SGD 20 an element (w, dw, v read; w, v written), Adam 28. Arithmetic intensity: 6 and 14
+// Bytes from memory: SGD 20 per element (w, dw, v read; w, v written), Adam 28. Arithmetic intensity: 6 and 14
 // operations on them.
-// Limited by: memory; 16 bytes a thread at once where a tensor is aligned. Ragged edges: the last chunk of a tensor is
+// Limited by: memory; 16 bytes per thread at once where a tensor is aligned. Ragged edges: the last chunk of a tensor is
 // shorter.
 #include "common.cuh"
 
-struct Share {
+// The elements that a block works on: begin .. end of tensor t.
+struct BlockRange {
     int t;
     long long begin;
     long long end;
 };
 
-// Which part of which tensor this block works on.
-__device__ inline Share share(const Tensors& all) {
+// The range of this block.
+__device__ inline BlockRange block_range(const Tensors& all) {
     int low = 0, high = all.count;
     while (high - low > 1) {
         const int middle = (low + high) / 2;
@@ -31,11 +32,11 @@ __device__ inline Share share(const Tensors& all) {
         else high = middle;
     }
     const long long begin = ((int)blockIdx.x - all.first[low]) * all.chunk;
-    return Share{low, begin, min(all.n[low], begin + all.chunk)};
+    return BlockRange{low, begin, min(all.n[low], begin + all.chunk)};
 }
 
-// Calls f on each element of this block's share: f(w, dw, m, v) changes w and the moments that exist.
-template <class F> __device__ void update(const Tensors& all, const Share& s, F f) {
+// Calls f on each element of this block's range: f(w, dw, m, v) changes w and the moments that exist.
+template <class F> __device__ void update(const Tensors& all, const BlockRange& s, F f) {
     float* const w = all.w[s.t];
     const float* const dw = all.dw[s.t];
     float* const m = all.m[s.t];
@@ -79,7 +80,7 @@ struct Sgd {
 // scalars: learning rate, momentum, weight decay.
 extern "C" __global__ void __launch_bounds__(256) sgd_f32(Tensors all, const float* __restrict__ scalars,
                                                           int nesterov) {
-    const Share s = share(all);
+    const BlockRange s = block_range(all);
     update(all, s, Sgd{scalars[0], scalars[1], scalars[2] * all.decays[s.t], nesterov != 0});
 }
 
@@ -108,7 +109,7 @@ struct Adam {
 // scalars: rate, root, shrink (1 - lr decay in AdamW, 1 in Adam), decay (0 in AdamW), c1 = 1 - beta1.
 extern "C" __global__ void __launch_bounds__(256) adam_f32(Tensors all, const float* __restrict__ scalars, float b2,
                                                            float c2, float eps) {
-    const Share s = share(all);
+    const BlockRange s = block_range(all);
     const bool decays = all.decays[s.t] != 0;
     const float shrink = decays ? scalars[2] : 1, decay = decays ? scalars[3] : 0;
     update(all, s, Adam{scalars[0], scalars[1], shrink, decay, scalars[4], b2, c2, eps});
@@ -118,7 +119,7 @@ extern "C" __global__ void __launch_bounds__(256) adam_f32(Tensors all, const fl
 extern "C" __global__ void __launch_bounds__(256) squares_f32_f64(
     Tensors all, double* __restrict__ partial, long long first) {
     __shared__ double scratch[WARP];
-    const Share s = share(all);
+    const BlockRange s = block_range(all);
     const float* const dw = all.dw[s.t];
     double sum = 0;
     for (long long i = s.begin + threadIdx.x; i < s.end; i += blockDim.x) sum += dw[i] * dw[i];
@@ -144,7 +145,7 @@ extern "C" __global__ void __launch_bounds__(256) clip_factor(const double* __re
 
 // dw = factor dw. A factor of 1, which is the usual one, moves nothing.
 extern "C" __global__ void __launch_bounds__(256) scale_gradients_f32(Tensors all, const float* __restrict__ factor) {
-    const Share s = share(all);
+    const BlockRange s = block_range(all);
     const float by = *factor;
     if (by == 1) return;
     for (long long i = s.begin + threadIdx.x; i < s.end; i += blockDim.x) all.dw[s.t][i] *= by;
@@ -152,7 +153,7 @@ extern "C" __global__ void __launch_bounds__(256) scale_gradients_f32(Tensors al
 
 // dw = min(max(dw, -most), most); NaN stays.
 extern "C" __global__ void __launch_bounds__(256) limit_gradients_f32(Tensors all, float most) {
-    const Share s = share(all);
+    const BlockRange s = block_range(all);
     for (long long i = s.begin + threadIdx.x; i < s.end; i += blockDim.x) {
         const float g = all.dw[s.t][i];
         all.dw[s.t][i] = g < -most ? -most : g > most ? most : g;

@@ -17,7 +17,7 @@
 // Bytes: forward a plane in and its outputs out, and a byte for each window's winner. Backward the same turned round.
 // Limited by: memory, through the caches (windows overlap, so do their reads).
 // Ragged edges: taps outside the plane are skipped; a window that holds nothing has no winner (-1).
-#include "lines.cuh"
+#include "row_reduce.cuh"
 
 // Positions first, first + step, ... below end.
 struct Span {

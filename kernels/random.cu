@@ -3,13 +3,13 @@
 // There is no generator to carry along: the 32 random bits of element i are a pure function of (key, step, i), so every
 // thread computes those of its own elements, in any order, and a resumed run draws the same mask again.
 //
-//      block i / 4 of the stream   =   philox([i / 4 low, high, step low, high], key)   =   4 words, one an element
+//      block i / 4 of the stream   =   philox([i / 4 low, high, step low, high], key)   =   4 words, one per element
 //      kept where  word >= p * 2^32
 //
 // A replayed CUDA graph repeats its arguments, the step number too. So the step can be read from device memory
 // (`live_step`), where the host changes it between replays.
 //
-// Bytes from memory: 4 read, 4 + 1 written an element. Arithmetic intensity: Philox is about 100 integer operations for
+// Bytes from memory: 4 read, 4 + 1 written per element. Arithmetic intensity: Philox is about 100 integer operations for
 // 4 elements, 3 operations a byte.
 // Limited by: memory. Ragged edges: the last 1 to 3 elements go one by one, each with its own word of one more block.
 #include "common.cuh"

@@ -4,7 +4,7 @@
 //      after > 1, columns:   32 columns side by side, 8 rows at a time; each thread adds down its column
 //
 // A long reduction alone would keep one block busy and the rest of the GPU idle. So the host cuts it into chunks of a
-// fixed length, this writes one partial result a chunk, [before, chunks, after], and runs again on those:
+// fixed length, this writes one partial result per chunk, [before, chunks, after], and runs again on those:
 //
 //      4,000,000 numbers  ->  977 chunks of 4096  ->  1           [64, 32, 56 x 56]  ->  64 x 32 rows  ->  32 columns
 //
@@ -12,7 +12,7 @@
 // Sums are carried in f64 from the first element to the last: there is time for it, and no digit of a million summands
 // is lost.
 //
-// Bytes from memory: 4 an element, partial results 8 a chunk. Arithmetic intensity: 1 addition on 4 bytes.
+// Bytes from memory: 4 per element, and 8 per chunk for partial results. Arithmetic intensity: 1 addition on 4 bytes.
 // Limited by: memory. Rows shorter than 32 leave lanes idle and are limited by instructions instead.
 // Ragged edges: the last chunk is shorter; lanes beyond it add nothing. The sum of nothing is 0.
 #include "common.cuh"

@@ -1,6 +1,6 @@
 // roof: how fast this GPU can be, for the percentages that benches print.
 //
-// Two kernels that do nothing but one thing each. The first multiplies and adds in registers: eight chains a thread, so that
+// Two kernels that do nothing but one thing each. The first multiplies and adds in registers: eight chains per thread, so that
 // no multiply-add waits for the one before. The second copies.
 //
 //      flop/s          .----------------  roof_fma: what no f32 kernel passes
@@ -11,10 +11,10 @@
 //
 // A kernel with F flop and B bytes takes at least max(F / flop rate, B / byte rate).
 //
-// Bytes: none; and 8 an element. Limited by: the multiply-add units; and memory. That is what the two are for.
+// Bytes: none; and 8 per element. Limited by: the multiply-add units; and memory. That is what the two are for.
 #include "common.cuh"
 
-// 2 * 8 * `rounds` flop a thread. The result is stored only so that the compiler must compute it.
+// 2 * 8 * `rounds` flop per thread. The result is stored only so that the compiler must compute it.
 extern "C" __global__ void __launch_bounds__(256) roof_fma_f32(float* __restrict__ y, int rounds) {
     const int thread = blockIdx.x * 256 + threadIdx.x;
     float sum[8];

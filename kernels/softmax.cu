@@ -5,13 +5,13 @@
 //
 // What it teaches: the online sum. The textbook needs three sweeps over a line: its maximum, the sum of exponentials,
 // the result. Here the first two are one: when a larger element comes, the sum so far is scaled by exp(old m - new m),
-// as if it had been built with the new maximum from the start (Milakov and Gimelshein 2018). lines.cuh has that sweep,
+// as if it had been built with the new maximum from the start (Milakov and Gimelshein 2018). row_reduce.cuh has that sweep,
 // and the picture of how threads share out lines of any length and stride.
 //
-// Bytes: forward reads x twice, the second time mostly from the cache, and writes y: 8 to 12 bytes an element.
+// Bytes: forward reads x twice, the second time mostly from the cache, and writes y: 8 to 12 bytes per element.
 // Limited by: memory for rows that a warp takes; the two barriers of each reduction for a block's.
 // Ragged edges: teams beyond the last line leave; a short line leaves some lanes with the neutral element.
-#include "lines.cuh"
+#include "row_reduce.cuh"
 
 extern "C" __global__ void softmax_fwd_f32(const float* __restrict__ x, float* __restrict__ y, long long n,
                                            long long inner, long long lines, int lanes, int logarithm) {

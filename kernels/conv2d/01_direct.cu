@@ -1,4 +1,4 @@
-// conv2d / 01 direct: the definition, one thread an output.
+// conv2d / 01 direct: the definition, one thread per output.
 //
 //   y[n, o, i, j]    = bias[o] + sum over c, kh, kw of x[n, c, p, q] w[o, c, kh, kw]      p = i sH - pH + kh dH
 //   dx[n, c, p, q]   =           sum over o, kh, kw of dy[n, o, i, j] w[o, c, kh, kw]     q = j sW - pW + kw dW
@@ -11,10 +11,10 @@
 //   |    +-------+    |             over c, kh, kw ->   |             |      ONE number of w, the same for all
 //   +-----------------+                                 +-------------+
 //
-// A weight takes part in every pixel of every image, so its gradient is one long sum: a block a weight. Its 256 threads
+// A weight takes part in every pixel of every image, so its gradient is one long sum: one block per weight. Its 256 threads
 // walk over the pixels side by side and add up their parts in a fixed order.
 //
-// Bytes moved: 8 for each multiply-add, most of them from L1. Arithmetic intensity: 0.25 flop/byte.
+// Bytes moved: 8 per multiply-add, most of them from L1. Arithmetic intensity: 0.25 flop/byte.
 // Limited by: loads and address arithmetic. But where a group has a single channel (depthwise), a sum has only as many
 // terms as the kernel has taps, no larger tile would find anything to share, and this is the rung to take.
 // Ragged edges: taps in the padding are skipped.

@@ -1,28 +1,31 @@
 // conv2d / 03 implicit GEMM: the columns are never written.
 //
-// What changed since 02: im2col wrote KH KW copies of the image to memory and read them back. Here each block computes, while
-// it fills its shared tile, which pixel an entry of the columns would have been, and reads that pixel itself. It is the
-// image that is read KH KW times, from L1 and L2.
+// What changed since 02: im2col wrote KH KW copies of the image to memory and read them back. Here a block fills its shared
+// tile from the image: for each entry of the columns it computes which pixel that is, and reads the pixel. The image is
+// read KH KW times, but from L1 and L2.
 //
 //      k = (c, kh, kw) --->                 pixel = (n, i, j) --->
 //   O +-----------------+              k  +-------------------+       one block: 64 x 128 outputs, 256 threads,
-//   | | weight [O, K]   |  x           |  | columns, made on  |       8 x 4 each, 16 terms a step
+//   | | weight [O, K]   |  x           |  | columns, made on  |       8 x 4 each, 16 terms per step
 //   v +-----------------+              v  | the fly           |
-//                                         +-------------------+       all images are one row of pixels: a small image
-//                                                                     does not leave the block half empty
+//                                         +-------------------+       the pixels of all images are one row: small
+//                                                                     images fill a block, too
 //
-// The place of an entry: c, kh, kw are the digits of an odometer that counts with k (implicit.cuh). The gradient of the input
-// is the same product with rows and taps turned round, one for every phase of the stride; that of the weights sums over
-// pixels and is cut into parts (implicit_weight.cuh).
+// The place of an entry: c, kh, kw are the digits of an odometer that counts up with k (implicit.cuh). The gradient of the
+// input is a product of the same kind, one per phase of the stride: its rows are input channels, and its sum runs over
+// output channels and taps. The gradient of the weights sums over pixels, and its sums are cut into parts
+// (implicit_weight.cuh).
 //
-// Bytes moved: weight and image once for each block column and row, instead of KH KW images written and read.
-// Arithmetic intensity: 64*128*16*2 flop per (64 + 128)*16*4 bytes = 21 flop/byte. 32 x 128 tiles, 13 flop/byte, are for
-// layers with few channels.
-// Limited by: the FMA units, and address arithmetic: about ten integer instructions for an entry, which then serves 64
-// multiply-adds. 04 gives the multiply-adds to the tensor cores.
+// Bytes moved: the weight once per column of tiles and the image once per row of tiles, instead of KH KW images written and
+// read.
+// Arithmetic intensity: 64*128*16*2 flop per (64 + 128)*16*4 bytes = 21 flop/byte. A low tile of 32 x 128 has 13. The host
+// takes it if it leaves fewer rows empty: with 20 or 96 output channels per group, but not with 64 or 100 (for the
+// gradient of the input, input channels).
+// Limited by: the FMA units, and address arithmetic: about ten integer instructions per entry, which then serves 64
+// multiply-adds. 04 leaves the multiply-adds to the tensor cores.
 // Resources (ptxas, sm_80): 107 to 128 registers, 25 KiB shared (95 to 113 and 21 for the low tile), nothing spilled: two
-// blocks a multiprocessor.
-// Ragged edges: rows beyond O and pixels beyond the last read zero and are not stored.
+// blocks per multiprocessor.
+// Ragged edges: rows beyond O and pixels beyond the last one count as zero and are not stored.
 #include "conv2d/implicit_weight.cuh"
 #include "gemm/thread_tile.cuh"
 

@@ -1,7 +1,8 @@
 // conv2d / 05 Winograd F(2x2, 3x3): fewer multiplications instead of faster ones.
 //
-// What changed since 04: the algorithm. A 2 x 2 block of outputs of a 3 x 3 convolution with stride 1 needs 2*2*9 = 36
-// multiplications when computed tap by tap. Transformed, it needs 16: one for each element of the 4 x 4 pixels it reads.
+// What changed since 04: the algorithm. A 2 x 2 block of outputs of a 3 x 3 convolution with stride 1 takes 2*2*9 = 36
+// multiplications if it is computed tap by tap. Winograd's transforms bring this down to 16: one per element of the 4 x 4
+// pixels that the block reads.
 //
 //      d  4 x 4 pixels             V = B' d B                                  B' = | 1  0 -1  0 |
 //      g  3 x 3 taps               U = G g G'                                       | 0  1  1  0 |
@@ -12,24 +13,27 @@
 //      |1/2-1/2 1/2|             | 0  1 -1 -1 |
 //      | 0   0   1 |
 //
-// Summed over channels, the 16 elements are 16 independent matrix products, which a rung of the GEMM ladder computes as one
-// batch; these kernels are the way there and back:
+// U . V is summed over the input channels. So each of the 16 elements is a matrix product of its own, and the GEMM ladder
+// computes the 16 products as one batch. The kernels here transform the operands and the result:
 //
 //      x  --winograd_pixels-->  V [16, C, tiles]  \
 //      w  --winograd_taps---->  U [16, O, C]      --> 16 products [O, tiles] --winograd_outputs--> y (+ bias, ReLU)
 //
-// Backward needs nothing new. The gradient of the input is a convolution of dy with the taps turned by 180 degrees and the
-// channels' roles exchanged (winograd_taps does both). y is bilinear in U and V, so the gradient of the weights takes the
-// adjoints: dU = sum over tiles of (A dy A') . V, and dg = G' dU G.
+// Backward: the gradient of the input is a convolution of dy with the taps turned by 180 degrees and with input and output
+// channels exchanged (winograd_taps does both). The gradient of the weights uses the adjoints of the transforms, because y
+// is bilinear in U and V: dU = sum over tiles of (A dy A') . V, and dg = G' dU G.
 //
-// Bytes moved: V is 4 times the image (tiles of 4 x 4 overlap by half), written and read once; so are the 16 products.
-// Arithmetic: 2.25 times fewer multiplications. Limited by: memory, in the transforms; it pays where channels are many.
-// Error: the transforms add and subtract neighbours, so that numbers up to 4 times (V) and 9 times (the sums, by A) larger
-// are rounded; the sums are 9 times shorter. On normal data with 64 channels the largest error is 2e-7 to 4e-7 of the largest
-// value in all three loops, where plain sums in order (rung 03) give 3e-7 to 1e-6 (tests/ladder, n = 1). Where outputs
-// cancel to almost nothing, the error stays that of the large numbers.
-// Ragged edges: a tile that hangs over the image reads zeros and stores what exists. Stride and dilation 1 and a 3 x 3 kernel
-// only (`supports` in src/ladder); other layers take another rung.
+// Bytes moved: V has 4 times the bytes of the image, because tiles of 4 x 4 overlap by half. The 16 products have 4 times
+// those of the output. Both are written once and read once.
+// Arithmetic: 2.25 times fewer multiplications. Limited by: memory, in the transforms. So this rung pays for layers with
+// many channels.
+// Error: the transforms add and subtract neighbours. Numbers grow up to 4 times in V, and up to 9 times in the transform by
+// A, and rounding errors grow with them. But each sum has 9 times fewer terms. On normal data with 64 channels the largest
+// error is 2e-7 to 4e-7 of the largest value in all three loops. Plain sums in order (rung 03) give 3e-7 to 1e-6
+// (tests/ladder, n = 1). If the terms of an output cancel, the error is still that of the large terms.
+// Ragged edges: beyond the image a tile reads zeros and stores nothing.
+// Only for 3 x 3 taps with stride 1 and dilation 1 (`supports` in src/cuda/conv2d/winograd.rs). Other layers take another
+// rung.
 #include "common.cuh"
 
 // The place of a tile: image, and its first output.

@@ -1,4 +1,4 @@
-// Convolution read as a matrix product whose columns are never written: what conv2d 03 and 04 share.
+// The code of conv2d 03 and 04: convolution as a matrix product whose columns are never written.
 //
 // The three loops are three products (each group on its own):
 //
@@ -7,12 +7,12 @@
 //   grad input c                   (o, kh, kw)          input pixel (n, p, q)
 //   grad weight o                  output pixel (n,i,j) (c, kh, kw)
 //
-// A thread brings quads of four k of one line (gemm/quads.cuh) and needs to know for each number which element of which
+// A thread brings quads of four k of one line (gemm/float4_loader.cuh) and needs to know for each number which element of which
 // image it is. Dividing k by KH KW and by KW for each would cost more than the multiply-adds, so k is an odometer: three
 // digits that count up by a fixed step, with at most one carry each. Division happens once, at the start.
 #pragma once
 
-#include "gemm/quads.cuh"
+#include "gemm/float4_loader.cuh"
 
 // A number of three digits, the last counting fastest: (channel, kh, kw) or (image, row, column).
 struct Odometer {
@@ -152,7 +152,7 @@ template <int V> struct Places {
 // Where a product's columns are pixels: its row r is channel r of every image.
 struct ImageOut {
     float* out;
-    // Null, or one value a row.
+    // Null, or one value per row.
     const float* bias;
     long long image_size;
     long long plane;

@@ -8,16 +8,18 @@
 //   A  ------>   t=0 1 2 3 ...   C           C is written the same way.
 //                t=n ...
 //
-// Bytes moved: still two loads for each multiply-add, but 4 + 128 bytes a warp and k instead of 32 sectors of 32 bytes.
-// (A transposed B has its rows and columns swapped, and then this order is the bad one: 03 makes both good.)
-// Arithmetic intensity: 0.25 flop/byte at the caches; DRAM sees less as rows are read again from L1 and L2.
-// Limited by: loads. Each multiply-add still waits for two. 03 keeps what a block shares on the chip.
+// Bytes moved: two loads per multiply-add, as in 01. But for each k a warp now fetches 4 bytes of A and 128 of B. In 01 it
+// fetched 32 sectors of 32 bytes for A alone.
+// This order is good for a row-major B. For a transposed B it is the bad one. 03 is good for both.
+// Arithmetic intensity: 0.25 flop/byte between caches and registers. DRAM moves fewer bytes: L1 and L2 serve rows that are
+// read again.
+// Limited by: loads. Each multiply-add still waits for two of them. 03 keeps the numbers that a block uses in shared memory.
 // Ragged edges: threads beyond m n do nothing.
 #include "gemm/gemm.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)
     gemm_v02_f32(const float* __restrict__ a, const float* __restrict__ b, float* __restrict__ c, Gemm g) {
-    const Share s = share(a, b, g);
+    const BlockOperands s = block_operands(a, b, g);
     const long long t = blockIdx.x * 256ll + threadIdx.x;
     if (t >= (long long)g.m * g.n) return;
     const int i = t / g.n, j = t % g.n;

@@ -17,7 +17,7 @@
 //
 // Bytes moved: every number of A is read n/32 times instead of n, of B m/32 times: 32 times less than 02.
 // Arithmetic intensity: 32*32*32*2 flop per 2*32*32*4 bytes = 8 flop/byte from memory; but 0.25 from shared memory.
-// Limited by: shared-memory loads, two for each multiply-add. 04 keeps one of them in a register.
+// Limited by: shared-memory loads, two per multiply-add. 04 keeps one of them in a register.
 // Ragged edges: beyond them the tiles hold zeros, which add nothing, and the outputs are not stored.
 #include "gemm/gemm.cuh"
 
@@ -26,7 +26,7 @@ extern "C" __global__ void __launch_bounds__(1024)
     constexpr int T = 32, PITCH = T + 1;
     __shared__ float tile_a[T * PITCH];
     __shared__ float tile_b[T * PITCH];
-    const Share s = share(a, b, g);
+    const BlockOperands s = block_operands(a, b, g);
     const Tile tile = tile_of<T, T>(g.m, g.n);
     const int row = threadIdx.x / T, col = threadIdx.x % T;
     float sum = 0.0f;

@@ -22,7 +22,7 @@ extern "C" __global__ void __launch_bounds__(512)
     constexpr int T = 64, K = 8, PITCH = T + 4, THREADS = 512, TM = 8;
     __shared__ float tile_a[K * PITCH];
     __shared__ float tile_b[K * PITCH];
-    const Share s = share(a, b, g);
+    const BlockOperands s = block_operands(a, b, g);
     const Tile tile = tile_of<T, T>(g.m, g.n);
     const int row = threadIdx.x / T * TM, col = threadIdx.x % T;
     float sum[TM] = {};

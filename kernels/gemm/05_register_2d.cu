@@ -10,11 +10,15 @@
 //        a[7]     c70           c77
 //
 // Bytes moved: tiles of 128 read A n/128 times and B m/128 times.
-// Arithmetic intensity: 128*128*8*2 flop per 2*128*8*4 bytes = 32 flop/byte from memory; 4*64/(16*4) = 2 flop/byte from
-// shared memory.
-// Limited by: latency. The block loads a tile, waits, computes, waits; neighbouring threads' b's are 8 floats apart,
-// which costs two-way bank conflicts. 06 mends all three.
-// Resources (ptxas, sm_80): 128 registers, 8 KiB shared, nothing spilled: two blocks a multiprocessor.
+// Arithmetic intensity: 128*128*8*2 flop per 2*128*8*4 bytes = 32 flop/byte from memory. From shared memory, for one k:
+// 2*64 flop per (8 + 8)*4 bytes = 2 flop/byte.
+// Limited by: latency. Three things cost time, and 06 removes all three:
+//   - Each load instruction from memory brings 4 bytes.
+//   - The block never loads and computes at the same time: it loads a tile, waits, uses it, waits.
+//   - Loads of b have two-way bank conflicts. nvcc merges four loads of a thread into one of 16 bytes, which eight threads
+//     make at a time. Their b's are 8 floats apart, so threads tx and tx + 4 use the same banks. Single loads, which all
+//     threads of a warp make at once, would have four-way conflicts.
+// Resources (ptxas, sm_80): 128 registers, 8 KiB shared, nothing spilled: two blocks per multiprocessor.
 // Ragged edges: zeros in the tiles, no store.
 #include "gemm/gemm.cuh"
 
@@ -23,7 +27,7 @@ extern "C" __global__ void __launch_bounds__(256)
     constexpr int T = 128, K = 8, PITCH = T + 4, THREADS = 256, TM = 8, TN = 8;
     __shared__ __align__(16) float tile_a[K * PITCH];
     __shared__ __align__(16) float tile_b[K * PITCH];
-    const Share s = share(a, b, g);
+    const BlockOperands s = block_operands(a, b, g);
     const Tile tile = tile_of<T, T>(g.m, g.n);
     const int row = threadIdx.x / (T / TN) * TM, col = threadIdx.x % (T / TN) * TN;
     float sum[TM][TN] = {};

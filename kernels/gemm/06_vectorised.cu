@@ -1,40 +1,40 @@
-// gemm / 06 vectorised: four floats a load, and the next tile on its way while this one is used.
+// gemm / 06 vectorised: four floats per load, and the next tile is loaded while this one is used.
 //
 // What changed since 05, three things:
-//   - Every copy moves 16 bytes where an operand's neighbours allow it: a quarter of the load instructions.
-//   - Double buffering. Tile t+1 is read into registers BEFORE tile t is used and stored to the other buffer AFTER:
+//   - A copy moves 16 bytes if four neighbours of the operand are contiguous and aligned: a quarter of the load instructions.
+//   - There are two buffers. Tile t+1 is read into registers BEFORE tile t is used, and stored to the other buffer AFTER:
 //
 //        time ->   fetch 1 | use 0 | store 1 | barrier | fetch 2 | use 1 | store 2 | barrier ..
-//                    '--- the wait for memory passes here ---'            one barrier a tile instead of two
+//                    '--- the wait for memory passes here ---'            one barrier per tile instead of two
 //
 //   - The square of 8 x 8 sums becomes four squares of 4 x 4 (thread_tile.cuh): no bank conflicts.
 //
 // How an operand enters shared memory, tile[k][line]:
 //
-//        lines are neighbours (step 1 along the line index):     k is neighbour (a row-major A, a transposed B):
+//        lines are contiguous (a row-major B, a transposed A):   k is contiguous (a row-major A, a transposed B):
 //        one float4 = 4 lines of one k, stored as it is          one float4 = 4 k of one line, stored as a column
 //                 l l+1 l+2 l+3                                             k
-//             k  [ x   x   x   x ]                                          k+1   four stores, one a row
+//             k  [ x   x   x   x ]                                          k+1   four stores, one per row
 //                                                                           ..
 // Bytes moved: as 05, in a quarter of the requests.
 // Arithmetic intensity: 32 flop/byte from memory, 2 from shared memory.
-// Limited by: latency, where one tile's arithmetic is shorter than the way to memory: only one tile is under way, and it
-// waits in registers. 07 sends three, past the registers.
-// Resources (ptxas, sm_80): 128 registers, 17 KiB shared, nothing spilled: two blocks a multiprocessor.
-// Ragged edges: quads that cross one are read float by float; zeros beyond.
+// Limited by: latency, if the arithmetic of one tile takes less time than a load from memory. Only one tile is under way,
+// and it takes up registers. 07 has three under way, and they take up none.
+// Resources (ptxas, sm_80): 128 registers, 17 KiB shared, nothing spilled: two blocks per multiprocessor.
+// Ragged edges: a quad that crosses an edge is read float by float, and beyond the edge it is filled with zeros.
 #include "gemm/thread_tile.cuh"
 
-// The one quad of an operand's tile that a thread carries from memory, in registers, to shared memory.
+// Each thread copies one quad of an operand's tile from memory to shared memory, through registers.
 template <int LINES, int K, int PITCH, int THREADS> struct Staged {
-    static_assert(LINES * K / 4 == THREADS, "one quad a thread");
-    // Four lines of one k, or four k of one line; and whether one load may take them all.
+    static_assert(LINES * K / 4 == THREADS, "one quad per thread");
+    // Whether the quad is four lines of one k, or four k of one line; and whether one load may read all four.
     bool along_lines;
     bool wide;
     const float* from;
     // From one k to the next in memory.
     long long step;
     int to;
-    // Lines, and numbers k, from this quad's place to the edge.
+    // How many lines, and how many k, there are from this quad's place to the edge.
     int lines;
     int ks;
     float quad[4];
@@ -82,7 +82,7 @@ extern "C" __global__ void __launch_bounds__(256, 2)
     using Sums = ThreadTile<T, T, 8, 8>;
     __shared__ __align__(16) float tile_a[2][K * Sums::PITCH_A];
     __shared__ __align__(16) float tile_b[2][K * Sums::PITCH_B];
-    const Share s = share(a, b, g);
+    const BlockOperands s = block_operands(a, b, g);
     const Tile tile = tile_of<T, T>(g.m, g.n);
     Staged<T, K, Sums::PITCH_A, Sums::THREADS> next_a(s.a, tile.row);
     Staged<T, K, Sums::PITCH_B, Sums::THREADS> next_b(s.b, tile.col);
@@ -96,7 +96,7 @@ extern "C" __global__ void __launch_bounds__(256, 2)
     int now = 0;
 #pragma unroll 1
     for (int left = s.a.k_end - s.a.k_first; left > 0; left -= K) {
-        // Beyond the last tile the fetch finds itself outside and reads nothing.
+        // After the last tile the fetch is outside the operand and reads nothing.
         next_a.fetch();
         next_b.fetch();
         sums.add_tiles<K>(tile_a[now], tile_b[now]);

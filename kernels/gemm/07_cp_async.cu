@@ -18,7 +18,7 @@
 // Arithmetic intensity: 32 flop/byte from memory with the 128 x 128 tile, 13 with the 32 x 128 one, which is for products
 // too small to give every multiprocessor a large tile.
 // Limited by: the FMA units. 08 leaves them for the tensor cores.
-// Resources (ptxas, sm_80): 127 registers, 33 KiB shared (79 and 21 for the low tile), nothing spilled: two blocks a
+// Resources (ptxas, sm_80): 127 registers, 33 KiB shared (79 and 21 for the low tile), nothing spilled: two blocks per
 // multiprocessor (three).
 // Ragged edges: zeros from the copy, no store.
 #include "gemm/thread_tile.cuh"
@@ -77,7 +77,7 @@ template <int LINES, int K, int PITCH, int THREADS> struct Copier {
 
 // One block. `memory` holds the ring: STAGES tiles of A, then as many of B.
 template <int BM, int BN, int TM, int TN>
-__device__ void pipelined(float* memory, const Share& s, const Gemm& g, float* c) {
+__device__ void pipelined(float* memory, const BlockOperands& s, const Gemm& g, float* c) {
     constexpr int K = 8;
     using Sums = ThreadTile<BM, BN, TM, TN>;
     constexpr int TILE_A = K * Sums::PITCH_A, TILE_B = K * Sums::PITCH_B;
@@ -113,11 +113,11 @@ __device__ void pipelined(float* memory, const Share& s, const Gemm& g, float* c
 extern "C" __global__ void __launch_bounds__(256, 2)
     gemm_v07_f32(const float* __restrict__ a, const float* __restrict__ b, float* __restrict__ c, Gemm g) {
     __shared__ __align__(16) float memory[STAGES * 8 * (128 + 4 + 128 + 4)];
-    pipelined<128, 128, 8, 8>(memory, share(a, b, g), g, c);
+    pipelined<128, 128, 8, 8>(memory, block_operands(a, b, g), g, c);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2)
     gemm_v07_m32_f32(const float* __restrict__ a, const float* __restrict__ b, float* __restrict__ c, Gemm g) {
     __shared__ __align__(16) float memory[STAGES * 8 * (32 + 4 + 128 + 4)];
-    pipelined<32, 128, 4, 4>(memory, share(a, b, g), g, c);
+    pipelined<32, 128, 4, 4>(memory, block_operands(a, b, g), g, c);
 }

@@ -9,23 +9,23 @@
 //      tf32         8 bits    10 bits     5e-4             ties away from zero (cvt.rna)
 //      bf16         8 bits     7 bits     4e-3             ties to even
 //
-//      memory  --quads of 4 k-->  registers  --round-->  shared [line][k]  --ldmatrix-->  fragments  --mma-->  64 sums a lane
+//      memory  --quads of 4 k-->  registers  --round-->  shared [line][k]  --ldmatrix-->  fragments  --mma-->  64 sums per lane
 //
 // A and B both lie along k in shared memory, whatever their transposes: ldmatrix then delivers every fragment as mma.sync
 // wants it, in tf32 and bf16 alike (mma_tile.cuh draws the tile, ptx.cuh the fragments).
 //
 // Bytes moved: tiles of 128 x 128, as 05; of 64 x 64 for products too small to give every multiprocessor a large one.
 // Arithmetic intensity: 32 flop/byte from memory; from shared memory a warp reads (64 + 32) * 8 words for 64*32*8
-// multiply-adds: 5.3 of them a word (10.7 in bf16) instead of 07's 4.
+// multiply-adds: 5.3 of them per word (10.7 in bf16) instead of 07's 4.
 // Limited by: the wait for memory, with one tile under way; from there on by mma.sync, which on sm_90 reaches about 60 % of
 // what the asynchronous wgmma does.
-// Resources (ptxas, sm_80): 122 registers in tf32, 128 in bf16, 40 KiB shared, nothing spilled: two blocks a multiprocessor.
+// Resources (ptxas, sm_80): 122 registers in tf32, 128 in bf16, 40 KiB shared, nothing spilled: two blocks per multiprocessor.
 // Ragged edges: zeros in the tiles, no store.
 #include "gemm/mma_tile.cuh"
 
 template <class Sums, int BM, int BN>
 __device__ void multiply(unsigned* memory, const float* a, const float* b, float* c, const Gemm& g) {
-    const Share s = share(a, b, g);
+    const BlockOperands s = block_operands(a, b, g);
     const Tile tile = tile_of<BM, BN>(g.m, g.n);
     StridedQuads<BM, Sums::K, Sums::THREADS> quads_a(s.a, tile.row);
     StridedQuads<BN, Sums::K, Sums::THREADS> quads_b(s.b, tile.col);

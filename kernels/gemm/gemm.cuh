@@ -1,10 +1,10 @@
-// What the rungs of the GEMM ladder share: where a block's matrices lie, and what becomes of a finished sum.
+// The code that all rungs of the GEMM ladder use: a block's operands and its tile of C, and how it stores a finished sum.
 #pragma once
 
 #include "common.cuh"
 
-// One operand of a block, seen without its name: A has m rows and B has n columns ("lines"), each of k numbers. The
-// number k of line l is data[l * line + k * step]. What is written for A serves B, and any transpose.
+// One operand of a block, A or B. Its lines are the m rows of A or the n columns of B. Each line has one number per k: that
+// of line l is data[l * line + k * step]. So the same code reads A, B and their transposes.
 struct Operand {
     const float* data;
     long long line;
@@ -17,14 +17,14 @@ struct Operand {
     __device__ bool inside(int l, int k) const { return l < lines && k < k_end; }
     __device__ const float* at(int l, int k) const { return data + l * line + k * step; }
     __device__ float get(int l, int k) const { return inside(l, k) ? *at(l, k) : 0.0f; }
-    // Whether four neighbours along k, or four lines, may be read at once from places that are multiples of four.
+    // Whether one load may read four neighbours: along k, or along the lines, from a place that is a multiple of four.
     __device__ bool quads_along_k() const { return step == 1 && line % 4 == 0 && aligned() && k_first % 4 == 0; }
     __device__ bool quads_along_lines() const { return line == 1 && step % 4 == 0 && aligned(); }
     __device__ bool aligned() const { return (size_t)data % 16 == 0; }
 };
 
-// What a block multiplies: matrix z of the batch, one range of k.
-struct Share {
+// The operands of a block: both matrices z of the batch, for one range of k.
+struct BlockOperands {
     Operand a;
     Operand b;
 };
@@ -40,7 +40,7 @@ __device__ inline long long batch_offset(const int (&batch)[4], const long long 
     return offset;
 }
 
-__device__ inline Share share(const float* a, const float* b, const Gemm& g) {
+__device__ inline BlockOperands block_operands(const float* a, const float* b, const Gemm& g) {
     const int split = blockIdx.z % g.splits;
     const int z = g.first + blockIdx.z / g.splits;
     const int k_first = split * g.k_split;
@@ -58,7 +58,8 @@ template <int V> __device__ void store_together(float* to, const float* v) {
     if constexpr (V == 2) *reinterpret_cast<float2*>(to) = make_float2(v[0], v[1]);
 }
 
-// The epilogue: a finished sum meets C, bias and ReLU while it is still in a register. Three passes over C are saved.
+// The epilogue adds C and the bias to a finished sum and applies ReLU, while the sum is still in a register. This saves
+// three passes over C.
 struct Epilogue {
     float* c;
     long long ldc;
@@ -66,13 +67,13 @@ struct Epilogue {
     int n;
     bool beta;
     bool relu;
-    // Null, or one value a row or a column.
+    // Null, or one value per row or per column.
     const float* row_bias;
     const float* col_bias;
-    // Whether four neighbours that begin at a multiple of four may be written at once.
+    // Whether one store may write four neighbours of a row, from a column that is a multiple of four.
     bool quads;
 
-    // A matrix that takes the sums as they are.
+    // Stores the sums unchanged.
     __device__ Epilogue(float* c, long long ldc, int m, int n)
         : c(c), ldc(ldc), m(m), n(n), beta(false), relu(false), row_bias(nullptr), col_bias(nullptr),
           quads((size_t)c % 16 == 0 && ldc % 4 == 0) {}
@@ -84,7 +85,8 @@ struct Epilogue {
         col_bias = g.bias && !g.bias_period ? g.bias : nullptr;
     }
 
-    // Of the matrix that this block computes. Made after the sums, so that it costs them no registers.
+    // The epilogue of the matrix that this block computes. It is made after the sums, so that it takes no registers from
+    // them.
     __device__ Epilogue(const Gemm& g, float* c)
         : Epilogue(g, c, g.first + blockIdx.z / g.splits, blockIdx.z % g.splits) {}
 
@@ -99,8 +101,8 @@ struct Epilogue {
         if (i < m && j < n) c[i * ldc + j] = finished(i, j, sum);
     }
 
-    // A tile of sums asks once for the place of V neighbouring columns, and then puts V sums of a row there at a time. The
-    // first column is a multiple of V.
+    // `columns()` is called once per group of V columns, and then `put()` once per row with V sums. The first column is a
+    // multiple of V.
     template <int V> __device__ int columns(int j) const { return j; }
     template <int V> __device__ void put(int j, int i, const float* sum) const {
         if (i >= m) return;
@@ -116,9 +118,9 @@ struct Epilogue {
     }
 };
 
-// The tile of C that a block computes. Tiles are counted along x alone, which may be 2^31 - 1 wide. They are visited in
-// strips 16 tiles wide, so that the blocks that run at the same time need few rows of A and few columns of B, and find
-// them in L2:
+// The tile of C that a block computes. Tiles are counted along x alone, which may be 2^31 - 1 wide. Their order is by strips
+// that are 16 tiles wide. Then the blocks that run at the same time need few rows of A and few columns of B, which stay
+// in L2:
 //
 //      0  1 ..  15 | 16 x down ..            132 multiprocessors, two blocks each, work on about 16 x 16 tiles
 //     16 17 ..  31 |                         at a time instead of on 4 x 64
@@ -137,7 +139,7 @@ template <int ROWS, int COLS> __device__ Tile tile_of(int m, int n) {
 }
 
 // Fills tile[k][l] (rows of PITCH floats) with the numbers k_first .. + K of lines first .. + LINES, and zeros beyond the
-// edges. Neighbouring threads read neighbours in memory, whichever way the operand lies.
+// edges. Neighbouring threads read neighbours in memory, for a row-major operand and for a transposed one.
 template <int LINES, int K, int PITCH, int THREADS>
 __device__ void fill_tile(float* tile, const Operand& o, int first, int k_first) {
     static_assert(LINES * K % THREADS == 0, "every thread copies the same number of elements");

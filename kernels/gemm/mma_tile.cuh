@@ -4,10 +4,10 @@
 // words of padding: lines are then 80 (or 48) bytes apart, and the eight 16-byte rows that ldmatrix reads at once fall into
 // different banks (5 l mod 8 takes every value, and so does 3 l mod 8).
 //
-//        line 0 | w0 .. w7 | w8 .. w15 | pad |        one mma step takes 8 words of k: 2 steps a tile
+//        line 0 | w0 .. w7 | w8 .. w15 | pad |        one mma step takes 8 words of k: 2 steps per tile
 //        line 1 | ..                         |
 //
-// The sums of a warp, 16 x 8 a fragment (ptx.cuh draws one), for WM = 64 and WN = 32:
+// The sums of a warp, 16 x 8 per fragment (ptx.cuh draws one), for WM = 64 and WN = 32:
 //
 //              8   8   8   8
 //        16  [   |   |   |   ]      4 fragments of A (ldmatrix x4 each) and 4 of B (two ldmatrix x4) feed 16 mma
@@ -16,11 +16,11 @@
 //        16  [   |   |   |   ]
 #pragma once
 
-#include "gemm/quads.cuh"
+#include "gemm/float4_loader.cuh"
 
 // Numbers as the tensor cores take them.
 struct Tf32 {
-    // Numbers in a word.
+    // Numbers per word.
     static constexpr int PACK = 1;
 
     __device__ static void store(unsigned* to, const float (&v)[4]) {

@@ -1,4 +1,4 @@
-// The register tile of the fast f32 rungs (gemm 06 and 07, conv2d 03): TM x TN sums a thread, fed by float4 loads.
+// The register tile of the fast f32 rungs (gemm 06 and 07, conv2d 03): TM x TN sums per thread, fed by float4 loads.
 //
 // A thread's rows come in groups of four, BM / (TM / 4) apart, its columns likewise. With BM = BN = 128 and TM = TN = 8:
 //
@@ -7,7 +7,8 @@
 //                                                                 8 * 16 = 128 neighbouring bytes of B, one pass through
 //   64 + 4 ty .. +3      [ 4 x 4 ]             [ 4 x 4 ]          the 32 banks, and its four ty a broadcast of A
 //
-// Eight neighbouring columns a thread (rung 05) would put every second tx on the same banks.
+// With eight neighbouring columns per thread (rung 05), the 16-byte loads of tx and tx + 4 would use the same banks, a
+// two-way conflict: their columns are 32 floats apart.
 #pragma once
 
 #include "gemm/gemm.cuh"
@@ -72,8 +73,8 @@ template <int BM, int BN, int TM, int TN> struct ThreadTile {
                 tile[(q.k + pass * q.k_jump + i) * pitch + q.line + pass * q.line_jump] = quad[pass][i];
     }
 
-    // All sums of a block whose operands come as quads (gemm/quads.cuh): `steps` tiles of K terms, double-buffered through
-    // registers as in rung 06.
+    // All sums of a block whose operands come as quads (gemm/float4_loader.cuh): `steps` tiles of K terms, double-buffered
+    // through registers as in rung 06.
     template <class A, class B> __device__ void add_all(float* memory, A& a, B& b, int steps) {
         constexpr int TILE_A = K * PITCH_A, TILE = TILE_A + K * PITCH_B;
         float next_a[A::PASSES][4], next_b[B::PASSES][4];

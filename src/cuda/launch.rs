@@ -155,7 +155,7 @@ impl Launch {
         Launch { grid: grid.map(|n| u32::try_from(n).unwrap_or(u32::MAX)), block: [threads, 1, 1], shared: 0 }
     }
 
-    /// Blocks of 256 threads for `n` teams of `lanes` threads each. `lanes` is 1, 32 or 256 (`kernels/lines.cuh`).
+    /// Blocks of 256 threads for `n` teams of `lanes` threads each. `lanes` is 1, 32 or 256 (`kernels/row_reduce.cuh`).
     pub fn teams(n: usize, lanes: usize) -> Launch {
         Launch::blocks([(n * lanes).div_ceil(THREADS as usize), 1, 1], THREADS)
     }

@@ -240,7 +240,7 @@ impl Update for GatherBatch {
 
     fn cuda(&self, cx: &CudaCtx, targets: &[DeviceView], x: &[DeviceView]) -> Result<()> {
         let ([_, h, w], [c, height, width]) = (self.source, self.image);
-        let args = kernels::Gather {
+        let args = kernels::GatherArgs {
             batch: x[3].dims()[0] as i32,
             c: c as i32,
             source_h: h as i32,

@@ -21,7 +21,7 @@ struct TileKernels {
     grad_weight: GradWeightKernel,
 }
 
-/// A rung's kernels: some with tall tiles, and some with low tiles for layers with few channels.
+/// A rung's kernels: some with tall tiles, and some with low tiles.
 pub struct Implicit {
     tall: TileKernels,
     low: TileKernels,

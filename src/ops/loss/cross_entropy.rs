@@ -80,14 +80,14 @@ impl Default for CrossEntropy {
 }
 
 impl CrossEntropy {
-    fn goal(
+    fn targets(
         &self,
         s: ClassScores,
         target: &DeviceView,
         weight: Option<&DeviceView>,
-    ) -> Result<kernels::Goal> {
+    ) -> Result<kernels::LossTargets> {
         let (ignore_index, smoothing) = (self.ignore_index, self.label_smoothing);
-        Ok(kernels::Goal { ignore_index, smoothing, ..s.goal(target, weight)? })
+        Ok(kernels::LossTargets { ignore_index, smoothing, ..s.targets(target, weight)? })
     }
 
     fn forward<T: Float>(&self, cx: &CpuCtx, x: &[View], y: &mut [ViewMut]) -> Result<()> {
@@ -153,12 +153,12 @@ impl Op for CrossEntropy {
 
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let scores = ClassScores::new(self.name(), x[0].shape, None)?;
-        let goal = self.goal(scores, &x[1], x.get(2))?;
+        let targets = self.targets(scores, &x[1], x.get(2))?;
         let (launch, lanes) = Launch::lines([scores.n, scores.c, scores.d]);
         let (input, log_p, fault) =
             (x[0].f32()?, y[1].f32()?, scores.fault(cx, self.name(), self.ignore_index));
         let losses = |losses, shares| {
-            kernels::cross_entropy_fwd_f32(cx, launch, input, goal, lanes, log_p, losses, shares, fault)
+            kernels::cross_entropy_fwd_f32(cx, launch, input, targets, lanes, log_p, losses, shares, fault)
         };
         let weighted = x[1].dtype == DType::I64;
         self.reduction.reduce_cuda(cx, scores.samples(), weighted, losses, y[0].f32()?, y[2].f32()?)
@@ -239,15 +239,17 @@ impl GradientOp for CrossEntropyGrad {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let scores = ClassScores::new(self.name(), x[0].shape, None)?;
-        let goal = self.forward.goal(scores, &x[3], x.get(4))?;
+        let targets = self.forward.targets(scores, &x[3], x.get(4))?;
         let (log_p, divisor, dy, gradient) = (x[0].f32()?, x[1].f32()?, x[2].f32()?, y[0].f32()?);
         let each = i32::from(self.forward.reduction == Reduction::None);
         if self.of == Of::Target {
             let launch = Launch::over(y[0].numel());
-            return kernels::cross_entropy_target_f32(cx, launch, log_p, divisor, dy, goal, each, gradient);
+            return kernels::cross_entropy_target_f32(
+                cx, launch, log_p, divisor, dy, targets, each, gradient,
+            );
         }
         let (launch, lanes) = Launch::lines([scores.n, scores.c, scores.d]);
-        kernels::cross_entropy_bwd_f32(cx, launch, log_p, divisor, dy, goal, lanes, each, gradient)
+        kernels::cross_entropy_bwd_f32(cx, launch, log_p, divisor, dy, targets, lanes, each, gradient)
     }
 
     fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {

@@ -65,13 +65,13 @@ impl NllLoss {
         if label == self.ignore_index { T::ZERO } else { weight.map_or(T::ONE, |w| w[label as usize]) }
     }
 
-    fn goal(
+    fn targets(
         &self,
         s: ClassScores,
         target: &DeviceView,
         weight: Option<&DeviceView>,
-    ) -> Result<kernels::Goal> {
-        Ok(kernels::Goal { ignore_index: self.ignore_index, ..s.goal(target, weight)? })
+    ) -> Result<kernels::LossTargets> {
+        Ok(kernels::LossTargets { ignore_index: self.ignore_index, ..s.targets(target, weight)? })
     }
 
     fn forward<T: Float>(&self, cx: &CpuCtx, s: ClassScores, x: &[View], y: &mut [ViewMut]) {
@@ -120,11 +120,11 @@ impl Op for NllLoss {
 
     fn cuda(&self, cx: &CudaCtx, _: &Plan, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let scores = ClassScores::new(self.name(), x[0].shape, None)?;
-        let goal = self.goal(scores, &x[1], x.get(2))?;
+        let targets = self.targets(scores, &x[1], x.get(2))?;
         let (input, n, fault) =
             (x[0].f32()?, scores.samples(), scores.fault(cx, self.name(), self.ignore_index));
         let losses = |losses, shares| {
-            kernels::nll_loss_fwd_f32(cx, Launch::over(n), input, goal, losses, shares, fault)
+            kernels::nll_loss_fwd_f32(cx, Launch::over(n), input, targets, losses, shares, fault)
         };
         self.reduction.reduce_cuda(cx, n, true, losses, y[0].f32()?, y[1].f32()?)
     }
@@ -193,9 +193,9 @@ impl GradientOp for NllLossGrad {
 
     fn cuda(&self, cx: &CudaCtx, x: &[DeviceView], y: &[DeviceView]) -> Result<()> {
         let scores = ClassScores::new(self.name(), self.input.shape, None)?;
-        let goal = self.forward.goal(scores, &x[0], x.get(3))?;
+        let targets = self.forward.targets(scores, &x[0], x.get(3))?;
         let (launch, each) = (Launch::over(y[0].numel()), self.forward.reduction == Reduction::None);
-        kernels::nll_loss_bwd_f32(cx, launch, x[1].f32()?, x[2].f32()?, goal, i32::from(each), y[0].f32()?)
+        kernels::nll_loss_bwd_f32(cx, launch, x[1].f32()?, x[2].f32()?, targets, i32::from(each), y[0].f32()?)
     }
 
     fn flops(&self, _x: &[Meta], y: &[Meta]) -> u64 {

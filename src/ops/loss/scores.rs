@@ -52,8 +52,8 @@ impl ClassScores {
     }
 
     /// Arguments for the GPU kernels: the sizes, the target and the class weights.
-    pub fn goal(&self, target: &DeviceView, weight: Option<&DeviceView>) -> Result<kernels::Goal> {
-        let mut goal = kernels::Goal {
+    pub fn targets(&self, target: &DeviceView, weight: Option<&DeviceView>) -> Result<kernels::LossTargets> {
+        let mut targets = kernels::LossTargets {
             weight: weight.map_or(Ok(Ptr::NULL), DeviceView::f32)?,
             n: self.n as i64,
             c: self.c as i64,
@@ -61,10 +61,10 @@ impl ClassScores {
             ..Default::default()
         };
         match target.dtype {
-            DType::I64 => goal.labels = target.i64()?,
-            _ => goal.probabilities = target.f32()?,
+            DType::I64 => targets.labels = target.i64()?,
+            _ => targets.probabilities = target.f32()?,
         }
-        Ok(goal)
+        Ok(targets)
     }
 
     /// The address where GPU kernels report a label that is neither a class nor `ignore_index`.

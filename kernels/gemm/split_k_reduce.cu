@@ -1,11 +1,11 @@
 // gemm / split-K: the second half of a product whose sum was cut into parts.
 //
 // A weight's gradient is a small matrix whose sums run over the whole batch: [10, 84] with K = 60,000 is one tile, for one
-// multiprocessor of 132. So the sum is cut into parts, each a block's work of its own (Gemm::splits), and the parts are
+// multiprocessor of 132. So the sum is cut into parts, each computed by its own block (Gemm::splits), and the parts are
 // added here, always in the same order: adding them as they come, with atomics, would round differently every time.
 //
 //      part 0   [m, n]  \
-//      part 1   [m, n]   +-->  C = finish(part 0 + part 1 + ..)      one thread an output
+//      part 1   [m, n]   +-->  C = finish(part 0 + part 1 + ..)      one thread per output
 //      ..               /
 //
 // Bytes moved: 4 m n (splits + 1). Limited by: memory, which is little where C is small.

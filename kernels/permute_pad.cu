@@ -1,7 +1,7 @@
 // Elements moved, not changed: slices, joined tensors, permutations, stretched copies, borders. Any element type: a
 // copy only needs to know how many bytes an element has.
 //
-//      copy_strided   y[sum i_d b_d] = x[sum i_d a_d]      slice, cat (one launch a tensor), expand, permute
+//      copy_strided   y[sum i_d b_d] = x[sum i_d a_d]      slice, cat (one launch per tensor), expand, permute
 //      transpose      the two dimensions that are contiguous in x and in y change places
 //      pad            y[i] = x[source(i)], or the constant outside
 //
@@ -9,9 +9,9 @@
 // Limited by: memory, as long as neighbouring threads touch neighbouring bytes on both sides. That is what `transpose`
 // is for: written naively, one side of it jumps by a whole row from thread to thread, and every 4 bytes cost a
 // transaction of 32. Where rows stay whole, the host calls 16 (8, 4, 2) bytes of them one element: slices and joins
-// then move 16 bytes a thread.
+// then move 16 bytes per thread.
 // Ragged edges: tiles beyond the end are not read and not written; any element offset is right for its own size.
-#include "walk.cuh"
+#include "strided_index.cuh"
 
 template <class T> __device__ void copy_walk(const void* x, void* y, const Walk& walk) {
     GRID_STRIDE(i, walk.n) {

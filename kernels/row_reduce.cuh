@@ -9,7 +9,7 @@
 //      line 2  * * * * * *                           *        *        *
 //
 // A team has 1, 32 (a warp) or all threads of a block. A warp takes a short row, a block a long one: neighbouring
-// threads read neighbouring elements. Columns take a thread each: neighbouring threads read neighbouring columns, again
+// threads read neighbouring elements. Each column takes one thread: neighbouring threads read neighbouring columns, again
 // adjacent. The host chooses; the kernel is the same, and every sum has one order that depends on n and the team alone.
 #pragma once
 
