@@ -23,6 +23,7 @@ struct Rung {
 
 impl Rung {
     fn new(label: String, options: CudaOptions, rounds_to: Precision) -> Option<Rung> {
+        let options = CudaOptions { exact: true, ..options };
         Some(Rung { label, device: checked_cuda_with(options)?, rounding: rounds_to.rounding() })
     }
 
