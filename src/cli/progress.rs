@@ -69,6 +69,11 @@ impl Callback for Progress {
 
     fn on_step(&mut self, trainer: &Trainer, report: &StepReport) -> Result<Flow> {
         self.samples += report.samples;
+        let every = trainer.config.loss_every;
+        if let Some((step, loss)) = trainer.state.recent.mean(every) {
+            let (epoch, steps) = (Self::epoch(trainer), if every == 1 { "step" } else { "steps" });
+            self.say(&format!("{epoch}  step {step}: mean loss of {every} {steps} {}", four_decimals(loss)));
+        }
         match &self.bar {
             Some(bar) => {
                 bar.set_position(trainer.state.step);

@@ -284,6 +284,7 @@ impl Trainer<'_> {
             if !loss.is_finite() {
                 return Err(non_finite::replayed(loss, step));
             }
+            self.state.recent.add(loss, self.config.loss_every);
             let report = StepReport { step, loss, samples };
             flow = flow.max(each(callbacks, |c| c.on_step(self, &report))?);
         }

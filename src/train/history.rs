@@ -17,6 +17,13 @@ pub enum Line {
         #[serde(deserialize_with = "number_or_nan")]
         loss: f64,
     },
+    /// The mean loss of the last `loss_every` steps. `epoch` counts from 0, `step` from 1 within the epoch.
+    Losses {
+        epoch: usize,
+        step: usize,
+        #[serde(deserialize_with = "number_or_nan")]
+        loss: f64,
+    },
     Epoch {
         epoch: usize,
         phase: Phase,

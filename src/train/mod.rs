@@ -12,6 +12,7 @@
 //! | `evaluate.rs` | mean loss and scores over a data set |
 //! | `callback.rs` | the interface for watching the loop and stopping it |
 //! | `metrics.rs` | mean loss and accuracy; the reports of a step, a phase, a run |
+//! | `recent_loss.rs` | the mean loss of the last steps |
 //! | `confusion.rs` | the confusion matrix |
 //! | `non_finite.rs` | finds the layer that first produced NaN |
 //! | `config/` | everything a run depends on: the library's settings, `config.toml`, the flags of `receptive train` |
@@ -41,6 +42,7 @@ pub mod live;
 mod metrics;
 mod non_finite;
 pub mod pictures;
+mod recent_loss;
 mod recorder;
 mod run_dir;
 mod session;
@@ -62,6 +64,7 @@ pub use inference::{Split, Trained, TrainedOptions};
 pub use metrics::{Outcome, Overlap, Phase, PhaseReport, Scores, StepReport, Tally};
 #[cfg(feature = "cli")]
 pub(crate) use non_finite::finite;
+pub use recent_loss::RecentLoss;
 pub use recorder::Recorder;
 pub use run_dir::RunDir;
 pub use session::{Done, train};

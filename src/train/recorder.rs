@@ -115,6 +115,9 @@ impl Callback for Recorder {
         if self.log_steps {
             self.metrics.line(Line::Step { step: report.step, loss: report.loss })?;
         }
+        if let Some((step, loss)) = trainer.state.recent.mean(trainer.config.loss_every) {
+            self.metrics.line(Line::Losses { epoch: trainer.state.epoch, step, loss })?;
+        }
         let stopping = self.stopping();
         if stopping || self.saved.elapsed() >= CHECKPOINT_EVERY {
             if !trainer.settled() {

@@ -1,7 +1,7 @@
 //! The position in a run. Together with the weights and the optimiser's tensors it determines every later step. There
 //! is no random generator state to save: all randomness is keyed by seed, epoch and step.
 
-use super::{Overlap, Scores, Tally};
+use super::{Overlap, RecentLoss, Scores, Tally};
 use crate::optim::Plateau;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ pub struct State {
     pub step: u64,
     /// Sums of the current epoch's train phase.
     pub tally: Tally,
+    /// The losses of the current epoch's last steps, for [`loss_every`](super::RunConfig::loss_every).
+    pub recent: RecentLoss,
     /// Seconds of training and validation so far.
     pub seconds: f64,
     /// The best validation result so far, with its weights.
@@ -48,6 +50,9 @@ pub(super) struct RunPosition {
     pub decisions: u64,
     pub n: u64,
     pub overlap_bits: Option<[u64; 2]>,
+    /// The fields of [`RecentLoss`]; 0 in checkpoints from before there was one.
+    #[serde(default)]
+    pub recent_bits: [u64; 3],
     pub seconds_bits: u64,
     pub best: Option<BestPosition>,
     pub plateau: Option<Plateau>,
@@ -88,6 +93,7 @@ impl RunPosition {
             decisions: state.tally.decisions,
             n: state.tally.n,
             overlap_bits: state.tally.overlap.map(bits),
+            recent_bits: state.recent.bits(),
             seconds_bits: state.seconds.to_bits(),
             best: state.best.as_ref().map(|b| BestPosition {
                 accuracy_bits: b.scores.accuracy.to_bits(),
@@ -123,6 +129,7 @@ impl RunPosition {
                 correct: self.correct,
                 overlap: self.overlap_bits.map(overlap),
             },
+            recent: RecentLoss::from_bits(self.recent_bits),
             seconds: f64::from_bits(self.seconds_bits),
             best,
             plateau: self.plateau.clone(),

@@ -250,6 +250,7 @@ impl<'a> Trainer<'a> {
         self.state.epoch += 1;
         self.state.batch = 0;
         self.state.tally = Tally::default();
+        self.state.recent = Default::default();
         self.state.finished = finish || self.at_end();
         self.state.seconds = self.seconds();
         each(callbacks, |c| c.on_epoch(self))
@@ -299,6 +300,7 @@ impl<'a> Trainer<'a> {
         self.state.step += 1;
         self.state.batch += group.len();
         self.state.seconds = self.seconds();
+        self.state.recent.add(loss, self.config.loss_every);
         Ok(StepReport { step, loss, samples })
     }
 

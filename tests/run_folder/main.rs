@@ -29,7 +29,7 @@ fn train(out: &Path) -> Command {
 fn train_epochs(out: &Path, epochs: &str) -> Command {
     let flags = ["--data", "sample", "--subset", "500", "--log-steps", "--threads", "1", "--health", "5"];
     let mut command = receptive(&["train", "lenet5", "--out", text(out)]);
-    command.args(flags).args(["--epochs", epochs]);
+    command.args(flags).args(["--loss-every", "3", "--epochs", epochs]);
     command
 }
 
@@ -102,14 +102,23 @@ fn a_finished_run_holds_what_it_promises_and_resuming_changes_nothing() {
     ];
     assert_eq!(names, promised);
     let lines = metrics(&run);
-    assert_eq!(lines.len(), 3 * 8 + 3 * 2 + 1);
+    // In each of 3 epochs: 8 steps, 2 means of 3 steps, and 2 phases. Then the end.
+    assert_eq!(lines.len(), 3 * (8 + 2 + 2) + 1);
     assert_eq!(lines[0]["event"], "step");
     assert_eq!(lines[0]["step"], 0);
     assert_eq!(
-        (&lines[8]["event"], &lines[8]["phase"], &lines[9]["phase"]),
+        (&lines[10]["event"], &lines[10]["phase"], &lines[11]["phase"]),
         (&"epoch".into(), &"train".into(), &"val".into())
     );
-    let done = &lines[30];
+    let losses = &lines[7];
+    assert_eq!(
+        (&losses["event"], &losses["epoch"], &losses["step"]),
+        (&"losses".into(), &0.into(), &6.into())
+    );
+    let steps = lines[..8].iter().filter(|line| line["event"] == "step");
+    let second: Vec<f64> = steps.skip(3).map(|line| line["loss"].as_f64().unwrap()).collect();
+    assert!((losses["loss"].as_f64().unwrap() - second.iter().sum::<f64>() / 3.0).abs() < 1e-12);
+    let done = &lines[36];
     assert_eq!(done["event"], "done");
     let accuracies = lines.iter().filter(|l| l["phase"] == "val").map(|l| l["accuracy"].as_f64().unwrap());
     assert_eq!(done["best_accuracy"].as_f64().unwrap(), accuracies.fold(0.0, f64::max));

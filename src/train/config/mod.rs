@@ -212,6 +212,10 @@ pub struct RunConfig {
     /// Print results every LOG_INTERVAL epochs
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 1))]
     pub log_interval: usize,
+    /// Print the mean loss of every N training steps, and write it to metrics.jsonl; 0: never
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", default_value_t = 0))]
+    #[serde(default)]
+    pub loss_every: usize,
     /// Write statistics of every layer (gradient norm, update size, dead units) to health.jsonl every EVERY steps; 0:
     /// never [default: 100]
     #[cfg_attr(
@@ -282,6 +286,7 @@ impl RunConfig {
             max_steps: None,
             log_steps: false,
             log_interval: 1,
+            loss_every: 0,
             health: HEALTH_EVERY,
         }
     }
@@ -335,6 +340,7 @@ impl RunConfig {
         let same = RunConfig {
             receptive: other.receptive.clone(),
             health: other.health,
+            loss_every: other.loss_every,
             freeze_statistics: if self.freeze.is_empty() {
                 other.freeze_statistics
             } else {
