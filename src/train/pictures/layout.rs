@@ -1,6 +1,7 @@
 //! What the pictures share: headings, cells in rows, numbers as text.
 
 use crate::data::Image;
+use crate::draw::chart::number;
 use crate::draw::color::{FAINT, INK};
 use crate::draw::font::fit;
 use crate::draw::{Anchor, Svg, font};
@@ -21,16 +22,6 @@ pub(super) fn heading(svg: &mut Svg, title: &str, width: f64) {
 /// A line below the heading.
 pub(super) fn note(svg: &mut Svg, text: &str, width: f64) {
     svg.text(&fit(text, TEXT, width - 2.0 * GAP), [GAP, TITLE + 6.0], TEXT, Anchor::Start, FAINT);
-}
-
-/// A number as text, with a real minus sign (U+2212).
-pub(super) fn number(value: f64, decimals: usize) -> String {
-    let text = format!("{value:.decimals$}");
-    match text.strip_prefix('-') {
-        Some(digits) if digits.bytes().any(|b| (b'1'..=b'9').contains(&b)) => format!("−{digits}"),
-        Some(zero) => zero.to_owned(),
-        None => text,
-    }
 }
 
 /// A number with three digits. Very large and very small numbers get a power of ten.
