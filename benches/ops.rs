@@ -13,7 +13,7 @@ use criterion::{BatchSize, Criterion, Throughput};
 use receptive::ops::{Call, Case, OPS, OpSpec, Tag};
 use receptive::tensor::DeviceOptions;
 use receptive::testing::bench::{Arguments, release_build};
-use receptive::testing::{cases, conformance};
+use receptive::testing::{cases, conformance, measure_alone};
 use receptive::{DType, Device, Error, Result, Tensor};
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ fn run() -> Result<()> {
         return Ok(());
     }
     release_build("cargo bench --bench ops")?;
+    let _alone = measure_alone()?;
     let size = arguments.number("--sample-size")?.unwrap_or(20);
     if size < 10 {
         return Err(Error::argument("--sample-size", format!("{size} is too small")).expected("10 or more"));

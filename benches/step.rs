@@ -7,6 +7,7 @@
 
 use receptive::cpu::{CpuCtx, CpuOptions};
 use receptive::testing::bench::{Arguments, Provenance, release_build};
+use receptive::testing::measure_alone;
 use receptive::testing::step_cases::{STEP_CASES, StepCase};
 use receptive::testing::steps::StepTimes;
 use receptive::{Device, Error, Result};
@@ -41,6 +42,7 @@ fn run() -> Result<()> {
         return Ok(());
     }
     release_build("cargo bench --bench step")?;
+    let _alone = measure_alone()?;
     let threads = arguments.number("--threads")?.unwrap_or(0);
     let seconds = arguments.number("--seconds")?.unwrap_or(4.0);
     if let Some(name) = arguments.text("--case") {

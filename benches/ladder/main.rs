@@ -21,6 +21,7 @@ mod table;
 use receptive::tensor::DeviceOptions;
 use receptive::testing::bench::{Arguments, release_build};
 use receptive::testing::layers::{Layer, all, few};
+use receptive::testing::measure_alone;
 use receptive::{Device, Error, Result};
 
 fn main() {
@@ -44,6 +45,7 @@ fn run() -> Result<()> {
         return Ok(());
     }
     release_build("cargo bench --bench ladder")?;
+    let _alone = measure_alone()?;
     match (device.as_cuda(), arguments.text("--json")) {
         (Some(_), Some(_)) => {
             Err(Error::argument("--json", "works only on the CPU").help("add --device cpu"))

@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `alone.rs` | pauses what runs in the background while something is measured |
 //! | `bench.rs` | flags, statistic and provenance of a benchmark |
 //! | `close.rs` | compares tensors, so that NaN fails and a failure names the element |
 //! | `cases.rs` | visits every case of every op, and runs one forward and backward |
@@ -11,6 +12,7 @@
 //! | `step_cases.rs` | the networks and batches whose steps are timed |
 //! | `steps.rs` | times whole training steps |
 
+mod alone;
 pub mod bench;
 pub mod cases;
 pub mod close;
@@ -20,6 +22,7 @@ pub mod layers;
 pub mod step_cases;
 pub mod steps;
 
+pub use alone::{Alone, measure_alone};
 pub use cases::{Failure, for_each_case};
 pub use close::{Mismatch, Place, Tolerance, close};
 pub use gradcheck::{gradcheck, gradcheck_case};

@@ -9,6 +9,7 @@
 //! the device has finished it.
 
 use super::bench::{Times, release_build};
+use super::measure_alone;
 use crate::core::{DType, Error, Key, Result, Shape};
 use crate::cuda::CudaGraph;
 use crate::inspect::peak_resident_bytes;
@@ -65,6 +66,7 @@ impl StepBench {
     /// network.
     pub fn run(&self, network: &Network, device: &Device) -> Result<StepTimes> {
         self.check(network)?;
+        let _alone = measure_alone()?;
         self.time(network, device)
     }
 
@@ -121,6 +123,7 @@ impl StepBench {
     /// As [`run`](Self::run); 0 steps.
     pub fn profile(&self, network: &Network, device: &Device, steps: usize) -> Result<Profile> {
         self.check(network)?;
+        let _alone = measure_alone()?;
         if steps == 0 {
             return Err(Error::argument("steps", "0 is out of range").expected("1 or more"));
         }
