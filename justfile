@@ -42,6 +42,10 @@ ops:
 step:
     cargo bench --bench step
 
+# Measure the notebooks' experiments in the background: just results --until 18:00
+results *arguments:
+    tools/results.sh {{arguments}}
+
 # Build the simulated GPU in target/sim, and run the whole suite of CUDA tests on it
 sim:
     tests/sim/suite.sh target/sim

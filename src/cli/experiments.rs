@@ -3,20 +3,25 @@
 use crate::core::Result;
 use crate::core::table::{self, WIDTH, aligned};
 use crate::core::text::Named;
-use crate::reproduce::{Experiment, ExperimentReport, Options, ReportRow};
+use crate::reproduce::{Experiment, ExperimentReport, Options, Recorded, RecordedRow, ReportRow};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// The text below the list.
-const LEGEND: &str = "A figure is the best validation accuracy of all epochs, in percent, unless the row says train, \
+const LEGEND: &str = "`here` is this machine, `recorded` are the project's own results, of docs/results. A figure is the best validation accuracy of all epochs, in percent, unless the row says train, \
                       test or Dice. Two published figures are from two runs of the same notebook. The numbers after \
                       an optimiser are its learning rate and momentum. To see all settings of a row: receptive \
                       reproduce ID --show";
 /// Indent of the lines that belong to an experiment.
 const INDENT: &str = "     ";
 
-/// Each experiment in two or more lines: its settings, the published and measured numbers, and remarks.
-pub fn list(report: &ExperimentReport) -> String {
+/// Each experiment in two or more lines: its settings, the published and measured numbers, the project's recorded
+/// results, and remarks.
+///
+/// # Errors
+/// None for experiments of the table.
+pub fn list(report: &ExperimentReport, recorded: &Recorded) -> Result<String> {
+    let recorded = recorded.all_rows()?;
     let header = ["id", "model", "data", "optimiser", "epochs"].map(str::to_owned).to_vec();
     let mut experiments: Vec<Vec<&ReportRow>> = Vec::new();
     for row in &report.rows {
@@ -32,12 +37,27 @@ pub fn list(report: &ExperimentReport) -> String {
     for (head, rows) in heads.zip(&experiments) {
         lines.push(head.to_owned());
         lines.extend(rows.iter().flat_map(|row| wrapped(&figure(row), INDENT)));
+        let of_id = recorded.iter().filter(|row| row.id == rows[0].id);
+        lines.extend(of_id.filter_map(recorded_line).flat_map(|text| wrapped(&text, INDENT)));
         let below = [seconds(rows[0]), rows[0].settings.clone(), rows[0].remark.to_owned()];
         lines.extend(below.iter().filter(|text| !text.is_empty()).flat_map(|text| wrapped(text, INDENT)));
     }
     lines.push(String::new());
     lines.extend(wrapped(LEGEND, ""));
-    lines.join("\n")
+    Ok(lines.join("\n"))
+}
+
+/// `recorded: 67.41 (66.90 to 68.00), n = 3; PyTorch 67.50, n = 1; an epoch takes 3.1 s, PyTorch 7.4 s`, or `None` if
+/// nothing was measured.
+fn recorded_line(row: &RecordedRow) -> Option<String> {
+    let mut parts: Vec<String> = row.ours.iter().map(|ours| ours.describe()).collect();
+    parts.extend(row.torch.iter().map(|torch| format!("PyTorch {}", torch.describe())));
+    if let (Some(ours), Some(torch)) = (row.seconds_per_epoch, row.torch_seconds_per_epoch) {
+        parts.push(format!("an epoch takes {ours:.1} s, PyTorch {torch:.1} s"));
+    }
+    let label: Vec<&str> = [row.figure, &row.settings].into_iter().filter(|part| !part.is_empty()).collect();
+    let of = if label.is_empty() { String::new() } else { format!(" ({})", label.join("; ")) };
+    (!parts.is_empty()).then(|| format!("recorded{of}: {}", parts.join("; ")))
 }
 
 fn head(row: &ReportRow) -> Vec<String> {

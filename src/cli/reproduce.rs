@@ -4,7 +4,11 @@ use super::args::DeviceArgs;
 use super::progress::Progress;
 use super::{experiments, interrupt, print_line, say, say_on_stderr};
 use crate::ErrorKind;
-use crate::reproduce::{EXPERIMENTS, Experiment, ExperimentReport, Options, find, list, run as run_one};
+use crate::io::write_atomically;
+use crate::reproduce::{
+    EXPERIMENTS, Experiment, ExperimentReport, Options, Recorded, curve_gaps, draw_experiment, find, list,
+    run as run_one,
+};
 use anyhow::bail;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -31,6 +35,9 @@ pub struct ReproduceArgs {
     /// Run K seeds: 0 to K - 1
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
+    /// Run only this seed
+    #[arg(long, value_name = "S", conflicts_with_all = ["seeds", "list", "show"])]
+    seed: Option<u64>,
     /// Use this fraction of the images, the same for every class
     #[arg(long, value_name = "F")]
     fraction: Option<f64>,
@@ -56,7 +63,7 @@ pub struct ReproduceArgs {
 /// An unknown experiment; missing data; a folder that cannot be written.
 pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
     if args.list {
-        return print(&list(&args.out)?, args.json);
+        return print(&list(&args.out)?, &Recorded::embedded(), args.json);
     }
     let chosen = chosen(&args.ids)?;
     let say = if args.json { say_on_stderr } else { say };
@@ -78,7 +85,7 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
     let (several, mut missing) = (chosen.len() > 1, Vec::new());
     'experiments: for experiment in chosen {
         let mut results = Vec::new();
-        for seed in 0..args.seeds {
+        for seed in args.seed.map_or(0..=args.seeds - 1, |seed| seed..=seed) {
             say(&format!(
                 "{} with seed {seed}: {}",
                 experiment.id,
@@ -103,9 +110,21 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
         }
         report.rows.extend(ExperimentReport::of(experiment, &results)?.rows);
         report.write(&options.out)?;
+        if let Some(svg) = draw_experiment(experiment, &results) {
+            let file = options.out.join(format!("{}.svg", experiment.id));
+            write_atomically(&file, svg.as_bytes())?;
+            let gaps = curve_gaps(experiment, &results);
+            if !gaps.is_empty() {
+                let n = results.len();
+                let seeds = if n == 1 { "one seed".to_owned() } else { format!("mean of {n} seeds") };
+                say(&format!("the largest gaps to the notebook's printed curves ({seeds}):"));
+                gaps.iter().for_each(|gap| say(&format!("  {}", gap.describe())));
+            }
+            say(&format!("the curves are in {}", file.display()));
+        }
     }
     if missing.is_empty() || !report.rows.is_empty() {
-        print(&report, args.json)?;
+        print(&report, &Recorded::default(), args.json)?;
     }
     let runs = experiments::runs(&report, &options.out);
     if !args.json && !runs.is_empty() {
@@ -133,11 +152,15 @@ fn chosen(ids: &[String]) -> crate::Result<Vec<&'static Experiment>> {
     }
 }
 
-fn print(report: &ExperimentReport, json: bool) -> anyhow::Result<()> {
+fn print(report: &ExperimentReport, recorded: &Recorded, json: bool) -> anyhow::Result<()> {
     if json {
-        return print_line(&serde_json::to_string(report)?);
+        let mut object = serde_json::to_value(report)?;
+        if *recorded != Recorded::default() {
+            object["recorded"] = serde_json::to_value(recorded.all_rows()?)?;
+        }
+        return print_line(&object.to_string());
     }
-    print_line(&experiments::list(report))
+    print_line(&experiments::list(report, recorded)?)
 }
 
 fn show(chosen: &[&'static Experiment], options: &Options, json: bool) -> anyhow::Result<()> {

@@ -119,6 +119,12 @@ fn keep_last(config: &mut RunConfig) {
     config.keep = Keep::Last;
 }
 
+/// The notebook prints the mean loss of every 1,000 batches.
+fn keep_last_log_1000(config: &mut RunConfig) {
+    config.keep = Keep::Last;
+    config.loss_every = 1000;
+}
+
 /// Preprocessing by scikit-learn's StandardScaler, and scikit-learn's penalty, which does not apply to biases.
 fn scikit(config: &mut RunConfig) {
     config.normalize = Normalization::Pixels;
@@ -263,7 +269,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
         id: "M11",
         net: Net::Zoo("lenet5-tanh"),
         recipe: None,
-        adjust: keep_last,
+        adjust: keep_last_log_1000,
         then_epochs: None,
         figures: &[last("test", Split::Test, &[98.68])],
         seconds: NO_TIME,
@@ -333,7 +339,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
         id: "C7",
         net: Net::Zoo("lenet5-tanh"),
         recipe: Some(|| Recipe::adam("cifar10", 10, 3, 0.001)),
-        adjust: keep_last,
+        adjust: keep_last_log_1000,
         then_epochs: None,
         figures: &[last("test", Split::Test, &[51.64])],
         seconds: NO_TIME,
@@ -415,6 +421,8 @@ pub static EXPERIMENTS: &[Experiment] = &[
         recipe: None,
         adjust: |config| {
             keep_last(config);
+            // The notebook prints the loss of each epoch's last batch.
+            config.log_steps = true;
             config.workers = 2;
             config.val_batch_size = 16;
         },

@@ -4,7 +4,12 @@
 //! |---|---|
 //! | `experiments.rs` | the table: one row per experiment with its network, settings and published numbers |
 //! | `figure.rs` | the kinds of numbers in the table |
+//! | `printed.rs`, `printed.tsv` | the curves that the notebooks printed, and the gaps to ours |
+//! | `picture.rs` | our curves and the notebooks' values in one picture |
 //! | `runner.rs` | runs one row with one seed in ordinary run folders, which are resumed where they stopped |
+//! | `result.rs` | what one seed gave: figures, curves, machine and commit |
+//! | `recorded.rs` | the project's own results, from `docs/results/` |
+//! | `tables.rs` | the recorded results as Markdown |
 //! | `report.rs` | the published numbers and ours side by side, as text, Markdown and JSON |
 //!
 //! ```
@@ -16,10 +21,19 @@
 
 mod experiments;
 mod figure;
+mod picture;
+mod printed;
+mod recorded;
 mod report;
+mod result;
 mod runner;
+mod tables;
 
 pub use experiments::{EXPERIMENTS, Experiment, Net, find};
 pub use figure::{Figure, Measure};
+pub use picture::draw_experiment;
+pub use printed::{CurveGap, CurveMeasure, PrintedCurve, curve_gaps, printed};
+pub use recorded::{QuietTimes, Recorded, RecordedRow, Summary};
 pub use report::{ExperimentReport, ReportRow, list};
-pub use runner::{Options, SeedResult, StoppedRun, run, run_in};
+pub use result::{Curves, SeedResult};
+pub use runner::{Options, StoppedRun, run, run_in};

@@ -1,6 +1,6 @@
 //! The published numbers and ours, side by side.
 
-use super::runner::{FIRST, RESULT, SECOND, read};
+use super::runner::{FIRST, RESULT, SECOND};
 use super::{EXPERIMENTS, Experiment, Figure, Measure, SeedResult};
 use crate::core::{Error, Result};
 use crate::io::write_atomically;
@@ -171,22 +171,12 @@ fn run_of(figure: &Figure, experiment: &Experiment, result: &SeedResult) -> Opti
     result.folder.with_file_name(&run).exists().then_some(run)
 }
 
-/// The settings that differed from the notebook's.
+/// The settings that differed from the notebook's, and the speed if there are any.
 fn settings(result: &SeedResult, epochs: usize) -> String {
-    let mut parts = Vec::new();
-    if result.epochs != epochs {
-        parts.push(format!("{} of {epochs} epochs", result.epochs));
+    match result.settings().describe(epochs) {
+        none if none.is_empty() => none,
+        some => format!("{some}, {:.0} images/s", result.images_per_second),
     }
-    if let Some(fraction) = result.fraction {
-        parts.push(format!("{:.3} % of the data", 100.0 * fraction));
-    }
-    if let Some(width) = result.width {
-        parts.push(format!("width {width}"));
-    }
-    if !parts.is_empty() {
-        parts.push(format!("{:.0} images/s", result.images_per_second));
-    }
-    parts.join(", ")
 }
 
 /// Every experiment with this machine's latest result: all seeds of the settings that were measured last.
@@ -214,7 +204,7 @@ fn last_results(id: &str, out: &Path) -> Result<Vec<SeedResult>> {
         let name = folder.file_name().to_string_lossy().into_owned();
         let file = folder.path().join(RESULT);
         if name.starts_with(&format!("{id}-seed"))
-            && let Some(result) = read(&file)?
+            && let Some(result) = SeedResult::read(&file)?
         {
             let made =
                 file.metadata().and_then(|meta| meta.modified()).map_err(|e| Error::io(&file, "read", e))?;
@@ -224,10 +214,7 @@ fn last_results(id: &str, out: &Path) -> Result<Vec<SeedResult>> {
     let Some((_, newest)) = found.iter().max_by_key(|(made, _)| *made).cloned() else {
         return Ok(Vec::new());
     };
-    let same = |result: &SeedResult| {
-        (result.epochs, result.fraction, result.width, &result.device)
-            == (newest.epochs, newest.fraction, newest.width, &newest.device)
-    };
+    let same = |result: &SeedResult| result.settings() == newest.settings();
     let mut results: Vec<SeedResult> = found.into_iter().map(|(_, result)| result).filter(same).collect();
     results.sort_by_key(|result| result.seed);
     Ok(results)

@@ -5,12 +5,13 @@
 //!   OUT/M3-seed0/first/  second/  result.json          OUT/F1-seed0-epochs1-fraction0.1/...
 //! ```
 
-use super::{Experiment, Measure};
+use super::result::losses;
+use super::{Curves, Experiment, Measure, SeedResult};
 use crate::core::{Error, ErrorKind, Result};
+use crate::cpu::Simd;
 use crate::inspect::Machine;
 use crate::io::write_atomically;
 use crate::train::{Callback, Done, Overlap, RunConfig, RunDir, Split, Trained, train};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -35,32 +36,6 @@ pub struct Options {
     pub device: String,
     /// 0: one thread per core.
     pub threads: usize,
-}
-
-/// The result of one seed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SeedResult {
-    pub id: String,
-    pub seed: u64,
-    /// In percent, in the order of the experiment's figures.
-    pub figures: Vec<f64>,
-    /// Seconds of training and validation.
-    pub seconds: f64,
-    /// Epochs of the first run.
-    pub epochs: usize,
-    pub fraction: Option<f64>,
-    pub width: Option<usize>,
-    /// Training images per second, over all phases.
-    pub images_per_second: f64,
-    /// The processor and its cores.
-    pub machine: String,
-    pub device: String,
-    pub threads: usize,
-    /// The version of `receptive` that measured it.
-    pub receptive: String,
-    /// The experiment's folder, from which this was read or to which it was written.
-    #[serde(skip)]
-    pub folder: PathBuf,
 }
 
 /// A run that was stopped before its end, with its folder.
@@ -140,7 +115,7 @@ pub fn run<'a, C: Callback + 'a>(
     let folder = options.folder(experiment, seed);
     let file = folder.join(RESULT);
     let known = || {
-        let result = read(&file)?;
+        let result = SeedResult::read(&file)?;
         if let Some(SeedResult { device, .. }) = &result {
             let path = folder.display();
             say(&format!("already measured on device {device}; to measure it again, delete {path}"));
@@ -175,25 +150,8 @@ pub fn run<'a, C: Callback + 'a>(
         done.push(outcome);
     }
     let result = SeedResult { folder, ..measured(experiment, &runs, &done)? };
-    let text = serde_json::to_string_pretty(&result).expect("a result has a JSON form");
-    write_atomically(&file, text.as_bytes())?;
+    write_atomically(&file, result.json().as_bytes())?;
     Ok(Ok(result))
-}
-
-/// Reads a `result.json`; `None` if there is none.
-///
-/// # Errors
-/// A file that cannot be read, or is not a result.
-pub(super) fn read(file: &Path) -> Result<Option<SeedResult>> {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io(file, "read", e)),
-    };
-    let broken =
-        |e| Error::format(file.display(), format!("is not a result: {e}")).help("delete it to measure again");
-    let result: SeedResult = serde_json::from_str(&text).map_err(broken)?;
-    Ok(Some(SeedResult { folder: file.parent().map(Path::to_owned).unwrap_or_default(), ..result }))
 }
 
 /// Creates the experiment's folder and keeps other processes out of it until the returned file is dropped.
@@ -262,6 +220,8 @@ fn measured(experiment: &Experiment, runs: &[(PathBuf, RunConfig)], done: &[Done
     let seconds: f64 = done.iter().map(|done| done.outcome.seconds).sum();
     let samples: usize =
         done.iter().zip(runs).map(|(done, (_, config))| done.train_images * config.epochs).sum();
+    let curves = runs.iter().map(|(path, _)| Ok(Curves::of(&RunDir::history(path)?)));
+    let (batch_loss, last_batch_loss) = losses(&runs[0].0)?;
     Ok(SeedResult {
         id: experiment.id.to_owned(),
         seed: config.seed,
@@ -272,11 +232,24 @@ fn measured(experiment: &Experiment, runs: &[(PathBuf, RunConfig)], done: &[Done
         width: config.width,
         images_per_second: samples as f64 / seconds,
         machine: machine(),
+        simd: Simd::from_environment()?.to_string(),
         device: config.device.clone(),
         threads: config.threads,
         receptive: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: env!("RECEPTIVE_COMMIT").to_owned(),
+        torch: None,
+        config: without_paths(config),
+        curves: curves.collect::<Result<_>>()?,
+        batch_loss,
+        last_batch_loss,
         folder: PathBuf::new(),
     })
+}
+
+/// The settings as JSON, without this machine's folders.
+fn without_paths(config: &RunConfig) -> Value {
+    let config = RunConfig { data_dir: None, init: None, ..config.clone() };
+    serde_json::to_value(config).expect("a configuration has a JSON form")
 }
 
 fn machine() -> String {
