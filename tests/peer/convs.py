@@ -12,6 +12,7 @@ of a layer's name (`conv2d vgg11`). Needs torch.
 """
 import argparse, collections, json, math, statistics, time
 import torch
+from quiet import quiet
 
 YARDSTICK = "matrixmultiply"
 
@@ -70,19 +71,20 @@ def main():
         (lambda cells: " ".join(f"{cell:{width}}" for cell, width in zip(cells, widths)))
     print(line(head) + ("\n|" + "---|" * len(head) if args.markdown else ""))
     ratios = collections.defaultdict(list)
-    for (name, _), by_loop in layers.items():
-        peer = loops(next(iter(by_loop.values()))[0], args.channels_last)
-        for loop, rows in by_loop.items():
-            own = next(row for row in rows if row["trains"])
-            ours, theirs = own["seconds"]["median"], seconds(peer[loop])
-            g, flops = own["geometry"], own["flops"]
-            rate = lambda seconds: f"{flops / seconds / 1e9:.1f}"
-            part = lambda seconds: f"{100 * flops / seconds / roof:.1f}"
-            beside = [rate(row["seconds"]["median"]) for row in rows if row["name"] == YARDSTICK] or ["-"]
-            ratios[own["op"]].append(theirs / ours)
-            image, kernel = f"{g['n']}x{g['c']}x{g['h']}x{g['w']}", "x".join(map(str, g["window"]["kernel"]))
-            print(line([name, image, f"{g['o']}x{g['c'] // g['groups']}x{kernel}", loop, f"{own['rung']:02} {own['name']}",
-                        rate(ours), part(ours), beside[0], rate(theirs), part(theirs), f"{theirs / ours:.2f}"]), flush=True)
+    with quiet():
+        for (name, _), by_loop in layers.items():
+            peer = loops(next(iter(by_loop.values()))[0], args.channels_last)
+            for loop, rows in by_loop.items():
+                own = next(row for row in rows if row["trains"])
+                ours, theirs = own["seconds"]["median"], seconds(peer[loop])
+                g, flops = own["geometry"], own["flops"]
+                rate = lambda seconds: f"{flops / seconds / 1e9:.1f}"
+                part = lambda seconds: f"{100 * flops / seconds / roof:.1f}"
+                beside = [rate(row["seconds"]["median"]) for row in rows if row["name"] == YARDSTICK] or ["-"]
+                ratios[own["op"]].append(theirs / ours)
+                image, kernel = f"{g['n']}x{g['c']}x{g['h']}x{g['w']}", "x".join(map(str, g["window"]["kernel"]))
+                print(line([name, image, f"{g['o']}x{g['c'] // g['groups']}x{kernel}", loop, f"{own['rung']:02} {own['name']}",
+                            rate(ours), part(ours), beside[0], rate(theirs), part(theirs), f"{theirs / ours:.2f}"]), flush=True)
     for op, values in ratios.items():
         mean = math.exp(statistics.fmean(map(math.log, values)))
         print(f"{op}: {len(values)} loops, geometric mean {mean:.2f} times faster, lowest {min(values):.2f}")

@@ -16,9 +16,9 @@ class Mlp2(nn.Module):
 
 
 class Mlp(nn.Module):
-    def __init__(self):
+    def __init__(self, features=784):
         super().__init__()
-        sizes = [784, 512, 256, 128, 64, 10]
+        sizes = [features, 512, 256, 128, 64, 10]
         self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))
 
     def forward(self, x):
@@ -51,6 +51,18 @@ class MiniVgg(nn.Module):
         x = F.max_pool2d(F.relu(self.conv12(F.relu(self.conv11(x)))), 2)
         x = F.max_pool2d(F.relu(self.conv22(F.relu(self.conv21(x)))), 2).flatten(1)
         return F.log_softmax(self.fc3(F.relu(self.fc2(F.relu(self.fc1(x))))), 1)
+
+
+class LeNet5Tanh(nn.Module):
+    def __init__(self, channels=1, features=400, padding=2):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, 6, 5, padding=padding), nn.Tanh(), nn.AvgPool2d(2), nn.Tanh(),
+            nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Tanh(), nn.Flatten(),
+            nn.Linear(features, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10))
+
+    def forward(self, x):
+        return self.layers(x)
 
 
 class LeNet5Bn(nn.Sequential):
@@ -124,10 +136,10 @@ class Inception(nn.Module):
 
 
 class GoogLeNet(nn.Sequential):
-    def __init__(self):
+    def __init__(self, channels=3):
         pool = lambda: nn.MaxPool2d(3, 2, 1)
         super().__init__(
-            nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3), nn.ReLU(), pool()),
+            nn.Sequential(nn.Conv2d(channels, 64, 7, 2, 3), nn.ReLU(), pool()),
             nn.Sequential(nn.Conv2d(64, 64, 1), nn.ReLU(), nn.Conv2d(64, 192, 3, padding=1), nn.ReLU(), pool()),
             nn.Sequential(Inception(192, 64, (96, 128), (16, 32), 32), Inception(256, 128, (128, 192), (32, 96), 64), pool()),
             nn.Sequential(Inception(480, 192, (96, 208), (16, 48), 64), Inception(512, 160, (112, 224), (24, 64), 64),

@@ -12,6 +12,7 @@ CASE`).
 """
 import argparse, json, math, pathlib, statistics, subprocess, sys
 from networks import CASES
+from quiet import quiet
 
 BESIDE = str(pathlib.Path(__file__).with_name("torch_steps.py"))
 
@@ -71,15 +72,16 @@ def main():
         (lambda cells: f"{cells[0]:20}" + "".join(f"{cell:>22}" for cell in cells[1:]))
     print(line(head) + ("\n|" + "---|" * len(head) if args.markdown else ""), flush=True)
     ratios = {peer: [] for peer in peers}
-    for name in args.cases:
-        figures = compare(name, args)
-        for peer in peers:
-            ratios[peer].append(figures[peer]["step"] / figures["receptive"]["step"])
-        each = lambda text: " / ".join(text(figures[side]) for side in sides)
-        print(line([
-            name, *(f"{figures[side]['step']:.2f}" for side in sides), *(f"{ratios[peer][-1]:.2f}" for peer in peers),
-            each(lambda f: f"{f['forward']:.2f}"), each(lambda f: f"{f['peak'] / 1e6:.0f}"), each(lambda f: str(f["n"])),
-        ]), flush=True)
+    with quiet():
+        for name in args.cases:
+            figures = compare(name, args)
+            for peer in peers:
+                ratios[peer].append(figures[peer]["step"] / figures["receptive"]["step"])
+            each = lambda text: " / ".join(text(figures[side]) for side in sides)
+            print(line([
+                name, *(f"{figures[side]['step']:.2f}" for side in sides), *(f"{ratios[peer][-1]:.2f}" for peer in peers),
+                each(lambda f: f"{f['forward']:.2f}"), each(lambda f: f"{f['peak'] / 1e6:.0f}"), each(lambda f: str(f["n"])),
+            ]), flush=True)
     mean = lambda values: math.exp(statistics.fmean(map(math.log, values)))
     for peer in peers:
         print(f"{'geometric mean' if len(ratios[peer]) > 1 else 'ratio'} to {peer}: {mean(ratios[peer]):.2f}, lowest "

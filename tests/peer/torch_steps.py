@@ -10,6 +10,7 @@ quarter as often. `--channels-last` keeps images and weights in the order N H W 
 import argparse, json, resource, statistics, time
 import torch, torch.nn.functional as F
 from networks import CASES
+from quiet import quiet
 
 
 def milliseconds(n, run):
@@ -67,12 +68,13 @@ def main():
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    for name in args.cases:
-        if name not in CASES:
-            parser.error(f"there is no case {name}: {', '.join(CASES)}")
-        r = measure(name, args)
-        text = "{case:20} step {step_ms_median:9.3f} ms (minimum {step_ms_min:.3f})  forward {forward_ms_median:8.3f} ms  n {runs}"
-        print(json.dumps(r) if args.json else text.format(**r), flush=True)
+    if unknown := [name for name in args.cases if name not in CASES]:
+        parser.error(f"there is no case {unknown[0]}: {', '.join(CASES)}")
+    with quiet():
+        for name in args.cases:
+            r = measure(name, args)
+            text = "{case:20} step {step_ms_median:9.3f} ms (minimum {step_ms_min:.3f})  forward {forward_ms_median:8.3f} ms  n {runs}"
+            print(json.dumps(r) if args.json else text.format(**r), flush=True)
 
 
 if __name__ == "__main__":
