@@ -25,8 +25,9 @@ class Grey(datasets.MNIST):
     """28x28 images from a pair of IDX files."""
     def __init__(self, folder, part, transform):
         datasets.VisionDataset.__init__(self, str(folder), transform=transform)
-        read = lambda kind, skip: torch.tensor(np.frombuffer(gzip.open(folder / f"{part}-{kind}-ubyte.gz").read(), np.uint8)[skip:])
-        self.data, self.targets = read("images-idx3", 16).view(-1, 28, 28), read("labels-idx1", 8).long()
+        read = lambda kind: np.frombuffer(gzip.open(folder / f"{part}-{kind}-ubyte.gz").read(), np.uint8)
+        self.data = torch.tensor(read("images-idx3")[16:]).view(-1, 28, 28)
+        self.targets = torch.tensor(read("labels-idx1")[8:]).long()
 
 
 class Colour(datasets.CIFAR10):

@@ -130,11 +130,11 @@ def overlap(model, loader, limit):
         with torch.no_grad():
             predicted, truth = model(images).flatten(1) > 0, masks.flatten(1) > 0.5
         for p, t in zip(predicted, truth):
-            common, p, t, all = (p & t).sum().item(), p.sum().item(), t.sum().item(), t.numel()
+            common, p, t, pixels = (p & t).sum().item(), p.sum().item(), t.sum().item(), t.numel()
             union = p + t - common
             for i, score in enumerate([2 * common / (p + t), common / union] if union else [1.0, 1.0]):
                 sums[i] += score
-            sums[2] += 2 * t / (all + t)
+            sums[2] += 2 * t / (pixels + t)
             n += 1
     return [100 * total / n for total in sums]
 
@@ -225,8 +225,8 @@ class Run:
             return None
         state = torch.load(self.path("ckpt"), weights_only=True)
         if state["args"] != self.state["args"]:
-            raise SystemExit(f"{self.path('ckpt')} was written with other settings: {state['args']}. Use the same, delete it, or "
-                             f"choose another --out")
+            raise SystemExit(f"{self.path('ckpt')} was written with other settings: {state['args']}. Use the same, delete it, "
+                             f"or choose another --out")
         self.model.load_state_dict(state.pop("model"))
         torch.set_rng_state(state.pop("rng"))
         optimizer = state.pop("optimizer")
@@ -354,7 +354,7 @@ def main():
         return
     write(args.out, lambda file: pathlib.Path(file).write_text(result))
     for ending in ("ckpt", "part"):
-        os.remove(run.path(ending))
+        pathlib.Path(run.path(ending)).unlink(missing_ok=True)
     print(f"{args.out} written")
 
 
