@@ -100,6 +100,27 @@ fn doctor_and_data_print_one_object() {
     json(&["op", "--list"]);
 }
 
+/// `inspect --values` prints parameters and buffers by name: those of one layer, or a single one.
+#[test]
+fn values_are_printed_by_name() {
+    let text = ok(&["inspect", "lenet5-bn", "--values", "1,5.bias"]);
+    let names: Vec<&str> = text.lines().filter(|line| !line.contains(' ')).collect();
+    let expected =
+        ["1.bias", "1.num_batches_tracked", "1.running_mean", "1.running_var", "1.weight", "5.bias"];
+    assert_eq!(names, expected, "{text}");
+    assert!(text.contains("1.weight\n   1.0000    1.0000"), "{text}");
+    let values = json(&["inspect", "lenet5-bn", "--values", "1.weight"]);
+    assert_eq!(
+        values["1.weight"],
+        serde_json::json!({ "shape": [6], "values": [1.0, 1.0, 1.0, 1.0, 1.0, 1.0] })
+    );
+    let refused = error(&["inspect", "lenet5-bn", "--values", "1.wight"]);
+    assert!(
+        refused.contains("no parameter or layer `1.wight`") && refused.contains("did you mean"),
+        "{refused}"
+    );
+}
+
 /// `eval` and `predict` give the same results for a run folder and for its weights file with model and data named.
 #[test]
 fn a_run_and_its_weights_give_the_same_answers() {
@@ -110,6 +131,10 @@ fn a_run_and_its_weights_give_the_same_answers() {
     assert_eq!(eval["n"], 1000);
     assert!(eval["loss"].as_f64().unwrap() > 0.0 && eval["accuracy"].as_f64().unwrap() > 0.1, "{eval}");
     assert_eq!(json(&[&["eval", &best], &named[..]].concat()), eval);
+    let errors = eval["errors"].as_u64().unwrap();
+    assert_eq!(errors, 1000 - (1000.0 * eval["accuracy"].as_f64().unwrap()).round() as u64);
+    let text = ok(&["eval", &run]);
+    assert!(text.contains(&format!("errors: {errors} of 1000 (")), "{text}");
     assert_eq!(json(&["eval", &run, "--threads", "1", "--batch-size", "250"]), eval);
 
     let predicted = json(&["predict", &run, "--index", "3"]);

@@ -281,6 +281,22 @@ fn documents_show_the_recorded_results() {
     }
 }
 
+/// A short run never takes more than the whole experiment, and its folder is another one.
+#[test]
+fn short_runs_are_parts_of_experiments() {
+    let whole = options(Path::new("out"), Path::new("data"));
+    let mut shortened = 0;
+    for row in EXPERIMENTS {
+        let quick = whole.quick(row);
+        let [long, short] = [&whole, &quick].map(|options| options.runs(row, 0).unwrap()[0].1.clone());
+        assert!(short.epochs <= long.epochs && short.fraction.is_none_or(|part| part < 1.0), "{}", row.id);
+        let folders = [&whole, &quick].map(|options| options.folder(row, 0));
+        assert_eq!(folders[0] == folders[1], quick == whole, "{}", row.id);
+        shortened += usize::from(quick != whole);
+    }
+    assert_eq!(shortened, EXPERIMENTS.len() - 3, "all but those that take seconds");
+}
+
 /// The plan names rows of the table, and no line twice.
 #[test]
 fn the_plan_of_results_is_sound() {

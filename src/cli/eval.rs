@@ -44,6 +44,9 @@ struct EvalReport {
     loss: f64,
     accuracy: f64,
     n: u64,
+    /// The number of images that were classified wrongly; absent for masks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<u64>,
     /// `dice` and `iou`, as means over the pictures.
     #[serde(flatten)]
     overlap: Option<Overlap>,
@@ -98,6 +101,7 @@ pub fn run(args: EvalArgs) -> anyhow::Result<()> {
         loss: tally.mean_loss(),
         accuracy: scores.accuracy,
         n: tally.n,
+        errors: (!masks).then(|| tally.decisions - tally.correct),
         overlap: scores.overlap,
         classes: (!masks).then(|| Classes { classes: names, per_class: confusion.per_class(), confusion }),
     };
@@ -111,6 +115,9 @@ pub fn run(args: EvalArgs) -> anyhow::Result<()> {
     let set = trained.split(args.split)?.name();
     let (name, loss, n) = (&trained.network.name, report.loss, report.n);
     print_line(&format!("{name} on the {n} images of {set}: loss {}, {scores}", four_decimals(loss)))?;
+    if let Some(errors) = report.errors {
+        print_line(&format!("errors: {errors} of {n} ({:.2} %)", 100.0 * errors as f64 / n as f64))?;
+    }
     report.classes.map_or(Ok(()), |classes| print_line(&classes.text()))
 }
 

@@ -4,8 +4,11 @@ use super::args::{TrainedArgs, check_out, image_text};
 use super::{picture, print_line, say_on_stderr};
 use crate::ErrorKind;
 use crate::core::text::{file_name, thousands};
+use crate::core::{Error, similar};
 use crate::io::write_atomically;
+use crate::nn::ModuleExt;
 use crate::report::{InputImage, Numbers, Report, WeightsSource, report};
+use crate::tensor::Tensor;
 use crate::train::{Split, Trained, TrainedOptions};
 use anyhow::bail;
 use serde::Serialize;
@@ -35,6 +38,10 @@ pub struct InspectArgs {
     /// The split that --index refers to
     #[arg(long, value_enum, default_value_t = Split::Val, requires = "index", conflicts_with = "image")]
     split: Split,
+    /// Print these parameters and buffers as text, and write no page: names from `receptive summary`, each for all that
+    /// is inside it, for example bn1 for its gamma (weight), beta (bias), running mean and variance
+    #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with_all = ["image", "index", "out"])]
+    values: Vec<String>,
     /// File for the page [default: RUN/inspect.html, or inspect-MODEL.html in this folder]
     #[arg(long, value_name = "FILE.html")]
     out: Option<PathBuf>,
@@ -45,6 +52,10 @@ pub struct InspectArgs {
 
 /// The largest allowed size of a page.
 const PAGE_BYTES: usize = 12_000_000;
+
+/// The longest vector that is printed whole, and the numbers per line.
+const LONGEST: usize = 4096;
+const PER_LINE: usize = 8;
 
 /// The output of `--json`.
 #[derive(Serialize)]
@@ -66,6 +77,9 @@ pub fn run(args: InspectArgs) -> anyhow::Result<()> {
     let (options, fresh) = args.trained.options_or_fresh()?;
     let (path, index) = (options.path.clone(), args.index);
     let trained = open(options, fresh, index.is_some())?;
+    if !args.values.is_empty() {
+        return values(&trained, &args.values, args.json);
+    }
     let weights = match (fresh, path.is_dir()) {
         (true, _) => WeightsSource::Drawn { seed: trained.config.seed },
         (false, true) => WeightsSource::Run { path: path.clone() },
@@ -104,6 +118,46 @@ pub fn run(args: InspectArgs) -> anyhow::Result<()> {
     }
     print_line(&said(&report))?;
     print_line(&format!("written to {page} ({} kB)", thousands(page_bytes.div_ceil(1000))))
+}
+
+/// Prints the tensors of the `state_dict` with these names, or inside modules with these names.
+fn values(trained: &Trained, names: &[String], json: bool) -> anyhow::Result<()> {
+    let all = trained.model.state_dict()?;
+    let mut chosen = Vec::new();
+    for name in names {
+        let before = chosen.len();
+        let inside = format!("{name}.");
+        chosen.extend(all.iter().filter(|(key, _)| *key == name || key.starts_with(&inside)));
+        if chosen.len() == before {
+            let keys: Vec<&str> = all.keys().map(String::as_str).collect();
+            let help = match similar(name, &keys).first() {
+                Some(like) => format!("did you mean {like}? receptive summary lists the layers"),
+                None => "receptive summary lists the layers".to_owned(),
+            };
+            let what = format!("{} has no parameter or layer `{name}`", trained.network.name);
+            bail!(Error::argument("--values", what).help(help));
+        }
+    }
+    if json {
+        let object = |(name, tensor): &(&String, &Tensor)| {
+            let entry = serde_json::json!({ "shape": tensor.dims(), "values": tensor.to_f64()? });
+            Ok(((*name).clone(), entry))
+        };
+        let objects: crate::Result<serde_json::Map<_, _>> = chosen.iter().map(object).collect();
+        return print_line(&serde_json::to_string(&objects?)?);
+    }
+    let text = |(name, tensor): &(&String, &Tensor)| Ok(format!("{name}\n{}", value_text(tensor)?));
+    print_line(&chosen.iter().map(text).collect::<crate::Result<Vec<_>>>()?.join("\n"))
+}
+
+/// A vector with all its numbers; other tensors as they print themselves, shortened.
+fn value_text(tensor: &Tensor) -> crate::Result<String> {
+    if !tensor.dtype().is_float() || tensor.dims().len() != 1 || tensor.dims()[0] > LONGEST {
+        return Ok(tensor.to_string());
+    }
+    let numbers: Vec<String> = tensor.to_f64()?.iter().map(|value| format!("{value:>9.4}")).collect();
+    let rows: Vec<String> = numbers.chunks(PER_LINE).map(|row| row.join(" ")).collect();
+    Ok(rows.join("\n"))
 }
 
 fn said(report: &Report) -> String {

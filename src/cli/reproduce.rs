@@ -44,6 +44,9 @@ pub struct ReproduceArgs {
     /// Channels of the first stage, for networks that let you choose them
     #[arg(long, value_name = "N")]
     width: Option<usize>,
+    /// Run a short version of each experiment, for a first look; `all --quick` takes about ten minutes
+    #[arg(long, conflicts_with_all = ["epochs", "fraction", "width", "list", "show"])]
+    quick: bool,
     /// Folder that holds mnist/, cifar-10-batches-bin/, pets/, ...
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -85,6 +88,7 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
     let (several, mut missing) = (chosen.len() > 1, Vec::new());
     'experiments: for experiment in chosen {
         let mut results = Vec::new();
+        let options = if args.quick { options.quick(experiment) } else { options.clone() };
         for seed in args.seed.map_or(0..=args.seeds - 1, |seed| seed..=seed) {
             say(&format!(
                 "{} with seed {seed}: {}",

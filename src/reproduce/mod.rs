@@ -7,6 +7,7 @@
 //! | `printed.rs`, `printed.tsv` | the curves that the notebooks printed, and the gaps to ours |
 //! | `picture.rs` | our curves and the notebooks' values in one picture |
 //! | `runner.rs` | runs one row with one seed in ordinary run folders, which are resumed where they stopped |
+//! | `quick.rs` | a short version of each experiment |
 //! | `result.rs` | what one seed gave: figures, curves, machine and commit |
 //! | `recorded.rs` | the project's own results, from `docs/results/` |
 //! | `tables.rs` | the recorded results as Markdown |
@@ -23,6 +24,7 @@ mod experiments;
 mod figure;
 mod picture;
 mod printed;
+mod quick;
 mod recorded;
 mod report;
 mod result;

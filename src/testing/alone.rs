@@ -14,14 +14,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The background of this machine is paused while this value lives.
 #[derive(Debug)]
-pub struct Alone(Option<File>);
+pub struct Alone {
+    /// The lock that asks the background to pause.
+    _request: Option<File>,
+}
 
 /// Asks the background to pause, and waits until it has.
 ///
 /// # Errors
 /// A background that does not pause within ten seconds.
 pub fn measure_alone() -> Result<Alone> {
-    folder().map_or(Ok(Alone(None)), |folder| pause(&folder, PATIENCE))
+    folder().map_or(Ok(Alone { _request: None }), |folder| pause(&folder, PATIENCE))
 }
 
 /// The folder that `tools/results.sh` made, if this user ever started it on this machine.
@@ -66,7 +69,7 @@ fn pause(folder: &Path, patience: Duration) -> Result<Alone> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    Ok(Alone(Some(request)))
+    Ok(Alone { _request: Some(request) })
 }
 
 #[cfg(test)]
