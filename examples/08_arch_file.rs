@@ -40,7 +40,7 @@ fn main() -> Result<()> {
 
     // The file does not state input channels and features: they follow from the layer before. So it also takes colour
     // images.
-    let colour = network.build(&ModelConfig { input: [3, 32, 32], ..config })?;
+    let colour = network.build(&ModelConfig { input: [3, 32, 32], ..config.clone() })?;
     println!("the same layers for 3x32x32 images: {} parameters", colour.num_parameters());
 
     // Every mistake is found before anything is computed, and reported with its line.

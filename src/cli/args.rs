@@ -4,7 +4,7 @@ use crate::core::Precision;
 use crate::core::{Error, ErrorKind};
 use crate::data::Image;
 use crate::io::{check_writable, open_regular};
-use crate::models::{self, Network};
+use crate::models::{self, LayerChoice, LayerSizes, Network, layer_choices};
 use crate::reproduce::run_in;
 use crate::tensor::{Device, DeviceOptions};
 use crate::train::{RunDir, TrainedOptions};
@@ -32,6 +32,23 @@ fn model_help() -> String {
     format!("The network: {}", models::names())
 }
 
+/// The help text of `--layers`, with every network that takes it. Networks with the same sizes share an example.
+fn layers_help() -> String {
+    let mut examples: Vec<(&str, String)> = Vec::new();
+    for (name, LayerChoice { own, .. }) in layer_choices() {
+        match examples.last_mut().filter(|(sizes, _)| *sizes == own) {
+            Some((_, names)) => *names += &format!(", {name}"),
+            None => examples.push((own, name.to_owned())),
+        }
+    }
+    let examples = examples.iter().map(|(own, names)| format!("{own} ({names})"));
+    format!(
+        "Sizes of the layers, for a network that lets you choose them: units, channels, or blocks x channels. The \
+         networks' own sizes: {}",
+        examples.collect::<Vec<_>>().join(", ")
+    )
+}
+
 /// The size limit of an arch file.
 const ARCH_BYTES: u64 = 1 << 20;
 
@@ -46,6 +63,8 @@ pub struct NetworkArgs {
     /// Channels of the first stage, for a network that lets you choose them
     #[arg(long, value_name = "N")]
     pub width: Option<usize>,
+    #[arg(long, value_name = "N,N,..", conflicts_with = "arch", help = layers_help())]
+    pub layers: Option<LayerSizes>,
 }
 
 impl NetworkArgs {

@@ -47,6 +47,7 @@ impl WorkloadArgs {
             input: self.input.unwrap_or(network.input),
             classes: network.classes,
             width: self.network.width,
+            layers: self.network.layers.clone(),
         };
         StepBench { config, batch_size: self.batch_size, seconds, graph }
     }

@@ -3,7 +3,7 @@
 
 use crate::core::{DType, Error, ErrorKind, Result};
 use crate::io::TensorFile;
-use crate::models::{ModelConfig, Network};
+use crate::models::{LayerSizes, ModelConfig, Network};
 use crate::nn::{Ctx, ModuleExt};
 use crate::tensor::{Device, DeviceOptions};
 use crate::train::FittedWeights;
@@ -15,6 +15,7 @@ pub struct ModelFile<'a> {
     /// A safetensors file with the network's `state_dict`.
     pub path: &'a Path,
     pub width: Option<usize>,
+    pub layers: Option<LayerSizes>,
     /// `None`: the network's own number of classes.
     pub classes: Option<usize>,
     pub device: Option<&'a str>,
@@ -40,7 +41,8 @@ pub fn run(weights: &ModelFile, tensor: &Path, output: &Path) -> Result<()> {
     };
     let network = &weights.network;
     let classes = weights.classes.unwrap_or(network.classes);
-    let model = network.build(&ModelConfig { input: [c, h, w], classes, width: weights.width })?;
+    let (width, layers) = (weights.width, weights.layers.clone());
+    let model = network.build(&ModelConfig { input: [c, h, w], classes, width, layers })?;
     model.init(&device, DType::F32, 0)?;
     let fitted = FittedWeights::read(&*model, weights.path, &device)?;
     fitted.notes.iter().for_each(|note| super::say_on_stderr(note));

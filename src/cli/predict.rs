@@ -119,6 +119,7 @@ fn raw(options: TrainedOptions, tensor: &Path, output: &Path) -> anyhow::Result<
         network: options.network.context("--tensor needs a file of weights and --model or --arch")?,
         path: &options.path,
         width: options.width,
+        layers: options.layers,
         classes: options.classes,
         device: options.device.as_deref(),
         threads: options.threads.unwrap_or(0),

@@ -68,8 +68,9 @@ pub fn run(args: &SummaryArgs) -> anyhow::Result<()> {
         input: args.built_for.unwrap_or(input),
         classes: args.classes.unwrap_or(network.classes),
         width: args.network.width,
+        layers: args.network.layers.clone(),
     };
-    let (model, result) = dry_run(&network, config, input)?;
+    let (model, result) = dry_run(&network, &config, input)?;
     let image = image_text(input);
     if let (Some((file, format)), Ok(_)) = (&args.graph, &result) {
         draw(&*model, &network.name, input, file, *format)?;
@@ -118,15 +119,15 @@ type DryRun = (Box<dyn Module>, Result<Summary, FailedDryRun>);
 /// The network for `config`, and the result of passing an image of shape `input` through it. If the images of `config`
 /// are too small, the network is built for its notebook's images instead, to show the layer at which the image becomes
 /// too small.
-fn dry_run(network: &Network, config: ModelConfig, input: [usize; 3]) -> crate::Result<DryRun> {
-    match network.build(&config) {
+fn dry_run(network: &Network, config: &ModelConfig, input: [usize; 3]) -> crate::Result<DryRun> {
+    match network.build(config) {
         Ok(model) => {
             let result = summary(&*model, &network.name, input);
             Ok((model, result))
         }
         Err(too_small) => {
             let [_, h, w] = network.input;
-            let model = network.build(&ModelConfig { input: [config.input[0], h, w], ..config })?;
+            let model = network.build(&ModelConfig { input: [config.input[0], h, w], ..config.clone() })?;
             let Err(stopped) = summary(&*model, &network.name, input) else { return Err(too_small) };
             // For an arch file, the first error contains the line.
             let error = if network.arch.is_some() { too_small } else { stopped.error };

@@ -201,6 +201,7 @@ fn configure(args: &TrainArgs, say: fn(&str)) -> anyhow::Result<RunConfig> {
     config.update_from_arg_matches(&said.0)?;
     Ok(RunConfig {
         width: args.network.width,
+        layers: args.network.layers.clone(),
         data,
         data_dir: absolute(config.data_dir)?,
         init: absolute(config.init)?,

@@ -6,6 +6,7 @@
 mod alexnet;
 mod arch;
 mod googlenet;
+mod layers;
 mod lenet;
 mod mlp;
 mod network;
@@ -16,6 +17,7 @@ mod unet;
 mod vgg;
 
 pub use arch::from_arch;
+pub use layers::{LayerChoice, LayerSize, LayerSizes, layer_choices};
 pub use network::Network;
 pub use recipe::{OptimizerKind, Prepare, Recipe};
 
@@ -24,7 +26,7 @@ use crate::nn::{Ctx, Loss, Module, ModuleExt, Sequential};
 use crate::tensor::{Device, Tensor};
 
 /// The sizes for which a network is built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelConfig {
     /// Channels, height, width.
     pub input: [usize; 3],
@@ -33,12 +35,19 @@ pub struct ModelConfig {
     /// Channels of the first stage, for networks whose row has a [`width`](ModelSpec::width). `None` means the row's
     /// width.
     pub width: Option<usize>,
+    /// Sizes of the layers, for networks whose row has [`layers`](ModelSpec::layers). `None` means the row's sizes.
+    pub layers: Option<LayerSizes>,
 }
 
 impl ModelConfig {
-    /// For images `[C, H, W]` and this many outputs, with the network's own width.
+    /// For images `[C, H, W]` and this many outputs, with the network's own layers.
     pub fn new(input: [usize; 3], classes: usize) -> ModelConfig {
-        ModelConfig { input, classes, width: None }
+        ModelConfig { input, classes, width: None, layers: None }
+    }
+
+    /// The same with these sizes of the layers.
+    pub fn with_layers(self, layers: impl Into<LayerSizes>) -> ModelConfig {
+        ModelConfig { layers: Some(layers.into()), ..self }
     }
 }
 
@@ -54,6 +63,8 @@ pub struct ModelSpec {
     pub classes: usize,
     /// Channels of its first stage, if the user may choose them.
     pub width: Option<usize>,
+    /// The sizes of its layers, if the user may choose them.
+    pub layers: Option<LayerChoice>,
     /// The loss with which it is trained.
     pub loss: Loss,
     /// The notebook's settings.
@@ -71,12 +82,27 @@ impl ModelSpec {
         recipe: fn() -> Recipe,
         build: fn(&ModelConfig) -> Result<Box<dyn Module>>,
     ) -> ModelSpec {
-        ModelSpec { name, about, input, classes: 10, width: None, loss: Loss::Nll, recipe, build }
+        ModelSpec {
+            name,
+            about,
+            input,
+            classes: 10,
+            width: None,
+            layers: None,
+            loss: Loss::Nll,
+            recipe,
+            build,
+        }
     }
 
     /// The same row for a network that ends in logits.
     const fn logits(self) -> ModelSpec {
         ModelSpec { loss: Loss::CrossEntropy, ..self }
+    }
+
+    /// The same row for a network whose layers' sizes can be chosen.
+    const fn layers(self, layers: LayerChoice) -> ModelSpec {
+        ModelSpec { layers: Some(layers), ..self }
     }
 
     /// The same row with this number of outputs.
@@ -143,7 +169,7 @@ pub fn find(name: &str) -> Result<Network> {
 fn with_features(
     model: &str,
     config: &ModelConfig,
-    convolutions: fn(&ModelConfig) -> Sequential,
+    convolutions: impl Fn(&ModelConfig) -> Sequential,
 ) -> Result<(Sequential, usize)> {
     let (meta, probe, [c, h, w]) = (Device::meta(), convolutions(config), config.input);
     probe.init(&meta, DType::F32, 0)?;

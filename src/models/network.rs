@@ -1,6 +1,6 @@
 //! A network that can be built and trained: from a row of the table or from an arch file.
 
-use super::{ModelConfig, ModelSpec, Recipe};
+use super::{LayerChoice, ModelConfig, ModelSpec, Recipe, layer_choices};
 use crate::core::{Error, Named, Result};
 use crate::nn::{Loss, Module};
 use std::fmt;
@@ -23,6 +23,8 @@ pub struct Network {
     pub recipe: Recipe,
     /// Channels of its first stage, if the user may choose them.
     pub width: Option<usize>,
+    /// The sizes of its layers, if the user may choose them.
+    pub layers: Option<LayerChoice>,
     /// The text of its arch file, if it has one. With it a run can be repeated without the file.
     pub arch: Option<String>,
     build: Arc<Build>,
@@ -31,12 +33,12 @@ pub struct Network {
 impl From<&'static ModelSpec> for Network {
     fn from(spec: &'static ModelSpec) -> Network {
         let network = Network::new(spec.name, spec.input, spec.classes, (spec.recipe)(), spec.build);
-        Network { loss: spec.loss, width: spec.width, ..network }
+        Network { loss: spec.loss, width: spec.width, layers: spec.layers, ..network }
     }
 }
 
 impl Network {
-    /// A network that ends in logits and has no choice of width.
+    /// A network that ends in logits and lets the user choose nothing about its layers.
     pub(super) fn new(
         name: &str,
         input: [usize; 3],
@@ -45,7 +47,8 @@ impl Network {
         build: impl Fn(&ModelConfig) -> Result<Box<dyn Module>> + Send + Sync + 'static,
     ) -> Network {
         let (name, build) = (name.to_owned(), Arc::new(build));
-        Network { name, input, classes, loss: Loss::CrossEntropy, recipe, width: None, arch: None, build }
+        let loss = Loss::CrossEntropy;
+        Network { name, input, classes, loss, recipe, width: None, layers: None, arch: None, build }
     }
 
     /// The same network with another loss. Cross entropy accepts log-probabilities as well as logits.
@@ -76,15 +79,29 @@ impl Network {
     /// Describes the layers for `config`. The result has no values until it is initialised.
     ///
     /// # Errors
-    /// An image that is too small for the network; a width of 0; a width for a network that has no choice of width.
+    /// An image that is too small for the network; a width or sizes of layers that are out of range, or that this
+    /// network does not let the user choose.
     pub fn build(&self, config: &ModelConfig) -> Result<Box<dyn Module>> {
+        if config.layers.is_some() && self.layers.is_none() {
+            return Err(self.no_choice_of_layers());
+        }
         match (config.width, self.width) {
             (Some(_), None) => {
                 Err(Error::argument("`config.width`", format!("the width of {} cannot be chosen", self.name))
                     .help("omit it"))
             }
             (Some(0), _) => Err(Error::argument("`config.width`", "0 is out of range").expected("1 or more")),
-            (width, own) => (self.build)(&ModelConfig { width: width.or(own), ..*config }),
+            (width, own) => (self.build)(&ModelConfig { width: width.or(own), ..config.clone() }),
+        }
+    }
+
+    fn no_choice_of_layers(&self) -> Error {
+        let what = format!("the sizes of the layers of {} cannot be chosen", self.name);
+        let names: Vec<&str> = layer_choices().map(|(name, _)| name).collect();
+        let error = Error::argument("`config.layers`", what);
+        match &self.arch {
+            Some(_) => error.help("change the sizes in the arch file"),
+            None => error.expected(format!("one of the networks {}", names.join(", "))).help("omit it"),
         }
     }
 }

@@ -1,11 +1,17 @@
 //! Residual networks (He, Zhang, Ren, Sun 2016): two from the notebooks and five from torchvision.
 
-use super::{CIFAR, IMAGENET, ModelConfig, ModelSpec, Recipe};
+use super::{CIFAR, IMAGENET, LayerChoice, ModelConfig, ModelSpec, Recipe};
 use crate::core::Result;
 use crate::nn::{
     AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, LogSoftmax, MaxPool2d, Module, Relu, Residual,
     Sequential,
 };
+
+const STAGES: &str = "for every stage, the number of blocks (two, if it is left out), x, and their channels";
+
+const CIFAR_STAGES: LayerChoice = LayerChoice { own: "2x16,2x32,2x64", what: STAGES };
+
+const RESNET18_STAGES: LayerChoice = LayerChoice { own: "2x64,2x128,2x256,2x512", what: STAGES };
 
 /// Row C6. 195,738 parameters.
 pub(super) static RESNET_CIFAR: ModelSpec = ModelSpec::new(
@@ -14,7 +20,8 @@ pub(super) static RESNET_CIFAR: ModelSpec = ModelSpec::new(
     CIFAR,
     || Recipe::adam("cifar10", 100, 25, 0.001),
     resnet_cifar,
-);
+)
+.layers(CIFAR_STAGES);
 
 /// Row F4. 11,178,378 parameters.
 pub(super) static RESNET18: ModelSpec = ModelSpec::new(
@@ -24,6 +31,7 @@ pub(super) static RESNET18: ModelSpec = ModelSpec::new(
     || Recipe::fashion(256, 5, 0.05).resize(96),
     resnet18,
 )
+.layers(RESNET18_STAGES)
 .logits();
 
 /// 11,689,512 parameters.
@@ -64,21 +72,26 @@ const fn torchvision(
 /// The notebook ends in an average over 8x8, which is the whole feature map for its 32x32 images. Here the average is
 /// over the whole feature map, so that other sizes work too.
 fn resnet_cifar(config: &ModelConfig) -> Result<Box<dyn Module>> {
-    let stage = |from, to, stride| {
-        let downsample = (stride != 1).then(|| conv3x3(from, to, stride));
-        Sequential::new().push(basic(from, to, stride, downsample)).push(basic(to, to, 1, None))
-    };
+    let stages = CIFAR_STAGES.stages(config, 2)?;
+    let [_, mut from] = stages[0];
+    let mut net = Sequential::new()
+        .named("conv", conv3x3(config.input[0], from, 1))
+        .named("bn", BatchNorm2d::new(from))
+        .named("relu", Relu);
+    for (number, [blocks, to]) in (1..).zip(stages) {
+        let mut stage = Sequential::new();
+        for i in 0..blocks {
+            let stride = first_stride(number, i);
+            let downsample = (stride != 1 || from != to).then(|| conv3x3(from, to, stride));
+            stage = stage.push(basic(from, to, stride, downsample));
+            from = to;
+        }
+        net = net.named(&format!("layer{number}"), stage);
+    }
     Ok(Box::new(
-        Sequential::new()
-            .named("conv", conv3x3(config.input[0], 16, 1))
-            .named("bn", BatchNorm2d::new(16))
-            .named("relu", Relu)
-            .named("layer1", stage(16, 16, 1))
-            .named("layer2", stage(16, 32, 2))
-            .named("layer3", stage(32, 64, 2))
-            .named("avg_pool", AdaptiveAvgPool2d::new(1))
+        net.named("avg_pool", AdaptiveAvgPool2d::new(1))
             .named("flatten", Flatten)
-            .named("fc", Linear::new(64, config.classes))
+            .named("fc", Linear::new(from, config.classes))
             .named("log_softmax", LogSoftmax(1)),
     ))
 }
@@ -93,19 +106,35 @@ fn resnet18(config: &ModelConfig) -> Result<Box<dyn Module>> {
             .named("conv2", Conv2d::new(to, to, 3).padding(1))
             .named("bn2", BatchNorm2d::new(to));
         let block = Residual::new(body).then("relu", Relu);
-        if from == to { block } else { block.shortcut("conv3", Conv2d::new(from, to, 1).stride(stride)) }
+        if from == to && stride == 1 {
+            block
+        } else {
+            block.shortcut("conv3", Conv2d::new(from, to, 1).stride(stride))
+        }
     };
+    let stages = RESNET18_STAGES.stages(config, 2)?;
+    let [_, mut from] = stages[0];
     let stem = Sequential::new()
-        .push(Conv2d::new(config.input[0], 64, 7).stride(2).padding(3))
-        .push(BatchNorm2d::new(64))
+        .push(Conv2d::new(config.input[0], from, 7).stride(2).padding(3))
+        .push(BatchNorm2d::new(from))
         .push(Relu)
         .push(MaxPool2d::new(3).stride(2).padding(1));
     let mut net = Sequential::new().push(stem);
-    for (from, to, stride) in [(64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)] {
-        net = net.push(Sequential::new().push(block(from, to, stride)).push(block(to, to, 1)));
+    for (number, [blocks, to]) in (1..).zip(stages) {
+        let mut stage = Sequential::new();
+        for i in 0..blocks {
+            stage = stage.push(block(from, to, first_stride(number, i)));
+            from = to;
+        }
+        net = net.push(stage);
     }
     let pool = AdaptiveAvgPool2d::new(1);
-    Ok(Box::new(net.push(pool).push(Flatten).push(Linear::new(512, config.classes))))
+    Ok(Box::new(net.push(pool).push(Flatten).push(Linear::new(from, config.classes))))
+}
+
+/// The stride of block `i` of a stage. The first block of every stage but the first halves the image.
+fn first_stride(stage: usize, i: usize) -> usize {
+    if stage > 1 && i == 0 { 2 } else { 1 }
 }
 
 /// The two kinds of block.

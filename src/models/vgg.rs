@@ -1,11 +1,23 @@
 //! VGG (Simonyan & Zisserman 2015): stacks of 3x3 convolutions between pooling layers.
 
 use super::alexnet::two_hidden;
-use super::{IMAGENET, MNIST, ModelConfig, ModelSpec, Recipe, with_features};
+use super::{IMAGENET, LayerChoice, MNIST, ModelConfig, ModelSpec, Recipe, with_features};
 use crate::core::Result;
 use crate::nn::{
     AdaptiveAvgPool2d, Conv2d, Flatten, Linear, LogSoftmax, MaxPool2d, Module, Relu, Sequential,
 };
+
+const MINIVGG_SIZES: LayerChoice = LayerChoice {
+    own: "16,32,120,84",
+    what: "the channels of the two pairs of convolutions, and the units of the two hidden linear layers",
+};
+
+const BLOCKS: &str =
+    "for every block, the number of convolutions (one, if it is left out), x, and their channels";
+
+const VGG11_STAGES: LayerChoice = LayerChoice { own: "1x64,1x128,2x256,2x512,2x512", what: BLOCKS };
+
+const SMALL_STAGES: LayerChoice = LayerChoice { own: "1x16,1x32,2x64,2x128,2x128", what: BLOCKS };
 
 /// Row M8. 123,502 parameters on MNIST, 166,030 on CIFAR-10.
 pub(super) static MINIVGG: ModelSpec = ModelSpec::new(
@@ -14,7 +26,8 @@ pub(super) static MINIVGG: ModelSpec = ModelSpec::new(
     MNIST,
     || Recipe::sgd("mnist", 64, 5, 0.01).momentum(0.5),
     minivgg,
-);
+)
+.layers(MINIVGG_SIZES);
 
 /// 128,806,154 parameters on 1x224x224.
 pub(super) static VGG11: ModelSpec = ModelSpec::new(
@@ -22,8 +35,9 @@ pub(super) static VGG11: ModelSpec = ModelSpec::new(
     "VGG-11 (2015) for grey images",
     [1, 224, 224],
     || Recipe::fashion(128, 5, 0.05).resize(224),
-    |config| vgg11("vgg11", config, |config| blocks(config, 64)),
+    |config| vgg11("vgg11", config, VGG11_STAGES),
 )
+.layers(VGG11_STAGES)
 .logits();
 
 /// Row F2, with a quarter of the channels. 43,093,322 parameters on 1x224x224.
@@ -32,16 +46,14 @@ pub(super) static VGG11_SMALL: ModelSpec = ModelSpec::new(
     "VGG-11 with a quarter of the channels",
     [1, 224, 224],
     || Recipe::fashion(128, 5, 0.05).resize(224),
-    |config| vgg11("vgg11-small", config, |config| blocks(config, 16)),
+    |config| vgg11("vgg11-small", config, SMALL_STAGES),
 )
+.layers(SMALL_STAGES)
 .logits();
-
-/// The number of convolutions in each of the five blocks.
-const VGG11_BLOCKS: [usize; 5] = [1, 1, 2, 2, 2];
 
 /// 132,863,336 parameters.
 pub(super) static TV_VGG11: ModelSpec =
-    tv_row("tv-vgg11", "torchvision's VGG-11", |config| Ok(torchvision(config, VGG11_BLOCKS)));
+    tv_row("tv-vgg11", "torchvision's VGG-11", |config| Ok(torchvision(config, [1, 1, 2, 2, 2])));
 
 /// 133,047,848 parameters.
 pub(super) static TV_VGG13: ModelSpec =
@@ -64,53 +76,43 @@ const fn tv_row(
 }
 
 fn minivgg(config: &ModelConfig) -> Result<Box<dyn Module>> {
+    let [first, second, wide, narrow] = MINIVGG_SIZES.exactly(config)?;
     let (net, features) = with_features("minivgg", config, |config| {
         Sequential::new()
-            .named("conv11", Conv2d::new(config.input[0], 16, 3))
+            .named("conv11", Conv2d::new(config.input[0], first, 3))
             .named("relu11", Relu)
-            .named("conv12", Conv2d::new(16, 16, 3))
+            .named("conv12", Conv2d::new(first, first, 3))
             .named("relu12", Relu)
             .named("pool1", MaxPool2d::new(2))
-            .named("conv21", Conv2d::new(16, 32, 3))
+            .named("conv21", Conv2d::new(first, second, 3))
             .named("relu21", Relu)
-            .named("conv22", Conv2d::new(32, 32, 3).padding(1))
+            .named("conv22", Conv2d::new(second, second, 3).padding(1))
             .named("relu22", Relu)
             .named("pool2", MaxPool2d::new(2))
             .named("flatten", Flatten)
     })?;
     Ok(Box::new(
-        net.named("fc1", Linear::new(features, 120))
+        net.named("fc1", Linear::new(features, wide))
             .named("relu3", Relu)
-            .named("fc2", Linear::new(120, 84))
+            .named("fc2", Linear::new(wide, narrow))
             .named("relu4", Relu)
-            .named("fc3", Linear::new(84, config.classes))
+            .named("fc3", Linear::new(narrow, config.classes))
             .named("log_softmax", LogSoftmax(1)),
     ))
 }
 
-fn vgg11(
-    name: &str,
-    config: &ModelConfig,
-    convolutions: fn(&ModelConfig) -> Sequential,
-) -> Result<Box<dyn Module>> {
-    let (net, features) = with_features(name, config, convolutions)?;
+fn vgg11(name: &str, config: &ModelConfig, choice: LayerChoice) -> Result<Box<dyn Module>> {
+    let stages = choice.stages(config, 1)?;
+    let (net, features) = with_features(name, config, |config| {
+        let mut net = Sequential::new();
+        let mut from = config.input[0];
+        for &[convolutions, to] in &stages {
+            net = net.push(block(Sequential::new(), convolutions, from, to));
+            from = to;
+        }
+        net.push(Flatten)
+    })?;
     Ok(Box::new(two_hidden(net, features, config.classes)))
-}
-
-/// VGG-11's five blocks; the first has `width` channels.
-fn blocks(config: &ModelConfig, width: usize) -> Sequential {
-    let mut net = Sequential::new();
-    let mut from = config.input[0];
-    for (convolutions, to) in VGG11_BLOCKS.into_iter().zip(widths(width)) {
-        net = net.push(block(Sequential::new(), convolutions, from, to));
-        from = to;
-    }
-    net.push(Flatten)
-}
-
-/// The channels of the five blocks.
-fn widths(first: usize) -> [usize; 5] {
-    [1, 2, 4, 8, 8].map(|times| times * first)
 }
 
 /// 3x3 convolutions with ReLU, then a pooling layer that halves the image.
@@ -124,7 +126,7 @@ fn block(mut net: Sequential, convolutions: usize, from: usize, to: usize) -> Se
 fn torchvision(config: &ModelConfig, convolutions: [usize; 5]) -> Box<dyn Module> {
     let mut features = Sequential::new();
     let mut from = config.input[0];
-    for (convolutions, to) in convolutions.into_iter().zip(widths(64)) {
+    for (convolutions, to) in convolutions.into_iter().zip([64, 128, 256, 512, 512]) {
         features = block(features, convolutions, from, to);
         from = to;
     }

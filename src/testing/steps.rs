@@ -26,7 +26,7 @@ const LR: f64 = 0.01;
 const MOMENTUM: f64 = 0.9;
 
 /// What to time.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StepBench {
     pub config: ModelConfig,
     pub batch_size: usize,

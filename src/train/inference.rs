@@ -1,6 +1,5 @@
 //! A trained model ready for inference. `eval` and `predict` share it.
 
-use super::checkpoint::Checkpoint;
 use super::metrics::Tally;
 use super::pictures::{Masked, Subject, not_finite, prepare, segment};
 use super::setup::{build, criterion, device, elsewhere, loader_options, part, splits};
@@ -10,7 +9,7 @@ use crate::data::{
     Augment, Batch, Brightness, Dataset, Image, ImageSize, Inverted, Loader, Normalization, Pipeline, Splits,
     catalog,
 };
-use crate::models::Network;
+use crate::models::{LayerSizes, Network};
 use crate::nn::{Ctx, Module, ModuleExt};
 use crate::tensor::{Device, Tensor};
 use std::path::{Path, PathBuf};
@@ -31,6 +30,9 @@ pub struct TrainedOptions {
     /// Channels of the first stage, for a network that lets you choose them; not needed for a run folder
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub width: Option<usize>,
+    /// Sizes of the layers, as for `receptive train`; not needed for a run folder
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N,N,.."))]
+    pub layers: Option<LayerSizes>,
     /// A set's name, or a folder of images. Without one: the set of the network's notebook
     #[cfg_attr(
         feature = "cli",
@@ -121,7 +123,7 @@ impl Trained {
     /// Loads the weights in `path`.
     fn load(self, path: &Path) -> Result<Trained> {
         let Trained { network, device, model, image: [c, h, w], .. } = &self;
-        let FittedWeights { weights, notes } = weights(&**model, path, device)?;
+        let FittedWeights { weights, notes } = FittedWeights::of_path(&**model, path, device)?;
         model.load_state_dict(&weights).map_err(|e| {
             let (path, name, outputs) = (path.display(), &network.name, self.outputs());
             e.help(format!("check that {path} is for a {name} with {c}x{h}x{w} images and {outputs} classes"))
@@ -318,6 +320,7 @@ fn said_over(options: TrainedOptions, base: RunConfig) -> RunConfig {
         normalize: options.normalize.unwrap_or(base.normalize),
         resize: options.resize.or(base.resize),
         width: options.width.or(base.width),
+        layers: options.layers.or(base.layers),
         classes: options.classes.or(base.classes),
         device: options.device.unwrap_or(base.device),
         threads: options.threads.unwrap_or(base.threads),
@@ -361,31 +364,6 @@ fn of_file(options: &TrainedOptions) -> Result<RunConfig> {
     })?;
     let data = options.data.as_deref().unwrap_or(&network.recipe.data);
     Ok(RunConfig { augment: Augment::None, ..RunConfig::new(network, data) })
-}
-
-/// The best weights of a run, or the weights in a file.
-fn weights(model: &dyn Module, path: &Path, device: &Device) -> Result<FittedWeights> {
-    if !path.is_dir() {
-        return FittedWeights::read(model, path, device);
-    }
-    let best = path.join("best.safetensors");
-    let checkpoint = path.join("checkpoint.safetensors");
-    if best.exists() {
-        let read = FittedWeights::read(model, &best, device);
-        let damaged = |e: Error| match e.kind() == ErrorKind::Format && checkpoint.exists() {
-            true => e.help("delete the file: the checkpoint also contains the best weights"),
-            false => e,
-        };
-        return read.map_err(damaged);
-    }
-    if !checkpoint.exists() {
-        return Err(Error::new(ErrorKind::Missing, path.display().to_string(), "contains no weights yet")
-            .expected("best.safetensors or checkpoint.safetensors")
-            .help(format!("continue it with `RunDir::open({})`", path.display())));
-    }
-    let checkpoint = Checkpoint::load(&checkpoint, device)?;
-    let weights = checkpoint.state.best.map_or(checkpoint.weights, |best| best.weights);
-    Ok(FittedWeights { weights, notes: Vec::new() })
 }
 
 /// What a network needs to know about its data.

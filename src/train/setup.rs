@@ -269,7 +269,8 @@ pub(super) fn build(
         ))
         .help("omit it"));
     }
-    network.build(&ModelConfig { input: image, classes, width: config.width })
+    let (width, layers) = (config.width, config.layers.clone());
+    network.build(&ModelConfig { input: image, classes, width, layers })
 }
 
 /// The loss of a configuration, for a network with this number of outputs.

@@ -5,7 +5,8 @@
 //! of a larger one carries that part's name (`model.`, `net.`, `backbone.`). The model here may also be the larger one:
 //! torchvision's `resnet34` is the encoder of `unet-resnet34`.
 
-use crate::core::{DType, Error, Result};
+use super::checkpoint::Checkpoint;
+use crate::core::{DType, Error, ErrorKind, Result};
 use crate::io::TensorFile;
 use crate::io::safetensors::unknown_dtype;
 use crate::nn::{Module, ModuleExt};
@@ -25,6 +26,35 @@ pub struct FittedWeights {
 }
 
 impl FittedWeights {
+    /// The best weights of a run, or the weights in a file.
+    pub(super) fn of_path(model: &dyn Module, path: &Path, device: &Device) -> Result<FittedWeights> {
+        if !path.is_dir() {
+            return FittedWeights::read(model, path, device);
+        }
+        let best = path.join("best.safetensors");
+        let checkpoint = path.join("checkpoint.safetensors");
+        if best.exists() {
+            let read = FittedWeights::read(model, &best, device);
+            let damaged = |e: Error| match e.kind() == ErrorKind::Format && checkpoint.exists() {
+                true => e.help("delete the file: the checkpoint also contains the best weights"),
+                false => e,
+            };
+            return read.map_err(damaged);
+        }
+        if !checkpoint.exists() {
+            return Err(Error::new(
+                ErrorKind::Missing,
+                path.display().to_string(),
+                "contains no weights yet",
+            )
+            .expected("best.safetensors or checkpoint.safetensors")
+            .help(format!("continue it with `RunDir::open({})`", path.display())));
+        }
+        let checkpoint = Checkpoint::load(&checkpoint, device)?;
+        let weights = checkpoint.state.best.map_or(checkpoint.weights, |best| best.weights);
+        Ok(FittedWeights { weights, notes: Vec::new() })
+    }
+
     /// Reads a file of weights for `model`.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ mod arch;
 #[cfg(feature = "cli")]
 mod cli;
 mod init;
+mod layers;
 mod names;
 #[cfg(feature = "cli")]
 #[path = "../program/mod.rs"]

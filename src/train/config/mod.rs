@@ -15,7 +15,7 @@ use super::{GraphMode, Keep};
 use crate::core::{Precision, Result};
 use crate::data::{Augment, Normalization, catalog};
 
-use crate::models::{self, Network, OptimizerKind};
+use crate::models::{self, LayerSizes, Network, OptimizerKind};
 use crate::nn::{Loss, Scheme};
 use crate::optim::{ADAMW_DECAY, Decay, Schedule};
 #[cfg(feature = "cli")]
@@ -48,6 +48,10 @@ pub struct RunConfig {
     /// Channels of the first stage; `None`: the network's own.
     #[cfg_attr(feature = "cli", arg(skip))]
     pub width: Option<usize>,
+    /// Sizes of the layers; `None`: the network's own.
+    #[cfg_attr(feature = "cli", arg(skip))]
+    #[serde(default)]
+    pub layers: Option<LayerSizes>,
     /// A set's name, or a folder of images
     #[cfg_attr(
         feature = "cli",
@@ -243,6 +247,7 @@ impl RunConfig {
             model: model.into(),
             arch: None,
             width: None,
+            layers: None,
             data: "sample".to_owned(),
             data_dir: None,
             epochs,
