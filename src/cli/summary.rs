@@ -5,7 +5,7 @@ use super::{print_line, say_on_stderr};
 use crate::core::DType;
 use crate::core::table::{WIDTH, aligned, short, wrapped};
 use crate::core::text::thousands;
-use crate::inspect::{Extent, FailedDryRun, LayerSummary, Summary, describe, model_graph, summary};
+use crate::inspect::{Extent, FailedDryRun, LayerSummary, Summary, describe, diagram, model_graph, summary};
 use crate::io::write_atomically;
 use crate::models::{ModelConfig, Network};
 use crate::nn::{Module, ModuleExt};
@@ -32,6 +32,9 @@ pub struct SummaryArgs {
     /// Graphviz
     #[arg(long, value_name = "FILE", value_parser = graph_file)]
     graph: Option<(PathBuf, GraphFormat)>,
+    /// Draw the layers as boxes and arrows into FILE.svg: kind, window and output shape. A repeated block is drawn once
+    #[arg(long, value_name = "FILE.svg", value_parser = diagram_file)]
+    diagram: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -54,6 +57,15 @@ fn graph_file(text: &str) -> Result<(PathBuf, GraphFormat), String> {
     }
 }
 
+/// Parses the name of a diagram's file.
+fn diagram_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension().is_some_and(|ending| ending == "svg") {
+        true => Ok(path),
+        false => Err("expected a file that ends in .svg".to_owned()),
+    }
+}
+
 /// Runs the subcommand.
 ///
 /// # Errors
@@ -62,6 +74,9 @@ pub fn run(args: &SummaryArgs) -> anyhow::Result<()> {
     let network = args.network.open()?;
     if let Some((file, _)) = &args.graph {
         check_out("--graph", file, args.network.inputs())?;
+    }
+    if let Some(file) = &args.diagram {
+        check_out("--diagram", file, args.network.inputs())?;
     }
     let input = args.input.unwrap_or(network.input);
     let config = ModelConfig {
@@ -74,6 +89,10 @@ pub fn run(args: &SummaryArgs) -> anyhow::Result<()> {
     let image = image_text(input);
     if let (Some((file, format)), Ok(_)) = (&args.graph, &result) {
         draw(&*model, &network.name, input, file, *format)?;
+    }
+    if let (Some(file), Ok(_)) = (&args.diagram, &result) {
+        let title = format!("{}: one image of {image}", network.name);
+        write_atomically(file, diagram(&*model, &network.name, input)?.to_svg(&title).as_bytes())?;
     }
     match result {
         Ok(summary) if args.json => print_line(&serde_json::to_string(&summary)?),

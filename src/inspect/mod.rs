@@ -20,17 +20,23 @@
 //! | `numerics_diff.rs` | [`numerics_diff`]: the same network computed in two ways, layer by layer |
 //! | `profile/` | [`profile`]: the time, work and memory of every op of training steps, by layer |
 //! | `roofline.rs` | [`Roof`]: the measured peak speeds of a device |
+//! | `layer_graph.rs` | [`layer_graph`]: how the layers are connected, and the part of the image they depend on |
+//! | `diagram/` | [`diagram`]: the layers as boxes and arrows, repeated blocks drawn once |
+//! | `attrs.rs` | a layer's settings, read from its description |
 //! | `gpu.rs` | [`Gpu`]: the GPU, and whether the kernels work on it |
 //! | `machine.rs` | [`Machine`]: the processor, its SIMD and memory, and its measured GEMM speed |
 
 mod activations;
 mod array;
 mod attribution_target;
+mod attrs;
 mod autograd_graph;
+mod diagram;
 mod dry_run;
 mod filters;
 mod gpu;
 mod gradcam;
+mod layer_graph;
 mod layer_health;
 mod machine;
 mod numerics_diff;
@@ -48,18 +54,19 @@ pub use activations::{Activation, activations};
 pub use array::Array;
 pub(crate) use array::parameter;
 pub use attribution_target::{Goal, Heatmap};
+pub(crate) use attrs::attrs;
 pub use autograd_graph::{
     AutogradGraph, GraphEdge, GraphNode, GraphNodeKind, TapeNames, autograd_graph, model_graph,
 };
-pub(crate) use dry_run::dry_run_image;
+pub use diagram::{Diagram, DiagramBox, RepeatedBoxes, diagram};
 pub use filters::{Filters, filters};
 pub use gpu::{Gpu, ptx};
 pub use gradcam::{gradcam, gradcam_layer};
+pub use layer_graph::{LayerGraph, Row, RowKind, layer_graph};
 pub use layer_health::{LayerHealth, copy_weights, layer_health};
 pub use machine::{Machine, gemm_roof, peak_resident_bytes};
 pub use numerics_diff::{Computed, Difference, LayerDiff, NumericsDiff, ParameterDiff, numerics_diff};
 pub use occlusion::{OcclusionOptions, occlusion};
-pub(crate) use receptive_field::Fields;
 pub use receptive_field::{ReceptiveField, receptive_field};
 pub use roofline::Roof;
 pub use saliency::saliency;

@@ -1,12 +1,13 @@
 //! One forward pass on an image that records every layer: its numbers, maps, filters and steps.
 
 use super::base64_arrays::Base64Array;
-use super::graph::{Graph, RowKind};
 use super::maps::Maps;
 use super::steps::{LayerValues, Steps, has_steps, steps};
 use crate::core::stats::median;
 use crate::core::{Error, ErrorKind, Result};
-use crate::inspect::{Array, Histogram, LayerSummary, ReceptiveField, Roof, Spread, Summary, parameter};
+use crate::inspect::{
+    Array, Histogram, LayerGraph, LayerSummary, ReceptiveField, Roof, RowKind, Spread, Summary, parameter,
+};
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
 use crate::ops::OPS;
 use crate::tensor::Tensor;
@@ -103,7 +104,7 @@ pub fn layers(
     name: &str,
     x: &Tensor,
     summary: &Summary,
-    graph: &Graph,
+    graph: &LayerGraph,
 ) -> Result<(Tensor, Vec<LayerReport>)> {
     let seconds = seconds(model, name, x)?;
     let budget = Budget::of(summary, graph);
@@ -122,7 +123,7 @@ struct Budget {
 }
 
 impl Budget {
-    fn of(summary: &Summary, graph: &Graph) -> Budget {
+    fn of(summary: &Summary, graph: &LayerGraph) -> Budget {
         let bytes = |dims: &[usize]| size_of::<f32>() * dims.iter().product::<usize>();
         let weights = |layer: &LayerSummary| layer.shapes.values().map(|dims| bytes(dims)).sum::<usize>();
         let input = |from: &Option<usize>| match *from {
@@ -161,7 +162,7 @@ fn fair(total: usize, mut wanted: Vec<usize>) -> usize {
 struct LayerCollector<'a> {
     model: &'a str,
     summary: &'a Summary,
-    graph: &'a Graph,
+    graph: &'a LayerGraph,
     seconds: Vec<f64>,
     roof: Option<Roof>,
     budget: Budget,

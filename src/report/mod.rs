@@ -7,10 +7,9 @@
 //! | file | what |
 //! |---|---|
 //! | `input_image.rs` | [`InputImage`]: the image of the report, and a test picture if there is none |
-//! | `graph.rs` | [`Row`]: how the layers are connected, and the part of the image they depend on |
 //! | `layers.rs` | [`LayerReport`]: a forward pass that records every layer; times |
 //! | `maps.rs`, `base64_arrays.rs`, `picture.rs` | feature maps within a number of bytes; arrays and images as text |
-//! | `steps.rs`, `crop.rs`, `attrs.rs` | what the page needs to compute single outputs again |
+//! | `steps.rs`, `crop.rs` | what the page needs to compute single outputs again |
 //! | `attribution.rs` | [`Attribution`]: the evidence for the most likely classes |
 //! | `training.rs` | [`Training`]: the curves and the health of a run |
 //! | `mistakes.rs` | [`ClassifierResults`]: confusion matrix, mistakes; masks |
@@ -20,10 +19,8 @@
 //! | `profile.rs` | [`ProfileTraining`]: profiles some steps of a training run |
 
 mod attribution;
-mod attrs;
 mod base64_arrays;
 mod crop;
-mod graph;
 mod html;
 mod input_image;
 mod layers;
@@ -38,7 +35,6 @@ mod training;
 
 pub use attribution::{Attribution, Heat, LayerHeat, PatchHeat};
 pub use base64_arrays::{Base64Array, Base64Values};
-pub use graph::{Graph, Row, RowKind, graph};
 pub use input_image::InputImage;
 pub use layers::{Affine, Distribution, FilterTiles, LayerFacts, LayerReport};
 pub use maps::Maps;
@@ -52,7 +48,7 @@ pub use training::{PhasePoint, Training};
 
 use crate::core::Result;
 use crate::core::text::file_name;
-use crate::inspect::{Goal, Machine, Summary, describe, summary};
+use crate::inspect::{Goal, LayerGraph, Machine, Row, Summary, describe, layer_graph, summary};
 use crate::nn::{Loss, Module};
 use crate::tensor::Tensor;
 use crate::train::Trained;
@@ -149,7 +145,7 @@ pub fn report(
     let (original, original_mask) = (image.clone(), mask.clone());
     let x = trained.see(&mut image, mask.as_mut())?;
     let totals = summary(&*trained.blueprint()?, name, trained.image).map_err(|stopped| stopped.error)?;
-    let graph = graph(&*trained.blueprint()?, name, trained.image)?;
+    let graph = layer_graph(&*trained.blueprint()?, name, trained.image)?;
     let (loss, class_name) = (trained.network.loss, |class| trained.class_name(class));
     let masks = loss.takes_masks();
     let ForwardResults { layers, probabilities, attribution, .. } =
@@ -208,7 +204,7 @@ fn see(
     x: &Tensor,
     loss: Loss,
     totals: &Summary,
-    graph: &Graph,
+    graph: &LayerGraph,
     class_name: impl Fn(usize) -> String,
     mut say: impl FnMut(&str),
 ) -> Result<ForwardResults> {

@@ -1,11 +1,9 @@
 //! The report of any model, without a run folder or a data set.
 
-use super::{
-    ForwardResults, ImageFacts, MachineFacts, MaskedImage, Picture, Report, WeightsSource, graph, see,
-};
+use super::{ForwardResults, ImageFacts, MachineFacts, MaskedImage, Picture, Report, WeightsSource, see};
 use crate::core::Result;
 use crate::data::{Image, Normalize, Pipeline};
-use crate::inspect::{Machine, describe, summary};
+use crate::inspect::{Machine, describe, layer_graph, summary};
 use crate::nn::{Loss, Module, ModuleExt};
 use crate::tensor::{Device, Tensor};
 use crate::train::pictures::{Masked, prepare};
@@ -62,7 +60,7 @@ pub fn report_module(model: &dyn Module, about: About) -> Result<Report> {
     let (x, size) = (input(model, &image, normalize)?, image.size);
     let device = x.device();
     let totals = summary(model, &name, size).map_err(|stopped| stopped.error)?;
-    let graph = graph(model, &name, size)?;
+    let graph = layer_graph(model, &name, size)?;
     let class_name = |class: usize| classes.get(class).cloned().unwrap_or_else(|| class.to_string());
     let ForwardResults { y, layers, probabilities, attribution } =
         see(model, &name, &x, loss, &totals, &graph, class_name, |_| ())?;

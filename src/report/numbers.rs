@@ -1,10 +1,10 @@
 //! The numbers of a report for other programs: the output of `receptive inspect RUN --json`.
 
 use super::{
-    Attribution, ClassifierResults, Heat, ImageFacts, LayerFacts, MachineFacts, PhasePoint, Report, Row,
+    Attribution, ClassifierResults, Heat, ImageFacts, LayerFacts, MachineFacts, PhasePoint, Report,
     WeightsSource,
 };
-use crate::inspect::{Array, Goal};
+use crate::inspect::{Array, Goal, Row};
 use crate::train::Confusion;
 use serde::{Serialize, Serializer};
 

@@ -1,13 +1,12 @@
 //! What a page needs to compute single outputs of a layer again, exactly: a part of its input and output, and its
 //! parameters.
 
-use super::attrs::attrs;
 use super::base64_arrays::Base64Array;
 use super::crop::{Crop, Shapes, crop_values};
 use crate::core::{ConvShape, Result};
 use crate::cpu::gemm::tiling::GemmTiling;
 use crate::inspect::steps::conv_tiling;
-use crate::inspect::{Array, parameter};
+use crate::inspect::{Array, attrs, parameter};
 use crate::nn::{Module, ModuleExt};
 use crate::tensor::Dependence;
 use serde::Serialize;

@@ -85,7 +85,7 @@ fn every_network_is_drawn_whole() {
 }
 
 /// The boxes of a drawing: left, top, right, bottom.
-fn boxes(svg: &str) -> Vec<[f64; 4]> {
+pub fn boxes(svg: &str) -> Vec<[f64; 4]> {
     let number = |line: &str, name: &str| -> Option<f64> {
         line.split_once(&format!(" {name}=\""))?.1.split_once('"')?.0.parse().ok()
     };
@@ -95,6 +95,13 @@ fn boxes(svg: &str) -> Vec<[f64; 4]> {
         filled.then_some([x?, y?, x? + w?, y? + h?])
     };
     svg.lines().filter_map(of).collect()
+}
+
+/// A drawing's width and height.
+pub fn page(svg: &str) -> [f64; 2] {
+    ["width", "height"].map(|name| {
+        svg.split_once(&format!("{name}=\"")).unwrap().1.split_once('"').unwrap().0.parse().unwrap()
+    })
 }
 
 /// No two boxes overlap, and none lies outside the page.
@@ -107,10 +114,7 @@ fn boxes_stand_apart() {
         let svg = graph.to_svg(name);
         let boxes = boxes(&svg);
         assert_eq!(boxes.len(), graph.nodes.len(), "{name}");
-        let side = |name: &str| -> f64 {
-            svg.split_once(&format!("{name}=\"")).unwrap().1.split_once('"').unwrap().0.parse().unwrap()
-        };
-        let page = [side("width"), side("height")];
+        let page = page(&svg);
         for (i, a) in boxes.iter().enumerate() {
             assert!(
                 a[0] >= 0.0 && a[1] >= 0.0 && a[2] <= page[0] && a[3] <= page[1],

@@ -5,6 +5,7 @@ mod attribution;
 mod attribution_errors;
 #[cfg(feature = "cli")]
 mod cli;
+mod diagram;
 mod diff;
 mod graph;
 mod health;

@@ -10,7 +10,7 @@
 //! | `svg.rs` | the picture |
 
 mod layout;
-mod svg;
+pub(super) mod svg;
 
 use super::tape::ops_before;
 use crate::core::Result;

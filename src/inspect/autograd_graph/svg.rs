@@ -2,14 +2,21 @@
 
 use super::layout::{GraphLayout, beside};
 use super::{AutogradGraph, GraphNode, GraphNodeKind};
-use crate::draw::color::{BLUE, FAINT, INK, Rgb, VERMILION, WHITE};
+use crate::draw::color::{BLUE, FAINT, HAIR, INK, Rgb, VERMILION, WHITE};
 use crate::draw::font::{fit, width};
 use crate::draw::{Anchor, Svg};
+use std::ops::Range;
 
+/// Font size of the title.
+const TITLE: f64 = 16.0;
+/// A title may widen the page up to this width. A longer one is cut.
+const WIDE_TITLE: f64 = 320.0;
+/// Space between a frame and the boxes in it.
+const FRAME: f64 = 8.0;
 /// Font size of a name.
-const NAME: f64 = 13.0;
+pub(in crate::inspect) const NAME: f64 = 13.0;
 /// Font size of the lines below a name.
-const SMALL: f64 = 11.0;
+pub(in crate::inspect) const SMALL: f64 = 11.0;
 /// Distance between base lines.
 const LINE: f64 = 16.0;
 /// Space between a box and its text.
@@ -26,7 +33,7 @@ const TOP: f64 = 64.0;
 const LONGEST: f64 = 260.0;
 
 /// A box with its lines of text.
-struct Card {
+pub(in crate::inspect) struct Card {
     lines: Vec<(String, f64, Rgb)>,
     size: [f64; 2],
     fill: Rgb,
@@ -34,6 +41,21 @@ struct Card {
 }
 
 impl Card {
+    /// A box with these lines. A line has a text, a font size and a colour.
+    pub fn new(lines: Vec<(String, f64, Rgb)>, color: Rgb) -> Card {
+        let fit =
+            |(text, size, color): (String, f64, Rgb)| (fit(&text, size, LONGEST).into_owned(), size, color);
+        let lines: Vec<(String, f64, Rgb)> = lines.into_iter().map(fit).collect();
+        let longest = lines.iter().map(|(text, size, _)| width(text, *size)).fold(0.0, f64::max);
+        let height = lines.len() as f64 * LINE + if lines.len() > 1 { PAD } else { 4.0 };
+        Card {
+            lines,
+            size: [(longest + 2.0 * PAD).ceil(), height],
+            fill: WHITE.mix(color, 0.07),
+            frame: WHITE.mix(color, 0.6),
+        }
+    }
+
     fn of(graph: &AutogradGraph, node: usize, op: Option<&GraphNode>) -> Card {
         let GraphNode { kind, name, layer, .. } = &graph.nodes[node];
         let (name, shape) = (name.as_deref().unwrap_or("leaf"), graph.nodes[node].size());
@@ -53,18 +75,7 @@ impl Card {
                 (lines.chain([(shape, SMALL, FAINT)]).collect(), BLUE)
             }
         };
-        let lines: Vec<(String, f64, Rgb)> = lines
-            .into_iter()
-            .map(|(text, size, color)| (fit(&text, size, LONGEST).into(), size, color))
-            .collect();
-        let longest = lines.iter().map(|(text, size, _)| width(text, *size)).fold(0.0, f64::max);
-        let height = lines.len() as f64 * LINE + if lines.len() > 1 { PAD } else { 4.0 };
-        Card {
-            lines,
-            size: [(longest + 2.0 * PAD).ceil(), height],
-            fill: WHITE.mix(color, 0.07),
-            frame: WHITE.mix(color, 0.6),
-        }
+        Card::new(lines, color)
     }
 
     /// Draws the box with its middle at this point.
@@ -81,7 +92,7 @@ impl Card {
 }
 
 /// A picture that is being drawn.
-struct GraphDrawing<'a> {
+pub(in crate::inspect) struct GraphDrawing<'a> {
     graph: &'a AutogradGraph,
     cards: Vec<Card>,
     /// For each op, the leaves beside it.
@@ -96,27 +107,28 @@ struct GraphDrawing<'a> {
 impl AutogradGraph {
     /// The graph as an SVG picture. Values flow down and gradients flow up. An op's parameters stand beside it.
     pub fn to_svg(&self, title: &str) -> String {
-        let picture = GraphDrawing::new(self);
-        let [from, to] = picture.layout.extent();
+        let beside = beside(self);
+        let card = |(node, op): (usize, &Option<usize>)| Card::of(self, node, op.map(|op| &self.nodes[op]));
+        let cards = beside.iter().enumerate().map(card).collect();
         let note =
             "values flow down, gradients up; blue: recorded ops, orange: leaves, where gradients arrive";
-        let page = (to - from + 2.0 * MARGIN).max(width(note, SMALL) + 2.0 * MARGIN);
-        let bottom = picture.rows.last().map_or(TOP, |row| row[1]);
-        let mut svg = Svg::new(page, bottom + MARGIN);
-        svg.text(&fit(title, 16.0, page - 2.0 * MARGIN), [MARGIN, 26.0], 16.0, Anchor::Start, INK);
-        svg.text(note, [MARGIN, 46.0], SMALL, Anchor::Start, FAINT);
-        let picture = GraphDrawing { left: (page - (to - from)) / 2.0 - from, ..picture };
-        picture.edges(&mut svg);
-        picture.nodes(&mut svg);
-        svg.finish()
+        GraphDrawing::new(self, cards, &beside).into_svg(title, note, &[])
     }
 }
 
+/// Nodes that are framed together, with a mark at the frame's right side.
+pub(in crate::inspect) struct NodeFrame {
+    pub nodes: Range<usize>,
+    pub mark: String,
+}
+
 impl GraphDrawing<'_> {
-    fn new(graph: &AutogradGraph) -> GraphDrawing<'_> {
-        let beside = beside(graph);
-        let card = |(node, op): (usize, &Option<usize>)| Card::of(graph, node, op.map(|op| &graph.nodes[op]));
-        let mut cards: Vec<Card> = beside.iter().enumerate().map(card).collect();
+    /// `cards` has a box for every node. `beside` says beside which op a node stands, if it has no rank of its own.
+    pub fn new<'a>(
+        graph: &'a AutogradGraph,
+        mut cards: Vec<Card>,
+        beside: &[Option<usize>],
+    ) -> GraphDrawing<'a> {
         let mut leaves = vec![Vec::new(); cards.len()];
         for (leaf, op) in beside.iter().enumerate() {
             if let Some(op) = *op {
@@ -138,7 +150,7 @@ impl GraphDrawing<'_> {
             let aside = if leaves[node].is_empty() { 0.0 } else { ASIDE + stacks[node][0] };
             [half, half + aside]
         };
-        let layout = GraphLayout::new(graph, &beside, reach);
+        let layout = GraphLayout::new(graph, beside, reach);
         let mut top = TOP;
         let rows = layout.ranks.iter().map(|row| {
             let heights = row.iter().filter_map(|&p| layout.places[p].node).map(|node| cards[node].size[1]);
@@ -148,6 +160,52 @@ impl GraphDrawing<'_> {
         });
         let rows = rows.collect();
         GraphDrawing { graph, cards, leaves, layout, rows, left: 0.0 }
+    }
+
+    /// The picture below a title and a note.
+    pub fn into_svg(self, title: &str, note: &str, frames: &[NodeFrame]) -> String {
+        let [from, to] = self.layout.extent();
+        // A frame and its mark reach further to the right than the boxes. The boxes stay in the middle.
+        let mark = |frame: &NodeFrame| FRAME + width(&frame.mark, NAME) + 4.0;
+        let aside = frames.iter().map(mark).fold(0.0, f64::max);
+        let least = [width(note, SMALL), width(title, TITLE).min(WIDE_TITLE)].into_iter().fold(0.0, f64::max);
+        let page = (to - from + 2.0 * aside).max(least) + 2.0 * MARGIN;
+        let bottom = self.rows.last().map_or(TOP, |row| row[1]);
+        let mut svg = Svg::new(page, bottom + MARGIN);
+        svg.text(&fit(title, TITLE, page - 2.0 * MARGIN), [MARGIN, 26.0], TITLE, Anchor::Start, INK);
+        svg.text(note, [MARGIN, 46.0], SMALL, Anchor::Start, FAINT);
+        let picture = GraphDrawing { left: (page - (to - from)) / 2.0 - from, ..self };
+        frames.iter().for_each(|frame| picture.frame(&mut svg, frame));
+        picture.edges(&mut svg);
+        picture.nodes(&mut svg);
+        svg.finish()
+    }
+
+    /// Draws a frame around nodes and around the edges that pass beside them on their way to one of them.
+    fn frame(&self, svg: &mut Svg, NodeFrame { nodes, mark }: &NodeFrame) {
+        let own = |place: &usize| self.layout.places[*place].node.is_some_and(|node| nodes.contains(&node));
+        let into =
+            self.graph.edges.iter().zip(&self.layout.routes).filter(|(edge, _)| nodes.contains(&edge.to));
+        let passed = into.flat_map(|(_, route)| route.iter().copied().skip(1));
+        let mut places = (0..self.layout.places.len()).filter(own).chain(passed).peekable();
+        if places.peek().is_none() {
+            return;
+        }
+        let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
+        for place in places {
+            let slot = &self.layout.places[place];
+            let half = slot.node.map_or(0.0, |node| self.cards[node].size[0] / 2.0);
+            let ([x, _], [top, bottom]) = (self.middle(place), self.rows[slot.rank]);
+            low = [low[0].min(x - half), low[1].min(top)];
+            high = [high[0].max(x + half), high[1].max(bottom)];
+        }
+        let corner = low.map(|side| side - FRAME);
+        svg.frame(
+            corner,
+            [high[0] - low[0] + 2.0 * FRAME, high[1] - low[1] + 2.0 * FRAME],
+            HAIR.mix(INK, 0.3),
+        );
+        svg.text(mark, [high[0] + FRAME + 4.0, corner[1] + NAME], NAME, Anchor::Start, VERMILION);
     }
 
     /// The coordinates of the middle of a place.

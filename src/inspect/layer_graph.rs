@@ -4,8 +4,9 @@
 //! and the branches of an inception block are concatenated. The tape records which output goes where. An op that
 //! belongs to no layer and joins several layers' outputs (a sum, a concatenation) is a row of its own.
 
+use super::dry_run::dry_run_image;
+use super::receptive_field::{Fields, ReceptiveField};
 use crate::core::Result;
-use crate::inspect::{Fields, ReceptiveField, dry_run_image};
 use crate::nn::{Ctx, Hook, Module, ModuleExt};
 use crate::tensor::{Dependence, Node, Tensor};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A row of the diagram.
+/// A row of the graph.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
     #[serde(flatten)]
@@ -34,9 +35,9 @@ pub enum RowKind {
     Join(&'static str),
 }
 
-/// The diagram, and the receptive field of each layer's outputs.
+/// The graph, and the receptive field of each layer's outputs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Graph {
+pub struct LayerGraph {
     /// In running order.
     pub rows: Vec<Row>,
     /// For each layer, in running order: the part of the image that an output depends on, and the part of the layer's
@@ -48,7 +49,7 @@ pub struct Graph {
 ///
 /// # Errors
 /// A shape that does not fit.
-pub fn graph(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Graph> {
+pub fn layer_graph(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<LayerGraph> {
     let [_, h, w] = input;
     // Apply an op, so that the image is a place on the tape like any other.
     let image = dry_run_image(model, input)?.requires_grad().mul_scalar(1.0)?;
@@ -62,7 +63,7 @@ pub fn graph(model: &dyn Module, name: &str, input: [usize; 3]) -> Result<Graph>
     let mut tracer = trace.0.into_inner();
     // A join after the last layer is a row, too.
     tracer.source(&y);
-    Ok(Graph { rows: tracer.rows, fields: tracer.seen })
+    Ok(LayerGraph { rows: tracer.rows, fields: tracer.seen })
 }
 
 struct Trace(RefCell<Tracer>);
@@ -140,7 +141,7 @@ mod tests {
     use super::*;
     use crate::nn::{Concat, Conv2d, Dropout, Relu, Residual, Sequential};
 
-    fn rows(graph: &Graph) -> Vec<(RowKind, Vec<Option<usize>>)> {
+    fn rows(graph: &LayerGraph) -> Vec<(RowKind, Vec<Option<usize>>)> {
         graph.rows.iter().map(|row| (row.what, row.from.clone())).collect()
     }
 
@@ -160,7 +161,7 @@ mod tests {
             (RowKind::Join("add"), vec![Some(2), Some(0)]),
             (RowKind::Layer(3), vec![Some(3)]),
         ];
-        assert_eq!(rows(&graph(&net, "net", [1, 8, 8]).unwrap()), expected);
+        assert_eq!(rows(&layer_graph(&net, "net", [1, 8, 8]).unwrap()), expected);
     }
 
     /// Branches start from the image itself; their concatenation is the last row, although no layer follows.
@@ -172,7 +173,7 @@ mod tests {
             (RowKind::Layer(1), vec![None]),
             (RowKind::Join("cat"), vec![Some(0), Some(1)]),
         ];
-        let graph = graph(&net, "net", [1, 8, 8]).unwrap();
+        let graph = layer_graph(&net, "net", [1, 8, 8]).unwrap();
         assert_eq!(rows(&graph), expected);
         assert_eq!((&graph.rows[2].output[..], graph.fields[1].0.size), (&[5, 8, 8][..], [3, 3]));
     }
@@ -182,7 +183,7 @@ mod tests {
     fn every_network_of_the_zoo_has_a_diagram() {
         for spec in crate::models::MODELS {
             let config = crate::models::ModelConfig::new(spec.input, spec.classes);
-            let graph = graph(&*(spec.build)(&config).unwrap(), spec.name, spec.input).unwrap();
+            let graph = layer_graph(&*(spec.build)(&config).unwrap(), spec.name, spec.input).unwrap();
             let summary =
                 crate::inspect::summary(&*(spec.build)(&config).unwrap(), spec.name, spec.input).unwrap();
             let layers: Vec<_> =

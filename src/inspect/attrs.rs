@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 /// The named settings, as numbers, lists of numbers, true, false, null or text.
-pub fn attrs(describe: &str) -> Map<String, Value> {
+pub(crate) fn attrs(describe: &str) -> Map<String, Value> {
     let inside = describe.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or("");
     let pairs = split(inside).into_iter().filter_map(|part| part.split_once('='));
     pairs.map(|(name, text)| (name.trim().to_owned(), value(text))).collect()
