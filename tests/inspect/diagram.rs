@@ -66,3 +66,18 @@ fn every_network_has_a_picture() {
         }
     }
 }
+
+/// The pictures in `docs/networks.md` are those that `receptive summary NAME --diagram` draws.
+#[test]
+fn the_pictures_of_the_page_are_up_to_date() {
+    for name in ["lenet5", "vgg11", "resnet18"] {
+        let diagram = of(name);
+        let [c, h, w] = diagram.input;
+        let path = format!("{}/docs/diagrams/{name}.svg", env!("CARGO_MANIFEST_DIR"));
+        let drawn = diagram.to_svg(&format!("{name}: one image of {c}x{h}x{w}"));
+        assert!(
+            std::fs::read_to_string(&path).unwrap() == drawn,
+            "draw {path} again: receptive summary {name} --diagram"
+        );
+    }
+}
