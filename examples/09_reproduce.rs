@@ -7,7 +7,7 @@
 //! one on the embedded Fashion-MNIST sample.
 
 use receptive::core::table::aligned;
-use receptive::data::{self, DataDirs};
+use receptive::data::{self, DataDirs, Masks};
 use receptive::models::{OptimizerKind, Recipe};
 use receptive::reproduce::{
     self, Experiment, ExperimentReport, Figure, Measure, Net, Options, SeedResult, StoppedRun, run,
@@ -58,6 +58,7 @@ fn main() -> Result<()> {
         epochs: None,
         fraction: None,
         width: None,
+        masks: Masks::Binary,
         data_dir: None,
         device: "auto".to_owned(),
         threads: 0,

@@ -52,12 +52,14 @@ fn bash_completes_what_was_begun() {
     if std::process::Command::new("bash").arg("--version").output().is_err() {
         return;
     }
-    let offers: [(&[&str], &[&str]); 8] = [
+    let offers: [(&[&str], &[&str]); 10] = [
         (&["doc"], &["doctor"]),
         (&["train", "lenet5-"], &["lenet5-tanh", "lenet5-bn"]),
         (&["train", "--data", "fash"], &["fashion-mnist"]),
         (&["train", "--loss", "bce_w"], &["bce_with_logits"]),
         (&["data", "fetch", "m"], &["mnist"]),
+        (&["data", "show", "sam"], &["sample"]),
+        (&["train", "--masks", "r"], &["raw"]),
         (&["reproduce", "P"], &["P1"]),
         (&["op", "soft"], &["softmax"]),
         (&["train", "--epochs", "s"], &["s"]),

@@ -124,6 +124,42 @@ fn a_segmenter_draws_masks_and_predict_writes_one() {
     assert!(error(&[&index[..], &["--top", "3"]].concat()).contains("not classes"));
 }
 
+/// A set with masks is shown with them, and a network's own recipe decides how. `--masks raw` changes the targets, and a
+/// run keeps it.
+#[test]
+fn a_set_with_masks_is_shown_with_its_masks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, svg, run) =
+        (folder.path().join("pets"), folder.path().join("p.svg"), folder.path().join("run"));
+    squares(&root);
+    let show = |more: &[&str]| ok(&[&["data", "show", text(&root)][..], more].concat());
+    let drawn = || fs::read_to_string(&svg).unwrap().matches("<image").count();
+    let said = show(&["--out", text(&svg), "--count", "3"]);
+    for part in ["[12, 3, 40, 48]", "[12, 1, 40, 48]", "[4, 1, 128, 128]", "3 batches of 4", "beagle"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(drawn(), 3 * 2);
+    show(&["--out", text(&svg), "--picture", "augmented", "--count", "2", "--augment", "standard"]);
+    assert_eq!(drawn(), 2 * 7 * 2);
+    let range = |more: &[&str]| {
+        let said: serde_json::Value = serde_json::from_str(&show(&[&["--json"], more].concat())).unwrap();
+        [0, 1].map(|i| said["batch"]["targets_range"][i].as_f64().unwrap())
+    };
+    assert_eq!(range(&[]), [0.0, 1.0]);
+    let raw = range(&["--masks", "raw"]).map(|v| 255.0 * v);
+    assert!((raw[0] - 1.0).abs() < 1e-4 && (raw[1] - 2.0).abs() < 1e-4, "{raw:?}");
+    // A classifier of breeds has no masks.
+    let said = show(&["--model", "tv-resnet18", "--out", text(&svg)]);
+    assert!(said.contains("[12, 3, 224, 224] f32") && said.contains("[12] i64"), "{said}");
+    assert_eq!(drawn(), 12);
+
+    let small = ["--width", "2", "--resize", "16", "--epochs", "1", "--masks", "raw"];
+    ok(&[&["train", "unet", "--data", text(&root), "--out", text(&run)][..], &small].concat());
+    assert!(fs::read_to_string(run.join("config.toml")).unwrap().contains("masks = \"raw\""));
+    ok(&["eval", text(&run), "--json"]);
+    assert!(error(&["train", "lenet5", "--data", "sample", "--masks", "raw"]).contains("--masks: lenet5"));
+}
+
 /// Weights that are not finite are an error, and no picture is drawn from them.
 #[test]
 fn weights_that_are_not_finite_are_refused() {

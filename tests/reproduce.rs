@@ -3,7 +3,7 @@
 #[path = "data/files.rs"]
 mod files;
 
-use receptive::data::{Augment, Normalization, Normalize, SETS};
+use receptive::data::{Augment, Masks, Normalization, Normalize, SETS};
 use receptive::inspect::summary;
 use receptive::models::ModelConfig;
 use receptive::reproduce::{
@@ -92,6 +92,7 @@ fn options(out: &Path, data: &Path) -> Options {
         epochs: None,
         fraction: None,
         width: None,
+        masks: Masks::Binary,
         data_dir: Some(data.to_owned()),
         device: "cpu".to_owned(),
         threads: 1,

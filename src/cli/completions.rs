@@ -3,7 +3,7 @@
 use super::print_line;
 use crate::core::Precision;
 use crate::core::text::Named;
-use crate::data::{Augment, Normalization, SETS, catalog::Source};
+use crate::data::{Augment, Masks, Normalization, SETS, catalog::Source};
 use crate::models::{MODELS, OptimizerKind};
 use crate::nn::{Loss, Scheme};
 use crate::ops::OPS;
@@ -68,6 +68,7 @@ fn known(command: &str, arg: &str) -> Vec<&'static str> {
             let fetched = SETS.iter().filter(|set| !matches!(set.source, Source::Embedded));
             fetched.map(|set| set.name).collect()
         }
+        ("show", "name") => SETS.iter().map(|set| set.name).collect(),
         ("reproduce", "ids") => EXPERIMENTS.iter().map(|row| row.id).chain(["all"]).collect(),
         ("diff", "a" | "b") => vec!["cpu:f32", "cpu:f64", "cuda:f32", "cuda:tf32", "cuda:bf16"],
         ("train" | "step" | "layers", "graph") => all::<GraphMode>(),
@@ -78,6 +79,7 @@ fn known(command: &str, arg: &str) -> Vec<&'static str> {
         (_, "optimizer") => all::<OptimizerKind>(),
         (_, "normalize") => all::<Normalization>(),
         (_, "augment") => all::<Augment>(),
+        (_, "masks") => all::<Masks>(),
         (_, "precision") => all::<Precision>(),
         (_, "scheme") => all::<Scheme>(),
         _ => Vec::new(),

@@ -1,5 +1,6 @@
-//! `receptive data`: lists the data sets on this machine, and downloads others.
+//! `receptive data`: lists the data sets on this machine, downloads others, and shows one.
 
+use super::data_show::{self, DataShowArgs};
 use super::print_line;
 use crate::core::table::table;
 use crate::data::catalog::{Source, spec};
@@ -12,7 +13,7 @@ use serde_json::json;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-/// List the data sets, or fetch one.
+/// List the data sets, fetch one, or show one.
 #[derive(Debug, clap::Args)]
 pub struct DataArgs {
     #[command(subcommand)]
@@ -30,6 +31,7 @@ enum DataCommand {
         #[arg(long)]
         json: bool,
     },
+    Show(DataShowArgs),
     /// Download a data set; an interrupted download is resumed
     Fetch {
         /// mnist, fashion-mnist, cifar10 or pets
@@ -49,7 +51,7 @@ enum DataCommand {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// An unknown set; an error of [`fetch`].
+/// An unknown set; an error of [`fetch`] or of [`data_show::run`].
 pub fn run(args: &DataArgs) -> anyhow::Result<()> {
     match &args.command {
         DataCommand::List { data_dir, json } => {
@@ -59,6 +61,7 @@ pub fn run(args: &DataArgs) -> anyhow::Result<()> {
             }
             print_line(&table(&rows.iter().flat_map(describe).collect::<Vec<_>>(), 2))
         }
+        DataCommand::Show(args) => data_show::run(args),
         DataCommand::Fetch { name, data_dir, url, json } => {
             let spec = spec(name)?;
             if matches!(spec.source, Source::Embedded) {

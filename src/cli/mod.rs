@@ -4,6 +4,7 @@ mod args;
 pub mod bench;
 pub mod completions;
 pub mod data;
+mod data_show;
 pub mod diff;
 pub mod doctor;
 pub mod eval;

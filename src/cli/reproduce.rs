@@ -4,6 +4,7 @@ use super::args::DeviceArgs;
 use super::progress::Progress;
 use super::{experiments, interrupt, print_line, say, say_on_stderr};
 use crate::ErrorKind;
+use crate::data::Masks;
 use crate::io::write_atomically;
 use crate::reproduce::{
     EXPERIMENTS, Experiment, ExperimentReport, Options, Recorded, curve_gaps, draw_experiment, find, list,
@@ -47,6 +48,9 @@ pub struct ReproduceArgs {
     /// Run a short version of each experiment, for a first look; `all --quick` takes about ten minutes
     #[arg(long, conflicts_with_all = ["epochs", "fraction", "width", "list", "show"])]
     quick: bool,
+    /// Targets of a network that predicts masks: binary (pet 1, background 0) or raw (trimap / 255, as in the notebook)
+    #[arg(long, default_value_t = Masks::Binary)]
+    masks: Masks,
     /// Folder that holds mnist/, cifar-10-batches-bin/, pets/, ...
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -75,6 +79,7 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
         epochs: args.epochs,
         fraction: args.fraction,
         width: args.width,
+        masks: args.masks,
         data_dir: args.data_dir.as_deref().map(std::path::absolute).transpose()?,
         device: args.device.name().to_owned(),
         threads: args.device.threads(),

@@ -42,17 +42,38 @@ pub fn read(set: &dyn Dataset, i: usize, image: &mut Image) -> Result<()> {
 /// As [`Dataset::mask`]; a mask whose size is not its image's; bytes that are neither 0 nor 1.
 pub fn mask(set: &dyn Dataset, i: usize, [_, h, w]: [usize; 3], mask: &mut Image) -> Result<()> {
     set.mask(i, mask)?;
-    whole(set, "mask()", i, mask)?;
-    if mask.size != [1, h, w] {
-        return Err(differs(set, "mask()", i)
-            .with("got", format_args!("{:?}", mask.size))
-            .expected(format!("{:?}, the size of its image", [1, h, w])));
-    }
+    fits(set, "mask()", i, [1, h, w], mask)?;
     match mask.pixels.iter().find(|&&byte| byte > 1) {
         None => Ok(()),
         Some(byte) => Err(Error::argument(set.name(), format!("mask() returns a byte {byte} for image {i}"))
             .expected("1 for the object, 0 elsewhere")),
     }
+}
+
+/// Reads the trimap of an image whose height and width are known.
+///
+/// # Errors
+/// As [`Dataset::trimap`]; a trimap whose size is not its image's; bytes other than 1, 2 and 3.
+pub fn trimap(set: &dyn Dataset, i: usize, [_, h, w]: [usize; 3], trimap: &mut Image) -> Result<()> {
+    set.trimap(i, trimap)?;
+    fits(set, "trimap()", i, [1, h, w], trimap)?;
+    match trimap.pixels.iter().find(|byte| !(1..=3).contains(*byte)) {
+        None => Ok(()),
+        Some(byte) => {
+            Err(Error::argument(set.name(), format!("trimap() returns a byte {byte} for image {i}"))
+                .expected("1 (object), 2 (background) or 3 (border)"))
+        }
+    }
+}
+
+fn fits(set: &dyn Dataset, method: &str, i: usize, size: [usize; 3], mask: &Image) -> Result<()> {
+    whole(set, method, i, mask)?;
+    if mask.size == size {
+        return Ok(());
+    }
+    Err(differs(set, method, i)
+        .with("got", format_args!("{:?}", mask.size))
+        .expected(format!("{size:?}, the size of its image")))
 }
 
 fn differs(set: &dyn Dataset, method: &str, i: usize) -> Error {

@@ -70,12 +70,33 @@ pub trait Dataset: Send + Sync {
     fn mask(&self, _i: usize, _mask: &mut Image) -> Result<()> {
         Err(no_masks(self.name()))
     }
+
+    /// Whether its masks are also known as trimaps.
+    fn has_trimaps(&self) -> bool {
+        false
+    }
+
+    /// Reads the trimap of image `i < len()`: as [`mask`](Self::mask), but 1 at the object, 2 at the background and 3
+    /// at the border between them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] for a set without trimaps; a file that cannot be read or decoded.
+    fn trimap(&self, _i: usize, _trimap: &mut Image) -> Result<()> {
+        Err(no_trimaps(self.name()))
+    }
 }
 
 /// The error for a set that has no masks.
 pub(super) fn no_masks(set: &str) -> Error {
     Error::new(ErrorKind::Missing, set, "this data set has labels but no masks")
         .help("segmentation needs a data set with masks: `config.data = pets`")
+}
+
+/// The error for a set that has no trimaps.
+pub(super) fn no_trimaps(set: &str) -> Error {
+    Error::new(ErrorKind::Missing, set, "this data set has no trimaps, so it has no raw masks")
+        .expected("a data set with trimaps: `config.data = pets`")
+        .help("omit `config.masks`, or use `config.masks = binary`")
 }
 
 /// The last two parts of a set's name: `photos/val` of a folder's path. Pictures, pages and records show the name, and
@@ -268,6 +289,14 @@ impl Dataset for Subset {
 
     fn mask(&self, i: usize, mask: &mut Image) -> Result<()> {
         self.base.mask(self.indices[i], mask)
+    }
+
+    fn has_trimaps(&self) -> bool {
+        self.base.has_trimaps()
+    }
+
+    fn trimap(&self, i: usize, trimap: &mut Image) -> Result<()> {
+        self.base.trimap(self.indices[i], trimap)
     }
 }
 

@@ -4,6 +4,7 @@
 //! batch of photographs takes far longer than that.
 
 use super::dataset::{no_masks, set_name};
+use super::masks::BACKGROUND;
 use super::{Dataset, Image, ImageSize, picture};
 use crate::core::{Error, Result};
 use flate2::Crc;
@@ -91,6 +92,16 @@ impl Dataset for FileSet {
     /// The mask is 1 where the trimap is 1 (object) or 3 (border). (The border is a band of a few pixels that the
     /// annotators left undecided; it is mostly fur.)
     fn mask(&self, i: usize, mask: &mut Image) -> Result<()> {
+        self.trimap(i, mask)?;
+        mask.pixels.iter_mut().for_each(|value| *value = u8::from(*value != BACKGROUND));
+        Ok(())
+    }
+
+    fn has_trimaps(&self) -> bool {
+        self.masks
+    }
+
+    fn trimap(&self, i: usize, mask: &mut Image) -> Result<()> {
         let FileEntry { image, trimap, .. } = &self.entries[i];
         let trimap = trimap.as_ref().ok_or_else(|| no_masks(&self.name))?;
         picture::read_mask(trimap, image, mask)?;
@@ -101,7 +112,6 @@ impl Dataset for FileSet {
             )
             .expected("1 (object), 2 (background) or 3 (border)"));
         }
-        mask.pixels.iter_mut().for_each(|value| *value = u8::from(*value != 2));
         Ok(())
     }
 }

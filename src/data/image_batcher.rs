@@ -1,6 +1,7 @@
 //! Makes batches of images: reads, transforms and normalises each image into its place in the batch.
 
 use super::examples::class_targets;
+use super::masks::BACKGROUND;
 use super::normalize::PixelTable;
 use super::{Batch, Dataset, Image, LoaderOptions, Scratch, Target, checked};
 use crate::core::{Error, Float, Key, Result};
@@ -44,7 +45,7 @@ impl<'a, T: Float> ImageBatcher<'a, T> {
         let mut images = Blank::new(device, &[n, channels, height, width])?;
         let mut masks = match self.options.target {
             Target::Class => None,
-            Target::Mask => Some(Blank::new(device, &[n, 1, height, width])?),
+            Target::Mask | Target::RawMask => Some(Blank::new(device, &[n, 1, height, width])?),
         };
         for (place, &i) in samples.iter().enumerate() {
             let image = &mut images.elements()[place * channels * pixels..][..channels * pixels];
@@ -65,10 +66,19 @@ impl<'a, T: Float> ImageBatcher<'a, T> {
         match mask_to {
             None => options.pipeline.apply(*key, i, image, None, scratch)?,
             Some(to) => {
-                checked::mask(*set, i, image.size, mask)?;
+                let raw = options.target == Target::RawMask;
+                let read = if raw { checked::trimap } else { checked::mask };
+                read(*set, i, image.size, mask)?;
                 options.pipeline.apply(*key, i, image, Some(mask), scratch)?;
                 check_size("the mask", [1, size[1], size[2]], mask.size)?;
-                to.iter_mut().zip(&mask.pixels).for_each(|(to, &byte)| *to = T::from_f64(f64::from(byte)));
+                // Around the image a transform adds 0, which a trimap calls background.
+                let number = |byte: u8| match raw {
+                    true => {
+                        T::from_f64(f64::from(if byte == 0 { BACKGROUND } else { byte })) / T::from_f64(255.0)
+                    }
+                    false => T::from_f64(f64::from(byte)),
+                };
+                to.iter_mut().zip(&mask.pixels).for_each(|(to, &byte)| *to = number(byte));
             }
         }
         check_size("the image", *size, image.size)?;

@@ -48,4 +48,12 @@ impl Dataset for Inverted {
     fn mask(&self, i: usize, mask: &mut Image) -> Result<()> {
         self.0.mask(i, mask)
     }
+
+    fn has_trimaps(&self) -> bool {
+        self.0.has_trimaps()
+    }
+
+    fn trimap(&self, i: usize, trimap: &mut Image) -> Result<()> {
+        self.0.trimap(i, trimap)
+    }
 }

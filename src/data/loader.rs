@@ -14,10 +14,10 @@
 //! A small set can be [resident](super::Resident) on a GPU: its batches are made there, without threads. The batches of
 //! other sets are made on the host and sent when the epoch reaches them.
 
-use super::dataset::no_masks;
+use super::dataset::{no_masks, no_trimaps};
 use super::device_dataset::CROP_SPEC;
 use super::image_batcher::ImageBatcher;
-use super::{Dataset, Examples, Normalize, Pipeline, Resident, examples};
+use super::{Dataset, Examples, Masks, Normalize, Pipeline, Resident, examples};
 use crate::core::{DType, Error, ErrorKind, Float, Key, Result, Shape};
 use crate::cpu::CpuOptions;
 use crate::float_type;
@@ -68,6 +68,8 @@ pub enum Target {
     Class,
     /// The mask: `[B, 1, H, W]` of 0 and 1, in the loader's dtype.
     Mask,
+    /// The trimap over 255: `[B, 1, H, W]` of 1 / 255, 2 / 255 and 3 / 255, in the loader's dtype.
+    RawMask,
 }
 
 /// How a [`Loader`] makes its batches.
@@ -175,6 +177,9 @@ impl Loader {
         if options.target == Target::Mask && !dataset.has_masks() {
             return Err(no_masks(dataset.name()));
         }
+        if options.target == Target::RawMask && !dataset.has_trimaps() {
+            return Err(no_trimaps(dataset.name()));
+        }
         let image = options.pipeline.output(size)?;
         float_type!("loader", options.dtype, T => options.pipeline.normalize.table::<T>(image).map(drop))?;
         let classes_on_gpu = options.device.as_cuda().is_some()
@@ -232,6 +237,11 @@ impl Loader {
     /// Images per batch.
     pub fn batch_size(&self) -> usize {
         self.0.options.batch_size
+    }
+
+    /// How the masks are to be read, if masks are the target.
+    pub fn masks(&self) -> Masks {
+        if self.0.options.target == Target::RawMask { Masks::Raw } else { Masks::Binary }
     }
 
     /// The set on the device, if it is kept there.

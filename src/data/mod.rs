@@ -17,6 +17,7 @@
 //! | `transform.rs` | [`Pipeline`]: padding, mirroring, cropping, resizing, with keyed random numbers |
 //! | `resize.rs` | bilinear resizing with antialias, and nearest for masks |
 //! | `augment.rs` | [`Augment`]: the pipelines that follow from a set and three settings |
+//! | `masks.rs` | [`Masks`]: binary masks, or trimaps over 255 |
 //! | `normalize.rs` | pixels (u8) to numbers: `/ 255`, then `(x - mean) / std` per channel or per pixel |
 //! | `brightness.rs` | [`Brightness`]: whether a picture is light where the training images were dark, or the reverse |
 //! | `catalog.rs` | the table of known sets, one row per set |
@@ -59,6 +60,7 @@ mod image_batcher;
 mod inverted;
 pub mod loader;
 pub mod lookup;
+pub mod masks;
 pub mod normalize;
 mod pets;
 pub mod picture;
@@ -77,5 +79,6 @@ pub use image::{Image, ImageSize};
 pub use inverted::Inverted;
 pub use loader::{Batch, Epoch, Loader, LoaderOptions, Target};
 pub use lookup::{DataDirs, Splits, find, list, load};
+pub use masks::Masks;
 pub use normalize::{Normalization, Normalize};
 pub use transform::{Pipeline, Scratch, Transform};

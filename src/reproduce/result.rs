@@ -2,6 +2,7 @@
 //! on the same machine, are files of the same form in `docs/results/`.
 
 use crate::core::{Error, Result};
+use crate::data::Masks;
 use crate::io::read_json_lines;
 use crate::train::{Phase, PhaseReport};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ pub struct SeedResult {
     pub epochs: usize,
     pub fraction: Option<f64>,
     pub width: Option<usize>,
+    /// Results from before this setting had binary masks.
+    pub masks: Masks,
     /// Training images per second, over all phases.
     pub images_per_second: f64,
     /// The processor and its cores.
@@ -111,6 +114,7 @@ impl SeedResult {
             epochs: self.epochs,
             percent: self.fraction.map(|fraction| format!("{:.3}", 100.0 * fraction)),
             width: self.width,
+            masks: self.masks,
             // PyTorch's results name no device.
             device: if self.device.is_empty() { "cpu".to_owned() } else { self.device.clone() },
         }
@@ -124,6 +128,7 @@ pub struct Settings {
     /// The part of the data that was used, if not all.
     pub percent: Option<String>,
     pub width: Option<usize>,
+    pub masks: Masks,
     pub device: String,
 }
 
@@ -141,6 +146,7 @@ impl Settings {
         }
         parts.extend(self.percent.as_ref().map(|percent| format!("{percent} % of the data")));
         parts.extend(self.width.map(|width| format!("width {width}")));
+        parts.extend((self.masks != Masks::Binary).then(|| format!("{} masks", self.masks)));
         parts.join(", ")
     }
 }

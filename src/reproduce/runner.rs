@@ -9,6 +9,7 @@ use super::result::losses;
 use super::{Curves, Experiment, Measure, SeedResult};
 use crate::core::{Error, ErrorKind, Result};
 use crate::cpu::Simd;
+use crate::data::Masks;
 use crate::inspect::Machine;
 use crate::io::write_atomically;
 use crate::train::{Callback, Done, Overlap, RunConfig, RunDir, Split, Trained, train};
@@ -32,6 +33,7 @@ pub struct Options {
     pub epochs: Option<usize>,
     pub fraction: Option<f64>,
     pub width: Option<usize>,
+    pub masks: Masks,
     pub data_dir: Option<PathBuf>,
     pub device: String,
     /// 0: one thread per core.
@@ -55,6 +57,9 @@ impl Options {
         if let Some(width) = self.width {
             name += &format!("-width{width}");
         }
+        if self.masks != Masks::Binary {
+            name += &format!("-masks{}", self.masks);
+        }
         self.out.join(name)
     }
 
@@ -66,6 +71,7 @@ impl Options {
             epochs: self.epochs.unwrap_or(config.epochs),
             fraction: self.fraction,
             width: self.width,
+            masks: self.masks,
             data_dir: self.data_dir.clone(),
             device: self.device.clone(),
             threads: self.threads,
@@ -230,6 +236,7 @@ fn measured(experiment: &Experiment, runs: &[(PathBuf, RunConfig)], done: &[Done
         epochs: config.epochs,
         fraction: config.fraction,
         width: config.width,
+        masks: config.masks,
         images_per_second: samples as f64 / seconds,
         machine: machine(),
         simd: Simd::from_environment()?.to_string(),
@@ -271,7 +278,7 @@ fn all_object(trained: &Trained) -> Result<f64> {
         let batch = batch?;
         let masks = batch.targets.to_f64()?;
         for mask in masks.chunks_exact((masks.len() / batch.len()).max(1)) {
-            let object = mask.iter().filter(|&&pixel| pixel > 0.5).count() as u64;
+            let object = mask.iter().filter(|&&pixel| trained.config.masks.is_object(pixel)).count() as u64;
             sum += Overlap::of(object, mask.len() as u64, object).dice;
         }
     }

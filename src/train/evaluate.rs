@@ -19,7 +19,7 @@ pub fn evaluate(
     mut watch: impl FnMut(&Batch, &Tensor, &Tally) -> Result<Flow>,
 ) -> Result<Option<Tally>> {
     let (cx, criterion) = (Ctx::eval(name), criterion.into());
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(data.masks());
     for batch in data.epoch(0, 0)? {
         let batch = batch?;
         let output = model.forward(&cx, &batch.images)?;

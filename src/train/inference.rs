@@ -144,7 +144,6 @@ impl Trained {
         let image = pipeline.output(size)?;
         let model = build(&config, &network, image, classes.len())?;
         model.init_with(&device, DType::F32, config.seed, config.scheme)?;
-        let notes = Vec::new();
         Ok(Trained {
             config,
             network,
@@ -154,7 +153,7 @@ impl Trained {
             size,
             classes,
             brightness,
-            notes,
+            notes: Vec::new(),
             pipeline,
             splits,
         })
@@ -255,6 +254,7 @@ impl Trained {
             data: Arc::clone(self.split(split)?),
             pipeline: &self.pipeline,
             outputs: self.outputs(),
+            masks: self.config.masks,
             batch_size: self.config.val_batch_size,
         })
     }
@@ -294,7 +294,7 @@ impl Trained {
     /// # Errors
     /// As [`predict`](Self::predict); an output that does not have the shape of a mask for the image.
     pub fn segment(&self, image: Image, truth: Option<Image>) -> Result<Masked> {
-        segment(&self.network, &*self.model, &self.device, &self.pipeline, image, truth)
+        segment(&self.network, &*self.model, &self.device, &self.pipeline, self.config.masks, image, truth)
     }
 }
 

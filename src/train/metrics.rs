@@ -1,10 +1,11 @@
 //! Mean loss, accuracy and overlap, and the reports that callbacks receive.
 //!
 //! A classifier makes one decision per sample: the class with the largest output. A segmenter makes one decision per
-//! pixel: pet or background, by the sign of the logit. For masks the accuracy says little (two thirds of a pet picture
+//! pixel: pet or background, by the sign of the logit (for raw masks see [`crate::data::masks`]). For masks the accuracy says little (two thirds of a pet picture
 //! are background), so the overlap of each picture is measured too ([`Overlap`]).
 
 use crate::core::{Element, Error, Result};
+use crate::data::Masks;
 use crate::element_type;
 use crate::nn::Criterion;
 use crate::tensor::{Meta, Tensor};
@@ -24,6 +25,8 @@ pub struct Tally {
     pub correct: u64,
     /// For masks: sums over the pictures.
     pub overlap: Option<Overlap>,
+    /// For masks: which targets and logits count as object.
+    pub masks: Masks,
 }
 
 /// How well two masks cover each other, with predicted pixels P and true pixels T:
@@ -53,6 +56,11 @@ impl Overlap {
 }
 
 impl Tally {
+    /// No samples yet. If the targets are masks, they are of this kind.
+    pub fn of(masks: Masks) -> Tally {
+        Tally { masks, ..Tally::default() }
+    }
+
     /// As [`add`](Self::add). With a loss of the caller's own, only class labels are decisions; for other targets only
     /// the loss is added.
     ///
@@ -77,8 +85,7 @@ impl Tally {
         self.n += samples;
     }
 
-    /// Adds a batch with this mean loss. `targets` of type i64 are class labels; floating-point ones are masks of 0 and
-    /// 1.
+    /// Adds a batch with this mean loss. `targets` of type i64 are class labels; floating-point ones are masks.
     ///
     /// # Errors
     /// An output that is not `[N, classes]`, or that does not have the shape of the masks.
@@ -132,12 +139,13 @@ impl Tally {
 
     fn count_masks<T: Element>(&mut self, pixels: usize, logits: &[T], masks: &[T]) {
         // An empty batch has no pictures, so avoid a division by 0.
-        let pixels = pixels.max(1);
+        let (pixels, masks_are) = (pixels.max(1), self.masks);
         let overlap = self.overlap.get_or_insert_default();
         for (logits, mask) in logits.chunks_exact(pixels).zip(masks.chunks_exact(pixels)) {
             let [mut common, mut predicted, mut truth] = [0; 3];
             for (&logit, &mask) in logits.iter().zip(mask) {
-                let (p, t) = (u64::from(logit.to_f64() > 0.0), u64::from(mask.to_f64() > 0.5));
+                let p = u64::from(masks_are.predicts_object(logit.to_f64()));
+                let t = u64::from(masks_are.is_object(mask.to_f64()));
                 common += p & t;
                 predicted += p;
                 truth += t;

@@ -16,6 +16,7 @@
 //! | `confusion.rs` | the confusion matrix |
 //! | `non_finite.rs` | finds the layer that first produced NaN |
 //! | `config/` | everything a run depends on: the library's settings, `config.toml`, the flags of `receptive train` |
+//! | `data_preview.rs` | what a data set holds, and what training will see of it |
 //! | `data_record.rs` | what a run needs to know about its data, as stored in `data.json` |
 //! | `setup.rs` | builds model, data and trainer from a configuration |
 //! | `session.rs`, `changed.rs` | trains a run folder to its end; changes what may be changed before it goes on |
@@ -32,6 +33,7 @@ mod checkpoint;
 mod config;
 mod confusion;
 mod cuda_graph_steps;
+mod data_preview;
 mod data_record;
 mod evaluate;
 mod health;
@@ -57,6 +59,7 @@ pub use checkpoint::Checkpoint;
 pub use config::{FORMAT, RunConfig};
 pub use confusion::Confusion;
 pub use cuda_graph_steps::GraphMode;
+pub use data_preview::{BatchFacts, ClassCount, DataFacts, DataPreview, DataSample, SplitFacts};
 pub use data_record::DataRecord;
 pub use evaluate::evaluate;
 pub use health::{HealthRecorder, HealthSample};

@@ -71,13 +71,7 @@ impl Setup {
             Some(record) => record.checked(now)?,
         };
         let splits = part(splits, &config)?;
-        let train: Arc<dyn Dataset> = match config.subset {
-            None => Arc::clone(&splits.train),
-            Some(n) => {
-                let key = Key::new(config.seed).child("subset");
-                Arc::new(stratified(&splits.train, n, Some(key))?)
-            }
-        };
+        let train = train_set(&splits, &config)?;
         let model = build(&config, &network, image, train.classes().len())?;
         model.init_with(&device, DType::F32, config.seed, config.scheme)?;
         freeze(&*model, &config.freeze, config.freeze_statistics)?;
@@ -120,12 +114,7 @@ impl Setup {
     /// # Errors
     /// A batch size of 0; a set without masks for a network that needs them.
     pub fn loaders(&self) -> Result<(Loader, Loader)> {
-        let key = Key::new(self.config.seed);
-        let train = LoaderOptions {
-            shuffle: self.config.shuffle.then_some(key.child("shuffle")),
-            augment_key: key.child("augment"),
-            ..self.loader_options(self.config.batch_size, &self.pipelines.0)
-        };
+        let train = train_options(&self.config, &self.network, &self.device, &self.pipelines.0);
         Ok((Loader::new(Arc::clone(&self.train), train)?, self.in_order(&self.splits.val)?))
     }
 
@@ -168,6 +157,7 @@ impl Setup {
             data,
             pipeline: &self.pipelines.1,
             outputs: self.outputs(),
+            masks: self.config.masks,
             batch_size: self.config.val_batch_size,
         }
     }
@@ -238,9 +228,24 @@ pub(super) fn loader_options(
     batch_size: usize,
 ) -> LoaderOptions {
     LoaderOptions {
-        target: if network.loss.takes_masks() { Target::Mask } else { Target::Class },
+        target: if network.loss.takes_masks() { config.masks.target() } else { Target::Class },
         workers: config.workers,
         ..LoaderOptions::new(batch_size, pipeline.clone(), device.clone())
+    }
+}
+
+/// The loader options of the train phase: in an order of its own for each epoch, and varied at random.
+pub(super) fn train_options(
+    config: &RunConfig,
+    network: &Network,
+    device: &Device,
+    pipeline: &Pipeline,
+) -> LoaderOptions {
+    let key = Key::new(config.seed);
+    LoaderOptions {
+        shuffle: config.shuffle.then_some(key.child("shuffle")),
+        augment_key: key.child("augment"),
+        ..loader_options(config, network, device, pipeline, config.batch_size)
     }
 }
 
@@ -315,6 +320,13 @@ pub(super) fn part(splits: Splits, config: &RunConfig) -> Result<Splits> {
     };
     let test = splits.test.map(share).transpose()?;
     Ok(Splits { train: share(splits.train)?, val: share(splits.val)?, test, ..splits })
+}
+
+/// The training images after `--subset`.
+pub(super) fn train_set(splits: &Splits, config: &RunConfig) -> Result<Arc<dyn Dataset>> {
+    let Some(n) = config.subset else { return Ok(Arc::clone(&splits.train)) };
+    let key = Key::new(config.seed).child("subset");
+    Ok(Arc::new(stratified(&splits.train, n, Some(key))?))
 }
 
 /// This fraction of each class, rounded up, in file order.

@@ -128,6 +128,8 @@ impl RunPosition {
                 decisions: self.decisions,
                 correct: self.correct,
                 overlap: self.overlap_bits.map(overlap),
+                // The trainer knows it from its loader.
+                ..Tally::default()
             },
             recent: RecentLoss::from_bits(self.recent_bits),
             seconds: f64::from_bits(self.seconds_bits),

@@ -195,6 +195,7 @@ impl<'a> Trainer<'a> {
     fn run(&mut self, train: &Loader, val: &Loader, callbacks: &mut Callbacks<'a>) -> Result<Outcome> {
         // A run that was killed after its last epoch, but before its last line, has nothing left to train.
         self.state.finished |= self.at_end();
+        self.state.tally.masks = train.masks();
         callbacks.iter_mut().try_for_each(|c| c.on_start(self))?;
         let mut flow = Flow::Continue;
         while !self.state.finished && !flow.ends() {
@@ -249,7 +250,7 @@ impl<'a> Trainer<'a> {
         }
         self.state.epoch += 1;
         self.state.batch = 0;
-        self.state.tally = Tally::default();
+        self.state.tally = Tally::of(train.masks());
         self.state.recent = Default::default();
         self.state.finished = finish || self.at_end();
         self.state.seconds = self.seconds();

@@ -11,4 +11,5 @@ mod loader;
 mod lookup;
 #[cfg(feature = "images")]
 mod pictures;
+mod show;
 mod transforms;

@@ -2,6 +2,7 @@
 
 use super::RunConfig;
 use crate::core::{Error, Result};
+use crate::data::Masks;
 use crate::models::OptimizerKind;
 
 /// Upper limit for `workers`; no machine uses more threads to prepare images.
@@ -76,6 +77,14 @@ impl RunConfig {
         if self.nesterov && self.optimizer != OptimizerKind::Sgd {
             return Err(Error::argument("`config.nesterov`", "works only with sgd")
                 .help("omit it, or add `config.optimizer = sgd`"));
+        }
+        // A network of the caller's own has no row to ask.
+        let classifier = || self.network().is_ok_and(|network| !network.loss.takes_masks());
+        if self.masks != Masks::Binary && classifier() {
+            let what = format!("{} predicts classes, so there are no masks to learn", self.model);
+            return Err(Error::argument("`config.masks`", what)
+                .expected("a network that predicts masks, for example unet")
+                .help("omit it"));
         }
         self.schedule().map(|_| ())
     }

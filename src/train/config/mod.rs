@@ -13,7 +13,7 @@ mod file;
 
 use super::{GraphMode, Keep};
 use crate::core::{Precision, Result};
-use crate::data::{Augment, Normalization, catalog};
+use crate::data::{Augment, Masks, Normalization, catalog};
 
 use crate::models::{self, LayerSizes, Network, OptimizerKind};
 use crate::nn::{Loss, Scheme};
@@ -157,6 +157,11 @@ pub struct RunConfig {
     /// Resize images to NxN [default: as in the notebook]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub resize: Option<usize>,
+    /// Targets of a network that predicts masks: binary (object 1, background 0) or raw (trimap / 255, as in the
+    /// notebook)
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Masks::Binary))]
+    #[serde(default)]
+    pub masks: Masks,
     /// Number of outputs [default: the data set's number of classes]
     #[cfg_attr(feature = "cli", arg(long))]
     pub classes: Option<usize>,
@@ -273,6 +278,7 @@ impl RunConfig {
             augment: Augment::None,
             normalize: Normalization::Unit,
             resize: None,
+            masks: Masks::Binary,
             classes: None,
             seed: 0,
             device: "auto".to_owned(),

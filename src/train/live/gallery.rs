@@ -73,6 +73,7 @@ impl Gallery {
     pub fn ask(&self, trainer: &Trainer) -> Result<Predictions> {
         let output = trainer.model.forward(&Ctx::eval(&trainer.config.model), &self.images)?;
         let (step, n) = (trainer.state.step, self.images.dims()[0]);
+        let kind = trainer.config.masks;
         let mut said = Predictions { step, classes: Vec::new(), masks: Vec::new() };
         // What the outputs of a loss of one's own mean is not known.
         let Some(loss) = trainer.criterion.loss() else { return Ok(said) };
@@ -80,7 +81,7 @@ impl Gallery {
             (true, &[.., h, w]) => {
                 let logits = output.to_f64()?;
                 for image in logits.chunks_exact(logits.len() / n) {
-                    let pixels = image[..h * w].iter().map(|&v| u8::from(v > 0.0)).collect();
+                    let pixels = image[..h * w].iter().map(|&v| u8::from(kind.predicts_object(v))).collect();
                     said.masks.push(shown(&Image::new([1, h, w], pixels)?));
                 }
             }
@@ -131,7 +132,7 @@ pub(super) fn filters(model: &dyn Module, image: [usize; 3], step: u64) -> Resul
 mod tests {
     use super::*;
     use crate::core::DType;
-    use crate::data::{Dataset, ImageSize, Normalize, Pipeline};
+    use crate::data::{Dataset, ImageSize, Masks, Normalize, Pipeline};
     use crate::models::{self, ModelConfig};
     use crate::nn::{Conv2d, Linear, ModuleExt, Sequential};
     use crate::optim::Sgd;
@@ -214,6 +215,7 @@ mod tests {
             data: Arc::new(Halves),
             pipeline: &pipeline,
             outputs: 1,
+            masks: Masks::Binary,
             batch_size: 4,
         };
         let gallery = Gallery::new(&subject).unwrap();

@@ -1,4 +1,5 @@
-//! The pictures of a run: the images that a trained network receives, its predictions, and its mistakes.
+//! The pictures of a run: the images that a trained network receives, its predictions, and its mistakes. And pictures
+//! of a data set before training.
 //!
 //! | file | picture | what |
 //! |---|---|---|
@@ -8,6 +9,7 @@
 //! | `matrix.rs` | `confusion.svg` | the confusion matrix |
 //! | `weights.rs` | `weights.svg` | the first layer's weights as images |
 //! | `triptych.rs` | `masks.svg` | for a segmenter: input, true mask, predicted mask |
+//! | `data_set.rs` | of `receptive data show` | the first images, images of each class, or augmented images |
 //! | `layout.rs` | | shared parts: headings, numbers, class names, sizes |
 //! | `subject.rs` | | makes all of these from a network and its data |
 //!
@@ -15,6 +17,7 @@
 //! fonts are needed, and the same data give the same bytes.
 
 mod curves;
+mod data_set;
 mod grid;
 mod layout;
 mod matrix;
@@ -23,6 +26,7 @@ mod triptych;
 mod weights;
 
 pub use curves::draw_curves;
+pub use data_set::{DataPicture, draw_data_set};
 pub use grid::{ClassifiedImage, draw_grid};
 pub use layout::sized;
 pub use matrix::draw_confusion;

@@ -5,7 +5,7 @@ use super::matrix::confusion_title;
 use super::{ClassifiedImage, FirstLayer, Masked, draw_confusion, draw_grid, draw_triptychs, draw_weights};
 use crate::core::text::thousands;
 use crate::core::{Error, ErrorKind, Key, Result};
-use crate::data::{Dataset, Image, Loader, LoaderOptions, Pipeline, Scratch, Subset, checked};
+use crate::data::{Dataset, Image, Loader, LoaderOptions, Masks, Pipeline, Scratch, Subset, checked};
 use crate::io::write_atomically;
 use crate::models::Network;
 use crate::nn::{Ctx, Module, ModuleExt};
@@ -33,6 +33,8 @@ pub struct Subject<'a> {
     pub pipeline: &'a Pipeline,
     /// The number of the network's outputs. It is at least the number of the set's classes.
     pub outputs: usize,
+    /// For a segmenter: the kind of masks it was trained on.
+    pub masks: Masks,
     pub batch_size: usize,
 }
 
@@ -216,7 +218,8 @@ impl Subject<'_> {
             let (mut image, mut mask) = (Image::default(), Image::default());
             checked::read(&*self.data, i, &mut image)?;
             checked::mask(&*self.data, i, image.size, &mut mask)?;
-            Ok((i, segment(self.network, self.model, self.device, self.pipeline, image, Some(mask))?))
+            let Subject { network, model, device, pipeline, masks, .. } = *self;
+            Ok((i, segment(network, model, device, pipeline, masks, image, Some(mask))?))
         });
         masked.collect()
     }
@@ -248,6 +251,7 @@ pub(in crate::train) fn segment(
     model: &dyn Module,
     device: &Device,
     pipeline: &Pipeline,
+    masks: Masks,
     mut image: Image,
     mut truth: Option<Image>,
 ) -> Result<Masked> {
@@ -257,7 +261,7 @@ pub(in crate::train) fn segment(
     if logits.iter().any(|v| !v.is_finite()) {
         return Err(not_finite(&network.name));
     }
-    let predicted = logits.into_iter().map(|v| u8::from(v > 0.0)).collect();
+    let predicted = logits.into_iter().map(|v| u8::from(masks.predicts_object(v))).collect();
     Ok(Masked { image, truth, predicted: Image::new([1, h, w], predicted)? })
 }
 
