@@ -174,7 +174,7 @@ impl Loader {
                 .with("length", dataset.len())
                 .with("size", format_args!("{size:?}")));
         }
-        if options.target == Target::Mask && !dataset.has_masks() {
+        if options.target != Target::Class && !dataset.has_masks() {
             return Err(no_masks(dataset.name()));
         }
         if options.target == Target::RawMask && !dataset.has_trimaps() {

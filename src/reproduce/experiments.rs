@@ -432,6 +432,6 @@ pub static EXPERIMENTS: &[Experiment] = &[
             Figure { label: "Dice of all pet", measure: Measure::AllObject, published: &[] },
         ],
         seconds: &[7200.0],
-        remark: "the notebook's masks were not binary (loss 0.045); here they are: Dice x 100, a mean over pictures",
+        remark: "the notebook's masks were not binary (loss 0.045), ours are by default: Dice x 100, a mean over pictures",
     },
 ];

@@ -1,8 +1,9 @@
 //! Mean loss, accuracy and overlap, and the reports that callbacks receive.
 //!
 //! A classifier makes one decision per sample: the class with the largest output. A segmenter makes one decision per
-//! pixel: pet or background, by the sign of the logit (for raw masks see [`crate::data::masks`]). For masks the accuracy says little (two thirds of a pet picture
-//! are background), so the overlap of each picture is measured too ([`Overlap`]).
+//! pixel: pet or background, by the sign of the logit (raw masks: see [`crate::data::masks`]). For masks the accuracy
+//! says little (two thirds of a pet picture are background), so the overlap of each picture is measured too
+//! ([`Overlap`]).
 
 use crate::core::{Element, Error, Result};
 use crate::data::Masks;

@@ -3,6 +3,7 @@
 
 use super::layout::{GAP, TEXT, TITLE, class_names, heading, note, sized};
 use crate::core::Result;
+use crate::core::text::thousands;
 use crate::data::Image;
 use crate::draw::color::{FAINT, INK};
 use crate::draw::font::{fit, width};
@@ -70,7 +71,7 @@ pub fn draw_data_set(preview: &DataPreview, kind: DataPicture, count: usize) -> 
     Ok(match kind {
         DataPicture::First => {
             let cells = (0..shown).map(named).collect::<Result<Vec<_>>>()?;
-            let remark = format!("the first {shown} of {all} training images{beside}");
+            let remark = format!("the first {shown} of {} training images{beside}", thousands(all));
             grid(&title("images"), &remark, &cells)
         }
         DataPicture::Classes => {
