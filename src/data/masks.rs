@@ -22,7 +22,7 @@ use std::str::FromStr;
 pub(super) const BACKGROUND: u8 = 2;
 
 /// What the targets of a segmenter are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Masks {
     /// 1 at the object, 0 elsewhere.
