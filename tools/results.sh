@@ -167,7 +167,12 @@ case ${1:-run} in
   plan) show_plan ;;
   quiet) shift && [ $# -ge 1 ] || fail "usage: tools/results.sh quiet ID [--width N]"; quiet "$@" ;;
   tables) RECEPTIVE_UPDATE_TABLES=1 cargo test --release --test reproduce documents ;;
-  --until) deadline=$(date --date "${2:?a time}" +%s); run ;;
+  --until)
+    deadline=$(date --date "${2:?a time}" +%s)
+    # A time of day that has passed is tomorrow's.
+    [ "$deadline" -gt "$(date +%s)" ] || deadline=$((deadline + 86400))
+    run
+    ;;
   run) run ;;
   *) fail "there is no such command: $1 (see the first lines of tools/results.sh)" ;;
 esac
