@@ -6,7 +6,7 @@
 use receptive::cpu::{CpuCtx, View, ViewMut};
 use receptive::data::Examples;
 use receptive::prelude::*;
-use receptive::tensor::{Grads, Meta, Plan, Saved, Saves, apply};
+use receptive::tensor::{Grads, Meta, Plan, Saved, Saves, apply, one_float};
 use receptive::testing::gradcheck;
 use std::sync::Arc;
 
@@ -55,9 +55,9 @@ impl Op for SignedSquare {
         "signed_square"
     }
 
-    /// The output's shape and type, and all checks.
+    /// The output's shape and type, and all checks: here that the input is f32 or f64.
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
-        Ok(Plan::new(x[0].shape, x[0].dtype))
+        Ok(Plan::new(x[0].shape, one_float(self.name(), x)?))
     }
 
     /// The tensors that `backward` reads.

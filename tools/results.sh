@@ -86,7 +86,8 @@ measure() { # KIND ID SEED FLAGS...
   shift 3
   if [ "$kind" = torch ]; then
     # Threads of PyTorch that wait must not keep the processor busy: others have a higher priority.
-    OMP_WAIT_POLICY=passive background "$python" tests/peer/notebooks.py "$id" --seed "$seed" "$@" --threads 2 --out "$work/runs/$file"
+    OMP_WAIT_POLICY=passive background "$python" tests/peer/notebooks.py "$id" --seed "$seed" "$@" --threads 2 --out "$work/runs/$file" \
+      >>"$work/log" 2>&1
   else
     # A row that was begun goes on with the program that began it.
     began=$work/runs/${file%.json}.program

@@ -192,7 +192,9 @@ pub(super) fn class_targets(
     samples: &[usize],
     label: impl Fn(usize) -> Result<usize>,
 ) -> Result<Tensor> {
-    let labels = samples.iter().map(|&i| Ok(label(i)? as i64)).collect::<Result<Vec<i64>>>()?;
+    // A label beyond i64 is out of range for every loss, which then names it.
+    let labels = samples.iter().map(|&i| Ok(i64::try_from(label(i)?).unwrap_or(i64::MAX)));
+    let labels = labels.collect::<Result<Vec<i64>>>()?;
     Tensor::from_slice(device, &labels, &[samples.len()])
 }
 

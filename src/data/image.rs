@@ -99,7 +99,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// An image without pixels.
+    /// No memory for it.
     pub fn from_image(device: &Device, image: &Image) -> Result<Tensor> {
         let values = image.pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect();
         Tensor::from_vec(device, values, &image.size)

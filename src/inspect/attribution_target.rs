@@ -124,7 +124,13 @@ impl Score {
                 return Err(no_score(name, logits, "classes", "[1, classes]", "Goal::Mask"));
             }
             (Goal::Mask, _) => {
-                return Err(no_score(name, logits, "a mask", "[1, C, H, W]", "Goal::Class(class)"));
+                return Err(no_score(
+                    name,
+                    logits,
+                    "a mask",
+                    "[1, C, H, W]",
+                    "Goal::Class(class), or give a report the classifier's loss",
+                ));
             }
         };
         let mut score = Score { goal, value: 0.0, weights };

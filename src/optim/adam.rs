@@ -71,7 +71,7 @@ impl Adam {
     fn build(params: Vec<(String, Tensor)>, weight_decay: f64, decoupled: bool) -> Result<Adam> {
         if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
             let what = format!("{weight_decay} is not a number of 0 or more");
-            return Err(Error::argument("weight-decay", what));
+            return Err(Error::argument("weight_decay", what));
         }
         let memory = OptimizerState::new(params, &["exp_avg", "exp_avg_sq"], 5)?;
         Ok(Adam { memory, beta1: BETA1, weight_decay, decoupled, decay: Decay::All })

@@ -28,7 +28,7 @@ use crate::element_type;
 use crate::tensor::{Meta, Tensor, Update, one_float, update};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An optimiser: the rule for one step, and the state that it keeps between steps.
 ///
@@ -176,12 +176,17 @@ impl OptimizerState {
     /// One tensor of zeros per parameter and key, and room for the `numbers` of a step (see [`set`](Self::set)).
     ///
     /// # Errors
-    /// Parameters of different dtypes, or not of floating point; no memory.
+    /// Parameters of different dtypes, or not of floating point; two parameters with one name; no memory.
     pub fn new(
         params: Vec<(String, Tensor)>,
         keys: &'static [&'static str],
         numbers: usize,
     ) -> Result<OptimizerState> {
+        let mut names = BTreeSet::new();
+        if let Some((name, _)) = params.iter().find(|(name, _)| !names.insert(name)) {
+            return Err(Error::argument("optimiser", format!("two parameters are called `{name}`"))
+                .help("a checkpoint could keep the state of only one: give each its own name"));
+        }
         let metas: Vec<Meta> = params.iter().map(|(_, param)| param.meta()).collect();
         let numbers = match params.first() {
             Some((_, first)) => {
@@ -207,9 +212,19 @@ impl OptimizerState {
     /// Writes the numbers of the current step, such as the learning rate, for the update to read.
     ///
     /// # Errors
-    /// Another count of numbers than was planned; on a GPU, an error of the driver.
+    /// Another count of numbers than was planned; a number that is not finite; on a GPU, an error of the driver.
     pub fn set(&self, values: &[f64]) -> Result<()> {
         let Some(numbers) = &self.numbers else { return Ok(()) };
+        if values.len() != numbers.numel() {
+            let what = format!("a step has {} numbers, not {}", numbers.numel(), values.len());
+            return Err(Error::argument("optimiser", what)
+                .help("`OptimizerState::new` takes their count as its last argument"));
+        }
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            let what = format!("{value} is among the numbers of a step: {values:?}");
+            return Err(Error::new(ErrorKind::NonFinite, "optimiser", what)
+                .help("the first number is usually the learning rate"));
+        }
         element_type!(numbers.dtype(), T => {
             let values: SmallVec<[T; 5]> = values.iter().map(|&v| T::from_f64(v)).collect();
             numbers.write(&values)
@@ -220,7 +235,7 @@ impl OptimizerState {
     /// are all gradients and, last, the numbers.
     ///
     /// # Errors
-    /// A parameter without a gradient; an error of `step`.
+    /// A parameter without a gradient, or with one of another shape or dtype; an error of `step`.
     pub fn apply(&self, step: &dyn Update) -> Result<()> {
         let Some(numbers) = &self.numbers else { return Ok(()) };
         let grads = self.slots.iter().map(Slot::grad).collect::<Result<Vec<Tensor>>>()?;
@@ -320,7 +335,14 @@ fn check_momentum(name: &str, momentum: f64) -> Result<()> {
 
 impl Slot {
     fn grad(&self) -> Result<Tensor> {
-        self.param.grad().ok_or_else(|| no_gradient(&self.name))
+        let grad = self.param.grad().ok_or_else(|| no_gradient(&self.name))?;
+        if grad.meta() == self.param.meta() {
+            return Ok(grad);
+        }
+        let what = format!("the gradient of `{}` has another shape or dtype than the parameter", self.name);
+        Err(Error::shape("optimiser", what)
+            .with("gradient", format_args!("{} {}", grad.shape(), grad.dtype()))
+            .with("parameter", format_args!("{} {}", self.param.shape(), self.param.dtype())))
     }
 }
 

@@ -258,7 +258,8 @@ impl FromStr for Schedule {
             }
             [name, ..] => Err(match FORMS.split(", ").find(|form| form.split(':').next() == Some(name)) {
                 Some(form) => malformed(text, text, form),
-                None => Error::argument("scheduler", format!("`{text}` is not a schedule")).expected(FORMS),
+                None => Error::argument("`config.scheduler`", format!("`{text}` is not a schedule"))
+                    .expected(FORMS),
             }),
             [] => unreachable!("a text has a first part"),
         }
@@ -282,7 +283,7 @@ fn parse_warmup(text: &str, warmup: &str) -> Result<Schedule> {
 }
 
 fn malformed(text: &str, part: &str, expected: &str) -> Error {
-    Error::argument("scheduler", format!("`{part}` in `{text}` is malformed")).expected(expected)
+    Error::argument("`config.scheduler`", format!("`{part}` in `{text}` is malformed")).expected(expected)
 }
 
 /// A number of epochs or steps.

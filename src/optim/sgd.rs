@@ -43,7 +43,7 @@ impl Sgd {
         check_momentum("momentum", momentum)?;
         if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
             return Err(Error::argument(
-                "weight-decay",
+                "weight_decay",
                 format!("{weight_decay} is not a number of 0 or more"),
             ));
         }

@@ -1,7 +1,7 @@
 //! The report of any model, without a run folder or a data set.
 
 use super::{ForwardResults, ImageFacts, MachineFacts, MaskedImage, Picture, Report, WeightsSource, see};
-use crate::core::Result;
+use crate::core::{Error, Result};
 use crate::data::{Image, Normalize, Pipeline};
 use crate::inspect::{Machine, describe, layer_graph, summary};
 use crate::nn::{Loss, Module, ModuleExt};
@@ -54,11 +54,16 @@ pub struct About {
 /// ```
 ///
 /// # Errors
-/// A model without values; an image that does not fit it; outputs that are not finite.
+/// A model without values; an image that does not fit it; a label that is not one of the classes; outputs that are not finite.
 pub fn report_module(model: &dyn Module, about: About) -> Result<Report> {
     let About { name, loss, classes, image, label, normalize } = about;
     let (x, size) = (input(model, &image, normalize)?, image.size);
     let device = x.device();
+    // Checked before the long work.
+    if let Some(label) = label.filter(|&label| !classes.is_empty() && label >= classes.len()) {
+        return Err(Error::argument("`About.label`", format!("there is no class {label}"))
+            .expected(format!("0 to {}", classes.len() - 1)));
+    }
     let totals = summary(model, &name, size).map_err(|stopped| stopped.error)?;
     let graph = layer_graph(model, &name, size)?;
     let class_name = |class: usize| classes.get(class).cloned().unwrap_or_else(|| class.to_string());

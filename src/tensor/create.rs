@@ -27,7 +27,7 @@ impl Tensor {
     /// A step of 0, or one that leads away from `end`; numbers that are not finite; no memory for so many.
     pub fn arange(device: &Device, start: f64, end: f64, step: f64, dtype: DType) -> Result<Tensor> {
         let count = ((end - start) / step).ceil();
-        if !(0.0..=1e15).contains(&count) {
+        if !(0.0..=1e15).contains(&count) || !step.is_finite() {
             return Err(Error::argument(
                 "arange",
                 format!("step {step} does not lead from {start} to {end}"),

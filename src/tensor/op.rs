@@ -197,8 +197,12 @@ pub enum Dependence {
 ///         "square"
 ///     }
 ///
+///     /// All checks are here: `cpu` reads f32 and would panic on another type.
 ///     fn infer(&self, x: &[Meta]) -> Result<Plan> {
-///         Ok(Plan::new(x[0].shape, x[0].dtype))
+///         match x[0].dtype {
+///             DType::F32 => Ok(Plan::new(x[0].shape, x[0].dtype)),
+///             other => Err(Error::dtype("square", format!("takes f32, not {other}"))),
+///         }
 ///     }
 ///
 ///     fn saves(&self) -> Saves {
@@ -319,11 +323,12 @@ pub trait Update: Debug {
     }
 }
 
-/// Checks that an op's floating inputs all have the same dtype, f32 or f64, and returns it.
+/// Checks that an op's floating inputs all have the same dtype, f32 or f64, and returns it: the usual check of
+/// [`Op::infer`].
 ///
 /// # Errors
 /// A dtype other than f32 and f64, or two that differ.
-pub(crate) fn one_float(op: &str, x: &[Meta]) -> Result<DType> {
+pub fn one_float(op: &str, x: &[Meta]) -> Result<DType> {
     let dtype = x[0].dtype;
     if !dtype.computes() {
         return Err(Error::dtype(op, format!("the input's dtype {dtype} is not f32 or f64"))

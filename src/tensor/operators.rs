@@ -19,7 +19,11 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 #[track_caller]
 fn unwrap(result: Result<Tensor>) -> Tensor {
-    result.unwrap_or_else(|error| panic!("{error}"))
+    // In a closure, `panic!` would name a line of this file.
+    match result {
+        Ok(tensor) => tensor,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// The impls of an operator for each pair of operands, `left` and `right`.

@@ -73,8 +73,12 @@ impl Tensor {
     /// A tensor with every element equal to `value`.
     ///
     /// # Errors
-    /// An impossible shape; no memory for it.
+    /// A value that the dtype cannot hold, such as 2.5 for i64; an impossible shape; no memory for it.
     pub fn full(device: &Device, value: f64, dims: &[usize], dtype: DType) -> Result<Tensor> {
+        let held = element_type!(dtype, T => <T as Element>::from_f64(value).to_f64());
+        if !dtype.is_float() && held != value {
+            return Err(Error::argument("full", format!("{dtype} cannot hold {value}")));
+        }
         let meta = Meta { shape: Shape::new(dims)?, dtype };
         Ok(Tensor::new(exec::filled(device, value, &meta)?, device.clone(), Edge::None))
     }

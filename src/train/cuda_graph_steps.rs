@@ -16,6 +16,7 @@
 //!
 //! A short last batch, validation and everything else run eagerly. They never use the graph's memory.
 
+use super::rate::checked;
 use super::trainer::{Callbacks, each, forward_key};
 use super::{Flow, StepReport, Tally, Trainer, non_finite};
 use crate::core::{DType, Error, Named, Result};
@@ -192,7 +193,7 @@ impl Trainer<'_> {
     ) -> Result<Flow> {
         let watched = callbacks.iter().any(|c| c.reads_model(self.state.step));
         let most = if watched { 0 } else { 2 * GROUP - 1 };
-        let lr = self.learning_rate();
+        let lr = checked(self.learning_rate(), self.state.step)?;
         let Some(replay) = self.replay.take() else {
             return self.first_step(cx, train, feed, most, callbacks);
         };
@@ -223,7 +224,7 @@ impl Trainer<'_> {
         let memory = cx.graph_memory();
         let inputs = memory.with(|| StepInputs::new(train, feed))?;
         inputs.fill(train, self.state.epoch as u64, feed)?;
-        let lr = self.learning_rate();
+        let lr = checked(self.learning_rate(), self.state.step)?;
         self.cycle_momentum()?;
         self.optimizer.set(lr)?;
         let step = self.state.step;

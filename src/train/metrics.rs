@@ -8,7 +8,7 @@
 use crate::core::{Element, Error, Result};
 use crate::data::Masks;
 use crate::element_type;
-use crate::nn::Criterion;
+use crate::nn::{Criterion, Loss};
 use crate::tensor::{Meta, Tensor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -62,8 +62,8 @@ impl Tally {
         Tally { masks, ..Tally::default() }
     }
 
-    /// As [`add`](Self::add). With a loss of the caller's own, only class labels are decisions; for other targets only
-    /// the loss is added.
+    /// As [`add`](Self::add). Floating-point targets are masks only for a loss that takes masks. For other losses, such
+    /// as cross entropy with probabilities as targets or a loss of the caller's own, only the loss is added.
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -74,7 +74,7 @@ impl Tally {
         output: &Tensor,
         targets: &Tensor,
     ) -> Result<()> {
-        if criterion.loss().is_some() || !targets.dtype().is_float() {
+        if criterion.loss().is_some_and(Loss::takes_masks) || !targets.dtype().is_float() {
             return self.add(mean_loss, output, targets);
         }
         self.add_loss(mean_loss, samples(&targets.meta()));

@@ -12,6 +12,7 @@
 //! | `evaluate.rs` | mean loss and scores over a data set |
 //! | `callback.rs` | the interface for watching the loop and stopping it |
 //! | `metrics.rs` | mean loss and accuracy; the reports of a step, a phase, a run |
+//! | `rate.rs` | the check of a learning rate |
 //! | `recent_loss.rs` | the mean loss of the last steps |
 //! | `confusion.rs` | the confusion matrix |
 //! | `non_finite.rs` | finds the layer that first produced NaN |
@@ -44,6 +45,7 @@ pub mod live;
 mod metrics;
 mod non_finite;
 pub mod pictures;
+mod rate;
 mod recent_loss;
 mod recorder;
 mod run_dir;

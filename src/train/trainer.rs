@@ -7,7 +7,7 @@
 use super::cuda_graph_steps::{Queue, Replay};
 use super::{
     Best, Callback, Flow, Outcome, Phase, PhaseReport, RunConfig, State, StepReport, Tally, evaluate,
-    non_finite,
+    non_finite, rate::checked,
 };
 use crate::core::{Key, Result};
 use crate::data::{Batch, Loader};
@@ -170,7 +170,7 @@ impl<'a> Trainer<'a> {
 
     /// Number of steps of the whole run, if nothing ends it early.
     pub fn total_steps(&self) -> u64 {
-        let all = (self.config.epochs * self.batches.div_ceil(self.config.accumulate)) as u64;
+        let all = self.config.epochs.saturating_mul(self.batches.div_ceil(self.config.accumulate)) as u64;
         self.config.max_steps.map_or(all, |max| max.min(all))
     }
 
@@ -243,6 +243,7 @@ impl<'a> Trainer<'a> {
             Ok(if flow == Flow::Finish { Flow::Continue } else { flow })
         })?;
         let Some(tally) = watched else { return Ok(Flow::Stop) };
+        non_finite::check_validation(tally.mean_loss(), self.state.epoch)?;
         self.report(Phase::Val, tally, start, callbacks)?;
         self.keep_best(tally)?;
         if let Some(plateau) = &mut self.state.plateau {
@@ -297,7 +298,7 @@ impl<'a> Trainer<'a> {
             clip_grad_norm(&self.model.trainable()?, max_norm)?;
         }
         self.cycle_momentum()?;
-        self.optimizer.step(self.learning_rate())?;
+        self.optimizer.step(checked(self.learning_rate(), step)?)?;
         self.state.step += 1;
         self.state.batch += group.len();
         self.state.seconds = self.seconds();

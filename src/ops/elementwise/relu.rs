@@ -12,7 +12,8 @@
 //! ```
 //!
 //! The derivative at 0 is taken as 0, as in PyTorch (`F.relu`). Backward reads the output and not the input, because
-//! the next layer keeps the output in memory anyway. If x is NaN, y is NaN.
+//! the next layer keeps the output in memory anyway. If x is NaN, y is NaN, and
+//! dx is dy there, also as in PyTorch.
 //!
 //! | tensor | shape |
 //! |---|---|

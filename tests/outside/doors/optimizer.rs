@@ -78,3 +78,27 @@ fn it_trains_and_keeps_its_state() -> Result<()> {
     assert!(same("momentum_buffer.fc.weight")? && other.steps() == 200);
     Ok(())
 }
+
+/// Gradients and numbers that do not fit, and two parameters with one name, are refused by name.
+#[test]
+fn what_does_not_fit_is_refused() -> Result<()> {
+    let net = super::classifier()?;
+    let params = net.trainable()?;
+    let weight = params.iter().find(|(name, _)| name == "fc.weight").unwrap().1.clone();
+    for (_, param) in &params {
+        param.set_grad(&Tensor::zeros(&super::cpu(), param.dims(), DType::F32)?);
+    }
+    let mut optimizer = SignSgd::new(params.clone(), 0.9)?;
+    optimizer.step(0.1)?;
+    weight.set_grad(&Tensor::zeros(&super::cpu(), &[1], DType::F32)?);
+    let error = optimizer.step(0.1).unwrap_err().to_string();
+    assert!(error.contains("gradient of `fc.weight`") && error.contains("[1]"), "{error}");
+    let error = optimizer.state.set(&[0.1]).unwrap_err().to_string();
+    assert!(error.contains("2 numbers, not 1"), "{error}");
+    let error = optimizer.step(f64::NAN).unwrap_err().to_string();
+    assert!(error.contains("NaN is among the numbers"), "{error}");
+    let twice = vec![params[0].clone(), params[0].clone()];
+    let error = SignSgd::new(twice, 0.9).err().unwrap().to_string();
+    assert!(error.contains("two parameters are called"), "{error}");
+    Ok(())
+}

@@ -37,6 +37,22 @@ fn the_page_shows_a_model_and_changes_no_weight() -> Result<()> {
     Ok(())
 }
 
+/// A label that is not one of the classes is refused.
+#[test]
+fn a_label_out_of_range_is_refused() -> Result<()> {
+    let about = About {
+        name: "net".to_owned(),
+        loss: Loss::CrossEntropy,
+        classes: vec!["dark".to_owned(), "light".to_owned()],
+        image: Image::new([1, 8, 8], vec![0; 64])?,
+        label: Some(7),
+        normalize: Normalize::half(1),
+    };
+    let error = report_module(&network(&crate::cpu())?, about).err().unwrap().to_string();
+    assert!(error.contains("there is no class 7") && error.contains("0 to 1"), "{error}");
+    Ok(())
+}
+
 /// A summary of a model with weights keeps them.
 #[test]
 fn a_summary_changes_no_weight() -> Result<()> {
