@@ -3,7 +3,7 @@
 use crate::core::Result;
 use crate::core::table::{self, WIDTH, aligned};
 use crate::core::text::Named;
-use crate::reproduce::{Experiment, ExperimentReport, Options, Recorded, RecordedRow, ReportRow};
+use crate::reproduce::{Experiment, ExperimentReport, Options, RecordedResults, RecordedRow, ReportRow};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ const INDENT: &str = "     ";
 ///
 /// # Errors
 /// None for experiments of the table.
-pub fn list(report: &ExperimentReport, recorded: &Recorded) -> Result<String> {
+pub fn list(report: &ExperimentReport, recorded: &RecordedResults) -> Result<String> {
     let recorded = recorded.all_rows()?;
     let header = ["id", "model", "data", "optimiser", "epochs"].map(str::to_owned).to_vec();
     let mut experiments: Vec<Vec<&ReportRow>> = Vec::new();

@@ -7,8 +7,8 @@ use crate::ErrorKind;
 use crate::data::Masks;
 use crate::io::write_atomically;
 use crate::reproduce::{
-    EXPERIMENTS, Experiment, ExperimentReport, Options, Recorded, curve_gaps, draw_experiment, find, list,
-    run as run_one,
+    EXPERIMENTS, Experiment, ExperimentReport, Options, RecordedResults, curve_gaps, draw_experiment, find,
+    list, run as run_one,
 };
 use anyhow::bail;
 use std::io::IsTerminal;
@@ -70,7 +70,7 @@ pub struct ReproduceArgs {
 /// An unknown experiment; missing data; a folder that cannot be written.
 pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
     if args.list {
-        return print(&list(&args.out)?, &Recorded::embedded(), args.json);
+        return print(&list(&args.out)?, &RecordedResults::embedded(), args.json);
     }
     let chosen = chosen(&args.ids)?;
     let say = if args.json { say_on_stderr } else { say };
@@ -133,7 +133,7 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
         }
     }
     if missing.is_empty() || !report.rows.is_empty() {
-        print(&report, &Recorded::default(), args.json)?;
+        print(&report, &RecordedResults::default(), args.json)?;
     }
     let runs = experiments::runs(&report, &options.out);
     if !args.json && !runs.is_empty() {
@@ -161,10 +161,10 @@ fn chosen(ids: &[String]) -> crate::Result<Vec<&'static Experiment>> {
     }
 }
 
-fn print(report: &ExperimentReport, recorded: &Recorded, json: bool) -> anyhow::Result<()> {
+fn print(report: &ExperimentReport, recorded: &RecordedResults, json: bool) -> anyhow::Result<()> {
     if json {
         let mut object = serde_json::to_value(report)?;
-        if *recorded != Recorded::default() {
+        if *recorded != RecordedResults::default() {
             object["recorded"] = serde_json::to_value(recorded.all_rows()?)?;
         }
         return print_line(&object.to_string());

@@ -23,12 +23,12 @@ pub struct Series {
     pub name: &'static str,
     pub points: Vec<[f64; 2]>,
     pub color: Rgb,
-    pub mark: Mark,
+    pub mark: PointMark,
 }
 
 /// How the points of a series are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
+pub enum PointMark {
     /// A line with a dot at each point.
     Line,
     /// A thin line without dots, for one of several runs.
@@ -91,11 +91,12 @@ fn draw(svg: &mut Svg, series: &Series, place: impl Fn([f64; 2]) -> [f64; 2]) {
         let kept = thinned(&places, marked);
         if !part[0][1].is_finite() {
             kept.iter().for_each(|&p| cross(svg, p, *color));
-        } else if *mark == Mark::Ring {
+        } else if *mark == PointMark::Ring {
             kept.iter().for_each(|&p| ring(svg, p, *color));
         } else {
-            svg.line(&kept, *color, if *mark == Mark::Thin { 1.0 } else { 2.0 });
-            let dots = marked && *mark == Mark::Line;
+            svg.line(&kept, *color, if *mark == PointMark::Thin { 1.0 } else { 2.0 });
+            // A single point is no line.
+            let dots = marked && *mark == PointMark::Line || kept.len() == 1;
             kept.iter().filter(|_| dots).for_each(|&p| svg.dot(p, 2.5, *color));
         }
     }
@@ -145,9 +146,9 @@ fn legend(svg: &mut Svg, [x, y]: [f64; 2], entries: &[&Series]) {
     for (i, Series { name, color, mark, .. }) in entries.iter().enumerate() {
         let y = y + 10.0 + 16.0 * i as f64;
         match mark {
-            Mark::Ring => ring(svg, [x + 15.0, y], *color),
-            Mark::Thin => svg.line(&[[x + 6.0, y], [x + 24.0, y]], *color, 1.0),
-            Mark::Line => {
+            PointMark::Ring => ring(svg, [x + 15.0, y], *color),
+            PointMark::Thin => svg.line(&[[x + 6.0, y], [x + 24.0, y]], *color, 1.0),
+            PointMark::Line => {
                 svg.line(&[[x + 6.0, y], [x + 24.0, y]], *color, 2.0);
                 svg.dot([x + 15.0, y], 2.5, *color);
             }

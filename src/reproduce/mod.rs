@@ -35,7 +35,7 @@ pub use experiments::{EXPERIMENTS, Experiment, Net, find};
 pub use figure::{Figure, Measure};
 pub use picture::draw_experiment;
 pub use printed::{CurveGap, CurveMeasure, PrintedCurve, curve_gaps, printed};
-pub use recorded::{QuietTimes, Recorded, RecordedRow, Summary};
+pub use recorded::{QuietTimes, RecordedResults, RecordedRow, SeedSummary};
 pub use report::{ExperimentReport, ReportRow, list};
 pub use result::{Curves, SeedResult};
 pub use runner::{Options, StoppedRun, run, run_in};

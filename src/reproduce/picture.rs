@@ -1,7 +1,7 @@
 //! The picture of an experiment: our curves as lines, one per seed, and the notebooks' printed values as rings.
 
 use super::{CurveMeasure, Experiment, PrintedCurve, SeedResult, printed};
-use crate::draw::chart::{BELOW, LEFT, Mark, PANEL, Series, panel};
+use crate::draw::chart::{BELOW, LEFT, PANEL, PointMark, Series, panel};
 use crate::draw::color::{BLUE, INK, VERMILION};
 use crate::draw::{Anchor, Rgb, Svg};
 
@@ -9,9 +9,9 @@ const TOP: f64 = 40.0;
 const TITLE_SIZE: f64 = 16.0;
 
 /// What one panel shows: the name of its axis and its measures with their names and colours.
-type Panel = (&'static str, &'static [(CurveMeasure, &'static str, Rgb)]);
+type CurvePanel = (&'static str, &'static [(CurveMeasure, &'static str, Rgb)]);
 
-const PANELS: [Panel; 4] = [
+const PANELS: [CurvePanel; 4] = [
     ("loss", &[(CurveMeasure::TrainLoss, "train", BLUE), (CurveMeasure::ValLoss, "validation", VERMILION)]),
     (
         "accuracy in percent",
@@ -25,10 +25,10 @@ const PANELS: [Panel; 4] = [
 /// each.
 pub fn draw_experiment(experiment: &Experiment, results: &[SeedResult]) -> Option<String> {
     let printed = printed(experiment.id);
-    let rows: Vec<Vec<(&Panel, Vec<Series>)>> = (0..2)
+    let rows: Vec<Vec<(&CurvePanel, Vec<Series>)>> = (0..2)
         .map(|run| {
             let drawn = PANELS.iter().map(|panel| (panel, series(panel, run, results, &printed)));
-            drawn.filter(|(_, series)| series.iter().any(|one| one.mark == Mark::Thin)).collect()
+            drawn.filter(|(_, series)| series.iter().any(|one| one.mark == PointMark::Thin)).collect()
         })
         .filter(|row: &Vec<_>| !row.is_empty())
         .collect();
@@ -48,14 +48,14 @@ pub fn draw_experiment(experiment: &Experiment, results: &[SeedResult]) -> Optio
 }
 
 /// Our lines first, so that the rings lie on top. Only the first of several equal series is named in the legend.
-fn series(panel: &Panel, run: usize, results: &[SeedResult], printed: &[PrintedCurve]) -> Vec<Series> {
+fn series(panel: &CurvePanel, run: usize, results: &[SeedResult], printed: &[PrintedCurve]) -> Vec<Series> {
     let mut all = Vec::new();
     for (measure, name, color) in panel.1 {
         for (i, result) in results.iter().enumerate() {
             let curve = result.curve(run, *measure);
             let points = curve.iter().enumerate().map(|(at, value)| [(at + 1) as f64, *value]).collect();
             let name = if i == 0 { *name } else { "" };
-            all.push(Series { name, points, color: *color, mark: Mark::Thin });
+            all.push(Series { name, points, color: *color, mark: PointMark::Thin });
         }
     }
     all.retain(|one| !one.points.is_empty());
@@ -65,7 +65,7 @@ fn series(panel: &Panel, run: usize, results: &[SeedResult], printed: &[PrintedC
             let points = curve.values.iter().map(|(at, value)| [(at + 1) as f64, *value]).collect();
             let name = if named { "" } else { "notebook" };
             named = true;
-            all.push(Series { name, points, color: *color, mark: Mark::Ring });
+            all.push(Series { name, points, color: *color, mark: PointMark::Ring });
         }
     }
     all

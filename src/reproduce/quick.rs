@@ -4,24 +4,24 @@
 use super::{Experiment, Options};
 
 /// How much of an experiment a short run keeps: epochs (none: all), the part of the data, and the network's width.
-struct Part {
+struct QuickPart {
     epochs: Option<usize>,
     fraction: Option<f64>,
     width: Option<usize>,
 }
 
-const WHOLE: Part = Part { epochs: None, fraction: None, width: None };
+const WHOLE: QuickPart = QuickPart { epochs: None, fraction: None, width: None };
 
-const fn epochs(epochs: usize) -> Part {
-    Part { epochs: Some(epochs), ..WHOLE }
+const fn epochs(epochs: usize) -> QuickPart {
+    QuickPart { epochs: Some(epochs), ..WHOLE }
 }
 
-const fn one_epoch(fraction: f64) -> Part {
-    Part { epochs: Some(1), fraction: Some(fraction), ..WHOLE }
+const fn one_epoch(fraction: f64) -> QuickPart {
+    QuickPart { epochs: Some(1), fraction: Some(fraction), ..WHOLE }
 }
 
 /// Chosen so that each takes at most half a minute.
-fn part(id: &str) -> Part {
+fn part(id: &str) -> QuickPart {
     match id {
         "M4" => epochs(4),
         "M5" | "M6" | "M9" => epochs(40),
@@ -35,7 +35,7 @@ fn part(id: &str) -> Part {
         "F1" => one_epoch(0.01),
         "F4" | "F5" => one_epoch(0.02),
         "F2" => one_epoch(0.01),
-        "P1" => Part { epochs: Some(1), fraction: Some(0.5), width: Some(8) },
+        "P1" => QuickPart { epochs: Some(1), fraction: Some(0.5), width: Some(8) },
         _ => WHOLE,
     }
 }
@@ -43,7 +43,7 @@ fn part(id: &str) -> Part {
 impl Options {
     /// These options, shortened for a first look at an experiment.
     pub fn quick(&self, experiment: &Experiment) -> Options {
-        let Part { epochs, fraction, width } = part(experiment.id);
+        let QuickPart { epochs, fraction, width } = part(experiment.id);
         Options { epochs, fraction, width, ..self.clone() }
     }
 }

@@ -20,7 +20,7 @@ const EMBEDDED: &str = include_str!(concat!(env!("OUT_DIR"), "/results.json"));
 
 /// All files of `docs/results/`.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Recorded {
+pub struct RecordedResults {
     pub results: Vec<SeedResult>,
     pub quiet: Vec<QuietTimes>,
 }
@@ -43,7 +43,7 @@ pub struct QuietTimes {
 
 /// A number of some seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Summary {
+pub struct SeedSummary {
     pub mean: f64,
     pub lowest: f64,
     pub highest: f64,
@@ -61,8 +61,8 @@ pub struct RecordedRow {
     /// The settings that differ from the notebook's.
     pub settings: String,
     /// In percent.
-    pub ours: Option<Summary>,
-    pub torch: Option<Summary>,
+    pub ours: Option<SeedSummary>,
+    pub torch: Option<SeedSummary>,
     /// Whether our mean lies in PyTorch's range of seeds, widened on both sides by its deviation.
     pub inside: Option<bool>,
     /// Median seconds of an epoch, with nothing else running.
@@ -74,22 +74,22 @@ pub struct RecordedRow {
     pub whole_seconds: Option<f64>,
 }
 
-impl Recorded {
+impl RecordedResults {
     /// The results that this program was built with.
-    pub fn embedded() -> Recorded {
+    pub fn embedded() -> RecordedResults {
         let files: Vec<(String, String)> =
             serde_json::from_str(EMBEDDED).expect("the build script writes JSON");
-        Recorded::from_files(files).expect("a test reads every file of docs/results")
+        RecordedResults::from_files(files).expect("a test reads every file of docs/results")
     }
 
     /// The results in a folder, which may be missing.
     ///
     /// # Errors
     /// A file that cannot be read, or is not a result.
-    pub fn read(folder: &Path) -> Result<Recorded> {
+    pub fn read(folder: &Path) -> Result<RecordedResults> {
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Recorded::default()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(RecordedResults::default()),
             Err(e) => return Err(Error::io(folder, "list", e)),
         };
         let mut files = Vec::new();
@@ -100,12 +100,12 @@ impl Recorded {
                 files.push((path.display().to_string(), text));
             }
         }
-        Recorded::from_files(files)
+        RecordedResults::from_files(files)
     }
 
-    fn from_files(mut files: Vec<(String, String)>) -> Result<Recorded> {
+    fn from_files(mut files: Vec<(String, String)>) -> Result<RecordedResults> {
         files.sort();
-        let mut recorded = Recorded::default();
+        let mut recorded = RecordedResults::default();
         for (name, text) in &files {
             if name.ends_with("-quiet.json") {
                 let times = serde_json::from_str(text)
@@ -174,12 +174,12 @@ impl Recorded {
                 self.quiet.iter().find(|times| times.id == experiment.id && times.width == settings.width);
             for (i, figure) in experiment.figures.iter().enumerate() {
                 let values = |results: &[&SeedResult]| {
-                    Summary::of(results.iter().filter_map(|result| result.figures.get(i).copied()))
+                    SeedSummary::of(results.iter().filter_map(|result| result.figures.get(i).copied()))
                 };
                 let first_epochs = || {
                     let best =
                         longer.iter().filter_map(|result| best_of_first(figure, result, settings.epochs));
-                    Summary::of(best)
+                    SeedSummary::of(best)
                 };
                 let (ours, torch) = (values(&ours).or_else(first_epochs), values(&torch));
                 rows.push(RecordedRow {
@@ -215,14 +215,14 @@ fn median_of(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| median(values.to_vec()))
 }
 
-impl Summary {
+impl SeedSummary {
     /// `None` without values.
-    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Summary> {
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<SeedSummary> {
         let values: Vec<f64> = values.into_iter().collect();
         let n = values.len();
         let mean = values.iter().sum::<f64>() / n as f64;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        Some(Summary {
+        Some(SeedSummary {
             mean,
             lowest: values.iter().copied().reduce(f64::min)?,
             highest: values.iter().copied().reduce(f64::max)?,
@@ -238,7 +238,7 @@ impl Summary {
 
     /// `67.41 (66.90 to 68.00), n = 3`.
     pub fn describe(&self) -> String {
-        let Summary { mean, lowest, highest, n, .. } = self;
+        let SeedSummary { mean, lowest, highest, n, .. } = self;
         match n {
             1 => format!("{mean:.2}, n = 1"),
             _ => format!("{mean:.2} ({lowest:.2} to {highest:.2}), n = {n}"),

@@ -1,10 +1,10 @@
 //! The recorded results as Markdown: the table of `docs/results.md`, and a short one for the README.
 
-use super::recorded::{Recorded, RecordedRow, Summary};
+use super::recorded::{RecordedResults, RecordedRow, SeedSummary};
 use super::{CurveGap, EXPERIMENTS, Experiment, curve_gaps, find};
 use crate::core::Result;
 
-impl Recorded {
+impl RecordedResults {
     /// Every row: the published numbers, PyTorch's and ours, seconds per epoch, and remarks.
     ///
     /// # Errors
@@ -101,8 +101,8 @@ fn dash() -> String {
     "-".to_owned()
 }
 
-fn text(summary: Option<&Summary>) -> String {
-    summary.map_or_else(dash, Summary::describe)
+fn text(summary: Option<&SeedSummary>) -> String {
+    summary.map_or_else(dash, SeedSummary::describe)
 }
 
 /// Seconds with about three digits.

@@ -2,8 +2,8 @@
 
 use super::options;
 use receptive::reproduce::{
-    CurveMeasure, Curves, EXPERIMENTS, PrintedCurve, Recorded, SeedResult, curve_gaps, draw_experiment, find,
-    printed,
+    CurveMeasure, Curves, EXPERIMENTS, PrintedCurve, RecordedResults, SeedResult, curve_gaps,
+    draw_experiment, find, printed,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -88,7 +88,7 @@ fn recorded_results_are_compared_with_pytorch() {
     write("C1-seed0-epochs5-torch.json", &torch);
     let quiet = r#"{"id": "C1", "receptive": [3.0, 2.0, 2.5], "torch": [5.0]}"#;
     std::fs::write(folder.path().join("C1-quiet.json"), quiet).unwrap();
-    let recorded = Recorded::read(folder.path()).unwrap();
+    let recorded = RecordedResults::read(folder.path()).unwrap();
     let rows = recorded.rows(find("C1").unwrap()).unwrap();
     let [whole, first] = &rows[..] else { panic!("{rows:?}") };
     let [mean, part] = [&whole.ours, &first.ours].map(|ours| ours.unwrap());
@@ -113,7 +113,7 @@ const DOCUMENTS: [(&str, &str); 3] =
 fn documents_show_the_recorded_results() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let update = std::env::var_os("RECEPTIVE_UPDATE_TABLES").is_some();
-    let recorded = Recorded::read(&root.join("docs/results")).unwrap();
+    let recorded = RecordedResults::read(&root.join("docs/results")).unwrap();
     let compare = |file: &Path, expected: &str| {
         if update {
             std::fs::write(file, expected).unwrap();

@@ -3,7 +3,7 @@
 
 use super::layout::{TITLE, heading, note};
 use crate::draw::Svg;
-use crate::draw::chart::{BELOW, LEFT, Mark, PANEL, Series, panel};
+use crate::draw::chart::{BELOW, LEFT, PANEL, PointMark, Series, panel};
 use crate::draw::color::{BLUE, VERMILION};
 use crate::train::{Phase, PhaseReport};
 
@@ -35,7 +35,7 @@ fn lines(reports: &[PhaseReport], value: impl Fn(&PhaseReport) -> f64) -> [Serie
     phases.map(|(phase, name, color)| {
         let of_phase = reports.iter().filter(|r| r.phase == phase);
         let points = of_phase.map(|r| [(r.epoch + 1) as f64, value(r)]).collect();
-        Series { name, points, color, mark: Mark::Line }
+        Series { name, points, color, mark: PointMark::Line }
     })
 }
 
