@@ -350,6 +350,7 @@ fn a_full_or_unwritable_disk_is_an_error_and_the_checkpoint_survives() {
     let mut limited = Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 128; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_receptive")]);
     limited.args(["train", "lenet5", "--data", "sample", "--subset", "500", "--epochs", "3", "--log-steps"]);
+    limited.args(["--loss-every", "3"]);
     let message = refuse(limited.args(["--threads", "1", "--health", "5", "--out", text(&run)]));
     assert!(message.contains("checkpoint.safetensors") && message.contains("disk"), "{message}");
     let left = fs::read_dir(&run).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
