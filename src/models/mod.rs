@@ -35,7 +35,7 @@ pub struct ModelConfig {
     /// Channels of the first stage, for networks whose row has a [`width`](ModelSpec::width). `None` means the row's
     /// width.
     pub width: Option<usize>,
-    /// Sizes of the layers, for networks whose row has [`layers`](ModelSpec::layers). `None` means the row's sizes.
+    /// Sizes of the layers, for networks whose row lets you choose them. `None` means the row's sizes.
     pub layers: Option<LayerSizes>,
 }
 
