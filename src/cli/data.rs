@@ -51,7 +51,7 @@ enum DataCommand {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// An unknown set; an error of [`fetch`] or of [`data_show::run`].
+/// An unknown set; an error of [`fetch`]; a set that cannot be read.
 pub fn run(args: &DataArgs) -> anyhow::Result<()> {
     match &args.command {
         DataCommand::List { data_dir, json } => {
