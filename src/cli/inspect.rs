@@ -131,8 +131,8 @@ fn values(trained: &Trained, names: &[String], json: bool) -> anyhow::Result<()>
         if chosen.len() == before {
             let keys: Vec<&str> = all.keys().map(String::as_str).collect();
             let help = match similar(name, &keys).first() {
-                Some(like) => format!("did you mean {like}? receptive summary lists the layers"),
-                None => "receptive summary lists the layers".to_owned(),
+                Some(like) => format!("did you mean {like}? `receptive summary` lists the layers"),
+                None => "`receptive summary` lists the layers".to_owned(),
             };
             let what = format!("{} has no parameter or layer `{name}`", trained.network.name);
             bail!(Error::argument("--values", what).help(help));
