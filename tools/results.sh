@@ -152,7 +152,7 @@ quiet() {
   program
   quietly
   out=$(mktemp -d)
-  trap 'rm -rf "$out"' EXIT
+  trap "rm -rf '$out'" EXIT
   for i in $(seq "$runs"); do
     "$binary" reproduce "$id" --seed 0 --epochs 2 "$@" --device cpu --threads 2 --out "$out/$i" >/dev/null 2>&1
     "$python" tests/peer/notebooks.py "$id" --seed 0 "$@" --threads 2 --time >"$out/torch$i.json"
