@@ -5,8 +5,9 @@
 
 use receptive::cpu::{CpuCtx, View, ViewMut};
 use receptive::data::Examples;
+use receptive::float_type;
 use receptive::prelude::*;
-use receptive::tensor::{Grads, Meta, Plan, Saved, Saves, apply, one_float};
+use receptive::tensor::{Grads, Meta, Plan, Saved, Saves, apply, float_inputs};
 use receptive::testing::gradcheck;
 use std::sync::Arc;
 
@@ -55,9 +56,10 @@ impl Op for SignedSquare {
         "signed_square"
     }
 
-    /// The output's shape and type, and all checks: here that the input is f32 or f64.
+    /// The output's shape and type, and all checks: one input, of f32 or f64.
     fn infer(&self, x: &[Meta]) -> Result<Plan> {
-        Ok(Plan::new(x[0].shape, one_float(self.name(), x)?))
+        let dtype = float_inputs(self.name(), x, 1)?;
+        Ok(Plan::new(x[0].shape, dtype))
     }
 
     /// The tensors that `backward` reads.
@@ -67,13 +69,10 @@ impl Op for SignedSquare {
 
     /// The loop on the CPU. Training runs in f32, the check of the gradient in f64.
     fn cpu(&self, _: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-        match x[0].dtype {
-            DType::F64 => {
-                y[0].get::<f64>().iter_mut().zip(x[0].get::<f64>()).for_each(|(y, x)| *y = x * x.abs())
-            }
-            _ => y[0].get::<f32>().iter_mut().zip(x[0].get::<f32>()).for_each(|(y, x)| *y = x * x.abs()),
-        }
-        Ok(())
+        float_type!(self.name(), x[0].dtype, T => {
+            y[0].get::<T>().iter_mut().zip(x[0].get::<T>()).for_each(|(y, x)| *y = x * x.abs());
+            Ok(())
+        })
     }
 
     fn backward(&self, saved: &Saved, dy: &Tensor, _: &[bool]) -> Result<Grads> {

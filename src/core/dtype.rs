@@ -11,6 +11,9 @@
 use super::math::{self, double};
 use std::fmt;
 
+/// `2^63`: every i64 is below it.
+const TWO_63: f64 = (1u64 << 63) as f64;
+
 /// The element type of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DType {
@@ -36,6 +39,16 @@ impl DType {
     /// Whether arithmetic runs in this type. The 16-bit types only store.
     pub fn computes(self) -> bool {
         matches!(self, DType::F32 | DType::F64)
+    }
+
+    /// Whether this type can hold the number. A floating type holds every number, rounded; for the others it must be
+    /// whole and in their range.
+    pub fn holds(self, value: f64) -> bool {
+        match self {
+            DType::I64 => value.fract() == 0.0 && (-TWO_63..TWO_63).contains(&value),
+            DType::U8 => value.fract() == 0.0 && (0.0..=255.0).contains(&value),
+            DType::F32 | DType::F64 | DType::BF16 | DType::F16 => true,
+        }
     }
 
     /// Whether this is a floating type, including the types that only store.

@@ -141,7 +141,9 @@ impl Window {
         Ok(output)
     }
 
-    fn check(&self, op: &str) -> Result<()> {
+    /// # Errors
+    /// A kernel, stride or dilation of zero; settings out of range.
+    pub(crate) fn check(&self, op: &str) -> Result<()> {
         let settings = [
             ("kernel_size", self.kernel, 1),
             ("stride", self.stride, 1),

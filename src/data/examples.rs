@@ -192,9 +192,13 @@ pub(super) fn class_targets(
     samples: &[usize],
     label: impl Fn(usize) -> Result<usize>,
 ) -> Result<Tensor> {
-    // A label beyond i64 is out of range for every loss, which then names it.
-    let labels = samples.iter().map(|&i| Ok(i64::try_from(label(i)?).unwrap_or(i64::MAX)));
-    let labels = labels.collect::<Result<Vec<i64>>>()?;
+    let class = |&i: &usize| {
+        let class = label(i)?;
+        i64::try_from(class).map_err(|_| {
+            Error::argument("label", format!("{class} for example {i} is too large to be a class"))
+        })
+    };
+    let labels = samples.iter().map(class).collect::<Result<Vec<i64>>>()?;
     Tensor::from_slice(device, &labels, &[samples.len()])
 }
 

@@ -99,8 +99,13 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// No memory for it.
+    /// An image without pixels.
     pub fn from_image(device: &Device, image: &Image) -> Result<Tensor> {
+        if image.size.contains(&0) {
+            return Err(Error::shape("from_image", "the image has no pixels")
+                .with("image", format_args!("{:?}", image.size))
+                .expected("[C, H, W], each 1 or more"));
+        }
         let values = image.pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect();
         Tensor::from_vec(device, values, &image.size)
     }

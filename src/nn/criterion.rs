@@ -121,7 +121,8 @@ impl Criterion {
         }
     }
 
-    /// The mean loss of a batch, a scalar. `target` holds i64 class labels. For a yes/no loss it holds one number from
+    /// The mean loss of a batch, a scalar. `target` holds i64 class labels; for cross entropy it may hold probabilities
+    /// instead, of the output's shape and dtype. For a yes/no loss it holds one number from
     /// 0 to 1 per element of the output, of any dtype (a mask `[N, H, W]` is accepted for `[N, 1, H, W]`).
     ///
     /// # Errors

@@ -45,7 +45,8 @@ impl Sequential {
         self.named(&name, layer)
     }
 
-    /// Adds a layer with a name.
+    /// Adds a layer with a name. A dot in it separates two names, as in `linears.0`. An empty name is an error of
+    /// [`init`](super::ModuleExt::init).
     pub fn named(mut self, name: &str, layer: impl Module + 'static) -> Sequential {
         self.layers.push((name.to_owned(), Box::new(layer)));
         self

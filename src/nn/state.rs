@@ -50,7 +50,7 @@ pub trait ModuleExt: Module {
     /// Gives every parameter its values, drawn from `seed` and its path.
     ///
     /// # Errors
-    /// An impossible shape.
+    /// An impossible shape; a layer or parameter whose name is empty, or is that of another one.
     fn init(&self, device: &Device, dtype: DType, seed: u64) -> Result<()> {
         self.init_with(device, dtype, seed, Scheme::Default)
     }
@@ -62,6 +62,8 @@ pub trait ModuleExt: Module {
     fn init_with(&self, device: &Device, dtype: DType, seed: u64, scheme: Scheme) -> Result<()> {
         let root = Key::new(seed).child("init");
         let params = self.params();
+        let layers = self.modules();
+        check_not_empty(layers.iter().map(|(path, _)| path).chain(params.iter().map(|(path, _)| path)))?;
         check_names(&params)?;
         let dims: BTreeMap<&str, &[usize]> =
             params.iter().map(|(path, p)| (path.as_str(), p.dims())).collect();
@@ -150,6 +152,15 @@ pub trait ModuleExt: Module {
                 .help("the names must be those of the model's own state_dict, e.g. conv1.weight"));
         }
         self.load_matching(weights).map(|_| ())
+    }
+}
+
+/// Returns an error if a part of a path, between two dots, is empty. Such a layer could not be found by its name.
+fn check_not_empty<'a>(mut paths: impl Iterator<Item = &'a String>) -> Result<()> {
+    match paths.find(|path| path.split('.').any(str::is_empty)) {
+        None => Ok(()),
+        Some(path) => Err(Error::argument("init", format!("the path `{path}` has an empty name"))
+            .expected("names such as `conv1`, or `linears.0` with a text before and after each dot")),
     }
 }
 

@@ -50,7 +50,7 @@ impl Adam {
     /// Adam: the decay is part of the gradient.
     ///
     /// # Errors
-    /// A negative or non-finite decay.
+    /// A negative or non-finite decay; the errors of [`OptimizerState::new`].
     pub fn new(params: Vec<(String, Tensor)>, weight_decay: f64) -> Result<Adam> {
         Self::build(params, weight_decay, false)
     }
@@ -58,7 +58,7 @@ impl Adam {
     /// AdamW: the decay is applied to the weights directly.
     ///
     /// # Errors
-    /// A negative or non-finite decay.
+    /// A negative or non-finite decay; the errors of [`OptimizerState::new`].
     pub fn decoupled(params: Vec<(String, Tensor)>, weight_decay: f64) -> Result<Adam> {
         Self::build(params, weight_decay, true)
     }

@@ -106,7 +106,7 @@ pub trait Optimizer: Send {
     /// Updates every parameter in place from its gradient, with the numbers that [`set`](Self::set) wrote last.
     ///
     /// # Errors
-    /// A parameter without a gradient.
+    /// A parameter without a gradient, or with one of another shape or dtype.
     fn apply(&self) -> Result<()>;
 
     /// One whole step with learning rate `lr`.
@@ -176,16 +176,16 @@ impl OptimizerState {
     /// One tensor of zeros per parameter and key, and room for the `numbers` of a step (see [`set`](Self::set)).
     ///
     /// # Errors
-    /// Parameters of different dtypes, or not of floating point; two parameters with one name; no memory.
+    /// Two parameters with one name; parameters of different dtypes, or not of floating point; no memory.
     pub fn new(
         params: Vec<(String, Tensor)>,
         keys: &'static [&'static str],
         numbers: usize,
     ) -> Result<OptimizerState> {
         let mut names = BTreeSet::new();
-        if let Some((name, _)) = params.iter().find(|(name, _)| !names.insert(name)) {
-            return Err(Error::argument("optimiser", format!("two parameters are called `{name}`"))
-                .help("a checkpoint could keep the state of only one: give each its own name"));
+        if let Some((name, _)) = params.iter().find(|(name, _)| !names.insert(name.as_str())) {
+            return Err(Error::argument("optimiser", format!("two parameters are named `{name}`"))
+                .help("give each a name of its own: the state in a checkpoint is found by these names"));
         }
         let metas: Vec<Meta> = params.iter().map(|(_, param)| param.meta()).collect();
         let numbers = match params.first() {
@@ -212,18 +212,15 @@ impl OptimizerState {
     /// Writes the numbers of the current step, such as the learning rate, for the update to read.
     ///
     /// # Errors
-    /// Another count of numbers than was planned; a number that is not finite; on a GPU, an error of the driver.
+    /// Another count of numbers than was planned; on a GPU, an error of the driver.
     pub fn set(&self, values: &[f64]) -> Result<()> {
         let Some(numbers) = &self.numbers else { return Ok(()) };
         if values.len() != numbers.numel() {
-            let what = format!("a step has {} numbers, not {}", numbers.numel(), values.len());
-            return Err(Error::argument("optimiser", what)
-                .help("`OptimizerState::new` takes their count as its last argument"));
-        }
-        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            let what = format!("{value} is among the numbers of a step: {values:?}");
-            return Err(Error::new(ErrorKind::NonFinite, "optimiser", what)
-                .help("the first number is usually the learning rate"));
+            return Err(Error::argument(
+                "optimiser",
+                format!("`set` got {} numbers for the step, not {}", values.len(), numbers.numel()),
+            )
+            .help("`OptimizerState::new` takes their count as its last argument"));
         }
         element_type!(numbers.dtype(), T => {
             let values: SmallVec<[T; 5]> = values.iter().map(|&v| T::from_f64(v)).collect();
@@ -339,10 +336,13 @@ impl Slot {
         if grad.meta() == self.param.meta() {
             return Ok(grad);
         }
-        let what = format!("the gradient of `{}` has another shape or dtype than the parameter", self.name);
-        Err(Error::shape("optimiser", what)
-            .with("gradient", format_args!("{} {}", grad.shape(), grad.dtype()))
-            .with("parameter", format_args!("{} {}", self.param.shape(), self.param.dtype())))
+        let text = |t: &Tensor| format!("{} {}", t.shape(), t.dtype());
+        let what = format!("the gradient of `{}` differs from it in shape or dtype", self.name);
+        let kind = if grad.shape() == self.param.shape() { ErrorKind::DType } else { ErrorKind::Shape };
+        Err(Error::new(kind, "optimiser", what)
+            .with("gradient", text(&grad))
+            .with("parameter", text(&self.param))
+            .help("`set_grad` must get a gradient like the parameter"))
     }
 }
 

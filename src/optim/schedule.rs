@@ -362,7 +362,7 @@ mod tests {
         ];
         for (text, part) in cases {
             let error = text.parse::<Schedule>().unwrap_err().to_string();
-            assert!(error.contains(part) && error.contains("scheduler"), "{text}: {error}");
+            assert!(error.contains(part) && error.contains("`config.scheduler`"), "{text}: {error}");
         }
     }
 

@@ -33,7 +33,8 @@ impl Sgd {
     /// An optimiser of these parameters (see [`crate::nn::ModuleExt::trainable`]).
     ///
     /// # Errors
-    /// A momentum outside `0..1`; a negative or non-finite decay; Nesterov without momentum.
+    /// A momentum outside `0..1`; a negative or non-finite decay; Nesterov without momentum; the errors of
+    /// [`OptimizerState::new`].
     pub fn new(
         params: Vec<(String, Tensor)>,
         momentum: f64,

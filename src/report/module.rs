@@ -4,7 +4,7 @@ use super::{ForwardResults, ImageFacts, MachineFacts, MaskedImage, Picture, Repo
 use crate::core::{Error, Result};
 use crate::data::{Image, Normalize, Pipeline};
 use crate::inspect::{Machine, describe, layer_graph, summary};
-use crate::nn::{Loss, Module, ModuleExt};
+use crate::nn::{Ctx, Loss, Module, ModuleExt};
 use crate::tensor::{Device, Tensor};
 use crate::train::pictures::{Masked, prepare};
 
@@ -54,19 +54,16 @@ pub struct About {
 /// ```
 ///
 /// # Errors
-/// A model without values; an image that does not fit it; a label that is not one of the classes; outputs that are not finite.
+/// A model without values; an image that does not fit it; a loss that does not fit the output; a label that is not a
+/// class; outputs that are not finite.
 pub fn report_module(model: &dyn Module, about: About) -> Result<Report> {
     let About { name, loss, classes, image, label, normalize } = about;
     let (x, size) = (input(model, &image, normalize)?, image.size);
     let device = x.device();
-    // Checked before the long work.
-    if let Some(label) = label.filter(|&label| !classes.is_empty() && label >= classes.len()) {
-        return Err(Error::argument("`About.label`", format!("there is no class {label}"))
-            .expected(format!("0 to {}", classes.len() - 1)));
-    }
     let totals = summary(model, &name, size).map_err(|stopped| stopped.error)?;
     let graph = layer_graph(model, &name, size)?;
     let class_name = |class: usize| classes.get(class).cloned().unwrap_or_else(|| class.to_string());
+    check(loss, label, &model.forward(&Ctx::eval(&name), &x)?)?;
     let ForwardResults { y, layers, probabilities, attribution } =
         see(model, &name, &x, loss, &totals, &graph, class_name, |_| ())?;
     let mask = loss.takes_masks().then(|| mask(&image, &y)).transpose()?;
@@ -94,6 +91,27 @@ pub fn report_module(model: &dyn Module, about: About) -> Result<Report> {
         masks: Vec::new(),
         model: name,
     })
+}
+
+/// # Errors
+/// A loss that does not fit the model's output `y`; a label that is not one of its classes.
+fn check(loss: Loss, label: Option<usize>, y: &Tensor) -> Result<()> {
+    let unfit = |means: &str, expected: &str, other: &str| {
+        Err(Error::shape("`About::loss`", format!("this loss is for {means}, but the output is not"))
+            .with("output", y.shape())
+            .expected(expected)
+            .help(format!("use the loss with which the model was trained, such as `{other}`")))
+    };
+    match (loss.takes_masks(), y.dims(), label) {
+        (true, [_, _, _, _], _) => Ok(()),
+        (true, ..) => unfit("a mask", "[1, C, H, W]", "Loss::CrossEntropy"),
+        (false, &[_, classes], Some(class)) if class >= classes => {
+            Err(Error::argument("`About::label`", format!("there is no class {class}"))
+                .expected(format!("a number below {classes}, the number of outputs")))
+        }
+        (false, [_, _], _) => Ok(()),
+        (false, ..) => unfit("classes", "[1, classes]", "Loss::BceWithLogits"),
+    }
 }
 
 /// The image as the model's input, `[1, C, H, W]`, on the model's device.

@@ -1,5 +1,6 @@
 //! Tensors that are computed from a rule: constants, ranges, random numbers.
 
+use super::tensor::check_holds;
 use super::{Blank, Device, Tensor};
 use crate::core::{DType, Element, Error, Key, Result};
 use crate::element_type;
@@ -24,17 +25,24 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// A step of 0, or one that leads away from `end`; numbers that are not finite; no memory for so many.
+    /// A step of 0, or one that leads away from `end`; numbers that are not finite, or that the dtype cannot hold; no
+    /// memory for so many.
     pub fn arange(device: &Device, start: f64, end: f64, step: f64, dtype: DType) -> Result<Tensor> {
         let count = ((end - start) / step).ceil();
-        if !(0.0..=1e15).contains(&count) || !step.is_finite() {
+        let finite = [start, end, step].iter().all(|v| v.is_finite());
+        if !finite || !(0.0..=1e15).contains(&count) {
             return Err(Error::argument(
                 "arange",
                 format!("step {step} does not lead from {start} to {end}"),
             )
             .expected("finite numbers, and a step other than 0 with the sign of end - start"));
         }
-        from_rule(device, &[count as usize], dtype, |i| start + i as f64 * step)
+        let rule = |i: u64| start + i as f64 * step;
+        // If the first two are whole numbers, all are; the last is the farthest.
+        if let Some(last) = (count as u64).checked_sub(1) {
+            [0, last.min(1), last].into_iter().try_for_each(|i| check_holds("arange", dtype, rule(i)))?;
+        }
+        from_rule(device, &[count as usize], dtype, rule)
     }
 
     /// Random numbers from the uniform distribution over `[0, 1)`. PyTorch: `torch.rand`.

@@ -30,7 +30,8 @@ pub struct MetaCtx {
 }
 
 impl Device {
-    /// A CPU device with default settings: one thread per core.
+    /// A CPU device with default settings: one thread per core. Each call makes a device of its own: call it once, and
+    /// clone the device.
     ///
     /// # Errors
     /// The operating system refuses to start the threads.

@@ -186,9 +186,10 @@ pub enum Dependence {
 /// ```
 /// use receptive::cpu::{CpuCtx, View, ViewMut};
 /// use receptive::prelude::*;
-/// use receptive::tensor::{Grads, Meta, Plan, Saved, Saves, apply};
+/// use receptive::float_type;
+/// use receptive::tensor::{Grads, Meta, Plan, Saved, Saves, apply, float_inputs};
 ///
-/// /// `y = x^2`, for f32.
+/// /// `y = x^2`, for f32 and f64.
 /// #[derive(Debug)]
 /// struct Square;
 ///
@@ -197,12 +198,9 @@ pub enum Dependence {
 ///         "square"
 ///     }
 ///
-///     /// All checks are here: `cpu` reads f32 and would panic on another type.
 ///     fn infer(&self, x: &[Meta]) -> Result<Plan> {
-///         match x[0].dtype {
-///             DType::F32 => Ok(Plan::new(x[0].shape, x[0].dtype)),
-///             other => Err(Error::dtype("square", format!("takes f32, not {other}"))),
-///         }
+///         let dtype = float_inputs(self.name(), x, 1)?;
+///         Ok(Plan::new(x[0].shape, dtype))
 ///     }
 ///
 ///     fn saves(&self) -> Saves {
@@ -210,8 +208,10 @@ pub enum Dependence {
 ///     }
 ///
 ///     fn cpu(&self, _: &CpuCtx, _: &Plan, x: &[View], y: &mut [ViewMut]) -> Result<()> {
-///         y[0].get::<f32>().iter_mut().zip(x[0].get::<f32>()).for_each(|(y, x)| *y = x * x);
-///         Ok(())
+///         float_type!(self.name(), x[0].dtype, T => {
+///             y[0].get::<T>().iter_mut().zip(x[0].get::<T>()).for_each(|(y, x)| *y = x * x);
+///             Ok(())
+///         })
 ///     }
 ///
 ///     fn backward(&self, saved: &Saved, dy: &Tensor, _: &[bool]) -> Result<Grads> {
@@ -222,6 +222,7 @@ pub enum Dependence {
 /// let x = Tensor::from_slice(&Device::cpu()?, &[3f32], &[1])?.requires_grad();
 /// apply(Square, &[&x])?[0].sum_all()?.backward()?;
 /// assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [6.0]);
+/// assert!(apply(Square, &[&x.to_dtype(DType::I64)?]).is_err());
 /// # Ok::<(), receptive::Error>(())
 /// ```
 ///
@@ -323,12 +324,34 @@ pub trait Update: Debug {
     }
 }
 
-/// Checks that an op's floating inputs all have the same dtype, f32 or f64, and returns it: the usual check of
-/// [`Op::infer`].
+/// The check that begins most ops' [`Op::infer`]: there are `count` inputs, all of one dtype, f32 or f64. Returns the
+/// dtype. Without it, a loop that takes an i64 tensor for one of f32 panics.
+///
+/// ```
+/// use receptive::tensor::{Meta, float_inputs};
+/// use receptive::{DType, Device, Tensor};
+/// let cpu = Device::cpu()?;
+/// let metas = |dtype| -> receptive::Result<[Meta; 1]> { Ok([Tensor::zeros(&cpu, &[2], dtype)?.meta()]) };
+/// assert_eq!(float_inputs("square", &metas(DType::F32)?, 1)?, DType::F32);
+/// assert!(float_inputs("square", &metas(DType::I64)?, 1).is_err());
+/// assert!(float_inputs("square", &metas(DType::F32)?, 2).is_err());
+/// # Ok::<(), receptive::Error>(())
+/// ```
+///
+/// # Errors
+/// Another number of inputs; a dtype other than f32 and f64, or two that differ.
+pub fn float_inputs(op: &str, x: &[Meta], count: usize) -> Result<DType> {
+    if x.len() != count || count == 0 {
+        return Err(Error::argument(op, format!("got {} inputs, not {count}", x.len())));
+    }
+    one_float(op, x)
+}
+
+/// Checks that an op's floating inputs all have the same dtype, f32 or f64, and returns it.
 ///
 /// # Errors
 /// A dtype other than f32 and f64, or two that differ.
-pub fn one_float(op: &str, x: &[Meta]) -> Result<DType> {
+pub(crate) fn one_float(op: &str, x: &[Meta]) -> Result<DType> {
     let dtype = x[0].dtype;
     if !dtype.computes() {
         return Err(Error::dtype(op, format!("the input's dtype {dtype} is not f32 or f64"))

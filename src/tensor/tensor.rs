@@ -73,12 +73,9 @@ impl Tensor {
     /// A tensor with every element equal to `value`.
     ///
     /// # Errors
-    /// A value that the dtype cannot hold, such as 2.5 for i64; an impossible shape; no memory for it.
+    /// An impossible shape; no memory for it; a number that the dtype cannot hold, such as 2.5 or NaN for i64.
     pub fn full(device: &Device, value: f64, dims: &[usize], dtype: DType) -> Result<Tensor> {
-        let held = element_type!(dtype, T => <T as Element>::from_f64(value).to_f64());
-        if !dtype.is_float() && held != value {
-            return Err(Error::argument("full", format!("{dtype} cannot hold {value}")));
-        }
+        check_holds("full", dtype, value)?;
         let meta = Meta { shape: Shape::new(dims)?, dtype };
         Ok(Tensor::new(exec::filled(device, value, &meta)?, device.clone(), Edge::None))
     }
@@ -310,6 +307,20 @@ impl Tensor {
     pub(crate) fn edge(&self) -> &Edge {
         &self.0.edge
     }
+}
+
+/// # Errors
+/// A number that the dtype cannot hold.
+pub(super) fn check_holds(op: &str, dtype: DType, value: f64) -> Result<()> {
+    if dtype.holds(value) {
+        return Ok(());
+    }
+    let expected = if dtype == DType::U8 {
+        "a whole number from 0 to 255"
+    } else {
+        "a whole number in the range of i64"
+    };
+    Err(Error::dtype(op, format!("{dtype} cannot hold {value}")).expected(expected))
 }
 
 /// `target = x`.

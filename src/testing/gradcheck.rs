@@ -35,7 +35,8 @@ const ELEMENTS: usize = 400;
 /// ```
 ///
 /// # Errors
-/// The worst element of the first gradient that is wrong; an error of `f`; no inputs.
+/// The worst element of the first gradient that is wrong; an error of `f`; no inputs; no elements in the
+/// inputs or the output.
 pub fn gradcheck(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<(), Failure> {
     let first = inputs.first().ok_or_else(|| Error::argument("gradcheck", "there are no inputs"))?;
     let device = first.device().clone();
@@ -43,6 +44,15 @@ pub fn gradcheck(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> 
     let inputs = inputs.iter().map(f64s).collect::<Result<Vec<_>>>()?;
     let leaves: Vec<Tensor> = inputs.iter().map(Tensor::requires_grad).collect();
     let y = f(&leaves)?;
+    let elements: usize = inputs.iter().map(Tensor::numel).sum();
+    if elements == 0 || y.numel() == 0 {
+        return Err(Error::argument(
+            "gradcheck",
+            "nothing was checked: the inputs or the output have no elements",
+        )
+        .help("use inputs with some elements, such as [2, 3]")
+        .into());
+    }
     let key = Key::new(0).child("gradcheck").child("dy");
     let dy = Tensor::rand(&device, y.dims(), DType::F64, key)?.sub_scalar(0.5)?;
     y.mul(&dy)?.sum_all()?.backward()?;

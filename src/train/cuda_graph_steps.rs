@@ -16,7 +16,6 @@
 //!
 //! A short last batch, validation and everything else run eagerly. They never use the graph's memory.
 
-use super::rate::checked;
 use super::trainer::{Callbacks, each, forward_key};
 use super::{Flow, StepReport, Tally, Trainer, non_finite};
 use crate::core::{DType, Error, Named, Result};
@@ -81,6 +80,8 @@ struct StepInputs {
 struct Results {
     loss: Tensor,
     decisions: Tensor,
+    /// What the decisions are compared with.
+    truth: Tensor,
 }
 
 /// Steps that are queued and whose results have not been read yet.
@@ -90,7 +91,7 @@ pub(super) struct Queue(VecDeque<Queued>);
 struct Queued {
     step: u64,
     samples: usize,
-    targets: Meta,
+    truth: Meta,
     readback: Readback,
 }
 
@@ -193,7 +194,7 @@ impl Trainer<'_> {
     ) -> Result<Flow> {
         let watched = callbacks.iter().any(|c| c.reads_model(self.state.step));
         let most = if watched { 0 } else { 2 * GROUP - 1 };
-        let lr = checked(self.learning_rate(), self.state.step)?;
+        let lr = self.checked_rate()?;
         let Some(replay) = self.replay.take() else {
             return self.first_step(cx, train, feed, most, callbacks);
         };
@@ -202,8 +203,8 @@ impl Trainer<'_> {
         self.optimizer.set(lr)?;
         cx.set_step(self.state.step)?;
         replay.graph.replay()?;
-        let readback = replay.results.queue(cx, &replay.inputs.targets)?;
-        self.queued(feed.len(), replay.inputs.targets.meta(), readback);
+        let (truth, readback) = replay.results.queue(cx)?;
+        self.queued(feed.len(), truth, readback);
         if watched {
             // An eager step (of a short batch) has put its own gradient tensors here: put the graph's back.
             replay.gradients.iter().for_each(|(param, grad)| param.set_grad(grad));
@@ -224,12 +225,12 @@ impl Trainer<'_> {
         let memory = cx.graph_memory();
         let inputs = memory.with(|| StepInputs::new(train, feed))?;
         inputs.fill(train, self.state.epoch as u64, feed)?;
-        let lr = checked(self.learning_rate(), self.state.step)?;
+        let lr = self.checked_rate()?;
         self.cycle_momentum()?;
         self.optimizer.set(lr)?;
         let step = self.state.step;
-        let readback = memory.with(|| self.compute(train, &inputs, step)?.queue(cx, &inputs.targets))?;
-        self.queued(feed.len(), inputs.targets.meta(), readback);
+        let (truth, readback) = memory.with(|| self.compute(train, &inputs, step)?.queue(cx))?;
+        self.queued(feed.len(), truth, readback);
         // Report before the capture: capturing replaces the gradient tensors without computing their values.
         let flow = self.look(most, callbacks)?;
         let mut results = None;
@@ -264,11 +265,12 @@ impl Trainer<'_> {
             clip_grad_norm(&self.model.trainable()?, max_norm)?;
         }
         self.optimizer.apply()?;
-        Ok(Results { loss: loss.detach(), decisions: Tally::decisions(&output, &inputs.targets)? })
+        let truth = Tally::truth(&self.criterion, &inputs.targets)?;
+        Ok(Results { loss: loss.detach(), decisions: Tally::decisions(&output, &truth)?, truth })
     }
 
-    fn queued(&mut self, samples: usize, targets: Meta, readback: Readback) {
-        self.queue.0.push_back(Queued { step: self.state.step, samples, targets, readback });
+    fn queued(&mut self, samples: usize, truth: Meta, readback: Readback) {
+        self.queue.0.push_back(Queued { step: self.state.step, samples, truth, readback });
         self.state.step += 1;
         self.state.batch += 1;
     }
@@ -278,8 +280,8 @@ impl Trainer<'_> {
         let mut flow = Flow::Continue;
         let leave = if self.queue.0.len() > most { most.saturating_sub(GROUP - 1) } else { most };
         while self.queue.0.len() > leave {
-            let Some(Queued { step, samples, targets, readback }) = self.queue.0.pop_front() else { break };
-            let loss = readback.read(|bytes| self.state.tally.add_read(bytes, &targets))?;
+            let Some(Queued { step, samples, truth, readback }) = self.queue.0.pop_front() else { break };
+            let loss = readback.read(|bytes| self.state.tally.add_read(bytes, &truth))?;
             // Callbacks hear of the step now. The time spent waiting for its results counts as training.
             self.state.seconds = self.seconds();
             if !loss.is_finite() {
@@ -345,8 +347,11 @@ impl StepInputs {
 }
 
 impl Results {
-    /// Queues a copy to the host, in the order that [`Tally::add_read`] expects.
-    fn queue(&self, cx: &CudaCtx, targets: &Tensor) -> Result<Readback> {
-        cx.read_later(&[&self.decisions, targets, &self.loss].map(Tensor::device_bytes))
+    /// Queues a copy to the host, in the order that [`Tally::add_read`] expects. Also returns what it needs to know of
+    /// the truth.
+    fn queue(&self, cx: &CudaCtx) -> Result<(Meta, Readback)> {
+        let Results { loss, decisions, truth } = self;
+        let readback = cx.read_later(&[decisions, truth, loss].map(Tensor::device_bytes))?;
+        Ok((truth.meta(), readback))
     }
 }

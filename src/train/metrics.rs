@@ -1,14 +1,14 @@
 //! Mean loss, accuracy and overlap, and the reports that callbacks receive.
 //!
-//! A classifier makes one decision per sample: the class with the largest output. A segmenter makes one decision per
-//! pixel: pet or background, by the sign of the logit (raw masks: see [`crate::data::masks`]). For masks the accuracy
-//! says little (two thirds of a pet picture are background), so the overlap of each picture is measured too
-//! ([`Overlap`]).
+//! A classifier makes one decision per sample: the class with the largest output. If the targets are probabilities of
+//! classes, the decision is right if it is the most likely class. A segmenter makes one decision per pixel: pet or
+//! background, by the sign of the logit (raw masks: see [`crate::data::masks`]). For masks the accuracy says little (two
+//! thirds of a pet picture are background), so the overlap of each picture is measured too ([`Overlap`]).
 
 use crate::core::{Element, Error, Result};
 use crate::data::Masks;
 use crate::element_type;
-use crate::nn::{Criterion, Loss};
+use crate::nn::Criterion;
 use crate::tensor::{Meta, Tensor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -62,8 +62,8 @@ impl Tally {
         Tally { masks, ..Tally::default() }
     }
 
-    /// As [`add`](Self::add). Floating-point targets are masks only for a loss that takes masks. For other losses, such
-    /// as cross entropy with probabilities as targets or a loss of the caller's own, only the loss is added.
+    /// As [`add`](Self::add). With a loss of the caller's own, only class labels are decisions; for other targets only
+    /// the loss is added.
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -74,8 +74,8 @@ impl Tally {
         output: &Tensor,
         targets: &Tensor,
     ) -> Result<()> {
-        if criterion.loss().is_some_and(Loss::takes_masks) || !targets.dtype().is_float() {
-            return self.add(mean_loss, output, targets);
+        if criterion.loss().is_some() || !targets.dtype().is_float() {
+            return self.add(mean_loss, output, &Tally::truth(criterion, targets)?);
         }
         self.add_loss(mean_loss, samples(&targets.meta()));
         Ok(())
@@ -95,6 +95,19 @@ impl Tally {
         decisions.read_bytes(|decided| {
             targets.read_bytes(|t| self.count(mean_loss, &targets.meta(), decided, t))
         })?
+    }
+
+    /// What the decisions are compared with: the targets, or the most likely classes if a loss for classes has
+    /// probabilities as targets.
+    ///
+    /// # Errors
+    /// Probabilities without a dimension for the classes.
+    pub(super) fn truth(criterion: &Criterion, targets: &Tensor) -> Result<Tensor> {
+        let of_classes = criterion.loss().is_some_and(|loss| !loss.takes_masks());
+        if of_classes && targets.dtype().is_float() {
+            return targets.detach().argmax(Some(1), false);
+        }
+        Ok(targets.clone())
     }
 
     /// The decisions for a batch, on the device: for classes the one with the largest output, for masks the logits.

@@ -7,12 +7,12 @@
 //! | file | what |
 //! |---|---|
 //! | `trainer.rs` | the loop: a train and a validation phase each epoch |
+//! | `rate.rs` | the learning rate and the momentum of each step |
 //! | `cuda_graph_steps.rs` | training steps on a GPU, captured once as a CUDA graph and replayed |
 //! | `state.rs` | the position in the loop: everything that a checkpoint holds besides the tensors |
 //! | `evaluate.rs` | mean loss and scores over a data set |
 //! | `callback.rs` | the interface for watching the loop and stopping it |
 //! | `metrics.rs` | mean loss and accuracy; the reports of a step, a phase, a run |
-//! | `rate.rs` | the check of a learning rate |
 //! | `recent_loss.rs` | the mean loss of the last steps |
 //! | `confusion.rs` | the confusion matrix |
 //! | `non_finite.rs` | finds the layer that first produced NaN |

@@ -5,14 +5,15 @@
 //! stopped run goes on with the same bits.
 
 use super::cuda_graph_steps::{Queue, Replay};
+use super::rate::Rate;
 use super::{
     Best, Callback, Flow, Outcome, Phase, PhaseReport, RunConfig, State, StepReport, Tally, evaluate,
-    non_finite, rate::checked,
+    non_finite,
 };
-use crate::core::{Key, Result};
+use crate::core::{Error, Key, Result};
 use crate::data::{Batch, Loader};
 use crate::nn::{Criterion, Ctx, Hook, Module, ModuleExt};
-use crate::optim::{Optimizer, Plateau, Position, Schedule, clip_grad_norm};
+use crate::optim::{Optimizer, Schedule, clip_grad_norm};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
@@ -38,9 +39,9 @@ pub struct Trainer<'a> {
     pub criterion: Criterion,
     /// The settings of the run. The optimiser and the data that are passed in have their own settings.
     pub config: RunConfig,
-    schedule: Schedule,
+    pub(super) schedule: Schedule,
     /// A schedule of the caller's own.
-    rate: Option<Box<Rate<'a>>>,
+    pub(super) rate: Option<Box<Rate<'a>>>,
     /// Sees every layer of every training step.
     hook: Option<Box<dyn Hook + 'a>>,
     pub optimizer: Box<dyn Optimizer>,
@@ -55,9 +56,6 @@ pub struct Trainer<'a> {
     /// The replayed steps whose results have not been read yet.
     pub(super) queue: Queue,
 }
-
-/// The learning rate of a step, from the base rate and the step's position.
-type Rate<'a> = dyn Fn(f64, Position) -> f64 + 'a;
 
 /// Measures the time of this process, which is added to the seconds of earlier sessions of a resumed run.
 struct Session {
@@ -118,25 +116,6 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Takes the learning rate of each step from a function of your own, instead of the settings' schedule. Its
-    /// arguments are the base rate `config.lr` and the position of the step. PyTorch: `LambdaLR`.
-    ///
-    /// ```
-    /// use receptive::prelude::*;
-    ///
-    /// let net = Linear::new(2, 2);
-    /// net.init(&Device::cpu()?, DType::F32, 0)?;
-    /// let sgd = Box::new(Sgd::new(net.trainable()?, 0.0, false, 0.0)?);
-    /// let trainer = Trainer::new(&net, Loss::CrossEntropy, sgd, RunConfig::plain("net", 1, 0.5))?
-    ///     .schedule(|lr, at| lr / (1.0 + at.step as f64));
-    /// assert_eq!(trainer.learning_rate(), 0.5);
-    /// # Ok::<(), receptive::Error>(())
-    /// ```
-    pub fn schedule(mut self, rate: impl Fn(f64, Position) -> f64 + 'a) -> Trainer<'a> {
-        self.rate = Some(Box::new(rate));
-        self
-    }
-
     /// Shows every layer of every training step to a hook: its input and output, and with [`Tensor::retain_grad`] the
     /// gradient. PyTorch: `register_forward_hook`. Steps are then not replayed from a CUDA graph.
     ///
@@ -170,7 +149,8 @@ impl<'a> Trainer<'a> {
 
     /// Number of steps of the whole run, if nothing ends it early.
     pub fn total_steps(&self) -> u64 {
-        let all = self.config.epochs.saturating_mul(self.batches.div_ceil(self.config.accumulate)) as u64;
+        let an_epoch = self.batches.div_ceil(self.config.accumulate) as u64;
+        let all = (self.config.epochs as u64).saturating_mul(an_epoch);
         self.config.max_steps.map_or(all, |max| max.min(all))
     }
 
@@ -180,9 +160,16 @@ impl<'a> Trainer<'a> {
     /// of the best epoch. After [`Flow::Stop`] the model holds the last weights, so that another `fit` continues the
     /// run. The best weights are then in `state.best`.
     ///
+    /// A panic in code of your own (a module, a loss, a callback) is not caught: it goes through `fit` unchanged.
+    ///
     /// # Errors
-    /// Data that cannot be read, shapes that do not fit, a loss that is not finite, a callback's error.
+    /// A model without trainable parameters, data that cannot be read, shapes that do not fit, a loss that is not finite
+    /// in training or validation, a learning rate that is not a finite number of 0 or more, a callback's error.
     pub fn fit(&mut self, train: &Loader, val: &Loader) -> Result<Outcome> {
+        if self.model.trainable()?.is_empty() {
+            return Err(Error::argument("`Trainer::fit`", "the model has no trainable parameters")
+                .help("a module of your own passes its parameters and children on in `visit`; frozen ones do not count"));
+        }
         self.batches = train.batches();
         self.session = Session::new(self.state.seconds);
         let mut callbacks = std::mem::take(&mut self.callbacks);
@@ -236,14 +223,18 @@ impl<'a> Trainer<'a> {
         let start = self.seconds();
         let of = val.samples();
         let mut finish = trained == Flow::Finish;
-        let watched = evaluate(self.model, &self.config.model, &self.criterion, val, |_, _, tally| {
+        let watched = evaluate(self.model, &self.config.model, &self.criterion, val, |batch, _, tally| {
+            if !tally.loss.is_finite() {
+                let (cx, when) =
+                    (Ctx::eval(&self.config.model), non_finite::When::Validation(self.state.epoch));
+                return Err(non_finite::explain(cx, self.model, batch, tally.loss, when));
+            }
             let flow = each(callbacks, |c| c.on_validation(self, tally.n as usize, of))?;
             finish |= flow == Flow::Finish;
             // Finishing early does not end this validation: the last epoch needs its result, too.
             Ok(if flow == Flow::Finish { Flow::Continue } else { flow })
         })?;
         let Some(tally) = watched else { return Ok(Flow::Stop) };
-        non_finite::check_validation(tally.mean_loss(), self.state.epoch)?;
         self.report(Phase::Val, tally, start, callbacks)?;
         self.keep_best(tally)?;
         if let Some(plateau) = &mut self.state.plateau {
@@ -280,7 +271,7 @@ impl<'a> Trainer<'a> {
         let State { epoch, batch, step, .. } = self.state;
         let between = epoch > 0 && batch == 0;
         let best = self.state.best.as_ref().map_or(0, |best| best.epoch);
-        let stale = self.config.early_stop.is_some_and(|patience| epoch > best + patience);
+        let stale = self.config.early_stop.is_some_and(|patience| epoch > best.saturating_add(patience));
         epoch >= self.config.epochs || (between && (step >= self.total_steps() || stale))
     }
 
@@ -298,7 +289,7 @@ impl<'a> Trainer<'a> {
             clip_grad_norm(&self.model.trainable()?, max_norm)?;
         }
         self.cycle_momentum()?;
-        self.optimizer.step(checked(self.learning_rate(), step)?)?;
+        self.optimizer.step(self.checked_rate()?)?;
         self.state.step += 1;
         self.state.batch += group.len();
         self.state.seconds = self.seconds();
@@ -315,7 +306,7 @@ impl<'a> Trainer<'a> {
             self.criterion.forward_and_loss(self.model, &cx, &batch.images, &batch.targets)?;
         let value = loss.item()?;
         if !value.is_finite() {
-            return Err(non_finite::explain(cx, self.model, &batch.images, value, step));
+            return Err(non_finite::explain(cx, self.model, batch, value, non_finite::When::Step(step)));
         }
         if share == 1.0 {
             loss.backward()?
@@ -324,31 +315,6 @@ impl<'a> Trainer<'a> {
         }
         self.state.tally.add_batch(&self.criterion, value, &output, &batch.targets)?;
         Ok(value)
-    }
-
-    /// The learning rate of the next step.
-    pub fn learning_rate(&self) -> f64 {
-        let factor = self.state.plateau.as_ref().map_or(1.0, Plateau::factor);
-        let (lr, at) = (self.config.lr, self.position());
-        factor * self.rate.as_ref().map_or_else(|| self.schedule.rate(lr, at), |rate| rate(lr, at))
-    }
-
-    /// Sets the optimiser's momentum for the next step, if the schedule changes momentum.
-    pub(super) fn cycle_momentum(&mut self) -> Result<()> {
-        let momentum = self.schedule.momentum(self.position());
-        match momentum.filter(|_| self.config.cycle_momentum) {
-            Some(momentum) => self.optimizer.set_momentum(momentum),
-            None => Ok(()),
-        }
-    }
-
-    fn position(&self) -> Position {
-        Position {
-            epoch: self.state.epoch,
-            epochs: self.config.epochs,
-            step: self.state.step,
-            steps: self.total_steps(),
-        }
     }
 
     fn report(

@@ -1,9 +1,11 @@
 //! Tests of whole training runs: the same losses as on the CPU, eager and from a captured graph.
 
 use crate::{context, cuda};
-use receptive::data::{Dataset, ImageSet, Loader, LoaderOptions, Normalize, Pipeline, Transform};
+use receptive::data::{
+    Dataset, ImageSet, Loader, LoaderOptions, Normalize, Pipeline, TensorDataset, Transform,
+};
 use receptive::models::{self, ModelConfig};
-use receptive::nn::{Ctx, Module, ModuleExt, Visitor};
+use receptive::nn::{Ctx, Linear, Loss, Module, ModuleExt, Visitor};
 use receptive::optim::{Adam, Optimizer, Sgd};
 use receptive::train::{Callback, Flow, GraphMode, HealthRecorder, RunConfig, RunDir, StepReport, Trainer};
 use receptive::{DType, Device, ErrorKind, Key, Result, Tensor};
@@ -308,4 +310,40 @@ fn a_run_leaves_no_memory_behind() {
     let before = context(&device).memory_stats().in_use;
     RUN.on(&device, GraphMode::On);
     assert_eq!(context(&device).memory_stats().in_use, before);
+}
+
+/// The scores of each phase.
+struct Scored(Arc<Mutex<Vec<receptive::train::Scores>>>);
+
+impl Callback for Scored {
+    fn on_phase(&mut self, _trainer: &Trainer, report: &receptive::train::PhaseReport) -> Result<()> {
+        self.0.lock().unwrap().push(report.scores);
+        Ok(())
+    }
+}
+
+/// Targets that are class probabilities are no masks, neither in eager steps nor in replayed ones.
+#[test]
+fn probabilities_are_counted_as_on_the_cpu() {
+    let Some(gpu) = cuda() else { return };
+    let run = |device: &Device, graph: GraphMode| -> Result<Vec<receptive::train::Scores>> {
+        let x = Tensor::randn(device, &[44, 6], DType::F32, Key::new(1))?;
+        let soft = Tensor::randn(device, &[44, 3], DType::F32, Key::new(2))?.softmax(1)?;
+        let set = Arc::new(TensorDataset::new(&x, &soft)?);
+        let loader = Loader::from_examples(set, LoaderOptions::plain(8, device.clone()))?;
+        let net = Linear::new(6, 3);
+        net.init(device, DType::F32, 0)?;
+        let sgd = Box::new(Sgd::new(net.trainable()?, 0.9, false, 0.0)?);
+        let config = RunConfig { graph, ..RunConfig::plain("net", 3, 0.1) };
+        let scores = Arc::default();
+        let watch = Scored(Arc::clone(&scores));
+        Trainer::new(&net, Loss::CrossEntropy, sgd, config)?.callback(watch).fit(&loader, &loader)?;
+        let scores = scores.lock().unwrap();
+        Ok(scores.clone())
+    };
+    let want = run(&Device::cpu().unwrap(), GraphMode::Off).unwrap();
+    assert!(want.iter().all(|scores| scores.overlap.is_none() && scores.accuracy > 0.2), "{want:?}");
+    for graph in [GraphMode::Off, GraphMode::On] {
+        assert_eq!(run(&gpu, graph).unwrap(), want, "{graph:?}");
+    }
 }

@@ -127,6 +127,7 @@ impl Conv2dOptions {
     /// Checks all sizes and returns them.
     pub fn conv_shape(&self, op: &str, input: &Shape, weight: &Shape) -> Result<ConvShape> {
         let window = self.window(op, weight)?;
+        window.check(op)?;
         let (&[n, c, h, w], groups) = (&images(op, input)?, self.groups);
         let (o, cg) = (weight.dims()[0], weight.dims()[1]);
         if groups == 0 || !c.is_multiple_of(groups) || !o.is_multiple_of(groups) {

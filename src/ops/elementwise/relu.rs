@@ -12,8 +12,9 @@
 //! ```
 //!
 //! The derivative at 0 is taken as 0, as in PyTorch (`F.relu`). Backward reads the output and not the input, because
-//! the next layer keeps the output in memory anyway. If x is NaN, y is NaN, and
-//! dx is dy there, also as in PyTorch.
+//! the next layer keeps the output in memory anyway.
+//!
+//! If x is NaN, y is NaN. For such a y, `[y > 0]` counts as 1, so dx is dy, as in PyTorch.
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -76,3 +77,19 @@ pub static SPEC: OpSpec = OpSpec {
     build: |_| Ok(Arc::new(Map(Relu))),
     cases: || cases("", Fill::Normal),
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::{Device, Tensor};
+
+    /// PyTorch 2: `torch.relu(x).backward(dy)` gives these numbers.
+    #[test]
+    fn the_gradient_of_nan_is_dy() {
+        let cpu = Device::cpu().unwrap();
+        let x = Tensor::from_slice(&cpu, &[f32::NAN, 1.0, -1.0], &[3]).unwrap().requires_grad();
+        let y = x.relu().unwrap();
+        y.backward_with(&Tensor::from_slice(&cpu, &[2f32, 3.0, 4.0], &[3]).unwrap()).unwrap();
+        assert!(y.to_vec::<f32>().unwrap()[0].is_nan());
+        assert_eq!(x.grad().unwrap().to_vec::<f32>().unwrap(), [2.0, 3.0, 0.0]);
+    }
+}

@@ -135,64 +135,36 @@ fn mistakes_are_named() -> Result<()> {
     Ok(())
 }
 
-/// NaN in an example is reported as such, with the example; it is not the learning rate's fault.
+/// A label that no i64 can hold is named as the user wrote it, not as -1.
 #[test]
-fn nan_in_the_data_is_named() -> Result<()> {
-    let [x, classes] = super::points(40)?;
-    let mut values = x.to_vec::<f32>()?;
-    values[2 * 5] = f32::NAN;
-    let x = Tensor::from_vec(&super::cpu(), values, &[40, 2])?;
-    let set = Arc::new(TensorDataset::new(&x, &classes)?);
-    let train = Loader::from_examples(set, LoaderOptions::plain(20, super::cpu()))?;
-    let net = super::classifier()?;
-    let config = RunConfig::plain("net", 1, 0.1);
-    let mut trainer = Trainer::new(&net, Loss::CrossEntropy, super::sgd(&net)?, config)?;
-    let error = trainer.fit(&train, &super::batches(20)?).unwrap_err().to_string();
-    assert!(error.contains("example 5 of the batch") && !error.contains("learning rate"), "{error}");
-    Ok(())
-}
+fn a_label_that_is_too_large_is_named() -> Result<()> {
+    struct Largest;
 
-/// Probabilities as targets of cross entropy are not masks: there is no Dice, and the loss decides which epoch is best.
-#[test]
-fn probabilities_as_targets_are_not_masks() -> Result<()> {
-    let [x, classes] = super::points(40)?;
-    let soft: Vec<f32> =
-        classes.to_vec::<i64>()?.iter().flat_map(|&c| [0.9 - 0.8 * c as f32, 0.1 + 0.8 * c as f32]).collect();
-    let soft = Tensor::from_vec(&super::cpu(), soft, &[40, 2])?;
-    let loader = || {
-        let set = Arc::new(TensorDataset::new(&x, &soft)?);
-        Loader::from_examples(set, LoaderOptions::plain(20, super::cpu()))
-    };
-    let net = super::classifier()?;
-    let config = RunConfig::plain("net", 2, 0.1);
-    let mut trainer = Trainer::new(&net, Loss::CrossEntropy, super::sgd(&net)?, config)?;
-    let best = trainer.fit(&loader()?, &loader()?)?.best;
-    assert!(best.overlap.is_none() && best.loss.is_some(), "{best:?}");
-    Ok(())
-}
+    impl Examples for Largest {
+        fn name(&self) -> &str {
+            "largest"
+        }
 
-/// A whole-number dtype refuses what it cannot hold; a range must be finite.
-#[test]
-fn numbers_that_do_not_fit_are_refused() {
-    let cpu = super::cpu();
-    for (value, dtype) in [(2.5, DType::I64), (300.0, DType::U8), (f64::NAN, DType::I64)] {
-        let error = Tensor::full(&cpu, value, &[2], dtype).unwrap_err().to_string();
-        assert!(error.contains("cannot hold"), "{error}");
+        fn len(&self) -> usize {
+            3
+        }
+
+        fn input_shape(&self) -> &[usize] {
+            &[2]
+        }
+
+        fn input(&self, _: usize, to: &mut [f32]) -> Result<()> {
+            to.fill(0.0);
+            Ok(())
+        }
+
+        fn label(&self, i: usize) -> Result<usize> {
+            Ok(if i == 1 { usize::MAX } else { 0 })
+        }
     }
-    assert!(Tensor::arange(&cpu, 0.0, 3.0, f64::INFINITY, DType::F32).is_err());
-}
 
-/// An operator that panics names the line where it stands.
-#[test]
-fn an_operator_panics_at_its_own_line() {
-    use std::sync::Mutex;
-    static PLACE: Mutex<String> = Mutex::new(String::new());
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|info| {
-        *PLACE.lock().unwrap() = info.location().map(ToString::to_string).unwrap_or_default();
-    }));
-    let shapes = [3, 2].map(|n| Tensor::zeros(&super::cpu(), &[n], DType::F32).unwrap());
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| &shapes[0] + &shapes[1]));
-    std::panic::set_hook(before);
-    assert!(result.is_err() && PLACE.lock().unwrap().contains("data.rs"), "{}", PLACE.lock().unwrap());
+    let loader = Loader::from_examples(Arc::new(Largest), LoaderOptions::plain(3, crate::cpu()))?;
+    let error = loader.epoch(0, 0)?.next().unwrap().unwrap_err().to_string();
+    assert!(error.contains(&format!("{} for example 1 is too large", usize::MAX)), "{error}");
+    Ok(())
 }

@@ -15,3 +15,13 @@ fn there_and_back() -> Result<()> {
     assert_eq!(back, picture);
     Ok(())
 }
+
+#[test]
+fn an_image_without_pixels_is_an_error() -> Result<()> {
+    for size in [[1, 0, 4], [0, 2, 2], [1, 3, 0]] {
+        let error =
+            Tensor::from_image(&crate::cpu(), &Image { size, pixels: vec![] }).unwrap_err().to_string();
+        assert!(error.contains("no pixels") && error.contains(&format!("{size:?}")), "{error}");
+    }
+    Ok(())
+}

@@ -38,6 +38,27 @@ fn of_numbers() -> Result<()> {
     Ok(())
 }
 
+/// Targets may be probabilities of classes. The decision is right if it is the most likely class; there are no masks.
+#[test]
+fn of_probabilities() -> Result<()> {
+    let [x, classes] = super::points(200)?;
+    let soft = |&class: &i64| if class == 0 { [0.9f32, 0.1] } else { [0.2, 0.8] };
+    let soft: Vec<f32> = classes.to_vec::<i64>()?.iter().flat_map(soft).collect();
+    let set = Arc::new(TensorDataset::new(&x, &Tensor::from_vec(&crate::cpu(), soft, &[200, 2])?)?);
+    let loader = Loader::from_examples(set, LoaderOptions::plain(20, crate::cpu()))?;
+    let net = super::classifier()?;
+    let config = RunConfig::plain("net", 20, 0.5);
+    let outcome = Trainer::new(&net, Loss::CrossEntropy, super::sgd(&net)?, config)?.fit(&loader, &loader)?;
+    assert!(outcome.best.overlap.is_none() && outcome.best.accuracy > 0.9, "{outcome:?}");
+    // The same network with the most likely classes as labels has the same accuracy.
+    let labels =
+        receptive::train::evaluate(&net, "net", Loss::CrossEntropy, &super::batches(200)?, |_, _, _| {
+            Ok(Flow::Continue)
+        })?;
+    assert_eq!(labels.map(|tally| tally.accuracy()), Some(outcome.best.accuracy));
+    Ok(())
+}
+
 #[test]
 fn that_is_not_a_scalar() -> Result<()> {
     let [x, classes] = super::points(4)?;

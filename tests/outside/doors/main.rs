@@ -2,11 +2,14 @@
 
 mod callback;
 mod data;
+mod finite;
 mod hook;
 mod image;
 mod loss;
 mod module;
+mod numbers;
 mod op;
+mod operator;
 mod optimizer;
 mod page;
 mod schedule;

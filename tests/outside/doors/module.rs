@@ -44,3 +44,30 @@ fn a_layer_is_part_of_a_network() -> Result<()> {
     assert_ne!(net.state_dict()?["scale.scale"].to_vec::<f32>()?, before);
     Ok(())
 }
+
+/// A layer without a name could not be found in a state_dict, nor by a hook.
+#[test]
+fn a_name_that_is_empty_is_an_error() -> Result<()> {
+    for (name, path) in [("", ""), (".", "."), ("a.", "a."), (".a", ".a"), ("a..b", "a..b")] {
+        for net in [Sequential::new().named(name, Linear::new(2, 2)), Sequential::new().named(name, Relu)] {
+            let error = net.init(&crate::cpu(), DType::F32, 0).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{path}` has an empty name")), "{error}");
+        }
+    }
+    let net = Sequential::new().named("linears.0", Linear::new(2, 2));
+    net.init(&crate::cpu(), DType::F32, 0)?;
+    assert!(net.state_dict()?.contains_key("linears.0.weight"));
+    Ok(())
+}
+
+/// The error of a kernel of 0 is about the kernel, even if the channels disagree, too.
+#[test]
+fn a_kernel_of_nothing_is_named() -> Result<()> {
+    let conv = Conv2d::new(3, 4, 0);
+    conv.init(&crate::cpu(), DType::F32, 0)?;
+    let x = Tensor::ones(&crate::cpu(), &[1, 5, 8, 8], DType::F32)?;
+    let error = conv.forward(&Ctx::eval("net"), &x).unwrap_err().to_string();
+    assert!(error.contains("kernel_size") && error.contains("from 1 to"), "{error}");
+    assert!(!error.contains("Conv2d::new"), "{error}");
+    Ok(())
+}

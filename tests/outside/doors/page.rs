@@ -37,19 +37,34 @@ fn the_page_shows_a_model_and_changes_no_weight() -> Result<()> {
     Ok(())
 }
 
-/// A label that is not one of the classes is refused.
+/// The errors name fields of `About`: the caller of `report_module` chooses no goal of an explanation.
 #[test]
-fn a_label_out_of_range_is_refused() -> Result<()> {
-    let about = About {
-        name: "net".to_owned(),
-        loss: Loss::CrossEntropy,
-        classes: vec!["dark".to_owned(), "light".to_owned()],
-        image: Image::new([1, 8, 8], vec![0; 64])?,
-        label: Some(7),
-        normalize: Normalize::half(1),
+fn a_label_or_a_loss_that_does_not_fit_is_an_error() -> Result<()> {
+    let classifier = network(&crate::cpu())?;
+    let segmenter = Sequential::new().named("conv", Conv2d::new(1, 1, 3).padding(1));
+    segmenter.init(&crate::cpu(), DType::F32, 0)?;
+    let error_of = |net: &Sequential, loss, label| -> Result<String> {
+        let about = About {
+            name: "net".to_owned(),
+            loss,
+            classes: vec!["dark".to_owned(), "light".to_owned()],
+            image: Image::new([1, 8, 8], vec![7; 64])?,
+            label,
+            normalize: Normalize::half(1),
+        };
+        Ok(report_module(net, about).err().map(|error| error.to_string()).unwrap_or_default())
     };
-    let error = report_module(&network(&crate::cpu())?, about).err().unwrap().to_string();
-    assert!(error.contains("there is no class 7") && error.contains("0 to 1"), "{error}");
+    let label = error_of(&classifier, Loss::CrossEntropy, Some(7))?;
+    assert!(label.contains("`About::label`: there is no class 7") && label.contains("below 2"), "{label}");
+    let mask = error_of(&classifier, Loss::Dice, None)?;
+    assert!(mask.contains("`About::loss`: this loss is for a mask"), "{mask}");
+    assert!(mask.contains("Loss::CrossEntropy") && !mask.contains("Goal"), "{mask}");
+    let classes = error_of(&segmenter, Loss::CrossEntropy, None)?;
+    assert!(
+        classes.contains("this loss is for classes") && classes.contains("Loss::BceWithLogits"),
+        "{classes}"
+    );
+    assert_eq!(error_of(&segmenter, Loss::Dice, None)?, "");
     Ok(())
 }
 
