@@ -4,6 +4,7 @@
 #   tests/sim/build.sh OUT                the driver; then: LD_LIBRARY_PATH=OUT receptive train lenet5 --device cuda
 #   SAN=address tests/sim/build.sh OUT    checks that each access stays within an array or an allocation
 #   SAN=thread  tests/sim/build.sh OUT    compares each access with those of other threads, to find races
+#   COUNT=1     tests/sim/build.sh OUT    counts what each launch would cost on a GPU
 #   KERNELS=DIR tests/sim/build.sh OUT    the .cu files of another folder (relative to the root of the project)
 #
 # Needs only g++ 12 or later. Builds only what has changed.
@@ -22,18 +23,20 @@ engine_flags=(-O2 -Wall -Wextra)
 # loads and stores before it adds the calls.
 checked=(-DCUSIM_CHECKED -O1 -fno-tree-vectorize -fno-store-merging -fno-if-conversion -fno-if-conversion2
   -fno-tree-sra)
-case ${SAN:-} in
+case ${SAN:-}${COUNT:+count} in
   "") kernel_flags=(-O2) ;;
+  count) kernel_flags=("${checked[@]}" -DCUSIM_COUNTS -fsanitize=thread -fsanitize-coverage=trace-pc)
+         engine_flags+=(-DCUSIM_CHECKED -DCUSIM_COUNTS) ;;
   address) kernel_flags=("${checked[@]}" -fsanitize=kernel-address --param asan-instrumentation-with-call-threshold=0
              --param asan-stack=0 --param asan-globals=1 "-fsanitize-sections=cushared_*")
            engine_flags+=(-DCUSIM_CHECKED -DCUSIM_BOUNDS) ;;
   thread) kernel_flags=("${checked[@]}" -fsanitize=thread)
           engine_flags+=(-DCUSIM_CHECKED -DCUSIM_RACES) ;;
-  *) echo "SAN is 'address' or 'thread', not '$SAN'" >&2; exit 2 ;;
+  *) echo "SAN is 'address' or 'thread', not '$SAN', and goes without COUNT" >&2; exit 2 ;;
 esac
 
 # A folder holds one flavour. If the flags or the compiler change, everything is built again.
-flavour="$(g++ --version | head -1) ${SAN:-} ${flags[*]} ${engine_flags[*]} ${kernel_flags[*]}"
+flavour="$(g++ --version | head -1) ${SAN:-}${COUNT:+count} ${flags[*]} ${engine_flags[*]} ${kernel_flags[*]}"
 [[ -f $out/flavour && $(<"$out/flavour") == "$flavour" ]] || { rm -f "$out"/obj/*; echo "$flavour" >"$out/flavour"; }
 
 # An object is up to date if it is newer than all files that its last build read.

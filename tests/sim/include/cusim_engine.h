@@ -9,7 +9,9 @@
 
 // Code that the checking builds must not check: it reads or writes memory of other threads, or of the host,
 // on purpose.
-#ifdef CUSIM_CHECKED
+#ifdef CUSIM_COUNTS
+#define CUSIM_UNWATCHED __attribute__((noinline, no_sanitize("thread"), no_sanitize_coverage))
+#elif defined(CUSIM_CHECKED)
 #define CUSIM_UNWATCHED __attribute__((noinline, no_sanitize("thread", "kernel-address")))
 #else
 #define CUSIM_UNWATCHED
@@ -56,6 +58,13 @@ void warp_collective(const WarpOp& op, unsigned mask, void* data, Where where);
 void async_copy(void* shared, const void* global, unsigned bytes, unsigned valid, Where where);
 void async_commit();
 void async_wait(unsigned groups_left);
+
+// For the counting build: the 32 row addresses of an ldmatrix.x4.
+#ifdef CUSIM_COUNTS
+void count_ldmatrix(const void* const rows[32], Where where);
+#else
+inline void count_ldmatrix(const void* const*, Where) {}
+#endif
 
 // For the checking builds: an access that the emulation of an instruction makes for the running thread.
 enum class Access { Read, Write, Atomic };

@@ -33,6 +33,9 @@ struct LdMatrix {
 
     CUSIM_UNWATCHED static void operate(void* const lanes[32], unsigned) {
         need_all_lanes(NAME, lanes);
+        const void* rows[32];
+        for (int lane = 0; lane < 32; lane++) rows[lane] = static_cast<LdMatrix*>(lanes[lane])->row;
+        count_ldmatrix(rows, static_cast<LdMatrix*>(lanes[0])->where);
         for (int matrix = 0; matrix < 4; matrix++)
             for (int row = 0; row < 8; row++) {
                 const auto& from = *static_cast<LdMatrix*>(lanes[8 * matrix + row]);

@@ -6,6 +6,7 @@
 #include "capture.h"
 #include "memory.h"
 #include "module.h"
+#include "recorder.h"
 #include "status.h"
 #include "stream.h"
 
@@ -629,4 +630,21 @@ API cuGraphExecDestroy(void* handle) {
     executables.erase(graph);
     delete graph;
     return CUDA_SUCCESS;
+}
+
+// ---- not in a real driver: dry runs and counters ----------------------------------------------------------
+
+// `mode`: 0 run, 1 dry run, 2 count on this many evenly spaced blocks of each launch (0: all). Forgets what
+// was recorded.
+API cusimRecord(int mode, unsigned long long blocks) {
+    const Call call{Call::Nothing};
+    if (mode < 0 || mode > 2) return CUDA_ERROR_INVALID_VALUE;
+    return set_mode(Mode(mode), blocks) ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+}
+// What was recorded, as JSON. The text is valid until the next call.
+extern "C" __attribute__((visibility("default"))) const char* cusimReport() {
+    static std::string text;
+    const Call call{Call::Nothing};
+    text = report_json();
+    return text.c_str();
 }

@@ -1,8 +1,10 @@
 #include "engine.h"
 
+#include "counters.h"
 #include "faults.h"
 #include "fiber.h"
 #include "memory.h"
+#include "source.h"
 #include "status.h"
 
 #include <algorithm>
@@ -205,6 +207,8 @@ void complete(Thread& t) {
             syncs = std::max(syncs, threads[first + lane].warp_syncs);
         }
     t.op->operate(data, t.mask);
+    count_operation(t.op->name, t.where);
+    if (mask == live_lanes(first, ~0u)) count_warp_point(first);
     for (unsigned lane = 0; lane < LANES; lane++)
         if (mask >> lane & 1) {
             states[first + lane] = State::Ready;
@@ -239,7 +243,8 @@ void report(int status, unsigned thread, const std::string& what) {
     char head[300];
     snprintf(head, sizeof head, "kernel %s, block (%u,%u,%u), thread (%u,%u,%u): ", kernel->name, b.x, b.y,
              b.z, t.x, t.y, t.z);
-    outcome = {status, head + what};
+    outcome.status = status;
+    outcome.report = head + what;
 }
 
 // Called when no lane of the warp can run. If one lane can now complete its operation, because a lane that it
@@ -391,11 +396,14 @@ void run_block() {
     do {
         fill_order(order, 0, warps);
         for (unsigned k = 0; k < warps; k++) {
+            count_warp_point(order[k] * LANES);
             run_warp(order[k]);
+            count_warp_point(order[k] * LANES);
             if (outcome.status) return;
         }
     } while (pass_barrier());
     if (!outcome.status) check_shared();
+    count_block_end(barriers_passed);
     blocks_run++;
 }
 
@@ -411,9 +419,13 @@ void run_grid() {
         do step = 1 + random_below(unsigned(std::min<uint64_t>(total, 1u << 31)));
         while (std::gcd(step, total) != 1);
     }
-    for (uint64_t done = 0; done < total && !outcome.status; done++) {
+    outcome.blocks = total;
+    const uint64_t wanted = shape.blocks_wanted ? std::min(shape.blocks_wanted, total) : total;
+    for (uint64_t done = 0; done < wanted && !outcome.status; done++) {
+        if (wanted < total) at = done * total / wanted;
         builtins.block_index = {unsigned(at % g.x), unsigned(at / g.x % g.y), unsigned(at / g.x / g.y)};
         run_block();
+        outcome.blocks_run++;
         at = (at + step) % total;
     }
 }
@@ -513,8 +525,8 @@ void async_copy(void* to, const void* from, unsigned bytes, unsigned valid, Wher
     if (valid > bytes)
         fail("cp.async at %s:%d: %u of %u bytes are valid", where.file, where.line, valid, bytes);
     if (reinterpret_cast<Address>(to) % bytes || (valid && source % bytes))
-        fail("cp.async of %u bytes at %s:%d: an address is not a multiple of %u", bytes, where.file, where.line,
-             bytes);
+        fail("cp.async of %u bytes at %s:%d: an address is not a multiple of %u", bytes, where.file,
+             where.line, bytes);
     if (!is_shared(to) || !is_shared(static_cast<char*>(to) + bytes - 1))
         fail("cp.async at %s:%d writes to what is not shared memory", where.file, where.line);
     if (!is_device_range(source, valid)) {
@@ -523,6 +535,7 @@ void async_copy(void* to, const void* from, unsigned bytes, unsigned valid, Wher
         stop();
     }
     watch(to, bytes, Access::Write, where);
+    count_async(to, from, bytes, valid, where);
     memset(to, UNWRITTEN, bytes);
     Thread& t = current_thread();
     t.copies.push_back({to, from, bytes, valid, t.copy_group, where});
@@ -565,6 +578,8 @@ void fail_at(int status, Where where, const std::string& what) {
     report(status, current, what + " at " + place(where));
     stop();
 }
+
+unsigned running_thread() { return current; }
 
 bool is_running() { return current != NONE; }
 

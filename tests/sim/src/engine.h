@@ -19,12 +19,14 @@ Options& options(); // read from the environment at first use
 
 struct Shape {
     dim3 grid, block;
-    size_t shared_bytes; // dynamic shared memory
+    size_t shared_bytes;        // dynamic shared memory
+    uint64_t blocks_wanted = 0; // run only this many blocks, evenly spaced; 0: all
 };
 
 struct Outcome {
     int status = 0;     // a Status
     std::string report; // one line or more on what went wrong and where
+    uint64_t blocks = 0, blocks_run = 0;
 };
 
 const Kernel* find_kernel(const std::string& name);
@@ -44,7 +46,8 @@ struct Position {
     uint32_t thread;             // number within the block
 };
 Position position();
-bool is_running(); // true while a CUDA thread runs, false in the scheduler and on the host
+unsigned running_thread(); // number within the block
+bool is_running();         // true while a CUDA thread runs, false in the scheduler and on the host
 
 bool is_shared(const void* p);              // static or dynamic shared memory of the running block
 bool is_dynamic_shared(const void* p);      // within the dynamic shared memory of the launch
@@ -57,6 +60,5 @@ inline bool is_own_stack(const void* p) { return reinterpret_cast<uintptr_t>(p) 
 // Like fail(), with any error code and with a place: an address of code, or a line.
 [[noreturn]] void fail_at(int status, const void* code, const std::string& what);
 [[noreturn]] void fail_at(int status, Where where, const std::string& what);
-std::string source_line(const void* code); // "kernels/relu.cu:12"
 
 } // namespace cusim

@@ -6,7 +6,6 @@
 
 #include <csignal>
 #include <cstdio>
-#include <dlfcn.h>
 #include <pthread.h>
 #include <ucontext.h>
 #include <vector>
@@ -90,7 +89,7 @@ void use_signal_stack() {
 
 FaultGuard::FaultGuard() {
     static const bool installed = [] {
-        struct sigaction action {};
+        struct sigaction action{};
         action.sa_sigaction = on_fault;
         action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER; // not deferred: the handler does not return
         sigaction(SIGSEGV, &action, &previous_segv);
@@ -104,23 +103,5 @@ FaultGuard::FaultGuard() {
 }
 
 FaultGuard::~FaultGuard() { armed = false; }
-
-// Calls addr2line, which is installed together with g++. Reports are rare, so the cost of starting a program
-// does not matter.
-std::string source_line(const void* code) {
-    Dl_info info{};
-    if (!dladdr(code, &info) || !info.dli_fname) return "an unknown place";
-    const auto offset = reinterpret_cast<uintptr_t>(code) - reinterpret_cast<uintptr_t>(info.dli_fbase);
-    char command[1200], line[600] = "";
-    snprintf(command, sizeof command, "addr2line -e '%s' %#zx 2>/dev/null", info.dli_fname, size_t(offset));
-    if (FILE* pipe = popen(command, "r")) {
-        if (!fgets(line, sizeof line, pipe)) line[0] = 0;
-        pclose(pipe);
-    }
-    std::string text = line;
-    if (text.rfind("./", 0) == 0) text.erase(0, 2);
-    if (text.empty() || text[0] == '?') return info.dli_sname ? info.dli_sname : "an unknown place";
-    return text.substr(0, text.find_first_of(" \n"));
-}
 
 } // namespace cusim

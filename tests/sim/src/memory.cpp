@@ -1,5 +1,7 @@
 #include "memory.h"
 
+#include "recorder.h"
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -67,7 +69,7 @@ bool is_spoilt(const Allocation& a) {
 size_t device_capacity() {
     static const size_t bytes = [] {
         const char* text = getenv("CUSIM_MEMORY");
-        return text ? strtoull(text, nullptr, 10) : size_t(8) << 30;
+        return text ? strtoull(text, nullptr, 10) : size_t(mode() == Mode::Run ? 8 : 80) << 30;
     }();
     return bytes;
 }
@@ -83,7 +85,7 @@ Address device_allocate(size_t bytes) {
     const Allocation a{s.next + pages - body, bytes, true};
     s.next += pages + PAGE;
     memset(pointer(pattern_begin(a)), PATTERN, a.begin - pattern_begin(a));
-    memset(pointer(a.begin), UNWRITTEN, bytes);
+    if (mode() == Mode::Run) memset(pointer(a.begin), UNWRITTEN, bytes); // else zeros, as mmap gives
     memset(pointer(a.begin + bytes), PATTERN, body - bytes);
     live[a.begin] = a;
     used += bytes;

@@ -16,6 +16,7 @@
 
 #include "checks.h"
 #include "memory.h"
+#include "source.h"
 #include "status.h"
 
 #include <memory>

@@ -1,6 +1,7 @@
 #include "stream.h"
 
 #include "profile.h"
+#include "recorder.h"
 #include "status.h"
 
 #include <cstdio>
@@ -47,7 +48,22 @@ Work Work::fill(void* to, unsigned value, unsigned unit, size_t count) {
     return w;
 }
 
+void Work::note(LaunchCounters counters) const {
+    Node node{Node::Kind(kind)};
+    if (kind == Kind::Launch) {
+        node.kernel = function->kernel->name;
+        node.shape = shape;
+        node.static_shared = function->static_shared;
+        node.counters = std::move(counters);
+    }
+    node.bytes = bytes;
+    node.to_device = in_device_space(reinterpret_cast<Address>(to));
+    node.from_device = in_device_space(reinterpret_cast<Address>(from));
+    record(std::move(node));
+}
+
 int Work::run() const {
+    if (mode() == Mode::Dry || (mode() == Mode::Count && kind != Kind::Launch)) note({});
     switch (kind) {
     case Kind::Copy: memmove(to, staged ? staged->data() : from, bytes); return CUDA_SUCCESS;
     case Kind::Fill:
@@ -57,11 +73,19 @@ int Work::run() const {
         return CUDA_SUCCESS;
     case Kind::Launch: break;
     }
+    if (mode() == Mode::Dry) return CUDA_SUCCESS;
     std::vector<void*> arguments;
     for (const size_t at : argument_offsets)
         arguments.push_back(const_cast<char*>(argument_bytes.data()) + at);
     const LaunchTimer timer(*function->kernel, shape);
-    const Outcome outcome = run_kernel(*function->kernel, shape, arguments.data());
+    Shape some = shape;
+    const bool count = mode() == Mode::Count;
+    if (count) {
+        some.blocks_wanted = blocks_wanted();
+        count_launch_begin();
+    }
+    const Outcome outcome = run_kernel(*function->kernel, some, arguments.data());
+    if (count) note(count_launch_end(outcome.blocks, outcome.blocks_run));
     if (outcome.status) {
         fprintf(stderr, "simulated GPU: %s\n", outcome.report.c_str());
         context_error = outcome.status;

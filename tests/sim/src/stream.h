@@ -4,6 +4,7 @@
 // CUSIM_ASYNC=1 it is queued until the host waits, which is the latest time at which a GPU could run it. A
 // capturing stream appends it to a graph. To run a graph is to run its pieces in order.
 #pragma once
+#include "counters.h"
 #include "memory.h"
 #include "module.h"
 
@@ -28,15 +29,15 @@ struct Work {
     void* to = nullptr;
     const void* from = nullptr;
     size_t bytes = 0;
-    std::shared_ptr<std::vector<char>> staged =
-        {}; // a copy of pageable host memory, made at the call
+    std::shared_ptr<std::vector<char>> staged = {}; // a copy of pageable host memory, made at the call
     unsigned value = 0, unit = 1;
 
     static Work launch(Function* function, const Shape& shape, void* const* arguments);
     static Work copy(void* to, const void* from, size_t bytes);
     static Work fill(void* to, unsigned value, unsigned unit, size_t count);
 
-    int run() const; // a Status
+    int run() const;                          // a Status
+    void note(LaunchCounters counters) const; // tells the recorder
     // Why this recorded work can no longer run; empty if it can.
     std::string stale() const;
 };

@@ -1,0 +1,357 @@
+#include "counters.h"
+
+#include "requests.h"
+
+#include <algorithm>
+#include <tuple>
+#include <unordered_map>
+
+namespace cusim {
+
+const char* const KIND_NAMES[KINDS] = {"global_load", "global_store", "global_atomic",
+                                       "shared_load", "shared_store", "shared_atomic",
+                                       "async_load",  "async_store",  "ldmatrix"};
+
+void Counters::add(const Counters& other, double times) {
+    for (int kind = 0; kind < KINDS; kind++) {
+        Traffic& mine = traffic[kind];
+        const Traffic& its = other.traffic[kind];
+        mine.requests += times * its.requests;
+        mine.units += times * its.units;
+        mine.ideal += times * its.ideal;
+        mine.lines += times * its.lines;
+        mine.bytes += times * its.bytes;
+    }
+    branches += times * other.branches;
+    divergent += times * other.divergent;
+    for (const auto& [name, count] : other.operations) operations[name] += times * count;
+}
+
+bool Place::operator<(const Place& other) const {
+    return std::tie(code, where.file, where.line) < std::tie(other.code, other.where.file, other.where.line);
+}
+
+} // namespace cusim
+
+#ifdef CUSIM_COUNTS
+namespace cusim {
+namespace {
+
+constexpr unsigned LANES = 32, MAX_THREADS = 1024;
+
+// Different sectors. It is emptied for each block, so it forgets by a number and not by writing.
+class Sectors {
+public:
+    size_t count() const { return size; }
+
+    bool insert(Address sector) {
+        if (2 * (size + 1) > slots.size()) grow();
+        return put(sector);
+    }
+
+    void clear() {
+        size = 0;
+        generation++;
+    }
+
+    template <class F> void each(F f) const {
+        for (const Slot& slot : slots)
+            if (slot.generation == generation) f(slot.sector);
+    }
+
+private:
+    struct Slot {
+        Address sector = 0;
+        uint32_t generation = 0;
+    };
+    std::vector<Slot> slots = std::vector<Slot>(1 << 12);
+    uint32_t generation = 1;
+    size_t size = 0;
+
+    bool put(Address sector) {
+        const size_t mask = slots.size() - 1;
+        for (size_t at = (sector * 0x9e3779b97f4a7c15ull >> 32) & mask;; at = (at + 1) & mask) {
+            Slot& slot = slots[at];
+            if (slot.generation != generation) {
+                slot = {sector, generation};
+                size++;
+                return true;
+            }
+            if (slot.sector == sector) return false;
+        }
+    }
+
+    void grow() {
+        std::vector<Slot> old(2 * slots.size());
+        old.swap(slots);
+        size = 0;
+        for (const Slot& slot : old)
+            if (slot.generation == generation) put(slot.sector);
+    }
+};
+
+struct Branch {
+    const void* to;
+    bool divergent;
+};
+
+// One place where lanes load, store, or begin a basic block.
+struct Site {
+    Place place;
+    int kind; // KINDS for a basic block, KINDS + 1 for an operation of the warp
+
+    // since the last point that all lanes of the running warp came to
+    bool used = false;
+    uint32_t turns[LANES] = {};
+    std::vector<Request> requests;
+    std::vector<Branch> branches;
+
+    // in the running launch
+    bool listed = false;
+    const void* to = nullptr; // a place where the block was left to
+    bool forks = false;       // it was left to two places
+    double left = 0;
+    Counters counters;
+};
+
+std::unordered_map<const void*, Site> by_code[KINDS + 1];
+std::map<std::pair<Place, int>, Site> by_line;
+std::vector<Site*> used, listed;
+Sectors block_read, block_written, launch_read, launch_written;
+double sum_read, sum_written, sum_barriers;
+
+struct Last { // the basic block that a thread is in; none before it begins
+    Site* site = nullptr;
+    uint32_t turn = 0;
+} last[MAX_THREADS];
+
+Site& prepare(Site& site, Place place, int kind) {
+    site.place = place;
+    site.kind = kind;
+    if (!site.listed) {
+        site.listed = true;
+        listed.push_back(&site);
+    }
+    if (!site.used) {
+        site.used = true;
+        used.push_back(&site);
+    }
+    return site;
+}
+
+Site& site_of(const void* code, int kind) {
+    static struct {
+        const void* code;
+        Site* site;
+    } recent[KINDS + 1][1024];
+    auto& slot = recent[kind][reinterpret_cast<uintptr_t>(code) % 1024];
+    if (slot.code != code) slot = {code, &by_code[kind][code]};
+    return prepare(*slot.site, {code, {nullptr, 0}}, kind);
+}
+
+Site& site_of(Where where, int kind) {
+    const Place place{nullptr, where};
+    return prepare(by_line[{place, kind}], place, kind);
+}
+
+void add_access(Site& site, const void* p, size_t bytes) {
+    const unsigned lane = running_thread() % LANES;
+    const uint32_t turn = site.turns[lane]++;
+    if (turn == site.requests.size()) site.requests.push_back({{}, 0, unsigned(bytes)});
+    Request& request = site.requests[turn];
+    request.address[lane] = reinterpret_cast<Address>(p);
+    request.mask |= 1u << lane;
+}
+
+int kind_of(const void* p, int global, int shared) {
+    if (in_device_space(reinterpret_cast<Address>(p))) return global;
+    return is_shared(p) ? shared : KINDS; // a local variable or a constant is in neither
+}
+
+template <class At> void count_access(const void* p, size_t bytes, int global, int shared, At at) {
+    if (!is_running() || is_own_stack(p) || bytes == 0) return;
+    const int kind = kind_of(p, global, shared);
+    if (kind != KINDS) add_access(site_of(at, kind), p, bytes);
+}
+
+void begin_block(Last& in, const void* code, unsigned lane) {
+    Site& site = site_of(code, KINDS);
+    in = {&site, site.turns[lane]++};
+    if (in.turn == site.branches.size()) site.branches.push_back({nullptr, false});
+}
+
+unsigned passes(const Request& request) {
+    unsigned most = 0;
+    for (unsigned a = 0; a < LANES; a++) {
+        unsigned here = 0;
+        for (unsigned b = 0; b < LANES; b++)
+            here += request.mask >> a & request.mask >> b & 1 && request.address[a] == request.address[b];
+        most = std::max(most, here);
+    }
+    return most;
+}
+
+void add_cost(Site& site, const Request& request) {
+    thread_local std::vector<Address> sectors;
+    const int kind = site.kind;
+    const bool global =
+        kind == GLOBAL_LOAD || kind == GLOBAL_STORE || kind == GLOBAL_ATOMIC || kind == ASYNC_LOAD;
+    const bool atomic = kind == GLOBAL_ATOMIC || kind == SHARED_ATOMIC;
+    const Cost cost = global ? global_cost(request, sectors) : shared_cost(request);
+    Traffic& traffic = site.counters.traffic[kind];
+    traffic.requests++;
+    traffic.units += cost.units;
+    traffic.ideal += cost.ideal;
+    traffic.lines += atomic ? passes(request) : cost.lines;
+    traffic.bytes += LANES * request.bytes;
+    if (!global) return;
+    for (const Address sector : sectors) {
+        if (kind != GLOBAL_STORE && block_read.insert(sector)) launch_read.insert(sector);
+        if ((kind == GLOBAL_STORE || atomic) && block_written.insert(sector)) launch_written.insert(sector);
+    }
+}
+
+// How many sectors all blocks touch, from those that the counted blocks touch: of each allocation as many
+// times more as there are more blocks, but not more than it has.
+double scaled_up(const Sectors& sectors, double times) {
+    std::map<Address, std::pair<double, double>> allocations; // by address: touched, all
+    sectors.each([&](Address sector) {
+        const Address address = sector * SECTOR + SECTOR - 1;
+        const Allocation* a = nearest_allocation(address);
+        if (!a) return;
+        auto& [touched, all] = allocations[a->begin];
+        touched++;
+        all = double((a->begin + a->bytes + SECTOR - 1) / SECTOR - a->begin / SECTOR);
+    });
+    double sum = 0;
+    for (const auto& [begin, sectors] : allocations) sum += std::min(sectors.first * times, sectors.second);
+    return sum;
+}
+
+} // namespace
+
+void count_launch_begin() {
+    launch_read.clear();
+    launch_written.clear();
+    sum_read = sum_written = sum_barriers = 0;
+}
+
+void count_warp_point(unsigned first_thread) {
+    for (Site* site : used) {
+        site->used = false;
+        for (const Request& request : site->requests) add_cost(*site, request);
+        for (const Branch& branch : site->branches) {
+            site->left += branch.to != nullptr;
+            site->counters.divergent += branch.divergent;
+        }
+        site->requests.clear();
+        site->branches.clear();
+        std::fill(site->turns, site->turns + LANES, 0);
+    }
+    used.clear();
+    // The lanes are still in the basic blocks that they have begun.
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        Last& in = last[first_thread + lane];
+        if (in.site) begin_block(in, in.site->place.code, lane);
+    }
+}
+
+void count_block_end(unsigned barriers) {
+    sum_read += double(block_read.count());
+    sum_written += double(block_written.count());
+    sum_barriers += barriers;
+    block_read.clear();
+    block_written.clear();
+    std::fill(last, last + MAX_THREADS, Last{});
+}
+
+LaunchCounters count_launch_end(uint64_t blocks, uint64_t counted) {
+    LaunchCounters launch;
+    const double times = double(blocks) / double(counted);
+    for (Site* site : listed) {
+        if (site->forks) site->counters.branches = site->left;
+        launch.places[site->place].add(site->counters, times);
+        launch.all.add(site->counters, times);
+        site->listed = site->forks = false;
+        site->to = nullptr;
+        site->left = 0;
+        site->counters = {};
+    }
+    listed.clear();
+    launch.blocks_counted = double(counted);
+    launch.barriers = times * sum_barriers;
+    launch.block_read = times * sum_read;
+    launch.block_written = times * sum_written;
+    launch.launch_read = scaled_up(launch_read, times);
+    launch.launch_written = scaled_up(launch_written, times);
+    return launch;
+}
+
+void count_operation(const char* name, Where where) { site_of(where, KINDS + 1).counters.operations[name]++; }
+
+void count_async(const void* to, const void* from, unsigned bytes, unsigned valid, Where where) {
+    if (valid) add_access(site_of(where, ASYNC_LOAD), from, bytes);
+    add_access(site_of(where, ASYNC_STORE), to, bytes);
+}
+
+void count_ldmatrix(const void* const rows[32], Where where) {
+    const Cost cost = ldmatrix_cost(rows);
+    Traffic& traffic = site_of(where, LDMATRIX).counters.traffic[LDMATRIX];
+    traffic.requests++;
+    traffic.units += cost.units;
+    traffic.ideal += cost.ideal;
+    traffic.bytes += LANES * 16;
+}
+
+void watch(const void* p, size_t bytes, Access access, Where where) {
+    if (access == Access::Atomic) count_access(p, bytes, GLOBAL_ATOMIC, SHARED_ATOMIC, where);
+}
+
+} // namespace cusim
+
+using namespace cusim;
+
+extern "C" {
+void __tsan_init() {}
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
+
+#define CUSIM_HERE static_cast<const void*>(__builtin_return_address(0))
+#define CUSIM_LOAD(NAME, BYTES)                                                                              \
+    void __tsan_##NAME(const void* p) { count_access(p, BYTES, GLOBAL_LOAD, SHARED_LOAD, CUSIM_HERE); }
+#define CUSIM_STORE(NAME, BYTES)                                                                             \
+    void __tsan_##NAME(const void* p) { count_access(p, BYTES, GLOBAL_STORE, SHARED_STORE, CUSIM_HERE); }
+#define CUSIM_ACCESS(BYTES)                                                                                  \
+    CUSIM_LOAD(read##BYTES, BYTES)                                                                           \
+    CUSIM_LOAD(volatile_read##BYTES, BYTES)                                                                  \
+    CUSIM_LOAD(unaligned_read##BYTES, BYTES)                                                                 \
+    CUSIM_STORE(write##BYTES, BYTES)                                                                         \
+    CUSIM_STORE(volatile_write##BYTES, BYTES)                                                                \
+    CUSIM_STORE(unaligned_write##BYTES, BYTES)
+CUSIM_ACCESS(1)
+CUSIM_ACCESS(2)
+CUSIM_ACCESS(4)
+CUSIM_ACCESS(8)
+CUSIM_ACCESS(16)
+void __tsan_read_range(const void* p, size_t n) { count_access(p, n, GLOBAL_LOAD, SHARED_LOAD, CUSIM_HERE); }
+void __tsan_write_range(const void* p, size_t n) {
+    count_access(p, n, GLOBAL_STORE, SHARED_STORE, CUSIM_HERE);
+}
+
+// The compiler puts this call at the beginning of each basic block.
+void __sanitizer_cov_trace_pc() {
+    if (!is_running()) return;
+    const void* code = __builtin_return_address(0);
+    Last& in = last[running_thread()];
+    if (in.site) {
+        Branch& branch = in.site->branches[in.turn];
+        if (!branch.to) branch.to = code;
+        branch.divergent |= branch.to != code;
+        if (!in.site->to) in.site->to = code;
+        in.site->forks |= in.site->to != code;
+    }
+    begin_block(in, code, running_thread() % LANES);
+}
+}
+
+#endif
