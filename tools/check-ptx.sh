@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Compares kernels/prebuilt with nvcc's output for the kernels: every source compiles, every committed file assembles,
-# and both have the same entry points with the same parameters. The bytes are not compared, because nvcc's output for
-# one source can vary between runs. Two other checks are made elsewhere: a test compares the first line of each
-# committed file with the current sources, and the simulator checks the kernels' results.
+# Compares kernels/prebuilt with nvcc's output for the kernels: every source compiles, and both have the same entry points
+# with the same parameters. The bytes are not compared, because nvcc's output for one source can vary between runs. Three
+# other checks are made elsewhere: a test compares the first line of each committed file with the current sources,
+# tools/kernels.sh assembles the committed files, and the simulator checks the kernels' results.
 #
 #   tools/check-ptx.sh NVCC
 set -euo pipefail
@@ -16,6 +16,5 @@ entries() { sed -n '/\.entry/,/^)/p' "$1"; }
 
 for file in kernels/prebuilt/*.ptx; do
   diff <(entries "$file") <(entries "$made/$(basename "$file")") || { echo "$file has other entry points than its source"; exit 1; }
-  "$(dirname "$nvcc")/ptxas" -arch=sm_80 -o /dev/null "$file"
 done
-echo "$(ls kernels/prebuilt/*.ptx | wc -l) files: same entry points, all assemble"
+echo "$(ls kernels/prebuilt/*.ptx | wc -l) files: same entry points"
