@@ -14,6 +14,24 @@ pub enum Event {}
 /// No value of this type is ever made: only [`Driver::pinned`] makes one, and it cannot be called.
 pub struct Pinned(());
 
+/// No value of this type exists.
+#[derive(Debug, Clone, Copy)]
+pub enum Simulator {}
+
+impl Simulator {
+    pub fn find() -> Option<Simulator> {
+        None
+    }
+
+    pub fn record(&self, _mode: i32, _blocks: u64) -> bool {
+        match *self {}
+    }
+
+    pub fn report(&self) -> String {
+        match *self {}
+    }
+}
+
 impl Driver {
     pub fn open(_ordinal: usize) -> Result<Driver> {
         Err(Error::new(ErrorKind::Device, "cuda", "this build has no CUDA backend")

@@ -11,7 +11,7 @@
 use super::bench::{Times, release_build};
 use super::measure_alone;
 use crate::core::{DType, Error, Key, Result, Shape};
-use crate::cuda::CudaGraph;
+use crate::cuda::{CudaGraph, Recorder, Recording};
 use crate::inspect::peak_resident_bytes;
 use crate::inspect::profile::{Profile, Profiler, WARM_UP};
 use crate::models::{ModelConfig, Network};
@@ -72,6 +72,10 @@ impl StepBench {
 
     fn check(&self, network: &Network) -> Result<()> {
         release_build(&format!("cargo run --release -- bench step {}", network.name))?;
+        self.check_sizes()
+    }
+
+    fn check_sizes(&self) -> Result<()> {
         if self.batch_size == 0 {
             return Err(Error::argument("`StepBench.batch_size`", "0 is out of range").expected("1 or more"));
         }
@@ -141,6 +145,29 @@ impl StepBench {
         let mut profile = profiler.finish();
         profile.measure_roof(device)?;
         Ok(profile)
+    }
+
+    /// What one step gives a simulated GPU to do, captured unless [`graph`](Self::graph) says otherwise. `blocks` of each
+    /// launch run and are counted; `None` runs nothing and only lists the launches. What goes before the step is a dry run.
+    ///
+    /// # Errors
+    /// No simulated GPU, or one built without counters; as [`run`](Self::run).
+    pub fn record(&self, network: &Network, device: &Device, blocks: Option<u64>) -> Result<Recording> {
+        self.check_sizes()?;
+        let recorder = Recorder::find()?;
+        recorder.dry_run();
+        let recorded = (|| {
+            let mut rig = Rig::new(self, network, device)?;
+            let graph = self.capture(device, || rig.compute(0))?;
+            rig.step(graph.as_ref())?;
+            match blocks {
+                Some(blocks) => recorder.count(Some(blocks))?,
+                None => recorder.dry_run(),
+            }
+            rig.step(graph.as_ref())
+        })();
+        let recording = recorder.finish()?;
+        recorded.map(|()| recording)
     }
 
     /// The step as a CUDA graph, if there is a GPU and a graph is wanted. It runs once to allocate its memory, and is

@@ -11,6 +11,7 @@ mod large;
 mod losses;
 mod memory;
 mod profile;
+mod steps;
 mod training;
 mod updates;
 

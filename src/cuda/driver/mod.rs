@@ -3,8 +3,10 @@
 
 mod explain;
 mod handles;
+mod simulator;
 
 pub use handles::{Event, Pinned, RawGraph};
+pub use simulator::Simulator;
 
 use super::context::GpuInfo;
 use super::kernels::MODULES;

@@ -619,8 +619,10 @@ API cuGraphLaunch(void* executable, void* handle) {
         fprintf(stderr, "simulated GPU: node %zu of a replayed graph is stale: %s\n", i, stale.c_str());
         return context_error = CUDA_ERROR_ILLEGAL_ADDRESS;
     }
-    for (const Work& work : graph->nodes)
-        if (const int error = submit(handle, work)) return error;
+    for (Work work : graph->nodes) {
+        work.of_graph = true;
+        if (const int error = submit(handle, std::move(work))) return error;
+    }
     return CUDA_SUCCESS;
 }
 API cuGraphExecDestroy(void* handle) {

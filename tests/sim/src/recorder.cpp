@@ -98,14 +98,15 @@ std::string json(const Counters& c) {
 
 std::string json(const Node& n) {
     if (n.kind != Node::Kind::Launch)
-        return text("{\"kind\":\"%s\",\"bytes\":%zu,\"to_device\":%s,\"from_device\":%s}",
+        return text("{\"kind\":\"%s\",\"bytes\":%zu,\"to_device\":%s,\"from_device\":%s,\"of_graph\":%s}",
                     n.kind == Node::Kind::Copy ? "copy" : "fill", n.bytes, n.to_device ? "true" : "false",
-                    n.from_device ? "true" : "false");
+                    n.from_device ? "true" : "false", n.of_graph ? "true" : "false");
     const dim3 g = n.shape.grid, b = n.shape.block;
     const LaunchCounters& c = n.counters;
     std::string all = text("{\"kind\":\"launch\",\"kernel\":\"%s\",\"grid\":[%u,%u,%u],\"block\":[%u,%u,%u],"
-                           "\"dynamic_shared\":%zu,\"static_shared\":%zu",
-                           n.kernel, g.x, g.y, g.z, b.x, b.y, b.z, n.shape.shared_bytes, n.static_shared);
+                           "\"dynamic_shared\":%zu,\"static_shared\":%zu,\"of_graph\":%s",
+                           n.kernel, g.x, g.y, g.z, b.x, b.y, b.z, n.shape.shared_bytes, n.static_shared,
+                           n.of_graph ? "true" : "false");
     if (c.blocks_counted)
         all += text(",\"counters\":{\"blocks_counted\":%.17g,\"barriers\":%.17g,\"block_read\":%.17g,"
                     "\"block_written\":%.17g,\"launch_read\":%.17g,\"launch_written\":%.17g,",

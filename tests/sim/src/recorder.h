@@ -21,6 +21,7 @@ struct Node {
     size_t static_shared = 0;
     size_t bytes = 0; // of a copy or fill
     bool to_device = false, from_device = false;
+    bool of_graph = false; // a node of a replayed graph
     LaunchCounters counters = {};
 };
 

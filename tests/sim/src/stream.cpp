@@ -57,6 +57,7 @@ void Work::note(LaunchCounters counters) const {
         node.counters = std::move(counters);
     }
     node.bytes = bytes;
+    node.of_graph = of_graph;
     node.to_device = in_device_space(reinterpret_cast<Address>(to));
     node.from_device = in_device_space(reinterpret_cast<Address>(from));
     record(std::move(node));

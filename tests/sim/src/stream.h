@@ -32,6 +32,8 @@ struct Work {
     std::shared_ptr<std::vector<char>> staged = {}; // a copy of pageable host memory, made at the call
     unsigned value = 0, unit = 1;
 
+    bool of_graph = false; // run by the replay of a graph
+
     static Work launch(Function* function, const Shape& shape, void* const* arguments);
     static Work copy(void* to, const void* from, size_t bytes);
     static Work fill(void* to, unsigned value, unsigned unit, size_t count);
