@@ -38,6 +38,7 @@ namespace cusim {
 namespace {
 
 constexpr unsigned LANES = 32, MAX_THREADS = 1024;
+constexpr unsigned AHEAD = 32; // how many blocks ahead a lane that parted is looked for
 
 // Different sectors. It is emptied for each block, so it forgets by a number and not by writing.
 class Sectors {
@@ -90,12 +91,7 @@ private:
     }
 };
 
-struct Branch {
-    const void* to;
-    bool divergent;
-};
-
-// One place where lanes load, store, or begin a basic block.
+// A place where lanes load, store, or begin a basic block.
 struct Site {
     Place place;
     int kind; // KINDS for a basic block, KINDS + 1 for an operation of the warp
@@ -104,7 +100,6 @@ struct Site {
     bool used = false;
     uint32_t turns[LANES] = {};
     std::vector<Request> requests;
-    std::vector<Branch> branches;
 
     // in the running launch
     bool listed = false;
@@ -120,10 +115,17 @@ std::vector<Site*> used, listed;
 Sectors block_read, block_written, launch_read, launch_written;
 double sum_read, sum_written, sum_barriers;
 
-struct Last { // the basic block that a thread is in; none before it begins
-    Site* site = nullptr;
-    uint32_t turn = 0;
-} last[MAX_THREADS];
+// The way of the running warp since the last point that all its lanes came to: the basic blocks of the lane
+// that ran first. Where another lane goes on to another block, the warp parts. That lane is back as soon as
+// it comes to a later block.
+struct Step {
+    const void* code;
+    bool parted;
+};
+std::vector<Step> way;
+unsigned leader = NO_THREAD;               // the lane that ran first
+unsigned steps[LANES];                     // of each other lane: how far it has come on the way
+const void* block_of[MAX_THREADS / LANES]; // of each warp: the basic block that it waits in
 
 Site& prepare(Site& site, Place place, int kind) {
     site.place = place;
@@ -155,7 +157,7 @@ Site& site_of(Where where, int kind) {
 }
 
 void add_access(Site& site, const void* p, size_t bytes) {
-    const unsigned lane = running_thread() % LANES;
+    const unsigned lane = running_thread % LANES;
     const uint32_t turn = site.turns[lane]++;
     if (turn == site.requests.size()) site.requests.push_back({{}, 0, unsigned(bytes)});
     Request& request = site.requests[turn];
@@ -172,12 +174,6 @@ template <class At> void count_access(const void* p, size_t bytes, int global, i
     if (!is_running() || is_own_stack(p) || bytes == 0) return;
     const int kind = kind_of(p, global, shared);
     if (kind != KINDS) add_access(site_of(at, kind), p, bytes);
-}
-
-void begin_block(Last& in, const void* code, unsigned lane) {
-    Site& site = site_of(code, KINDS);
-    in = {&site, site.turns[lane]++};
-    if (in.turn == site.branches.size()) site.branches.push_back({nullptr, false});
 }
 
 unsigned passes(const Request& request) {
@@ -240,20 +236,28 @@ void count_warp_point(unsigned first_thread) {
     for (Site* site : used) {
         site->used = false;
         for (const Request& request : site->requests) add_cost(*site, request);
-        for (const Branch& branch : site->branches) {
-            site->left += branch.to != nullptr;
-            site->counters.divergent += branch.divergent;
-        }
         site->requests.clear();
-        site->branches.clear();
         std::fill(site->turns, site->turns + LANES, 0);
     }
     used.clear();
-    // The lanes are still in the basic blocks that they have begun.
-    for (unsigned lane = 0; lane < LANES; lane++) {
-        Last& in = last[first_thread + lane];
-        if (in.site) begin_block(in, in.site->place.code, lane);
+    for (size_t i = 0; i < way.size(); i++) {
+        const void* next = i + 1 < way.size() ? way[i + 1].code : nullptr;
+        if (!next && !way[i].parted) break; // the way does not go on yet
+        Site& site = site_of(way[i].code, KINDS);
+        site.used = false;
+        site.left++;
+        site.counters.divergent += way[i].parted;
+        if (!site.to) site.to = next;
+        site.forks |= way[i].parted || site.to != next;
     }
+    used.clear();
+    // The lanes go on in the basic block that they are in.
+    const void*& block = block_of[first_thread / LANES];
+    if (!way.empty()) block = way.back().code;
+    way.clear();
+    if (block) way.push_back({block, false});
+    leader = NO_THREAD;
+    std::fill(steps, steps + LANES, unsigned(way.size()));
 }
 
 void count_block_end(unsigned barriers) {
@@ -262,7 +266,7 @@ void count_block_end(unsigned barriers) {
     sum_barriers += barriers;
     block_read.clear();
     block_written.clear();
-    std::fill(last, last + MAX_THREADS, Last{});
+    std::fill(block_of, block_of + MAX_THREADS / LANES, nullptr);
 }
 
 LaunchCounters count_launch_end(uint64_t blocks, uint64_t counted) {
@@ -341,16 +345,24 @@ void __tsan_write_range(const void* p, size_t n) {
 // The compiler puts this call at the beginning of each basic block.
 void __sanitizer_cov_trace_pc() {
     if (!is_running()) return;
-    const void* code = __builtin_return_address(0);
-    Last& in = last[running_thread()];
-    if (in.site) {
-        Branch& branch = in.site->branches[in.turn];
-        if (!branch.to) branch.to = code;
-        branch.divergent |= branch.to != code;
-        if (!in.site->to) in.site->to = code;
-        in.site->forks |= in.site->to != code;
+    const void* code = CUSIM_HERE;
+    const unsigned lane = running_thread % LANES;
+    if (leader == NO_THREAD) leader = lane;
+    if (lane == leader) {
+        way.push_back({code, false});
+        return;
     }
-    begin_block(in, code, running_thread() % LANES);
+    unsigned& at = steps[lane];
+    if (at < way.size() && way[at].code == code) {
+        at++;
+        return;
+    }
+    if (at > 0) way[at - 1].parted = true;
+    for (size_t later = at, end = std::min(way.size(), later + AHEAD); later < end; later++)
+        if (way[later].code == code) {
+            at = unsigned(later + 1);
+            return;
+        }
 }
 }
 

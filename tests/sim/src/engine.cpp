@@ -19,6 +19,7 @@ namespace cusim {
 
 Builtins builtins;
 uintptr_t own_stack;
+unsigned running_thread = NO_THREAD;
 
 namespace {
 
@@ -59,12 +60,11 @@ struct Thread {
     std::vector<AsyncCopy> copies;
 };
 
-constexpr unsigned MAX_THREADS = 1024, LANES = 32, NONE = ~0u;
+constexpr unsigned MAX_THREADS = 1024, LANES = 32;
 Thread threads[MAX_THREADS];
 State states[MAX_THREADS];
 uint3 indices[MAX_THREADS];
 unsigned thread_count, done_count;
-unsigned current = NONE; // the running thread; none while the scheduler runs
 
 // The running launch.
 const Kernel* kernel;
@@ -85,12 +85,12 @@ unsigned next_to_start; // the thread that an idle fiber begins with when it is 
 unsigned lanes[LANES], lane_count, cursor;
 
 void to_scheduler() {
-    current = NONE;
+    running_thread = NO_THREAD;
     switch_fiber(*running, scheduler);
 }
 
 void make_current(unsigned id) {
-    current = id;
+    running_thread = id;
     builtins.thread_index = indices[id];
 }
 
@@ -131,7 +131,7 @@ void resume(unsigned id) {
 
 // The running thread's entry; resets it at its first use in a block.
 Thread& current_thread() {
-    Thread& t = threads[current];
+    Thread& t = threads[running_thread];
     if (t.block != blocks_run + 1) {
         t.block = blocks_run + 1;
         t.completes = false;
@@ -144,8 +144,8 @@ Thread& current_thread() {
 
 // Stops the running thread until the scheduler resumes it.
 void wait_as(State state) {
-    states[current] = state;
-    threads[current].fiber = running;
+    states[running_thread] = state;
+    threads[running_thread].fiber = running;
     to_scheduler();
 }
 
@@ -504,7 +504,7 @@ int block_barrier(Barrier kind, int predicate, Where where) {
 
 void warp_collective(const WarpOp& op, unsigned mask, void* data, Where where) {
     Thread& t = current_thread();
-    const unsigned lane = current % LANES;
+    const unsigned lane = running_thread % LANES;
     if (!(mask >> lane & 1))
         fail("calls %s at %s:%d with mask %08x, which leaves out its own lane %u", op.name, where.file,
              where.line, mask, lane);
@@ -530,7 +530,7 @@ void async_copy(void* to, const void* from, unsigned bytes, unsigned valid, Wher
     if (!is_shared(to) || !is_shared(static_cast<char*>(to) + bytes - 1))
         fail("cp.async at %s:%d writes to what is not shared memory", where.file, where.line);
     if (!is_device_range(source, valid)) {
-        report(CUDA_ERROR_ILLEGAL_ADDRESS, current,
+        report(CUDA_ERROR_ILLEGAL_ADDRESS, running_thread,
                "cp.async at " + place(where) + " reads " + describe_address(source, valid));
         stop();
     }
@@ -565,26 +565,23 @@ void fail(const char* format, ...) {
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    report(CUDA_ERROR_LAUNCH_FAILED, current, text);
+    report(CUDA_ERROR_LAUNCH_FAILED, running_thread, text);
     stop();
 }
 
 void fail_at(int status, const void* code, const std::string& what) {
-    report(status, current, what + " at " + source_line(code));
+    report(status, running_thread, what + " at " + source_line(code));
     stop();
 }
 
 void fail_at(int status, Where where, const std::string& what) {
-    report(status, current, what + " at " + place(where));
+    report(status, running_thread, what + " at " + place(where));
     stop();
 }
 
-unsigned running_thread() { return current; }
-
-bool is_running() { return current != NONE; }
-
 Position position() {
-    return {launch_first_block + 1, blocks_run + 1, barriers_passed, current_thread().warp_syncs, current};
+    return {launch_first_block + 1, blocks_run + 1, barriers_passed, current_thread().warp_syncs,
+            running_thread};
 }
 
 bool is_shared(const void* p) {

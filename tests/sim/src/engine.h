@@ -46,8 +46,9 @@ struct Position {
     uint32_t thread;             // number within the block
 };
 Position position();
-unsigned running_thread(); // number within the block
-bool is_running();         // true while a CUDA thread runs, false in the scheduler and on the host
+constexpr unsigned NO_THREAD = ~0u;
+extern unsigned running_thread; // its number within the block; NO_THREAD in the scheduler and on the host
+inline bool is_running() { return running_thread != NO_THREAD; }
 
 bool is_shared(const void* p);              // static or dynamic shared memory of the running block
 bool is_dynamic_shared(const void* p);      // within the dynamic shared memory of the launch

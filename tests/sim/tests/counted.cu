@@ -1,4 +1,5 @@
-// Kernels whose counts are known on paper; counted.cpp has the paper. Each runs with blocks of 32 threads or more.
+// Kernels whose counts are known on paper; counted.cpp has the paper. Each runs with blocks of 32 threads or
+// more.
 #include "ptx.cuh"
 
 // ---- global memory ----------------------------------------------------------------------------------------
@@ -12,7 +13,9 @@ extern "C" __global__ void reversed(const float* x, float* y) { y[threadIdx.x] =
 extern "C" __global__ void float4_copy(const float* x, float* y) {
     reinterpret_cast<float4*>(y)[threadIdx.x] = reinterpret_cast<const float4*>(x)[threadIdx.x];
 }
-extern "C" __global__ void bytes(const float* x, float* y) { y[threadIdx.x] = reinterpret_cast<const unsigned char*>(x)[threadIdx.x]; }
+extern "C" __global__ void bytes(const float* x, float* y) {
+    y[threadIdx.x] = reinterpret_cast<const unsigned char*>(x)[threadIdx.x];
+}
 
 // Only the first `n` lanes load: a partial warp, or a condition.
 extern "C" __global__ void some_lanes(const float* x, float* y, int n) {
@@ -35,7 +38,8 @@ extern "C" __global__ void loop(const float* x, float* y, int n) {
 
 // ---- shared memory ----------------------------------------------------------------------------------------
 
-// Lanes read with a stride of so many floats. 1 and 33: no conflict. 2: two lanes at each bank. 32: all at one.
+// Lanes read with a stride of so many floats. 1 and 33: no conflict. 2: two lanes at each bank. 32: all at
+// one.
 extern "C" __global__ void shared_stride(const float* x, float* y, int stride) {
     __shared__ float s[33 * 32];
     for (int i = threadIdx.x; i < 33 * 32; i += 32) s[i] = x[i % 32];
@@ -75,7 +79,8 @@ extern "C" __global__ void shared_float4(const float* x, float* y, int step) {
     y[threadIdx.x] = v.x + v.w;
 }
 
-// ldmatrix with rows of 8 words side by side (the rows of every second one meet), and with 4 words of padding.
+// ldmatrix with rows of 8 words side by side (the rows of every second one meet), and with 4 words of
+// padding.
 extern "C" __global__ void matrix_rows(const float* x, float* y, int row_words) {
     DYN_SHARED(float, s);
     for (int i = threadIdx.x; i < 32 * row_words; i += 32) s[i] = x[0];
@@ -103,7 +108,9 @@ extern "C" __global__ void async_tile(const float* x, float* y, int valid) {
 
 // ---- atomics, barriers, branches --------------------------------------------------------------------------
 
-extern "C" __global__ void atomics(const float* x, float* y, int places) { atomicAdd(&y[threadIdx.x % places], x[threadIdx.x]); }
+extern "C" __global__ void atomics(const float* x, float* y, int places) {
+    atomicAdd(&y[threadIdx.x % places], x[threadIdx.x]);
+}
 
 extern "C" __global__ void barriers(const float* x, float* y, int times) {
     for (int i = 0; i < times; i++) __syncthreads();
@@ -114,13 +121,12 @@ extern "C" __global__ void barriers(const float* x, float* y, int times) {
 
 // The warp's lanes part in every second block of the grid: lanes below and above `limit` go different ways.
 extern "C" __global__ void parting(const float* x, float* y, int limit) {
-    if (threadIdx.x < (blockIdx.x % 2 ? limit : 32))
-        y[blockIdx.x * 32 + threadIdx.x] = x[threadIdx.x];
-    else
-        y[blockIdx.x * 32 + threadIdx.x] = x[0] * 3;
+    if (threadIdx.x < (blockIdx.x % 2 ? limit : 32)) y[blockIdx.x * 32 + threadIdx.x] = x[threadIdx.x];
+    else y[blockIdx.x * 32 + threadIdx.x] = x[0] * 3;
 }
 
-// The threads of a tree sum: the warp parts at each step but the first, where all 32 lanes of a block of 64 go on.
+// The threads of a tree sum: the warp parts at each step but the first, where all 32 lanes of a block of 64
+// go on.
 extern "C" __global__ void tree(const float* x, float* y) {
     __shared__ float s[64];
     s[threadIdx.x] = x[threadIdx.x];
