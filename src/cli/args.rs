@@ -138,9 +138,14 @@ impl DeviceArgs {
 
     /// The device, set to compute with these kernels.
     pub fn open_with(&self, kernels: &KernelArgs) -> crate::Result<Device> {
+        self.named(&self.device, kernels)
+    }
+
+    /// Another device than the one asked for, with these options.
+    pub fn named(&self, name: &str, kernels: &KernelArgs) -> crate::Result<Device> {
         let KernelArgs { precision, gemm_rung, conv_rung } = *kernels;
         let options = DeviceOptions { threads: self.threads, precision, gemm_rung, conv_rung };
-        let device = Device::from_name(&self.device, &options)?;
+        let device = Device::from_name(name, &options)?;
         options.check_precision(&device)?;
         Ok(device)
     }

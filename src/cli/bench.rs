@@ -1,10 +1,12 @@
 //! `receptive bench`: timing without `cargo bench`, or of a single network.
 
 use super::args::{DeviceArgs, KernelArgs, NetworkArgs, check_out, image_shape, image_text};
+use super::bench_kernels::{self, KernelsArgs};
 use super::profile::{ProfileArgs, layers, steps, text as profile_text};
 use super::{print_line, say_on_stderr};
 use crate::inspect::profile::PROFILE_STEPS;
 use crate::models::{ModelConfig, Network};
+use crate::tensor::Device;
 use crate::testing::steps::{StepBench, StepTimes};
 use crate::train::GraphMode;
 
@@ -19,11 +21,12 @@ pub struct BenchArgs {
 enum BenchCommand {
     Step(StepArgs),
     Layers(LayersArgs),
+    Kernels(KernelsArgs),
 }
 
 /// Which network, on what.
 #[derive(Debug, clap::Args)]
-struct WorkloadArgs {
+pub(super) struct WorkloadArgs {
     #[command(flatten)]
     network: NetworkArgs,
     /// Images per step
@@ -42,7 +45,21 @@ struct WorkloadArgs {
 }
 
 impl WorkloadArgs {
-    fn bench(&self, network: &Network, seconds: f64, graph: GraphMode) -> StepBench {
+    pub(super) fn network(&self) -> crate::Result<Network> {
+        self.network.open()
+    }
+
+    /// The GPU, even if no device was asked for.
+    pub(super) fn cuda(&self) -> crate::Result<Device> {
+        let name = if self.device.name() == "auto" { "cuda" } else { self.device.name() };
+        self.device.named(name, &self.kernels)
+    }
+
+    pub(super) fn json(&self) -> bool {
+        self.json
+    }
+
+    pub(super) fn bench(&self, network: &Network, seconds: f64, graph: GraphMode) -> StepBench {
         let config = ModelConfig {
             input: self.input.unwrap_or(network.input),
             classes: network.classes,
@@ -90,6 +107,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     match &args.what {
         BenchCommand::Step(args) => step(args),
         BenchCommand::Layers(args) => by_layer(args),
+        BenchCommand::Kernels(args) => bench_kernels::run(args),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod args;
 pub mod bench;
+mod bench_kernels;
 pub mod completions;
 pub mod data;
 mod data_show;

@@ -8,6 +8,7 @@ use super::driver::Simulator;
 use crate::core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ops::Add;
 
 /// The recorder of the simulated driver. While it records, results are wrong, because blocks are missing.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,20 @@ pub struct Traffic {
     pub lines: f64,
     /// 32 lanes times the bytes of a lane, summed over the requests.
     pub bytes: f64,
+}
+
+impl Add for Traffic {
+    type Output = Traffic;
+
+    fn add(self, other: Traffic) -> Traffic {
+        Traffic {
+            requests: self.requests + other.requests,
+            units: self.units + other.units,
+            ideal: self.ideal + other.ideal,
+            lines: self.lines + other.lines,
+            bytes: self.bytes + other.bytes,
+        }
+    }
 }
 
 /// What a kernel, or a line of its source, does.
@@ -118,8 +133,8 @@ impl Recorder {
     pub fn find() -> Result<Recorder> {
         Simulator::find().map(Recorder).ok_or_else(|| {
             Error::new(ErrorKind::Device, "recorder", "there is no simulated GPU").help(
-                "build it with `COUNT=1 tests/sim/build.sh target/sim-count` (it needs g++), and set \
-                 LD_LIBRARY_PATH=target/sim-count",
+                "build it with `COUNT=1 tests/sim/build.sh target/sim/count` (it needs g++), and set \
+                 LD_LIBRARY_PATH=target/sim/count",
             )
         })
     }
@@ -127,6 +142,11 @@ impl Recorder {
     /// From now on, lists launches and runs none. Copies and fills are done.
     pub fn dry_run(&self) {
         self.0.record(1, 0);
+    }
+
+    /// True if this simulator was built with `COUNT=1`.
+    pub fn can_count(&self) -> bool {
+        self.0.can_count()
     }
 
     /// From now on, runs this many evenly spaced blocks of each launch and counts what they do; `None` is all blocks.
@@ -138,7 +158,7 @@ impl Recorder {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Device, "recorder", "this simulated GPU was built without counters")
-            .help("build one with `COUNT=1 tests/sim/build.sh target/sim-count`, and set LD_LIBRARY_PATH to that folder"))
+            .help("build one with `COUNT=1 tests/sim/build.sh target/sim/count`, and set LD_LIBRARY_PATH to that folder"))
     }
 
     /// Ends the recording and returns it. From now on, launches run as usual.
@@ -151,7 +171,7 @@ impl Recorder {
         serde_json::from_str(&text).map_err(|e| {
             Error::new(ErrorKind::Device, "recorder", format!("the simulator's report cannot be read: {e}"))
                 .help(
-                    "build the simulator from the same commit: `COUNT=1 tests/sim/build.sh target/sim-count`",
+                    "build the simulator from the same commit: `COUNT=1 tests/sim/build.sh target/sim/count`",
                 )
         })
     }

@@ -23,6 +23,7 @@
 //! | `layer_graph.rs` | [`layer_graph`]: how the layers are connected, and the part of the image they depend on |
 //! | `diagram/` | [`diagram`]: the layers as boxes and arrows, repeated blocks drawn once |
 //! | `attrs.rs` | a layer's settings, read from its description |
+//! | `gpu_time/` | [`gpu_time`]: what limits each GPU kernel of a step, and its predicted time, without a GPU |
 //! | `gpu.rs` | [`Gpu`]: the GPU, and whether the kernels work on it |
 //! | `machine.rs` | [`Machine`]: the processor, its SIMD and memory, and its measured GEMM speed |
 
@@ -35,6 +36,7 @@ mod diagram;
 mod dry_run;
 mod filters;
 mod gpu;
+pub mod gpu_time;
 mod gradcam;
 mod layer_graph;
 mod layer_health;

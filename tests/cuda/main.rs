@@ -11,7 +11,6 @@ mod large;
 mod losses;
 mod memory;
 mod profile;
-mod steps;
 mod training;
 mod updates;
 

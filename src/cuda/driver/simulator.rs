@@ -1,4 +1,4 @@
-//! The two functions that the simulated driver of `tests/sim` has and a real one lacks.
+//! The three functions that the simulated driver of `tests/sim` has and a real one lacks.
 
 use std::ffi::{CStr, c_char, c_int, c_ulonglong};
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 pub struct Simulator {
     record: unsafe extern "C" fn(c_int, c_ulonglong) -> c_int,
     report: unsafe extern "C" fn() -> *const c_char,
+    can_count: unsafe extern "C" fn() -> c_int,
 }
 
 impl Simulator {
@@ -23,9 +24,16 @@ impl Simulator {
         unsafe {
             let record = *library.get(b"cusimRecord\0").ok()?;
             let report = *library.get(b"cusimReport\0").ok()?;
+            let can_count = *library.get(b"cusimCanCount\0").ok()?;
             std::mem::forget(library);
-            Some(Simulator { record, report })
+            Some(Simulator { record, report, can_count })
         }
+    }
+
+    /// True if the simulator was built with counters.
+    pub fn can_count(&self) -> bool {
+        // SAFETY: the function takes nothing and reads a constant.
+        unsafe { (self.can_count)() != 0 }
     }
 
     /// Sets what is done with launches from now on, and forgets what was recorded. `blocks` is for counting. False if

@@ -59,6 +59,10 @@ void async_copy(void* shared, const void* global, unsigned bytes, unsigned valid
 void async_commit();
 void async_wait(unsigned groups_left);
 
+// True while only some blocks of each launch run, to be counted. Results are wrong then, so arithmetic that
+// no address depends on may be left out.
+extern bool only_counts;
+
 // For the counting build: the 32 row addresses of an ldmatrix.x4.
 #ifdef CUSIM_COUNTS
 void count_ldmatrix(const void* const rows[32], Where where);

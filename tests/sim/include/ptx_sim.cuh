@@ -76,6 +76,7 @@ template <class Number> struct Mma {
 
     CUSIM_UNWATCHED static void operate(void* const lanes[32], unsigned) {
         need_all_lanes(Number::NAME, lanes);
+        if (only_counts) return;
         unsigned a[16][8], b[8][8];
         for (int lane = 0; lane < 32; lane++) {
             const auto& mine = *static_cast<Mma*>(lanes[lane]);

@@ -643,6 +643,7 @@ API cusimRecord(int mode, unsigned long long blocks) {
     if (mode < 0 || mode > 2) return CUDA_ERROR_INVALID_VALUE;
     return set_mode(Mode(mode), blocks) ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 }
+API cusimCanCount() { return CAN_COUNT; }
 // What was recorded, as JSON. The text is valid until the next call.
 extern "C" __attribute__((visibility("default"))) const char* cusimReport() {
     static std::string text;

@@ -9,6 +9,9 @@
 #include <cstring>
 
 namespace cusim {
+
+bool only_counts = false;
+
 namespace {
 
 // By kernel, then by line ("kernels/relu.cu:12").
@@ -21,15 +24,21 @@ struct State {
     std::map<std::string, std::map<Place, Counters>> kernels;
     bool print = false;
 
+    void set(Mode m, uint64_t n) {
+        mode = m;
+        blocks = n;
+        only_counts = m == Mode::Count && n;
+    }
+
     State() {
-        const auto set = [](const char* name) {
+        const auto text_of = [](const char* name) {
             const char* text = getenv(name);
             return text && *text && strcmp(text, "0") ? text : nullptr;
         };
-        if (set("CUSIM_DRY")) mode = Mode::Dry;
-        if (const char* text = set("CUSIM_COUNT")) {
+        if (text_of("CUSIM_DRY")) set(Mode::Dry, 0);
+        if (const char* text = text_of("CUSIM_COUNT")) {
             if (!CAN_COUNT) fprintf(stderr, "simulated GPU: CUSIM_COUNT needs a driver built with COUNT=1\n");
-            else mode = Mode::Count, blocks = strcmp(text, "all") ? strtoull(text, nullptr, 10) : 0;
+            else set(Mode::Count, strcmp(text, "all") ? strtoull(text, nullptr, 10) : 0);
         }
         print = mode != Mode::Run;
     }
@@ -188,8 +197,7 @@ uint64_t blocks_wanted() { return state().blocks; }
 bool set_mode(Mode mode, uint64_t blocks) {
     if (mode == Mode::Count && !CAN_COUNT) return false;
     State& s = state();
-    s.mode = mode;
-    s.blocks = blocks;
+    s.set(mode, blocks);
     s.nodes.clear();
     s.kernels.clear();
     return true;

@@ -1,0 +1,22 @@
+//! What limits each GPU kernel of a training step, and how long it would take: predicted from counts, without a GPU.
+//!
+//! | file | what |
+//! |---|---|
+//! | `card.rs` | [`GpuCard`]: the speeds of six GPUs, with their sources |
+//! | `resources.rs` | [`Resources`]: what the assembler made of a kernel, from `kernels/resources.tsv` |
+//! | `predict.rs` | [`predict`]: the time of a launch, as the largest of eight limits |
+//! | `table.rs` | [`KernelTable`]: a step's launches, summed by kernel |
+//!
+//! Three sources meet here. The simulated GPU counts what the blocks of a launch do with memory
+//! ([`crate::cuda::Recorder`]). NVIDIA's assembler says which instructions a loop has. The card's table says how fast each
+//! unit is. All times are predictions until they are measured on a card.
+
+mod card;
+mod predict;
+mod resources;
+mod table;
+
+pub use card::{CARDS, GpuCard};
+pub use predict::{Bottleneck, LaunchTime, predict};
+pub use resources::{InstructionMix, KernelLoop, Resources};
+pub use table::{KernelRow, KernelTable};

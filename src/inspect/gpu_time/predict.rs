@@ -1,0 +1,213 @@
+//! The predicted time of a launch: the largest of eight limits, for the multiprocessor with the most blocks.
+//!
+//! ```math
+//! t = t_0 + \max(\text{issue}, \text{fma}, \text{tensor}, \text{L1}, \text{latency}, \text{L2}, \text{DRAM})
+//! ```
+//!
+//! A grid of \(B\) blocks on \(S\) multiprocessors gives the busiest one \(n = \lceil B / S \rceil\) blocks. So a grid of 133
+//! blocks takes as long on an H100 as one of 264: this is what "waves" cost. Each limit is the time that one unit needs for
+//! those blocks if it never waits:
+//!
+//! | limit | cycles |
+//! |---|---|
+//! | issue | warp instructions / (4 schedulers x [`ISSUE`]) |
+//! | fma | 32 x multiply-adds of a warp / the card's rate |
+//! | tensor | multiply-adds of the matrix instructions / the card's rate |
+//! | L1 | wavefronts of shared memory + cache lines of global memory, one per cycle |
+//! | latency | [`ROUND`] cycles for each turn of the loop, or each barrier, of the blocks that follow each other |
+//! | L2, DRAM | bytes / the card's rate, for the whole launch |
+//!
+//! How many instructions a launch has follows from two tables. The simulator counts how often the memory and matrix
+//! instructions run. The assembler's table says how many other instructions stand beside them in the loop. So
+//!
+//! ```math
+//! \text{turns} = \frac{\text{counted bytes or matrix instructions}}{\text{those of one turn}}, \qquad
+//! \text{instructions} = \text{turns} \cdot \text{instructions of one turn} + \text{warps} \cdot \text{the rest}
+//! ```
+//!
+//! Of the rest of a kernel (its beginning, its end, paths for odd sizes), a warp runs about the part [`REST`].
+//!
+//! The constants were set before a card had run the kernels, from published measurements, and then left alone. They may
+//! change only together with the table of predictions in `docs/gpu.md`.
+
+use super::{GpuCard, KernelLoop, Resources};
+use crate::cuda::LaunchCounters;
+use serde::Serialize;
+
+/// Warp instructions that a scheduler starts per cycle in well-written code.
+pub const ISSUE: f64 = 0.7;
+/// The part of the code outside the main loop that a warp runs.
+pub const REST: f64 = 0.5;
+/// Cycles from a load of global memory to its use, with a barrier between them.
+pub const ROUND: f64 = 650.0;
+/// The same if `cp.async` loads the next tile while this one is computed.
+pub const ASYNC_ROUND: f64 = 250.0;
+/// Seconds that an empty kernel takes: its blocks start, and its last store arrives.
+pub const START: f64 = 1.0e-6;
+/// Seconds from the end of a node to the start of the next: in a replayed graph, and launched one by one.
+pub const GRAPH_GAP: f64 = 1.2e-6;
+pub const LAUNCH_GAP: f64 = 4.0e-6;
+/// Seconds of a small copy between host and device, and of a small fill.
+pub const COPY: f64 = 2.0e-6;
+pub const FILL: f64 = 0.6e-6;
+
+/// What limits a launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bottleneck {
+    Issue,
+    Fma,
+    Tensor,
+    L1,
+    Latency,
+    L2,
+    Dram,
+    /// The time that even an empty kernel takes.
+    Start,
+}
+
+/// The predicted time of a launch, and what it consists of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LaunchTime {
+    pub seconds: f64,
+    pub bottleneck: Bottleneck,
+    /// Seconds of each limit.
+    pub limits: [(Bottleneck, f64); 7],
+    /// Warps that a multiprocessor holds, as a part of those that it could hold.
+    pub occupancy: f64,
+    pub instructions: f64,
+}
+
+/// The time that a launch of `grid` blocks of `threads` threads would take on a card, from its counters.
+pub fn predict(
+    card: &GpuCard,
+    resources: &Resources,
+    grid: f64,
+    threads: f64,
+    shared: f64,
+    counters: &LaunchCounters,
+) -> LaunchTime {
+    let warps = grid * (threads / 32.0).ceil();
+    let work = Work::of(resources, grid, warps, counters);
+    let resident = card.resident_blocks(resources.registers, shared, threads).max(1.0);
+    let blocks = (grid / card.multiprocessors).ceil();
+    // What the busiest multiprocessor has of a total over all blocks.
+    let busiest = |total: f64| total / grid * blocks;
+    let cycles = |n: f64| n / card.clock;
+    let all = &counters.all;
+    let wavefronts = [all.shared_load, all.shared_store, all.shared_atomic, all.async_store, all.ldmatrix]
+        .iter()
+        .map(|t| t.units)
+        .sum::<f64>();
+    let lines = [all.global_load, all.global_store, all.async_load].iter().map(|t| t.lines).sum::<f64>()
+        + all.global_atomic.units;
+    let turns_in_a_row = work.rounds / grid * (blocks / resident).ceil();
+    let l2_bytes = 32.0 * (counters.block_read + counters.block_written);
+    let limits = [
+        (Bottleneck::Issue, cycles(busiest(work.instructions) / (4.0 * ISSUE))),
+        (Bottleneck::Fma, cycles(busiest(32.0 * work.fma) / card.fma)),
+        (
+            Bottleneck::Tensor,
+            cycles(busiest(work.tensor[0]) / card.tensor[0] + busiest(work.tensor[1]) / card.tensor[1]),
+        ),
+        (Bottleneck::L1, cycles(busiest(wavefronts + lines))),
+        (Bottleneck::Latency, cycles(turns_in_a_row * if work.is_async { ASYNC_ROUND } else { ROUND })),
+        (Bottleneck::L2, l2_bytes / card.l2_rate),
+        (Bottleneck::Dram, dram_seconds(card, 32.0 * (counters.launch_read + counters.launch_written))),
+    ];
+    let (bottleneck, longest) =
+        limits.iter().copied().fold((Bottleneck::Start, 0.0), |a, b| if b.1 > a.1 { b } else { a });
+    LaunchTime {
+        seconds: START + longest,
+        bottleneck: if longest < START { Bottleneck::Start } else { bottleneck },
+        limits,
+        occupancy: (resident.min(blocks) * (threads / 32.0).ceil() / (card.threads / 32.0)).min(1.0),
+        instructions: work.instructions,
+    }
+}
+
+/// Seconds of device memory for a launch that touches so many bytes. Up to half of L2, the bytes are still there from the
+/// launch before.
+pub fn dram_seconds(card: &GpuCard, bytes: f64) -> f64 {
+    (bytes - 0.5 * card.l2).max(0.0).min(bytes) / card.dram_rate
+}
+
+/// What all blocks of a launch have to do.
+struct Work {
+    instructions: f64,
+    /// f32 multiply-add instructions of warps.
+    fma: f64,
+    /// Multiply-adds of matrix instructions, tf32 and bf16.
+    tensor: [f64; 2],
+    /// Waits for memory that follow each other, summed over the blocks.
+    rounds: f64,
+    is_async: bool,
+}
+
+impl Work {
+    fn of(resources: &Resources, grid: f64, warps: f64, counters: &LaunchCounters) -> Work {
+        let all = &counters.all;
+        let matrix = |of: &str| -> f64 {
+            all.operations
+                .iter()
+                .filter(|(name, _)| name.starts_with("mma") && name.contains(of))
+                .map(|(_, n)| n)
+                .sum()
+        };
+        let [tf32, bf16] = ["tf32", "bf16"].map(matrix);
+        let is_async = all.async_load.requests > 0.0;
+        let Some(main) = main_loop(resources, counters, tf32 + bf16) else {
+            let instructions = warps * REST * resources.instructions;
+            return Work { instructions, fma: 0.0, tensor: [0.0; 2], rounds: counters.barriers, is_async };
+        };
+        let turns = turns(main, counters, tf32 + bf16);
+        let rest = (resources.instructions - main.instructions).max(0.0);
+        // m16n8k8 and m16n8k16.
+        let tensor = [tf32 * 1024.0, bf16 * 2048.0];
+        Work {
+            instructions: turns * main.instructions + warps * REST * rest,
+            fma: turns * main.count("FFMA"),
+            tensor,
+            rounds: counters.barriers.max(grid * turns / warps.max(1.0)),
+            is_async,
+        }
+    }
+}
+
+/// The loop that does the work: the one with the most multiply-adds or, if there are none, the one whose loads and stores of
+/// global memory are as wide as those that were counted.
+fn main_loop<'a>(resources: &'a Resources, counters: &LaunchCounters, matrix: f64) -> Option<&'a KernelLoop> {
+    let global = counters.all.global_load + counters.all.global_store;
+    let width = global.bytes / (32.0 * global.requests.max(1.0));
+    let score = |l: &KernelLoop| {
+        if matrix > 0.0 {
+            return (l.count("HMMA"), 0.0);
+        }
+        let count = l.count("LDG") + l.count("STG");
+        let own = (l.bytes("LDG") + l.bytes("STG")) / count.max(1.0);
+        let distance = if count > 0.0 { (own / width.max(1.0)).ln().abs() } else { f64::INFINITY };
+        // 16 multiply-adds in a turn are no accident of a division or a polynomial.
+        (if l.count("FFMA") >= 64.0 { l.count("FFMA") } else { 0.0 }, -distance)
+    };
+    let loops = resources.loops.iter().filter(|l| moved(l) > 0.0 || l.count("HMMA") > 0.0);
+    loops.max_by(|a, b| score(a).partial_cmp(&score(b)).unwrap_or(std::cmp::Ordering::Equal))
+}
+
+/// How often all warps together run the loop.
+fn turns(main: &KernelLoop, counters: &LaunchCounters, matrix: f64) -> f64 {
+    let all = &counters.all;
+    if main.count("HMMA") > 0.0 {
+        return matrix / main.count("HMMA");
+    }
+    let shared = main.bytes("LDS");
+    if main.count("FFMA") >= 64.0 && shared > 0.0 {
+        return all.shared_load.bytes / (32.0 * shared);
+    }
+    let counted = all.global_load + all.global_store + all.shared_load + all.shared_store;
+    counted.bytes / (32.0 * moved(main))
+}
+
+/// Bytes that a lane moves in a turn.
+fn moved(l: &KernelLoop) -> f64 {
+    ["LDG", "STG", "LDS", "STS"].iter().map(|kind| l.bytes(kind)).sum()
+}
