@@ -40,7 +40,7 @@ fn main() {
     let with_ptx = env::var_os("CARGO_FEATURE_CUDA").is_some();
     let from = if with_ptx { compile(&sources, &root, &out) } else { "none: built without CUDA".to_owned() };
     let text = rust::bindings(&sources, &read(&root.join("args.cuh")), with_ptx.then_some(&*out), &from);
-    write(&out.join("kernels.rs"), &text);
+    write(&out.join("kernels.rs"), &(text + &rust::texts(&texts(&root))));
 }
 
 const MODE: &str = "RECEPTIVE_KERNELS";
@@ -75,6 +75,19 @@ fn sources(root: &Path) -> Vec<Source> {
         Source { path: path.clone(), file, name, text, hash }
     };
     files.iter().filter(|path| is(path, "cu")).map(source).collect()
+}
+
+/// The name and the path of every kernel and header.
+fn texts(root: &Path) -> Vec<(String, PathBuf)> {
+    let mut files = Vec::new();
+    walk(root, &mut files);
+    files.sort();
+    let named = |path: PathBuf| {
+        let inside = path.strip_prefix(root).ok()?.to_string_lossy().replace('\\', "/");
+        let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+        (inside.ends_with(".cu") || inside.ends_with(".cuh")).then(|| (format!("kernels/{inside}"), whole))
+    };
+    files.into_iter().filter_map(named).collect()
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -3,7 +3,7 @@
 use crate::declarations::{self, Field, Type};
 use crate::{Source, fail};
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The text of `kernels.rs`. `ptx` is the folder of the PTX files, if they are embedded. `from` says what made them.
 pub fn bindings(sources: &[Source], args: &str, ptx: Option<&Path>, from: &str) -> String {
@@ -51,6 +51,18 @@ pub fn bindings(sources: &[Source], args: &str, ptx: Option<&Path>, from: &str) 
     }
     let _ = write!(text, "/// What the PTX was made with.\npub const MADE_WITH: &str = {from:?};\n");
     text
+}
+
+/// The texts of all kernels and headers, for pages that show them.
+pub fn texts(files: &[(String, PathBuf)]) -> String {
+    let mut text = String::from(
+        "\n/// Every file of `kernels/` that nvcc reads: its name, such as `kernels/norm.cu`, and its text.\n\
+         pub static SOURCES: &[(&str, &str)] = &[\n",
+    );
+    for (name, path) in files {
+        let _ = writeln!(text, "    ({name:?}, include_str!({path:?})),");
+    }
+    text + "];\n"
 }
 
 /// The fields, plus a named field for each gap (padding) that C++ leaves before a field of 8 bytes and at the end. The

@@ -4,11 +4,13 @@ use super::args::{DeviceArgs, KernelArgs, NetworkArgs, check_out, image_shape, i
 use super::bench_kernels::{self, KernelsArgs};
 use super::profile::{ProfileArgs, layers, steps, text as profile_text};
 use super::{print_line, say_on_stderr};
+use crate::core::Precision;
 use crate::inspect::profile::PROFILE_STEPS;
 use crate::models::{ModelConfig, Network};
 use crate::tensor::Device;
 use crate::testing::steps::{StepBench, StepTimes};
 use crate::train::GraphMode;
+use std::path::PathBuf;
 
 /// Time a network's training steps, whole or layer by layer.
 #[derive(Debug, clap::Args)]
@@ -53,6 +55,14 @@ impl WorkloadArgs {
     pub(super) fn cuda(&self) -> crate::Result<Device> {
         let name = if self.device.name() == "auto" { "cuda" } else { self.device.name() };
         self.device.named(name, &self.kernels)
+    }
+
+    pub(super) fn inputs(&self) -> &[PathBuf] {
+        self.network.inputs()
+    }
+
+    pub(super) fn precision(&self) -> Precision {
+        self.kernels.precision
     }
 
     pub(super) fn json(&self) -> bool {

@@ -1,9 +1,12 @@
 //! `receptive bench kernels`: what limits each GPU kernel of a training step.
 
+use super::args::check_out;
 use super::bench::WorkloadArgs;
-use super::print_line;
+use super::{print_line, say_on_stderr};
 use crate::inspect::gpu_time::{GpuCard, KernelRow, KernelTable};
+use crate::io::write_atomically;
 use crate::train::GraphMode;
+use std::path::PathBuf;
 
 /// Show each GPU kernel of a training step: its predicted time on a card, what limits it, sectors per request, bank
 /// conflicts and occupancy.
@@ -23,6 +26,9 @@ pub struct KernelsArgs {
     /// Capture the step as a CUDA graph: auto, on or off
     #[arg(long, default_value = "auto")]
     graph: GraphMode,
+    /// Also write a page: what each limit would take, and the source with the counts beside its lines
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// Runs the subcommand.
@@ -31,6 +37,9 @@ pub struct KernelsArgs {
 /// No simulated GPU, or one without counters; an unknown network; an image too small for it.
 pub fn run(args: &KernelsArgs) -> anyhow::Result<()> {
     let subject = &args.subject;
+    if let Some(file) = &args.html {
+        check_out("--html", file, subject.inputs())?;
+    }
     let network = subject.network()?;
     let bench = subject.bench(&network, 1.0, args.graph);
     let recorder = crate::cuda::Recorder::find()?;
@@ -38,6 +47,11 @@ pub fn run(args: &KernelsArgs) -> anyhow::Result<()> {
     let device = subject.cuda()?;
     let recording = bench.record(&network, &device, Some(args.blocks))?;
     let table = KernelTable::new(args.gpu, &recording);
+    if let Some(file) = &args.html {
+        let title = format!("{}, batch {}, {}", network.name, bench.batch_size, subject.precision());
+        write_atomically(file, table.to_html(&title).as_bytes())?;
+        say_on_stderr(&format!("the page is {}", file.display()));
+    }
     if subject.json() {
         return print_line(&serde_json::to_string(&table)?);
     }

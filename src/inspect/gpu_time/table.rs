@@ -2,7 +2,7 @@
 
 use super::predict::{COPY, FILL, GRAPH_GAP, LAUNCH_GAP, START, dram_seconds};
 use super::{Bottleneck, GpuCard, LaunchTime, Resources, predict};
-use crate::cuda::{LaunchCounters, Recording, Traffic, Work};
+use crate::cuda::{Counters, LaunchCounters, Recording, Traffic, Work};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -15,6 +15,8 @@ pub struct KernelRow {
     pub seconds: f64,
     /// What limits the launches that take most of that time.
     pub bottleneck: Bottleneck,
+    /// Seconds that each limit alone would take.
+    pub limits: [(Bottleneck, f64); 7],
     /// How much of the time that limit explains. The rest is the time that any kernel takes to start.
     pub of_limit: f64,
     /// Sectors per request of global memory, and the ideal; of loads, then of stores.
@@ -29,6 +31,9 @@ pub struct KernelRow {
     /// Registers per thread, and bytes per thread that were spilled.
     pub registers: f64,
     pub spilled: f64,
+    /// The lines of source that do something with memory or part a warp: `kernels/norm.cu:57`.
+    #[serde(skip)]
+    pub lines: BTreeMap<String, Counters>,
 }
 
 /// The table of a step on one card. Times are predicted.
@@ -72,7 +77,8 @@ impl KernelTable {
         }
         unknown.sort();
         unknown.dedup();
-        let mut rows: Vec<KernelRow> = sums.into_iter().map(|(kernel, sum)| sum.row(kernel)).collect();
+        let mut rows: Vec<KernelRow> =
+            sums.into_iter().map(|(kernel, sum)| sum.row(kernel, recording)).collect();
         rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
         let seconds = rows.iter().map(|row| row.seconds).sum::<f64>() + copy_seconds + gap_seconds;
         KernelTable {
@@ -93,6 +99,7 @@ struct Sum {
     launches: usize,
     seconds: f64,
     by_bottleneck: BTreeMap<Bottleneck, f64>,
+    limits: Option<[(Bottleneck, f64); 7]>,
     occupancy: f64,
     load: Traffic,
     store: Traffic,
@@ -108,6 +115,7 @@ impl Sum {
             launches: 0,
             seconds: 0.0,
             by_bottleneck: BTreeMap::new(),
+            limits: None,
             occupancy: 0.0,
             load: none,
             store: none,
@@ -122,13 +130,17 @@ impl Sum {
         self.seconds += time.seconds;
         *self.by_bottleneck.entry(time.bottleneck).or_default() += time.seconds;
         self.occupancy += time.seconds * time.occupancy;
+        let sum = |before: [(Bottleneck, f64); 7]| {
+            std::array::from_fn(|i| (before[i].0, before[i].1 + time.limits[i].1))
+        };
+        self.limits = Some(self.limits.map_or(time.limits, sum));
         self.load = self.load + all.global_load + all.async_load;
         self.store = self.store + all.global_store;
         self.shared = self.shared + all.shared_load + all.shared_store + all.async_store + all.ldmatrix;
         self.bytes += 32.0 * (counters.launch_read + counters.launch_written);
     }
 
-    fn row(self, kernel: &str) -> KernelRow {
+    fn row(self, kernel: &str, recording: &Recording) -> KernelRow {
         let per = |a: f64, b: f64| if b > 0.0 { a / b } else { 0.0 };
         let sectors = |t: Traffic| [per(t.units, t.requests), per(t.ideal, t.requests)];
         let most = self.by_bottleneck.iter().max_by(|a, b| a.1.total_cmp(b.1));
@@ -137,6 +149,7 @@ impl Sum {
             launches: self.launches,
             seconds: self.seconds,
             bottleneck: most.map_or(Bottleneck::Start, |(of, _)| *of),
+            limits: self.limits.unwrap_or([(Bottleneck::Start, 0.0); 7]),
             of_limit: 1.0 - per(START * self.launches as f64, self.seconds),
             load_sectors: sectors(self.load),
             store_sectors: sectors(self.store),
@@ -145,6 +158,7 @@ impl Sum {
             bytes: self.bytes,
             registers: self.resources.registers,
             spilled: self.resources.spilled,
+            lines: recording.lines.get(kernel).cloned().unwrap_or_default(),
         }
     }
 }
