@@ -17,9 +17,9 @@ use std::path::PathBuf;
 pub struct KernelsArgs {
     #[command(flatten)]
     subject: WorkloadArgs,
-    /// Card whose time is predicted: a100, h100, h200, rtx3090, rtx4090 or l4
-    #[arg(long, default_value = "h100", value_parser = GpuCard::find)]
-    gpu: &'static GpuCard,
+    /// Card whose time is predicted: a100, h100, h200, rtx3090, rtx4090 or l4; several are compared: a100,h100
+    #[arg(long, default_value = "h100", value_delimiter = ',', value_parser = GpuCard::find)]
+    gpu: Vec<&'static GpuCard>,
     /// Blocks of each launch to run and count; 0: all of them
     #[arg(long, default_value_t = 4, value_name = "N")]
     blocks: u64,
@@ -46,16 +46,30 @@ pub fn run(args: &KernelsArgs) -> anyhow::Result<()> {
     recorder.dry_run();
     let device = subject.cuda()?;
     let recording = bench.record(&network, &device, Some(args.blocks))?;
-    let table = KernelTable::new(args.gpu, &recording);
+    let tables: Vec<KernelTable> = args.gpu.iter().map(|card| KernelTable::new(card, &recording)).collect();
+    let first = &tables[0];
     if let Some(file) = &args.html {
         let title = format!("{}, batch {}, {}", network.name, bench.batch_size, subject.precision());
-        write_atomically(file, table.to_html(&title).as_bytes())?;
+        write_atomically(file, first.to_html(&title).as_bytes())?;
         say_on_stderr(&format!("the page is {}", file.display()));
     }
-    if subject.json() {
-        return print_line(&serde_json::to_string(&table)?);
+    match (subject.json(), tables.len()) {
+        (true, 1) => print_line(&serde_json::to_string(first)?),
+        (true, _) => print_line(&serde_json::to_string(&tables)?),
+        (false, 1) => print_line(&text(first)),
+        (false, _) => tables.iter().try_for_each(|table| print_line(&summary(table))),
     }
-    print_line(&text(&table))
+}
+
+/// A card's line in a comparison.
+fn summary(table: &KernelTable) -> String {
+    let slowest: Vec<String> = table.rows.iter().take(3).map(|row| row.kernel.clone()).collect();
+    format!(
+        "{:<12} {:>9.3} ms a step, predicted; slowest: {}",
+        table.card.title,
+        1e3 * table.seconds,
+        slowest.join(", ")
+    )
 }
 
 fn text(table: &KernelTable) -> String {

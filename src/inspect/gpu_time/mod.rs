@@ -6,7 +6,7 @@
 //! | `resources.rs` | [`Resources`]: what the assembler made of a kernel, from `kernels/resources.tsv` |
 //! | `predict.rs` | [`predict`]: the time of a launch, as the largest of eight limits |
 //! | `table.rs` | [`KernelTable`]: a step's launches, summed by kernel |
-//! | `page.rs` | the table as a page, with the counts beside the lines of source |
+//! | `page.rs`, `page.css` | the table as a page, with the counts beside the lines of source |
 //!
 //! Three sources meet here. The simulated GPU counts what the blocks of a launch do with memory
 //! ([`crate::cuda::Recorder`]). NVIDIA's assembler says which instructions a loop has. The card's table says how fast each
