@@ -1,5 +1,6 @@
 //! The GPU's ladders.
 
+use crate::predicted::{self, Predicted, PredictedLine};
 use crate::table::{Check, Line, print, words};
 use receptive::core::{ConvShape, Precision};
 use receptive::cuda::conv2d::ladder as convolutions;
@@ -15,7 +16,11 @@ use receptive::{Device, Result};
 pub fn run(cx: &CudaCtx, arguments: &Arguments) -> Result<()> {
     let facts = cx.facts();
     let simulated = facts.is_simulated();
-    if simulated {
+    let predicted = Predicted::find(cx, arguments)?;
+    if let Some(Predicted { card, .. }) = &predicted {
+        println!("Times are predicted for the {} from counts of this simulator, not measured.", card.title);
+        println!("{}", predicted::LEGEND);
+    } else if simulated {
         println!("This is a simulator: the checks are valid, but the times and rates are not meaningful.");
     }
     let roof = if simulated { None } else { Some(Roof::of(cx)?) };
@@ -25,13 +30,15 @@ pub fn run(cx: &CudaCtx, arguments: &Arguments) -> Result<()> {
     }
     let exact = Device::cpu()?;
     for layer in few().iter().filter(|layer| arguments.chosen(&layer.name())) {
-        if simulated && layer.flops() > 2e7 {
+        let small = layer.flops() <= 2e7;
+        if simulated && predicted.is_none() && !small {
             continue;
         }
-        let check = Check::new(layer, &exact)?;
+        // The simulator computes as slowly as one CPU core.
+        let check = if simulated && !small { Check::none(layer) } else { Check::new(layer, &exact)? };
         let [x, w, y] = layer.sizes().map(|n| filled(cx, n));
         let (x, w, y) = (x?, w?, y?);
-        let mut lines = Vec::new();
+        let mut lines = Lines { times: Vec::new(), predicted: Vec::new(), by: predicted.as_ref() };
         for precision in [Precision::F32, Precision::Bf16] {
             let pointers = [x.ptr(), w.ptr(), y.ptr()];
             if layer.op == "linear" {
@@ -40,7 +47,11 @@ pub fn run(cx: &CudaCtx, arguments: &Arguments) -> Result<()> {
                 conv_lines(cx, layer, precision, pointers, &check, &mut lines)?;
             }
         }
-        print(layer, &lines, &|layer, seconds| {
+        if predicted.is_some() {
+            predicted::print(layer, &lines.predicted);
+            continue;
+        }
+        print(layer, &lines.times, &|layer, seconds| {
             roof.map(|roof| roof.seconds(layer.flops(), layer.bytes()) / seconds)
         });
     }
@@ -60,7 +71,7 @@ fn gemm_lines(
     precision: Precision,
     [x, w, y]: [Ptr<f32>; 3],
     check: &Check,
-    lines: &mut Vec<Line>,
+    lines: &mut Lines,
 ) -> Result<()> {
     let ConvShape { n: rows, c: i, o, .. } = layer.g;
     let products = [
@@ -73,10 +84,9 @@ fn gemm_lines(
         let name = format!("{:02} {} {rounds_to}", rung.number, rung.name);
         let options = CudaOptions { precision, gemm_rung: Some(rung.number), ..CudaOptions::default() };
         check.passes(&name, &Device::cuda_with(&options)?, rounds_to.rounding());
-        let [forward, grad_input, grad_weight] =
-            products.each_ref().map(|product| time(cx, &|| Tiled::best(kernels, product).run(cx, product)));
-        let trains = [products::default(precision) == rung.number; 3];
-        lines.push(Line { rung: name, times: [forward?, grad_input?, grad_weight?], trains });
+        let run = |product| Tiled::best(kernels, product).run(cx, product);
+        let trains = products::default(precision) == rung.number;
+        lines.add(cx, name, trains, products.each_ref().map(|product| move || run(product)))?;
     }
     Ok(())
 }
@@ -87,7 +97,7 @@ fn conv_lines(
     precision: Precision,
     [x, weight, y]: [Ptr<f32>; 3],
     check: &Check,
-    lines: &mut Vec<Line>,
+    lines: &mut Lines,
 ) -> Result<()> {
     let (g, bias) = (&layer.g, Ptr::NULL);
     let rungs =
@@ -97,15 +107,42 @@ fn conv_lines(
         let name = format!("{:02} {} {rounds_to}", rung.number, rung.name);
         let options = CudaOptions { precision, conv_rung: Some(rung.number), ..CudaOptions::default() };
         check.passes(&name, &Device::cuda_with(&options)?, rounds_to.rounding());
-        let times = [
-            time(cx, &|| (run.forward)(cx, g, Forward { x, weight, bias, relu: false, y }))?,
-            time(cx, &|| (run.grad_input)(cx, g, GradInput { dy: y, weight, bias, dx: x }))?,
-            time(cx, &|| (run.grad_weight)(cx, g, GradWeight { dy: y, x, dw: weight }))?,
+        let trains = convolutions::default(g, precision).number == rung.number;
+        let loops: [&dyn Fn() -> Result<()>; 3] = [
+            &|| (run.forward)(cx, g, Forward { x, weight, bias, relu: false, y }),
+            &|| (run.grad_input)(cx, g, GradInput { dy: y, weight, bias, dx: x }),
+            &|| (run.grad_weight)(cx, g, GradWeight { dy: y, x, dw: weight }),
         ];
-        let trains = [convolutions::default(g, precision).number == rung.number; 3];
-        lines.push(Line { rung: name, times, trains });
+        lines.add(cx, name, trains, loops)?;
     }
     Ok(())
+}
+
+/// The rungs of a layer so far: timed on a GPU, or predicted.
+struct Lines<'a> {
+    times: Vec<Line>,
+    predicted: Vec<PredictedLine>,
+    by: Option<&'a Predicted>,
+}
+
+impl Lines<'_> {
+    fn add(
+        &mut self,
+        cx: &CudaCtx,
+        rung: String,
+        trains: bool,
+        [forward, grad_input, grad_weight]: [impl Fn() -> Result<()>; 3],
+    ) -> Result<()> {
+        let trains = [trains; 3];
+        if let Some(by) = self.by {
+            let loops = [by.table(&forward)?, by.table(&grad_input)?, by.table(&grad_weight)?];
+            self.predicted.push(PredictedLine { rung, loops, trains });
+        } else {
+            let times = [time(cx, &forward)?, time(cx, &grad_input)?, time(cx, &grad_weight)?];
+            self.times.push(Line { rung, times, trains });
+        }
+        Ok(())
+    }
 }
 
 /// The seconds per run by the device's clock: at least 5 runs, about a fifth of a second in all.

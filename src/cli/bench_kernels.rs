@@ -3,6 +3,7 @@
 use super::args::check_out;
 use super::bench::WorkloadArgs;
 use super::{print_line, say_on_stderr};
+use crate::core::table::aligned;
 use crate::inspect::gpu_time::{GpuCard, KernelRow, KernelTable};
 use crate::io::write_atomically;
 use crate::train::GraphMode;
@@ -73,46 +74,42 @@ fn summary(table: &KernelTable) -> String {
 }
 
 fn text(table: &KernelTable) -> String {
-    let mut lines = vec![format!(
-        "predicted for the {}: {:.3} ms a step, {} nodes ({:.3} ms between them, {:.3} ms of copies)",
-        table.card.title,
-        1e3 * table.seconds,
-        table.nodes,
-        1e3 * table.gap_seconds,
-        1e3 * table.copy_seconds,
-    )];
-    lines.push(format!(
-        "{:<36} {:>5} {:>9} {:>6} {:<8} {:>11} {:>11} {:>9} {:>9} {:>6}",
-        "kernel", "runs", "us", "share", "limit", "load", "store", "conflicts", "occupancy", "spills"
-    ));
-    lines.extend(table.rows.iter().map(|row| line(row, table.seconds)));
-    lines.push(
-        "load, store: sectors of 32 bytes per request, and the ideal; conflicts: wavefronts per ideal one"
-            .to_owned(),
-    );
+    let ms = |seconds: f64| format!("{:.3} ms", 1e3 * seconds);
+    let head = ["kernel", "runs", "us", "share", "limit", "load", "store", "banks", "warps", "spills"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(table.rows.iter().map(|row| cells(row, table.seconds)));
+    let mut lines = vec![
+        format!("predicted for the {}, not measured: {} a step", table.card.title, ms(table.seconds)),
+        format!("{} launches, copies and fills", table.nodes),
+        format!("{} between them, {} of copies and fills", ms(table.gap_seconds), ms(table.copy_seconds)),
+        String::new(),
+        aligned(&rows, |column| matches!(column, 0 | 4)),
+        String::new(),
+        "load, store: sectors per request / ideal".to_owned(),
+        "banks: wavefronts per ideal one; warps: occupancy".to_owned(),
+        "spills: bytes per thread".to_owned(),
+    ];
     if !table.unknown.is_empty() {
         lines.push(format!("not counted: {}", table.unknown.join(", ")));
     }
     lines.join("\n")
 }
 
-fn line(row: &KernelRow, seconds: f64) -> String {
-    let pair = |[units, ideal]: [f64; 2]| match units > 0.0 {
-        true => format!("{units:.1} ({ideal:.1})"),
-        false => "-".to_owned(),
+fn cells(row: &KernelRow, seconds: f64) -> Vec<String> {
+    let pair = |[units, ideal]: [f64; 2]| {
+        if units > 0.0 { format!("{units:.1}/{ideal:.1}") } else { "-".to_owned() }
     };
-    let limit = serde_json::to_value(row.bottleneck).ok().and_then(|v| v.as_str().map(str::to_owned));
-    format!(
-        "{:<36} {:>5} {:>9.1} {:>5.1}% {:<8} {:>11} {:>11} {:>9} {:>8.0}% {:>6}",
-        row.kernel,
-        row.launches,
-        1e6 * row.seconds,
-        100.0 * row.seconds / seconds,
-        limit.unwrap_or_default(),
+    let or_dash = |value: f64, text: String| if value > 0.0 { text } else { "-".to_owned() };
+    vec![
+        row.kernel.clone(),
+        row.launches.to_string(),
+        format!("{:.1}", 1e6 * row.seconds),
+        format!("{:.1} %", 100.0 * row.seconds / seconds),
+        row.bottleneck.name().to_owned(),
         pair(row.load_sectors),
         pair(row.store_sectors),
-        if row.conflicts > 0.0 { format!("{:.2}", row.conflicts) } else { "-".to_owned() },
-        100.0 * row.occupancy,
-        if row.spilled > 0.0 { format!("{:.0}", row.spilled) } else { "-".to_owned() },
-    )
+        or_dash(row.conflicts, format!("{:.2}", row.conflicts)),
+        format!("{:.0} %", 100.0 * row.occupancy),
+        or_dash(row.spilled, format!("{:.0}", row.spilled)),
+    ]
 }

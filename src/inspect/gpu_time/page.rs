@@ -1,7 +1,7 @@
 //! The table of kernels as a page. A row opens to show what each limit would take, and the source with the counts beside
 //! its lines. The page has no scripts and loads nothing.
 
-use super::{Bottleneck, KernelRow, KernelTable};
+use super::{KernelRow, KernelTable};
 use crate::cuda::{Counters, Traffic, kernels::SOURCES};
 use crate::draw::page::BASE_CSS;
 use std::collections::BTreeMap;
@@ -55,7 +55,7 @@ impl KernelTable {
         let cells = [
             format!("{}\u{a0}x\u{a0}{}", row.launches, micro(row.seconds / row.launches as f64)),
             format!("{:.1} %", 100.0 * share),
-            name(row.bottleneck).to_owned(),
+            row.bottleneck.name().to_owned(),
             ratio(row.load_sectors),
             ratio(row.store_sectors),
             if row.conflicts > 0.0 { marked(row.conflicts, 1.0, 2) } else { "-".to_owned() },
@@ -83,19 +83,6 @@ const COLUMNS: [&str; 8] =
 const LEGEND: &str = "<p class=\"lead\">load, store: sectors of 32 bytes that a warp's request needs, and the fewest that \
 could carry its bytes. conflicts: turns of the banks of shared memory for each turn that it would take without bank \
 conflicts. occupancy: warps on a multiprocessor, as a part of those that it could hold. Open a row to see its source.</p>";
-
-fn name(limit: Bottleneck) -> &'static str {
-    match limit {
-        Bottleneck::Issue => "instructions",
-        Bottleneck::Fma => "multiply-adds",
-        Bottleneck::Tensor => "tensor cores",
-        Bottleneck::L1 => "L1",
-        Bottleneck::Latency => "latency",
-        Bottleneck::L2 => "L2",
-        Bottleneck::Dram => "DRAM",
-        Bottleneck::Start => "start",
-    }
-}
 
 fn micro(seconds: f64) -> String {
     format!("{:.1}\u{a0}us", 1e6 * seconds)
@@ -126,7 +113,7 @@ fn limits(row: &KernelRow) -> String {
             let width = 100.0 * seconds / most;
             format!(
                 "<span>{}</span><span class=\"{class}\" style=\"width:{width:.1}%\"></span><span>{}</span>",
-                name(*limit),
+                limit.name(),
                 micro(*seconds)
             )
         })

@@ -66,6 +66,22 @@ pub enum Bottleneck {
     Start,
 }
 
+impl Bottleneck {
+    /// Its name in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bottleneck::Issue => "instructions",
+            Bottleneck::Fma => "multiply-adds",
+            Bottleneck::Tensor => "tensor cores",
+            Bottleneck::L1 => "L1",
+            Bottleneck::Latency => "latency",
+            Bottleneck::L2 => "L2",
+            Bottleneck::Dram => "DRAM",
+            Bottleneck::Start => "start",
+        }
+    }
+}
+
 /// The predicted time of a launch, and what it consists of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LaunchTime {

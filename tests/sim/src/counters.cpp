@@ -114,6 +114,7 @@ std::map<std::pair<Place, int>, Site> by_line;
 std::vector<Site*> used, listed;
 Sectors block_read, block_written, launch_read, launch_written;
 double sum_read, sum_written, sum_barriers;
+bool counting = false; // during a launch that is counted
 
 // The way of the running warp since the last point that all its lanes came to: the basic blocks of the lane
 // that ran first. Where another lane goes on to another block, the warp parts. That lane is back as soon as
@@ -171,7 +172,7 @@ int kind_of(const void* p, int global, int shared) {
 }
 
 template <class At> void count_access(const void* p, size_t bytes, int global, int shared, At at) {
-    if (!is_running() || is_own_stack(p) || bytes == 0) return;
+    if (!counting || !is_running() || is_own_stack(p) || bytes == 0) return;
     const int kind = kind_of(p, global, shared);
     if (kind != KINDS) add_access(site_of(at, kind), p, bytes);
 }
@@ -227,12 +228,14 @@ double scaled_up(const Sectors& sectors, double times) {
 } // namespace
 
 void count_launch_begin() {
+    counting = true;
     launch_read.clear();
     launch_written.clear();
     sum_read = sum_written = sum_barriers = 0;
 }
 
 void count_warp_point(unsigned first_thread) {
+    if (!counting) return;
     for (Site* site : used) {
         site->used = false;
         for (const Request& request : site->requests) add_cost(*site, request);
@@ -261,6 +264,7 @@ void count_warp_point(unsigned first_thread) {
 }
 
 void count_block_end(unsigned barriers) {
+    if (!counting) return;
     sum_read += double(block_read.count());
     sum_written += double(block_written.count());
     sum_barriers += barriers;
@@ -270,8 +274,9 @@ void count_block_end(unsigned barriers) {
 }
 
 LaunchCounters count_launch_end(uint64_t blocks, uint64_t counted) {
+    counting = false;
     LaunchCounters launch;
-    const double times = double(blocks) / double(counted);
+    const double times = double(blocks) / double(std::max<uint64_t>(counted, 1));
     for (Site* site : listed) {
         if (site->forks) site->counters.branches = site->left;
         launch.places[site->place].add(site->counters, times);
@@ -291,14 +296,18 @@ LaunchCounters count_launch_end(uint64_t blocks, uint64_t counted) {
     return launch;
 }
 
-void count_operation(const char* name, Where where) { site_of(where, KINDS + 1).counters.operations[name]++; }
+void count_operation(const char* name, Where where) {
+    if (counting) site_of(where, KINDS + 1).counters.operations[name]++;
+}
 
 void count_async(const void* to, const void* from, unsigned bytes, unsigned valid, Where where) {
+    if (!counting) return;
     if (valid) add_access(site_of(where, ASYNC_LOAD), from, bytes);
     add_access(site_of(where, ASYNC_STORE), to, bytes);
 }
 
 void count_ldmatrix(const void* const rows[32], Where where) {
+    if (!counting) return;
     const Cost cost = ldmatrix_cost(rows);
     Traffic& traffic = site_of(where, LDMATRIX).counters.traffic[LDMATRIX];
     traffic.requests++;
@@ -344,7 +353,7 @@ void __tsan_write_range(const void* p, size_t n) {
 
 // The compiler puts this call at the beginning of each basic block.
 void __sanitizer_cov_trace_pc() {
-    if (!is_running()) return;
+    if (!counting || !is_running()) return;
     const void* code = CUSIM_HERE;
     const unsigned lane = running_thread % LANES;
     if (leader == NO_THREAD) leader = lane;

@@ -1,0 +1,91 @@
+//! The GPU's ladders without a GPU: a simulator that counts, and the predicted time on a card.
+
+use receptive::core::table::aligned;
+use receptive::cuda::{CudaCtx, Recorder};
+use receptive::inspect::gpu_time::{GpuCard, KernelTable};
+use receptive::testing::bench::Arguments;
+use receptive::testing::layers::{LOOPS, Layer};
+use receptive::{Error, Result};
+
+/// Blocks of each launch that run and are counted.
+const BLOCKS: u64 = 4;
+
+/// How a run is counted and predicted.
+pub struct Predicted {
+    recorder: Recorder,
+    pub card: &'static GpuCard,
+}
+
+/// One rung, and the kernels of each loop.
+pub struct PredictedLine {
+    pub rung: String,
+    pub loops: [KernelTable; 3],
+    /// The loops for which training uses this rung.
+    pub trains: [bool; 3],
+}
+
+impl Predicted {
+    /// If the GPU is a simulator that counts.
+    ///
+    /// # Errors
+    /// `--gpu` names no card of the table, or there is nothing to predict.
+    pub fn find(cx: &CudaCtx, arguments: &Arguments) -> Result<Option<Predicted>> {
+        let counts = cx.facts().is_simulated().then(Recorder::find).and_then(Result::ok);
+        let card = GpuCard::find(arguments.text("--gpu").unwrap_or("h100"))?;
+        let found = counts.filter(Recorder::can_count).map(|recorder| Predicted { recorder, card });
+        if found.is_none() && arguments.text("--gpu").is_some() {
+            return Err(Error::argument("--gpu", "only a simulated GPU that counts can predict")
+                .help("COUNT=1 tests/sim/build.sh target/sim/count, and LD_LIBRARY_PATH=target/sim/count"));
+        }
+        Ok(found)
+    }
+
+    /// The kernels that `run` launches.
+    pub fn table(&self, run: &dyn Fn() -> Result<()>) -> Result<KernelTable> {
+        self.recorder.count(Some(BLOCKS))?;
+        let ran = run();
+        let recording = self.recorder.finish()?;
+        ran.map(|()| KernelTable::new(self.card, &recording))
+    }
+}
+
+/// What the columns mean.
+pub const LEGEND: &str = "\
+us: predicted; the rest is of the slowest kernel
+load, store: sectors per request / ideal
+banks: wavefronts per ideal one; warps: occupancy
+spills: bytes per thread; *: training uses this rung";
+
+/// A table for each loop.
+pub fn print(layer: &Layer, lines: &[PredictedLine]) {
+    let (flops, bytes) = (layer.flops(), layer.bytes());
+    for (which, name) in LOOPS.iter().enumerate() {
+        let work = format!("{:.3} GFLOP, {:.2} MB", flops / 1e9, bytes / 1e6);
+        println!("\n{} {}, {name}: {work}", layer.name(), layer.shapes());
+        let head = ["rung", "us", "faster", "limit", "load", "store", "banks", "warps", "spills"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        let mut before = None;
+        for line in lines {
+            let table = &line.loops[which];
+            let seconds: f64 = table.rows.iter().map(|row| row.seconds).sum();
+            let Some(slowest) = table.rows.first() else { continue };
+            let pair = |[units, ideal]: [f64; 2]| {
+                if units > 0.0 { format!("{units:.1}/{ideal:.1}") } else { "-".to_owned() }
+            };
+            let or_dash = |value: f64, text: String| if value > 0.0 { text } else { "-".to_owned() };
+            rows.push(vec![
+                format!("{}{}", line.rung, if line.trains[which] { " *" } else { "" }),
+                format!("{:.1}", 1e6 * seconds),
+                before.map_or("-".to_owned(), |before: f64| format!("{:.2}", before / seconds)),
+                slowest.bottleneck.name().to_owned(),
+                pair(slowest.load_sectors),
+                pair(slowest.store_sectors),
+                or_dash(slowest.conflicts, format!("{:.2}", slowest.conflicts)),
+                format!("{:.0} %", 100.0 * slowest.occupancy),
+                or_dash(slowest.spilled, format!("{:.0}", slowest.spilled)),
+            ]);
+            before = Some(seconds);
+        }
+        println!("{}", aligned(&rows, |column| matches!(column, 0 | 3)));
+    }
+}
