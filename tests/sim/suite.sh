@@ -13,3 +13,4 @@ LD_LIBRARY_PATH=$(cd "$out" && pwd) RECEPTIVE_REQUIRE_CUDA=1 \
   cargo test --release --test cuda --test golden --test ladder --test gpu_steps
 COUNT=1 tests/sim/build.sh "$out/count"
 LD_LIBRARY_PATH=$(cd "$out/count" && pwd) RECEPTIVE_REQUIRE_CUDA=1 cargo test --release --test gpu_steps kernels
+LD_LIBRARY_PATH=$(cd "$out/count" && pwd) cargo run --release --quiet --example 13_memory_requests
