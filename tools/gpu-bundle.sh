@@ -10,7 +10,8 @@
 #   - test vectors made by PyTorch;
 #   - checks of every rung of the ladders;
 #   - compute-sanitizer, if it is installed.
-# Without --quick, it then times both ladders and the training steps of several models. If PEER is set, it also times
+# Without --quick, it then times both ladders, the training steps of several models, and each kernel of six networks
+# beside its prediction (the simulated GPU makes the predictions here, which takes some minutes). If PEER is set, it also times
 # the steps in PyTorch. If RECEPTIVE_DATA is set (the folder of the data sets), it trains on MNIST and CIFAR-10.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,6 +35,19 @@ rm "$bundle/built.json"
 target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
 cp "$target/release/receptive" "$bundle/bin/"
 strip "$bundle"/bin/*
+COUNT=1 tests/sim/build.sh target/sim/count
+mkdir "$bundle/predicted"
+for setting in "lenet5 64 1x28x28" "minivgg 64 1x28x28" "resnet-cifar 100 3x32x32" "resnet9 512 3x32x32" \
+  "resnet18 32 3x96x96" "unet 4 3x128x128"; do
+  read -r model batch input <<<"$setting"
+  for precision in f32 tf32 bf16; do
+    LD_LIBRARY_PATH=target/sim/count "$target/release/receptive" bench kernels "$model" --batch-size "$batch" --input "$input" \
+      --device cuda --precision "$precision" --graph off --gpu a100,h100,h200,rtx3090,rtx4090,l4 --json |
+      python3 -c 'import json, sys
+for table in json.load(sys.stdin):
+    json.dump(table, open(sys.argv[1] + table["card"]["name"] + ".json", "w"))' "$bundle/predicted/$model-$precision-"
+  done
+done
 cp tests/golden/*.safetensors "$bundle/tests/golden/"
 cp tools/gpu-run.sh "$bundle/run.sh"
 git rev-parse HEAD >"$bundle/commit" 2>/dev/null || echo unknown >"$bundle/commit"

@@ -4,15 +4,18 @@ use super::args::check_out;
 use super::bench::WorkloadArgs;
 use super::{print_line, say_on_stderr};
 use crate::core::table::aligned;
-use crate::inspect::gpu_time::{GpuCard, KernelRow, KernelTable};
+use crate::cuda::Recorder;
+use crate::inspect::gpu_time::{GpuCard, KernelRow, KernelTable, MeasuredTable, PredictionError};
+use crate::inspect::profile::PROFILE_STEPS;
 use crate::io::write_atomically;
 use crate::train::GraphMode;
+use anyhow::Context;
 use std::path::PathBuf;
 
 /// Show each GPU kernel of a training step: its predicted time on a card, what limits it, sectors per request, bank
 /// conflicts and occupancy.
 ///
-/// Runs on the simulated GPU, so it needs no card. Build it once with `COUNT=1 tests/sim/build.sh target/sim/count`, and set
+/// On a card it measures the kernels. On the simulated GPU it needs no card, and predicts. Build the simulated GPU once with `COUNT=1 tests/sim/build.sh target/sim/count`, and set
 /// LD_LIBRARY_PATH=target/sim/count.
 #[derive(Debug, clap::Args)]
 pub struct KernelsArgs {
@@ -27,6 +30,9 @@ pub struct KernelsArgs {
     /// Capture the step as a CUDA graph: auto, on or off
     #[arg(long, default_value = "auto")]
     graph: GraphMode,
+    /// On a card: compare the times with the predictions in this file, written with `--json` on the simulated GPU
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
     /// Also write a page: what each limit would take, and the source with the counts beside its lines
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -43,7 +49,15 @@ pub fn run(args: &KernelsArgs) -> anyhow::Result<()> {
     }
     let network = subject.network()?;
     let bench = subject.bench(&network, 1.0, args.graph);
-    let recorder = crate::cuda::Recorder::find()?;
+    let recorder = match Recorder::find() {
+        Ok(recorder) => recorder,
+        // A card measures. Without one, the message says how to build the simulated GPU.
+        Err(missing) => {
+            let Ok(device) = subject.cuda() else { return Err(missing.into()) };
+            let measured = MeasuredTable::new(&bench.time_kernels(&network, &device, PROFILE_STEPS)?);
+            return show_measured(args, &measured);
+        }
+    };
     recorder.dry_run();
     let device = subject.cuda()?;
     let recording = bench.record(&network, &device, Some(args.blocks))?;
@@ -60,6 +74,39 @@ pub fn run(args: &KernelsArgs) -> anyhow::Result<()> {
         (false, 1) => print_line(&text(first)),
         (false, _) => tables.iter().try_for_each(|table| print_line(&summary(table))),
     }
+}
+
+/// The kernels as a card ran them and, with `--against`, beside the predictions.
+fn show_measured(args: &KernelsArgs, measured: &MeasuredTable) -> anyhow::Result<()> {
+    let errors = match &args.against {
+        Some(file) => Some({
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("--against: cannot read {}", file.display()))?;
+            measured.against(&text)?
+        }),
+        None => None,
+    };
+    if args.subject.json() {
+        return print_line(&serde_json::json!({ "measured": measured, "errors": errors }).to_string());
+    }
+    let us = |seconds: f64| format!("{:.1}", 1e6 * seconds);
+    let mut rows = vec![["kernel", "runs", "us", "predicted", "ratio"].map(str::to_owned).to_vec()];
+    for row in &measured.rows {
+        let error = errors.iter().flatten().find(|error| error.kernel == row.kernel);
+        let predicted = error.map_or("-".to_owned(), |error| us(error.predicted));
+        let ratio = error.map_or("-".to_owned(), |error| format!("{:.2}", error.measured / error.predicted));
+        rows.push(vec![row.kernel.clone(), row.launches.to_string(), us(row.seconds), predicted, ratio]);
+    }
+    let MeasuredTable { seconds, steps, .. } = measured;
+    print_line(&format!("measured: {} us of kernels a step, median of {steps} steps\n", us(*seconds)))?;
+    print_line(&aligned(&rows, |column| column == 0))?;
+    for (limit, ratio, kernels) in PredictionError::by_bottleneck(errors.as_deref().unwrap_or_default()) {
+        print_line(&format!(
+            "limited by {}: measured / predicted {ratio:.2}, median of {kernels}",
+            limit.name()
+        ))?;
+    }
+    Ok(())
 }
 
 /// A card's line in a comparison.

@@ -6,6 +6,7 @@ use super::graph::{Capture, GraphMemory};
 use super::launch::{Launch, Ptr};
 use super::pool::{DeviceBuffer, DevicePool, DevicePoolStats};
 use super::staging::{Readback, SpareBuffers, Staging};
+use super::timed::{LaunchClock, TimedLaunch};
 use crate::core::{Error, ErrorKind, ObserverSlot, Precision, Result};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -83,6 +84,7 @@ pub struct CudaCtx {
     step: DeviceBuffer,
     sequence: AtomicU64,
     observer_slot: ObserverSlot,
+    clock: LaunchClock,
 }
 
 /// Where kernels report invalid elements. A kernel cannot return an error. So it writes the position of the first
@@ -116,6 +118,7 @@ impl CudaCtx {
             capture: Capture::default(),
             sequence: AtomicU64::new(0),
             observer_slot: ObserverSlot::default(),
+            clock: LaunchClock::default(),
             driver,
             pool,
         })
@@ -273,9 +276,25 @@ impl CudaCtx {
         if launch.is_empty() {
             return Ok(());
         }
+        let from = if self.clock.is_on() && !self.capture.active() { Some(self.mark()?) } else { None };
         // SAFETY: the arguments are those that the kernel declares: promised by the caller.
         unsafe { self.driver.launch(kernel, launch, arguments)? };
+        if let Some(from) = from {
+            self.clock.add(kernel_name(kernel), from, self.mark()?);
+        }
         self.check(kernel_name(kernel))
+    }
+
+    /// Runs `work` and returns the time of each of its launches on the device's clock. A launch of a replayed graph is
+    /// not among them.
+    ///
+    /// # Errors
+    /// Those of `work`; a kernel that failed.
+    pub fn time_launches(&self, work: impl FnOnce() -> Result<()>) -> Result<Vec<TimedLaunch>> {
+        self.clock.start();
+        let done = work();
+        let launches = self.clock.finish()?;
+        done.map(|()| launches)
     }
 
     /// If `check` is on, waits for the work just queued. If that work failed, the error names `what`.

@@ -11,7 +11,7 @@
 use super::bench::{Times, release_build};
 use super::measure_alone;
 use crate::core::{DType, Error, Key, Result, Shape};
-use crate::cuda::{CudaGraph, Recorder, Recording};
+use crate::cuda::{CudaGraph, Recorder, Recording, TimedLaunch};
 use crate::inspect::peak_resident_bytes;
 use crate::inspect::profile::{Profile, Profiler, WARM_UP};
 use crate::models::{ModelConfig, Network};
@@ -145,6 +145,30 @@ impl StepBench {
         let mut profile = profiler.finish();
         profile.measure_roof(device)?;
         Ok(profile)
+    }
+
+    /// The launches of this many steps on a GPU, each with its time. They are launched one by one.
+    ///
+    /// # Errors
+    /// A device that is not a GPU; as [`run`](Self::run).
+    pub fn time_kernels(
+        &self,
+        network: &Network,
+        device: &Device,
+        steps: usize,
+    ) -> Result<Vec<Vec<TimedLaunch>>> {
+        self.check(network)?;
+        let Some(cx) = device.as_cuda() else {
+            return Err(
+                Error::argument("device", format!("{device} has no kernels to time")).help("--device cuda")
+            );
+        };
+        let _alone = measure_alone()?;
+        let mut rig = Rig::new(self, network, device)?;
+        for _ in 0..WARM_UP {
+            rig.step(None)?;
+        }
+        (0..steps).map(|_| cx.time_launches(|| rig.step(None))).collect()
     }
 
     /// What one step gives a simulated GPU to do, captured unless [`graph`](Self::graph) says otherwise. `blocks` of each

@@ -97,3 +97,17 @@ fn a_run_is_replayed_again_once_it_was_profiled() {
     let Err(refused) = run(GraphMode::On, true) else { panic!("a graph was watched op by op") };
     assert!(refused.to_string().contains("profiled"), "{refused}");
 }
+
+/// The launches of a piece of work are timed one by one, in their order.
+#[test]
+fn launches_are_timed() {
+    let Some(device) = cuda() else { return };
+    let x = Tensor::ones(&device, &[8], DType::F32).unwrap();
+    let work = || x.relu()?.mul(&x).map(drop);
+    let launches = context(&device).time_launches(work).unwrap();
+    let kernels: Vec<&str> = launches.iter().map(|launch| launch.kernel).collect();
+    assert_eq!(kernels, ["relu_fwd_f32", "mul_f32"]);
+    assert!(launches.iter().all(|launch| (0.0..1.0).contains(&launch.seconds)));
+    work().unwrap();
+    assert_eq!(context(&device).time_launches(|| Ok(())).unwrap(), []);
+}

@@ -32,7 +32,7 @@
 
 use super::{GpuCard, KernelLoop, Resources};
 use crate::cuda::LaunchCounters;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Warp instructions that a scheduler starts per cycle in well-written code.
 pub const ISSUE: f64 = 0.7;
@@ -52,7 +52,7 @@ pub const COPY: f64 = 2.0e-6;
 pub const FILL: f64 = 0.6e-6;
 
 /// What limits a launch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bottleneck {
     Issue,
@@ -226,4 +226,102 @@ fn turns(main: &KernelLoop, counters: &LaunchCounters, matrix: f64) -> f64 {
 /// Bytes that a lane moves in a turn.
 fn moved(l: &KernelLoop) -> f64 {
     ["LDG", "STG", "LDS", "STS"].iter().map(|kind| l.bytes(kind)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::{Counters, Traffic};
+
+    /// A copy of `bytes` bytes with 16 bytes per lane: side by side, so each request is 16 sectors.
+    fn copy(bytes: f64) -> LaunchCounters {
+        let requests = bytes / 512.0;
+        let traffic = Traffic {
+            requests,
+            units: 16.0 * requests,
+            ideal: 16.0 * requests,
+            lines: 4.0 * requests,
+            bytes,
+        };
+        let sectors = bytes / 32.0;
+        LaunchCounters {
+            blocks_counted: 1.0,
+            block_read: sectors,
+            block_written: sectors,
+            launch_read: sectors,
+            launch_written: sectors,
+            all: Counters { global_load: traffic, global_store: traffic, ..Counters::default() },
+            ..LaunchCounters::default()
+        }
+    }
+
+    fn time_of(card: &str, kernel: &str, blocks: f64, counters: &LaunchCounters) -> LaunchTime {
+        let card = GpuCard::find(card).unwrap();
+        predict(card, Resources::of(card.arch, kernel).unwrap(), blocks, 256.0, 0.0, counters)
+    }
+
+    #[test]
+    fn a_large_copy_takes_as_long_as_its_bytes() {
+        let card = GpuCard::find("h100").unwrap();
+        let time = time_of("h100", "roof_copy_f32", 65535.0, &copy(1e9));
+        assert_eq!(time.bottleneck, Bottleneck::Dram);
+        let on_paper = START + (2e9 - 0.5 * card.l2) / card.dram_rate;
+        assert!((time.seconds - on_paper).abs() < 1e-9, "{} {on_paper}", time.seconds);
+    }
+
+    /// What fits into L2 does not wait for DRAM.
+    #[test]
+    fn a_small_copy_comes_from_l2() {
+        let time = time_of("h100", "roof_copy_f32", 264.0, &copy(8e6));
+        assert_eq!((time.bottleneck, time.limits[6].1), (Bottleneck::L2, 0.0));
+        assert_eq!(time_of("h100", "roof_copy_f32", 1.0, &copy(512.0)).bottleneck, Bottleneck::Start);
+    }
+
+    /// An H100 has 132 multiprocessors. One block more than these is a second block for one of them.
+    #[test]
+    fn a_block_too_many_costs_a_wave() {
+        let per_block =
+            |blocks: f64| time_of("h100", "roof_copy_f32", blocks, &copy(blocks * 1e5)).limits[0].1;
+        assert!((per_block(132.0) / per_block(66.0) - 1.0).abs() < 1e-9);
+        assert!((per_block(133.0) / per_block(132.0) - 2.0).abs() < 1e-9);
+        assert!((per_block(264.0) / per_block(133.0) - 1.0).abs() < 1e-9);
+    }
+
+    /// Registers, threads and shared memory limit how many blocks are resident.
+    #[test]
+    fn resident_blocks_are_those_of_the_occupancy_tables() {
+        let card = GpuCard::find("a100").unwrap();
+        // 32 registers: 8 blocks of 256 threads fill 2048 threads. 128: 65536 / (128 x 256) = 2. 80 KiB of 164: 2.
+        assert_eq!(card.resident_blocks(32.0, 0.0, 256.0), 8.0);
+        assert_eq!(card.resident_blocks(128.0, 0.0, 256.0), 2.0);
+        assert_eq!(card.resident_blocks(32.0, 80.0 * 1024.0, 256.0), 2.0);
+        assert_eq!(card.resident_blocks(32.0, 0.0, 32.0), 32.0);
+    }
+
+    /// The time of a product is not below that of its multiply-adds, and the instructions agree with the assembler's mix.
+    #[test]
+    fn a_product_takes_at_least_its_multiply_adds() {
+        let [m, n, k] = [4096.0, 4096.0, 4096.0];
+        let blocks = m / 128.0 * n / 128.0;
+        // A thread computes 8 x 8 sums: for each k it reads 16 floats, 4 at a time.
+        let warps = blocks * 8.0;
+        let requests = warps * k * 4.0;
+        let shared = Traffic {
+            requests,
+            units: 4.0 * requests,
+            ideal: 4.0 * requests,
+            lines: 0.0,
+            bytes: 512.0 * requests,
+        };
+        let counters = LaunchCounters {
+            barriers: blocks * k / 8.0,
+            all: Counters { shared_load: shared, ..copy(4.0 * m * k).all },
+            ..copy(4.0 * m * k)
+        };
+        let time = time_of("a100", "gemm_v07_f32", blocks, &counters);
+        let card = GpuCard::find("a100").unwrap();
+        let fma = m * n * k / (card.multiprocessors * card.fma * card.clock);
+        assert!(time.seconds > fma && time.seconds < 3.0 * fma, "{} {fma}", time.seconds);
+        assert!((time.limits[1].1 / fma - 1.0).abs() < 0.1, "{:?} {fma}", time.limits);
+    }
 }
