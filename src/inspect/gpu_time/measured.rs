@@ -85,7 +85,7 @@ impl MeasuredTable {
         }
         let table: Table = serde_json::from_str(predicted).map_err(|e| {
             Error::argument("predictions", format!("this is no table of predictions: {e}"))
-                .help("receptive bench kernels MODEL --gpu CARD --json, on the simulated GPU, writes one")
+                .help("a `KernelTable` of the simulated GPU, written as JSON, is one")
         })?;
         let found = self.rows.iter().filter_map(|row| {
             let predicted = table.rows.iter().find(|predicted| predicted.kernel == row.kernel)?;
