@@ -159,9 +159,8 @@ impl StepBench {
     ) -> Result<Vec<Vec<TimedLaunch>>> {
         self.check(network)?;
         let Some(cx) = device.as_cuda() else {
-            return Err(
-                Error::argument("device", format!("{device} has no kernels to time")).help("--device cuda")
-            );
+            return Err(Error::argument("device", format!("{device} has no kernels to time"))
+                .help("open a GPU with `Device::cuda_with`"));
         };
         let _alone = measure_alone()?;
         let mut rig = Rig::new(self, network, device)?;
