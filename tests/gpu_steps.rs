@@ -8,18 +8,18 @@ use receptive::core::Precision;
 use receptive::cuda::{CudaOptions, Recorder, Recording, Work};
 use receptive::inspect::gpu_time::{CARDS, KernelTable};
 use receptive::models::{self, ModelConfig};
-use receptive::testing::steps::StepBench;
+use receptive::testing::steps::{StepBench, StepRecording};
 use receptive::train::GraphMode;
 use std::sync::{Mutex, PoisonError};
 
-/// A network, its batch size and image, and the nodes of a captured step in f32 and in tf32.
-const STEPS: [(&str, usize, [usize; 3], [usize; 2]); 6] = [
-    ("lenet5", 64, [1, 28, 28], [41, 41]),
-    ("minivgg", 64, [1, 28, 28], [58, 58]),
-    ("resnet-cifar", 100, [3, 32, 32], [182, 182]),
-    ("resnet9", 512, [3, 32, 32], [229, 110]),
-    ("resnet18", 32, [3, 96, 96], [334, 256]),
-    ("unet", 4, [3, 128, 128], [331, 206]),
+/// A network, its batch size and image, the nodes of a captured step in f32 and in tf32, and the FLOPs and bytes of its ops.
+const STEPS: [(&str, usize, [usize; 3], [usize; 2], [u64; 2]); 6] = [
+    ("lenet5", 64, [1, 28, 28], [41, 41], [147_435_964, 16_792_284]),
+    ("minivgg", 64, [1, 28, 28], [58, 58], [1_114_984_468, 64_166_772]),
+    ("resnet-cifar", 100, [3, 32, 32], [182, 182], [17_402_616_163, 828_130_212]),
+    ("resnet9", 512, [3, 32, 32], [229, 110], [1_166_600_464_136, 10_022_289_308]),
+    ("resnet18", 32, [3, 96, 96], [334, 256], [62_900_462_477, 1_200_802_884]),
+    ("unet", 4, [3, 128, 128], [331, 206], [289_126_091_398, 2_803_895_856]),
 ];
 
 /// More launches in a step mean more time between them, which small networks spend most of their time on.
@@ -28,11 +28,13 @@ fn steps_have_as_many_nodes_as_before() {
     if Recorder::find().is_err() {
         return;
     }
-    for (name, batch_size, input, nodes) in STEPS {
+    for (name, batch_size, input, nodes, work) in STEPS {
         for (precision, nodes) in [Precision::F32, Precision::Tf32].into_iter().zip(nodes) {
-            let recording = record(name, batch_size, input, precision, GraphMode::On, None);
+            let StepRecording { recording, flops, bytes } =
+                record(name, batch_size, input, precision, GraphMode::On, None);
+            assert_eq!([flops, bytes], work, "{name}");
             assert_eq!(recording.nodes.iter().filter(|n| n.of_graph).count(), nodes, "{name} in {precision}");
-            let eager = record(name, batch_size, input, precision, GraphMode::Off, None);
+            let eager = record(name, batch_size, input, precision, GraphMode::Off, None).recording;
             assert_eq!(launches(&eager), launches(&recording), "{name} in {precision}, eager");
         }
     }
@@ -45,9 +47,9 @@ fn kernels_of_all_steps_are_counted() {
     if !Recorder::find().is_ok_and(|recorder| recorder.can_count()) {
         return;
     }
-    for (name, batch_size, input, _) in STEPS {
+    for (name, batch_size, input, ..) in STEPS {
         for precision in [Precision::F32, Precision::Tf32] {
-            let recording = record(name, batch_size, input, precision, GraphMode::On, Some(1));
+            let recording = record(name, batch_size, input, precision, GraphMode::On, Some(1)).recording;
             let table = KernelTable::new(&CARDS[0], &recording);
             assert_eq!(table.unknown, [""; 0], "{name} in {precision}");
             for node in &recording.nodes {
@@ -73,7 +75,7 @@ fn record(
     precision: Precision,
     graph: GraphMode,
     blocks: Option<u64>,
-) -> Recording {
+) -> StepRecording {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let options = CudaOptions { precision, poison: false, check: false, ..CudaOptions::default() };
     let network = models::find(name).unwrap();

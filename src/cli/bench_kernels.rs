@@ -3,11 +3,12 @@
 use super::args::check_out;
 use super::bench::WorkloadArgs;
 use super::{print_line, say_on_stderr};
-use crate::core::table::aligned;
+use crate::core::table::{aligned, short};
 use crate::cuda::Recorder;
 use crate::inspect::gpu_time::{GpuCard, KernelRow, KernelTable, MeasuredTable, PredictionError};
 use crate::inspect::profile::PROFILE_STEPS;
 use crate::io::write_atomically;
+use crate::testing::steps::StepRecording;
 use crate::train::GraphMode;
 use anyhow::Context;
 use std::path::PathBuf;
@@ -60,7 +61,7 @@ pub fn run(args: &KernelsArgs) -> anyhow::Result<()> {
     };
     recorder.dry_run();
     let device = subject.cuda()?;
-    let recording = bench.record(&network, &device, Some(args.blocks))?;
+    let StepRecording { recording, flops, bytes } = bench.record(&network, &device, Some(args.blocks))?;
     let tables: Vec<KernelTable> = args.gpu.iter().map(|card| KernelTable::new(card, &recording)).collect();
     let first = &tables[0];
     if let Some(file) = &args.html {
@@ -71,7 +72,11 @@ pub fn run(args: &KernelsArgs) -> anyhow::Result<()> {
     match (subject.json(), tables.len()) {
         (true, 1) => print_line(&serde_json::to_string(first)?),
         (true, _) => print_line(&serde_json::to_string(&tables)?),
-        (false, 1) => print_line(&text(first)),
+        (false, 1) => {
+            let [flops, bytes] = [flops, bytes].map(|work| short(work as f64));
+            print_line(&format!("{flops}FLOP and {bytes}B by the definitions of the ops"))?;
+            print_line(&text(first))
+        }
         (false, _) => tables.iter().try_for_each(|table| print_line(&summary(table))),
     }
 }

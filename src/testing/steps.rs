@@ -58,6 +58,16 @@ pub struct StepTimes {
     pub parameters: usize,
 }
 
+/// What a step gives a simulated GPU to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepRecording {
+    pub recording: Recording,
+    /// Floating-point operations of all ops by their definitions; a multiply-add counts as two.
+    pub flops: u64,
+    /// Bytes that the ops read and write, each tensor once per op.
+    pub bytes: u64,
+}
+
 impl StepBench {
     /// Times `network` on `device`.
     ///
@@ -175,22 +185,26 @@ impl StepBench {
     ///
     /// # Errors
     /// No simulated GPU, or one built without counters; as [`run`](Self::run).
-    pub fn record(&self, network: &Network, device: &Device, blocks: Option<u64>) -> Result<Recording> {
+    pub fn record(&self, network: &Network, device: &Device, blocks: Option<u64>) -> Result<StepRecording> {
         self.check_sizes()?;
         let recorder = Recorder::find()?;
         recorder.dry_run();
         let recorded = (|| {
             let mut rig = Rig::new(self, network, device)?;
+            let profiler = Profiler::start(device)?;
+            rig.compute(0)?;
+            let ops = profiler.finish().events;
             let graph = self.capture(device, || rig.compute(0))?;
             rig.step(graph.as_ref())?;
             match blocks {
                 Some(blocks) => recorder.count(Some(blocks))?,
                 None => recorder.dry_run(),
             }
-            rig.step(graph.as_ref())
+            rig.step(graph.as_ref())?;
+            Ok((ops.iter().map(|op| op.flops).sum(), ops.iter().map(|op| op.bytes).sum()))
         })();
         let recording = recorder.finish()?;
-        recorded.map(|()| recording)
+        recorded.map(|(flops, bytes)| StepRecording { recording, flops, bytes })
     }
 
     /// The step as a CUDA graph, if there is a GPU and a graph is wanted. It runs once to allocate its memory, and is
