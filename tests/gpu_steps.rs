@@ -12,14 +12,60 @@ use receptive::testing::steps::{StepBench, StepRecording};
 use receptive::train::GraphMode;
 use std::sync::{Mutex, PoisonError};
 
-/// A network, its batch size and image, the nodes of a captured step in f32 and in tf32, and the FLOPs and bytes of its ops.
-const STEPS: [(&str, usize, [usize; 3], [usize; 2], [u64; 2]); 6] = [
-    ("lenet5", 64, [1, 28, 28], [41, 41], [147_435_964, 16_792_284]),
-    ("minivgg", 64, [1, 28, 28], [58, 58], [1_114_984_468, 64_166_772]),
-    ("resnet-cifar", 100, [3, 32, 32], [182, 182], [17_402_616_163, 828_130_212]),
-    ("resnet9", 512, [3, 32, 32], [229, 110], [1_166_600_464_136, 10_022_289_308]),
-    ("resnet18", 32, [3, 96, 96], [334, 256], [62_900_462_477, 1_200_802_884]),
-    ("unet", 4, [3, 128, 128], [331, 206], [289_126_091_398, 2_803_895_856]),
+/// A training step.
+struct Step {
+    name: &'static str,
+    batch_size: usize,
+    input: [usize; 3],
+    /// Nodes of the captured step, in f32 and in tf32.
+    nodes: [usize; 2],
+    /// FLOPs and bytes of its ops.
+    work: [u64; 2],
+}
+
+const STEPS: [Step; 6] = [
+    Step {
+        name: "lenet5",
+        batch_size: 64,
+        input: [1, 28, 28],
+        nodes: [41, 41],
+        work: [147_435_964, 16_792_284],
+    },
+    Step {
+        name: "minivgg",
+        batch_size: 64,
+        input: [1, 28, 28],
+        nodes: [58, 58],
+        work: [1_114_984_468, 64_166_772],
+    },
+    Step {
+        name: "resnet-cifar",
+        batch_size: 100,
+        input: [3, 32, 32],
+        nodes: [182, 182],
+        work: [17_402_616_163, 828_130_212],
+    },
+    Step {
+        name: "resnet9",
+        batch_size: 512,
+        input: [3, 32, 32],
+        nodes: [229, 110],
+        work: [1_166_600_464_136, 10_022_289_308],
+    },
+    Step {
+        name: "resnet18",
+        batch_size: 32,
+        input: [3, 96, 96],
+        nodes: [334, 256],
+        work: [62_900_462_477, 1_200_802_884],
+    },
+    Step {
+        name: "unet",
+        batch_size: 4,
+        input: [3, 128, 128],
+        nodes: [331, 206],
+        work: [289_126_091_398, 2_803_895_856],
+    },
 ];
 
 /// More launches in a step mean more time between them, which small networks spend most of their time on.
@@ -28,7 +74,7 @@ fn steps_have_as_many_nodes_as_before() {
     if Recorder::find().is_err() {
         return;
     }
-    for (name, batch_size, input, nodes, work) in STEPS {
+    for Step { name, batch_size, input, nodes, work } in STEPS {
         for (precision, nodes) in [Precision::F32, Precision::Tf32].into_iter().zip(nodes) {
             let StepRecording { recording, flops, bytes } =
                 record(name, batch_size, input, precision, GraphMode::On, None);
@@ -47,7 +93,7 @@ fn kernels_of_all_steps_are_counted() {
     if !Recorder::find().is_ok_and(|recorder| recorder.can_count()) {
         return;
     }
-    for (name, batch_size, input, ..) in STEPS {
+    for Step { name, batch_size, input, .. } in STEPS {
         for precision in [Precision::F32, Precision::Tf32] {
             let recording = record(name, batch_size, input, precision, GraphMode::On, Some(1)).recording;
             let table = KernelTable::new(&CARDS[0], &recording);

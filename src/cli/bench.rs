@@ -2,10 +2,10 @@
 
 use super::args::{DeviceArgs, KernelArgs, NetworkArgs, check_out, image_shape, image_text};
 use super::bench_kernels::{self, KernelsArgs};
-use super::profile::{ProfileArgs, layers, steps, text as profile_text};
+use super::profile::{ProfileArgs, counters as counters_text, layers, steps, text as profile_text};
 use super::{print_line, say_on_stderr};
 use crate::core::Precision;
-use crate::inspect::profile::PROFILE_STEPS;
+use crate::inspect::profile::{CpuCounters, PROFILE_STEPS};
 use crate::models::{ModelConfig, Network};
 use crate::tensor::Device;
 use crate::testing::steps::{StepBench, StepTimes};
@@ -107,6 +107,9 @@ struct LayersArgs {
     /// Steps to time, after 3 warm-up steps
     #[arg(long, default_value_t = PROFILE_STEPS, value_name = "N", value_parser = steps())]
     steps: usize,
+    /// Also count instructions per cycle and cache misses of the CPU's loops (Linux, where `perf` may)
+    #[arg(long)]
+    counters: bool,
 }
 
 /// Runs the subcommand.
@@ -131,7 +134,7 @@ fn step(args: &StepArgs) -> anyhow::Result<()> {
     let device = subject.device.open_with(&subject.kernels)?;
     let times = bench.run(&network, &device)?;
     if let Some(file) = profile {
-        let profile = bench.profile(&network, &device, *profile_steps)?;
+        let profile = bench.profile(&network, &device, *profile_steps, None)?;
         profile.write(file, &format!("receptive bench step {}", network.name))?;
         say_on_stderr(&profile_text(&profile));
         say_on_stderr(&format!("the timeline is in {}", file.display()));
@@ -143,8 +146,11 @@ fn by_layer(args: &LayersArgs) -> anyhow::Result<()> {
     let subject = &args.subject;
     let network = subject.network.open()?;
     let bench = subject.bench(&network, 1.0, GraphMode::Off);
+    // Before the device: they count only threads that start later.
+    let counters = if args.counters { Some(CpuCounters::open()?) } else { None };
     let device = subject.device.open_with(&subject.kernels)?;
-    let profile = bench.profile(&network, &device, args.steps)?;
+    let profile = bench.profile(&network, &device, args.steps, counters)?;
+    let counted = profile.counter_table();
     let found = profile.layer_table();
     let input = bench.config.input;
     if subject.json {
@@ -155,13 +161,17 @@ fn by_layer(args: &LayersArgs) -> anyhow::Result<()> {
         object["batch_size"] = bench.batch_size.into();
         object["input"] = input.to_vec().into();
         object["roof"] = serde_json::to_value(profile.roof)?;
+        if args.counters {
+            object["counters"] = serde_json::to_value(&counted)?;
+        }
         return print_line(&object.to_string());
     }
     let (name, batch, image) = (&network.name, bench.batch_size, image_text(input));
     let how =
         if profile.threads > 0 { format!("{} threads", profile.threads) } else { "no graph".to_owned() };
     print_line(&format!("{name}, batch {batch} of {image}, {}, {how}", profile.device))?;
-    print_line(&layers(&found, profile.roof.as_ref()))
+    print_line(&layers(&found, profile.roof.as_ref()))?;
+    if args.counters { print_line(&counters_text(&counted)) } else { Ok(()) }
 }
 
 fn text(times: &StepTimes) -> String {

@@ -4,7 +4,9 @@ use super::args::check_out;
 use crate::Error;
 use crate::core::table::{WIDTH, aligned, short, table, wrapped};
 use crate::inspect::Roof;
-use crate::inspect::profile::{Bound, Cost, HeldRow, LayerTable, OpRow, PROFILE_STEPS, Profile, StepPhase};
+use crate::inspect::profile::{
+    Bound, Cost, CounterRow, CpuCounts, HeldRow, LayerTable, OpRow, PROFILE_STEPS, Profile, StepPhase,
+};
 use crate::report::ProfileTraining;
 use clap::builder::RangedU64ValueParser;
 use std::path::PathBuf;
@@ -141,6 +143,18 @@ pub fn layers(found: &LayerTable, roof_of: Option<&Roof>) -> String {
         1e3 * both,
         found.steps,
     )
+}
+
+/// What the processor counted in each layer, in a step.
+pub fn counters(rows: &[CounterRow]) -> String {
+    let row = |row: &CounterRow| {
+        let CpuCounts { instructions, cycles, cache_misses } = row.counts;
+        let [instructions, cycles, misses] = [instructions, cycles, cache_misses].map(|n| short(n as f64));
+        let ipc = format!("{:.2}", row.ipc);
+        vec![name(&row.path).to_owned(), row.phase.name().to_owned(), ipc, instructions, cycles, misses]
+    };
+    let header = ["layer", "phase", "IPC", "instructions", "cycles", "cache misses"];
+    format!("\n{}", with_header(header, rows.iter().map(row), 2))
 }
 
 /// The columns of [`rates`].

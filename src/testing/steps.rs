@@ -13,7 +13,7 @@ use super::measure_alone;
 use crate::core::{DType, Error, Key, Result, Shape};
 use crate::cuda::{CudaGraph, Recorder, Recording, TimedLaunch};
 use crate::inspect::peak_resident_bytes;
-use crate::inspect::profile::{Profile, Profiler, WARM_UP};
+use crate::inspect::profile::{CpuCounters, Profile, Profiler, WARM_UP};
 use crate::models::{ModelConfig, Network};
 use crate::nn::{Ctx, Module, ModuleExt};
 use crate::optim::{Optimizer, Sgd};
@@ -131,11 +131,18 @@ impl StepBench {
         })
     }
 
-    /// Profiles this many steps of `network` on `device`, after the same warm-up, and never with a CUDA graph.
+    /// Profiles this many steps of `network` on `device`, after the same warm-up, and never with a CUDA graph. With
+    /// counters, it also counts what the processor does in each op.
     ///
     /// # Errors
     /// As [`run`](Self::run); 0 steps.
-    pub fn profile(&self, network: &Network, device: &Device, steps: usize) -> Result<Profile> {
+    pub fn profile(
+        &self,
+        network: &Network,
+        device: &Device,
+        steps: usize,
+        counters: Option<CpuCounters>,
+    ) -> Result<Profile> {
         self.check(network)?;
         let _alone = measure_alone()?;
         if steps == 0 {
@@ -143,6 +150,9 @@ impl StepBench {
         }
         let mut rig = Rig::new(self, network, device)?;
         let profiler = Profiler::start(device)?;
+        if let Some(counters) = counters {
+            profiler.count(counters);
+        }
         profiler.know(&*rig.model, Some(&rig.optimizer))?;
         for _ in 0..WARM_UP {
             rig.step(None)?;

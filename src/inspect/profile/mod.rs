@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `profiler.rs` | [`Profiler`]: watches a device and records its ops |
 //! | `record.rs` | the record: ops, steps |
+//! | `counters.rs` | [`CpuCounters`]: instructions, cycles and cache misses of each op on a CPU |
 //! | `memory.rs` | [`TensorLife`]: when tensors are made and freed, and what uses the memory at its peak |
 //! | `tables.rs` | [`Cost`], and tables by op and by layer |
 //! | `trace.rs` | the timeline as a file for <https://ui.perfetto.dev> and chrome://tracing |
@@ -35,12 +36,14 @@
 //! # Ok::<(), receptive::Error>(())
 //! ```
 
+mod counters;
 mod memory;
 mod profiler;
 mod record;
 mod tables;
 mod trace;
 
+pub use counters::{CounterRow, CpuCounters, CpuCounts};
 pub use memory::{Held, HeldRow, MemoryAtPeak, TensorLife};
 pub use profiler::Profiler;
 pub use record::{OpEvent, Profile, Span, StepPhase};

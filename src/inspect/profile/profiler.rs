@@ -1,5 +1,6 @@
 //! Watches a device, and records the ops that run there.
 
+use super::counters::{CpuCounters, CpuCounts};
 use super::memory::{Allocation, Held, LiveTensors, made_in};
 use super::record::{OpEvent, Profile, Span, StepPhase};
 use crate::core::Result;
@@ -45,6 +46,11 @@ impl Profiler {
         let watcher = Arc::new(Watcher(Mutex::new(ProfilerState::new())));
         device.observe(Arc::clone(&watcher) as Arc<dyn Observer>)?;
         Ok(Profiler { device: device.clone(), watcher })
+    }
+
+    /// From now on, counts instructions, cycles and cache misses of each op, too.
+    pub fn count(&self, counters: CpuCounters) {
+        self.watcher.state().counters = Some(counters);
     }
 
     /// Registers the names of a network's and its optimiser's tensors for the tables of memory.
@@ -142,6 +148,9 @@ struct ProfilerState {
     /// For each recorded op its layer, and the tensors it needs for its gradient.
     tape: HashMap<u64, (String, Vec<usize>)>,
     live: LiveTensors,
+    counters: Option<CpuCounters>,
+    /// The counts when the running op began.
+    before: Option<CpuCounts>,
     steps: Vec<Span>,
     events: Vec<OpEvent>,
 }
@@ -168,6 +177,8 @@ impl ProfilerState {
             scopes: Vec::new(),
             tape: HashMap::new(),
             live: LiveTensors::default(),
+            counters: None,
+            before: None,
             steps: Vec::new(),
             events: Vec::new(),
         }
@@ -224,7 +235,12 @@ impl ProfilerState {
         }
     }
 
+    fn counts(&mut self) -> Option<CpuCounts> {
+        self.counters.as_mut().and_then(|counters| counters.read().ok())
+    }
+
     fn ran(&mut self, run: &OpRun) {
+        let counts = self.counts().zip(self.before.take()).map(|(now, before)| now - before);
         let (phase, path) = self.phase(run);
         let seen = run.targets.iter().chain(run.inputs).map(|x| x.data());
         for data in seen {
@@ -249,6 +265,7 @@ impl ProfilerState {
             outputs: run.outputs.iter().map(|y| y.shape.dims().to_vec()).collect(),
             flops: run.flops,
             bytes: run.bytes,
+            counts,
             in_use: run.in_use,
             high: run.high,
         };
@@ -261,6 +278,7 @@ impl Observer for Watcher {
         if let Some(mut state) = self.watched() {
             let now = state.events.len();
             state.live.sweep(now);
+            state.before = state.counts();
         }
     }
 

@@ -1,5 +1,6 @@
 //! The record that a profiler makes.
 
+use super::counters::CpuCounts;
 use super::memory::TensorLife;
 use crate::core::Result;
 use crate::inspect::Roof;
@@ -64,6 +65,9 @@ pub struct OpEvent {
     pub flops: u64,
     /// See [`Op::bytes`](crate::tensor::Op::bytes).
     pub bytes: u64,
+    /// What the processor counted, if it was asked to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<CpuCounts>,
     /// Bytes in use in the device's pool right after it.
     pub in_use: usize,
     /// The most bytes in use while it ran, including its scratch memory.
