@@ -13,7 +13,7 @@
 # PYTHON=COMMAND      a Python that has torch and torchvision, for the rows of PyTorch (default: python3)
 #
 # A benchmark pauses this script while it measures: it takes a shared lock on `pause.lock` in the folder
-# /tmp/receptive-results-UID, and waits until the file `state` there no longer says `running`.
+# `receptive-results-UID` for temporary files, and waits until the file `state` there no longer says `running`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 here=$PWD
@@ -88,6 +88,8 @@ measure() { # KIND ID SEED FLAGS...
     # Threads of PyTorch that wait must not keep the processor busy: others have a higher priority.
     OMP_WAIT_POLICY=passive background "$python" tests/peer/notebooks.py "$id" --seed "$seed" "$@" --threads 2 --out "$work/runs/$file" \
       >>"$work/log" 2>&1
+    # A row that is asked to stop ends without a result.
+    [ -e "$work/runs/$file" ] || return 1
   else
     # A row that was begun goes on with the program that began it.
     began=$work/runs/${file%.json}.program

@@ -38,7 +38,7 @@ namespace cusim {
 namespace {
 
 constexpr unsigned LANES = 32, MAX_THREADS = 1024;
-constexpr unsigned AHEAD = 32; // how many blocks ahead a lane that parted is looked for
+constexpr unsigned AHEAD = 32; // a lane that left the way comes back to it within so many basic blocks
 
 // Different sectors. It is emptied for each block, so it forgets by a number and not by writing.
 class Sectors {
@@ -91,12 +91,15 @@ private:
     }
 };
 
-// A place where lanes load, store, or begin a basic block.
+// What a site can be besides the kinds of traffic.
+enum { BASIC_BLOCK = KINDS, OPERATION, SITE_KINDS };
+
+// A place in the code that is counted.
 struct Site {
     Place place;
-    int kind; // KINDS for a basic block, KINDS + 1 for an operation of the warp
+    int kind; // of traffic, or one of the above
 
-    // since the last point that all lanes of the running warp came to
+    // Accesses since the last point that all lanes of the running warp came to
     bool used = false;
     uint32_t turns[LANES] = {};
     std::vector<Request> requests;
@@ -109,35 +112,32 @@ struct Site {
     Counters counters;
 };
 
-std::unordered_map<const void*, Site> by_code[KINDS + 1];
+std::unordered_map<const void*, Site> by_code[SITE_KINDS];
 std::map<std::pair<Place, int>, Site> by_line;
 std::vector<Site*> used, listed;
 Sectors block_read, block_written, launch_read, launch_written;
 double sum_read, sum_written, sum_barriers;
 bool counting = false; // during a launch that is counted
+bool of_kernel = true; // the running code is the kernel's
 
-// The way of the running warp since the last point that all its lanes came to: the basic blocks of the lane
-// that ran first. Where another lane goes on to another block, the warp parts. That lane is back as soon as
-// it comes to a later block.
+// The way of the running warp since the last point that all its lanes came to: the basic blocks that the
+// leader began, the lane that ran first. The warp parts where another lane goes on to another block. That
+// lane is back on the way as soon as it begins a later block of it.
 struct Step {
     const void* code;
     bool parted;
 };
 std::vector<Step> way;
-unsigned leader = NO_THREAD;               // the lane that ran first
+unsigned leader = NO_THREAD;               // none until a lane has begun a block
 unsigned steps[LANES];                     // of each other lane: how far it has come on the way
 const void* block_of[MAX_THREADS / LANES]; // of each warp: the basic block that it waits in
 
-Site& prepare(Site& site, Place place, int kind) {
-    site.place = place;
-    site.kind = kind;
+Site& list(Site& site, Place place, int kind) {
     if (!site.listed) {
+        site.place = place;
+        site.kind = kind;
         site.listed = true;
         listed.push_back(&site);
-    }
-    if (!site.used) {
-        site.used = true;
-        used.push_back(&site);
     }
     return site;
 }
@@ -146,18 +146,22 @@ Site& site_of(const void* code, int kind) {
     static struct {
         const void* code;
         Site* site;
-    } recent[KINDS + 1][1024];
+    } recent[SITE_KINDS][1024];
     auto& slot = recent[kind][reinterpret_cast<uintptr_t>(code) % 1024];
     if (slot.code != code) slot = {code, &by_code[kind][code]};
-    return prepare(*slot.site, {code, {nullptr, 0}}, kind);
+    return list(*slot.site, {code, {nullptr, 0}}, kind);
 }
 
 Site& site_of(Where where, int kind) {
     const Place place{nullptr, where};
-    return prepare(by_line[{place, kind}], place, kind);
+    return list(by_line[{place, kind}], place, kind);
 }
 
 void add_access(Site& site, const void* p, size_t bytes) {
+    if (!site.used) {
+        site.used = true;
+        used.push_back(&site);
+    }
     const unsigned lane = running_thread % LANES;
     const uint32_t turn = site.turns[lane]++;
     if (turn == site.requests.size()) site.requests.push_back({{}, 0, unsigned(bytes)});
@@ -208,6 +212,34 @@ void add_cost(Site& site, const Request& request) {
     }
 }
 
+void count_accesses() {
+    for (Site* site : used) {
+        site->used = false;
+        for (const Request& request : site->requests) add_cost(*site, request);
+        site->requests.clear();
+        std::fill(site->turns, site->turns + LANES, 0);
+    }
+    used.clear();
+}
+
+void count_branches() {
+    for (size_t i = 0; i < way.size(); i++) {
+        const void* next = i + 1 < way.size() ? way[i + 1].code : nullptr;
+        if (!next && !way[i].parted) break; // the way does not go on yet
+        Site& site = site_of(way[i].code, BASIC_BLOCK);
+        site.left++;
+        site.counters.divergent += way[i].parted;
+        if (!site.to) site.to = next;
+        site.forks |= way[i].parted || site.to != next;
+    }
+}
+
+// All lanes stand at the end of the way.
+void start_way() {
+    leader = NO_THREAD;
+    std::fill(steps, steps + LANES, unsigned(way.size()));
+}
+
 // How many sectors all blocks touch, from those that the counted blocks touch: of each allocation as many
 // times more as there are more blocks, but not more than it has.
 double scaled_up(const Sectors& sectors, double times) {
@@ -234,34 +266,29 @@ void count_launch_begin() {
     sum_read = sum_written = sum_barriers = 0;
 }
 
-void count_warp_point(unsigned first_thread) {
+void count_warp_begin(unsigned warp) {
     if (!counting) return;
-    for (Site* site : used) {
-        site->used = false;
-        for (const Request& request : site->requests) add_cost(*site, request);
-        site->requests.clear();
-        std::fill(site->turns, site->turns + LANES, 0);
-    }
-    used.clear();
-    for (size_t i = 0; i < way.size(); i++) {
-        const void* next = i + 1 < way.size() ? way[i + 1].code : nullptr;
-        if (!next && !way[i].parted) break; // the way does not go on yet
-        Site& site = site_of(way[i].code, KINDS);
-        site.used = false;
-        site.left++;
-        site.counters.divergent += way[i].parted;
-        if (!site.to) site.to = next;
-        site.forks |= way[i].parted || site.to != next;
-    }
-    used.clear();
-    // The lanes go on in the basic block that they are in.
-    const void*& block = block_of[first_thread / LANES];
-    if (!way.empty()) block = way.back().code;
     way.clear();
-    if (block) way.push_back({block, false});
-    leader = NO_THREAD;
-    std::fill(steps, steps + LANES, unsigned(way.size()));
+    if (block_of[warp]) way.push_back({block_of[warp], false});
+    start_way();
 }
+
+void count_warp_point() {
+    if (!counting) return;
+    count_accesses();
+    count_branches();
+    // The lanes go on in the basic block that they are in.
+    if (!way.empty()) way = {{way.back().code, false}};
+    start_way();
+}
+
+void count_warp_end(unsigned warp) {
+    if (!counting) return;
+    count_warp_point();
+    block_of[warp] = way.empty() ? nullptr : way.back().code;
+}
+
+void count_code_of_kernel(bool yes) { of_kernel = yes; }
 
 void count_block_end(unsigned barriers) {
     if (!counting) return;
@@ -297,7 +324,7 @@ LaunchCounters count_launch_end(uint64_t blocks, uint64_t counted) {
 }
 
 void count_operation(const char* name, Where where) {
-    if (counting) site_of(where, KINDS + 1).counters.operations[name]++;
+    if (counting) site_of(where, OPERATION).counters.operations[name]++;
 }
 
 void count_async(const void* to, const void* from, unsigned bytes, unsigned valid, Where where) {
@@ -353,7 +380,7 @@ void __tsan_write_range(const void* p, size_t n) {
 
 // The compiler puts this call at the beginning of each basic block.
 void __sanitizer_cov_trace_pc() {
-    if (!counting || !is_running()) return;
+    if (!counting || !of_kernel || !is_running()) return;
     const void* code = CUSIM_HERE;
     const unsigned lane = running_thread % LANES;
     if (leader == NO_THREAD) leader = lane;

@@ -71,12 +71,15 @@ struct LaunchCounters {
 
 #ifdef CUSIM_COUNTS
 constexpr bool CAN_COUNT = true;
-// The engine calls these around a launch, after each block, and when all lanes of a warp are at one point:
-// before and after it runs, and at a barrier or shuffle.
+// The engine calls these around a launch, after each block, before and after a warp runs, and when a barrier
+// or shuffle has brought all lanes of the running warp to one point.
 void count_launch_begin();
 LaunchCounters count_launch_end(uint64_t blocks, uint64_t counted);
 void count_block_end(unsigned barriers);
-void count_warp_point(unsigned first_thread);
+void count_warp_begin(unsigned warp);
+void count_warp_point();
+void count_warp_end(unsigned warp);
+void count_code_of_kernel(bool yes); // false: the code that runs now is the simulator's
 void count_operation(const char* name, Where where);
 void count_async(const void* to, const void* from, unsigned bytes, unsigned valid, Where where);
 #else
@@ -84,7 +87,10 @@ constexpr bool CAN_COUNT = false;
 inline void count_launch_begin() {}
 inline LaunchCounters count_launch_end(uint64_t, uint64_t) { return {}; }
 inline void count_block_end(unsigned) {}
-inline void count_warp_point(unsigned) {}
+inline void count_warp_begin(unsigned) {}
+inline void count_warp_point() {}
+inline void count_code_of_kernel(bool) {}
+inline void count_warp_end(unsigned) {}
 inline void count_operation(const char*, Where) {}
 inline void count_async(const void*, const void*, unsigned, unsigned, Where) {}
 #endif

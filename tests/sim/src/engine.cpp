@@ -206,9 +206,11 @@ void complete(Thread& t) {
             data[lane] = threads[first + lane].data;
             syncs = std::max(syncs, threads[first + lane].warp_syncs);
         }
+    count_code_of_kernel(false);
     t.op->operate(data, t.mask);
+    count_code_of_kernel(true);
     count_operation(t.op->name, t.where);
-    if (mask == live_lanes(first, ~0u)) count_warp_point(first);
+    if (mask == live_lanes(first, ~0u)) count_warp_point();
     for (unsigned lane = 0; lane < LANES; lane++)
         if (mask >> lane & 1) {
             states[first + lane] = State::Ready;
@@ -396,9 +398,9 @@ void run_block() {
     do {
         fill_order(order, 0, warps);
         for (unsigned k = 0; k < warps; k++) {
-            count_warp_point(order[k] * LANES);
+            count_warp_begin(order[k]);
             run_warp(order[k]);
-            count_warp_point(order[k] * LANES);
+            count_warp_end(order[k]);
             if (outcome.status) return;
         }
     } while (pass_barrier());

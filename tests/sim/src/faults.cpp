@@ -89,7 +89,7 @@ void use_signal_stack() {
 
 FaultGuard::FaultGuard() {
     static const bool installed = [] {
-        struct sigaction action{};
+        struct sigaction action {};
         action.sa_sigaction = on_fault;
         action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER; // not deferred: the handler does not return
         sigaction(SIGSEGV, &action, &previous_segv);

@@ -135,9 +135,9 @@ void print_kernel(const std::string& name, const Lines& lines, double launches, 
         return t.requests ? text("%5.2f (%5.2f)", ratio(t.units, t.requests), ratio(t.ideal, t.requests))
                           : "-";
     };
-    double wide = 0, matrix = 0;
+    double matrix = 0;
     for (const auto& [operation, count] : c.all.operations)
-        (operation.rfind("mma", 0) == 0 ? matrix : wide) += count;
+        if (operation.rfind("mma", 0) == 0) matrix += count;
     fprintf(stderr, "%-40s %6.0f %10.0f  %13s  %13s  %13s  %13s  %13s %10.0f %10.0f %5.1f %%\n", name.c_str(),
             launches, c.blocks_counted, cell(GLOBAL_LOAD).c_str(), cell(GLOBAL_STORE).c_str(),
             cell(SHARED_LOAD).c_str(), cell(SHARED_STORE).c_str(), cell(LDMATRIX).c_str(), matrix, c.barriers,
@@ -185,8 +185,8 @@ State::~State() {
     fprintf(stderr, "%-40s %6s %10s  %13s  %13s  %13s  %13s  %13s %10s %10s %7s\n", "kernel", "runs",
             "blocks", "global load", "global store", "shared load", "shared store", "ldmatrix", "mma",
             "barriers", "diverge");
-    const auto lines = lines_of_kernels(*this);
-    for (const auto& [name, row] : kernels) print_kernel(name, lines.at(name), row.first, row.second);
+    auto lines = lines_of_kernels(*this);
+    for (const auto& [name, row] : kernels) print_kernel(name, lines[name], row.first, row.second);
 }
 
 } // namespace
@@ -205,8 +205,7 @@ bool set_mode(Mode mode, uint64_t blocks) {
 
 void record(Node node) {
     State& s = state();
-    auto& kernel = s.kernels[node.kernel ? node.kernel : ""];
-    for (const auto& [place, counters] : node.counters.places) kernel[place].add(counters, 1);
+    for (const auto& [place, counters] : node.counters.places) s.kernels[node.kernel][place].add(counters, 1);
     node.counters.places.clear();
     s.nodes.push_back(std::move(node));
 }

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
+#include <filesystem>
 #include <unistd.h>
 
 namespace cusim {
@@ -40,8 +41,8 @@ std::map<const void*, std::string> source_lines(const std::vector<const void*>& 
         file = info.dli_fname; // all code of kernels is in this library
         by_offset[uintptr_t(code) - uintptr_t(info.dli_fbase)] = code;
     }
-    char list[] = "/tmp/cusim-XXXXXX";
-    const int descriptor = by_offset.empty() ? -1 : mkstemp(list);
+    std::string list = std::filesystem::temp_directory_path() / "cusim-XXXXXX";
+    const int descriptor = by_offset.empty() ? -1 : mkstemp(list.data());
     if (descriptor < 0) return found;
     if (FILE* out = fdopen(descriptor, "w")) {
         for (const auto& [offset, code] : by_offset) fprintf(out, "%#zx\n", size_t(offset));
@@ -62,7 +63,7 @@ std::map<const void*, std::string> source_lines(const std::vector<const void*>& 
         }
         pclose(pipe);
     }
-    unlink(list);
+    unlink(list.c_str());
     return found;
 }
 

@@ -149,6 +149,10 @@ void the_rest() {
           {{{"barriers"}, 2 * 7}, {{"operations", "__shfl_xor_sync"}, 4}}, 7);
     paper("a warp that parts", "parting", {4}, {{{"branches"}, 4}, {{"divergent"}, 2}}, 9);
     paper("a warp that does not", "parting", {4}, {{{"branches"}, 0}, {{"divergent"}, 0}}, 32);
+    paper("two warps and a barrier, no branch", "straight", {3, 64}, {{{"branches"}, 0}, {{"barriers"}, 3}});
+    // Each of 2 warps decides 7 times whether the loop goes on. The shuffle after it parts no warp.
+    paper("branches of a loop", "barriers", {1, 64}, {{{"branches"}, 2 * 7}, {{"divergent"}, 0}}, 7);
+    paper("a kernel that does nothing", "idle", {2}, {{{"barriers"}, 0}, {{"branches"}, 0}});
     // Warp 0 parts at 16, 8, 4, 2 and 1, and before the last line. The sums are 6 stores, after 2.
     paper("a tree sum", "tree", {1, 64},
           {{{"divergent"}, 6}, traffic("shared_store", "requests", 8), {{"barriers"}, 7}});

@@ -125,6 +125,17 @@ extern "C" __global__ void parting(const float* x, float* y, int limit) {
     else y[blockIdx.x * 32 + threadIdx.x] = x[0] * 3;
 }
 
+// No branch at all, with a barrier that both warps of a block wait at.
+extern "C" __global__ void straight(const float* x, float* y) {
+    __shared__ float s[64];
+    s[threadIdx.x] = x[threadIdx.x];
+    __syncthreads();
+    y[threadIdx.x] = s[63 - threadIdx.x];
+}
+
+// No count of memory.
+extern "C" __global__ void idle(const float*, float*) {}
+
 // The threads of a tree sum: the warp parts at each step but the first, where all 32 lanes of a block of 64
 // go on.
 extern "C" __global__ void tree(const float* x, float* y) {
