@@ -7,7 +7,7 @@
 //! the threads are numbered. The third puts into shared memory what a block needs more than once.
 
 use receptive::cuda::kernels::SOURCES;
-use receptive::cuda::{CudaOptions, Recorder, Recording};
+use receptive::cuda::{CudaOptions, LaunchRecorder, Recording};
 use receptive::inspect::gpu_time::{GpuCard, KernelRow, KernelTable};
 use receptive::{DType, Device, Result, Tensor};
 
@@ -18,7 +18,7 @@ const RUNGS: [u32; 3] = [1, 2, 3];
 
 fn main() -> Result<()> {
     // A simulated GPU replaces the driver's library. It runs some blocks of each kernel on the CPU, and counts.
-    let recorder = match Recorder::find() {
+    let recorder = match LaunchRecorder::find() {
         Ok(recorder) if recorder.can_count() => recorder,
         _ => {
             println!("This lesson needs the simulated GPU. Build it once, and start the lesson with it:\n");
@@ -72,7 +72,7 @@ fn main() -> Result<()> {
 }
 
 /// One product with this rung's kernel; 4 blocks of it are counted.
-fn multiply(recorder: &Recorder, rung: u32) -> Result<Recording> {
+fn multiply(recorder: &LaunchRecorder, rung: u32) -> Result<Recording> {
     let options = CudaOptions { gemm_rung: Some(rung), poison: false, ..CudaOptions::default() };
     let gpu = Device::cuda_with(&options)?;
     let [a, b] = [Tensor::zeros(&gpu, &[N, N], DType::F32)?, Tensor::zeros(&gpu, &[N, N], DType::F32)?];

@@ -5,7 +5,7 @@
 
 use receptive::Device;
 use receptive::core::Precision;
-use receptive::cuda::{CudaOptions, Recorder, Recording, Work};
+use receptive::cuda::{CudaOptions, DeviceWork, LaunchRecorder, Recording};
 use receptive::inspect::gpu_time::{CARDS, KernelTable};
 use receptive::models::{self, ModelConfig};
 use receptive::testing::steps::{StepBench, StepRecording};
@@ -71,7 +71,7 @@ const STEPS: [Step; 6] = [
 /// More launches in a step mean more time between them, which small networks spend most of their time on.
 #[test]
 fn steps_have_as_many_nodes_as_before() {
-    if Recorder::find().is_err() {
+    if LaunchRecorder::find().is_err() {
         return;
     }
     for Step { name, batch_size, input, nodes, work } in STEPS {
@@ -90,7 +90,7 @@ fn steps_have_as_many_nodes_as_before() {
 /// `kernels/resources.tsv`, so that its time can be predicted.
 #[test]
 fn kernels_of_all_steps_are_counted() {
-    if !Recorder::find().is_ok_and(|recorder| recorder.can_count()) {
+    if !LaunchRecorder::find().is_ok_and(|recorder| recorder.can_count()) {
         return;
     }
     for Step { name, batch_size, input, .. } in STEPS {
@@ -99,7 +99,7 @@ fn kernels_of_all_steps_are_counted() {
             let table = KernelTable::new(&CARDS[0], &recording);
             assert_eq!(table.unknown, [""; 0], "{name} in {precision}");
             for node in &recording.nodes {
-                let Work::Launch { kernel, counters, .. } = &node.work else { continue };
+                let DeviceWork::Launch { kernel, counters, .. } = &node.work else { continue };
                 let counters = counters.as_ref().unwrap();
                 let requests = counters.all.global_load.requests + counters.all.async_load.requests;
                 assert!(requests + counters.all.global_store.requests > 0.0, "{name}: {kernel}");
@@ -131,5 +131,5 @@ fn record(
 }
 
 fn launches(recording: &Recording) -> usize {
-    recording.nodes.iter().filter(|node| matches!(node.work, Work::Launch { .. })).count()
+    recording.nodes.iter().filter(|node| matches!(node.work, DeviceWork::Launch { .. })).count()
 }

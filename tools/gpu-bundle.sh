@@ -37,9 +37,8 @@ cp "$target/release/receptive" "$bundle/bin/"
 strip "$bundle"/bin/*
 COUNT=1 tests/sim/build.sh target/sim/count
 mkdir "$bundle/predicted"
-for setting in "lenet5 64 1x28x28" "minivgg 64 1x28x28" "resnet-cifar 100 3x32x32" "resnet9 512 3x32x32" \
-  "resnet18 32 3x96x96" "unet 4 3x128x128"; do
-  read -r model batch input <<<"$setting"
+cp tools/gpu-networks.txt "$bundle/networks.txt"
+while read -r -u 3 model batch input; do
   for precision in f32 tf32 bf16; do
     LD_LIBRARY_PATH=target/sim/count "$target/release/receptive" bench kernels "$model" --batch-size "$batch" --input "$input" \
       --device cuda --precision "$precision" --graph off --gpu a100,h100,h200,rtx3090,rtx4090,l4 --json |
@@ -47,7 +46,7 @@ for setting in "lenet5 64 1x28x28" "minivgg 64 1x28x28" "resnet-cifar 100 3x32x3
 for table in json.load(sys.stdin):
     json.dump(table, open(sys.argv[1] + table["card"]["name"] + ".json", "w"))' "$bundle/predicted/$model-$precision-"
   done
-done
+done 3<tools/gpu-networks.txt
 cp tests/golden/*.safetensors "$bundle/tests/golden/"
 cp tools/gpu-run.sh "$bundle/run.sh"
 git rev-parse HEAD >"$bundle/commit" 2>/dev/null || echo unknown >"$bundle/commit"

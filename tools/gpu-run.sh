@@ -46,15 +46,13 @@ if [[ ${1:-} != --quick ]]; then
     *A100*) card=a100 ;; *H100*) card=h100 ;; *H200*) card=h200 ;; *3090*) card=rtx3090 ;; *4090*) card=rtx4090 ;;
     *" L4") card=l4 ;; *) card= ;;
   esac
-  for setting in "lenet5 64 1x28x28" "minivgg 64 1x28x28" "resnet-cifar 100 3x32x32" "resnet9 512 3x32x32" \
-    "resnet18 32 3x96x96" "unet 4 3x128x128"; do
-    read -r model batch input <<<"$setting"
+  while read -r -u 3 model batch input; do
     for precision in f32 tf32 bf16; do
       [[ -z $card ]] || step "kernels $model $precision beside the prediction" bin/receptive bench kernels "$model" \
         --batch-size "$batch" --input "$input" --device cuda --precision $precision \
         --against "predicted/$model-$precision-$card.json"
     done
-  done
+  done 3<networks.txt
   if [[ -n ${PEER:-} ]]; then
     for mode in eager graph; do for dtype in f32 tf32 bf16; do
       step "PyTorch $mode $dtype" python3 "$PEER" --device cuda --mode $mode --dtype $dtype --seconds 2

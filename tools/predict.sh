@@ -9,9 +9,7 @@ binary=${1:-target/release/receptive}
 COUNT=1 tests/sim/build.sh target/sim/count
 echo '| network | precision | launches | A100 | H100 | RTX 4090 | seconds to count |'
 echo '|---|---|---|---|---|---|---|'
-for setting in "lenet5 64 1x28x28" "minivgg 64 1x28x28" "resnet-cifar 100 3x32x32" "resnet9 512 3x32x32" \
-  "resnet18 32 3x96x96" "unet 4 3x128x128"; do
-  read -r model batch input <<<"$setting"
+while read -r -u 3 model batch input; do
   for precision in f32 tf32 bf16; do
     began=$(date +%s.%N)
     LD_LIBRARY_PATH=target/sim/count "$binary" bench kernels "$model" --batch-size "$batch" --input "$input" --device cuda \
@@ -24,4 +22,4 @@ cells = [f"{1e3 * table['seconds']:.2f} ms" for table in tables]
 print("|", " | ".join([title, precision, str(tables[0]["nodes"]), *cells, f"{time.time() - float(began):.1f}"]), "|")
 PYTHON
   done
-done
+done 3<tools/gpu-networks.txt

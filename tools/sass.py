@@ -20,7 +20,7 @@ LIMITS = {"sm_80": (2048, 32, 164), "sm_86": (1536, 16, 100), "sm_89": (1536, 24
 COLUMNS = ["arch", "kernel", "part", "registers", "spilled", "shared", "threads", "blocks", "instructions", "mix"]
 INTEGER = """IMAD IADD3 IADD LEA LOP3 SHF ISETP SEL PRMT MOV IABS VIADD IMNMX VIMNMX VIADDMNMX I2F F2I I2I PLOP3 P2R R2P CS2R S2R
     F2F F2FP UIADD3 UIMAD ULEA USHF ULOP3 UMOV USEL UISETP R2UR S2UR SGXT I2FP BMSK UPRMT UPLOP3 UP2UR VOTE VOTEU LOP SHL SHR
-    FLO POPC BREV UFLO UPOPC USGXT UBMSK ULDC LDC PSETP HFMA2 UF2FP VABSDIFF IDP I2IP FRND UCGABAR_ARV""".split()
+    FLO POPC BREV UFLO UPOPC USGXT UBMSK ULDC LDC PSETP UF2FP VABSDIFF IDP I2IP FRND UCGABAR_ARV""".split()
 CONTROL = """BRA BSSY BSYNC EXIT NOP WARPSYNC RET BREAK YIELD DEPBAR LDGDEPBAR BMOV BRX CCTL ERRBAR MEMBAR NANOSLEEP BPT JMP BRXU ENDCOLLECTIVE
     ACQBULK UCGABAR_WAIT""".split()
 CALL_COST = 80  # about as many instructions as a 64-bit division takes
@@ -55,8 +55,6 @@ def kind(instruction):
     if name in ("LDG", "STG", "LDS", "STS", "LDL", "STL", "LDGSTS", "LD", "ST"):
         width = next((p for p in parts if p in ("U8", "S8", "U16", "S16", "64", "128")), "32")
         return f"{name}.{width.lstrip('US')}"
-    if name == "HMMA" and parts[1] == "MMA":
-        return "INT"
     if name == "HFMA2":  # how the assembler loads a constant
         return "INT"
     if name in ("FADD", "FMUL", "FSETP", "FMNMX", "FSEL", "FSET", "FCHK", "FSWZADD"):
@@ -136,7 +134,7 @@ def fast_path(body, labels, first, last):
 
 def own_code(body, labels):
     """Instructions of the kernel itself, without the functions that it calls."""
-    inner = [at for name, at in labels.items() if name.startswith("$") or "$" in name]
+    inner = [at for name, at in labels.items() if "$" in name]
     return min(inner, default=len(body))
 
 

@@ -9,6 +9,7 @@ use receptive::cuda::gemm::ladder as products;
 use receptive::cuda::gemm::{Mat, Product, Tiled};
 use receptive::cuda::{CudaCtx, CudaOptions, DeviceBuffer, Ptr};
 use receptive::inspect::Roof;
+use receptive::inspect::gpu_time::KernelRow;
 use receptive::testing::bench::{Arguments, Times};
 use receptive::testing::layers::{Layer, few, noise};
 use receptive::{Device, Result};
@@ -19,7 +20,8 @@ pub fn run(cx: &CudaCtx, arguments: &Arguments) -> Result<()> {
     let predicted = Predicted::find(cx, arguments)?;
     if let Some(Predicted { card, .. }) = &predicted {
         println!("Times are predicted for the {} from counts of this simulator, not measured.", card.title);
-        println!("{}", predicted::LEGEND);
+        println!("us: predicted; what follows is of the slowest kernel; *: training uses this rung");
+        println!("{}", KernelRow::LEGEND);
     } else if simulated {
         println!("This is a simulator: the checks are valid, but the times and rates are not meaningful.");
     }

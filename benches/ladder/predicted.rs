@@ -1,8 +1,8 @@
 //! The GPU's ladders without a GPU: a simulator that counts, and the predicted time on a card.
 
 use receptive::core::table::aligned;
-use receptive::cuda::{CudaCtx, Recorder};
-use receptive::inspect::gpu_time::{GpuCard, KernelTable};
+use receptive::cuda::{CudaCtx, LaunchRecorder};
+use receptive::inspect::gpu_time::{GpuCard, KernelRow, KernelTable};
 use receptive::testing::bench::Arguments;
 use receptive::testing::layers::{LOOPS, Layer};
 use receptive::{Error, Result};
@@ -12,7 +12,7 @@ const BLOCKS: u64 = 4;
 
 /// How a run is counted and predicted.
 pub struct Predicted {
-    recorder: Recorder,
+    recorder: LaunchRecorder,
     pub card: &'static GpuCard,
 }
 
@@ -30,9 +30,9 @@ impl Predicted {
     /// # Errors
     /// `--gpu` names no card of the table, or there is nothing to predict.
     pub fn find(cx: &CudaCtx, arguments: &Arguments) -> Result<Option<Predicted>> {
-        let counts = cx.facts().is_simulated().then(Recorder::find).and_then(Result::ok);
+        let counts = cx.facts().is_simulated().then(LaunchRecorder::find).and_then(Result::ok);
         let card = GpuCard::find(arguments.text("--gpu").unwrap_or("h100"))?;
-        let found = counts.filter(Recorder::can_count).map(|recorder| Predicted { recorder, card });
+        let found = counts.filter(LaunchRecorder::can_count).map(|recorder| Predicted { recorder, card });
         if found.is_none() && arguments.text("--gpu").is_some() {
             return Err(Error::argument("--gpu", "only a simulated GPU that counts can predict")
                 .help("COUNT=1 tests/sim/build.sh target/sim/count, and LD_LIBRARY_PATH=target/sim/count"));
@@ -49,43 +49,28 @@ impl Predicted {
     }
 }
 
-/// What the columns mean.
-pub const LEGEND: &str = "\
-us: predicted; the rest is of the slowest kernel
-load, store: sectors per request / ideal
-banks: wavefronts per ideal one; warps: occupancy
-spills: bytes per thread; *: training uses this rung";
-
 /// A table for each loop.
 pub fn print(layer: &Layer, lines: &[PredictedLine]) {
     let (flops, bytes) = (layer.flops(), layer.bytes());
     for (which, name) in LOOPS.iter().enumerate() {
         let work = format!("{:.3} GFLOP, {:.2} MB", flops / 1e9, bytes / 1e6);
         println!("\n{} {}, {name}: {work}", layer.name(), layer.shapes());
-        let head = ["rung", "us", "faster", "limit", "load", "store", "banks", "warps", "spills"];
-        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        let head = ["rung", "us", "faster"].into_iter().chain(KernelRow::HEADINGS);
+        let mut rows = vec![head.map(str::to_owned).collect::<Vec<_>>()];
         let mut before = None;
         for line in lines {
             let table = &line.loops[which];
             let seconds: f64 = table.rows.iter().map(|row| row.seconds).sum();
             let Some(slowest) = table.rows.first() else { continue };
-            let pair = |[units, ideal]: [f64; 2]| {
-                if units > 0.0 { format!("{units:.1}/{ideal:.1}") } else { "-".to_owned() }
-            };
-            let or_dash = |value: f64, text: String| if value > 0.0 { text } else { "-".to_owned() };
-            rows.push(vec![
+            let first = [
                 format!("{}{}", line.rung, if line.trains[which] { " *" } else { "" }),
                 format!("{:.1}", 1e6 * seconds),
                 before.map_or("-".to_owned(), |before: f64| format!("{:.2}", before / seconds)),
-                slowest.bottleneck.name().to_owned(),
-                pair(slowest.load_sectors),
-                pair(slowest.store_sectors),
-                or_dash(slowest.conflicts, format!("{:.2}", slowest.conflicts)),
-                format!("{:.0} %", 100.0 * slowest.occupancy),
-                or_dash(slowest.spilled, format!("{:.0}", slowest.spilled)),
-            ]);
+            ];
+            rows.push(first.into_iter().chain(slowest.cells()).collect());
             before = Some(seconds);
         }
         println!("{}", aligned(&rows, |column| matches!(column, 0 | 3)));
+        print!("{}", KernelRow::spills(lines.iter().filter_map(|line| line.loops[which].rows.first())));
     }
 }

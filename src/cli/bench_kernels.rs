@@ -3,8 +3,9 @@
 use super::args::check_out;
 use super::bench::WorkloadArgs;
 use super::{print_line, say_on_stderr};
+use crate::core::Error;
 use crate::core::table::{aligned, short};
-use crate::cuda::Recorder;
+use crate::cuda::LaunchRecorder;
 use crate::inspect::gpu_time::{GpuCard, KernelRow, KernelTable, MeasuredTable, PredictionError};
 use crate::inspect::profile::PROFILE_STEPS;
 use crate::io::write_atomically;
@@ -16,18 +17,19 @@ use std::path::PathBuf;
 /// Show each GPU kernel of a training step: its predicted time on a card, what limits it, sectors per request, bank
 /// conflicts and occupancy.
 ///
-/// On a card it measures the kernels. On the simulated GPU it needs no card, and predicts. Build the simulated GPU once with `COUNT=1 tests/sim/build.sh target/sim/count`, and set
-/// LD_LIBRARY_PATH=target/sim/count.
+/// On a card it measures the kernels. Without one, it predicts on the simulated GPU. Build that once with
+/// `COUNT=1 tests/sim/build.sh target/sim/count`, and set LD_LIBRARY_PATH=target/sim/count.
 #[derive(Debug, clap::Args)]
 pub struct KernelsArgs {
     #[command(flatten)]
     subject: WorkloadArgs,
     /// Card whose time is predicted: a100, h100, h200, rtx3090, rtx4090 or l4; several are compared: a100,h100
-    #[arg(long, default_value = "h100", value_delimiter = ',', value_parser = GpuCard::find)]
+    /// [default: h100]
+    #[arg(long, value_name = "CARD", value_delimiter = ',', value_parser = GpuCard::find)]
     gpu: Vec<&'static GpuCard>,
-    /// Blocks of each launch to run and count; 0: all of them
-    #[arg(long, default_value_t = 4, value_name = "N")]
-    blocks: u64,
+    /// Blocks of each launch to run and count; 0: all of them [default: 4]
+    #[arg(long, value_name = "N")]
+    blocks: Option<u64>,
     /// Capture the step as a CUDA graph: auto, on or off
     #[arg(long, default_value = "auto")]
     graph: GraphMode,
@@ -37,6 +39,26 @@ pub struct KernelsArgs {
     /// Also write a page: what each limit would take, and the source with the counts beside its lines
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+}
+
+const CARD: &str = "h100";
+const BLOCKS: u64 = 4;
+
+impl KernelsArgs {
+    /// # Errors
+    /// A flag that is about predictions, on a card that measures.
+    fn only_predict(&self) -> crate::Result<()> {
+        let given = [
+            ("--gpu", !self.gpu.is_empty()),
+            ("--blocks", self.blocks.is_some()),
+            ("--html", self.html.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Error::argument(*flag, "is for predictions, but this card measures")
+                .help("predictions need the simulated GPU: see --help")),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Runs the subcommand.
@@ -50,19 +72,26 @@ pub fn run(args: &KernelsArgs) -> anyhow::Result<()> {
     }
     let network = subject.network()?;
     let bench = subject.bench(&network, 1.0, args.graph);
-    let recorder = match Recorder::find() {
+    let recorder = match LaunchRecorder::find() {
         Ok(recorder) => recorder,
         // A card measures. Without one, the message says how to build the simulated GPU.
         Err(missing) => {
             let Ok(device) = subject.cuda() else { return Err(missing.into()) };
+            args.only_predict()?;
             let measured = MeasuredTable::new(&bench.time_kernels(&network, &device, PROFILE_STEPS)?);
             return show_measured(args, &measured);
         }
     };
+    if args.against.is_some() {
+        return Err(Error::argument("--against", "compares what a card measures, and there is none").into());
+    }
+    // From here on, new memory holds zeros: an index that no block has written is still a valid one.
     recorder.dry_run();
     let device = subject.cuda()?;
-    let StepRecording { recording, flops, bytes } = bench.record(&network, &device, Some(args.blocks))?;
-    let tables: Vec<KernelTable> = args.gpu.iter().map(|card| KernelTable::new(card, &recording)).collect();
+    let StepRecording { recording, flops, bytes } =
+        bench.record(&network, &device, Some(args.blocks.unwrap_or(BLOCKS)))?;
+    let cards = if args.gpu.is_empty() { vec![GpuCard::find(CARD)?] } else { args.gpu.clone() };
+    let tables: Vec<KernelTable> = cards.iter().map(|card| KernelTable::new(card, &recording)).collect();
     let first = &tables[0];
     if let Some(file) = &args.html {
         let title = format!("{}, batch {}, {}", network.name, bench.batch_size, subject.precision());
@@ -127,9 +156,14 @@ fn summary(table: &KernelTable) -> String {
 
 fn text(table: &KernelTable) -> String {
     let ms = |seconds: f64| format!("{:.3} ms", 1e3 * seconds);
-    let head = ["kernel", "runs", "us", "share", "limit", "load", "store", "banks", "warps", "spills"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    rows.extend(table.rows.iter().map(|row| cells(row, table.seconds)));
+    let head = ["kernel", "runs", "us", "share"].into_iter().chain(KernelRow::HEADINGS);
+    let mut rows = vec![head.map(str::to_owned).collect::<Vec<_>>()];
+    rows.extend(table.rows.iter().map(|row| {
+        let share = format!("{:.1} %", 100.0 * row.seconds / table.seconds);
+        let first =
+            [row.kernel.clone(), row.launches.to_string(), format!("{:.1}", 1e6 * row.seconds), share];
+        first.into_iter().chain(row.cells()).collect()
+    }));
     let mut lines = vec![
         format!("predicted for the {}, not measured: {} a step", table.card.title, ms(table.seconds)),
         format!("{} launches, copies and fills", table.nodes),
@@ -137,31 +171,10 @@ fn text(table: &KernelTable) -> String {
         String::new(),
         aligned(&rows, |column| matches!(column, 0 | 4)),
         String::new(),
-        "load, store: sectors per request / ideal".to_owned(),
-        "banks: wavefronts per ideal one; warps: occupancy".to_owned(),
-        "spills: bytes per thread".to_owned(),
+        format!("{}{}", KernelRow::spills(&table.rows), KernelRow::LEGEND),
     ];
     if !table.unknown.is_empty() {
         lines.push(format!("not counted: {}", table.unknown.join(", ")));
     }
     lines.join("\n")
-}
-
-fn cells(row: &KernelRow, seconds: f64) -> Vec<String> {
-    let pair = |[units, ideal]: [f64; 2]| {
-        if units > 0.0 { format!("{units:.1}/{ideal:.1}") } else { "-".to_owned() }
-    };
-    let or_dash = |value: f64, text: String| if value > 0.0 { text } else { "-".to_owned() };
-    vec![
-        row.kernel.clone(),
-        row.launches.to_string(),
-        format!("{:.1}", 1e6 * row.seconds),
-        format!("{:.1} %", 100.0 * row.seconds / seconds),
-        row.bottleneck.name().to_owned(),
-        pair(row.load_sectors),
-        pair(row.store_sectors),
-        or_dash(row.conflicts, format!("{:.2}", row.conflicts)),
-        format!("{:.0} %", 100.0 * row.occupancy),
-        or_dash(row.spilled, format!("{:.0}", row.spilled)),
-    ]
 }

@@ -46,6 +46,6 @@ pub use context::{CudaCtx, CudaOptions, GpuInfo};
 pub use graph::{CudaGraph, GraphMemory};
 pub use launch::{DeviceView, Launch, Ptr};
 pub use pool::{DeviceBuffer, DevicePoolStats};
-pub use recorder::{Counters, LaunchCounters, Node, Recorder, Recording, Traffic, Work};
+pub use recorder::{Counters, DeviceNode, DeviceWork, LaunchCounters, LaunchRecorder, Recording, Traffic};
 pub use staging::Readback;
 pub use timed::TimedLaunch;

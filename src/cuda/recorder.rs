@@ -12,7 +12,7 @@ use std::ops::Add;
 
 /// The recorder of the simulated driver. While it records, results are wrong, because blocks are missing.
 #[derive(Debug, Clone, Copy)]
-pub struct Recorder(Simulator);
+pub struct LaunchRecorder(Simulator);
 
 /// Memory instructions of one kind. A request is one instruction of one warp.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
@@ -85,17 +85,17 @@ pub struct LaunchCounters {
 
 /// One piece of work for the device.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Node {
+pub struct DeviceNode {
     /// True if the replay of a graph ran it.
     pub of_graph: bool,
     #[serde(flatten)]
-    pub work: Work,
+    pub work: DeviceWork,
 }
 
 /// What a node does.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Work {
+pub enum DeviceWork {
     Launch {
         kernel: String,
         grid: [u32; 3],
@@ -120,18 +120,18 @@ pub enum Work {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Recording {
     /// In order.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<DeviceNode>,
     /// By kernel, then by line of source (`kernels/norm.cu:57`). Of a counting run.
     pub lines: BTreeMap<String, BTreeMap<String, Counters>>,
 }
 
-impl Recorder {
+impl LaunchRecorder {
     /// The recorder, if the driver's library is the simulator's.
     ///
     /// # Errors
     /// There is no driver, or a real one.
-    pub fn find() -> Result<Recorder> {
-        Simulator::find().map(Recorder).ok_or_else(|| {
+    pub fn find() -> Result<LaunchRecorder> {
+        Simulator::find().map(LaunchRecorder).ok_or_else(|| {
             Error::new(ErrorKind::Device, "recorder", "there is no simulated GPU").help(
                 "build it with `COUNT=1 tests/sim/build.sh target/sim/count` (it needs g++), and set \
                  LD_LIBRARY_PATH=target/sim/count",

@@ -11,7 +11,7 @@
 use super::bench::{Times, release_build};
 use super::measure_alone;
 use crate::core::{DType, Error, Key, Result, Shape};
-use crate::cuda::{CudaGraph, Recorder, Recording, TimedLaunch};
+use crate::cuda::{CudaCtx, CudaGraph, LaunchRecorder, Recording, TimedLaunch};
 use crate::inspect::peak_resident_bytes;
 use crate::inspect::profile::{CpuCounters, Profile, Profiler, WARM_UP};
 use crate::models::{ModelConfig, Network};
@@ -20,6 +20,7 @@ use crate::optim::{Optimizer, Sgd};
 use crate::tensor::{Device, Tensor};
 use crate::train::GraphMode;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Instant;
 
 const LR: f64 = 0.01;
@@ -178,10 +179,7 @@ impl StepBench {
         steps: usize,
     ) -> Result<Vec<Vec<TimedLaunch>>> {
         self.check(network)?;
-        let Some(cx) = device.as_cuda() else {
-            return Err(Error::argument("device", format!("{device} has no kernels to time"))
-                .help("open a GPU with `Device::cuda_with`"));
-        };
+        let cx = gpu(device)?;
         let _alone = measure_alone()?;
         let mut rig = Rig::new(self, network, device)?;
         for _ in 0..WARM_UP {
@@ -197,7 +195,8 @@ impl StepBench {
     /// No simulated GPU, or one built without counters; as [`run`](Self::run).
     pub fn record(&self, network: &Network, device: &Device, blocks: Option<u64>) -> Result<StepRecording> {
         self.check_sizes()?;
-        let recorder = Recorder::find()?;
+        gpu(device)?;
+        let recorder = LaunchRecorder::find()?;
         recorder.dry_run();
         let recorded = (|| {
             let mut rig = Rig::new(self, network, device)?;
@@ -303,6 +302,15 @@ impl<'a> Rig<'a> {
         self.steps += 1;
         self.device.synchronize()
     }
+}
+
+/// # Errors
+/// The device is not a GPU.
+fn gpu(device: &Device) -> Result<&Arc<CudaCtx>> {
+    device.as_cuda().ok_or_else(|| {
+        Error::argument("device", format!("{device} runs no GPU kernels"))
+            .help("open a GPU with `Device::cuda_with`")
+    })
 }
 
 fn milliseconds(n: usize, f: &mut impl FnMut() -> Result<()>) -> Result<Times> {

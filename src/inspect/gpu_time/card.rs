@@ -29,6 +29,22 @@ pub struct GpuCard {
     pub dram_rate: f64,
 }
 
+const H100: GpuCard = GpuCard {
+    name: "h100",
+    title: "H100 SXM",
+    arch: "sm_90",
+    multiprocessors: 132.0,
+    clock: 1.755e9,
+    fma: 128.0,
+    tensor: [0.62 * 1024.0, 0.62 * 2048.0],
+    threads: 2048.0,
+    blocks: 32.0,
+    shared: 228.0 * 1024.0,
+    l2: 50e6,
+    l2_rate: 5.5e12,
+    dram_rate: 0.92 * 3.35e12,
+};
+
 /// The table of cards.
 ///
 /// Multiprocessors, clocks, tensor rates, cache and memory sizes: NVIDIA's white papers "A100 Tensor Core GPU" (2020), "H100
@@ -53,36 +69,9 @@ pub static CARDS: &[GpuCard] = &[
         l2_rate: 4.5e12,
         dram_rate: 0.92 * 2.039e12,
     },
-    GpuCard {
-        name: "h100",
-        title: "H100 SXM",
-        arch: "sm_90",
-        multiprocessors: 132.0,
-        clock: 1.755e9,
-        fma: 128.0,
-        tensor: [0.62 * 1024.0, 0.62 * 2048.0],
-        threads: 2048.0,
-        blocks: 32.0,
-        shared: 228.0 * 1024.0,
-        l2: 50e6,
-        l2_rate: 5.5e12,
-        dram_rate: 0.92 * 3.35e12,
-    },
-    GpuCard {
-        name: "h200",
-        title: "H200 SXM",
-        arch: "sm_90",
-        multiprocessors: 132.0,
-        clock: 1.755e9,
-        fma: 128.0,
-        tensor: [0.62 * 1024.0, 0.62 * 2048.0],
-        threads: 2048.0,
-        blocks: 32.0,
-        shared: 228.0 * 1024.0,
-        l2: 50e6,
-        l2_rate: 5.5e12,
-        dram_rate: 0.92 * 4.8e12,
-    },
+    H100,
+    // The same chip with other memory.
+    GpuCard { name: "h200", title: "H200 SXM", dram_rate: 0.92 * 4.8e12, ..H100 },
     GpuCard {
         name: "rtx3090",
         title: "RTX 3090",

@@ -74,16 +74,16 @@ impl MeasuredTable {
     /// The text is no such JSON.
     pub fn against(&self, predicted: &str) -> Result<Vec<PredictionError>> {
         #[derive(Deserialize)]
-        struct Row {
+        struct PredictedRow {
             kernel: String,
             bottleneck: Bottleneck,
             seconds: f64,
         }
         #[derive(Deserialize)]
-        struct Table {
-            rows: Vec<Row>,
+        struct PredictedTable {
+            rows: Vec<PredictedRow>,
         }
-        let table: Table = serde_json::from_str(predicted).map_err(|e| {
+        let table: PredictedTable = serde_json::from_str(predicted).map_err(|e| {
             Error::argument("predictions", format!("this is no table of predictions: {e}"))
                 .help("a `KernelTable` of the simulated GPU, written as JSON, is one")
         })?;

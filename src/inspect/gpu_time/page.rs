@@ -56,6 +56,7 @@ impl KernelTable {
             format!("{}\u{a0}x\u{a0}{}", row.launches, micro(row.seconds / row.launches as f64)),
             format!("{:.1} %", 100.0 * share),
             row.bottleneck.name().to_owned(),
+            format!("{:.0} %", 100.0 * row.of_peak),
             ratio(row.load_sectors),
             ratio(row.store_sectors),
             if row.conflicts > 0.0 { marked(row.conflicts, 1.0, 2) } else { "-".to_owned() },
@@ -77,10 +78,11 @@ impl KernelTable {
     }
 }
 
-const COLUMNS: [&str; 8] =
-    ["kernel", "launches", "share", "limit", "load", "store", "conflicts", "occupancy"];
+const COLUMNS: [&str; 9] =
+    ["kernel", "launches", "share", "limit", "peak", "load", "store", "conflicts", "occupancy"];
 
-const LEGEND: &str = "<p class=\"lead\">load, store: sectors of 32 bytes that a warp's request needs, and the fewest that \
+const LEGEND: &str = "<p class=\"lead\">peak: the part of the time that the arithmetic units or the memory alone would \
+take. load, store: sectors of 32 bytes that a warp's request needs, and the fewest that \
 could carry its bytes. conflicts: turns of the banks of shared memory for each turn that it would take without bank \
 conflicts. occupancy: warps on a multiprocessor, as a part of those that it could hold. Open a row to see its source.</p>";
 

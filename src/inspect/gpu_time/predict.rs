@@ -1,10 +1,10 @@
-//! The predicted time of a launch: the largest of eight limits, for the multiprocessor with the most blocks.
+//! The predicted time of a launch: that of an empty kernel, and the largest of seven limits.
 //!
 //! ```math
 //! t = t_0 + \max(\text{issue}, \text{fma}, \text{tensor}, \text{L1}, \text{latency}, \text{L2}, \text{DRAM})
 //! ```
 //!
-//! A grid of \(B\) blocks on \(S\) multiprocessors gives the busiest one \(n = \lceil B / S \rceil\) blocks. So a grid of 133
+//! The limits are those of the multiprocessor with the most blocks. A grid of \(B\) blocks on \(S\) multiprocessors gives the busiest one \(n = \lceil B / S \rceil\) blocks. So a grid of 133
 //! blocks takes as long on an H100 as one of 264: this is what "waves" cost. Each limit is the time that one unit needs for
 //! those blocks if it never waits:
 //!
@@ -94,6 +94,15 @@ pub struct LaunchTime {
     pub instructions: f64,
 }
 
+impl LaunchTime {
+    /// Seconds that the arithmetic units or the memory alone would take: no kernel that does this work can be faster.
+    pub fn peak(&self) -> f64 {
+        let arithmetic_or_memory = [Bottleneck::Fma, Bottleneck::Tensor, Bottleneck::L2, Bottleneck::Dram];
+        let of = self.limits.iter().filter(|(limit, _)| arithmetic_or_memory.contains(limit));
+        of.map(|(_, seconds)| *seconds).fold(0.0, f64::max)
+    }
+}
+
 /// The time that a launch of `grid` blocks of `threads` threads would take on a card, from its counters.
 pub fn predict(
     card: &GpuCard,
@@ -104,7 +113,7 @@ pub fn predict(
     counters: &LaunchCounters,
 ) -> LaunchTime {
     let warps = grid * (threads / 32.0).ceil();
-    let work = Work::of(resources, grid, warps, counters);
+    let work = Demand::of(resources, grid, warps, counters);
     let resident = card.resident_blocks(resources.registers, shared, threads).max(1.0);
     let blocks = (grid / card.multiprocessors).ceil();
     // What the busiest multiprocessor has of a total over all blocks.
@@ -149,7 +158,7 @@ pub fn dram_seconds(card: &GpuCard, bytes: f64) -> f64 {
 }
 
 /// What all blocks of a launch have to do.
-struct Work {
+struct Demand {
     instructions: f64,
     /// f32 multiply-add instructions of warps.
     fma: f64,
@@ -160,8 +169,8 @@ struct Work {
     is_async: bool,
 }
 
-impl Work {
-    fn of(resources: &Resources, grid: f64, warps: f64, counters: &LaunchCounters) -> Work {
+impl Demand {
+    fn of(resources: &Resources, grid: f64, warps: f64, counters: &LaunchCounters) -> Demand {
         let all = &counters.all;
         let matrix = |of: &str| -> f64 {
             all.operations
@@ -174,13 +183,13 @@ impl Work {
         let is_async = all.async_load.requests > 0.0;
         let Some(main) = main_loop(resources, counters, tf32 + bf16) else {
             let instructions = warps * REST * resources.instructions;
-            return Work { instructions, fma: 0.0, tensor: [0.0; 2], rounds: counters.barriers, is_async };
+            return Demand { instructions, fma: 0.0, tensor: [0.0; 2], rounds: counters.barriers, is_async };
         };
         let turns = turns(main, counters, tf32 + bf16);
         let rest = (resources.instructions - main.instructions).max(0.0);
         // m16n8k8 and m16n8k16.
         let tensor = [tf32 * 1024.0, bf16 * 2048.0];
-        Work {
+        Demand {
             instructions: turns * main.instructions + warps * REST * rest,
             fma: turns * main.count("FFMA"),
             tensor,

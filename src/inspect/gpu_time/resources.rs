@@ -36,7 +36,7 @@ impl KernelLoop {
         self.each(kind).map(|(width, n)| n * width / 8.0).sum()
     }
 
-    /// Width in bits and number of each instruction of one kind.
+    /// Width in bits and number of each instruction of one kind. `LDSM`, which loads matrices, has no width in its name.
     fn each(&self, kind: &str) -> impl Iterator<Item = (f64, f64)> {
         self.mix.iter().filter_map(move |(name, &n)| {
             let (base, width) = name.split_once('.').unwrap_or((name, "128"));
@@ -53,12 +53,12 @@ impl Resources {
 }
 
 /// By architecture, then by kernel.
-type Table = HashMap<&'static str, HashMap<&'static str, Resources>>;
+type ByKernel = HashMap<&'static str, HashMap<&'static str, Resources>>;
 
-fn table() -> &'static Table {
-    static TABLE: OnceLock<Table> = OnceLock::new();
+fn table() -> &'static ByKernel {
+    static TABLE: OnceLock<ByKernel> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let mut all = Table::new();
+        let mut all = ByKernel::new();
         for line in include_str!("../../../kernels/resources.tsv").lines().skip(1) {
             let cells: Vec<&'static str> = line.split('\t').collect();
             let &[arch, kernel, part, registers, spilled, _, _, _, instructions, mix] = cells.as_slice()

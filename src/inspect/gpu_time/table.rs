@@ -1,8 +1,8 @@
 //! A training step's launches, summed by kernel.
 
-use super::predict::{COPY, FILL, GRAPH_GAP, LAUNCH_GAP, START, dram_seconds};
+use super::predict::{COPY, FILL, GRAPH_GAP, LAUNCH_GAP, dram_seconds};
 use super::{Bottleneck, GpuCard, LaunchTime, Resources, predict};
-use crate::cuda::{Counters, LaunchCounters, Recording, Traffic, Work};
+use crate::cuda::{Counters, DeviceWork, LaunchCounters, Recording, Traffic};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ pub struct KernelRow {
     pub bottleneck: Bottleneck,
     /// Seconds that each limit alone would take.
     pub limits: [(Bottleneck, f64); 7],
-    /// How much of the time that limit explains. The rest is the time that any kernel takes to start.
-    pub of_limit: f64,
+    /// The part of the time in which the arithmetic units or the memory would do the work alone: at 1 no faster kernel does this work.
+    pub of_peak: f64,
     /// Sectors per request of global memory, and the ideal; of loads, then of stores.
     pub load_sectors: [f64; 2],
     pub store_sectors: [f64; 2],
@@ -51,18 +51,51 @@ pub struct KernelTable {
     pub unknown: Vec<String>,
 }
 
+impl KernelRow {
+    /// The headings of [`cells`](Self::cells).
+    pub const HEADINGS: [&'static str; 6] = ["limit", "peak", "load", "store", "banks", "warps"];
+    /// What the headings mean.
+    pub const LEGEND: &'static str = "\
+peak: part of the time that arithmetic or memory alone would take
+load, store: sectors per request / ideal
+banks: wavefronts per ideal one; warps: occupancy";
+
+    /// What limits the kernel and how well it uses memory, for tables of text.
+    pub fn cells(&self) -> [String; 6] {
+        let pair = |[units, ideal]: [f64; 2]| or_dash(units, format!("{units:.1}/{ideal:.1}"));
+        [
+            self.bottleneck.name().to_owned(),
+            format!("{:.0} %", 100.0 * self.of_peak),
+            pair(self.load_sectors),
+            pair(self.store_sectors),
+            or_dash(self.conflicts, format!("{:.2}", self.conflicts)),
+            format!("{:.0} %", 100.0 * self.occupancy),
+        ]
+    }
+
+    /// A line for each kernel that spills.
+    pub fn spills<'a>(rows: impl IntoIterator<Item = &'a KernelRow>) -> String {
+        let spilling = rows.into_iter().filter(|row| row.spilled > 0.0);
+        spilling.map(|row| format!("{} spills {:.0} bytes per thread\n", row.kernel, row.spilled)).collect()
+    }
+}
+
+fn or_dash(value: f64, text: String) -> String {
+    if value > 0.0 { text } else { "-".to_owned() }
+}
+
 impl KernelTable {
     /// Sums a recorded step up.
     pub fn new(card: &GpuCard, recording: &Recording) -> KernelTable {
-        let mut sums = BTreeMap::<&str, Sum>::new();
+        let mut sums = BTreeMap::<&str, KernelSum>::new();
         let (mut copy_seconds, mut gap_seconds) = (0.0, 0.0);
         let mut unknown = Vec::new();
         for node in &recording.nodes {
             gap_seconds += if node.of_graph { GRAPH_GAP } else { LAUNCH_GAP };
             match &node.work {
-                Work::Copy { bytes, .. } => copy_seconds += COPY + dram_seconds(card, *bytes as f64),
-                Work::Fill { bytes } => copy_seconds += FILL + dram_seconds(card, *bytes as f64),
-                Work::Launch { kernel, grid, block, dynamic_shared, static_shared, counters } => {
+                DeviceWork::Copy { bytes, .. } => copy_seconds += COPY + dram_seconds(card, *bytes as f64),
+                DeviceWork::Fill { bytes } => copy_seconds += FILL + dram_seconds(card, *bytes as f64),
+                DeviceWork::Launch { kernel, grid, block, dynamic_shared, static_shared, counters } => {
                     let (Some(counters), Some(resources)) = (counters, Resources::of(card.arch, kernel))
                     else {
                         unknown.push(kernel.clone());
@@ -71,7 +104,7 @@ impl KernelTable {
                     let count = |n: &[u32; 3]| n.iter().map(|&n| f64::from(n)).product::<f64>();
                     let shared = (dynamic_shared + static_shared) as f64;
                     let time = predict(card, resources, count(grid), count(block), shared, counters);
-                    sums.entry(kernel).or_insert_with(|| Sum::new(resources)).add(time, counters);
+                    sums.entry(kernel).or_insert_with(|| KernelSum::new(resources)).add(time, counters);
                 }
             }
         }
@@ -94,7 +127,7 @@ impl KernelTable {
 }
 
 /// The launches of a kernel so far.
-struct Sum {
+struct KernelSum {
     resources: &'static Resources,
     launches: usize,
     seconds: f64,
@@ -105,12 +138,14 @@ struct Sum {
     store: Traffic,
     shared: Traffic,
     bytes: f64,
+    /// Seconds that the arithmetic units or the memory alone would take.
+    peak: f64,
 }
 
-impl Sum {
-    fn new(resources: &'static Resources) -> Sum {
+impl KernelSum {
+    fn new(resources: &'static Resources) -> KernelSum {
         let none = Traffic::default();
-        Sum {
+        KernelSum {
             resources,
             launches: 0,
             seconds: 0.0,
@@ -121,6 +156,7 @@ impl Sum {
             store: none,
             shared: none,
             bytes: 0.0,
+            peak: 0.0,
         }
     }
 
@@ -137,6 +173,7 @@ impl Sum {
         self.load = self.load + all.global_load + all.async_load;
         self.store = self.store + all.global_store;
         self.shared = self.shared + all.shared_load + all.shared_store + all.async_store + all.ldmatrix;
+        self.peak += time.peak();
         self.bytes += 32.0 * (counters.launch_read + counters.launch_written);
     }
 
@@ -150,7 +187,7 @@ impl Sum {
             seconds: self.seconds,
             bottleneck: most.map_or(Bottleneck::Start, |(of, _)| *of),
             limits: self.limits.unwrap_or([(Bottleneck::Start, 0.0); 7]),
-            of_limit: 1.0 - per(START * self.launches as f64, self.seconds),
+            of_peak: per(self.peak, self.seconds),
             load_sectors: sectors(self.load),
             store_sectors: sectors(self.store),
             conflicts: per(self.shared.units, self.shared.ideal),

@@ -3,7 +3,7 @@
 //! Linux keeps these counters (`man perf_event_open`). Many virtual machines and some settings do not allow them.
 
 use super::record::{OpEvent, Profile, StepPhase};
-use crate::core::{Error, ErrorKind};
+use crate::core::{Error, ErrorKind, Result};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::ops::{Add, Sub};
@@ -90,101 +90,76 @@ fn refused(why: &str) -> Error {
     Error::new(ErrorKind::Device, "counters", format!("the processor's counters cannot be read: {why}"))
 }
 
-#[cfg(all(target_os = "linux", feature = "cli"))]
-pub use linux::CpuCounters;
-#[cfg(not(all(target_os = "linux", feature = "cli")))]
-pub use none::CpuCounters;
+/// Open counters. They count this thread and the threads that it starts later, so open them before the device.
+#[derive(Debug)]
+pub struct CpuCounters(system::Three);
+
+impl CpuCounters {
+    /// Opens the counters of the processor.
+    ///
+    /// # Errors
+    /// The system or the machine has none, or does not allow them.
+    pub fn open() -> Result<CpuCounters> {
+        system::open().map(CpuCounters)
+    }
+
+    /// The counts since they were opened.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn read(&mut self) -> Result<CpuCounts> {
+        let [instructions, cycles, cache_misses] = system::read(&mut self.0)?;
+        Ok(CpuCounts { instructions, cycles, cache_misses })
+    }
+}
 
 #[cfg(all(target_os = "linux", feature = "cli"))]
-mod linux {
-    use super::{CpuCounts, refused};
+mod system {
+    use super::refused;
     use crate::core::Result;
     use perf_event::events::{Event, Hardware};
     use perf_event::{Builder, Counter};
 
-    /// Open counters. They count the threads that this thread starts later, so open them before the device.
-    #[derive(Debug)]
-    pub struct CpuCounters([Counter; 3]);
+    pub type Three = [Counter; 3];
 
-    impl CpuCounters {
-        /// Opens the counters of the processor.
-        ///
-        /// # Errors
-        /// The system or the machine has none, or does not allow them.
-        pub fn open() -> Result<CpuCounters> {
-            Self::of([Hardware::INSTRUCTIONS, Hardware::CPU_CYCLES, Hardware::CACHE_MISSES])
-        }
-
-        pub(super) fn of<E: Event + Clone>(events: [E; 3]) -> Result<CpuCounters> {
-            let open = |event: E| -> std::io::Result<Counter> {
-                let mut counter = Builder::new(event).inherit(true).exclude_kernel(true).build()?;
-                counter.enable()?;
-                Ok(counter)
-            };
-            let [a, b, c] = events.map(open);
-            let all = || Ok([a?, b?, c?]);
-            all().map(CpuCounters).map_err(|e: std::io::Error| match e.kind() {
-                std::io::ErrorKind::NotFound => refused("this machine has none, as most virtual machines"),
-                _ => {
-                    refused(&e.to_string()).help("`sudo sysctl kernel.perf_event_paranoid=1` may allow them")
-                }
-            })
-        }
-
-        /// The counts since they were opened.
-        ///
-        /// # Errors
-        /// The system refuses.
-        pub fn read(&mut self) -> Result<CpuCounts> {
-            let mut read = |i: usize| self.0[i].read().map_err(|e| refused(&e.to_string()));
-            Ok(CpuCounts { instructions: read(0)?, cycles: read(1)?, cache_misses: read(2)? })
-        }
+    pub fn open() -> Result<Three> {
+        of([Hardware::INSTRUCTIONS, Hardware::CPU_CYCLES, Hardware::CACHE_MISSES])
     }
 
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-        use perf_event::events::Software;
+    pub fn of<E: Event + Clone>(events: [E; 3]) -> Result<Three> {
+        let open = |event: E| -> std::io::Result<Counter> {
+            let mut counter = Builder::new(event).inherit(true).exclude_kernel(true).build()?;
+            counter.enable()?;
+            Ok(counter)
+        };
+        let [a, b, c] = events.map(open);
+        let all = || Ok([a?, b?, c?]);
+        all().map_err(|e: std::io::Error| match e.kind() {
+            std::io::ErrorKind::NotFound => refused("this machine has none, as most virtual machines"),
+            _ => refused(&e.to_string()).help("`sudo sysctl kernel.perf_event_paranoid=1` may allow them"),
+        })
+    }
 
-        /// The counters that every Linux has: they grow while this thread works, and while a thread that it starts does.
-        #[test]
-        fn counts_grow_with_work_of_all_threads() {
-            let work = || (0..2_000_000u64).fold(0, |sum, i| std::hint::black_box(sum ^ i));
-            let clock = Software::TASK_CLOCK;
-            let Ok(mut counters) = CpuCounters::of([clock, clock, clock]) else { return };
-            let before = counters.read().unwrap();
-            work();
-            let alone = counters.read().unwrap() - before;
-            assert!(alone.instructions > 0, "{alone:?}");
-            let before = counters.read().unwrap();
-            std::thread::spawn(work).join().unwrap();
-            let other = counters.read().unwrap() - before;
-            assert!(other.instructions > alone.instructions / 4, "{other:?} {alone:?}");
-        }
+    pub fn read(counters: &mut Three) -> Result<[u64; 3]> {
+        let mut read = |i: usize| counters[i].read().map_err(|e| refused(&e.to_string()));
+        Ok([read(0)?, read(1)?, read(2)?])
     }
 }
 
 #[cfg(not(all(target_os = "linux", feature = "cli")))]
-mod none {
-    use super::{CpuCounts, refused};
+mod system {
+    use super::refused;
     use crate::core::Result;
 
     /// No value of this type exists.
-    #[derive(Debug)]
-    pub enum CpuCounters {}
+    pub type Three = std::convert::Infallible;
 
-    impl CpuCounters {
-        /// # Errors
-        /// Always: this build cannot read them.
-        pub fn open() -> Result<CpuCounters> {
-            Err(refused("only the program for Linux can"))
-        }
+    pub fn open() -> Result<Three> {
+        Err(refused("only the program for Linux can"))
+    }
 
-        /// # Errors
-        /// Cannot be called.
-        pub fn read(&mut self) -> Result<CpuCounts> {
-            match *self {}
-        }
+    pub fn read(counters: &mut Three) -> Result<[u64; 3]> {
+        match *counters {}
     }
 }
 
@@ -201,5 +176,22 @@ mod tests {
             (a - b, CpuCounts::default().ipc()),
             (CpuCounts { instructions: 20, cycles: 0, cache_misses: 1 }, 0.0)
         );
+    }
+
+    /// The counters that every Linux has: they grow while this thread works, and while a thread that it starts does.
+    #[cfg(all(target_os = "linux", feature = "cli"))]
+    #[test]
+    fn counts_grow_with_work_of_all_threads() {
+        let work = || (0..2_000_000u64).fold(0, |sum, i| std::hint::black_box(sum ^ i));
+        let clock = perf_event::events::Software::TASK_CLOCK;
+        let Ok(mut counters) = system::of([clock, clock, clock]).map(CpuCounters) else { return };
+        let before = counters.read().unwrap();
+        work();
+        let alone = counters.read().unwrap() - before;
+        assert!(alone.instructions > 0, "{alone:?}");
+        let before = counters.read().unwrap();
+        std::thread::spawn(work).join().unwrap();
+        let other = counters.read().unwrap() - before;
+        assert!(other.instructions > alone.instructions / 4, "{other:?} {alone:?}");
     }
 }

@@ -198,6 +198,7 @@ bool set_mode(Mode mode, uint64_t blocks) {
     if (mode == Mode::Count && !CAN_COUNT) return false;
     State& s = state();
     s.set(mode, blocks);
+    s.print = false; // the program asks for the report itself
     s.nodes.clear();
     s.kernels.clear();
     return true;
